@@ -1,0 +1,37 @@
+/**
+ * The one error class. Expected outcomes are returned as unions; what is thrown is a `BrambleError` with a code that is
+ * part of the API: documented in docs/errors.md, tested, never renamed.
+ */
+
+/** Every code that Bramble throws or answers. The text behind each stands in `docs/errors.md`. */
+export type ErrorCode = `ERR_${string}`;
+
+export interface BrambleErrorOptions {
+  /** The error that led to this one. */
+  cause?: unknown;
+  /** Facts that are safe to show to an administrator: no secrets, no tokens. */
+  details?: Readonly<Record<string, unknown>>;
+}
+
+/** A failure with a stable code. The message says what happened, why, and what to do. */
+export class BrambleError extends Error {
+  readonly code: ErrorCode;
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(code: ErrorCode, message: string, options: BrambleErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'BrambleError';
+    this.code = code;
+    this.details = options.details ?? {};
+  }
+}
+
+/** True for a `BrambleError`, with a certain code where one is named. */
+export function isBrambleError(error: unknown, code?: ErrorCode): error is BrambleError {
+  return error instanceof BrambleError && (code === undefined || error.code === code);
+}
+
+/** What an unknown thrown value says, in one line. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,30 @@
+/** Branded identifiers: a device id cannot be passed where an account id is meant. All are UUIDs but the SRP identifier. */
+import { randomUUID } from 'node:crypto';
+
+declare const brand: unique symbol;
+type Branded<Name extends string> = string & { readonly [brand]: Name };
+
+export type AccountId = Branded<'account'>;
+export type DeviceId = Branded<'device'>;
+export type InstanceId = Branded<'instance'>;
+export type CommandId = Branded<'command'>;
+export type DeliveryId = Branded<'delivery'>;
+export type MoveId = Branded<'move'>;
+export type UpgradeId = Branded<'upgrade'>;
+/** `S` and eight digits for a server instance, `C` and eight digits for a connection service. */
+export type SrpIdentifier = Branded<'srp-identifier'>;
+
+/** A fresh random (version 4) UUID under the wanted brand. */
+export function newId<Id extends string>(): Id {
+  return randomUUID() as unknown as Id;
+}
+
+const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+export function isUuid(text: string): boolean {
+  return uuidPattern.test(text);
+}
+
+export function isSrpIdentifier(text: string): text is SrpIdentifier {
+  return /^[SC]\d{8}$/.test(text);
+}

@@ -1,0 +1,37 @@
+/**
+ * Release numbers `major.minor.patch`, and the rule of the phased upgrade: one minor release a step.
+ * Never asked how to behave; only whether a component lies in the range that the database declares.
+ */
+import { BrambleError } from './errors.ts';
+
+export interface ReleaseNumber {
+  readonly major: number;
+  readonly minor: number;
+  readonly patch: number;
+}
+
+/** @throws BrambleError ERR_RELEASE_NUMBER when the text is not `major.minor.patch`. */
+export function parseRelease(text: string): ReleaseNumber {
+  const match = /^(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})$/.exec(text);
+  if (!match) {
+    throw new BrambleError(
+      'ERR_RELEASE_NUMBER',
+      `"${text}" is not a release number: use major.minor.patch, such as 1.0.0.`,
+    );
+  }
+  return { major: Number(match[1]), minor: Number(match[2]), patch: Number(match[3]) };
+}
+
+/** Negative when `a` is the earlier release, 0 when they are the same, positive when it is the later. */
+export function compareReleases(a: string, b: string): number {
+  const left = parseRelease(a);
+  const right = parseRelease(b);
+  return left.major - right.major || left.minor - right.minor || left.patch - right.patch;
+}
+
+/** Whether `to` can be reached from `from` in one phased upgrade: the next minor release of the same major one. */
+export function isOneStep(from: string, to: string): boolean {
+  const a = parseRelease(from);
+  const b = parseRelease(to);
+  return a.major === b.major && b.minor === a.minor + 1;
+}

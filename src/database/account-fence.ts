@@ -1,0 +1,46 @@
+/**
+ * The account fence: whoever writes anything of an account on behalf of an instance holds the account's row FOR SHARE and
+ * knows that the instance owns it.
+ *
+ * Protects invariant 1 at READ COMMITTED: a FOR SHARE lock is granted on the newest version of the row, on which the
+ * condition is checked again, and a move's update waits for it. A condition alone (in a WHERE, an EXISTS, or with the
+ * FOR KEY SHARE that foreign keys take) lets a stale write through when a move commits in mid-statement.
+ */
+import type { AccountId, InstanceId, SrpIdentifier } from '../base/ids.ts';
+import type { Database, Transaction } from './connection.ts';
+
+/** What came of a fenced transaction: its value, or who owns the account, or that it is being moved just now. */
+export type FencedOutcome<Value> =
+  | { kind: 'done'; value: Value }
+  | { kind: 'not-owner'; owner: SrpIdentifier }
+  | { kind: 'moving' };
+
+/** The longest that a fenced transaction may take; a mover waits for it. */
+const transactionTimeoutMs = 2000;
+
+/**
+ * Runs `work` in a transaction that holds the account for `instanceId`. `work` must be idempotent or accept that a lost
+ * commit reply leaves its outcome unknown. An account that does not exist answers `moving`.
+ */
+export async function withAccountFence<Value>(
+  db: Database,
+  accountId: AccountId,
+  instanceId: InstanceId,
+  work: (tx: Transaction, epoch: string) => Promise<Value>,
+): Promise<FencedOutcome<Value>> {
+  const outcome = await db.begin(async (tx): Promise<FencedOutcome<Value>> => {
+    await tx`select set_config('statement_timeout', ${String(transactionTimeoutMs)}, true),
+                    set_config('idle_in_transaction_session_timeout', ${String(2 * transactionTimeoutMs)}, true)`;
+    const [held] = await tx<{ epoch: string }[]>`
+      select a.epoch from account a
+       where a.id = ${accountId} and a.instance_id = ${instanceId}
+         and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+         for share of a`;
+    if (held) return { kind: 'done', value: await work(tx, held.epoch) };
+    const [owner] = await tx<{ id: InstanceId; srpIdentifier: SrpIdentifier }[]>`
+      select i.id, i.srp_identifier as "srpIdentifier"
+        from account a join instance i on i.id = a.instance_id where a.id = ${accountId}`;
+    return owner && owner.id !== instanceId ? { kind: 'not-owner', owner: owner.srpIdentifier } : { kind: 'moving' };
+  });
+  return outcome as FencedOutcome<Value>;
+}

@@ -1,0 +1,16 @@
+/**
+ * The advisory locks of a domain, in one place so that no two meanings share a number.
+ * All are of the two-integer form under one class, which is `'bram'` in ASCII.
+ */
+export const lockClass = 0x6272616d;
+
+export const advisoryLock = {
+  /** Shared by every administration transaction; exclusive by the release fence. */
+  administration: 1,
+  /** Shared by registrations and leases of components; exclusive while the feature level is raised. */
+  featureLevel: 2,
+  /** Exclusive for whoever applies migrations. */
+  migration: 3,
+} as const;
+
+export type AdvisoryLock = (typeof advisoryLock)[keyof typeof advisoryLock];

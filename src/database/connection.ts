@@ -1,0 +1,41 @@
+/**
+ * The connection to the configuration database. Statements are plain parameterised SQL in named functions that take the
+ * queryable first, so that a caller decides what stands in one transaction.
+ */
+import postgres from 'postgres';
+
+export type Database = postgres.Sql<Record<string, never>>;
+export type Transaction = postgres.TransactionSql<Record<string, never>>;
+/** Whatever a statement can be sent through. */
+export type Queryable = Database | Transaction;
+
+export interface DatabaseOptions {
+  /** Who holds a lock must be readable in `pg_stat_activity`, also through a pooler: see {@link applicationName}. */
+  applicationName: string;
+  /** Connections at most; each is opened when it is first needed. */
+  max?: number;
+  /** Seconds after which an unused connection is closed; 0 keeps it. */
+  idleTimeoutSeconds?: number;
+}
+
+/** Opens a pool; nothing is sent before the first statement. */
+export function openDatabase(url: string, options: DatabaseOptions): Database {
+  return postgres(url, {
+    max: options.max ?? 8,
+    idle_timeout: options.idleTimeoutSeconds ?? 0,
+    connect_timeout: 10,
+    backoff: (attempt) => Math.min(2, 0.05 * 2 ** attempt),
+    onnotice: () => {},
+    connection: { application_name: options.applicationName },
+  }) as Database;
+}
+
+/** `bramble/kind/name@host#pid`, cut to the 63 bytes that PostgreSQL keeps. */
+export function applicationName(kind: string, name: string, host: string, processId: number): string {
+  return `bramble/${kind}/${name}@${host}#${processId}`.slice(0, 63);
+}
+
+/** The five-character SQLSTATE of a failed statement, if it is one. */
+export function sqlState(error: unknown): string | undefined {
+  return error instanceof postgres.PostgresError ? error.code : undefined;
+}

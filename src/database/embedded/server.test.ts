@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { promisify } from 'node:util';
+import postgres from 'postgres';
+import { readCluster } from './cluster.ts';
+import { findPostmaster, parsePostmasterFile } from './postmaster.ts';
+import { isAlive } from './process-facts.ts';
+import { type EmbeddedServer, startEmbedded, stopEmbedded } from './server.ts';
+
+const run = promisify(execFile);
+const settings = { fsync: 'off', shared_buffers: '16MB' };
+
+async function newFolder(t: TestContext): Promise<string> {
+  const parent = await mkdtemp(path.join(os.tmpdir(), 'bramble-embedded-'));
+  await chmod(parent, 0o711);
+  const folder = path.join(parent, 'postgres');
+  t.after(async () => {
+    await stopEmbedded({ folder, mode: 'immediate' });
+    await rm(parent, { recursive: true, force: true });
+  });
+  return folder;
+}
+
+async function query(server: { url: string }, text: string): Promise<unknown[]> {
+  const sql = postgres(server.url, { max: 1 });
+  try {
+    return [...(await sql.unsafe(text))];
+  } finally {
+    await sql.end();
+  }
+}
+
+test('the server outlives its starter, is adopted, and recovers under the same address after kill -9', async (t) => {
+  const folder = await newFolder(t);
+  const started = await startElsewhere(folder);
+  assert.equal(started.adopted, false);
+  assert.equal((await stat(path.join(folder, 'cluster', 'password'))).mode & 0o777, 0o600);
+
+  const adopted = await startEmbedded({ folder, settings });
+  assert.deepEqual(adopted, { ...started, adopted: true });
+  await query(adopted, 'create table kept (n integer)');
+  await query(adopted, 'insert into kept values (7)');
+
+  process.kill(adopted.pid, 'SIGKILL');
+  const recovered = await startEmbedded({ folder, settings });
+  assert.equal(recovered.adopted, false);
+  assert.equal(recovered.url, adopted.url);
+  assert.deepEqual(await query(recovered, 'select n from kept'), [{ n: 7 }]);
+  const [facts] = await query(
+    recovered,
+    `select current_setting('server_encoding') as encoding, datcollate as locale from pg_database
+      where datname = current_database()`,
+  );
+  assert.deepEqual(facts, { encoding: 'UTF8', locale: 'C' });
+
+  assert.equal(await stopEmbedded({ folder, mode: 'fast' }), true);
+  assert.equal(await isAlive(recovered.pid), false);
+  assert.equal(await stopEmbedded({ folder, mode: 'fast' }), false);
+});
+
+test('of several starters at the same time one starts the server and the others adopt it', async (t) => {
+  const folder = await newFolder(t);
+  const servers = await Promise.all([startElsewhere(folder), startElsewhere(folder), startElsewhere(folder)]);
+  assert.deepEqual(servers.map((server) => server.adopted).sort(), [false, true, true]);
+  assert.equal(new Set(servers.map((server) => server.url)).size, 1);
+  assert.deepEqual(await query({ url: servers[0].url }, 'select 1 as one'), [{ one: 1 }]);
+});
+
+test('a taken port is replaced, and a process id that now is another process does no harm', async (t) => {
+  const folder = await newFolder(t);
+  const first = await startEmbedded({ folder, settings });
+  const cluster = await readCluster(folder);
+  assert.ok(cluster);
+  const pidFile = path.join(cluster.dataFolder, 'postmaster.pid');
+  const pidText = await readFile(pidFile, 'utf8');
+  await stopEmbedded({ folder, mode: 'immediate' });
+  const squatter = net.createServer().listen(first.port, '127.0.0.1');
+  await once(squatter, 'listening');
+  t.after(() => squatter.close());
+  // What a killed server leaves, with an id that now belongs to a live process: the test's own parent.
+  await writeFile(pidFile, pidText.replace(/^\d+/, String(process.ppid)));
+  assert.equal(await findPostmaster(cluster.dataFolder), null);
+
+  const second = await startEmbedded({ folder, settings });
+  assert.notEqual(second.port, first.port);
+  assert.deepEqual(await query(second, 'select 1 as one'), [{ one: 1 }]);
+});
+
+test('an aborted start, refused settings and a password that does not fit are errors, not endless attempts', async (t) => {
+  const folder = await newFolder(t);
+  await assert.rejects(startEmbedded({ folder, settings, signal: AbortSignal.abort(new Error('enough')) }), /enough/);
+  await assert.rejects(startEmbedded({ folder, settings: { ...settings, max_connections: 'many' } }), {
+    code: 'ERR_DATABASE_START',
+    message: /max_connections/,
+  });
+  await startEmbedded({ folder, settings });
+  await writeFile(path.join(folder, 'cluster', 'password'), 'another\n');
+  await assert.rejects(startEmbedded({ folder, settings }), { code: 'ERR_DATABASE_START' });
+});
+
+test('a postmaster file is read line by line, and an incomplete one is no server', () => {
+  const text = '4711\n/data\n1700000000\n25431\n\n127.0.0.1\n  12345 1\nready   \n';
+  assert.deepEqual(parsePostmasterFile(text), { pid: 4711, port: 25431, status: 'ready' });
+  assert.deepEqual(parsePostmasterFile('4711\n'), { pid: 4711, port: 0, status: '' });
+  assert.equal(parsePostmasterFile(''), null);
+});
+
+/** Starts the server from a process of its own, which then ends. */
+async function startElsewhere(folder: string): Promise<EmbeddedServer> {
+  const module = new URL('./server.ts', import.meta.url).href;
+  const code = `import { startEmbedded } from ${JSON.stringify(module)};
+    const server = await startEmbedded(${JSON.stringify({ folder, settings })});
+    console.log(JSON.stringify(server));`;
+  const { stdout } = await run(process.execPath, ['--input-type=module', '-e', code]);
+  return JSON.parse(stdout) as EmbeddedServer;
+}

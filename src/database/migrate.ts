@@ -1,0 +1,154 @@
+/**
+ * Applies migrations, safe against a rival: one migrator at a time by advisory lock, each migration in a transaction with
+ * a short lock timeout, so that a long transaction in the way delays the migration and never the devices behind it.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { BrambleError } from '../base/errors.ts';
+import { advisoryLock, lockClass } from './advisory-locks.ts';
+import { type Database, openDatabase, sqlState, type Transaction } from './connection.ts';
+import { type Migration, readMigrations } from './migration-files.ts';
+
+export interface MigrateOptions {
+  /** Folder of the release's `sql/`. */
+  folder: string;
+  /** The release that applies them, for the log. */
+  release: string;
+  /** Contracting migrations too: for a fresh domain and when finalizing. Default: only up to the first contracting one. */
+  contract: boolean;
+  applicationName: string;
+  /** How often a migration that meets a lock is tried, 50 ms to 2 s apart. */
+  attempts?: number;
+  onProgress?: (step: { number: number; name: string; backfilledRows?: number }) => void;
+}
+
+interface AppliedMigration {
+  number: number;
+  digest: string;
+  backfilled: boolean;
+}
+
+/**
+ * Brings the database to the newest migration that `contract` allows, and returns its number.
+ * @throws BrambleError ERR_MIGRATION_CHANGED when an applied file was edited, ERR_SCHEMA_TOO_NEW when the database holds
+ *   migrations that this release does not know, ERR_MIGRATION_BLOCKED when a lock was not to be had.
+ */
+export async function migrate(url: string, options: MigrateOptions): Promise<number> {
+  const migrations = await readMigrations(options.folder);
+  const db = openDatabase(url, { applicationName: options.applicationName, max: 1 });
+  try {
+    await takeMigrationLock(db);
+    await createMigrationTable(db);
+    const applied = await listApplied(db);
+    assertKnown(migrations, applied);
+    let last = 0;
+    for (const migration of migrations) {
+      if (migration.kind === 'contract' && !options.contract) break;
+      const done = applied.get(migration.number);
+      if (!done) await applyMigration(db, migration, options);
+      if (migration.backfill && !done?.backfilled) await backfill(db, migration, migration.backfill, options);
+      last = migration.number;
+    }
+    await db`update domain set schema_version = ${last} where schema_version < ${last}`;
+    return last;
+  } finally {
+    await db.end({ timeout: 5 });
+  }
+}
+
+/** The highest migration number applied, 0 for an empty database. */
+export async function schemaVersionOf(db: Database): Promise<number> {
+  const [table] = await db<{ present: boolean }[]>`select to_regclass('migration') is not null as present`;
+  if (!table?.present) return 0;
+  const [row] = await db<{ version: number }[]>`select coalesce(max(number), 0)::int as version from migration`;
+  return row?.version ?? 0;
+}
+
+async function takeMigrationLock(db: Database): Promise<void> {
+  // Session-level on the one connection of this pool: it ends with the session, also when the process dies.
+  await db`select pg_advisory_lock(${lockClass}, ${advisoryLock.migration})`;
+}
+
+async function createMigrationTable(db: Database): Promise<void> {
+  await db`
+    create table if not exists migration (
+      number integer primary key,
+      name text not null,
+      kind text not null,
+      digest text not null,
+      release text not null,
+      applied_at timestamptz not null default now(),
+      backfilled_at timestamptz,
+      catalog_fingerprint text
+    )`;
+}
+
+async function listApplied(db: Database): Promise<Map<number, AppliedMigration>> {
+  const rows = await db<AppliedMigration[]>`
+    select number, digest, backfilled_at is not null as backfilled from migration order by number`;
+  return new Map(rows.map((row) => [row.number, row]));
+}
+
+function assertKnown(migrations: readonly Migration[], applied: ReadonlyMap<number, AppliedMigration>): void {
+  for (const done of applied.values()) {
+    const own = migrations[done.number - 1];
+    if (!own) {
+      throw new BrambleError(
+        'ERR_SCHEMA_TOO_NEW',
+        `The database holds migration ${done.number}, which this release does not know. Use the release that applied it.`,
+      );
+    }
+    if (own.digest !== done.digest) {
+      throw new BrambleError(
+        'ERR_MIGRATION_CHANGED',
+        `Migration ${done.number} was applied with other contents than this release has. Use an unchanged archive.`,
+      );
+    }
+  }
+}
+
+async function applyMigration(db: Database, migration: Migration, options: MigrateOptions): Promise<void> {
+  const attempts = options.attempts ?? 60;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await db.begin(async (tx) => {
+        await tx`set local lock_timeout = '500ms'`;
+        await tx.unsafe(migration.statements);
+        await recordMigration(tx, migration, options.release);
+      });
+      options.onProgress?.({ number: migration.number, name: migration.name });
+      return;
+    } catch (cause) {
+      if (sqlState(cause) !== '55P03') throw cause;
+      if (attempt >= attempts) {
+        throw new BrambleError(
+          'ERR_MIGRATION_BLOCKED',
+          `Migration ${migration.number} did not get its locks in ${attempts} tries: a long transaction is in the way. ` +
+            'End it (pg_stat_activity shows it) and try again; nothing was changed.',
+          { cause },
+        );
+      }
+      await delay(Math.min(2000, 50 * 2 ** attempt));
+    }
+  }
+}
+
+async function recordMigration(tx: Transaction, migration: Migration, release: string): Promise<void> {
+  await tx`
+    insert into migration (number, name, kind, digest, release, backfilled_at, catalog_fingerprint)
+    select ${migration.number}, ${migration.name}, ${migration.kind}, ${migration.digest}, ${release},
+           ${migration.backfill ? null : tx`now()`},
+           md5(string_agg(c.table_name || '.' || c.column_name || ':' || c.data_type, ',' order by c.table_name, c.column_name))
+      from information_schema.columns c
+     where c.table_schema = current_schema()`;
+}
+
+async function backfill(db: Database, migration: Migration, statement: string, options: MigrateOptions): Promise<void> {
+  let backfilledRows = 0;
+  for (;;) {
+    const { count } = await db.unsafe(statement);
+    backfilledRows += count;
+    options.onProgress?.({ number: migration.number, name: migration.name, backfilledRows });
+    if (count === 0) break;
+  }
+  await db`update migration set backfilled_at = now() where number = ${migration.number}`;
+}

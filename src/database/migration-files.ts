@@ -1,0 +1,51 @@
+/**
+ * Numbered migrations: `NNN-name.expand.sql` (additive, the release before works on the result) or `NNN-name.contract.sql`
+ * (only when an upgrade is finalized). A part after a line `-- backfill` is one statement that is repeated in
+ * transactions of its own until it changes no row, so that it can be interrupted anywhere.
+ */
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { BrambleError } from '../base/errors.ts';
+
+export interface Migration {
+  readonly number: number;
+  readonly name: string;
+  readonly kind: 'expand' | 'contract';
+  readonly statements: string;
+  readonly backfill: string | undefined;
+  /** SHA-256 of the file, hex. */
+  readonly digest: string;
+}
+
+const fileName = /^(\d{3})-([a-z0-9-]+)\.(expand|contract)\.sql$/;
+
+/** @throws BrambleError ERR_MIGRATION_FILES when a name does not fit or numbers have a gap. */
+export async function readMigrations(folder: string): Promise<Migration[]> {
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.sql')).sort();
+  const migrations = await Promise.all(names.map((name) => readMigration(folder, name)));
+  migrations.forEach((migration, index) => {
+    if (migration.number !== index + 1) {
+      throw new BrambleError('ERR_MIGRATION_FILES', `Migration ${index + 1} is missing in ${folder}.`);
+    }
+  });
+  return migrations;
+}
+
+async function readMigration(folder: string, name: string): Promise<Migration> {
+  const match = fileName.exec(name);
+  const [, number, title, kind] = match ?? [];
+  if (!number || !title || (kind !== 'expand' && kind !== 'contract')) {
+    throw new BrambleError('ERR_MIGRATION_FILES', `${name} is not named NNN-name.expand.sql or NNN-name.contract.sql.`);
+  }
+  const text = await readFile(join(folder, name), 'utf8');
+  const [statements = '', backfill] = text.split(/^-- backfill.*$/m);
+  return {
+    number: Number(number),
+    name: title,
+    kind,
+    statements,
+    backfill: backfill?.trim() || undefined,
+    digest: createHash('sha256').update(text).digest('hex'),
+  };
+}

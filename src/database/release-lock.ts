@@ -1,0 +1,35 @@
+/**
+ * The release lock: an administration service commits only on a database of exactly its own release.
+ *
+ * Protects invariant 7. A stopped process with an open transaction commits when it is let go on, whatever was revoked
+ * meanwhile; so every administration transaction holds a shared advisory lock, which the release fence takes exclusively.
+ * The release is read in the statement *after* the lock was granted: only that one sees what the fence committed.
+ */
+import { BrambleError } from '../base/errors.ts';
+import { advisoryLock, lockClass } from './advisory-locks.ts';
+import type { Database, Transaction } from './connection.ts';
+
+/**
+ * Runs `work` in a transaction under the release lock.
+ * @throws BrambleError ERR_RELEASE_FENCED when the domain is of another release than `release`.
+ */
+export async function administrationTransaction<Result>(
+  db: Database,
+  release: string,
+  work: (tx: Transaction) => Promise<Result>,
+): Promise<Result> {
+  const result = await db.begin(async (tx) => {
+    await tx`select pg_advisory_xact_lock_shared(${lockClass}, ${advisoryLock.administration})`;
+    const [domain] = await tx<{ release: string }[]>`select release from domain`;
+    if (domain?.release !== release) {
+      throw new BrambleError(
+        'ERR_RELEASE_FENCED',
+        `The domain is of release ${domain?.release ?? 'none'}, this administration service of ${release}: nothing was ` +
+          'written. Use the administration service of the domain’s release.',
+        { details: { domain: domain?.release ?? null, own: release } },
+      );
+    }
+    return await work(tx);
+  });
+  return result as Result;
+}

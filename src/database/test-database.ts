@@ -1,0 +1,179 @@
+/**
+ * A database of its own for each test file, on a real PostgreSQL: a clone of a template to which the migrations were
+ * applied once. Under `scripts/test.ts` all files share one cluster (BRAMBLE_TEST_CLUSTER); a file that is run alone
+ * with `node --test` starts its own and stops it.
+ *
+ * Invariant: nothing stays behind. A cluster whose test process was killed is removed by the next one that starts.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { after } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import postgres from 'postgres';
+import { birthOf } from './embedded/process-facts.ts';
+import { startEmbedded, stopEmbedded } from './embedded/server.ts';
+import { migrate } from './migrate.ts';
+
+export interface TestCluster {
+  /** The superuser's address of the database `bramble`, which tests leave empty. */
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+export interface TestDatabase {
+  readonly url: string;
+  readonly name: string;
+  /** Ends its sessions and drops it. Called by itself at the end of the file, or of the test that made it. */
+  drop(): Promise<void>;
+}
+
+export interface TestDatabaseOptions {
+  /** Fills the template, once for each key and cluster. Default: all migrations of `sql/`. */
+  prepareTemplate?: (url: string) => Promise<void>;
+  /** Tells templates apart; wanted with `prepareTemplate`. Default `migrated`. */
+  templateKey?: string;
+}
+
+export const testClusterVariable = 'BRAMBLE_TEST_CLUSTER';
+const folderPrefix = 'bramble-test-';
+/** Class of the advisory locks under which templates are made; no other code works on a test cluster's main database. */
+const templateLockClass = 77;
+
+/** Starts a cluster in a temporary folder, or takes the one that the test run shares (which `stop` leaves alone). */
+export async function openTestCluster(): Promise<TestCluster> {
+  const shared = process.env[testClusterVariable];
+  if (shared !== undefined && shared !== '') {
+    return { url: shared, stop: async () => undefined };
+  }
+  await removeAbandonedClusters();
+  const folder = await mkdtemp(path.join(os.tmpdir(), folderPrefix));
+  await writeFile(path.join(folder, 'owner'), JSON.stringify({ pid: process.pid, birth: await birthOf(process.pid) }));
+  // Under root PostgreSQL is another user, who has to pass through.
+  await chmod(folder, 0o711);
+  const pgFolder = path.join(folder, 'postgres');
+  const settings = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', shared_buffers: '64MB' };
+  const server = await startEmbedded({ folder: pgFolder, settings });
+  return {
+    url: server.url,
+    stop: async () => {
+      await stopEmbedded({ folder: pgFolder, mode: 'immediate' });
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** What this test process holds: its cluster, once one was wanted, and the databases not yet dropped. */
+const held: { cluster: Promise<TestCluster> | null; databases: Set<string> } = { cluster: null, databases: new Set() };
+
+/** A fresh database. Call it at the top of a test file, or in a test: it is dropped at the end of either. */
+export async function createTestDatabase(options: TestDatabaseOptions = {}): Promise<TestDatabase> {
+  const name = `test_${randomBytes(8).toString('hex')}`;
+  held.databases.add(name);
+  const database: { drop: () => Promise<void> } = { drop: async () => undefined };
+  after(async () => {
+    await database.drop();
+    held.databases.delete(name);
+  });
+  if (held.cluster === null) {
+    held.cluster = openTestCluster();
+    process.on('beforeExit', stopUnusedCluster);
+  }
+  const { url } = await held.cluster;
+  const template = `template_${createHash('sha256')
+    .update(options.templateKey ?? 'migrated')
+    .digest('hex')
+    .slice(0, 12)}`;
+  await withMaintenance(url, async (sql) => {
+    await ensureTemplate(sql, url, template, options.prepareTemplate ?? applyMigrations);
+    await sql.unsafe(`create database ${name} template ${template}`);
+  });
+  database.drop = async () => {
+    await withMaintenance(url, async (sql) => {
+      await sql.unsafe(`drop database if exists ${name} with (force)`);
+    });
+  };
+  return { url: addressOf(url, name), name, drop: () => database.drop() };
+}
+
+/** Makes the shared template ahead of the files that want it. */
+export async function prepareMigratedTemplate(url: string): Promise<void> {
+  const template = `template_${createHash('sha256').update('migrated').digest('hex').slice(0, 12)}`;
+  await withMaintenance(url, async (sql) => await ensureTemplate(sql, url, template, applyMigrations));
+}
+
+/** The event comes each time the process has nothing left to do; the last hooks of the test runner are among that. */
+function stopUnusedCluster(): void {
+  if (held.cluster !== null && held.databases.size === 0) {
+    const cluster = held.cluster;
+    held.cluster = null;
+    process.off('beforeExit', stopUnusedCluster);
+    void cluster.then(async ({ stop }) => await stop());
+  }
+}
+
+async function ensureTemplate(
+  sql: postgres.Sql,
+  clusterUrl: string,
+  template: string,
+  prepare: (url: string) => Promise<void>,
+): Promise<void> {
+  const isMade = async () =>
+    (await sql`select from pg_database where datname = ${template} and datistemplate`).length > 0;
+  if (await isMade()) {
+    return;
+  }
+  // A session lock, since a database cannot be made in a transaction. It goes with this connection.
+  await sql`select pg_advisory_lock(${templateLockClass}, hashtext(${template}))`;
+  if (!(await isMade())) {
+    await sql.unsafe(`drop database if exists ${template} with (force)`);
+    await sql.unsafe(`create database ${template} template template0`);
+    await prepare(addressOf(clusterUrl, template));
+    await sql.unsafe(`alter database ${template} with is_template true allow_connections false`);
+  }
+  await sql`select pg_advisory_unlock(${templateLockClass}, hashtext(${template}))`;
+}
+
+async function applyMigrations(url: string): Promise<void> {
+  const folder = fileURLToPath(new URL('../../sql', import.meta.url));
+  await migrate(url, { folder, release: '1.0.0', contract: true, applicationName: 'bramble/test' });
+}
+
+async function withMaintenance(url: string, work: (sql: postgres.Sql) => Promise<void>): Promise<void> {
+  const sql = postgres(url, { max: 1, onnotice: () => undefined });
+  try {
+    await work(sql);
+  } finally {
+    await sql.end({ timeout: 5 });
+  }
+}
+
+function addressOf(clusterUrl: string, database: string): string {
+  const url = new URL(clusterUrl);
+  url.pathname = `/${database}`;
+  return url.href;
+}
+
+/** Stops and removes the clusters of test processes that ended without doing so. */
+async function removeAbandonedClusters(): Promise<void> {
+  for (const name of await readdir(os.tmpdir())) {
+    const folder = path.join(os.tmpdir(), name);
+    const owner = name.startsWith(folderPrefix) ? await readOwner(folder) : null;
+    if (owner !== null && owner.birth !== (await birthOf(owner.pid))) {
+      await stopEmbedded({ folder: path.join(folder, 'postgres'), mode: 'immediate' }).catch(() => undefined);
+      await rm(folder, { recursive: true, force: true });
+    }
+  }
+}
+
+/** null for a folder that is not ours to judge: of another user, or without an owner's note. */
+async function readOwner(folder: string): Promise<{ pid: number; birth: string | null } | null> {
+  try {
+    const { uid } = await stat(folder);
+    const text = await readFile(path.join(folder, 'owner'), 'utf8');
+    return uid === process.getuid?.() ? (JSON.parse(text) as { pid: number; birth: string | null }) : null;
+  } catch {
+    return null;
+  }
+}

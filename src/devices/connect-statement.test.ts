@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import type { CommandId, InstanceId } from '../base/ids.ts';
+import { openDatabase } from '../database/connection.ts';
+import { createTestDatabase } from '../database/test-database.ts';
+import { type ConnectRequest, connectDevices } from './connect-statement.ts';
+import { type DeviceFixture, seedCommand, seedDevice, seedDomain, seedPermits } from './device-fixture.ts';
+
+const { url } = await createTestDatabase();
+const db = openDatabase(url, { applicationName: 'test', max: 6 });
+const domain = await seedDomain(db);
+after(async () => await db.end());
+
+function idle(device: DeviceFixture): ConnectRequest {
+  const { token, fingerprint } = device;
+  return { token, fingerprint, status: 'Idle', commandId: null, answer: null, inventory: null, options: null };
+}
+
+function answer(device: DeviceFixture, commandId: CommandId, status: ConnectRequest['status']): ConnectRequest {
+  return { ...idle(device), status, commandId, answer: { Status: status } };
+}
+
+async function connectOne(instanceId: InstanceId, request: ConnectRequest) {
+  const [outcome] = await connectDevices(db, instanceId, [request]);
+  assert.ok(outcome);
+  return outcome;
+}
+
+async function handedOut(instanceId: InstanceId, request: ConnectRequest): Promise<CommandId | null> {
+  const outcome = await connectOne(instanceId, request);
+  assert.equal(outcome.kind, 'served');
+  return outcome.kind === 'served' ? outcome.commandId : null;
+}
+
+test('an idle device gets its oldest command, its answer is recorded once, and then there is nothing to do', async () => {
+  const device = await seedDevice(db, domain.here, 'a1');
+  const first = await seedCommand(db, device);
+  const second = await seedCommand(db, device);
+  assert.equal(await handedOut(domain.here, idle(device)), first.commandId);
+  assert.equal(
+    await handedOut(domain.here, idle(device)),
+    first.commandId,
+    'a lost reply hands the same command out again',
+  );
+  assert.equal(await handedOut(domain.here, answer(device, first.commandId, 'Acknowledged')), second.commandId);
+  await handedOut(domain.here, answer(device, first.commandId, 'Error'));
+  assert.equal(await handedOut(domain.here, answer(device, second.commandId, 'Acknowledged')), null);
+  const [row] = await db`select state, sent_count, answered_epoch from command where id = ${first.commandId}`;
+  assert.deepEqual({ ...row }, { state: 'acknowledged', sent_count: 2, answered_epoch: '1' });
+});
+
+test('a command answered NotNow waits for the next contact while others go first', async () => {
+  const device = await seedDevice(db, domain.here, 'a2');
+  const first = await seedCommand(db, device);
+  const second = await seedCommand(db, device);
+  await handedOut(domain.here, idle(device));
+  assert.equal(await handedOut(domain.here, answer(device, first.commandId, 'NotNow')), second.commandId);
+  assert.equal(await handedOut(domain.here, answer(device, second.commandId, 'Acknowledged')), null);
+  assert.equal(await handedOut(domain.here, idle(device)), first.commandId);
+});
+
+test('urgent commands jump the queue', async () => {
+  const device = await seedDevice(db, domain.here, 'a3');
+  await seedCommand(db, device);
+  const urgent = await seedCommand(db, device, { urgent: true });
+  assert.equal(await handedOut(domain.here, idle(device)), urgent.commandId);
+});
+
+test('unknown tokens, other certificates, other owners and ended enrolments are told apart', async () => {
+  const device = await seedDevice(db, domain.here, 'a4');
+  assert.deepEqual(await connectOne(domain.here, { ...idle(device), token: 'none' }), { kind: 'unknown-device' });
+  assert.deepEqual(await connectOne(domain.here, { ...idle(device), fingerprint: 'other' }), {
+    kind: 'wrong-identity',
+  });
+  assert.deepEqual(await connectOne(domain.there, idle(device)), { kind: 'not-owner', owner: 'S10000001' });
+  await db`update device set state = 'gone' where id = ${device.deviceId}`;
+  assert.deepEqual(await connectOne(domain.here, idle(device)), { kind: 'not-active' });
+});
+
+test('a budgeted command leaves only with permits, other commands go before it, and its answer gives them back', async () => {
+  const [one, two] = [await seedDevice(db, domain.here, 'b1'), await seedDevice(db, domain.here, 'b2')];
+  await seedPermits(db, domain.here, 5);
+  await seedPermits(db, 'domain', 1);
+  const first = await seedCommand(db, one, { budgeted: true, item: 'it-policy' });
+  await seedCommand(db, two, { budgeted: true, item: 'it-policy' });
+  const plain = await seedCommand(db, two);
+  const outcomes = await connectDevices(db, domain.here, [idle(one), idle(two)]);
+  assert.deepEqual(
+    outcomes.map((outcome) => (outcome.kind === 'served' ? outcome.commandId : outcome.kind)),
+    [first.commandId, plain.commandId],
+  );
+  const taken = await db`select scope from delivery_permit where delivery_id = ${first.deliveryId} order by scope`;
+  assert.equal(taken.length, 2);
+  assert.equal(await handedOut(domain.here, idle(one)), first.commandId, 'handed out again under the permits it holds');
+  await handedOut(domain.here, answer(one, first.commandId, 'Acknowledged'));
+  assert.equal((await db`select 1 from delivery_permit where delivery_id is not null`).length, 0);
+  const [delivery] = await db`select state from delivery where id = ${first.deliveryId}`;
+  assert.equal(delivery?.['state'], 'done');
+  const [applied] = await db`select applied_policy_revision as revision from device where id = ${one.deviceId}`;
+  assert.equal(applied?.['revision'], 'rev-1');
+});
+
+test('a connect that began before a move committed writes nothing after it', async () => {
+  const device = await seedDevice(db, domain.here, 'c1');
+  const { commandId } = await seedCommand(db, device);
+  await db.begin(async (mover) => {
+    await mover`update account set instance_id = ${domain.there}, epoch = epoch + 1 where id = ${device.accountId}`;
+    // The owner's change is not committed: the row is locked, so the connect steps back and writes nothing.
+    assert.deepEqual(await connectOne(domain.here, idle(device)), { kind: 'moving' });
+  });
+  assert.deepEqual(await connectOne(domain.here, answer(device, commandId, 'Acknowledged')), {
+    kind: 'not-owner',
+    owner: 'S10000002',
+  });
+  const [row] = await db`select state from command where id = ${commandId}`;
+  assert.equal(row?.['state'], 'queued');
+  assert.equal(await handedOut(domain.there, idle(device)), commandId, 'the queue went with the account');
+});
+
+test('a marked account is stepped back from until the mark runs out', async () => {
+  const device = await seedDevice(db, domain.here, 'c2');
+  await db`
+    insert into account_mark (account_id, move_id, until)
+    values (${device.accountId}, gen_random_uuid(), now() + interval '1 hour')`;
+  assert.deepEqual(await connectOne(domain.here, idle(device)), { kind: 'moving' });
+  await db`update account_mark set until = now() - interval '1 second' where account_id = ${device.accountId}`;
+  assert.equal(await handedOut(domain.here, idle(device)), null);
+});
+
+test('sixty-four devices in one batch are each answered in their own row', async () => {
+  const devices = await Promise.all(Array.from({ length: 64 }, (_, n) => seedDevice(db, domain.here, `m${n}`)));
+  const commands = await Promise.all(devices.map((device) => seedCommand(db, device)));
+  const outcomes = await connectDevices(db, domain.here, devices.map(idle));
+  assert.deepEqual(
+    outcomes.map((outcome) => (outcome.kind === 'served' ? outcome.commandId : outcome.kind)),
+    commands.map((command) => command.commandId),
+  );
+});

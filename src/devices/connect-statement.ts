@@ -1,0 +1,197 @@
+/**
+ * The connect statement: everything that a batch of device connects does to the database, in one round trip.
+ *
+ * For each request it finds the device, takes the account fence (SKIP LOCKED: a moving account delays nobody), records the
+ * answer that the device brought, settles the delivery behind it and gives its permits back, chooses the next command,
+ * takes permits where that command is budgeted, and hands it out. Each row is answered for itself.
+ *
+ * Protects invariants 1 (fence), 5 (a budgeted command leaves only with one permit of its instance and one of the domain)
+ * and 6 (an answer counts once: only a command that is still pending takes one).
+ *
+ * Relies on device_token_key, account_pkey, command_pending, command_pkey, delivery_pkey, delivery_permit_pkey and
+ * delivery_permit_delivery; all conditions on a target row stand in its own update, where they are checked again on the
+ * newest version of the row.
+ */
+import type { AccountId, CommandId, DeviceId, InstanceId, SrpIdentifier } from '../base/ids.ts';
+import type { Database } from '../database/connection.ts';
+
+/** A device's request as the batch takes it. */
+export interface ConnectRequest {
+  token: string;
+  /** SHA-256 of the identity certificate that the request proved, hex. */
+  fingerprint: string;
+  status: 'Idle' | 'Acknowledged' | 'Error' | 'NotNow' | 'CommandFormatError';
+  commandId: CommandId | null;
+  /** What is kept of the answer, as JSON; null for Idle. */
+  answer: object | null;
+  /** Inventory and device options that the answer brought, as JSON. */
+  inventory: object | null;
+  options: object | null;
+}
+
+export type ConnectOutcome =
+  /** `command` is the plist to answer with, or null when nothing is to be done. */
+  | { kind: 'served'; accountId: AccountId; deviceId: DeviceId; command: Buffer | null; commandId: CommandId | null }
+  /** The account is locked by a move just now: try this row again by itself. */
+  | { kind: 'moving' }
+  | { kind: 'not-owner'; owner: SrpIdentifier }
+  | { kind: 'unknown-device' }
+  /** Another certificate than this enrolment's. */
+  | { kind: 'wrong-identity' }
+  /** Enrolled no longer, or not yet. */
+  | { kind: 'not-active' };
+
+interface ConnectRow {
+  n: number;
+  deviceId: DeviceId | null;
+  accountId: AccountId | null;
+  state: string | null;
+  identified: boolean | null;
+  owned: boolean;
+  owner: SrpIdentifier | null;
+  ownedHere: boolean | null;
+  commandId: CommandId | null;
+  command: Buffer | null;
+}
+
+/** At most one request of each device in a batch. Outcomes are in the order of the requests. */
+export async function connectDevices(
+  db: Database,
+  instanceId: InstanceId,
+  requests: readonly ConnectRequest[],
+): Promise<ConnectOutcome[]> {
+  const rows = await db<ConnectRow[]>`
+    with request as materialized (
+      select n, token, fingerprint, status, command_id, answer::jsonb as answer, inventory::jsonb as inventory,
+             options::jsonb as options
+        from unnest(${requests.map((_, index) => index)}::int[], ${requests.map((r) => r.token)}::text[],
+                    ${requests.map((r) => r.fingerprint)}::text[], ${requests.map((r) => r.status)}::text[],
+                    ${requests.map((r) => r.commandId)}::uuid[], ${requests.map((r) => json(r.answer))}::text[],
+                    ${requests.map((r) => json(r.inventory))}::text[], ${requests.map((r) => json(r.options))}::text[])
+             as r(n, token, fingerprint, status, command_id, answer, inventory, options)
+    ), found as materialized (
+      select r.n, d.id as device_id, d.account_id, d.state, r.status, r.command_id, r.answer, r.inventory, r.options,
+             coalesce(d.identity_fingerprint = r.fingerprint, false) as identified
+        from request r join device d on d.token = r.token
+    ), fence as materialized (
+      select a.id, a.epoch from account a
+       where a.id = any(array(select distinct f.account_id from found f where f.identified and f.state = 'active'))
+         and a.instance_id = ${instanceId}
+         and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+       order by a.id
+         for share of a skip locked
+    ), fenced as materialized (
+      select f.n, f.device_id, f.account_id, f.status, f.command_id, f.answer, f.inventory, f.options, fence.epoch
+        from found f join fence on fence.id = f.account_id
+       where f.identified and f.state = 'active'
+    ), answered as (
+      update command c
+         set state = case f.status when 'Acknowledged' then 'acknowledged' when 'NotNow' then 'not-now' else 'error' end,
+             answered_at = clock_timestamp(), answered_instance = ${instanceId}, answered_epoch = f.epoch,
+             answer = f.answer
+        from fenced f
+       where c.id = f.command_id and c.device_id = f.device_id and f.status <> 'Idle'
+         and c.state in ('queued', 'sent', 'not-now')
+      returning c.delivery_id, c.state, c.device_id, c.request_type, f.n
+    ), settled as (
+      update delivery d
+         set state = case w.state when 'acknowledged' then 'done' when 'error' then 'failed' else 'released' end,
+             settled_at = case when w.state <> 'not-now' then clock_timestamp() end,
+             failure = case w.state when 'error' then 'the device answered with an error' end
+        from answered w
+       where d.id = w.delivery_id and d.state in ('released', 'handed-out', 'suspect')
+      returning d.id, d.device_id, d.item, d.revision, d.state
+    ), given_back as (
+      update delivery_permit p set delivery_id = null, taken_at = null
+        from settled s where p.delivery_id = s.id
+    ), first_command as materialized (
+      select f.n, f.epoch, c.id, c.delivery_id, c.budgeted and c.state <> 'sent' as needs_permit, f.device_id, f.command_id,
+             f.status
+        from fenced f cross join lateral (
+          select c.id, c.delivery_id, c.budgeted, c.state from command c
+           where c.device_id = f.device_id and c.state in ('queued', 'sent', 'not-now')
+             and c.id is distinct from f.command_id and (f.status = 'Idle' or c.state = 'queued')
+           order by c.urgent desc, c.sequence limit 1) c
+    ), wanting as materialized (
+      select n, delivery_id, row_number() over (order by n) as k from first_command where needs_permit
+    ), instance_permit as materialized (
+      select number, row_number() over (order by number) as k from (
+        select number from delivery_permit
+         where scope = ${instanceId} and delivery_id is null and exists (select 1 from wanting)
+         order by number limit (select count(*) from wanting) for update skip locked) free
+    ), domain_permit as materialized (
+      select number, row_number() over (order by number) as k from (
+        select number from delivery_permit
+         where scope = 'domain' and delivery_id is null and exists (select 1 from wanting)
+         order by number limit (select count(*) from instance_permit) for update skip locked) free
+    ), granted as materialized (
+      select w.n, w.delivery_id, i.number as instance_number, d.number as domain_number
+        from wanting w join instance_permit i on i.k = w.k join domain_permit d on d.k = w.k
+    ), permits as (
+      update delivery_permit p set delivery_id = t.delivery_id, taken_at = clock_timestamp()
+        from (select delivery_id, ${instanceId}::text as scope, instance_number as number from granted
+              union all select delivery_id, 'domain', domain_number from granted) t
+       where p.scope = t.scope and p.number = t.number
+    ), chosen as materialized (
+      select c.n, c.epoch, c.id, c.delivery_id from first_command c
+       where not c.needs_permit or c.n in (select n from granted)
+      union all
+      select c.n, c.epoch, u.id, u.delivery_id
+        from first_command c cross join lateral (
+          select o.id, o.delivery_id from command o
+           where o.device_id = c.device_id and o.state in ('queued', 'sent', 'not-now')
+             and o.id is distinct from c.command_id and (c.status = 'Idle' or o.state = 'queued')
+             and (not o.budgeted or o.state = 'sent')
+           order by o.urgent desc, o.sequence limit 1) u
+       where c.needs_permit and c.n not in (select n from granted)
+    ), handed as (
+      update command c
+         set state = 'sent', sent_at = clock_timestamp(), sent_count = c.sent_count + 1,
+             sent_instance = ${instanceId}, sent_epoch = h.epoch
+        from chosen h
+       where c.id = h.id and c.state in ('queued', 'sent', 'not-now')
+      returning h.n, c.id, c.body, c.delivery_id
+    ), out_now as (
+      update delivery d set state = 'handed-out', handed_out_at = clock_timestamp()
+        from handed h where d.id = h.delivery_id and d.state = 'released'
+    ), seen as (
+      update device d
+         set last_seen_at = clock_timestamp(),
+             inventory = case when f.inventory is null then d.inventory else d.inventory || f.inventory end,
+             options = case when f.options is null then d.options else d.options || f.options end,
+             synchronized_at = case when f.inventory is null then d.synchronized_at else clock_timestamp() end,
+             applied_policy_revision = coalesce((select s.revision from settled s
+               where s.device_id = d.id and s.item = 'it-policy' and s.state = 'done'), d.applied_policy_revision),
+             applied_books_revision = coalesce((select s.revision from settled s
+               where s.device_id = d.id and s.item = 'service-books' and s.state = 'done'), d.applied_books_revision)
+        from fenced f where d.id = f.device_id
+    )
+    select r.n, f.device_id as "deviceId", f.account_id as "accountId", f.state, f.identified,
+           e.n is not null as owned, i.srp_identifier as owner, a.instance_id = ${instanceId} as "ownedHere",
+           h.id as "commandId", h.body as command
+      from request r
+      left join found f on f.n = r.n
+      left join fenced e on e.n = r.n
+      left join account a on a.id = f.account_id
+      left join instance i on i.id = a.instance_id
+      left join handed h on h.n = r.n
+     order by r.n`;
+  return rows.map(outcomeOf);
+}
+
+function outcomeOf(row: ConnectRow): ConnectOutcome {
+  if (row.deviceId === null || row.accountId === null) return { kind: 'unknown-device' };
+  if (row.owned) {
+    const { accountId, deviceId, command, commandId } = row;
+    return { kind: 'served', accountId, deviceId, command, commandId };
+  }
+  // Whose device it is comes before whether its identity is right: only the owner judges.
+  if (!row.ownedHere && row.owner) return { kind: 'not-owner', owner: row.owner };
+  if (!row.identified) return { kind: 'wrong-identity' };
+  if (row.state !== 'active') return { kind: 'not-active' };
+  return { kind: 'moving' };
+}
+
+function json(value: object | null): string | null {
+  return value === null ? null : JSON.stringify(value);
+}

@@ -1,0 +1,192 @@
+/**
+ * Registration and lease of components, and the range of releases that the database declares.
+ *
+ * Protects rules 3 and 5 of the upgrade: a component outside the declared range does not start, and registering waits for
+ * a feature level that is being raised, so that none slips in between the check of all components and the raise.
+ */
+import { BrambleError } from '../base/errors.ts';
+import { compareReleases } from '../base/release-number.ts';
+import { advisoryLock, lockClass } from '../database/advisory-locks.ts';
+import type { Database, Queryable, Transaction } from '../database/connection.ts';
+
+export type ComponentKind = 'router' | 'server' | 'administration' | 'connection' | 'coordinator';
+export const componentKinds: readonly ComponentKind[] = [
+  'router',
+  'server',
+  'administration',
+  'connection',
+  'coordinator',
+];
+
+export interface ComponentIdentity {
+  name: string;
+  kind: ComponentKind;
+  host: string;
+  bootId: string;
+  processId: number;
+  release: string;
+  linkVersions: readonly number[];
+  features: readonly string[];
+  /** Where it answers /healthz, /readyz and /metrics: `http://127.0.0.1:port`. */
+  loopbackUrl: string | null;
+}
+
+export interface Component extends ComponentIdentity {
+  startedAt: Date;
+  leaseUntil: Date;
+  /** Its lease has not run out and it did not say goodbye. */
+  alive: boolean;
+  stoppedAt: Date | null;
+  detail: Record<string, unknown>;
+}
+
+/** How long a registration holds without a sign of life; renewed every two seconds. */
+export const leaseSeconds = 10;
+
+/** What a component can work with; the database says what it has. */
+export interface Compatibility {
+  /** The schema's least version that this release can work on. */
+  leastSchemaVersion: number;
+}
+
+/**
+ * Registers the component, or renews its registration under the same name, after checking the declared range.
+ * @throws BrambleError ERR_RELEASE_TOO_OLD, ERR_SCHEMA_TOO_OLD, or for an administration service ERR_RELEASE_MISMATCH.
+ */
+export async function registerComponent(
+  db: Database,
+  component: ComponentIdentity,
+  compatibility: Compatibility,
+): Promise<void> {
+  await db.begin(async (tx) => {
+    await tx`select pg_advisory_xact_lock_shared(${lockClass}, ${advisoryLock.featureLevel})`;
+    await assertCompatible(tx, component, compatibility);
+    await upsertComponent(tx, component, {});
+  });
+}
+
+/**
+ * Renews the lease; `gone` when the registration was forgotten or taken over by another process of the same name.
+ * Checks the range again, so that a component that an upgrade left behind stops by itself.
+ */
+export async function renewLease(
+  db: Database,
+  component: ComponentIdentity,
+  compatibility: Compatibility,
+  detail: Readonly<Record<string, unknown>> = {},
+): Promise<'renewed' | 'gone'> {
+  return await db.begin(async (tx) => {
+    await tx`select pg_advisory_xact_lock_shared(${lockClass}, ${advisoryLock.featureLevel})`;
+    await assertCompatible(tx, component, compatibility);
+    const { count } = await tx`
+      update component set lease_until = clock_timestamp() + make_interval(secs => ${leaseSeconds}),
+             detail = ${tx.json(detail as never)}
+       where name = ${component.name} and boot_id = ${component.bootId} and process_id = ${component.processId}
+         and stopped_at is null`;
+    return count === 1 ? 'renewed' : 'gone';
+  });
+}
+
+/** A router's registration, written by an instance on its behalf: a router knows no database. */
+export async function registerRouter(
+  db: Database,
+  router: ComponentIdentity,
+  detail: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  await db.begin(async (tx) => {
+    await tx`select pg_advisory_xact_lock_shared(${lockClass}, ${advisoryLock.featureLevel})`;
+    await upsertComponent(tx, router, detail);
+  });
+}
+
+async function upsertComponent(
+  tx: Transaction,
+  component: ComponentIdentity,
+  detail: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  await tx`
+    insert into component (name, kind, host, boot_id, process_id, release, link_versions, features, loopback_url, detail,
+                           lease_until)
+    values (${component.name}, ${component.kind}, ${component.host}, ${component.bootId}, ${component.processId},
+            ${component.release}, ${component.linkVersions as number[]}, ${component.features as string[]},
+            ${component.loopbackUrl}, ${tx.json(detail as never)},
+            clock_timestamp() + make_interval(secs => ${leaseSeconds}))
+    on conflict (name) do update
+       set kind = excluded.kind, host = excluded.host, boot_id = excluded.boot_id, process_id = excluded.process_id,
+           release = excluded.release, link_versions = excluded.link_versions, features = excluded.features,
+           loopback_url = excluded.loopback_url, detail = excluded.detail, lease_until = excluded.lease_until,
+           stopped_at = null,
+           started_at = case when component.boot_id = excluded.boot_id and component.process_id = excluded.process_id
+                             then component.started_at else now() end`;
+}
+
+/** An orderly goodbye: the row stays, since an absent component still counts, but nobody waits for its lease. */
+export async function markStopped(
+  q: Queryable,
+  component: Pick<ComponentIdentity, 'name' | 'processId'>,
+): Promise<void> {
+  await q`
+    update component set stopped_at = now() where name = ${component.name} and process_id = ${component.processId}`;
+}
+
+export async function listComponents(q: Queryable): Promise<Component[]> {
+  return await q<Component[]>`
+    select name, kind, host, boot_id as "bootId", process_id as "processId", release, link_versions as "linkVersions",
+           features, loopback_url as "loopbackUrl", detail, started_at as "startedAt", lease_until as "leaseUntil",
+           stopped_at as "stoppedAt", stopped_at is null and lease_until > clock_timestamp() as alive
+      from component order by kind, name`;
+}
+
+/** Removes a dead component for good; `alive` when it still holds its lease. */
+export async function forgetComponent(q: Queryable, name: string): Promise<'forgotten' | 'alive' | 'not-found'> {
+  const [row] = await q<{ alive: boolean }[]>`
+    select stopped_at is null and lease_until > clock_timestamp() as alive from component where name = ${name}`;
+  if (!row) return 'not-found';
+  if (row.alive) return 'alive';
+  await q`delete from component where name = ${name}`;
+  return 'forgotten';
+}
+
+/** The least release declared for each kind. */
+export async function declareRange(q: Queryable, leastRelease: string): Promise<void> {
+  await q`
+    insert into component_range (kind, least_release)
+    select kind, ${leastRelease} from unnest(${componentKinds as string[]}::text[]) as kind
+    on conflict (kind) do update set least_release = excluded.least_release`;
+}
+
+/** @throws BrambleError when the component lies outside what the database declares. */
+export async function assertCompatible(
+  q: Queryable,
+  component: Pick<ComponentIdentity, 'kind' | 'release' | 'name'>,
+  compatibility: Compatibility,
+): Promise<void> {
+  const [declared] = await q<{ release: string; schemaVersion: number; least: string | null }[]>`
+    select d.release, d.schema_version as "schemaVersion", r.least_release as least
+      from domain d left join component_range r on r.kind = ${component.kind}`;
+  if (!declared) throw new BrambleError('ERR_NO_DOMAIN', 'The database holds no domain yet.');
+  if (component.kind === 'administration' && declared.release !== component.release) {
+    throw new BrambleError(
+      'ERR_RELEASE_MISMATCH',
+      `The database is of release ${declared.release}, the administration service ${component.name} of ` +
+        `${component.release}. Both must be of one release: start it from ${declared.release}, or upgrade the domain.`,
+      { details: { database: declared.release, own: component.release } },
+    );
+  }
+  if (declared.schemaVersion < compatibility.leastSchemaVersion) {
+    throw new BrambleError(
+      'ERR_SCHEMA_TOO_OLD',
+      `The database has schema ${declared.schemaVersion}; release ${component.release} needs at least ` +
+        `${compatibility.leastSchemaVersion}. Upgrade the domain first.`,
+      { details: { schema: declared.schemaVersion, needed: compatibility.leastSchemaVersion } },
+    );
+  }
+  if (declared.least !== null && compareReleases(component.release, declared.least) < 0) {
+    throw new BrambleError(
+      'ERR_RELEASE_TOO_OLD',
+      `The domain needs release ${declared.least} or later of every ${component.kind}; ${component.name} is of ` +
+        `${component.release}. Start it from a later release.`,
+      { details: { least: declared.least, own: component.release } },
+    );
+  }
+}

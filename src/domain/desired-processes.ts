@@ -1,0 +1,46 @@
+/** What the supervisors make true: which process of which release runs on which host. Writing notifies them. */
+import type { Queryable } from '../database/connection.ts';
+import type { ComponentKind } from './components.ts';
+
+export interface DesiredProcess {
+  name: string;
+  kind: ComponentKind;
+  host: string;
+  release: string;
+  state: 'running' | 'stopped';
+  settings: Readonly<Record<string, unknown>>;
+}
+
+export async function listDesiredProcesses(q: Queryable): Promise<DesiredProcess[]> {
+  return await q<DesiredProcess[]>`
+    select name, kind, host, release, state, settings from desired_process order by name`;
+}
+
+/** Writes the process as wanted, whether it was there before or not. */
+export async function desireProcess(q: Queryable, wanted: DesiredProcess): Promise<void> {
+  await q`
+    insert into desired_process (name, kind, host, release, state, settings)
+    values (${wanted.name}, ${wanted.kind}, ${wanted.host}, ${wanted.release}, ${wanted.state},
+            ${q.json(wanted.settings as never)})
+    on conflict (name) do update
+       set release = excluded.release, state = excluded.state, settings = excluded.settings, host = excluded.host,
+           changed_at = now()`;
+}
+
+/** Sets state or release of the named processes and returns how many there were. */
+export async function changeDesiredProcesses(
+  q: Queryable,
+  names: readonly string[],
+  change: { state?: 'running' | 'stopped'; release?: string },
+): Promise<number> {
+  const { count } = await q`
+    update desired_process
+       set state = coalesce(${change.state ?? null}, state), release = coalesce(${change.release ?? null}, release),
+           changed_at = now()
+     where name = any(${names as string[]})`;
+  return count;
+}
+
+export async function removeDesiredProcess(q: Queryable, name: string): Promise<void> {
+  await q`delete from desired_process where name = ${name}`;
+}

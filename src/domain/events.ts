@@ -1,0 +1,30 @@
+/** The domain's append-only log, for people. */
+import type { Queryable } from '../database/connection.ts';
+
+export interface NewEvent {
+  /** Such as `component-registered` or `srp-refused`. */
+  kind: string;
+  subject?: string;
+  message: string;
+  detail?: Readonly<Record<string, unknown>>;
+}
+
+export interface DomainEvent {
+  id: number;
+  at: Date;
+  kind: string;
+  subject: string | null;
+  message: string;
+}
+
+export async function recordEvent(q: Queryable, event: NewEvent): Promise<void> {
+  await q`
+    insert into event (kind, subject, message, detail)
+    values (${event.kind}, ${event.subject ?? null}, ${event.message}, ${q.json((event.detail ?? {}) as never)})`;
+}
+
+/** The newest `limit` events, newest first. */
+export async function listEvents(q: Queryable, limit: number): Promise<DomainEvent[]> {
+  return await q<DomainEvent[]>`
+    select id::int as id, at, kind, subject, message from event order by event.id desc limit ${limit}`;
+}

@@ -1,0 +1,19 @@
+/** Settings of the domain by key: each key's shape is owned by the feature that reads it. */
+import type { z } from 'zod';
+import type { Queryable } from '../database/connection.ts';
+
+/** The stored value parsed by `schema`, or what `schema` makes of `{}` when none is stored. */
+export async function readSetting<Schema extends z.ZodType>(
+  q: Queryable,
+  key: string,
+  schema: Schema,
+): Promise<z.output<Schema>> {
+  const [row] = await q<{ value: unknown }[]>`select value from setting where key = ${key}`;
+  return schema.parse(row?.value ?? {});
+}
+
+export async function writeSetting(q: Queryable, key: string, value: object): Promise<void> {
+  await q`
+    insert into setting (key, value) values (${key}, ${q.json(value as never)})
+    on conflict (key) do update set value = excluded.value, updated_at = now()`;
+}

@@ -1,0 +1,147 @@
+/** Batches of account moves: creating, pausing, turning back, and how they stand. */
+import { type AccountId, type InstanceId, type MoveId, newId } from '../base/ids.ts';
+import type { Queryable, Transaction } from '../database/connection.ts';
+
+export type MovePurpose = 'manual' | 'wave' | 'reverse' | 'back';
+
+export interface NewMoveBatch {
+  purpose: MovePurpose;
+  /** Who asked for it: an administrator's token name or a component. */
+  createdBy: string;
+  upgradeId?: string;
+  waveNumber?: number;
+  moves: readonly { accountId: AccountId; toInstanceId: InstanceId }[];
+}
+
+export interface CreatedMoveBatch {
+  batchId: string;
+  queued: number;
+  /** Accounts that are not moved, each with the reason; never silently. */
+  skipped: { accountId: AccountId; reason: 'not-found' | 'already-there' | 'already-moving' }[];
+}
+
+/** Queues moves under a new batch; relies on the unique index of open moves, so an account has at most one. */
+export async function createMoveBatch(tx: Transaction, batch: NewMoveBatch): Promise<CreatedMoveBatch> {
+  const batchId = newId<string>();
+  await tx`
+    insert into move_batch (id, purpose, upgrade_id, wave_number, state, created_by)
+    values (${batchId}, ${batch.purpose}, ${batch.upgradeId ?? null}, ${batch.waveNumber ?? null}, 'running',
+            ${batch.createdBy})`;
+  const moveIds = batch.moves.map(() => newId<MoveId>());
+  const queued = await tx<{ accountId: AccountId }[]>`
+    insert into account_move (id, batch_id, account_id, from_instance_id, to_instance_id)
+    select m.id, ${batchId}, a.id, a.instance_id, m.to_instance_id
+      from unnest(${moveIds as string[]}::uuid[], ${batch.moves.map((move) => move.accountId)}::uuid[],
+                  ${batch.moves.map((move) => move.toInstanceId)}::uuid[]) as m(id, account_id, to_instance_id)
+      join account a on a.id = m.account_id and a.instance_id <> m.to_instance_id
+     order by a.name
+    on conflict do nothing
+    returning account_id as "accountId"`;
+  const done = new Set(queued.map((row) => row.accountId));
+  const rest = batch.moves.filter((move) => !done.has(move.accountId));
+  const found = await tx<{ id: AccountId; instanceId: InstanceId }[]>`
+    select id, instance_id as "instanceId" from account where id = any(${rest.map((move) => move.accountId)}::uuid[])`;
+  const instanceOf = new Map(found.map((row) => [row.id, row.instanceId]));
+  const skipped = rest.map((move) => ({ accountId: move.accountId, reason: skipReason(instanceOf, move) }));
+  if (queued.length > 0) await tx`select pg_notify('bramble_moves', '')`;
+  else await tx`update move_batch set state = 'done' where id = ${batchId}`;
+  return { batchId, queued: queued.length, skipped };
+}
+
+function skipReason(
+  instanceOf: ReadonlyMap<AccountId, InstanceId>,
+  move: { accountId: AccountId; toInstanceId: InstanceId },
+): 'not-found' | 'already-there' | 'already-moving' {
+  const instance = instanceOf.get(move.accountId);
+  if (instance === undefined) return 'not-found';
+  return instance === move.toInstanceId ? 'already-there' : 'already-moving';
+}
+
+/** How many moves of a batch are in each state. */
+export interface MoveCounts {
+  queued: number;
+  reserved: number;
+  fenced: number;
+  delivering: number;
+  settled: number;
+  closed: number;
+  rolledBack: number;
+  cancelled: number;
+  /** Of those delivering: their devices were woken and did not come. */
+  outOfReach: number;
+}
+
+export interface MoveBatch {
+  batchId: string;
+  purpose: MovePurpose;
+  upgradeId: string | null;
+  waveNumber: number | null;
+  state: 'running' | 'paused' | 'done';
+  pauseReason: string | null;
+  createdBy: string;
+  createdAt: Date;
+  counts: MoveCounts;
+}
+
+/** The newest 100 batches with their counts, or the one asked for. */
+export async function listMoveBatches(q: Queryable, batchId?: string): Promise<MoveBatch[]> {
+  return await q<MoveBatch[]>`
+    select b.id as "batchId", b.purpose, b.upgrade_id as "upgradeId", b.wave_number as "waveNumber", b.state,
+           b.pause_reason as "pauseReason", b.created_by as "createdBy", b.created_at as "createdAt",
+           (select json_build_object(
+              'queued', count(*) filter (where m.state = 'queued'),
+              'reserved', count(*) filter (where m.state = 'reserved'),
+              'fenced', count(*) filter (where m.state = 'fenced'),
+              'delivering', count(*) filter (where m.state = 'delivering'),
+              'settled', count(*) filter (where m.state = 'settled'),
+              'closed', count(*) filter (where m.state = 'closed'),
+              'rolledBack', count(*) filter (where m.state = 'rolled-back'),
+              'cancelled', count(*) filter (where m.state = 'cancelled'),
+              'outOfReach', count(*) filter (where m.state = 'delivering' and m.out_of_reach))
+              from account_move m where m.batch_id = b.id) as counts
+      from move_batch b
+     where ${batchId ?? null}::uuid is null or b.id = ${batchId ?? null}
+     order by b.created_at desc limit 100`;
+}
+
+export async function moveBatchStatus(q: Queryable, batchId: string): Promise<MoveBatch | 'not-found'> {
+  const [batch] = await listMoveBatches(q, batchId);
+  return batch ?? 'not-found';
+}
+
+/** From the commit on nothing of the batch starts; moves under way reach a safe point. */
+export async function pauseMoveBatch(tx: Transaction, batchId: string, reason: string): Promise<boolean> {
+  const { count } = await tx`
+    update move_batch set state = 'paused', pause_reason = ${reason} where id = ${batchId} and state = 'running'`;
+  return count === 1;
+}
+
+export async function resumeMoveBatch(tx: Transaction, batchId: string): Promise<boolean> {
+  const { count } = await tx`
+    update move_batch set state = 'running', pause_reason = null where id = ${batchId} and state = 'paused'`;
+  if (count === 1) await tx`select pg_notify('bramble_moves', '')`;
+  return count === 1;
+}
+
+/**
+ * Takes back what has not been committed; what has, stays moved. A move that is being committed is waited for: its
+ * transaction holds the row.
+ */
+export async function cancelMoveBatch(tx: Transaction, batchId: string): Promise<void> {
+  await tx`
+    with cancelled as (
+      update account_move set state = 'cancelled', closed_at = now()
+       where batch_id = ${batchId} and state in ('queued', 'reserved', 'fenced')
+      returning id)
+    delete from account_mark where move_id in (select id from cancelled)`;
+}
+
+/** Cancels what has not started and queues a move home for every account that the batch has moved. */
+export async function moveBatchBack(tx: Transaction, batchId: string, createdBy: string): Promise<CreatedMoveBatch> {
+  await cancelMoveBatch(tx, batchId);
+  const moved = await tx<{ accountId: AccountId; toInstanceId: InstanceId }[]>`
+    update account_move set state = 'closed', closed_at = now()
+     where batch_id = ${batchId} and state in ('delivering', 'settled', 'closed')
+    returning account_id as "accountId", from_instance_id as "toInstanceId"`;
+  return await createMoveBatch(tx, { purpose: 'back', createdBy, moves: moved });
+}

@@ -1,0 +1,126 @@
+/**
+ * Executes queued account moves, only as fast as their deliveries drain, and settles those that the devices answered.
+ *
+ * Any number of runners may work at once (administration services, the coordinator): reservations keep them apart, and
+ * each transaction of theirs is under the release lock. One account's failure changes nothing for any other.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { isBrambleError, messageOf } from '../base/errors.ts';
+import type { Database, Transaction } from '../database/connection.ts';
+import { administrationTransaction } from '../database/release-lock.ts';
+import {
+  commitMove,
+  countUndrained,
+  fenceMove,
+  listenForMoves,
+  markOutOfReach,
+  type ReservedMove,
+  reserveMoves,
+  settleMoves,
+  unfenceMove,
+} from './move-store.ts';
+
+export interface MoveRunnerOptions {
+  db: Database;
+  /** The release that the domain must be of. */
+  release: string;
+  /** The component's name, for reservations. */
+  name: string;
+  /** Adds what a committed move owes the account's devices; called in the move's transaction. */
+  oweDeliveries: (tx: Transaction, move: ReservedMove) => Promise<unknown>;
+  log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
+  /** Accounts moved at the same time. */
+  concurrency?: number;
+  /** Device effects that may be open before further moves wait; read anew each round. */
+  drainWindow: (db: Database) => Promise<number>;
+  /** Seconds after which an account whose devices do not come is out of reach. */
+  outOfReachSeconds?: number;
+  /** Milliseconds between two rounds without a notification. */
+  intervalMs?: number;
+}
+
+const attemptsAtMost = 20;
+
+export interface MoveRound {
+  moved: number;
+  settled: number;
+  /** Moves wait because the deliveries of earlier ones have not drained. */
+  draining: boolean;
+}
+
+/** One round: settle, then reserve and move as many as the drain window allows. */
+export async function runMoveRound(options: MoveRunnerOptions): Promise<MoveRound> {
+  const { db, release } = options;
+  const settled = await administrationTransaction(db, release, async (tx) => {
+    await markOutOfReach(tx, options.outOfReachSeconds ?? 30);
+    return await settleMoves(tx);
+  });
+  const window = await options.drainWindow(db);
+  const room = window - (await countUndrained(db));
+  if (room <= 0) return { moved: 0, settled, draining: true };
+  const concurrency = options.concurrency ?? 4;
+  const reserved = await administrationTransaction(db, release, (tx) =>
+    reserveMoves(tx, options.name, Math.min(room, concurrency * 4)),
+  );
+  let moved = 0;
+  const waiting = [...reserved];
+  const lane = async () => {
+    for (let move = waiting.shift(); move; move = waiting.shift()) {
+      if (await moveAccount(options, move)) moved++;
+    }
+  };
+  await Promise.all(Array.from({ length: concurrency }, lane));
+  return { moved, settled, draining: false };
+}
+
+/** Moves one reserved account; `false` when it was put back, cancelled or failed. */
+export async function moveAccount(options: MoveRunnerOptions, move: ReservedMove): Promise<boolean> {
+  const { db, release } = options;
+  try {
+    const fenced = await administrationTransaction(db, release, (tx) => fenceMove(tx, move));
+    if (!fenced) return false;
+    const outcome = await administrationTransaction(db, release, async (tx) => {
+      const committed = await commitMove(tx, move);
+      if (committed.kind === 'committed') await options.oweDeliveries(tx, move);
+      return committed;
+    });
+    if (outcome.kind === 'committed') return true;
+    options.log.warn({ moveId: move.moveId, outcome: outcome.kind }, 'account not moved');
+    return false;
+  } catch (error) {
+    if (isBrambleError(error, 'ERR_RELEASE_FENCED')) throw error;
+    options.log.warn(
+      { moveId: move.moveId, accountId: move.accountId, reason: messageOf(error) },
+      'move failed, will retry',
+    );
+    await administrationTransaction(db, release, (tx) => unfenceMove(tx, move, messageOf(error), attemptsAtMost));
+    return false;
+  }
+}
+
+/** Runs rounds until the signal is aborted; a lost database is waited for. */
+export async function runMoves(options: MoveRunnerOptions & { signal: AbortSignal }): Promise<void> {
+  let wake: () => void = () => {};
+  const unlisten = await listenForMoves(options.db, () => wake());
+  try {
+    while (!options.signal.aborted) {
+      const round = await runMoveRound(options).catch((error: unknown) => {
+        if (isBrambleError(error, 'ERR_RELEASE_FENCED')) throw error;
+        options.log.warn({ reason: messageOf(error) }, 'moving is interrupted, will retry');
+        return undefined;
+      });
+      if (round && round.moved > 0 && !round.draining) continue;
+      await pause(options.intervalMs ?? 200, options.signal, (resume) => {
+        wake = resume;
+      });
+    }
+  } finally {
+    await unlisten().catch(() => {});
+  }
+}
+
+async function pause(durationMs: number, signal: AbortSignal, onWake: (resume: () => void) => void): Promise<void> {
+  const early = new AbortController();
+  onWake(() => early.abort());
+  await delay(durationMs, undefined, { signal: AbortSignal.any([signal, early.signal]) }).catch(() => {});
+}

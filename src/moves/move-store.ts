@@ -1,0 +1,174 @@
+/**
+ * The statements of one account's move.
+ *
+ *   queued -> reserved -> fenced -> delivering -> settled -> closed     (rolled-back | cancelled before delivering)
+ *
+ * The change of owner, the rise of the epoch and the deliveries owed are one transaction, so that a move is either not
+ * begun or cannot be lost. A runner that dies leaves a reservation that runs out; whoever reserves the move again starts
+ * from the account's row, not from what the dead one thought.
+ */
+import type { AccountId, InstanceId, MoveId } from '../base/ids.ts';
+import type { Database, Queryable, Transaction } from '../database/connection.ts';
+
+export interface ReservedMove {
+  moveId: MoveId;
+  batchId: string;
+  accountId: AccountId;
+  fromInstanceId: InstanceId;
+  toInstanceId: InstanceId;
+  attempts: number;
+}
+
+/** The longest that a move may keep its account's writers waiting. */
+export const moveDeadlineMs = 3000;
+const reservationSeconds = 30;
+
+/** Reserves up to `limit` moves of running batches, oldest first; SKIP LOCKED keeps rival runners apart. */
+export async function reserveMoves(tx: Transaction, runner: string, limit: number): Promise<ReservedMove[]> {
+  return await tx<ReservedMove[]>`
+    update account_move m
+       set state = 'reserved', reserved_by = ${runner}, attempts = m.attempts + 1,
+           reserved_until = clock_timestamp() + make_interval(secs => ${reservationSeconds})
+     where m.id in (
+       select w.id from account_move w join move_batch b on b.id = w.batch_id
+        where b.state = 'running' and (w.state = 'queued' and (w.retry_at is null or w.retry_at < clock_timestamp())
+              or w.state in ('reserved', 'fenced') and w.reserved_until < clock_timestamp())
+        order by w.queued_at, w.id limit ${limit} for update of w skip locked)
+    returning m.id as "moveId", m.batch_id as "batchId", m.account_id as "accountId",
+              m.from_instance_id as "fromInstanceId", m.to_instance_id as "toInstanceId", m.attempts`;
+}
+
+/**
+ * Marks the account, so that instances step back; no lock on the account's row. A paused batch is seen here for the last
+ * time: `false` means that the move is back in the queue.
+ */
+export async function fenceMove(tx: Transaction, move: ReservedMove): Promise<boolean> {
+  const { count } = await tx`
+    update account_move m set state = 'fenced', fenced_at = clock_timestamp()
+      from move_batch b
+     where m.id = ${move.moveId} and m.state = 'reserved' and b.id = m.batch_id and b.state = 'running'`;
+  if (count === 0) {
+    await tx`update account_move set state = 'queued', reserved_by = null where id = ${move.moveId} and state = 'reserved'`;
+    return false;
+  }
+  await tx`
+    insert into account_mark (account_id, move_id, until)
+    values (${move.accountId}, ${move.moveId}, clock_timestamp() + make_interval(secs => ${moveDeadlineMs / 1000}))
+    on conflict (account_id) do update set move_id = excluded.move_id, until = excluded.until`;
+  return true;
+}
+
+/** What the owner's change found. */
+export type CommittedMove =
+  | { kind: 'committed'; epoch: string }
+  | { kind: 'account-elsewhere' }
+  | { kind: 'lost-reservation' };
+
+/**
+ * Changes the owner. Waits for every statement that holds the account FOR SHARE, at most `moveDeadlineMs`
+ * (statement_timeout, since lock_timeout starts again with each holder).
+ */
+export async function commitMove(tx: Transaction, move: ReservedMove): Promise<CommittedMove> {
+  await tx`select set_config('statement_timeout', ${String(moveDeadlineMs)}, true)`;
+  const [own] = await tx`
+    select 1 from account_move where id = ${move.moveId} and state = 'fenced' for update`;
+  if (!own) return { kind: 'lost-reservation' };
+  const [changed] = await tx<{ epoch: string }[]>`
+    update account set instance_id = ${move.toInstanceId}, epoch = epoch + 1
+     where id = ${move.accountId} and instance_id = ${move.fromInstanceId}
+    returning epoch`;
+  await tx`delete from account_mark where account_id = ${move.accountId} and move_id = ${move.moveId}`;
+  if (!changed) {
+    await tx`
+      update account_move set state = 'cancelled', closed_at = now(), failure = 'the account is no longer at its source'
+       where id = ${move.moveId}`;
+    return { kind: 'account-elsewhere' };
+  }
+  await tx`
+    insert into account_epoch (account_id, epoch, instance_id)
+    values (${move.accountId}, ${changed.epoch}, ${move.toInstanceId})`;
+  await tx`
+    update account_move
+       set state = 'delivering', committed_at = clock_timestamp(), epoch_after = ${changed.epoch}, reserved_by = null,
+           failure = null,
+           pending_commands = (select count(*) from command c join device d on d.id = c.device_id
+                                where d.account_id = ${move.accountId} and c.state in ('queued', 'sent', 'not-now'))
+     where id = ${move.moveId}`;
+  return { kind: 'committed', epoch: changed.epoch };
+}
+
+/**
+ * Takes the mark off after a failed attempt and lets the epoch rise all the same: whatever still waits with the old one is
+ * refused. The move goes back to the queue, or is rolled back for good after `attemptsAtMost`.
+ */
+export async function unfenceMove(
+  tx: Transaction,
+  move: ReservedMove,
+  failure: string,
+  attemptsAtMost: number,
+): Promise<'queued' | 'rolled-back'> {
+  const state = move.attempts >= attemptsAtMost ? 'rolled-back' : 'queued';
+  const { count } = await tx`
+    update account_move
+       set state = ${state}, failure = ${failure}, reserved_by = null,
+           retry_at = clock_timestamp() + make_interval(secs => least(30, 0.2 * power(2, attempts))),
+           closed_at = case when ${state} = 'rolled-back' then now() end
+     where id = ${move.moveId} and state in ('reserved', 'fenced')`;
+  if (count === 0) return state;
+  await tx`delete from account_mark where account_id = ${move.accountId} and move_id = ${move.moveId}`;
+  await tx`
+    with raised as (
+      update account set epoch = epoch + 1 where id = ${move.accountId} and instance_id = ${move.fromInstanceId}
+      returning id, epoch, instance_id)
+    insert into account_epoch (account_id, epoch, instance_id) select id, epoch, instance_id from raised`;
+  return state;
+}
+
+/** How many device effects of moves are not yet acknowledged; devices out of reach are not waited for. */
+export async function countUndrained(q: Queryable): Promise<number> {
+  const [row] = await q<{ undrained: number }[]>`
+    select count(*)::int as undrained
+      from account_move m join delivery d on d.move_id = m.id
+     where m.state = 'delivering' and not m.out_of_reach and d.state in ('owed', 'released', 'handed-out')`;
+  return row?.undrained ?? 0;
+}
+
+/**
+ * Settles moves whose deliveries are all answered, and closes batches without an open move. Deliveries that failed settle
+ * too: the account has moved, and the failure is reported with the delivery. Relies on delivery_move.
+ */
+export async function settleMoves(tx: Transaction): Promise<number> {
+  const { count } = await tx`
+    update account_move m set state = 'closed', settled_at = clock_timestamp(), closed_at = clock_timestamp(),
+           out_of_reach = false
+     where m.state = 'delivering'
+       and not exists (select 1 from delivery d where d.move_id = m.id
+                          and d.state in ('owed', 'released', 'handed-out', 'suspect'))`;
+  await tx`
+    update move_batch b set state = 'done'
+     where b.state = 'running' and not exists (
+       select 1 from account_move m where m.batch_id = b.id
+          and (m.state in ('queued', 'reserved', 'fenced') or m.state = 'delivering'))`;
+  return count;
+}
+
+/**
+ * Keeps the bucket of accounts out of reach: every open delivery of the move was woken for, or can wake nobody, and no
+ * device of the account has come since, for `afterSeconds`. One that comes leaves the bucket.
+ */
+export async function markOutOfReach(tx: Transaction, afterSeconds: number): Promise<void> {
+  await tx`
+    update account_move m set out_of_reach = not m.out_of_reach
+     where m.state = 'delivering' and m.out_of_reach <> (
+       m.committed_at < clock_timestamp() - make_interval(secs => ${afterSeconds})
+       and not exists (
+         select 1 from delivery d join device v on v.id = d.device_id
+          where d.move_id = m.id and d.state in ('owed', 'released', 'handed-out', 'suspect')
+            and v.last_seen_at > clock_timestamp() - make_interval(secs => ${afterSeconds})))`;
+}
+
+/** Calls back when moves were queued or resumed; ends with the function that it returns. */
+export async function listenForMoves(db: Database, onNotify: () => void): Promise<() => Promise<void>> {
+  const { unlisten } = await db.listen('bramble_moves', onNotify);
+  return unlisten;
+}
