@@ -12,6 +12,7 @@ import path from 'node:path';
 import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import postgres from 'postgres';
+import { thisRelease } from '../release/this-release.ts';
 import { birthOf } from './embedded/process-facts.ts';
 import { startEmbedded, stopEmbedded } from './embedded/server.ts';
 import { migrate } from './migrate.ts';
@@ -137,7 +138,7 @@ async function ensureTemplate(
 
 async function applyMigrations(url: string): Promise<void> {
   const folder = fileURLToPath(new URL('../../sql', import.meta.url));
-  await migrate(url, { folder, release: '1.0.0', contract: true, applicationName: 'bramble/test' });
+  await migrate(url, { folder, release: thisRelease.release, contract: true, applicationName: 'bramble/test' });
 }
 
 async function withMaintenance(url: string, work: (sql: postgres.Sql) => Promise<void>): Promise<void> {

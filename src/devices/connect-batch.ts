@@ -35,7 +35,7 @@ export interface ConnectBatcher {
 const movingRetryMs = 5;
 
 export function createConnectBatcher(options: ConnectBatchOptions): ConnectBatcher {
-  const batchSize = options.batchSize ?? 16;
+  const batchSize = options.batchSize ?? 48;
   const concurrency = options.concurrency ?? 6;
   const waitingAtMost = options.waitingAtMost ?? 20_000;
   const movingPatienceMs = options.movingPatienceMs ?? 250;

@@ -72,7 +72,7 @@ export async function updateToken(
   tx: Transaction,
   deviceId: DeviceId,
   token: UpdatedToken,
-): Promise<'activated' | 'updated'> {
+): Promise<'activated' | 'updated' | 'out-of-order'> {
   const [row] = await tx<{ before: string }[]>`
     update device d
        set state = 'active', topic = ${token.topic}, push_token = ${token.pushToken as Buffer},
@@ -82,7 +82,8 @@ export async function updateToken(
       from device old
      where d.id = ${deviceId} and old.id = d.id and d.state in ('authenticated', 'active')
     returning old.state as before`;
-  return row?.before === 'authenticated' ? 'activated' : 'updated';
+  if (!row) return 'out-of-order';
+  return row.before === 'authenticated' ? 'activated' : 'updated';
 }
 
 /** Stores the token of a user channel under the device's identity. */

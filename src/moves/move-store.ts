@@ -98,8 +98,9 @@ export async function commitMove(tx: Transaction, move: ReservedMove): Promise<C
 }
 
 /**
- * Takes the mark off after a failed attempt and lets the epoch rise all the same: whatever still waits with the old one is
- * refused. The move goes back to the queue, or is rolled back for good after `attemptsAtMost`.
+ * Takes the mark off after a failed attempt; the move goes back to the queue, or is rolled back for good after
+ * `attemptsAtMost`. The account's row is not touched: within one database an attempt that did not commit has shown its
+ * epoch to nobody, and whoever blocked the attempt may block still (docs/adr/0004).
  */
 export async function unfenceMove(
   tx: Transaction,
@@ -108,19 +109,15 @@ export async function unfenceMove(
   attemptsAtMost: number,
 ): Promise<'queued' | 'rolled-back'> {
   const state = move.attempts >= attemptsAtMost ? 'rolled-back' : 'queued';
-  const { count } = await tx`
-    update account_move
-       set state = ${state}, failure = ${failure}, reserved_by = null,
-           retry_at = clock_timestamp() + make_interval(secs => least(30, 0.2 * power(2, attempts))),
-           closed_at = case when ${state} = 'rolled-back' then now() end
-     where id = ${move.moveId} and state in ('reserved', 'fenced')`;
-  if (count === 0) return state;
-  await tx`delete from account_mark where account_id = ${move.accountId} and move_id = ${move.moveId}`;
   await tx`
-    with raised as (
-      update account set epoch = epoch + 1 where id = ${move.accountId} and instance_id = ${move.fromInstanceId}
-      returning id, epoch, instance_id)
-    insert into account_epoch (account_id, epoch, instance_id) select id, epoch, instance_id from raised`;
+    with unfenced as (
+      update account_move
+         set state = ${state}, failure = ${failure}, reserved_by = null,
+             retry_at = clock_timestamp() + make_interval(secs => least(30, 0.2 * power(2, attempts))),
+             closed_at = case when ${state} = 'rolled-back' then now() end
+       where id = ${move.moveId} and state in ('reserved', 'fenced')
+      returning account_id)
+    delete from account_mark m using unfenced u where m.account_id = u.account_id and m.move_id = ${move.moveId}`;
   return state;
 }
 

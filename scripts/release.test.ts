@@ -1,0 +1,73 @@
+/** The recipe on a small tree: it is a git repository of its own, with this checkout's scripts and modules. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { promisify } from 'node:util';
+import { installArchive, openArchive } from '../src/release/archive.ts';
+import { thisRelease } from '../src/release/this-release.ts';
+
+const run = promisify(execFile);
+const checkout = path.dirname(import.meta.dirname);
+const program = `import pino from 'pino';
+import { migrationFolder } from '../release/program.ts';
+console.log(JSON.stringify({ logger: typeof pino, migrations: migrationFolder() }));
+`;
+
+async function smallTree(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'bramble-tree-'));
+  t.after(async () => await rm(folder, { recursive: true, force: true }));
+  const tree = path.join(folder, 'somewhere');
+  await mkdir(path.join(tree, 'src', 'cli'), { recursive: true });
+  await mkdir(path.join(tree, 'sql'));
+  for (const part of ['src/base', 'src/release', 'scripts', 'package-lock.json']) {
+    await cp(path.join(checkout, part), path.join(tree, part), { recursive: true });
+  }
+  const packageFile: unknown = JSON.parse(await readFile(path.join(checkout, 'package.json'), 'utf8'));
+  const ownPackage = { ...(packageFile as object), version: thisRelease.release };
+  await writeFile(path.join(tree, 'package.json'), JSON.stringify(ownPackage));
+  await writeFile(path.join(tree, 'src', 'cli', 'main.ts'), program);
+  await writeFile(path.join(tree, 'sql', '001-first.expand.sql'), 'select 1;\n');
+  await writeFile(path.join(tree, '.gitignore'), 'node_modules\n');
+  await symlink(path.join(checkout, 'node_modules'), path.join(tree, 'node_modules'));
+  const author = ['-c', 'user.name=test', '-c', 'user.email=test@example.org'];
+  await run('git', ['init', '--quiet'], { cwd: tree });
+  await run('git', ['add', '.'], { cwd: tree });
+  await run('git', [...author, 'commit', '--quiet', '--message', 'first'], { cwd: tree });
+  return tree;
+}
+
+async function release(tree: string, ...args: string[]): Promise<string> {
+  const { stdout } = await run(process.execPath, [path.join(tree, 'scripts', 'release.ts'), ...args], { cwd: tree });
+  return stdout.trim();
+}
+
+test('a sealed commit builds to the same bytes in another folder, runs when installed, and is verified', async (t) => {
+  const tree = await smallTree(t);
+  const sealed = await release(tree, '--commit', 'HEAD', '--out', path.join(tree, 'releases'), '--seal');
+  const again = await release(tree, '--commit', 'HEAD', '--out', path.join(tree, 'again'));
+  assert.deepEqual(await readFile(again), await readFile(sealed));
+  assert.equal((await readFile(sealed)).includes(path.basename(path.dirname(tree))), false);
+  assert.equal((await readFile(sealed)).includes(checkout), false);
+  assert.match(
+    await readFile(path.join(tree, 'releases', 'SHA256SUMS'), 'utf8'),
+    /^[0-9a-f]{64} {2}bramble-\S+\.tgz\n$/,
+  );
+  assert.match(await release(tree, '--verify', sealed), / is what commit /);
+
+  const manifest = await openArchive(sealed);
+  assert.deepEqual([manifest.workingTree, manifest.commit?.length], [false, 40]);
+  const installed = await installArchive(sealed, { home: path.join(tree, 'home') });
+  const { stdout } = await run(process.execPath, [path.join(installed, 'bramble.mjs')], { cwd: '/' });
+  assert.deepEqual(JSON.parse(stdout), { logger: 'function', migrations: path.join(installed, 'sql') });
+});
+
+test('a working tree builds as such, and a release number that differs from the package is refused', async (t) => {
+  const tree = await smallTree(t);
+  const manifest = await openArchive(await release(tree, '--out', path.join(tree, 'build')));
+  assert.deepEqual([manifest.workingTree, manifest.commit], [true, null]);
+  await writeFile(path.join(tree, 'package.json'), JSON.stringify({ version: '7.0.0', type: 'module' }));
+  await assert.rejects(release(tree), /package\.json says 7\.0\.0/);
+});

@@ -1,0 +1,118 @@
+/**
+ * `npm run release [-- --commit REV] [--out DIR]` builds `bramble-<release>.tgz` of the working tree, or of a commit.
+ * `npm run release -- --verify ARCHIVE` builds a sealed archive again from the commit that its manifest names, and
+ * compares the bytes. `--seal` with `--commit` also lists the archive in `SHA256SUMS`.
+ *
+ * A commit is always built by that commit's own recipe: this file as it was then.
+ */
+import { execFileSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { openArchive } from '../src/release/archive.ts';
+import { sha256 } from '../src/release/tar-entries.ts';
+import { buildRelease } from './release-build.ts';
+
+const checkout = path.dirname(import.meta.dirname);
+const { values } = parseArgs({
+  options: {
+    commit: { type: 'string' },
+    out: { type: 'string', default: path.join(checkout, 'build') },
+    verify: { type: 'string' },
+    seal: { type: 'boolean', default: false },
+    // What this script passes to its like of another commit: the tree that it lies in is that commit's.
+    'as-commit': { type: 'string' },
+  },
+});
+
+if (values.verify !== undefined) {
+  await verify(path.resolve(values.verify));
+} else if (values.commit !== undefined) {
+  console.log(sealOrKeep(buildCommit(values.commit, path.resolve(values.out))));
+} else {
+  const built = await buildRelease({ tree: checkout, commit: values['as-commit'] ?? null });
+  console.log(writeArchive(path.resolve(values.out), built.name, built.archive));
+}
+
+/** Builds a commit in a temporary folder; returns the archive's path. */
+function buildCommit(revision: string, out: string): string {
+  const commit = git('rev-parse', '--verify', `${revision}^{commit}`).toString('utf8').trim();
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'bramble-release-'));
+  try {
+    const tree = path.join(folder, 'tree');
+    mkdirSync(tree);
+    execFileSync('tar', ['-x', '-C', tree], { input: git('archive', commit) });
+    provideModules(tree);
+    const script = path.join(tree, 'scripts', 'release.ts');
+    const output = execFileSync(process.execPath, [script, '--as-commit', commit, '--out', path.join(folder, 'out')]);
+    const built = output.toString('utf8').trim();
+    return writeArchive(out, path.basename(built), readFileSync(built));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** The present modules where the lock file is the same, otherwise the commit's own from the registry. */
+function provideModules(tree: string): void {
+  const lock = 'package-lock.json';
+  if (readFileSync(path.join(tree, lock)).equals(readFileSync(path.join(checkout, lock)))) {
+    symlinkSync(path.join(checkout, 'node_modules'), path.join(tree, 'node_modules'));
+  } else {
+    execFileSync('npm', ['ci', '--ignore-scripts'], { cwd: tree, stdio: ['ignore', 'ignore', 'inherit'] });
+  }
+}
+
+async function verify(sealed: string): Promise<void> {
+  const manifest = await openArchive(sealed);
+  if (manifest.commit === null) {
+    throw new Error(`${sealed} is an archive of a working tree: there is no commit to build it from again.`);
+  }
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'bramble-verify-'));
+  try {
+    const rebuilt = readFileSync(buildCommit(manifest.commit, folder));
+    const same = rebuilt.equals(readFileSync(sealed));
+    console.log(
+      `${path.basename(sealed)} ${same ? 'is' : 'IS NOT'} what commit ${manifest.commit} builds (${sha256(rebuilt)}).`,
+    );
+    process.exitCode = same ? 0 : 1;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function sealOrKeep(archive: string): string {
+  if (values.seal) {
+    const list = path.join(path.dirname(archive), 'SHA256SUMS');
+    const name = path.basename(archive);
+    const lines = (existsSync(list) ? readFileSync(list, 'utf8') : '').split('\n').filter((line) => line !== '');
+    const line = `${sha256(readFileSync(archive))}  ${name}`;
+    const listed = lines.find((other) => other.endsWith(`  ${name}`));
+    if (listed !== undefined && listed !== line) {
+      throw new Error(`${name} is sealed already with another digest, and a sealed release is never changed.`);
+    }
+    writeFileSync(list, `${[...new Set([...lines, line])].sort().join('\n')}\n`);
+  }
+  return archive;
+}
+
+function writeArchive(out: string, name: string, archive: Buffer): string {
+  const file = path.join(out, name);
+  mkdirSync(out, { recursive: true });
+  writeFileSync(`${file}.draft`, archive);
+  renameSync(`${file}.draft`, file);
+  return file;
+}
+
+function git(...args: string[]): Buffer {
+  return execFileSync('git', args, { cwd: checkout, maxBuffer: 1024 * 1024 * 1024 });
+}

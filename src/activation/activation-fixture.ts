@@ -1,0 +1,117 @@
+/**
+ * A domain in a test database: two instances and an account, and a mover that can be held in mid-transaction.
+ * Only tests import it.
+ */
+import type { AccountId, InstanceId, SrpIdentifier } from '../base/ids.ts';
+import { type Database, openDatabase } from '../database/connection.ts';
+import { createAccount } from '../directory/accounts.ts';
+import { createInstance } from '../directory/instances.ts';
+import type { Authorities } from '../domain/authorities.ts';
+import { createActivation } from './activation.ts';
+import { setActivationPassword } from './activation-password.ts';
+import { generateAuthorities } from './authority-creation.ts';
+
+export const testDomain = {
+  domainId: '6f2c1a52-6c0f-4c0e-9a2e-0b8a4f6f8a11',
+  name: 'Example',
+  publicUrl: 'https://mdm.example.org:8443',
+  pushTopic: 'com.apple.mgmt.External.example',
+};
+
+export interface TestInstance {
+  readonly id: InstanceId;
+  readonly srpIdentifier: SrpIdentifier;
+}
+
+export interface ActivationFixture {
+  readonly db: Database;
+  readonly authorities: Authorities;
+  readonly here: TestInstance;
+  readonly there: TestInstance;
+  /** A fresh account of `here`, with an activation password. */
+  account(): Promise<{ id: AccountId; name: string; password: string }>;
+  /** A fresh account with a device that was offered an enrolment. */
+  offeredDevice(): Promise<{ accountId: AccountId; token: string; challenge: string; deviceId: string }>;
+  /**
+   * Moves the account to `there` in a transaction that stays open until a statement waits for it (or all is written
+   * without waiting, which the fence must not allow), and commits then.
+   * @returns what `write` came to
+   */
+  moveUnder<Result>(accountId: AccountId, write: () => Promise<Result>): Promise<Result>;
+  /** Sets the mover's mark. */
+  mark(accountId: AccountId): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function createActivationFixture(url: string): Promise<ActivationFixture> {
+  const db = openDatabase(url, { applicationName: 'bramble/test', max: 30 });
+  const mover = openDatabase(url, { applicationName: 'bramble/mover', max: 1 });
+  const authorities = await generateAuthorities(testDomain);
+  const instance = async (name: string): Promise<TestInstance> => {
+    const created = await db.begin((tx) => createInstance(tx, { name }));
+    if (created.kind !== 'created') throw new Error(created.kind);
+    return created;
+  };
+  const here = await instance('here');
+  const there = await instance('there');
+  let count = 0;
+
+  const fixture: ActivationFixture = {
+    db,
+    authorities,
+    here,
+    there,
+    async account() {
+      count += 1;
+      const name = `user-${count}`;
+      return await db.begin(async (tx) => {
+        const created = await createAccount(tx, { name, instance: 'here' });
+        const issued = await setActivationPassword(tx, name);
+        if (created.kind !== 'created' || issued === 'not-found') throw new Error('no account');
+        return { id: created.account.id, name, password: issued.password };
+      });
+    },
+    async offeredDevice() {
+      const { id, name, password } = await fixture.account();
+      const activation = createActivation({ db, instanceId: here.id, domain: testDomain, authorities });
+      const outcome = await activation.activate({ accountName: name, password, platform: 'apple', signed: false });
+      if (outcome.kind !== 'profile') throw new Error(outcome.kind);
+      const [row] = await db<{ token: string; challenge: string }[]>`
+        select token, scep_challenge as challenge from device where id = ${outcome.deviceId}`;
+      if (row === undefined) throw new Error('no device');
+      return { accountId: id, deviceId: outcome.deviceId, ...row };
+    },
+    async moveUnder(accountId, write) {
+      const [, result] = await mover.begin(async (tx) => {
+        await tx`update account set instance_id = ${there.id}, epoch = epoch + 1 where id = ${accountId}`;
+        let settled = false;
+        const written = write().finally(() => {
+          settled = true;
+        });
+        // A rejection is reported where the result is awaited.
+        written.catch(() => undefined);
+        await untilOneWaits(db, () => settled);
+        return [true, { written }] as const;
+      });
+      return await result.written;
+    },
+    async mark(accountId) {
+      await db`
+        insert into account_mark (account_id, move_id, until)
+        values (${accountId}, gen_random_uuid(), clock_timestamp() + interval '1 hour')`;
+    },
+    async close() {
+      await Promise.all([db.end(), mover.end()]);
+    },
+  };
+  return fixture;
+}
+
+/** Returns when a session of this database waits for a lock, or when there is none that could. */
+async function untilOneWaits(db: Database, settled: () => boolean): Promise<void> {
+  while (!settled()) {
+    const waiting = await db`
+      select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+    if (waiting.length > 0) return;
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * The enrolment profile of a device that was offered: the addresses of the domain with the device's own token, and both
+ * authorities as roots. Protects: ServerURL, CheckInURL and Topic can never change once a device has installed them, so
+ * they hold nothing of an instance. The same offer is always the same profile.
+ */
+import { createPrivateKey } from 'node:crypto';
+import type { Authorities } from '../domain/authorities.ts';
+import type { Domain } from '../domain/domain.ts';
+import { buildEnrollmentProfile } from '../protocol/apple/enrollment-profile.ts';
+import { signAttached } from '../protocol/cms/signing.ts';
+import type { DeviceOffer } from './device-offer.ts';
+
+export const enrollmentContentType = 'application/x-apple-aspen-config';
+
+/** What of the domain stands in a profile. */
+export type EnrollmentDomain = Pick<Domain, 'domainId' | 'name' | 'publicUrl' | 'pushTopic'>;
+
+export interface EnrollmentFacts {
+  readonly domain: EnrollmentDomain;
+  readonly authorities: Authorities;
+  readonly device: DeviceOffer;
+  /** Stands in the identity that the device asks for; the certificate's own subject is decided when it is issued. */
+  readonly accountName: string;
+}
+
+/** The addresses of one device. They stay the same for as long as it is under management. */
+export function deviceAddresses(publicUrl: string, token: string): { checkIn: string; connect: string; scep: string } {
+  const base = publicUrl.replace(/\/+$/, '');
+  return {
+    checkIn: `${base}/mdm/${token}/checkin`,
+    connect: `${base}/mdm/${token}/connect`,
+    scep: `${base}/scep/${token}`,
+  };
+}
+
+/** The profile as an XML property list, unsigned. */
+export function enrollmentProfile(facts: EnrollmentFacts): Buffer {
+  const { domain, device, authorities } = facts;
+  const addresses = deviceAddresses(domain.publicUrl, device.token);
+  return buildEnrollmentProfile({
+    organization: domain.name,
+    identifierPrefix: `bramble.${domain.domainId}`,
+    seed: device.deviceId,
+    checkInUrl: addresses.checkIn,
+    serverUrl: addresses.connect,
+    scepUrl: addresses.scep,
+    challenge: device.scepChallenge,
+    subject: { organization: domain.name, organizationalUnit: facts.accountName, commonName: device.deviceId },
+    topic: domain.pushTopic,
+    authorityCertificatesDer: [authorities.domain.certificateDer, authorities.device.certificateDer],
+    capabilities: ['com.apple.mdm.per-user-connections', 'com.apple.mdm.bootstraptoken'],
+  });
+}
+
+/** The profile in CMS SignedData, signed by the domain authority. */
+export function signedEnrollmentProfile(facts: EnrollmentFacts): Buffer {
+  const { certificateDer, privateKeyPem } = facts.authorities.domain;
+  return signAttached({ key: createPrivateKey(privateKeyPem), certificateDer, body: enrollmentProfile(facts) });
+}

@@ -1,0 +1,45 @@
+/**
+ * What certificate a device request comes with: by the `Mdm-Signature` over its body, or by the header in which the router
+ * hands on the TLS client certificate. Protects: a proof that is there is always checked, and two proofs name one device.
+ * Whether the certificate is the one that the enrolment was issued, its fingerprint in the device row decides.
+ * On device addresses every error of this file is answered 400: 401 would make a device leave management.
+ */
+import { BrambleError } from '../base/errors.ts';
+import { parseClientCert } from '../protocol/client-cert-header.ts';
+import type { CertificateKeys } from '../protocol/cms/certificate-keys.ts';
+import { verifyDetached } from '../protocol/cms/verification.ts';
+import { fingerprintOf } from '../protocol/x509/certificate-fields.ts';
+
+export interface IdentityProof {
+  /** The `Mdm-Signature` header. */
+  readonly mdmSignature?: string | undefined;
+  /** The `client-cert` header, only where the router or a trusted proxy set it. @see RFC 9440 §2.2 */
+  readonly clientCertHeader?: string | undefined;
+  /** The body as it was received. */
+  readonly body: Uint8Array;
+}
+
+/**
+ * The SHA-256 fingerprint (lower-case hex) of the certificate that the request proves to hold. `keys` keeps certificates
+ * that were read, for speed. The certificate of a header is not read: only one whose fingerprint a device row holds counts.
+ * @throws BrambleError ERR_IDENTITY_MISSING, ERR_SIGNATURE_INVALID, ERR_CLIENT_CERT_HEADER, ERR_IDENTITY_MISMATCH
+ */
+export function identityOf(proof: IdentityProof, keys?: CertificateKeys): string {
+  const signature = proof.mdmSignature === undefined ? undefined : verifyDetached(proof.mdmSignature, proof.body, keys);
+  const presented =
+    proof.clientCertHeader === undefined ? undefined : fingerprintOf(parseClientCert(proof.clientCertHeader));
+  if (signature !== undefined && presented !== undefined && signature.fingerprint !== presented) {
+    throw new BrambleError(
+      'ERR_IDENTITY_MISMATCH',
+      'The request is signed with another certificate than its TLS connection was opened with.',
+    );
+  }
+  const fingerprint = signature?.fingerprint ?? presented;
+  if (fingerprint === undefined) {
+    throw new BrambleError(
+      'ERR_IDENTITY_MISSING',
+      'The request proves no identity: send an Mdm-Signature header, or use the TLS client certificate.',
+    );
+  }
+  return fingerprint;
+}

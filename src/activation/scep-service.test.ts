@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { after, before, test } from 'node:test';
+import { createTestDatabase } from '../database/test-database.ts';
+import { buildPkcsReq, type PendingRequest, parseCertRep } from '../protocol/scep/client-message.ts';
+import { fingerprintOf } from '../protocol/x509/certificate-fields.ts';
+import { createEcKeyPair, createRsaKeyPair, type KeyPair } from '../protocol/x509/key-pair.ts';
+import { type ActivationFixture, createActivationFixture } from './activation-fixture.ts';
+import { createScepService, type ScepService } from './scep-service.ts';
+
+const { url } = await createTestDatabase();
+const [first, second, third] = await Promise.all([createRsaKeyPair(), createRsaKeyPair(), createRsaKeyPair()]);
+let fixture: ActivationFixture;
+let scep: ScepService;
+let ra: Uint8Array;
+before(async () => {
+  fixture = await createActivationFixture(url);
+  const { db, here, authorities } = fixture;
+  scep = createScepService({ db, instanceId: here.id, deviceAuthority: authorities.device });
+  ra = authorities.device.certificateDer;
+});
+after(async () => {
+  await fixture.close();
+});
+
+function requestFor(keys: KeyPair, challengePassword: string, renew?: Renewal) {
+  return buildPkcsReq({
+    key: keys.privateKey,
+    subject: { commonName: 'device' },
+    raCertificateDer: ra,
+    ...(challengePassword === '' ? {} : { challengePassword }),
+    ...(renew === undefined ? {} : { renew }),
+  });
+}
+
+interface Renewal {
+  readonly key: KeyPair['privateKey'];
+  readonly certificateDer: Uint8Array;
+}
+
+function send(token: string, request: PendingRequest) {
+  return scep.handleScep({ operation: 'PKIOperation', token, message: request.der });
+}
+
+async function answerTo(token: string, request: PendingRequest) {
+  const outcome = await send(token, request);
+  assert.ok(outcome.kind === 'answer', outcome.kind);
+  assert.equal(outcome.contentType, 'application/x-pki-message');
+  return { rep: parseCertRep(outcome.body, request, ra), refusal: outcome.refusal };
+}
+
+async function certificateFor(token: string, request: PendingRequest): Promise<Uint8Array> {
+  const { rep, refusal } = await answerTo(token, request);
+  if (rep.status !== 'success') assert.fail(refusal ?? rep.status);
+  return rep.certificateDer;
+}
+
+async function refusalOf(token: string, request: PendingRequest) {
+  const { rep, refusal } = await answerTo(token, request);
+  assert.deepEqual(rep, { status: 'failure', failInfo: 'badRequest' });
+  return refusal;
+}
+
+async function stored(deviceId: string) {
+  const [row] = await fixture.db<{ state: string; fingerprint: string | null; expires: Date | null }[]>`
+    select state, identity_fingerprint as fingerprint, identity_expires_at as expires from device where id = ${deviceId}`;
+  return row;
+}
+
+test('capabilities and the authority are told to whoever asks', async () => {
+  const ask = (operation: string) => scep.handleScep({ operation, token: 'any', message: new Uint8Array() });
+  const capabilities = await ask('GetCACaps');
+  assert.ok(capabilities.kind === 'answer' && capabilities.body.toString().includes('POSTPKIOperation'));
+  const authority = await ask('GetCACert');
+  assert.ok(authority.kind === 'answer');
+  assert.equal(authority.contentType, 'application/x-x509-ca-cert');
+  assert.deepEqual(authority.body, Buffer.from(ra));
+  assert.equal((await ask('GetNextCACert')).kind, 'unknown-operation');
+});
+
+test('the challenge brings a certificate in the name of the device for 365 days', async () => {
+  const device = await fixture.offeredDevice();
+  const der = await certificateFor(device.token, requestFor(first, device.challenge));
+  const certificate = new X509Certificate(der);
+  assert.ok(certificate.subject.includes(`CN=${device.deviceId}`));
+  assert.ok(certificate.verify(new X509Certificate(ra).publicKey));
+  assert.equal(Math.round((certificate.validToDate.getTime() - Date.now()) / 86_400_000), 365);
+  const row = await stored(device.deviceId);
+  assert.equal(row?.state, 'certified');
+  assert.equal(row?.fingerprint, fingerprintOf(der));
+  assert.equal(row?.expires?.getTime(), certificate.validToDate.getTime());
+});
+
+test('the same key gets the same certificate again, also at once, and another key is refused', async () => {
+  const device = await fixture.offeredDevice();
+  const request = requestFor(first, device.challenge);
+  const answers = await Promise.all(Array.from({ length: 3 }, () => certificateFor(device.token, request)));
+  answers.push(await certificateFor(device.token, requestFor(first, device.challenge)));
+  assert.equal(new Set(answers.map(fingerprintOf)).size, 1);
+  assert.equal(await refusalOf(device.token, requestFor(second, device.challenge)), 'another-key');
+});
+
+test('of two keys at once one gets the certificate', async () => {
+  const device = await fixture.offeredDevice();
+  const requests = [requestFor(first, device.challenge), requestFor(second, device.challenge)];
+  const answers = await Promise.all(requests.map((request) => answerTo(device.token, request)));
+  assert.deepEqual(answers.map(({ rep }) => rep.status).sort(), ['failure', 'success']);
+});
+
+test('a wrong or missing challenge, a lapsed offer and a device that is gone get nothing', async () => {
+  const device = await fixture.offeredDevice();
+  assert.equal(await refusalOf(device.token, requestFor(first, 'wrong')), 'challenge');
+  assert.equal(await refusalOf(device.token, requestFor(first, '')), 'challenge');
+  await fixture.db`update device set created_at = now() - interval '25 hours' where id = ${device.deviceId}`;
+  assert.equal(await refusalOf(device.token, requestFor(first, device.challenge)), 'lapsed');
+  await fixture.db`update device set created_at = now(), state = 'gone' where id = ${device.deviceId}`;
+  assert.equal(await refusalOf(device.token, requestFor(first, device.challenge)), 'not-enrolling');
+  assert.equal((await stored(device.deviceId))?.fingerprint, null);
+});
+
+test('a request that cannot be answered does not bind the offer', async () => {
+  const device = await fixture.offeredDevice();
+  const ec = await createEcKeyPair();
+  const outcome = await send(device.token, requestFor(ec, device.challenge));
+  assert.ok(outcome.kind === 'answer' && outcome.refusal === 'message');
+  await certificateFor(device.token, requestFor(first, device.challenge));
+});
+
+test('damaged messages and unknown tokens are told apart from refusals', async () => {
+  const device = await fixture.offeredDevice();
+  const { der } = requestFor(first, device.challenge);
+  for (const message of [
+    new Uint8Array(),
+    Buffer.from('hello'),
+    der.subarray(0, der.length - 20),
+    Buffer.alloc(4096),
+  ]) {
+    const outcome = await scep.handleScep({ operation: 'PKIOperation', token: device.token, message });
+    assert.equal(outcome.kind, 'malformed');
+  }
+  const unknown = await scep.handleScep({ operation: 'PKIOperation', token: 'x'.repeat(43), message: der });
+  assert.equal(unknown.kind, 'unknown-token');
+});
+
+test('a request at another instance is told the owner, and a marked account steps back', async () => {
+  const device = await fixture.offeredDevice();
+  const request = requestFor(first, device.challenge);
+  const { db, there, here, authorities } = fixture;
+  const elsewhere = createScepService({ db, instanceId: there.id, deviceAuthority: authorities.device });
+  assert.deepEqual(
+    await elsewhere.handleScep({ operation: 'PKIOperation', token: device.token, message: request.der }),
+    { kind: 'not-owner', owner: here.srpIdentifier },
+  );
+  await fixture.mark(device.accountId);
+  assert.deepEqual(await send(device.token, request), { kind: 'moving' });
+  assert.equal((await stored(device.deviceId))?.state, 'offered');
+});
+
+test('an identity under a move that commits in mid-statement is not written', async () => {
+  const device = await fixture.offeredDevice();
+  const request = requestFor(first, device.challenge);
+  const outcome = await fixture.moveUnder(device.accountId, () => send(device.token, request));
+  assert.deepEqual(outcome, { kind: 'not-owner', owner: fixture.there.srpIdentifier });
+  const row = await stored(device.deviceId);
+  assert.equal(row?.state, 'offered');
+  assert.equal(row?.fingerprint, null);
+});
+
+test('the present identity renews itself, once for each, and an earlier one renews nothing more', async () => {
+  const device = await fixture.offeredDevice();
+  const identity = await certificateFor(device.token, requestFor(first, device.challenge));
+  await fixture.db`update device set state = 'active' where id = ${device.deviceId}`;
+  const present = { key: first.privateKey, certificateDer: identity };
+  const request = requestFor(second, '', present);
+  const renewed = await certificateFor(device.token, request);
+  assert.equal((await stored(device.deviceId))?.fingerprint, fingerprintOf(renewed));
+  assert.equal((await stored(device.deviceId))?.state, 'active');
+  assert.deepEqual(await certificateFor(device.token, request), renewed);
+  assert.equal(await refusalOf(device.token, requestFor(third, '', present)), 'not-the-present-identity');
+});
+
+test('the identity of another enrolment renews nothing', async () => {
+  const [mine, other] = [await fixture.offeredDevice(), await fixture.offeredDevice()];
+  await certificateFor(mine.token, requestFor(first, mine.challenge));
+  const foreign = await certificateFor(other.token, requestFor(second, other.challenge));
+  const request = requestFor(third, mine.challenge, { key: second.privateKey, certificateDer: foreign });
+  assert.equal(await refusalOf(mine.token, request), 'not-the-present-identity');
+});
+
+test('a renewal under a move that commits in mid-statement is not written', async () => {
+  const device = await fixture.offeredDevice();
+  const identity = await certificateFor(device.token, requestFor(first, device.challenge));
+  const request = requestFor(second, '', { key: first.privateKey, certificateDer: identity });
+  const outcome = await fixture.moveUnder(device.accountId, () => send(device.token, request));
+  assert.equal(outcome.kind, 'not-owner');
+  assert.equal((await stored(device.deviceId))?.fingerprint, fingerprintOf(identity));
+});

@@ -1,0 +1,232 @@
+/**
+ * The SCEP service of an instance, free of its transport: issues the identity certificate of a device that was offered an
+ * enrolment, and its renewals.
+ *
+ * Protects: one offer, one key. Whoever shows the challenge first binds the offer to that key; the same key gets the same
+ * certificate again when its answer was lost (a retry costs nothing), and any other key is refused.
+ * @see RFC 8894
+ */
+import { createHash, createPrivateKey, timingSafeEqual } from 'node:crypto';
+import { type BrambleError, isBrambleError } from '../base/errors.ts';
+import type { InstanceId } from '../base/ids.ts';
+import type { Queryable } from '../database/connection.ts';
+import type { Authority } from '../domain/authorities.ts';
+import { type ScepFailInfo, scepCapabilities, scepContentType } from '../protocol/scep/attributes.ts';
+import { buildCertRep, failureOf, type PkiRequest, parsePkiMessage } from '../protocol/scep/server-message.ts';
+import { isIssuedBy, issueCertificate, randomSerialHex } from '../protocol/x509/certificate.ts';
+import { fingerprintOf, readCertificate } from '../protocol/x509/certificate-fields.ts';
+import { publicKeyFrom } from '../protocol/x509/public-key.ts';
+import {
+  type EnrollingDevice,
+  enrollingDevice,
+  type IssuedIdentity,
+  replaceIdentity,
+  storeIdentity,
+} from './device-identity.ts';
+import { type FenceMiss, whyFenced } from './fence-miss.ts';
+
+export const identityDays = 365;
+
+export interface ScepRequest {
+  /** The query parameter `operation`. */
+  readonly operation: string;
+  /** The path token of the device's SCEP address. */
+  readonly token: string;
+  /** The message of a PKIOperation: the body of a POST, or the decoded `message` parameter of a GET. */
+  readonly message: Uint8Array;
+}
+
+export type ScepOutcome =
+  /** Status 200, also where the message says that the request has failed; `refusal` is for the log. */
+  | { readonly kind: 'answer'; readonly contentType: string; readonly body: Buffer; readonly refusal?: ScepRefusal }
+  /** Status 400: not even the transaction could be read. */
+  | { readonly kind: 'malformed'; readonly error: BrambleError }
+  | { readonly kind: 'unknown-operation' }
+  | { readonly kind: 'unknown-token' }
+  | FenceMiss;
+
+export type ScepRefusal =
+  | 'message'
+  | 'challenge'
+  | 'lapsed'
+  | 'another-key'
+  | 'not-enrolling'
+  | 'not-the-present-identity';
+
+export interface ScepService {
+  handleScep(request: ScepRequest): Promise<ScepOutcome>;
+}
+
+type Decision =
+  | { readonly kind: 'certificate'; readonly certificateDer: Uint8Array }
+  | { readonly kind: 'refused'; readonly refusal: ScepRefusal }
+  | FenceMiss;
+
+/** The device authority signs identities and is its own registration authority. */
+export function createScepService(options: {
+  readonly db: Queryable;
+  readonly instanceId: InstanceId;
+  readonly deviceAuthority: Authority;
+  readonly now?: () => Date;
+}): ScepService {
+  const { db, instanceId, deviceAuthority, now = () => new Date() } = options;
+  const registration = {
+    raKey: createPrivateKey(deviceAuthority.privateKeyPem),
+    raCertificate: deviceAuthority.certificateDer,
+  };
+
+  async function pkiOperation(token: string, message: Uint8Array): Promise<ScepOutcome> {
+    const device = await enrollingDevice(db, instanceId, token);
+    if (device === undefined) return { kind: 'unknown-token' };
+    if (!device.mine) return await missOf(token);
+    let request: PkiRequest;
+    try {
+      request = parsePkiMessage(message, registration);
+    } catch (error) {
+      const failure = failureOf(error);
+      if (failure !== undefined) return failed(failure.reference, failure.failInfo, 'message');
+      if (isBrambleError(error)) return { kind: 'malformed', error };
+      throw error;
+    }
+    // Asked before anything is issued: an answer that cannot be encrypted would bind the offer all the same.
+    if (!canBeAnswered(request.signerCertificateDer)) return failed(request, 'badAlg', 'message');
+    const decision =
+      request.messageType === 'RenewalReq' ? await renew(device, request) : await enroll(device, request);
+    switch (decision.kind) {
+      case 'certificate':
+        return succeeded(request, decision.certificateDer);
+      case 'refused':
+        return failed(request, 'badRequest', decision.refusal);
+      case 'not-owner':
+      case 'moving':
+        return decision;
+    }
+  }
+
+  async function enroll(device: EnrollingDevice, request: PkiRequest): Promise<Decision> {
+    if (device.state === 'gone') return refused('not-enrolling');
+    if (!isSame(request.challengePassword ?? '', device.scepChallenge)) return refused('challenge');
+    if (device.identityKey !== null) return certificateAgain(device, request);
+    if (device.lapsed) return refused('lapsed');
+    const issued = issueIdentity(device, request);
+    if (await storeIdentity(db, { deviceId: device.deviceId, instanceId }, issued)) {
+      return { kind: 'certificate', certificateDer: issued.certificateDer };
+    }
+    return await afterRival(device, request);
+  }
+
+  /** Signed with the present identity; or asked again, for the key that has become the present one. */
+  async function renew(device: EnrollingDevice, request: PkiRequest): Promise<Decision> {
+    if (device.identityFingerprint === null || device.state === 'gone') return refused('not-enrolling');
+    const signer = fingerprintOf(request.signerCertificateDer);
+    const issuedHere = isIssuedBy(request.signerCertificateDer, deviceAuthority.certificateDer, now());
+    if (!issuedHere) return refused('not-the-present-identity');
+    if (signer !== device.identityFingerprint) {
+      return isSameKey(device, request) ? certificateAgain(device, request) : refused('not-the-present-identity');
+    }
+    const issued = issueIdentity(device, request);
+    if (await replaceIdentity(db, { deviceId: device.deviceId, instanceId }, signer, issued)) {
+      return { kind: 'certificate', certificateDer: issued.certificateDer };
+    }
+    return await afterRival(device, request);
+  }
+
+  /** Nothing was written: a move came first, or the same request at the same time, or another key. */
+  async function afterRival(before: EnrollingDevice, request: PkiRequest): Promise<Decision> {
+    const miss = await whyFenced(db, instanceId, { deviceId: before.deviceId });
+    if (miss !== undefined && miss.kind !== 'mine') return miss;
+    const device = await enrollingDevice(db, instanceId, before.token);
+    if (device === undefined || device.state === 'gone') return refused('not-enrolling');
+    return certificateAgain(device, request);
+  }
+
+  async function missOf(token: string): Promise<ScepOutcome> {
+    const miss = await whyFenced(db, instanceId, { token });
+    if (miss === undefined) return { kind: 'unknown-token' };
+    // Free by now: the device asks again.
+    return miss.kind === 'mine' ? { kind: 'moving' } : miss;
+  }
+
+  function issueIdentity(device: EnrollingDevice, request: PkiRequest): IssuedIdentity {
+    const certificateDer = issueCertificate({
+      authority: deviceAuthority,
+      publicKey: { csrDer: request.csrDer },
+      subject: { commonName: device.deviceId, organizationalUnit: device.accountName },
+      days: identityDays,
+      serialHex: randomSerialHex(),
+      usage: 'client',
+    });
+    return {
+      transactionId: request.transactionId,
+      key: keyDigest(request.publicKeySpkiDer),
+      certificateDer,
+      fingerprint: fingerprintOf(certificateDer),
+      expiresAt: readCertificate(certificateDer).notAfter,
+    };
+  }
+
+  function succeeded(request: PkiRequest, certificateDer: Uint8Array): ScepOutcome {
+    const { cipher, signerCertificateDer } = request;
+    const answer = {
+      status: 'success',
+      certificateDer,
+      recipientCertificateDer: signerCertificateDer,
+      cipher,
+    } as const;
+    const body = buildCertRep(request, answer, registration);
+    return { kind: 'answer', contentType: scepContentType.message, body };
+  }
+
+  function failed(
+    reference: { readonly transactionId: string; readonly senderNonce: Uint8Array },
+    failInfo: ScepFailInfo,
+    refusal: ScepRefusal,
+  ): ScepOutcome {
+    const body = buildCertRep(reference, { status: 'failure', failInfo }, registration);
+    return { kind: 'answer', contentType: scepContentType.message, body, refusal };
+  }
+
+  return {
+    async handleScep({ operation, token, message }) {
+      switch (operation) {
+        case 'GetCACaps':
+          return { kind: 'answer', contentType: 'text/plain', body: Buffer.from(scepCapabilities) };
+        case 'GetCACert':
+          return { kind: 'answer', contentType: scepContentType.certificate, body: deviceAuthority.certificateDer };
+        case 'PKIOperation':
+          return await pkiOperation(token, message);
+        default:
+          return { kind: 'unknown-operation' };
+      }
+    },
+  };
+}
+
+function certificateAgain(device: EnrollingDevice, request: PkiRequest): Decision {
+  return isSameKey(device, request) && device.identityCertificate !== null
+    ? { kind: 'certificate', certificateDer: device.identityCertificate }
+    : refused('another-key');
+}
+
+/** The answer is encrypted to the signer's key, which only RSA allows. @see RFC 8894 §3.2.2 */
+function canBeAnswered(signerCertificateDer: Uint8Array): boolean {
+  return publicKeyFrom(readCertificate(signerCertificateDer).publicKeySpkiDer).asymmetricKeyType === 'rsa';
+}
+
+function refused(refusal: ScepRefusal): Decision {
+  return { kind: 'refused', refusal };
+}
+
+function isSameKey(device: EnrollingDevice, request: PkiRequest): boolean {
+  return device.identityKey !== null && Buffer.compare(device.identityKey, keyDigest(request.publicKeySpkiDer)) === 0;
+}
+
+function keyDigest(spkiDer: Uint8Array): Buffer {
+  return createHash('sha256').update(spkiDer).digest();
+}
+
+/** Compares digests, so that time says nothing about the challenge, nor its length. */
+function isSame(given: string, expected: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(given), digest(expected));
+}

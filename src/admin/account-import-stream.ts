@@ -1,0 +1,110 @@
+/**
+ * Accounts as a stream of JSON lines, in one administration transaction: rows are inserted as they arrive, and nothing of
+ * it stands before the stream's orderly end. Invariant: a client that goes away in the middle, a line that is not an
+ * account, and a release fence in between each leave the database as it was.
+ */
+import { z } from 'zod';
+import { BrambleError } from '../base/errors.ts';
+import { importAccounts, type NewAccount } from '../directory/account-import.ts';
+import { type AdministrationContext, write } from './context.ts';
+
+/** One line of an import. */
+export const newAccount = z.object({
+  name: z.string().min(1).max(200),
+  displayName: z.string().max(200).optional(),
+  instance: z
+    .string()
+    .max(200)
+    .optional()
+    .describe('Name of the instance; without one, that with the fewest accounts.'),
+  groups: z.array(z.string().max(200)).max(100).optional(),
+});
+
+export interface ImportResult {
+  created: number;
+  skipped: { name: string; reason: string }[];
+}
+
+const lineLimitBytes = 64 * 1024;
+const batchRows = 500;
+
+/**
+ * Reads accounts until the stream ends, then commits.
+ * @throws BrambleError ERR_INPUT (with the line's number), ERR_LINE_TOO_LONG, ERR_RELEASE_FENCED; the stream's own error
+ *   when the client went away.
+ */
+export async function importAccountStream(
+  context: AdministrationContext,
+  stream: AsyncIterable<Uint8Array>,
+): Promise<ImportResult> {
+  return await write(context, async (tx) => {
+    const result: ImportResult = { created: 0, skipped: [] };
+    for await (const rows of accountBatches(stream)) {
+      for (const outcome of await importAccounts(tx, rows)) {
+        if (outcome.kind === 'created') result.created++;
+        else result.skipped.push({ name: outcome.name, reason: outcome.reason });
+      }
+    }
+    return result;
+  });
+}
+
+/**
+ * Rows as they arrive, at most 500 at a time: what has come is handed on before waiting for more, so that the sender's
+ * pace decides what is already written.
+ */
+export async function* accountBatches(stream: AsyncIterable<Uint8Array>): AsyncGenerator<NewAccount[]> {
+  let line = 0;
+  for await (const lines of linesOf(stream)) {
+    let batch: NewAccount[] = [];
+    for (const text of lines) {
+      line++;
+      if (text.trim() === '') continue;
+      batch.push(parseLine(text, line));
+      if (batch.length === batchRows) {
+        yield batch;
+        batch = [];
+      }
+    }
+    if (batch.length > 0) yield batch;
+  }
+}
+
+/** Whole lines of each chunk; the last one need not end with a newline. */
+async function* linesOf(stream: AsyncIterable<Uint8Array>): AsyncGenerator<string[]> {
+  let rest: Buffer = Buffer.alloc(0);
+  for await (const chunk of stream) {
+    const bytes = rest.length === 0 ? Buffer.from(chunk) : Buffer.concat([rest, chunk]);
+    const end = bytes.lastIndexOf(0x0a);
+    rest = bytes.subarray(end + 1);
+    if (rest.length > lineLimitBytes) throw lineTooLong();
+    if (end >= 0) yield bytes.subarray(0, end).toString('utf8').split('\n');
+  }
+  if (rest.length > 0) yield [rest.toString('utf8')];
+}
+
+function parseLine(text: string, line: number): NewAccount {
+  if (Buffer.byteLength(text) > lineLimitBytes) throw lineTooLong();
+  const parsed = newAccount.safeParse(parseJson(text));
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const field = issue?.path.join('.') ?? '';
+  throw new BrambleError(
+    'ERR_INPUT',
+    `Line ${line} is not an account: ${field === '' ? 'it' : field} does not fit (${issue?.message ?? 'unknown'}). Nothing ` +
+      'was imported; correct the line and send all of it again.',
+    { details: { line, field } },
+  );
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function lineTooLong(): BrambleError {
+  return new BrambleError('ERR_LINE_TOO_LONG', 'A line of the import is longer than 64 KiB. Nothing was imported.');
+}

@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type ClientRequest, type IncomingMessage, request } from 'node:http';
+import { after, test } from 'node:test';
+import { accountBatches } from './account-import-stream.ts';
+import { startAdministration } from './administration-fixture.ts';
+
+const admin = await startAdministration();
+after(async () => {
+  await admin.close();
+});
+
+function beginImport(): ClientRequest {
+  const sending = request(`${admin.url}/api/v1/accounts/import`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${admin.token}`, 'content-type': 'application/x-ndjson' },
+  });
+  sending.on('error', () => {});
+  return sending;
+}
+
+async function answerOf(sending: ClientRequest): Promise<{ status: number | undefined; body: unknown }> {
+  const [response] = (await once(sending, 'response')) as [IncomingMessage];
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(chunk as Buffer);
+  return { status: response.statusCode, body: JSON.parse(Buffer.concat(chunks).toString()) };
+}
+
+const line = (name: string): string => `${JSON.stringify({ name })}\n`;
+
+/** Polls what a condition asks of the database, as often as the database answers. */
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Whether an administration transaction holds the release lock (shared, class 'bram', number 1) just now. */
+async function lockHeld(): Promise<boolean> {
+  const rows = await admin.db`
+    select 1 from pg_locks where locktype = 'advisory' and classid = ${0x6272616d} and objid = 1 and mode = 'ShareLock'
+       and database = (select oid from pg_database where datname = current_database())`;
+  return rows.length > 0;
+}
+
+async function writesOpen(): Promise<boolean> {
+  const rows = await admin.db`
+    select 1 from pg_stat_activity
+     where datname = current_database() and state = 'idle in transaction' and backend_xid is not null`;
+  return rows.length > 0;
+}
+
+const countOf = async (pattern: string): Promise<number> =>
+  (await admin.db`select 1 from account where name like ${pattern}`).length;
+
+test('rows are written while the client is still sending, and stand only when the stream has ended', async () => {
+  const sending = beginImport();
+  sending.write(line('kept-1') + line('kept-2'));
+  await until(writesOpen);
+  assert.equal(await lockHeld(), true);
+  assert.equal(await countOf('kept-%'), 0);
+  sending.end(line('kept-3') + JSON.stringify({ name: 'kept-1' }));
+  const { status, body } = await answerOf(sending);
+  assert.equal(status, 200);
+  assert.deepEqual(body, { created: 3, skipped: [{ name: 'kept-1', reason: 'name-taken' }] });
+  assert.equal(await countOf('kept-%'), 3);
+});
+
+test('a client that goes away in the middle leaves nothing and gives the release lock back', async () => {
+  const sending = beginImport();
+  sending.write(line('lost-1'));
+  await until(writesOpen);
+  sending.destroy();
+  await until(async () => !(await lockHeld()));
+  assert.equal(await countOf('lost-%'), 0);
+});
+
+test('a line that is not an account undoes the whole import and names the line', async () => {
+  const sending = beginImport();
+  sending.end(`${line('half-1')}\n{"name":5}\n${line('half-2')}`);
+  const { status, body } = await answerOf(sending);
+  assert.equal(status, 400);
+  assert.deepEqual((body as { details: unknown }).details, { line: 3, field: 'name' });
+  assert.equal(await countOf('half-%'), 0);
+});
+
+test('an import larger than the limit of other bodies passes, a line of more than 64 KiB does not', async () => {
+  const large = beginImport();
+  const display = 'd'.repeat(190);
+  let sent = 0;
+  for (let number = 0; number < 6000; number++) {
+    const text = `${JSON.stringify({ name: `big-${number}`, displayName: display })}\n`;
+    sent += text.length;
+    if (!large.write(text)) await once(large, 'drain');
+  }
+  large.end();
+  assert.ok(sent > 1024 * 1024);
+  assert.deepEqual(await answerOf(large), { status: 200, body: { created: 6000, skipped: [] } });
+
+  const long = beginImport();
+  long.end(line('y'.repeat(70_000)));
+  const { status, body } = await answerOf(long);
+  assert.equal(status, 413);
+  assert.equal((body as { code: string }).code, 'ERR_LINE_TOO_LONG');
+});
+
+test('rows are handed on as they come, and 500 at a time at most', async () => {
+  async function* chunks() {
+    yield Buffer.from(line('a').slice(0, 5));
+    yield Buffer.from(line('a').slice(5) + line('b'));
+    yield Buffer.from(Array.from({ length: 1200 }, (_, index) => line(`c${index}`)).join(''));
+    yield Buffer.from('{"name":"last"}');
+  }
+  const sizes: number[] = [];
+  for await (const batch of accountBatches(chunks())) sizes.push(batch.length);
+  assert.deepEqual(sizes, [2, 500, 500, 200, 1]);
+});

@@ -1,0 +1,108 @@
+/** Accounts as administrators choose them: by name, by group, or all of an instance. */
+import type { AccountId } from '../base/ids.ts';
+import type { Queryable, Transaction } from '../database/connection.ts';
+import { accountNameOf } from '../directory/account-name.ts';
+import { notFound } from './http-errors.ts';
+
+export interface AccountSelection {
+  accounts?: readonly string[] | undefined;
+  group?: string | undefined;
+  /** Name of an instance. */
+  from?: string | undefined;
+}
+
+/**
+ * The chosen accounts in the order of their names, and the names that no account has.
+ * @throws BrambleError ERR_NOT_FOUND for a group or an instance that does not exist.
+ */
+export async function resolveAccounts(
+  q: Queryable,
+  selection: AccountSelection,
+): Promise<{ found: AccountId[]; unknown: string[] }> {
+  if (selection.accounts !== undefined) return await accountsByName(q, selection.accounts);
+  if (selection.group !== undefined) return { found: await accountsOfGroup(q, selection.group), unknown: [] };
+  return { found: await accountsOfInstance(q, selection.from ?? ''), unknown: [] };
+}
+
+/** The account's id, its row locked FOR SHARE: what is decided about it does not fall into the middle of a move. */
+export async function lockAccountByName(tx: Transaction, name: string): Promise<AccountId | undefined> {
+  const [row] = await tx<{ id: AccountId }[]>`select id from account where name = ${name} for share`;
+  return row?.id;
+}
+
+/** A group with its accounts, whose rows are locked FOR SHARE in the order of their ids. */
+export async function membersOfGroup(
+  tx: Transaction,
+  group: string,
+): Promise<{ id: string; accountIds: AccountId[] } | undefined> {
+  const [row] = await tx<{ id: string }[]>`select id from account_group where name = ${group} for share`;
+  if (row === undefined) return undefined;
+  const accounts = await tx<{ id: AccountId }[]>`
+    select a.id from account a join group_member m on m.account_id = a.id
+     where m.group_id = ${row.id} order by a.id for share of a`;
+  return { id: row.id, accountIds: accounts.map((account) => account.id) };
+}
+
+/** Names by id; what was deleted is missing. */
+export async function namesOfAccounts(q: Queryable, ids: readonly AccountId[]): Promise<Map<string, string>> {
+  const rows = await q<{ id: string; name: string }[]>`
+    select id, name from account where id = any(${ids as readonly string[] as string[]}::uuid[])`;
+  return new Map(rows.map((row) => [row.id, row.name]));
+}
+
+export interface UnsettledMove {
+  account: string;
+  state: string;
+  from: string;
+  to: string;
+  attempts: number;
+  outOfReach: boolean;
+  failure: string | null;
+}
+
+/** Moves of a batch that are not closed in good order, by name; index account_move_batch. */
+export async function listUnsettledMoves(q: Queryable, batchId: string, limit: number): Promise<UnsettledMove[]> {
+  return await q<UnsettledMove[]>`
+    select a.name as account, m.state, f.name as "from", t.name as "to", m.attempts, m.out_of_reach as "outOfReach",
+           m.failure
+      from account_move m
+      join account a on a.id = m.account_id
+      join instance f on f.id = m.from_instance_id
+      join instance t on t.id = m.to_instance_id
+     where m.batch_id = ${batchId} and m.state <> 'closed'
+     order by a.name
+     limit ${limit}`;
+}
+
+async function accountsByName(
+  q: Queryable,
+  texts: readonly string[],
+): Promise<{ found: AccountId[]; unknown: string[] }> {
+  const names = [...new Set(texts.map(accountNameOf))];
+  const rows = await q<{ id: AccountId; name: string }[]>`
+    select id, name from account where name = any(${names}::text[]) order by name`;
+  const known = new Set(rows.map((row) => row.name));
+  return { found: rows.map((row) => row.id), unknown: names.filter((candidate) => !known.has(candidate)) };
+}
+
+async function accountsOfGroup(q: Queryable, group: string): Promise<AccountId[]> {
+  const [row] = await q<{ id: string }[]>`select id from account_group where name = ${group}`;
+  if (row === undefined) throw notFound('group', group);
+  const rows = await q<{ id: AccountId }[]>`
+    select a.id from group_member m join account a on a.id = m.account_id where m.group_id = ${row.id} order by a.name`;
+  return rows.map((account) => account.id);
+}
+
+async function accountsOfInstance(q: Queryable, instance: string): Promise<AccountId[]> {
+  const [row] = await q<{ id: string }[]>`select id from instance where name = ${instance}`;
+  if (row === undefined) throw notFound('instance', instance);
+  const rows = await q<{ id: AccountId }[]>`
+    select id from account where instance_id = ${row.id} order by name`;
+  return rows.map((account) => account.id);
+}
+
+/** Ids of all accounts. */
+export async function everyAccount(q: Queryable): Promise<AccountId[]> {
+  const rows = await q<{ id: AccountId }[]>`select id from account order by id`;
+  return rows.map((account) => account.id);
+}

@@ -1,0 +1,97 @@
+/** For tests: a domain in a database of its own, and an administration service that listens in this process. */
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createAuthorities } from '../activation/authority-creation.ts';
+import { type Database, openDatabase } from '../database/connection.ts';
+import { createMasterKeys, type MasterKeys } from '../database/sealed-value.ts';
+import { createTestDatabase } from '../database/test-database.ts';
+import { createInstance } from '../directory/instances.ts';
+import { insertDomain } from '../domain/domain.ts';
+import { writeSetting } from '../domain/settings.ts';
+import { seedPolicies } from '../policy/preconfigured-policies.ts';
+import { silentLogger } from '../process/logger.ts';
+import { administrationServer } from './administration-server.ts';
+import { createToken } from './administrator-tokens.ts';
+import type { AdministrationContext } from './context.ts';
+
+export interface AdministrationFixture {
+  db: Database;
+  context: AdministrationContext;
+  /** `http://127.0.0.1:port` */
+  url: string;
+  token: string;
+  home: string;
+  /** Sends JSON with the token and parses what comes back. */
+  call(method: string, path: string, body?: unknown): Promise<{ status: number; body: unknown }>;
+  close(): Promise<void>;
+}
+
+/** A domain of release 1.0.0 with the instances `one` and `two`, and its administration service. */
+export async function startAdministration(): Promise<AdministrationFixture> {
+  const database = await createTestDatabase();
+  const db = openDatabase(database.url, { applicationName: 'bramble/administration/admin-1@test#1' });
+  const home = await mkdtemp(join(tmpdir(), 'bramble-admin-'));
+  const masterKeys = createMasterKeys();
+  const token = await createTestDomain(db, masterKeys);
+  const context: AdministrationContext = {
+    db,
+    release: '1.0.0',
+    features: [{ name: 'shared', since: '1.1.0', summary: 'For tests.', kinds: ['server'] }],
+    host: 'test-host',
+    home,
+    masterKeys,
+    log: silentLogger,
+  };
+  const app = await administrationServer({ context });
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
+  return {
+    db,
+    context,
+    url,
+    token,
+    home,
+    call: async (method, path, body) => {
+      const response = await fetch(`${url}/api/v1${path}`, {
+        method,
+        headers: {
+          authorization: `Bearer ${token}`,
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+      const text = await response.text();
+      return { status: response.status, body: text === '' ? null : JSON.parse(text) };
+    },
+    close: async () => {
+      await app.close();
+      await db.end({ timeout: 5 });
+      await rm(home, { recursive: true, force: true });
+    },
+  };
+}
+
+async function createTestDomain(db: Database, masterKeys: MasterKeys): Promise<string> {
+  await insertDomain(db, {
+    domainId: randomUUID(),
+    name: 'Example',
+    publicUrl: 'https://mdm.example.org:8443',
+    tunnelHost: 'tunnel.example.org',
+    pushTopic: 'com.apple.mgmt.External.test',
+    release: '1.0.0',
+    schemaVersion: 6,
+  });
+  await createAuthorities(db, masterKeys, { name: 'Example' });
+  await seedPolicies(db);
+  await writeSetting(db, 'routers', { addresses: [{ host: '127.0.0.1', port: 3101, serverName: 'router.test' }] });
+  await db.begin(async (tx) => {
+    await createInstance(tx, { name: 'one' });
+    await createInstance(tx, { name: 'two' });
+  });
+  const token = await createToken(db, 'first');
+  if (token === 'name-taken') throw new TypeError('a fresh database has a token');
+  return token;
+}

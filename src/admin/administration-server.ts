@@ -1,0 +1,84 @@
+/**
+ * The administration service's HTTP face: tokens, bodies of at most 1 MiB, one shape of errors, OpenAPI, health paths.
+ * Invariant: every route but the health paths and the OpenAPI document asks for a token, and has a schema.
+ */
+import fastifySwagger from '@fastify/swagger';
+import { type FastifyInstance, type FastifyPluginAsync, fastify } from 'fastify';
+import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import { messageOf } from '../base/errors.ts';
+import type { HealthHandler } from '../process/health.ts';
+import { requireToken } from './authentication.ts';
+import type { AdministrationContext } from './context.ts';
+import { errorAnswer } from './http-errors.ts';
+import { apiRoutes } from './routes/api.ts';
+import { errorBody } from './shapes.ts';
+
+const bodyLimitBytes = 1024 * 1024;
+
+export interface AdministrationServerOptions {
+  context: AdministrationContext;
+  /** Answers /healthz, /readyz and /metrics; leaves other paths alone. */
+  health?: HealthHandler;
+  /** Further routes under /api/v1, such as the upgrade's. */
+  plugins?: readonly FastifyPluginAsync[];
+}
+
+/** Builds the server; it does not listen yet. */
+export async function administrationServer(options: AdministrationServerOptions): Promise<FastifyInstance> {
+  const { context } = options;
+  const app = fastify({
+    bodyLimit: bodyLimitBytes,
+    forceCloseConnections: true,
+    routerOptions: { maxParamLength: 400 },
+    logger: false,
+  });
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  app.setErrorHandler((error, request, reply) => {
+    const { status, body } = errorAnswer(error);
+    if (status >= 500) {
+      context.log.error({ error: messageOf(error), method: request.method, path: request.url }, 'request failed');
+    }
+    if (status === 401) reply.header('www-authenticate', 'Bearer');
+    return reply.status(status).send(body);
+  });
+  app.setNotFoundHandler((request, reply) =>
+    reply.status(404).send({
+      code: 'ERR_NOT_FOUND',
+      message: `There is nothing at ${request.method} ${request.url.slice(0, 200)}. GET /api/v1/openapi.json lists what there is.`,
+      details: {},
+    }),
+  );
+  app.addHook('onRoute', (route) => {
+    if (route.schema === undefined) return;
+    const response = (route.schema.response ?? {}) as Record<string, unknown>;
+    route.schema = { ...route.schema, response: { ...response, '4xx': errorBody, '5xx': errorBody } };
+  });
+  await app.register(fastifySwagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Bramble administration',
+        description: 'Everything that an administrator can do in a Bramble domain.',
+        version: context.release,
+      },
+      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+      security: [{ token: [] }],
+    },
+    transform: jsonSchemaTransform,
+  });
+  if (options.health) registerHealth(app, options.health);
+  requireToken(app, context.db);
+  await app.register(apiRoutes(context, options.plugins ?? []), { prefix: '/api/v1' });
+  await app.ready();
+  return app;
+}
+
+function registerHealth(app: FastifyInstance, health: HealthHandler): void {
+  for (const path of ['/healthz', '/readyz', '/metrics']) {
+    app.get(path, { config: { withoutToken: true } }, (request, reply) => {
+      reply.hijack();
+      health(request.raw, reply.raw);
+    });
+  }
+}

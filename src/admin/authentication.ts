@@ -1,0 +1,51 @@
+/**
+ * Bearer tokens. The database holds SHA-256 digests only. Invariant: no body is read, and no route runs, before the token
+ * was found to be good; a wrong one and a revoked one cannot be told apart from outside.
+ */
+import { timingSafeEqual } from 'node:crypto';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { BrambleError } from '../base/errors.ts';
+import type { Queryable } from '../database/connection.ts';
+import { tokenDigest } from './administrator-tokens.ts';
+
+interface TokenRow {
+  name: string;
+  digest: Buffer;
+}
+
+/** Asks for a good token on every route that is not marked `withoutToken`. */
+export function requireToken(app: FastifyInstance, q: Queryable): void {
+  app.decorateRequest('administrator', '');
+  app.addHook('onRequest', async (request) => {
+    if (request.is404 || request.routeOptions.config.withoutToken === true) return;
+    request.administrator = await administratorOf(q, bearerToken(request));
+  });
+}
+
+/**
+ * Name of the administrator token. The digest finds the row (unique index); the comparison that decides is constant-time.
+ * @throws BrambleError ERR_TOKEN_INVALID
+ */
+export async function administratorOf(q: Queryable, token: string): Promise<string> {
+  const digest = tokenDigest(token);
+  const [row] = await q<TokenRow[]>`
+    select name, digest from administrator_token where digest = ${digest} and revoked_at is null`;
+  if (row === undefined || !timingSafeEqual(row.digest, digest)) {
+    throw new BrambleError(
+      'ERR_TOKEN_INVALID',
+      'The token is not known, or was revoked. Use another one, or have one made: `bramble token create`.',
+    );
+  }
+  return row.name;
+}
+
+function bearerToken(request: FastifyRequest): string {
+  const [scheme, token] = (request.headers.authorization ?? '').split(' ', 2);
+  if (scheme?.toLowerCase() !== 'bearer' || token === undefined || token === '') {
+    throw new BrambleError(
+      'ERR_TOKEN_MISSING',
+      'The request carries no token. Send `Authorization: Bearer <token>` (BRAMBLE_TOKEN for `bramble`).',
+    );
+  }
+  return token;
+}

@@ -1,0 +1,41 @@
+/** What every route of the administration service gets, and the one way in which routes write. */
+import type { Database, Transaction } from '../database/connection.ts';
+import { administrationTransaction } from '../database/release-lock.ts';
+import type { MasterKeys } from '../database/sealed-value.ts';
+import type { Feature } from '../domain/features.ts';
+import type { Logger } from '../process/logger.ts';
+
+export interface AdministrationContext {
+  db: Database;
+  /** The release of this administration service. */
+  release: string;
+  features: readonly Feature[];
+  /** The host that it runs on: new processes are wanted there unless said otherwise. */
+  host: string;
+  /** Folder BRAMBLE_HOME: issued SRP credentials are put into `credentials/`. */
+  home: string;
+  masterKeys: MasterKeys;
+  log: Logger;
+}
+
+/**
+ * Runs a write under the release lock.
+ * @throws BrambleError ERR_RELEASE_FENCED when the domain is of another release by now.
+ */
+export async function write<Result>(
+  context: AdministrationContext,
+  work: (tx: Transaction) => Promise<Result>,
+): Promise<Result> {
+  return await administrationTransaction(context.db, context.release, work);
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Name of the token that the request was made with; empty on routes without one. */
+    administrator: string;
+  }
+  interface FastifyContextConfig {
+    /** A route that answers without a token. */
+    withoutToken?: boolean;
+  }
+}

@@ -1,0 +1,71 @@
+/** Devices as administrators see them. No token, push token or certificate leaves here. */
+import type { Queryable } from '../database/connection.ts';
+
+export interface ListedDevice {
+  id: string;
+  account: string;
+  instance: string;
+  platform: string;
+  state: string;
+  udid: string | null;
+  serialNumber: string | null;
+  model: string | null;
+  product: string | null;
+  osVersion: string | null;
+  softwareVersion: string | null;
+  pushState: string;
+  appliedPolicyRevision: string | null;
+  appliedBooksRevision: string | null;
+  synchronizedAt: Date | null;
+  lastSeenAt: Date | null;
+  identityExpiresAt: Date | null;
+  createdAt: Date;
+  pendingCommands: number;
+  openDeliveries: number;
+}
+
+export interface DeviceDetails extends ListedDevice {
+  options: Record<string, unknown>;
+  inventory: Record<string, unknown>;
+}
+
+export interface DeviceFilter {
+  account?: string | undefined;
+  state?: string | undefined;
+  /** Id of the last one of the page before. */
+  after?: string | undefined;
+  limit: number;
+}
+
+/** By id, through device_pkey; counts through command_pending and delivery_device. */
+export async function listDevices(q: Queryable, filter: DeviceFilter): Promise<ListedDevice[]> {
+  return await q<ListedDevice[]>`
+    select ${columns(q)}
+      from device d join account a on a.id = d.account_id join instance i on i.id = a.instance_id
+     where (${filter.account ?? null}::text is null or a.name = ${filter.account ?? null})
+       and (${filter.state ?? null}::text is null or d.state = ${filter.state ?? null})
+       and (${filter.after ?? null}::uuid is null or d.id > ${filter.after ?? null})
+     order by d.id
+     limit ${filter.limit}`;
+}
+
+export async function findDevice(q: Queryable, id: string): Promise<DeviceDetails | undefined> {
+  const [row] = await q<DeviceDetails[]>`
+    select ${columns(q)}, d.options, d.inventory
+      from device d join account a on a.id = d.account_id join instance i on i.id = a.instance_id
+     where d.id = ${id}`;
+  return row;
+}
+
+function columns(q: Queryable) {
+  return q`
+    d.id, a.name as account, i.name as instance, d.platform, d.state, d.udid, d.serial_number as "serialNumber", d.model,
+    d.product, d.os_version as "osVersion", d.software_version as "softwareVersion", d.push_state as "pushState",
+    d.applied_policy_revision as "appliedPolicyRevision", d.applied_books_revision as "appliedBooksRevision",
+    d.synchronized_at as "synchronizedAt", d.last_seen_at as "lastSeenAt",
+    d.identity_expires_at as "identityExpiresAt", d.created_at as "createdAt",
+    (select count(*)::int from command c
+      where c.device_id = d.id and c.state in ('queued', 'sent', 'not-now')) as "pendingCommands",
+    (select count(*)::int from delivery v
+      where v.device_id = d.id and v.state in ('owed', 'released', 'handed-out', 'suspect')) as "openDeliveries"`;
+}

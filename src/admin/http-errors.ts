@@ -1,0 +1,137 @@
+/**
+ * The one place where failures become HTTP answers: `{code, message, details}` with a stable code. What is not a
+ * `BrambleError` is answered as ERR_INTERNAL without its text: that goes to the log.
+ */
+import type { FastifyError } from 'fastify';
+import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
+import { BrambleError, type ErrorCode, isBrambleError } from '../base/errors.ts';
+import { sqlState } from '../database/connection.ts';
+
+export interface ErrorAnswer {
+  status: number;
+  body: { code: ErrorCode; message: string; details: Readonly<Record<string, unknown>> };
+}
+
+/** Codes by status. A `BrambleError` whose code stands nowhere here is a failure of ours: 500, code kept. */
+const codesByStatus: Readonly<Record<number, readonly ErrorCode[]>> = {
+  400: [
+    'ERR_INPUT',
+    'ERR_NAME',
+    'ERR_ACCOUNT_NAME',
+    'ERR_ALLOWED_HOST',
+    'ERR_POLICY_RULE_UNKNOWN',
+    'ERR_POLICY_RULE_VALUE',
+    'ERR_SERVICE_SETTINGS',
+    'ERR_COMMAND_REQUEST',
+    'ERR_RELEASE_NUMBER',
+    'ERR_ACTIVATION_VALIDITY',
+    'ERR_UPGRADE_OPTIONS',
+    'ERR_UPGRADE_CANARY',
+    'ERR_UPGRADE_INSTANCE',
+  ],
+  401: ['ERR_TOKEN_MISSING', 'ERR_TOKEN_INVALID'],
+  404: ['ERR_NOT_FOUND', 'ERR_NO_UPGRADE', 'ERR_UPGRADE_NONE'],
+  409: [
+    'ERR_CONFLICT',
+    'ERR_NAME_TAKEN',
+    'ERR_RANK_TAKEN',
+    'ERR_RELEASE_FENCED',
+    'ERR_RELEASE_STEP',
+    'ERR_COMPONENT_ALIVE',
+    'ERR_FEATURE_LOCKED',
+    'ERR_STATE',
+    'ERR_UPGRADE_STATE',
+    'ERR_UPGRADE_OPEN',
+    'ERR_UPGRADE_CHECK',
+    'ERR_UPGRADE_CHECKS',
+    'ERR_RELEASE_FENCE_BLOCKED',
+    'ERR_MOVE_STATE',
+    'ERR_POLICY_EXISTS',
+    'ERR_POLICY_IS_DEFAULT',
+    'ERR_NO_ROUTER',
+  ],
+  413: ['ERR_BODY_TOO_LARGE', 'ERR_LINE_TOO_LONG'],
+  415: ['ERR_MEDIA_TYPE'],
+  429: ['ERR_BUSY'],
+  503: ['ERR_DATABASE_UNAVAILABLE'],
+};
+
+const statusByCode: ReadonlyMap<string, number> = new Map(
+  Object.entries(codesByStatus).flatMap(([status, codes]) => codes.map((code) => [code, Number(status)] as const)),
+);
+
+/** What Fastify itself refuses, by its code. */
+const fastifyCodes: Readonly<Record<string, { status: number; code: ErrorCode; message: string }>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: {
+    status: 413,
+    code: 'ERR_BODY_TOO_LARGE',
+    message: 'The body is larger than 1 MiB. Send less at a time; accounts are imported as a stream.',
+  },
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: {
+    status: 415,
+    code: 'ERR_MEDIA_TYPE',
+    message: 'The content type is not taken here: send application/json (an import: application/x-ndjson).',
+  },
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: {
+    status: 400,
+    code: 'ERR_INPUT',
+    message: 'The body is not as long as its Content-Length says.',
+  },
+  FST_ERR_CTP_EMPTY_JSON_BODY: {
+    status: 400,
+    code: 'ERR_INPUT',
+    message: 'The body is empty, but the content type promises JSON.',
+  },
+  FST_ERR_CTP_INVALID_JSON_BODY: { status: 400, code: 'ERR_INPUT', message: 'The body is not JSON.' },
+};
+
+const databaseGone = new Set(['CONNECT_TIMEOUT', 'CONNECTION_CLOSED', 'CONNECTION_ENDED', 'CONNECTION_DESTROYED']);
+const socketGone = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND']);
+
+/** The answer for whatever was thrown. */
+export function errorAnswer(error: unknown): ErrorAnswer {
+  if (isBrambleError(error)) {
+    return answer(statusByCode.get(error.code) ?? 500, error.code, error.message, error.details);
+  }
+  if (hasZodFastifySchemaValidationErrors(error)) return validationAnswer(error as FastifyError);
+  const code = codeOf(error);
+  const known = fastifyCodes[code];
+  if (known) return answer(known.status, known.code, known.message);
+  if (databaseGone.has(code) || socketGone.has(code) || /^(57P0[123]|53300)$/.test(sqlState(error) ?? '')) {
+    return answer(
+      503,
+      'ERR_DATABASE_UNAVAILABLE',
+      'The configuration database does not answer just now. Nothing was changed unless you are told so; try again.',
+    );
+  }
+  if (error instanceof SyntaxError && (error as FastifyError).statusCode === 400) {
+    return answer(400, 'ERR_INPUT', 'The body is not JSON.');
+  }
+  return answer(500, 'ERR_INTERNAL', 'The administration service failed at this request; its log says why.');
+}
+
+/** For routes: what does not exist, by kind and name. */
+export function notFound(what: string, name: string): BrambleError {
+  return new BrambleError('ERR_NOT_FOUND', `There is no ${what} "${name}".`, { details: { what, name } });
+}
+
+function validationAnswer(error: FastifyError): ErrorAnswer {
+  const [first] = error.validation ?? [];
+  const path = (first?.instancePath ?? '').split('/').filter(Boolean).join('.');
+  const field = [error.validationContext, path].filter((part) => part !== undefined && part !== '').join('.');
+  return answer(400, 'ERR_INPUT', `${field} does not fit: ${first?.message ?? error.message}.`, { field });
+}
+
+function codeOf(error: unknown): string {
+  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+  return code ?? '';
+}
+
+function answer(
+  status: number,
+  code: ErrorCode,
+  message: string,
+  details: Readonly<Record<string, unknown>> = {},
+): ErrorAnswer {
+  return { status, body: { code, message, details } };
+}

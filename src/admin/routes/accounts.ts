@@ -1,0 +1,164 @@
+/** User accounts: one by one, by the thousand, and their activation passwords. */
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { setActivationPassword } from '../../activation/activation-password.ts';
+import { BrambleError } from '../../base/errors.ts';
+import type { AccountSkip } from '../../directory/account-import.ts';
+import { accountNameOf } from '../../directory/account-name.ts';
+import { createAccount, deleteAccount, getAccount, listAccounts } from '../../directory/accounts.ts';
+import { readDomain } from '../../domain/domain.ts';
+import { importAccountStream, newAccount } from '../account-import-stream.ts';
+import { type AdministrationContext, write } from '../context.ts';
+import { notFound } from '../http-errors.ts';
+import { instant, name, nothing } from '../shapes.ts';
+
+export const accountShape = z.object({
+  id: z.string(),
+  name: z.string(),
+  displayName: z.string(),
+  instance: z.string(),
+  srpIdentifier: z.string(),
+  epoch: z.number(),
+  moving: z.boolean(),
+  groups: z.array(z.string()),
+  deviceCount: z.number(),
+  createdAt: instant,
+});
+
+const importsAtMost = 2;
+const params = z.object({ name });
+const tags = ['accounts'];
+
+const skipTexts: Readonly<Record<AccountSkip, string>> = {
+  'name-taken': 'an account of that name exists',
+  'name-not-valid': 'the name cannot be used',
+  'unknown-instance': 'there is no such instance, or it is retired',
+  'unknown-group': 'one of the groups does not exist',
+  'no-instance': 'the domain has no instance yet (`bramble instance add`)',
+};
+
+export function accountRoutes(context: AdministrationContext): FastifyPluginAsyncZod {
+  return async (app) => {
+    app.route({
+      method: 'POST',
+      url: '/accounts',
+      schema: { tags, summary: 'Create an account', body: newAccount, response: { 201: accountShape } },
+      handler: async (request, reply) => {
+        const outcome = await write(context, (tx) => createAccount(tx, request.body));
+        if (outcome.kind === 'created') return await reply.status(201).send(withLists(outcome.account));
+        throw new BrambleError(
+          outcome.kind === 'name-taken' ? 'ERR_NAME_TAKEN' : 'ERR_INPUT',
+          `The account ${request.body.name} was not created: ${skipTexts[outcome.kind]}.`,
+          { details: { reason: outcome.kind } },
+        );
+      },
+    });
+
+    app.route({
+      method: 'GET',
+      url: '/accounts',
+      schema: {
+        tags,
+        summary: 'List accounts by name, page by page',
+        querystring: z.object({
+          instance: z.string().optional(),
+          group: z.string().optional(),
+          after: z.string().optional().describe('The `next` of the page before.'),
+          limit: z.coerce.number().int().min(1).max(1000).optional(),
+        }),
+        response: { 200: z.object({ accounts: z.array(accountShape), next: z.string().nullable() }) },
+      },
+      handler: async (request) => {
+        const page = await listAccounts(context.db, request.query);
+        return { accounts: page.accounts.map(withLists), next: page.next ?? null };
+      },
+    });
+
+    app.route({
+      method: 'GET',
+      url: '/accounts/:name',
+      schema: { tags, summary: 'Show an account', params, response: { 200: accountShape } },
+      handler: async (request) => {
+        const account = await getAccount(context.db, accountNameOf(request.params.name));
+        if (account === undefined) throw notFound('account', request.params.name);
+        return withLists(account);
+      },
+    });
+
+    app.route({
+      method: 'DELETE',
+      url: '/accounts/:name',
+      schema: { tags, summary: 'Delete an account with its devices', params, response: { 204: nothing } },
+      handler: async (request, reply) => {
+        const outcome = await write(context, (tx) => deleteAccount(tx, accountNameOf(request.params.name)));
+        if (outcome === 'not-found') throw notFound('account', request.params.name);
+        return await reply.status(204).send(null);
+      },
+    });
+
+    app.route({
+      method: 'POST',
+      url: '/accounts/:name/activation-password',
+      schema: {
+        tags,
+        summary: 'Give an account an activation password; the earlier one ends',
+        params,
+        body: z.object({ validHours: z.number().min(1).max(720).optional() }).nullish(),
+        response: { 200: z.object({ password: z.string(), expiresAt: instant, activationUrl: z.string() }) },
+      },
+      handler: async (request) => {
+        const issued = await write(context, (tx) =>
+          setActivationPassword(tx, accountNameOf(request.params.name), request.body?.validHours),
+        );
+        if (issued === 'not-found') throw notFound('account', request.params.name);
+        const { publicUrl } = await readDomain(context.db);
+        return { ...issued, activationUrl: new URL('/activate', publicUrl).href };
+      },
+    });
+
+    await app.register(importRoute(context));
+  };
+}
+
+/** In a scope of its own: only here a body is taken as it comes, without limit. */
+function importRoute(context: AdministrationContext): FastifyPluginAsyncZod {
+  return async (app) => {
+    let running = 0;
+    app.removeAllContentTypeParsers();
+    app.addContentTypeParser(['application/x-ndjson', 'application/jsonl'], (_request, payload, done) => {
+      done(null, payload);
+    });
+    app.route({
+      method: 'POST',
+      url: '/accounts/import',
+      schema: {
+        tags,
+        summary: 'Import accounts as a stream of JSON lines, all or nothing',
+        description:
+          'One account a line (application/x-ndjson), each line at most 64 KiB. Committed when the stream ends.',
+        consumes: ['application/x-ndjson'],
+        response: {
+          200: z.object({
+            created: z.number(),
+            skipped: z.array(z.object({ name: z.string(), reason: z.string() })),
+          }),
+        },
+      },
+      handler: async (request) => {
+        if (running >= importsAtMost) {
+          throw new BrambleError('ERR_BUSY', `${importsAtMost} imports are under way. Wait until one of them is done.`);
+        }
+        running++;
+        try {
+          return await importAccountStream(context, request.body as AsyncIterable<Uint8Array>);
+        } finally {
+          running--;
+        }
+      },
+    });
+  };
+}
+
+function withLists<Account extends { groups: readonly string[] }>(account: Account) {
+  return { ...account, groups: [...account.groups] };
+}

@@ -1,0 +1,55 @@
+/** All routes under /api/v1, and their description. */
+import type { FastifyPluginAsync } from 'fastify';
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import type { AdministrationContext } from '../context.ts';
+import { accountRoutes } from './accounts.ts';
+import { assignmentRoutes } from './assignments.ts';
+import { componentRoutes } from './components.ts';
+import { deliveryRoutes } from './deliveries.ts';
+import { deviceRoutes } from './devices.ts';
+import { domainRoutes } from './domain.ts';
+import { groupRoutes } from './groups.ts';
+import { instanceRoutes } from './instances.ts';
+import { moveRoutes } from './moves.ts';
+import { policyRoutes } from './policies.ts';
+import { serviceRoutes } from './services.ts';
+import { srpCredentialRoutes } from './srp-credentials.ts';
+import { tokenRoutes } from './tokens.ts';
+
+const resources = [
+  domainRoutes,
+  accountRoutes,
+  groupRoutes,
+  policyRoutes,
+  serviceRoutes,
+  deviceRoutes,
+  instanceRoutes,
+  srpCredentialRoutes,
+  componentRoutes,
+  deliveryRoutes,
+  moveRoutes,
+  assignmentRoutes,
+  tokenRoutes,
+];
+
+export function apiRoutes(
+  context: AdministrationContext,
+  plugins: readonly FastifyPluginAsync[],
+): FastifyPluginAsyncZod {
+  return async (app) => {
+    for (const routes of resources) await app.register(routes(context));
+    for (const plugin of plugins) await app.register(plugin);
+    app.route({
+      method: 'GET',
+      url: '/openapi.json',
+      config: { withoutToken: true },
+      schema: {
+        tags: ['domain'],
+        summary: 'This description',
+        response: { 200: z.record(z.string(), z.unknown()) },
+      },
+      handler: async () => ({ ...app.swagger() }),
+    });
+  };
+}

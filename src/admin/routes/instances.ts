@@ -1,0 +1,184 @@
+/** Server instances and connection services: each with its SRP credential and the process that is wanted for it. */
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { BrambleError } from '../../base/errors.ts';
+import type { SrpIdentifier } from '../../base/ids.ts';
+import type { Transaction } from '../../database/connection.ts';
+import {
+  type ConnectionService,
+  createConnectionService,
+  listConnectionServices,
+  updateConnectionService,
+} from '../../directory/connection-services.ts';
+import { createInstance, listInstances } from '../../directory/instances.ts';
+import { type ComponentKind, listComponents } from '../../domain/components.ts';
+import { desireProcess, listDesiredProcesses } from '../../domain/desired-processes.ts';
+import { readDomain } from '../../domain/domain.ts';
+import { recordEvent } from '../../domain/events.ts';
+import { type AdministrationContext, write } from '../context.ts';
+import { notFound } from '../http-errors.ts';
+import { instant, jsonObject, name } from '../shapes.ts';
+import { deliverSrpCredential } from '../srp-issuing.ts';
+
+/** Also the name of the component and of its log file. */
+const processName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'use lower-case letters, digits and hyphens');
+const hostName = z
+  .string()
+  .min(1)
+  .max(255)
+  .optional()
+  .describe('The host whose supervisor is to run it; default: this one.');
+const allowedHosts = z.array(z.string().min(1).max(260)).max(1000);
+
+const instanceShape = z.object({
+  id: z.string(),
+  name: z.string(),
+  srpIdentifier: z.string(),
+  accountCount: z.number(),
+  deviceCount: z.number(),
+  createdAt: instant,
+  retiredAt: instant.nullable(),
+});
+const serviceShape = z.object({
+  id: z.string(),
+  name: z.string(),
+  srpIdentifier: z.string(),
+  instance: z.string().nullable(),
+  allowedHosts: z.array(z.string()),
+  createdAt: instant,
+});
+const addedShape = z.object({
+  name: z.string(),
+  srpIdentifier: z.string(),
+  host: z.string(),
+  credential: jsonObject
+    .nullable()
+    .describe('The credential file, once, when the host is another one; otherwise it was put in place.'),
+});
+const tags = ['instances'];
+
+export function instanceRoutes(context: AdministrationContext): FastifyPluginAsyncZod {
+  return async (app) => {
+    app.route({
+      method: 'GET',
+      url: '/instances',
+      schema: {
+        tags,
+        summary: 'List server instances',
+        response: { 200: z.object({ instances: z.array(instanceShape) }) },
+      },
+      handler: async () => ({ instances: await listInstances(context.db) }),
+    });
+
+    app.route({
+      method: 'POST',
+      url: '/instances',
+      schema: {
+        tags,
+        summary: 'Add a server instance with its SRP credential, and have its process started',
+        body: z.object({ name: processName, host: hostName }),
+        response: { 201: addedShape },
+      },
+      handler: async (request, reply) => {
+        const added = await write(context, async (tx) => {
+          await assertNameUnused(tx, request.body.name);
+          const outcome = await createInstance(tx, request.body);
+          if (outcome.kind === 'name-taken') throw taken('instance', request.body.name);
+          return await startProcess(tx, 'server', outcome, request.body.host, request.administrator);
+        });
+        return await reply.status(201).send(added);
+      },
+    });
+
+    app.route({
+      method: 'GET',
+      url: '/connection-services',
+      schema: {
+        tags,
+        summary: 'List connection services',
+        response: { 200: z.object({ connectionServices: z.array(serviceShape) }) },
+      },
+      handler: async () => ({ connectionServices: (await listConnectionServices(context.db)).map(serviceView) }),
+    });
+
+    app.route({
+      method: 'POST',
+      url: '/connection-services',
+      schema: {
+        tags,
+        summary: 'Add a connection service of an instance, with its SRP credential, and have its process started',
+        body: z.object({ name: processName, instance: name, allowedHosts: allowedHosts.optional(), host: hostName }),
+        response: { 201: addedShape },
+      },
+      handler: async (request, reply) => {
+        const added = await write(context, async (tx) => {
+          await assertNameUnused(tx, request.body.name);
+          const outcome = await createConnectionService(tx, request.body);
+          if (outcome.kind === 'name-taken') throw taken('connection service', request.body.name);
+          if (outcome.kind === 'unknown-instance') throw notFound('instance', request.body.instance);
+          return await startProcess(tx, 'connection', outcome.service, request.body.host, request.administrator);
+        });
+        return await reply.status(201).send(added);
+      },
+    });
+
+    app.route({
+      method: 'PATCH',
+      url: '/connection-services/:name',
+      schema: {
+        tags,
+        summary: 'Change the instance or the allowed hosts of a connection service',
+        params: z.object({ name }),
+        body: z.object({ instance: name.optional(), allowedHosts: allowedHosts.optional() }),
+        response: { 200: serviceShape },
+      },
+      handler: async (request) => {
+        const outcome = await write(context, (tx) => updateConnectionService(tx, request.params.name, request.body));
+        if (outcome.kind === 'updated') return serviceView(outcome.service);
+        throw outcome.kind === 'not-found'
+          ? notFound('connection service', request.params.name)
+          : notFound('instance', request.body.instance ?? '');
+      },
+    });
+  };
+
+  async function startProcess(
+    tx: Transaction,
+    kind: ComponentKind,
+    holder: { name: string; srpIdentifier: SrpIdentifier },
+    wantedHost: string | undefined,
+    administrator: string,
+  ) {
+    const host = wantedHost ?? context.host;
+    const { release } = await readDomain(tx);
+    await desireProcess(tx, {
+      name: holder.name,
+      kind,
+      host,
+      release,
+      state: 'running',
+      settings: { srpIdentifier: holder.srpIdentifier },
+    });
+    await recordEvent(tx, {
+      kind: `${kind}-added`,
+      subject: holder.name,
+      message: `${administrator} added ${holder.name} (${holder.srpIdentifier}) on ${host}`,
+    });
+    const delivered = await deliverSrpCredential(context, tx, holder.srpIdentifier, host === context.host);
+    return { name: holder.name, srpIdentifier: holder.srpIdentifier, host, credential: delivered.credential };
+  }
+}
+
+/** Names of processes are one space, whatever their kind: they name components, desired processes and logs. */
+async function assertNameUnused(tx: Transaction, wanted: string): Promise<void> {
+  const [components, processes] = await Promise.all([listComponents(tx), listDesiredProcesses(tx)]);
+  if ([...components, ...processes].some((known) => known.name === wanted)) throw taken('component', wanted);
+}
+
+function taken(what: string, given: string): BrambleError {
+  return new BrambleError('ERR_NAME_TAKEN', `There is a ${what} named ${given} already. Choose another name.`);
+}
+
+function serviceView(service: ConnectionService) {
+  return { ...service, allowedHosts: [...service.allowedHosts] };
+}

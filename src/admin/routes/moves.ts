@@ -1,0 +1,198 @@
+/** Account moves in batches: start, watch, pause, resume, turn back. */
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { BrambleError } from '../../base/errors.ts';
+import type { AccountId } from '../../base/ids.ts';
+import type { Transaction } from '../../database/connection.ts';
+import { findInstance } from '../../directory/instances.ts';
+import {
+  type CreatedMoveBatch,
+  createMoveBatch,
+  listMoveBatches,
+  moveBatchBack,
+  moveBatchStatus,
+  pauseMoveBatch,
+  resumeMoveBatch,
+} from '../../moves/batch-store.ts';
+import { listUnsettledMoves, namesOfAccounts, resolveAccounts } from '../account-selection.ts';
+import { type AdministrationContext, write } from '../context.ts';
+import { notFound } from '../http-errors.ts';
+import { instant, name } from '../shapes.ts';
+
+const counts = z.object({
+  queued: z.number(),
+  reserved: z.number(),
+  fenced: z.number(),
+  delivering: z.number(),
+  settled: z.number(),
+  closed: z.number(),
+  rolledBack: z.number(),
+  cancelled: z.number(),
+  outOfReach: z.number(),
+});
+const batchShape = z.object({
+  batch: z.string(),
+  purpose: z.string(),
+  waveNumber: z.number().nullable(),
+  state: z.string(),
+  pauseReason: z.string().nullable(),
+  createdBy: z.string(),
+  createdAt: instant,
+  counts,
+});
+const createdShape = z.object({
+  batch: z.string(),
+  queued: z.number(),
+  skipped: z.array(z.object({ account: z.string(), reason: z.string() })),
+});
+const selection = z
+  .object({
+    accounts: z.array(name).min(1).max(10_000).optional(),
+    group: name.optional(),
+    from: name.optional().describe('All accounts of this instance.'),
+    to: name,
+  })
+  .refine((body) => [body.accounts, body.group, body.from].filter((given) => given !== undefined).length === 1, {
+    message: 'name exactly one of accounts, group and from',
+  });
+const params = z.object({ batch: z.uuid() });
+const tags = ['moves'];
+
+export function moveRoutes(context: AdministrationContext): FastifyPluginAsyncZod {
+  return async (app) => {
+    app.route({
+      method: 'POST',
+      url: '/moves',
+      schema: {
+        tags,
+        summary: 'Move accounts to an instance: named ones, a group, or all of an instance',
+        body: selection,
+        response: { 201: createdShape },
+      },
+      handler: async (request, reply) => {
+        const created = await write(context, async (tx) => {
+          const target = await findInstance(tx, request.body.to);
+          if (target === undefined || target.retiredAt !== null) throw notFound('instance', request.body.to);
+          const chosen = await resolveAccounts(tx, request.body);
+          const batch = await createMoveBatch(tx, {
+            purpose: 'manual',
+            createdBy: request.administrator,
+            moves: chosen.found.map((accountId) => ({ accountId, toInstanceId: target.id })),
+          });
+          const skipped = await withNames(tx, batch);
+          for (const account of chosen.unknown) skipped.push({ account, reason: 'not-found' });
+          return { batch: batch.batchId, queued: batch.queued, skipped };
+        });
+        return await reply.status(201).send(created);
+      },
+    });
+
+    app.route({
+      method: 'GET',
+      url: '/moves',
+      schema: { tags, summary: 'The newest batches', response: { 200: z.object({ batches: z.array(batchShape) }) } },
+      handler: async () => ({ batches: (await listMoveBatches(context.db)).map(batchView) }),
+    });
+
+    app.route({
+      method: 'GET',
+      url: '/moves/:batch',
+      schema: {
+        tags,
+        summary: 'How a batch stands, and which accounts are not moved and settled yet',
+        params,
+        response: {
+          200: batchShape.extend({
+            open: z.array(
+              z.object({
+                account: z.string(),
+                state: z.string(),
+                from: z.string(),
+                to: z.string(),
+                attempts: z.number(),
+                outOfReach: z.boolean(),
+                failure: z.string().nullable(),
+              }),
+            ),
+          }),
+        },
+      },
+      handler: async (request) => {
+        const { batch } = request.params;
+        const status = await moveBatchStatus(context.db, batch);
+        if (status === 'not-found') throw notFound('batch of moves', batch);
+        return { ...batchView(status), open: await listUnsettledMoves(context.db, batch, 200) };
+      },
+    });
+
+    app.route({
+      method: 'POST',
+      url: '/moves/:batch/pause',
+      schema: {
+        tags,
+        summary: 'Start nothing new of a batch; moves under way reach a safe point',
+        params,
+        body: z.object({ reason: z.string().min(1).max(500).optional() }).nullish(),
+        response: { 200: batchShape },
+      },
+      handler: async (request) => {
+        const { batch } = request.params;
+        const reason = request.body?.reason ?? `paused by ${request.administrator}`;
+        const changed = await write(context, (tx) => pauseMoveBatch(tx, batch, reason));
+        return await changedBatch(batch, changed, 'paused');
+      },
+    });
+
+    app.route({
+      method: 'POST',
+      url: '/moves/:batch/resume',
+      schema: { tags, summary: 'Go on with a paused batch', params, response: { 200: batchShape } },
+      handler: async (request) => {
+        const { batch } = request.params;
+        const changed = await write(context, (tx) => resumeMoveBatch(tx, batch));
+        return await changedBatch(batch, changed, 'resumed');
+      },
+    });
+
+    app.route({
+      method: 'POST',
+      url: '/moves/:batch/back',
+      schema: {
+        tags,
+        summary: 'Cancel what has not started and move home what was moved',
+        params,
+        response: { 201: createdShape },
+      },
+      handler: async (request, reply) => {
+        const { batch } = request.params;
+        const created = await write(context, async (tx) => {
+          if ((await moveBatchStatus(tx, batch)) === 'not-found') throw notFound('batch of moves', batch);
+          const back = await moveBatchBack(tx, batch, request.administrator);
+          return { batch: back.batchId, queued: back.queued, skipped: await withNames(tx, back) };
+        });
+        return await reply.status(201).send(created);
+      },
+    });
+
+    async function changedBatch(batch: string, changed: boolean, what: string) {
+      const status = await moveBatchStatus(context.db, batch);
+      if (status === 'not-found') throw notFound('batch of moves', batch);
+      if (changed) return batchView(status);
+      throw new BrambleError('ERR_MOVE_STATE', `The batch is ${status.state} and cannot be ${what} now.`, {
+        details: { state: status.state },
+      });
+    }
+  };
+}
+
+function batchView<Batch extends { batchId: string }>(batch: Batch) {
+  return { ...batch, batch: batch.batchId };
+}
+
+async function withNames(tx: Transaction, batch: CreatedMoveBatch): Promise<{ account: string; reason: string }[]> {
+  const names = await namesOfAccounts(
+    tx,
+    batch.skipped.map((skip) => skip.accountId as AccountId),
+  );
+  return batch.skipped.map((skip) => ({ account: names.get(skip.accountId) ?? skip.accountId, reason: skip.reason }));
+}

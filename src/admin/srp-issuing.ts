@@ -1,0 +1,94 @@
+/**
+ * SRP credentials on the way to their holder. For a process of this host the file is put where it looks for it
+ * (`credentials/<identifier>.json`, 0600); for another host its contents are answered, once. The private key stands nowhere
+ * else. Invariant: a file is replaced whole, so that a process that reads it meanwhile gets the old or the new one.
+ */
+import { randomUUID } from 'node:crypto';
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import { BrambleError } from '../base/errors.ts';
+import type { SrpIdentifier } from '../base/ids.ts';
+import type { Queryable, Transaction } from '../database/connection.ts';
+import { issueSrpCredential } from '../directory/srp-credentials.ts';
+import { loadAuthorities } from '../domain/authorities.ts';
+import { readSetting } from '../domain/settings.ts';
+import {
+  credentialPath,
+  type RouterAddress,
+  readCredential,
+  routerAddressShape,
+  type SrpCredential,
+} from '../link/credential.ts';
+import type { AdministrationContext } from './context.ts';
+import { notFound } from './http-errors.ts';
+
+/** Setting 'routers': where instances and connection services dial. */
+export const routersSetting = z.object({ addresses: z.array(routerAddressShape).default([]) });
+
+export interface DeliveredCredential {
+  serial: string;
+  expiresAt: Date;
+  /** Where the file lies on this host, or null when it is answered instead. */
+  path: string | null;
+  /** The file's contents for a holder on another host. */
+  credential: SrpCredential | null;
+}
+
+/**
+ * Issues a credential and delivers it.
+ * @throws BrambleError ERR_NOT_FOUND when the identifier is nobody's, ERR_NO_ROUTER when no router's address is known.
+ */
+export async function deliverSrpCredential(
+  context: AdministrationContext,
+  tx: Transaction,
+  identifier: SrpIdentifier,
+  holderIsHere: boolean,
+): Promise<DeliveredCredential> {
+  const [authorities, routers] = await Promise.all([
+    loadAuthorities(tx, context.masterKeys),
+    routerAddresses(tx, context.home),
+  ]);
+  const issued = await issueSrpCredential(tx, {
+    identifier,
+    authority: authorities.domain,
+    routers,
+  });
+  if (issued === 'not-found') throw notFound('SRP identifier', identifier);
+  const credential: SrpCredential = { ...issued.file, routers: [...issued.file.routers] };
+  const path = holderIsHere ? credentialPath(context.home, identifier) : null;
+  if (path !== null) await replaceFile(path, `${JSON.stringify(credential, null, 2)}\n`);
+  return {
+    serial: issued.serial,
+    expiresAt: issued.expiresAt,
+    path,
+    credential: path === null ? credential : null,
+  };
+}
+
+/** From the setting, or, in a domain that was made without it, from a credential that lies here. */
+async function routerAddresses(q: Queryable, home: string): Promise<RouterAddress[]> {
+  const { addresses } = await readSetting(q, 'routers', routersSetting);
+  if (addresses.length > 0) return addresses;
+  const names = await readdir(join(home, 'credentials')).catch((): string[] => []);
+  for (const name of names.sort()) {
+    const identifier = /^([SC]\d{8})\.json$/.exec(name)?.[1];
+    if (identifier !== undefined) return (await readCredential(home, identifier)).routers;
+  }
+  throw new BrambleError(
+    'ERR_NO_ROUTER',
+    'No router of the domain is known yet, so a credential could not say where to dial. Start a router first.',
+  );
+}
+
+async function replaceFile(path: string, text: string): Promise<void> {
+  const draft = `${path}.${randomUUID()}`;
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  try {
+    await writeFile(draft, text, { mode: 0o600, flag: 'wx' });
+    await rename(draft, path);
+  } catch (error) {
+    await rm(draft, { force: true });
+    throw error;
+  }
+}

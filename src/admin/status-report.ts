@@ -1,0 +1,159 @@
+/** The domain at a glance: what runs, where accounts are, what is owed to devices and what holds it back. */
+import type { Queryable } from '../database/connection.ts';
+import { listInstances } from '../directory/instances.ts';
+import { type Component, listComponents } from '../domain/components.ts';
+import { type Domain, readDomain } from '../domain/domain.ts';
+import { type Budget, readBudget } from '../policy/delivery/budget.ts';
+import { readPermitUse } from '../policy/delivery/permits.ts';
+import { holdText } from './delivery-list.ts';
+
+export interface InstanceStatus {
+  name: string;
+  srpIdentifier: string;
+  accountCount: number;
+  deviceCount: number;
+  release: string | null;
+  alive: boolean;
+  /** Routers that its link is open to now. */
+  links: { router: string; since: string | null; reconnects: number }[];
+  deliveries: { owed: number; released: number; inFlight: number; suspects: number };
+  hold: { reason: string; text: string; waiting: number; heldSeconds: number } | null;
+}
+
+export interface StatusReport {
+  domain: Pick<Domain, 'name' | 'publicUrl' | 'tunnelHost' | 'release' | 'schemaVersion' | 'featureLevel'>;
+  components: Component[];
+  instances: InstanceStatus[];
+  deliveries: { inFlight: number; suspects: number; budget: Budget };
+  openMoves: { batch: string; purpose: string; state: string; open: number; outOfReach: number }[];
+  upgrade: {
+    id: string;
+    from: string;
+    to: string;
+    state: string;
+    pausedFrom: string | null;
+    reason: string | null;
+  } | null;
+}
+
+export async function readStatus(q: Queryable): Promise<StatusReport> {
+  const [domain, components, instances, deliveries, holds, permits, budget, openMoves, upgrade] = await Promise.all([
+    readDomain(q),
+    listComponents(q),
+    listInstances(q),
+    countDeliveries(q),
+    listHolds(q),
+    readPermitUse(q),
+    readBudget(q),
+    listOpenMoves(q),
+    openUpgrade(q),
+  ]);
+  const used = (scope: string): number => permits.find((use) => use.scope === scope)?.taken ?? 0;
+  return {
+    domain,
+    components,
+    instances: instances
+      .filter((instance) => instance.retiredAt === null)
+      .map((instance) => {
+        const component = components.find(
+          (candidate) => candidate.kind === 'server' && candidate.name === instance.name,
+        );
+        const hold = holds.find((candidate) => candidate.instanceId === instance.id);
+        const counts = deliveries.find((candidate) => candidate.instanceId === instance.id);
+        return {
+          name: instance.name,
+          srpIdentifier: instance.srpIdentifier,
+          accountCount: instance.accountCount,
+          deviceCount: instance.deviceCount,
+          release: component?.release ?? null,
+          alive: component?.alive ?? false,
+          links: linksOf(components, instance.srpIdentifier),
+          deliveries: {
+            owed: counts?.owed ?? 0,
+            released: counts?.released ?? 0,
+            inFlight: counts?.inFlight ?? 0,
+            suspects: counts?.suspects ?? 0,
+          },
+          hold: hold === undefined ? null : holdView(hold),
+        };
+      }),
+    deliveries: { inFlight: used('domain'), suspects: used('suspects'), budget },
+    openMoves,
+    upgrade: upgrade ?? null,
+  };
+}
+
+/** From what the routers report of themselves. */
+function linksOf(components: readonly Component[], identifier: string): InstanceStatus['links'] {
+  return components
+    .filter((component) => component.kind === 'router' && component.alive)
+    .flatMap((router) => {
+      const links = router.detail['links'];
+      if (!Array.isArray(links)) return [];
+      return links
+        .filter((link): link is Record<string, unknown> => typeof link === 'object' && link !== null)
+        .filter((link) => link['identifier'] === identifier)
+        .map((link) => ({
+          router: router.name,
+          since: typeof link['since'] === 'string' ? link['since'] : null,
+          reconnects: Number(link['reconnects'] ?? 0),
+        }));
+    });
+}
+
+interface DeliveryCounts {
+  instanceId: string;
+  owed: number;
+  released: number;
+  inFlight: number;
+  suspects: number;
+}
+
+/** Open deliveries by the owner of their account; through index delivery_open. */
+async function countDeliveries(q: Queryable): Promise<DeliveryCounts[]> {
+  return await q<DeliveryCounts[]>`
+    select a.instance_id as "instanceId",
+           count(*) filter (where d.state = 'owed')::int as owed,
+           count(*) filter (where d.state = 'released')::int as released,
+           count(*) filter (where d.state = 'handed-out')::int as "inFlight",
+           count(*) filter (where d.state = 'suspect')::int as suspects
+      from delivery d join account a on a.id = d.account_id
+     where d.state in ('owed', 'released', 'handed-out', 'suspect')
+     group by a.instance_id`;
+}
+
+interface Hold {
+  instanceId: string;
+  reason: string;
+  waiting: number;
+  heldSeconds: number;
+}
+
+async function listHolds(q: Queryable): Promise<Hold[]> {
+  return await q<Hold[]>`
+    select instance_id as "instanceId", reason, waiting, held_seconds as "heldSeconds" from delivery_hold`;
+}
+
+function holdView(hold: Hold) {
+  const text = hold.reason === 'nothing' ? 'nothing' : holdText(hold.reason);
+  return { reason: hold.reason, text, waiting: hold.waiting, heldSeconds: hold.heldSeconds };
+}
+
+/** Batches with moves that are not closed; through index account_move_batch. */
+async function listOpenMoves(q: Queryable): Promise<StatusReport['openMoves']> {
+  return await q<StatusReport['openMoves'][number][]>`
+    select b.id as batch, b.purpose, b.state, count(*)::int as open,
+           count(*) filter (where m.out_of_reach)::int as "outOfReach"
+      from move_batch b join account_move m on m.batch_id = b.id
+     where b.state <> 'done' and m.state in ('queued', 'reserved', 'fenced', 'delivering')
+     group by b.id
+     order by b.created_at`;
+}
+
+/** The open upgrade, of which the unique index upgrade_open allows one. */
+async function openUpgrade(q: Queryable): Promise<StatusReport['upgrade'] | undefined> {
+  const [row] = await q<NonNullable<StatusReport['upgrade']>[]>`
+    select id, from_release as "from", to_release as "to", state, paused_from as "pausedFrom", pause_reason as reason
+      from upgrade where state not in ('done', 'reversed', 'cancelled')`;
+  return row;
+}

@@ -1,0 +1,60 @@
+/** Where the command line finds an administration service, and the token that it shows there. */
+import { readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { z } from 'zod';
+import { BrambleError } from '../base/errors.ts';
+import { announcedAddresses } from '../process/service-address.ts';
+
+export interface AdministrationAccess {
+  /** Tried in this order. */
+  urls: readonly string[];
+  token: string;
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+const accessFile = z.object({ url: z.url().optional(), urls: z.array(z.url()).default([]), token: z.string().min(1) });
+
+/** BRAMBLE_HOME: `/var/lib/bramble` for root, otherwise `.bramble` where one stands. */
+export function homeFolder(environment: Environment): string {
+  return environment['BRAMBLE_HOME'] ?? (process.getuid?.() === 0 ? '/var/lib/bramble' : resolve('.bramble'));
+}
+
+/**
+ * From `--url` and `--token`, then BRAMBLE_URL and BRAMBLE_TOKEN, then `admin.json` in BRAMBLE_HOME with what the
+ * services of this host announced.
+ * @throws BrambleError ERR_ADMIN_ACCESS when no address or no token is to be had.
+ */
+export async function resolveAccess(
+  flags: { url?: string | undefined; token?: string | undefined },
+  environment: Environment,
+): Promise<AdministrationAccess> {
+  const home = homeFolder(environment);
+  const given = flags.url ?? environment['BRAMBLE_URL'];
+  const token = flags.token ?? environment['BRAMBLE_TOKEN'];
+  const file = given !== undefined && token !== undefined ? undefined : await readAccessFile(home);
+  const urls =
+    given !== undefined
+      ? given.split(',').map((url) => url.trim())
+      : [...new Set([file?.url, ...(file?.urls ?? []), ...(await announcedAddresses(home))])].filter(
+          (url) => url !== undefined,
+        );
+  const chosen = token ?? file?.token;
+  if (urls.length === 0 || chosen === undefined) {
+    throw new BrambleError(
+      'ERR_ADMIN_ACCESS',
+      `There is no ${chosen === undefined ? 'administrator token' : 'address of an administration service'}: ` +
+        `${join(home, 'admin.json')} does not say. Start a domain with \`bramble up\`, set BRAMBLE_HOME, or give --url and ` +
+        '--token (BRAMBLE_URL and BRAMBLE_TOKEN).',
+    );
+  }
+  return { urls: urls.map((url) => url.replace(/\/+$/, '')), token: chosen };
+}
+
+async function readAccessFile(home: string): Promise<z.output<typeof accessFile> | undefined> {
+  try {
+    return accessFile.parse(JSON.parse(await readFile(join(home, 'admin.json'), 'utf8')));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,38 @@
+/** What arguments and options may be; each throws commander's error that names the argument. */
+import { readFileSync } from 'node:fs';
+import { InvalidArgumentError } from 'commander';
+
+export function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('use a number.');
+  return value;
+}
+
+/** An option that may be repeated. */
+export function collect(value: string, previous: readonly string[]): string[] {
+  return [...previous, value];
+}
+
+/** `name=value` with a JSON value, or a text where it is not JSON; may be repeated. */
+export function collectValues(text: string, previous: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const split = text.indexOf('=');
+  if (split < 1) throw new InvalidArgumentError('use name=value.');
+  return { ...previous, [text.slice(0, split)]: jsonOrText(text.slice(split + 1)) };
+}
+
+/** JSON itself, or `@file` with JSON in it. */
+export function json(text: string): unknown {
+  try {
+    return JSON.parse(text.startsWith('@') ? readFileSync(text.slice(1), 'utf8') : text);
+  } catch {
+    throw new InvalidArgumentError('use JSON, or @file with JSON in it.');
+  }
+}
+
+function jsonOrText(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,260 @@
+/** `bramble account` and `bramble group`. */
+import { createReadStream } from 'node:fs';
+import { Readable } from 'node:stream';
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { example, type Frame, query, segment } from '../frame.ts';
+import { collect, number } from '../arguments.ts';
+import { cell, facts, table, timeText } from '../text-output.ts';
+
+const account = z.object({
+  name: z.string(),
+  displayName: z.string(),
+  instance: z.string(),
+  groups: z.array(z.string()),
+  deviceCount: z.number(),
+  moving: z.boolean(),
+});
+const owed = z.object({ deliveriesOwed: z.number() });
+
+export function addAccountCommands(program: Command, frame: Frame): void {
+  const accounts = program.command('account').alias('accounts').description('user accounts');
+
+  example(
+    accounts
+      .command('create <name>')
+      .description('create an account')
+      .option('--display-name <text>', 'full name')
+      .option('--instance <name>', 'server instance (default: the one with the fewest accounts)')
+      .option('--group <name>', 'group to join, may be repeated', collect, [])
+      .action(async (name: string, flags: { displayName?: string; instance?: string; group: string[] }, command) => {
+        await frame.ask(command, {
+          method: 'POST',
+          path: '/accounts',
+          body: { name, displayName: flags.displayName, instance: flags.instance, groups: flags.group },
+          shape: account,
+          text: (made) => `The account ${made.name} was created at the instance ${made.instance}.`,
+        });
+      }),
+    'bramble account create ada --group sales',
+  );
+
+  example(
+    accounts
+      .command('list')
+      .description('list accounts by name')
+      .option('--instance <name>', 'only of this instance')
+      .option('--group <name>', 'only of this group')
+      .option('--after <name>', 'go on after this name')
+      .option('--limit <number>', 'at most so many', number, 100)
+      .action(async (flags: { instance?: string; group?: string; after?: string; limit: number }, command) => {
+        await frame.ask(command, {
+          path: `/accounts${query(flags)}`,
+          shape: z.object({ accounts: z.array(account), next: z.string().nullable() }),
+          text: (page, style) =>
+            table(
+              style,
+              ['name', 'display name', 'instance', 'groups', 'devices', 'moving'],
+              page.accounts.map((row) => [
+                row.name,
+                row.displayName,
+                row.instance,
+                cell(row.groups),
+                String(row.deviceCount),
+                cell(row.moving),
+              ]),
+            ) + (page.next === null ? '' : `\n${style.dim(`There are more: --after ${page.next}`)}`),
+        });
+      }),
+    'bramble account list --instance berlin',
+  );
+
+  example(
+    accounts
+      .command('delete <name>')
+      .description('delete an account with its devices')
+      .action(async (name: string, _flags: object, command) => {
+        await frame.ask(command, {
+          method: 'DELETE',
+          path: `/accounts/${segment(name)}`,
+          shape: z.null(),
+          text: () => `The account ${name} was deleted.`,
+        });
+      }),
+    'bramble account delete ada',
+  );
+
+  example(
+    accounts
+      .command('import <file>')
+      .description('import accounts, one JSON object a line (- reads from standard input); all or nothing')
+      .action(async (file: string, _flags: object, command) => {
+        const input = file === '-' ? Readable.from(frame.input) : createReadStream(file);
+        const rest = await frame.rest(command);
+        const answer = await rest.stream('/accounts/import', 'application/x-ndjson', input);
+        const shape = z.object({
+          created: z.number(),
+          skipped: z.array(z.object({ name: z.string(), reason: z.string() })),
+        });
+        frame.show(command, shape.parse(answer), (result, style) =>
+          [
+            `${result.created} accounts were created, ${result.skipped.length} skipped.`,
+            ...(result.skipped.length === 0
+              ? []
+              : [
+                  table(
+                    style,
+                    ['skipped', 'why'],
+                    result.skipped.map((row) => [row.name, row.reason]),
+                  ),
+                ]),
+          ].join('\n'),
+        );
+      }),
+    'bramble account import accounts.ndjson',
+  );
+
+  example(
+    accounts
+      .command('password <name>')
+      .description('give an account an activation password; the earlier one ends')
+      .option('--hours <number>', 'how long it is valid, 1 to 720', number)
+      .action(async (name: string, flags: { hours?: number }, command) => {
+        await frame.ask(command, {
+          method: 'POST',
+          path: `/accounts/${segment(name)}/activation-password`,
+          body: { validHours: flags.hours },
+          shape: z.object({ password: z.string(), expiresAt: z.string(), activationUrl: z.string() }),
+          text: (issued, style) =>
+            facts(style, [
+              ['account', name],
+              ['password', style.bold(issued.password)],
+              ['valid until', timeText(issued.expiresAt)],
+              ['activate at', issued.activationUrl],
+            ]),
+        });
+      }),
+    'bramble account password ada --hours 24',
+  );
+
+  example(
+    accounts
+      .command('assign <name> <instance>')
+      .description('change where an account goes in the upgrade that is open')
+      .action(async (name: string, instance: string, _flags: object, command) => {
+        await frame.ask(command, {
+          method: 'PUT',
+          path: `/accounts/${segment(name)}/assignment`,
+          body: { instance },
+          shape: z.object({ account: z.string(), instance: z.string() }),
+          text: (made) => `${made.account} goes to ${made.instance} in this upgrade.`,
+        });
+      }),
+    'bramble account assign ada berlin-2',
+  );
+
+  example(
+    accounts
+      .command('policy <name> [policy]')
+      .description('assign an IT policy to an account; without one its own is taken away')
+      .action(async (name: string, policy: string | undefined, _flags: object, command) => {
+        await frame.ask(command, {
+          method: 'PUT',
+          path: `/accounts/${segment(name)}/it-policy`,
+          body: { policy: policy ?? null },
+          shape: owed,
+          text: (answer) => `Done; ${answer.deliveriesOwed} deliveries are owed to devices.`,
+        });
+      }),
+    'bramble account policy ada "Advanced Security"',
+  );
+}
+
+export function addGroupCommands(program: Command, frame: Frame): void {
+  const groups = program.command('group').alias('groups').description('groups of accounts');
+
+  example(
+    groups
+      .command('list')
+      .description('list groups by rank; the lower number wins between groups')
+      .action(async (_flags: object, command) => {
+        await frame.ask(command, {
+          path: '/groups',
+          shape: z.object({
+            groups: z.array(z.object({ name: z.string(), rank: z.number(), memberCount: z.number() })),
+          }),
+          text: (answer, style) =>
+            table(
+              style,
+              ['rank', 'name', 'accounts'],
+              answer.groups.map((row) => [String(row.rank), row.name, String(row.memberCount)]),
+            ),
+        });
+      }),
+    'bramble group list',
+  );
+
+  example(
+    groups
+      .command('create <name>')
+      .description('create a group')
+      .option('--rank <number>', 'its rank (default: after all others)', number)
+      .action(async (name: string, flags: { rank?: number }, command) => {
+        await frame.ask(command, {
+          method: 'POST',
+          path: '/groups',
+          body: { name, rank: flags.rank },
+          shape: z.object({ name: z.string(), rank: z.number() }),
+          text: (made) => `The group ${made.name} was created with rank ${made.rank}.`,
+        });
+      }),
+    'bramble group create sales --rank 10',
+  );
+
+  for (const [verb, method, summary] of [
+    ['add', 'PUT', 'put accounts into a group'],
+    ['remove', 'DELETE', 'take accounts out of a group'],
+  ] as const) {
+    example(
+      groups
+        .command(`${verb} <group> <account...>`)
+        .description(summary)
+        .action(async (group: string, names: string[], _flags: object, command) => {
+          const rest = await frame.rest(command);
+          for (const name of names) await rest.send(method, `/groups/${segment(group)}/members/${segment(name)}`);
+          frame.show(command, { group, accounts: names }, () => `Done for ${names.join(', ')}.`);
+        }),
+      `bramble group ${verb} sales ada bea`,
+    );
+  }
+
+  example(
+    groups
+      .command('members <group>')
+      .description('list the accounts of a group')
+      .action(async (group: string, _flags: object, command) => {
+        await frame.ask(command, {
+          path: `/groups/${segment(group)}/members`,
+          shape: z.object({ members: z.array(z.string()) }),
+          text: (answer) => (answer.members.length === 0 ? 'none' : answer.members.join('\n')),
+        });
+      }),
+    'bramble group members sales',
+  );
+
+  example(
+    groups
+      .command('policy <group> [policy]')
+      .description('assign an IT policy to a group; without one it is taken away')
+      .action(async (group: string, policy: string | undefined, _flags: object, command) => {
+        await frame.ask(command, {
+          method: 'PUT',
+          path: `/groups/${segment(group)}/it-policy`,
+          body: { policy: policy ?? null },
+          shape: owed,
+          text: (answer) => `Done; ${answer.deliveriesOwed} deliveries are owed to devices.`,
+        });
+      }),
+    'bramble group policy sales "Basic Password Security"',
+  );
+}

@@ -1,0 +1,229 @@
+/** `bramble policy` and `bramble service`. */
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { collectValues, json } from '../arguments.ts';
+import { example, type Frame, segment } from '../frame.ts';
+import { cell, facts, table, timeText } from '../text-output.ts';
+
+const policy = z.object({
+  name: z.string(),
+  preconfigured: z.boolean(),
+  rules: z.record(z.string(), z.unknown()),
+  changedAt: z.string(),
+});
+const owed = z.object({ deliveriesOwed: z.number() });
+
+export function addPolicyCommands(program: Command, frame: Frame): void {
+  const policies = program.command('policy').alias('policies').description('IT policies');
+
+  example(
+    policies
+      .command('list')
+      .description('list IT policies')
+      .action(async (_flags: object, command) => {
+        await frame.ask(command, {
+          path: '/it-policies',
+          shape: z.object({ policies: z.array(policy) }),
+          text: (answer, style) =>
+            table(
+              style,
+              ['name', 'rules', 'preconfigured', 'changed'],
+              answer.policies.map((row) => [
+                row.name,
+                String(Object.keys(row.rules).length),
+                cell(row.preconfigured),
+                timeText(row.changedAt),
+              ]),
+            ),
+        });
+      }),
+    'bramble policy list',
+  );
+
+  example(
+    policies
+      .command('show <name>')
+      .description('show the rules of an IT policy')
+      .action(async (name: string, _flags: object, command) => {
+        await frame.ask(command, {
+          path: `/it-policies/${segment(name)}`,
+          shape: policy,
+          text: (answer, style) =>
+            table(
+              style,
+              ['rule', 'value'],
+              Object.entries(answer.rules).map(([rule, value]) => [rule, cell(value)]),
+            ),
+        });
+      }),
+    'bramble policy show Default',
+  );
+
+  example(
+    policies
+      .command('set <name>')
+      .description('create an IT policy or replace its rules; devices are owed the new one')
+      .option('--rule <name=value>', 'a rule, may be repeated', collectValues, {})
+      .option('--keep', 'keep rules that are not named', false)
+      .action(async (name: string, flags: { rule: Record<string, unknown>; keep: boolean }, command) => {
+        const rest = await frame.rest(command);
+        const { policies: known } = z
+          .object({ policies: z.array(policy) })
+          .parse(await rest.send('GET', '/it-policies'));
+        const existing = known.find((candidate) => candidate.name === name);
+        const rules = { ...(flags.keep ? existing?.rules : {}), ...flags.rule };
+        const answer =
+          existing === undefined
+            ? await rest.send('POST', '/it-policies', { name, rules })
+            : await rest.send('PUT', `/it-policies/${segment(name)}`, { rules });
+        const { deliveriesOwed } = z.object({ deliveriesOwed: z.number().default(0) }).parse(answer);
+        frame.show(command, answer, () =>
+          existing === undefined
+            ? `The IT policy ${name} was created.`
+            : `The IT policy ${name} was changed; ${deliveriesOwed} deliveries are owed to devices.`,
+        );
+      }),
+    'bramble policy set Strict --rule passwordRequired=true --rule passwordMinimumLength=8',
+  );
+
+  example(
+    policies
+      .command('delete <name>')
+      .description('delete an IT policy; its accounts return to what is below it')
+      .action(async (name: string, _flags: object, command) => {
+        await frame.ask(command, {
+          method: 'DELETE',
+          path: `/it-policies/${segment(name)}`,
+          shape: owed,
+          text: (answer) => `Deleted; ${answer.deliveriesOwed} deliveries are owed to devices.`,
+        });
+      }),
+    'bramble policy delete Strict',
+  );
+
+  example(
+    policies
+      .command('assign <policy>')
+      .description('assign an IT policy to accounts or a group')
+      .option('--account <name...>', 'these accounts')
+      .option('--group <name>', 'this group')
+      .action(async (name: string, flags: { account?: string[]; group?: string }, command) => {
+        const rest = await frame.rest(command);
+        let total = 0;
+        const paths = [
+          ...(flags.account ?? []).map((account) => `/accounts/${segment(account)}/it-policy`),
+          ...(flags.group === undefined ? [] : [`/groups/${segment(flags.group)}/it-policy`]),
+        ];
+        if (paths.length === 0) command.error('error: name --account or --group');
+        for (const path of paths) total += owed.parse(await rest.send('PUT', path, { policy: name })).deliveriesOwed;
+        frame.show(command, { deliveriesOwed: total }, () => `Done; ${total} deliveries are owed to devices.`);
+      }),
+    'bramble policy assign Strict --account ada bea',
+  );
+
+  example(
+    policies
+      .command('send <device>')
+      .description('send a device its IT policy again, not held back by the budget')
+      .action(async (device: string, _flags: object, command) => {
+        await frame.ask(command, {
+          method: 'POST',
+          path: `/devices/${segment(device)}/resend`,
+          body: { item: 'it-policy' },
+          shape: owed,
+          text: () => 'The IT policy will be sent again.',
+        });
+      }),
+    'bramble policy send 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234',
+  );
+
+  example(
+    policies
+      .command('rules')
+      .description('list the rules that an IT policy can hold in this release')
+      .action(async (_flags: object, command) => {
+        await frame.ask(command, {
+          path: '/it-policies/rules',
+          shape: z.object({
+            rules: z.array(
+              z.object({
+                name: z.string(),
+                group: z.string(),
+                description: z.string(),
+                least: z.record(z.string(), z.string()),
+              }),
+            ),
+          }),
+          text: (answer, style) =>
+            table(
+              style,
+              ['rule', 'group', 'needs', 'meaning'],
+              answer.rules.map((rule) => [
+                rule.name,
+                rule.group,
+                Object.entries(rule.least)
+                  .map(([family, version]) => `${family} ${version}`)
+                  .join(', '),
+                rule.description,
+              ]),
+            ),
+        });
+      }),
+    'bramble policy rules',
+  );
+}
+
+export function addServiceCommands(program: Command, frame: Frame): void {
+  const services = program.command('service').alias('services').description('services that devices get service books for');
+
+  example(
+    services
+      .command('list')
+      .description('list services with their settings')
+      .action(async (_flags: object, command) => {
+        await frame.ask(command, {
+          path: '/services',
+          shape: z.object({ services: z.array(z.object({ type: z.string(), settings: z.unknown() })) }),
+          text: (answer, style) =>
+            answer.services.length === 0
+              ? 'none'
+              : facts(
+                  style,
+                  answer.services.map((row) => [row.type, JSON.stringify(row.settings)]),
+                ),
+        });
+      }),
+    'bramble service list',
+  );
+
+  example(
+    services
+      .command('set <type> <settings>')
+      .description('set up a service: CMIME, CICAL, SYNC or IPPP, with JSON settings or @file')
+      .action(async (type: string, settings: string, _flags: object, command) => {
+        await frame.ask(command, {
+          method: 'PUT',
+          path: `/services/${segment(type)}`,
+          body: { settings: json(settings) },
+          shape: owed,
+          text: (answer) => `Done; ${answer.deliveriesOwed} deliveries are owed to devices.`,
+        });
+      }),
+    `bramble service set IPPP '{"matchDomains":["corp.example.org"]}'`,
+  );
+
+  example(
+    services
+      .command('delete <type>')
+      .description('take a service away')
+      .action(async (type: string, _flags: object, command) => {
+        await frame.ask(command, {
+          method: 'DELETE',
+          path: `/services/${segment(type)}`,
+          shape: owed,
+          text: (answer) => `Done; ${answer.deliveriesOwed} deliveries are owed to devices.`,
+        });
+      }),
+    'bramble service delete SYNC',
+  );
+}

@@ -1,0 +1,142 @@
+/**
+ * Commands that run something: the supervisor, one process of the domain, the simulator; and what is done with the
+ * database and with archives. What they run is imported when it is wanted, so that a router does not load the rest.
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { BrambleError } from '../../base/errors.ts';
+import { homeFolder } from '../administration-access.ts';
+import { exitCode } from '../exit-codes.ts';
+import { example, type Frame, type GlobalFlags } from '../frame.ts';
+import { processKinds, processMains } from '../process-mains.ts';
+import { facts } from '../text-output.ts';
+
+export function addProcessCommands(program: Command, frame: Frame, setExitCode: (code: number) => void): void {
+  example(
+    program
+      .command('up')
+      .description('run the supervisor of this host: it starts and watches the processes that the domain wants here')
+      .option('--keep-database', 'leave the embedded PostgreSQL running at the end', false)
+      .action(async (flags: { keepDatabase: boolean }) => {
+        const { supervisorMain } = await import('../../supervisor/main.ts');
+        setExitCode(await supervisorMain({ keepDatabase: flags.keepDatabase }));
+      }),
+    'BRAMBLE_HOME=/var/lib/bramble bramble up',
+  );
+
+  example(
+    program
+      .command('down')
+      .description('ask the supervisor of this host to drain and end')
+      .action(async (_flags: object, command) => {
+        const { stopSupervisor } = await import('../supervisor-stop.ts');
+        const stopped = await stopSupervisor(homeFolder(frame.environment));
+        frame.show(command, stopped, ({ processId }) => `The supervisor (process ${processId}) was asked to end.`);
+      }),
+    'bramble down',
+  );
+
+  program
+    .command('run <kind>', { hidden: true })
+    .description(`run one process of the domain (the supervisor does): ${processKinds.join(', ')}`)
+    .action(async (kind: string, _flags: object, command) => {
+      const start = processMains[kind];
+      if (start === undefined) command.error(`error: unknown kind of process "${kind}": ${processKinds.join(', ')}`);
+      else await start();
+    });
+
+  program
+    .command('migrate', { hidden: true })
+    .description('apply the migrations of this release to DATABASE_URL')
+    .option('--contract', 'contracting migrations too', false)
+    .action(async (flags: { contract: boolean }, command) => {
+      const [{ migrate }, { migrationFolder }, { thisRelease }] = await Promise.all([
+        import('../../database/migrate.ts'),
+        import('../../release/program.ts'),
+        import('../../release/this-release.ts'),
+      ]);
+      const url = frame.environment['DATABASE_URL'];
+      if (url === undefined) {
+        throw new BrambleError('ERR_ENVIRONMENT', 'DATABASE_URL is not set: it names the database to migrate.');
+      }
+      const version = await migrate(url, {
+        folder: migrationFolder(),
+        release: thisRelease.release,
+        contract: flags.contract,
+        applicationName: `bramble/migrate@#${process.pid}`,
+      });
+      frame.show(command, { schemaVersion: version }, () => `The database has schema ${version}.`);
+    });
+
+  addReleaseCommands(program, frame);
+  addSimulateCommand(program);
+}
+
+function addReleaseCommands(program: Command, frame: Frame): void {
+  const releases = program.command('release').description('archives of releases');
+  example(
+    releases
+      .command('verify <archive>')
+      .description('check an archive: its manifest, and the digest of every file')
+      .action(async (archive: string, _flags: object, command) => {
+        const { openArchive } = await import('../../release/archive.ts');
+        const manifest = await openArchive(archive);
+        frame.show(command, manifest, (value, style) =>
+          facts(style, [
+            ['release', value.release],
+            ['commit', value.commit ?? 'a working tree'],
+            ['schema', String(value.schemaVersion)],
+            ['files', `${Object.keys(value.files).length}, all as the manifest says`],
+          ]),
+        );
+      }),
+    'bramble release verify releases/bramble-1.0.0.tar.gz',
+  );
+  example(
+    releases
+      .command('install <archive>')
+      .description('unpack an archive into BRAMBLE_HOME/releases, so that processes can be run from it')
+      .action(async (archive: string, _flags: object, command) => {
+        const { installArchive } = await import('../../release/archive.ts');
+        const folder = await installArchive(archive, { home: homeFolder(frame.environment) });
+        frame.show(command, { folder }, () => `Installed into ${folder}.`);
+      }),
+    'bramble release install releases/bramble-1.1.0.tar.gz',
+  );
+  example(
+    releases
+      .command('show')
+      .description('the release of this program')
+      .action(async (_flags: object, command) => {
+        const { thisRelease } = await import('../../release/this-release.ts');
+        frame.show(command, thisRelease, (value) => value.release);
+      }),
+    'bramble release show',
+  );
+}
+
+/** The simulator brings its own options: they are handed on as they are. */
+function addSimulateCommand(program: Command): void {
+  program
+    .command('simulate')
+    .description('run simulated devices against a domain (`bramble simulate --help` lists the options)')
+    .helpOption(false)
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .argument('[options...]')
+    .action(async (rest: string[], _flags: object, command: Command) => {
+      const { simulateCommand } = await import('../../simulator/command-line.ts');
+      const { url, token, json } = command.optsWithGlobals<GlobalFlags>();
+      await simulateCommand().parseAsync(
+        [
+          ...rest,
+          ...(url === undefined ? [] : ['--admin-url', url]),
+          ...(token === undefined ? [] : ['--token', token]),
+          ...(json === true ? ['--json'] : []),
+        ],
+        { from: 'user' },
+      );
+    });
+}

@@ -1,0 +1,62 @@
+/** What the exit status of `bramble` means, for commands and for the processes that it runs. Scripts rely on it. */
+import { isBrambleError } from '../base/errors.ts';
+
+export const exitCode = {
+  ok: 0,
+  /** It failed, and nothing below says it better. */
+  failed: 1,
+  /** The arguments do not fit; nothing was tried. */
+  usage: 2,
+  /** `bramble up`: a supervisor runs on this home already. */
+  alreadyRunning: 3,
+  notFound: 4,
+  /** The state of the domain forbids it: a conflict, a fence, a check that failed. */
+  refused: 5,
+  /** No token, or not a good one. */
+  unauthorized: 6,
+  /** No administration service, database or router could be reached. */
+  unreachable: 7,
+  /** A component may not run here: release or schema outside the declared range. A restart does not help. */
+  incompatible: 8,
+  /** A component's name or registration belongs to another process now. */
+  replaced: 9,
+  /** The environment or configuration of a process does not fit. */
+  configuration: 10,
+} as const;
+
+export type ExitCode = (typeof exitCode)[keyof typeof exitCode];
+
+const byCode: Readonly<Record<string, ExitCode>> = {
+  ERR_INPUT: exitCode.usage,
+  ERR_USAGE: exitCode.usage,
+  ERR_ALREADY_RUNNING: exitCode.alreadyRunning,
+  ERR_NOT_FOUND: exitCode.notFound,
+  ERR_TOKEN_MISSING: exitCode.unauthorized,
+  ERR_TOKEN_INVALID: exitCode.unauthorized,
+  ERR_ADMIN_ACCESS: exitCode.unauthorized,
+  ERR_ADMIN_UNREACHABLE: exitCode.unreachable,
+  ERR_DATABASE_UNAVAILABLE: exitCode.unreachable,
+  ERR_RELEASE_MISMATCH: exitCode.incompatible,
+  ERR_RELEASE_TOO_OLD: exitCode.incompatible,
+  ERR_SCHEMA_TOO_OLD: exitCode.incompatible,
+  ERR_SCHEMA_TOO_NEW: exitCode.incompatible,
+  ERR_RELEASE_FENCED: exitCode.incompatible,
+  ERR_COMPONENT_GONE: exitCode.replaced,
+  ERR_COMPONENT_NAME_TAKEN: exitCode.replaced,
+  ERR_ENVIRONMENT: exitCode.configuration,
+  ERR_CONFIGURATION: exitCode.configuration,
+  ERR_MASTER_KEY: exitCode.configuration,
+};
+
+/** For a failure; `status` is that of the HTTP answer which it came with, if there was one. */
+export function exitCodeOf(error: unknown, status?: number): ExitCode {
+  if (isBrambleError(error)) {
+    const known = byCode[error.code];
+    if (known !== undefined) return known;
+  }
+  if (status === 400) return exitCode.usage;
+  if (status === 401) return exitCode.unauthorized;
+  if (status === 404) return exitCode.notFound;
+  if (status === 409) return exitCode.refused;
+  return exitCode.failed;
+}

@@ -1,0 +1,84 @@
+/** What every command works in: streams, environment, style, and the one way to ask the administration and show the answer. */
+import type { Command } from 'commander';
+import type { z } from 'zod';
+import { type Environment, resolveAccess } from './administration-access.ts';
+import { createRestClient, type RestClient } from './rest-client.ts';
+import { type Style, styleFor } from './text-output.ts';
+
+export interface CommandStreams {
+  input: NodeJS.ReadableStream;
+  output: NodeJS.WritableStream & { isTTY?: boolean };
+  errors: NodeJS.WritableStream & { isTTY?: boolean };
+  environment: Environment;
+}
+
+/** Options of the program itself. */
+export interface GlobalFlags {
+  url?: string;
+  token?: string;
+  json?: boolean;
+}
+
+export interface Question<Schema extends z.ZodType> {
+  method?: string;
+  /** Below /api/v1. */
+  path: string;
+  body?: unknown;
+  /** What the text needs of the answer. */
+  shape: Schema;
+  text: (answer: z.output<Schema>, style: Style) => string;
+}
+
+export interface Frame extends CommandStreams {
+  style: Style;
+  /** Writes a line. */
+  say(text: string): void;
+  rest(command: Command): Promise<RestClient>;
+  /** Whether `--json` was given. */
+  wantsJson(command: Command): boolean;
+  /** Shows a value as JSON or as text. */
+  show<Value>(command: Command, value: Value, text: (value: Value, style: Style) => string): void;
+  /** Asks, and shows the answer: with `--json` as it came, otherwise as text. */
+  ask<Schema extends z.ZodType>(command: Command, question: Question<Schema>): Promise<void>;
+}
+
+export function createFrame(streams: CommandStreams): Frame {
+  const style = styleFor(streams.output, streams.environment);
+  const flagsOf = (command: Command): GlobalFlags => command.optsWithGlobals<GlobalFlags>();
+  const say = (text: string): void => {
+    streams.output.write(`${text}\n`);
+  };
+  const frame: Frame = {
+    ...streams,
+    style,
+    say,
+    rest: async (command) => createRestClient(await resolveAccess(flagsOf(command), streams.environment)),
+    wantsJson: (command) => flagsOf(command).json === true,
+    show: (command, value, text) => {
+      say(frame.wantsJson(command) ? JSON.stringify(value, null, 2) : text(value, style));
+    },
+    ask: async (command, { method = 'GET', path, body, shape, text }) => {
+      const rest = await frame.rest(command);
+      const answer = await rest.send(method, path, body);
+      frame.show(command, answer, () => text(shape.parse(answer), style));
+    },
+  };
+  return frame;
+}
+
+/** A part of a path. */
+export function segment(text: string): string {
+  return encodeURIComponent(text);
+}
+
+/** `?a=1&b=2` of what is given; empty without anything. */
+export function query(parameters: Readonly<Record<string, string | number | undefined>>): string {
+  const given = Object.entries(parameters).filter(([, value]) => value !== undefined);
+  if (given.length === 0) return '';
+  return `?${new URLSearchParams(given.map(([key, value]) => [key, String(value)])).toString()}`;
+}
+
+/** Ends a command's help with an example. */
+export function example(command: Command, ...lines: readonly string[]): Command {
+  return command.addHelpText('after', `\nExample:\n${lines.map((line) => `  $ ${line}`).join('\n')}`);
+}

@@ -1,0 +1,63 @@
+/** How the command line writes for people: aligned tables, times, progress bars. Pure; colours only where they are wanted. */
+import picocolors from 'picocolors';
+
+export type Style = ReturnType<typeof picocolors.createColors>;
+
+/** Colours on a terminal that wants them; elsewhere every function of it leaves the text as it is. */
+export function styleFor(stream: { isTTY?: boolean | undefined }, environment: Readonly<Record<string, unknown>>): Style {
+  return picocolors.createColors(stream.isTTY === true && !environment['NO_COLOR'] && environment['TERM'] !== 'dumb');
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: that is what a colour begins with
+const colour = /\u001b\[\d+m/g;
+
+/** Columns as wide as their widest cell, two blanks between; a list without rows says so. */
+export function table(style: Style, header: readonly string[], rows: readonly (readonly string[])[]): string {
+  if (rows.length === 0) return style.dim('none');
+  const widths = header.map((title, index) =>
+    Math.max(title.length, ...rows.map((row) => visibleLength(row[index] ?? ''))),
+  );
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, index) => cell + ' '.repeat(Math.max(0, (widths[index] ?? 0) - visibleLength(cell))))
+      .join('  ')
+      .trimEnd();
+  return [style.bold(line(header.map((title) => title.toUpperCase()))), ...rows.map(line)].join('\n');
+}
+
+/** Labels and values below one another. */
+export function facts(style: Style, entries: readonly (readonly [string, string])[]): string {
+  const width = Math.max(...entries.map(([label]) => label.length));
+  return entries.map(([label, value]) => `${style.dim(label.padEnd(width))}  ${value}`).join('\n');
+}
+
+/** `[#######-------] 12/24  50 %` */
+export function progressBar(style: Style, done: number, total: number, width = 30): string {
+  const share = total === 0 ? 1 : Math.min(1, done / total);
+  const filled = Math.round(share * width);
+  const bar = `[${style.green('#'.repeat(filled))}${'-'.repeat(width - filled)}]`;
+  return `${bar} ${done}/${total}  ${Math.floor(share * 100)} %`;
+}
+
+/** An ISO time as people read it, to the second, in the machine's time zone; a dash where there is none. */
+export function timeText(iso: string | null): string {
+  if (iso === null) return '-';
+  const date = new Date(iso);
+  const two = (value: number): string => String(value).padStart(2, '0');
+  return (
+    `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ` +
+    `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`
+  );
+}
+
+/** A cell: a dash for nothing, lists with commas. */
+export function cell(value: unknown): string {
+  if (value === null || value === undefined || value === '') return '-';
+  if (Array.isArray(value)) return value.length === 0 ? '-' : value.join(', ');
+  if (typeof value === 'boolean') return value ? 'yes' : 'no';
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+}
+
+function visibleLength(text: string): number {
+  return [...text.replace(colour, '')].length;
+}

@@ -1,0 +1,35 @@
+/** Shows something again and again until it is over: redrawn in place on a terminal, elsewhere a block for each change. */
+import { setTimeout as delay } from 'node:timers/promises';
+
+export interface Watched {
+  text: string;
+  /** Nothing more will change. */
+  over: boolean;
+}
+
+export interface WatchOptions {
+  look: () => Promise<Watched>;
+  output: NodeJS.WritableStream & { isTTY?: boolean };
+  /** Default 1000. */
+  intervalMs?: number;
+  signal?: AbortSignal;
+}
+
+/** Looks every second until it is over, or the signal is aborted. */
+export async function watch({ look, output, intervalMs = 1000, signal }: WatchOptions): Promise<void> {
+  let shown: string | undefined;
+  for (;;) {
+    const { text, over } = await look();
+    if (text !== shown) {
+      if (output.isTTY === true && shown !== undefined) output.write(`\u001b[${shown.split('\n').length}A\u001b[J`);
+      output.write(`${text}\n`);
+      shown = text;
+    }
+    if (over) return;
+    try {
+      await delay(intervalMs, undefined, signal === undefined ? {} : { signal });
+    } catch {
+      return;
+    }
+  }
+}

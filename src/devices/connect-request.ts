@@ -1,0 +1,70 @@
+/** What a device's connect means for the database: the parsed plist, narrowed to what the connect statement stores. */
+import { type CommandId, isUuid } from '../base/ids.ts';
+import type { ConnectAnswer } from '../protocol/apple/connect.ts';
+import { isPlistDictionary, type PlistDictionary, type PlistValue } from '../protocol/plist/value.ts';
+import type { ConnectRequest } from './connect-statement.ts';
+
+/** Answers to DeviceInformation that are device options: kept for the device over a wipe or a new activation. */
+const optionNames = new Set([
+  'DeviceName',
+  'HostName',
+  'VoiceRoamingEnabled',
+  'DataRoamingEnabled',
+  'PersonalHotspotEnabled',
+  'TimeZone',
+  'AccessibilitySettings',
+  'Wallpaper',
+  'DefaultApplications',
+  'BluetoothEnabled',
+]);
+
+/** Answers larger than this are kept without their lists. */
+const answerBytesAtMost = 64 * 1024;
+
+/** A command id that is no UUID names no command of ours: the answer is taken like a late one. */
+export function connectRequestOf(token: string, fingerprint: string, answer: ConnectAnswer): ConnectRequest {
+  const base = { token, fingerprint, status: answer.status };
+  if (answer.status === 'Idle') return { ...base, commandId: null, answer: null, inventory: null, options: null };
+  const commandId = isUuid(answer.commandUuid) ? (answer.commandUuid.toLowerCase() as CommandId) : null;
+  const responses = answer.payload['QueryResponses'];
+  const known = answer.status === 'Acknowledged' && isPlistDictionary(responses) ? jsonOf(responses) : null;
+  return {
+    ...base,
+    commandId,
+    answer: storedAnswer(answer.payload),
+    inventory: known,
+    options: known === null ? null : pickOptions(known),
+  };
+}
+
+function pickOptions(responses: Record<string, unknown>): object | null {
+  const options = Object.entries(responses).filter(([name]) => optionNames.has(name));
+  return options.length === 0 ? null : Object.fromEntries(options);
+}
+
+function storedAnswer(payload: PlistDictionary): object {
+  const whole = jsonOf(payload);
+  if (JSON.stringify(whole).length <= answerBytesAtMost) return whole;
+  const { Status, CommandUUID, ErrorChain } = whole as {
+    Status?: unknown;
+    CommandUUID?: unknown;
+    ErrorChain?: unknown;
+  };
+  return { Status, CommandUUID, ErrorChain, truncated: true };
+}
+
+function jsonOf(dictionary: PlistDictionary): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(dictionary).map(([name, value]) => [name, jsonValue(value)]));
+}
+
+function jsonValue(value: PlistValue | undefined): unknown {
+  if (value === undefined) return null;
+  if (typeof value === 'bigint') return value.toString();
+  // PostgreSQL's jsonb takes no NUL character.
+  if (typeof value === 'string') return value.replaceAll('\u0000', '');
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
+  if (value instanceof Date) return value.toISOString();
+  if (Array.isArray(value)) return value.map(jsonValue);
+  if (isPlistDictionary(value)) return jsonOf(value);
+  return value;
+}

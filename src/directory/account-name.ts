@@ -1,0 +1,46 @@
+/**
+ * The one rule for names that people type: of accounts, groups, instances and connection services. Two spellings of a
+ * name never become two accounts: phones capitalise the first letter, and administrators paste blanks.
+ */
+import { BrambleError } from '../base/errors.ts';
+
+const nameLengthMax = 200;
+
+/**
+ * The stored form of an account's name: NFC, trimmed, lower case.
+ * @throws BrambleError ERR_ACCOUNT_NAME when it is empty, longer than 200 characters, or holds blanks, slashes or
+ *   control characters.
+ */
+export function accountNameOf(text: string): string {
+  const name = text.normalize('NFC').trim().toLowerCase();
+  if (!isPlain(name) || /\s/u.test(name)) {
+    throw new BrambleError(
+      'ERR_ACCOUNT_NAME',
+      `"${shown(text)}" cannot be the name of an account: use 1 to ${nameLengthMax} characters without blanks, slashes and control characters.`,
+    );
+  }
+  return name;
+}
+
+/**
+ * The stored form of another name (group, instance, connection service): NFC and trimmed; case counts, blanks may stand.
+ * @throws BrambleError ERR_NAME
+ */
+export function plainNameOf(what: string, text: string): string {
+  const name = text.normalize('NFC').trim();
+  if (!isPlain(name)) {
+    throw new BrambleError(
+      'ERR_NAME',
+      `"${shown(text)}" cannot be the name of ${what}: use 1 to ${nameLengthMax} characters without slashes and control characters.`,
+    );
+  }
+  return name;
+}
+
+function isPlain(name: string): boolean {
+  return name.length > 0 && name.length <= nameLengthMax && !/[\p{Cc}\p{Cs}\u2028\u2029\ufffe\uffff/\\]/u.test(name);
+}
+
+function shown(text: string): string {
+  return text.slice(0, 40).replace(/\p{Cc}/gu, '?');
+}

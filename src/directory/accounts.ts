@@ -1,0 +1,106 @@
+/**
+ * User accounts as the administration sees them. Every function that writes takes the administration's transaction; the
+ * owner and the epoch of an account are changed by the account move alone.
+ */
+import type { AccountId, InstanceId, SrpIdentifier } from '../base/ids.ts';
+import type { Queryable, Transaction } from '../database/connection.ts';
+import { type AccountSkip, importAccounts, type NewAccount } from './account-import.ts';
+
+/** An account with its instance; `epoch` counts its owners, from 1. */
+export interface Account {
+  readonly id: AccountId;
+  readonly name: string;
+  readonly displayName: string;
+  readonly instanceId: InstanceId;
+  readonly instance: string;
+  readonly srpIdentifier: SrpIdentifier;
+  readonly epoch: number;
+  /** A mover has marked it: writers step back until the mark ends. */
+  readonly moving: boolean;
+  readonly groups: readonly string[];
+  readonly deviceCount: number;
+  readonly createdAt: Date;
+}
+
+export type CreateAccountOutcome =
+  | { readonly kind: 'created'; readonly account: Account }
+  | { readonly kind: AccountSkip };
+
+/** Creates one account at the named instance, or at the one with the fewest accounts. */
+export async function createAccount(tx: Transaction, account: NewAccount): Promise<CreateAccountOutcome> {
+  const [outcome] = await importAccounts(tx, [account]);
+  if (outcome === undefined) throw new TypeError('an import of one row answered none');
+  if (outcome.kind === 'skipped') return { kind: outcome.reason };
+  const created = await getAccount(tx, outcome.name);
+  if (created === undefined) throw new TypeError('an account that was just created is not there');
+  return { kind: 'created', account: created };
+}
+
+/** By its stored name (see `accountNameOf`); through the unique index of names. */
+export async function getAccount(q: Queryable, name: string): Promise<Account | undefined> {
+  const [row] = await q<Account[]>`
+    select a.id, a.name, a.display_name as "displayName", a.instance_id as "instanceId", i.name as instance,
+      i.srp_identifier as "srpIdentifier", a.epoch::float8 as epoch,
+      exists (select 1 from account_mark k where k.account_id = a.id and k.until > clock_timestamp()) as moving,
+      array(select g.name from group_member m join account_group g on g.id = m.group_id
+            where m.account_id = a.id order by g.rank) as groups,
+      (select count(*)::int from device d where d.account_id = a.id and d.state <> 'gone') as "deviceCount",
+      a.created_at as "createdAt"
+    from account a join instance i on i.id = a.instance_id
+    where a.name = ${name}`;
+  return row;
+}
+
+export interface AccountFilter {
+  /** Name of an instance. */
+  readonly instance?: string | undefined;
+  /** Name of a group. */
+  readonly group?: string | undefined;
+  /** Only names after this one: the last of the page before. */
+  readonly after?: string | undefined;
+  /** Rows at most, 1 to 1,000; 100 where it is not given. */
+  readonly limit?: number | undefined;
+}
+
+/** One page of accounts by name, and the name to go on after, if there is more. */
+export interface AccountPage {
+  readonly accounts: readonly Account[];
+  readonly next: string | undefined;
+}
+
+/** Keyset paging along the unique index of names; the filters are semi-joins on group_member's primary key. */
+export async function listAccounts(q: Queryable, filter: AccountFilter = {}): Promise<AccountPage> {
+  const limit = Math.min(Math.max(Math.trunc(filter.limit ?? 100), 1), 1000);
+  const instance = filter.instance ?? null;
+  const group = filter.group ?? null;
+  const rows = await q<Account[]>`
+    with page as materialized (
+      select a.id, a.name, a.display_name, a.instance_id, i.name as instance, i.srp_identifier, a.epoch,
+        a.created_at
+      from account a join instance i on i.id = a.instance_id
+      where a.name > ${filter.after ?? ''}
+        and (${instance}::text is null or i.name = ${instance})
+        and (${group}::text is null or exists (
+          select from group_member m join account_group g on g.id = m.group_id
+          where m.account_id = a.id and g.name = ${group}))
+      order by a.name
+      limit ${limit + 1}
+    )
+    select p.id, p.name, p.display_name as "displayName", p.instance_id as "instanceId", p.instance,
+      p.srp_identifier as "srpIdentifier", p.epoch::float8 as epoch,
+      exists (select 1 from account_mark k where k.account_id = p.id and k.until > clock_timestamp()) as moving,
+      array(select g.name from group_member m join account_group g on g.id = m.group_id
+            where m.account_id = p.id order by g.rank) as groups,
+      (select count(*)::int from device d where d.account_id = p.id and d.state <> 'gone') as "deviceCount",
+      p.created_at as "createdAt"
+    from page p
+    order by p.name`;
+  const accounts = rows.slice(0, limit);
+  return { accounts, next: rows.length > limit ? accounts.at(-1)?.name : undefined };
+}
+
+/** Deletes the account with its devices, commands and deliveries; waits for whoever holds its row. */
+export async function deleteAccount(tx: Transaction, name: string): Promise<'deleted' | 'not-found'> {
+  const rows = await tx<{ id: string }[]>`delete from account where name = ${name} returning id`;
+  return rows.length > 0 ? 'deleted' : 'not-found';
+}

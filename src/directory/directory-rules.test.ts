@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { isBrambleError } from '../base/errors.ts';
+import { accountNameOf } from './account-name.ts';
+import { accountPlacement } from './account-placement.ts';
+import { allowedHostOf, isAllowedHost } from './allowed-host.ts';
+
+test('two spellings of an account name are one name', () => {
+  assert.equal(accountNameOf(' Ada@Example.ORG '), 'ada@example.org');
+  assert.equal(accountNameOf('jose\u0301'), accountNameOf('JOS\u00c9'));
+});
+
+test('a name that cannot stand in an address or on a screen is refused', () => {
+  for (const name of ['', '  ', 'a b', 'a/b', 'a\\b', 'a\u0000b', 'x'.repeat(201)]) {
+    assert.throws(
+      () => accountNameOf(name),
+      (error) => isBrambleError(error, 'ERR_ACCOUNT_NAME'),
+    );
+  }
+});
+
+test('a stored account name is its own stored form', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'grapheme' }), (text) => {
+      let name: string;
+      try {
+        name = accountNameOf(text);
+      } catch (error) {
+        return isBrambleError(error, 'ERR_ACCOUNT_NAME');
+      }
+      return accountNameOf(name) === name;
+    }),
+  );
+});
+
+test('placing accounts one by one never lets one instance run ahead of another that had as few', () => {
+  fc.assert(
+    fc.property(
+      fc.uniqueArray(fc.record({ id: fc.uuid(), name: fc.uuid(), accountCount: fc.nat(20) }), {
+        minLength: 1,
+        maxLength: 6,
+        selector: (target) => target.name,
+      }),
+      fc.nat(60),
+      (targets, count) => {
+        const place = accountPlacement(targets);
+        const counts = new Map(targets.map((target) => [target.id, target.accountCount]));
+        for (let i = 0; i < count; i += 1) {
+          const least = Math.min(...counts.values());
+          const id = place() ?? '';
+          if (counts.get(id) !== least) return false;
+          counts.set(id, least + 1);
+        }
+        return true;
+      },
+    ),
+  );
+});
+
+test('a named instance is taken whatever it holds, and an unknown one is not replaced by another', () => {
+  const place = accountPlacement([
+    { id: '1', name: 'full', accountCount: 1000 },
+    { id: '2', name: 'empty', accountCount: 0 },
+  ]);
+  assert.equal(place('full'), '1');
+  assert.equal(place('elsewhere'), undefined);
+  assert.equal(place(), '2');
+  assert.equal(accountPlacement([])(), undefined);
+});
+
+test('a tunnel opens only to hosts and ports that are listed', () => {
+  const patterns = ['mail.example.org:993', '*.build.example.org:*'].map(allowedHostOf);
+  assert.ok(isAllowedHost(patterns, 'MAIL.example.org:993'));
+  assert.ok(isAllowedHost(patterns, 'a.b.build.example.org:8080'));
+  for (const asked of [
+    'mail.example.org:443',
+    'build.example.org:80',
+    '.build.example.org:80',
+    'evilbuild.example.org:80',
+    'mail.example.org',
+    '',
+  ]) {
+    assert.ok(!isAllowedHost(patterns, asked), asked);
+  }
+  for (const text of ['*', '*:443', 'host', 'host:0', 'host:70000', 'a..:x', 'http://a:1']) {
+    assert.throws(
+      () => allowedHostOf(text),
+      (error) => isBrambleError(error, 'ERR_ALLOWED_HOST'),
+      text,
+    );
+  }
+});

@@ -1,0 +1,76 @@
+/**
+ * Server instances. Each has one SRP identifier for ever; a retired instance takes no new accounts and has none.
+ */
+import type { InstanceId, SrpIdentifier } from '../base/ids.ts';
+import { newId } from '../base/ids.ts';
+import type { Queryable, Transaction } from '../database/connection.ts';
+import { plainNameOf } from './account-name.ts';
+
+export interface Instance {
+  readonly id: InstanceId;
+  readonly name: string;
+  readonly srpIdentifier: SrpIdentifier;
+  readonly accountCount: number;
+  /** Devices that are under management or on the way there. */
+  readonly deviceCount: number;
+  readonly createdAt: Date;
+  readonly retiredAt: Date | null;
+}
+
+/** Creates an instance with the next SRP identifier. Its credential is issued by `issueSrpCredential`. */
+export async function createInstance(
+  tx: Transaction,
+  instance: { readonly name: string },
+): Promise<{ kind: 'created'; id: InstanceId; name: string; srpIdentifier: SrpIdentifier } | { kind: 'name-taken' }> {
+  const name = plainNameOf('an instance', instance.name);
+  const [row] = await tx<{ id: InstanceId; name: string; srpIdentifier: SrpIdentifier }[]>`
+    insert into instance (id, name, srp_identifier)
+    values (${newId()}, ${name}, 'S' || lpad(nextval('srp_number')::text, 8, '0'))
+    on conflict (name) do nothing
+    returning id, name, srp_identifier as "srpIdentifier"`;
+  return row === undefined ? { kind: 'name-taken' } : { kind: 'created', ...row };
+}
+
+/** All instances by name with their counts, through account_instance and device_account. */
+export async function listInstances(q: Queryable): Promise<Instance[]> {
+  return await q<Instance[]>`
+    select i.id, i.name, i.srp_identifier as "srpIdentifier", i.created_at as "createdAt", i.retired_at as "retiredAt",
+      counted.accounts as "accountCount", counted.devices as "deviceCount"
+    from instance i cross join lateral (
+      select count(distinct a.id)::int as accounts, count(d.id)::int as devices
+      from account a left join device d on d.account_id = a.id and d.state <> 'gone'
+      where a.instance_id = i.id
+    ) as counted
+    order by i.name`;
+}
+
+/** By name or SRP identifier. */
+export async function findInstance(
+  q: Queryable,
+  nameOrIdentifier: string,
+): Promise<{ id: InstanceId; name: string; srpIdentifier: SrpIdentifier; retiredAt: Date | null } | undefined> {
+  const [row] = await q<{ id: InstanceId; name: string; srpIdentifier: SrpIdentifier; retiredAt: Date | null }[]>`
+    select id, name, srp_identifier as "srpIdentifier", retired_at as "retiredAt"
+    from instance
+    where name = ${nameOrIdentifier} or srp_identifier = ${nameOrIdentifier}
+    order by (name = ${nameOrIdentifier}) desc
+    limit 1`;
+  return row;
+}
+
+/**
+ * Retires an instance without accounts. The row is locked first and the accounts counted in the next statement: an account
+ * that is being created holds the row FOR SHARE until it can be seen.
+ */
+export async function retireInstance(
+  tx: Transaction,
+  name: string,
+): Promise<{ kind: 'retired' } | { kind: 'not-found' } | { kind: 'has-accounts'; accountCount: number }> {
+  const [instance] = await tx<{ id: string }[]>`select id from instance where name = ${name} for update`;
+  if (instance === undefined) return { kind: 'not-found' };
+  const [used] = await tx<{ accountCount: number }[]>`
+    select count(*)::int as "accountCount" from account where instance_id = ${instance.id}`;
+  if (used !== undefined && used.accountCount > 0) return { kind: 'has-accounts', accountCount: used.accountCount };
+  await tx`update instance set retired_at = coalesce(retired_at, now()) where id = ${instance.id}`;
+  return { kind: 'retired' };
+}

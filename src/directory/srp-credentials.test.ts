@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { after, before, test } from 'node:test';
+import { isBrambleError } from '../base/errors.ts';
+import type { SrpIdentifier } from '../base/ids.ts';
+import { type Database, openDatabase } from '../database/connection.ts';
+import { createTestDatabase } from '../database/test-database.ts';
+import { createAuthority } from '../protocol/x509/certificate.ts';
+import { createInstance, retireInstance } from './instances.ts';
+import { clearSrpIdentifier, listSrpCredentials, revocationList, revokeSrpCredential } from './srp-credential-store.ts';
+import { isSrpRenewalDue, issueSrpCredential, renewSrpCredential, srpCredentialSerial } from './srp-credentials.ts';
+
+const { url } = await createTestDatabase();
+const made = await createAuthority({ commonName: 'test', algorithm: 'EC-P256', days: 3650 });
+const authority = { certificateDer: Buffer.from(made.certificateDer), privateKeyPem: made.privateKeyPem };
+const routers = [{ host: '127.0.0.1', port: 3101, serverName: 'router.test' }];
+let db: Database;
+let identifier: SrpIdentifier;
+before(async () => {
+  db = openDatabase(url, { applicationName: 'bramble/test' });
+  const created = await db.begin((tx) => createInstance(tx, { name: 'east' }));
+  assert.ok(created.kind === 'created');
+  identifier = created.srpIdentifier;
+});
+after(async () => {
+  await db.end();
+});
+
+async function issue() {
+  const issued = await db.begin((tx) => issueSrpCredential(tx, { identifier, authority, routers }));
+  assert.ok(issued !== 'not-found');
+  return issued;
+}
+
+test('a credential names its identifier, is signed by the domain authority and holds its key', async () => {
+  const issued = await issue();
+  const certificate = new X509Certificate(issued.file.certificatePem);
+  assert.equal(certificate.subject, `CN=${identifier}`);
+  assert.ok(certificate.verify(new X509Certificate(issued.file.domainAuthorityPem).publicKey));
+  assert.equal(srpCredentialSerial(issued.file), issued.serial);
+  const days = (issued.expiresAt.getTime() - Date.now()) / 86_400_000;
+  assert.ok(days > 89 && days <= 90, String(days));
+  assert.equal(isSrpRenewalDue(issued.file, new Date()), false);
+  assert.equal(isSrpRenewalDue(issued.file, new Date(Date.now() + 61 * 86_400_000)), true);
+  const listed = (await listSrpCredentials(db, identifier)).find((row) => row.serial === issued.serial);
+  assert.equal(listed?.revokedAt, null);
+  const stored = await db`select certificate::text as text from srp_credential`;
+  assert.ok(!JSON.stringify(stored).includes(issued.file.privateKeyPem.slice(40, 80)));
+});
+
+test('an identifier that nothing has gets no credential, nor does a retired instance', async () => {
+  const unknown = 'S99999999' as SrpIdentifier;
+  assert.equal(
+    await db.begin((tx) => issueSrpCredential(tx, { identifier: unknown, authority, routers })),
+    'not-found',
+  );
+  const spare = await db.begin((tx) => createInstance(tx, { name: 'spare' }));
+  assert.ok(spare.kind === 'created');
+  await db.begin((tx) => retireInstance(tx, 'spare'));
+  const order = { identifier: spare.srpIdentifier, authority, routers };
+  assert.equal(await db.begin((tx) => issueSrpCredential(tx, order)), 'not-found');
+});
+
+test('a holder renews its credential, and cannot once it was revoked', async () => {
+  const present = await issue();
+  const next = await renewSrpCredential(db, { identifier, authority, routers, presentSerial: present.serial });
+  assert.notEqual(next.serial, present.serial);
+  assert.equal((await db.begin((tx) => revokeSrpCredential(tx, present.serial))).kind, 'revoked');
+  await assert.rejects(
+    renewSrpCredential(db, { identifier, authority, routers, presentSerial: present.serial }),
+    (error) => isBrambleError(error, 'ERR_SRP_RENEWAL'),
+  );
+});
+
+test('the list grows with each revocation and clearance, and forgets a certificate that expired', async () => {
+  const before = await revocationList(db);
+  const issued = await issue();
+  const revoked = await db.begin((tx) => revokeSrpCredential(tx, issued.serial));
+  assert.ok(revoked.kind === 'revoked' && revoked.number > before.number);
+  assert.equal((await db.begin((tx) => revokeSrpCredential(tx, issued.serial))).kind, 'already-revoked');
+  assert.equal((await db.begin((tx) => revokeSrpCredential(tx, 'ff'))).kind, 'not-found');
+  const list = await revocationList(db);
+  assert.equal(list.number, revoked.number);
+  const entry = list.revoked.find((row) => row.serial === issued.serial);
+  assert.deepEqual(entry, { serial: issued.serial, identifier, expiresAt: issued.expiresAt.toISOString() });
+  const cleared = await db.begin((tx) => clearSrpIdentifier(tx, identifier));
+  assert.ok(cleared.kind === 'cleared' && cleared.number > revoked.number);
+  assert.equal((await db.begin((tx) => clearSrpIdentifier(tx, 'S99999999'))).kind, 'not-found');
+  await db`update srp_credential set expires_at = now() where serial = ${issued.serial}`;
+  const later = await revocationList(db);
+  assert.equal(later.number, cleared.number);
+  assert.ok(!later.revoked.some((row) => row.serial === issued.serial));
+  assert.deepEqual(
+    later.cleared.map((row) => row.identifier),
+    [identifier],
+  );
+});
+
+test('a number is never seen before a lower one that is still to be committed', async () => {
+  const [one, two] = [await issue(), await issue()];
+  let second: Promise<unknown> | undefined;
+  let higher = 0;
+  const held = await db.begin(async (tx) => {
+    const first = await revokeSrpCredential(tx, one.serial);
+    second = db.begin((other) => revokeSrpCredential(other, two.serial));
+    for (;;) {
+      const waiting = await db`
+        select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+      if (waiting.length > 0) break;
+    }
+    higher = (await revocationList(db)).number;
+    return first;
+  });
+  assert.ok(held.kind === 'revoked' && higher < held.number);
+  await second;
+  const list = await revocationList(db);
+  assert.ok([one.serial, two.serial].every((serial) => list.revoked.some((row) => row.serial === serial)));
+});

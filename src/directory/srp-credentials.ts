@@ -1,0 +1,102 @@
+/**
+ * Issues and renews SRP credentials: what an instance or a connection service proves itself with to the router.
+ * Protects: the private key is never stored; it leaves in the credential file, once.
+ */
+import { X509Certificate } from 'node:crypto';
+import { BrambleError } from '../base/errors.ts';
+import type { SrpIdentifier } from '../base/ids.ts';
+import type { Queryable, Transaction } from '../database/connection.ts';
+import type { Authority } from '../domain/authorities.ts';
+import type { RouterAddress, SrpCredential } from '../link/credential.ts';
+import { normalSerial } from '../link/messages.ts';
+import { issueCertificate, randomSerialHex } from '../protocol/x509/certificate.ts';
+import { readCertificate } from '../protocol/x509/certificate-fields.ts';
+import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../protocol/x509/key-pair.ts';
+import { type IssuedCertificate, insertSrpCredential, insertSrpSuccessor } from './srp-credential-store.ts';
+
+/** Renewed when a third of it is left: `isSrpRenewalDue`. */
+export const srpCredentialDays = 90;
+
+export interface SrpCredentialOrder {
+  readonly identifier: SrpIdentifier;
+  /** The domain authority. */
+  readonly authority: Authority;
+  readonly routers: readonly RouterAddress[];
+}
+
+/** A fresh credential, with the serial under which it is listed and revoked. */
+export interface IssuedSrpCredential {
+  /** As `normalSerial` writes it. */
+  readonly serial: string;
+  readonly expiresAt: Date;
+  /** The content of the credential file, to be handed over once. */
+  readonly file: SrpCredential;
+}
+
+/** Issues a credential to an instance that is not retired, or a connection service. Earlier ones stay valid. */
+export async function issueSrpCredential(
+  tx: Transaction,
+  order: SrpCredentialOrder,
+): Promise<IssuedSrpCredential | 'not-found'> {
+  const { certificate, credential } = await makeCredential(order);
+  return (await insertSrpCredential(tx, certificate)) ? credential : 'not-found';
+}
+
+/**
+ * Issues the successor of the present credential, for its own holder: works without an administration service.
+ * @throws BrambleError ERR_SRP_RENEWAL when the present one is unknown, revoked or expired
+ */
+export async function renewSrpCredential(
+  q: Queryable,
+  order: SrpCredentialOrder & { readonly presentSerial: string },
+): Promise<IssuedSrpCredential> {
+  const { certificate, credential } = await makeCredential(order);
+  if (await insertSrpSuccessor(q, order.presentSerial, certificate)) return credential;
+  throw new BrambleError(
+    'ERR_SRP_RENEWAL',
+    `The SRP credential ${order.presentSerial} of ${order.identifier} cannot be renewed: it is unknown, revoked or expired. ` +
+      `Issue another one with \`bramble srp issue ${order.identifier}\`.`,
+    { details: { identifier: order.identifier, serial: order.presentSerial } },
+  );
+}
+
+/** The serial of a credential file's certificate, as it is listed. */
+export function srpCredentialSerial(file: SrpCredential): string {
+  return normalSerial(new X509Certificate(file.certificatePem).serialNumber);
+}
+
+/** True from a third of the validity before its end on: time to renew. */
+export function isSrpRenewalDue(file: SrpCredential, now: Date): boolean {
+  const { validFromDate, validToDate } = new X509Certificate(file.certificatePem);
+  return now.getTime() >= validToDate.getTime() - (validToDate.getTime() - validFromDate.getTime()) / 3;
+}
+
+async function makeCredential(
+  order: SrpCredentialOrder,
+): Promise<{ certificate: IssuedCertificate; credential: IssuedSrpCredential }> {
+  const keys = await createEcKeyPair();
+  const serial = normalSerial(randomSerialHex());
+  const certificateDer = issueCertificate({
+    authority: order.authority,
+    publicKey: { spkiDer: spkiDerOf(keys.publicKey) },
+    subject: { commonName: order.identifier },
+    days: srpCredentialDays,
+    serialHex: serial,
+    usage: 'client',
+  });
+  const { notBefore, notAfter } = readCertificate(certificateDer);
+  return {
+    certificate: { serial, identifier: order.identifier, certificateDer, notBefore, notAfter },
+    credential: {
+      serial,
+      expiresAt: notAfter,
+      file: {
+        identifier: order.identifier,
+        certificatePem: new X509Certificate(certificateDer).toString(),
+        privateKeyPem: privateKeyPemOf(keys.privateKey),
+        domainAuthorityPem: new X509Certificate(order.authority.certificateDer).toString(),
+        routers: [...order.routers],
+      },
+    },
+  };
+}

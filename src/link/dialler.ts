@@ -1,0 +1,249 @@
+/**
+ * Keeps one link to one router up: dial, let the router question us, serve until the link ends, dial again.
+ *
+ *   waiting → dialling → offered (TLS stands, the router has not decided) → up → (retiring →) waiting …
+ *
+ * A router that drains says so first: the dialler then opens the next link while the old one still serves, so that a
+ * replaced router costs no request. Retries have no end: delay and rate stand in `reconnect-schedule.ts`, and dialling is
+ * idempotent, because the router supersedes an earlier link of the same process.
+ *
+ * Invariant: at most one dial is under way, and a link counts as up only after the router accepted it.
+ */
+import { EventEmitter, once } from 'node:events';
+import type { Http2Session } from 'node:http2';
+import { connect, type TLSSocket } from 'node:tls';
+import { type Clock, systemClock } from '../base/clock.ts';
+import { BrambleError, messageOf } from '../base/errors.ts';
+import type { RouterAddress, SrpCredential } from './credential.ts';
+import { createLinkEndpoint, type LinkHandlers } from './link-endpoint.ts';
+import { defaultLivenessTimes, type LivenessTimes, watchLiveness } from './liveness.ts';
+import { type Accepted, type LinkComponent, linkProtocol, type Refused } from './messages.ts';
+import {
+  defaultReconnectLimits,
+  type ReconnectLimits,
+  recentConnections,
+  reconnectDelayMs,
+} from './reconnect-schedule.ts';
+import { widenWindow } from './session-options.ts';
+
+export interface LinkOptions {
+  router: RouterAddress;
+  /** Asked before each dial, so that a renewed credential is taken up. */
+  credential: () => SrpCredential | Promise<SrpCredential>;
+  component: LinkComponent;
+  handlers: LinkHandlers;
+  limits?: Partial<ReconnectLimits>;
+  liveness?: LivenessTimes;
+  /** For dialling, handshake and the router's decision. Default 10000. */
+  dialTimeoutMs?: number;
+  clock?: Clock;
+  /** In [0, 1). */
+  random?: () => number;
+}
+
+export interface LinkEvents {
+  /** The router took the link into service. */
+  up: [accepted: Accepted];
+  /** No link serves any more; `reason` for people. */
+  down: [reason: string];
+  /** ERR_SRP_IN_USE, ERR_SRP_SUSPENDED, ERR_SRP_REVOKED, ERR_SRP_SUPERSEDED, ERR_LINK_VERSION, ERR_LINK_HELLO. */
+  refused: [refused: Refused];
+  /** A dial or a handler failed; dialling goes on. */
+  failed: [error: unknown];
+}
+
+export interface SrpLink {
+  readonly events: EventEmitter<LinkEvents>;
+  readonly router: RouterAddress;
+  /** Whether a router has accepted a link that still stands. */
+  readonly up: boolean;
+  /** Links accepted so far, less one. */
+  readonly reconnects: number;
+  /** Ends the link: requests under way are finished within `graceMs` (default 5000), nothing new is taken. */
+  close(graceMs?: number): Promise<void>;
+}
+
+/** Starts dialling at once; never throws, failures are events. */
+export function connectLink(options: LinkOptions): SrpLink {
+  return new Dialler(options);
+}
+
+type Ending = { kind: 'closed'; reason: string } | { kind: 'draining' } | { kind: 'refused'; refused: Refused };
+
+class Dialler implements SrpLink {
+  readonly events = new EventEmitter<LinkEvents>();
+  readonly router: RouterAddress;
+  readonly #options: LinkOptions;
+  readonly #clock: Clock;
+  readonly #limits: ReconnectLimits;
+  readonly #closing = new AbortController();
+  readonly #endings = new WeakMap<Http2Session, (ending: Ending) => void>();
+  readonly #serving = new Set<Http2Session>();
+  readonly #sessions = new Set<Http2Session>();
+  readonly #server;
+  readonly #done: Promise<void>;
+  #identifier = '';
+  #failures = 0;
+  #refused = false;
+  #connectedAt: number[] = [];
+  #accepted = 0;
+
+  constructor(options: LinkOptions) {
+    this.#options = options;
+    this.router = options.router;
+    this.#clock = options.clock ?? systemClock;
+    this.#limits = { ...defaultReconnectLimits, ...options.limits };
+    this.#server = createLinkEndpoint(() => this.#hello(), options.handlers, {
+      accepted: (session, accepted) => this.#onAccepted(session, accepted),
+      refused: (session, refused) => this.#end(session, { kind: 'refused', refused }),
+      draining: (session) => this.#end(session, { kind: 'draining' }),
+      failed: (error) => this.events.emit('failed', error),
+    });
+    this.#done = this.#run();
+  }
+
+  get up(): boolean {
+    return this.#serving.size > 0;
+  }
+
+  get reconnects(): number {
+    return Math.max(0, this.#accepted - 1);
+  }
+
+  async close(graceMs = 5000): Promise<void> {
+    this.#closing.abort('closed');
+    const closed = [...this.#sessions].map(
+      (session) =>
+        new Promise<void>((resolve) => {
+          const late = setTimeout(() => session.destroy(), graceMs);
+          session.once('close', () => {
+            clearTimeout(late);
+            resolve();
+          });
+          session.close();
+        }),
+    );
+    await Promise.all([...closed, this.#done]);
+  }
+
+  #hello() {
+    const kind = this.#identifier.startsWith('S') ? ('server' as const) : ('connection' as const);
+    return { ...this.#options.component, identifier: this.#identifier, kind };
+  }
+
+  async #run(): Promise<void> {
+    const signal = this.#closing.signal;
+    while (!signal.aborted) {
+      const now = this.#clock.now();
+      this.#connectedAt = recentConnections(this.#connectedAt, now);
+      const history = { failures: this.#failures, refused: this.#refused, connectedAt: this.#connectedAt };
+      const delayMs = reconnectDelayMs(history, now, (this.#options.random ?? Math.random)(), this.#limits);
+      try {
+        if (delayMs > 0) await this.#clock.sleep(delayMs, signal);
+        this.#settle(await this.#serveOnce(signal));
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#failures += 1;
+        this.#refused = false;
+        this.events.emit('failed', error);
+      }
+    }
+  }
+
+  #settle(ending: Ending): void {
+    this.#refused = ending.kind === 'refused';
+    // The first try after a lost link waits a little too: a thousand diallers must not come in the same instant.
+    this.#failures = ending.kind === 'draining' ? 0 : this.#failures + 1;
+    if (ending.kind === 'refused') this.events.emit('refused', ending.refused);
+  }
+
+  /** One connection from dialling to its end (or to the router's word that it drains). */
+  async #serveOnce(signal: AbortSignal): Promise<Ending> {
+    const credential = await this.#options.credential();
+    this.#identifier = credential.identifier;
+    const socket = await dial(this.#options.router, credential, this.#options.dialTimeoutMs ?? 10_000, signal);
+    this.#connectedAt.push(this.#clock.now());
+    return await new Promise<Ending>((resolve) => {
+      this.#server.once('session', (session) => this.#adopt(session, resolve));
+      this.#server.emit('connection', socket);
+    });
+  }
+
+  #adopt(session: Http2Session, resolve: (ending: Ending) => void): void {
+    let reason = 'the router closed the link';
+    this.#sessions.add(session);
+    this.#endings.set(session, resolve);
+    widenWindow(session);
+    const undecided = setTimeout(() => {
+      reason = 'the router did not decide in time';
+      if (!this.#serving.has(session)) session.destroy();
+    }, this.#options.dialTimeoutMs ?? 10_000);
+    session.on('error', (error) => {
+      reason = messageOf(error);
+    });
+    watchLiveness(session, this.#options.liveness ?? defaultLivenessTimes, () => {
+      reason = 'the router answers no more';
+    });
+    session.once('close', () => {
+      clearTimeout(undecided);
+      this.#sessions.delete(session);
+      const served = this.#serving.delete(session);
+      resolve({ kind: 'closed', reason });
+      if (served && this.#serving.size === 0) this.events.emit('down', reason);
+    });
+    if (this.#closing.signal.aborted) session.close();
+  }
+
+  #onAccepted(session: Http2Session | undefined, accepted: Accepted): void {
+    if (!session || session.destroyed) return;
+    this.#serving.add(session);
+    this.#failures = 0;
+    this.#accepted += 1;
+    this.events.emit('up', accepted);
+  }
+
+  #end(session: Http2Session | undefined, ending: Ending): void {
+    if (session) this.#endings.get(session)?.(ending);
+  }
+}
+
+/** @throws BrambleError ERR_LINK_DIAL when no verified TLS connection to the router stands within the deadline. */
+async function dial(
+  router: RouterAddress,
+  credential: SrpCredential,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<TLSSocket> {
+  const socket = connect({
+    host: router.host,
+    port: router.port,
+    servername: router.serverName,
+    ca: credential.domainAuthorityPem,
+    cert: credential.certificatePem,
+    key: credential.privateKeyPem,
+    ALPNProtocols: [linkProtocol],
+    minVersion: 'TLSv1.3',
+  });
+  socket.setNoDelay(true);
+  const deadline = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+  const settled = new AbortController();
+  try {
+    await Promise.race([
+      once(socket, 'secureConnect', { signal: settled.signal }),
+      once(socket, 'close', { signal: settled.signal }).then(() => Promise.reject(new Error('it was closed'))),
+      once(deadline, 'abort', { signal: settled.signal }).then(() => Promise.reject(new Error('not in time'))),
+    ]);
+    if (socket.alpnProtocol !== linkProtocol) throw new Error('what answers there is not a router');
+    return socket;
+  } catch (cause) {
+    socket.on('error', () => undefined);
+    socket.destroy();
+    throw new BrambleError(
+      'ERR_LINK_DIAL',
+      `No SRP link to the router at ${router.host}:${router.port} (${messageOf(cause)}); trying again.`,
+      { cause },
+    );
+  } finally {
+    settled.abort();
+  }
+}

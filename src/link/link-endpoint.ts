@@ -1,0 +1,156 @@
+/**
+ * The dialler's end of the link: an HTTP/2 server on a socket that the dialler itself opened. Control requests are
+ * answered here, devices' requests go to an ordinary HTTP handler, CONNECT goes to the tunnel handler.
+ *
+ * Invariant: the client-certificate header is trusted on this server alone, because only the router, whose certificate
+ * was verified, can reach it.
+ */
+import {
+  createServer,
+  type Http2Server,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type Http2Session,
+  type IncomingHttpHeaders,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import { BrambleError, isBrambleError } from '../base/errors.ts';
+import {
+  type Accepted,
+  acceptedShape,
+  controlPrefix,
+  type Hello,
+  linkPaths,
+  maxBodyBytes,
+  type Refused,
+  type RouteAnswer,
+  type RouterRegistration,
+  type RouteQuestion,
+  refusedShape,
+  routeQuestionShape,
+  routerRegistrationShape,
+  type SignedEnvelope,
+} from './messages.ts';
+import { linkSessionOptions } from './session-options.ts';
+import { parseJson, parseMessage } from './signed-envelope.ts';
+
+/** What the component behind the link does with what the router sends. What is left out is answered 404. */
+export interface LinkHandlers {
+  /** A device's request, with the router's `client-cert` and `bramble-remote-address` headers. */
+  request?: (request: Http2ServerRequest, response: Http2ServerResponse) => void;
+  /** A device's CONNECT; the handler answers on the stream. */
+  tunnel?: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
+  /** Who owns these; an answer for every question, in any order. */
+  routes?: {
+    answer: (question: RouteQuestion) => Promise<readonly RouteAnswer[]>;
+    /** Signs with the domain authority's key, as `signEnvelope` does. */
+    sign: (value: unknown) => SignedEnvelope;
+  };
+  /** Push every signed revocation list, beginning with the one in force, until the signal is aborted. */
+  control?: (push: (list: SignedEnvelope) => void, signal: AbortSignal) => void;
+  /** Every two seconds from every router: register it in the database. */
+  router?: (registration: RouterRegistration) => Promise<void>;
+}
+
+export interface LinkNotices {
+  accepted: (session: Http2Session | undefined, accepted: Accepted) => void;
+  refused: (session: Http2Session | undefined, refused: Refused) => void;
+  draining: (session: Http2Session | undefined) => void;
+  /** A handler failed; the router got a 500. */
+  failed: (error: unknown) => void;
+}
+
+/** Sockets are handed to it with `server.emit('connection', socket)`. */
+export function createLinkEndpoint(hello: () => Hello, handlers: LinkHandlers, notices: LinkNotices): Http2Server {
+  const server = createServer(linkSessionOptions);
+  server.on('request', (request, response) => {
+    if (request.url.startsWith(controlPrefix)) {
+      void answerControl(request, response, hello, handlers, notices);
+    } else if (handlers.request) {
+      handlers.request(request, response);
+    } else {
+      reply(response, 404, { code: 'ERR_NOT_FOUND' });
+    }
+  });
+  server.on('connect', (request: Http2ServerRequest) => {
+    const stream = request.stream as ServerHttp2Stream;
+    if (handlers.tunnel) handlers.tunnel(stream, request.headers);
+    else stream.respond({ ':status': 404 }, { endStream: true });
+  });
+  return server;
+}
+
+async function answerControl(
+  request: Http2ServerRequest,
+  response: Http2ServerResponse,
+  hello: () => Hello,
+  handlers: LinkHandlers,
+  notices: LinkNotices,
+): Promise<void> {
+  try {
+    switch (`${request.method} ${request.url}`) {
+      case `GET ${linkPaths.hello}`:
+        return reply(response, 200, hello());
+      case `POST ${linkPaths.accepted}`:
+        notices.accepted(request.stream.session, parseMessage(acceptedShape, await readJson(request)));
+        return reply(response, 200, {});
+      case `POST ${linkPaths.refused}`:
+        notices.refused(request.stream.session, parseMessage(refusedShape, await readJson(request)) as Refused);
+        return reply(response, 200, {});
+      case `POST ${linkPaths.draining}`:
+        notices.draining(request.stream.session);
+        return reply(response, 200, {});
+      case `POST ${linkPaths.route}`: {
+        if (!handlers.routes) break;
+        const question = parseMessage(routeQuestionShape, await readJson(request));
+        const answers = await handlers.routes.answer(question);
+        return reply(
+          response,
+          200,
+          handlers.routes.sign({ nonce: question.nonce, answers, issuedAt: new Date().toISOString() }),
+        );
+      }
+      case `GET ${linkPaths.control}`:
+        if (!handlers.control) break;
+        return streamControl(response, handlers.control);
+      case `POST ${linkPaths.router}`:
+        if (!handlers.router) break;
+        await handlers.router(parseMessage(routerRegistrationShape, await readJson(request)));
+        return reply(response, 200, {});
+    }
+    reply(response, 404, { code: 'ERR_NOT_FOUND' });
+  } catch (error) {
+    notices.failed(error);
+    reply(response, 500, { code: isBrambleError(error) ? error.code : 'ERR_INTERNAL' });
+  }
+}
+
+function streamControl(response: Http2ServerResponse, control: NonNullable<LinkHandlers['control']>): void {
+  const ending = new AbortController();
+  response.stream.once('close', () => ending.abort('the link went away'));
+  response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+  response.stream.write('\n');
+  control((list) => {
+    if (!response.stream.destroyed) response.stream.write(`${JSON.stringify(list)}\n`);
+  }, ending.signal);
+}
+
+async function readJson(request: Http2ServerRequest): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let sizeBytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    sizeBytes += chunk.length;
+    if (sizeBytes > maxBodyBytes) {
+      throw new BrambleError('ERR_LINK_MESSAGE', `A control message is larger than ${maxBodyBytes} bytes.`);
+    }
+    chunks.push(chunk);
+  }
+  const text = Buffer.concat(chunks).toString();
+  return text === '' ? {} : parseJson(text);
+}
+
+function reply(response: Http2ServerResponse, status: number, body: unknown): void {
+  if (response.headersSent || response.stream?.destroyed !== false) return;
+  response.writeHead(status, { 'content-type': 'application/json' });
+  response.end(JSON.stringify(body));
+}

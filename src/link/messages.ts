@@ -1,0 +1,128 @@
+/**
+ * What router and diallers say to each other beside the devices' own requests: paths, shapes, bounds.
+ *
+ * Invariant: everything that came over the link is parsed by one of these shapes before it is believed, and what the
+ * domain itself says (owners, revocations) is only ever carried in a signed envelope.
+ */
+import { z } from 'zod';
+
+/** Protocol that both ends name in the TLS handshake (ALPN). */
+export const linkProtocol = 'bramble-link';
+
+/** Control requests; nothing below this prefix is ever taken from a device. */
+export const controlPrefix = '/.bramble/';
+
+export const linkPaths = {
+  hello: '/.bramble/hello',
+  accepted: '/.bramble/accepted',
+  refused: '/.bramble/refused',
+  draining: '/.bramble/draining',
+  route: '/.bramble/route',
+  control: '/.bramble/control',
+  router: '/.bramble/router',
+} as const;
+
+/** Bodies of devices' requests, and of control messages, in bytes. */
+export const maxBodyBytes = 1024 * 1024;
+
+/** Questions in one batch. */
+export const maxRouteQuestions = 256;
+
+/** `S` and eight digits for a server instance, `C` and eight digits for a connection service. */
+export const identifierShape = z.string().regex(/^[SC]\d{8}$/);
+
+/** 32 random bytes, base64url. */
+export const tokenShape = z.string().regex(/^[A-Za-z0-9_-]{43}$/);
+
+/** SHA-256 of a DER certificate, lower-case hex. */
+export const fingerprintShape = z.string().regex(/^[0-9a-f]{64}$/);
+
+const name = z.string().min(1).max(255);
+
+/** Which process it is and what it can do. */
+export const componentShape = z.object({
+  name,
+  host: name,
+  bootId: name,
+  processId: z.number().int().nonnegative(),
+  release: z.string().min(1).max(64),
+  linkVersions: z.array(z.number().int().positive()).min(1).max(64),
+  features: z.array(name).max(1024),
+});
+export type LinkComponent = z.output<typeof componentShape>;
+
+/** Answer to the router's first question. */
+export const helloShape = componentShape.extend({
+  identifier: identifierShape,
+  kind: z.enum(['server', 'connection']),
+});
+export type Hello = z.output<typeof helloShape>;
+
+/** The router takes the link into service, at this version. */
+export const acceptedShape = z.object({ linkVersion: z.number().int().positive(), router: name });
+export type Accepted = z.output<typeof acceptedShape>;
+
+/** The router will not have the link, or not any longer; it closes it next. */
+export const refusedShape = z.object({ code: z.templateLiteral(['ERR_', z.string()]), message: z.string().max(2048) });
+export type Refused = z.output<typeof refusedShape>;
+
+/** Bytes of the domain with the domain authority's signature (ECDSA P-256, SHA-256, DER), both base64. */
+export const envelopeShape = z.object({ payload: z.base64(), signature: z.base64() });
+export type SignedEnvelope = z.output<typeof envelopeShape>;
+
+/** Whose are these tokens and certificates? The nonce binds the signed answer to the question. */
+export const routeQuestionShape = z.object({
+  nonce: z.string().min(16).max(128),
+  tokens: z.array(tokenShape).max(maxRouteQuestions),
+  certificates: z.array(fingerprintShape).max(maxRouteQuestions),
+});
+export type RouteQuestion = z.output<typeof routeQuestionShape>;
+
+/** One owner; `identifier` is null for what nobody in the domain knows. */
+export const routeAnswerShape = z.object({
+  token: tokenShape.optional(),
+  certificate: fingerprintShape.optional(),
+  identifier: identifierShape.nullable(),
+  /** In the order in which they are to be tried. */
+  connectionServices: z.array(identifierShape).max(64).default([]),
+});
+export type RouteAnswer = z.output<typeof routeAnswerShape>;
+
+export const routeAnswersShape = z.object({
+  nonce: z.string(),
+  answers: z.array(routeAnswerShape).max(2 * maxRouteQuestions),
+  /** ISO 8601. */
+  issuedAt: z.string(),
+});
+export type RouteAnswers = z.output<typeof routeAnswersShape>;
+
+/** All revocations that still matter; a list of a higher number replaces the one before. */
+export const revocationListShape = z.object({
+  number: z.number().int().nonnegative(),
+  revoked: z.array(
+    z.object({
+      /** Hex, as the certificate has it. */
+      serial: z.string().regex(/^[0-9a-fA-F]+$/),
+      identifier: identifierShape,
+      /** ISO 8601: when the certificate expires, and with it the entry. */
+      expiresAt: z.string(),
+    }),
+  ),
+  /** Suspensions that an administrator lifted; each counts once. */
+  cleared: z.array(z.object({ identifier: identifierShape, at: z.string() })),
+});
+export type RevocationList = z.output<typeof revocationListShape>;
+
+/** What a router tells every instance about itself, so that an instance registers it in the database. */
+export const routerRegistrationShape = componentShape.extend({
+  /** `http://127.0.0.1:port` with /healthz, /readyz and /metrics, meaningful on the router's own host. */
+  loopbackUrl: z.string().max(255),
+  links: z.array(z.object({ identifier: identifierShape, since: z.string(), reconnects: z.number().int() })),
+  tunnelsOpen: z.number().int().nonnegative(),
+});
+export type RouterRegistration = z.output<typeof routerRegistrationShape>;
+
+/** One form for serial numbers, whoever printed them: lower case, no leading zeros. */
+export function normalSerial(serial: string): string {
+  return serial.toLowerCase().replaceAll(':', '').replace(/^0+(?=.)/, '');
+}

@@ -1,0 +1,18 @@
+/** Limits of the HTTP/2 session on the link: both ends are authenticated, and one session carries a whole instance. */
+import type { Http2Session } from 'node:http2';
+
+export const linkSessionOptions = {
+  // Megabytes. The default of 10 refuses streams as soon as some hundred bodies are under way at once.
+  maxSessionMemory: 1024,
+  peerMaxConcurrentStreams: 20_000,
+  maxHeaderListPairs: 256,
+  // Devices that give up by the thousand must not look like a reset attack of the router.
+  streamResetBurst: 100_000,
+  streamResetRate: 20_000,
+  settings: { enablePush: false, initialWindowSize: 1024 * 1024, maxConcurrentStreams: 20_000 },
+};
+
+/** A window for the whole connection that one busy tunnel cannot fill. */
+export function widenWindow(session: Http2Session): void {
+  session.setLocalWindowSize(32 * 1024 * 1024);
+}

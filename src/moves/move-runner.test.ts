@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { openDatabase } from '../database/connection.ts';
+import { createTestDatabase } from '../database/test-database.ts';
+import { connectDevices } from '../devices/connect-statement.ts';
+import { type DeviceFixture, seedCommand, seedDevice, seedDomain } from '../devices/device-fixture.ts';
+import { createMoveBatch, moveBatchBack, moveBatchStatus, pauseMoveBatch, resumeMoveBatch } from './batch-store.ts';
+import { type MoveRunnerOptions, moveAccount, runMoveRound } from './move-runner.ts';
+import { commitMove, fenceMove, reserveMoves } from './move-store.ts';
+
+const { url } = await createTestDatabase();
+const db = openDatabase(url, { applicationName: 'test', max: 8 });
+const { here, there } = await seedDomain(db);
+after(async () => await db.end());
+
+const options: MoveRunnerOptions = {
+  db,
+  release: '1.0.0',
+  name: 'test-runner',
+  oweDeliveries: async () => {},
+  log: { info: () => {}, warn: () => {} },
+  drainWindow: async () => 100,
+};
+
+async function start(devices: readonly DeviceFixture[]) {
+  return await db.begin((tx) =>
+    createMoveBatch(tx, {
+      purpose: 'manual',
+      createdBy: 'test',
+      moves: devices.map((device) => ({ accountId: device.accountId, toInstanceId: there })),
+    }),
+  );
+}
+
+async function ownerOf(device: DeviceFixture) {
+  const [row] = await db`select instance_id, epoch::int as epoch from account where id = ${device.accountId}`;
+  return { instanceId: row?.['instance_id'], epoch: row?.['epoch'] };
+}
+
+async function stateOf(device: DeviceFixture) {
+  const [row] = await db`select state from account_move where account_id = ${device.accountId} order by queued_at desc`;
+  return row?.['state'];
+}
+
+function idle(device: DeviceFixture) {
+  const { token, fingerprint } = device;
+  return { token, fingerprint, status: 'Idle' as const, commandId: null, answer: null, inventory: null, options: null };
+}
+
+test('a move changes the owner, raises the epoch and carries the queue', async () => {
+  const device = await seedDevice(db, here, 'm1');
+  const { commandId } = await seedCommand(db, device);
+  await connectDevices(db, here, [idle(device)]);
+  const { batchId, queued } = await start([device]);
+  assert.equal(queued, 1);
+  await runMoveRound(options);
+  assert.deepEqual(await ownerOf(device), { instanceId: there, epoch: 2 });
+  const answered = { ...idle(device), status: 'Acknowledged' as const, commandId, answer: {} };
+  const [outcome] = await connectDevices(db, there, [answered]);
+  assert.equal(outcome?.kind, 'served');
+  const [command] = await db`select state, sent_epoch::int, answered_epoch::int from command where id = ${commandId}`;
+  assert.deepEqual({ ...command }, { state: 'acknowledged', sent_epoch: 1, answered_epoch: 2 });
+  await runMoveRound(options);
+  const status = await moveBatchStatus(db, batchId);
+  assert.ok(status !== 'not-found');
+  assert.equal(status.state, 'done');
+  assert.equal(status.counts.closed, 1);
+});
+
+test('accounts that cannot be moved are named with the reason', async () => {
+  const [moving, already] = [await seedDevice(db, here, 's1'), await seedDevice(db, there, 's2')];
+  const first = await start([moving]);
+  const second = await start([moving, already, { ...moving, accountId: crypto.randomUUID() as never }]);
+  assert.equal(second.queued, 0);
+  assert.deepEqual(second.skipped.map((skip) => skip.reason).sort(), ['already-moving', 'already-there', 'not-found']);
+  await db`update account_move set state = 'cancelled' where batch_id = ${first.batchId}`;
+});
+
+test('a paused batch starts nothing new, not even what was reserved, and goes on when resumed', async () => {
+  const device = await seedDevice(db, here, 'p1');
+  const { batchId } = await start([device]);
+  const [reserved] = await db.begin((tx) => reserveMoves(tx, 'test-runner', 10));
+  assert.ok(reserved);
+  await db.begin((tx) => pauseMoveBatch(tx, batchId, 'by hand'));
+  assert.equal(await moveAccount(options, reserved), false);
+  assert.equal(await stateOf(device), 'queued');
+  await runMoveRound(options);
+  assert.deepEqual(await ownerOf(device), { instanceId: here, epoch: 1 });
+  await db.begin((tx) => resumeMoveBatch(tx, batchId));
+  await runMoveRound(options);
+  assert.deepEqual(await ownerOf(device), { instanceId: there, epoch: 2 });
+});
+
+test('a runner that died between mark and commit leaves a move that another one finishes', async () => {
+  const device = await seedDevice(db, here, 'd1');
+  await start([device]);
+  const [reserved] = await db.begin((tx) => reserveMoves(tx, 'dead-runner', 10));
+  assert.ok(reserved);
+  await db.begin((tx) => fenceMove(tx, reserved));
+  await runMoveRound(options);
+  assert.equal(await stateOf(device), 'fenced', 'the reservation still holds');
+  await db`update account_move set reserved_until = now() - interval '1 second' where id = ${reserved.moveId}`;
+  await runMoveRound(options);
+  assert.deepEqual(await ownerOf(device), { instanceId: there, epoch: 2 });
+  const late = await db.begin((tx) => commitMove(tx, reserved));
+  assert.deepEqual(late, { kind: 'lost-reservation' }, 'the dead one coming back moves nothing again');
+});
+
+test('a writer that does not let go makes the move fail, be unfenced, and be tried again', async () => {
+  const device = await seedDevice(db, here, 'w1');
+  await start([device]);
+  await db.begin(async (writer) => {
+    await writer`select 1 from account where id = ${device.accountId} for share`;
+    const round = await runMoveRound(options);
+    assert.equal(round.moved, 0);
+  });
+  const [move] = await db`select state, failure from account_move where account_id = ${device.accountId}`;
+  assert.equal(move?.['state'], 'queued');
+  assert.match(String(move?.['failure']), /statement timeout/);
+  assert.deepEqual(await ownerOf(device), { instanceId: here, epoch: 1 });
+  assert.equal((await db`select 1 from account_mark where account_id = ${device.accountId}`).length, 0);
+  await db`update account_move set retry_at = null where account_id = ${device.accountId}`;
+  await runMoveRound(options);
+  assert.deepEqual(await ownerOf(device), { instanceId: there, epoch: 2 });
+  const epochs = await db`select epoch::int from account_epoch where account_id = ${device.accountId} order by epoch`;
+  assert.deepEqual(
+    epochs.map((row) => row['epoch']),
+    [1, 2],
+  );
+});
+
+test('a batch is turned back: what was moved goes home, what was not stays', async () => {
+  const [moved, waiting] = [await seedDevice(db, here, 'k1'), await seedDevice(db, here, 'k2')];
+  const { batchId } = await start([moved, waiting]);
+  const reserved = await db.begin((tx) => reserveMoves(tx, 'test-runner', 10));
+  const first = reserved.find((move) => move.accountId === moved.accountId);
+  assert.ok(first);
+  await moveAccount(options, first);
+  const back = await db.begin((tx) => moveBatchBack(tx, batchId, 'test'));
+  assert.equal(back.queued, 1);
+  await runMoveRound(options);
+  assert.deepEqual(await ownerOf(moved), { instanceId: here, epoch: 3 });
+  assert.deepEqual(await ownerOf(waiting), { instanceId: here, epoch: 1 });
+});
+
+test('moves wait while the deliveries of earlier ones have not drained', async () => {
+  const device = await seedDevice(db, here, 'q1');
+  await start([device]);
+  const round = await runMoveRound({ ...options, drainWindow: async () => 0 });
+  assert.deepEqual({ moved: round.moved, draining: round.draining }, { moved: 0, draining: true });
+});
+
+test('a runner of another release than the domain moves nothing', async () => {
+  await assert.rejects(runMoveRound({ ...options, release: '1.1.0' }), { code: 'ERR_RELEASE_FENCED' });
+});
+
+test('two runners at once move each account once', async () => {
+  const devices = await Promise.all(Array.from({ length: 20 }, (_, n) => seedDevice(db, here, `r${n}`)));
+  await start(devices);
+  await Promise.all([runMoveRound(options), runMoveRound({ ...options, name: 'rival' })]);
+  await runMoveRound(options);
+  for (const device of devices) assert.deepEqual(await ownerOf(device), { instanceId: there, epoch: 2 });
+});

@@ -1,0 +1,251 @@
+/**
+ * The policy service inside a server instance: releases what the instance's accounts are owed, as the budget allows; wakes
+ * their devices; makes silent ones suspects; says what holds sending back.
+ * Invariant: every turn starts from the database, so a service that was killed anywhere is replaced by the next turn of
+ * another; a step that fails is logged and does not keep the other steps from their turn. It works for the accounts of its
+ * own instance only, each write under the account fence.
+ */
+import type { Clock } from '../../base/clock.ts';
+import { messageOf } from '../../base/errors.ts';
+import type { Database } from '../../database/connection.ts';
+import { recordEvent } from '../../domain/events.ts';
+import { readSetting } from '../../domain/settings.ts';
+import type { Logger } from '../../process/logger.ts';
+import type { SkippedPart } from '../compiled-profile.ts';
+import type { PushClient } from '../push.ts';
+import { applyBudget, type Budget, readBudget } from './budget.ts';
+import { type DeliverySettings, deliverySettingsSchema } from './delivery-settings.ts';
+import { collectStrayPermits } from './permits.ts';
+import { createPreparation, type Prepare } from './prepare-deliveries.ts';
+import {
+  type Candidate,
+  listOwed,
+  readTokens,
+  releaseBudgeted,
+  releaseUnbudgeted,
+  settleWithoutSending,
+} from './release-store.ts';
+import { type HoldReason, holdReason, readSituation, recordHold, type Situation, waveWindow } from './situation.ts';
+import { markSuspects } from './suspects.ts';
+import { createChore, oweRefusedPolicies, trimCommands } from './upkeep.ts';
+import { createWaker } from './waker.ts';
+
+export interface PolicyServiceOptions {
+  readonly db: Database;
+  readonly instance: { readonly id: string; readonly srpIdentifier: string; readonly name: string };
+  /** Of this process: stands in what it compiles. */
+  readonly release: string;
+  readonly domain: {
+    readonly domainId: string;
+    readonly name: string;
+    readonly publicUrl: string;
+    readonly tunnelHost: string;
+    readonly pushTopic: string;
+  };
+  readonly push: Pick<PushClient, 'push' | 'pausedForMs'>;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Time between two turns; a notification on channel `bramble_delivery` comes before. Default 200 ms. */
+  readonly turnMs?: number;
+}
+
+export interface PolicyServiceCounts {
+  readonly released: number;
+  /** Settled without sending, because nothing was to be sent after all. */
+  readonly settled: number;
+  readonly suspects: number;
+  readonly woken: number;
+  readonly failedSteps: number;
+}
+
+export interface PolicyService {
+  /** Turns until the signal is aborted; resolves then, with no push under way. */
+  run(signal: AbortSignal): Promise<void>;
+  /** One turn; pushes go on behind it (see {@link PolicyService.pushed}). Never rejects. */
+  tick(signal?: AbortSignal): Promise<void>;
+  /** Resolves when no push is under way. */
+  pushed(): Promise<void>;
+  counts(): PolicyServiceCounts;
+}
+
+const batchSize = 100;
+const mostBatchesPerTurn = 20;
+
+export function createPolicyService(options: PolicyServiceOptions): PolicyService {
+  const { db, instance, clock, log, domain } = options;
+  const by = { instanceId: instance.id, release: options.release };
+  const counts = { released: 0, settled: 0, suspects: 0, woken: 0, failedSteps: 0 };
+  const prepare = createPreparation({
+    domain: { domainId: domain.domainId, name: domain.name, tunnelUrl: tunnelUrlOf(domain) },
+    srpIdentifier: instance.srpIdentifier,
+    release: options.release,
+    onSkipped: (candidate, skipped) => reportSkipped(candidate, skipped),
+  });
+  const waker = createWaker({ db, instanceId: instance.id, topic: domain.pushTopic, push: options.push, clock, log });
+  const isDue = {
+    settings: createChore(clock, 1000),
+    suspects: createChore(clock, 1000),
+    strays: createChore(clock, 2000),
+    refused: createChore(clock, 15_000),
+    trim: createChore(clock, 60_000),
+  };
+  let paces: { budget: Budget; delivery: DeliverySettings } | undefined;
+  let budgetApplied = false;
+  const background = new Set<Promise<void>>();
+
+  function reportSkipped(candidate: Candidate, skipped: readonly SkippedPart[]): void {
+    const parts = skipped.map((part) => part.message).join('; ');
+    log.warn({ account: candidate.accountName, item: candidate.item, skipped }, 'parts were left out');
+    inBackground('report what was left out', async () => {
+      const message = `Left out of the ${candidate.item} of ${candidate.accountName} and others like it: ${parts}. The rest was sent.`;
+      await recordEvent(db, {
+        kind: 'delivery-part-skipped',
+        subject: candidate.accountName,
+        message,
+        detail: { skipped },
+      });
+    });
+  }
+
+  function inBackground(name: string, work: () => Promise<void>): void {
+    const running = step(name, work).finally(() => background.delete(running));
+    background.add(running);
+  }
+
+  async function step(name: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      counts.failedSteps += 1;
+      log.error(
+        { step: name, error: messageOf(error) },
+        'a step of the policy service failed; it is tried again next turn',
+      );
+    }
+  }
+
+  async function releaseUnheld(): Promise<void> {
+    for (let batch = 0; batch < mostBatchesPerTurn; batch += 1) {
+      const candidates = await listOwed(db, instance.id, false, batchSize);
+      if (candidates.length === 0) return;
+      const { prepared, settlements } = await prepare(db, candidates);
+      const settled = await settleWithoutSending(db, by, settlements);
+      const released = await releaseUnbudgeted(db, by, prepared);
+      counts.settled += settled.length;
+      counts.released += released.length;
+      // What was skipped because its account is locked just now comes with the next turn.
+      if (settled.length + released.length < candidates.length) return;
+    }
+  }
+
+  async function releaseHeld(delivery: DeliverySettings): Promise<{ situation: Situation; reason: HoldReason }> {
+    const situation = await readSituation(db, instance.id, delivery.expectSeconds);
+    const outcome = await releaseWithin(db, by, situation, prepare);
+    counts.released += outcome.released;
+    counts.settled += outcome.settled;
+    const gone = outcome.released + outcome.settled;
+    return { situation, reason: holdReason(situation, outcome.tokens, gone) };
+  }
+
+  async function tick(signal?: AbortSignal): Promise<void> {
+    await step('read settings', async () => {
+      if (paces && !isDue.settings()) return;
+      const budget = await readBudget(db);
+      paces = { budget, delivery: await readSetting(db, 'delivery', deliverySettingsSchema) };
+      if (budgetApplied) return;
+      await db.begin(async (tx) => await applyBudget(tx, budget, [instance.id]));
+      budgetApplied = true;
+    });
+    if (!paces) return;
+    const { budget, delivery } = paces;
+    if (isDue.strays()) await step('collect stray permits', async () => void (await collectStrayPermits(db)));
+    if (isDue.suspects()) {
+      await step('mark suspects', async () => {
+        counts.suspects += (await markSuspects(db, instance.id, budget.suspectAfterSeconds)).length;
+      });
+    }
+    await step('release what is not held back', releaseUnheld);
+    let situation: Situation | undefined;
+    await step('release within the budget', async () => {
+      const held = await releaseHeld(delivery);
+      situation = held.situation;
+      await recordHold(db, instance.id, held.reason, held.situation.owed);
+    });
+    await step('wake', async () => {
+      const free = situation ? Math.min(situation.freeInstance, situation.freeDomain) : 0;
+      counts.woken += await waker.wake(delivery, free, signal);
+    });
+    if (isDue.refused()) {
+      await step('owe refused policies again', async () => {
+        await oweRefusedPolicies(db, instance.id, delivery.redeliverAfterSeconds);
+      });
+    }
+    if (isDue.trim()) {
+      await step('trim the command table', async () => {
+        await trimCommands(db, instance.id, delivery.trimCommandsAfterSeconds, 1000);
+      });
+    }
+  }
+
+  async function pushed(): Promise<void> {
+    await waker.idle();
+    await Promise.allSettled(background);
+  }
+
+  async function run(signal: AbortSignal): Promise<void> {
+    let nudge = new AbortController();
+    const wakeUp = () => nudge.abort();
+    signal.addEventListener('abort', wakeUp);
+    let listening: { unlisten(): Promise<void> } | undefined;
+    // Without notifications every turn still comes, only later.
+    await step('listen', async () => {
+      listening = await db.listen('bramble_delivery', wakeUp);
+    });
+    try {
+      while (!signal.aborted) {
+        nudge = new AbortController();
+        await tick(signal);
+        if (signal.aborted) break;
+        await clock.sleep(options.turnMs ?? 200, nudge.signal).catch((reason: unknown) => {
+          if (!nudge.signal.aborted) throw reason;
+        });
+      }
+    } finally {
+      signal.removeEventListener('abort', wakeUp);
+      await step('stop listening', async () => void (await listening?.unlisten()));
+      await pushed();
+    }
+  }
+
+  return { run, tick, pushed, counts: () => ({ ...counts }) };
+}
+
+/** Releases as many budgeted deliveries as rates and wave window allow; nothing is read that could not be released. */
+async function releaseWithin(
+  db: Database,
+  by: { readonly instanceId: string; readonly release: string },
+  situation: Situation,
+  prepare: Prepare,
+): Promise<{ released: number; settled: number; tokens: { instance: number; domain: number } }> {
+  const tokens = await readTokens(db, by.instanceId);
+  const affordable = Math.floor(Math.min(tokens.instance, tokens.domain) + 1e-9);
+  const window = waveWindow(situation);
+  if (situation.owed === 0 || affordable < 1 || window < 1) return { released: 0, settled: 0, tokens };
+  const owed = await listOwed(db, by.instanceId, true, Math.min(affordable, batchSize));
+  const devices = new Set<string>();
+  const candidates = owed.filter(({ deviceId }) => {
+    if (!devices.has(deviceId) && devices.size >= window) return false;
+    devices.add(deviceId);
+    return true;
+  });
+  const { prepared, settlements } = await prepare(db, candidates);
+  const settled = await settleWithoutSending(db, by, settlements);
+  if (prepared.length === 0) return { released: 0, settled: settled.length, tokens };
+  const outcome = await releaseBudgeted(db, by, prepared);
+  return { released: outcome.released.length, settled: settled.length, tokens: outcome.tokens };
+}
+
+function tunnelUrlOf(domain: { readonly publicUrl: string; readonly tunnelHost: string }): string {
+  const { port } = new URL(domain.publicUrl);
+  return `https://${domain.tunnelHost}${port === '' ? '' : `:${port}`}`;
+}

@@ -1,0 +1,91 @@
+/**
+ * How an instance's deliveries stand just now, and what follows from it: how many may be released, and what holds the rest
+ * back. The deciding is pure.
+ * Invariant: exactly one factor is named as the one that holds back, and none while nothing waits.
+ */
+import type { Queryable } from '../../database/connection.ts';
+
+/** As stored in `delivery_hold.reason`. */
+export type HoldReason = 'nothing' | 'rate-instance' | 'rate-domain' | 'slots-instance' | 'slots-domain';
+
+export interface Situation {
+  /** Budgeted deliveries of own accounts that are owed to active devices. */
+  readonly owed: number;
+  /** Budgeted deliveries that were released, whose devices have not come for them yet. */
+  readonly released: number;
+  /** Devices behind those that were released lately, and so may come at any moment. */
+  readonly expectedDevices: number;
+  readonly freeInstance: number;
+  readonly freeDomain: number;
+}
+
+/**
+ * One statement. By delivery_open (owed and released rows are few beside settled ones), account_pkey and the primary key of
+ * delivery_permit; takes no locks. Devices released more than `expectSeconds` ago count as asleep: they hold nobody up.
+ */
+export async function readSituation(q: Queryable, instanceId: string, expectSeconds: number): Promise<Situation> {
+  const [row] = await q<Situation[]>`
+    select
+      (select count(*)::int from delivery d
+         join account a on a.id = d.account_id and a.instance_id = ${instanceId}
+         join device v on v.id = d.device_id and v.state = 'active'
+        where d.state = 'owed' and d.budgeted) as owed,
+      r.released, r."expectedDevices",
+      (select count(*)::int from delivery_permit
+        where scope = ${instanceId}::text and number > 0 and delivery_id is null) as "freeInstance",
+      (select count(*)::int from delivery_permit
+        where scope = 'domain' and number > 0 and delivery_id is null) as "freeDomain"
+    from (select count(*)::int as released,
+                 count(distinct d.device_id) filter (
+                   where d.released_at > clock_timestamp() - make_interval(secs => ${expectSeconds}))::int as "expectedDevices"
+            from delivery d join account a on a.id = d.account_id and a.instance_id = ${instanceId}
+           where d.state = 'released' and d.budgeted) r`;
+  return row ?? { owed: 0, released: 0, expectedDevices: 0, freeInstance: 0, freeDomain: 0 };
+}
+
+/** More devices are woken than there are slots, since some come late: so many for each free slot. */
+const devicesPerFreeSlot = 2;
+
+/** How many further devices may be released to: waking more than there are slots for makes no sense. */
+export function waveWindow(situation: Situation): number {
+  const free = Math.min(situation.freeInstance, situation.freeDomain);
+  return Math.max(0, free * devicesPerFreeSlot - situation.expectedDevices);
+}
+
+/** The factor that holds back what is still owed (or released and waiting for a slot) after a turn. */
+export function holdReason(
+  situation: Situation,
+  tokens: { readonly instance: number; readonly domain: number },
+  releasedNow: number,
+): HoldReason {
+  const stillOwed = situation.owed - releasedNow;
+  if (stillOwed <= 0 && situation.expectedDevices === 0) return 'nothing';
+  if (situation.freeInstance === 0) return 'slots-instance';
+  if (situation.freeDomain === 0) return 'slots-domain';
+  if (stillOwed <= 0) return 'nothing';
+  if (tokens.domain < 1 && tokens.domain <= tokens.instance) return 'rate-domain';
+  if (tokens.instance < 1) return 'rate-instance';
+  return situation.freeInstance <= situation.freeDomain ? 'slots-instance' : 'slots-domain';
+}
+
+/**
+ * Writes what holds back and adds the time since the last turn to `held_seconds` where something was held then. A gap of more
+ * than `longestTurnSeconds` (the instance was away) counts for that long only. By delivery_hold_pkey; instance's telemetry: no fence.
+ */
+export async function recordHold(
+  q: Queryable,
+  instanceId: string,
+  reason: HoldReason,
+  waiting: number,
+  longestTurnSeconds = 5,
+): Promise<void> {
+  await q`
+    insert into delivery_hold as h (instance_id, reason, waiting, since, updated_at)
+    values (${instanceId}, ${reason}, ${waiting}, clock_timestamp(), clock_timestamp())
+    on conflict (instance_id) do update
+       set reason = excluded.reason, waiting = excluded.waiting,
+           since = case when h.reason = excluded.reason then h.since else excluded.since end,
+           held_seconds = h.held_seconds + case when h.reason = 'nothing' then 0
+             else least(${longestTurnSeconds}::float8, extract(epoch from excluded.updated_at - h.updated_at)::float8) end,
+           updated_at = excluded.updated_at`;
+}

@@ -1,0 +1,29 @@
+/**
+ * The services that devices get service books for. Writes are the domain's (administration transaction); whoever changes one
+ * owes service books to all accounts in the same transaction.
+ */
+import type { Queryable } from '../database/connection.ts';
+import { parseServiceSettings, type ServiceType } from './services.ts';
+
+/** Settings as stored: checked when they are written, checked again by whoever compiles them. */
+export interface StoredService {
+  readonly type: ServiceType;
+  readonly settings: unknown;
+}
+
+export async function listServices(q: Queryable): Promise<StoredService[]> {
+  return await q<StoredService[]>`select type, settings from service order by type`;
+}
+
+/** @throws BrambleError ERR_SERVICE_SETTINGS when the settings do not fit the type. */
+export async function putService(q: Queryable, type: ServiceType, settings: unknown): Promise<void> {
+  const checked = parseServiceSettings(type, settings);
+  await q`
+    insert into service (type, settings) values (${type}, ${q.json(checked as never)})
+    on conflict (type) do update set settings = excluded.settings`;
+}
+
+export async function deleteService(q: Queryable, type: ServiceType): Promise<'deleted' | 'not-found'> {
+  const { count } = await q`delete from service where type = ${type}`;
+  return count === 0 ? 'not-found' : 'deleted';
+}

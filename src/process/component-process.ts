@@ -1,0 +1,164 @@
+/**
+ * The life of a component that works on the database: environment, logger, pool, listener, registration, work, drain.
+ *
+ *   read environment → check the declared range → listen → register → work → announce ready
+ *     … until SIGTERM, SIGINT, the end of the IPC channel, or the loss of the registration …
+ *   → drain the work → stop the registration → close the listener → close the pool → return
+ *
+ * Invariant: nothing works before it is registered, and a component that may not run (release, schema) never listens.
+ */
+import type { Registry } from 'prom-client';
+import type { z } from 'zod';
+import { BrambleError, messageOf } from '../base/errors.ts';
+import { applicationName, type Database, openDatabase } from '../database/connection.ts';
+import { assertCompatible, type ComponentIdentity, type ComponentKind } from '../domain/components.ts';
+import { type ProcessEnvironment, readEnvironment, requireDatabaseUrl } from './environment.ts';
+import { createRegistry, type Readiness, startHealthServer } from './health.ts';
+import { hostIdentity } from './host-identity.ts';
+import { createLogger, type Logger } from './logger.ts';
+import { ownCompatibility, ownFeatureNames, ownLinkVersions, ownRelease } from './own-release.ts';
+import { type Registration, registerAndKeep } from './registration.ts';
+import { aborted, announceReady, listenForStop } from './stop-request.ts';
+
+export interface ComponentContext<Settings> {
+  environment: ProcessEnvironment<Settings>;
+  log: Logger;
+  db: Database;
+  databaseUrl: string;
+  registry: Registry;
+  /** What is registered; `loopbackUrl` is set once the listener is there. */
+  identity: ComponentIdentity;
+  /** Aborted when the process is to end: stop taking on new work. */
+  stopping: AbortSignal;
+  /** Ends the process with this error after draining. */
+  fail: (error: unknown) => void;
+  /** Registration and work together; for an own listener's /readyz. */
+  ready: Readiness;
+}
+
+export interface Listening {
+  /** `http://127.0.0.1:port` with /healthz, /readyz and /metrics. */
+  url: string;
+  close(): Promise<void>;
+}
+
+export interface Work {
+  /** Shown beside the lease. */
+  detail?: () => Readonly<Record<string, unknown>>;
+  /** `null` when ready, otherwise why not. */
+  ready?: Readiness;
+  /** Ends the work in good order; the process waits for it `drainMs` at most. */
+  drain(): Promise<void>;
+}
+
+export interface ComponentOptions<Schema extends z.ZodType> {
+  kind: ComponentKind;
+  /** Shape of BRAMBLE_SETTINGS. */
+  settings: Schema;
+  /** Its own listener with the health paths; without one a health server on an ephemeral loopback port is started. */
+  listen?: (context: ComponentContext<z.output<Schema>>) => Promise<Listening>;
+  /** Starts the work, after registration. */
+  work: (context: ComponentContext<z.output<Schema>>) => Promise<Work>;
+  /** Connections of the pool at most, default 8. */
+  maxConnections?: number;
+  /** Default 15000. */
+  drainMs?: number;
+}
+
+/**
+ * Runs the component until it is asked to end; returns after an orderly drain.
+ * @throws BrambleError what forbade it to run or made it end: ERR_ENVIRONMENT, ERR_RELEASE_…, ERR_SCHEMA_…,
+ *   ERR_COMPONENT_NAME_TAKEN, ERR_COMPONENT_GONE, or what its work failed with.
+ */
+export async function componentProcess<Schema extends z.ZodType>(options: ComponentOptions<Schema>): Promise<void> {
+  const environment = readEnvironment(process.env, options.settings);
+  const databaseUrl = requireDatabaseUrl(environment);
+  const host = await hostIdentity(environment.host);
+  const identity: ComponentIdentity = {
+    ...host,
+    name: environment.name,
+    kind: options.kind,
+    release: ownRelease,
+    linkVersions: ownLinkVersions,
+    features: ownFeatureNames,
+    loopbackUrl: null,
+  };
+  const log = createLogger({
+    kind: options.kind,
+    name: environment.name,
+    release: ownRelease,
+    level: environment.logLevel,
+  });
+  const stop = listenForStop();
+  const db = openDatabase(databaseUrl, {
+    applicationName: applicationName(options.kind, identity.name, identity.host, identity.processId),
+    max: options.maxConnections ?? 8,
+  });
+  const parts: { registration?: Registration; work?: Work } = {};
+  const context: ComponentContext<z.output<Schema>> = {
+    environment,
+    log,
+    db,
+    databaseUrl,
+    registry: createRegistry({ name: identity.name, kind: options.kind, release: ownRelease }),
+    identity,
+    stopping: stop.signal,
+    fail: stop.request,
+    ready: () => readiness(parts, stop.signal),
+  };
+  const closing: { what: string; close: () => Promise<unknown> }[] = [
+    { what: 'database', close: () => db.end({ timeout: 5 }) },
+  ];
+  try {
+    await assertCompatible(db, identity, ownCompatibility);
+    const listening = await (options.listen?.(context) ?? startHealthServer(context));
+    closing.unshift({ what: 'listener', close: () => listening.close() });
+    identity.loopbackUrl = listening.url;
+    const registration = await registerAndKeep({
+      db,
+      component: identity,
+      compatibility: ownCompatibility,
+      detail: () => parts.work?.detail?.() ?? {},
+      log,
+      onGone: stop.request,
+    });
+    parts.registration = registration;
+    closing.unshift({ what: 'registration', close: () => registration.stop() });
+    const work = await options.work(context);
+    parts.work = work;
+    closing.unshift({ what: 'work', close: () => work.drain() });
+    log.info({ url: listening.url }, 'ready');
+    announceReady({ url: listening.url });
+    await aborted(stop.signal);
+    log.info({ reason: messageOf(stop.signal.reason) }, 'draining');
+  } finally {
+    await closeAll(closing, options.drainMs ?? 15_000, log);
+    stop.release();
+  }
+  if (stop.signal.reason instanceof Error) throw stop.signal.reason;
+}
+
+async function readiness(parts: { registration?: Registration; work?: Work }, stopping: AbortSignal) {
+  if (stopping.aborted) return 'it is stopping';
+  if (!parts.registration || !parts.work) return 'it is starting';
+  return parts.registration.readiness() ?? (await parts.work.ready?.()) ?? null;
+}
+
+/** Closes in order; one that fails or hangs is logged and does not keep the others from closing. */
+async function closeAll(
+  closing: readonly { what: string; close: () => Promise<unknown> }[],
+  drainMs: number,
+  log: Logger,
+): Promise<void> {
+  for (const { what, close } of closing) {
+    const deadline = AbortSignal.timeout(drainMs);
+    const late = aborted(deadline).then(() => {
+      throw new BrambleError('ERR_DRAIN_TIMEOUT', `${what} did not end within ${drainMs} ms; going on without it.`);
+    });
+    try {
+      await Promise.race([close(), late]);
+    } catch (error) {
+      log.error({ error: messageOf(error), what }, 'not closed in good order');
+    }
+  }
+}

@@ -1,0 +1,19 @@
+/** What this program tells of itself when it registers. The numbers stand in `src/release/this-release.ts`. */
+import type { Compatibility } from '../domain/components.ts';
+import type { Feature } from '../domain/features.ts';
+import { thisRelease } from '../release/this-release.ts';
+
+/** Release of the program that runs, `major.minor.patch`. */
+export const ownRelease: string = thisRelease.release;
+
+/** Versions of the SRP link that it speaks. */
+export const ownLinkVersions: readonly number[] = thisRelease.linkVersions;
+
+/** Names of the features that it knows: what its components register. */
+export const ownFeatureNames: readonly string[] = thisRelease.features;
+
+/** The same features in words, for those who are told what holds each one back. */
+export const ownFeatures: readonly Feature[] = [];
+
+/** What it needs of the database's schema. */
+export const ownCompatibility: Compatibility = { leastSchemaVersion: thisRelease.leastSchemaVersion };

@@ -1,0 +1,117 @@
+/**
+ * A component's registration while it lives: registered once, its lease renewed every two seconds, marked as stopped at
+ * an orderly end.
+ *
+ * Invariant: a component that the database's declared range left behind, or whose name another process took over, is
+ * told so once (`onGone`) and renews no more. A database that cannot be reached is no reason to stop: it is tried again.
+ */
+import { type Clock, systemClock } from '../base/clock.ts';
+import { BrambleError, isBrambleError, messageOf } from '../base/errors.ts';
+import type { Database } from '../database/connection.ts';
+import {
+  type Compatibility,
+  type ComponentIdentity,
+  leaseSeconds,
+  listComponents,
+  markStopped,
+  registerComponent,
+  renewLease,
+} from '../domain/components.ts';
+import type { Logger } from './logger.ts';
+
+export interface RegistrationOptions {
+  db: Database;
+  component: ComponentIdentity;
+  compatibility: Compatibility;
+  /** What stands beside the lease for `bramble status`: links, queues, counts. */
+  detail?: () => Readonly<Record<string, unknown>>;
+  log: Logger;
+  /** Ends the loop without a goodbye; {@link Registration.stop} says goodbye. */
+  signal?: AbortSignal;
+  /** Called once, when the component may not go on: ERR_COMPONENT_GONE, ERR_RELEASE_…, ERR_SCHEMA_… */
+  onGone: (error: BrambleError) => void;
+  clock?: Clock;
+  /** Default 2000. */
+  intervalMs?: number;
+}
+
+export interface Registration {
+  /** `null` while the lease is held by what this process knows, otherwise why not. */
+  readiness(): string | null;
+  /** Ends the loop and marks the component as stopped. Safe to call twice. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Registers and keeps the lease until stopped.
+ * @throws BrambleError ERR_COMPONENT_NAME_TAKEN when a live process on another host has the name, or what
+ *   {@link registerComponent} throws.
+ */
+export async function registerAndKeep(options: RegistrationOptions): Promise<Registration> {
+  const { db, component, compatibility, log } = options;
+  const clock = options.clock ?? systemClock;
+  await assertNameFree(db, component);
+  await registerComponent(db, component, compatibility);
+
+  const ending = new AbortController();
+  const signal = options.signal === undefined ? ending.signal : AbortSignal.any([options.signal, ending.signal]);
+  let renewedAt = clock.now();
+  let gone = false;
+
+  async function renew(): Promise<void> {
+    try {
+      if ((await renewLease(db, component, compatibility, options.detail?.() ?? {})) === 'renewed') {
+        renewedAt = clock.now();
+        return;
+      }
+      throw new BrambleError(
+        'ERR_COMPONENT_GONE',
+        `The registration of ${component.name} was forgotten or taken over by another process of that name; this one stops.`,
+      );
+    } catch (error) {
+      if (!isBrambleError(error)) {
+        log.warn({ error: messageOf(error) }, 'lease not renewed; trying again');
+        return;
+      }
+      gone = true;
+      options.onGone(error);
+    }
+  }
+
+  async function loop(): Promise<void> {
+    while (!gone) {
+      try {
+        await clock.sleep(options.intervalMs ?? 2000, signal);
+      } catch {
+        return;
+      }
+      await renew();
+    }
+  }
+  const looping = loop();
+
+  return {
+    readiness: () => {
+      if (gone) return 'its registration is gone';
+      return clock.now() - renewedAt > leaseSeconds * 1000 ? 'its lease ran out: the database does not answer' : null;
+    },
+    stop: async () => {
+      ending.abort();
+      await looping;
+      if (!gone) await markStopped(db, component);
+    },
+  };
+}
+
+/** A process of the same host is superseded (a restart need not wait for the lease); a live one elsewhere is not. */
+async function assertNameFree(db: Database, component: ComponentIdentity): Promise<void> {
+  const rival = (await listComponents(db)).find((candidate) => candidate.name === component.name);
+  if (rival?.alive && rival.host !== component.host) {
+    throw new BrambleError(
+      'ERR_COMPONENT_NAME_TAKEN',
+      `A component named ${component.name} is at work on ${rival.host} (process ${rival.processId}). Stop that one, or give ` +
+        'this one another name.',
+      { details: { host: rival.host, processId: rival.processId } },
+    );
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * Where the services of this host that answer the administration's REST listen: one file each in
+ * `BRAMBLE_HOME/administration/`, without any secret. The command line finds there what took another port meanwhile.
+ */
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+
+const addressFile = z.object({ url: z.url(), processId: z.number().int() });
+
+const folderOf = (home: string): string => join(home, 'administration');
+
+/** Announces the address until the returned function is called; that removes it unless a successor has replaced it. */
+export async function announceAddress(home: string, name: string, url: string): Promise<() => Promise<void>> {
+  const path = join(folderOf(home), `${name}.json`);
+  await mkdir(folderOf(home), { recursive: true });
+  await writeFile(path, JSON.stringify({ url, processId: process.pid }));
+  return async () => {
+    const current = await readAddress(path);
+    if (current?.processId === process.pid) await rm(path, { force: true });
+  };
+}
+
+/** Announced addresses by name of their service. What listens there may be gone: ask it. */
+export async function announcedAddresses(home: string): Promise<string[]> {
+  const names = await readdir(folderOf(home)).catch((): string[] => []);
+  const found = await Promise.all(
+    names
+      .filter((name) => name.endsWith('.json'))
+      .sort()
+      .map((name) => readAddress(join(folderOf(home), name))),
+  );
+  return found.flatMap((address) => (address === undefined ? [] : [address.url]));
+}
+
+/** Undefined for a file that is gone or being written just now. */
+async function readAddress(path: string): Promise<z.output<typeof addressFile> | undefined> {
+  try {
+    return addressFile.parse(JSON.parse(await readFile(path, 'utf8')));
+  } catch {
+    return undefined;
+  }
+}

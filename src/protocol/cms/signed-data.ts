@@ -1,0 +1,130 @@
+/**
+ * Reads the structure of CMS SignedData, DER or BER. Invariant: reading checks no signature; `verification.ts` does.
+ * @see RFC 5652 §5
+ */
+import {
+  childrenOf,
+  contentOf,
+  contextTag,
+  type DerElement,
+  derMalformed,
+  derTag,
+  expectTag,
+  octetsOf,
+  oidOf,
+  rawOf,
+  readWhole,
+} from '../der/reader.ts';
+import { derFrom } from '../der/writer.ts';
+
+export const cmsOid = {
+  data: '1.2.840.113549.1.7.1',
+  signedData: '1.2.840.113549.1.7.2',
+  envelopedData: '1.2.840.113549.1.7.3',
+  contentType: '1.2.840.113549.1.9.3',
+  messageDigest: '1.2.840.113549.1.9.4',
+  signingTime: '1.2.840.113549.1.9.5',
+} as const;
+
+export interface SignerInfo {
+  /** Which certificate signed: by issuer and serial number, or by subject key identifier. */
+  readonly identifier:
+    | { readonly kind: 'issuer-and-serial'; readonly issuerDer: Uint8Array; readonly serial: Uint8Array }
+    | { readonly kind: 'subject-key'; readonly keyIdentifier: Uint8Array };
+  readonly digestAlgorithm: string;
+  readonly signedAttributes: SignedAttributes | undefined;
+  readonly signatureAlgorithm: string;
+  readonly signature: Uint8Array;
+}
+
+export interface SignedAttributes {
+  /** The DER SET that the signature covers. */
+  readonly der: Uint8Array;
+  /** The one value of each attribute by object identifier. */
+  readonly values: ReadonlyMap<string, DerElement>;
+}
+
+export interface SignedData {
+  readonly contentType: string;
+  /** Undefined when the signature is detached. */
+  readonly content: Uint8Array | undefined;
+  readonly certificates: readonly Uint8Array[];
+  readonly signers: readonly SignerInfo[];
+}
+
+const maxCertificates = 16;
+
+/** @throws BrambleError ERR_DER_MALFORMED */
+export function readSignedData(bytes: Uint8Array): SignedData {
+  const fields = childrenOf(contentInfo(readWhole(bytes), cmsOid.signedData));
+  const [, , encapsulated] = fields;
+  const [contentType, wrapped] = childrenOf(expectTag(encapsulated, derTag.sequence));
+  const certificates = fields.find((field) => field.tag === contextTag(0, true));
+  return {
+    contentType: oidOf(contentType),
+    content: wrapped === undefined ? undefined : contentIn(wrapped),
+    certificates: certificates === undefined ? [] : childrenOf(certificates).slice(0, maxCertificates).map(rawOf),
+    signers: childrenOf(expectTag(fields.at(-1), derTag.set)).map(readSigner),
+  };
+}
+
+/** The content of a ContentInfo, which must be of the wanted type. @throws BrambleError ERR_DER_MALFORMED */
+export function contentInfo(info: DerElement, wantedType: string): DerElement {
+  const [type, wrapped] = childrenOf(info);
+  const inner = expectTag(childrenOf(expectTag(wrapped, contextTag(0, true)))[0], derTag.sequence);
+  if (oidOf(type) !== wantedType) throw derMalformed('the message is of another CMS type');
+  return inner;
+}
+
+function contentIn(wrapped: DerElement): Uint8Array {
+  const inner = childrenOf(expectTag(wrapped, contextTag(0, true)))[0];
+  if (inner?.tag === (derTag.octetString | 0x20)) return octetsOf(inner);
+  return contentOf(expectTag(inner, derTag.octetString));
+}
+
+function readSigner(signer: DerElement): SignerInfo {
+  const [, identifier, digest, ...rest] = childrenOf(expectTag(signer, derTag.sequence));
+  const attributes = rest[0]?.tag === contextTag(0, true) ? rest.shift() : undefined;
+  const [algorithm, signature] = rest;
+  return {
+    identifier: readIdentifier(identifier),
+    digestAlgorithm: oidOf(childrenOf(expectTag(digest, derTag.sequence))[0]),
+    signedAttributes: attributes === undefined ? undefined : readAttributes(attributes),
+    signatureAlgorithm: oidOf(childrenOf(expectTag(algorithm, derTag.sequence))[0]),
+    signature: contentOf(expectTag(signature, derTag.octetString)),
+  };
+}
+
+function readIdentifier(identifier: DerElement | undefined): SignerInfo['identifier'] {
+  if (identifier?.tag === contextTag(0, false)) return { kind: 'subject-key', keyIdentifier: contentOf(identifier) };
+  const [issuer, serial] = childrenOf(expectTag(identifier, derTag.sequence));
+  return {
+    kind: 'issuer-and-serial',
+    issuerDer: rawOf(expectTag(issuer, derTag.sequence)),
+    serial: contentOf(expectTag(serial, derTag.integer)),
+  };
+}
+
+function readAttributes(attributes: DerElement): SignedAttributes {
+  const values = new Map<string, DerElement>();
+  let allDefinite = !attributes.indefinite;
+  for (const attribute of childrenOf(attributes)) {
+    const [type, set] = childrenOf(expectTag(attribute, derTag.sequence));
+    const oid = oidOf(type);
+    const [value, second] = childrenOf(expectTag(set, derTag.set));
+    // RFC 5652 §5.3: an attribute comes once; those that decide here have one value.
+    if (value === undefined || second !== undefined || values.has(oid)) {
+      throw derMalformed('a signed attribute does not have exactly one value');
+    }
+    values.set(oid, value);
+    allDefinite &&= !attribute.indefinite && set?.indefinite !== true && !value.indefinite;
+  }
+  // §5.4: the signature covers the SET in DER, not the tag [0] that was sent.
+  return { der: allDefinite ? retagged(attributes) : derFrom(attributes, derTag.set), values };
+}
+
+function retagged(attributes: DerElement): Uint8Array {
+  const copy = Uint8Array.from(rawOf(attributes));
+  copy[0] = derTag.set;
+  return copy;
+}

@@ -1,0 +1,106 @@
+/**
+ * Verifies CMS signatures: the `Mdm-Signature` header of devices, SCEP messages, signed profiles.
+ * Invariant: the certificate returned is the one that the signer names and whose key made the signature. Whether that
+ * certificate is the one this enrolment was issued, the caller decides by its fingerprint.
+ */
+import { hash } from 'node:crypto';
+import { BrambleError, messageOf } from '../../base/errors.ts';
+import { contentOf, derTag, expectTag, oidOf } from '../der/reader.ts';
+import { digestNamed, isSignedBy } from '../x509/signature-algorithm.ts';
+import { type CertificateKeys, createCertificateKeys, type KnownCertificate } from './certificate-keys.ts';
+import { cmsOid, readSignedData, type SignedData, type SignerInfo } from './signed-data.ts';
+
+/** Longest accepted `Mdm-Signature` header, in characters. */
+const maxSignatureLength = 65_536;
+
+export interface VerifiedSignature {
+  readonly certificateDer: Uint8Array;
+  /** SHA-256 of the certificate, lower-case hex. */
+  readonly fingerprint: string;
+}
+
+function invalid(why: string, cause?: unknown): BrambleError {
+  return new BrambleError('ERR_SIGNATURE_INVALID', `The signature does not hold: ${why}.`, { cause });
+}
+
+/**
+ * Verifies an `Mdm-Signature` header over `body`, detached or with the content attached (which must equal the body).
+ * `keys` keeps certificates between calls; without it every call reads the certificate anew.
+ * @throws BrambleError ERR_SIGNATURE_INVALID
+ * @see RFC 5652 §5.4, §5.6
+ */
+export function verifyDetached(signatureBase64: string, body: Uint8Array, keys?: CertificateKeys): VerifiedSignature {
+  if (signatureBase64.length > maxSignatureLength) throw invalid('it is too long');
+  return asInvalid(() => {
+    const signed = readSignedData(Buffer.from(signatureBase64, 'base64'));
+    if (signed.content !== undefined && Buffer.compare(signed.content, body) !== 0) {
+      throw invalid('the attached content is not the body');
+    }
+    const { certificateDer, fingerprint } = verifySigner(signed, body, keys).certificate;
+    return { certificateDer, fingerprint };
+  });
+}
+
+/** Verifies a message that carries its content. @throws BrambleError ERR_SIGNATURE_INVALID */
+export function verifyAttached(
+  bytes: Uint8Array,
+  keys?: CertificateKeys,
+): VerifiedSignature & { readonly content: Uint8Array; readonly signer: SignerInfo } {
+  return asInvalid(() => {
+    const signed = readSignedData(bytes);
+    if (signed.content === undefined) throw invalid('the message carries no content');
+    const { certificate, signer } = verifySigner(signed, signed.content, keys);
+    const { certificateDer, fingerprint } = certificate;
+    return { certificateDer, fingerprint, signer, content: signed.content };
+  });
+}
+
+function asInvalid<Result>(work: () => Result): Result {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof BrambleError && error.code === 'ERR_SIGNATURE_INVALID') throw error;
+    throw invalid(`it cannot be read (${messageOf(error)})`, error);
+  }
+}
+
+function verifySigner(signed: SignedData, content: Uint8Array, keys = createCertificateKeys(0)) {
+  const [signer, second] = signed.signers;
+  if (signer === undefined || second !== undefined) throw invalid('there is not exactly one signer');
+  const certificate = certificateOf(signer, signed.certificates, keys);
+  const digest = digestNamed(signer.digestAlgorithm);
+  const attributes = signer.signedAttributes;
+  if (attributes === undefined) {
+    // Attributes may be left out only where the content is plain data.
+    if (signed.contentType !== cmsOid.data) throw invalid('signed attributes are missing');
+  } else {
+    const contentType = attributes.values.get(cmsOid.contentType);
+    if (oidOf(contentType) !== signed.contentType) throw invalid('the content has another type than was signed');
+    const wanted = contentOf(expectTag(attributes.values.get(cmsOid.messageDigest), derTag.octetString));
+    if (Buffer.compare(hash(digest, content, 'buffer'), wanted) !== 0) throw invalid('the content was changed');
+  }
+  const covered = attributes?.der ?? content;
+  if (!isSignedBy(certificate.key, signer.signatureAlgorithm, digest, covered, signer.signature)) {
+    throw invalid('it was not made with the key of its certificate');
+  }
+  return { certificate, signer };
+}
+
+function certificateOf(
+  signer: SignerInfo,
+  certificates: readonly Uint8Array[],
+  keys: CertificateKeys,
+): KnownCertificate {
+  const { identifier } = signer;
+  for (const certificateDer of certificates) {
+    const certificate = keys.get(certificateDer);
+    const matches =
+      identifier.kind === 'subject-key'
+        ? certificate.subjectKeyIdentifier !== undefined &&
+          Buffer.compare(certificate.subjectKeyIdentifier, identifier.keyIdentifier) === 0
+        : Buffer.compare(certificate.serial, identifier.serial) === 0 &&
+          Buffer.compare(certificate.issuerDer, identifier.issuerDer) === 0;
+    if (matches) return certificate;
+  }
+  throw invalid('the certificate of the signer is not in it');
+}

@@ -1,0 +1,67 @@
+/**
+ * Reads any well-formed XML property list, with a conforming XML reader (170,000 Idle bodies a second: no second, faster
+ * reader is worth its risk).
+ * Invariant: a document type may only name a public or system identifier; nothing is ever declared, fetched or expanded.
+ */
+import { SaxesParser } from 'saxes';
+import { BrambleError } from '../../base/errors.ts';
+import { PlistTreeBuilder } from './tree-builder.ts';
+import { type PlistLimits, type PlistValue, plistMalformed } from './value.ts';
+
+/** @throws BrambleError ERR_PLIST_MALFORMED, ERR_PLIST_TOO_DEEP, ERR_PLIST_TOO_LARGE */
+export function parseXmlDocument(text: string, limits: PlistLimits): PlistValue {
+  const builder = new PlistTreeBuilder(limits);
+  const parser = new SaxesParser({ xmlns: false, position: false });
+  let state = 'before' as 'before' | 'inside' | 'after';
+  let leaf: string | undefined;
+  let leafText = '';
+
+  const onText = (piece: string): void => {
+    if (leaf !== undefined) leafText += piece;
+    else if (piece.trim() !== '') throw plistMalformed('text stands between elements');
+  };
+  parser.on('error', (error) => {
+    throw plistMalformed('it is not well-formed XML', error);
+  });
+  parser.on('xmldecl', ({ encoding }) => {
+    if (encoding !== undefined && !/^(utf-?8|us-ascii|ascii)$/i.test(encoding)) {
+      throw plistMalformed('it is not encoded in UTF-8');
+    }
+  });
+  parser.on('doctype', (doctype) => {
+    if (doctype.includes('[')) throw plistMalformed('its document type declares something');
+  });
+  parser.on('text', onText);
+  parser.on('cdata', onText);
+  parser.on('opentag', ({ name }) => {
+    if (leaf !== undefined) throw plistMalformed(`<${leaf}> holds an element`);
+    if (state === 'before') {
+      if (name !== 'plist') throw plistMalformed('its root is not <plist>');
+      state = 'inside';
+    } else if (name === 'dict' || name === 'array') {
+      builder.open(name);
+    } else {
+      leaf = name;
+      leafText = '';
+    }
+  });
+  parser.on('closetag', ({ name }) => {
+    if (leaf !== undefined) {
+      const finished = leaf;
+      leaf = undefined;
+      builder.leaf(finished, leafText);
+    } else if (name === 'dict' || name === 'array') {
+      builder.close(name);
+    } else {
+      state = 'after';
+    }
+  });
+  try {
+    parser.write(text).close();
+  } catch (error) {
+    // The XML reader refuses some names and characters with errors of its own.
+    throw error instanceof BrambleError ? error : plistMalformed('it is not well-formed XML', error);
+  }
+  if (state !== 'after') throw plistMalformed('it ends too early');
+  return builder.finish();
+}

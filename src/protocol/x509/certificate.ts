@@ -1,0 +1,233 @@
+/**
+ * Issues X.509 certificates: the domain's authorities, SRP credentials, devices' identities, TLS servers.
+ * Invariant: only authorities carry CA:TRUE, and a certificate is never valid longer than its authority.
+ * @see RFC 5280 §4
+ */
+import { createHash, createPrivateKey, createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
+import { isIP } from 'node:net';
+import { BrambleError } from '../../base/errors.ts';
+import { bitStringOf, childrenOf, contextTag, derTag, expectTag, readWhole } from '../der/reader.ts';
+import { derBits, derBoolean, derElement, derInteger, derOctets, derOid, derSequence, derTime } from '../der/writer.ts';
+import { readCertificate } from './certificate-fields.ts';
+import { readCertificateRequest } from './certificate-request.ts';
+import { createKeyPair, type KeyAlgorithm, privateKeyPemOf, spkiDerOf } from './key-pair.ts';
+import { type DistinguishedName, nameDer } from './name.ts';
+import { publicKeyFrom } from './public-key.ts';
+import { isSignedBy, signatureAlgorithmDer, signWith } from './signature-algorithm.ts';
+
+export interface Authority {
+  readonly certificateDer: Uint8Array;
+  readonly privateKeyPem: string;
+}
+
+/** `registration`: signs SCEP answers and opens SCEP envelopes. */
+export type CertificateUsage = 'client' | 'server' | 'both' | 'registration';
+
+export interface CertificateOrder {
+  readonly authority: Authority;
+  /** The key to certify: as such, or in a PKCS #10 request, whose subject is *not* taken over. */
+  readonly publicKey: { readonly spkiDer: Uint8Array } | { readonly csrDer: Uint8Array };
+  readonly subject: DistinguishedName;
+  readonly days: number;
+  /** Positive, at most 20 bytes, unique for the authority: see `randomSerialHex`. */
+  readonly serialHex: string;
+  readonly usage: CertificateUsage;
+  readonly dnsNames?: readonly string[];
+  readonly ipAddresses?: readonly string[];
+  /** When it begins to be valid; by default now, less five minutes for clocks that are behind. */
+  readonly notBefore?: Date;
+}
+
+const dayMs = 86_400_000;
+const clockSkewMs = 300_000;
+
+/** Sixteen random bytes in hex, positive and without a leading zero. */
+export function randomSerialHex(): string {
+  const bytes = randomBytes(16);
+  bytes[0] = ((bytes[0] ?? 0) & 0x3f) | 0x40;
+  return bytes.toString('hex');
+}
+
+/** A new self-signed authority with a key of its own. */
+export async function createAuthority(options: {
+  readonly commonName: string;
+  readonly organization?: string;
+  readonly algorithm: KeyAlgorithm;
+  readonly days: number;
+  readonly now?: Date;
+}): Promise<Authority> {
+  const { commonName, organization, algorithm, days, now = new Date() } = options;
+  const { privateKey, publicKey } = await createKeyPair(algorithm);
+  const subjectDer = nameDer({ commonName, ...(organization === undefined ? {} : { organization }) });
+  const spkiDer = spkiDerOf(publicKey);
+  const notBefore = new Date(now.getTime() - clockSkewMs);
+  const certificateDer = signedCertificate({
+    issuerKey: privateKey,
+    issuerDer: subjectDer,
+    subjectDer,
+    spkiDer,
+    serialHex: randomSerialHex(),
+    notBefore,
+    notAfter: new Date(now.getTime() + days * dayMs),
+    extensions: [
+      extension('2.5.29.19', true, derSequence(derBoolean(true))),
+      extension('2.5.29.15', true, derBits(Uint8Array.of(0x06), 1)),
+      extension('2.5.29.14', false, derOctets(keyIdentifierOf(spkiDer))),
+    ],
+  });
+  return { certificateDer, privateKeyPem: privateKeyPemOf(privateKey) };
+}
+
+/**
+ * A certificate in DER, signed by the authority.
+ * @throws BrambleError ERR_DER_MALFORMED, ERR_ALGORITHM_UNSUPPORTED, ERR_SIGNATURE_INVALID for a bad key or request
+ * @throws BrambleError ERR_CERTIFICATE_ORDER for a serial or address that cannot be
+ */
+export function issueCertificate(order: CertificateOrder): Buffer {
+  const { authority, subject, days, serialHex, usage, dnsNames = [], ipAddresses = [] } = order;
+  const issuer = readCertificate(authority.certificateDer);
+  const spkiDer =
+    'csrDer' in order.publicKey
+      ? readCertificateRequest(order.publicKey.csrDer).publicKeySpkiDer
+      : order.publicKey.spkiDer;
+  const key = publicKeyFrom(spkiDer);
+  const notBefore = order.notBefore ?? new Date(Date.now() - clockSkewMs);
+  const wantedEnd = notBefore.getTime() + clockSkewMs + days * dayMs;
+  const alternativeNames = [...dnsNames.map(dnsName), ...ipAddresses.map(ipName)];
+  return signedCertificate({
+    issuerKey: createPrivateKey(authority.privateKeyPem),
+    issuerDer: issuer.subjectDer,
+    subjectDer: nameDer(subject),
+    spkiDer,
+    serialHex,
+    notBefore,
+    notAfter: new Date(Math.min(wantedEnd, issuer.notAfter.getTime())),
+    extensions: [
+      extension('2.5.29.19', true, derSequence()),
+      extension('2.5.29.15', true, keyUsageBits(key)),
+      ...extendedKeyUsage(usage),
+      extension('2.5.29.14', false, derOctets(keyIdentifierOf(spkiDer))),
+      ...authorityKeyIdentifier(issuer.subjectKeyIdentifier),
+      ...(alternativeNames.length === 0 ? [] : [extension('2.5.29.17', false, derSequence(...alternativeNames))]),
+    ],
+  });
+}
+
+/** A certificate that a client signs with the very key it holds, as SCEP asks for before there is another. @see RFC 8894 §2.3 */
+export function selfSignedCertificate(options: {
+  readonly key: KeyObject;
+  readonly subject: DistinguishedName;
+  readonly days: number;
+  readonly now?: Date;
+}): Buffer {
+  const { key, subject, days, now = new Date() } = options;
+  const subjectDer = nameDer(subject);
+  const publicKey = createPublicKey(key);
+  return signedCertificate({
+    issuerKey: key,
+    issuerDer: subjectDer,
+    subjectDer,
+    spkiDer: spkiDerOf(publicKey),
+    serialHex: randomSerialHex(),
+    notBefore: new Date(now.getTime() - clockSkewMs),
+    notAfter: new Date(now.getTime() + days * dayMs),
+    extensions: [extension('2.5.29.15', true, keyUsageBits(publicKey))],
+  });
+}
+
+/** Whether the authority's key signed the certificate and both are valid at `now`. Damaged certificates are not. */
+export function isIssuedBy(certificateDer: Uint8Array, authorityDer: Uint8Array, now: Date): boolean {
+  try {
+    const certificate = readCertificate(certificateDer);
+    const authority = readCertificate(authorityDer);
+    if (Buffer.compare(certificate.issuerDer, authority.subjectDer) !== 0) return false;
+    if (![certificate, authority].every(({ notBefore, notAfter }) => notBefore <= now && now <= notAfter)) return false;
+    const key = publicKeyFrom(authority.publicKeySpkiDer);
+    return isSignedBy(key, certificate.signatureAlgorithm, undefined, certificate.tbsDer, certificate.signature);
+  } catch (error) {
+    if (error instanceof BrambleError) return false;
+    throw error;
+  }
+}
+
+interface CertificateParts {
+  readonly issuerKey: KeyObject;
+  readonly issuerDer: Uint8Array;
+  readonly subjectDer: Uint8Array;
+  readonly spkiDer: Uint8Array;
+  readonly serialHex: string;
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+  readonly extensions: readonly Uint8Array[];
+}
+
+function signedCertificate(parts: CertificateParts): Buffer {
+  const algorithm = signatureAlgorithmDer(parts.issuerKey);
+  const tbs = derSequence(
+    derElement(contextTag(0, true), derInteger(2)),
+    derInteger(serialBytes(parts.serialHex)),
+    algorithm,
+    parts.issuerDer,
+    derSequence(derTime(parts.notBefore), derTime(parts.notAfter)),
+    parts.subjectDer,
+    parts.spkiDer,
+    derElement(contextTag(3, true), derSequence(...parts.extensions)),
+  );
+  return derSequence(tbs, algorithm, derBits(signWith(parts.issuerKey, tbs).signature));
+}
+
+function serialBytes(serialHex: string): Buffer {
+  const digits = serialHex.replace(/^(00)+/, '');
+  if (!/^([0-9a-fA-F]{2}){1,20}$/.test(digits)) throw badOrder(`"${serialHex}" is no serial: 1 to 20 bytes in hex.`);
+  const bytes = Buffer.from(digits, 'hex');
+  return (bytes[0] ?? 0) >= 0x80 ? Buffer.concat([Uint8Array.of(0), bytes]) : bytes;
+}
+
+function extension(oid: string, critical: boolean, valueDer: Uint8Array): Buffer {
+  return derSequence(derOid(oid), ...(critical ? [derBoolean(true)] : []), derOctets(valueDer));
+}
+
+/** Method 1 of RFC 5280 §4.2.1.2: SHA-1 of the key's bit string, a name and no protection. */
+function keyIdentifierOf(spkiDer: Uint8Array): Buffer {
+  const [, bits] = childrenOf(readWhole(spkiDer));
+  return createHash('sha1')
+    .update(bitStringOf(expectTag(bits, derTag.bitString)))
+    .digest();
+}
+
+function authorityKeyIdentifier(keyIdentifier: Uint8Array | undefined): Buffer[] {
+  if (keyIdentifier === undefined) return [];
+  return [extension('2.5.29.35', false, derSequence(derElement(contextTag(0, false), keyIdentifier)))];
+}
+
+/** digitalSignature, and keyEncipherment where the key can encrypt. */
+function keyUsageBits(key: KeyObject): Buffer {
+  return key.asymmetricKeyType === 'rsa' ? derBits(Uint8Array.of(0xa0), 5) : derBits(Uint8Array.of(0x80), 7);
+}
+
+function extendedKeyUsage(usage: CertificateUsage): Buffer[] {
+  if (usage === 'registration') return [];
+  const purposes = { server: '1.3.6.1.5.5.7.3.1', client: '1.3.6.1.5.5.7.3.2' };
+  const oids = usage === 'both' ? [purposes.server, purposes.client] : [purposes[usage]];
+  return [extension('2.5.29.37', false, derSequence(...oids.map(derOid)))];
+}
+
+function dnsName(name: string): Buffer {
+  if (!/^[A-Za-z0-9*._-]{1,253}$/.test(name)) throw badOrder(`"${name}" is no DNS name.`);
+  return derElement(contextTag(2, false), Buffer.from(name, 'latin1'));
+}
+
+function ipName(address: string): Buffer {
+  const family = isIP(address);
+  if (family === 4) return derElement(contextTag(7, false), Uint8Array.from(address.split('.').map(Number)));
+  if (family !== 6 || address.includes('.') || address.includes('%')) throw badOrder(`"${address}" is no IP address.`);
+  const [left = '', right] = address.split('::');
+  const groups = (text: string | undefined) => (text ? text.split(':') : []);
+  const missing = 8 - groups(left).length - groups(right).length;
+  const all = [...groups(left), ...Array<string>(right === undefined ? 0 : missing).fill('0'), ...groups(right)];
+  return derElement(contextTag(7, false), Buffer.from(all.map((group) => group.padStart(4, '0')).join(''), 'hex'));
+}
+
+function badOrder(message: string): BrambleError {
+  return new BrambleError('ERR_CERTIFICATE_ORDER', `The certificate cannot be issued: ${message}`);
+}

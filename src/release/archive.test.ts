@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict';
+import { chmod, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { type TestContext, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import fc from 'fast-check';
+import tar from 'tar-stream';
+import { installArchive, openArchive, verifyInstalled } from './archive.ts';
+import { writeEntries } from './archive-bytes.ts';
+import { formatManifest, type Manifest, manifestName } from './manifest.ts';
+import { type Entries, readEntries, sha256 } from './tar-entries.ts';
+
+const commit = 'a'.repeat(40);
+const changedCode = { code: 'ERR_RELEASE_ARCHIVE_CHANGED' };
+const malformedCode = { code: 'ERR_RELEASE_ARCHIVE_MALFORMED' };
+
+async function newFolder(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'bramble-archive-'));
+  t.after(async () => await rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+function release(program = 'console.log(1)', overrides: Partial<Manifest> = {}): Entries {
+  const files = new Map([
+    ['bramble.mjs', Buffer.from(program)],
+    ['sql/001-domain.expand.sql', Buffer.from('select 1;')],
+  ]);
+  const manifest: Manifest = {
+    ...{ format: 1, release: '1.2.0', commit, workingTree: false, schemaVersion: 6, leastSchemaVersion: 6 },
+    ...{ linkVersions: [1], features: [], postgres: '18.4.0' },
+    files: Object.fromEntries([...files].map(([name, contents]) => [name, sha256(contents)])),
+    ...overrides,
+  };
+  return new Map([...files, [manifestName, Buffer.from(formatManifest(manifest))]]);
+}
+
+async function write(folder: string, entries: Entries, name = 'bramble-1.2.0.tgz'): Promise<string> {
+  const file = path.join(folder, name);
+  await writeFile(file, await writeEntries(entries));
+  return file;
+}
+
+test('an installed archive holds exactly its files, and installing it again verifies it', async (t) => {
+  const folder = await newFolder(t);
+  const file = await write(folder, release());
+  assert.equal((await openArchive(file)).release, '1.2.0');
+  const installed = await installArchive(file, { home: folder, expectedSha256: sha256(await readFile(file)) });
+  assert.equal(installed, path.join(folder, 'releases', '1.2.0'));
+  assert.deepEqual((await readdir(installed, { recursive: true })).sort(), [
+    ...['bramble.mjs', 'manifest.json', 'sql', 'sql/001-domain.expand.sql'],
+  ]);
+  assert.deepEqual(await readdir(path.dirname(installed)), ['1.2.0']);
+  assert.equal((await verifyInstalled(installed)).commit, commit);
+  const again = await Promise.all([installArchive(file, { home: folder }), installArchive(file, { home: folder })]);
+  assert.deepEqual(again, [installed, installed]);
+});
+
+test('a changed archive is refused: by its digest, by a list beside it, and by the digests in it', async (t) => {
+  const folder = await newFolder(t);
+  const file = await write(folder, release());
+  await assert.rejects(openArchive(file, '0'.repeat(64)), changedCode);
+  await writeFile(path.join(folder, 'SHA256SUMS'), `${'1'.repeat(64)}  bramble-1.2.0.tgz\n`);
+  await assert.rejects(installArchive(file, { home: folder }), changedCode);
+  await rm(path.join(folder, 'SHA256SUMS'));
+  const other = release().set('bramble.mjs', Buffer.from('console.log(2)'));
+  await assert.rejects(openArchive(await write(folder, other)), changedCode);
+  const extra = release().set('sql/002-more.expand.sql', Buffer.from(''));
+  await assert.rejects(openArchive(await write(folder, extra)), changedCode);
+  const lacking = release();
+  lacking.delete('sql/001-domain.expand.sql');
+  await assert.rejects(openArchive(await write(folder, lacking)), changedCode);
+});
+
+test('an installed release that was changed is refused', async (t) => {
+  const folder = await newFolder(t);
+  const file = await write(folder, release());
+  const installed = await installArchive(file, { home: folder });
+  await symlink('/etc/passwd', path.join(installed, 'linked'));
+  await assert.rejects(verifyInstalled(installed), changedCode);
+  await rm(path.join(installed, 'linked'));
+  await writeFile(path.join(installed, 'extra.mjs'), '');
+  await assert.rejects(verifyInstalled(installed), changedCode);
+  await rm(path.join(installed, 'extra.mjs'));
+  await verifyInstalled(installed);
+  await chmod(path.join(installed, 'bramble.mjs'), 0o644);
+  await writeFile(path.join(installed, 'bramble.mjs'), 'console.log(3)');
+  await assert.rejects(verifyInstalled(installed), changedCode);
+  await assert.rejects(installArchive(file, { home: folder }), changedCode);
+  await assert.rejects(verifyInstalled(path.join(folder, 'releases', '9.9.9')), { code: 'ERR_RELEASE_NOT_INSTALLED' });
+});
+
+test('a sealed release is never replaced, a working tree of the same number is', async (t) => {
+  const folder = await newFolder(t);
+  const workingTree = { workingTree: true, commit: null, release: '1.3.0' };
+  const installed = await installArchive(await write(folder, release('1', workingTree)), { home: folder });
+  await installArchive(await write(folder, release('2', workingTree)), { home: folder });
+  assert.equal(await readFile(path.join(installed, 'bramble.mjs'), 'utf8'), '2');
+  await installArchive(await write(folder, release('1')), { home: folder });
+  await assert.rejects(installArchive(await write(folder, release('2')), { home: folder }), changedCode);
+});
+
+test('what is no archive, and archives with links, folders, strange places or another format, are malformed', async (t) => {
+  const folder = await newFolder(t);
+  const file = path.join(folder, 'strange.tgz');
+  const refused = async (bytes: Buffer) => {
+    await writeFile(file, bytes);
+    await assert.rejects(installArchive(file, { home: folder }), malformedCode);
+  };
+  const good = await writeEntries(release());
+  await refused(Buffer.from('no archive'));
+  await refused(good.subarray(0, good.length / 2));
+  await refused(gzipSync(Buffer.alloc(129 * 1024 * 1024)));
+  await refused(await packed({ name: '../outside', type: 'file' }));
+  await refused(await packed({ name: '/outside', type: 'file' }));
+  await refused(await packed({ name: 'a/../../outside', type: 'file' }));
+  await refused(await packed({ name: 'linked', type: 'symlink', linkname: '/etc/passwd' }));
+  await refused(await packed({ name: 'linked', type: 'link', linkname: 'bramble.mjs' }));
+  await refused(await packed({ name: 'folder', type: 'directory' }));
+  await refused(await writeEntries(new Map([['bramble.mjs', Buffer.from('1')]])));
+  await refused(await writeEntries(release('1', { format: 2 as 1 })));
+  await refused(await writeEntries(release('1', { release: '../1.0.0' })));
+  assert.deepEqual(await readdir(path.join(folder, 'releases')).catch(() => []), []);
+  await assert.rejects(openArchive(path.join(folder, 'absent.tgz')), { code: 'ERR_RELEASE_ARCHIVE_MISSING' });
+});
+
+test('reading gives back what was written, and the order of writing leaves no trace', async () => {
+  const name = fc.stringMatching(/^[a-z0-9][a-z0-9.-]{0,8}(\/[a-z0-9]{1,8})?$/);
+  const contents = fc.uint8Array({ maxLength: 70_000, size: 'max' }).map((bytes) => Buffer.from(bytes));
+  await fc.assert(
+    fc.asyncProperty(
+      fc.uniqueArray(fc.tuple(name, contents), { maxLength: 4, selector: ([key]) => key }),
+      async (list) => {
+        const bytes = await writeEntries(new Map(list));
+        assert.deepEqual(await writeEntries(new Map(list.toReversed())), bytes);
+        const read = await readEntries(bytes);
+        assert.deepEqual(new Map([...read].sort()), new Map(list.toSorted()));
+      },
+    ),
+    { numRuns: 30 },
+  );
+});
+
+async function packed(header: { name: string; type: 'file' | 'symlink' | 'link' | 'directory'; linkname?: string }) {
+  const pack = tar.pack();
+  const bytes = buffer(pack);
+  pack.entry(header, header.type === 'file' ? 'x' : '');
+  pack.finalize();
+  return gzipSync(await bytes);
+}

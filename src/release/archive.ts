@@ -1,0 +1,181 @@
+/**
+ * Opening and installing release archives. Invariant: a folder below `releases/` holds exactly the files that its
+ * manifest lists, with the listed digests; it appears whole or not at all, and a sealed release is never replaced.
+ */
+import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { BrambleError } from '../base/errors.ts';
+import { changed, type Manifest, malformed, manifestName, parseManifest } from './manifest.ts';
+import { type Entries, maxArchiveBytes, readEntries, sha256 } from './tar-entries.ts';
+
+export interface InstallOptions {
+  /** BRAMBLE_HOME. */
+  home: string;
+  /** Digest of the whole archive, where one is known from elsewhere. */
+  expectedSha256?: string;
+}
+
+/**
+ * Reads an archive and proves every digest in it; a file `SHA256SUMS` beside it that names it is held against it too.
+ * @throws BrambleError ERR_RELEASE_ARCHIVE_MALFORMED, ERR_RELEASE_ARCHIVE_CHANGED, ERR_RELEASE_ARCHIVE_MISSING.
+ */
+export async function openArchive(file: string, expectedSha256?: string): Promise<Manifest> {
+  return (await readArchive(file, expectedSha256)).manifest;
+}
+
+/**
+ * Unpacks an archive to `<home>/releases/<release>` and returns that folder. One that is installed is verified instead;
+ * only a working tree's archive may replace another working tree's of the same number.
+ * @throws BrambleError as `openArchive`; ERR_RELEASE_ARCHIVE_CHANGED also when another archive of this release is
+ * installed already.
+ */
+export async function installArchive(file: string, options: InstallOptions): Promise<string> {
+  const { manifest, entries } = await readArchive(file, options.expectedSha256);
+  const releases = path.join(options.home, 'releases');
+  const folder = path.join(releases, manifest.release);
+  await mkdir(releases, { recursive: true, mode: 0o755 });
+  const draft = await mkdtemp(path.join(releases, '.draft-'));
+  try {
+    await writeFiles(draft, entries);
+    if (await replaceable(folder, entries)) {
+      await rename(folder, path.join(draft, '.replaced')).catch(ignoreMissing);
+    }
+    try {
+      await moveInto(draft, folder);
+    } catch (error) {
+      if (!['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) {
+        throw error;
+      }
+    }
+  } finally {
+    await rm(draft, { recursive: true, force: true });
+  }
+  await assertInstalled(folder, entries);
+  return folder;
+}
+
+/**
+ * Proves that an installed release is as it was built; wanted before a process is started from it.
+ * @throws BrambleError ERR_RELEASE_NOT_INSTALLED, ERR_RELEASE_ARCHIVE_CHANGED, ERR_RELEASE_ARCHIVE_MALFORMED.
+ */
+export async function verifyInstalled(folder: string): Promise<Manifest> {
+  let text: string;
+  try {
+    text = await readFile(path.join(folder, manifestName), 'utf8');
+  } catch (cause) {
+    const release = path.basename(folder);
+    const message = `Release ${release} is not installed: install its archive with "bramble release install" first.`;
+    throw new BrambleError('ERR_RELEASE_NOT_INSTALLED', message, { cause });
+  }
+  const manifest = parseManifest(text);
+  if (manifest.release !== path.basename(folder)) {
+    throw changed(`the folder ${path.basename(folder)} holds release ${manifest.release}`);
+  }
+  const entries: Entries = new Map();
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    const file = path.join(entry.parentPath, entry.name);
+    const name = path.relative(folder, file).split(path.sep).join('/');
+    if (!entry.isFile() && !entry.isDirectory()) {
+      throw changed(`"${name}" is not a plain file`);
+    }
+    if (entry.isFile() && name !== manifestName) {
+      entries.set(name, await readFile(file));
+    }
+  }
+  assertFiles(manifest, entries);
+  return manifest;
+}
+
+async function readArchive(file: string, expectedSha256?: string): Promise<{ manifest: Manifest; entries: Entries }> {
+  const bytes = await readBounded(file);
+  const digest = sha256(bytes);
+  for (const expected of [expectedSha256, await listedDigest(file)]) {
+    if (expected !== undefined && expected !== digest) {
+      throw changed(`the SHA-256 of ${path.basename(file)} is ${digest}, and ${expected} is expected`);
+    }
+  }
+  const entries = await readEntries(bytes);
+  const manifestBytes = entries.get(manifestName);
+  if (manifestBytes === undefined) {
+    throw malformed('it has no manifest');
+  }
+  const manifest = parseManifest(manifestBytes.toString('utf8'));
+  assertFiles(manifest, new Map([...entries].filter(([name]) => name !== manifestName)));
+  return { manifest, entries };
+}
+
+function assertFiles(manifest: Manifest, entries: Entries): void {
+  for (const [name, digest] of Object.entries(manifest.files)) {
+    const contents = entries.get(name);
+    if (contents === undefined || sha256(contents) !== digest) {
+      throw changed(contents === undefined ? `"${name}" is missing` : `"${name}" has other contents`);
+    }
+  }
+  for (const name of entries.keys()) {
+    if (!Object.hasOwn(manifest.files, name)) {
+      throw changed(`"${name}" does not belong to it`);
+    }
+  }
+}
+
+async function assertInstalled(folder: string, entries: Entries): Promise<void> {
+  const manifest = await verifyInstalled(folder);
+  const installed = await readFile(path.join(folder, manifestName));
+  if (!installed.equals(entries.get(manifestName) ?? Buffer.alloc(0))) {
+    throw changed(
+      `another archive of release ${manifest.release} is installed already, and a sealed release never changes`,
+    );
+  }
+}
+
+/** Whether what is installed came from a working tree and differs from the entries, which are a working tree's too. */
+async function replaceable(folder: string, entries: Entries): Promise<boolean> {
+  const next = entries.get(manifestName);
+  const present = await readFile(path.join(folder, manifestName)).catch(() => null);
+  if (present === null || next === undefined || present.equals(next)) {
+    return false;
+  }
+  return parseManifest(present.toString('utf8')).workingTree && parseManifest(next.toString('utf8')).workingTree;
+}
+
+async function writeFiles(folder: string, entries: Entries): Promise<void> {
+  for (const [name, contents] of entries) {
+    const file = path.join(folder, 'files', name);
+    await mkdir(path.dirname(file), { recursive: true, mode: 0o755 });
+    await writeFile(file, contents, { mode: 0o644 });
+  }
+}
+
+/** The draft's files take their place in one step; a folder that was there is never mixed with them. */
+async function moveInto(draft: string, folder: string): Promise<void> {
+  await rename(path.join(draft, 'files'), folder);
+}
+
+async function listedDigest(file: string): Promise<string | undefined> {
+  const list = await readFile(path.join(path.dirname(file), 'SHA256SUMS'), 'utf8').catch(() => '');
+  const line = list.split('\n').find((text) => text.slice(64).trim() === path.basename(file));
+  return line?.slice(0, 64);
+}
+
+async function readBounded(file: string): Promise<Buffer> {
+  const handle = await open(file, 'r').catch((cause: unknown) => {
+    throw new BrambleError('ERR_RELEASE_ARCHIVE_MISSING', `There is no release archive that can be read at ${file}.`, {
+      cause,
+    });
+  });
+  try {
+    const { size } = await handle.stat();
+    if (size > maxArchiveBytes) {
+      throw malformed(`it is larger than ${maxArchiveBytes} bytes`);
+    }
+    return await handle.readFile();
+  } finally {
+    await handle.close();
+  }
+}
+
+function ignoreMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') {
+    throw error;
+  }
+}

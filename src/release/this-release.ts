@@ -1,0 +1,24 @@
+/**
+ * The numbers of this release. They are four different ones and never inferred from one another; the release number is
+ * held against `package.json` when an archive is built.
+ */
+export interface ReleaseNumbers {
+  /** `major.minor.patch`. */
+  readonly release: string;
+  /** Number of the last expanding migration: the schema that this release makes. */
+  readonly schemaVersion: number;
+  /** The least schema that its instances, routers and connection services run on. */
+  readonly leastSchemaVersion: number;
+  /** Versions of the SRP link that it speaks. */
+  readonly linkVersions: readonly number[];
+  /** Names of the features that it knows. */
+  readonly features: readonly string[];
+}
+
+export const thisRelease: ReleaseNumbers = {
+  release: '1.0.0',
+  schemaVersion: 6,
+  leastSchemaVersion: 6,
+  linkVersions: [1],
+  features: [],
+};

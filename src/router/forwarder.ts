@@ -1,0 +1,153 @@
+/**
+ * One device's request: find the owner, send it there, and judge what came back.
+ *
+ *   route → link → sent → answered            → the device
+ *                       → 421 (first)         → the owner that it named, once
+ *                       → 421 (second)        → 503
+ *                       → not sent (first)    → route again, once
+ *                       → ambiguous, late     → 503, never sent again
+ *
+ * Invariant: a request reaches the handlers of at most one instance that may have processed it.
+ */
+import type { IncomingHttpHeaders } from 'node:http2';
+import { identifierShape } from '../link/messages.ts';
+import { deviceAddressOf } from './device-address.ts';
+import { requestHeaders, responseHeaders, type Sender } from './forwarded-headers.ts';
+import { type Exchange, exchange } from './link-exchange.ts';
+import type { LinkRegistry, RouterLink } from './link-registry.ts';
+import { type Reply, refusal } from './reply.ts';
+import type { Route, RouteDirectory } from './route-directory.ts';
+
+export interface DeviceRequest {
+  method: string;
+  /** Path and query. */
+  url: string;
+  headers: IncomingHttpHeaders;
+  body: Buffer | null;
+  sender: Sender;
+  /** Milliseconds left until it must be answered. */
+  timeoutMs: number;
+}
+
+export interface ForwarderOptions {
+  links: LinkRegistry;
+  routes: RouteDirectory;
+  /** Milliseconds, never falling. */
+  now: () => number;
+}
+
+export type Forwarder = (request: DeviceRequest) => Promise<Reply>;
+
+// An owner without a link may have lost its accounts to another; one answer that old is asked for again.
+const staleOwnerMs = 2000;
+
+export function createForwarder(options: ForwarderOptions): Forwarder {
+  return async (request) => {
+    const address = deviceAddressOf(request.url);
+    switch (address.kind) {
+      case 'device':
+        return await forward(request, options, tokenTarget(address.token, options));
+      case 'activation':
+        return await forward(request, options, activationTarget(options));
+      case 'no-token':
+        return unknownDevice;
+      case 'unknown':
+        return refusal(404, 'ERR_NOT_FOUND', 'There is nothing at this address.');
+    }
+  };
+}
+
+/** Where a request goes, and what is learned on the way. */
+interface Target {
+  next(again: boolean): Promise<RouterLink | Reply>;
+  redirect(owner: string | null): void;
+}
+
+async function forward(request: DeviceRequest, options: ForwarderOptions, target: Target): Promise<Reply> {
+  const deadlineMs = options.now() + request.timeoutMs;
+  let redirected = false;
+  let sentAgain = false;
+  for (;;) {
+    const link = await target.next(redirected || sentAgain);
+    if ('status' in link) return { ...link, headers: { ...link.headers } };
+    const result = await send(request, link, Math.max(1, deadlineMs - options.now()));
+    if (result.kind === 'answered' && result.status === 421) {
+      result.rest?.destroy();
+      if (redirected) {
+        return refusal(503, 'ERR_ROUTE_UNSETTLED', 'The owner of this device is changing just now; come again.');
+      }
+      redirected = true;
+      target.redirect(ownerOf(result.headers));
+    } else if (result.kind === 'not-sent' && !sentAgain) {
+      sentAgain = true;
+      target.redirect(null);
+    } else {
+      return judge(result);
+    }
+  }
+}
+
+function send(request: DeviceRequest, link: RouterLink, timeoutMs: number): Promise<Exchange> {
+  const { method, url, headers, body, sender } = request;
+  return exchange(link.session, requestHeaders(method, url, headers, sender, body?.length ?? 0), body, timeoutMs);
+}
+
+function judge(result: Exchange): Reply {
+  switch (result.kind) {
+    case 'answered':
+      return {
+        status: result.status,
+        headers: responseHeaders(result.headers),
+        body: result.body,
+        rest: result.rest,
+      };
+    case 'not-sent':
+      return refusal(503, 'ERR_NOT_CONNECTED', 'The server instance went away before it took the request; come again.');
+    case 'unsendable':
+      return refusal(400, 'ERR_BAD_REQUEST', 'The request has a header that cannot be passed on.');
+    case 'ambiguous':
+      return refusal(503, 'ERR_ANSWER_LOST', 'The server instance broke off; whether it took the request is unknown.');
+    case 'late':
+      return refusal(503, 'ERR_DEADLINE', 'The server instance did not answer in time.');
+  }
+}
+
+function tokenTarget(token: string, { links, routes }: ForwarderOptions): Target {
+  return {
+    next: async () => {
+      let route: Route = routes.remembered('token', token) ?? (await routes.find('token', token));
+      let link = route.kind === 'found' ? links.get(route.identifier) : undefined;
+      if (route.kind === 'found' && !link) {
+        route = await routes.find('token', token, staleOwnerMs);
+        link = route.kind === 'found' ? links.get(route.identifier) : undefined;
+      }
+      if (link) return link;
+      return route.kind === 'unknown' ? unknownDevice : notConnected;
+    },
+    redirect: (owner) => routes.learn(token, owner),
+  };
+}
+
+function activationTarget({ links }: ForwarderOptions): Target {
+  let owner: string | null = null;
+  const tried = new Set<RouterLink>();
+  return {
+    next: async () => {
+      const link = owner === null ? links.servers().find((server) => !tried.has(server)) : links.get(owner);
+      if (!link) return notConnected;
+      tried.add(link);
+      return link;
+    },
+    redirect: (named) => {
+      owner = named;
+    },
+  };
+}
+
+function ownerOf(headers: IncomingHttpHeaders): string | null {
+  const owner = identifierShape.safeParse(headers['bramble-owner']);
+  return owner.success ? owner.data : null;
+}
+
+const unknownDevice = refusal(400, 'ERR_UNKNOWN_DEVICE', 'No device of this domain has this address.');
+const notConnected = refusal(503, 'ERR_NOT_CONNECTED', 'The server instance of this device is not connected; come again.');

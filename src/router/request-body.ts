@@ -1,0 +1,56 @@
+/**
+ * A device's body, whole, so that it can be sent a second time after a 421.
+ *
+ * Invariant: never more than `maxBodyBytes` of one request are held, and a request that does not end is given up.
+ */
+import { maxBodyBytes } from '../link/messages.ts';
+import type { PublicRequest } from './reply.ts';
+
+export type RequestBody =
+  | { kind: 'whole'; body: Buffer | null }
+  | { kind: 'too-large' }
+  /** The device went away. */
+  | { kind: 'broken' }
+  | { kind: 'late' };
+
+const none: RequestBody = { kind: 'whole', body: null };
+
+/** Never rejects. After `too-large` and `late` the rest is discarded as it comes. */
+export function readBody(request: PublicRequest, timeoutMs: number): Promise<RequestBody> | RequestBody {
+  const declared = request.headers['content-length'];
+  if (declared !== undefined && Number(declared) > maxBodyBytes) {
+    request.resume();
+    return { kind: 'too-large' };
+  }
+  if (hasNoBody(request, declared)) {
+    request.resume();
+    return none;
+  }
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = [];
+    let sizeBytes = 0;
+    const settle = (result: RequestBody) => {
+      clearTimeout(timer);
+      chunks.length = 0;
+      resolve(result);
+    };
+    const timer = setTimeout(() => settle({ kind: 'late' }), timeoutMs);
+    request.on('data', (chunk: Buffer) => {
+      sizeBytes += chunk.length;
+      if (sizeBytes > maxBodyBytes) settle({ kind: 'too-large' });
+      else chunks.push(chunk);
+    });
+    request.on('end', () => {
+      const body = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
+      settle(sizeBytes === 0 ? none : { kind: 'whole', body });
+    });
+    request.on('error', () => settle({ kind: 'broken' }));
+    request.on('close', () => settle({ kind: 'broken' }));
+  });
+}
+
+function hasNoBody(request: PublicRequest, declared: string | undefined): boolean {
+  if (declared === '0') return true;
+  if ('stream' in request) return request.stream.endAfterHeaders;
+  return declared === undefined && request.headers['transfer-encoding'] === undefined;
+}

@@ -1,0 +1,171 @@
+/** For tests only: a router on free loopback ports, instances and services that dial it, and devices that ask it. */
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { Agent, request as httpsRequest } from 'node:https';
+import type { AddressInfo, Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connectLink, type LinkOptions, type SrpLink } from '../link/dialler.ts';
+import { createTestAuthority, issueTestCredential, type TestAuthority, type TestIdentity } from '../link/link-fixture.ts';
+import type { LinkComponent, RevocationList, RouteAnswer, SignedEnvelope } from '../link/messages.ts';
+import { signEnvelope } from '../link/signed-envelope.ts';
+import { silentLogger } from '../process/logger.ts';
+import { createRouter, type Router, type RouterOptions } from './router.ts';
+
+export interface Stage {
+  domain: TestAuthority;
+  devices: TestAuthority;
+  identity: TestIdentity;
+  router: Router;
+  publicPort: number;
+  srpPort: number;
+  /** token or fingerprint → owner and services, as every instance answers. */
+  routes: Map<string, Omit<RouteAnswer, 'token' | 'certificate'>>;
+  options: RouterOptions;
+  /** What every instance pushes on its control stream when it opens. */
+  list: SignedEnvelope | null;
+  /** Pushes to the control streams that are open. */
+  push: (list: RevocationList) => void;
+  dial: (identifier: string, options?: Partial<LinkOptions>) => Promise<SrpLink>;
+  /** Drains the router and starts another on the same state, on new ports. */
+  restart: () => Promise<void>;
+  close: () => Promise<void>;
+}
+
+export const newToken = (): string => randomBytes(32).toString('base64url');
+
+export function testComponent(name: string, host = 'host-a', bootId = 'boot-a'): LinkComponent {
+  return { name, host, bootId, processId: process.pid, release: '1.0.0', linkVersions: [1], features: [] };
+}
+
+export async function listenLoopback(server: Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return (server.address() as AddressInfo).port;
+}
+
+export async function createStage(overrides: Partial<RouterOptions> = {}): Promise<Stage> {
+  const [domain, devices] = await Promise.all([createTestAuthority('Domain'), createTestAuthority('Devices')]);
+  const identity = await domain.issue('router', ['router.test', 'tunnel.test']);
+  const folder = await mkdtemp(join(tmpdir(), 'bramble-router-'));
+  const options: RouterOptions = {
+    component: testComponent('router-1'),
+    ...identity,
+    domainAuthorityPem: domain.certificatePem,
+    statePath: join(folder, 'state.json'),
+    log: silentLogger,
+    ...overrides,
+  };
+  const links: SrpLink[] = [];
+  const pushes = new Set<(list: SignedEnvelope) => void>();
+  const router = await createRouter(options);
+  const stage: Stage = {
+    domain,
+    devices,
+    identity,
+    router,
+    options,
+    routes: new Map(),
+    list: null,
+    publicPort: await listenLoopback(router.publicServer),
+    srpPort: await listenLoopback(router.srpServer),
+    push: (list) => {
+      stage.list = signEnvelope(list, domain.key);
+      for (const push of pushes) push(stage.list);
+    },
+    dial: async (identifier, given = {}) => {
+      const credential = await issueTestCredential(domain, identifier, stage.srpPort);
+      const link = connectLink({
+        router: { host: '127.0.0.1', port: stage.srpPort, serverName: 'router.test' },
+        credential: () => credential,
+        component: testComponent(identifier),
+        ...given,
+        handlers: {
+          routes: {
+            answer: async ({ tokens, certificates }) => [
+              ...tokens.map((token) => ({ token, ...known(token) })),
+              ...certificates.map((certificate) => ({ certificate, ...known(certificate) })),
+            ],
+            sign: (value) => signEnvelope(value, domain.key),
+          },
+          control: (push, signal) => {
+            pushes.add(push);
+            if (stage.list) push(stage.list);
+            signal.addEventListener('abort', () => pushes.delete(push));
+          },
+          ...given.handlers,
+        },
+      });
+      links.push(link);
+      return link;
+    },
+    restart: async () => {
+      await stage.router.drain(100);
+      stage.router = await createRouter(options);
+      stage.publicPort = await listenLoopback(stage.router.publicServer);
+      stage.srpPort = await listenLoopback(stage.router.srpServer);
+    },
+    close: async () => {
+      await Promise.all(links.map((link) => link.close(100)));
+      await stage.router.drain(100);
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+  const known = (key: string) => stage.routes.get(key) ?? { identifier: null, connectionServices: [] };
+  return stage;
+}
+
+/** Resolves with the arguments of the event's next occurrence. */
+export function nextUp(link: SrpLink): Promise<void> {
+  return link.up ? Promise.resolve() : new Promise((resolve) => link.events.once('up', () => resolve()));
+}
+
+export interface Answer {
+  status: number;
+  headers: Record<string, string | string[] | undefined>;
+  body: string;
+  code: string | undefined;
+}
+
+/** One request of a device over HTTP/1.1. */
+export function ask(
+  stage: Stage,
+  path: string,
+  given: {
+    method?: string;
+    body?: string | Buffer;
+    headers?: Record<string, string>;
+    device?: TestIdentity;
+    agent?: Agent;
+  } = {},
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const request = httpsRequest({
+      host: '127.0.0.1',
+      port: stage.publicPort,
+      servername: 'router.test',
+      ca: stage.domain.certificatePem,
+      path,
+      method: given.method ?? 'PUT',
+      headers: given.headers ?? {},
+      ...(given.device ? { cert: given.device.certificatePem, key: given.device.privateKeyPem } : {}),
+      agent: given.agent ?? new Agent({ keepAlive: false }),
+    });
+    request.on('error', reject);
+    request.on('response', (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('error', reject);
+      response.on('end', () => {
+        const body = Buffer.concat(chunks).toString();
+        const code = response.headers['bramble-code'];
+        resolve({
+          status: response.statusCode ?? 0,
+          headers: response.headers,
+          body,
+          code: typeof code === 'string' ? code : undefined,
+        });
+      });
+    });
+    request.end(given.body);
+  });
+}

@@ -1,0 +1,154 @@
+/**
+ * Tunnels: a device's HTTP/2 CONNECT is carried on over the link of a connection service that serves the device, and
+ * bytes go both ways.
+ *
+ * Invariant: the next service is tried only before the first one answered, when no byte of the device was passed on.
+ *
+ * @see RFC 9113 §8.5 (CONNECT)
+ */
+import { createHash } from 'node:crypto';
+import {
+  type ClientHttp2Stream,
+  constants,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import type { TLSSocket } from 'node:tls';
+import { messageOf } from '../base/errors.ts';
+import type { Logger } from '../process/logger.ts';
+import type { Sender } from './forwarded-headers.ts';
+import type { LinkRegistry, RouterLink } from './link-registry.ts';
+import { type Reply, refusal } from './reply.ts';
+import type { RouteDirectory } from './route-directory.ts';
+
+export interface TunnelOpenerOptions {
+  tunnelHost: string | undefined;
+  links: LinkRegistry;
+  routes: RouteDirectory;
+  log: Logger;
+  /** For each connection service. Default 10000. */
+  openTimeoutMs?: number;
+  /** Changes the count of open tunnels. */
+  onCount: (change: 1 | -1) => void;
+}
+
+export type TunnelOpener = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, sender: Sender) => void;
+
+export function createTunnelOpener(options: TunnelOpenerOptions): TunnelOpener {
+  return (stream, headers, sender) => {
+    stream.on('error', (error) => options.log.debug({ error: messageOf(error) }, 'tunnel broke at the device'));
+    open(stream, headers, sender, options).then(
+      (reply) => {
+        if (reply) refuse(stream, reply);
+      },
+      (error) => {
+        options.log.error({ error: messageOf(error) }, 'tunnel failed in the router');
+        stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+      },
+    );
+  };
+}
+
+/** Null once the tunnel stands. */
+async function open(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  sender: Sender,
+  options: TunnelOpenerOptions,
+): Promise<Reply | null> {
+  const serverName = (stream.session?.socket as TLSSocket | undefined)?.servername;
+  const target = headers[':authority'];
+  if (options.tunnelHost !== undefined && serverName !== options.tunnelHost) {
+    return refusal(400, 'ERR_TUNNEL_HOST', 'Tunnels are opened under the name that the device was given for them.');
+  }
+  if (target === undefined || sender.clientCertificate === null) {
+    return refusal(400, 'ERR_TUNNEL_CERTIFICATE', "A tunnel needs a target and the device's certificate in TLS.");
+  }
+  const certificate = Buffer.from(sender.clientCertificate.slice(1, -1), 'base64');
+  const route = await options.routes.find('certificate', createHash('sha256').update(certificate).digest('hex'));
+  if (route.kind === 'unknown') return refusal(400, 'ERR_UNKNOWN_DEVICE', 'No device of this domain has this certificate.');
+  const identifiers = route.kind === 'found' ? route.connectionServices : [];
+  const request: OutgoingHttpHeaders = {
+    ':method': 'CONNECT',
+    ':authority': target,
+    'client-cert': sender.clientCertificate,
+    'bramble-remote-address': sender.remoteAddress,
+  };
+  for (const identifier of identifiers) {
+    const link = options.links.get(identifier);
+    if (!link || stream.destroyed) continue;
+    const upstream = await openOver(link, request, options.openTimeoutMs ?? 10_000);
+    if (upstream === null) continue;
+    const status = Number(upstream.headers[':status']);
+    if (status === 503) {
+      upstream.stream.destroy();
+      continue;
+    }
+    if (status !== 200) {
+      upstream.stream.destroy();
+      const code = upstream.headers['bramble-code'];
+      return refusal(status, isErrorCode(code) ? code : 'ERR_TUNNEL_REFUSED', 'The connection service refused the tunnel.');
+    }
+    join(stream, upstream.stream, options);
+    return null;
+  }
+  return refusal(503, 'ERR_TUNNEL_NO_SERVICE', 'No connection service that serves this device is connected; come again.');
+}
+
+function isErrorCode(code: unknown): code is `ERR_${string}` {
+  return typeof code === 'string' && /^ERR_[A-Z0-9_]{1,60}$/.test(code);
+}
+
+interface Upstream {
+  stream: ClientHttp2Stream;
+  headers: IncomingHttpHeaders;
+}
+
+/** Null when the service did not answer: nothing of the device was sent, so another may be tried. */
+function openOver(link: RouterLink, headers: OutgoingHttpHeaders, timeoutMs: number): Promise<Upstream | null> {
+  return new Promise((resolve) => {
+    try {
+      const stream = link.session.request(headers, { endStream: false });
+      const timer = setTimeout(() => stream.close(constants.NGHTTP2_CANCEL), timeoutMs);
+      stream.once('response', (answered) => {
+        clearTimeout(timer);
+        resolve({ stream, headers: answered });
+      });
+      // The 'close' that follows settles it.
+      stream.on('error', () => undefined);
+      stream.once('close', () => {
+        clearTimeout(timer);
+        resolve(null);
+      });
+    } catch {
+      // The session closed between the choice and the request.
+      resolve(null);
+    }
+  });
+}
+
+/** Bytes both ways; the end of one direction leaves the other open, a break ends both. */
+function join(device: ServerHttp2Stream, service: ClientHttp2Stream, { onCount }: TunnelOpenerOptions): void {
+  if (device.destroyed) {
+    service.close(constants.NGHTTP2_CANCEL);
+    return;
+  }
+  onCount(1);
+  device.respond({ ':status': 200 });
+  device.pipe(service);
+  service.pipe(device);
+  device.once('close', () => {
+    onCount(-1);
+    if (!service.closed) service.close(constants.NGHTTP2_CANCEL);
+  });
+  service.once('close', () => {
+    if (!device.closed && service.rstCode !== constants.NGHTTP2_NO_ERROR) device.close(constants.NGHTTP2_CONNECT_ERROR);
+  });
+}
+
+function refuse(stream: ServerHttp2Stream, reply: Reply): void {
+  if (stream.destroyed || stream.headersSent) return;
+  stream.respond({ ':status': reply.status, ...reply.headers });
+  stream.end(reply.body);
+}

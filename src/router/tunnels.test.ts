@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { createHash, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
+import { createServer, type Server, type Socket } from 'node:net';
+import { after, before, describe, test } from 'node:test';
+import { allowedHosts } from '../connection/allowed-hosts.ts';
+import { createTunnels, type TunnelAuthorization, type Tunnels } from '../connection/tunnel.ts';
+import type { SrpLink } from '../link/dialler.ts';
+import type { TestIdentity } from '../link/link-fixture.ts';
+import { createStage, listenLoopback, nextUp, type Stage } from './router-fixture.ts';
+
+describe('a tunnel through router, link and connection service', () => {
+  let stage: Stage;
+  let device: TestIdentity;
+  let session: ClientHttp2Session;
+  let echo: Server;
+  let echoPort: number;
+  let fingerprint: string;
+  let authorization: TunnelAuthorization = 'allowed';
+  const services: Record<string, { link: SrpLink; tunnels: Tunnels }> = {};
+  const atHost = new Set<Socket>();
+
+  const dialSession = (identity: TestIdentity | null, servername = 'tunnel.test') =>
+    connect(`https://${servername}:${stage.publicPort}`, {
+      host: '127.0.0.1',
+      servername,
+      ca: stage.domain.certificatePem,
+      ...(identity ? { cert: identity.certificatePem, key: identity.privateKeyPem } : {}),
+    });
+
+  async function open(on: ClientHttp2Session, target: string) {
+    const stream = on.request({ ':method': 'CONNECT', ':authority': target });
+    stream.on('error', () => undefined);
+    const [headers] = await once(stream, 'response');
+    return { stream, status: Number(headers[':status']), code: headers['bramble-code'] as string | undefined };
+  }
+
+  async function say(stream: ClientHttp2Stream, text: string): Promise<string> {
+    stream.write(text);
+    let heard = '';
+    while (heard.length < text.length) heard += String((await once(stream, 'data'))[0]);
+    return heard;
+  }
+
+  before(async () => {
+    stage = await createStage({ tunnelHost: 'tunnel.test', openTimeoutMs: 2000 });
+    device = await stage.devices.issue('device');
+    fingerprint = createHash('sha256').update(new X509Certificate(device.certificatePem).raw).digest('hex');
+    stage.routes.set(fingerprint, { identifier: 'S00000001', connectionServices: ['C00000001', 'C00000002'] });
+    echo = createServer({ allowHalfOpen: true }, (socket) => {
+      atHost.add(socket);
+      socket.on('data', (chunk) => socket.write(chunk));
+      // Answers the end of the device with a last word: only a half-closed tunnel carries it.
+      socket.on('end', () => socket.end('bye'));
+      socket.on('error', () => undefined);
+      socket.once('close', () => atHost.delete(socket));
+    });
+    echoPort = await listenLoopback(echo);
+    await nextUp(await stage.dial('S00000001'));
+    for (const identifier of ['C00000001', 'C00000002']) {
+      const tunnels = createTunnels({
+        authorize: async (asked) => (asked === fingerprint ? authorization : 'unknown-device'),
+        allowed: () => allowedHosts([`127.0.0.0/8:${echoPort}`, '127.0.0.1:1']),
+      });
+      const link = await stage.dial(identifier, { handlers: { tunnel: (stream, headers) => tunnels.handle(stream, headers) } });
+      services[identifier] = { link, tunnels };
+      await nextUp(link);
+    }
+    session = dialSession(device);
+  });
+  after(async () => {
+    session.destroy();
+    console.error('A');await stage.close();setTimeout(()=>{console.error(process.getActiveResourcesInfo(), (process as any)._getActiveHandles().map((h: any)=>[h.constructor.name,h.listening,h.remotePort,h.localPort,h.destroyed,h.readyState,h.writableLength,h.servername,h.alpnProtocol]), echoPort, stage.publicPort, stage.srpPort)},1500);
+    for (const socket of atHost) socket.destroy();
+    echo.close();
+  });
+
+  test('carries bytes both ways, and the end of one direction leaves the other open', async () => {
+    const { stream, status } = await open(session, `127.0.0.1:${echoPort}`);
+    assert.equal(status, 200);
+    assert.equal(stage.router.tunnelsOpen, 1);
+    assert.equal(services['C00000001']?.tunnels.open, 1);
+    const large = 'x'.repeat(700_000);
+    assert.equal(await say(stream, 'hello'), 'hello');
+    assert.equal(await say(stream, large), large);
+    const last: string[] = [];
+    stream.on('data', (chunk) => last.push(String(chunk)));
+    const ended = once(stream, 'close');
+    stream.end();
+    await ended;
+    assert.equal(last.join(''), 'bye');
+    while ((services['C00000001']?.tunnels.open ?? 0) > 0) await new Promise(setImmediate);
+    assert.equal(stage.router.tunnelsOpen, 0);
+  });
+
+  test('is reset at the device when the host breaks off', async () => {
+    const { stream } = await open(session, `127.0.0.1:${echoPort}`);
+    assert.equal(await say(stream, 'x'), 'x');
+    const closed = new Promise((resolve) => stream.once('close', resolve));
+    for (const socket of atHost) socket.resetAndDestroy();
+    await closed;
+    assert.notEqual(stream.rstCode, 0);
+  });
+
+  test('is refused: host not allowed 403, nothing listening 502, no certificate, unknown certificate and wrong name 400', async () => {
+    const code = async (on: ClientHttp2Session, target: string) => {
+      const { stream, status, code } = await open(on, target);
+      stream.destroy();
+      return [status, code];
+    };
+    assert.deepEqual(await code(session, 'intranet.example:443'), [403, 'ERR_TUNNEL_HOST_NOT_ALLOWED']);
+    assert.deepEqual(await code(session, '127.0.0.1:1'), [502, 'ERR_TUNNEL_UPSTREAM']);
+    authorization = 'not-served';
+    assert.deepEqual(await code(session, `127.0.0.1:${echoPort}`), [403, 'ERR_TUNNEL_NOT_SERVED']);
+    authorization = 'allowed';
+    for (const [identity, name, expected] of [
+      [null, 'tunnel.test', 'ERR_TUNNEL_CERTIFICATE'],
+      [await stage.devices.issue('other'), 'tunnel.test', 'ERR_UNKNOWN_DEVICE'],
+      [device, 'router.test', 'ERR_TUNNEL_HOST'],
+    ] as const) {
+      const other = dialSession(identity, name);
+      assert.deepEqual(await code(other, `127.0.0.1:${echoPort}`), [400, expected]);
+      other.destroy();
+    }
+  });
+
+  test('opens through the second service when the first is gone, and through none 503', async () => {
+    await services['C00000001']?.link.close(100);
+    const before = services['C00000002']?.tunnels.opened ?? 0;
+    const { stream, status } = await open(session, `127.0.0.1:${echoPort}`);
+    assert.equal(status, 200);
+    assert.equal(await say(stream, 'second'), 'second');
+    assert.equal(services['C00000002']?.tunnels.opened, before + 1);
+    stream.destroy();
+    await services['C00000002']?.link.close(100);
+    const none = await open(session, `127.0.0.1:${echoPort}`);
+    assert.deepEqual([none.status, none.code], [503, 'ERR_TUNNEL_NO_SERVICE']);
+    none.stream.destroy();
+  });
+});

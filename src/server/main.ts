@@ -1,0 +1,262 @@
+/**
+ * The server instance: devices of its accounts over the SRP link (and on its loopback address, where a trusted proxy may
+ * stand), policy service, request samples. Only this file reads its environment and builds its parts.
+ */
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { Counter, Gauge, Histogram } from 'prom-client';
+import { z } from 'zod';
+import { createActivation } from '../activation/activation.ts';
+import { useUpActivationPassword } from '../activation/activation-password.ts';
+import { createScepService } from '../activation/scep-service.ts';
+import { systemClock } from '../base/clock.ts';
+import { BrambleError, messageOf } from '../base/errors.ts';
+import type { InstanceId } from '../base/ids.ts';
+import { readMasterKeys } from '../database/sealed-value.ts';
+import { createConnectBatcher } from '../devices/connect-batch.ts';
+import { connectDevices } from '../devices/connect-statement.ts';
+import { findInstance } from '../directory/instances.ts';
+import { loadAuthorities } from '../domain/authorities.ts';
+import { registerRouter } from '../domain/components.ts';
+import { readDomain } from '../domain/domain.ts';
+import { readSetting } from '../domain/settings.ts';
+import { readCredential } from '../link/credential.ts';
+import { connectLink, type SrpLink } from '../link/dialler.ts';
+import type { LinkHandlers } from '../link/link-endpoint.ts';
+import { signEnvelope } from '../link/signed-envelope.ts';
+import { oweDeliveries } from '../policy/delivery/owe-deliveries.ts';
+import { createPolicyService } from '../policy/delivery/policy-service.ts';
+import { createPushClient, pushSettingsSchema } from '../policy/push.ts';
+import { type ComponentContext, componentProcess, type Work } from '../process/component-process.ts';
+import { healthHandler } from '../process/health.ts';
+import { createCertificateKeys } from '../protocol/cms/certificate-keys.ts';
+import { createDeviceHandler, type DeviceHandlerOptions } from './device-handler.ts';
+import { createRequestSamples, type RequestSamples } from './request-samples.ts';
+import { createRevocationFeed } from './revocation-feed.ts';
+import { answerRoutes } from './route-store.ts';
+
+const settingsSchema = z.object({
+  /** Of this instance. */
+  srpIdentifier: z.string().regex(/^S\d{8}$/),
+  /** Loopback port; 0 takes a free one. */
+  port: z.number().int().min(0).max(65_535).default(0),
+  /** A proxy on this host may name the device's certificate in the `client-cert` header (RFC 9440). */
+  trustLoopbackProxy: z.boolean().default(false),
+});
+type Settings = z.output<typeof settingsSchema>;
+
+const flushSamplesMs = 1000;
+const readPushSettingsMs = 2000;
+
+/** Runs until it is asked to end. */
+export async function runServer(): Promise<void> {
+  // Device requests come before the work stands: the loopback listener answers them 503 until then.
+  let serveDevice: ReturnType<typeof createDeviceHandler> | undefined;
+  await componentProcess({
+    kind: 'server',
+    settings: settingsSchema,
+    maxConnections: 12,
+    listen: (context) => listenOnLoopback(context, () => serveDevice),
+    work: async (context) => {
+      const parts = await buildInstance(context);
+      serveDevice = parts.serveDevice;
+      return parts.work;
+    },
+  });
+}
+
+async function listenOnLoopback(
+  context: ComponentContext<Settings>,
+  serveDevice: () => ReturnType<typeof createDeviceHandler> | undefined,
+) {
+  const health = healthHandler({ registry: context.registry, ready: context.ready });
+  const server: Server = createServer((request, response) => {
+    if (health(request, response)) return;
+    const serve = serveDevice();
+    if (serve) serve(request, response, context.environment.settings.trustLoopbackProxy);
+    else response.writeHead(503, { 'retry-after': '1' }).end();
+  });
+  server.keepAliveTimeout = 75_000;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(context.environment.settings.port, '127.0.0.1', resolve);
+  });
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: () => {
+      server.closeIdleConnections();
+      return new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        setTimeout(() => server.closeAllConnections(), 1000).unref();
+      });
+    },
+  };
+}
+
+async function buildInstance(context: ComponentContext<Settings>) {
+  const { db, log, environment, registry } = context;
+  const domain = await readDomain(db);
+  const instance = await findInstance(db, environment.settings.srpIdentifier);
+  if (!instance) {
+    const message = `No instance has the SRP identifier ${environment.settings.srpIdentifier}.`;
+    throw new BrambleError('ERR_NOT_FOUND', `${message} Issue one with \`bramble instance add\`.`);
+  }
+  const instanceId: InstanceId = instance.id;
+  const keys = await readMasterKeys(join(environment.home, 'keys', 'master.json'));
+  const authorities = await loadAuthorities(db, keys);
+  const samples = createRequestSamples(instanceId);
+  const background = new AbortController();
+  const running: Promise<unknown>[] = [];
+
+  const handlerOptions: DeviceHandlerOptions = {
+    db,
+    instanceId,
+    log,
+    activation: createActivation({ db, instanceId, domain, authorities }),
+    scep: createScepService({ db, instanceId, deviceAuthority: authorities.device }),
+    checkin: {
+      db,
+      instanceId,
+      keys,
+      pushTopic: domain.pushTopic,
+      onActivated: async (tx, device) => {
+        await useUpActivationPassword(tx, { deviceId: device.deviceId, instanceId });
+        await oweDeliveries(tx, { deviceIds: [device.deviceId], cause: 'activation', budgeted: false });
+      },
+    },
+    connects: createConnectBatcher({ send: (requests) => connectDevices(db, instanceId, requests) }),
+    samples,
+    certificateKeys: createCertificateKeys(),
+    onAnswer: createRequestMetrics(registry),
+  };
+  const serveDevice = createDeviceHandler(handlerOptions);
+
+  const sign = (value: unknown) => signEnvelope(value, authorities.domain.privateKeyPem);
+  const feed = createRevocationFeed(db, sign);
+  running.push(
+    feed.run(background.signal, (error) => log.warn({ reason: messageOf(error) }, 'the revocation list was not read')),
+  );
+  const handlers: LinkHandlers = {
+    request: (request, response) => serveDevice(request, response, true),
+    routes: { answer: (question) => answerRoutes(db, question), sign },
+    control: (push, signal) => feed.follow(push, signal),
+    router: async ({ links, tunnelsOpen, ...router }) => {
+      await registerRouter(db, { ...router, kind: 'router' }, { links, tunnelsOpen });
+    },
+  };
+  const links = await dialRouters(context, handlers);
+
+  const push = createFollowingPush(context, background.signal);
+  running.push(push.run());
+  const policyService = createPolicyService({
+    db,
+    instance: { id: instanceId, srpIdentifier: instance.srpIdentifier, name: instance.name },
+    release: context.identity.release,
+    domain,
+    push: push.client,
+    clock: systemClock,
+    log,
+  });
+  running.push(policyService.run(background.signal));
+  const flushing = setInterval(() => void flush(samples, context), flushSamplesMs);
+  new Gauge({
+    name: 'bramble_links_up',
+    help: 'SRP links that a router has accepted.',
+    registers: [registry],
+    collect() {
+      this.set(links.filter((link) => link.up).length);
+    },
+  });
+
+  const work: Work = {
+    detail: () => ({ links: links.map(linkDetail), policyService: policyService.counts() }),
+    ready: () => (links.some((link) => link.up) ? null : 'no router has accepted its link'),
+    drain: async () => {
+      await Promise.all(links.map((link) => link.close()));
+      background.abort();
+      clearInterval(flushing);
+      await Promise.all(running);
+      await flush(samples, context);
+      await push.close();
+    },
+  };
+  return { serveDevice, work };
+}
+
+async function dialRouters(context: ComponentContext<Settings>, handlers: LinkHandlers): Promise<SrpLink[]> {
+  const { environment, identity, log } = context;
+  const identifier = environment.settings.srpIdentifier;
+  const credential = await readCredential(environment.home, identifier);
+  return credential.routers.map((router) => {
+    const link = connectLink({
+      router,
+      credential: () => readCredential(environment.home, identifier),
+      component: { ...identity, linkVersions: [...identity.linkVersions], features: [...identity.features] },
+      handlers,
+    });
+    link.events.on('up', (accepted) => log.info({ ...accepted }, 'link up'));
+    link.events.on('down', (reason) => log.warn({ reason, router: router.host }, 'link down'));
+    link.events.on('refused', (refused) => log.error({ ...refused }, 'link refused'));
+    link.events.on('failed', (error) => log.warn({ reason: messageOf(error) }, 'link failed'));
+    return link;
+  });
+}
+
+function linkDetail(link: SrpLink) {
+  return { router: `${link.router.host}:${link.router.port}`, up: link.up, reconnects: link.reconnects };
+}
+
+async function flush(samples: RequestSamples, context: ComponentContext<Settings>): Promise<void> {
+  await samples.flush(context.db).catch((error: unknown) => {
+    context.log.warn({ reason: messageOf(error) }, 'request samples were not written');
+  });
+}
+
+/** The push client for the settings in force: when they change, a new one takes over. */
+function createFollowingPush(context: ComponentContext<Settings>, signal: AbortSignal) {
+  const { db, log } = context;
+  let settings = pushSettingsSchema.parse({});
+  let current = createPushClient({ settings, clock: systemClock, log });
+  const follow = async () => {
+    const stored = await readSetting(db, 'push', pushSettingsSchema);
+    if (JSON.stringify(stored) === JSON.stringify(settings)) return;
+    const before = current;
+    settings = stored;
+    current = createPushClient({ settings, clock: systemClock, log });
+    await before.close();
+  };
+  return {
+    client: {
+      push: (...args: Parameters<typeof current.push>) => current.push(...args),
+      pausedForMs: () => current.pausedForMs(),
+    },
+    run: async () => {
+      while (!signal.aborted) {
+        await follow().catch((error: unknown) => log.warn({ reason: messageOf(error) }, 'push settings were not read'));
+        await systemClock.sleep(readPushSettingsMs, signal).catch(() => {});
+      }
+    },
+    close: () => current.close(),
+  };
+}
+
+function createRequestMetrics(registry: ComponentContext<Settings>['registry']): DeviceHandlerOptions['onAnswer'] {
+  const requests = new Counter({
+    name: 'bramble_device_requests_total',
+    help: 'Device requests answered, by address and status.',
+    labelNames: ['address', 'status'] as const,
+    registers: [registry],
+  });
+  const seconds = new Histogram({
+    name: 'bramble_device_request_seconds',
+    help: 'Time from a device request to its answer.',
+    labelNames: ['address'] as const,
+    buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
+    registers: [registry],
+  });
+  return (address, answer, latencyMs) => {
+    requests.inc({ address, status: answer.status });
+    seconds.observe({ address }, latencyMs / 1000);
+  };
+}

@@ -1,0 +1,40 @@
+/** Tells routers the signed revocation list: at once when a link stands, and again whenever its number has risen. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Database } from '../database/connection.ts';
+import { revocationList } from '../directory/srp-credential-store.ts';
+import type { RevocationList, SignedEnvelope } from '../link/messages.ts';
+
+export interface RevocationFeed {
+  /** Pushes the list in force and every later one until the signal is aborted. */
+  follow(push: (list: SignedEnvelope) => void, signal: AbortSignal): void;
+  /** Reads the list until the signal is aborted; one that cannot be read is tried again. */
+  run(signal: AbortSignal, onError: (error: unknown) => void): Promise<void>;
+}
+
+const intervalMs = 1000;
+
+export function createRevocationFeed(db: Database, sign: (value: RevocationList) => SignedEnvelope): RevocationFeed {
+  const followers = new Set<(list: SignedEnvelope) => void>();
+  let current: { number: number; envelope: SignedEnvelope } | undefined;
+  return {
+    follow(push, signal) {
+      followers.add(push);
+      signal.addEventListener('abort', () => followers.delete(push), { once: true });
+      if (current) push(current.envelope);
+    },
+    async run(signal, onError) {
+      while (!signal.aborted) {
+        try {
+          const list = await revocationList(db);
+          if (current === undefined || list.number > current.number) {
+            current = { number: list.number, envelope: sign(list) };
+            for (const push of followers) push(current.envelope);
+          }
+        } catch (error) {
+          onError(error);
+        }
+        await delay(intervalMs, undefined, { signal }).catch(() => {});
+      }
+    },
+  };
+}

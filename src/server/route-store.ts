@@ -1,0 +1,36 @@
+/** Whose devices are these? What a router asks of any instance, in one statement for a batch. */
+import type { Queryable } from '../database/connection.ts';
+import type { RouteAnswer, RouteQuestion } from '../link/messages.ts';
+
+interface OwnerRow {
+  token: string | null;
+  certificate: string | null;
+  identifier: string;
+  connectionServices: string[];
+}
+
+/** An answer for every question; relies on device_token_key and device_identity_fingerprint_key. */
+export async function answerRoutes(q: Queryable, question: RouteQuestion): Promise<RouteAnswer[]> {
+  const rows = await q<OwnerRow[]>`
+    select asked.token, asked.certificate, i.srp_identifier as identifier,
+           array(select c.srp_identifier from connection_service c where c.instance_id = i.id order by c.name)
+             as "connectionServices"
+      from (select t as token, null as certificate, d.account_id
+              from unnest(${question.tokens as string[]}::text[]) t join device d on d.token = t
+            union all
+            select null, f, d.account_id
+              from unnest(${question.certificates as string[]}::text[]) f
+              join device d on d.identity_fingerprint = f and d.state <> 'gone') asked
+      join account a on a.id = asked.account_id
+      join instance i on i.id = a.instance_id`;
+  const byToken = new Map(rows.filter((row) => row.token !== null).map((row) => [row.token, row]));
+  const byCertificate = new Map(rows.filter((row) => row.certificate !== null).map((row) => [row.certificate, row]));
+  return [
+    ...question.tokens.map((token) => ({ token, ...ownerOf(byToken.get(token)) })),
+    ...question.certificates.map((certificate) => ({ certificate, ...ownerOf(byCertificate.get(certificate)) })),
+  ];
+}
+
+function ownerOf(row: OwnerRow | undefined): Pick<RouteAnswer, 'identifier' | 'connectionServices'> {
+  return { identifier: row?.identifier ?? null, connectionServices: row?.connectionServices ?? [] };
+}

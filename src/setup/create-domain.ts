@@ -1,0 +1,174 @@
+/**
+ * Makes a new domain out of an empty database: schema, authorities, policies, the first router, instances, connection
+ * services, administration services, and the first administrator's token.
+ *
+ * Invariant: the domain's row is written last, in one transaction with everything that it needs, so that a creation that
+ * was interrupted is simply made again.
+ */
+import { randomUUID, X509Certificate } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createAuthorities } from '../activation/authority-creation.ts';
+import { createToken } from '../admin/administrator-tokens.ts';
+import { BrambleError } from '../base/errors.ts';
+import type { InstanceId } from '../base/ids.ts';
+import { openDatabase, type Transaction } from '../database/connection.ts';
+import { migrate } from '../database/migrate.ts';
+import { createMasterKeys, type MasterKeys, readMasterKeys, writeMasterKeys } from '../database/sealed-value.ts';
+import { createConnectionService } from '../directory/connection-services.ts';
+import { createInstance } from '../directory/instances.ts';
+import { issueSrpCredential } from '../directory/srp-credentials.ts';
+import type { Authority } from '../domain/authorities.ts';
+import { declareRange } from '../domain/components.ts';
+import { type DesiredProcess, desireProcess } from '../domain/desired-processes.ts';
+import { insertDomain } from '../domain/domain.ts';
+import { writeSetting } from '../domain/settings.ts';
+import { credentialPath, type RouterAddress } from '../link/credential.ts';
+import { applyBudget, readBudget } from '../policy/delivery/budget.ts';
+import { seedPolicies } from '../policy/preconfigured-policies.ts';
+import { issueCertificate, randomSerialHex } from '../protocol/x509/certificate.ts';
+import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../protocol/x509/key-pair.ts';
+
+export interface NewDomainPlan {
+  home: string;
+  databaseUrl: string;
+  sqlFolder: string;
+  release: string;
+  name: string;
+  /** Name of this host, as its supervisor has it. */
+  host: string;
+  /** The name or address that devices know; with the port it never changes. */
+  publicHost: string;
+  publicPort: number;
+  srpPort: number;
+  tunnelHost: string;
+  pushTopic: string;
+  instances: number;
+  administrationServices: number;
+}
+
+export interface CreatedDomain {
+  publicUrl: string;
+  instances: { name: string; srpIdentifier: string }[];
+  /** The first administrator's; it stands in BRAMBLE_HOME/admin.json too. */
+  token: string;
+}
+
+const routerName = 'router-1';
+const serverCertificateDays = 825;
+
+/**
+ * Creates the domain.
+ * @throws BrambleError ERR_DOMAIN_EXISTS when the database holds one already.
+ */
+export async function createDomain(plan: NewDomainPlan): Promise<CreatedDomain> {
+  const schemaVersion = await migrate(plan.databaseUrl, {
+    folder: plan.sqlFolder,
+    release: plan.release,
+    contract: true,
+    applicationName: 'bramble/create-domain',
+  });
+  const keys = await masterKeysOf(plan.home);
+  const db = openDatabase(plan.databaseUrl, { applicationName: 'bramble/create-domain', max: 2 });
+  try {
+    return await db.begin(async (tx) => {
+      const [existing] = await tx`select 1 from domain`;
+      if (existing) throw new BrambleError('ERR_DOMAIN_EXISTS', 'The database holds a domain already.');
+      return await fillDomain(tx, plan, keys, schemaVersion);
+    });
+  } finally {
+    await db.end({ timeout: 5 });
+  }
+}
+
+async function fillDomain(
+  tx: Transaction,
+  plan: NewDomainPlan,
+  keys: MasterKeys,
+  schemaVersion: number,
+): Promise<CreatedDomain> {
+  const publicUrl = `https://${plan.publicHost}:${plan.publicPort}`;
+  const { name, release, tunnelHost, pushTopic } = plan;
+  await insertDomain(tx, { domainId: randomUUID(), name, publicUrl, tunnelHost, pushTopic, release, schemaVersion });
+  await declareRange(tx, release);
+  const authorities = await createAuthorities(tx, keys, { name });
+  await seedPolicies(tx);
+  const routers: RouterAddress[] = [{ host: '127.0.0.1', port: plan.srpPort, serverName: plan.publicHost }];
+  await writeSetting(tx, 'routers', { addresses: routers });
+  await writeRouterFiles(plan, authorities.domain);
+  const desire = (process: Pick<DesiredProcess, 'name' | 'kind' | 'settings'>) =>
+    desireProcess(tx, { ...process, host: plan.host, release, state: 'running' });
+  await desire({ name: routerName, kind: 'router', settings: { tunnelHost } });
+
+  const instances: { id: InstanceId; name: string; srpIdentifier: string }[] = [];
+  for (let number = 1; number <= plan.instances; number++) {
+    const created = await createInstance(tx, { name: `server-${number}` });
+    if (created.kind !== 'created') throw new BrambleError('ERR_INTERNAL', 'A fresh domain has an instance already.');
+    const service = await createConnectionService(tx, { name: `connection-${number}`, instance: created.name });
+    if (service.kind !== 'created') throw new BrambleError('ERR_INTERNAL', 'A fresh domain has a connection service.');
+    for (const { name, srpIdentifier, kind } of [
+      { ...created, kind: 'server' as const },
+      { ...service.service, kind: 'connection' as const },
+    ]) {
+      const issued = await issueSrpCredential(tx, {
+        identifier: srpIdentifier,
+        authority: authorities.domain,
+        routers,
+      });
+      if (issued === 'not-found') throw new BrambleError('ERR_INTERNAL', `${srpIdentifier} is not in the directory.`);
+      await writeSecret(credentialPath(plan.home, srpIdentifier), issued.file);
+      await desire({ name, kind, settings: { srpIdentifier } });
+    }
+    instances.push({ id: created.id, name: created.name, srpIdentifier: created.srpIdentifier });
+  }
+  await applyBudget(
+    tx,
+    await readBudget(tx),
+    instances.map((instance) => instance.id),
+  );
+  for (let number = 1; number <= plan.administrationServices; number++) {
+    await desire({ name: `administration-${number}`, kind: 'administration', settings: {} });
+  }
+  const token = await createToken(tx, 'first-administrator');
+  await writeSecret(join(plan.home, 'admin.json'), { token });
+  return { publicUrl, instances, token };
+}
+
+async function writeRouterFiles(plan: NewDomainPlan, domainAuthority: Authority): Promise<void> {
+  const pair = await createEcKeyPair();
+  const isAddress = /^[\d.]+$|:/.test(plan.publicHost);
+  const certificateDer = issueCertificate({
+    authority: domainAuthority,
+    publicKey: { spkiDer: spkiDerOf(pair.publicKey) },
+    subject: { commonName: plan.publicHost, organization: plan.name },
+    days: serverCertificateDays,
+    serialHex: randomSerialHex(),
+    usage: 'server',
+    dnsNames: [...new Set([...(isAddress ? [] : [plan.publicHost]), plan.tunnelHost, 'localhost'])],
+    ipAddresses: [...new Set([...(isAddress ? [plan.publicHost] : []), '127.0.0.1'])],
+  });
+  await writeSecret(join(plan.home, 'router', routerName, 'router.json'), {
+    certificatePem: new X509Certificate(certificateDer).toString(),
+    privateKeyPem: privateKeyPemOf(pair.privateKey),
+    domainAuthorityPem: new X509Certificate(domainAuthority.certificateDer).toString(),
+  });
+}
+
+/** The key file of the home; made where there is none. */
+async function masterKeysOf(home: string): Promise<MasterKeys> {
+  const path = join(home, 'keys', 'master.json');
+  await mkdir(join(home, 'keys'), { recursive: true, mode: 0o700 });
+  const keys = createMasterKeys();
+  try {
+    await writeMasterKeys(path, keys);
+    return keys;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return await readMasterKeys(path);
+    throw error;
+  }
+}
+
+async function writeSecret(path: string, content: object): Promise<void> {
+  await mkdir(join(path, '..'), { recursive: true, mode: 0o700 });
+  await writeFile(path, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 });
+}

@@ -1,0 +1,136 @@
+/**
+ * Makes BRAMBLE_HOME ready for `bramble up`: configuration with free ports, an installed release, PostgreSQL, and the
+ * domain itself, created by that release's own program. Safe to repeat: what is there already is left alone.
+ */
+import { execFile } from 'node:child_process';
+import { access, chmod, mkdir, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { BrambleError } from '../base/errors.ts';
+import { openDatabase } from '../database/connection.ts';
+import { startEmbedded } from '../database/embedded/server.ts';
+import { installArchive, openArchive } from '../release/archive.ts';
+import { type Configuration, readConfiguration } from '../supervisor/configuration.ts';
+
+export interface HomePlan {
+  home: string;
+  /** Archive of the release that the domain is made with. */
+  archive: string;
+  name: string;
+  /** External PostgreSQL; embedded where it is absent. */
+  databaseUrl?: string;
+  /** Settings of the embedded PostgreSQL on top of its defaults. */
+  databaseSettings?: Readonly<Record<string, string>>;
+  /** Name or address that devices connect to. Default 127.0.0.1, with listening on loopback alone. */
+  publicHost?: string;
+  /** Wanted ports; a taken one is replaced by a free one before anything is told of it. */
+  publicPort: number;
+  srpPort: number;
+  instances: number;
+  administrationServices: number;
+  /** Name of this host in the domain. */
+  host?: string;
+}
+
+export interface PreparedHome {
+  configuration: Configuration;
+  databaseUrl: string;
+  release: string;
+  /** Whether the domain was made by this call. */
+  created: boolean;
+}
+
+const runProgram = promisify(execFile);
+
+/** @throws BrambleError ERR_DOMAIN_CREATION with what the release's program said. */
+export async function prepareHome(plan: HomePlan): Promise<PreparedHome> {
+  await mkdir(plan.home, { recursive: true, mode: 0o755 });
+  // Under root PostgreSQL is another user, who has to pass through; everything secret is closed by its own mode.
+  if (process.getuid?.() === 0) await chmod(plan.home, 0o755);
+  const configuration = await configurationOf(plan);
+  const { release } = await openArchive(plan.archive);
+  const database = configuration.database;
+  const databaseUrl =
+    'url' in database
+      ? database.url
+      : (await startEmbedded({ folder: join(plan.home, 'postgres'), settings: database.settings })).url;
+  if (await hasDomain(databaseUrl)) return { configuration, databaseUrl, release, created: false };
+  const program = join(await installArchive(plan.archive, { home: plan.home }), 'bramble.mjs');
+  const details = {
+    name: plan.name,
+    host: configuration.host,
+    publicHost: plan.publicHost ?? '127.0.0.1',
+    publicPort: configuration.publicPort,
+    srpPort: configuration.srpPort,
+    instances: plan.instances,
+    administrationServices: plan.administrationServices,
+  };
+  try {
+    await runProgram(process.execPath, [program, 'domain', 'create', '--plan', JSON.stringify(details)], {
+      env: { ...process.env, BRAMBLE_HOME: plan.home, DATABASE_URL: databaseUrl },
+    });
+  } catch (cause) {
+    const said = cause instanceof Error && 'stderr' in cause ? String(cause.stderr).trim() : '';
+    throw new BrambleError('ERR_DOMAIN_CREATION', `The domain was not created: ${said || 'the program failed'}.`, {
+      cause,
+    });
+  }
+  return { configuration, databaseUrl, release, created: true };
+}
+
+async function configurationOf(plan: HomePlan): Promise<Configuration> {
+  const file = join(plan.home, 'config.json');
+  const present = await access(file).then(
+    () => true,
+    () => false,
+  );
+  if (!present) {
+    const listenAddress = plan.publicHost === undefined ? '127.0.0.1' : '0.0.0.0';
+    const publicPort = await freePort(plan.publicPort, listenAddress);
+    const configuration = {
+      database: plan.databaseUrl
+        ? { url: plan.databaseUrl }
+        : { embedded: true, settings: { ...plan.databaseSettings } },
+      host: plan.host ?? hostname(),
+      publicPort,
+      srpPort: await freePort(plan.srpPort, listenAddress, publicPort),
+      listenAddress,
+    };
+    await writeFile(file, `${JSON.stringify(configuration, null, 2)}\n`, { mode: 0o600, flag: 'wx' });
+  }
+  return await readConfiguration(plan.home);
+}
+
+/** The wanted port, or another one where that is taken (or where 0 is wanted). */
+async function freePort(wanted: number, address: string, besides?: number): Promise<number> {
+  for (const port of [wanted, 0, 0, 0]) {
+    const found = await tryPort(port, address);
+    if (found !== null && found !== besides) return found;
+  }
+  throw new BrambleError('ERR_LISTEN', `No free port was found on ${address}.`);
+}
+
+function tryPort(port: number, address: string): Promise<number | null> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(null));
+    server.listen(port, address, () => {
+      const bound = server.address();
+      server.close(() => resolve(typeof bound === 'object' && bound !== null ? bound.port : null));
+    });
+  });
+}
+
+async function hasDomain(databaseUrl: string): Promise<boolean> {
+  const db = openDatabase(databaseUrl, { applicationName: 'bramble/prepare-home', max: 1 });
+  try {
+    const [table] = await db<{ present: boolean }[]>`select to_regclass('domain') is not null as present`;
+    if (!table?.present) return false;
+    const [row] = await db`select 1 from domain`;
+    return row !== undefined;
+  } finally {
+    await db.end({ timeout: 5 });
+  }
+}

@@ -1,0 +1,29 @@
+/** How well-behaved a device is. All probabilities (0 to 1) are drawn from the device's own seeded stream. */
+export interface Behaviour {
+  /** A command that is not urgent is answered NotNow, and taken at a later contact. */
+  readonly notNowProbability: number;
+  /** A command that is not urgent fails with an Error. */
+  readonly errorProbability: number;
+  /** A reply is lost after the server has worked on the request, so that the device sends again. */
+  readonly lostReplyProbability: number;
+  /** The device falls silent when its contact ends, for around `vanishForMs`. */
+  readonly vanishProbability: number;
+  readonly vanishForMs: number;
+  /** Mean time between contacts of the device's own accord. */
+  readonly contactIntervalMs: number;
+  /** The device connects within so long after it was woken. */
+  readonly wakeJitterMs: number;
+  /** After NotNow the device becomes free, and connects, within about so long. */
+  readonly notNowForMs: number;
+}
+
+export const ordinaryBehaviour: Behaviour = {
+  notNowProbability: 0.03,
+  errorProbability: 0,
+  lostReplyProbability: 0,
+  vanishProbability: 0,
+  vanishForMs: 10_000,
+  contactIntervalMs: 15 * 60_000,
+  wakeJitterMs: 200,
+  notNowForMs: 500,
+};

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough, Writable } from 'node:stream';
+import { type TestContext, test } from 'node:test';
+import { readBenchDevices } from '../../bench/connect.ts';
+import { readAdministrationAccess } from './administration-client.ts';
+import { duration } from './command-line.ts';
+import { type SimulateOptions, simulate } from './main.ts';
+import { startMdmServer, testPassword } from './mdm-server-fixture.ts';
+
+/** Enough of the administration service's REST API for the simulator, over real HTTP. */
+async function startAdministration(context: TestContext, publicUrl: string) {
+  const calls: { method: string; path: string; body: unknown }[] = [];
+  const server = createServer(async (request, response) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk);
+    const text = Buffer.concat(chunks).toString();
+    const path = request.url ?? '';
+    calls.push({ method: request.method ?? '', path, body: text === '' ? undefined : JSON.parse(text) });
+    const reply = (status: number, value: object): void => {
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
+    };
+    if (request.headers.authorization !== 'Bearer secret') reply(401, { code: 'ERR_TOKEN', message: 'no such token' });
+    else if (path === '/api/v1/status') reply(200, { domain: { publicUrl } });
+    else if (path.endsWith('/activation-password')) {
+      reply(200, { password: testPassword, expiresAt: '', activationUrl: `${publicUrl}/activate` });
+    } else if (path === '/api/v1/accounts' && text.includes('0001'))
+      reply(409, { code: 'ERR_EXISTS', message: 'there already' });
+    else reply(200, {});
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
+  context.after(() => server.close());
+  return { calls, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+}
+
+function collect(): { stream: Writable; text(): string } {
+  let written = '';
+  const stream = new Writable({
+    write(chunk, _, done) {
+      written += chunk;
+      done();
+    },
+  });
+  return { stream, text: () => written };
+}
+
+test('a fleet is set up over the REST API, lives, is directed, and ends with a summary', async (context) => {
+  const folder = await mkdtemp(join(tmpdir(), 'simulate-'));
+  context.after(() => rm(folder, { recursive: true }));
+  const server = await startMdmServer();
+  context.after(() => server.close());
+  const administration = await startAdministration(context, server.url);
+  const exportPath = join(folder, 'devices.json');
+  const options: SimulateOptions = {
+    devices: 5,
+    accounts: 3,
+    seed: 'main',
+    access: { urls: ['http://127.0.0.1:1', administration.url], token: 'secret' },
+    intervalMs: 20,
+    pushPort: 0,
+    prefix: 'x-',
+    exportPath,
+    control: true,
+    json: false,
+  };
+  const input = new PassThrough();
+  const output = collect();
+  input.write('{"do":"devices"}\n{"do":"stop"}\n');
+  const result = await simulate(
+    options,
+    { input, output: output.stream, errors: collect().stream },
+    new AbortController().signal,
+  );
+  assert.equal(result.devices.managed, 5);
+  assert.equal(result.activationsRefused, 0);
+  const lines = output
+    .text()
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  assert.deepEqual(
+    lines.map(({ event, do: command }) => event ?? command),
+    ['ready', 'devices', 'stop', 'summary'],
+  );
+  const push = administration.calls.find(({ path }) => path === '/api/v1/push')?.body as { url: string; caPem: string };
+  assert.match(push.url, /^https:\/\/127\.0\.0\.1:\d+$/);
+  assert.match(push.caPem, /BEGIN CERTIFICATE/);
+  assert.equal(administration.calls.filter(({ path }) => path === '/api/v1/accounts').length, 3);
+  assert.equal(readBenchDevices(exportPath).length, 5);
+  assert.doesNotMatch(await readFile(exportPath, 'utf8'), /PRIVATE KEY/);
+});
+
+test('a refusal of the administration service keeps its code', async (context) => {
+  const administration = await startAdministration(context, 'https://127.0.0.1:1');
+  const options: SimulateOptions = {
+    devices: 1,
+    accounts: 1,
+    seed: 'main',
+    access: { urls: [administration.url], token: 'wrong' },
+    intervalMs: 1000,
+    pushPort: 0,
+    prefix: '',
+    control: false,
+    json: true,
+  };
+  const streams = { input: new PassThrough(), output: collect().stream, errors: collect().stream };
+  await assert.rejects(simulate(options, streams, new AbortController().signal), { code: 'ERR_TOKEN' });
+});
+
+test('without a domain the message says what to do', async () => {
+  await assert.rejects(readAdministrationAccess(join(tmpdir(), 'no-such-domain')), { code: 'ERR_ADMIN_ACCESS' });
+});
+
+test('times are read in their units and refused without one', () => {
+  assert.deepEqual(['500ms', '2s', '1.5m', '1h'].map(duration), [500, 2000, 90_000, 3_600_000]);
+  assert.throws(() => duration('10'));
+  assert.throws(() => duration('0s'));
+});

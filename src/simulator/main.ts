@@ -1,0 +1,190 @@
+/**
+ * `bramble simulate`: a fleet against a running domain. It makes the accounts and their activation passwords, tells the
+ * domain where its push service is, activates the devices, and lets them live until it is told to stop.
+ */
+import { writeFile } from 'node:fs/promises';
+import type { Readable, Writable } from 'node:stream';
+import {
+  type AdministrationAccess,
+  type AdministrationClient,
+  createAdministrationClient,
+} from './administration-client.ts';
+import { followControl } from './control.ts';
+import { type Fleet, type FleetStats, runFleet } from './fleet.ts';
+import { type PlannedDevice, planFleet } from './fleet-plan.ts';
+
+export interface SimulateOptions {
+  readonly devices: number;
+  readonly accounts: number;
+  readonly seed: string;
+  readonly access: AdministrationAccess;
+  readonly journalPath?: string;
+  /** Mean time between a device's own contacts. */
+  readonly intervalMs: number;
+  readonly pushPort: number;
+  readonly durationMs?: number;
+  readonly publicUrl?: string;
+  readonly tunnelHost?: string;
+  /** Trusted by devices that are not enrolled yet. */
+  readonly caPem?: string;
+  /** Put before the names of accounts and devices. */
+  readonly prefix: string;
+  readonly notNowProbability?: number;
+  readonly errorProbability?: number;
+  /** Written when all devices are activated, for `bench connect`. */
+  readonly exportPath?: string;
+  readonly control: boolean;
+  readonly json: boolean;
+}
+
+export interface SimulateStreams {
+  readonly input: Readable;
+  readonly output: Writable & { readonly isTTY?: boolean };
+  readonly errors: Writable;
+}
+
+export interface SimulateResult extends FleetStats {
+  readonly seed: string;
+  readonly activationsRefused: number;
+}
+
+const activationsAtOnce = 16;
+
+/**
+ * Runs until the signal is aborted, the duration is over or `stop` came in. With `control` or `json` the output carries
+ * JSON lines only: first `{"event":"ready",...}` once the devices are activated, at the end `{"event":"summary",...}`.
+ */
+export async function simulate(
+  options: SimulateOptions,
+  streams: SimulateStreams,
+  signal: AbortSignal,
+): Promise<SimulateResult> {
+  const machine = options.control || options.json;
+  const say = (text: string): void => {
+    (machine ? streams.errors : streams.output).write(`${text}\n`);
+  };
+  say(`Seed ${options.seed} (give it with --seed to have the same fleet again).`);
+  const administration = createAdministrationClient(options.access, signal);
+  const planned = planFleet(options.seed, options.devices, options.accounts, options.prefix);
+  const byAccount = Map.groupBy(planned, ({ account }) => account);
+  await forEachAtOnce([...byAccount.keys()], activationsAtOnce, (name) => administration.createAccount(name));
+  const domain = await administration.domain();
+  const tunnelHost = options.tunnelHost ?? domain.tunnelHost;
+  const publicUrl = options.publicUrl ?? domain.publicUrl ?? (await publicUrlOf(administration, planned));
+
+  const fleet = await runFleet(
+    {
+      seed: options.seed,
+      publicUrl,
+      pushPort: options.pushPort,
+      behaviour: {
+        contactIntervalMs: options.intervalMs,
+        ...(options.notNowProbability === undefined ? {} : { notNowProbability: options.notNowProbability }),
+        ...(options.errorProbability === undefined ? {} : { errorProbability: options.errorProbability }),
+      },
+      ...(tunnelHost === undefined ? {} : { tunnelHost }),
+      ...(options.caPem === undefined ? {} : { caPem: options.caPem }),
+      ...(options.journalPath === undefined ? {} : { journalPath: options.journalPath }),
+    },
+    signal,
+  );
+  try {
+    await administration.setPush({ url: fleet.push.url, caPem: fleet.push.caPem });
+    fleet.start();
+    let activationsRefused = 0;
+    // Of one account one after the other: an account has one activation password at a time.
+    await forEachAtOnce([...byAccount.values()], activationsAtOnce, async (devices) => {
+      for (const { account, plan } of devices) {
+        const { password } = await administration.createActivationPassword(account);
+        const result = await fleet.activate({ account, password, plan });
+        if (result.outcome === 'enrolled') continue;
+        activationsRefused += 1;
+        say(`${result.device} was not activated: ${result.code ?? result.reason ?? `status ${result.httpStatus}`}`);
+      }
+    });
+    const exportDevices = async (file: string): Promise<number> => {
+      const exported = fleet.exportDevices();
+      await writeFile(file, JSON.stringify(exported), { mode: 0o600 });
+      return exported.length;
+    };
+    if (options.exportPath !== undefined) await exportDevices(options.exportPath);
+    const managed = fleet.stats().devices.managed;
+    if (machine)
+      writeLine(streams.output, { event: 'ready', devices: managed, activationsRefused, push: fleet.push.url });
+    else say(`${managed} devices of ${byAccount.size} accounts are managed by ${publicUrl}.`);
+
+    await untilOver(options, fleet, streams, signal, exportDevices);
+    const result = { seed: options.seed, activationsRefused, ...fleet.stats() };
+    if (machine) writeLine(streams.output, { event: 'summary', ...result });
+    else say(describe(result));
+    return result;
+  } finally {
+    await fleet.stop();
+  }
+}
+
+/** An activation password says where devices go; it is replaced when the device's own is made. */
+async function publicUrlOf(administration: AdministrationClient, planned: readonly PlannedDevice[]): Promise<string> {
+  const first = planned[0]?.account ?? '';
+  return new URL((await administration.createActivationPassword(first)).activationUrl).origin;
+}
+
+async function untilOver(
+  options: SimulateOptions,
+  fleet: Fleet,
+  streams: SimulateStreams,
+  signal: AbortSignal,
+  exportDevices: (file: string) => Promise<number>,
+): Promise<void> {
+  const over = Promise.withResolvers<void>();
+  const finish = (): void => over.resolve();
+  signal.addEventListener('abort', finish, { once: true });
+  if (signal.aborted) finish();
+  const deadline = options.durationMs === undefined ? undefined : setTimeout(finish, options.durationMs);
+  const live = !options.control && !options.json && streams.output.isTTY === true;
+  const display = live
+    ? setInterval(() => streams.output.write(`\r\u001b[K${oneLine(fleet.stats())}`), 500)
+    : undefined;
+  // Without an end of its own a fleet that nobody can reach would live on: the end of the input stops it too.
+  if (options.control) followControl(streams.input, streams.output, { fleet, exportDevices }).then(finish, over.reject);
+  try {
+    await over.promise;
+  } finally {
+    clearTimeout(deadline);
+    clearInterval(display);
+    signal.removeEventListener('abort', finish);
+    if (live) streams.output.write('\n');
+  }
+}
+
+function oneLine(stats: FleetStats): string {
+  return (
+    `${stats.devices.managed} managed  ${stats.vanished} silent  requests ${stats.requestsSent} (${stats.requestsFailed} failed)  ` +
+    `commands ${stats.commandsExecuted}  told again ${stats.toldAgain}  woken ${stats.woken}  tunnels ${stats.tunnelsOpen}`
+  );
+}
+
+function describe(stats: SimulateResult): string {
+  const failures = Object.entries(stats.failedByClass).map(([name, count]) => `${name} ${count}`);
+  return [
+    `devices     ${stats.devices.managed} managed, ${stats.devices.left} left, ${stats.lostDevices} driven out by an answer`,
+    `requests    ${stats.requestsSent} sent, ${stats.requestsFailed} failed${failures.length === 0 ? '' : ` (${failures.join(', ')})`}`,
+    `commands    ${stats.commandsTold} told, ${stats.commandsExecuted} executed, ${stats.notNow} not now, ${stats.toldAgain} told again`,
+    `answers     ${stats.answersAccepted} accepted, ${stats.pendingAnswers} not taken yet`,
+    `profiles    ${stats.profilesInstalled} installed`,
+    `tunnels     ${stats.tunnelsOpened} opened, ${stats.tunnelsRefused} refused, ${stats.tunnelsBroken} broken`,
+    `wakes       ${stats.woken}`,
+  ].join('\n');
+}
+
+function writeLine(output: Writable, value: object): void {
+  output.write(`${JSON.stringify(value)}\n`);
+}
+
+async function forEachAtOnce<Item>(items: readonly Item[], atOnce: number, use: (item: Item) => Promise<void>) {
+  const waiting = items.values();
+  const work = async (): Promise<void> => {
+    for (const item of waiting) await use(item);
+  };
+  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, work));
+}

@@ -1,0 +1,127 @@
+/**
+ * Watches what the domain wants to run on this host. A notification only hastens the next look, which comes anyway.
+ *
+ * Invariant: without the database nothing changes. An outage, a missing table or an unreadable row is never taken for
+ * "nothing is wanted".
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import postgres from 'postgres';
+import { z } from 'zod';
+import { isBrambleError, messageOf } from '../base/errors.ts';
+import type { OnEvent } from './events.ts';
+import { createWakeup } from './wakeup.ts';
+
+const rowSchema = z.object({
+  name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/),
+  kind: z.string().regex(/^[a-z]{1,32}$/),
+  host: z.string(),
+  release: z.string().regex(/^(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})$/),
+  state: z.enum(['running', 'stopped']),
+  settings: z.unknown(),
+});
+
+export type DesiredProcess = z.output<typeof rowSchema>;
+
+export interface WatchOptions {
+  host: string;
+  /** Finds the database, and starts it where it is ours to start; called again after each failure. */
+  openDatabase: (signal: AbortSignal) => Promise<{ url: string; adopted: boolean; pid: number | null }>;
+  /** `unreadable` are names of rows that this supervisor does not understand: they are left as they are. */
+  onDesired: (processes: readonly DesiredProcess[], unreadable: readonly string[], url: string) => void;
+  onEvent: OnEvent;
+  signal: AbortSignal;
+}
+
+const pollMs = 500;
+const retryMs = 250;
+const statementTimeoutMs = 5000;
+const undefinedTable = '42P01';
+
+/** Returns when the signal is aborted. */
+export async function watchDesired(options: WatchOptions): Promise<void> {
+  const { signal, onEvent } = options;
+  let lost = false;
+  while (!signal.aborted) {
+    try {
+      const { url, adopted, pid } = await options.openDatabase(signal);
+      await watchConnected(url, options, () => {
+        onEvent({ type: 'database-ready', adopted, pid });
+        lost = false;
+      });
+    } catch (error) {
+      if (!lost && !signal.aborted) {
+        onEvent({ type: 'database-lost', code: codeOf(error), message: messageOf(error) });
+        lost = true;
+      }
+      await delay(retryMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+}
+
+/** Looks until the signal is aborted, or throws when the database does not answer. */
+async function watchConnected(url: string, options: WatchOptions, onConnected: () => void): Promise<void> {
+  const sql = postgres(url, {
+    max: 1,
+    connect_timeout: 5,
+    onnotice: () => undefined,
+    connection: { application_name: `bramble/supervisor@${options.host}#${process.pid}`.slice(0, 63) },
+  });
+  const wakeup = createWakeup();
+  options.signal.addEventListener('abort', wakeup.wake);
+  try {
+    await withDeadline(sql`select 1`);
+    onConnected();
+    await withDeadline(sql.listen('bramble_desired', wakeup.wake));
+    while (!options.signal.aborted) {
+      const changed = wakeup.next();
+      await look(sql, url, options);
+      const timer = setTimeout(wakeup.wake, pollMs);
+      await changed;
+      clearTimeout(timer);
+    }
+  } finally {
+    options.signal.removeEventListener('abort', wakeup.wake);
+    await sql.end({ timeout: 0 });
+  }
+}
+
+async function look(sql: postgres.Sql, url: string, options: WatchOptions): Promise<void> {
+  let rows: readonly Record<string, unknown>[];
+  try {
+    rows = await withDeadline(sql<Record<string, unknown>[]>`
+      select name, kind, host, release, state, settings from desired_process where host = ${options.host} order by name`);
+  } catch (error) {
+    if (codeOf(error) === undefinedTable) {
+      return;
+    }
+    throw error;
+  }
+  const read = rows.map((row) => rowSchema.safeParse(row));
+  const unreadable = rows.filter((_, index) => read[index]?.success === false).map((row) => String(row['name']));
+  options.onDesired(
+    read.flatMap((row) => (row.success ? [row.data] : [])),
+    unreadable,
+    url,
+  );
+}
+
+/** A stopped server (SIGSTOP), or one behind a cut cable, answers never. */
+async function withDeadline<Result>(work: Promise<Result>): Promise<Result> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const error = Object.assign(new Error(`The database did not answer within ${statementTimeoutMs} ms.`), {
+      code: 'ERR_DATABASE_TIMEOUT',
+    });
+    timer = setTimeout(() => reject(error), statementTimeoutMs);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function codeOf(error: unknown): string {
+  const code = isBrambleError(error) ? error.code : (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' ? code : 'ERR_DATABASE';
+}

@@ -1,0 +1,112 @@
+/**
+ * One supervisor for a home. The lock is the file `supervisor.lock.<n>` with the highest number; its holder is named in it
+ * by process id and birth.
+ *
+ * Whoever finds the highest one held by nobody alive makes the next number, which the file system grants to one process
+ * only, and then looks again: it holds the lock if no higher number has appeared. Numbers never fall, because releasing
+ * keeps the file and only a holder removes lower ones. So a slow rival that judged an older number cannot take over from
+ * a live holder.
+ */
+import { randomBytes } from 'node:crypto';
+import { link, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { BrambleError } from '../base/errors.ts';
+import { birthOf } from '../database/embedded/process-facts.ts';
+
+export interface HomeLock {
+  release(): Promise<void>;
+}
+
+interface Holder {
+  /** null once released. */
+  pid: number | null;
+  birth: string | null;
+}
+
+const prefix = 'supervisor.lock.';
+
+/** @throws BrambleError ERR_ALREADY_RUNNING with the holder's process id in its details. */
+export async function lockHome(home: string): Promise<HomeLock> {
+  for (;;) {
+    const highest = await highestNumber(home);
+    const holder = highest === 0 ? null : await readHolder(home, highest);
+    if (holder !== null && holder.pid !== null && holder.birth === (await birthOf(holder.pid))) {
+      throw new BrambleError(
+        'ERR_ALREADY_RUNNING',
+        `A supervisor (process ${holder.pid}) already runs on ${home}. Stop it first, or leave it at work.`,
+        { details: { pid: holder.pid } },
+      );
+    }
+    const own = highest + 1;
+    const made = await makeFile(home, own, { pid: process.pid, birth: await birthOf(process.pid) });
+    if (made && (await highestNumber(home)) === own) {
+      await removeLower(home, own);
+      return { release: async () => await replaceFile(home, own, { pid: null, birth: null }) };
+    }
+    if (made) {
+      await rm(fileOf(home, own), { force: true });
+    }
+  }
+}
+
+async function numbersOf(home: string): Promise<number[]> {
+  const names = await readdir(home);
+  return names
+    .filter((name) => name.startsWith(prefix))
+    .map((name) => Number(name.slice(prefix.length)))
+    .filter((number) => Number.isSafeInteger(number) && number > 0);
+}
+
+async function highestNumber(home: string): Promise<number> {
+  return Math.max(0, ...(await numbersOf(home)));
+}
+
+async function removeLower(home: string, own: number): Promise<void> {
+  for (const number of await numbersOf(home)) {
+    if (number < own) {
+      await rm(fileOf(home, number), { force: true });
+    }
+  }
+}
+
+/** null when it was removed meanwhile: then there is a higher one. */
+async function readHolder(home: string, number: number): Promise<Holder | null> {
+  try {
+    return JSON.parse(await readFile(fileOf(home, number), 'utf8')) as Holder;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+      return null;
+    }
+    throw error;
+  }
+}
+
+/** Appears with its contents or not at all; false when the number is taken. */
+async function makeFile(home: string, number: number, holder: Holder): Promise<boolean> {
+  const draft = await writeDraft(home, holder);
+  try {
+    await link(draft, fileOf(home, number));
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') {
+      return false;
+    }
+    throw error;
+  } finally {
+    await rm(draft, { force: true });
+  }
+}
+
+async function replaceFile(home: string, number: number, holder: Holder): Promise<void> {
+  await rename(await writeDraft(home, holder), fileOf(home, number));
+}
+
+async function writeDraft(home: string, holder: Holder): Promise<string> {
+  const draft = path.join(home, `.supervisor-lock-${randomBytes(6).toString('hex')}`);
+  await writeFile(draft, JSON.stringify(holder), { mode: 0o600 });
+  return draft;
+}
+
+function fileOf(home: string, number: number): string {
+  return path.join(home, `${prefix}${number}`);
+}

@@ -1,0 +1,46 @@
+/** The process behind `bramble up`: environment, signals, log, exit code. */
+import path from 'node:path';
+import { pino } from 'pino';
+import { isBrambleError } from '../base/errors.ts';
+import { runSupervisor } from './supervisor.ts';
+
+export interface UpOptions {
+  /** Leaves the embedded PostgreSQL running at the end. */
+  keepDatabase: boolean;
+}
+
+/** Exit code when another supervisor runs on the home already. */
+export const alreadyRunningExitCode = 3;
+
+/**
+ * Supervises BRAMBLE_HOME (default `./.bramble`, as root `/var/lib/bramble`) until SIGTERM or SIGINT.
+ * @returns the exit code: 0, or 3 with a note when a supervisor runs there already.
+ */
+export async function supervisorMain(options: UpOptions): Promise<number> {
+  const home =
+    process.env['BRAMBLE_HOME'] ?? (process.getuid?.() === 0 ? '/var/lib/bramble' : path.resolve('.bramble'));
+  const log = pino({ base: { pid: process.pid, component: 'supervisor' }, timestamp: pino.stdTimeFunctions.isoTime });
+  const stop = new AbortController();
+  const onSignal = (signal: NodeJS.Signals) => stop.abort(new Error(`${signal} was received`));
+  process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
+  try {
+    await runSupervisor({
+      home,
+      signal: stop.signal,
+      keepDatabase: options.keepDatabase,
+      onEvent: (event) => {
+        const troubled = event.type === 'refused' || event.type === 'database-lost' || event.type === 'restarting';
+        log[troubled ? 'warn' : 'info'](event, event.type);
+      },
+    });
+    return 0;
+  } catch (error) {
+    if (!isBrambleError(error, 'ERR_ALREADY_RUNNING')) {
+      throw error;
+    }
+    log.info({ code: error.code, ...error.details }, error.message);
+    return alreadyRunningExitCode;
+  } finally {
+    process.off('SIGTERM', onSignal).off('SIGINT', onSignal);
+  }
+}

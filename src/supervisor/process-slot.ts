@@ -1,0 +1,189 @@
+/**
+ * Brings one named process to what is wanted of it, one step after the other (`slot-step.ts` has the rules), and restarts
+ * it when it exits unasked.
+ *
+ * Invariant: at most one process of the name runs, but for the moment in which a router's successor, working already on
+ * the same listening sockets, lets the one before it drain.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { assertNever } from '../base/assert-never.ts';
+import { isBrambleError, messageOf } from '../base/errors.ts';
+import type { OnEvent } from './events.ts';
+import { healthyLifeMs, nextStep, type ProcessSpec, restartDelayMs, sameSpec } from './slot-step.ts';
+import { type StartEnvironment, type SupervisedProcess, startProcess } from './supervised-process.ts';
+import { createWakeup } from './wakeup.ts';
+
+export interface SlotOptions {
+  name: string;
+  environment: StartEnvironment;
+  /** Between SIGTERM and SIGKILL. */
+  stopGraceMs: number;
+  /** How long a router's successor may take to be ready before the attempt counts as failed. */
+  successorReadyMs: number;
+  onEvent: OnEvent;
+}
+
+export interface ProcessSlot {
+  /** Changes what is wanted; null wants it stopped. Returns at once. */
+  want(spec: ProcessSpec | null): void;
+  /** Kind of what runs or was last wanted, for the order of stopping. */
+  kind(): string | null;
+  /** Stops the process and ends the slot. */
+  end(): Promise<void>;
+}
+
+export function createSlot(options: SlotOptions): ProcessSlot {
+  const { name, environment, onEvent } = options;
+  let wanted: ProcessSpec | null = null;
+  let running: SupervisedProcess | null = null;
+  let failure: { spec: ProcessSpec; notBeforeMs: number } | null = null;
+  let failures = 0;
+  let lastKind: string | null = null;
+  let ending = false;
+  const wakeup = createWakeup();
+  const expectedExits = new Set<number>();
+
+  function fail(spec: ProcessSpec): void {
+    failures += 1;
+    const inMs = restartDelayMs(failures);
+    failure = { spec, notBeforeMs: Date.now() + inMs };
+    if (wanted !== null) {
+      onEvent({ type: 'restarting', name, inMs });
+    }
+  }
+
+  /** null when it could not be started, which was reported and counts as a failure. */
+  async function start(spec: ProcessSpec): Promise<SupervisedProcess | null> {
+    let started: SupervisedProcess;
+    try {
+      started = await startProcess(spec, environment);
+    } catch (error) {
+      const code = isBrambleError(error) ? error.code : 'ERR_PROCESS_START';
+      onEvent({ type: 'refused', name, code, message: messageOf(error) });
+      fail(spec);
+      return null;
+    }
+    const { pid } = started;
+    onEvent({ type: 'started', name, kind: spec.kind, release: spec.release, pid });
+    void started.ready.then(() => onEvent({ type: 'ready', name, pid }));
+    void started.exited.then(({ code, signal }) => {
+      const expected = expectedExits.delete(pid);
+      onEvent({ type: 'exited', name, pid, code, signal, expected });
+      if (running === started) {
+        running = null;
+      }
+      if (!expected) {
+        failures = Date.now() - started.startedAtMs >= healthyLifeMs ? 0 : failures;
+        fail(spec);
+      }
+      wakeup.wake();
+    });
+    return started;
+  }
+
+  async function startFirst(spec: ProcessSpec): Promise<void> {
+    const started = await start(spec);
+    running = started === null || started.hasExited() ? null : started;
+  }
+
+  async function stop(one: SupervisedProcess): Promise<void> {
+    expectedExits.add(one.pid);
+    await one.stop(options.stopGraceMs);
+    expectedExits.delete(one.pid);
+  }
+
+  async function replace(spec: ProcessSpec): Promise<void> {
+    const successor = await start(spec);
+    if (successor === null) {
+      return;
+    }
+    const race = { over: false };
+    const outcome = await Promise.race([
+      successor.ready.then(() => 'ready' as const),
+      successor.exited.then(() => 'exited' as const),
+      delay(options.successorReadyMs, 'late' as const, { ref: false }),
+      unwanted(spec, race),
+    ]);
+    race.over = true;
+    if (outcome === 'ready') {
+      const before = running;
+      running = successor.hasExited() ? null : successor;
+      failures = 0;
+      onEvent({
+        type: 'replaced',
+        name,
+        fromRelease: before?.spec.release ?? spec.release,
+        toRelease: spec.release,
+        pid: successor.pid,
+      });
+      if (before !== null) {
+        await stop(before);
+      }
+    } else if (outcome !== 'exited') {
+      await stop(successor);
+      if (outcome === 'late') {
+        fail(spec);
+      }
+    }
+  }
+
+  async function unwanted(spec: ProcessSpec, race: { over: boolean }): Promise<'unwanted'> {
+    for (let changed = wakeup.next(); ; changed = wakeup.next()) {
+      if (race.over || ending || wanted === null || !sameSpec(wanted, spec)) {
+        return 'unwanted';
+      }
+      await changed;
+    }
+  }
+
+  async function run(): Promise<void> {
+    for (;;) {
+      const changed = wakeup.next();
+      const facts = { wanted: ending ? null : wanted, running: running?.spec ?? null, failure, nowMs: Date.now() };
+      const step = nextStep(facts);
+      switch (step.type) {
+        case 'nothing':
+          if (ending) {
+            return;
+          }
+          await changed;
+          break;
+        case 'wait':
+          await Promise.race([changed, delay(step.waitMs, undefined, { ref: false })]);
+          break;
+        case 'start':
+          await startFirst(step.spec);
+          break;
+        case 'stop':
+          if (running !== null) {
+            await stop(running);
+          }
+          break;
+        case 'replace':
+          await replace(step.spec);
+          break;
+        default:
+          assertNever(step);
+      }
+    }
+  }
+
+  const ended = run();
+  return {
+    want: (spec) => {
+      lastKind = spec?.kind ?? lastKind;
+      if (spec === null ? wanted !== null : wanted === null || !sameSpec(spec, wanted)) {
+        wanted = spec;
+        failures = 0;
+        failure = null;
+        wakeup.wake();
+      }
+    },
+    kind: () => running?.spec.kind ?? lastKind,
+    end: async () => {
+      ending = true;
+      wakeup.wake();
+      await ended;
+    },
+  };
+}

@@ -1,0 +1,103 @@
+/**
+ * One running process of a release: started from verified files, told by its environment what it is, and stopped within a
+ * bounded time whatever state it is in (a stopped one, by SIGSTOP, dies of SIGKILL too).
+ */
+import { spawn } from 'node:child_process';
+import path from 'node:path';
+import { verifyInstalled } from '../release/archive.ts';
+import { programName } from '../release/manifest.ts';
+import { openLog } from './component-log.ts';
+import type { ListeningSocket } from './listening-socket.ts';
+import type { ProcessSpec } from './slot-step.ts';
+
+export interface ProcessExit {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+}
+
+export interface SupervisedProcess {
+  readonly spec: ProcessSpec;
+  readonly pid: number;
+  readonly startedAtMs: number;
+  /** Resolves when the process says that it works; never, when it does not. */
+  readonly ready: Promise<void>;
+  readonly exited: Promise<ProcessExit>;
+  hasExited(): boolean;
+  /** SIGTERM, and SIGKILL after the time; resolves when it has exited. */
+  stop(graceMs: number): Promise<ProcessExit>;
+}
+
+export interface StartEnvironment {
+  home: string;
+  host: string;
+  sockets: readonly ListeningSocket[];
+}
+
+/**
+ * Starts the process after every file of its release was verified.
+ * @throws BrambleError ERR_RELEASE_NOT_INSTALLED, ERR_RELEASE_ARCHIVE_CHANGED, ERR_RELEASE_ARCHIVE_MALFORMED.
+ */
+export async function startProcess(spec: ProcessSpec, environment: StartEnvironment): Promise<SupervisedProcess> {
+  const folder = path.join(environment.home, 'releases', spec.release);
+  await verifyInstalled(folder);
+  const log = await openLog(environment.home, spec.name);
+  try {
+    const child = spawn(process.execPath, [path.join(folder, programName), 'run', spec.kind], {
+      cwd: environment.home,
+      env: environmentOf(spec, environment),
+      stdio: ['ignore', log.fd, log.fd, 'ipc'],
+      // A process group of its own: an interrupt typed at the terminal reaches the supervisor alone, which then stops in order.
+      detached: true,
+    });
+    const exited = new Promise<ProcessExit>((resolve) =>
+      child.once('exit', (code, signal) => resolve({ code, signal })),
+    );
+    const ready = new Promise<void>((resolve) => {
+      child.on('message', (message) => {
+        if ((message as { type?: unknown } | null)?.type === 'ready') {
+          resolve();
+        }
+      });
+    });
+    await new Promise<void>((resolve, reject) => {
+      child.once('spawn', resolve);
+      child.once('error', reject);
+    });
+    // From here on errors are those of a channel or a signal to a process that is gone, and its exit tells that.
+    child.on('error', () => undefined);
+    if (spec.kind === 'router') {
+      for (const socket of environment.sockets) {
+        socket.sendTo(child);
+      }
+    }
+    return {
+      spec,
+      pid: child.pid ?? 0,
+      startedAtMs: Date.now(),
+      ready,
+      exited,
+      hasExited: () => child.exitCode !== null || child.signalCode !== null,
+      stop: async (graceMs) => {
+        child.kill('SIGTERM');
+        const timer = setTimeout(() => child.kill('SIGKILL'), graceMs);
+        const exit = await exited;
+        clearTimeout(timer);
+        return exit;
+      },
+    };
+  } finally {
+    log.close();
+  }
+}
+
+function environmentOf(spec: ProcessSpec, environment: StartEnvironment): NodeJS.ProcessEnv {
+  const { DATABASE_URL: _, NODE_TEST_CONTEXT: __, ...inherited } = process.env;
+  return {
+    ...inherited,
+    BRAMBLE_HOME: environment.home,
+    BRAMBLE_HOST: environment.host,
+    BRAMBLE_COMPONENT: spec.name,
+    BRAMBLE_SETTINGS: JSON.stringify(spec.settings ?? {}),
+    ...(spec.databaseUrl === null ? {} : { DATABASE_URL: spec.databaseUrl }),
+  };
+}

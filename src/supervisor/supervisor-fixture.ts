@@ -1,0 +1,159 @@
+/**
+ * For tests: a home with small real releases in it, and a supervisor on it whose events can be waited for. The releases'
+ * program does nothing but what a supervised process owes its supervisor.
+ */
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmod, mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import type { TestContext } from 'node:test';
+import { installArchive } from '../release/archive.ts';
+import { writeEntries } from '../release/archive-bytes.ts';
+import { formatManifest, manifestName } from '../release/manifest.ts';
+import { type Entries, sha256 } from '../release/tar-entries.ts';
+import type { SupervisorEvent } from './events.ts';
+import { runSupervisor, type SupervisorOptions } from './supervisor.ts';
+
+const program = (release: string) => `
+import { appendFileSync } from 'node:fs';
+import net from 'node:net';
+let listening = 0;
+const kind = process.argv[3];
+const settings = JSON.parse(process.env.BRAMBLE_SETTINGS);
+const note = (what) => appendFileSync(process.env.BRAMBLE_HOME + '/notes', process.env.BRAMBLE_COMPONENT + ' ' + what + '\\n');
+console.log(JSON.stringify({ release: '${release}', kind, settings, database: process.env.DATABASE_URL ?? null }));
+if (settings.crash) process.exit(9);
+const servers = [];
+const end = async () => {
+  note('end');
+  // Closed only when every connection that was accepted is answered.
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  process.exit(0);
+};
+process.on('disconnect', end);
+if (!settings.deaf) process.on('SIGTERM', end);
+else process.on('SIGTERM', () => note('deaf'));
+process.on('message', (message, handle) => {
+  if (message.type !== 'socket') return;
+  const server = net.createServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', () => socket.end('${release} ' + message.name + ' ' + process.pid));
+  });
+  servers.push(server);
+  // Some time later, as a router does that waits for its links: what arrives meanwhile waits as well.
+  setTimeout(() => server.listen(handle, () => {
+    listening += 1;
+    if (listening === 2 && !settings.silent) process.send({ type: 'ready' });
+  }), 50);
+});
+if (kind !== 'router') {
+  setInterval(() => {}, 1000);
+  process.send({ type: 'ready' });
+}
+`;
+
+/** All homes of the test process: removed when it exits, after every supervisor has let go of its own. */
+const root = mkdtempSync(path.join(os.tmpdir(), 'bramble-homes-'));
+chmodSync(root, 0o711);
+process.once('exit', () => rmSync(root, { recursive: true, force: true }));
+
+/** BRAMBLE_HOME with the releases installed. */
+export async function newHome(releases: readonly string[]): Promise<string> {
+  const folder = await mkdtemp(path.join(root, 'home-'));
+  const home = path.join(folder, 'home');
+  await mkdir(home);
+  await chmod(folder, 0o711);
+  for (const release of releases) {
+    const files: Entries = new Map([
+      ['bramble.mjs', Buffer.from(program(release))],
+      ['sql/001-first.expand.sql', Buffer.from('select 1;')],
+    ]);
+    const manifest = formatManifest({
+      ...{ format: 1, release, commit: 'b'.repeat(40), workingTree: false, schemaVersion: 1, leastSchemaVersion: 1 },
+      ...{ linkVersions: [1], features: [], postgres: '18' },
+      files: Object.fromEntries([...files].map(([name, contents]) => [name, sha256(contents)])),
+    });
+    const archive = path.join(folder, `${release}.tgz`);
+    await writeFile(archive, await writeEntries(files.set(manifestName, Buffer.from(manifest))));
+    await installArchive(archive, { home });
+  }
+  return home;
+}
+
+/** Ports 0 and loopback, whatever else is given. */
+export async function configure(home: string, host: string, database: Record<string, unknown>): Promise<void> {
+  const configuration = { database, host, publicPort: 0, srpPort: 0, listenAddress: '127.0.0.1' };
+  await writeFile(path.join(home, 'config.json'), JSON.stringify(configuration));
+}
+
+type Picked<Type> = Extract<SupervisorEvent, { type: Type }>;
+
+/** Events in order; each can be waited for from where the last wait ended. */
+export interface EventJournal {
+  onEvent(event: SupervisorEvent): void;
+  /** The next event of the type, after those that were waited for before, for which the condition holds. */
+  next<Type extends SupervisorEvent['type']>(
+    type: Type,
+    condition?: (event: Picked<Type>) => boolean,
+  ): Promise<Picked<Type>>;
+  readonly all: readonly SupervisorEvent[];
+}
+
+export function createJournal(): EventJournal {
+  const all: SupervisorEvent[] = [];
+  let seen = 0;
+  let arrived = Promise.withResolvers<void>();
+  return {
+    all,
+    onEvent: (event) => {
+      all.push(event);
+      arrived.resolve();
+    },
+    next: async <Type extends SupervisorEvent['type']>(type: Type, condition?: (event: Picked<Type>) => boolean) => {
+      for (;;) {
+        const event = all[seen];
+        if (event === undefined) {
+          arrived = Promise.withResolvers();
+          await arrived.promise;
+        } else {
+          seen += 1;
+          if (event.type === type && (condition?.(event as Picked<Type>) ?? true)) {
+            return event as Picked<Type>;
+          }
+        }
+      }
+    },
+  };
+}
+
+export interface RunningSupervisor extends EventJournal {
+  stop(): Promise<void>;
+}
+
+/** Runs a supervisor in the test's own process until the test ends. */
+export function supervise(t: TestContext, home: string, options: Partial<SupervisorOptions> = {}): RunningSupervisor {
+  const journal = createJournal();
+  const controller = new AbortController();
+  const done = runSupervisor({ home, signal: controller.signal, onEvent: journal.onEvent, ...options });
+  const stop = async () => {
+    controller.abort(new Error('the test is over'));
+    await done;
+  };
+  t.after(stop);
+  return { ...journal, stop };
+}
+
+/** Connects, says something, and returns what came back; every failure is an error. */
+export async function ask(port: number): Promise<string> {
+  return await new Promise((resolve, reject) => {
+    let answer = '';
+    const socket = net.connect({ port, host: '127.0.0.1' }, () => socket.write('hello'));
+    socket.setEncoding('utf8');
+    socket.on('data', (text: string) => {
+      answer += text;
+    });
+    socket.once('error', reject);
+    socket.once('end', () => (answer === '' ? reject(new Error('closed without an answer')) : resolve(answer)));
+  });
+}

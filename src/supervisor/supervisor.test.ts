@@ -1,0 +1,263 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
+import net from 'node:net';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { after, test } from 'node:test';
+import postgres from 'postgres';
+import { startEmbedded, stopEmbedded } from '../database/embedded/server.ts';
+import { createTestDatabase } from '../database/test-database.ts';
+import type { SupervisorEvent } from './events.ts';
+import { databaseFolder, runSupervisor } from './supervisor.ts';
+import { ask, configure, createJournal, newHome, supervise } from './supervisor-fixture.ts';
+
+const database = await createTestDatabase();
+const sql = postgres(database.url, { max: 2 });
+after(async () => await sql.end());
+
+interface Wish {
+  kind?: string;
+  release?: string;
+  state?: 'running' | 'stopped';
+  settings?: Record<string, unknown>;
+}
+
+async function desire(host: string, name: string, wish: Wish = {}, through = sql): Promise<void> {
+  const { kind = 'server', release = '1.0.0', state = 'running', settings = {} } = wish;
+  await through`
+    insert into desired_process (name, kind, host, release, state, settings)
+    values (${name}, ${kind}, ${host}, ${release}, ${state}, ${through.json(settings as never)})
+    on conflict (name) do update set release = excluded.release, state = excluded.state, settings = excluded.settings`;
+}
+
+async function supervisedHome(host: string): Promise<string> {
+  const home = await newHome(['1.0.0', '1.1.0']);
+  await configure(home, host, { url: database.url });
+  return home;
+}
+
+test('processes are started, stopped on purpose, moved to another release, and restarted after a crash', async (t) => {
+  const home = await supervisedHome('alpha');
+  const supervisor = supervise(t, home);
+  await desire('alpha', 'alpha-server');
+  await desire('elsewhere', 'other-server');
+  const first = await supervisor.next('started', ({ name }) => name === 'alpha-server');
+  await supervisor.next('ready');
+  await desire('alpha', 'alpha-server', { state: 'stopped' });
+  assert.deepEqual(
+    (({ code, expected }) => ({ code, expected }))(await supervisor.next('exited', ({ pid }) => pid === first.pid)),
+    { code: 0, expected: true },
+  );
+  await desire('alpha', 'alpha-server', { release: '1.1.0' });
+  const second = await supervisor.next('ready');
+  await desire('alpha', 'alpha-server', { release: '1.0.0' });
+  await supervisor.next('exited', ({ pid, expected }) => pid === second.pid && expected);
+  const third = await supervisor.next('ready');
+  process.kill(third.pid, 'SIGKILL');
+  assert.equal((await supervisor.next('exited')).expected, false);
+  assert.equal((await supervisor.next('restarting')).inMs, 200);
+  const fourth = await supervisor.next('ready');
+  await sql`delete from desired_process where name = 'alpha-server'`;
+  await supervisor.next('exited', ({ pid, expected }) => pid === fourth.pid && expected);
+  const log = (await readFile(path.join(home, 'logs', 'alpha-server.log'), 'utf8')).trim().split('\n');
+  assert.deepEqual(
+    log.map((line) => (JSON.parse(line) as { release: string }).release),
+    ['1.0.0', '1.1.0', '1.0.0', '1.0.0'],
+  );
+  assert.equal((JSON.parse(log[0] ?? '') as { database: string }).database, database.url);
+  assert.equal(
+    supervisor.all.some((event) => 'name' in event && event.name === 'other-server'),
+    false,
+  );
+});
+
+test('a process that crashes again and again waits longer each time, and another wish starts at once', async (t) => {
+  const supervisor = supervise(t, await supervisedHome('beta'));
+  await desire('beta', 'beta-server', { settings: { crash: true } });
+  const delays: number[] = [];
+  while (delays.length < 3) {
+    delays.push((await supervisor.next('restarting')).inMs);
+  }
+  assert.deepEqual(delays, [200, 400, 800]);
+  await desire('beta', 'beta-server');
+  await supervisor.next('ready');
+});
+
+test('a process that hears no SIGTERM, and one that was stopped by SIGSTOP, are killed after the grace', async (t) => {
+  const home = await supervisedHome('gamma');
+  const supervisor = supervise(t, home, { stopGraceMs: 300 });
+  await desire('gamma', 'gamma-deaf', { settings: { deaf: true } });
+  await supervisor.next('ready');
+  await desire('gamma', 'gamma-frozen');
+  process.kill((await supervisor.next('ready')).pid, 'SIGSTOP');
+  await supervisor.stop();
+  const exits = supervisor.all.filter((event) => event.type === 'exited');
+  assert.deepEqual(
+    exits.map(({ signal, expected }) => ({ signal, expected })),
+    Array(2).fill({ signal: 'SIGKILL', expected: true }),
+  );
+});
+
+test('no connection is lost while routers are replaced, killed and started again', async (t) => {
+  const home = await supervisedHome('delta');
+  const supervisor = supervise(t, home);
+  const { port } = await supervisor.next('listening', ({ socket }) => socket === 'public');
+  await desire('delta', 'delta-router', { kind: 'router' });
+  const first = await supervisor.next('ready');
+  const client = closedLoop(port);
+  assert.match(await client.until('1.0.0'), new RegExp(`^1\\.0\\.0 public ${first.pid}$`));
+  let replaced = { pid: first.pid };
+  for (const release of ['1.1.0', '1.0.0', '1.1.0']) {
+    const { pid } = replaced;
+    await desire('delta', 'delta-router', { kind: 'router', release });
+    replaced = await supervisor.next('replaced');
+    await client.until(release);
+    await supervisor.next('exited', (event) => event.pid === pid && event.expected);
+  }
+  assert.ok((await client.stop()) > 100);
+  // Connected while no router lives: they wait in the socket's queue, and the supervisor takes none of them.
+  process.kill(replaced.pid, 'SIGKILL');
+  await supervisor.next('exited', ({ pid }) => pid === replaced.pid);
+  const waiting = await Promise.all(Array.from({ length: 20 }, () => ask(port)));
+  const restarted = await supervisor.next('started');
+  assert.deepEqual(new Set(waiting), new Set([`1.1.0 public ${restarted.pid}`]));
+  const log = await readFile(path.join(home, 'logs', 'delta-router.log'), 'utf8');
+  assert.equal((JSON.parse(log.split('\n')[0] ?? '') as { database: null }).database, null);
+});
+
+test('a router whose successor never works, or whose release was changed, stays at work', async (t) => {
+  const home = await supervisedHome('epsilon');
+  const supervisor = supervise(t, home, { successorReadyMs: 200 });
+  const { port } = await supervisor.next('listening', ({ socket }) => socket === 'srp');
+  await desire('epsilon', 'epsilon-router', { kind: 'router' });
+  const { pid } = await supervisor.next('ready');
+  await desire('epsilon', 'epsilon-router', { kind: 'router', release: '1.1.0', settings: { silent: true } });
+  await supervisor.next('exited', (event) => event.pid !== pid && event.expected);
+  await supervisor.next('restarting');
+  await writeFile(path.join(home, 'releases', '1.1.0', 'bramble.mjs'), 'process.exit(0)');
+  await desire('epsilon', 'epsilon-router', { kind: 'router', release: '1.1.0' });
+  assert.equal((await supervisor.next('refused')).code, 'ERR_RELEASE_ARCHIVE_CHANGED');
+  await desire('epsilon', 'epsilon-router', { kind: 'router' });
+  assert.equal(await ask(port), `1.0.0 srp ${pid}`);
+});
+
+test('a second supervisor on the home is refused, a taken port and a bad configuration are named', async (t) => {
+  const home = await supervisedHome('zeta');
+  const supervisor = supervise(t, home);
+  await supervisor.next('listening', ({ socket }) => socket === 'public');
+  const run = async (where: string) =>
+    await runSupervisor({ home: where, signal: AbortSignal.timeout(60_000), onEvent: () => undefined, portWaitMs: 0 });
+  await assert.rejects(run(home), { code: 'ERR_ALREADY_RUNNING', details: { pid: process.pid } });
+
+  const other = await supervisedHome('eta');
+  const squatter = net.createServer().listen(0, '127.0.0.1');
+  await once(squatter, 'listening');
+  t.after(() => squatter.close());
+  const { port } = squatter.address() as net.AddressInfo;
+  const file = path.join(other, 'config.json');
+  const configuration = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
+  await writeFile(file, JSON.stringify({ ...configuration, publicPort: port }));
+  await assert.rejects(run(other), { code: 'ERR_ADDRESS_IN_USE', details: { address: '127.0.0.1', port } });
+  await writeFile(file, '{"host": 1}');
+  await assert.rejects(run(other), { code: 'ERR_CONFIGURATION' });
+});
+
+test('instances and services are stopped before routers', async (t) => {
+  const home = await supervisedHome('theta');
+  const supervisor = supervise(t, home);
+  await desire('theta', 'a-router', { kind: 'router' });
+  await desire('theta', 'b-server');
+  await desire('theta', 'c-connection', { kind: 'connection' });
+  for (const _ of ['router', 'server', 'connection']) {
+    await supervisor.next('ready');
+  }
+  await supervisor.stop();
+  const order = supervisor.all.flatMap((event) => (event.type === 'exited' ? [event.name] : []));
+  assert.equal(order.length, 3);
+  assert.equal(order.at(-1), 'a-router');
+});
+
+test('the embedded database is started again after kill -9; a killed supervisor leaves it and no process', async (t) => {
+  const home = await newHome(['1.0.0']);
+  const settings = { fsync: 'off', shared_buffers: '16MB' };
+  await configure(home, 'iota', { embedded: true, settings });
+  t.after(async () => await stopEmbedded({ folder: databaseFolder(home), mode: 'immediate' }));
+  const { url } = await startEmbedded({ folder: databaseFolder(home), settings });
+  const own = postgres(url, { max: 1, onnotice: () => undefined });
+  t.after(async () => await own.end());
+  await own`create table desired_process (name text primary key, kind text, host text, release text, state text,
+    settings jsonb)`;
+
+  const killed = superviseElsewhere(home);
+  const before = await killed.next('database-ready');
+  assert.equal(before.adopted, true);
+  await desire('iota', 'iota-server', {}, own);
+  const server = await killed.next('ready');
+  process.kill(before.pid ?? 0, 'SIGKILL');
+  await killed.next('database-lost');
+  const back = await killed.next('database-ready');
+  assert.equal(back.adopted, false);
+  assert.equal(
+    killed.all.some((event) => event.type === 'exited'),
+    false,
+  );
+  killed.process.kill('SIGKILL');
+  await once(killed.process, 'exit');
+
+  const supervisor = supervise(t, home);
+  const adopted = await supervisor.next('database-ready');
+  assert.deepEqual([adopted.adopted, adopted.pid], [true, back.pid]);
+  const again = await supervisor.next('ready');
+  assert.notEqual(again.pid, server.pid);
+  await supervisor.stop();
+  const notes = (await readFile(path.join(home, 'notes'), 'utf8')).trim().split('\n');
+  assert.deepEqual(notes, ['iota-server end', 'iota-server end']);
+  assert.equal(await stopEmbedded({ folder: databaseFolder(home), mode: 'fast' }), false);
+});
+
+/** A supervisor in a process of its own, which can be killed. */
+function superviseElsewhere(home: string) {
+  const module = new URL('./supervisor.ts', import.meta.url).href;
+  const code = `import { runSupervisor } from ${JSON.stringify(module)};
+    await runSupervisor({ home: ${JSON.stringify(home)}, signal: new AbortController().signal,
+      onEvent: (event) => console.log(JSON.stringify(event)) });`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const journal = createJournal();
+  createInterface(child.stdout).on('line', (line) => journal.onEvent(JSON.parse(line) as SupervisorEvent));
+  return { ...journal, process: child };
+}
+
+/** Eight clients that ask again as soon as they were answered; any failure fails the test when it is next waited for. */
+function closedLoop(port: number) {
+  let stopped = false;
+  let answers = 0;
+  let answered = Promise.withResolvers<string>();
+  const askAgain = async () => {
+    while (!stopped) {
+      const answer = await ask(port);
+      answers += 1;
+      answered.resolve(answer);
+      answered = Promise.withResolvers();
+    }
+  };
+  const done = Promise.all(Array.from({ length: 8 }, askAgain));
+  done.catch((error: unknown) => answered.reject(error));
+  return {
+    until: async (release: string): Promise<string> => {
+      for (;;) {
+        const answer = await answered.promise;
+        if (answer.startsWith(release)) {
+          return answer;
+        }
+      }
+    },
+    /** The number of answers, after the last one. */
+    stop: async (): Promise<number> => {
+      stopped = true;
+      await done;
+      return answers;
+    },
+  };
+}

@@ -1,0 +1,34 @@
+/**
+ * Whether processes that are wanted are there: alive, of the wanted release, and linked to a router where they serve
+ * devices. Pure rules over what is registered.
+ */
+import type { Component } from '../domain/components.ts';
+
+type Seen = Pick<Component, 'name' | 'kind' | 'release' | 'alive' | 'detail'>;
+
+/** Names of those that are not alive with `release`. */
+export function notYetAt(components: readonly Seen[], names: readonly string[], release: string): string[] {
+  return names.filter(
+    (name) => !components.some((candidate) => candidate.name === name && candidate.alive && candidate.release === release),
+  );
+}
+
+/** Names of those that are still alive. */
+export function stillAlive(components: readonly Seen[], names: readonly string[]): string[] {
+  return components.filter((component) => component.alive && names.includes(component.name)).map(({ name }) => name);
+}
+
+/** SRP identifiers without a link, as far as routers report their links; none where no router does. */
+export function notLinked(components: readonly Seen[], identifiers: readonly string[]): string[] {
+  const reports = components
+    .filter((component) => component.kind === 'router' && component.alive)
+    .map((component) => component.detail['links'])
+    .filter((links) => Array.isArray(links));
+  if (reports.length === 0) return [];
+  const linked = new Set(reports.flat().map(identifierOf));
+  return identifiers.filter((identifier) => !linked.has(identifier));
+}
+
+function identifierOf(link: unknown): unknown {
+  return typeof link === 'object' && link !== null && 'identifier' in link ? link.identifier : link;
+}

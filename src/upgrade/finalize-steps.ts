@@ -1,0 +1,156 @@
+/**
+ * finalizing → done: what is left of the old release is replaced, one transaction checks every registered component and
+ * raises the feature level, then the contracting migrations run. Protects rules 5 to 7 and invariant 8.
+ */
+import { compareReleases } from '../base/release-number.ts';
+import { advisoryLock } from '../database/advisory-locks.ts';
+import type { Transaction } from '../database/connection.ts';
+import { retireInstance } from '../directory/instances.ts';
+import { type Component, declareRange, listComponents } from '../domain/components.ts';
+import { changeDesiredProcesses, type DesiredProcess, listDesiredProcesses } from '../domain/desired-processes.ts';
+import { createMoveBatch } from '../moves/batch-store.ts';
+import { notYetAt, stillAlive } from './component-readiness.ts';
+import { describeInstance, removeInstanceParts } from './new-instances.ts';
+import { fenceOptions } from './prepare-steps.ts';
+import { fenceRelease } from './release-fence.ts';
+import { advanced, lockAsRead, type StepContext, type StepOutcome, stepTransaction, waitingFor } from './step-context.ts';
+import { closeUpgrade } from './upgrade-close.ts';
+import { mergeProgress, recordUpgradeEvent, transition, type Upgrade } from './upgrade-store.ts';
+import { assignLatecomers, listUnmoved, listWaves } from './wave-store.ts';
+
+export async function stepFinalizing(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  if (upgrade.progress.featureLevelRaised === true) return await contract(context, upgrade);
+  const desired = await listDesiredProcesses(context.db);
+  const components = await listComponents(context.db);
+  if (upgrade.plan.options.oldInstances === 'retire') {
+    const retired = await retireEmptied(context, upgrade, components);
+    if (retired !== undefined) return retired;
+  }
+  const next = nextToReplace(desired, components, upgrade.toRelease);
+  if (next.kind === 'replace') {
+    return await stepTransaction(context, 'replace-processes', upgrade, async (tx, current) => {
+      await changeDesiredProcesses(tx, next.names, { release: current.toRelease });
+      await recordUpgradeEvent(tx, current, `to run from ${current.toRelease}: ${next.names.join(', ')}`);
+      return advanced;
+    });
+  }
+  if (next.kind === 'wait') return waitingFor(`processes of ${upgrade.toRelease}: ${next.names.join(', ')}`);
+  const behind = componentsBehind(components, upgrade.toRelease);
+  if (behind.length > 0) return waitingFor(behindText(behind));
+  return await raiseFeatureLevel(context, upgrade);
+}
+
+export type NextToReplace =
+  | { kind: 'replace'; names: string[] }
+  | { kind: 'wait'; names: string[] }
+  | { kind: 'none' };
+
+/**
+ * Which wanted processes are to run from the new release next. The emptied instances and their connection services serve
+ * nobody and go together; routers serve everybody and go one by one, each once the one before is there. Pure.
+ */
+export function nextToReplace(
+  desired: readonly DesiredProcess[],
+  components: readonly Component[],
+  release: string,
+): NextToReplace {
+  const replaceable = desired.filter((process) => process.kind !== 'coordinator');
+  const behind = replaceable.filter((process) => process.release !== release);
+  const serving = behind.filter((process) => process.kind !== 'router').map((process) => process.name);
+  if (serving.length > 0) return { kind: 'replace', names: serving };
+  const running = replaceable.filter((process) => process.state === 'running' && process.release === release);
+  const missing = notYetAt(components, running.map((process) => process.name), release);
+  if (missing.length > 0) return { kind: 'wait', names: missing };
+  const [router] = behind;
+  return router === undefined ? { kind: 'none' } : { kind: 'replace', names: [router.name] };
+}
+
+/** Registered components, absent ones included, of an earlier release. */
+export function componentsBehind<Seen extends Pick<Component, 'name' | 'release' | 'alive'>>(
+  components: readonly Seen[],
+  release: string,
+): Seen[] {
+  return components.filter((component) => compareReleases(component.release, release) < 0);
+}
+
+function behindText(behind: readonly Pick<Component, 'name' | 'release' | 'alive'>[]): string {
+  const names = behind.map((component) => `${component.name} (${component.release}${component.alive ? '' : ', absent'})`);
+  return (
+    `components of an earlier release: ${names.join(', ')}; start them from the new release, or remove dead ones with ` +
+    `\`bramble component forget ${behind[0]?.name ?? ''}\``
+  );
+}
+
+async function raiseFeatureLevel(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  context.observe?.('raise', 'before');
+  const options = { ...fenceOptions(context, upgrade), lock: advisoryLock.featureLevel };
+  const outcome = await fenceRelease(context.db, options, async (tx, fence): Promise<StepOutcome> => {
+    const current = await lockAsRead(tx, context, upgrade);
+    // Registering waits for this lock: what is checked here is what there is until the level is raised.
+    const behind = componentsBehind(await listComponents(tx), current.toRelease);
+    if (behind.length > 0) return waitingFor(behindText(behind));
+    await tx`update domain set feature_level = ${current.toRelease}`;
+    await declareRange(tx, current.toRelease);
+    await mergeProgress(tx, current.id, { featureLevelRaised: true });
+    await recordUpgradeEvent(tx, current, `the feature level is ${current.toRelease}`, { ended: fence.ended });
+    return advanced;
+  });
+  context.observe?.('raise', 'after');
+  return outcome;
+}
+
+async function contract(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  const schemaVersion = await context.effects.contract();
+  return await stepTransaction(context, 'done', upgrade, async (tx, current) => {
+    const outcome = await transition(tx, current, 'done', {
+      message: `the domain is of release ${current.toRelease}, schema ${schemaVersion}`,
+    });
+    if (outcome.kind === 'changed') await closeUpgrade(tx, outcome.upgrade);
+    return advanced;
+  });
+}
+
+/** One old instance at a time: retired, stopped, and then taken away; undefined when none is left. */
+async function retireEmptied(
+  context: StepContext,
+  upgrade: Upgrade,
+  components: readonly Component[],
+): Promise<StepOutcome | undefined> {
+  for (const { replaces } of upgrade.plan.instances) {
+    const parts = await describeInstance(context.db, replaces);
+    const wanted = (await listDesiredProcesses(context.db)).filter((process) => parts?.processes.includes(process.name));
+    const known = components.filter((component) => parts?.processes.includes(component.name));
+    if (parts === undefined || (wanted.length === 0 && known.length === 0)) continue;
+    if (wanted.some((process) => process.state === 'running')) {
+      return await stepTransaction(context, 'retire-instance', upgrade, async (tx, current) => {
+        if ((await retireInstance(tx, replaces)).kind === 'has-accounts') return await moveRest(context, tx, current);
+        await changeDesiredProcesses(tx, parts.processes, { state: 'stopped' });
+        await recordUpgradeEvent(tx, current, `instance ${replaces} is retired`);
+        return advanced;
+      });
+    }
+    const alive = stillAlive(components, parts.processes);
+    if (alive.length > 0) return waitingFor(`processes to end: ${alive.join(', ')}`);
+    return await stepTransaction(context, 'remove-retired', upgrade, async (tx) => {
+      await removeInstanceParts(tx, parts);
+      return advanced;
+    });
+  }
+  return undefined;
+}
+
+/** An account that was created at an old instance after the operator's word follows the others. */
+async function moveRest(context: StepContext, tx: Transaction, upgrade: Upgrade): Promise<StepOutcome> {
+  const replacements = upgrade.progress.newInstances.map((made) => ({
+    fromInstanceId: made.replacesId,
+    toInstanceId: made.instanceId,
+  }));
+  await assignLatecomers(tx, upgrade.id, replacements);
+  const last = (await listWaves(tx, upgrade.id)).at(-1)?.number ?? 1;
+  const moves = await listUnmoved(tx, upgrade.id, last);
+  if (moves.length > 0) {
+    const { id: upgradeId } = upgrade;
+    await createMoveBatch(tx, { purpose: 'wave', createdBy: context.name, upgradeId, waveNumber: last, moves });
+  }
+  return waitingFor('accounts that came to an old instance meanwhile');
+}

@@ -1,0 +1,210 @@
+/**
+ * What an operator says to an upgrade: plan, start, pause, resume, reverse, finalize, and where an account is to go. Each is
+ * one transaction that the caller opens: under the release lock in an administration service, plain in the coordinator,
+ * which takes them while no administration service is at work.
+ *
+ * Invariant: an operator's word changes the row only along the state machine; the coordinator carries it out.
+ */
+import { BrambleError } from '../base/errors.ts';
+import type { Transaction } from '../database/connection.ts';
+import { accountNameOf } from '../directory/account-name.ts';
+import { findInstance } from '../directory/instances.ts';
+import { desireProcess } from '../domain/desired-processes.ts';
+import { recordEvent } from '../domain/events.ts';
+import { pauseUpgrade } from './pausing.ts';
+import { planUpgrade } from './plan.ts';
+import { readPlanFacts, type TargetRelease } from './plan-facts.ts';
+import { type PlanOptions, planOptionsSchema } from './plan-options.ts';
+import { isPausable, undoOf } from './state-machine.ts';
+import { closeUpgrade } from './upgrade-close.ts';
+import type { UpgradePlan } from './upgrade-plan.ts';
+import {
+  describePosition,
+  insertUpgrade,
+  lockOpenUpgrade,
+  mergeProgress,
+  positionOf,
+  recordUpgradeEvent,
+  transition,
+  type Upgrade,
+} from './upgrade-store.ts';
+import { changeAssignment, countAccountsAt, listWaves, reopenWave, resumeUpgradeBatches, setWaveState } from './wave-store.ts';
+
+/** Who says it: the name of an administrator's token. */
+export interface Operator {
+  by: string;
+}
+
+export interface PlanOrder extends Operator {
+  target: TargetRelease;
+  options?: Partial<PlanOptions>;
+  /** Where new processes are wanted unless said otherwise. */
+  host: string;
+  /** Features that the release at work knows. */
+  features: readonly string[];
+}
+
+/** Makes the plan without writing anything. */
+export async function previewPlan(tx: Transaction, order: PlanOrder): Promise<UpgradePlan> {
+  const facts = await readPlanFacts(tx, order.target, { host: order.host, features: order.features });
+  return planUpgrade(facts, planOptionsSchema.parse(order.options ?? {}));
+}
+
+/**
+ * Writes the plan. A plan that was not started is replaced.
+ * @throws BrambleError ERR_UPGRADE_OPEN, ERR_RELEASE_STEP, ERR_UPGRADE_CANARY.
+ */
+export async function writePlan(tx: Transaction, order: PlanOrder): Promise<Upgrade> {
+  const open = await lockOpenUpgrade(tx);
+  const plan = await previewPlan(tx, order);
+  if (open?.state === 'planned' && !open.progress.started) {
+    await transition(tx, open, 'cancelled', { message: `replaced by another plan of ${order.by}` });
+  }
+  const [domain] = await tx<{ release: string }[]>`select release from domain`;
+  return await insertUpgrade(tx, { fromRelease: domain?.release ?? '', toRelease: order.target.release, plan });
+}
+
+export const coordinatorName = 'upgrade-coordinator';
+
+/**
+ * Lets the upgrade begin, and wants a coordinator of the target release. Said again, it renews the overrides of a stopped
+ * check, or wants the coordinator back.
+ * @throws BrambleError ERR_UPGRADE_NONE when there is no plan.
+ */
+export async function startUpgrade(
+  tx: Transaction,
+  order: Operator & { host: string; overrides?: readonly string[] },
+): Promise<Upgrade> {
+  const upgrade = await lockedUpgrade(tx);
+  await desireProcess(tx, {
+    name: coordinatorName,
+    kind: 'coordinator',
+    host: order.host,
+    release: upgrade.toRelease,
+    state: 'running',
+    settings: {},
+  });
+  if (upgrade.state !== 'planned') return upgrade;
+  const overrides = [...(order.overrides ?? [])];
+  await mergeProgress(tx, upgrade.id, { started: true, startedBy: order.by, overrides });
+  const overriding = overrides.length === 0 ? '' : `, overriding ${overrides.join(', ')}`;
+  await recordUpgradeEvent(tx, upgrade, `start, says ${order.by}${overriding}`);
+  await recordEvent(tx, {
+    kind: 'upgrade-started',
+    subject: upgrade.toRelease,
+    message: `${order.by} starts the upgrade to ${upgrade.toRelease}`,
+  });
+  return await lockedUpgrade(tx);
+}
+
+/** @throws BrambleError ERR_UPGRADE_NONE, ERR_UPGRADE_STATE where it cannot be paused. */
+export async function pauseByOperator(tx: Transaction, order: Operator & { reason?: string }): Promise<Upgrade> {
+  const upgrade = await lockedUpgrade(tx);
+  if (!isPausable(upgrade.state)) throw wrongState(upgrade, 'be paused');
+  const said = order.reason === undefined ? '' : `: ${order.reason}`;
+  await pauseUpgrade(tx, upgrade, `by hand (${order.by})${said}`);
+  return await lockedUpgrade(tx);
+}
+
+/**
+ * Goes on where it was paused. An open wave is observed anew; with `acceptGate` the operator answers for it instead, and the
+ * log says so.
+ */
+export async function resumeByOperator(tx: Transaction, order: Operator & { acceptGate?: boolean }): Promise<Upgrade> {
+  const upgrade = await lockedUpgrade(tx);
+  if (upgrade.pausedFrom === null) throw wrongState(upgrade, 'be resumed');
+  const wave = (await listWaves(tx, upgrade.id)).find((candidate) => candidate.state !== 'passed');
+  const answered = order.acceptGate === true && wave !== undefined && ['soaking', 'failed'].includes(wave.state);
+  if (answered) await setWaveState(tx, upgrade.id, wave.number, 'passed');
+  else await reopenWave(tx, upgrade.id);
+  await resumeUpgradeBatches(tx, upgrade.id);
+  const outcome = await transition(tx, upgrade, upgrade.pausedFrom, {
+    message: answered ? `${order.by} answers for wave ${wave.number} and resumes` : `resumed by ${order.by}`,
+  });
+  return outcome.kind === 'changed' ? outcome.upgrade : upgrade;
+}
+
+/** Before the fence: cancelled, with everything as it was. After it: the coordinator begins to reverse. */
+export async function reverseByOperator(tx: Transaction, order: Operator): Promise<Upgrade> {
+  const upgrade = await lockedUpgrade(tx);
+  const undo = undoOf(positionOf(upgrade));
+  if (undo === undefined) throw wrongState(upgrade, 'be reversed');
+  const outcome = await transition(tx, upgrade, undo, { message: `${undo} by ${order.by}` });
+  if (outcome.kind === 'conflict') return upgrade;
+  if (undo === 'cancelled') {
+    for (const process of upgrade.progress.administrations ?? []) await desireProcess(tx, process);
+    await closeUpgrade(tx, outcome.upgrade);
+  }
+  return outcome.upgrade;
+}
+
+/**
+ * The last point from which there is no way back, and never taken by itself.
+ * @throws BrambleError ERR_UPGRADE_STATE unless the upgrade is soaking and every account has moved.
+ */
+export async function finalizeByOperator(tx: Transaction, order: Operator): Promise<Upgrade> {
+  const upgrade = await lockedUpgrade(tx);
+  if (upgrade.state !== 'soaking') throw wrongState(upgrade, 'be finalized; it must be soaking');
+  const left = await countAccountsAt(tx, upgrade.progress.newInstances.map((made) => made.replacesId));
+  if (left > 0) {
+    throw new BrambleError(
+      'ERR_UPGRADE_STATE',
+      `${left} accounts are still at instances of release ${upgrade.fromRelease}. Wait until they have moved.`,
+      { details: { state: upgrade.state, accountsLeft: left } },
+    );
+  }
+  await mergeProgress(tx, upgrade.id, { finalizedBy: order.by });
+  const outcome = await transition(tx, upgrade, 'finalizing', { message: `finalize, says ${order.by}` });
+  return outcome.kind === 'changed' ? outcome.upgrade : upgrade;
+}
+
+/**
+ * Changes where an account is to go; one that has moved already is moved again by the wave's next step.
+ * @throws BrambleError ERR_NOT_FOUND, ERR_INPUT for an instance that is none of the new ones, ERR_UPGRADE_STATE.
+ */
+export async function assignAccount(
+  tx: Transaction,
+  order: Operator & { account: string; instance: string; wave?: number },
+): Promise<Upgrade> {
+  const upgrade = await lockedUpgrade(tx);
+  const account = accountNameOf(order.account);
+  const [found] = await tx<{ id: string }[]>`select id from account where name = ${account}`;
+  if (found === undefined) throw new BrambleError('ERR_NOT_FOUND', `There is no account ${account}.`);
+  const names = [...upgrade.plan.instances, ...upgrade.progress.newInstances].map((planned) => planned.name);
+  if (!names.includes(order.instance)) {
+    throw new BrambleError(
+      'ERR_INPUT',
+      `${order.instance} is not one of the upgrade’s new instances (${[...new Set(names)].join(', ')}).`,
+    );
+  }
+  if (['planned', 'checked', 'admin-fenced', 'expanded', 'admin-upgraded'].includes(upgrade.pausedFrom ?? upgrade.state)) {
+    const assignments = { ...upgrade.progress.assignments, [account]: order.instance };
+    await mergeProgress(tx, upgrade.id, { assignments });
+  } else {
+    if (!['moving', 'all-moved', 'soaking'].includes(upgrade.pausedFrom ?? upgrade.state)) {
+      throw wrongState(upgrade, 'change assignments');
+    }
+    const goal = await findInstance(tx, order.instance);
+    const change = { accountId: found.id, toInstanceId: goal?.id ?? '' };
+    const wave = order.wave === undefined ? {} : { waveNumber: order.wave };
+    if ((await changeAssignment(tx, upgrade.id, { ...change, ...wave })) === 'not-assigned') {
+      throw new BrambleError('ERR_NOT_FOUND', `The account ${account} is in no wave: it is at a new instance already.`);
+    }
+  }
+  await recordUpgradeEvent(tx, upgrade, `${account} is to go to ${order.instance}, says ${order.by}`);
+  return upgrade;
+}
+
+async function lockedUpgrade(tx: Transaction): Promise<Upgrade> {
+  const upgrade = await lockOpenUpgrade(tx);
+  if (upgrade === undefined) {
+    throw new BrambleError('ERR_UPGRADE_NONE', 'No upgrade is open. Plan one with `bramble upgrade plan`.');
+  }
+  return upgrade;
+}
+
+function wrongState(upgrade: Upgrade, what: string): BrambleError {
+  return new BrambleError('ERR_UPGRADE_STATE', `An upgrade that is ${describePosition(upgrade)} cannot ${what}.`, {
+    details: { state: upgrade.state, pausedFrom: upgrade.pausedFrom },
+  });
+}

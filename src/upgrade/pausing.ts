@@ -1,0 +1,20 @@
+/**
+ * Pausing, by hand or by a gate: the upgrade's state and the batches of moves change in one transaction, so that from its
+ * commit on nothing new starts (invariant 10).
+ */
+import type { Transaction } from '../database/connection.ts';
+import { transition, type Upgrade } from './upgrade-store.ts';
+import { pauseUpgradeBatches } from './wave-store.ts';
+
+/** `reason` is what people are told; `detail` the figures behind it. */
+export async function pauseUpgrade(
+  tx: Transaction,
+  upgrade: Upgrade,
+  reason: string,
+  detail: Readonly<Record<string, unknown>> = {},
+): Promise<'paused' | 'conflict'> {
+  const outcome = await transition(tx, upgrade, 'paused', { message: `paused: ${reason}`, pauseReason: reason, detail });
+  if (outcome.kind === 'conflict') return 'conflict';
+  await pauseUpgradeBatches(tx, upgrade.id, reason);
+  return 'paused';
+}

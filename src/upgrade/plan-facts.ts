@@ -1,0 +1,67 @@
+/** The real counts that a plan is made from. Reads only; one snapshot where the caller gives a transaction. */
+import type { Queryable } from '../database/connection.ts';
+import { listConnectionServices } from '../directory/connection-services.ts';
+import { listDesiredProcesses } from '../domain/desired-processes.ts';
+import { readDomain } from '../domain/domain.ts';
+import { leastAgentSoftware } from '../policy/delivery-items.ts';
+import { readBudget } from '../policy/delivery/budget.ts';
+import { listAccountTables, lossesOf } from './loss-manifest.ts';
+import type { PlanFacts } from './plan.ts';
+
+/** What the manifest of the target's archive says. */
+export interface TargetRelease {
+  release: string;
+  features: readonly string[];
+}
+
+/** @throws BrambleError ERR_NO_DOMAIN. */
+export async function readPlanFacts(
+  q: Queryable,
+  target: TargetRelease,
+  own: { host: string; features: readonly string[] },
+): Promise<PlanFacts> {
+  const domain = await readDomain(q);
+  const desired = await listDesiredProcesses(q);
+  const services = await listConnectionServices(q);
+  const instances = await q<{ name: string; retired: boolean }[]>`
+    select name, retired_at is not null as retired from instance order by name`;
+  const accounts = await q<{ name: string; instance: string }[]>`
+    select a.name, i.name as instance from account a join instance i on i.id = a.instance_id order by a.name`;
+  return {
+    fromRelease: domain.release,
+    featureLevel: domain.featureLevel,
+    target,
+    knownFeatures: own.features,
+    accounts,
+    instances: instances
+      .filter((instance) => !instance.retired)
+      .map((instance) => ({
+        name: instance.name,
+        host: desired.find((process) => process.kind === 'server' && process.name === instance.name)?.host ?? own.host,
+        connectionServices: services
+          .filter((service) => service.instance === instance.name)
+          .map((service) => service.name),
+      })),
+    takenNames: [
+      ...instances.map((instance) => instance.name),
+      ...services.map((service) => service.name),
+      ...desired.map((process) => process.name),
+    ],
+    hosts: [...new Set(desired.map((process) => process.host))],
+    deliveries: await countDeliveries(q),
+    budget: await readBudget(q),
+    losses: lossesOf(await listAccountTables(q)),
+  };
+}
+
+/** What moving every account once would send, by the same rule that the delivery follows. */
+async function countDeliveries(q: Queryable): Promise<PlanFacts['deliveries']> {
+  const [row] = await q<{ all: number; able: number }[]>`
+    select count(*)::int as "all",
+           count(*) filter (where platform = 'apple'
+             or string_to_array(coalesce(substring(btrim(software_version) from '^[0-9]+(?:[.][0-9]+)*'), '0') || '.0', '.')::numeric[]
+                >= string_to_array(${leastAgentSoftware}, '.')::numeric[])::int as able
+      from device where state = 'active'`;
+  const able = row?.able ?? 0;
+  return { itPolicies: row?.all ?? 0, serviceBooks: able, synchronizations: able };
+}

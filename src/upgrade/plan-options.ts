@@ -1,0 +1,54 @@
+/**
+ * What an operator chooses for an upgrade, with the defaults. The shape is tolerant: keys that a later release adds are
+ * kept, since the release that plans is the old one and the one that carries the plan out is the new one.
+ */
+import { z } from 'zod';
+import { budgetSchema } from '../policy/delivery/budget.ts';
+
+const share = z.number().min(0).max(1);
+
+/** When a gate opens. Shares are 0 to 1. */
+export const gateSettingsSchema = z.looseObject({
+  /** Requests of moved accounts below which the sample is too small to say anything. */
+  leastRequests: z.number().int().min(1).max(1_000_000).default(30),
+  /** How much greater the share of failed requests may be than before the move or than with accounts not moved. */
+  maxErrorRateDifference: share.default(0.02),
+  /** How many times the mean latency before the move may be reached … */
+  latencyFactor: z.number().min(1).max(1000).default(2),
+  /** … where it is more than this many milliseconds longer: below that nobody notices. */
+  latencySlackMs: z.number().min(0).max(600_000).default(50),
+  /** Absolute bound: failed deliveries of all that were answered. */
+  maxFailedDeliveryShare: share.default(0.1),
+  /** Seconds beyond the soak that a sample may take to become large enough, before the gate answers undecided. */
+  patienceSeconds: z.number().min(0).max(86_400).default(120),
+  /** How far back an account's own past counts. */
+  baselineHours: z.number().min(0.001).max(720).default(24),
+});
+export type GateSettings = z.output<typeof gateSettingsSchema>;
+
+export const planOptionsSchema = z.looseObject({
+  /** Names of the accounts that go first; otherwise the first few of each instance. */
+  canaries: z.array(z.string().min(1)).max(10_000).default([]),
+  canariesPerInstance: z.number().int().min(1).max(1000).default(2),
+  /** How much of all accounts has moved when each wave after the canaries ends. */
+  wavePercentages: z
+    .array(z.number().gt(0).max(100))
+    .max(50)
+    .default([25, 50, 100])
+    .refine((list) => list.every((value, index) => index === 0 || value > (list[index - 1] ?? 0)), {
+      message: 'must rise from wave to wave',
+    }),
+  soakSeconds: z.number().min(0).max(2_592_000).default(600),
+  /** A wave that has not settled by then pauses the upgrade. */
+  waveDeadlineSeconds: z.number().min(1).max(2_592_000).default(14_400),
+  /** How long administration services may take to finish before the release fence ends their transactions. */
+  fenceGraceMs: z.number().int().min(0).max(600_000).default(3000),
+  gate: gateSettingsSchema.default(() => gateSettingsSchema.parse({})),
+  /** Deliveries of the upgrade; without it the domain's budget stays as it is. */
+  budget: budgetSchema.optional(),
+  /** New instances where not one for each old one is wanted: name and host by the old one's name. */
+  instances: z.record(z.string(), z.looseObject({ name: z.string().optional(), host: z.string().optional() })).default({}),
+  /** What becomes of the emptied instances when finalizing: upgraded in place, or stopped and retired. */
+  oldInstances: z.enum(['upgrade', 'retire']).default('upgrade'),
+});
+export type PlanOptions = z.output<typeof planOptionsSchema>;

@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { isBrambleError } from '../base/errors.ts';
+import { budgetSchema } from '../policy/delivery/budget.ts';
+import { freeName, type PlanFacts, planUpgrade } from './plan.ts';
+import { planOptionsSchema } from './plan-options.ts';
+import { upgradePlanSchema } from './upgrade-plan.ts';
+
+const options = planOptionsSchema.parse({});
+const facts: PlanFacts = {
+  fromRelease: '1.0.0',
+  featureLevel: '1.0.0',
+  target: { release: '1.1.0', features: ['old', 'shared-connection-services'] },
+  knownFeatures: ['old'],
+  accounts: Array.from({ length: 24 }, (_, index) => ({
+    name: `a${index}`,
+    instance: index % 2 === 0 ? 'east' : 'west',
+  })),
+  instances: [
+    { name: 'east', host: 'one', connectionServices: ['east-mds'] },
+    { name: 'west', host: 'one', connectionServices: ['west-mds'] },
+  ],
+  takenNames: ['east', 'west', 'east-mds', 'west-mds', 'router'],
+  hosts: ['one'],
+  deliveries: { itPolicies: 40, serviceBooks: 30, synchronizations: 30 },
+  budget: budgetSchema.parse({ perMinuteDomain: 100, perMinuteInstance: 20 }),
+  losses: [],
+};
+
+test('each instance gets a counterpart with a connection service and credentials of its own', () => {
+  const plan = planUpgrade(facts, options);
+  assert.deepEqual(plan.instances.map((instance) => instance.name), ['east-1-1', 'west-1-1']);
+  assert.deepEqual(plan.instances[0]?.connectionServices, [{ name: 'east-mds-1-1', replaces: 'east-mds' }]);
+  assert.equal(plan.needs.srpCredentials, 4);
+  assert.deepEqual(plan.needs.computers, []);
+  assert.deepEqual(plan.losses, []);
+});
+
+test('the costs are those of the real counts under the tighter of both rates', () => {
+  const plan = planUpgrade(facts, options);
+  assert.equal(plan.sends.itPolicies + plan.sends.serviceBooks + plan.sends.synchronizations, 100);
+  assert.equal(plan.sends.leastMinutes, 2.5);
+});
+
+test('features that only the target knows are shown as locked, and few accounts as a smaller sample', () => {
+  const plan = planUpgrade(facts, options);
+  assert.deepEqual(plan.lockedFeatures.map((feature) => feature.name), ['shared-connection-services']);
+  assert.equal(plan.waves[0]?.leastRequests, 24);
+  assert.match(plan.notes.join(' '), /content with 24 requests instead of 30/);
+});
+
+test('an instance on a computer that is not there yet is shown as needed', () => {
+  const wish = planOptionsSchema.parse({ instances: { east: { name: 'new-east', host: 'two' } } });
+  const plan = planUpgrade(facts, wish);
+  assert.equal(plan.instances[0]?.name, 'new-east');
+  assert.deepEqual(plan.needs.computers, ['two']);
+});
+
+test('a step that is none is refused', () => {
+  assert.throws(
+    () => planUpgrade({ ...facts, target: { release: '1.2.0', features: [] } }, options),
+    (error) => isBrambleError(error, 'ERR_RELEASE_STEP'),
+  );
+});
+
+test('names lose the suffix of the release before, fit a component name, and are never taken twice', () => {
+  assert.equal(freeName('east-1-1', '1.2.0', new Set()), 'east-1-2');
+  assert.equal(freeName('east', '1.1.0', new Set(['east-1-1'])), 'east-1-1-b');
+  fc.assert(
+    fc.property(fc.array(fc.stringMatching(/^[a-z][a-z0-9-]{0,62}$/), { minLength: 1, maxLength: 80 }), (names) => {
+      const taken = new Set<string>();
+      const free = names.map((name) => freeName(name, '1.1.0', taken));
+      assert.equal(new Set(free).size, free.length);
+      for (const name of free) assert.match(name, /^[a-z0-9][a-z0-9-]{0,62}$/);
+    }),
+  );
+});
+
+test('a plan survives being stored, with keys that this release does not know', () => {
+  const stored = JSON.parse(JSON.stringify({ ...planUpgrade(facts, options), later: { key: 1 } }));
+  assert.deepEqual(upgradePlanSchema.parse(stored), stored);
+});

@@ -1,0 +1,148 @@
+/**
+ * The plan of an upgrade, as a pure function of real counts: what is added, which waves there are, what will be sent and
+ * how long that takes at least, what stays locked. Nothing here is carried out; the same facts give the same plan.
+ */
+import { parseRelease } from '../base/release-number.ts';
+import type { Budget } from '../policy/delivery/budget.ts';
+import type { PlanOptions } from './plan-options.ts';
+import { assertReleaseStep } from './release-step.ts';
+import type { Loss, PlannedInstance, UpgradePlan } from './upgrade-plan.ts';
+import { assignWaves, type PlacedAccount, type WaveDefinition } from './wave-assignment.ts';
+
+export interface InstanceFacts {
+  name: string;
+  host: string;
+  /** Names of the connection services that belong to it. */
+  connectionServices: string[];
+}
+
+/** What a plan is made from, read from the database and from the target's archive. */
+export interface PlanFacts {
+  fromRelease: string;
+  featureLevel: string;
+  target: { release: string; features: readonly string[] };
+  /** Features that the release at work knows. */
+  knownFeatures: readonly string[];
+  accounts: readonly PlacedAccount[];
+  instances: readonly InstanceFacts[];
+  /** Names that instances, connection services and processes have already. */
+  takenNames: readonly string[];
+  /** Hosts on which something of the domain runs. */
+  hosts: readonly string[];
+  /** Deliveries that moving every account makes. */
+  deliveries: { itPolicies: number; serviceBooks: number; synchronizations: number };
+  budget: Budget;
+  losses: readonly Loss[];
+}
+
+/** Resident memory of one process, as measured, rounded up. */
+const memoryMb = { server: 160, connection: 100 } as const;
+
+/**
+ * @throws BrambleError ERR_RELEASE_STEP, ERR_UPGRADE_CANARY.
+ */
+export function planUpgrade(facts: PlanFacts, options: PlanOptions): UpgradePlan {
+  assertReleaseStep(facts.fromRelease, facts.target.release);
+  const instances = planInstances(facts, options);
+  const waves = assignWaves(facts.accounts, options).map((wave) => ({
+    number: wave.number,
+    name: wave.name,
+    accounts: wave.accounts.length,
+    leastRequests: leastRequestsOf(wave, options),
+  }));
+  const services = instances.reduce((sum, instance) => sum + instance.connectionServices.length, 0);
+  const processes = instances.length + services;
+  const budget = options.budget ?? facts.budget;
+  return {
+    options,
+    instances,
+    waves,
+    needs: {
+      computers: [...new Set(instances.map((instance) => instance.host))].filter((host) => !facts.hosts.includes(host)),
+      processes,
+      // Instances and connection services dial out; what they listen on is loopback, on a port that the system chooses.
+      listeningPorts: 0,
+      memoryMb: instances.length * memoryMb.server + services * memoryMb.connection,
+      srpCredentials: processes,
+    },
+    sends: { ...facts.deliveries, leastMinutes: leastMinutes(facts, budget, instances.length) },
+    lockedFeatures: facts.target.features
+      .filter((feature) => !facts.knownFeatures.includes(feature))
+      .map((name) => ({ name, until: 'the upgrade is finalized and every registered component has it' })),
+    losses: [...facts.losses],
+    notes: notesOf(facts, options, waves),
+  };
+}
+
+/** One new instance for each old one, with as many connection services as that one has: they belong to one instance each. */
+function planInstances(facts: PlanFacts, options: PlanOptions): PlannedInstance[] {
+  const taken = new Set(facts.takenNames);
+  return facts.instances.map((instance) => {
+    const wish = options.instances[instance.name];
+    return {
+      name: wish?.name ?? freeName(instance.name, facts.target.release, taken),
+      replaces: instance.name,
+      host: wish?.host ?? instance.host,
+      connectionServices: instance.connectionServices.map((service) => ({
+        name: freeName(service, facts.target.release, taken),
+        replaces: service,
+      })),
+    };
+  });
+}
+
+/** `east` becomes `east-1-1`, that in the next upgrade `east-1-2`; a letter follows where the name is taken. */
+export function freeName(name: string, release: string, taken: Set<string>): string {
+  const { major, minor } = parseRelease(release);
+  const plain = name.toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '');
+  const base = plain.replace(/-\d+-\d+(-z*[a-z])?$/, '').slice(0, 45).replace(/-+$/, '') || 'instance';
+  const stem = `${base}-${major}-${minor}`;
+  for (let attempt = 0; ; attempt++) {
+    const candidate = attempt === 0 ? stem : `${stem}-${letterOf(attempt)}`;
+    if (!taken.has(candidate)) {
+      taken.add(candidate);
+      return candidate;
+    }
+  }
+}
+
+/** b, c … z, then zb, zc …: the second of a name is its b. */
+function letterOf(attempt: number): string {
+  return 'z'.repeat(Math.floor((attempt - 1) / 25)) + String.fromCharCode(98 + ((attempt - 1) % 25));
+}
+
+/** Few accounts make few requests: their gate is content with less, and the plan says so. */
+const fewestRequests = 5;
+const requestsPerAccount = 6;
+
+export function leastRequestsOf(wave: Pick<WaveDefinition, 'accounts'>, options: PlanOptions): number {
+  const asked = options.gate.leastRequests;
+  return Math.min(asked, Math.max(fewestRequests, wave.accounts.length * requestsPerAccount));
+}
+
+function leastMinutes(facts: PlanFacts, budget: Budget, newInstances: number): number {
+  const { itPolicies, serviceBooks, synchronizations } = facts.deliveries;
+  const perMinute = Math.min(budget.perMinuteDomain, budget.perMinuteInstance * Math.max(1, newInstances));
+  return Math.ceil(((itPolicies + serviceBooks + synchronizations) / perMinute) * 10) / 10;
+}
+
+function notesOf(
+  facts: PlanFacts,
+  options: PlanOptions,
+  waves: readonly { name: string; accounts: number; leastRequests: number }[],
+): string[] {
+  const notes = waves
+    .filter((wave) => wave.leastRequests < options.gate.leastRequests)
+    .map(
+      (wave) =>
+        `The wave “${wave.name}” has only ${wave.accounts} accounts: its gate is content with ${wave.leastRequests} ` +
+        `requests instead of ${options.gate.leastRequests}.`,
+    );
+  if (facts.accounts.length === 0) notes.push('There is no account to move: the upgrade goes through without waves.');
+  notes.push(
+    options.oldInstances === 'upgrade'
+      ? `When finalizing, the emptied instances are upgraded in place to ${facts.target.release} and take accounts again.`
+      : 'When finalizing, the emptied instances are stopped and retired.',
+  );
+  return notes;
+}

@@ -1,0 +1,181 @@
+/**
+ * From planned to moving: checks, release fence, expansion, the new administration service, the new instances, the waves.
+ * Protects rules 1 to 3: the database changes only behind the fence, and additively.
+ */
+import type { AccountId, InstanceId } from '../base/ids.ts';
+import { listComponents } from '../domain/components.ts';
+import { changeDesiredProcesses, listDesiredProcesses } from '../domain/desired-processes.ts';
+import { readBudget, writeBudget } from '../policy/delivery/budget.ts';
+import { notLinked, notYetAt } from './component-readiness.ts';
+import { addNewInstance } from './new-instances.ts';
+import { fenceRelease, setDomainRelease } from './release-fence.ts';
+import { advanced, lockAsRead, type StepContext, type StepOutcome, stepTransaction, waitingFor } from './step-context.ts';
+import type { CheckResult } from './upgrade-plan.ts';
+import { mergeProgress, recordUpgradeEvent, transition, type Upgrade } from './upgrade-store.ts';
+import { assignWaves } from './wave-assignment.ts';
+import { type Assignment, insertAssignments, insertWaves } from './wave-store.ts';
+
+/** planned → checked, once an operator said start. */
+export async function stepPlanned(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  if (!upgrade.progress.started) return waitingFor('an operator’s `bramble upgrade start`');
+  const results = withOverrides(await context.effects.check(upgrade), upgrade.progress.overrides);
+  const stopping = results.filter((check) => check.result === 'error' || check.result === 'warning');
+  return await stepTransaction(context, 'check', upgrade, async (tx, current) => {
+    await mergeProgress(tx, current.id, { checks: results, started: stopping.length === 0 });
+    if (stopping.length === 0) {
+      await transition(tx, current, 'checked', { message: `${results.length} checks passed`, detail: { results } });
+      return advanced;
+    }
+    const names = stopping.map((check) => check.name).join(', ');
+    await recordUpgradeEvent(tx, current, `the checks stop the upgrade: ${names}`, { results });
+    return advanced;
+  });
+}
+
+/** A warning that the operator overrode by name is none any more; an error stays one. */
+export function withOverrides(results: readonly CheckResult[], overrides: readonly string[]): CheckResult[] {
+  return results.map((check) =>
+    check.result === 'warning' && overrides.includes(check.name) ? { ...check, result: 'overridden' } : check,
+  );
+}
+
+/** checked → admin-fenced: the desired state says stopped, and the database is given to the new release. */
+export async function stepChecked(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  if (upgrade.progress.administrations === undefined) {
+    return await stepTransaction(context, 'stop-administrations', upgrade, async (tx, current) => {
+      const administrations = (await listDesiredProcesses(tx))
+        .filter((process) => process.kind === 'administration')
+        .map((process) => ({ ...process, settings: { ...process.settings } }));
+      if (current.progress.administrations !== undefined) return advanced;
+      await mergeProgress(tx, current.id, { administrations });
+      const names = administrations.map((process) => process.name);
+      await changeDesiredProcesses(tx, names, { state: 'stopped' });
+      await recordUpgradeEvent(tx, current, `administration services are to stop: ${names.join(', ') || 'there is none'}`);
+      return advanced;
+    });
+  }
+  context.observe?.('fence', 'before');
+  await fenceRelease(context.db, fenceOptions(context, upgrade), async (tx, fence) => {
+    const current = await lockAsRead(tx, context, upgrade);
+    await setDomainRelease(tx, current.toRelease);
+    await transition(tx, current, 'admin-fenced', {
+      message: `the database is of release ${current.toRelease}; ${fence.ended.length} sessions had to be ended`,
+      detail: { met: fence.met, ended: fence.ended },
+    });
+  });
+  context.observe?.('fence', 'after');
+  return advanced;
+}
+
+export function fenceOptions(context: StepContext, upgrade: Upgrade) {
+  const graceMs = upgrade.plan.options.fenceGraceMs;
+  return context.signal === undefined ? { graceMs } : { graceMs, signal: context.signal };
+}
+
+/** admin-fenced → expanded. The migrator is safe against a rival and against being interrupted. */
+export async function stepAdminFenced(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  const schemaVersion = await context.effects.expand();
+  return await stepTransaction(context, 'expand', upgrade, async (tx, current) => {
+    await transition(tx, current, 'expanded', {
+      message: `the schema is expanded to ${schemaVersion}`,
+      detail: { schemaVersion },
+    });
+    return advanced;
+  });
+}
+
+/** expanded → admin-upgraded: the new administration services are at work and the new instances are wanted. */
+export async function stepExpanded(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  const { progress, plan } = upgrade;
+  const wanted = (progress.administrations ?? []).filter((process) => process.state === 'running').map(({ name }) => name);
+  if (progress.administrationsStarted !== true) {
+    return await stepTransaction(context, 'start-administrations', upgrade, async (tx, current) => {
+      await changeDesiredProcesses(tx, wanted, { release: current.toRelease, state: 'running' });
+      await mergeProgress(tx, current.id, { administrationsStarted: true });
+      await recordUpgradeEvent(tx, current, `administration services of ${current.toRelease} are to start`);
+      return advanced;
+    });
+  }
+  const missing = notYetAt(await listComponents(context.db), wanted, upgrade.toRelease);
+  if (missing.length > 0) return waitingFor(`administration services of ${upgrade.toRelease}: ${missing.join(', ')}`);
+  const next = plan.instances.find((planned) => !progress.newInstances.some((made) => made.name === planned.name));
+  return await stepTransaction(context, next === undefined ? 'administration-ready' : 'add-instance', upgrade, async (tx, current) => {
+    if (next === undefined) {
+      await useBudgetOfPlan(tx, current);
+      await transition(tx, current, 'admin-upgraded', {
+        message: `administration services of ${current.toRelease} are at work, ${plan.instances.length} instances are added`,
+      });
+      return advanced;
+    }
+    if (current.progress.newInstances.some((made) => made.name === next.name)) return advanced;
+    const made = await addNewInstance(tx, next, current.toRelease, context.effects);
+    await mergeProgress(tx, current.id, { newInstances: [...current.progress.newInstances, made] });
+    await recordUpgradeEvent(tx, current, `instance ${made.name} is added for ${made.replaces}`, { made });
+    return advanced;
+  });
+}
+
+async function useBudgetOfPlan(tx: Parameters<typeof writeBudget>[0], upgrade: Upgrade): Promise<void> {
+  const { budget } = upgrade.plan.options;
+  if (budget === undefined) return;
+  await mergeProgress(tx, upgrade.id, { budgetBefore: await readBudget(tx) });
+  const instances = await tx<{ id: string }[]>`select id from instance where retired_at is null order by id`;
+  await writeBudget(tx, budget, instances.map((instance) => instance.id));
+}
+
+/** admin-upgraded → moving, when the new instances are alive and linked: the accounts are divided into waves. */
+export async function stepAdminUpgraded(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  const { newInstances } = upgrade.progress;
+  const components = await listComponents(context.db);
+  const missing = notYetAt(components, newInstances.flatMap((made) => made.processes), upgrade.toRelease);
+  if (missing.length > 0) return waitingFor(`processes of ${upgrade.toRelease}: ${missing.join(', ')}`);
+  const unlinked = notLinked(components, newInstances.flatMap((made) => made.srpIdentifiers));
+  if (unlinked.length > 0) return waitingFor(`links to a router: ${unlinked.join(', ')}`);
+  return await stepTransaction(context, 'divide-waves', upgrade, async (tx, current) => {
+    const accounts = await tx<{ id: AccountId; name: string; instanceId: InstanceId }[]>`
+      select id, name, instance_id as "instanceId" from account order by name`;
+    const waves = assignmentsOf(current, accounts);
+    await insertWaves(tx, current.id, waves);
+    await insertAssignments(tx, current.id, waves.flatMap((wave) => wave.assignments));
+    await transition(tx, current, 'moving', { message: `${waves.length} waves begin` });
+    return advanced;
+  });
+}
+
+interface WaveWithAssignments {
+  number: number;
+  name: string;
+  assignments: Assignment[];
+}
+
+/** The waves of the accounts that are at an instance to be replaced, each account with its destination. Pure. */
+export function assignmentsOf(
+  upgrade: Pick<Upgrade, 'plan' | 'progress'>,
+  accounts: readonly { id: AccountId; name: string; instanceId: InstanceId }[],
+): WaveWithAssignments[] {
+  const { newInstances, assignments } = upgrade.progress;
+  const byReplaced = new Map(newInstances.map((made) => [made.replacesId, made]));
+  const byName = new Map(newInstances.map((made) => [made.name, made]));
+  const moving = accounts.filter((account) => byReplaced.has(account.instanceId));
+  const byAccount = new Map(moving.map((account) => [account.name, account]));
+  const { options } = upgrade.plan;
+  const waves = assignWaves(
+    moving.map((account) => ({ name: account.name, instance: byReplaced.get(account.instanceId)?.replaces ?? '' })),
+    { ...options, canaries: options.canaries.filter((name) => byAccount.has(name)) },
+  );
+  return waves.map((wave) => ({
+    number: wave.number,
+    name: wave.name,
+    assignments: wave.accounts.flatMap((name) => {
+      const account = byAccount.get(name);
+      const goal = account && (byName.get(assignments[name] ?? '') ?? byReplaced.get(account.instanceId));
+      if (account === undefined || goal === undefined) return [];
+      return {
+        accountId: account.id,
+        waveNumber: wave.number,
+        fromInstanceId: account.instanceId,
+        toInstanceId: goal.instanceId as InstanceId,
+      };
+    }),
+  }));
+}

@@ -1,0 +1,91 @@
+/** Rows that tests of the upgrade begin with: a domain of 1.0.0 with instances, accounts and components, by plain SQL. */
+import { randomUUID } from 'node:crypto';
+import type { Queryable } from '../database/connection.ts';
+import { declareRange } from '../domain/components.ts';
+import { insertDomain } from '../domain/domain.ts';
+
+export async function insertTestDomain(q: Queryable): Promise<void> {
+  await insertDomain(q, {
+    domainId: randomUUID(),
+    name: 'test',
+    publicUrl: 'https://localhost:1',
+    tunnelHost: 'tunnel.localhost',
+    pushTopic: 'com.example.push',
+    release: '1.0.0',
+    schemaVersion: 6,
+  });
+  await declareRange(q, '1.0.0');
+}
+
+export interface TestInstance {
+  id: string;
+  name: string;
+  accounts: string[];
+}
+
+/** An instance with a connection service, both wanted and registered as of `release`, and accounts `<name>-0`… */
+export async function insertTestInstance(
+  q: Queryable,
+  instance: { name: string; accounts: number; release?: string },
+): Promise<TestInstance> {
+  const { name } = instance;
+  const [row] = await q<{ id: string }[]>`
+    insert into instance (id, name, srp_identifier)
+    values (${randomUUID()}, ${name}, 'S' || lpad(nextval('srp_number')::text, 8, '0')) returning id`;
+  const id = row?.id ?? '';
+  await q`
+    insert into connection_service (id, name, srp_identifier, instance_id)
+    values (${randomUUID()}, ${`${name}-mds`}, 'C' || lpad(nextval('srp_number')::text, 8, '0'), ${id})`;
+  const release = instance.release ?? '1.0.0';
+  await insertTestProcess(q, { name, kind: 'server', release });
+  await insertTestProcess(q, { name: `${name}-mds`, kind: 'connection', release });
+  const accounts = Array.from({ length: instance.accounts }, (_, index) => `${name}-${index}`);
+  await q`
+    with made as (
+      insert into account (id, name, display_name, instance_id)
+      select gen_random_uuid(), n, n, ${id} from unnest(${accounts}::text[]) as n returning id, epoch, instance_id)
+    insert into account_epoch (account_id, epoch, instance_id) select id, epoch, instance_id from made`;
+  return { id, name, accounts };
+}
+
+/** A process that is wanted, and registered alive. */
+export async function insertTestProcess(
+  q: Queryable,
+  process: { name: string; kind: string; release: string },
+): Promise<void> {
+  const { name, kind, release } = process;
+  await q`
+    insert into desired_process (name, kind, host, release, state, settings)
+    values (${name}, ${kind}, 'here', ${release}, 'running', '{}')`;
+  await reportTestProcess(q, process);
+}
+
+/** What the process itself would do at its start: register with a long lease. */
+export async function reportTestProcess(
+  q: Queryable,
+  process: { name: string; kind: string; release: string; features?: string[] },
+): Promise<void> {
+  await q`
+    insert into component (name, kind, host, boot_id, process_id, release, link_versions, features, lease_until)
+    values (${process.name}, ${process.kind}, 'here', 'boot', 1, ${process.release}, '{1}', ${process.features ?? []},
+            now() + interval '1 hour')
+    on conflict (name) do update set release = excluded.release, features = excluded.features,
+       lease_until = excluded.lease_until, stopped_at = null`;
+}
+
+/**
+ * Plays the supervisors and processes: whatever is wanted running registers with the wanted release, whatever is not says
+ * goodbye. Returns how many rows it changed.
+ */
+export async function superviseOnce(q: Queryable): Promise<number> {
+  const started = await q<{ name: string; kind: string; release: string }[]>`
+    select d.name, d.kind, d.release from desired_process d left join component c on c.name = d.name
+     where d.state = 'running' and d.kind <> 'coordinator'
+       and (c.name is null or c.release <> d.release or c.stopped_at is not null)`;
+  for (const process of started) await reportTestProcess(q, process);
+  const { count } = await q`
+    update component c set stopped_at = now()
+     where c.stopped_at is null and not exists (
+       select 1 from desired_process d where d.name = c.name and d.state = 'running')`;
+  return started.length + count;
+}

@@ -1,0 +1,224 @@
+/**
+ * moving → all-moved → soaking: wave after wave, each through its gate. A gate that does not say pass pauses the upgrade;
+ * so does a wave whose moves fail or do not settle in time. Nothing here goes on to finalizing: an operator says that.
+ */
+import type { Transaction } from '../database/connection.ts';
+import { createMoveBatch } from '../moves/batch-store.ts';
+import { type GateAnswer, judgeGate } from './gate.ts';
+import { readGateFigures } from './gate-samples.ts';
+import { pauseUpgrade } from './pausing.ts';
+import type { GateSettings } from './plan-options.ts';
+import { leastRequestsOf } from './plan.ts';
+import { advanced, type StepContext, type StepOutcome, stepTransaction, waitingFor } from './step-context.ts';
+import { recordUpgradeEvent, transition, type Upgrade } from './upgrade-store.ts';
+import {
+  assignLatecomers,
+  listUnmoved,
+  listWaves,
+  readWaveMoves,
+  setWaveGate,
+  setWaveState,
+  type Wave,
+  type WaveMoves,
+} from './wave-store.ts';
+
+export async function stepMoving(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  const waves = await listWaves(context.db, upgrade.id);
+  const wave = waves.find((candidate) => candidate.state !== 'passed');
+  if (wave === undefined) return await finishMoving(context, upgrade, waves.length);
+  if (wave.state === 'waiting') return await startWave(context, upgrade, wave);
+  const moves = await readWaveMoves(context.db, upgrade.id, wave.number);
+  return wave.state === 'soaking'
+    ? await watchSoak(context, upgrade, wave, moves)
+    : await watchMoves(context, upgrade, wave, moves);
+}
+
+async function startWave(context: StepContext, upgrade: Upgrade, wave: Wave): Promise<StepOutcome> {
+  return await stepTransaction(context, 'start-wave', upgrade, async (tx, current) => {
+    await joinLatecomers(tx, current);
+    const queued = await queueMoves(context, tx, current, wave.number);
+    await setWaveState(tx, current.id, wave.number, 'running');
+    await recordUpgradeEvent(tx, current, `wave ${wave.number} (${wave.name}) begins: ${queued} accounts`);
+    return advanced;
+  });
+}
+
+async function watchMoves(
+  context: StepContext,
+  upgrade: Upgrade,
+  wave: Wave,
+  moves: WaveMoves,
+): Promise<StepOutcome> {
+  if (moves.failed > 0) {
+    return await pause(context, upgrade, `${moves.failed} accounts of wave ${wave.number} could not be moved`, { moves });
+  }
+  const early = await askGate(context, upgrade, wave, moves.accounts, 'committed');
+  if (early.answer === 'fail') return await closeGate(context, upgrade, wave, early);
+  if (moves.waiting > 0) {
+    return await stepTransaction(context, 'move-latecomers', upgrade, async (tx, current) => {
+      await queueMoves(context, tx, current, wave.number);
+      return advanced;
+    });
+  }
+  const open = moves.underWay + moves.delivering;
+  if (open === 0) {
+    return await stepTransaction(context, 'soak-wave', upgrade, async (tx, current) => {
+      await setWaveState(tx, current.id, wave.number, 'soaking');
+      await recordUpgradeEvent(tx, current, `wave ${wave.number} (${wave.name}) has moved and is observed`, { moves });
+      return advanced;
+    });
+  }
+  const { waveDeadlineSeconds } = upgrade.plan.options;
+  if (wave.runningSeconds > waveDeadlineSeconds) {
+    const reason = `wave ${wave.number} has not settled in ${waveDeadlineSeconds} s: ${open} accounts are open`;
+    return await pause(context, upgrade, reason, { moves });
+  }
+  return waitingFor(`wave ${wave.number}: ${moves.settled} of ${moves.accounts} accounts are settled`);
+}
+
+async function watchSoak(context: StepContext, upgrade: Upgrade, wave: Wave, moves: WaveMoves): Promise<StepOutcome> {
+  const { soakSeconds, gate } = upgrade.plan.options;
+  if (moves.accounts === 0) {
+    // Nobody is left to observe: its accounts were deleted or assigned to another wave.
+    return await passWave(context, upgrade, wave, { answer: 'pass', reasons: ['the wave has no account'] });
+  }
+  if (moves.waiting + moves.underWay > 0) {
+    return await stepTransaction(context, 'reopen-wave', upgrade, async (tx, current) => {
+      await setWaveState(tx, current.id, wave.number, 'running');
+      return advanced;
+    });
+  }
+  const answer = await askGate(context, upgrade, wave, moves.accounts, 'settled');
+  if (answer.answer === 'fail') return await closeGate(context, upgrade, wave, answer);
+  if (wave.soakingSeconds < soakSeconds) return waitingFor(`wave ${wave.number} is observed for ${soakSeconds} s`);
+  if (answer.answer === 'pass') return await passWave(context, upgrade, wave, answer);
+  if (answer.cause === 'sample' && wave.soakingSeconds < soakSeconds + gate.patienceSeconds) {
+    return waitingFor(`wave ${wave.number}: ${answer.reasons.join('; ')}`);
+  }
+  return await closeGate(context, upgrade, wave, answer);
+}
+
+async function askGate(
+  context: StepContext,
+  upgrade: Upgrade,
+  wave: Wave | null,
+  accounts: number,
+  since: 'committed' | 'settled',
+): Promise<GateAnswer> {
+  const settings = gateSettingsOf(upgrade, accounts);
+  const figures = await readGateFigures(context.db, {
+    upgradeId: upgrade.id,
+    wave: wave?.number ?? null,
+    since,
+    baselineHours: settings.baselineHours,
+  });
+  return judgeGate(figures, settings);
+}
+
+/** The plan's settings with the sample that so many accounts can be expected to make. */
+function gateSettingsOf(upgrade: Upgrade, accounts: number): GateSettings {
+  const { options } = upgrade.plan;
+  const leastRequests = leastRequestsOf({ accounts: Array.from({ length: accounts }, () => '') }, options);
+  return { ...options.gate, leastRequests };
+}
+
+async function passWave(context: StepContext, upgrade: Upgrade, wave: Wave, answer: object): Promise<StepOutcome> {
+  return await stepTransaction(context, 'pass-wave', upgrade, async (tx, current) => {
+    await setWaveGate(tx, current.id, wave.number, answer);
+    await setWaveState(tx, current.id, wave.number, 'passed');
+    await recordUpgradeEvent(tx, current, `wave ${wave.number} (${wave.name}) passed its gate`, { gate: answer });
+    return advanced;
+  });
+}
+
+async function closeGate(
+  context: StepContext,
+  upgrade: Upgrade,
+  wave: Wave,
+  answer: GateAnswer,
+): Promise<StepOutcome> {
+  return await stepTransaction(context, 'close-gate', upgrade, async (tx, current) => {
+    await setWaveGate(tx, current.id, wave.number, answer);
+    if (answer.answer === 'fail') await setWaveState(tx, current.id, wave.number, 'failed');
+    const reason = `the gate of wave ${wave.number} (${wave.name}) says ${answer.answer}: ${answer.reasons.join('; ')}`;
+    await pauseUpgrade(tx, current, reason, { gate: answer });
+    return advanced;
+  });
+}
+
+async function pause(
+  context: StepContext,
+  upgrade: Upgrade,
+  reason: string,
+  detail: Readonly<Record<string, unknown>>,
+): Promise<StepOutcome> {
+  return await stepTransaction(context, 'pause', upgrade, async (tx, current) => {
+    await pauseUpgrade(tx, current, reason, detail);
+    return advanced;
+  });
+}
+
+async function finishMoving(context: StepContext, upgrade: Upgrade, waves: number): Promise<StepOutcome> {
+  return await stepTransaction(context, 'all-moved', upgrade, async (tx, current) => {
+    if ((await moveStragglers(context, tx, current)) > 0) return waitingFor('accounts that came meanwhile');
+    await transition(tx, current, 'all-moved', { message: `all ${waves} waves have passed` });
+    return advanced;
+  });
+}
+
+export async function stepAllMoved(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  return await stepTransaction(context, 'soak', upgrade, async (tx, current) => {
+    await transition(tx, current, 'soaking', { message: 'the new release serves every account and is observed' });
+    return advanced;
+  });
+}
+
+/** Watches until an operator says finalize or reverse; accounts that are created at an old instance follow the others. */
+export async function stepSoaking(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  const stragglers = await stepTransaction(context, 'follow', upgrade, (tx, current) =>
+    moveStragglers(context, tx, current),
+  );
+  if (stragglers > 0) return waitingFor(`${stragglers} accounts that came meanwhile`);
+  if ((await listWaves(context.db, upgrade.id)).length > 0) {
+    const answer = await askGate(context, upgrade, null, 0, 'settled');
+    if (answer.answer === 'fail') {
+      return await pause(context, upgrade, `after the waves: ${answer.reasons.join('; ')}`, { gate: answer });
+    }
+  }
+  return waitingFor('an operator’s word: `bramble upgrade finalize` or `bramble upgrade reverse`');
+}
+
+/** Gives every account that is still at an old instance a place in the last wave and a move; returns how many are not there. */
+async function moveStragglers(context: StepContext, tx: Transaction, upgrade: Upgrade): Promise<number> {
+  await joinLatecomers(tx, upgrade);
+  const waves = await listWaves(tx, upgrade.id);
+  const last = waves.at(-1);
+  if (last === undefined) return 0;
+  await queueMoves(context, tx, upgrade, last.number);
+  const [row] = await tx<{ count: number }[]>`
+    select count(*)::int as count from upgrade_assignment s join account a on a.id = s.account_id
+     where s.upgrade_id = ${upgrade.id} and a.instance_id <> s.to_instance_id`;
+  return row?.count ?? 0;
+}
+
+async function joinLatecomers(tx: Transaction, upgrade: Upgrade): Promise<void> {
+  const replacements = upgrade.progress.newInstances.map((made) => ({
+    fromInstanceId: made.replacesId,
+    toInstanceId: made.instanceId,
+  }));
+  await assignLatecomers(tx, upgrade.id, replacements);
+}
+
+/** Queues a move for every account of the waves so far that needs one, and has none open. */
+async function queueMoves(context: StepContext, tx: Transaction, upgrade: Upgrade, wave: number): Promise<number> {
+  const moves = await listUnmoved(tx, upgrade.id, wave);
+  if (moves.length === 0) return 0;
+  const batch = await createMoveBatch(tx, {
+    purpose: 'wave',
+    createdBy: context.name,
+    upgradeId: upgrade.id,
+    waveNumber: wave,
+    moves,
+  });
+  return batch.queued;
+}

@@ -1,0 +1,208 @@
+/**
+ * Waves, the accounts assigned to them, and how their moves stand. What an account's move has come to is read from the
+ * moves themselves, never remembered here, so that whatever is repeated or moved by hand counts as what it is.
+ */
+import type { AccountId, InstanceId, UpgradeId } from '../base/ids.ts';
+import type { Queryable, Transaction } from '../database/connection.ts';
+
+export type WaveState = 'waiting' | 'running' | 'soaking' | 'passed' | 'failed';
+
+export interface Wave {
+  number: number;
+  name: string;
+  state: WaveState;
+  /** The last answer of its gate, with `windowFrom`: what counts from when. */
+  gate: Record<string, unknown> | null;
+  startedAt: Date | null;
+  soakingAt: Date | null;
+  finishedAt: Date | null;
+  /** Seconds since it started or was resumed, and since its soak began; by the database's clock. */
+  runningSeconds: number;
+  soakingSeconds: number;
+}
+
+export async function insertWaves(
+  tx: Transaction,
+  id: UpgradeId,
+  waves: readonly { number: number; name: string }[],
+): Promise<void> {
+  await tx`
+    insert into upgrade_wave (upgrade_id, number, name)
+    select ${id}, number, name
+      from unnest(${waves.map((wave) => wave.number)}::int[], ${waves.map((wave) => wave.name)}::text[]) as w(number, name)
+    on conflict do nothing`;
+}
+
+export async function listWaves(q: Queryable, id: UpgradeId): Promise<Wave[]> {
+  return await q<Wave[]>`
+    select w.number, w.name, w.state, w.gate, w.started_at as "startedAt", w.soaking_at as "soakingAt",
+           w.finished_at as "finishedAt",
+           coalesce(extract(epoch from clock_timestamp() - greatest((w.gate->>'windowFrom')::timestamptz, w.started_at)), 0)
+             ::float8 as "runningSeconds",
+           coalesce(extract(epoch from clock_timestamp() - w.soaking_at), 0)::float8 as "soakingSeconds"
+      from upgrade_wave w where w.upgrade_id = ${id} order by w.number`;
+}
+
+/** Sets the wave's state and the time at which it came there. */
+export async function setWaveState(tx: Transaction, id: UpgradeId, number: number, state: WaveState): Promise<void> {
+  await tx`
+    update upgrade_wave
+       set state = ${state},
+           started_at = case when ${state} = 'running' then coalesce(started_at, clock_timestamp()) else started_at end,
+           soaking_at = case when ${state} = 'soaking' then clock_timestamp() else soaking_at end,
+           finished_at = case when ${state} = 'passed' then clock_timestamp() else null end
+     where upgrade_id = ${id} and number = ${number}`;
+}
+
+/** Keeps the gate's answer beside the beginning of its window. */
+export async function setWaveGate(tx: Transaction, id: UpgradeId, number: number, answer: object): Promise<void> {
+  await tx`
+    update upgrade_wave
+       set gate = ${tx.json({ ...answer } as never)}
+                  || jsonb_build_object('at', clock_timestamp(), 'windowFrom', gate->'windowFrom')
+     where upgrade_id = ${id} and number = ${number}`;
+}
+
+/**
+ * After a pause: what happened before counts no more, so an open wave is observed anew. A failed wave runs again, a soaking
+ * one begins its soak again.
+ */
+export async function reopenWave(tx: Transaction, id: UpgradeId): Promise<void> {
+  await tx`
+    update upgrade_wave
+       set state = case when state = 'failed' then 'running' else state end,
+           soaking_at = case when state = 'soaking' then clock_timestamp() else soaking_at end,
+           gate = coalesce(gate, '{}') || jsonb_build_object('windowFrom', clock_timestamp())
+     where upgrade_id = ${id} and state in ('running', 'soaking', 'failed')`;
+}
+
+export interface Assignment {
+  accountId: AccountId;
+  waveNumber: number;
+  fromInstanceId: InstanceId;
+  toInstanceId: InstanceId;
+}
+
+export async function insertAssignments(
+  tx: Transaction,
+  id: UpgradeId,
+  assignments: readonly Assignment[],
+): Promise<void> {
+  await tx`
+    insert into upgrade_assignment (upgrade_id, account_id, wave_number, from_instance_id, to_instance_id)
+    select ${id}, a.id, n.wave_number, n.from_instance_id, n.to_instance_id
+      from unnest(${assignments.map((row) => row.accountId)}::uuid[], ${assignments.map((row) => row.waveNumber)}::int[],
+                  ${assignments.map((row) => row.fromInstanceId)}::uuid[],
+                  ${assignments.map((row) => row.toInstanceId)}::uuid[])
+        as n(account_id, wave_number, from_instance_id, to_instance_id)
+      join account a on a.id = n.account_id
+    on conflict do nothing`;
+}
+
+/** Accounts at an old instance that no wave has yet (created meanwhile, or moved back by hand) join the last wave. */
+export async function assignLatecomers(
+  tx: Transaction,
+  id: UpgradeId,
+  replacements: readonly { fromInstanceId: string; toInstanceId: string }[],
+): Promise<number> {
+  const { count } = await tx`
+    insert into upgrade_assignment (upgrade_id, account_id, wave_number, from_instance_id, to_instance_id)
+    select ${id}, a.id, (select max(number) from upgrade_wave where upgrade_id = ${id}), r.from_id, r.to_id
+      from unnest(${replacements.map((pair) => pair.fromInstanceId)}::uuid[],
+                  ${replacements.map((pair) => pair.toInstanceId)}::uuid[]) as r(from_id, to_id)
+      join account a on a.instance_id = r.from_id
+     where exists (select 1 from upgrade_wave where upgrade_id = ${id})
+    on conflict do nothing`;
+  return count;
+}
+
+/** Changes where an account is to go, and with which wave; `not-assigned` when it has no assignment. */
+export async function changeAssignment(
+  tx: Transaction,
+  id: UpgradeId,
+  change: { accountId: string; toInstanceId: string; waveNumber?: number },
+): Promise<'changed' | 'not-assigned'> {
+  const { count } = await tx`
+    update upgrade_assignment
+       set to_instance_id = ${change.toInstanceId}, wave_number = coalesce(${change.waveNumber ?? null}, wave_number)
+     where upgrade_id = ${id} and account_id = ${change.accountId}`;
+  return count === 1 ? 'changed' : 'not-assigned';
+}
+
+/** Accounts of the waves up to `wave` that are not where they are to go and have no open move. */
+export async function listUnmoved(
+  q: Queryable,
+  id: UpgradeId,
+  wave: number,
+): Promise<{ accountId: AccountId; toInstanceId: InstanceId }[]> {
+  return await q`
+    select s.account_id as "accountId", s.to_instance_id as "toInstanceId"
+      from upgrade_assignment s join account a on a.id = s.account_id
+     where s.upgrade_id = ${id} and s.wave_number <= ${wave} and a.instance_id <> s.to_instance_id
+       and not exists (select 1 from account_move m where m.account_id = s.account_id
+                          and m.state not in ('closed', 'rolled-back', 'cancelled'))
+     order by a.name`;
+}
+
+export interface WaveMoves {
+  accounts: number;
+  /** At their destination, deliveries answered. */
+  settled: number;
+  /** At their destination, devices woken that did not come: no wave waits for them. */
+  outOfReach: number;
+  /** Moved, deliveries open. */
+  delivering: number;
+  /** Not moved yet, with an open move. */
+  underWay: number;
+  /** Not moved and without an open move. */
+  waiting: number;
+  /** Whose last move of this upgrade failed since the wave was last started or resumed. */
+  failed: number;
+}
+
+/** How the accounts of one wave stand; through upgrade_assignment_wave, account_move_open and account_move_batch. */
+export async function readWaveMoves(q: Queryable, id: UpgradeId, wave: number): Promise<WaveMoves> {
+  const [row] = await q<WaveMoves[]>`
+    with rolled_back as materialized (
+      select m.account_id, max(m.closed_at) as at
+        from move_batch b join account_move m on m.batch_id = b.id
+       where b.upgrade_id = ${id} and m.state = 'rolled-back'
+       group by m.account_id)
+    select count(*)::int as accounts,
+           count(*) filter (where at_goal and (o.state is null or o.state = 'settled'))::int as settled,
+           count(*) filter (where at_goal and o.state = 'delivering' and o.out_of_reach)::int as "outOfReach",
+           count(*) filter (where at_goal and o.state not in ('settled') and not o.out_of_reach)::int as delivering,
+           count(*) filter (where not at_goal and o.state is not null)::int as "underWay",
+           count(*) filter (where not at_goal and o.state is null)::int as waiting,
+           count(*) filter (where not at_goal and o.state is null
+                               and f.at > greatest((w.gate->>'windowFrom')::timestamptz, w.started_at))::int as failed
+      from upgrade_assignment s
+      join account a on a.id = s.account_id
+      join upgrade_wave w on w.upgrade_id = s.upgrade_id and w.number = s.wave_number
+      cross join lateral (select a.instance_id = s.to_instance_id as at_goal) g
+      left join lateral (
+        select m.state, m.out_of_reach from account_move m
+         where m.account_id = s.account_id and m.state not in ('closed', 'rolled-back', 'cancelled')) o on true
+      left join rolled_back f on f.account_id = s.account_id
+     where s.upgrade_id = ${id} and s.wave_number = ${wave}`;
+  return row ?? { accounts: 0, settled: 0, outOfReach: 0, delivering: 0, underWay: 0, waiting: 0, failed: 0 };
+}
+
+/** Pauses every running batch of the upgrade; from the commit on no move of it starts. */
+export async function pauseUpgradeBatches(tx: Transaction, id: UpgradeId, reason: string): Promise<void> {
+  await tx`
+    update move_batch set state = 'paused', pause_reason = ${reason} where upgrade_id = ${id} and state = 'running'`;
+}
+
+export async function resumeUpgradeBatches(tx: Transaction, id: UpgradeId): Promise<void> {
+  await tx`
+    update move_batch set state = 'running', pause_reason = null where upgrade_id = ${id} and state = 'paused'`;
+  await tx`select pg_notify('bramble_moves', '')`;
+}
+
+/** How many accounts are at the instances. */
+export async function countAccountsAt(q: Queryable, instanceIds: readonly string[]): Promise<number> {
+  const [row] = await q<{ count: number }[]>`
+    select count(*)::int as count from account where instance_id = any(${instanceIds as string[]}::uuid[])`;
+  return row?.count ?? 0;
+}
