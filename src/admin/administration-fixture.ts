@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Registry } from 'prom-client';
 import { createAuthorities } from '../activation/authority-creation.ts';
 import { type Database, openDatabase } from '../database/connection.ts';
 import { createMasterKeys, type MasterKeys } from '../database/sealed-value.ts';
@@ -12,7 +13,9 @@ import { createInstance } from '../directory/instances.ts';
 import { insertDomain } from '../domain/domain.ts';
 import { writeSetting } from '../domain/settings.ts';
 import { seedPolicies } from '../policy/preconfigured-policies.ts';
+import { healthHandler } from '../process/health.ts';
 import { silentLogger } from '../process/logger.ts';
+import { thisRelease } from '../release/this-release.ts';
 import { administrationServer } from './administration-server.ts';
 import { createToken } from './administrator-tokens.ts';
 import type { AdministrationContext } from './context.ts';
@@ -24,12 +27,13 @@ export interface AdministrationFixture {
   url: string;
   token: string;
   home: string;
+  databaseUrl: string;
   /** Sends JSON with the token and parses what comes back. */
   call(method: string, path: string, body?: unknown): Promise<{ status: number; body: unknown }>;
   close(): Promise<void>;
 }
 
-/** A domain of release 1.0.0 with the instances `one` and `two`, and its administration service. */
+/** A domain of this release with the instances `one` and `two`, and its administration service. */
 export async function startAdministration(): Promise<AdministrationFixture> {
   const database = await createTestDatabase();
   const db = openDatabase(database.url, { applicationName: 'bramble/administration/admin-1@test#1' });
@@ -38,14 +42,17 @@ export async function startAdministration(): Promise<AdministrationFixture> {
   const token = await createTestDomain(db, masterKeys);
   const context: AdministrationContext = {
     db,
-    release: '1.0.0',
-    features: [{ name: 'shared', since: '1.1.0', summary: 'For tests.', kinds: ['server'] }],
+    release: thisRelease.release,
+    features: [{ name: 'shared', since: '99.0.0', summary: 'For tests.', kinds: ['server'] }],
     host: 'test-host',
     home,
     masterKeys,
     log: silentLogger,
   };
-  const app = await administrationServer({ context });
+  const app = await administrationServer({
+    context,
+    health: healthHandler({ registry: new Registry(), ready: () => null }),
+  });
   await app.listen({ host: '127.0.0.1', port: 0 });
   const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
   return {
@@ -54,6 +61,7 @@ export async function startAdministration(): Promise<AdministrationFixture> {
     url,
     token,
     home,
+    databaseUrl: database.url,
     call: async (method, path, body) => {
       const response = await fetch(`${url}/api/v1${path}`, {
         method,
@@ -81,8 +89,8 @@ async function createTestDomain(db: Database, masterKeys: MasterKeys): Promise<s
     publicUrl: 'https://mdm.example.org:8443',
     tunnelHost: 'tunnel.example.org',
     pushTopic: 'com.apple.mgmt.External.test',
-    release: '1.0.0',
-    schemaVersion: 6,
+    release: thisRelease.release,
+    schemaVersion: thisRelease.schemaVersion,
   });
   await createAuthorities(db, masterKeys, { name: 'Example' });
   await seedPolicies(db);

@@ -4,7 +4,10 @@ import picocolors from 'picocolors';
 export type Style = ReturnType<typeof picocolors.createColors>;
 
 /** Colours on a terminal that wants them; elsewhere every function of it leaves the text as it is. */
-export function styleFor(stream: { isTTY?: boolean | undefined }, environment: Readonly<Record<string, unknown>>): Style {
+export function styleFor(
+  stream: { isTTY?: boolean | undefined },
+  environment: Readonly<Record<string, unknown>>,
+): Style {
   return picocolors.createColors(stream.isTTY === true && !environment['NO_COLOR'] && environment['TERM'] !== 'dumb');
 }
 

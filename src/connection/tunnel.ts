@@ -11,6 +11,7 @@ import { createHash } from 'node:crypto';
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { type ErrorCode, messageOf } from '../base/errors.ts';
+import { carryOneWay } from '../link/one-way.ts';
 import { type AllowedHosts, tunnelTargetOf } from './allowed-hosts.ts';
 
 export type TunnelAuthorization = 'allowed' | 'unknown-device' | 'not-served';
@@ -93,8 +94,8 @@ export function createTunnels(options: TunnelOptions): Tunnels {
       stream.close(constants.NGHTTP2_CANCEL);
       socket.destroy();
     });
-    stream.pipe(socket);
-    socket.pipe(stream);
+    carryOneWay(stream, socket);
+    carryOneWay(socket, stream);
     socket.on('error', (error) => {
       options.onRefused?.('ERR_TUNNEL_UPSTREAM', messageOf(error));
       stream.close(constants.NGHTTP2_CONNECT_ERROR);
@@ -108,6 +109,8 @@ export function createTunnels(options: TunnelOptions): Tunnels {
     stream.once('close', () => {
       // An orderly end has already passed END_STREAM on; anything else must not look like one at the host.
       if (stream.rstCode === constants.NGHTTP2_NO_ERROR) socket.destroySoon();
+      // A socket that is shutting down cannot be reset any more; trying leaks its handle.
+      else if (socket.writableEnded) socket.destroy();
       else socket.resetAndDestroy();
       ended();
     });

@@ -4,6 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { systemClock } from '../base/clock.ts';
 import { silentLogger } from '../process/logger.ts';
+import { type Authority, createAuthority, issueCertificate, randomSerialHex } from '../protocol/x509/certificate.ts';
+import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../protocol/x509/key-pair.ts';
 import { createPushClient, type PushClientOptions, pushSettingsSchema } from './push.ts';
 
 interface Received {
@@ -16,11 +18,11 @@ interface Received {
 type Answer = (stream: http2.ServerHttp2Stream, received: Received, session: http2.ServerHttp2Session) => void;
 
 /** A push service on a real socket that answers as it is told. */
-async function startPushService(t: TestContext, answer: Answer) {
+async function startPushService(t: TestContext, answer: Answer, secure?: http2.SecureServerOptions) {
   const received: Received[] = [];
   const sessions = new Set<http2.ServerHttp2Session>();
-  const server = http2.createServer();
-  server.on('session', (session) => {
+  const server = secure ? http2.createSecureServer(secure) : http2.createServer();
+  server.on('session', (session: http2.ServerHttp2Session) => {
     sessions.add(session);
     session.on('error', () => undefined);
     session.on('close', () => sessions.delete(session));
@@ -48,7 +50,7 @@ async function startPushService(t: TestContext, answer: Answer) {
     for (const session of sessions) session.destroy();
     await new Promise((resolve) => server.close(resolve));
   });
-  return { received, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+  return { received, url: `${secure ? 'https' : 'http'}://127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
 
 function startClient(t: TestContext, url: string, options: Partial<PushClientOptions> = {}) {
@@ -166,6 +168,51 @@ test('a push service that says nothing is given up at the deadline', async (t) =
   const client = startClient(t, service.url, { requestTimeoutMs: 20 });
   assert.equal((await client.push(target)).outcome, 'retry-later');
   assert.equal(service.received.length, 2);
+});
+
+/** A key with its certificate, as PEM. */
+async function issued(authority: Authority, usage: 'client' | 'server') {
+  const { privateKey, publicKey } = await createEcKeyPair();
+  const der = issueCertificate({
+    authority,
+    publicKey: { spkiDer: spkiDerOf(publicKey) },
+    subject: { commonName: 'push' },
+    days: 1,
+    serialHex: randomSerialHex(),
+    usage,
+    ipAddresses: ['127.0.0.1'],
+  });
+  return { cert: pem(der), key: privateKeyPemOf(privateKey) };
+}
+
+function pem(der: Uint8Array): string {
+  return `-----BEGIN CERTIFICATE-----\n${Buffer.from(der).toString('base64')}\n-----END CERTIFICATE-----\n`;
+}
+
+test('the push certificate is shown, and only a push service of the given authority is trusted', async (t) => {
+  const options = { commonName: 'authority', algorithm: 'EC-P256', days: 1 } as const;
+  const [authority, stranger] = await Promise.all([createAuthority(options), createAuthority(options)]);
+  const own = await issued(authority, 'client');
+  const secure = {
+    ...(await issued(authority, 'server')),
+    ca: pem(authority.certificateDer),
+    requestCert: true,
+    rejectUnauthorized: true,
+  };
+  const service = await startPushService(t, ok, secure);
+  const client = (ca: Authority, identity: { cert: string; key: string } | undefined) =>
+    startClient(t, service.url, {
+      settings: pushSettingsSchema.parse({
+        url: service.url,
+        caPem: pem(ca.certificateDer),
+        certificatePem: identity?.cert,
+        privateKeyPem: identity?.key,
+      }),
+    });
+  assert.equal((await client(authority, own).push(target)).outcome, 'sent');
+  assert.equal((await client(stranger, own).push(target)).outcome, 'retry-later');
+  assert.equal((await client(authority, undefined).push(target)).outcome, 'retry-later');
+  assert.equal(service.received.length, 1);
 });
 
 test('an address that is not http is refused', () => {

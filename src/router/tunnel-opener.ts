@@ -16,6 +16,7 @@ import {
 } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
 import { messageOf } from '../base/errors.ts';
+import { carryOneWay } from '../link/one-way.ts';
 import type { Logger } from '../process/logger.ts';
 import type { Sender } from './forwarded-headers.ts';
 import type { LinkRegistry, RouterLink } from './link-registry.ts';
@@ -136,11 +137,12 @@ function join(device: ServerHttp2Stream, service: ClientHttp2Stream, { onCount }
   }
   onCount(1);
   device.respond({ ':status': 200 });
-  device.pipe(service);
-  service.pipe(device);
+  carryOneWay(device, service);
+  carryOneWay(service, device);
   device.once('close', () => {
     onCount(-1);
-    if (!service.closed) service.close(constants.NGHTTP2_CANCEL);
+    // After an orderly end the last bytes for the service may still be on their way.
+    if (!service.closed && device.rstCode !== constants.NGHTTP2_NO_ERROR) service.close(constants.NGHTTP2_CANCEL);
   });
   service.once('close', () => {
     if (!device.closed && service.rstCode !== constants.NGHTTP2_NO_ERROR) device.close(constants.NGHTTP2_CONNECT_ERROR);

@@ -71,7 +71,7 @@ describe('a tunnel through router, link and connection service', () => {
   });
   after(async () => {
     session.destroy();
-    console.error('A');await stage.close();setTimeout(()=>{console.error(process.getActiveResourcesInfo(), (process as any)._getActiveHandles().map((h: any)=>[h.constructor.name,h.listening,h.remotePort,h.localPort,h.destroyed,h.readyState,h.writableLength,h.servername,h.alpnProtocol]), echoPort, stage.publicPort, stage.srpPort)},1500);
+    await stage.close();
     for (const socket of atHost) socket.destroy();
     echo.close();
   });
@@ -101,6 +101,23 @@ describe('a tunnel through router, link and connection service', () => {
     for (const socket of atHost) socket.resetAndDestroy();
     await closed;
     assert.notEqual(stream.rstCode, 0);
+  });
+
+  test('is reset at the host, never ended in good order, when the device breaks off', async () => {
+    const { stream } = await open(session, `127.0.0.1:${echoPort}`);
+    assert.equal(await say(stream, 'x'), 'x');
+    const socket = [...atHost].at(-1);
+    console.error(atHost.size);
+    assert.ok(socket);
+    let ended = false;
+    socket.once('end', () => {
+      ended = true;
+    });
+    for (const ev of ['end','close','error']) socket.on(ev, (e) => console.error(ev, e));
+    const broken = new Promise((resolve) => socket.once('error', resolve));
+    stream.close(8);
+    assert.equal(((await broken) as NodeJS.ErrnoException).code, 'ECONNRESET');
+    assert.equal(ended, false);
   });
 
   test('is refused: host not allowed 403, nothing listening 502, no certificate, unknown certificate and wrong name 400', async () => {

@@ -55,6 +55,8 @@ export interface CreatedDomain {
 }
 
 const routerName = 'router-1';
+/** What diallers of the SRP port expect the router's certificate to be for, whatever its address. */
+const srpServerName = 'router.bramble.internal';
 const serverCertificateDays = 825;
 
 /**
@@ -93,7 +95,7 @@ async function fillDomain(
   await declareRange(tx, release);
   const authorities = await createAuthorities(tx, keys, { name });
   await seedPolicies(tx);
-  const routers: RouterAddress[] = [{ host: '127.0.0.1', port: plan.srpPort, serverName: plan.publicHost }];
+  const routers: RouterAddress[] = [{ host: '127.0.0.1', port: plan.srpPort, serverName: srpServerName }];
   await writeSetting(tx, 'routers', { addresses: routers });
   await writeRouterFiles(plan, authorities.domain);
   const desire = (process: Pick<DesiredProcess, 'name' | 'kind' | 'settings'>) =>
@@ -144,7 +146,7 @@ async function writeRouterFiles(plan: NewDomainPlan, domainAuthority: Authority)
     days: serverCertificateDays,
     serialHex: randomSerialHex(),
     usage: 'server',
-    dnsNames: [...new Set([...(isAddress ? [] : [plan.publicHost]), plan.tunnelHost, 'localhost'])],
+    dnsNames: [...new Set([...(isAddress ? [] : [plan.publicHost]), plan.tunnelHost, srpServerName, 'localhost'])],
     ipAddresses: [...new Set([...(isAddress ? [plan.publicHost] : []), '127.0.0.1'])],
   });
   await writeSecret(join(plan.home, 'router', routerName, 'router.json'), {

@@ -55,12 +55,16 @@ export function openDeviceHttp(initial: DeviceTrust, timeoutMs: number, signal: 
   };
 }
 
-/** A server that hints `Keep-Alive: timeout=` is believed (Node's agent does that); others are left after a while. */
+/** Below the 5 s after which a Node server closes, also where it does not say so in `Keep-Alive`: whoever closes first wins. */
+const idleTimeoutMs = 4000;
+
+/** An idle connection is left after `idleTimeoutMs`, or what the server hints at, whichever is shorter. */
 function agentFor(trust: DeviceTrust): Agent {
   return new Agent({
     keepAlive: true,
     maxSockets: 1,
     maxFreeSockets: 1,
+    timeout: idleTimeoutMs,
     ...(trust.rootsPem.length === 0 ? {} : { ca: [...trust.rootsPem] }),
     ...(trust.identity === undefined ? {} : { cert: trust.identity.certificatePem, key: trust.identity.keyPem }),
   });

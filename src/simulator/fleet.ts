@@ -129,6 +129,7 @@ export async function runFleet(options: FleetOptions, signal?: AbortSignal): Pro
     tally.observe(entry);
     options.observe?.(entry);
   });
+  journal.write('', '', { event: 'fleet-started', seed: options.seed, publicUrl: options.publicUrl });
   const devices = new Map<string, SimulatedDevice>();
   const byToken = new Map<string, SimulatedDevice>();
   const push = await startApnsPlayer({

@@ -52,6 +52,7 @@ export interface ProfileFacts {
 }
 
 export type JournalEvent =
+  | { event: 'fleet-started'; seed: string; publicUrl: string }
   | ({ event: 'request'; request: RequestKind; startedAt: number; latencyMs: number; ok: boolean } & RequestDetail)
   | { event: 'told'; commandUuid: string; requestType: string; profile?: ProfileFacts; profileIdentifier?: string }
   | { event: 'told-again'; commandUuid: string; requestType: string }
@@ -82,7 +83,7 @@ interface RequestDetail {
   probe?: true;
 }
 
-/** One line. `at` is milliseconds since the epoch, from a clock that never goes back while the process lives. */
+/** One line; device and account are empty for what concerns the whole fleet. `at` is milliseconds since the epoch, from a clock that never goes back while the process lives. */
 export type JournalEntry = { at: number; device: string; account: string } & JournalEvent;
 
 /** Milliseconds since the epoch by the monotone clock. */

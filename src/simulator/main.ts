@@ -91,17 +91,7 @@ export async function simulate(
   try {
     await administration.setPush({ url: fleet.push.url, caPem: fleet.push.caPem });
     fleet.start();
-    let activationsRefused = 0;
-    // Of one account one after the other: an account has one activation password at a time.
-    await forEachAtOnce([...byAccount.values()], activationsAtOnce, async (devices) => {
-      for (const { account, plan } of devices) {
-        const { password } = await administration.createActivationPassword(account);
-        const result = await fleet.activate({ account, password, plan });
-        if (result.outcome === 'enrolled') continue;
-        activationsRefused += 1;
-        say(`${result.device} was not activated: ${result.code ?? result.reason ?? `status ${result.httpStatus}`}`);
-      }
-    });
+    const activationsRefused = await activateAll(administration, fleet, [...byAccount.values()], say, signal);
     const exportDevices = async (file: string): Promise<number> => {
       const exported = fleet.exportDevices();
       await writeFile(file, JSON.stringify(exported), { mode: 0o600 });
@@ -121,6 +111,34 @@ export async function simulate(
   } finally {
     await fleet.stop();
   }
+}
+
+/**
+ * Of one account one device after the other: an account has one activation password at a time.
+ * @returns how many were not activated; fewer are tried when the signal is aborted meanwhile
+ */
+async function activateAll(
+  administration: AdministrationClient,
+  fleet: Fleet,
+  accounts: readonly (readonly PlannedDevice[])[],
+  say: (text: string) => void,
+  signal: AbortSignal,
+): Promise<number> {
+  let refused = 0;
+  try {
+    await forEachAtOnce(accounts, activationsAtOnce, async (devices) => {
+      for (const { account, plan } of devices) {
+        const { password } = await administration.createActivationPassword(account);
+        const result = await fleet.activate({ account, password, plan });
+        if (result.outcome === 'enrolled') continue;
+        refused += 1;
+        say(`${result.device} was not activated: ${result.code ?? result.reason ?? `status ${result.httpStatus}`}`);
+      }
+    });
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+  return refused;
 }
 
 /** An activation password says where devices go; it is replaced when the device's own is made. */

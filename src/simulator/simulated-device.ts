@@ -56,6 +56,7 @@ export class SimulatedDevice {
   #contactTimer: NodeJS.Timeout | undefined;
   #contactAt = Number.POSITIVE_INFINITY;
   #contact: Promise<void> | undefined;
+  #enrolling: Promise<unknown> | undefined;
   #wokenDuringContact = false;
   #failures = 0;
 
@@ -124,7 +125,7 @@ export class SimulatedDevice {
   async activate(password: string): Promise<EnrolmentOutcome> {
     this.#state = 'enrolling';
     const { plan, account, publicUrl, caPem, keyPair } = this.#options;
-    const outcome = await enrol(password, {
+    const enrolling = enrol(password, {
       plan,
       account,
       publicUrl,
@@ -134,6 +135,8 @@ export class SimulatedDevice {
       journal: (event) => this.#options.journal(event),
       pause: (attempt) => this.#pause(retryDelayMs(this.#retry(), attempt, this.#timing)),
     });
+    this.#enrolling = enrolling;
+    const outcome = await enrolling;
     if (outcome.kind === 'enrolled') {
       this.#enrolment = outcome;
       this.#state = 'managed';
@@ -210,7 +213,7 @@ export class SimulatedDevice {
     clearTimeout(this.#contactTimer);
     clearTimeout(this.#returnTimer);
     this.#stop.abort(new Error('the device was stopped'));
-    await this.#contact;
+    await Promise.all([this.#contact, this.#enrolling]);
     this.#http.close();
   }
 

@@ -9,7 +9,8 @@ type Seen = Pick<Component, 'name' | 'kind' | 'release' | 'alive' | 'detail'>;
 /** Names of those that are not alive with `release`. */
 export function notYetAt(components: readonly Seen[], names: readonly string[], release: string): string[] {
   return names.filter(
-    (name) => !components.some((candidate) => candidate.name === name && candidate.alive && candidate.release === release),
+    (name) =>
+      !components.some((candidate) => candidate.name === name && candidate.alive && candidate.release === release),
   );
 }
 

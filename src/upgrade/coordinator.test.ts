@@ -263,7 +263,10 @@ test('two coordinators behave as one: while one holds the lease the other stands
   await until(it, first, ['admin-fenced']);
   assert.equal((await stepOnce(late)).kind, 'standby');
   const events = await it.db`select message from upgrade_event where message like 'the schema is expanded%'`;
-  assert.deepEqual(events.map((event) => event['message']), ['the schema is expanded to 7']);
+  assert.deepEqual(
+    events.map((event) => event['message']),
+    ['the schema is expanded to 7'],
+  );
 });
 
 test('checks that fail stop the upgrade before anything is changed; a warning can be overridden by name', async () => {
@@ -287,9 +290,15 @@ test('cancelled after the administration services were told to stop, they are wa
   const context = it.context('one');
   await stepOnce(context);
   await stepOnce(context);
-  assert.equal((await it.db`select 1 from desired_process where kind = 'administration' and state = 'stopped'`).length, 1);
+  assert.equal(
+    (await it.db`select 1 from desired_process where kind = 'administration' and state = 'stopped'`).length,
+    1,
+  );
   await it.db.begin((tx) => reverseByOperator(tx, operator));
-  assert.equal((await it.db`select 1 from desired_process where kind = 'administration' and state = 'running'`).length, 1);
+  assert.equal(
+    (await it.db`select 1 from desired_process where kind = 'administration' and state = 'running'`).length,
+    1,
+  );
 });
 
 test('an absent component of the old release blocks finalizing by name until it is forgotten', async () => {
@@ -315,6 +324,9 @@ test('with `retire` the emptied instances are taken away when finalizing', async
   await it.db.begin((tx) => finalizeByOperator(tx, operator));
   await until(it, context, ['done']);
   const left = await it.db`select name from instance where retired_at is null order by name`;
-  assert.deepEqual(left.map((row) => row['name']), ['east-1-1', 'west-1-1']);
+  assert.deepEqual(
+    left.map((row) => row['name']),
+    ['east-1-1', 'west-1-1'],
+  );
   assert.equal((await it.db`select 1 from component where name in ('east', 'west', 'east-mds', 'west-mds')`).length, 0);
 });

@@ -11,7 +11,15 @@ import { stepFinalizing } from './finalize-steps.ts';
 import { stepAdminFenced, stepAdminUpgraded, stepChecked, stepExpanded, stepPlanned } from './prepare-steps.ts';
 import { stepReversing } from './reverse-steps.ts';
 import { advanced, type StepContext, type StepOutcome, UpgradeChanged, waitingFor } from './step-context.ts';
-import { LeaseLostError, mergeProgress, readOpenUpgrade, releaseLease, renewLease, takeLease, type Upgrade } from './upgrade-store.ts';
+import {
+  LeaseLostError,
+  mergeProgress,
+  readOpenUpgrade,
+  releaseLease,
+  renewLease,
+  takeLease,
+  type Upgrade,
+} from './upgrade-store.ts';
 import { stepAllMoved, stepMoving, stepSoaking } from './wave-steps.ts';
 
 export type CoordinatorOutcome =
@@ -112,7 +120,10 @@ export async function runSteps(options: CoordinatorOptions): Promise<void> {
     } catch (error) {
       if (signal.aborted) break;
       failures++;
-      log.warn({ error: messageOf(error), code: isBrambleError(error) ? error.code : undefined }, 'step failed, will retry');
+      log.warn(
+        { error: messageOf(error), code: isBrambleError(error) ? error.code : undefined },
+        'step failed, will retry',
+      );
       await showFailure(options, error).catch((reason: unknown) => log.warn({ error: messageOf(reason) }, 'not shown'));
       await pause(Math.min(longestRetryMs, 250 * 2 ** failures), signal);
     }

@@ -13,7 +13,14 @@ import { notYetAt, stillAlive } from './component-readiness.ts';
 import { describeInstance, removeInstanceParts } from './new-instances.ts';
 import { fenceOptions } from './prepare-steps.ts';
 import { fenceRelease } from './release-fence.ts';
-import { advanced, lockAsRead, type StepContext, type StepOutcome, stepTransaction, waitingFor } from './step-context.ts';
+import {
+  advanced,
+  lockAsRead,
+  type StepContext,
+  type StepOutcome,
+  stepTransaction,
+  waitingFor,
+} from './step-context.ts';
 import { closeUpgrade } from './upgrade-close.ts';
 import { mergeProgress, recordUpgradeEvent, transition, type Upgrade } from './upgrade-store.ts';
 import { assignLatecomers, listUnmoved, listWaves } from './wave-store.ts';
@@ -40,10 +47,7 @@ export async function stepFinalizing(context: StepContext, upgrade: Upgrade): Pr
   return await raiseFeatureLevel(context, upgrade);
 }
 
-export type NextToReplace =
-  | { kind: 'replace'; names: string[] }
-  | { kind: 'wait'; names: string[] }
-  | { kind: 'none' };
+export type NextToReplace = { kind: 'replace'; names: string[] } | { kind: 'wait'; names: string[] } | { kind: 'none' };
 
 /**
  * Which wanted processes are to run from the new release next. The emptied instances and their connection services serve
@@ -59,7 +63,11 @@ export function nextToReplace(
   const serving = behind.filter((process) => process.kind !== 'router').map((process) => process.name);
   if (serving.length > 0) return { kind: 'replace', names: serving };
   const running = replaceable.filter((process) => process.state === 'running' && process.release === release);
-  const missing = notYetAt(components, running.map((process) => process.name), release);
+  const missing = notYetAt(
+    components,
+    running.map((process) => process.name),
+    release,
+  );
   if (missing.length > 0) return { kind: 'wait', names: missing };
   const [router] = behind;
   return router === undefined ? { kind: 'none' } : { kind: 'replace', names: [router.name] };
@@ -74,7 +82,9 @@ export function componentsBehind<Seen extends Pick<Component, 'name' | 'release'
 }
 
 function behindText(behind: readonly Pick<Component, 'name' | 'release' | 'alive'>[]): string {
-  const names = behind.map((component) => `${component.name} (${component.release}${component.alive ? '' : ', absent'})`);
+  const names = behind.map(
+    (component) => `${component.name} (${component.release}${component.alive ? '' : ', absent'})`,
+  );
   return (
     `components of an earlier release: ${names.join(', ')}; start them from the new release, or remove dead ones with ` +
     `\`bramble component forget ${behind[0]?.name ?? ''}\``
@@ -118,7 +128,9 @@ async function retireEmptied(
 ): Promise<StepOutcome | undefined> {
   for (const { replaces } of upgrade.plan.instances) {
     const parts = await describeInstance(context.db, replaces);
-    const wanted = (await listDesiredProcesses(context.db)).filter((process) => parts?.processes.includes(process.name));
+    const wanted = (await listDesiredProcesses(context.db)).filter((process) =>
+      parts?.processes.includes(process.name),
+    );
     const known = components.filter((component) => parts?.processes.includes(component.name));
     if (parts === undefined || (wanted.length === 0 && known.length === 0)) continue;
     if (wanted.some((process) => process.state === 'running')) {

@@ -27,7 +27,14 @@ test('a new instance that answers 500 fails, also before the sample is complete'
 test('too small a sample, an empty one and unreadable figures are undecided, never passed', () => {
   assert.equal(judgeGate(figures({ moved: sample(29) }), settings).answer, 'undecided');
   assert.equal(judgeGate(figures({ moved: sample(0) }), settings).answer, 'undecided');
-  for (const unreadable of [undefined, null, {}, 'x', figures({ moved: sample(Number.NaN) }), figures({ before: {} })]) {
+  for (const unreadable of [
+    undefined,
+    null,
+    {},
+    'x',
+    figures({ moved: sample(Number.NaN) }),
+    figures({ before: {} }),
+  ]) {
     const answer = judgeGate(unreadable, settings);
     assert.equal(answer.answer === 'undecided' && answer.cause, 'unreadable');
   }

@@ -44,7 +44,8 @@ export async function addNewInstance(
       instance: created.name,
       allowedHosts: like?.allowedHosts,
     });
-    if (made.kind !== 'created') throw instanceError(`The connection service ${wanted.name} cannot be added: ${made.kind}.`);
+    if (made.kind !== 'created')
+      throw instanceError(`The connection service ${wanted.name} cannot be added: ${made.kind}.`);
     identifiers.push(made.service.srpIdentifier);
     await effects.issueCredential(tx, made.service.srpIdentifier, like?.srpIdentifier ?? replaced.srpIdentifier);
     await desireProcess(tx, {
@@ -77,6 +78,8 @@ interface Named {
 /** The settings of the replaced one's process, with its own name and identifier put in their place. */
 export function settingsLike(desired: readonly DesiredProcess[], like: Named, own: Named): Record<string, unknown> {
   const process = desired.find((candidate) => candidate.name === like.name);
+  // Both run beside each other on one host: a fixed port stays the replaced one's.
+  const settings = { ...process?.settings, ...(process?.settings['port'] === undefined ? {} : { port: 0 }) };
   const replace = (value: unknown): unknown => {
     if (value === like.name) return own.name;
     if (value === like.srpIdentifier) return own.srpIdentifier;
@@ -84,7 +87,7 @@ export function settingsLike(desired: readonly DesiredProcess[], like: Named, ow
     if (typeof value !== 'object' || value === null) return value;
     return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, replace(inner)]));
   };
-  return replace(process?.settings ?? {}) as Record<string, unknown>;
+  return replace(settings) as Record<string, unknown>;
 }
 
 export interface RemovableInstance {

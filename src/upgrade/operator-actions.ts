@@ -28,7 +28,14 @@ import {
   transition,
   type Upgrade,
 } from './upgrade-store.ts';
-import { changeAssignment, countAccountsAt, listWaves, reopenWave, resumeUpgradeBatches, setWaveState } from './wave-store.ts';
+import {
+  changeAssignment,
+  countAccountsAt,
+  listWaves,
+  reopenWave,
+  resumeUpgradeBatches,
+  setWaveState,
+} from './wave-store.ts';
 
 /** Who says it: the name of an administrator's token. */
 export interface Operator {
@@ -145,7 +152,10 @@ export async function reverseByOperator(tx: Transaction, order: Operator): Promi
 export async function finalizeByOperator(tx: Transaction, order: Operator): Promise<Upgrade> {
   const upgrade = await lockedUpgrade(tx);
   if (upgrade.state !== 'soaking') throw wrongState(upgrade, 'be finalized; it must be soaking');
-  const left = await countAccountsAt(tx, upgrade.progress.newInstances.map((made) => made.replacesId));
+  const left = await countAccountsAt(
+    tx,
+    upgrade.progress.newInstances.map((made) => made.replacesId),
+  );
   if (left > 0) {
     throw new BrambleError(
       'ERR_UPGRADE_STATE',
@@ -177,7 +187,9 @@ export async function assignAccount(
       `${order.instance} is not one of the upgrade’s new instances (${[...new Set(names)].join(', ')}).`,
     );
   }
-  if (['planned', 'checked', 'admin-fenced', 'expanded', 'admin-upgraded'].includes(upgrade.pausedFrom ?? upgrade.state)) {
+  if (
+    ['planned', 'checked', 'admin-fenced', 'expanded', 'admin-upgraded'].includes(upgrade.pausedFrom ?? upgrade.state)
+  ) {
     const assignments = { ...upgrade.progress.assignments, [account]: order.instance };
     await mergeProgress(tx, upgrade.id, { assignments });
   } else {

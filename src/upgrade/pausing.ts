@@ -13,7 +13,11 @@ export async function pauseUpgrade(
   reason: string,
   detail: Readonly<Record<string, unknown>> = {},
 ): Promise<'paused' | 'conflict'> {
-  const outcome = await transition(tx, upgrade, 'paused', { message: `paused: ${reason}`, pauseReason: reason, detail });
+  const outcome = await transition(tx, upgrade, 'paused', {
+    message: `paused: ${reason}`,
+    pauseReason: reason,
+    detail,
+  });
   if (outcome.kind === 'conflict') return 'conflict';
   await pauseUpgradeBatches(tx, upgrade.id, reason);
   return 'paused';

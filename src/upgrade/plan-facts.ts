@@ -3,8 +3,8 @@ import type { Queryable } from '../database/connection.ts';
 import { listConnectionServices } from '../directory/connection-services.ts';
 import { listDesiredProcesses } from '../domain/desired-processes.ts';
 import { readDomain } from '../domain/domain.ts';
-import { leastAgentSoftware } from '../policy/delivery-items.ts';
 import { readBudget } from '../policy/delivery/budget.ts';
+import { leastAgentSoftware } from '../policy/delivery-items.ts';
 import { listAccountTables, lossesOf } from './loss-manifest.ts';
 import type { PlanFacts } from './plan.ts';
 

@@ -26,6 +26,17 @@ export const gateSettingsSchema = z.looseObject({
 });
 export type GateSettings = z.output<typeof gateSettingsSchema>;
 
+const part = budgetSchema.shape;
+/** What of the domain's budget is other during the upgrade. */
+const budgetChangeSchema = z.object({
+  perInstance: part.perInstance.unwrap().optional(),
+  perDomain: part.perDomain.unwrap().optional(),
+  suspects: part.suspects.unwrap().optional(),
+  perMinuteInstance: part.perMinuteInstance.unwrap().optional(),
+  perMinuteDomain: part.perMinuteDomain.unwrap().optional(),
+  suspectAfterSeconds: part.suspectAfterSeconds.unwrap().optional(),
+});
+
 export const planOptionsSchema = z.looseObject({
   /** Names of the accounts that go first; otherwise the first few of each instance. */
   canaries: z.array(z.string().min(1)).max(10_000).default([]),
@@ -45,9 +56,11 @@ export const planOptionsSchema = z.looseObject({
   fenceGraceMs: z.number().int().min(0).max(600_000).default(3000),
   gate: gateSettingsSchema.default(() => gateSettingsSchema.parse({})),
   /** Deliveries of the upgrade; without it the domain's budget stays as it is. */
-  budget: budgetSchema.optional(),
+  budget: budgetChangeSchema.optional(),
   /** New instances where not one for each old one is wanted: name and host by the old one's name. */
-  instances: z.record(z.string(), z.looseObject({ name: z.string().optional(), host: z.string().optional() })).default({}),
+  instances: z
+    .record(z.string(), z.looseObject({ name: z.string().optional(), host: z.string().optional() }))
+    .default({}),
   /** What becomes of the emptied instances when finalizing: upgraded in place, or stopped and retired. */
   oldInstances: z.enum(['upgrade', 'retire']).default('upgrade'),
 });

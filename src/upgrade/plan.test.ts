@@ -30,7 +30,10 @@ const facts: PlanFacts = {
 
 test('each instance gets a counterpart with a connection service and credentials of its own', () => {
   const plan = planUpgrade(facts, options);
-  assert.deepEqual(plan.instances.map((instance) => instance.name), ['east-1-1', 'west-1-1']);
+  assert.deepEqual(
+    plan.instances.map((instance) => instance.name),
+    ['east-1-1', 'west-1-1'],
+  );
   assert.deepEqual(plan.instances[0]?.connectionServices, [{ name: 'east-mds-1-1', replaces: 'east-mds' }]);
   assert.equal(plan.needs.srpCredentials, 4);
   assert.deepEqual(plan.needs.computers, []);
@@ -45,7 +48,10 @@ test('the costs are those of the real counts under the tighter of both rates', (
 
 test('features that only the target knows are shown as locked, and few accounts as a smaller sample', () => {
   const plan = planUpgrade(facts, options);
-  assert.deepEqual(plan.lockedFeatures.map((feature) => feature.name), ['shared-connection-services']);
+  assert.deepEqual(
+    plan.lockedFeatures.map((feature) => feature.name),
+    ['shared-connection-services'],
+  );
   assert.equal(plan.waves[0]?.leastRequests, 24);
   assert.match(plan.notes.join(' '), /content with 24 requests instead of 30/);
 });

@@ -3,7 +3,7 @@
  * how long that takes at least, what stays locked. Nothing here is carried out; the same facts give the same plan.
  */
 import { parseRelease } from '../base/release-number.ts';
-import type { Budget } from '../policy/delivery/budget.ts';
+import { type Budget, budgetSchema } from '../policy/delivery/budget.ts';
 import type { PlanOptions } from './plan-options.ts';
 import { assertReleaseStep } from './release-step.ts';
 import type { Loss, PlannedInstance, UpgradePlan } from './upgrade-plan.ts';
@@ -52,7 +52,7 @@ export function planUpgrade(facts: PlanFacts, options: PlanOptions): UpgradePlan
   }));
   const services = instances.reduce((sum, instance) => sum + instance.connectionServices.length, 0);
   const processes = instances.length + services;
-  const budget = options.budget ?? facts.budget;
+  const budget = budgetSchema.parse({ ...facts.budget, ...options.budget });
   return {
     options,
     instances,
@@ -94,8 +94,15 @@ function planInstances(facts: PlanFacts, options: PlanOptions): PlannedInstance[
 /** `east` becomes `east-1-1`, that in the next upgrade `east-1-2`; a letter follows where the name is taken. */
 export function freeName(name: string, release: string, taken: Set<string>): string {
   const { major, minor } = parseRelease(release);
-  const plain = name.toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '');
-  const base = plain.replace(/-\d+-\d+(-z*[a-z])?$/, '').slice(0, 45).replace(/-+$/, '') || 'instance';
+  const plain = name
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-+|-+$/g, '');
+  const base =
+    plain
+      .replace(/-\d+-\d+(-z*[a-z])?$/, '')
+      .slice(0, 45)
+      .replace(/-+$/, '') || 'instance';
   const stem = `${base}-${major}-${minor}`;
   for (let attempt = 0; ; attempt++) {
     const candidate = attempt === 0 ? stem : `${stem}-${letterOf(attempt)}`;

@@ -5,11 +5,18 @@
 import type { AccountId, InstanceId } from '../base/ids.ts';
 import { listComponents } from '../domain/components.ts';
 import { changeDesiredProcesses, listDesiredProcesses } from '../domain/desired-processes.ts';
-import { readBudget, writeBudget } from '../policy/delivery/budget.ts';
+import { budgetSchema, readBudget, writeBudget } from '../policy/delivery/budget.ts';
 import { notLinked, notYetAt } from './component-readiness.ts';
 import { addNewInstance } from './new-instances.ts';
 import { fenceRelease, setDomainRelease } from './release-fence.ts';
-import { advanced, lockAsRead, type StepContext, type StepOutcome, stepTransaction, waitingFor } from './step-context.ts';
+import {
+  advanced,
+  lockAsRead,
+  type StepContext,
+  type StepOutcome,
+  stepTransaction,
+  waitingFor,
+} from './step-context.ts';
 import type { CheckResult } from './upgrade-plan.ts';
 import { mergeProgress, recordUpgradeEvent, transition, type Upgrade } from './upgrade-store.ts';
 import { assignWaves } from './wave-assignment.ts';
@@ -50,7 +57,11 @@ export async function stepChecked(context: StepContext, upgrade: Upgrade): Promi
       await mergeProgress(tx, current.id, { administrations });
       const names = administrations.map((process) => process.name);
       await changeDesiredProcesses(tx, names, { state: 'stopped' });
-      await recordUpgradeEvent(tx, current, `administration services are to stop: ${names.join(', ') || 'there is none'}`);
+      await recordUpgradeEvent(
+        tx,
+        current,
+        `administration services are to stop: ${names.join(', ') || 'there is none'}`,
+      );
       return advanced;
     });
   }
@@ -87,7 +98,9 @@ export async function stepAdminFenced(context: StepContext, upgrade: Upgrade): P
 /** expanded → admin-upgraded: the new administration services are at work and the new instances are wanted. */
 export async function stepExpanded(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   const { progress, plan } = upgrade;
-  const wanted = (progress.administrations ?? []).filter((process) => process.state === 'running').map(({ name }) => name);
+  const wanted = (progress.administrations ?? [])
+    .filter((process) => process.state === 'running')
+    .map(({ name }) => name);
   if (progress.administrationsStarted !== true) {
     return await stepTransaction(context, 'start-administrations', upgrade, async (tx, current) => {
       await changeDesiredProcesses(tx, wanted, { release: current.toRelease, state: 'running' });
@@ -99,44 +112,65 @@ export async function stepExpanded(context: StepContext, upgrade: Upgrade): Prom
   const missing = notYetAt(await listComponents(context.db), wanted, upgrade.toRelease);
   if (missing.length > 0) return waitingFor(`administration services of ${upgrade.toRelease}: ${missing.join(', ')}`);
   const next = plan.instances.find((planned) => !progress.newInstances.some((made) => made.name === planned.name));
-  return await stepTransaction(context, next === undefined ? 'administration-ready' : 'add-instance', upgrade, async (tx, current) => {
-    if (next === undefined) {
-      await useBudgetOfPlan(tx, current);
-      await transition(tx, current, 'admin-upgraded', {
-        message: `administration services of ${current.toRelease} are at work, ${plan.instances.length} instances are added`,
-      });
+  return await stepTransaction(
+    context,
+    next === undefined ? 'administration-ready' : 'add-instance',
+    upgrade,
+    async (tx, current) => {
+      if (next === undefined) {
+        await useBudgetOfPlan(tx, current);
+        await transition(tx, current, 'admin-upgraded', {
+          message: `administration services of ${current.toRelease} are at work, ${plan.instances.length} instances are added`,
+        });
+        return advanced;
+      }
+      if (current.progress.newInstances.some((made) => made.name === next.name)) return advanced;
+      const made = await addNewInstance(tx, next, current.toRelease, context.effects);
+      await mergeProgress(tx, current.id, { newInstances: [...current.progress.newInstances, made] });
+      await recordUpgradeEvent(tx, current, `instance ${made.name} is added for ${made.replaces}`, { made });
       return advanced;
-    }
-    if (current.progress.newInstances.some((made) => made.name === next.name)) return advanced;
-    const made = await addNewInstance(tx, next, current.toRelease, context.effects);
-    await mergeProgress(tx, current.id, { newInstances: [...current.progress.newInstances, made] });
-    await recordUpgradeEvent(tx, current, `instance ${made.name} is added for ${made.replaces}`, { made });
-    return advanced;
-  });
+    },
+  );
 }
 
 async function useBudgetOfPlan(tx: Parameters<typeof writeBudget>[0], upgrade: Upgrade): Promise<void> {
   const { budget } = upgrade.plan.options;
   if (budget === undefined) return;
-  await mergeProgress(tx, upgrade.id, { budgetBefore: await readBudget(tx) });
+  const before = await readBudget(tx);
+  await mergeProgress(tx, upgrade.id, { budgetBefore: before });
   const instances = await tx<{ id: string }[]>`select id from instance where retired_at is null order by id`;
-  await writeBudget(tx, budget, instances.map((instance) => instance.id));
+  await writeBudget(
+    tx,
+    budgetSchema.parse({ ...before, ...budget }),
+    instances.map((instance) => instance.id),
+  );
 }
 
 /** admin-upgraded → moving, when the new instances are alive and linked: the accounts are divided into waves. */
 export async function stepAdminUpgraded(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   const { newInstances } = upgrade.progress;
   const components = await listComponents(context.db);
-  const missing = notYetAt(components, newInstances.flatMap((made) => made.processes), upgrade.toRelease);
+  const missing = notYetAt(
+    components,
+    newInstances.flatMap((made) => made.processes),
+    upgrade.toRelease,
+  );
   if (missing.length > 0) return waitingFor(`processes of ${upgrade.toRelease}: ${missing.join(', ')}`);
-  const unlinked = notLinked(components, newInstances.flatMap((made) => made.srpIdentifiers));
+  const unlinked = notLinked(
+    components,
+    newInstances.flatMap((made) => made.srpIdentifiers),
+  );
   if (unlinked.length > 0) return waitingFor(`links to a router: ${unlinked.join(', ')}`);
   return await stepTransaction(context, 'divide-waves', upgrade, async (tx, current) => {
     const accounts = await tx<{ id: AccountId; name: string; instanceId: InstanceId }[]>`
       select id, name, instance_id as "instanceId" from account order by name`;
     const waves = assignmentsOf(current, accounts);
     await insertWaves(tx, current.id, waves);
-    await insertAssignments(tx, current.id, waves.flatMap((wave) => wave.assignments));
+    await insertAssignments(
+      tx,
+      current.id,
+      waves.flatMap((wave) => wave.assignments),
+    );
     await transition(tx, current, 'moving', { message: `${waves.length} waves begin` });
     return advanced;
   });

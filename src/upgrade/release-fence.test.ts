@@ -21,9 +21,13 @@ const release = async () => (await db<{ release: string }[]>`select release from
 const lateWrites = async () => (await db`select 1 from event where kind = 'late-write'`).length;
 
 test('a stopped administration service with an open transaction cannot commit after the fence, once let go on', async () => {
-  const child = spawn(process.execPath, [fileURLToPath(new URL('release-fence-child.ts', import.meta.url)), database.url], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
+  const child = spawn(
+    process.execPath,
+    [fileURLToPath(new URL('release-fence-child.ts', import.meta.url)), database.url],
+    {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    },
+  );
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   assert.equal((await lines.next()).value, 'open');
   child.kill('SIGSTOP');

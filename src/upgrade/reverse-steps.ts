@@ -17,7 +17,14 @@ import { notYetAt, stillAlive } from './component-readiness.ts';
 import { removeInstanceParts } from './new-instances.ts';
 import { fenceOptions } from './prepare-steps.ts';
 import { fenceRelease, setDomainRelease } from './release-fence.ts';
-import { advanced, lockAsRead, type StepContext, type StepOutcome, stepTransaction, waitingFor } from './step-context.ts';
+import {
+  advanced,
+  lockAsRead,
+  type StepContext,
+  type StepOutcome,
+  stepTransaction,
+  waitingFor,
+} from './step-context.ts';
 import { closeUpgrade } from './upgrade-close.ts';
 import { mergeProgress, recordUpgradeEvent, transition, type Upgrade } from './upgrade-store.ts';
 

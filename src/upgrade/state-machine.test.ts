@@ -61,7 +61,11 @@ test('finalizing is the last point: no walk leads from it to anything but done',
     fc.property(walks, (choices) => {
       const states = walk(choices).map((position) => position.state);
       const at = states.indexOf('finalizing');
-      if (at >= 0) assert.deepEqual(states.slice(at + 1).filter((state) => state !== 'done'), []);
+      if (at >= 0)
+        assert.deepEqual(
+          states.slice(at + 1).filter((state) => state !== 'done'),
+          [],
+        );
     }),
   );
 });
@@ -72,7 +76,10 @@ test('a reversal never becomes an upgrade again', () => {
       const states = walk(choices).map((position) => position.state);
       const at = states.indexOf('reversing');
       if (at >= 0) {
-        assert.deepEqual(states.slice(at).filter((state) => !['reversing', 'paused', 'reversed'].includes(state)), []);
+        assert.deepEqual(
+          states.slice(at).filter((state) => !['reversing', 'paused', 'reversed'].includes(state)),
+          [],
+        );
       }
     }),
   );

@@ -168,11 +168,7 @@ export async function recordUpgradeEvent(
 }
 
 /** Merges into `progress`; keys that are not named stay. Call it under the row's lock. */
-export async function mergeProgress(
-  tx: Transaction,
-  id: UpgradeId,
-  change: Partial<UpgradeProgress>,
-): Promise<void> {
+export async function mergeProgress(tx: Transaction, id: UpgradeId, change: Partial<UpgradeProgress>): Promise<void> {
   await tx`
     update upgrade set progress = progress || ${tx.json(change as never)}, updated_at = now() where id = ${id}`;
 }
@@ -224,7 +220,10 @@ export async function releaseLease(q: Queryable, id: UpgradeId, holder: string):
 /** Another coordinator has the lease: the step was not carried out. */
 export class LeaseLostError extends BrambleError {
   constructor(holder: string | null) {
-    super('ERR_UPGRADE_LEASE', `Another coordinator (${holder ?? 'none'}) holds the upgrade’s lease; this one steps back.`);
+    super(
+      'ERR_UPGRADE_LEASE',
+      `Another coordinator (${holder ?? 'none'}) holds the upgrade’s lease; this one steps back.`,
+    );
   }
 }
 

@@ -14,8 +14,14 @@ const accounts = (count: number, instances = 2) =>
 
 test('by default a few canaries of each instance go first, then 25, 50 and 100 percent of all accounts', () => {
   const waves = assignWaves(accounts(40), defaults);
-  assert.deepEqual(waves.map((wave) => wave.accounts.length), [4, 6, 10, 20]);
-  assert.deepEqual(waves.map((wave) => wave.number), [1, 2, 3, 4]);
+  assert.deepEqual(
+    waves.map((wave) => wave.accounts.length),
+    [4, 6, 10, 20],
+  );
+  assert.deepEqual(
+    waves.map((wave) => wave.number),
+    [1, 2, 3, 4],
+  );
   assert.deepEqual(waves[0]?.accounts, ['a0000', 'a0001', 'a0002', 'a0003']);
 });
 
@@ -30,7 +36,10 @@ test('named canaries are the canaries, and a name that does not exist is refused
 
 test('percentages that end below 100 are followed by a last wave with everybody else', () => {
   const waves = assignWaves(accounts(100), { ...defaults, wavePercentages: [10] });
-  assert.deepEqual(waves.map((wave) => wave.name), ['canary', '10 %', '100 %']);
+  assert.deepEqual(
+    waves.map((wave) => wave.name),
+    ['canary', '10 %', '100 %'],
+  );
 });
 
 test('every account is in exactly one wave, no wave is empty, and the numbers have no gap', () => {
@@ -45,7 +54,10 @@ test('every account is in exactly one wave, no wave is empty, and the numbers ha
         const wavePercentages = percentages.sort((a, b) => a - b);
         const waves = assignWaves(all, { canaries: [], canariesPerInstance, wavePercentages });
         assert.deepEqual(waves.flatMap((wave) => wave.accounts).sort(), all.map((account) => account.name).sort());
-        assert.deepEqual(waves.map((wave) => wave.number), waves.map((_, index) => index + 1));
+        assert.deepEqual(
+          waves.map((wave) => wave.number),
+          waves.map((_, index) => index + 1),
+        );
         for (const wave of waves) assert.ok(wave.accounts.length > 0);
       },
     ),

@@ -7,8 +7,8 @@ import { createMoveBatch } from '../moves/batch-store.ts';
 import { type GateAnswer, judgeGate } from './gate.ts';
 import { readGateFigures } from './gate-samples.ts';
 import { pauseUpgrade } from './pausing.ts';
-import type { GateSettings } from './plan-options.ts';
 import { leastRequestsOf } from './plan.ts';
+import type { GateSettings } from './plan-options.ts';
 import { advanced, type StepContext, type StepOutcome, stepTransaction, waitingFor } from './step-context.ts';
 import { recordUpgradeEvent, transition, type Upgrade } from './upgrade-store.ts';
 import {
@@ -43,14 +43,11 @@ async function startWave(context: StepContext, upgrade: Upgrade, wave: Wave): Pr
   });
 }
 
-async function watchMoves(
-  context: StepContext,
-  upgrade: Upgrade,
-  wave: Wave,
-  moves: WaveMoves,
-): Promise<StepOutcome> {
+async function watchMoves(context: StepContext, upgrade: Upgrade, wave: Wave, moves: WaveMoves): Promise<StepOutcome> {
   if (moves.failed > 0) {
-    return await pause(context, upgrade, `${moves.failed} accounts of wave ${wave.number} could not be moved`, { moves });
+    return await pause(context, upgrade, `${moves.failed} accounts of wave ${wave.number} could not be moved`, {
+      moves,
+    });
   }
   const early = await askGate(context, upgrade, wave, moves.accounts, 'committed');
   if (early.answer === 'fail') return await closeGate(context, upgrade, wave, early);
@@ -131,12 +128,7 @@ async function passWave(context: StepContext, upgrade: Upgrade, wave: Wave, answ
   });
 }
 
-async function closeGate(
-  context: StepContext,
-  upgrade: Upgrade,
-  wave: Wave,
-  answer: GateAnswer,
-): Promise<StepOutcome> {
+async function closeGate(context: StepContext, upgrade: Upgrade, wave: Wave, answer: GateAnswer): Promise<StepOutcome> {
   return await stepTransaction(context, 'close-gate', upgrade, async (tx, current) => {
     await setWaveGate(tx, current.id, wave.number, answer);
     if (answer.answer === 'fail') await setWaveState(tx, current.id, wave.number, 'failed');

@@ -3,8 +3,8 @@ import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { example, type Frame, query, segment } from '../frame.ts';
 import { collect, number } from '../arguments.ts';
+import { example, type Frame, query, segment } from '../frame.ts';
 import { cell, facts, table, timeText } from '../text-output.ts';
 
 const account = z.object({

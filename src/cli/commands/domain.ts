@@ -33,9 +33,7 @@ const status = z.object({
   ),
   deliveries: z.object({ inFlight: z.number(), suspects: z.number(), budget: z.record(z.string(), z.number()) }),
   openMoves: z.array(z.object({ batch: z.string(), state: z.string(), open: z.number(), outOfReach: z.number() })),
-  upgrade: z
-    .object({ from: z.string(), to: z.string(), state: z.string(), reason: z.string().nullable() })
-    .nullable(),
+  upgrade: z.object({ from: z.string(), to: z.string(), state: z.string(), reason: z.string().nullable() }).nullable(),
 });
 
 export function addDomainCommands(program: Command, frame: Frame): void {
@@ -290,7 +288,10 @@ function statusText(answer: z.output<typeof status>, style: Style): string {
     ],
   ];
   for (const move of answer.openMoves) {
-    head.push(['moves', `${move.open} open (${move.outOfReach} out of reach) in the ${move.state} batch ${move.batch}`]);
+    head.push([
+      'moves',
+      `${move.open} open (${move.outOfReach} out of reach) in the ${move.state} batch ${move.batch}`,
+    ]);
   }
   if (upgrade !== null) {
     const reason = upgrade.reason === null ? '' : `: ${upgrade.reason}`;
@@ -304,14 +305,25 @@ function statusText(answer: z.output<typeof status>, style: Style): string {
     String(row.deviceCount),
     row.links.length === 0 ? style.red('none') : row.links.map((link) => link.router).join(', '),
     `${row.deliveries.owed} / ${row.deliveries.released} / ${row.deliveries.inFlight} / ${row.deliveries.suspects}`,
-    row.hold === null || row.hold.reason === 'nothing' ? '-' : `${row.hold.text} (${Math.round(row.hold.heldSeconds)} s)`,
+    row.hold === null || row.hold.reason === 'nothing'
+      ? '-'
+      : `${row.hold.text} (${Math.round(row.hold.heldSeconds)} s)`,
   ]);
   return [
     facts(style, head),
     '',
     table(
       style,
-      ['instance', 'state', 'release', 'accounts', 'devices', 'links', 'owed/released/in flight/suspects', 'held back by'],
+      [
+        'instance',
+        'state',
+        'release',
+        'accounts',
+        'devices',
+        'links',
+        'owed/released/in flight/suspects',
+        'held back by',
+      ],
       instances,
     ),
     '',

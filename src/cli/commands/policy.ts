@@ -174,7 +174,10 @@ export function addPolicyCommands(program: Command, frame: Frame): void {
 }
 
 export function addServiceCommands(program: Command, frame: Frame): void {
-  const services = program.command('service').alias('services').description('services that devices get service books for');
+  const services = program
+    .command('service')
+    .alias('services')
+    .description('services that devices get service books for');
 
   example(
     services

@@ -2,13 +2,9 @@
  * Commands that run something: the supervisor, one process of the domain, the simulator; and what is done with the
  * database and with archives. What they run is imported when it is wanted, so that a router does not load the rest.
  */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Command } from 'commander';
-import { z } from 'zod';
 import { BrambleError } from '../../base/errors.ts';
-import { homeFolder } from '../administration-access.ts';
-import { exitCode } from '../exit-codes.ts';
+import { homeFolder, resolveAccess } from '../administration-access.ts';
 import { example, type Frame, type GlobalFlags } from '../frame.ts';
 import { processKinds, processMains } from '../process-mains.ts';
 import { facts } from '../text-output.ts';
@@ -71,7 +67,7 @@ export function addProcessCommands(program: Command, frame: Frame, setExitCode: 
     });
 
   addReleaseCommands(program, frame);
-  addSimulateCommand(program);
+  addSimulateCommand(program, frame);
 }
 
 function addReleaseCommands(program: Command, frame: Frame): void {
@@ -118,7 +114,7 @@ function addReleaseCommands(program: Command, frame: Frame): void {
 }
 
 /** The simulator brings its own options: they are handed on as they are. */
-function addSimulateCommand(program: Command): void {
+function addSimulateCommand(program: Command, frame: Frame): void {
   program
     .command('simulate')
     .description('run simulated devices against a domain (`bramble simulate --help` lists the options)')
@@ -129,7 +125,7 @@ function addSimulateCommand(program: Command): void {
     .action(async (rest: string[], _flags: object, command: Command) => {
       const { simulateCommand } = await import('../../simulator/command-line.ts');
       const { url, token, json } = command.optsWithGlobals<GlobalFlags>();
-      await simulateCommand().parseAsync(
+      await simulateCommand(() => resolveAccess({}, frame.environment)).parseAsync(
         [
           ...rest,
           ...(url === undefined ? [] : ['--admin-url', url]),

@@ -30,10 +30,13 @@ export interface Waker {
 
 /** Devices that only need a slot are woken for so many for each free one: some come late. */
 const devicesPerFreeSlot = 2;
+/** A look at who sleeps is followed by the next one no sooner than so many times its own duration after it began. */
+const lookShare = 5;
 
 export function createWaker(options: WakerOptions): Waker {
   const { db, instanceId, push, clock, log } = options;
   const underWay = new Set<Promise<void>>();
+  let nextLook = 0;
   let bucket: Bucket = { perMinute: 0, tokens: 0, refilledAtSeconds: 0 };
 
   function allowance(wakesPerSecond: number): number {
@@ -70,7 +73,8 @@ export function createWaker(options: WakerOptions): Waker {
 
   return {
     async wake(settings, freeSlots, signal) {
-      if (push.pausedForMs() > 0) return 0;
+      const startedAt = clock.now();
+      if (push.pausedForMs() > 0 || startedAt < nextLook) return 0;
       const allowed = allowance(settings.wakesPerSecond);
       if (allowed === 0) return 0;
       const pace = {
@@ -79,6 +83,8 @@ export function createWaker(options: WakerOptions): Waker {
         slotRetrySeconds: settings.slotRetrySeconds,
       };
       const sleeping = await listSleeping(db, instanceId, pace, allowed);
+      // With tens of thousands of waiting commands the look takes a while: it may cost a fifth of the time, no more.
+      nextLook = startedAt + lookShare * (clock.now() - startedAt);
       let forSlots = freeSlots * devicesPerFreeSlot;
       const chosen = sleeping.filter((device) => !device.needsSlot || forSlots-- > 0);
       const woken = new Set(

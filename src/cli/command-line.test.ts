@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { Readable, Writable } from 'node:stream';
+import { after, test } from 'node:test';
+import { startAdministration } from '../admin/administration-fixture.ts';
+import { exitCode } from './exit-codes.ts';
+import { runCommandLine } from './program.ts';
+
+const admin = await startAdministration();
+after(async () => {
+  await admin.close();
+});
+
+class Collected extends Writable {
+  text = '';
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    this.text += chunk.toString();
+    done();
+  }
+}
+
+async function bramble(argv: string[], options: { environment?: Record<string, string>; input?: string } = {}) {
+  const output = new Collected();
+  const errors = new Collected();
+  const code = await runCommandLine(argv, {
+    input: Readable.from([options.input ?? '']),
+    output,
+    errors,
+    environment: options.environment ?? {
+      BRAMBLE_URL: admin.url,
+      BRAMBLE_TOKEN: admin.token,
+      BRAMBLE_HOME: admin.home,
+    },
+  });
+  return { code, output: output.text, errors: errors.text };
+}
+
+test('help of every command has an example, and asking for it is no failure', async () => {
+  const { code, output } = await bramble(['--help']);
+  assert.equal(code, exitCode.ok);
+  assert.match(output, /Example:/);
+  for (const argv of [
+    ['account', 'create'],
+    ['move', 'start'],
+    ['upgrade', 'plan'],
+    ['srp', 'issue'],
+    ['budget', 'set'],
+  ]) {
+    const help = await bramble([...argv, '--help']);
+    assert.equal(help.code, exitCode.ok);
+    assert.match(help.output, new RegExp(`Example:\n {2}\\$ bramble ${argv.join(' ')}`));
+  }
+});
+
+test('unknown commands, missing arguments and wrong numbers end with the exit code for usage', async () => {
+  for (const argv of [
+    ['nonsense'],
+    ['account', 'create'],
+    ['account', 'list', '--limit', 'many'],
+    ['run', 'nothing'],
+  ]) {
+    const { code, errors } = await bramble(argv);
+    assert.equal(code, exitCode.usage, argv.join(' '));
+    assert.notEqual(errors, '');
+  }
+});
+
+test('an account is created, listed in an aligned table, shown as JSON, and deleted', async () => {
+  assert.equal(
+    (await bramble(['account', 'create', 'Ada', '--instance', 'two'])).output.trim(),
+    'The account ada was created at the instance two.',
+  );
+  const list = await bramble(['account', 'list']);
+  const [header, row] = list.output.split('\n');
+  assert.match(header ?? '', /^NAME {2}DISPLAY NAME/);
+  assert.equal(header?.indexOf('INSTANCE'), row?.indexOf('two'));
+  const asJson = JSON.parse((await bramble(['--json', 'account', 'list'])).output);
+  assert.equal(asJson.accounts[0].name, 'ada');
+  assert.deepEqual(JSON.parse((await bramble(['account', 'list', '--json'])).output), asJson);
+  assert.equal((await bramble(['account', 'delete', 'ada'])).code, exitCode.ok);
+});
+
+test('failures say what happened with their code on the error stream, or as JSON', async () => {
+  const missing = await bramble(['account', 'delete', 'nobody']);
+  assert.equal(missing.code, exitCode.notFound);
+  assert.equal(missing.output, '');
+  assert.match(missing.errors, /^error: There is no account "nobody"\. \(ERR_NOT_FOUND\)\n$/);
+  const asJson = await bramble(['--json', 'account', 'delete', 'nobody']);
+  assert.equal(JSON.parse(asJson.errors).code, 'ERR_NOT_FOUND');
+  await bramble(['group', 'create', 'sales']);
+  assert.equal((await bramble(['group', 'create', 'sales'])).code, exitCode.refused);
+  assert.equal((await bramble(['--token', 'wrong', 'status'])).code, exitCode.unauthorized);
+  assert.equal(
+    (await bramble(['status'], { environment: { BRAMBLE_HOME: '/nonexistent' } })).code,
+    exitCode.unauthorized,
+  );
+  assert.equal((await bramble(['--url', 'http://127.0.0.1:1', 'status'])).code, exitCode.unreachable);
+});
+
+test('accounts are imported from standard input', async () => {
+  const { output, code } = await bramble(['account', 'import', '-'], {
+    input: '{"name":"imp-1"}\n{"name":"imp-2","instance":"nine"}\n',
+  });
+  assert.equal(code, exitCode.ok);
+  assert.match(output, /1 accounts were created, 1 skipped/);
+  assert.match(output, /imp-2 {4}unknown-instance/);
+});
+
+test('status, components, features, budget, deliveries, events, policies, services, instances, credentials and tokens print', async () => {
+  for (const argv of [
+    ['status'],
+    ['component', 'list'],
+    ['features'],
+    ['budget', 'show'],
+    ['budget', 'set', 'perInstance=9'],
+    ['deliveries'],
+    ['events'],
+    ['policy', 'list'],
+    ['policy', 'rules'],
+    ['policy', 'set', 'Strict', '--rule', 'passwordRequired=true'],
+    ['policy', 'set', 'Strict', '--keep', '--rule', 'passwordMinimumLength=8'],
+    ['policy', 'show', 'Strict'],
+    ['policy', 'assign', 'Strict', '--group', 'sales'],
+    ['service', 'set', 'IPPP', '{"matchDomains":["corp.example.org"]}'],
+    ['service', 'list'],
+    ['instance', 'list'],
+    ['instance', 'add', 'three'],
+    ['connection-service', 'add', 'mds-1', '--instance', 'one', '--allow', 'mail.example.org:993'],
+    ['connection-service', 'list'],
+    ['srp', 'list'],
+    ['token', 'list'],
+    ['device', 'list'],
+    ['push'],
+    ['move', 'status'],
+  ]) {
+    const { code, output, errors } = await bramble(argv);
+    assert.equal(code, exitCode.ok, `${argv.join(' ')}: ${errors}`);
+    assert.notEqual(output.trim(), '');
+  }
+  const { output } = await bramble(['policy', 'show', 'Strict', '--json']);
+  assert.deepEqual(JSON.parse(output).rules, { passwordRequired: true, passwordMinimumLength: 8 });
+});
+
+test('a batch of moves is started, watched until it is over, and shown with its skipped accounts', async () => {
+  await bramble(['account', 'create', 'mo', '--instance', 'one']);
+  const started = await bramble(['--json', 'move', 'start', '--account', 'mo', 'ghost', '--to', 'two']);
+  const { batch, skipped } = JSON.parse(started.output);
+  assert.deepEqual(skipped, [{ account: 'ghost', reason: 'not-found' }]);
+  assert.match((await bramble(['move', 'status', batch])).output, /settled .*0\/1 {2}0 %/);
+  await admin.db`update account_move set state = 'closed' where batch_id = ${batch}`;
+  await admin.db`update move_batch set state = 'done' where id = ${batch}`;
+  const watched = await bramble(['move', 'status', batch, '--watch']);
+  assert.match(watched.output, /settled .*1\/1 {2}100 %/);
+});
+
+test('of several addresses the first that answers is taken, also one that was announced in BRAMBLE_HOME', async () => {
+  const silent = createServer((_request, response) => response.writeHead(500).end());
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  const deaf = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+  try {
+    const several = await bramble(['--url', `http://127.0.0.1:1,${deaf},${admin.url}`, 'features']);
+    assert.equal(several.code, exitCode.ok, several.errors);
+    await writeFile(join(admin.home, 'admin.json'), JSON.stringify({ url: 'http://127.0.0.1:1', token: admin.token }));
+    await mkdir(join(admin.home, 'administration'));
+    await writeFile(
+      join(admin.home, 'administration', 'admin-2.json'),
+      JSON.stringify({ url: admin.url, processId: process.pid }),
+    );
+    const found = await bramble(['features'], { environment: { BRAMBLE_HOME: admin.home } });
+    assert.equal(found.code, exitCode.ok, found.errors);
+  } finally {
+    await new Promise((resolve) => silent.close(resolve));
+  }
+});

@@ -1,0 +1,25 @@
+/** What `bramble run <kind>` starts. Each is imported only when it is wanted. */
+
+/** Returns when the process has drained; throws what forbade or ended its work. */
+export type ProcessMain = () => Promise<void>;
+
+export const processMains: Readonly<Record<string, ProcessMain>> = {
+  administration: async () => {
+    const { runAdministration } = await import('../admin/main.ts');
+    await runAdministration();
+  },
+  server: async () => {
+    const { runServer } = await import('../server/main.ts');
+    await runServer();
+  },
+  router: async () => {
+    const { runRouter } = await import('../router/main.ts');
+    await runRouter();
+  },
+  connection: async () => {
+    const { runConnectionService } = await import('../connection/main.ts');
+    await runConnectionService();
+  },
+};
+
+export const processKinds: readonly string[] = Object.keys(processMains);

@@ -1,0 +1,85 @@
+/** The tree of commands, and what becomes of their failures: one message on the error stream, one exit code. */
+import { Command, CommanderError } from 'commander';
+import { isBrambleError, messageOf } from '../base/errors.ts';
+import { thisRelease } from '../release/this-release.ts';
+import { addAccountCommands, addGroupCommands } from './commands/account.ts';
+import { addDeviceCommands } from './commands/device.ts';
+import { addDomainCommands } from './commands/domain.ts';
+import { addInstanceCommands, addSrpCommands } from './commands/instance.ts';
+import { addMoveCommands } from './commands/move.ts';
+import { addPolicyCommands, addServiceCommands } from './commands/policy.ts';
+import { addProcessCommands } from './commands/process.ts';
+import { addSetupCommands } from './commands/setup.ts';
+import { addUpgradeCommands } from './commands/upgrade.ts';
+import { exitCode, exitCodeOf } from './exit-codes.ts';
+import { type CommandStreams, createFrame, type Frame, type GlobalFlags } from './frame.ts';
+import { RestError } from './rest-client.ts';
+import { styleFor } from './text-output.ts';
+
+/** Runs one command line (`argv` without node and script) and returns the exit code. Never throws. */
+export async function runCommandLine(argv: readonly string[], streams: CommandStreams): Promise<number> {
+  const frame = createFrame(streams);
+  const result: { code: number } = { code: exitCode.ok };
+  const program = createProgram(frame, (code) => {
+    result.code = code;
+  });
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return result.code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCode.ok : exitCode.usage;
+    writeError(frame, error, program.opts<GlobalFlags>().json === true);
+    return exitCodeOf(error, error instanceof RestError ? error.status : undefined);
+  }
+}
+
+function createProgram(frame: Frame, setExitCode: (code: number) => void): Command {
+  const program = new Command('bramble');
+  // Sub-commands inherit these when they are added, so they come first.
+  program
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => frame.output.write(text),
+      writeErr: (text) => frame.errors.write(text),
+    })
+    .configureHelp({ showGlobalOptions: true })
+    .showHelpAfterError('(--help says what there is)');
+  program
+    .description('device management whose upgrades take no device offline')
+    .version(thisRelease.release, '--version', 'print the release')
+    .option(
+      '--url <url>',
+      'administration service, several with commas (default: BRAMBLE_URL, or BRAMBLE_HOME/admin.json)',
+    )
+    .option('--token <token>', 'administrator token (default: BRAMBLE_TOKEN, or BRAMBLE_HOME/admin.json)')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  $ bramble up\n  $ bramble status\n  $ bramble account create ada');
+  addProcessCommands(program, frame, setExitCode);
+  addDomainCommands(program, frame);
+  addAccountCommands(program, frame);
+  addGroupCommands(program, frame);
+  addDeviceCommands(program, frame);
+  addPolicyCommands(program, frame);
+  addServiceCommands(program, frame);
+  addInstanceCommands(program, frame);
+  addSrpCommands(program, frame);
+  addMoveCommands(program, frame);
+  addUpgradeCommands(program, frame);
+  addSetupCommands(program, frame);
+  return program;
+}
+
+/** People get a sentence and the code; with `--json`, programs get `{code, message, details}`. */
+function writeError(frame: Frame, error: unknown, asJson: boolean): void {
+  const code = isBrambleError(error) ? error.code : 'ERR_INTERNAL';
+  const details = isBrambleError(error) ? error.details : {};
+  if (asJson) {
+    frame.errors.write(`${JSON.stringify({ code, message: messageOf(error), details })}\n`);
+    return;
+  }
+  const style = styleFor(frame.errors, frame.environment);
+  frame.errors.write(`${style.red('error:')} ${messageOf(error)} ${style.dim(`(${code})`)}\n`);
+  if (!isBrambleError(error) && frame.environment['BRAMBLE_DEBUG'] && error instanceof Error) {
+    frame.errors.write(`${error.stack ?? ''}\n`);
+  }
+}

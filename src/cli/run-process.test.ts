@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { startAdministration } from '../admin/administration-fixture.ts';
+import { writeMasterKeys } from '../database/sealed-value.ts';
+import { exitCode } from './exit-codes.ts';
+
+const admin = await startAdministration();
+const running = new Set<ChildProcess>();
+after(async () => {
+  for (const child of running) child.kill('SIGKILL');
+  await admin.close();
+});
+await mkdir(join(admin.home, 'keys'));
+await writeMasterKeys(join(admin.home, 'keys', 'master.json'), admin.context.masterKeys);
+
+/** As the supervisor starts it: IPC channel, BRAMBLE_* and DATABASE_URL. */
+function startService(name: string): { child: ChildProcess; exited: Promise<number | null>; said: () => string } {
+  const child = fork(fileURLToPath(new URL('main.ts', import.meta.url)), ['run', 'administration'], {
+    env: {
+      PATH: process.env['PATH'],
+      BRAMBLE_HOME: admin.home,
+      BRAMBLE_COMPONENT: name,
+      BRAMBLE_HOST: 'test-host',
+      BRAMBLE_SETTINGS: '{"port":0}',
+      DATABASE_URL: admin.databaseUrl,
+    },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
+  running.add(child);
+  let text = '';
+  child.stdout?.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  child.stderr?.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  const exited = once(child, 'exit').then(([code]) => {
+    running.delete(child);
+    return code as number | null;
+  });
+  return { child, exited, said: () => text };
+}
+
+async function readyUrl(service: ReturnType<typeof startService>): Promise<string> {
+  const early = service.exited.then((code) => {
+    throw new Error(`it ended with ${code}: ${service.said()}`);
+  });
+  const [message] = (await Promise.race([once(service.child, 'message'), early])) as [{ type: string; url: string }];
+  assert.equal(message.type, 'ready');
+  return message.url;
+}
+
+test('an administration service says that it is ready, answers, and drains on SIGTERM', async () => {
+  const service = startService('admin-2');
+  const url = await readyUrl(service);
+  assert.equal((await fetch(`${url}/readyz`)).status, 200);
+  const status = await fetch(`${url}/api/v1/status`, { headers: { authorization: `Bearer ${admin.token}` } });
+  assert.equal(status.status, 200);
+  const [own] = await admin.db`
+    select loopback_url as url, release, stopped_at from component where name = 'admin-2'`;
+  assert.deepEqual({ ...own }, { url, release: admin.context.release, stopped_at: null });
+  service.child.kill('SIGTERM');
+  assert.equal(await service.exited, exitCode.ok, service.said());
+  const [stopped] = await admin.db`select stopped_at from component where name = 'admin-2'`;
+  assert.notEqual(stopped?.['stopped_at'], null);
+});
+
+test('it ends when its supervisor goes away', async () => {
+  const service = startService('admin-3');
+  await readyUrl(service);
+  service.child.disconnect();
+  assert.equal(await service.exited, exitCode.ok, service.said());
+});
+
+test('on a domain of another release it does not start, and a running one ends', async () => {
+  const service = startService('admin-4');
+  await readyUrl(service);
+  await admin.db`update domain set release = '1.99.0'`;
+  assert.equal(await service.exited, exitCode.incompatible, service.said());
+  const late = startService('admin-5');
+  assert.equal(await late.exited, exitCode.incompatible);
+  assert.match(late.said(), /ERR_RELEASE_MISMATCH/);
+  await admin.db`update domain set release = ${admin.context.release}`;
+});

@@ -1,0 +1,40 @@
+/** `bramble down`: asks the supervisor of a home to end, and waits until it has. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { BrambleError, isBrambleError } from '../base/errors.ts';
+import { birthOf } from '../database/embedded/process-facts.ts';
+import { lockHome } from '../supervisor/home-lock.ts';
+
+const waitMs = 60_000;
+
+/**
+ * Sends SIGTERM to the lock's holder, never to a process that merely has its id.
+ * @throws BrambleError ERR_NOT_RUNNING when no supervisor runs there, ERR_STOP_TIMEOUT when it has not ended in a minute.
+ */
+export async function stopSupervisor(home: string): Promise<{ processId: number }> {
+  const processId = await holderOf(home);
+  const birth = await birthOf(processId);
+  process.kill(processId, 'SIGTERM');
+  const deadline = AbortSignal.timeout(waitMs);
+  while ((await birthOf(processId)) === birth && birth !== null) {
+    if (deadline.aborted) {
+      throw new BrambleError(
+        'ERR_STOP_TIMEOUT',
+        `The supervisor (process ${processId}) was asked to end a minute ago and has not: its log says what it waits for.`,
+      );
+    }
+    await delay(100);
+  }
+  return { processId };
+}
+
+/** The lock tells who holds it by refusing us. */
+async function holderOf(home: string): Promise<number> {
+  try {
+    const lock = await lockHome(home);
+    await lock.release();
+  } catch (error) {
+    if (isBrambleError(error, 'ERR_ALREADY_RUNNING')) return Number(error.details['pid']);
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  throw new BrambleError('ERR_NOT_RUNNING', `No supervisor runs on ${home}. Name another home with BRAMBLE_HOME.`);
+}

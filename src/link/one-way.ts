@@ -1,0 +1,22 @@
+/**
+ * One direction of a tunnel.
+ *
+ * Invariant: only an orderly end is passed on as an end. A reset stream also emits 'end' in Node; taken for one, the
+ * other side would see a complete message where it was cut.
+ */
+import { constants, type Http2Stream } from 'node:http2';
+import type { Socket } from 'node:net';
+
+/** Pipes, and passes an orderly end on; breaks are left to the caller, who sees 'close' and 'error'. */
+export function carryOneWay(from: Http2Stream | Socket, to: Http2Stream | Socket): void {
+  from.pipe(to, { end: false });
+  from.once('end', () => {
+    console.error('END', from.constructor.name, (from as any).aborted, (from as any).rstCode, (from as any).closed, from.destroyed, to.constructor.name);
+    if (!wasReset(from)) to.end();
+  });
+}
+
+function wasReset(from: Http2Stream | Socket): boolean {
+  // Undefined until the stream closes; an end before that is the peer's END_STREAM.
+  return 'rstCode' in from && (from.aborted || (from.rstCode ?? constants.NGHTTP2_NO_ERROR) !== 0);
+}

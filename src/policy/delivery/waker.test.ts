@@ -1,0 +1,200 @@
+import assert from 'node:assert/strict';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { beforeEach, test } from 'node:test';
+import { silentLogger } from '../../process/logger.ts';
+import { addDevices, domain } from '../test-fleet.ts';
+import { announceDeliveries, oweDeliveries } from './owe-deliveries.ts';
+import { createPolicyService } from './policy-service.ts';
+import { connect, db, fast, move, one, reset, startService, states } from './policy-service-fixture.ts';
+import { waitingReasons } from './waiting-reason.ts';
+
+beforeEach(reset);
+
+test('only slots hand out: devices that come without a free one are told nothing and are woken when there is one', async () => {
+  const devices = await addDevices(db, one.id, 4);
+  await oweDeliveries(db, { ...move, deviceIds: devices.map(({ id }) => id), items: ['it-policy'] });
+  const { tick, woken } = await startService({ budget: { ...fast, perInstance: 2, perDomain: 2 } });
+  await tick();
+  assert.equal(woken.length, 4);
+  const told = [];
+  for (const device of devices) told.push(await connect(device));
+  assert.equal(told.filter((command) => command !== undefined).length, 2);
+  await db`update device set woken_at = now() - interval '2 seconds', last_seen_at = now()`;
+  await tick();
+  assert.equal(woken.length, 4, 'no slot is free');
+  const reasons = await waitingReasons(
+    db,
+    (await db<{ id: string }[]>`select id from delivery`).map(({ id }) => id),
+  );
+  assert.deepEqual([...reasons.values()].map(({ reason }) => reason).sort(), [
+    'answer',
+    'answer',
+    'slots-instance',
+    'slots-instance',
+  ]);
+  const index = told.findIndex((command) => command !== undefined);
+  const [device, command] = [devices[index], told[index]];
+  assert.ok(device && command);
+  await connect(device, 'Acknowledged', command.commandUuid);
+  await tick();
+  assert.equal(woken.length, 6, 'two devices for the one free slot');
+});
+
+test('a device that does not come is woken again after an interval that doubles', async () => {
+  const [device] = await addDevices(db, one.id, 1);
+  assert.ok(device);
+  await oweDeliveries(db, { ...move, deviceIds: [device.id], items: ['it-policy'] });
+  const { tick, woken } = await startService();
+  const ago = async (queued: number, wokenAgo: number) => {
+    await db`update command set queued_at = now() - make_interval(secs => ${queued})`;
+    await db`update device set woken_at = now() - make_interval(secs => ${wokenAgo}), last_seen_at = now() - interval '1 day'`;
+    woken.length = 0;
+    await tick();
+    return woken.length;
+  };
+  await tick();
+  assert.equal(await ago(9, 9), 0);
+  assert.equal(await ago(11, 11), 1);
+  assert.equal(await ago(100, 40), 0, 'it was waited 60 s before the last wake');
+  assert.equal(await ago(100, 50), 1);
+  assert.equal(await ago(20_000, 1700), 0);
+  assert.equal(await ago(20_000, 1801), 1, 'half an hour at most');
+});
+
+test('an operator’s command wakes at once: an urgent one always, another one when the device came meanwhile', async () => {
+  const [device] = await addDevices(db, one.id, 1);
+  assert.ok(device);
+  const { tick, woken } = await startService();
+  const queue = async (urgent: boolean) => {
+    await db`insert into command (id, device_id, account_id, urgent, request_type, body)
+             values (${randomUUID()}, ${device.id}, ${device.accountId}, ${urgent}, 'DeviceLock', 'x')`;
+  };
+  await queue(false);
+  await tick();
+  assert.equal(woken.length, 1);
+  await queue(false);
+  await tick();
+  assert.equal(woken.length, 1, 'its wake is under way');
+  await db`update device set last_seen_at = now()`;
+  await tick();
+  assert.equal(woken.length, 2);
+  await queue(true);
+  await tick();
+  assert.equal(woken.length, 3);
+});
+
+test('a dead push token is waited for, unless the device has told a new one meanwhile', async () => {
+  const [old, renewed] = await addDevices(db, one.id, 2);
+  assert.ok(old && renewed);
+  await oweDeliveries(db, { ...move, deviceIds: [old.id, renewed.id], items: ['it-policy'] });
+  const pushes: Promise<unknown>[] = [];
+  const { tick } = await startService({
+    budget: fast,
+    outcome: (target) => {
+      if (target.pushMagic === `magic-${renewed.id}`) {
+        pushes.push(db`update device set push_token = ${randomBytes(32)} where id = ${renewed.id}`.execute());
+      }
+      return { outcome: 'bad-token', reason: 'BadDeviceToken' };
+    },
+  });
+  await tick();
+  await Promise.all(pushes);
+  const states = await db`select id, push_state from device`;
+  const of = (id: string) => states.find((row) => row['id'] === id)?.['push_state'];
+  assert.equal(of(old.id), 'wait-for-token');
+  const [delivery] = await db<{ id: string }[]>`select id from delivery where device_id = ${old.id}`;
+  const reasons = await waitingReasons(db, [delivery?.id ?? '', randomUUID()]);
+  assert.deepEqual(
+    [...reasons.values()].map(({ reason }) => reason),
+    ['push-token-missing'],
+  );
+});
+
+test('an IT policy that a device refused is owed again after its time, once, and not when a newer one was sent', async () => {
+  const [refusing, cured] = await addDevices(db, one.id, 2);
+  assert.ok(refusing && cured);
+  const { tick } = await startService({ delivery: { redeliverAfterSeconds: 600 } });
+  await oweDeliveries(db, {
+    cause: 'manual',
+    budgeted: false,
+    deviceIds: [refusing.id, cured.id],
+    items: ['it-policy'],
+  });
+  await tick();
+  for (const device of [refusing, cured]) await connect(device, 'Error', (await connect(device))?.commandUuid ?? null);
+  assert.deepEqual(await states(), { failed: 2 });
+  await tick();
+  assert.deepEqual(await states(), { failed: 2 });
+  await db`update delivery set settled_at = now() - interval '11 minutes'`;
+  await oweDeliveries(db, { cause: 'manual', budgeted: false, deviceIds: [cured.id], items: ['it-policy'] });
+  await tick();
+  await tick();
+  const causes = await db`select device_id, cause from delivery where state in ('owed', 'released') order by cause`;
+  assert.deepEqual(
+    causes.map((row) => [row['device_id'], row['cause']]),
+    [
+      [cured.id, 'manual'],
+      [refusing.id, 'retry'],
+    ],
+  );
+});
+
+test('commands answered long ago are deleted, all others kept', async () => {
+  const [device] = await addDevices(db, one.id, 1);
+  assert.ok(device);
+  const add = async (state: string, days: number) => {
+    await db`insert into command (id, device_id, account_id, request_type, body, state, queued_at, answered_at)
+             values (${randomUUID()}, ${device.id}, ${device.accountId}, 'ProfileList', 'x', ${state},
+                     now() - make_interval(days => ${days}), now() - make_interval(days => ${days}))`;
+  };
+  for (const state of ['acknowledged', 'error', 'cancelled', 'queued', 'sent', 'not-now']) {
+    await add(state, 8);
+    await add(state, 6);
+  }
+  const { tick } = await startService();
+  await tick();
+  const [row] = await db`select count(*)::int as count from command`;
+  assert.equal(row?.['count'], 9);
+});
+
+test('the service turns by itself when deliveries are announced, and stops with its signal', async () => {
+  const [device] = await addDevices(db, one.id, 1);
+  assert.ok(device);
+  const stop = new AbortController();
+  const listening = Promise.withResolvers<void>();
+  const woken = Promise.withResolvers<string>();
+  const service = createPolicyService({
+    db,
+    instance: one,
+    release: '1.0.0',
+    domain,
+    push: {
+      pausedForMs: () => 0,
+      push: async (target) => {
+        woken.resolve(target.pushMagic);
+        return { outcome: 'sent' };
+      },
+    },
+    clock: {
+      now: () => Date.now(),
+      // Between two turns it would sleep for ever: only the announcement wakes it.
+      sleep: (_, signal) => {
+        listening.resolve();
+        return new Promise((_resolve, reject) => {
+          signal?.addEventListener('abort', () => reject(signal.reason as Error));
+        });
+      },
+    },
+    log: silentLogger,
+  });
+  const running = service.run(stop.signal);
+  await listening.promise;
+  await db.begin(async (tx) => {
+    await oweDeliveries(tx, { cause: 'manual', budgeted: false, deviceIds: [device.id] });
+    await announceDeliveries(tx);
+  });
+  assert.equal(await woken.promise, `magic-${device.id}`);
+  stop.abort();
+  await running;
+  assert.equal(service.counts().failedSteps, 0);
+});

@@ -1,0 +1,204 @@
+/**
+ * The router process: environment, key and certificate, listening sockets from the supervisor, health, drain.
+ *
+ *   read → SRP port → ready → (links are back, or held long enough) → public port → … SIGTERM … → drain → return
+ *
+ * Invariant: devices are let in only when the instances that were linked before have had their chance to link again;
+ * until then connections wait in the socket's queue, which outlives the process.
+ */
+import { readFile } from 'node:fs/promises';
+import type { Server } from 'node:net';
+import { join } from 'node:path';
+import { Counter, Gauge, type Registry } from 'prom-client';
+import { z } from 'zod';
+import { BrambleError, messageOf } from '../base/errors.ts';
+import { readEnvironment } from '../process/environment.ts';
+import { createRegistry, startHealthServer } from '../process/health.ts';
+import { hostIdentity } from '../process/host-identity.ts';
+import { createLogger, type Logger } from '../process/logger.ts';
+import { ownFeatureNames, ownLinkVersions, ownRelease } from '../process/own-release.ts';
+import { aborted, announceReady, listenForStop } from '../process/stop-request.ts';
+import { createRouter, type Router } from './router.ts';
+
+const port = z.number().int().min(0).max(65535);
+
+export const routerSettingsShape = z.object({
+  /** SNI name of tunnels; without it CONNECT is taken under any name. */
+  tunnelHost: z.string().min(1).optional(),
+  /** Where the process listens when no supervisor hands it sockets. */
+  listenHost: z.string().min(1).optional(),
+  publicPort: port.optional(),
+  srpPort: port.optional(),
+  /** How long requests and tunnels may go on after SIGTERM. */
+  drainMs: z.number().int().min(0).default(10_000),
+  /** How long devices wait at a start for the links that were there before. */
+  holdMs: z.number().int().min(0).default(3000),
+});
+
+/** Contents of `BRAMBLE_HOME/router/<name>/router.json` (mode 0600). */
+export const routerFileShape = z.object({
+  certificatePem: z.string().min(1),
+  privateKeyPem: z.string().min(1),
+  domainAuthorityPem: z.string().min(1),
+});
+
+const socketMessage = z.object({ type: z.literal('socket'), name: z.enum(['public', 'srp']) });
+type SocketName = z.output<typeof socketMessage>['name'];
+const socketTimeoutMs = 10_000;
+
+/**
+ * Runs until SIGTERM, SIGINT or the end of the IPC channel; returns after the drain.
+ * @throws BrambleError ERR_ENVIRONMENT, ERR_ROUTER_FILE, ERR_ROUTER_STATE, ERR_ROUTER_SOCKET
+ */
+export async function runRouter(): Promise<void> {
+  const sockets = receiveSockets();
+  const environment = readEnvironment(process.env, routerSettingsShape);
+  const { home, name, settings } = environment;
+  const log = createLogger({ kind: 'router', name, release: ownRelease, level: environment.logLevel });
+  const stop = listenForStop();
+  const registry = createRegistry({ name, kind: 'router', release: ownRelease });
+  const answers = new Counter({
+    name: 'bramble_router_answers_total',
+    help: 'Answers to devices, by status.',
+    labelNames: ['status'],
+    registers: [registry],
+  });
+  const folder = join(home, 'router', name);
+  const router = await createRouter({
+    ...(await readRouterFile(join(folder, 'router.json'))),
+    component: {
+      ...(await hostIdentity(environment.host)),
+      name,
+      release: ownRelease,
+      linkVersions: [...ownLinkVersions],
+      features: [...ownFeatureNames],
+    },
+    statePath: join(folder, 'state.json'),
+    tunnelHost: settings.tunnelHost,
+    log,
+    onAnswer: (status) => answers.inc({ status }),
+  });
+  addGauges(registry, router);
+  const ready = () => {
+    if (stop.signal.aborted) return 'it is stopping';
+    if (!router.publicServer.listening) return 'it waits for the links of the instances';
+    return router.links.servers().length > 0 ? null : 'no server instance is linked';
+  };
+  const health = await startHealthServer({ registry, ready });
+  try {
+    const at = { host: settings.listenHost ?? '127.0.0.1' };
+    await listen(router.srpServer, 'srp', settings.srpPort, at.host, sockets, log);
+    router.register(health.url);
+    // Announced before the public port: the router that this one replaces drains first, and its diallers come here.
+    announceReady({ url: health.url });
+    await Promise.race([router.formerLinks, delay(settings.holdMs), aborted(stop.signal)]);
+    if (!stop.signal.aborted) {
+      await listen(router.publicServer, 'public', settings.publicPort, at.host, sockets, log);
+      const ports = { public: router.publicServer.address(), srp: router.srpServer.address() };
+      log.info({ url: health.url, ports }, 'ready');
+      if (process.connected) process.send?.({ type: 'listening', ...ports });
+    }
+    await aborted(stop.signal);
+    log.info({ reason: messageOf(stop.signal.reason), tunnels: router.tunnelsOpen }, 'draining');
+    await router.drain(settings.drainMs);
+  } finally {
+    sockets.release();
+    await health.close();
+    stop.release();
+  }
+}
+
+interface HandedSockets {
+  take(name: SocketName): Promise<unknown>;
+  release(): void;
+}
+
+/** Sockets can come before anyone asks for them, and in any order. */
+function receiveSockets(): HandedSockets {
+  const settle = new Map<SocketName, (handle: unknown) => void>();
+  const taken = new Map<SocketName, Promise<unknown>>();
+  for (const name of ['public', 'srp'] as const) {
+    taken.set(name, new Promise((resolve) => settle.set(name, resolve)));
+  }
+  const onMessage = (message: unknown, handle: unknown) => {
+    const parsed = socketMessage.safeParse(message);
+    if (parsed.success) settle.get(parsed.data.name)?.(handle);
+  };
+  process.on('message', onMessage);
+  return { take: async (name) => await taken.get(name), release: () => process.off('message', onMessage) };
+}
+
+/** @throws BrambleError ERR_ROUTER_SOCKET when there is neither a handed socket nor a port, or it cannot be listened on. */
+async function listen(
+  server: Server,
+  name: SocketName,
+  ownPort: number | undefined,
+  host: string,
+  sockets: HandedSockets,
+  log: Logger,
+): Promise<void> {
+  try {
+    const handle = ownPort === undefined ? await handed(name, sockets) : { port: ownPort, host };
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(handle, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+    server.on('error', (error) => log.error({ name, error: messageOf(error) }, 'a connection was not accepted'));
+  } catch (cause) {
+    throw new BrambleError(
+      'ERR_ROUTER_SOCKET',
+      `The router cannot listen on its ${name} port (${messageOf(cause)}). The supervisor hands the socket on; run the ` +
+        'router by it, or set publicPort and srpPort.',
+      { cause },
+    );
+  }
+}
+
+async function handed(name: SocketName, sockets: HandedSockets): Promise<object> {
+  if (!process.connected) throw new Error('there is no supervisor');
+  const late = delay(socketTimeoutMs).then(() => null);
+  const handle = await Promise.race([sockets.take(name), late]);
+  if (typeof handle !== 'object' || handle === null) throw new Error('the supervisor sent no socket');
+  return handle;
+}
+
+function delay(durationMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, durationMs).unref();
+  });
+}
+
+async function readRouterFile(path: string): Promise<z.output<typeof routerFileShape>> {
+  try {
+    return routerFileShape.parse(JSON.parse(await readFile(path, 'utf8')));
+  } catch (cause) {
+    throw new BrambleError(
+      'ERR_ROUTER_FILE',
+      `The router's certificate and key cannot be read from ${path} (${messageOf(cause)}); issue them again.`,
+      { cause },
+    );
+  }
+}
+
+function addGauges(registry: Registry, router: Router): void {
+  const gauges: Record<string, { help: string; value: () => number }> = {
+    bramble_router_links: { help: 'SRP links in service.', value: () => router.links.all().length },
+    bramble_router_tunnels_open: { help: 'Tunnels that stand now.', value: () => router.tunnelsOpen },
+    bramble_router_requests_under_way: { help: 'Requests not yet answered.', value: () => router.requestsUnderWay },
+    bramble_router_routes: { help: 'Owners remembered.', value: () => router.routes.size },
+    bramble_router_route_batches: { help: 'Batches of questions asked so far.', value: () => router.routes.batches },
+  };
+  for (const [name, { help, value }] of Object.entries(gauges)) {
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(value());
+      },
+    });
+  }
+}

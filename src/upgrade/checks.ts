@@ -1,0 +1,181 @@
+/**
+ * The checks before anything is changed, each with what to do about it. An error stops the upgrade; a warning does until an
+ * operator overrides that one by its name. A check that itself fails is an error, never passed over.
+ */
+import { readFile, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf } from '../base/errors.ts';
+import { type Database, sqlState } from '../database/connection.ts';
+import { readMasterKeys } from '../database/sealed-value.ts';
+import { loadAuthorities } from '../domain/authorities.ts';
+import { listComponents } from '../domain/components.ts';
+import { readDomain } from '../domain/domain.ts';
+import { verifyInstalled } from '../release/archive.ts';
+import { listAccountTables, lossesOf } from './loss-manifest.ts';
+import { rehearseMigration } from './rehearsal.ts';
+import { assertReleaseStep } from './release-step.ts';
+import type { CheckResult } from './upgrade-plan.ts';
+import type { Upgrade } from './upgrade-store.ts';
+
+export interface CheckOptions {
+  db: Database;
+  databaseUrl: string;
+  /** BRAMBLE_HOME. */
+  home: string;
+  /** This host's name. */
+  host: string;
+  /** This release, and the folder of its migrations. */
+  release: string;
+  migrations: string;
+  applicationName: string;
+}
+
+type Finding = { result: 'passed' | 'warning' | 'error'; message: string };
+type Check = (options: CheckOptions, upgrade: Upgrade) => Promise<Finding>;
+
+const passed = (message: string): Finding => ({ result: 'passed', message });
+const warning = (message: string): Finding => ({ result: 'warning', message });
+const error = (message: string): Finding => ({ result: 'error', message });
+
+const checks: Readonly<Record<string, Check>> = {
+  'release-step': checkStep,
+  'release-installed': checkInstalled,
+  hosts: checkHosts,
+  components: checkComponents,
+  'open-moves': checkMoves,
+  database: checkDatabase,
+  'disk-room': checkDiskRoom,
+  'master-key': checkMasterKey,
+  rehearsal: checkRehearsal,
+  losses: checkLosses,
+  backup: checkBackup,
+};
+
+/** Carries out every check, whatever the others say. */
+export async function runChecks(options: CheckOptions, upgrade: Upgrade): Promise<CheckResult[]> {
+  const results: CheckResult[] = [];
+  for (const [name, check] of Object.entries(checks)) {
+    const finding = await check(options, upgrade).catch((cause: unknown) => error(messageOf(cause)));
+    results.push({ name, ...finding });
+  }
+  return results;
+}
+
+async function checkStep({ db }: CheckOptions, upgrade: Upgrade): Promise<Finding> {
+  const domain = await readDomain(db);
+  if (domain.release !== upgrade.fromRelease) {
+    return error(
+      `The plan is for a domain of ${upgrade.fromRelease}, and this one is of ${domain.release}. Plan again.`,
+    );
+  }
+  assertReleaseStep(upgrade.fromRelease, upgrade.toRelease);
+  return passed(`${upgrade.fromRelease} to ${upgrade.toRelease} is one step`);
+}
+
+async function checkInstalled({ home, release }: CheckOptions, upgrade: Upgrade): Promise<Finding> {
+  for (const wanted of [upgrade.fromRelease, release]) await verifyInstalled(join(home, 'releases', wanted));
+  return passed(`${upgrade.fromRelease} and ${release} are installed as they were built`);
+}
+
+async function checkHosts({ host }: CheckOptions, upgrade: Upgrade): Promise<Finding> {
+  const elsewhere = upgrade.plan.instances.filter((instance) => instance.host !== host);
+  return elsewhere.length === 0
+    ? passed('new instances are on this host')
+    : error(
+        `SRP credentials can be put into place on this host (${host}) only, and these instances are to be elsewhere: ` +
+          `${elsewhere.map((instance) => `${instance.name} on ${instance.host}`).join(', ')}. Plan them here.`,
+      );
+}
+
+async function checkComponents({ db }: CheckOptions, upgrade: Upgrade): Promise<Finding> {
+  const components = (await listComponents(db)).filter((component) => component.kind !== 'coordinator');
+  const other = components.filter((component) => component.release !== upgrade.fromRelease);
+  if (other.length > 0) {
+    return error(
+      `Every component must be of ${upgrade.fromRelease}; of another release are: ` +
+        `${other.map((component) => `${component.name} (${component.release})`).join(', ')}. Start them from it, or forget them.`,
+    );
+  }
+  const absent = components.filter((component) => !component.alive).map((component) => component.name);
+  return absent.length === 0
+    ? passed(`${components.length} components are alive`)
+    : warning(`Absent: ${absent.join(', ')}. They will block finalizing: start them, or \`bramble component forget\`.`);
+}
+
+async function checkMoves({ db }: CheckOptions): Promise<Finding> {
+  const [row] = await db<{ open: number; delivering: number }[]>`
+    select count(*) filter (where state in ('queued', 'reserved', 'fenced'))::int as open,
+           count(*) filter (where state = 'delivering')::int as delivering
+      from account_move where state in ('queued', 'reserved', 'fenced', 'delivering')`;
+  if ((row?.open ?? 0) > 0) return error(`${row?.open} account moves are open. Let them finish, or cancel them.`);
+  return (row?.delivering ?? 0) > 0
+    ? warning(`${row?.delivering} moved accounts have deliveries open; they cannot be moved again before.`)
+    : passed('no account move is open');
+}
+
+const leastServerVersion = 150_000;
+
+async function checkDatabase({ db }: CheckOptions): Promise<Finding> {
+  const [row] = await db<{ version: number; replica: boolean }[]>`
+    select current_setting('server_version_num')::int as version, pg_is_in_recovery() as replica`;
+  if (row === undefined || row.replica) return error('The database is a replica: it takes no writes.');
+  if (row.version < leastServerVersion) return error('PostgreSQL 15 or later is needed.');
+  return passed(`PostgreSQL ${Math.floor(row.version / 10_000)} takes writes`);
+}
+
+const leastRoomBytes = 512 * 1024 * 1024;
+
+async function checkDiskRoom({ home }: CheckOptions): Promise<Finding> {
+  const { bavail, bsize } = await statfs(home);
+  const mebibytes = Math.floor((bavail * bsize) / 1024 / 1024);
+  return bavail * bsize < leastRoomBytes
+    ? error(`Only ${mebibytes} MiB are free below ${home}; make room for ${leastRoomBytes / 1024 / 1024} MiB.`)
+    : passed(`${mebibytes} MiB are free on this host; the database’s own host is not looked at`);
+}
+
+async function checkMasterKey({ db, home }: CheckOptions): Promise<Finding> {
+  await loadAuthorities(db, await readMasterKeys(join(home, 'keys', 'master.json')));
+  return passed('the master key opens the domain’s authorities');
+}
+
+const insufficientPrivilege = '42501';
+
+async function checkRehearsal(options: CheckOptions, upgrade: Upgrade): Promise<Finding> {
+  const { databaseUrl, applicationName } = options;
+  const fromFolder = join(options.home, 'releases', upgrade.fromRelease, 'sql');
+  try {
+    const rehearsal = await rehearseMigration({
+      databaseUrl,
+      applicationName,
+      from: { folder: fromFolder, release: upgrade.fromRelease },
+      to: { folder: options.migrations, release: options.release },
+    });
+    return rehearsal.obstacles.length === 0
+      ? passed(
+          `on a scratch database the schema came to ${rehearsal.schemaVersion}, and ${upgrade.fromRelease} fits it`,
+        )
+      : error(
+          `Release ${upgrade.fromRelease} could not work on the expanded schema: ${rehearsal.obstacles.join('; ')}.`,
+        );
+  } catch (cause) {
+    if (sqlState(cause) !== insufficientPrivilege) throw cause;
+    return warning('The migration cannot be rehearsed: the database’s role may not create a database (CREATEDB).');
+  }
+}
+
+async function checkLosses({ db }: CheckOptions): Promise<Finding> {
+  const losses = lossesOf(await listAccountTables(db));
+  return losses.length === 0
+    ? passed('nothing would be lost')
+    : warning(`These would not be looked after: ${losses.map((loss) => `${loss.what} (${loss.why})`).join('; ')}.`);
+}
+
+/** A backup counts once it was restored and looked at. No such record can be made yet, so this one asks for a word. */
+async function checkBackup({ home }: CheckOptions): Promise<Finding> {
+  const text = await readFile(join(home, 'backup-verified.json'), 'utf8').catch(() => undefined);
+  if (text !== undefined) return passed('a verified backup is recorded');
+  return warning(
+    'No backup was verified by restoring it; this release cannot do that by itself. Make one and try it, then override ' +
+      'this warning: --override backup.',
+  );
+}

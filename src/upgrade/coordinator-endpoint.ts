@@ -1,0 +1,87 @@
+/**
+ * The coordinator's own loopback REST: pause, resume, reverse, finalize and assignments with the administrators' tokens, for
+ * the time in which no administration service is at work. Its address stands in `BRAMBLE_HOME/coordinator.json` and, for
+ * the command line, among the addresses that services announce.
+ */
+import { rm, writeFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { fastify } from 'fastify';
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import { requireToken } from '../admin/authentication.ts';
+import { errorAnswer } from '../admin/http-errors.ts';
+import { messageOf } from '../base/errors.ts';
+import type { Database } from '../database/connection.ts';
+import type { Feature } from '../domain/features.ts';
+import type { HealthHandler } from '../process/health.ts';
+import { announceAddress } from '../process/service-address.ts';
+import { upgradeRoutes } from './routes.ts';
+
+export interface CoordinatorEndpointOptions {
+  db: Database;
+  home: string;
+  host: string;
+  /** Of the component. */
+  name: string;
+  features: readonly Feature[];
+  health: HealthHandler;
+  log: { error(fields: object, message: string): void };
+}
+
+const bodyLimitBytes = 64 * 1024;
+
+/** Listens on an ephemeral port of 127.0.0.1 and says where. */
+export async function openCoordinatorEndpoint(
+  options: CoordinatorEndpointOptions,
+): Promise<{ url: string; close(): Promise<void> }> {
+  const { db, home, host, name, features, health } = options;
+  const app = fastify({ bodyLimit: bodyLimitBytes, forceCloseConnections: true, logger: false });
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  app.setErrorHandler((error, request, reply) => {
+    const { status, body } = errorAnswer(error);
+    if (status >= 500) options.log.error({ error: messageOf(error), path: request.url }, 'request failed');
+    return reply.status(status).send(body);
+  });
+  // The code with which a client passes on to the next service that was announced.
+  app.setNotFoundHandler((_request, reply) =>
+    reply.status(409).send({
+      code: 'ERR_RELEASE_FENCED',
+      message:
+        'This is the upgrade coordinator, which takes /upgrade only; no administration service is at work just now.',
+      details: {},
+    }),
+  );
+  for (const path of ['/healthz', '/readyz', '/metrics']) {
+    app.get(path, { config: { withoutToken: true } }, (request, reply) => {
+      reply.hijack();
+      health(request.raw, reply.raw);
+    });
+  }
+  requireToken(app, db);
+  const routes = upgradeRoutes({
+    db,
+    home,
+    host,
+    features,
+    write: async (work) => (await db.begin((tx) => work(tx))) as Awaited<ReturnType<typeof work>>,
+    operatorOf: (request) => request.administrator,
+    planning: false,
+    assignment: true,
+  });
+  await app.register(routes, { prefix: '/api/v1' });
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = app.server.address() as AddressInfo;
+  const url = `http://127.0.0.1:${port}`;
+  const file = join(home, 'coordinator.json');
+  await writeFile(file, `${JSON.stringify({ url })}\n`, { mode: 0o600 });
+  const withdraw = await announceAddress(home, name, url);
+  return {
+    url,
+    close: async () => {
+      await withdraw();
+      await rm(file, { force: true });
+      await app.close();
+    },
+  };
+}

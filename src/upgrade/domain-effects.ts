@@ -1,0 +1,44 @@
+/** What the coordinator does beyond the database's transactions, in earnest: migrations, checks, credential files. */
+import { rename, writeFile } from 'node:fs/promises';
+import { BrambleError } from '../base/errors.ts';
+import { isSrpIdentifier } from '../base/ids.ts';
+import { migrate } from '../database/migrate.ts';
+import type { MasterKeys } from '../database/sealed-value.ts';
+import { issueSrpCredential } from '../directory/srp-credentials.ts';
+import { loadAuthorities } from '../domain/authorities.ts';
+import { credentialPath, readCredential } from '../link/credential.ts';
+import { type CheckOptions, runChecks } from './checks.ts';
+import type { UpgradeEffects } from './step-context.ts';
+
+export interface DomainEffectsOptions extends CheckOptions {
+  masterKeys: MasterKeys;
+}
+
+/** The effects of a coordinator on this host, each of which can be repeated after an interruption. */
+export function domainEffects(options: DomainEffectsOptions): UpgradeEffects {
+  const migrateTo = async (contract: boolean) =>
+    await migrate(options.databaseUrl, {
+      folder: options.migrations,
+      release: options.release,
+      contract,
+      applicationName: options.applicationName,
+    });
+  return {
+    check: (upgrade) => runChecks(options, upgrade),
+    expand: () => migrateTo(false),
+    contract: () => migrateTo(true),
+    issueCredential: async (tx, identifier, like) => {
+      if (!isSrpIdentifier(identifier)) throw new TypeError(`${identifier} is no SRP identifier`);
+      const { domain: authority } = await loadAuthorities(tx, options.masterKeys);
+      const { routers } = await readCredential(options.home, like);
+      const issued = await issueSrpCredential(tx, { identifier, authority, routers });
+      if (issued === 'not-found') {
+        throw new BrambleError('ERR_NOT_FOUND', `Nothing of the SRP identifier ${identifier} exists.`);
+      }
+      // The file comes first: were the transaction lost, the identifier would be too, and with it any use of the file.
+      const path = credentialPath(options.home, identifier);
+      await writeFile(`${path}.new`, `${JSON.stringify(issued.file)}\n`, { mode: 0o600 });
+      await rename(`${path}.new`, path);
+    },
+  };
+}

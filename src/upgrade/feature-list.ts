@@ -1,0 +1,9 @@
+/**
+ * The features that a domain of this release can have, each locked until the upgrade that brings it is finalized and every
+ * registered component has it. A release adds rows; names are kept for ever.
+ */
+import type { Feature } from '../domain/features.ts';
+import { ownFeatures } from '../process/own-release.ts';
+
+/** 1.0.0 is the first release: there is nothing that an earlier one lacks. */
+export const featureList: readonly Feature[] = ownFeatures;

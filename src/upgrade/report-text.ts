@@ -1,0 +1,117 @@
+/** The upgrade's report in words, for a terminal: pure text, a line a fact. */
+import type { UpgradeReport } from './report.ts';
+import type { UpgradePlan } from './upgrade-plan.ts';
+
+/** The whole report. Times are UTC. */
+export function reportText(report: UpgradeReport): string {
+  const lines = [
+    `Upgrade ${report.release.from} → ${report.release.to}: ${report.position}, ${duration(report.seconds)}`,
+    ...(report.pauseReason === null ? [] : [`  because: ${report.pauseReason}`]),
+    ...(report.waitingFor === null ? [] : [`  waits for: ${report.waitingFor}`]),
+    ...(report.coordinator.atWork || report.finishedAt !== null ? [] : ['  no coordinator is at work']),
+    '',
+    'Accounts',
+    `  moved ${report.accounts.moved}, moved back ${report.accounts.reversed}, failed ${report.accounts.failed}, ` +
+      `still at ${report.release.from}: ${report.accounts.atOldRelease}`,
+    ...section(
+      'Checks',
+      (report.checks ?? []).map((check) => `  ${check.result.padEnd(10)} ${check.name}: ${check.message}`),
+    ),
+    ...section('Waves', report.waves.map(waveLine)),
+    ...section('Deliveries', report.deliveries.map(deliveryLine)),
+    ...section(
+      'Held back by the budget',
+      report.heldBack
+        .filter((hold) => hold.heldSeconds > 0 || hold.waiting > 0)
+        .map(
+          (hold) =>
+            `  ${hold.instance}: ${duration(hold.heldSeconds)} altogether, now ${hold.waiting} wait (${hold.reason})`,
+        ),
+    ),
+    ...section(
+      'Features',
+      report.features.map(
+        (feature) => `  ${feature.name}: ${feature.active ? 'active' : `locked by ${feature.lockedBy.join(', ')}`}`,
+      ),
+    ),
+    ...section(
+      'Course',
+      report.phases.map((phase) => `  ${time(phase.at)} ${phase.state.padEnd(14)} ${duration(phase.seconds)}`),
+    ),
+    ...section(
+      'Log',
+      report.events.map((event) => `  ${time(event.at)} ${event.message}`),
+    ),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+/** The plan before it is started. */
+export function planText(plan: UpgradePlan): string {
+  const { needs, sends } = plan;
+  const lines = [
+    'New instances',
+    ...plan.instances.map(
+      (instance) =>
+        `  ${instance.name} for ${instance.replaces} on ${instance.host}` +
+        (instance.connectionServices.length === 0
+          ? ''
+          : `, with ${instance.connectionServices.map((service) => service.name).join(', ')}`),
+    ),
+    '',
+    'Waves',
+    ...plan.waves.map(
+      (wave) => `  ${wave.number}. ${wave.name}: ${wave.accounts} accounts, gate on ${wave.leastRequests} requests`,
+    ),
+    '',
+    'Needs',
+    `  ${needs.processes} more processes, about ${needs.memoryMb} MB, ${needs.srpCredentials} SRP credentials, ` +
+      `${needs.listeningPorts} listening ports, further computers: ${needs.computers.join(', ') || 'none'}`,
+    '',
+    'Sends',
+    `  ${sends.itPolicies} IT policies, ${sends.serviceBooks} sets of service books, ${sends.synchronizations} ` +
+      `synchronizations; at this budget at least ${sends.leastMinutes} min`,
+    ...section(
+      'Locked until finalized',
+      plan.lockedFeatures.map((feature) => `  ${feature.name}`),
+    ),
+    ...section(
+      'Would be lost',
+      plan.losses.length === 0 ? ['  nothing'] : plan.losses.map((loss) => `  ${loss.what}: ${loss.why}`),
+    ),
+    ...section(
+      'Notes',
+      plan.notes.map((note) => `  ${note}`),
+    ),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function section(title: string, lines: readonly string[]): string[] {
+  return lines.length === 0 ? [] : ['', title, ...lines];
+}
+
+function waveLine(wave: UpgradeReport['waves'][number]): string {
+  const { moves } = wave;
+  const reasons = Array.isArray(wave.gate?.['reasons']) ? wave.gate['reasons'].join('; ') : '';
+  const reach = moves.outOfReach === 0 ? '' : `, ${moves.outOfReach} out of reach`;
+  return (
+    `  ${wave.number}. ${wave.name}: ${wave.state}, ${moves.settled} of ${moves.accounts} accounts settled${reach}` +
+    (reasons === '' ? '' : `; gate: ${String(wave.gate?.['answer'])} (${reasons})`)
+  );
+}
+
+function deliveryLine(count: UpgradeReport['deliveries'][number]): string {
+  const suspects = count.suspects === 0 ? '' : `, ${count.suspects} suspects`;
+  return `  ${count.item} (${count.direction}): ${count.done} done, ${count.failed} failed, ${count.open} open${suspects}`;
+}
+
+function duration(seconds: number): string {
+  if (seconds < 90) return `${seconds.toFixed(1)} s`;
+  if (seconds < 5400) return `${(seconds / 60).toFixed(1)} min`;
+  return `${(seconds / 3600).toFixed(1)} h`;
+}
+
+function time(at: Date | string): string {
+  return new Date(at).toISOString().slice(11, 19);
+}

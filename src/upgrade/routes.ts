@@ -1,0 +1,183 @@
+/**
+ * The upgrade over REST: in administration services, and in the coordinator while none is at work. Each change is one
+ * transaction of the kind that the process uses: under the release lock, or the coordinator's own.
+ */
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { BrambleError } from '../base/errors.ts';
+import type { Database, Transaction } from '../database/connection.ts';
+import type { Feature } from '../domain/features.ts';
+import {
+  assignAccount,
+  finalizeByOperator,
+  type PlanOrder,
+  pauseByOperator,
+  previewPlan,
+  resumeByOperator,
+  reverseByOperator,
+  startUpgrade,
+  writePlan,
+} from './operator-actions.ts';
+import { type PlanOptions, planOptionsSchema } from './plan-options.ts';
+import { readUpgradeReport } from './report.ts';
+import { installUpgradeArchive } from './upgrade-archive.ts';
+import { readLatestUpgrade, readOpenUpgrade, type Upgrade } from './upgrade-store.ts';
+
+export interface UpgradeRoutesOptions {
+  db: Database;
+  /** Runs a write; an administration service's holds the release lock. */
+  write: <Result>(work: (tx: Transaction) => Promise<Result>) => Promise<Result>;
+  /** Who asks: the name of the token. */
+  operatorOf: (request: FastifyRequest) => string;
+  features: readonly Feature[];
+  /** This host, where new processes are wanted. */
+  host: string;
+  /** BRAMBLE_HOME, where archives are installed. */
+  home: string;
+  /** A coordinator has neither plan nor start: these are the old release's administration's. */
+  planning: boolean;
+  /** Whether `PUT /accounts/:name/assignment` is among them. */
+  assignment: boolean;
+}
+
+const answer = z.record(z.string(), z.unknown());
+const tags = ['upgrade'];
+/** Further keys are the plan's options: waves, gates, budget; all have defaults. */
+const targetShape = {
+  archive: z.string().max(4096).optional().describe('Path of a release archive on this host.'),
+  toRelease: z.string().max(40).optional().describe('A release that is installed already.'),
+};
+const planBody = z.looseObject({ ...targetShape, preview: z.boolean().default(false) });
+const startBody = z.looseObject({
+  ...targetShape,
+  overrides: z
+    .union([z.string().transform((text) => text.split(',')), z.array(z.string().max(100)).max(50)])
+    .default([])
+    .describe('Names of warnings to go on in spite of.'),
+});
+const pauseBody = z.object({ reason: z.string().max(500).optional() }).nullish();
+const resumeBody = z.object({ acceptGate: z.boolean().optional() }).nullish();
+const name = z.string().min(1).max(200);
+
+/** Register under /api/v1. */
+export function upgradeRoutes(options: UpgradeRoutesOptions): FastifyPluginAsync {
+  const { db, write, operatorOf } = options;
+  const view = async (upgrade: Upgrade) => ({ ...(await readUpgradeReport(db, upgrade, options.features)) });
+  const viewLatest = async () => {
+    const upgrade = await readLatestUpgrade(db);
+    if (upgrade !== undefined) return await view(upgrade);
+    throw new BrambleError(
+      'ERR_UPGRADE_NONE',
+      'No upgrade was ever planned here. Plan one with `bramble upgrade plan`.',
+    );
+  };
+  return async (plain) => {
+    const app = plain.withTypeProvider<ZodTypeProvider>();
+    const schema = (summary: string) => ({ tags, summary, response: { 200: answer } });
+
+    app.get('/upgrade', { schema: schema('The upgrade that is open, or the last one') }, viewLatest);
+    app.get('/upgrade/report', { schema: schema('What the upgrade has come to') }, viewLatest);
+    app.post('/upgrade/pause', { schema: { ...schema('Let nothing new start'), body: pauseBody } }, async (request) => {
+      const reason = request.body?.reason;
+      const order = { by: operatorOf(request), ...(reason === undefined ? {} : { reason }) };
+      return await view(await write((tx) => pauseByOperator(tx, order)));
+    });
+    app.post(
+      '/upgrade/resume',
+      { schema: { ...schema('Go on where it was paused'), body: resumeBody } },
+      async (request) => {
+        const acceptGate = request.body?.acceptGate ?? false;
+        return await view(await write((tx) => resumeByOperator(tx, { by: operatorOf(request), acceptGate })));
+      },
+    );
+    app.post('/upgrade/reverse', { schema: schema('Go back to the release before, or cancel') }, async (request) =>
+      view(await write((tx) => reverseByOperator(tx, { by: operatorOf(request) }))),
+    );
+    app.post('/upgrade/finalize', { schema: schema('Finish for good: there is no way back') }, async (request) =>
+      view(await write((tx) => finalizeByOperator(tx, { by: operatorOf(request) }))),
+    );
+    if (options.planning) await app.register(planningRoutes(options, view));
+    if (options.assignment) await app.register(assignmentRoute(options));
+  };
+}
+
+interface TargetBody {
+  archive?: string | undefined;
+  toRelease?: string | undefined;
+}
+
+function planningRoutes(
+  options: UpgradeRoutesOptions,
+  view: (upgrade: Upgrade) => Promise<Record<string, unknown>>,
+): FastifyPluginAsync {
+  const { write, operatorOf, host, home, features } = options;
+  const orderOf = async (request: FastifyRequest, body: TargetBody): Promise<PlanOrder> => ({
+    by: operatorOf(request),
+    target: await installUpgradeArchive(home, { archive: body.archive, release: body.toRelease }),
+    options: parseOptions(body),
+    host,
+    features: features.map((feature) => feature.name),
+  });
+  return async (plain) => {
+    const app = plain.withTypeProvider<ZodTypeProvider>();
+    app.post(
+      '/upgrade/plan',
+      { schema: { tags, summary: 'Plan an upgrade from real counts', body: planBody, response: { 200: answer } } },
+      async (request) => {
+        const order = await orderOf(request, request.body);
+        if (request.body.preview) return { plan: await write((tx) => previewPlan(tx, order)) };
+        return await view(await write((tx) => writePlan(tx, order)));
+      },
+    );
+    app.post(
+      '/upgrade/start',
+      { schema: { tags, summary: 'Let the upgrade begin', body: startBody, response: { 200: answer } } },
+      async (request) => {
+        const { archive, toRelease, overrides } = request.body;
+        const fresh = archive !== undefined || toRelease !== undefined;
+        const order = fresh ? await orderOf(request, request.body) : undefined;
+        const started = await write(async (tx) => {
+          const open = await readOpenUpgrade(tx);
+          if (order !== undefined && (open === undefined || open.state === 'planned')) await writePlan(tx, order);
+          return await startUpgrade(tx, { by: operatorOf(request), host, overrides });
+        });
+        return await view(started);
+      },
+    );
+  };
+}
+
+function assignmentRoute({ write, operatorOf }: UpgradeRoutesOptions): FastifyPluginAsync {
+  return async (plain) => {
+    const app = plain.withTypeProvider<ZodTypeProvider>();
+    app.put(
+      '/accounts/:name/assignment',
+      {
+        schema: {
+          tags,
+          summary: 'Change where an account goes in the open upgrade',
+          params: z.object({ name }),
+          body: z.object({ instance: name, wave: z.number().int().min(1).max(1000).optional() }),
+          response: { 200: answer },
+        },
+      },
+      async (request) => {
+        const { instance, wave } = request.body;
+        const order = { by: operatorOf(request), account: request.params.name, instance };
+        await write((tx) => assignAccount(tx, { ...order, ...(wave === undefined ? {} : { wave }) }));
+        return { account: request.params.name, instance };
+      },
+    );
+  };
+}
+
+function parseOptions(body: TargetBody): PlanOptions {
+  const { archive: _archive, toRelease: _release, ...options } = body;
+  const parsed = planOptionsSchema.safeParse(options);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new BrambleError('ERR_INPUT', `${issue?.path.join('.') ?? 'The plan'} does not fit: ${issue?.message ?? ''}.`, {
+    details: { field: issue?.path.join('.') ?? '' },
+  });
+}

@@ -1,0 +1,171 @@
+/** A whole domain as an operator runs it: a home, `bramble up` as a process of its own, its REST API, plain SQL beside it. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import postgres from 'postgres';
+import { stopEmbedded } from '../../src/database/embedded/server.ts';
+import { prepareHome } from '../../src/setup/prepare-home.ts';
+import { checkout } from './archives.ts';
+
+export interface DomainOptions {
+  archive: string;
+  instances?: number;
+  administrationServices?: number;
+  /** Where its home is made; default a new temporary folder. */
+  home?: string;
+}
+
+export interface RestAnswer<Body = unknown> {
+  status: number;
+  body: Body;
+}
+
+export interface RunningDomain {
+  home: string;
+  databaseUrl: string;
+  /** Plain SQL from outside. */
+  sql: postgres.Sql;
+  publicUrl: string;
+  token: string;
+  supervisor: ChildProcess;
+  /** Sends to the first administration service that answers. */
+  rest<Body = unknown>(method: string, path: string, body?: unknown): Promise<RestAnswer<Body>>;
+  /** Runs the `bramble` command of the working tree against the domain. */
+  command(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }>;
+  /** Starts the supervisor again after it was killed. */
+  startSupervisor(): Promise<void>;
+  /** Stops everything and removes the home unless it is to be kept. */
+  stop(options?: { keep?: boolean }): Promise<void>;
+}
+
+/** Starts a domain and waits until every wanted process is alive. */
+export async function startDomain(options: DomainOptions): Promise<RunningDomain> {
+  const home = options.home ?? (await mkdtemp(join(tmpdir(), 'bramble-domain-')));
+  const { databaseUrl } = await prepareHome({
+    home,
+    archive: options.archive,
+    name: 'Example',
+    publicPort: 0,
+    srpPort: 0,
+    instances: options.instances ?? 2,
+    administrationServices: options.administrationServices ?? 1,
+    databaseSettings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', shared_buffers: '64MB' },
+  });
+  const sql = postgres(databaseUrl, { max: 4, onnotice: () => {}, connection: { application_name: 'outside' } });
+  const [domain] = await sql`select public_url from domain`;
+  const { token } = JSON.parse(await readFile(join(home, 'admin.json'), 'utf8')) as { token: string };
+  const environment = { ...process.env, BRAMBLE_HOME: home };
+  const running: RunningDomain = {
+    home,
+    databaseUrl,
+    sql,
+    publicUrl: String(domain?.['public_url']),
+    token,
+    supervisor: undefined as never,
+    rest: <Body>(method: string, path: string, body?: unknown) => callRest<Body>(sql, token, method, path, body),
+    command: (...args) => runCommand(args, environment),
+    async startSupervisor() {
+      running.supervisor = spawn(process.execPath, [join(checkout, 'src/cli/main.ts'), 'up'], {
+        env: environment,
+        stdio: ['ignore', 'ignore', 'ignore'],
+      });
+      await untilAllAlive(sql);
+    },
+    async stop({ keep = false } = {}) {
+      if (running.supervisor.exitCode === null && running.supervisor.signalCode === null) {
+        running.supervisor.kill('SIGTERM');
+        await once(running.supervisor, 'exit');
+      }
+      await sql.end({ timeout: 2 });
+      await stopEmbedded({ folder: join(home, 'postgres'), mode: 'immediate' });
+      if (!keep) await rm(home, { recursive: true, force: true });
+    },
+  };
+  try {
+    await running.startSupervisor();
+  } catch (error) {
+    await running.stop({ keep: options.home !== undefined });
+    throw error;
+  }
+  return running;
+}
+
+async function untilAllAlive(sql: postgres.Sql): Promise<void> {
+  await until('all processes are alive', 60_000, async () => {
+    const [row] = await sql`
+      select count(*)::int as missing from desired_process p
+       where p.state = 'running' and not exists (
+         select 1 from component c where c.name = p.name and c.release = p.release and c.stopped_at is null
+            and c.lease_until > clock_timestamp() and c.started_at > clock_timestamp() - interval '1 hour'
+            and coalesce((c.detail->'links'->0->>'up')::boolean, true))`;
+    return row?.['missing'] === 0;
+  });
+}
+
+/** Asks until it is so. @throws Error that names what did not come about in time. */
+export async function until(what: string, timeoutMs: number, ask: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  let last: unknown;
+  while (Date.now() < deadline) {
+    try {
+      if (await ask()) return;
+    } catch (error) {
+      last = error;
+    }
+    await delay(50);
+  }
+  throw new Error(`in ${timeoutMs} ms it did not come about that ${what}${last ? `: ${String(last)}` : ''}`);
+}
+
+async function callRest<Body>(
+  sql: postgres.Sql,
+  token: string,
+  method: string,
+  path: string,
+  body?: unknown,
+): Promise<RestAnswer<Body>> {
+  const services = await sql<{ url: string }[]>`
+    select loopback_url as url from component
+     where kind = 'administration' and stopped_at is null and lease_until > clock_timestamp() order by name`;
+  let failure: unknown = new Error('no administration service is alive');
+  for (const { url } of services) {
+    try {
+      const response = await fetch(`${url}/api/v1${path}`, {
+        method,
+        headers: {
+          authorization: `Bearer ${token}`,
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        signal: AbortSignal.timeout(20_000),
+      });
+      const text = await response.text();
+      return { status: response.status, body: (text === '' ? null : JSON.parse(text)) as Body };
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw failure;
+}
+
+async function runCommand(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  const child = spawn(process.execPath, [join(checkout, 'src/cli/main.ts'), ...args], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code: code ?? -1, stdout: stdout.text(), stderr: stderr.text() };
+}
+
+function collect(stream: NodeJS.ReadableStream) {
+  const chunks: Buffer[] = [];
+  stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+  return { text: () => Buffer.concat(chunks).toString('utf8') };
+}
