@@ -72,6 +72,8 @@ create table command (
   answer            jsonb
 ) with (fillfactor = 70);
 create index command_pending on command (device_id, urgent desc, sequence) where state in ('queued', 'sent', 'not-now');
+create index command_history on command (device_id, sequence);
+create index command_answered on command (answered_at) where state in ('acknowledged', 'error', 'cancelled');
 create index command_delivery on command (delivery_id) where delivery_id is not null;
 
 -- How the routine requests of an account fared, per instance and ten seconds: what gates compare. It is the instance's own

@@ -49,12 +49,13 @@ create table delivery (
 ) with (fillfactor = 70);
 create unique index delivery_owed on delivery (device_id, item) where state = 'owed';
 create index delivery_open on delivery (state, owed_at) where state in ('owed', 'released', 'handed-out', 'suspect');
+create index delivery_failed on delivery (settled_at) where state = 'failed';
 create index delivery_move on delivery (move_id) where move_id is not null;
 create index delivery_device on delivery (device_id);
 
 -- The budget's slots, as rows: whoever hands out a budgeted command holds one permit of its instance and one of the domain;
 -- a suspect holds one of 'suspects' instead. A budget cannot be overdrawn, whoever crashes.
--- scope: 'domain', 'suspects', or an instance's id.
+-- scope: 'domain', 'suspects', or an instance's id. A number below 0 is a surplus one of a lowered budget: never granted.
 create table delivery_permit (
   scope       text not null,
   number      integer not null,

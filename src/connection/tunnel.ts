@@ -11,7 +11,7 @@ import { createHash } from 'node:crypto';
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { type ErrorCode, messageOf } from '../base/errors.ts';
-import { carryOneWay } from '../link/one-way.ts';
+import { breakOff, carryOneWay } from '../link/one-way.ts';
 import { type AllowedHosts, tunnelTargetOf } from './allowed-hosts.ts';
 
 export type TunnelAuthorization = 'allowed' | 'unknown-device' | 'not-served';
@@ -91,14 +91,14 @@ export function createTunnels(options: TunnelOptions): Tunnels {
     stream.respond({ ':status': 200 });
     socket.setTimeout(options.idleTimeoutMs ?? 600_000, () => {
       options.onRefused?.('ERR_TUNNEL_IDLE', 'no byte in either direction');
-      stream.close(constants.NGHTTP2_CANCEL);
+      breakOff(stream, 'no byte in either direction');
       socket.destroy();
     });
     carryOneWay(stream, socket);
     carryOneWay(socket, stream);
     socket.on('error', (error) => {
       options.onRefused?.('ERR_TUNNEL_UPSTREAM', messageOf(error));
-      stream.close(constants.NGHTTP2_CONNECT_ERROR);
+      breakOff(stream, messageOf(error));
     });
     let ends = 2;
     const ended = () => {
@@ -136,7 +136,7 @@ export function createTunnels(options: TunnelOptions): Tunnels {
       draining = true;
       const cut = setTimeout(() => {
         for (const [stream, socket] of open) {
-          stream.close(constants.NGHTTP2_CANCEL);
+          breakOff(stream, 'the connection service ends');
           socket.destroy();
         }
       }, graceMs);

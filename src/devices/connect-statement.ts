@@ -117,12 +117,12 @@ export async function connectDevices(
     ), instance_permit as materialized (
       select number, row_number() over (order by number) as k from (
         select number from delivery_permit
-         where scope = ${instanceId} and delivery_id is null and exists (select 1 from wanting)
+         where scope = ${instanceId} and number > 0 and delivery_id is null and exists (select 1 from wanting)
          order by number limit (select count(*) from wanting) for update skip locked) free
     ), domain_permit as materialized (
       select number, row_number() over (order by number) as k from (
         select number from delivery_permit
-         where scope = 'domain' and delivery_id is null and exists (select 1 from wanting)
+         where scope = 'domain' and number > 0 and delivery_id is null and exists (select 1 from wanting)
          order by number limit (select count(*) from instance_permit) for update skip locked) free
     ), granted as materialized (
       select w.n, w.delivery_id, i.number as instance_number, d.number as domain_number

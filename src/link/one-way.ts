@@ -7,11 +7,18 @@
 import { constants, type Http2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 
+/**
+ * Ends a tunnel's stream as broken. `close(code)` would not do: Node then sends END_STREAM first, and the other side
+ * sees an orderly end before the reset.
+ */
+export function breakOff(stream: Http2Stream, reason: string): void {
+  if (!stream.destroyed) stream.destroy(new Error(reason));
+}
+
 /** Pipes, and passes an orderly end on; breaks are left to the caller, who sees 'close' and 'error'. */
 export function carryOneWay(from: Http2Stream | Socket, to: Http2Stream | Socket): void {
   from.pipe(to, { end: false });
   from.once('end', () => {
-    console.error('END', from.constructor.name, (from as any).aborted, (from as any).rstCode, (from as any).closed, from.destroyed, to.constructor.name);
     if (!wasReset(from)) to.end();
   });
 }

@@ -16,7 +16,7 @@ import {
 } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
 import { messageOf } from '../base/errors.ts';
-import { carryOneWay } from '../link/one-way.ts';
+import { breakOff, carryOneWay } from '../link/one-way.ts';
 import type { Logger } from '../process/logger.ts';
 import type { Sender } from './forwarded-headers.ts';
 import type { LinkRegistry, RouterLink } from './link-registry.ts';
@@ -132,7 +132,7 @@ function openOver(link: RouterLink, headers: OutgoingHttpHeaders, timeoutMs: num
 /** Bytes both ways; the end of one direction leaves the other open, a break ends both. */
 function join(device: ServerHttp2Stream, service: ClientHttp2Stream, { onCount }: TunnelOpenerOptions): void {
   if (device.destroyed) {
-    service.close(constants.NGHTTP2_CANCEL);
+    breakOff(service, 'the device went away');
     return;
   }
   onCount(1);
@@ -142,10 +142,10 @@ function join(device: ServerHttp2Stream, service: ClientHttp2Stream, { onCount }
   device.once('close', () => {
     onCount(-1);
     // After an orderly end the last bytes for the service may still be on their way.
-    if (!service.closed && device.rstCode !== constants.NGHTTP2_NO_ERROR) service.close(constants.NGHTTP2_CANCEL);
+    if (device.rstCode !== constants.NGHTTP2_NO_ERROR) breakOff(service, 'the device broke off');
   });
   service.once('close', () => {
-    if (!device.closed && service.rstCode !== constants.NGHTTP2_NO_ERROR) device.close(constants.NGHTTP2_CONNECT_ERROR);
+    if (service.rstCode !== constants.NGHTTP2_NO_ERROR) breakOff(device, 'the connection service broke off');
   });
 }
 

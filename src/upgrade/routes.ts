@@ -105,6 +105,8 @@ export function upgradeRoutes(options: UpgradeRoutesOptions): FastifyPluginAsync
 interface TargetBody {
   archive?: string | undefined;
   toRelease?: string | undefined;
+  preview?: unknown;
+  overrides?: unknown;
 }
 
 function planningRoutes(
@@ -173,7 +175,7 @@ function assignmentRoute({ write, operatorOf }: UpgradeRoutesOptions): FastifyPl
 }
 
 function parseOptions(body: TargetBody): PlanOptions {
-  const { archive: _archive, toRelease: _release, ...options } = body;
+  const { archive: _archive, toRelease: _release, preview: _preview, overrides: _overrides, ...options } = body;
   const parsed = planOptionsSchema.safeParse(options);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;

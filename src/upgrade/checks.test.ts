@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { createAuthorities } from '../activation/authority-creation.ts';
+import { openDatabase } from '../database/connection.ts';
+import { createMasterKeys, writeMasterKeys } from '../database/sealed-value.ts';
+import { createTestDatabase } from '../database/test-database.ts';
+import { createInstance } from '../directory/instances.ts';
+import { readCredential } from '../link/credential.ts';
+import { migrationFolder } from '../release/program.ts';
+import { type CheckOptions, runChecks } from './checks.ts';
+import { domainEffects } from './domain-effects.ts';
+import { listAccountTables, lossesOf } from './loss-manifest.ts';
+import { writePlan } from './operator-actions.ts';
+import { obstaclesOf, rehearseMigration } from './rehearsal.ts';
+import { insertTestDomain, insertTestInstance, insertTestProcess } from './test-domain.ts';
+
+const database = await createTestDatabase();
+const db = openDatabase(database.url, { applicationName: 'bramble/test' });
+const home = await mkdtemp(join(tmpdir(), 'bramble-checks-'));
+after(async () => {
+  await db.end({ timeout: 5 });
+  await rm(home, { recursive: true, force: true });
+});
+await insertTestDomain(db);
+await insertTestInstance(db, { name: 'east', accounts: 1 });
+const masterKeys = createMasterKeys();
+await mkdir(join(home, 'keys'));
+await mkdir(join(home, 'credentials'));
+await writeMasterKeys(join(home, 'keys', 'master.json'), masterKeys);
+await createAuthorities(db, masterKeys, { name: 'test' });
+
+/** A next release: the present migrations and one more. */
+async function nextRelease(statement: string): Promise<string> {
+  const folder = await mkdtemp(join(home, 'sql-'));
+  await cp(migrationFolder(), folder, { recursive: true });
+  await writeFile(join(folder, '007-next.expand.sql'), statement);
+  return folder;
+}
+
+const rehearse = (folder: string) =>
+  rehearseMigration({
+    databaseUrl: database.url,
+    from: { folder: migrationFolder(), release: '1.0.0' },
+    to: { folder, release: '1.1.0' },
+    applicationName: 'bramble/test',
+  });
+const scratchDatabases = async () =>
+  (await db`select 1 from pg_database where datname like 'bramble_rehearsal_%'`).length;
+
+test('an additive migration is rehearsed on a scratch database, which is dropped again', async () => {
+  const folder = await nextRelease('alter table instance add column note text; create table extra (id uuid primary key);');
+  assert.deepEqual(await rehearse(folder), { schemaVersion: 7, obstacles: [] });
+  assert.equal(await scratchDatabases(), 0);
+});
+
+test('a migration that the old release could not work with is found out, and one that fails is thrown', async () => {
+  const folder = await nextRelease('alter table instance add column note text not null; alter table event drop column subject;');
+  const { obstacles } = await rehearse(folder);
+  assert.deepEqual(obstacles, ['event.subject is gone', 'instance.note is new and cannot be left out']);
+  await assert.rejects(rehearse(await nextRelease('alter table nothing add column x text;')), /nothing/);
+  assert.equal(await scratchDatabases(), 0);
+});
+
+test('a column that becomes required or changes its type is an obstacle', () => {
+  const column = (type: string, required: boolean) => ({ place: 't.c', type, required });
+  assert.equal(obstaclesOf([column('text', false)], [column('text', true)]).length, 1);
+  assert.equal(obstaclesOf([column('text', false)], [column('integer', false)]).length, 1);
+  assert.equal(obstaclesOf([column('text', true)], [column('text', false)]).length, 0);
+});
+
+test('every table that holds data of accounts is known, and one that is not would be an entry', async () => {
+  assert.deepEqual(lossesOf(await listAccountTables(db)), []);
+  await db`create table note_of_account (account_id uuid, text text)`;
+  assert.deepEqual(lossesOf(await listAccountTables(db)).map((loss) => loss.what), ['the table note_of_account']);
+  await db`drop table note_of_account`;
+});
+
+test('each check says what it found: errors, warnings that can be overridden, and what passed', async () => {
+  const order = { by: 'tester', target: { release: '1.1.0', features: [] }, host: 'here', features: [] };
+  const upgrade = await db.begin((tx) => writePlan(tx, order));
+  const options: CheckOptions = {
+    db,
+    databaseUrl: database.url,
+    home,
+    host: 'here',
+    release: '1.1.0',
+    migrations: await nextRelease('select 1;'),
+    applicationName: 'bramble/test',
+  };
+  await mkdir(join(home, 'releases', '1.0.0'), { recursive: true });
+  await cp(migrationFolder(), join(home, 'releases', '1.0.0', 'sql'), { recursive: true });
+  await insertTestProcess(db, { name: 'lost', kind: 'connection', release: '1.0.0' });
+  await db`update component set lease_until = now() - interval '1 minute' where name = 'lost'`;
+  const found = async () => new Map((await runChecks(options, upgrade)).map((check) => [check.name, check]));
+  const results = await found();
+  const resultOf = (name: string) => results.get(name)?.result;
+  assert.deepEqual(
+    ['release-step', 'hosts', 'open-moves', 'database', 'disk-room', 'master-key', 'rehearsal', 'losses'].map(resultOf),
+    Array.from({ length: 8 }, () => 'passed'),
+  );
+  assert.equal(resultOf('release-installed'), 'error', 'its folder holds no manifest');
+  assert.equal(resultOf('components'), 'warning');
+  assert.equal(resultOf('backup'), 'warning');
+  await db`update component set release = '0.9.0' where name = 'lost'`;
+  await rm(join(home, 'keys', 'master.json'));
+  const worse = await found();
+  assert.deepEqual([worse.get('components')?.result, worse.get('master-key')?.result], ['error', 'error']);
+});
+
+test('a credential is issued with the router addresses of the one beside it, and its file is the owner’s alone', async () => {
+  const options = {
+    db,
+    databaseUrl: database.url,
+    home,
+    host: 'here',
+    release: '1.1.0',
+    migrations: migrationFolder(),
+    applicationName: 'bramble/test',
+    masterKeys,
+  };
+  const routers = [{ host: '127.0.0.1', port: 3101, serverName: 'router' }];
+  const pem = { certificatePem: 'x', privateKeyPem: 'x', domainAuthorityPem: 'x' };
+  await writeFile(
+    join(home, 'credentials', 'S10000001.json'),
+    JSON.stringify({ identifier: 'S10000001', ...pem, routers }),
+  );
+  const identifier = await db.begin(async (tx) => {
+    const created = await createInstance(tx, { name: 'fresh' });
+    assert.ok(created.kind === 'created');
+    await domainEffects(options).issueCredential(tx, created.srpIdentifier, 'S10000001');
+    return created.srpIdentifier;
+  });
+  const credential = await readCredential(home, identifier);
+  assert.deepEqual(credential.routers, routers);
+  assert.equal((await db`select 1 from srp_credential where identifier = ${identifier}`).length, 1);
+});

@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { type FastifyRequest, fastify } from 'fastify';
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import { createToken } from '../admin/administrator-tokens.ts';
+import { errorAnswer } from '../admin/http-errors.ts';
+import { openDatabase, type Transaction } from '../database/connection.ts';
+import { createTestDatabase } from '../database/test-database.ts';
+import { openCoordinatorEndpoint } from './coordinator-endpoint.ts';
+import { startUpgrade, writePlan } from './operator-actions.ts';
+import { reportText } from './report-text.ts';
+import { readUpgradeReport } from './report.ts';
+import { upgradeRoutes } from './routes.ts';
+import { insertTestDomain, insertTestInstance } from './test-domain.ts';
+import { readLatestUpgrade } from './upgrade-store.ts';
+
+const database = await createTestDatabase();
+const db = openDatabase(database.url, { applicationName: 'bramble/test' });
+const home = await mkdtemp(join(tmpdir(), 'bramble-upgrade-'));
+await insertTestDomain(db);
+await insertTestInstance(db, { name: 'east', accounts: 3 });
+const token = await db.begin((tx) => createToken(tx, 'ada'));
+const endpoint = await openCoordinatorEndpoint({
+  db,
+  home,
+  host: 'here',
+  name: 'upgrade-coordinator',
+  features: [],
+  health: (_request, response) => {
+    response.end('ok');
+    return true;
+  },
+  log: { error: () => {} },
+});
+after(async () => {
+  await endpoint.close();
+  await db.end({ timeout: 5 });
+  await rm(home, { recursive: true, force: true });
+});
+
+async function call(method: string, path: string, body?: object, bearer = token) {
+  const response = await fetch(`${endpoint.url}/api/v1${path}`, {
+    method,
+    headers: {
+      authorization: `Bearer ${bearer}`,
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  const answer = (await response.json()) as Record<string, unknown>;
+  return { status: response.status, code: answer['code'], state: answer['state'], answer };
+}
+
+async function plan(): Promise<void> {
+  const order = { by: 'ada', target: { release: '1.1.0', features: [] }, host: 'here', features: [] };
+  await db.begin(async (tx) => {
+    await writePlan(tx, order);
+    await startUpgrade(tx, { by: 'ada', host: 'here' });
+  });
+}
+
+const setState = async (state: string) => {
+  await db`update upgrade set state = ${state}, generation = generation + 1 where finished_at is null`;
+};
+
+test('without an upgrade the coordinator answers ERR_UPGRADE_NONE, and a wrong token is refused', async () => {
+  assert.deepEqual([(await call('GET', '/upgrade')).status, (await call('GET', '/upgrade')).code], [404, 'ERR_UPGRADE_NONE']);
+  assert.equal((await call('POST', '/upgrade/pause')).code, 'ERR_UPGRADE_NONE');
+  assert.equal((await call('GET', '/upgrade', undefined, 'wrong')).status, 401);
+});
+
+test('its address stands in coordinator.json for its owner alone, and what it does not take names the reason', async () => {
+  assert.equal(JSON.parse(await readFile(join(home, 'coordinator.json'), 'utf8')).url, endpoint.url);
+  assert.equal((await stat(join(home, 'coordinator.json'))).mode & 0o777, 0o600);
+  assert.equal((await call('GET', '/accounts')).code, 'ERR_RELEASE_FENCED');
+  assert.equal((await call('POST', '/upgrade/plan', {})).code, 'ERR_RELEASE_FENCED');
+  assert.equal((await fetch(`${endpoint.url}/healthz`)).status, 200);
+});
+
+test('an operator pauses, resumes, finalizes and reverses while no administration service is at work', async () => {
+  await plan();
+  assert.equal((await call('POST', '/upgrade/finalize', {})).code, 'ERR_UPGRADE_STATE');
+  await setState('moving');
+  assert.equal((await call('POST', '/upgrade/pause', { reason: 'lunch' })).state, 'paused');
+  const paused = await call('GET', '/upgrade');
+  assert.equal(paused.answer['pauseReason'], 'by hand (ada): lunch');
+  assert.equal((await call('POST', '/upgrade/pause', {})).status, 409);
+  assert.equal((await call('POST', '/upgrade/resume', {})).state, 'moving');
+  await setState('soaking');
+  assert.equal((await call('POST', '/upgrade/finalize')).state, 'finalizing');
+  assert.equal((await call('POST', '/upgrade/reverse', {})).code, 'ERR_UPGRADE_STATE');
+  await setState('soaking');
+  assert.equal((await call('POST', '/upgrade/reverse')).state, 'reversing');
+});
+
+test('an account is assigned by name, also before the waves are divided; another instance is refused', async () => {
+  await db`truncate upgrade cascade`;
+  await plan();
+  assert.equal((await call('PUT', '/accounts/east-1/assignment', { instance: 'east-1-1' })).status, 200);
+  assert.deepEqual((await readLatestUpgrade(db))?.progress.assignments, { 'east-1': 'east-1-1' });
+  assert.equal((await call('PUT', '/accounts/east-1/assignment', { instance: 'east' })).code, 'ERR_INPUT');
+  assert.equal((await call('PUT', '/accounts/nobody/assignment', { instance: 'east-1-1' })).code, 'ERR_NOT_FOUND');
+  assert.equal((await call('POST', '/upgrade/reverse')).state, 'cancelled');
+});
+
+test('the report says in words what the rows say', async () => {
+  const upgrade = await readLatestUpgrade(db);
+  assert.ok(upgrade);
+  const report = await readUpgradeReport(db, upgrade, [
+    { name: 'shared', since: '1.1.0', summary: 'x', kinds: ['server'] },
+  ]);
+  const text = reportText(report);
+  assert.match(text, /^Upgrade 1\.0\.0 → 1\.1\.0: cancelled/);
+  assert.match(text, /shared: locked by east, upgrade/);
+  assert.match(text, /cancelled by ada/);
+  assert.equal(report.phases.at(-1)?.state, 'cancelled');
+});
+
+test('an administration service refuses a plan without a target, of a release that is not installed, or with bad options', async () => {
+  const app = fastify();
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  app.setErrorHandler((error, _request, reply) => {
+    const { status, body } = errorAnswer(error);
+    return reply.status(status).send(body);
+  });
+  const write = async <Result>(work: (tx: Transaction) => Promise<Result>) => (await db.begin((tx) => work(tx))) as Result;
+  const operatorOf = (_request: FastifyRequest) => 'ada';
+  await app.register(
+    upgradeRoutes({ db, home, host: 'here', features: [], write, operatorOf, planning: true, assignment: false }),
+  );
+  after(async () => await app.close());
+  const post = async (body: object) => {
+    const response = await app.inject({ method: 'POST', url: '/upgrade/plan', payload: body });
+    return response.json<{ code: string }>().code;
+  };
+  assert.equal(await post({}), 'ERR_INPUT');
+  assert.equal(await post({ toRelease: '../../etc' }), 'ERR_INPUT');
+  assert.equal(await post({ toRelease: '1.1.0' }), 'ERR_RELEASE_NOT_INSTALLED');
+  assert.equal(await post({ archive: join(home, 'nothing.tar.gz') }), 'ERR_RELEASE_ARCHIVE_MISSING');
+});
