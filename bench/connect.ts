@@ -1,8 +1,6 @@
 /**
- * `bench connect`: how many Idle connects a second an MDM server answers, beside what a bare `node:http` server does with
- * the same bytes from the same driver in the same run.
- *
- *   bench connect --target URL --devices N --connections C --seconds S --file devices.json [--identity header|signature]
+ * How many Idle connects a second an MDM server answers, beside what a bare `node:http` server does with the same bytes
+ * from the same driver in the same run.
  *
  * The devices come from a file that `bramble simulate --export-devices FILE` writes. With `header`, the certificate goes
  * into an RFC 9440 `Client-Cert` header, which a server believes only from a proxy it trusts (an instance's loopback
@@ -10,7 +8,6 @@
  */
 import { fork } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { type ConnectTarget, type DriveResult, driveConnects } from './connect-driver.ts';
 
@@ -66,28 +63,39 @@ export interface BenchOptions {
 
 /** Drives the reference first, then the target, over as many connections for as long. */
 export async function benchConnect(options: BenchOptions): Promise<ConnectReport> {
-  const { target, identity, connections, durationMs } = options;
-  const requests = options.devices.map((device) => connectRequest(device, target.host, identity));
-  const common = { requests, connections, durationMs, warmUpMs: Math.min(2000, durationMs / 4) };
-  const reference = await withReference(async (port) => {
-    const bare = { host: '127.0.0.1', port, tls: false };
+  const reference = await driveReference(options);
+  const target = await driveTarget(options);
+  const { identity, connections, devices } = options;
+  return { identity, devices: devices.length, connections, target, reference, ratio: ratioOf(target, reference) };
+}
+
+/** The bare server, in a process of its own. */
+export async function driveReference(options: Omit<BenchOptions, 'target' | 'caPem'>): Promise<DriveResult> {
+  return await withReference(async (port) => {
+    const target = { host: '127.0.0.1', port, tls: false };
+    const common = { ...driveOptions(options, `127.0.0.1:${port}`), target };
     // The driver itself has to be warm before either is measured, or whoever comes first looks slow.
-    await driveConnects({ ...common, warmUpMs: 0, durationMs: Math.min(1000, durationMs / 2), target: bare });
-    return driveConnects({ ...common, target: bare });
+    await driveConnects({ ...common, warmUpMs: 0, durationMs: Math.min(1000, options.durationMs / 2) });
+    return await driveConnects(common);
   });
-  const result = await driveConnects({
-    ...common,
-    target: targetOf(target),
+}
+
+export async function driveTarget(options: BenchOptions): Promise<DriveResult> {
+  return await driveConnects({
+    ...driveOptions(options, options.target.host),
+    target: targetOf(options.target),
     ...(options.caPem === undefined ? {} : { caPem: options.caPem }),
   });
-  return {
-    identity,
-    devices: requests.length,
-    connections,
-    target: result,
-    reference,
-    ratio: Math.round((result.perSecond / Math.max(1, reference.perSecond)) * 1000) / 1000,
-  };
+}
+
+/** Three digits. */
+export function ratioOf(target: DriveResult, reference: DriveResult): number {
+  return Math.round((target.perSecond / Math.max(1, reference.perSecond)) * 1000) / 1000;
+}
+
+function driveOptions({ devices, identity, connections, durationMs }: Omit<BenchOptions, 'target'>, host: string) {
+  const requests = devices.map((device) => connectRequest(device, host, identity));
+  return { requests, connections, durationMs, warmUpMs: Math.min(2000, durationMs / 4) };
 }
 
 /** Reads and checks the file of devices. @throws ZodError where it is not one */
@@ -99,18 +107,25 @@ export function readBenchDevices(path: string, limit?: number): BenchDevice[] {
     .slice(0, limit);
 }
 
-/** Two tables a person can compare. */
+/** One line of figures. */
+export function describeDrive(name: string, result: DriveResult): string {
+  const { perSecond, p50Ms, p99Ms, maxMs, statuses, withBody, broken } = result;
+  return [
+    `${name.padEnd(28)}${String(perSecond).padStart(7)}/s`,
+    `p50 ${p50Ms.toFixed(2)} ms  p99 ${p99Ms.toFixed(2)} ms  max ${maxMs.toFixed(1)} ms`,
+    `status ${JSON.stringify(statuses)}`,
+    ...(withBody > 0 ? [`with a command ${withBody}`] : []),
+    ...(broken > 0 ? [`broken connections ${broken}`] : []),
+  ].join('   ');
+}
+
+/** Two lines a person can compare. */
 export function describeReport(report: ConnectReport): string {
-  const line = (name: string, result: DriveResult): string =>
-    `${name.padEnd(16)}${String(result.perSecond).padStart(8)}/s   p50 ${result.p50Ms} ms   p99 ${result.p99Ms} ms   max ${result.maxMs} ms   ` +
-    `status ${JSON.stringify(result.statuses)}${result.withBody > 0 ? `   with a command ${result.withBody}` : ''}${
-      result.broken > 0 ? `   broken connections ${result.broken}` : ''
-    }`;
   return [
     `Idle connects of ${report.devices} devices over ${report.connections} connections, identity by ${report.identity}`,
-    line('this server', report.target),
-    line('bare node:http', report.reference),
-    `ratio           ${report.ratio}`,
+    describeDrive('this server', report.target),
+    describeDrive('bare node:http', report.reference),
+    `ratio ${report.ratio}`,
   ].join('\n');
 }
 
@@ -134,31 +149,3 @@ async function withReference<Result>(use: (port: number) => Promise<Result>): Pr
     child.disconnect();
   }
 }
-
-async function main(args: readonly string[]): Promise<void> {
-  const { values } = parseArgs({
-    args: args[0] === 'connect' ? args.slice(1) : [...args],
-    options: {
-      target: { type: 'string' },
-      file: { type: 'string', default: 'bench-devices.json' },
-      devices: { type: 'string' },
-      connections: { type: 'string', default: '64' },
-      seconds: { type: 'string', default: '10' },
-      identity: { type: 'string', default: 'header' },
-      ca: { type: 'string' },
-      json: { type: 'boolean', default: false },
-    },
-  });
-  const identity = z.enum(['header', 'signature']).parse(values.identity);
-  const report = await benchConnect({
-    target: new URL(z.string('--target URL is needed: the server to drive').parse(values.target)),
-    devices: readBenchDevices(values.file, values.devices === undefined ? undefined : Number(values.devices)),
-    identity,
-    connections: Number(values.connections),
-    durationMs: Number(values.seconds) * 1000,
-    ...(values.ca === undefined ? {} : { caPem: readFileSync(values.ca, 'utf8') }),
-  });
-  console.log(values.json ? JSON.stringify(report) : describeReport(report));
-}
-
-if (import.meta.main) await main(process.argv.slice(2));

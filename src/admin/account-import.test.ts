@@ -73,6 +73,21 @@ test('a client that goes away in the middle leaves nothing and gives the release
   assert.equal(await countOf('lost-%'), 0);
 });
 
+test('an import whose transaction was ended by the release fence answers 503, and nothing of it stands', async () => {
+  const sending = beginImport();
+  sending.write(line('fenced-1'));
+  await until(writesOpen);
+  const answer = answerOf(sending);
+  await admin.db`
+    select pg_terminate_backend(pid) from pg_stat_activity
+     where datname = current_database() and state = 'idle in transaction'`;
+  const { status, body } = await answer;
+  assert.deepEqual([status, (body as { code: string }).code], [503, 'ERR_DATABASE_UNAVAILABLE']);
+  sending.end(line('fenced-2'));
+  assert.equal(await countOf('fenced-%'), 0);
+  assert.equal((await admin.call('GET', '/status')).status, 200);
+});
+
 test('a line that is not an account undoes the whole import and names the line', async () => {
   const sending = beginImport();
   sending.end(`${line('half-1')}\n{"name":5}\n${line('half-2')}`);

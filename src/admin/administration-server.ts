@@ -3,7 +3,7 @@
  * Invariant: every route but the health paths and the OpenAPI document asks for a token, and has a schema.
  */
 import fastifySwagger from '@fastify/swagger';
-import { type FastifyInstance, type FastifyPluginAsync, fastify } from 'fastify';
+import { type FastifyInstance, fastify } from 'fastify';
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { messageOf } from '../base/errors.ts';
 import type { HealthHandler } from '../process/health.ts';
@@ -19,8 +19,6 @@ export interface AdministrationServerOptions {
   context: AdministrationContext;
   /** Answers /healthz, /readyz and /metrics; leaves other paths alone. */
   health?: HealthHandler;
-  /** Further routes under /api/v1, such as the upgrade's. */
-  plugins?: readonly FastifyPluginAsync[];
 }
 
 /** Builds the server; it does not listen yet. */
@@ -69,14 +67,14 @@ export async function administrationServer(options: AdministrationServerOptions)
   });
   if (options.health) registerHealth(app, options.health);
   requireToken(app, context.db);
-  await app.register(apiRoutes(context, options.plugins ?? []), { prefix: '/api/v1' });
+  await app.register(apiRoutes(context), { prefix: '/api/v1' });
   await app.ready();
   return app;
 }
 
 function registerHealth(app: FastifyInstance, health: HealthHandler): void {
   for (const path of ['/healthz', '/readyz', '/metrics']) {
-    app.get(path, { config: { withoutToken: true } }, (request, reply) => {
+    app.get(path, { config: { withoutToken: true }, schema: { hide: true } }, (request, reply) => {
       reply.hijack();
       health(request.raw, reply.raw);
     });

@@ -100,6 +100,19 @@ test('failures say what happened with their code on the error stream, or as JSON
   assert.equal((await bramble(['--url', 'http://127.0.0.1:1', 'status'])).code, exitCode.unreachable);
 });
 
+test('an upgrade that was never planned is not found, and a plan without a target is refused', async () => {
+  const none = await bramble(['upgrade', 'status']);
+  assert.equal(none.code, exitCode.notFound);
+  assert.match(none.errors, /ERR_UPGRADE_NONE/);
+  assert.equal((await bramble(['upgrade', 'plan', '--wave', '50', '100'])).code, exitCode.usage);
+});
+
+test('without a supervisor there is nothing to stop', async () => {
+  const { code, errors } = await bramble(['down']);
+  assert.equal(code, exitCode.notFound);
+  assert.match(errors, /ERR_NOT_RUNNING/);
+});
+
 test('accounts are imported from standard input', async () => {
   const { output, code } = await bramble(['account', 'import', '-'], {
     input: '{"name":"imp-1"}\n{"name":"imp-2","instance":"nine"}\n',

@@ -45,6 +45,9 @@ const byCode: Readonly<Record<string, ExitCode>> = {
   ERR_COMPONENT_NAME_TAKEN: exitCode.replaced,
   ERR_ENVIRONMENT: exitCode.configuration,
   ERR_CONFIGURATION: exitCode.configuration,
+  ERR_NOT_RUNNING: exitCode.notFound,
+  ERR_RELEASE_ARCHIVE_CHANGED: exitCode.refused,
+  ERR_RELEASE_ARCHIVE_MALFORMED: exitCode.refused,
   ERR_MASTER_KEY: exitCode.configuration,
 };
 

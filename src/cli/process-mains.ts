@@ -20,6 +20,10 @@ export const processMains: Readonly<Record<string, ProcessMain>> = {
     const { runConnectionService } = await import('../connection/main.ts');
     await runConnectionService();
   },
+  coordinator: async () => {
+    const { runCoordinator } = await import('../upgrade/main.ts');
+    await runCoordinator();
+  },
 };
 
 export const processKinds: readonly string[] = Object.keys(processMains);

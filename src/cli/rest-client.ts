@@ -86,7 +86,8 @@ export function createRestClient(access: AdministrationAccess): RestClient {
           // A fenced service wrote nothing: another one, of the domain's release, may be there.
           if (!(error instanceof RestError) || error.code !== 'ERR_RELEASE_FENCED') throw error;
           fenced.add(url);
-          if (access.urls.every((candidate) => fenced.has(candidate))) throw error;
+          const another = await address(fenced).catch(() => undefined);
+          if (another === undefined) throw error;
         }
       }
     },

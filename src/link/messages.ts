@@ -124,5 +124,8 @@ export type RouterRegistration = z.output<typeof routerRegistrationShape>;
 
 /** One form for serial numbers, whoever printed them: lower case, no leading zeros. */
 export function normalSerial(serial: string): string {
-  return serial.toLowerCase().replaceAll(':', '').replace(/^0+(?=.)/, '');
+  return serial
+    .toLowerCase()
+    .replaceAll(':', '')
+    .replace(/^0+(?=.)/, '');
 }

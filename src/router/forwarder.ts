@@ -150,4 +150,8 @@ function ownerOf(headers: IncomingHttpHeaders): string | null {
 }
 
 const unknownDevice = refusal(400, 'ERR_UNKNOWN_DEVICE', 'No device of this domain has this address.');
-const notConnected = refusal(503, 'ERR_NOT_CONNECTED', 'The server instance of this device is not connected; come again.');
+const notConnected = refusal(
+  503,
+  'ERR_NOT_CONNECTED',
+  'The server instance of this device is not connected; come again.',
+);

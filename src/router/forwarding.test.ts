@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import { once } from 'node:events';
+import { connect, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
 import { Agent } from 'node:https';
 import { after, before, describe, test } from 'node:test';
 import type { SrpLink } from '../link/dialler.ts';
@@ -17,7 +18,9 @@ describe('a device request through the router', () => {
     for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
     const body = Buffer.concat(chunks).toString();
     response.writeHead(200, { 'content-type': 'application/json', 'bramble-inner': 'secret' });
-    response.end(JSON.stringify({ identifier, url: request.url, method: request.method, headers: request.headers, body }));
+    response.end(
+      JSON.stringify({ identifier, url: request.url, method: request.method, headers: request.headers, body }),
+    );
   };
 
   before(async () => {
@@ -77,8 +80,9 @@ describe('a device request through the router', () => {
     const expected = `:${new X509Certificate(identity.certificatePem).raw.toString('base64')}:`;
     const agent = new Agent({ keepAlive: false, maxCachedSessions: 10 });
     for (let turn = 0; turn < 3; turn += 1) {
-      const seen = JSON.parse((await ask(stage, path, { headers: forged, device: identity, agent })).body).headers;
-      assert.equal(seen['client-cert'], expected);
+      const answer = await ask(stage, path, { headers: forged, device: identity, agent });
+      assert.equal(JSON.parse(answer.body).headers['client-cert'], expected);
+      assert.equal(answer.resumed, turn > 0);
     }
     agent.destroy();
   });
@@ -162,6 +166,33 @@ describe('a device request through the router', () => {
     }
     assert.equal(counts['S00000001'], before);
     assert.equal((await ask(stage, path, { body: body.subarray(1) })).status, 200);
+  });
+
+  test('over HTTP/2 is served alike, with and without a body, and a CONNECT of HTTP/1.1 is refused', async () => {
+    const session = connect(`https://router.test:${stage.publicPort}`, {
+      host: '127.0.0.1',
+      servername: 'router.test',
+      ca: stage.domain.certificatePem,
+    });
+    const path = `/mdm/${device('S00000001')}/connect`;
+    for (const [method, body] of [
+      ['GET', ''],
+      ['PUT', 'two'],
+      ['PUT', 'x'.repeat(1024 * 1024 + 1)],
+    ] as const) {
+      const stream = session.request({ ':method': method, ':path': path }, { endStream: body === '' });
+      if (body !== '') stream.end(body);
+      const chunks: Buffer[] = [];
+      stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+      const [headers] = await once(stream, 'response');
+      await new Promise((resolve) => stream.once('end', resolve));
+      const answer = JSON.parse(Buffer.concat(chunks).toString());
+      stream.close();
+      if (body.length > 1000) assert.deepEqual([headers[':status'], answer.code], [413, 'ERR_BODY_TOO_LARGE']);
+      else assert.deepEqual([answer.identifier, answer.method, answer.body], ['S00000001', method, body]);
+    }
+    session.destroy();
+    assert.equal((await ask(stage, 'intranet.example:443', { method: 'CONNECT' })).status, 405);
   });
 
   test('gets a large answer whole', async () => {

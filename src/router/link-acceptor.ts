@@ -127,7 +127,10 @@ async function admit(session: ClientHttp2Session, peer: Peer, options: LinkAccep
     watchLiveness(session, options.liveness ?? defaultLivenessTimes, () =>
       log.warn({ identifier: link.identifier }, 'SRP link answers no more; closed'),
     );
-    log.info({ identifier: link.identifier, host: link.hello.host, reconnects: link.reconnects }, 'SRP link in service');
+    log.info(
+      { identifier: link.identifier, host: link.hello.host, reconnects: link.reconnects },
+      'SRP link in service',
+    );
     options.onLink(link);
     if (former) void refuseLink(former.session, superseded(peer.identifier), log);
   } catch (error) {
@@ -157,7 +160,10 @@ async function decide(
   const answer = await exchangeJson(session, 'GET', linkPaths.hello, undefined, options.helloTimeoutMs ?? 5000);
   const hello = parseMessage(helloShape, answer);
   if (hello.identifier !== identifier || hello.kind !== (identifier.startsWith('S') ? 'server' : 'connection')) {
-    return no('ERR_LINK_HELLO', `The credential is of ${identifier}, but the process calls itself ${hello.identifier}.`);
+    return no(
+      'ERR_LINK_HELLO',
+      `The credential is of ${identifier}, but the process calls itself ${hello.identifier}.`,
+    );
   }
   const linkVersion = greatestCommon(options.linkVersions, hello.linkVersions);
   if (linkVersion === null) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect, type TLSSocket } from 'node:tls';
 import { after, before, describe, test } from 'node:test';
+import { connect, type TLSSocket } from 'node:tls';
 import type { SrpLink } from '../link/dialler.ts';
 import { issueTestCredential } from '../link/link-fixture.ts';
 import type { Refused } from '../link/messages.ts';
@@ -42,7 +42,11 @@ describe('SRP links at the router', () => {
       accepted = resolve;
     });
     const hello = { ...testComponent('a', 'host-a'), identifier: 'S00000011', kind: 'server' as const };
-    const endpoint = createLinkEndpoint(() => hello, {}, { accepted, refused: nothing, draining: nothing, failed: nothing });
+    const endpoint = createLinkEndpoint(
+      () => hello,
+      {},
+      { accepted, refused: nothing, draining: nothing, failed: nothing },
+    );
     const socket: TLSSocket = connect({
       port: stage.srpPort,
       host: '127.0.0.1',
@@ -117,7 +121,11 @@ describe('SRP links at the router', () => {
     const refusal = nextRefusal(link);
     const down = once(link.events, 'down');
     const expiresAt = new Date(Date.now() + 3_600_000).toISOString();
-    stage.push({ number: 6, revoked: [{ serial: credential.serial, identifier: 'S00000016', expiresAt }], cleared: [] });
+    stage.push({
+      number: 6,
+      revoked: [{ serial: credential.serial, identifier: 'S00000016', expiresAt }],
+      cleared: [],
+    });
     assert.equal((await refusal).code, 'ERR_SRP_REVOKED');
     await down;
     assert.equal(stage.router.links.get('S00000016'), undefined);

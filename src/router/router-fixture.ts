@@ -5,8 +5,14 @@ import { Agent, request as httpsRequest } from 'node:https';
 import type { AddressInfo, Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { TLSSocket } from 'node:tls';
 import { connectLink, type LinkOptions, type SrpLink } from '../link/dialler.ts';
-import { createTestAuthority, issueTestCredential, type TestAuthority, type TestIdentity } from '../link/link-fixture.ts';
+import {
+  createTestAuthority,
+  issueTestCredential,
+  type TestAuthority,
+  type TestIdentity,
+} from '../link/link-fixture.ts';
 import type { LinkComponent, RevocationList, RouteAnswer, SignedEnvelope } from '../link/messages.ts';
 import { signEnvelope } from '../link/signed-envelope.ts';
 import { silentLogger } from '../process/logger.ts';
@@ -124,6 +130,8 @@ export interface Answer {
   headers: Record<string, string | string[] | undefined>;
   body: string;
   code: string | undefined;
+  /** Whether TLS took up an earlier session. */
+  resumed?: boolean;
 }
 
 /** One request of a device over HTTP/1.1. */
@@ -151,7 +159,12 @@ export function ask(
       agent: given.agent ?? new Agent({ keepAlive: false }),
     });
     request.on('error', reject);
+    // How a client of Node hears the answer to a CONNECT.
+    request.on('connect', ({ statusCode = 0, headers }) =>
+      resolve({ status: statusCode, headers, body: '', code: undefined }),
+    );
     request.on('response', (response) => {
+      const resumed = (response.socket as TLSSocket).isSessionReused();
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.on('error', reject);
@@ -163,6 +176,7 @@ export function ask(
           headers: response.headers,
           body,
           code: typeof code === 'string' ? code : undefined,
+          resumed,
         });
       });
     });

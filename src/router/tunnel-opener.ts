@@ -68,7 +68,8 @@ async function open(
   }
   const certificate = Buffer.from(sender.clientCertificate.slice(1, -1), 'base64');
   const route = await options.routes.find('certificate', createHash('sha256').update(certificate).digest('hex'));
-  if (route.kind === 'unknown') return refusal(400, 'ERR_UNKNOWN_DEVICE', 'No device of this domain has this certificate.');
+  if (route.kind === 'unknown')
+    return refusal(400, 'ERR_UNKNOWN_DEVICE', 'No device of this domain has this certificate.');
   const identifiers = route.kind === 'found' ? route.connectionServices : [];
   const request: OutgoingHttpHeaders = {
     ':method': 'CONNECT',
@@ -89,12 +90,20 @@ async function open(
     if (status !== 200) {
       upstream.stream.destroy();
       const code = upstream.headers['bramble-code'];
-      return refusal(status, isErrorCode(code) ? code : 'ERR_TUNNEL_REFUSED', 'The connection service refused the tunnel.');
+      return refusal(
+        status,
+        isErrorCode(code) ? code : 'ERR_TUNNEL_REFUSED',
+        'The connection service refused the tunnel.',
+      );
     }
     join(stream, upstream.stream, options);
     return null;
   }
-  return refusal(503, 'ERR_TUNNEL_NO_SERVICE', 'No connection service that serves this device is connected; come again.');
+  return refusal(
+    503,
+    'ERR_TUNNEL_NO_SERVICE',
+    'No connection service that serves this device is connected; come again.',
+  );
 }
 
 function isErrorCode(code: unknown): code is `ERR_${string}` {

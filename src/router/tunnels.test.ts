@@ -63,7 +63,9 @@ describe('a tunnel through router, link and connection service', () => {
         authorize: async (asked) => (asked === fingerprint ? authorization : 'unknown-device'),
         allowed: () => allowedHosts([`127.0.0.0/8:${echoPort}`, '127.0.0.1:1']),
       });
-      const link = await stage.dial(identifier, { handlers: { tunnel: (stream, headers) => tunnels.handle(stream, headers) } });
+      const link = await stage.dial(identifier, {
+        handlers: { tunnel: (stream, headers) => tunnels.handle(stream, headers) },
+      });
       services[identifier] = { link, tunnels };
       await nextUp(link);
     }

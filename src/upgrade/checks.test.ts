@@ -51,13 +51,17 @@ const scratchDatabases = async () =>
   (await db`select 1 from pg_database where datname like 'bramble_rehearsal_%'`).length;
 
 test('an additive migration is rehearsed on a scratch database, which is dropped again', async () => {
-  const folder = await nextRelease('alter table instance add column note text; create table extra (id uuid primary key);');
+  const folder = await nextRelease(
+    'alter table instance add column note text; create table extra (id uuid primary key);',
+  );
   assert.deepEqual(await rehearse(folder), { schemaVersion: 7, obstacles: [] });
   assert.equal(await scratchDatabases(), 0);
 });
 
 test('a migration that the old release could not work with is found out, and one that fails is thrown', async () => {
-  const folder = await nextRelease('alter table instance add column note text not null; alter table event drop column subject;');
+  const folder = await nextRelease(
+    'alter table instance add column note text not null; alter table event drop column subject;',
+  );
   const { obstacles } = await rehearse(folder);
   assert.deepEqual(obstacles, ['event.subject is gone', 'instance.note is new and cannot be left out']);
   await assert.rejects(rehearse(await nextRelease('alter table nothing add column x text;')), /nothing/);
@@ -74,7 +78,10 @@ test('a column that becomes required or changes its type is an obstacle', () => 
 test('every table that holds data of accounts is known, and one that is not would be an entry', async () => {
   assert.deepEqual(lossesOf(await listAccountTables(db)), []);
   await db`create table note_of_account (account_id uuid, text text)`;
-  assert.deepEqual(lossesOf(await listAccountTables(db)).map((loss) => loss.what), ['the table note_of_account']);
+  assert.deepEqual(
+    lossesOf(await listAccountTables(db)).map((loss) => loss.what),
+    ['the table note_of_account'],
+  );
   await db`drop table note_of_account`;
 });
 

@@ -1,9 +1,6 @@
 import assert from 'node:assert/strict';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import { isBrambleError } from '../base/errors.ts';
-import { type Database, openDatabase } from '../database/connection.ts';
-import { createTestDatabase } from '../database/test-database.ts';
-import { runMoveRound } from '../moves/move-runner.ts';
 import { type CoordinatorOutcome, stepOnce } from './coordinator.ts';
 import {
   assignAccount,
@@ -12,92 +9,10 @@ import {
   resumeByOperator,
   reverseByOperator,
   startUpgrade,
-  writePlan,
 } from './operator-actions.ts';
-import type { PlanOptions } from './plan-options.ts';
-import type { StepContext, UpgradeEffects } from './step-context.ts';
-import { insertTestDomain, insertTestInstance, insertTestProcess, superviseOnce } from './test-domain.ts';
-import { readLatestUpgrade, type Upgrade } from './upgrade-store.ts';
-
-const operator = { by: 'tester' };
-const quickOptions: Partial<PlanOptions> & object = { soakSeconds: 0, fenceGraceMs: 0, wavePercentages: [50, 100] };
-
-interface Scene {
-  db: Database;
-  context(name: string, change?: Partial<StepContext>): StepContext;
-  /** Lets everything around the coordinator go on once: supervisors, movers, requests of every account. */
-  world(options?: { errors?: boolean; silent?: boolean }): Promise<void>;
-  upgrade(): Promise<Upgrade>;
-}
-
-/** A domain of 1.0.0 with two instances, planned and started towards 1.1.0; each scene has its own database. */
-async function scene(options: object = {}): Promise<Scene> {
-  const database = await createTestDatabase();
-  const db = openDatabase(database.url, { applicationName: 'bramble/test' });
-  after(async () => await db.end({ timeout: 5 }));
-  await insertTestDomain(db);
-  await insertTestInstance(db, { name: 'east', accounts: 3 });
-  await insertTestInstance(db, { name: 'west', accounts: 3 });
-  await insertTestProcess(db, { name: 'router', kind: 'router', release: '1.0.0' });
-  await insertTestProcess(db, { name: 'admin', kind: 'administration', release: '1.0.0' });
-  const order = { ...operator, target: { release: '1.1.0', features: [] }, host: 'here', features: [] };
-  await db.begin((tx) => writePlan(tx, { ...order, options: { ...quickOptions, ...options } }));
-  await db.begin((tx) => startUpgrade(tx, { ...operator, host: 'here' }));
-  const effects: UpgradeEffects = {
-    check: async () => [{ name: 'everything', result: 'passed', message: '' }],
-    expand: async () => 7,
-    contract: async () => 8,
-    issueCredential: async () => {},
-  };
-  const log = { info: () => {}, warn: () => {} };
-  return {
-    db,
-    context: (name, change = {}) => ({ db, release: '1.1.0', name: 'coordinator', holder: name, effects, ...change }),
-    world: async ({ errors = false, silent = false } = {}) => {
-      await superviseOnce(db);
-      const [domain] = await db<{ release: string }[]>`select release from domain`;
-      await runMoveRound({
-        db,
-        release: domain?.release ?? '',
-        name: 'mover',
-        oweDeliveries: async () => {},
-        log,
-        drainWindow: async () => 100,
-      });
-      if (silent) return;
-      await db`
-        insert into request_sample (instance_id, account_id, bucket, requests, errors, latency_ms_sum, latency_ms_max)
-        select instance_id, id, to_timestamp(floor(extract(epoch from now()) / 10) * 10), 50,
-               case when ${errors} and epoch > 1 then 50 else 0 end, 250, 9 from account
-        on conflict (account_id, bucket, instance_id) do nothing`;
-    },
-    upgrade: async () => {
-      const upgrade = await readLatestUpgrade(db);
-      assert.ok(upgrade);
-      return upgrade;
-    },
-  };
-}
-
-/** Steps and lets the world go on until the upgrade is in one of the states; at most 200 rounds. */
-async function until(
-  { world, upgrade }: Scene,
-  context: StepContext,
-  states: readonly string[],
-  options: Parameters<Scene['world']>[0] = {},
-): Promise<Upgrade> {
-  for (let round = 0; round < 200; round++) {
-    await stepOnce(context);
-    await world(options);
-    const now = await upgrade();
-    if (states.includes(now.state)) return now;
-  }
-  const last = await upgrade();
-  assert.fail(`still ${last.state}, waiting for ${last.progress.waitingFor}, paused for ${last.pauseReason}`);
-}
-
-const countAt = async (db: Database, pattern: string) =>
-  (await db`select 1 from account a join instance i on i.id = a.instance_id where i.name like ${pattern}`).length;
+import type { UpgradeEffects } from './step-context.ts';
+import { insertTestProcess } from './test-domain.ts';
+import { countAt, operator, scene, until } from './test-scene.ts';
 
 test('an upgrade goes from planned to done: waves through their gates, then finalized by an operator’s word', async () => {
   const it = await scene();

@@ -13,10 +13,10 @@ import { stepReversing } from './reverse-steps.ts';
 import { advanced, type StepContext, type StepOutcome, UpgradeChanged, waitingFor } from './step-context.ts';
 import {
   LeaseLostError,
-  mergeProgress,
   readOpenUpgrade,
   releaseLease,
   renewLease,
+  setWaitingFor,
   takeLease,
   type Upgrade,
 } from './upgrade-store.ts';
@@ -80,11 +80,7 @@ async function stepFor(context: StepContext, upgrade: Upgrade): Promise<StepOutc
 
 /** What it waits for stands in the row, for status; written when it changes. */
 async function showWaiting(context: StepContext, read: Upgrade, reason: string): Promise<void> {
-  if (read.progress.waitingFor === reason) return;
-  await context.db.begin(async (tx) => {
-    await tx`select 1 from upgrade where id = ${read.id} and generation = ${read.generation} for update`;
-    await mergeProgress(tx, read.id, { waitingFor: reason });
-  });
+  if (read.progress.waitingFor !== reason) await setWaitingFor(context.db, read, reason);
 }
 
 export interface CoordinatorLog {

@@ -3,7 +3,6 @@
  * it holds the lease, runs account moves beside, and takes an operator's word on loopback. Killed anywhere, the next one
  * goes on from the row.
  */
-import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
@@ -22,6 +21,7 @@ import { runSteps } from './coordinator.ts';
 import { openCoordinatorEndpoint } from './coordinator-endpoint.ts';
 import { domainEffects } from './domain-effects.ts';
 import { featureList } from './feature-list.ts';
+import { leaseHolderOf, releaseDeadHolder } from './lease-holder.ts';
 
 const settingsSchema = z.looseObject({
   /** Milliseconds between two looks at the upgrade while it waits. */
@@ -61,11 +61,12 @@ async function coordinate(context: Context): Promise<Work> {
     applicationName: applicationName('coordinator', identity.name, identity.host, identity.processId),
     masterKeys: await readMasterKeys(join(environment.home, 'keys', 'master.json')),
   });
+  await releaseDeadHolder(db, identity);
   const stepping = runSteps({
     db,
     release: ownRelease,
     name: identity.name,
-    holder: `${identity.name}@${identity.host}#${identity.processId}/${randomUUID()}`,
+    holder: leaseHolderOf(identity),
     effects,
     signal: stopping,
     intervalMs: environment.settings.intervalMs,

@@ -42,6 +42,7 @@ export interface FenceOptions {
 
 /** How long one try waits for the lock; new administration transactions queue behind it for that long at most. */
 const tryMs = 200;
+const longestIdleMs = 10_000;
 const lockNotAvailable = '55P03';
 
 /**
@@ -86,7 +87,10 @@ async function tryFence(db: Database, lock: AdvisoryLock, work: (tx: Transaction
   const attempt: { granted: boolean } = { granted: false };
   try {
     await db.begin(async (tx) => {
-      await tx`select set_config('lock_timeout', ${`${tryMs}ms`}, true)`;
+      // Whoever fences and is stopped in the middle must not fence everybody for ever.
+      await tx`
+        select set_config('lock_timeout', ${`${tryMs}ms`}, true),
+               set_config('idle_in_transaction_session_timeout', ${`${longestIdleMs}ms`}, true)`;
       await tx`select pg_advisory_xact_lock(${lockClass}, ${lock})`;
       attempt.granted = true;
       await tx`select set_config('lock_timeout', '0', true)`;

@@ -11,8 +11,8 @@ import { openDatabase, type Transaction } from '../database/connection.ts';
 import { createTestDatabase } from '../database/test-database.ts';
 import { openCoordinatorEndpoint } from './coordinator-endpoint.ts';
 import { startUpgrade, writePlan } from './operator-actions.ts';
-import { reportText } from './report-text.ts';
 import { readUpgradeReport } from './report.ts';
+import { reportText } from './report-text.ts';
 import { upgradeRoutes } from './routes.ts';
 import { insertTestDomain, insertTestInstance } from './test-domain.ts';
 import { readLatestUpgrade } from './upgrade-store.ts';
@@ -67,7 +67,10 @@ const setState = async (state: string) => {
 };
 
 test('without an upgrade the coordinator answers ERR_UPGRADE_NONE, and a wrong token is refused', async () => {
-  assert.deepEqual([(await call('GET', '/upgrade')).status, (await call('GET', '/upgrade')).code], [404, 'ERR_UPGRADE_NONE']);
+  assert.deepEqual(
+    [(await call('GET', '/upgrade')).status, (await call('GET', '/upgrade')).code],
+    [404, 'ERR_UPGRADE_NONE'],
+  );
   assert.equal((await call('POST', '/upgrade/pause')).code, 'ERR_UPGRADE_NONE');
   assert.equal((await call('GET', '/upgrade', undefined, 'wrong')).status, 401);
 });
@@ -127,7 +130,8 @@ test('an administration service refuses a plan without a target, of a release th
     const { status, body } = errorAnswer(error);
     return reply.status(status).send(body);
   });
-  const write = async <Result>(work: (tx: Transaction) => Promise<Result>) => (await db.begin((tx) => work(tx))) as Result;
+  const write = async <Result>(work: (tx: Transaction) => Promise<Result>) =>
+    (await db.begin((tx) => work(tx))) as Result;
   const operatorOf = (_request: FastifyRequest) => 'ada';
   await app.register(
     upgradeRoutes({ db, home, host: 'here', features: [], write, operatorOf, planning: true, assignment: false }),

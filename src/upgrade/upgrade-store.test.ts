@@ -70,7 +70,10 @@ test('a change from a state that is no longer there is a conflict, and leaves ne
   assert.equal((await db.begin((tx) => transition(tx, read, 'cancelled', { message: 'late' }))).kind, 'conflict');
   const now = await readOpenUpgrade(db);
   assert.deepEqual([now?.state, now?.generation], ['checked', 2]);
-  assert.equal((await listUpgradeEvents(db, read.id)).some((event) => event.message === 'late'), false);
+  assert.equal(
+    (await listUpgradeEvents(db, read.id)).some((event) => event.message === 'late'),
+    false,
+  );
 });
 
 test('a hundred rivals for one transition: one wins', async () => {
@@ -125,13 +128,19 @@ test('the lease is one holder’s until it runs out or is given back; only that 
   assert.equal(await takeLease(db, id, 'a'), true);
   assert.equal(await takeLease(db, id, 'b'), false);
   assert.equal(await takeLease(db, id, 'a'), true);
-  await assert.rejects(leasedTransaction(db, id, 'b', async () => 1), LeaseLostError);
+  await assert.rejects(
+    leasedTransaction(db, id, 'b', async () => 1),
+    LeaseLostError,
+  );
   assert.equal(await leasedTransaction(db, id, 'a', async () => 1), 1);
   await db`update upgrade set lease_until = clock_timestamp() - interval '1 second'`;
   assert.equal(await takeLease(db, id, 'b'), true);
   await renewLease(db, id, 'a');
   await releaseLease(db, id, 'a');
-  await assert.rejects(leasedTransaction(db, id, 'a', async () => 1), LeaseLostError);
+  await assert.rejects(
+    leasedTransaction(db, id, 'a', async () => 1),
+    LeaseLostError,
+  );
   await releaseLease(db, id, 'b');
   assert.equal(await takeLease(db, id, 'a'), true);
 });
@@ -184,8 +193,14 @@ test('accounts without a wave join the last one, and an assignment can be change
   const replacements = [{ fromInstanceId: east.id, toInstanceId: west.id }];
   assert.equal(await db.begin((tx) => assignLatecomers(tx, id, replacements)), 1);
   assert.equal(await db.begin((tx) => assignLatecomers(tx, id, replacements)), 0);
-  assert.deepEqual((await listUnmoved(db, id, 1)).map((move) => move.accountId), [first]);
-  assert.deepEqual((await listUnmoved(db, id, 2)).map((move) => move.accountId), [first, second]);
+  assert.deepEqual(
+    (await listUnmoved(db, id, 1)).map((move) => move.accountId),
+    [first],
+  );
+  assert.deepEqual(
+    (await listUnmoved(db, id, 2)).map((move) => move.accountId),
+    [first, second],
+  );
   const change = { accountId: second ?? '', toInstanceId: west.id, waveNumber: 1 };
   assert.equal(await db.begin((tx) => changeAssignment(tx, id, change)), 'changed');
   assert.equal((await listUnmoved(db, id, 1)).length, 2);
@@ -206,9 +221,10 @@ test('how a wave’s accounts stand is counted from their moves', async () => {
   assert.deepEqual((await readWaveMoves(db, id, 1)).underWay, 1);
   assert.equal((await listUnmoved(db, id, 1)).length, 0);
   await db.begin((tx) => pauseUpgradeBatches(tx, id, 'why'));
-  assert.deepEqual((await db`select state, pause_reason from move_batch`).map((row) => ({ ...row })), [
-    { state: 'paused', pause_reason: 'why' },
-  ]);
+  assert.deepEqual(
+    (await db`select state, pause_reason from move_batch`).map((row) => ({ ...row })),
+    [{ state: 'paused', pause_reason: 'why' }],
+  );
   await db.begin((tx) => resumeUpgradeBatches(tx, id));
   assert.equal((await db`select 1 from move_batch where state = 'running'`).length, 1);
   await db.begin((tx) => setWaveState(tx, id, 1, 'running'));

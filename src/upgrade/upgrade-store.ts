@@ -173,6 +173,17 @@ export async function mergeProgress(tx: Transaction, id: UpgradeId, change: Part
     update upgrade set progress = progress || ${tx.json(change as never)}, updated_at = now() where id = ${id}`;
 }
 
+/** Shows what a coordinator waits for, unless the upgrade has gone on meanwhile. */
+export async function setWaitingFor(
+  q: Queryable,
+  read: Pick<Upgrade, 'id' | 'generation'>,
+  reason: string,
+): Promise<void> {
+  await q`
+    update upgrade set progress = progress || ${q.json({ waitingFor: reason })}
+     where id = ${read.id} and generation = ${read.generation}`;
+}
+
 /** Replaces the plan of an upgrade that has not begun. */
 export async function replacePlan(tx: Transaction, id: UpgradeId, plan: UpgradePlan): Promise<void> {
   await tx`update upgrade set plan = ${tx.json(plan as never)}, updated_at = now() where id = ${id}`;
@@ -242,8 +253,12 @@ export async function leasedTransaction<Result>(
   return result as Result;
 }
 
+/** A coordinator that is stopped in the middle of a transaction must not keep the row's lock for ever. */
+const longestIdleMs = 10_000;
+
 /** The row under its lock, proved to be leased to this holder: for transactions that begin with another lock. */
 export async function lockLeased(tx: Transaction, id: UpgradeId, holder: string): Promise<Upgrade> {
+  await tx`select set_config('idle_in_transaction_session_timeout', ${`${longestIdleMs}ms`}, true)`;
   const upgrade = await lockUpgrade(tx, id);
   if (upgrade === undefined || upgrade.leaseHolder !== holder) throw new LeaseLostError(upgrade?.leaseHolder ?? null);
   return upgrade;

@@ -16,7 +16,11 @@ export interface DomainOptions {
   administrationServices?: number;
   /** Where its home is made; default a new temporary folder. */
   home?: string;
+  /** Of the embedded PostgreSQL; default: quick and unsafe, as fits a test. `{}` is as an installation has it. */
+  databaseSettings?: Readonly<Record<string, string>>;
 }
+
+const quickDatabase = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', shared_buffers: '64MB' };
 
 export interface RestAnswer<Body = unknown> {
   status: number;
@@ -52,7 +56,7 @@ export async function startDomain(options: DomainOptions): Promise<RunningDomain
     srpPort: 0,
     instances: options.instances ?? 2,
     administrationServices: options.administrationServices ?? 1,
-    databaseSettings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', shared_buffers: '64MB' },
+    databaseSettings: options.databaseSettings ?? quickDatabase,
   });
   const sql = postgres(databaseUrl, { max: 4, onnotice: () => {}, connection: { application_name: 'outside' } });
   const [domain] = await sql`select public_url from domain`;

@@ -2,9 +2,9 @@
 import type { FastifyPluginAsync } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import type { AdministrationContext } from '../context.ts';
+import { upgradeRoutes } from '../../upgrade/routes.ts';
+import { type AdministrationContext, write } from '../context.ts';
 import { accountRoutes } from './accounts.ts';
-import { assignmentRoutes } from './assignments.ts';
 import { componentRoutes } from './components.ts';
 import { deliveryRoutes } from './deliveries.ts';
 import { deviceRoutes } from './devices.ts';
@@ -29,17 +29,13 @@ const resources = [
   componentRoutes,
   deliveryRoutes,
   moveRoutes,
-  assignmentRoutes,
+  upgradePlugin,
   tokenRoutes,
 ];
 
-export function apiRoutes(
-  context: AdministrationContext,
-  plugins: readonly FastifyPluginAsync[],
-): FastifyPluginAsyncZod {
+export function apiRoutes(context: AdministrationContext): FastifyPluginAsyncZod {
   return async (app) => {
     for (const routes of resources) await app.register(routes(context));
-    for (const plugin of plugins) await app.register(plugin);
     app.route({
       method: 'GET',
       url: '/openapi.json',
@@ -52,4 +48,19 @@ export function apiRoutes(
       handler: async () => ({ ...app.swagger() }),
     });
   };
+}
+
+/** The upgrade's routes are shared with the coordinator; here they write under the release lock. */
+function upgradePlugin(context: AdministrationContext): FastifyPluginAsync {
+  const { db, home, host, features } = context;
+  return upgradeRoutes({
+    db,
+    home,
+    host,
+    features,
+    write: (work) => write(context, work),
+    operatorOf: (request) => request.administrator,
+    planning: true,
+    assignment: true,
+  });
 }

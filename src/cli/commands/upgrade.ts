@@ -1,33 +1,39 @@
 /** `bramble upgrade`: over REST, answered by an administration service or, while none runs, by the upgrade coordinator. */
 import type { Command } from 'commander';
 import { z } from 'zod';
+import type { UpgradeReport } from '../../upgrade/report.ts';
+import { planText, reportText } from '../../upgrade/report-text.ts';
+import type { UpgradePlan } from '../../upgrade/upgrade-plan.ts';
 import { collectValues, json, number } from '../arguments.ts';
 import { example, type Frame } from '../frame.ts';
 import { cell, facts, progressBar, type Style, table } from '../text-output.ts';
 import { watch } from '../watching.ts';
 
-const wave = z.looseObject({
-  number: z.number(),
-  name: z.string().optional(),
+/** What the short form needs of a report. */
+const shortReport = z.looseObject({
+  release: z.object({ from: z.string(), to: z.string() }),
   state: z.string(),
-  accounts: z.number().optional(),
-  moved: z.number().optional(),
-  settled: z.number().optional(),
-  gate: z.unknown().optional(),
-});
-/** What is sure of the upgrade's answers; the rest is shown as it comes. */
-const upgrade = z.looseObject({
-  fromRelease: z.string().optional(),
-  toRelease: z.string().optional(),
-  state: z.string(),
-  pausedFrom: z.string().nullable().optional(),
-  pauseReason: z.string().nullable().optional(),
-  waves: z.array(wave).optional(),
+  position: z.string(),
+  pauseReason: z.string().nullable(),
+  waitingFor: z.string().nullable(),
+  coordinator: z.object({ atWork: z.boolean() }),
+  waves: z.array(
+    z.looseObject({
+      number: z.number(),
+      name: z.string(),
+      state: z.string(),
+      accounts: z.number(),
+      settled: z.number(),
+      gate: z.record(z.string(), z.unknown()).nullable(),
+    }),
+  ),
 });
 
 const finalStates = new Set(['done', 'reversed', 'cancelled']);
 
 interface PlanFlags {
+  archive?: string;
+  preview: boolean;
   canary?: string[];
   wave?: number[];
   soak?: number;
@@ -43,6 +49,8 @@ export function addUpgradeCommands(program: Command, frame: Frame): void {
     upgrades
       .command('plan [release]')
       .description('plan an upgrade: what it needs, what it sends, how long that takes, what stays locked')
+      .option('--archive <file>', 'archive of the release, on the host of the administration service')
+      .option('--preview', 'show the plan without writing it', false)
       .option('--canary <account...>', 'accounts that go first')
       .option('--wave <percent...>', 'share of all accounts that has moved when each wave ends', percentages)
       .option('--soak <seconds>', 'how long each wave is watched before its gate decides', number)
@@ -54,36 +62,23 @@ export function addUpgradeCommands(program: Command, frame: Frame): void {
           method: 'POST',
           path: '/upgrade/plan',
           body: planBody(release, flags),
-          shape: z.looseObject({}),
-          text: (answer, style) => planText(answer, style),
+          shape: z.looseObject({ plan: z.unknown() }),
+          text: (answer) => planText(answer.plan as UpgradePlan).trimEnd(),
         });
       }),
     'bramble upgrade plan 1.1.0 --canary ada bea --wave 25 50 100 --soak 600',
   );
 
-  for (const [verb, summary] of [
-    ['start', 'check the plan and carry it out'],
-    ['resume', 'go on with a paused upgrade'],
-    ['reverse', 'go back: accounts return, and the release before takes the administration again'],
-    ['finalize', 'make it final: there is no way back from here'],
-  ] as const) {
-    example(
-      upgrades
-        .command(verb)
-        .description(summary)
-        .option('--set <name=value>', 'a further field of the request, may be repeated', collectValues, {})
-        .action(async (flags: { set: Record<string, unknown> }, command) => {
-          await frame.ask(command, {
-            method: 'POST',
-            path: `/upgrade/${verb}`,
-            body: flags.set,
-            shape: upgrade,
-            text: upgradeText,
-          });
-        }),
-      `bramble upgrade ${verb}`,
-    );
-  }
+  example(
+    upgrades
+      .command('start')
+      .description('check the plan and carry it out')
+      .option('--override <warning...>', 'go on in spite of these warnings')
+      .action(async (flags: { override?: string[] }, command) => {
+        await change(frame, command, 'start', { overrides: flags.override ?? [] });
+      }),
+    'bramble upgrade start --override backup-not-verified',
+  );
 
   example(
     upgrades
@@ -91,33 +86,53 @@ export function addUpgradeCommands(program: Command, frame: Frame): void {
       .description('start nothing new; moves under way reach a safe point')
       .option('--reason <text>', 'shown to everybody who asks why it waits')
       .action(async (flags: { reason?: string }, command) => {
-        await frame.ask(command, {
-          method: 'POST',
-          path: '/upgrade/pause',
-          body: { reason: flags.reason },
-          shape: upgrade,
-          text: upgradeText,
-        });
+        await change(frame, command, 'pause', { reason: flags.reason });
       }),
     'bramble upgrade pause --reason "helpdesk is overrun"',
   );
 
   example(
     upgrades
+      .command('resume')
+      .description('go on with a paused upgrade')
+      .option('--accept-gate', 'take the gate that paused it as passed', false)
+      .action(async (flags: { acceptGate: boolean }, command) => {
+        await change(frame, command, 'resume', { acceptGate: flags.acceptGate });
+      }),
+    'bramble upgrade resume',
+  );
+
+  for (const [verb, summary] of [
+    ['reverse', 'go back: accounts return, and the release before takes the administration again'],
+    ['finalize', 'make it final: there is no way back from here'],
+  ] as const) {
+    example(
+      upgrades
+        .command(verb)
+        .description(summary)
+        .action(async (_flags: object, command) => {
+          await change(frame, command, verb, undefined);
+        }),
+      `bramble upgrade ${verb}`,
+    );
+  }
+
+  example(
+    upgrades
       .command('status')
       .description('how the upgrade stands')
-      .option('--watch', 'go on until it is over, or waits for an operator', false)
+      .option('--watch', 'go on until it is over', false)
       .action(async (flags: { watch: boolean }, command) => {
         if (!flags.watch) {
-          await frame.ask(command, { path: '/upgrade', shape: upgrade, text: upgradeText });
+          await frame.ask(command, { path: '/upgrade', shape: shortReport, text: shortText });
           return;
         }
         const rest = await frame.rest(command);
         await watch({
           output: frame.output,
           look: async () => {
-            const answer = upgrade.parse(await rest.send('GET', '/upgrade'));
-            const text = frame.wantsJson(command) ? JSON.stringify(answer) : upgradeText(answer, frame.style);
+            const answer = shortReport.parse(await rest.send('GET', '/upgrade'));
+            const text = frame.wantsJson(command) ? JSON.stringify(answer) : shortText(answer, frame.style);
             return { text, over: finalStates.has(answer.state) };
           },
         });
@@ -128,16 +143,20 @@ export function addUpgradeCommands(program: Command, frame: Frame): void {
   example(
     upgrades
       .command('report')
-      .description('what the upgrade did: waves, deliveries, unavailability, invariants')
+      .description('what the upgrade has come to: checks, waves, deliveries, features, course')
       .action(async (_flags: object, command) => {
         await frame.ask(command, {
           path: '/upgrade/report',
-          shape: z.looseObject({}),
-          text: (answer, style) => planText(answer, style),
+          shape: shortReport,
+          text: (answer) => reportText(answer as unknown as UpgradeReport).trimEnd(),
         });
       }),
     'bramble upgrade report --json',
   );
+}
+
+async function change(frame: Frame, command: Command, verb: string, body: unknown): Promise<void> {
+  await frame.ask(command, { method: 'POST', path: `/upgrade/${verb}`, body, shape: shortReport, text: shortText });
 }
 
 function percentages(value: string, previous: number[] | undefined): number[] {
@@ -148,7 +167,9 @@ function planBody(release: string | undefined, flags: PlanFlags): Record<string,
   const isGiven = (record: Record<string, unknown>): boolean => Object.keys(record).length > 0;
   return {
     ...(typeof flags.options === 'object' ? flags.options : {}),
+    ...(flags.preview ? { preview: true } : {}),
     ...(release === undefined ? {} : { toRelease: release }),
+    ...(flags.archive === undefined ? {} : { archive: flags.archive }),
     ...(flags.canary === undefined ? {} : { canaries: flags.canary }),
     ...(flags.wave === undefined ? {} : { wavePercentages: flags.wave }),
     ...(flags.soak === undefined ? {} : { soakSeconds: flags.soak }),
@@ -157,48 +178,31 @@ function planBody(release: string | undefined, flags: PlanFlags): Record<string,
   };
 }
 
-function upgradeText(answer: z.output<typeof upgrade>, style: Style): string {
-  const reason = answer.pauseReason ? `: ${answer.pauseReason}` : '';
-  const from = answer.pausedFrom ? ` (in ${answer.pausedFrom})` : '';
-  const head = facts(style, [
-    ['upgrade', `${cell(answer.fromRelease)} to ${cell(answer.toRelease)}`],
-    ['state', `${style.bold(answer.state)}${from}${reason}`],
-  ]);
-  const waves = answer.waves ?? [];
-  if (waves.length === 0) return head;
-  const rows = waves.map((row) => [
-    String(row.number),
-    cell(row.name),
-    row.state,
-    row.accounts === undefined ? '-' : progressBar(style, row.settled ?? row.moved ?? 0, row.accounts, 20),
-    gateText(row.gate),
-  ]);
-  return `${head}\n\n${table(style, ['wave', 'name', 'state', 'accounts', 'gate'], rows)}`;
-}
-
-function gateText(gate: unknown): string {
-  const known = z.looseObject({ answer: z.string(), reason: z.string().optional() }).safeParse(gate);
-  if (!known.success) return '-';
-  return known.data.reason === undefined ? known.data.answer : `${known.data.answer}: ${known.data.reason}`;
-}
-
-/** Sections of whatever the answer holds: lists of objects as tables, the rest as label and value. */
-function planText(answer: Record<string, unknown>, style: Style): string {
-  const simple: [string, string][] = [];
-  const sections: string[] = [];
-  for (const [key, value] of Object.entries(answer)) {
-    const rows = z.array(z.record(z.string(), z.unknown())).min(1).safeParse(value);
-    const part = z.record(z.string(), z.unknown()).safeParse(value);
-    if (rows.success) {
-      const columns = [...new Set(rows.data.flatMap((row) => Object.keys(row)))];
-      const cells = rows.data.map((row) => columns.map((column) => cell(row[column])));
-      sections.push(`${style.bold(key)}\n${table(style, columns, cells)}`);
-    } else if (part.success && Object.keys(part.data).length > 0) {
-      const entries = Object.entries(part.data).map(([label, item]): [string, string] => [label, cell(item)]);
-      sections.push(`${style.bold(key)}\n${facts(style, entries)}`);
-    } else {
-      simple.push([key, cell(value)]);
-    }
+function shortText(answer: z.output<typeof shortReport>, style: Style): string {
+  const entries: [string, string][] = [
+    ['upgrade', `${answer.release.from} to ${answer.release.to}`],
+    ['state', style.bold(answer.position)],
+  ];
+  if (answer.pauseReason !== null) entries.push(['because', answer.pauseReason]);
+  if (answer.waitingFor !== null) entries.push(['waits for', answer.waitingFor]);
+  if (!answer.coordinator.atWork && !finalStates.has(answer.state)) {
+    entries.push(['coordinator', style.yellow('none is at work')]);
   }
-  return [...(simple.length === 0 ? [] : [facts(style, simple)]), ...sections].join('\n\n');
+  const head = facts(style, entries);
+  if (answer.waves.length === 0) return head;
+  const rows = answer.waves.map((wave) => [
+    String(wave.number),
+    wave.name,
+    wave.state,
+    progressBar(style, wave.settled, wave.accounts, 20),
+    gateText(wave.gate),
+  ]);
+  return `${head}\n\n${table(style, ['wave', 'name', 'state', 'accounts settled', 'gate'], rows)}`;
+}
+
+function gateText(gate: Record<string, unknown> | null): string {
+  if (gate === null) return '-';
+  const reasons = gate['reasons'];
+  const why = Array.isArray(reasons) && reasons.length > 0 ? `: ${reasons.join('; ')}` : '';
+  return `${cell(gate['answer'])}${why}`;
 }

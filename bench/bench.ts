@@ -1,0 +1,100 @@
+/**
+ * `npm run bench [-- connect | move] [--json FILE] [...]`: what the domain does in a second, and how long a moved account
+ * is without its server. Without a name all of it, quickly. bench/RESULTS.md says how to read it.
+ */
+import { writeFile } from 'node:fs/promises';
+import { availableParallelism, loadavg } from 'node:os';
+import { parseArgs } from 'node:util';
+import { benchConnect, describeReport, readBenchDevices } from './connect.ts';
+import { benchConnectDomain, describeConnect } from './connect-domain.ts';
+import { benchMove, describeMove } from './move.ts';
+
+const usage = `npm run bench [-- <name>] [options]
+  connect   Idle connects a second: bare node:http, an instance, the whole way through the router
+            --devices 200 --connections 64 --seconds 10 --runs 3
+            with --target URL --file FILE [--identity header|signature] against a server that runs already
+  move      accounts moved a second, and how long each is without its server
+            --devices 200 --probed 24 --runs 10 --bulk 2000
+  --json FILE writes the figures`;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    devices: { type: 'string' },
+    connections: { type: 'string', default: '64' },
+    seconds: { type: 'string' },
+    runs: { type: 'string' },
+    probed: { type: 'string' },
+    bulk: { type: 'string' },
+    target: { type: 'string' },
+    file: { type: 'string', default: 'bench-devices.json' },
+    identity: { type: 'string', default: 'header' },
+    json: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+});
+const [name = 'all'] = positionals;
+const quick = name === 'all';
+const say = (text: string) => console.log(text);
+
+if (values.help || !['all', 'connect', 'move'].includes(name)) {
+  console.log(usage);
+  process.exitCode = values.help ? 0 : 2;
+} else {
+  const figures: Record<string, unknown> = {
+    at: new Date().toISOString(),
+    node: process.version,
+    cores: availableParallelism(),
+    loadBefore: loadavg()[0],
+  };
+  if (values.target !== undefined) figures['connectTarget'] = await runTarget(new URL(values.target));
+  else {
+    if (quick || name === 'connect') figures['connect'] = await runConnect();
+    if (quick || name === 'move') figures['move'] = await runMove();
+  }
+  if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(figures, null, 2)}\n`);
+}
+
+async function runConnect(): Promise<unknown> {
+  const result = await benchConnectDomain({
+    devices: number(values.devices, quick ? 64 : 200),
+    connections: number(values.connections, 64),
+    durationMs: number(values.seconds, quick ? 4 : 10) * 1000,
+    runs: number(values.runs, quick ? 1 : 3),
+    say,
+  });
+  say(describeConnect(result));
+  return result;
+}
+
+async function runMove(): Promise<unknown> {
+  const result = await benchMove({
+    devices: number(values.devices, quick ? 64 : 200),
+    probed: number(values.probed, 24),
+    runs: number(values.runs, quick ? 3 : 10),
+    bulk: number(values.bulk, quick ? 500 : 2000),
+    say,
+  });
+  say(describeMove(result));
+  return result;
+}
+
+async function runTarget(target: URL): Promise<unknown> {
+  const { identity } = values;
+  if (identity !== 'header' && identity !== 'signature') throw new Error(usage);
+  const report = await benchConnect({
+    target,
+    devices: readBenchDevices(values.file, values.devices === undefined ? undefined : Number(values.devices)),
+    identity,
+    connections: number(values.connections, 64),
+    durationMs: number(values.seconds, 10) * 1000,
+  });
+  say(describeReport(report));
+  return report;
+}
+
+function number(text: string | undefined, otherwise: number): number {
+  const value = text === undefined ? otherwise : Number(text);
+  if (!Number.isFinite(value) || value <= 0) throw new Error(`${text} is not a number above 0.\n${usage}`);
+  return value;
+}

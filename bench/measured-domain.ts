@@ -1,0 +1,103 @@
+/**
+ * The domain that figures are taken from: the working tree's archive, PostgreSQL as an installation has it
+ * (fsync on), and a simulated fleet whose devices have enrolled and taken everything that was owed to them.
+ *
+ * Invariant: when the fleet is settled nothing is owed, so that an Idle is answered without a command.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { workingTreeArchive } from '../test/harness/archives.ts';
+import { type RunningDomain, startDomain, until } from '../test/harness/domain.ts';
+import { type RunningFleet, startFleet } from '../test/harness/fleet.ts';
+
+export interface MeasuredSize {
+  instances: number;
+  devices: number;
+  accounts: number;
+}
+
+export interface MeasuredDomain {
+  domain: RunningDomain;
+  fleet: RunningFleet;
+  /** For the journal and whatever else is written meanwhile; goes with the domain. */
+  folder: string;
+  /** Loopback addresses of the instances, by name. */
+  instanceUrls: ReadonlyMap<string, URL>;
+}
+
+/** Slots and rates that hold nothing back: what is measured is the machinery, not the budget. */
+const wideBudget = {
+  perInstance: 10_000,
+  perDomain: 10_000,
+  suspects: 1000,
+  perMinuteInstance: 1_000_000,
+  perMinuteDomain: 1_000_000,
+};
+
+/** Starts everything, hands it to `use`, and takes it down whatever happens. */
+export async function withMeasuredDomain<Result>(
+  size: MeasuredSize,
+  say: (text: string) => void,
+  use: (measured: MeasuredDomain) => Promise<Result>,
+): Promise<Result> {
+  const folder = await mkdtemp(join(tmpdir(), 'bramble-bench-'));
+  try {
+    const { file } = await workingTreeArchive();
+    const domain = await startDomain({ archive: file, instances: size.instances, databaseSettings: {} });
+    try {
+      const instanceUrls = await trustLoopbackProxy(domain);
+      const budget = await domain.rest('PUT', '/budget', wideBudget);
+      if (budget.status !== 200) throw new Error(`the budget was not taken: ${JSON.stringify(budget.body)}`);
+      say(`activating ${size.devices} devices of ${size.accounts} accounts`);
+      const journal = join(folder, 'journal.ndjson');
+      const fleet = await startFleet(domain, {
+        devices: size.devices,
+        accounts: size.accounts,
+        seed: 'bench',
+        interval: '1h',
+        journal,
+      });
+      try {
+        await untilNothingIsOwed(domain);
+        return await use({ domain, fleet, folder, instanceUrls });
+      } finally {
+        await fleet.stop();
+      }
+    } finally {
+      await domain.stop();
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Waits until the devices have taken and answered everything. */
+export async function untilNothingIsOwed(domain: RunningDomain, timeoutMs = 120_000): Promise<void> {
+  await until('the devices have taken what was owed', timeoutMs, async () => {
+    const [row] = await domain.sql`
+      select (select count(*) from delivery where state in ('owed', 'released', 'handed-out', 'suspect'))::int
+           + (select count(*) from command where state in ('queued', 'sent', 'not-now'))::int as open`;
+    return row?.['open'] === 0;
+  });
+}
+
+/** Instances believe the `client-cert` header on their loopback port only when told to; told, they start again. */
+async function trustLoopbackProxy(domain: RunningDomain): Promise<Map<string, URL>> {
+  const [changed] = await domain.sql`
+    with changed as (
+      update desired_process set settings = settings || '{"trustLoopbackProxy": true}' where kind = 'server'
+      returning name)
+    select clock_timestamp() as at, array_agg(name) as names from changed`;
+  await domain.sql`notify bramble_desired`;
+  const addresses = new Map<string, URL>();
+  await until('the instances started again', 30_000, async () => {
+    const rows = await domain.sql<{ name: string; url: string }[]>`
+      select name, loopback_url as url from component
+       where name = any(${changed?.['names']}) and started_at > ${changed?.['at']} and stopped_at is null
+         and lease_until > clock_timestamp() and (detail->'links'->0->>'up')::boolean`;
+    for (const { name, url } of rows) addresses.set(name, new URL(url));
+    return addresses.size === changed?.['names']?.length;
+  });
+  return addresses;
+}

@@ -1,0 +1,293 @@
+/**
+ * `npm run demo`: a live domain of the sealed release becomes one of this working tree, in phases, with real processes,
+ * real TLS and simulated devices that speak the real protocols. The exit code is not 0 where anything was lost or an
+ * invariant broke.
+ */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { readJournal } from '../src/simulator/journal.ts';
+import { sealedArchive, workingTreeArchive } from '../test/harness/archives.ts';
+import { type RunningDomain, startDomain, until } from '../test/harness/domain.ts';
+import { type RunningFleet, startFleet } from '../test/harness/fleet.ts';
+import { collectFigures, type DemoReport } from './figures.ts';
+import type { Watched } from './invariants.ts';
+import { type DemoOptions, readDemoOptions } from './options.ts';
+import { configureDomain, demoBudget, expectDone } from './preparation.ts';
+import { createProgress, type Progress } from './progress.ts';
+import { failuresOf, reportText } from './report-text.ts';
+import { startSampler } from './sampler.ts';
+import { stopAdministration } from './stopped-administration.ts';
+import { followUpgrade } from './upgrade-follower.ts';
+import { startInternalHost, startWorkload } from './workload.ts';
+
+interface Stage {
+  domain: RunningDomain;
+  fleet: RunningFleet;
+  progress: Progress;
+  options: DemoOptions;
+  target: string;
+  watched: Omit<Watched, 'samples'>;
+}
+
+const options = readDemoOptions(process.argv.slice(2));
+const progress = createProgress(process.stdout);
+const startedAt = performance.now();
+
+const report = await runDemo().finally(() => progress.end());
+process.stdout.write(`${reportText(report, process.stdout.isTTY === true)}\n`);
+if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(report, null, 2)}\n`);
+const failures = failuresOf(report);
+for (const failure of failures) process.stderr.write(`error: ${failure}\n`);
+process.exit(failures.length === 0 ? 0 : 1);
+
+async function runDemo(): Promise<DemoReport> {
+  const [from, to] = [await sealedArchive(), await workingTreeArchive()];
+  progress.step(
+    `A domain of release ${from.release} comes up: two instances, two administration services, one router.`,
+  );
+  const internal = await startInternalHost();
+  const domain = await startDomain({ archive: from.file, instances: 2, administrationServices: 2 });
+  const cleanUp: (() => Promise<unknown>)[] = [() => domain.stop({ keep: options.keep })];
+  try {
+    progress.say(`It answers at ${domain.publicUrl}${options.keep ? `; its home is ${domain.home}` : ''}.`);
+    await configureDomain(domain, internal.target);
+    progress.say(`Budget: ${describeBudget()}`);
+    progress.step(`${options.devices} devices of ${options.accounts} accounts are activated (seed ${options.seed}).`);
+    const fleet = await startFleet(domain, {
+      devices: options.devices,
+      accounts: options.accounts,
+      seed: options.seed,
+      interval: '1500ms',
+      journal: join(domain.home, 'journal.ndjson'),
+      args: ['--not-now', '0.05'],
+    });
+    cleanUp.unshift(() => fleet.stop());
+    return await upgradeDomain(from.release, to, domain, fleet, internal.target);
+  } finally {
+    for (const clean of cleanUp) await clean().catch((error: unknown) => progress.say(String(error)));
+    internal.server.close();
+  }
+}
+
+async function upgradeDomain(
+  from: string,
+  to: { file: string; release: string },
+  domain: RunningDomain,
+  fleet: RunningFleet,
+  target: string,
+): Promise<DemoReport> {
+  await drained(domain);
+  const watched: Stage['watched'] = {
+    neverCommitted: null,
+    startedWhilePaused: null,
+    reversedDeeds: null,
+    coordinatorKills: { checks: 0, broken: 0 },
+  };
+  const stage: Stage = { domain, fleet, progress, options, target, watched };
+  const accounts = await domain.sql<{ name: string }[]>`select name from account order by name`;
+  await fleet.tell({ do: 'probe', accounts: accounts.map(({ name }) => name), pauseMs: 25 });
+  const sampler = startSampler(domain.sql, demoBudget);
+  const workload = startWorkload(domain, fleet, target, { commandIntervalMs: 250, tunnels: 6, tunnelMs: 2500 });
+  try {
+    // The gates compare with each account's own past: let there be one.
+    await delay(3000);
+    await startUpgrade(stage, to);
+    await moveAccounts(stage);
+    if (options.reverse) await turnBack(stage);
+    else await finalize(stage);
+  } finally {
+    await workload.stop();
+  }
+  await fleet.tell({ do: 'come-back' });
+  await fleet.tell({ do: 'unprobe' });
+  await drained(domain);
+  const samples = await sampler.stop();
+  const features = await expectDone<{ features: DemoReport['features'] }>(domain, 'GET', '/features');
+  await fleet.tell({ do: 'stats' });
+  const journal = await Array.fromAsync(await readJournal(fleet.journal));
+  return await collectFigures({
+    sql: domain.sql,
+    journal,
+    watched: { ...watched, samples },
+    enqueued: workload.enqueued,
+    budget: demoBudget,
+    features: features.features.map(({ name, active, lockedBy }) => ({ name, active, lockedBy })),
+    seed: options.seed,
+    outcome: options.reverse ? 'reversed' : 'finalized',
+    release: { from, to: to.release },
+    wallSeconds: Math.round((performance.now() - startedAt) / 100) / 10,
+  });
+}
+
+/** An administration service is stopped with an uncommitted write, then the upgrade begins; at its fence it is let go on. */
+async function startUpgrade({ domain, watched }: Stage, to: { file: string; release: string }): Promise<void> {
+  const plan = await expectDone<{ plan: Record<string, unknown> }>(domain, 'POST', '/upgrade/plan', {
+    archive: to.file,
+    canariesPerInstance: 1,
+    wavePercentages: [50, 100],
+    soakSeconds: 2,
+    fenceGraceMs: 1500,
+    gate: { leastRequests: 30, baselineHours: 1, patienceSeconds: 20, latencyFactor: 5, latencySlackMs: 250 },
+  });
+  progress.step(`The upgrade to ${to.release} is planned.`);
+  progress.say(`Its plan: ${JSON.stringify(plan.plan['costs'] ?? {})}`);
+  const stopped = await stopAdministration(domain, 'administration-2');
+  watched.neverCommitted = stopped.account;
+  progress.say(`${stopped.name} is stopped by SIGSTOP with an uncommitted write (account ${stopped.account}).`);
+  await expectDone(domain, 'POST', '/upgrade/start', { overrides: ['backup'] });
+  await until('the release fence has fallen', 60_000, async () => {
+    const [row] = await domain.sql`select release from domain`;
+    return row?.['release'] === to.release;
+  });
+  stopped.letGoOn();
+  progress.say(`The release fence has fallen; ${stopped.name} is let go on, and its write is gone.`);
+}
+
+/** The waves, with two disturbances: an operator pauses for a while, and the coordinator is killed. */
+async function moveAccounts({ domain, fleet, watched }: Stage): Promise<void> {
+  await followUpgrade(domain, progress, ['all-moved', 'soaking'], {
+    timeoutMs: 90_000,
+    until: (view) => view.state === 'moving' && view.moved >= Math.min(4, view.assigned / 4),
+  });
+  progress.step('An operator pauses the upgrade, and two devices fall silent with a command in their hands.');
+  await fleet.tell({ do: 'vanish', devices: 2, moment: 'with-command' });
+  await expectDone(domain, 'POST', '/upgrade/pause', { reason: 'a look at the canaries' });
+  await delay(1000);
+  const [before] = await domain.sql`select clock_timestamp() as now`;
+  await delay(1000);
+  const begun = await domain.sql`select 1 from account_move where fenced_at > ${before?.['now'] as Date}`;
+  watched.startedWhilePaused = { checks: 1, broken: begun.length };
+  await expectDone(domain, 'POST', '/upgrade/resume', {});
+  progress.step('It goes on; the coordinator is killed (kill -9).');
+  const [coordinator] = await domain.sql`select process_id as id from component where kind = 'coordinator'`;
+  process.kill(Number(coordinator?.['id']), 'SIGKILL');
+  watched.coordinatorKills = { checks: 1, broken: 1 };
+  if (options.reverse) {
+    await followUpgrade(domain, progress, ['all-moved', 'soaking'], {
+      timeoutMs: 90_000,
+      until: (view) => view.moved >= view.assigned / 2,
+    });
+  } else {
+    await delay(4000);
+    await fleet.tell({ do: 'come-back' });
+    await followUpgrade(domain, progress, ['soaking'], { timeoutMs: 120_000 });
+  }
+  watched.coordinatorKills.broken = 0;
+}
+
+async function finalize({ domain, fleet, target, watched: _ }: Stage): Promise<void> {
+  await drained(domain);
+  const [pair] = await domain.sql<{ account: string; service: string; other: string; pid: number }[]>`
+    select a.name as account, c.name as service, o.name as other, p.process_id as pid
+      from account a
+      join device d on d.account_id = a.id and d.state = 'active' and d.platform = 'apple'
+      join connection_service_instance r on r.instance_id = a.instance_id
+      join connection_service c on c.id = r.connection_service_id
+      join component p on p.name = c.name
+      join connection_service o on o.id <> c.id
+      join connection_service_instance s on s.connection_service_id = o.id
+      join upgrade_assignment w on w.to_instance_id = s.instance_id
+     order by a.name limit 1`;
+  if (!pair) throw new Error('there are no two connection services to fail over between');
+  const openThroughOther = async () => {
+    const [now] = await domain.sql`select process_id as pid from component where name = ${pair.service}`;
+    process.kill(Number(now?.['pid']), 'SIGKILL');
+    await delay(100);
+    const answer = await fleet.tell<{ tunnels: { outcome?: string; opened?: boolean }[] }>({
+      do: 'tunnel',
+      account: pair.account,
+      count: 1,
+      target,
+    });
+    return JSON.stringify(answer.tunnels[0] ?? null);
+  };
+  await fleet.tell({ do: 'close-tunnels' });
+  progress.step(`Before finalizing, ${pair.service} is killed: ${pair.account} has no other connection service.`);
+  progress.say(`A tunnel of ${pair.account}: ${await openThroughOther()}`);
+  const { instances } = await serviceOf(domain, pair.service);
+  const shared = [...new Set([...instances, ...(await serviceOf(domain, pair.other)).instances])];
+  const locked = await domain.rest('PATCH', `/connection-services/${pair.other}`, { instances: shared });
+  progress.say(`Sharing ${pair.other} is refused: ${locked.status} ${JSON.stringify(locked.body)}`);
+  if (locked.status !== 409) throw new Error('a locked feature was not refused');
+  progress.step('The upgrade is finalized.');
+  await expectDone(domain, 'POST', '/upgrade/finalize');
+  await followUpgrade(domain, progress, ['done'], { timeoutMs: 90_000 });
+  await expectDone(domain, 'PATCH', `/connection-services/${pair.other}`, { instances: shared });
+  await until(`${pair.service} is back`, 20_000, async () => {
+    const [row] = await domain.sql`
+      select 1 from component where name = ${pair.service} and lease_until > clock_timestamp()
+         and (detail->'links'->0->>'up')::boolean`;
+    return row !== undefined;
+  });
+  progress.step(`${pair.service} is killed again: now the tunnel opens through ${pair.other}.`);
+  const opened = await openThroughOther();
+  progress.say(`A tunnel of ${pair.account}: ${opened}`);
+  await fleet.tell({ do: 'close-tunnels' });
+}
+
+async function serviceOf(domain: RunningDomain, name: string): Promise<{ instances: string[] }> {
+  const list = await expectDone<{ connectionServices: { name: string; instances: string[] }[] }>(
+    domain,
+    'GET',
+    '/connection-services',
+  );
+  return list.connectionServices.find((service) => service.name === name) ?? { instances: [] };
+}
+
+/** Midway back; then the old release activates a device and changes a policy, and both are acknowledged. */
+async function turnBack({ domain, fleet, watched }: Stage): Promise<void> {
+  progress.step('An operator turns the upgrade back, midway.');
+  await expectDone(domain, 'POST', '/upgrade/reverse');
+  await delay(4000);
+  await fleet.tell({ do: 'come-back' });
+  await followUpgrade(domain, progress, ['reversed'], { timeoutMs: 120_000 });
+  await until('an administration service of the old release answers', 30_000, async () => {
+    const answer = await domain.rest('GET', '/status');
+    return answer.status === 200;
+  });
+  const deeds = { checks: 2, broken: 2 };
+  watched.reversedDeeds = deeds;
+  progress.step('The old release activates a device and changes a policy.');
+  const account = 'after-the-reverse@example.com';
+  await expectDone(domain, 'POST', '/accounts', { name: account });
+  const { password } = await expectDone<{ password: string }>(
+    domain,
+    'POST',
+    `/accounts/${encodeURIComponent(account)}/activation-password`,
+    {},
+  );
+  await fleet.tell({ do: 'activate', account, password, platform: 'apple' });
+  const acknowledged = (cause: string) => async () => {
+    const [row] = await domain.sql`
+      select 1 from delivery d join account a on a.id = d.account_id
+       where a.name = ${account} and d.item = 'it-policy' and d.cause = ${cause} and d.state = 'done'`;
+    return row !== undefined;
+  };
+  await until('the new device has its IT policy', 30_000, acknowledged('activation'));
+  deeds.broken--;
+  await expectDone(domain, 'PUT', '/it-policies/Field%20staff', { rules: { passwordMinimumLength: 10 } });
+  await expectDone(domain, 'PUT', `/accounts/${encodeURIComponent(account)}/it-policy`, { policy: 'Field staff' });
+  await until('the changed policy is acknowledged', 30_000, acknowledged('policy-change'));
+  deeds.broken--;
+}
+
+/** Nothing is owed and no command waits: what was promised has been done. */
+async function drained(domain: RunningDomain): Promise<void> {
+  await until('every delivery and command is answered', 60_000, async () => {
+    const [row] = await domain.sql<{ open: number }[]>`
+      select (select count(*)::int from delivery where state in ('owed', 'released', 'handed-out', 'suspect'))
+           + (select count(*)::int from command c join device d on d.id = c.device_id
+               where c.state in ('queued', 'sent', 'not-now') and d.state = 'active') as open`;
+    progress.live(`${row?.open} deliveries and commands are open`);
+    return row?.open === 0;
+  });
+}
+
+function describeBudget(): string {
+  const { perInstance, perDomain, suspects, perMinuteInstance, perMinuteDomain } = demoBudget;
+  return (
+    `${perInstance} deliveries in flight per instance, ${perDomain} in the domain, ${suspects} suspects, ` +
+    `${perMinuteInstance} a minute per instance, ${perMinuteDomain} in the domain.`
+  );
+}

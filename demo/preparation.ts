@@ -1,0 +1,48 @@
+/** What the domain of the demo is made of before its upgrade: services, policies, internal hosts, the budget. */
+import type { RunningDomain } from '../test/harness/domain.ts';
+import type { DemoBudget } from './figures.ts';
+
+/** Chosen so that it really holds back: some hundred deliveries, few slots, a modest rate. */
+export const demoBudget: DemoBudget = {
+  perInstance: 4,
+  perDomain: 6,
+  suspects: 6,
+  perMinuteInstance: 260,
+  perMinuteDomain: 420,
+  suspectAfterSeconds: 3,
+};
+
+const mailServer = { host: 'mail.example.com', username: '{account}' };
+
+export async function configureDomain(domain: RunningDomain, internalTarget: string): Promise<void> {
+  const put = (path: string, body: unknown) => expectDone(domain, 'PUT', path, body);
+  await put('/services/CMIME', {
+    settings: { protocol: 'imap', address: '{account}', incoming: mailServer, outgoing: mailServer },
+  });
+  await put('/services/CICAL', { settings: { host: 'calendar.example.com' } });
+  await put('/services/SYNC', { settings: { host: 'contacts.example.com' } });
+  await put('/services/IPPP', { settings: { matchDomains: ['intranet.example.com'] } });
+  await expectDone(domain, 'POST', '/groups', { name: 'field staff', rank: 1 });
+  await expectDone(domain, 'POST', '/it-policies', {
+    name: 'Field staff',
+    rules: { passwordRequired: true, passwordMinimumLength: 8 },
+  });
+  await put('/groups/field%20staff/it-policy', { policy: 'Field staff' });
+  await put('/budget', demoBudget);
+  const services = await domain.rest<{ connectionServices: { name: string }[] }>('GET', '/connection-services');
+  for (const { name } of services.body.connectionServices) {
+    await expectDone(domain, 'PATCH', `/connection-services/${name}`, { allowedHosts: [internalTarget] });
+  }
+}
+
+/** @throws Error with what the administration service said. */
+export async function expectDone<Body = unknown>(
+  domain: RunningDomain,
+  method: string,
+  path: string,
+  body?: unknown,
+): Promise<Body> {
+  const answer = await domain.rest<Body>(method, path, body);
+  if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
+  return answer.body;
+}

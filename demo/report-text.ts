@@ -1,0 +1,80 @@
+/** The report for a person. */
+import colors from 'picocolors';
+import type { DemoReport } from './figures.ts';
+import { invariantTitles } from './invariants.ts';
+
+export function reportText(report: DemoReport, terminal: boolean): string {
+  const paint = colors.createColors(terminal);
+  const { deliveries, commands, requests, tunnels, unavailabilityMs: away } = report;
+  const fact = (name: string, text: string) => `  ${name.padEnd(22)} ${text}`;
+  const good = (ok: boolean, text: string) => (ok ? paint.green(text) : paint.red(text));
+  const lines = [
+    '',
+    paint.bold(
+      report.outcome === 'finalized'
+        ? `The domain went from ${report.release.from} to ${report.release.to}, live.`
+        : `The domain went towards ${report.release.to} and came back to ${report.release.from}, live.`,
+    ),
+    '',
+    fact('accounts, devices', `${report.accounts}, ${report.devices}`),
+    fact(
+      'accounts moved',
+      `${report.moved}${report.reversed ? `, ${report.reversed} moved back` : ''}, ${report.failed} failed`,
+    ),
+    fact('device requests', good(requests.failed === 0, `${requests.sent} sent, ${requests.failed} failed`)),
+    fact('devices lost', good(requests.lostDevices === 0, String(requests.lostDevices))),
+    fact(
+      'commands',
+      good(
+        commands.lost + commands.duplicated === 0,
+        `${commands.enqueued} queued, ${commands.acknowledged} acknowledged once, ${commands.lost} lost, ${commands.duplicated} duplicated`,
+      ),
+    ),
+    fact('tunnels', `${tunnels.opened} opened, ${tunnels.broken} broken, ${tunnels.refused} refused`),
+    fact(
+      'sent by the moves',
+      `${deliveries.itPolicies} IT policies, ${deliveries.serviceBooks} service books, ${deliveries.synchronizations} synchronizations`,
+    ),
+    fact(
+      'budget',
+      `at most ${deliveries.maxInFlight} of ${deliveries.budget} in flight, ${deliveries.suspects} suspects; held back for ${deliveries.heldBackSeconds} s in all`,
+    ),
+    fact('unavailability', `p50 ${away.p50} ms, p99 ${away.p99} ms, longest ${away.max} ms, of ${away.accounts} moves`),
+    '',
+    paint.bold('Waves'),
+    ...report.waves.map((wave) =>
+      fact(
+        `${wave.number} ${wave.name}`,
+        `${wave.accounts} accounts, ${wave.state}, gate ${wave.gate ?? '-'}, ${wave.seconds ?? '-'} s`,
+      ),
+    ),
+    '',
+    paint.bold('Features'),
+    ...report.features.map((feature) =>
+      fact(feature.name, feature.active ? 'active' : `locked by ${feature.lockedBy.join(', ')}`),
+    ),
+    '',
+    paint.bold('Invariants, checked from outside'),
+    ...Object.entries(report.invariants).map(([number, { result, checks, broken }]) => {
+      const text = `${result}${checks ? `, ${checks} checks` : ''}${broken ? `: ${broken}` : ''}`;
+      const shown = result === 'not-exercised' ? paint.dim(text) : good(result === 'held', text);
+      return `  ${number.padStart(2)} ${(invariantTitles[number] ?? '').padEnd(58)} ${shown}`;
+    }),
+    '',
+    `${report.wallSeconds} s. Seed ${report.seed}.`,
+    '',
+  ];
+  return lines.join('\n');
+}
+
+/** Why the demo must not be called a success; empty when nothing was lost or broken. */
+export function failuresOf(report: DemoReport): string[] {
+  const failures = Object.entries(report.invariants)
+    .filter(([, { result }]) => result === 'broken')
+    .map(([number, { broken }]) => `invariant ${number} broke: ${broken}`);
+  if (report.commands.lost > 0) failures.push(`${report.commands.lost} commands were lost`);
+  if (report.commands.duplicated > 0) failures.push(`${report.commands.duplicated} commands took effect twice`);
+  if (report.requests.lostDevices > 0) failures.push(`${report.requests.lostDevices} devices left management`);
+  if (report.failed > 0) failures.push(`${report.failed} account moves failed`);
+  return failures;
+}

@@ -1,0 +1,72 @@
+/** The domain at work: administrators queue commands and devices hold tunnels open, before, during and after the upgrade. */
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { createServer, type Server } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { RunningDomain } from '../test/harness/domain.ts';
+import type { RunningFleet } from '../test/harness/fleet.ts';
+
+export interface Workload {
+  /** Commands that the administration took, by CommandUUID. */
+  readonly enqueued: ReadonlySet<string>;
+  stop(): Promise<void>;
+}
+
+/** An internal host that answers what it gets: what tunnels lead to. */
+export async function startInternalHost(): Promise<{ target: string; server: Server }> {
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.pipe(socket);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return { target: `127.0.0.1:${(server.address() as AddressInfo).port}`, server };
+}
+
+/** A command for some device every `commandIntervalMs`; `tunnels` tunnels, taken down and opened again all the time. */
+export function startWorkload(
+  domain: RunningDomain,
+  fleet: RunningFleet,
+  target: string,
+  options: { commandIntervalMs: number; tunnels: number; tunnelMs: number },
+): Workload {
+  const ending = new AbortController();
+  const pause = (durationMs: number) => delay(durationMs, undefined, { signal: ending.signal }).catch(() => {});
+  const enqueued = new Set<string>();
+  const commands = (async () => {
+    for (let turn = 0; !ending.signal.aborted; turn++) {
+      await queueCommand(domain, turn, enqueued);
+      await pause(options.commandIntervalMs);
+    }
+  })();
+  const tunnels = (async () => {
+    while (!ending.signal.aborted) {
+      await fleet.tell({ do: 'tunnel', target, count: options.tunnels });
+      await pause(options.tunnelMs);
+      await fleet.tell({ do: 'close-tunnels' });
+    }
+  })();
+  return {
+    enqueued,
+    async stop() {
+      ending.abort();
+      await Promise.all([commands, tunnels]);
+    },
+  };
+}
+
+/** While the administration is fenced nobody can queue; whatever it did not confirm is not counted. */
+async function queueCommand(domain: RunningDomain, turn: number, enqueued: Set<string>): Promise<void> {
+  const devices = await domain.sql<{ id: string }[]>`select id from device where state = 'active' order by id`;
+  const device = devices[turn % Math.max(1, devices.length)];
+  if (!device) return;
+  const requestType = turn % 2 === 0 ? 'ProfileList' : 'DeviceInformation';
+  try {
+    const answer = await domain.rest<{ commandUuid?: string }>('POST', `/devices/${device.id}/commands`, {
+      requestType,
+    });
+    if (answer.status < 300 && answer.body.commandUuid) enqueued.add(answer.body.commandUuid.toLowerCase());
+  } catch {
+    // No administration service answers just now, or it went away in mid-request: nothing was confirmed.
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * Transactions that end with their connection. The driver goes on handing a transaction's statements to its connection
+ * object after that was cut: they then fail the whole process, or run on whatever session took the object over, outside of
+ * any transaction.
+ *
+ * Invariant: after its connection was lost, a transaction sends nothing more, neither its own statements nor the driver's
+ * rollback; `begin` rejects with the loss. Without this an administration transaction that the release fence ended could
+ * write afterwards (invariant 7).
+ */
+import { BrambleError } from '../base/errors.ts';
+import { type Database, sqlState, type Transaction } from '../database/connection.ts';
+
+interface Fate {
+  lost: boolean;
+}
+type Work = (tx: Transaction) => unknown;
+
+/** The same database, whose `begin` is safe against the loss of its connection. */
+export function guardTransactions(db: Database): Database {
+  const guarded = {
+    begin: async (first: string | Work, second?: Work): Promise<unknown> => {
+      const [options, work] = typeof first === 'string' ? [first, second] : ['', first];
+      if (work === undefined) throw new TypeError('a transaction without work');
+      return await beginGuarded(db, options, work);
+    },
+  };
+  return new Proxy(db, {
+    get: (target, key) => (key === 'begin' ? guarded.begin : Reflect.get(target, key)),
+  });
+}
+
+async function beginGuarded(db: Database, options: string, work: Work): Promise<unknown> {
+  const fate: Fate = { lost: false };
+  try {
+    return await db.begin(options, (tx) => {
+      const settled = Promise.withResolvers<unknown>();
+      // After a loss nothing is settled: the driver would answer by sending a rollback. Its own race on the closing of the
+      // connection is what rejects then.
+      runWork(work, guardTransaction(tx, fate)).then(
+        (result) => {
+          if (!fate.lost) settled.resolve(result);
+        },
+        (error: unknown) => {
+          if (isConnectionLoss(error)) fate.lost = true;
+          if (!fate.lost) settled.reject(error);
+        },
+      );
+      return settled.promise;
+    });
+  } finally {
+    // Also at an orderly end: whoever kept the transaction gets an error instead of another one's session.
+    fate.lost = true;
+  }
+}
+
+async function runWork(work: Work, tx: Transaction): Promise<unknown> {
+  return await work(tx);
+}
+
+function guardTransaction(tx: Transaction, fate: Fate): Transaction {
+  const assertHeld = (): void => {
+    if (!fate.lost) return;
+    throw new BrambleError(
+      'ERR_DATABASE_UNAVAILABLE',
+      'The connection to the configuration database was cut in the middle of a transaction: nothing of it was written.',
+    );
+  };
+  return new Proxy(tx, {
+    apply: (target, self, parameters) => {
+      assertHeld();
+      return Reflect.apply(target, self, parameters);
+    },
+    get: (target, key) => {
+      if (key === 'savepoint') {
+        return (first: string | Work, second?: Work): unknown => {
+          assertHeld();
+          const inner =
+            (work: Work | undefined) =>
+            (nested: Transaction): unknown =>
+              work?.(guardTransaction(nested, fate));
+          return typeof first === 'string' ? target.savepoint(first, inner(second)) : target.savepoint(inner(first));
+        };
+      }
+      if (key === 'unsafe') assertHeld();
+      return Reflect.get(target, key);
+    },
+  });
+}
+
+/** Codes of the driver, of the socket, and of a server that ends a session (class 08 and 57P). */
+function isConnectionLoss(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (/^(CONNECTION_|ECONN|EPIPE|ETIMEDOUT)/.test(code)) return true;
+  return /^(08...|57P0[1-5])$/.test(sqlState(error) ?? '');
+}

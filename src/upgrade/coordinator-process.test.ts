@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { createAuthorities } from '../activation/authority-creation.ts';
+import { createToken } from '../admin/administrator-tokens.ts';
+import { openDatabase } from '../database/connection.ts';
+import { createMasterKeys, writeMasterKeys } from '../database/sealed-value.ts';
+import { createTestDatabase } from '../database/test-database.ts';
+import { isDeadHolder } from './lease-holder.ts';
+import { planOptionsSchema } from './plan-options.ts';
+import { insertTestDomain, insertTestInstance, insertTestProcess, superviseOnce } from './test-domain.ts';
+import { upgradePlanSchema } from './upgrade-plan.ts';
+import { insertUpgrade, readLatestUpgrade } from './upgrade-store.ts';
+
+const database = await createTestDatabase();
+const db = openDatabase(database.url, { applicationName: 'bramble/test' });
+const home = await mkdtemp(join(tmpdir(), 'bramble-coordinator-'));
+const children = new Set<ChildProcess>();
+after(async () => {
+  for (const child of children) child.kill('SIGKILL');
+  await db.end({ timeout: 5 });
+  await rm(home, { recursive: true, force: true });
+});
+
+/** The program is of 1.0.0, so the domain here is of the release before. */
+async function prepare(): Promise<string> {
+  const masterKeys = createMasterKeys();
+  await mkdir(join(home, 'keys'));
+  await mkdir(join(home, 'credentials'));
+  await writeMasterKeys(join(home, 'keys', 'master.json'), masterKeys);
+  await insertTestDomain(db);
+  await db`update domain set release = '0.9.0', feature_level = '0.9.0'`;
+  await db`update component_range set least_release = '0.9.0'`;
+  await createAuthorities(db, masterKeys, { name: 'test' });
+  await insertTestInstance(db, { name: 'east', accounts: 4, release: '0.9.0' });
+  await insertTestProcess(db, { name: 'admin', kind: 'administration', release: '0.9.0' });
+  await insertTestProcess(db, { name: 'router', kind: 'router', release: '0.9.0' });
+  const identifiers = await db<{ identifier: string }[]>`
+    select srp_identifier as identifier from instance union all select srp_identifier from connection_service`;
+  for (const { identifier } of identifiers) {
+    const pem = { certificatePem: 'x', privateKeyPem: 'x', domainAuthorityPem: 'x' };
+    const routers = [{ host: '127.0.0.1', port: 3101, serverName: 'router' }];
+    await writeFile(join(home, 'credentials', `${identifier}.json`), JSON.stringify({ identifier, ...pem, routers }));
+  }
+  const plan = upgradePlanSchema.parse({
+    options: planOptionsSchema.parse({ soakSeconds: 0, fenceGraceMs: 0 }),
+    instances: [
+      {
+        name: 'east-1-0',
+        replaces: 'east',
+        host: 'here',
+        connectionServices: [{ name: 'east-mds-1-0', replaces: 'east-mds' }],
+      },
+    ],
+  });
+  await db.begin((tx) => insertUpgrade(tx, { fromRelease: '0.9.0', toRelease: '1.0.0', plan }));
+  await db`update upgrade set state = 'checked', progress = '{"started": true}'`;
+  return await db.begin((tx) => createToken(tx, 'ada'));
+}
+
+function startCoordinator(): ChildProcess {
+  const child = spawn(process.execPath, [fileURLToPath(new URL('coordinator-child.ts', import.meta.url))], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: {
+      ...process.env,
+      BRAMBLE_HOME: home,
+      BRAMBLE_COMPONENT: 'upgrade-coordinator',
+      BRAMBLE_LOG_LEVEL: 'error',
+      BRAMBLE_SETTINGS: '{"intervalMs":20}',
+      DATABASE_URL: database.url,
+    },
+  });
+  children.add(child);
+  return child;
+}
+
+test('a coordinator process that is killed (kill -9) at each state is followed by one that goes on to the end', async () => {
+  const token = await prepare();
+  let child = startCoordinator();
+  const seen = new Set(['checked']);
+  const deadline = Date.now() + 60_000;
+  for (;;) {
+    assert.ok(Date.now() < deadline, `still ${(await readLatestUpgrade(db))?.progress.waitingFor}`);
+    await superviseOnce(db);
+    await db`
+      insert into request_sample (instance_id, account_id, bucket, requests, errors, latency_ms_sum, latency_ms_max)
+      select instance_id, id, date_bin('10 seconds', now(), 'epoch'), 50, 0, 250, 9 from account
+      on conflict do nothing`;
+    const upgrade = await readLatestUpgrade(db);
+    assert.ok(upgrade);
+    if (upgrade.state === 'done') break;
+    assert.notEqual(upgrade.state, 'paused', upgrade.pauseReason ?? '');
+    if (!seen.has(upgrade.state)) {
+      seen.add(upgrade.state);
+      child.kill('SIGKILL');
+      await once(child, 'close');
+      child = startCoordinator();
+    } else if (upgrade.state === 'soaking') {
+      await finalizeThroughCoordinator(token);
+    }
+    await delay(20);
+  }
+  const [domain] = await db`select release, feature_level from domain`;
+  assert.deepEqual({ ...domain }, { release: '1.0.0', feature_level: '1.0.0' });
+  assert.equal((await db`select 1 from account_move`).length, 4);
+  assert.equal((await db`select 1 from instance`).length, 2);
+  child.kill('SIGTERM');
+  const [code] = await once(child, 'close');
+  assert.equal(code, 0);
+});
+
+/** The address of a coordinator that was killed may still stand there: then the next round tries again. */
+async function finalizeThroughCoordinator(token: string): Promise<void> {
+  const text = await readFile(join(home, 'coordinator.json'), 'utf8').catch(() => '{"url":"http://127.0.0.1:9"}');
+  const { url } = JSON.parse(text) as { url: string };
+  await fetch(`${url}/api/v1/upgrade/finalize`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}` },
+  }).catch(() => undefined);
+}
+
+test('a holder is dead when its process on this host is gone, or the host was started anew; never one of another host', () => {
+  const own = { host: 'here', bootId: 'b2' };
+  const holder = (host: string, bootId: string) => `upgrade-coordinator@${host}#42/${bootId}/x`;
+  assert.equal(
+    isDeadHolder(holder('here', 'b2'), own, () => false),
+    true,
+  );
+  assert.equal(
+    isDeadHolder(holder('here', 'b2'), own, () => true),
+    false,
+  );
+  assert.equal(
+    isDeadHolder(holder('here', 'b1'), own, () => true),
+    true,
+  );
+  assert.equal(
+    isDeadHolder(holder('there', 'b1'), own, () => false),
+    false,
+  );
+  assert.equal(
+    isDeadHolder('unreadable', own, () => false),
+    false,
+  );
+});
