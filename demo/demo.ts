@@ -12,20 +12,19 @@ import { type RunningDomain, startDomain, until } from '../test/harness/domain.t
 import { type RunningFleet, startFleet } from '../test/harness/fleet.ts';
 import { collectFigures, type DemoReport } from './figures.ts';
 import type { Watched } from './invariants.ts';
-import { type DemoOptions, readDemoOptions } from './options.ts';
+import { readDemoOptions } from './options.ts';
 import { configureDomain, demoBudget, expectDone } from './preparation.ts';
-import { createProgress, type Progress } from './progress.ts';
+import { createProgress } from './progress.ts';
 import { failuresOf, reportText } from './report-text.ts';
 import { startSampler } from './sampler.ts';
 import { stopAdministration } from './stopped-administration.ts';
-import { followUpgrade } from './upgrade-follower.ts';
+import { createFollower, type UpgradeFollower } from './upgrade-follower.ts';
 import { startInternalHost, startWorkload } from './workload.ts';
 
 interface Stage {
   domain: RunningDomain;
   fleet: RunningFleet;
-  progress: Progress;
-  options: DemoOptions;
+  follower: UpgradeFollower;
   target: string;
   watched: Omit<Watched, 'samples'>;
 }
@@ -84,7 +83,7 @@ async function upgradeDomain(
     reversedDeeds: null,
     coordinatorKills: { checks: 0, broken: 0 },
   };
-  const stage: Stage = { domain, fleet, progress, options, target, watched };
+  const stage: Stage = { domain, fleet, follower: createFollower(domain, progress), target, watched };
   const accounts = await domain.sql<{ name: string }[]>`select name from account order by name`;
   await fleet.tell({ do: 'probe', accounts: accounts.map(({ name }) => name), pauseMs: 25 });
   const sampler = startSampler(domain.sql, demoBudget);
@@ -105,7 +104,7 @@ async function upgradeDomain(
   const samples = await sampler.stop();
   const features = await expectDone<{ features: DemoReport['features'] }>(domain, 'GET', '/features');
   await fleet.tell({ do: 'stats' });
-  const journal = await Array.fromAsync(await readJournal(fleet.journal));
+  const journal = await readJournal(fleet.journal);
   return await collectFigures({
     sql: domain.sql,
     journal,
@@ -145,8 +144,8 @@ async function startUpgrade({ domain, watched }: Stage, to: { file: string; rele
 }
 
 /** The waves, with two disturbances: an operator pauses for a while, and the coordinator is killed. */
-async function moveAccounts({ domain, fleet, watched }: Stage): Promise<void> {
-  await followUpgrade(domain, progress, ['all-moved', 'soaking'], {
+async function moveAccounts({ domain, fleet, follower, watched }: Stage): Promise<void> {
+  await follower.follow(['all-moved', 'soaking'], {
     timeoutMs: 90_000,
     until: (view) => view.state === 'moving' && view.moved >= Math.min(4, view.assigned / 4),
   });
@@ -164,19 +163,19 @@ async function moveAccounts({ domain, fleet, watched }: Stage): Promise<void> {
   process.kill(Number(coordinator?.['id']), 'SIGKILL');
   watched.coordinatorKills = { checks: 1, broken: 1 };
   if (options.reverse) {
-    await followUpgrade(domain, progress, ['all-moved', 'soaking'], {
+    await follower.follow(['all-moved', 'soaking'], {
       timeoutMs: 90_000,
       until: (view) => view.moved >= view.assigned / 2,
     });
   } else {
     await delay(4000);
     await fleet.tell({ do: 'come-back' });
-    await followUpgrade(domain, progress, ['soaking'], { timeoutMs: 120_000 });
+    await follower.follow(['soaking'], { timeoutMs: 120_000 });
   }
   watched.coordinatorKills.broken = 0;
 }
 
-async function finalize({ domain, fleet, target, watched: _ }: Stage): Promise<void> {
+async function finalize({ domain, fleet, follower, target }: Stage): Promise<void> {
   await drained(domain);
   const [pair] = await domain.sql<{ account: string; service: string; other: string; pid: number }[]>`
     select a.name as account, c.name as service, o.name as other, p.process_id as pid
@@ -212,7 +211,7 @@ async function finalize({ domain, fleet, target, watched: _ }: Stage): Promise<v
   if (locked.status !== 409) throw new Error('a locked feature was not refused');
   progress.step('The upgrade is finalized.');
   await expectDone(domain, 'POST', '/upgrade/finalize');
-  await followUpgrade(domain, progress, ['done'], { timeoutMs: 90_000 });
+  await follower.follow(['done'], { timeoutMs: 90_000 });
   await expectDone(domain, 'PATCH', `/connection-services/${pair.other}`, { instances: shared });
   await until(`${pair.service} is back`, 20_000, async () => {
     const [row] = await domain.sql`
@@ -236,12 +235,12 @@ async function serviceOf(domain: RunningDomain, name: string): Promise<{ instanc
 }
 
 /** Midway back; then the old release activates a device and changes a policy, and both are acknowledged. */
-async function turnBack({ domain, fleet, watched }: Stage): Promise<void> {
+async function turnBack({ domain, fleet, follower, watched }: Stage): Promise<void> {
   progress.step('An operator turns the upgrade back, midway.');
   await expectDone(domain, 'POST', '/upgrade/reverse');
   await delay(4000);
   await fleet.tell({ do: 'come-back' });
-  await followUpgrade(domain, progress, ['reversed'], { timeoutMs: 120_000 });
+  await follower.follow(['reversed'], { timeoutMs: 120_000 });
   await until('an administration service of the old release answers', 30_000, async () => {
     const answer = await domain.rest('GET', '/status');
     return answer.status === 200;

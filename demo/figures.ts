@@ -151,7 +151,12 @@ async function unavailabilityFigures(
   sql: postgres.Sql,
   journal: readonly JournalEntry[],
 ): Promise<DemoReport['unavailabilityMs']> {
-  const times = successTimes(journal, true);
+  // A device that fell silent by itself says nothing about the server.
+  const silent = new Set(journal.filter((entry) => entry.event === 'vanished').map((entry) => entry.device));
+  const times = successTimes(
+    journal.filter((entry) => !silent.has(entry.device)),
+    true,
+  );
   const moves = await sql<{ name: string; fromMs: number; toMs: number }[]>`
     select a.name, extract(epoch from m.fenced_at) * 1000 as "fromMs", extract(epoch from m.committed_at) * 1000 as "toMs"
       from account_move m join account a on a.id = m.account_id where m.committed_at is not null`;

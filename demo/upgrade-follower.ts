@@ -28,34 +28,44 @@ export async function viewUpgrade(domain: RunningDomain): Promise<UpgradeView> {
   return row;
 }
 
-/**
- * Waits until the upgrade is in one of `states`, telling what happens on the way.
- * @throws Error when it pauses by itself, or does not get there in time.
- */
-export async function followUpgrade(
-  domain: RunningDomain,
-  progress: Progress,
-  states: readonly string[],
-  options: { timeoutMs: number; until?: (view: UpgradeView) => boolean; mayPause?: boolean },
-): Promise<UpgradeView> {
-  const deadline = Date.now() + options.timeoutMs;
+export interface UpgradeFollower {
+  /**
+   * Waits until the upgrade is in one of `states` (or `until` says so), telling what happens on the way.
+   * @throws Error when it pauses, or does not get there in time.
+   */
+  follow(
+    states: readonly string[],
+    options: { timeoutMs: number; until?: (view: UpgradeView) => boolean },
+  ): Promise<UpgradeView>;
+}
+
+export function createFollower(domain: RunningDomain, progress: Progress): UpgradeFollower {
   let lastEvent = 0;
-  while (Date.now() < deadline) {
+  const tellEvents = async () => {
     const events = await domain.sql<{ id: number; message: string }[]>`
       select id::int as id, message from upgrade_event where id > ${lastEvent} order by upgrade_event.id`;
     for (const event of events) {
       progress.say(event.message);
       lastEvent = event.id;
     }
-    const view = await viewUpgrade(domain);
-    const held = view.hold ? `, held back by ${view.hold}` : '';
-    progress.live(
-      `${view.state}  ${bar(view.moved, view.assigned)} accounts  ${view.inFlight} in flight, ${view.owed} owed${held}`,
-    );
-    if (states.includes(view.state) || options.until?.(view)) return view;
-    if (view.state === 'paused' && !options.mayPause) throw new Error(`the upgrade paused: ${view.pauseReason}`);
-    await delay(100);
-  }
-  const view = await viewUpgrade(domain);
-  throw new Error(`the upgrade did not get to ${states.join(' or ')}: ${JSON.stringify(view)}`);
+  };
+  return {
+    async follow(states, options) {
+      const deadline = Date.now() + options.timeoutMs;
+      for (;;) {
+        await tellEvents();
+        const view = await viewUpgrade(domain);
+        const held = view.hold ? `, held back by ${view.hold}` : '';
+        progress.live(
+          `${view.state}  ${bar(view.moved, view.assigned)} accounts  ${view.inFlight} in flight, ${view.owed} owed${held}`,
+        );
+        if (states.includes(view.state) || options.until?.(view)) return view;
+        if (view.state === 'paused') throw new Error(`the upgrade paused: ${view.pauseReason}`);
+        if (Date.now() > deadline) {
+          throw new Error(`the upgrade did not get to ${states.join(' or ')}: ${JSON.stringify(view)}`);
+        }
+        await delay(100);
+      }
+    },
+  };
 }

@@ -87,9 +87,14 @@ function guardTransaction(tx: Transaction, fate: Fate): Transaction {
   });
 }
 
-/** Codes of the driver, of the socket, and of a server that ends a session (class 08 and 57P). */
+/**
+ * Codes of the driver, of its socket, and of a server that ends a session (class 08 and 57P). What else was cut in the
+ * middle of the work, such as a client's request, has the same codes of a socket; the driver marks its own with the query.
+ */
 function isConnectionLoss(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  if (/^(CONNECTION_|ECONN|EPIPE|ETIMEDOUT)/.test(code)) return true;
+  if (!(error instanceof Error) || !('code' in error)) return false;
+  const code = String(error.code);
+  if (code.startsWith('CONNECTION_')) return true;
+  if (/^(ECONN|EPIPE|ETIMEDOUT)/.test(code)) return 'query' in error;
   return /^(08...|57P0[1-5])$/.test(sqlState(error) ?? '');
 }

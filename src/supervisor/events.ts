@@ -1,3 +1,5 @@
+import { assertNever } from '../base/assert-never.ts';
+
 /** What a supervisor reports, in the order in which it happens. */
 export type SupervisorEvent =
   | { type: 'listening'; socket: 'public' | 'srp'; port: number }
@@ -13,3 +15,33 @@ export type SupervisorEvent =
   | { type: 'stopped' };
 
 export type OnEvent = (event: SupervisorEvent) => void;
+
+/** The event in a sentence, for a terminal. */
+export function eventText(event: SupervisorEvent): string {
+  switch (event.type) {
+    case 'listening':
+      return `${event.socket} port ${event.port} is open`;
+    case 'waiting-for-port':
+      return `${event.socket} port ${event.port} is still in use; waiting for it`;
+    case 'database-ready':
+      return event.adopted ? 'PostgreSQL runs already and is used' : 'PostgreSQL runs';
+    case 'database-lost':
+      return `the database does not answer, trying again: ${event.message} (${event.code})`;
+    case 'started':
+      return `${event.name} ${event.release} starts (process ${event.pid})`;
+    case 'ready':
+      return `${event.name} is at work`;
+    case 'exited':
+      return `${event.name} has ended${event.expected ? '' : ` unexpectedly (${event.signal ?? `code ${event.code}`})`}`;
+    case 'restarting':
+      return `${event.name} starts again in ${event.inMs} ms`;
+    case 'replaced':
+      return `${event.name} went from ${event.fromRelease} to ${event.toRelease}`;
+    case 'refused':
+      return `${event.name} is not started: ${event.message} (${event.code})`;
+    case 'stopped':
+      return 'everything has stopped';
+    default:
+      return assertNever(event);
+  }
+}

@@ -2,6 +2,7 @@
 import path from 'node:path';
 import { pino } from 'pino';
 import { isBrambleError } from '../base/errors.ts';
+import { eventText } from './events.ts';
 import { runSupervisor } from './supervisor.ts';
 
 export interface UpOptions {
@@ -29,6 +30,10 @@ export async function supervisorMain(options: UpOptions): Promise<number> {
       signal: stop.signal,
       keepDatabase: options.keepDatabase,
       onEvent: (event) => {
+        if (process.stdout.isTTY) {
+          process.stdout.write(`${eventText(event)}\n`);
+          return;
+        }
         const troubled = event.type === 'refused' || event.type === 'database-lost' || event.type === 'restarting';
         log[troubled ? 'warn' : 'info'](event, event.type);
       },

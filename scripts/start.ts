@@ -1,0 +1,82 @@
+/**
+ * `npm start`: a lasting domain on this machine, from this checkout's release. Makes BRAMBLE_HOME ready at the first start
+ * and runs its supervisor in the foreground; whatever is killed, the next start goes on from there.
+ */
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { messageOf } from '../src/base/errors.ts';
+import { homeFolder } from '../src/cli/administration-access.ts';
+import { prepareHome } from '../src/setup/prepare-home.ts';
+import { buildRelease } from './release-build.ts';
+
+const checkout = fileURLToPath(new URL('..', import.meta.url));
+const home = homeFolder(process.env);
+const publicHost = process.env['BRAMBLE_PUBLIC_HOST'];
+const databaseUrl = process.env['DATABASE_URL'];
+
+try {
+  process.exitCode = await start();
+} catch (error) {
+  process.stderr.write(`error: ${messageOf(error)}\n`);
+  process.exitCode = 1;
+}
+
+async function start(): Promise<number> {
+  const folder = await mkdtemp(join(tmpdir(), 'bramble-start-'));
+  try {
+    const { name, archive, manifest } = await buildRelease({ tree: checkout, commit: null });
+    const file = join(folder, name);
+    await writeFile(file, archive);
+    process.stdout.write(`Bramble ${manifest.release}, home ${home}\n`);
+    const prepared = await prepareHome({
+      home,
+      archive: file,
+      name: process.env['BRAMBLE_DOMAIN_NAME'] ?? 'Bramble',
+      publicPort: 8443,
+      srpPort: 3101,
+      instances: 1,
+      administrationServices: 1,
+      ...(publicHost === undefined ? {} : { publicHost }),
+      ...(databaseUrl === undefined ? {} : { databaseUrl }),
+    });
+    process.stdout.write(prepared.created ? 'The domain was created.\n' : 'The domain was there already.\n');
+    process.stdout.write(howToGoOn(prepared.configuration.publicPort, prepared.configuration.srpPort));
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+  return await supervise();
+}
+
+function howToGoOn(publicPort: number, srpPort: number): string {
+  const bramble = home === homeFolder({}) ? 'bin/bramble' : `BRAMBLE_HOME=${home} bin/bramble`;
+  return `
+Devices connect to  https://${publicHost ?? '127.0.0.1'}:${publicPort}
+Instances dial      port ${srpPort}
+
+In another terminal:
+  ${bramble} status                       the domain at a glance
+  ${bramble} account create ada           a user account
+  ${bramble} account password ada         an activation password for a device of it
+  ${bramble} simulate --devices 10        ten simulated devices, until Ctrl-C
+  ${bramble} --help                       everything else
+
+Ctrl-C stops the domain; npm start goes on with it.
+`;
+}
+
+async function supervise(): Promise<number> {
+  const child = spawn(process.execPath, [join(checkout, 'src/cli/main.ts'), 'up'], {
+    env: { ...process.env, BRAMBLE_HOME: home },
+    stdio: 'inherit',
+  });
+  // A terminal sends its Ctrl-C to both; SIGTERM comes to this process alone.
+  process.on('SIGINT', () => {});
+  process.on('SIGTERM', () => child.kill('SIGTERM'));
+  return await new Promise<number>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code) => resolve(code ?? 1));
+  });
+}
