@@ -13,7 +13,6 @@ import { createInstance } from '../directory/instances.ts';
 import { insertDomain } from '../domain/domain.ts';
 import { writeSetting } from '../domain/settings.ts';
 import { seedPolicies } from '../policy/preconfigured-policies.ts';
-import { guardTransactions } from '../process/guarded-database.ts';
 import { healthHandler } from '../process/health.ts';
 import { silentLogger } from '../process/logger.ts';
 import { thisRelease } from '../release/this-release.ts';
@@ -37,9 +36,7 @@ export interface AdministrationFixture {
 /** A domain of this release with the instances `one` and `two`, and its administration service. */
 export async function startAdministration(): Promise<AdministrationFixture> {
   const database = await createTestDatabase();
-  const db = guardTransactions(
-    openDatabase(database.url, { applicationName: 'bramble/administration/admin-1@test#1' }),
-  );
+  const db = openDatabase(database.url, { applicationName: 'bramble/administration/admin-1@test#1' });
   const home = await mkdtemp(join(tmpdir(), 'bramble-admin-'));
   const masterKeys = createMasterKeys();
   const token = await createTestDomain(db, masterKeys);

@@ -5,7 +5,7 @@
 import type { FastifyError } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { BrambleError, type ErrorCode, isBrambleError } from '../base/errors.ts';
-import { sqlState } from '../database/connection.ts';
+import { sqlState } from '../database/sql-state.ts';
 
 export interface ErrorAnswer {
   status: number;

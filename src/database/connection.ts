@@ -3,6 +3,7 @@
  * queryable first, so that a caller decides what stands in one transaction.
  */
 import postgres from 'postgres';
+import { guardTransactions } from './guarded-transactions.ts';
 
 export type Database = postgres.Sql<Record<string, never>>;
 export type Transaction = postgres.TransactionSql<Record<string, never>>;
@@ -18,9 +19,9 @@ export interface DatabaseOptions {
   idleTimeoutSeconds?: number;
 }
 
-/** Opens a pool; nothing is sent before the first statement. */
+/** Opens a pool; nothing is sent before the first statement. Its transactions end with their connection. */
 export function openDatabase(url: string, options: DatabaseOptions): Database {
-  return postgres(url, {
+  const db = postgres(url, {
     max: options.max ?? 8,
     idle_timeout: options.idleTimeoutSeconds ?? 0,
     connect_timeout: 10,
@@ -28,14 +29,10 @@ export function openDatabase(url: string, options: DatabaseOptions): Database {
     onnotice: () => {},
     connection: { application_name: options.applicationName },
   }) as Database;
+  return guardTransactions(db);
 }
 
 /** `bramble/kind/name@host#pid`, cut to the 63 bytes that PostgreSQL keeps. */
 export function applicationName(kind: string, name: string, host: string, processId: number): string {
   return `bramble/${kind}/${name}@${host}#${processId}`.slice(0, 63);
-}
-
-/** The five-character SQLSTATE of a failed statement, if it is one. */
-export function sqlState(error: unknown): string | undefined {
-  return error instanceof postgres.PostgresError ? error.code : undefined;
 }

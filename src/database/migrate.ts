@@ -5,8 +5,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { BrambleError } from '../base/errors.ts';
 import { advisoryLock, lockClass } from './advisory-locks.ts';
-import { type Database, openDatabase, sqlState, type Transaction } from './connection.ts';
+import { type Database, openDatabase, type Transaction } from './connection.ts';
 import { type Migration, readMigrations } from './migration-files.ts';
+import { sqlState } from './sql-state.ts';
 
 export interface MigrateOptions {
   /** Folder of the release's `sql/`. */

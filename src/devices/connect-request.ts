@@ -1,22 +1,11 @@
 /** What a device's connect means for the database: the parsed plist, narrowed to what the connect statement stores. */
 import { type CommandId, isUuid } from '../base/ids.ts';
 import type { ConnectAnswer } from '../protocol/apple/connect.ts';
+import { deviceOptionQueries } from '../protocol/apple/device-information.ts';
 import { isPlistDictionary, type PlistDictionary, type PlistValue } from '../protocol/plist/value.ts';
 import type { ConnectRequest } from './connect-statement.ts';
 
-/** Answers to DeviceInformation that are device options: kept for the device over a wipe or a new activation. */
-const optionNames = new Set([
-  'DeviceName',
-  'HostName',
-  'VoiceRoamingEnabled',
-  'DataRoamingEnabled',
-  'PersonalHotspotEnabled',
-  'TimeZone',
-  'AccessibilitySettings',
-  'Wallpaper',
-  'DefaultApplications',
-  'BluetoothEnabled',
-]);
+const optionNames = new Set(deviceOptionQueries);
 
 /** Answers larger than this are kept without their lists. */
 const answerBytesAtMost = 64 * 1024;

@@ -4,7 +4,8 @@
  * falls into the middle of a move.
  */
 import { newId } from '../base/ids.ts';
-import { type Queryable, sqlState, type Transaction } from '../database/connection.ts';
+import type { Queryable, Transaction } from '../database/connection.ts';
+import { sqlState } from '../database/sql-state.ts';
 import { plainNameOf } from './account-name.ts';
 
 export interface AccountGroup {

@@ -5,7 +5,8 @@
  */
 import { BrambleError } from '../base/errors.ts';
 import { newId } from '../base/ids.ts';
-import { type Queryable, sqlState } from '../database/connection.ts';
+import type { Queryable } from '../database/connection.ts';
+import { sqlState } from '../database/sql-state.ts';
 import { defaultPolicyName } from './preconfigured-policies.ts';
 import { parseRules, type RuleValues } from './rules.ts';
 

@@ -13,7 +13,6 @@ import { BrambleError, messageOf } from '../base/errors.ts';
 import { applicationName, type Database, openDatabase } from '../database/connection.ts';
 import { assertCompatible, type ComponentIdentity, type ComponentKind } from '../domain/components.ts';
 import { type ProcessEnvironment, readEnvironment, requireDatabaseUrl } from './environment.ts';
-import { guardTransactions } from './guarded-database.ts';
 import { createRegistry, type Readiness, startHealthServer } from './health.ts';
 import { hostIdentity } from './host-identity.ts';
 import { createLogger, type Logger } from './logger.ts';
@@ -91,12 +90,10 @@ export async function componentProcess<Schema extends z.ZodType>(options: Compon
     level: environment.logLevel,
   });
   const stop = listenForStop();
-  const db = guardTransactions(
-    openDatabase(databaseUrl, {
-      applicationName: applicationName(options.kind, identity.name, identity.host, identity.processId),
-      max: options.maxConnections ?? 8,
-    }),
-  );
+  const db = openDatabase(databaseUrl, {
+    applicationName: applicationName(options.kind, identity.name, identity.host, identity.processId),
+    max: options.maxConnections ?? 8,
+  });
   const parts: { registration?: Registration; work?: Work } = {};
   const context: ComponentContext<z.output<Schema>> = {
     environment,

@@ -18,7 +18,7 @@ import { obstaclesOf, rehearseMigration } from './rehearsal.ts';
 import { insertTestDomain, insertTestInstance, insertTestProcess } from './test-domain.ts';
 
 const database = await createTestDatabase();
-const db = openDatabase(database.url, { applicationName: 'bramble/test' });
+const db = openDatabase(database.url, { applicationName: 'bramble/test', max: 3 });
 const home = await mkdtemp(join(tmpdir(), 'bramble-checks-'));
 after(async () => {
   await db.end({ timeout: 5 });

@@ -5,8 +5,9 @@
 import { readFile, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../base/errors.ts';
-import { type Database, sqlState } from '../database/connection.ts';
+import type { Database } from '../database/connection.ts';
 import { readMasterKeys } from '../database/sealed-value.ts';
+import { sqlState } from '../database/sql-state.ts';
 import { loadAuthorities } from '../domain/authorities.ts';
 import { listComponents } from '../domain/components.ts';
 import { readDomain } from '../domain/domain.ts';

@@ -19,7 +19,7 @@ import { upgradePlanSchema } from './upgrade-plan.ts';
 import { insertUpgrade, readLatestUpgrade } from './upgrade-store.ts';
 
 const database = await createTestDatabase();
-const db = openDatabase(database.url, { applicationName: 'bramble/test' });
+const db = openDatabase(database.url, { applicationName: 'bramble/test', max: 3 });
 const home = await mkdtemp(join(tmpdir(), 'bramble-coordinator-'));
 const children = new Set<ChildProcess>();
 after(async () => {

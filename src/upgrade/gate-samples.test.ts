@@ -10,7 +10,7 @@ import { insertUpgrade } from './upgrade-store.ts';
 import { insertWaves, reopenWave, setWaveState } from './wave-store.ts';
 
 const database = await createTestDatabase();
-const db = openDatabase(database.url, { applicationName: 'bramble/test' });
+const db = openDatabase(database.url, { applicationName: 'bramble/test', max: 3 });
 after(async () => await db.end({ timeout: 5 }));
 await insertTestDomain(db);
 const east = await insertTestInstance(db, { name: 'east', accounts: 3 });

@@ -13,7 +13,7 @@ import { fenceRelease, listLockHolders, setDomainRelease } from './release-fence
 import { insertTestDomain } from './test-domain.ts';
 
 const database = await createTestDatabase();
-const db = openDatabase(database.url, { applicationName: 'bramble/test' });
+const db = openDatabase(database.url, { applicationName: 'bramble/test', max: 3 });
 after(async () => await db.end({ timeout: 5 }));
 await insertTestDomain(db);
 

@@ -11,7 +11,8 @@
 import { type Clock, systemClock } from '../base/clock.ts';
 import { BrambleError } from '../base/errors.ts';
 import { type AdvisoryLock, advisoryLock, lockClass } from '../database/advisory-locks.ts';
-import { type Database, type Queryable, sqlState, type Transaction } from '../database/connection.ts';
+import type { Database, Queryable, Transaction } from '../database/connection.ts';
+import { sqlState } from '../database/sql-state.ts';
 
 /** A session that holds the lock. */
 export interface LockHolder {

@@ -18,7 +18,7 @@ import { insertTestDomain, insertTestInstance } from './test-domain.ts';
 import { readLatestUpgrade } from './upgrade-store.ts';
 
 const database = await createTestDatabase();
-const db = openDatabase(database.url, { applicationName: 'bramble/test' });
+const db = openDatabase(database.url, { applicationName: 'bramble/test', max: 3 });
 const home = await mkdtemp(join(tmpdir(), 'bramble-upgrade-'));
 await insertTestDomain(db);
 await insertTestInstance(db, { name: 'east', accounts: 3 });

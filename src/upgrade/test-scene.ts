@@ -25,7 +25,7 @@ export interface Scene {
 /** A domain of 1.0.0 with two instances, planned and started towards 1.1.0; each scene has its own database. */
 export async function scene(options: object = {}): Promise<Scene> {
   const database = await createTestDatabase();
-  const db = openDatabase(database.url, { applicationName: 'bramble/test' });
+  const db = openDatabase(database.url, { applicationName: 'bramble/test', max: 3 });
   after(async () => await db.end({ timeout: 5 }));
   await insertTestDomain(db);
   await insertTestInstance(db, { name: 'east', accounts: 3 });

@@ -37,7 +37,7 @@ import {
 } from './wave-store.ts';
 
 const database = await createTestDatabase();
-const db = openDatabase(database.url, { applicationName: 'bramble/test' });
+const db = openDatabase(database.url, { applicationName: 'bramble/test', max: 3 });
 after(async () => await db.end({ timeout: 5 }));
 await insertTestDomain(db);
 const [east, west] = [

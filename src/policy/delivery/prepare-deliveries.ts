@@ -6,6 +6,7 @@ import { messageOf } from '../../base/errors.ts';
 import { newId } from '../../base/ids.ts';
 import type { Queryable } from '../../database/connection.ts';
 import { type CommandRequest, commandRequest, serializeCommand } from '../../protocol/apple/command.ts';
+import { synchronizationQueries } from '../../protocol/apple/device-information.ts';
 import { compilePolicy } from '../compile-policy.ts';
 import { type CompiledProfile, revisionOf, type SkippedPart } from '../compiled-profile.ts';
 import { familyOf } from '../device-family.ts';
@@ -13,7 +14,6 @@ import type { EffectivePolicy } from '../effective-policy.ts';
 import { loadEffectivePolicies } from '../effective-policy-store.ts';
 import { compileServiceBooks } from '../service-books.ts';
 import { listServices, type StoredService } from '../service-store.ts';
-import { synchronizationQueries } from '../synchronization-queries.ts';
 import type { Candidate, PreparedDelivery, Settlement } from './release-store.ts';
 
 export interface CompilerFacts {

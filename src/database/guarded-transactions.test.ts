@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { openDatabase, type Transaction } from '../database/connection.ts';
-import { createTestDatabase } from '../database/test-database.ts';
-import { guardTransactions } from './guarded-database.ts';
+import { openDatabase, type Transaction } from './connection.ts';
+import { createTestDatabase } from './test-database.ts';
 
 const database = await createTestDatabase();
-const db = guardTransactions(openDatabase(database.url, { applicationName: 'bramble/test', max: 2 }));
+const db = openDatabase(database.url, { applicationName: 'bramble/test', max: 2 });
 const other = openDatabase(database.url, { applicationName: 'bramble/test-other', max: 1 });
 after(async () => {
   await db.end({ timeout: 5 });

@@ -8,7 +8,8 @@
  * write afterwards (invariant 7).
  */
 import { BrambleError } from '../base/errors.ts';
-import { type Database, sqlState, type Transaction } from '../database/connection.ts';
+import type { Database, Transaction } from './connection.ts';
+import { sqlState } from './sql-state.ts';
 
 interface Fate {
   lost: boolean;
