@@ -7,9 +7,13 @@
  * rollback; `begin` rejects with the loss. Without this an administration transaction that the release fence ended could
  * write afterwards (invariant 7).
  */
+
+import type postgres from 'postgres';
 import { BrambleError } from '../base/errors.ts';
-import type { Database, Transaction } from './connection.ts';
 import { sqlState } from './sql-state.ts';
+
+type Database = postgres.Sql<Record<string, never>>;
+type Transaction = postgres.TransactionSql<Record<string, never>>;
 
 interface Fate {
   lost: boolean;

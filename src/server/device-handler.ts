@@ -6,8 +6,8 @@
  *
  * Invariant: a client-certificate header is believed only where `trusted` says so (the link, or a configured proxy).
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import type { ServerResponse } from 'node:http';
+import type { Http2ServerResponse } from 'node:http2';
 import type { Activation } from '../activation/activation.ts';
 import { activationRefusal } from '../activation/activation.ts';
 import { identityOf } from '../activation/identity.ts';
@@ -36,10 +36,9 @@ import {
   unknownDevice,
   wrongIdentity,
 } from './device-answer.ts';
-import { readBody } from './request-body.ts';
+import { type DeviceRequest, readBody } from './request-body.ts';
 import type { RequestSamples } from './request-samples.ts';
 
-export type DeviceRequest = IncomingMessage | Http2ServerRequest;
 export type DeviceResponse = ServerResponse | Http2ServerResponse;
 
 export interface DeviceHandlerOptions {

@@ -1,5 +1,9 @@
+import type { IncomingMessage } from 'node:http';
+import type { Http2ServerRequest } from 'node:http2';
 import { BrambleError } from '../base/errors.ts';
-import type { DeviceRequest } from './device-handler.ts';
+
+/** Over the loopback listener or over the link. */
+export type DeviceRequest = IncomingMessage | Http2ServerRequest;
 
 /** The default limit of a device's request. */
 export const bodyBytesAtMost = 1024 * 1024;
