@@ -2,7 +2,7 @@
 import type { AccountId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import { accountNameOf } from '../directory/account-name.ts';
-import { notFound } from './http-errors.ts';
+import { notFound } from '../rest/http-errors.ts';
 
 export interface AccountSelection {
   accounts?: readonly string[] | undefined;

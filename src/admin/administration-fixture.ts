@@ -16,8 +16,8 @@ import { seedPolicies } from '../policy/preconfigured-policies.ts';
 import { healthHandler } from '../process/health.ts';
 import { silentLogger } from '../process/logger.ts';
 import { thisRelease } from '../release/this-release.ts';
+import { createToken } from '../rest/administrator-tokens.ts';
 import { administrationServer } from './administration-server.ts';
-import { createToken } from './administrator-tokens.ts';
 import type { AdministrationContext } from './context.ts';
 
 export interface AdministrationFixture {

@@ -7,9 +7,9 @@ import { type FastifyInstance, fastify } from 'fastify';
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { messageOf } from '../base/errors.ts';
 import type { HealthHandler } from '../process/health.ts';
-import { requireToken } from './authentication.ts';
+import { requireToken } from '../rest/authentication.ts';
+import { errorAnswer } from '../rest/http-errors.ts';
 import type { AdministrationContext } from './context.ts';
-import { errorAnswer } from './http-errors.ts';
 import { apiRoutes } from './routes/api.ts';
 import { errorBody } from './shapes.ts';
 

@@ -20,8 +20,8 @@ import {
   routerAddressShape,
   type SrpCredential,
 } from '../link/credential.ts';
+import { notFound } from '../rest/http-errors.ts';
 import type { AdministrationContext } from './context.ts';
-import { notFound } from './http-errors.ts';
 
 /** Setting 'routers': where instances and connection services dial. */
 export const routersSetting = z.object({ addresses: z.array(routerAddressShape).default([]) });

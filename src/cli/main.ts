@@ -5,6 +5,11 @@ import { runCommandLine } from './program.ts';
 const lingerMs = 1000;
 
 const argv = process.argv.slice(2);
+// Whoever reads the output may have enough of it, as `head` has. A supervisor goes on without a reader.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  if (argv[0] !== 'up') process.exit();
+});
 const code = await runCommandLine(argv, {
   input: process.stdin,
   output: process.stdout,

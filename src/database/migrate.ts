@@ -14,7 +14,7 @@ export interface MigrateOptions {
   folder: string;
   /** The release that applies them, for the log. */
   release: string;
-  /** Contracting migrations too: for a fresh domain and when finalizing. Default: only up to the first contracting one. */
+  /** Contracting migrations too: for a fresh domain and when finalizing. Otherwise only up to the first one not applied yet. */
   contract: boolean;
   applicationName: string;
   /** How often a migration that meets a lock is tried, 50 ms to 2 s apart. */
@@ -43,8 +43,8 @@ export async function migrate(url: string, options: MigrateOptions): Promise<num
     assertKnown(migrations, applied);
     let last = 0;
     for (const migration of migrations) {
-      if (migration.kind === 'contract' && !options.contract) break;
       const done = applied.get(migration.number);
+      if (migration.kind === 'contract' && !options.contract && !done) break;
       if (!done) await applyMigration(db, migration, options);
       if (migration.backfill && !done?.backfilled) await backfill(db, migration, migration.backfill, options);
       last = migration.number;

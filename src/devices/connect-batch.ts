@@ -2,6 +2,9 @@
  * Gathers connects into batches: while statements are under way, what arrives waits for the next one, so that batches grow
  * with the load and an idle server answers at once. A row that a move holds is tried again by itself.
  *
+ * Few large statements cost the database and this process far less than many small ones, so only two lanes are used
+ * until a whole batch waits, or one request has waited for `laneAfterMs` (a lane is stuck behind a lock or a slow disk).
+ *
  * Invariant: a device stands in at most one batch at a time, in order of arrival.
  */
 import { setTimeout as delay } from 'node:timers/promises';
@@ -12,7 +15,7 @@ export interface ConnectBatchOptions {
   send: (requests: readonly ConnectRequest[]) => Promise<ConnectOutcome[]>;
   /** Rows in one statement at most: more, and the planner leaves the indexes. */
   batchSize?: number;
-  /** Statements under way at the same time. */
+  /** Statements under way at the same time, at most. */
   concurrency?: number;
   /** Requests waiting before further ones are refused. */
   waitingAtMost?: number;
@@ -23,6 +26,7 @@ export interface ConnectBatchOptions {
 
 interface Waiting {
   request: ConnectRequest;
+  sinceMs: number;
   resolve: (outcome: ConnectOutcome) => void;
   reject: (error: unknown) => void;
 }
@@ -33,6 +37,8 @@ export interface ConnectBatcher {
 }
 
 const movingRetryMs = 5;
+const eagerLanes = 2;
+const laneAfterMs = 10;
 
 export function createConnectBatcher(options: ConnectBatchOptions): ConnectBatcher {
   const batchSize = options.batchSize ?? 48;
@@ -44,12 +50,29 @@ export function createConnectBatcher(options: ConnectBatchOptions): ConnectBatch
   let underWay = 0;
   let scheduled = false;
 
+  let overdue: NodeJS.Timeout | undefined;
+
+  const mayStart = () => {
+    const [oldest] = waiting;
+    if (oldest === undefined || underWay >= concurrency) return false;
+    if (underWay < eagerLanes || waiting.length >= batchSize) return true;
+    const leftMs = oldest.sinceMs + laneAfterMs - performance.now();
+    if (leftMs <= 0) return true;
+    if (overdue === undefined) {
+      overdue = setTimeout(() => {
+        overdue = undefined;
+        schedule();
+      }, leftMs);
+    }
+    return false;
+  };
+
   const schedule = () => {
-    if (scheduled || underWay >= concurrency || waiting.length === 0) return;
+    if (scheduled || !mayStart()) return;
     scheduled = true;
     setImmediate(() => {
       scheduled = false;
-      while (underWay < concurrency && waiting.length > 0) {
+      while (mayStart()) {
         const batch = takeBatch(waiting, atWork, batchSize);
         if (batch.length === 0) break;
         void run(batch);
@@ -81,7 +104,7 @@ export function createConnectBatcher(options: ConnectBatchOptions): ConnectBatch
         reject(new BrambleError('ERR_OVERLOADED', 'Too many devices connect at once: this one comes again.'));
         return;
       }
-      waiting.push({ request, resolve, reject });
+      waiting.push({ request, sinceMs: performance.now(), resolve, reject });
       schedule();
     });
 

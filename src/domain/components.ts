@@ -173,7 +173,8 @@ export async function assertCompatible(
       { details: { database: declared.release, own: component.release } },
     );
   }
-  if (declared.schemaVersion < compatibility.leastSchemaVersion) {
+  // The coordinator is there before the schema of its release: it makes it.
+  if (component.kind !== 'coordinator' && declared.schemaVersion < compatibility.leastSchemaVersion) {
     throw new BrambleError(
       'ERR_SCHEMA_TOO_OLD',
       `The database has schema ${declared.schemaVersion}; release ${component.release} needs at least ` +

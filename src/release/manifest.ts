@@ -13,7 +13,8 @@ const filePath = z
 
 const releaseNumber = z.string().regex(/^(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})$/);
 
-export const manifestSchema = z.strictObject({
+/** Tolerant of keys that a later release adds: the release before has to read its archive. */
+export const manifestSchema = z.looseObject({
   format: z.literal(1),
   release: releaseNumber,
   /** The commit that it was built from; null for a working tree. */

@@ -40,6 +40,24 @@ const neverAnswered = new Set([
   'upgrade',
 ]);
 
+/**
+ * Names and values of a request's headers together, in bytes, at most. Above 64 KiB the HTTP/2 session of the link could not
+ * carry them, and Node would close that session with everything on it; a signed request of a device has some 6 KB.
+ */
+export const headerBytesAtMost = 32 * 1024;
+
+/** Whether a device's headers can be passed on, with room for those that the router adds. */
+export function headersFit(headers: IncomingHttpHeaders): boolean {
+  let sizeBytes = 0;
+  for (const name in headers) {
+    const value = headers[name];
+    // 32 for each, as HPACK counts (RFC 7541 §4.1).
+    sizeBytes += name.length + 32 + (typeof value === 'string' ? value.length : String(value).length);
+    if (sizeBytes > headerBytesAtMost) return false;
+  }
+  return true;
+}
+
 export interface Sender {
   /** `:base64:` of the DER certificate that TLS verified the possession of; null without one. */
   clientCertificate: string | null;

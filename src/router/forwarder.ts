@@ -12,7 +12,7 @@
 import type { IncomingHttpHeaders } from 'node:http2';
 import { identifierShape } from '../link/messages.ts';
 import { deviceAddressOf } from './device-address.ts';
-import { requestHeaders, responseHeaders, type Sender } from './forwarded-headers.ts';
+import { headersFit, requestHeaders, responseHeaders, type Sender } from './forwarded-headers.ts';
 import { type Exchange, exchange } from './link-exchange.ts';
 import type { LinkRegistry, RouterLink } from './link-registry.ts';
 import { type Reply, refusal } from './reply.ts';
@@ -38,11 +38,14 @@ export interface ForwarderOptions {
 
 export type Forwarder = (request: DeviceRequest) => Promise<Reply>;
 
+// A path with its query; the message of a SCEP request by GET has some 4 KB.
+const urlLengthAtMost = 16 * 1024;
 // An owner without a link may have lost its accounts to another; one answer that old is asked for again.
 const staleOwnerMs = 2000;
 
 export function createForwarder(options: ForwarderOptions): Forwarder {
   return async (request) => {
+    if (!headersFit(request.headers) || request.url.length > urlLengthAtMost) return headersTooLarge();
     const address = deviceAddressOf(request.url);
     switch (address.kind) {
       case 'device':
@@ -50,7 +53,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       case 'activation':
         return await forward(request, options, activationTarget(options));
       case 'no-token':
-        return unknownDevice;
+        return copyOf(unknownDevice);
       case 'unknown':
         return refusal(404, 'ERR_NOT_FOUND', 'There is nothing at this address.');
     }
@@ -69,7 +72,7 @@ async function forward(request: DeviceRequest, options: ForwarderOptions, target
   let sentAgain = false;
   for (;;) {
     const link = await target.next(redirected || sentAgain);
-    if ('status' in link) return { ...link, headers: { ...link.headers } };
+    if ('status' in link) return copyOf(link);
     const result = await send(request, link, Math.max(1, deadlineMs - options.now()));
     if (result.kind === 'answered' && result.status === 421) {
       result.rest?.destroy();
@@ -142,6 +145,15 @@ function activationTarget({ links }: ForwarderOptions): Target {
       owner = named;
     },
   };
+}
+
+function headersTooLarge(): Reply {
+  return refusal(400, 'ERR_HEADERS_TOO_LARGE', 'The request has more header bytes than a device ever sends.');
+}
+
+/** Whoever writes an answer adds headers to it; what is shared stays as it is. */
+function copyOf(reply: Reply): Reply {
+  return { ...reply, headers: { ...reply.headers } };
 }
 
 function ownerOf(headers: IncomingHttpHeaders): string | null {

@@ -5,7 +5,6 @@
  *
  * Invariant: an identifier is decided on by one newcomer at a time, and no live link of another host is ever displaced.
  */
-import { once } from 'node:events';
 import { type ClientHttp2Session, connect, constants } from 'node:http2';
 import type { Server } from 'node:net';
 import { createServer, type TLSSocket } from 'node:tls';
@@ -208,9 +207,11 @@ async function refuseLink(session: ClientHttp2Session, refused: Refused, log: Lo
     log.debug({ error: messageOf(error) }, 'the refusal was not heard');
   }
   if (session.destroyed) return;
-  session.goaway(constants.NGHTTP2_NO_ERROR, 0, Buffer.from(refused.code));
+  // Not by `once` of node:events: it rejects when the session breaks meanwhile, which is only another end of it.
+  const ended = new Promise<void>((resolve) => session.once('close', resolve));
   const late = setTimeout(() => session.destroy(), 1000);
+  session.goaway(constants.NGHTTP2_NO_ERROR, 0, Buffer.from(refused.code));
   session.close();
-  if (!session.destroyed) await once(session, 'close');
+  await ended;
   clearTimeout(late);
 }

@@ -260,9 +260,11 @@ function single(header: string | string[] | undefined): string | undefined {
 
 function send(response: DeviceResponse, result: DeviceAnswer): void {
   if (response.destroyed || response.headersSent) return;
-  const body = typeof result.body === 'string' ? Buffer.from(result.body) : result.body;
+  const { status, headers, body } = result;
   // HTTP/1 and HTTP/2 responses have the same two methods, but their types do not overlap.
   const out = response as ServerResponse;
-  out.writeHead(result.status, { ...result.headers, 'content-length': String(body.length) });
-  out.end(body);
+  out.writeHead(status, { ...headers, 'content-length': String(Buffer.byteLength(body)) });
+  // An empty chunk would be a write of its own.
+  if (body.length === 0) out.end();
+  else out.end(body);
 }

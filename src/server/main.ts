@@ -255,8 +255,21 @@ function createRequestMetrics(registry: ComponentContext<Settings>['registry']):
     buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
     registers: [registry],
   });
+  // Looking a child up by its labels costs more than counting does.
+  const counters = new Map<string, ReturnType<typeof requests.labels>>();
+  const timers = new Map<string, ReturnType<typeof seconds.labels>>();
   return (address, answer, latencyMs) => {
-    requests.inc({ address, status: answer.status });
-    seconds.observe({ address }, latencyMs / 1000);
+    const key = `${address} ${answer.status}`;
+    remembered(counters, key, () => requests.labels({ address, status: answer.status })).inc();
+    remembered(timers, address, () => seconds.labels({ address })).observe(latencyMs / 1000);
   };
+}
+
+function remembered<Value>(known: Map<string, Value>, key: string, make: () => Value): Value {
+  let value = known.get(key);
+  if (value === undefined) {
+    value = make();
+    known.set(key, value);
+  }
+  return value;
 }

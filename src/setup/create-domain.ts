@@ -9,7 +9,6 @@ import { randomUUID, X509Certificate } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createAuthorities } from '../activation/authority-creation.ts';
-import { createToken } from '../admin/administrator-tokens.ts';
 import { BrambleError } from '../base/errors.ts';
 import type { InstanceId } from '../base/ids.ts';
 import { openDatabase, type Transaction } from '../database/connection.ts';
@@ -28,6 +27,7 @@ import { applyBudget, readBudget } from '../policy/delivery/budget.ts';
 import { seedPolicies } from '../policy/preconfigured-policies.ts';
 import { issueCertificate, randomSerialHex } from '../protocol/x509/certificate.ts';
 import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../protocol/x509/key-pair.ts';
+import { createToken } from '../rest/administrator-tokens.ts';
 
 export interface NewDomainPlan {
   home: string;

@@ -8,13 +8,13 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fastify } from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
-import { requireToken } from '../admin/authentication.ts';
-import { errorAnswer } from '../admin/http-errors.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Database } from '../database/connection.ts';
 import type { Feature } from '../domain/features.ts';
 import type { HealthHandler } from '../process/health.ts';
 import { announceAddress } from '../process/service-address.ts';
+import { requireToken } from '../rest/authentication.ts';
+import { errorAnswer } from '../rest/http-errors.ts';
 import { upgradeRoutes } from './routes.ts';
 
 export interface CoordinatorEndpointOptions {

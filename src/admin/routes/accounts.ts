@@ -7,9 +7,9 @@ import type { AccountSkip } from '../../directory/account-import.ts';
 import { accountNameOf } from '../../directory/account-name.ts';
 import { createAccount, deleteAccount, getAccount, listAccounts } from '../../directory/accounts.ts';
 import { readDomain } from '../../domain/domain.ts';
+import { notFound } from '../../rest/http-errors.ts';
 import { importAccountStream, newAccount } from '../account-import-stream.ts';
 import { type AdministrationContext, write } from '../context.ts';
-import { notFound } from '../http-errors.ts';
 import { instant, name, nothing } from '../shapes.ts';
 
 export const accountShape = z.object({

@@ -6,8 +6,8 @@ import { forgetComponent, listComponents } from '../../domain/components.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { recordEvent } from '../../domain/events.ts';
 import { featureStates } from '../../domain/features.ts';
+import { notFound } from '../../rest/http-errors.ts';
 import { type AdministrationContext, write } from '../context.ts';
-import { notFound } from '../http-errors.ts';
 import { instant, jsonObject, name, nothing } from '../shapes.ts';
 
 export const componentShape = z.object({

@@ -7,9 +7,9 @@ import { cancelCommand, listCommands, queueCommand } from '../../devices/command
 import { accountNameOf } from '../../directory/account-name.ts';
 import { getAccount } from '../../directory/accounts.ts';
 import { announceDeliveries, oweDeliveries } from '../../policy/delivery/owe-deliveries.ts';
+import { notFound } from '../../rest/http-errors.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { type DeviceFilter, findDevice, listDevices } from '../device-list.ts';
-import { notFound } from '../http-errors.ts';
 import { buildOperatorCommand, operatorCommand } from '../operator-command.ts';
 import { instant, jsonObject, name, nothing } from '../shapes.ts';
 

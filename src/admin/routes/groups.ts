@@ -13,8 +13,8 @@ import {
   removeGroupMember,
 } from '../../directory/groups.ts';
 import { announceDeliveries, oweDeliveries } from '../../policy/delivery/owe-deliveries.ts';
+import { notFound } from '../../rest/http-errors.ts';
 import { type AdministrationContext, write } from '../context.ts';
-import { notFound } from '../http-errors.ts';
 import { name, nothing } from '../shapes.ts';
 
 const groupShape = z.object({ id: z.string(), name: z.string(), rank: z.number(), memberCount: z.number() });

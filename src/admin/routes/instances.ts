@@ -15,8 +15,8 @@ import { type ComponentKind, listComponents } from '../../domain/components.ts';
 import { desireProcess, listDesiredProcesses } from '../../domain/desired-processes.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { recordEvent } from '../../domain/events.ts';
+import { notFound } from '../../rest/http-errors.ts';
 import { type AdministrationContext, write } from '../context.ts';
-import { notFound } from '../http-errors.ts';
 import { instant, jsonObject, name } from '../shapes.ts';
 import { deliverSrpCredential } from '../srp-issuing.ts';
 

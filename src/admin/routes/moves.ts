@@ -14,9 +14,9 @@ import {
   pauseMoveBatch,
   resumeMoveBatch,
 } from '../../moves/batch-store.ts';
+import { notFound } from '../../rest/http-errors.ts';
 import { listUnsettledMoves, namesOfAccounts, resolveAccounts } from '../account-selection.ts';
 import { type AdministrationContext, write } from '../context.ts';
-import { notFound } from '../http-errors.ts';
 import { instant, name } from '../shapes.ts';
 
 const counts = z.object({

@@ -16,9 +16,9 @@ import {
   replacePolicyRules,
 } from '../../policy/policy-store.ts';
 import { rules } from '../../policy/rules.ts';
+import { notFound } from '../../rest/http-errors.ts';
 import { lockAccountByName, membersOfGroup } from '../account-selection.ts';
 import { type AdministrationContext, write } from '../context.ts';
-import { notFound } from '../http-errors.ts';
 import { instant, jsonObject, name } from '../shapes.ts';
 
 const policyShape = z.object({

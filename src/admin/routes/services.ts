@@ -6,9 +6,9 @@ import type { Transaction } from '../../database/connection.ts';
 import { announceDeliveries, oweDeliveries } from '../../policy/delivery/owe-deliveries.ts';
 import { deleteService, listServices, putService } from '../../policy/service-store.ts';
 import { isServiceType, type ServiceType, serviceTypes } from '../../policy/services.ts';
+import { notFound } from '../../rest/http-errors.ts';
 import { everyAccount } from '../account-selection.ts';
 import { type AdministrationContext, write } from '../context.ts';
-import { notFound } from '../http-errors.ts';
 import { jsonObject } from '../shapes.ts';
 
 const params = z.object({

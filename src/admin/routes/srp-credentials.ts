@@ -9,8 +9,8 @@ import { findInstance } from '../../directory/instances.ts';
 import { clearSrpIdentifier, listSrpCredentials, revokeSrpCredential } from '../../directory/srp-credential-store.ts';
 import { listDesiredProcesses } from '../../domain/desired-processes.ts';
 import { recordEvent } from '../../domain/events.ts';
+import { notFound } from '../../rest/http-errors.ts';
 import { type AdministrationContext, write } from '../context.ts';
-import { notFound } from '../http-errors.ts';
 import { instant, jsonObject } from '../shapes.ts';
 import { deliverSrpCredential } from '../srp-issuing.ts';
 

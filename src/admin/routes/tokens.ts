@@ -3,9 +3,9 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { BrambleError } from '../../base/errors.ts';
 import { recordEvent } from '../../domain/events.ts';
-import { createToken, listTokens, revokeToken } from '../administrator-tokens.ts';
+import { createToken, listTokens, revokeToken } from '../../rest/administrator-tokens.ts';
+import { notFound } from '../../rest/http-errors.ts';
 import { type AdministrationContext, write } from '../context.ts';
-import { notFound } from '../http-errors.ts';
 import { instant, name, nothing } from '../shapes.ts';
 
 const tags = ['tokens'];

@@ -2,7 +2,7 @@
  * Reads the fields of an X.509 certificate that Bramble decides by. Invariant: reading proves nothing; who trusts a
  * certificate has verified it (`isIssuedBy`) or knows its fingerprint.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import {
   bitStringOf,
   childrenOf,
@@ -67,5 +67,5 @@ function subjectKeyIdentifierIn(extensions: DerElement): Uint8Array | undefined 
 
 /** SHA-256 of the certificate's DER, in lower-case hex: the name under which Bramble knows a certificate. */
 export function fingerprintOf(certificateDer: Uint8Array): string {
-  return createHash('sha256').update(certificateDer).digest('hex');
+  return hash('sha256', certificateDer, 'hex');
 }
