@@ -14,7 +14,7 @@ const usage = `npm run bench [-- <name>] [options]
             --devices 200 --connections 64 --seconds 10 --runs 3
             with --target URL --file FILE [--identity header|signature] against a server that runs already
   move      accounts moved a second, and how long each is without its server
-            --devices 200 --probed 24 --runs 10 --bulk 2000
+            --devices 100 --probed 8 --runs 25 --bulk 2000
   --json FILE writes the figures`;
 
 const { values, positionals } = parseArgs({
@@ -69,9 +69,9 @@ async function runConnect(): Promise<unknown> {
 
 async function runMove(): Promise<unknown> {
   const result = await benchMove({
-    devices: number(values.devices, quick ? 64 : 200),
-    probed: number(values.probed, 24),
-    runs: number(values.runs, quick ? 3 : 10),
+    devices: number(values.devices, quick ? 40 : 100),
+    probed: number(values.probed, 8),
+    runs: number(values.runs, quick ? 4 : 25),
     bulk: number(values.bulk, quick ? 500 : 2000),
     say,
   });

@@ -11,7 +11,7 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { type ConnectTarget, type DriveResult, driveConnects } from './connect-driver.ts';
 
-export { driveConnects };
+export { type DriveResult, driveConnects };
 
 /** What the preparation step writes for each device. */
 const benchDevice = z.object({

@@ -12,6 +12,7 @@ import { type RunningDomain, startDomain, until } from '../test/harness/domain.t
 import { type RunningFleet, startFleet } from '../test/harness/fleet.ts';
 
 export interface MeasuredSize {
+  /** 1 or more. */
   instances: number;
   devices: number;
   accounts: number;
@@ -27,13 +28,21 @@ export interface MeasuredDomain {
 }
 
 /** Slots and rates that hold nothing back: what is measured is the machinery, not the budget. */
-const wideBudget = {
+export const wideBudget = {
   perInstance: 10_000,
   perDomain: 10_000,
   suspects: 1000,
   perMinuteInstance: 1_000_000,
   perMinuteDomain: 1_000_000,
 };
+
+/** The slots that an installation has; only the rates are wide, or a run would take its minutes. */
+export const usualSlots = { ...wideBudget, perInstance: 30, perDomain: 60, suspects: 20 };
+
+export async function setBudget(domain: RunningDomain, budget: typeof wideBudget): Promise<void> {
+  const answer = await domain.rest('PUT', '/budget', budget);
+  if (answer.status !== 200) throw new Error(`the budget was not taken: ${JSON.stringify(answer.body)}`);
+}
 
 /** Starts everything, hands it to `use`, and takes it down whatever happens. */
 export async function withMeasuredDomain<Result>(
@@ -47,8 +56,7 @@ export async function withMeasuredDomain<Result>(
     const domain = await startDomain({ archive: file, instances: size.instances, databaseSettings: {} });
     try {
       const instanceUrls = await trustLoopbackProxy(domain);
-      const budget = await domain.rest('PUT', '/budget', wideBudget);
-      if (budget.status !== 200) throw new Error(`the budget was not taken: ${JSON.stringify(budget.body)}`);
+      await setBudget(domain, wideBudget);
       say(`activating ${size.devices} devices of ${size.accounts} accounts`);
       const journal = join(folder, 'journal.ndjson');
       const fleet = await startFleet(domain, {

@@ -1,11 +1,15 @@
 /** The connection service (MDS): managed devices reach allowed internal hosts through tunnels over its SRP link. */
+import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import { join } from 'node:path';
 import { Gauge } from 'prom-client';
 import { z } from 'zod';
 import { systemClock } from '../base/clock.ts';
 import { BrambleError, messageOf } from '../base/errors.ts';
-import { readCredential } from '../link/credential.ts';
-import { connectLink } from '../link/dialler.ts';
+import { readMasterKeys } from '../database/sealed-value.ts';
+import { credentialRenewal } from '../directory/credential-renewal.ts';
+import { loadAuthorities } from '../domain/authorities.ts';
 import { type ComponentContext, componentProcess, type Work } from '../process/component-process.ts';
+import { dialRouters, keepCredentialFresh } from '../process/srp-links.ts';
 import { type AllowedHosts, allowedHosts } from './allowed-hosts.ts';
 import { authorizeTunnel, readAllowedHosts } from './served-devices.ts';
 import { createTunnels } from './tunnel.ts';
@@ -24,7 +28,7 @@ export async function runConnectionService(): Promise<void> {
 }
 
 async function startTunnels(context: ComponentContext<z.output<typeof settingsSchema>>): Promise<Work> {
-  const { db, log, environment, identity } = context;
+  const { db, log, environment } = context;
   const identifier = environment.settings.srpIdentifier;
   let allowed: AllowedHosts = await hostsOf(context, identifier);
   const tunnels = createTunnels({
@@ -36,21 +40,13 @@ async function startTunnels(context: ComponentContext<z.output<typeof settingsSc
   const following = followHosts(context, identifier, background.signal, (hosts) => {
     allowed = hosts;
   });
-  const component = { ...identity, linkVersions: [...identity.linkVersions], features: [...identity.features] };
-  const credential = () => readCredential(environment.home, identifier);
-  const links = (await credential()).routers.map((router) => {
-    const link = connectLink({
-      router,
-      credential,
-      component,
-      handlers: { tunnel: (stream, headers) => tunnels.handle(stream, headers) },
-    });
-    link.events.on('up', (accepted) => log.info({ ...accepted }, 'link up'));
-    link.events.on('down', (reason) => log.warn({ reason }, 'link down'));
-    link.events.on('refused', (refused) => log.error({ ...refused }, 'link refused'));
-    link.events.on('failed', (error) => log.warn({ reason: messageOf(error) }, 'link failed'));
-    return link;
-  });
+  const handlers = {
+    tunnel: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => tunnels.handle(stream, headers),
+  };
+  const links = await dialRouters({ context, identifier, handlers });
+  const keys = await readMasterKeys(join(environment.home, 'keys', 'master.json'));
+  const renewal = credentialRenewal(db, (await loadAuthorities(db, keys)).domain);
+  const renewing = keepCredentialFresh({ context, identifier, ...renewal, signal: background.signal });
   new Gauge({
     name: 'bramble_tunnels_open',
     help: 'Tunnels that stand now.',
@@ -61,15 +57,15 @@ async function startTunnels(context: ComponentContext<z.output<typeof settingsSc
   });
   return {
     detail: () => ({
-      links: links.map((link) => ({ router: `${link.router.host}:${link.router.port}`, up: link.up })),
+      links: links.detail(),
       tunnelsOpen: tunnels.open,
       tunnelsOpened: tunnels.opened,
     }),
-    ready: () => (links.some((link) => link.up) ? null : 'no router has accepted its link'),
+    ready: () => links.ready(),
     drain: async () => {
       background.abort();
       await tunnels.drain(drainTunnelsMs);
-      await Promise.all([following, ...links.map((link) => link.close())]);
+      await Promise.all([following, renewing, links.close()]);
     },
   };
 }

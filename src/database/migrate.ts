@@ -39,11 +39,11 @@ export async function migrate(url: string, options: MigrateOptions): Promise<num
   try {
     await takeMigrationLock(db);
     await createMigrationTable(db);
-    const applied = await listApplied(db);
-    assertKnown(migrations, applied);
+    assertKnown(migrations, await listApplied(db));
     let last = 0;
     for (const migration of migrations) {
-      const done = applied.get(migration.number);
+      await takeMigrationLock(db);
+      const done = (await listApplied(db)).get(migration.number);
       if (migration.kind === 'contract' && !options.contract && !done) break;
       if (!done) await applyMigration(db, migration, options);
       if (migration.backfill && !done?.backfilled) await backfill(db, migration, migration.backfill, options);
@@ -65,7 +65,8 @@ export async function schemaVersionOf(db: Database): Promise<number> {
 }
 
 async function takeMigrationLock(db: Database): Promise<void> {
-  // Session-level on the one connection of this pool: it ends with the session, also when the process dies.
+  // Session-level on the one connection of this pool: it ends with the session, also when the process dies. Asked for again
+  // before each step, since a cut connection is replaced by one that does not have it; it counts how often it was taken.
   await db`select pg_advisory_lock(${lockClass}, ${advisoryLock.migration})`;
 }
 
@@ -146,7 +147,9 @@ async function recordMigration(tx: Transaction, migration: Migration, release: s
 async function backfill(db: Database, migration: Migration, statement: string, options: MigrateOptions): Promise<void> {
   let backfilledRows = 0;
   for (;;) {
-    const { count } = await db.unsafe(statement);
+    await takeMigrationLock(db);
+    // Prepared, so that a second statement is an error: of several, the count would not be known.
+    const { count } = await db.unsafe(statement, [], { prepare: true });
     backfilledRows += count;
     options.onProgress?.({ number: migration.number, name: migration.name, backfilledRows });
     if (count === 0) break;

@@ -20,7 +20,7 @@ export interface Migration {
 
 const fileName = /^(\d{3})-([a-z0-9-]+)\.(expand|contract)\.sql$/;
 
-/** @throws BrambleError ERR_MIGRATION_FILES when a name does not fit or numbers have a gap. */
+/** @throws BrambleError ERR_MIGRATION_FILES when a name does not fit, numbers have a gap, or a file has two backfills. */
 export async function readMigrations(folder: string): Promise<Migration[]> {
   const names = (await readdir(folder)).filter((name) => name.endsWith('.sql')).sort();
   const migrations = await Promise.all(names.map((name) => readMigration(folder, name)));
@@ -39,7 +39,13 @@ async function readMigration(folder: string, name: string): Promise<Migration> {
     throw new BrambleError('ERR_MIGRATION_FILES', `${name} is not named NNN-name.expand.sql or NNN-name.contract.sql.`);
   }
   const text = await readFile(join(folder, name), 'utf8');
-  const [statements = '', backfill] = text.split(/^-- backfill.*$/m);
+  const [statements = '', backfill, ...more] = text.split(/^-- backfill.*$/m);
+  if (more.length > 0) {
+    throw new BrambleError(
+      'ERR_MIGRATION_FILES',
+      `${name} has more than one backfill: give each a migration of its own.`,
+    );
+  }
   return {
     number: Number(number),
     name: title,

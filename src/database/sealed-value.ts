@@ -3,7 +3,7 @@
  * Each ciphertext is bound to its place (table, column, row) by additional data: moved to another row, it does not open.
  */
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { BrambleError } from '../base/errors.ts';
 
@@ -20,7 +20,8 @@ const tagBytes = 16;
 
 /** Fresh keys with one random entry. */
 export function createMasterKeys(): MasterKeys {
-  const id = `k${Date.now().toString(36)}`;
+  // Never twice the same, or a rotation would overwrite the key that everything is sealed with.
+  const id = `k${Date.now().toString(36)}${randomBytes(4).toString('hex')}`;
   return { current: id, keys: new Map([[id, randomBytes(32)]]) };
 }
 
@@ -49,19 +50,28 @@ export async function readMasterKeys(path: string): Promise<MasterKeys> {
   }
 }
 
-/** Writes the key file for its owner alone; never overwrites one. */
+/** Writes the key file for its owner alone, whole or not at all; with `wx` it never overwrites one (EEXIST). */
 export async function writeMasterKeys(path: string, keys: MasterKeys, flag: 'wx' | 'w' = 'wx'): Promise<void> {
   const text = JSON.stringify({
     current: keys.current,
     keys: Object.fromEntries([...keys.keys].map(([id, key]) => [id, key.toString('base64')])),
   });
-  await writeFile(path, `${text}\n`, { mode: 0o600, flag });
+  const fresh = `${path}.${randomBytes(4).toString('hex')}`;
+  try {
+    await writeFile(fresh, `${text}\n`, { mode: 0o600, flag: 'wx', flush: true });
+    if (flag === 'w') await rename(fresh, path);
+    else await link(fresh, path);
+  } finally {
+    await rm(fresh, { force: true });
+  }
 }
 
 /** Encrypts `plain` for `place`, such as `device/unlock_token/<id>`. */
 export function sealValue(keys: MasterKeys, place: string, plain: Uint8Array): { ciphertext: Buffer; keyId: string } {
   const nonce = randomBytes(nonceBytes);
-  const cipher = createCipheriv('aes-256-gcm', keyOf(keys, keys.current), nonce).setAAD(Buffer.from(place));
+  const cipher = createCipheriv('aes-256-gcm', keyOf(keys, keys.current), nonce, { authTagLength: tagBytes }).setAAD(
+    Buffer.from(place),
+  );
   const body = Buffer.concat([cipher.update(plain), cipher.final()]);
   return { ciphertext: Buffer.concat([nonce, cipher.getAuthTag(), body]), keyId: keys.current };
 }
@@ -71,7 +81,7 @@ export function openValue(keys: MasterKeys, place: string, ciphertext: Uint8Arra
   const nonce = ciphertext.subarray(0, nonceBytes);
   const tag = ciphertext.subarray(nonceBytes, nonceBytes + tagBytes);
   try {
-    const decipher = createDecipheriv('aes-256-gcm', keyOf(keys, keyId), nonce)
+    const decipher = createDecipheriv('aes-256-gcm', keyOf(keys, keyId), nonce, { authTagLength: tagBytes })
       .setAAD(Buffer.from(place))
       .setAuthTag(tag);
     return Buffer.concat([decipher.update(ciphertext.subarray(nonceBytes + tagBytes)), decipher.final()]);

@@ -15,6 +15,7 @@ import {
   checkOutDevice,
   type EnrolledDevice,
   readBootstrapToken,
+  removeUser,
   storeBootstrapToken,
   updateToken,
   updateUserToken,
@@ -62,6 +63,11 @@ export async function checkIn(
       case 'TokenUpdate':
         return await takeToken(options, tx, device, message);
       case 'CheckOut':
+        // A user who leaves takes the user channel along, never the device.
+        if (message.userId !== undefined) {
+          await removeUser(tx, device.deviceId, message.userId);
+          return { kind: 'accepted' };
+        }
         await checkOutDevice(tx, device.deviceId);
         return { kind: 'accepted' };
       case 'SetBootstrapToken': {
@@ -93,7 +99,8 @@ async function takeToken(
   if (message.topic !== options.pushTopic) return { kind: 'refused', reason: 'the topic is not the domain’s' };
   const push = { pushToken: message.token, pushMagic: message.pushMagic };
   if (message.channel === 'user' && message.userId !== undefined) {
-    await updateUserToken(tx, device.deviceId, { userId: message.userId, userName: null, ...push });
+    const stored = await updateUserToken(tx, device.deviceId, { userId: message.userId, userName: null, ...push });
+    if (stored === 'out-of-order') return { kind: 'refused', reason: 'the device of this user channel is not active' };
     return { kind: 'accepted' };
   }
   const place = `device/unlock_token/${device.deviceId}`;

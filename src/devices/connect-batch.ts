@@ -5,10 +5,12 @@
  * Few large statements cost the database and this process far less than many small ones, so only two lanes are used
  * until a whole batch waits, or one request has waited for `laneAfterMs` (a lane is stuck behind a lock or a slow disk).
  *
- * Invariant: a device stands in at most one batch at a time, in order of arrival.
+ * Invariant: a device stands in at most one batch at a time, in order of arrival; and no device can fail or hold up others:
+ * a batch that the database refuses is sent again row by row, and few requests of one device wait.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { BrambleError } from '../base/errors.ts';
+import { sqlState } from '../database/sql-state.ts';
 import type { ConnectOutcome, ConnectRequest } from './connect-statement.ts';
 
 export interface ConnectBatchOptions {
@@ -19,6 +21,8 @@ export interface ConnectBatchOptions {
   concurrency?: number;
   /** Requests waiting before further ones are refused. */
   waitingAtMost?: number;
+  /** Of these, requests of one device. A device waits for each answer before it asks again. */
+  waitingOfDeviceAtMost?: number;
   /** How long a moving account's request is tried again. */
   movingPatienceMs?: number;
   signal?: AbortSignal;
@@ -37,6 +41,11 @@ export interface ConnectBatcher {
 }
 
 const movingRetryMs = 5;
+/**
+ * What the database says of one row's data (22, 54) or of rows in rivalry (40: a deadlock): the statement was rolled back as a
+ * whole, so that sending its rows again changes nothing twice.
+ */
+const refusedRow = /^(22|40|54)/;
 const eagerLanes = 2;
 const laneAfterMs = 10;
 
@@ -45,7 +54,9 @@ export function createConnectBatcher(options: ConnectBatchOptions): ConnectBatch
   const concurrency = options.concurrency ?? 6;
   const waitingAtMost = options.waitingAtMost ?? 20_000;
   const movingPatienceMs = options.movingPatienceMs ?? 250;
+  const waitingOfDeviceAtMost = options.waitingOfDeviceAtMost ?? 8;
   const waiting: Waiting[] = [];
+  const waitingOf = new Map<string, number>();
   const atWork = new Set<string>();
   let underWay = 0;
   let scheduled = false;
@@ -75,6 +86,11 @@ export function createConnectBatcher(options: ConnectBatchOptions): ConnectBatch
       while (mayStart()) {
         const batch = takeBatch(waiting, atWork, batchSize);
         if (batch.length === 0) break;
+        for (const { request } of batch) {
+          const left = (waitingOf.get(request.token) ?? 1) - 1;
+          if (left > 0) waitingOf.set(request.token, left);
+          else waitingOf.delete(request.token);
+        }
         void run(batch);
       }
     });
@@ -83,14 +99,7 @@ export function createConnectBatcher(options: ConnectBatchOptions): ConnectBatch
   const run = async (batch: readonly Waiting[]) => {
     underWay++;
     try {
-      const outcomes = await options.send(batch.map((entry) => entry.request));
-      batch.forEach((entry, index) => {
-        const outcome = outcomes[index];
-        if (outcome) entry.resolve(outcome);
-        else entry.reject(new BrambleError('ERR_INTERNAL', 'The connect statement answered too few rows.'));
-      });
-    } catch (error) {
-      for (const entry of batch) entry.reject(error);
+      await sendBatch(batch);
     } finally {
       underWay--;
       for (const entry of batch) atWork.delete(entry.request.token);
@@ -98,12 +107,32 @@ export function createConnectBatcher(options: ConnectBatchOptions): ConnectBatch
     }
   };
 
+  /** Settles every entry; never rejects. */
+  const sendBatch = async (batch: readonly Waiting[]): Promise<void> => {
+    try {
+      const outcomes = await options.send(batch.map((entry) => entry.request));
+      batch.forEach((entry, index) => {
+        const outcome = outcomes[index];
+        if (outcome) entry.resolve(outcome);
+        else entry.reject(new BrambleError('ERR_INTERNAL', 'The connect statement answered too few rows.'));
+      });
+    } catch (error) {
+      if (batch.length > 1 && refusedRow.test(sqlState(error) ?? '')) {
+        for (const entry of batch) await sendBatch([entry]);
+      } else {
+        for (const entry of batch) entry.reject(error);
+      }
+    }
+  };
+
   const enqueue = (request: ConnectRequest) =>
     new Promise<ConnectOutcome>((resolve, reject) => {
-      if (waiting.length >= waitingAtMost) {
-        reject(new BrambleError('ERR_OVERLOADED', 'Too many devices connect at once: this one comes again.'));
+      const ofDevice = waitingOf.get(request.token) ?? 0;
+      if (waiting.length >= waitingAtMost || ofDevice >= waitingOfDeviceAtMost) {
+        reject(new BrambleError('ERR_OVERLOADED', 'Too many requests wait at once: this one comes again.'));
         return;
       }
+      waitingOf.set(request.token, ofDevice + 1);
       waiting.push({ request, sinceMs: performance.now(), resolve, reject });
       schedule();
     });

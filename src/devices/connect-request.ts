@@ -10,13 +10,16 @@ const optionNames = new Set(deviceOptionQueries);
 /** Answers larger than this are kept without their lists. */
 const answerBytesAtMost = 64 * 1024;
 
+/** What a device says of itself is kept up to this size. */
+const inventoryBytesAtMost = 256 * 1024;
+
 /** A command id that is no UUID names no command of ours: the answer is taken like a late one. */
 export function connectRequestOf(token: string, fingerprint: string, answer: ConnectAnswer): ConnectRequest {
   const base = { token, fingerprint, status: answer.status };
   if (answer.status === 'Idle') return { ...base, commandId: null, answer: null, inventory: null, options: null };
   const commandId = isUuid(answer.commandUuid) ? (answer.commandUuid.toLowerCase() as CommandId) : null;
   const responses = answer.payload['QueryResponses'];
-  const known = answer.status === 'Acknowledged' && isPlistDictionary(responses) ? jsonOf(responses) : null;
+  const known = answer.status === 'Acknowledged' && isPlistDictionary(responses) ? inventoryOf(responses) : null;
   return {
     ...base,
     commandId,
@@ -24,6 +27,12 @@ export function connectRequestOf(token: string, fingerprint: string, answer: Con
     inventory: known,
     options: known === null ? null : pickOptions(known),
   };
+}
+
+/** Null where it is larger than any device's inventory. */
+function inventoryOf(responses: PlistDictionary): Record<string, unknown> | null {
+  const inventory = jsonOf(responses);
+  return JSON.stringify(inventory).length <= inventoryBytesAtMost ? inventory : null;
 }
 
 function pickOptions(responses: Record<string, unknown>): object | null {
@@ -43,14 +52,18 @@ function storedAnswer(payload: PlistDictionary): object {
 }
 
 function jsonOf(dictionary: PlistDictionary): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(dictionary).map(([name, value]) => [name, jsonValue(value)]));
+  return Object.fromEntries(Object.entries(dictionary).map(([name, value]) => [storedText(name), jsonValue(value)]));
+}
+
+/** PostgreSQL's jsonb takes no NUL character, and in a batch one that is refused would fail the others. */
+function storedText(text: string): string {
+  return text.replaceAll('\u0000', '');
 }
 
 function jsonValue(value: PlistValue | undefined): unknown {
   if (value === undefined) return null;
   if (typeof value === 'bigint') return value.toString();
-  // PostgreSQL's jsonb takes no NUL character.
-  if (typeof value === 'string') return value.replaceAll('\u0000', '');
+  if (typeof value === 'string') return storedText(value);
   if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
   if (value instanceof Date) return value.toISOString();
   if (Array.isArray(value)) return value.map(jsonValue);

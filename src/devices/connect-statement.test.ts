@@ -3,8 +3,10 @@ import { after, test } from 'node:test';
 import type { CommandId, InstanceId } from '../base/ids.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/test-database.ts';
+import { connectRequestOf } from './connect-request.ts';
 import { type ConnectRequest, connectDevices } from './connect-statement.ts';
 import { type DeviceFixture, seedCommand, seedDevice, seedDomain, seedPermits } from './device-fixture.ts';
+import { authenticateDevice } from './device-store.ts';
 
 const { url } = await createTestDatabase();
 const db = openDatabase(url, { applicationName: 'test', max: 6 });
@@ -135,4 +137,60 @@ test('sixty-four devices in one batch are each answered in their own row', async
     outcomes.map((outcome) => (outcome.kind === 'served' ? outcome.commandId : outcome.kind)),
     commands.map((command) => command.commandId),
   );
+});
+
+test('what a device says of itself counts only as the answer to a question of ours', async () => {
+  const device = await seedDevice(db, domain.here, 'd1');
+  const { commandId } = await seedCommand(db, device);
+  const told = { ...answer(device, commandId, 'Acknowledged'), inventory: { A: 1 }, options: { DeviceName: 'a' } };
+  await connectOne(domain.here, told);
+  await db`update command set state = 'sent', request_type = 'DeviceInformation' where id = ${commandId}`;
+  const stored = async () => {
+    const [row] = await db`select inventory, options, synchronized_at from device where id = ${device.deviceId}`;
+    return [row?.['inventory'], row?.['options'], row?.['synchronized_at'] !== null];
+  };
+  assert.deepEqual(await stored(), [{}, {}, false], 'the answer to another command');
+  await connectOne(domain.here, told);
+  assert.deepEqual(await stored(), [{ A: 1 }, { DeviceName: 'a' }, true]);
+  await connectOne(domain.here, { ...told, inventory: { B: 1 } });
+  assert.deepEqual((await stored())[0], { A: 1 }, 'the same answer a second time');
+});
+
+test('text that the database cannot hold is left out of an answer, also in names', async () => {
+  const device = await seedDevice(db, domain.here, 'd2');
+  const { commandId } = await seedCommand(db, device);
+  const payload = { 'a\u0000b': 'c\u0000d', QueryResponses: { 'x\u0000': [{ 'y\u0000': 1 }] } };
+  const request = connectRequestOf(device.token, device.fingerprint, {
+    status: 'Acknowledged',
+    commandUuid: commandId,
+    payload,
+  } as never);
+  assert.equal((await connectOne(domain.here, request)).kind, 'served');
+  const [row] = await db`select answer from command where id = ${commandId}`;
+  assert.deepEqual(row?.['answer'], { ab: 'cd', QueryResponses: { x: [{ y: 1 }] } });
+});
+
+test('a device that enrols again gives back the permits of what it had not answered, as does its earlier enrolment', async () => {
+  const [earlier, present] = [await seedDevice(db, domain.here, 'e1'), await seedDevice(db, domain.here, 'e2')];
+  await db`
+    update device set account_id = ${earlier.accountId}, udid = 'udid-e1' where id = ${present.deviceId}`;
+  await db`update device set options = '{"DeviceName": "kept"}' where id = ${earlier.deviceId}`;
+  const deliveries: (string | null)[] = [];
+  for (const device of [earlier, present]) {
+    const { deliveryId } = await seedCommand(db, device, { budgeted: true, item: 'it-policy' });
+    await db`update delivery set state = 'handed-out' where id = ${deliveryId}`;
+    await db`
+      insert into delivery_permit (scope, number, delivery_id) values (${device.deviceId}, 1, ${deliveryId})`;
+    deliveries.push(deliveryId);
+  }
+  const device = { udid: 'udid-e1', enrollmentId: null, topic: 't', serialNumber: null, model: null, product: null };
+  await db.begin((tx) =>
+    authenticateDevice(tx, present.deviceId, { ...device, osVersion: null, softwareVersion: null }),
+  );
+  const held = await db`select 1 from delivery_permit where delivery_id = any(${deliveries as string[]}::uuid[])`;
+  assert.equal(held.length, 0);
+  const [row] = await db`
+    select p.state, p.options, e.state as earlier from device p, device e
+     where p.id = ${present.deviceId} and e.id = ${earlier.deviceId}`;
+  assert.deepEqual({ ...row }, { state: 'authenticated', options: { DeviceName: 'kept' }, earlier: 'gone' });
 });

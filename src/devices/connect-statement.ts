@@ -54,6 +54,9 @@ interface ConnectRow {
   command: Buffer | null;
 }
 
+/** A device that names new facts with every answer does not let its row grow without end: then the newest answer replaces all. */
+const storedInventoryBytesAtMost = 512 * 1024;
+
 /** At most one request of each device in a batch. Outcomes are in the order of the requests. */
 export async function connectDevices(
   db: Database,
@@ -133,10 +136,10 @@ export async function connectDevices(
               union all select delivery_id, 'domain', domain_number from granted) t
        where p.scope = t.scope and p.number = t.number
     ), chosen as materialized (
-      select c.n, c.epoch, c.id, c.delivery_id from first_command c
+      select c.n, c.epoch, c.id, c.delivery_id, c.n in (select n from granted) as permitted from first_command c
        where not c.needs_permit or c.n in (select n from granted)
       union all
-      select c.n, c.epoch, u.id, u.delivery_id
+      select c.n, c.epoch, u.id, u.delivery_id, false
         from first_command c cross join lateral (
           select o.id, o.delivery_id from command o
            where o.device_id = c.device_id and o.state in ('queued', 'sent', 'not-now')
@@ -150,6 +153,7 @@ export async function connectDevices(
              sent_instance = ${instanceId}, sent_epoch = h.epoch
         from chosen h
        where c.id = h.id and c.state in ('queued', 'sent', 'not-now')
+         and (h.permitted or not c.budgeted or c.state = 'sent')
       returning h.n, c.id, c.body, c.delivery_id
     ), out_now as (
       update delivery d set state = 'handed-out', handed_out_at = clock_timestamp()
@@ -157,14 +161,18 @@ export async function connectDevices(
     ), seen as (
       update device d
          set last_seen_at = clock_timestamp(),
-             inventory = case when f.inventory is null then d.inventory else d.inventory || f.inventory end,
-             options = case when f.options is null then d.options else d.options || f.options end,
-             synchronized_at = case when f.inventory is null then d.synchronized_at else clock_timestamp() end,
+             inventory = case when k.n is null or f.inventory is null then d.inventory
+                              when pg_column_size(d.inventory) > ${storedInventoryBytesAtMost} then f.inventory
+                              else d.inventory || f.inventory end,
+             options = case when k.n is null or f.options is null then d.options else d.options || f.options end,
+             synchronized_at = case when k.n is null or f.inventory is null then d.synchronized_at
+                                    else clock_timestamp() end,
              applied_policy_revision = coalesce((select s.revision from settled s
                where s.device_id = d.id and s.item = 'it-policy' and s.state = 'done'), d.applied_policy_revision),
              applied_books_revision = coalesce((select s.revision from settled s
                where s.device_id = d.id and s.item = 'service-books' and s.state = 'done'), d.applied_books_revision)
-        from fenced f where d.id = f.device_id
+        from fenced f left join answered k on k.n = f.n and k.request_type = 'DeviceInformation'
+       where d.id = f.device_id
     )
     select r.n, f.device_id as "deviceId", f.account_id as "accountId", f.state, f.identified,
            e.n is not null as owned, i.srp_identifier as owner, a.instance_id = ${instanceId} as "ownedHere",

@@ -32,31 +32,35 @@ export interface AuthenticatedDevice {
 }
 
 /**
- * A new enrolment begins on this token: pending commands and the bootstrap token of an earlier one are cleared. Device
- * options of the account's earlier enrolment of the same device are carried into this one, and that one ends.
+ * A new enrolment begins on this token: pending commands, open deliveries with their permits, and the bootstrap token of an
+ * earlier one are cleared. An earlier enrolment of the same device under the account ends, with what was open of it; the
+ * device options of the last one are carried into this one, also where it had ended before. Relies on device_account.
  */
 export async function authenticateDevice(
   tx: Transaction,
   deviceId: DeviceId,
   device: AuthenticatedDevice,
 ): Promise<void> {
+  const earlier = await tx<{ id: DeviceId; state: EnrolledDevice['state'] }[]>`
+    select e.id, e.state
+      from device own join device e on e.account_id = own.account_id and e.id <> own.id
+     where own.id = ${deviceId} and coalesce(e.udid, e.enrollment_id) = ${device.udid ?? device.enrollmentId}
+     order by e.last_seen_at desc nulls last`;
+  for (const { id } of earlier.filter(({ state }) => state !== 'gone')) {
+    await tx`update device set state = 'gone' where id = ${id}`;
+    await endOpenWork(tx, id, 'the device enrolled again');
+  }
+  await endOpenWork(tx, deviceId, 'the device enrolled again');
+  await tx`delete from device_user where device_id = ${deviceId}`;
   await tx`
-    update command set state = 'cancelled', answered_at = now()
-     where device_id = ${deviceId} and state in ('queued', 'sent', 'not-now')`;
-  await tx`
-    with earlier as (
-      update device e set state = 'gone'
-        from device own
-       where own.id = ${deviceId} and e.account_id = own.account_id and e.id <> own.id and e.state = 'active'
-         and coalesce(e.udid, e.enrollment_id) = ${device.udid ?? device.enrollmentId}
-      returning e.options)
     update device
        set state = 'authenticated', udid = ${device.udid}, enrollment_id = ${device.enrollmentId},
            topic = ${device.topic}, serial_number = ${device.serialNumber}, model = ${device.model},
            product = ${device.product}, os_version = ${device.osVersion},
-           software_version = ${device.softwareVersion}, unlock_token = null, bootstrap_token = null,
-           push_token = null, push_magic = null, last_seen_at = clock_timestamp(),
-           options = coalesce((select e.options from earlier e limit 1), options)
+           software_version = ${device.softwareVersion}, unlock_token = null, unlock_token_key = null,
+           bootstrap_token = null, bootstrap_token_key = null, push_token = null, push_magic = null,
+           last_seen_at = clock_timestamp(),
+           options = coalesce((select e.options from device e where e.id = ${earlier[0]?.id ?? null}), options)
      where id = ${deviceId}`;
 }
 
@@ -86,18 +90,24 @@ export async function updateToken(
   return row.before === 'authenticated' ? 'activated' : 'updated';
 }
 
-/** Stores the token of a user channel under the device's identity. */
+/** Stores the token of a user channel under the device's identity; only an active device has user channels. */
 export async function updateUserToken(
   tx: Transaction,
   deviceId: DeviceId,
   user: { userId: string; userName: string | null; pushToken: Uint8Array; pushMagic: string },
-): Promise<void> {
-  await tx`
+): Promise<'updated' | 'out-of-order'> {
+  const { count } = await tx`
     insert into device_user (device_id, user_id, user_name, push_token, push_magic)
-    values (${deviceId}, ${user.userId}, ${user.userName}, ${user.pushToken as Buffer}, ${user.pushMagic})
+    select d.id, ${user.userId}, ${user.userName}, ${user.pushToken as Buffer}, ${user.pushMagic}
+      from device d where d.id = ${deviceId} and d.state = 'active'
     on conflict (device_id, user_id) do update
        set user_name = excluded.user_name, push_token = excluded.push_token, push_magic = excluded.push_magic,
            updated_at = now()`;
+  return count === 1 ? 'updated' : 'out-of-order';
+}
+
+export async function removeUser(tx: Transaction, deviceId: DeviceId, userId: string): Promise<void> {
+  await tx`delete from device_user where device_id = ${deviceId} and user_id = ${userId}`;
 }
 
 /** The device left management: what it still owed or was owed ends. */

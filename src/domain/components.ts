@@ -123,10 +123,11 @@ async function upsertComponent(
 /** An orderly goodbye: the row stays, since an absent component still counts, but nobody waits for its lease. */
 export async function markStopped(
   q: Queryable,
-  component: Pick<ComponentIdentity, 'name' | 'processId'>,
+  component: Pick<ComponentIdentity, 'name' | 'bootId' | 'processId'>,
 ): Promise<void> {
   await q`
-    update component set stopped_at = now() where name = ${component.name} and process_id = ${component.processId}`;
+    update component set stopped_at = now()
+     where name = ${component.name} and boot_id = ${component.bootId} and process_id = ${component.processId}`;
 }
 
 export async function listComponents(q: Queryable): Promise<Component[]> {
@@ -137,14 +138,14 @@ export async function listComponents(q: Queryable): Promise<Component[]> {
       from component order by kind, name`;
 }
 
-/** Removes a dead component for good; `alive` when it still holds its lease. */
+/** Removes a dead component for good; `alive` when it holds its lease, also when it registered just now. */
 export async function forgetComponent(q: Queryable, name: string): Promise<'forgotten' | 'alive' | 'not-found'> {
-  const [row] = await q<{ alive: boolean }[]>`
-    select stopped_at is null and lease_until > clock_timestamp() as alive from component where name = ${name}`;
-  if (!row) return 'not-found';
-  if (row.alive) return 'alive';
-  await q`delete from component where name = ${name}`;
-  return 'forgotten';
+  const { count } = await q`
+    delete from component
+     where name = ${name} and (stopped_at is not null or lease_until <= clock_timestamp())`;
+  if (count === 1) return 'forgotten';
+  const [row] = await q`select 1 from component where name = ${name}`;
+  return row ? 'alive' : 'not-found';
 }
 
 /** The least release declared for each kind. */

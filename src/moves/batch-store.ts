@@ -136,12 +136,18 @@ export async function cancelMoveBatch(tx: Transaction, batchId: string): Promise
     delete from account_mark where move_id in (select id from cancelled)`;
 }
 
-/** Cancels what has not started and queues a move home for every account that the batch has moved. */
+/**
+ * Cancels what has not been committed and queues a move home for every account that the batch has moved; an account that
+ * has gone elsewhere since stays there.
+ */
 export async function moveBatchBack(tx: Transaction, batchId: string, createdBy: string): Promise<CreatedMoveBatch> {
   await cancelMoveBatch(tx, batchId);
   const moved = await tx<{ accountId: AccountId; toInstanceId: InstanceId }[]>`
-    update account_move set state = 'closed', closed_at = now()
-     where batch_id = ${batchId} and state in ('delivering', 'settled', 'closed')
-    returning account_id as "accountId", from_instance_id as "toInstanceId"`;
+    select m.account_id as "accountId", m.from_instance_id as "toInstanceId"
+      from account_move m join account a on a.id = m.account_id and a.instance_id = m.to_instance_id
+     where m.batch_id = ${batchId} and m.state in ('delivering', 'settled', 'closed')`;
+  await tx`
+    update account_move set state = 'closed', closed_at = now() where batch_id = ${batchId} and state = 'delivering'`;
+  await tx`update move_batch set state = 'done' where id = ${batchId}`;
   return await createMoveBatch(tx, { purpose: 'back', createdBy, moves: moved });
 }

@@ -100,8 +100,8 @@ export async function moveAccount(options: MoveRunnerOptions, move: ReservedMove
 
 /** Runs rounds until the signal is aborted; a lost database is waited for. */
 export async function runMoves(options: MoveRunnerOptions & { signal: AbortSignal }): Promise<void> {
-  let wake: () => void = () => {};
-  const unlisten = await listenForMoves(options.db, () => wake());
+  const waking = createWaking();
+  const unlisten = await listenForMoves(options.db, waking.wake);
   try {
     while (!options.signal.aborted) {
       const round = await runMoveRound(options).catch((error: unknown) => {
@@ -110,17 +110,21 @@ export async function runMoves(options: MoveRunnerOptions & { signal: AbortSigna
         return undefined;
       });
       if (round && round.moved > 0 && !round.draining) continue;
-      await pause(options.intervalMs ?? 200, options.signal, (resume) => {
-        wake = resume;
-      });
+      await waking.pause(options.intervalMs ?? 200, options.signal);
     }
   } finally {
     await unlisten().catch(() => {});
   }
 }
 
-async function pause(durationMs: number, signal: AbortSignal, onWake: (resume: () => void) => void): Promise<void> {
-  const early = new AbortController();
-  onWake(() => early.abort());
-  await delay(durationMs, undefined, { signal: AbortSignal.any([signal, early.signal]) }).catch(() => {});
+/** A pause that a notification ends; one that comes during a round ends the next pause at once. */
+function createWaking() {
+  let early = new AbortController();
+  return {
+    wake: () => early.abort(),
+    pause: async (durationMs: number, signal: AbortSignal): Promise<void> => {
+      await delay(durationMs, undefined, { signal: AbortSignal.any([signal, early.signal]) }).catch(() => {});
+      early = new AbortController();
+    },
+  };
 }

@@ -3,6 +3,8 @@
  *
  *   queued -> reserved -> fenced -> delivering -> settled -> closed     (rolled-back | cancelled before delivering)
  *
+ * Within one database settled and closed are one step: there is no source to be cleaned up.
+ *
  * The change of owner, the rise of the epoch and the deliveries owed are one transaction, so that a move is either not
  * begun or cannot be lost. A runner that dies leaves a reservation that runs out; whoever reserves the move again starts
  * from the account's row, not from what the dead one thought.
@@ -48,7 +50,9 @@ export async function fenceMove(tx: Transaction, move: ReservedMove): Promise<bo
       from move_batch b
      where m.id = ${move.moveId} and m.state = 'reserved' and b.id = m.batch_id and b.state = 'running'`;
   if (count === 0) {
-    await tx`update account_move set state = 'queued', reserved_by = null where id = ${move.moveId} and state = 'reserved'`;
+    await tx`
+      update account_move set state = 'queued', reserved_by = null, attempts = attempts - 1
+       where id = ${move.moveId} and state = 'reserved'`;
     return false;
   }
   await tx`

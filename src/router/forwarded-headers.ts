@@ -45,11 +45,17 @@ const neverAnswered = new Set([
  * carry them, and Node would close that session with everything on it; a signed request of a device has some 6 KB.
  */
 export const headerBytesAtMost = 32 * 1024;
+/** Headers of one request, at most: fewer than the session of the link takes. */
+const headersAtMost = 100;
+/** Bytes of a client certificate that is handed on, at most: a device's identity has 1 to 2 KB. */
+const certificateBytesAtMost = 8 * 1024;
 
 /** Whether a device's headers can be passed on, with room for those that the router adds. */
 export function headersFit(headers: IncomingHttpHeaders): boolean {
   let sizeBytes = 0;
+  let count = 0;
   for (const name in headers) {
+    if (++count > headersAtMost) return false;
     const value = headers[name];
     // 32 for each, as HPACK counts (RFC 7541 §4.1).
     sizeBytes += name.length + 32 + (typeof value === 'string' ? value.length : String(value).length);
@@ -62,6 +68,16 @@ export interface Sender {
   /** `:base64:` of the DER certificate that TLS verified the possession of; null without one. */
   clientCertificate: string | null;
   remoteAddress: string;
+}
+
+/**
+ * The `client-cert` value of a certificate that TLS verified the possession of. One that is far larger than an identity of
+ * the domain is handed on as none: it could only break the link.
+ * @see RFC 9440 §2.2
+ */
+export function clientCertificateOf(certificateDer: Buffer | undefined): string | null {
+  if (certificateDer === undefined || certificateDer.length > certificateBytesAtMost) return null;
+  return `:${certificateDer.toString('base64')}:`;
 }
 
 /** Headers of a device's request for the instance. Names in `headers` are lower case, as Node gives them. */

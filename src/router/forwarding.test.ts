@@ -195,6 +195,31 @@ describe('a device request through the router', () => {
     assert.equal((await ask(stage, 'intranet.example:443', { method: 'CONNECT' })).status, 405);
   });
 
+  test('with more header bytes, or more headers, than the link carries gets 400, and the link stands', async () => {
+    const session = connect(`https://router.test:${stage.publicPort}`, {
+      host: '127.0.0.1',
+      servername: 'router.test',
+      ca: stage.domain.certificatePem,
+    });
+    const token = device('S00000001');
+    const before = stage.router.links.get('S00000001');
+    const large = Object.fromEntries(Array.from({ length: 20 }, (_, index) => [`x-${index}`, '~'.repeat(3200)]));
+    const many = Object.fromEntries(Array.from({ length: 120 }, (_, index) => [`x-${index}`, '1']));
+    for (const headers of [large, many]) {
+      for (const path of [`/mdm/${token}/connect`, '/activate']) {
+        const stream = session.request({ ...headers, ':method': 'GET', ':path': path });
+        const [answered] = await once(stream, 'response');
+        assert.deepEqual([answered[':status'], answered['bramble-code']], [400, 'ERR_HEADERS_TOO_LARGE']);
+        stream.resume();
+        stream.close();
+      }
+    }
+    session.destroy();
+    assert.ok(before);
+    assert.equal(stage.router.links.get('S00000001'), before);
+    assert.equal((await ask(stage, `/mdm/${token}/connect`)).status, 200);
+  });
+
   test('gets a large answer whole', async () => {
     const large = Buffer.alloc(3_000_000, 'l').toString();
     behave = (_identifier, _request, response) => void response.writeHead(200).end(large);

@@ -16,7 +16,7 @@ import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../process/logger.ts';
-import type { Sender } from './forwarded-headers.ts';
+import { clientCertificateOf, type Sender } from './forwarded-headers.ts';
 import type { Forwarder } from './forwarder.ts';
 import { isHttp2, type PublicRequest, type PublicResponse, type Reply, refusal, writeReply } from './reply.ts';
 import { readBody } from './request-body.ts';
@@ -99,9 +99,8 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
   function senderOf(key: object, socket: TLSSocket): Sender {
     let sender = senders.get(key);
     if (!sender) {
-      const certificate = socket.getPeerX509Certificate();
       sender = {
-        clientCertificate: certificate ? `:${certificate.raw.toString('base64')}:` : null,
+        clientCertificate: clientCertificateOf(socket.getPeerX509Certificate()?.raw),
         remoteAddress: socket.remoteAddress ?? '',
       };
       senders.set(key, sender);

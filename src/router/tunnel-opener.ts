@@ -34,6 +34,9 @@ export interface TunnelOpenerOptions {
   onCount: (change: 1 | -1) => void;
 }
 
+/** `host:port`: a name has at most 253 characters. */
+const authorityLengthAtMost = 300;
+
 export type TunnelOpener = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, sender: Sender) => void;
 
 export function createTunnelOpener(options: TunnelOpenerOptions): TunnelOpener {
@@ -63,7 +66,7 @@ async function open(
   if (options.tunnelHost !== undefined && serverName !== options.tunnelHost) {
     return refusal(400, 'ERR_TUNNEL_HOST', 'Tunnels are opened under the name that the device was given for them.');
   }
-  if (target === undefined || sender.clientCertificate === null) {
+  if (target === undefined || target.length > authorityLengthAtMost || sender.clientCertificate === null) {
     return refusal(400, 'ERR_TUNNEL_CERTIFICATE', "A tunnel needs a target and the device's certificate in TLS.");
   }
   const certificate = Buffer.from(sender.clientCertificate.slice(1, -1), 'base64');

@@ -4,6 +4,7 @@
  */
 import { type ErrorCode, isBrambleError } from '../base/errors.ts';
 import type { SrpIdentifier } from '../base/ids.ts';
+import { sqlState } from '../database/sql-state.ts';
 
 export interface DeviceAnswer {
   status: number;
@@ -78,6 +79,9 @@ export function answerOfError(error: unknown): DeviceAnswer {
     if (error.code === 'ERR_CONTENT_TYPE') return errorAnswer(415, error.code, error.message);
     if (faultOfTheDevice.has(error.code)) return errorAnswer(400, error.code, error.message);
     return comeAgain(error.code, 'The server has trouble: come again.');
+  }
+  if (sqlState(error)?.startsWith('22') === true) {
+    return errorAnswer(400, 'ERR_INPUT', 'The message holds text that cannot be stored, such as a NUL character.');
   }
   return comeAgain('ERR_INTERNAL', 'The server has trouble: come again.');
 }

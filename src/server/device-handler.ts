@@ -82,7 +82,9 @@ export function createDeviceHandler(
       .then((result) => {
         send(response, result);
         options.onAnswer(address.kind, result, performance.now() - startedAt);
-      });
+      })
+      // An answer that cannot be written concerns one request; unheard, it would end the process.
+      .catch((error: unknown) => options.log.error({ reason: messageOf(error) }, 'an answer was not written'));
   };
 }
 

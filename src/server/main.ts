@@ -5,7 +5,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { Counter, Gauge, Histogram } from 'prom-client';
+import { Gauge } from 'prom-client';
 import { z } from 'zod';
 import { createActivation } from '../activation/activation.ts';
 import { useUpActivationPassword } from '../activation/activation-password.ts';
@@ -16,22 +16,22 @@ import type { InstanceId } from '../base/ids.ts';
 import { readMasterKeys } from '../database/sealed-value.ts';
 import { createConnectBatcher } from '../devices/connect-batch.ts';
 import { connectDevices } from '../devices/connect-statement.ts';
+import { credentialRenewal } from '../directory/credential-renewal.ts';
 import { findInstance } from '../directory/instances.ts';
 import { loadAuthorities } from '../domain/authorities.ts';
 import { registerRouter } from '../domain/components.ts';
 import { readDomain } from '../domain/domain.ts';
-import { readSetting } from '../domain/settings.ts';
-import { readCredential } from '../link/credential.ts';
-import { connectLink, type SrpLink } from '../link/dialler.ts';
 import type { LinkHandlers } from '../link/link-endpoint.ts';
 import { signEnvelope } from '../link/signed-envelope.ts';
 import { oweDeliveries } from '../policy/delivery/owe-deliveries.ts';
 import { createPolicyService } from '../policy/delivery/policy-service.ts';
-import { createPushClient, pushSettingsSchema } from '../policy/push.ts';
 import { type ComponentContext, componentProcess, type Work } from '../process/component-process.ts';
 import { healthHandler } from '../process/health.ts';
+import { dialRouters, keepCredentialFresh } from '../process/srp-links.ts';
 import { createCertificateKeys } from '../protocol/cms/certificate-keys.ts';
 import { createDeviceHandler, type DeviceHandlerOptions } from './device-handler.ts';
+import { createFollowingPush } from './following-push.ts';
+import { createRequestMetrics } from './request-metrics.ts';
 import { createRequestSamples, type RequestSamples } from './request-samples.ts';
 import { createRevocationFeed } from './revocation-feed.ts';
 import { answerRoutes } from './route-store.ts';
@@ -47,7 +47,6 @@ const settingsSchema = z.object({
 type Settings = z.output<typeof settingsSchema>;
 
 const flushSamplesMs = 1000;
-const readPushSettingsMs = 2000;
 
 /** Runs until it is asked to end. */
 export async function runServer(): Promise<void> {
@@ -145,10 +144,13 @@ async function buildInstance(context: ComponentContext<Settings>) {
       await registerRouter(db, { ...router, kind: 'router' }, { links, tunnelsOpen });
     },
   };
-  const links = await dialRouters(context, handlers);
+  const identifier = environment.settings.srpIdentifier;
+  const links = await dialRouters({ context, identifier, handlers });
+  const renewal = credentialRenewal(db, authorities.domain);
+  running.push(keepCredentialFresh({ context, identifier, ...renewal, signal: background.signal }));
 
-  const push = createFollowingPush(context, background.signal);
-  running.push(push.run());
+  const push = createFollowingPush(db, keys, log);
+  running.push(push.run(background.signal));
   const policyService = createPolicyService({
     db,
     instance: { id: instanceId, srpIdentifier: instance.srpIdentifier, name: instance.name },
@@ -165,15 +167,15 @@ async function buildInstance(context: ComponentContext<Settings>) {
     help: 'SRP links that a router has accepted.',
     registers: [registry],
     collect() {
-      this.set(links.filter((link) => link.up).length);
+      this.set(links.links.filter((link) => link.up).length);
     },
   });
 
   const work: Work = {
-    detail: () => ({ links: links.map(linkDetail), policyService: policyService.counts() }),
-    ready: () => (links.some((link) => link.up) ? null : 'no router has accepted its link'),
+    detail: () => ({ links: links.detail(), policyService: policyService.counts() }),
+    ready: () => links.ready(),
     drain: async () => {
-      await Promise.all(links.map((link) => link.close()));
+      await links.close();
       background.abort();
       clearInterval(flushing);
       await Promise.all(running);
@@ -184,92 +186,8 @@ async function buildInstance(context: ComponentContext<Settings>) {
   return { serveDevice, work };
 }
 
-async function dialRouters(context: ComponentContext<Settings>, handlers: LinkHandlers): Promise<SrpLink[]> {
-  const { environment, identity, log } = context;
-  const identifier = environment.settings.srpIdentifier;
-  const credential = await readCredential(environment.home, identifier);
-  return credential.routers.map((router) => {
-    const link = connectLink({
-      router,
-      credential: () => readCredential(environment.home, identifier),
-      component: { ...identity, linkVersions: [...identity.linkVersions], features: [...identity.features] },
-      handlers,
-    });
-    link.events.on('up', (accepted) => log.info({ ...accepted }, 'link up'));
-    link.events.on('down', (reason) => log.warn({ reason, router: router.host }, 'link down'));
-    link.events.on('refused', (refused) => log.error({ ...refused }, 'link refused'));
-    link.events.on('failed', (error) => log.warn({ reason: messageOf(error) }, 'link failed'));
-    return link;
-  });
-}
-
-function linkDetail(link: SrpLink) {
-  return { router: `${link.router.host}:${link.router.port}`, up: link.up, reconnects: link.reconnects };
-}
-
 async function flush(samples: RequestSamples, context: ComponentContext<Settings>): Promise<void> {
   await samples.flush(context.db).catch((error: unknown) => {
     context.log.warn({ reason: messageOf(error) }, 'request samples were not written');
   });
-}
-
-/** The push client for the settings in force: when they change, a new one takes over. */
-function createFollowingPush(context: ComponentContext<Settings>, signal: AbortSignal) {
-  const { db, log } = context;
-  let settings = pushSettingsSchema.parse({});
-  let current = createPushClient({ settings, clock: systemClock, log });
-  const follow = async () => {
-    const stored = await readSetting(db, 'push', pushSettingsSchema);
-    if (JSON.stringify(stored) === JSON.stringify(settings)) return;
-    const before = current;
-    settings = stored;
-    current = createPushClient({ settings, clock: systemClock, log });
-    await before.close();
-  };
-  return {
-    client: {
-      push: (...args: Parameters<typeof current.push>) => current.push(...args),
-      pausedForMs: () => current.pausedForMs(),
-    },
-    run: async () => {
-      while (!signal.aborted) {
-        await follow().catch((error: unknown) => log.warn({ reason: messageOf(error) }, 'push settings were not read'));
-        await systemClock.sleep(readPushSettingsMs, signal).catch(() => {});
-      }
-    },
-    close: () => current.close(),
-  };
-}
-
-function createRequestMetrics(registry: ComponentContext<Settings>['registry']): DeviceHandlerOptions['onAnswer'] {
-  const requests = new Counter({
-    name: 'bramble_device_requests_total',
-    help: 'Device requests answered, by address and status.',
-    labelNames: ['address', 'status'] as const,
-    registers: [registry],
-  });
-  const seconds = new Histogram({
-    name: 'bramble_device_request_seconds',
-    help: 'Time from a device request to its answer.',
-    labelNames: ['address'] as const,
-    buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
-    registers: [registry],
-  });
-  // Looking a child up by its labels costs more than counting does.
-  const counters = new Map<string, ReturnType<typeof requests.labels>>();
-  const timers = new Map<string, ReturnType<typeof seconds.labels>>();
-  return (address, answer, latencyMs) => {
-    const key = `${address} ${answer.status}`;
-    remembered(counters, key, () => requests.labels({ address, status: answer.status })).inc();
-    remembered(timers, address, () => seconds.labels({ address })).observe(latencyMs / 1000);
-  };
-}
-
-function remembered<Value>(known: Map<string, Value>, key: string, make: () => Value): Value {
-  let value = known.get(key);
-  if (value === undefined) {
-    value = make();
-    known.set(key, value);
-  }
-  return value;
 }

@@ -32,10 +32,25 @@ export function createRequestSamples(instanceId: InstanceId): RequestSamples {
     },
     async flush(q) {
       if (samples.size === 0) return;
-      const batch = [...samples];
+      const batch = samples;
       samples = new Map();
-      await storeSamples(q, instanceId, batch);
+      try {
+        await storeSamples(q, instanceId, [...batch]);
+      } catch (error) {
+        for (const [accountId, sample] of batch) samples.set(accountId, sum(sample, samples.get(accountId)));
+        throw error;
+      }
     },
+  };
+}
+
+function sum(a: Sample, b: Sample | undefined): Sample {
+  if (b === undefined) return a;
+  return {
+    requests: a.requests + b.requests,
+    errors: a.errors + b.errors,
+    latencyMsSum: a.latencyMsSum + b.latencyMsSum,
+    latencyMsMax: Math.max(a.latencyMsMax, b.latencyMsMax),
   };
 }
 

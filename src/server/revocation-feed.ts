@@ -18,6 +18,7 @@ export function createRevocationFeed(db: Database, sign: (value: RevocationList)
   let current: { number: number; envelope: SignedEnvelope } | undefined;
   return {
     follow(push, signal) {
+      if (signal.aborted) return;
       followers.add(push);
       signal.addEventListener('abort', () => followers.delete(push), { once: true });
       if (current) push(current.envelope);
@@ -28,7 +29,7 @@ export function createRevocationFeed(db: Database, sign: (value: RevocationList)
           const list = await revocationList(db);
           if (current === undefined || list.number > current.number) {
             current = { number: list.number, envelope: sign(list) };
-            for (const push of followers) push(current.envelope);
+            for (const push of followers) tell(push, current.envelope, onError);
           }
         } catch (error) {
           onError(error);
@@ -37,4 +38,13 @@ export function createRevocationFeed(db: Database, sign: (value: RevocationList)
       }
     },
   };
+}
+
+/** A link that fails while it is told keeps the list from no other one. */
+function tell(push: (list: SignedEnvelope) => void, envelope: SignedEnvelope, onError: (error: unknown) => void): void {
+  try {
+    push(envelope);
+  } catch (error) {
+    onError(error);
+  }
 }

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { createAuthorities } from '../activation/authority-creation.ts';
 import { BrambleError } from '../base/errors.ts';
 import type { InstanceId } from '../base/ids.ts';
+import { advisoryLock, lockClass } from '../database/advisory-locks.ts';
 import { openDatabase, type Transaction } from '../database/connection.ts';
 import { migrate } from '../database/migrate.ts';
 import { createMasterKeys, type MasterKeys, readMasterKeys, writeMasterKeys } from '../database/sealed-value.ts';
@@ -74,6 +75,8 @@ export async function createDomain(plan: NewDomainPlan): Promise<CreatedDomain> 
   const db = openDatabase(plan.databaseUrl, { applicationName: 'bramble/create-domain', max: 2 });
   try {
     return await db.begin(async (tx) => {
+      // A rival that creates at the same time is waited for, and its domain seen by the next statement.
+      await tx`select pg_advisory_xact_lock(${lockClass}, ${advisoryLock.migration})`;
       const [existing] = await tx`select 1 from domain`;
       if (existing) throw new BrambleError('ERR_DOMAIN_EXISTS', 'The database holds a domain already.');
       return await fillDomain(tx, plan, keys, schemaVersion);
@@ -95,7 +98,7 @@ async function fillDomain(
   await declareRange(tx, release);
   const authorities = await createAuthorities(tx, keys, { name });
   await seedPolicies(tx);
-  const routers: RouterAddress[] = [{ host: '127.0.0.1', port: plan.srpPort, serverName: srpServerName }];
+  const routers: RouterAddress[] = [{ host: plan.publicHost, port: plan.srpPort, serverName: srpServerName }];
   await writeSetting(tx, 'routers', { addresses: routers });
   await writeRouterFiles(plan, authorities.domain);
   const desire = (process: Pick<DesiredProcess, 'name' | 'kind' | 'settings'>) =>

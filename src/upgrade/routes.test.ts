@@ -144,5 +144,5 @@ test('an administration service refuses a plan without a target, of a release th
   assert.equal(await post({}), 'ERR_INPUT');
   assert.equal(await post({ toRelease: '../../etc' }), 'ERR_INPUT');
   assert.equal(await post({ toRelease: '1.1.0' }), 'ERR_RELEASE_NOT_INSTALLED');
-  assert.equal(await post({ archive: join(home, 'nothing.tar.gz') }), 'ERR_RELEASE_ARCHIVE_MISSING');
+  assert.equal(await post({ archive: join(home, 'nothing.tgz') }), 'ERR_RELEASE_ARCHIVE_MISSING');
 });

@@ -3,8 +3,8 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { BrambleError } from '../../base/errors.ts';
 import { listEvents, recordEvent } from '../../domain/events.ts';
-import { readSetting, writeSetting } from '../../domain/settings.ts';
-import { pushSettingsSchema } from '../../policy/push.ts';
+import { type PushSettings, pushSettingsSchema } from '../../policy/push.ts';
+import { readStoredPushSettings, writePushSettings } from '../../policy/push-settings.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { instant, jsonObject } from '../shapes.ts';
 import { readStatus } from '../status-report.ts';
@@ -94,7 +94,7 @@ export function domainRoutes(context: AdministrationContext): FastifyPluginAsync
       method: 'GET',
       url: '/push',
       schema: { tags, summary: 'Where devices are woken through', response: { 200: pushShape } },
-      handler: async () => pushView(await readSetting(context.db, 'push', pushSettingsSchema)),
+      handler: async () => pushView(await readStoredPushSettings(context.db)),
     });
 
     app.route({
@@ -116,7 +116,7 @@ export function domainRoutes(context: AdministrationContext): FastifyPluginAsync
           });
         }
         await write(context, async (tx) => {
-          await writeSetting(tx, 'push', parsed.data);
+          await writePushSettings(tx, context.masterKeys, parsed.data);
           await recordEvent(tx, {
             kind: 'push-changed',
             message: `${request.administrator} set the push service to ${parsed.data.url}`,
@@ -129,7 +129,7 @@ export function domainRoutes(context: AdministrationContext): FastifyPluginAsync
 }
 
 /** Keys and certificates stay in the database. */
-function pushView(settings: z.output<typeof pushSettingsSchema>) {
+function pushView(settings: Pick<PushSettings, 'url' | 'caPem' | 'certificatePem'>) {
   return {
     url: settings.url,
     hasOwnAuthority: settings.caPem !== undefined,

@@ -88,7 +88,7 @@ function addReleaseCommands(program: Command, frame: Frame): void {
           ]),
         );
       }),
-    'bramble release verify releases/bramble-1.0.0.tar.gz',
+    'bramble release verify releases/bramble-1.0.0.tgz',
   );
   example(
     releases
@@ -99,7 +99,7 @@ function addReleaseCommands(program: Command, frame: Frame): void {
         const folder = await installArchive(archive, { home: homeFolder(frame.environment) });
         frame.show(command, { folder }, () => `Installed into ${folder}.`);
       }),
-    'bramble release install releases/bramble-1.1.0.tar.gz',
+    'bramble release install releases/bramble-1.1.0.tgz',
   );
   example(
     releases

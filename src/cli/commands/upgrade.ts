@@ -77,7 +77,7 @@ export function addUpgradeCommands(program: Command, frame: Frame): void {
       .action(async (flags: { override?: string[] }, command) => {
         await change(frame, command, 'start', { overrides: flags.override ?? [] });
       }),
-    'bramble upgrade start --override backup-not-verified',
+    'bramble upgrade start --override backup',
   );
 
   example(

@@ -1,0 +1,87 @@
+/**
+ * The SRP links of a component that dials: one to each router that its credential names, and the credential kept fresh.
+ *
+ * Invariant: the credential file always holds a whole credential; a renewed one is written beside and renamed, and the
+ * links take it up at their next dial.
+ */
+import { rename, writeFile } from 'node:fs/promises';
+import { systemClock } from '../base/clock.ts';
+import { messageOf } from '../base/errors.ts';
+import { credentialPath, readCredential, type SrpCredential } from '../link/credential.ts';
+import { connectLink, type SrpLink } from '../link/dialler.ts';
+import type { LinkHandlers } from '../link/link-endpoint.ts';
+import type { ComponentContext } from './component-process.ts';
+
+export interface SrpLinks {
+  readonly links: readonly SrpLink[];
+  /** For the component's detail. */
+  detail(): { router: string; up: boolean; reconnects: number }[];
+  /** `null` when a router has accepted a link. */
+  ready(): string | null;
+  close(): Promise<void>;
+}
+
+export interface SrpLinkOptions {
+  context: Pick<ComponentContext<unknown>, 'environment' | 'identity' | 'log'>;
+  identifier: string;
+  handlers: LinkHandlers;
+}
+
+/** Dials every router that the credential names. @throws BrambleError ERR_SRP_CREDENTIAL */
+export async function dialRouters({ context, identifier, handlers }: SrpLinkOptions): Promise<SrpLinks> {
+  const { environment, identity, log } = context;
+  const credential = () => readCredential(environment.home, identifier);
+  const component = { ...identity, linkVersions: [...identity.linkVersions], features: [...identity.features] };
+  const links = (await credential()).routers.map((router) => {
+    const link = connectLink({ router, credential, component, handlers });
+    const at = `${router.host}:${router.port}`;
+    link.events.on('up', (accepted) => log.info({ ...accepted }, 'link up'));
+    link.events.on('down', (reason) => log.warn({ reason, at }, 'link down'));
+    link.events.on('refused', (refused) => log.error({ ...refused, at }, 'link refused'));
+    link.events.on('failed', (error) => log.warn({ reason: messageOf(error), at }, 'link failed'));
+    return link;
+  });
+  return {
+    links,
+    detail: () =>
+      links.map(({ router, up, reconnects }) => ({ router: `${router.host}:${router.port}`, up, reconnects })),
+    ready: () => (links.some((link) => link.up) ? null : 'no router has accepted its link'),
+    close: async () => {
+      await Promise.all(links.map((link) => link.close()));
+    },
+  };
+}
+
+export interface CredentialRenewal {
+  context: SrpLinkOptions['context'];
+  identifier: string;
+  /** Whether it is time, by the certificate's validity. */
+  isDue: (credential: SrpCredential, now: Date) => boolean;
+  /** Issues the successor of the present credential. */
+  renew: (present: SrpCredential) => Promise<SrpCredential>;
+  signal: AbortSignal;
+}
+
+const renewalCheckMs = 3_600_000;
+
+/** Renews the credential when a third of its validity is left; looks every hour, and a failure is tried again then. */
+export async function keepCredentialFresh(options: CredentialRenewal): Promise<void> {
+  const { context, identifier, signal } = options;
+  while (!signal.aborted) {
+    try {
+      const present = await readCredential(context.environment.home, identifier);
+      if (options.isDue(present, new Date(systemClock.now()))) {
+        const path = credentialPath(context.environment.home, identifier);
+        await writeFile(`${path}.new`, `${JSON.stringify(await options.renew(present), null, 2)}\n`, { mode: 0o600 });
+        await rename(`${path}.new`, path);
+        context.log.info({ identifier }, 'SRP credential renewed');
+      }
+    } catch (error) {
+      context.log.error(
+        { reason: messageOf(error) },
+        'the SRP credential was not renewed; it is tried again in an hour',
+      );
+    }
+    await systemClock.sleep(renewalCheckMs, signal).catch(() => {});
+  }
+}
