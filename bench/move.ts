@@ -97,12 +97,7 @@ async function startProbedFleet(domain: RunningDomain, devices: number, journal:
   return fleet;
 }
 
-async function runOnce(
-  domain: RunningDomain,
-  fleet: RunningFleet,
-  from: string,
-  to: string,
-): Promise<MovedAccount[]> {
+async function runOnce(domain: RunningDomain, fleet: RunningFleet, from: string, to: string): Promise<MovedAccount[]> {
   const names = await domain.sql<{ name: string }[]>`select name from account order by name`;
   const accounts = names.map(({ name }) => name).filter((name) => name.startsWith(probedPrefix));
   await fleet.tell({ do: 'probe', accounts });

@@ -19,13 +19,14 @@ import { failuresOf, reportText } from './report-text.ts';
 import { startSampler } from './sampler.ts';
 import { stopAdministration } from './stopped-administration.ts';
 import { createFollower, type UpgradeFollower } from './upgrade-follower.ts';
-import { startInternalHost, startWorkload } from './workload.ts';
+import { startInternalHost, startWorkload, type Workload } from './workload.ts';
 
 interface Stage {
   domain: RunningDomain;
   fleet: RunningFleet;
   follower: UpgradeFollower;
   target: string;
+  workload: Workload;
   watched: Omit<Watched, 'samples'>;
 }
 
@@ -83,11 +84,11 @@ async function upgradeDomain(
     reversedDeeds: null,
     coordinatorKills: { checks: 0, broken: 0 },
   };
-  const stage: Stage = { domain, fleet, follower: createFollower(domain, progress), target, watched };
   const accounts = await domain.sql<{ name: string }[]>`select name from account order by name`;
   await fleet.tell({ do: 'probe', accounts: accounts.map(({ name }) => name), pauseMs: 25 });
   const sampler = startSampler(domain.sql, demoBudget);
   const workload = startWorkload(domain, fleet, target, { commandIntervalMs: 250, tunnels: 6, tunnelMs: 2500 });
+  const stage: Stage = { domain, fleet, follower: createFollower(domain, progress), target, workload, watched };
   try {
     // The gates compare with each account's own past: let there be one.
     await delay(3000);
@@ -121,7 +122,7 @@ async function upgradeDomain(
 
 /** An administration service is stopped with an uncommitted write, then the upgrade begins; at its fence it is let go on. */
 async function startUpgrade({ domain, watched }: Stage, to: { file: string; release: string }): Promise<void> {
-  const plan = await expectDone<{ plan: Record<string, unknown> }>(domain, 'POST', '/upgrade/plan', {
+  const plan = await expectDone<{ plan: { sends: Record<string, number> } }>(domain, 'POST', '/upgrade/plan', {
     archive: to.file,
     canariesPerInstance: 1,
     wavePercentages: [50, 100],
@@ -130,7 +131,11 @@ async function startUpgrade({ domain, watched }: Stage, to: { file: string; rele
     gate: { leastRequests: 30, baselineHours: 1, patienceSeconds: 20, latencyFactor: 5, latencySlackMs: 250 },
   });
   progress.step(`The upgrade to ${to.release} is planned.`);
-  progress.say(`Its plan: ${JSON.stringify(plan.plan['costs'] ?? {})}`);
+  const { itPolicies, serviceBooks, synchronizations, leastMinutes } = plan.plan.sends;
+  progress.say(
+    `It will send ${itPolicies} IT policies, ${serviceBooks} service books and ${synchronizations} synchronizations: at ` +
+      `least ${leastMinutes} minutes at this budget.`,
+  );
   const stopped = await stopAdministration(domain, 'administration-2');
   watched.neverCommitted = stopped.account;
   progress.say(`${stopped.name} is stopped by SIGSTOP with an uncommitted write (account ${stopped.account}).`);
@@ -149,8 +154,8 @@ async function moveAccounts({ domain, fleet, follower, watched }: Stage): Promis
     timeoutMs: 90_000,
     until: (view) => view.state === 'moving' && view.moved >= Math.min(4, view.assigned / 4),
   });
-  progress.step('An operator pauses the upgrade, and two devices fall silent with a command in their hands.');
-  await fleet.tell({ do: 'vanish', devices: 2, moment: 'with-command' });
+  progress.step('An operator pauses the upgrade, and five devices fall silent, each with a command in its hands.');
+  await fleet.tell({ do: 'vanish', devices: 5, moment: 'with-command' });
   await expectDone(domain, 'POST', '/upgrade/pause', { reason: 'a look at the canaries' });
   await delay(1000);
   const [before] = await domain.sql`select clock_timestamp() as now`;
@@ -168,14 +173,14 @@ async function moveAccounts({ domain, fleet, follower, watched }: Stage): Promis
       until: (view) => view.moved >= view.assigned / 2,
     });
   } else {
-    await delay(4000);
+    await delay(6000);
     await fleet.tell({ do: 'come-back' });
     await follower.follow(['soaking'], { timeoutMs: 120_000 });
   }
   watched.coordinatorKills.broken = 0;
 }
 
-async function finalize({ domain, fleet, follower, target }: Stage): Promise<void> {
+async function finalize({ domain, fleet, follower, target, workload }: Stage): Promise<void> {
   await drained(domain);
   const [pair] = await domain.sql<{ account: string; service: string; other: string; pid: number }[]>`
     select a.name as account, c.name as service, o.name as other, p.process_id as pid
@@ -193,21 +198,28 @@ async function finalize({ domain, fleet, follower, target }: Stage): Promise<voi
     const [now] = await domain.sql`select process_id as pid from component where name = ${pair.service}`;
     process.kill(Number(now?.['pid']), 'SIGKILL');
     await delay(100);
-    const answer = await fleet.tell<{ tunnels: { outcome?: string; opened?: boolean }[] }>({
+    const answer = await fleet.tell<{ tunnels: { kind: string; httpStatus?: number; code?: string }[] }>({
       do: 'tunnel',
       account: pair.account,
       count: 1,
       target,
     });
-    return JSON.stringify(answer.tunnels[0] ?? null);
+    const [tunnel] = answer.tunnels;
+    if (!tunnel) throw new Error('no device was there to open a tunnel');
+    return tunnel;
   };
-  await fleet.tell({ do: 'close-tunnels' });
   progress.step(`Before finalizing, ${pair.service} is killed: ${pair.account} has no other connection service.`);
-  progress.say(`A tunnel of ${pair.account}: ${await openThroughOther()}`);
+  await workload.withoutTunnels(async () => {
+    const refused = await openThroughOther();
+    progress.say(`A tunnel of ${pair.account} is refused: ${refused.httpStatus} ${refused.code}.`);
+    if (refused.kind !== 'refused') throw new Error('a tunnel opened through a killed connection service');
+  });
   const { instances } = await serviceOf(domain, pair.service);
   const shared = [...new Set([...instances, ...(await serviceOf(domain, pair.other)).instances])];
-  const locked = await domain.rest('PATCH', `/connection-services/${pair.other}`, { instances: shared });
-  progress.say(`Sharing ${pair.other} is refused: ${locked.status} ${JSON.stringify(locked.body)}`);
+  const locked = await domain.rest<{ message: string }>('PATCH', `/connection-services/${pair.other}`, {
+    instances: shared,
+  });
+  progress.say(`Sharing ${pair.other} is refused: ${locked.body.message}`);
   if (locked.status !== 409) throw new Error('a locked feature was not refused');
   progress.step('The upgrade is finalized.');
   await expectDone(domain, 'POST', '/upgrade/finalize');
@@ -220,9 +232,12 @@ async function finalize({ domain, fleet, follower, target }: Stage): Promise<voi
     return row !== undefined;
   });
   progress.step(`${pair.service} is killed again: now the tunnel opens through ${pair.other}.`);
-  const opened = await openThroughOther();
-  progress.say(`A tunnel of ${pair.account}: ${opened}`);
-  await fleet.tell({ do: 'close-tunnels' });
+  await workload.withoutTunnels(async () => {
+    const opened = await openThroughOther();
+    progress.say(`A tunnel of ${pair.account} is ${opened.kind}.`);
+    if (opened.kind !== 'open') throw new Error('no tunnel opened through the other connection service');
+    await fleet.tell({ do: 'close-tunnels' });
+  });
 }
 
 async function serviceOf(domain: RunningDomain, name: string): Promise<{ instances: string[] }> {
@@ -238,7 +253,7 @@ async function serviceOf(domain: RunningDomain, name: string): Promise<{ instanc
 async function turnBack({ domain, fleet, follower, watched }: Stage): Promise<void> {
   progress.step('An operator turns the upgrade back, midway.');
   await expectDone(domain, 'POST', '/upgrade/reverse');
-  await delay(4000);
+  await delay(5000);
   await fleet.tell({ do: 'come-back' });
   await follower.follow(['reversed'], { timeoutMs: 120_000 });
   await until('an administration service of the old release answers', 30_000, async () => {

@@ -9,6 +9,8 @@ import type { RunningFleet } from '../test/harness/fleet.ts';
 export interface Workload {
   /** Commands that the administration took, by CommandUUID. */
   readonly enqueued: ReadonlySet<string>;
+  /** Opens no tunnels, and has none open, while `work` runs. */
+  withoutTunnels(work: () => Promise<void>): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -39,17 +41,27 @@ export function startWorkload(
       await pause(options.commandIntervalMs);
     }
   })();
-  const tunnels = (async () => {
-    while (!ending.signal.aborted) {
+  const openTunnels = async (until: AbortSignal) => {
+    while (!until.aborted) {
       await fleet.tell({ do: 'tunnel', target, count: options.tunnels });
-      await pause(options.tunnelMs);
+      await delay(options.tunnelMs, undefined, { signal: until }).catch(() => {});
       await fleet.tell({ do: 'close-tunnels' });
     }
-  })();
+  };
+  let opening = new AbortController();
+  let tunnels = openTunnels(opening.signal);
   return {
     enqueued,
+    async withoutTunnels(work) {
+      opening.abort();
+      await tunnels;
+      await work();
+      opening = new AbortController();
+      tunnels = openTunnels(opening.signal);
+    },
     async stop() {
       ending.abort();
+      opening.abort();
       await Promise.all([commands, tunnels]);
     },
   };

@@ -3,7 +3,7 @@
  * Invariant: every route but the health paths and the OpenAPI document asks for a token, and has a schema.
  */
 import fastifySwagger from '@fastify/swagger';
-import { type FastifyInstance, fastify } from 'fastify';
+import { type FastifyInstance, type FastifyReply, fastify } from 'fastify';
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { messageOf } from '../base/errors.ts';
 import type { HealthHandler } from '../process/health.ts';
@@ -29,6 +29,12 @@ export async function administrationServer(options: AdministrationServerOptions)
     forceCloseConnections: true,
     routerOptions: { maxParamLength: 400 },
     logger: false,
+    // What fails before a route is found, such as a path that cannot be decoded, has the same shape as all else.
+    frameworkErrors: (error, _request, reply) => {
+      const { status, body } = errorAnswer(error);
+      // The route's types would name its statuses; there is no route yet.
+      void (reply as FastifyReply).status(status).send(body);
+    },
   });
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);

@@ -19,8 +19,11 @@ export async function administrationTransaction<Result>(
   work: (tx: Transaction) => Promise<Result>,
 ): Promise<Result> {
   const result = await db.begin(async (tx) => {
-    await tx`select pg_advisory_xact_lock_shared(${lockClass}, ${advisoryLock.administration})`;
-    const [domain] = await tx<{ release: string }[]>`select release from domain`;
+    // Sent together, run one after the other: the second statement's snapshot is taken once the lock was granted.
+    const [, [domain]] = await Promise.all([
+      tx`select pg_advisory_xact_lock_shared(${lockClass}, ${advisoryLock.administration})`,
+      tx<{ release: string }[]>`select release from domain`,
+    ]);
     if (domain?.release !== release) {
       throw new BrambleError(
         'ERR_RELEASE_FENCED',

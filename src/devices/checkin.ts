@@ -113,5 +113,5 @@ async function takeToken(
 
 function textOf(dictionary: PlistDictionary, name: string): string | null {
   const value = dictionary[name];
-  return typeof value === 'string' ? value : null;
+  return typeof value === 'string' ? value.slice(0, 200) : null;
 }

@@ -48,13 +48,10 @@ export interface MoveRound {
   draining: boolean;
 }
 
-/** One round: settle, then reserve and move as many as the drain window allows. */
-export async function runMoveRound(options: MoveRunnerOptions): Promise<MoveRound> {
+/** One round: settle (unless told not to), then reserve and move as many as the drain window allows. */
+export async function runMoveRound(options: MoveRunnerOptions, settles = true): Promise<MoveRound> {
   const { db, release } = options;
-  const settled = await administrationTransaction(db, release, async (tx) => {
-    await markOutOfReach(tx, options.outOfReachSeconds ?? 30);
-    return await settleMoves(tx);
-  });
+  const settled = settles ? await settle(options) : 0;
   const window = await options.drainWindow(db);
   const room = window - (await countUndrained(db));
   if (room <= 0) return { moved: 0, settled, draining: true };
@@ -71,6 +68,13 @@ export async function runMoveRound(options: MoveRunnerOptions): Promise<MoveRoun
   };
   await Promise.all(Array.from({ length: concurrency }, lane));
   return { moved, settled, draining: false };
+}
+
+async function settle({ db, release, outOfReachSeconds = 30 }: MoveRunnerOptions): Promise<number> {
+  return await administrationTransaction(db, release, async (tx) => {
+    await markOutOfReach(tx, outOfReachSeconds);
+    return await settleMoves(tx);
+  });
 }
 
 /** Moves one reserved account; `false` when it was put back, cancelled or failed. */
@@ -102,15 +106,20 @@ export async function moveAccount(options: MoveRunnerOptions, move: ReservedMove
 export async function runMoves(options: MoveRunnerOptions & { signal: AbortSignal }): Promise<void> {
   const waking = createWaking();
   const unlisten = await listenForMoves(options.db, waking.wake);
+  const intervalMs = options.intervalMs ?? 200;
+  let settlesAtMs = 0;
   try {
     while (!options.signal.aborted) {
-      const round = await runMoveRound(options).catch((error: unknown) => {
+      // Settling looks at every move that delivers: after each sixteen moves of thousands it would be most of the work.
+      const settles = performance.now() >= settlesAtMs;
+      if (settles) settlesAtMs = performance.now() + intervalMs;
+      const round = await runMoveRound(options, settles).catch((error: unknown) => {
         if (isBrambleError(error, 'ERR_RELEASE_FENCED')) throw error;
         options.log.warn({ reason: messageOf(error) }, 'moving is interrupted, will retry');
         return undefined;
       });
       if (round && round.moved > 0 && !round.draining) continue;
-      await waking.pause(options.intervalMs ?? 200, options.signal);
+      await waking.pause(intervalMs, options.signal);
     }
   } finally {
     await unlisten().catch(() => {});

@@ -70,34 +70,42 @@ export type CommittedMove =
 
 /**
  * Changes the owner. Waits for every statement that holds the account FOR SHARE, at most `moveDeadlineMs`
- * (statement_timeout, since lock_timeout starts again with each holder).
+ * (statement_timeout, since lock_timeout starts again with each holder). The account waits meanwhile: what needs no answer
+ * is sent without waiting for one, in this order.
  */
 export async function commitMove(tx: Transaction, move: ReservedMove): Promise<CommittedMove> {
-  await tx`select set_config('statement_timeout', ${String(moveDeadlineMs)}, true)`;
-  const [own] = await tx`
-    select 1 from account_move where id = ${move.moveId} and state = 'fenced' for update`;
+  const [, [own]] = await Promise.all([
+    tx`select set_config('statement_timeout', ${String(moveDeadlineMs)}, true)`,
+    tx`select 1 from account_move where id = ${move.moveId} and state = 'fenced' for update`,
+  ]);
   if (!own) return { kind: 'lost-reservation' };
   const [changed] = await tx<{ epoch: string }[]>`
     update account set instance_id = ${move.toInstanceId}, epoch = epoch + 1
      where id = ${move.accountId} and instance_id = ${move.fromInstanceId}
     returning epoch`;
-  await tx`delete from account_mark where account_id = ${move.accountId} and move_id = ${move.moveId}`;
+  const unmarked = tx`delete from account_mark where account_id = ${move.accountId} and move_id = ${move.moveId}`;
   if (!changed) {
-    await tx`
-      update account_move set state = 'cancelled', closed_at = now(), failure = 'the account is no longer at its source'
-       where id = ${move.moveId}`;
+    await Promise.all([
+      unmarked,
+      tx`
+        update account_move set state = 'cancelled', closed_at = now(), failure = 'the account is no longer at its source'
+         where id = ${move.moveId}`,
+    ]);
     return { kind: 'account-elsewhere' };
   }
-  await tx`
-    insert into account_epoch (account_id, epoch, instance_id)
-    values (${move.accountId}, ${changed.epoch}, ${move.toInstanceId})`;
-  await tx`
-    update account_move
-       set state = 'delivering', committed_at = clock_timestamp(), epoch_after = ${changed.epoch}, reserved_by = null,
-           failure = null,
-           pending_commands = (select count(*) from command c join device d on d.id = c.device_id
-                                where d.account_id = ${move.accountId} and c.state in ('queued', 'sent', 'not-now'))
-     where id = ${move.moveId}`;
+  await Promise.all([
+    unmarked,
+    tx`
+      insert into account_epoch (account_id, epoch, instance_id)
+      values (${move.accountId}, ${changed.epoch}, ${move.toInstanceId})`,
+    tx`
+      update account_move
+         set state = 'delivering', committed_at = clock_timestamp(), epoch_after = ${changed.epoch}, reserved_by = null,
+             failure = null,
+             pending_commands = (select count(*) from command c join device d on d.id = c.device_id
+                                  where d.account_id = ${move.accountId} and c.state in ('queued', 'sent', 'not-now'))
+       where id = ${move.moveId}`,
+  ]);
   return { kind: 'committed', epoch: changed.epoch };
 }
 

@@ -119,14 +119,16 @@ export function createPushClient(options: PushClientOptions): PushClient {
   }
 
   async function attempt(target: PushTarget, signal: AbortSignal | undefined): Promise<PushOutcome | 'broken'> {
-    const used = currentSession();
+    let used: http2.ClientHttp2Session | undefined;
     try {
+      // Throws for settings that TLS does not take, such as a certificate that is none.
+      used = currentSession();
       const { status, body } = await request(used, target, requestTimeoutMs, clock.now(), signal);
       return parsePushAnswer(status, body);
     } catch (error) {
       if (error instanceof RequestTimeout) {
         // The connection is taken for dead: a half-open one would swallow every push until TCP notices.
-        used.destroy();
+        used?.destroy();
       }
       log.debug({ error: messageOf(error) }, 'a push broke');
       return 'broken';

@@ -87,6 +87,8 @@ const fastifyCodes: Readonly<Record<string, { status: number; code: ErrorCode; m
     code: 'ERR_INPUT',
     message: 'The body is empty, but the content type promises JSON.',
   },
+  FST_ERR_BAD_URL: { status: 400, code: 'ERR_INPUT', message: 'The path cannot be decoded.' },
+  FST_ERR_MAX_PARAM_LENGTH: { status: 400, code: 'ERR_INPUT', message: 'A part of the path is too long.' },
   FST_ERR_CTP_INVALID_JSON_BODY: { status: 400, code: 'ERR_INPUT', message: 'The body is not JSON.' },
 };
 
@@ -111,6 +113,9 @@ export function errorAnswer(error: unknown): ErrorAnswer {
   }
   if (error instanceof SyntaxError && (error as FastifyError).statusCode === 400) {
     return answer(400, 'ERR_INPUT', 'The body is not JSON.');
+  }
+  if (sqlState(error)?.startsWith('22') === true) {
+    return answer(400, 'ERR_INPUT', 'A text holds what cannot be stored, such as a NUL character.');
   }
   return answer(500, 'ERR_INTERNAL', 'The administration service failed at this request; its log says why.');
 }

@@ -24,7 +24,7 @@ describe('a device request through the router', () => {
   };
 
   before(async () => {
-    stage = await createStage({ deadlineMs: 20_000 });
+    stage = await createStage({ deadlineMs: 20_000, largeBodiesAtMost: 2 * 1024 * 1024 });
     behave = echo;
     for (const identifier of ['S00000001', 'S00000002']) {
       const link = await stage.dial(identifier, {
@@ -218,6 +218,33 @@ describe('a device request through the router', () => {
     assert.ok(before);
     assert.equal(stage.router.links.get('S00000001'), before);
     assert.equal((await ask(stage, `/mdm/${token}/connect`)).status, 200);
+  });
+
+  test('with a large body gets 503 while others fill the room, small ones are served, and the room comes back', async () => {
+    const path = `/mdm/${device('S00000001')}/connect`;
+    const held: (() => void)[] = [];
+    let arrived: () => void = () => undefined;
+    const both = new Promise<void>((resolve) => {
+      arrived = resolve;
+    });
+    behave = (identifier, request, response) => {
+      if (request.headers['x-hold'] === undefined) return void echo(identifier, request, response);
+      held.push(() => void echo(identifier, request, response));
+      if (held.length === 2) arrived();
+    };
+    const body = 'x'.repeat(1024 * 1024);
+    const holding = [1, 2].map(() => ask(stage, path, { body, headers: { 'x-hold': '1' } }));
+    await both;
+    const refused = await ask(stage, path, { body });
+    assert.deepEqual([refused.status, refused.code], [503, 'ERR_OVERLOADED']);
+    assert.equal((await ask(stage, path, { body: 'x'.repeat(60_000) })).status, 200);
+    for (const release of held) release();
+    assert.deepEqual(
+      (await Promise.all(holding)).map(({ status }) => status),
+      [200, 200],
+    );
+    behave = echo;
+    assert.equal((await ask(stage, path, { body })).status, 200);
   });
 
   test('gets a large answer whole', async () => {

@@ -19,7 +19,7 @@ import type { Logger } from '../process/logger.ts';
 import { clientCertificateOf, type Sender } from './forwarded-headers.ts';
 import type { Forwarder } from './forwarder.ts';
 import { isHttp2, type PublicRequest, type PublicResponse, type Reply, refusal, writeReply } from './reply.ts';
-import { readBody } from './request-body.ts';
+import { readBody, type TakeRoom } from './request-body.ts';
 import type { TunnelOpener } from './tunnel-opener.ts';
 
 export interface PublicListenerOptions {
@@ -32,6 +32,8 @@ export interface PublicListenerOptions {
   log: Logger;
   /** From the first byte of a request to its answer. Default 30000. */
   deadlineMs?: number;
+  /** Bytes of all bodies under way, of each what is beyond `smallBodyBytes`. Default 256 MiB. */
+  largeBodiesAtMost?: number;
   onAnswer?: (status: number) => void;
 }
 
@@ -52,6 +54,8 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
   const sockets = new Set<TLSSocket>();
   const sessions = new Set<ServerHttp2Session>();
   const deadlineMs = options.deadlineMs ?? 30_000;
+  const largeBodiesAtMost = options.largeBodiesAtMost ?? 256 * 1024 * 1024;
+  let largeBodyBytes = 0;
   let underWay = 0;
   let draining = false;
   let onQuiet: () => void = () => undefined;
@@ -70,6 +74,8 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
   });
   // Node keeps the settings of HTTP/1.1 on the server; longer than a device pauses between two commands.
   Object.assign(server, { keepAliveTimeout: 65_000, headersTimeout: 20_000, requestTimeout: deadlineMs + 5000 });
+  // Node's close() would cut keep-alive connections on which a request is just arriving; draining ends them in good order.
+  Object.assign(server, { closeIdleConnections: () => undefined });
 
   server.on('secureConnection', (socket) => {
     sockets.add(socket);
@@ -110,8 +116,15 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
 
   async function answer(request: PublicRequest, response: PublicResponse): Promise<void> {
     underWay += 1;
+    let takenBytes = 0;
+    const takeRoom = (sizeBytes: number): boolean => {
+      if (largeBodyBytes + sizeBytes > largeBodiesAtMost) return false;
+      largeBodyBytes += sizeBytes;
+      takenBytes += sizeBytes;
+      return true;
+    };
     try {
-      const reply = await replyTo(request, response);
+      const reply = await replyTo(request, response, takeRoom);
       if (reply) {
         options.onAnswer?.(reply.status);
         writeReply(request.method ?? 'GET', response, reply, draining);
@@ -125,15 +138,16 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       }
     } finally {
       underWay -= 1;
+      largeBodyBytes -= takenBytes;
       if (underWay === 0) onQuiet();
     }
   }
 
   /** Null when nothing is left to answer. */
-  async function replyTo(request: PublicRequest, response: PublicResponse): Promise<Reply | null> {
+  async function replyTo(request: PublicRequest, response: PublicResponse, takeRoom: TakeRoom): Promise<Reply | null> {
     const startedMs = performance.now();
     // Awaiting only what is a promise keeps requests without a body in one turn.
-    const reading = readBody(request, deadlineMs);
+    const reading = readBody(request, deadlineMs, takeRoom);
     const body = reading instanceof Promise ? await reading : reading;
     if (body.kind === 'broken') return null;
     if (body.kind === 'too-large') {
@@ -142,6 +156,10 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     }
     if (body.kind === 'late') {
       return refuseUnread(request, response, refusal(408, 'ERR_BODY_TIMEOUT', 'The request did not end in time.'));
+    }
+    if (body.kind === 'no-room') {
+      const busy = refusal(503, 'ERR_OVERLOADED', 'Too many large requests at once; come again.');
+      return refuseUnread(request, response, busy);
     }
     const http2 = 'stream' in request;
     const session = http2 ? request.stream.session : undefined;

@@ -1,7 +1,8 @@
 /**
  * A device's body, whole, so that it can be sent a second time after a 421.
  *
- * Invariant: never more than `maxBodyBytes` of one request are held, and a request that does not end is given up.
+ * Invariant: never more than `maxBodyBytes` of one request are held, and a request that does not end is given up; all large
+ * bodies together stay within an allowance, so that nobody fills the router's memory with them.
  */
 import { maxBodyBytes } from '../link/messages.ts';
 import type { PublicRequest } from './reply.ts';
@@ -11,12 +12,24 @@ export type RequestBody =
   | { kind: 'too-large' }
   /** The device went away. */
   | { kind: 'broken' }
-  | { kind: 'late' };
+  | { kind: 'late' }
+  /** Too many large bodies at once. */
+  | { kind: 'no-room' };
+
+/** Takes room for so many further bytes, or says that there is none; whoever gave the function takes it back. */
+export type TakeRoom = (sizeBytes: number) => boolean;
+
+/** Up to this size a body needs no room: requests of devices are smaller, and are served while large ones are not. */
+export const smallBodyBytes = 64 * 1024;
 
 const none: RequestBody = { kind: 'whole', body: null };
 
-/** Never rejects. After `too-large` and `late` the rest is discarded as it comes. */
-export function readBody(request: PublicRequest, timeoutMs: number): Promise<RequestBody> | RequestBody {
+/** Never rejects. After `too-large`, `late` and `no-room` the rest is discarded as it comes. */
+export function readBody(
+  request: PublicRequest,
+  timeoutMs: number,
+  takeRoom: TakeRoom,
+): Promise<RequestBody> | RequestBody {
   const declared = request.headers['content-length'];
   if (declared !== undefined && Number(declared) > maxBodyBytes) {
     request.resume();
@@ -29,15 +42,20 @@ export function readBody(request: PublicRequest, timeoutMs: number): Promise<Req
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     let sizeBytes = 0;
+    let settled = false;
     const settle = (result: RequestBody) => {
+      settled = true;
       clearTimeout(timer);
       chunks.length = 0;
       resolve(result);
     };
     const timer = setTimeout(() => settle({ kind: 'late' }), timeoutMs);
     request.on('data', (chunk: Buffer) => {
+      if (settled) return;
+      const large = Math.max(0, sizeBytes + chunk.length - Math.max(sizeBytes, smallBodyBytes));
       sizeBytes += chunk.length;
       if (sizeBytes > maxBodyBytes) settle({ kind: 'too-large' });
+      else if (large > 0 && !takeRoom(large)) settle({ kind: 'no-room' });
       else chunks.push(chunk);
     });
     request.on('end', () => {

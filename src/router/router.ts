@@ -38,6 +38,8 @@ export interface RouterOptions {
   deadlineMs?: number;
   /** Between two registrations with every instance. Default 2000. */
   registerEveryMs?: number;
+  /** Bytes of large request bodies held at once; see the public listener. */
+  largeBodiesAtMost?: number;
   openTimeoutMs?: number;
   rivalTimeoutMs?: number;
   clock?: Clock;

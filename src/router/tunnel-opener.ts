@@ -70,16 +70,32 @@ async function open(
     return refusal(400, 'ERR_TUNNEL_CERTIFICATE', "A tunnel needs a target and the device's certificate in TLS.");
   }
   const certificate = Buffer.from(sender.clientCertificate.slice(1, -1), 'base64');
-  const route = await options.routes.find('certificate', createHash('sha256').update(certificate).digest('hex'));
-  if (route.kind === 'unknown')
-    return refusal(400, 'ERR_UNKNOWN_DEVICE', 'No device of this domain has this certificate.');
-  const identifiers = route.kind === 'found' ? route.connectionServices : [];
+  const fingerprint = createHash('sha256').update(certificate).digest('hex');
   const request: OutgoingHttpHeaders = {
     ':method': 'CONNECT',
     ':authority': target,
     'client-cert': sender.clientCertificate,
     'bramble-remote-address': sender.remoteAddress,
   };
+  const first = await openByRoute(stream, request, fingerprint, Number.POSITIVE_INFINITY, options);
+  // The account may have moved since the route was learnt: asked anew, once. Nothing of the device was passed on.
+  const outdated =
+    first !== null && (first.status === 503 || first.headers['bramble-code'] === 'ERR_TUNNEL_NOT_SERVED');
+  return outdated ? await openByRoute(stream, request, fingerprint, 0, options) : first;
+}
+
+/** Tries the connection services of the route in order; a route older than `maxAgeMs` is asked for again. */
+async function openByRoute(
+  stream: ServerHttp2Stream,
+  request: OutgoingHttpHeaders,
+  fingerprint: string,
+  maxAgeMs: number,
+  options: TunnelOpenerOptions,
+): Promise<Reply | null> {
+  const route = await options.routes.find('certificate', fingerprint, maxAgeMs);
+  if (route.kind === 'unknown')
+    return refusal(400, 'ERR_UNKNOWN_DEVICE', 'No device of this domain has this certificate.');
+  const identifiers = route.kind === 'found' ? route.connectionServices : [];
   for (const identifier of identifiers) {
     const link = options.links.get(identifier);
     if (!link || stream.destroyed) continue;

@@ -25,6 +25,10 @@ test('every check-in is told apart and keeps its fields', () => {
   for (const type of ['CheckOut', 'GetBootstrapToken', 'UserAuthenticate'] as const) {
     assert.equal(parseCheckin(serializeCheckin(type, { UDID })).messageType, type);
   }
+  for (const bad of [Buffer.alloc(0), Buffer.alloc(257)]) {
+    const sent = serializeCheckin('TokenUpdate', { ...token, Token: bad });
+    assert.throws(() => parseCheckin(sent), { code: 'ERR_CHECKIN_MALFORMED' });
+  }
   const service = parseCheckin(serializeCheckin('GetToken', { UDID, TokenServiceType: 'com.apple.maid' }));
   assert.ok(service.messageType === 'GetToken' && service.tokenServiceType === 'com.apple.maid');
 });

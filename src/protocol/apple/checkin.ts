@@ -73,7 +73,7 @@ export function parseCheckin(body: Uint8Array): CheckinMessage {
         ...enrollment,
         channel: enrollment.userId === undefined ? 'device' : 'user',
         topic: fields.identifier('Topic'),
-        token: fields.data('Token'),
+        token: pushTokenOf(fields),
         pushMagic: fields.identifier('PushMagic'),
         ...compact({ unlockToken: fields.optionalData('UnlockToken') }),
         awaitingConfiguration: fields.optionalBoolean('AwaitingConfiguration') ?? false,
@@ -102,6 +102,17 @@ export function parseCheckin(body: Uint8Array): CheckinMessage {
     default:
       throw fields.malformed('its MessageType is not known');
   }
+}
+
+/** A longer one could not stand in a push's path, and would break the session for the pushes of all others. */
+const maxPushTokenBytes = 256;
+
+function pushTokenOf(fields: MessageFields): Uint8Array {
+  const token = fields.data('Token');
+  if (token.length === 0 || token.length > maxPushTokenBytes) {
+    throw fields.malformed(`Token is empty or longer than ${maxPushTokenBytes} bytes`);
+  }
+  return token;
 }
 
 /**

@@ -8,6 +8,8 @@ import { isPlistDictionary, type PlistDictionary, type PlistValue } from '../pli
 
 /** Longest identifier (UDID, UUID, topic, push magic) in characters. */
 const maxIdentifierLength = 256;
+/** What devices say in one text, such as an error's description, has some hundred. */
+const maxTextLength = 16_384;
 
 export class MessageFields {
   readonly dictionary: PlistDictionary;
@@ -56,8 +58,10 @@ export class MessageFields {
 
   optionalText(name: string): string | undefined {
     const value = this.dictionary[name];
-    if (value === undefined || typeof value === 'string') return value;
-    throw this.malformed(`${name} is not a string`);
+    if (value === undefined) return value;
+    if (typeof value !== 'string') throw this.malformed(`${name} is not a string`);
+    if (value.length > maxTextLength) throw this.malformed(`${name} is longer than ${maxTextLength} characters`);
+    return value;
   }
 
   data(name: string): Uint8Array {
