@@ -42,7 +42,7 @@ export function startWorkload(
     }
   })();
   const openTunnels = async (until: AbortSignal) => {
-    while (!until.aborted) {
+    while (!until.aborted && options.tunnels > 0) {
       await fleet.tell({ do: 'tunnel', target, count: options.tunnels });
       await delay(options.tunnelMs, undefined, { signal: until }).catch(() => {});
       await fleet.tell({ do: 'close-tunnels' });
@@ -69,16 +69,16 @@ export function startWorkload(
 
 /** While the administration is fenced nobody can queue; whatever it did not confirm is not counted. */
 async function queueCommand(domain: RunningDomain, turn: number, enqueued: Set<string>): Promise<void> {
-  const devices = await domain.sql<{ id: string }[]>`select id from device where state = 'active' order by id`;
-  const device = devices[turn % Math.max(1, devices.length)];
-  if (!device) return;
   const requestType = turn % 2 === 0 ? 'ProfileList' : 'DeviceInformation';
   try {
+    const devices = await domain.sql<{ id: string }[]>`select id from device where state = 'active' order by id`;
+    const device = devices[turn % Math.max(1, devices.length)];
+    if (!device) return;
     const answer = await domain.rest<{ commandUuid?: string }>('POST', `/devices/${device.id}/commands`, {
       requestType,
     });
     if (answer.status < 300 && answer.body.commandUuid) enqueued.add(answer.body.commandUuid.toLowerCase());
   } catch {
-    // No administration service answers just now, or it went away in mid-request: nothing was confirmed.
+    // No administration service (or no database) answers just now, or it went away in mid-request: nothing was confirmed.
   }
 }

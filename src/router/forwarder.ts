@@ -40,7 +40,8 @@ export type Forwarder = (request: DeviceRequest) => Promise<Reply>;
 
 // A path with its query; the message of a SCEP request by GET has some 4 KB.
 const urlLengthAtMost = 16 * 1024;
-// An owner without a link may have lost its accounts to another; one answer that old is asked for again.
+// An owner without a link, or one that fails, may have lost its accounts to another: what was learned that long ago is
+// asked for again.
 const staleOwnerMs = 2000;
 
 export function createForwarder(options: ForwarderOptions): Forwarder {
@@ -64,6 +65,8 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
 interface Target {
   next(again: boolean): Promise<RouterLink | Reply>;
   redirect(owner: string | null): void;
+  /** The instance failed, and so could not say 421 if it is the owner no more. */
+  doubt(): void;
 }
 
 async function forward(request: DeviceRequest, options: ForwarderOptions, target: Target): Promise<Reply> {
@@ -85,6 +88,7 @@ async function forward(request: DeviceRequest, options: ForwarderOptions, target
       sentAgain = true;
       target.redirect(null);
     } else {
+      if (result.kind !== 'answered' || result.status >= 500) target.doubt();
       return judge(result);
     }
   }
@@ -128,6 +132,7 @@ function tokenTarget(token: string, { links, routes }: ForwarderOptions): Target
       return route.kind === 'unknown' ? unknownDevice : notConnected;
     },
     redirect: (owner) => routes.learn(token, owner),
+    doubt: () => routes.forget(token, staleOwnerMs),
   };
 }
 
@@ -144,6 +149,7 @@ function activationTarget({ links }: ForwarderOptions): Target {
     redirect: (named) => {
       owner = named;
     },
+    doubt: () => {},
   };
 }
 

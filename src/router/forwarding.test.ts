@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { connect, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
 import { Agent } from 'node:https';
 import { after, before, describe, test } from 'node:test';
+import { systemClock } from '../base/clock.ts';
 import type { SrpLink } from '../link/dialler.ts';
 import { ask, createStage, newToken, nextUp, type Stage } from './router-fixture.ts';
 
@@ -11,6 +12,7 @@ describe('a device request through the router', () => {
   let stage: Stage;
   const links: Record<string, SrpLink> = {};
   const counts: Record<string, number> = {};
+  let skewMs = 0;
   let behave: (identifier: string, request: Http2ServerRequest, response: Http2ServerResponse) => void;
 
   const echo = async (identifier: string, request: Http2ServerRequest, response: Http2ServerResponse) => {
@@ -24,7 +26,8 @@ describe('a device request through the router', () => {
   };
 
   before(async () => {
-    stage = await createStage({ deadlineMs: 20_000, largeBodiesAtMost: 2 * 1024 * 1024 });
+    const clock = { ...systemClock, now: () => Date.now() + skewMs };
+    stage = await createStage({ clock, deadlineMs: 20_000, largeBodiesAtMost: 2 * 1024 * 1024 });
     behave = echo;
     for (const identifier of ['S00000001', 'S00000002']) {
       const link = await stage.dial(identifier, {
@@ -119,6 +122,20 @@ describe('a device request through the router', () => {
     };
     const answer = await ask(stage, `/mdm/${device('S00000001')}/connect`);
     assert.deepEqual([answer.status, answer.code, answer.headers['retry-after']], [503, 'ERR_ROUTE_UNSETTLED', '5']);
+    behave = echo;
+  });
+
+  test('leaves an instance that fails for the one that has the account by now, without its word', async () => {
+    const token = device('S00000001');
+    assert.equal((await ask(stage, `/mdm/${token}/connect`)).status, 200);
+    behave = (identifier, request, response) => {
+      if (identifier === 'S00000002') return void echo(identifier, request, response);
+      response.writeHead(503).end();
+    };
+    stage.routes.set(token, { identifier: 'S00000002', connectionServices: [] });
+    skewMs += 2001;
+    assert.equal((await ask(stage, `/mdm/${token}/connect`)).status, 503, 'it may have been processed: not sent again');
+    assert.equal((await ask(stage, `/mdm/${token}/connect`)).status, 200);
     behave = echo;
   });
 

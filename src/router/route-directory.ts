@@ -95,6 +95,12 @@ export class RouteDirectory {
     }
   }
 
+  /** Forgets the owner of a token, if that was learned longer than `afterMs` ago. */
+  forget(token: string, afterMs: number): void {
+    const key = cacheKey('token', token);
+    if (!this.#cache.get(key, afterMs)) this.#cache.delete(key);
+  }
+
   #gather(question: Question): void {
     this.#gathering.push(question);
     if (this.#gathering.length >= maxRouteQuestions) this.#flush();

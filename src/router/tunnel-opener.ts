@@ -34,6 +34,9 @@ export interface TunnelOpenerOptions {
   onCount: (change: 1 | -1) => void;
 }
 
+// How old a route may be, in milliseconds.
+const whateverAge = Number.POSITIVE_INFINITY;
+const askAnew = -1;
 /** `host:port`: a name has at most 253 characters. */
 const authorityLengthAtMost = 300;
 
@@ -77,11 +80,11 @@ async function open(
     'client-cert': sender.clientCertificate,
     'bramble-remote-address': sender.remoteAddress,
   };
-  const first = await openByRoute(stream, request, fingerprint, Number.POSITIVE_INFINITY, options);
+  const first = await openByRoute(stream, request, fingerprint, whateverAge, options);
   // The account may have moved since the route was learnt: asked anew, once. Nothing of the device was passed on.
   const outdated =
     first !== null && (first.status === 503 || first.headers['bramble-code'] === 'ERR_TUNNEL_NOT_SERVED');
-  return outdated ? await openByRoute(stream, request, fingerprint, 0, options) : first;
+  return outdated ? await openByRoute(stream, request, fingerprint, askAnew, options) : first;
 }
 
 /** Tries the connection services of the route in order; a route older than `maxAgeMs` is asked for again. */

@@ -20,6 +20,7 @@ describe('a tunnel through router, link and connection service', () => {
   let authorization: TunnelAuthorization = 'allowed';
   const services: Record<string, { link: SrpLink; tunnels: Tunnels }> = {};
   const atHost = new Set<Socket>();
+  const known = new Set<string>();
 
   const dialSession = (identity: TestIdentity | null, servername = 'tunnel.test') =>
     connect(`https://${servername}:${stage.publicPort}`, {
@@ -47,6 +48,7 @@ describe('a tunnel through router, link and connection service', () => {
     stage = await createStage({ tunnelHost: 'tunnel.test', openTimeoutMs: 2000 });
     device = await stage.devices.issue('device');
     fingerprint = createHash('sha256').update(new X509Certificate(device.certificatePem).raw).digest('hex');
+    known.add(fingerprint);
     stage.routes.set(fingerprint, { identifier: 'S00000001', connectionServices: ['C00000001', 'C00000002'] });
     echo = createServer({ allowHalfOpen: true }, (socket) => {
       atHost.add(socket);
@@ -60,7 +62,7 @@ describe('a tunnel through router, link and connection service', () => {
     await nextUp(await stage.dial('S00000001'));
     for (const identifier of ['C00000001', 'C00000002']) {
       const tunnels = createTunnels({
-        authorize: async (asked) => (asked === fingerprint ? authorization : 'unknown-device'),
+        authorize: async (asked) => (known.has(asked) ? authorization : 'unknown-device'),
         allowed: () => allowedHosts([`127.0.0.0/8:${echoPort}`, '127.0.0.1:1']),
       });
       const link = await stage.dial(identifier, {
@@ -140,6 +142,21 @@ describe('a tunnel through router, link and connection service', () => {
       assert.deepEqual(await code(other, `127.0.0.1:${echoPort}`), [400, expected]);
       other.destroy();
     }
+  });
+
+  test('opens through a service that came to serve the device a moment ago, when the one remembered is gone', async () => {
+    const newcomer = await stage.devices.issue('newcomer');
+    const own = createHash('sha256').update(new X509Certificate(newcomer.certificatePem).raw).digest('hex');
+    known.add(own);
+    stage.routes.set(own, { identifier: 'S00000001', connectionServices: ['C00000009'] });
+    const other = dialSession(newcomer);
+    const none = await open(other, `127.0.0.1:${echoPort}`);
+    assert.deepEqual([none.status, none.code], [503, 'ERR_TUNNEL_NO_SERVICE']);
+    stage.routes.set(own, { identifier: 'S00000001', connectionServices: ['C00000009', 'C00000002'] });
+    const { stream, status } = await open(other, `127.0.0.1:${echoPort}`);
+    assert.equal(status, 200);
+    assert.equal(await say(stream, 'anew'), 'anew');
+    other.destroy();
   });
 
   test('opens through the second service when the first is gone, and through none 503', async () => {

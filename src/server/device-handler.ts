@@ -172,10 +172,16 @@ async function answerCheckin(
 }
 
 async function answerScep(options: DeviceHandlerOptions, request: DeviceRequest, token: string): Promise<DeviceAnswer> {
+  if (request.method !== 'GET' && request.method !== 'POST') {
+    return errorAnswer(405, 'ERR_METHOD', 'SCEP is asked by GET or POST.');
+  }
   const query = new URL(request.url ?? '/', 'http://link').searchParams;
   const operation = query.get('operation') ?? '';
+  // A client that leaves the plus signs of its base64 as they are means no blanks.
   const message =
-    request.method === 'POST' ? await readBody(request) : Buffer.from(query.get('message') ?? '', 'base64');
+    request.method === 'POST'
+      ? await readBody(request)
+      : Buffer.from((query.get('message') ?? '').replaceAll(' ', '+'), 'base64');
   const outcome = await options.scep.handleScep({ operation, message, token });
   switch (outcome.kind) {
     case 'answer':

@@ -12,6 +12,7 @@ export type SupervisorEvent =
   | { type: 'restarting'; name: string; inMs: number }
   | { type: 'replaced'; name: string; fromRelease: string; toRelease: string; pid: number }
   | { type: 'refused'; name: string; code: string; message: string }
+  | { type: 'log-not-rotated'; name: string; message: string }
   | { type: 'stopped' };
 
 export type OnEvent = (event: SupervisorEvent) => void;
@@ -39,6 +40,8 @@ export function eventText(event: SupervisorEvent): string {
       return `${event.name} went from ${event.fromRelease} to ${event.toRelease}`;
     case 'refused':
       return `${event.name} is not started: ${event.message} (${event.code})`;
+    case 'log-not-rotated':
+      return `the log of ${event.name} grows on, since it cannot be rotated: ${event.message}`;
     case 'stopped':
       return 'everything has stopped';
     default:

@@ -6,8 +6,10 @@
  *     … until the signal is aborted …
  *   → stop instances and services → stop routers → stop PostgreSQL (unless it is kept) → unlock
  */
+
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
+import { messageOf } from '../base/errors.ts';
 import { startEmbedded, stopEmbedded } from '../database/embedded/server.ts';
 import { defaultLogLimits, type LogLimits, rotateLog } from './component-log.ts';
 import { type Configuration, readConfiguration } from './configuration.ts';
@@ -48,11 +50,7 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
   const lock = await lockHome(home);
   const sockets: ListeningSocket[] = [];
   const slots = new Map<string, ProcessSlot>();
-  const logTimer = setInterval(() => {
-    for (const name of slots.keys()) {
-      rotateLog(home, name, options.logLimits ?? defaultLogLimits);
-    }
-  }, logCheckMs);
+  const logTimer = setInterval(logRotation(home, slots, options), logCheckMs);
   try {
     sockets.push(await bindReported('srp', configuration.srpPort, configuration, options));
     sockets.push(await bindReported('public', configuration.publicPort, configuration, options));
@@ -81,6 +79,24 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
     await lock.release();
     onEvent({ type: 'stopped' });
   }
+}
+
+/** A full disk, or a log that cannot be written, is reported once, and ends nothing. */
+function logRotation(home: string, slots: ReadonlyMap<string, ProcessSlot>, options: SupervisorOptions): () => void {
+  const troubled = new Set<string>();
+  return () => {
+    for (const name of slots.keys()) {
+      try {
+        rotateLog(home, name, options.logLimits ?? defaultLogLimits);
+        troubled.delete(name);
+      } catch (error) {
+        if (!troubled.has(name)) {
+          options.onEvent({ type: 'log-not-rotated', name, message: messageOf(error) });
+        }
+        troubled.add(name);
+      }
+    }
+  };
 }
 
 /** Where the embedded PostgreSQL of a home lies. */

@@ -1,5 +1,5 @@
-/** The release archives that a domain is run from: the sealed one, and the working tree's, built once for a process. */
-import { mkdtemp, readdir, writeFile } from 'node:fs/promises';
+/** The release archives that a domain is run from: the sealed one, the working tree's, and ones that are wrong on purpose. */
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -36,8 +36,54 @@ export function workingTreeArchive(): Promise<BuiltArchive> {
 }
 
 async function buildWorkingTree(): Promise<BuiltArchive> {
-  const { name, archive, manifest } = await buildRelease({ tree: checkout, commit: null });
-  const file = join(await mkdtemp(join(tmpdir(), 'bramble-archive-')), name);
+  return await buildInto(await mkdtemp(join(tmpdir(), 'bramble-archive-')), checkout);
+}
+
+async function buildInto(folder: string, tree: string): Promise<BuiltArchive> {
+  const { name, archive, manifest } = await buildRelease({ tree, commit: null });
+  const file = join(folder, name);
   await writeFile(file, archive);
   return { file, release: manifest.release };
+}
+
+/** One place in the working tree's sources, and what stands there instead. */
+export interface SourceEdit {
+  file: string;
+  find: string;
+  replace: string;
+}
+
+/** The working tree with other sources, as an archive of the release `release`. */
+export async function patchedArchive(release: string, edits: readonly SourceEdit[] = []): Promise<BuiltArchive> {
+  const folder = await mkdtemp(join(tmpdir(), 'bramble-archive-'));
+  const tree = join(folder, 'tree');
+  const { release: own } = await workingTreeArchive();
+  await mkdir(tree);
+  for (const part of ['src', 'sql', 'package.json']) {
+    await cp(join(checkout, part), join(tree, part), { recursive: true });
+  }
+  await symlink(join(checkout, 'node_modules'), join(tree, 'node_modules'));
+  const numbers = [
+    { file: 'package.json', find: `"version": "${own}"`, replace: `"version": "${release}"` },
+    { file: 'src/release/this-release.ts', find: `release: '${own}'`, replace: `release: '${release}'` },
+  ];
+  for (const { file, find, replace } of [...numbers, ...edits]) {
+    const text = await readFile(join(tree, file), 'utf8');
+    if (!text.includes(find)) throw new Error(`${file} does not hold: ${find}`);
+    await writeFile(join(tree, file), text.replace(find, () => replace));
+  }
+  const built = await buildInto(folder, tree);
+  await rm(tree, { recursive: true });
+  return built;
+}
+
+/** A release whose instances answer every Idle and every answer of a device with an error of their own. */
+export async function defectiveArchive(release: string): Promise<BuiltArchive> {
+  return await patchedArchive(release, [
+    {
+      file: 'src/server/device-handler.ts',
+      find: `return await answerConnect(options, request, address.token, trusted);`,
+      replace: `throw new Error('defective on purpose');`,
+    },
+  ]);
 }

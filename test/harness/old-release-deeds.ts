@@ -1,0 +1,22 @@
+/** What a release has to do to show that it works: activate a device and change its policy, both acknowledged. */
+import { expectDone } from '../../demo/preparation.ts';
+import { type RunningDomain, until } from './domain.ts';
+import type { RunningFleet } from './fleet.ts';
+
+/** Makes the account `name`; its device is activated, and then told of another IT policy. @throws Error when not acknowledged. */
+export async function activateAndChangePolicy(domain: RunningDomain, fleet: RunningFleet, name: string): Promise<void> {
+  const account = `/accounts/${encodeURIComponent(name)}`;
+  await expectDone(domain, 'POST', '/accounts', { name });
+  const { password } = await expectDone<{ password: string }>(domain, 'POST', `${account}/activation-password`, {});
+  await fleet.tell({ do: 'activate', account: name, password, platform: 'apple' });
+  const acknowledged = (cause: string) => async () => {
+    const [row] = await domain.sql`
+      select 1 from delivery d join account a on a.id = d.account_id
+       where a.name = ${name} and d.item = 'it-policy' and d.cause = ${cause} and d.state = 'done'`;
+    return row !== undefined;
+  };
+  await until('the new device has its IT policy', 30_000, acknowledged('activation'));
+  await expectDone(domain, 'PUT', '/it-policies/Field%20staff', { rules: { passwordMinimumLength: 10 } });
+  await expectDone(domain, 'PUT', `${account}/it-policy`, { policy: 'Field staff' });
+  await until('the changed policy is acknowledged', 30_000, acknowledged('policy-change'));
+}

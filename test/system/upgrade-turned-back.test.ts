@@ -1,0 +1,122 @@
+/**
+ * Upgrades that end where they began: a release that fails its canaries pauses by itself, a sample that is too small
+ * decides nothing, and from both the way back leads to a working domain of the old release.
+ */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { configureDomain, demoBudget, expectDone } from '../../demo/preparation.ts';
+import { type Sampler, startSampler } from '../../demo/sampler.ts';
+import { viewUpgrade } from '../../demo/upgrade-follower.ts';
+import { startWorkload, type Workload } from '../../demo/workload.ts';
+import { summarizeRequests } from '../../src/simulator/journal-summary.ts';
+import { type BuiltArchive, defectiveArchive, sealedArchive, workingTreeArchive } from '../harness/archives.ts';
+import { type RunningDomain, startDomain, until } from '../harness/domain.ts';
+import { assertNothingLost, readEvidence, untilDrained, untilServed } from '../harness/evidence.ts';
+import { type RunningFleet, startFleet } from '../harness/fleet.ts';
+import { activateAndChangePolicy } from '../harness/old-release-deeds.ts';
+import { accountsAt, commandJson } from '../harness/scene.ts';
+import { openGate, startUpgrade, untilUpgrade } from '../harness/upgrade.ts';
+
+describe('an upgrade that is turned back', () => {
+  let from: BuiltArchive;
+  let domain: RunningDomain;
+  let fleet: RunningFleet;
+  let sampler: Sampler;
+  let workload: Workload;
+  let homes: string[][];
+
+  before(async () => {
+    from = await sealedArchive();
+    domain = await startDomain({ archive: from.file, instances: 2, administrationServices: 2 });
+    await configureDomain(domain, '127.0.0.1:9');
+    fleet = await startFleet(domain, {
+      devices: 16,
+      accounts: 10,
+      seed: 'upgrade-turned-back',
+      interval: '500ms',
+      journal: join(domain.home, 'journal.ndjson'),
+    });
+    for (const name of ['without-device-1', 'without-device-2']) await expectDone(domain, 'POST', '/accounts', { name });
+    await untilDrained(domain);
+    homes = [await accountsAt(domain, 'server-1'), await accountsAt(domain, 'server-2')];
+    sampler = startSampler(domain.sql, demoBudget);
+    workload = startWorkload(domain, fleet, '127.0.0.1:9', { commandIntervalMs: 200, tunnels: 0, tunnelMs: 1000 });
+  });
+  after(async () => {
+    await workload?.stop();
+    await fleet?.stop();
+    await sampler?.stop();
+    await domain?.stop();
+  });
+
+  /** Everybody is where they were, the old release administers, and every device is served. */
+  async function assertAsBefore(): Promise<void> {
+    await untilUpgrade(domain, ['reversed']);
+    assert.deepEqual([await accountsAt(domain, 'server-1'), await accountsAt(domain, 'server-2')], homes);
+    const [row] = await domain.sql`select release, feature_level as level from domain`;
+    assert.deepEqual({ ...row }, { release: from.release, level: from.release });
+    const others = await domain.sql`select name, release from component where release <> ${from.release}`;
+    assert.deepEqual([...others].filter(({ name }) => name !== 'upgrade-coordinator'), []);
+    await until('an administration service of the old release answers', 30_000, async () => {
+      return (await domain.rest('GET', '/status')).status === 200;
+    });
+    await untilServed(domain, fleet);
+  }
+
+  test('a new instance that fails its canaries’ requests closes the gate, which pauses the upgrade and says why', async () => {
+    const [major = 0, minor = 0] = from.release.split('.').map(Number);
+    const defective = await defectiveArchive(`${major}.${minor + 1}.99`);
+    await startUpgrade(domain, defective, {
+      canariesPerInstance: 1,
+      wavePercentages: [50, 100],
+      soakSeconds: 5,
+      gate: { leastRequests: 30, baselineHours: 1, patienceSeconds: 20 },
+    });
+    const view = await untilUpgrade(domain, ['paused']);
+    assert.match(view.pauseReason ?? '', /the gate of wave 1 \(.*\) says fail: .*requests failed/);
+    assert(view.moved <= 2, `${view.moved} accounts have moved, and the canaries are two`);
+    const status = await domain.command('upgrade', 'status');
+    assert.match(status.stdout, /says fail/);
+    const report = await commandJson<{ state: string; pauseReason: string }>(domain, 'upgrade', 'report');
+    assert.equal(report.state, 'paused');
+    assert.equal(report.pauseReason, view.pauseReason);
+    const { failedByClass } = summarizeRequests((await readEvidence(fleet)).journal);
+    assert((failedByClass['server-error'] ?? 0) > 0, 'the defect was exercised');
+  });
+
+  test('reversing takes the canaries back, and every device is served by the old release', async () => {
+    await expectDone(domain, 'POST', '/upgrade/reverse');
+    await assertAsBefore();
+    await assertNothingLost(domain, fleet, { samples: sampler.samples });
+  });
+
+  test('a sample that is too small decides nothing: the upgrade pauses', async () => {
+    await startUpgrade(domain, await workingTreeArchive(), {
+      canaries: ['without-device-1', 'without-device-2'],
+      wavePercentages: [100],
+      soakSeconds: 0,
+      gate: { ...openGate, leastRequests: 1_000_000, patienceSeconds: 1 },
+    });
+    const view = await untilUpgrade(domain, ['paused']);
+    assert.match(view.pauseReason ?? '', /says undecided: 0 requests of moved accounts are too few/);
+    assert.equal(view.moved, 2);
+  });
+
+  test('reversed from moving, with everything at work, the old release activates a device and changes a policy', async () => {
+    const resumed = await domain.command('upgrade', 'resume', '--accept-gate');
+    assert.equal(resumed.code, 0, resumed.stderr);
+    const { moved } = await untilUpgrade(domain, [], { enough: (view) => view.moved >= 5 });
+    assert.equal((await viewUpgrade(domain)).state, 'moving', `${moved} accounts have moved`);
+    const reversed = await domain.command('upgrade', 'reverse');
+    assert.equal(reversed.code, 0, reversed.stderr);
+    await assertAsBefore();
+    await activateAndChangePolicy(domain, fleet, 'after-the-reverse');
+  });
+
+  test('nothing was lost or done twice, and no invariant broke', async () => {
+    await workload.stop();
+    assert(workload.enqueued.size > 20, `${workload.enqueued.size} commands`);
+    await assertNothingLost(domain, fleet, { samples: sampler.samples, enqueued: workload.enqueued });
+  });
+});

@@ -1,0 +1,210 @@
+/**
+ * One phased upgrade in which everything that can die does: the release fence meets a stopped administration service, the
+ * coordinator is killed in every state that lasts long enough, and each process is killed while accounts move.
+ */
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { configureDomain, demoBudget, expectDone } from '../../demo/preparation.ts';
+import { type Sampler, startSampler } from '../../demo/sampler.ts';
+import { stopAdministration } from '../../demo/stopped-administration.ts';
+import { viewUpgrade } from '../../demo/upgrade-follower.ts';
+import { startWorkload, type Workload } from '../../demo/workload.ts';
+import { openArchive } from '../../src/release/archive.ts';
+import { type BuiltArchive, patchedArchive, sealedArchive, workingTreeArchive } from '../harness/archives.ts';
+import { type RunningDomain, startDomain, until } from '../harness/domain.ts';
+import { assertNothingLost, untilDrained, untilServed } from '../harness/evidence.ts';
+import { type RunningFleet, startFleet } from '../harness/fleet.ts';
+import {
+  durableDatabase,
+  killAndAwait,
+  postmasterId,
+  processIdOf,
+  runByHand,
+} from '../harness/processes.ts';
+import { openGate, startCoordinatorKiller, startUpgrade, untilUpgrade } from '../harness/upgrade.ts';
+
+/** Exit status of a process whose release does not fit. */
+const incompatible = 8;
+const settings = { srpIdentifier: 'S10000001' };
+/** Slow enough that moving lasts while one process after the other is killed. */
+const slowBudget = { ...demoBudget, perMinuteInstance: 80, perMinuteDomain: 80 };
+
+describe('an upgrade under fire', () => {
+  let from: BuiltArchive;
+  let to: BuiltArchive;
+  let domain: RunningDomain;
+  let fleet: RunningFleet;
+  let sampler: Sampler;
+  let workload: Workload;
+  let killer: ReturnType<typeof startCoordinatorKiller> | undefined;
+  let neverCommitted = '';
+
+  before(async () => {
+    [from, to] = [await sealedArchive(), await workingTreeArchive()];
+    domain = await startDomain({
+      archive: from.file,
+      instances: 2,
+      administrationServices: 2,
+      databaseSettings: durableDatabase,
+    });
+    await configureDomain(domain, '127.0.0.1:9');
+    fleet = await startFleet(domain, {
+      devices: 24,
+      accounts: 16,
+      seed: 'upgrade-under-fire',
+      interval: '700ms',
+      journal: join(domain.home, 'journal.ndjson'),
+    });
+    await untilDrained(domain);
+    await expectDone(domain, 'PUT', '/budget', slowBudget);
+    sampler = startSampler(domain.sql, slowBudget);
+  });
+  after(async () => {
+    await killer?.stop();
+    await workload?.stop();
+    await fleet?.stop();
+    await sampler?.stop();
+    await domain?.stop();
+  });
+
+  /** What refuses an archive: status and code. */
+  async function refusal(file: string): Promise<[number, string]> {
+    const { status, body } = await domain.rest<{ code: string }>('POST', '/upgrade/plan', { archive: file });
+    return [status, body.code];
+  }
+
+  test('an archive in which one byte is another is refused', async () => {
+    const bytes = await readFile(to.file);
+    const place = Math.floor(bytes.length / 2);
+    bytes[place] = (bytes[place] ?? 0) ^ 1;
+    const file = join(domain.home, 'changed.tgz');
+    await writeFile(file, bytes);
+    const [status, code] = await refusal(file);
+    assert(status >= 400 && status < 500, `status ${status}`);
+    assert(['ERR_RELEASE_ARCHIVE_CHANGED', 'ERR_RELEASE_ARCHIVE_MALFORMED'].includes(code), code);
+  });
+
+  test('a release that skips one, an earlier one and the same one are refused, each with what to do', async () => {
+    const [major = 0, minor = 0] = from.release.split('.').map(Number);
+    const skipping = await patchedArchive(`${major}.${minor + 2}.0`);
+    assert.deepEqual(await refusal(skipping.file), [409, 'ERR_RELEASE_STEP']);
+    const cli = await domain.command('upgrade', 'plan', '--archive', skipping.file);
+    assert.equal(cli.code, 5);
+    assert.match(cli.stderr, new RegExp(`${from.release} → ${major}\\.${minor + 1}\\.0 → ${skipping.release}`));
+    const earlier = await patchedArchive(minor > 0 ? `${major}.${minor - 1}.0` : `${major - 1}.9.0`);
+    assert.deepEqual(await refusal(earlier.file), [409, 'ERR_RELEASE_STEP']);
+    assert.deepEqual(await refusal(from.file), [409, 'ERR_RELEASE_STEP']);
+  });
+
+  test('an instance of the new release does not start on the schema of the old one', async (t) => {
+    await expectDone(domain, 'POST', '/upgrade/plan', { archive: to.file, preview: true });
+    const [now] = await domain.sql<{ schema: number }[]>`select schema_version as schema from domain`;
+    const { leastSchemaVersion } = await openArchive(to.file);
+    if (leastSchemaVersion <= (now?.schema ?? 0)) return t.skip('the new release works on the schema of the old one');
+    const { code, said } = await runByHand(domain, to.release, 'server', 'server-1', settings);
+    assert.equal(code, incompatible, said);
+    assert.match(said, /ERR_SCHEMA_TOO_OLD/);
+  });
+
+  test('the release fence ends what a stopped administration service had open, and no rival of the old release starts', async () => {
+    const stopped = await stopAdministration(domain, 'administration-2');
+    neverCommitted = stopped.account;
+    workload = startWorkload(domain, fleet, '127.0.0.1:9', { commandIntervalMs: 200, tunnels: 0, tunnelMs: 1000 });
+    killer = startCoordinatorKiller(domain, ['planned', 'checked', 'expanded', 'moving', 'soaking', 'finalizing']);
+    await startUpgrade(domain, to, {
+      canariesPerInstance: 1,
+      wavePercentages: [100],
+      soakSeconds: 1,
+      fenceGraceMs: 1000,
+      gate: openGate,
+    });
+    await until('the database is of the new release', 60_000, async () => {
+      const [row] = await domain.sql`select release from domain`;
+      return row?.['release'] === to.release;
+    });
+    stopped.letGoOn();
+    const { code, said } = await runByHand(domain, from.release, 'administration', 'administration-rival');
+    assert.equal(code, incompatible, said);
+    assert.match(said, /ERR_RELEASE_MISMATCH/);
+    assert(said.includes(from.release) && said.includes(to.release), 'it names both releases');
+    const [row] = await domain.sql<{ there: number }[]>`
+      select count(*)::int as there from account where name like ${`${neverCommitted}%`}`;
+    assert.equal(row?.there, 0);
+  });
+
+  test('an instance of the old release that is killed on the expanded schema comes back on it and serves', async () => {
+    await untilUpgrade(domain, ['expanded', 'admin-upgraded', 'moving']);
+    await killAndAwait(domain, 'server-1');
+    const [row] = await domain.sql`select release from component where name = 'server-1'`;
+    assert.equal(row?.['release'], from.release);
+    await untilServed(domain, fleet);
+  });
+
+  test('while accounts move, each process is killed in turn, and moving goes on', async () => {
+    await untilUpgrade(domain, [], { enough: (view) => view.state === 'moving' && view.moved > 0 });
+    const [made] = await domain.sql<{ name: string; processes: string[] }[]>`
+      select n->>'name' as name from upgrade u, jsonb_array_elements(u.progress->'newInstances') n
+       where u.state = 'moving' order by 1`;
+    assert(made);
+    const victims = ['server-2', made.name, 'administration-1', 'router-1', 'postgres'];
+    for (const victim of victims) {
+      const { state, moved, assigned } = await viewUpgrade(domain);
+      assert.equal(state, 'moving', `${victim} is to be killed while accounts move (${moved} of ${assigned})`);
+      if (victim === 'postgres') await killPostgres();
+      else await killAndAwait(domain, victim);
+      const settled = await settledMoves();
+      await until(`moving goes on after ${victim} was killed`, 60_000, async () => (await settledMoves()) > settled);
+    }
+    await untilServed(domain, fleet);
+  });
+
+  async function settledMoves(): Promise<number> {
+    const [row] = await domain.sql<{ count: number }[]>`
+      select count(*)::int as count from account_move where settled_at is not null`;
+    return row?.count ?? 0;
+  }
+
+  async function killPostgres(): Promise<void> {
+    const before = await postmasterId(domain);
+    process.kill(before, 'SIGKILL');
+    await until('the supervisor has started PostgreSQL again', 60_000, async () => {
+      return (await postmasterId(domain)) !== before;
+    });
+  }
+
+  test('all accounts arrive, the upgrade is finalized, and every component is of the new release', async () => {
+    await expectDone(domain, 'PUT', '/budget', demoBudget);
+    await untilUpgrade(domain, ['soaking']);
+    await until('the coordinator was killed while soaking', 30_000, async () => killer?.killedIn.has('soaking') === true);
+    await until('no account is left behind', 60_000, async () => {
+      const answer = await domain.rest('POST', '/upgrade/finalize');
+      return answer.status === 200;
+    });
+    await untilUpgrade(domain, ['done']);
+    await killer?.stop();
+    for (const state of ['expanded', 'moving', 'soaking', 'finalizing']) {
+      assert(killer?.killedIn.has(state), `the coordinator was not killed while ${state}: ${[...(killer?.killedIn ?? [])]}`);
+    }
+    const rows = await domain.sql`select name, release from component where release <> ${to.release}`;
+    assert.deepEqual([...rows], []);
+    const [row] = await domain.sql`select release, feature_level as level from domain`;
+    assert.deepEqual({ ...row }, { release: to.release, level: to.release });
+  });
+
+  test('after finalizing an instance of the old release does not start', async () => {
+    const { code, said } = await runByHand(domain, from.release, 'server', 'server-1', settings);
+    assert.equal(code, incompatible, said);
+    assert.match(said, /ERR_RELEASE_TOO_OLD/);
+  });
+
+  test('nothing was lost or done twice, and no invariant broke', async () => {
+    await workload.stop();
+    await untilServed(domain, fleet);
+    const { samples } = sampler;
+    assert(workload.enqueued.size > 20, `${workload.enqueued.size} commands`);
+    await assertNothingLost(domain, fleet, { samples, neverCommitted, enqueued: workload.enqueued });
+    assert(await processIdOf(domain, 'administration-1'));
+  });
+});
