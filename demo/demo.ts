@@ -154,8 +154,7 @@ async function moveAccounts({ domain, fleet, follower, watched }: Stage): Promis
     timeoutMs: 90_000,
     until: (view) => view.state === 'moving' && view.moved >= Math.min(4, view.assigned / 4),
   });
-  progress.step('An operator pauses the upgrade, and five devices fall silent, each with a command in its hands.');
-  await fleet.tell({ do: 'vanish', devices: 5, moment: 'with-command' });
+  progress.step('An operator pauses the upgrade.');
   await expectDone(domain, 'POST', '/upgrade/pause', { reason: 'a look at the canaries' });
   await delay(1000);
   const [before] = await domain.sql`select clock_timestamp() as now`;
@@ -167,6 +166,7 @@ async function moveAccounts({ domain, fleet, follower, watched }: Stage): Promis
   const [coordinator] = await domain.sql`select process_id as id from component where kind = 'coordinator'`;
   process.kill(Number(coordinator?.['id']), 'SIGKILL');
   watched.coordinatorKills = { checks: 1, broken: 1 };
+  await silenceDevices(domain, fleet);
   if (options.reverse) {
     await follower.follow(['all-moved', 'soaking'], {
       timeoutMs: 90_000,
@@ -178,6 +178,22 @@ async function moveAccounts({ domain, fleet, follower, watched }: Stage): Promis
     await follower.follow(['soaking'], { timeoutMs: 120_000 });
   }
   watched.coordinatorKills.broken = 0;
+}
+
+/** Some devices that a delivery is on its way to fall silent as soon as they hold a command: what suspects are for. */
+async function silenceDevices(domain: RunningDomain, fleet: RunningFleet): Promise<void> {
+  let owed: string[] = [];
+  await until('deliveries are owed to moved accounts', 30_000, async () => {
+    const rows = await domain.sql<{ name: string }[]>`
+      select distinct a.name from delivery d join account a on a.id = d.account_id
+       where d.cause = 'move' and d.state = 'owed'`;
+    owed = rows.map(({ name }) => name);
+    return owed.length > 0;
+  });
+  const { devices } = await fleet.tell<{ devices: { name: string; account: string }[] }>({ do: 'devices' });
+  const silent = devices.filter(({ account }) => owed.includes(account)).slice(0, 4);
+  await fleet.tell({ do: 'vanish', devices: silent.map(({ name }) => name), moment: 'with-command' });
+  progress.say(`${silent.length} devices fall silent, each with a command in its hands.`);
 }
 
 async function finalize({ domain, fleet, follower, target, workload }: Stage): Promise<void> {

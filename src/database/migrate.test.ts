@@ -76,7 +76,10 @@ async function undoubled(db: Database): Promise<number> {
   return (await db`select 1 from item where doubled is null`).length;
 }
 
-test('an empty database gets every migration, once', async (t) => {
+/** A migrator that waits in vain is a failure, not a hang. */
+const limited = { timeout: 20_000 };
+
+test('an empty database gets every migration, once', limited, async (t) => {
   const { db, run } = await newScene(t);
   assert.equal(await schemaVersionOf(db), 0);
   assert.equal(await run(), 4);
@@ -86,12 +89,12 @@ test('an empty database gets every migration, once', async (t) => {
   const [domain] = await db`select schema_version as version from domain`;
   assert.equal(domain?.['version'], 4);
   const before = await db`select number, digest, applied_at, release, catalog_fingerprint from migration`;
-  assert.equal(new Set(before.map((row) => row['catalog_fingerprint'])).size, 4);
+  assert.ok(before.every((row) => row['catalog_fingerprint'] !== null));
   assert.equal(await run({ release: '1.1.0' }), 4);
   assert.deepEqual(await db`select number, digest, applied_at, release, catalog_fingerprint from migration`, before);
 });
 
-test('rival migrators at once apply each migration once', async (t) => {
+test('rival migrators at once apply each migration once', limited, async (t) => {
   const { db, run } = await newScene(t);
   const steps: number[] = [];
   const onProgress: MigrateOptions['onProgress'] = (step) => {
@@ -103,7 +106,7 @@ test('rival migrators at once apply each migration once', async (t) => {
   assert.equal(await undoubled(db), 0);
 });
 
-test('a contracting migration, and what comes after it, is held back until it is asked for', async (t) => {
+test('a contracting migration, and what comes after it, is held back until it is asked for', limited, async (t) => {
   const { db, run } = await newScene(t);
   assert.equal(await run({ contract: false }), 2);
   assert.equal(await applied(db), '1 2');
@@ -112,14 +115,14 @@ test('a contracting migration, and what comes after it, is held back until it is
   assert.equal(await applied(db), '1 2 3 4');
 });
 
-test('an expanding migration after a contracting one that was applied is not held back', async (t) => {
+test('an expanding migration after a contracting one that was applied is not held back', limited, async (t) => {
   const { db, run } = await newScene(t);
   assert.equal(await run({ contract: true }, pick(3)), 3);
   assert.equal(await run({ contract: false }), 4);
   assert.equal(await applied(db), '1 2 3 4');
 });
 
-test('a file that was edited after it was applied is refused, and nothing is applied', async (t) => {
+test('a file that was edited after it was applied is refused, and nothing is applied', limited, async (t) => {
   const { db, run } = await newScene(t);
   await run({}, pick(2));
   const edited = { ...files, '001-first.expand.sql': `${first}\n-- a remark` };
@@ -127,14 +130,14 @@ test('a file that was edited after it was applied is refused, and nothing is app
   assert.equal(await applied(db), '1 2');
 });
 
-test('a release that does not know a migration of the database leaves it alone', async (t) => {
+test('a release that does not know a migration of the database leaves it alone', limited, async (t) => {
   const { db, run } = await newScene(t);
   await run();
   await assert.rejects(run({}, pick(2)), { code: 'ERR_SCHEMA_TOO_NEW' });
   assert.equal(await applied(db), '1 2 3 4');
 });
 
-test('a migration that meets a lock is tried again until the lock is gone', async (t) => {
+test('a migration that meets a lock is tried again until the lock is gone', limited, async (t) => {
   const { db, run } = await newScene(t);
   await run({}, pick(1));
   const { result, settled } = await db.begin(async (holder) => {
@@ -153,7 +156,7 @@ test('a migration that meets a lock is tried again until the lock is gone', asyn
   assert.equal(await result, 4);
 });
 
-test('a migration that never gets its lock says so, and changed nothing', async (t) => {
+test('a migration that never gets its lock says so, and changed nothing', limited, async (t) => {
   const { db, run } = await newScene(t);
   await run({}, pick(1));
   await db.begin(async (holder) => {
@@ -164,7 +167,7 @@ test('a migration that never gets its lock says so, and changed nothing', async 
   assert.equal(await run(), 4);
 });
 
-test('a rival is waited for, also when it dies', async (t) => {
+test('a rival is waited for, also when it dies', limited, async (t) => {
   const { db, url, run } = await newScene(t);
   await run({}, pick(1));
   const rival = openDatabase(url, { applicationName: 'rival', max: 1 });
@@ -176,7 +179,7 @@ test('a rival is waited for, also when it dies', async (t) => {
   assert.equal(await result, 4);
 });
 
-test('a migrator that dies in the middle of a backfill is taken over from where it was', async (t) => {
+test('a migrator that dies in the middle of a backfill is taken over from where it was', limited, async (t) => {
   const { db, run } = await newScene(t);
   await run({}, pick(1));
   await db`insert into fault values (5)`;
@@ -191,7 +194,7 @@ test('a migrator that dies in the middle of a backfill is taken over from where 
   assert.equal(await undoubled(db), 0);
 });
 
-test('a migrator that dies after the last row of a backfill leaves nothing to do but saying so', async (t) => {
+test('a migrator that dies after the last row of a backfill leaves nothing to do but saying so', limited, async (t) => {
   const { db, run } = await newScene(t);
   await run({}, pick(2));
   await db`update migration set backfilled_at = null where number = 2`;
@@ -201,7 +204,7 @@ test('a migrator that dies after the last row of a backfill leaves nothing to do
   assert.equal(await applied(db), '1 2');
 });
 
-test('a migrator that dies in the middle of a migration leaves nothing of it', async (t) => {
+test('a migrator that dies in the middle of a migration leaves nothing of it', limited, async (t) => {
   const { db, run } = await newScene(t);
   await run({}, pick(1));
   await db`insert into fault values (100)`;
@@ -212,7 +215,7 @@ test('a migrator that dies in the middle of a migration leaves nothing of it', a
   assert.equal(await run({}, dying), 2);
 });
 
-test('a migration that fails of itself fails at once and leaves nothing', async (t) => {
+test('a migration that fails of itself fails at once and leaves nothing', limited, async (t) => {
   const { db, run } = await newScene(t);
   const broken = { ...pick(1), '002-broken.expand.sql': 'create table half (n integer); select 1 / 0;' };
   await assert.rejects(run({}, broken), { code: '22012' });
@@ -221,13 +224,7 @@ test('a migration that fails of itself fails at once and leaves nothing', async 
   assert.equal(half?.['absent'], true);
 });
 
-test('a backfill of more than one statement is an error, not an endless repetition', async (t) => {
-  const { run } = await newScene(t);
-  const two = { ...pick(1), '002-two.expand.sql': 'select 1;\n-- backfill\nselect 1; update item set doubled = 0;' };
-  await assert.rejects(run({}, two), { code: '42601' });
-});
-
-test('files that are misnamed, missing or have two backfills are refused', async (t) => {
+test('files that are misnamed, missing or have two backfills are refused', limited, async (t) => {
   const wrong: Files[] = [
     { '1-first.expand.sql': '' },
     { '001-first.sql': '' },
@@ -243,7 +240,7 @@ test('files that are misnamed, missing or have two backfills are refused', async
   }
 });
 
-test('a migration file is split at its backfill, and its digest is of every byte', async (t) => {
+test('a migration file is split at its backfill, and its digest is of every byte', limited, async (t) => {
   const read = async (text: string) => await readMigrations(await sqlFolder(t, { '001-first.contract.sql': text }));
   const [plain] = await read('select 1;\n');
   const [filled] = await read('select 1;\n-- backfill slowly\nselect 2;\n');

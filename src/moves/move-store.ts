@@ -45,21 +45,21 @@ export async function reserveMoves(tx: Transaction, runner: string, limit: numbe
  * time: `false` means that the move is back in the queue.
  */
 export async function fenceMove(tx: Transaction, move: ReservedMove): Promise<boolean> {
-  const { count } = await tx`
-    update account_move m set state = 'fenced', fenced_at = clock_timestamp()
-      from move_batch b
-     where m.id = ${move.moveId} and m.state = 'reserved' and b.id = m.batch_id and b.state = 'running'`;
-  if (count === 0) {
-    await tx`
-      update account_move set state = 'queued', reserved_by = null, attempts = attempts - 1
-       where id = ${move.moveId} and state = 'reserved'`;
-    return false;
-  }
-  await tx`
+  const [fenced] = await tx`
+    with fenced as (
+      update account_move m set state = 'fenced', fenced_at = clock_timestamp()
+        from move_batch b
+       where m.id = ${move.moveId} and m.state = 'reserved' and b.id = m.batch_id and b.state = 'running'
+      returning m.account_id)
     insert into account_mark (account_id, move_id, until)
-    values (${move.accountId}, ${move.moveId}, clock_timestamp() + make_interval(secs => ${moveDeadlineMs / 1000}))
-    on conflict (account_id) do update set move_id = excluded.move_id, until = excluded.until`;
-  return true;
+    select account_id, ${move.moveId}, clock_timestamp() + make_interval(secs => ${moveDeadlineMs / 1000}) from fenced
+    on conflict (account_id) do update set move_id = excluded.move_id, until = excluded.until
+    returning account_id`;
+  if (fenced) return true;
+  await tx`
+    update account_move set state = 'queued', reserved_by = null, attempts = attempts - 1
+     where id = ${move.moveId} and state = 'reserved'`;
+  return false;
 }
 
 /** What the owner's change found. */
@@ -74,39 +74,36 @@ export type CommittedMove =
  * is sent without waiting for one, in this order.
  */
 export async function commitMove(tx: Transaction, move: ReservedMove): Promise<CommittedMove> {
-  const [, [own]] = await Promise.all([
+  // One statement for all of it, sent together with its deadline: devices wait while it is under way.
+  const [, [outcome]] = await Promise.all([
     tx`select set_config('statement_timeout', ${String(moveDeadlineMs)}, true)`,
-    tx`select 1 from account_move where id = ${move.moveId} and state = 'fenced' for update`,
+    tx<{ own: boolean; epoch: string | null }[]>`
+      with own as materialized (
+        select id from account_move where id = ${move.moveId} and state = 'fenced' for update
+      ), changed as (
+        update account set instance_id = ${move.toInstanceId}, epoch = epoch + 1
+         where id = ${move.accountId} and instance_id = ${move.fromInstanceId} and exists (select 1 from own)
+        returning id, epoch
+      ), logged as (
+        insert into account_epoch (account_id, epoch, instance_id)
+        select id, epoch, ${move.toInstanceId} from changed
+      ), unmarked as (
+        delete from account_mark where account_id = ${move.accountId} and move_id = ${move.moveId}
+      ), written as (
+        update account_move m
+           set state = case when c.id is null then 'cancelled' else 'delivering' end,
+               committed_at = case when c.id is not null then clock_timestamp() end,
+               closed_at = case when c.id is null then now() end,
+               failure = case when c.id is null then 'the account is no longer at its source' end,
+               epoch_after = c.epoch, reserved_by = null,
+               pending_commands = (select count(*) from command q join device d on d.id = q.device_id
+                                    where d.account_id = ${move.accountId} and q.state in ('queued', 'sent', 'not-now'))
+          from own left join changed c on true
+         where m.id = own.id)
+      select exists (select 1 from own) as own, (select epoch from changed) as epoch`,
   ]);
-  if (!own) return { kind: 'lost-reservation' };
-  const [changed] = await tx<{ epoch: string }[]>`
-    update account set instance_id = ${move.toInstanceId}, epoch = epoch + 1
-     where id = ${move.accountId} and instance_id = ${move.fromInstanceId}
-    returning epoch`;
-  const unmarked = tx`delete from account_mark where account_id = ${move.accountId} and move_id = ${move.moveId}`;
-  if (!changed) {
-    await Promise.all([
-      unmarked,
-      tx`
-        update account_move set state = 'cancelled', closed_at = now(), failure = 'the account is no longer at its source'
-         where id = ${move.moveId}`,
-    ]);
-    return { kind: 'account-elsewhere' };
-  }
-  await Promise.all([
-    unmarked,
-    tx`
-      insert into account_epoch (account_id, epoch, instance_id)
-      values (${move.accountId}, ${changed.epoch}, ${move.toInstanceId})`,
-    tx`
-      update account_move
-         set state = 'delivering', committed_at = clock_timestamp(), epoch_after = ${changed.epoch}, reserved_by = null,
-             failure = null,
-             pending_commands = (select count(*) from command c join device d on d.id = c.device_id
-                                  where d.account_id = ${move.accountId} and c.state in ('queued', 'sent', 'not-now'))
-       where id = ${move.moveId}`,
-  ]);
-  return { kind: 'committed', epoch: changed.epoch };
+  if (!outcome?.own) return { kind: 'lost-reservation' };
+  return outcome.epoch === null ? { kind: 'account-elsewhere' } : { kind: 'committed', epoch: outcome.epoch };
 }
 
 /**

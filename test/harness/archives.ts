@@ -70,7 +70,10 @@ export async function patchedArchive(release: string, edits: readonly SourceEdit
   for (const { file, find, replace } of [...numbers, ...edits]) {
     const text = await readFile(join(tree, file), 'utf8');
     if (!text.includes(find)) throw new Error(`${file} does not hold: ${find}`);
-    await writeFile(join(tree, file), text.replace(find, () => replace));
+    await writeFile(
+      join(tree, file),
+      text.replace(find, () => replace),
+    );
   }
   const built = await buildInto(folder, tree);
   await rm(tree, { recursive: true });

@@ -98,9 +98,11 @@ export async function assertNothingLost(
 /** Waits until each of the devices has succeeded with a request that began after this call. */
 export async function untilServed(domain: RunningDomain, fleet: RunningFleet, timeoutMs = 60_000): Promise<void> {
   const [clock] = await domain.sql<{ now: Date }[]>`select clock_timestamp() as now`;
-  const { devices } = await fleet.tell<{ devices: { name: string; udid: string; state: string; vanished: boolean }[] }>({
-    do: 'devices',
-  });
+  const { devices } = await fleet.tell<{ devices: { name: string; udid: string; state: string; vanished: boolean }[] }>(
+    {
+      do: 'devices',
+    },
+  );
   const expected = devices.filter((device) => device.state === 'managed' && !device.vanished).map(({ udid }) => udid);
   await until('every device has been served', timeoutMs, async () => {
     const [row] = await domain.sql<{ seen: number }[]>`

@@ -113,7 +113,9 @@ describe('account moves', () => {
       const expected = ['it-policy done', 'service-books done', 'synchronization done'];
       assert.deepEqual(items, software === '3.9' ? expected.slice(0, 1) : expected);
       const held = profiles.get(views.find((view) => view.udid === udid)?.name ?? '');
-      const books = [...(held?.values() ?? [])].flatMap(({ payloads }) => payloads).filter(({ name }) => name[0] === '[');
+      const books = [...(held?.values() ?? [])]
+        .flatMap(({ payloads }) => payloads)
+        .filter(({ name }) => name[0] === '[');
       assert(
         books.every(({ name }) => name.includes(srp)),
         `${udid} holds books of another instance than ${srp}`,

@@ -37,7 +37,8 @@ describe('an upgrade that is turned back', () => {
       interval: '500ms',
       journal: join(domain.home, 'journal.ndjson'),
     });
-    for (const name of ['without-device-1', 'without-device-2']) await expectDone(domain, 'POST', '/accounts', { name });
+    for (const name of ['without-device-1', 'without-device-2'])
+      await expectDone(domain, 'POST', '/accounts', { name });
     await untilDrained(domain);
     homes = [await accountsAt(domain, 'server-1'), await accountsAt(domain, 'server-2')];
     sampler = startSampler(domain.sql, demoBudget);
@@ -57,7 +58,10 @@ describe('an upgrade that is turned back', () => {
     const [row] = await domain.sql`select release, feature_level as level from domain`;
     assert.deepEqual({ ...row }, { release: from.release, level: from.release });
     const others = await domain.sql`select name, release from component where release <> ${from.release}`;
-    assert.deepEqual([...others].filter(({ name }) => name !== 'upgrade-coordinator'), []);
+    assert.deepEqual(
+      [...others].filter(({ name }) => name !== 'upgrade-coordinator'),
+      [],
+    );
     await until('an administration service of the old release answers', 30_000, async () => {
       return (await domain.rest('GET', '/status')).status === 200;
     });
@@ -82,7 +86,7 @@ describe('an upgrade that is turned back', () => {
     assert.equal(report.state, 'paused');
     assert.equal(report.pauseReason, view.pauseReason);
     const { failedByClass } = summarizeRequests((await readEvidence(fleet)).journal);
-    assert((failedByClass['server-error'] ?? 0) > 0, 'the defect was exercised');
+    assert((failedByClass.unavailable ?? 0) >= 3, JSON.stringify(failedByClass));
   });
 
   test('reversing takes the canaries back, and every device is served by the old release', async () => {

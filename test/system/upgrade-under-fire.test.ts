@@ -16,13 +16,7 @@ import { type BuiltArchive, patchedArchive, sealedArchive, workingTreeArchive } 
 import { type RunningDomain, startDomain, until } from '../harness/domain.ts';
 import { assertNothingLost, untilDrained, untilServed } from '../harness/evidence.ts';
 import { type RunningFleet, startFleet } from '../harness/fleet.ts';
-import {
-  durableDatabase,
-  killAndAwait,
-  postmasterId,
-  processIdOf,
-  runByHand,
-} from '../harness/processes.ts';
+import { durableDatabase, killAndAwait, postmasterId, processIdOf, runByHand } from '../harness/processes.ts';
 import { openGate, startCoordinatorKiller, startUpgrade, untilUpgrade } from '../harness/upgrade.ts';
 
 /** Exit status of a process whose release does not fit. */
@@ -177,7 +171,11 @@ describe('an upgrade under fire', () => {
   test('all accounts arrive, the upgrade is finalized, and every component is of the new release', async () => {
     await expectDone(domain, 'PUT', '/budget', demoBudget);
     await untilUpgrade(domain, ['soaking']);
-    await until('the coordinator was killed while soaking', 30_000, async () => killer?.killedIn.has('soaking') === true);
+    await until(
+      'the coordinator was killed while soaking',
+      30_000,
+      async () => killer?.killedIn.has('soaking') === true,
+    );
     await until('no account is left behind', 60_000, async () => {
       const answer = await domain.rest('POST', '/upgrade/finalize');
       return answer.status === 200;
@@ -185,7 +183,10 @@ describe('an upgrade under fire', () => {
     await untilUpgrade(domain, ['done']);
     await killer?.stop();
     for (const state of ['expanded', 'moving', 'soaking', 'finalizing']) {
-      assert(killer?.killedIn.has(state), `the coordinator was not killed while ${state}: ${[...(killer?.killedIn ?? [])]}`);
+      assert(
+        killer?.killedIn.has(state),
+        `the coordinator was not killed while ${state}: ${[...(killer?.killedIn ?? [])]}`,
+      );
     }
     const rows = await domain.sql`select name, release from component where release <> ${to.release}`;
     assert.deepEqual([...rows], []);
