@@ -63,7 +63,8 @@ export async function withMeasuredDomain<Result>(
         devices: size.devices,
         accounts: size.accounts,
         seed: 'bench',
-        interval: '1h',
+        // A push may be lost, or go to another fleet's push service: devices come by themselves soon enough.
+        interval: '5s',
         journal,
       });
       try {

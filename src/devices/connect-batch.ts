@@ -25,7 +25,6 @@ export interface ConnectBatchOptions {
   waitingOfDeviceAtMost?: number;
   /** How long a moving account's request is tried again. */
   movingPatienceMs?: number;
-  signal?: AbortSignal;
 }
 
 interface Waiting {

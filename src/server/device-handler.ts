@@ -126,7 +126,9 @@ async function answerConnect(
   const startedAt = performance.now();
   const body = await readPlistBody(request, 'application/x-apple-aspen-mdm');
   const fingerprint = identityOf(proofOf(request, body, trusted), options.certificateKeys);
-  const outcome = await options.connects.connect(connectRequestOf(token, fingerprint, parseConnect(body)));
+  const message = parseConnect(body);
+  if (message.userId !== undefined) return await answerUserChannel(options, token, fingerprint);
+  const outcome = await options.connects.connect(connectRequestOf(token, fingerprint, message));
   switch (outcome.kind) {
     case 'served':
       options.samples.add(outcome.accountId, performance.now() - startedAt, false);
@@ -142,6 +144,18 @@ async function answerConnect(
     case 'not-active':
       return notActive;
   }
+}
+
+/** Commands are queued for devices: on a user channel they would be done for that user alone, and answered for all. */
+async function answerUserChannel(
+  options: DeviceHandlerOptions,
+  token: string,
+  fingerprint: string,
+): Promise<DeviceAnswer> {
+  const device = await findDeviceByToken(options.db, token);
+  if (device === 'not-found') return unknownDevice;
+  if (device.fingerprint !== fingerprint) return wrongIdentity;
+  return device.state === 'active' ? emptyAnswer : notActive;
 }
 
 async function answerCheckin(

@@ -1,5 +1,5 @@
 /** The domain's processes as an operator with a shell sees them: found by name, signalled, started by hand. */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -43,14 +43,20 @@ export async function postmasterId(domain: RunningDomain): Promise<number> {
   return Number(first);
 }
 
-/** Runs a component of an installed release by hand, as no supervisor would, until it exits by itself. */
-export async function runByHand(
+export interface ByHand {
+  readonly process: ChildProcess;
+  /** Exit status, and everything that it said. */
+  readonly ended: Promise<{ code: number | null; said: string }>;
+}
+
+/** Starts a component of an installed release by hand, as no supervisor would. */
+export function startByHand(
   domain: RunningDomain,
   release: string,
   kind: string,
   name: string,
   settings: unknown = {},
-): Promise<{ code: number | null; said: string }> {
+): ByHand {
   const child = spawn(process.execPath, [join(domain.home, 'releases', release, 'bramble.mjs'), 'run', kind], {
     env: {
       ...process.env,
@@ -60,12 +66,23 @@ export async function runByHand(
       DATABASE_URL: domain.databaseUrl,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: 30_000,
   });
   const said: Buffer[] = [];
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => said.push(chunk));
-  const [code] = (await once(child, 'close')) as [number | null];
-  return { code, said: Buffer.concat(said).toString('utf8') };
+  const ended = once(child, 'close').then(([code]) => ({
+    code: code as number | null,
+    said: Buffer.concat(said).toString('utf8'),
+  }));
+  return { process: child, ended };
+}
+
+/** The same for one that ends by itself; it is killed when it does not. */
+export async function runByHand(
+  ...order: Parameters<typeof startByHand>
+): Promise<{ code: number | null; said: string }> {
+  const { process: child, ended } = startByHand(...order);
+  const timer = setTimeout(() => child.kill('SIGKILL'), 30_000);
+  return await ended.finally(() => clearTimeout(timer));
 }
 
 /**

@@ -71,7 +71,7 @@ export function startCoordinatorKiller(domain: RunningDomain, states: readonly s
 async function killOnce(domain: RunningDomain, states: readonly string[], killedIn: Set<string>): Promise<void> {
   const [seen] = await domain.sql<{ state: string; id: number }[]>`
     select u.state, c.process_id as id from upgrade u, component c
-     where u.state not in ('done', 'reversed', 'cancelled') and c.kind = 'coordinator' and c.stopped_at is null
+     where u.state not in ('done', 'reversed', 'cancelled') and c.name = 'upgrade-coordinator' and c.stopped_at is null
        and u.progress->>'started' = 'true'`;
   if (!seen || !states.includes(seen.state) || killedIn.has(seen.state)) return;
   process.kill(seen.id, 'SIGKILL');

@@ -147,7 +147,12 @@ describe('account moves', () => {
 
   test('of a whole instance: paused nothing begins, resumed it goes on, and back brings everybody home', async () => {
     const home = await accountsAt(domain, 'server-2');
-    await expectDone(domain, 'PUT', '/budget', { ...demoBudget, perInstance: 1, perDomain: 1 });
+    await expectDone(domain, 'PUT', '/budget', {
+      ...demoBudget,
+      perInstance: 1,
+      perDomain: 1,
+      perMinuteDomain: 200,
+    });
     const created = await commandJson<Created>(domain, 'move', 'start', '--from', 'server-2', '--to', 'server-1');
     assert.equal(created.queued, home.length);
     await until('some have moved', 30_000, async () => (await statusOf(created.batch)).counts.queued < home.length);

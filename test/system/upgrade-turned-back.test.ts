@@ -15,6 +15,7 @@ import { type RunningDomain, startDomain, until } from '../harness/domain.ts';
 import { assertNothingLost, readEvidence, untilDrained, untilServed } from '../harness/evidence.ts';
 import { type RunningFleet, startFleet } from '../harness/fleet.ts';
 import { activateAndChangePolicy } from '../harness/old-release-deeds.ts';
+import { signal, startByHand } from '../harness/processes.ts';
 import { accountsAt, commandJson } from '../harness/scene.ts';
 import { openGate, startUpgrade, untilUpgrade } from '../harness/upgrade.ts';
 
@@ -107,14 +108,35 @@ describe('an upgrade that is turned back', () => {
     assert.equal(view.moved, 2);
   });
 
-  test('reversed from moving, with everything at work, the old release activates a device and changes a policy', async () => {
+  test('reversed from moving by two coordinators, one stopped past its lease, the old release is at work again', async () => {
     const resumed = await domain.command('upgrade', 'resume', '--accept-gate');
     assert.equal(resumed.code, 0, resumed.stderr);
     const { moved } = await untilUpgrade(domain, [], { enough: (view) => view.moved >= 5 });
     assert.equal((await viewUpgrade(domain)).state, 'moving', `${moved} accounts have moved`);
+    const { release } = await workingTreeArchive();
+    const rival = startByHand(domain, release, 'coordinator', 'upgrade-coordinator-rival');
     const reversed = await domain.command('upgrade', 'reverse');
     assert.equal(reversed.code, 0, reversed.stderr);
+    const stopped = await signal(domain, 'upgrade-coordinator', 'SIGSTOP');
+    await until('the rival holds the lease', 60_000, async () => {
+      const [row] = await domain.sql`
+        select 1 from upgrade where lease_holder like 'upgrade-coordinator-rival%' and lease_until > clock_timestamp()`;
+      return row !== undefined;
+    });
+    process.kill(stopped, 'SIGCONT');
     await assertAsBefore();
+    rival.process.kill('SIGTERM');
+    const { code, said } = await rival.ended;
+    assert.equal(code, 0, said);
+    const homeward = await domain.sql<{ moves: number }[]>`
+      select count(*)::int as moves from account_move m join move_batch b on b.id = m.batch_id
+       where b.purpose = 'reverse' and m.state <> 'cancelled'
+         and b.upgrade_id = (select id from upgrade order by created_at desc limit 1)
+       group by m.account_id having count(*) > 1`;
+    assert.deepEqual([...homeward], [], 'nobody was brought home twice');
+  });
+
+  test('after the way back the old release activates a device and changes a policy, both acknowledged', async () => {
     await activateAndChangePolicy(domain, fleet, 'after-the-reverse');
   });
 

@@ -1,0 +1,306 @@
+/** One device's whole way, over real HTTP: activation, SCEP, check-in, commands; and what it is answered when things go wrong. */
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { after, before, test } from 'node:test';
+import { createActivation } from '../activation/activation.ts';
+import { type ActivationFixture, createActivationFixture, testDomain } from '../activation/activation-fixture.ts';
+import { useUpActivationPassword } from '../activation/activation-password.ts';
+import { createScepService } from '../activation/scep-service.ts';
+import { type CommandId, type DeviceId, newId } from '../base/ids.ts';
+import { type Database, openDatabase } from '../database/connection.ts';
+import { createMasterKeys } from '../database/sealed-value.ts';
+import { createTestDatabase } from '../database/test-database.ts';
+import { queueCommand } from '../devices/command-queue.ts';
+import { createConnectBatcher } from '../devices/connect-batch.ts';
+import { connectDevices } from '../devices/connect-statement.ts';
+import { oweDeliveries } from '../policy/delivery/owe-deliveries.ts';
+import { silentLogger } from '../process/logger.ts';
+import { serializeCheckin } from '../protocol/apple/checkin.ts';
+import { commandRequest, parseCommand, serializeCommand } from '../protocol/apple/command.ts';
+import { serializeConnect } from '../protocol/apple/connect.ts';
+import { parseEnrollmentProfile } from '../protocol/apple/enrollment-profile.ts';
+import { serializeClientCert } from '../protocol/client-cert-header.ts';
+import { createCertificateKeys } from '../protocol/cms/certificate-keys.ts';
+import { signDetached } from '../protocol/cms/signing.ts';
+import type { PlistDictionary } from '../protocol/plist/value.ts';
+import { buildPkcsReq, parseCertRep } from '../protocol/scep/client-message.ts';
+import { createRsaKeyPair } from '../protocol/x509/key-pair.ts';
+import { createDeviceHandler } from './device-handler.ts';
+import { createRequestSamples } from './request-samples.ts';
+
+const { url } = await createTestDatabase();
+const limited = { timeout: 30_000 };
+const aspenConnect = 'application/x-apple-aspen-mdm';
+const aspenCheckin = 'application/x-apple-aspen-mdm-checkin';
+const statuses: number[] = [];
+
+interface TestServer {
+  origin: string;
+  samples: ReturnType<typeof createRequestSamples>;
+  close(): Promise<void>;
+}
+
+/** Serves device requests of `here` as the instance's main does; `x-trusted` stands for the way that a request came. */
+async function startServer(fixture: ActivationFixture, db: Database): Promise<TestServer> {
+  const { authorities, here } = fixture;
+  const instanceId = here.id;
+  const samples = createRequestSamples(instanceId);
+  const serve = createDeviceHandler({
+    ...{ db, instanceId, log: silentLogger, samples },
+    activation: createActivation({ db, instanceId, domain: testDomain, authorities }),
+    scep: createScepService({ db, instanceId, deviceAuthority: authorities.device }),
+    checkin: {
+      ...{ db, instanceId, keys: createMasterKeys(), pushTopic: testDomain.pushTopic },
+      onActivated: async (tx, device) => {
+        await useUpActivationPassword(tx, { deviceId: device.deviceId, instanceId });
+        await oweDeliveries(tx, { deviceIds: [device.deviceId], cause: 'activation', budgeted: false });
+      },
+    },
+    connects: createConnectBatcher({
+      send: (requests) => connectDevices(db, instanceId, requests),
+      movingPatienceMs: 5,
+    }),
+    certificateKeys: createCertificateKeys(),
+    onAnswer: (_kind, answer) => statuses.push(answer.status),
+  });
+  const server = createServer((request, response) => serve(request, response, request.headers['x-trusted'] === 'yes'));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    samples,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+let fixture: ActivationFixture;
+let server: TestServer;
+before(async () => {
+  fixture = await createActivationFixture(url);
+  server = await startServer(fixture, fixture.db);
+});
+after(async () => {
+  await server.close();
+  await fixture.close();
+});
+
+type Reply = { status: number; type: string | null; owner: string | null; body: Buffer; code: string | undefined };
+
+async function ask(path: string, init: RequestInit, origin = server.origin): Promise<Reply> {
+  const response = await fetch(new URL(path, origin), init);
+  const body = Buffer.from(await response.arrayBuffer());
+  const type = response.headers.get('content-type');
+  const code = type === 'application/json' ? (JSON.parse(body.toString()) as { code: string }).code : undefined;
+  return { status: response.status, type, owner: response.headers.get('bramble-owner'), body, code };
+}
+
+function activate(fields: Record<string, string>, origin?: string): Promise<Reply> {
+  const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+  return ask('/activate', { method: 'POST', headers, body: new URLSearchParams(fields).toString() }, origin);
+}
+
+async function newDevice(signed = false) {
+  const account = await fixture.account();
+  const profile = await activate({
+    account: account.name,
+    password: account.password,
+    ...(signed ? { signed: '1' } : {}),
+  });
+  assert.equal(profile.status, 200);
+  assert.equal(profile.type, 'application/x-apple-aspen-config');
+  const facts = parseEnrollmentProfile(profile.body);
+  const { privateKey: key } = await createRsaKeyPair();
+  const scep = new URL(facts.scepUrl).pathname;
+  assert.match((await ask(`${scep}?operation=GetCACaps`, {})).body.toString(), /POSTPKIOperation/);
+  const authority = (await ask(`${scep}?operation=GetCACert`, {})).body;
+  const request = buildPkcsReq({
+    key,
+    subject: facts.subject,
+    raCertificateDer: authority,
+    ...(facts.challenge === undefined ? {} : { challengePassword: facts.challenge }),
+  });
+  const init = { method: 'POST', headers: { 'content-type': 'application/x-pki-message' }, body: bytes(request.der) };
+  const rep = parseCertRep((await ask(`${scep}?operation=PKIOperation`, init)).body, request, authority);
+  assert.ok(rep.status === 'success');
+  const { certificateDer } = rep;
+  const udid = `UDID-${account.name}`;
+  const paths = { checkin: new URL(facts.checkInUrl).pathname, connect: new URL(facts.serverUrl).pathname };
+  const put = (path: string, type: string, body: Buffer, headers: Record<string, string> = {}, origin?: string) => {
+    const signature = signDetached({ key, certificateDer, body });
+    const all = { 'content-type': type, 'mdm-signature': signature, ...headers };
+    return ask(path, { method: 'PUT', headers: all, body: bytes(body) }, origin);
+  };
+  return {
+    ...{ account, facts, udid, paths, certificateDer, scep, put },
+    checkin: (type: Parameters<typeof serializeCheckin>[0], fields: PlistDictionary = {}) =>
+      put(paths.checkin, aspenCheckin, serializeCheckin(type, { UDID: udid, Topic: facts.topic, ...fields })),
+    connect: (answer: Omit<Parameters<typeof serializeConnect>[0], 'udid'>, origin?: string) =>
+      put(paths.connect, aspenConnect, serializeConnect({ udid, ...answer }), {}, origin),
+    deviceId: async () => {
+      const token = paths.connect.split('/')[2] ?? '';
+      const [row] = await fixture.db<{ id: DeviceId }[]>`select id from device where token = ${token}`;
+      assert.ok(row);
+      return row.id;
+    },
+  };
+}
+
+async function activeDevice(signed = false) {
+  const device = await newDevice(signed);
+  assert.equal((await device.checkin('Authenticate', { OSVersion: '18.1' })).status, 200);
+  const token = { Token: Buffer.from('token'), PushMagic: 'magic' };
+  assert.equal((await device.checkin('TokenUpdate', token)).status, 200);
+  return device;
+}
+
+const bytes = (body: Uint8Array) => new Uint8Array(body);
+const outcome = ({ status, code }: Reply) => [status, code];
+
+test('a device is activated, certified, checked in, and does and answers its commands', limited, async () => {
+  for (const signed of [false, true]) {
+    const device = await activeDevice(signed);
+    const deviceId = await device.deviceId();
+    const owed = await fixture.db`select item from delivery where device_id = ${deviceId} and state = 'owed'`;
+    assert.ok(owed.length > 0, 'the activation owes its policy');
+    const again = await activate({ account: device.account.name, password: device.account.password });
+    assert.deepEqual(outcome(again), [400, 'ERR_ACTIVATION_REFUSED'], 'the password is used up');
+
+    const commandId = newId<CommandId>();
+    const query = commandRequest.deviceInformation(['DeviceName']);
+    const body = serializeCommand({ commandUuid: commandId, ...query });
+    await fixture.db.begin((tx) =>
+      queueCommand(tx, { commandId, deviceId, requestType: query.requestType, body, urgent: false }),
+    );
+    const told = await device.connect({ status: 'Idle' });
+    assert.equal(parseCommand(told.body).commandUuid, commandId);
+    const payload = { QueryResponses: { DeviceName: 'Anna’s', OSVersion: '18.2' } };
+    const done = await device.connect({ status: 'Acknowledged', commandUuid: commandId, payload });
+    assert.deepEqual([done.status, done.body.length], [200, 0]);
+    const [row] = await fixture.db`select options, inventory, state from device where id = ${deviceId}`;
+    assert.deepEqual(
+      [row?.['options'], row?.['inventory'], row?.['state']],
+      [{ DeviceName: 'Anna’s' }, { DeviceName: 'Anna’s', OSVersion: '18.2' }, 'active'],
+    );
+    const late = await device.connect({ status: 'Acknowledged', commandUuid: newId<CommandId>() });
+    assert.equal(late.status, 200, 'an answer to a command that is not there any more is taken');
+
+    assert.equal((await device.checkin('CheckOut')).status, 200);
+    assert.deepEqual(outcome(await device.connect({ status: 'Idle' })), [400, 'ERR_NOT_ENROLLED']);
+    assert.deepEqual(outcome(await device.checkin('Authenticate')), [400, 'ERR_NOT_ENROLLED']);
+  }
+});
+
+test('a bootstrap token is given back to the device that left it', limited, async () => {
+  const device = await activeDevice();
+  await device.checkin('SetBootstrapToken', { BootstrapToken: Buffer.from('kept') });
+  const given = await device.checkin('GetBootstrapToken');
+  assert.match(given.body.toString(), new RegExp(Buffer.from('kept').toString('base64')));
+});
+
+test('a user channel is answered, and gets none of the device’s commands', limited, async () => {
+  const device = await activeDevice();
+  const deviceId = await device.deviceId();
+  const commandId = newId<CommandId>();
+  const wanted = { commandId, deviceId, requestType: 'DeviceLock', body: Buffer.from('plist'), urgent: false };
+  await fixture.db.begin((tx) => queueCommand(tx, wanted));
+  const user = await device.connect({ status: 'Idle', payload: { UserID: 'anna' } });
+  assert.deepEqual([user.status, user.body.length], [200, 0]);
+  await device.connect({ status: 'Acknowledged', commandUuid: commandId, payload: { UserID: 'anna' } });
+  assert.equal((await device.connect({ status: 'Idle' })).body.toString(), 'plist');
+});
+
+test('a certificate in a header counts only where the way that it came is trusted', limited, async () => {
+  const device = await activeDevice();
+  const body = bytes(serializeConnect({ status: 'Idle', udid: device.udid }));
+  const headers = { 'content-type': aspenConnect, 'client-cert': serializeClientCert(device.certificateDer) };
+  const untrusted = await ask(device.paths.connect, { method: 'PUT', headers, body });
+  assert.deepEqual(outcome(untrusted), [400, 'ERR_IDENTITY_MISSING']);
+  const trusted = await ask(device.paths.connect, { method: 'PUT', headers: { ...headers, 'x-trusted': 'yes' }, body });
+  assert.equal(trusted.status, 200);
+  const other = await activeDevice();
+  const both = { 'client-cert': serializeClientCert(other.certificateDer), 'x-trusted': 'yes' };
+  const two = await device.put(device.paths.connect, aspenConnect, Buffer.from(body), both);
+  assert.deepEqual(outcome(two), [400, 'ERR_IDENTITY_MISMATCH']);
+});
+
+test('what a device sends wrongly is answered 400, 413 or 415', limited, async () => {
+  const device = await activeDevice();
+  const other = await activeDevice();
+  const idle = serializeConnect({ status: 'Idle', udid: device.udid });
+  const connect = device.paths.connect;
+  const unknown = `/mdm/${'a'.repeat(43)}`;
+  const wrong: [string, () => Promise<Reply>, number, string][] = [
+    ['another type', () => device.put(connect, 'text/plain', idle), 415, 'ERR_CONTENT_TYPE'],
+    ['a GET', () => ask(connect, {}), 400, 'ERR_INPUT'],
+    ['no plist', () => device.put(connect, aspenConnect, Buffer.from('{}')), 400, 'ERR_CONNECT_MALFORMED'],
+    ['too much', () => device.put(connect, aspenConnect, Buffer.alloc(1024 * 1024 + 1)), 413, 'ERR_BODY_TOO_LARGE'],
+    ['a broken signature', () => device.put(connect, aspenConnect, idle, { 'mdm-signature': 'AAAA' }), 400, ''],
+    ['another’s', () => other.put(connect, aspenConnect, idle), 400, 'ERR_WRONG_IDENTITY'],
+    ['another’s check-in', () => other.put(device.paths.checkin, aspenCheckin, checkOut), 400, 'ERR_WRONG_IDENTITY'],
+    ['an unknown token', () => device.put(`${unknown}/connect`, aspenConnect, idle), 400, 'ERR_UNKNOWN_DEVICE'],
+    ['its check-in', () => device.put(`${unknown}/checkin`, aspenCheckin, checkOut), 400, 'ERR_UNKNOWN_DEVICE'],
+    ['another topic', () => device.checkin('Authenticate', { Topic: 'other' }), 400, 'ERR_CHECKIN_REFUSED'],
+    ['SCEP bytes', () => ask(`${device.scep}?operation=PKIOperation`, { method: 'POST', body: 'x' }), 400, ''],
+    ['a SCEP operation', () => ask(`${device.scep}?operation=Other`, {}), 400, 'ERR_SCEP_OPERATION'],
+    ['a form', () => activate({ account: device.account.name }), 400, 'ERR_INPUT'],
+    ['a password', () => activate({ account: 'nobody', password: 'x' }), 400, 'ERR_ACTIVATION_REFUSED'],
+    ['a GET of it', () => ask('/activate', {}), 405, 'ERR_METHOD'],
+    ['another path', () => ask('/mdm/short/connect', { method: 'PUT', body: 'x' }), 404, 'ERR_NOT_FOUND'],
+  ];
+  for (const [what, send, status, code] of wrong) {
+    const reply = await send();
+    assert.equal(reply.status, status, `${what}: ${reply.code}`);
+    if (code !== '') assert.equal(reply.code, code, what);
+  }
+});
+const checkOut = serializeCheckin('CheckOut', { UDID: 'x' });
+
+test('a moved account’s device and activation are sent to the owner; a moving one comes again', limited, async () => {
+  const device = await activeDevice();
+  const { id, name } = device.account;
+  await fixture.mark(id);
+  assert.deepEqual(outcome(await device.connect({ status: 'Idle' })), [503, 'ERR_ACCOUNT_MOVING']);
+  assert.deepEqual(outcome(await device.checkin('CheckOut')), [503, 'ERR_ACCOUNT_MOVING']);
+  await fixture.db`delete from account_mark where account_id = ${id}`;
+  await fixture.db`update account set instance_id = ${fixture.there.id}, epoch = epoch + 1 where id = ${id}`;
+  const replies = [
+    await device.connect({ status: 'Idle' }),
+    await device.checkin('CheckOut'),
+    await ask(`${device.scep}?operation=PKIOperation`, { method: 'POST', body: 'x' }),
+    await activate({ account: name, password: 'x' }),
+  ];
+  for (const reply of replies) {
+    assert.deepEqual([...outcome(reply), reply.owner], [421, 'ERR_NOT_OWNER', fixture.there.srpIdentifier]);
+  }
+});
+
+test('requests count for their account, and a lost database is 503 on every address', limited, async () => {
+  const device = await activeDevice();
+  await device.connect({ status: 'Idle' });
+  await server.samples.flush(fixture.db);
+  const samples = async () =>
+    await fixture.db`select requests, errors from request_sample where account_id = ${device.account.id}`;
+  assert.deepEqual({ ...(await samples())[0] }, { requests: 1, errors: 0 });
+
+  const lost = openDatabase(url, { applicationName: 'lost', max: 1 });
+  await lost.end();
+  const broken = await startServer(fixture, lost);
+  const idle = await device.connect({ status: 'Idle' }, broken.origin);
+  assert.deepEqual(outcome(idle), [503, 'ERR_INTERNAL']);
+  const leaving = await device.put(device.paths.checkin, aspenCheckin, checkOut, {}, broken.origin);
+  assert.equal(leaving.status, 503);
+  assert.equal((await activate({ account: device.account.name, password: 'x' }, broken.origin)).status, 503);
+  await broken.close();
+});
+
+test('nothing of all this was answered 401 or 403, which would make a device leave', limited, async () => {
+  assert.ok(statuses.length > 50);
+  assert.deepEqual(
+    statuses.filter((status) => status === 401 || status === 403 || status === 500),
+    [],
+  );
+});

@@ -1,0 +1,96 @@
+/** `bramble up`'s preparation with a real release archive and a real embedded PostgreSQL. */
+import assert from 'node:assert/strict';
+import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { buildRelease } from '../../scripts/release-build.ts';
+import { openDatabase } from '../database/connection.ts';
+import { stopEmbedded } from '../database/embedded/server.ts';
+import { listDesiredProcesses } from '../domain/desired-processes.ts';
+import { readDomain } from '../domain/domain.ts';
+import { type HomePlan, prepareHome } from './prepare-home.ts';
+
+const limited = { timeout: 120_000 };
+const folder = await mkdtemp(join(tmpdir(), 'bramble-prepare-'));
+// Under root PostgreSQL is another user, who has to pass through.
+await chmod(folder, 0o711);
+const home = join(folder, 'home');
+after(async () => {
+  await stopEmbedded({ folder: join(home, 'postgres'), mode: 'immediate' });
+  await rm(folder, { recursive: true, force: true });
+});
+
+const built = await buildRelease({ tree: fileURLToPath(new URL('../../', import.meta.url)), commit: null });
+const archive = join(folder, built.name);
+await writeFile(archive, built.archive);
+const plan: HomePlan = {
+  ...{ home, archive, name: 'Example', publicPort: 0, srpPort: 0, instances: 1, administrationServices: 1 },
+  ...{ host: 'host-1', databaseSettings: { fsync: 'off', shared_buffers: '64MB' } },
+};
+
+/** Every secret and setting of the home, but not what PostgreSQL writes for itself. */
+async function contents(): Promise<Record<string, string>> {
+  const names = ['config.json', 'admin.json', 'keys/master.json', 'router/router-1/router.json'];
+  const credentials = (await readdir(join(home, 'credentials'))).map((name) => `credentials/${name}`);
+  const texts = [...names, ...credentials].map(async (name) => [name, await readFile(join(home, name), 'utf8')]);
+  return Object.fromEntries(await Promise.all(texts));
+}
+
+test('an empty folder becomes the home of a new domain, with ports that are free', limited, async () => {
+  const prepared = await prepareHome(plan);
+  assert.deepEqual([prepared.created, prepared.release], [true, built.manifest.release]);
+  const { publicPort, srpPort, listenAddress } = prepared.configuration;
+  assert.ok(publicPort > 0 && srpPort > 0 && publicPort !== srpPort);
+  assert.equal(listenAddress, '127.0.0.1');
+  const db = openDatabase(prepared.databaseUrl, { applicationName: 'test', max: 1 });
+  const domain = await readDomain(db);
+  const wanted = await listDesiredProcesses(db);
+  await db.end();
+  assert.equal(domain.publicUrl, `https://127.0.0.1:${publicPort}`);
+  assert.deepEqual(
+    wanted.map(({ name }) => name),
+    ['administration-1', 'connection-1', 'router-1', 'server-1'],
+  );
+});
+
+test('a second call leaves everything alone, whatever it asks for, and adopts the database', limited, async () => {
+  const before = await contents();
+  const again = await prepareHome({ ...plan, name: 'Other', instances: 5, publicHost: 'other.example', publicPort: 1 });
+  assert.equal(again.created, false);
+  assert.deepEqual(await contents(), before);
+  const db = openDatabase(again.databaseUrl, { applicationName: 'test', max: 1 });
+  assert.equal((await readDomain(db)).name, 'Example');
+  await db.end();
+});
+
+test('a stopped database is started again with the domain in it', limited, async () => {
+  const before = await contents();
+  await stopEmbedded({ folder: join(home, 'postgres'), mode: 'fast' });
+  assert.equal((await prepareHome(plan)).created, false);
+  assert.deepEqual(await contents(), before);
+});
+
+test('a wanted port that is taken is replaced before anything is told of it', limited, async (t) => {
+  const taken = createServer();
+  await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+  t.after(() => taken.close());
+  const address = taken.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  const other = join(folder, 'other');
+  // An external database that is not there: the configuration comes first.
+  const databaseUrl = 'postgres://nobody@127.0.0.1:1/none';
+  await assert.rejects(prepareHome({ ...plan, home: other, databaseUrl, publicPort: address.port }));
+  const { publicPort } = JSON.parse(await readFile(join(other, 'config.json'), 'utf8'));
+  assert.notEqual(publicPort, address.port);
+});
+
+test('an archive that is none makes nothing', limited, async () => {
+  const none = join(folder, 'none.tgz');
+  await writeFile(none, 'no archive');
+  await assert.rejects(prepareHome({ ...plan, archive: none }), (error: { code?: string }) =>
+    String(error.code).startsWith('ERR_RELEASE_'),
+  );
+});
