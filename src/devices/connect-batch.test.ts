@@ -70,3 +70,115 @@ test('one device cannot fill the queue: what is beyond its share is refused, oth
   assert.ok(refused.length >= 45);
   assert.ok(refused.every((outcome) => outcome.reason.code === 'ERR_OVERLOADED'));
 });
+
+/** A `send` that is answered by hand. */
+function handDriven() {
+  const sent: { tokens: string[]; answer: (outcome?: ConnectOutcome) => void }[] = [];
+  const arrivals: (() => void)[] = [];
+  return {
+    sent,
+    send: (requests: readonly ConnectRequest[]) =>
+      new Promise<ConnectOutcome[]>((resolve) => {
+        sent.push({
+          tokens: requests.map(({ token }) => token),
+          answer: (outcome) => resolve(requests.map(() => outcome ?? served())),
+        });
+        for (const arrived of arrivals.splice(0)) arrived();
+      }),
+    /** Returns when so many statements were sent. */
+    until: async (count: number) => {
+      while (sent.length < count) await new Promise<void>((resolve) => arrivals.push(resolve));
+    },
+  };
+}
+
+test('an idle server answers at once, and under load the batches grow', async () => {
+  const hand = handDriven();
+  const batcher = createConnectBatcher({ send: hand.send, concurrency: 1, batchSize: 10 });
+  const first = batcher.connect(request('first'));
+  await hand.until(1);
+  const others = Array.from({ length: 25 }, (_, n) => batcher.connect(request(`other-${n}`)));
+  hand.sent[0]?.answer();
+  await first;
+  for (const count of [2, 3, 4]) {
+    await hand.until(count);
+    hand.sent[count - 1]?.answer();
+  }
+  await Promise.all(others);
+  assert.deepEqual(
+    hand.sent.map(({ tokens }) => tokens.length),
+    [1, 10, 10, 5],
+  );
+  assert.deepEqual(
+    hand.sent.slice(1).flatMap(({ tokens }) => tokens),
+    Array.from({ length: 25 }, (_, n) => `other-${n}`),
+    'in order of arrival',
+  );
+});
+
+test('requests of one device are sent one after another, while others pass by', async () => {
+  const hand = handDriven();
+  const batcher = createConnectBatcher({ send: hand.send });
+  const [one, two] = [batcher.connect(request('same')), batcher.connect(request('same'))];
+  const other = batcher.connect(request('other'));
+  await hand.until(1);
+  assert.deepEqual(hand.sent[0]?.tokens, ['same', 'other']);
+  hand.sent[0]?.answer();
+  await Promise.all([one, other]);
+  await hand.until(2);
+  assert.deepEqual(hand.sent[1]?.tokens, ['same']);
+  hand.sent[1]?.answer();
+  await two;
+  assert.equal(hand.sent.length, 2);
+});
+
+test('a moving account’s request is tried again alone; the others of its batch are answered at once', async () => {
+  const tokens: string[][] = [];
+  const batcher = createConnectBatcher({
+    send: async (requests) => {
+      tokens.push(requests.map(({ token }) => token));
+      return requests.map(({ token }) => (token === 'moving' && tokens.length < 3 ? { kind: 'moving' } : served()));
+    },
+  });
+  const outcomes = await Promise.all(['moving', 'still'].map((token) => batcher.connect(request(token))));
+  assert.deepEqual(
+    outcomes.map(({ kind }) => kind),
+    ['served', 'served'],
+  );
+  assert.deepEqual(tokens, [['moving', 'still'], ['moving'], ['moving']]);
+});
+
+test('patience with a move has an end', async () => {
+  let sent = 0;
+  const batcher = createConnectBatcher({
+    send: async (requests) => {
+      sent++;
+      return requests.map(() => ({ kind: 'moving' }));
+    },
+    movingPatienceMs: 15,
+  });
+  assert.deepEqual(await batcher.connect(request('moving')), { kind: 'moving' });
+  assert.equal(sent, 4);
+});
+
+test('beyond its limit the queue refuses, and serves what it holds', async () => {
+  const hand = handDriven();
+  const batcher = createConnectBatcher({ send: hand.send, concurrency: 1, waitingAtMost: 2 });
+  const first = batcher.connect(request('0'));
+  await hand.until(1);
+  const [one, two] = [batcher.connect(request('1')), batcher.connect(request('2'))];
+  await assert.rejects(batcher.connect(request('3')), { code: 'ERR_OVERLOADED' });
+  hand.sent[0]?.answer();
+  await hand.until(2);
+  hand.sent[1]?.answer();
+  await Promise.all([first, one, two]);
+});
+
+test('a statement that answers too few rows fails those without one, and the lane goes on', async () => {
+  const batcher = createConnectBatcher({ send: async (requests) => requests.slice(1).map(served), concurrency: 1 });
+  for (let round = 0; round < 2; round++) {
+    const [one, two] = await Promise.allSettled(['a', 'b'].map((token) => batcher.connect(request(token))));
+    assert.equal(one?.status, 'fulfilled');
+    assert.equal(two?.status === 'rejected' && two.reason.code, 'ERR_INTERNAL');
+  }
+});

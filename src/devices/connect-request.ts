@@ -48,16 +48,18 @@ function storedAnswer(payload: PlistDictionary): object {
     CommandUUID?: unknown;
     ErrorChain?: unknown;
   };
-  return { Status, CommandUUID, ErrorChain, truncated: true };
+  const cut = { Status, CommandUUID, truncated: true };
+  const explained = { ...cut, ErrorChain };
+  return JSON.stringify(explained).length <= answerBytesAtMost ? explained : cut;
 }
 
 function jsonOf(dictionary: PlistDictionary): Record<string, unknown> {
   return Object.fromEntries(Object.entries(dictionary).map(([name, value]) => [storedText(name), jsonValue(value)]));
 }
 
-/** PostgreSQL's jsonb takes no NUL character, and in a batch one that is refused would fail the others. */
+/** PostgreSQL's jsonb takes neither NUL nor half a surrogate pair, and in a batch one that is refused would fail the others. */
 function storedText(text: string): string {
-  return text.replaceAll('\u0000', '');
+  return text.toWellFormed().replaceAll('\u0000', '');
 }
 
 function jsonValue(value: PlistValue | undefined): unknown {

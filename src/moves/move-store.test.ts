@@ -1,0 +1,208 @@
+import assert from 'node:assert/strict';
+import { after, beforeEach, test } from 'node:test';
+import { openDatabase } from '../database/connection.ts';
+import { createTestDatabase } from '../database/test-database.ts';
+import { type DeviceFixture, seedCommand, seedDevice, seedDomain } from '../devices/device-fixture.ts';
+import {
+  cancelMoveBatch,
+  createMoveBatch,
+  listMoveBatches,
+  moveBatchStatus,
+  pauseMoveBatch,
+  resumeMoveBatch,
+} from './batch-store.ts';
+import { type MoveRunnerOptions, moveAccount, runMoves } from './move-runner.ts';
+import {
+  commitMove,
+  countUndrained,
+  fenceMove,
+  markOutOfReach,
+  reserveMoves,
+  settleMoves,
+  unfenceMove,
+} from './move-store.ts';
+
+const { url } = await createTestDatabase();
+const db = openDatabase(url, { applicationName: 'test', max: 8 });
+const { here, there } = await seedDomain(db);
+after(async () => await db.end());
+beforeEach(async () => {
+  await db`delete from account_move`;
+  await db`delete from move_batch`;
+});
+
+const limited = { timeout: 20_000 };
+const options: MoveRunnerOptions = {
+  ...{ db, release: '1.0.0', name: 'test-runner', log: { info: () => {}, warn: () => {} } },
+  oweDeliveries: async () => {},
+  drainWindow: async () => 100,
+};
+
+const start = (devices: readonly DeviceFixture[]) =>
+  db.begin((tx) =>
+    createMoveBatch(tx, {
+      purpose: 'manual',
+      createdBy: 'test',
+      moves: devices.map(({ accountId }) => ({ accountId, toInstanceId: there })),
+    }),
+  );
+
+async function reservedMove(device: DeviceFixture) {
+  await start([device]);
+  const [move] = await db.begin((tx) => reserveMoves(tx, 'test-runner', 1));
+  assert.ok(move);
+  return move;
+}
+
+async function moveOf(device: DeviceFixture) {
+  const [move] = await db`
+    select state, failure, out_of_reach, pending_commands, retry_at from account_move where account_id = ${device.accountId}`;
+  assert.ok(move);
+  return move;
+}
+
+const marks = async (device: DeviceFixture) =>
+  (await db`select 1 from account_mark where account_id = ${device.accountId}`).length;
+
+/** A moved account with one delivery of the move that its device has not answered. */
+async function deliveringMove(name: string) {
+  const device = await seedDevice(db, here, name);
+  const move = await reservedMove(device);
+  await moveAccount(
+    {
+      ...options,
+      oweDeliveries: async (tx) => {
+        await tx`
+        insert into delivery (id, account_id, device_id, item, cause, move_id, budgeted, state)
+        values (gen_random_uuid(), ${device.accountId}, ${device.deviceId}, 'it-policy', 'move', ${move.moveId}, true, 'released')`;
+      },
+    },
+    move,
+  );
+  return { device, move };
+}
+
+test('rival runners never reserve the same move', limited, async () => {
+  const devices = await Promise.all(Array.from({ length: 12 }, (_, n) => seedDevice(db, here, `rival-${n}`)));
+  await start(devices);
+  const reserved = await Promise.all(
+    Array.from({ length: 6 }, (_, n) => db.begin((tx) => reserveMoves(tx, `runner-${n}`, 3))),
+  );
+  const ids = reserved.flat().map(({ moveId }) => moveId);
+  assert.equal(new Set(ids).size, ids.length);
+  assert.equal(ids.length, 12);
+});
+
+test('an account that was moved elsewhere meanwhile cancels its move, and no mark stays', limited, async () => {
+  const device = await seedDevice(db, here, 'elsewhere');
+  const move = await reservedMove(device);
+  await db.begin((tx) => fenceMove(tx, move));
+  assert.equal(await marks(device), 1);
+  await db`update account set instance_id = ${there} where id = ${device.accountId}`;
+  assert.deepEqual(await db.begin((tx) => commitMove(tx, move)), { kind: 'account-elsewhere' });
+  assert.deepEqual([(await moveOf(device))['state'], await marks(device)], ['cancelled', 0]);
+});
+
+test('what is owed is of one transaction with the change of owner', limited, async () => {
+  const device = await seedDevice(db, here, 'together');
+  await seedCommand(db, device);
+  const move = await reservedMove(device);
+  const failing = { ...options, oweDeliveries: async () => Promise.reject(new RangeError('nothing owed')) };
+  assert.equal(await moveAccount(failing, move), false);
+  const [account] = await db`select instance_id, epoch::int from account where id = ${device.accountId}`;
+  assert.deepEqual([account?.['instance_id'], account?.['epoch']], [here, 1]);
+  const queued = await moveOf(device);
+  assert.deepEqual([queued['state'], queued['failure'], await marks(device)], ['queued', 'nothing owed', 0]);
+  assert.ok(queued['retry_at'] !== null, 'not at once again');
+});
+
+test('a move that failed too often is rolled back for good', limited, async () => {
+  const device = await seedDevice(db, here, 'often');
+  const move = await reservedMove(device);
+  await db.begin((tx) => fenceMove(tx, move));
+  assert.equal(await db.begin((tx) => unfenceMove(tx, { ...move, attempts: 3 }, 'blocked', 3)), 'rolled-back');
+  assert.deepEqual([(await moveOf(device))['state'], await marks(device)], ['rolled-back', 0]);
+  assert.equal((await start([device])).queued, 1, 'it may be moved again');
+});
+
+test(
+  'a batch is cancelled as far as it has not been committed, and paused and resumed only where it can be',
+  limited,
+  async () => {
+    const [fenced, queued] = [await seedDevice(db, here, 'cancel-1'), await seedDevice(db, here, 'cancel-2')];
+    const move = await reservedMove(fenced);
+    await db.begin((tx) => fenceMove(tx, move));
+    const second = await start([queued]);
+    assert.equal(await db.begin((tx) => pauseMoveBatch(tx, second.batchId, 'by hand')), true);
+    assert.equal(await db.begin((tx) => pauseMoveBatch(tx, second.batchId, 'again')), false);
+    const paused = await moveBatchStatus(db, second.batchId);
+    assert.ok(paused !== 'not-found');
+    assert.deepEqual([paused.state, paused.pauseReason, paused.counts.queued], ['paused', 'by hand', 1]);
+    assert.equal(await db.begin((tx) => resumeMoveBatch(tx, second.batchId)), true);
+    assert.equal(await db.begin((tx) => resumeMoveBatch(tx, second.batchId)), false);
+    await db.begin((tx) => cancelMoveBatch(tx, move.batchId));
+    assert.deepEqual([(await moveOf(fenced))['state'], await marks(fenced)], ['cancelled', 0]);
+    assert.deepEqual(await db.begin((tx) => commitMove(tx, move)), { kind: 'lost-reservation' });
+    assert.equal((await moveOf(queued))['state'], 'queued');
+    assert.equal((await listMoveBatches(db)).length, 2);
+    assert.equal(await moveBatchStatus(db, crypto.randomUUID()), 'not-found');
+  },
+);
+
+test('a move is undrained until its device answers, and settled however it answers', limited, async () => {
+  for (const state of ['done', 'failed', 'superseded']) {
+    const { device, move } = await deliveringMove(`settle-${state}`);
+    assert.equal(await countUndrained(db), 1);
+    assert.equal(await db.begin((tx) => settleMoves(tx)), 0);
+    await db`update delivery set state = ${state} where move_id = ${move.moveId}`;
+    assert.equal(await countUndrained(db), 0);
+    assert.equal(await db.begin((tx) => settleMoves(tx)), 1);
+    assert.equal((await moveOf(device))['state'], 'closed');
+    const batch = await moveBatchStatus(db, move.batchId);
+    assert.equal(batch !== 'not-found' && batch.state, 'done');
+  }
+});
+
+test(
+  'an account whose devices do not come is out of reach, holds nobody up, and comes back with its device',
+  limited,
+  async () => {
+    const { device, move } = await deliveringMove('silent');
+    await db.begin((tx) => markOutOfReach(tx, 30));
+    assert.equal((await moveOf(device))['out_of_reach'], false, 'not before its time');
+    await db`update account_move set committed_at = now() - interval '31 seconds' where id = ${move.moveId}`;
+    await db.begin((tx) => markOutOfReach(tx, 30));
+    assert.equal((await moveOf(device))['out_of_reach'], true);
+    assert.equal(await countUndrained(db), 0);
+    const batch = await moveBatchStatus(db, move.batchId);
+    assert.equal(batch !== 'not-found' && batch.counts.outOfReach, 1);
+    await db`update device set last_seen_at = now() where id = ${device.deviceId}`;
+    await db.begin((tx) => markOutOfReach(tx, 30));
+    assert.deepEqual([(await moveOf(device))['out_of_reach'], await countUndrained(db)], [false, 1]);
+  },
+);
+
+test('a sleeping runner is woken by what is queued, and ends when it is told to', limited, async () => {
+  const ending = new AbortController();
+  const [asleep, moved] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const running = runMoves({
+    ...options,
+    signal: ending.signal,
+    intervalMs: 3_600_000,
+    drainWindow: async () => {
+      asleep.resolve();
+      return 100;
+    },
+    oweDeliveries: async () => moved.resolve(),
+  });
+  await asleep.promise;
+  await start([await seedDevice(db, here, 'woken')]);
+  await moved.promise;
+  ending.abort();
+  await running;
+});
+
+test('a runner ends by itself when the domain’s release leaves it behind', limited, async () => {
+  const { signal } = new AbortController();
+  await assert.rejects(runMoves({ ...options, release: '0.9.0', signal }), { code: 'ERR_RELEASE_FENCED' });
+});

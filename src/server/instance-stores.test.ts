@@ -1,0 +1,139 @@
+/** What an instance keeps and tells beside device requests: samples, routes, the revocation list. */
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { type AccountId, newId } from '../base/ids.ts';
+import { authorizeTunnel, readAllowedHosts } from '../connection/served-devices.ts';
+import { openDatabase } from '../database/connection.ts';
+import { createTestDatabase } from '../database/test-database.ts';
+import { seedDevice, seedDomain } from '../devices/device-fixture.ts';
+import { createConnectionService } from '../directory/connection-services.ts';
+import { clearSrpIdentifier } from '../directory/srp-credential-store.ts';
+import type { RevocationList, SignedEnvelope } from '../link/messages.ts';
+import { createRequestSamples } from './request-samples.ts';
+import { createRevocationFeed } from './revocation-feed.ts';
+import { answerRoutes } from './route-store.ts';
+
+const { url } = await createTestDatabase();
+const db = openDatabase(url, { applicationName: 'test', max: 4 });
+const { here, there } = await seedDomain(db);
+after(async () => await db.end());
+const limited = { timeout: 20_000 };
+
+const service = async (name: string, instance: string) => {
+  const created = await db.begin((tx) => createConnectionService(tx, { name, instance, allowedHosts: ['a.test:443'] }));
+  assert.ok(created.kind === 'created');
+  return created.service.srpIdentifier;
+};
+const serviceHere = await service('service-here', 'here');
+const serviceThere = await service('service-there', 'there');
+
+test('samples add up in the database’s bucket of now, per account, and a failure counts', limited, async () => {
+  const [one, two] = [newId<AccountId>(), newId<AccountId>()];
+  const samples = createRequestSamples(here);
+  samples.add(one, 5, false);
+  samples.add(one, 15, true);
+  samples.add(two, 1, false);
+  await samples.flush(db);
+  samples.add(one, 10, false);
+  await samples.flush(db);
+  await samples.flush(db);
+  const rows = await db`
+    select account_id, sum(requests)::int as requests, sum(errors)::int as errors, sum(latency_ms_sum) as sum,
+           max(latency_ms_max) as max, bool_and(bucket = date_bin('10 seconds', bucket, 'epoch')) as aligned
+      from request_sample where instance_id = ${here} group by account_id order by 2 desc`;
+  assert.deepEqual(
+    rows.map((row) => ({ ...row })),
+    [
+      { account_id: one, requests: 3, errors: 1, sum: 30, max: 15, aligned: true },
+      { account_id: two, requests: 1, errors: 0, sum: 1, max: 1, aligned: true },
+    ],
+  );
+});
+
+test(
+  'every question about a device has an answer: its owner with the connection services, or nobody',
+  limited,
+  async () => {
+    const [mine, other, gone] = [
+      await seedDevice(db, here, 'mine'),
+      await seedDevice(db, there, 'other'),
+      await seedDevice(db, here, 'gone'),
+    ];
+    await db`update device set state = 'gone' where id = ${gone.deviceId}`;
+    const [ownerHere, ownerThere, nobody] = [
+      { identifier: 'S10000001', connectionServices: [serviceHere] },
+      { identifier: 'S10000002', connectionServices: [serviceThere] },
+      { identifier: null, connectionServices: [] },
+    ];
+    const question = {
+      nonce: 'n',
+      tokens: [other.token, 'unknown', mine.token, gone.token, mine.token],
+      certificates: [gone.fingerprint, mine.fingerprint, 'unknown'],
+    };
+    assert.deepEqual(await answerRoutes(db, question as never), [
+      { token: other.token, ...ownerThere },
+      { token: 'unknown', ...nobody },
+      { token: mine.token, ...ownerHere },
+      // Its owner tells the device that it is not enrolled any more.
+      { token: gone.token, ...ownerHere },
+      { token: mine.token, ...ownerHere },
+      { certificate: gone.fingerprint, ...nobody },
+      { certificate: mine.fingerprint, ...ownerHere },
+      { certificate: 'unknown', ...nobody },
+    ]);
+  },
+);
+
+test('a connection service serves the active devices of its instance’s accounts', limited, async () => {
+  const [mine, other] = [await seedDevice(db, here, 'tunnel'), await seedDevice(db, there, 'tunnel-there')];
+  assert.equal(await authorizeTunnel(db, serviceHere, mine.fingerprint), 'allowed');
+  assert.equal(await authorizeTunnel(db, serviceHere, other.fingerprint), 'not-served');
+  assert.equal(await authorizeTunnel(db, 'C99999999', mine.fingerprint), 'not-served');
+  assert.equal(await authorizeTunnel(db, serviceHere, 'unknown'), 'unknown-device');
+  await db`update account set instance_id = ${there} where id = ${mine.accountId}`;
+  assert.equal(await authorizeTunnel(db, serviceThere, mine.fingerprint), 'allowed', 'it went with its account');
+  await db`update device set state = 'gone' where id = ${mine.deviceId}`;
+  assert.equal(await authorizeTunnel(db, serviceThere, mine.fingerprint), 'unknown-device');
+  assert.deepEqual(await readAllowedHosts(db, serviceHere), ['a.test:443']);
+  assert.equal(await readAllowedHosts(db, 'C99999999'), 'not-found');
+});
+
+test(
+  'a link is told the list in force at once and each later one; one that fails keeps it from no other',
+  limited,
+  async () => {
+    const signed: number[] = [];
+    const sign = (list: RevocationList): SignedEnvelope => {
+      signed.push(list.number);
+      return { payload: String(list.number), signature: 's' };
+    };
+    const feed = createRevocationFeed(db, sign);
+    const [ending, leaving] = [new AbortController(), new AbortController()];
+    const errors: unknown[] = [];
+    const told = { early: [] as string[], left: [] as string[], late: [] as string[] };
+    let onEarly = Promise.withResolvers<void>();
+    feed.follow(() => {
+      throw new RangeError('the link broke');
+    }, ending.signal);
+    feed.follow(({ payload }) => {
+      told.early.push(payload);
+      onEarly.resolve();
+    }, ending.signal);
+    feed.follow(({ payload }) => told.left.push(payload), leaving.signal);
+    const running = feed.run(ending.signal, (error) => errors.push(error));
+    await onEarly.promise;
+    leaving.abort();
+    feed.follow(({ payload }) => told.late.push(payload), ending.signal);
+    feed.follow(() => assert.fail('it left before'), AbortSignal.abort());
+    onEarly = Promise.withResolvers<void>();
+    const cleared = await db.begin((tx) => clearSrpIdentifier(tx, 'S10000001'));
+    assert.ok(cleared.kind === 'cleared');
+    await onEarly.promise;
+    ending.abort();
+    await running;
+    const numbers = ['0', String(cleared.number)];
+    assert.deepEqual(told, { early: numbers, left: ['0'], late: numbers });
+    assert.deepEqual(signed.map(String), numbers, 'a list that did not change is not signed again');
+    assert.equal(errors.length, 2);
+  },
+);
