@@ -15,6 +15,7 @@ import { writeSetting } from '../domain/settings.ts';
 import { seedPolicies } from '../policy/preconfigured-policies.ts';
 import { healthHandler } from '../process/health.ts';
 import { silentLogger } from '../process/logger.ts';
+import { ownFeatures } from '../process/own-release.ts';
 import { thisRelease } from '../release/this-release.ts';
 import { createToken } from '../rest/administrator-tokens.ts';
 import { administrationServer } from './administration-server.ts';
@@ -43,7 +44,7 @@ export async function startAdministration(): Promise<AdministrationFixture> {
   const context: AdministrationContext = {
     db,
     release: thisRelease.release,
-    features: [{ name: 'shared', since: '99.0.0', summary: 'For tests.', kinds: ['server'] }],
+    features: [...ownFeatures, { name: 'shared', since: '99.0.0', summary: 'For tests.', kinds: ['server'] }],
     host: 'test-host',
     home,
     masterKeys,

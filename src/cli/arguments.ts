@@ -13,6 +13,16 @@ export function collect(value: string, previous: readonly string[]): string[] {
   return [...previous, value];
 }
 
+/** Names with commas between them; may be repeated. */
+export function collectNames(text: string, previous: readonly string[] = []): string[] {
+  const names = text
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+  if (names.length === 0) throw new InvalidArgumentError('use names with commas between them.');
+  return [...previous, ...names];
+}
+
 /** `name=value` with a JSON value, or a text where it is not JSON; may be repeated. */
 export function collectValues(text: string, previous: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const split = text.indexOf('=');

@@ -4,3 +4,8 @@ import postgres from 'postgres';
 export function sqlState(error: unknown): string | undefined {
   return error instanceof postgres.PostgresError ? error.code : undefined;
 }
+
+/** Name of the constraint that a failed statement violated, if that is why it failed. */
+export function violatedConstraint(error: unknown): string | undefined {
+  return error instanceof postgres.PostgresError ? error.constraint_name : undefined;
+}

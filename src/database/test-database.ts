@@ -6,7 +6,7 @@
  * Invariant: nothing stays behind. A cluster whose test process was killed is removed by the next one that starts.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { after } from 'node:test';
@@ -39,6 +39,7 @@ export interface TestDatabaseOptions {
 
 export const testClusterVariable = 'BRAMBLE_TEST_CLUSTER';
 const folderPrefix = 'bramble-test-';
+const migrationFolder = fileURLToPath(new URL('../../sql', import.meta.url));
 /** Class of the advisory locks under which templates are made; no other code works on a test cluster's main database. */
 const templateLockClass = 77;
 
@@ -98,6 +99,22 @@ export async function createTestDatabase(options: TestDatabaseOptions = {}): Pro
   return { url: addressOf(url, name), name, drop: () => database.drop() };
 }
 
+/** The same with the migrations up to one of them only: the schema that an earlier release left. */
+export async function createEarlierTestDatabase(lastMigration: number): Promise<TestDatabase> {
+  return await createTestDatabase({
+    templateKey: `migrated to ${lastMigration}`,
+    prepareTemplate: async (url) => {
+      const folder = await mkdtemp(path.join(os.tmpdir(), 'bramble-migrations-'));
+      const isEarlier = (name: string) => Number.parseInt(name, 10) <= lastMigration;
+      for (const name of (await readdir(migrationFolder)).filter(isEarlier)) {
+        await copyFile(path.join(migrationFolder, name), path.join(folder, name));
+      }
+      await migrate(url, { folder, release: thisRelease.release, contract: true, applicationName: 'bramble/test' });
+      await rm(folder, { recursive: true });
+    },
+  });
+}
+
 /** Makes the shared template ahead of the files that want it. */
 export async function prepareMigratedTemplate(url: string): Promise<void> {
   const template = `template_${createHash('sha256').update('migrated').digest('hex').slice(0, 12)}`;
@@ -137,8 +154,12 @@ async function ensureTemplate(
 }
 
 async function applyMigrations(url: string): Promise<void> {
-  const folder = fileURLToPath(new URL('../../sql', import.meta.url));
-  await migrate(url, { folder, release: thisRelease.release, contract: true, applicationName: 'bramble/test' });
+  await migrate(url, {
+    folder: migrationFolder,
+    release: thisRelease.release,
+    contract: true,
+    applicationName: 'bramble/test',
+  });
 }
 
 async function withMaintenance(url: string, work: (sql: postgres.Sql) => Promise<void>): Promise<void> {

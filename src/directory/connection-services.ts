@@ -1,9 +1,15 @@
 /**
- * Connection services: each with an SRP identifier of its own, and belonging to exactly one instance, or to none yet.
+ * Connection services: each with an SRP identifier of its own, and serving the devices of one or several instances. That it
+ * may be several is a feature of its own, which the administration service asks for before it writes.
+ *
+ * Invariant: only the relation is written. Beside release 1.0, whose column holds one instance, the database's triggers keep
+ * both in step and refuse a second instance; see `sql/007-connection-service-instances.expand.sql`.
  */
-import type { InstanceId, SrpIdentifier } from '../base/ids.ts';
+import { BrambleError } from '../base/errors.ts';
+import type { SrpIdentifier } from '../base/ids.ts';
 import { newId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
+import { violatedConstraint } from '../database/sql-state.ts';
 import { plainNameOf } from './account-name.ts';
 import { allowedHostOf } from './allowed-host.ts';
 
@@ -11,9 +17,8 @@ export interface ConnectionService {
   readonly id: string;
   readonly name: string;
   readonly srpIdentifier: SrpIdentifier;
-  readonly instanceId: InstanceId | null;
-  /** Name of the instance. */
-  readonly instance: string | null;
+  /** Names of the instances whose devices it serves, in order. */
+  readonly instances: readonly string[];
   /** `host:port` each; see `allowedHostOf`. */
   readonly allowedHosts: readonly string[];
   readonly createdAt: Date;
@@ -21,40 +26,47 @@ export interface ConnectionService {
 
 export interface NewConnectionService {
   readonly name: string;
-  /** Name of the instance that it belongs to. */
-  readonly instance: string;
+  /** Names of the instances whose devices it is to serve. */
+  readonly instances: readonly string[];
   readonly allowedHosts?: readonly string[] | undefined;
 }
 
-/** Creates a connection service with the next SRP identifier. Its credential is issued by `issueSrpCredential`. */
+export interface UnknownInstance {
+  readonly kind: 'unknown-instance';
+  /** The first name that no instance at work has. */
+  readonly instance: string;
+}
+
+/**
+ * Creates a connection service with the next SRP identifier. Its credential is issued by `issueSrpCredential`.
+ * @throws BrambleError ERR_FEATURE_LOCKED for several instances while the schema is not contracted.
+ */
 export async function createConnectionService(
   tx: Transaction,
   service: NewConnectionService,
-): Promise<{ kind: 'created'; service: ConnectionService } | { kind: 'name-taken' } | { kind: 'unknown-instance' }> {
+): Promise<{ kind: 'created'; service: ConnectionService } | { kind: 'name-taken' } | UnknownInstance> {
   const name = plainNameOf('a connection service', service.name);
   const allowedHosts = (service.allowedHosts ?? []).map(allowedHostOf);
-  const [row] = await tx<{ instanceFound: boolean; created: boolean }[]>`
-    with chosen as (
-      select id from instance where name = ${service.instance} and retired_at is null for share
-    ), created as (
-      insert into connection_service (id, name, srp_identifier, instance_id, allowed_hosts)
-      select ${newId()}::uuid, ${name}, 'C' || lpad(nextval('srp_number')::text, 8, '0'), chosen.id, ${allowedHosts}::text[]
-      from chosen
-      on conflict (name) do nothing
-      returning id
-    )
-    select exists (select from chosen) as "instanceFound", exists (select from created) as created`;
-  if (row?.instanceFound !== true) return { kind: 'unknown-instance' };
-  const created = row.created ? await getConnectionService(tx, name) : undefined;
+  const instances = await lockInstances(tx, service.instances);
+  if (instances.kind === 'unknown-instance') return instances;
+  const [row] = await tx<{ id: string }[]>`
+    insert into connection_service (id, name, srp_identifier, allowed_hosts)
+    values (${newId()}::uuid, ${name}, 'C' || lpad(nextval('srp_number')::text, 8, '0'), ${allowedHosts}::text[])
+    on conflict (name) do nothing
+    returning id`;
+  if (row === undefined) return { kind: 'name-taken' };
+  await serveInstances(tx, row.id, instances.ids);
+  const created = await getConnectionService(tx, name);
   return created === undefined ? { kind: 'name-taken' } : { kind: 'created', service: created };
 }
 
 /** All connection services by name. */
 export async function listConnectionServices(q: Queryable): Promise<ConnectionService[]> {
   return await q<ConnectionService[]>`
-    select c.id, c.name, c.srp_identifier as "srpIdentifier", c.instance_id as "instanceId", i.name as instance,
-      c.allowed_hosts as "allowedHosts", c.created_at as "createdAt"
-    from connection_service c left join instance i on i.id = c.instance_id
+    select c.id, c.name, c.srp_identifier as "srpIdentifier", c.allowed_hosts as "allowedHosts", c.created_at as "createdAt",
+      array(select i.name from connection_service_instance r join instance i on i.id = r.instance_id
+             where r.connection_service_id = c.id order by i.name) as instances
+    from connection_service c
     order by c.name`;
 }
 
@@ -64,37 +76,68 @@ export async function getConnectionService(
   nameOrIdentifier: string,
 ): Promise<ConnectionService | undefined> {
   const [row] = await q<ConnectionService[]>`
-    select c.id, c.name, c.srp_identifier as "srpIdentifier", c.instance_id as "instanceId", i.name as instance,
-      c.allowed_hosts as "allowedHosts", c.created_at as "createdAt"
-    from connection_service c left join instance i on i.id = c.instance_id
+    select c.id, c.name, c.srp_identifier as "srpIdentifier", c.allowed_hosts as "allowedHosts", c.created_at as "createdAt",
+      array(select i.name from connection_service_instance r join instance i on i.id = r.instance_id
+             where r.connection_service_id = c.id order by i.name) as instances
+    from connection_service c
     where c.name = ${nameOrIdentifier} or c.srp_identifier = ${nameOrIdentifier}
     order by (c.name = ${nameOrIdentifier}) desc
     limit 1`;
   return row;
 }
 
-/** Changes what is given and leaves the rest. */
+/**
+ * Changes what is given and leaves the rest.
+ * @throws BrambleError ERR_FEATURE_LOCKED for several instances while the schema is not contracted.
+ */
 export async function updateConnectionService(
   tx: Transaction,
   name: string,
-  change: { readonly instance?: string | undefined; readonly allowedHosts?: readonly string[] | undefined },
-): Promise<{ kind: 'updated'; service: ConnectionService } | { kind: 'not-found' } | { kind: 'unknown-instance' }> {
-  const instance = change.instance ?? null;
+  change: { readonly instances?: readonly string[] | undefined; readonly allowedHosts?: readonly string[] | undefined },
+): Promise<{ kind: 'updated'; service: ConnectionService } | { kind: 'not-found' } | UnknownInstance> {
+  const instances = change.instances && (await lockInstances(tx, change.instances));
+  if (instances?.kind === 'unknown-instance') return instances;
   const allowedHosts = change.allowedHosts?.map(allowedHostOf) ?? null;
-  const [row] = await tx<{ instanceFound: boolean; updated: boolean }[]>`
-    with chosen as (
-      select id from instance where name = ${instance}::text and retired_at is null for share
-    ), updated as (
-      update connection_service c
-      set instance_id = coalesce((select id from chosen), c.instance_id),
-        allowed_hosts = coalesce(${allowedHosts}::text[], c.allowed_hosts)
-      where c.name = ${name} and (${instance}::text is null or exists (select from chosen))
-      returning c.id
-    )
-    select exists (select from chosen) as "instanceFound", exists (select from updated) as updated`;
-  if (row?.updated === true) {
-    const service = await getConnectionService(tx, name);
-    return service === undefined ? { kind: 'not-found' } : { kind: 'updated', service };
+  // Relies on connection_service_name_key; its row's lock orders changes of the same service.
+  const [row] = await tx<{ id: string }[]>`
+    update connection_service set allowed_hosts = coalesce(${allowedHosts}::text[], allowed_hosts)
+    where name = ${name}
+    returning id`;
+  if (row === undefined) return { kind: 'not-found' };
+  if (instances !== undefined) await serveInstances(tx, row.id, instances.ids);
+  const service = await getConnectionService(tx, name);
+  return service === undefined ? { kind: 'not-found' } : { kind: 'updated', service };
+}
+
+/** The ids of the named instances, which cannot be retired until the transaction ends. */
+async function lockInstances(
+  tx: Transaction,
+  names: readonly string[],
+): Promise<{ kind: 'locked'; ids: string[] } | UnknownInstance> {
+  const rows = await tx<{ id: string; name: string }[]>`
+    select id, name from instance where name = any(${names as string[]}) and retired_at is null order by id for share`;
+  const missing = names.find((name) => !rows.some((row) => row.name === name));
+  if (missing !== undefined) return { kind: 'unknown-instance', instance: missing };
+  return { kind: 'locked', ids: rows.map((row) => row.id) };
+}
+
+/** Gives up first and takes on then: between the two there is never more than the schema allows. */
+async function serveInstances(tx: Transaction, serviceId: string, instanceIds: readonly string[]): Promise<void> {
+  try {
+    await tx`
+      delete from connection_service_instance
+      where connection_service_id = ${serviceId} and instance_id <> all(${instanceIds as string[]}::uuid[])`;
+    await tx`
+      insert into connection_service_instance (connection_service_id, instance_id)
+      select ${serviceId}, i from unnest(${instanceIds as string[]}::uuid[]) i
+      on conflict do nothing`;
+  } catch (cause) {
+    if (violatedConstraint(cause) !== 'connection_service_serves_one_instance') throw cause;
+    throw new BrambleError(
+      'ERR_FEATURE_LOCKED',
+      'A connection service serves one instance at most until the upgrade is finalized and the schema contracted. ' +
+        'Name one instance, or finalize the upgrade first.',
+      { cause, details: { feature: 'connection-service-sharing', lockedBy: ['upgrade'] } },
+    );
   }
-  return { kind: instance !== null && row?.instanceFound !== true ? 'unknown-instance' : 'not-found' };
 }

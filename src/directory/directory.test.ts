@@ -160,25 +160,34 @@ test('a retirement waits for the account that is being created there, and then r
   assert.equal((await retiring)?.kind, 'has-accounts');
 });
 
-test('a connection service belongs to one instance and can be given to another', async () => {
+test('a connection service serves the instances that it is given, and changes are of what is named only', async () => {
   const created = await db.begin((tx) =>
-    createConnectionService(tx, { name: 'mds-1', instance: 'east', allowedHosts: ['Mail.example.org:993'] }),
+    createConnectionService(tx, { name: 'mds-1', instances: ['east'], allowedHosts: ['Mail.example.org:993'] }),
   );
   assert.ok(created.kind === 'created');
   assert.match(created.service.srpIdentifier, /^C\d{8}$/);
   assert.deepEqual(created.service.allowedHosts, ['mail.example.org:993']);
-  const again = (instance: string) => db.begin((tx) => createConnectionService(tx, { name: 'mds-1', instance }));
+  const again = (instance: string) =>
+    db.begin((tx) => createConnectionService(tx, { name: 'mds-1', instances: [instance] }));
   assert.equal((await again('east')).kind, 'name-taken');
   assert.equal((await again('none')).kind, 'unknown-instance');
-  const update = (name: string, change: { instance?: string; allowedHosts?: string[] }) =>
+  const update = (name: string, change: { instances?: string[]; allowedHosts?: string[] }) =>
     db.begin((tx) => updateConnectionService(tx, name, change));
-  assert.equal((await update('mds-1', { instance: 'none' })).kind, 'unknown-instance');
-  assert.equal((await update('none', { instance: 'west' })).kind, 'not-found');
-  const moved = await update('mds-1', { instance: 'west' });
-  assert.ok(moved.kind === 'updated' && moved.service.instance === 'west');
+  assert.deepEqual(await update('mds-1', { instances: ['east', 'none'] }), {
+    kind: 'unknown-instance',
+    instance: 'none',
+  });
+  assert.equal((await update('none', { instances: ['west'] })).kind, 'not-found');
+  const shared = await update('mds-1', { instances: ['west', 'east'] });
+  assert.ok(shared.kind === 'updated');
+  assert.deepEqual(shared.service.instances, ['east', 'west']);
+  const moved = await update('mds-1', { instances: ['west'] });
+  assert.ok(moved.kind === 'updated');
+  assert.deepEqual(moved.service.instances, ['west']);
   assert.deepEqual(moved.service.allowedHosts, ['mail.example.org:993']);
   const opened = await update('mds-1', { allowedHosts: ['*.example.org:443'] });
-  assert.ok(opened.kind === 'updated' && opened.service.instance === 'west');
+  assert.ok(opened.kind === 'updated');
+  assert.deepEqual(opened.service.instances, ['west']);
   assert.equal((await getConnectionService(db, created.service.srpIdentifier))?.name, 'mds-1');
   assert.equal((await listConnectionServices(db)).length, 1);
 });

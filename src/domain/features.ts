@@ -2,8 +2,11 @@
  * Features and what holds them back. A feature is active when the domain's feature level has reached the release that
  * brings it and every registered component, absent ones included, has it (rule 5, invariant 8).
  */
+import { BrambleError } from '../base/errors.ts';
 import { compareReleases } from '../base/release-number.ts';
-import type { Component } from './components.ts';
+import type { Queryable } from '../database/connection.ts';
+import { type Component, listComponents } from './components.ts';
+import { readDomain } from './domain.ts';
 
 export interface Feature {
   name: string;
@@ -36,4 +39,32 @@ export function featureStates(
     if (compareReleases(featureLevel, feature.since) < 0) lockedBy.push('upgrade');
     return { name: feature.name, summary: feature.summary, active: lockedBy.length === 0, lockedBy };
   });
+}
+
+/**
+ * Passes when the feature is active. Once it is, it stays so: the level never falls, and no component of an earlier release
+ * may register after it was raised.
+ * @param wish what needs it, as the subject of a sentence
+ * @throws BrambleError ERR_FEATURE_LOCKED that names what holds it back.
+ */
+export async function requireFeature(
+  q: Queryable,
+  features: readonly Feature[],
+  name: string,
+  wish: string,
+): Promise<void> {
+  const { featureLevel } = await readDomain(q);
+  const [state] = featureStates(
+    features.filter((feature) => feature.name === name),
+    featureLevel,
+    await listComponents(q),
+  );
+  if (state === undefined) throw new TypeError(`there is no feature ${name}`);
+  if (state.active) return;
+  throw new BrambleError(
+    'ERR_FEATURE_LOCKED',
+    `${wish} needs the feature ${name}, which is held back by: ${state.lockedBy.join(', ')}. Finalize the upgrade, and ` +
+      'upgrade or forget the components that are named; `bramble features` shows them.',
+    { details: { feature: name, lockedBy: state.lockedBy } },
+  );
 }

@@ -13,7 +13,20 @@ export const ownLinkVersions: readonly number[] = thisRelease.linkVersions;
 export const ownFeatureNames: readonly string[] = thisRelease.features;
 
 /** The same features in words, for those who are told what holds each one back. */
-export const ownFeatures: readonly Feature[] = [];
+export const ownFeatures: readonly Feature[] = [
+  {
+    name: 'connection-service-sharing',
+    since: '1.1.0',
+    summary: 'One connection service serves several instances, and tunnels open through another when one fails.',
+    kinds: ['router', 'server', 'administration', 'connection'],
+  },
+  {
+    name: 'it-policy-rules-2',
+    since: '1.1.0',
+    summary: 'IT policies set the rules for biometric unlocking, handoff, personalised advertising and the pasteboard.',
+    kinds: ['server', 'administration'],
+  },
+];
 
 /** What it needs of the database's schema. */
 export const ownCompatibility: Compatibility = { leastSchemaVersion: thisRelease.leastSchemaVersion };

@@ -128,6 +128,16 @@ test('an administration service that the domain’s release left behind is told 
   await db`update domain set release = '1.0.0'`;
 });
 
+test('a component of the next release waits for its schema; the coordinator, which makes it, does not', async () => {
+  const options = { db, compatibility: { leastSchemaVersion: 7 }, log: silentLogger, onGone: () => {} };
+  const next = (name: string, kind: ComponentIdentity['kind']) => identity(name, { kind, release: '1.1.0' });
+  await assert.rejects(registerAndKeep({ ...options, component: next('server-1-1', 'server') }), {
+    code: 'ERR_SCHEMA_TOO_OLD',
+  });
+  const coordinator = await registerAndKeep({ ...options, component: next('coordinator', 'coordinator') });
+  await coordinator.stop();
+});
+
 test('a live process on another host keeps its name; a restart on the same host takes it at once', async () => {
   const options = { db, compatibility, log: silentLogger, onGone: () => {} };
   const first = await registerAndKeep({ ...options, component: identity('rival') });

@@ -5,7 +5,7 @@
 export interface ReleaseNumbers {
   /** `major.minor.patch`. */
   readonly release: string;
-  /** Number of the last expanding migration: the schema that this release makes. */
+  /** Number of the last expanding migration: what the schema is until the upgrade is finalized. */
   readonly schemaVersion: number;
   /** The least schema that its instances, routers and connection services run on. */
   readonly leastSchemaVersion: number;
@@ -16,9 +16,9 @@ export interface ReleaseNumbers {
 }
 
 export const thisRelease: ReleaseNumbers = {
-  release: '1.0.0',
-  schemaVersion: 6,
-  leastSchemaVersion: 6,
+  release: '1.1.0',
+  schemaVersion: 7,
+  leastSchemaVersion: 7,
   linkVersions: [1],
-  features: [],
+  features: ['connection-service-sharing', 'it-policy-rules-2'],
 };

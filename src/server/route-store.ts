@@ -9,12 +9,19 @@ interface OwnerRow {
   connectionServices: string[];
 }
 
-/** An answer for every question; relies on device_token_key and device_identity_fingerprint_key. */
+/** As many as an answer may name. */
+const mostConnectionServices = 64;
+
+/**
+ * An answer for every question, with the connection services of the owner by name: a router tries them in that order.
+ * Relies on device_token_key, device_identity_fingerprint_key and connection_service_instance_instance.
+ */
 export async function answerRoutes(q: Queryable, question: RouteQuestion): Promise<RouteAnswer[]> {
   const rows = await q<OwnerRow[]>`
     select asked.token, asked.certificate, i.srp_identifier as identifier,
-           array(select c.srp_identifier from connection_service c where c.instance_id = i.id order by c.name)
-             as "connectionServices"
+           array(select c.srp_identifier
+                   from connection_service_instance r join connection_service c on c.id = r.connection_service_id
+                  where r.instance_id = i.id order by c.name limit ${mostConnectionServices}) as "connectionServices"
       from (select t as token, null as certificate, d.account_id
               from unnest(${question.tokens as string[]}::text[]) t join device d on d.token = t
             union all

@@ -109,7 +109,7 @@ async function fillDomain(
   for (let number = 1; number <= plan.instances; number++) {
     const created = await createInstance(tx, { name: `server-${number}` });
     if (created.kind !== 'created') throw new BrambleError('ERR_INTERNAL', 'A fresh domain has an instance already.');
-    const service = await createConnectionService(tx, { name: `connection-${number}`, instance: created.name });
+    const service = await createConnectionService(tx, { name: `connection-${number}`, instances: [created.name] });
     if (service.kind !== 'created') throw new BrambleError('ERR_INTERNAL', 'A fresh domain has a connection service.');
     for (const { name, srpIdentifier, kind } of [
       { ...created, kind: 'server' as const },

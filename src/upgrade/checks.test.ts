@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { createAuthorities } from '../activation/authority-creation.ts';
 import { openDatabase } from '../database/connection.ts';
+import { readMigrations } from '../database/migration-files.ts';
 import { createMasterKeys, writeMasterKeys } from '../database/sealed-value.ts';
 import { createTestDatabase } from '../database/test-database.ts';
 import { createInstance } from '../directory/instances.ts';
@@ -36,7 +37,8 @@ await createAuthorities(db, masterKeys, { name: 'test' });
 async function nextRelease(statement: string): Promise<string> {
   const folder = await mkdtemp(join(home, 'sql-'));
   await cp(migrationFolder(), folder, { recursive: true });
-  await writeFile(join(folder, '007-next.expand.sql'), statement);
+  const number = (await readMigrations(folder)).length + 1;
+  await writeFile(join(folder, `${String(number).padStart(3, '0')}-next.expand.sql`), statement);
   return folder;
 }
 
@@ -54,8 +56,21 @@ test('an additive migration is rehearsed on a scratch database, which is dropped
   const folder = await nextRelease(
     'alter table instance add column note text; create table extra (id uuid primary key);',
   );
-  assert.deepEqual(await rehearse(folder), { schemaVersion: 7, obstacles: [] });
+  const { length: schemaVersion } = await readMigrations(folder);
+  assert.deepEqual(await rehearse(folder), { schemaVersion, obstacles: [] });
   assert.equal(await scratchDatabases(), 0);
+});
+
+test('1.0.0 could work on what the additive migrations of 1.1.0 make of its schema', async () => {
+  const folder = await mkdtemp(join(home, 'sql-'));
+  await cp(migrationFolder(), folder, { recursive: true, filter: (source) => !/\/00[78]-[^/]*$/.test(source) });
+  const rehearsal = await rehearseMigration({
+    databaseUrl: database.url,
+    from: { folder, release: '1.0.0' },
+    to: { folder: migrationFolder(), release: '1.1.0' },
+    applicationName: 'bramble/test',
+  });
+  assert.deepEqual(rehearsal, { schemaVersion: 7, obstacles: [] });
 });
 
 test('a migration that the old release could not work with is found out, and one that fails is thrown', async () => {

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { createAuthorities } from '../activation/authority-creation.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createMasterKeys, writeMasterKeys } from '../database/sealed-value.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createEarlierTestDatabase } from '../database/test-database.ts';
 import { createToken } from '../rest/administrator-tokens.ts';
 import { isDeadHolder } from './lease-holder.ts';
 import { planOptionsSchema } from './plan-options.ts';
@@ -18,7 +18,7 @@ import { insertTestDomain, insertTestInstance, insertTestProcess, superviseOnce 
 import { upgradePlanSchema } from './upgrade-plan.ts';
 import { insertUpgrade, readLatestUpgrade } from './upgrade-store.ts';
 
-const database = await createTestDatabase();
+const database = await createEarlierTestDatabase(6);
 const db = openDatabase(database.url, { applicationName: 'bramble/test', max: 3 });
 const home = await mkdtemp(join(tmpdir(), 'bramble-coordinator-'));
 const children = new Set<ChildProcess>();
@@ -28,19 +28,17 @@ after(async () => {
   await rm(home, { recursive: true, force: true });
 });
 
-/** The program is of 1.0.0, so the domain here is of the release before. */
+/** A domain as 1.0.0 left it, schema and all. */
 async function prepare(): Promise<string> {
   const masterKeys = createMasterKeys();
   await mkdir(join(home, 'keys'));
   await mkdir(join(home, 'credentials'));
   await writeMasterKeys(join(home, 'keys', 'master.json'), masterKeys);
   await insertTestDomain(db);
-  await db`update domain set release = '0.9.0', feature_level = '0.9.0'`;
-  await db`update component_range set least_release = '0.9.0'`;
   await createAuthorities(db, masterKeys, { name: 'test' });
-  await insertTestInstance(db, { name: 'east', accounts: 4, release: '0.9.0' });
-  await insertTestProcess(db, { name: 'admin', kind: 'administration', release: '0.9.0' });
-  await insertTestProcess(db, { name: 'router', kind: 'router', release: '0.9.0' });
+  await insertTestInstance(db, { name: 'east', accounts: 4, release: '1.0.0' });
+  await insertTestProcess(db, { name: 'admin', kind: 'administration', release: '1.0.0' });
+  await insertTestProcess(db, { name: 'router', kind: 'router', release: '1.0.0' });
   const identifiers = await db<{ identifier: string }[]>`
     select srp_identifier as identifier from instance union all select srp_identifier from connection_service`;
   for (const { identifier } of identifiers) {
@@ -52,14 +50,14 @@ async function prepare(): Promise<string> {
     options: planOptionsSchema.parse({ soakSeconds: 0, fenceGraceMs: 0 }),
     instances: [
       {
-        name: 'east-1-0',
+        name: 'east-1-1',
         replaces: 'east',
         host: 'here',
-        connectionServices: [{ name: 'east-mds-1-0', replaces: 'east-mds' }],
+        connectionServices: [{ name: 'east-mds-1-1', replaces: 'east-mds' }],
       },
     ],
   });
-  await db.begin((tx) => insertUpgrade(tx, { fromRelease: '0.9.0', toRelease: '1.0.0', plan }));
+  await db.begin((tx) => insertUpgrade(tx, { fromRelease: '1.0.0', toRelease: '1.1.0', plan }));
   await db`update upgrade set state = 'checked', progress = '{"started": true}'`;
   return await db.begin((tx) => createToken(tx, 'ada'));
 }
@@ -106,8 +104,18 @@ test('a coordinator process that is killed (kill -9) at each state is followed b
     }
     await delay(20);
   }
-  const [domain] = await db`select release, feature_level from domain`;
-  assert.deepEqual({ ...domain }, { release: '1.0.0', feature_level: '1.0.0' });
+  const [domain] = await db`select release, feature_level, schema_version from domain`;
+  assert.deepEqual({ ...domain }, { release: '1.1.0', feature_level: '1.1.0', schema_version: 8 });
+  const served = await db`
+    select c.name, i.name as instance from connection_service_instance r
+      join connection_service c on c.id = r.connection_service_id join instance i on i.id = r.instance_id order by 1`;
+  assert.deepEqual(
+    served.map((row) => [row['name'], row['instance']]),
+    [
+      ['east-mds', 'east'],
+      ['east-mds-1-1', 'east-1-1'],
+    ],
+  );
   assert.equal((await db`select 1 from account_move`).length, 4);
   assert.equal((await db`select 1 from instance`).length, 2);
   child.kill('SIGTERM');

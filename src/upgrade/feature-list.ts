@@ -5,5 +5,5 @@
 import type { Feature } from '../domain/features.ts';
 import { ownFeatures } from '../process/own-release.ts';
 
-/** 1.0.0 is the first release: there is nothing that an earlier one lacks. */
+/** What this release brings, in words. */
 export const featureList: readonly Feature[] = ownFeatures;

@@ -41,7 +41,7 @@ export async function addNewInstance(
     const like = await getConnectionService(tx, wanted.replaces);
     const made = await createConnectionService(tx, {
       name: wanted.name,
-      instance: created.name,
+      instances: [created.name],
       allowedHosts: like?.allowedHosts,
     });
     if (made.kind !== 'created')
@@ -110,20 +110,27 @@ export async function removeInstanceParts(tx: Transaction, instance: RemovableIn
       if (credential.revokedAt === null) await revokeSrpCredential(tx, credential.serial);
     }
   }
+  await tx`delete from connection_service_instance where instance_id = ${instance.instanceId}`;
   await tx`
-    delete from connection_service
-     where instance_id = ${instance.instanceId} and name = any(${instance.connectionServices as string[]})`;
+    delete from connection_service c
+     where c.name = any(${instance.connectionServices as string[]})
+       and not exists (select 1 from connection_service_instance r where r.connection_service_id = c.id)`;
   await tx`delete from delivery_permit where scope = ${instance.instanceId} and delivery_id is null`;
   await tx`delete from send_rate where scope = ${instance.instanceId}`;
   await tx`delete from delivery_hold where instance_id = ${instance.instanceId}`;
 }
 
-/** What would be taken away with an instance that stands in the directory. */
+/** What would be taken away with an instance that stands in the directory: of its connection services those it has alone. */
 export async function describeInstance(q: Queryable, name: string): Promise<RemovableInstance | undefined> {
   const instance = await findInstance(q, name);
   if (instance === undefined) return undefined;
   const services = await q<Named[]>`
-    select name, srp_identifier as "srpIdentifier" from connection_service where instance_id = ${instance.id} order by name`;
+    select c.name, c.srp_identifier as "srpIdentifier"
+      from connection_service c join connection_service_instance r on r.connection_service_id = c.id
+     where r.instance_id = ${instance.id}
+       and not exists (select 1 from connection_service_instance other
+                        where other.connection_service_id = c.id and other.instance_id <> r.instance_id)
+     order by c.name`;
   return {
     instanceId: instance.id,
     processes: [instance.name, ...services.map((service) => service.name)],

@@ -39,7 +39,7 @@ export async function readPlanFacts(
         name: instance.name,
         host: desired.find((process) => process.kind === 'server' && process.name === instance.name)?.host ?? own.host,
         connectionServices: services
-          .filter((service) => service.instance === instance.name)
+          .filter((service) => service.instances.includes(instance.name))
           .map((service) => service.name),
       })),
     takenNames: [

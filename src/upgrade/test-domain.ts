@@ -33,9 +33,7 @@ export async function insertTestInstance(
     insert into instance (id, name, srp_identifier)
     values (${randomUUID()}, ${name}, 'S' || lpad(nextval('srp_number')::text, 8, '0')) returning id`;
   const id = row?.id ?? '';
-  await q`
-    insert into connection_service (id, name, srp_identifier, instance_id)
-    values (${randomUUID()}, ${`${name}-mds`}, 'C' || lpad(nextval('srp_number')::text, 8, '0'), ${id})`;
+  await insertTestConnectionService(q, `${name}-mds`, id);
   const release = instance.release ?? '1.0.0';
   await insertTestProcess(q, { name, kind: 'server', release });
   await insertTestProcess(q, { name: `${name}-mds`, kind: 'connection', release });
@@ -46,6 +44,19 @@ export async function insertTestInstance(
       select gen_random_uuid(), n, n, ${id} from unnest(${accounts}::text[]) as n returning id, epoch, instance_id)
     insert into account_epoch (account_id, epoch, instance_id) select id, epoch, instance_id from made`;
   return { id, name, accounts };
+}
+
+/** By the column where there is one, as 1.0 does, and by the relation on a contracted schema. */
+async function insertTestConnectionService(q: Queryable, name: string, instanceId: string): Promise<void> {
+  const [service] = await q<{ id: string }[]>`
+    insert into connection_service (id, name, srp_identifier)
+    values (${randomUUID()}, ${name}, 'C' || lpad(nextval('srp_number')::text, 8, '0')) returning id`;
+  const id = service?.id ?? '';
+  const [column] = await q`
+    select 1 from information_schema.columns where table_name = 'connection_service' and column_name = 'instance_id'`;
+  if (column) await q`update connection_service set instance_id = ${instanceId} where id = ${id}`;
+  else
+    await q`insert into connection_service_instance (connection_service_id, instance_id) values (${id}, ${instanceId})`;
 }
 
 /** A process that is wanted, and registered alive. */

@@ -15,6 +15,7 @@ import { type ComponentKind, listComponents } from '../../domain/components.ts';
 import { desireProcess, listDesiredProcesses } from '../../domain/desired-processes.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { recordEvent } from '../../domain/events.ts';
+import { requireFeature } from '../../domain/features.ts';
 import { notFound } from '../../rest/http-errors.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { instant, jsonObject, name } from '../shapes.ts';
@@ -30,6 +31,11 @@ const hostName = z
   .describe('The host whose supervisor is to run it; default: this one.');
 const allowedHosts = z.array(z.string().min(1).max(260)).max(1000);
 
+const servedInstances = {
+  instances: z.array(name).min(1).max(64).optional().describe('Names of the instances whose devices it is to serve.'),
+  instance: name.optional().describe('The same for a single one, for clients of release 1.0.'),
+};
+
 const instanceShape = z.object({
   id: z.string(),
   name: z.string(),
@@ -43,7 +49,8 @@ const serviceShape = z.object({
   id: z.string(),
   name: z.string(),
   srpIdentifier: z.string(),
-  instance: z.string().nullable(),
+  instances: z.array(z.string()).describe('Names of the instances whose devices it serves.'),
+  instance: z.string().nullable().describe('The first of them, for clients of release 1.0.'),
   allowedHosts: z.array(z.string()),
   createdAt: instant,
 });
@@ -106,16 +113,28 @@ export function instanceRoutes(context: AdministrationContext): FastifyPluginAsy
       url: '/connection-services',
       schema: {
         tags,
-        summary: 'Add a connection service of an instance, with its SRP credential, and have its process started',
-        body: z.object({ name: processName, instance: name, allowedHosts: allowedHosts.optional(), host: hostName }),
+        summary: 'Add a connection service of instances, with its SRP credential, and have its process started',
+        body: z.object({
+          name: processName,
+          ...servedInstances,
+          allowedHosts: allowedHosts.optional(),
+          host: hostName,
+        }),
         response: { 201: addedShape },
       },
       handler: async (request, reply) => {
         const added = await write(context, async (tx) => {
           await assertNameUnused(tx, request.body.name);
-          const outcome = await createConnectionService(tx, request.body);
+          const instances = await instancesOf(tx, request.body);
+          if (instances === undefined) {
+            throw new BrambleError('ERR_INPUT', 'Name the instances that the connection service is to serve.', {
+              details: { field: 'body.instances' },
+            });
+          }
+          const { name: serviceName, allowedHosts: hosts } = request.body;
+          const outcome = await createConnectionService(tx, { name: serviceName, instances, allowedHosts: hosts });
           if (outcome.kind === 'name-taken') throw taken('connection service', request.body.name);
-          if (outcome.kind === 'unknown-instance') throw notFound('instance', request.body.instance);
+          if (outcome.kind === 'unknown-instance') throw notFound('instance', outcome.instance);
           return await startProcess(tx, 'connection', outcome.service, request.body.host, request.administrator);
         });
         return await reply.status(201).send(added);
@@ -127,20 +146,47 @@ export function instanceRoutes(context: AdministrationContext): FastifyPluginAsy
       url: '/connection-services/:name',
       schema: {
         tags,
-        summary: 'Change the instance or the allowed hosts of a connection service',
+        summary: 'Change the instances or the allowed hosts of a connection service',
         params: z.object({ name }),
-        body: z.object({ instance: name.optional(), allowedHosts: allowedHosts.optional() }),
+        body: z.object({ ...servedInstances, allowedHosts: allowedHosts.optional() }),
         response: { 200: serviceShape },
       },
       handler: async (request) => {
-        const outcome = await write(context, (tx) => updateConnectionService(tx, request.params.name, request.body));
+        const outcome = await write(context, async (tx) => {
+          const instances = await instancesOf(tx, request.body);
+          const change = { instances, allowedHosts: request.body.allowedHosts };
+          return await updateConnectionService(tx, request.params.name, change);
+        });
         if (outcome.kind === 'updated') return serviceView(outcome.service);
         throw outcome.kind === 'not-found'
           ? notFound('connection service', request.params.name)
-          : notFound('instance', request.body.instance ?? '');
+          : notFound('instance', outcome.instance);
       },
     });
   };
+
+  /** @throws BrambleError ERR_FEATURE_LOCKED for several while sharing is not active. */
+  async function instancesOf(
+    tx: Transaction,
+    given: { instances?: string[] | undefined; instance?: string | undefined },
+  ): Promise<string[] | undefined> {
+    if (given.instances !== undefined && given.instance !== undefined) {
+      throw new BrambleError('ERR_INPUT', 'Give either instances or instance.', {
+        details: { field: 'body.instance' },
+      });
+    }
+    const named = given.instances ?? (given.instance === undefined ? undefined : [given.instance]);
+    const instances = named && [...new Set(named)];
+    if (instances !== undefined && instances.length > 1) {
+      await requireFeature(
+        tx,
+        context.features,
+        'connection-service-sharing',
+        'A connection service of several instances',
+      );
+    }
+    return instances;
+  }
 
   async function startProcess(
     tx: Transaction,
@@ -180,5 +226,6 @@ function taken(what: string, given: string): BrambleError {
 }
 
 function serviceView(service: ConnectionService) {
-  return { ...service, allowedHosts: [...service.allowedHosts] };
+  const instances = [...service.instances];
+  return { ...service, instances, instance: instances[0] ?? null, allowedHosts: [...service.allowedHosts] };
 }

@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { collect } from '../arguments.ts';
+import { collect, collectNames } from '../arguments.ts';
 import { example, type Frame, query, segment } from '../frame.ts';
 import { cell, table, timeText } from '../text-output.ts';
 
@@ -80,8 +80,7 @@ export function addInstanceCommands(program: Command, frame: Frame): void {
               z.looseObject({
                 name: z.string(),
                 srpIdentifier: z.string(),
-                instance: z.string().nullable().optional(),
-                instances: z.array(z.string()).optional(),
+                instances: z.array(z.string()),
                 allowedHosts: z.array(z.string()),
               }),
             ),
@@ -89,11 +88,11 @@ export function addInstanceCommands(program: Command, frame: Frame): void {
           text: (answer, style) =>
             table(
               style,
-              ['name', 'srp identifier', 'instance', 'allowed hosts'],
+              ['name', 'srp identifier', 'instances', 'allowed hosts'],
               answer.connectionServices.map((row) => [
                 row.name,
                 row.srpIdentifier,
-                cell(row.instances ?? row.instance),
+                cell(row.instances),
                 cell(row.allowedHosts),
               ]),
             ),
@@ -105,40 +104,47 @@ export function addInstanceCommands(program: Command, frame: Frame): void {
   example(
     services
       .command('add <name>')
-      .description('add a connection service of an instance and have it started')
-      .requiredOption('--instance <name>', 'the instance that it belongs to')
+      .description('add a connection service of one or several instances and have it started')
+      .requiredOption(
+        '--instance, --instances <names>',
+        'the instances that it is to serve, with commas between',
+        collectNames,
+      )
       .option('--allow <host:port>', 'an internal host that devices may reach, may be repeated', collect, [])
       .option('--host <name>', 'the host whose supervisor is to run it')
       .option('--credential <file>', 'where to write the credential when the host is another one')
       .action(
         async (
           name: string,
-          flags: { instance: string; allow: string[]; host?: string; credential?: string },
+          flags: { instances: string[]; allow: string[]; host?: string; credential?: string },
           command,
         ) => {
-          const body = { name, instance: flags.instance, allowedHosts: flags.allow, host: flags.host };
+          const body = { name, instances: flags.instances, allowedHosts: flags.allow, host: flags.host };
           await addHolder(frame, command, '/connection-services', body, flags.credential);
         },
       ),
-    'bramble connection-service add mds-1 --instance berlin --allow mail.example.org:993',
+    'bramble connection-service add mds-1 --instances berlin --allow mail.example.org:993',
   );
 
   example(
     services
       .command('set <name>')
-      .description('change the instance or the allowed hosts of a connection service')
-      .option('--instance <name>', 'the instance that it belongs to')
+      .description('change the instances or the allowed hosts of a connection service')
+      .option('--instance, --instances <names>', 'the instances that it is to serve, with commas between', collectNames)
       .option('--allow <host:port>', 'an internal host, may be repeated; replaces those there were', collect, [])
-      .action(async (name: string, flags: { instance?: string; allow: string[] }, command) => {
+      .action(async (name: string, flags: { instances?: string[]; allow: string[] }, command) => {
         await frame.ask(command, {
           method: 'PATCH',
           path: `/connection-services/${segment(name)}`,
-          body: { instance: flags.instance, ...(flags.allow.length === 0 ? {} : { allowedHosts: flags.allow }) },
+          body: {
+            instances: flags.instances,
+            ...(flags.allow.length === 0 ? {} : { allowedHosts: flags.allow }),
+          },
           shape: z.looseObject({ name: z.string() }),
           text: (changed) => `The connection service ${changed.name} was changed.`,
         });
       }),
-    'bramble connection-service set mds-1 --allow mail.example.org:993 --allow wiki.example.org:443',
+    'bramble connection-service set mds-1 --instances berlin,toronto --allow mail.example.org:993',
   );
 }
 
