@@ -137,6 +137,65 @@ test('a policy is stored with rules of this release only, and assigned to accoun
   assert.equal((await admin.call('DELETE', '/it-policies/Default')).status, 409);
 });
 
+test('rules of this release are refused, naming what holds them back, until their feature is active', async () => {
+  const rules = { allowBiometricUnlock: false, passwordRequired: true };
+  const locked = { status: 409, code: 'ERR_FEATURE_LOCKED', lockedBy: ['old-server', 'upgrade'] };
+  const lockedAnswer = ({ status, body }: { status: number; body: unknown }) => ({
+    status,
+    code: codeOf(body),
+    lockedBy: (body as { details: { lockedBy: unknown } }).details.lockedBy,
+  });
+  assert.equal((await admin.call('POST', '/it-policies', { name: 'later', rules: {} })).status, 201);
+  await whileUpgrading(async () => {
+    assert.deepEqual(lockedAnswer(await admin.call('POST', '/it-policies', { name: 'new', rules })), locked);
+    assert.deepEqual(lockedAnswer(await admin.call('PUT', '/it-policies/later', { rules })), locked);
+    assert.equal((await admin.call('PUT', '/it-policies/later', { rules: { passwordRequired: true } })).status, 200);
+  });
+  assert.equal((await admin.call('PUT', '/it-policies/later', { rules })).status, 200);
+  const listed = (await admin.call('GET', '/it-policies/rules')).body as {
+    rules: { name: string; default: unknown; feature: unknown }[];
+  };
+  const listedRule = listed.rules.find((rule) => rule.name === 'allowBiometricUnlock');
+  assert.deepEqual([listedRule?.default, listedRule?.feature], [true, 'it-policy-rules-2']);
+});
+
+test('a connection service of several instances is refused, naming what holds it back, until sharing is active', async () => {
+  const added = await admin.call('POST', '/connection-services', { name: 'mds-near', instance: 'one' });
+  assert.equal(added.status, 201);
+  const patch = (body: object) => admin.call('PATCH', '/connection-services/mds-near', body);
+  await whileUpgrading(async () => {
+    const { status, body } = await patch({ instances: ['one', 'two'] });
+    assert.deepEqual([status, codeOf(body)], [409, 'ERR_FEATURE_LOCKED']);
+    assert.deepEqual((body as { details: { lockedBy: string[] } }).details.lockedBy, ['old-server', 'upgrade']);
+    assert.match((body as { message: string }).message, /old-server, upgrade/);
+    const several = { name: 'mds-both', instances: ['one', 'two'] };
+    assert.equal(codeOf((await admin.call('POST', '/connection-services', several)).body), 'ERR_FEATURE_LOCKED');
+    assert.equal((await patch({ instances: ['two', 'two'] })).status, 200, 'one instance is none too many');
+  });
+  const shared = (await patch({ instances: ['two', 'one'] })).body as { instances: string[]; instance: string };
+  assert.deepEqual([shared.instances, shared.instance], [['one', 'two'], 'one']);
+  assert.deepEqual(((await patch({ instance: 'two' })).body as { instances: string[] }).instances, ['two']);
+  assert.equal((await patch({ instances: ['two', 'nine'] })).status, 404);
+  for (const body of [{ instances: [] }, { instance: 'one', instances: ['one'] }]) {
+    assert.deepEqual([(await patch(body)).status, codeOf((await patch(body)).body)], [400, 'ERR_INPUT']);
+  }
+  assert.equal(codeOf((await admin.call('POST', '/connection-services', { name: 'mds-of-none' })).body), 'ERR_INPUT');
+});
+
+/** The upgrade to this release is open: its feature level is the one before, and an instance of it is registered. */
+async function whileUpgrading(work: () => Promise<void>): Promise<void> {
+  await admin.db`update domain set feature_level = '1.0.0'`;
+  await admin.db`
+    insert into component (name, kind, host, boot_id, process_id, release, link_versions, features, lease_until)
+    values ('old-server', 'server', 'h', 'b', 1, '1.0.0', '{1}', '{}', now() - interval '1 minute')`;
+  try {
+    await work();
+  } finally {
+    await admin.db`update domain set feature_level = ${admin.context.release}`;
+    await admin.db`delete from component where name = 'old-server'`;
+  }
+}
+
 test('the budget is changed in part and refused where a value does not fit', async () => {
   const changed = await admin.call('PUT', '/budget', { perInstance: 7 });
   assert.equal((changed.body as { perInstance: number }).perInstance, 7);
@@ -213,8 +272,10 @@ test('status, features, components, deliveries, events, services and push answer
            ('dead', 'server', 'h', 'b', 2, '1.0.0', '{1}', '{}', now() - interval '1 minute')`;
   const status = (await admin.call('GET', '/status')).body as { instances: { name: string; alive: boolean }[] };
   assert.equal(status.instances.find((instance) => instance.name === 'one')?.alive, true);
-  const features = (await admin.call('GET', '/features')).body as { features: { lockedBy: string[] }[] };
-  assert.deepEqual(features.features[0]?.lockedBy, ['dead', 'one', 'upgrade']);
+  const { features } = (await admin.call('GET', '/features')).body as {
+    features: { name: string; lockedBy: string[] }[];
+  };
+  assert.deepEqual(features.find((feature) => feature.name === 'shared')?.lockedBy, ['dead', 'one', 'upgrade']);
   assert.equal(codeOf((await admin.call('DELETE', '/components/one')).body), 'ERR_COMPONENT_ALIVE');
   assert.equal((await admin.call('DELETE', '/components/dead')).status, 204);
   assert.equal((await admin.call('DELETE', '/components/dead')).status, 404);

@@ -8,7 +8,7 @@ import { compilePolicy } from './compile-policy.ts';
 import { compareVersions, familyOf } from './device-family.ts';
 import { mergePolicies, type PolicyLayer } from './effective-policy.ts';
 import { preconfiguredPolicies } from './preconfigured-policies.ts';
-import { parseRules, type Rule, rules } from './rules.ts';
+import { featuresNeeded, parseRules, type Rule, rules } from './rules.ts';
 import { domain } from './test-fleet.ts';
 
 const phone = { platform: 'apple', product: 'iPhone15,2', osVersion: '18.1', softwareVersion: null } as const;
@@ -126,6 +126,44 @@ test('a compiler with a further rule emits its default for a policy that never h
   );
   const chosen = compilePolicy({ domain, rules: { further: true }, device: phone, release, table });
   assert.equal(parseProfile(chosen.bytes).payloads[0]?.content['allowFurther'], true);
+});
+
+test('every kind of device gets a new IT policy from 1.1, whose rules hold by default for policies of before', () => {
+  const before = Object.fromEntries(Object.entries(rules).filter(([, rule]) => rule.feature === undefined));
+  const apple = (product: string, osVersion: string) => ({ ...phone, product, osVersion });
+  const biometric = { allowFingerprintForUnlock: true };
+  const both = { allowActivityContinuation: true, allowApplePersonalizedAdvertising: true, ...biometric };
+  for (const [device, added] of [
+    [oldAgent, biometric],
+    [{ ...oldAgent, softwareVersion: '4.2' }, biometric],
+    [apple('iPhone9,3', '13.7'), { allowActivityContinuation: true, ...biometric }],
+    [apple('iPhone9,3', '15.7'), { ...both, requireManagedPasteboard: false }],
+    [phone, { ...both, requireManagedPasteboard: false }],
+    [apple('MacBookPro17,1', '13.6'), both],
+    [apple('MacBookPro11,1', '11.7'), { allowActivityContinuation: true, ...biometric }],
+  ] as const) {
+    for (const policy of Object.values(preconfiguredPolicies)) {
+      const old = compilePolicy({ domain, rules: policy, device, release, table: before });
+      const compiled = compilePolicy({ domain, rules: policy, device, release });
+      assert.equal(compiled.identifier, old.identifier);
+      assert.notEqual(compiled.revision, old.revision);
+      assert.deepEqual(compiled.skipped, old.skipped);
+      const content = (bytes: Uint8Array) =>
+        parseProfile(bytes).payloads.find((payload) => payload.type === 'com.apple.applicationaccess')?.content ?? {};
+      assert.deepEqual(content(compiled.bytes), { ...content(old.bytes), ...added });
+    }
+  }
+});
+
+test('the rules that 1.0 lacks need their feature, have a default, and stand in no preconfigured policy', () => {
+  const later = ['allowBiometricUnlock', 'allowHandoff', 'allowPersonalizedAdvertising', 'requireManagedPasteboard'];
+  assert.deepEqual(
+    Object.keys(rules).filter((name) => rules[name]?.feature === 'it-policy-rules-2'),
+    later,
+  );
+  assert.ok(later.every((name) => rules[name]?.default !== undefined));
+  assert.deepEqual(featuresNeeded(['allowCamera', 'noSuchRule', 'toString', ...later]), ['it-policy-rules-2']);
+  for (const policy of Object.values(preconfiguredPolicies)) assert.deepEqual(featuresNeeded(Object.keys(policy)), []);
 });
 
 const anyRules = fc.record(

@@ -26,8 +26,10 @@ export interface Rule {
   readonly least: Readonly<Partial<Record<DeviceFamily, string>>>;
   /** Between groups the one with the better rank wins, rule by rule: the only combination so far. */
   readonly combination: 'rank';
-  /** Compiled where no policy sets the rule. */
+  /** Compiled where no policy sets the rule: what holds on a device anyway, so that an upgrade takes nothing away. */
   readonly default?: RuleValue;
+  /** The feature without which no policy may set the rule, since an earlier release could not read it. */
+  readonly feature?: string;
 }
 
 /** Rule name -> rule. */
@@ -40,6 +42,8 @@ const password = {
   combination: 'rank',
 } as const;
 const restriction = { payload: 'com.apple.applicationaccess', combination: 'rank' } as const;
+/** The rules that 1.1 brought. */
+const secondSet = { ...restriction, feature: 'it-policy-rules-2' } as const;
 const iosAndAgent = { ios: '4.0', agent: '1.0' } as const;
 const whole = (least: number, most: number) => z.number().int().min(least).max(most);
 
@@ -212,7 +216,49 @@ export const rules: RuleTable = {
     least: { ios: '4.0' },
     description: 'The browser warns of fraudulent sites.',
   },
+  allowBiometricUnlock: {
+    ...secondSet,
+    group: 'security',
+    key: 'allowFingerprintForUnlock',
+    value: z.boolean(),
+    default: true,
+    least: { ios: '7.0', macos: '10.12.4', agent: '1.0' },
+    description: 'A fingerprint or a face may unlock the device.',
+  },
+  allowHandoff: {
+    ...secondSet,
+    group: 'device',
+    key: 'allowActivityContinuation',
+    value: z.boolean(),
+    default: true,
+    least: { ios: '8.0', macos: '10.15' },
+    description: 'What was begun on one device may be carried on on another of the same user.',
+  },
+  allowPersonalizedAdvertising: {
+    ...secondSet,
+    group: 'security',
+    key: 'allowApplePersonalizedAdvertising',
+    value: z.boolean(),
+    default: true,
+    least: { ios: '14.0', macos: '12.0' },
+    description: 'The vendor’s advertising may be chosen after the user’s behaviour.',
+  },
+  requireManagedPasteboard: {
+    ...secondSet,
+    group: 'security',
+    key: 'requireManagedPasteboard',
+    value: z.boolean(),
+    default: false,
+    least: { ios: '15.0' },
+    description: 'Copying and pasting keeps to what holds for opening work documents in private applications.',
+  },
 };
+
+/** Features without which a policy may not hold these rules; names of no rule are left to {@link parseRules}. */
+export function featuresNeeded(names: readonly string[], table: RuleTable = rules): string[] {
+  const needed = names.flatMap((name) => (Object.hasOwn(table, name) ? (table[name]?.feature ?? []) : []));
+  return [...new Set(needed)];
+}
 
 /**
  * Checks the rules that somebody wants to store in a policy.

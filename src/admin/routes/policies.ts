@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { BrambleError } from '../../base/errors.ts';
 import type { Transaction } from '../../database/connection.ts';
 import { accountNameOf } from '../../directory/account-name.ts';
+import { requireFeature } from '../../domain/features.ts';
 import { announceDeliveries, oweDeliveries } from '../../policy/delivery/owe-deliveries.ts';
 import {
   accountsUnderPolicy,
@@ -15,7 +16,7 @@ import {
   listPolicies,
   replacePolicyRules,
 } from '../../policy/policy-store.ts';
-import { rules } from '../../policy/rules.ts';
+import { featuresNeeded, rules } from '../../policy/rules.ts';
 import { notFound } from '../../rest/http-errors.ts';
 import { lockAccountByName, membersOfGroup } from '../account-selection.ts';
 import { type AdministrationContext, write } from '../context.ts';
@@ -34,6 +35,8 @@ const ruleShape = z.object({
   description: z.string(),
   least: z.record(z.string(), z.string()).describe('Least version of each family of devices that knows it.'),
   values: jsonObject.describe('JSON Schema of what it may be.'),
+  default: z.union([z.boolean(), z.number(), z.string()]).nullable().describe('What holds where no policy sets it.'),
+  feature: z.string().nullable().describe('The feature that must be active before a policy may set it.'),
 });
 const params = z.object({ name });
 const assignment = z.object({ policy: name.nullable() });
@@ -61,7 +64,11 @@ export function policyRoutes(context: AdministrationContext): FastifyPluginAsync
       handler: async (request, reply) => {
         const { name: policyName, rules: given } = request.body;
         if (policyName === 'rules') throw new BrambleError('ERR_NAME', 'An IT policy cannot be named "rules".');
-        return await reply.status(201).send(await write(context, (tx) => insertPolicy(tx, policyName, given)));
+        const policy = await write(context, async (tx) => {
+          await requireRuleFeatures(context, tx, given);
+          return await insertPolicy(tx, policyName, given);
+        });
+        return await reply.status(201).send(policy);
       },
     });
 
@@ -80,6 +87,8 @@ export function policyRoutes(context: AdministrationContext): FastifyPluginAsync
           description: rule.description,
           least: { ...rule.least },
           values: jsonSchemaOf(rule.value),
+          default: rule.default ?? null,
+          feature: rule.feature ?? null,
         })),
       }),
     });
@@ -107,6 +116,7 @@ export function policyRoutes(context: AdministrationContext): FastifyPluginAsync
       },
       handler: async (request) =>
         await write(context, async (tx) => {
+          await requireRuleFeatures(context, tx, request.body.rules);
           const policy = await replacePolicyRules(tx, request.params.name, request.body.rules);
           if (policy === 'not-found') throw notFound('IT policy', request.params.name);
           return { ...policy, deliveriesOwed: await owePolicy(tx, await accountsUnderPolicy(tx, policy.id)) };
@@ -170,6 +180,19 @@ export function policyRoutes(context: AdministrationContext): FastifyPluginAsync
         }),
     });
   };
+}
+
+/** Earlier releases may still read what is stored: rules that they lack wait until none of them is left. */
+async function requireRuleFeatures(
+  context: AdministrationContext,
+  tx: Transaction,
+  given: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const names = Object.keys(given);
+  for (const feature of featuresNeeded(names)) {
+    const held = names.filter((ruleName) => featuresNeeded([ruleName]).includes(feature));
+    await requireFeature(tx, context.features, feature, `Setting ${held.join(', ')}`);
+  }
 }
 
 async function owePolicy(tx: Transaction, accountIds: readonly string[]): Promise<number> {
