@@ -20,7 +20,9 @@ after(async () => await db.end());
 const limited = { timeout: 20_000 };
 
 const service = async (name: string, instance: string) => {
-  const created = await db.begin((tx) => createConnectionService(tx, { name, instance, allowedHosts: ['a.test:443'] }));
+  const created = await db.begin((tx) =>
+    createConnectionService(tx, { name, instances: [instance], allowedHosts: ['a.test:443'] }),
+  );
   assert.ok(created.kind === 'created');
   return created.service.srpIdentifier;
 };
