@@ -106,7 +106,13 @@ function planAccount(
 async function placementTargets(tx: Transaction): Promise<PlacementTarget[]> {
   return await tx<PlacementTarget[]>`
     select i.id, i.name,
-      (select count(*)::int from account a where a.instance_id = i.id) as "accountCount"
+      (select count(*)::int from account a where a.instance_id = i.id) as "accountCount",
+      exists (
+        select 1 from upgrade u
+         cross join jsonb_array_elements(coalesce(u.progress->'newInstances', '[]'::jsonb)) added
+         where added->>'instanceId' = i.id::text
+           and coalesce(u.paused_from, u.state) in ('expanded', 'admin-upgraded', 'moving', 'reversing')
+           and u.state not in ('done', 'reversed', 'cancelled')) as "onTrial"
     from instance i
     where i.retired_at is null
     order by i.name

@@ -37,11 +37,14 @@ test('a stored account name is its own stored form', () => {
 test('placing accounts one by one never lets one instance run ahead of another that had as few', () => {
   fc.assert(
     fc.property(
-      fc.uniqueArray(fc.record({ id: fc.uuid(), name: fc.uuid(), accountCount: fc.nat(20) }), {
-        minLength: 1,
-        maxLength: 6,
-        selector: (target) => target.name,
-      }),
+      fc.uniqueArray(
+        fc.record({ id: fc.uuid(), name: fc.uuid(), accountCount: fc.nat(20), onTrial: fc.constant(false) }),
+        {
+          minLength: 1,
+          maxLength: 6,
+          selector: (target) => target.name,
+        },
+      ),
       fc.nat(60),
       (targets, count) => {
         const place = accountPlacement(targets);
@@ -60,13 +63,22 @@ test('placing accounts one by one never lets one instance run ahead of another t
 
 test('a named instance is taken whatever it holds, and an unknown one is not replaced by another', () => {
   const place = accountPlacement([
-    { id: '1', name: 'full', accountCount: 1000 },
-    { id: '2', name: 'empty', accountCount: 0 },
+    { id: '1', name: 'full', accountCount: 1000, onTrial: false },
+    { id: '2', name: 'empty', accountCount: 0, onTrial: false },
   ]);
   assert.equal(place('full'), '1');
   assert.equal(place('elsewhere'), undefined);
   assert.equal(place(), '2');
   assert.equal(accountPlacement([])(), undefined);
+});
+
+test('an instance on trial takes an account only by name', () => {
+  const place = accountPlacement([
+    { id: '1', name: 'proven', accountCount: 1000, onTrial: false },
+    { id: '2', name: 'trial', accountCount: 0, onTrial: true },
+  ]);
+  assert.equal(place(), '1');
+  assert.equal(place('trial'), '2');
 });
 
 test('a tunnel opens only to hosts and ports that are listed', () => {

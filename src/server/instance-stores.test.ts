@@ -86,6 +86,29 @@ test(
   },
 );
 
+test(
+  'a connection service of several instances serves them all, and routes name it in the order of names',
+  limited,
+  async () => {
+    const created = await db.begin((tx) =>
+      createConnectionService(tx, { name: 'a-shared', instances: ['here', 'there'], allowedHosts: [] }),
+    );
+    assert.ok(created.kind === 'created');
+    const shared = created.service.srpIdentifier;
+    const devices = [await seedDevice(db, here, 'shared-here'), await seedDevice(db, there, 'shared-there')];
+    for (const { fingerprint } of devices) assert.equal(await authorizeTunnel(db, shared, fingerprint), 'allowed');
+    const question = { nonce: 'n', tokens: [], certificates: devices.map(({ fingerprint }) => fingerprint) };
+    const answers = await answerRoutes(db, question as never);
+    assert.deepEqual(
+      answers.map(({ connectionServices }) => connectionServices),
+      [
+        [shared, serviceHere],
+        [shared, serviceThere],
+      ],
+    );
+  },
+);
+
 test('a connection service serves the active devices of its instance’s accounts', limited, async () => {
   const [mine, other] = [await seedDevice(db, here, 'tunnel'), await seedDevice(db, there, 'tunnel-there')];
   assert.equal(await authorizeTunnel(db, serviceHere, mine.fingerprint), 'allowed');

@@ -15,7 +15,7 @@ import { type RunningDomain, startDomain, until } from '../harness/domain.ts';
 import { assertNothingLost, readEvidence, untilDrained, untilServed } from '../harness/evidence.ts';
 import { type RunningFleet, startFleet } from '../harness/fleet.ts';
 import { activateAndChangePolicy } from '../harness/old-release-deeds.ts';
-import { signal, startByHand } from '../harness/processes.ts';
+import { type ByHand, signal, startByHand } from '../harness/processes.ts';
 import { accountsAt, commandJson } from '../harness/scene.ts';
 import { openGate, startUpgrade, untilUpgrade } from '../harness/upgrade.ts';
 
@@ -26,6 +26,7 @@ describe('an upgrade that is turned back', () => {
   let sampler: Sampler;
   let workload: Workload;
   let homes: string[][];
+  let rival: ByHand | undefined;
 
   before(async () => {
     from = await sealedArchive();
@@ -46,6 +47,7 @@ describe('an upgrade that is turned back', () => {
     workload = startWorkload(domain, fleet, '127.0.0.1:9', { commandIntervalMs: 200, tunnels: 0, tunnelMs: 1000 });
   });
   after(async () => {
+    rival?.process.kill('SIGKILL');
     await workload?.stop();
     await fleet?.stop();
     await sampler?.stop();
@@ -60,7 +62,7 @@ describe('an upgrade that is turned back', () => {
     assert.deepEqual({ ...row }, { release: from.release, level: from.release });
     const others = await domain.sql`select name, release from component where release <> ${from.release}`;
     assert.deepEqual(
-      [...others].filter(({ name }) => name !== 'upgrade-coordinator'),
+      [...others].filter(({ name }) => !String(name).startsWith('upgrade-coordinator')),
       [],
     );
     await until('an administration service of the old release answers', 30_000, async () => {
@@ -114,7 +116,7 @@ describe('an upgrade that is turned back', () => {
     const { moved } = await untilUpgrade(domain, [], { enough: (view) => view.moved >= 5 });
     assert.equal((await viewUpgrade(domain)).state, 'moving', `${moved} accounts have moved`);
     const { release } = await workingTreeArchive();
-    const rival = startByHand(domain, release, 'coordinator', 'upgrade-coordinator-rival');
+    rival = startByHand(domain, release, 'coordinator', 'upgrade-coordinator-rival');
     const reversed = await domain.command('upgrade', 'reverse');
     assert.equal(reversed.code, 0, reversed.stderr);
     const stopped = await signal(domain, 'upgrade-coordinator', 'SIGSTOP');
