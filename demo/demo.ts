@@ -14,12 +14,19 @@ import { collectFigures, type DemoReport } from './figures.ts';
 import type { Watched } from './invariants.ts';
 import { readDemoOptions } from './options.ts';
 import { configureDomain, demoBudget, expectDone } from './preparation.ts';
-import { createProgress } from './progress.ts';
+import { bar, createProgress } from './progress.ts';
 import { failuresOf, reportText } from './report-text.ts';
 import { startSampler } from './sampler.ts';
 import { stopAdministration } from './stopped-administration.ts';
 import { createFollower, type UpgradeFollower } from './upgrade-follower.ts';
 import { startInternalHost, startWorkload, type Workload } from './workload.ts';
+
+interface PlannedSends {
+  itPolicies: number;
+  serviceBooks: number;
+  synchronizations: number;
+  leastMinutes: number;
+}
 
 interface Stage {
   domain: RunningDomain;
@@ -54,13 +61,18 @@ async function runDemo(): Promise<DemoReport> {
     await configureDomain(domain, internal.target);
     progress.say(`Budget: ${describeBudget()}`);
     progress.step(`${options.devices} devices of ${options.accounts} accounts are activated (seed ${options.seed}).`);
-    const fleet = await startFleet(domain, {
+    const starting = startFleet(domain, {
       devices: options.devices,
       accounts: options.accounts,
       seed: options.seed,
       interval: '1500ms',
       journal: join(domain.home, 'journal.ndjson'),
       args: ['--not-now', '0.05'],
+    });
+    const fleet = await progress.during(starting, async () => {
+      const [row] = await domain.sql<{ active: number }[]>`
+        select count(*)::int as active from device where state = 'active'`;
+      return `${bar(row?.active ?? 0, options.devices)} devices have enrolled`;
     });
     cleanUp.unshift(() => fleet.stop());
     return await upgradeDomain(from.release, to, domain, fleet, internal.target);
@@ -122,7 +134,7 @@ async function upgradeDomain(
 
 /** An administration service is stopped with an uncommitted write, then the upgrade begins; at its fence it is let go on. */
 async function startUpgrade({ domain, watched }: Stage, to: { file: string; release: string }): Promise<void> {
-  const plan = await expectDone<{ plan: { sends: Record<string, number> } }>(domain, 'POST', '/upgrade/plan', {
+  const plan = await expectDone<{ plan: { sends: PlannedSends } }>(domain, 'POST', '/upgrade/plan', {
     archive: to.file,
     canariesPerInstance: 1,
     wavePercentages: [50, 100],
@@ -134,7 +146,7 @@ async function startUpgrade({ domain, watched }: Stage, to: { file: string; rele
   const { itPolicies, serviceBooks, synchronizations, leastMinutes } = plan.plan.sends;
   progress.say(
     `It will send ${itPolicies} IT policies, ${serviceBooks} service books and ${synchronizations} synchronizations: at ` +
-      `least ${leastMinutes} minutes at this budget.`,
+      `least ${Math.ceil(leastMinutes * 60)} s at this budget.`,
   );
   const stopped = await stopAdministration(domain, 'administration-2');
   watched.neverCommitted = stopped.account;
@@ -173,7 +185,7 @@ async function moveAccounts({ domain, fleet, follower, watched }: Stage): Promis
       until: (view) => view.moved >= view.assigned / 2,
     });
   } else {
-    await delay(6000);
+    await followFor(follower, 6000);
     await fleet.tell({ do: 'come-back' });
     await follower.follow(['soaking'], { timeoutMs: 120_000 });
   }
@@ -269,7 +281,7 @@ async function serviceOf(domain: RunningDomain, name: string): Promise<{ instanc
 async function turnBack({ domain, fleet, follower, watched }: Stage): Promise<void> {
   progress.step('An operator turns the upgrade back, midway.');
   await expectDone(domain, 'POST', '/upgrade/reverse');
-  await delay(5000);
+  await followFor(follower, 5000);
   await fleet.tell({ do: 'come-back' });
   await follower.follow(['reversed'], { timeoutMs: 120_000 });
   await until('an administration service of the old release answers', 30_000, async () => {
@@ -300,6 +312,12 @@ async function turnBack({ domain, fleet, follower, watched }: Stage): Promise<vo
   await expectDone(domain, 'PUT', `/accounts/${encodeURIComponent(account)}/it-policy`, { policy: 'Field staff' });
   await until('the changed policy is acknowledged', 30_000, acknowledged('policy-change'));
   deeds.broken--;
+}
+
+/** Shows the upgrade going on, while the silent devices stay silent long enough to become suspects. */
+async function followFor(follower: UpgradeFollower, durationMs: number): Promise<void> {
+  const endsAt = Date.now() + durationMs;
+  await follower.follow(['soaking', 'reversed'], { timeoutMs: durationMs + 30_000, until: () => Date.now() > endsAt });
 }
 
 /** Nothing is owed and no command waits: what was promised has been done. */

@@ -1,4 +1,5 @@
 /** What the demo shows while it runs: a line for each thing that happened, and on a terminal a live line below them. */
+import { setTimeout as delay } from 'node:timers/promises';
 import colors from 'picocolors';
 
 export interface Progress {
@@ -8,6 +9,8 @@ export interface Progress {
   step(text: string): void;
   /** How it stands now; shown on a terminal only, and overwritten. */
   live(text: string): void;
+  /** Shows what `ask` says, several times a second, until `work` is done. */
+  during<Result>(work: Promise<Result>, ask: () => Promise<string>): Promise<Result>;
   end(): void;
 }
 
@@ -21,6 +24,12 @@ export function createProgress(output: NodeJS.WriteStream): Progress {
     shown = false;
   };
   const stamp = () => paint.dim(`${((performance.now() - startedAt) / 1000).toFixed(1).padStart(6)} s `);
+  const live = (text: string) => {
+    if (!terminal) return;
+    clear();
+    output.write(`${stamp()} ${paint.cyan(text.slice(0, Math.max(20, (output.columns ?? 100) - 12)))}`);
+    shown = true;
+  };
   return {
     say(text) {
       clear();
@@ -30,11 +39,16 @@ export function createProgress(output: NodeJS.WriteStream): Progress {
       clear();
       output.write(`${stamp()} ${paint.bold(text)}\n`);
     },
-    live(text) {
-      if (!terminal) return;
-      clear();
-      output.write(`${stamp()} ${paint.cyan(text.slice(0, Math.max(20, (output.columns ?? 100) - 12)))}`);
-      shown = true;
+    live,
+    async during(work, ask) {
+      const settled = work.then(
+        () => true,
+        () => true,
+      );
+      while (!(await Promise.race([settled, delay(200, false)]))) {
+        await ask().then(live, () => undefined);
+      }
+      return await work;
     },
     end: clear,
   };

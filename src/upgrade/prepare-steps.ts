@@ -70,7 +70,7 @@ export async function stepChecked(context: StepContext, upgrade: Upgrade): Promi
     const current = await lockAsRead(tx, context, upgrade);
     await setDomainRelease(tx, current.toRelease);
     await transition(tx, current, 'admin-fenced', {
-      message: `the database is of release ${current.toRelease}; ${fence.ended.length} sessions had to be ended`,
+      message: `the database is of release ${current.toRelease}; ${endedText(fence.ended.length)}`,
       detail: { met: fence.met, ended: fence.ended },
     });
   });
@@ -212,4 +212,9 @@ export function assignmentsOf(
       };
     }),
   }));
+}
+
+function endedText(count: number): string {
+  if (count === 0) return 'every session ended by itself';
+  return count === 1 ? '1 session had to be ended' : `${count} sessions had to be ended`;
 }
