@@ -3,23 +3,24 @@
  * real TLS and simulated devices that speak the real protocols. The exit code is not 0 where anything was lost or an
  * invariant broke.
  */
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { readJournal } from '../src/simulator/journal.ts';
 import { sealedArchive, workingTreeArchive } from '../test/harness/archives.ts';
-import { type RunningDomain, startDomain, until } from '../test/harness/domain.ts';
+import { expectDone, type RunningDomain, startDomain, until } from '../test/harness/domain.ts';
 import { type RunningFleet, startFleet } from '../test/harness/fleet.ts';
+import type { Watched } from '../test/harness/invariants.ts';
+import { activateAndChangePolicy } from '../test/harness/old-release-deeds.ts';
+import { configureDomain, demoBudget } from '../test/harness/preparation.ts';
+import { startSampler } from '../test/harness/sampler.ts';
+import { stopAdministration } from '../test/harness/stopped-administration.ts';
+import { startInternalHost, startWorkload, type Workload } from '../test/harness/workload.ts';
 import { collectFigures, type DemoReport } from './figures.ts';
-import type { Watched } from './invariants.ts';
 import { readDemoOptions } from './options.ts';
-import { configureDomain, demoBudget, expectDone } from './preparation.ts';
 import { bar, createProgress } from './progress.ts';
 import { failuresOf, reportText } from './report-text.ts';
-import { startSampler } from './sampler.ts';
-import { stopAdministration } from './stopped-administration.ts';
 import { createFollower, type UpgradeFollower } from './upgrade-follower.ts';
-import { startInternalHost, startWorkload, type Workload } from './workload.ts';
 
 interface PlannedSends {
   itPolicies: number;
@@ -40,10 +41,12 @@ interface Stage {
 const options = readDemoOptions(process.argv.slice(2));
 const progress = createProgress(process.stdout);
 const startedAt = performance.now();
+let keptHome = '';
 
 const report = await runDemo().finally(() => progress.end());
 process.stdout.write(`${reportText(report, process.stdout.isTTY === true)}\n`);
 if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(report, null, 2)}\n`);
+if (options.keep) process.stdout.write(`The domain was kept: BRAMBLE_HOME=${keptHome} bin/bramble up\n`);
 const failures = failuresOf(report);
 for (const failure of failures) process.stderr.write(`error: ${failure}\n`);
 process.exit(failures.length === 0 ? 0 : 1);
@@ -55,7 +58,11 @@ async function runDemo(): Promise<DemoReport> {
   );
   const internal = await startInternalHost();
   const domain = await startDomain({ archive: from.file, instances: 2, administrationServices: 2 });
-  const cleanUp: (() => Promise<unknown>)[] = [() => domain.stop({ keep: options.keep })];
+  keptHome = domain.home;
+  const cleanUp: (() => Promise<unknown>)[] = [
+    () => domain.stop({ keep: options.keep }),
+    () => rm(dirname(to.file), { recursive: true, force: true }),
+  ];
   try {
     progress.say(`It answers at ${domain.publicUrl}${options.keep ? `; its home is ${domain.home}` : ''}.`);
     await configureDomain(domain, internal.target);
@@ -100,12 +107,15 @@ async function upgradeDomain(
   await fleet.tell({ do: 'probe', accounts: accounts.map(({ name }) => name), pauseMs: 25 });
   const sampler = startSampler(domain.sql, demoBudget);
   const workload = startWorkload(domain, fleet, target, { commandIntervalMs: 250, tunnels: 6, tunnelMs: 2500 });
+  let locked: DemoReport['features'] | undefined;
   const stage: Stage = { domain, fleet, follower: createFollower(domain, progress), target, workload, watched };
   try {
     // The gates compare with each account's own past: let there be one.
     await delay(3000);
     await startUpgrade(stage, to);
     await moveAccounts(stage);
+    // Once it is back, the old release knows nothing of these features: they were locked all the time.
+    if (options.reverse) locked = await featuresOf(domain);
     if (options.reverse) await turnBack(stage);
     else await finalize(stage);
   } finally {
@@ -115,7 +125,6 @@ async function upgradeDomain(
   await fleet.tell({ do: 'unprobe' });
   await drained(domain);
   const samples = await sampler.stop();
-  const features = await expectDone<{ features: DemoReport['features'] }>(domain, 'GET', '/features');
   await fleet.tell({ do: 'stats' });
   const journal = await readJournal(fleet.journal);
   return await collectFigures({
@@ -124,7 +133,7 @@ async function upgradeDomain(
     watched: { ...watched, samples },
     enqueued: workload.enqueued,
     budget: demoBudget,
-    features: features.features.map(({ name, active, lockedBy }) => ({ name, active, lockedBy })),
+    features: locked ?? (await featuresOf(domain)),
     seed: options.seed,
     outcome: options.reverse ? 'reversed' : 'finalized',
     release: { from, to: to.release },
@@ -132,8 +141,16 @@ async function upgradeDomain(
   });
 }
 
+async function featuresOf(domain: RunningDomain): Promise<DemoReport['features']> {
+  const { features } = await expectDone<{ features: DemoReport['features'] }>(domain, 'GET', '/features');
+  return features.map(({ name, active, lockedBy }) => ({ name, active, lockedBy }));
+}
+
 /** An administration service is stopped with an uncommitted write, then the upgrade begins; at its fence it is let go on. */
-async function startUpgrade({ domain, watched }: Stage, to: { file: string; release: string }): Promise<void> {
+async function startUpgrade(
+  { domain, follower, watched }: Stage,
+  to: { file: string; release: string },
+): Promise<void> {
   const plan = await expectDone<{ plan: { sends: PlannedSends } }>(domain, 'POST', '/upgrade/plan', {
     archive: to.file,
     canariesPerInstance: 1,
@@ -153,6 +170,7 @@ async function startUpgrade({ domain, watched }: Stage, to: { file: string; rele
   progress.say(`${stopped.name} is stopped by SIGSTOP with an uncommitted write (account ${stopped.account}).`);
   await expectDone(domain, 'POST', '/upgrade/start', { overrides: ['backup'] });
   await until('the release fence has fallen', 60_000, async () => {
+    await follower.tellEvents();
     const [row] = await domain.sql`select release from domain`;
     return row?.['release'] === to.release;
   });
@@ -173,7 +191,9 @@ async function moveAccounts({ domain, fleet, follower, watched }: Stage): Promis
   await delay(1000);
   const begun = await domain.sql`select 1 from account_move where fenced_at > ${before?.['now'] as Date}`;
   watched.startedWhilePaused = { checks: 1, broken: begun.length };
+  await follower.tellEvents();
   await expectDone(domain, 'POST', '/upgrade/resume', {});
+  await follower.tellEvents();
   progress.step('It goes on; the coordinator is killed (kill -9).');
   const [coordinator] = await domain.sql`select process_id as id from component where kind = 'coordinator'`;
   process.kill(Number(coordinator?.['id']), 'SIGKILL');
@@ -291,27 +311,8 @@ async function turnBack({ domain, fleet, follower, watched }: Stage): Promise<vo
   const deeds = { checks: 2, broken: 2 };
   watched.reversedDeeds = deeds;
   progress.step('The old release activates a device and changes a policy.');
-  const account = 'after-the-reverse@example.com';
-  await expectDone(domain, 'POST', '/accounts', { name: account });
-  const { password } = await expectDone<{ password: string }>(
-    domain,
-    'POST',
-    `/accounts/${encodeURIComponent(account)}/activation-password`,
-    {},
-  );
-  await fleet.tell({ do: 'activate', account, password, platform: 'apple' });
-  const acknowledged = (cause: string) => async () => {
-    const [row] = await domain.sql`
-      select 1 from delivery d join account a on a.id = d.account_id
-       where a.name = ${account} and d.item = 'it-policy' and d.cause = ${cause} and d.state = 'done'`;
-    return row !== undefined;
-  };
-  await until('the new device has its IT policy', 30_000, acknowledged('activation'));
-  deeds.broken--;
-  await expectDone(domain, 'PUT', '/it-policies/Field%20staff', { rules: { passwordMinimumLength: 10 } });
-  await expectDone(domain, 'PUT', `/accounts/${encodeURIComponent(account)}/it-policy`, { policy: 'Field staff' });
-  await until('the changed policy is acknowledged', 30_000, acknowledged('policy-change'));
-  deeds.broken--;
+  await activateAndChangePolicy(domain, fleet, 'after-the-reverse@example.com');
+  deeds.broken = 0;
 }
 
 /** Shows the upgrade going on, while the silent devices stay silent long enough to become suspects. */

@@ -8,16 +8,8 @@ import {
   summarizeTunnels,
 } from '../src/simulator/journal-summary.ts';
 import { percentile, unavailabilityMs } from '../src/simulator/unavailability.ts';
-import { checkInvariants, type InvariantResult, statesOf, type Watched } from './invariants.ts';
-
-export interface DemoBudget {
-  perInstance: number;
-  perDomain: number;
-  suspects: number;
-  perMinuteInstance: number;
-  perMinuteDomain: number;
-  suspectAfterSeconds: number;
-}
+import { checkInvariants, type InvariantResult, statesOf, type Watched } from '../test/harness/invariants.ts';
+import type { DemoBudget } from '../test/harness/preparation.ts';
 
 export interface DemoReport {
   seed: string;

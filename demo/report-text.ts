@@ -1,7 +1,7 @@
 /** The report for a person. */
 import colors from 'picocolors';
+import { invariantTitles } from '../test/harness/invariants.ts';
 import type { DemoReport } from './figures.ts';
-import { invariantTitles } from './invariants.ts';
 
 export function reportText(report: DemoReport, terminal: boolean): string {
   const paint = colors.createColors(terminal);

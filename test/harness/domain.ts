@@ -173,3 +173,15 @@ function collect(stream: NodeJS.ReadableStream) {
   stream.on('data', (chunk: Buffer) => chunks.push(chunk));
   return { text: () => Buffer.concat(chunks).toString('utf8') };
 }
+
+/** @throws Error with what the administration service said. */
+export async function expectDone<Body = unknown>(
+  domain: RunningDomain,
+  method: string,
+  path: string,
+  body?: unknown,
+): Promise<Body> {
+  const answer = await domain.rest<Body>(method, path, body);
+  if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
+  return answer.body;
+}

@@ -1,11 +1,11 @@
 /** Proof from outside that nothing was lost: the devices' journals and plain SQL, none of the server's word. */
 import assert from 'node:assert/strict';
-import { checkInvariants } from '../../demo/invariants.ts';
-import type { Samples } from '../../demo/sampler.ts';
 import { type JournalEntry, readJournal } from '../../src/simulator/journal.ts';
 import { type CommandStory, summarizeCommands, summarizeRequests } from '../../src/simulator/journal-summary.ts';
 import { type RunningDomain, until } from './domain.ts';
 import type { RunningFleet } from './fleet.ts';
+import { checkInvariants } from './invariants.ts';
+import type { Samples } from './sampler.ts';
 
 /** Waits until nothing is owed and no command waits: what was promised has been done. */
 export async function untilDrained(domain: RunningDomain, timeoutMs = 90_000): Promise<void> {

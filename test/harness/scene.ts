@@ -1,7 +1,7 @@
 /** Small questions and orders that system tests share. */
 import assert from 'node:assert/strict';
-import { expectDone } from '../../demo/preparation.ts';
 import type { RunningDomain } from './domain.ts';
+import { expectDone } from './domain.ts';
 
 /** Names of the accounts of an instance, in order. */
 export async function accountsAt(domain: RunningDomain, instance: string): Promise<string[]> {

@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { configureDomain, demoBudget, expectDone } from '../../demo/preparation.ts';
-import { type Sampler, startSampler } from '../../demo/sampler.ts';
 import { currentProfiles } from '../../src/simulator/journal-summary.ts';
 import { workingTreeArchive } from '../harness/archives.ts';
-import { type RunningDomain, startDomain, until } from '../harness/domain.ts';
+import { expectDone, type RunningDomain, startDomain, until } from '../harness/domain.ts';
 import { assertNothingLost, untilAnswered, untilDrained } from '../harness/evidence.ts';
 import { type RunningFleet, startFleet } from '../harness/fleet.ts';
+import { configureDomain, demoBudget } from '../harness/preparation.ts';
+import { type Sampler, startSampler } from '../harness/sampler.ts';
 import { accountsAt, activeDevices, commandJson, queue } from '../harness/scene.ts';
 
 interface Created {

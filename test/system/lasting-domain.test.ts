@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { configureDomain, demoBudget } from '../../demo/preparation.ts';
-import { type Sampler, startSampler } from '../../demo/sampler.ts';
 import { workingTreeArchive } from '../harness/archives.ts';
 import { type RunningDomain, startDomain, until } from '../harness/domain.ts';
 import { assertNothingLost, readEvidence, untilDrained, untilServed } from '../harness/evidence.ts';
 import { type RunningFleet, startFleet } from '../harness/fleet.ts';
+import { configureDomain, demoBudget } from '../harness/preparation.ts';
 import { durableDatabase, postmasterId, processIdOf, signal } from '../harness/processes.ts';
+import { type Sampler, startSampler } from '../harness/sampler.ts';
 import { accountsAt, activeDevices, commandJson, queue } from '../harness/scene.ts';
 
 describe('a lasting domain', () => {

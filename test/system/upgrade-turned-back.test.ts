@@ -5,19 +5,19 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { configureDomain, demoBudget, expectDone } from '../../demo/preparation.ts';
-import { type Sampler, startSampler } from '../../demo/sampler.ts';
-import { viewUpgrade } from '../../demo/upgrade-follower.ts';
-import { startWorkload, type Workload } from '../../demo/workload.ts';
 import { summarizeRequests } from '../../src/simulator/journal-summary.ts';
 import { type BuiltArchive, defectiveArchive, sealedArchive, workingTreeArchive } from '../harness/archives.ts';
-import { type RunningDomain, startDomain, until } from '../harness/domain.ts';
+import { expectDone, type RunningDomain, startDomain, until } from '../harness/domain.ts';
 import { assertNothingLost, readEvidence, untilDrained, untilServed } from '../harness/evidence.ts';
 import { type RunningFleet, startFleet } from '../harness/fleet.ts';
 import { activateAndChangePolicy } from '../harness/old-release-deeds.ts';
+import { configureDomain, demoBudget } from '../harness/preparation.ts';
 import { type ByHand, signal, startByHand } from '../harness/processes.ts';
+import { type Sampler, startSampler } from '../harness/sampler.ts';
 import { accountsAt, commandJson } from '../harness/scene.ts';
 import { openGate, startUpgrade, untilUpgrade } from '../harness/upgrade.ts';
+import { viewUpgrade } from '../harness/upgrade-view.ts';
+import { startWorkload, type Workload } from '../harness/workload.ts';
 
 describe('an upgrade that is turned back', () => {
   let from: BuiltArchive;

@@ -3,8 +3,8 @@
  * For each: held, broken or not exercised, and how many checks were made.
  */
 import type postgres from 'postgres';
-import type { JournalEntry } from '../src/simulator/journal.ts';
-import { summarizeCommands } from '../src/simulator/journal-summary.ts';
+import type { JournalEntry } from '../../src/simulator/journal.ts';
+import { summarizeCommands } from '../../src/simulator/journal-summary.ts';
 import type { Samples } from './sampler.ts';
 
 export interface InvariantResult {

@@ -1,6 +1,14 @@
 /** What the domain of the demo is made of before its upgrade: services, policies, internal hosts, the budget. */
-import type { RunningDomain } from '../test/harness/domain.ts';
-import type { DemoBudget } from './figures.ts';
+import { expectDone, type RunningDomain } from './domain.ts';
+
+export interface DemoBudget {
+  perInstance: number;
+  perDomain: number;
+  suspects: number;
+  perMinuteInstance: number;
+  perMinuteDomain: number;
+  suspectAfterSeconds: number;
+}
 
 /** Chosen so that it really holds back: some hundred deliveries, few slots, a modest rate. */
 export const demoBudget: DemoBudget = {
@@ -33,16 +41,4 @@ export async function configureDomain(domain: RunningDomain, internalTarget: str
   for (const { name } of services.body.connectionServices) {
     await expectDone(domain, 'PATCH', `/connection-services/${name}`, { allowedHosts: [internalTarget] });
   }
-}
-
-/** @throws Error with what the administration service said. */
-export async function expectDone<Body = unknown>(
-  domain: RunningDomain,
-  method: string,
-  path: string,
-  body?: unknown,
-): Promise<Body> {
-  const answer = await domain.rest<Body>(method, path, body);
-  if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
-  return answer.body;
 }

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { RunningDomain } from '../test/harness/domain.ts';
-import type { RunningFleet } from '../test/harness/fleet.ts';
+import type { RunningDomain } from './domain.ts';
+import type { RunningFleet } from './fleet.ts';
 
 export interface Workload {
   /** Commands that the administration took, by CommandUUID. */

@@ -1,7 +1,7 @@
 /** Looks at the domain by plain SQL, many times a second and from outside: what must hold all the time is checked here. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type postgres from 'postgres';
-import { compareReleases } from '../src/base/release-number.ts';
+import { compareReleases } from '../../src/base/release-number.ts';
 
 export interface Samples {
   /** Looks at the budget, and those at which it was overdrawn. */

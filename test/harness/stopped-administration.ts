@@ -4,8 +4,8 @@
  * not committed.
  */
 import { request } from 'node:http';
-import type { RunningDomain } from '../test/harness/domain.ts';
-import { until } from '../test/harness/domain.ts';
+import type { RunningDomain } from './domain.ts';
+import { until } from './domain.ts';
 
 export interface StoppedAdministration {
   name: string;
