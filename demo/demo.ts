@@ -182,15 +182,21 @@ async function startUpgrade(
 async function moveAccounts({ domain, fleet, follower, watched }: Stage): Promise<void> {
   await follower.follow(['all-moved', 'soaking'], {
     timeoutMs: 90_000,
-    until: (view) => view.state === 'moving' && view.moved >= Math.min(4, view.assigned / 4),
+    until: (view) => view.state === 'moving' && view.moved >= 2,
+  });
+  await until('moves of the second wave wait for their turn', 60_000, async () => {
+    await follower.tellEvents();
+    return (await waitingMoves(domain)) >= 4;
   });
   progress.step('An operator pauses the upgrade.');
   await expectDone(domain, 'POST', '/upgrade/pause', { reason: 'a look at the canaries' });
   await delay(1000);
   const [before] = await domain.sql`select clock_timestamp() as now`;
+  const checks = await waitingMoves(domain);
   await delay(1000);
   const begun = await domain.sql`select 1 from account_move where fenced_at > ${before?.['now'] as Date}`;
-  watched.startedWhilePaused = { checks: 1, broken: begun.length };
+  // Where no move was left to begin, nothing was tried.
+  watched.startedWhilePaused = { checks, broken: begun.length };
   await follower.tellEvents();
   await expectDone(domain, 'POST', '/upgrade/resume', {});
   await follower.tellEvents();
@@ -210,6 +216,13 @@ async function moveAccounts({ domain, fleet, follower, watched }: Stage): Promis
     await follower.follow(['soaking'], { timeoutMs: 120_000 });
   }
   watched.coordinatorKills.broken = 0;
+}
+
+/** Moves that have not begun. */
+async function waitingMoves({ sql }: RunningDomain): Promise<number> {
+  const [row] = await sql<{ waiting: number }[]>`
+    select count(*)::int as waiting from account_move where state in ('queued', 'reserved')`;
+  return row?.waiting ?? 0;
 }
 
 /** Some devices that a delivery is on its way to fall silent as soon as they hold a command: what suspects are for. */

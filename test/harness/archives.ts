@@ -1,4 +1,5 @@
 /** The release archives that a domain is run from: the sealed one, the working tree's, and ones that are wrong on purpose. */
+import { rmSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,8 +36,15 @@ export function workingTreeArchive(): Promise<BuiltArchive> {
   return built;
 }
 
+/** A temporary folder that ends with this process. */
+async function archiveFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'bramble-archive-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
 async function buildWorkingTree(): Promise<BuiltArchive> {
-  return await buildInto(await mkdtemp(join(tmpdir(), 'bramble-archive-')), checkout);
+  return await buildInto(await archiveFolder(), checkout);
 }
 
 async function buildInto(folder: string, tree: string): Promise<BuiltArchive> {
@@ -55,7 +63,7 @@ export interface SourceEdit {
 
 /** The working tree with other sources, as an archive of the release `release`. */
 export async function patchedArchive(release: string, edits: readonly SourceEdit[] = []): Promise<BuiltArchive> {
-  const folder = await mkdtemp(join(tmpdir(), 'bramble-archive-'));
+  const folder = await archiveFolder();
   const tree = join(folder, 'tree');
   const { release: own } = await workingTreeArchive();
   await mkdir(tree);

@@ -62,6 +62,10 @@ export async function startDomain(options: DomainOptions): Promise<RunningDomain
   const [domain] = await sql`select public_url from domain`;
   const { token } = JSON.parse(await readFile(join(home, 'admin.json'), 'utf8')) as { token: string };
   const environment = { ...process.env, BRAMBLE_HOME: home };
+  // Whatever ends this process, short of kill -9, ends the domain too.
+  const endSupervisor = () => void running.supervisor?.kill('SIGTERM');
+  const endProcess = () => process.exit(143);
+  process.once('exit', endSupervisor).once('SIGTERM', endProcess).once('SIGINT', endProcess);
   const running: RunningDomain = {
     home,
     databaseUrl,
@@ -79,6 +83,7 @@ export async function startDomain(options: DomainOptions): Promise<RunningDomain
       await untilAllAlive(sql);
     },
     async stop({ keep = false } = {}) {
+      process.off('exit', endSupervisor).off('SIGTERM', endProcess).off('SIGINT', endProcess);
       if (running.supervisor.exitCode === null && running.supervisor.signalCode === null) {
         running.supervisor.kill('SIGTERM');
         await once(running.supervisor, 'exit');
