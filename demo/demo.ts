@@ -57,7 +57,12 @@ async function runDemo(): Promise<DemoReport> {
     `A domain of release ${from.release} comes up: two instances, two administration services, one router.`,
   );
   const internal = await startInternalHost();
-  const domain = await startDomain({ archive: from.file, instances: 2, administrationServices: 2 });
+  const domain = await startDomain({
+    archive: from.file,
+    instances: 2,
+    administrationServices: 2,
+    databaseSettings: {},
+  });
   keptHome = domain.home;
   const cleanUp: (() => Promise<unknown>)[] = [
     () => domain.stop({ keep: options.keep }),

@@ -77,6 +77,13 @@ async function supervise(): Promise<number> {
   process.on('SIGTERM', () => child.kill('SIGTERM'));
   return await new Promise<number>((resolve, reject) => {
     child.once('error', reject);
-    child.once('exit', (code) => resolve(code ?? 1));
+    child.once('exit', (code, signal) => {
+      if (signal !== null) {
+        process.stderr.write(
+          `error: the supervisor was ended by ${signal}; its processes end too, \`npm start\` goes on.\n`,
+        );
+      }
+      resolve(code ?? 1);
+    });
   });
 }

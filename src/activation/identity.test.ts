@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type ErrorCode, isBrambleError } from '../base/errors.ts';
+import { createCertificateKeys } from '../protocol/cms/certificate-keys.ts';
 import { signDetached } from '../protocol/cms/signing.ts';
 import { selfSignedCertificate } from '../protocol/x509/certificate.ts';
 import { fingerprintOf } from '../protocol/x509/certificate-fields.ts';
@@ -44,5 +45,18 @@ test('two certificates, no proof, and a proof that does not hold are refused', (
 test('a header that holds no certificate is refused', () => {
   for (const header of ['', '::', 'MIIB', ':MIIB', ':###:', ':aGVsbG9=:', `:${'A'.repeat(20_000)}:`]) {
     fails('ERR_CLIENT_CERT_HEADER', { clientCertHeader: header, body });
+  }
+});
+
+test('a header that was read before proves the same identity again, also when the cache is full, and a bad one never', () => {
+  const keys = createCertificateKeys(1);
+  for (let round = 0; round < 3; round++) {
+    const read: string[] = [mine, other, mine, mine].map((device) =>
+      identityOf({ clientCertHeader: device.header, body }, keys),
+    );
+    assert.deepEqual(read, [mine.fingerprint, other.fingerprint, mine.fingerprint, mine.fingerprint]);
+    assert.throws(() => identityOf({ clientCertHeader: `${mine.header}x`, body }, keys), {
+      code: 'ERR_CLIENT_CERT_HEADER',
+    });
   }
 });

@@ -27,7 +27,7 @@ export interface IdentityProof {
 export function identityOf(proof: IdentityProof, keys?: CertificateKeys): string {
   const signature = proof.mdmSignature === undefined ? undefined : verifyDetached(proof.mdmSignature, proof.body, keys);
   const presented =
-    proof.clientCertHeader === undefined ? undefined : fingerprintOf(parseClientCert(proof.clientCertHeader));
+    proof.clientCertHeader === undefined ? undefined : fingerprintOfHeader(proof.clientCertHeader, keys);
   if (signature !== undefined && presented !== undefined && signature.fingerprint !== presented) {
     throw new BrambleError(
       'ERR_IDENTITY_MISMATCH',
@@ -42,4 +42,8 @@ export function identityOf(proof: IdentityProof, keys?: CertificateKeys): string
     );
   }
   return fingerprint;
+}
+
+function fingerprintOfHeader(header: string, keys: CertificateKeys | undefined): string {
+  return keys?.fingerprintOfHeader(header) ?? fingerprintOf(parseClientCert(header));
 }

@@ -1,10 +1,10 @@
 /**
  * Requests to an administration service. Of several addresses the first one that answers /healthz is taken, so that a
- * stopped or frozen service is passed over; a request that may have been carried out is never sent again.
+ * stopped or frozen service is passed over; a change that may have been carried out is never sent again.
  */
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
-import { BrambleError, type ErrorCode, messageOf } from '../base/errors.ts';
+import { BrambleError, type ErrorCode, isBrambleError, messageOf } from '../base/errors.ts';
 import type { AdministrationAccess } from './administration-access.ts';
 
 export interface RestClient {
@@ -71,9 +71,9 @@ export function createRestClient(access: AdministrationAccess): RestClient {
 
   return {
     send: async (method, path, body) => {
-      const fenced = new Set<string>();
+      const passOver = new Set<string>();
       for (;;) {
-        const url = await address(fenced);
+        const url = await address(passOver);
         try {
           return await request(url, path, {
             method,
@@ -83,10 +83,13 @@ export function createRestClient(access: AdministrationAccess): RestClient {
               : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
           });
         } catch (error) {
-          // A fenced service wrote nothing: another one, of the domain's release, may be there.
-          if (!(error instanceof RestError) || error.code !== 'ERR_RELEASE_FENCED') throw error;
-          fenced.add(url);
-          const another = await address(fenced).catch(() => undefined);
+          // A fenced service wrote nothing, and a question that broke off can be asked again: another service, of the
+          // domain's release, may be there.
+          const code = isBrambleError(error) ? error.code : '';
+          const again = code === 'ERR_RELEASE_FENCED' || (method === 'GET' && code === 'ERR_ADMIN_UNREACHABLE');
+          if (!again) throw error;
+          passOver.add(url);
+          const another = await address(passOver).catch(() => undefined);
           if (another === undefined) throw error;
         }
       }

@@ -2,8 +2,8 @@
  * Gathers connects into batches: while statements are under way, what arrives waits for the next one, so that batches grow
  * with the load and an idle server answers at once. A row that a move holds is tried again by itself.
  *
- * Few large statements cost the database and this process far less than many small ones, so only two lanes are used
- * until a whole batch waits, or one request has waited for `laneAfterMs` (a lane is stuck behind a lock or a slow disk).
+ * Few large statements cost the database and this process far less than many small ones, so only one lane is used until
+ * `laneAtWaiting` requests wait, or one has waited for `laneAfterMs` (a lane is stuck behind a lock or a slow disk).
  *
  * Invariant: a device stands in at most one batch at a time, in order of arrival; and no device can fail or hold up others:
  * a batch that the database refuses is sent again row by row, and few requests of one device wait.
@@ -39,18 +39,22 @@ export interface ConnectBatcher {
   connect(request: ConnectRequest): Promise<ConnectOutcome>;
 }
 
-const movingRetryMs = 5;
+/** Statements under way at the same time, unless told otherwise. */
+export const connectLanes = 6;
+/** A move holds its account for some milliseconds, seldom longer: the first tries come soon. */
+const movingRetryFirstMs = 1;
+const movingRetryMostMs = 8;
 /**
  * What the database says of one row's data (22, 54) or of rows in rivalry (40: a deadlock): the statement was rolled back as a
  * whole, so that sending its rows again changes nothing twice.
  */
 const refusedRow = /^(22|40|54)/;
-const eagerLanes = 2;
-const laneAfterMs = 10;
+const laneAtWaiting = 16;
+const laneAfterMs = 5;
 
 export function createConnectBatcher(options: ConnectBatchOptions): ConnectBatcher {
   const batchSize = options.batchSize ?? 48;
-  const concurrency = options.concurrency ?? 6;
+  const concurrency = options.concurrency ?? connectLanes;
   const waitingAtMost = options.waitingAtMost ?? 20_000;
   const movingPatienceMs = options.movingPatienceMs ?? 250;
   const waitingOfDeviceAtMost = options.waitingOfDeviceAtMost ?? 8;
@@ -65,7 +69,7 @@ export function createConnectBatcher(options: ConnectBatchOptions): ConnectBatch
   const mayStart = () => {
     const [oldest] = waiting;
     if (oldest === undefined || underWay >= concurrency) return false;
-    if (underWay < eagerLanes || waiting.length >= batchSize) return true;
+    if (underWay === 0 || waiting.length >= Math.min(laneAtWaiting, batchSize)) return true;
     const leftMs = oldest.sinceMs + laneAfterMs - performance.now();
     if (leftMs <= 0) return true;
     if (overdue === undefined) {
@@ -139,9 +143,12 @@ export function createConnectBatcher(options: ConnectBatchOptions): ConnectBatch
   return {
     connect: async (request) => {
       let outcome = await enqueue(request);
-      for (let waitedMs = 0; outcome.kind === 'moving' && waitedMs < movingPatienceMs; waitedMs += movingRetryMs) {
-        await delay(movingRetryMs);
+      let waitedMs = 0;
+      for (let retryMs = movingRetryFirstMs; outcome.kind === 'moving' && waitedMs < movingPatienceMs; ) {
+        await delay(retryMs);
         outcome = await enqueue(request);
+        waitedMs += retryMs;
+        retryMs = Math.min(2 * retryMs, movingRetryMostMs);
       }
       return outcome;
     },

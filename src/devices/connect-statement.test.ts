@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import type { CommandId, InstanceId } from '../base/ids.ts';
-import { openDatabase } from '../database/connection.ts';
+import { type Database, openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/test-database.ts';
 import { connectRequestOf } from './connect-request.ts';
 import { type ConnectRequest, connectDevices } from './connect-statement.ts';
@@ -193,4 +193,36 @@ test('a device that enrols again gives back the permits of what it had not answe
     select p.state, p.options, e.state as earlier from device p, device e
      where p.id = ${present.deviceId} and e.id = ${earlier.deviceId}`;
   assert.deepEqual({ ...row }, { state: 'authenticated', options: { DeviceName: 'kept' }, earlier: 'gone' });
+});
+
+test('a commit waits for the disk unless all that it says is when idle devices were seen', async () => {
+  const [quiet, busy] = [await seedDevice(db, domain.here, 'quiet'), await seedDevice(db, domain.here, 'busy')];
+  const { commandId } = await seedCommand(db, busy);
+  const commitAfter = async (requests: readonly ConnectRequest[]) =>
+    await db.begin(async (tx) => {
+      await tx`set local synchronous_commit = on`;
+      await connectDevices(tx as unknown as Database, domain.here, requests);
+      const [row] = await tx`show synchronous_commit`;
+      return row?.['synchronous_commit'];
+    });
+  assert.equal(await commitAfter([idle(quiet)]), 'off');
+  assert.equal(await commitAfter([idle(quiet), idle(busy)]), 'on', 'a command was handed out');
+  assert.equal(await commitAfter([idle(quiet), answer(busy, commandId, 'Acknowledged')]), 'on');
+  assert.equal(await commitAfter([idle(quiet), idle(busy)]), 'off');
+});
+
+test('a batch of idle devices and one with answers among them are answered row by row alike', async () => {
+  const devices = await Promise.all(['row-1', 'row-2', 'row-3'].map((name) => seedDevice(db, domain.here, name)));
+  const [first, second, third] = devices as [DeviceFixture, DeviceFixture, DeviceFixture];
+  const { commandId } = await seedCommand(db, second);
+  const strange = { ...idle(third), token: 'unknown' };
+  const kinds = async (requests: readonly ConnectRequest[]) =>
+    (await connectDevices(db, domain.here, requests)).map(({ kind }) => kind);
+  assert.deepEqual(await kinds([idle(first), strange, idle(second)]), ['served', 'unknown-device', 'served']);
+  assert.deepEqual(await kinds([idle(first), answer(second, commandId, 'NotNow'), strange]), [
+    'served',
+    'served',
+    'unknown-device',
+  ]);
+  assert.deepEqual(await kinds([]), []);
 });

@@ -9,7 +9,9 @@
  * and 6 (an answer counts once: only a command that is still pending takes one).
  *
  * Relies on device_token_key, account_pkey, command_pending, command_pkey, delivery_pkey, delivery_permit_pkey and
- * delivery_permit_delivery; all conditions on a target row stand in its own update, where they are checked again on the
+ * delivery_permit_delivery. Where nobody brought an answer and nobody was handed a command, all that is written is when the
+ * devices were seen, and the commit does not wait for the disk: only a crash of the database loses the last of it. All
+ * conditions on a target row stand in its own update, where they are checked again on the
  * newest version of the row.
  */
 import type { AccountId, CommandId, DeviceId, InstanceId, SrpIdentifier } from '../base/ids.ts';
@@ -63,15 +65,17 @@ export async function connectDevices(
   instanceId: InstanceId,
   requests: readonly ConnectRequest[],
 ): Promise<ConnectOutcome[]> {
+  // Where all are idle, the columns of answers are left empty: unnest fills the shorter ones up with null.
+  const answers = requests.some((request) => request.status !== 'Idle') ? requests : [];
   const rows = await db<ConnectRow[]>`
     with request as materialized (
-      select n, token, fingerprint, status, command_id, answer::jsonb as answer, inventory::jsonb as inventory,
-             options::jsonb as options
-        from unnest(${requests.map((_, index) => index)}::int[], ${requests.map((r) => r.token)}::text[],
-                    ${requests.map((r) => r.fingerprint)}::text[], ${requests.map((r) => r.status)}::text[],
-                    ${requests.map((r) => r.commandId)}::uuid[], ${requests.map((r) => json(r.answer))}::text[],
-                    ${requests.map((r) => json(r.inventory))}::text[], ${requests.map((r) => json(r.options))}::text[])
-             as r(n, token, fingerprint, status, command_id, answer, inventory, options)
+      select n::int as n, token, fingerprint, coalesce(status, 'Idle') as status, command_id, answer::jsonb as answer,
+             inventory::jsonb as inventory, options::jsonb as options
+        from unnest(${requests.map((r) => r.token)}::text[], ${requests.map((r) => r.fingerprint)}::text[],
+                    ${answers.map((r) => r.status)}::text[], ${answers.map((r) => r.commandId)}::uuid[],
+                    ${answers.map((r) => json(r.answer))}::text[], ${answers.map((r) => json(r.inventory))}::text[],
+                    ${answers.map((r) => json(r.options))}::text[])
+             with ordinality as r(token, fingerprint, status, command_id, answer, inventory, options, n)
     ), found as materialized (
       select r.n, d.id as device_id, d.account_id, d.state, r.status, r.command_id, r.answer, r.inventory, r.options,
              coalesce(d.identity_fingerprint = r.fingerprint, false) as identified
@@ -173,10 +177,13 @@ export async function connectDevices(
                where s.device_id = d.id and s.item = 'service-books' and s.state = 'done'), d.applied_books_revision)
         from fenced f left join answered k on k.n = f.n and k.request_type = 'DeviceInformation'
        where d.id = f.device_id
+    ), unimportant as materialized (
+      select set_config('synchronous_commit', 'off', true)
+       where not exists (select 1 from handed) and not exists (select 1 from request q where q.status <> 'Idle')
     )
     select r.n, f.device_id as "deviceId", f.account_id as "accountId", f.state, f.identified,
            e.n is not null as owned, i.srp_identifier as owner, a.instance_id = ${instanceId} as "ownedHere",
-           h.id as "commandId", h.body as command
+           h.id as "commandId", h.body as command, (select count(*) from unimportant) = 1 as idle
       from request r
       left join found f on f.n = r.n
       left join fenced e on e.n = r.n

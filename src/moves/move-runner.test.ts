@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { openDatabase } from '../database/connection.ts';
+import { openDatabase, type Transaction } from '../database/connection.ts';
 import { createTestDatabase } from '../database/test-database.ts';
 import { connectDevices } from '../devices/connect-statement.ts';
 import { type DeviceFixture, seedCommand, seedDevice, seedDomain } from '../devices/device-fixture.ts';
@@ -160,4 +160,60 @@ test('two runners at once move each account once', async () => {
   await Promise.all([runMoveRound(options), runMoveRound({ ...options, name: 'rival' })]);
   await runMoveRound(options);
   for (const device of devices) assert.deepEqual(await ownerOf(device), { instanceId: there, epoch: 2 });
+});
+
+test('an account that nobody holds is moved without a mark, together with what it owes', async () => {
+  const device = await seedDevice(db, here, 'u1');
+  await start([device]);
+  const [reserved] = await db.begin((tx) => reserveMoves(tx, 'test-runner', 10));
+  assert.ok(reserved);
+  const seen: unknown[] = [];
+  const moved = await moveAccount(
+    {
+      ...options,
+      oweDeliveries: async (tx) => {
+        seen.push(...(await tx`select 1 from account_mark where account_id = ${device.accountId}`));
+      },
+    },
+    reserved,
+  );
+  assert.equal(moved, true);
+  assert.deepEqual(seen, []);
+  const [move] = await db`
+    select state, fenced_at <= committed_at as ordered from account_move where account_id = ${device.accountId}`;
+  assert.deepEqual({ ...move }, { state: 'delivering', ordered: true });
+});
+
+test('a holder that lets go within the deadline of the marked try does not fail the move', async () => {
+  const device = await seedDevice(db, here, 'u2');
+  await start([device]);
+  const [reserved] = await db.begin((tx) => reserveMoves(tx, 'test-runner', 10));
+  assert.ok(reserved);
+  let moving: Promise<boolean> | undefined;
+  await db.begin(async (writer) => {
+    await writer`select 1 from account where id = ${device.accountId} for share`;
+    moving = moveAccount(options, reserved);
+    let marked = false;
+    while (!marked) marked = (await db`select 1 from account_mark where account_id = ${device.accountId}`).length > 0;
+  });
+  assert.equal(await moving, true);
+  assert.deepEqual(await ownerOf(device), { instanceId: there, epoch: 2 });
+  assert.equal((await db`select 1 from account_mark where account_id = ${device.accountId}`).length, 0);
+});
+
+test('what a move of an account that is elsewhere would owe is rolled back, and the move is cancelled', async () => {
+  const device = await seedDevice(db, here, 'u3');
+  await start([device]);
+  const [reserved] = await db.begin((tx) => reserveMoves(tx, 'test-runner', 10));
+  assert.ok(reserved);
+  await db`update account set instance_id = ${there} where id = ${device.accountId}`;
+  const owing = {
+    ...options,
+    oweDeliveries: async (tx: Transaction) =>
+      await tx`insert into delivery (id, account_id, device_id, item, cause, budgeted)
+               values (gen_random_uuid(), ${device.accountId}, ${device.deviceId}, 'it-policy', 'move', true)`,
+  };
+  assert.equal(await moveAccount(owing, reserved), false);
+  assert.equal(await stateOf(device), 'cancelled');
+  assert.equal((await db`select 1 from delivery where account_id = ${device.accountId}`).length, 0);
 });

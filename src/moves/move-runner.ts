@@ -8,16 +8,21 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isBrambleError, messageOf } from '../base/errors.ts';
 import type { Database, Transaction } from '../database/connection.ts';
 import { administrationTransaction } from '../database/release-lock.ts';
+import { sqlState } from '../database/sql-state.ts';
 import {
+  type CommittedMove,
+  cancelMoveElsewhere,
   commitMove,
   countUndrained,
   fenceMove,
   listenForMoves,
   markOutOfReach,
+  moveDeadlineMs,
   type ReservedMove,
   reserveMoves,
   settleMoves,
   unfenceMove,
+  unmarkedDeadlineMs,
 } from './move-store.ts';
 
 export interface MoveRunnerOptions {
@@ -55,7 +60,7 @@ export async function runMoveRound(options: MoveRunnerOptions, settles = true): 
   const window = await options.drainWindow(db);
   const room = window - (await countUndrained(db));
   if (room <= 0) return { moved: 0, settled, draining: true };
-  const concurrency = options.concurrency ?? 4;
+  const concurrency = options.concurrency ?? 3;
   const reserved = await administrationTransaction(db, release, (tx) =>
     reserveMoves(tx, options.name, Math.min(room, concurrency * 4)),
   );
@@ -81,13 +86,12 @@ async function settle({ db, release, outOfReachSeconds = 30 }: MoveRunnerOptions
 export async function moveAccount(options: MoveRunnerOptions, move: ReservedMove): Promise<boolean> {
   const { db, release } = options;
   try {
-    const fenced = await administrationTransaction(db, release, (tx) => fenceMove(tx, move));
-    if (!fenced) return false;
-    const outcome = await administrationTransaction(db, release, async (tx) => {
-      const committed = await commitMove(tx, move);
-      if (committed.kind === 'committed') await options.oweDeliveries(tx, move);
-      return committed;
-    });
+    let outcome = await commitUnmarked(options, move);
+    if (outcome === 'held' || outcome.kind === 'lost-reservation') {
+      const fenced = await administrationTransaction(db, release, (tx) => fenceMove(tx, move));
+      if (!fenced) return false;
+      outcome = await commitWithDeliveries(options, move, moveDeadlineMs);
+    }
     if (outcome.kind === 'committed') return true;
     options.log.warn({ moveId: move.moveId, outcome: outcome.kind }, 'account not moved');
     return false;
@@ -100,6 +104,45 @@ export async function moveAccount(options: MoveRunnerOptions, move: ReservedMove
     await administrationTransaction(db, release, (tx) => unfenceMove(tx, move, messageOf(error), attemptsAtMost));
     return false;
   }
+}
+
+/** The first try, before which nobody is asked to step back: mostly nobody stands in the way for long. */
+async function commitUnmarked(options: MoveRunnerOptions, move: ReservedMove): Promise<CommittedMove | 'held'> {
+  try {
+    return await commitWithDeliveries(options, move, unmarkedDeadlineMs);
+  } catch (error) {
+    // query_canceled (the deadline), and deadlock_detected, which nothing of an account survives either.
+    if (['57014', '40P01'].includes(sqlState(error) ?? '')) return 'held';
+    throw error;
+  }
+}
+
+/**
+ * The change of owner and what it owes in one transaction. Both are sent together, since the account waits until the commit;
+ * of a move that turns out not to be, all is rolled back, and only then is it cancelled.
+ */
+async function commitWithDeliveries(
+  options: MoveRunnerOptions,
+  move: ReservedMove,
+  deadlineMs: number,
+): Promise<CommittedMove> {
+  const { db, release } = options;
+  const found: { outcome?: Exclude<CommittedMove, { kind: 'committed' }> } = {};
+  const notCommitted = new Error('the move is rolled back');
+  try {
+    return await administrationTransaction(db, release, async (tx) => {
+      const [outcome] = await Promise.all([commitMove(tx, move, deadlineMs), options.oweDeliveries(tx, move)]);
+      if (outcome.kind === 'committed') return outcome;
+      found.outcome = outcome;
+      throw notCommitted;
+    });
+  } catch (error) {
+    if (error !== notCommitted || found.outcome === undefined) throw error;
+  }
+  if (found.outcome.kind === 'account-elsewhere') {
+    await administrationTransaction(db, release, (tx) => cancelMoveElsewhere(tx, move));
+  }
+  return found.outcome;
 }
 
 /** Runs rounds until the signal is aborted; a lost database is waited for. */

@@ -13,6 +13,7 @@ import {
 } from './batch-store.ts';
 import { type MoveRunnerOptions, moveAccount, runMoves } from './move-runner.ts';
 import {
+  cancelMoveElsewhere,
   commitMove,
   countUndrained,
   fenceMove,
@@ -100,6 +101,7 @@ test('an account that was moved elsewhere meanwhile cancels its move, and no mar
   assert.equal(await marks(device), 1);
   await db`update account set instance_id = ${there} where id = ${device.accountId}`;
   assert.deepEqual(await db.begin((tx) => commitMove(tx, move)), { kind: 'account-elsewhere' });
+  await db.begin((tx) => cancelMoveElsewhere(tx, move));
   assert.deepEqual([(await moveOf(device))['state'], await marks(device)], ['cancelled', 0]);
 });
 

@@ -2,6 +2,7 @@
  * The statements of one account's move.
  *
  *   queued -> reserved -> fenced -> delivering -> settled -> closed     (rolled-back | cancelled before delivering)
+ *                  \------------------^   at the first try, while no writer stands in the way
  *
  * Within one database settled and closed are one step: there is no source to be cleaned up.
  *
@@ -23,6 +24,11 @@ export interface ReservedMove {
 
 /** The longest that a move may keep its account's writers waiting. */
 export const moveDeadlineMs = 3000;
+/**
+ * The longest that the first try, which no mark goes before, waits for the account's writers. They go on meanwhile: what it
+ * costs an account is only the time from the grant of the row to the commit.
+ */
+export const unmarkedDeadlineMs = 100;
 const reservationSeconds = 30;
 
 /** Reserves up to `limit` moves of running batches, oldest first; SKIP LOCKED keeps rival runners apart. */
@@ -69,17 +75,24 @@ export type CommittedMove =
   | { kind: 'lost-reservation' };
 
 /**
- * Changes the owner. Waits for every statement that holds the account FOR SHARE, at most `moveDeadlineMs`
- * (statement_timeout, since lock_timeout starts again with each holder). The account waits meanwhile: what needs no answer
- * is sent without waiting for one, in this order.
+ * Changes the owner. Waits for every statement that holds the account FOR SHARE, at most `deadlineMs` (statement_timeout,
+ * since lock_timeout starts again with each holder). The account waits meanwhile: what needs no answer is sent without
+ * waiting for one, in this order. A move that is reserved only is taken too, while its batch runs: it needs no mark where
+ * no writer stands in the way; its `fenced_at` is then the beginning of the wait.
  */
-export async function commitMove(tx: Transaction, move: ReservedMove): Promise<CommittedMove> {
+export async function commitMove(
+  tx: Transaction,
+  move: ReservedMove,
+  deadlineMs = moveDeadlineMs,
+): Promise<CommittedMove> {
   // One statement for all of it, sent together with its deadline: devices wait while it is under way.
   const [, [outcome]] = await Promise.all([
-    tx`select set_config('statement_timeout', ${String(moveDeadlineMs)}, true)`,
+    tx`select set_config('statement_timeout', ${String(deadlineMs)}, true)`,
     tx<{ own: boolean; epoch: string | null }[]>`
       with own as materialized (
-        select id from account_move where id = ${move.moveId} and state = 'fenced' for update
+        select w.id from account_move w join move_batch b on b.id = w.batch_id
+         where w.id = ${move.moveId} and (w.state = 'fenced' or w.state = 'reserved' and b.state = 'running')
+           for update of w
       ), changed as (
         update account set instance_id = ${move.toInstanceId}, epoch = epoch + 1
          where id = ${move.accountId} and instance_id = ${move.fromInstanceId} and exists (select 1 from own)
@@ -91,19 +104,30 @@ export async function commitMove(tx: Transaction, move: ReservedMove): Promise<C
         delete from account_mark where account_id = ${move.accountId} and move_id = ${move.moveId}
       ), written as (
         update account_move m
-           set state = case when c.id is null then 'cancelled' else 'delivering' end,
-               committed_at = case when c.id is not null then clock_timestamp() end,
-               closed_at = case when c.id is null then now() end,
-               failure = case when c.id is null then 'the account is no longer at its source' end,
+           set state = 'delivering',
+               fenced_at = coalesce(case when m.state = 'fenced' then m.fenced_at end, statement_timestamp()),
+               committed_at = clock_timestamp(),
                epoch_after = c.epoch, reserved_by = null,
                pending_commands = (select count(*) from command q join device d on d.id = q.device_id
                                     where d.account_id = ${move.accountId} and q.state in ('queued', 'sent', 'not-now'))
-          from own left join changed c on true
+          from own cross join changed c
          where m.id = own.id)
       select exists (select 1 from own) as own, (select epoch from changed) as epoch`,
   ]);
   if (!outcome?.own) return { kind: 'lost-reservation' };
   return outcome.epoch === null ? { kind: 'account-elsewhere' } : { kind: 'committed', epoch: outcome.epoch };
+}
+
+/** Ends a move whose account has another owner than its source; one that is there again keeps its reservation. */
+export async function cancelMoveElsewhere(tx: Transaction, move: ReservedMove): Promise<void> {
+  await tx`
+    with cancelled as (
+      update account_move
+         set state = 'cancelled', closed_at = now(), failure = 'the account is no longer at its source', reserved_by = null
+       where id = ${move.moveId} and state in ('reserved', 'fenced')
+         and not exists (select 1 from account where id = ${move.accountId} and instance_id = ${move.fromInstanceId})
+      returning id)
+    delete from account_mark where account_id = ${move.accountId} and move_id in (select id from cancelled)`;
 }
 
 /**

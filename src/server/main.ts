@@ -13,8 +13,9 @@ import { createScepService } from '../activation/scep-service.ts';
 import { systemClock } from '../base/clock.ts';
 import { BrambleError, messageOf } from '../base/errors.ts';
 import type { InstanceId } from '../base/ids.ts';
+import { applicationName, type Database, openDatabase } from '../database/connection.ts';
 import { readMasterKeys } from '../database/sealed-value.ts';
-import { createConnectBatcher } from '../devices/connect-batch.ts';
+import { connectLanes, createConnectBatcher } from '../devices/connect-batch.ts';
 import { connectDevices } from '../devices/connect-statement.ts';
 import { credentialRenewal } from '../directory/credential-renewal.ts';
 import { findInstance } from '../directory/instances.ts';
@@ -47,21 +48,39 @@ const settingsSchema = z.object({
 type Settings = z.output<typeof settingsSchema>;
 
 const flushSamplesMs = 1000;
+/** From then on the database plans the connect statement no more, but uses the plan that it has. */
+const executionsUntilPlanned = 6;
 
 /** Runs until it is asked to end. */
 export async function runServer(): Promise<void> {
   // Device requests come before the work stands: the loopback listener answers them 503 until then.
   let serveDevice: ReturnType<typeof createDeviceHandler> | undefined;
-  await componentProcess({
-    kind: 'server',
-    settings: settingsSchema,
-    maxConnections: 12,
-    listen: (context) => listenOnLoopback(context, () => serveDevice),
-    work: async (context) => {
-      const parts = await buildInstance(context);
-      serveDevice = parts.serveDevice;
-      return parts.work;
-    },
+  let connectDb: Database | undefined;
+  try {
+    await componentProcess({
+      kind: 'server',
+      settings: settingsSchema,
+      maxConnections: 8,
+      listen: (context) => listenOnLoopback(context, () => serveDevice),
+      work: async (context) => {
+        connectDb = openConnectDatabase(context);
+        const parts = await buildInstance(context, connectDb);
+        serveDevice = parts.serveDevice;
+        return parts.work;
+      },
+    });
+  } finally {
+    // After the loopback listener, which serves to the end.
+    await connectDb?.end({ timeout: 5 });
+  }
+}
+
+/** Connects have connections of their own: nothing that runs in the background stands before them. */
+function openConnectDatabase({ databaseUrl, identity }: ComponentContext<Settings>): Database {
+  const { kind, name, host, processId } = identity;
+  return openDatabase(databaseUrl, {
+    applicationName: applicationName(kind, name, host, processId),
+    max: connectLanes,
   });
 }
 
@@ -93,7 +112,7 @@ async function listenOnLoopback(
   };
 }
 
-async function buildInstance(context: ComponentContext<Settings>) {
+async function buildInstance(context: ComponentContext<Settings>, connectDb: Database) {
   const { db, log, environment, registry } = context;
   const domain = await readDomain(db);
   const instance = await findInstance(db, environment.settings.srpIdentifier);
@@ -105,6 +124,7 @@ async function buildInstance(context: ComponentContext<Settings>) {
   const keys = await readMasterKeys(join(environment.home, 'keys', 'master.json'));
   const authorities = await loadAuthorities(db, keys);
   const samples = createRequestSamples(instanceId);
+  await warmUp(connectDb, instanceId);
   const background = new AbortController();
   const running: Promise<unknown>[] = [];
 
@@ -124,7 +144,7 @@ async function buildInstance(context: ComponentContext<Settings>) {
         await oweDeliveries(tx, { deviceIds: [device.deviceId], cause: 'activation', budgeted: false });
       },
     },
-    connects: createConnectBatcher({ send: (requests) => connectDevices(db, instanceId, requests) }),
+    connects: createConnectBatcher({ send: (requests) => connectDevices(connectDb, instanceId, requests) }),
     samples,
     certificateKeys: createCertificateKeys(),
     onAnswer: createRequestMetrics(registry),
@@ -190,4 +210,11 @@ async function flush(samples: RequestSamples, context: ComponentContext<Settings
   await samples.flush(context.db).catch((error: unknown) => {
     context.log.warn({ reason: messageOf(error) }, 'request samples were not written');
   });
+}
+
+/** Every connection has the connect statement prepared and planned before a device waits for it. */
+async function warmUp(db: Database, instanceId: InstanceId): Promise<void> {
+  for (let execution = 0; execution < executionsUntilPlanned; execution++) {
+    await Promise.all(Array.from({ length: connectLanes }, () => connectDevices(db, instanceId, [])));
+  }
 }

@@ -50,11 +50,14 @@ export interface AdministrationClient {
   createAccount(name: string): Promise<void>;
   createActivationPassword(account: string): Promise<ActivationPassword>;
   setPush(push: { readonly url: string; readonly caPem: string }): Promise<void>;
+  /** Whether the domain has a push certificate of the vendor: whoever sets another push service loses it. */
+  hasPushCertificate(): Promise<boolean>;
   /** What `GET /status` says of the domain, as far as it does. */
   domain(): Promise<{ readonly publicUrl?: string; readonly tunnelHost?: string }>;
 }
 
 const domainFacts = z.object({ publicUrl: z.string().optional(), tunnelHost: z.string().optional() });
+const pushAnswer = z.object({ hasCertificate: z.boolean() });
 const statusAnswer = z.object({ domain: domainFacts.optional() }).extend(domainFacts.shape);
 
 /** Failures are `BrambleError`s with the service's own code, or ERR_ADMIN_UNREACHABLE. */
@@ -74,6 +77,11 @@ export function createAdministrationClient(access: AdministrationAccess, signal:
     async setPush(push) {
       const { status, value } = await call('PUT', '/push', push);
       accepted(status, value, 'setting the address of the push service');
+    },
+    async hasPushCertificate() {
+      const { status, value } = await call('GET', '/push');
+      accepted(status, value, 'the settings of the push service');
+      return pushAnswer.parse(value).hasCertificate;
     },
     async domain() {
       const { status, value } = await call('GET', '/status');

@@ -12,7 +12,7 @@ import { type SimulateOptions, simulate } from './main.ts';
 import { startMdmServer, testPassword } from './mdm-server-fixture.ts';
 
 /** Enough of the administration service's REST API for the simulator, over real HTTP. */
-async function startAdministration(context: TestContext, publicUrl: string) {
+async function startAdministration(context: TestContext, publicUrl: string, hasCertificate = false) {
   const calls: { method: string; path: string; body: unknown }[] = [];
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
@@ -25,6 +25,8 @@ async function startAdministration(context: TestContext, publicUrl: string) {
     };
     if (request.headers.authorization !== 'Bearer secret') reply(401, { code: 'ERR_TOKEN', message: 'no such token' });
     else if (path === '/api/v1/status') reply(200, { domain: { publicUrl } });
+    else if (path === '/api/v1/push')
+      reply(200, { url: 'https://push.example', hasOwnAuthority: false, hasCertificate });
     else if (path.endsWith('/activation-password')) {
       reply(200, { password: testPassword, expiresAt: '', activationUrl: `${publicUrl}/activate` });
     } else if (path === '/api/v1/accounts' && text.includes('0001'))
@@ -85,7 +87,8 @@ test('a fleet is set up over the REST API, lives, is directed, and ends with a s
     lines.map(({ event, do: command }) => event ?? command),
     ['ready', 'devices', 'stop', 'summary'],
   );
-  const push = administration.calls.find(({ path }) => path === '/api/v1/push')?.body as { url: string; caPem: string };
+  const set = administration.calls.find(({ method, path }) => method === 'PUT' && path === '/api/v1/push');
+  const push = set?.body as { url: string; caPem: string };
   assert.match(push.url, /^https:\/\/127\.0\.0\.1:\d+$/);
   assert.match(push.caPem, /BEGIN CERTIFICATE/);
   assert.equal(administration.calls.filter(({ path }) => path === '/api/v1/accounts').length, 3);
@@ -109,6 +112,29 @@ test('a refusal of the administration service keeps its code', async (context) =
   };
   const streams = { input: new PassThrough(), output: collect().stream, errors: collect().stream };
   await assert.rejects(simulate(options, streams, new AbortController().signal), { code: 'ERR_TOKEN' });
+});
+
+test('a domain with a push certificate is left as it is', async (context) => {
+  const administration = await startAdministration(context, 'https://127.0.0.1:1', true);
+  const options: SimulateOptions = {
+    devices: 1,
+    accounts: 1,
+    seed: 'main',
+    access: { urls: [administration.url], token: 'secret' },
+    intervalMs: 1000,
+    pushPort: 0,
+    prefix: '',
+    control: false,
+    json: true,
+  };
+  const streams = { input: new PassThrough(), output: collect().stream, errors: collect().stream };
+  await assert.rejects(simulate(options, streams, new AbortController().signal), {
+    code: 'ERR_SIMULATOR_PUSH_CERTIFICATE',
+  });
+  assert.deepEqual(
+    administration.calls.map(({ method }) => method),
+    ['GET'],
+  );
 });
 
 test('without a domain the message says what to do', async () => {

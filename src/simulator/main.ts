@@ -4,6 +4,7 @@
  */
 import { writeFile } from 'node:fs/promises';
 import type { Readable, Writable } from 'node:stream';
+import { BrambleError } from '../base/errors.ts';
 import {
   type AdministrationAccess,
   type AdministrationClient,
@@ -65,6 +66,7 @@ export async function simulate(
   };
   say(`Seed ${options.seed} (give it with --seed to have the same fleet again).`);
   const administration = createAdministrationClient(options.access, signal);
+  await refuseRealPushService(administration);
   const planned = planFleet(options.seed, options.devices, options.accounts, options.prefix);
   const byAccount = Map.groupBy(planned, ({ account }) => account);
   await forEachAtOnce([...byAccount.keys()], activationsAtOnce, (name) => administration.createAccount(name));
@@ -111,6 +113,16 @@ export async function simulate(
   } finally {
     await fleet.stop();
   }
+}
+
+/** The simulator sets its own push service: a domain that real devices are woken through would lose its certificate. */
+async function refuseRealPushService(administration: AdministrationClient): Promise<void> {
+  if (!(await administration.hasPushCertificate())) return;
+  throw new BrambleError(
+    'ERR_SIMULATOR_PUSH_CERTIFICATE',
+    'This domain has a push certificate, which the simulator would replace by its own push service, so that real devices ' +
+      'were woken no more. Run simulated devices against a domain of their own.',
+  );
 }
 
 /**

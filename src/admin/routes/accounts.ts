@@ -31,7 +31,7 @@ const tags = ['accounts'];
 
 const skipTexts: Readonly<Record<AccountSkip, string>> = {
   'name-taken': 'an account of that name exists',
-  'name-not-valid': 'the name cannot be used',
+  'name-not-valid': 'its name must have 1 to 200 characters, without blanks, slashes and control characters',
   'unknown-instance': 'there is no such instance, or it is retired',
   'unknown-group': 'one of the groups does not exist',
   'no-instance': 'the domain has no instance yet (`bramble instance add`)',

@@ -43,11 +43,12 @@ export function deliveryRoutes(context: AdministrationContext): FastifyPluginAsy
           const wanted = budgetSchema.strict().safeParse({ ...(await readBudget(tx)), ...request.body });
           if (!wanted.success) {
             const [issue] = wanted.error.issues;
+            const field = ['body', ...(issue?.path ?? [])].join('.');
             throw new BrambleError(
               'ERR_INPUT',
-              `body.${issue?.path.join('.') ?? ''} does not fit: ${issue?.message ?? 'unknown'}. The budget has ` +
+              `${field} does not fit: ${issue?.message ?? 'unknown'}. The budget has ` +
                 `${Object.keys(budgetSchema.shape).join(', ')}.`,
-              { details: { field: `body.${issue?.path.join('.') ?? ''}` } },
+              { details: { field } },
             );
           }
           const instances = (await listInstances(tx)).filter((instance) => instance.retiredAt === null);

@@ -168,7 +168,7 @@ function batchTable(batches: readonly z.output<typeof batch>[], style: Style): s
       String(row.counts.rolledBack),
       row.createdBy,
       timeText(row.createdAt),
-      cell(row.pauseReason),
+      cell(row.pauseReason ?? (row.counts.delivering > 0 ? '`bramble deliveries` says' : null)),
     ]),
   );
 }

@@ -1,4 +1,5 @@
 /** `bramble upgrade`: over REST, answered by an administration service or, while none runs, by the upgrade coordinator. */
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import type { UpgradeReport } from '../../upgrade/report.ts';
@@ -54,9 +55,23 @@ export function addUpgradeCommands(program: Command, frame: Frame): void {
       .option('--canary <account...>', 'accounts that go first')
       .option('--wave <percent...>', 'share of all accounts that has moved when each wave ends', percentages)
       .option('--soak <seconds>', 'how long each wave is watched before its gate decides', number)
-      .option('--budget <name=value>', 'budget of the upgrade, may be repeated', collectValues, {})
-      .option('--gate <name=value>', 'setting of the gates, may be repeated', collectValues, {})
-      .option('--options <json>', 'all other options, as JSON or @file', json)
+      .option(
+        '--budget <name=value>',
+        'budget of the upgrade, may be repeated: perInstance, perDomain, suspects, perMinuteInstance, perMinuteDomain or suspectAfterSeconds',
+        collectValues,
+        {},
+      )
+      .option(
+        '--gate <name=value>',
+        'setting of the gates, may be repeated: leastRequests, maxErrorRateDifference, latencyFactor, latencySlackMs, maxFailedDeliveryShare, patienceSeconds or baselineHours',
+        collectValues,
+        {},
+      )
+      .option(
+        '--options <json>',
+        'all other options (soakSeconds, waveDeadlineSeconds, fenceGraceMs, instances, oldInstances, …), as JSON or @file',
+        json,
+      )
       .action(async (release: string | undefined, flags: PlanFlags, command) => {
         await frame.ask(command, {
           method: 'POST',
@@ -169,7 +184,7 @@ function planBody(release: string | undefined, flags: PlanFlags): Record<string,
     ...(typeof flags.options === 'object' ? flags.options : {}),
     ...(flags.preview ? { preview: true } : {}),
     ...(release === undefined ? {} : { toRelease: release }),
-    ...(flags.archive === undefined ? {} : { archive: flags.archive }),
+    ...(flags.archive === undefined ? {} : { archive: resolve(flags.archive) }),
     ...(flags.canary === undefined ? {} : { canaries: flags.canary }),
     ...(flags.wave === undefined ? {} : { wavePercentages: flags.wave }),
     ...(flags.soak === undefined ? {} : { soakSeconds: flags.soak }),

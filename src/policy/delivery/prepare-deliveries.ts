@@ -2,6 +2,7 @@
  * Turns owed deliveries into commands, with this release's compiler.
  * Invariant: what cannot be compiled is one delivery's failure, with its reason; the others of the batch are not touched by it.
  */
+import { setImmediate } from 'node:timers/promises';
 import { messageOf } from '../../base/errors.ts';
 import { newId } from '../../base/ids.ts';
 import type { Queryable } from '../../database/connection.ts';
@@ -42,6 +43,8 @@ interface Sources {
   readonly services: readonly StoredService[];
 }
 
+/** Prepared without letting others have their turn. */
+const candidatesAtOnce = 4;
 /** Different policies × kinds of devices that are kept compiled. */
 const largestCache = 500;
 /** Causes for which a device that has the content already is not sent it again. */
@@ -113,7 +116,9 @@ export function createPreparation(facts: CompilerFacts): Prepare {
       services: wants('service-books').length === 0 ? [] : await listServices(q),
     };
     const batch: PreparedBatch = { prepared: [], settlements: [] };
-    for (const candidate of candidates) {
+    for (const [index, candidate] of candidates.entries()) {
+      // A whole batch at once would keep every device of this process waiting.
+      if (index % candidatesAtOnce === candidatesAtOnce - 1) await setImmediate();
       try {
         const content = contentOf(candidate, sources);
         const settled = content ? settlementOf(candidate, content) : notTaken(candidate);

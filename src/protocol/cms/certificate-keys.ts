@@ -1,8 +1,10 @@
 /**
  * Certificates that were read before, with their keys ready for use: the same device signs again and again.
- * Invariant: bounded; the least recently used entry goes first. A cached certificate is as untrusted as a fresh one.
+ * Invariant: bounded; the least recently used certificate goes first, and the oldest header. A cached certificate is as
+ * untrusted as a fresh one.
  */
 import type { KeyObject } from 'node:crypto';
+import { parseClientCert } from '../client-cert-header.ts';
 import { fingerprintOf, readCertificate } from '../x509/certificate-fields.ts';
 import { publicKeyFrom } from '../x509/public-key.ts';
 
@@ -19,25 +21,39 @@ export interface KnownCertificate {
 export interface CertificateKeys {
   /** @throws BrambleError ERR_DER_MALFORMED, ERR_ALGORITHM_UNSUPPORTED */
   get(certificateDer: Uint8Array): KnownCertificate;
+  /** Of the certificate in a `Client-Cert` header, which is not read. @throws BrambleError ERR_CLIENT_CERT_HEADER */
+  fingerprintOfHeader(header: string): string;
 }
 
-/** A cache of at most `maxEntries` certificates; 0 keeps none. One entry takes about 4 KB. */
+/** A cache of at most `maxEntries` certificates, and as many headers; 0 keeps none. One entry takes about 4 KB, a header 1. */
 export function createCertificateKeys(maxEntries = 10_000): CertificateKeys {
   const known = new Map<string, KnownCertificate>();
+  const fingerprints = new Map<string, string>();
   return {
+    fingerprintOfHeader(header) {
+      const found = fingerprints.get(header);
+      if (found !== undefined) return found;
+      const fingerprint = fingerprintOf(parseClientCert(header));
+      fingerprints.set(header, fingerprint);
+      forgetOldest(fingerprints, maxEntries);
+      return fingerprint;
+    },
     get(certificateDer) {
       const fingerprint = fingerprintOf(certificateDer);
       const found = known.get(fingerprint);
       const certificate = found ?? readKnown(certificateDer, fingerprint);
       if (found !== undefined) known.delete(fingerprint);
       known.set(fingerprint, certificate);
-      if (known.size > maxEntries) {
-        const [oldest] = known.keys();
-        if (oldest !== undefined) known.delete(oldest);
-      }
+      forgetOldest(known, maxEntries);
       return certificate;
     },
   };
+}
+
+function forgetOldest(entries: Map<string, unknown>, maxEntries: number): void {
+  if (entries.size <= maxEntries) return;
+  const [oldest] = entries.keys();
+  if (oldest !== undefined) entries.delete(oldest);
 }
 
 function readKnown(source: Uint8Array, fingerprint: string): KnownCertificate {

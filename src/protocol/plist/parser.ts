@@ -1,6 +1,7 @@
 /** One way in for property lists of either form. Invariant: whatever the bytes, it returns a value or a BrambleError. */
 import { isUtf8 } from 'node:buffer';
 import { parseBinaryDocument } from './binary-document.ts';
+import { parseFlatDocument } from './flat-document.ts';
 import { defaultPlistLimits, type PlistLimits, type PlistValue, plistMalformed, plistTooLarge } from './value.ts';
 import { parseXmlDocument } from './xml-document.ts';
 
@@ -13,5 +14,6 @@ export function parsePlist(bytes: Uint8Array, limits: PlistLimits = defaultPlist
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (buffer[0] === 0x62 && buffer.toString('latin1', 0, 8) === 'bplist00') return parseBinaryDocument(buffer, limits);
   if (!isUtf8(buffer)) throw plistMalformed('it is neither binary nor UTF-8 text');
-  return parseXmlDocument(buffer.toString('utf8'), limits);
+  const text = buffer.toString('utf8');
+  return parseFlatDocument(text, limits) ?? parseXmlDocument(text, limits);
 }

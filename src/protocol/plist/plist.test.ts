@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { isBrambleError } from '../../base/errors.ts';
+import { parseFlatDocument } from './flat-document.ts';
 import { parsePlist } from './parser.ts';
 import { serializePlist } from './serializer.ts';
-import type { PlistValue } from './value.ts';
+import { defaultPlistLimits, type PlistValue } from './value.ts';
+import { parseXmlDocument } from './xml-document.ts';
 
 const xmlText = fc.string({ unit: 'grapheme' }).map((text) => text.replace(/[^\P{C}\n\t]|[\ufffe\uffff]/gu, ''));
 const leaf: fc.Arbitrary<PlistValue> = fc.oneof(
@@ -151,4 +153,60 @@ test('CDATA, comments, character references, hexadecimal and a byte order mark a
     '<array><!-- c --><string><![CDATA[<a>]]>&#x41;</string><integer>0x1F</integer><data>\n AQI=\n</data></array>';
   const bytes = Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), xml(body)]);
   assert.deepEqual(parsePlist(bytes), ['<a>A', 31, Buffer.from([1, 2])]);
+});
+
+const flatDocument = fc
+  .tuple(
+    fc.array(
+      fc.tuple(
+        fc.constantFrom('Status', 'UDID', 'CommandUUID', 'Status ', '__proto__', 'a', ''),
+        fc.oneof(
+          fc.constantFrom('Idle', '', ' Idle ', 'a&amp;b', 'a>b', ']]>', 'é', '\t', 'a\r\nb', '<b/>'),
+          fc.string(),
+        ),
+        fc.constantFrom('', '\n', '\n\t', '\r\n', ' ', '\u00a0', '\f', '<!-- c -->', 'x'),
+        fc.constantFrom('string', 'string', 'string', 'string', 'integer', 'data', 'key'),
+      ),
+      { maxLength: 5 },
+    ),
+    fc.constantFrom('', '\n', '\r\n\t', '\u00a0', '<!-- c -->'),
+    fc.constantFrom('</dict></plist>', '</dict>\n</plist>\n', '</dict></plist>x', '</dict>', '</dict></plist><a/>'),
+    fc.constantFrom('UTF-8', 'UTF-8', 'utf-8', 'UTF-16'),
+    fc.constantFrom('', '', '', '\ufeff', '\n'),
+  )
+  .map(([pairs, gap, tail, encoding, before]) => {
+    const body = pairs.map(([key, text, space, name]) => `<key>${key}</key>${space}<${name}>${text}</${name}>${space}`);
+    return `${before}<?xml version="1.0" encoding="${encoding}"?>${gap}<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">${gap}<plist version="1.0">${gap}<dict>${gap}${body.join('')}${tail}`;
+  });
+
+test('what the short way reads, the full reader reads the same', () => {
+  const readBoth = (text: string, limits = defaultPlistLimits) => {
+    const flat = parseFlatDocument(text, limits);
+    if (flat !== undefined) assert.deepEqual(parseXmlDocument(text, limits), flat);
+    return flat !== undefined;
+  };
+  let taken = 0;
+  fc.assert(
+    fc.property(flatDocument, (text) => {
+      if (readBoth(text)) taken++;
+    }),
+    { numRuns: 3000 },
+  );
+  assert.ok(taken > 0);
+  const idle = serializePlist({ Status: 'Idle', UDID: '00008030-001A' });
+  fc.assert(
+    fc.property(fc.nat(idle.length - 1), fc.constantFrom('', 'x', '&', '<', '>', '\n', '"'), (at, put) => {
+      readBoth(`${idle.slice(0, at)}${put}${idle.slice(at + 1)}`);
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test('the short way takes an Idle body, and leaves to the full reader what is beyond a limit', () => {
+  const idle = serializePlist({ Status: 'Idle', UDID: '00008030-001A' });
+  assert.deepEqual({ ...parseFlatDocument(idle, defaultPlistLimits) }, { Status: 'Idle', UDID: '00008030-001A' });
+  assert.equal(parseFlatDocument(idle, { ...defaultPlistLimits, maxValues: 2 }), undefined);
+  assert.ok(parseFlatDocument(idle, { ...defaultPlistLimits, maxValues: 3 }));
+  assert.doesNotThrow(() => parseXmlDocument(idle, { ...defaultPlistLimits, maxValues: 3 }));
+  assert.equal(parseFlatDocument(idle, { ...defaultPlistLimits, maxDepth: 0 }), undefined);
 });

@@ -1,6 +1,5 @@
 /**
- * Reads any well-formed XML property list, with a conforming XML reader (170,000 Idle bodies a second: no second, faster
- * reader is worth its risk).
+ * Reads any well-formed XML property list, with a conforming XML reader.
  * Invariant: a document type may only name a public or system identifier; nothing is ever declared, fetched or expanded.
  */
 import { SaxesParser } from 'saxes';
