@@ -15,6 +15,7 @@ import { activateAndChangePolicy } from '../test/harness/old-release-deeds.ts';
 import { configureDomain, demoBudget } from '../test/harness/preparation.ts';
 import { startSampler } from '../test/harness/sampler.ts';
 import { stopAdministration } from '../test/harness/stopped-administration.ts';
+import { viewUpgrade } from '../test/harness/upgrade-view.ts';
 import { startInternalHost, startWorkload, type Workload } from '../test/harness/workload.ts';
 import { collectFigures, type DemoReport } from './figures.ts';
 import { readDemoOptions } from './options.ts';
@@ -41,6 +42,8 @@ interface Stage {
 const options = readDemoOptions(process.argv.slice(2));
 const progress = createProgress(process.stdout);
 const startedAt = performance.now();
+/** Accounts of the first wave: one of each of the two instances. */
+const canaries = 2;
 let keptHome = '';
 
 const report = await runDemo().finally(() => progress.end());
@@ -158,7 +161,7 @@ async function startUpgrade(
 ): Promise<void> {
   const plan = await expectDone<{ plan: { sends: PlannedSends } }>(domain, 'POST', '/upgrade/plan', {
     archive: to.file,
-    canariesPerInstance: 1,
+    canariesPerInstance: canaries / 2,
     wavePercentages: [50, 100],
     soakSeconds: 2,
     fenceGraceMs: 1500,
@@ -187,21 +190,17 @@ async function startUpgrade(
 async function moveAccounts({ domain, fleet, follower, watched }: Stage): Promise<void> {
   await follower.follow(['all-moved', 'soaking'], {
     timeoutMs: 90_000,
-    until: (view) => view.state === 'moving' && view.moved >= 2,
-  });
-  await until('moves of the second wave wait for their turn', 60_000, async () => {
-    await follower.tellEvents();
-    return (await waitingMoves(domain)) >= 4;
+    until: (view) => view.state === 'moving' && view.moved > canaries,
   });
   progress.step('An operator pauses the upgrade.');
   await expectDone(domain, 'POST', '/upgrade/pause', { reason: 'a look at the canaries' });
   await delay(1000);
   const [before] = await domain.sql`select clock_timestamp() as now`;
-  const checks = await waitingMoves(domain);
+  const { assigned, moved } = await viewUpgrade(domain);
   await delay(1000);
   const begun = await domain.sql`select 1 from account_move where fenced_at > ${before?.['now'] as Date}`;
-  // Where no move was left to begin, nothing was tried.
-  watched.startedWhilePaused = { checks, broken: begun.length };
+  // Accounts that were still to move, of this wave and the next: none of them may begin.
+  watched.startedWhilePaused = { checks: assigned - moved, broken: begun.length };
   await follower.tellEvents();
   await expectDone(domain, 'POST', '/upgrade/resume', {});
   await follower.tellEvents();
@@ -221,13 +220,6 @@ async function moveAccounts({ domain, fleet, follower, watched }: Stage): Promis
     await follower.follow(['soaking'], { timeoutMs: 120_000 });
   }
   watched.coordinatorKills.broken = 0;
-}
-
-/** Moves that have not begun. */
-async function waitingMoves({ sql }: RunningDomain): Promise<number> {
-  const [row] = await sql<{ waiting: number }[]>`
-    select count(*)::int as waiting from account_move where state in ('queued', 'reserved')`;
-  return row?.waiting ?? 0;
 }
 
 /** Some devices that a delivery is on its way to fall silent as soon as they hold a command: what suspects are for. */
