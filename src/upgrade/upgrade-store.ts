@@ -55,11 +55,6 @@ export function positionOf(upgrade: Pick<Upgrade, 'state' | 'pausedFrom'>): Upgr
   return { state: 'paused', pausedFrom: upgrade.pausedFrom };
 }
 
-/** The state that it is in, or was paused in. */
-export function phaseOf(upgrade: Pick<Upgrade, 'state' | 'pausedFrom'>): UpgradeState {
-  return upgrade.pausedFrom ?? upgrade.state;
-}
-
 /**
  * Writes a planned upgrade.
  * @throws BrambleError ERR_UPGRADE_OPEN when there is an open one.
