@@ -6,11 +6,11 @@ import { z } from 'zod';
 import { systemClock } from '../base/clock.ts';
 import { BrambleError, messageOf } from '../base/errors.ts';
 import { readMasterKeys } from '../database/sealed-value.ts';
+import { type AllowedHosts, allowedHosts } from '../directory/allowed-hosts.ts';
 import { credentialRenewal } from '../directory/credential-renewal.ts';
 import { loadAuthorities } from '../domain/authorities.ts';
 import { type ComponentContext, componentProcess, type Work } from '../process/component-process.ts';
 import { dialRouters, keepCredentialFresh } from '../process/srp-links.ts';
-import { type AllowedHosts, allowedHosts } from './allowed-hosts.ts';
 import { authorizeTunnel, readAllowedHosts } from './served-devices.ts';
 import { createTunnels } from './tunnel.ts';
 

@@ -11,8 +11,8 @@ import { createHash } from 'node:crypto';
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { type ErrorCode, messageOf } from '../base/errors.ts';
+import { type AllowedHosts, tunnelTargetOf } from '../directory/allowed-hosts.ts';
 import { breakOff, carryOneWay } from '../link/one-way.ts';
-import { type AllowedHosts, tunnelTargetOf } from './allowed-hosts.ts';
 
 export type TunnelAuthorization = 'allowed' | 'unknown-device' | 'not-served';
 

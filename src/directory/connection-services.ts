@@ -11,7 +11,7 @@ import { newId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import { violatedConstraint } from '../database/sql-state.ts';
 import { plainNameOf } from './account-name.ts';
-import { allowedHostOf } from './allowed-host.ts';
+import { allowedHostOf } from './allowed-hosts.ts';
 
 export interface ConnectionService {
   readonly id: string;

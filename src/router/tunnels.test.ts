@@ -4,7 +4,6 @@ import { once } from 'node:events';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
 import { createServer, type Server, type Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
-import { allowedHosts } from '../connection/allowed-hosts.ts';
 import { createTunnels, type TunnelAuthorization, type Tunnels } from '../connection/tunnel.ts';
 import type { SrpLink } from '../link/dialler.ts';
 import type { TestIdentity } from '../link/link-fixture.ts';
@@ -63,7 +62,7 @@ describe('a tunnel through router, link and connection service', () => {
     for (const identifier of ['C00000001', 'C00000002']) {
       const tunnels = createTunnels({
         authorize: async (asked) => (known.has(asked) ? authorization : 'unknown-device'),
-        allowed: () => allowedHosts([`127.0.0.0/8:${echoPort}`, '127.0.0.1:1']),
+        allowed: () => (target) => target.host.startsWith('127.') && [echoPort, 1].includes(target.port),
       });
       const link = await stage.dial(identifier, {
         handlers: { tunnel: (stream, headers) => tunnels.handle(stream, headers) },

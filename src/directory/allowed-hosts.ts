@@ -41,6 +41,25 @@ export function allowedHosts(patterns: readonly string[]): AllowedHosts {
   return (target) => rules.some((rule) => rule(target));
 }
 
+/**
+ * The stored, lower-case form of a pattern.
+ * @throws BrambleError ERR_ALLOWED_HOST when it is none.
+ */
+export function allowedHostOf(text: string): string {
+  const pattern = text.trim().toLowerCase();
+  try {
+    ruleOf(pattern);
+  } catch (cause) {
+    throw new BrambleError(
+      'ERR_ALLOWED_HOST',
+      `"${text.slice(0, 80)}" is not a host and port such as mail.example.org:993, *.example.org:443, 10.1.2.0/24:8080 or ` +
+        'build.example.org:*.',
+      { cause },
+    );
+  }
+  return pattern;
+}
+
 function ruleOf(pattern: string): AllowedHosts {
   const text = pattern.trim().toLowerCase();
   const at = text.lastIndexOf(':');
