@@ -16,7 +16,7 @@ export interface ReleaseNumbers {
 }
 
 export const thisRelease: ReleaseNumbers = {
-  release: '1.1.0',
+  release: '1.2.0',
   schemaVersion: 7,
   leastSchemaVersion: 7,
   linkVersions: [1],
