@@ -2,10 +2,11 @@
  * An activation, free of its transport: account name and password in, enrolment profile out.
  * Protects: who is refused learns neither whether the account exists nor why; only the log does.
  */
+
+import { accountNameOf } from '../base/account-name.ts';
 import { isBrambleError } from '../base/errors.ts';
 import type { DeviceId, InstanceId } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
-import { accountNameOf } from '../directory/account-name.ts';
 import type { Authorities } from '../domain/authorities.ts';
 import { checkActivationPassword } from './activation-password.ts';
 import { type DevicePlatform, offerDevice } from './device-offer.ts';

@@ -1,7 +1,8 @@
 /** Accounts as administrators choose them: by name, by group, or all of an instance. */
+
+import { accountNameOf } from '../base/account-name.ts';
 import type { AccountId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
-import { accountNameOf } from '../directory/account-name.ts';
 import { notFound } from '../rest/http-errors.ts';
 
 export interface AccountSelection {

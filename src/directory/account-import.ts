@@ -2,11 +2,12 @@
  * New accounts, one or thousands at once. Protects: an account never exists without its first epoch, and no row of an
  * import is skipped silently: each comes back as created or with the reason why not.
  */
+
+import { accountNameOf } from '../base/account-name.ts';
 import { BrambleError } from '../base/errors.ts';
 import type { AccountId } from '../base/ids.ts';
 import { newId } from '../base/ids.ts';
 import type { Transaction } from '../database/connection.ts';
-import { accountNameOf } from './account-name.ts';
 import { accountPlacement, type PlacementTarget } from './account-placement.ts';
 
 /** What an administrator says about a new account. */

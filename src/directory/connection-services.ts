@@ -5,12 +5,13 @@
  * Invariant: only the relation is written. Beside release 1.0, whose column holds one instance, the database's triggers keep
  * both in step and refuse a second instance; see `sql/007-connection-service-instances.expand.sql`.
  */
+
+import { plainNameOf } from '../base/account-name.ts';
 import { BrambleError } from '../base/errors.ts';
 import type { SrpIdentifier } from '../base/ids.ts';
 import { newId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import { violatedConstraint } from '../database/sql-state.ts';
-import { plainNameOf } from './account-name.ts';
 import { allowedHostOf } from './allowed-hosts.ts';
 
 export interface ConnectionService {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { accountNameOf } from '../base/account-name.ts';
 import { isBrambleError } from '../base/errors.ts';
-import { accountNameOf } from './account-name.ts';
 import { accountPlacement } from './account-placement.ts';
 import { allowedHostOf } from './allowed-hosts.ts';
 

@@ -3,10 +3,11 @@
  * Who belongs to a group decides an account's IT policy, so a change of members locks the account row FOR SHARE: it never
  * falls into the middle of a move.
  */
+
+import { plainNameOf } from '../base/account-name.ts';
 import { newId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import { sqlState } from '../database/sql-state.ts';
-import { plainNameOf } from './account-name.ts';
 
 export interface AccountGroup {
   readonly id: string;

@@ -1,10 +1,11 @@
 /**
  * Server instances. Each has one SRP identifier for ever; a retired instance takes no new accounts and has none.
  */
+
+import { plainNameOf } from '../base/account-name.ts';
 import type { InstanceId, SrpIdentifier } from '../base/ids.ts';
 import { newId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
-import { plainNameOf } from './account-name.ts';
 
 export interface Instance {
   readonly id: InstanceId;

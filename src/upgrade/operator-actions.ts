@@ -5,9 +5,10 @@
  *
  * Invariant: an operator's word changes the row only along the state machine; the coordinator carries it out.
  */
+
+import { accountNameOf } from '../base/account-name.ts';
 import { BrambleError } from '../base/errors.ts';
 import type { Transaction } from '../database/connection.ts';
-import { accountNameOf } from '../directory/account-name.ts';
 import { findInstance } from '../directory/instances.ts';
 import { desireProcess } from '../domain/desired-processes.ts';
 import { recordEvent } from '../domain/events.ts';

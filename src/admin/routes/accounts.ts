@@ -2,9 +2,9 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { setActivationPassword } from '../../activation/activation-password.ts';
+import { accountNameOf } from '../../base/account-name.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { AccountSkip } from '../../directory/account-import.ts';
-import { accountNameOf } from '../../directory/account-name.ts';
 import { createAccount, deleteAccount, getAccount, listAccounts } from '../../directory/accounts.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { notFound } from '../../rest/http-errors.ts';

@@ -1,10 +1,10 @@
 /** Devices, their command queues, and what an administrator sends to them by hand. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import { accountNameOf } from '../../base/account-name.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { CommandId, DeviceId } from '../../base/ids.ts';
 import { cancelCommand, listCommands, queueCommand } from '../../devices/command-queue.ts';
-import { accountNameOf } from '../../directory/account-name.ts';
 import { getAccount } from '../../directory/accounts.ts';
 import { announceDeliveries, oweDeliveries } from '../../policy/delivery/owe-deliveries.ts';
 import { notFound } from '../../rest/http-errors.ts';

@@ -1,9 +1,9 @@
 /** IT policies: what they say, who they hold for, and the deliveries that a change makes due. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import { accountNameOf } from '../../base/account-name.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { Transaction } from '../../database/connection.ts';
-import { accountNameOf } from '../../directory/account-name.ts';
 import { requireFeature } from '../../domain/features.ts';
 import { announceDeliveries, oweDeliveries } from '../../policy/delivery/owe-deliveries.ts';
 import {

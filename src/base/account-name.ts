@@ -2,7 +2,7 @@
  * The one rule for names that people type: of accounts, groups, instances and connection services. Two spellings of a
  * name never become two accounts: phones capitalise the first letter, and administrators paste blanks.
  */
-import { BrambleError } from '../base/errors.ts';
+import { BrambleError } from './errors.ts';
 
 const nameLengthMax = 200;
 
