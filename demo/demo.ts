@@ -274,14 +274,6 @@ async function finalize({ domain, fleet, follower, target, workload }: Stage): P
   });
   const { instances } = await serviceOf(domain, pair.service);
   const shared = [...new Set([...instances, ...(await serviceOf(domain, pair.other)).instances])];
-  const locked = await domain.rest<{ message: string }>('PATCH', `/connection-services/${pair.other}`, {
-    instances: shared,
-  });
-  progress.say(`Sharing ${pair.other} is refused: ${locked.body.message}`);
-  if (locked.status !== 409) throw new Error('a locked feature was not refused');
-  progress.step('The upgrade is finalized.');
-  await expectDone(domain, 'POST', '/upgrade/finalize');
-  await follower.follow(['done'], { timeoutMs: 90_000 });
   await expectDone(domain, 'PATCH', `/connection-services/${pair.other}`, { instances: shared });
   await until(`${pair.service} is back`, 20_000, async () => {
     const [row] = await domain.sql`
@@ -289,13 +281,21 @@ async function finalize({ domain, fleet, follower, target, workload }: Stage): P
          and (detail->'links'->0->>'up')::boolean`;
     return row !== undefined;
   });
-  progress.step(`${pair.service} is killed again: now the tunnel opens through ${pair.other}.`);
+  progress.step(`${pair.other} serves both instances, and ${pair.service} is killed again.`);
   await workload.withoutTunnels(async () => {
     const opened = await openThroughOther();
-    progress.say(`A tunnel of ${pair.account} is ${opened.kind}.`);
+    progress.say(`A tunnel of ${pair.account} is ${opened.kind}, through ${pair.other}.`);
     if (opened.kind !== 'open') throw new Error('no tunnel opened through the other connection service');
     await fleet.tell({ do: 'close-tunnels' });
   });
+  for (const { name, lockedBy } of (await featuresOf(domain)).filter(({ active }) => !active)) {
+    progress.say(`The feature ${name} is locked by ${lockedBy.join(', ')}.`);
+  }
+  progress.step('The upgrade is finalized.');
+  await expectDone(domain, 'POST', '/upgrade/finalize');
+  await follower.follow(['done'], { timeoutMs: 90_000 });
+  const locked = (await featuresOf(domain)).filter(({ active }) => !active);
+  if (locked.length > 0) throw new Error(`finalized, but locked: ${locked.map(({ name }) => name).join(', ')}`);
 }
 
 async function serviceOf(domain: RunningDomain, name: string): Promise<{ instances: string[] }> {

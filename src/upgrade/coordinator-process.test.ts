@@ -9,8 +9,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { createAuthorities } from '../activation/authority-creation.ts';
 import { openDatabase } from '../database/connection.ts';
+import { readMigrations } from '../database/migration-files.ts';
 import { createMasterKeys, writeMasterKeys } from '../database/sealed-value.ts';
 import { createEarlierTestDatabase } from '../database/test-database.ts';
+import { ownRelease } from '../process/own-release.ts';
+import { migrationFolder } from '../release/program.ts';
 import { createToken } from '../rest/administrator-tokens.ts';
 import { isDeadHolder } from './lease-holder.ts';
 import { planOptionsSchema } from './plan-options.ts';
@@ -18,7 +21,11 @@ import { insertTestDomain, insertTestInstance, insertTestProcess, superviseOnce 
 import { upgradePlanSchema } from './upgrade-plan.ts';
 import { insertUpgrade, readLatestUpgrade } from './upgrade-store.ts';
 
-const database = await createEarlierTestDatabase(6);
+/** The release that the domain comes from, and the last migration that it has. */
+const sealedRelease = '1.1.0';
+const sealedMigration = 8;
+
+const database = await createEarlierTestDatabase(sealedMigration);
 const db = openDatabase(database.url, { applicationName: 'bramble/test', max: 3 });
 const home = await mkdtemp(join(tmpdir(), 'bramble-coordinator-'));
 const children = new Set<ChildProcess>();
@@ -28,17 +35,17 @@ after(async () => {
   await rm(home, { recursive: true, force: true });
 });
 
-/** A domain as 1.0.0 left it, schema and all. */
+/** A domain as 1.1.0 left it, schema and all. */
 async function prepare(): Promise<string> {
   const masterKeys = createMasterKeys();
   await mkdir(join(home, 'keys'));
   await mkdir(join(home, 'credentials'));
   await writeMasterKeys(join(home, 'keys', 'master.json'), masterKeys);
-  await insertTestDomain(db);
+  await insertTestDomain(db, { release: sealedRelease, schemaVersion: 7 });
   await createAuthorities(db, masterKeys, { name: 'test' });
-  await insertTestInstance(db, { name: 'east', accounts: 4, release: '1.0.0' });
-  await insertTestProcess(db, { name: 'admin', kind: 'administration', release: '1.0.0' });
-  await insertTestProcess(db, { name: 'router', kind: 'router', release: '1.0.0' });
+  await insertTestInstance(db, { name: 'east', accounts: 4, release: sealedRelease });
+  await insertTestProcess(db, { name: 'admin', kind: 'administration', release: sealedRelease });
+  await insertTestProcess(db, { name: 'router', kind: 'router', release: sealedRelease });
   const identifiers = await db<{ identifier: string }[]>`
     select srp_identifier as identifier from instance union all select srp_identifier from connection_service`;
   for (const { identifier } of identifiers) {
@@ -50,14 +57,14 @@ async function prepare(): Promise<string> {
     options: planOptionsSchema.parse({ soakSeconds: 0, fenceGraceMs: 0 }),
     instances: [
       {
-        name: 'east-1-1',
+        name: 'east-1-2',
         replaces: 'east',
         host: 'here',
-        connectionServices: [{ name: 'east-mds-1-1', replaces: 'east-mds' }],
+        connectionServices: [{ name: 'east-mds-1-2', replaces: 'east-mds' }],
       },
     ],
   });
-  await db.begin((tx) => insertUpgrade(tx, { fromRelease: '1.0.0', toRelease: '1.1.0', plan }));
+  await db.begin((tx) => insertUpgrade(tx, { fromRelease: sealedRelease, toRelease: ownRelease, plan }));
   await db`update upgrade set state = 'checked', progress = '{"started": true}'`;
   return await db.begin((tx) => createToken(tx, 'ada'));
 }
@@ -82,7 +89,7 @@ test('a coordinator process that is killed (kill -9) at each state is followed b
   const token = await prepare();
   let child = startCoordinator();
   const seen = new Set(['checked']);
-  const deadline = Date.now() + 60_000;
+  const deadline = Date.now() + 240_000;
   for (;;) {
     assert.ok(Date.now() < deadline, `still ${(await readLatestUpgrade(db))?.progress.waitingFor}`);
     await superviseOnce(db);
@@ -105,7 +112,14 @@ test('a coordinator process that is killed (kill -9) at each state is followed b
     await delay(20);
   }
   const [domain] = await db`select release, feature_level, schema_version from domain`;
-  assert.deepEqual({ ...domain }, { release: '1.1.0', feature_level: '1.1.0', schema_version: 8 });
+  assert.deepEqual(
+    { ...domain },
+    {
+      release: ownRelease,
+      feature_level: ownRelease,
+      schema_version: (await readMigrations(migrationFolder())).length,
+    },
+  );
   const served = await db`
     select c.name, i.name as instance from connection_service_instance r
       join connection_service c on c.id = r.connection_service_id join instance i on i.id = r.instance_id order by 1`;
@@ -113,7 +127,7 @@ test('a coordinator process that is killed (kill -9) at each state is followed b
     served.map((row) => [row['name'], row['instance']]),
     [
       ['east-mds', 'east'],
-      ['east-mds-1-1', 'east-1-1'],
+      ['east-mds-1-2', 'east-1-2'],
     ],
   );
   assert.equal((await db`select 1 from account_move`).length, 4);

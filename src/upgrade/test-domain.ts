@@ -1,20 +1,23 @@
-/** Rows that tests of the upgrade begin with: a domain of 1.0.0 with instances, accounts and components, by plain SQL. */
+/** Rows that tests of the upgrade begin with: a domain (of 1.0.0 unless said otherwise) with instances, accounts and components, by plain SQL. */
 import { randomUUID } from 'node:crypto';
 import type { Queryable } from '../database/connection.ts';
 import { declareRange } from '../domain/components.ts';
 import { insertDomain } from '../domain/domain.ts';
 
-export async function insertTestDomain(q: Queryable): Promise<void> {
+export async function insertTestDomain(
+  q: Queryable,
+  { release = '1.0.0', schemaVersion = 6 }: { release?: string; schemaVersion?: number } = {},
+): Promise<void> {
   await insertDomain(q, {
     domainId: randomUUID(),
     name: 'test',
     publicUrl: 'https://localhost:1',
     tunnelHost: 'tunnel.localhost',
     pushTopic: 'com.example.push',
-    release: '1.0.0',
-    schemaVersion: 6,
+    release,
+    schemaVersion,
   });
-  await declareRange(q, '1.0.0');
+  await declareRange(q, release);
 }
 
 export interface TestInstance {
