@@ -253,8 +253,7 @@ async function finalize({ domain, fleet, follower, target, workload }: Stage): P
      order by a.name limit 1`;
   if (!pair) throw new Error('there are no two connection services to fail over between');
   const openThroughOther = async () => {
-    const [now] = await domain.sql`select process_id as pid from component where name = ${pair.service}`;
-    process.kill(Number(now?.['pid']), 'SIGKILL');
+    process.kill(pair.pid, 'SIGKILL');
     await delay(100);
     const answer = await fleet.tell<{ tunnels: { kind: string; httpStatus?: number; code?: string }[] }>({
       do: 'tunnel',
@@ -276,9 +275,10 @@ async function finalize({ domain, fleet, follower, target, workload }: Stage): P
   const shared = [...new Set([...instances, ...(await serviceOf(domain, pair.other)).instances])];
   await expectDone(domain, 'PATCH', `/connection-services/${pair.other}`, { instances: shared });
   await until(`${pair.service} is back`, 20_000, async () => {
-    const [row] = await domain.sql`
-      select 1 from component where name = ${pair.service} and lease_until > clock_timestamp()
-         and (detail->'links'->0->>'up')::boolean`;
+    const [row] = await domain.sql<{ pid: number }[]>`
+      select process_id as pid from component
+       where name = ${pair.service} and process_id <> ${pair.pid} and (detail->'links'->0->>'up')::boolean`;
+    if (row) pair.pid = row.pid;
     return row !== undefined;
   });
   progress.step(`${pair.other} serves both instances, and ${pair.service} is killed again.`);
