@@ -2,7 +2,6 @@
  * `npm start`: a lasting domain on this machine, from this checkout's release. Makes BRAMBLE_HOME ready at the first start
  * and runs its supervisor in the foreground; whatever is killed, the next start goes on from there.
  */
-import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,12 +9,19 @@ import { fileURLToPath } from 'node:url';
 import { messageOf } from '../src/base/errors.ts';
 import { homeFolder } from '../src/cli/administration-access.ts';
 import { prepareHome } from '../src/setup/prepare-home.ts';
+import { supervisorMain } from '../src/supervisor/main.ts';
 import { buildRelease } from './release-build.ts';
 
 const checkout = fileURLToPath(new URL('..', import.meta.url));
 const home = homeFolder(process.env);
 const publicHost = process.env['BRAMBLE_PUBLIC_HOST'];
 const databaseUrl = process.env['DATABASE_URL'];
+
+// A home that is half prepared is finished first: the domain then ends in order, whenever it was asked to.
+const stop = new AbortController();
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+  process.on(signal, () => stop.abort(new Error(`${signal} was received`)));
+}
 
 try {
   process.exitCode = await start();
@@ -47,7 +53,8 @@ async function start(): Promise<number> {
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-  return await supervise();
+  process.env['BRAMBLE_HOME'] = home;
+  return await supervisorMain({ keepDatabase: false, signal: stop.signal });
 }
 
 function howToGoOn(publicPort: number, srpPort: number): string {
@@ -63,27 +70,6 @@ In another terminal:
   ${bramble} simulate --devices 10        ten simulated devices, until Ctrl-C
   ${bramble} --help                       everything else
 
-Ctrl-C stops the domain; npm start goes on with it.
+Ctrl-C or SIGTERM stops the domain; npm start goes on with it.
 `;
-}
-
-async function supervise(): Promise<number> {
-  const child = spawn(process.execPath, [join(checkout, 'src/cli/main.ts'), 'up'], {
-    env: { ...process.env, BRAMBLE_HOME: home },
-    stdio: 'inherit',
-  });
-  // A terminal sends its Ctrl-C to both; SIGTERM comes to this process alone.
-  process.on('SIGINT', () => {});
-  process.on('SIGTERM', () => child.kill('SIGTERM'));
-  return await new Promise<number>((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', (code, signal) => {
-      if (signal !== null) {
-        process.stderr.write(
-          `error: the supervisor was ended by ${signal}; its processes end too, \`npm start\` goes on.\n`,
-        );
-      }
-      resolve(code ?? 1);
-    });
-  });
 }

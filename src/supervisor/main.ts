@@ -8,13 +8,15 @@ import { runSupervisor } from './supervisor.ts';
 export interface UpOptions {
   /** Leaves the embedded PostgreSQL running at the end. */
   keepDatabase: boolean;
+  /** Ends it as SIGTERM does. */
+  signal?: AbortSignal;
 }
 
 /** Exit code when another supervisor runs on the home already. */
 export const alreadyRunningExitCode = 3;
 
 /**
- * Supervises BRAMBLE_HOME (default `./.bramble`, as root `/var/lib/bramble`) until SIGTERM or SIGINT.
+ * Supervises BRAMBLE_HOME (default `./.bramble`, as root `/var/lib/bramble`) until SIGTERM, SIGINT or SIGHUP.
  * @returns the exit code: 0, or 3 with a note when a supervisor runs there already.
  */
 export async function supervisorMain(options: UpOptions): Promise<number> {
@@ -23,11 +25,11 @@ export async function supervisorMain(options: UpOptions): Promise<number> {
   const log = pino({ base: { pid: process.pid, component: 'supervisor' }, timestamp: pino.stdTimeFunctions.isoTime });
   const stop = new AbortController();
   const onSignal = (signal: NodeJS.Signals) => stop.abort(new Error(`${signal} was received`));
-  process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal).on('SIGINT', onSignal).on('SIGHUP', onSignal);
   try {
     await runSupervisor({
       home,
-      signal: stop.signal,
+      signal: options.signal ? AbortSignal.any([stop.signal, options.signal]) : stop.signal,
       keepDatabase: options.keepDatabase,
       onEvent: (event) => {
         if (process.stdout.isTTY) {
@@ -46,6 +48,6 @@ export async function supervisorMain(options: UpOptions): Promise<number> {
     log.info({ code: error.code, ...error.details }, error.message);
     return alreadyRunningExitCode;
   } finally {
-    process.off('SIGTERM', onSignal).off('SIGINT', onSignal);
+    process.off('SIGTERM', onSignal).off('SIGINT', onSignal).off('SIGHUP', onSignal);
   }
 }
