@@ -23,7 +23,7 @@ export function homeFolder(environment: Environment): string {
 /**
  * From `--url` and `--token`, then BRAMBLE_URL and BRAMBLE_TOKEN, then `admin.json` in BRAMBLE_HOME with what the
  * services of this host announced.
- * @throws BrambleError ERR_ADMIN_ACCESS when no address or no token is to be had.
+ * @throws BrambleError ERR_ADMIN_ACCESS when no address or no token is to be had, ERR_ADMIN_ADDRESS for one that is none.
  */
 export async function resolveAccess(
   flags: { url?: string | undefined; token?: string | undefined },
@@ -35,7 +35,7 @@ export async function resolveAccess(
   const file = given !== undefined && token !== undefined ? undefined : await readAccessFile(home);
   const urls =
     given !== undefined
-      ? given.split(',').map((url) => url.trim())
+      ? given.split(',').map(addressOf)
       : [...new Set([file?.url, ...(file?.urls ?? []), ...(await announcedAddresses(home))])].filter(
           (url) => url !== undefined,
         );
@@ -49,6 +49,22 @@ export async function resolveAccess(
     );
   }
   return { urls: urls.map((url) => url.replace(/\/+$/, '')), token: chosen };
+}
+
+/**
+ * The address of a service as it was typed: `host:port` means HTTP, as on loopback.
+ * @throws BrambleError ERR_ADMIN_ADDRESS
+ */
+function addressOf(typed: string): string {
+  const text = typed.trim();
+  const url = URL.parse(text.includes('://') ? text : `http://${text}`);
+  const plain = url !== null && url.pathname === '/' && url.search === '' && url.hash === '' && url.username === '';
+  if (plain && (url.protocol === 'http:' || url.protocol === 'https:')) return url.origin;
+  throw new BrambleError(
+    'ERR_ADMIN_ADDRESS',
+    `"${text}" is not the address of an administration service: give host:port, or http:// or https:// with host and port, ` +
+      'and no path. Several are separated by commas.',
+  );
 }
 
 async function readAccessFile(home: string): Promise<z.output<typeof accessFile> | undefined> {

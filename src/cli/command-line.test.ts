@@ -8,6 +8,7 @@ import { after, test } from 'node:test';
 import { startAdministration } from '../admin/administration-fixture.ts';
 import { exitCode } from './exit-codes.ts';
 import { runCommandLine } from './program.ts';
+import { createRestClient } from './rest-client.ts';
 
 const admin = await startAdministration();
 after(async () => {
@@ -169,6 +170,44 @@ test('a batch of moves is started, watched until it is over, and shown with its 
   await admin.db`update move_batch set state = 'done' where id = ${batch}`;
   const watched = await bramble(['move', 'status', batch, '--watch']);
   assert.match(watched.output, /settled .*1\/1 {2}100 %/);
+});
+
+test('an address without a scheme is taken as HTTP, and what is no address says what one looks like', async () => {
+  const { host } = new URL(admin.url);
+  assert.equal((await bramble(['--url', host, 'features'])).code, exitCode.ok);
+  assert.equal((await bramble(['--url', ` ${host} , http://127.0.0.1:1/`, 'features'])).code, exitCode.ok);
+  for (const wrong of ['', 'ftp://127.0.0.1', `${admin.url}/api/v1`, 'two words', 'http://user@127.0.0.1']) {
+    const { code, errors } = await bramble(['--url', wrong, 'features']);
+    assert.equal(code, exitCode.usage, wrong);
+    assert.match(errors, /give host:port.*ERR_ADMIN_ADDRESS/);
+  }
+});
+
+test('a service that is alive but slow is waited for, also beside one that never answers', async () => {
+  const waiting = Promise.withResolvers<void>();
+  const slow = createServer(async (_request, response) => {
+    await waiting.promise;
+    response.end('{}');
+  });
+  const frozen = createServer(() => undefined);
+  const urls = await Promise.all(
+    [frozen, slow].map(async (server) => {
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    }),
+  );
+  try {
+    const client = createRestClient({ urls, token: 'any' }, (text) => {
+      assert.match(text, /^Waiting for an administration service at http/);
+      waiting.resolve();
+    });
+    assert.deepEqual(await client.send('GET', '/status'), {});
+  } finally {
+    for (const server of [frozen, slow]) {
+      server.closeAllConnections();
+      server.close();
+    }
+  }
 });
 
 test('of several addresses the first that answers is taken, also one that was announced in BRAMBLE_HOME', async () => {

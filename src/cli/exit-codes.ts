@@ -34,6 +34,7 @@ const byCode: Readonly<Record<string, ExitCode>> = {
   ERR_TOKEN_MISSING: exitCode.unauthorized,
   ERR_TOKEN_INVALID: exitCode.unauthorized,
   ERR_ADMIN_ACCESS: exitCode.unauthorized,
+  ERR_ADMIN_ADDRESS: exitCode.usage,
   ERR_ADMIN_UNREACHABLE: exitCode.unreachable,
   ERR_DATABASE_UNAVAILABLE: exitCode.unreachable,
   ERR_RELEASE_MISMATCH: exitCode.incompatible,

@@ -52,7 +52,10 @@ export function createFrame(streams: CommandStreams): Frame {
     ...streams,
     style,
     say,
-    rest: async (command) => createRestClient(await resolveAccess(flagsOf(command), streams.environment)),
+    rest: async (command) =>
+      createRestClient(await resolveAccess(flagsOf(command), streams.environment), (text) => {
+        if (streams.errors.isTTY === true) streams.errors.write(`${text}\n`);
+      }),
     wantsJson: (command) => flagsOf(command).json === true,
     show: (command, value, text) => {
       say(frame.wantsJson(command) ? JSON.stringify(value, null, 2) : text(value, style));

@@ -1,6 +1,7 @@
 /**
- * Requests to an administration service. Of several addresses the first one that answers /healthz is taken, so that a
- * stopped or frozen service is passed over; a change that may have been carried out is never sent again.
+ * Requests to an administration service. All addresses are asked for /healthz at once and the first that answers is taken:
+ * a stopped or frozen service is passed over, and one that is alive but slow is waited for. A change that may have been
+ * carried out is never sent again.
  */
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
@@ -24,7 +25,10 @@ export class RestError extends BrambleError {
   }
 }
 
-const probeMs = 2000;
+/** A service under load answers late; one that is gone refuses at once. */
+const probeMs = 30_000;
+/** So long a person is left without a word. */
+const quietMs = 2000;
 const requestMs = 60_000;
 const errorShape = z.object({
   code: z.templateLiteral(['ERR_', z.string()]),
@@ -32,16 +36,22 @@ const errorShape = z.object({
   details: z.record(z.string(), z.unknown()).default({}),
 });
 
-export function createRestClient(access: AdministrationAccess): RestClient {
+/** `onWaiting` is told once when no service has answered for two seconds. */
+export function createRestClient(
+  access: AdministrationAccess,
+  onWaiting: (text: string) => void = () => undefined,
+): RestClient {
   let chosen: string | undefined;
 
   async function address(passOver: ReadonlySet<string>): Promise<string> {
     if (chosen !== undefined && !passOver.has(chosen)) return chosen;
-    for (const url of access.urls) {
-      if (!passOver.has(url) && (await answers(url))) {
-        chosen = url;
-        return url;
-      }
+    const urls = access.urls.filter((url) => !passOver.has(url));
+    const found = await firstAnswering(urls, () =>
+      onWaiting(`Waiting for an administration service at ${urls.join(', ')} …`),
+    );
+    if (found !== undefined) {
+      chosen = found;
+      return found;
     }
     throw new BrambleError(
       'ERR_ADMIN_UNREACHABLE',
@@ -102,14 +112,26 @@ export function createRestClient(access: AdministrationAccess): RestClient {
   };
 }
 
-async function answers(url: string): Promise<boolean> {
+/** Undefined when none is alive. */
+async function firstAnswering(urls: readonly string[], onQuiet: () => void): Promise<string | undefined> {
+  const settled = new AbortController();
+  const quiet = setTimeout(onQuiet, quietMs);
+  const signal = AbortSignal.any([settled.signal, AbortSignal.timeout(probeMs)]);
   try {
-    const response = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(probeMs) });
-    await response.arrayBuffer();
-    return response.ok;
+    return await Promise.any(urls.map((url) => probe(url, signal)));
   } catch {
-    return false;
+    return undefined;
+  } finally {
+    clearTimeout(quiet);
+    settled.abort();
   }
+}
+
+async function probe(url: string, signal: AbortSignal): Promise<string> {
+  const response = await fetch(`${url}/healthz`, { signal });
+  await response.arrayBuffer();
+  if (!response.ok) throw new Error(`it answered ${response.status}`);
+  return url;
 }
 
 async function answerOf(response: Response, url: string): Promise<unknown> {
