@@ -12,7 +12,8 @@ import { benchMove, describeMove } from './move.ts';
 const usage = `npm run bench [-- <name>] [options]
   connect   Idle connects a second: bare node:http, an instance, the whole way through the router
             --devices 200 --connections 64 --seconds 10 --runs 3
-            with --target URL --file FILE [--identity header|signature] against a server that runs already
+            with --target URL --file FILE [--identity header|signature] against a server that runs already, of whatever
+            make: a path in the URL is used for all devices; answers other than an empty 200 fail the run
   move      accounts moved a second, and how long each is without its server
             --devices 100 --probed 8 --runs 25 --bulk 2000
   --json FILE writes the figures`;

@@ -39,20 +39,29 @@ test('the driver counts what a server answers, whole, chunked or cut off', async
 });
 
 test('a report holds the server under test against the bare one', async (context) => {
+  const paths = new Set<string | undefined>();
   const server = createServer((request, response) => {
     assert.equal(request.headers['mdm-signature'], device.idleSignature);
-    request.resume().on('end', () => response.writeHead(200, { 'content-length': 0 }).end());
+    paths.add(request.url);
+    const status = request.url === '/refuse' ? 401 : 200;
+    request.resume().on('end', () => response.writeHead(status, { 'content-length': 0 }).end());
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
   context.after(() => server.close());
-  const report = await benchConnect({
-    target: new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`),
-    devices: [device],
-    identity: 'signature',
-    connections: 2,
-    durationMs: 100,
-  });
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const bench = (path: string) =>
+    benchConnect({
+      target: new URL(path, origin),
+      devices: [device],
+      identity: 'signature',
+      connections: 2,
+      durationMs: 100,
+    });
+  const report = await bench('/');
   assert.deepEqual(Object.keys(report.target.statuses), ['200']);
   assert.deepEqual(Object.keys(report.reference.statuses), ['200']);
   assert.ok(report.ratio > 0);
+  await bench('/mdm?of=another+server');
+  assert.deepEqual([...paths], ['/mdm/token/connect', '/mdm?of=another+server']);
+  await assert.rejects(bench('/refuse'), /the figure does not count.*"401"/);
 });

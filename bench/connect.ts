@@ -39,11 +39,11 @@ export interface ConnectReport {
   readonly ratio: number;
 }
 
-/** The bytes of one Idle connect. */
-export function connectRequest(device: BenchDevice, host: string, identity: ConnectIdentity): Buffer {
+/** The bytes of one Idle connect, at the path that the device was enrolled with, or at `path`. */
+export function connectRequest(device: BenchDevice, host: string, identity: ConnectIdentity, path?: string): Buffer {
   const body = Buffer.from(device.idleBody, 'base64');
   const head = [
-    `PUT ${new URL(device.serverUrl).pathname} HTTP/1.1`,
+    `PUT ${path ?? new URL(device.serverUrl).pathname} HTTP/1.1`,
     `Host: ${host}`,
     'Content-Type: application/x-apple-aspen-mdm',
     `Content-Length: ${body.length}`,
@@ -53,6 +53,7 @@ export function connectRequest(device: BenchDevice, host: string, identity: Conn
 }
 
 export interface BenchOptions {
+  /** A path in it is used for all devices; without one each comes at the path that it was enrolled with. */
   readonly target: URL;
   readonly devices: readonly BenchDevice[];
   readonly identity: ConnectIdentity;
@@ -61,10 +62,14 @@ export interface BenchOptions {
   readonly caPem?: string;
 }
 
-/** Drives the reference first, then the target, over as many connections for as long. */
+/**
+ * Drives the reference first, then the target, over as many connections for as long.
+ * @throws Error where an answer was not what is measured, an empty 200
+ */
 export async function benchConnect(options: BenchOptions): Promise<ConnectReport> {
   const reference = await driveReference(options);
   const target = await driveTarget(options);
+  assertServed('the target', target);
   const { identity, connections, devices } = options;
   return { identity, devices: devices.length, connections, target, reference, ratio: ratioOf(target, reference) };
 }
@@ -81,11 +86,20 @@ export async function driveReference(options: Omit<BenchOptions, 'target' | 'caP
 }
 
 export async function driveTarget(options: BenchOptions): Promise<DriveResult> {
+  const { target } = options;
+  const path = target.pathname === '/' && target.search === '' ? undefined : target.pathname + target.search;
   return await driveConnects({
-    ...driveOptions(options, options.target.host),
-    target: targetOf(options.target),
+    ...driveOptions(options, target.host, path),
+    target: targetOf(target),
     ...(options.caPem === undefined ? {} : { caPem: options.caPem }),
   });
+}
+
+/** A figure counts only when every answer was an empty 200. @throws Error that says what came instead */
+export function assertServed(name: string, result: DriveResult): void {
+  const others = Object.keys(result.statuses).filter((status) => status !== '200');
+  if (result.requests > 0 && others.length === 0 && result.withBody === 0 && result.broken === 0) return;
+  throw new Error(`${name}: the figure does not count, not every answer was an empty 200: ${JSON.stringify(result)}`);
 }
 
 /** Three digits. */
@@ -93,8 +107,12 @@ export function ratioOf(target: DriveResult, reference: DriveResult): number {
   return Math.round((target.perSecond / Math.max(1, reference.perSecond)) * 1000) / 1000;
 }
 
-function driveOptions({ devices, identity, connections, durationMs }: Omit<BenchOptions, 'target'>, host: string) {
-  const requests = devices.map((device) => connectRequest(device, host, identity));
+function driveOptions(
+  { devices, identity, connections, durationMs }: Omit<BenchOptions, 'target'>,
+  host: string,
+  path?: string,
+) {
+  const requests = devices.map((device) => connectRequest(device, host, identity, path));
   return { requests, connections, durationMs, warmUpMs: Math.min(2000, durationMs / 4) };
 }
 

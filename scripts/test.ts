@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import { openTestCluster, prepareMigratedTemplate, testClusterVariable } from '../src/database/test-database.ts';
 
-const defaultGlobs = ['src/**/*.test.ts', 'scripts/**/*.test.ts', 'test/**/*.test.ts'];
+const defaultGlobs = ['src/**/*.test.ts', 'scripts/**/*.test.ts', 'bench/**/*.test.ts', 'test/**/*.test.ts'];
 
 const wanted = process.argv.slice(2);
 const globs = wanted.some((argument) => !argument.startsWith('-')) ? [] : defaultGlobs;
