@@ -6,10 +6,10 @@ import type { AccountId, InstanceId, SrpIdentifier } from '../base/ids.ts';
 import { type Database, openDatabase } from '../database/connection.ts';
 import { createAccount } from '../directory/accounts.ts';
 import { createInstance } from '../directory/instances.ts';
-import type { Authorities } from '../domain/authorities.ts';
+import type { Authorities, InstanceAuthorities } from '../domain/authorities.ts';
+import { generateAuthorities } from '../domain/authority-creation.ts';
 import { createActivation } from './activation.ts';
 import { setActivationPassword } from './activation-password.ts';
-import { generateAuthorities } from './authority-creation.ts';
 
 export const testDomain = {
   domainId: '6f2c1a52-6c0f-4c0e-9a2e-0b8a4f6f8a11',
@@ -25,7 +25,7 @@ export interface TestInstance {
 
 export interface ActivationFixture {
   readonly db: Database;
-  readonly authorities: Authorities;
+  readonly authorities: Authorities & InstanceAuthorities;
   readonly here: TestInstance;
   readonly there: TestInstance;
   /** A fresh account of `here`, with an activation password. */

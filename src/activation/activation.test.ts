@@ -149,13 +149,13 @@ test('an activation answers a profile with the addresses of the domain and the t
   );
 });
 
-test('a signed profile is the plain one in a signature of the domain authority', async () => {
+test('a signed profile is the plain one in a signature of the profile signer', async () => {
   const { name, password } = await fixture.account();
   const plain = await activate(name, password);
   const signed = await activate(name, password, 'apple', true);
   assert.ok(plain.kind === 'profile' && signed.kind === 'profile');
   const verified = verifyAttached(signed.body);
-  assert.equal(verified.fingerprint, fingerprintOf(fixture.authorities.domain.certificateDer));
+  assert.equal(verified.fingerprint, fingerprintOf(fixture.authorities.profileSigner.certificateDer));
   assert.deepEqual(Buffer.from(verified.content), plain.body);
 });
 

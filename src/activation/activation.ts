@@ -7,7 +7,7 @@ import { accountNameOf } from '../base/account-name.ts';
 import { isBrambleError } from '../base/errors.ts';
 import type { DeviceId, InstanceId } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
-import type { Authorities } from '../domain/authorities.ts';
+import type { InstanceAuthorities } from '../domain/authorities.ts';
 import { checkActivationPassword } from './activation-password.ts';
 import { type DevicePlatform, offerDevice } from './device-offer.ts';
 import {
@@ -23,7 +23,7 @@ export interface ActivationRequest {
   readonly accountName: string;
   readonly password: string;
   readonly platform: DevicePlatform;
-  /** Whether the profile comes signed by the domain authority. */
+  /** Whether the profile comes signed. */
   readonly signed: boolean;
 }
 
@@ -62,7 +62,7 @@ export function createActivation(options: {
   readonly db: Database;
   readonly instanceId: InstanceId;
   readonly domain: EnrollmentDomain;
-  readonly authorities: Authorities;
+  readonly authorities: InstanceAuthorities;
 }): Activation {
   const { db, instanceId, domain, authorities } = options;
   let underWay = 0;

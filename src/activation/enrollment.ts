@@ -4,7 +4,7 @@
  * they hold nothing of an instance. The same offer is always the same profile.
  */
 import { createPrivateKey } from 'node:crypto';
-import type { Authorities } from '../domain/authorities.ts';
+import type { InstanceAuthorities } from '../domain/authorities.ts';
 import type { Domain } from '../domain/domain.ts';
 import { buildEnrollmentProfile } from '../protocol/apple/enrollment-profile.ts';
 import { signAttached } from '../protocol/cms/signing.ts';
@@ -17,7 +17,7 @@ export type EnrollmentDomain = Pick<Domain, 'domainId' | 'name' | 'publicUrl' | 
 
 export interface EnrollmentFacts {
   readonly domain: EnrollmentDomain;
-  readonly authorities: Authorities;
+  readonly authorities: Omit<InstanceAuthorities, 'registration'>;
   readonly device: DeviceOffer;
   /** Stands in the identity that the device asks for; the certificate's own subject is decided when it is issued. */
   readonly accountName: string;
@@ -47,13 +47,19 @@ export function enrollmentProfile(facts: EnrollmentFacts): Buffer {
     challenge: device.scepChallenge,
     subject: { organization: domain.name, organizationalUnit: facts.accountName, commonName: device.deviceId },
     topic: domain.pushTopic,
-    authorityCertificatesDer: [authorities.domain.certificateDer, authorities.device.certificateDer],
+    authorityCertificatesDer: [authorities.domainCertificateDer, authorities.device.certificateDer],
     capabilities: ['com.apple.mdm.per-user-connections', 'com.apple.mdm.bootstraptoken'],
   });
 }
 
-/** The profile in CMS SignedData, signed by the domain authority. */
+/** The profile in CMS SignedData, by the profile signer, whose issuer is one of the roots in the profile. */
 export function signedEnrollmentProfile(facts: EnrollmentFacts): Buffer {
-  const { certificateDer, privateKeyPem } = facts.authorities.domain;
-  return signAttached({ key: createPrivateKey(privateKeyPem), certificateDer, body: enrollmentProfile(facts) });
+  const { device, profileSigner } = facts.authorities;
+  const { certificateDer, privateKeyPem } = profileSigner;
+  return signAttached({
+    key: createPrivateKey(privateKeyPem),
+    certificateDer,
+    body: enrollmentProfile(facts),
+    chainDer: profileSigner === device ? [] : [device.certificateDer],
+  });
 }

@@ -1,8 +1,19 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { after, before, test } from 'node:test';
+import { after, afterEach, before, test } from 'node:test';
 import { createTestDatabase } from '../database/test-database.ts';
-import { buildPkcsReq, type PendingRequest, parseCertRep } from '../protocol/scep/client-message.ts';
+import { sealEnvelope } from '../protocol/cms/enveloped-data.ts';
+import { readSignedData } from '../protocol/cms/signed-data.ts';
+import { signAttached } from '../protocol/cms/signing.ts';
+import { derOid } from '../protocol/der/writer.ts';
+import { scepAttributesDer } from '../protocol/scep/attributes.ts';
+import {
+  buildPkcsReq,
+  type PendingRequest,
+  parseCertRep,
+  registrationCertificateIn,
+} from '../protocol/scep/client-message.ts';
+import { selfSignedCertificate } from '../protocol/x509/certificate.ts';
 import { fingerprintOf } from '../protocol/x509/certificate-fields.ts';
 import { createEcKeyPair, createRsaKeyPair, type KeyPair } from '../protocol/x509/key-pair.ts';
 import { type ActivationFixture, createActivationFixture } from './activation-fixture.ts';
@@ -13,21 +24,27 @@ const [first, second, third] = await Promise.all([createRsaKeyPair(), createRsaK
 let fixture: ActivationFixture;
 let scep: ScepService;
 let ra: Uint8Array;
+/** Whether the upgrade is finalized. */
+let active = true;
+const registrationActive = async () => active;
 before(async () => {
   fixture = await createActivationFixture(url);
   const { db, here, authorities } = fixture;
-  scep = createScepService({ db, instanceId: here.id, deviceAuthority: authorities.device });
-  ra = authorities.device.certificateDer;
+  scep = createScepService({ db, instanceId: here.id, authorities, registrationActive });
+  ra = authorities.registration.certificateDer;
+});
+afterEach(() => {
+  active = true;
 });
 after(async () => {
   await fixture.close();
 });
 
-function requestFor(keys: KeyPair, challengePassword: string, renew?: Renewal) {
+function requestFor(keys: KeyPair, challengePassword: string, renew?: Renewal, raCertificateDer = ra) {
   return buildPkcsReq({
     key: keys.privateKey,
     subject: { commonName: 'device' },
-    raCertificateDer: ra,
+    raCertificateDer,
     ...(challengePassword === '' ? {} : { challengePassword }),
     ...(renew === undefined ? {} : { renew }),
   });
@@ -42,11 +59,11 @@ function send(token: string, request: PendingRequest) {
   return scep.handleScep({ operation: 'PKIOperation', token, message: request.der });
 }
 
-async function answerTo(token: string, request: PendingRequest) {
+async function answerTo(token: string, request: PendingRequest, raCertificateDer = ra) {
   const outcome = await send(token, request);
   assert.ok(outcome.kind === 'answer', outcome.kind);
   assert.equal(outcome.contentType, 'application/x-pki-message');
-  return { rep: parseCertRep(outcome.body, request, ra), refusal: outcome.refusal };
+  return { rep: parseCertRep(outcome.body, request, raCertificateDer), refusal: outcome.refusal };
 }
 
 async function certificateFor(token: string, request: PendingRequest): Promise<Uint8Array> {
@@ -67,15 +84,62 @@ async function stored(deviceId: string) {
   return row;
 }
 
-test('capabilities and the authority are told to whoever asks', async () => {
-  const ask = (operation: string) => scep.handleScep({ operation, token: 'any', message: new Uint8Array() });
+const ask = (operation: string) => scep.handleScep({ operation, token: 'any', message: new Uint8Array() });
+
+test('capabilities and certificates are told to whoever asks', async () => {
   const capabilities = await ask('GetCACaps');
-  assert.ok(capabilities.kind === 'answer' && capabilities.body.toString().includes('POSTPKIOperation'));
+  assert.ok(capabilities.kind === 'answer');
+  const told = capabilities.body.toString().split('\n');
+  for (const name of ['AES', 'DES3', 'POSTPKIOperation', 'Renewal', 'SHA-1', 'SHA-256', 'SHA-512', 'SCEPStandard']) {
+    assert.ok(told.includes(name), name);
+  }
   const authority = await ask('GetCACert');
   assert.ok(authority.kind === 'answer');
-  assert.equal(authority.contentType, 'application/x-x509-ca-cert');
-  assert.deepEqual(authority.body, Buffer.from(ra));
+  assert.equal(authority.contentType, 'application/x-x509-ca-ra-cert');
+  assert.deepEqual(
+    readSignedData(authority.body).certificates.map(fingerprintOf),
+    [ra, fixture.authorities.device.certificateDer].map(fingerprintOf),
+  );
+  assert.deepEqual(Buffer.from(registrationCertificateIn(authority.contentType, authority.body)), Buffer.from(ra));
   assert.equal((await ask('GetNextCACert')).kind, 'unknown-operation');
+});
+
+test('while an upgrade is open devices are told of the authority that the old release has, and either one answers', async () => {
+  const { device: deviceAuthority } = fixture.authorities;
+  active = false;
+  const authority = await ask('GetCACert');
+  assert.ok(authority.kind === 'answer' && authority.contentType === 'application/x-x509-ca-cert');
+  assert.deepEqual(authority.body, deviceAuthority.certificateDer);
+  for (active of [false, true]) {
+    for (const certificateDer of [deviceAuthority.certificateDer, ra]) {
+      const device = await fixture.offeredDevice();
+      const request = requestFor(first, device.challenge, undefined, certificateDer);
+      const { rep, refusal } = await answerTo(device.token, request, certificateDer);
+      assert.deepEqual([rep.status, refusal], ['success', undefined]);
+      const wrong = requestFor(first, 'wrong', undefined, certificateDer);
+      assert.equal((await answerTo(device.token, wrong, certificateDer)).refusal, 'challenge');
+    }
+  }
+});
+
+test('single DES is refused as a bad algorithm, which is named for the log', async () => {
+  const device = await fixture.offeredDevice();
+  const envelope = sealEnvelope(Buffer.from('csr'), ra, 'des-ede3-cbc');
+  const [tripleDes, des] = [derOid('1.2.840.113549.3.7'), derOid('1.3.14.3.2.7')];
+  const at = envelope.indexOf(tripleDes);
+  // Padded with an attribute value of three bytes less, so that no length changes.
+  const changed = Buffer.concat([envelope.subarray(0, at), des, Buffer.from([0x04, 0x0b]), Buffer.alloc(3)]);
+  const body = Buffer.concat([changed, envelope.subarray(at + tripleDes.length + 2)]);
+  assert.equal(body.length, envelope.length);
+  const request = requestFor(first, device.challenge);
+  const certificateDer = selfSignedCertificate({ key: first.privateKey, subject: { commonName: 'device' }, days: 1 });
+  const { transactionId, senderNonce } = request;
+  const attributes = scepAttributesDer({ messageType: 'PKCSReq', transactionId, senderNonce });
+  const der = signAttached({ key: first.privateKey, certificateDer, body, attributes });
+  const outcome = await send(device.token, { ...request, der });
+  assert.ok(outcome.kind === 'answer' && outcome.refusal === 'message');
+  assert.match(outcome.reason ?? '', /DES-CBC \(1\.3\.14\.3\.2\.7\)/);
+  assert.deepEqual(parseCertRep(outcome.body, request, ra), { status: 'failure', failInfo: 'badAlg' });
 });
 
 test('the challenge brings a certificate in the name of the device for 365 days', async () => {
@@ -83,7 +147,7 @@ test('the challenge brings a certificate in the name of the device for 365 days'
   const der = await certificateFor(device.token, requestFor(first, device.challenge));
   const certificate = new X509Certificate(der);
   assert.ok(certificate.subject.includes(`CN=${device.deviceId}`));
-  assert.ok(certificate.verify(new X509Certificate(ra).publicKey));
+  assert.ok(certificate.verify(new X509Certificate(fixture.authorities.device.certificateDer).publicKey));
   assert.equal(Math.round((certificate.validToDate.getTime() - Date.now()) / 86_400_000), 365);
   const row = await stored(device.deviceId);
   assert.equal(row?.state, 'certified');
@@ -146,7 +210,7 @@ test('a request at another instance is told the owner, and a marked account step
   const device = await fixture.offeredDevice();
   const request = requestFor(first, device.challenge);
   const { db, there, here, authorities } = fixture;
-  const elsewhere = createScepService({ db, instanceId: there.id, deviceAuthority: authorities.device });
+  const elsewhere = createScepService({ db, instanceId: there.id, authorities, registrationActive });
   assert.deepEqual(
     await elsewhere.handleScep({ operation: 'PKIOperation', token: device.token, message: request.der }),
     { kind: 'not-owner', owner: here.srpIdentifier },

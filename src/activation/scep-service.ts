@@ -10,9 +10,16 @@ import { createHash, createPrivateKey, timingSafeEqual } from 'node:crypto';
 import { type BrambleError, isBrambleError } from '../base/errors.ts';
 import type { InstanceId } from '../base/ids.ts';
 import type { Queryable } from '../database/connection.ts';
-import type { Authority } from '../domain/authorities.ts';
+import type { Authority, InstanceAuthorities } from '../domain/authorities.ts';
+import { bundleCertificates } from '../protocol/cms/signing.ts';
 import { type ScepFailInfo, scepCapabilities, scepContentType } from '../protocol/scep/attributes.ts';
-import { buildCertRep, failureOf, type PkiRequest, parsePkiMessage } from '../protocol/scep/server-message.ts';
+import {
+  buildCertRep,
+  failureOf,
+  type PkiRequest,
+  parsePkiMessage,
+  type RegistrationAuthority,
+} from '../protocol/scep/server-message.ts';
 import { isIssuedBy, issueCertificate, randomSerialHex } from '../protocol/x509/certificate.ts';
 import { fingerprintOf, readCertificate } from '../protocol/x509/certificate-fields.ts';
 import { publicKeyFrom } from '../protocol/x509/public-key.ts';
@@ -37,8 +44,14 @@ export interface ScepRequest {
 }
 
 export type ScepOutcome =
-  /** Status 200, also where the message says that the request has failed; `refusal` is for the log. */
-  | { readonly kind: 'answer'; readonly contentType: string; readonly body: Buffer; readonly refusal?: ScepRefusal }
+  /** Status 200, also where the message says that the request has failed; `refusal` and `reason` are for the log. */
+  | {
+      readonly kind: 'answer';
+      readonly contentType: string;
+      readonly body: Buffer;
+      readonly refusal?: ScepRefusal;
+      readonly reason?: string;
+    }
   /** Status 400: not even the transaction could be read. */
   | { readonly kind: 'malformed'; readonly error: BrambleError }
   | { readonly kind: 'unknown-operation' }
@@ -62,34 +75,63 @@ type Decision =
   | { readonly kind: 'refused'; readonly refusal: ScepRefusal }
   | FenceMiss;
 
-/** The device authority signs identities and is its own registration authority. */
+/**
+ * The device authority signs identities. Requests may be encrypted to the registration authority or, as up to 1.1, to the
+ * device authority itself, and are answered by whichever it was; `registrationActive` decides which of the two devices are
+ * told of. While an upgrade is open it is the one that 1.1 has: whoever asks here for the certificate may send the request
+ * there.
+ */
 export function createScepService(options: {
   readonly db: Queryable;
   readonly instanceId: InstanceId;
-  readonly deviceAuthority: Authority;
+  readonly authorities: Pick<InstanceAuthorities, 'device' | 'registration'>;
+  readonly registrationActive: () => Promise<boolean>;
   readonly now?: () => Date;
 }): ScepService {
-  const { db, instanceId, deviceAuthority, now = () => new Date() } = options;
-  const registration = {
-    raKey: createPrivateKey(deviceAuthority.privateKeyPem),
-    raCertificate: deviceAuthority.certificateDer,
-  };
+  const { db, instanceId, authorities, registrationActive, now = () => new Date() } = options;
+  const deviceAuthority = authorities.device;
+  const former = registrationOf(deviceAuthority);
+  // Where the device authority stands in, there is one only.
+  const present = authorities.registration === deviceAuthority ? former : registrationOf(authorities.registration);
+
+  /** Who opens requests, whom devices are told of first. */
+  async function registrations(): Promise<readonly [RegistrationAuthority, ...RegistrationAuthority[]]> {
+    if (present === former) return [former];
+    return (await registrationActive()) ? [present, former] : [former, present];
+  }
+
+  async function authorityCertificates(): Promise<ScepOutcome> {
+    const [first] = await registrations();
+    if (first === former) {
+      return { kind: 'answer', contentType: scepContentType.certificate, body: deviceAuthority.certificateDer };
+    }
+    const body = bundleCertificates([first.raCertificate, deviceAuthority.certificateDer]);
+    return { kind: 'answer', contentType: scepContentType.certificates, body };
+  }
 
   async function pkiOperation(token: string, message: Uint8Array): Promise<ScepOutcome> {
     const device = await enrollingDevice(db, instanceId, token);
     if (device === undefined) return { kind: 'unknown-token' };
     if (!device.mine) return await missOf(token);
+    const known = await registrations();
     let request: PkiRequest;
     try {
-      request = parsePkiMessage(message, registration);
+      request = parsePkiMessage(message, known);
     } catch (error) {
       const failure = failureOf(error);
-      if (failure !== undefined) return failed(failure.reference, failure.failInfo, 'message');
-      if (isBrambleError(error)) return { kind: 'malformed', error };
-      throw error;
+      if (!isBrambleError(error)) throw error;
+      if (failure === undefined) return { kind: 'malformed', error };
+      return failed({ ...failure.reference, registration: known[0] }, failure.failInfo, 'message', error.message);
     }
     // Asked before anything is issued: an answer that cannot be encrypted would bind the offer all the same.
-    if (!canBeAnswered(request.signerCertificateDer)) return failed(request, 'badAlg', 'message');
+    if (!canBeAnswered(request.signerCertificateDer)) {
+      return failed(
+        request,
+        'badAlg',
+        'message',
+        'the answer is encrypted to the key of the signer, which has to be RSA',
+      );
+    }
     const decision =
       request.messageType === 'RenewalReq' ? await renew(device, request) : await enroll(device, request);
     switch (decision.kind) {
@@ -150,7 +192,7 @@ export function createScepService(options: {
   function issueIdentity(device: EnrollingDevice, request: PkiRequest): IssuedIdentity {
     const certificateDer = issueCertificate({
       authority: deviceAuthority,
-      publicKey: { csrDer: request.csrDer },
+      publicKey: { spkiDer: request.publicKeySpkiDer },
       subject: { commonName: device.deviceId, organizationalUnit: device.accountName },
       days: identityDays,
       serialHex: randomSerialHex(),
@@ -173,17 +215,19 @@ export function createScepService(options: {
       recipientCertificateDer: signerCertificateDer,
       cipher,
     } as const;
-    const body = buildCertRep(request, answer, registration);
+    const body = buildCertRep(request, answer, request.registration);
     return { kind: 'answer', contentType: scepContentType.message, body };
   }
 
   function failed(
-    reference: { readonly transactionId: string; readonly senderNonce: Uint8Array },
+    request: Pick<PkiRequest, 'transactionId' | 'senderNonce' | 'registration'>,
     failInfo: ScepFailInfo,
     refusal: ScepRefusal,
+    reason?: string,
   ): ScepOutcome {
-    const body = buildCertRep(reference, { status: 'failure', failInfo }, registration);
-    return { kind: 'answer', contentType: scepContentType.message, body, refusal };
+    const body = buildCertRep(request, { status: 'failure', failInfo }, request.registration);
+    const logged = reason === undefined ? { refusal } : { refusal, reason };
+    return { kind: 'answer', contentType: scepContentType.message, body, ...logged };
   }
 
   return {
@@ -192,7 +236,7 @@ export function createScepService(options: {
         case 'GetCACaps':
           return { kind: 'answer', contentType: 'text/plain', body: Buffer.from(scepCapabilities) };
         case 'GetCACert':
-          return { kind: 'answer', contentType: scepContentType.certificate, body: deviceAuthority.certificateDer };
+          return await authorityCertificates();
         case 'PKIOperation':
           return await pkiOperation(token, message);
         default:
@@ -200,6 +244,10 @@ export function createScepService(options: {
       }
     },
   };
+}
+
+function registrationOf({ certificateDer, privateKeyPem }: Authority): RegistrationAuthority {
+  return { raKey: createPrivateKey(privateKeyPem), raCertificate: certificateDer };
 }
 
 function certificateAgain(device: EnrollingDevice, request: PkiRequest): Decision {

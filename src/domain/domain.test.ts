@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, test } from 'node:test';
 import { z } from 'zod';
-import { generateAuthorities } from '../activation/authority-creation.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createMasterKeys, rotateMasterKeys } from '../database/sealed-value.ts';
 import { createTestDatabase } from '../database/test-database.ts';
 import { loadAuthorities, storeAuthority } from './authorities.ts';
+import { generateAuthorities } from './authority-creation.ts';
 import {
   changeDesiredProcesses,
   type DesiredProcess,

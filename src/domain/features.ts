@@ -53,13 +53,7 @@ export async function requireFeature(
   name: string,
   wish: string,
 ): Promise<void> {
-  const { featureLevel } = await readDomain(q);
-  const [state] = featureStates(
-    features.filter((feature) => feature.name === name),
-    featureLevel,
-    await listComponents(q),
-  );
-  if (state === undefined) throw new TypeError(`there is no feature ${name}`);
+  const state = await stateOf(q, features, name);
   if (state.active) return;
   throw new BrambleError(
     'ERR_FEATURE_LOCKED',
@@ -67,4 +61,20 @@ export async function requireFeature(
       'upgrade or forget the components that are named; `bramble features` shows them.',
     { details: { feature: name, lockedBy: state.lockedBy } },
   );
+}
+
+/** Whether the feature is active; once it is, it stays so. */
+export async function isFeatureActive(q: Queryable, features: readonly Feature[], name: string): Promise<boolean> {
+  return (await stateOf(q, features, name)).active;
+}
+
+async function stateOf(q: Queryable, features: readonly Feature[], name: string): Promise<FeatureState> {
+  const { featureLevel } = await readDomain(q);
+  const [state] = featureStates(
+    features.filter((feature) => feature.name === name),
+    featureLevel,
+    await listComponents(q),
+  );
+  if (state === undefined) throw new TypeError(`there is no feature ${name}`);
+  return state;
 }

@@ -26,6 +26,12 @@ export const ownFeatures: readonly Feature[] = [
     summary: 'IT policies set the rules for biometric unlocking, handoff, personalised advertising and the pasteboard.',
     kinds: ['server', 'administration'],
   },
+  {
+    name: 'scep-registration-authority',
+    since: '1.2.0',
+    summary: 'Devices encrypt their SCEP requests to the registration authority, no longer to the device authority.',
+    kinds: ['server'],
+  },
 ];
 
 /** What it needs of the database's schema. */

@@ -20,5 +20,5 @@ export const thisRelease: ReleaseNumbers = {
   schemaVersion: 7,
   leastSchemaVersion: 7,
   linkVersions: [1],
-  features: ['connection-service-sharing', 'it-policy-rules-2'],
+  features: ['connection-service-sharing', 'it-policy-rules-2', 'scep-registration-authority'],
 };

@@ -49,7 +49,7 @@ async function startServer(fixture: ActivationFixture, db: Database): Promise<Te
   const serve = createDeviceHandler({
     ...{ db, instanceId, log: silentLogger, samples },
     activation: createActivation({ db, instanceId, domain: testDomain, authorities }),
-    scep: createScepService({ db, instanceId, deviceAuthority: authorities.device }),
+    scep: createScepService({ db, instanceId, authorities, registrationActive: async () => false }),
     checkin: {
       ...{ db, instanceId, keys: createMasterKeys(), pushTopic: testDomain.pushTopic },
       onActivated: async (tx, device) => {

@@ -199,7 +199,9 @@ async function answerScep(options: DeviceHandlerOptions, request: DeviceRequest,
   const outcome = await options.scep.handleScep({ operation, message, token });
   switch (outcome.kind) {
     case 'answer':
-      if (outcome.refusal) options.log.info({ refusal: outcome.refusal }, 'SCEP request refused');
+      if (outcome.refusal) {
+        options.log.info({ refusal: outcome.refusal, reason: outcome.reason }, 'SCEP request refused');
+      }
       return { ...emptyAnswer, headers: { 'content-type': outcome.contentType }, body: outcome.body };
     case 'malformed':
       return errorAnswer(400, outcome.error.code, outcome.error.message);

@@ -19,15 +19,17 @@ import { connectLanes, createConnectBatcher } from '../devices/connect-batch.ts'
 import { connectDevices } from '../devices/connect-statement.ts';
 import { credentialRenewal } from '../directory/credential-renewal.ts';
 import { findInstance } from '../directory/instances.ts';
-import { loadAuthorities } from '../domain/authorities.ts';
+import { loadAuthorities, loadInstanceAuthorities } from '../domain/authorities.ts';
 import { registerRouter } from '../domain/components.ts';
 import { readDomain } from '../domain/domain.ts';
+import { isFeatureActive } from '../domain/features.ts';
 import type { LinkHandlers } from '../link/link-endpoint.ts';
 import { signEnvelope } from '../link/signed-envelope.ts';
 import { oweDeliveries } from '../policy/delivery/owe-deliveries.ts';
 import { createPolicyService } from '../policy/delivery/policy-service.ts';
 import { type ComponentContext, componentProcess, type Work } from '../process/component-process.ts';
 import { healthHandler } from '../process/health.ts';
+import { ownFeatures } from '../process/own-release.ts';
 import { dialRouters, keepCredentialFresh } from '../process/srp-links.ts';
 import { createCertificateKeys } from '../protocol/cms/certificate-keys.ts';
 import { createDeviceHandler, type DeviceHandlerOptions } from './device-handler.ts';
@@ -122,7 +124,8 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
   }
   const instanceId: InstanceId = instance.id;
   const keys = await readMasterKeys(join(environment.home, 'keys', 'master.json'));
-  const authorities = await loadAuthorities(db, keys);
+  const { domain: domainAuthority } = await loadAuthorities(db, keys);
+  const authorities = await loadInstanceAuthorities(db, keys);
   const samples = createRequestSamples(instanceId);
   await warmUp(connectDb, instanceId);
   const background = new AbortController();
@@ -133,7 +136,12 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
     instanceId,
     log,
     activation: createActivation({ db, instanceId, domain, authorities }),
-    scep: createScepService({ db, instanceId, deviceAuthority: authorities.device }),
+    scep: createScepService({
+      db,
+      instanceId,
+      authorities,
+      registrationActive: () => isFeatureActive(db, ownFeatures, 'scep-registration-authority'),
+    }),
     checkin: {
       db,
       instanceId,
@@ -151,7 +159,7 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
   };
   const serveDevice = createDeviceHandler(handlerOptions);
 
-  const sign = (value: unknown) => signEnvelope(value, authorities.domain.privateKeyPem);
+  const sign = (value: unknown) => signEnvelope(value, domainAuthority.privateKeyPem);
   const feed = createRevocationFeed(db, sign);
   running.push(
     feed.run(background.signal, (error) => log.warn({ reason: messageOf(error) }, 'the revocation list was not read')),
@@ -166,7 +174,7 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
   };
   const identifier = environment.settings.srpIdentifier;
   const links = await dialRouters({ context, identifier, handlers });
-  const renewal = credentialRenewal(db, authorities.domain);
+  const renewal = credentialRenewal(db, domainAuthority);
   running.push(keepCredentialFresh({ context, identifier, ...renewal, signal: background.signal }));
 
   const push = createFollowingPush(db, keys, log);

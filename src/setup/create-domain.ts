@@ -8,7 +8,6 @@
 import { randomUUID, X509Certificate } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createAuthorities } from '../activation/authority-creation.ts';
 import { BrambleError } from '../base/errors.ts';
 import type { InstanceId } from '../base/ids.ts';
 import { advisoryLock, lockClass } from '../database/advisory-locks.ts';
@@ -19,6 +18,7 @@ import { createConnectionService } from '../directory/connection-services.ts';
 import { createInstance } from '../directory/instances.ts';
 import { issueSrpCredential } from '../directory/srp-credentials.ts';
 import type { Authority } from '../domain/authorities.ts';
+import { createAuthorities } from '../domain/authority-creation.ts';
 import { declareRange } from '../domain/components.ts';
 import { type DesiredProcess, desireProcess } from '../domain/desired-processes.ts';
 import { insertDomain } from '../domain/domain.ts';

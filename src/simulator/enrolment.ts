@@ -2,13 +2,11 @@
  * From an activation password to a managed device: enrolment profile, SCEP, Authenticate, TokenUpdate. Every step that
  * is safe to repeat is repeated until it succeeds; asking for the certificate again uses the same key and transaction.
  */
-import { X509Certificate } from 'node:crypto';
 import { messageOf } from '../base/errors.ts';
 import { serializeCheckin } from '../protocol/apple/checkin.ts';
 import { type ParsedEnrollmentProfile, parseEnrollmentProfile } from '../protocol/apple/enrollment-profile.ts';
-import { readSignedData } from '../protocol/cms/signed-data.ts';
 import { scepContentType } from '../protocol/scep/attributes.ts';
-import { buildPkcsReq, parseCertRep } from '../protocol/scep/client-message.ts';
+import { buildPkcsReq, parseCertRep, registrationCertificateIn } from '../protocol/scep/client-message.ts';
 import type { DeviceHttp, HttpRequest } from './device-http.ts';
 import {
   createDeviceLink,
@@ -191,7 +189,7 @@ async function requestCertificate(
   const authority = await ask('scep-certificate', 'GetCACert');
   if (authority.kind !== 'replied') return outcomeOf(authority);
   try {
-    const raCertificateDer = registrationCertificate(authority.contentType, authority.body);
+    const raCertificateDer = registrationCertificateIn(authority.contentType, authority.body);
     const request = buildPkcsReq({
       key: keyPair.privateKey,
       subject: facts.subject,
@@ -209,14 +207,6 @@ async function requestCertificate(
     journal({ event: 'trouble', message: `SCEP: ${messageOf(error)}` });
     return { kind: 'failed', reason: messageOf(error) };
   }
-}
-
-/** With several certificates the registration authority's is the one that is RSA: envelopes are encrypted to it. */
-function registrationCertificate(contentType: string, body: Buffer): Uint8Array {
-  if (!contentType.startsWith(scepContentType.certificates)) return body;
-  const { certificates } = readSignedData(body);
-  const rsa = certificates.find((der) => new X509Certificate(der).publicKey.asymmetricKeyType === 'rsa');
-  return rsa ?? body;
 }
 
 /** Repeats what failed for the moment: no reply, or a status of 500 and above. */

@@ -15,7 +15,7 @@ import { buildEnrollmentProfile } from '../protocol/apple/enrollment-profile.ts'
 import { signAttached } from '../protocol/cms/signing.ts';
 import { verifyDetached } from '../protocol/cms/verification.ts';
 import { scepCapabilities, scepContentType } from '../protocol/scep/attributes.ts';
-import { buildCertRep, parsePkiMessage } from '../protocol/scep/server-message.ts';
+import { buildCertRep, parsePkiMessage, type RegistrationAuthority } from '../protocol/scep/server-message.ts';
 import { type Authority, createAuthority, issueCertificate, randomSerialHex } from '../protocol/x509/certificate.ts';
 import { fingerprintOf } from '../protocol/x509/certificate-fields.ts';
 import { createRsaKeyPair, privateKeyPemOf, spkiDerOf } from '../protocol/x509/key-pair.ts';
@@ -105,7 +105,7 @@ export async function startMdmServer(): Promise<MdmServerFixture> {
 
 interface FixtureState {
   readonly authority: Authority;
-  readonly registration: Parameters<typeof parsePkiMessage>[1];
+  readonly registration: RegistrationAuthority;
   readonly devices: EnrolledDevice[];
   readonly faults: Record<FaultyPath, Fault[]>;
   readonly listeners: ((device: EnrolledDevice, answer: ConnectAnswer) => void)[];
@@ -175,7 +175,7 @@ function scep(state: FixtureState, device: EnrolledDevice, operation: string | n
   const { registration } = state;
   if (operation === 'GetCACaps') return [200, 'text/plain', scepCapabilities];
   if (operation === 'GetCACert') return [200, scepContentType.certificate, Buffer.from(registration.raCertificate)];
-  const request = parsePkiMessage(body, registration);
+  const request = parsePkiMessage(body, [registration]);
   device.transactions.push(request.transactionId);
   if (request.challengePassword !== `challenge-${device.token}`) {
     return [

@@ -3,12 +3,13 @@ import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { createAuthorities } from '../activation/authority-creation.ts';
 import { openDatabase } from '../database/connection.ts';
 import { readMigrations } from '../database/migration-files.ts';
 import { createMasterKeys, writeMasterKeys } from '../database/sealed-value.ts';
 import { createTestDatabase } from '../database/test-database.ts';
 import { createInstance } from '../directory/instances.ts';
+import { loadInstanceAuthorities } from '../domain/authorities.ts';
+import { createAuthorities } from '../domain/authority-creation.ts';
 import { readCredential } from '../link/credential.ts';
 import { migrationFolder } from '../release/program.ts';
 import { type CheckOptions, runChecks } from './checks.ts';
@@ -130,6 +131,26 @@ test('each check says what it found: errors, warnings that can be overridden, an
   await rm(join(home, 'keys', 'master.json'));
   const worse = await found();
   assert.deepEqual([worse.get('components')?.result, worse.get('master-key')?.result], ['error', 'error']);
+});
+
+test('expanding a domain of an earlier release makes the certificates that it lacks, and keeps them', async () => {
+  await db`delete from authority where name in ('registration', 'profile-signer')`;
+  const effects = domainEffects({
+    db,
+    databaseUrl: database.url,
+    home,
+    host: 'here',
+    release: '1.2.0',
+    migrations: migrationFolder(),
+    applicationName: 'bramble/test',
+    masterKeys,
+  });
+  await effects.expand();
+  const made = await loadInstanceAuthorities(db, masterKeys);
+  assert.notEqual(made.registration, made.device);
+  assert.notEqual(made.profileSigner, made.device);
+  await effects.expand();
+  assert.deepEqual(await loadInstanceAuthorities(db, masterKeys), made);
 });
 
 test('a credential is issued with the router addresses of the one beside it, and its file is the owner’s alone', async () => {

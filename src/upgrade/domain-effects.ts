@@ -6,6 +6,8 @@ import { migrate } from '../database/migrate.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
 import { issueSrpCredential } from '../directory/srp-credentials.ts';
 import { loadAuthorities } from '../domain/authorities.ts';
+import { createMissingSigners } from '../domain/authority-creation.ts';
+import { readDomain } from '../domain/domain.ts';
 import { credentialPath, readCredential } from '../link/credential.ts';
 import { type CheckOptions, runChecks } from './checks.ts';
 import type { UpgradeEffects } from './step-context.ts';
@@ -25,7 +27,12 @@ export function domainEffects(options: DomainEffectsOptions): UpgradeEffects {
     });
   return {
     check: (upgrade) => runChecks(options, upgrade),
-    expand: () => migrateTo(false),
+    expand: async () => {
+      const schemaVersion = await migrateTo(false);
+      // Before the first instance of this release starts, which reads them then.
+      await createMissingSigners(options.db, options.masterKeys, await readDomain(options.db));
+      return schemaVersion;
+    },
     contract: () => migrateTo(true),
     issueCredential: async (tx, identifier, like) => {
       if (!isSrpIdentifier(identifier)) throw new TypeError(`${identifier} is no SRP identifier`);

@@ -7,7 +7,7 @@ import { appleContentType } from '../../src/protocol/apple/content-type.ts';
 import { type ParsedEnrollmentProfile, parseEnrollmentProfile } from '../../src/protocol/apple/enrollment-profile.ts';
 import { signDetached } from '../../src/protocol/cms/signing.ts';
 import { scepContentType } from '../../src/protocol/scep/attributes.ts';
-import { buildPkcsReq, parseCertRep } from '../../src/protocol/scep/client-message.ts';
+import { buildPkcsReq, parseCertRep, registrationCertificateIn } from '../../src/protocol/scep/client-message.ts';
 import { createRsaKeyPair, type KeyPair, privateKeyPemOf } from '../../src/protocol/x509/key-pair.ts';
 import type { RunningDomain } from './domain.ts';
 
@@ -24,6 +24,7 @@ export interface RawAnswer {
   body: Buffer;
   /** Of the JSON body; undefined where it is none. */
   code: string | undefined;
+  contentType?: string;
 }
 
 export interface RawIdentity {
@@ -57,7 +58,8 @@ export function sendRaw(url: string, request: RawRequest = {}): Promise<RawAnswe
       response.on('error', reject);
       response.on('end', () => {
         const whole = Buffer.concat(chunks);
-        resolve({ status: response.statusCode ?? 0, body: whole, code: codeIn(whole) });
+        const contentType = response.headers['content-type'] ?? '';
+        resolve({ status: response.statusCode ?? 0, body: whole, code: codeIn(whole), contentType });
       });
     });
     // A body that is refused half read may break the connection behind the answer.
@@ -108,18 +110,19 @@ export async function askCertificate(
   options: { keyPair: KeyPair; challenge: string | undefined },
 ): Promise<{ answer: RawAnswer; certificateDer: Uint8Array | undefined; der: Buffer }> {
   const authority = await sendRaw(`${scepUrl}?operation=GetCACert`, { method: 'GET' });
+  const raCertificateDer = registrationCertificateIn(authority.contentType ?? '', authority.body);
   const request = buildPkcsReq({
     key: options.keyPair.privateKey,
     subject: { commonName: 'a device' },
     ...(options.challenge === undefined ? {} : { challengePassword: options.challenge }),
-    raCertificateDer: authority.body,
+    raCertificateDer,
   });
   const answer = await sendRaw(`${scepUrl}?operation=PKIOperation`, {
     method: 'POST',
     headers: { 'content-type': scepContentType.message },
     body: request.der,
   });
-  const parsed = answer.status === 200 ? parseCertRep(answer.body, request, authority.body) : undefined;
+  const parsed = answer.status === 200 ? parseCertRep(answer.body, request, raCertificateDer) : undefined;
   return {
     answer,
     der: request.der,

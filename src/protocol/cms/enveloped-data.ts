@@ -19,6 +19,7 @@ import {
   childrenOf,
   contentOf,
   contextTag,
+  type DerElement,
   derTag,
   expectTag,
   octetsOf,
@@ -31,34 +32,48 @@ import { readCertificate } from '../x509/certificate-fields.ts';
 import { cmsOid, contentInfo } from './signed-data.ts';
 import { contentInfoDer } from './signing.ts';
 
-export type ContentCipher = 'aes-128-cbc' | 'aes-256-cbc' | 'des-ede3-cbc';
+const contentCiphers = ['aes-128-cbc', 'aes-192-cbc', 'aes-256-cbc', 'des-ede3-cbc'] as const;
+export type ContentCipher = (typeof contentCiphers)[number];
 
 const ciphers: Readonly<
   Record<ContentCipher, { readonly oid: string; readonly keyBytes: number; readonly ivBytes: number }>
 > = {
   'aes-128-cbc': { oid: '2.16.840.1.101.3.4.1.2', keyBytes: 16, ivBytes: 16 },
+  'aes-192-cbc': { oid: '2.16.840.1.101.3.4.1.22', keyBytes: 24, ivBytes: 16 },
   'aes-256-cbc': { oid: '2.16.840.1.101.3.4.1.42', keyBytes: 32, ivBytes: 16 },
   'des-ede3-cbc': { oid: '1.2.840.113549.3.7', keyBytes: 24, ivBytes: 8 },
 };
 const rsaEncryption = '1.2.840.113549.1.1.1';
+/** Names for the log: what old clients still send. */
+const refusedCiphers: ReadonlyMap<string, string> = new Map([
+  ['1.3.14.3.2.7', 'DES-CBC'],
+  ['1.2.840.113549.3.2', 'RC2-CBC'],
+  ['1.2.840.113549.3.4', 'RC4'],
+]);
+const maxRecipients = 8;
 
 function unreadable(cause?: unknown): BrambleError {
   return new BrambleError('ERR_ENVELOPE_UNREADABLE', 'The envelope cannot be opened with this key.', { cause });
 }
 
+export interface Recipient {
+  readonly key: KeyObject;
+  readonly certificateDer: Uint8Array;
+}
+
 /**
- * The content, and the cipher it came under. The recipient is the one that names the certificate.
- * @throws BrambleError ERR_DER_MALFORMED, ERR_ENVELOPE_UNREADABLE
+ * The content, the cipher it came under, and who could open it: the first of `recipients` that the envelope names.
+ * @throws BrambleError ERR_DER_MALFORMED, ERR_ENVELOPE_UNREADABLE, ERR_ALGORITHM_UNSUPPORTED
  */
-export function openEnvelope(
+export function openEnvelope<Known extends Recipient>(
   der: Uint8Array,
-  recipient: { readonly key: KeyObject; readonly certificateDer: Uint8Array },
-): { readonly content: Buffer; readonly cipher: ContentCipher } {
+  recipients: readonly Known[],
+): { readonly content: Buffer; readonly cipher: ContentCipher; readonly recipient: Known } {
   const fields = childrenOf(contentInfo(readWhole(der), cmsOid.envelopedData));
   const recipientSet = fields.find((field) => field.tag === derTag.set);
-  const encryptedKey = keyFor(
-    recipient.certificateDer,
-    childrenOf(expectTag(recipientSet, derTag.set)).slice(0, 8).map(rawOf),
+  const { recipient, encryptedKey } = recipientIn(
+    recipients,
+    childrenOf(expectTag(recipientSet, derTag.set)).slice(0, maxRecipients),
   );
   const encrypted = fields[fields.indexOf(expectTag(recipientSet, derTag.set)) + 1];
   const [, algorithm, content] = childrenOf(expectTag(encrypted, derTag.sequence));
@@ -68,39 +83,67 @@ export function openEnvelope(
   try {
     const contentKey = privateDecrypt({ key: recipient.key, padding: constants.RSA_PKCS1_PADDING }, encryptedKey);
     const decipher = createDecipheriv(cipher, contentKey, contentOf(expectTag(iv, derTag.octetString)));
-    return { content: Buffer.concat([decipher.update(octetsOf(content)), decipher.final()]), cipher };
+    return { content: Buffer.concat([decipher.update(octetsOf(content)), decipher.final()]), cipher, recipient };
   } catch (error) {
     throw unreadable(error);
   }
 }
 
 function cipherOf(oid: string): ContentCipher {
-  for (const cipher of ['aes-128-cbc', 'aes-256-cbc', 'des-ede3-cbc'] as const) {
+  for (const cipher of contentCiphers) {
     if (ciphers[cipher].oid === oid) return cipher;
+  }
+  const name = refusedCiphers.get(oid);
+  throw new BrambleError(
+    'ERR_ALGORITHM_UNSUPPORTED',
+    `The envelope is encrypted with ${name === undefined ? oid : `${name} (${oid})`}, which is not accepted: use AES.`,
+    { details: { algorithm: oid } },
+  );
+}
+
+/** What of a RecipientInfo says for whom it is. */
+interface SentKey {
+  readonly named: (issuerDer: Uint8Array, serial: Uint8Array, keyIdentifier: Uint8Array | undefined) => boolean;
+  readonly algorithm: DerElement | undefined;
+  readonly encryptedKey: DerElement | undefined;
+}
+
+function recipientIn<Known extends Recipient>(recipients: readonly Known[], infos: readonly DerElement[]) {
+  // Only keys that were transported, not agreed upon: those of other kinds carry other tags.
+  const sent = infos.filter((info) => info.tag === derTag.sequence).map(readSentKey);
+  for (const recipient of recipients) {
+    const { issuerDer, serial, subjectKeyIdentifier } = readCertificate(recipient.certificateDer);
+    const own = sent.find(({ named }) => named(issuerDer, serial, subjectKeyIdentifier));
+    if (own === undefined) continue;
+    const algorithm = oidOf(childrenOf(expectTag(own.algorithm, derTag.sequence))[0]);
+    if (algorithm !== rsaEncryption) {
+      throw new BrambleError(
+        'ERR_ALGORITHM_UNSUPPORTED',
+        `The key of the envelope is encrypted with ${algorithm}, which is not accepted: use RSA with PKCS #1 v1.5.`,
+        { details: { algorithm } },
+      );
+    }
+    return { recipient, encryptedKey: contentOf(expectTag(own.encryptedKey, derTag.octetString)) };
   }
   throw unreadable();
 }
 
-function keyFor(certificateDer: Uint8Array, recipients: readonly Uint8Array[]): Uint8Array {
-  const { issuerDer, serial, subjectKeyIdentifier } = readCertificate(certificateDer);
-  for (const recipient of recipients) {
-    if (recipient[0] !== derTag.sequence) continue;
-    const [, identifier, algorithm, encryptedKey] = childrenOf(readWhole(recipient));
-    if (identifier === undefined) continue;
-    let named: boolean;
-    if (identifier.tag === contextTag(0, false)) {
-      named = subjectKeyIdentifier !== undefined && Buffer.compare(contentOf(identifier), subjectKeyIdentifier) === 0;
-    } else {
-      const [issuer, number] = childrenOf(expectTag(identifier, derTag.sequence));
-      named =
-        Buffer.compare(rawOf(expectTag(issuer, derTag.sequence)), issuerDer) === 0 &&
-        Buffer.compare(contentOf(expectTag(number, derTag.integer)), serial) === 0;
-    }
-    if (!named) continue;
-    if (oidOf(childrenOf(expectTag(algorithm, derTag.sequence))[0]) !== rsaEncryption) throw unreadable();
-    return contentOf(expectTag(encryptedKey, derTag.octetString));
+function readSentKey(info: DerElement): SentKey {
+  const [, identifier, algorithm, encryptedKey] = childrenOf(info);
+  if (identifier?.tag === contextTag(0, false)) {
+    const sent = contentOf(identifier);
+    const named: SentKey['named'] = (_issuer, _serial, own) => own !== undefined && Buffer.compare(sent, own) === 0;
+    return { named, algorithm, encryptedKey };
   }
-  throw unreadable();
+  const [issuer, number] = childrenOf(expectTag(identifier, derTag.sequence));
+  const sentIssuer = rawOf(expectTag(issuer, derTag.sequence));
+  const sentSerial = contentOf(expectTag(number, derTag.integer));
+  return {
+    named: (issuerDer, serial) =>
+      Buffer.compare(sentIssuer, issuerDer) === 0 && Buffer.compare(sentSerial, serial) === 0,
+    algorithm,
+    encryptedKey,
+  };
 }
 
 /** DER of a ContentInfo that only the certificate's RSA key opens. @throws BrambleError ERR_ENVELOPE_UNREADABLE for other keys */

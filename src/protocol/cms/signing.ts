@@ -3,7 +3,7 @@ import { hash, type KeyObject } from 'node:crypto';
 import { contextTag } from '../der/reader.ts';
 import { derElement, derInteger, derNull, derOctets, derOid, derSequence, derSetOf, derTime } from '../der/writer.ts';
 import { readCertificate } from '../x509/certificate-fields.ts';
-import { signWith } from '../x509/signature-algorithm.ts';
+import { signatureAlgorithmDer, signWith } from '../x509/signature-algorithm.ts';
 import { cmsOid } from './signed-data.ts';
 
 export interface SigningRequest {
@@ -56,7 +56,7 @@ function signed(request: SigningRequest, attached: boolean): Buffer {
     ...(signingTime === undefined ? [] : [attribute(cmsOid.signingTime, derTime(signingTime))]),
     ...attributes.map(([oid, valueDer]) => attribute(oid, valueDer)),
   );
-  const { algorithmDer, signature } = signWith(key, attributeSet);
+  const { signature } = signWith(key, attributeSet);
   const sentAttributes = Buffer.from(attributeSet);
   sentAttributes[0] = contextTag(0, true);
   const signer = derSequence(
@@ -64,7 +64,7 @@ function signed(request: SigningRequest, attached: boolean): Buffer {
     derSequence(issuerDer, derInteger(serial)),
     sha256,
     sentAttributes,
-    algorithmDer,
+    signerAlgorithmDer(key),
     derOctets(signature),
   );
   const content = attached ? [derElement(contextTag(0, true), derOctets(body))] : [];
@@ -78,6 +78,13 @@ function signed(request: SigningRequest, attached: boolean): Buffer {
       derSetOf(signer),
     ),
   );
+}
+
+/** With RSA the digest is named beside it, once: what every reader of CMS knows. @see RFC 3370 §3.2 */
+function signerAlgorithmDer(key: KeyObject): Buffer {
+  return key.asymmetricKeyType === 'rsa'
+    ? derSequence(derOid('1.2.840.113549.1.1.1'), derNull())
+    : signatureAlgorithmDer(key);
 }
 
 function attribute(oid: string, valueDer: Uint8Array): Buffer {

@@ -42,12 +42,21 @@ export function verifyDetached(signatureBase64: string, body: Uint8Array, keys?:
 }
 
 /** Verifies a message that carries its content. @throws BrambleError ERR_SIGNATURE_INVALID */
-export function verifyAttached(
-  bytes: Uint8Array,
-  keys?: CertificateKeys,
-): VerifiedSignature & { readonly content: Uint8Array; readonly signer: SignerInfo } {
+export function verifyAttached(bytes: Uint8Array, keys?: CertificateKeys): VerifiedContent {
+  return verifySigned(
+    asInvalid(() => readSignedData(bytes)),
+    keys,
+  );
+}
+
+export interface VerifiedContent extends VerifiedSignature {
+  readonly content: Uint8Array;
+  readonly signer: SignerInfo;
+}
+
+/** The same of a message that was read already. @throws BrambleError ERR_SIGNATURE_INVALID */
+export function verifySigned(signed: SignedData, keys?: CertificateKeys): VerifiedContent {
   return asInvalid(() => {
-    const signed = readSignedData(bytes);
     if (signed.content === undefined) throw invalid('the message carries no content');
     const { certificate, signer } = verifySigner(signed, signed.content, keys);
     const { certificateDer, fingerprint } = certificate;

@@ -4,8 +4,17 @@ import type { SignedAttributes } from '../cms/signed-data.ts';
 import { contentOf, derTag, expectTag, textOf } from '../der/reader.ts';
 import { derOctets, derPrintable } from '../der/writer.ts';
 
-/** Answer to `GetCACaps`. @see RFC 8894 §3.5.2 */
-export const scepCapabilities = 'POSTPKIOperation\nSHA-256\nAES\nSCEPStandard\nRenewal';
+/** Answer to `GetCACaps`. `SCEPStandard` alone would do; older clients look for each of the others. @see RFC 8894 §3.5.2 */
+export const scepCapabilities = [
+  'AES',
+  'DES3',
+  'POSTPKIOperation',
+  'Renewal',
+  'SCEPStandard',
+  'SHA-1',
+  'SHA-256',
+  'SHA-512',
+].join('\n');
 
 export const scepContentType = {
   message: 'application/x-pki-message',

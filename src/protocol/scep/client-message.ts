@@ -2,7 +2,7 @@
  * The device's side of SCEP, used by the simulator. Invariant: an answer is believed only when the authority that was
  * asked has signed it, for this transaction and nonce. @see RFC 8894 §3.3
  */
-import { createHash, createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
+import { createHash, createPublicKey, type KeyObject, randomBytes, X509Certificate } from 'node:crypto';
 import { BrambleError, isBrambleError, messageOf } from '../../base/errors.ts';
 import { type ContentCipher, openEnvelope, sealEnvelope } from '../cms/enveloped-data.ts';
 import { readSignedData } from '../cms/signed-data.ts';
@@ -13,7 +13,29 @@ import { fingerprintOf, readCertificate } from '../x509/certificate-fields.ts';
 import { buildCertificateRequest } from '../x509/certificate-request.ts';
 import { spkiDerOf } from '../x509/key-pair.ts';
 import type { DistinguishedName } from '../x509/name.ts';
-import { readScepAttributes, type ScepFailInfo, scepAttributesDer, scepMalformed } from './attributes.ts';
+import {
+  readScepAttributes,
+  type ScepFailInfo,
+  scepAttributesDer,
+  scepContentType,
+  scepMalformed,
+} from './attributes.ts';
+
+/**
+ * The certificate to encrypt to and to expect answers from: the only one of an answer to `GetCACert`, or the one among
+ * several that is no authority. @throws BrambleError ERR_SCEP_MALFORMED @see RFC 8894 §4.2.1
+ */
+export function registrationCertificateIn(contentType: string, body: Uint8Array): Uint8Array {
+  if (!contentType.startsWith(scepContentType.certificates)) return body;
+  try {
+    const found = readSignedData(body).certificates.find((der) => !new X509Certificate(der).ca);
+    if (found === undefined) throw scepMalformed('none of the certificates is that of a registration authority');
+    return Uint8Array.from(found);
+  } catch (error) {
+    if (isBrambleError(error, 'ERR_SCEP_MALFORMED')) throw error;
+    throw scepMalformed('the certificates cannot be read', error);
+  }
+}
 
 /** What has to be kept until the answer is there. */
 export interface PendingRequest {
@@ -112,7 +134,7 @@ export function parseCertRep(der: Uint8Array, request: PendingRequest, raCertifi
 
 /** The certificate for the requested key, wherever in the bundle it stands. */
 function certificateIn(envelope: Uint8Array, request: PendingRequest): Uint8Array {
-  const { content } = openEnvelope(envelope, { key: request.key, certificateDer: request.signerCertificateDer });
+  const { content } = openEnvelope(envelope, [{ key: request.key, certificateDer: request.signerCertificateDer }]);
   for (const certificateDer of readSignedData(content).certificates) {
     const { publicKeySpkiDer } = readCertificate(certificateDer);
     if (Buffer.compare(publicKeySpkiDer, request.publicKeySpkiDer) === 0) return Uint8Array.from(certificateDer);

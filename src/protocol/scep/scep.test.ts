@@ -31,7 +31,7 @@ const ask = (overrides: Partial<Parameters<typeof buildPkcsReq>[0]> = {}) =>
 for (const cipher of ['aes-128-cbc', 'aes-256-cbc', 'des-ede3-cbc'] as const) {
   test(`a device gets a certificate for its key and renews it, under ${cipher}`, () => {
     const pending = ask({ cipher });
-    const request = parsePkiMessage(pending.der, ra);
+    const request = parsePkiMessage(pending.der, [ra]);
     assert.equal(request.messageType, 'PKCSReq');
     assert.equal(request.challengePassword, 'pässword');
     assert.equal(request.cipher, cipher);
@@ -50,7 +50,7 @@ for (const cipher of ['aes-128-cbc', 'aes-256-cbc', 'des-ede3-cbc'] as const) {
     assert.deepEqual(Buffer.from(answer.certificateDer), issued);
     assert.ok(isIssuedBy(issued, authority.certificateDer, new Date()));
 
-    const renewal = parsePkiMessage(ask({ renew: { key, certificateDer: issued } }).der, ra);
+    const renewal = parsePkiMessage(ask({ renew: { key, certificateDer: issued } }).der, [ra]);
     assert.equal(renewal.messageType, 'RenewalReq');
     assert.deepEqual(Buffer.from(renewal.signerCertificateDer), issued);
     assert.equal(renewal.transactionId, pending.transactionId);
@@ -59,7 +59,7 @@ for (const cipher of ['aes-128-cbc', 'aes-256-cbc', 'des-ede3-cbc'] as const) {
 
 test('a refusal and a delay reach the device', () => {
   const pending = ask();
-  const request = parsePkiMessage(pending.der, ra);
+  const request = parsePkiMessage(pending.der, [ra]);
   const refused = buildCertRep(request, { status: 'failure', failInfo: 'badRequest' }, ra);
   assert.deepEqual(parseCertRep(refused, pending, ra.raCertificate), { status: 'failure', failInfo: 'badRequest' });
   const delayed = buildCertRep(request, { status: 'pending' }, ra);
@@ -69,7 +69,7 @@ test('a refusal and a delay reach the device', () => {
 test('a device does not believe answers of others, or to other requests', () => {
   const pending = ask();
   const other = ask();
-  const answer = buildCertRep(parsePkiMessage(pending.der, ra), { status: 'pending' }, ra);
+  const answer = buildCertRep(parsePkiMessage(pending.der, [ra]), { status: 'pending' }, ra);
   assert.throws(() => parseCertRep(answer, other, ra.raCertificate), { code: 'ERR_SCEP_BAD_MESSAGE_CHECK' });
   assert.throws(() => parseCertRep(answer, pending, authority.certificateDer), { code: 'ERR_SCEP_BAD_MESSAGE_CHECK' });
 });
@@ -77,7 +77,7 @@ test('a device does not believe answers of others, or to other requests', () => 
 test('weak keys are refused with a failure that can be answered', () => {
   const weak = generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey;
   try {
-    parsePkiMessage(ask({ key: weak }).der, ra);
+    parsePkiMessage(ask({ key: weak }).der, [ra]);
     assert.fail('a weak key was accepted');
   } catch (error) {
     assert.ok(isBrambleError(error, 'ERR_SCEP_BAD_REQUEST'), String(error));
@@ -89,9 +89,9 @@ test('an envelope for another authority is malformed, a changed message a bad me
   const stranger = await createRsaKeyPair();
   const strangerCertificate = certify(spkiDerOf(stranger.publicKey), 'stranger', 'registration');
   const wrong = ask({ raCertificateDer: strangerCertificate });
-  assert.throws(() => parsePkiMessage(wrong.der, ra), { code: 'ERR_SCEP_MALFORMED' });
+  assert.throws(() => parsePkiMessage(wrong.der, [ra]), { code: 'ERR_SCEP_MALFORMED' });
   const forged = ask({ renew: { key: stranger.privateKey, certificateDer: ra.raCertificate } });
-  assert.throws(() => parsePkiMessage(forged.der, ra), { code: 'ERR_SCEP_BAD_MESSAGE_CHECK' });
+  assert.throws(() => parsePkiMessage(forged.der, [ra]), { code: 'ERR_SCEP_BAD_MESSAGE_CHECK' });
   assert.equal(failureOf(new BrambleError('ERR_SCEP_MALFORMED', 'x')), undefined);
 });
 
@@ -102,7 +102,7 @@ test('whatever is damaged ends in a SCEP error', () => {
       const damaged = Buffer.from(der.subarray(0, Math.max(length, der.length - 2)));
       if (at < damaged.length) damaged[at] = (damaged[at] ?? 0) ^ change;
       try {
-        parsePkiMessage(damaged, ra);
+        parsePkiMessage(damaged, [ra]);
       } catch (error) {
         assert.ok(isBrambleError(error) && error.code.startsWith('ERR_SCEP_'), String(error));
       }

@@ -5,10 +5,11 @@
  * @see RFC 8894 §3
  */
 import { type KeyObject, randomBytes } from 'node:crypto';
-import { BrambleError, type ErrorCode, isBrambleError, messageOf } from '../../base/errors.ts';
+import { BrambleError, type ErrorCode, isBrambleError } from '../../base/errors.ts';
 import { type ContentCipher, openEnvelope, sealEnvelope } from '../cms/enveloped-data.ts';
+import { readSignedData, type SignedData } from '../cms/signed-data.ts';
 import { bundleCertificates, signAttached } from '../cms/signing.ts';
-import { verifyAttached } from '../cms/verification.ts';
+import { verifySigned } from '../cms/verification.ts';
 import { type CertificateRequest, readCertificateRequest } from '../x509/certificate-request.ts';
 import type { DistinguishedName } from '../x509/name.ts';
 import {
@@ -26,6 +27,8 @@ export interface RegistrationAuthority {
 }
 
 export interface PkiRequest {
+  /** To whom the request was encrypted: whoever sent it knows this certificate, and expects it to sign the answer. */
+  readonly registration: RegistrationAuthority;
   readonly transactionId: string;
   readonly messageType: 'PKCSReq' | 'RenewalReq';
   readonly senderNonce: Uint8Array;
@@ -40,37 +43,44 @@ export interface PkiRequest {
 }
 
 /**
- * Reads and verifies a request. Errors after the signature was verified carry `details.transactionId`,
- * `details.senderNonceHex` and `details.failInfo`, from which `failureOf` makes an answer.
+ * Reads and verifies a request to one of the registration authorities. Errors from where its transaction is known carry
+ * `details.transactionId`, `details.senderNonceHex` and `details.failInfo`, from which `failureOf` makes an answer.
  * @throws BrambleError ERR_SCEP_MALFORMED: it cannot be read, or the envelope not be opened
  * @throws BrambleError ERR_SCEP_BAD_MESSAGE_CHECK: the message's signature, or that of the CSR, does not hold
- * @throws BrambleError ERR_SCEP_BAD_REQUEST: another message type, or a key that is not RSA >= 2048 or EC P-256
+ * @throws BrambleError ERR_SCEP_BAD_REQUEST: another message type, an algorithm that is not accepted, or a key that is not
+ * RSA >= 2048 or EC P-256
  */
-export function parsePkiMessage(der: Uint8Array, { raKey, raCertificate }: RegistrationAuthority): PkiRequest {
-  let verified: ReturnType<typeof verifyAttached>;
-  let attributes: ScepAttributes;
-  try {
-    verified = verifyAttached(der);
-    attributes = readScepAttributes(verified.signer.signedAttributes);
-  } catch (error) {
-    if (!isBrambleError(error)) throw error;
-    if (error.code === 'ERR_SCEP_MALFORMED') throw error;
-    if (error.code === 'ERR_DER_MALFORMED' || isBrambleError(error.cause, 'ERR_DER_MALFORMED')) {
-      throw scepMalformed('its encoding is wrong', error);
-    }
-    throw new BrambleError('ERR_SCEP_BAD_MESSAGE_CHECK', messageOf(error), { cause: error });
-  }
+export function parsePkiMessage(der: Uint8Array, registrations: readonly RegistrationAuthority[]): PkiRequest {
+  const { signed, attributes } = readMessage(der);
   const { transactionId, senderNonce, messageType } = attributes;
   const refuse = (code: ErrorCode, failInfo: ScepFailInfo, message: string, cause?: unknown): BrambleError =>
     new BrambleError(code, message, {
       cause,
       details: { transactionId, senderNonceHex: Buffer.from(senderNonce).toString('hex'), failInfo },
     });
-  if (messageType !== 'PKCSReq' && messageType !== 'RenewalReq') {
-    throw refuse('ERR_SCEP_BAD_REQUEST', 'badRequest', `SCEP messages of the type ${messageType} are not served.`);
-  }
+  const refusalOf = (error: BrambleError): BrambleError => {
+    switch (error.code) {
+      case 'ERR_SCEP_BAD_REQUEST':
+        return error;
+      case 'ERR_SIGNATURE_INVALID':
+        return refuse('ERR_SCEP_BAD_MESSAGE_CHECK', 'badMessageCheck', error.message, error);
+      case 'ERR_ALGORITHM_UNSUPPORTED':
+        return refuse('ERR_SCEP_BAD_REQUEST', 'badAlg', error.message, error);
+      default:
+        return refuse('ERR_SCEP_MALFORMED', 'badRequest', `The SCEP request cannot be read: ${error.message}`, error);
+    }
+  };
   try {
-    const { content, cipher } = openEnvelope(verified.content, { key: raKey, certificateDer: raCertificate });
+    const { certificateDer: signerCertificateDer, content: envelope } = verifySigned(signed);
+    if (messageType !== 'PKCSReq' && messageType !== 'RenewalReq') {
+      throw refuse('ERR_SCEP_BAD_REQUEST', 'badRequest', `SCEP messages of the type ${messageType} are not served.`);
+    }
+    const recipients = registrations.map((registration) => ({
+      key: registration.raKey,
+      certificateDer: registration.raCertificate,
+      registration,
+    }));
+    const { content, cipher, recipient } = openEnvelope(envelope, recipients);
     const request = readCertificateRequest(content);
     if (!isStrong(request)) {
       throw refuse(
@@ -80,8 +90,8 @@ export function parsePkiMessage(der: Uint8Array, { raKey, raCertificate }: Regis
       );
     }
     const { challengePassword, publicKeySpkiDer, subject } = request;
-    const signerCertificateDer = verified.certificateDer;
     return {
+      registration: recipient.registration,
       transactionId,
       messageType,
       senderNonce,
@@ -93,15 +103,20 @@ export function parsePkiMessage(der: Uint8Array, { raKey, raCertificate }: Regis
       cipher,
     };
   } catch (error) {
-    if (!isBrambleError(error) || error.code === 'ERR_SCEP_BAD_REQUEST') throw error;
-    switch (error.code) {
-      case 'ERR_SIGNATURE_INVALID':
-        throw refuse('ERR_SCEP_BAD_MESSAGE_CHECK', 'badMessageCheck', error.message, error);
-      case 'ERR_ALGORITHM_UNSUPPORTED':
-        throw refuse('ERR_SCEP_BAD_REQUEST', 'badAlg', error.message, error);
-      default:
-        throw refuse('ERR_SCEP_MALFORMED', 'badRequest', 'The SCEP request inside the message cannot be read.', error);
-    }
+    if (!isBrambleError(error)) throw error;
+    // What lies under a signature that could not be checked says more than that it was not.
+    throw refusalOf(isBrambleError(error.cause, 'ERR_ALGORITHM_UNSUPPORTED') ? error.cause : error);
+  }
+}
+
+/** The message before its signature was checked: from here on its sender can be answered. */
+function readMessage(der: Uint8Array): { signed: SignedData; attributes: ScepAttributes } {
+  try {
+    const signed = readSignedData(der);
+    return { signed, attributes: readScepAttributes(signed.signers[0]?.signedAttributes) };
+  } catch (error) {
+    if (!isBrambleError(error) || error.code === 'ERR_SCEP_MALFORMED') throw error;
+    throw scepMalformed('its encoding is wrong', error);
   }
 }
 

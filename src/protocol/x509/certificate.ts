@@ -20,8 +20,8 @@ export interface Authority {
   readonly privateKeyPem: string;
 }
 
-/** `registration`: signs SCEP answers and opens SCEP envelopes. */
-export type CertificateUsage = 'client' | 'server' | 'both' | 'registration';
+/** `registration`: signs SCEP answers and opens SCEP envelopes. `profile-signer`: signs what people are to open. */
+export type CertificateUsage = 'client' | 'server' | 'both' | 'registration' | 'profile-signer';
 
 export interface CertificateOrder {
   readonly authority: Authority;
@@ -104,7 +104,7 @@ export function issueCertificate(order: CertificateOrder): Buffer {
     notAfter: new Date(Math.min(wantedEnd, issuer.notAfter.getTime())),
     extensions: [
       extension('2.5.29.19', true, derSequence()),
-      extension('2.5.29.15', true, keyUsageBits(key)),
+      extension('2.5.29.15', true, usage === 'profile-signer' ? signatureOnly() : keyUsageBits(key)),
       ...extendedKeyUsage(usage),
       extension('2.5.29.14', false, derOctets(keyIdentifierOf(spkiDer))),
       ...authorityKeyIdentifier(issuer.subjectKeyIdentifier),
@@ -202,12 +202,21 @@ function authorityKeyIdentifier(keyIdentifier: Uint8Array | undefined): Buffer[]
 
 /** digitalSignature, and keyEncipherment where the key can encrypt. */
 function keyUsageBits(key: KeyObject): Buffer {
-  return key.asymmetricKeyType === 'rsa' ? derBits(Uint8Array.of(0xa0), 5) : derBits(Uint8Array.of(0x80), 7);
+  return key.asymmetricKeyType === 'rsa' ? derBits(Uint8Array.of(0xa0), 5) : signatureOnly();
+}
+
+function signatureOnly(): Buffer {
+  return derBits(Uint8Array.of(0x80), 7);
 }
 
 function extendedKeyUsage(usage: CertificateUsage): Buffer[] {
   if (usage === 'registration') return [];
-  const purposes = { server: '1.3.6.1.5.5.7.3.1', client: '1.3.6.1.5.5.7.3.2' };
+  // emailProtection is what verifiers of CMS ask for by default.
+  const purposes = {
+    server: '1.3.6.1.5.5.7.3.1',
+    client: '1.3.6.1.5.5.7.3.2',
+    'profile-signer': '1.3.6.1.5.5.7.3.4',
+  };
   const oids = usage === 'both' ? [purposes.server, purposes.client] : [purposes[usage]];
   return [extension('2.5.29.37', false, derSequence(...oids.map(derOid)))];
 }

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { after, test } from 'node:test';
+import { isBrambleError } from '../base/errors.ts';
+import { openDatabase } from '../database/connection.ts';
+import { createMasterKeys } from '../database/sealed-value.ts';
+import { createTestDatabase } from '../database/test-database.ts';
+import { isIssuedBy } from '../protocol/x509/certificate.ts';
+import { loadAuthorities, loadInstanceAuthorities } from './authorities.ts';
+import { createAuthorities, createMissingSigners } from './authority-creation.ts';
+
+const { url } = await createTestDatabase();
+const db = openDatabase(url, { applicationName: 'bramble/test' });
+const keys = createMasterKeys();
+after(async () => {
+  await db.end();
+});
+
+const domain = { name: 'Example' };
+const names = async () =>
+  (await db<{ name: string }[]>`select name from authority order by name`).map((row) => row.name);
+
+test('the authorities of a domain are stored sealed and load under the same master key only', async () => {
+  const made = await db.begin((tx) => createAuthorities(tx, keys, domain));
+  assert.deepEqual(await names(), ['device', 'domain', 'profile-signer', 'registration']);
+  const loaded = await loadAuthorities(db, keys);
+  for (const name of ['domain', 'device'] as const) {
+    assert.deepEqual(Buffer.from(loaded[name].certificateDer), made[name].certificateDer);
+    assert.equal(loaded[name].privateKeyPem, made[name].privateKeyPem);
+  }
+  assert.equal(new X509Certificate(made.domain.certificateDer).publicKey.asymmetricKeyType, 'ec');
+  assert.equal(new X509Certificate(made.device.certificateDer).publicKey.asymmetricKeyType, 'rsa');
+  const others = { current: keys.current, keys: createMasterKeys().keys };
+  for (const load of [loadAuthorities, loadInstanceAuthorities]) {
+    await assert.rejects(
+      load(db, others),
+      (error) => isBrambleError(error, 'ERR_MASTER_KEY') || isBrambleError(error, 'ERR_SEALED_VALUE'),
+    );
+  }
+});
+
+test('registration authority and profile signer are below the device authority, and end with it', async () => {
+  const { device, registration, profileSigner, domainCertificateDer } = await loadInstanceAuthorities(db, keys);
+  const root = new X509Certificate(device.certificateDer);
+  for (const signer of [registration, profileSigner]) {
+    const certificate = new X509Certificate(signer.certificateDer);
+    assert.ok(isIssuedBy(signer.certificateDer, device.certificateDer, new Date()) && !certificate.ca);
+    assert.equal(certificate.validTo, root.validTo);
+    assert.notEqual(signer.privateKeyPem, device.privateKeyPem);
+  }
+  assert.ok(new X509Certificate(domainCertificateDer).ca);
+});
+
+test('a domain of an earlier release gets what it lacks, once, whoever asks and however often', async () => {
+  await db`delete from authority where name in ('registration', 'profile-signer')`;
+  const before = await loadInstanceAuthorities(db, keys);
+  assert.equal(before.registration, before.device, 'the device authority stands in');
+  assert.equal(before.profileSigner, before.device);
+  const rivals = await Promise.all([1, 2, 3].map(() => createMissingSigners(db, keys, domain)));
+  assert.deepEqual(rivals.flat().sort(), ['profile-signer', 'registration']);
+  const made = await loadInstanceAuthorities(db, keys);
+  assert.deepEqual(await createMissingSigners(db, keys, domain), []);
+  assert.deepEqual(await loadInstanceAuthorities(db, keys), made);
+  assert.deepEqual(made.device, before.device);
+});
+
+test('nothing is made where there is no domain yet', async () => {
+  await db`delete from authority`;
+  assert.deepEqual(await createMissingSigners(db, keys, domain), []);
+  await assert.rejects(loadInstanceAuthorities(db, keys), { code: 'ERR_NO_DOMAIN' });
+});
