@@ -5,6 +5,11 @@
 import { BrambleError } from './errors.ts';
 
 const nameLengthMax = 200;
+/**
+ * Of what is typed, before it is composed: three code units can become one. Composing takes time that grows with the square
+ * of the length of a run of marks (a minute for a megabyte of them), so what is longer is not even composed.
+ */
+const typedLengthMax = 4 * nameLengthMax;
 
 /**
  * The stored form of an account's name: NFC, trimmed, lower case.
@@ -12,7 +17,7 @@ const nameLengthMax = 200;
  *   control characters.
  */
 export function accountNameOf(text: string): string {
-  const name = text.normalize('NFC').trim().toLowerCase();
+  const name = composed(text).trim().toLowerCase();
   if (!isPlain(name) || /\s/u.test(name)) {
     throw new BrambleError(
       'ERR_ACCOUNT_NAME',
@@ -27,7 +32,7 @@ export function accountNameOf(text: string): string {
  * @throws BrambleError ERR_NAME
  */
 export function plainNameOf(what: string, text: string): string {
-  const name = text.normalize('NFC').trim();
+  const name = composed(text).trim();
   if (!isPlain(name)) {
     throw new BrambleError(
       'ERR_NAME',
@@ -35,6 +40,11 @@ export function plainNameOf(what: string, text: string): string {
     );
   }
   return name;
+}
+
+/** Empty, which no name is, when it is too long. */
+function composed(text: string): string {
+  return text.length > typedLengthMax ? '' : text.normalize('NFC');
 }
 
 function isPlain(name: string): boolean {

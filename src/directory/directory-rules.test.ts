@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { accountNameOf } from '../base/account-name.ts';
+import { accountNameOf, plainNameOf } from '../base/account-name.ts';
 import { isBrambleError } from '../base/errors.ts';
 import { accountPlacement } from './account-placement.ts';
 import { allowedHostOf } from './allowed-hosts.ts';
@@ -18,6 +18,16 @@ test('a name that cannot stand in an address or on a screen is refused', () => {
       (error) => isBrambleError(error, 'ERR_ACCOUNT_NAME'),
     );
   }
+});
+
+test('a name too long to be one is refused before it is composed: composing a megabyte of marks takes a minute', (t) => {
+  const normalize = t.mock.method(String.prototype, 'normalize');
+  for (const nameOf of [accountNameOf, (text: string) => plainNameOf('a group', text)]) {
+    assert.throws(() => nameOf(`a${'\u0316\u0300'.repeat(400)}`), isBrambleError);
+    assert.equal(normalize.mock.callCount(), 0);
+  }
+  assert.equal(accountNameOf('\u1112\u1161\u11ab'.repeat(200)), '\ud55c'.repeat(200));
+  assert.equal(normalize.mock.callCount(), 1);
 });
 
 test('a stored account name is its own stored form', () => {

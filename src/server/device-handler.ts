@@ -9,7 +9,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Http2ServerResponse } from 'node:http2';
 import type { Activation } from '../activation/activation.ts';
-import { activationRefusal } from '../activation/activation.ts';
 import { identityOf } from '../activation/identity.ts';
 import type { ScepService } from '../activation/scep-service.ts';
 import { BrambleError, messageOf } from '../base/errors.ts';
@@ -20,9 +19,11 @@ import type { ConnectBatcher } from '../devices/connect-batch.ts';
 import { connectRequestOf } from '../devices/connect-request.ts';
 import { findDeviceByToken } from '../devices/device-store.ts';
 import type { Logger } from '../process/logger.ts';
+import { activationMethodRefusal, activationRefusal, parseActivationForm } from '../protocol/activation-form.ts';
 import { parseCheckin, serializeBootstrapToken } from '../protocol/apple/checkin.ts';
 import { parseConnect } from '../protocol/apple/connect.ts';
 import type { CertificateKeys } from '../protocol/cms/certificate-keys.ts';
+import { type FormBudget, parseQuery } from '../protocol/form.ts';
 import {
   answerOfError,
   comeAgain,
@@ -185,11 +186,14 @@ async function answerCheckin(
   }
 }
 
+/** A request by GET has some 4 KB, in base64; the router passes on targets of 16 KiB at most. */
+const scepQueryBudget: FormBudget = { pairsAtMost: 16, nameBytesAtMost: 64, valueBytesAtMost: 16 * 1024 };
+
 async function answerScep(options: DeviceHandlerOptions, request: DeviceRequest, token: string): Promise<DeviceAnswer> {
   if (request.method !== 'GET' && request.method !== 'POST') {
     return errorAnswer(405, 'ERR_METHOD', 'SCEP is asked by GET or POST.');
   }
-  const query = new URL(request.url ?? '/', 'http://link').searchParams;
+  const query = parseQuery(request.url ?? '/', scepQueryBudget);
   const operation = query.get('operation') ?? '';
   // A client that leaves the plus signs of its base64 as they are means no blanks.
   const message =
@@ -217,24 +221,14 @@ async function answerScep(options: DeviceHandlerOptions, request: DeviceRequest,
 }
 
 async function answerActivation(options: DeviceHandlerOptions, request: DeviceRequest): Promise<DeviceAnswer> {
-  if (request.method !== 'POST') return errorAnswer(405, 'ERR_METHOD', 'Send account and password by POST.');
-  requireContentType(request, 'application/x-www-form-urlencoded');
-  const form = new URLSearchParams((await readBody(request)).toString('utf8'));
-  const [accountName, password, platform = 'apple'] = [
-    form.get('account'),
-    form.get('password'),
-    form.get('platform') ?? undefined,
-  ];
-  if (!accountName || !password || (platform !== 'apple' && platform !== 'agent')) {
-    return errorAnswer(400, 'ERR_INPUT', 'The form needs account, password and platform (apple or agent).');
-  }
-  const signed = form.get('signed') === '1';
-  const outcome = await options.activation.activate({ accountName, password, platform, signed });
+  if (request.method !== 'POST') return errorAnswer(405, activationMethodRefusal.code, activationMethodRefusal.message);
+  const form = parseActivationForm(request.headers['content-type'], await readBody(request));
+  const outcome = await options.activation.activate(form);
   switch (outcome.kind) {
     case 'profile':
       return { ...emptyAnswer, headers: { 'content-type': outcome.contentType }, body: outcome.body };
     case 'refused':
-      options.log.info({ accountName, reason: outcome.reason }, 'activation refused');
+      options.log.info({ accountName: form.accountName, reason: outcome.reason }, 'activation refused');
       return errorAnswer(400, activationRefusal.code, activationRefusal.message);
     case 'busy':
       return comeAgain('ERR_OVERLOADED', 'Too many activations at once: come again.');

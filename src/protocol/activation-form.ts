@@ -1,0 +1,53 @@
+/**
+ * The form that a device posts to `/activate`: account name and password in, enrolment profile out. The router reads whose
+ * it is, the instance reads all of it.
+ *
+ * Invariant: both read it here, so that the router never sends on a name that the instance would read differently.
+ */
+import { BrambleError, type ErrorCode } from '../base/errors.ts';
+import { type FormBudget, parseForm } from './form.ts';
+
+export interface ActivationForm {
+  /** As it was typed. */
+  readonly accountName: string;
+  readonly password: string;
+  readonly platform: 'apple' | 'agent';
+  /** Whether the profile comes signed by the domain authority. */
+  readonly signed: boolean;
+}
+
+/** Names have 200 characters at most, passwords 64. */
+const budget: FormBudget = { pairsAtMost: 16, nameBytesAtMost: 64, valueBytesAtMost: 2048 };
+
+interface Refusal {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/** The one answer to every refused activation, whoever refuses it: 400. */
+export const activationRefusal = {
+  code: 'ERR_ACTIVATION_REFUSED',
+  message:
+    'The account name or the activation password is wrong, or the password has expired or was tried too often. ' +
+    'Ask the administrator for a new activation password.',
+} as const satisfies Refusal;
+
+/** To another method than POST: 405. */
+export const activationMethodRefusal = {
+  code: 'ERR_METHOD',
+  message: 'Send account and password by POST.',
+} as const satisfies Refusal;
+
+/** @throws BrambleError ERR_CONTENT_TYPE; ERR_INPUT when it is not readable, or a field is missing. */
+export function parseActivationForm(contentType: string | undefined, body: Uint8Array): ActivationForm {
+  const given = (contentType ?? '').split(';', 1)[0]?.trim().toLowerCase();
+  if (given !== 'application/x-www-form-urlencoded') {
+    throw new BrambleError('ERR_CONTENT_TYPE', 'This address takes application/x-www-form-urlencoded.');
+  }
+  const form = parseForm(body, budget);
+  const [accountName, password, platform = 'apple'] = [form.get('account'), form.get('password'), form.get('platform')];
+  if (!accountName || !password || (platform !== 'apple' && platform !== 'agent')) {
+    throw new BrambleError('ERR_INPUT', 'The form needs account, password and platform (apple or agent).');
+  }
+  return { accountName, password, platform, signed: form.get('signed') === '1' };
+}
