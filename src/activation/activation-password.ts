@@ -1,19 +1,11 @@
 /**
- * The stored activation password of an account: one at a time, for a while, with a few tries.
- *
- * Protects: at most as many guesses are ever compared as there are tries, however many arrive at once. A try is taken
- * *before* the comparison, in one statement behind the account fence, and given back when the password was right. So a
- * download may be repeated; what uses the password up is the enrolment that completes (`useUpActivationPassword`).
+ * The stored activation password of an account: one at a time, for a while, with a few tries. How guesses are held against
+ * it stands in `password-checks.ts`; what uses it up is the enrolment that completes.
  */
 import { BrambleError } from '../base/errors.ts';
-import type { AccountId, DeviceId, InstanceId } from '../base/ids.ts';
+import type { DeviceId, InstanceId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
-import {
-  digestActivationPassword,
-  generateActivationPassword,
-  matchesActivationPassword,
-} from './activation-secret.ts';
-import { type FenceMiss, whyFenced } from './fence-miss.ts';
+import { activationSelectorOf, digestActivationPassword, generateActivationPassword } from './activation-secret.ts';
 
 export const activationValidHoursDefault = 48;
 export const activationValidHoursMax = 720;
@@ -43,106 +35,20 @@ export async function setActivationPassword(
   }
   const password = generateActivationPassword();
   const { salt, digest } = await digestActivationPassword(password);
+  const selector = activationSelectorOf(password);
   const [row] = await tx<{ expiresAt: Date }[]>`
     with locked as materialized (select id from account where name = ${accountName} for share)
-    insert into activation_password as p (account_id, salt, digest, expires_at, tries_left, created_at)
-    select locked.id, ${salt}::bytea, ${digest}::bytea, clock_timestamp() + make_interval(secs => ${validHours * 3600}),
-      ${activationTries}::int, clock_timestamp()
+    insert into activation_password as p
+      (account_id, salt, digest, selector, selector_digest, expires_at, tries_left, created_at)
+    select locked.id, ${salt}::bytea, ${digest}::bytea, ${selector}::text, ${digest}::bytea,
+      clock_timestamp() + make_interval(secs => ${validHours * 3600}), ${activationTries}::int, clock_timestamp()
     from locked
     on conflict (account_id) do update
-      set salt = excluded.salt, digest = excluded.digest, expires_at = excluded.expires_at,
+      set salt = excluded.salt, digest = excluded.digest, selector = excluded.selector,
+        selector_digest = excluded.selector_digest, expires_at = excluded.expires_at,
         tries_left = excluded.tries_left, created_at = excluded.created_at
     returning p.expires_at as "expiresAt"`;
   return row === undefined ? 'not-found' : { password, expiresAt: row.expiresAt };
-}
-
-/**
- * `none` is also an account that does not exist. To the outside `wrong`, `expired`, `exhausted` and `none` are one answer
- * and take one time.
- */
-export type PasswordCheck =
-  | { readonly kind: 'accepted'; readonly accountId: AccountId; readonly epoch: number }
-  | { readonly kind: 'wrong'; readonly triesLeft: number }
-  | { readonly kind: 'expired' }
-  | { readonly kind: 'exhausted' }
-  | { readonly kind: 'none' }
-  | FenceMiss;
-
-/** Compares a password with the stored one of an account of this instance. A wrong guess costs one try. */
-export async function checkActivationPassword(
-  q: Queryable,
-  guess: { readonly instanceId: InstanceId; readonly accountName: string; readonly password: string },
-): Promise<PasswordCheck> {
-  const taken = await takeTry(q, guess.instanceId, guess.accountName);
-  if (taken === undefined) {
-    const miss = await whyFenced(q, guess.instanceId, { accountName: guess.accountName });
-    // Locked a moment ago and free by now: the caller comes again, as after a move that is under way.
-    if (miss !== undefined) return miss.kind === 'mine' ? { kind: 'moving' } : miss;
-  }
-  const stored =
-    taken?.salt !== null && taken?.digest !== null && taken !== undefined
-      ? { salt: taken.salt, digest: taken.digest }
-      : undefined;
-  const matches = await matchesActivationPassword(guess.password, stored);
-  if (taken === undefined) return { kind: 'none' };
-  if (stored === undefined) {
-    return { kind: taken.expired === null ? 'none' : taken.expired ? 'expired' : 'exhausted' };
-  }
-  if (!matches) return { kind: 'wrong', triesLeft: taken.triesLeft ?? 0 };
-  if (!(await giveTryBack(q, guess.instanceId, taken))) {
-    const miss = await whyFenced(q, guess.instanceId, { accountName: guess.accountName });
-    return miss === undefined || miss.kind === 'mine' ? { kind: 'none' } : miss;
-  }
-  return { kind: 'accepted', accountId: taken.accountId, epoch: taken.epoch };
-}
-
-interface TakenTry {
-  accountId: AccountId;
-  epoch: number;
-  /** Null when no try was taken. */
-  salt: Buffer | null;
-  digest: Buffer | null;
-  triesLeft: number | null;
-  /** Null when there is no password. */
-  expired: boolean | null;
-}
-
-/** Locks the account row FOR SHARE (unique index of names) and then the password's row, whose update orders the guesses. */
-async function takeTry(q: Queryable, instanceId: InstanceId, accountName: string): Promise<TakenTry | undefined> {
-  const [row] = await q<TakenTry[]>`
-    with fence as materialized (
-      select a.id, a.epoch from account a
-      where a.name = ${accountName} and a.instance_id = ${instanceId}
-        and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
-      for share of a
-    ), taken as (
-      update activation_password p set tries_left = p.tries_left - 1
-      from fence
-      where p.account_id = fence.id and p.tries_left > 0 and p.expires_at > clock_timestamp()
-      returning p.account_id, p.salt, p.digest, p.tries_left
-    )
-    select fence.id as "accountId", fence.epoch::float8 as epoch, taken.salt, taken.digest,
-      taken.tries_left as "triesLeft", p.expires_at <= clock_timestamp() as expired
-    from fence
-    left join taken on taken.account_id = fence.id
-    left join activation_password p on p.account_id = fence.id`;
-  return row;
-}
-
-/** Only to the password that was compared: one that was set meanwhile has all its tries. */
-async function giveTryBack(q: Queryable, instanceId: InstanceId, taken: TakenTry): Promise<boolean> {
-  const rows = await q<{ id: string }[]>`
-    with fence as materialized (
-      select a.id from account a
-      where a.id = ${taken.accountId} and a.instance_id = ${instanceId} and a.epoch = ${taken.epoch}
-        and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
-      for share of a
-    )
-    update activation_password p set tries_left = least(p.tries_left + 1, ${activationTries}::int)
-    from fence
-    where p.account_id = fence.id and p.digest = ${taken.digest}
-    returning p.account_id as id`;
-  return rows.length > 0;
 }
 
 /**

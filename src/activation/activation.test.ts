@@ -11,11 +11,12 @@ import { type ActivationFixture, createActivationFixture, testDomain } from './a
 import {
   activationPasswordState,
   activationTries,
-  checkActivationPassword,
   setActivationPassword,
   useUpActivationPassword,
 } from './activation-password.ts';
+import { digestActivationPassword, matchesActivationPassword } from './activation-secret.ts';
 import { offerDevice } from './device-offer.ts';
+import { createPasswordChecks } from './password-checks.ts';
 
 const { url } = await createTestDatabase();
 let fixture: ActivationFixture;
@@ -30,7 +31,25 @@ after(async () => {
 });
 
 function check(accountName: string, password: string, instance = fixture.here) {
-  return checkActivationPassword(fixture.db, { instanceId: instance.id, accountName, password });
+  return createPasswordChecks({ db: fixture.db, instanceId: instance.id }).check({ accountName, password });
+}
+
+/** A guess that has the password's selector, and a wrong secret. */
+const guessOf = (password: string, secret = 'wrong') => `${password.split('-')[0]}-${secret}`;
+
+/** Gives the account a password as 1.1 does: ten characters, and nothing in columns that it does not know. */
+async function setOldPassword(name: string, password = 'h7kqm-x2d9w'): Promise<string> {
+  const { salt, digest } = await digestActivationPassword(password);
+  await fixture.db`
+    with locked as materialized (select id from account where name = ${name} for share)
+    insert into activation_password as p (account_id, salt, digest, expires_at, tries_left, created_at)
+    select locked.id, ${salt}::bytea, ${digest}::bytea, clock_timestamp() + make_interval(secs => ${3600}),
+      ${5}::int, clock_timestamp()
+    from locked
+    on conflict (account_id) do update
+      set salt = excluded.salt, digest = excluded.digest, expires_at = excluded.expires_at,
+        tries_left = excluded.tries_left, created_at = excluded.created_at`;
+  return password;
 }
 
 function activate(accountName: string, password: string, platform: 'apple' | 'agent' = 'apple', signed = false) {
@@ -49,16 +68,54 @@ async function deviceCount(accountId: string): Promise<number> {
 
 test('the right password costs no try, however it is typed, and a wrong one costs one', async () => {
   const { name, password } = await fixture.account();
-  assert.equal((await check(name, ` ${password.toUpperCase().replace('-', ' ')} `)).kind, 'accepted');
+  assert.match(password, /^([a-hjkmnp-z2-9]{6}-){2}[a-hjkmnp-z2-9]{6}$/);
+  for (const typed of [` ${password.toUpperCase().replace('-', ' ')} `, password.replaceAll('-', '\u2013')]) {
+    assert.equal((await check(name, typed)).kind, 'accepted');
+  }
   assert.equal(await triesLeft(name), activationTries);
-  assert.deepEqual(await check(name, 'wrong'), { kind: 'wrong', triesLeft: activationTries - 1 });
+  assert.deepEqual(await check(name, guessOf(password)), { kind: 'wrong', triesLeft: activationTries - 1 });
   assert.equal((await check(name, password)).kind, 'accepted');
   assert.equal(await triesLeft(name), activationTries - 1);
 });
 
+test('guesses without the selector cost no try and no digest, however many there are', async () => {
+  const { name, password } = await fixture.account();
+  const checks = createPasswordChecks({ db: fixture.db, instanceId: fixture.here.id });
+  for (const guess of ['', 'wrong', password.slice(1), password.slice(0, 5), password.split('-').reverse().join('-')]) {
+    const outcomes = Promise.all([1, 2, 3].map(() => checks.check({ accountName: name, password: guess })));
+    assert.deepEqual(await outcomes, [{ kind: 'selector' }, { kind: 'selector' }, { kind: 'selector' }]);
+  }
+  assert.equal(await triesLeft(name), activationTries);
+  assert.equal(checks.comparisons, 0);
+  assert.equal((await checks.check({ accountName: name, password })).kind, 'accepted');
+  assert.equal(checks.comparisons, 1);
+});
+
+test('a password of 1.1 is taken, typed as then, and its five guesses are counted', async () => {
+  const { name, password } = await fixture.account();
+  const old = await setOldPassword(name);
+  assert.equal((await check(name, old.toUpperCase().replace('-', ''))).kind, 'accepted');
+  assert.equal((await check(name, password)).kind, 'wrong', 'the selector of the password before counts no more');
+  for (let i = 1; i < activationTries; i += 1) assert.equal((await check(name, `guess-${i}`)).kind, 'wrong');
+  assert.equal((await check(name, old)).kind, 'exhausted');
+  const fresh = await fixture.db.begin((tx) => setActivationPassword(tx, name));
+  assert.ok(fresh !== 'not-found');
+  assert.equal((await check(name, old)).kind, 'selector');
+  assert.equal((await check(name, fresh.password)).kind, 'accepted');
+});
+
+test('the digest is over the whole password, as 1.1 compares it', async () => {
+  const { id, password } = await fixture.account();
+  const [row] = await fixture.db<{ salt: Buffer; digest: Buffer }[]>`
+    select salt, digest from activation_password where account_id = ${id}`;
+  assert.ok(row);
+  assert.equal(await matchesActivationPassword(password, row), true);
+});
+
 test('of 20 guesses at once exactly 5 are compared, and then even the right password is refused', async () => {
   const { name, password } = await fixture.account();
-  const outcomes = await Promise.all(Array.from({ length: 20 }, (_, i) => check(name, `guess-${i}`)));
+  const guesses = Array.from({ length: 20 }, (_, i) => check(name, guessOf(password, `guess-${i}`)));
+  const outcomes = await Promise.all(guesses);
   const kinds = outcomes.map((outcome) => outcome.kind);
   assert.equal(kinds.filter((kind) => kind === 'wrong').length, activationTries);
   assert.equal(kinds.filter((kind) => kind === 'exhausted').length, 20 - activationTries);
@@ -68,10 +125,11 @@ test('of 20 guesses at once exactly 5 are compared, and then even the right pass
 
 test('a new password brings new tries and ends the earlier one', async () => {
   const { name, password } = await fixture.account();
-  for (let i = 0; i < activationTries; i += 1) await check(name, 'wrong');
+  for (let i = 0; i < activationTries; i += 1) await check(name, guessOf(password));
+  assert.equal((await check(name, password)).kind, 'exhausted');
   const fresh = await fixture.db.begin((tx) => setActivationPassword(tx, name, 1));
   assert.ok(fresh !== 'not-found');
-  assert.equal((await check(name, password)).kind, 'wrong');
+  assert.equal((await check(name, password)).kind, 'selector');
   assert.equal((await check(name, fresh.password)).kind, 'accepted');
 });
 
@@ -111,8 +169,8 @@ test('another instance names the owner and spends no try', async () => {
 });
 
 test('a guess under a move that commits in mid-statement spends no try here', async () => {
-  const { id, name } = await fixture.account();
-  const outcome = await fixture.moveUnder(id, () => check(name, 'wrong'));
+  const { id, name, password } = await fixture.account();
+  const outcome = await fixture.moveUnder(id, () => check(name, guessOf(password)));
   assert.deepEqual(outcome, { kind: 'not-owner', owner: fixture.there.srpIdentifier });
   assert.equal(await triesLeft(name), activationTries);
 });

@@ -8,8 +8,8 @@ import { isBrambleError } from '../base/errors.ts';
 import type { DeviceId, InstanceId } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
 import type { InstanceAuthorities } from '../domain/authorities.ts';
-import { checkActivationPassword } from './activation-password.ts';
-import { type DevicePlatform, offerDevice } from './device-offer.ts';
+import type { ActivationForm } from '../protocol/activation-form.ts';
+import { offerDevice } from './device-offer.ts';
 import {
   type EnrollmentDomain,
   enrollmentContentType,
@@ -17,15 +17,7 @@ import {
   signedEnrollmentProfile,
 } from './enrollment.ts';
 import type { FenceMiss } from './fence-miss.ts';
-
-export interface ActivationRequest {
-  /** As it was typed. */
-  readonly accountName: string;
-  readonly password: string;
-  readonly platform: DevicePlatform;
-  /** Whether the profile comes signed. */
-  readonly signed: boolean;
-}
+import { createPasswordChecks, type PasswordChecks } from './password-checks.ts';
 
 export type ActivationOutcome =
   | {
@@ -37,24 +29,14 @@ export type ActivationOutcome =
       readonly repeated: boolean;
     }
   /** `reason` is for the log; the answer is `activationRefusal`, whatever it says. */
-  | { readonly kind: 'refused'; readonly reason: 'wrong' | 'expired' | 'exhausted' | 'none' }
+  | { readonly kind: 'refused'; readonly reason: 'wrong' | 'selector' | 'expired' | 'exhausted' | 'none' }
   /** Too many at once: 503. */
   | { readonly kind: 'busy' }
   | FenceMiss;
 
-/** The one answer to every refused activation. */
-export const activationRefusal = {
-  code: 'ERR_ACTIVATION_REFUSED',
-  message:
-    'The account name or the activation password is wrong, or the password has expired or was tried too often. ' +
-    'Ask the administrator for a new activation password.',
-} as const;
-
-/** Digesting a password holds a thread for tens of milliseconds: more at once would only wait. */
-const activationsAtOnceMax = 64;
-
 export interface Activation {
-  activate(request: ActivationRequest): Promise<ActivationOutcome>;
+  readonly passwords: Pick<PasswordChecks, 'comparisons' | 'waiting'>;
+  activate(request: ActivationForm): Promise<ActivationOutcome>;
 }
 
 /** Activations at one instance. */
@@ -65,19 +47,23 @@ export function createActivation(options: {
   readonly authorities: InstanceAuthorities;
 }): Activation {
   const { db, instanceId, domain, authorities } = options;
-  let underWay = 0;
+  const passwords = createPasswordChecks({ db, instanceId });
 
-  async function offer(request: ActivationRequest): Promise<ActivationOutcome> {
+  async function activate(request: ActivationForm): Promise<ActivationOutcome> {
     const accountName = storedName(request.accountName);
-    const check = await checkActivationPassword(db, { instanceId, accountName, password: request.password });
+    // What cannot be a name is one that nobody has.
+    if (accountName === undefined) return { kind: 'refused', reason: 'none' };
+    const check = await passwords.check({ accountName, password: request.password });
     switch (check.kind) {
       case 'wrong':
+      case 'selector':
       case 'expired':
       case 'exhausted':
       case 'none':
         return { kind: 'refused', reason: check.kind };
       case 'not-owner':
       case 'moving':
+      case 'busy':
         return check;
       case 'accepted':
         break;
@@ -97,25 +83,14 @@ export function createActivation(options: {
     };
   }
 
-  return {
-    async activate(request) {
-      if (underWay >= activationsAtOnceMax) return { kind: 'busy' };
-      underWay += 1;
-      try {
-        return await offer(request);
-      } finally {
-        underWay -= 1;
-      }
-    },
-  };
+  return { passwords, activate };
 }
 
-/** What cannot be a name is one that nobody has, and takes as long to refuse. */
-function storedName(typed: string): string {
+function storedName(typed: string): string | undefined {
   try {
     return accountNameOf(typed);
   } catch (error) {
-    if (isBrambleError(error, 'ERR_ACCOUNT_NAME')) return '';
+    if (isBrambleError(error, 'ERR_ACCOUNT_NAME')) return undefined;
     throw error;
   }
 }

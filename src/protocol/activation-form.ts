@@ -12,7 +12,7 @@ export interface ActivationForm {
   readonly accountName: string;
   readonly password: string;
   readonly platform: 'apple' | 'agent';
-  /** Whether the profile comes signed by the domain authority. */
+  /** Whether the profile comes signed. */
   readonly signed: boolean;
 }
 

@@ -34,7 +34,7 @@ import { dialRouters, keepCredentialFresh } from '../process/srp-links.ts';
 import { createCertificateKeys } from '../protocol/cms/certificate-keys.ts';
 import { createDeviceHandler, type DeviceHandlerOptions } from './device-handler.ts';
 import { createFollowingPush } from './following-push.ts';
-import { createRequestMetrics } from './request-metrics.ts';
+import { addActivationMetrics, createRequestMetrics } from './request-metrics.ts';
 import { createRequestSamples, type RequestSamples } from './request-samples.ts';
 import { createRevocationFeed } from './revocation-feed.ts';
 import { answerRoutes } from './route-store.ts';
@@ -157,6 +157,7 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
     certificateKeys: createCertificateKeys(),
     onAnswer: createRequestMetrics(registry),
   };
+  addActivationMetrics(registry, handlerOptions.activation);
   const serveDevice = createDeviceHandler(handlerOptions);
 
   const sign = (value: unknown) => signEnvelope(value, domainAuthority.privateKeyPem);

@@ -1,5 +1,6 @@
 /** Counts and times device requests for /metrics. */
-import { Counter, Histogram, type Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { Activation } from '../activation/activation.ts';
 import type { DeviceHandlerOptions } from './device-handler.ts';
 
 export function createRequestMetrics(registry: Registry): DeviceHandlerOptions['onAnswer'] {
@@ -24,6 +25,27 @@ export function createRequestMetrics(registry: Registry): DeviceHandlerOptions['
     remembered(counters, key, () => requests.labels({ address, status: answer.status })).inc();
     remembered(timers, address, () => seconds.labels({ address })).observe(latencyMs / 1000);
   };
+}
+
+/** How much is digested for those who activate: a guess with a valid selector costs some 40 ms of a core. */
+export function addActivationMetrics(registry: Registry, { passwords }: Activation): void {
+  new Counter({
+    name: 'bramble_activation_comparisons_total',
+    help: 'Activation passwords digested to be compared.',
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc(passwords.comparisons);
+    },
+  });
+  new Gauge({
+    name: 'bramble_activations_waiting',
+    help: 'Activations that wait for their turn to be compared.',
+    registers: [registry],
+    collect() {
+      this.set(passwords.waiting);
+    },
+  });
 }
 
 function remembered<Value>(known: Map<string, Value>, key: string, make: () => Value): Value {

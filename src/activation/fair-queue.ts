@@ -1,0 +1,111 @@
+/**
+ * Takes up work at a bounded pace, and in turns: of every lane one, in a lane of every key one.
+ *
+ * Invariant: work of a key waits for at most one piece of each other key in its lane and as many of the other lanes,
+ * however much of it was brought before; what waits is bounded for each key and each lane, so that nobody fills the room of
+ * another lane.
+ */
+export interface FairQueueOptions {
+  readonly lanes: readonly string[];
+  /** Pieces of work under way. */
+  readonly atOnce: number;
+  /** Places in one lane, those under way included. */
+  readonly placesInLane: number;
+  /** Places of one key in a lane. */
+  readonly placesOfKey: number;
+}
+
+export interface FairQueue {
+  /** Keeps a place for one piece of work; undefined when there is none left. It is to be left in any case. */
+  enter(lane: string, key: string): Place | undefined;
+  /** Pieces of work that have not begun. */
+  readonly waiting: number;
+}
+
+export interface Place {
+  /** Resolves when the turn has come; it lasts until `leave`. Asked for once. */
+  turn(): Promise<void>;
+  leave(): void;
+}
+
+interface Lane {
+  readonly places: Map<string, number>;
+  /** Who waits, by key, in the order of their turns. */
+  readonly waiting: Map<string, (() => void)[]>;
+  taken: number;
+}
+
+export function createFairQueue(options: FairQueueOptions): FairQueue {
+  const lanes = new Map<string, Lane>(
+    options.lanes.map((name) => [name, { places: new Map(), waiting: new Map(), taken: 0 }]),
+  );
+  /** Lanes in the order of their turns. */
+  let order = [...lanes.values()];
+  let underWay = 0;
+  let waiting = 0;
+
+  /** The next to begin: the first of the first key of the first lane that has any; key and lane go to the end. */
+  function takeNext(): (() => void) | undefined {
+    for (const lane of order) {
+      for (const [key, starts] of lane.waiting) {
+        const start = starts.shift();
+        lane.waiting.delete(key);
+        if (starts.length > 0) lane.waiting.set(key, starts);
+        order = [...order.filter((other) => other !== lane), lane];
+        waiting -= 1;
+        return start;
+      }
+    }
+    return undefined;
+  }
+
+  function startNext(): void {
+    while (underWay < options.atOnce) {
+      const start = takeNext();
+      if (start === undefined) return;
+      underWay += 1;
+      start();
+    }
+  }
+
+  return {
+    enter(name, key) {
+      const lane = lanes.get(name);
+      if (lane === undefined) throw new TypeError(`there is no lane ${name}`);
+      const ofKey = lane.places.get(key) ?? 0;
+      if (lane.taken >= options.placesInLane || ofKey >= options.placesOfKey) return undefined;
+      lane.taken += 1;
+      lane.places.set(key, ofKey + 1);
+      let begun = false;
+      let left = false;
+      return {
+        turn: () =>
+          new Promise<void>((resolve) => {
+            const start = () => {
+              begun = true;
+              resolve();
+            };
+            const starts = lane.waiting.get(key);
+            if (starts === undefined) lane.waiting.set(key, [start]);
+            else starts.push(start);
+            waiting += 1;
+            startNext();
+          }),
+        leave() {
+          if (left) return;
+          left = true;
+          lane.taken -= 1;
+          const remaining = (lane.places.get(key) ?? 1) - 1;
+          if (remaining > 0) lane.places.set(key, remaining);
+          else lane.places.delete(key);
+          if (!begun) return;
+          underWay -= 1;
+          startNext();
+        },
+      };
+    },
+    get waiting() {
+      return waiting;
+    },
+  };
+}

@@ -1,0 +1,243 @@
+/**
+ * Guesses at activation passwords, held against the stored ones of one instance.
+ *
+ *   look-up → refused unread (no such account, selector, expired, no tries)
+ *           → a place, a try → turn → digest → wrong | accepted, and the try given back
+ *
+ * Protects: at most as many guesses are ever compared as there are tries, however many arrive at once, and who does not
+ * know the password's selector causes one look-up, uses no try and has nothing digested. A try is taken *before* the
+ * comparison, in one statement behind the account fence, and given back when the password was right: so a download may be
+ * repeated. Digests are made off the event loop, few at once, in turns of the accounts.
+ */
+import { availableParallelism } from 'node:os';
+import type { AccountId, InstanceId, SrpIdentifier } from '../base/ids.ts';
+import type { Database, Queryable } from '../database/connection.ts';
+import { activationTries } from './activation-password.ts';
+import { activationSelectorOf, matchesActivationPassword } from './activation-secret.ts';
+import { createFairQueue, type Place } from './fair-queue.ts';
+import { type FenceMiss, whyFenced } from './fence-miss.ts';
+
+/**
+ * `none` is also an account that does not exist, and `selector` a guess whose first group is not the password's. To the
+ * outside they are one answer; those that are refused unread are answered sooner than `wrong`, which tells whether a
+ * selector is valid and nothing about the secret.
+ */
+export type PasswordCheck =
+  | { readonly kind: 'accepted'; readonly accountId: AccountId; readonly epoch: number }
+  | { readonly kind: 'wrong'; readonly triesLeft: number }
+  | { readonly kind: 'selector' }
+  | { readonly kind: 'expired' }
+  | { readonly kind: 'exhausted' }
+  | { readonly kind: 'none' }
+  /** No room for another guess. */
+  | { readonly kind: 'busy' }
+  | FenceMiss;
+
+export interface PasswordGuess {
+  readonly accountName: string;
+  readonly password: string;
+}
+
+export interface PasswordChecks {
+  /** Compares a password with the stored one of an account of this instance. A wrong secret costs one try. */
+  check(guess: PasswordGuess): Promise<PasswordCheck>;
+  /** Digests made so far. */
+  readonly comparisons: number;
+  /** Guesses that wait for theirs. */
+  readonly waiting: number;
+}
+
+/** Of the instance's database connections, for looking up guesses. */
+const lookUpsAtOnce = 4;
+const lookUpsAtMost = 1000;
+const lookUpsOfAccountAtMost = 250;
+/** Guesses that may wait for a digest, in each lane; more of one account than it has tries would be refused in any case. */
+const guessesAtMost = 64;
+const guessesOfAccountAtMost = 8;
+
+/**
+ * Digests that are made at once: one a core but for the one of the event loop, and never more than half of libuv's four
+ * threads, which name resolution and files need too.
+ */
+const digestsAtOnce = Math.max(1, Math.min(2, availableParallelism() - 1));
+
+/**
+ * The passwords of one instance. A guess is looked up first; only one whose selector is the password's own goes on, with a
+ * try, to wait for its digest. Passwords of 1.1 have no selector: whoever knows the account's name can have guesses digested,
+ * so these have a lane of their own, and keep nobody else waiting for more than every other turn.
+ */
+export function createPasswordChecks(options: {
+  readonly db: Database;
+  readonly instanceId: InstanceId;
+  readonly compare?: typeof matchesActivationPassword;
+  readonly atOnce?: number;
+}): PasswordChecks {
+  const { db, instanceId, compare = matchesActivationPassword } = options;
+  const lookUps = createFairQueue({
+    lanes: ['any'],
+    atOnce: lookUpsAtOnce,
+    placesInLane: lookUpsAtMost,
+    placesOfKey: lookUpsOfAccountAtMost,
+  });
+  const digests = createFairQueue({
+    lanes: ['selector', 'none'],
+    atOnce: options.atOnce ?? digestsAtOnce,
+    placesInLane: guessesAtMost,
+    placesOfKey: guessesOfAccountAtMost,
+  });
+  let comparisons = 0;
+
+  async function lookUp(accountName: string): Promise<FoundPassword | 'busy' | undefined> {
+    const place = lookUps.enter('any', accountName);
+    if (place === undefined) return 'busy';
+    try {
+      await place.turn();
+      return await findPassword(db, accountName);
+    } finally {
+      place.leave();
+    }
+  }
+
+  async function compareInTurn(guess: PasswordGuess, selector: string | null, place: Place): Promise<PasswordCheck> {
+    const taken = await takeTry(db, instanceId, guess.accountName, selector);
+    if (taken === undefined) return await whyNotTaken(db, instanceId, guess.accountName, 'moving');
+    if (taken.salt === null || taken.digest === null) return { kind: 'exhausted' };
+    await place.turn();
+    comparisons += 1;
+    const matches = await compare(guess.password, { salt: taken.salt, digest: taken.digest });
+    if (!matches) return { kind: 'wrong', triesLeft: taken.triesLeft ?? 0 };
+    return (await giveTryBack(db, instanceId, taken))
+      ? { kind: 'accepted', accountId: taken.accountId, epoch: taken.epoch }
+      : await whyNotTaken(db, instanceId, guess.accountName, 'none');
+  }
+
+  return {
+    async check(guess) {
+      const found = await lookUp(guess.accountName);
+      if (found === 'busy') return { kind: 'busy' };
+      const refused = refusedUnread(found, instanceId, guess.password);
+      if (refused !== undefined) return refused;
+      const selector = found?.selector ?? null;
+      const place = digests.enter(selector === null ? 'none' : 'selector', guess.accountName);
+      if (place === undefined) return { kind: 'busy' };
+      try {
+        return await compareInTurn(guess, selector, place);
+      } finally {
+        place.leave();
+      }
+    },
+    get comparisons() {
+      return comparisons;
+    },
+    get waiting() {
+      return digests.waiting;
+    },
+  };
+}
+
+/** What needs no digest to be decided; undefined for a guess that does. */
+function refusedUnread(
+  found: FoundPassword | undefined,
+  instanceId: InstanceId,
+  password: string,
+): PasswordCheck | undefined {
+  if (found === undefined) return { kind: 'none' };
+  if (found.instanceId !== instanceId) return { kind: 'not-owner', owner: found.owner };
+  if (found.moving) return { kind: 'moving' };
+  if (found.triesLeft === null) return { kind: 'none' };
+  if (found.selector !== null && found.selector !== activationSelectorOf(password)) return { kind: 'selector' };
+  if (found.expired) return { kind: 'expired' };
+  return found.triesLeft > 0 ? undefined : { kind: 'exhausted' };
+}
+
+/** `mine` says what a fence that is open by now comes to: the caller comes again, or the password has ended. */
+async function whyNotTaken(
+  q: Queryable,
+  instanceId: InstanceId,
+  accountName: string,
+  mine: 'moving' | 'none',
+): Promise<PasswordCheck> {
+  const miss = await whyFenced(q, instanceId, { accountName });
+  if (miss === undefined) return { kind: 'none' };
+  return miss.kind === 'mine' ? { kind: mine } : miss;
+}
+
+interface FoundPassword {
+  instanceId: InstanceId;
+  owner: SrpIdentifier;
+  moving: boolean;
+  /** Null when there is no password. */
+  triesLeft: number | null;
+  expired: boolean | null;
+  /** Null for a password of 1.1, also where it took the place of one that had a selector. */
+  selector: string | null;
+}
+
+/** Without a lock, through the unique index of account names. */
+async function findPassword(q: Queryable, accountName: string): Promise<FoundPassword | undefined> {
+  const [row] = await q<FoundPassword[]>`
+    select a.instance_id as "instanceId", i.srp_identifier as owner,
+      exists (select from account_mark m where m.account_id = a.id and m.until > clock_timestamp()) as moving,
+      p.tries_left as "triesLeft", p.expires_at <= clock_timestamp() as expired,
+      case when p.selector_digest = p.digest then p.selector end as selector
+    from account a
+    join instance i on i.id = a.instance_id
+    left join activation_password p on p.account_id = a.id
+    where a.name = ${accountName}`;
+  return row;
+}
+
+interface TakenTry {
+  accountId: AccountId;
+  epoch: number;
+  /** Null when no try was taken. */
+  salt: Buffer | null;
+  digest: Buffer | null;
+  triesLeft: number | null;
+}
+
+/**
+ * Locks the account row FOR SHARE (unique index of names) and then the password's row, whose update orders the guesses. No
+ * try is taken of a password that was set since the look-up and has another selector.
+ */
+async function takeTry(
+  q: Queryable,
+  instanceId: InstanceId,
+  accountName: string,
+  selector: string | null,
+): Promise<TakenTry | undefined> {
+  const [row] = await q<TakenTry[]>`
+    with fence as materialized (
+      select a.id, a.epoch from account a
+      where a.name = ${accountName} and a.instance_id = ${instanceId}
+        and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+      for share of a
+    ), taken as (
+      update activation_password p set tries_left = p.tries_left - 1
+      from fence
+      where p.account_id = fence.id and p.tries_left > 0 and p.expires_at > clock_timestamp()
+        and (case when p.selector_digest = p.digest then p.selector end) is not distinct from ${selector}::text
+      returning p.account_id, p.salt, p.digest, p.tries_left
+    )
+    select fence.id as "accountId", fence.epoch::float8 as epoch, taken.salt, taken.digest,
+      taken.tries_left as "triesLeft"
+    from fence
+    left join taken on taken.account_id = fence.id`;
+  return row;
+}
+
+/** Only to the password that was compared: one that was set meanwhile has all its tries. */
+async function giveTryBack(q: Queryable, instanceId: InstanceId, taken: TakenTry): Promise<boolean> {
+  const rows = await q<{ id: string }[]>`
+    with fence as materialized (
+      select a.id from account a
+      where a.id = ${taken.accountId} and a.instance_id = ${instanceId} and a.epoch = ${taken.epoch}
+        and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+      for share of a
+    )
+    update activation_password p set tries_left = least(p.tries_left + 1, ${activationTries}::int)
+    from fence
+    where p.account_id = fence.id and p.digest = ${taken.digest}
+    returning p.account_id as id`;
+  return rows.length > 0;
+}
