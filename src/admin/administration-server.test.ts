@@ -2,6 +2,9 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { openDatabase } from '../database/connection.ts';
+import { addressAs, readRoleCredentials } from '../database/roles/role-credentials.ts';
+import { establishRoles } from '../database/roles/role-setup.ts';
 import { startAdministration } from './administration-fixture.ts';
 
 const admin = await startAdministration();
@@ -288,6 +291,27 @@ test('status, features, components, deliveries, events, services and push answer
   const push = await admin.call('PUT', '/push', { url: 'https://127.0.0.1:9999' });
   assert.deepEqual(push.body, { url: 'https://127.0.0.1:9999', hasOwnAuthority: false, hasCertificate: false });
   assert.equal((await admin.call('PUT', '/push', { url: 'ftp://x' })).status, 400);
+});
+
+test('status names the database role that every process has, and none where an instance has its own', async () => {
+  const sharedRole = async () =>
+    ((await admin.call('GET', '/status')).body as { sharedDatabaseRole: string | null }).sharedDatabaseRole;
+  assert.equal(await sharedRole(), null, 'one kind of process alone shares with nobody');
+  const [own] = await admin.db`select session_user as name`;
+  const instance = openDatabase(admin.databaseUrl, { applicationName: 'bramble/server/one@test#2', max: 1 });
+  await instance`select 1`;
+  assert.equal(await sharedRole(), own?.['name']);
+  await instance.end();
+
+  await establishRoles(admin.databaseUrl, admin.home);
+  const credential = (await readRoleCredentials(admin.home)).get('server');
+  const confined = openDatabase(addressAs(admin.databaseUrl, credential), {
+    applicationName: 'bramble/server/one@test#3',
+    max: 1,
+  });
+  await confined`select 1`;
+  assert.equal(await sharedRole(), null);
+  await confined.end();
 });
 
 test('an unexpected failure is ERR_INTERNAL without its text', async () => {

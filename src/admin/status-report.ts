@@ -1,7 +1,7 @@
 /** The domain at a glance: what runs, where accounts are, what is owed to devices and what holds it back. */
 import type { Queryable } from '../database/connection.ts';
 import { listInstances } from '../directory/instances.ts';
-import { type Component, listComponents } from '../domain/components.ts';
+import { type Component, componentKinds, listComponents } from '../domain/components.ts';
 import { type Domain, readDomain } from '../domain/domain.ts';
 import { type Budget, readBudget } from '../policy/delivery/budget.ts';
 import { readPermitUse } from '../policy/delivery/permits.ts';
@@ -25,6 +25,8 @@ export interface StatusReport {
   components: Component[];
   instances: InstanceStatus[];
   deliveries: { inFlight: number; suspects: number; budget: Budget };
+  /** PostgreSQL's name of the role, where every process has the same one. */
+  sharedDatabaseRole: string | null;
   openMoves: { batch: string; purpose: string; state: string; open: number; outOfReach: number }[];
   upgrade: {
     id: string;
@@ -37,17 +39,19 @@ export interface StatusReport {
 }
 
 export async function readStatus(q: Queryable): Promise<StatusReport> {
-  const [domain, components, instances, deliveries, holds, permits, budget, openMoves, upgrade] = await Promise.all([
-    readDomain(q),
-    listComponents(q),
-    listInstances(q),
-    countDeliveries(q),
-    listHolds(q),
-    readPermitUse(q),
-    readBudget(q),
-    listOpenMoves(q),
-    openUpgrade(q),
-  ]);
+  const [domain, components, instances, deliveries, holds, permits, budget, openMoves, upgrade, sessions] =
+    await Promise.all([
+      readDomain(q),
+      listComponents(q),
+      listInstances(q),
+      countDeliveries(q),
+      listHolds(q),
+      readPermitUse(q),
+      readBudget(q),
+      listOpenMoves(q),
+      openUpgrade(q),
+      listSessionRoles(q),
+    ]);
   const used = (scope: string): number => permits.find((use) => use.scope === scope)?.taken ?? 0;
   return {
     domain,
@@ -78,6 +82,7 @@ export async function readStatus(q: Queryable): Promise<StatusReport> {
         };
       }),
     deliveries: { inFlight: used('domain'), suspects: used('suspects'), budget },
+    sharedDatabaseRole: sharedRole(sessions),
     openMoves,
     upgrade: upgrade ?? null,
   };
@@ -156,4 +161,25 @@ async function openUpgrade(q: Queryable): Promise<StatusReport['upgrade'] | unde
     select id, from_release as "from", to_release as "to", state, paused_from as "pausedFrom", pause_reason as reason
       from upgrade where state not in ('done', 'reversed', 'cancelled')`;
   return row;
+}
+
+interface SessionRole {
+  kind: string;
+  role: string;
+}
+
+/** Which role each kind of component has, by what its sessions call themselves. */
+async function listSessionRoles(q: Queryable): Promise<SessionRole[]> {
+  return await q<SessionRole[]>`
+    select distinct split_part(application_name, '/', 2) as kind, usename as role
+      from pg_stat_activity
+     where datname = current_database() and application_name like 'bramble/%/%'
+       and split_part(application_name, '/', 2) = any(${componentKinds as string[]})`;
+}
+
+/** The one role of several kinds of component; null where they have different ones. Pure. */
+export function sharedRole(sessions: readonly SessionRole[]): string | null {
+  const [role, ...others] = new Set(sessions.map((session) => session.role));
+  const kinds = new Set(sessions.map((session) => session.kind));
+  return role !== undefined && others.length === 0 && kinds.size > 1 ? role : null;
 }

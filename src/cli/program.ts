@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { isBrambleError, messageOf } from '../base/errors.ts';
 import { thisRelease } from '../release/this-release.ts';
 import { addAccountCommands, addGroupCommands } from './commands/account.ts';
+import { addDatabaseCommands } from './commands/database.ts';
 import { addDeviceCommands } from './commands/device.ts';
 import { addDomainCommands } from './commands/domain.ts';
 import { addInstanceCommands, addSrpCommands } from './commands/instance.ts';
@@ -65,6 +66,7 @@ function createProgram(frame: Frame, setExitCode: (code: number) => void): Comma
   addSrpCommands(program, frame);
   addMoveCommands(program, frame);
   addUpgradeCommands(program, frame);
+  addDatabaseCommands(program, frame, setExitCode);
   addSetupCommands(program, frame);
   return program;
 }

@@ -7,6 +7,8 @@ import { BrambleError } from '../base/errors.ts';
 import { advisoryLock, lockClass } from './advisory-locks.ts';
 import { type Database, openDatabase, type Transaction } from './connection.ts';
 import { type Migration, readMigrations } from './migration-files.ts';
+import { applyRights } from './roles/rights-in-force.ts';
+import { ownerRole } from './roles/role-rights.ts';
 import { sqlState } from './sql-state.ts';
 
 export interface MigrateOptions {
@@ -50,6 +52,7 @@ export async function migrate(url: string, options: MigrateOptions): Promise<num
       last = migration.number;
     }
     await db`update domain set schema_version = ${last} where schema_version < ${last}`;
+    await applyRights(db, { revoke: options.contract });
     return last;
   } finally {
     // Every statement was awaited: after a cut connection there is nothing to wait for.
@@ -69,6 +72,10 @@ async function takeMigrationLock(db: Database): Promise<void> {
   // Session-level on the one connection of this pool: it ends with the session, also when the process dies. Asked for again
   // before each step, since a cut connection is replaced by one that does not have it; it counts how often it was taken.
   await db`select pg_advisory_lock(${lockClass}, ${advisoryLock.migration})`;
+  // Tables belong to a role of their own where processes have roles; whoever may take its place does, a superuser too.
+  await db`
+    select set_config('role', rolname, false) from pg_roles
+     where rolname = current_database() || ${`_${ownerRole}`} and pg_has_role(session_user, oid, 'set')`;
 }
 
 async function createMigrationTable(db: Database): Promise<void> {
@@ -117,6 +124,8 @@ async function applyMigration(db: Database, migration: Migration, options: Migra
         await tx`set local lock_timeout = '500ms'`;
         await tx.unsafe(migration.statements);
         await recordMigration(tx, migration, options.release);
+        // A table is never there without the rights of those who use it.
+        await applyRights(tx, { revoke: false });
       });
       options.onProgress?.({ number: migration.number, name: migration.name });
       return;

@@ -32,6 +32,12 @@ export const ownFeatures: readonly Feature[] = [
     summary: 'Devices encrypt their SCEP requests to the registration authority, no longer to the device authority.',
     kinds: ['server'],
   },
+  {
+    name: 'database-roles',
+    since: '1.2.0',
+    summary: 'Each kind of process has a database role of its own, with the rights that it needs.',
+    kinds: ['server', 'administration', 'connection', 'coordinator'],
+  },
 ];
 
 /** What it needs of the database's schema. */

@@ -20,5 +20,5 @@ export const thisRelease: ReleaseNumbers = {
   schemaVersion: 9,
   leastSchemaVersion: 9,
   linkVersions: [1],
-  features: ['connection-service-sharing', 'it-policy-rules-2', 'scep-registration-authority'],
+  features: ['connection-service-sharing', 'it-policy-rules-2', 'scep-registration-authority', 'database-roles'],
 };

@@ -26,6 +26,7 @@ async function newPlan(t: TestContext): Promise<NewDomainPlan> {
     ...{ home, databaseUrl: url, sqlFolder, release: thisRelease.release, name: 'Example', host: 'host-1' },
     ...{ publicHost: 'mdm.example.org', publicPort: 8443, srpPort: 3101, tunnelHost: 'tunnel.example.org' },
     ...{ pushTopic: 'com.apple.mgmt.External.example', instances: 2, administrationServices: 2 },
+    databaseRoles: false,
   };
 }
 

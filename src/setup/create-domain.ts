@@ -13,6 +13,7 @@ import type { InstanceId } from '../base/ids.ts';
 import { advisoryLock, lockClass } from '../database/advisory-locks.ts';
 import { openDatabase, type Transaction } from '../database/connection.ts';
 import { migrate } from '../database/migrate.ts';
+import { establishRoles } from '../database/roles/role-setup.ts';
 import { createMasterKeys, type MasterKeys, readMasterKeys, writeMasterKeys } from '../database/sealed-value.ts';
 import { createConnectionService } from '../directory/connection-services.ts';
 import { createInstance } from '../directory/instances.ts';
@@ -33,6 +34,8 @@ import { createToken } from '../rest/administrator-tokens.ts';
 export interface NewDomainPlan {
   home: string;
   databaseUrl: string;
+  /** Whether each kind of process gets a database role of its own: where the address is a superuser's. */
+  databaseRoles: boolean;
   sqlFolder: string;
   release: string;
   name: string;
@@ -71,6 +74,7 @@ export async function createDomain(plan: NewDomainPlan): Promise<CreatedDomain> 
     contract: true,
     applicationName: 'bramble/create-domain',
   });
+  if (plan.databaseRoles) await establishRoles(plan.databaseUrl, plan.home);
   const keys = await masterKeysOf(plan.home);
   const db = openDatabase(plan.databaseUrl, { applicationName: 'bramble/create-domain', max: 2 });
   try {

@@ -11,6 +11,7 @@ import { openDatabase } from '../database/connection.ts';
 import { stopEmbedded } from '../database/embedded/server.ts';
 import { listDesiredProcesses } from '../domain/desired-processes.ts';
 import { readDomain } from '../domain/domain.ts';
+import { findRoleFaults, rolesState } from './database-roles.ts';
 import { type HomePlan, prepareHome } from './prepare-home.ts';
 
 const limited = { timeout: 120_000 };
@@ -35,7 +36,11 @@ const plan: HomePlan = {
 async function contents(): Promise<Record<string, string>> {
   const names = ['config.json', 'admin.json', 'keys/master.json', 'router/router-1/router.json'];
   const credentials = (await readdir(join(home, 'credentials'))).map((name) => `credentials/${name}`);
-  const texts = [...names, ...credentials].map(async (name) => [name, await readFile(join(home, name), 'utf8')]);
+  const roles = (await readdir(join(home, 'database'))).map((name) => `database/${name}`);
+  const texts = [...names, ...credentials, ...roles].map(async (name) => [
+    name,
+    await readFile(join(home, name), 'utf8'),
+  ]);
   return Object.fromEntries(await Promise.all(texts));
 }
 
@@ -54,6 +59,11 @@ test('an empty folder becomes the home of a new domain, with ports that are free
     wanted.map(({ name }) => name),
     ['administration-1', 'connection-1', 'router-1', 'server-1'],
   );
+});
+
+test('each kind of process of the new domain has a database role with what it needs and no more', limited, async () => {
+  assert.deepEqual(await rolesState(home), { state: 'separate' });
+  assert.deepEqual(await findRoleFaults(home), []);
 });
 
 test('a second call leaves everything alone, whatever it asks for, and adopts the database', limited, async () => {

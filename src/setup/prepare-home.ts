@@ -66,6 +66,8 @@ export async function prepareHome(plan: HomePlan): Promise<PreparedHome> {
     srpPort: configuration.srpPort,
     instances: plan.instances,
     administrationServices: plan.administrationServices,
+    // Of our own server we are the superuser.
+    databaseRoles: 'embedded' in database,
   };
   try {
     await runProgram(process.execPath, [program, 'domain', 'create', '--plan', JSON.stringify(details)], {

@@ -26,6 +26,8 @@ export interface WatchOptions {
   host: string;
   /** Finds the database, and starts it where it is ours to start; called again after each failure. */
   openDatabase: (signal: AbortSignal) => Promise<{ url: string; adopted: boolean; pid: number | null }>;
+  /** The same database, entered as the role that looks. */
+  ownAddress: (url: string) => string;
   /** `unreadable` are names of rows that this supervisor does not understand: they are left as they are. */
   onDesired: (processes: readonly DesiredProcess[], unreadable: readonly string[], url: string) => void;
   onEvent: OnEvent;
@@ -60,7 +62,7 @@ export async function watchDesired(options: WatchOptions): Promise<void> {
 
 /** Looks until the signal is aborted, or throws when the database does not answer. */
 async function watchConnected(url: string, options: WatchOptions, onConnected: () => void): Promise<void> {
-  const sql = postgres(url, {
+  const sql = postgres(options.ownAddress(url), {
     max: 1,
     connect_timeout: 5,
     onnotice: () => undefined,

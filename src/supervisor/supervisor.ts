@@ -1,6 +1,7 @@
 /**
  * `bramble up`: makes true on this host what the domain wants. Small and of no release: it knows how processes are
- * started, handed their sockets and stopped, and nothing of what they do.
+ * started, handed their sockets and stopped, and nothing of what they do. Each process gets the database's address with the
+ * credential of its kind, as far as the home has one when the supervisor starts.
  *
  *   lock the home → bind the sockets → [ find or start PostgreSQL → look at what is wanted → start, stop, replace ]…
  *     … until the signal is aborted …
@@ -11,6 +12,8 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { messageOf } from '../base/errors.ts';
 import { startEmbedded, stopEmbedded } from '../database/embedded/server.ts';
+import { addressAs, type RoleCredentials, readRoleCredentials } from '../database/roles/role-credentials.ts';
+import { databaseRoles } from '../database/roles/role-rights.ts';
 import { defaultLogLimits, type LogLimits, rotateLog } from './component-log.ts';
 import { type Configuration, readConfiguration } from './configuration.ts';
 import { type DesiredProcess, watchDesired } from './desired-state.ts';
@@ -47,6 +50,7 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
   const home = path.resolve(options.home);
   const { signal, onEvent } = options;
   const configuration = await readConfiguration(home);
+  const credentials = await readRoleCredentials(home);
   const lock = await lockHome(home);
   const sockets: ListeningSocket[] = [];
   const slots = new Map<string, ProcessSlot>();
@@ -55,10 +59,11 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
     sockets.push(await bindReported('srp', configuration.srpPort, configuration, options));
     sockets.push(await bindReported('public', configuration.publicPort, configuration, options));
     await mkdir(path.join(home, 'logs'), { recursive: true, mode: 0o700 });
-    const reconcile = reconciler(home, configuration, sockets, slots, options);
+    const reconcile = reconciler(home, configuration, sockets, slots, credentials, options);
     await watchDesired({
       host: configuration.host,
       openDatabase: async (watchSignal) => await openDatabase(home, configuration, watchSignal),
+      ownAddress: (url) => addressAs(url, credentials.get('supervisor')),
       onDesired: reconcile,
       onEvent,
       signal,
@@ -133,6 +138,7 @@ function reconciler(
   configuration: Configuration,
   sockets: readonly ListeningSocket[],
   slots: Map<string, ProcessSlot>,
+  credentials: RoleCredentials,
   options: SupervisorOptions,
 ) {
   const reported = new Set<string>();
@@ -150,7 +156,7 @@ function reconciler(
   return (processes: readonly DesiredProcess[], unreadable: readonly string[], url: string): void => {
     const wanted = new Map(processes.filter(({ state }) => state === 'running').map((row) => [row.name, row]));
     for (const { name, kind, release, settings } of wanted.values()) {
-      const databaseUrl = kind === 'router' ? null : url;
+      const databaseUrl = kind === 'router' ? null : addressFor(kind, url, credentials);
       (slots.get(name) ?? newSlot(name)).want({ name, kind, release, settings, databaseUrl });
     }
     for (const [name, slot] of slots) {
@@ -169,6 +175,12 @@ function reconciler(
       reported.add(name);
     }
   };
+}
+
+/** A kind without a role of its own gets the address as it is. */
+function addressFor(kind: string, url: string, credentials: RoleCredentials): string {
+  const role = databaseRoles.find((name) => name === kind);
+  return addressAs(url, role && credentials.get(role));
 }
 
 /** Routers last: what the others still have to answer while they drain goes through them. */

@@ -1,8 +1,11 @@
 /** What the coordinator does beyond the database's transactions, in earnest: migrations, checks, credential files. */
 import { rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { BrambleError } from '../base/errors.ts';
 import { isSrpIdentifier } from '../base/ids.ts';
+import { readCluster } from '../database/embedded/cluster.ts';
 import { migrate } from '../database/migrate.ts';
+import { establishRoles } from '../database/roles/role-setup.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
 import { issueSrpCredential } from '../directory/srp-credentials.ts';
 import { loadAuthorities } from '../domain/authorities.ts';
@@ -33,7 +36,12 @@ export function domainEffects(options: DomainEffectsOptions): UpgradeEffects {
       await createMissingSigners(options.db, options.masterKeys, await readDomain(options.db));
       return schemaVersion;
     },
-    contract: () => migrateTo(true),
+    contract: async () => {
+      const schemaVersion = await migrateTo(true);
+      // The supervisor of the release before gave everybody the superuser's address; the next one finds these credentials.
+      if (await isOwnSuperuser(options)) await establishRoles(options.databaseUrl, options.home);
+      return schemaVersion;
+    },
     issueCredential: async (tx, identifier, like) => {
       if (!isSrpIdentifier(identifier)) throw new TypeError(`${identifier} is no SRP identifier`);
       const { domain: authority } = await loadAuthorities(tx, options.masterKeys);
@@ -48,4 +56,10 @@ export function domainEffects(options: DomainEffectsOptions): UpgradeEffects {
       await rename(`${path}.new`, path);
     },
   };
+}
+
+/** Whether we enter the embedded server of this home as its superuser. */
+async function isOwnSuperuser({ databaseUrl, home }: DomainEffectsOptions): Promise<boolean> {
+  const cluster = await readCluster(join(home, 'postgres'));
+  return cluster !== null && decodeURIComponent(new URL(databaseUrl).password) === cluster.password;
 }

@@ -1,7 +1,7 @@
 /** A whole domain as an operator runs it: a home, `bramble up` as a process of its own, its REST API, plain SQL beside it. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -90,7 +90,9 @@ export async function startDomain(options: DomainOptions): Promise<RunningDomain
       }
       await sql.end({ timeout: 2 });
       await stopEmbedded({ folder: join(home, 'postgres'), mode: 'immediate' });
+      const denied = await readDenials(home);
       if (!keep) await rm(home, { recursive: true, force: true });
+      if (denied.length > 0) throw new Error(`a process lacked a right in the database:\n${denied.join('\n')}`);
     },
   };
   try {
@@ -100,6 +102,17 @@ export async function startDomain(options: DomainOptions): Promise<RunningDomain
     throw error;
   }
   return running;
+}
+
+/** What PostgreSQL refused to a role, by its own log: a right that is missing in the table of rights. */
+async function readDenials(home: string): Promise<string[]> {
+  const folder = join(home, 'postgres', 'cluster', 'data', 'log');
+  const names = await readdir(folder).catch((): string[] => []);
+  const texts = await Promise.all(names.map(async (name) => await readFile(join(folder, name), 'utf8')));
+  const lines = texts.flatMap((text) => text.split('\n'));
+  return lines.flatMap((line, index) =>
+    /permission denied|must be (owner|superuser)/.test(line) ? [lines.slice(index, index + 3).join(' ')] : [],
+  );
 }
 
 async function untilAllAlive(sql: postgres.Sql): Promise<void> {

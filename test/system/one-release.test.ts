@@ -65,6 +65,20 @@ describe('a domain of one release', () => {
     });
   }
 
+  test('each kind of process works with a database role of its own, the supervisor too', async () => {
+    const rows = await domain.sql<{ kind: string; role: string }[]>`
+      select distinct split_part(replace(application_name, '@', '/'), '/', 2) as kind, usename as role
+        from pg_stat_activity where application_name like 'bramble/%' order by 1`;
+    assert.deepEqual(
+      rows.map((row) => `${row.kind} ${row.role}`),
+      ['administration', 'connection', 'server', 'supervisor'].map((kind) => `${kind} bramble_${kind}`),
+    );
+    const status = await expectDone<{ sharedDatabaseRole: string | null }>(domain, 'GET', '/status');
+    assert.equal(status.sharedDatabaseRole, null);
+    const check = await domain.command('database', 'roles', '--check');
+    assert.deepEqual([check.code, check.stdout], [0, 'Every role logs in, and has what it needs and no more.\n']);
+  });
+
   test('every kind of device gets its IT policy, and service books and a synchronization where its software can', async () => {
     const rows = await domain.sql<{ udid: string; item: string; state: string }[]>`
       select d.udid, v.item, v.state from delivery v join device d on d.id = v.device_id order by v.item`;

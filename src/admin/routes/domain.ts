@@ -37,6 +37,12 @@ const statusShape = z.object({
     }),
   ),
   deliveries: z.object({ inFlight: z.number(), suspects: z.number(), budget: z.record(z.string(), z.number()) }),
+  sharedDatabaseRole: z
+    .string()
+    .nullable()
+    .describe(
+      'The database role that every process has, where they have the same one; null where each kind has its own.',
+    ),
   openMoves: z.array(
     z.object({ batch: z.string(), purpose: z.string(), state: z.string(), open: z.number(), outOfReach: z.number() }),
   ),

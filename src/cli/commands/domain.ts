@@ -32,6 +32,7 @@ const status = z.object({
     }),
   ),
   deliveries: z.object({ inFlight: z.number(), suspects: z.number(), budget: z.record(z.string(), z.number()) }),
+  sharedDatabaseRole: z.string().nullish(),
   openMoves: z.array(z.object({ batch: z.string(), state: z.string(), open: z.number(), outOfReach: z.number() })),
   upgrade: z.object({ from: z.string(), to: z.string(), state: z.string(), reason: z.string().nullable() }).nullable(),
 });
@@ -287,6 +288,13 @@ function statusText(answer: z.output<typeof status>, style: Style): string {
         `${cell(deliveries.budget['suspects'])} suspects`,
     ],
   ];
+  if (answer.sharedDatabaseRole) {
+    head.push([
+      'database',
+      `every process has the same database role (${answer.sharedDatabaseRole}); \`bramble database roles\` says how to ` +
+        'give each kind its own',
+    ]);
+  }
   for (const move of answer.openMoves) {
     head.push([
       'moves',

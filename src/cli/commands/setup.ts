@@ -16,6 +16,7 @@ const planShape = z.object({
   pushTopic: z.string().min(1).default('com.apple.mgmt.External.bramble'),
   instances: z.number().int().min(1).max(64),
   administrationServices: z.number().int().min(1).max(16),
+  databaseRoles: z.boolean().default(false),
 });
 
 export function addSetupCommands(program: Command, frame: Frame): void {

@@ -1,0 +1,86 @@
+/** `bramble database roles`: which role of PostgreSQL each kind of process has, and what it may. */
+import type { Command } from 'commander';
+import { BrambleError } from '../../base/errors.ts';
+import { homeFolder } from '../administration-access.ts';
+import { exitCode } from '../exit-codes.ts';
+import { example, type Frame } from '../frame.ts';
+import { table } from '../text-output.ts';
+
+interface Flags {
+  sql: boolean;
+  check: boolean;
+  use: boolean;
+}
+
+const stateText = {
+  separate: 'Each kind of process has a role of its own from the next start of the supervisor on.',
+  prepared:
+    'Credentials are prepared, and not in use: carry out what --sql prints, then `bramble database roles --use`.',
+  single: 'Every process has the same role. `bramble database roles --sql` prints what makes one for each kind.',
+};
+
+export function addDatabaseCommands(program: Command, frame: Frame, setExitCode: (code: number) => void): void {
+  example(
+    program
+      .command('database')
+      .description('the database behind the domain')
+      .command('roles')
+      .description('show what each kind of process may in the database; make, check and use a role for each')
+      .option('--sql', 'print the SQL that makes the roles, for a superuser of an external PostgreSQL', false)
+      .option('--check', 'check that every role logs in and has what it needs and no more', false)
+      .option('--use', 'check, and have processes use the roles from the next `bramble up` on', false)
+      .action(async (flags: Flags, command) => {
+        const home = homeFolder(frame.environment);
+        if (Number(flags.sql) + Number(flags.check) + Number(flags.use) > 1) {
+          throw new BrambleError('ERR_USAGE', '--sql, --check and --use are three things: give one of them.');
+        }
+        const roles = await import('../../setup/database-roles.ts');
+        if (flags.sql) {
+          frame.show(command, { sql: await roles.rolesScript(home) }, ({ sql }) => sql);
+          return;
+        }
+        if (flags.check) {
+          const faults = await roles.findRoleFaults(home);
+          frame.show(command, { faults }, () =>
+            faults.length === 0 ? 'Every role logs in, and has what it needs and no more.' : faults.join('\n'),
+          );
+          if (faults.length > 0) setExitCode(exitCode.refused);
+          return;
+        }
+        if (flags.use) {
+          const { ownFeatures } = await import('../../process/own-release.ts');
+          await roles.useRoles(home, ownFeatures);
+          frame.show(command, await roles.rolesState(home), ({ state }) => stateText[state]);
+          return;
+        }
+        await showRights(command, frame, (await roles.rolesState(home)).state);
+      }),
+    'bramble database roles',
+    'bramble database roles --sql | psql "$ADMIN_URL"',
+    'bramble database roles --use',
+  );
+}
+
+async function showRights(command: Command, frame: Frame, state: keyof typeof stateText): Promise<void> {
+  const { databaseRoles, sequenceRights, tableRights } = await import('../../database/roles/role-rights.ts');
+  const rights = { ...tableRights, ...sequenceRights };
+  frame.show(
+    command,
+    { state, rights },
+    (_, style) =>
+      `${table(
+        style,
+        ['table', ...databaseRoles],
+        Object.entries(rights).map(([name, line]) => [name, ...databaseRoles.map((role) => shortText(line[role]))]),
+      )}\n\ns select, i insert, u update, d delete, * of some columns only\n${stateText[state]}`,
+  );
+}
+
+/** `siu*` for `select insert update(a,b)`. */
+function shortText(rights: string | undefined): string {
+  return rights === undefined
+    ? '-'
+    : rights
+        .replaceAll(/(\w)\w*(\([^)]*\))?/g, (_, first: string, columns?: string) => `${first}${columns ? '*' : ''}`)
+        .replaceAll(' ', '');
+}

@@ -1,0 +1,98 @@
+/** Whether the roles of a domain can be used: each logs in, and has what it needs and no more. One check for all of it. */
+import { messageOf } from '../../base/errors.ts';
+import { openDatabase, type Queryable } from '../connection.ts';
+import { currentDatabase, listRoles, rightsDifference } from './rights-in-force.ts';
+import { addressAs, type RoleCredentials } from './role-credentials.ts';
+import { createsDatabases, type DatabaseRole, databaseRoles, memberships, ownerRole, roleName } from './role-rights.ts';
+
+/**
+ * What is wrong, a sentence each; nothing when all is as it should be.
+ * @param url of any role: it reads the catalog
+ */
+export async function checkRoles(url: string, credentials: RoleCredentials): Promise<string[]> {
+  const db = openDatabase(url, { applicationName: 'bramble/database-roles', max: 1 });
+  try {
+    const database = await currentDatabase(db);
+    const findings = [];
+    for (const role of databaseRoles) findings.push(...(await checkLogin(url, database, role, credentials)));
+    findings.push(...(await checkAttributes(db, database)));
+    findings.push(...(await checkMemberships(db, database)));
+    findings.push(...(await checkOwner(db, database)));
+    for (const difference of await rightsDifference(db, database, await listRoles(db, database))) {
+      const { kind, role, object, column, privilege } = difference;
+      const what = `${privilege}${column === null ? '' : ` of ${column}`} on ${object}`;
+      findings.push(
+        kind === 'missing' ? `${role} may not ${what}, which it needs.` : `${role} may ${what}, more than needed.`,
+      );
+    }
+    return findings;
+  } finally {
+    await db.end({ timeout: 5 });
+  }
+}
+
+async function checkLogin(
+  url: string,
+  database: string,
+  role: DatabaseRole,
+  credentials: RoleCredentials,
+): Promise<string[]> {
+  const credential = credentials.get(role);
+  if (credential === undefined) return [`${roleName(database, role)} has no credential in BRAMBLE_HOME/database.`];
+  const db = openDatabase(addressAs(url, credential), { applicationName: 'bramble/database-roles', max: 1 });
+  try {
+    const [row] = await db<{ name: string }[]>`select session_user as name`;
+    return row?.name === roleName(database, role) ? [] : [`The credential of ${role} is that of ${row?.name}.`];
+  } catch (error) {
+    return [`${credential.user} cannot log in: ${messageOf(error)}.`];
+  } finally {
+    await db.end({ timeout: 5 });
+  }
+}
+
+async function checkAttributes(q: Queryable, database: string): Promise<string[]> {
+  const names = [...databaseRoles, ownerRole].map((role) => roleName(database, role as DatabaseRole));
+  const rows = await q<{ name: string; isPowerful: boolean; createsDatabases: boolean; logsIn: boolean }[]>`
+    select rolname as name, rolsuper or rolcreaterole or rolreplication or rolbypassrls as "isPowerful",
+           rolcreatedb as "createsDatabases", rolcanlogin as "logsIn"
+      from pg_roles where rolname = any(${names})`;
+  return names.flatMap((name) => {
+    const row = rows.find((candidate) => candidate.name === name);
+    if (row === undefined) return [`There is no role ${name}.`];
+    const may = createsDatabases.some((role) => roleName(database, role) === name);
+    return [
+      ...(row.isPowerful ? [`${name} is superuser, or may make roles, replicate or pass row security.`] : []),
+      ...(row.createsDatabases && !may ? [`${name} may create databases.`] : []),
+      ...(row.logsIn && name === roleName(database, ownerRole) ? [`${name} may log in.`] : []),
+    ];
+  });
+}
+
+async function checkMemberships(q: Queryable, database: string): Promise<string[]> {
+  const owner = roleName(database, ownerRole);
+  const wanted = new Set(
+    Object.entries(memberships).flatMap(([role, groups]) =>
+      groups.map((group) => `${roleName(database, role as DatabaseRole)} ${group}`),
+    ),
+  );
+  wanted.add(`${roleName(database, 'coordinator')} ${owner}`);
+  const rows = await q<{ membership: string }[]>`
+    select m.rolname || ' ' || g.rolname as membership
+      from pg_auth_members a join pg_roles m on m.oid = a.member join pg_roles g on g.oid = a.roleid
+     where m.rolname = any(${[...databaseRoles, ownerRole].map((role) => roleName(database, role as DatabaseRole))})`;
+  const there = new Set(rows.map((row) => row.membership));
+  return [
+    ...[...wanted]
+      .filter((entry) => !there.has(entry))
+      .map((entry) => `${entry.replace(' ', ' is not a member of ')}.`),
+    ...[...there].filter((entry) => !wanted.has(entry)).map((entry) => `${entry.replace(' ', ' is a member of ')}.`),
+  ];
+}
+
+async function checkOwner(q: Queryable, database: string): Promise<string[]> {
+  const owner = roleName(database, ownerRole);
+  const rows = await q<{ name: string; owner: string }[]>`
+    select tablename as name, tableowner as owner from pg_tables
+     where schemaname = current_schema() and tableowner <> ${owner} order by 1`;
+  return rows.map((row) => `The table ${row.name} belongs to ${row.owner} instead of ${owner}.`);
+}

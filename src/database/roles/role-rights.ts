@@ -1,0 +1,160 @@
+/**
+ * What each kind of process may do in the database: one table, from which the grants, the check, the documentation and the
+ * tests come.
+ *
+ * Invariant: nobody changes or removes what was recorded (`event`, `upgrade_event`), and nobody but the administration and
+ * the coordinator reads administrators' tokens or says which processes run. A table without a line fails a test.
+ */
+
+/** Each has a database role of its own, `<database>_<kind>`. The router has none: it knows no database. */
+export const databaseRoles = ['server', 'administration', 'connection', 'coordinator', 'supervisor'] as const;
+export type DatabaseRole = (typeof databaseRoles)[number];
+
+/** Has every table, and logs in nowhere: the coordinator takes its place while it migrates. */
+export const ownerRole = 'owner';
+
+/** PostgreSQL's own name of the role. @param database whose role it is: roles belong to the whole server, not to one database */
+export function roleName(database: string, role: DatabaseRole | typeof ownerRole): string {
+  return `${database}_${role}`;
+}
+
+export type Privilege = 'select' | 'insert' | 'update' | 'delete' | 'usage';
+
+/** One privilege on a table or sequence, on one column of it where that is named. */
+export interface Right {
+  role: DatabaseRole;
+  object: string;
+  column: string | null;
+  privilege: Privilege;
+}
+
+type Line = Partial<Record<DatabaseRole, string>>;
+
+const all = 'select insert update delete';
+/** FOR SHARE wants the right to update some column: one that nobody reads is given. */
+const lockAccount = 'select update(created_at)';
+const registers = 'select insert update';
+
+/**
+ * Privileges by table and role; `update(a,b)` is limited to columns. `update` is also what locking a row asks for.
+ * What the instances write of an account is under the account fence; what an administrator writes, under the release lock.
+ */
+export const tableRights: Readonly<Record<string, Line>> = {
+  domain: {
+    server: 'select',
+    connection: 'select',
+    administration: 'select',
+    coordinator: 'select update(release,schema_version,feature_level)',
+  },
+  component_range: {
+    server: 'select',
+    connection: 'select',
+    administration: 'select',
+    coordinator: 'select insert update',
+  },
+  component: {
+    server: registers,
+    connection: registers,
+    administration: all,
+    coordinator: all,
+  },
+  setting: { server: 'select', administration: 'select insert update', coordinator: 'select insert update' },
+  authority: { server: 'select', connection: 'select', administration: 'select', coordinator: 'select insert' },
+  desired_process: { administration: all, coordinator: all, supervisor: 'select' },
+  administrator_token: { administration: 'select insert update', coordinator: 'select' },
+  event: { server: 'insert', administration: 'select insert', coordinator: 'insert' },
+  instance: {
+    server: 'select',
+    administration: 'select insert update',
+    coordinator: 'select insert update',
+  },
+  connection_service: {
+    server: 'select',
+    connection: 'select',
+    administration: 'select insert update',
+    coordinator: all,
+  },
+  connection_service_instance: {
+    server: 'select',
+    connection: 'select',
+    administration: 'select insert delete',
+    coordinator: 'select insert delete',
+  },
+  srp_credential: {
+    server: 'select insert update(issued_at)',
+    connection: 'select insert update(issued_at)',
+    administration: 'select insert update',
+    coordinator: 'select insert update',
+  },
+  srp_clearance: { server: 'select', administration: 'select insert update', coordinator: 'select update' },
+  account: {
+    server: lockAccount,
+    connection: 'select',
+    administration: all,
+    coordinator: 'select update',
+  },
+  account_mark: { server: 'select', administration: all, coordinator: all },
+  account_epoch: { administration: 'insert', coordinator: 'insert' },
+  account_group: { server: 'select', administration: 'select insert update(name)' },
+  group_member: { server: 'select', administration: 'select insert delete' },
+  activation_password: { server: 'select update delete', administration: 'select insert update' },
+  device: {
+    server: 'select insert update',
+    connection: 'select(id,account_id,state,identity_fingerprint)',
+    administration: 'select',
+    coordinator: 'select',
+  },
+  device_user: { server: all },
+  command: { server: all, administration: 'select insert update', coordinator: 'select' },
+  request_sample: { server: 'select insert update', coordinator: 'select' },
+  it_policy: { server: 'select', administration: all },
+  account_policy: { server: 'select', administration: all },
+  group_policy: { server: 'select', administration: all },
+  service: { server: 'select', administration: all },
+  delivery: {
+    server: 'select insert update',
+    administration: 'select insert update',
+    coordinator: 'select insert update',
+  },
+  delivery_permit: { server: all, administration: all, coordinator: all },
+  send_rate: { server: 'select insert update', administration: 'select insert update', coordinator: all },
+  delivery_hold: { server: 'select insert update', administration: 'select', coordinator: 'select delete' },
+  move_batch: { administration: 'select insert update', coordinator: 'select insert update' },
+  account_move: { administration: 'select insert update', coordinator: 'select insert update' },
+  upgrade: { administration: 'select insert update', coordinator: 'select update' },
+  upgrade_event: { administration: 'select insert', coordinator: 'select insert' },
+  upgrade_wave: { administration: 'select update', coordinator: 'select insert update' },
+  upgrade_assignment: { administration: 'select insert update', coordinator: 'select insert update' },
+  migration: { coordinator: 'select' },
+};
+
+/** Sequences that statements name themselves. Those of identity columns need no right. */
+export const sequenceRights: Readonly<Record<string, Line>> = {
+  srp_number: { administration: 'usage', coordinator: 'usage' },
+  srp_list_number: { administration: 'usage', coordinator: 'usage' },
+};
+
+/** Roles of PostgreSQL's own that a role is a member of. The release fence sees who holds a lock, and ends its session. */
+export const memberships: Readonly<Partial<Record<DatabaseRole, readonly string[]>>> = {
+  coordinator: ['pg_read_all_stats', 'pg_signal_backend'],
+};
+
+/** May create databases: the upgrade's rehearsal is carried out in one of its own. */
+export const createsDatabases: readonly DatabaseRole[] = ['coordinator'];
+
+/** The table, right by right. */
+export function wantedRights(): Right[] {
+  return [...Object.entries(tableRights), ...Object.entries(sequenceRights)].flatMap(([object, line]) =>
+    Object.entries(line).flatMap(([role, text]) =>
+      text.split(' ').flatMap((word) => rightsOf(role as DatabaseRole, object, word)),
+    ),
+  );
+}
+
+function rightsOf(role: DatabaseRole, object: string, word: string): Right[] {
+  const match = /^(select|insert|update|delete|usage)(?:\(([a-z_,]+)\))?$/.exec(word);
+  if (!match) throw new TypeError(`"${word}" on ${object} is no privilege`);
+  const privilege = match[1] as Privilege;
+  const columns = match[2]?.split(',') ?? [null];
+  return columns.map((column) => ({ role, object, column, privilege }));
+}

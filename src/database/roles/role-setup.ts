@@ -1,0 +1,118 @@
+/**
+ * Makes the database roles of a domain: the roles themselves, whose the tables are, and the rights. The same statements are
+ * carried out here where we may (embedded PostgreSQL) and handed to the database's administrator where we may not.
+ *
+ * Everything can be repeated. A role's password is set before its credential is put where the supervisor finds it.
+ */
+import { BrambleError } from '../../base/errors.ts';
+import { advisoryLock, lockClass } from '../advisory-locks.ts';
+import { openDatabase, type Queryable } from '../connection.ts';
+import { currentDatabase, grantStatements, listSequences, quoted, rightsDifference } from './rights-in-force.ts';
+import {
+  newPassword,
+  type RoleCredentials,
+  readRoleCredentials,
+  scramVerifier,
+  writeRoleCredentials,
+} from './role-credentials.ts';
+import { createsDatabases, type DatabaseRole, databaseRoles, memberships, ownerRole, roleName } from './role-rights.ts';
+
+/** Roles with members that act for them only when they say so are new in it. */
+const leastServerVersion = 160_000;
+
+/**
+ * Makes the roles, as a superuser, and puts their credentials into the home.
+ * @throws BrambleError ERR_DATABASE_ROLE when the server is too old for them.
+ */
+export async function establishRoles(url: string, home: string): Promise<void> {
+  const db = openDatabase(url, { applicationName: 'bramble/database-roles', max: 1 });
+  try {
+    // Of the session: rivals would set two passwords and keep one.
+    await db`select pg_advisory_lock(${lockClass}, ${advisoryLock.migration})`;
+    const credentials = await credentialsFor(db, await readRoleCredentials(home));
+    await db.begin(async (tx) => {
+      for (const statement of await roleStatements(tx, credentials)) await tx.unsafe(statement);
+      // After the owner: a table's rights are its owner's to give.
+      for (const statement of await rightStatements(tx)) await tx.unsafe(statement);
+    });
+    await writeRoleCredentials(home, credentials);
+  } finally {
+    await db.end({ timeout: 5 });
+  }
+}
+
+/** Those that are there, and fresh ones for the other roles. */
+export async function credentialsFor(q: Queryable, present: RoleCredentials): Promise<RoleCredentials> {
+  const database = await currentDatabase(q);
+  const fresh = (role: DatabaseRole) => ({ user: roleName(database, role), password: newPassword() });
+  return new Map(databaseRoles.map((role) => [role, present.get(role) ?? fresh(role)]));
+}
+
+/**
+ * What makes the roles, and the owner of everything in the domain's schema. For a superuser.
+ * @throws BrambleError ERR_DATABASE_ROLE when the server is too old for them.
+ */
+export async function roleStatements(q: Queryable, credentials: RoleCredentials): Promise<string[]> {
+  await assertServerVersion(q);
+  const database = await currentDatabase(q);
+  const owner = roleName(database, ownerRole);
+  const there = await listRoleNames(q);
+  const define = (name: string, attributes: string) =>
+    `${there.has(name) ? 'alter' : 'create'} role ${quoted(name)} with ${attributes}`;
+  const none = 'nosuperuser nocreaterole noreplication nobypassrls';
+  return [
+    define(owner, `nologin nocreatedb ${none}`),
+    ...[...credentials].flatMap(([role, { user, password }]) => [
+      define(
+        user,
+        `login ${createsDatabases.includes(role) ? 'createdb' : 'nocreatedb'} ${none} password '${scramVerifier(password)}'`,
+      ),
+      ...(memberships[role] ?? []).map((group) => `grant ${quoted(group)} to ${quoted(user)}`),
+    ]),
+    `grant ${quoted(owner)} to ${quoted(roleName(database, 'coordinator'))} with inherit false, set true`,
+    'revoke create on schema public from public',
+    `grant usage, create on schema public to ${quoted(owner)}`,
+    ...(await ownershipStatements(q, owner)),
+  ];
+}
+
+/** What makes the rights of the roles those of the table. For the owner. */
+export async function rightStatements(q: Queryable): Promise<string[]> {
+  const database = await currentDatabase(q);
+  const roles = databaseRoles.map((role) => roleName(database, role));
+  return grantStatements(await rightsDifference(q, database, roles), await listSequences(q));
+}
+
+async function assertServerVersion(q: Queryable): Promise<void> {
+  const [row] = await q<{ version: number }[]>`select current_setting('server_version_num')::int as version`;
+  if ((row?.version ?? 0) >= leastServerVersion) return;
+  throw new BrambleError(
+    'ERR_DATABASE_ROLE',
+    'Roles for each kind of process need PostgreSQL 16 or later. Upgrade PostgreSQL, or leave every process with one role.',
+  );
+}
+
+async function listRoleNames(q: Queryable): Promise<Set<string>> {
+  const rows = await q<{ name: string }[]>`select rolname as name from pg_roles`;
+  return new Set(rows.map((row) => row.name));
+}
+
+/** Tables, free sequences and functions that somebody else owns. */
+async function ownershipStatements(q: Queryable, owner: string): Promise<string[]> {
+  const rows = await q<{ statement: string }[]>`
+    select format('alter %s %s owner to %I', o.kind, o.name, ${owner}::text) as statement
+      from (
+        select case c.relkind when 'S' then 'sequence' when 'v' then 'view' else 'table' end as kind,
+               format('%I', c.relname) as name, c.relowner as owner
+          from pg_class c
+         where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p', 'v', 'S')
+           and not exists (select 1 from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype in ('a', 'i')
+                              and c.relkind = 'S')
+        union all
+        select 'function', p.oid::regprocedure::text, p.proowner from pg_proc p
+         where p.pronamespace = current_schema()::regnamespace
+      ) o
+     where o.owner is distinct from (select oid from pg_roles where rolname = ${owner})
+     order by o.kind desc, o.name`;
+  return rows.map((row) => row.statement);
+}

@@ -1,0 +1,98 @@
+/** Roles of a domain on an external PostgreSQL, from the script for its administrator to the processes' credentials. */
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { openDatabase } from '../database/connection.ts';
+import { addressAs, readRoleCredentials } from '../database/roles/role-credentials.ts';
+import { createTestDatabase } from '../database/test-database.ts';
+import { ownFeatures } from '../process/own-release.ts';
+import { thisRelease } from '../release/this-release.ts';
+import { createDomain } from './create-domain.ts';
+import { findRoleFaults, rolesScript, rolesState, useRoles } from './database-roles.ts';
+
+const limited = { timeout: 120_000 };
+const sqlFolder = fileURLToPath(new URL('../../sql', import.meta.url));
+
+/** A domain in which every process has one role; here that is the superuser. */
+async function externalDomain(t: TestContext) {
+  const { url } = await createTestDatabase({ templateKey: 'empty', prepareTemplate: async () => undefined });
+  const home = await mkdtemp(join(tmpdir(), 'bramble-home-'));
+  const db = openDatabase(url, { applicationName: 'test', max: 1 });
+  t.after(async () => {
+    await db.end({ timeout: 5 });
+    await rm(home, { recursive: true, force: true });
+  });
+  await mkdir(home, { recursive: true });
+  const configuration = { database: { url }, host: 'host-1', publicPort: 8443, srpPort: 3101 };
+  await writeFile(join(home, 'config.json'), JSON.stringify(configuration));
+  await createDomain({
+    ...{ home, databaseUrl: url, sqlFolder, release: thisRelease.release, name: 'Example', host: 'host-1' },
+    ...{ publicHost: 'mdm.example.org', publicPort: 8443, srpPort: 3101, tunnelHost: 'tunnel.example.org' },
+    ...{ pushTopic: 'com.apple.mgmt.External.example', instances: 1, administrationServices: 1 },
+    databaseRoles: false,
+  });
+  return { home, db, url };
+}
+
+test(
+  'the script of the database’s administrator makes roles that pass the check and are taken into use',
+  limited,
+  async (t) => {
+    const { home, db, url } = await externalDomain(t);
+    assert.deepEqual(await rolesState(home), { state: 'single' });
+    const script = await rolesScript(home);
+    assert.deepEqual(await rolesState(home), { state: 'prepared' });
+    for (const { password } of (await readRoleCredentials(home, 'prepared')).values()) {
+      assert(!script.includes(password), 'the script shows a password');
+    }
+    await assert.rejects(useRoles(home, ownFeatures), { code: 'ERR_DATABASE_ROLE' });
+    assert.deepEqual(await rolesState(home), { state: 'prepared' });
+
+    await db.unsafe(script);
+    assert.deepEqual(await findRoleFaults(home), []);
+    await useRoles(home, ownFeatures);
+    assert.deepEqual(await rolesState(home), { state: 'separate' });
+    const server = openDatabase(addressAs(url, (await readRoleCredentials(home)).get('server')), {
+      applicationName: 'test',
+      max: 1,
+    });
+    assert.equal((await server`select 1 from account`).length, 0);
+    await server.end();
+  },
+);
+
+test('the script mends what was changed, and the check names it', limited, async (t) => {
+  const { home, db } = await externalDomain(t);
+  await db.unsafe(await rolesScript(home));
+  await useRoles(home, ownFeatures);
+  const [row] = await db`select current_database() as name`;
+  const server = `"${row?.['name']}_server"`;
+  await db.unsafe(
+    `alter role ${server} superuser; grant delete on event to ${server}; revoke insert on event from ${server}`,
+  );
+  await db.unsafe(`grant pg_read_all_data to ${server}; alter table event owner to current_user`);
+  const faults = (await findRoleFaults(home)).join('\n');
+  for (const fault of [
+    'is superuser',
+    'may delete on event',
+    'may not insert on event',
+    'pg_read_all_data',
+    'belongs to',
+  ]) {
+    assert(faults.includes(fault), `${fault} is not in: ${faults}`);
+  }
+  await db.unsafe(`revoke pg_read_all_data from ${server}`);
+  await db.unsafe(await rolesScript(home));
+  assert.deepEqual(await findRoleFaults(home), []);
+});
+
+test('before the upgrade is finalized no process is given a role', limited, async (t) => {
+  const { home, db } = await externalDomain(t);
+  await db.unsafe(await rolesScript(home));
+  await db`update domain set feature_level = '1.1.0'`;
+  await assert.rejects(useRoles(home, ownFeatures), { code: 'ERR_FEATURE_LOCKED' });
+  assert.deepEqual(await rolesState(home), { state: 'prepared' });
+});

@@ -1,0 +1,107 @@
+/**
+ * The roles of a domain that is there already: what the database's administrator is to carry out, and taking the roles into
+ * use once they are as they should be. Of an embedded PostgreSQL we are the superuser ourselves.
+ *
+ * Invariant: no process is given a role before the domain is finalized at a release whose processes know theirs.
+ */
+import { rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { BrambleError } from '../base/errors.ts';
+import { openDatabase } from '../database/connection.ts';
+import { readCluster } from '../database/embedded/cluster.ts';
+import { findPostmaster } from '../database/embedded/postmaster.ts';
+import { urlOf } from '../database/embedded/probe.ts';
+import { checkRoles } from '../database/roles/role-check.ts';
+import {
+  preparedFolder,
+  type RoleCredentials,
+  readRoleCredentials,
+  writeRoleCredentials,
+} from '../database/roles/role-credentials.ts';
+import { credentialsFor, establishRoles, rightStatements, roleStatements } from '../database/roles/role-setup.ts';
+import { type Feature, requireFeature } from '../domain/features.ts';
+import { readConfiguration } from '../supervisor/configuration.ts';
+
+interface DomainDatabase {
+  /** As the supervisor of this host enters it. */
+  url: string;
+  embedded: boolean;
+}
+
+export interface RolesState {
+  /** `separate` where processes get their own roles at the next `bramble up`, `prepared` where only credentials are made. */
+  state: 'separate' | 'prepared' | 'single';
+}
+
+export async function rolesState(home: string): Promise<RolesState> {
+  if ((await readRoleCredentials(home)).size > 0) return { state: 'separate' };
+  return { state: (await readRoleCredentials(home, preparedFolder)).size > 0 ? 'prepared' : 'single' };
+}
+
+/** SQL for a superuser of the database: makes the roles, or mends them. Their credentials are kept in the home. */
+export async function rolesScript(home: string): Promise<string> {
+  const { url } = await domainDatabase(home);
+  const inUse = await readRoleCredentials(home);
+  const db = openDatabase(url, { applicationName: 'bramble/database-roles', max: 1 });
+  try {
+    const present = inUse.size > 0 ? inUse : await readRoleCredentials(home, preparedFolder);
+    const credentials = await credentialsFor(db, present);
+    const statements = [...(await roleStatements(db, credentials)), ...(await rightStatements(db))];
+    if (inUse.size === 0) await writeRoleCredentials(home, credentials, preparedFolder);
+    return ['begin;', ...statements.map((statement) => `${statement};`), 'commit;'].join('\n');
+  } finally {
+    await db.end({ timeout: 5 });
+  }
+}
+
+/** What is wrong with the roles; nothing when they can be used. */
+export async function findRoleFaults(home: string): Promise<string[]> {
+  return await checkRoles((await domainDatabase(home)).url, await credentialsOf(home));
+}
+
+/**
+ * Has the processes of this host use their roles from the next start of the supervisor on. Can be repeated.
+ * @throws BrambleError ERR_FEATURE_LOCKED before the upgrade is finalized, ERR_DATABASE_ROLE that says what is wrong.
+ */
+export async function useRoles(home: string, features: readonly Feature[]): Promise<void> {
+  const { url, embedded } = await domainDatabase(home);
+  const db = openDatabase(url, { applicationName: 'bramble/database-roles', max: 1 });
+  try {
+    await requireFeature(db, features, 'database-roles', 'A database role for each kind of process');
+  } finally {
+    await db.end({ timeout: 5 });
+  }
+  if (embedded) await establishRoles(url, home);
+  const faults = await findRoleFaults(home);
+  if (faults.length > 0) {
+    throw new BrambleError(
+      'ERR_DATABASE_ROLE',
+      `The database roles cannot be used yet: ${faults.join(' ')} Carry out what \`bramble database roles --sql\` prints, as ` +
+        'a superuser of the database.',
+      { details: { faults } },
+    );
+  }
+  const prepared = await readRoleCredentials(home, preparedFolder);
+  for (const role of prepared.keys()) {
+    await rename(join(home, 'database', preparedFolder, `${role}.json`), join(home, 'database', `${role}.json`));
+  }
+}
+
+/** Those in use, and where a role has none, those that are prepared. */
+async function credentialsOf(home: string): Promise<RoleCredentials> {
+  return new Map([...(await readRoleCredentials(home, preparedFolder)), ...(await readRoleCredentials(home))]);
+}
+
+async function domainDatabase(home: string): Promise<DomainDatabase> {
+  const { database } = await readConfiguration(home);
+  if ('url' in database) return { url: database.url, embedded: false };
+  const cluster = await readCluster(join(home, 'postgres'));
+  const running = cluster === null ? null : await findPostmaster(cluster.dataFolder);
+  if (cluster !== null && running?.status === 'ready') {
+    return { url: urlOf(cluster.password, running.port), embedded: true };
+  }
+  throw new BrambleError(
+    'ERR_DATABASE_UNAVAILABLE',
+    `The embedded PostgreSQL of ${home} does not run. Start the domain with \`bramble up\`, and ask again.`,
+  );
+}
