@@ -3,6 +3,7 @@
  * coordinator is killed in every state that lasts long enough, and each process is killed while accounts move.
  */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -210,5 +211,19 @@ describe('an upgrade under fire', () => {
     assert(workload.enqueued.size > 20, `${workload.enqueued.size} commands`);
     await assertNothingLost(domain, fleet, { samples, neverCommitted, enqueued: workload.enqueued });
     assert(await processIdOf(domain, 'administration-1'));
+  });
+
+  test('with the next supervisor each kind of process has its own database role, and devices are served', async () => {
+    const sharedRole = async () =>
+      (await expectDone<{ sharedDatabaseRole: string | null }>(domain, 'GET', '/status')).sharedDatabaseRole;
+    assert.equal(await sharedRole(), 'bramble', 'the supervisor that upgraded has one address for all');
+    const check = await domain.command('database', 'roles', '--check');
+    assert.equal(check.code, 0, check.stdout + check.stderr);
+    const ended = once(domain.supervisor, 'exit');
+    domain.supervisor.kill('SIGTERM');
+    await ended;
+    await domain.startSupervisor();
+    assert.equal(await sharedRole(), null);
+    await untilServed(domain, fleet);
   });
 });
