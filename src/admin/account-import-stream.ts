@@ -6,6 +6,8 @@
 import { z } from 'zod';
 import { BrambleError } from '../base/errors.ts';
 import { importAccounts, type NewAccount } from '../directory/account-import.ts';
+import { decodeText, isWhole } from '../rest/strict-input.ts';
+import { unknownKey } from '../rest/unknown-keys.ts';
 import { type AdministrationContext, write } from './context.ts';
 
 /** One line of an import. */
@@ -57,10 +59,11 @@ export async function* accountBatches(stream: AsyncIterable<Uint8Array>): AsyncG
   let line = 0;
   for await (const lines of linesOf(stream)) {
     let batch: NewAccount[] = [];
-    for (const text of lines) {
+    for (const bytes of lines) {
       line++;
-      if (text.trim() === '') continue;
-      batch.push(parseLine(text, line));
+      const account = parseLine(bytes, line);
+      if (account === null) continue;
+      batch.push(account);
       if (batch.length === batchRows) {
         yield batch;
         batch = [];
@@ -71,30 +74,41 @@ export async function* accountBatches(stream: AsyncIterable<Uint8Array>): AsyncG
 }
 
 /** Whole lines of each chunk; the last one need not end with a newline. */
-async function* linesOf(stream: AsyncIterable<Uint8Array>): AsyncGenerator<string[]> {
+async function* linesOf(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer[]> {
   let rest: Buffer = Buffer.alloc(0);
   for await (const chunk of stream) {
     const bytes = rest.length === 0 ? Buffer.from(chunk) : Buffer.concat([rest, chunk]);
-    const end = bytes.lastIndexOf(0x0a);
-    rest = bytes.subarray(end + 1);
+    const lines: Buffer[] = [];
+    let start = 0;
+    for (let end = bytes.indexOf(0x0a); end >= 0; end = bytes.indexOf(0x0a, start)) {
+      lines.push(bytes.subarray(start, end));
+      start = end + 1;
+    }
+    rest = bytes.subarray(start);
     if (rest.length > lineLimitBytes) throw lineTooLong();
-    if (end >= 0) yield bytes.subarray(0, end).toString('utf8').split('\n');
+    if (lines.length > 0) yield lines;
   }
-  if (rest.length > 0) yield [rest.toString('utf8')];
+  if (rest.length > 0) yield [rest];
 }
 
-function parseLine(text: string, line: number): NewAccount {
-  if (Buffer.byteLength(text) > lineLimitBytes) throw lineTooLong();
-  const parsed = newAccount.safeParse(parseJson(text));
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const field = issue?.path.join('.') ?? '';
-  throw new BrambleError(
-    'ERR_INPUT',
-    `Line ${line} is not an account: ${field === '' ? 'it' : field} does not fit (${issue?.message ?? 'unknown'}). Nothing ` +
-      'was imported; correct the line and send all of it again.',
-    { details: { line, field } },
-  );
+/** Null for a blank line. */
+function parseLine(bytes: Buffer, line: number): NewAccount | null {
+  if (bytes.length > lineLimitBytes) throw lineTooLong();
+  const text = decodeText(bytes);
+  if (text === null) throw notAnAccount(line, 'it is not UTF-8');
+  if (text.trim() === '') return null;
+  const value = parseJson(text);
+  const parsed = newAccount.safeParse(value);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    const field = issue?.path.join('.') ?? '';
+    throw notAnAccount(line, `${field === '' ? 'it' : field} does not fit (${issue?.message ?? 'unknown'})`, field);
+  }
+  if (text.includes('\\u') && !isWhole(value)) throw notAnAccount(line, 'it holds half a surrogate pair');
+  const unknown = unknownKey(newAccount, value);
+  if (unknown === null) return parsed.data;
+  const known = unknown.known.join(', ');
+  throw notAnAccount(line, `${unknown.path} is not known here; known are ${known}`, unknown.path);
 }
 
 function parseJson(text: string): unknown {
@@ -103,6 +117,14 @@ function parseJson(text: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+function notAnAccount(line: number, why: string, field = ''): BrambleError {
+  return new BrambleError(
+    'ERR_INPUT',
+    `Line ${line} is not an account: ${why}. Nothing was imported; correct the line and send all of it again.`,
+    { details: { line, field } },
+  );
 }
 
 function lineTooLong(): BrambleError {

@@ -85,7 +85,8 @@ test('an import whose transaction was ended by the release fence answers 503, an
   assert.deepEqual([status, (body as { code: string }).code], [503, 'ERR_DATABASE_UNAVAILABLE']);
   sending.end(line('fenced-2'));
   assert.equal(await countOf('fenced-%'), 0);
-  assert.equal((await admin.call('GET', '/status')).status, 200);
+  // Connections that were ended beside it are found out by their next statement.
+  await until(async () => (await admin.call('GET', '/status')).status === 200);
 });
 
 test('a line that is not an account undoes the whole import and names the line', async () => {
@@ -95,6 +96,25 @@ test('a line that is not an account undoes the whole import and names the line',
   assert.equal(status, 400);
   assert.deepEqual((body as { details: unknown }).details, { line: 3, field: 'name' });
   assert.equal(await countOf('half-%'), 0);
+});
+
+test('bytes that are not UTF-8, half characters and unknown keys are refused with the line, and a mark of the order is taken', async () => {
+  const refused: [Buffer, RegExp][] = [
+    [Buffer.concat([Buffer.from('{"name":"odd-'), Buffer.from([0xff]), Buffer.from('"}')]), /Line 2 .*not UTF-8/],
+    [Buffer.from('{"name":"odd-\\ud800"}'), /Line 2 .*half a surrogate pair/],
+    [Buffer.from('{"name":"odd-1","group":["sales"]}'), /Line 2 .*group is not known here; known are name.*groups/],
+  ];
+  for (const [bytes, reason] of refused) {
+    const sending = beginImport();
+    sending.end(Buffer.concat([Buffer.from(line('odd-0')), bytes]));
+    const { status, body } = await answerOf(sending);
+    assert.equal(status, 400);
+    assert.match((body as { message: string }).message, reason);
+  }
+  assert.equal(await countOf('odd-%'), 0);
+  const sending = beginImport();
+  sending.end(`\ufeff${line('odd-bom')}`);
+  assert.deepEqual(await answerOf(sending), { status: 200, body: { created: 1, skipped: [] } });
 });
 
 test('an import larger than the limit of other bodies passes, a line of more than 64 KiB does not', async () => {

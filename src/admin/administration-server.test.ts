@@ -65,6 +65,33 @@ test('a body that is not JSON, of another type, or too large is refused with its
   assert.deepEqual(await send('application/json', large), [413, 'ERR_BODY_TOO_LARGE']);
 });
 
+test('a key or parameter that nobody reads, and text that would be stored as another, are refused', async () => {
+  const post = async (body: string | Uint8Array<ArrayBuffer>, path = '/accounts') => {
+    const response = await fetch(`${admin.url}/api/v1${path}`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${admin.token}`, 'content-type': 'application/json' },
+      body,
+    });
+    return { status: response.status, ...((await response.json()) as { message: string }) };
+  };
+  const refused: [string | Uint8Array<ArrayBuffer>, RegExp, string?][] = [
+    ['{"name":"eve","group":["sales"]}', /body\.group is not known here; known are name/],
+    ['{"toRelease":"1.2.0","wavePercentage":[50]}', /body\.wavePercentage is not known here/, '/upgrade/plan'],
+    ['{"name":"eve\\ud800"}', /half a surrogate pair/],
+    [Buffer.concat([Buffer.from('{"name":"eve'), Buffer.from([0xc3]), Buffer.from('"}')]), /not UTF-8/],
+    [`{"rules":${'['.repeat(100)}${']'.repeat(100)}}`, /nests deeper than 64 levels/, '/it-policies'],
+    ['{"name":"eve"}', /percent sign/, '/accounts?x=%ff'],
+  ];
+  for (const [body, reason, path] of refused) {
+    const { status, message } = await post(body, path);
+    assert.equal(status, 400, message);
+    assert.match(message, reason);
+  }
+  const unknown = await admin.call('GET', '/accounts?instanse=one');
+  assert.match((unknown.body as { message: string }).message, /querystring\.instanse is not known here/);
+  assert.equal((await post('\ufeff{"name":"with-a-mark"}')).status, 201);
+});
+
 test('an unknown path is 404 ERR_NOT_FOUND, with and without a token', async () => {
   assert.equal(codeOf((await admin.call('GET', '/nowhere')).body), 'ERR_NOT_FOUND');
   const response = await fetch(`${admin.url}/nowhere`);

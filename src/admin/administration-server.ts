@@ -4,11 +4,12 @@
  */
 import fastifySwagger from '@fastify/swagger';
 import { type FastifyInstance, type FastifyReply, fastify } from 'fastify';
-import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import { jsonSchemaTransform, serializerCompiler } from 'fastify-type-provider-zod';
 import { messageOf } from '../base/errors.ts';
 import type { HealthHandler } from '../process/health.ts';
 import { requireToken } from '../rest/authentication.ts';
 import { errorAnswer } from '../rest/http-errors.ts';
+import { closedSchema, takeStrictInput } from '../rest/strict-input.ts';
 import type { AdministrationContext } from './context.ts';
 import { apiRoutes } from './routes/api.ts';
 import { errorBody } from './shapes.ts';
@@ -36,7 +37,7 @@ export async function administrationServer(options: AdministrationServerOptions)
       void (reply as FastifyReply).status(status).send(body);
     },
   });
-  app.setValidatorCompiler(validatorCompiler);
+  takeStrictInput(app);
   app.setSerializerCompiler(serializerCompiler);
   app.setErrorHandler((error, request, reply) => {
     const { status, body } = errorAnswer(error);
@@ -69,7 +70,7 @@ export async function administrationServer(options: AdministrationServerOptions)
       components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
       security: [{ token: [] }],
     },
-    transform: jsonSchemaTransform,
+    transform: describeStrictly,
   });
   if (options.health) registerHealth(app, options.health);
   requireToken(app, context.db);
@@ -77,6 +78,12 @@ export async function administrationServer(options: AdministrationServerOptions)
   await app.ready();
   return app;
 }
+
+const describeStrictly: typeof jsonSchemaTransform = (route) => {
+  const { schema, url } = jsonSchemaTransform(route);
+  const { body, querystring } = schema;
+  return { schema: { ...schema, body: closedSchema(body), querystring: closedSchema(querystring) }, url };
+};
 
 function registerHealth(app: FastifyInstance, health: HealthHandler): void {
   for (const path of ['/healthz', '/readyz', '/metrics']) {

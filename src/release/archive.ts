@@ -164,7 +164,11 @@ async function readBounded(file: string): Promise<Buffer> {
     });
   });
   try {
-    const { size } = await handle.stat();
+    const stat = await handle.stat();
+    if (!stat.isFile()) {
+      throw new BrambleError('ERR_RELEASE_ARCHIVE_MISSING', `${file} is not a file: name a release archive (.tgz).`);
+    }
+    const { size } = stat;
     if (size > maxArchiveBytes) {
       throw malformed(`it is larger than ${maxArchiveBytes} bytes`);
     }

@@ -7,7 +7,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fastify } from 'fastify';
-import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import { serializerCompiler } from 'fastify-type-provider-zod';
 import { messageOf } from '../base/errors.ts';
 import type { Database } from '../database/connection.ts';
 import type { Feature } from '../domain/features.ts';
@@ -15,6 +15,7 @@ import type { HealthHandler } from '../process/health.ts';
 import { announceAddress } from '../process/service-address.ts';
 import { requireToken } from '../rest/authentication.ts';
 import { errorAnswer } from '../rest/http-errors.ts';
+import { takeStrictInput } from '../rest/strict-input.ts';
 import { upgradeRoutes } from './routes.ts';
 
 export interface CoordinatorEndpointOptions {
@@ -36,7 +37,7 @@ export async function openCoordinatorEndpoint(
 ): Promise<{ url: string; close(): Promise<void> }> {
   const { db, home, host, name, features, health } = options;
   const app = fastify({ bodyLimit: bodyLimitBytes, forceCloseConnections: true, logger: false });
-  app.setValidatorCompiler(validatorCompiler);
+  takeStrictInput(app);
   app.setSerializerCompiler(serializerCompiler);
   app.setErrorHandler((error, request, reply) => {
     const { status, body } = errorAnswer(error);

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { BrambleError } from '../base/errors.ts';
 import type { Database, Transaction } from '../database/connection.ts';
 import type { Feature } from '../domain/features.ts';
+import { unknownKey } from '../rest/unknown-keys.ts';
 import {
   assignAccount,
   finalizeByOperator,
@@ -114,13 +115,11 @@ function planningRoutes(
   view: (upgrade: Upgrade) => Promise<Record<string, unknown>>,
 ): FastifyPluginAsync {
   const { write, operatorOf, host, home, features } = options;
-  const orderOf = async (request: FastifyRequest, body: TargetBody): Promise<PlanOrder> => ({
-    by: operatorOf(request),
-    target: await installUpgradeArchive(home, { archive: body.archive, release: body.toRelease }),
-    options: parseOptions(body),
-    host,
-    features: features.map((feature) => feature.name),
-  });
+  const orderOf = async (request: FastifyRequest, body: TargetBody): Promise<PlanOrder> => {
+    const options = parseOptions(body);
+    const target = await installUpgradeArchive(home, { archive: body.archive, release: body.toRelease });
+    return { by: operatorOf(request), target, options, host, features: features.map((feature) => feature.name) };
+  };
   return async (plain) => {
     const app = plain.withTypeProvider<ZodTypeProvider>();
     app.post(
@@ -177,6 +176,17 @@ function assignmentRoute({ write, operatorOf }: UpgradeRoutesOptions): FastifyPl
 function parseOptions(body: TargetBody): PlanOptions {
   const { archive: _archive, toRelease: _release, preview: _preview, overrides: _overrides, ...options } = body;
   const parsed = planOptionsSchema.safeParse(options);
+  // Loose for the sake of rows that another release wrote; who plans now is told of a key that nobody reads.
+  const unknown = parsed.success ? unknownKey(planOptionsSchema, options, true) : null;
+  if (unknown !== null) {
+    throw new BrambleError(
+      'ERR_INPUT',
+      `body.${unknown.path} is not known here; known are ${unknown.known.join(', ')}.`,
+      {
+        details: { field: `body.${unknown.path}` },
+      },
+    );
+  }
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw new BrambleError('ERR_INPUT', `${issue?.path.join('.') ?? 'The plan'} does not fit: ${issue?.message ?? ''}.`, {

@@ -1,4 +1,5 @@
 /** User accounts: one by one, by the thousand, and their activation passwords. */
+import { Readable } from 'node:stream';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { setActivationPassword } from '../../activation/activation-password.ts';
@@ -137,6 +138,7 @@ function importRoute(context: AdministrationContext): FastifyPluginAsyncZod {
         description:
           'One account a line (application/x-ndjson), each line at most 64 KiB. Committed when the stream ends.',
         consumes: ['application/x-ndjson'],
+        body: z.unknown().describe('One account a line: name, and where wanted displayName, instance and groups.'),
         response: {
           200: z.object({
             created: z.number(),
@@ -148,9 +150,12 @@ function importRoute(context: AdministrationContext): FastifyPluginAsyncZod {
         if (running >= importsAtMost) {
           throw new BrambleError('ERR_BUSY', `${importsAtMost} imports are under way. Wait until one of them is done.`);
         }
+        if (!(request.body instanceof Readable)) {
+          throw new BrambleError('ERR_MEDIA_TYPE', 'An import is sent as application/x-ndjson, one account a line.');
+        }
         running++;
         try {
-          return await importAccountStream(context, request.body as AsyncIterable<Uint8Array>);
+          return await importAccountStream(context, request.body);
         } finally {
           running--;
         }

@@ -1,0 +1,115 @@
+/**
+ * How every REST server of the domain takes what is sent to it: bytes that are UTF-8, JSON of a bounded depth whose texts
+ * are whole, and no key or parameter that the route does not know.
+ *
+ * Invariant: what is stored is what was sent. A byte or half a surrogate pair that would be replaced by U+FFFD is refused:
+ * two different names would become one.
+ */
+import type { FastifyInstance } from 'fastify';
+import { validatorCompiler } from 'fastify-type-provider-zod';
+import type { $ZodType } from 'zod/v4/core';
+import { BrambleError } from '../base/errors.ts';
+import { unknownKey } from './unknown-keys.ts';
+
+const depthAtMost = 64;
+
+/** Sets up parsing and validation; call it before the routes are registered. */
+export function takeStrictInput(app: FastifyInstance): void {
+  app.removeContentTypeParser('application/json');
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) =>
+    parseJson(body),
+  );
+  app.addHook('onRequest', async (request) => {
+    const query = request.url.slice(request.url.indexOf('?') + 1);
+    if (!isUriText(query)) throw input('The query', 'holds a percent sign that no UTF-8 text follows');
+  });
+  app.setValidatorCompiler<$ZodType>((route) => {
+    const validate = validatorCompiler(route);
+    return (data) => {
+      const result = validate(data);
+      const closed = route.httpPart === 'body' || route.httpPart === 'querystring';
+      const unknown = closed && isValid(result) ? unknownKey(route.schema, data) : null;
+      if (unknown === null) return result;
+      const place = `${route.httpPart}.${unknown.path}`;
+      return { error: input(place, `is not known here; known are ${unknown.known.join(', ') || 'none'}`, place) };
+    };
+  });
+}
+
+/**
+ * JSON text without byte order mark.
+ * @throws BrambleError ERR_INPUT that says what is wrong with it
+ */
+export function parseJson(bytes: Uint8Array): unknown {
+  const text = decodeText(bytes);
+  if (text === null) throw input('The body', 'is not UTF-8');
+  if (text === '') throw input('The body', 'is empty, but the content type promises JSON');
+  if (nestsDeeper(text, depthAtMost)) throw input('The body', `nests deeper than ${depthAtMost} levels`);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw input('The body', 'is not JSON');
+  }
+  if (text.includes('\\u') && !isWhole(value)) throw input('The body', 'holds half a surrogate pair');
+  return value;
+}
+
+/** The same in the description: JSON schema of what is sent, whose objects say that they take no further keys. */
+export function closedSchema(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(closedSchema);
+  if (typeof schema !== 'object' || schema === null) return schema;
+  const parts = Object.fromEntries(Object.entries(schema).map(([key, part]) => [key, closedSchema(part)]));
+  const isShape = parts['type'] === 'object' && 'properties' in parts && !('additionalProperties' in parts);
+  return isShape ? { ...parts, additionalProperties: false } : parts;
+}
+
+/** UTF-8 without byte order mark; null where it is not UTF-8. */
+export function decodeText(bytes: Uint8Array): string | null {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    return null;
+  }
+}
+
+/** Whether no text in it, keys included, holds half a surrogate pair. */
+export function isWhole(value: unknown): boolean {
+  if (typeof value === 'string') return value.isWellFormed();
+  if (typeof value !== 'object' || value === null) return true;
+  return Object.entries(value).every(([key, part]) => key.isWellFormed() && isWhole(part));
+}
+
+/** One pass over the characters; brackets within texts do not count. */
+function nestsDeeper(json: string, levels: number): boolean {
+  let depth = 0;
+  let inText = false;
+  for (let at = 0; at < json.length; at++) {
+    const character = json[at];
+    if (inText) {
+      if (character === '\\') at += 1;
+      else if (character === '"') inText = false;
+    } else if (character === '"') inText = true;
+    else if (character === '[' || character === '{') depth += 1;
+    else if (character === ']' || character === '}') depth -= 1;
+    if (depth > levels) return true;
+  }
+  return false;
+}
+
+function isUriText(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isValid(result: unknown): boolean {
+  return typeof result === 'object' && result !== null && 'value' in result && !('error' in result && result.error);
+}
+
+function input(what: string, why: string, field?: string): BrambleError {
+  return new BrambleError('ERR_INPUT', `${what} ${why}.`, field === undefined ? {} : { details: { field } });
+}

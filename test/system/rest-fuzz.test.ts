@@ -1,0 +1,223 @@
+/**
+ * Whatever is sent to the administration service, it is the sender's fault or it is done: a seeded fuzz over every operation
+ * of the OpenAPI document, by values that fit its schemas, values that nearly do, and bytes that are no JSON at all.
+ * `FUZZ_SEED` repeats a run, `FUZZ_CASES` makes it longer.
+ */
+import assert from 'node:assert/strict';
+import { randomInt } from 'node:crypto';
+import { after, test } from 'node:test';
+import fc from 'fast-check';
+import { startAdministration } from '../../src/admin/administration-fixture.ts';
+
+type Json = { readonly [key: string]: unknown };
+
+interface Operation {
+  readonly method: string;
+  readonly path: string;
+  readonly parameters: readonly { name: string; in: 'path' | 'query'; schema: Json }[];
+  readonly body: { type: string; schema: Json } | null;
+}
+
+const seed = Number(process.env['FUZZ_SEED'] ?? randomInt(2 ** 31));
+const casesEach = Number(process.env['FUZZ_CASES'] ?? 100);
+
+const admin = await startAdministration();
+after(async () => {
+  await admin.close();
+});
+await admin.call('POST', '/accounts', { name: 'ada', instance: 'one' });
+await admin.call('POST', '/groups', { name: 'sales' });
+
+async function operations(): Promise<Operation[]> {
+  const document = (await (await fetch(`${admin.url}/api/v1/openapi.json`)).json()) as {
+    paths: Record<string, Record<string, Json>>;
+  };
+  return Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => {
+      const content = (operation['requestBody'] as { content: Record<string, { schema?: Json }> } | undefined)?.content;
+      const [type, media] = Object.entries(content ?? {})[0] ?? [];
+      return {
+        method: method.toUpperCase(),
+        path,
+        parameters: (operation['parameters'] ?? []) as Operation['parameters'],
+        body: type === undefined ? null : { type, schema: media?.schema ?? {} },
+      };
+    }),
+  );
+}
+
+/** Texts that have broken parsers, shells, terminals and databases, and names that exist here. */
+const text = fc.oneof(
+  fc.constantFrom('ada', 'one', 'two', 'sales', 'Default', 'admin-1', ''),
+  fc.constantFrom(
+    '\0',
+    '\ud800',
+    '\u202e',
+    '../..',
+    '%',
+    "'; drop table account; --",
+    '\u001b[2J',
+    '💥',
+    'constructor',
+  ),
+  fc.string({ unit: 'binary', maxLength: 40 }),
+  fc.string({ minLength: 300, maxLength: 5000 }),
+  fc.uuid(),
+);
+const anything: fc.Arbitrary<unknown> = fc.oneof(
+  { maxDepth: 3 },
+  text,
+  fc.constantFrom(null, true, false, -1, 0, 1, 2 ** 31, 2 ** 53 + 2, 1e308, -0.5),
+  fc.array(fc.oneof(text, fc.double({ noNaN: true })), { maxLength: 4 }),
+  fc.object({ maxDepth: 3, withNullPrototype: false }),
+);
+
+/** Values that fit the schema three times of four. */
+function jsonOf(schema: Json): fc.Arbitrary<unknown> {
+  return fc.oneof({ weight: 3, arbitrary: fittingValue(schema) }, { weight: 1, arbitrary: anything });
+}
+
+function fittingValue(schema: Json): fc.Arbitrary<unknown> {
+  const options = (schema['anyOf'] ?? schema['oneOf']) as readonly Json[] | undefined;
+  if (options !== undefined) return fc.oneof(...options.map(fittingValue));
+  if ('const' in schema) return fc.constant(schema['const']);
+  if (Array.isArray(schema['enum'])) return fc.constantFrom(...(schema['enum'] as unknown[]));
+  const number = (key: string, otherwise: number) => Number(schema[key] ?? otherwise);
+  switch (schema['type']) {
+    case 'string':
+      return fittingText(schema);
+    case 'integer':
+      return fc.integer({
+        min: Math.max(-(2 ** 31), number('minimum', -10)),
+        max: Math.min(2 ** 31, number('maximum', 10_000)),
+      });
+    case 'number':
+      return fc.double({ min: number('minimum', -10), max: number('maximum', 10_000), noNaN: true });
+    case 'boolean':
+      return fc.boolean();
+    case 'null':
+      return fc.constant(null);
+    case 'array':
+      return fc.array(jsonOf((schema['items'] ?? {}) as Json), { minLength: number('minItems', 0), maxLength: 4 });
+    case 'object':
+      return fittingObject(schema);
+    default:
+      return anything;
+  }
+}
+
+function fittingText(schema: Json): fc.Arbitrary<unknown> {
+  if (schema['format'] === 'uuid') return fc.uuid();
+  if (schema['format'] === 'date-time') return fc.date({ noInvalidDate: true }).map((date) => date.toISOString());
+  if (typeof schema['pattern'] === 'string') return fc.stringMatching(new RegExp(schema['pattern']));
+  return fc.oneof(text, fc.string({ unit: 'grapheme', minLength: 1, maxLength: 30 }));
+}
+
+function fittingObject(schema: Json): fc.Arbitrary<unknown> {
+  const properties = Object.entries((schema['properties'] ?? {}) as Record<string, Json>);
+  const requiredKeys = (schema['required'] ?? []) as string[];
+  const own = fc.record(Object.fromEntries(properties.map(([key, of]) => [key, jsonOf(of)])), { requiredKeys });
+  const further = schema['additionalProperties'];
+  const extra = fc.dictionary(
+    text.filter((key) => key !== '__proto__'),
+    typeof further === 'object' ? jsonOf(further as Json) : anything,
+    { maxKeys: 2 },
+  );
+  return fc
+    .tuple(
+      own,
+      fc.oneof({ weight: further === false ? 1 : 3, arbitrary: extra }, { weight: 3, arbitrary: fc.constant({}) }),
+    )
+    .map(([given, more]) => ({ ...given, ...more }));
+}
+
+const importLines = fc
+  .array(fc.record({ name: jsonOf({ type: 'string' }), groups: anything }, { requiredKeys: ['name'] }), {
+    maxLength: 4,
+  })
+  .map((lines) => Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join('')));
+
+/** A body as bytes, most of them the JSON of the value. */
+function bytesOf({ type, schema }: { type: string; schema: Json }): fc.Arbitrary<Uint8Array> {
+  const json =
+    type === 'application/x-ndjson'
+      ? importLines
+      : jsonOf(schema).map((value) => Buffer.from(JSON.stringify(value) ?? 'null'));
+  return fc.oneof(
+    { weight: 8, arbitrary: json },
+    { weight: 1, arbitrary: json.map((bytes) => bytes.subarray(0, bytes.length / 2)) },
+    { weight: 1, arbitrary: json.map((bytes) => Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), bytes])) },
+    { weight: 1, arbitrary: fc.tuple(json, fc.nat()).map(([bytes, at]) => withByte(bytes, at, 0xff)) },
+    { weight: 1, arbitrary: fc.uint8Array({ maxLength: 60 }) },
+    { weight: 1, arbitrary: fc.nat({ max: 5000 }).map((depth) => Buffer.from('['.repeat(depth) + ']'.repeat(depth))) },
+  );
+}
+
+function withByte(bytes: Buffer, at: number, byte: number): Buffer {
+  const copy = Buffer.from(bytes);
+  copy[at % Math.max(1, copy.length)] = byte;
+  return copy;
+}
+
+const pathPart = fc.oneof(
+  { weight: 4, arbitrary: text.map((part) => encodeURIComponent(part.toWellFormed()) || '-') },
+  { weight: 1, arbitrary: fc.constantFrom('%FF', '%C0%AF', '%2e%2e%2f', '%00', '%', 'a'.repeat(500)) },
+);
+
+interface Case {
+  url: string;
+  type: string;
+  body: Uint8Array | null;
+}
+
+function caseOf(operation: Operation): fc.Arbitrary<Case> {
+  const { path, parameters, body } = operation;
+  const inPath = parameters.filter((parameter) => parameter.in === 'path').map(({ name }) => name);
+  const inQuery = parameters.filter((parameter) => parameter.in === 'query');
+  return fc
+    .record({
+      parts: fc.tuple(...inPath.map(() => pathPart)),
+      query: fc.tuple(...inQuery.map(({ schema }) => fc.option(jsonOf(schema)))),
+      extra: fc.oneof(
+        { weight: 5, arbitrary: fc.constant('') },
+        fc.constantFrom('unknown=1', '%FF=1', 'limit=%', '&&='),
+      ),
+      bytes: body === null ? fc.constant(null) : fc.option(bytesOf(body), { freq: 12 }),
+      type: fc.oneof(
+        { weight: 12, arbitrary: fc.constant(body?.type ?? 'application/json') },
+        fc.constantFrom('text/plain', 'application/json; charset=utf-16', 'x'),
+      ),
+    })
+    .map(({ parts, query, extra, bytes, type }) => {
+      const given = inQuery.flatMap(({ name }, index) =>
+        query[index] === null ? [] : [`${name}=${encodeURIComponent(queryText(query[index]))}`],
+      );
+      const search = [...given, ...(extra === '' ? [] : [extra])].join('&');
+      const filled = inPath.reduce((url, name, index) => url.replace(`{${name}}`, parts[index] ?? '-'), path);
+      return { url: `${filled}${search === '' ? '' : `?${search}`}`, type, body: bytes };
+    });
+}
+
+function queryText(value: unknown): string {
+  return (typeof value === 'object' ? JSON.stringify(value) : String(value)).toWellFormed();
+}
+
+for (const operation of await operations()) {
+  const name = `${operation.method} ${operation.path}`;
+  test(`${name} answers wrong input with an error that is the sender's`, { timeout: 300_000 }, async () => {
+    const property = fc.asyncProperty(caseOf(operation), async ({ url, type, body }) => {
+      const response = await fetch(`${admin.url}${url}`, {
+        method: operation.method,
+        headers: { authorization: `Bearer ${admin.token}`, ...(body === null ? {} : { 'content-type': type }) },
+        ...(body === null ? {} : { body: body as Uint8Array<ArrayBuffer> }),
+      });
+      const answered = await response.text();
+      assert.ok(response.status < 500, `${response.status} ${answered}`);
+      if (response.status < 400) return;
+      const { code, message } = JSON.parse(answered) as Record<string, unknown>;
+      assert.match(String(code), /^ERR_[A-Z0-9_]+$/);
+      assert.equal(typeof message, 'string');
+    });
+    await fc.assert(property, { seed, numRuns: casesEach });
+  });
+}
