@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
-import { createPrivateKey } from 'node:crypto';
+import { createPrivateKey, hash, sign } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,12 +8,13 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { isBrambleError } from '../../base/errors.ts';
-import { createAuthority, issueCertificate, randomSerialHex } from '../x509/certificate.ts';
-import { fingerprintOf } from '../x509/certificate-fields.ts';
+import { derElement, derInteger, derNull, derOctets, derOid, derSequence } from '../der/writer.ts';
+import { createAuthority, issueCertificate, randomSerialHex, selfSignedCertificate } from '../x509/certificate.ts';
+import { fingerprintOf, readCertificate } from '../x509/certificate-fields.ts';
 import { createKeyPair, type KeyAlgorithm, privateKeyPemOf, spkiDerOf } from '../x509/key-pair.ts';
 import { createCertificateKeys } from './certificate-keys.ts';
-import { readSignedData } from './signed-data.ts';
-import { bundleCertificates, signAttached, signDetached } from './signing.ts';
+import { cmsOid, readSignedData } from './signed-data.ts';
+import { bundleCertificates, contentInfoDer, signAttached, signDetached } from './signing.ts';
 import { verifyAttached, verifyDetached } from './verification.ts';
 
 const run = promisify(execFile);
@@ -102,6 +103,107 @@ test('whatever is damaged is ERR_SIGNATURE_INVALID or still the same certificate
   refuses(bundleCertificates([rsa.certificateDer]).toString('base64'), body);
 });
 
+/** A SignedData with every part as it is wanted; by default what a detached signature over `body` would be. */
+function crafted(options: {
+  body: Buffer;
+  attributes?: Uint8Array[] | undefined;
+  /** What is signed, where that is not what the rules say. */
+  signedOver?: Uint8Array;
+  signers?: number;
+  signatureAlgorithm?: Uint8Array;
+  digestOid?: string;
+}): string {
+  const { body, attributes, signers = 1, digestOid = sha256Oid } = options;
+  const { issuerDer, serial } = readCertificate(rsa.certificateDer);
+  const set = attributes === undefined ? undefined : derElement(0x31, ...attributes);
+  const signature = sign('sha256', options.signedOver ?? set ?? body, rsa.key);
+  const signer = derSequence(
+    derInteger(1),
+    derSequence(issuerDer, derInteger(serial)),
+    derSequence(derOid(digestOid)),
+    ...(attributes === undefined ? [] : [derElement(0xa0, ...attributes)]),
+    options.signatureAlgorithm ?? derSequence(derOid('1.2.840.113549.1.1.1'), derNull()),
+    derOctets(signature),
+  );
+  return contentInfoDer(
+    cmsOid.signedData,
+    derSequence(
+      derInteger(1),
+      derElement(0x31, derSequence(derOid(digestOid))),
+      derSequence(derOid(cmsOid.data)),
+      derElement(0xa0, rsa.certificateDer),
+      derElement(0x31, ...Array.from({ length: signers }, () => signer)),
+    ),
+  ).toString('base64');
+}
+/** 5 KB of which nothing is needed. */
+function signedWithLongName(): Buffer {
+  return selfSignedCertificate({ key: ec.key, subject: { commonName: 'x'.repeat(5000) }, days: 1 });
+}
+const sha256Oid = '2.16.840.1.101.3.4.2.1';
+const attribute = (oid: string, ...values: Uint8Array[]) => derSequence(derOid(oid), derElement(0x31, ...values));
+const typeAttribute = attribute(cmsOid.contentType, derOid(cmsOid.data));
+const digestAttribute = (body: Uint8Array) =>
+  attribute(cmsOid.messageDigest, derOctets(hash('sha256', body, 'buffer')));
+
+test('a signature of attributes is none of a content that looks like them', () => {
+  const body = Buffer.from('what was signed');
+  const attributes = [typeAttribute, digestAttribute(body)];
+  assert.equal(verifyDetached(crafted({ body, attributes }), body).fingerprint, fingerprintOf(rsa.certificateDer));
+  // The same signature once more, with the attributes taken away: what it covers is now the content itself.
+  const stolen = derElement(0x31, ...attributes);
+  refuses(crafted({ body: stolen }), stolen);
+  const plain = Buffer.from('<plist/>');
+  assert.equal(verifyDetached(crafted({ body: plain }), plain).fingerprint, fingerprintOf(rsa.certificateDer));
+});
+
+test('signed attributes: content type and digest exactly once, with one value each', () => {
+  const body = Buffer.from('body');
+  const digest = digestAttribute(body);
+  const lists: Record<string, Uint8Array[]> = {
+    'no digest': [typeAttribute],
+    'no content type': [digest],
+    none: [],
+    'two digests': [typeAttribute, digest, digest],
+    'two values': [
+      typeAttribute,
+      attribute(cmsOid.messageDigest, derOctets(hash('sha256', body, 'buffer')), derNull()),
+    ],
+    'no value': [typeAttribute, attribute(cmsOid.messageDigest)],
+    'another type': [attribute(cmsOid.contentType, derOid(cmsOid.signedData)), digest],
+    'another digest': [typeAttribute, digestAttribute(Buffer.from('Body'))],
+  };
+  for (const [what, attributes] of Object.entries(lists)) {
+    assert.throws(() => verifyDetached(crafted({ body, attributes }), body), { code: 'ERR_SIGNATURE_INVALID' }, what);
+  }
+});
+
+test('there is exactly one signer, and its algorithms are listed and agree', () => {
+  const body = Buffer.from('body');
+  refuses(crafted({ body, signers: 0 }), body);
+  refuses(crafted({ body, signers: 2 }), body);
+  const accepts = (change: object) =>
+    assert.equal(verifyDetached(crafted({ body, ...change }), body).fingerprint, fingerprintOf(rsa.certificateDer));
+  accepts({ signatureAlgorithm: derSequence(derOid('1.2.840.113549.1.1.1'), derNull()) });
+  accepts({ signatureAlgorithm: derSequence(derOid('1.2.840.113549.1.1.11'), derNull()) });
+  refuses(crafted({ body, signatureAlgorithm: derSequence(derOid('1.2.840.113549.1.1.12'), derNull()) }), body);
+  refuses(crafted({ body, digestOid: '2.16.840.1.101.3.4.2.3' }), body);
+  refuses(crafted({ body, digestOid: '1.2.840.113549.2.5' }), body);
+});
+
+test('BER is read where devices write it, and certificates are DER even there', () => {
+  const body = Buffer.from('body');
+  const der = Buffer.from(crafted({ body, attributes: [typeAttribute, digestAttribute(body)] }), 'base64');
+  const ber = Buffer.concat([Uint8Array.of(0x30, 0x80), der.subarray(4), Buffer.alloc(2)]);
+  assert.equal(verifyDetached(ber.toString('base64'), body).fingerprint, fingerprintOf(rsa.certificateDer));
+  assert.throws(() => verifyAttached(ber), { code: 'ERR_SIGNATURE_INVALID' });
+  assert.throws(() => readSignedData(ber), { code: 'ERR_DER_MALFORMED' });
+  const at = der.indexOf(rsa.certificateDer);
+  const inBer = Buffer.concat([Uint8Array.of(0x30, 0x80), rsa.certificateDer.subarray(4), Buffer.alloc(2)]);
+  const changed = Buffer.concat([der.subarray(4, at), inBer, der.subarray(at + rsa.certificateDer.length)]);
+  refuses(Buffer.concat([der.subarray(0, 4), changed]).toString('base64'), body);
+});
+
 test('a bundle gives its certificates back', () => {
   const { certificates, signers } = readSignedData(bundleCertificates([rsa.certificateDer, ec.certificateDer]));
   assert.deepEqual(
@@ -111,7 +213,11 @@ test('a bundle gives its certificates back', () => {
   assert.equal(signers.length, 0);
 });
 
-test('the cache of certificates stays bounded', () => {
+test('the cache of certificates stays bounded, and keeps none that is longer than those of devices', () => {
+  const long = signedWithLongName();
+  const cache = createCertificateKeys();
+  assert.notEqual(cache.get(long), cache.get(long));
+
   const keys = createCertificateKeys(1);
   const first = keys.get(rsa.certificateDer);
   assert.equal(keys.get(rsa.certificateDer), first);

@@ -20,8 +20,10 @@ import {
   contentOf,
   contextTag,
   type DerElement,
+  derMalformed,
   derTag,
   expectTag,
+  integerOf,
   octetsOf,
   oidOf,
   rawOf,
@@ -62,20 +64,21 @@ export interface Recipient {
 }
 
 /**
- * The content, the cipher it came under, and who could open it: the first of `recipients` that the envelope names.
+ * Of an envelope in BER, as Apple's devices write it: the content, the cipher it came under, and who could open it: the first of `recipients` that the envelope names.
  * @throws BrambleError ERR_DER_MALFORMED, ERR_ENVELOPE_UNREADABLE, ERR_ALGORITHM_UNSUPPORTED
  */
 export function openEnvelope<Known extends Recipient>(
   der: Uint8Array,
   recipients: readonly Known[],
 ): { readonly content: Buffer; readonly cipher: ContentCipher; readonly recipient: Known } {
-  const fields = childrenOf(contentInfo(readWhole(der), cmsOid.envelopedData));
-  const recipientSet = fields.find((field) => field.tag === derTag.set);
-  const { recipient, encryptedKey } = recipientIn(
-    recipients,
-    childrenOf(expectTag(recipientSet, derTag.set)).slice(0, maxRecipients),
-  );
-  const encrypted = fields[fields.indexOf(expectTag(recipientSet, derTag.set)) + 1];
+  const fields = childrenOf(contentInfo(readWhole(der, derTag.sequence, 'ber'), cmsOid.envelopedData));
+  integerOf(fields.shift());
+  // What the originator adds is for keys that are agreed upon.
+  if (fields[0]?.tag === contextTag(0, true)) fields.shift();
+  const [recipientSet, encrypted] = fields;
+  const infos = childrenOf(expectTag(recipientSet, derTag.set));
+  if (infos.length > maxRecipients) throw derMalformed(`it has more than ${maxRecipients} recipients`);
+  const { recipient, encryptedKey } = recipientIn(recipients, infos);
   const [, algorithm, content] = childrenOf(expectTag(encrypted, derTag.sequence));
   const [oid, iv] = childrenOf(expectTag(algorithm, derTag.sequence));
   const cipher = cipherOf(oidOf(oid));
@@ -137,7 +140,7 @@ function readSentKey(info: DerElement): SentKey {
   }
   const [issuer, number] = childrenOf(expectTag(identifier, derTag.sequence));
   const sentIssuer = rawOf(expectTag(issuer, derTag.sequence));
-  const sentSerial = contentOf(expectTag(number, derTag.integer));
+  const sentSerial = integerOf(number);
   return {
     named: (issuerDer, serial) =>
       Buffer.compare(sentIssuer, issuerDer) === 0 && Buffer.compare(sentSerial, serial) === 0,

@@ -9,13 +9,15 @@ import {
   type DerElement,
   derMalformed,
   derTag,
+  type Encoding,
   expectTag,
+  integerOf,
   octetsOf,
   oidOf,
   rawOf,
   readWhole,
 } from '../der/reader.ts';
-import { derFrom } from '../der/writer.ts';
+import { derFrom, isDer } from '../der/writer.ts';
 
 export const cmsOid = {
   data: '1.2.840.113549.1.7.1',
@@ -52,40 +54,60 @@ export interface SignedData {
   readonly signers: readonly SignerInfo[];
 }
 
+/** More than a chain has. */
 const maxCertificates = 16;
 
-/** @throws BrambleError ERR_DER_MALFORMED */
-export function readSignedData(bytes: Uint8Array): SignedData {
-  const fields = childrenOf(contentInfo(readWhole(bytes), cmsOid.signedData));
-  const [, , encapsulated] = fields;
-  const [contentType, wrapped] = childrenOf(expectTag(encapsulated, derTag.sequence));
-  const certificates = fields.find((field) => field.tag === contextTag(0, true));
+/**
+ * `encoding` is 'ber' for what Apple's devices write (their encoder streams: lengths are indefinite, contents in segments).
+ * @throws BrambleError ERR_DER_MALFORMED
+ */
+export function readSignedData(bytes: Uint8Array, encoding: Encoding = 'der'): SignedData {
+  const fields = childrenOf(contentInfo(readWhole(bytes, derTag.sequence, encoding), cmsOid.signedData));
+  integerOf(fields.shift());
+  expectTag(fields.shift(), derTag.set);
+  const [contentType, wrapped, surplus] = childrenOf(expectTag(fields.shift(), derTag.sequence));
+  const certificates = fields[0]?.tag === contextTag(0, true) ? childrenOf(fields[0]) : [];
+  const signers = fields.pop();
+  // Before the signers nothing but certificates and revocation lists, which nobody looks at.
+  const kinds = fields.map((field) => field.tag).join();
+  if (!knownFields.includes(kinds) || surplus !== undefined) throw derMalformed('a signed message has another form');
+  if (certificates.length > maxCertificates) throw derMalformed(`it holds more than ${maxCertificates} certificates`);
   return {
     contentType: oidOf(contentType),
     content: wrapped === undefined ? undefined : contentIn(wrapped),
-    certificates: certificates === undefined ? [] : childrenOf(certificates).slice(0, maxCertificates).map(rawOf),
-    signers: childrenOf(expectTag(fields.at(-1), derTag.set)).map(readSigner),
+    certificates: certificates.map(rawOf),
+    signers: childrenOf(expectTag(signers, derTag.set)).map(readSigner),
   };
 }
 
+const knownFields = [[], [contextTag(0, true)], [contextTag(1, true)], [contextTag(0, true), contextTag(1, true)]].map(
+  (tags) => tags.join(),
+);
+
 /** The content of a ContentInfo, which must be of the wanted type. @throws BrambleError ERR_DER_MALFORMED */
 export function contentInfo(info: DerElement, wantedType: string): DerElement {
-  const [type, wrapped] = childrenOf(info);
-  const inner = expectTag(childrenOf(expectTag(wrapped, contextTag(0, true)))[0], derTag.sequence);
+  const [type, wrapped, surplus] = childrenOf(info);
+  const [inner, second] = childrenOf(expectTag(wrapped, contextTag(0, true)));
+  if (surplus !== undefined || second !== undefined) throw derMalformed('the message holds more than one content');
   if (oidOf(type) !== wantedType) throw derMalformed('the message is of another CMS type');
-  return inner;
+  return expectTag(inner, derTag.sequence);
 }
 
 function contentIn(wrapped: DerElement): Uint8Array {
-  const inner = childrenOf(expectTag(wrapped, contextTag(0, true)))[0];
+  const [inner, second] = childrenOf(expectTag(wrapped, contextTag(0, true)));
+  if (second !== undefined) throw derMalformed('the message holds more than one content');
   if (inner?.tag === (derTag.octetString | 0x20)) return octetsOf(inner);
   return contentOf(expectTag(inner, derTag.octetString));
 }
 
 function readSigner(signer: DerElement): SignerInfo {
-  const [, identifier, digest, ...rest] = childrenOf(expectTag(signer, derTag.sequence));
+  const [version, identifier, digest, ...rest] = childrenOf(expectTag(signer, derTag.sequence));
+  integerOf(version);
   const attributes = rest[0]?.tag === contextTag(0, true) ? rest.shift() : undefined;
-  const [algorithm, signature] = rest;
+  const [algorithm, signature, unsigned, surplus] = rest;
+  if (surplus !== undefined || (unsigned !== undefined && unsigned.tag !== contextTag(1, true))) {
+    throw derMalformed('a signer has another form');
+  }
   return {
     identifier: readIdentifier(identifier),
     digestAlgorithm: oidOf(childrenOf(expectTag(digest, derTag.sequence))[0]),
@@ -101,26 +123,24 @@ function readIdentifier(identifier: DerElement | undefined): SignerInfo['identif
   return {
     kind: 'issuer-and-serial',
     issuerDer: rawOf(expectTag(issuer, derTag.sequence)),
-    serial: contentOf(expectTag(serial, derTag.integer)),
+    serial: integerOf(serial),
   };
 }
 
 function readAttributes(attributes: DerElement): SignedAttributes {
   const values = new Map<string, DerElement>();
-  let allDefinite = !attributes.indefinite;
   for (const attribute of childrenOf(attributes)) {
-    const [type, set] = childrenOf(expectTag(attribute, derTag.sequence));
+    const [type, set, surplus] = childrenOf(expectTag(attribute, derTag.sequence));
     const oid = oidOf(type);
     const [value, second] = childrenOf(expectTag(set, derTag.set));
     // RFC 5652 §5.3: an attribute comes once; those that decide here have one value.
-    if (value === undefined || second !== undefined || values.has(oid)) {
+    if (value === undefined || second !== undefined || surplus !== undefined || values.has(oid)) {
       throw derMalformed('a signed attribute does not have exactly one value');
     }
     values.set(oid, value);
-    allDefinite &&= !attribute.indefinite && set?.indefinite !== true && !value.indefinite;
   }
-  // §5.4: the signature covers the SET in DER, not the tag [0] that was sent.
-  return { der: allDefinite ? retagged(attributes) : derFrom(attributes, derTag.set), values };
+  // §5.4: the signature covers the SET in DER, not the tag [0] that was sent. Who sorted it otherwise signed it so.
+  return { der: isDer(attributes) ? retagged(attributes) : derFrom(attributes, derTag.set), values };
 }
 
 function retagged(attributes: DerElement): Uint8Array {

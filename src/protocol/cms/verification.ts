@@ -32,7 +32,7 @@ function invalid(why: string, cause?: unknown): BrambleError {
 export function verifyDetached(signatureBase64: string, body: Uint8Array, keys?: CertificateKeys): VerifiedSignature {
   if (signatureBase64.length > maxSignatureLength) throw invalid('it is too long');
   return asInvalid(() => {
-    const signed = readSignedData(Buffer.from(signatureBase64, 'base64'));
+    const signed = readSignedData(Buffer.from(signatureBase64, 'base64'), 'ber');
     if (signed.content !== undefined && Buffer.compare(signed.content, body) !== 0) {
       throw invalid('the attached content is not the body');
     }
@@ -80,8 +80,10 @@ function verifySigner(signed: SignedData, content: Uint8Array, keys = createCert
   const digest = digestNamed(signer.digestAlgorithm);
   const attributes = signer.signedAttributes;
   if (attributes === undefined) {
-    // Attributes may be left out only where the content is plain data.
+    // Attributes may be left out only where the content is plain data, and cannot have been signed as such attributes:
+    // otherwise what somebody signed once, with its attributes, would be a signature over these as a content.
     if (signed.contentType !== cmsOid.data) throw invalid('signed attributes are missing');
+    if (content[0] === derTag.set) throw invalid('signed attributes are missing, and the content could be some');
   } else {
     const contentType = attributes.values.get(cmsOid.contentType);
     if (oidOf(contentType) !== signed.contentType) throw invalid('the content has another type than was signed');

@@ -1,6 +1,8 @@
 /**
- * Reads BER and DER (ITU-T X.690) in place, without copying: an element is a set of offsets into the bytes it came from.
- * Invariant: no offset ever lies outside the bytes, and nesting is bounded, whatever the sender wrote.
+ * Reads DER, and BER where that is asked for (ITU-T X.690), in place, without copying: an element is a set of offsets into
+ * the bytes it came from.
+ * Invariant: no offset ever lies outside the bytes; depth and number of elements are bounded for a whole message, and each
+ * octet is looked at a bounded number of times, whatever the sender wrote.
  */
 import { BrambleError } from '../../base/errors.ts';
 
@@ -17,6 +19,7 @@ export const derTag = {
   ia5String: 0x16,
   utcTime: 0x17,
   generalizedTime: 0x18,
+  bmpString: 0x1e,
   sequence: 0x30,
   set: 0x31,
 } as const;
@@ -26,18 +29,33 @@ export function contextTag(number: number, constructed: boolean): number {
   return (constructed ? 0xa0 : 0x80) | number;
 }
 
+/** BER allows indefinite and overlong lengths and strings in segments; DER has one form for each value. */
+export type Encoding = 'der' | 'ber';
+
+/** A message that is being read, and what reading it may still cost. */
+interface DerSource {
+  readonly bytes: Uint8Array;
+  readonly encoding: Encoding;
+  elementsLeft: number;
+  /** Where elements of indefinite length end, by where they start: found once, however often they are visited. */
+  readonly ends: Map<number, number>;
+}
+
 /** One element. `contentEnd` excludes the end-of-contents octets of an indefinite length, `end` includes them. */
 export interface DerElement {
-  readonly bytes: Uint8Array;
+  readonly source: DerSource;
   readonly tag: number;
   readonly start: number;
   readonly contentStart: number;
   readonly contentEnd: number;
   readonly end: number;
   readonly indefinite: boolean;
+  readonly depth: number;
 }
 
 const maxDepth = 32;
+/** Of one message. A SCEP request has some 150, a signature with a chain of certificates some 300. */
+const maxElements = 4096;
 const constructedBit = 0x20;
 
 /** The error of every damaged encoding, for readers of structures too. */
@@ -45,43 +63,63 @@ export function derMalformed(why: string): BrambleError {
   return new BrambleError('ERR_DER_MALFORMED', `The DER encoding is damaged: ${why}.`);
 }
 
-/**
- * The element that starts at `offset`.
- * @throws BrambleError ERR_DER_MALFORMED
- * @see ITU-T X.690 §8.1
- */
-export function readElement(bytes: Uint8Array, offset = 0, limit: number = bytes.length, depth = 0): DerElement {
+/** @see ITU-T X.690 §8.1, §10.1 */
+function readElement(source: DerSource, offset: number, limit: number, depth: number): DerElement {
+  const { bytes } = source;
   if (depth > maxDepth) throw derMalformed(`it is nested deeper than ${maxDepth} levels`);
+  if (--source.elementsLeft < 0) throw derMalformed(`it holds more than ${maxElements} elements`);
   const tag = bytes[offset];
   const first = bytes[offset + 1];
   if (tag === undefined || first === undefined || offset + 2 > limit) throw derMalformed('an element is cut off');
+  if (tag === 0) throw derMalformed('an end of contents stands where none can');
   if ((tag & 0x1f) === 0x1f) throw derMalformed('a tag number is above 30');
-  if (first < 0x80) return definite(bytes, tag, offset, offset + 2, first, limit);
-  if (first > 0x80) {
-    const lengthOctets = first & 0x7f;
-    if (lengthOctets > 4 || offset + 2 + lengthOctets > limit) throw derMalformed('a length is impossible');
-    let length = 0;
-    for (let index = 0; index < lengthOctets; index++) length = length * 256 + (bytes[offset + 2 + index] ?? 0);
-    return definite(bytes, tag, offset, offset + 2 + lengthOctets, length, limit);
+  if (first === 0x80) return indefinite(source, offset, limit, depth);
+  const lengthOctets = first < 0x80 ? 0 : first & 0x7f;
+  const contentStart = offset + 2 + lengthOctets;
+  if (lengthOctets > 4 || contentStart > limit) throw derMalformed('a length is impossible');
+  let length = lengthOctets === 0 ? first : 0;
+  for (let index = offset + 2; index < contentStart; index++) length = length * 256 + (bytes[index] ?? 0);
+  if (source.encoding === 'der' && lengthOctets !== lengthOctetsOf(length)) {
+    throw derMalformed('a length is not written in its shortest form');
   }
-  if ((tag & constructedBit) === 0) throw derMalformed('a primitive element has an indefinite length');
-  const contentStart = offset + 2;
-  let cursor = contentStart;
-  while (!(bytes[cursor] === 0 && bytes[cursor + 1] === 0 && cursor + 2 <= limit)) {
-    cursor = readElement(bytes, cursor, limit, depth + 1).end;
-  }
-  return { bytes, tag, start: offset, contentStart, contentEnd: cursor, end: cursor + 2, indefinite: true };
-}
-
-function definite(bytes: Uint8Array, tag: number, start: number, contentStart: number, length: number, limit: number) {
   const end = contentStart + length;
   if (end > limit) throw derMalformed('an element is longer than what holds it');
-  return { bytes, tag, start, contentStart, contentEnd: end, end, indefinite: false };
+  return { source, tag, start: offset, contentStart, contentEnd: end, end, indefinite: false, depth };
 }
 
-/** The only element in `bytes`: anything after it is refused. @throws BrambleError ERR_DER_MALFORMED */
-export function readWhole(bytes: Uint8Array, tag: number = derTag.sequence): DerElement {
-  const element = expectTag(readElement(bytes), tag);
+function indefinite(source: DerSource, start: number, limit: number, depth: number): DerElement {
+  const { bytes, encoding, ends } = source;
+  const tag = bytes[start] ?? 0;
+  if (encoding === 'der') throw derMalformed('a length is indefinite');
+  if ((tag & constructedBit) === 0) throw derMalformed('a primitive element has an indefinite length');
+  const contentStart = start + 2;
+  let end = ends.get(start);
+  if (end === undefined) {
+    let cursor = contentStart;
+    while (!(bytes[cursor] === 0 && bytes[cursor + 1] === 0 && cursor + 2 <= limit)) {
+      cursor = readElement(source, cursor, limit, depth + 1).end;
+    }
+    end = cursor + 2;
+    ends.set(start, end);
+  }
+  return { source, tag, start, contentStart, contentEnd: end - 2, end, indefinite: true, depth };
+}
+
+/** How many octets follow the first one of a length in its shortest form. */
+export function lengthOctetsOf(length: number): number {
+  if (length < 0x80) return 0;
+  if (length < 0x100) return 1;
+  if (length < 0x10000) return 2;
+  return length < 0x1000000 ? 3 : 4;
+}
+
+/**
+ * The only element in `bytes`: anything after it is refused. All that is read below it is read under one budget.
+ * @throws BrambleError ERR_DER_MALFORMED
+ */
+export function readWhole(bytes: Uint8Array, tag: number = derTag.sequence, encoding: Encoding = 'der'): DerElement {
+  const source = { bytes, encoding, elementsLeft: maxElements, ends: new Map<number, number>() };
+  const element = expectTag(readElement(source, 0, bytes.length, 0), tag);
   if (element.end !== bytes.length) throw derMalformed('something follows its end');
   return element;
 }
@@ -92,7 +130,7 @@ export function childrenOf(parent: DerElement): DerElement[] {
   const children: DerElement[] = [];
   let cursor = parent.contentStart;
   while (cursor < parent.contentEnd) {
-    const child = readElement(parent.bytes, cursor, parent.contentEnd);
+    const child = readElement(parent.source, cursor, parent.contentEnd, parent.depth + 1);
     children.push(child);
     cursor = child.end;
   }
@@ -109,24 +147,24 @@ export function expectTag(element: DerElement | undefined, tag: number): DerElem
 
 /** The element with its identifier and length, as it was sent. Shares memory with the source. */
 export function rawOf(element: DerElement): Uint8Array {
-  return element.bytes.subarray(element.start, element.end);
+  return element.source.bytes.subarray(element.start, element.end);
 }
 
 /** What the element holds, without identifier and length. Shares memory with the source. */
 export function contentOf(element: DerElement): Uint8Array {
-  return element.bytes.subarray(element.contentStart, element.contentEnd);
+  return element.source.bytes.subarray(element.contentStart, element.contentEnd);
 }
 
 /** The octets of a string that BER may have cut into segments. @see ITU-T X.690 §8.7.3 */
 export function octetsOf(element: DerElement): Uint8Array {
-  return (element.tag & constructedBit) === 0 ? contentOf(element) : Buffer.concat(segmentsOf(element, 0));
+  return (element.tag & constructedBit) === 0 ? contentOf(element) : Buffer.concat(segmentsOf(element));
 }
 
-function segmentsOf(element: DerElement, depth: number): Uint8Array[] {
-  if (depth > maxDepth) throw derMalformed(`it is nested deeper than ${maxDepth} levels`);
+function segmentsOf(element: DerElement): Uint8Array[] {
+  if (element.source.encoding === 'der') throw derMalformed('a string is in segments');
   return childrenOf(element).flatMap((child) => {
     if (child.tag === derTag.octetString) return [contentOf(child)];
-    return segmentsOf(expectTag(child, derTag.octetString | constructedBit), depth + 1);
+    return segmentsOf(expectTag(child, derTag.octetString | constructedBit));
   });
 }
 
@@ -137,24 +175,44 @@ export function bitStringOf(element: DerElement): Uint8Array {
   return content.subarray(1);
 }
 
+/** The octets of named bits, those that are not used cleared. @throws BrambleError ERR_DER_MALFORMED */
+export function bytesOfBits(element: DerElement): Uint8Array {
+  const [unused = 8, ...octets] = contentOf(expectTag(element, derTag.bitString));
+  const last = octets.at(-1) ?? 0;
+  if (unused > 7 || (octets.length === 0 && unused > 0) || (last & ((1 << unused) - 1)) !== 0) {
+    throw derMalformed('a bit string has unused bits that are set');
+  }
+  return Uint8Array.from(octets);
+}
+
+/** The content octets of an integer: two's complement, as short as can be. @throws BrambleError ERR_DER_MALFORMED */
+export function integerOf(element: DerElement | undefined): Uint8Array {
+  const content = contentOf(expectTag(element, derTag.integer));
+  const [first, second = 0] = content;
+  if (first === undefined) throw derMalformed('an integer is empty');
+  if (content.length > 1 && ((first === 0 && second < 0x80) || (first === 0xff && second >= 0x80))) {
+    throw derMalformed('an integer is not written in its shortest form');
+  }
+  return content;
+}
+
 /** An object identifier in dotted form. @throws BrambleError ERR_DER_MALFORMED */
 export function oidOf(element: DerElement | undefined): string {
-  const { bytes, contentStart, contentEnd } = expectTag(element, derTag.oid);
-  if (contentStart === contentEnd || contentEnd - contentStart > 40)
-    throw derMalformed('an object identifier has no sane length');
+  const content = contentOf(expectTag(element, derTag.oid));
+  if (content.length === 0 || content.length > 40) throw derMalformed('an object identifier has no sane length');
   let text = '';
   let arc = 0;
-  for (let index = contentStart; index < contentEnd; index++) {
-    const octet = bytes[index] ?? 0;
+  let fresh = true;
+  for (const octet of content) {
+    if (fresh && octet === 0x80) throw derMalformed('an object identifier is not written in its shortest form');
     arc = arc * 128 + (octet & 0x7f);
     if (arc > Number.MAX_SAFE_INTEGER / 128) throw derMalformed('an object identifier is too large');
-    if (octet < 0x80) {
-      text = text === '' ? firstArcs(arc) : `${text}.${arc}`;
-      arc = 0;
-    } else if (index === contentEnd - 1) {
-      throw derMalformed('an object identifier is cut off');
-    }
+    fresh = octet < 0x80;
+    if (!fresh) continue;
+    text = text === '' ? firstArcs(arc) : `${text}.${arc}`;
+    arc = 0;
   }
+  if (!fresh) throw derMalformed('an object identifier is cut off');
   return text;
 }
 
@@ -163,12 +221,23 @@ function firstArcs(arc: number): string {
   return `${root}.${arc - root * 40}`;
 }
 
-/** The text of a UTF8String, PrintableString, IA5String, T61String or BMPString. */
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** The text of a UTF8String, BMPString, or of one of the strings of single octets. @throws BrambleError ERR_DER_MALFORMED */
 export function textOf(element: DerElement): string {
   const content = Buffer.from(octetsOf(element));
-  if (element.tag !== 0x1e) return content.toString('utf8');
+  if (element.tag === derTag.utf8String) {
+    try {
+      return strictUtf8.decode(content);
+    } catch {
+      throw derMalformed('a UTF8String is not UTF-8');
+    }
+  }
+  if (element.tag !== derTag.bmpString) return content.toString('latin1');
   if (content.length % 2 !== 0) throw derMalformed('a BMPString has an odd length');
-  return content.swap16().toString('utf16le');
+  const text = content.swap16().toString('utf16le');
+  if (!text.isWellFormed()) throw derMalformed('a BMPString is not Unicode');
+  return text;
 }
 
 /** A UTCTime or GeneralizedTime in seconds and Z. @throws BrambleError ERR_DER_MALFORMED @see RFC 5280 §4.1.2.5 */
@@ -181,7 +250,10 @@ export function timeOf(element: DerElement | undefined): Date {
   if (!match || yearText?.length !== wantedDigits) throw derMalformed('a time is not written as RFC 5280 asks');
   const short = Number(yearText);
   const year = wantedDigits === 4 ? short : short < 50 ? 2000 + short : 1900 + short;
-  const parts = match.slice(2).map(Number);
-  const [month = 0, day = 0, hour = 0, minute = 0, second = 0] = parts;
-  return new Date(Date.UTC(year, month - 1, day, hour, minute, second));
+  const [month = '', day = '', hour = '', minute = '', second = ''] = match.slice(2);
+  const written = `${String(year).padStart(4, '0')}-${month}-${day}T${hour}:${minute}:${second}.000Z`;
+  const time = new Date(written);
+  // What no calendar has is either invalid or another day.
+  if (Number.isNaN(time.getTime()) || time.toISOString() !== written) throw derMalformed('a time does not exist');
+  return time;
 }

@@ -1,7 +1,7 @@
 /**
  * Writes DER (ITU-T X.690 §10): definite shortest lengths, sorted sets. What it writes, the reader and OpenSSL read.
  */
-import { childrenOf, contentOf, type DerElement, derTag, octetsOf } from './reader.ts';
+import { childrenOf, contentOf, type DerElement, derTag, lengthOctetsOf, octetsOf } from './reader.ts';
 
 /** An element with the given identifier octet around the joined contents. */
 export function derElement(tag: number, ...contents: readonly Uint8Array[]): Buffer {
@@ -11,10 +11,12 @@ export function derElement(tag: number, ...contents: readonly Uint8Array[]): Buf
 }
 
 function header(tag: number, length: number): Buffer {
-  if (length < 0x80) return Buffer.from([tag, length]);
-  if (length < 0x100) return Buffer.from([tag, 0x81, length]);
-  if (length < 0x10000) return Buffer.from([tag, 0x82, length >> 8, length & 0xff]);
-  return Buffer.from([tag, 0x84, (length >>> 24) & 0xff, (length >> 16) & 0xff, (length >> 8) & 0xff, length & 0xff]);
+  const octets = lengthOctetsOf(length);
+  const bytes = Buffer.alloc(2 + octets);
+  bytes[0] = tag;
+  bytes[1] = octets === 0 ? length : 0x80 | octets;
+  if (octets > 0) bytes.writeUIntBE(length, 2, octets);
+  return bytes;
 }
 
 export function derSequence(...items: readonly Uint8Array[]): Buffer {
@@ -84,6 +86,13 @@ export function derTime(time: Date): Buffer {
 }
 
 const constructedOctets = derTag.octetString | 0x20;
+
+/** Whether an element that was read as BER is written as DER would have it, but for the order of sets. */
+export function isDer(element: DerElement): boolean {
+  const { tag, start, contentStart, contentEnd, indefinite } = element;
+  if (indefinite || contentStart - start !== 2 + lengthOctetsOf(contentEnd - contentStart)) return false;
+  return (tag & 0x20) === 0 || (tag !== constructedOctets && childrenOf(element).every(isDer));
+}
 
 /**
  * An element read as BER, written again as DER: lengths definite, cut strings joined, sets sorted.

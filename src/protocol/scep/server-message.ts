@@ -112,7 +112,7 @@ export function parsePkiMessage(der: Uint8Array, registrations: readonly Registr
 /** The message before its signature was checked: from here on its sender can be answered. */
 function readMessage(der: Uint8Array): { signed: SignedData; attributes: ScepAttributes } {
   try {
-    const signed = readSignedData(der);
+    const signed = readSignedData(der, 'ber');
     return { signed, attributes: readScepAttributes(signed.signers[0]?.signedAttributes) };
   } catch (error) {
     if (!isBrambleError(error) || error.code === 'ERR_SCEP_MALFORMED') throw error;
