@@ -20,7 +20,8 @@ import {
   parsePkiMessage,
   type RegistrationAuthority,
 } from '../protocol/scep/server-message.ts';
-import { isIssuedBy, issueCertificate, randomSerialHex } from '../protocol/x509/certificate.ts';
+import { issueCertificate, randomSerialHex } from '../protocol/x509/certificate.ts';
+import { isIssuedBy } from '../protocol/x509/certificate-chain.ts';
 import { fingerprintOf, readCertificate } from '../protocol/x509/certificate-fields.ts';
 import { publicKeyFrom } from '../protocol/x509/public-key.ts';
 import {

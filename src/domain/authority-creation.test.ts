@@ -5,7 +5,7 @@ import { isBrambleError } from '../base/errors.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createMasterKeys } from '../database/sealed-value.ts';
 import { createTestDatabase } from '../database/test-database.ts';
-import { isIssuedBy } from '../protocol/x509/certificate.ts';
+import { isIssuedBy } from '../protocol/x509/certificate-chain.ts';
 import { loadAuthorities, loadInstanceAuthorities } from './authorities.ts';
 import { createAuthorities, createMissingSigners } from './authority-creation.ts';
 

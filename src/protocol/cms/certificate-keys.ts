@@ -3,10 +3,11 @@
  * Invariant: bounded; the least recently used certificate goes first, and the oldest header. A cached certificate is as
  * untrusted as a fresh one.
  */
-import type { KeyObject } from 'node:crypto';
+import { type KeyObject, X509Certificate } from 'node:crypto';
+import { BrambleError } from '../../base/errors.ts';
 import { parseClientCert } from '../client-cert-header.ts';
 import { fingerprintOf, readCertificate } from '../x509/certificate-fields.ts';
-import { publicKeyFrom } from '../x509/public-key.ts';
+import { assertKnownAlgorithm, assertUsableKey, unreadable } from '../x509/public-key.ts';
 
 export interface KnownCertificate {
   readonly certificateDer: Uint8Array;
@@ -15,17 +16,22 @@ export interface KnownCertificate {
   readonly issuerDer: Uint8Array;
   readonly serial: Uint8Array;
   readonly subjectKeyIdentifier: Uint8Array | undefined;
+  /** @throws BrambleError ERR_DER_MALFORMED, ERR_ALGORITHM_UNSUPPORTED */
   readonly key: KeyObject;
 }
 
 export interface CertificateKeys {
-  /** @throws BrambleError ERR_DER_MALFORMED, ERR_ALGORITHM_UNSUPPORTED */
+  /** @throws BrambleError ERR_DER_MALFORMED */
   get(certificateDer: Uint8Array): KnownCertificate;
   /** Of the certificate in a `Client-Cert` header, which is not read. @throws BrambleError ERR_CLIENT_CERT_HEADER */
   fingerprintOfHeader(header: string): string;
 }
 
-/** A cache of at most `maxEntries` certificates, and as many headers; 0 keeps none. One entry takes about 4 KB, a header 1. */
+/** Longer ones are not kept: those of devices have 1 to 2 KB, and who connects with a stranger's decides its length. */
+const keptBytesAtMost = 4096;
+const keptHeaderAtMost = 6144;
+
+/** A cache of at most `maxEntries` certificates, and as many headers; 0 keeps none. One entry takes about 4 KB, a header 2. */
 export function createCertificateKeys(maxEntries = 10_000): CertificateKeys {
   const known = new Map<string, KnownCertificate>();
   const fingerprints = new Map<string, string>();
@@ -34,7 +40,7 @@ export function createCertificateKeys(maxEntries = 10_000): CertificateKeys {
       const found = fingerprints.get(header);
       if (found !== undefined) return found;
       const fingerprint = fingerprintOf(parseClientCert(header));
-      fingerprints.set(header, fingerprint);
+      if (header.length <= keptHeaderAtMost) fingerprints.set(header, fingerprint);
       forgetOldest(fingerprints, maxEntries);
       return fingerprint;
     },
@@ -43,7 +49,7 @@ export function createCertificateKeys(maxEntries = 10_000): CertificateKeys {
       const found = known.get(fingerprint);
       const certificate = found ?? readKnown(certificateDer, fingerprint);
       if (found !== undefined) known.delete(fingerprint);
-      known.set(fingerprint, certificate);
+      if (certificateDer.length <= keptBytesAtMost) known.set(fingerprint, certificate);
       forgetOldest(known, maxEntries);
       return certificate;
     },
@@ -60,6 +66,27 @@ function readKnown(source: Uint8Array, fingerprint: string): KnownCertificate {
   // A copy: the source is a view into a whole request.
   const certificateDer = Uint8Array.from(source);
   const { issuerDer, serial, subjectKeyIdentifier, publicKeySpkiDer } = readCertificate(certificateDer);
-  const key = publicKeyFrom(publicKeySpkiDer);
-  return { certificateDer, fingerprint, issuerDer, serial, subjectKeyIdentifier, key };
+  let key: KeyObject | undefined;
+  return {
+    certificateDer,
+    fingerprint,
+    issuerDer,
+    serial,
+    subjectKeyIdentifier,
+    // Of all certificates that come with a signature only that of the signer needs its key.
+    get key() {
+      key ??= keyOf(certificateDer, publicKeySpkiDer);
+      return key;
+    },
+  };
+}
+
+/** By OpenSSL's own reader of certificates, so that what we believe two readers have understood; it costs no more. */
+function keyOf(certificateDer: Uint8Array, publicKeySpkiDer: Uint8Array): KeyObject {
+  assertKnownAlgorithm(publicKeySpkiDer);
+  try {
+    return assertUsableKey(new X509Certificate(certificateDer).publicKey);
+  } catch (error) {
+    throw error instanceof BrambleError ? error : unreadable(error);
+  }
 }

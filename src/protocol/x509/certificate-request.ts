@@ -8,8 +8,11 @@ import {
   bitStringOf,
   childrenOf,
   contextTag,
+  type DerElement,
+  derMalformed,
   derTag,
   expectTag,
+  integerOf,
   oidOf,
   rawOf,
   readWhole,
@@ -41,9 +44,11 @@ export interface CertificateRequest {
 
 /** @throws BrambleError ERR_DER_MALFORMED, ERR_ALGORITHM_UNSUPPORTED, ERR_SIGNATURE_INVALID (no proof of possession) */
 export function readCertificateRequest(csrDer: Uint8Array): CertificateRequest {
-  const [info, algorithm, signature] = childrenOf(readWhole(csrDer));
+  const [info, algorithm, signature, surplus] = childrenOf(readWhole(csrDer));
   const infoElement = expectTag(info, derTag.sequence);
-  const [, subject, spki, attributes] = childrenOf(infoElement);
+  const [version, subject, spki, attributes, further] = childrenOf(infoElement);
+  integerOf(version);
+  if (surplus !== undefined || further !== undefined) throw derMalformed('a certificate request has another form');
   const publicKeySpkiDer = rawOf(expectTag(spki, derTag.sequence));
   const publicKey = publicKeyFrom(publicKeySpkiDer);
   const algorithmOid = oidOf(childrenOf(expectTag(algorithm, derTag.sequence))[0]);
@@ -51,15 +56,23 @@ export function readCertificateRequest(csrDer: Uint8Array): CertificateRequest {
   if (!isSignedBy(publicKey, algorithmOid, undefined, rawOf(infoElement), signed)) {
     throw new BrambleError('ERR_SIGNATURE_INVALID', 'The certificate request is not signed with its own key.');
   }
-  let challengePassword: string | undefined;
-  for (const attribute of attributes?.tag === contextTag(0, true) ? childrenOf(attributes) : []) {
-    const [type, values] = childrenOf(attribute);
-    if (oidOf(type) !== challengePasswordOid) continue;
-    const value = childrenOf(expectTag(values, derTag.set))[0];
-    if (value !== undefined) challengePassword = textOf(value);
-  }
+  const challengePassword = attributes?.tag === contextTag(0, true) ? challengeIn(attributes) : undefined;
   const subjectDer = rawOf(expectTag(subject, derTag.sequence));
   return { subject: readName(subjectDer), subjectDer, publicKeySpkiDer, publicKey, challengePassword };
+}
+
+function challengeIn(attributes: DerElement): string | undefined {
+  let challenge: string | undefined;
+  for (const attribute of childrenOf(attributes)) {
+    const [type, values] = childrenOf(expectTag(attribute, derTag.sequence));
+    if (oidOf(type) !== challengePasswordOid) continue;
+    const [value, second] = childrenOf(expectTag(values, derTag.set));
+    if (value === undefined || second !== undefined || challenge !== undefined) {
+      throw derMalformed('a certificate request does not have exactly one challenge');
+    }
+    challenge = textOf(value);
+  }
+  return challenge;
 }
 
 /** A request in DER, signed with `key`. */

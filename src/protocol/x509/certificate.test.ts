@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
-import { createAuthority, isIssuedBy, issueCertificate, randomSerialHex } from './certificate.ts';
+import { createAuthority, issueCertificate, randomSerialHex } from './certificate.ts';
+import { isIssuedBy } from './certificate-chain.ts';
 import { fingerprintOf } from './certificate-fields.ts';
 import { buildCertificateRequest, readCertificateRequest } from './certificate-request.ts';
 import { createEcKeyPair, type KeyAlgorithm, spkiDerOf } from './key-pair.ts';

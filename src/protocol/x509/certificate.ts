@@ -13,7 +13,7 @@ import { readCertificateRequest } from './certificate-request.ts';
 import { createKeyPair, type KeyAlgorithm, privateKeyPemOf, spkiDerOf } from './key-pair.ts';
 import { type DistinguishedName, nameDer } from './name.ts';
 import { publicKeyFrom } from './public-key.ts';
-import { isSignedBy, signatureAlgorithmDer, signWith } from './signature-algorithm.ts';
+import { signatureAlgorithmDer, signWith } from './signature-algorithm.ts';
 
 export interface Authority {
   readonly certificateDer: Uint8Array;
@@ -133,21 +133,6 @@ export function selfSignedCertificate(options: {
     notAfter: new Date(now.getTime() + days * dayMs),
     extensions: [extension('2.5.29.15', true, keyUsageBits(publicKey))],
   });
-}
-
-/** Whether the authority's key signed the certificate and both are valid at `now`. Damaged certificates are not. */
-export function isIssuedBy(certificateDer: Uint8Array, authorityDer: Uint8Array, now: Date): boolean {
-  try {
-    const certificate = readCertificate(certificateDer);
-    const authority = readCertificate(authorityDer);
-    if (Buffer.compare(certificate.issuerDer, authority.subjectDer) !== 0) return false;
-    if (![certificate, authority].every(({ notBefore, notAfter }) => notBefore <= now && now <= notAfter)) return false;
-    const key = publicKeyFrom(authority.publicKeySpkiDer);
-    return isSignedBy(key, certificate.signatureAlgorithm, undefined, certificate.tbsDer, certificate.signature);
-  } catch (error) {
-    if (error instanceof BrambleError) return false;
-    throw error;
-  }
 }
 
 interface CertificateParts {

@@ -4,6 +4,7 @@
  */
 import { type KeyObject, sign, verify } from 'node:crypto';
 import { BrambleError } from '../../base/errors.ts';
+import { childrenOf, oidOf, readWhole } from '../der/reader.ts';
 import { derNull, derOid, derSequence } from '../der/writer.ts';
 
 export type DigestName = 'sha1' | 'sha256' | 'sha384' | 'sha512';
@@ -39,6 +40,11 @@ export function digestNamed(oid: string): DigestName {
   const digest = digests.get(oid);
   if (digest === undefined) throw unsupported(`The digest algorithm ${oid} is not supported: use SHA-256.`);
   return digest;
+}
+
+/** Whether certificates may be signed with it: a listed algorithm that names its digest. @throws BrambleError ERR_DER_MALFORMED */
+export function isKnownSignature(algorithmDer: Uint8Array): boolean {
+  return signatures.get(oidOf(childrenOf(readWhole(algorithmDer))[0]))?.digest !== undefined;
 }
 
 /**

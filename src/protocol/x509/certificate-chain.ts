@@ -1,0 +1,72 @@
+/**
+ * Whether a certificate is one that an authority has issued. Two readers have to agree: the rules here, about what our own
+ * reader sees, and OpenSSL's (`X509Certificate`), which checks names, key identifiers and the signature. So no damage that
+ * one of them overlooks is believed.
+ * Invariant: only what is understood whole is believed: nothing critical that is unknown, nothing said in two ways.
+ * @see RFC 5280 §4.1, §4.2, §6.1.4
+ */
+import { X509Certificate } from 'node:crypto';
+import { BrambleError } from '../../base/errors.ts';
+import { bytesOfBits, childrenOf, contentOf, derTag, integerOf, readWhole } from '../der/reader.ts';
+import { derSequence, derTime } from '../der/writer.ts';
+import { type CertificateFields, extensionOid, isTrue, readCertificate } from './certificate-fields.ts';
+import { assertUsableKey } from './public-key.ts';
+import { isKnownSignature } from './signature-algorithm.ts';
+
+const keyCertSignBit = 0x04;
+const maxSerialOctets = 20;
+const understood: ReadonlySet<string> = new Set(Object.values(extensionOid));
+
+/** Whether the authority issued the certificate and both are valid at `now`. Damaged certificates are not. */
+export function isIssuedBy(certificateDer: Uint8Array, authorityDer: Uint8Array, now: Date): boolean {
+  try {
+    const certificate = readCertificate(certificateDer);
+    const authority = readCertificate(authorityDer);
+    if (!isProper(certificate, now) || !isProper(authority, now) || !isAuthority(authority)) return false;
+    if (!isSame(certificate.issuerDer, authority.subjectDer)) return false;
+    const [read, issuer] = [certificateDer, authorityDer].map((der) => new X509Certificate(der));
+    if (read === undefined || issuer === undefined) return false;
+    assertUsableKey(issuer.publicKey);
+    return read.checkIssued(issuer) && read.verify(issuer.publicKey);
+  } catch (error) {
+    // What OpenSSL cannot read it says with errors of its own.
+    if (error instanceof BrambleError || (error instanceof Error && 'code' in error)) return false;
+    throw error;
+  }
+}
+
+function isProper(certificate: CertificateFields, now: Date): boolean {
+  const { version, serial, notBefore, notAfter, validityDer, extensions } = certificate;
+  const canonicalValidity = derSequence(derTime(notBefore), derTime(notAfter));
+  return (
+    version === 3 &&
+    serial.length <= maxSerialOctets &&
+    isPositive(serial) &&
+    isSame(certificate.signedAlgorithmDer, certificate.outerAlgorithmDer) &&
+    isKnownSignature(certificate.outerAlgorithmDer) &&
+    isSame(validityDer, canonicalValidity) &&
+    notBefore <= now &&
+    now <= notAfter &&
+    [...extensions].every(([oid, { critical }]) => !critical || understood.has(oid))
+  );
+}
+
+function isPositive(serial: Uint8Array): boolean {
+  const first = serial[0] ?? 0x80;
+  return first < 0x80 && !(serial.length === 1 && first === 0);
+}
+
+function isAuthority({ extensions }: CertificateFields): boolean {
+  const constraints = extensions.get(extensionOid.basicConstraints);
+  const usage = extensions.get(extensionOid.keyUsage);
+  if (constraints === undefined || usage === undefined) return false;
+  const [flag, pathLength, surplus] = childrenOf(readWhole(constraints.valueDer));
+  if (flag?.tag !== derTag.boolean || !isTrue(contentOf(flag)) || surplus !== undefined) return false;
+  if (pathLength !== undefined && integerOf(pathLength).length === 0) return false;
+  const [bits = 0] = bytesOfBits(readWhole(usage.valueDer, derTag.bitString));
+  return (bits & keyCertSignBit) !== 0;
+}
+
+function isSame(one: Uint8Array, other: Uint8Array): boolean {
+  return Buffer.compare(one, other) === 0;
+}
