@@ -50,9 +50,11 @@ async function readyUrl(service: ReturnType<typeof startService>): Promise<strin
   const early = service.exited.then((code) => {
     throw new Error(`it ended with ${code}: ${service.said()}`);
   });
-  const [message] = (await Promise.race([once(service.child, 'message'), early])) as [{ type: string; url: string }];
-  assert.equal(message.type, 'ready');
-  return message.url;
+  for (;;) {
+    const [message] = (await Promise.race([once(service.child, 'message'), early])) as [{ type: string; url: string }];
+    if (message.type === 'ready') return message.url;
+    assert.equal(message.type, 'alive', 'the heartbeat that the supervisor watches');
+  }
 }
 
 test('an administration service says that it is ready, answers, and drains on SIGTERM', async () => {

@@ -14,6 +14,7 @@ import { applicationName, type Database, openDatabase } from '../database/connec
 import { assertCompatible, type ComponentIdentity, type ComponentKind } from '../domain/components.ts';
 import { type ProcessEnvironment, readEnvironment, requireDatabaseUrl } from './environment.ts';
 import { createRegistry, type Readiness, startHealthServer } from './health.ts';
+import { beatHeart } from './heartbeat.ts';
 import { hostIdentity } from './host-identity.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { ownCompatibility, ownFeatureNames, ownLinkVersions, ownRelease } from './own-release.ts';
@@ -90,6 +91,7 @@ export async function componentProcess<Schema extends z.ZodType>(options: Compon
     level: environment.logLevel,
   });
   const stop = listenForStop();
+  const stopBeating = beatHeart();
   const db = openDatabase(databaseUrl, {
     applicationName: applicationName(options.kind, identity.name, identity.host, identity.processId),
     max: options.maxConnections ?? 8,
@@ -134,6 +136,7 @@ export async function componentProcess<Schema extends z.ZodType>(options: Compon
   } finally {
     await closeAll(closing, options.drainMs ?? 15_000, log);
     stop.release();
+    stopBeating();
   }
   if (stop.signal.reason instanceof Error) throw stop.signal.reason;
 }

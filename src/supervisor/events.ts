@@ -8,6 +8,7 @@ export type SupervisorEvent =
   | { type: 'database-lost'; code: string; message: string }
   | { type: 'started'; name: string; kind: string; release: string; pid: number }
   | { type: 'ready'; name: string; pid: number }
+  | { type: 'hung'; name: string; pid: number; silentMs: number }
   | { type: 'exited'; name: string; pid: number; code: number | null; signal: string | null; expected: boolean }
   | { type: 'restarting'; name: string; inMs: number }
   | { type: 'replaced'; name: string; fromRelease: string; toRelease: string; pid: number }
@@ -32,6 +33,8 @@ export function eventText(event: SupervisorEvent): string {
       return `${event.name} ${event.release} starts (process ${event.pid})`;
     case 'ready':
       return `${event.name} is at work`;
+    case 'hung':
+      return `${event.name} (process ${event.pid}) gave no sign of life for ${event.silentMs / 1000} s; it is killed and started again`;
     case 'exited':
       return `${event.name} has ended${event.expected ? '' : ` unexpectedly (${event.signal ?? `code ${event.code}`})`}`;
     case 'restarting':

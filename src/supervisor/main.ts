@@ -36,7 +36,11 @@ export async function supervisorMain(options: UpOptions): Promise<number> {
           process.stdout.write(`${eventText(event)}\n`);
           return;
         }
-        const troubled = event.type === 'refused' || event.type === 'database-lost' || event.type === 'restarting';
+        const troubled =
+          event.type === 'refused' ||
+          event.type === 'hung' ||
+          event.type === 'database-lost' ||
+          event.type === 'restarting';
         log[troubled ? 'warn' : 'info'](event, event.type);
       },
     });

@@ -1,6 +1,6 @@
 /**
  * Brings one named process to what is wanted of it, one step after the other (`slot-step.ts` has the rules), and restarts
- * it when it exits unasked.
+ * it when it exits unasked or hangs.
  *
  * Invariant: at most one process of the name runs, but for the moment in which a router's successor, working already on
  * the same listening sockets, lets the one before it drain.
@@ -66,6 +66,10 @@ export function createSlot(options: SlotOptions): ProcessSlot {
     const { pid } = started;
     onEvent({ type: 'started', name, kind: spec.kind, release: spec.release, pid });
     void started.ready.then(() => onEvent({ type: 'ready', name, pid }));
+    void started.hung.then(() => {
+      onEvent({ type: 'hung', name, pid, silentMs: environment.hungAfterMs });
+      started.kill();
+    });
     void started.exited.then(({ code, signal }) => {
       const expected = expectedExits.delete(pid);
       onEvent({ type: 'exited', name, pid, code, signal, expected });

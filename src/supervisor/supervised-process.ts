@@ -1,6 +1,10 @@
 /**
- * One running process of a release: started from verified files, told by its environment what it is, and stopped within a
- * bounded time whatever state it is in (a stopped one, by SIGSTOP, dies of SIGKILL too).
+ * One running process of a release: started from verified files, told by its environment what it is, watched for its
+ * heartbeat, and stopped within a bounded time whatever state it is in (a stopped one, by SIGSTOP, dies of SIGKILL too).
+ *
+ * Invariant: only a process that has sent a heartbeat is expected to send more (releases before 1.2 send none), and its
+ * silence is counted in turns of our own timer: time in which the supervisor itself, or the machine, stood still is not
+ * held against it.
  */
 import { spawn } from 'node:child_process';
 import path from 'node:path';
@@ -22,7 +26,11 @@ export interface SupervisedProcess {
   /** Resolves when the process says that it works; never, when it does not. */
   readonly ready: Promise<void>;
   readonly exited: Promise<ProcessExit>;
+  /** Resolves when it has been silent for too long after a heartbeat; never, when it is not. */
+  readonly hung: Promise<void>;
   hasExited(): boolean;
+  /** SIGKILL, at once. */
+  kill(): void;
   /** SIGTERM, and SIGKILL after the time; resolves when it has exited. */
   stop(graceMs: number): Promise<ProcessExit>;
 }
@@ -31,7 +39,12 @@ export interface StartEnvironment {
   home: string;
   host: string;
   sockets: readonly ListeningSocket[];
+  /** How long a process may be silent after a heartbeat. */
+  hungAfterMs: number;
 }
+
+/** Of the turns in which a process's silence is counted there are so many in `hungAfterMs`. */
+const silentTurns = 15;
 
 /**
  * Starts the process after every file of its release was verified.
@@ -52,11 +65,12 @@ export async function startProcess(spec: ProcessSpec, environment: StartEnvironm
     const exited = new Promise<ProcessExit>((resolve) =>
       child.once('exit', (code, signal) => resolve({ code, signal })),
     );
+    const heart = watchHeart(environment.hungAfterMs, exited);
     const ready = new Promise<void>((resolve) => {
       child.on('message', (message) => {
-        if ((message as { type?: unknown } | null)?.type === 'ready') {
-          resolve();
-        }
+        const type = (message as { type?: unknown } | null)?.type;
+        if (type === 'ready') resolve();
+        if (type === 'alive') heart.beat();
       });
     });
     await new Promise<void>((resolve, reject) => {
@@ -76,7 +90,9 @@ export async function startProcess(spec: ProcessSpec, environment: StartEnvironm
       startedAtMs: Date.now(),
       ready,
       exited,
+      hung: heart.stopped,
       hasExited: () => child.exitCode !== null || child.signalCode !== null,
+      kill: () => void child.kill('SIGKILL'),
       stop: async (graceMs) => {
         child.kill('SIGTERM');
         const timer = setTimeout(() => child.kill('SIGKILL'), graceMs);
@@ -88,6 +104,26 @@ export async function startProcess(spec: ProcessSpec, environment: StartEnvironm
   } finally {
     log.close();
   }
+}
+
+function watchHeart(hungAfterMs: number, exited: Promise<unknown>): { beat: () => void; stopped: Promise<void> } {
+  const stopped = Promise.withResolvers<void>();
+  let turns: NodeJS.Timeout | undefined;
+  let silent = 0;
+  const turn = () => {
+    silent += 1;
+    if (silent < silentTurns) return;
+    clearInterval(turns);
+    stopped.resolve();
+  };
+  void exited.then(() => clearInterval(turns));
+  return {
+    beat: () => {
+      silent = 0;
+      turns ??= setInterval(turn, hungAfterMs / silentTurns);
+    },
+    stopped: stopped.promise,
+  };
 }
 
 function environmentOf(spec: ProcessSpec, environment: StartEnvironment): NodeJS.ProcessEnv {

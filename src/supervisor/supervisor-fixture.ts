@@ -25,6 +25,13 @@ const note = (what) => appendFileSync(process.env.BRAMBLE_HOME + '/notes', proce
 console.log(JSON.stringify({ release: '${release}', kind, settings, database: process.env.DATABASE_URL ?? null }));
 if (settings.crash) process.exit(9);
 const servers = [];
+if (settings.heartbeat) {
+  const beat = () => process.send({ type: 'alive' });
+  beat();
+  setInterval(beat, settings.heartbeat);
+}
+// Holds the event loop for good: nothing is heard, and nothing is sent.
+if (settings.hang) setTimeout(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0), 50);
 const end = async () => {
   note('end');
   // Closed only when every connection that was accepted is answered.

@@ -100,6 +100,32 @@ test('a process that hears no SIGTERM, and one that was stopped by SIGSTOP, are 
   );
 });
 
+test('a process that falls silent after a heartbeat is killed and started again; one that never sent any is not', async (t) => {
+  const supervisor = supervise(t, await supervisedHome('kappa'), { hungAfterMs: 3000, stopGraceMs: 100 });
+  // As a process of 1.1 is, which knows no heartbeat: nobody can tell that it hangs.
+  await desire('kappa', 'kappa-old', { settings: { hang: true } });
+  const old = await supervisor.next('started');
+  await desire('kappa', 'kappa-lively', { settings: { heartbeat: 100 } });
+  const lively = await supervisor.next('started');
+  await desire('kappa', 'kappa-hung', { settings: { heartbeat: 100, hang: true } });
+  const hung = await supervisor.next('started');
+  assert.deepEqual(await supervisor.next('hung'), {
+    ...{ type: 'hung', name: 'kappa-hung', pid: hung.pid, silentMs: 3000 },
+  });
+  const { signal, expected } = await supervisor.next('exited');
+  assert.deepEqual([signal, expected], ['SIGKILL', false]);
+  const again = await supervisor.next('ready');
+  assert.equal(again.name, 'kappa-hung');
+  process.kill(again.pid, 'SIGSTOP');
+  assert.equal((await supervisor.next('hung')).pid, again.pid, 'stopped by a signal is silent too');
+  for (const { pid } of [old, lively]) {
+    assert.equal(
+      supervisor.all.some((event) => event.type === 'exited' && event.pid === pid),
+      false,
+    );
+  }
+});
+
 test('no connection is lost while routers are replaced, killed and started again', async (t) => {
   const home = await supervisedHome('delta');
   const supervisor = supervise(t, home);

@@ -34,6 +34,8 @@ export interface SupervisorOptions {
   stopGraceMs?: number;
   /** How long a router's successor may take to be ready, default 60 s. */
   successorReadyMs?: number;
+  /** How long a process may be silent after a heartbeat until it is killed and started again, default 30 s. */
+  hungAfterMs?: number;
   /** How long to wait for a listening port that is still in use, default 30 s. */
   portWaitMs?: number;
   logLimits?: LogLimits;
@@ -145,7 +147,7 @@ function reconciler(
   const newSlot = (name: string): ProcessSlot => {
     const slot = createSlot({
       name,
-      environment: { home, host: configuration.host, sockets },
+      environment: { home, host: configuration.host, sockets, hungAfterMs: options.hungAfterMs ?? 30_000 },
       stopGraceMs: options.stopGraceMs ?? 10_000,
       successorReadyMs: options.successorReadyMs ?? 60_000,
       onEvent: options.onEvent,

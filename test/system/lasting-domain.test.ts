@@ -3,12 +3,13 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { isAlive } from '../../src/database/embedded/process-facts.ts';
 import { workingTreeArchive } from '../harness/archives.ts';
 import { type RunningDomain, startDomain, until } from '../harness/domain.ts';
 import { assertNothingLost, readEvidence, untilDrained, untilServed } from '../harness/evidence.ts';
 import { type RunningFleet, startFleet } from '../harness/fleet.ts';
 import { configureDomain, demoBudget } from '../harness/preparation.ts';
-import { durableDatabase, postmasterId, processIdOf, signal } from '../harness/processes.ts';
+import { durableDatabase, postmasterId, signal } from '../harness/processes.ts';
 import { type Sampler, startSampler } from '../harness/sampler.ts';
 import { accountsAt, activeDevices, commandJson, queue } from '../harness/scene.ts';
 
@@ -38,7 +39,7 @@ describe('a lasting domain', () => {
     await domain?.stop();
   });
 
-  test('the router drops an instance that is stopped: its devices get 503 and nothing worse, and are served afterwards', async () => {
+  test('an instance that is stopped for a while: its devices get 503 and nothing worse, and are served afterwards', async () => {
     const [own, others] = [await accountsAt(domain, 'server-1'), await accountsAt(domain, 'server-2')];
     const stopped = await signal(domain, 'server-1', 'SIGSTOP');
     const from = performance.timeOrigin + performance.now();
@@ -56,10 +57,10 @@ describe('a lasting domain', () => {
         return others.every((account) => served.some((entry) => entry.account === account));
       });
     } finally {
-      process.kill(stopped, 'SIGCONT');
+      // It may be gone: the supervisor replaces what has been silent for half a minute.
+      if (await isAlive(stopped)) process.kill(stopped, 'SIGCONT');
     }
     await untilServed(domain, fleet);
-    assert.equal(await processIdOf(domain, 'server-1'), stopped, 'it went on and was not replaced');
     const { journal } = await readEvidence(fleet);
     const statuses = journal
       .filter((entry) => entry.event === 'request' && entry.at > from && own.includes(entry.account))
