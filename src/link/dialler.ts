@@ -1,7 +1,7 @@
 /**
  * Keeps one link to one router up: dial, let the router question us, serve until the link ends, dial again.
  *
- *   waiting → dialling → offered (TLS stands, the router has not decided) → up → (retiring →) waiting …
+ *   waiting → dialling → offered (TLS stands, the router has not decided) → up ⇄ stalled → (retiring →) waiting …
  *
  * A router that drains says so first: the dialler then opens the next link while the old one still serves, so that a
  * replaced router costs no request. Retries have no end: delay and rate stand in `reconnect-schedule.ts`, and dialling is
@@ -19,10 +19,12 @@ import { createLinkEndpoint, type LinkHandlers } from './link-endpoint.ts';
 import { defaultLivenessTimes, type LivenessTimes, watchLiveness } from './liveness.ts';
 import { type Accepted, type LinkComponent, linkProtocol, type Refused } from './messages.ts';
 import {
+  cameToNothing,
   defaultReconnectLimits,
   type ReconnectLimits,
   recentConnections,
   reconnectDelayMs,
+  wasSteady,
 } from './reconnect-schedule.ts';
 import { widenWindow } from './session-options.ts';
 
@@ -46,6 +48,9 @@ export interface LinkEvents {
   up: [accepted: Accepted];
   /** No link serves any more; `reason` for people. */
   down: [reason: string];
+  /** The router answers nothing just now; the link stands. */
+  stalled: [];
+  recovered: [];
   /** ERR_SRP_IN_USE, ERR_SRP_SUSPENDED, ERR_SRP_REVOKED, ERR_SRP_SUPERSEDED, ERR_LINK_VERSION, ERR_LINK_HELLO. */
   refused: [refused: Refused];
   /** A dial or a handler failed; dialling goes on. */
@@ -57,6 +62,8 @@ export interface SrpLink {
   readonly router: RouterAddress;
   /** Whether a router has accepted a link that still stands. */
   readonly up: boolean;
+  /** Every link that serves is one whose router answers nothing just now. */
+  readonly stalled: boolean;
   /** Links accepted so far, less one. */
   readonly reconnects: number;
   /** Ends the link: requests under way are finished within `graceMs` (default 5000), nothing new is taken. */
@@ -68,7 +75,13 @@ export function connectLink(options: LinkOptions): SrpLink {
   return new Dialler(options);
 }
 
-type Ending = { kind: 'closed'; reason: string } | { kind: 'draining' } | { kind: 'refused'; refused: Refused };
+type Ending =
+  | { kind: 'closed'; upMs: number | null; brokenByOther: boolean }
+  | { kind: 'draining'; upMs: number | null }
+  | { kind: 'refused'; refused: Refused; upMs: number | null };
+
+/** What the router says of who we are. Other refusals (we were slow, say) are failures like any other. */
+const keptOut = /^ERR_(?:SRP_|LINK_VERSION$|LINK_HELLO$)/;
 
 class Dialler implements SrpLink {
   readonly events = new EventEmitter<LinkEvents>();
@@ -78,7 +91,9 @@ class Dialler implements SrpLink {
   readonly #limits: ReconnectLimits;
   readonly #closing = new AbortController();
   readonly #endings = new WeakMap<Http2Session, (ending: Ending) => void>();
-  readonly #serving = new Set<Http2Session>();
+  /** Accepted links that stand, and since when. */
+  readonly #serving = new Map<Http2Session, number>();
+  readonly #stalled = new Set<Http2Session>();
   readonly #sessions = new Set<Http2Session>();
   readonly #server;
   readonly #done: Promise<void>;
@@ -95,8 +110,8 @@ class Dialler implements SrpLink {
     this.#limits = { ...defaultReconnectLimits, ...options.limits };
     this.#server = createLinkEndpoint(() => this.#hello(), options.handlers, {
       accepted: (session, accepted) => this.#onAccepted(session, accepted),
-      refused: (session, refused) => this.#end(session, { kind: 'refused', refused }),
-      draining: (session) => this.#end(session, { kind: 'draining' }),
+      refused: (session, refused) => this.#end(session, { kind: 'refused', refused, upMs: this.#upMs(session) }),
+      draining: (session) => this.#end(session, { kind: 'draining', upMs: this.#upMs(session) }),
       failed: (error) => this.events.emit('failed', error),
     });
     this.#done = this.#run();
@@ -104,6 +119,10 @@ class Dialler implements SrpLink {
 
   get up(): boolean {
     return this.#serving.size > 0;
+  }
+
+  get stalled(): boolean {
+    return this.up && [...this.#serving.keys()].every((session) => this.#stalled.has(session));
   }
 
   get reconnects(): number {
@@ -140,7 +159,7 @@ class Dialler implements SrpLink {
       const delayMs = reconnectDelayMs(history, now, (this.#options.random ?? Math.random)(), this.#limits);
       try {
         if (delayMs > 0) await this.#clock.sleep(delayMs, signal);
-        this.#settle(await this.#serveOnce(signal));
+        await this.#serveOnce(signal);
       } catch (error) {
         if (signal.aborted) return;
         this.#failures += 1;
@@ -150,45 +169,70 @@ class Dialler implements SrpLink {
     }
   }
 
-  #settle(ending: Ending): void {
-    this.#refused = ending.kind === 'refused';
-    // The first try after a lost link waits a little too: a thousand diallers must not come in the same instant.
-    this.#failures = ending.kind === 'draining' ? 0 : this.#failures + 1;
+  #settle(ending: Ending, connectedAtMs: number): void {
+    this.#refused = ending.kind === 'refused' && keptOut.test(ending.refused.code);
+    const end = {
+      upMs: ending.upMs,
+      brokenByOther: ending.kind !== 'closed' || ending.brokenByOther,
+      refused: this.#refused,
+    };
+    if (cameToNothing(end, this.#limits)) this.#connectedAt.push(connectedAtMs);
+    // The first try after a lost link waits a little too: a thousand diallers must not come in the same instant. Where the
+    // router drains, the link still serves, and its successor is waited for by the devices.
+    const afterSteady = ending.kind === 'draining' ? 0 : 1;
+    this.#failures = wasSteady(end, this.#limits) ? afterSteady : this.#failures + 1;
     if (ending.kind === 'refused') this.events.emit('refused', ending.refused);
   }
 
   /** One connection from dialling to its end (or to the router's word that it drains). */
-  async #serveOnce(signal: AbortSignal): Promise<Ending> {
+  async #serveOnce(signal: AbortSignal): Promise<void> {
     const credential = await this.#options.credential();
     this.#identifier = credential.identifier;
     const socket = await dial(this.#options.router, credential, this.#options.dialTimeoutMs ?? 10_000, signal);
-    this.#connectedAt.push(this.#clock.now());
-    return await new Promise<Ending>((resolve) => {
+    const connectedAtMs = this.#clock.now();
+    const ending = await new Promise<Ending>((resolve) => {
       this.#server.once('session', (session) => this.#adopt(session, resolve));
       this.#server.emit('connection', socket);
     });
+    this.#settle(ending, connectedAtMs);
   }
 
   #adopt(session: Http2Session, resolve: (ending: Ending) => void): void {
     let reason = 'the router closed the link';
+    let brokenByOther = true;
     this.#sessions.add(session);
     this.#endings.set(session, resolve);
     widenWindow(session);
     const undecided = setTimeout(() => {
+      if (this.#serving.has(session)) return;
       reason = 'the router did not decide in time';
-      if (!this.#serving.has(session)) session.destroy();
+      brokenByOther = false;
+      session.destroy();
     }, this.#options.dialTimeoutMs ?? 10_000);
     session.on('error', (error) => {
       reason = messageOf(error);
     });
-    watchLiveness(session, this.#options.liveness ?? defaultLivenessTimes, () => {
-      reason = 'the router answers no more';
+    watchLiveness(session, this.#options.liveness ?? defaultLivenessTimes, {
+      onStalled: () => {
+        this.#stalled.add(session);
+        this.events.emit('stalled');
+      },
+      onRecovered: () => {
+        this.#stalled.delete(session);
+        this.events.emit('recovered');
+      },
+      onDead: () => {
+        reason = 'the router answers no more';
+        brokenByOther = false;
+      },
     });
     session.once('close', () => {
       clearTimeout(undecided);
       this.#sessions.delete(session);
+      this.#stalled.delete(session);
+      const upMs = this.#upMs(session);
       const served = this.#serving.delete(session);
-      resolve({ kind: 'closed', reason });
+      resolve({ kind: 'closed', upMs, brokenByOther });
       if (served && this.#serving.size === 0) this.events.emit('down', reason);
     });
     if (this.#closing.signal.aborted) session.close();
@@ -196,10 +240,15 @@ class Dialler implements SrpLink {
 
   #onAccepted(session: Http2Session | undefined, accepted: Accepted): void {
     if (!session || session.destroyed) return;
-    this.#serving.add(session);
-    this.#failures = 0;
+    this.#serving.set(session, this.#clock.now());
     this.#accepted += 1;
     this.events.emit('up', accepted);
+  }
+
+  /** How long it has been in service; null before it was accepted. */
+  #upMs(session: Http2Session | undefined): number | null {
+    const sinceMs = session && this.#serving.get(session);
+    return sinceMs === undefined ? null : this.#clock.now() - sinceMs;
   }
 
   #end(session: Http2Session | undefined, ending: Ending): void {

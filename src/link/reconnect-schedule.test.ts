@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { defaultReconnectLimits, recentConnections, reconnectDelayMs } from './reconnect-schedule.ts';
+import {
+  type ConnectionEnd,
+  cameToNothing,
+  defaultReconnectLimits,
+  recentConnections,
+  reconnectDelayMs,
+  wasSteady,
+} from './reconnect-schedule.ts';
 
 const random = fc.double({ min: 0, max: 0.999999, noNaN: true });
 
@@ -20,23 +27,57 @@ test('a refused dialler stays away for a while', () => {
   assert.equal(delayMs, defaultReconnectLimits.refusedDelayMs);
 });
 
-test('no minute ever sees more connections than allowed, whatever happens to them', () => {
-  const happening = fc.record({
-    lastsMs: fc.integer({ min: 0, max: 20_000 }),
-    failures: fc.integer({ min: 0, max: 9 }),
-    r: random,
-  });
-  fc.assert(
-    fc.property(fc.array(happening, { maxLength: 60 }), (happenings) => {
-      let nowMs = 0;
-      const all: number[] = [];
-      for (const { lastsMs, failures, r } of happenings) {
-        const connectedAt = recentConnections(all, nowMs);
-        nowMs += reconnectDelayMs({ failures, refused: false, connectedAt }, nowMs, r);
-        all.push(nowMs);
-        assert.ok(recentConnections(all, nowMs).length <= defaultReconnectLimits.maxConnectsPerMinute);
-        nowMs += lastsMs;
-      }
-    }),
+const end = fc.record<ConnectionEnd>({
+  upMs: fc.option(fc.integer({ min: 0, max: 40_000 })),
+  brokenByOther: fc.boolean(),
+  refused: fc.boolean(),
+});
+
+/** Plays a dialler: what it waited before each connection, and when it stood. */
+function play(ends: readonly (ConnectionEnd & { r: number })[]) {
+  let nowMs = 0;
+  let failures = 0;
+  let connectedAt: number[] = [];
+  const nothing: number[] = [];
+  const delays: { delayMs: number; refused: boolean }[] = [];
+  let refused = false;
+  for (const { r, ...ended } of ends) {
+    connectedAt = recentConnections(connectedAt, nowMs);
+    const delayMs = reconnectDelayMs({ failures, refused, connectedAt }, nowMs, r);
+    delays.push({ delayMs, refused });
+    nowMs += delayMs;
+    if (cameToNothing(ended)) {
+      connectedAt.push(nowMs);
+      nothing.push(nowMs);
+      assert.ok(recentConnections(nothing, nowMs).length <= defaultReconnectLimits.maxConnectsPerMinute);
+    }
+    failures = wasSteady(ended) ? 1 : failures + 1;
+    refused = ended.refused;
+    nowMs += ended.upMs ?? 0;
+  }
+  return delays;
+}
+const ends = (of: fc.Arbitrary<ConnectionEnd>) =>
+  fc.array(
+    fc.tuple(of, random).map(([ended, r]) => ({ ...ended, r })),
+    { maxLength: 60 },
   );
+
+test('no minute ever sees more connections that come to nothing than allowed, whatever happens to them', () => {
+  fc.assert(fc.property(ends(end), (all) => void play(all)));
+});
+
+test('whoever breaks links, however often, keeps a dialler away for the greatest delay at most each time', () => {
+  const broken = end.map((each) => ({ ...each, brokenByOther: true, refused: false }));
+  fc.assert(
+    fc.property(ends(broken), (all) =>
+      play(all).every(({ delayMs, refused }) => !refused && delayMs <= defaultReconnectLimits.maxDelayMs),
+    ),
+  );
+});
+
+test('links that were up for long enough bring the first delay, whoever ended them', () => {
+  const { steadyAfterMs, initialDelayMs } = defaultReconnectLimits;
+  const steady = end.map((each) => ({ ...each, upMs: steadyAfterMs + (each.upMs ?? 0), refused: false }));
+  fc.assert(fc.property(ends(steady), (all) => play(all).every(({ delayMs }) => delayMs <= initialDelayMs)));
 });

@@ -1,6 +1,9 @@
 /**
- * When a dialler may connect again, as a pure rule: exponential delay with full jitter after failures, and never more
- * than a number of established connections in a minute, so that a dialler alone does not look like a flapping one.
+ * When a dialler may connect again, as a pure rule: exponential delay with jitter after failures, and no more than a number
+ * of connections in a minute that came to nothing, so that a dialler alone does not look like a flapping one.
+ *
+ * Invariant: whoever can break a link, and does so as often as they like, keeps the dialler away for `maxDelayMs` at most
+ * each time: a link that the other side broke, or that was up for long enough, counts for nothing.
  */
 
 export interface ReconnectLimits {
@@ -10,8 +13,10 @@ export interface ReconnectLimits {
   maxDelayMs: number;
   /** Least delay after the router refused or superseded the link: someone else has the identifier. */
   refusedDelayMs: number;
-  /** Established connections in any minute. */
+  /** Connections in any minute that came to nothing (`cameToNothing`). */
   maxConnectsPerMinute: number;
+  /** A link that was up for this long was a good one: it counts for nothing, and delays begin anew. */
+  steadyAfterMs: number;
 }
 
 export const defaultReconnectLimits: ReconnectLimits = {
@@ -19,16 +24,36 @@ export const defaultReconnectLimits: ReconnectLimits = {
   maxDelayMs: 3000,
   refusedDelayMs: 15_000,
   maxConnectsPerMinute: 5,
+  steadyAfterMs: 10_000,
 };
 
 /** What has happened so far. */
 export interface ReconnectHistory {
-  /** Failures since the last link that was accepted. */
+  /** Failures since the last link that was steady. */
   failures: number;
-  /** The router said no to the last one. */
+  /** The router said that someone else has the identifier, or that it may not link. */
   refused: boolean;
-  /** When connections were established, milliseconds, oldest first. */
+  /** When the connections were established that came to nothing, milliseconds, oldest first. */
   connectedAt: readonly number[];
+}
+
+/** How a connection ended. */
+export interface ConnectionEnd {
+  /** How long it was in service; null when the router never accepted it. */
+  upMs: number | null;
+  /** The other side closed or broke it, or sent what cannot be understood. */
+  brokenByOther: boolean;
+  refused: boolean;
+}
+
+/** Whether the connection counts towards the limit of a minute. */
+export function cameToNothing(end: ConnectionEnd, limits: ReconnectLimits = defaultReconnectLimits): boolean {
+  return !wasSteady(end, limits) && (end.refused || !end.brokenByOther);
+}
+
+/** Whether delays begin anew after it. */
+export function wasSteady({ upMs }: ConnectionEnd, limits: ReconnectLimits = defaultReconnectLimits): boolean {
+  return upMs !== null && upMs >= limits.steadyAfterMs;
 }
 
 /** Milliseconds to wait before the next try. `random` is in [0, 1). */

@@ -16,7 +16,7 @@ export interface SrpLinks {
   readonly links: readonly SrpLink[];
   /** For the component's detail. */
   detail(): { router: string; up: boolean; reconnects: number }[];
-  /** `null` when a router has accepted a link. */
+  /** `null` when a router has accepted a link, and answers on it. */
   ready(): string | null;
   close(): Promise<void>;
 }
@@ -37,6 +37,8 @@ export async function dialRouters({ context, identifier, handlers }: SrpLinkOpti
     const at = `${router.host}:${router.port}`;
     link.events.on('up', (accepted) => log.info({ ...accepted }, 'link up'));
     link.events.on('down', (reason) => log.warn({ reason, at }, 'link down'));
+    link.events.on('stalled', () => log.warn({ at }, 'link stalled: the router answers nothing'));
+    link.events.on('recovered', () => log.info({ at }, 'link answers again'));
     link.events.on('refused', (refused) => log.error({ ...refused, at }, 'link refused'));
     link.events.on('failed', (error) => log.warn({ reason: messageOf(error), at }, 'link failed'));
     return link;
@@ -45,7 +47,10 @@ export async function dialRouters({ context, identifier, handlers }: SrpLinkOpti
     links,
     detail: () =>
       links.map(({ router, up, reconnects }) => ({ router: `${router.host}:${router.port}`, up, reconnects })),
-    ready: () => (links.some((link) => link.up) ? null : 'no router has accepted its link'),
+    ready: () => {
+      if (links.some((link) => link.up && !link.stalled)) return null;
+      return links.some((link) => link.up) ? 'its router answers nothing' : 'no router has accepted its link';
+    },
     close: async () => {
       await Promise.all(links.map((link) => link.close()));
     },

@@ -1,52 +1,73 @@
 /**
- * Which identifiers may link, as a state machine without I/O: refused rivals are counted, and too many of them in a
+ * Which identifiers may link, as a state machine without I/O: rivals of a live link are counted, and too many of them in a
  * minute suspend the identifier until an administrator clears it; revoked certificates never link.
+ *
+ * A rival is whoever proves the identifier while another link of it is alive: one that names another host, or one that
+ * does not even say who it is. Where no link stands, nobody is a rival: a holder that is slow to answer must not suspend
+ * itself. A suspension keeps out everybody but the holder that was linked when it began (host and boot), so that a stolen
+ * credential cannot keep its holder from coming back after a break.
  *
  * Invariant: what suspends or revokes survives a restart (`snapshot` goes to disk), and an older list never replaces a
  * newer one.
  */
 import { normalSerial, type RevocationList } from '../link/messages.ts';
 
-/** Refused rivals of one identifier within a minute that suspend it. */
+/** Rivals of one identifier within a minute that suspend it. */
 export const suspendAfter = 5;
 const windowMs = 60_000;
 
+/** As a hello names them. */
+export interface Holder {
+  host: string;
+  bootId: string;
+}
+
+export interface Suspension {
+  identifier: string;
+  at: string;
+  /** Who was linked then; absent in what an earlier release wrote. */
+  holder?: Holder | undefined;
+}
+
 export interface AdmissionSnapshot {
   list: RevocationList | null;
-  suspended: { identifier: string; at: string }[];
+  suspended: Suspension[];
 }
 
 export class Admission {
   readonly #rivals = new Map<string, number[]>();
-  readonly #suspended = new Map<string, string>();
+  readonly #suspended = new Map<string, Suspension>();
   #list: RevocationList | null;
   #revoked = new Set<string>();
 
   constructor(snapshot: AdmissionSnapshot = { list: null, suspended: [] }) {
     this.#list = snapshot.list;
     this.#indexRevoked();
-    for (const { identifier, at } of snapshot.suspended) this.#suspended.set(identifier, at);
+    for (const suspension of snapshot.suspended) this.#suspended.set(suspension.identifier, suspension);
   }
 
   snapshot(): AdmissionSnapshot {
-    return { list: this.#list, suspended: [...this.#suspended].map(([identifier, at]) => ({ identifier, at })) };
+    return { list: this.#list, suspended: [...this.#suspended.values()] };
   }
 
   isRevoked(serial: string): boolean {
     return this.#revoked.has(normalSerial(serial));
   }
 
-  isSuspended(identifier: string): boolean {
-    return this.#suspended.has(identifier);
+  /** Whether a suspension keeps this one out. */
+  isSuspended(identifier: string, asking: Holder): boolean {
+    const suspension = this.#suspended.get(identifier);
+    return suspension !== undefined && !(suspension.holder && sameHolder(suspension.holder, asking));
   }
 
-  /** Counts a refused rival; true when this one suspended the identifier. */
-  countRival(identifier: string, nowMs: number): boolean {
+  /** Counts a rival of the holder that is linked; true when this one suspended the identifier. */
+  countRival(identifier: string, holder: Holder, nowMs: number): boolean {
     const recent = (this.#rivals.get(identifier) ?? []).filter((at) => nowMs - at < windowMs);
     recent.push(nowMs);
-    this.#rivals.set(identifier, recent);
+    this.#rivals.set(identifier, recent.slice(-suspendAfter));
     if (recent.length < suspendAfter || this.#suspended.has(identifier)) return false;
-    this.#suspended.set(identifier, new Date(nowMs).toISOString());
+    const { host, bootId } = holder;
+    this.#suspended.set(identifier, { identifier, at: new Date(nowMs).toISOString(), holder: { host, bootId } });
     return true;
   }
 
@@ -70,6 +91,11 @@ export class Admission {
   #indexRevoked(): void {
     this.#revoked = new Set(this.#list?.revoked.map(({ serial }) => normalSerial(serial)));
   }
+}
+
+/** The same boot of the same host: what may take its own place. */
+export function sameHolder(a: Holder, b: Holder): boolean {
+  return a.host === b.host && a.bootId === b.bootId;
 }
 
 function clearingKey(clearing: { identifier: string; at: string }): string {

@@ -129,6 +129,7 @@ function tokenTarget(token: string, { links, routes }: ForwarderOptions): Target
         link = route.kind === 'found' ? links.get(route.identifier) : undefined;
       }
       if (link) return link;
+      if (route.kind === 'found' && links.refusesStalled(route.identifier)) return stalled;
       return route.kind === 'unknown' ? unknownDevice : notConnected;
     },
     redirect: (owner) => routes.learn(token, owner),
@@ -172,4 +173,9 @@ const notConnected = refusal(
   503,
   'ERR_NOT_CONNECTED',
   'The server instance of this device is not connected; come again.',
+);
+const stalled = refusal(
+  503,
+  'ERR_LINK_STALLED',
+  'The server instance of this device answers nothing just now; come again.',
 );

@@ -1,7 +1,8 @@
 /**
  * The links in service, by identifier.
  *
- * Invariant: at most one link an identifier, and a link whose session is closing is not handed out.
+ * Invariant: at most one link an identifier, and nothing new is sent over a link that is closing or stalled; a stalled one
+ * stands on, with what is under way on it.
  */
 import type { ClientHttp2Session } from 'node:http2';
 import type { Hello } from '../link/messages.ts';
@@ -17,6 +18,8 @@ export interface RouterLink {
   readonly sinceMs: number;
   /** Links of this identifier before this one, since the router started. */
   readonly reconnects: number;
+  /** It answers no pings just now. */
+  stalled: boolean;
 }
 
 export class LinkRegistry {
@@ -24,6 +27,8 @@ export class LinkRegistry {
   readonly #counts = new Map<string, number>();
   readonly #onChange: () => void;
   #turn = 0;
+  /** Requests that were answered 503 so far because the link of their owner was stalled, for the metrics. */
+  refusedStalled = 0;
 
   constructor(onChange: () => void = () => undefined) {
     this.#onChange = onChange;
@@ -48,24 +53,38 @@ export class LinkRegistry {
     return true;
   }
 
-  /** The link in service; requests may be sent on its session. */
+  /** The link that new requests may be sent over. */
   get(identifier: string): RouterLink | undefined {
+    const link = this.standing(identifier);
+    return link?.stalled ? undefined : link;
+  }
+
+  /** The link that stands, stalled or not. */
+  standing(identifier: string): RouterLink | undefined {
     const link = this.#links.get(identifier);
-    return link && usable(link) ? link : undefined;
+    return link && stands(link) ? link : undefined;
   }
 
+  /** Whether a request has to be refused because the link of its owner is stalled; counts those. */
+  refusesStalled(identifier: string): boolean {
+    if (!this.standing(identifier)?.stalled) return false;
+    this.refusedStalled += 1;
+    return true;
+  }
+
+  /** All that stand, stalled or not. */
   all(): RouterLink[] {
-    return [...this.#links.values()].filter(usable);
+    return [...this.#links.values()].filter(stands);
   }
 
-  /** Server instances, beginning with another one each time. */
+  /** Server instances that may be asked, beginning with another one each time. */
   servers(): RouterLink[] {
-    const servers = this.all().filter(({ kind }) => kind === 'server');
+    const servers = this.all().filter(({ kind, stalled }) => kind === 'server' && !stalled);
     this.#turn = servers.length === 0 ? 0 : (this.#turn + 1) % servers.length;
     return [...servers.slice(this.#turn), ...servers.slice(0, this.#turn)];
   }
 }
 
-function usable(link: RouterLink): boolean {
+function stands(link: RouterLink): boolean {
   return !link.session.closed && !link.session.destroyed;
 }

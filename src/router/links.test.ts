@@ -18,7 +18,10 @@ async function nextRefusal(link: SrpLink): Promise<Refused> {
 describe('SRP links at the router', () => {
   let stage: Stage;
   before(async () => {
-    stage = await createStage({ liveness: { intervalMs: 20, timeoutMs: 300 }, rivalTimeoutMs: 200 });
+    stage = await createStage({
+      liveness: { intervalMs: 20, stalledAfterMs: 300, deadAfterMs: 300 },
+      rivalTimeoutMs: 200,
+    });
   });
   after(() => stage.close());
 

@@ -50,6 +50,8 @@ test('a router is replaced on handed-on sockets without a lost request, and drai
         if ((message as { type: string }).type === 'listening') resolve(null);
       });
     });
+    const [alive] = (await once(child, 'message')) as [{ type: string }];
+    assert.equal(alive.type, 'alive', 'the heartbeat that the supervisor watches begins before the work');
     const [ready] = (await once(child, 'message')) as [{ type: string; url: string }];
     assert.equal(ready.type, 'ready');
     return { child, url: ready.url, listening };

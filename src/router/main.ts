@@ -14,6 +14,7 @@ import { z } from 'zod';
 import { BrambleError, messageOf } from '../base/errors.ts';
 import { readEnvironment } from '../process/environment.ts';
 import { createRegistry, startHealthServer } from '../process/health.ts';
+import { beatHeart } from '../process/heartbeat.ts';
 import { hostIdentity } from '../process/host-identity.ts';
 import { createLogger, type Logger } from '../process/logger.ts';
 import { ownFeatureNames, ownLinkVersions, ownRelease } from '../process/own-release.ts';
@@ -56,6 +57,7 @@ export async function runRouter(): Promise<void> {
   const { home, name, settings } = environment;
   const log = createLogger({ kind: 'router', name, release: ownRelease, level: environment.logLevel });
   const stop = listenForStop();
+  const stopBeating = beatHeart();
   const registry = createRegistry({ name, kind: 'router', release: ownRelease });
   const answers = new Counter({
     name: 'bramble_router_answers_total',
@@ -105,6 +107,7 @@ export async function runRouter(): Promise<void> {
     sockets.release();
     await health.close();
     stop.release();
+    stopBeating();
   }
 }
 
@@ -186,6 +189,22 @@ async function readRouterFile(path: string): Promise<z.output<typeof routerFileS
 function addGauges(registry: Registry, router: Router): void {
   const gauges: Record<string, { help: string; value: () => number }> = {
     bramble_router_links: { help: 'SRP links in service.', value: () => router.links.all().length },
+    bramble_router_links_stalled: {
+      help: 'Links whose other end answers no pings just now.',
+      value: () => router.links.all().filter(({ stalled }) => stalled).length,
+    },
+    bramble_router_stalled_refusals: {
+      help: 'Requests answered 503 so far because the link of their owner was stalled.',
+      value: () => router.links.refusedStalled,
+    },
+    bramble_router_srp_newcomers: {
+      help: 'Connections at the SRP port that are not admitted yet.',
+      value: () => router.newcomers.unproven + router.newcomers.proven,
+    },
+    bramble_router_srp_newcomers_cut: {
+      help: 'Connections at the SRP port that were cut so far because there were too many that said nothing.',
+      value: () => router.newcomers.cut,
+    },
     bramble_router_tunnels_open: { help: 'Tunnels that stand now.', value: () => router.tunnelsOpen },
     bramble_router_requests_under_way: { help: 'Requests not yet answered.', value: () => router.requestsUnderWay },
     bramble_router_routes: { help: 'Owners remembered.', value: () => router.routes.size },

@@ -14,7 +14,13 @@ import { openEnvelope } from '../link/signed-envelope.ts';
 
 const stateShape = z.object({
   list: envelopeShape.nullable(),
-  suspended: z.array(z.object({ identifier: identifierShape, at: z.string() })),
+  suspended: z.array(
+    z.object({
+      identifier: identifierShape,
+      at: z.string(),
+      holder: z.object({ host: z.string(), bootId: z.string() }).optional(),
+    }),
+  ),
   /** Identifiers that were linked last. */
   linked: z.array(identifierShape),
 });

@@ -18,6 +18,7 @@ import { createForwarder } from './forwarder.ts';
 import { createLinkAcceptor } from './link-acceptor.ts';
 import { exchangeJson } from './link-exchange.ts';
 import { LinkRegistry, type RouterLink } from './link-registry.ts';
+import type { NewcomerLimits, Newcomers } from './newcomers.ts';
 import { createPublicListener } from './public-listener.ts';
 import { RouteDirectory } from './route-directory.ts';
 import { createStateFile, readRouterState } from './router-state.ts';
@@ -41,6 +42,9 @@ export interface RouterOptions {
   /** Bytes of large request bodies held at once; see the public listener. */
   largeBodiesAtMost?: number;
   openTimeoutMs?: number;
+  newcomers?: Partial<NewcomerLimits>;
+  handshakeTimeoutMs?: number;
+  helloTimeoutMs?: number;
   rivalTimeoutMs?: number;
   clock?: Clock;
   onAnswer?: (status: number) => void;
@@ -51,6 +55,8 @@ export interface Router {
   readonly publicServer: Server;
   readonly srpServer: Server;
   readonly links: LinkRegistry;
+  /** At the SRP port. */
+  readonly newcomers: Newcomers;
   readonly routes: RouteDirectory;
   readonly tunnelsOpen: number;
   readonly requestsUnderWay: number;
@@ -199,6 +205,7 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     publicServer: listener.server,
     srpServer: acceptor.server,
     links,
+    newcomers: acceptor.newcomers,
     routes,
     formerLinks,
     get tunnelsOpen() {

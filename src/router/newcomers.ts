@@ -1,0 +1,93 @@
+/**
+ * Connections at the SRP port that are not admitted yet, and how many there may be: rules without I/O.
+ *
+ *   unproven (TLS under way) → proven (a certificate of the domain authority) → admitted, or gone
+ *
+ * Invariant: where there is no room the oldest goes, never the newest: it has had the most time to say who it is, and the
+ * newest may be the rightful holder's. Who has proven nothing displaces nobody who has, and who has one identifier's
+ * certificate fills the room of that identifier only.
+ */
+
+export interface NewcomerLimits {
+  unprovenAtMost: number;
+  provenAtMost: number;
+  /** Of those proven, for one identifier. */
+  perIdentifierAtMost: number;
+}
+
+export const defaultNewcomerLimits: NewcomerLimits = {
+  unprovenAtMost: 512,
+  provenAtMost: 1024,
+  perIdentifierAtMost: 16,
+};
+
+export interface Newcomer {
+  readonly identifier: string | null;
+}
+
+interface Entry extends Newcomer {
+  identifier: string | null;
+  cut: () => void;
+}
+
+export class Newcomers {
+  readonly #limits: NewcomerLimits;
+  // Sets keep the order of insertion: the first is the oldest.
+  readonly #unproven = new Set<Entry>();
+  readonly #proven = new Set<Entry>();
+  readonly #byIdentifier = new Map<string, Set<Entry>>();
+  /** Cut so far because there was no room, for the metrics. */
+  cut = 0;
+
+  constructor(limits: Partial<NewcomerLimits> = {}) {
+    this.#limits = { ...defaultNewcomerLimits, ...limits };
+  }
+
+  get unproven(): number {
+    return this.#unproven.size;
+  }
+
+  get proven(): number {
+    return this.#proven.size;
+  }
+
+  /** A connection was accepted; `cut` ends it when its place is needed. */
+  enter(cut: () => void): Newcomer {
+    const entry: Entry = { identifier: null, cut };
+    this.#unproven.add(entry);
+    this.#cutOldest(this.#unproven, this.#limits.unprovenAtMost);
+    return entry;
+  }
+
+  /** Its certificate is the domain authority's, for this identifier. */
+  prove(newcomer: Newcomer, identifier: string): void {
+    const entry = newcomer as Entry;
+    if (!this.#unproven.delete(entry)) return;
+    entry.identifier = identifier;
+    const own = this.#byIdentifier.get(identifier) ?? new Set();
+    this.#byIdentifier.set(identifier, own.add(entry));
+    this.#proven.add(entry);
+    this.#cutOldest(own, this.#limits.perIdentifierAtMost);
+    this.#cutOldest(this.#proven, this.#limits.provenAtMost);
+  }
+
+  /** It was admitted, or is gone. */
+  leave(newcomer: Newcomer): void {
+    const entry = newcomer as Entry;
+    this.#unproven.delete(entry);
+    this.#proven.delete(entry);
+    if (entry.identifier === null) return;
+    const own = this.#byIdentifier.get(entry.identifier);
+    own?.delete(entry);
+    if (own?.size === 0) this.#byIdentifier.delete(entry.identifier);
+  }
+
+  #cutOldest(among: ReadonlySet<Entry>, atMost: number): void {
+    for (const entry of among) {
+      if (among.size <= atMost) return;
+      this.leave(entry);
+      this.cut += 1;
+      entry.cut();
+    }
+  }
+}

@@ -1,0 +1,30 @@
+/**
+ * Log lines that somebody outside can cause as often as they like: the first of each kind at once, then one a minute that
+ * says how many there were.
+ */
+import { type Clock, systemClock } from '../base/clock.ts';
+
+export interface SparseLog {
+  /** Calls `write` with the number of times since the last line of this kind, this one included; or not at all. */
+  say(kind: string, write: (times: number) => void): void;
+}
+
+const periodMs = 60_000;
+const kindsAtMost = 1000;
+
+export function createSparseLog(clock: Pick<Clock, 'now'> = systemClock): SparseLog {
+  const said = new Map<string, { atMs: number; held: number }>();
+  return {
+    say: (kind, write) => {
+      const last = said.get(kind);
+      if (last && clock.now() - last.atMs < periodMs) {
+        last.held += 1;
+        return;
+      }
+      // The oldest kind is forgotten where there are too many: its next line is a first one again.
+      if (!last && said.size >= kindsAtMost) said.delete(said.keys().next().value ?? '');
+      said.set(kind, { atMs: clock.now(), held: 0 });
+      write((last?.held ?? 0) + 1);
+    },
+  };
+}
