@@ -40,6 +40,8 @@ export interface ActivationFixture {
   moveUnder<Result>(accountId: AccountId, write: () => Promise<Result>): Promise<Result>;
   /** Sets the mover's mark. */
   mark(accountId: AccountId): Promise<void>;
+  /** Kinds of the events about a subject, oldest first; waits for the first one. */
+  eventsOf(subject: string): Promise<string[]>;
   close(): Promise<void>;
 }
 
@@ -99,6 +101,12 @@ export async function createActivationFixture(url: string): Promise<ActivationFi
       await db`
         insert into account_mark (account_id, move_id, until)
         values (${accountId}, gen_random_uuid(), clock_timestamp() + interval '1 hour')`;
+    },
+    async eventsOf(subject) {
+      for (;;) {
+        const rows = await db<{ kind: string }[]>`select kind from event where subject = ${subject} order by id`;
+        if (rows.length > 0) return rows.map((row) => row.kind);
+      }
     },
     async close() {
       await Promise.all([db.end(), mover.end()]);

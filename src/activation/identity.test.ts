@@ -30,9 +30,14 @@ function fails(code: ErrorCode, proof: Parameters<typeof identityOf>[0]): void {
 }
 
 test('a signature, a header, or both of one certificate prove an identity', () => {
-  assert.equal(identityOf({ mdmSignature: mine.signature, body }), mine.fingerprint);
-  assert.equal(identityOf({ clientCertHeader: mine.header, body }), mine.fingerprint);
-  assert.equal(identityOf({ mdmSignature: mine.signature, clientCertHeader: mine.header, body }), mine.fingerprint);
+  const proven = (proof: Parameters<typeof identityOf>[0]) => {
+    const { fingerprint, overTls } = identityOf(proof);
+    return [fingerprint, overTls];
+  };
+  assert.deepEqual(proven({ mdmSignature: mine.signature, body }), [mine.fingerprint, false]);
+  assert.deepEqual(proven({ clientCertHeader: mine.header, body }), [mine.fingerprint, true]);
+  const both = { mdmSignature: mine.signature, clientCertHeader: mine.header, body };
+  assert.deepEqual(proven(both), [mine.fingerprint, true]);
 });
 
 test('two certificates, no proof, and a proof that does not hold are refused', () => {
@@ -51,8 +56,8 @@ test('a header that holds no certificate is refused', () => {
 test('a header that was read before proves the same identity again, also when the cache is full, and a bad one never', () => {
   const keys = createCertificateKeys(1);
   for (let round = 0; round < 3; round++) {
-    const read: string[] = [mine, other, mine, mine].map((device) =>
-      identityOf({ clientCertHeader: device.header, body }, keys),
+    const read: string[] = [mine, other, mine, mine].map(
+      (device) => identityOf({ clientCertHeader: device.header, body }, keys).fingerprint,
     );
     assert.deepEqual(read, [mine.fingerprint, other.fingerprint, mine.fingerprint, mine.fingerprint]);
     assert.throws(() => identityOf({ clientCertHeader: `${mine.header}x`, body }, keys), {

@@ -7,7 +7,7 @@
 import { BrambleError } from '../base/errors.ts';
 import { parseClientCert } from '../protocol/client-cert-header.ts';
 import type { CertificateKeys } from '../protocol/cms/certificate-keys.ts';
-import { verifyDetached } from '../protocol/cms/verification.ts';
+import { type VerifiedSignature, verifyDetached } from '../protocol/cms/verification.ts';
 import { fingerprintOf } from '../protocol/x509/certificate-fields.ts';
 
 export interface IdentityProof {
@@ -19,12 +19,21 @@ export interface IdentityProof {
   readonly body: Uint8Array;
 }
 
+/** What a request proves. */
+export interface ProvenIdentity {
+  /** SHA-256 of the certificate, lower-case hex. */
+  readonly fingerprint: string;
+  /** Whether the key was used in TLS. A signature alone may be a repetition: whoever saw it can send it again. */
+  readonly overTls: boolean;
+  readonly signature: VerifiedSignature | undefined;
+}
+
 /**
- * The SHA-256 fingerprint (lower-case hex) of the certificate that the request proves to hold. `keys` keeps certificates
- * that were read, for speed. The certificate of a header is not read: only one whose fingerprint a device row holds counts.
+ * The certificate that the request proves to hold. `keys` keeps certificates that were read, for speed. The certificate of a
+ * header is not read: only one whose fingerprint a device row holds counts.
  * @throws BrambleError ERR_IDENTITY_MISSING, ERR_SIGNATURE_INVALID, ERR_CLIENT_CERT_HEADER, ERR_IDENTITY_MISMATCH
  */
-export function identityOf(proof: IdentityProof, keys?: CertificateKeys): string {
+export function identityOf(proof: IdentityProof, keys?: CertificateKeys): ProvenIdentity {
   const signature = proof.mdmSignature === undefined ? undefined : verifyDetached(proof.mdmSignature, proof.body, keys);
   const presented =
     proof.clientCertHeader === undefined ? undefined : fingerprintOfHeader(proof.clientCertHeader, keys);
@@ -41,7 +50,7 @@ export function identityOf(proof: IdentityProof, keys?: CertificateKeys): string
       'The request proves no identity: send an Mdm-Signature header, or use the TLS client certificate.',
     );
   }
-  return fingerprint;
+  return { fingerprint, overTls: presented !== undefined, signature };
 }
 
 function fingerprintOfHeader(header: string, keys: CertificateKeys | undefined): string {

@@ -2,14 +2,13 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { type CommandId, newId } from '../base/ids.ts';
 import { openDatabase } from '../database/connection.ts';
-import { createMasterKeys, rotateMasterKeys } from '../database/sealed-value.ts';
+import { rotateMasterKeys } from '../database/sealed-value.ts';
 import { createTestDatabase } from '../database/test-database.ts';
 import { untilOneWaits, watched } from '../database/waiting-fixture.ts';
-import { type CheckinMessage, parseCheckin, serializeCheckin } from '../protocol/apple/checkin.ts';
-import type { PlistDictionary } from '../protocol/plist/value.ts';
-import { type CheckinOptions, checkIn } from './checkin.ts';
-import { type DeviceFixture, seedCommand, seedDevice, seedDomain, seedPermits } from './device-fixture.ts';
-import { type EnrolledDevice, findDeviceByToken } from './device-store.ts';
+import { sharedUserId } from '../protocol/apple/checkin.ts';
+import { createCheckinScene, testTopic } from './checkin-fixture.ts';
+import { type DeviceFixture, seedCommand, seedDomain, seedPermits } from './device-fixture.ts';
+import { findDeviceByToken, usersOfDeviceAtMost } from './device-store.ts';
 
 const { url } = await createTestDatabase();
 const db = openDatabase(url, { applicationName: 'test', max: 6 });
@@ -17,36 +16,12 @@ const mover = openDatabase(url, { applicationName: 'mover', max: 1 });
 const { here, there } = await seedDomain(db);
 after(async () => await Promise.all([db.end(), mover.end()]));
 
-const limited = { timeout: 20_000 };
-const topic = 'com.apple.mgmt.test';
-const keys = createMasterKeys();
-const activated: string[] = [];
-const options: CheckinOptions = {
-  ...{ db, instanceId: here, keys, pushTopic: topic },
-  onActivated: async (_tx, device) => activated.push(device.deviceId),
-};
-
-async function enrolled(device: DeviceFixture): Promise<EnrolledDevice> {
-  const found = await findDeviceByToken(db, device.token);
-  assert.ok(found !== 'not-found');
-  return found;
-}
-
-async function send(
-  device: DeviceFixture,
-  messageType: CheckinMessage['messageType'],
-  fields: PlistDictionary = {},
-  change: Partial<CheckinOptions> = {},
-) {
-  const message = parseCheckin(serializeCheckin(messageType, { UDID: `udid-${device.token}`, ...fields }));
-  return await checkIn({ ...options, ...change }, await enrolled(device), message);
-}
+const limited = { timeout: 30_000 };
+const topic = testTopic;
+const scene = createCheckinScene(db, here);
+const { keys, activated, send, authenticate, updateToken, newDevice } = scene;
 
 const accepted = { kind: 'done', value: { kind: 'accepted' } };
-const authenticate = (device: DeviceFixture, fields: PlistDictionary = {}) =>
-  send(device, 'Authenticate', { Topic: topic, ...fields });
-const updateToken = (device: DeviceFixture, fields: PlistDictionary = {}) =>
-  send(device, 'TokenUpdate', { Topic: topic, Token: Buffer.from('token'), PushMagic: 'magic', ...fields });
 
 async function refusalOf(outcome: Awaited<ReturnType<typeof send>>): Promise<string> {
   assert.ok(outcome.kind === 'done' && outcome.value.kind === 'refused', JSON.stringify(outcome));
@@ -61,13 +36,6 @@ async function row(device: DeviceFixture) {
   return found;
 }
 
-async function newDevice(name: string, state = 'certified'): Promise<DeviceFixture> {
-  const device = await seedDevice(db, here, name);
-  await db`update device set state = ${state}, udid = ${state === 'certified' ? null : `udid-${device.token}`}
-            where id = ${device.deviceId}`;
-  return device;
-}
-
 test(
   'Authenticate stores what the device says of itself; the first TokenUpdate makes it active, once',
   limited,
@@ -80,7 +48,7 @@ test(
       { state, udid, model, os_version, software_version },
       {
         state: 'authenticated',
-        udid: `udid-${device.token}`,
+        udid: device.enrolment,
         model: 'iPhone',
         os_version: '18.1',
         software_version: '4.2',
@@ -136,10 +104,7 @@ test('messages out of order and of other topics are refused and change nothing',
 
 test('a user channel has tokens of its own, and leaves without its device', limited, async () => {
   const device = await newDevice('shared', 'active');
-  const users = async () =>
-    (await db`select user_id, push_magic from device_user where device_id = ${device.deviceId} order by user_id`).map(
-      (user) => [user['user_id'], user['push_magic']],
-    );
+  const users = () => usersOf(device);
   await updateToken(device, { UserID: 'anna', PushMagic: 'a' });
   await updateToken(device, { UserID: 'berta', PushMagic: 'b' });
   await updateToken(device, { UserID: 'anna', PushMagic: 'a2' });
@@ -215,11 +180,11 @@ test('an unlock token lies sealed and stays until another one comes or the devic
 
 for (const left of ['active', 'authenticated', 'gone'] as const) {
   test(
-    `a new enrolment takes over the device options of an earlier one that was ${left}, and ends it`,
+    `a new enrolment takes over the device options of an earlier one that was ${left}, and suspends it`,
     limited,
     async () => {
       const before = await newDevice(`before-${left}`, left);
-      const udid = `udid-${before.token}`;
+      const udid = before.enrolment;
       await db`update device set options = '{"TimeZone": "Europe/Berlin"}' where id = ${before.deviceId}`;
       await seedPermits(db, `scope-${left}`, 1);
       const open = await seedCommand(db, before, { budgeted: true, item: 'it-policy' });
@@ -228,7 +193,8 @@ for (const left of ['active', 'authenticated', 'gone'] as const) {
       await db`update device set account_id = ${before.accountId} where id = ${again.deviceId}`;
       assert.deepEqual(await authenticate(again, { UDID: udid }), accepted);
       assert.deepEqual((await row(again))['options'], { TimeZone: 'Europe/Berlin' });
-      assert.deepEqual([(await row(before))['state'], (await row(again))['state']], ['gone', 'authenticated']);
+      assert.equal((await row(again))['state'], 'authenticated');
+      assert.equal((await scene.enrolled(before)).suspended, left !== 'gone');
       if (left === 'gone') return;
       const [command] = await db`select state from command where id = ${open.commandId}`;
       const held = await db`select 1 from delivery_permit where delivery_id = ${open.deliveryId}`;
@@ -237,11 +203,32 @@ for (const left of ['active', 'authenticated', 'gone'] as const) {
   );
 }
 
-test('another account’s device of the same UDID is left alone', limited, async () => {
-  const before = await newDevice('elsewhere', 'active');
-  const again = await newDevice('elsewhere-again');
-  await authenticate(again, { UDID: `udid-${before.token}` });
-  assert.equal((await row(before))['state'], 'active');
+test('a device that names the UDID of another one learns nothing of that one’s options', limited, async () => {
+  const victim = await newDevice('victim', 'active');
+  await db`
+    update device set options = '{"DeviceName": "victim"}', serial_number = 'F17' where id = ${victim.deviceId}`;
+  const elsewhere = await newDevice('elsewhere');
+  await authenticate(elsewhere, { UDID: victim.enrolment, SerialNumber: 'F17' });
+  assert.deepEqual((await row(elsewhere))['options'], {}, 'of another account');
+  const sibling = await newDevice('sibling');
+  await db`update device set account_id = ${victim.accountId} where id = ${sibling.deviceId}`;
+  await authenticate(sibling, { UDID: victim.enrolment, SerialNumber: 'C02' });
+  assert.deepEqual((await row(sibling))['options'], {}, 'of another serial number');
+});
+
+test('only Authenticate may name another UDID; what differs in case alone is the same', limited, async () => {
+  const device = await newDevice('names', 'active');
+  const before = await row(device);
+  const refused = { kind: 'done', value: { kind: 'another-enrolment' } };
+  for (const names of [{ UDID: 'udid-other' }, { UDID: 'udid-other', UserID: 'anna' }]) {
+    assert.deepEqual(await updateToken(device, names), refused);
+    assert.deepEqual(await send(device, 'CheckOut', names), refused);
+    assert.deepEqual(await send(device, 'GetBootstrapToken', names), refused);
+  }
+  assert.deepEqual(await row(device), before);
+  assert.deepEqual(await updateToken(device, { UDID: device.enrolment.toUpperCase() }), accepted);
+  assert.deepEqual(await authenticate(device, { UDID: 'udid-other' }), accepted);
+  assert.deepEqual(await updateToken(device, { UDID: 'udid-other' }), accepted);
 });
 
 test('the same enrolment that begins anew clears its queue, its deliveries and its users', limited, async () => {
@@ -258,17 +245,53 @@ test('the same enrolment that begins anew clears its queue, its deliveries and i
   assert.equal((await row(device))['bootstrap_token'], null);
 });
 
-test('messages that this release does not serve are answered and change nothing', limited, async () => {
+test('messages that are not served change nothing, and are answered so that a device knows', limited, async () => {
   const device = await newDevice('unserved', 'active');
   const before = await row(device);
-  for (const [type, fields] of [
-    ['UserAuthenticate', { UserID: 'anna' }],
-    ['DeclarativeManagement', { Endpoint: 'tokens' }],
-    ['GetToken', { TokenServiceType: 'com.apple.maid' }],
+  for (const [type, fields, status] of [
+    ['UserAuthenticate', { UserID: 'anna' }, 410],
+    ['DeclarativeManagement', { Endpoint: 'tokens' }, 404],
+    ['GetToken', { TokenServiceType: 'com.apple.maid' }, 400],
   ] as const) {
-    assert.deepEqual(await send(device, type, fields), { kind: 'done', value: { kind: 'not-served' } });
+    const outcome = await send(device, type, fields);
+    assert.ok(outcome.kind === 'done' && outcome.value.kind === 'not-served', type);
+    assert.equal(outcome.value.status, status, type);
   }
   assert.deepEqual(await row(device), before);
+});
+
+const usersOf = async (device: DeviceFixture) =>
+  (await db`select user_id, push_magic from device_user where device_id = ${device.deviceId} order by user_id`).map(
+    (user) => [user['user_id'], user['push_magic']],
+  );
+
+test('the users of a Shared iPad are told apart by their short names', limited, async () => {
+  const device = await newDevice('ipad', 'active');
+  await db`
+    insert into device_user (device_id, user_id, push_token, push_magic)
+    values (${device.deviceId}, ${sharedUserId}, 'x', 'whoever wrote last under 1.1')`;
+  const user = (UserShortName: string) => ({ UserID: sharedUserId.toLowerCase(), UserShortName });
+  await updateToken(device, { ...user('anna'), PushMagic: 'a' });
+  await updateToken(device, { ...user('berta'), PushMagic: 'b' });
+  assert.deepEqual(await usersOf(device), [
+    [`${sharedUserId}/anna`, 'a'],
+    [`${sharedUserId}/berta`, 'b'],
+  ]);
+  assert.deepEqual(await send(device, 'CheckOut', user('anna')), accepted);
+  assert.deepEqual(await usersOf(device), [[`${sharedUserId}/berta`, 'b']]);
+  assert.equal((await row(device))['state'], 'active');
+});
+
+test('a device has so many users at most; beyond, the one heard longest ago goes', limited, async () => {
+  const device = await newDevice('crowded', 'active');
+  await db`
+    insert into device_user (device_id, user_id, push_token, push_magic, updated_at)
+    select ${device.deviceId}, 'user-' || lpad(n::text, 4, '0'), 'x', 'm', now() - make_interval(days => n)
+      from generate_series(1, ${usersOfDeviceAtMost + 10}) n`;
+  await updateToken(device, { UserID: 'new' });
+  const users = (await usersOf(device)).map(([id]) => id);
+  assert.equal(users.length, usersOfDeviceAtMost);
+  assert.deepEqual([users[0], users.at(-1)], ['new', `user-${String(usersOfDeviceAtMost - 1).padStart(4, '0')}`]);
 });
 
 test(

@@ -8,11 +8,10 @@ import type { InstanceId } from '../base/ids.ts';
 import { type FencedOutcome, withAccountFence } from '../database/account-fence.ts';
 import type { Database, Transaction } from '../database/connection.ts';
 import { type MasterKeys, openValue, sealValue } from '../database/sealed-value.ts';
-import type { CheckinMessage } from '../protocol/apple/checkin.ts';
+import { type CheckinMessage, enrolmentNameOf } from '../protocol/apple/checkin.ts';
 import type { PlistDictionary } from '../protocol/plist/value.ts';
 import {
   authenticateDevice,
-  checkOutDevice,
   type EnrolledDevice,
   readBootstrapToken,
   removeUser,
@@ -20,13 +19,17 @@ import {
   updateToken,
   updateUserToken,
 } from './device-store.ts';
+import { checkOutDevice } from './enrolment-end.ts';
+import { takeBack } from './suspension.ts';
 
 export type CheckinOutcome =
   /** 200; `bootstrapToken` only for GetBootstrapToken. */
   | { kind: 'accepted' }
   | { kind: 'bootstrap-token'; token: Buffer | null }
-  /** A message that this release does not serve: 200 with an empty body, as Apple allows. */
-  | { kind: 'not-served' }
+  /** A message that this release does not serve: each has a status by which a device knows. */
+  | { kind: 'not-served'; status: 400 | 404 | 410; reason: string }
+  /** Another UDID or EnrollmentID than this enrolment's; only Authenticate may bring one. */
+  | { kind: 'another-enrolment' }
   /** The topic is not the domain's, or the message does not fit the enrolment's state. */
   | { kind: 'refused'; reason: string };
 
@@ -37,6 +40,8 @@ export interface CheckinOptions {
   pushTopic: string;
   /** Called in the transaction that makes an enrolment active: what is owed, and the end of the activation password. */
   onActivated: (tx: Transaction, device: EnrolledDevice) => Promise<unknown>;
+  /** Called in the transaction in which a suspended enrolment becomes active again: it was owed nothing meanwhile. */
+  onReturned: (tx: Transaction, device: EnrolledDevice) => Promise<unknown>;
 }
 
 /** Handles one message of a device whose identity was proven. */
@@ -46,19 +51,25 @@ export async function checkIn(
   message: CheckinMessage,
 ): Promise<FencedOutcome<CheckinOutcome>> {
   return await withAccountFence(options.db, device.accountId, options.instanceId, async (tx) => {
+    if (message.messageType !== 'Authenticate' && !isOf(device, message)) return { kind: 'another-enrolment' };
+    if (device.suspended && message.messageType !== 'CheckOut') await takeDeviceBack(options, tx, device);
     switch (message.messageType) {
       case 'Authenticate':
         if (message.topic !== options.pushTopic) return { kind: 'refused', reason: 'the topic is not the domain’s' };
-        await authenticateDevice(tx, device.deviceId, {
-          udid: message.udid ?? null,
-          enrollmentId: message.enrollmentId ?? null,
-          topic: message.topic,
-          serialNumber: message.serialNumber ?? null,
-          model: message.modelName ?? message.model ?? null,
-          product: message.productName ?? null,
-          osVersion: message.osVersion ?? null,
-          softwareVersion: textOf(message.dictionary, 'DeviceSoftware'),
-        });
+        await authenticateDevice(
+          tx,
+          { deviceId: device.deviceId, instanceId: options.instanceId },
+          {
+            udid: message.udid ?? null,
+            enrollmentId: message.enrollmentId ?? null,
+            topic: message.topic,
+            serialNumber: message.serialNumber ?? null,
+            model: message.modelName ?? message.model ?? null,
+            product: message.productName ?? null,
+            osVersion: message.osVersion ?? null,
+            softwareVersion: textOf(message.dictionary, 'DeviceSoftware'),
+          },
+        );
         return { kind: 'accepted' };
       case 'TokenUpdate':
         return await takeToken(options, tx, device, message);
@@ -83,11 +94,37 @@ export async function checkIn(
         return { kind: 'bootstrap-token', token };
       }
       case 'UserAuthenticate':
+        // The device asks no more for this login, and manages the user without a channel. @see Apple, UserAuthenticate
+        return { kind: 'not-served', status: 410, reason: 'users of a directory are not managed' };
       case 'DeclarativeManagement':
+        return { kind: 'not-served', status: 404, reason: 'there are no declarations' };
       case 'GetToken':
-        return { kind: 'not-served' };
+        return { kind: 'not-served', status: 400, reason: 'this token service is not known' };
     }
   });
+}
+
+/**
+ * The key of a suspended enrolment was heard at a connect: serves it again. False where there was nothing to take back, or
+ * it did not become active.
+ */
+export async function resumeSuspended(
+  options: CheckinOptions,
+  device: EnrolledDevice,
+): Promise<FencedOutcome<boolean>> {
+  return await withAccountFence(options.db, device.accountId, options.instanceId, async (tx) => {
+    return (await takeDeviceBack(options, tx, device)) === 'active';
+  });
+}
+
+async function takeDeviceBack(options: CheckinOptions, tx: Transaction, device: EnrolledDevice) {
+  const state = await takeBack(tx, device.deviceId);
+  if (state === 'active') await options.onReturned(tx, device);
+  return state;
+}
+
+function isOf(device: EnrolledDevice, message: CheckinMessage): boolean {
+  return device.enrolment === null || device.enrolment.toLowerCase() === enrolmentNameOf(message).toLowerCase();
 }
 
 async function takeToken(

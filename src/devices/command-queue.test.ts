@@ -20,9 +20,11 @@ function command(deviceId: DeviceId, urgent = false): NewCommand {
 const queue = (wanted: NewCommand) => db.begin((tx) => queueCommand(tx, wanted));
 const cancel = (commandId: CommandId) => db.begin((tx) => cancelCommand(tx, commandId));
 async function connect(device: DeviceFixture): Promise<CommandId | null> {
-  const { token, fingerprint } = device;
+  const { token, fingerprint, enrolment } = device;
   const nothing = { commandId: null, answer: null, inventory: null, options: null };
-  const [outcome] = await connectDevices(db, here, [{ token, fingerprint, status: 'Idle', ...nothing }]);
+  const [outcome] = await connectDevices(db, here, [
+    { token, fingerprint, enrolment, overTls: true, status: 'Idle', ...nothing },
+  ]);
   assert.ok(outcome?.kind === 'served');
   return outcome.commandId;
 }

@@ -8,6 +8,8 @@ import type { ConnectOutcome, ConnectRequest } from './connect-statement.ts';
 const request = (token: string): ConnectRequest => ({
   token,
   fingerprint: 'f',
+  overTls: true,
+  enrolment: 'u',
   status: 'Idle',
   commandId: null,
   answer: null,

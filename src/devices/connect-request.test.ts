@@ -12,16 +12,18 @@ const { url } = await createTestDatabase();
 const db = openDatabase(url, { applicationName: 'test', max: 1 });
 after(async () => await db.end());
 
+const proven = { fingerprint: 'print', overTls: true };
+
 function answered(payload: PlistDictionary, change: { status?: 'Error' | 'NotNow'; commandUuid?: string } = {}) {
   const { status = 'Acknowledged', commandUuid = newId<string>() } = change;
   const answer: ConnectAnswer = { status, commandUuid, udid: 'u', errorChain: [], payload };
-  return connectRequestOf('token', 'print', answer);
+  return connectRequestOf('token', proven, answer);
 }
 
 test('an idle device brings nothing', () => {
-  const idle = connectRequestOf('token', 'print', { status: 'Idle', udid: 'u', payload: { QueryResponses: { A: 1 } } });
+  const idle = connectRequestOf('token', proven, { status: 'Idle', udid: 'u', payload: { QueryResponses: { A: 1 } } });
   const nothing = { commandId: null, answer: null, inventory: null, options: null };
-  assert.deepEqual(idle, { token: 'token', fingerprint: 'print', status: 'Idle', ...nothing });
+  assert.deepEqual(idle, { token: 'token', ...proven, enrolment: 'u', status: 'Idle', ...nothing });
 });
 
 test('of the answers to a query the device’s own options are picked, and the rest is inventory', () => {

@@ -1,5 +1,6 @@
 /** What a device's connect means for the database: the parsed plist, narrowed to what the connect statement stores. */
 import { type CommandId, isUuid } from '../base/ids.ts';
+import { enrolmentNameOf } from '../protocol/apple/checkin.ts';
 import type { ConnectAnswer } from '../protocol/apple/connect.ts';
 import { deviceOptionQueries } from '../protocol/apple/device-information.ts';
 import { isPlistDictionary, type PlistDictionary, type PlistValue } from '../protocol/plist/value.ts';
@@ -14,8 +15,13 @@ const answerBytesAtMost = 64 * 1024;
 const inventoryBytesAtMost = 256 * 1024;
 
 /** A command id that is no UUID names no command of ours: the answer is taken like a late one. */
-export function connectRequestOf(token: string, fingerprint: string, answer: ConnectAnswer): ConnectRequest {
-  const base = { token, fingerprint, status: answer.status };
+export function connectRequestOf(
+  token: string,
+  proven: Pick<ConnectRequest, 'fingerprint' | 'overTls'>,
+  answer: ConnectAnswer,
+): ConnectRequest {
+  const { fingerprint, overTls } = proven;
+  const base = { token, fingerprint, overTls, enrolment: enrolmentNameOf(answer), status: answer.status };
   if (answer.status === 'Idle') return { ...base, commandId: null, answer: null, inventory: null, options: null };
   const commandId = isUuid(answer.commandUuid) ? (answer.commandUuid.toLowerCase() as CommandId) : null;
   const responses = answer.payload['QueryResponses'];

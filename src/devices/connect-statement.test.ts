@@ -14,8 +14,9 @@ const domain = await seedDomain(db);
 after(async () => await db.end());
 
 function idle(device: DeviceFixture): ConnectRequest {
-  const { token, fingerprint } = device;
-  return { token, fingerprint, status: 'Idle', commandId: null, answer: null, inventory: null, options: null };
+  const { token, fingerprint, enrolment } = device;
+  const nothing = { commandId: null, answer: null, inventory: null, options: null };
+  return { token, fingerprint, enrolment, overTls: true, status: 'Idle', ...nothing };
 }
 
 function answer(device: DeviceFixture, commandId: CommandId, status: ConnectRequest['status']): ConnectRequest {
@@ -33,6 +34,22 @@ async function handedOut(instanceId: InstanceId, request: ConnectRequest): Promi
   assert.equal(outcome.kind, 'served');
   return outcome.kind === 'served' ? outcome.commandId : null;
 }
+
+test('a device that names another UDID is refused; one that has named none yet, or in other letters, is not', async () => {
+  const device = await seedDevice(db, domain.here, 'named');
+  const { commandId } = await seedCommand(db, device);
+  const kind = async (enrolment: string) => (await connectOne(domain.here, { ...idle(device), enrolment })).kind;
+  const another = { ...answer(device, commandId, 'Acknowledged'), enrolment: 'udid-other' };
+  assert.equal((await connectOne(domain.here, another)).kind, 'another-enrolment');
+  assert.equal(await kind('udid-other'), 'another-enrolment');
+  assert.equal(await kind(device.enrolment.toUpperCase()), 'served');
+  const [row] = await db`select state from command where id = ${commandId}`;
+  assert.equal(row?.['state'], 'sent', 'what the other one answered does not count');
+  await db`update device set udid = null, enrollment_id = 'E1' where id = ${device.deviceId}`;
+  assert.deepEqual([await kind('e1'), await kind(device.enrolment)], ['served', 'another-enrolment']);
+  await db`update device set enrollment_id = null where id = ${device.deviceId}`;
+  assert.equal(await kind('anything'), 'served');
+});
 
 test('an idle device gets its oldest command, its answer is recorded once, and then there is nothing to do', async () => {
   const device = await seedDevice(db, domain.here, 'a1');
@@ -160,9 +177,10 @@ test('text that the database cannot hold is left out of an answer, also in names
   const device = await seedDevice(db, domain.here, 'd2');
   const { commandId } = await seedCommand(db, device);
   const payload = { 'a\u0000b': 'c\u0000d', QueryResponses: { 'x\u0000': [{ 'y\u0000': 1 }] } };
-  const request = connectRequestOf(device.token, device.fingerprint, {
+  const request = connectRequestOf(device.token, { ...device, overTls: true }, {
     status: 'Acknowledged',
     commandUuid: commandId,
+    udid: device.enrolment,
     payload,
   } as never);
   assert.equal((await connectOne(domain.here, request)).kind, 'served');
@@ -185,14 +203,21 @@ test('a device that enrols again gives back the permits of what it had not answe
   }
   const device = { udid: 'udid-e1', enrollmentId: null, topic: 't', serialNumber: null, model: null, product: null };
   await db.begin((tx) =>
-    authenticateDevice(tx, present.deviceId, { ...device, osVersion: null, softwareVersion: null }),
+    authenticateDevice(
+      tx,
+      { deviceId: present.deviceId, instanceId: domain.here },
+      { ...device, osVersion: null, softwareVersion: null },
+    ),
   );
   const held = await db`select 1 from delivery_permit where delivery_id = any(${deliveries as string[]}::uuid[])`;
   assert.equal(held.length, 0);
   const [row] = await db`
-    select p.state, p.options, e.state as earlier from device p, device e
+    select p.state, p.options, e.state as earlier, e.suspended_by = p.id as suspended from device p, device e
      where p.id = ${present.deviceId} and e.id = ${earlier.deviceId}`;
-  assert.deepEqual({ ...row }, { state: 'authenticated', options: { DeviceName: 'kept' }, earlier: 'gone' });
+  assert.deepEqual(
+    { ...row },
+    { state: 'authenticated', options: { DeviceName: 'kept' }, earlier: 'authenticated', suspended: true },
+  );
 });
 
 test('a commit waits for the disk unless all that it says is when idle devices were seen', async () => {

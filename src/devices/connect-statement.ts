@@ -22,6 +22,10 @@ export interface ConnectRequest {
   token: string;
   /** SHA-256 of the identity certificate that the request proved, hex. */
   fingerprint: string;
+  /** Whether it was proven in TLS, and not by a signature alone. */
+  overTls: boolean;
+  /** The UDID or EnrollmentID that the request names. */
+  enrolment: string;
   status: 'Idle' | 'Acknowledged' | 'Error' | 'NotNow' | 'CommandFormatError';
   commandId: CommandId | null;
   /** What is kept of the answer, as JSON; null for Idle. */
@@ -40,15 +44,20 @@ export type ConnectOutcome =
   | { kind: 'unknown-device' }
   /** Another certificate than this enrolment's. */
   | { kind: 'wrong-identity' }
+  /** Another UDID or EnrollmentID than this enrolment's. */
+  | { kind: 'another-enrolment'; deviceId: DeviceId }
+  /** The enrolment has to show its identity in TLS. */
+  | { kind: 'tls-required' }
   /** Enrolled no longer, or not yet. */
   | { kind: 'not-active' };
+
+type Refusal = 'wrong-identity' | 'another-enrolment' | 'tls-required' | 'not-active';
 
 interface ConnectRow {
   n: number;
   deviceId: DeviceId | null;
   accountId: AccountId | null;
-  state: string | null;
-  identified: boolean | null;
+  refusal: Refusal | null;
   owned: boolean;
   owner: SrpIdentifier | null;
   ownedHere: boolean | null;
@@ -65,24 +74,29 @@ export async function connectDevices(
   instanceId: InstanceId,
   requests: readonly ConnectRequest[],
 ): Promise<ConnectOutcome[]> {
-  // Where all are idle, the columns of answers are left empty: unnest fills the shorter ones up with null.
+  // Where all are idle, the columns of answers are left empty: unnest fills the shorter ones up with null. Booleans go as
+  // text, since the driver takes an array of them for one.
   const answers = requests.some((request) => request.status !== 'Idle') ? requests : [];
   const rows = await db<ConnectRow[]>`
     with request as materialized (
-      select n::int as n, token, fingerprint, coalesce(status, 'Idle') as status, command_id, answer::jsonb as answer,
-             inventory::jsonb as inventory, options::jsonb as options
+      select n::int as n, token, fingerprint, over_tls, enrolment, coalesce(status, 'Idle') as status, command_id,
+             answer::jsonb as answer, inventory::jsonb as inventory, options::jsonb as options
         from unnest(${requests.map((r) => r.token)}::text[], ${requests.map((r) => r.fingerprint)}::text[],
+                    ${requests.map((r) => String(r.overTls))}::text[]::boolean[], ${requests.map((r) => r.enrolment)}::text[],
                     ${answers.map((r) => r.status)}::text[], ${answers.map((r) => r.commandId)}::uuid[],
                     ${answers.map((r) => json(r.answer))}::text[], ${answers.map((r) => json(r.inventory))}::text[],
                     ${answers.map((r) => json(r.options))}::text[])
-             with ordinality as r(token, fingerprint, status, command_id, answer, inventory, options, n)
+             with ordinality as r(token, fingerprint, over_tls, enrolment, status, command_id, answer, inventory, options, n)
     ), found as materialized (
-      select r.n, d.id as device_id, d.account_id, d.state, r.status, r.command_id, r.answer, r.inventory, r.options,
-             coalesce(d.identity_fingerprint = r.fingerprint, false) as identified
+      select r.n, d.id as device_id, d.account_id, r.status, r.command_id, r.answer, r.inventory, r.options,
+             case when d.identity_fingerprint is distinct from r.fingerprint then 'wrong-identity'
+                  when lower(coalesce(d.udid, d.enrollment_id)) <> lower(r.enrolment) then 'another-enrolment'
+                  when d.tls_required_at is not null and not r.over_tls then 'tls-required'
+                  when d.state <> 'active' then 'not-active' end as refusal
         from request r join device d on d.token = r.token
     ), fence as materialized (
       select a.id, a.epoch from account a
-       where a.id = any(array(select distinct f.account_id from found f where f.identified and f.state = 'active'))
+       where a.id = any(array(select distinct f.account_id from found f where f.refusal is null))
          and a.instance_id = ${instanceId}
          and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
        order by a.id
@@ -90,7 +104,7 @@ export async function connectDevices(
     ), fenced as materialized (
       select f.n, f.device_id, f.account_id, f.status, f.command_id, f.answer, f.inventory, f.options, fence.epoch
         from found f join fence on fence.id = f.account_id
-       where f.identified and f.state = 'active'
+       where f.refusal is null
     ), answered as (
       update command c
          set state = case f.status when 'Acknowledged' then 'acknowledged' when 'NotNow' then 'not-now' else 'error' end,
@@ -181,7 +195,7 @@ export async function connectDevices(
       select set_config('synchronous_commit', 'off', true)
        where not exists (select 1 from handed) and not exists (select 1 from request q where q.status <> 'Idle')
     )
-    select r.n, f.device_id as "deviceId", f.account_id as "accountId", f.state, f.identified,
+    select r.n, f.device_id as "deviceId", f.account_id as "accountId", f.refusal,
            e.n is not null as owned, i.srp_identifier as owner, a.instance_id = ${instanceId} as "ownedHere",
            h.id as "commandId", h.body as command, (select count(*) from unimportant) = 1 as idle
       from request r
@@ -202,9 +216,8 @@ function outcomeOf(row: ConnectRow): ConnectOutcome {
   }
   // Whose device it is comes before whether its identity is right: only the owner judges.
   if (!row.ownedHere && row.owner) return { kind: 'not-owner', owner: row.owner };
-  if (!row.identified) return { kind: 'wrong-identity' };
-  if (row.state !== 'active') return { kind: 'not-active' };
-  return { kind: 'moving' };
+  if (row.refusal === 'another-enrolment') return { kind: row.refusal, deviceId: row.deviceId };
+  return { kind: row.refusal ?? 'moving' };
 }
 
 function json(value: object | null): string | null {

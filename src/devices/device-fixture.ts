@@ -23,18 +23,20 @@ export interface DeviceFixture {
   deviceId: DeviceId;
   token: string;
   fingerprint: string;
+  /** Its UDID. */
+  enrolment: string;
 }
 
 export async function seedDevice(db: Database, instanceId: InstanceId, name: string): Promise<DeviceFixture> {
   const [accountId, deviceId] = [newId<AccountId>(), newId<DeviceId>()];
-  const fingerprint = `print-${name}`;
+  const [fingerprint, enrolment] = [`print-${name}`, `udid-${name}`];
   await db`
     insert into account (id, name, display_name, instance_id) values (${accountId}, ${name}, ${name}, ${instanceId})`;
   await db`insert into account_epoch (account_id, epoch, instance_id) values (${accountId}, 1, ${instanceId})`;
   await db`
     insert into device (id, account_id, token, platform, state, scep_challenge, identity_fingerprint, udid, os_version)
-    values (${deviceId}, ${accountId}, ${`token-${name}`}, 'apple', 'active', 'c', ${fingerprint}, ${`udid-${name}`}, '18.1')`;
-  return { accountId, deviceId, token: `token-${name}`, fingerprint };
+    values (${deviceId}, ${accountId}, ${`token-${name}`}, 'apple', 'active', 'c', ${fingerprint}, ${enrolment}, '18.1')`;
+  return { accountId, deviceId, token: `token-${name}`, fingerprint, enrolment };
 }
 
 export async function seedCommand(

@@ -1,6 +1,9 @@
 /** Devices as stored: lookups for check-in, and what each check-in message changes. All writes run under the account fence. */
-import type { AccountId, DeviceId } from '../base/ids.ts';
+import type { AccountId, DeviceId, InstanceId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
+import { sharedUserId } from '../protocol/apple/checkin.ts';
+import { endOpenWork } from './enrolment-end.ts';
+import { isSuspended, suspendEarlier } from './suspension.ts';
 
 export interface EnrolledDevice {
   deviceId: DeviceId;
@@ -8,15 +11,24 @@ export interface EnrolledDevice {
   platform: 'apple' | 'agent';
   state: 'offered' | 'certified' | 'authenticated' | 'active' | 'gone';
   fingerprint: string | null;
-  udid: string | null;
+  /** UDID or EnrollmentID; null before its first Authenticate. */
+  enrolment: string | null;
   topic: string | null;
+  /** Another device named the same UDID, and this one's key was not heard since. */
+  suspended: boolean;
+  /** An administrator ended it, and it is to leave by itself. */
+  removing: boolean;
+  /** Its identity is no longer believed without TLS. */
+  tlsRequired: boolean;
 }
 
 /** By path token; relies on device_token_key. */
 export async function findDeviceByToken(q: Queryable, token: string): Promise<EnrolledDevice | 'not-found'> {
   const [row] = await q<EnrolledDevice[]>`
-    select id as "deviceId", account_id as "accountId", platform, state, identity_fingerprint as fingerprint, udid, topic
-      from device where token = ${token}`;
+    select d.id as "deviceId", d.account_id as "accountId", d.platform, d.state, d.identity_fingerprint as fingerprint,
+           coalesce(d.udid, d.enrollment_id) as enrolment, d.topic, ${isSuspended(q, 'd')} as suspended,
+           d.removing_since is not null as removing, d.tls_required_at is not null as "tlsRequired"
+      from device d where d.token = ${token}`;
   return row ?? 'not-found';
 }
 
@@ -33,24 +45,14 @@ export interface AuthenticatedDevice {
 
 /**
  * A new enrolment begins on this token: pending commands, open deliveries with their permits, and the bootstrap token of an
- * earlier one are cleared. An earlier enrolment of the same device under the account ends, with what was open of it; the
- * device options of the last one are carried into this one, also where it had ended before. Relies on device_account.
+ * earlier one are cleared. Earlier enrolments of the same name are suspended, as far as their accounts are this instance's.
  */
 export async function authenticateDevice(
   tx: Transaction,
-  deviceId: DeviceId,
+  { deviceId, instanceId }: { deviceId: DeviceId; instanceId: InstanceId },
   device: AuthenticatedDevice,
 ): Promise<void> {
-  const earlier = await tx<{ id: DeviceId; state: EnrolledDevice['state'] }[]>`
-    select e.id, e.state
-      from device own join device e on e.account_id = own.account_id and e.id <> own.id
-     where own.id = ${deviceId} and coalesce(e.udid, e.enrollment_id) = ${device.udid ?? device.enrollmentId}
-     order by e.last_seen_at desc nulls last`;
-  for (const { id } of earlier.filter(({ state }) => state !== 'gone')) {
-    await tx`update device set state = 'gone' where id = ${id}`;
-    await endOpenWork(tx, id, 'the device enrolled again');
-  }
-  await endOpenWork(tx, deviceId, 'the device enrolled again');
+  await endOpenWork(tx, [deviceId], 'the device enrolled again');
   await tx`delete from device_user where device_id = ${deviceId}`;
   await tx`
     update device
@@ -59,9 +61,28 @@ export async function authenticateDevice(
            product = ${device.product}, os_version = ${device.osVersion},
            software_version = ${device.softwareVersion}, unlock_token = null, unlock_token_key = null,
            bootstrap_token = null, bootstrap_token_key = null, push_token = null, push_magic = null,
-           last_seen_at = clock_timestamp(),
-           options = coalesce((select e.options from device e where e.id = ${earlier[0]?.id ?? null}), options)
+           last_seen_at = clock_timestamp(), authenticated_at = clock_timestamp(), suspended_at = null
      where id = ${deviceId}`;
+  await suspendEarlier(tx, instanceId, deviceId);
+  await carryOptionsOver(tx, deviceId);
+}
+
+/**
+ * Device options outlive a wipe: a fresh enrolment takes those of the account's last one of the same device. Only from one
+ * that has ended or is silent, and of the same serial number where both have one: a device that merely names another's
+ * UDID learns nothing of that one. Relies on device_account.
+ */
+async function carryOptionsOver(tx: Transaction, deviceId: DeviceId): Promise<void> {
+  await tx`
+    update device own set options = earlier.options
+      from (select e.options
+              from device d join device e on e.account_id = d.account_id and e.platform = d.platform and e.id <> d.id
+             where d.id = ${deviceId}
+               and lower(coalesce(e.udid, e.enrollment_id)) = lower(coalesce(d.udid, d.enrollment_id))
+               and (e.state = 'gone' or ${isSuspended(tx, 'e')})
+               and (e.serial_number = d.serial_number or e.serial_number is null or d.serial_number is null)
+             order by e.last_seen_at desc nulls last limit 1) earlier
+     where own.id = ${deviceId} and own.options = '{}'`;
 }
 
 export interface UpdatedToken {
@@ -90,7 +111,14 @@ export async function updateToken(
   return row.before === 'authenticated' ? 'activated' : 'updated';
 }
 
-/** Stores the token of a user channel under the device's identity; only an active device has user channels. */
+/** User channels that are kept of one device: the one that was heard last is worth more than one that never comes again. */
+export const usersOfDeviceAtMost = 128;
+
+/**
+ * Stores the token of a user channel under the device's identity; only an active device has user channels. Beyond the limit
+ * the one that was heard longest ago goes. What 1.1 kept under the bare UserID that all users of a Shared iPad have is
+ * whoever wrote last: it goes with the first user who is told apart, and each brings the own token.
+ */
 export async function updateUserToken(
   tx: Transaction,
   deviceId: DeviceId,
@@ -102,31 +130,19 @@ export async function updateUserToken(
       from device d where d.id = ${deviceId} and d.state = 'active'
     on conflict (device_id, user_id) do update
        set user_name = excluded.user_name, push_token = excluded.push_token, push_magic = excluded.push_magic,
-           updated_at = now()`;
-  return count === 1 ? 'updated' : 'out-of-order';
+           updated_at = clock_timestamp()`;
+  if (count === 0) return 'out-of-order';
+  if (user.userId.startsWith(`${sharedUserId}/`)) await removeUser(tx, deviceId, sharedUserId);
+  await tx`
+    delete from device_user u
+     using (select user_id from device_user where device_id = ${deviceId} and user_id <> ${user.userId}
+             order by updated_at desc offset ${usersOfDeviceAtMost - 1}) surplus
+     where u.device_id = ${deviceId} and u.user_id = surplus.user_id`;
+  return 'updated';
 }
 
 export async function removeUser(tx: Transaction, deviceId: DeviceId, userId: string): Promise<void> {
   await tx`delete from device_user where device_id = ${deviceId} and user_id = ${userId}`;
-}
-
-/** The device left management: what it still owed or was owed ends. */
-export async function checkOutDevice(tx: Transaction, deviceId: DeviceId): Promise<void> {
-  await tx`update device set state = 'gone', last_seen_at = clock_timestamp() where id = ${deviceId}`;
-  await endOpenWork(tx, deviceId, 'the device left management');
-}
-
-/** Cancels a device's pending commands, ends its open deliveries and gives their permits back. */
-export async function endOpenWork(tx: Transaction, deviceId: DeviceId, reason: string): Promise<void> {
-  await tx`
-    update command set state = 'cancelled', answered_at = now()
-     where device_id = ${deviceId} and state in ('queued', 'sent', 'not-now')`;
-  await tx`
-    with ended as (
-      update delivery set state = 'failed', settled_at = now(), failure = ${reason}
-       where device_id = ${deviceId} and state in ('owed', 'released', 'handed-out', 'suspect')
-      returning id)
-    update delivery_permit set delivery_id = null, taken_at = null where delivery_id in (select id from ended)`;
 }
 
 export async function storeBootstrapToken(

@@ -43,8 +43,9 @@ async function stateOf(device: DeviceFixture) {
 }
 
 function idle(device: DeviceFixture) {
-  const { token, fingerprint } = device;
-  return { token, fingerprint, status: 'Idle' as const, commandId: null, answer: null, inventory: null, options: null };
+  const { token, fingerprint, enrolment } = device;
+  const nothing = { commandId: null, answer: null, inventory: null, options: null };
+  return { token, fingerprint, enrolment, overTls: true, status: 'Idle' as const, ...nothing };
 }
 
 test('a move changes the owner, raises the epoch and carries the queue', async () => {

@@ -17,8 +17,8 @@ export interface ReleaseNumbers {
 
 export const thisRelease: ReleaseNumbers = {
   release: '1.2.0',
-  schemaVersion: 9,
-  leastSchemaVersion: 9,
+  schemaVersion: 10,
+  leastSchemaVersion: 10,
   linkVersions: [1],
   features: ['connection-service-sharing', 'it-policy-rules-2', 'scep-registration-authority', 'database-roles'],
 };

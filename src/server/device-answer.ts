@@ -52,6 +52,17 @@ export const notActive = errorAnswer(
   'This enrolment is not active. Activate the device again.',
 );
 
+export const anotherEnrolment = errorAnswer(
+  400,
+  'ERR_ANOTHER_ENROLMENT',
+  'The message names another UDID or EnrollmentID than this enrolment has. Only Authenticate may bring another one.',
+);
+export const tlsRequired = errorAnswer(
+  400,
+  'ERR_TLS_IDENTITY_REQUIRED',
+  'This enrolment proves its identity in TLS: a signature alone could be a repetition.',
+);
+
 /** Codes of what a device sent wrongly; everything else is trouble of ours and answered 503. */
 const faultOfTheDevice: ReadonlySet<string> = new Set([
   'ERR_PLIST_MALFORMED',

@@ -7,6 +7,7 @@ import { createActivation } from '../activation/activation.ts';
 import { type ActivationFixture, createActivationFixture, testDomain } from '../activation/activation-fixture.ts';
 import { useUpActivationPassword } from '../activation/activation-password.ts';
 import { createScepService } from '../activation/scep-service.ts';
+import { systemClock } from '../base/clock.ts';
 import { type CommandId, type DeviceId, newId } from '../base/ids.ts';
 import { type Database, openDatabase } from '../database/connection.ts';
 import { createMasterKeys } from '../database/sealed-value.ts';
@@ -27,6 +28,7 @@ import type { PlistDictionary } from '../protocol/plist/value.ts';
 import { buildPkcsReq, parseCertRep } from '../protocol/scep/client-message.ts';
 import { createRsaKeyPair } from '../protocol/x509/key-pair.ts';
 import { createDeviceHandler } from './device-handler.ts';
+import { createDeviceNotices } from './device-notices.ts';
 import { createRequestSamples } from './request-samples.ts';
 
 const { url } = await createTestDatabase();
@@ -56,11 +58,15 @@ async function startServer(fixture: ActivationFixture, db: Database): Promise<Te
         await useUpActivationPassword(tx, { deviceId: device.deviceId, instanceId });
         await oweDeliveries(tx, { deviceIds: [device.deviceId], cause: 'activation', budgeted: false });
       },
+      onReturned: async (tx, device) => {
+        await oweDeliveries(tx, { deviceIds: [device.deviceId], cause: 'activation', budgeted: true });
+      },
     },
     connects: createConnectBatcher({
       send: (requests) => connectDevices(db, instanceId, requests),
       movingPatienceMs: 5,
     }),
+    notices: createDeviceNotices({ db, log: silentLogger, clock: systemClock }),
     certificateKeys: createCertificateKeys(),
     onAnswer: (_kind, answer) => statuses.push(answer.status),
   });
@@ -234,7 +240,6 @@ test('what a device sends wrongly is answered 400, 413 or 415', limited, async (
   const connect = device.paths.connect;
   const unknown = `/mdm/${'a'.repeat(43)}`;
   const wrong: [string, () => Promise<Reply>, number, string][] = [
-    ['another type', () => device.put(connect, 'text/plain', idle), 415, 'ERR_CONTENT_TYPE'],
     ['a GET', () => ask(connect, {}), 400, 'ERR_INPUT'],
     ['no plist', () => device.put(connect, aspenConnect, Buffer.from('{}')), 400, 'ERR_CONNECT_MALFORMED'],
     ['too much', () => device.put(connect, aspenConnect, Buffer.alloc(1024 * 1024 + 1)), 413, 'ERR_BODY_TOO_LARGE'],
@@ -258,6 +263,75 @@ test('what a device sends wrongly is answered 400, 413 or 415', limited, async (
   }
 });
 const checkOut = serializeCheckin('CheckOut', { UDID: 'x' });
+
+test('a message is served whatever content type it names, or none: the address says what it is', limited, async () => {
+  const device = await activeDevice();
+  const { connect, checkin } = device.paths;
+  const update = serializeCheckin('TokenUpdate', {
+    ...{ UDID: device.udid, Topic: device.facts.topic },
+    ...{ Token: Buffer.from('token-2'), PushMagic: 'magic' },
+  });
+  for (const type of [
+    'text/plain',
+    'application/x-www-form-urlencoded',
+    aspenCheckin,
+    'application/xml; charset=x',
+    '',
+  ]) {
+    const idle = serializeConnect({ status: 'Idle', udid: device.udid });
+    assert.equal((await device.put(connect, type, idle)).status, 200, type);
+    assert.equal((await device.put(checkin, type, update)).status, 200, type);
+  }
+  const form = Buffer.from('Status=Idle&UDID=x');
+  const wrong = await device.put(connect, 'application/x-www-form-urlencoded', form);
+  assert.deepEqual(outcome(wrong), [400, 'ERR_CONNECT_MALFORMED'], 'but it has to be one');
+  const none = await ask(connect, { method: 'PUT', headers: {}, body: bytes(form) });
+  assert.deepEqual(outcome(none), [400, 'ERR_IDENTITY_MISSING']);
+});
+
+test('messages that are not served have the status by which a device knows', limited, async () => {
+  const device = await activeDevice();
+  for (const [type, fields, status] of [
+    ['UserAuthenticate', { UserID: 'anna' }, 410],
+    ['DeclarativeManagement', { Endpoint: 'tokens' }, 404],
+    ['GetToken', { TokenServiceType: 'com.apple.maid' }, 400],
+  ] as const) {
+    assert.deepEqual(outcome(await device.checkin(type, fields)), [status, 'ERR_NOT_SERVED'], type);
+  }
+});
+
+test('a message that names another UDID is refused on every channel, and an event says so', limited, async () => {
+  const device = await activeDevice();
+  const deviceId = await device.deviceId();
+  const refused = [400, 'ERR_ANOTHER_ENROLMENT'];
+  assert.deepEqual(outcome(await device.checkin('CheckOut', { UDID: 'another' })), refused);
+  const idle = (payload: PlistDictionary) =>
+    device.connect({ status: 'Idle', payload: { ...payload, UDID: 'another' } });
+  assert.deepEqual(outcome(await idle({})), refused);
+  assert.deepEqual(outcome(await idle({ UserID: 'anna' })), refused);
+  assert.equal((await device.connect({ status: 'Idle' })).status, 200);
+  const events = await fixture.eventsOf(deviceId);
+  assert.deepEqual(events, ['device-names-another'], 'once, however often it comes');
+});
+
+test(
+  'a suspended enrolment is served again when its key answers, with what it was not owed meanwhile',
+  limited,
+  async () => {
+    const device = await activeDevice();
+    const deviceId = await device.deviceId();
+    const newcomer = await newDevice();
+    assert.equal((await newcomer.checkin('Authenticate', { UDID: device.udid })).status, 200);
+    const open = async () =>
+      (await fixture.db`select 1 from delivery where device_id = ${deviceId} and state = 'owed'`).length;
+    assert.equal(await open(), 0);
+    const user = await device.connect({ status: 'Idle', payload: { UserID: 'anna' } });
+    assert.deepEqual(outcome(user), [400, 'ERR_NOT_ENROLLED'], 'a user channel proves nothing that a device would');
+    assert.equal((await device.connect({ status: 'Idle' })).status, 200);
+    assert.ok((await open()) > 0);
+    assert.deepEqual(await fixture.eventsOf(deviceId), ['device-suspended', 'device-contested']);
+  },
+);
 
 test('a moved account’s device and activation are sent to the owner; a moving one comes again', limited, async () => {
   const device = await activeDevice();

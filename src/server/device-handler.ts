@@ -12,12 +12,13 @@ import type { Activation } from '../activation/activation.ts';
 import { identityOf } from '../activation/identity.ts';
 import type { ScepService } from '../activation/scep-service.ts';
 import { BrambleError, messageOf } from '../base/errors.ts';
-import type { InstanceId } from '../base/ids.ts';
+import type { DeviceId, InstanceId } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
-import { type CheckinOptions, checkIn } from '../devices/checkin.ts';
+import { type CheckinOptions, checkIn, resumeSuspended } from '../devices/checkin.ts';
 import type { ConnectBatcher } from '../devices/connect-batch.ts';
 import { connectRequestOf } from '../devices/connect-request.ts';
-import { findDeviceByToken } from '../devices/device-store.ts';
+import type { ConnectOutcome, ConnectRequest } from '../devices/connect-statement.ts';
+import { type EnrolledDevice, findDeviceByToken } from '../devices/device-store.ts';
 import type { Logger } from '../process/logger.ts';
 import { activationMethodRefusal, activationRefusal, parseActivationForm } from '../protocol/activation-form.ts';
 import { parseCheckin, serializeBootstrapToken } from '../protocol/apple/checkin.ts';
@@ -25,6 +26,7 @@ import { parseConnect } from '../protocol/apple/connect.ts';
 import type { CertificateKeys } from '../protocol/cms/certificate-keys.ts';
 import { type FormBudget, parseQuery } from '../protocol/form.ts';
 import {
+  anotherEnrolment,
   answerOfError,
   comeAgain,
   type DeviceAnswer,
@@ -34,9 +36,11 @@ import {
   notActive,
   notOwner,
   plistAnswer,
+  tlsRequired,
   unknownDevice,
   wrongIdentity,
 } from './device-answer.ts';
+import type { DeviceNotices } from './device-notices.ts';
 import { type DeviceRequest, readBody } from './request-body.ts';
 import type { RequestSamples } from './request-samples.ts';
 
@@ -51,6 +55,7 @@ export interface DeviceHandlerOptions {
   checkin: CheckinOptions;
   connects: ConnectBatcher;
   samples: RequestSamples;
+  notices: DeviceNotices;
   certificateKeys: CertificateKeys;
   /** Called with each answer, for metrics. */
   onAnswer: (kind: DeviceAddressKind, answer: DeviceAnswer, latencyMs: number) => void;
@@ -125,11 +130,12 @@ async function answerConnect(
   trusted: boolean,
 ): Promise<DeviceAnswer> {
   const startedAt = performance.now();
-  const body = await readPlistBody(request, 'application/x-apple-aspen-mdm');
-  const fingerprint = identityOf(proofOf(request, body, trusted), options.certificateKeys);
+  const body = await readMessage(request);
+  const proven = identityOf(proofOf(request, body, trusted), options.certificateKeys);
   const message = parseConnect(body);
-  if (message.userId !== undefined) return await answerUserChannel(options, token, fingerprint);
-  const outcome = await options.connects.connect(connectRequestOf(token, fingerprint, message));
+  const connect = connectRequestOf(token, proven, message);
+  if (message.userId !== undefined) return await answerUserChannel(options, connect);
+  const outcome = await connectOrResume(options, connect);
   switch (outcome.kind) {
     case 'served':
       options.samples.add(outcome.accountId, performance.now() - startedAt, false);
@@ -142,21 +148,55 @@ async function answerConnect(
       return unknownDevice;
     case 'wrong-identity':
       return wrongIdentity;
+    case 'another-enrolment':
+      return refuseAnotherEnrolment(options, outcome.deviceId);
+    case 'tls-required':
+      return tlsRequired;
     case 'not-active':
       return notActive;
   }
 }
 
+/** Only what is not served comes to the slower look at the enrolment: a suspended one is taken back by its key. */
+async function connectOrResume(options: DeviceHandlerOptions, connect: ConnectRequest): Promise<ConnectOutcome> {
+  const outcome = await options.connects.connect(connect);
+  if (outcome.kind !== 'not-active') return outcome;
+  const device = await findDeviceByToken(options.db, connect.token);
+  if (device === 'not-found' || !device.suspended) return outcome;
+  const resumed = await resumeSuspended(options.checkin, device);
+  if (resumed.kind !== 'done') return resumed;
+  return resumed.value ? await options.connects.connect(connect) : outcome;
+}
+
 /** Commands are queued for devices: on a user channel they would be done for that user alone, and answered for all. */
-async function answerUserChannel(
-  options: DeviceHandlerOptions,
-  token: string,
-  fingerprint: string,
-): Promise<DeviceAnswer> {
-  const device = await findDeviceByToken(options.db, token);
+async function answerUserChannel(options: DeviceHandlerOptions, connect: ConnectRequest): Promise<DeviceAnswer> {
+  const device = await findDeviceByToken(options.db, connect.token);
   if (device === 'not-found') return unknownDevice;
-  if (device.fingerprint !== fingerprint) return wrongIdentity;
+  const refusal = refusalOf(device, connect);
+  if (refusal !== undefined) return refusal;
+  if (device.enrolment?.toLowerCase() !== connect.enrolment.toLowerCase()) {
+    return refuseAnotherEnrolment(options, device.deviceId);
+  }
   return device.state === 'active' ? emptyAnswer : notActive;
+}
+
+/** As the connect statement judges. */
+function refusalOf(
+  device: EnrolledDevice,
+  proven: { fingerprint: string; overTls: boolean },
+): DeviceAnswer | undefined {
+  if (device.fingerprint !== proven.fingerprint) return wrongIdentity;
+  return device.tlsRequired && !proven.overTls ? tlsRequired : undefined;
+}
+
+function refuseAnotherEnrolment(options: DeviceHandlerOptions, deviceId: DeviceId): DeviceAnswer {
+  options.notices.note(
+    'device-names-another',
+    deviceId,
+    `The device ${deviceId} proved its key, but names another UDID than its enrolment has, and was refused. If a device was ` +
+      'restored from a copy of another, activate it again.',
+  );
+  return anotherEnrolment;
 }
 
 async function answerCheckin(
@@ -165,20 +205,26 @@ async function answerCheckin(
   token: string,
   trusted: boolean,
 ): Promise<DeviceAnswer> {
-  const body = await readPlistBody(request, 'application/x-apple-aspen-mdm-checkin');
-  const fingerprint = identityOf(proofOf(request, body, trusted), options.certificateKeys);
+  const body = await readMessage(request);
+  const proven = identityOf(proofOf(request, body, trusted), options.certificateKeys);
   const message = parseCheckin(body);
   const device = await findDeviceByToken(options.db, token);
   if (device === 'not-found') return unknownDevice;
-  if (device.fingerprint !== fingerprint) return wrongIdentity;
+  const refusal = refusalOf(device, proven);
+  if (refusal !== undefined) return refusal;
   if (device.state === 'gone') return notActive;
   const outcome = await checkIn(options.checkin, device, message);
   if (outcome.kind === 'not-owner') return notOwner(outcome.owner);
   if (outcome.kind === 'moving') return moving;
   switch (outcome.value.kind) {
     case 'accepted':
-    case 'not-served':
       return emptyAnswer;
+    case 'not-served': {
+      const { status, reason } = outcome.value;
+      return errorAnswer(status, 'ERR_NOT_SERVED', `This message is not served: ${reason}.`);
+    }
+    case 'another-enrolment':
+      return refuseAnotherEnrolment(options, device.deviceId);
     case 'bootstrap-token':
       return plistAnswer(serializeBootstrapToken(outcome.value.token ?? undefined));
     case 'refused':
@@ -249,19 +295,12 @@ function addressOf(url: string): DeviceAddress {
   return { kind: 'other', token: '' };
 }
 
-async function readPlistBody(request: DeviceRequest, contentType: string): Promise<Buffer> {
+/** The address says what a message is: some clients name another content type, or none. */
+async function readMessage(request: DeviceRequest): Promise<Buffer> {
   if (request.method !== 'PUT' && request.method !== 'POST') {
     throw new BrambleError('ERR_INPUT', `Device messages are sent by PUT, not ${request.method}.`);
   }
-  requireContentType(request, contentType);
   return await readBody(request);
-}
-
-function requireContentType(request: DeviceRequest, expected: string): void {
-  const given = (request.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase();
-  if (given !== expected) {
-    throw new BrambleError('ERR_CONTENT_TYPE', `This address takes ${expected}, not ${given || 'an unnamed type'}.`);
-  }
 }
 
 function proofOf(request: DeviceRequest, body: Buffer, trusted: boolean) {

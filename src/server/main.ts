@@ -33,6 +33,8 @@ import { ownFeatures } from '../process/own-release.ts';
 import { dialRouters, keepCredentialFresh } from '../process/srp-links.ts';
 import { createCertificateKeys } from '../protocol/cms/certificate-keys.ts';
 import { createDeviceHandler, type DeviceHandlerOptions } from './device-handler.ts';
+import { createDeviceNotices } from './device-notices.ts';
+import { createEnrolmentUpkeep } from './enrolment-upkeep.ts';
 import { createFollowingPush } from './following-push.ts';
 import { addActivationMetrics, createRequestMetrics } from './request-metrics.ts';
 import { createRequestSamples, type RequestSamples } from './request-samples.ts';
@@ -127,6 +129,7 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
   const { domain: domainAuthority } = await loadAuthorities(db, keys);
   const authorities = await loadInstanceAuthorities(db, keys);
   const samples = createRequestSamples(instanceId);
+  const notices = createDeviceNotices({ db, log, clock: systemClock });
   await warmUp(connectDb, instanceId);
   const background = new AbortController();
   const running: Promise<unknown>[] = [];
@@ -151,9 +154,13 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
         await useUpActivationPassword(tx, { deviceId: device.deviceId, instanceId });
         await oweDeliveries(tx, { deviceIds: [device.deviceId], cause: 'activation', budgeted: false });
       },
+      onReturned: async (tx, device) => {
+        await oweDeliveries(tx, { deviceIds: [device.deviceId], cause: 'activation', budgeted: true });
+      },
     },
     connects: createConnectBatcher({ send: (requests) => connectDevices(connectDb, instanceId, requests) }),
     samples,
+    notices,
     certificateKeys: createCertificateKeys(),
     onAnswer: createRequestMetrics(registry),
   };
@@ -190,6 +197,7 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
     log,
   });
   running.push(policyService.run(background.signal));
+  running.push(createEnrolmentUpkeep({ db, instanceId, clock: systemClock, log }).run(background.signal));
   const flushing = setInterval(() => void flush(samples, context), flushSamplesMs);
   new Gauge({
     name: 'bramble_links_up',
@@ -208,6 +216,7 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
       background.abort();
       clearInterval(flushing);
       await Promise.all(running);
+      await notices.settled();
       await flush(samples, context);
       await push.close();
     },

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { after, test } from 'node:test';
 import { openDatabase } from '../database/connection.ts';
 import { readMigrations } from '../database/migration-files.ts';
@@ -12,6 +12,7 @@ import { loadInstanceAuthorities } from '../domain/authorities.ts';
 import { createAuthorities } from '../domain/authority-creation.ts';
 import { readCredential } from '../link/credential.ts';
 import { migrationFolder } from '../release/program.ts';
+import { thisRelease } from '../release/this-release.ts';
 import { type CheckOptions, runChecks } from './checks.ts';
 import { domainEffects } from './domain-effects.ts';
 import { listAccountTables, lossesOf } from './loss-manifest.ts';
@@ -62,17 +63,34 @@ test('an additive migration is rehearsed on a scratch database, which is dropped
   assert.equal(await scratchDatabases(), 0);
 });
 
-test('1.0.0 could work on what the additive migrations of 1.1.0 make of its schema', async () => {
+/** Migrations up to a release's last one. */
+async function migrationsUpTo(last: number): Promise<string> {
   const folder = await mkdtemp(join(home, 'sql-'));
-  await cp(migrationFolder(), folder, { recursive: true, filter: (source) => !/\/00[78]-[^/]*$/.test(source) });
-  const rehearsal = await rehearseMigration({
-    databaseUrl: database.url,
-    from: { folder, release: '1.0.0' },
-    to: { folder: migrationFolder(), release: '1.1.0' },
-    applicationName: 'bramble/test',
+  const isOf = (source: string) => !(Number.parseInt(basename(source), 10) > last);
+  await cp(migrationFolder(), folder, { recursive: true, filter: isOf });
+  return folder;
+}
+
+for (const [old, next] of [
+  [
+    { release: '1.0.0', last: 6 },
+    { release: '1.1.0', last: 8, schemaVersion: 7 },
+  ],
+  [
+    { release: '1.1.0', last: 8 },
+    { release: '1.2.0', last: Number.POSITIVE_INFINITY, schemaVersion: thisRelease.schemaVersion },
+  ],
+] as const) {
+  test(`${old.release} could work on what the additive migrations of ${next.release} make of its schema`, async () => {
+    const rehearsal = await rehearseMigration({
+      databaseUrl: database.url,
+      from: { folder: await migrationsUpTo(old.last), release: old.release },
+      to: { folder: await migrationsUpTo(next.last), release: next.release },
+      applicationName: 'bramble/test',
+    });
+    assert.deepEqual(rehearsal, { schemaVersion: next.schemaVersion, obstacles: [] });
   });
-  assert.deepEqual(rehearsal, { schemaVersion: 7, obstacles: [] });
-});
+}
 
 test('a migration that the old release could not work with is found out, and one that fails is thrown', async () => {
   const folder = await nextRelease(

@@ -104,6 +104,7 @@ export const tableRights: Readonly<Record<string, Line>> = {
     administration: 'select',
     coordinator: 'select',
   },
+  device_repeat: {},
   device_user: { server: all },
   command: { server: all, administration: 'select insert update', coordinator: 'select' },
   request_sample: { server: 'select insert update', coordinator: 'select' },

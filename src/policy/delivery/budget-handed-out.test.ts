@@ -69,8 +69,8 @@ async function requests(
   const held = await db<{ deviceId: string; id: ConnectRequest['commandId'] }[]>`
     select device_id as "deviceId", id from command where state = 'sent'`;
   const commands = new Map(held.map((row) => [row.deviceId, row.id]));
-  return chosen.map(({ token, fingerprint, deviceId }) => {
-    const base = { token, fingerprint, inventory: null, options: null };
+  return chosen.map(({ token, fingerprint, enrolment, deviceId }) => {
+    const base = { token, fingerprint, enrolment, overTls: true, inventory: null, options: null };
     const commandId = commands.get(deviceId);
     if (kind === 'idle' || !commandId) return { ...base, status: 'Idle', commandId: null, answer: null };
     return { ...base, status: kind === 'done' ? 'Acknowledged' : 'NotNow', commandId, answer: {} };

@@ -78,12 +78,14 @@ export async function connect(
   instance = one,
 ) {
   const [row] = await db<
-    { fingerprint: string }[]
-  >`select identity_fingerprint as fingerprint from device where id = ${device.id}`;
+    { fingerprint: string; enrolment: string | null }[]
+  >`select identity_fingerprint as fingerprint, udid as enrolment from device where id = ${device.id}`;
   const [outcome] = await connectDevices(db, instance.id as InstanceId, [
     {
       token: device.token,
       fingerprint: row?.fingerprint ?? '',
+      enrolment: row?.enrolment ?? '',
+      overTls: true,
       status,
       commandId: commandId as CommandId | null,
       answer: null,

@@ -10,8 +10,12 @@ import { MessageFields } from './message-fields.ts';
 export interface Enrollment {
   readonly udid?: string;
   readonly enrollmentId?: string;
+  /** Of one user of the device; of a Shared iPad's, `UserID/UserShortName`. */
   readonly userId?: string;
 }
+
+/** The one UserID of all users of a Shared iPad: only UserShortName tells them apart. */
+export const sharedUserId = 'FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF';
 
 export type CheckinMessage = Enrollment &
   (
@@ -124,8 +128,19 @@ export function readEnrollment(fields: MessageFields): Enrollment {
   const enrollmentId = fields.optionalIdentifier('EnrollmentID');
   if (udid === undefined && enrollmentId === undefined)
     throw fields.malformed('neither UDID nor EnrollmentID is there');
+  return compact({ udid, enrollmentId, userId: readUserId(fields) });
+}
+
+function readUserId(fields: MessageFields): string | undefined {
   const userId = fields.optionalIdentifier('UserID') ?? fields.optionalIdentifier('EnrollmentUserID');
-  return compact({ udid, enrollmentId, userId });
+  if (userId?.toUpperCase() !== sharedUserId) return userId;
+  const shortName = fields.optionalIdentifier('UserShortName');
+  return shortName === undefined ? sharedUserId : `${sharedUserId}/${shortName}`;
+}
+
+/** What an enrolment is told apart by: UDID, or the EnrollmentID of a user enrolment. */
+export function enrolmentNameOf({ udid, enrollmentId }: Enrollment): string {
+  return udid ?? enrollmentId ?? '';
 }
 
 /** A check-in body as a device writes it: `MessageType` first, then the given fields under Apple's own names. */

@@ -1,0 +1,44 @@
+/**
+ * How enrolments end, and what ends with them: pending commands, open deliveries, the permits of these, user channels.
+ *
+ * Invariant: an enrolment that is not active is owed nothing and holds no permit. Commands and deliveries are written before
+ * the device's row, in the order in which the connect statement locks them.
+ */
+import type { DeviceId } from '../base/ids.ts';
+import type { Queryable, Transaction } from '../database/connection.ts';
+
+/** The device left management by itself: what it still owed or was owed ends. */
+export async function checkOutDevice(tx: Transaction, deviceId: DeviceId): Promise<void> {
+  await endEnrolments(tx, [deviceId], 'the device left management');
+  await tx`update device set last_seen_at = clock_timestamp() where id = ${deviceId}`;
+}
+
+/** Ends enrolments for good; harmless where they had ended. */
+export async function endEnrolments(tx: Transaction, deviceIds: readonly DeviceId[], reason: string): Promise<void> {
+  await endOpenWork(tx, deviceIds, reason);
+  await tx`delete from device_user where device_id = any(${deviceIds as DeviceId[]}::uuid[])`;
+  await tx`update device set state = 'gone' where id = any(${deviceIds as DeviceId[]}::uuid[])`;
+}
+
+/** Cancels devices' pending commands, ends their open deliveries and gives the permits back. */
+export async function endOpenWork(q: Queryable, deviceIds: readonly DeviceId[], reason: string): Promise<void> {
+  await q`
+    update command set state = 'cancelled', answered_at = now()
+     where device_id = any(${deviceIds as DeviceId[]}::uuid[]) and state in ('queued', 'sent', 'not-now')`;
+  await endDeliveries(q, deviceIds, reason);
+}
+
+/** As {@link endOpenWork}, but commands that an administrator sent by hand, such as a lock, stay in the queue. */
+export async function endDeliveries(q: Queryable, deviceIds: readonly DeviceId[], reason: string): Promise<void> {
+  await q`
+    update command set state = 'cancelled', answered_at = now()
+     where device_id = any(${deviceIds as DeviceId[]}::uuid[]) and state in ('queued', 'sent', 'not-now')
+       and delivery_id is not null`;
+  await q`
+    with ended as (
+      update delivery set state = 'failed', settled_at = now(), failure = ${reason}
+       where device_id = any(${deviceIds as DeviceId[]}::uuid[])
+         and state in ('owed', 'released', 'handed-out', 'suspect')
+      returning id)
+    update delivery_permit set delivery_id = null, taken_at = null where delivery_id in (select id from ended)`;
+}

@@ -1,0 +1,162 @@
+/**
+ * Two enrolments that name the same UDID. A wiped device cannot prove who it was, so the newcomer is accepted; the earlier
+ * enrolment is suspended: it is owed nothing, holds no permit, and ends after `suspensionDays`. It is woken once, so that a
+ * device that is still there can say so; when its key answers, it is served again, and an event names both.
+ *
+ * Invariant: nobody can silence a device by naming its UDID. An enrolment whose key answered is never suspended again by
+ * one that was there by then: each further try takes a further activation.
+ *
+ * In the database a suspended enrolment is `authenticated` with `suspended_at`: release 1.1 owes, wakes and serves such a row
+ * as little as we do. An instance suspends what its own accounts have, under their fence; what other instances have, they
+ * suspend when they look around (`keepEnrolments`), as they do with pairs from before 1.2.
+ */
+import type { DeviceId, InstanceId } from '../base/ids.ts';
+import type { Queryable, Transaction } from '../database/connection.ts';
+import { recordEvent } from '../domain/events.ts';
+import { endDeliveries, endEnrolments } from './enrolment-end.ts';
+
+/** A suspended enrolment ends after this. */
+export const suspensionDays = 30;
+
+/** An offer is taken up within a day: where 1.1 took the Authenticate, it was not later than that. */
+const authenticatedWithinHours = 24;
+
+/** The condition for a device row by its alias. */
+export function isSuspended(q: Queryable, alias: string) {
+  return q`(${q(alias)}.state = 'authenticated' and ${q(alias)}.suspended_at is not null)`;
+}
+
+interface Pair {
+  earlier: DeviceId;
+  newcomer: DeviceId;
+  /** The earlier one's key was heard since the newcomer named the UDID. */
+  answered: boolean;
+}
+
+/**
+ * Suspends enrolments of the instance's accounts where a newcomer names the same; those that have answered since are left
+ * alone and named in an event. With `newcomer` for that one's sake only. At most 50 in a call; returns how many.
+ * Relies on device_named; accounts FOR SHARE SKIP LOCKED: what a move holds just now is left for the next look.
+ */
+export async function suspendEarlier(tx: Transaction, instanceId: InstanceId, newcomer?: DeviceId): Promise<number> {
+  const named = newcomer
+    ? tx`select lower(coalesce(udid, enrollment_id)) as name from device where id = ${newcomer}`
+    : tx`select lower(coalesce(udid, enrollment_id)) as name from device
+          where state in ('authenticated', 'active') group by 1 having count(*) > 1`;
+  const pairs = await tx<Pair[]>`
+    with named as (${named}), pair as materialized (
+      select distinct on (e.id) e.id as earlier, e.account_id, d.id as newcomer,
+             coalesce(e.last_seen_at, e.created_at)
+               >= coalesce(d.authenticated_at, d.created_at + make_interval(hours => ${authenticatedWithinHours})) as answered
+        from named
+        join device e on lower(coalesce(e.udid, e.enrollment_id)) = named.name and e.state in ('authenticated', 'active')
+        join device d on lower(coalesce(d.udid, d.enrollment_id)) = named.name and d.state in ('authenticated', 'active')
+       where e.id <> d.id and not ${isSuspended(tx, 'e')} and not ${isSuspended(tx, 'd')}
+         and (${newcomer ?? null}::uuid is null or d.id = ${newcomer ?? null})
+         and exists (select 1 from account a where a.id = e.account_id and a.instance_id = ${instanceId})
+         and coalesce(d.authenticated_at, d.created_at) > coalesce(e.authenticated_at, e.created_at)
+         and d.created_at > coalesce(e.returned_at, '-infinity')
+       order by e.id, d.created_at desc
+       limit 50
+    ), fence as materialized (
+      select a.id from account a
+       where a.id = any(array(select p.account_id from pair p)) and a.instance_id = ${instanceId}
+         and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+       order by a.id
+         for share of a skip locked
+    )
+    select p.earlier, p.newcomer, p.answered from pair p join fence f on f.id = p.account_id`;
+  for (const pair of pairs) {
+    if (pair.answered) await noteAnswer(tx, pair.earlier, pair.newcomer);
+    else await suspend(tx, pair);
+  }
+  return pairs.length;
+}
+
+async function suspend(tx: Transaction, { earlier, newcomer }: Pair): Promise<void> {
+  await endDeliveries(tx, [earlier], 'another device named the same UDID');
+  await tx`
+    update device set state = 'authenticated', suspended_at = clock_timestamp(), suspended_by = ${newcomer}
+     where id = ${earlier}`;
+  const [was, is] = [await describe(tx, earlier), await describe(tx, newcomer)];
+  await recordEvent(tx, {
+    kind: 'device-suspended',
+    subject: earlier,
+    message:
+      `${is} names the UDID of ${was}, so the earlier one is suspended: it is owed nothing. If the device was wiped or ` +
+      `replaced there is nothing to do: it ends in ${suspensionDays} days, or now by \`bramble device remove ${earlier}\`.`,
+    detail: { suspended: earlier, by: newcomer },
+  });
+}
+
+/**
+ * The key of a suspended enrolment was heard: it goes on where it was. Answers whether it is active again (then what it was
+ * not owed meanwhile is due), only back, or had not been suspended. Under the account fence.
+ */
+export async function takeBack(
+  tx: Transaction,
+  deviceId: DeviceId,
+): Promise<'active' | 'authenticated' | 'not-suspended'> {
+  const [row] = await tx<{ state: 'active' | 'authenticated'; rival: DeviceId | null }[]>`
+    update device d
+       set state = case when d.push_magic is null then 'authenticated' else 'active' end, suspended_at = null,
+           last_seen_at = clock_timestamp()
+     where d.id = ${deviceId} and ${isSuspended(tx, 'd')}
+    returning d.state, d.suspended_by as rival`;
+  if (row === undefined) return 'not-suspended';
+  await noteAnswer(tx, deviceId, row.rival);
+  return row.state;
+}
+
+/** From now on enrolments that are there do not suspend this one any more. */
+async function noteAnswer(tx: Transaction, deviceId: DeviceId, rival: DeviceId | null): Promise<void> {
+  await tx`
+    update device set returned_at = clock_timestamp(), suspended_by = ${rival} where id = ${deviceId}`;
+  const [own, other] = [await describe(tx, deviceId), rival === null ? undefined : await describe(tx, rival)];
+  await recordEvent(tx, {
+    kind: 'device-contested',
+    subject: deviceId,
+    message:
+      `${own} still answers with its own key, though ${other ?? 'another device'} named the same UDID after it. Both are ` +
+      'served. One of them is not that device: find out which, and end it with `bramble device remove`.',
+    detail: { device: deviceId, rival },
+  });
+}
+
+async function describe(q: Queryable, deviceId: DeviceId): Promise<string> {
+  const [row] = await q<{ account: string; serialNumber: string | null }[]>`
+    select a.name as account, d.serial_number as "serialNumber" from device d join account a on a.id = d.account_id
+     where d.id = ${deviceId}`;
+  if (row === undefined) return `the enrolment ${deviceId}, which is gone,`;
+  const serial = row.serialNumber === null ? '' : `, serial number ${row.serialNumber}`;
+  return `the enrolment ${deviceId} (account ${row.account}${serial})`;
+}
+
+/** Ends what was suspended for `suspensionDays` and not heard since; at most 50 in a call. Relies on device_suspended. */
+export async function endSuspended(tx: Transaction, instanceId: InstanceId): Promise<number> {
+  const over = await tx<{ id: DeviceId }[]>`
+    with over as materialized (
+      select d.id, d.account_id from device d
+       where ${isSuspended(tx, 'd')} and greatest(d.suspended_at, d.last_seen_at)
+               < clock_timestamp() - make_interval(days => ${suspensionDays})
+         and exists (select 1 from account a where a.id = d.account_id and a.instance_id = ${instanceId})
+       limit 50
+    ), fence as materialized (
+      select a.id from account a
+       where a.id = any(array(select o.account_id from over o)) and a.instance_id = ${instanceId}
+         and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+       order by a.id
+         for share of a skip locked
+    )
+    select o.id from over o join fence f on f.id = o.account_id`;
+  const ids = over.map((row) => row.id);
+  await endEnrolments(tx, ids, 'another device has taken its place');
+  for (const id of ids) {
+    await recordEvent(tx, {
+      kind: 'device-ended',
+      subject: id,
+      message: `${await describe(tx, id)} was suspended for ${suspensionDays} days and has ended.`,
+    });
+  }
+  return ids.length;
+}
