@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { messageOf } from '../src/base/errors.ts';
 import { homeFolder } from '../src/cli/administration-access.ts';
 import { prepareHome } from '../src/setup/prepare-home.ts';
+import { hostInUrl, publicHostOf } from '../src/setup/public-host.ts';
 import { supervisorMain } from '../src/supervisor/main.ts';
 import { buildRelease } from './release-build.ts';
 
@@ -60,7 +61,7 @@ async function start(): Promise<number> {
 function howToGoOn(publicPort: number, srpPort: number): string {
   const bramble = home === homeFolder({}) ? 'bin/bramble' : `BRAMBLE_HOME=${home} bin/bramble`;
   return `
-Devices connect to  https://${publicHost ?? '127.0.0.1'}:${publicPort}
+Devices connect to  https://${publicHost === undefined ? '127.0.0.1' : hostInUrl(publicHostOf(publicHost))}:${publicPort}
 Instances dial      port ${srpPort}
 
 In another terminal:

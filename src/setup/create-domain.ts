@@ -7,6 +7,7 @@
  */
 import { randomUUID, X509Certificate } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { BrambleError } from '../base/errors.ts';
 import type { InstanceId } from '../base/ids.ts';
@@ -30,6 +31,7 @@ import { seedPolicies } from '../policy/preconfigured-policies.ts';
 import { issueCertificate, randomSerialHex } from '../protocol/x509/certificate.ts';
 import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../protocol/x509/key-pair.ts';
 import { createToken } from '../rest/administrator-tokens.ts';
+import { hostInUrl, publicHostOf } from './public-host.ts';
 
 export interface NewDomainPlan {
   home: string;
@@ -96,13 +98,14 @@ async function fillDomain(
   keys: MasterKeys,
   schemaVersion: number,
 ): Promise<CreatedDomain> {
-  const publicUrl = `https://${plan.publicHost}:${plan.publicPort}`;
+  const publicHost = publicHostOf(plan.publicHost);
+  const publicUrl = `https://${hostInUrl(publicHost)}:${plan.publicPort}`;
   const { name, release, tunnelHost, pushTopic } = plan;
   await insertDomain(tx, { domainId: randomUUID(), name, publicUrl, tunnelHost, pushTopic, release, schemaVersion });
   await declareRange(tx, release);
   const authorities = await createAuthorities(tx, keys, { name });
   await seedPolicies(tx);
-  const routers: RouterAddress[] = [{ host: plan.publicHost, port: plan.srpPort, serverName: srpServerName }];
+  const routers: RouterAddress[] = [{ host: publicHost, port: plan.srpPort, serverName: srpServerName }];
   await writeSetting(tx, 'routers', { addresses: routers });
   await writeRouterFiles(plan, authorities.domain);
   const desire = (process: Pick<DesiredProcess, 'name' | 'kind' | 'settings'>) =>
@@ -145,16 +148,17 @@ async function fillDomain(
 
 async function writeRouterFiles(plan: NewDomainPlan, domainAuthority: Authority): Promise<void> {
   const pair = await createEcKeyPair();
-  const isAddress = /^[\d.]+$|:/.test(plan.publicHost);
+  const publicHost = publicHostOf(plan.publicHost);
+  const isAddress = isIP(publicHost) !== 0;
   const certificateDer = issueCertificate({
     authority: domainAuthority,
     publicKey: { spkiDer: spkiDerOf(pair.publicKey) },
-    subject: { commonName: plan.publicHost, organization: plan.name },
+    subject: { commonName: publicHost, organization: plan.name },
     days: serverCertificateDays,
     serialHex: randomSerialHex(),
     usage: 'server',
-    dnsNames: [...new Set([...(isAddress ? [] : [plan.publicHost]), plan.tunnelHost, srpServerName, 'localhost'])],
-    ipAddresses: [...new Set([...(isAddress ? [plan.publicHost] : []), '127.0.0.1'])],
+    dnsNames: [...new Set([...(isAddress ? [] : [publicHost]), plan.tunnelHost, srpServerName, 'localhost'])],
+    ipAddresses: [...new Set([...(isAddress ? [publicHost] : []), '127.0.0.1'])],
   });
   await writeSecret(join(plan.home, 'router', routerName, 'router.json'), {
     certificatePem: new X509Certificate(certificateDer).toString(),

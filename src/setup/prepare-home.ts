@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process';
 import { access, chmod, mkdir, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { createServer, isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -13,6 +13,7 @@ import { openDatabase } from '../database/connection.ts';
 import { startEmbedded } from '../database/embedded/server.ts';
 import { installArchive, openArchive } from '../release/archive.ts';
 import { type Configuration, readConfiguration } from '../supervisor/configuration.ts';
+import { publicHostOf } from './public-host.ts';
 
 export interface HomePlan {
   home: string;
@@ -24,7 +25,7 @@ export interface HomePlan {
   /** Settings of the embedded PostgreSQL on top of its defaults. */
   databaseSettings?: Readonly<Record<string, string>>;
   /** Name or address that devices connect to. Default 127.0.0.1, with listening on loopback alone. */
-  publicHost?: string;
+  publicHost?: string | undefined;
   /** Wanted ports; a taken one is replaced by a free one before anything is told of it. */
   publicPort: number;
   srpPort: number;
@@ -44,12 +45,13 @@ export interface PreparedHome {
 
 const runProgram = promisify(execFile);
 
-/** @throws BrambleError ERR_DOMAIN_CREATION with what the release's program said. */
+/** @throws BrambleError ERR_PUBLIC_HOST, or ERR_DOMAIN_CREATION with what the release's program said. */
 export async function prepareHome(plan: HomePlan): Promise<PreparedHome> {
+  const publicHost = plan.publicHost === undefined ? undefined : publicHostOf(plan.publicHost);
   await mkdir(plan.home, { recursive: true, mode: 0o755 });
   // Under root PostgreSQL is another user, who has to pass through; everything secret is closed by its own mode.
   if (process.getuid?.() === 0) await chmod(plan.home, 0o755);
-  const configuration = await configurationOf(plan);
+  const configuration = await configurationOf({ ...plan, publicHost });
   const { release } = await openArchive(plan.archive);
   const database = configuration.database;
   const databaseUrl =
@@ -61,7 +63,7 @@ export async function prepareHome(plan: HomePlan): Promise<PreparedHome> {
   const details = {
     name: plan.name,
     host: configuration.host,
-    publicHost: plan.publicHost ?? '127.0.0.1',
+    publicHost: publicHost ?? '127.0.0.1',
     publicPort: configuration.publicPort,
     srpPort: configuration.srpPort,
     instances: plan.instances,
@@ -89,7 +91,7 @@ async function configurationOf(plan: HomePlan): Promise<Configuration> {
     () => false,
   );
   if (!present) {
-    const listenAddress = plan.publicHost === undefined ? '127.0.0.1' : '0.0.0.0';
+    const listenAddress = listenAddressFor(plan.publicHost);
     const publicPort = await freePort(plan.publicPort, listenAddress);
     const configuration = {
       database: plan.databaseUrl
@@ -103,6 +105,12 @@ async function configurationOf(plan: HomePlan): Promise<Configuration> {
     await writeFile(file, `${JSON.stringify(configuration, null, 2)}\n`, { mode: 0o600, flag: 'wx' });
   }
   return await readConfiguration(plan.home);
+}
+
+/** Loopback alone where devices were told no other host; `::` takes IPv4 too. */
+function listenAddressFor(publicHost: string | undefined): string {
+  if (publicHost === undefined) return '127.0.0.1';
+  return isIPv6(publicHost) ? '::' : '0.0.0.0';
 }
 
 /** The wanted port, or another one where that is taken (or where 0 is wanted). */
