@@ -316,7 +316,14 @@ test('status, features, components, deliveries, events, services and push answer
   assert.equal(codeOf((await admin.call('PUT', '/services/IPPP', { settings: {} })).body), 'ERR_SERVICE_SETTINGS');
   assert.equal(codeOf((await admin.call('PUT', '/services/NONE', { settings: {} })).body), 'ERR_INPUT');
   const push = await admin.call('PUT', '/push', { url: 'https://127.0.0.1:9999' });
-  assert.deepEqual(push.body, { url: 'https://127.0.0.1:9999', hasOwnAuthority: false, hasCertificate: false });
+  assert.deepEqual(push.body, {
+    url: 'https://127.0.0.1:9999',
+    hasOwnAuthority: false,
+    hasCertificate: false,
+    topic: 'com.apple.mgmt.External.test',
+    topicFixed: false,
+    mustEnrolAgain: 0,
+  });
   assert.equal((await admin.call('PUT', '/push', { url: 'ftp://x' })).status, 400);
 });
 

@@ -39,6 +39,15 @@ export function json(text: string): unknown {
   }
 }
 
+/** What stands in the file that was named. */
+export function fileText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    throw new InvalidArgumentError('use the path of a file that can be read.');
+  }
+}
+
 function jsonOrText(text: string): unknown {
   try {
     return JSON.parse(text);

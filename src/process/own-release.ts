@@ -38,6 +38,12 @@ export const ownFeatures: readonly Feature[] = [
     summary: 'Each kind of process has a database role of its own, with the rights that it needs.',
     kinds: ['server', 'administration', 'connection', 'coordinator'],
   },
+  {
+    name: 'push-topic-from-certificate',
+    since: '1.2.0',
+    summary: 'The first real push certificate replaces the made-up push topic of the domain.',
+    kinds: ['server', 'administration'],
+  },
 ];
 
 /** What it needs of the database's schema. */

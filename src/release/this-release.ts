@@ -20,5 +20,11 @@ export const thisRelease: ReleaseNumbers = {
   schemaVersion: 10,
   leastSchemaVersion: 10,
   linkVersions: [1],
-  features: ['connection-service-sharing', 'it-policy-rules-2', 'scep-registration-authority', 'database-roles'],
+  features: [
+    'connection-service-sharing',
+    'it-policy-rules-2',
+    'scep-registration-authority',
+    'database-roles',
+    'push-topic-from-certificate',
+  ],
 };

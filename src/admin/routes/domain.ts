@@ -4,7 +4,9 @@ import { z } from 'zod';
 import { BrambleError } from '../../base/errors.ts';
 import { listEvents, recordEvent } from '../../domain/events.ts';
 import { type PushSettings, pushSettingsSchema } from '../../policy/push.ts';
+import { inspectPushCertificate } from '../../policy/push-certificate.ts';
 import { readStoredPushSettings, writePushSettings } from '../../policy/push-settings.ts';
+import { fixPushTopic, readPushTopic } from '../../policy/push-topic.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { instant, jsonObject } from '../shapes.ts';
 import { readStatus } from '../status-report.ts';
@@ -57,10 +59,29 @@ const statusShape = z.object({
     })
     .nullable(),
 });
-const pushShape = z.object({ url: z.string(), hasOwnAuthority: z.boolean(), hasCertificate: z.boolean() });
+const pushShape = z.object({
+  url: z.string(),
+  hasOwnAuthority: z.boolean(),
+  hasCertificate: z.boolean(),
+  topic: z.string().describe('Devices are woken under it and keep it for ever.'),
+  topicFixed: z.boolean().describe('Whether a certificate has fixed it; before that it is made up.'),
+  mustEnrolAgain: z.number().describe('Enrolments that know another topic.'),
+});
 const tags = ['domain'];
 
 export function domainRoutes(context: AdministrationContext): FastifyPluginAsyncZod {
+  /** Keys and certificates stay in the database. */
+  const pushView = async (settings: Pick<PushSettings, 'url' | 'caPem' | 'certificatePem'>) => {
+    const { topic, fixed, mustEnrolAgain } = await readPushTopic(context.db);
+    return {
+      url: settings.url,
+      hasOwnAuthority: settings.caPem !== undefined,
+      hasCertificate: settings.certificatePem !== undefined,
+      topic,
+      topicFixed: fixed,
+      mustEnrolAgain,
+    };
+  };
   return async (app) => {
     app.route({
       method: 'GET',
@@ -100,7 +121,7 @@ export function domainRoutes(context: AdministrationContext): FastifyPluginAsync
       method: 'GET',
       url: '/push',
       schema: { tags, summary: 'Where devices are woken through', response: { 200: pushShape } },
-      handler: async () => pushView(await readStoredPushSettings(context.db)),
+      handler: async () => await pushView(await readStoredPushSettings(context.db)),
     });
 
     app.route({
@@ -121,24 +142,27 @@ export function domainRoutes(context: AdministrationContext): FastifyPluginAsync
             details: { field },
           });
         }
+        const settings = parsed.data;
+        const now = new Date();
+        const hasCertificate = settings.certificatePem !== undefined || settings.privateKeyPem !== undefined;
+        const certificate = hasCertificate ? inspectPushCertificate(settings, now) : undefined;
         await write(context, async (tx) => {
-          await writePushSettings(tx, context.masterKeys, parsed.data);
+          const fixed = certificate && (await fixPushTopic(tx, context.features, certificate.topic, now));
+          await writePushSettings(tx, context.masterKeys, settings);
           await recordEvent(tx, {
             kind: 'push-changed',
-            message: `${request.administrator} set the push service to ${parsed.data.url}`,
+            message: `${request.administrator} set the push service to ${settings.url}${
+              certificate ? `, with a certificate until ${certificate.expiresAt.toISOString().slice(0, 10)}` : ''
+            }`,
+          });
+          if (fixed?.replaced !== true) return;
+          await recordEvent(tx, {
+            kind: 'push-topic-fixed',
+            message: `the push topic is ${certificate?.topic} from now on; ${fixed.mustEnrolAgain} devices must enrol again`,
           });
         });
-        return pushView(parsed.data);
+        return await pushView(settings);
       },
     });
-  };
-}
-
-/** Keys and certificates stay in the database. */
-function pushView(settings: Pick<PushSettings, 'url' | 'caPem' | 'certificatePem'>) {
-  return {
-    url: settings.url,
-    hasOwnAuthority: settings.caPem !== undefined,
-    hasCertificate: settings.certificatePem !== undefined,
   };
 }

@@ -1,7 +1,7 @@
 /** `bramble status`, `component`, `features`, `budget`, `deliveries`, `events`, `token`, `push`. */
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { collectValues, number } from '../arguments.ts';
+import { collectValues, fileText, number } from '../arguments.ts';
 import { example, type Frame, query, segment } from '../frame.ts';
 import { cell, facts, type Style, table, timeText } from '../text-output.ts';
 
@@ -35,6 +35,15 @@ const status = z.object({
   sharedDatabaseRole: z.string().nullish(),
   openMoves: z.array(z.object({ batch: z.string(), state: z.string(), open: z.number(), outOfReach: z.number() })),
   upgrade: z.object({ from: z.string(), to: z.string(), state: z.string(), reason: z.string().nullable() }).nullable(),
+});
+
+const pushShape = z.object({
+  url: z.string(),
+  hasOwnAuthority: z.boolean(),
+  hasCertificate: z.boolean(),
+  topic: z.string(),
+  topicFixed: z.boolean(),
+  mustEnrolAgain: z.number(),
 });
 
 export function addDomainCommands(program: Command, frame: Frame): void {
@@ -171,25 +180,42 @@ export function addDomainCommands(program: Command, frame: Frame): void {
     program
       .command('push')
       .description('show or set the push service that wakes devices')
+      .option(
+        '--certificate <file>',
+        'PEM file with the push certificate; its topic becomes the domain’s for good',
+        fileText,
+      )
+      .option('--key <file>', 'PEM file with the private key of the certificate, without a passphrase', fileText)
       .option('--set <name=value>', 'url, caPem, certificatePem or privateKeyPem; replaces all', collectValues, {})
-      .action(async (flags: { set: Record<string, unknown> }, command) => {
-        const change = Object.keys(flags.set).length > 0;
+      .action(async (flags: { certificate?: string; key?: string; set: Record<string, unknown> }, command) => {
+        const body = {
+          ...flags.set,
+          ...(flags.certificate === undefined ? {} : { certificatePem: flags.certificate }),
+          ...(flags.key === undefined ? {} : { privateKeyPem: flags.key }),
+        };
         await frame.ask(command, {
-          ...(change ? { method: 'PUT', body: flags.set } : {}),
+          ...(Object.keys(body).length > 0 ? { method: 'PUT', body } : {}),
           path: '/push',
-          shape: z.object({ url: z.string(), hasOwnAuthority: z.boolean(), hasCertificate: z.boolean() }),
-          text: (answer, style) =>
-            facts(style, [
-              ['url', answer.url],
-              ['own authority', cell(answer.hasOwnAuthority)],
-              ['certificate', cell(answer.hasCertificate)],
-            ]),
+          shape: pushShape,
+          text: pushText,
         });
       }),
-    'bramble push --set url=https://api.push.apple.com',
+    'bramble push --certificate push.pem --key push-key.pem',
   );
 
   addTokenCommands(program, frame);
+}
+
+function pushText(push: z.output<typeof pushShape>, style: Style): string {
+  return facts(style, [
+    ['url', push.url],
+    ['own authority', cell(push.hasOwnAuthority)],
+    ['certificate', cell(push.hasCertificate)],
+    ['topic', push.topicFixed ? push.topic : `${push.topic} (made up, until a certificate is set)`],
+    ...(push.mustEnrolAgain > 0
+      ? [['must enrol again', `${push.mustEnrolAgain} devices that know another topic`] as [string, string]]
+      : []),
+  ]);
 }
 
 function addBudgetCommands(program: Command, frame: Frame): void {

@@ -43,7 +43,7 @@ export const tableRights: Readonly<Record<string, Line>> = {
   domain: {
     server: 'select',
     connection: 'select',
-    administration: 'select',
+    administration: 'select update(push_topic)',
     coordinator: 'select update(release,schema_version,feature_level)',
   },
   component_range: {

@@ -1,0 +1,61 @@
+/**
+ * What a push certificate says of itself, checked before it is kept: one that cannot work would leave every device asleep,
+ * and nobody would hear of it.
+ */
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { BrambleError, messageOf } from '../base/errors.ts';
+
+export interface PushCertificate {
+  /** The user id of its subject; devices are woken under it and keep it for ever. */
+  topic: string;
+  expiresAt: Date;
+}
+
+/**
+ * Reads certificate and key as PEM.
+ * @throws BrambleError ERR_PUSH_CERTIFICATE when one is missing or cannot be read, when they do not belong together, when the
+ *   certificate is not valid at `now`, or names no topic
+ */
+export function inspectPushCertificate(
+  pem: { certificatePem?: string | undefined; privateKeyPem?: string | undefined },
+  now: Date,
+): PushCertificate {
+  const { certificatePem, privateKeyPem } = pem;
+  if (certificatePem === undefined) throw refused('the certificate is missing');
+  if (privateKeyPem === undefined) throw refused('its private key is missing');
+  const certificate = readCertificate(certificatePem);
+  if (!certificate.checkPrivateKey(readKey(privateKeyPem)))
+    throw refused('the private key belongs to another certificate');
+  const { validFromDate, validToDate } = certificate;
+  if (validToDate <= now) throw refused(`it expired on ${dayOf(validToDate)}; renew it with the same account`);
+  if (validFromDate > now)
+    throw refused(`it is not valid before ${dayOf(validFromDate)}; is this machine's clock right?`);
+  const topic = certificate.toLegacyObject().subject['UID'];
+  if (typeof topic !== 'string' || topic === '')
+    throw refused('its subject names no topic (user id): it is no MDM certificate');
+  return { topic, expiresAt: validToDate };
+}
+
+function readCertificate(pem: string): X509Certificate {
+  try {
+    return new X509Certificate(pem);
+  } catch (cause) {
+    throw refused(`the certificate cannot be read as PEM (${messageOf(cause)})`);
+  }
+}
+
+function readKey(pem: string): KeyObject {
+  try {
+    return createPrivateKey(pem);
+  } catch (cause) {
+    throw refused(`the private key cannot be read as PEM without a passphrase (${messageOf(cause)})`);
+  }
+}
+
+function dayOf(date: Date): string {
+  return date.toISOString().slice(0, 10);
+}
+
+function refused(why: string): BrambleError {
+  return new BrambleError('ERR_PUSH_CERTIFICATE', `The push certificate was not taken: ${why}. Nothing was changed.`);
+}

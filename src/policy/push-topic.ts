@@ -1,0 +1,67 @@
+/**
+ * The push topic of the domain. A new domain has a made-up one, under which no device can be woken by the vendor's service;
+ * the first real certificate replaces it, and from then on it never changes: devices keep it for ever.
+ */
+import { z } from 'zod';
+import { BrambleError } from '../base/errors.ts';
+import type { Queryable, Transaction } from '../database/connection.ts';
+import type { Feature } from '../domain/features.ts';
+import { requireFeature } from '../domain/features.ts';
+import { readSetting, writeSetting } from '../domain/settings.ts';
+
+const settingKey = 'push-topic';
+const settingSchema = z.object({ fixedAt: z.iso.datetime().nullable().default(null) });
+
+export interface PushTopic {
+  topic: string;
+  /** Whether a certificate has fixed it. */
+  fixed: boolean;
+  /** Enrolments that know another topic and have to enrol again. */
+  mustEnrolAgain: number;
+}
+
+export async function readPushTopic(q: Queryable): Promise<PushTopic> {
+  const { fixedAt } = await readSetting(q, settingKey, settingSchema);
+  const [row] = await q<{ topic: string; others: number }[]>`
+    select m.push_topic as topic,
+           (select count(*)::int from device d where d.state <> 'gone' and d.topic <> m.push_topic) as others
+      from domain m`;
+  return { topic: row?.topic ?? '', fixed: fixedAt !== null, mustEnrolAgain: row?.others ?? 0 };
+}
+
+/**
+ * Fixes the topic of a certificate that is being set. Locks the domain's row, so that of two certificates at once the second
+ * is held against the first. Answers how many enrolments have to enrol again.
+ * @throws BrambleError ERR_PUSH_TOPIC when another topic was fixed before, ERR_FEATURE_LOCKED while a component of an earlier
+ *   release would go on with the made-up one
+ */
+export async function fixPushTopic(
+  tx: Transaction,
+  features: readonly Feature[],
+  topic: string,
+  at: Date,
+): Promise<{ replaced: boolean; mustEnrolAgain: number }> {
+  await tx`select 1 from domain for update`;
+  const before = await readPushTopic(tx);
+  if (before.fixed && before.topic !== topic) throw await otherTopic(tx, before.topic, topic);
+  if (before.topic !== topic) {
+    await requireFeature(tx, features, 'push-topic-from-certificate', 'A push certificate with a topic of its own');
+    await tx`update domain set push_topic = ${topic}`;
+  }
+  if (!before.fixed) await writeSetting(tx, settingKey, { fixedAt: at.toISOString() });
+  const { mustEnrolAgain } = await readPushTopic(tx);
+  return { replaced: before.topic !== topic, mustEnrolAgain };
+}
+
+async function otherTopic(tx: Transaction, fixed: string, given: string): Promise<BrambleError> {
+  const [row] = await tx<{ enrolled: number }[]>`
+    select count(*)::int as enrolled from device where state <> 'gone' and topic = ${fixed}`;
+  const enrolled = row?.enrolled ?? 0;
+  return new BrambleError(
+    'ERR_PUSH_TOPIC',
+    `The certificate is for the topic ${given}, and this domain's is ${fixed}. ${enrolled} enrolled devices keep that one for ` +
+      'ever: with this certificate none of them could be woken again, and each would have to enrol anew. Nothing was changed. ' +
+      'Renew the certificate that you had (same account, "renew", not "create") and set that one.',
+    { details: { topic: fixed, given, enrolled } },
+  );
+}
