@@ -43,6 +43,7 @@ export async function startAdministration(): Promise<AdministrationFixture> {
   const token = await createTestDomain(db, masterKeys);
   const context: AdministrationContext = {
     db,
+    name: 'admin-1',
     release: thisRelease.release,
     features: [...ownFeatures, { name: 'shared', since: '99.0.0', summary: 'For tests.', kinds: ['server'] }],
     host: 'test-host',

@@ -7,6 +7,7 @@ import { type FastifyInstance, type FastifyReply, fastify } from 'fastify';
 import { jsonSchemaTransform, serializerCompiler } from 'fastify-type-provider-zod';
 import { messageOf } from '../base/errors.ts';
 import type { HealthHandler } from '../process/health.ts';
+import { auditRequests, requestIds } from '../rest/audited-request.ts';
 import { requireToken } from '../rest/authentication.ts';
 import { errorAnswer } from '../rest/http-errors.ts';
 import { closedSchema, takeStrictInput } from '../rest/strict-input.ts';
@@ -26,6 +27,7 @@ export interface AdministrationServerOptions {
 export async function administrationServer(options: AdministrationServerOptions): Promise<FastifyInstance> {
   const { context } = options;
   const app = fastify({
+    ...requestIds,
     bodyLimit: bodyLimitBytes,
     forceCloseConnections: true,
     routerOptions: { maxParamLength: 400 },
@@ -74,6 +76,7 @@ export async function administrationServer(options: AdministrationServerOptions)
   });
   if (options.health) registerHealth(app, options.health);
   requireToken(app, context.db);
+  auditRequests(app, { component: context.name, host: context.host });
   await app.register(apiRoutes(context), { prefix: '/api/v1' });
   await app.ready();
   return app;

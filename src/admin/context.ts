@@ -4,9 +4,12 @@ import { administrationTransaction } from '../database/release-lock.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
 import type { Feature } from '../domain/features.ts';
 import type { Logger } from '../process/logger.ts';
+import { recordedRequest } from '../rest/audited-request.ts';
 
 export interface AdministrationContext {
   db: Database;
+  /** Name of this component. */
+  name: string;
   /** The release of this administration service. */
   release: string;
   features: readonly Feature[];
@@ -19,14 +22,14 @@ export interface AdministrationContext {
 }
 
 /**
- * Runs a write under the release lock.
+ * Runs a write under the release lock, and records who asked for it and what it changed.
  * @throws BrambleError ERR_RELEASE_FENCED when the domain is of another release by now.
  */
 export async function write<Result>(
   context: AdministrationContext,
   work: (tx: Transaction) => Promise<Result>,
 ): Promise<Result> {
-  return await administrationTransaction(context.db, context.release, work);
+  return await administrationTransaction(context.db, context.release, (tx) => recordedRequest(tx, work));
 }
 
 declare module 'fastify' {

@@ -7,6 +7,8 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
+import { recordsChanges } from '../audit/record.ts';
+import { runSealer } from '../audit/sealer.ts';
 import { BrambleError, messageOf } from '../base/errors.ts';
 import { readMasterKeys } from '../database/sealed-value.ts';
 import { runMoves } from '../moves/move-runner.ts';
@@ -32,7 +34,7 @@ export async function runAdministration(): Promise<void> {
     settings: administrationSettings,
     maxConnections: 10,
     listen: listenForAdministrators,
-    work: runMovesUntilStopped,
+    work: workUntilStopped,
   });
 }
 
@@ -41,6 +43,7 @@ async function listenForAdministrators(context: Context): Promise<Listening> {
   const app = await administrationServer({
     context: {
       db: context.db,
+      name: context.identity.name,
       release: ownRelease,
       features: ownFeatures,
       host: context.identity.host,
@@ -87,8 +90,9 @@ async function listenOn(
   }
 }
 
-async function runMovesUntilStopped(context: Context): Promise<Work> {
-  const { db, log, identity, stopping, fail } = context;
+async function workUntilStopped(context: Context): Promise<Work> {
+  const { db, log, identity, environment, stopping, fail } = context;
+  const sealing = runSealer({ db, home: environment.home, log, signal: stopping });
   const moving = runMoves({
     db,
     release: ownRelease,
@@ -105,5 +109,8 @@ async function runMovesUntilStopped(context: Context): Promise<Work> {
     log.error({ error: messageOf(error) }, 'the runner of moves ended');
     fail(error);
   });
-  return { drain: () => moving };
+  return {
+    detail: () => ({ [recordsChanges]: true }),
+    drain: async () => void (await Promise.all([moving, sealing])),
+  };
 }

@@ -3,13 +3,13 @@
  * (`credentials/<identifier>.json`, 0600); for another host its contents are answered, once. The private key stands nowhere
  * else. Invariant: a file is replaced whole, so that a process that reads it meanwhile gets the old or the new one.
  */
-import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { BrambleError } from '../base/errors.ts';
 import type { SrpIdentifier } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
+import { writeWholeFile } from '../database/whole-file.ts';
 import { issueSrpCredential } from '../directory/srp-credentials.ts';
 import { loadAuthorities } from '../domain/authorities.ts';
 import { readSetting } from '../domain/settings.ts';
@@ -57,7 +57,10 @@ export async function deliverSrpCredential(
   if (issued === 'not-found') throw notFound('SRP identifier', identifier);
   const credential: SrpCredential = { ...issued.file, routers: [...issued.file.routers] };
   const path = holderIsHere ? credentialPath(context.home, identifier) : null;
-  if (path !== null) await replaceFile(path, `${JSON.stringify(credential, null, 2)}\n`);
+  if (path !== null) {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await writeWholeFile(path, `${JSON.stringify(credential, null, 2)}\n`, 'w');
+  }
   return {
     serial: issued.serial,
     expiresAt: issued.expiresAt,
@@ -79,16 +82,4 @@ async function routerAddresses(q: Queryable, home: string): Promise<RouterAddres
     'ERR_NO_ROUTER',
     'No router of the domain is known yet, so a credential could not say where to dial. Start a router first.',
   );
-}
-
-async function replaceFile(path: string, text: string): Promise<void> {
-  const draft = `${path}.${randomUUID()}`;
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  try {
-    await writeFile(draft, text, { mode: 0o600, flag: 'wx' });
-    await rename(draft, path);
-  } catch (error) {
-    await rm(draft, { force: true });
-    throw error;
-  }
 }

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { isBrambleError, messageOf } from '../base/errors.ts';
 import { thisRelease } from '../release/this-release.ts';
 import { addAccountCommands, addGroupCommands } from './commands/account.ts';
+import { addAuditCommands } from './commands/audit.ts';
 import { addDatabaseCommands } from './commands/database.ts';
 import { addDeviceCommands } from './commands/device.ts';
 import { addDomainCommands } from './commands/domain.ts';
@@ -66,6 +67,7 @@ function createProgram(frame: Frame, setExitCode: (code: number) => void): Comma
   addSrpCommands(program, frame);
   addMoveCommands(program, frame);
   addUpgradeCommands(program, frame);
+  addAuditCommands(program, frame, setExitCode);
   addDatabaseCommands(program, frame, setExitCode);
   addSetupCommands(program, frame);
   return program;

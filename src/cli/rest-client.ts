@@ -3,7 +3,7 @@
  * a stopped or frozen service is passed over, and one that is alive but slow is waited for. A change that may have been
  * carried out is never sent again.
  */
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { z } from 'zod';
 import { BrambleError, type ErrorCode, isBrambleError, messageOf } from '../base/errors.ts';
 import type { AdministrationAccess } from './administration-access.ts';
@@ -13,6 +13,8 @@ export interface RestClient {
   send(method: string, path: string, body?: unknown): Promise<unknown>;
   /** Streams a body, without a deadline. */
   stream(path: string, contentType: string, body: Readable): Promise<unknown>;
+  /** The bytes of an answer as they come, without a deadline. */
+  download(path: string): Promise<Readable>;
 }
 
 /** A failure that the service answered. */
@@ -60,10 +62,9 @@ export function createRestClient(
     );
   }
 
-  async function request(url: string, path: string, init: RequestInit): Promise<unknown> {
-    let response: Response;
+  async function fetched(url: string, path: string, init: RequestInit): Promise<Response> {
     try {
-      response = await fetch(`${url}/api/v1${path}`, {
+      return await fetch(`${url}/api/v1${path}`, {
         ...init,
         headers: { ...init.headers, authorization: `Bearer ${access.token}`, accept: 'application/json' },
       });
@@ -76,7 +77,10 @@ export function createRestClient(
         { cause },
       );
     }
-    return await answerOf(response, url);
+  }
+
+  async function request(url: string, path: string, init: RequestInit): Promise<unknown> {
+    return await answerOf(await fetched(url, path, init), url);
   }
 
   return {
@@ -108,6 +112,12 @@ export function createRestClient(
       const url = await address(new Set());
       const init = { method: 'POST', body, duplex: 'half', headers: { 'content-type': contentType } };
       return await request(url, path, init as unknown as RequestInit);
+    },
+    download: async (path) => {
+      const url = await address(new Set());
+      const response = await fetched(url, path, {});
+      if (!response.ok || response.body === null) await answerOf(response, url);
+      return Readable.fromWeb(response.body as ReadableStream);
     },
   };
 }

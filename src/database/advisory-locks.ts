@@ -11,6 +11,8 @@ export const advisoryLock = {
   featureLevel: 2,
   /** Exclusive for whoever applies migrations. */
   migration: 3,
+  /** Exclusive for whoever chains the audit's records. */
+  audit: 4,
 } as const;
 
 export type AdvisoryLock = (typeof advisoryLock)[keyof typeof advisoryLock];

@@ -3,9 +3,10 @@
  * Each ciphertext is bound to its place (table, column, row) by additional data: moved to another row, it does not open.
  */
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { BrambleError } from '../base/errors.ts';
+import { writeWholeFile } from './whole-file.ts';
 
 /** The master keys of a domain by id; `current` seals, all of them open. */
 export interface MasterKeys {
@@ -56,14 +57,7 @@ export async function writeMasterKeys(path: string, keys: MasterKeys, flag: 'wx'
     current: keys.current,
     keys: Object.fromEntries([...keys.keys].map(([id, key]) => [id, key.toString('base64')])),
   });
-  const fresh = `${path}.${randomBytes(4).toString('hex')}`;
-  try {
-    await writeFile(fresh, `${text}\n`, { mode: 0o600, flag: 'wx', flush: true });
-    if (flag === 'w') await rename(fresh, path);
-    else await link(fresh, path);
-  } finally {
-    await rm(fresh, { force: true });
-  }
+  await writeWholeFile(path, `${text}\n`, flag);
 }
 
 /** Encrypts `plain` for `place`, such as `device/unlock_token/<id>`. */

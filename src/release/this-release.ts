@@ -17,7 +17,7 @@ export interface ReleaseNumbers {
 
 export const thisRelease: ReleaseNumbers = {
   release: '1.2.0',
-  schemaVersion: 10,
+  schemaVersion: 11,
   leastSchemaVersion: 10,
   linkVersions: [1],
   features: [

@@ -9,6 +9,7 @@ import { randomUUID, X509Certificate } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
+import { recorded } from '../audit/record.ts';
 import { BrambleError } from '../base/errors.ts';
 import type { InstanceId } from '../base/ids.ts';
 import { advisoryLock, lockClass } from '../database/advisory-locks.ts';
@@ -85,7 +86,14 @@ export async function createDomain(plan: NewDomainPlan): Promise<CreatedDomain> 
       await tx`select pg_advisory_xact_lock(${lockClass}, ${advisoryLock.migration})`;
       const [existing] = await tx`select 1 from domain`;
       if (existing) throw new BrambleError('ERR_DOMAIN_EXISTS', 'The database holds a domain already.');
-      return await fillDomain(tx, plan, keys, schemaVersion);
+      const operation = {
+        actor: 'bramble',
+        operation: 'domain create',
+        subjects: [plan.name],
+        from: { component: 'create-domain', host: plan.host },
+        when: 'wrote',
+      } as const;
+      return await recorded(tx, operation, () => fillDomain(tx, plan, keys, schemaVersion));
     });
   } finally {
     await db.end({ timeout: 5 });

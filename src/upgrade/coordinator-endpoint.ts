@@ -13,6 +13,7 @@ import type { Database } from '../database/connection.ts';
 import type { Feature } from '../domain/features.ts';
 import type { HealthHandler } from '../process/health.ts';
 import { announceAddress } from '../process/service-address.ts';
+import { auditRequests, recordedRequest, requestIds } from '../rest/audited-request.ts';
 import { requireToken } from '../rest/authentication.ts';
 import { errorAnswer } from '../rest/http-errors.ts';
 import { takeStrictInput } from '../rest/strict-input.ts';
@@ -36,7 +37,7 @@ export async function openCoordinatorEndpoint(
   options: CoordinatorEndpointOptions,
 ): Promise<{ url: string; close(): Promise<void> }> {
   const { db, home, host, name, features, health } = options;
-  const app = fastify({ bodyLimit: bodyLimitBytes, forceCloseConnections: true, logger: false });
+  const app = fastify({ ...requestIds, bodyLimit: bodyLimitBytes, forceCloseConnections: true, logger: false });
   takeStrictInput(app);
   app.setSerializerCompiler(serializerCompiler);
   app.setErrorHandler((error, request, reply) => {
@@ -60,12 +61,13 @@ export async function openCoordinatorEndpoint(
     });
   }
   requireToken(app, db);
+  auditRequests(app, { component: name, host });
   const routes = upgradeRoutes({
     db,
     home,
     host,
     features,
-    write: async (work) => (await db.begin((tx) => work(tx))) as Awaited<ReturnType<typeof work>>,
+    write: async (work) => (await db.begin((tx) => recordedRequest(tx, work))) as Awaited<ReturnType<typeof work>>,
     operatorOf: (request) => request.administrator,
     planning: false,
     assignment: true,

@@ -1,6 +1,7 @@
 /** What the coordinator does beyond the database's transactions, in earnest: migrations, checks, credential files. */
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { recorded } from '../audit/record.ts';
 import { BrambleError } from '../base/errors.ts';
 import { isSrpIdentifier } from '../base/ids.ts';
 import { readCluster } from '../database/embedded/cluster.ts';
@@ -33,7 +34,16 @@ export function domainEffects(options: DomainEffectsOptions): UpgradeEffects {
     expand: async () => {
       const schemaVersion = await migrateTo(false);
       // Before the first instance of this release starts, which reads them then.
-      await createMissingSigners(options.db, options.masterKeys, await readDomain(options.db));
+      const operation = {
+        actor: 'coordinator',
+        operation: 'upgrade step make-signers',
+        subjects: [options.release],
+        from: { component: 'coordinator', host: options.host },
+        when: 'changed',
+      } as const;
+      await options.db.begin((tx) =>
+        recorded(tx, operation, async () => await createMissingSigners(tx, options.masterKeys, await readDomain(tx))),
+      );
       return schemaVersion;
     },
     contract: async () => {

@@ -12,10 +12,9 @@ import { createMoveBatch } from '../moves/batch-store.ts';
 import { notYetAt, stillAlive } from './component-readiness.ts';
 import { describeInstance, removeInstanceParts } from './new-instances.ts';
 import { fenceOptions } from './prepare-steps.ts';
-import { fenceRelease } from './release-fence.ts';
 import {
   advanced,
-  lockAsRead,
+  fencedStep,
   type StepContext,
   type StepOutcome,
   stepTransaction,
@@ -92,10 +91,8 @@ function behindText(behind: readonly Pick<Component, 'name' | 'release' | 'alive
 }
 
 async function raiseFeatureLevel(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
-  context.observe?.('raise', 'before');
   const options = { ...fenceOptions(context, upgrade), lock: advisoryLock.featureLevel };
-  const outcome = await fenceRelease(context.db, options, async (tx, fence): Promise<StepOutcome> => {
-    const current = await lockAsRead(tx, context, upgrade);
+  return await fencedStep(context, 'raise', upgrade, options, async (tx, current, fence): Promise<StepOutcome> => {
     // Registering waits for this lock: what is checked here is what there is until the level is raised.
     const behind = componentsBehind(await listComponents(tx), current.toRelease);
     if (behind.length > 0) return waitingFor(behindText(behind));
@@ -105,8 +102,6 @@ async function raiseFeatureLevel(context: StepContext, upgrade: Upgrade): Promis
     await recordUpgradeEvent(tx, current, `the feature level is ${current.toRelease}`, { ended: fence.ended });
     return advanced;
   });
-  context.observe?.('raise', 'after');
-  return outcome;
 }
 
 async function contract(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {

@@ -6,6 +6,7 @@
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
+import { runSealer } from '../audit/sealer.ts';
 import { isBrambleError, messageOf } from '../base/errors.ts';
 import { applicationName } from '../database/connection.ts';
 import { readMasterKeys } from '../database/sealed-value.ts';
@@ -73,7 +74,8 @@ async function coordinate(context: Context): Promise<Work> {
     log,
   });
   const moving = moveWhileOwnRelease(context);
-  return { drain: async () => void (await Promise.all([stepping, moving])) };
+  const sealing = runSealer({ db, home: environment.home, log, signal: stopping });
+  return { drain: async () => void (await Promise.all([stepping, moving, sealing])) };
 }
 
 const lookAgainMs = 500;

@@ -2,16 +2,18 @@
  * From planned to moving: checks, release fence, expansion, the new administration service, the new instances, the waves.
  * Protects rules 1 to 3: the database changes only behind the fence, and additively.
  */
+
+import { markTimeWithoutAudit } from '../audit/record.ts';
 import type { AccountId, InstanceId } from '../base/ids.ts';
 import { listComponents } from '../domain/components.ts';
 import { changeDesiredProcesses, listDesiredProcesses } from '../domain/desired-processes.ts';
 import { budgetSchema, readBudget, writeBudget } from '../policy/delivery/budget.ts';
 import { notLinked, notYetAt } from './component-readiness.ts';
 import { addNewInstance } from './new-instances.ts';
-import { fenceRelease, setDomainRelease } from './release-fence.ts';
+import { setDomainRelease } from './release-fence.ts';
 import {
   advanced,
-  lockAsRead,
+  fencedStep,
   type StepContext,
   type StepOutcome,
   stepTransaction,
@@ -65,16 +67,14 @@ export async function stepChecked(context: StepContext, upgrade: Upgrade): Promi
       return advanced;
     });
   }
-  context.observe?.('fence', 'before');
-  await fenceRelease(context.db, fenceOptions(context, upgrade), async (tx, fence) => {
-    const current = await lockAsRead(tx, context, upgrade);
+  await fencedStep(context, 'fence', upgrade, fenceOptions(context, upgrade), async (tx, current, fence) => {
+    await markTimeWithoutAudit(tx, current.fromRelease);
     await setDomainRelease(tx, current.toRelease);
     await transition(tx, current, 'admin-fenced', {
       message: `the database is of release ${current.toRelease}; ${endedText(fence.ended.length)}`,
       detail: { met: fence.met, ended: fence.ended },
     });
   });
-  context.observe?.('fence', 'after');
   return advanced;
 }
 

@@ -16,10 +16,10 @@ import { cancelMoveBatch, createMoveBatch } from '../moves/batch-store.ts';
 import { notYetAt, stillAlive } from './component-readiness.ts';
 import { removeInstanceParts } from './new-instances.ts';
 import { fenceOptions } from './prepare-steps.ts';
-import { fenceRelease, setDomainRelease } from './release-fence.ts';
+import { setDomainRelease } from './release-fence.ts';
 import {
   advanced,
-  lockAsRead,
+  fencedStep,
   type StepContext,
   type StepOutcome,
   stepTransaction,
@@ -129,16 +129,13 @@ async function fenceNewAdministration(context: StepContext, upgrade: Upgrade): P
       return advanced;
     });
   }
-  context.observe?.('fence-back', 'before');
-  await fenceRelease(context.db, fenceOptions(context, upgrade), async (tx, fence) => {
-    const current = await lockAsRead(tx, context, upgrade);
+  await fencedStep(context, 'fence-back', upgrade, fenceOptions(context, upgrade), async (tx, current, fence) => {
     await setDomainRelease(tx, current.fromRelease);
     await recordUpgradeEvent(tx, current, `the database is of release ${current.fromRelease} again`, {
       met: fence.met,
       ended: fence.ended,
     });
   });
-  context.observe?.('fence-back', 'after');
   return advanced;
 }
 

@@ -3,7 +3,10 @@
  * transaction (or whose effect is idempotent), and ends; the next one starts from the row again. So a coordinator that is
  * killed anywhere loses nothing but time.
  */
+
+import { recorded } from '../audit/record.ts';
 import type { Database, Transaction } from '../database/connection.ts';
+import { type FenceOptions, type FenceResult, fenceRelease } from './release-fence.ts';
 import type { CheckResult } from './upgrade-plan.ts';
 import { lockLeased, type Upgrade } from './upgrade-store.ts';
 
@@ -62,17 +65,59 @@ export async function stepTransaction<Result>(
   work: (tx: Transaction, upgrade: Upgrade) => Promise<Result>,
 ): Promise<Result> {
   context.observe?.(step, 'before');
-  const result = await context.db.begin(async (tx) => await work(tx, await lockAsRead(tx, context, read)));
+  const result = await context.db.begin(async (tx) => {
+    const current = await lockAsRead(tx, context, read);
+    return await recordedStep(context, step, current, tx, () => work(tx, current));
+  });
   context.observe?.(step, 'after');
   return result as Result;
 }
 
-/** Locks the row for a step whose transaction holds another lock first. */
-export async function lockAsRead(
-  tx: Transaction,
-  context: Pick<StepContext, 'holder'>,
+/**
+ * The same under the release fence, for what no transaction of others may stand beside.
+ * @throws as {@link stepTransaction} and {@link fenceRelease}.
+ */
+export async function fencedStep<Result>(
+  context: StepContext,
+  step: string,
   read: Upgrade,
-): Promise<Upgrade> {
+  options: FenceOptions,
+  work: (tx: Transaction, upgrade: Upgrade, fence: FenceResult) => Promise<Result>,
+): Promise<Result> {
+  context.observe?.(step, 'before');
+  const result = await fenceRelease(context.db, options, async (tx, fence) => {
+    const current = await lockAsRead(tx, context, read);
+    return await recordedStep(context, step, current, tx, () => work(tx, current, fence));
+  });
+  context.observe?.(step, 'after');
+  return result;
+}
+
+/** A coordinator notes its progress all the time: only what it changes of the domain is worth a record. */
+async function recordedStep<Result>(
+  { name }: StepContext,
+  step: string,
+  upgrade: Upgrade,
+  tx: Transaction,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const { finalizedBy, startedBy } = upgrade.progress;
+  const orderer = finalizedBy ?? startedBy;
+  return await recorded(
+    tx,
+    {
+      actor: name,
+      operation: `upgrade step ${step}`,
+      subjects: [upgrade.toRelease],
+      from: { component: name, ...(orderer === undefined ? {} : { onOrderOf: orderer }) },
+      when: 'changed',
+    },
+    work,
+  );
+}
+
+/** Locks the row for a step whose transaction holds another lock first. */
+async function lockAsRead(tx: Transaction, context: Pick<StepContext, 'holder'>, read: Upgrade): Promise<Upgrade> {
   const upgrade = await lockLeased(tx, read.id, context.holder);
   if (upgrade.generation !== read.generation || upgrade.state !== read.state) throw new UpgradeChanged();
   return upgrade;

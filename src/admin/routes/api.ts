@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { upgradeRoutes } from '../../upgrade/routes.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { accountRoutes } from './accounts.ts';
+import { auditRoutes } from './audit.ts';
 import { componentRoutes } from './components.ts';
 import { deliveryRoutes } from './deliveries.ts';
 import { deviceRoutes } from './devices.ts';
@@ -31,6 +32,7 @@ const resources = [
   moveRoutes,
   upgradePlugin,
   tokenRoutes,
+  auditRoutes,
 ];
 
 export function apiRoutes(context: AdministrationContext): FastifyPluginAsyncZod {

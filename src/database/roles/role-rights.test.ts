@@ -20,7 +20,7 @@ test('every table and every sequence has a line, and every line is of one', asyn
 });
 
 test('what was recorded is changed and removed by nobody', () => {
-  for (const table of ['event', 'upgrade_event']) {
+  for (const table of ['event', 'upgrade_event', 'audit_record', 'audit_seal']) {
     const rights = wantedRights().filter((right) => right.object === table);
     assert.deepEqual([...new Set(rights.map(({ privilege }) => privilege))].sort(), ['insert', 'select'], table);
   }

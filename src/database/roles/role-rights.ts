@@ -2,7 +2,7 @@
  * What each kind of process may do in the database: one table, from which the grants, the check, the documentation and the
  * tests come.
  *
- * Invariant: nobody changes or removes what was recorded (`event`, `upgrade_event`), and nobody but the administration and
+ * Invariant: nobody changes or removes what was recorded (`event`, `upgrade_event`, `audit_record` and its seals), and nobody but the administration and
  * the coordinator reads administrators' tokens or says which processes run. A table without a line fails a test.
  */
 
@@ -63,6 +63,9 @@ export const tableRights: Readonly<Record<string, Line>> = {
   desired_process: { administration: all, coordinator: all, supervisor: 'select' },
   administrator_token: { administration: 'select insert update', coordinator: 'select' },
   event: { server: 'insert', administration: 'select insert', coordinator: 'insert' },
+  // What others change is written by triggers, in the owner's name.
+  audit_record: { administration: 'select insert', coordinator: 'select insert' },
+  audit_seal: { administration: 'select insert', coordinator: 'select insert' },
   instance: {
     server: 'select',
     administration: 'select insert update',

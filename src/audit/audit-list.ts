@@ -1,0 +1,77 @@
+/** What was recorded, for people: one entry for each operation with what it changed. */
+import type { Queryable } from '../database/connection.ts';
+
+export interface AuditFilter {
+  actor?: string | undefined;
+  /** A part of an operation's or a change's name, such as `it_policy`. */
+  operation?: string | undefined;
+  /** Exactly a name or id. */
+  subject?: string | undefined;
+  since?: Date | undefined;
+  until?: Date | undefined;
+  /** The `next` of the page before. */
+  before?: string | undefined;
+  limit: number;
+}
+
+export interface AuditChange {
+  operation: string;
+  /** At most a hundred. */
+  subjects: string[];
+  subjectCount: number;
+  /** `changes` with before and after, or number of `rows` and digest. */
+  detail: Record<string, unknown>;
+}
+
+export interface AuditEntry {
+  id: string;
+  /** Place in the chain; null while it is not sealed. */
+  number: number | null;
+  at: Date;
+  kind: 'operation' | 'unrecorded' | 'marker';
+  /** Null where nobody said. */
+  actor: string | null;
+  operation: string;
+  subjects: string[];
+  requestId: string | null;
+  detail: Record<string, unknown>;
+  /** At most a hundred. */
+  changes: AuditChange[];
+  changeCount: number;
+}
+
+/**
+ * Newest first. Walks the primary key backwards; a subject is found by index audit_record_subjects, the changes of an
+ * operation by audit_record_transaction.
+ */
+export async function listAudit(q: Queryable, filter: AuditFilter): Promise<AuditEntry[]> {
+  const { actor, operation, subject, since, until, before, limit } = filter;
+  return await q<AuditEntry[]>`
+    select r.id::text as id, (select s.number::float8 from audit_seal s where s.record_id = r.id) as number, r.at, r.kind,
+           r.actor, r.operation, r.subjects[:100] as subjects, r.request_id as "requestId", r.detail,
+           (select count(*)::int from audit_record c
+             where c.transaction = r.transaction and c.kind = 'change' and r.kind = 'operation') as "changeCount",
+           coalesce((
+             select jsonb_agg(jsonb_build_object('operation', c.operation, 'subjects', c.subjects[:100],
+                                'subjectCount', cardinality(c.subjects), 'detail', c.detail) order by c.id)
+               from (select * from audit_record
+                      where transaction = r.transaction and kind = 'change' and r.kind = 'operation'
+                      order by id limit 100) c), '[]') as changes
+      from audit_record r
+     where r.kind <> 'change'
+       and (${before ?? null}::bigint is null or r.id < ${before ?? null}::bigint)
+       and (${since ?? null}::timestamptz is null or r.at >= ${since ?? null}::timestamptz)
+       and (${until ?? null}::timestamptz is null or r.at < ${until ?? null}::timestamptz)
+       and (${actor ?? null}::text is null or r.actor = ${actor ?? null})
+       and (${subject ?? null}::text is null or r.id in (
+             select case when m.kind = 'change' then o.id else m.id end
+               from audit_record m
+               left join audit_record o on o.transaction = m.transaction and o.kind = 'operation'
+              where m.subjects @> array[${subject ?? null}::text]))
+       and (${operation ?? null}::text is null or position(lower(${operation ?? null}) in lower(r.operation)) > 0
+         or exists (select from audit_record c
+                     where c.transaction = r.transaction and r.kind = 'operation' and c.kind = 'change'
+                       and position(lower(${operation ?? null}) in lower(c.operation)) > 0))
+     order by r.id desc
+     limit ${limit}`;
+}

@@ -1,0 +1,110 @@
+/**
+ * Heads of the chain outside the database: signed by a key in this home, appended to a file. Whoever rewrites the tables,
+ * with a chain that fits, or cuts off their end, cannot rewrite this file of another machine's disk with them.
+ *
+ *   BRAMBLE_HOME/keys/audit.json     Ed25519 key pair, 0600, beside the master key
+ *   BRAMBLE_HOME/audit/heads.jsonl   a line for each head, in no order that counts
+ */
+import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto';
+import { appendFile, mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { BrambleError } from '../base/errors.ts';
+import { writeWholeFile } from '../database/whole-file.ts';
+import type { Head } from './chain.ts';
+
+const headShape = z.object({
+  number: z.number().int().min(0),
+  chain: z.string().regex(/^[0-9a-f]{64}$/),
+  at: z.string(),
+  signature: z.base64(),
+});
+export type SignedHead = z.output<typeof headShape>;
+
+const keyShape = z.object({ publicKeyPem: z.string(), privateKeyPem: z.string() });
+
+export interface HeadFile {
+  publicKeyPem: string;
+  sign(head: Head, at: Date): SignedHead;
+  /** Also lines that nobody signed: what they are is for {@link isSigned} to say. */
+  read(): Promise<SignedHead[]>;
+  append(head: SignedHead): Promise<void>;
+}
+
+/**
+ * Opens the file of a home, with a fresh key where there is none yet.
+ * @throws BrambleError ERR_AUDIT_KEY when the key cannot be read.
+ */
+export async function openHeadFile(home: string): Promise<HeadFile> {
+  const path = join(home, 'audit', 'heads.jsonl');
+  const { publicKeyPem, privateKeyPem } = await keyOf(join(home, 'keys', 'audit.json'));
+  const key = createPrivateKey(privateKeyPem);
+  return {
+    publicKeyPem,
+    sign: (head, at) => {
+      const facts = { number: head.number, chain: head.chain, at: at.toISOString() };
+      return { ...facts, signature: sign(null, signedText(facts), key).toString('base64') };
+    },
+    read: async () => parseHeads(await readFile(path, 'utf8').catch(emptyIfAbsent)),
+    append: async (head) => {
+      await mkdir(join(home, 'audit'), { recursive: true, mode: 0o700 });
+      // A line that a full disk or a killed process cut off must not swallow this one.
+      await appendFile(path, `\n${JSON.stringify(head)}\n`, { mode: 0o600, flush: true });
+    },
+  };
+}
+
+/** Lines of a head file; a line that was cut off is left out, since the head after it says more. */
+export function parseHeads(text: string): SignedHead[] {
+  return text.split('\n').flatMap((line) => {
+    try {
+      return line === '' ? [] : [headShape.parse(JSON.parse(line))];
+    } catch {
+      return [];
+    }
+  });
+}
+
+export function isSigned(head: SignedHead, publicKeyPem: string): boolean {
+  return verify(null, signedText(head), createPublicKey(publicKeyPem), Buffer.from(head.signature, 'base64'));
+}
+
+/** Tells one key from another. */
+export function fingerprintOf(publicKeyPem: string): string {
+  const der = createPublicKey(publicKeyPem).export({ type: 'spki', format: 'der' });
+  return createHash('sha256').update(der).digest('hex');
+}
+
+function signedText({ number, chain, at }: Omit<SignedHead, 'signature'>): Buffer {
+  return Buffer.from(`bramble audit head\n${number}\n${chain}\n${at}`);
+}
+
+async function keyOf(path: string): Promise<z.output<typeof keyShape>> {
+  try {
+    const { publicKey, privateKey } = generateKeyPairSync('ed25519', {
+      publicKeyEncoding: { type: 'spki', format: 'pem' },
+      privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+    });
+    const fresh = { publicKeyPem: publicKey, privateKeyPem: privateKey };
+    await mkdir(join(path, '..'), { recursive: true, mode: 0o700 });
+    await writeWholeFile(path, `${JSON.stringify(fresh)}\n`, 'wx');
+    return fresh;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  try {
+    return keyShape.parse(JSON.parse(await readFile(path, 'utf8')));
+  } catch (cause) {
+    throw new BrambleError(
+      'ERR_AUDIT_KEY',
+      `The audit's key file ${path} cannot be read. Restore it from the backup; without it, move it away: a new key is made, ` +
+        'and heads that the old one signed are no longer believed.',
+      { cause },
+    );
+  }
+}
+
+function emptyIfAbsent(error: NodeJS.ErrnoException): string {
+  if (error.code === 'ENOENT') return '';
+  throw error;
+}

@@ -1,0 +1,79 @@
+/**
+ * Recording who changes what. The triggers of `sql/011-audit.expand.sql` capture the rows that a transaction changes; this
+ * says that it is being recorded, and by whom.
+ *
+ * Invariant: the record stands in the change's own transaction: there is neither a change without its record nor a record
+ * of a change that did not happen.
+ */
+import type { Transaction } from '../database/connection.ts';
+
+export interface Operation {
+  /** Name of the administrator's token, or of the component that acts by itself. */
+  actor: string;
+  /** Such as `PUT /it-policies/:name` or `upgrade step fence`. */
+  operation: string;
+  /** What it is done to, as far as the request says it; the changed rows say the rest. */
+  subjects: readonly string[];
+  requestId?: string;
+  /** Safe to keep: no part of a body. */
+  from: {
+    address?: string;
+    client?: string;
+    component: string;
+    host?: string;
+    /** Who ordered what a component carries out. */
+    onOrderOf?: string;
+  };
+  /**
+   * `wrote`: recorded when anything was written, captured or not (a command sent again). `changed`: only beside captured
+   * changes, for who looks and notes progress all the time.
+   */
+  when: 'wrote' | 'changed';
+}
+
+/**
+ * Runs `work` as a recorded part of the transaction. On a schema without audit (before an upgrade has expanded it) it just
+ * runs.
+ */
+export async function recorded<Result>(
+  tx: Transaction,
+  operation: Operation,
+  work: (tx: Transaction) => Promise<Result>,
+): Promise<Result> {
+  const [schema] = await tx<{ audited: boolean }[]>`
+    select to_regclass('audit_record') is not null as audited, set_config('bramble.audit', 'on', true)`;
+  const result = await work(tx);
+  if (schema?.audited === true) await insertOperation(tx, operation);
+  return result;
+}
+
+/** Index audit_record_transaction. A transaction that only read has no number, and leaves no record. */
+async function insertOperation(tx: Transaction, { actor, operation, subjects, requestId, from, when }: Operation) {
+  await tx`
+    insert into audit_record (kind, actor, operation, subjects, request_id, detail)
+    select 'operation', ${actor}, ${operation}, ${[...new Set(subjects)]}, ${requestId ?? null},
+           jsonb_build_object('from', ${tx.json(from)}::jsonb)
+     where pg_current_xact_id_if_assigned() is not null
+       and (${when === 'wrote'} or exists (
+             select from audit_record r where r.transaction = pg_current_xact_id_if_assigned()))`;
+}
+
+/**
+ * Notes that the domain was of a release until now whose administration services do not say in their row that they record:
+ * since the last thing that was recorded nobody knows who changed what.
+ */
+export async function markTimeWithoutAudit(tx: Transaction, release: string): Promise<void> {
+  const [schema] = await tx<{ audited: boolean }[]>`select to_regclass('audit_record') is not null as audited`;
+  if (schema?.audited !== true) return;
+  await tx`
+    insert into audit_record (kind, operation, detail)
+    select 'marker', 'time without audit',
+           jsonb_build_object('release', ${release}::text, 'until', now(),
+             'since', (select max(r.at) from audit_record r where r.kind <> 'unrecorded'))
+     where not exists (
+       select from component c
+        where c.kind = 'administration' and c.release = ${release} and c.detail->>${recordsChanges} = 'true')`;
+}
+
+/** In an administration service's detail: it records what it changes. */
+export const recordsChanges = 'recordsChanges';

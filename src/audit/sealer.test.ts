@@ -1,0 +1,319 @@
+import assert from 'node:assert/strict';
+import { appendFile, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { type Database, openDatabase } from '../database/connection.ts';
+import { createTestDatabase } from '../database/test-database.ts';
+import { exportAudit, verifyExport } from './export.ts';
+import { openHeadFile } from './head-file.ts';
+import { type Operation, recorded } from './record.ts';
+import { freshMemory, readHead, runSealer, sealRound } from './sealer.ts';
+import { verifyAudit } from './verification.ts';
+
+const log = { warn: () => {}, error: () => {} };
+
+async function scene(): Promise<{ db: Database; home: string }> {
+  const database = await createTestDatabase();
+  const db = openDatabase(database.url, { applicationName: 'bramble/test', max: 6 });
+  const home = await mkdtemp(join(tmpdir(), 'bramble-audit-'));
+  after(async () => {
+    await db.end({ timeout: 5 });
+    await rm(home, { recursive: true, force: true });
+  });
+  return { db, home };
+}
+
+const operation: Operation = {
+  actor: 'tester',
+  operation: 'POST /groups',
+  subjects: [],
+  from: { component: 'test' },
+  when: 'wrote',
+};
+let rank = 0;
+/** A change with its operation: two records. */
+const change = (db: Database) =>
+  db.begin((tx) =>
+    recorded(tx, operation, async () => {
+      rank++;
+      await tx`insert into account_group (id, name, rank) values (gen_random_uuid(), ${`group-${rank}`}, ${rank})`;
+    }),
+  );
+
+/** Other tests of the same cluster hold transactions open too: rounds until so many records are sealed. */
+async function sealedUpTo(db: Database, number: number, limit = 500): Promise<void> {
+  const memory = freshMemory();
+  while ((await readHead(db)).number < number) await sealRound(db, memory, { limit });
+}
+
+/** As a superuser would who wants to rewrite history. */
+const tamper = (db: Database, table: string, statement: string) =>
+  db.begin(async (tx) => {
+    await tx.unsafe(`alter table ${table} disable trigger append_only`);
+    await tx.unsafe(statement);
+    await tx.unsafe(`alter table ${table} enable trigger append_only`);
+  });
+
+const kindsOf = (verification: { findings: { kind: string; number: number | null }[] }) =>
+  verification.findings.map(({ kind, number }) => [kind, number]);
+
+test('records cannot be changed, deleted or emptied, and neither can seals', async () => {
+  const { db } = await scene();
+  await change(db);
+  await sealedUpTo(db, 2);
+  for (const table of ['audit_record', 'audit_seal']) {
+    await assert.rejects(
+      db.unsafe(`update ${table} set ${table === 'audit_seal' ? 'number = 9' : "actor = 'x'"}`),
+      /append-only/,
+    );
+    await assert.rejects(db.unsafe(`delete from ${table}`), /append-only/);
+    await assert.rejects(db.unsafe(`truncate ${table}`), /append-only/);
+  }
+});
+
+test('a transaction that stays open keeps what began after it from being sealed before it', async () => {
+  const { db, home } = await scene();
+  const opened = Promise.withResolvers<void>();
+  const close = Promise.withResolvers<void>();
+  const early = db.begin(async (tx) => {
+    await tx`insert into account_group (id, name, rank) values (gen_random_uuid(), 'early', 900001)`;
+    opened.resolve();
+    await close.promise;
+  });
+  await opened.promise;
+  await change(db);
+  const memory = freshMemory();
+  for (let round = 0; round < 5; round++) {
+    const outcome = await sealRound(db, memory);
+    assert.equal(outcome.kind === 'sealed' ? outcome.count : outcome.kind, 0);
+  }
+  const during = await verifyAudit(db, await openHeadFile(home));
+  assert.deepEqual([during.faults, during.pending, during.sealed], [0, 2, 0]);
+  close.resolve();
+  await early;
+  // With the same memory: nothing that it takes for settled was.
+  while ((await readHead(db)).number < 3) await sealRound(db, memory);
+  const order =
+    await db`select r.subjects from audit_seal s join audit_record r on r.id = s.record_id order by s.number`;
+  assert.deepEqual(order[0]?.['subjects'], ['early']);
+});
+
+test('what the sealer takes for settled is what no open transaction can still add to', async () => {
+  const { db } = await scene();
+  const memory = freshMemory();
+  await change(db);
+  const opened = Promise.withResolvers<void>();
+  const close = Promise.withResolvers<void>();
+  const open = db.begin(async (tx) => {
+    await tx`insert into account_group (id, name, rank) values (gen_random_uuid(), 'open', 900002)`;
+    opened.resolve();
+    await close.promise;
+  });
+  await opened.promise;
+  const [drawn] = await db<{ id: string }[]>`select (max(id) + 1)::text as id from audit_record`;
+  await change(db);
+  for (let round = 0; round < 10; round++) await sealRound(db, memory);
+  assert.ok(BigInt(memory.sealedUpTo) < BigInt(drawn?.id ?? 0), `${memory.sealedUpTo} is past the open ${drawn?.id}`);
+  close.resolve();
+  await open;
+  while (BigInt(memory.sealedUpTo) < BigInt(drawn?.id ?? 0)) await sealRound(db, memory);
+  assert.equal((await readHead(db)).number, 5);
+});
+
+test('a sealer that dies between two rows leaves none of its round, and the next one goes on', async () => {
+  const { db, home } = await scene();
+  for (let count = 0; count < 3; count++) await change(db);
+  await sealedUpTo(db, 2, 2);
+  await db.unsafe(`
+    create function killed() returns trigger language plpgsql as $$
+    begin perform pg_terminate_backend(pg_backend_pid()); return new; end $$;
+    create trigger killed before insert on audit_seal for each row when (new.number = 4) execute function killed()`);
+  await assert.rejects(sealedUpTo(db, 6));
+  assert.equal((await readHead(db)).number, 2);
+  await db.unsafe('drop trigger killed on audit_seal');
+  await sealedUpTo(db, 6);
+  const whole = await verifyAudit(db, await openHeadFile(home));
+  assert.deepEqual([whole.faults, whole.sealed], [0, 6]);
+});
+
+test('sealers at the same time make one chain', async () => {
+  const { db, home } = await scene();
+  await Promise.all(
+    Array.from({ length: 4 }, async (_, writer) => {
+      for (let count = 0; count < 5; count++) await change(db);
+      if (writer < 3) await sealedUpTo(db, 30, 1 + writer);
+    }),
+  );
+  await sealedUpTo(db, 40, 3);
+  const whole = await verifyAudit(db, await openHeadFile(home));
+  assert.deepEqual([whole.faults, whole.sealed], [0, 40]);
+});
+
+test('the head is signed and kept in the home; one that was not kept before a death is kept by the next sealer', async () => {
+  const { db, home } = await scene();
+  await change(db);
+  await sealedUpTo(db, 2);
+  const file = await openHeadFile(home);
+  assert.equal((await stat(join(home, 'keys', 'audit.json'))).mode & 0o777, 0o600);
+  assert.deepEqual(await file.read(), []);
+  const stopping = new AbortController();
+  const running = runSealer({ db, home, log, signal: stopping.signal, intervalMs: 5 });
+  while ((await file.read()).length === 0) await new Promise((done) => setTimeout(done, 20));
+  stopping.abort();
+  await running;
+  const [kept] = await file.read();
+  assert.equal(kept?.number, 2);
+  const whole = await verifyAudit(db, file);
+  assert.deepEqual([whole.faults, whole.heads], [0, 1]);
+});
+
+test('what was changed, exchanged, deleted or taken out of the chain is named where it is', async () => {
+  const { db, home } = await scene();
+  for (let count = 0; count < 3; count++) await change(db);
+  await sealedUpTo(db, 6);
+  const file = await openHeadFile(home);
+  await file.append(file.sign(await readHead(db), new Date()));
+  const idOf = (number: number) => `(select record_id from audit_seal where number = ${number})`;
+  const verified = async () => kindsOf(await verifyAudit(db, file));
+  assert.deepEqual(await verified(), []);
+
+  await tamper(db, 'audit_record', `update audit_record set actor = 'nobody' where id = ${idOf(2)}`);
+  assert.deepEqual(await verified(), [['changed', 2]]);
+  await tamper(db, 'audit_record', `update audit_record set actor = 'tester' where id = ${idOf(2)}`);
+  assert.deepEqual(await verified(), []);
+
+  const swap = `
+    update audit_record r
+       set operation = o.operation, kind = o.kind, actor = o.actor, subjects = o.subjects, detail = o.detail,
+           transaction = o.transaction, at = o.at
+      from audit_record o
+     where r.id in (${idOf(4)}, ${idOf(6)}) and o.id in (${idOf(4)}, ${idOf(6)}) and o.id <> r.id`;
+  // The text holds the id: what took another one's place is not what was sealed there.
+  await tamper(db, 'audit_record', swap);
+  assert.deepEqual(await verified(), [
+    ['changed', 4],
+    ['changed', 6],
+  ]);
+  await tamper(db, 'audit_record', swap);
+  assert.deepEqual(await verified(), []);
+
+  await tamper(db, 'audit_record', `delete from audit_record where id = ${idOf(5)}`);
+  assert.deepEqual(await verified(), [['missing', 5]]);
+  await tamper(db, 'audit_seal', 'delete from audit_seal where number = 5');
+  assert.deepEqual(await verified(), [['gap', 5]]);
+});
+
+test('seals that were exchanged are named as records in another one’s place', async () => {
+  const { db, home } = await scene();
+  for (let count = 0; count < 2; count++) await change(db);
+  await sealedUpTo(db, 4);
+  await tamper(
+    db,
+    'audit_seal',
+    `create temporary table was on commit drop as select number, record_id from audit_seal where number in (2, 3);
+     update audit_seal set record_id = -number where number in (2, 3);
+     update audit_seal s set record_id = was.record_id from was where was.number in (2, 3) and s.number = 5 - was.number`,
+  );
+  assert.deepEqual(kindsOf(await verifyAudit(db, await openHeadFile(home))), [
+    ['reordered', 2],
+    ['reordered', 3],
+  ]);
+});
+
+test('a record that is kept from the sealer is named', async () => {
+  const { db, home } = await scene();
+  await change(db);
+  await db.unsafe(`
+    create function hidden() returns trigger language plpgsql as $$ begin return null; end $$;
+    create trigger hidden before insert on audit_seal for each row when (new.number = 2) execute function hidden()`);
+  await sealedUpTo(db, 1);
+  const unsealed = async () => kindsOf(await verifyAudit(db, await openHeadFile(home)));
+  while ((await unsealed()).length === 0);
+  assert.deepEqual(await unsealed(), [['unsealed', null]]);
+});
+
+test('records that came in a dump, with transactions that this cluster has not had yet, are sealed', async () => {
+  const { db } = await scene();
+  await tamper(
+    db,
+    'audit_record',
+    `insert into audit_record (transaction, kind, operation) values ('9000000000000', 'marker', 'of another cluster')`,
+  );
+  await sealedUpTo(db, 1);
+});
+
+test('an end that was cut off and sealed anew is found by the head outside, and no head is kept on top of it', async () => {
+  const { db, home } = await scene();
+  for (let count = 0; count < 2; count++) await change(db);
+  await sealedUpTo(db, 4);
+  const file = await openHeadFile(home);
+  await file.append(file.sign(await readHead(db), new Date()));
+  await tamper(db, 'audit_seal', 'delete from audit_seal where number > 2');
+  await tamper(
+    db,
+    'audit_record',
+    'delete from audit_record where id > (select record_id from audit_seal where number = 2)',
+  );
+  assert.deepEqual(kindsOf(await verifyAudit(db, file)), [['truncated', 4]]);
+
+  for (let count = 0; count < 2; count++) await change(db);
+  await sealedUpTo(db, 6);
+  assert.deepEqual(kindsOf(await verifyAudit(db, file)), [['head', 4]]);
+  const stopping = new AbortController();
+  const running = runSealer({ db, home, log, signal: stopping.signal, intervalMs: 5 });
+  const told = () => db`select 1 from event where kind = 'audit-contradicted'`;
+  while ((await told()).length === 0) await new Promise((done) => setTimeout(done, 20));
+  stopping.abort();
+  await running;
+  assert.equal((await file.read()).length, 1);
+});
+
+test('a head that somebody else signed is not believed, and a line that was cut off swallows none', async () => {
+  const { db, home } = await scene();
+  await change(db);
+  await sealedUpTo(db, 2);
+  const file = await openHeadFile(home);
+  const head = file.sign(await readHead(db), new Date());
+  await file.append({ ...head, number: 1 });
+  await appendFile(join(home, 'audit', 'heads.jsonl'), JSON.stringify(head).slice(0, 60));
+  await file.append(head);
+  assert.equal((await file.read()).length, 2);
+  assert.ok(kindsOf(await verifyAudit(db, file)).some(([kind, number]) => kind === 'signature' && number === 1));
+});
+
+test('an export is verified elsewhere by the same rules, from the beginning or from a number on', async () => {
+  const { db, home } = await scene();
+  await db`
+    insert into domain (domain_id, name, public_url, tunnel_host, push_topic, release, schema_version, feature_level)
+    values (gen_random_uuid(), 'test', 'https://127.0.0.1:1', 'tunnel.test', 'com.apple.mgmt.test', '1.2.0', 9, '1.2.0')`;
+  for (let count = 0; count < 2; count++) await change(db);
+  await sealedUpTo(db, 5);
+  const file = await openHeadFile(home);
+  await file.append(file.sign(await readHead(db), new Date()));
+  const linesOf = async (after: number) => {
+    let text = '';
+    for await (const part of exportAudit(db, file, after)) text += part;
+    return text.split('\n');
+  };
+  const verified = (lines: string[], heads = '') =>
+    verifyExport(
+      (async function* () {
+        yield* lines;
+      })(),
+      heads,
+    );
+
+  const lines = await linesOf(0);
+  const heads = await readFile(join(home, 'audit', 'heads.jsonl'), 'utf8');
+  const whole = await verified(lines, heads);
+  assert.deepEqual([whole.faults, whole.sealed, whole.heads], [0, 5, 1]);
+  assert.deepEqual((await verified(await linesOf(3), heads)).faults, 0);
+
+  assert.deepEqual(kindsOf(await verified(lines.with(3, (lines[3] ?? '').replace('tester', 'nobody')))), [
+    ['changed', 3],
+  ]);
+  assert.deepEqual(kindsOf(await verified(lines.toSpliced(3, 1))), [['gap', 3]]);
+  assert.deepEqual(kindsOf(await verified(lines.slice(0, 5))), [['truncated', 4]]);
+  await assert.rejects(verified(['{}']), /Line 1 is not one/);
+});

@@ -1,0 +1,90 @@
+/** Is the audit as it was written? Over the tables with the heads of a home, or over an export, by the same rules. */
+import type { Database, Queryable } from '../database/connection.ts';
+import { ChainCheck, emptyHead, type Finding, type Head, type Link } from './chain.ts';
+import { type HeadFile, isSigned, type SignedHead } from './head-file.ts';
+import { freshMemory, hasEnded, roundRecords, sealRound } from './sealer.ts';
+
+export interface Verification {
+  /** Records that are chained. */
+  sealed: number;
+  /** Records of transactions that have just ended or still go on: they are chained soon. */
+  pending: number;
+  /** Heads that were kept outside the database. */
+  heads: number;
+  chain: string;
+  /** All faults. */
+  faults: number;
+  /** The first hundred of them. */
+  findings: Finding[];
+}
+
+const pageRows = 2000;
+
+/** Seals first what can be sealed, so that whatever is not afterwards is a fault. */
+export async function verifyAudit(db: Database, file: HeadFile): Promise<Verification> {
+  const memory = freshMemory();
+  for (;;) {
+    const round = await sealRound(db, memory, { wait: true });
+    if (round.kind !== 'sealed' || round.count < roundRecords) break;
+  }
+  const heads = await file.read();
+  const check = new ChainCheck(heads);
+  checkSignatures(check, heads, file.publicKeyPem);
+  for await (const links of linkPages(db, emptyHead)) for (const link of links) check.add(link);
+  const unsealed = await listUnsealed(db);
+  for (const { id, at, operation } of unsealed.stuck) {
+    check.find(
+      'unsealed',
+      null,
+      `Record with id ${id} (${operation}, ${at.toISOString()}) is in no place of the chain.`,
+    );
+  }
+  const { count, findings } = check.finish();
+  const { number, chain } = check.head;
+  return { sealed: number, pending: unsealed.pending, heads: heads.length, chain, faults: count, findings };
+}
+
+/** A head that was not signed by this key is a fault itself. */
+export function checkSignatures(check: ChainCheck, heads: readonly SignedHead[], publicKeyPem: string): void {
+  for (const head of heads) {
+    if (isSigned(head, publicKeyPem)) continue;
+    check.find('signature', head.number, `A head of ${head.number} records was not signed by this key.`);
+  }
+}
+
+/** The chain after `from`, page by page: primary keys of both tables. */
+export async function* linkPages(q: Queryable, from: Head): AsyncGenerator<Link[]> {
+  for (let after = from.number; ; ) {
+    const rows = await q<(Omit<Link, 'number'> & { number: string })[]>`
+      select s.number::text as number, encode(s.content, 'hex') as content, encode(s.chain, 'hex') as chain,
+             case when r.id is not null then audit_text(r) end as text
+        from audit_seal s left join audit_record r on r.id = s.record_id
+       where s.number > ${after}
+       order by s.number
+       limit ${pageRows}`;
+    const links = rows.map((row) => ({ ...row, number: Number(row.number) }));
+    if (links.length > 0) yield links;
+    if (links.length < pageRows) return;
+    after = links.at(-1)?.number ?? after;
+  }
+}
+
+/** The head of the first `number` records, where they are there. */
+export async function headAt(q: Queryable, number: number): Promise<Head | undefined> {
+  if (number === 0) return emptyHead;
+  const [row] = await q<
+    { chain: string }[]
+  >`select encode(chain, 'hex') as chain from audit_seal where number = ${number}`;
+  return row === undefined ? undefined : { number, chain: row.chain };
+}
+
+async function listUnsealed(q: Queryable) {
+  const rows = await q<{ id: string; at: Date; operation: string; ended: boolean }[]>`
+    select r.id::text as id, r.at, r.operation, ${hasEnded(q)} as ended
+      from audit_record r
+     where not exists (select from audit_seal s where s.record_id = r.id)
+     order by r.id
+     limit 1000`;
+  const stuck = rows.filter((row) => row.ended);
+  return { stuck, pending: rows.length - stuck.length };
+}

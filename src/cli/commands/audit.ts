@@ -1,0 +1,196 @@
+/** `bramble audit`. */
+import { createReadStream } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import { pipeline } from 'node:stream/promises';
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { verifyExport } from '../../audit/export.ts';
+import { BrambleError } from '../../base/errors.ts';
+import { number } from '../arguments.ts';
+import { exitCode } from '../exit-codes.ts';
+import { example, type Frame, query } from '../frame.ts';
+import { facts, type Style, table, timeText } from '../text-output.ts';
+
+const change = z.object({
+  operation: z.string(),
+  subjects: z.array(z.string()),
+  subjectCount: z.number(),
+  detail: z.record(z.string(), z.unknown()),
+});
+const entry = change.omit({ subjectCount: true }).extend({
+  number: z.number().nullable(),
+  at: z.string(),
+  kind: z.string(),
+  actor: z.string().nullable(),
+  requestId: z.string().nullable(),
+  changes: z.array(change),
+  changeCount: z.number(),
+});
+type Entry = z.output<typeof entry>;
+const page = z.object({ entries: z.array(entry), next: z.string().nullable() });
+
+const verification = z.object({
+  sealed: z.number(),
+  pending: z.number().optional(),
+  heads: z.number(),
+  chain: z.string(),
+  faults: z.number(),
+  findings: z.array(z.object({ kind: z.string(), number: z.number().nullable(), message: z.string() })),
+  keyFingerprint: z.string().nullable().optional(),
+});
+
+interface ListFlags {
+  actor?: string;
+  operation?: string;
+  subject?: string;
+  since?: string;
+  until?: string;
+  before?: string;
+  limit: number;
+  changes?: true;
+}
+
+export function addAuditCommands(program: Command, frame: Frame, setExitCode: (code: number) => void): void {
+  const audit = program.command('audit').description('who changed what, and whether that record is whole');
+  example(
+    audit
+      .command('list')
+      .description('list what was changed, newest first')
+      .option('--actor <name>', 'only by this token or component')
+      .option('--operation <text>', 'only where the operation or a changed table is named so, as it_policy')
+      .option('--subject <name>', 'only what was done to this account, policy, device …')
+      .option('--since <time>', 'not before, as 2026-11-25 or 2026-11-25T08:00', instantOf)
+      .option('--until <time>', 'only before', instantOf)
+      .option('--before <id>', 'go on after a page')
+      .option('--limit <number>', 'at most so many', number, 50)
+      .option('--changes', 'with what was before and after')
+      .action(async ({ changes, ...filter }: ListFlags, command) => {
+        await frame.ask(command, {
+          path: `/audit${query({ ...filter })}`,
+          shape: page,
+          text: (answer, style) =>
+            (changes === true ? listWithChanges(answer.entries, style) : listOf(answer.entries, style)) +
+            (answer.next === null ? '' : `\n${style.dim(`There are more: --before ${answer.next}`)}`),
+        });
+      }),
+    'bramble audit list --subject ada --since 2026-11-01 --changes',
+  );
+
+  example(
+    audit
+      .command('verify')
+      .description('verify the record of the domain, or an export; ends with 1 when it is not whole')
+      .option('--file <path>', 'an export instead of the domain; needs no service')
+      .option('--heads <path>', 'with --file: the audit/heads.jsonl of a BRAMBLE_HOME')
+      .action(async (flags: { file?: string; heads?: string }, command) => {
+        if (flags.heads !== undefined && flags.file === undefined) {
+          throw new BrambleError('ERR_USAGE', '--heads goes with --file: the domain is verified with its own heads.');
+        }
+        const answer = verification.parse(
+          flags.file === undefined
+            ? await (await frame.rest(command)).send('GET', '/audit/verification')
+            : await verifyExport(
+                createInterface({ input: createReadStream(flags.file) }),
+                flags.heads === undefined ? '' : await readFile(flags.heads, 'utf8'),
+              ),
+        );
+        frame.show(command, answer, verificationText);
+        if (answer.faults > 0) setExitCode(exitCode.failed);
+      }),
+    'bramble audit verify',
+    'bramble audit verify --file audit.jsonl',
+  );
+
+  example(
+    audit
+      .command('export')
+      .description('print all records as lines of JSON that can be verified elsewhere')
+      .option('--after <number>', 'leave out the first so many', number, 0)
+      .action(async (flags: { after: number }, command) => {
+        const rest = await frame.rest(command);
+        await pipeline(await rest.download(`/audit/export${query(flags)}`), frame.output, { end: false });
+      }),
+    'bramble audit export > audit.jsonl',
+    'bramble audit export --after 12000 > audit-from-12000.jsonl',
+  );
+}
+
+function listOf(entries: readonly Entry[], style: Style): string {
+  return table(
+    style,
+    ['number', 'time', 'who', 'operation', 'subject', 'changed'],
+    entries.map((row) => [
+      row.number === null ? '-' : String(row.number),
+      timeText(row.at),
+      whoOf(row, style),
+      row.operation,
+      namesOf(row.subjects, row.subjects.length),
+      row.changes.map((changed) => changed.operation).join(', ') || '-',
+    ]),
+  );
+}
+
+function listWithChanges(entries: readonly Entry[], style: Style): string {
+  if (entries.length === 0) return style.dim('none');
+  return entries
+    .map((row) =>
+      [
+        `${style.bold(row.operation)}  ${namesOf(row.subjects, row.subjects.length)}`,
+        `  ${timeText(row.at)} by ${whoOf(row, style)}${row.number === null ? '' : `, number ${row.number}`}`,
+        ...(row.requestId === null ? [] : [`  request ${row.requestId}`]),
+        ...[...(row.kind === 'operation' ? [] : [{ ...row, subjectCount: row.subjects.length }]), ...row.changes].map(
+          (changed) =>
+            `  ${changed.operation} ${namesOf(changed.subjects, changed.subjectCount)}: ${JSON.stringify(changed.detail)}`,
+        ),
+        ...(row.changeCount > row.changes.length ? [`  … ${row.changeCount - row.changes.length} more changes`] : []),
+      ].join('\n'),
+    )
+    .join('\n');
+}
+
+function whoOf({ actor, kind, detail }: Entry, style: Style): string {
+  if (actor !== null) {
+    const from = detail['from'] as { address?: string; onOrderOf?: string } | undefined;
+    const where = from?.onOrderOf === undefined ? from?.address : `for ${from.onOrderOf}`;
+    return where === undefined ? actor : `${actor} (${where})`;
+  }
+  return kind === 'marker' ? '-' : style.red(`not recorded (${String(detail['application'] ?? '?')})`);
+}
+
+function namesOf(names: readonly string[], count: number): string {
+  if (names.length === 0) return '-';
+  const shown = names.slice(0, 3).join(', ');
+  return count > 3 ? `${shown} and ${count - 3} more` : shown;
+}
+
+function verificationText(answer: z.output<typeof verification>, style: Style): string {
+  const { sealed, pending, heads, faults, findings, keyFingerprint } = answer;
+  const verdict = faults === 0 ? style.green('whole') : style.red(`not whole: ${faults} faults`);
+  return [
+    facts(style, [
+      ['audit', verdict],
+      ['records', `${sealed} chained${pending === undefined ? '' : `, ${pending} not yet`}`],
+      ['kept heads', String(heads)],
+      ...(keyFingerprint ? [['signed by key', keyFingerprint] as const] : []),
+    ]),
+    ...(findings.length === 0
+      ? []
+      : [
+          '',
+          table(
+            style,
+            ['number', 'fault', 'what is wrong'],
+            findings.map((row) => [row.number === null ? '-' : String(row.number), row.kind, row.message]),
+          ),
+        ]),
+    ...(faults > findings.length ? [style.dim(`The first ${findings.length} of ${faults} are shown.`)] : []),
+  ].join('\n');
+}
+
+function instantOf(text: string): string {
+  const date = new Date(text);
+  if (Number.isNaN(date.getTime()))
+    throw new BrambleError('ERR_USAGE', `"${text}" is not a time: use 2026-11-25T08:00.`);
+  return date.toISOString();
+}

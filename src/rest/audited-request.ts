@@ -1,0 +1,51 @@
+/**
+ * Who asks for the change that is being written: kept for the time of a request, so that the one function through which
+ * routes write records it, and no route can forget to. For administration service and coordinator alike.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { randomUUID } from 'node:crypto';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { type Operation, recorded } from '../audit/record.ts';
+import { BrambleError } from '../base/errors.ts';
+import type { Transaction } from '../database/connection.ts';
+
+/** What of a request may be as long as its sender wants is cut. */
+const textAtMost = 200;
+
+const asking = new AsyncLocalStorage<Operation>();
+
+/** Fresh for each request; answered as `X-Request-Id`, so that a change can be found by it. */
+export const requestIds = { genReqId: () => randomUUID(), requestIdHeader: false } as const;
+
+/** To be called after the tokens are asked for. */
+export function auditRequests(app: FastifyInstance, by: { component: string; host: string }): void {
+  app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id));
+  // After the body was read: reading it leaves the hooks before in another context.
+  app.addHook('preHandler', (request, _reply, done) => asking.run(operationOf(request, by), done));
+}
+
+/**
+ * Runs `work` in the transaction, recorded as what the present request does.
+ * @throws BrambleError ERR_INTERNAL outside of a request: nothing is written that nobody answers for.
+ */
+export async function recordedRequest<Result>(
+  tx: Transaction,
+  work: (tx: Transaction) => Promise<Result>,
+): Promise<Result> {
+  const operation = asking.getStore();
+  if (operation === undefined)
+    throw new BrambleError('ERR_INTERNAL', 'A change was to be written outside of a request.');
+  return await recorded(tx, operation, work);
+}
+
+function operationOf(request: FastifyRequest, by: { component: string; host: string }): Operation {
+  const { method, ip, id, params, headers, administrator, routeOptions } = request;
+  return {
+    actor: administrator,
+    operation: `${method} ${(routeOptions.url ?? '').replace(/^\/api\/v\d+/, '')}`,
+    subjects: Object.values((params ?? {}) as Record<string, string>).map((value) => value.slice(0, textAtMost)),
+    requestId: id,
+    from: { address: ip, client: (headers['user-agent'] ?? '').slice(0, textAtMost), ...by },
+    when: 'wrote',
+  };
+}
