@@ -198,3 +198,37 @@ test('a writer that does not say who it is, as a release without audit, leaves i
   const [row] = await db`select kind, actor, detail from audit_record where subjects = array['of-1.1']`;
   assert.deepEqual([row?.['kind'], row?.['actor'], row?.['detail'].application], ['unrecorded', null, instanceName]);
 });
+
+test('a role without any right on the audit is recorded, and cannot write into it by itself', async () => {
+  const role = `${database.name}_narrow`;
+  await db.unsafe(
+    `create role ${role}; grant usage on schema public to ${role}; grant insert, select on account_group to ${role}`,
+  );
+  const asRole = (work: Parameters<typeof db.begin>[1]) =>
+    db.begin(async (tx) => {
+      await tx.unsafe(`set local role ${role}`);
+      // A schema of the session's own in front must not take the record's place.
+      await tx.unsafe(
+        'create temporary table audit_record (kind text, operation text, subjects text[], detail jsonb) on commit drop',
+      );
+      await work(tx);
+    });
+  try {
+    await asRole(async (tx) => {
+      await tx`insert into account_group (id, name, rank) select gen_random_uuid(), 'narrow-' || n, 500 + n from generate_series(1, 3) n`;
+    });
+    await assert.rejects(
+      asRole(
+        async (tx) => void (await tx`insert into public.audit_record (kind, operation) values ('marker', 'forged')`),
+      ),
+      /permission denied/,
+    );
+  } finally {
+    await db.unsafe(`drop owned by ${role}; drop role ${role}`);
+  }
+  const rows = await db`select subjects from audit_record where 'narrow-1' = any(subjects)`;
+  assert.deepEqual(
+    rows.map((row) => row['subjects']),
+    [['narrow-1', 'narrow-2', 'narrow-3']],
+  );
+});
