@@ -2,7 +2,7 @@
  * Which headers pass the router, as pure rules.
  *
  * Invariant: `client-cert` and every `bramble-` header at an instance were set by the router, from TLS; whatever a
- * device sent under these names is gone.
+ * device sent under these names is gone. What passes is valid in HTTP/2: nothing of a device is a protocol error there.
  *
  * @see RFC 9440 §2.1 (Client-Cert), RFC 9110 §7.6.1 (hop-by-hop fields), RFC 9113 §8.2.2
  */
@@ -33,12 +33,17 @@ const neverForwarded = new Set([
 const neverAnswered = new Set([
   'connection',
   'content-length',
+  'http2-settings',
   'keep-alive',
   'proxy-connection',
   'te',
+  'trailer',
   'transfer-encoding',
   'upgrade',
 ]);
+
+/** `:authority` on the link, for every device: which host a device named is nothing that an instance needs. */
+const linkAuthority = 'bramble-link';
 
 /**
  * Names and values of a request's headers together, in bytes, at most. Above 64 KiB the HTTP/2 session of the link could not
@@ -55,13 +60,48 @@ export function headersFit(headers: IncomingHttpHeaders): boolean {
   let sizeBytes = 0;
   let count = 0;
   for (const name in headers) {
-    if (++count > headersAtMost) return false;
-    const value = headers[name];
-    // 32 for each, as HPACK counts (RFC 7541 §4.1).
-    sizeBytes += name.length + 32 + (typeof value === 'string' ? value.length : String(value).length);
-    if (sizeBytes > headerBytesAtMost) return false;
+    for (const value of valuesOf(headers[name])) {
+      if (++count > headersAtMost) return false;
+      // 32 for each, as HPACK counts (RFC 7541 §4.1).
+      sizeBytes += name.length + 32 + value.length;
+      if (sizeBytes > headerBytesAtMost) return false;
+    }
   }
   return true;
+}
+
+/** Node gives several of a name as one text, but for `set-cookie`, where each is a header of its own on the link. */
+function valuesOf(value: string | string[] | undefined): readonly string[] {
+  return value === undefined ? [] : typeof value === 'string' ? [value] : value;
+}
+
+// A token in lower case; and in a value no control character but the tabulator.
+const fieldName = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
+const fieldValue = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+/**
+ * The form of a header that HTTP/2 takes; undefined where there is none. No value has a blank at its ends there; one
+ * that Node joined can.
+ * @see RFC 9113 §8.2.1
+ */
+function carriable(name: string, value: string | string[] | undefined): string | string[] | undefined {
+  if (!fieldName.test(name)) return undefined;
+  const values = valuesOf(value).map(trimmed);
+  if (values.length === 0 || !values.every((text) => fieldValue.test(text))) return undefined;
+  return values.length === 1 ? values[0] : values;
+}
+
+/** In one pass: a pattern for blanks at the end tries each blank in the middle. */
+function trimmed(text: string): string {
+  let from = 0;
+  let to = text.length;
+  while (from < to && isBlank(text.charCodeAt(from))) from += 1;
+  while (to > from && isBlank(text.charCodeAt(to - 1))) to -= 1;
+  return text.slice(from, to);
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
 }
 
 export interface Sender {
@@ -92,7 +132,7 @@ export function requestHeaders(
     ':method': method,
     ':path': path,
     ':scheme': 'https',
-    ':authority': headers[':authority'] ?? String(headers['host'] ?? ''),
+    ':authority': linkAuthority,
   };
   const listed = connectionListed(headers);
   for (const name in headers) {
@@ -100,7 +140,8 @@ export function requestHeaders(
     if (name.charCodeAt(0) === 58 || neverForwarded.has(name)) continue;
     if (name.startsWith('bramble-') || name.startsWith('x-forwarded-')) continue;
     if (listed?.has(name) === true) continue;
-    kept[name] = headers[name];
+    const value = carriable(name, headers[name]);
+    if (value !== undefined) kept[name] = value;
   }
   if (bodyBytes > 0) kept['content-length'] = String(bodyBytes);
   kept['bramble-remote-address'] = sender.remoteAddress;
@@ -108,13 +149,17 @@ export function requestHeaders(
   return kept;
 }
 
-/** Headers of an instance's answer for the device. The body's length is set by whoever writes the answer. */
+/**
+ * Headers of an instance's answer for the device, valid in HTTP/1.1 and 2. The body's length is set by whoever writes the
+ * answer.
+ */
 export function responseHeaders(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
   const kept: OutgoingHttpHeaders = {};
   for (const name in headers) {
     if (name.charCodeAt(0) === 58 || neverAnswered.has(name)) continue;
     if (name.startsWith('bramble-') && name !== 'bramble-code') continue;
-    kept[name] = headers[name];
+    const value = carriable(name, headers[name]);
+    if (value !== undefined) kept[name] = value;
   }
   return kept;
 }

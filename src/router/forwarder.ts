@@ -10,9 +10,9 @@
  * Invariant: a request reaches the handlers of at most one instance that may have processed it.
  */
 import type { IncomingHttpHeaders } from 'node:http2';
+import type { DeviceAddress } from '../link/device-address.ts';
 import { identifierShape } from '../link/messages.ts';
-import { deviceAddressOf } from './device-address.ts';
-import { headersFit, requestHeaders, responseHeaders, type Sender } from './forwarded-headers.ts';
+import { requestHeaders, responseHeaders, type Sender } from './forwarded-headers.ts';
 import { type Exchange, exchange } from './link-exchange.ts';
 import type { LinkRegistry, RouterLink } from './link-registry.ts';
 import { type Reply, refusal } from './reply.ts';
@@ -22,6 +22,7 @@ export interface DeviceRequest {
   method: string;
   /** Path and query. */
   url: string;
+  address: DeviceAddress;
   headers: IncomingHttpHeaders;
   body: Buffer | null;
   sender: Sender;
@@ -38,26 +39,18 @@ export interface ForwarderOptions {
 
 export type Forwarder = (request: DeviceRequest) => Promise<Reply>;
 
-// A path with its query; the message of a SCEP request by GET has some 4 KB.
-const urlLengthAtMost = 16 * 1024;
 // An owner without a link, or one that fails, may have lost its accounts to another: what was learned that long ago is
 // asked for again.
 const staleOwnerMs = 2000;
 
 export function createForwarder(options: ForwarderOptions): Forwarder {
   return async (request) => {
-    if (!headersFit(request.headers) || request.url.length > urlLengthAtMost) return headersTooLarge();
-    const address = deviceAddressOf(request.url);
-    switch (address.kind) {
-      case 'device':
-        return await forward(request, options, tokenTarget(address.token, options));
-      case 'activation':
-        return await forward(request, options, activationTarget(options));
-      case 'no-token':
-        return copyOf(unknownDevice);
-      case 'unknown':
-        return refusal(404, 'ERR_NOT_FOUND', 'There is nothing at this address.');
-    }
+    const { kind, token } = request.address;
+    return await forward(
+      request,
+      options,
+      kind === 'activate' ? activationTarget(options) : tokenTarget(token, options),
+    );
   };
 }
 
@@ -152,10 +145,6 @@ function activationTarget({ links }: ForwarderOptions): Target {
     },
     doubt: () => {},
   };
-}
-
-function headersTooLarge(): Reply {
-  return refusal(400, 'ERR_HEADERS_TOO_LARGE', 'The request has more header bytes than a device ever sends.');
 }
 
 /** Whoever writes an answer adds headers to it; what is shared stays as it is. */

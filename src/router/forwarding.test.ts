@@ -185,7 +185,7 @@ describe('a device request through the router', () => {
     assert.equal((await ask(stage, path, { body: body.subarray(1) })).status, 200);
   });
 
-  test('over HTTP/2 is served alike, with and without a body, and a CONNECT of HTTP/1.1 is refused', async () => {
+  test('over HTTP/2 is served alike, with and without a body', async () => {
     const session = connect(`https://router.test:${stage.publicPort}`, {
       host: '127.0.0.1',
       servername: 'router.test',
@@ -209,7 +209,6 @@ describe('a device request through the router', () => {
       else assert.deepEqual([answer.identifier, answer.method, answer.body], ['S00000001', method, body]);
     }
     session.destroy();
-    assert.equal((await ask(stage, 'intranet.example:443', { method: 'CONNECT' })).status, 405);
   });
 
   test('with more header bytes, or more headers, than the link carries gets 400, and the link stands', async () => {
@@ -277,7 +276,7 @@ describe('a device request through the router', () => {
       response.writeHead(421, { 'bramble-owner': 'S00000002' }).end();
     };
     for (let turn = 0; turn < 4; turn += 1) {
-      const answer = await ask(stage, '/activate/profile?a=b', { method: 'POST', body: 'x' });
+      const answer = await ask(stage, '/activate?a=b', { method: 'POST', body: 'x' });
       assert.equal(JSON.parse(answer.body).identifier, 'S00000002');
     }
     behave = echo;

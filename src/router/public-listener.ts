@@ -15,11 +15,14 @@ import {
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { messageOf } from '../base/errors.ts';
+import { bodyBytesAtMost, bodyTooLargeText, declaresMore } from '../link/device-address.ts';
 import type { Logger } from '../process/logger.ts';
+import { type DeviceEnd, http1End, http2End, writePlainReply } from './device-end.ts';
 import { clientCertificateOf, type Sender } from './forwarded-headers.ts';
 import type { Forwarder } from './forwarder.ts';
-import { isHttp2, type PublicRequest, type PublicResponse, type Reply, refusal, writeReply } from './reply.ts';
-import { readBody, type TakeRoom } from './request-body.ts';
+import { type PublicRequest, type PublicResponse, type Reply, refusal, writeEarlyReply, writeReply } from './reply.ts';
+import { hasNoBody, readBody, type TakeRoom } from './request-body.ts';
+import { hostRefusal, type RequestHead, readHead } from './request-head.ts';
 import type { TunnelOpener } from './tunnel-opener.ts';
 
 export interface PublicListenerOptions {
@@ -44,13 +47,13 @@ export interface PublicListener {
   drain(graceMs: number): Promise<void>;
 }
 
-// How long an oversized body is read and thrown away, so that its sender gets to read the 413.
-const lingerMs = 1000;
 // A keep-alive connection without a request may be about to send one; so long it may still do so while draining.
 const idleGraceMs = 1500;
 
 export function createPublicListener(options: PublicListenerOptions): PublicListener {
   const senders = new WeakMap<object, Sender>();
+  /** Requests under way of a connection of HTTP/1.1. */
+  const answering = new WeakMap<object, number>();
   const sockets = new Set<TLSSocket>();
   const sessions = new Set<ServerHttp2Session>();
   const deadlineMs = options.deadlineMs ?? 30_000;
@@ -74,6 +77,8 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
   });
   // Node keeps the settings of HTTP/1.1 on the server; longer than a device pauses between two commands.
   Object.assign(server, { keepAliveTimeout: 65_000, headersTimeout: 20_000, requestTimeout: deadlineMs + 5000 });
+  // Node's own refusal of a request without Host has no body, and one of HTTP/1.0 needs none: see `hostRefusal`.
+  Object.assign(server, { requireHostHeader: false });
   // Node's close() would cut keep-alive connections on which a request is just arriving; draining ends them in good order.
   Object.assign(server, { closeIdleConnections: () => undefined });
 
@@ -92,15 +97,41 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
   server.on('sessionError', (error) => options.log.debug({ error: messageOf(error) }, 'device session failed'));
   server.on('tlsClientError', (error) => options.log.debug({ error: messageOf(error) }, 'TLS handshake failed'));
   server.on('request', (request, response) => void answer(request, response));
-  server.on('connect', (request: Http2ServerRequest | IncomingMessage, socket: Duplex) => {
+  server.on('checkContinue', (request, response) => void answer(request, response, () => response.writeContinue()));
+  server.on('checkExpectation', (request: PublicRequest, response: PublicResponse) => {
+    const unmet = refusal(417, 'ERR_BAD_REQUEST', 'The router meets no expectation but 100-continue.');
+    options.onAnswer?.(unmet.status);
+    writeEarlyReply(request, response, unmet);
+  });
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: TLSSocket) => {
+    const broken = refusalOf(error);
+    // Behind an answer under way nothing else can be said.
+    if (broken === null || (answering.get(socket) ?? 0) > 0) {
+      socket.destroy();
+      return;
+    }
+    options.onAnswer?.(broken.status);
+    writePlainReply(socket, broken);
+  });
+  server.on('connect', (request: Http2ServerRequest | IncomingMessage, socket: Duplex, head: Buffer) => {
     if ('stream' in request) {
       const stream = request.stream as ServerHttp2Stream;
       const { session } = stream;
-      if (session) options.tunnel(stream, request.headers, senderOf(session, session.socket as TLSSocket));
-    } else {
-      socket.end('HTTP/1.1 405 Method Not Allowed\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
+      if (session) void openTunnel(http2End(stream, request.headers), session, session.socket as TLSSocket);
+      return;
     }
+    const end = http1End(request, socket as TLSSocket, head);
+    const invalid = hostRefusal(request);
+    if (invalid) {
+      options.onAnswer?.(invalid.status);
+      end.refuse(invalid);
+    } else void openTunnel(end, socket, socket as TLSSocket);
   });
+
+  async function openTunnel(end: DeviceEnd, key: object, socket: TLSSocket): Promise<void> {
+    const status = await options.tunnel(end, senderOf(key, socket));
+    options.onAnswer?.(status);
+  }
 
   function senderOf(key: object, socket: TLSSocket): Sender {
     let sender = senders.get(key);
@@ -114,8 +145,11 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     return sender;
   }
 
-  async function answer(request: PublicRequest, response: PublicResponse): Promise<void> {
+  /** @param goOn says that the body may come. */
+  async function answer(request: PublicRequest, response: PublicResponse, goOn?: () => void): Promise<void> {
+    const { socket } = request;
     underWay += 1;
+    answering.set(socket, (answering.get(socket) ?? 0) + 1);
     let takenBytes = 0;
     const takeRoom = (sizeBytes: number): boolean => {
       if (largeBodyBytes + sizeBytes > largeBodiesAtMost) return false;
@@ -124,10 +158,11 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       return true;
     };
     try {
-      const reply = await replyTo(request, response, takeRoom);
+      const { reply, early } = await replyTo(request, takeRoom, goOn);
       if (reply) {
         options.onAnswer?.(reply.status);
-        writeReply(request.method ?? 'GET', response, reply, draining);
+        if (early) writeEarlyReply(request, response, reply);
+        else writeReply(request.method ?? 'GET', response, reply, draining);
       }
     } catch (error) {
       options.log.error({ error: messageOf(error) }, 'a request failed in the router');
@@ -138,67 +173,55 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       }
     } finally {
       underWay -= 1;
+      answering.set(socket, (answering.get(socket) ?? 1) - 1);
       largeBodyBytes -= takenBytes;
       if (underWay === 0) onQuiet();
     }
   }
 
-  /** Null when nothing is left to answer. */
-  async function replyTo(request: PublicRequest, response: PublicResponse, takeRoom: TakeRoom): Promise<Reply | null> {
+  /** No reply where nobody is left to hear one; `early` while the body is not read to its end. */
+  async function replyTo(
+    request: PublicRequest,
+    takeRoom: TakeRoom,
+    goOn: (() => void) | undefined,
+  ): Promise<{ reply: Reply | null; early: boolean }> {
     const startedMs = performance.now();
+    const session = 'stream' in request ? request.stream.session : undefined;
+    const socket = ('stream' in request ? session?.socket : request.socket) as TLSSocket | undefined;
+    if (!socket) return { reply: null, early: true };
+    const head = headOf(request, socket);
+    if ('status' in head) return { reply: head, early: !hasNoBody(request) };
+    const bytesAtMost = bodyBytesAtMost(head.address.kind);
+    if (!declaresMore(request.headers['content-length'], bytesAtMost)) goOn?.();
     // Awaiting only what is a promise keeps requests without a body in one turn.
-    const reading = readBody(request, deadlineMs, takeRoom);
+    const reading = readBody(request, bytesAtMost, deadlineMs, takeRoom);
     const body = reading instanceof Promise ? await reading : reading;
-    if (body.kind === 'broken') return null;
-    if (body.kind === 'too-large') {
-      const tooLarge = refusal(413, 'ERR_BODY_TOO_LARGE', 'A request of a device has at most 1 MiB.');
-      return refuseUnread(request, response, tooLarge);
+    switch (body.kind) {
+      case 'broken':
+        return { reply: null, early: true };
+      case 'too-large':
+        return { reply: refusal(413, 'ERR_BODY_TOO_LARGE', bodyTooLargeText(head.address.kind)), early: true };
+      case 'late':
+        return { reply: refusal(408, 'ERR_BODY_TIMEOUT', 'The request did not end in time.'), early: true };
+      case 'no-room':
+        return { reply: refusal(503, 'ERR_OVERLOADED', 'Too many large requests at once; come again.'), early: true };
+      case 'whole':
     }
-    if (body.kind === 'late') {
-      return refuseUnread(request, response, refusal(408, 'ERR_BODY_TIMEOUT', 'The request did not end in time.'));
-    }
-    if (body.kind === 'no-room') {
-      const busy = refusal(503, 'ERR_OVERLOADED', 'Too many large requests at once; come again.');
-      return refuseUnread(request, response, busy);
-    }
-    const http2 = 'stream' in request;
-    const session = http2 ? request.stream.session : undefined;
-    const socket = (http2 ? session?.socket : request.socket) as TLSSocket | undefined;
-    if (!socket) return null;
-    if (options.tunnelHost !== undefined && socket.servername === options.tunnelHost) {
-      return refusal(404, 'ERR_NOT_FOUND', 'This name is for tunnels alone.');
-    }
-    return await options.forward({
-      method: request.method ?? 'GET',
-      url: request.url ?? '/',
+    const reply = await options.forward({
+      ...head,
       headers: request.headers,
       body: body.body,
       sender: senderOf(session ?? socket, socket),
       timeoutMs: Math.max(1, deadlineMs - (performance.now() - startedMs)),
     });
+    return { reply, early: false };
   }
 
-  /** Answers before the body ended; the connection is closed once its sender could read the answer. */
-  function refuseUnread(request: PublicRequest, response: PublicResponse, reply: Reply): null {
-    options.onAnswer?.(reply.status);
-    if (isHttp2(response)) {
-      writeReply('GET', response, reply, true);
-      return null;
+  function headOf(request: PublicRequest, socket: TLSSocket): RequestHead | Reply {
+    if (options.tunnelHost !== undefined && socket.servername === options.tunnelHost) {
+      return refusal(404, 'ERR_NOT_FOUND', 'This name is for tunnels alone.');
     }
-    response.writeHead(reply.status, {
-      ...(reply.headers as Record<string, string>),
-      'content-length': reply.body.length,
-      connection: 'close',
-    });
-    response.write(reply.body);
-    const end = () => {
-      clearTimeout(timer);
-      response.end();
-    };
-    const timer = setTimeout(end, lingerMs);
-    request.once('close', end);
-    request.once('end', end);
-    return null;
+    return readHead(request);
   }
 
   return {
@@ -225,4 +248,19 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       clearTimeout(cut);
     },
   };
+}
+
+/** The refusal of what is no HTTP/1.1, and of a request that did not come in time; null where nobody is left to hear it. */
+function refusalOf(error: NodeJS.ErrnoException): Reply | null {
+  switch (error.code) {
+    case 'ECONNRESET':
+    case 'EPIPE':
+      return null;
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return refusal(408, 'ERR_BODY_TIMEOUT', 'The request did not end in time.');
+    case 'HPE_HEADER_OVERFLOW':
+      return refusal(431, 'ERR_HEADERS_TOO_LARGE', 'The request has more header bytes than a device ever sends.');
+    default:
+      return refusal(400, 'ERR_BAD_REQUEST', 'This is no valid request of HTTP/1.1.');
+  }
 }

@@ -1,10 +1,10 @@
 /**
  * A device's body, whole, so that it can be sent a second time after a 421.
  *
- * Invariant: never more than `maxBodyBytes` of one request are held, and a request that does not end is given up; all large
- * bodies together stay within an allowance, so that nobody fills the router's memory with them.
+ * Invariant: never more of a request is held than its address takes, and a request that does not end is given up; all
+ * large bodies together stay within an allowance, so that nobody fills the router's memory with them.
  */
-import { maxBodyBytes } from '../link/messages.ts';
+import { declaresMore } from '../link/device-address.ts';
 import type { PublicRequest } from './reply.ts';
 
 export type RequestBody =
@@ -27,15 +27,13 @@ const none: RequestBody = { kind: 'whole', body: null };
 /** Never rejects. After `too-large`, `late` and `no-room` the rest is discarded as it comes. */
 export function readBody(
   request: PublicRequest,
+  bytesAtMost: number,
   timeoutMs: number,
   takeRoom: TakeRoom,
 ): Promise<RequestBody> | RequestBody {
   const declared = request.headers['content-length'];
-  if (declared !== undefined && Number(declared) > maxBodyBytes) {
-    request.resume();
-    return { kind: 'too-large' };
-  }
-  if (hasNoBody(request, declared)) {
+  if (declaresMore(declared, bytesAtMost)) return { kind: 'too-large' };
+  if (hasNoBody(request)) {
     request.resume();
     return none;
   }
@@ -54,7 +52,7 @@ export function readBody(
       if (settled) return;
       const large = Math.max(0, sizeBytes + chunk.length - Math.max(sizeBytes, smallBodyBytes));
       sizeBytes += chunk.length;
-      if (sizeBytes > maxBodyBytes) settle({ kind: 'too-large' });
+      if (sizeBytes > bytesAtMost) settle({ kind: 'too-large' });
       else if (large > 0 && !takeRoom(large)) settle({ kind: 'no-room' });
       else chunks.push(chunk);
     });
@@ -67,7 +65,9 @@ export function readBody(
   });
 }
 
-function hasNoBody(request: PublicRequest, declared: string | undefined): boolean {
+/** Whether the head says so: nothing more is waited for then. */
+export function hasNoBody(request: PublicRequest): boolean {
+  const declared = request.headers['content-length'];
   if (declared === '0') return true;
   if ('stream' in request) return request.stream.endAfterHeaders;
   return declared === undefined && request.headers['transfer-encoding'] === undefined;

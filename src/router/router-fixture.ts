@@ -1,11 +1,12 @@
 /** For tests only: a router on free loopback ports, instances and services that dial it, and devices that ask it. */
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { Agent, request as httpsRequest } from 'node:https';
 import type { AddressInfo, Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TLSSocket } from 'node:tls';
+import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { connectLink, type LinkOptions, type SrpLink } from '../link/dialler.ts';
 import {
   createTestAuthority,
@@ -187,4 +188,51 @@ export function ask(
     });
     request.end(given.body);
   });
+}
+
+/** A TLS connection of a device, on which a test writes what it likes. */
+export async function connectRaw(stage: Stage, given: ConnectionOptions & { device?: TestIdentity } = {}) {
+  const { device, ...options } = given;
+  const socket = tlsConnect({
+    host: '127.0.0.1',
+    port: stage.publicPort,
+    servername: 'router.test',
+    ca: stage.domain.certificatePem,
+    ALPNProtocols: ['http/1.1'],
+    ...(device ? { cert: device.certificatePem, key: device.privateKeyPem } : {}),
+    ...options,
+  });
+  await once(socket, 'secureConnect');
+  socket.on('error', () => undefined);
+  return socket;
+}
+
+/** Sends bytes as they are (Latin-1) and reads one answer of HTTP/1.1 with its body; the connection is then cut. */
+export async function askRaw(
+  stage: Stage,
+  text: string,
+  given: Parameters<typeof connectRaw>[1] = {},
+): Promise<Answer> {
+  const socket = await connectRaw(stage, given);
+  socket.write(text, 'latin1');
+  let heard = '';
+  for await (const chunk of socket as AsyncIterable<Buffer>) {
+    heard += chunk.toString('latin1');
+    const answer = answerIn(heard);
+    if (answer) return answer;
+  }
+  throw new Error(`no answer, but "${heard.slice(0, 200)}"`);
+}
+
+/** The first answer, once it is whole. */
+function answerIn(heard: string): Answer | undefined {
+  const end = heard.indexOf('\r\n\r\n');
+  if (end === -1) return undefined;
+  const [status = '', ...lines] = heard.slice(0, end).split('\r\n');
+  const headers = Object.fromEntries(
+    lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]),
+  );
+  const body = heard.slice(end + 4);
+  if (body.length < Number(headers['content-length'] ?? 0)) return undefined;
+  return { status: Number(status.split(' ')[1]), headers, body, code: headers['bramble-code'] };
 }

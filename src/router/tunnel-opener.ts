@@ -1,23 +1,17 @@
 /**
- * Tunnels: a device's HTTP/2 CONNECT is carried on over the link of a connection service that serves the device, and
- * bytes go both ways.
+ * Tunnels: a device's CONNECT, of HTTP/1.1 or HTTP/2, is carried on over the link of a connection service that serves the
+ * device, and bytes go both ways.
  *
  * Invariant: the next service is tried only before the first one answered, when no byte of the device was passed on.
  *
- * @see RFC 9113 §8.5 (CONNECT)
+ * @see RFC 9110 §9.3.6, RFC 9113 §8.5 (CONNECT)
  */
 import { createHash } from 'node:crypto';
-import {
-  type ClientHttp2Stream,
-  constants,
-  type IncomingHttpHeaders,
-  type OutgoingHttpHeaders,
-  type ServerHttp2Stream,
-} from 'node:http2';
-import type { TLSSocket } from 'node:tls';
+import { type ClientHttp2Stream, constants, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http2';
 import { messageOf } from '../base/errors.ts';
 import { breakOff, carryOneWay } from '../link/one-way.ts';
 import type { Logger } from '../process/logger.ts';
+import type { DeviceEnd } from './device-end.ts';
 import type { Sender } from './forwarded-headers.ts';
 import type { LinkRegistry, RouterLink } from './link-registry.ts';
 import { type Reply, refusal } from './reply.ts';
@@ -37,59 +31,59 @@ export interface TunnelOpenerOptions {
 // How old a route may be, in milliseconds.
 const whateverAge = Number.POSITIVE_INFINITY;
 const askAnew = -1;
-/** `host:port`: a name has at most 253 characters. */
-const authorityLengthAtMost = 300;
+// What can stand in `:authority`; whether it is a host that may be reached is the connection service's to say.
+const targetPattern = /^(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_.-]{1,253}):\d{1,5}$/;
 
-export type TunnelOpener = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, sender: Sender) => void;
+/** Answers the CONNECT; resolves to the status that the device gets. Never rejects. */
+export type TunnelOpener = (end: DeviceEnd, sender: Sender) => Promise<number>;
 
 export function createTunnelOpener(options: TunnelOpenerOptions): TunnelOpener {
-  return (stream, headers, sender) => {
-    stream.on('error', (error) => options.log.debug({ error: messageOf(error) }, 'tunnel broke at the device'));
-    open(stream, headers, sender, options).then(
-      (reply) => {
-        if (reply) refuse(stream, reply);
-      },
-      (error) => {
-        options.log.error({ error: messageOf(error) }, 'tunnel failed in the router');
-        stream.close(constants.NGHTTP2_INTERNAL_ERROR);
-      },
+  return async (end, sender) => {
+    end.stream.on('error', (error: unknown) =>
+      options.log.debug({ error: messageOf(error) }, 'tunnel broke at the device'),
     );
+    try {
+      const refused = await open(end, sender, options);
+      if (refused === null) return 200;
+      end.refuse(refused);
+      return refused.status;
+    } catch (error) {
+      options.log.error({ error: messageOf(error) }, 'tunnel failed in the router');
+      end.refuse(refusal(503, 'ERR_INTERNAL', 'The router failed; come again.'));
+      return 503;
+    }
   };
 }
 
 /** Null once the tunnel stands. */
-async function open(
-  stream: ServerHttp2Stream,
-  headers: IncomingHttpHeaders,
-  sender: Sender,
-  options: TunnelOpenerOptions,
-): Promise<Reply | null> {
-  const serverName = (stream.session?.socket as TLSSocket | undefined)?.servername;
-  const target = headers[':authority'];
-  if (options.tunnelHost !== undefined && serverName !== options.tunnelHost) {
+async function open(end: DeviceEnd, sender: Sender, options: TunnelOpenerOptions): Promise<Reply | null> {
+  if (options.tunnelHost !== undefined && end.serverName !== options.tunnelHost) {
     return refusal(400, 'ERR_TUNNEL_HOST', 'Tunnels are opened under the name that the device was given for them.');
   }
-  if (target === undefined || target.length > authorityLengthAtMost || sender.clientCertificate === null) {
-    return refusal(400, 'ERR_TUNNEL_CERTIFICATE', "A tunnel needs a target and the device's certificate in TLS.");
+  if (!targetPattern.test(end.target)) {
+    return refusal(400, 'ERR_TUNNEL_TARGET', 'The target of a tunnel is host:port.');
+  }
+  if (sender.clientCertificate === null) {
+    return refusal(400, 'ERR_TUNNEL_CERTIFICATE', "A tunnel needs the device's certificate in TLS.");
   }
   const certificate = Buffer.from(sender.clientCertificate.slice(1, -1), 'base64');
   const fingerprint = createHash('sha256').update(certificate).digest('hex');
   const request: OutgoingHttpHeaders = {
     ':method': 'CONNECT',
-    ':authority': target,
+    ':authority': end.target,
     'client-cert': sender.clientCertificate,
     'bramble-remote-address': sender.remoteAddress,
   };
-  const first = await openByRoute(stream, request, fingerprint, whateverAge, options);
+  const first = await openByRoute(end, request, fingerprint, whateverAge, options);
   // The account may have moved since the route was learnt: asked anew, once. Nothing of the device was passed on.
   const outdated =
     first !== null && (first.status === 503 || first.headers['bramble-code'] === 'ERR_TUNNEL_NOT_SERVED');
-  return outdated ? await openByRoute(stream, request, fingerprint, askAnew, options) : first;
+  return outdated ? await openByRoute(end, request, fingerprint, askAnew, options) : first;
 }
 
 /** Tries the connection services of the route in order; a route older than `maxAgeMs` is asked for again. */
 async function openByRoute(
-  stream: ServerHttp2Stream,
+  end: DeviceEnd,
   request: OutgoingHttpHeaders,
   fingerprint: string,
   maxAgeMs: number,
@@ -101,7 +95,7 @@ async function openByRoute(
   const identifiers = route.kind === 'found' ? route.connectionServices : [];
   for (const identifier of identifiers) {
     const link = options.links.get(identifier);
-    if (!link || stream.destroyed) continue;
+    if (!link || end.stream.destroyed) continue;
     const upstream = await openOver(link, request, options.openTimeoutMs ?? 10_000);
     if (upstream === null) continue;
     const status = Number(upstream.headers[':status']);
@@ -118,7 +112,7 @@ async function openByRoute(
         'The connection service refused the tunnel.',
       );
     }
-    join(stream, upstream.stream, options);
+    join(end, upstream.stream, options);
     return null;
   }
   return refusal(
@@ -161,27 +155,21 @@ function openOver(link: RouterLink, headers: OutgoingHttpHeaders, timeoutMs: num
 }
 
 /** Bytes both ways; the end of one direction leaves the other open, a break ends both. */
-function join(device: ServerHttp2Stream, service: ClientHttp2Stream, { onCount }: TunnelOpenerOptions): void {
-  if (device.destroyed) {
+function join(end: DeviceEnd, service: ClientHttp2Stream, { onCount }: TunnelOpenerOptions): void {
+  if (end.stream.destroyed) {
     breakOff(service, 'the device went away');
     return;
   }
   onCount(1);
-  device.respond({ ':status': 200 });
-  carryOneWay(device, service);
-  carryOneWay(service, device);
-  device.once('close', () => {
+  end.accept();
+  carryOneWay(end.stream, service);
+  carryOneWay(service, end.stream);
+  end.stream.once('close', () => {
     onCount(-1);
     // After an orderly end the last bytes for the service may still be on their way.
-    if (device.rstCode !== constants.NGHTTP2_NO_ERROR) breakOff(service, 'the device broke off');
+    if (end.broken) breakOff(service, 'the device broke off');
   });
   service.once('close', () => {
-    if (service.rstCode !== constants.NGHTTP2_NO_ERROR) breakOff(device, 'the connection service broke off');
+    if (service.rstCode !== constants.NGHTTP2_NO_ERROR) end.breakOff('the connection service broke off');
   });
-}
-
-function refuse(stream: ServerHttp2Stream, reply: Reply): void {
-  if (stream.destroyed || stream.headersSent) return;
-  stream.respond({ ':status': reply.status, ...reply.headers });
-  stream.end(reply.body);
 }

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { createHash, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
-import { createServer, type Server, type Socket } from 'node:net';
+import { connect as connectSocket, createServer, type Server, type Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { createTunnels, type TunnelAuthorization, type Tunnels } from '../connection/tunnel.ts';
 import type { SrpLink } from '../link/dialler.ts';
 import type { TestIdentity } from '../link/link-fixture.ts';
-import { createStage, listenLoopback, nextUp, type Stage } from './router-fixture.ts';
+import { askRaw, connectRaw, createStage, listenLoopback, nextUp, type Stage } from './router-fixture.ts';
 
 describe('a tunnel through router, link and connection service', () => {
   let stage: Stage;
@@ -140,6 +140,76 @@ describe('a tunnel through router, link and connection service', () => {
       const other = dialSession(identity, name);
       assert.deepEqual(await code(other, `127.0.0.1:${echoPort}`), [400, expected]);
       other.destroy();
+    }
+  });
+
+  test('of HTTP/1.1 carries bytes both ways, those that came with the request too, and leaves one direction open', async () => {
+    const target = `127.0.0.1:${echoPort}`;
+    const opened = services['C00000001']?.tunnels.opened ?? 0;
+    const socket = await connectRaw(stage, { device, servername: 'tunnel.test' });
+    let heard = '';
+    socket.on('data', (chunk) => {
+      heard += chunk;
+    });
+    const closed = once(socket, 'close');
+    socket.write(`CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n\r\nhead`);
+    while (!heard.endsWith('head')) await once(socket, 'data');
+    assert.equal(heard, 'HTTP/1.1 200 Connection Established\r\n\r\nhead');
+    assert.equal(stage.router.tunnelsOpen, 1);
+    const large = 'x'.repeat(700_000);
+    socket.write(large);
+    while (!heard.endsWith(large)) await once(socket, 'data');
+    socket.end();
+    await closed;
+    assert.ok(heard.endsWith(`${large}bye`));
+    while ((services['C00000001']?.tunnels.open ?? 0) > 0) await new Promise(setImmediate);
+    assert.equal(services['C00000001']?.tunnels.opened, opened + 1);
+    assert.equal(stage.router.tunnelsOpen, 0);
+  });
+
+  test('of HTTP/1.1 breaks at one end when the other does', async () => {
+    const target = `127.0.0.1:${echoPort}`;
+    const request = `CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n\r\nx`;
+    for (const breaks of ['host', 'device'] as const) {
+      const below = connectSocket(stage.publicPort, '127.0.0.1');
+      const socket = await connectRaw(stage, { device, servername: 'tunnel.test', socket: below });
+      let heard = '';
+      socket.on('data', (chunk) => {
+        heard += chunk;
+      });
+      socket.write(request);
+      while (!heard.endsWith('x')) await once(socket, 'data');
+      const host = [...atHost].at(-1);
+      assert.ok(host);
+      if (breaks === 'host') {
+        const closed = once(socket, 'close');
+        host.resetAndDestroy();
+        await closed;
+        assert.ok(!heard.includes('bye'));
+      } else {
+        const broken = once(host, 'error');
+        below.resetAndDestroy();
+        assert.equal(((await broken)[0] as NodeJS.ErrnoException).code, 'ECONNRESET');
+      }
+    }
+    while (stage.router.tunnelsOpen > 0) await new Promise(setImmediate);
+  });
+
+  test('of HTTP/1.1 is refused as one of HTTP/2 is, with body and code', async () => {
+    const target = `127.0.0.1:${echoPort}`;
+    const ofTunnel = { device, servername: 'tunnel.test' };
+    for (const [asked, host, given, status, code] of [
+      ['intranet.example:443', 'intranet.example:443', ofTunnel, 403, 'ERR_TUNNEL_HOST_NOT_ALLOWED'],
+      ['127.0.0.1:1', '127.0.0.1:1', ofTunnel, 502, 'ERR_TUNNEL_UPSTREAM'],
+      [target, target, { servername: 'tunnel.test' }, 400, 'ERR_TUNNEL_CERTIFICATE'],
+      [target, target, { device }, 400, 'ERR_TUNNEL_HOST'],
+      ['intranet', 'a', ofTunnel, 400, 'ERR_TUNNEL_TARGET'],
+      ['a@b:1', 'a', ofTunnel, 400, 'ERR_TUNNEL_TARGET'],
+      [target, 'a b', ofTunnel, 400, 'ERR_HOST'],
+    ] as const) {
+      const answer = await askRaw(stage, `CONNECT ${asked} HTTP/1.1\r\nHost: ${host}\r\n\r\n`, given);
+      assert.deepEqual([asked, answer.status, answer.code], [asked, status, code]);
+      assert.equal(JSON.parse(answer.body).code, code);
     }
   });
 

@@ -243,6 +243,13 @@ test('what a device sends wrongly is answered 400, 413 or 415', limited, async (
     ['a GET', () => ask(connect, {}), 400, 'ERR_INPUT'],
     ['no plist', () => device.put(connect, aspenConnect, Buffer.from('{}')), 400, 'ERR_CONNECT_MALFORMED'],
     ['too much', () => device.put(connect, aspenConnect, Buffer.alloc(1024 * 1024 + 1)), 413, 'ERR_BODY_TOO_LARGE'],
+    ['a large form', () => activate({ account: 'a'.repeat(4096) }), 413, 'ERR_BODY_TOO_LARGE'],
+    [
+      'a large SCEP message',
+      () => ask(`${device.scep}?operation=PKIOperation`, { method: 'POST', body: Buffer.alloc(64 * 1024 + 1) }),
+      413,
+      'ERR_BODY_TOO_LARGE',
+    ],
     ['a broken signature', () => device.put(connect, aspenConnect, idle, { 'mdm-signature': 'AAAA' }), 400, ''],
     ['another’s', () => other.put(connect, aspenConnect, idle), 400, 'ERR_WRONG_IDENTITY'],
     ['another’s check-in', () => other.put(device.paths.checkin, aspenCheckin, checkOut), 400, 'ERR_WRONG_IDENTITY'],

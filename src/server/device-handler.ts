@@ -19,6 +19,13 @@ import type { ConnectBatcher } from '../devices/connect-batch.ts';
 import { connectRequestOf } from '../devices/connect-request.ts';
 import type { ConnectOutcome, ConnectRequest } from '../devices/connect-statement.ts';
 import { type EnrolledDevice, findDeviceByToken } from '../devices/device-store.ts';
+import {
+  type DeviceAddress,
+  type DeviceAddressKind,
+  deviceAddressOf,
+  urlBytesAtMost,
+  urlTooLargeText,
+} from '../link/device-address.ts';
 import type { Logger } from '../process/logger.ts';
 import { activationMethodRefusal, activationRefusal, parseActivationForm } from '../protocol/activation-form.ts';
 import { parseCheckin, serializeBootstrapToken } from '../protocol/apple/checkin.ts';
@@ -61,20 +68,13 @@ export interface DeviceHandlerOptions {
   onAnswer: (kind: DeviceAddressKind, answer: DeviceAnswer, latencyMs: number) => void;
 }
 
-export type DeviceAddressKind = 'checkin' | 'connect' | 'scep' | 'activate' | 'other';
-
-interface DeviceAddress {
-  kind: DeviceAddressKind;
-  token: string;
-}
-
 /** A request listener; `trusted` is whether the peer may name the device's certificate in a header. */
 export function createDeviceHandler(
   options: DeviceHandlerOptions,
 ): (request: DeviceRequest, response: DeviceResponse, trusted: boolean) => void {
   return (request, response, trusted) => {
     const startedAt = performance.now();
-    const address = addressOf(request.url ?? '/');
+    const address = deviceAddressOf(request.url ?? '/');
     void answer(options, request, address, trusted)
       .catch((error: unknown) => {
         const failed = answerOfError(error);
@@ -100,6 +100,7 @@ async function answer(
   address: DeviceAddress,
   trusted: boolean,
 ): Promise<DeviceAnswer> {
+  if ((request.url?.length ?? 0) > urlBytesAtMost) return errorAnswer(413, 'ERR_BODY_TOO_LARGE', urlTooLargeText);
   switch (address.kind) {
     case 'connect':
       return await answerConnect(options, request, address.token, trusted);
@@ -109,6 +110,7 @@ async function answer(
       return await answerScep(options, request, address.token);
     case 'activate':
       return await answerActivation(options, request);
+    case 'no-token':
     case 'other':
       return errorAnswer(404, 'ERR_NOT_FOUND', 'Nothing is served at this address.');
   }
@@ -130,7 +132,7 @@ async function answerConnect(
   trusted: boolean,
 ): Promise<DeviceAnswer> {
   const startedAt = performance.now();
-  const body = await readMessage(request);
+  const body = await readMessage(request, 'connect');
   const proven = identityOf(proofOf(request, body, trusted), options.certificateKeys);
   const message = parseConnect(body);
   const connect = connectRequestOf(token, proven, message);
@@ -205,7 +207,7 @@ async function answerCheckin(
   token: string,
   trusted: boolean,
 ): Promise<DeviceAnswer> {
-  const body = await readMessage(request);
+  const body = await readMessage(request, 'checkin');
   const proven = identityOf(proofOf(request, body, trusted), options.certificateKeys);
   const message = parseCheckin(body);
   const device = await findDeviceByToken(options.db, token);
@@ -244,7 +246,7 @@ async function answerScep(options: DeviceHandlerOptions, request: DeviceRequest,
   // A client that leaves the plus signs of its base64 as they are means no blanks.
   const message =
     request.method === 'POST'
-      ? await readBody(request)
+      ? await readBody(request, 'scep')
       : Buffer.from((query.get('message') ?? '').replaceAll(' ', '+'), 'base64');
   const outcome = await options.scep.handleScep({ operation, message, token });
   switch (outcome.kind) {
@@ -268,7 +270,7 @@ async function answerScep(options: DeviceHandlerOptions, request: DeviceRequest,
 
 async function answerActivation(options: DeviceHandlerOptions, request: DeviceRequest): Promise<DeviceAnswer> {
   if (request.method !== 'POST') return errorAnswer(405, activationMethodRefusal.code, activationMethodRefusal.message);
-  const form = parseActivationForm(request.headers['content-type'], await readBody(request));
+  const form = parseActivationForm(request.headers['content-type'], await readBody(request, 'activate'));
   const outcome = await options.activation.activate(form);
   switch (outcome.kind) {
     case 'profile':
@@ -285,22 +287,12 @@ async function answerActivation(options: DeviceHandlerOptions, request: DeviceRe
   }
 }
 
-const addressPattern = /^\/(mdm|scep)\/([A-Za-z0-9_-]{43})(?:\/(checkin|connect))?(?:\?|$)/;
-
-function addressOf(url: string): DeviceAddress {
-  if (/^\/activate(?:\?|$)/.test(url)) return { kind: 'activate', token: '' };
-  const [, place, token = '', message] = addressPattern.exec(url) ?? [];
-  if (place === 'scep' && message === undefined) return { kind: 'scep', token };
-  if (place === 'mdm' && (message === 'checkin' || message === 'connect')) return { kind: message, token };
-  return { kind: 'other', token: '' };
-}
-
 /** The address says what a message is: some clients name another content type, or none. */
-async function readMessage(request: DeviceRequest): Promise<Buffer> {
+async function readMessage(request: DeviceRequest, kind: 'checkin' | 'connect'): Promise<Buffer> {
   if (request.method !== 'PUT' && request.method !== 'POST') {
     throw new BrambleError('ERR_INPUT', `Device messages are sent by PUT, not ${request.method}.`);
   }
-  return await readBody(request);
+  return await readBody(request, kind);
 }
 
 function proofOf(request: DeviceRequest, body: Buffer, trusted: boolean) {

@@ -1,15 +1,20 @@
 import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
 import { BrambleError } from '../base/errors.ts';
+import { bodyBytesAtMost, bodyTooLargeText, type DeviceAddressKind, declaresMore } from '../link/device-address.ts';
 
 /** Over the loopback listener or over the link. */
 export type DeviceRequest = IncomingMessage | Http2ServerRequest;
 
-/** The default limit of a device's request. */
-export const bodyBytesAtMost = 1024 * 1024;
-
-/** @throws BrambleError ERR_BODY_TOO_LARGE, ERR_INPUT when the peer went away in mid-body. */
-export function readBody(request: DeviceRequest, atMost = bodyBytesAtMost): Promise<Buffer> {
+/**
+ * The whole body of a request at such an address. The router has held it against the same limit; whoever comes by a proxy
+ * on loopback has not met the router.
+ * @throws BrambleError ERR_BODY_TOO_LARGE, before more than the limit is held; ERR_INPUT when the peer went away in mid-body.
+ */
+export function readBody(request: DeviceRequest, kind: DeviceAddressKind): Promise<Buffer> {
+  const atMost = bodyBytesAtMost(kind);
+  const tooLarge = () => new BrambleError('ERR_BODY_TOO_LARGE', bodyTooLargeText(kind));
+  if (declaresMore(request.headers['content-length'], atMost)) return Promise.reject(tooLarge());
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let sizeBytes = 0;
@@ -17,7 +22,7 @@ export function readBody(request: DeviceRequest, atMost = bodyBytesAtMost): Prom
       sizeBytes += chunk.length;
       if (sizeBytes > atMost) {
         request.pause();
-        reject(new BrambleError('ERR_BODY_TOO_LARGE', `The request is larger than ${atMost} bytes.`));
+        reject(tooLarge());
         return;
       }
       chunks.push(chunk);
