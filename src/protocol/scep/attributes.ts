@@ -4,7 +4,10 @@ import type { SignedAttributes } from '../cms/signed-data.ts';
 import { contentOf, derTag, expectTag, textOf } from '../der/reader.ts';
 import { derOctets, derPrintable } from '../der/writer.ts';
 
-/** Answer to `GetCACaps`. `SCEPStandard` alone would do; older clients look for each of the others. @see RFC 8894 §3.5.2 */
+/**
+ * Answer to `GetCACaps`. `SCEPStandard` alone would do; older clients look for each of the others, and strongSwan 5.9.8 takes
+ * AES and SHA-256 for missing where SHA-384 is not named. @see RFC 8894 §3.5.2
+ */
 export const scepCapabilities = [
   'AES',
   'DES3',
@@ -13,6 +16,7 @@ export const scepCapabilities = [
   'SCEPStandard',
   'SHA-1',
   'SHA-256',
+  'SHA-384',
   'SHA-512',
 ].join('\n');
 
