@@ -5,7 +5,7 @@ import { newId } from '../base/ids.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/test-database.ts';
 import type { ConnectAnswer } from '../protocol/apple/connect.ts';
-import type { PlistDictionary } from '../protocol/plist/value.ts';
+import type { PlistDictionary, PlistValue } from '../protocol/plist/value.ts';
 import { connectRequestOf } from './connect-request.ts';
 
 const { url } = await createTestDatabase();
@@ -64,12 +64,31 @@ test('data, dates and large integers are kept as text', () => {
 });
 
 test('an answer that is too large is kept without its lists, and an error chain that is too large goes too', () => {
-  const large = { Status: 'Error', CommandUUID: 'c', ProfileList: ['x'.repeat(70_000)] };
+  const large = { Status: 'Error', CommandUUID: 'c', ProfileList: Array.from({ length: 9 }, () => 'x'.repeat(9000)) };
   const chain = [{ ErrorCode: 1, ErrorDomain: 'd' }];
   const kept = { Status: 'Error', CommandUUID: 'c', truncated: true };
   assert.deepEqual(answered({ ...large, ErrorChain: chain }).answer, { ...kept, ErrorChain: chain });
-  assert.deepEqual(answered({ Status: 'Error', CommandUUID: 'c', ErrorChain: ['x'.repeat(70_000)] }).answer, kept);
-  assert.equal(answered({ QueryResponses: { Noise: 'x'.repeat(300_000) } }).inventory, null);
+  const chains: PlistValue[] = [{ Lists: Array.from({ length: 9 }, () => 'x'.repeat(9000)) }, 'x'.repeat(70_000)];
+  assert.deepEqual(answered({ ...large, ErrorChain: chains[0] as PlistValue }).answer, kept);
+  assert.deepEqual(answered({ ...large, ErrorChain: chains[1] as PlistValue }).answer, {
+    ...kept,
+    ErrorChain: 'x'.repeat(16_384),
+  });
+  const explained = answered({ ...large, ErrorChain: Array.from({ length: 9 }, () => 'x'.repeat(9000)) }).answer;
+  assert.equal((explained as { ErrorChain: string[] }).ErrorChain.length, 3, 'the first errors');
+});
+
+test('a long text is cut and the answer marked; of an inventory that is too large the facts that fit are kept', () => {
+  const chain = [{ ErrorCode: '12', ErrorDomain: 'd', LocalizedDescription: 'x'.repeat(17 * 1024) }];
+  assert.deepEqual(answered({ Status: 'Error', ErrorChain: chain }).answer, {
+    Status: 'Error',
+    ErrorChain: [{ ErrorCode: '12', ErrorDomain: 'd', LocalizedDescription: 'x'.repeat(16 * 1024) }],
+    truncated: true,
+  });
+  const noise = Object.fromEntries(Array.from({ length: 40 }, (_, n) => [`Noise${n}`, 'x'.repeat(10_000)]));
+  const { inventory, options } = answered({ QueryResponses: { ...noise, DeviceName: 'kept' } });
+  assert.equal(Object.keys(inventory ?? {}).length, 27, 'and the small one behind them');
+  assert.deepEqual(options, { DeviceName: 'kept' });
 });
 
 test('whatever text and names a device sends, the database stores it', async () => {

@@ -1,4 +1,7 @@
-/** What a device's connect means for the database: the parsed plist, narrowed to what the connect statement stores. */
+/**
+ * What a device's connect means for the database: the parsed plist, narrowed to what the connect statement stores.
+ * Invariant: whatever a device sends, what is made of it here can be stored, and is bounded; what was cut is marked.
+ */
 import { type CommandId, isUuid } from '../base/ids.ts';
 import { enrolmentNameOf } from '../protocol/apple/checkin.ts';
 import type { ConnectAnswer } from '../protocol/apple/connect.ts';
@@ -13,6 +16,9 @@ const answerBytesAtMost = 64 * 1024;
 
 /** What a device says of itself is kept up to this size. */
 const inventoryBytesAtMost = 256 * 1024;
+
+/** Texts, data and names are cut to so many characters. */
+const textCharactersAtMost = 16_384;
 
 /** A command id that is no UUID names no command of ours: the answer is taken like a late one. */
 export function connectRequestOf(
@@ -35,10 +41,9 @@ export function connectRequestOf(
   };
 }
 
-/** Null where it is larger than any device's inventory. */
-function inventoryOf(responses: PlistDictionary): Record<string, unknown> | null {
-  const inventory = jsonOf(responses);
-  return JSON.stringify(inventory).length <= inventoryBytesAtMost ? inventory : null;
+/** Whole where it is no larger than any device's inventory, otherwise the first facts of it that fit. */
+function inventoryOf(responses: PlistDictionary): Record<string, unknown> {
+  return firstThatFit(Object.entries(new Storable().dictionary(responses)), inventoryBytesAtMost);
 }
 
 function pickOptions(responses: Record<string, unknown>): object | null {
@@ -47,34 +52,59 @@ function pickOptions(responses: Record<string, unknown>): object | null {
 }
 
 function storedAnswer(payload: PlistDictionary): object {
-  const whole = jsonOf(payload);
-  if (JSON.stringify(whole).length <= answerBytesAtMost) return whole;
-  const { Status, CommandUUID, ErrorChain } = whole as {
-    Status?: unknown;
-    CommandUUID?: unknown;
-    ErrorChain?: unknown;
-  };
-  const cut = { Status, CommandUUID, truncated: true };
-  const explained = { ...cut, ErrorChain };
-  return JSON.stringify(explained).length <= answerBytesAtMost ? explained : cut;
+  const storable = new Storable();
+  const whole = storable.dictionary(payload);
+  if (JSON.stringify(whole).length <= answerBytesAtMost) return storable.cut ? { ...whole, truncated: true } : whole;
+  const kept = ['Status', 'CommandUUID', 'ErrorChain'].filter((name) => Object.hasOwn(whole, name));
+  const explained = kept.map((name): [string, unknown] => [
+    name,
+    name === 'ErrorChain' ? firstErrors(whole[name]) : whole[name],
+  ]);
+  return { ...firstThatFit(explained, answerBytesAtMost), truncated: true };
 }
 
-function jsonOf(dictionary: PlistDictionary): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(dictionary).map(([name, value]) => [storedText(name), jsonValue(value)]));
+/** Of a chain that is too long the first errors say most. */
+function firstErrors(chain: unknown): unknown {
+  if (!Array.isArray(chain)) return chain;
+  return Object.values(firstThatFit(Object.entries(chain), answerBytesAtMost / 2));
 }
 
-/** PostgreSQL's jsonb takes neither NUL nor half a surrogate pair, and in a batch one that is refused would fail the others. */
-function storedText(text: string): string {
-  return text.toWellFormed().replaceAll('\u0000', '');
+function firstThatFit(entries: readonly [string, unknown][], bytesAtMost: number): Record<string, unknown> {
+  let left = bytesAtMost - 2;
+  return Object.fromEntries(
+    entries.filter(([name, value]) => {
+      const size = JSON.stringify([name, value]).length;
+      if (size > left) return false;
+      left -= size;
+      return true;
+    }),
+  );
 }
 
-function jsonValue(value: PlistValue | undefined): unknown {
-  if (value === undefined) return null;
-  if (typeof value === 'bigint') return value.toString();
-  if (typeof value === 'string') return storedText(value);
-  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
-  if (value instanceof Date) return value.toISOString();
-  if (Array.isArray(value)) return value.map(jsonValue);
-  if (isPlistDictionary(value)) return jsonOf(value);
-  return value;
+/** Makes JSON of a property list that PostgreSQL's jsonb takes, and notes whether anything had to be cut. */
+class Storable {
+  cut = false;
+
+  dictionary(dictionary: PlistDictionary): Record<string, unknown> {
+    return Object.fromEntries(
+      Object.entries(dictionary).map(([name, value]) => [this.#text(name), this.#value(value)]),
+    );
+  }
+
+  #value(value: PlistValue | undefined): unknown {
+    if (value === undefined) return null;
+    if (typeof value === 'bigint') return value.toString();
+    if (typeof value === 'string') return this.#text(value);
+    if (value instanceof Uint8Array) return this.#text(Buffer.from(value).toString('base64'));
+    if (value instanceof Date) return value.toISOString();
+    if (Array.isArray(value)) return value.map((item) => this.#value(item));
+    if (isPlistDictionary(value)) return this.dictionary(value);
+    return value;
+  }
+
+  /** jsonb takes neither NUL nor half a surrogate pair, and in a batch one that is refused would fail the others. */
+  #text(text: string): string {
+    if (text.length > textCharactersAtMost) this.cut = true;
+    return text.slice(0, textCharactersAtMost).toWellFormed().replaceAll('\u0000', '');
+  }
 }

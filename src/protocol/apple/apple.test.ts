@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { serializePlist } from '../plist/serializer.ts';
+import type { PlistValue } from '../plist/value.ts';
 import { createAuthority } from '../x509/certificate.ts';
 import { parseCheckin, serializeCheckin } from './checkin.ts';
 import { commandRequest, parseCommand, serializeCommand } from './command.ts';
@@ -57,6 +59,44 @@ test('connect answers are read with their command and errors', () => {
     Buffer.from(serializeConnect({ status: 'Idle', udid: UDID }).toString().replace('Idle', 'Busy')),
     Buffer.from(''),
   ]) {
+    assert.throws(() => parseConnect(body), { code: 'ERR_CONNECT_MALFORMED' });
+  }
+});
+
+test('nothing but Status and CommandUUID keeps an answer from being read', () => {
+  const odd: PlistValue[] = ['12', 1.5, 2n ** 63n, true, new Date(0), Token, '', 'x'.repeat(17 * 1024), [], [[1]], {}];
+  const names = ['ErrorChain', 'UDID', 'EnrollmentID', 'QueryResponses', 'ProfileList', 'RequestType', 'Udid'];
+  const said = { CommandUUID: UDID };
+  for (const value of [
+    ...odd,
+    ...odd.map((code) => ({ ErrorCode: code, ErrorDomain: code, LocalizedDescription: code })),
+  ]) {
+    for (const name of names) {
+      for (const Status of ['Error', 'NotNow', 'acknowledged', ' CommandFormatError\n']) {
+        const answer = parseConnect(Buffer.from(serializePlist({ ...said, Status, [name]: value })));
+        assert.ok(answer.status !== 'Idle' && answer.commandUuid === UDID);
+      }
+    }
+  }
+  const chain = (ErrorCode: PlistValue) => {
+    const answer = parseConnect(Buffer.from(serializePlist({ ...said, Status: 'Error', ErrorChain: { ErrorCode } })));
+    return answer.status === 'Error' ? answer.errorChain.map(({ errorCode }) => errorCode) : [];
+  };
+  assert.deepEqual([chain('12'), chain(1.5), chain(2n ** 63n), chain('twelve')], [[12], [1.5], [2 ** 63], [0]]);
+  const xml = serializePlist({ ...said, Status: 'Error', ErrorChain: [{ ErrorCode: 'odd' }] }).toString();
+  for (const scalar of [
+    '<integer>99999999999999999999999</integer>',
+    '<real>a</real>',
+    '<date>then</date>',
+    '<data>?</data>',
+  ]) {
+    const answer = parseConnect(Buffer.from(xml.replace('<string>odd</string>', scalar)));
+    assert.ok(answer.status === 'Error' && answer.commandUuid === UDID, scalar);
+  }
+  const notUnicode = Buffer.from(xml.replace('odd', 'o\xffd'), 'latin1');
+  assert.equal(parseConnect(notUnicode).status, 'Error');
+  for (const CommandUUID of [5, Token, [UDID], '', true]) {
+    const body = Buffer.from(serializePlist({ Status: 'Error', CommandUUID }));
     assert.throws(() => parseConnect(body), { code: 'ERR_CONNECT_MALFORMED' });
   }
 });

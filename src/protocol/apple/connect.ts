@@ -1,14 +1,16 @@
 /**
  * What a device says when it connects: that it is idle, or how a command went.
- * Invariant: every status but Idle names the command it is about.
+ * Invariant: Status and CommandUUID decide. Whatever else an answer holds may be odd or of another kind, and is then left
+ * out of what is returned here: it never keeps the command from being settled.
  * @see Apple "Device Management", Commands and Queries
  */
 import { serializePlist } from '../plist/serializer.ts';
-import type { PlistDictionary, PlistValue } from '../plist/value.ts';
-import { type Enrollment, readEnrollment } from './checkin.ts';
+import { defaultPlistLimits, isPlistDictionary, type PlistDictionary, type PlistValue } from '../plist/value.ts';
+import type { Enrollment } from './checkin.ts';
 import { MessageFields } from './message-fields.ts';
 
 export interface ChainedError {
+  /** 0 where the device sent none that is a number. */
   readonly errorCode: number;
   readonly errorDomain: string;
   /** As the device words it; English where the device sends that. */
@@ -30,33 +32,57 @@ export type ConnectAnswer = Enrollment & {
 
 const code = 'ERR_CONNECT_MALFORMED';
 
-/** @throws BrambleError ERR_CONNECT_MALFORMED, ERR_PLIST_TOO_DEEP, ERR_PLIST_TOO_LARGE */
+/** No two of Apple's values differ in letter case alone, so that one in another case can only mean this one. */
+const statuses: ReadonlyMap<string, ConnectAnswer['status']> = new Map(
+  (['Idle', 'Acknowledged', 'Error', 'NotNow', 'CommandFormatError'] as const).map((status) => [
+    status.toLowerCase(),
+    status,
+  ]),
+);
+
+/**
+ * @throws BrambleError ERR_CONNECT_MALFORMED where the Status is not known or an answer names no command;
+ *   ERR_PLIST_TOO_DEEP, ERR_PLIST_TOO_LARGE
+ */
 export function parseConnect(body: Uint8Array): ConnectAnswer {
-  const fields = MessageFields.parse(body, code, 'connect');
-  const common = { ...readEnrollment(fields), payload: fields.dictionary };
-  const status = fields.identifier('Status');
-  switch (status) {
-    case 'Idle':
-      return { status, ...common };
-    case 'Acknowledged':
-    case 'Error':
-    case 'NotNow':
-    case 'CommandFormatError': {
-      const errorChain = (fields.optionalArray('ErrorChain') ?? []).map(readError);
-      return { status, ...common, commandUuid: fields.identifier('CommandUUID'), errorChain };
-    }
-    default:
-      throw fields.malformed('its Status is not known');
-  }
+  const fields = MessageFields.parse(body, code, 'connect', { ...defaultPlistLimits, oddScalars: 'kept' });
+  const status = statuses.get(fields.identifier('Status').trim().toLowerCase());
+  if (status === undefined) throw fields.malformed('its Status is not known');
+  const common = { ...speakerOf(fields.dictionary), payload: fields.dictionary };
+  if (status === 'Idle') return { status, ...common };
+  const commandUuid = fields.identifier('CommandUUID').trim();
+  return { status, ...common, commandUuid, errorChain: errorsOf(fields.dictionary['ErrorChain']) };
 }
 
-function readError(value: PlistValue): ChainedError {
-  const fields = new MessageFields(value, code, 'ErrorChain of the connect');
+/** Who speaks, as far as it is said readably: the identity proves the device in any case. */
+function speakerOf(message: PlistDictionary): Enrollment {
+  const udid = readable(message['UDID']);
+  const enrollmentId = readable(message['EnrollmentID']);
+  const userId = readable(message['UserID']) ?? readable(message['EnrollmentUserID']);
   return {
-    errorCode: fields.optionalInteger('ErrorCode') ?? 0,
-    errorDomain: fields.optionalText('ErrorDomain') ?? '',
-    description: fields.optionalText('USEnglishDescription') ?? fields.optionalText('LocalizedDescription') ?? '',
+    ...(udid === undefined ? {} : { udid }),
+    ...(enrollmentId === undefined ? {} : { enrollmentId }),
+    ...(userId === undefined ? {} : { userId }),
   };
+}
+
+/** One error may come without its array. */
+function errorsOf(chain: PlistValue | undefined): ChainedError[] {
+  const errors: readonly PlistValue[] = Array.isArray(chain) ? chain : chain === undefined ? [] : [chain];
+  return errors.filter(isPlistDictionary).map((error) => ({
+    errorCode: numberOf(error['ErrorCode']),
+    errorDomain: readable(error['ErrorDomain']) ?? '',
+    description: readable(error['USEnglishDescription']) ?? readable(error['LocalizedDescription']) ?? '',
+  }));
+}
+
+function readable(value: PlistValue | undefined): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+function numberOf(value: PlistValue | undefined): number {
+  const number = typeof value === 'string' || typeof value === 'bigint' ? Number(value) : value;
+  return typeof number === 'number' && Number.isFinite(number) ? number : 0;
 }
 
 /** A connect body as a device writes it. `payload` holds further fields under Apple's names. */

@@ -4,7 +4,7 @@
  */
 import { BrambleError, type ErrorCode, isBrambleError } from '../../base/errors.ts';
 import { parsePlist } from '../plist/parser.ts';
-import { isPlistDictionary, type PlistDictionary, type PlistValue } from '../plist/value.ts';
+import { defaultPlistLimits, isPlistDictionary, type PlistDictionary, type PlistValue } from '../plist/value.ts';
 
 /** Longest identifier (UDID, UUID, topic, push magic) in characters. */
 const maxIdentifierLength = 256;
@@ -28,10 +28,10 @@ export class MessageFields {
    * The fields of a body. A body too large or too deep keeps its own code.
    * @throws BrambleError with the given code, ERR_PLIST_TOO_DEEP, ERR_PLIST_TOO_LARGE
    */
-  static parse(body: Uint8Array, code: ErrorCode, what: string): MessageFields {
+  static parse(body: Uint8Array, code: ErrorCode, what: string, limits = defaultPlistLimits): MessageFields {
     let value: PlistValue;
     try {
-      value = parsePlist(body);
+      value = parsePlist(body, limits);
     } catch (error) {
       if (!isBrambleError(error, 'ERR_PLIST_MALFORMED')) throw error;
       throw new BrambleError(code, `The ${what} cannot be read: ${error.message}`, { cause: error });

@@ -81,7 +81,7 @@ class BinaryReader {
     const marker = this.#bytes.readUInt8(offset);
     const kind = marker >> 4;
     if (kind === 0xa || kind === 0xd) return this.#container(index, kind, offset, marker & 0xf, depth);
-    const leaf = this.#leaf(kind, marker & 0xf, offset);
+    const leaf = this.#scalar(kind, marker & 0xf, offset);
     this.#count(sizeOf(leaf));
     this.#leaves.set(index, leaf);
     return leaf;
@@ -126,6 +126,15 @@ class BinaryReader {
     const width = 1 << (marker & 0xf);
     if (marker >> 4 !== 1 || width > 8) throw plistMalformed('a count is not an integer');
     return { count: this.#unsigned(offset + 2, width), start: offset + 2 + width };
+  }
+
+  #scalar(kind: number, low: number, offset: number): PlistValue {
+    if (this.#limits.oddScalars === undefined) return this.#leaf(kind, low, offset);
+    try {
+      return this.#leaf(kind, low, offset);
+    } catch {
+      return '';
+    }
   }
 
   #leaf(kind: number, low: number, offset: number): PlistValue {

@@ -13,7 +13,7 @@ export function parsePlist(bytes: Uint8Array, limits: PlistLimits = defaultPlist
   if (bytes.length > limits.maxSizeBytes) throw plistTooLarge(limits);
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (buffer[0] === 0x62 && buffer.toString('latin1', 0, 8) === 'bplist00') return parseBinaryDocument(buffer, limits);
-  if (!isUtf8(buffer)) throw plistMalformed('it is neither binary nor UTF-8 text');
+  if (limits.oddScalars === undefined && !isUtf8(buffer)) throw plistMalformed('it is neither binary nor UTF-8 text');
   const text = buffer.toString('utf8');
   return parseFlatDocument(text, limits) ?? parseXmlDocument(text, limits);
 }

@@ -65,16 +65,16 @@ export class PlistTreeBuilder {
         this.#add(name === 'true');
         break;
       case 'integer':
-        this.#add(integerOf(text));
+        this.#add(this.#scalar(integerOf, text));
         break;
       case 'real':
-        this.#add(realOf(text));
+        this.#add(this.#scalar(realOf, text));
         break;
       case 'date':
-        this.#add(dateOf(text));
+        this.#add(this.#scalar(dateOf, text));
         break;
       case 'data':
-        this.#add(dataOf(text));
+        this.#add(this.#scalar(dataOf, text));
         break;
       default:
         throw plistMalformed('it holds an element that property lists do not know');
@@ -86,6 +86,15 @@ export class PlistTreeBuilder {
     if (this.#frame !== undefined) throw plistMalformed('it ends too early');
     if (this.#root === undefined) throw plistMalformed('it holds no value');
     return this.#root;
+  }
+
+  #scalar(read: (text: string) => PlistValue, text: string): PlistValue {
+    if (this.#limits.oddScalars === undefined) return read(text);
+    try {
+      return read(text);
+    } catch {
+      return text;
+    }
   }
 
   #key(text: string): void {

@@ -31,6 +31,11 @@ export interface PlistLimits {
   readonly maxDepth: number;
   /** How many values a document may hold, each reference to a shared one counted. */
   readonly maxValues: number;
+  /**
+   * `kept`: a scalar that is not of its kind (`<integer>twelve</integer>`, octets that are no UTF-8) is kept as far as it
+   * is text. Without it the document is damaged.
+   */
+  readonly oddScalars?: 'kept';
 }
 
 export const defaultPlistLimits: PlistLimits = { maxSizeBytes: 1_048_576, maxDepth: 32, maxValues: 100_000 };
