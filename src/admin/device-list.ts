@@ -1,5 +1,6 @@
 /** Devices as administrators see them. No token, push token or certificate leaves here. */
 import type { Queryable } from '../database/connection.ts';
+import { handOutsShown } from '../domain/unanswered-commands.ts';
 
 export interface ListedDevice {
   id: string;
@@ -21,6 +22,8 @@ export interface ListedDevice {
   identityExpiresAt: Date | null;
   createdAt: Date;
   pendingCommands: number;
+  /** Commands that the device was handed so often without answering that it is shown. */
+  unansweredCommands: number;
   openDeliveries: number;
 }
 
@@ -32,6 +35,8 @@ export interface DeviceDetails extends ListedDevice {
 export interface DeviceFilter {
   account?: string | undefined;
   state?: string | undefined;
+  /** Only devices with unanswered commands. */
+  unanswered?: boolean | undefined;
   /** Id of the last one of the page before. */
   after?: string | undefined;
   limit: number;
@@ -44,6 +49,7 @@ export async function listDevices(q: Queryable, filter: DeviceFilter): Promise<L
       from device d join account a on a.id = d.account_id join instance i on i.id = a.instance_id
      where (${filter.account ?? null}::text is null or a.name = ${filter.account ?? null})
        and (${filter.state ?? null}::text is null or d.state = ${filter.state ?? null})
+       and (not ${filter.unanswered ?? false} or exists (${unanswered(q)}))
        and (${filter.after ?? null}::uuid is null or d.id > ${filter.after ?? null})
      order by d.id
      limit ${filter.limit}`;
@@ -57,6 +63,11 @@ export async function findDevice(q: Queryable, id: string): Promise<DeviceDetail
   return row;
 }
 
+/** Of device `d`. */
+function unanswered(q: Queryable) {
+  return q`select 1 from command c where c.device_id = d.id and c.state = 'sent' and c.unanswered >= ${handOutsShown}`;
+}
+
 function columns(q: Queryable) {
   return q`
     d.id, a.name as account, i.name as instance, d.platform, d.state, d.udid, d.serial_number as "serialNumber", d.model,
@@ -66,6 +77,7 @@ function columns(q: Queryable) {
     d.identity_expires_at as "identityExpiresAt", d.created_at as "createdAt",
     (select count(*)::int from command c
       where c.device_id = d.id and c.state in ('queued', 'sent', 'not-now')) as "pendingCommands",
+    (select count(*)::int from (${unanswered(q)}) u) as "unansweredCommands",
     (select count(*)::int from delivery v
       where v.device_id = d.id and v.state in ('owed', 'released', 'handed-out', 'suspect')) as "openDeliveries"`;
 }

@@ -3,6 +3,7 @@ import type { Queryable } from '../database/connection.ts';
 import { listInstances } from '../directory/instances.ts';
 import { type Component, componentKinds, listComponents } from '../domain/components.ts';
 import { type Domain, readDomain } from '../domain/domain.ts';
+import { handOutsShown } from '../domain/unanswered-commands.ts';
 import { type Budget, readBudget } from '../policy/delivery/budget.ts';
 import { readPermitUse } from '../policy/delivery/permits.ts';
 import { holdText } from './delivery-list.ts';
@@ -24,9 +25,17 @@ export interface StatusReport {
   domain: Pick<Domain, 'name' | 'publicUrl' | 'tunnelHost' | 'release' | 'schemaVersion' | 'featureLevel'>;
   components: Component[];
   instances: InstanceStatus[];
-  deliveries: { inFlight: number; suspects: number; budget: Budget };
   /** PostgreSQL's name of the role, where every process has the same one. */
   sharedDatabaseRole: string | null;
+  deliveries: {
+    inFlight: number;
+    suspects: number;
+    budget: Budget;
+    /** While silent devices hold slots and the cap of suspects is reached. */
+    heldBySuspects: { instances: string[]; silent: number; clearedBy: string } | null;
+  };
+  /** Devices that were handed the same command again and again without answering. */
+  unansweredDevices: number;
   openMoves: { batch: string; purpose: string; state: string; open: number; outOfReach: number }[];
   upgrade: {
     id: string;
@@ -39,7 +48,7 @@ export interface StatusReport {
 }
 
 export async function readStatus(q: Queryable): Promise<StatusReport> {
-  const [domain, components, instances, deliveries, holds, permits, budget, openMoves, upgrade, sessions] =
+  const [domain, components, instances, deliveries, holds, permits, budget, openMoves, upgrade, sessions, silence] =
     await Promise.all([
       readDomain(q),
       listComponents(q),
@@ -51,7 +60,12 @@ export async function readStatus(q: Queryable): Promise<StatusReport> {
       listOpenMoves(q),
       openUpgrade(q),
       listSessionRoles(q),
+      countSilence(q),
     ]);
+  const heldInstances = instances
+    .filter(({ id }) => holds.some((hold) => hold.instanceId === id && hold.reason === 'suspects'))
+    .map(({ name }) => name);
+  const held = { silent: silence.silent, clearedBy: 'bramble device requeue --silent' };
   const used = (scope: string): number => permits.find((use) => use.scope === scope)?.taken ?? 0;
   return {
     domain,
@@ -81,8 +95,14 @@ export async function readStatus(q: Queryable): Promise<StatusReport> {
           hold: hold === undefined ? null : holdView(hold),
         };
       }),
-    deliveries: { inFlight: used('domain'), suspects: used('suspects'), budget },
     sharedDatabaseRole: sharedRole(sessions),
+    deliveries: {
+      inFlight: used('domain'),
+      suspects: used('suspects'),
+      budget,
+      heldBySuspects: heldInstances.length === 0 ? null : { instances: heldInstances, ...held },
+    },
+    unansweredDevices: silence.unansweredDevices,
     openMoves,
     upgrade: upgrade ?? null,
   };
@@ -125,6 +145,18 @@ async function countDeliveries(q: Queryable): Promise<DeliveryCounts[]> {
       from delivery d join account a on a.id = d.account_id
      where d.state in ('owed', 'released', 'handed-out', 'suspect')
      group by a.instance_id`;
+}
+
+/** Deliveries that silent devices have, by delivery_open; devices with unanswered commands, by command_pending. */
+async function countSilence(q: Queryable): Promise<{ silent: number; unansweredDevices: number }> {
+  const { suspectAfterSeconds } = await readBudget(q);
+  const [row] = await q<{ silent: number; unansweredDevices: number }[]>`
+    select (select count(*)::int from delivery
+             where state in ('handed-out', 'suspect') and budgeted
+               and handed_out_at < clock_timestamp() - make_interval(secs => ${suspectAfterSeconds})) as silent,
+           (select count(distinct device_id)::int from command
+             where state = 'sent' and unanswered >= ${handOutsShown}) as "unansweredDevices"`;
+  return row ?? { silent: 0, unansweredDevices: 0 };
 }
 
 interface Hold {

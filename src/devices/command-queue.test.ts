@@ -4,9 +4,18 @@ import { type CommandId, type DeviceId, newId } from '../base/ids.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/test-database.ts';
 import { untilOneWaits, watched } from '../database/waiting-fixture.ts';
-import { cancelCommand, listCommands, type NewCommand, queueCommand } from './command-queue.ts';
-import { connectDevices } from './connect-statement.ts';
-import { type DeviceFixture, seedCommand, seedDevice, seedDomain } from './device-fixture.ts';
+import { cancelledByOperator } from '../domain/unanswered-commands.ts';
+import {
+  type ChangedCommands,
+  type CommandChoice,
+  cancelCommands,
+  listCommands,
+  type NewCommand,
+  queueCommand,
+  requeueCommands,
+} from './command-queue.ts';
+import { type ConnectRequest, connectDevices } from './connect-statement.ts';
+import { type DeviceFixture, seedCommand, seedDevice, seedDomain, seedPermits } from './device-fixture.ts';
 
 const { url } = await createTestDatabase();
 const db = openDatabase(url, { applicationName: 'test', max: 6 });
@@ -18,13 +27,25 @@ function command(deviceId: DeviceId, urgent = false): NewCommand {
   return { commandId: newId<CommandId>(), deviceId, requestType: 'DeviceLock', body: Buffer.from('plist'), urgent };
 }
 const queue = (wanted: NewCommand) => db.begin((tx) => queueCommand(tx, wanted));
-const cancel = (commandId: CommandId) => db.begin((tx) => cancelCommand(tx, commandId));
-async function connect(device: DeviceFixture): Promise<CommandId | null> {
-  const { token, fingerprint, enrolment } = device;
-  const nothing = { commandId: null, answer: null, inventory: null, options: null };
-  const [outcome] = await connectDevices(db, here, [
-    { token, fingerprint, enrolment, overTls: true, status: 'Idle', ...nothing },
-  ]);
+const cancel = (choice: CommandChoice, handedOut = false) =>
+  db.begin((tx) => cancelCommands(tx, choice, { handedOut })) as Promise<ChangedCommands>;
+const requeue = (choice: CommandChoice) => db.begin((tx) => requeueCommands(tx, choice)) as Promise<ChangedCommands>;
+const commandStates = async ({ deviceId }: DeviceFixture) =>
+  (await listCommands(db, deviceId, 10)).map(({ state }) => state);
+function requestOf(
+  { token, fingerprint, enrolment }: DeviceFixture,
+  status: ConnectRequest['status'] = 'Idle',
+  commandId: CommandId | null = null,
+): ConnectRequest {
+  const nothing = { answer: null, inventory: null, options: null };
+  return { token, fingerprint, enrolment, overTls: true, status, commandId, ...nothing };
+}
+async function connect(
+  device: DeviceFixture,
+  status: ConnectRequest['status'] = 'Idle',
+  commandId: CommandId | null = null,
+): Promise<CommandId | null> {
+  const [outcome] = await connectDevices(db, here, [requestOf(device, status, commandId)]);
   assert.ok(outcome?.kind === 'served');
   return outcome.commandId;
 }
@@ -73,30 +94,74 @@ test('a move that is being committed is waited for, and the command goes with th
   assert.equal((await listCommands(db, device.deviceId, 1))[0]?.commandId, wanted.commandId);
 });
 
-test('a command is cancelled only before it was handed out, and then it is never handed out', limited, async () => {
-  const device = await seedDevice(db, here, 'cancel');
-  const [first, second] = [command(device.deviceId), command(device.deviceId)];
-  await queue(first);
-  await queue(second);
-  assert.equal(await cancel(first.commandId), 'cancelled');
-  assert.equal(await cancel(first.commandId), 'handed-out', 'it is not queued any more');
-  assert.equal(await connect(device), second.commandId);
-  assert.equal(await cancel(second.commandId), 'handed-out');
-  assert.equal(await cancel(newId<CommandId>()), 'not-found');
-  const { commandId } = await seedCommand(db, device, { item: 'it-policy' });
-  assert.equal(await cancel(commandId), 'of-a-delivery');
-});
+test(
+  'what waits is cancelled, what the device has in hand only when that is asked for, and neither is handed out again',
+  limited,
+  async () => {
+    const device = await seedDevice(db, here, 'cancel');
+    const [first, second] = [command(device.deviceId), command(device.deviceId)];
+    await queue(first);
+    await queue(second);
+    assert.deepEqual(await cancel(first), { kind: 'changed', commands: 1, deliveries: 0 });
+    assert.equal((await cancel(first)).kind, 'settled');
+    assert.equal(await connect(device), second.commandId);
+    assert.equal((await cancel(second)).kind, 'handed-out');
+    assert.equal((await cancel(second, true)).kind, 'changed');
+    assert.equal((await cancel({ commandId: newId<CommandId>() }, true)).kind, 'not-found');
+    assert.equal(await connect(device), null);
+    assert.equal(await connect(device, 'Acknowledged', second.commandId), null, 'a late answer is taken');
+    assert.deepEqual(await commandStates(device), ['cancelled', 'cancelled']);
+  },
+);
 
-test('a device that fetches the command while it is being cancelled gets nothing', limited, async () => {
+test(
+  'cancelling the command of a delivery ends it as failed by an operator, and its permits come back',
+  limited,
+  async () => {
+    const device = await seedDevice(db, here, 'cancel-delivery');
+    for (const scope of [here, 'domain']) await seedPermits(db, scope, 1);
+    const { commandId } = await seedCommand(db, device, { budgeted: true, item: 'it-policy' });
+    assert.equal(await connect(device), commandId);
+    const taken = async () => (await db`select 1 from delivery_permit where delivery_id is not null`).length;
+    assert.equal(await taken(), 2);
+    const { deviceId } = device;
+    assert.equal((await cancel({ deviceId })).kind, 'handed-out');
+    assert.deepEqual(await cancel({ deviceId }, true), { kind: 'changed', commands: 1, deliveries: 1 });
+    assert.equal(await taken(), 0);
+    const [delivery] = await db`select state, failure from delivery where device_id = ${deviceId}`;
+    assert.deepEqual({ ...delivery }, { state: 'failed', failure: cancelledByOperator });
+    assert.deepEqual(await cancel({ deviceId }, true), { kind: 'changed', commands: 0, deliveries: 0 });
+  },
+);
+
+test(
+  'what is requeued waits as if it had not been handed out, and a late answer settles it all the same',
+  limited,
+  async () => {
+    const device = await seedDevice(db, here, 'requeue');
+    const { commandId } = await seedCommand(db, device, { budgeted: true, item: 'it-policy' });
+    const { deviceId } = device;
+    const delivery = async () => (await db`select state from delivery where device_id = ${deviceId}`)[0]?.['state'];
+    for (let times = 0; times < 3; times++) assert.equal(await connect(device), commandId);
+    assert.deepEqual(await requeue({ commandId }), { kind: 'changed', commands: 1, deliveries: 1 });
+    assert.equal((await db`select 1 from delivery_permit where delivery_id is not null`).length, 0);
+    const [listed] = await listCommands(db, deviceId, 1);
+    assert.deepEqual([listed?.state, listed?.unanswered, await delivery()], ['queued', 0, 'released']);
+    assert.equal(await connect(device, 'Acknowledged', commandId), null);
+    assert.equal(await delivery(), 'done');
+    assert.equal((await requeue({ commandId })).kind, 'settled');
+    assert.deepEqual(await requeue({ deviceId }), { kind: 'changed', commands: 0, deliveries: 0 });
+  },
+);
+
+test('a device that comes while its command is being cancelled is tried again and gets nothing', limited, async () => {
   const device = await seedDevice(db, here, 'race');
   const wanted = command(device.deviceId);
   await queue(wanted);
-  const fetching = await db.begin(async (tx) => {
-    assert.equal(await cancelCommand(tx, wanted.commandId), 'cancelled');
-    const waiting = watched(connect(device));
-    assert.ok(await untilOneWaits(db, waiting.settled));
-    return waiting;
+  await db.begin(async (tx) => {
+    assert.equal((await cancelCommands(tx, wanted, { handedOut: false })).kind, 'changed');
+    const [outcome] = await connectDevices(db, here, [requestOf(device)]);
+    assert.equal(outcome?.kind, 'moving');
   });
-  assert.equal(await fetching.result, null);
-  assert.equal((await listCommands(db, device.deviceId, 1))[0]?.state, 'cancelled');
+  assert.equal(await connect(device), null);
 });

@@ -1,6 +1,7 @@
 /** The queue of a device's commands, as administrators see and fill it. */
 import type { AccountId, CommandId, DeviceId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
+import { cancelledByOperator } from '../domain/unanswered-commands.ts';
 
 export interface NewCommand {
   commandId: CommandId;
@@ -42,6 +43,8 @@ export interface QueuedCommand {
   queuedAt: Date;
   sentAt: Date | null;
   sentCount: number;
+  /** Hand-outs since an answer to it could be read. */
+  unanswered: number;
   answeredAt: Date | null;
   answer: object | null;
 }
@@ -50,20 +53,102 @@ export interface QueuedCommand {
 export async function listCommands(q: Queryable, deviceId: DeviceId, limit: number): Promise<QueuedCommand[]> {
   return await q<QueuedCommand[]>`
     select id as "commandId", request_type as "requestType", state, urgent, delivery_id as "deliveryId",
-           queued_at as "queuedAt", sent_at as "sentAt", sent_count as "sentCount", answered_at as "answeredAt", answer
+           queued_at as "queuedAt", sent_at as "sentAt", sent_count as "sentCount", unanswered, answered_at as "answeredAt", answer
       from command where device_id = ${deviceId} order by sequence desc limit ${limit}`;
 }
 
-/** Cancels a command that was not handed out yet; one of a delivery is not an operator's to cancel. */
-export async function cancelCommand(
+/** A command by its id, or what is pending of a device. */
+export type CommandChoice = { readonly commandId: CommandId } | { readonly deviceId: DeviceId };
+
+export type ChangedCommands =
+  | { readonly kind: 'changed'; readonly commands: number; readonly deliveries: number }
+  | { readonly kind: 'not-found' }
+  /** Answered or cancelled already. */
+  | { readonly kind: 'settled' }
+  /** With the device, and what is there was not asked for. */
+  | { readonly kind: 'handed-out' };
+
+/**
+ * Cancels what is chosen and not settled: what waits, and with `handedOut` also what the device has in hand, whose late
+ * answer is then taken and ignored. The delivery behind a command fails, and its permits come back.
+ */
+export async function cancelCommands(
   tx: Transaction,
-  commandId: CommandId,
-): Promise<'cancelled' | 'not-found' | 'of-a-delivery' | 'handed-out'> {
-  const [command] = await tx<{ state: string; deliveryId: string | null }[]>`
-    select state, delivery_id as "deliveryId" from command where id = ${commandId} for update`;
-  if (!command) return 'not-found';
-  if (command.deliveryId !== null) return 'of-a-delivery';
-  if (command.state !== 'queued') return 'handed-out';
-  await tx`update command set state = 'cancelled', answered_at = now() where id = ${commandId}`;
-  return 'cancelled';
+  choice: CommandChoice,
+  { handedOut }: { readonly handedOut: boolean },
+): Promise<ChangedCommands> {
+  const pending = await lockPending(tx, choice);
+  if (pending.kind !== 'pending') return pending;
+  const chosen = pending.commands.filter((command) => handedOut || command.state !== 'sent');
+  if (chosen.length === 0 && pending.commands.length > 0) return { kind: 'handed-out' };
+  const [row] = await tx<{ deliveries: number }[]>`
+    with cancelled as (
+      update command set state = 'cancelled', answered_at = statement_timestamp()
+       where id = any(${chosen.map(({ id }) => id)}::uuid[])
+      returning delivery_id
+    ), ended as (
+      update delivery set state = 'failed', settled_at = clock_timestamp(), failure = ${cancelledByOperator}
+       where id in (select delivery_id from cancelled) and state in ('released', 'handed-out', 'suspect')
+      returning id
+    ), given_back as (
+      update delivery_permit set delivery_id = null, taken_at = null where delivery_id in (select id from ended)
+    )
+    select count(*)::int as deliveries from ended`;
+  return { kind: 'changed', commands: chosen.length, deliveries: row?.deliveries ?? 0 };
+}
+
+/**
+ * Puts what is chosen and not settled back into the queue as if it had never been handed out: its permits come back, its
+ * count of hand-outs begins again, and the device is woken for it. What the device has in hand it may answer all the same.
+ */
+export async function requeueCommands(tx: Transaction, choice: CommandChoice): Promise<ChangedCommands> {
+  const pending = await lockPending(tx, choice);
+  if (pending.kind !== 'pending') return pending;
+  const ids = pending.commands.map(({ id }) => id);
+  const [row] = await tx<{ deliveries: number }[]>`
+    with requeued as (
+      update command set state = 'queued', queued_at = clock_timestamp(), unanswered = 0
+       where id = any(${ids}::uuid[])
+      returning delivery_id
+    ), waiting as (
+      update delivery set state = 'released'
+       where id in (select delivery_id from requeued) and state in ('handed-out', 'suspect')
+      returning id
+    ), given_back as (
+      update delivery_permit set delivery_id = null, taken_at = null where delivery_id in (select id from waiting)
+    )
+    select count(*)::int as deliveries from waiting`;
+  await tx`select pg_notify('bramble_delivery', '')`;
+  return { kind: 'changed', commands: ids.length, deliveries: row?.deliveries ?? 0 };
+}
+
+interface PendingCommand {
+  id: CommandId;
+  state: 'queued' | 'sent' | 'not-now';
+}
+
+/**
+ * Takes the account's row FOR NO KEY UPDATE first, which writers of the account hold FOR SHARE: none is under way then, a
+ * device that comes meanwhile is tried again some milliseconds later, and nobody waits for a row that the other has.
+ */
+async function lockPending(
+  tx: Transaction,
+  choice: CommandChoice,
+): Promise<
+  { kind: 'pending'; commands: readonly PendingCommand[] } | Extract<ChangedCommands, { kind: 'not-found' | 'settled' }>
+> {
+  const chosen =
+    'commandId' in choice
+      ? tx`d.id = (select c.device_id from command c where c.id = ${choice.commandId})`
+      : tx`d.id = ${choice.deviceId}`;
+  const [device] = await tx<{ id: DeviceId }[]>`
+    select d.id from device d join account a on a.id = d.account_id where ${chosen} for no key update of a`;
+  if (device === undefined) return { kind: 'not-found' };
+  const commands = await tx<PendingCommand[]>`
+    select id, state from command
+     where device_id = ${device.id} and state in ('queued', 'sent', 'not-now')
+       ${'commandId' in choice ? tx`and id = ${choice.commandId}` : tx``}
+     order by id for update`;
+  if (commands.length === 0 && 'commandId' in choice) return { kind: 'settled' };
+  return { kind: 'pending', commands };
 }

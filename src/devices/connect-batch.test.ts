@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import postgres from 'postgres';
-import { type AccountId, type DeviceId, newId } from '../base/ids.ts';
+import { type AccountId, type CommandId, type DeviceId, newId } from '../base/ids.ts';
+import { openDatabase } from '../database/connection.ts';
+import { createTestDatabase } from '../database/test-database.ts';
 import { createConnectBatcher } from './connect-batch.ts';
-import type { ConnectOutcome, ConnectRequest } from './connect-statement.ts';
+import { type ConnectOutcome, type ConnectRequest, connectDevices } from './connect-statement.ts';
+import { seedCommand, seedDevice, seedDomain } from './device-fixture.ts';
 
 const request = (token: string): ConnectRequest => ({
   token,
@@ -37,6 +40,38 @@ test('a row that the database refuses fails alone', async () => {
   assert.deepEqual(
     outcomes.map(({ status }) => status),
     ['fulfilled', 'rejected', 'fulfilled'],
+  );
+});
+
+test('an answer that the database cannot store settles its command without what it held, and others are served', async () => {
+  const { url } = await createTestDatabase();
+  const db = openDatabase(url, { applicationName: 'test', max: 2 });
+  after(async () => await db.end());
+  const { here } = await seedDomain(db);
+  const devices = [await seedDevice(db, here, 'odd'), await seedDevice(db, here, 'even')];
+  const commands: CommandId[] = [];
+  for (const device of devices) commands.push((await seedCommand(db, device)).commandId);
+  const batcher = createConnectBatcher({ send: (requests) => connectDevices(db, here, requests) });
+  const outcomes = await Promise.all(
+    devices.map(({ token, fingerprint, enrolment }, index) =>
+      batcher.connect({
+        ...request(token),
+        ...{ fingerprint, enrolment, status: 'Acknowledged', commandId: commands[index] ?? null },
+        answer: { Status: 'Acknowledged', odd: index === 0 ? 'half a pair \ud800, and \u0000' : '' },
+      }),
+    ),
+  );
+  assert.deepEqual(
+    outcomes.map(({ kind }) => kind),
+    ['served', 'served'],
+  );
+  const rows = await db`select state, answer from command order by sequence`;
+  assert.deepEqual(
+    rows.map((row) => [row['state'], row['answer']]),
+    [
+      ['acknowledged', { Status: 'Acknowledged', truncated: true }],
+      ['acknowledged', { Status: 'Acknowledged', odd: '' }],
+    ],
   );
 });
 

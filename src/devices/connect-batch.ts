@@ -6,7 +6,8 @@
  * `laneAtWaiting` requests wait, or one has waited for `laneAfterMs` (a lane is stuck behind a lock or a slow disk).
  *
  * Invariant: a device stands in at most one batch at a time, in order of arrival; and no device can fail or hold up others:
- * a batch that the database refuses is sent again row by row, and few requests of one device wait.
+ * a batch that the database refuses is sent again row by row, and few requests of one device wait. A row that is refused
+ * even so is sent without what it brought: how the command went counts, whatever else the answer held.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { BrambleError } from '../base/errors.ts';
@@ -29,6 +30,8 @@ export interface ConnectBatchOptions {
 
 interface Waiting {
   request: ConnectRequest;
+  /** What the request brought has been taken out of it. */
+  bare?: true;
   sinceMs: number;
   resolve: (outcome: ConnectOutcome) => void;
   reject: (error: unknown) => void;
@@ -45,10 +48,10 @@ export const connectLanes = 6;
 const movingRetryFirstMs = 1;
 const movingRetryMostMs = 8;
 /**
- * What the database says of one row's data (22, 54) or of rows in rivalry (40: a deadlock): the statement was rolled back as a
- * whole, so that sending its rows again changes nothing twice.
+ * What the database says of one row, of its data (21, 22, 23, 54) or of what is stored for it (XX: damaged), or of rows in
+ * rivalry (40: a deadlock): the statement was rolled back as a whole, so that sending its rows again changes nothing twice.
  */
-const refusedRow = /^(22|40|54)/;
+const refusedRow = /^(21|22|23|40|54|XX)/;
 const laneAtWaiting = 16;
 const laneAfterMs = 5;
 
@@ -120,8 +123,13 @@ export function createConnectBatcher(options: ConnectBatchOptions): ConnectBatch
         else entry.reject(new BrambleError('ERR_INTERNAL', 'The connect statement answered too few rows.'));
       });
     } catch (error) {
-      if (batch.length > 1 && refusedRow.test(sqlState(error) ?? '')) {
+      const [first] = batch;
+      if (!refusedRow.test(sqlState(error) ?? '')) {
+        for (const entry of batch) entry.reject(error);
+      } else if (batch.length > 1) {
         for (const entry of batch) await sendBatch([entry]);
+      } else if (first && first.request.answer !== null && !first.bare) {
+        await sendBatch([{ ...first, request: bareOf(first.request), bare: true }]);
       } else {
         for (const entry of batch) entry.reject(error);
       }
@@ -153,6 +161,11 @@ export function createConnectBatcher(options: ConnectBatchOptions): ConnectBatch
       return outcome;
     },
   };
+}
+
+/** An answer without anything but how the command went. */
+function bareOf(request: ConnectRequest): ConnectRequest {
+  return { ...request, answer: { Status: request.status, truncated: true }, inventory: null, options: null };
 }
 
 /** The oldest requests of devices that are in no batch yet, at most one of each. */

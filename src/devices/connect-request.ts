@@ -3,7 +3,6 @@
  * Invariant: whatever a device sends, what is made of it here can be stored, and is bounded; what was cut is marked.
  */
 import { type CommandId, isUuid } from '../base/ids.ts';
-import { enrolmentNameOf } from '../protocol/apple/checkin.ts';
 import type { ConnectAnswer } from '../protocol/apple/connect.ts';
 import { deviceOptionQueries } from '../protocol/apple/device-information.ts';
 import { isPlistDictionary, type PlistDictionary, type PlistValue } from '../protocol/plist/value.ts';
@@ -27,7 +26,7 @@ export function connectRequestOf(
   answer: ConnectAnswer,
 ): ConnectRequest {
   const { fingerprint, overTls } = proven;
-  const base = { token, fingerprint, overTls, enrolment: enrolmentNameOf(answer), status: answer.status };
+  const base = { token, fingerprint, overTls, enrolment: enrolmentOf(answer), status: answer.status };
   if (answer.status === 'Idle') return { ...base, commandId: null, answer: null, inventory: null, options: null };
   const commandId = isUuid(answer.commandUuid) ? (answer.commandUuid.toLowerCase() as CommandId) : null;
   const responses = answer.payload['QueryResponses'];
@@ -39,6 +38,11 @@ export function connectRequestOf(
     inventory: known,
     options: known === null ? null : pickOptions(known),
   };
+}
+
+/** A NUL is no character to the database, and of no UDID. */
+function enrolmentOf({ udid, enrollmentId }: ConnectAnswer): string | null {
+  return (udid ?? enrollmentId)?.replaceAll('\u0000', '') ?? null;
 }
 
 /** Whole where it is no larger than any device's inventory, otherwise the first facts of it that fit. */

@@ -7,6 +7,7 @@ import { connectRequestOf } from './connect-request.ts';
 import { type ConnectRequest, connectDevices } from './connect-statement.ts';
 import { type DeviceFixture, seedCommand, seedDevice, seedDomain, seedPermits } from './device-fixture.ts';
 import { authenticateDevice } from './device-store.ts';
+import { noteUnreadableAnswer } from './unreadable-answer.ts';
 
 const { url } = await createTestDatabase();
 const db = openDatabase(url, { applicationName: 'test', max: 6 });
@@ -76,6 +77,84 @@ test('a command answered NotNow waits for the next contact while others go first
   assert.equal(await handedOut(domain.here, answer(device, first.commandId, 'NotNow')), second.commandId);
   assert.equal(await handedOut(domain.here, answer(device, second.commandId, 'Acknowledged')), null);
   assert.equal(await handedOut(domain.here, idle(device)), first.commandId);
+});
+
+test('in one session no command is handed out twice, and what was answered NotNow hides no other', async () => {
+  const device = await seedDevice(db, domain.here, 'a5');
+  const [first, second] = [await seedCommand(db, device, { urgent: true }), await seedCommand(db, device)];
+  const notNow = (commandId: CommandId) => handedOut(domain.here, answer(device, commandId, 'NotNow'));
+  assert.equal(await handedOut(domain.here, idle(device)), first.commandId);
+  assert.equal(await notNow(first.commandId), second.commandId);
+  assert.equal(await notNow(second.commandId), null);
+  const third = await seedCommand(db, device);
+  assert.equal(await handedOut(domain.here, idle(device)), third.commandId, 'what was not tried yet');
+  assert.equal(await handedOut(domain.here, answer(device, third.commandId, 'Acknowledged')), first.commandId);
+  assert.equal(await notNow(first.commandId), second.commandId, 'a locked first one hides none behind it');
+  assert.equal(await notNow(second.commandId), null, 'not twice');
+});
+
+test('a command whose reply was lost goes out in the next session also behind another', async () => {
+  const device = await seedDevice(db, domain.here, 'a6');
+  const first = await seedCommand(db, device);
+  assert.equal(await handedOut(domain.here, idle(device)), first.commandId);
+  const urgent = await seedCommand(db, device, { urgent: true });
+  assert.equal(await handedOut(domain.here, idle(device)), urgent.commandId);
+  assert.equal(await handedOut(domain.here, answer(device, urgent.commandId, 'Acknowledged')), first.commandId);
+});
+
+test('a command that is never answered is shown after five hand-outs, and after ten given up at the next contact', async () => {
+  const device = await seedDevice(db, domain.here, 'a7');
+  await seedPermits(db, domain.here, 1);
+  await seedPermits(db, 'domain', 1);
+  const { commandId, deliveryId } = await seedCommand(db, device, { budgeted: true, item: 'it-policy' });
+  const next = await seedCommand(db, device);
+  const events = async () =>
+    (await db`select kind from event where subject = ${device.deviceId} order by id`).map((row) => row['kind']);
+  for (let times = 1; times <= 10; times++) {
+    assert.equal(await handedOut(domain.here, idle(device)), commandId);
+    assert.deepEqual(await events(), times < 5 ? [] : ['command-unanswered']);
+  }
+  assert.equal(await handedOut(domain.here, idle(device)), next.commandId);
+  const [row] = await db`
+    select c.state, c.answer, d.state as delivery, d.failure from command c join delivery d on d.id = c.delivery_id
+     where c.id = ${commandId}`;
+  const failure = 'handed out 10 times without an answer that could be read';
+  assert.deepEqual({ ...row }, { state: 'error', answer: { unanswered: 10 }, delivery: 'failed', failure });
+  assert.equal((await db`select 1 from delivery_permit where delivery_id = ${deliveryId}`).length, 0);
+  assert.deepEqual(await events(), ['command-unanswered', 'command-given-up']);
+  assert.equal(await handedOut(domain.here, answer(device, commandId, 'Acknowledged')), null, 'a late answer is taken');
+  await db`delete from delivery_permit`;
+});
+
+test('NotNow is an answer: a command that is put off again and again is never given up', async () => {
+  const device = await seedDevice(db, domain.here, 'a8');
+  const { commandId } = await seedCommand(db, device);
+  for (let times = 0; times < 15; times++) {
+    assert.equal(await handedOut(domain.here, idle(device)), commandId);
+    await handedOut(domain.here, answer(device, commandId, 'NotNow'));
+  }
+  const [row] = await db`select state, unanswered from command where id = ${commandId}`;
+  assert.deepEqual({ ...row }, { state: 'not-now', unanswered: 0 });
+});
+
+test('answers that cannot be read count like hand-outs, once for each of them, until the command is exhausted', async () => {
+  const device = await seedDevice(db, domain.here, 'a9');
+  const note = (by = device) => noteUnreadableAnswer(db, domain.here, { ...by, overTls: true }, 'no plist');
+  assert.equal(await note(), 'nothing-out');
+  const { commandId } = await seedCommand(db, device);
+  const unanswered = async () =>
+    (await db`select unanswered from command where id = ${commandId}`)[0]?.['unanswered'] as number;
+  for (let times = 1; times <= 3; times++) {
+    await handedOut(domain.here, idle(device));
+    assert.equal(await note(), 'noted');
+    assert.equal(await unanswered(), times, 'the one after a hand-out counts with it');
+  }
+  assert.equal(await note({ ...device, fingerprint: 'another' }), 'nothing-out');
+  for (let times = 4; times <= 9; times++) assert.equal(await note(), 'noted');
+  assert.equal(await note(), 'exhausted');
+  assert.equal(await handedOut(domain.here, idle(device)), null);
+  const [row] = await db`select state, answer from command where id = ${commandId}`;
+  assert.deepEqual({ ...row }, { state: 'error', answer: { unreadable: 10, reason: 'no plist', unanswered: 10 } });
 });
 
 test('urgent commands jump the queue', async () => {

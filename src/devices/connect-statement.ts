@@ -8,6 +8,11 @@
  * Protects invariants 1 (fence), 5 (a budgeted command leaves only with one permit of its instance and one of the domain)
  * and 6 (an answer counts once: only a command that is still pending takes one).
  *
+ * Which command is next: an Idle begins a session of the device, and in a session no command is handed out twice. Commands
+ * that were answered NotNow come last, so that none hides another, and so that NotNow is the last thing that a locked
+ * device says: only then does it come again by itself (wake-store.ts pushes the others). A command that was handed out
+ * {@link handOutsAtMost} times without an answer that could be read is given up at the next contact and hides nothing more.
+ *
  * Relies on device_token_key, account_pkey, command_pending, command_pkey, delivery_pkey, delivery_permit_pkey and
  * delivery_permit_delivery. Where nobody brought an answer and nobody was handed a command, all that is written is when the
  * devices were seen, and the commit does not wait for the disk: only a crash of the database loses the last of it. All
@@ -16,6 +21,7 @@
  */
 import type { AccountId, CommandId, DeviceId, InstanceId, SrpIdentifier } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
+import { givenUpFailure, handOutsAtMost, handOutsShown } from '../domain/unanswered-commands.ts';
 
 /** A device's request as the batch takes it. */
 export interface ConnectRequest {
@@ -24,8 +30,8 @@ export interface ConnectRequest {
   fingerprint: string;
   /** Whether it was proven in TLS, and not by a signature alone. */
   overTls: boolean;
-  /** The UDID or EnrollmentID that the request names. */
-  enrolment: string;
+  /** The UDID or EnrollmentID that the request names; null where it names none that can be read. */
+  enrolment: string | null;
   status: 'Idle' | 'Acknowledged' | 'Error' | 'NotNow' | 'CommandFormatError';
   commandId: CommandId | null;
   /** What is kept of the answer, as JSON; null for Idle. */
@@ -65,6 +71,12 @@ interface ConnectRow {
   command: Buffer | null;
 }
 
+/** In PostgreSQL's `format`: request type, command, count, device. */
+const unansweredEvent =
+  '%1$s %2$s was handed to device %4$s %3$s times without an answer. `bramble device cancel %4$s --handed-out` ends it.';
+const givenUpEvent =
+  '%1$s %2$s was handed to device %4$s %3$s times without an answer that could be read, and has failed.';
+
 /** A device that names new facts with every answer does not let its row grow without end: then the newest answer replaces all. */
 const storedInventoryBytesAtMost = 512 * 1024;
 
@@ -89,6 +101,7 @@ export async function connectDevices(
              with ordinality as r(token, fingerprint, over_tls, enrolment, status, command_id, answer, inventory, options, n)
     ), found as materialized (
       select r.n, d.id as device_id, d.account_id, r.status, r.command_id, r.answer, r.inventory, r.options,
+             d.session + (r.status = 'Idle')::int as session,
              case when d.identity_fingerprint is distinct from r.fingerprint then 'wrong-identity'
                   when lower(coalesce(d.udid, d.enrollment_id)) <> lower(r.enrolment) then 'another-enrolment'
                   when d.tls_required_at is not null and not r.over_tls then 'tls-required'
@@ -102,37 +115,41 @@ export async function connectDevices(
        order by a.id
          for share of a skip locked
     ), fenced as materialized (
-      select f.n, f.device_id, f.account_id, f.status, f.command_id, f.answer, f.inventory, f.options, fence.epoch
+      select f.n, f.device_id, f.account_id, f.status, f.command_id, f.answer, f.inventory, f.options, f.session, fence.epoch
         from found f join fence on fence.id = f.account_id
        where f.refusal is null
     ), answered as (
       update command c
          set state = case f.status when 'Acknowledged' then 'acknowledged' when 'NotNow' then 'not-now' else 'error' end,
-             answered_at = clock_timestamp(), answered_instance = ${instanceId}, answered_epoch = f.epoch,
-             answer = f.answer
+             answered_at = statement_timestamp(), answered_instance = ${instanceId}, answered_epoch = f.epoch,
+             answer = f.answer, tried_session = f.session, unanswered = 0
         from fenced f
        where c.id = f.command_id and c.device_id = f.device_id and f.status <> 'Idle'
          and c.state in ('queued', 'sent', 'not-now')
       returning c.delivery_id, c.state, c.device_id, c.request_type, f.n
+    ), first_command as materialized (
+      select f.n, f.epoch, f.session, f.device_id, f.command_id, c.id, c.delivery_id, c.given_up,
+             c.budgeted and c.state <> 'sent' as needs_permit
+        from fenced f cross join lateral (${nextCommand(db)}) c
+    ), given_up as (
+      update command c
+         set state = 'error', answered_at = statement_timestamp(), answered_instance = ${instanceId},
+             answered_epoch = g.epoch, answer = coalesce(c.answer, '{}') || jsonb_build_object('unanswered', c.unanswered)
+        from first_command g
+       where c.id = g.id and g.given_up and c.state = 'sent' and c.unanswered >= ${handOutsAtMost}
+      returning c.id, c.delivery_id, c.device_id, c.request_type, c.unanswered, g.n
     ), settled as (
       update delivery d
-         set state = case w.state when 'acknowledged' then 'done' when 'error' then 'failed' else 'released' end,
+         set state = case w.state when 'acknowledged' then 'done' when 'not-now' then 'released' else 'failed' end,
              settled_at = case when w.state <> 'not-now' then clock_timestamp() end,
-             failure = case w.state when 'error' then 'the device answered with an error' end
-        from answered w
+             failure = case w.state when 'error' then 'the device answered with an error'
+                                    when 'given-up' then ${givenUpFailure} end
+        from (select delivery_id, state from answered union all select delivery_id, 'given-up' from given_up) w
        where d.id = w.delivery_id and d.state in ('released', 'handed-out', 'suspect')
       returning d.id, d.device_id, d.item, d.revision, d.state
     ), given_back as (
       update delivery_permit p set delivery_id = null, taken_at = null
         from settled s where p.delivery_id = s.id
-    ), first_command as materialized (
-      select f.n, f.epoch, c.id, c.delivery_id, c.budgeted and c.state <> 'sent' as needs_permit, f.device_id, f.command_id,
-             f.status
-        from fenced f cross join lateral (
-          select c.id, c.delivery_id, c.budgeted, c.state from command c
-           where c.device_id = f.device_id and c.state in ('queued', 'sent', 'not-now')
-             and c.id is distinct from f.command_id and (f.status = 'Idle' or c.state = 'queued')
-           order by c.urgent desc, c.sequence limit 1) c
     ), wanting as materialized (
       select n, delivery_id, row_number() over (order by n) as k from first_command where needs_permit
     ), instance_permit as materialized (
@@ -154,31 +171,33 @@ export async function connectDevices(
               union all select delivery_id, 'domain', domain_number from granted) t
        where p.scope = t.scope and p.number = t.number
     ), chosen as materialized (
-      select c.n, c.epoch, c.id, c.delivery_id, c.n in (select n from granted) as permitted from first_command c
-       where not c.needs_permit or c.n in (select n from granted)
+      select c.n, c.epoch, c.session, c.id, c.needs_permit as permitted from first_command c
+       where not c.given_up and (not c.needs_permit or c.n in (select n from granted))
       union all
-      select c.n, c.epoch, u.id, u.delivery_id, false
-        from first_command c cross join lateral (
-          select o.id, o.delivery_id from command o
-           where o.device_id = c.device_id and o.state in ('queued', 'sent', 'not-now')
-             and o.id is distinct from c.command_id and (c.status = 'Idle' or o.state = 'queued')
-             and (not o.budgeted or o.state = 'sent')
-           order by o.urgent desc, o.sequence limit 1) u
-       where c.needs_permit and c.n not in (select n from granted)
+      select f.n, f.epoch, f.session, u.id, false
+        from first_command f cross join lateral (${nextCommand(db, db`and (c.budgeted = false or c.state = 'sent') and c.id <> f.id`)}) u
+       where (f.given_up or f.needs_permit and f.n not in (select n from granted)) and not u.given_up
     ), handed as (
       update command c
          set state = 'sent', sent_at = clock_timestamp(), sent_count = c.sent_count + 1,
-             sent_instance = ${instanceId}, sent_epoch = h.epoch
+             sent_instance = ${instanceId}, sent_epoch = h.epoch, tried_session = h.session, unanswered = c.unanswered + 1
         from chosen h
        where c.id = h.id and c.state in ('queued', 'sent', 'not-now')
          and (h.permitted or not c.budgeted or c.state = 'sent')
-      returning h.n, c.id, c.body, c.delivery_id
+      returning h.n, c.id, c.body, c.delivery_id, c.device_id, c.request_type, c.unanswered
     ), out_now as (
       update delivery d set state = 'handed-out', handed_out_at = clock_timestamp()
         from handed h where d.id = h.delivery_id and d.state = 'released'
+    ), told as (
+      insert into event (kind, subject, message)
+      select 'command-unanswered', h.device_id::text, format(${unansweredEvent}, h.request_type, h.id, h.unanswered, h.device_id)
+        from handed h where h.unanswered = ${handOutsShown}
+      union all
+      select 'command-given-up', g.device_id::text, format(${givenUpEvent}, g.request_type, g.id, g.unanswered, g.device_id)
+        from given_up g
     ), seen as (
       update device d
-         set last_seen_at = clock_timestamp(),
+         set last_seen_at = statement_timestamp(), session = f.session,
              inventory = case when k.n is null or f.inventory is null then d.inventory
                               when pg_column_size(d.inventory) > ${storedInventoryBytesAtMost} then f.inventory
                               else d.inventory || f.inventory end,
@@ -193,7 +212,8 @@ export async function connectDevices(
        where d.id = f.device_id
     ), unimportant as materialized (
       select set_config('synchronous_commit', 'off', true)
-       where not exists (select 1 from handed) and not exists (select 1 from request q where q.status <> 'Idle')
+       where not exists (select 1 from handed) and not exists (select 1 from given_up)
+         and not exists (select 1 from request q where q.status <> 'Idle')
     )
     select r.n, f.device_id as "deviceId", f.account_id as "accountId", f.refusal,
            e.n is not null as owned, i.srp_identifier as owner, a.instance_id = ${instanceId} as "ownedHere",
@@ -206,6 +226,25 @@ export async function connectDevices(
       left join handed h on h.n = r.n
      order by r.n`;
   return rows.map(outcomeOf);
+}
+
+/**
+ * The next command of `f` of fenced, by command_pending: the first that is in the queue or was lost on its way; only where
+ * there is none, one that was answered NotNow (Append asks its second part when the first had nothing). Of these whichever
+ * was not tried for longest: with one slot the first would otherwise take it at every Idle, and give it back too late for
+ * the next.
+ */
+function nextCommand(q: Database, condition = q``) {
+  const pending = q`
+    select c.id, c.delivery_id, c.budgeted, c.state, c.state = 'sent' and c.unanswered >= ${handOutsAtMost} as given_up
+      from command c
+     where c.device_id = f.device_id and c.id is distinct from f.command_id
+       and (c.sent_at is null or c.tried_session < f.session) ${condition}`;
+  return q`
+    (${pending} and c.state in ('queued', 'sent') order by c.urgent desc, c.sequence limit 1)
+    union all
+    (${pending} and c.state = 'not-now' order by c.tried_session, c.urgent desc, c.sequence limit 1)
+    limit 1`;
 }
 
 function outcomeOf(row: ConnectRow): ConnectOutcome {

@@ -17,8 +17,8 @@ export interface ReleaseNumbers {
 
 export const thisRelease: ReleaseNumbers = {
   release: '1.2.0',
-  schemaVersion: 11,
-  leastSchemaVersion: 10,
+  schemaVersion: 12,
+  leastSchemaVersion: 12,
   linkVersions: [1],
   features: [
     'connection-service-sharing',

@@ -19,6 +19,7 @@ import type { ConnectBatcher } from '../devices/connect-batch.ts';
 import { connectRequestOf } from '../devices/connect-request.ts';
 import type { ConnectOutcome, ConnectRequest } from '../devices/connect-statement.ts';
 import { type EnrolledDevice, findDeviceByToken } from '../devices/device-store.ts';
+import { noteUnreadableAnswer } from '../devices/unreadable-answer.ts';
 import {
   type DeviceAddress,
   type DeviceAddressKind,
@@ -29,7 +30,7 @@ import {
 import type { Logger } from '../process/logger.ts';
 import { activationMethodRefusal, activationRefusal, parseActivationForm } from '../protocol/activation-form.ts';
 import { parseCheckin, serializeBootstrapToken } from '../protocol/apple/checkin.ts';
-import { parseConnect } from '../protocol/apple/connect.ts';
+import { type ConnectAnswer, parseConnect } from '../protocol/apple/connect.ts';
 import type { CertificateKeys } from '../protocol/cms/certificate-keys.ts';
 import { type FormBudget, parseQuery } from '../protocol/form.ts';
 import {
@@ -134,7 +135,7 @@ async function answerConnect(
   const startedAt = performance.now();
   const body = await readMessage(request, 'connect');
   const proven = identityOf(proofOf(request, body, trusted), options.certificateKeys);
-  const message = parseConnect(body);
+  const message = await readConnect(options, body, { token, ...proven });
   const connect = connectRequestOf(token, proven, message);
   if (message.userId !== undefined) return await answerUserChannel(options, connect);
   const outcome = await connectOrResume(options, connect);
@@ -170,13 +171,31 @@ async function connectOrResume(options: DeviceHandlerOptions, connect: ConnectRe
   return resumed.value ? await options.connects.connect(connect) : outcome;
 }
 
+/**
+ * What cannot be read is refused, and counted for the command that the device has in hand. Once that is exhausted the device
+ * is served as if it were idle: it may know nothing better than to send the same again.
+ */
+async function readConnect(
+  options: DeviceHandlerOptions,
+  body: Buffer,
+  device: Pick<ConnectRequest, 'token' | 'fingerprint' | 'overTls'>,
+): Promise<ConnectAnswer> {
+  try {
+    return parseConnect(body);
+  } catch (error) {
+    const noted = await noteUnreadableAnswer(options.db, options.instanceId, device, messageOf(error));
+    if (noted !== 'exhausted') throw error;
+    return { status: 'Idle', payload: {} };
+  }
+}
+
 /** Commands are queued for devices: on a user channel they would be done for that user alone, and answered for all. */
 async function answerUserChannel(options: DeviceHandlerOptions, connect: ConnectRequest): Promise<DeviceAnswer> {
   const device = await findDeviceByToken(options.db, connect.token);
   if (device === 'not-found') return unknownDevice;
   const refusal = refusalOf(device, connect);
   if (refusal !== undefined) return refusal;
-  if (device.enrolment?.toLowerCase() !== connect.enrolment.toLowerCase()) {
+  if (connect.enrolment !== null && device.enrolment?.toLowerCase() !== connect.enrolment.toLowerCase()) {
     return refuseAnotherEnrolment(options, device.deviceId);
   }
   return device.state === 'active' ? emptyAnswer : notActive;

@@ -4,9 +4,17 @@ import { z } from 'zod';
 import { accountNameOf } from '../../base/account-name.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { CommandId, DeviceId } from '../../base/ids.ts';
-import { cancelCommand, listCommands, queueCommand } from '../../devices/command-queue.ts';
+import {
+  type ChangedCommands,
+  cancelCommands,
+  listCommands,
+  queueCommand,
+  requeueCommands,
+} from '../../devices/command-queue.ts';
 import { getAccount } from '../../directory/accounts.ts';
+import { readBudget } from '../../policy/delivery/budget.ts';
 import { announceDeliveries, oweDeliveries } from '../../policy/delivery/owe-deliveries.ts';
+import { takeBackAllSilent } from '../../policy/delivery/suspects.ts';
 import { notFound } from '../../rest/http-errors.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { type DeviceFilter, findDevice, listDevices } from '../device-list.ts';
@@ -34,6 +42,7 @@ const deviceShape = z.object({
   identityExpiresAt: instant.nullable(),
   createdAt: instant,
   pendingCommands: z.number(),
+  unansweredCommands: z.number(),
   openDeliveries: z.number(),
 });
 const commandShape = z.object({
@@ -45,12 +54,19 @@ const commandShape = z.object({
   queuedAt: instant,
   sentAt: instant.nullable(),
   sentCount: z.number(),
+  unanswered: z.number(),
   answeredAt: instant.nullable(),
   answer: jsonObject.nullable(),
 });
 const devicesShape = z.object({ devices: z.array(deviceShape), next: z.string().nullable() });
 const state = z.enum(['offered', 'certified', 'authenticated', 'active', 'gone']);
 const params = z.object({ id: z.uuid() });
+const handedOut = z
+  .stringbool()
+  .default(false)
+  .describe('Also what the device has in hand. It may carry it out; its answer is ignored.');
+/** How many commands were changed, and how many deliveries with them. */
+const changedShape = z.object({ commands: z.number(), deliveries: z.number() });
 const tags = ['devices'];
 
 export function deviceRoutes(context: AdministrationContext): FastifyPluginAsyncZod {
@@ -70,6 +86,10 @@ export function deviceRoutes(context: AdministrationContext): FastifyPluginAsync
         querystring: z.object({
           account: name.optional(),
           state: state.optional(),
+          unanswered: z
+            .stringbool()
+            .default(false)
+            .describe('Only devices that were handed a command again and again.'),
           after: z.uuid().optional().describe('The `next` of the page before.'),
           limit: z.coerce.number().int().min(1).max(1000).default(200),
         }),
@@ -157,18 +177,86 @@ export function deviceRoutes(context: AdministrationContext): FastifyPluginAsync
     app.route({
       method: 'DELETE',
       url: '/commands/:id',
-      schema: { tags, summary: 'Cancel a command that was not handed out yet', params, response: { 204: nothing } },
+      schema: {
+        tags,
+        summary: 'Cancel a command that is not settled; the delivery that it carries fails',
+        params,
+        querystring: z.object({ handedOut }),
+        response: { 204: nothing },
+      },
       handler: async (request, reply) => {
-        const outcome = await write(context, (tx) => cancelCommand(tx, request.params.id as CommandId));
-        if (outcome === 'not-found') throw notFound('command', request.params.id);
-        if (outcome === 'cancelled') return await reply.status(204).send(null);
-        throw new BrambleError(
-          'ERR_STATE',
-          outcome === 'handed-out'
-            ? 'The command was handed out to the device already and cannot be taken back.'
-            : 'The command carries a delivery: change what is delivered instead.',
+        const choice = { commandId: request.params.id as CommandId };
+        changed(await write(context, (tx) => cancelCommands(tx, choice, request.query)), 'command', request.params.id);
+        return await reply.status(204).send(null);
+      },
+    });
+
+    app.route({
+      method: 'DELETE',
+      url: '/devices/:id/commands',
+      schema: {
+        tags,
+        summary: 'Cancel the commands of a device that are not settled; deliveries that they carry fail',
+        params,
+        querystring: z.object({ handedOut }),
+        response: { 200: changedShape },
+      },
+      handler: async (request) => {
+        const choice = { deviceId: request.params.id as DeviceId };
+        return changed(
+          await write(context, (tx) => cancelCommands(tx, choice, request.query)),
+          'device',
+          choice.deviceId,
         );
       },
+    });
+
+    app.route({
+      method: 'POST',
+      url: '/commands/:id/requeue',
+      schema: {
+        tags,
+        summary: 'Put a command that is not settled back into the queue, as if it had never been handed out',
+        params,
+        response: { 200: changedShape },
+      },
+      handler: async (request) => {
+        const choice = { commandId: request.params.id as CommandId };
+        return changed(await write(context, (tx) => requeueCommands(tx, choice)), 'command', choice.commandId);
+      },
+    });
+
+    app.route({
+      method: 'POST',
+      url: '/devices/:id/commands/requeue',
+      schema: {
+        tags,
+        summary: 'Put the commands of a device that are not settled back into the queue',
+        params,
+        response: { 200: changedShape },
+      },
+      handler: async (request) => {
+        const choice = { deviceId: request.params.id as DeviceId };
+        return changed(await write(context, (tx) => requeueCommands(tx, choice)), 'device', choice.deviceId);
+      },
+    });
+
+    app.route({
+      method: 'POST',
+      url: '/commands/requeue-silent',
+      schema: {
+        tags,
+        summary:
+          'Take back what devices were handed under the budget and are silent about: slots and suspects become free',
+        response: { 200: changedShape },
+      },
+      handler: async () =>
+        await write(context, async (tx) => {
+          const { suspectAfterSeconds } = await readBudget(tx);
+          const taken = await takeBackAllSilent(tx, suspectAfterSeconds);
+          await announceDeliveries(tx);
+          return { commands: taken.length, deliveries: taken.length };
+        }),
     });
 
     app.route({
@@ -200,6 +288,24 @@ export function deviceRoutes(context: AdministrationContext): FastifyPluginAsync
       },
     });
   };
+}
+
+/** @throws BrambleError where nothing could be changed. */
+function changed(outcome: ChangedCommands, what: 'command' | 'device', id: string) {
+  switch (outcome.kind) {
+    case 'changed':
+      return { commands: outcome.commands, deliveries: outcome.deliveries };
+    case 'not-found':
+      throw notFound(what, id);
+    case 'settled':
+      throw new BrambleError('ERR_STATE', `The command ${id} is settled: it was answered or cancelled.`);
+    case 'handed-out':
+      throw new BrambleError(
+        'ERR_STATE',
+        'The device has it in hand and may carry it out. `bramble device cancel DEVICE --handed-out` (handedOut=true) ' +
+          'cancels it all the same.',
+      );
+  }
 }
 
 function notActive(id: string): BrambleError {

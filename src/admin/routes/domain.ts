@@ -38,13 +38,24 @@ const statusShape = z.object({
         .describe('What holds deliveries back just now, and for how long it has altogether.'),
     }),
   ),
-  deliveries: z.object({ inFlight: z.number(), suspects: z.number(), budget: z.record(z.string(), z.number()) }),
   sharedDatabaseRole: z
     .string()
     .nullable()
     .describe(
       'The database role that every process has, where they have the same one; null where each kind has its own.',
     ),
+  deliveries: z.object({
+    inFlight: z.number(),
+    suspects: z.number(),
+    budget: z.record(z.string(), z.number()),
+    heldBySuspects: z
+      .object({ instances: z.array(z.string()), silent: z.number(), clearedBy: z.string() })
+      .nullable()
+      .describe('While silent devices hold slots and the cap of suspects is reached; `clearedBy` is the command.'),
+  }),
+  unansweredDevices: z
+    .number()
+    .describe('Devices that were handed the same command again and again without answering.'),
   openMoves: z.array(
     z.object({ batch: z.string(), purpose: z.string(), state: z.string(), open: z.number(), outOfReach: z.number() }),
   ),

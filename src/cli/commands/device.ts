@@ -1,6 +1,7 @@
 /** `bramble device`. */
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { BrambleError } from '../../base/errors.ts';
 import { collectValues, number } from '../arguments.ts';
 import { example, type Frame, query, segment } from '../frame.ts';
 import { cell, facts, table, timeText } from '../text-output.ts';
@@ -16,8 +17,19 @@ const device = z.object({
   softwareVersion: z.string().nullable(),
   lastSeenAt: z.string().nullable(),
   pendingCommands: z.number(),
+  unansweredCommands: z.number(),
   openDeliveries: z.number(),
 });
+
+interface DeviceListFlags {
+  account?: string;
+  state?: string;
+  unanswered?: boolean;
+  after?: string;
+  limit: number;
+}
+
+const changedCommands = z.object({ commands: z.number(), deliveries: z.number() });
 
 export function addDeviceCommands(program: Command, frame: Frame): void {
   const devices = program.command('device').alias('devices').description('devices under management');
@@ -28,11 +40,13 @@ export function addDeviceCommands(program: Command, frame: Frame): void {
       .description('list devices')
       .option('--account <name>', 'only of this account')
       .option('--state <state>', 'only in this state: offered, certified, authenticated, active, gone')
+      .option('--unanswered', 'only those that were handed a command again and again without answering')
       .option('--after <id>', 'go on after this device')
       .option('--limit <number>', 'at most so many', number, 200)
-      .action(async (flags: { account?: string; state?: string; after?: string; limit: number }, command) => {
+      .action(async (flags: DeviceListFlags, command) => {
+        const { unanswered, ...filter } = flags;
         await frame.ask(command, {
-          path: `/devices${query(flags)}`,
+          path: `/devices${query({ ...filter, unanswered: unanswered ? 'true' : undefined })}`,
           shape: z.object({ devices: z.array(device), next: z.string().nullable() }),
           text: (page, style) =>
             table(
@@ -46,7 +60,9 @@ export function addDeviceCommands(program: Command, frame: Frame): void {
                 cell(row.softwareVersion ?? row.osVersion),
                 row.state,
                 timeText(row.lastSeenAt),
-                String(row.pendingCommands),
+                row.unansweredCommands === 0
+                  ? String(row.pendingCommands)
+                  : style.yellow(`${row.pendingCommands}, unanswered`),
                 String(row.openDeliveries),
               ]),
             ) + (page.next === null ? '' : `\n${style.dim(`There are more: --after ${page.next}`)}`),
@@ -106,6 +122,7 @@ export function addDeviceCommands(program: Command, frame: Frame): void {
                 state: z.string(),
                 queuedAt: z.string(),
                 sentCount: z.number(),
+                unanswered: z.number(),
                 answeredAt: z.string().nullable(),
               }),
             ),
@@ -113,13 +130,14 @@ export function addDeviceCommands(program: Command, frame: Frame): void {
           text: (answer, style) =>
             table(
               style,
-              ['command', 'type', 'state', 'queued', 'sent', 'answered'],
+              ['command', 'type', 'state', 'queued', 'sent', 'unanswered', 'answered'],
               answer.commands.map((row) => [
                 row.commandUuid,
                 row.requestType,
                 row.state,
                 timeText(row.queuedAt),
                 String(row.sentCount),
+                String(row.unanswered),
                 timeText(row.answeredAt),
               ]),
             ),
@@ -130,17 +148,51 @@ export function addDeviceCommands(program: Command, frame: Frame): void {
 
   example(
     devices
-      .command('cancel <command>')
-      .description('cancel a command that was not handed out yet')
-      .action(async (id: string, _flags: object, command) => {
+      .command('cancel <id>')
+      .description('cancel the commands of a device that are not settled; deliveries that they carry fail')
+      .option('--command <command>', 'only this one')
+      .option('--handed-out', 'also what the device has in hand; it may carry it out, its answer is ignored', false)
+      .action(async (id: string, flags: { command?: string; handedOut: boolean }, command) => {
+        const handedOut = query(flags.handedOut ? { handedOut: 'true' } : {});
+        if (flags.command !== undefined) {
+          await frame.ask(command, {
+            method: 'DELETE',
+            path: `/commands/${segment(flags.command)}${handedOut}`,
+            shape: z.null(),
+            text: () => `The command was cancelled. ${afterCancelling(id)}`,
+          });
+          return;
+        }
         await frame.ask(command, {
           method: 'DELETE',
-          path: `/commands/${segment(id)}`,
-          shape: z.null(),
-          text: () => 'The command was cancelled.',
+          path: `/devices/${segment(id)}/commands${handedOut}`,
+          shape: changedCommands,
+          text: ({ commands, deliveries }) =>
+            `Cancelled ${commands} commands; ${deliveries} deliveries ended as failed. ${afterCancelling(id)}`,
         });
       }),
-    'bramble device cancel 0b6f6a52-8a55-4a8e-9d3c-7c7d2f7f5678',
+    'bramble device cancel 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234 --handed-out',
+    'bramble device cancel 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234 --command 0b6f6a52-8a55-4a8e-9d3c-7c7d2f7f5678',
+  );
+
+  example(
+    devices
+      .command('requeue [id]')
+      .description('put commands that are not settled back into the queue, as if they had not been handed out')
+      .option('--command <command>', 'only this one')
+      .option('--silent', 'what silent devices of the whole domain were handed under the budget', false)
+      .action(async (id: string | undefined, flags: { command?: string; silent: boolean }, command) => {
+        const target = requeueTarget(id, flags);
+        await frame.ask(command, {
+          method: 'POST',
+          path: target,
+          shape: changedCommands,
+          text: ({ commands, deliveries }) =>
+            `${commands} commands wait for their devices again; ${deliveries} deliveries gave back what they held.`,
+        });
+      }),
+    'bramble device requeue 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234',
+    'bramble device requeue --silent',
   );
 
   example(
@@ -157,5 +209,22 @@ export function addDeviceCommands(program: Command, frame: Frame): void {
         });
       }),
     'bramble device resend 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234 service-books',
+  );
+}
+
+/** @throws BrambleError ERR_INPUT where it is not one of the three */
+function requeueTarget(id: string | undefined, flags: { command?: string; silent: boolean }): string {
+  if (flags.silent && id === undefined && flags.command === undefined) return '/commands/requeue-silent';
+  if (flags.silent || (id === undefined && flags.command === undefined)) {
+    throw new BrambleError('ERR_INPUT', 'Name a device, or `--command`, or all silent devices by `--silent` alone.');
+  }
+  if (flags.command !== undefined) return `/commands/${segment(flags.command)}/requeue`;
+  return `/devices/${segment(id ?? '')}/commands/requeue`;
+}
+
+function afterCancelling(id: string): string {
+  return (
+    'What a cancelled delivery held is owed again when it changes next; ' +
+    `\`bramble device resend ${id} ITEM\` sends it at once.`
   );
 }

@@ -31,8 +31,14 @@ const status = z.object({
       hold: z.object({ reason: z.string(), text: z.string(), waiting: z.number(), heldSeconds: z.number() }).nullable(),
     }),
   ),
-  deliveries: z.object({ inFlight: z.number(), suspects: z.number(), budget: z.record(z.string(), z.number()) }),
   sharedDatabaseRole: z.string().nullish(),
+  deliveries: z.object({
+    inFlight: z.number(),
+    suspects: z.number(),
+    budget: z.record(z.string(), z.number()),
+    heldBySuspects: z.object({ instances: z.array(z.string()), silent: z.number(), clearedBy: z.string() }).nullish(),
+  }),
+  unansweredDevices: z.number().default(0),
   openMoves: z.array(z.object({ batch: z.string(), state: z.string(), open: z.number(), outOfReach: z.number() })),
   upgrade: z.object({ from: z.string(), to: z.string(), state: z.string(), reason: z.string().nullable() }).nullable(),
 });
@@ -320,6 +326,15 @@ function statusText(answer: z.output<typeof status>, style: Style): string {
       `every process has the same database role (${answer.sharedDatabaseRole}); \`bramble database roles\` says how to ` +
         'give each kind its own',
     ]);
+  }
+  const held = deliveries.heldBySuspects;
+  if (held) {
+    const what = `${held.silent} silent devices hold sending back on ${held.instances.join(', ')}`;
+    head.push(['', style.yellow(`${what}: \`${held.clearedBy}\` takes back what they were handed`)]);
+  }
+  if (answer.unansweredDevices > 0) {
+    const what = `${answer.unansweredDevices} were handed the same command again and again without answering`;
+    head.push(['devices', style.yellow(`${what}: \`bramble device list --unanswered\``)]);
   }
   for (const move of answer.openMoves) {
     head.push([

@@ -26,7 +26,7 @@ import {
   settleWithoutSending,
 } from './release-store.ts';
 import { type HoldReason, holdReason, readSituation, recordHold, type Situation, waveWindow } from './situation.ts';
-import { markSuspects } from './suspects.ts';
+import { markSuspects, takeBackSilent } from './suspects.ts';
 import { createChore, oweRefusedPolicies, trimCommands } from './upkeep.ts';
 import { createWaker } from './waker.ts';
 
@@ -138,8 +138,11 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
     }
   }
 
-  async function releaseHeld(delivery: DeliverySettings): Promise<{ situation: Situation; reason: HoldReason }> {
-    const situation = await readSituation(db, instance.id, delivery.expectSeconds);
+  async function releaseHeld(
+    delivery: DeliverySettings,
+    budget: Budget,
+  ): Promise<{ situation: Situation; reason: HoldReason }> {
+    const situation = await readSituation(db, instance.id, delivery.expectSeconds, budget.suspectAfterSeconds);
     const outcome = await releaseWithin(db, by, situation, prepare);
     counts.released += outcome.released;
     counts.settled += outcome.settled;
@@ -161,13 +164,14 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
     if (isDue.strays()) await step('collect stray permits', async () => void (await collectStrayPermits(db)));
     if (isDue.suspects()) {
       await step('mark suspects', async () => {
+        await takeBackSilent(db, instance.id, budget.suspectAfterSeconds);
         counts.suspects += (await markSuspects(db, instance.id, budget.suspectAfterSeconds)).length;
       });
     }
     await step('release what is not held back', releaseUnheld);
     let situation: Situation | undefined;
     await step('release within the budget', async () => {
-      const held = await releaseHeld(delivery);
+      const held = await releaseHeld(delivery, budget);
       situation = held.situation;
       await recordHold(db, instance.id, held.reason, held.situation.owed);
     });

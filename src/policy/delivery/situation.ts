@@ -6,7 +6,7 @@
 import type { Queryable } from '../../database/connection.ts';
 
 /** As stored in `delivery_hold.reason`. */
-export type HoldReason = 'nothing' | 'rate-instance' | 'rate-domain' | 'slots-instance' | 'slots-domain';
+export type HoldReason = 'nothing' | 'rate-instance' | 'rate-domain' | 'slots-instance' | 'slots-domain' | 'suspects';
 
 export interface Situation {
   /** Budgeted deliveries of own accounts that are owed to active devices. */
@@ -17,13 +17,24 @@ export interface Situation {
   readonly expectedDevices: number;
   readonly freeInstance: number;
   readonly freeDomain: number;
+  /** Free places of suspects. */
+  readonly freeSuspects: number;
+  /** Deliveries in slots whose devices have been silent for too long: of this instance, and of all. */
+  readonly silentInstance: number;
+  readonly silentDomain: number;
 }
 
 /**
  * One statement. By delivery_open (owed and released rows are few beside settled ones), account_pkey and the primary key of
  * delivery_permit; takes no locks. Devices released more than `expectSeconds` ago count as asleep: they hold nobody up.
+ * What was handed out more than `suspectAfterSeconds` ago is silent.
  */
-export async function readSituation(q: Queryable, instanceId: string, expectSeconds: number): Promise<Situation> {
+export async function readSituation(
+  q: Queryable,
+  instanceId: string,
+  expectSeconds: number,
+  suspectAfterSeconds: number,
+): Promise<Situation> {
   const [row] = await q<Situation[]>`
     select
       (select count(*)::int from delivery d
@@ -34,13 +45,22 @@ export async function readSituation(q: Queryable, instanceId: string, expectSeco
       (select count(*)::int from delivery_permit
         where scope = ${instanceId}::text and number > 0 and delivery_id is null) as "freeInstance",
       (select count(*)::int from delivery_permit
-        where scope = 'domain' and number > 0 and delivery_id is null) as "freeDomain"
+        where scope = 'domain' and number > 0 and delivery_id is null) as "freeDomain",
+      (select count(*)::int from delivery_permit
+        where scope = 'suspects' and number > 0 and delivery_id is null) as "freeSuspects",
+      s."silentInstance", s."silentDomain"
     from (select count(*)::int as released,
                  count(distinct d.device_id) filter (
                    where d.released_at > clock_timestamp() - make_interval(secs => ${expectSeconds}))::int as "expectedDevices"
             from delivery d join account a on a.id = d.account_id and a.instance_id = ${instanceId}
-           where d.state = 'released' and d.budgeted) r`;
-  return row ?? { owed: 0, released: 0, expectedDevices: 0, freeInstance: 0, freeDomain: 0 };
+           where d.state = 'released' and d.budgeted) r
+   cross join (select count(*) filter (where a.instance_id = ${instanceId})::int as "silentInstance",
+                      count(*)::int as "silentDomain"
+                 from delivery d join account a on a.id = d.account_id
+                where d.state = 'handed-out' and d.budgeted
+                  and d.handed_out_at < clock_timestamp() - make_interval(secs => ${suspectAfterSeconds})) s`;
+  if (row === undefined) throw new TypeError('a query of counts answered no row');
+  return row;
 }
 
 /** More devices are woken than there are slots, since some come late: so many for each free slot. */
@@ -60,12 +80,17 @@ export function holdReason(
 ): HoldReason {
   const stillOwed = situation.owed - releasedNow;
   if (stillOwed <= 0 && situation.expectedDevices === 0) return 'nothing';
-  if (situation.freeInstance === 0) return 'slots-instance';
-  if (situation.freeDomain === 0) return 'slots-domain';
+  if (situation.freeInstance === 0) return slotsOr(situation, 'slots-instance', situation.silentInstance);
+  if (situation.freeDomain === 0) return slotsOr(situation, 'slots-domain', situation.silentDomain);
   if (stillOwed <= 0) return 'nothing';
   if (tokens.domain < 1 && tokens.domain <= tokens.instance) return 'rate-domain';
   if (tokens.instance < 1) return 'rate-instance';
   return situation.freeInstance <= situation.freeDomain ? 'slots-instance' : 'slots-domain';
+}
+
+/** Silent devices that would leave their slots, had they a suspect's place to go to. */
+function slotsOr(situation: Situation, slots: HoldReason, silent: number): HoldReason {
+  return situation.freeSuspects === 0 && silent > 0 ? 'suspects' : slots;
 }
 
 /**

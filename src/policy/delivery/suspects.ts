@@ -1,9 +1,20 @@
 /**
  * Devices that took a delivery and fell silent become suspects: their slots are free for others, under a cap of their own.
+ * Where the cap is reached they cost patience, never the last slot: what a device has had for {@link silentPatience} times
+ * the time-out goes back to *released*, as if it had not been handed out, and needs a slot anew when the device comes.
+ *
+ * The slowest progress. Let T be `suspectAfterSeconds`. A slot that was taken is free again by the device's answer; at T
+ * where a suspect's place is free; and else at {@link silentPatience} × T, one turn of its instance later at most, since by
+ * then the delivery is taken back whoever holds the suspects' places. So with any number of silent devices each slot is
+ * handed out anew at least once in that time (by default 60 slots in five minutes, beside the 20 suspects), and a device
+ * that answers passes its slot on at once. Nor can silent devices that keep coming have all the slots for ever: a command
+ * that was handed out ten times without an answer fails (connect-statement.ts).
+ *
  * Invariant 5: a delivery changes from slots to a suspects' permit in one statement; where no such permit is free it keeps
- * its slots.
+ * its slots; and it gives them back in the statement in which it stops being with the device.
  */
-import type { Queryable } from '../../database/connection.ts';
+import type { PendingQuery, Row } from 'postgres';
+import type { Queryable, Transaction } from '../../database/connection.ts';
 
 /**
  * Marks this instance's deliveries that were handed out longer ago than `afterSeconds` as suspects, the oldest first, as far
@@ -42,6 +53,71 @@ export async function markSuspects(q: Queryable, instanceId: string, afterSecond
         from matched m where p.scope = 'suspects' and p.number = m.number
     )
     update delivery d set state = 'suspect' from matched m where d.id = m.id and d.state = 'handed-out'
+    returning d.id`;
+  return rows.map((row) => row.id);
+}
+
+type Fragment = PendingQuery<Row[]>;
+
+/** Times `suspectAfterSeconds` that a silent device keeps a place while others wait for one. */
+export const silentPatience = 5;
+
+/**
+ * Takes back what this instance's devices have had for longer than `afterSeconds` × {@link silentPatience}, while deliveries
+ * that are silent for `afterSeconds` hold slots and no suspects' permit is free; returns the ids. The command goes back
+ * into the queue under its own id: a late answer settles it all the same, and an effect that took place takes place once.
+ * By delivery_open and command_delivery; locks as {@link markSuspects} does, and the command rows.
+ */
+export async function takeBackSilent(q: Queryable, instanceId: string, afterSeconds: number): Promise<string[]> {
+  const own = q`a.instance_id = ${instanceId}`;
+  return await takeBack(
+    q,
+    own,
+    q`
+      select d.id from delivery d join account a on a.id = d.account_id and ${own}
+       where d.state in ('handed-out', 'suspect') and d.budgeted
+         and d.handed_out_at < clock_timestamp() - make_interval(secs => ${afterSeconds * silentPatience})
+         and exists (select 1 from delivery o where o.state = 'handed-out' and o.budgeted
+                        and o.handed_out_at < clock_timestamp() - make_interval(secs => ${afterSeconds}))
+         and not exists (select 1 from delivery_permit
+                          where scope = 'suspects' and number > 0 and delivery_id is null)
+       order by d.handed_out_at limit 200`,
+  );
+}
+
+/** The same by an operator, for the accounts of all instances and without patience: whatever is silent for `afterSeconds`. */
+export async function takeBackAllSilent(tx: Transaction, afterSeconds: number): Promise<string[]> {
+  return await takeBack(
+    tx,
+    tx`true`,
+    tx`
+      select d.id from delivery d
+       where d.state in ('handed-out', 'suspect') and d.budgeted
+         and d.handed_out_at < clock_timestamp() - make_interval(secs => ${afterSeconds})
+       order by d.handed_out_at`,
+  );
+}
+
+async function takeBack(q: Queryable, owned: Fragment, silent: Fragment): Promise<string[]> {
+  const rows = await q<{ id: string }[]>`
+    with silent as materialized (${silent}
+    ), fenced as materialized (
+      select d.id, c.id as command_id from delivery d
+        join account a on a.id = d.account_id
+        join command c on c.delivery_id = d.id and c.state = 'sent'
+       where d.id in (select id from silent) and d.state in ('handed-out', 'suspect') and ${owned}
+         and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+       order by d.handed_out_at
+         for share of a skip locked
+         for update of c skip locked
+         for update of d skip locked
+    ), queued as (
+      update command c set state = 'queued' from fenced f where c.id = f.command_id and c.state = 'sent'
+    ), given as (
+      update delivery_permit p set delivery_id = null, taken_at = null from fenced f where p.delivery_id = f.id
+    )
+    update delivery d set state = 'released'
+      from fenced f where d.id = f.id and d.state in ('handed-out', 'suspect')
     returning d.id`;
   return rows.map((row) => row.id);
 }

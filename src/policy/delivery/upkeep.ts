@@ -2,10 +2,11 @@
 
 import type { Clock } from '../../base/clock.ts';
 import type { Queryable } from '../../database/connection.ts';
+import { cancelledByOperator } from '../../domain/unanswered-commands.ts';
 
 /**
- * An IT policy that a device answered with an error is owed again `afterSeconds` later, unless a newer one is on its way or was
- * sent since. Returns how many. By delivery_device; the unique index delivery_owed makes a repeated call harmless. Fenced.
+ * An IT policy that a device answered with an error, or not at all, is owed again `afterSeconds` later, unless a newer one is on
+ * its way or was sent since, or an operator cancelled it. Returns how many. By delivery_device; the unique index delivery_owed makes a repeated call harmless. Fenced.
  */
 export async function oweRefusedPolicies(q: Queryable, instanceId: string, afterSeconds: number): Promise<number> {
   const { count } = await q`
@@ -14,7 +15,7 @@ export async function oweRefusedPolicies(q: Queryable, instanceId: string, after
         from delivery d
         join device v on v.id = d.device_id and v.state = 'active'
         join account a on a.id = d.account_id and a.instance_id = ${instanceId}
-       where d.state = 'failed' and d.item = 'it-policy'
+       where d.state = 'failed' and d.item = 'it-policy' and d.failure is distinct from ${cancelledByOperator}
          and d.settled_at < clock_timestamp() - make_interval(secs => ${afterSeconds})
          and not exists (select 1 from delivery n
                           where n.device_id = d.device_id and n.item = d.item and n.id <> d.id

@@ -11,6 +11,7 @@ const facts: WaitingFacts = {
   accountMoving: false,
   canBePushed: true,
   answeredNotNow: false,
+  unanswered: 0,
   wokenAt: null,
   lastSeenAt: null,
   handedOutAt: null,
@@ -34,7 +35,9 @@ test('a released delivery names what its device is waited for', () => {
   assert.equal(reason({ ...released, answeredNotNow: true }), 'not-now');
   assert.equal(reason({ ...released, wokenAt: 2, lastSeenAt: 1 }), 'device-asleep');
   assert.equal(reason({ ...released, wokenAt: 2, lastSeenAt: 3 }), 'being-woken');
-  assert.equal(reason({ ...released, wokenAt: 2, lastSeenAt: 3, hold: 'slots-domain' }), 'slots-domain');
+  for (const hold of ['slots-instance', 'slots-domain', 'suspects'] as const) {
+    assert.equal(reason({ ...released, wokenAt: 2, lastSeenAt: 3, hold }), hold);
+  }
   assert.equal(
     reason({ ...released, wokenAt: 2, lastSeenAt: 3, hold: 'slots-domain', budgeted: false }),
     'being-woken',
@@ -46,6 +49,9 @@ test('a delivery that is with a device waits for its answer, and says since when
   assert.equal(out.reason, 'answer');
   assert.match(out.message, /since 1970-01-01T00:00:00\.000Z$/);
   assert.equal(reason({ state: 'suspect', handedOutAt: 0 }), 'suspect');
+  assert.equal(reason({ state: 'handed-out', handedOutAt: 0, unanswered: 4 }), 'answer');
+  assert.equal(reason({ state: 'handed-out', handedOutAt: 0, unanswered: 5 }), 'unanswered');
+  assert.equal(reason({ state: 'suspect', handedOutAt: 0, unanswered: 9 }), 'unanswered');
   const asleep = waitingReason({ ...facts, state: 'released', wokenAt: 2000, lastSeenAt: 1000 });
   assert.equal(asleep.since?.getTime(), 1000);
 });
@@ -56,6 +62,9 @@ const situations = fc.record<Situation>({
   expectedDevices: fc.nat(50),
   freeInstance: fc.nat(30),
   freeDomain: fc.nat(60),
+  freeSuspects: fc.nat(2),
+  silentInstance: fc.nat(2),
+  silentDomain: fc.nat(4),
 });
 const tokens = fc.record({
   instance: fc.double({ min: 0, max: 3, noNaN: true }),
@@ -83,6 +92,10 @@ test('something holds back exactly while something is owed or expected and canno
       if (left > 0) assert.notEqual(named, 'nothing');
       if (left === 0 && situation.expectedDevices === 0) assert.equal(named, 'nothing');
       if (named === 'slots-instance' && left === 0) assert.equal(situation.freeInstance, 0);
+      const silent = situation.freeInstance === 0 ? situation.silentInstance : situation.silentDomain;
+      const full = Math.min(situation.freeInstance, situation.freeDomain) === 0;
+      const bySuspects = full && situation.freeSuspects === 0 && silent > 0;
+      assert.equal(named === 'suspects', bySuspects && (left > 0 || situation.expectedDevices > 0));
       if (named === 'rate-instance') assert.ok(held.instance < 1);
       if (named === 'rate-domain') assert.ok(held.domain < 1);
     }),

@@ -5,6 +5,7 @@
 
 import { assertNever } from '../../base/assert-never.ts';
 import type { Queryable } from '../../database/connection.ts';
+import { handOutsShown } from '../../domain/unanswered-commands.ts';
 import type { HoldReason } from './situation.ts';
 
 export type WaitingReason =
@@ -23,7 +24,9 @@ export type WaitingReason =
   /** With the device: its answer. */
   | 'answer'
   /** With a device that has been silent for too long. */
-  | 'suspect';
+  | 'suspect'
+  /** With a device that has come for it again and again without answering. */
+  | 'unanswered';
 
 /** What the reason is decided from. Times in milliseconds since the epoch. */
 export interface WaitingFacts {
@@ -33,6 +36,8 @@ export interface WaitingFacts {
   readonly accountMoving: boolean;
   readonly canBePushed: boolean;
   readonly answeredNotNow: boolean;
+  /** Times that its command was handed out since an answer could be read. */
+  readonly unanswered: number;
   readonly wokenAt: number | null;
   readonly lastSeenAt: number | null;
   readonly handedOutAt: number | null;
@@ -55,6 +60,8 @@ export function waitingReason(facts: WaitingFacts): Waiting {
 
 function reasonOf(facts: WaitingFacts): WaitingReason {
   if (!facts.deviceActive) return 'device-not-active';
+  const isOut = facts.state === 'handed-out' || facts.state === 'suspect';
+  if (isOut && facts.unanswered >= handOutsShown) return 'unanswered';
   switch (facts.state) {
     case 'suspect':
       return 'suspect';
@@ -77,8 +84,12 @@ function released(facts: WaitingFacts): WaitingReason {
   if (facts.wokenAt === null) return facts.accountMoving ? 'account-moving' : 'being-woken';
   const came = facts.lastSeenAt !== null && facts.lastSeenAt >= facts.wokenAt;
   if (!came) return 'device-asleep';
-  if (facts.budgeted && (facts.hold === 'slots-instance' || facts.hold === 'slots-domain')) return facts.hold;
+  if (facts.budgeted && needsSlot(facts.hold)) return facts.hold;
   return 'being-woken';
+}
+
+function needsSlot(hold: HoldReason | null): hold is 'slots-instance' | 'slots-domain' | 'suspects' {
+  return hold === 'slots-instance' || hold === 'slots-domain' || hold === 'suspects';
 }
 
 function sinceOf(reason: WaitingReason, facts: WaitingFacts): Date | null {
@@ -89,6 +100,7 @@ function sinceOf(reason: WaitingReason, facts: WaitingFacts): Date | null {
       return facts.wokenAt === null ? null : new Date(facts.wokenAt);
     case 'answer':
     case 'suspect':
+    case 'unanswered':
       return facts.handedOutAt === null ? null : new Date(facts.handedOutAt);
     default:
       return null;
@@ -101,6 +113,7 @@ const messages: Readonly<Record<WaitingReason, string>> = {
   'rate-domain': 'waits for the rate per minute of the domain',
   'slots-instance': 'waits for a free slot of its instance',
   'slots-domain': 'waits for a free slot of the domain',
+  suspects: 'waits for a slot: silent devices hold them, and the cap of suspects is reached',
   'account-moving': 'waits for the end of its account’s move',
   'device-not-active': 'waits for the device to be under management again',
   'instance-silent': 'waits for its instance, which has not been heard of',
@@ -110,6 +123,7 @@ const messages: Readonly<Record<WaitingReason, string>> = {
   'not-now': 'waits for the device, which said “not now”, to be in use',
   answer: 'is with the device; waits for its answer',
   suspect: 'is with the device, which has been silent for too long',
+  unanswered: `was handed to the device ${handOutsShown} times or more without an answer`,
 };
 
 interface FactRow extends WaitingFacts {
@@ -127,6 +141,8 @@ export async function waitingReasons(q: Queryable, deliveryIds: readonly string[
            exists (select 1 from account_mark m where m.account_id = d.account_id and m.until > clock_timestamp()) as "accountMoving",
            v.push_state = 'ok' and v.push_token is not null and v.push_magic is not null as "canBePushed",
            exists (select 1 from command c where c.delivery_id = d.id and c.state = 'not-now') as "answeredNotNow",
+           coalesce((select max(c.unanswered) from command c
+                      where c.delivery_id = d.id and c.state = 'sent'), 0) as unanswered,
            (extract(epoch from greatest(d.woken_at, v.woken_at)) * 1000)::float8 as "wokenAt",
            (extract(epoch from v.last_seen_at) * 1000)::float8 as "lastSeenAt",
            (extract(epoch from d.handed_out_at) * 1000)::float8 as "handedOutAt",

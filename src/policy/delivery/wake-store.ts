@@ -2,6 +2,11 @@
  * Which devices are to be woken. Waking costs rate only and is never proof of anything: a device that comes by itself is
  * served the same.
  * Invariant: a device is woken again only after it came, or after an interval that doubles up to half an hour.
+ *
+ * NotNow: a device comes again by itself only if that was the last thing it said. Where it said anything afterwards (it
+ * answered another command, or came and found no slot) it is owed a push, and the interval doubles from that NotNow on
+ * and not from the time when its oldest command was queued. The interval paces pushes only: whenever a device comes, it
+ * gets what waits.
  */
 import type { Queryable } from '../../database/connection.ts';
 
@@ -28,7 +33,8 @@ export interface SleepingDevice {
  * Own devices with commands to fetch whose time has come, those with urgent ones first, at most `limit`.
  * A device is due when it was never woken; when it came since it was woken and something new waits; at once for a new urgent
  * command; when it came and found no slot and `slotRetrySeconds` passed; and else when the interval is over, which is as long
- * as it was waited before the last wake. By command_pending, device_pkey, account_pkey; no locks.
+ * as it was waited before the last wake. An answer and the contact that brought it are of the same time, so that whoever was
+ * seen later than its last NotNow has said something since. By command_pending, device_pkey, account_pkey; no locks.
  */
 export async function listSleeping(
   q: Queryable,
@@ -42,7 +48,8 @@ export async function listSleeping(
              max(c.queued_at) filter (where c.urgent) as urgent_at,
              max(c.queued_at) filter (where c.state = 'queued') as newest,
              bool_and(c.budgeted and c.state <> 'sent') as needs_slot,
-             bool_or(c.budgeted and c.state = 'queued') as slot_wanted
+             bool_or(c.budgeted and c.state = 'queued') as slot_wanted,
+             max(c.answered_at) filter (where c.state = 'not-now') as not_now_at
         from command c where c.state in ('queued', 'sent', 'not-now')
        group by c.device_id
     )
@@ -60,7 +67,8 @@ export async function listSleeping(
             or (v.last_seen_at >= v.woken_at and p.slot_wanted
                 and v.woken_at < clock_timestamp() - make_interval(secs => ${pace.slotRetrySeconds}))
             or clock_timestamp() - v.woken_at >= greatest(make_interval(secs => ${pace.againSeconds}),
-                 least(v.woken_at - p.first, make_interval(secs => ${pace.againAtMostSeconds}))))
+                 least(v.woken_at - case when v.last_seen_at > p.not_now_at then p.not_now_at else p.first end,
+                      make_interval(secs => ${pace.againAtMostSeconds}))))
      order by p.urgent desc, p.needs_slot, p.first, v.id
      limit ${limit}`;
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { beforeEach, test } from 'node:test';
 import { silentLogger } from '../../process/logger.ts';
+import { commandRequest, serializeCommand } from '../../protocol/apple/command.ts';
 import { addDevices, domain } from '../test-fleet.ts';
 import { announceDeliveries, oweDeliveries } from './owe-deliveries.ts';
 import { createPolicyService } from './policy-service.ts';
@@ -59,6 +60,45 @@ test('a device that does not come is woken again after an interval that doubles'
   assert.equal(await ago(100, 50), 1);
   assert.equal(await ago(20_000, 1700), 0);
   assert.equal(await ago(20_000, 1801), 1, 'half an hour at most');
+});
+
+test('what a device put off is pushed for where it said something afterwards, at intervals that double from then on', async () => {
+  const [device] = await addDevices(db, one.id, 1);
+  assert.ok(device);
+  for (let count = 0; count < 2; count++) {
+    await db`insert into command (id, device_id, account_id, request_type, body, queued_at)
+             values (${randomUUID()}, ${device.id}, ${device.accountId}, 'ProfileList',
+                     ${serializeCommand({ commandUuid: randomUUID(), ...commandRequest.profileList() })}, now() - interval '1 day')`;
+  }
+  await db`update command set body = convert_to(regexp_replace(convert_from(body, 'UTF8'),
+             '(<key>CommandUUID</key>\\s*<string>)[^<]*', '\\1' || id), 'UTF8')`;
+  const { tick, woken } = await startService();
+  const dueAfter = async (notNowAgo: number, wokenAgo: number, seenAgo: number) => {
+    await db`
+      with put_off as (
+        update command set answered_at = now() - make_interval(secs => ${notNowAgo}) where state = 'not-now')
+      update device set woken_at = now() - make_interval(secs => ${wokenAgo}),
+             last_seen_at = now() - make_interval(secs => ${seenAgo})`;
+    woken.length = 0;
+    await tick();
+    return woken.length === 1;
+  };
+  const first = await connect(device);
+  const second = await connect(device, 'NotNow', first?.commandUuid ?? null);
+  assert.notEqual(second?.commandUuid, first?.commandUuid);
+  const equalTimes = async () =>
+    (
+      await db`select c.answered_at = v.last_seen_at as equal from command c join device v on v.id = c.device_id
+               where c.state = 'not-now'`
+    )[0]?.['equal'];
+  assert.equal(await equalTimes(), true, 'NotNow was the last thing that it said');
+  await connect(device, 'Acknowledged', second?.commandUuid ?? null);
+  assert.equal(await equalTimes(), false);
+  assert.equal(await dueAfter(9, 9.5, 8), false);
+  assert.equal(await dueAfter(11, 11.5, 10), true, 'ten seconds after it was woken last, however old the command is');
+  assert.equal(await dueAfter(50, 15, 48), false, 'it was waited 35 s before the last wake');
+  assert.equal(await dueAfter(80, 41, 78), true);
+  assert.equal(await dueAfter(60, 60, 60), false, 'a device that said NotNow last comes by itself');
 });
 
 test('an operator’s command wakes at once: an urgent one always, another one when the device came meanwhile', async () => {
