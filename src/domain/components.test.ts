@@ -14,6 +14,7 @@ import {
   forgetComponent,
   listComponents,
   markStopped,
+  type RouterIdentity,
   registerComponent,
   registerRouter,
   renewLease,
@@ -123,10 +124,76 @@ test('a component that comes back while it is being forgotten stays', limited, a
   assert.equal((await find('back'))?.alive, true);
 });
 
+function router(name: string, key = 'key-a'): RouterIdentity {
+  const { kind: _, ...rest } = identity(name);
+  return { ...rest, key };
+}
+const taken = { code: 'ERR_ROUTER_NAME_TAKEN' };
+
 test('a router is registered by an instance, with its links', limited, async () => {
-  await registerRouter(db, identity('router', { kind: 'router' }), { links: [], tunnelsOpen: 3 });
-  const router = await find('router');
-  assert.deepEqual([router?.kind, router?.alive, router?.detail], ['router', true, { links: [], tunnelsOpen: 3 }]);
+  await registerRouter(db, router('router'), { links: [], tunnelsOpen: 3 });
+  const found = await find('router');
+  assert.deepEqual([found?.kind, found?.alive, found?.detail], ['router', true, { links: [], tunnelsOpen: 3 }]);
+});
+
+test('a router touches no row but that of a router with its own key, alive or not', limited, async () => {
+  for (const kind of componentKinds.filter((each) => each !== 'router' && each !== 'administration')) {
+    await registerComponent(db, identity(`own-${kind}`, { kind }), any);
+    await assert.rejects(registerRouter(db, router(`own-${kind}`), {}), taken);
+    await expire(`own-${kind}`);
+    await assert.rejects(registerRouter(db, router(`own-${kind}`), {}), taken);
+    assert.equal((await find(`own-${kind}`))?.kind, kind);
+  }
+  await registerRouter(db, router('bound', 'key-b'), {});
+  await expire('bound');
+  await assert.rejects(registerRouter(db, router('bound', 'key-c'), {}), taken);
+  await registerRouter(db, router('bound', 'key-b'), { again: true });
+  assert.deepEqual((await find('bound'))?.detail, { again: true });
+  // A renewed key: the old row is forgotten, and bound anew.
+  await expire('bound');
+  assert.equal(await forgetComponent(db, 'bound'), 'forgotten');
+  await registerRouter(db, router('bound', 'key-c'), {});
+});
+
+test(
+  'a router of 1.1.0, bound by nobody, is bound by the first instance that binds, and stays so',
+  limited,
+  async () => {
+    const asRelease11 = () => db`
+    insert into component (name, kind, host, boot_id, process_id, release, link_versions, features, loopback_url, detail,
+                           lease_until)
+    values ('unbound', 'router', 'there', 'b', 1, '1.1.0', '{1}', '{}', null, '{}', clock_timestamp() + interval '10 s')
+    on conflict (name) do update
+       set kind = excluded.kind, host = excluded.host, detail = excluded.detail, lease_until = excluded.lease_until`;
+    await asRelease11();
+    await registerRouter(db, router('unbound', 'key-d'), {});
+    await asRelease11();
+    await assert.rejects(registerRouter(db, router('unbound', 'key-e'), {}), taken);
+    await registerRouter(db, router('unbound', 'key-d'), {});
+  },
+);
+
+test(
+  'a router cannot keep a name from a component that has the database, nor make up any number of them',
+  limited,
+  async () => {
+    await registerRouter(db, router('soon-a-server', 'key-f'), {});
+    await registerComponent(db, identity('soon-a-server'), any);
+    assert.equal((await find('soon-a-server'))?.kind, 'server');
+    await assert.rejects(registerRouter(db, router('soon-a-server', 'key-f'), {}), taken);
+    for (let count = 0; count < 8; count += 1) await registerRouter(db, router(`crowd-${count}`, 'key-f'), {});
+    await assert.rejects(registerRouter(db, router('crowd-8', 'key-f'), {}), taken);
+    await registerRouter(db, router('crowd-7', 'key-f'), {});
+  },
+);
+
+test('a live component is not overwritten by one of another kind; a dead one is', limited, async () => {
+  await registerComponent(db, identity('kept'), any);
+  const other = identity('kept', { kind: 'connection' });
+  await assert.rejects(registerComponent(db, other, any), { code: 'ERR_COMPONENT_NAME_TAKEN' });
+  await expire('kept');
+  await registerComponent(db, other, any);
+  assert.equal((await find('kept'))?.kind, 'connection');
 });
 
 test('every kind has a least release, and one before it does not register', limited, async () => {
@@ -182,7 +249,7 @@ test('registering, renewing and routers wait while the feature level is being ra
   const attempts: [string, () => Promise<unknown>][] = [
     ['registering', () => registerComponent(db, identity('slipping'), any)],
     ['renewing', () => renewLease(db, identity('renewing'), any)],
-    ['router', () => registerRouter(db, identity('slipping-router', { kind: 'router' }), {})],
+    ['router', () => registerRouter(db, router('slipping-router'), {})],
   ];
   for (const [what, attempt] of attempts) {
     const waiting = await other.begin(async (tx) => {
@@ -201,7 +268,8 @@ test('registering, renewing and routers wait while the feature level is being ra
 });
 
 test('the kinds are those that the database allows', limited, async () => {
-  for (const kind of componentKinds) await registerRouter(db, identity(`kind-${kind}`, { kind }), {});
+  await db`update domain set release = '1.0.0'`;
+  for (const kind of componentKinds) await registerComponent(db, identity(`kind-${kind}`, { kind }), any);
   const unknown = identity('kind-unknown', { kind: 'proxy' as ComponentKind });
-  await assert.rejects(registerRouter(db, unknown, {}), { code: '23514' });
+  await assert.rejects(registerComponent(db, unknown, any), { code: '23514' });
 });

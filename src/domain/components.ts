@@ -2,7 +2,8 @@
  * Registration and lease of components, and the range of releases that the database declares.
  *
  * Protects rules 3 and 5 of the upgrade: a component outside the declared range does not start, and registering waits for
- * a feature level that is being raised, so that none slips in between the check of all components and the raise.
+ * a feature level that is being raised, so that none slips in between the check of all components and the raise. Protects
+ * the rows of all others from a router, which may be in the wrong hands.
  */
 import { BrambleError } from '../base/errors.ts';
 import { compareReleases } from '../base/release-number.ts';
@@ -51,7 +52,8 @@ export interface Compatibility {
 
 /**
  * Registers the component, or renews its registration under the same name, after checking the declared range.
- * @throws BrambleError ERR_RELEASE_TOO_OLD, ERR_SCHEMA_TOO_OLD, or for an administration service ERR_RELEASE_MISMATCH.
+ * @throws BrambleError ERR_RELEASE_TOO_OLD, ERR_SCHEMA_TOO_OLD, for an administration service ERR_RELEASE_MISMATCH, or
+ *   ERR_COMPONENT_NAME_TAKEN when a live component of another kind has the name.
  */
 export async function registerComponent(
   db: Database,
@@ -61,7 +63,12 @@ export async function registerComponent(
   await db.begin(async (tx) => {
     await tx`select pg_advisory_xact_lock_shared(${lockClass}, ${advisoryLock.featureLevel})`;
     await assertCompatible(tx, component, compatibility);
-    await upsertComponent(tx, component, {});
+    if (await upsertComponent(tx, component, {}, null)) return;
+    throw new BrambleError(
+      'ERR_COMPONENT_NAME_TAKEN',
+      `A component named ${component.name} of another kind is at work. Stop that one, or give this one another name.`,
+      { details: { name: component.name, kind: component.kind } },
+    );
   });
 }
 
@@ -87,37 +94,70 @@ export async function renewLease(
   });
 }
 
-/** A router's registration, written by an instance on its behalf: a router knows no database. */
+/** What a router says of itself, and the key that it proved over the link. */
+export interface RouterIdentity extends Omit<ComponentIdentity, 'kind'> {
+  /** SHA-256 of its public key, hex. */
+  key: string;
+}
+
+/** Rows that one key may hold: copies of one router's key under other names, and no crowd of made-up ones. */
+const namesOfOneKey = 8;
+
+/**
+ * A router's registration, written by an instance on its behalf: a router knows no database. It touches rows of routers
+ * alone, and only those that are bound to its own key; a row that is bound to none (1.1 binds none) is bound by it.
+ * @throws BrambleError ERR_ROUTER_NAME_TAKEN when the row is another's.
+ */
 export async function registerRouter(
   db: Database,
-  router: ComponentIdentity,
+  router: RouterIdentity,
   detail: Readonly<Record<string, unknown>>,
 ): Promise<void> {
   await db.begin(async (tx) => {
     await tx`select pg_advisory_xact_lock_shared(${lockClass}, ${advisoryLock.featureLevel})`;
-    await upsertComponent(tx, router, detail);
+    const [held] = await tx<{ names: number }[]>`
+      select count(*)::int as names from component where router_key = ${router.key} and name <> ${router.name}`;
+    const hasRoom = held !== undefined && held.names < namesOfOneKey;
+    if (hasRoom && (await upsertComponent(tx, { ...router, kind: 'router' }, detail, router.key))) return;
+    throw new BrambleError(
+      'ERR_ROUTER_NAME_TAKEN',
+      `The router that calls itself ${router.name} on ${router.host} is not registered: the name is another component's, or ` +
+        "a router's with another key. If its key was renewed, stop it for ten seconds, then: bramble component forget " +
+        `${router.name}.`,
+      { details: { name: router.name, host: router.host } },
+    );
   });
 }
 
+/**
+ * False when the row is another's. A live component is never overwritten by one of another kind, but a router by whoever
+ * has the database; a router overwrites only what is bound to its key, or to none.
+ */
 async function upsertComponent(
   tx: Transaction,
   component: ComponentIdentity,
   detail: Readonly<Record<string, unknown>>,
-): Promise<void> {
-  await tx`
+  routerKey: string | null,
+): Promise<boolean> {
+  const { count } = await tx`
     insert into component (name, kind, host, boot_id, process_id, release, link_versions, features, loopback_url, detail,
-                           lease_until)
+                           router_key, lease_until)
     values (${component.name}, ${component.kind}, ${component.host}, ${component.bootId}, ${component.processId},
             ${component.release}, ${component.linkVersions as number[]}, ${component.features as string[]},
-            ${component.loopbackUrl}, ${tx.json(detail as never)},
+            ${component.loopbackUrl}, ${tx.json(detail as never)}, ${routerKey},
             clock_timestamp() + make_interval(secs => ${leaseSeconds}))
     on conflict (name) do update
        set kind = excluded.kind, host = excluded.host, boot_id = excluded.boot_id, process_id = excluded.process_id,
            release = excluded.release, link_versions = excluded.link_versions, features = excluded.features,
-           loopback_url = excluded.loopback_url, detail = excluded.detail, lease_until = excluded.lease_until,
-           stopped_at = null,
+           loopback_url = excluded.loopback_url, detail = excluded.detail, router_key = excluded.router_key,
+           lease_until = excluded.lease_until, stopped_at = null,
            started_at = case when component.boot_id = excluded.boot_id and component.process_id = excluded.process_id
-                             then component.started_at else now() end`;
+                             then component.started_at else now() end
+     where case when excluded.kind = 'router'
+                then component.kind = 'router' and coalesce(component.router_key, excluded.router_key) = excluded.router_key
+                else component.kind in (excluded.kind, 'router') or component.stopped_at is not null
+                     or component.lease_until <= clock_timestamp() end`;
+  return count === 1;
 }
 
 /** An orderly goodbye: the row stays, since an absent component still counts, but nobody waits for its lease. */

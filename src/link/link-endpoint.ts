@@ -5,6 +5,7 @@
  * Invariant: the client-certificate header is trusted on this server alone, because only the router, whose certificate
  * was verified, can reach it.
  */
+import { createHash } from 'node:crypto';
 import {
   createServer,
   type Http2Server,
@@ -14,6 +15,7 @@ import {
   type IncomingHttpHeaders,
   type ServerHttp2Stream,
 } from 'node:http2';
+import type { TLSSocket } from 'node:tls';
 import { BrambleError, isBrambleError } from '../base/errors.ts';
 import {
   type Accepted,
@@ -48,8 +50,11 @@ export interface LinkHandlers {
   };
   /** Push every signed revocation list, beginning with the one in force, until the signal is aborted. */
   control?: (push: (list: SignedEnvelope) => void, signal: AbortSignal) => void;
-  /** Every two seconds from every router: register it in the database. */
-  router?: (registration: RouterRegistration) => Promise<void>;
+  /**
+   * Every two seconds from every router: register it in the database.
+   * @param routerKey SHA-256 of the public key (SPKI, DER) that the router proved in TLS, hex.
+   */
+  router?: (registration: RouterRegistration, routerKey: string) => Promise<void>;
 }
 
 export interface LinkNotices {
@@ -115,7 +120,10 @@ async function answerControl(
         return streamControl(response, handlers.control);
       case `POST ${linkPaths.router}`:
         if (!handlers.router) break;
-        await handlers.router(parseMessage(routerRegistrationShape, await readJson(request)));
+        await handlers.router(
+          parseMessage(routerRegistrationShape, await readJson(request)),
+          keyOf(request.stream.session),
+        );
         return reply(response, 200, {});
     }
     reply(response, 404, { code: 'ERR_NOT_FOUND' });
@@ -123,6 +131,14 @@ async function answerControl(
     notices.failed(error);
     reply(response, 500, { code: isBrambleError(error) ? error.code : 'ERR_INTERNAL' });
   }
+}
+
+function keyOf(session: Http2Session | undefined): string {
+  const certificate = (session?.socket as TLSSocket | undefined)?.getPeerX509Certificate();
+  if (!certificate) throw new BrambleError('ERR_LINK_MESSAGE', 'What registers a router is not a router on TLS.');
+  return createHash('sha256')
+    .update(certificate.publicKey.export({ type: 'spki', format: 'der' }))
+    .digest('hex');
 }
 
 function streamControl(response: Http2ServerResponse, control: NonNullable<LinkHandlers['control']>): void {

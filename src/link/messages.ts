@@ -37,17 +37,25 @@ export const tokenShape = z.string().regex(/^[A-Za-z0-9_-]{43}$/);
 /** SHA-256 of a DER certificate, lower-case hex. */
 export const fingerprintShape = z.string().regex(/^[0-9a-f]{64}$/);
 
-const name = z.string().min(1).max(255);
+/** Text that a person will read: without control characters, line ends and what turns the direction of writing. */
+const name = z
+  .string()
+  .min(1)
+  .max(255)
+  .regex(/^[^\p{C}\p{Zl}\p{Zp}]+$/u);
+const feature = z.string().regex(/^[a-z0-9-]{1,64}$/);
+/** What PostgreSQL's integer holds. */
+const count = z.number().int().min(0).max(2_147_483_647);
 
 /** Which process it is and what it can do. */
 export const componentShape = z.object({
-  name,
+  name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9-]{0,62}$/),
   host: name,
   bootId: name,
-  processId: z.number().int().nonnegative(),
-  release: z.string().min(1).max(64),
-  linkVersions: z.array(z.number().int().positive()).min(1).max(64),
-  features: z.array(name).max(1024),
+  processId: count,
+  release: z.string().regex(/^\d{1,6}\.\d{1,6}\.\d{1,6}$/),
+  linkVersions: z.array(z.number().int().min(1).max(1000)).min(1).max(16),
+  features: z.array(feature).max(256),
 });
 export type LinkComponent = z.output<typeof componentShape>;
 
@@ -116,9 +124,12 @@ export type RevocationList = z.output<typeof revocationListShape>;
 /** What a router tells every instance about itself, so that an instance registers it in the database. */
 export const routerRegistrationShape = componentShape.extend({
   /** `http://127.0.0.1:port` with /healthz, /readyz and /metrics, meaningful on the router's own host. */
-  loopbackUrl: z.string().max(255),
-  links: z.array(z.object({ identifier: identifierShape, since: z.string(), reconnects: z.number().int() })),
-  tunnelsOpen: z.number().int().nonnegative(),
+  loopbackUrl: z
+    .string()
+    .regex(/^http:\/\/(?:127\.0\.0\.1|\[::1\]):[1-9]\d{0,4}$/)
+    .refine((url) => Number(url.slice(url.lastIndexOf(':') + 1)) <= 65_535),
+  links: z.array(z.object({ identifier: identifierShape, since: z.iso.datetime(), reconnects: count })).max(4096),
+  tunnelsOpen: count,
 });
 export type RouterRegistration = z.output<typeof routerRegistrationShape>;
 

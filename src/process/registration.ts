@@ -106,7 +106,7 @@ export async function registerAndKeep(options: RegistrationOptions): Promise<Reg
 /** A process of the same host is superseded (a restart need not wait for the lease); a live one elsewhere is not. */
 async function assertNameFree(db: Database, component: ComponentIdentity): Promise<void> {
   const rival = (await listComponents(db)).find((candidate) => candidate.name === component.name);
-  if (rival?.alive && rival.host !== component.host) {
+  if (rival?.alive && rival.kind !== 'router' && rival.host !== component.host) {
     throw new BrambleError(
       'ERR_COMPONENT_NAME_TAKEN',
       `A component named ${component.name} is at work on ${rival.host} (process ${rival.processId}). Stop that one, or give ` +

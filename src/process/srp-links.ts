@@ -6,7 +6,8 @@
  */
 import { rename, writeFile } from 'node:fs/promises';
 import { systemClock } from '../base/clock.ts';
-import { messageOf } from '../base/errors.ts';
+import { isBrambleError, messageOf } from '../base/errors.ts';
+import { createSparseLog } from '../base/sparse-log.ts';
 import { credentialPath, readCredential, type SrpCredential } from '../link/credential.ts';
 import { connectLink, type SrpLink } from '../link/dialler.ts';
 import type { LinkHandlers } from '../link/link-endpoint.ts';
@@ -32,6 +33,7 @@ export async function dialRouters({ context, identifier, handlers }: SrpLinkOpti
   const { environment, identity, log } = context;
   const credential = () => readCredential(environment.home, identifier);
   const component = { ...identity, linkVersions: [...identity.linkVersions], features: [...identity.features] };
+  const failures = createSparseLog();
   const links = (await credential()).routers.map((router) => {
     const link = connectLink({ router, credential, component, handlers });
     const at = `${router.host}:${router.port}`;
@@ -40,7 +42,12 @@ export async function dialRouters({ context, identifier, handlers }: SrpLinkOpti
     link.events.on('stalled', () => log.warn({ at }, 'link stalled: the router answers nothing'));
     link.events.on('recovered', () => log.info({ at }, 'link answers again'));
     link.events.on('refused', (refused) => log.error({ ...refused, at }, 'link refused'));
-    link.events.on('failed', (error) => log.warn({ reason: messageOf(error), at }, 'link failed'));
+    // Every two seconds where a router asks for what it may not have.
+    link.events.on('failed', (error) =>
+      failures.say(`${at} ${isBrambleError(error) ? error.code : ''}`, (times) =>
+        log.warn({ reason: messageOf(error), at, times }, 'link failed'),
+      ),
+    );
     return link;
   });
   return {

@@ -17,8 +17,8 @@ export interface ReleaseNumbers {
 
 export const thisRelease: ReleaseNumbers = {
   release: '1.2.0',
-  schemaVersion: 12,
-  leastSchemaVersion: 12,
+  schemaVersion: 13,
+  leastSchemaVersion: 13,
   linkVersions: [1],
   features: [
     'connection-service-sharing',

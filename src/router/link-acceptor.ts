@@ -14,6 +14,7 @@ import type { Server, Socket } from 'node:net';
 import { createServer, type TLSSocket } from 'node:tls';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { isBrambleError, messageOf } from '../base/errors.ts';
+import { createSparseLog, type SparseLog } from '../base/sparse-log.ts';
 import { answersWithin, defaultLivenessTimes, type LivenessTimes, watchLiveness } from '../link/liveness.ts';
 import { type Hello, helloShape, identifierShape, linkPaths, linkProtocol, type Refused } from '../link/messages.ts';
 import { linkSessionOptions, widenWindow } from '../link/session-options.ts';
@@ -23,7 +24,6 @@ import { type Admission, sameHolder } from './admission.ts';
 import { exchangeJson } from './link-exchange.ts';
 import type { LinkRegistry, RouterLink } from './link-registry.ts';
 import { type NewcomerLimits, Newcomers } from './newcomers.ts';
-import { createSparseLog, type SparseLog } from './sparse-log.ts';
 
 export interface LinkAcceptorOptions {
   /** The router's own component name. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
 import { connect, type TLSSocket } from 'node:tls';
@@ -165,8 +166,8 @@ describe('SRP links at the router', () => {
           for (const list of lists) push(list);
           pushed();
         },
-        router: async ({ loopbackUrl, links }) => {
-          registrations.push(loopbackUrl, ...links.map(({ identifier }) => identifier));
+        router: async ({ loopbackUrl, links }, routerKey) => {
+          registrations.push(loopbackUrl, routerKey, ...links.map(({ identifier }) => identifier));
           registered();
         },
       },
@@ -177,7 +178,9 @@ describe('SRP links at the router', () => {
     stage.router.register('http://127.0.0.1:1');
     await told;
     assert.ok(link.up);
-    assert.deepEqual(registrations, ['http://127.0.0.1:1', 'S00000017']);
+    const { publicKey } = new X509Certificate(stage.identity.certificatePem);
+    const key = createHash('sha256').update(publicKey.export({ type: 'spki', format: 'der' }));
+    assert.deepEqual(registrations, ['http://127.0.0.1:1', key.digest('hex'), 'S00000017']);
     await link.close(100);
   });
 });

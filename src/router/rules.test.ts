@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { createSparseLog } from '../base/sparse-log.ts';
 import { deviceAddressOf } from '../link/device-address.ts';
 import { Admission, suspendAfter } from './admission.ts';
 import { requestHeaders } from './forwarded-headers.ts';
 import { type Newcomer, Newcomers } from './newcomers.ts';
 import { RouteCache } from './route-cache.ts';
-import { createSparseLog } from './sparse-log.ts';
 
 test('no address that is routed can be read as a control path', () => {
   const piece = fc.constantFrom(

@@ -176,8 +176,8 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
     request: (request, response) => serveDevice(request, response, true),
     routes: { answer: (question) => answerRoutes(db, question), sign },
     control: (push, signal) => feed.follow(push, signal),
-    router: async ({ links, tunnelsOpen, ...router }) => {
-      await registerRouter(db, { ...router, kind: 'router' }, { links, tunnelsOpen });
+    router: async ({ links, tunnelsOpen, ...router }, key) => {
+      await registerRouter(db, { ...router, key }, { links, tunnelsOpen });
     },
   };
   const identifier = environment.settings.srpIdentifier;

@@ -2,7 +2,7 @@
  * Log lines that somebody outside can cause as often as they like: the first of each kind at once, then one a minute that
  * says how many there were.
  */
-import { type Clock, systemClock } from '../base/clock.ts';
+import { type Clock, systemClock } from './clock.ts';
 
 export interface SparseLog {
   /** Calls `write` with the number of times since the last line of this kind, this one included; or not at all. */
