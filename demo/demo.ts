@@ -6,6 +6,7 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { shownLines, shownText } from '../src/base/shown-text.ts';
 import { readJournal } from '../src/simulator/journal.ts';
 import { sealedArchive, workingTreeArchive } from '../test/harness/archives.ts';
 import { expectDone, type RunningDomain, startDomain, until } from '../test/harness/domain.ts';
@@ -47,11 +48,11 @@ const canaries = 2;
 let keptHome = '';
 
 const report = await runDemo().finally(() => progress.end());
-process.stdout.write(`${reportText(report, process.stdout.isTTY === true)}\n`);
+process.stdout.write(`${shownLines(reportText(report, process.stdout.isTTY === true))}\n`);
 if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(report, null, 2)}\n`);
 if (options.keep) process.stdout.write(`The domain was kept: BRAMBLE_HOME=${keptHome} bin/bramble up\n`);
 const failures = failuresOf(report);
-for (const failure of failures) process.stderr.write(`error: ${failure}\n`);
+for (const failure of failures) process.stderr.write(`error: ${shownText(failure)}\n`);
 process.exit(failures.length === 0 ? 0 : 1);
 
 async function runDemo(): Promise<DemoReport> {

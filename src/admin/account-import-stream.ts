@@ -7,13 +7,14 @@ import { z } from 'zod';
 import { BrambleError } from '../base/errors.ts';
 import { importAccounts, type NewAccount } from '../directory/account-import.ts';
 import { decodeText, isWhole } from '../rest/strict-input.ts';
+import { typedName, typedText } from '../rest/typed-text.ts';
 import { unknownKey } from '../rest/unknown-keys.ts';
 import { type AdministrationContext, write } from './context.ts';
 
 /** One line of an import. */
 export const newAccount = z.object({
-  name: z.string().min(1).max(200),
-  displayName: z.string().max(200).optional(),
+  name: typedName,
+  displayName: typedText(200).optional(),
   instance: z
     .string()
     .max(200)
@@ -98,13 +99,13 @@ function parseLine(bytes: Buffer, line: number): NewAccount | null {
   if (text === null) throw notAnAccount(line, 'it is not UTF-8');
   if (text.trim() === '') return null;
   const value = parseJson(text);
+  if (text.includes('\\u') && !isWhole(value)) throw notAnAccount(line, 'it holds half a surrogate pair');
   const parsed = newAccount.safeParse(value);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     const field = issue?.path.join('.') ?? '';
     throw notAnAccount(line, `${field === '' ? 'it' : field} does not fit (${issue?.message ?? 'unknown'})`, field);
   }
-  if (text.includes('\\u') && !isWhole(value)) throw notAnAccount(line, 'it holds half a surrogate pair');
   const unknown = unknownKey(newAccount, value);
   if (unknown === null) return parsed.data;
   const known = unknown.known.join(', ');

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { type CommandId, newId } from '../base/ids.ts';
 import { serializePlist } from '../protocol/plist/serializer.ts';
 import type { PlistValue } from '../protocol/plist/value.ts';
+import { typedText } from '../rest/typed-text.ts';
 
 /** The body of `POST /devices/:id/commands`. */
 export const operatorCommand = z.discriminatedUnion('requestType', [
@@ -16,8 +17,8 @@ export const operatorCommand = z.discriminatedUnion('requestType', [
       .regex(/^\d{6}$/, 'six digits')
       .optional()
       .describe('New password of a computer.'),
-    message: z.string().max(1000).optional(),
-    phoneNumber: z.string().max(100).optional(),
+    message: typedText(1000, { lines: true }).optional(),
+    phoneNumber: typedText(100).optional(),
   }),
   z.object({
     requestType: z.literal('DeviceInformation'),

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { BrambleError } from '../base/errors.ts';
+import { shownJson } from '../base/shown-text.ts';
 import type { Database } from '../database/connection.ts';
 import { readDomain } from '../domain/domain.ts';
 import { ChainCheck, type Head } from './chain.ts';
@@ -123,5 +124,5 @@ function parseJson(text: string): unknown {
 }
 
 function line<Shape extends z.ZodType>(value: z.input<Shape>): string {
-  return `${JSON.stringify(value)}\n`;
+  return `${shownJson(value)}\n`;
 }

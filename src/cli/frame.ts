@@ -1,6 +1,7 @@
 /** What every command works in: streams, environment, style, and the one way to ask the administration and show the answer. */
 import type { Command } from 'commander';
 import type { z } from 'zod';
+import { shownJson, shownLines, shownValue } from '../base/shown-text.ts';
 import { type Environment, resolveAccess } from './administration-access.ts';
 import { createRestClient, type RestClient } from './rest-client.ts';
 import { type Style, styleFor } from './text-output.ts';
@@ -31,14 +32,14 @@ export interface Question<Schema extends z.ZodType> {
 
 export interface Frame extends CommandStreams {
   style: Style;
-  /** Writes a line. */
+  /** Writes lines; whatever a terminal would obey in them is escaped, but for colours of our own. */
   say(text: string): void;
   rest(command: Command): Promise<RestClient>;
   /** Whether `--json` was given. */
   wantsJson(command: Command): boolean;
-  /** Shows a value as JSON or as text. */
+  /** Shows a value as JSON or as text. Texts of others in it are the caller's to escape (`shownValue`): they may hold line breaks. */
   show<Value>(command: Command, value: Value, text: (value: Value, style: Style) => string): void;
-  /** Asks, and shows the answer: with `--json` as it came, otherwise as text. */
+  /** Asks, and shows the answer: with `--json` as it came, otherwise as text, with every text in it escaped. */
   ask<Schema extends z.ZodType>(command: Command, question: Question<Schema>): Promise<void>;
 }
 
@@ -46,7 +47,7 @@ export function createFrame(streams: CommandStreams): Frame {
   const style = styleFor(streams.output, streams.environment);
   const flagsOf = (command: Command): GlobalFlags => command.optsWithGlobals<GlobalFlags>();
   const say = (text: string): void => {
-    streams.output.write(`${text}\n`);
+    streams.output.write(`${shownLines(text)}\n`);
   };
   const frame: Frame = {
     ...streams,
@@ -58,12 +59,12 @@ export function createFrame(streams: CommandStreams): Frame {
       }),
     wantsJson: (command) => flagsOf(command).json === true,
     show: (command, value, text) => {
-      say(frame.wantsJson(command) ? JSON.stringify(value, null, 2) : text(value, style));
+      say(frame.wantsJson(command) ? shownJson(value, 2) : text(value, style));
     },
     ask: async (command, { method = 'GET', path, body, shape, text }) => {
       const rest = await frame.rest(command);
       const answer = await rest.send(method, path, body);
-      frame.show(command, answer, () => text(shape.parse(answer), style));
+      frame.show(command, answer, () => text(shownValue(shape.parse(answer)), style));
     },
   };
   return frame;

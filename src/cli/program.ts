@@ -1,6 +1,7 @@
 /** The tree of commands, and what becomes of their failures: one message on the error stream, one exit code. */
 import { Command, CommanderError } from 'commander';
 import { isBrambleError, messageOf } from '../base/errors.ts';
+import { shownJson, shownLines, shownText } from '../base/shown-text.ts';
 import { thisRelease } from '../release/this-release.ts';
 import { addAccountCommands, addGroupCommands } from './commands/account.ts';
 import { addAuditCommands } from './commands/audit.ts';
@@ -41,8 +42,8 @@ function createProgram(frame: Frame, setExitCode: (code: number) => void): Comma
   program
     .exitOverride()
     .configureOutput({
-      writeOut: (text) => frame.output.write(text),
-      writeErr: (text) => frame.errors.write(text),
+      writeOut: (text) => frame.output.write(shownLines(text)),
+      writeErr: (text) => frame.errors.write(shownLines(text)),
     })
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('(--help says what there is)');
@@ -78,12 +79,14 @@ function writeError(frame: Frame, error: unknown, asJson: boolean): void {
   const code = isBrambleError(error) ? error.code : 'ERR_INTERNAL';
   const details = isBrambleError(error) ? error.details : {};
   if (asJson) {
-    frame.errors.write(`${JSON.stringify({ code, message: messageOf(error), details })}\n`);
+    frame.errors.write(`${shownJson({ code, message: messageOf(error), details })}\n`);
     return;
   }
   const style = styleFor(frame.errors, frame.environment);
-  frame.errors.write(`${style.red('error:')} ${messageOf(error)} ${style.dim(`(${code})`)}\n`);
+  // What a service answered is one line; messages of this program may have several.
+  const message = error instanceof RestError ? shownText(error.message) : shownLines(messageOf(error));
+  frame.errors.write(`${style.red('error:')} ${message} ${style.dim(`(${code})`)}\n`);
   if (!isBrambleError(error) && frame.environment['BRAMBLE_DEBUG'] && error instanceof Error) {
-    frame.errors.write(`${error.stack ?? ''}\n`);
+    frame.errors.write(`${shownLines(error.stack ?? '')}\n`);
   }
 }

@@ -1,5 +1,10 @@
-/** How the command line writes for people: aligned tables, times, progress bars. Pure; colours only where they are wanted. */
+/**
+ * How the command line writes for people: aligned tables, times, progress bars. Pure; colours only where they are wanted.
+ * Widths are those that a terminal gives: two for wide characters, none for marks and colours.
+ */
 import picocolors from 'picocolors';
+import stringWidth from 'string-width';
+import { shownLine } from '../base/shown-text.ts';
 
 export type Style = ReturnType<typeof picocolors.createColors>;
 
@@ -11,18 +16,16 @@ export function styleFor(
   return picocolors.createColors(stream.isTTY === true && !environment['NO_COLOR'] && environment['TERM'] !== 'dumb');
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: that is what a colour begins with
-const colour = /\u001b\[\d+m/g;
-
-/** Columns as wide as their widest cell, two blanks between; a list without rows says so. */
-export function table(style: Style, header: readonly string[], rows: readonly (readonly string[])[]): string {
-  if (rows.length === 0) return style.dim('none');
+/** Columns as wide as their widest cell, two blanks between, a line for each row; a list without rows says so. */
+export function table(style: Style, header: readonly string[], given: readonly (readonly string[])[]): string {
+  if (given.length === 0) return style.dim('none');
+  const rows = given.map((row) => row.map(shownLine));
   const widths = header.map((title, index) =>
-    Math.max(title.length, ...rows.map((row) => visibleLength(row[index] ?? ''))),
+    Math.max(stringWidth(title), ...rows.map((row) => stringWidth(row[index] ?? ''))),
   );
   const line = (cells: readonly string[]): string =>
     cells
-      .map((cell, index) => cell + ' '.repeat(Math.max(0, (widths[index] ?? 0) - visibleLength(cell))))
+      .map((cell, index) => cell + ' '.repeat(Math.max(0, (widths[index] ?? 0) - stringWidth(cell))))
       .join('  ')
       .trimEnd();
   return [style.bold(line(header.map((title) => title.toUpperCase()))), ...rows.map(line)].join('\n');
@@ -30,8 +33,9 @@ export function table(style: Style, header: readonly string[], rows: readonly (r
 
 /** Labels and values below one another. */
 export function facts(style: Style, entries: readonly (readonly [string, string])[]): string {
-  const width = Math.max(...entries.map(([label]) => label.length));
-  return entries.map(([label, value]) => `${style.dim(label.padEnd(width))}  ${value}`).join('\n');
+  const width = Math.max(...entries.map(([label]) => stringWidth(label)));
+  const padded = (label: string) => label + ' '.repeat(width - stringWidth(label));
+  return entries.map(([label, value]) => `${style.dim(padded(label))}  ${shownLine(value)}`).join('\n');
 }
 
 /** `[#######-------] 12/24  50 %` */
@@ -59,8 +63,4 @@ export function cell(value: unknown): string {
   if (Array.isArray(value)) return value.length === 0 ? '-' : value.join(', ');
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
-}
-
-function visibleLength(text: string): number {
-  return [...text.replace(colour, '')].length;
 }

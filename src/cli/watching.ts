@@ -1,5 +1,6 @@
 /** Shows something again and again until it is over: redrawn in place on a terminal, elsewhere a block for each change. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { shownLines } from '../base/shown-text.ts';
 
 export interface Watched {
   text: string;
@@ -19,7 +20,9 @@ export interface WatchOptions {
 export async function watch({ look, output, intervalMs = 1000, signal }: WatchOptions): Promise<void> {
   let shown: string | undefined;
   for (;;) {
-    const { text, over } = await look();
+    const looked = await look();
+    const { over } = looked;
+    const text = shownLines(looked.text);
     if (text !== shown) {
       if (output.isTTY === true && shown !== undefined) output.write(`\u001b[${shown.split('\n').length}A\u001b[J`);
       output.write(`${text}\n`);

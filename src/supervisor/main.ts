@@ -2,6 +2,7 @@
 import path from 'node:path';
 import { pino } from 'pino';
 import { isBrambleError } from '../base/errors.ts';
+import { shownText } from '../base/shown-text.ts';
 import { eventText } from './events.ts';
 import { runSupervisor } from './supervisor.ts';
 
@@ -33,7 +34,7 @@ export async function supervisorMain(options: UpOptions): Promise<number> {
       keepDatabase: options.keepDatabase,
       onEvent: (event) => {
         if (process.stdout.isTTY) {
-          process.stdout.write(`${eventText(event)}\n`);
+          process.stdout.write(`${shownText(eventText(event))}\n`);
           return;
         }
         const troubled =

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { BrambleError } from '../base/errors.ts';
 import type { Database, Transaction } from '../database/connection.ts';
 import type { Feature } from '../domain/features.ts';
+import { typedText } from '../rest/typed-text.ts';
 import { unknownKey } from '../rest/unknown-keys.ts';
 import {
   assignAccount,
@@ -57,7 +58,7 @@ const startBody = z.looseObject({
     .default([])
     .describe('Names of warnings to go on in spite of.'),
 });
-const pauseBody = z.object({ reason: z.string().max(500).optional() }).nullish();
+const pauseBody = z.object({ reason: typedText(500).optional() }).nullish();
 const resumeBody = z.object({ acceptGate: z.boolean().optional() }).nullish();
 const name = z.string().min(1).max(200);
 

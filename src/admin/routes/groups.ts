@@ -14,6 +14,7 @@ import {
 } from '../../directory/groups.ts';
 import { announceDeliveries, oweDeliveries } from '../../policy/delivery/owe-deliveries.ts';
 import { notFound } from '../../rest/http-errors.ts';
+import { typedName } from '../../rest/typed-text.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { name, nothing } from '../shapes.ts';
 
@@ -60,7 +61,7 @@ export function groupRoutes(context: AdministrationContext): FastifyPluginAsyncZ
       schema: {
         tags,
         summary: 'Create a group',
-        body: z.object({ name, rank: z.number().int().min(1).max(1_000_000).optional() }),
+        body: z.object({ name: typedName, rank: z.number().int().min(1).max(1_000_000).optional() }),
         response: { 201: groupShape },
       },
       handler: async (request, reply) => {

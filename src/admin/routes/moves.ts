@@ -15,6 +15,7 @@ import {
   resumeMoveBatch,
 } from '../../moves/batch-store.ts';
 import { notFound } from '../../rest/http-errors.ts';
+import { typedText } from '../../rest/typed-text.ts';
 import { listUnsettledMoves, namesOfAccounts, resolveAccounts } from '../account-selection.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { instant, name } from '../shapes.ts';
@@ -132,7 +133,7 @@ export function moveRoutes(context: AdministrationContext): FastifyPluginAsyncZo
         tags,
         summary: 'Start nothing new of a batch; moves under way reach a safe point',
         params,
-        body: z.object({ reason: z.string().min(1).max(500).optional() }).nullish(),
+        body: z.object({ reason: typedText(500).min(1).optional() }).nullish(),
         response: { 200: batchShape },
       },
       handler: async (request) => {

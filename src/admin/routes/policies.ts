@@ -18,6 +18,7 @@ import {
 } from '../../policy/policy-store.ts';
 import { featuresNeeded, rules } from '../../policy/rules.ts';
 import { notFound } from '../../rest/http-errors.ts';
+import { typedName } from '../../rest/typed-text.ts';
 import { lockAccountByName, membersOfGroup } from '../account-selection.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { instant, jsonObject, name } from '../shapes.ts';
@@ -58,7 +59,7 @@ export function policyRoutes(context: AdministrationContext): FastifyPluginAsync
       schema: {
         tags,
         summary: 'Create an IT policy',
-        body: z.object({ name, rules: jsonObject.default({}) }),
+        body: z.object({ name: typedName, rules: jsonObject.default({}) }),
         response: { 201: policyShape },
       },
       handler: async (request, reply) => {

@@ -5,6 +5,7 @@ import { BrambleError } from '../../base/errors.ts';
 import { recordEvent } from '../../domain/events.ts';
 import { createToken, listTokens, revokeToken } from '../../rest/administrator-tokens.ts';
 import { notFound } from '../../rest/http-errors.ts';
+import { typedName } from '../../rest/typed-text.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { instant, name, nothing } from '../shapes.ts';
 
@@ -33,7 +34,7 @@ export function tokenRoutes(context: AdministrationContext): FastifyPluginAsyncZ
       schema: {
         tags,
         summary: 'Make an administrator token; it is shown once',
-        body: z.object({ name }),
+        body: z.object({ name: typedName }),
         response: { 201: z.object({ name: z.string(), token: z.string() }) },
       },
       handler: async (request, reply) => {

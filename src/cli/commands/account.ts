@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { shownText } from '../../base/shown-text.ts';
 import { collect, number } from '../arguments.ts';
 import { example, type Frame, query, segment } from '../frame.ts';
 import { cell, facts, table, timeText } from '../text-output.ts';
@@ -105,7 +106,7 @@ export function addAccountCommands(program: Command, frame: Frame): void {
                   table(
                     style,
                     ['skipped', 'why'],
-                    result.skipped.map((row) => [row.name, row.reason]),
+                    result.skipped.map((row) => [shownText(row.name), shownText(row.reason)]),
                   ),
                 ]),
           ].join('\n'),

@@ -7,6 +7,7 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { verifyExport } from '../../audit/export.ts';
 import { BrambleError } from '../../base/errors.ts';
+import { shownValue } from '../../base/shown-text.ts';
 import { number } from '../arguments.ts';
 import { exitCode } from '../exit-codes.ts';
 import { example, type Frame, query } from '../frame.ts';
@@ -95,7 +96,7 @@ export function addAuditCommands(program: Command, frame: Frame, setExitCode: (c
                 flags.heads === undefined ? '' : await readFile(flags.heads, 'utf8'),
               ),
         );
-        frame.show(command, answer, verificationText);
+        frame.show(command, answer, (raw, style) => verificationText(shownValue(raw), style));
         if (answer.faults > 0) setExitCode(exitCode.failed);
       }),
     'bramble audit verify',

@@ -1,6 +1,7 @@
 /** `bramble move`. */
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { shownJson, shownValue } from '../../base/shown-text.ts';
 import { example, type Frame, segment } from '../frame.ts';
 import { cell, facts, progressBar, type Style, table, timeText } from '../text-output.ts';
 import { watch } from '../watching.ts';
@@ -91,7 +92,7 @@ export function addMoveCommands(program: Command, frame: Frame): void {
           output: frame.output,
           look: async () => {
             const answer = detailed.parse(await rest.send('GET', path));
-            const text = frame.wantsJson(command) ? JSON.stringify(answer) : batchText(answer, frame.style);
+            const text = frame.wantsJson(command) ? shownJson(answer) : batchText(shownValue(answer), frame.style);
             return { text, over: answer.state === 'done' };
           },
         });

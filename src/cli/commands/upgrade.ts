@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { shownJson, shownValue } from '../../base/shown-text.ts';
 import type { UpgradeReport } from '../../upgrade/report.ts';
 import { planText, reportText } from '../../upgrade/report-text.ts';
 import type { UpgradePlan } from '../../upgrade/upgrade-plan.ts';
@@ -147,7 +148,7 @@ export function addUpgradeCommands(program: Command, frame: Frame): void {
           output: frame.output,
           look: async () => {
             const answer = shortReport.parse(await rest.send('GET', '/upgrade'));
-            const text = frame.wantsJson(command) ? JSON.stringify(answer) : shortText(answer, frame.style);
+            const text = frame.wantsJson(command) ? shownJson(answer) : shortText(shownValue(answer), frame.style);
             return { text, over: finalStates.has(answer.state) };
           },
         });

@@ -1,0 +1,88 @@
+/**
+ * Text of others on its way to a person: a device's model, a name that somebody typed, the reason in an answer. A terminal
+ * obeys what it prints, a line break makes a row of its own, and what turns the direction of writing makes one text look
+ * like another.
+ *
+ * Invariant: what comes out has no character that is not seen as itself. Refused where a person types, escaped wherever
+ * it is shown.
+ */
+
+/** Joiners are spelling in scripts that join letters, and make one emoji of several: there they may stand. */
+const joiner =
+  '(?<=[\\p{Script=Arabic}\\p{Script=Syriac}\\p{Script=Mongolian}\\p{Script=Nko}\\p{Mn}\\p{Mc}\\p{Extended_Pictographic}])' +
+  '[\\u200c\\u200d](?=[\\p{L}\\p{M}\\p{Extended_Pictographic}])';
+/**
+ * Control characters (C0, C1), line and paragraph separators, everything that is not to be seen (directions of writing,
+ * zero widths, fillers, tags), halves of characters and private ones. Selectors of a variant may stand: emoji need them.
+ */
+const unseen = new RegExp(
+  `(?!${joiner})(?![\\ufe0e\\ufe0f])` +
+    '[\\p{Cc}\\p{Cf}\\p{Cs}\\p{Co}\\p{Zl}\\p{Zp}\\p{Default_Ignorable_Code_Point}\\ufffe\\uffff]',
+  'gu',
+);
+/** More marks over one letter than any script writes: they would cover the lines above and below. */
+const marksAtMost = 6;
+const flood = new RegExp(`(\\p{M}{${marksAtMost}})(\\p{M}+)`, 'gu');
+
+/** How `bramble` colours; nothing else that begins with ESC is written. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: that is what a colour begins with
+const colour = /(\u001b\[\d+m)/u;
+const colourOrLine = new RegExp(`${colour.source.slice(0, -1)}|\\n)`, 'u');
+
+/** The first character that a person should not type, such as `U+202E`; undefined when there is none. */
+export function unseenCharacter(text: string, options: { lines?: boolean } = {}): string | undefined {
+  const checked = options.lines === true ? text.replaceAll('\n', ' ') : text;
+  const [found] = checked.match(unseen) ?? [];
+  if (found !== undefined) return codePointOf(found);
+  const [flooding] = checked.match(flood) ?? [];
+  return flooding === undefined ? undefined : codePointOf(flooding);
+}
+
+/** One line: what is not seen as itself is written as `\u{202e}`, a flood of marks as its number. */
+export function shownText(text: string): string {
+  return text
+    .replace(unseen, (character) => `\\u{${character.codePointAt(0)?.toString(16) ?? ''}}`)
+    .replace(flood, (_all, marks: string, excess: string) => `${marks}[+${[...excess].length} marks]`);
+}
+
+/** All texts of a value that came from elsewhere, names of members too; other values as they are. */
+export function shownValue<Value>(value: Value): Value {
+  if (typeof value === 'string') return shownText(value) as Value;
+  if (Array.isArray(value)) return value.map(shownValue) as Value;
+  if (typeof value !== 'object' || value === null || value instanceof Date) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, member]) => [shownText(key), shownValue(member)]),
+  ) as Value;
+}
+
+/** A text with colours of our own, as it is written to a terminal: of several lines, or one that stays one. */
+export function shownLines(text: string): string {
+  return escapedBetween(text, colourOrLine);
+}
+
+export function shownLine(text: string): string {
+  return escapedBetween(text, colour);
+}
+
+/** `kept` is one group: splitting by it leaves what is kept at odd places. */
+function escapedBetween(text: string, kept: RegExp): string {
+  return text
+    .split(kept)
+    .map((part, index) => (index % 2 === 1 ? part : shownText(part)))
+    .join('');
+}
+
+/** JSON that a terminal does not obey either; whoever parses it gets the value itself. */
+export function shownJson(value: unknown, indent = 0): string {
+  return JSON.stringify(value, null, indent).replace(unseen, (character) =>
+    character === '\n' ? character : character.split('').map(unitOf).join(''),
+  );
+}
+
+function unitOf(unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}
+
+function codePointOf(text: string): string {
+  return `U+${(text.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}`;
+}
