@@ -1,25 +1,35 @@
 /** The connection service (MDS): managed devices reach allowed internal hosts through tunnels over its SRP link. */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { join } from 'node:path';
-import { Gauge } from 'prom-client';
+import { Gauge, type Registry } from 'prom-client';
 import { z } from 'zod';
-import { systemClock } from '../base/clock.ts';
-import { BrambleError, messageOf } from '../base/errors.ts';
+import { BrambleError } from '../base/errors.ts';
+import type { Database } from '../database/connection.ts';
 import { readMasterKeys } from '../database/sealed-value.ts';
 import { type AllowedHosts, allowedHosts } from '../directory/allowed-hosts.ts';
 import { credentialRenewal } from '../directory/credential-renewal.ts';
 import { loadAuthorities } from '../domain/authorities.ts';
+import { readDomain } from '../domain/domain.ts';
+import { readCredential } from '../link/credential.ts';
 import { type ComponentContext, componentProcess, type Work } from '../process/component-process.ts';
 import { dialRouters, keepCredentialFresh } from '../process/srp-links.ts';
-import { authorizeTunnel, readAllowedHosts } from './served-devices.ts';
-import { createTunnels } from './tunnel.ts';
+import { createOwnEndpoints, ownPlaces } from './own-endpoints.ts';
+import { authorizeTunnels, loopbackPorts, readAllowedHosts } from './served-devices.ts';
+import { createTunnels, systemAddresses, type TunnelOptions, type Tunnels } from './tunnel.ts';
+import type { OwnEndpoint } from './tunnel-rule.ts';
 
 const settingsSchema = z.object({
   /** Of this connection service. */
   srpIdentifier: z.string().regex(/^C\d{8}$/),
+  /** A tunnel is cut after this, whatever it does. */
+  longestTunnelMinutes: z
+    .number()
+    .int()
+    .min(1)
+    .max(30 * 24 * 60)
+    .default(12 * 60),
 });
 
-const readHostsMs = 2000;
 const drainTunnelsMs = 5000;
 
 /** Runs until it is asked to end. */
@@ -29,17 +39,13 @@ export async function runConnectionService(): Promise<void> {
 
 async function startTunnels(context: ComponentContext<z.output<typeof settingsSchema>>): Promise<Work> {
   const { db, log, environment } = context;
-  const identifier = environment.settings.srpIdentifier;
-  let allowed: AllowedHosts = await hostsOf(context, identifier);
+  const { srpIdentifier: identifier, longestTunnelMinutes } = environment.settings;
   const tunnels = createTunnels({
-    authorize: (fingerprint) => authorizeTunnel(db, identifier, fingerprint),
-    allowed: () => allowed,
-    onRefused: (code, reason) => log.info({ code, reason }, 'tunnel refused'),
+    rights: await tunnelRights(context, identifier),
+    longestMs: longestTunnelMinutes * 60_000,
+    onRefused: (code, reason) => log.info({ code, reason }, 'tunnel refused, cut or broken'),
   });
   const background = new AbortController();
-  const following = followHosts(context, identifier, background.signal, (hosts) => {
-    allowed = hosts;
-  });
   const handlers = {
     tunnel: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => tunnels.handle(stream, headers),
   };
@@ -47,49 +53,76 @@ async function startTunnels(context: ComponentContext<z.output<typeof settingsSc
   const keys = await readMasterKeys(join(environment.home, 'keys', 'master.json'));
   const renewal = credentialRenewal(db, (await loadAuthorities(db, keys)).domain);
   const renewing = keepCredentialFresh({ context, identifier, ...renewal, signal: background.signal });
-  new Gauge({
-    name: 'bramble_tunnels_open',
-    help: 'Tunnels that stand now.',
-    registers: [context.registry],
-    collect() {
-      this.set(tunnels.open);
-    },
-  });
+  addGauges(context.registry, tunnels);
   return {
     detail: () => ({
       links: links.detail(),
       tunnelsOpen: tunnels.open,
       tunnelsOpened: tunnels.opened,
+      tunnelsCut: tunnels.cut,
     }),
     ready: () => links.ready(),
     drain: async () => {
       background.abort();
       await tunnels.drain(drainTunnelsMs);
-      await Promise.all([following, renewing, links.close()]);
+      await Promise.all([renewing, links.close()]);
     },
   };
 }
 
-async function hostsOf(context: Pick<ComponentContext<unknown>, 'db'>, identifier: string): Promise<AllowedHosts> {
-  const patterns = await readAllowedHosts(context.db, identifier);
+/**
+ * Who may have a tunnel, and where to, as the database says it at each question.
+ * @throws BrambleError ERR_NOT_FOUND when there is no such connection service.
+ */
+async function tunnelRights(
+  { db, databaseUrl, environment }: ComponentContext<unknown>,
+  identifier: string,
+): Promise<TunnelOptions['rights']> {
+  await hostsOf(db, identifier);
+  const { publicUrl } = await readDomain(db);
+  const { routers } = await readCredential(environment.home, identifier);
+  const own = createOwnEndpoints(ownPlaces({ databaseUrl, routers, publicUrl }), systemAddresses, () =>
+    performance.now(),
+  );
+  return async (fingerprints) => {
+    const [authorizations, hosts, ports, endpoints] = await Promise.all([
+      authorizeTunnels(db, identifier, fingerprints),
+      hostsOf(db, identifier),
+      loopbackPorts(db),
+      own(),
+    ]);
+    return { authorizations, rule: { hosts, own: [...endpoints, ...ports.flatMap(componentEndpoints)] } };
+  };
+}
+
+function componentEndpoints(port: number): OwnEndpoint[] {
+  return ['127.0.0.1', '::1'].map((address) => ({ address, port, what: 'a component of the domain' }));
+}
+
+async function hostsOf(db: Database, identifier: string): Promise<AllowedHosts> {
+  const patterns = await readAllowedHosts(db, identifier);
   if (patterns === 'not-found') {
     throw new BrambleError('ERR_NOT_FOUND', `No connection service has the SRP identifier ${identifier}.`);
   }
   return allowedHosts(patterns);
 }
 
-/** Takes up changed patterns within seconds; while they cannot be read, those in force stay. */
-async function followHosts(
-  context: ComponentContext<unknown>,
-  identifier: string,
-  signal: AbortSignal,
-  onHosts: (hosts: AllowedHosts) => void,
-): Promise<void> {
-  while (!signal.aborted) {
-    await systemClock.sleep(readHostsMs, signal).catch(() => {});
-    if (signal.aborted) return;
-    await hostsOf(context, identifier).then(onHosts, (error: unknown) => {
-      context.log.warn({ reason: messageOf(error) }, 'the allowed hosts were not read');
+function addGauges(registry: Registry, tunnels: Tunnels): void {
+  const gauges: Record<string, { help: string; value: () => number }> = {
+    bramble_tunnels_open: { help: 'Tunnels that stand now.', value: () => tunnels.open },
+    bramble_tunnels_cut: {
+      help: 'Open tunnels that were cut so far: their right was gone or not confirmed, or they were too old.',
+      value: () => tunnels.cut,
+    },
+  };
+  for (const [name, { help, value }] of Object.entries(gauges)) {
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(value());
+      },
     });
   }
 }

@@ -2,30 +2,53 @@
  * Tunnels at the connection service: an HTTP/2 CONNECT that came over the link becomes a TCP connection to an internal
  * host. The end of one direction is passed on and leaves the other open; a break ends both.
  *
- * Invariant: no connection is opened before the device is authorised by its certificate and the host is allowed, and
- * each tunnel is counted from its opening until both of its ends are gone.
+ *   device and target are asked about → addresses → dialled → open, asked about again every few seconds → ended or cut
+ *
+ * Invariant: no connection is opened before the device is authorised by its certificate and the very address that is
+ * dialled is allowed; an open tunnel whose right is gone is cut within seconds, and within a minute where the right cannot
+ * be asked for; each tunnel is counted from its opening until both of its ends are gone.
  *
  * @see RFC 9113 §8.5 (CONNECT), RFC 9440 (Client-Cert)
  */
 import { createHash } from 'node:crypto';
+import { lookup } from 'node:dns/promises';
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
-import { connect, type Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
+import { assertNever } from '../base/assert-never.ts';
 import { type ErrorCode, messageOf } from '../base/errors.ts';
-import { type AllowedHosts, tunnelTargetOf } from '../directory/allowed-hosts.ts';
+import { type TunnelTarget, tunnelTargetOf } from '../directory/allowed-hosts.ts';
 import { breakOff, carryOneWay } from '../link/one-way.ts';
+import { dialFirst } from './tunnel-dial.ts';
+import { type RuleRefusal, refusalOfAddress, refusalOfTarget, type TunnelRule } from './tunnel-rule.ts';
+import { watchTunnels } from './tunnel-watch.ts';
 
 export type TunnelAuthorization = 'allowed' | 'unknown-device' | 'not-served';
 
+/** What the database says just now. */
+export interface TunnelRights {
+  /** Of every certificate that was asked about. */
+  authorizations: ReadonlyMap<string, TunnelAuthorization>;
+  rule: TunnelRule;
+}
+
 export interface TunnelOptions {
-  /** @param fingerprint SHA-256 of the device's DER certificate, lower-case hex. */
-  authorize: (fingerprint: string) => Promise<TunnelAuthorization>;
-  /** Asked for each tunnel, so that a changed list counts at once. */
-  allowed: () => AllowedHosts;
+  /** @param fingerprints SHA-256 of the devices' DER certificates, lower-case hex. */
+  rights: (fingerprints: readonly string[]) => Promise<TunnelRights>;
+  /** All addresses of a name. Default: as the system resolves it. */
+  resolve?: (name: string) => Promise<readonly string[]>;
   /** A tunnel without a byte in either direction is closed after this. Default 600000. */
   idleTimeoutMs?: number;
-  /** For connecting to the internal host. Default 10000. */
+  /** A tunnel is cut after this, whatever it does. Default 12 hours. */
+  longestMs?: number;
+  /** For resolving the name of the internal host and connecting to it. Default 10000. */
   connectTimeoutMs?: number;
-  /** A tunnel was refused or broke. */
+  /** Between two questions about the open tunnels. Default 2000. */
+  recheckMs?: number;
+  /** For how long open tunnels go on while that question has no answer. Default 60000. */
+  unconfirmedMs?: number;
+  /** Milliseconds, never falling. */
+  now?: () => number;
+  /** A tunnel was refused, was cut, or broke. */
   onRefused?: (code: ErrorCode, reason: string) => void;
 }
 
@@ -36,8 +59,21 @@ export interface Tunnels {
   readonly open: number;
   /** Tunnels that ever stood. */
   readonly opened: number;
+  /** Open tunnels that were cut because their right was gone, or could not be confirmed, or they were too old. */
+  readonly cut: number;
   /** Refuses new tunnels (503), waits until the open ones ended, and cuts those left after `graceMs`. */
   drain(graceMs: number): Promise<void>;
+}
+
+/** One that stands. */
+export interface OpenTunnel {
+  readonly fingerprint: string;
+  readonly target: TunnelTarget;
+  /** That was dialled. */
+  readonly address: string;
+  readonly openedAtMs: number;
+  readonly stream: ServerHttp2Stream;
+  readonly socket: Socket;
 }
 
 interface Refusal {
@@ -47,9 +83,20 @@ interface Refusal {
 }
 
 export function createTunnels(options: TunnelOptions): Tunnels {
-  const open = new Map<ServerHttp2Stream, Socket>();
+  const now = options.now ?? (() => performance.now());
+  const open = new Set<OpenTunnel>();
   let opened = 0;
   let draining = false;
+  const watch = watchTunnels({
+    open,
+    rights: options.rights,
+    judge: (tunnel, rights) => refusalOfOpen(tunnel, rights),
+    recheckMs: options.recheckMs ?? 2000,
+    unconfirmedMs: options.unconfirmedMs ?? 60_000,
+    longestMs: options.longestMs ?? 12 * 3_600_000,
+    now,
+    onCut: ({ code, reason }) => options.onRefused?.(code, reason),
+  });
 
   async function start(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<Refusal | null> {
     if (draining) return { status: 503, code: 'ERR_TUNNEL_DRAINING', reason: 'this connection service is ending' };
@@ -57,37 +104,28 @@ export function createTunnels(options: TunnelOptions): Tunnels {
     if (fingerprint === null) return { status: 400, code: 'ERR_TUNNEL_CERTIFICATE', reason: 'no device certificate' };
     const target = tunnelTargetOf(String(headers[':authority'] ?? ''));
     if (target === null) return { status: 400, code: 'ERR_TUNNEL_TARGET', reason: 'the target is not host:port' };
-    const authorization = await options.authorize(fingerprint);
-    if (authorization === 'unknown-device') {
-      return { status: 400, code: 'ERR_UNKNOWN_DEVICE', reason: 'no device of the domain has this certificate' };
-    }
-    if (authorization === 'not-served') {
-      return {
-        status: 403,
-        code: 'ERR_TUNNEL_NOT_SERVED',
-        reason: 'this connection service does not serve the device',
-      };
-    }
-    if (!options.allowed()(target)) {
-      return {
-        status: 403,
-        code: 'ERR_TUNNEL_HOST_NOT_ALLOWED',
-        reason: `${target.host}:${target.port} is not allowed`,
-      };
-    }
-    const socket = connect({ ...target, allowHalfOpen: true, noDelay: true });
-    const failure = await connected(socket, stream, options.connectTimeoutMs ?? 10_000);
-    if (failure !== null) {
-      socket.destroy();
-      return { status: 502, code: 'ERR_TUNNEL_UPSTREAM', reason: failure };
-    }
-    join(stream, socket);
+    const askedAtMs = now();
+    const rights = await options.rights([fingerprint]);
+    const refusal = refusalOfDevice(rights.authorizations.get(fingerprint)) ?? refusalOfTarget(target, rights.rule);
+    if (refusal) return { status: refusal.code === 'ERR_UNKNOWN_DEVICE' ? 400 : 403, ...refusal };
+    const deadline = AbortSignal.timeout(options.connectTimeoutMs ?? 10_000);
+    const addresses = await resolved(target, options.resolve ?? systemAddresses, deadline);
+    if (typeof addresses === 'string') return { status: 502, code: 'ERR_TUNNEL_UPSTREAM', reason: addresses };
+    const judged = addresses.map((address) => ({ address, refused: refusalOfAddress(target, address, rights.rule) }));
+    const allowed = judged.filter(({ refused }) => refused === null).map(({ address }) => address);
+    const [first] = judged;
+    if (allowed.length === 0 && first?.refused) return { status: 403, ...first.refused };
+    const dialled = await dialFirst(allowed, target.port, stream, deadline);
+    if (typeof dialled === 'string') return { status: 502, code: 'ERR_TUNNEL_UPSTREAM', reason: dialled };
+    join({ fingerprint, target, openedAtMs: askedAtMs, stream, ...dialled });
     return null;
   }
 
-  function join(stream: ServerHttp2Stream, socket: Socket): void {
-    open.set(stream, socket);
+  function join(tunnel: OpenTunnel): void {
+    const { stream, socket } = tunnel;
+    open.add(tunnel);
     opened += 1;
+    watch.look();
     stream.respond({ ':status': 200 });
     socket.setTimeout(options.idleTimeoutMs ?? 600_000, () => {
       options.onRefused?.('ERR_TUNNEL_IDLE', 'no byte in either direction');
@@ -103,7 +141,7 @@ export function createTunnels(options: TunnelOptions): Tunnels {
     let ends = 2;
     const ended = () => {
       ends -= 1;
-      if (ends === 0) open.delete(stream);
+      if (ends === 0) open.delete(tunnel);
     };
     socket.once('close', ended);
     stream.once('close', () => {
@@ -132,41 +170,73 @@ export function createTunnels(options: TunnelOptions): Tunnels {
     get opened() {
       return opened;
     },
+    get cut() {
+      return watch.cut;
+    },
     drain: async (graceMs) => {
       draining = true;
-      const cut = setTimeout(() => {
-        for (const [stream, socket] of open) {
+      const late = setTimeout(() => {
+        for (const { stream, socket } of open) {
           breakOff(stream, 'the connection service ends');
           socket.destroy();
         }
       }, graceMs);
-      await Promise.all([...open.values()].map((socket) => closed(socket)));
-      clearTimeout(cut);
+      await Promise.all([...open].map(({ socket }) => closed(socket)));
+      clearTimeout(late);
+      watch.end();
     },
   };
+}
+
+function refusalOfDevice(authorization: TunnelAuthorization | undefined): RuleRefusal | null {
+  switch (authorization) {
+    case 'allowed':
+      return null;
+    case 'not-served':
+      return { code: 'ERR_TUNNEL_NOT_SERVED', reason: 'this connection service does not serve the device' };
+    case 'unknown-device':
+    case undefined:
+      return { code: 'ERR_UNKNOWN_DEVICE', reason: 'no active device of the domain has this certificate' };
+    default:
+      return assertNever(authorization);
+  }
+}
+
+/** What would refuse it now; the address that was dialled stays what it is, whatever its name resolves to meanwhile. */
+function refusalOfOpen({ fingerprint, target, address }: OpenTunnel, rights: TunnelRights): RuleRefusal | null {
+  return (
+    refusalOfDevice(rights.authorizations.get(fingerprint)) ??
+    refusalOfTarget(target, rights.rule) ??
+    refusalOfAddress(target, address, rights.rule)
+  );
+}
+
+/** Every address of the target, or why there is none. */
+async function resolved(
+  { host }: TunnelTarget,
+  resolve: (name: string) => Promise<readonly string[]>,
+  deadline: AbortSignal,
+): Promise<readonly string[] | string> {
+  if (isIP(host) !== 0) return [host];
+  const late = new Promise<string>((settle) => {
+    deadline.addEventListener('abort', () => settle('its name was not resolved in time'), { once: true });
+  });
+  const found = resolve(host).then(
+    (addresses) => (addresses.length === 0 ? 'its name has no address' : addresses),
+    (error: unknown) => messageOf(error),
+  );
+  return await Promise.race([found, late]);
+}
+
+/** As the system resolves a name, `/etc/hosts` included. */
+export async function systemAddresses(name: string): Promise<string[]> {
+  return (await lookup(name, { all: true })).map(({ address }) => address);
 }
 
 /** Lower-case hex SHA-256 of the certificate in a `Client-Cert` header; null when there is none. */
 export function fingerprintOf(header: string | string[] | undefined): string | null {
   const base64 = typeof header === 'string' ? /^:([A-Za-z0-9+/]+={0,2}):$/.exec(header)?.[1] : undefined;
   return base64 === undefined ? null : createHash('sha256').update(Buffer.from(base64, 'base64')).digest('hex');
-}
-
-/** Null when the connection stands, otherwise why not. */
-function connected(socket: Socket, stream: ServerHttp2Stream, timeoutMs: number): Promise<string | null> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => settle('no connection in time'), timeoutMs);
-    const onClose = () => settle('the device went away');
-    const settle = (failure: string | null) => {
-      clearTimeout(timer);
-      stream.off('close', onClose);
-      resolve(failure);
-    };
-    socket.once('connect', () => settle(null));
-    socket.on('error', (error) => settle(messageOf(error)));
-    stream.once('close', onClose);
-    if (stream.destroyed) onClose();
-  });
 }
 
 function closed(socket: Socket): Promise<void> {
@@ -183,6 +253,8 @@ function refuse(stream: ServerHttp2Stream, refusal: Refusal, options: TunnelOpti
     ':status': refusal.status,
     'content-type': 'application/json',
     'bramble-code': refusal.code,
+    // The router passes it on: its own answer has a body of its own.
+    'bramble-reason': refusal.reason.replace(/[^\x20-\x7e]/g, '?').slice(0, 300),
   });
   stream.end(JSON.stringify({ code: refusal.code, message: refusal.reason }));
 }

@@ -7,7 +7,7 @@ import { allowedHosts, tunnelTargetOf } from './allowed-hosts.ts';
 const patterns = ['intranet.example:443', '*.corp.example:*', '10.1.2.0/24:8080', '[fd00::]/8:443'];
 const allows = (authority: string) => {
   const target = tunnelTargetOf(authority);
-  return target !== null && allowedHosts(patterns)(target);
+  return target !== null && allowedHosts(patterns).covers(target);
 };
 
 test('allows what a pattern covers, in any case', () => {
@@ -35,6 +35,9 @@ test('allows nothing else, however it is written', () => {
     '167838209:8080',
     '10.1.513:8080',
     '::ffff:10.1.2.1:8080',
+    '[::ffff:10.1.2.1]:8080',
+    '[::10.1.2.1]:8080',
+    '[64:ff9b::10.1.2.1]:8080',
     'intranet.example',
     'intranet.example:0443',
     'intranet.example:0',
@@ -52,7 +55,7 @@ test('allows nothing when nothing is listed', () => {
   fc.assert(
     fc.property(fc.webAuthority({ withPort: true }), (authority) => {
       const target = tunnelTargetOf(authority);
-      return target === null || !allowedHosts([])(target);
+      return target === null || !allowedHosts([]).covers(target);
     }),
   );
 });

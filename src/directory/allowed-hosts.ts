@@ -2,12 +2,15 @@
  * Which internal hosts a connection service opens tunnels to, as a pure rule: nothing that is not listed.
  *
  * Patterns: `intranet.example:443`, `*.corp.example:*` (any name below, not the name itself), `10.1.2.0/24:8080`,
- * `[fd00::]/8:443`. A network pattern covers literal addresses alone: a name is never resolved to decide.
+ * `[fd00::]/8:443`. A network pattern covers literal addresses alone: a name is never resolved to decide whether it is
+ * listed. What a listed name resolves to is judged beside (`connection/tunnel-rule.ts`).
  *
- * Invariant: an authority that does not parse strictly is not allowed.
+ * Invariant: an authority that does not parse strictly is not allowed, and IPv6 forms that carry an IPv4 address are not that
+ * address.
  */
-import { BlockList, isIP, isIPv6 } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
 import { BrambleError } from '../base/errors.ts';
+import { type IpNetwork, ipNetworkOf, liesWithin } from './ip-network.ts';
 
 export interface TunnelTarget {
   /** Lower-case name, or an address without brackets. */
@@ -15,7 +18,14 @@ export interface TunnelTarget {
   port: number;
 }
 
-export type AllowedHosts = (target: TunnelTarget) => boolean;
+export interface AllowedHosts {
+  /** Whether a pattern lists the target as the device named it: a name by its name, an address by its address. */
+  covers(target: TunnelTarget): boolean;
+  /** Whether a pattern that is itself an address, or a network, within `range` lists the address. */
+  namesWithin(address: IpNetwork, port: number, range: IpNetwork): boolean;
+  /** Whether a pattern is exactly this address and this port. */
+  namesExactly(address: IpNetwork, port: number): boolean;
+}
 
 const authorityPattern = /^(\[[0-9a-f:.]+\]|[a-z0-9_.-]+):([1-9]\d{0,4})$/;
 const hostPattern = /^(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?$/;
@@ -37,8 +47,20 @@ export function tunnelTargetOf(authority: string): TunnelTarget | null {
  * @throws BrambleError ERR_TUNNEL_HOST_PATTERN that names the pattern that is none.
  */
 export function allowedHosts(patterns: readonly string[]): AllowedHosts {
-  const rules = patterns.map(ruleOf);
-  return (target) => rules.some((rule) => rule(target));
+  const read = patterns.map(patternOf);
+  const listing = (address: IpNetwork, port: number) =>
+    read.filter(({ network, ...rule }) => network && fitsPort(rule, port) && liesWithin(address, network));
+  return {
+    covers: ({ host, port }) => {
+      const address = ipNetworkOf(host);
+      if (address !== null) return listing(address, port).length > 0;
+      return isIP(host) === 0 && read.some((rule) => fitsPort(rule, port) && rule.coversName(host));
+    },
+    namesWithin: (address, port, range) =>
+      listing(address, port).some(({ network }) => network !== null && liesWithin(network, range)),
+    namesExactly: (address, port) =>
+      listing(address, port).some((rule) => rule.port === port && rule.network?.bits === address.bits),
+  };
 }
 
 /**
@@ -48,7 +70,7 @@ export function allowedHosts(patterns: readonly string[]): AllowedHosts {
 export function allowedHostOf(text: string): string {
   const pattern = text.trim().toLowerCase();
   try {
-    ruleOf(pattern);
+    patternOf(pattern);
   } catch (cause) {
     throw new BrambleError(
       'ERR_ALLOWED_HOST',
@@ -60,35 +82,38 @@ export function allowedHostOf(text: string): string {
   return pattern;
 }
 
-function ruleOf(pattern: string): AllowedHosts {
+function fitsPort({ port }: Pick<Pattern, 'port'>, asked: number): boolean {
+  return port === null || port === asked;
+}
+
+/** One pattern, read. */
+interface Pattern {
+  /** Null for any. */
+  port: number | null;
+  /** Of a pattern that is an address or a network. */
+  network: IpNetwork | null;
+  coversName: (name: string) => boolean;
+}
+
+function patternOf(pattern: string): Pattern {
   const text = pattern.trim().toLowerCase();
   const at = text.lastIndexOf(':');
-  const port = text.slice(at + 1);
+  const digits = text.slice(at + 1);
   const host = text.slice(0, Math.max(at, 0));
-  const fitsPort = (asked: number) => port === '*' || Number(port) === asked;
-  if (port !== '*' && !(/^[1-9]\d{0,4}$/.test(port) && Number(port) <= 65535)) throw patternError(pattern);
+  if (digits !== '*' && !(/^[1-9]\d{0,4}$/.test(digits) && Number(digits) <= 65535)) throw patternError(pattern);
+  const port = digits === '*' ? null : Number(digits);
 
   const [address = '', prefix, ...more] = host.split('/');
   const bare = address.replace(/^\[(.*)\]$/, '$1');
-  const family = isIP(bare);
-  if (family !== 0) {
-    const bits = family === 6 ? 128 : 32;
-    const length = prefix === undefined ? bits : Number(prefix);
-    if (more.length > 0 || (prefix !== undefined && !/^\d{1,3}$/.test(prefix)) || length > bits) {
-      throw patternError(pattern);
-    }
-    const kind = family === 6 ? 'ipv6' : 'ipv4';
-    const network = new BlockList();
-    network.addSubnet(bare, length, kind);
-    return (target) => {
-      const asked = isIP(target.host);
-      return fitsPort(target.port) && asked !== 0 && network.check(target.host, asked === 6 ? 'ipv6' : 'ipv4');
-    };
+  if (isIP(bare) !== 0) {
+    const fits = more.length === 0 && (prefix === undefined || /^\d{1,3}$/.test(prefix));
+    const network = fits ? ipNetworkOf(bare, prefix === undefined ? undefined : Number(prefix)) : null;
+    if (network === null) throw patternError(pattern);
+    return { port, network, coversName: () => false };
   }
   if (prefix !== undefined || !hostPattern.test(host)) throw patternError(pattern);
   const suffix = host.startsWith('*.') ? host.slice(1) : null;
-  return (target) =>
-    fitsPort(target.port) && isIP(target.host) === 0 && (suffix ? target.host.endsWith(suffix) : target.host === host);
+  return { port, network: null, coversName: (name) => (suffix ? name.endsWith(suffix) : name === host) };
 }
 
 function patternError(pattern: string): BrambleError {

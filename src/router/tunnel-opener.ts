@@ -106,11 +106,7 @@ async function openByRoute(
     if (status !== 200) {
       upstream.stream.destroy();
       const code = upstream.headers['bramble-code'];
-      return refusal(
-        status,
-        isErrorCode(code) ? code : 'ERR_TUNNEL_REFUSED',
-        'The connection service refused the tunnel.',
-      );
+      return refusal(status, isErrorCode(code) ? code : 'ERR_TUNNEL_REFUSED', reasonOf(upstream.headers));
     }
     join(end, upstream.stream, options);
     return null;
@@ -120,6 +116,13 @@ async function openByRoute(
     'ERR_TUNNEL_NO_SERVICE',
     'No connection service that serves this device is connected; come again.',
   );
+}
+
+/** Which rule refused, as the connection service says it. */
+function reasonOf(headers: IncomingHttpHeaders): string {
+  const reason = headers['bramble-reason'];
+  const said = typeof reason === 'string' && /^[\x20-\x7e]{1,300}$/.test(reason) ? `: ${reason}` : '';
+  return `The connection service refused the tunnel${said}.`;
 }
 
 function isErrorCode(code: unknown): code is `ERR_${string}` {

@@ -17,6 +17,8 @@ describe('a tunnel through router, link and connection service', () => {
   let echoPort: number;
   let fingerprint: string;
   let authorization: TunnelAuthorization = 'allowed';
+  const listed = ({ host, port }: { host: string; port: number }) =>
+    host.startsWith('127.') && [echoPort, 1].includes(port);
   const services: Record<string, { link: SrpLink; tunnels: Tunnels }> = {};
   const atHost = new Set<Socket>();
   const known = new Set<string>();
@@ -61,8 +63,10 @@ describe('a tunnel through router, link and connection service', () => {
     await nextUp(await stage.dial('S00000001'));
     for (const identifier of ['C00000001', 'C00000002']) {
       const tunnels = createTunnels({
-        authorize: async (asked) => (known.has(asked) ? authorization : 'unknown-device'),
-        allowed: () => (target) => target.host.startsWith('127.') && [echoPort, 1].includes(target.port),
+        rights: async (asked) => ({
+          authorizations: new Map(asked.map((each) => [each, known.has(each) ? authorization : 'unknown-device'])),
+          rule: { hosts: { covers: listed, namesWithin: () => true, namesExactly: () => true }, own: [] },
+        }),
       });
       const link = await stage.dial(identifier, {
         handlers: { tunnel: (stream, headers) => tunnels.handle(stream, headers) },
@@ -128,6 +132,9 @@ describe('a tunnel through router, link and connection service', () => {
       return [status, code];
     };
     assert.deepEqual(await code(session, 'intranet.example:443'), [403, 'ERR_TUNNEL_HOST_NOT_ALLOWED']);
+    const { stream: refused } = await open(session, 'intranet.example:443');
+    assert.match(String((await once(refused, 'data'))[0]), /intranet\.example:443 is not on the list of allowed hosts/);
+    refused.destroy();
     assert.deepEqual(await code(session, '127.0.0.1:1'), [502, 'ERR_TUNNEL_UPSTREAM']);
     authorization = 'not-served';
     assert.deepEqual(await code(session, `127.0.0.1:${echoPort}`), [403, 'ERR_TUNNEL_NOT_SERVED']);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { type AccountId, newId } from '../base/ids.ts';
-import { authorizeTunnel, readAllowedHosts } from '../connection/served-devices.ts';
+import { authorizeTunnels, readAllowedHosts } from '../connection/served-devices.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/test-database.ts';
 import { seedDevice, seedDomain } from '../devices/device-fixture.ts';
@@ -28,6 +28,9 @@ const service = async (name: string, instance: string) => {
 };
 const serviceHere = await service('service-here', 'here');
 const serviceThere = await service('service-there', 'there');
+
+const authorizationOf = async (service: string, fingerprint: string) =>
+  (await authorizeTunnels(db, service, [fingerprint])).get(fingerprint);
 
 test('samples add up in the database’s bucket of now, per account, and a failure counts', limited, async () => {
   const [one, two] = [newId<AccountId>(), newId<AccountId>()];
@@ -96,7 +99,7 @@ test(
     assert.ok(created.kind === 'created');
     const shared = created.service.srpIdentifier;
     const devices = [await seedDevice(db, here, 'shared-here'), await seedDevice(db, there, 'shared-there')];
-    for (const { fingerprint } of devices) assert.equal(await authorizeTunnel(db, shared, fingerprint), 'allowed');
+    for (const { fingerprint } of devices) assert.equal(await authorizationOf(shared, fingerprint), 'allowed');
     const question = { nonce: 'n', tokens: [], certificates: devices.map(({ fingerprint }) => fingerprint) };
     const answers = await answerRoutes(db, question as never);
     assert.deepEqual(
@@ -111,14 +114,16 @@ test(
 
 test('a connection service serves the active devices of its instance’s accounts', limited, async () => {
   const [mine, other] = [await seedDevice(db, here, 'tunnel'), await seedDevice(db, there, 'tunnel-there')];
-  assert.equal(await authorizeTunnel(db, serviceHere, mine.fingerprint), 'allowed');
-  assert.equal(await authorizeTunnel(db, serviceHere, other.fingerprint), 'not-served');
-  assert.equal(await authorizeTunnel(db, 'C99999999', mine.fingerprint), 'not-served');
-  assert.equal(await authorizeTunnel(db, serviceHere, 'unknown'), 'unknown-device');
+  assert.equal(await authorizationOf(serviceHere, mine.fingerprint), 'allowed');
+  assert.equal(await authorizationOf(serviceHere, other.fingerprint), 'not-served');
+  assert.equal(await authorizationOf('C99999999', mine.fingerprint), 'not-served');
+  const asked = await authorizeTunnels(db, serviceHere, [mine.fingerprint, 'unknown', other.fingerprint]);
+  assert.deepEqual([...asked.values()], ['allowed', 'unknown-device', 'not-served']);
+  assert.equal(await authorizationOf(serviceHere, 'unknown'), 'unknown-device');
   await db`update account set instance_id = ${there} where id = ${mine.accountId}`;
-  assert.equal(await authorizeTunnel(db, serviceThere, mine.fingerprint), 'allowed', 'it went with its account');
+  assert.equal(await authorizationOf(serviceThere, mine.fingerprint), 'allowed', 'it went with its account');
   await db`update device set state = 'gone' where id = ${mine.deviceId}`;
-  assert.equal(await authorizeTunnel(db, serviceThere, mine.fingerprint), 'unknown-device');
+  assert.equal(await authorizationOf(serviceThere, mine.fingerprint), 'unknown-device');
   assert.deepEqual(await readAllowedHosts(db, serviceHere), ['a.test:443']);
   assert.equal(await readAllowedHosts(db, 'C99999999'), 'not-found');
 });

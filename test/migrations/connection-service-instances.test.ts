@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, test } from 'node:test';
 import { isBrambleError } from '../../src/base/errors.ts';
-import { authorizeTunnel } from '../../src/connection/served-devices.ts';
+import { authorizeTunnels } from '../../src/connection/served-devices.ts';
 import { type Database, openDatabase } from '../../src/database/connection.ts';
 import { migrate } from '../../src/database/migrate.ts';
 import { sqlState } from '../../src/database/sql-state.ts';
@@ -266,11 +266,11 @@ test('routes name the owner’s connection services in order, on both schemas, a
   const named = async () =>
     (await answerRoutes(db, { nonce: 'n'.repeat(22), tokens: [], certificates: [fingerprint] }))[0]?.connectionServices;
   assert.deepEqual(await named(), [b]);
-  assert.equal(await authorizeTunnel(db, a, fingerprint), 'not-served');
+  assert.equal((await authorizeTunnels(db, a, [fingerprint])).get(fingerprint), 'not-served');
   await contract(url);
   assert.deepEqual(await named(), [b]);
   await db.begin((tx) => updateConnectionService(tx, 'mds-a', { instances: ['east', 'west'] }));
   assert.deepEqual(await named(), [a, b]);
-  assert.equal(await authorizeTunnel(db, a, fingerprint), 'allowed');
-  assert.equal(await authorizeTunnel(db, b, fingerprint), 'allowed');
+  assert.equal((await authorizeTunnels(db, a, [fingerprint])).get(fingerprint), 'allowed');
+  assert.equal((await authorizeTunnels(db, b, [fingerprint])).get(fingerprint), 'allowed');
 });

@@ -1,0 +1,66 @@
+/**
+ * Where the domain itself answers: what tunnels lead to only when it is listed by its exact address and port. Names are
+ * resolved anew every minute, beside the questions; one that cannot be resolved keeps the addresses that it had.
+ */
+import type { TunnelRule } from './tunnel-rule.ts';
+
+type OwnEndpoints = TunnelRule['own'];
+
+export interface OwnPlace {
+  /** A name or an address. */
+  host: string;
+  port: number;
+  what: string;
+}
+
+const resolveAgainMs = 60_000;
+
+export function createOwnEndpoints(
+  places: readonly OwnPlace[],
+  resolve: (host: string) => Promise<readonly string[]>,
+  now: () => number,
+): () => Promise<OwnEndpoints> {
+  let known: OwnEndpoints | null = null;
+  let resolving: Promise<OwnEndpoints> | null = null;
+  let askedAtMs = Number.NEGATIVE_INFINITY;
+  const last = new Map<OwnPlace, readonly string[]>();
+  const resolveAll = async () => {
+    await Promise.all(
+      places.map(async (place) => {
+        const addresses = await resolve(place.host).catch(() => null);
+        if (addresses !== null) last.set(place, addresses);
+      }),
+    );
+    known = places.flatMap((place) =>
+      (last.get(place) ?? []).map((address) => ({ address, port: place.port, what: place.what })),
+    );
+    return known;
+  };
+  return async () => {
+    if (now() - askedAtMs >= resolveAgainMs) {
+      askedAtMs = now();
+      resolving = resolveAll();
+    }
+    return known ?? (await resolving) ?? [];
+  };
+}
+
+/** The database, the routers and the domain's public address, as far as their addresses are known at all. */
+export function ownPlaces(from: {
+  databaseUrl: string;
+  routers: readonly { host: string; port: number }[];
+  publicUrl: string;
+}): OwnPlace[] {
+  const database = placeOf(from.databaseUrl, 5432, 'the database of the domain');
+  const edge = placeOf(from.publicUrl, 443, 'the public address of the domain');
+  const routers = from.routers.map(({ host, port }) => ({ host, port, what: 'a router of the domain' }));
+  return [database, edge, ...routers].filter((place) => place !== null);
+}
+
+/** Null for a URL without a host, such as one of a socket in the file system. */
+function placeOf(url: string, defaultPort: number, what: string): OwnPlace | null {
+  if (!URL.canParse(url)) return null;
+  const { hostname, port } = new URL(url);
+  if (hostname === '') return null;
+  return { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: port === '' ? defaultPort : Number(port), what };
+}
