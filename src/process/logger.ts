@@ -1,5 +1,10 @@
-/** One JSON line for each thing that happens, on standard output, where the supervisor puts it into the component's log. */
-import { type DestinationStream, type Logger, pino } from 'pino';
+/**
+ * One JSON line for each thing that happens, on standard output, where the supervisor puts it into the component's log.
+ * Invariant: no call can write a line that is long, or more lines of a kind than the log can hold beside others.
+ */
+import { type DestinationStream, type LogFn, type Logger, type LoggerOptions, pino } from 'pino';
+import { LogPace } from './log-pace.ts';
+import { loggedValue } from './log-values.ts';
 
 export type { Logger } from 'pino';
 
@@ -10,15 +15,44 @@ export interface LoggerFacts {
   level?: string;
 }
 
+const leftOutAfterMs = 60_000;
+
 /** A logger whose lines carry component, kind, release and process id. */
 export function createLogger(facts: LoggerFacts, destination?: DestinationStream): Logger {
-  const options = {
+  const pace = new LogPace();
+  let reportIsDue = false;
+  const reportLeftOut = (): void => {
+    reportIsDue = false;
+    for (const left of pace.takeLeftOut(Date.now())) logger.warn(left, 'lines of a kind were left out of the log');
+  };
+  const options: LoggerOptions = {
     level: facts.level ?? 'info',
     base: { pid: process.pid, component: facts.name, kind: facts.kind, release: facts.release },
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
     formatters: { level: (label: string) => ({ level: label }) },
+    // Errors come here as what is shown of them.
+    serializers: { err: (shown: unknown) => shown },
+    hooks: {
+      logMethod(args, method) {
+        if (pace.admits(kindOf(args), Date.now())) {
+          method.apply(this, args.map((value) => loggedValue(value)) as Parameters<LogFn>);
+          return;
+        }
+        if (!reportIsDue) setTimeout(reportLeftOut, leftOutAfterMs).unref();
+        reportIsDue = true;
+      },
+    },
   };
-  return destination === undefined ? pino(options) : pino(options, destination);
+  const logger = destination === undefined ? pino(options) : pino(options, destination);
+  return logger;
+}
+
+/** Messages are the program's own, and so are codes: what varies with a stranger is no kind. */
+function kindOf(args: readonly unknown[]): string {
+  const message = args.find((value) => typeof value === 'string') ?? '';
+  const [fields] = args;
+  const code = typeof fields === 'object' && fields !== null && 'code' in fields ? fields.code : undefined;
+  return typeof code === 'string' ? `${message} (${code.slice(0, 60)})` : message.slice(0, 200);
 }
 
 /** Writes nothing: for tests and for the command line. */
