@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { advisoryLock, lockClass } from '../database/advisory-locks.ts';
 import { openDatabase } from '../database/connection.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createEarlierTestDatabase, createTestDatabase } from '../database/test-database.ts';
 import { untilOneWaits, watched } from '../database/waiting-fixture.ts';
 import { seedDomain } from '../devices/device-fixture.ts';
 import {
@@ -194,6 +194,19 @@ test('a live component is not overwritten by one of another kind; a dead one is'
   await expire('kept');
   await registerComponent(db, other, any);
   assert.equal((await find('kept'))?.kind, 'connection');
+});
+
+test('a coordinator registers, and renews, on the schema of 1.1.0 that it is going to expand', limited, async (t) => {
+  const earlier = openDatabase((await createEarlierTestDatabase(8)).url, { applicationName: 'test', max: 2 });
+  t.after(async () => await earlier.end());
+  await seedDomain(earlier, '1.1.0');
+  const coordinator = identity('upgrade-coordinator', { kind: 'coordinator', release: '1.2.0' });
+  await registerComponent(earlier, coordinator, { leastSchemaVersion: 99 });
+  assert.equal(await renewLease(earlier, coordinator, { leastSchemaVersion: 99 }), 'renewed');
+  assert.deepEqual(
+    (await listComponents(earlier)).map(({ name, alive }) => [name, alive]),
+    [['upgrade-coordinator', true]],
+  );
 });
 
 test('every kind has a least release, and one before it does not register', limited, async () => {

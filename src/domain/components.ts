@@ -63,7 +63,7 @@ export async function registerComponent(
   await db.begin(async (tx) => {
     await tx`select pg_advisory_xact_lock_shared(${lockClass}, ${advisoryLock.featureLevel})`;
     await assertCompatible(tx, component, compatibility);
-    if (await upsertComponent(tx, component, {}, null)) return;
+    if (await upsertComponent(tx, component, {})) return;
     throw new BrambleError(
       'ERR_COMPONENT_NAME_TAKEN',
       `A component named ${component.name} of another kind is at work. Stop that one, or give this one another name.`,
@@ -116,9 +116,16 @@ export async function registerRouter(
   await db.begin(async (tx) => {
     await tx`select pg_advisory_xact_lock_shared(${lockClass}, ${advisoryLock.featureLevel})`;
     const [held] = await tx<{ names: number }[]>`
-      select count(*)::int as names from component where router_key = ${router.key} and name <> ${router.name}`;
+      select count(*)::int as names from component
+       where router_key = ${router.key} and kind = 'router' and name <> ${router.name}`;
     const hasRoom = held !== undefined && held.names < namesOfOneKey;
-    if (hasRoom && (await upsertComponent(tx, { ...router, kind: 'router' }, detail, router.key))) return;
+    if (hasRoom && (await upsertComponent(tx, { ...router, kind: 'router' }, detail))) {
+      // The row is locked from here on; where it is bound to another key the error takes back what was written.
+      const { count } = await tx`
+        update component set router_key = ${router.key}
+         where name = ${router.name} and coalesce(router_key, ${router.key}) = ${router.key}`;
+      if (count === 1) return;
+    }
     throw new BrambleError(
       'ERR_ROUTER_NAME_TAKEN',
       `The router that calls itself ${router.name} on ${router.host} is not registered: the name is another component's, or ` +
@@ -130,33 +137,31 @@ export async function registerRouter(
 }
 
 /**
- * False when the row is another's. A live component is never overwritten by one of another kind, but a router by whoever
- * has the database; a router overwrites only what is bound to its key, or to none.
+ * False when the row is another's: a router overwrites routers alone, and a live component of another kind is overwritten by
+ * nobody. Names no column that 1.1 lacks: the coordinator registers before it expands the schema.
  */
 async function upsertComponent(
   tx: Transaction,
   component: ComponentIdentity,
   detail: Readonly<Record<string, unknown>>,
-  routerKey: string | null,
 ): Promise<boolean> {
   const { count } = await tx`
     insert into component (name, kind, host, boot_id, process_id, release, link_versions, features, loopback_url, detail,
-                           router_key, lease_until)
+                           lease_until)
     values (${component.name}, ${component.kind}, ${component.host}, ${component.bootId}, ${component.processId},
             ${component.release}, ${component.linkVersions as number[]}, ${component.features as string[]},
-            ${component.loopbackUrl}, ${tx.json(detail as never)}, ${routerKey},
+            ${component.loopbackUrl}, ${tx.json(detail as never)},
             clock_timestamp() + make_interval(secs => ${leaseSeconds}))
     on conflict (name) do update
        set kind = excluded.kind, host = excluded.host, boot_id = excluded.boot_id, process_id = excluded.process_id,
            release = excluded.release, link_versions = excluded.link_versions, features = excluded.features,
-           loopback_url = excluded.loopback_url, detail = excluded.detail, router_key = excluded.router_key,
-           lease_until = excluded.lease_until, stopped_at = null,
+           loopback_url = excluded.loopback_url, detail = excluded.detail, lease_until = excluded.lease_until,
+           stopped_at = null,
            started_at = case when component.boot_id = excluded.boot_id and component.process_id = excluded.process_id
                              then component.started_at else now() end
-     where case when excluded.kind = 'router'
-                then component.kind = 'router' and coalesce(component.router_key, excluded.router_key) = excluded.router_key
-                else component.kind in (excluded.kind, 'router') or component.stopped_at is not null
-                     or component.lease_until <= clock_timestamp() end`;
+     where component.kind = excluded.kind
+        or (excluded.kind <> 'router' and (component.kind = 'router' or component.stopped_at is not null
+                                           or component.lease_until <= clock_timestamp()))`;
   return count === 1;
 }
 
