@@ -6,7 +6,7 @@
 import { createPrivateKey } from 'node:crypto';
 import type { InstanceAuthorities } from '../domain/authorities.ts';
 import type { Domain } from '../domain/domain.ts';
-import { buildEnrollmentProfile } from '../protocol/apple/enrollment-profile.ts';
+import { buildEnrollmentProfile, enrollmentProfileIdentifier } from '../protocol/apple/enrollment-profile.ts';
 import { signAttached } from '../protocol/cms/signing.ts';
 import type { DeviceOffer } from './device-offer.ts';
 
@@ -33,13 +33,22 @@ export function deviceAddresses(publicUrl: string, token: string): { checkIn: st
   };
 }
 
+/** PayloadIdentifier of the enrolment profiles of a domain. */
+export function enrollmentIdentifier(domain: Pick<EnrollmentDomain, 'domainId'>): string {
+  return enrollmentProfileIdentifier(identifierPrefixOf(domain));
+}
+
+function identifierPrefixOf({ domainId }: Pick<EnrollmentDomain, 'domainId'>): string {
+  return `bramble.${domainId}`;
+}
+
 /** The profile as an XML property list, unsigned. */
 export function enrollmentProfile(facts: EnrollmentFacts): Buffer {
   const { domain, device, authorities } = facts;
   const addresses = deviceAddresses(domain.publicUrl, device.token);
   return buildEnrollmentProfile({
     organization: domain.name,
-    identifierPrefix: `bramble.${domain.domainId}`,
+    identifierPrefix: identifierPrefixOf(domain),
     seed: device.deviceId,
     checkInUrl: addresses.checkIn,
     serverUrl: addresses.connect,

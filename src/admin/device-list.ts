@@ -1,5 +1,6 @@
 /** Devices as administrators see them. No token, push token or certificate leaves here. */
 import type { Queryable } from '../database/connection.ts';
+import { isSuspended } from '../devices/suspension.ts';
 import { handOutsShown } from '../domain/unanswered-commands.ts';
 
 export interface ListedDevice {
@@ -7,7 +8,12 @@ export interface ListedDevice {
   account: string;
   instance: string;
   platform: string;
+  /** As stored, or `suspended` or `leaving`. */
   state: string;
+  suspendedAt: Date | null;
+  /** The enrolment that named the same UDID after it; stays when this one answered in spite of it. */
+  suspendedBy: string | null;
+  removingSince: Date | null;
   udid: string | null;
   serialNumber: string | null;
   model: string | null;
@@ -48,7 +54,7 @@ export async function listDevices(q: Queryable, filter: DeviceFilter): Promise<L
     select ${columns(q)}
       from device d join account a on a.id = d.account_id join instance i on i.id = a.instance_id
      where (${filter.account ?? null}::text is null or a.name = ${filter.account ?? null})
-       and (${filter.state ?? null}::text is null or d.state = ${filter.state ?? null})
+       and (${filter.state ?? null}::text is null or ${shownState(q)} = ${filter.state ?? null})
        and (not ${filter.unanswered ?? false} or exists (${unanswered(q)}))
        and (${filter.after ?? null}::uuid is null or d.id > ${filter.after ?? null})
      order by d.id
@@ -68,9 +74,16 @@ function unanswered(q: Queryable) {
   return q`select 1 from command c where c.device_id = d.id and c.state = 'sent' and c.unanswered >= ${handOutsShown}`;
 }
 
+function shownState(q: Queryable) {
+  return q`case when ${isSuspended(q, 'd')} then 'suspended'
+                when d.state = 'active' and d.removing_since is not null then 'leaving' else d.state end`;
+}
+
 function columns(q: Queryable) {
   return q`
-    d.id, a.name as account, i.name as instance, d.platform, d.state, d.udid, d.serial_number as "serialNumber", d.model,
+    d.id, a.name as account, i.name as instance, d.platform, ${shownState(q)} as state,
+    case when ${isSuspended(q, 'd')} then d.suspended_at end as "suspendedAt", d.suspended_by as "suspendedBy",
+    d.removing_since as "removingSince", d.udid, d.serial_number as "serialNumber", d.model,
     d.product, d.os_version as "osVersion", d.software_version as "softwareVersion", d.push_state as "pushState",
     d.applied_policy_revision as "appliedPolicyRevision", d.applied_books_revision as "appliedBooksRevision",
     d.synchronized_at as "synchronizedAt", d.last_seen_at as "lastSeenAt",

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -99,6 +100,28 @@ test('failures say what happened with their code on the error stream, or as JSON
     exitCode.unauthorized,
   );
   assert.equal((await bramble(['--url', 'http://127.0.0.1:1', 'status'])).code, exitCode.unreachable);
+});
+
+test('a device is removed only after a clear yes, or with --yes', async () => {
+  const id = randomUUID();
+  await admin.db`
+    insert into account (id, name, display_name, instance_id) select ${id}, 'rem', 'rem', i.id from instance i limit 1`;
+  await admin.db`
+    insert into device (id, account_id, token, platform, state, scep_challenge)
+    values (${id}, ${id}, ${id}, 'apple', 'active', 'c')`;
+  const shown = async () => JSON.parse((await bramble(['--json', 'device', 'show', id])).output).state;
+  for (const input of ['', 'n\n', 'what?\ny\n']) {
+    const { code, errors } = await bramble(['device', 'remove', id, '--silent'], { input });
+    assert.equal(code, exitCode.usage);
+    assert.match(errors, /is refused from now on[\s\S]*Nothing was changed/);
+  }
+  assert.equal(await shown(), 'active');
+  const told = await bramble(['device', 'remove', id], { input: 'yes\n' });
+  assert.match(told.output, /told to leave when it comes/);
+  assert.equal(await shown(), 'leaving');
+  const silent = await bramble(['--json', 'device', 'remove', id, '--silent', '--yes']);
+  assert.deepEqual(JSON.parse(silent.output).state, 'gone');
+  assert.equal((await bramble(['device', 'remove', id, '--silent', '--tell', '--yes'])).code, exitCode.usage);
 });
 
 test('an upgrade that was never planned is not found, and a plan without a target is refused', async () => {

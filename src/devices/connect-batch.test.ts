@@ -25,6 +25,7 @@ const served = (): ConnectOutcome => ({
   deviceId: newId<DeviceId>(),
   command: null,
   commandId: null,
+  leaves: false,
 });
 
 test('a row that the database refuses fails alone', async () => {

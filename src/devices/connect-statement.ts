@@ -43,7 +43,15 @@ export interface ConnectRequest {
 
 export type ConnectOutcome =
   /** `command` is the plist to answer with, or null when nothing is to be done. */
-  | { kind: 'served'; accountId: AccountId; deviceId: DeviceId; command: Buffer | null; commandId: CommandId | null }
+  | {
+      kind: 'served';
+      accountId: AccountId;
+      deviceId: DeviceId;
+      command: Buffer | null;
+      commandId: CommandId | null;
+      /** The device answered that its enrolment profile is to be removed. */
+      leaves: boolean;
+    }
   /** The account is locked by a move just now: try this row again by itself. */
   | { kind: 'moving' }
   | { kind: 'not-owner'; owner: SrpIdentifier }
@@ -69,6 +77,7 @@ interface ConnectRow {
   ownedHere: boolean | null;
   commandId: CommandId | null;
   command: Buffer | null;
+  leaves: boolean;
 }
 
 /** In PostgreSQL's `format`: request type, command, count, device. */
@@ -100,7 +109,7 @@ export async function connectDevices(
                     ${answers.map((r) => json(r.options))}::text[])
              with ordinality as r(token, fingerprint, over_tls, enrolment, status, command_id, answer, inventory, options, n)
     ), found as materialized (
-      select r.n, d.id as device_id, d.account_id, r.status, r.command_id, r.answer, r.inventory, r.options,
+      select r.n, d.id as device_id, d.account_id, d.removal_command_id, r.status, r.command_id, r.answer, r.inventory, r.options,
              d.session + (r.status = 'Idle')::int as session,
              case when d.identity_fingerprint is distinct from r.fingerprint then 'wrong-identity'
                   when lower(coalesce(d.udid, d.enrollment_id)) <> lower(r.enrolment) then 'another-enrolment'
@@ -126,7 +135,7 @@ export async function connectDevices(
         from fenced f
        where c.id = f.command_id and c.device_id = f.device_id and f.status <> 'Idle'
          and c.state in ('queued', 'sent', 'not-now')
-      returning c.delivery_id, c.state, c.device_id, c.request_type, f.n
+      returning c.delivery_id, c.state, c.device_id, c.request_type, c.id, f.n
     ), first_command as materialized (
       select f.n, f.epoch, f.session, f.device_id, f.command_id, c.id, c.delivery_id, c.given_up,
              c.budgeted and c.state <> 'sent' as needs_permit
@@ -217,13 +226,14 @@ export async function connectDevices(
     )
     select r.n, f.device_id as "deviceId", f.account_id as "accountId", f.refusal,
            e.n is not null as owned, i.srp_identifier as owner, a.instance_id = ${instanceId} as "ownedHere",
-           h.id as "commandId", h.body as command, (select count(*) from unimportant) = 1 as idle
+           h.id as "commandId", h.body as command, coalesce(k.state <> 'not-now' and k.id = f.removal_command_id, false) as leaves, (select count(*) from unimportant) = 1 as idle
       from request r
       left join found f on f.n = r.n
       left join fenced e on e.n = r.n
       left join account a on a.id = f.account_id
       left join instance i on i.id = a.instance_id
       left join handed h on h.n = r.n
+      left join answered k on k.n = r.n
      order by r.n`;
   return rows.map(outcomeOf);
 }
@@ -250,8 +260,8 @@ function nextCommand(q: Database, condition = q``) {
 function outcomeOf(row: ConnectRow): ConnectOutcome {
   if (row.deviceId === null || row.accountId === null) return { kind: 'unknown-device' };
   if (row.owned) {
-    const { accountId, deviceId, command, commandId } = row;
-    return { kind: 'served', accountId, deviceId, command, commandId };
+    const { accountId, deviceId, command, commandId, leaves } = row;
+    return { kind: 'served', accountId, deviceId, command, commandId, leaves };
   }
   // Whose device it is comes before whether its identity is right: only the owner judges.
   if (!row.ownedHere && row.owner) return { kind: 'not-owner', owner: row.owner };

@@ -1,6 +1,7 @@
 /**
  * What is answered on device addresses, in one place, because a wrong status costs devices: 401, and 403 with Apple's
- * unenrol reasons, make a device leave management. A failed identity is 400, another owner 421, trouble of ours 503.
+ * unenrol reasons, make a device leave management. A failed identity is 400, another owner 421, trouble of ours 503. Only a
+ * device that is meant to leave is told so.
  */
 import { type ErrorCode, isBrambleError } from '../base/errors.ts';
 import type { SrpIdentifier } from '../base/ids.ts';
@@ -61,6 +62,16 @@ export const tlsRequired = errorAnswer(
   400,
   'ERR_TLS_IDENTITY_REQUIRED',
   'This enrolment proves its identity in TLS: a signature alone could be a repetition.',
+);
+
+/**
+ * For a device that an administrator removed, and whose key was proven: the one answer of ours by which a device leaves. It
+ * is given on purpose, and never because something failed.
+ */
+export const leaveManagement = errorAnswer(
+  401,
+  'ERR_REMOVED',
+  'An administrator has removed this device: it is to leave management.',
 );
 
 /** Codes of what a device sent wrongly; everything else is trouble of ours and answered 503. */

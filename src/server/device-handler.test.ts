@@ -15,6 +15,7 @@ import { createTestDatabase } from '../database/test-database.ts';
 import { queueCommand } from '../devices/command-queue.ts';
 import { createConnectBatcher } from '../devices/connect-batch.ts';
 import { connectDevices } from '../devices/connect-statement.ts';
+import { removeDevice } from '../devices/device-removal.ts';
 import { oweDeliveries } from '../policy/delivery/owe-deliveries.ts';
 import { silentLogger } from '../process/logger.ts';
 import { serializeCheckin } from '../protocol/apple/checkin.ts';
@@ -68,7 +69,9 @@ async function startServer(fixture: ActivationFixture, db: Database): Promise<Te
     }),
     notices: createDeviceNotices({ db, log: silentLogger, clock: systemClock }),
     certificateKeys: createCertificateKeys(),
-    onAnswer: (_kind, answer) => statuses.push(answer.status),
+    onAnswer: (_kind, answer) => {
+      if (answer.code !== 'ERR_REMOVED') statuses.push(answer.status);
+    },
   });
   const server = createServer((request, response) => serve(request, response, request.headers['x-trusted'] === 'yes'));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -378,7 +381,50 @@ test('requests count for their account, and a lost database is 503 on every addr
   await broken.close();
 });
 
-test('nothing of all this was answered 401 or 403, which would make a device leave', limited, async () => {
+async function removed(tell: boolean) {
+  const device = await activeDevice();
+  const deviceId = await device.deviceId();
+  const command = { commandId: newId<CommandId>(), body: Buffer.from('remove the profile') };
+  const remove = () => fixture.db.begin((tx) => removeDevice(tx, { deviceId, tell, command }));
+  assert.equal((await remove()).kind, tell ? 'leaving' : 'ended');
+  const state = async () => (await fixture.db`select state from device where id = ${deviceId}`)[0]?.['state'];
+  return { device, deviceId, command, state };
+}
+
+test(
+  'a device that is told to leave gets that before all else, and its enrolment ends with its answer',
+  limited,
+  async () => {
+    for (const status of ['Acknowledged', 'Error'] as const) {
+      const { device, command, state } = await removed(true);
+      assert.equal((await device.connect({ status: 'Idle' })).body.toString(), 'remove the profile');
+      const notNow = await device.connect({ status: 'NotNow', commandUuid: command.commandId });
+      assert.deepEqual([notNow.status, await state()], [200, 'active']);
+      assert.equal((await device.connect({ status, commandUuid: command.commandId })).status, 200);
+      assert.equal(await state(), 'gone');
+      assert.deepEqual(outcome(await device.connect({ status: 'Idle' })), [401, 'ERR_REMOVED'], 'should it come again');
+      assert.deepEqual(outcome(await device.checkin('Authenticate')), [401, 'ERR_REMOVED']);
+      const other = await activeDevice();
+      const idle = serializeConnect({ status: 'Idle', udid: device.udid });
+      const stranger = await other.put(device.paths.connect, aspenConnect, idle);
+      assert.deepEqual(outcome(stranger), [400, 'ERR_WRONG_IDENTITY'], 'only its own key is told');
+    }
+  },
+);
+
+test('one that is removed silently is refused as any that is not enrolled, and does not leave', limited, async () => {
+  const { device, state } = await removed(false);
+  assert.equal(await state(), 'gone');
+  assert.deepEqual(outcome(await device.connect({ status: 'Idle' })), [400, 'ERR_NOT_ENROLLED']);
+  assert.deepEqual(outcome(await device.checkin('Authenticate')), [400, 'ERR_NOT_ENROLLED']);
+});
+
+test('one that enrols anew instead of leaving is told to leave', limited, async () => {
+  const { device } = await removed(true);
+  assert.deepEqual(outcome(await device.checkin('Authenticate')), [401, 'ERR_REMOVED']);
+});
+
+test('nothing else of all this was answered 401 or 403, which would make a device leave', limited, async () => {
   assert.ok(statuses.length > 50);
   assert.deepEqual(
     statuses.filter((status) => status === 401 || status === 403 || status === 500),

@@ -18,6 +18,7 @@ import { type CheckinOptions, checkIn, resumeSuspended } from '../devices/checki
 import type { ConnectBatcher } from '../devices/connect-batch.ts';
 import { connectRequestOf } from '../devices/connect-request.ts';
 import type { ConnectOutcome, ConnectRequest } from '../devices/connect-statement.ts';
+import { finishRemovals } from '../devices/device-removal.ts';
 import { type EnrolledDevice, findDeviceByToken } from '../devices/device-store.ts';
 import { noteUnreadableAnswer } from '../devices/unreadable-answer.ts';
 import {
@@ -40,6 +41,7 @@ import {
   type DeviceAnswer,
   emptyAnswer,
   errorAnswer,
+  leaveManagement,
   moving,
   notActive,
   notOwner,
@@ -142,6 +144,7 @@ async function answerConnect(
   switch (outcome.kind) {
     case 'served':
       options.samples.add(outcome.accountId, performance.now() - startedAt, false);
+      if (outcome.leaves) await finishRemoval(options, outcome.deviceId);
       return outcome.command === null ? emptyAnswer : plistAnswer(outcome.command);
     case 'not-owner':
       return notOwner(outcome.owner);
@@ -156,8 +159,15 @@ async function answerConnect(
     case 'tls-required':
       return tlsRequired;
     case 'not-active':
-      return notActive;
+      return await answerInactive(options, token);
   }
+}
+
+/** The device answered that it leaves. Where this fails, the next look around ends the enrolment. */
+async function finishRemoval(options: DeviceHandlerOptions, deviceId: DeviceId): Promise<void> {
+  await options.db
+    .begin((tx) => finishRemovals(tx, options.instanceId, deviceId))
+    .catch((error: unknown) => options.log.warn({ reason: messageOf(error) }, 'a removal was not finished'));
 }
 
 /** Only what is not served comes to the slower look at the enrolment: a suspended one is taken back by its key. */
@@ -189,6 +199,12 @@ async function readConnect(
   }
 }
 
+/** The device's key was proven, but it is not under management (any more). */
+async function answerInactive(options: DeviceHandlerOptions, token: string): Promise<DeviceAnswer> {
+  const device = await findDeviceByToken(options.db, token);
+  return device !== 'not-found' && device.state === 'gone' && device.removing ? leaveManagement : notActive;
+}
+
 /** Commands are queued for devices: on a user channel they would be done for that user alone, and answered for all. */
 async function answerUserChannel(options: DeviceHandlerOptions, connect: ConnectRequest): Promise<DeviceAnswer> {
   const device = await findDeviceByToken(options.db, connect.token);
@@ -198,7 +214,7 @@ async function answerUserChannel(options: DeviceHandlerOptions, connect: Connect
   if (connect.enrolment !== null && device.enrolment?.toLowerCase() !== connect.enrolment.toLowerCase()) {
     return refuseAnotherEnrolment(options, device.deviceId);
   }
-  return device.state === 'active' ? emptyAnswer : notActive;
+  return device.state === 'active' ? emptyAnswer : await answerInactive(options, connect.token);
 }
 
 /** As the connect statement judges. */
@@ -233,6 +249,8 @@ async function answerCheckin(
   if (device === 'not-found') return unknownDevice;
   const refusal = refusalOf(device, proven);
   if (refusal !== undefined) return refusal;
+  // A removed device that enrols anew with the old profile is told to leave like one that merely comes.
+  if (device.removing && (device.state === 'gone' || message.messageType === 'Authenticate')) return leaveManagement;
   if (device.state === 'gone') return notActive;
   const outcome = await checkIn(options.checkin, device, message);
   if (outcome.kind === 'not-owner') return notOwner(outcome.owner);

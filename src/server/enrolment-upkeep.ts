@@ -1,12 +1,13 @@
 /**
  * What an instance does now and then about the enrolments of its own accounts: suspends those whose UDID another one named
- * at another instance, or under 1.1, and ends those that stayed so.
+ * at another instance, or under 1.1; ends those that stayed so, and those that were told to leave and did.
  * Invariant: each turn starts from the database, and a step that fails is logged and does not keep the others from their turn.
  */
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { InstanceId } from '../base/ids.ts';
 import type { Database, Transaction } from '../database/connection.ts';
+import { finishRemovals } from '../devices/device-removal.ts';
 import { endSuspended, suspendEarlier } from '../devices/suspension.ts';
 import type { Logger } from '../process/logger.ts';
 
@@ -43,6 +44,7 @@ export function createEnrolmentUpkeep(parts: {
   async function turn(): Promise<void> {
     await step('suspend', (tx) => suspendEarlier(tx, instanceId));
     await step('end suspended ones', (tx) => endSuspended(tx, instanceId));
+    await step('finish removals', (tx) => finishRemovals(tx, instanceId));
   }
 
   return {

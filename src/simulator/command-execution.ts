@@ -18,6 +18,8 @@ export interface DeviceMemory {
   /** Device options by their DeviceInformation name. */
   readonly options: Record<string, PlistValue>;
   locked: boolean;
+  /** PayloadIdentifier of the profile that it enrolled by: removing that one ends management. */
+  enrolmentProfile: string | undefined;
 }
 
 export interface Execution {
@@ -149,8 +151,10 @@ function installProfile(
 
 function removeProfile(commandUuid: string, identifier: PlistValue | undefined, memory: DeviceMemory): Execution {
   if (typeof identifier !== 'string') return formatError;
+  const removed: JournalEvent = { event: 'profile-removed', commandUuid, profileIdentifier: identifier };
+  if (identifier === memory.enrolmentProfile) return { ...acknowledged({}, [removed]), leaves: true };
   if (!memory.profiles.delete(identifier)) return failed(12075, `Profile ${identifier} is not installed`);
-  return acknowledged({}, [{ event: 'profile-removed', commandUuid, profileIdentifier: identifier }]);
+  return acknowledged({}, [removed]);
 }
 
 function profileListItem(profile: ProfileFacts): PlistDictionary {

@@ -154,6 +154,17 @@ test('400 is trouble that passes, 401 ends management and counts as a lost devic
   assert.equal(fleet.devices()[0]?.state, 'left');
 });
 
+test('a device whose enrolment profile is removed answers so, and leaves', async (context) => {
+  const { fleet, enrol, until } = await startTestFleet(context);
+  const { name, at } = await enrol();
+  const command = testCommand(commandRequest.removeProfile('test.bramble.enrollment'));
+  at.queue.push(command);
+  fleet.setBehaviour({ contactIntervalMs: 1 }, [name]);
+  const { status } = await until('answered', (entry) => entry.commandUuid === command.commandUuid);
+  await fleet.stop();
+  assert.deepEqual([status, fleet.devices()[0]?.state], ['Acknowledged', 'left']);
+});
+
 test('a device that falls silent with a command leaves it unanswered until it comes back', async (context) => {
   const { fleet, enrol, until, entries } = await startTestFleet(context);
   const { name, at } = await enrol();

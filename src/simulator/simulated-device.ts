@@ -67,7 +67,12 @@ export class SimulatedDevice {
     this.#behaviour = options.behaviour;
     this.#timing = options.random.fork('timing');
     this.#pushToken = options.plan.pushToken;
-    this.#memory = { profiles: new Map(), options: { ...options.plan.options }, locked: false };
+    this.#memory = {
+      profiles: new Map(),
+      options: { ...options.plan.options },
+      locked: false,
+      enrolmentProfile: undefined,
+    };
     this.#http = openDeviceHttp(
       { rootsPem: options.caPem === undefined ? [] : [options.caPem] },
       options.requestTimeoutMs,
@@ -139,6 +144,7 @@ export class SimulatedDevice {
     const outcome = await enrolling;
     if (outcome.kind === 'enrolled') {
       this.#enrolment = outcome;
+      this.#memory.enrolmentProfile = outcome.facts.profileIdentifier;
       this.#state = 'managed';
       if (this.#started) this.#contactWithin(0);
     } else this.#state = 'planned';

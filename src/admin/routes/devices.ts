@@ -1,6 +1,7 @@
 /** Devices, their command queues, and what an administrator sends to them by hand. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import { enrollmentIdentifier } from '../../activation/enrollment.ts';
 import { accountNameOf } from '../../base/account-name.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { CommandId, DeviceId } from '../../base/ids.ts';
@@ -11,7 +12,10 @@ import {
   queueCommand,
   requeueCommands,
 } from '../../devices/command-queue.ts';
+import { removeDevice } from '../../devices/device-removal.ts';
 import { getAccount } from '../../directory/accounts.ts';
+import { readDomain } from '../../domain/domain.ts';
+import { recordEvent } from '../../domain/events.ts';
 import { readBudget } from '../../policy/delivery/budget.ts';
 import { announceDeliveries, oweDeliveries } from '../../policy/delivery/owe-deliveries.ts';
 import { takeBackAllSilent } from '../../policy/delivery/suspects.ts';
@@ -28,6 +32,9 @@ const deviceShape = z.object({
   instance: z.string(),
   platform: z.string(),
   state: z.string(),
+  suspendedAt: instant.nullable(),
+  suspendedBy: text,
+  removingSince: instant.nullable(),
   udid: text,
   serialNumber: text,
   model: text,
@@ -59,7 +66,7 @@ const commandShape = z.object({
   answer: jsonObject.nullable(),
 });
 const devicesShape = z.object({ devices: z.array(deviceShape), next: z.string().nullable() });
-const state = z.enum(['offered', 'certified', 'authenticated', 'active', 'gone']);
+const state = z.enum(['offered', 'certified', 'authenticated', 'active', 'suspended', 'leaving', 'gone']);
 const params = z.object({ id: z.uuid() });
 const handedOut = z
   .stringbool()
@@ -127,6 +134,51 @@ export function deviceRoutes(context: AdministrationContext): FastifyPluginAsync
         const device = await findDevice(context.db, request.params.id);
         if (device === undefined) throw notFound('device', request.params.id);
         return device;
+      },
+    });
+
+    app.route({
+      method: 'DELETE',
+      url: '/devices/:id',
+      schema: {
+        tags,
+        summary: 'Remove a device: told to leave (its enrolment ends when it answers), or silently and at once',
+        params,
+        querystring: z.object({
+          tell: z
+            .enum(['true', 'false'])
+            .default('true')
+            .describe('`false`: the device is refused from now on, but keeps its profiles.'),
+        }),
+        response: {
+          200: z.object({
+            state: z.enum(['leaving', 'gone']),
+            commandUuid: text.describe('Of the RemoveProfile that waits for the device.'),
+            endsAt: instant.nullable().describe('When the enrolment ends if the device does not answer.'),
+            toldWhenItComes: z.boolean().describe('Whether an ended device is told to leave if it comes again.'),
+          }),
+        },
+      },
+      handler: async (request) => {
+        const deviceId = request.params.id as DeviceId;
+        const identifier = enrollmentIdentifier(await readDomain(context.db));
+        const command = buildOperatorCommand({ requestType: 'RemoveProfile', identifier });
+        const tell = request.query.tell === 'true';
+        const outcome = await write(context, async (tx) => {
+          const removed = await removeDevice(tx, { deviceId, tell, command });
+          if (removed.kind === 'not-found') throw notFound('device', deviceId);
+          await recordEvent(tx, {
+            kind: 'device-removed',
+            subject: deviceId,
+            message: `${request.administrator} removed the device ${deviceId}${tell ? '' : ' silently'}.`,
+          });
+          return removed;
+        });
+        if (outcome.kind === 'ended') {
+          return { state: 'gone' as const, commandUuid: null, endsAt: null, toldWhenItComes: outcome.tells };
+        }
+        const { commandId: commandUuid, until: endsAt } = outcome;
+        return { state: 'leaving' as const, commandUuid, endsAt, toldWhenItComes: true };
       },
     });
 

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { BrambleError } from '../../base/errors.ts';
 import { collectValues, number } from '../arguments.ts';
+import { confirm } from '../confirmation.ts';
 import { example, type Frame, query, segment } from '../frame.ts';
 import { cell, facts, table, timeText } from '../text-output.ts';
 
@@ -39,7 +40,10 @@ export function addDeviceCommands(program: Command, frame: Frame): void {
       .command('list')
       .description('list devices')
       .option('--account <name>', 'only of this account')
-      .option('--state <state>', 'only in this state: offered, certified, authenticated, active, gone')
+      .option(
+        '--state <state>',
+        'only in this state: offered, certified, authenticated, active, suspended, leaving, gone',
+      )
       .option('--unanswered', 'only those that were handed a command again and again without answering')
       .option('--after <id>', 'go on after this device')
       .option('--limit <number>', 'at most so many', number, 200)
@@ -87,6 +91,37 @@ export function addDeviceCommands(program: Command, frame: Frame): void {
         });
       }),
     'bramble device show 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234',
+  );
+
+  example(
+    devices
+      .command('remove <id>')
+      .description('end the management of a device; by default it is told, and leaves when it comes')
+      .option('--tell', 'have it remove its enrolment profile, and end the enrolment when it answers (the default)')
+      .option('--silent', 'end the enrolment at once and refuse the device; what is installed on it stays')
+      .option('--yes', 'do not ask')
+      .action(async (id: string, flags: { tell?: true; silent?: true; yes?: true }, command) => {
+        if (flags.tell && flags.silent) throw new BrambleError('ERR_USAGE', 'Give --tell or --silent, not both.');
+        const does = flags.silent
+          ? 'is refused from now on, and keeps what is installed on it'
+          : 'is told to leave, and loses what its enrolment profile brought';
+        if (!flags.yes) await confirm(frame, `The device ${id} ${does}. Remove it?`);
+        await frame.ask(command, {
+          method: 'DELETE',
+          path: `/devices/${segment(id)}?tell=${flags.silent ? 'false' : 'true'}`,
+          shape: z.object({ state: z.string(), endsAt: z.string().nullable(), toldWhenItComes: z.boolean() }),
+          text: ({ state, endsAt, toldWhenItComes }) => {
+            if (state === 'leaving') {
+              return `The device is told to leave when it comes; its enrolment ends then, or at ${timeText(endsAt)}.`;
+            }
+            return toldWhenItComes
+              ? 'The enrolment has ended; a device that comes with it is told to leave.'
+              : 'The enrolment has ended; a device that comes with it is refused.';
+          },
+        });
+      }),
+    'bramble device remove 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234',
+    'bramble device remove 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234 --silent --yes',
   );
 
   example(

@@ -104,11 +104,11 @@ export const tableRights: Readonly<Record<string, Line>> = {
   device: {
     server: 'select insert update',
     connection: 'select(id,account_id,state,identity_fingerprint)',
-    administration: 'select',
+    administration: 'select update(state,removing_since,removal_command_id)',
     coordinator: 'select',
   },
   device_repeat: {},
-  device_user: { server: all },
+  device_user: { server: all, administration: 'select delete' },
   command: { server: all, administration: 'select insert update', coordinator: 'select' },
   request_sample: { server: 'select insert update', coordinator: 'select' },
   it_policy: { server: 'select', administration: all },

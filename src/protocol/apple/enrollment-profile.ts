@@ -39,10 +39,15 @@ const defaultCapabilities = [
   'com.apple.mdm.token',
 ];
 
+/** PayloadIdentifier of the whole profile: what RemoveProfile names to end an enrolment. */
+export function enrollmentProfileIdentifier(identifierPrefix: string): string {
+  return `${identifierPrefix}.enrollment`;
+}
+
 /** The profile as an unsigned XML plist; `signAttached` makes the signed form of it. */
 export function buildEnrollmentProfile(options: EnrollmentProfileOptions): Buffer {
   const { organization, identifierPrefix, seed } = options;
-  const identifier = (name: string) => `${identifierPrefix}.enrollment.${name}`;
+  const identifier = (name: string) => `${enrollmentProfileIdentifier(identifierPrefix)}.${name}`;
   const scepUuid = uuidFromSeed(`${seed}/scep`);
   const roots = options.authorityCertificatesDer.map((der): ProfilePayload => {
     const fingerprint = fingerprintOf(der);
@@ -90,7 +95,7 @@ export function buildEnrollmentProfile(options: EnrollmentProfileOptions): Buffe
     },
   };
   return buildProfile({
-    identifier: `${identifierPrefix}.enrollment`,
+    identifier: enrollmentProfileIdentifier(identifierPrefix),
     uuid: uuidFromSeed(`${seed}/profile`),
     displayName: `${organization} enrolment`,
     organization,
@@ -120,6 +125,7 @@ export interface ParsedEnrollmentProfile {
   readonly subject: DistinguishedName;
   readonly authorityCertificatesDer: readonly Uint8Array[];
   readonly profileUuid: string;
+  readonly profileIdentifier: string;
 }
 
 /**
@@ -148,6 +154,7 @@ export function parseEnrollmentProfile(bytes: Uint8Array): ParsedEnrollmentProfi
     subject: readSubject(content),
     authorityCertificatesDer: roots.map((root) => certificateIn(root.content)),
     profileUuid: profile.uuid,
+    profileIdentifier: profile.identifier,
   };
 }
 

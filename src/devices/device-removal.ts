@@ -1,0 +1,97 @@
+/**
+ * An administrator ends one device.
+ *
+ * Telling it: the enrolment profile is to be removed, before all else that waits; the enrolment ends when the device answers,
+ * whatever it answers, or `removalDays` later, and a device that comes after that is answered so that it leaves by itself.
+ * Silently: the enrolment ends at once and the device is refused from then on, but keeps its profiles: so that a stolen one
+ * does not shake off its restrictions.
+ *
+ * Invariant: what was open for the device ends in the same transaction, and from then on it is owed nothing.
+ */
+import type { AccountId, CommandId, DeviceId, InstanceId } from '../base/ids.ts';
+import type { Transaction } from '../database/connection.ts';
+import { endEnrolments, endOpenWork } from './enrolment-end.ts';
+
+/** A device that does not answer is ended after this. */
+export const removalDays = 7;
+
+const reason = 'an administrator removed the device';
+
+export type RemovalOutcome =
+  | { kind: 'not-found' }
+  /** The device will be told. */
+  | { kind: 'leaving'; commandId: CommandId; until: Date }
+  /** The enrolment has ended. `tells` where the device is told to leave if it comes again. */
+  | { kind: 'ended'; tells: boolean };
+
+export interface Removal {
+  deviceId: DeviceId;
+  tell: boolean;
+  /** RemoveProfile of the enrolment profile, sent where there is somebody to tell. */
+  command: { commandId: CommandId; body: Uint8Array };
+}
+
+/**
+ * Idempotent. A device that is not under management cannot be told and ends at once. Takes the account's row exclusively for
+ * some milliseconds: no connect is in the middle of what ends, and of two administrators the second finds what the first did.
+ */
+export async function removeDevice(tx: Transaction, { deviceId, tell, command }: Removal): Promise<RemovalOutcome> {
+  const [device] = await tx<{ accountId: AccountId; state: string; commandId: CommandId | null; until: Date | null }[]>`
+    select d.account_id as "accountId", d.state, d.removal_command_id as "commandId",
+           d.removing_since + make_interval(days => ${removalDays}) as until
+      from device d join account a on a.id = d.account_id where d.id = ${deviceId}
+       for no key update of a`;
+  if (device === undefined) return { kind: 'not-found' };
+  if (tell && device.state === 'active') {
+    if (device.until !== null && device.commandId !== null) {
+      return { kind: 'leaving', commandId: device.commandId, until: device.until };
+    }
+    await endOpenWork(tx, [deviceId], reason);
+    const [asked] = await tx<{ until: Date }[]>`
+      update device set removing_since = clock_timestamp(), removal_command_id = ${command.commandId}
+       where id = ${deviceId}
+      returning removing_since + make_interval(days => ${removalDays}) as until`;
+    if (asked === undefined) return { kind: 'not-found' };
+    await tx`
+      insert into command (id, device_id, account_id, request_type, body, urgent)
+      values (${command.commandId}, ${deviceId}, ${device.accountId}, 'RemoveProfile', ${command.body as Buffer}, true)`;
+    await tx`select pg_notify('bramble_delivery', '')`;
+    return { kind: 'leaving', commandId: command.commandId, until: asked.until };
+  }
+  if (device.state !== 'gone') await endEnrolments(tx, [deviceId], reason);
+  await tx`
+    update device set removing_since = case when ${tell} then coalesce(removing_since, clock_timestamp()) end
+     where id = ${deviceId}`;
+  return { kind: 'ended', tells: tell };
+}
+
+/**
+ * Ends the devices of the instance's accounts that answered that they leave, or did not within the deadline; with `deviceId`
+ * that one alone. At most 50 in a call; returns which. Relies on device_removing; accounts FOR SHARE SKIP LOCKED.
+ */
+export async function finishRemovals(
+  tx: Transaction,
+  instanceId: InstanceId,
+  deviceId?: DeviceId,
+): Promise<DeviceId[]> {
+  const rows = await tx<{ id: DeviceId }[]>`
+    with finished as materialized (
+      select d.id, d.account_id from device d left join command c on c.id = d.removal_command_id
+       where d.removing_since is not null and d.state = 'active'
+         and (${deviceId ?? null}::uuid is null or d.id = ${deviceId ?? null})
+         and (c.id is null or c.state in ('acknowledged', 'error')
+              or d.removing_since < clock_timestamp() - make_interval(days => ${removalDays}))
+         and exists (select 1 from account a where a.id = d.account_id and a.instance_id = ${instanceId})
+       limit 50
+    ), fence as materialized (
+      select a.id from account a
+       where a.id = any(array(select f.account_id from finished f)) and a.instance_id = ${instanceId}
+         and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+       order by a.id
+         for share of a skip locked
+    )
+    select f.id from finished f join fence on fence.id = f.account_id`;
+  const ids = rows.map((row) => row.id);
+  if (ids.length > 0) await endEnrolments(tx, ids, reason);
+  return ids;
+}
