@@ -28,6 +28,12 @@ export const maxBodyBytes = 1024 * 1024;
 /** Questions in one batch. */
 export const maxRouteQuestions = 256;
 
+/** Names of accounts in one batch: they are longer, and so are their answers. */
+export const maxAccountQuestions = 64;
+
+/** From this version of the link on, an instance is asked whose an account is. */
+export const accountQuestionVersion = 2;
+
 /** `S` and eight digits for a server instance, `C` and eight digits for a connection service. */
 export const identifierShape = z.string().regex(/^[SC]\d{8}$/);
 
@@ -46,6 +52,9 @@ const name = z
 const feature = z.string().regex(/^[a-z0-9-]{1,64}$/);
 /** What PostgreSQL's integer holds. */
 const count = z.number().int().min(0).max(2_147_483_647);
+
+/** The stored form of an account's name, as `accountNameOf` makes it. */
+const accountName = z.string().min(1).max(200);
 
 /** Which process it is and what it can do. */
 export const componentShape = z.object({
@@ -78,11 +87,12 @@ export type Refused = z.output<typeof refusedShape>;
 export const envelopeShape = z.object({ payload: z.base64(), signature: z.base64() });
 export type SignedEnvelope = z.output<typeof envelopeShape>;
 
-/** Whose are these tokens and certificates? The nonce binds the signed answer to the question. */
+/** Whose are these tokens, certificates and accounts? The nonce binds the signed answer to the question. */
 export const routeQuestionShape = z.object({
   nonce: z.string().min(16).max(128),
   tokens: z.array(tokenShape).max(maxRouteQuestions),
   certificates: z.array(fingerprintShape).max(maxRouteQuestions),
+  accounts: z.array(accountName).max(maxAccountQuestions).optional(),
 });
 export type RouteQuestion = z.output<typeof routeQuestionShape>;
 
@@ -90,6 +100,7 @@ export type RouteQuestion = z.output<typeof routeQuestionShape>;
 export const routeAnswerShape = z.object({
   token: tokenShape.optional(),
   certificate: fingerprintShape.optional(),
+  account: accountName.optional(),
   identifier: identifierShape.nullable(),
   /** In the order in which they are to be tried. */
   connectionServices: z.array(identifierShape).max(64).default([]),

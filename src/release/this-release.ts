@@ -19,7 +19,7 @@ export const thisRelease: ReleaseNumbers = {
   release: '1.2.0',
   schemaVersion: 13,
   leastSchemaVersion: 13,
-  linkVersions: [1],
+  linkVersions: [1, 2],
   features: [
     'connection-service-sharing',
     'it-policy-rules-2',

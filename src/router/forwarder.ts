@@ -12,11 +12,13 @@
 import type { IncomingHttpHeaders } from 'node:http2';
 import type { DeviceAddress } from '../link/device-address.ts';
 import { identifierShape } from '../link/messages.ts';
+import { activationTarget } from './activation-target.ts';
 import { requestHeaders, responseHeaders, type Sender } from './forwarded-headers.ts';
 import { type Exchange, exchange } from './link-exchange.ts';
 import type { LinkRegistry, RouterLink } from './link-registry.ts';
 import { type Reply, refusal } from './reply.ts';
 import type { Route, RouteDirectory } from './route-directory.ts';
+import { notConnected, stalled, type Target } from './route-target.ts';
 
 export interface DeviceRequest {
   method: string;
@@ -49,17 +51,9 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     return await forward(
       request,
       options,
-      kind === 'activate' ? activationTarget(options) : tokenTarget(token, options),
+      kind === 'activate' ? activationTarget(request, options) : tokenTarget(token, options),
     );
   };
-}
-
-/** Where a request goes, and what is learned on the way. */
-interface Target {
-  next(again: boolean): Promise<RouterLink | Reply>;
-  redirect(owner: string | null): void;
-  /** The instance failed, and so could not say 421 if it is the owner no more. */
-  doubt(): void;
 }
 
 async function forward(request: DeviceRequest, options: ForwarderOptions, target: Target): Promise<Reply> {
@@ -130,23 +124,6 @@ function tokenTarget(token: string, { links, routes }: ForwarderOptions): Target
   };
 }
 
-function activationTarget({ links }: ForwarderOptions): Target {
-  let owner: string | null = null;
-  const tried = new Set<RouterLink>();
-  return {
-    next: async () => {
-      const link = owner === null ? links.servers().find((server) => !tried.has(server)) : links.get(owner);
-      if (!link) return notConnected;
-      tried.add(link);
-      return link;
-    },
-    redirect: (named) => {
-      owner = named;
-    },
-    doubt: () => {},
-  };
-}
-
 /** Whoever writes an answer adds headers to it; what is shared stays as it is. */
 function copyOf(reply: Reply): Reply {
   return { ...reply, headers: { ...reply.headers } };
@@ -158,13 +135,3 @@ function ownerOf(headers: IncomingHttpHeaders): string | null {
 }
 
 const unknownDevice = refusal(400, 'ERR_UNKNOWN_DEVICE', 'No device of this domain has this address.');
-const notConnected = refusal(
-  503,
-  'ERR_NOT_CONNECTED',
-  'The server instance of this device is not connected; come again.',
-);
-const stalled = refusal(
-  503,
-  'ERR_LINK_STALLED',
-  'The server instance of this device answers nothing just now; come again.',
-);

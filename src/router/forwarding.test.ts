@@ -270,18 +270,6 @@ describe('a device request through the router', () => {
     behave = echo;
   });
 
-  test('for an activation goes to any instance and follows its 421', async () => {
-    behave = (identifier, request, response) => {
-      if (identifier === 'S00000002') return void echo(identifier, request, response);
-      response.writeHead(421, { 'bramble-owner': 'S00000002' }).end();
-    };
-    for (let turn = 0; turn < 4; turn += 1) {
-      const answer = await ask(stage, '/activate?a=b', { method: 'POST', body: 'x' });
-      assert.equal(JSON.parse(answer.body).identifier, 'S00000002');
-    }
-    behave = echo;
-  });
-
   test('gets 503 at once when its instance is gone, and is found again after it came back elsewhere', async () => {
     const token = device('S00000001');
     assert.equal((await ask(stage, `/mdm/${token}/connect`)).status, 200);

@@ -25,6 +25,7 @@ export interface RouterLink {
 export class LinkRegistry {
   readonly #links = new Map<string, RouterLink>();
   readonly #counts = new Map<string, number>();
+  readonly #greatestVersions = new Map<string, number>();
   readonly #onChange: () => void;
   #turn = 0;
   /** Requests that were answered 503 so far because the link of their owner was stalled, for the metrics. */
@@ -39,7 +40,14 @@ export class LinkRegistry {
     return this.#counts.get(identifier) ?? 0;
   }
 
+  /** The greatest version of the link that this identifier ever spoke with this router; 0 for none. */
+  greatestVersion(identifier: string): number {
+    return this.#greatestVersions.get(identifier) ?? 0;
+  }
+
   add(link: RouterLink): void {
+    const { identifier, linkVersion } = link;
+    this.#greatestVersions.set(identifier, Math.max(linkVersion, this.greatestVersion(identifier)));
     this.#links.set(link.identifier, link);
     this.#counts.set(link.identifier, this.linkedBefore(link.identifier) + 1);
     this.#onChange();

@@ -1,16 +1,23 @@
 /**
- * Whose a token or certificate is: from the cache, or asked of a connected instance in batches.
+ * Whose a token, a certificate or an account is: from the cache, or asked of a connected instance in batches.
  *
  * Invariant: an owner comes from an answer that the domain authority signed for this very question, or from the 421 of
  * an instance; questions of one batch are answered or fail together, and no question waits longer than its deadline.
  */
 import { type KeyObject, randomBytes } from 'node:crypto';
 import { messageOf } from '../base/errors.ts';
-import { linkPaths, maxRouteQuestions, type RouteAnswer, routeAnswersShape } from '../link/messages.ts';
+import {
+  accountQuestionVersion,
+  linkPaths,
+  maxAccountQuestions,
+  maxRouteQuestions,
+  type RouteAnswer,
+  routeAnswersShape,
+} from '../link/messages.ts';
 import { openEnvelope } from '../link/signed-envelope.ts';
 import type { Logger } from '../process/logger.ts';
 import { exchangeJson } from './link-exchange.ts';
-import type { LinkRegistry } from './link-registry.ts';
+import type { LinkRegistry, RouterLink } from './link-registry.ts';
 import { RouteCache } from './route-cache.ts';
 
 export type Route =
@@ -38,17 +45,30 @@ export interface RouteDirectoryOptions {
 }
 
 interface Question {
-  kind: 'token' | 'certificate';
+  /** The value of an account is the stored form of its name. */
+  kind: 'token' | 'certificate' | 'account';
   value: string;
   settle: (route: Route) => void;
+}
+
+/** Questions that go out together. Accounts have a batch of their own, which not every instance can be asked. */
+interface Batch {
+  readonly questionsAtMost: number;
+  readonly linkVersion: number;
+  questions: Question[];
+  timer?: NodeJS.Timeout | undefined;
 }
 
 export class RouteDirectory {
   readonly #options: RouteDirectoryOptions;
   readonly #cache: RouteCache<Route>;
   readonly #asked = new Map<string, Promise<Route>>();
-  #gathering: Question[] = [];
-  #timer: NodeJS.Timeout | undefined;
+  readonly #devices: Batch = { questionsAtMost: maxRouteQuestions, linkVersion: 1, questions: [] };
+  readonly #accounts: Batch = {
+    questionsAtMost: maxAccountQuestions,
+    linkVersion: accountQuestionVersion,
+    questions: [],
+  };
   /** Batches asked so far, for the metrics. */
   batches = 0;
 
@@ -64,6 +84,11 @@ export class RouteDirectory {
   /** What is remembered, without asking; for the hot path. */
   remembered(kind: Question['kind'], value: string): Route | undefined {
     return this.#cache.get(cacheKey(kind, value));
+  }
+
+  /** Whether an instance is linked that can be asked whose an account is. */
+  get knowsAccounts(): boolean {
+    return this.#options.links.all().some((link) => link.kind === 'server' && canAnswer(link, this.#accounts));
   }
 
   /** @param maxAgeMs what is remembered for longer is asked again. Never rejects. */
@@ -102,21 +127,22 @@ export class RouteDirectory {
   }
 
   #gather(question: Question): void {
-    this.#gathering.push(question);
-    if (this.#gathering.length >= maxRouteQuestions) this.#flush();
-    else this.#timer ??= setTimeout(() => this.#flush(), this.#options.gatherMs ?? 2);
+    const batch = question.kind === 'account' ? this.#accounts : this.#devices;
+    batch.questions.push(question);
+    if (batch.questions.length >= batch.questionsAtMost) this.#flush(batch);
+    else batch.timer ??= setTimeout(() => this.#flush(batch), this.#options.gatherMs ?? 2);
   }
 
-  #flush(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    const questions = this.#gathering;
-    this.#gathering = [];
-    void this.#ask(questions);
+  #flush(batch: Batch): void {
+    clearTimeout(batch.timer);
+    batch.timer = undefined;
+    const { questions } = batch;
+    batch.questions = [];
+    void this.#ask(questions, batch);
   }
 
-  async #ask(questions: readonly Question[]): Promise<void> {
-    const answers = await this.#answers(questions);
+  async #ask(questions: readonly Question[], batch: Batch): Promise<void> {
+    const answers = await this.#answers(questions, batch);
     for (const question of questions) {
       if (!answers) {
         question.settle({ kind: 'unavailable' });
@@ -127,19 +153,26 @@ export class RouteDirectory {
         answer && answer.identifier !== null
           ? { kind: 'found', identifier: answer.identifier, connectionServices: answer.connectionServices }
           : { kind: 'unknown' };
-      // Which services serve a device changes without a 421 to tell: remembered as briefly as what is unknown.
-      const brief = route.kind === 'unknown' || question.kind === 'certificate';
-      const lifeMs = brief ? (this.#options.unknownLifeMs ?? 2000) : (this.#options.lifeMs ?? 60_000);
-      this.#cache.set(cacheKey(question.kind, question.value), route, lifeMs);
+      this.#remember(question, route);
       question.settle(route);
     }
   }
 
+  #remember({ kind, value }: Question, route: Route): void {
+    // An activation is rare, and strangers may ask for any name: they would push devices out of the cache.
+    if (kind === 'account') return;
+    // Which services serve a device changes without a 421 to tell: remembered as briefly as what is unknown.
+    const brief = route.kind === 'unknown' || kind === 'certificate';
+    const lifeMs = brief ? (this.#options.unknownLifeMs ?? 2000) : (this.#options.lifeMs ?? 60_000);
+    this.#cache.set(cacheKey(kind, value), route, lifeMs);
+  }
+
   /** One instance after the other, until one answers; null when none does. */
-  async #answers(questions: readonly Question[]): Promise<Map<string, RouteAnswer> | null> {
+  async #answers(questions: readonly Question[], batch: Batch): Promise<Map<string, RouteAnswer> | null> {
     const { links, authorityKey, log } = this.#options;
     const valuesOf = (kind: Question['kind']) => questions.filter((q) => q.kind === kind).map(({ value }) => value);
-    for (const link of links.servers()) {
+    const accounts = valuesOf('account');
+    for (const link of links.servers().filter((server) => canAnswer(server, batch))) {
       const nonce = randomBytes(16).toString('base64url');
       this.batches += 1;
       try {
@@ -147,7 +180,10 @@ export class RouteDirectory {
           link.session,
           'POST',
           linkPaths.route,
-          { nonce, tokens: valuesOf('token'), certificates: valuesOf('certificate') },
+          {
+            ...{ nonce, tokens: valuesOf('token'), certificates: valuesOf('certificate') },
+            ...(accounts.length > 0 && { accounts }),
+          },
           this.#options.askTimeoutMs ?? 2000,
         );
         const signed = openEnvelope(envelope, routeAnswersShape, authorityKey);
@@ -161,15 +197,20 @@ export class RouteDirectory {
   }
 }
 
+function canAnswer(link: RouterLink, batch: Batch): boolean {
+  return link.linkVersion >= batch.linkVersion;
+}
+
 function byKey(answers: readonly RouteAnswer[]): Map<string, RouteAnswer> {
   const found = new Map<string, RouteAnswer>();
   for (const answer of answers) {
     if (answer.token !== undefined) found.set(cacheKey('token', answer.token), answer);
     if (answer.certificate !== undefined) found.set(cacheKey('certificate', answer.certificate), answer);
+    if (answer.account !== undefined) found.set(cacheKey('account', answer.account), answer);
   }
   return found;
 }
 
 function cacheKey(kind: Question['kind'], value: string): string {
-  return kind === 'token' ? value : `certificate ${value}`;
+  return kind === 'token' ? value : `${kind} ${value}`;
 }

@@ -26,8 +26,8 @@ export interface Stage {
   router: Router;
   publicPort: number;
   srpPort: number;
-  /** token or fingerprint → owner and services, as every instance answers. */
-  routes: Map<string, Omit<RouteAnswer, 'token' | 'certificate'>>;
+  /** token, fingerprint or account → owner and services, as every instance answers. */
+  routes: Map<string, Omit<RouteAnswer, 'token' | 'certificate' | 'account'>>;
   options: RouterOptions;
   /** What every instance pushes on its control stream when it opens. */
   list: SignedEnvelope | null;
@@ -88,9 +88,10 @@ export async function createStage(overrides: Partial<RouterOptions> = {}): Promi
         ...given,
         handlers: {
           routes: {
-            answer: async ({ tokens, certificates }) => [
+            answer: async ({ tokens, certificates, accounts = [] }) => [
               ...tokens.map((token) => ({ token, ...known(token) })),
               ...certificates.map((certificate) => ({ certificate, ...known(certificate) })),
+              ...accounts.map((account) => ({ account, ...known(account) })),
             ],
             sign: (value) => signEnvelope(value, domain.key),
           },

@@ -112,6 +112,17 @@ test(
   },
 );
 
+test('an account’s name is routed by its stored form, to no connection service', limited, async () => {
+  await seedDevice(db, here, 'named-here');
+  const [instance] = await db`select srp_identifier from instance where id = ${here}`;
+  const question = { nonce: 'n'.repeat(16), tokens: [], certificates: [] };
+  assert.deepEqual(await answerRoutes(db, { ...question, accounts: ['nobody', 'named-here'] }), [
+    { account: 'nobody', identifier: null, connectionServices: [] },
+    { account: 'named-here', identifier: instance?.['srp_identifier'], connectionServices: [] },
+  ]);
+  assert.deepEqual(await answerRoutes(db, question), []);
+});
+
 test('a connection service serves the active devices of its instance’s accounts', limited, async () => {
   const [mine, other] = [await seedDevice(db, here, 'tunnel'), await seedDevice(db, there, 'tunnel-there')];
   assert.equal(await authorizationOf(serviceHere, mine.fingerprint), 'allowed');

@@ -5,6 +5,7 @@ import type { RouteAnswer, RouteQuestion } from '../link/messages.ts';
 interface OwnerRow {
   token: string | null;
   certificate: string | null;
+  account: string | null;
   identifier: string;
   connectionServices: string[];
 }
@@ -14,27 +15,34 @@ const mostConnectionServices = 64;
 
 /**
  * An answer for every question, with the connection services of the owner by name: a router tries them in that order.
- * Relies on device_token_key, device_identity_fingerprint_key and connection_service_instance_instance.
+ * Relies on device_token_key, device_identity_fingerprint_key, account_name_key and connection_service_instance_instance.
  */
 export async function answerRoutes(q: Queryable, question: RouteQuestion): Promise<RouteAnswer[]> {
+  const { accounts = [] } = question;
   const rows = await q<OwnerRow[]>`
-    select asked.token, asked.certificate, i.srp_identifier as identifier,
+    select asked.token, asked.certificate, asked.account, i.srp_identifier as identifier,
            array(select c.srp_identifier
                    from connection_service_instance r join connection_service c on c.id = r.connection_service_id
                   where r.instance_id = i.id order by c.name limit ${mostConnectionServices}) as "connectionServices"
-      from (select t as token, null as certificate, d.account_id
+      from (select t as token, null as certificate, null as account, d.account_id
               from unnest(${question.tokens as string[]}::text[]) t join device d on d.token = t
             union all
-            select null, f, d.account_id
+            select null, f, null, d.account_id
               from unnest(${question.certificates as string[]}::text[]) f
-              join device d on d.identity_fingerprint = f and d.state <> 'gone') asked
+              join device d on d.identity_fingerprint = f and d.state <> 'gone'
+            union all
+            select null, null, n, a.id
+              from unnest(${accounts as string[]}::text[]) n join account a on a.name = n) asked
       join account a on a.id = asked.account_id
       join instance i on i.id = a.instance_id`;
   const byToken = new Map(rows.filter((row) => row.token !== null).map((row) => [row.token, row]));
   const byCertificate = new Map(rows.filter((row) => row.certificate !== null).map((row) => [row.certificate, row]));
+  const byAccount = new Map(rows.filter((row) => row.account !== null).map((row) => [row.account, row]));
   return [
     ...question.tokens.map((token) => ({ token, ...ownerOf(byToken.get(token)) })),
     ...question.certificates.map((certificate) => ({ certificate, ...ownerOf(byCertificate.get(certificate)) })),
+    // Nobody opens a tunnel by an account's name.
+    ...accounts.map((account) => ({ account, ...ownerOf(byAccount.get(account)), connectionServices: [] })),
   ];
 }
 
