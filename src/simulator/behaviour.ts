@@ -4,6 +4,8 @@ export interface Behaviour {
   readonly notNowProbability: number;
   /** A command that is not urgent fails with an Error. */
   readonly errorProbability: number;
+  /** An answer holds something odd beside Status and CommandUUID. */
+  readonly oddAnswerProbability: number;
   /** A reply is lost after the server has worked on the request, so that the device sends again. */
   readonly lostReplyProbability: number;
   /** The device falls silent when its contact ends, for around `vanishForMs`. */
@@ -13,13 +15,14 @@ export interface Behaviour {
   readonly contactIntervalMs: number;
   /** The device connects within so long after it was woken. */
   readonly wakeJitterMs: number;
-  /** After NotNow the device becomes free, and connects, within about so long. */
+  /** The device becomes free within about so long after NotNow, and connects by itself if that was the last it said. */
   readonly notNowForMs: number;
 }
 
 export const ordinaryBehaviour: Behaviour = {
   notNowProbability: 0.03,
   errorProbability: 0,
+  oddAnswerProbability: 0,
   lostReplyProbability: 0,
   vanishProbability: 0,
   vanishForMs: 10_000,

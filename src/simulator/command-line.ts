@@ -24,6 +24,7 @@ interface Flags {
   prefix: string;
   notNow?: number;
   errors?: number;
+  oddAnswers?: number;
   exportDevices?: string;
   control: boolean;
   json: boolean;
@@ -61,6 +62,7 @@ export function simulateCommand(findAccess: FindAccess = readFromHome): Command 
     .option('--prefix <text>', 'put before the names of accounts and devices', '')
     .option('--not-now <probability>', 'share of commands that are answered NotNow', share)
     .option('--errors <probability>', 'share of commands that fail', share)
+    .option('--odd-answers <probability>', 'share of answers that hold something odd beside status and command', share)
     .option('--export-devices <file>', 'write what bench connect needs, private keys not among it')
     .option('--control', 'take commands as JSON lines from standard input', false)
     .option('--json', 'write JSON lines instead of text', false)
@@ -88,6 +90,7 @@ export function simulateCommand(findAccess: FindAccess = readFromHome): Command 
           ...(caPem === undefined ? {} : { caPem }),
           ...(flags.notNow === undefined ? {} : { notNowProbability: flags.notNow }),
           ...(flags.errors === undefined ? {} : { errorProbability: flags.errors }),
+          ...(flags.oddAnswers === undefined ? {} : { oddAnswerProbability: flags.oddAnswers }),
           ...(flags.exportDevices === undefined ? {} : { exportPath: flags.exportDevices }),
         },
         { input: process.stdin, output: process.stdout, errors: process.stderr },

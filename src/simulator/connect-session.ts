@@ -18,10 +18,12 @@ import {
 import type { DeviceLink } from './device-link.ts';
 import type { DevicePlan } from './fleet-plan.ts';
 import type { AnswerStatus, JournalEvent } from './journal.ts';
+import { oddContent } from './odd-answer.ts';
 import { profileFacts } from './profile-facts.ts';
 import type { SeededRandom } from './seeded-random.ts';
 
 export type SessionOutcome =
+  /** `notNow`: that was the last thing said, so that the device comes again by itself. */
   | { readonly kind: 'finished'; readonly notNow: boolean }
   | { readonly kind: 'failed' }
   /** The device fell silent in the middle. */
@@ -81,8 +83,10 @@ export function createConnectSession(memory: DeviceMemory, around: SessionSurrou
       status: execution.status,
       udid: plan.udid,
       commandUuid: command.commandUuid,
-      payload: execution.content,
       ...(execution.error === undefined ? {} : { errorChain: [execution.error] }),
+      payload: random.chance(around.behaviour().oddAnswerProbability)
+        ? { ...execution.content, ...oddContent(random) }
+        : execution.content,
     }),
     sentBefore: false,
     leaves: execution.leaves === true,
@@ -157,7 +161,7 @@ export function createConnectSession(memory: DeviceMemory, around: SessionSurrou
         if (answer !== undefined) {
           const { commandUuid, requestType, status } = answer;
           pending.shift();
-          if (status === 'NotNow') notNow = true;
+          notNow = status === 'NotNow';
           around.journal({ event: 'answered', commandUuid, requestType, status, again });
           if (answer.leaves) return { kind: 'left' };
         }

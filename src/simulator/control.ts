@@ -39,6 +39,7 @@ export const controlCommand = z.discriminatedUnion('do', [
     devices: names.optional(),
     notNowProbability: probability,
     errorProbability: probability,
+    oddAnswerProbability: probability,
     lostReplyProbability: probability,
     vanishProbability: probability,
     vanishForMs: z.number().min(0).optional(),

@@ -141,6 +141,18 @@ test('NotNow lets the command wait for a later contact', async (context) => {
   assert.ok((story?.notNow ?? 0) >= 1);
 });
 
+test('answers may hold something odd beside Status and CommandUUID, and are read all the same', async (context) => {
+  const { fleet, enrol, until } = await startTestFleet(context, { behaviour: { oddAnswerProbability: 1 } });
+  const { at } = await enrol();
+  const commands = Array.from({ length: 12 }, () => testCommand(commandRequest.deviceLock()));
+  at.queue.push(...commands);
+  fleet.probe(['user-1']);
+  await Promise.all(commands.map(({ commandUuid }) => until('answered', (entry) => entry.commandUuid === commandUuid)));
+  const answers = at.answers.filter(({ status }) => status === 'Acknowledged');
+  assert.equal(answers.length, commands.length);
+  assert.ok(answers.every(({ payload, udid }) => Object.keys(payload).length > 4 || udid === undefined));
+});
+
 test('400 is trouble that passes, 401 ends management and counts as a lost device', async (context) => {
   const { fleet, server, enrol, until, entries } = await startTestFleet(context);
   const { name } = await enrol();

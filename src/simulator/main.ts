@@ -32,6 +32,7 @@ export interface SimulateOptions {
   readonly prefix: string;
   readonly notNowProbability?: number;
   readonly errorProbability?: number;
+  readonly oddAnswerProbability?: number;
   /** Written when all devices are activated, for `bench connect`. */
   readonly exportPath?: string;
   readonly control: boolean;
@@ -83,6 +84,7 @@ export async function simulate(
         contactIntervalMs: options.intervalMs,
         ...(options.notNowProbability === undefined ? {} : { notNowProbability: options.notNowProbability }),
         ...(options.errorProbability === undefined ? {} : { errorProbability: options.errorProbability }),
+        ...(options.oddAnswerProbability === undefined ? {} : { oddAnswerProbability: options.oddAnswerProbability }),
       },
       ...(tunnelHost === undefined ? {} : { tunnelHost }),
       ...(options.caPem === undefined ? {} : { caPem: options.caPem }),

@@ -8,10 +8,12 @@ import { randomBytes } from 'node:crypto';
 import { connect as connectHttp2 } from 'node:http2';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { serializeCheckin } from '../../src/protocol/apple/checkin.ts';
+import { parseCommand } from '../../src/protocol/apple/command.ts';
 import { serializeConnect } from '../../src/protocol/apple/connect.ts';
 import { appleContentType } from '../../src/protocol/apple/content-type.ts';
 import { parseEnrollmentProfile } from '../../src/protocol/apple/enrollment-profile.ts';
 import { signDetached } from '../../src/protocol/cms/signing.ts';
+import type { PlistDictionary } from '../../src/protocol/plist/value.ts';
 import { selfSignedCertificate } from '../../src/protocol/x509/certificate.ts';
 import { createRsaKeyPair } from '../../src/protocol/x509/key-pair.ts';
 import { workingTreeArchive } from '../harness/archives.ts';
@@ -129,6 +131,42 @@ describe('bad input', () => {
     assert.equal(row?.['count'], 0);
     const nulName = serializeCheckin('TokenUpdate', { UDID: 'x', Topic: good.facts.topic }).toString();
     refused('a TokenUpdate without token', await good.checkIn(nulName), 400, 'ERR_CHECKIN_MALFORMED');
+  });
+
+  test('an odd answer settles its command, and what cannot be read is given up by itself or by an operator', async () => {
+    const [row] = await domain.sql`select id from device where udid = ${other.udid}`;
+    const id = String(row?.['id']);
+    const order = async () =>
+      (await domain.rest<{ commandUuid: string }>('POST', `/devices/${id}/commands`, { requestType: 'ProfileList' }))
+        .body.commandUuid;
+    const stateOf = async (command: string) =>
+      (await domain.sql`select state from command where id = ${command}`)[0]?.['state'];
+    const told = (answer: RawAnswer) => (answer.body.length === 0 ? undefined : parseCommand(answer.body).commandUuid);
+    const settle = async (command: string | undefined, payload: PlistDictionary) => {
+      const answer = await other.connect(
+        serializeConnect({ status: 'Error', udid: other.udid, ...(command && { commandUuid: command }), payload }),
+      );
+      assert.equal(answer.status, 200);
+      return told(answer);
+    };
+    const ordered = [await order(), await order(), await order()];
+    const odd = { ErrorChain: { ErrorCode: 'odd' }, Long: 'x'.repeat(17 * 1024), ProfileList: 7 };
+    let command = told(await other.idle());
+    while (command !== undefined) command = await settle(command, odd);
+    for (const done of ordered) assert.equal(await stateOf(done), 'error');
+
+    const [exhausted, cancelled] = [await order(), await order()];
+    for (command = told(await other.idle()); command !== exhausted; command = told(await other.idle())) {
+      await settle(command, odd);
+    }
+    const answers = [];
+    for (let times = 0; times < 10; times++) answers.push(await other.connect('no plist'));
+    for (const answer of answers.slice(0, 9)) refused('no plist', answer, 400, 'ERR_CONNECT_MALFORMED');
+    assert.equal(answers[9]?.status, 200);
+    assert.equal(await stateOf(exhausted), 'error');
+    assert.equal((await domain.rest('DELETE', `/devices/${id}/commands?handedOut=true`)).status, 200);
+    assert.equal(await stateOf(cancelled), 'cancelled');
+    assert.equal((await domain.sql`select 1 from command where device_id = ${id} and state = 'sent'`).length, 0);
   });
 
   test('bodies above 1 MiB are 413, wrong content types 415, wrong methods and paths 400 or 404', async () => {
