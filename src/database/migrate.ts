@@ -2,14 +2,13 @@
  * Applies migrations, safe against a rival: one migrator at a time by advisory lock, each migration in a transaction with
  * a short lock timeout, so that a long transaction in the way delays the migration and never the devices behind it.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import { BrambleError } from '../base/errors.ts';
 import { advisoryLock, lockClass } from './advisory-locks.ts';
 import { type Database, openDatabase, type Transaction } from './connection.ts';
 import { type Migration, readMigrations } from './migration-files.ts';
 import { applyRights } from './roles/rights-in-force.ts';
 import { ownerRole } from './roles/role-rights.ts';
-import { sqlState } from './sql-state.ts';
+import { inShortLocks, isLockTrouble, shortLockAttempts } from './short-locks.ts';
 
 export interface MigrateOptions {
   /** Folder of the release's `sql/`. */
@@ -19,7 +18,7 @@ export interface MigrateOptions {
   /** Contracting migrations too: for a fresh domain and when finalizing. Otherwise only up to the first one not applied yet. */
   contract: boolean;
   applicationName: string;
-  /** How often a migration that meets a lock is tried, 50 ms to 2 s apart. */
+  /** How often a migration that meets a lock is tried; see `inShortLocks`. */
   attempts?: number;
   onProgress?: (step: { number: number; name: string; backfilledRows?: number }) => void;
 }
@@ -117,31 +116,25 @@ function assertKnown(migrations: readonly Migration[], applied: ReadonlyMap<numb
 }
 
 async function applyMigration(db: Database, migration: Migration, options: MigrateOptions): Promise<void> {
-  const attempts = options.attempts ?? 60;
-  for (let attempt = 1; ; attempt++) {
-    try {
-      await db.begin(async (tx) => {
-        await tx`set local lock_timeout = '500ms'`;
-        await tx.unsafe(migration.statements);
-        await recordMigration(tx, migration, options.release);
-        // A table is never there without the rights of those who use it.
-        await applyRights(tx, { revoke: false });
-      });
-      options.onProgress?.({ number: migration.number, name: migration.name });
-      return;
-    } catch (cause) {
-      if (sqlState(cause) !== '55P03') throw cause;
-      if (attempt >= attempts) {
-        throw new BrambleError(
-          'ERR_MIGRATION_BLOCKED',
-          `Migration ${migration.number} did not get its locks in ${attempts} tries: a long transaction is in the way. ` +
-            'End it (pg_stat_activity shows it) and try again; nothing was changed.',
-          { cause },
-        );
-      }
-      await delay(Math.min(2000, 50 * 2 ** attempt));
-    }
+  const attempts = options.attempts ?? shortLockAttempts;
+  const apply = async (tx: Transaction) => {
+    await tx.unsafe(migration.statements);
+    await recordMigration(tx, migration, options.release);
+    // A table is never there without the rights of those who use it.
+    await applyRights(tx, { revoke: false });
+  };
+  try {
+    await inShortLocks(db, apply, attempts);
+  } catch (cause) {
+    if (!isLockTrouble(cause)) throw cause;
+    throw new BrambleError(
+      'ERR_MIGRATION_BLOCKED',
+      `Migration ${migration.number} did not get its locks in ${attempts} tries: a long transaction is in the way. ` +
+        'End it (pg_stat_activity shows it) and try again; nothing was changed.',
+      { cause },
+    );
   }
+  options.onProgress?.({ number: migration.number, name: migration.name });
 }
 
 async function recordMigration(tx: Transaction, migration: Migration, release: string): Promise<void> {

@@ -48,7 +48,13 @@ export async function rolesScript(home: string): Promise<string> {
     const credentials = await credentialsFor(db, present);
     const statements = [...(await roleStatements(db, credentials)), ...(await rightStatements(db))];
     if (inUse.size === 0) await writeRoleCredentials(home, credentials, preparedFolder);
-    return ['begin;', ...statements.map((statement) => `${statement};`), 'commit;'].join('\n');
+    return [
+      '-- All or nothing. Devices are served meanwhile: where a lock is not to be had it stops, and can be run again.',
+      'begin;',
+      "set local lock_timeout = '500ms';",
+      ...statements.map((statement) => `${statement};`),
+      'commit;',
+    ].join('\n');
   } finally {
     await db.end({ timeout: 5 });
   }

@@ -75,6 +75,32 @@ test('the rights are those of the table, also when they are established again', 
   await roles.as('server')`select 1 from account for share`;
 });
 
+test('the roles are made beside a transaction that holds one table and wants another', limited, async (t) => {
+  const { url } = await createTestDatabase();
+  const home = await mkdtemp(join(tmpdir(), 'bramble-home-'));
+  const db = openDatabase(url, { applicationName: 'test', max: 2 });
+  t.after(async () => {
+    await db.end({ timeout: 5 });
+    await rm(home, { recursive: true, force: true });
+  });
+  let making: Promise<void> | undefined;
+  await db.begin(async (holder) => {
+    await holder`select 1 from device`;
+    making = establishRoles(url, home);
+    let waits = false;
+    while (!waits) {
+      const rows = await db`
+        select 1 from pg_stat_activity where datname = current_database()
+           and application_name = 'bramble/database-roles' and wait_event_type = 'Lock' and query like 'alter table device %'`;
+      waits = rows.length > 0;
+    }
+    // Had it the locks of what comes before `device`, one of the two would have to give way.
+    await holder`select 1 from account`;
+  });
+  await making;
+  assert.deepEqual((await readRoleCredentials(home)).size, databaseRoles.length);
+});
+
 describe('what no process may, whichever it is', limited, () => {
   test('change or remove what was recorded', async (t) => {
     const roles = await withRoles(t);

@@ -7,6 +7,7 @@
 import { BrambleError } from '../../base/errors.ts';
 import { advisoryLock, lockClass } from '../advisory-locks.ts';
 import { openDatabase, type Queryable } from '../connection.ts';
+import { inShortLocks } from '../short-locks.ts';
 import { currentDatabase, grantStatements, listSequences, quoted, rightsDifference } from './rights-in-force.ts';
 import {
   newPassword,
@@ -30,11 +31,11 @@ export async function establishRoles(url: string, home: string): Promise<void> {
     // Of the session: rivals would set two passwords and keep one.
     await db`select pg_advisory_lock(${lockClass}, ${advisoryLock.migration})`;
     const credentials = await credentialsFor(db, await readRoleCredentials(home));
-    await db.begin(async (tx) => {
-      for (const statement of await roleStatements(tx, credentials)) await tx.unsafe(statement);
-      // After the owner: a table's rights are its owner's to give.
-      for (const statement of await rightStatements(tx)) await tx.unsafe(statement);
-    });
+    // Each by itself: a table's new owner takes its lock, and devices are served meanwhile. The owner comes before the rights,
+    // which are the owner's to give.
+    for (const statements of [roleStatements, rightStatements]) {
+      for (const statement of await statements(db, credentials)) await inShortLocks(db, (tx) => tx.unsafe(statement));
+    }
     await writeRoleCredentials(home, credentials);
   } finally {
     await db.end({ timeout: 5 });
