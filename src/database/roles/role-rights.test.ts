@@ -43,6 +43,7 @@ const neverSent: Partial<Record<DatabaseRole, readonly string[]>> = {
     'insert service, update service, delete service', // an administrator's
   ],
   connection: [
+    'insert domain', // made once, by setup
     'insert component_range, update component_range',
     'insert authority',
     'delete component',
