@@ -7,7 +7,7 @@ import { Agent } from 'node:https';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { RouterLink } from './link-registry.ts';
-import { ask, connectRaw, createStage, newToken, nextUp, type Stage } from './router-fixture.ts';
+import { ask, connectRaw, createStage, frame, newToken, nextUp, preface, type Stage } from './router-fixture.ts';
 
 const numRuns = 150;
 const latin1 = (minLength: number, maxLength: number) =>
@@ -202,8 +202,6 @@ function http1Bytes({ method, body, mutations }: Request, path: string, version:
   return mutateBytes(Buffer.from(head.join('\r\n') + body, 'latin1'), mutations);
 }
 
-const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
-
 function http2Frames({ method, body, mutations }: Request, path: string, stream: number): Buffer[] {
   const fields: Field[] = [
     [':method', method],
@@ -225,16 +223,6 @@ function http2Frames({ method, body, mutations }: Request, path: string, stream:
     return frame(index === 0 ? 1 : 9, last | (index === 0 && body === '' ? 1 : 0), stream, piece);
   });
   return body === '' ? headers : [...headers, frame(0, 1, stream, Buffer.from(body))];
-}
-
-/** RFC 9113 §4.1. */
-function frame(type: number, flags: number, stream: number, payload: Buffer): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head[3] = type;
-  head[4] = flags;
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, payload]);
 }
 
 /** A header field without indexing, of a new name, without Huffman coding (RFC 7541 §6.2.2). */

@@ -19,6 +19,7 @@ import { hostIdentity } from '../process/host-identity.ts';
 import { createLogger, type Logger } from '../process/logger.ts';
 import { ownFeatureNames, ownLinkVersions, ownRelease } from '../process/own-release.ts';
 import { aborted, announceReady, listenForStop } from '../process/stop-request.ts';
+import { publicLimitsShape } from './public-limits.ts';
 import { createRouter, type Router } from './router.ts';
 
 const port = z.number().int().min(0).max(65535);
@@ -34,6 +35,8 @@ export const routerSettingsShape = z.object({
   drainMs: z.number().int().min(0).default(10_000),
   /** How long devices wait at a start for the links that were there before. */
   holdMs: z.number().int().min(0).default(3000),
+  /** How much of this process strangers may take up at the public port. */
+  limits: publicLimitsShape.default({}),
 });
 
 /** Contents of `BRAMBLE_HOME/router/<name>/router.json` (mode 0600). */
@@ -65,6 +68,12 @@ export async function runRouter(): Promise<void> {
     labelNames: ['status'],
     registers: [registry],
   });
+  const limited = new Counter({
+    name: 'bramble_router_limited_total',
+    help: 'Connections cut and requests refused at the public port for want of room or of good manners, by reason.',
+    labelNames: ['reason'],
+    registers: [registry],
+  });
   const folder = join(home, 'router', name);
   const router = await createRouter({
     ...(await readRouterFile(join(folder, 'router.json'))),
@@ -79,6 +88,8 @@ export async function runRouter(): Promise<void> {
     tunnelHost: settings.tunnelHost,
     log,
     onAnswer: (status) => answers.inc({ status }),
+    limits: settings.limits,
+    onLimit: (reason) => limited.inc({ reason }),
   });
   addGauges(registry, router);
   const ready = () => {
@@ -206,6 +217,11 @@ function addGauges(registry: Registry, router: Router): void {
       value: () => router.newcomers.cut,
     },
     bramble_router_tunnels_open: { help: 'Tunnels that stand now.', value: () => router.tunnelsOpen },
+    bramble_router_connections: { help: 'Connections at the public port.', value: () => router.connections.size },
+    bramble_router_connections_proven: {
+      help: 'Of them, those that carried a proven identity.',
+      value: () => router.connections.proven,
+    },
     bramble_router_requests_under_way: { help: 'Requests not yet answered.', value: () => router.requestsUnderWay },
     bramble_router_routes: { help: 'Owners remembered.', value: () => router.routes.size },
     bramble_router_route_batches: { help: 'Batches of questions asked so far.', value: () => router.routes.batches },

@@ -2,7 +2,8 @@
  * The public port: TLS with HTTP/1.1 and HTTP/2, where devices come in. A client certificate is asked for and passed on,
  * never judged here: the instance compares its fingerprint.
  *
- * Invariant: a request is counted as under way from its first byte to its last answer, so that draining loses none.
+ * Invariant: a request is counted as under way from its first byte to its last answer, so that draining loses none; and
+ * longer than its stream, if the device gives that up, so that nobody gets more work done by giving up.
  */
 import type { IncomingMessage } from 'node:http';
 import {
@@ -15,11 +16,14 @@ import {
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { messageOf } from '../base/errors.ts';
-import { bodyBytesAtMost, bodyTooLargeText, declaresMore } from '../link/device-address.ts';
+import { bodyBytesAtMost, bodyTooLargeText, type DeviceAddressKind, declaresMore } from '../link/device-address.ts';
 import type { Logger } from '../process/logger.ts';
+import { type Watched, watchConnections, watchFrames } from './connection-watch.ts';
 import { type DeviceEnd, http1End, http2End, writePlainReply } from './device-end.ts';
-import { clientCertificateOf, type Sender } from './forwarded-headers.ts';
 import type { Forwarder } from './forwarder.ts';
+import { createLimitReport } from './limit-report.ts';
+import { type LimitReason, PublicConnections } from './public-connections.ts';
+import type { PublicLimits } from './public-limits.ts';
 import { type PublicRequest, type PublicResponse, type Reply, refusal, writeEarlyReply, writeReply } from './reply.ts';
 import { hasNoBody, readBody, type TakeRoom } from './request-body.ts';
 import { hostRefusal, type RequestHead, readHead } from './request-head.ts';
@@ -37,11 +41,17 @@ export interface PublicListenerOptions {
   deadlineMs?: number;
   /** Bytes of all bodies under way, of each what is beyond `smallBodyBytes`. Default 256 MiB. */
   largeBodiesAtMost?: number;
+  limits: PublicLimits;
   onAnswer?: (status: number) => void;
+  /** A connection was cut, or a request refused, since there was no room. */
+  onLimit?: (reason: LimitReason) => void;
+  /** Between two lines of the log about that. Default 60000. */
+  reportEveryMs?: number;
 }
 
 export interface PublicListener {
   readonly server: Http2SecureServer;
+  readonly connections: PublicConnections;
   readonly requestsUnderWay: number;
   /** Ends connections as they fall idle; those still open after `graceMs` are cut. The server must be closed before. */
   drain(graceMs: number): Promise<void>;
@@ -51,15 +61,14 @@ export interface PublicListener {
 const idleGraceMs = 1500;
 
 export function createPublicListener(options: PublicListenerOptions): PublicListener {
-  const senders = new WeakMap<object, Sender>();
-  /** Requests under way of a connection of HTTP/1.1. */
-  const answering = new WeakMap<object, number>();
+  const { log, limits } = options;
+  const report = createLimitReport(log, (reason) => options.onLimit?.(reason), options.reportEveryMs);
+  const connections = new PublicConnections(limits);
   const sockets = new Set<TLSSocket>();
   const sessions = new Set<ServerHttp2Session>();
   const deadlineMs = options.deadlineMs ?? 30_000;
   const largeBodiesAtMost = options.largeBodiesAtMost ?? 256 * 1024 * 1024;
   let largeBodyBytes = 0;
-  let underWay = 0;
   let draining = false;
   let onQuiet: () => void = () => undefined;
 
@@ -74,7 +83,12 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     noDelay: true,
     maxSessionMemory: 64,
     settings: { enablePush: false, maxConcurrentStreams: 256, initialWindowSize: 256 * 1024 },
+    // nghttp2 counts before a turn of JavaScript is spent; see also `watchFrames`.
+    maxSessionInvalidFrames: 100,
+    streamResetBurst: limits.controlFrames,
+    streamResetRate: limits.controlFramesPerSecond,
   });
+  const watch = watchConnections(server, connections, limits, report);
   // Node keeps the settings of HTTP/1.1 on the server; longer than a device pauses between two commands.
   Object.assign(server, { keepAliveTimeout: 65_000, headersTimeout: 20_000, requestTimeout: deadlineMs + 5000 });
   // Node's own refusal of a request without Host has no body, and one of HTTP/1.0 needs none: see `hostRefusal`.
@@ -85,17 +99,25 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
   server.on('secureConnection', (socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
-    socket.on('error', (error) => options.log.debug({ error: messageOf(error) }, 'device connection broke'));
+    socket.on('error', (error) => log.debug({ error: messageOf(error) }, 'device connection broke'));
   });
   server.on('session', (session) => {
+    const watched = watch.of(session.socket);
     sessions.add(session);
     session.once('close', () => sessions.delete(session));
-    session.on('error', (error) => options.log.debug({ error: messageOf(error) }, 'device session broke'));
-    session.setTimeout(10 * 60_000, () => session.close());
-    if (draining) session.close();
+    session.on('error', (error: NodeJS.ErrnoException) => {
+      log.debug({ error: messageOf(error) }, 'device session broke');
+      // What nghttp2 says of frames that it takes no more of, among them too many resets.
+      if (watched && error.code?.startsWith('ERR_HTTP2_')) report.count('refused-frames', watched.connection.address);
+    });
+    if (watched) {
+      watched.onIdle = () => session.close();
+      watchFrames(session, watched, limits);
+    }
+    if (draining || !watched) session.close();
   });
-  server.on('sessionError', (error) => options.log.debug({ error: messageOf(error) }, 'device session failed'));
-  server.on('tlsClientError', (error) => options.log.debug({ error: messageOf(error) }, 'TLS handshake failed'));
+  server.on('sessionError', (error) => log.debug({ error: messageOf(error) }, 'device session failed'));
+  server.on('tlsClientError', (error) => log.debug({ error: messageOf(error) }, 'TLS handshake failed'));
   server.on('request', (request, response) => void answer(request, response));
   server.on('checkContinue', (request, response) => void answer(request, response, () => response.writeContinue()));
   server.on('checkExpectation', (request: PublicRequest, response: PublicResponse) => {
@@ -106,7 +128,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
   server.on('clientError', (error: NodeJS.ErrnoException, socket: TLSSocket) => {
     const broken = refusalOf(error);
     // Behind an answer under way nothing else can be said.
-    if (broken === null || (answering.get(socket) ?? 0) > 0) {
+    if (broken === null || (watch.of(socket)?.connection.requests ?? 0) > 0) {
       socket.destroy();
       return;
     }
@@ -116,40 +138,56 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
   server.on('connect', (request: Http2ServerRequest | IncomingMessage, socket: Duplex, head: Buffer) => {
     if ('stream' in request) {
       const stream = request.stream as ServerHttp2Stream;
-      const { session } = stream;
-      if (session) void openTunnel(http2End(stream, request.headers), session, session.socket as TLSSocket);
-      return;
+      const session = stream.session?.socket as TLSSocket | undefined;
+      if (session) void openTunnel(http2End(stream, request.headers), session, null);
+    } else {
+      const end = http1End(request, socket as TLSSocket, head);
+      void openTunnel(end, socket as TLSSocket, hostRefusal(request));
     }
-    const end = http1End(request, socket as TLSSocket, head);
-    const invalid = hostRefusal(request);
-    if (invalid) {
-      options.onAnswer?.(invalid.status);
-      end.refuse(invalid);
-    } else void openTunnel(end, socket, socket as TLSSocket);
   });
 
-  async function openTunnel(end: DeviceEnd, key: object, socket: TLSSocket): Promise<void> {
-    const status = await options.tunnel(end, senderOf(key, socket));
-    options.onAnswer?.(status);
+  async function openTunnel(end: DeviceEnd, socket: TLSSocket, invalid: Reply | null): Promise<void> {
+    const watched = watch.of(socket);
+    if (!watched) return;
+    const reason = watched.begin();
+    if (invalid || reason !== null) {
+      const refused = invalid ?? overloaded(reason);
+      options.onAnswer?.(refused.status);
+      end.refuse(refused);
+      if (reason === null) ended(watched);
+      return;
+    }
+    watched.spoke();
+    try {
+      const status = await options.tunnel(end, watched.sender(socket));
+      options.onAnswer?.(status);
+      if (status !== 200) return;
+      // The connection service knows the device by its certificate, and answers for it.
+      connections.prove(watched.connection);
+      watched.hold();
+      if (end.stream.closed) watched.release();
+      else end.stream.once('close', () => watched.release());
+    } finally {
+      ended(watched);
+    }
   }
 
-  function senderOf(key: object, socket: TLSSocket): Sender {
-    let sender = senders.get(key);
-    if (!sender) {
-      sender = {
-        clientCertificate: clientCertificateOf(socket.getPeerX509Certificate()?.raw),
-        remoteAddress: socket.remoteAddress ?? '',
-      };
-      senders.set(key, sender);
-    }
-    return sender;
+  function ended(watched: Watched): void {
+    watched.end();
+    if (connections.requests === 0) onQuiet();
   }
 
   /** @param goOn says that the body may come. */
   async function answer(request: PublicRequest, response: PublicResponse, goOn?: () => void): Promise<void> {
-    const { socket } = request;
-    underWay += 1;
-    answering.set(socket, (answering.get(socket) ?? 0) + 1);
+    const watched = watch.of(request.socket);
+    if (!watched) return;
+    const reason = watched.begin();
+    if (reason !== null) {
+      const refused = overloaded(reason);
+      options.onAnswer?.(refused.status);
+      writeEarlyReply(request, response, refused);
+      return;
+    }
     let takenBytes = 0;
     const takeRoom = (sizeBytes: number): boolean => {
       if (largeBodyBytes + sizeBytes > largeBodiesAtMost) return false;
@@ -158,30 +196,29 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       return true;
     };
     try {
-      const { reply, early } = await replyTo(request, takeRoom, goOn);
+      const { reply, early } = await replyTo(request, watched, takeRoom, goOn);
       if (reply) {
         options.onAnswer?.(reply.status);
         if (early) writeEarlyReply(request, response, reply);
         else writeReply(request.method ?? 'GET', response, reply, draining);
       }
     } catch (error) {
-      options.log.error({ error: messageOf(error) }, 'a request failed in the router');
+      log.error({ error: messageOf(error) }, 'a request failed in the router');
       if (!response.headersSent) {
         writeReply('GET', response, refusal(503, 'ERR_INTERNAL', 'The router failed; come again.'), true);
       } else {
         response.destroy();
       }
     } finally {
-      underWay -= 1;
-      answering.set(socket, (answering.get(socket) ?? 1) - 1);
       largeBodyBytes -= takenBytes;
-      if (underWay === 0) onQuiet();
+      ended(watched);
     }
   }
 
   /** No reply where nobody is left to hear one; `early` while the body is not read to its end. */
   async function replyTo(
     request: PublicRequest,
+    watched: Watched,
     takeRoom: TakeRoom,
     goOn: (() => void) | undefined,
   ): Promise<{ reply: Reply | null; early: boolean }> {
@@ -190,7 +227,11 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     const socket = ('stream' in request ? session?.socket : request.socket) as TLSSocket | undefined;
     if (!socket) return { reply: null, early: true };
     const head = headOf(request, socket);
-    if ('status' in head) return { reply: head, early: !hasNoBody(request) };
+    if ('status' in head) {
+      const early = !hasNoBody(request);
+      if (!early) watched.spoke();
+      return { reply: head, early };
+    }
     const bytesAtMost = bodyBytesAtMost(head.address.kind);
     if (!declaresMore(request.headers['content-length'], bytesAtMost)) goOn?.();
     // Awaiting only what is a promise keeps requests without a body in one turn.
@@ -204,16 +245,19 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       case 'late':
         return { reply: refusal(408, 'ERR_BODY_TIMEOUT', 'The request did not end in time.'), early: true };
       case 'no-room':
+        report.count('large-bodies', watched.connection.address);
         return { reply: refusal(503, 'ERR_OVERLOADED', 'Too many large requests at once; come again.'), early: true };
       case 'whole':
+        watched.spoke();
     }
     const reply = await options.forward({
       ...head,
       headers: request.headers,
       body: body.body,
-      sender: senderOf(session ?? socket, socket),
+      sender: watched.sender(socket),
       timeoutMs: Math.max(1, deadlineMs - (performance.now() - startedMs)),
     });
+    if (provesIdentity(head.address.kind, reply.status)) connections.prove(watched.connection);
     return { reply, early: false };
   }
 
@@ -226,8 +270,9 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
 
   return {
     server,
+    connections,
     get requestsUnderWay() {
-      return underWay;
+      return connections.requests;
     },
     drain: async (graceMs) => {
       draining = true;
@@ -236,7 +281,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       }, graceMs);
       for (const session of sessions) session.close();
       await new Promise((resolve) => setTimeout(resolve, Math.min(idleGraceMs, graceMs)));
-      if (underWay > 0) {
+      if (connections.requests > 0) {
         await new Promise<void>((resolve) => {
           onQuiet = resolve;
         });
@@ -246,8 +291,22 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       for (const socket of sockets) if (!http2Sockets.has(socket.remotePort)) socket.end();
       await Promise.all([...sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve))));
       clearTimeout(cut);
+      report.close();
     },
   };
+}
+
+/**
+ * Whether an instance answered this as the device that it says it is. At check-in and connect nothing is answered 2xx before
+ * the identity of the enrolment was held against signature or certificate; at SCEP and activation anybody can have a 200.
+ */
+function provesIdentity(kind: DeviceAddressKind, status: number): boolean {
+  return (kind === 'connect' || kind === 'checkin') && status >= 200 && status < 300;
+}
+
+function overloaded(reason: LimitReason | null): Reply {
+  const whose = reason === 'requests-of-connection' ? ' on this connection' : '';
+  return refusal(503, 'ERR_OVERLOADED', `Too many requests are under way${whose}; come again.`);
 }
 
 /** The refusal of what is no HTTP/1.1, and of a request that did not come in time; null where nobody is left to hear it. */

@@ -237,3 +237,16 @@ function answerIn(heard: string): Answer | undefined {
   if (body.length < Number(headers['content-length'] ?? 0)) return undefined;
   return { status: Number(status.split(' ')[1]), headers, body, code: headers['bramble-code'] };
 }
+
+/** What a client of HTTP/2 says first. */
+export const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+
+/** A frame of HTTP/2 (RFC 9113 §4.1). */
+export function frame(type: number, flags: number, stream: number, payload: Buffer): Buffer {
+  const head = Buffer.alloc(9);
+  head.writeUIntBE(payload.length, 0, 3);
+  head[3] = type;
+  head[4] = flags;
+  head.writeUInt32BE(stream, 5);
+  return Buffer.concat([head, payload]);
+}

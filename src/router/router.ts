@@ -19,6 +19,8 @@ import { createLinkAcceptor } from './link-acceptor.ts';
 import { exchangeJson } from './link-exchange.ts';
 import { LinkRegistry, type RouterLink } from './link-registry.ts';
 import type { NewcomerLimits, Newcomers } from './newcomers.ts';
+import type { LimitReason, PublicConnections } from './public-connections.ts';
+import { type GivenLimits, hostRoom, publicLimits } from './public-limits.ts';
 import { createPublicListener } from './public-listener.ts';
 import { RouteDirectory } from './route-directory.ts';
 import { createStateFile, readRouterState } from './router-state.ts';
@@ -47,7 +49,11 @@ export interface RouterOptions {
   helloTimeoutMs?: number;
   rivalTimeoutMs?: number;
   clock?: Clock;
+  /** Of the public port. Default: what the host gives. */
+  limits?: GivenLimits;
+  reportEveryMs?: number;
   onAnswer?: (status: number) => void;
+  onLimit?: (reason: LimitReason) => void;
 }
 
 export interface Router {
@@ -60,6 +66,8 @@ export interface Router {
   readonly routes: RouteDirectory;
   readonly tunnelsOpen: number;
   readonly requestsUnderWay: number;
+  /** At the public port. */
+  readonly connections: PublicConnections;
   /** Resolves when all identifiers that were linked before the restart are linked again; true where there were none. */
   readonly formerLinks: Promise<void>;
   /** Tells every instance about this router from now on. */
@@ -110,6 +118,7 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
   const listener = createPublicListener({
     ...options,
     tunnelHost: options.tunnelHost,
+    limits: publicLimits(hostRoom(), options.limits),
     forward: createForwarder({ links, routes, now: () => performance.now() }),
     tunnel: createTunnelOpener({
       ...options,
@@ -211,6 +220,7 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     get tunnelsOpen() {
       return tunnelsOpen;
     },
+    connections: listener.connections,
     get requestsUnderWay() {
       return listener.requestsUnderWay;
     },

@@ -1,0 +1,138 @@
+/**
+ * The connections of the public port as they come, speak and end: who they are, how long they may be silent, and what they
+ * may cost without asking for anything.
+ *
+ *   accepted → TLS → (first request whole, within 30 s) → busy ⇄ idle → gone
+ *
+ * Invariant: pings, settings, and requests that never end keep no connection alive.
+ */
+
+import { constants, type ServerHttp2Session } from 'node:http2';
+import type { Server, Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { clientCertificateOf, type Sender } from './forwarded-headers.ts';
+import type { LimitReport } from './limit-report.ts';
+import { addressGroup, type LimitReason, type PublicConnection, type PublicConnections } from './public-connections.ts';
+import type { PublicLimits } from './public-limits.ts';
+
+export interface Watched {
+  readonly connection: PublicConnection;
+  /** Whom TLS says it is. */
+  sender(socket: TLSSocket): Sender;
+  /** A request came in whole: whoever sent it is no silent one. */
+  spoke(): void;
+  /** Null when a request may begin; `end` follows when its work is done. */
+  begin(): LimitReason | null;
+  end(): void;
+  /** A tunnel stands, until it is released: no silence is too long. */
+  hold(): void;
+  release(): void;
+  cut(reason: LimitReason): void;
+  /** Called after a long time without a request. */
+  onIdle: () => void;
+}
+
+export interface ConnectionWatch {
+  /** Undefined once the connection is gone. */
+  of(socket: Pick<Socket, 'remoteAddress' | 'remotePort'>): Watched | undefined;
+}
+
+/** Follows every connection of the server from the moment it is accepted, before TLS. */
+export function watchConnections(
+  server: Server,
+  connections: PublicConnections,
+  limits: PublicLimits,
+  report: LimitReport,
+): ConnectionWatch {
+  const watched = new Map<string, Watched>();
+  const of: ConnectionWatch['of'] = (socket) => watched.get(keyOf(socket));
+
+  server.on('connection', (socket: Socket) => {
+    const key = keyOf(socket);
+    let spoken = false;
+    let sender: Sender | undefined;
+    let timer: NodeJS.Timeout | undefined;
+    let held = 0;
+    const address = socket.remoteAddress ?? '';
+    const cut = (reason: LimitReason) => {
+      report.count(reason, addressGroup(address));
+      socket.destroy();
+    };
+    const connection = connections.enter(address, cut);
+    // Where all others are proven it is the newcomer that has no place.
+    if (socket.destroyed) return;
+    const entry: Watched = {
+      connection,
+      sender: (tls) => {
+        sender ??= {
+          clientCertificate: clientCertificateOf(tls.getPeerX509Certificate()?.raw),
+          remoteAddress: tls.remoteAddress ?? '',
+        };
+        return sender;
+      },
+      spoke: () => {
+        spoken = true;
+        clearTimeout(timer);
+      },
+      begin: () => {
+        const reason = connections.beginRequest(connection);
+        if (reason !== null) report.count(reason, connection.address);
+        else entry.hold();
+        return reason;
+      },
+      end: () => {
+        connections.endRequest(connection);
+        entry.release();
+      },
+      hold: () => {
+        held += 1;
+        if (spoken) clearTimeout(timer);
+      },
+      release: () => {
+        held -= 1;
+        if (held === 0 && spoken && !socket.destroyed) timer = setTimeout(() => entry.onIdle(), limits.idleMs);
+      },
+      onIdle: () => void socket.destroy(),
+      cut,
+    };
+    watched.set(key, entry);
+    timer = setTimeout(() => cut('no-request-in-time'), limits.firstRequestMs);
+    socket.once('close', () => {
+      clearTimeout(timer);
+      if (watched.get(key) === entry) watched.delete(key);
+      connections.leave(connection);
+    });
+  });
+  return { of };
+}
+
+/**
+ * Cuts a session that sends more resets, pings and settings than a device ever would. nghttp2 answers these by itself, but
+ * each of them costs a turn here; and a reset frees a stream at once, while the request behind it is still under way.
+ * @see CVE-2023-44487 (rapid reset), CVE-2019-9512, CVE-2019-9515
+ */
+export function watchFrames(session: ServerHttp2Session, watched: Watched, limits: PublicLimits): void {
+  let left = limits.controlFrames;
+  let lastMs = performance.now();
+  const pay = () => {
+    const nowMs = performance.now();
+    left = Math.min(limits.controlFrames, left + ((nowMs - lastMs) / 1000) * limits.controlFramesPerSecond) - 1;
+    lastMs = nowMs;
+    if (left < 0 && !session.destroyed) {
+      watched.cut('control-frames');
+      session.destroy();
+    }
+  };
+  session.on('ping', pay);
+  session.on('remoteSettings', pay);
+  session.on('stream', (stream) => {
+    stream.once('close', () => {
+      if (stream.rstCode !== constants.NGHTTP2_NO_ERROR) pay();
+    });
+  });
+}
+
+/** The two ends of a connection are unique as long as it lives. */
+function keyOf({ remoteAddress, remotePort }: Pick<Socket, 'remoteAddress' | 'remotePort'>): string {
+  return `${remoteAddress} ${remotePort}`;
+}

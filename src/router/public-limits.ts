@@ -1,0 +1,86 @@
+/** How much of a router strangers may take up at the public port: the numbers, and what they follow from. */
+import { totalmem } from 'node:os';
+import { z } from 'zod';
+
+const count = z.number().int().min(1).max(1_000_000);
+
+const limitsShape = z.object({
+  /** Connections at once, from the first packet on. */
+  connections: count,
+  /** Connections of one address that proved nothing, while there is little room left. */
+  connectionsOfAddress: count,
+  /** Requests under way at once, tunnels that are being opened among them. */
+  requests: count,
+  /** Of them, those of one address that proved nothing, while there is little room left. */
+  requestsOfAddress: count,
+  /** Of one connection, those included whose stream the device has reset. */
+  requestsOfConnection: count,
+  /** From the first packet of a connection to the end of its first request. */
+  firstRequestMs: count,
+  /** A connection without a request. */
+  idleMs: count,
+  /** Resets, pings and settings of a connection: at once, and a second. */
+  controlFrames: count,
+  controlFramesPerSecond: count,
+});
+
+/** As the router's settings have them; what is left out follows from the host. */
+export const publicLimitsShape = limitsShape.partial();
+
+export type PublicLimits = z.output<typeof limitsShape>;
+export type GivenLimits = z.output<typeof publicLimitsShape>;
+
+/** From this part on there is little room left: limits of an address count. */
+export const nearlyFull = 0.8;
+/** Beyond this part requests are taken only from connections that proved an identity. */
+export const keptForProven = 0.9;
+
+export interface HostRoom {
+  /** File descriptors of this process, at most. */
+  files: number;
+  memoryBytes: number;
+}
+
+// Descriptors of the process's own: links, logs, loopback.
+const ownFiles = 256;
+// A TLS connection with its HTTP/2 session takes about so much; and so much a request holds (`smallBodyBytes`).
+const connectionBytes = 100 * 1024;
+const requestBytes = 64 * 1024;
+
+/** A quarter of the memory for connections, an eighth for requests, and no more connections than descriptors. */
+export function publicLimits(room: HostRoom, given: GivenLimits = {}): PublicLimits {
+  const byMemory = Math.floor(room.memoryBytes / 4 / connectionBytes);
+  const connections = given.connections ?? between(64, Math.min(room.files - ownFiles, byMemory), 100_000);
+  const requests = given.requests ?? between(256, Math.floor(room.memoryBytes / 8 / requestBytes), 20_000);
+  const defaults: PublicLimits = {
+    connections,
+    connectionsOfAddress: Math.ceil(connections / 16),
+    requests,
+    requestsOfAddress: Math.ceil(requests / 16),
+    requestsOfConnection: 128,
+    firstRequestMs: 30_000,
+    idleMs: 600_000,
+    controlFrames: 200,
+    controlFramesPerSecond: 20,
+  };
+  const chosen = Object.entries(given).filter(([, value]) => value !== undefined);
+  return { ...defaults, ...Object.fromEntries(chosen) };
+}
+
+function between(least: number, value: number, most: number): number {
+  return Math.max(least, Math.min(value, most));
+}
+
+const reportShape = z.object({ userLimits: z.object({ open_files: z.object({ soft: z.number() }) }) });
+
+/** What this process may take of its host. */
+export function hostRoom(): HostRoom {
+  // The only place where Node tells the limit of descriptors; without the network it takes milliseconds.
+  Object.assign(process.report, { excludeNetwork: true });
+  const report = reportShape.safeParse(process.report.getReport());
+  const constrained = process.constrainedMemory();
+  return {
+    files: report.success ? report.data.userLimits.open_files.soft : 1024,
+    memoryBytes: constrained > 0 ? Math.min(constrained, totalmem()) : totalmem(),
+  };
+}
