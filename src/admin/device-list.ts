@@ -14,6 +14,11 @@ export interface ListedDevice {
   /** The enrolment that named the same UDID after it; stays when this one answered in spite of it. */
   suspendedBy: string | null;
   removingSince: Date | null;
+  /** Since when a signature alone does not do. */
+  tlsRequiredSince: Date | null;
+  /** Signed messages without TLS identity that came again byte for byte. */
+  repeatedMessages: number;
+  repeatedAt: Date | null;
   udid: string | null;
   serialNumber: string | null;
   model: string | null;
@@ -83,7 +88,9 @@ function columns(q: Queryable) {
   return q`
     d.id, a.name as account, i.name as instance, d.platform, ${shownState(q)} as state,
     case when ${isSuspended(q, 'd')} then d.suspended_at end as "suspendedAt", d.suspended_by as "suspendedBy",
-    d.removing_since as "removingSince", d.udid, d.serial_number as "serialNumber", d.model,
+    d.removing_since as "removingSince", d.tls_required_at as "tlsRequiredSince",
+    coalesce((select r.repeats from device_repeat r where r.device_id = d.id), 0)::float8 as "repeatedMessages",
+    (select r.repeated_at from device_repeat r where r.device_id = d.id) as "repeatedAt", d.udid, d.serial_number as "serialNumber", d.model,
     d.product, d.os_version as "osVersion", d.software_version as "softwareVersion", d.push_state as "pushState",
     d.applied_policy_revision as "appliedPolicyRevision", d.applied_books_revision as "appliedBooksRevision",
     d.synchronized_at as "synchronizedAt", d.last_seen_at as "lastSeenAt",

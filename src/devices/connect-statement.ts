@@ -61,7 +61,7 @@ export type ConnectOutcome =
   /** Another UDID or EnrollmentID than this enrolment's. */
   | { kind: 'another-enrolment'; deviceId: DeviceId }
   /** The enrolment has to show its identity in TLS. */
-  | { kind: 'tls-required' }
+  | { kind: 'tls-required'; deviceId: DeviceId }
   /** Enrolled no longer, or not yet. */
   | { kind: 'not-active' };
 
@@ -265,7 +265,9 @@ function outcomeOf(row: ConnectRow): ConnectOutcome {
   }
   // Whose device it is comes before whether its identity is right: only the owner judges.
   if (!row.ownedHere && row.owner) return { kind: 'not-owner', owner: row.owner };
-  if (row.refusal === 'another-enrolment') return { kind: row.refusal, deviceId: row.deviceId };
+  if (row.refusal === 'another-enrolment' || row.refusal === 'tls-required') {
+    return { kind: row.refusal, deviceId: row.deviceId };
+  }
   return { kind: row.refusal ?? 'moving' };
 }
 

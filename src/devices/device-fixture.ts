@@ -9,13 +9,17 @@ export interface DomainFixture {
 
 export async function seedDomain(db: Database, release = '1.0.0'): Promise<DomainFixture> {
   const [here, there] = [newId<InstanceId>(), newId<InstanceId>()];
-  await db`
-    insert into domain (domain_id, name, public_url, tunnel_host, push_topic, release, schema_version, feature_level)
-    values (gen_random_uuid(), 'test', 'https://127.0.0.1:1', 'tunnel.test', 'com.apple.mgmt.test', ${release}, 6, ${release})`;
+  await seedDomainRow(db, release);
   await db`
     insert into instance (id, name, srp_identifier)
     values (${here}, 'here', 'S10000001'), (${there}, 'there', 'S10000002')`;
   return { here, there };
+}
+
+export async function seedDomainRow(db: Database, release: string): Promise<void> {
+  await db`
+    insert into domain (domain_id, name, public_url, tunnel_host, push_topic, release, schema_version, feature_level)
+    values (gen_random_uuid(), 'test', 'https://127.0.0.1:1', 'tunnel.test', 'com.apple.mgmt.test', ${release}, 6, ${release})`;
 }
 
 export interface DeviceFixture {

@@ -44,6 +44,13 @@ export const ownFeatures: readonly Feature[] = [
     summary: 'The first real push certificate replaces the made-up push topic of the domain.',
     kinds: ['server', 'administration'],
   },
+  {
+    name: 'device-tls-identity',
+    since: '1.2.0',
+    summary:
+      'Devices that showed their certificate in TLS on three days are held to it; bootstrap tokens are handed out only over it.',
+    kinds: ['server', 'administration'],
+  },
 ];
 
 /** What it needs of the database's schema. */

@@ -26,5 +26,6 @@ export const thisRelease: ReleaseNumbers = {
     'scep-registration-authority',
     'database-roles',
     'push-topic-from-certificate',
+    'device-tls-identity',
   ],
 };

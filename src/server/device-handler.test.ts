@@ -15,9 +15,11 @@ import { createTestDatabase } from '../database/test-database.ts';
 import { queueCommand } from '../devices/command-queue.ts';
 import { createConnectBatcher } from '../devices/connect-batch.ts';
 import { connectDevices } from '../devices/connect-statement.ts';
+import { seedDomainRow } from '../devices/device-fixture.ts';
 import { removeDevice } from '../devices/device-removal.ts';
 import { oweDeliveries } from '../policy/delivery/owe-deliveries.ts';
 import { silentLogger } from '../process/logger.ts';
+import { ownFeatures } from '../process/own-release.ts';
 import { serializeCheckin } from '../protocol/apple/checkin.ts';
 import { commandRequest, parseCommand, serializeCommand } from '../protocol/apple/command.ts';
 import { serializeConnect } from '../protocol/apple/connect.ts';
@@ -29,7 +31,9 @@ import type { PlistDictionary, PlistValue } from '../protocol/plist/value.ts';
 import { buildPkcsReq, parseCertRep } from '../protocol/scep/client-message.ts';
 import { createRsaKeyPair } from '../protocol/x509/key-pair.ts';
 import { createDeviceHandler } from './device-handler.ts';
+import type { RequestWay } from './device-identity.ts';
 import { createDeviceNotices } from './device-notices.ts';
+import { createIdentityUse, type IdentityUse } from './identity-use.ts';
 import { createRequestSamples } from './request-samples.ts';
 
 const { url } = await createTestDatabase();
@@ -41,14 +45,16 @@ const statuses: number[] = [];
 interface TestServer {
   origin: string;
   samples: ReturnType<typeof createRequestSamples>;
+  identityUse: IdentityUse;
   close(): Promise<void>;
 }
 
-/** Serves device requests of `here` as the instance's main does; `x-trusted` stands for the way that a request came. */
+/** Serves device requests of `here` as the instance's main does; `x-way` stands for the way that a request came. */
 async function startServer(fixture: ActivationFixture, db: Database): Promise<TestServer> {
   const { authorities, here } = fixture;
   const instanceId = here.id;
   const samples = createRequestSamples(instanceId);
+  const identityUse = createIdentityUse({ db, instanceId, features: ownFeatures, clock: systemClock });
   const serve = createDeviceHandler({
     ...{ db, instanceId, log: silentLogger, samples },
     activation: createActivation({ db, instanceId, domain: testDomain, authorities }),
@@ -67,17 +73,20 @@ async function startServer(fixture: ActivationFixture, db: Database): Promise<Te
       send: (requests) => connectDevices(db, instanceId, requests),
       movingPatienceMs: 5,
     }),
+    clock: systemClock,
+    identityUse,
     notices: createDeviceNotices({ db, log: silentLogger, clock: systemClock }),
     certificateKeys: createCertificateKeys(),
     onAnswer: (_kind, answer) => {
       if (answer.code !== 'ERR_REMOVED') statuses.push(answer.status);
     },
   });
-  const server = createServer((request, response) => serve(request, response, request.headers['x-trusted'] === 'yes'));
+  const server = createServer((request, response) => serve(request, response, wayOf(request.headers['x-way'])));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     samples,
+    identityUse,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
@@ -86,10 +95,13 @@ async function startServer(fixture: ActivationFixture, db: Database): Promise<Te
   };
 }
 
+const wayOf = (header: unknown): RequestWay => (header === 'link' || header === 'proxy' ? header : 'loopback');
+
 let fixture: ActivationFixture;
 let server: TestServer;
 before(async () => {
   fixture = await createActivationFixture(url);
+  await seedDomainRow(fixture.db, '1.1.0');
   server = await startServer(fixture, fixture.db);
 });
 after(async () => {
@@ -145,6 +157,10 @@ async function newDevice(signed = false) {
   };
   return {
     ...{ account, facts, udid, paths, certificateDer, scep, put },
+    signedAt: (signingTime: Date, body: Buffer) =>
+      put(paths.connect, aspenConnect, body, {
+        'mdm-signature': signDetached({ key, certificateDer, body, signingTime }),
+      }),
     checkin: (type: Parameters<typeof serializeCheckin>[0], fields: PlistDictionary = {}) =>
       put(paths.checkin, aspenCheckin, serializeCheckin(type, { UDID: udid, Topic: facts.topic, ...fields })),
     connect: (answer: Omit<Parameters<typeof serializeConnect>[0], 'udid'>, origin?: string) =>
@@ -304,10 +320,10 @@ test('a certificate in a header counts only where the way that it came is truste
   const headers = { 'content-type': aspenConnect, 'client-cert': serializeClientCert(device.certificateDer) };
   const untrusted = await ask(device.paths.connect, { method: 'PUT', headers, body });
   assert.deepEqual(outcome(untrusted), [400, 'ERR_IDENTITY_MISSING']);
-  const trusted = await ask(device.paths.connect, { method: 'PUT', headers: { ...headers, 'x-trusted': 'yes' }, body });
+  const trusted = await ask(device.paths.connect, { method: 'PUT', headers: { ...headers, 'x-way': 'link' }, body });
   assert.equal(trusted.status, 200);
   const other = await activeDevice();
-  const both = { 'client-cert': serializeClientCert(other.certificateDer), 'x-trusted': 'yes' };
+  const both = { 'client-cert': serializeClientCert(other.certificateDer), 'x-way': 'link' };
   const two = await device.put(device.paths.connect, aspenConnect, Buffer.from(body), both);
   assert.deepEqual(outcome(two), [400, 'ERR_IDENTITY_MISMATCH']);
 });
@@ -456,6 +472,114 @@ test('requests count for their account, and a lost database is 503 on every addr
   assert.equal((await activate({ account: device.account.name, password: 'x' }, broken.origin)).status, 503);
   await broken.close();
 });
+
+/** The same message by signature alone, with the certificate in TLS as the router names it, and through a proxy. */
+function waysOf(device: Awaited<ReturnType<typeof newDevice>>) {
+  const certificate = { 'client-cert': serializeClientCert(device.certificateDer) };
+  const idle = serializeConnect({ status: 'Idle', udid: device.udid });
+  const by = (headers: Record<string, string>, body = idle, origin?: string) =>
+    device.put(device.paths.connect, aspenConnect, body, headers, origin);
+  return {
+    signed: (body?: Buffer, origin?: string) => by({ 'x-way': 'link' }, body, origin),
+    tls: (origin?: string) => by({ 'x-way': 'link', ...certificate }, idle, origin),
+    proxy: () => by({ 'x-way': 'proxy' }),
+    bootstrap: (headers: Record<string, string>, origin?: string) =>
+      device.put(
+        device.paths.checkin,
+        aspenCheckin,
+        serializeCheckin('GetBootstrapToken', { UDID: device.udid }),
+        headers,
+        origin,
+      ),
+    certificate,
+  };
+}
+
+test(
+  'what came by signature alone and comes again is counted; Idle, and what came in TLS, is not',
+  limited,
+  async () => {
+    const device = await activeDevice();
+    const deviceId = await device.deviceId();
+    await server.identityUse.flush();
+    const repeats = async () => {
+      await server.identityUse.flush();
+      const [row] = await fixture.db`select repeats::int from device_repeat where device_id = ${deviceId}`;
+      return row?.['repeats'];
+    };
+    const { signed, tls, bootstrap, certificate } = waysOf(device);
+    for (let round = 0; round < 3; round++) {
+      await signed();
+      await tls();
+      await bootstrap({ 'x-way': 'link', ...certificate });
+    }
+    assert.equal(await repeats(), 0);
+    const answer = serializeConnect({ status: 'Acknowledged', udid: device.udid, commandUuid: newId<CommandId>() });
+    for (let round = 0; round < 3; round++) await signed(answer);
+    assert.equal(await repeats(), 2, 'within a second');
+    await signed(answer);
+    await bootstrap({});
+    assert.equal(await repeats(), 3, 'and later');
+  },
+);
+
+test('a signature of another day is served, and an event says so once', limited, async () => {
+  const device = await activeDevice();
+  const idle = serializeConnect({ status: 'Idle', udid: device.udid });
+  const hour = 3_600_000;
+  for (const agoMs of [0, 23 * hour, -23 * hour]) {
+    assert.equal((await device.signedAt(new Date(Date.now() - agoMs), idle)).status, 200);
+  }
+  for (const agoMs of [25 * hour, -25 * hour, 10_000 * hour]) {
+    assert.equal((await device.signedAt(new Date(Date.now() - agoMs), idle)).status, 200);
+  }
+  assert.deepEqual(await fixture.eventsOf(await device.deviceId()), ['device-clock-differs']);
+});
+
+test(
+  'once the feature is active, TLS is required of who used it on three days, and of who wants a bootstrap token',
+  limited,
+  async () => {
+    const device = await activeDevice();
+    const deviceId = await device.deviceId();
+    const { signed, tls, proxy, bootstrap, certificate } = waysOf(device);
+    const usedOnTwoDays = () =>
+      fixture.db`update device set tls_days = 2, tls_day = current_date - 1 where id = ${deviceId}`;
+    await usedOnTwoDays();
+    await tls();
+    await server.identityUse.flush();
+    assert.equal((await signed()).status, 200, 'the upgrade is not finalized');
+    assert.equal((await bootstrap({ 'x-way': 'link' })).status, 200);
+
+    await fixture.db`update domain set feature_level = '1.2.0'`;
+    const finalized = await startServer(fixture, fixture.db);
+    try {
+      await usedOnTwoDays();
+      await proxy();
+      await finalized.identityUse.flush();
+      assert.equal((await signed(undefined, finalized.origin)).status, 200, 'what a proxy saw is no day');
+      assert.equal((await tls(finalized.origin)).status, 200);
+      await finalized.identityUse.flush();
+      const refused = [400, 'ERR_TLS_IDENTITY_REQUIRED'];
+      assert.deepEqual(outcome(await signed(undefined, finalized.origin)), refused);
+      const checkout = serializeCheckin('CheckOut', { UDID: device.udid });
+      assert.deepEqual(outcome(await device.put(device.paths.checkin, aspenCheckin, checkout)), refused);
+      assert.equal((await tls(finalized.origin)).status, 200);
+      assert.equal((await proxy()).status, 200, 'a proxy that ends TLS cannot show it');
+
+      const other = waysOf(await activeDevice());
+      const token = (headers: Record<string, string>) =>
+        other.bootstrap({ 'x-way': 'link', ...headers }, finalized.origin);
+      assert.deepEqual(outcome(await token({})), refused);
+      assert.equal((await token(other.certificate)).status, 200);
+      assert.equal((await bootstrap({ 'x-way': 'link', ...certificate }, finalized.origin)).status, 200);
+      assert.ok((await fixture.eventsOf(deviceId)).includes('device-without-tls'));
+    } finally {
+      await finalized.close();
+      await fixture.db`update domain set feature_level = '1.1.0'`;
+    }
+  },
+);
 
 async function removed(tell: boolean) {
   const device = await activeDevice();

@@ -9,8 +9,8 @@
 import type { ServerResponse } from 'node:http';
 import type { Http2ServerResponse } from 'node:http2';
 import type { Activation } from '../activation/activation.ts';
-import { identityOf } from '../activation/identity.ts';
 import type { ScepService } from '../activation/scep-service.ts';
+import type { Clock } from '../base/clock.ts';
 import { BrambleError, messageOf } from '../base/errors.ts';
 import type { DeviceId, InstanceId } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
@@ -50,7 +50,9 @@ import {
   unknownDevice,
   wrongIdentity,
 } from './device-answer.ts';
+import { noteIdentity, type Proven, proveIdentity, type RequestWay } from './device-identity.ts';
 import type { DeviceNotices } from './device-notices.ts';
+import type { IdentityUse } from './identity-use.ts';
 import { type DeviceRequest, readBody } from './request-body.ts';
 import type { RequestSamples } from './request-samples.ts';
 
@@ -67,18 +69,20 @@ export interface DeviceHandlerOptions {
   samples: RequestSamples;
   notices: DeviceNotices;
   certificateKeys: CertificateKeys;
+  clock: Clock;
+  identityUse: IdentityUse;
   /** Called with each answer, for metrics. */
   onAnswer: (kind: DeviceAddressKind, answer: DeviceAnswer, latencyMs: number) => void;
 }
 
-/** A request listener; `trusted` is whether the peer may name the device's certificate in a header. */
+/** A request listener; the way says whether the peer may name the device's certificate in a header. */
 export function createDeviceHandler(
   options: DeviceHandlerOptions,
-): (request: DeviceRequest, response: DeviceResponse, trusted: boolean) => void {
-  return (request, response, trusted) => {
+): (request: DeviceRequest, response: DeviceResponse, way: RequestWay) => void {
+  return (request, response, way) => {
     const startedAt = performance.now();
     const address = deviceAddressOf(request.url ?? '/');
-    void answer(options, request, address, trusted)
+    void answer(options, request, address, way)
       .catch((error: unknown) => {
         const failed = answerOfError(error);
         const fields = { path: address.kind, code: failed.code, reason: messageOf(error) };
@@ -101,14 +105,14 @@ async function answer(
   options: DeviceHandlerOptions,
   request: DeviceRequest,
   address: DeviceAddress,
-  trusted: boolean,
+  way: RequestWay,
 ): Promise<DeviceAnswer> {
   if ((request.url?.length ?? 0) > urlBytesAtMost) return errorAnswer(413, 'ERR_BODY_TOO_LARGE', urlTooLargeText);
   switch (address.kind) {
     case 'connect':
-      return await answerConnect(options, request, address.token, trusted);
+      return await answerConnect(options, request, address.token, way);
     case 'checkin':
-      return await answerCheckin(options, request, address.token, trusted);
+      return await answerCheckin(options, request, address.token, way);
     case 'scep':
       return await answerScep(options, request, address.token);
     case 'activate':
@@ -132,11 +136,11 @@ async function answerConnect(
   options: DeviceHandlerOptions,
   request: DeviceRequest,
   token: string,
-  trusted: boolean,
+  way: RequestWay,
 ): Promise<DeviceAnswer> {
   const startedAt = performance.now();
   const body = await readMessage(request, 'connect');
-  const proven = identityOf(proofOf(request, body, trusted), options.certificateKeys);
+  const proven = proveIdentity(request, body, way, options.certificateKeys);
   const message = await readConnect(options, body, { token, ...proven });
   const connect = connectRequestOf(token, proven, message);
   if (message.userId !== undefined) return await answerUserChannel(options, connect);
@@ -144,6 +148,7 @@ async function answerConnect(
   switch (outcome.kind) {
     case 'served':
       options.samples.add(outcome.accountId, performance.now() - startedAt, false);
+      noteIdentity(options, outcome.deviceId, proven, message.status === 'Idle');
       if (outcome.leaves) await finishRemoval(options, outcome.deviceId);
       return outcome.command === null ? emptyAnswer : plistAnswer(outcome.command);
     case 'not-owner':
@@ -157,7 +162,7 @@ async function answerConnect(
     case 'another-enrolment':
       return refuseAnotherEnrolment(options, outcome.deviceId);
     case 'tls-required':
-      return tlsRequired;
+      return refuseWithoutTls(options, outcome.deviceId);
     case 'not-active':
       return await answerInactive(options, token);
   }
@@ -209,7 +214,7 @@ async function answerInactive(options: DeviceHandlerOptions, token: string): Pro
 async function answerUserChannel(options: DeviceHandlerOptions, connect: ConnectRequest): Promise<DeviceAnswer> {
   const device = await findDeviceByToken(options.db, connect.token);
   if (device === 'not-found') return unknownDevice;
-  const refusal = refusalOf(device, connect);
+  const refusal = refusalOf(options, device, connect);
   if (refusal !== undefined) return refusal;
   if (connect.enrolment !== null && device.enrolment?.toLowerCase() !== connect.enrolment.toLowerCase()) {
     return refuseAnotherEnrolment(options, device.deviceId);
@@ -219,11 +224,35 @@ async function answerUserChannel(options: DeviceHandlerOptions, connect: Connect
 
 /** As the connect statement judges. */
 function refusalOf(
+  options: DeviceHandlerOptions,
   device: EnrolledDevice,
-  proven: { fingerprint: string; overTls: boolean },
+  proven: Pick<Proven, 'fingerprint' | 'overTls'>,
 ): DeviceAnswer | undefined {
   if (device.fingerprint !== proven.fingerprint) return wrongIdentity;
-  return device.tlsRequired && !proven.overTls ? tlsRequired : undefined;
+  return device.tlsRequired && !proven.overTls ? refuseWithoutTls(options, device.deviceId) : undefined;
+}
+
+function refuseWithoutTls(options: DeviceHandlerOptions, deviceId: DeviceId): DeviceAnswer {
+  options.notices.note(
+    'device-without-tls',
+    deviceId,
+    `A message of the device ${deviceId} was signed, but came without its certificate in TLS, which it has shown on three days, ` +
+      'and was refused. If a proxy in front of the router ends TLS now: `bramble device clear-tls --all`; otherwise somebody ' +
+      'sends a message again that he has seen.',
+  );
+  return tlsRequired;
+}
+
+/** A bootstrap token is worth a computer's disk: a signature that may be a repetition does not get it. */
+async function refusesBootstrapToken(options: DeviceHandlerOptions, deviceId: DeviceId): Promise<boolean> {
+  if (!(await options.identityUse.tlsCanBeRequired())) return false;
+  options.notices.note(
+    'bootstrap-token-refused',
+    deviceId,
+    `The device ${deviceId} asked for its bootstrap token with a signature alone and did not get it: it is handed out only to ` +
+      'a certificate shown in TLS. Have TLS reach the router, or let the trusted proxy pass the certificate on.',
+  );
+  return true;
 }
 
 function refuseAnotherEnrolment(options: DeviceHandlerOptions, deviceId: DeviceId): DeviceAnswer {
@@ -240,21 +269,25 @@ async function answerCheckin(
   options: DeviceHandlerOptions,
   request: DeviceRequest,
   token: string,
-  trusted: boolean,
+  way: RequestWay,
 ): Promise<DeviceAnswer> {
   const body = await readMessage(request, 'checkin');
-  const proven = identityOf(proofOf(request, body, trusted), options.certificateKeys);
+  const proven = proveIdentity(request, body, way, options.certificateKeys);
   const message = parseCheckin(body);
   const device = await findDeviceByToken(options.db, token);
   if (device === 'not-found') return unknownDevice;
-  const refusal = refusalOf(device, proven);
+  const refusal = refusalOf(options, device, proven);
   if (refusal !== undefined) return refusal;
   // A removed device that enrols anew with the old profile is told to leave like one that merely comes.
   if (device.removing && (device.state === 'gone' || message.messageType === 'Authenticate')) return leaveManagement;
   if (device.state === 'gone') return notActive;
+  if (message.messageType === 'GetBootstrapToken' && !proven.shownInTls) {
+    if (await refusesBootstrapToken(options, device.deviceId)) return tlsRequired;
+  }
   const outcome = await checkIn(options.checkin, device, message);
   if (outcome.kind === 'not-owner') return notOwner(outcome.owner);
   if (outcome.kind === 'moving') return moving;
+  noteIdentity(options, device.deviceId, proven, false);
   switch (outcome.value.kind) {
     case 'accepted':
       return emptyAnswer;
@@ -330,18 +363,6 @@ async function readMessage(request: DeviceRequest, kind: 'checkin' | 'connect'):
     throw new BrambleError('ERR_INPUT', `Device messages are sent by PUT, not ${request.method}.`);
   }
   return await readBody(request, kind);
-}
-
-function proofOf(request: DeviceRequest, body: Buffer, trusted: boolean) {
-  return {
-    mdmSignature: single(request.headers['mdm-signature']),
-    clientCertHeader: trusted ? single(request.headers['client-cert']) : undefined,
-    body,
-  };
-}
-
-function single(header: string | string[] | undefined): string | undefined {
-  return Array.isArray(header) ? header[0] : header;
 }
 
 function send(response: DeviceResponse, result: DeviceAnswer): void {

@@ -36,8 +36,9 @@ import { createDeviceHandler, type DeviceHandlerOptions } from './device-handler
 import { createDeviceNotices } from './device-notices.ts';
 import { createEnrolmentUpkeep } from './enrolment-upkeep.ts';
 import { createFollowingPush } from './following-push.ts';
+import { createIdentityUse } from './identity-use.ts';
 import { addActivationMetrics, createRequestMetrics } from './request-metrics.ts';
-import { createRequestSamples, type RequestSamples } from './request-samples.ts';
+import { createRequestSamples } from './request-samples.ts';
 import { createRevocationFeed } from './revocation-feed.ts';
 import { answerRoutes } from './route-store.ts';
 
@@ -51,7 +52,7 @@ const settingsSchema = z.object({
 });
 type Settings = z.output<typeof settingsSchema>;
 
-const flushSamplesMs = 1000;
+const flushEveryMs = 1000;
 /** From then on the database plans the connect statement no more, but uses the plan that it has. */
 const executionsUntilPlanned = 6;
 
@@ -96,7 +97,7 @@ async function listenOnLoopback(
   const server: Server = createServer((request, response) => {
     if (health(request, response)) return;
     const serve = serveDevice();
-    if (serve) serve(request, response, context.environment.settings.trustLoopbackProxy);
+    if (serve) serve(request, response, context.environment.settings.trustLoopbackProxy ? 'proxy' : 'loopback');
     else response.writeHead(503, { 'retry-after': '1' }).end();
   });
   server.keepAliveTimeout = 75_000;
@@ -130,6 +131,7 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
   const authorities = await loadInstanceAuthorities(db, keys);
   const samples = createRequestSamples(instanceId);
   const notices = createDeviceNotices({ db, log, clock: systemClock });
+  const identityUse = createIdentityUse({ db, instanceId, features: ownFeatures, clock: systemClock });
   await warmUp(connectDb, instanceId);
   const background = new AbortController();
   const running: Promise<unknown>[] = [];
@@ -161,6 +163,8 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
     connects: createConnectBatcher({ send: (requests) => connectDevices(connectDb, instanceId, requests) }),
     samples,
     notices,
+    clock: systemClock,
+    identityUse,
     certificateKeys: createCertificateKeys(),
     onAnswer: createRequestMetrics(registry),
   };
@@ -173,7 +177,7 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
     feed.run(background.signal, (error) => log.warn({ reason: messageOf(error) }, 'the revocation list was not read')),
   );
   const handlers: LinkHandlers = {
-    request: (request, response) => serveDevice(request, response, true),
+    request: (request, response) => serveDevice(request, response, 'link'),
     routes: { answer: (question) => answerRoutes(db, question), sign },
     control: (push, signal) => feed.follow(push, signal),
     router: async ({ links, tunnelsOpen, ...router }, key) => {
@@ -198,7 +202,7 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
   });
   running.push(policyService.run(background.signal));
   running.push(createEnrolmentUpkeep({ db, instanceId, clock: systemClock, log }).run(background.signal));
-  const flushing = setInterval(() => void flush(samples, context), flushSamplesMs);
+  const flushing = setInterval(() => void flush(context, [samples, identityUse]), flushEveryMs);
   new Gauge({
     name: 'bramble_links_up',
     help: 'SRP links that a router has accepted.',
@@ -217,17 +221,22 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
       clearInterval(flushing);
       await Promise.all(running);
       await notices.settled();
-      await flush(samples, context);
+      await flush(context, [samples, identityUse]);
       await push.close();
     },
   };
   return { serveDevice, work };
 }
 
-async function flush(samples: RequestSamples, context: ComponentContext<Settings>): Promise<void> {
-  await samples.flush(context.db).catch((error: unknown) => {
-    context.log.warn({ reason: messageOf(error) }, 'request samples were not written');
-  });
+async function flush(
+  context: ComponentContext<Settings>,
+  gathered: readonly { flush(db: Database): Promise<void> }[],
+): Promise<void> {
+  for (const each of gathered) {
+    await each.flush(context.db).catch((error: unknown) => {
+      context.log.warn({ reason: messageOf(error) }, 'what was gathered of requests was not written');
+    });
+  }
 }
 
 /** Every connection has the connect statement prepared and planned before a device waits for it. */

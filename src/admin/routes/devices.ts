@@ -13,6 +13,7 @@ import {
   requeueCommands,
 } from '../../devices/command-queue.ts';
 import { removeDevice } from '../../devices/device-removal.ts';
+import { clearTlsIdentities, clearTlsIdentity } from '../../devices/tls-identity.ts';
 import { getAccount } from '../../directory/accounts.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { recordEvent } from '../../domain/events.ts';
@@ -35,6 +36,9 @@ const deviceShape = z.object({
   suspendedAt: instant.nullable(),
   suspendedBy: text,
   removingSince: instant.nullable(),
+  tlsRequiredSince: instant.nullable(),
+  repeatedMessages: z.number(),
+  repeatedAt: instant.nullable(),
   udid: text,
   serialNumber: text,
   model: text,
@@ -74,6 +78,8 @@ const handedOut = z
   .describe('Also what the device has in hand. It may carry it out; its answer is ignored.');
 /** How many commands were changed, and how many deliveries with them. */
 const changedShape = z.object({ commands: z.number(), deliveries: z.number() });
+/** Devices whose rows one transaction holds. */
+const clearedAtOnce = 500;
 const tags = ['devices'];
 
 export function deviceRoutes(context: AdministrationContext): FastifyPluginAsyncZod {
@@ -179,6 +185,39 @@ export function deviceRoutes(context: AdministrationContext): FastifyPluginAsync
         }
         const { commandId: commandUuid, until: endsAt } = outcome;
         return { state: 'leaving' as const, commandUuid, endsAt, toldWhenItComes: true };
+      },
+    });
+
+    app.route({
+      method: 'DELETE',
+      url: '/devices/:id/tls-identity',
+      schema: {
+        tags,
+        summary: 'Let a device identify itself by signature alone, until it has used TLS on three more days',
+        params,
+        response: { 204: nothing },
+      },
+      handler: async (request, reply) => {
+        const outcome = await write(context, (tx) => clearTlsIdentity(tx, request.params.id as DeviceId));
+        if (outcome === 'not-found') throw notFound('device', request.params.id);
+        return await reply.status(204).send(null);
+      },
+    });
+
+    app.route({
+      method: 'DELETE',
+      url: '/tls-identities',
+      schema: {
+        tags,
+        summary: 'The same of all devices, such as when a proxy ends TLS in front of the routers from now on',
+        response: { 200: z.object({ devices: z.number() }) },
+      },
+      handler: async () => {
+        let devices = 0;
+        for (let cleared = clearedAtOnce; cleared === clearedAtOnce; devices += cleared) {
+          cleared = await write(context, (tx) => clearTlsIdentities(tx, clearedAtOnce));
+        }
+        return { devices };
       },
     });
 

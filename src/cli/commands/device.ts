@@ -19,6 +19,7 @@ const device = z.object({
   lastSeenAt: z.string().nullable(),
   pendingCommands: z.number(),
   unansweredCommands: z.number(),
+  repeatedMessages: z.number(),
   openDeliveries: z.number(),
 });
 
@@ -55,7 +56,18 @@ export function addDeviceCommands(program: Command, frame: Frame): void {
           text: (page, style) =>
             table(
               style,
-              ['id', 'account', 'instance', 'platform', 'software', 'state', 'last seen', 'commands', 'deliveries'],
+              [
+                'id',
+                'account',
+                'instance',
+                'platform',
+                'software',
+                'state',
+                'last seen',
+                'commands',
+                'deliveries',
+                'repeated',
+              ],
               page.devices.map((row) => [
                 row.id,
                 row.account,
@@ -68,6 +80,7 @@ export function addDeviceCommands(program: Command, frame: Frame): void {
                   ? String(row.pendingCommands)
                   : style.yellow(`${row.pendingCommands}, unanswered`),
                 String(row.openDeliveries),
+                row.repeatedMessages === 0 ? '-' : style.yellow(String(row.repeatedMessages)),
               ]),
             ) + (page.next === null ? '' : `\n${style.dim(`There are more: --after ${page.next}`)}`),
         });
@@ -122,6 +135,35 @@ export function addDeviceCommands(program: Command, frame: Frame): void {
       }),
     'bramble device remove 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234',
     'bramble device remove 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234 --silent --yes',
+  );
+
+  example(
+    devices
+      .command('clear-tls [id]')
+      .description('let a device, or all, identify themselves by signature alone until they use TLS on three more days')
+      .option('--all', 'all devices: where a proxy ends TLS in front of the routers from now on')
+      .action(async (id: string | undefined, flags: { all?: true }, command) => {
+        if ((id === undefined) === (flags.all === undefined)) {
+          throw new BrambleError('ERR_USAGE', 'Name a device, or give --all.');
+        }
+        if (id !== undefined) {
+          await frame.ask(command, {
+            method: 'DELETE',
+            path: `/devices/${segment(id)}/tls-identity`,
+            shape: z.null(),
+            text: () => 'The device may identify itself by signature alone again.',
+          });
+          return;
+        }
+        await frame.ask(command, {
+          method: 'DELETE',
+          path: '/tls-identities',
+          shape: z.object({ devices: z.number() }),
+          text: ({ devices: cleared }) => `${cleared} devices may identify themselves by signature alone again.`,
+        });
+      }),
+    'bramble device clear-tls 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234',
+    'bramble device clear-tls --all',
   );
 
   example(

@@ -104,10 +104,10 @@ export const tableRights: Readonly<Record<string, Line>> = {
   device: {
     server: 'select insert update',
     connection: 'select(id,account_id,state,identity_fingerprint)',
-    administration: 'select update(state,removing_since,removal_command_id)',
+    administration: 'select update(state,removing_since,removal_command_id,tls_days,tls_day,tls_required_at)',
     coordinator: 'select',
   },
-  device_repeat: {},
+  device_repeat: { server: 'select insert update', administration: 'select' },
   device_user: { server: all, administration: 'select delete' },
   command: { server: all, administration: 'select insert update', coordinator: 'select' },
   request_sample: { server: 'select insert update', coordinator: 'select' },

@@ -4,8 +4,8 @@
  * certificate is the one this enrolment was issued, the caller decides by its fingerprint.
  */
 import { hash } from 'node:crypto';
-import { BrambleError, messageOf } from '../../base/errors.ts';
-import { contentOf, derTag, expectTag, oidOf } from '../der/reader.ts';
+import { BrambleError, isBrambleError, messageOf } from '../../base/errors.ts';
+import { contentOf, derTag, expectTag, oidOf, timeOf } from '../der/reader.ts';
 import { digestNamed, isSignedBy } from '../x509/signature-algorithm.ts';
 import { type CertificateKeys, createCertificateKeys, type KnownCertificate } from './certificate-keys.ts';
 import { cmsOid, readSignedData, type SignedData, type SignerInfo } from './signed-data.ts';
@@ -17,6 +17,10 @@ export interface VerifiedSignature {
   readonly certificateDer: Uint8Array;
   /** SHA-256 of the certificate, lower-case hex. */
   readonly fingerprint: string;
+  /** What the signature covers: the signed attributes, or the content itself. */
+  readonly covered: Uint8Array;
+  /** As the signer's clock says; undefined where it says nothing that can be read. */
+  readonly signedAt: Date | undefined;
 }
 
 function invalid(why: string, cause?: unknown): BrambleError {
@@ -36,8 +40,9 @@ export function verifyDetached(signatureBase64: string, body: Uint8Array, keys?:
     if (signed.content !== undefined && Buffer.compare(signed.content, body) !== 0) {
       throw invalid('the attached content is not the body');
     }
-    const { certificateDer, fingerprint } = verifySigner(signed, body, keys).certificate;
-    return { certificateDer, fingerprint };
+    const { certificate, covered, signer } = verifySigner(signed, body, keys);
+    const { certificateDer, fingerprint } = certificate;
+    return { certificateDer, fingerprint, covered, signedAt: signingTimeOf(signer) };
   });
 }
 
@@ -58,9 +63,12 @@ export interface VerifiedContent extends VerifiedSignature {
 export function verifySigned(signed: SignedData, keys?: CertificateKeys): VerifiedContent {
   return asInvalid(() => {
     if (signed.content === undefined) throw invalid('the message carries no content');
-    const { certificate, signer } = verifySigner(signed, signed.content, keys);
+    const { certificate, covered, signer } = verifySigner(signed, signed.content, keys);
     const { certificateDer, fingerprint } = certificate;
-    return { certificateDer, fingerprint, signer, content: signed.content };
+    return {
+      ...{ certificateDer, fingerprint, covered, signedAt: signingTimeOf(signer) },
+      ...{ signer, content: signed.content },
+    };
   });
 }
 
@@ -94,7 +102,19 @@ function verifySigner(signed: SignedData, content: Uint8Array, keys = createCert
   if (!isSignedBy(certificate.key, signer.signatureAlgorithm, digest, covered, signer.signature)) {
     throw invalid('it was not made with the key of its certificate');
   }
-  return { certificate, signer };
+  return { certificate, signer, covered };
+}
+
+/** A time that cannot be read is none: no signature is refused for it. @see RFC 5652 §11.3 */
+function signingTimeOf({ signedAttributes }: SignerInfo): Date | undefined {
+  const time = signedAttributes?.values.get(cmsOid.signingTime);
+  if (time === undefined) return undefined;
+  try {
+    return timeOf(time);
+  } catch (error) {
+    if (isBrambleError(error, 'ERR_DER_MALFORMED')) return undefined;
+    throw error;
+  }
 }
 
 function certificateOf(

@@ -1,0 +1,65 @@
+/**
+ * Which enrolments are held to TLS. A captured `Mdm-Signature` can be sent again for ever; a key that is used in TLS cannot.
+ * An enrolment that showed its identity in TLS to a router on three separate days (UTC) can do so, and from then on a
+ * signature alone proves nothing for it: once the feature is active, and until an operator clears it.
+ *
+ * Invariant: a day counts once, and nothing but a day that the own router saw counts: behind a proxy that ends TLS nobody is
+ * ever held to it.
+ */
+import type { DeviceId, InstanceId } from '../base/ids.ts';
+import type { Queryable, Transaction } from '../database/connection.ts';
+
+/** Name of the feature. */
+export const tlsIdentityFeature = 'device-tls-identity';
+
+export const tlsDaysUntilRequired = 3;
+
+/**
+ * Notes that these devices of the instance used TLS today; with `require` those that did on enough days are held to it from
+ * now on. Fenced, accounts FOR SHARE SKIP LOCKED. Idempotent for a day; returns the devices that are noted for today.
+ */
+export async function noteTlsDays(
+  q: Queryable,
+  instanceId: InstanceId,
+  deviceIds: readonly DeviceId[],
+  require: boolean,
+): Promise<DeviceId[]> {
+  const rows = await q<{ id: DeviceId }[]>`
+    with ours as materialized (
+      select d.id from device d join account a on a.id = d.account_id
+       where d.id = any(${deviceIds as DeviceId[]}::uuid[]) and a.instance_id = ${instanceId}
+         and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+       order by a.id, d.id
+         for share of a skip locked
+    ), noted as (
+      update device d
+         set tls_days = case when d.tls_day = t.today then d.tls_days
+                             else least(d.tls_days + 1, ${tlsDaysUntilRequired}) end,
+             tls_day = t.today,
+             tls_required_at = case
+               when d.tls_required_at is null and ${require}
+                and d.tls_days + (d.tls_day is distinct from t.today)::int >= ${tlsDaysUntilRequired}
+               then clock_timestamp() else d.tls_required_at end
+        from ours o, (select (clock_timestamp() at time zone 'utc')::date as today) t
+       where d.id = o.id
+         and (d.tls_day is distinct from t.today
+              or (d.tls_required_at is null and ${require} and d.tls_days >= ${tlsDaysUntilRequired}))
+    )
+    select o.id from ours o`;
+  return rows.map((row) => row.id);
+}
+
+/** Forgets the days of one device, which has to show TLS on three more before it is held to it again. */
+export async function clearTlsIdentity(tx: Transaction, deviceId: DeviceId): Promise<'cleared' | 'not-found'> {
+  const { count } = await tx`
+    update device set tls_days = 0, tls_day = null, tls_required_at = null where id = ${deviceId}`;
+  return count === 1 ? 'cleared' : 'not-found';
+}
+
+/** The same of up to `limit` devices that have days; returns how many. */
+export async function clearTlsIdentities(tx: Transaction, limit: number): Promise<number> {
+  const { count } = await tx`
+    update device set tls_days = 0, tls_day = null, tls_required_at = null
+     where id in (select id from device where tls_days > 0 limit ${limit})`;
+  return count;
+}
