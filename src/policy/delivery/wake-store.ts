@@ -34,7 +34,8 @@ export interface SleepingDevice {
  * A device is due when it was never woken; when it came since it was woken and something new waits; at once for a new urgent
  * command; when it came and found no slot and `slotRetrySeconds` passed; and else when the interval is over, which is as long
  * as it was waited before the last wake. An answer and the contact that brought it are of the same time, so that whoever was
- * seen later than its last NotNow has said something since. By command_pending, device_pkey, account_pkey; no locks.
+ * seen later than its last NotNow has said something since. A suspended enrolment is woken once, so that a device that is
+ * still there can say so. By command_pending, device_suspended, device_pkey, account_pkey; no locks.
  */
 export async function listSleeping(
   q: Queryable,
@@ -49,16 +50,19 @@ export async function listSleeping(
              max(c.queued_at) filter (where c.state = 'queued') as newest,
              bool_and(c.budgeted and c.state <> 'sent') as needs_slot,
              bool_or(c.budgeted and c.state = 'queued') as slot_wanted,
-             max(c.answered_at) filter (where c.state = 'not-now') as not_now_at
+             max(c.answered_at) filter (where c.state = 'not-now') as not_now_at, 'active' as state
         from command c where c.state in ('queued', 'sent', 'not-now')
        group by c.device_id
+      union all
+      select id, suspended_at, false, null, null, false, false, null, 'authenticated' from device
+       where state = 'authenticated' and suspended_at is not null and (woken_at is null or woken_at < suspended_at)
     )
     select v.id as "deviceId", a.id as "accountId", v.push_token as "pushToken", v.push_magic as "pushMagic",
            coalesce(v.topic, '') as topic, p.needs_slot as "needsSlot"
       from pending p
       join device v on v.id = p.device_id
       join account a on a.id = v.account_id
-     where a.instance_id = ${instanceId} and v.state = 'active' and v.push_state = 'ok'
+     where a.instance_id = ${instanceId} and v.state = p.state and v.push_state = 'ok'
        and v.push_token is not null and v.push_magic is not null
        and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
        and (v.woken_at is null

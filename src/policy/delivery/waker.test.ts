@@ -238,3 +238,19 @@ test('the service turns by itself when deliveries are announced, and stops with 
   await running;
   assert.equal(service.counts().failedSteps, 0);
 });
+
+test('a suspended enrolment is woken once, whatever waits for it, and not before it is suspended', async () => {
+  const [device, other] = await addDevices(db, one.id, 2);
+  assert.ok(device && other);
+  await oweDeliveries(db, { ...move, deviceIds: [device.id, other.id], items: ['it-policy'] });
+  const { tick, woken } = await startService();
+  await tick();
+  assert.equal(woken.length, 2);
+  await db`
+    update device set state = 'authenticated', suspended_at = clock_timestamp(), woken_at = now() - interval '1 hour'
+     where id = ${device.id}`;
+  await db`update device set state = 'authenticated' where id = ${other.id}`;
+  woken.length = 0;
+  for (let turn = 0; turn < 3; turn++) await tick();
+  assert.equal(woken.length, 1);
+});
