@@ -124,6 +124,30 @@ test('a device is removed only after a clear yes, or with --yes', async () => {
   assert.equal((await bramble(['device', 'remove', id, '--silent', '--tell', '--yes'])).code, exitCode.usage);
 });
 
+test('what TLS a device has used is cleared for one or all, and the list shows repeats', async () => {
+  const ids = [randomUUID(), randomUUID()] as const;
+  for (const id of ids) {
+    await admin.db`
+      insert into account (id, name, display_name, instance_id) select ${id}, ${id}, 't', i.id from instance i limit 1`;
+    await admin.db`
+      insert into device (id, account_id, token, platform, state, scep_challenge, tls_days, tls_required_at)
+      values (${id}, ${id}, ${id}, 'apple', 'active', 'c', 3, now())`;
+  }
+  await admin.db`insert into device_repeat (device_id, repeats, repeated_at) values (${ids[0]}, 4711, now())`;
+  const required = async () =>
+    (await admin.db`select id from device where tls_required_at is not null`).map((row) => row['id']);
+  assert.equal((await bramble(['device', 'clear-tls', ids[0]])).code, exitCode.ok);
+  assert.deepEqual(await required(), [ids[1]]);
+  assert.match((await bramble(['device', 'clear-tls', '--all'])).output, /may identify themselves by signature/);
+  assert.deepEqual(await required(), []);
+  assert.equal((await bramble(['device', 'clear-tls', randomUUID()])).code, exitCode.notFound);
+  assert.equal((await bramble(['device', 'clear-tls', ids[0], '--all'])).code, exitCode.usage);
+  assert.equal((await bramble(['device', 'clear-tls'])).code, exitCode.usage);
+  const { devices } = JSON.parse((await bramble(['--json', 'device', 'list', '--account', ids[0]])).output);
+  assert.equal(devices[0].repeatedMessages, 4711);
+  assert.match((await bramble(['device', 'list', '--account', ids[0]])).output, /REPEATED\s[\s\S]*4711/);
+});
+
 test('an upgrade that was never planned is not found, and a plan without a target is refused', async () => {
   const none = await bramble(['upgrade', 'status']);
   assert.equal(none.code, exitCode.notFound);
