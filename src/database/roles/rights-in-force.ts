@@ -42,10 +42,13 @@ export async function rightsDifference(
   roles: readonly string[],
 ): Promise<Difference[]> {
   const present = await listObjects(q);
+  const columns = await listColumns(q);
   const granted = await listGranted(q, [...roles, 'public']);
   const wanted = wantedRights()
     .map((right): NamedRight => ({ ...right, role: roleName(database, right.role) }))
-    .filter((right) => roles.includes(right.role) && present.has(right.object));
+    .filter((right) => roles.includes(right.role) && present.has(right.object))
+    // On the way through the migrations a table is there before its later columns.
+    .filter((right) => right.column === null || columns.has(`${right.object}.${right.column}`));
   const isWanted = new Set(wanted.map(keyOf));
   const isGranted = new Set(granted.map(keyOf));
   return [
@@ -95,6 +98,13 @@ export async function listObjects(q: Queryable): Promise<Set<string>> {
      where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'S')
        and not exists (select 1 from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'i'
                           and c.relkind = 'S')`;
+  return new Set(rows.map((row) => row.name));
+}
+
+/** As `table.column`. */
+async function listColumns(q: Queryable): Promise<Set<string>> {
+  const rows = await q<{ name: string }[]>`
+    select table_name || '.' || column_name as name from information_schema.columns where table_schema = current_schema()`;
   return new Set(rows.map((row) => row.name));
 }
 

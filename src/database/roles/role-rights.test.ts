@@ -19,6 +19,20 @@ test('every table and every sequence has a line, and every line is of one', asyn
   assert.deepEqual(present, [...Object.keys(tableRights), ...Object.keys(sequenceRights)].sort());
 });
 
+test('every column that a line names is one of its table', async () => {
+  const database = await createTestDatabase();
+  const db = openDatabase(database.url, { applicationName: 'test', max: 1 });
+  const rows = await db<{ name: string }[]>`
+    select table_name || '.' || column_name as name from information_schema.columns where table_schema = current_schema()`;
+  await db.end();
+  const present = new Set(rows.map(({ name }) => name));
+  const named = wantedRights().flatMap(({ object, column }) => (column === null ? [] : [`${object}.${column}`]));
+  assert.deepEqual(
+    named.filter((name) => !present.has(name)),
+    [],
+  );
+});
+
 test('what was recorded is changed and removed by nobody', () => {
   for (const table of ['event', 'upgrade_event', 'audit_record', 'audit_seal']) {
     const rights = wantedRights().filter((right) => right.object === table);
