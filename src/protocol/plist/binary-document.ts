@@ -3,6 +3,7 @@
  * Invariant: every offset is checked, cycles are refused, and values are counted each time they are *referred to*, so that
  * a small document of shared objects cannot unfold without end.
  */
+import { isAscii } from 'node:buffer';
 import { narrowed } from './scalar.ts';
 import {
   newDictionary,
@@ -157,7 +158,7 @@ class BinaryReader {
       case 0x5: {
         const { count, start } = this.#countAt(offset, low);
         const text = this.#slice(start, count);
-        if (text.some((octet) => octet > 0x7f)) throw plistMalformed('an ASCII string is not ASCII');
+        if (!isAscii(text)) throw plistMalformed('an ASCII string is not ASCII');
         return text.toString('latin1');
       }
       case 0x6: {

@@ -121,6 +121,29 @@ test('entities, declarations, duplicate keys and trailing data are refused', () 
   refuses(xml(''), 'ERR_PLIST_MALFORMED');
 });
 
+test('what costs most to read, and is no property list, is not read to its end', () => {
+  const document = (prolog: string, body = '<true/>') => Buffer.from(`${prolog}<plist version="1.0">${body}</plist>`);
+  assert.equal(parsePlist(document(`<!-- ${'x'.repeat(3000)} -->`)), true);
+  for (const prolog of [
+    `<!--${'x'.repeat(5000)}-->`,
+    `<!DOCTYPE ${'"a"'.repeat(2000)}>`,
+    `<?a ${'?'.repeat(5000)}?>`,
+  ]) {
+    refuses(document(prolog), 'ERR_PLIST_MALFORMED');
+  }
+  const names = (count: number) => Array.from({ length: count }, (_, index) => `a${index}=""`).join(' ');
+  assert.equal(parsePlist(document('', `<true ${names(8)}/>`)), true);
+  refuses(document('', `<true ${names(40)}/>`), 'ERR_PLIST_MALFORMED');
+  refuses(document('', `<array>${'<true a=""/>'.repeat(40)}</array>`), 'ERR_PLIST_MALFORMED');
+});
+
+test('a date that no calendar has is not read as another one', () => {
+  for (const date of ['2026-02-30T00:00:00Z', '2026-13-01T00:00:00Z', '2026-01-01T24:00:00Z', '2026-01-01T00:00:60Z']) {
+    refuses(xml(`<date>${date}</date>`), 'ERR_PLIST_MALFORMED');
+  }
+  assert.deepEqual(parsePlist(xml('<date>2024-02-29T23:59:59Z</date>')), new Date('2024-02-29T23:59:59Z'));
+});
+
 test('nesting and size have limits', () => {
   refuses(xml('<array>'.repeat(40)), 'ERR_PLIST_TOO_DEEP');
   refuses(Buffer.alloc(1_048_577, 0x20), 'ERR_PLIST_TOO_LARGE');

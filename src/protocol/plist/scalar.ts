@@ -35,9 +35,12 @@ export function realOf(text: string): number {
 /** `2026-01-31T23:59:59Z`. @throws BrambleError ERR_PLIST_MALFORMED */
 export function dateOf(text: string): Date {
   const trimmed = text.trim();
-  const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(trimmed) ? Date.parse(trimmed) : Number.NaN;
-  if (Number.isNaN(time)) throw plistMalformed('a date is not of the form 2026-01-31T23:59:59Z');
-  return new Date(time);
+  const date = new Date(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(trimmed) ? trimmed : Number.NaN);
+  // A day that no calendar has would be read as a later one.
+  if (Number.isNaN(date.getTime()) || `${date.toISOString().slice(0, 19)}Z` !== trimmed) {
+    throw plistMalformed('a date is not of the form 2026-01-31T23:59:59Z');
+  }
+  return date;
 }
 
 /** Base64 with white space anywhere. @throws BrambleError ERR_PLIST_MALFORMED */

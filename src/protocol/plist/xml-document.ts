@@ -7,6 +7,11 @@ import { BrambleError } from '../../base/errors.ts';
 import { PlistTreeBuilder } from './tree-builder.ts';
 import { type PlistLimits, type PlistValue, plistMalformed } from './value.ts';
 
+/** Within so many characters the root begins: XML declaration and document type take some 200. */
+const prologAtMost = 4096;
+/** In a whole document; property lists know one, the version. The reader takes longer over them than over anything else. */
+const attributesAtMost = 16;
+
 /** @throws BrambleError ERR_PLIST_MALFORMED, ERR_PLIST_TOO_DEEP, ERR_PLIST_TOO_LARGE */
 export function parseXmlDocument(text: string, limits: PlistLimits): PlistValue {
   const builder = new PlistTreeBuilder(limits);
@@ -14,6 +19,7 @@ export function parseXmlDocument(text: string, limits: PlistLimits): PlistValue 
   let state = 'before' as 'before' | 'inside' | 'after';
   let leaf: string | undefined;
   let leafText = '';
+  let attributes = 0;
 
   const onText = (piece: string): void => {
     if (leaf !== undefined) leafText += piece;
@@ -29,6 +35,9 @@ export function parseXmlDocument(text: string, limits: PlistLimits): PlistValue 
   });
   parser.on('doctype', (doctype) => {
     if (doctype.includes('[')) throw plistMalformed('its document type declares something');
+  });
+  parser.on('attribute', () => {
+    if (++attributes > attributesAtMost) throw plistMalformed('it has attributes, which property lists do not know');
   });
   parser.on('text', onText);
   parser.on('cdata', onText);
@@ -56,7 +65,9 @@ export function parseXmlDocument(text: string, limits: PlistLimits): PlistValue 
     }
   });
   try {
-    parser.write(text).close();
+    parser.write(text.slice(0, prologAtMost));
+    if (state === 'before') throw plistMalformed('it does not begin with a property list');
+    parser.write(text.slice(prologAtMost)).close();
   } catch (error) {
     // The XML reader refuses some names and characters with errors of its own.
     throw error instanceof BrambleError ? error : plistMalformed('it is not well-formed XML', error);
