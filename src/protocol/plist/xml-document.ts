@@ -65,9 +65,10 @@ export function parseXmlDocument(text: string, limits: PlistLimits): PlistValue 
     }
   });
   try {
-    parser.write(text.slice(0, prologAtMost));
+    parser.write(text.length > prologAtMost ? text.slice(0, prologAtMost) : text);
     if (state === 'before') throw plistMalformed('it does not begin with a property list');
-    parser.write(text.slice(prologAtMost)).close();
+    if (text.length > prologAtMost) parser.write(text.slice(prologAtMost));
+    parser.close();
   } catch (error) {
     // The XML reader refuses some names and characters with errors of its own.
     throw error instanceof BrambleError ? error : plistMalformed('it is not well-formed XML', error);
