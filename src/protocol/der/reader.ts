@@ -175,14 +175,21 @@ export function bitStringOf(element: DerElement): Uint8Array {
   return content.subarray(1);
 }
 
-/** The octets of named bits, those that are not used cleared. @throws BrambleError ERR_DER_MALFORMED */
+/** The octets of named bits. @throws BrambleError ERR_DER_MALFORMED */
 export function bytesOfBits(element: DerElement): Uint8Array {
-  const [unused = 8, ...octets] = contentOf(expectTag(element, derTag.bitString));
-  const last = octets.at(-1) ?? 0;
-  if (unused > 7 || (octets.length === 0 && unused > 0) || (last & ((1 << unused) - 1)) !== 0) {
+  unusedBitsOf(element);
+  return contentOf(element).subarray(1);
+}
+
+/** How many bits at the end do not count; DER has them cleared. */
+function unusedBitsOf(element: DerElement): number {
+  const content = contentOf(expectTag(element, derTag.bitString));
+  const unused = content[0] ?? 8;
+  const last = content.length > 1 ? (content.at(-1) ?? 0) : 0;
+  if (unused > 7 || (content.length === 1 && unused > 0) || (last & ((1 << unused) - 1)) !== 0) {
     throw derMalformed('a bit string has unused bits that are set');
   }
-  return Uint8Array.from(octets);
+  return unused;
 }
 
 /** The content octets of an integer: two's complement, as short as can be. @throws BrambleError ERR_DER_MALFORMED */
@@ -219,6 +226,30 @@ export function oidOf(element: DerElement | undefined): string {
 function firstArcs(arc: number): string {
   const root = arc < 80 ? Math.floor(arc / 40) : 2;
   return `${root}.${arc - root * 40}`;
+}
+
+/** Of the universal kinds that certificates are made of; only sequences and sets are made of others. */
+const universalTags: ReadonlySet<number> = new Set([
+  ...Object.values(derTag),
+  // ENUMERATED; NumericString, T61String, VisibleString and UniversalString.
+  ...[0x0a, 0x12, 0x14, 0x1a, 0x1c],
+]);
+
+/**
+ * Looks at every element of what has to be DER as a whole, also where nobody reads it: what another reader would stumble
+ * over is refused by this one too. @throws BrambleError ERR_DER_MALFORMED
+ */
+export function checkWhole(element: DerElement): void {
+  const { tag } = element;
+  if (tag < 0x40 && !universalTags.has(tag)) throw derMalformed('a value is of no known kind, or in segments');
+  if ((tag & constructedBit) !== 0) childrenOf(element).forEach(checkWhole);
+  else if (tag === derTag.integer) integerOf(element);
+  else if (tag === derTag.oid) oidOf(element);
+  else if (tag === derTag.bitString) unusedBitsOf(element);
+  else if (tag === derTag.boolean && element.contentEnd - element.contentStart !== 1)
+    throw derMalformed('a truth value is none');
+  else if (tag === derTag.null && element.contentStart !== element.contentEnd)
+    throw derMalformed('nothing holds something');
 }
 
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

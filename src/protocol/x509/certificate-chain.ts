@@ -7,9 +7,9 @@
  */
 import { X509Certificate } from 'node:crypto';
 import { BrambleError } from '../../base/errors.ts';
-import { bytesOfBits, childrenOf, contentOf, derTag, integerOf, readWhole } from '../der/reader.ts';
 import { derSequence, derTime } from '../der/writer.ts';
-import { type CertificateFields, extensionOid, isTrue, readCertificate } from './certificate-fields.ts';
+import { extensionOid, readBasicConstraints, readKeyUsage } from './certificate-extensions.ts';
+import { type CertificateFields, readCertificate } from './certificate-fields.ts';
 import { assertUsableKey } from './public-key.ts';
 import { isKnownSignature } from './signature-algorithm.ts';
 
@@ -60,11 +60,8 @@ function isAuthority({ extensions }: CertificateFields): boolean {
   const constraints = extensions.get(extensionOid.basicConstraints);
   const usage = extensions.get(extensionOid.keyUsage);
   if (constraints === undefined || usage === undefined) return false;
-  const [flag, pathLength, surplus] = childrenOf(readWhole(constraints.valueDer));
-  if (flag?.tag !== derTag.boolean || !isTrue(contentOf(flag)) || surplus !== undefined) return false;
-  if (pathLength !== undefined && integerOf(pathLength).length === 0) return false;
-  const [bits = 0] = bytesOfBits(readWhole(usage.valueDer, derTag.bitString));
-  return (bits & keyCertSignBit) !== 0;
+  const [bits = 0] = readKeyUsage(usage.valueDer);
+  return readBasicConstraints(constraints.valueDer) && (bits & keyCertSignBit) !== 0;
 }
 
 function isSame(one: Uint8Array, other: Uint8Array): boolean {

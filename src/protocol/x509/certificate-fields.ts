@@ -5,8 +5,8 @@
 import { hash } from 'node:crypto';
 import {
   bitStringOf,
+  checkWhole,
   childrenOf,
-  contentOf,
   contextTag,
   type DerElement,
   derMalformed,
@@ -18,6 +18,13 @@ import {
   readWhole,
   timeOf,
 } from '../der/reader.ts';
+import {
+  type CertificateExtension,
+  extensionOid,
+  readExtensions,
+  readKeyIdentifier,
+} from './certificate-extensions.ts';
+import { readName } from './name.ts';
 
 export interface CertificateFields {
   /** 1 to 3. */
@@ -38,23 +45,11 @@ export interface CertificateFields {
   readonly outerAlgorithmDer: Uint8Array;
 }
 
-export interface CertificateExtension {
-  readonly critical: boolean;
-  readonly valueDer: Uint8Array;
-}
-
-export const extensionOid = {
-  subjectKeyIdentifier: '2.5.29.14',
-  keyUsage: '2.5.29.15',
-  subjectAltName: '2.5.29.17',
-  basicConstraints: '2.5.29.19',
-  authorityKeyIdentifier: '2.5.29.35',
-  extendedKeyUsage: '2.5.29.37',
-} as const;
-
 /** @throws BrambleError ERR_DER_MALFORMED @see RFC 5280 §4.1 */
 export function readCertificate(certificateDer: Uint8Array): CertificateFields {
-  const [tbs, outerAlgorithm, signature, surplus] = childrenOf(readWhole(certificateDer));
+  const certificate = readWhole(certificateDer);
+  checkWhole(certificate);
+  const [tbs, outerAlgorithm, signature, surplus] = childrenOf(certificate);
   bitStringOf(expectTag(signature, derTag.bitString));
   const fields = childrenOf(expectTag(tbs, derTag.sequence));
   const version = fields[0]?.tag === contextTag(0, true) ? versionIn(fields.shift()) : 1;
@@ -66,6 +61,7 @@ export function readCertificate(certificateDer: Uint8Array): CertificateFields {
   if (surplus !== undefined || third !== undefined || rest.length > 0) {
     throw derMalformed('a certificate holds what its version does not know');
   }
+  for (const name of [issuer, subject]) readName(rawOf(expectTag(name, derTag.sequence)));
   const extensions = wrapped === undefined ? new Map<string, CertificateExtension>() : readExtensions(wrapped);
   const keyIdentifier = extensions.get(extensionOid.subjectKeyIdentifier)?.valueDer;
   return {
@@ -76,13 +72,29 @@ export function readCertificate(certificateDer: Uint8Array): CertificateFields {
     validityDer: rawOf(expectTag(validity, derTag.sequence)),
     notBefore: timeOf(notBefore),
     notAfter: timeOf(notAfter),
-    publicKeySpkiDer: rawOf(expectTag(spki, derTag.sequence)),
+    publicKeySpkiDer: publicKeyIn(spki),
     extensions,
-    subjectKeyIdentifier:
-      keyIdentifier === undefined ? undefined : contentOf(readWhole(keyIdentifier, derTag.octetString)),
-    signedAlgorithmDer: rawOf(expectTag(signedAlgorithm, derTag.sequence)),
-    outerAlgorithmDer: rawOf(expectTag(outerAlgorithm, derTag.sequence)),
+    subjectKeyIdentifier: keyIdentifier === undefined ? undefined : readKeyIdentifier(keyIdentifier),
+    signedAlgorithmDer: algorithmIn(signedAlgorithm),
+    outerAlgorithmDer: algorithmIn(outerAlgorithm),
   };
+}
+
+function publicKeyIn(spki: DerElement | undefined): Uint8Array {
+  const element = expectTag(spki, derTag.sequence);
+  const [algorithm, bits, surplus] = childrenOf(element);
+  algorithmIn(algorithm);
+  bitStringOf(expectTag(bits, derTag.bitString));
+  if (surplus !== undefined) throw derMalformed('a public key has another form');
+  return rawOf(element);
+}
+
+function algorithmIn(algorithm: DerElement | undefined): Uint8Array {
+  const element = expectTag(algorithm, derTag.sequence);
+  const [type, , surplus] = childrenOf(element);
+  oidOf(type);
+  if (surplus !== undefined) throw derMalformed('an algorithm has another form');
+  return rawOf(element);
 }
 
 function versionIn(wrapped: DerElement | undefined): number {
@@ -94,32 +106,6 @@ function versionIn(wrapped: DerElement | undefined): number {
     throw derMalformed('a certificate has no known version');
   }
   return value + 1;
-}
-
-function readExtensions(wrapped: DerElement): Map<string, CertificateExtension> {
-  const [list, surplus] = childrenOf(wrapped);
-  const found = new Map<string, CertificateExtension>();
-  for (const extension of childrenOf(expectTag(list, derTag.sequence))) {
-    const [type, ...parts] = childrenOf(expectTag(extension, derTag.sequence));
-    const oid = oidOf(type);
-    const flag = parts[0]?.tag === derTag.boolean ? contentOf(expectTag(parts.shift(), derTag.boolean)) : undefined;
-    const [value, further] = parts;
-    if (further !== undefined || found.has(oid)) throw derMalformed('an extension of a certificate comes twice');
-    found.set(oid, {
-      critical: flag !== undefined && isTrue(flag),
-      valueDer: contentOf(expectTag(value, derTag.octetString)),
-    });
-  }
-  if (surplus !== undefined || found.size === 0)
-    throw derMalformed('the extensions of a certificate have another form');
-  return found;
-}
-
-/** An explicit false is not DER, but common, and means what it says. @throws BrambleError ERR_DER_MALFORMED */
-export function isTrue(content: Uint8Array): boolean {
-  const [octet] = content;
-  if (content.length !== 1 || (octet !== 0 && octet !== 0xff)) throw derMalformed('a truth value is neither');
-  return octet === 0xff;
 }
 
 /** SHA-256 of the certificate's DER, in lower-case hex: the name under which Bramble knows a certificate. */

@@ -1,5 +1,5 @@
 /** Distinguished names of the few attributes that Bramble uses. @see RFC 5280 §4.1.2.4 */
-import { childrenOf, derTag, expectTag, oidOf, readWhole, textOf } from '../der/reader.ts';
+import { childrenOf, derMalformed, derTag, expectTag, oidOf, readWhole, textOf } from '../der/reader.ts';
 import { derOid, derSequence, derSetOf, derUtf8 } from '../der/writer.ts';
 
 export interface DistinguishedName {
@@ -22,15 +22,31 @@ export function nameDer(name: DistinguishedName): Buffer {
   return derSequence(...parts);
 }
 
-/** The known attributes of a name; of several of a kind the first. @throws BrambleError ERR_DER_MALFORMED */
+/** Of the kinds of string that names are made of. */
+const stringTags: ReadonlySet<number> = new Set([
+  ...[derTag.utf8String, derTag.printableString, derTag.ia5String, derTag.bmpString],
+  // T61String, of old certificates.
+  0x14,
+]);
+
+/**
+ * The known attributes of a name; of several of a kind the first. The whole name has to be well formed.
+ * @throws BrambleError ERR_DER_MALFORMED
+ */
 export function readName(der: Uint8Array): DistinguishedName {
   const found: { -readonly [Field in keyof DistinguishedName]: string } = {};
   for (const set of childrenOf(readWhole(der))) {
-    for (const pair of childrenOf(expectTag(set, derTag.set))) {
-      const [type, value] = childrenOf(pair);
+    const pairs = childrenOf(expectTag(set, derTag.set));
+    if (pairs.length === 0) throw derMalformed('a part of a name is empty');
+    for (const pair of pairs) {
+      const [type, value, surplus] = childrenOf(expectTag(pair, derTag.sequence));
       const oid = oidOf(type);
+      if (value === undefined || surplus !== undefined || !stringTags.has(value.tag)) {
+        throw derMalformed('a part of a name is no text');
+      }
+      const text = textOf(value);
       const field = attributes.find(([known]) => known === oid)?.[1];
-      if (field !== undefined && value !== undefined) found[field] ??= textOf(value);
+      if (field !== undefined) found[field] ??= text;
     }
   }
   return found;

@@ -1,7 +1,7 @@
 /** Reads public keys that strangers send. Invariant: only kinds and sizes that are safe and cheap to verify with pass. */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { BrambleError } from '../../base/errors.ts';
-import { childrenOf, derTag, expectTag, oidOf, readWhole } from '../der/reader.ts';
+import { bitStringOf, childrenOf, derTag, expectTag, integerOf, oidOf, readWhole } from '../der/reader.ts';
 
 const rsaOid = '1.2.840.113549.1.1.1';
 const ecOid = '1.2.840.10045.2.1';
@@ -27,12 +27,16 @@ export function publicKeyFrom(spkiDer: Uint8Array): KeyObject {
  * @throws BrambleError ERR_ALGORITHM_UNSUPPORTED, ERR_DER_MALFORMED
  */
 export function assertKnownAlgorithm(spkiDer: Uint8Array): void {
-  const [algorithm] = childrenOf(readWhole(spkiDer));
+  const [algorithm, bits] = childrenOf(readWhole(spkiDer));
   const [type, parameters] = childrenOf(expectTag(algorithm, derTag.sequence));
   const oid = oidOf(type);
-  const known =
-    oid === rsaOid || (oid === ecOid && parameters?.tag === derTag.oid && curveOids.includes(oidOf(parameters)));
-  if (!known) throw unsupported();
+  if (oid === ecOid && parameters?.tag === derTag.oid && curveOids.includes(oidOf(parameters))) return;
+  if (oid !== rsaOid) throw unsupported();
+  // OpenSSL would read the two numbers in BER, too.
+  const [modulus, exponent, surplus] = childrenOf(readWhole(bitStringOf(expectTag(bits, derTag.bitString))));
+  integerOf(modulus);
+  integerOf(exponent);
+  if (surplus !== undefined) throw unsupported();
 }
 
 /** @throws BrambleError ERR_ALGORITHM_UNSUPPORTED */
