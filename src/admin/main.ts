@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { recordsChanges } from '../audit/record.ts';
 import { runSealer } from '../audit/sealer.ts';
+import { systemClock } from '../base/clock.ts';
 import { BrambleError, messageOf } from '../base/errors.ts';
 import { readMasterKeys } from '../database/sealed-value.ts';
 import { runMoves } from '../moves/move-runner.ts';
@@ -19,6 +20,7 @@ import { healthHandler } from '../process/health.ts';
 import { ownFeatures, ownRelease } from '../process/own-release.ts';
 import { announceAddress } from '../process/service-address.ts';
 import { administrationServer } from './administration-server.ts';
+import { keepSigning } from './domain-signing.ts';
 
 /** BRAMBLE_SETTINGS of an administration service. */
 export const administrationSettings = z.object({
@@ -93,6 +95,8 @@ async function listenOn(
 async function workUntilStopped(context: Context): Promise<Work> {
   const { db, log, identity, environment, stopping, fail } = context;
   const sealing = runSealer({ db, home: environment.home, log, signal: stopping });
+  const masterKeys = await readMasterKeys(join(environment.home, 'keys', 'master.json'));
+  const signing = keepSigning({ db, release: ownRelease, masterKeys, log }, systemClock, stopping);
   const moving = runMoves({
     db,
     release: ownRelease,
@@ -111,6 +115,6 @@ async function workUntilStopped(context: Context): Promise<Work> {
   });
   return {
     detail: () => ({ [recordsChanges]: true }),
-    drain: async () => void (await Promise.all([moving, sealing])),
+    drain: async () => void (await Promise.all([moving, sealing, signing])),
   };
 }

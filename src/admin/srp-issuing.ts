@@ -11,7 +11,7 @@ import type { SrpIdentifier } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import { writeWholeFile } from '../database/whole-file.ts';
 import { issueSrpCredential } from '../directory/srp-credentials.ts';
-import { loadAuthorities } from '../domain/authorities.ts';
+import { loadDomainAuthority } from '../domain/authorities.ts';
 import { readSetting } from '../domain/settings.ts';
 import {
   credentialPath,
@@ -45,13 +45,13 @@ export async function deliverSrpCredential(
   identifier: SrpIdentifier,
   holderIsHere: boolean,
 ): Promise<DeliveredCredential> {
-  const [authorities, routers] = await Promise.all([
-    loadAuthorities(tx, context.masterKeys),
+  const [authority, routers] = await Promise.all([
+    loadDomainAuthority(tx, context.masterKeys),
     routerAddresses(tx, context.home),
   ]);
   const issued = await issueSrpCredential(tx, {
     identifier,
-    authority: authorities.domain,
+    authority,
     routers,
   });
   if (issued === 'not-found') throw notFound('SRP identifier', identifier);

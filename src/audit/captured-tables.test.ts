@@ -25,7 +25,9 @@ const notAudited = {
   event: 'append-only itself',
   migration: 'written by the migrator, with digests',
   request_sample: 'telemetry of instances',
+  revocation_list: 'a signature over revocations and clearances, which are audited',
   send_rate: 'the budget’s tokens; the budget is a setting',
+  srp_renewal: 'asked by a component for itself',
   upgrade_event: 'append-only itself',
 };
 

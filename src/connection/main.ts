@@ -1,14 +1,11 @@
 /** The connection service (MDS): managed devices reach allowed internal hosts through tunnels over its SRP link. */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
-import { join } from 'node:path';
 import { Gauge, type Registry } from 'prom-client';
 import { z } from 'zod';
 import { BrambleError } from '../base/errors.ts';
 import type { Database } from '../database/connection.ts';
-import { readMasterKeys } from '../database/sealed-value.ts';
 import { type AllowedHosts, allowedHosts } from '../directory/allowed-hosts.ts';
 import { credentialRenewal } from '../directory/credential-renewal.ts';
-import { loadAuthorities } from '../domain/authorities.ts';
 import { readDomain } from '../domain/domain.ts';
 import { readCredential } from '../link/credential.ts';
 import { type ComponentContext, componentProcess, type Work } from '../process/component-process.ts';
@@ -50,8 +47,7 @@ async function startTunnels(context: ComponentContext<z.output<typeof settingsSc
     tunnel: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => tunnels.handle(stream, headers),
   };
   const links = await dialRouters({ context, identifier, handlers });
-  const keys = await readMasterKeys(join(environment.home, 'keys', 'master.json'));
-  const renewal = credentialRenewal(db, (await loadAuthorities(db, keys)).domain);
+  const renewal = credentialRenewal(db);
   const renewing = keepCredentialFresh({ context, identifier, ...renewal, signal: background.signal });
   addGauges(context.registry, tunnels);
   return {

@@ -1,22 +1,141 @@
-/** The two deeds that `keepCredentialFresh` asks of the directory. */
-
+/**
+ * How a holder of an SRP credential gets its successor: it makes a key, asks for a certificate in the database, with the
+ * present credential's signature, and an administration service answers there.
+ *
+ * Protects: neither instances nor connection services need the domain authority's key, and who asks for an identifier has
+ * proved that it holds a valid credential of it. The private key never leaves its holder.
+ */
+import { X509Certificate } from 'node:crypto';
+import { z } from 'zod';
+import { type Clock, systemClock } from '../base/clock.ts';
+import { BrambleError, messageOf } from '../base/errors.ts';
 import type { SrpIdentifier } from '../base/ids.ts';
-import type { Database } from '../database/connection.ts';
+import type { Database, Queryable, Transaction } from '../database/connection.ts';
 import type { Authority } from '../domain/authorities.ts';
 import { credentialShape, type SrpCredential } from '../link/credential.ts';
-import { isSrpRenewalDue, renewSrpCredential, srpCredentialSerial } from './srp-credentials.ts';
+import { identifierShape, type SignedEnvelope } from '../link/messages.ts';
+import { openEnvelope, parseJson, parseMessage, signEnvelope } from '../link/signed-envelope.ts';
+import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../protocol/x509/key-pair.ts';
+import { insertSrpSuccessor } from './srp-credential-store.ts';
+import { certifySrpKey, isSrpRenewalDue, srpCredentialSerial } from './srp-credentials.ts';
 
-export function credentialRenewal(db: Database, authority: Authority) {
+const requestShape = z.object({
+  identifier: identifierShape,
+  presentSerial: z.string().regex(/^[0-9a-f]{1,40}$/),
+  /** SubjectPublicKeyInfo in DER. */
+  publicKey: z.base64().max(1024),
+});
+
+const askAgainMs = 2000;
+/** Answered in one transaction. */
+const requestsAtOnce = 16;
+
+/** What `keepCredentialFresh` asks of the directory. */
+export function credentialRenewal(db: Database, clock: Clock = systemClock) {
   return {
     isDue: isSrpRenewalDue,
-    renew: async (present: SrpCredential): Promise<SrpCredential> => {
-      const renewed = await renewSrpCredential(db, {
-        identifier: present.identifier as SrpIdentifier,
-        authority,
-        routers: present.routers,
+    renew: async (present: SrpCredential, signal: AbortSignal): Promise<SrpCredential> => {
+      const keys = await createEcKeyPair();
+      const request: z.input<typeof requestShape> = {
+        identifier: present.identifier,
         presentSerial: srpCredentialSerial(present),
-      });
-      return credentialShape.parse(renewed.file);
+        publicKey: spkiDerOf(keys.publicKey).toString('base64'),
+      };
+      const envelope = signEnvelope(request, present.privateKeyPem);
+      await storeRequest(db, present.identifier, envelope);
+      for (;;) {
+        const answer = await readAnswer(db, present.identifier, envelope);
+        if (answer.kind === 'certificate') {
+          const certificatePem = new X509Certificate(answer.certificate).toString();
+          return credentialShape.parse({ ...present, certificatePem, privateKeyPem: privateKeyPemOf(keys.privateKey) });
+        }
+        if (answer.kind === 'refused') throw renewalError(present.identifier, answer.reason);
+        // No administration service may be at work for a while. The key waits with us, as long as we live.
+        await clock.sleep(askAgainMs, signal);
+      }
     },
   };
+}
+
+/**
+ * Answers requests that are open; for an administration service. Returns who was answered, with why one was refused. A rival
+ * passes over what this transaction holds.
+ */
+export async function answerRenewals(
+  tx: Transaction,
+  authority: () => Promise<Authority>,
+): Promise<{ identifier: string; refusal: string | null }[]> {
+  const open = await tx<(SignedEnvelope & { identifier: SrpIdentifier })[]>`
+    select identifier, payload, signature from srp_renewal
+     where answered_at is null order by requested_at limit ${requestsAtOnce} for update skip locked`;
+  const answered = [];
+  for (const { identifier, ...envelope } of open) {
+    const answer = await certifySuccessor(tx, await authority(), identifier, envelope);
+    const refusal = 'refusal' in answer ? answer.refusal : null;
+    await tx`
+      update srp_renewal set answered_at = clock_timestamp(), refusal = ${refusal},
+             certificate = ${'certificateDer' in answer ? answer.certificateDer : null}
+       where identifier = ${identifier}`;
+    answered.push({ identifier, refusal });
+  }
+  return answered;
+}
+
+/** Whether one is open, without a transaction. */
+export async function hasOpenRenewal(q: Queryable): Promise<boolean> {
+  const rows = await q`select 1 from srp_renewal where answered_at is null limit 1`;
+  return rows.length > 0;
+}
+
+async function certifySuccessor(
+  tx: Transaction,
+  authority: Authority,
+  identifier: SrpIdentifier,
+  envelope: SignedEnvelope,
+): Promise<{ certificateDer: Buffer } | { refusal: string }> {
+  try {
+    const claimed = parseMessage(requestShape, parseJson(Buffer.from(envelope.payload, 'base64').toString()));
+    if (claimed.identifier !== identifier) return { refusal: 'it is for another identifier' };
+    const [present] = await tx<{ certificate: Buffer }[]>`
+      select certificate from srp_credential
+       where serial = ${claimed.presentSerial} and identifier = ${identifier} and revoked_at is null
+         and expires_at > clock_timestamp()`;
+    const unusable = { refusal: 'the present credential is unknown, revoked or expired' };
+    if (present === undefined) return unusable;
+    const { publicKey } = openEnvelope(envelope, requestShape, new X509Certificate(present.certificate).publicKey);
+    const issued = certifySrpKey({ identifier, authority, publicKeySpkiDer: Buffer.from(publicKey, 'base64') });
+    if (!(await insertSrpSuccessor(tx, claimed.presentSerial, issued))) return unusable;
+    return { certificateDer: Buffer.from(issued.certificateDer) };
+  } catch (error) {
+    // What a request holds refuses that request; what the database says ends the transaction.
+    if (error instanceof BrambleError) return { refusal: messageOf(error) };
+    throw error;
+  }
+}
+
+async function storeRequest(q: Queryable, identifier: string, envelope: SignedEnvelope): Promise<void> {
+  await q`
+    insert into srp_renewal (identifier, payload, signature)
+    values (${identifier}, ${envelope.payload}, ${envelope.signature})
+    on conflict (identifier) do update
+       set payload = excluded.payload, signature = excluded.signature, requested_at = clock_timestamp(),
+           answered_at = null, certificate = null, refusal = null`;
+}
+
+type Answer = { kind: 'open' } | { kind: 'certificate'; certificate: Buffer } | { kind: 'refused'; reason: string };
+
+async function readAnswer(q: Queryable, identifier: string, envelope: SignedEnvelope): Promise<Answer> {
+  const [row] = await q<{ own: boolean; certificate: Buffer | null; refusal: string | null }[]>`
+    select signature = ${envelope.signature} as own, certificate, refusal from srp_renewal where identifier = ${identifier}`;
+  if (!row?.own) return { kind: 'refused', reason: 'another process of this identifier asked after this one' };
+  if (row.certificate !== null) return { kind: 'certificate', certificate: row.certificate };
+  return row.refusal === null ? { kind: 'open' } : { kind: 'refused', reason: row.refusal };
+}
+
+function renewalError(identifier: string, reason: string): BrambleError {
+  return new BrambleError(
+    'ERR_SRP_RENEWAL',
+    `The SRP credential of ${identifier} cannot be renewed: ${reason}. Issue another one with \`bramble srp issue ${identifier}\`.`,
+    { details: { identifier } },
+  );
 }

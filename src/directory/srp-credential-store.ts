@@ -5,7 +5,7 @@
  */
 import type { SrpIdentifier } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
-import type { RevocationList } from '../link/messages.ts';
+import type { RevocationList, SignedEnvelope } from '../link/messages.ts';
 
 /** A certificate that was issued for an SRP identifier. */
 export interface SrpCredential {
@@ -138,6 +138,39 @@ export async function revocationList(q: Queryable): Promise<RevocationList> {
     revoked: row.revoked.map((entry) => ({ ...entry, expiresAt: new Date(entry.expiresAt).toISOString() })),
     cleared: row.cleared.map((entry) => ({ ...entry, at: new Date(entry.at).toISOString() })),
   };
+}
+
+/** The number that the list has now, without the list. */
+export async function revocationListNumber(q: Queryable): Promise<number> {
+  const [row] = await q<{ number: number }[]>`
+    select greatest((select coalesce(max(list_number), 0) from srp_credential),
+                    (select coalesce(max(list_number), 0) from srp_clearance))::float8 as number`;
+  return row?.number ?? 0;
+}
+
+export interface SignedRevocationList {
+  number: number;
+  envelope: SignedEnvelope;
+}
+
+/** The list as the administration signed it last; undefined when it never did. */
+export async function readSignedRevocationList(q: Queryable): Promise<SignedRevocationList | undefined> {
+  const [row] = await q<{ number: number; payload: string; signature: string }[]>`
+    select number::float8 as number, payload, signature from revocation_list`;
+  return row && { number: row.number, envelope: { payload: row.payload, signature: row.signature } };
+}
+
+/** Of rivals the higher number stays. */
+export async function storeSignedRevocationList(
+  q: Queryable,
+  { number, envelope }: SignedRevocationList,
+): Promise<void> {
+  await q`
+    insert into revocation_list (number, payload, signature)
+    values (${number}, ${envelope.payload}, ${envelope.signature})
+    on conflict (singleton) do update
+       set number = excluded.number, payload = excluded.payload, signature = excluded.signature, signed_at = now()
+     where revocation_list.number < excluded.number`;
 }
 
 /** Conflicts with itself and lets readers pass; held until the transaction ends. */

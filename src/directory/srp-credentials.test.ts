@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { isBrambleError } from '../base/errors.ts';
 import type { SrpIdentifier } from '../base/ids.ts';
 import { type Database, openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/test-database.ts';
 import { createAuthority } from '../protocol/x509/certificate.ts';
 import { createInstance, retireInstance } from './instances.ts';
 import { clearSrpIdentifier, listSrpCredentials, revocationList, revokeSrpCredential } from './srp-credential-store.ts';
-import { isSrpRenewalDue, issueSrpCredential, renewSrpCredential, srpCredentialSerial } from './srp-credentials.ts';
+import { isSrpRenewalDue, issueSrpCredential, srpCredentialSerial } from './srp-credentials.ts';
 
 const { url } = await createTestDatabase();
 const made = await createAuthority({ commonName: 'test', algorithm: 'EC-P256', days: 3650 });
@@ -59,17 +58,6 @@ test('an identifier that nothing has gets no credential, nor does a retired inst
   await db.begin((tx) => retireInstance(tx, 'spare'));
   const order = { identifier: spare.srpIdentifier, authority, routers };
   assert.equal(await db.begin((tx) => issueSrpCredential(tx, order)), 'not-found');
-});
-
-test('a holder renews its credential, and cannot once it was revoked', async () => {
-  const present = await issue();
-  const next = await renewSrpCredential(db, { identifier, authority, routers, presentSerial: present.serial });
-  assert.notEqual(next.serial, present.serial);
-  assert.equal((await db.begin((tx) => revokeSrpCredential(tx, present.serial))).kind, 'revoked');
-  await assert.rejects(
-    renewSrpCredential(db, { identifier, authority, routers, presentSerial: present.serial }),
-    (error) => isBrambleError(error, 'ERR_SRP_RENEWAL'),
-  );
 });
 
 test('the list grows with each revocation and clearance, and forgets a certificate that expired', async () => {

@@ -1,18 +1,17 @@
 /**
- * Issues and renews SRP credentials: what an instance or a connection service proves itself with to the router.
+ * Issues SRP credentials, and certifies the keys of those that renew theirs (`credential-renewal.ts`): what an instance or a connection service proves itself with to the router.
  * Protects: the private key is never stored; it leaves in the credential file, once.
  */
 import { X509Certificate } from 'node:crypto';
-import { BrambleError } from '../base/errors.ts';
 import type { SrpIdentifier } from '../base/ids.ts';
-import type { Queryable, Transaction } from '../database/connection.ts';
+import type { Transaction } from '../database/connection.ts';
 import type { Authority } from '../domain/authorities.ts';
 import type { RouterAddress, SrpCredential } from '../link/credential.ts';
 import { normalSerial } from '../link/messages.ts';
 import { issueCertificate, randomSerialHex } from '../protocol/x509/certificate.ts';
 import { readCertificate } from '../protocol/x509/certificate-fields.ts';
 import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../protocol/x509/key-pair.ts';
-import { type IssuedCertificate, insertSrpCredential, insertSrpSuccessor } from './srp-credential-store.ts';
+import { type IssuedCertificate, insertSrpCredential } from './srp-credential-store.ts';
 
 /** Renewed when a third of it is left: `isSrpRenewalDue`. */
 export const srpCredentialDays = 90;
@@ -42,22 +41,23 @@ export async function issueSrpCredential(
   return (await insertSrpCredential(tx, certificate)) ? credential : 'not-found';
 }
 
-/**
- * Issues the successor of the present credential, for its own holder: works without an administration service.
- * @throws BrambleError ERR_SRP_RENEWAL when the present one is unknown, revoked or expired
- */
-export async function renewSrpCredential(
-  q: Queryable,
-  order: SrpCredentialOrder & { readonly presentSerial: string },
-): Promise<IssuedSrpCredential> {
-  const { certificate, credential } = await makeCredential(order);
-  if (await insertSrpSuccessor(q, order.presentSerial, certificate)) return credential;
-  throw new BrambleError(
-    'ERR_SRP_RENEWAL',
-    `The SRP credential ${order.presentSerial} of ${order.identifier} cannot be renewed: it is unknown, revoked or expired. ` +
-      `Issue another one with \`bramble srp issue ${order.identifier}\`.`,
-    { details: { identifier: order.identifier, serial: order.presentSerial } },
-  );
+/** A certificate for a key that its holder made and keeps. */
+export function certifySrpKey(order: {
+  readonly identifier: SrpIdentifier;
+  readonly authority: Authority;
+  readonly publicKeySpkiDer: Uint8Array;
+}): IssuedCertificate {
+  const serial = normalSerial(randomSerialHex());
+  const certificateDer = issueCertificate({
+    authority: order.authority,
+    publicKey: { spkiDer: order.publicKeySpkiDer },
+    subject: { commonName: order.identifier },
+    days: srpCredentialDays,
+    serialHex: serial,
+    usage: 'client',
+  });
+  const { notBefore, notAfter } = readCertificate(certificateDer);
+  return { serial, identifier: order.identifier, certificateDer, notBefore, notAfter };
 }
 
 /** The serial of a credential file's certificate, as it is listed. */
@@ -75,24 +75,15 @@ async function makeCredential(
   order: SrpCredentialOrder,
 ): Promise<{ certificate: IssuedCertificate; credential: IssuedSrpCredential }> {
   const keys = await createEcKeyPair();
-  const serial = normalSerial(randomSerialHex());
-  const certificateDer = issueCertificate({
-    authority: order.authority,
-    publicKey: { spkiDer: spkiDerOf(keys.publicKey) },
-    subject: { commonName: order.identifier },
-    days: srpCredentialDays,
-    serialHex: serial,
-    usage: 'client',
-  });
-  const { notBefore, notAfter } = readCertificate(certificateDer);
+  const certificate = certifySrpKey({ ...order, publicKeySpkiDer: spkiDerOf(keys.publicKey) });
   return {
-    certificate: { serial, identifier: order.identifier, certificateDer, notBefore, notAfter },
+    certificate,
     credential: {
-      serial,
-      expiresAt: notAfter,
+      serial: certificate.serial,
+      expiresAt: certificate.notAfter,
       file: {
         identifier: order.identifier,
-        certificatePem: new X509Certificate(certificateDer).toString(),
+        certificatePem: new X509Certificate(certificate.certificateDer).toString(),
         privateKeyPem: privateKeyPemOf(keys.privateKey),
         domainAuthorityPem: new X509Certificate(order.authority.certificateDer).toString(),
         routers: [...order.routers],

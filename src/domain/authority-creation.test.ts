@@ -1,17 +1,20 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { isBrambleError } from '../base/errors.ts';
 import { openDatabase } from '../database/connection.ts';
+import { migrate } from '../database/migrate.ts';
 import { createMasterKeys } from '../database/sealed-value.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createEarlierTestDatabase, createTestDatabase } from '../database/test-database.ts';
 import { isIssuedBy } from '../protocol/x509/certificate-chain.ts';
-import { loadAuthorities, loadInstanceAuthorities } from './authorities.ts';
-import { createAuthorities, createMissingSigners } from './authority-creation.ts';
+import { loadAuthorities, loadInstanceAuthorities, loadRouteSigner, storeAuthority } from './authorities.ts';
+import { createAuthorities, createMissingSigners, generateAuthorities } from './authority-creation.ts';
 
 const { url } = await createTestDatabase();
 const db = openDatabase(url, { applicationName: 'bramble/test' });
 const keys = createMasterKeys();
+const migrationFolder = fileURLToPath(new URL('../../sql', import.meta.url));
 after(async () => {
   await db.end();
 });
@@ -22,7 +25,7 @@ const names = async () =>
 
 test('the authorities of a domain are stored sealed and load under the same master key only', async () => {
   const made = await db.begin((tx) => createAuthorities(tx, keys, domain));
-  assert.deepEqual(await names(), ['device', 'domain', 'profile-signer', 'registration']);
+  assert.deepEqual(await names(), ['device', 'domain', 'profile-signer', 'registration', 'route-signer']);
   const loaded = await loadAuthorities(db, keys);
   for (const name of ['domain', 'device'] as const) {
     assert.deepEqual(Buffer.from(loaded[name].certificateDer), made[name].certificateDer);
@@ -52,12 +55,12 @@ test('registration authority and profile signer are below the device authority, 
 });
 
 test('a domain of an earlier release gets what it lacks, once, whoever asks and however often', async () => {
-  await db`delete from authority where name in ('registration', 'profile-signer')`;
+  await db`delete from authority where name in ('registration', 'profile-signer', 'route-signer')`;
   const before = await loadInstanceAuthorities(db, keys);
   assert.equal(before.registration, before.device, 'the device authority stands in');
   assert.equal(before.profileSigner, before.device);
   const rivals = await Promise.all([1, 2, 3].map(() => createMissingSigners(db, keys, domain)));
-  assert.deepEqual(rivals.flat().sort(), ['profile-signer', 'registration']);
+  assert.deepEqual(rivals.flat().sort(), ['profile-signer', 'registration', 'route-signer']);
   const made = await loadInstanceAuthorities(db, keys);
   assert.deepEqual(await createMissingSigners(db, keys, domain), []);
   assert.deepEqual(await loadInstanceAuthorities(db, keys), made);
@@ -66,6 +69,26 @@ test('a domain of an earlier release gets what it lacks, once, whoever asks and 
 
 test('nothing is made where there is no domain yet', async () => {
   await db`delete from authority`;
+  await db`delete from domain_key`;
   assert.deepEqual(await createMissingSigners(db, keys, domain), []);
   await assert.rejects(loadInstanceAuthorities(db, keys), { code: 'ERR_NO_DOMAIN' });
+});
+
+test('as 1.1.0 left it the domain authority’s key is found too, and moves with the upgrade of the schema', async () => {
+  const sealed = await createEarlierTestDatabase(8);
+  const old = openDatabase(sealed.url, { applicationName: 'bramble/test', max: 1 });
+  const roots = await generateAuthorities(domain);
+  for (const name of ['domain', 'device'] as const) await storeAuthority(old, keys, name, roots[name]);
+  assert.equal((await loadAuthorities(old, keys)).domain.privateKeyPem, roots.domain.privateKeyPem, 'before it');
+
+  const migration = { folder: migrationFolder, release: 'test', applicationName: 'bramble/test' };
+  await migrate(sealed.url, { ...migration, contract: false });
+  await createMissingSigners(old, keys, domain);
+  assert.equal((await loadRouteSigner(old, keys)).name, 'domain', 'routers of 1.1 may ask');
+  await migrate(sealed.url, { ...migration, contract: true });
+  assert.equal((await loadAuthorities(old, keys)).domain.privateKeyPem, roots.domain.privateKeyPem, 'after it');
+  assert.equal((await loadRouteSigner(old, keys)).name, 'route-signer');
+  const [row] = await old`select private_key from authority where name = 'domain'`;
+  assert.equal(row?.['private_key'], null);
+  await old.end();
 });

@@ -1,59 +1,69 @@
 /**
  * The keys that sign for a domain at their beginning: two roots, made once, when the domain is made; registration
- * authority and profile signer, made with them, or when a domain of a release before 1.2 is expanded.
+ * authority, profile signer and route signer, made with them, or when a domain of a release before 1.2 is expanded.
  *
  * Invariant: what is there stays. Devices trust it, and it may have signed what is under way.
  */
 import type { Queryable } from '../database/connection.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
 import { createAuthority, issueCertificate, randomSerialHex } from '../protocol/x509/certificate.ts';
-import { createRsaKeyPair, type KeyAlgorithm, privateKeyPemOf, spkiDerOf } from '../protocol/x509/key-pair.ts';
+import {
+  createEcKeyPair,
+  createRsaKeyPair,
+  type KeyAlgorithm,
+  privateKeyPemOf,
+  spkiDerOf,
+} from '../protocol/x509/key-pair.ts';
 import {
   type Authorities,
   type Authority,
   type InstanceAuthorities,
-  loadAuthority,
+  loadAuthorities,
   storeAuthority,
+  storeDomainAuthority,
 } from './authorities.ts';
 
 /** Devices and components trust these for ever, so they outlive every certificate. */
 const authorityDays = 20 * 365;
 
-/** The certificates below the device authority, under the names of their rows. They end with the authority itself. */
+/** The certificates below the roots, under the names of their rows. They end with the root itself. */
 const signers = {
-  registration: { title: 'registration authority', usage: 'registration' },
-  'profile-signer': { title: 'profile signer', usage: 'profile-signer' },
+  registration: { title: 'registration authority', usage: 'registration', below: 'device' },
+  'profile-signer': { title: 'profile signer', usage: 'profile-signer', below: 'device' },
+  'route-signer': { title: 'route signer', usage: 'route-signer', below: 'domain' },
 } as const;
+type SignerName = keyof typeof signers;
+const signerNames = Object.keys(signers) as SignerName[];
 
-/** Makes and stores both roots and what is signed by the device authority. */
+/** Makes and stores both roots and what is signed by them. */
 export async function createAuthorities(
   q: Queryable,
   keys: MasterKeys,
   domain: { readonly name: string },
 ): Promise<Authorities> {
   const roots = await generateRoots(domain);
-  await storeAuthority(q, keys, 'domain', roots.domain);
+  await storeDomainAuthority(q, keys, roots.domain);
   await storeAuthority(q, keys, 'device', roots.device);
   await createMissingSigners(q, keys, domain);
   return roots;
 }
 
 /**
- * Makes and stores the registration authority and the profile signer where they are missing, and returns which were.
+ * Makes and stores registration authority, profile signer and route signer where they are missing, and returns which were.
  * Can be repeated, and of two at once one wins for each name. @throws BrambleError ERR_MASTER_KEY or ERR_SEALED_VALUE.
  */
 export async function createMissingSigners(
   q: Queryable,
   keys: MasterKeys,
   domain: { readonly name: string },
-): Promise<(keyof typeof signers)[]> {
-  const device = await loadAuthority(q, keys, 'device');
-  const made: (keyof typeof signers)[] = [];
-  if (device === undefined) return made;
+): Promise<SignerName[]> {
+  const made: SignerName[] = [];
   const present = await q<{ name: string }[]>`select name from authority`;
-  for (const name of ['registration', 'profile-signer'] as const) {
-    if (present.some((row) => row.name === name)) continue;
-    if (await storeAuthority(q, keys, name, await generateSigner(name, device, domain))) made.push(name);
+  const missing = signerNames.filter((name) => !present.some((row) => row.name === name));
+  if (present.length === 0 || missing.length === 0) return made;
+  const roots = await loadAuthorities(q, keys);
+  for (const name of missing) {
+    if (await storeAuthority(q, keys, name, await generateSigner(name, roots, domain))) made.push(name);
   }
   return made;
 }
@@ -66,8 +76,8 @@ export async function generateAuthorities(domain: {
   return {
     ...roots,
     domainCertificateDer: roots.domain.certificateDer,
-    registration: await generateSigner('registration', roots.device, domain),
-    profileSigner: await generateSigner('profile-signer', roots.device, domain),
+    registration: await generateSigner('registration', roots, domain),
+    profileSigner: await generateSigner('profile-signer', roots, domain),
   };
 }
 
@@ -86,14 +96,14 @@ async function generateRoot(commonName: string, organization: string, algorithm:
 }
 
 async function generateSigner(
-  name: keyof typeof signers,
-  device: Authority,
+  name: SignerName,
+  roots: Authorities,
   domain: { readonly name: string },
 ): Promise<Authority> {
-  const { privateKey, publicKey } = await createRsaKeyPair();
-  const { title, usage } = signers[name];
+  const { title, usage, below } = signers[name];
+  const { privateKey, publicKey } = await (below === 'domain' ? createEcKeyPair() : createRsaKeyPair());
   const certificateDer = issueCertificate({
-    authority: device,
+    authority: roots[below],
     publicKey: { spkiDer: spkiDerOf(publicKey) },
     subject: { commonName: `${domain.name} ${title}`, organization: domain.name },
     days: authorityDays,

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { openDatabase } from '../database/connection.ts';
 import { createMasterKeys, rotateMasterKeys } from '../database/sealed-value.ts';
 import { createTestDatabase } from '../database/test-database.ts';
-import { loadAuthorities, storeAuthority } from './authorities.ts';
+import { loadAuthorities, storeAuthority, storeDomainAuthority } from './authorities.ts';
 import { generateAuthorities } from './authority-creation.ts';
 import {
   changeDesiredProcesses,
@@ -75,7 +75,7 @@ test(
     const keys = createMasterKeys();
     await assert.rejects(loadAuthorities(db, keys), { code: 'ERR_NO_DOMAIN' });
     const authorities = await generateAuthorities(example);
-    await storeAuthority(db, keys, 'domain', authorities.domain);
+    await storeDomainAuthority(db, keys, authorities.domain);
     await storeAuthority(db, keys, 'device', authorities.device);
     const loaded = await loadAuthorities(db, rotateMasterKeys(keys));
     for (const name of ['domain', 'device'] as const) {
@@ -83,8 +83,7 @@ test(
       assert.equal(loaded[name].privateKeyPem, authorities[name].privateKeyPem);
     }
     await assert.rejects(loadAuthorities(db, createMasterKeys()), { code: 'ERR_MASTER_KEY' });
-    await db`
-    update authority a set private_key = b.private_key from authority b where a.name = 'domain' and b.name = 'device'`;
+    await db`update domain_key set private_key = b.private_key from authority b where b.name = 'device'`;
     await assert.rejects(loadAuthorities(db, keys), { code: 'ERR_SEALED_VALUE' }, 'a key put into another row');
   },
 );

@@ -26,6 +26,7 @@ import {
   maxBodyBytes,
   type Refused,
   type RouteAnswer,
+  type RouteEnvelope,
   type RouteQuestion,
   type RouterRegistration,
   refusedShape,
@@ -45,8 +46,8 @@ export interface LinkHandlers {
   /** Who owns these; an answer for every question, in any order. */
   routes?: {
     answer: (question: RouteQuestion) => Promise<readonly RouteAnswer[]>;
-    /** Signs with the domain authority's key, as `signEnvelope` does. */
-    sign: (value: unknown) => SignedEnvelope;
+    /** As `signRoutes` does. */
+    sign: (value: unknown) => RouteEnvelope;
   };
   /** Push every signed revocation list, beginning with the one in force, until the signal is aborted. */
   control?: (push: (list: SignedEnvelope) => void, signal: AbortSignal) => void;

@@ -87,6 +87,10 @@ export type Refused = z.output<typeof refusedShape>;
 export const envelopeShape = z.object({ payload: z.base64(), signature: z.base64() });
 export type SignedEnvelope = z.output<typeof envelopeShape>;
 
+/** An answer about routes: signed by the domain authority, or by the route signer whose certificate (DER) comes with it. */
+export const routeEnvelopeShape = envelopeShape.extend({ signer: z.base64().max(8192).optional() });
+export type RouteEnvelope = z.output<typeof routeEnvelopeShape>;
+
 /** Whose are these tokens, certificates and accounts? The nonce binds the signed answer to the question. */
 export const routeQuestionShape = z.object({
   nonce: z.string().min(16).max(128),

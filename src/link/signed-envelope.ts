@@ -6,12 +6,21 @@
 import { type KeyObject, sign, verify, X509Certificate } from 'node:crypto';
 import type { z } from 'zod';
 import { BrambleError } from '../base/errors.ts';
-import { envelopeShape, type SignedEnvelope } from './messages.ts';
+import { routeSignerPurpose } from '../protocol/x509/certificate.ts';
+import { envelopeShape, type RouteEnvelope, routeEnvelopeShape, type SignedEnvelope } from './messages.ts';
 
 /** Signs a JSON value with the domain authority's key (ECDSA P-256, SHA-256, DER). */
 export function signEnvelope(value: unknown, authorityKey: KeyObject | string): SignedEnvelope {
   const payload = Buffer.from(JSON.stringify(value));
   return { payload: payload.toString('base64'), signature: sign('sha256', payload, authorityKey).toString('base64') };
+}
+
+/** Signs an answer about routes: `signerCertificateDer` goes with it where that is not the domain authority's. */
+export function signRoutes(value: unknown, key: KeyObject | string, signerCertificateDer?: Uint8Array): RouteEnvelope {
+  const envelope = signEnvelope(value, key);
+  return signerCertificateDer === undefined
+    ? envelope
+    : { ...envelope, signer: Buffer.from(signerCertificateDer).toString('base64') };
 }
 
 /** The domain authority's public key, out of its certificate. */
@@ -38,6 +47,41 @@ export function openEnvelope<Shape extends z.ZodType>(
     );
   }
   return parseMessage(shape, parseJson(bytes.toString()));
+}
+
+/**
+ * An answer about routes, signed by the domain authority or by its route signer. Nothing else may be signed by that one.
+ * @throws BrambleError ERR_LINK_SIGNATURE, ERR_LINK_MESSAGE as {@link openEnvelope}.
+ */
+export function openRoutes<Shape extends z.ZodType>(
+  answer: unknown,
+  shape: Shape,
+  authorityKey: KeyObject,
+): z.output<Shape> {
+  const { signer, ...envelope } = parseMessage(routeEnvelopeShape, answer);
+  return openEnvelope(envelope, shape, signer === undefined ? authorityKey : routeSignerKey(signer, authorityKey));
+}
+
+function routeSignerKey(signer: string, authorityKey: KeyObject): KeyObject {
+  let certificate: X509Certificate;
+  try {
+    certificate = new X509Certificate(Buffer.from(signer, 'base64'));
+  } catch (cause) {
+    throw messageError('the certificate of its signer cannot be read', cause);
+  }
+  const now = Date.now();
+  const isRouteSigner =
+    certificate.verify(authorityKey) &&
+    !certificate.ca &&
+    certificate.keyUsage?.length === 1 &&
+    certificate.keyUsage[0] === routeSignerPurpose &&
+    certificate.validFromDate.getTime() <= now &&
+    now < certificate.validToDate.getTime();
+  if (isRouteSigner) return certificate.publicKey;
+  throw new BrambleError(
+    'ERR_LINK_SIGNATURE',
+    'An answer about routes was signed by somebody who is no route signer of the domain authority; it is not believed.',
+  );
 }
 
 /** @throws BrambleError ERR_LINK_MESSAGE */

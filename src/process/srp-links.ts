@@ -69,8 +69,8 @@ export interface CredentialRenewal {
   identifier: string;
   /** Whether it is time, by the certificate's validity. */
   isDue: (credential: SrpCredential, now: Date) => boolean;
-  /** Issues the successor of the present credential. */
-  renew: (present: SrpCredential) => Promise<SrpCredential>;
+  /** Gets the successor of the present credential; may take until an administration service is at work. */
+  renew: (present: SrpCredential, signal: AbortSignal) => Promise<SrpCredential>;
   signal: AbortSignal;
 }
 
@@ -84,11 +84,14 @@ export async function keepCredentialFresh(options: CredentialRenewal): Promise<v
       const present = await readCredential(context.environment.home, identifier);
       if (options.isDue(present, new Date(systemClock.now()))) {
         const path = credentialPath(context.environment.home, identifier);
-        await writeFile(`${path}.new`, `${JSON.stringify(await options.renew(present), null, 2)}\n`, { mode: 0o600 });
+        await writeFile(`${path}.new`, `${JSON.stringify(await options.renew(present, signal), null, 2)}\n`, {
+          mode: 0o600,
+        });
         await rename(`${path}.new`, path);
         context.log.info({ identifier }, 'SRP credential renewed');
       }
     } catch (error) {
+      if (signal.aborted) return;
       context.log.error(
         { reason: messageOf(error) },
         'the SRP credential was not renewed; it is tried again in an hour',

@@ -1,8 +1,8 @@
 /**
  * Whose a token, a certificate or an account is: from the cache, or asked of a connected instance in batches.
  *
- * Invariant: an owner comes from an answer that the domain authority signed for this very question, or from the 421 of
- * an instance; questions of one batch are answered or fail together, and no question waits longer than its deadline.
+ * Invariant: an owner comes from an answer that the domain authority or its route signer signed for this very question, or
+ * from the 421 of an instance; questions of one batch are answered or fail together, and no question waits longer than its deadline.
  */
 import { type KeyObject, randomBytes } from 'node:crypto';
 import { messageOf } from '../base/errors.ts';
@@ -14,7 +14,7 @@ import {
   type RouteAnswer,
   routeAnswersShape,
 } from '../link/messages.ts';
-import { openEnvelope } from '../link/signed-envelope.ts';
+import { openRoutes } from '../link/signed-envelope.ts';
 import type { Logger } from '../process/logger.ts';
 import { exchangeJson } from './link-exchange.ts';
 import type { LinkRegistry, RouterLink } from './link-registry.ts';
@@ -186,7 +186,7 @@ export class RouteDirectory {
           },
           this.#options.askTimeoutMs ?? 2000,
         );
-        const signed = openEnvelope(envelope, routeAnswersShape, authorityKey);
+        const signed = openRoutes(envelope, routeAnswersShape, authorityKey);
         if (signed.nonce !== nonce) throw new Error('the answer belongs to another question');
         return byKey(signed.answers);
       } catch (error) {

@@ -19,12 +19,12 @@ import { connectLanes, createConnectBatcher } from '../devices/connect-batch.ts'
 import { connectDevices } from '../devices/connect-statement.ts';
 import { credentialRenewal } from '../directory/credential-renewal.ts';
 import { findInstance } from '../directory/instances.ts';
-import { loadAuthorities, loadInstanceAuthorities } from '../domain/authorities.ts';
+import { loadInstanceAuthorities, loadRouteSigner } from '../domain/authorities.ts';
 import { registerRouter } from '../domain/components.ts';
 import { readDomain } from '../domain/domain.ts';
 import { isFeatureActive } from '../domain/features.ts';
 import type { LinkHandlers } from '../link/link-endpoint.ts';
-import { signEnvelope } from '../link/signed-envelope.ts';
+import { signRoutes } from '../link/signed-envelope.ts';
 import { oweDeliveries } from '../policy/delivery/owe-deliveries.ts';
 import { createPolicyService } from '../policy/delivery/policy-service.ts';
 import { type ComponentContext, componentProcess, type Work } from '../process/component-process.ts';
@@ -127,7 +127,6 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
   }
   const instanceId: InstanceId = instance.id;
   const keys = await readMasterKeys(join(environment.home, 'keys', 'master.json'));
-  const { domain: domainAuthority } = await loadAuthorities(db, keys);
   const authorities = await loadInstanceAuthorities(db, keys);
   const samples = createRequestSamples(instanceId);
   const notices = createDeviceNotices({ db, log, clock: systemClock });
@@ -171,8 +170,10 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
   addActivationMetrics(registry, handlerOptions.activation);
   const serveDevice = createDeviceHandler(handlerOptions);
 
-  const sign = (value: unknown) => signEnvelope(value, domainAuthority.privateKeyPem);
-  const feed = createRevocationFeed(db, sign);
+  const { signer, name: signerName } = await loadRouteSigner(db, keys);
+  const signerCertificate = signerName === 'route-signer' ? signer.certificateDer : undefined;
+  const sign = (value: unknown) => signRoutes(value, signer.privateKeyPem, signerCertificate);
+  const feed = createRevocationFeed(db);
   running.push(
     feed.run(background.signal, (error) => log.warn({ reason: messageOf(error) }, 'the revocation list was not read')),
   );
@@ -186,7 +187,7 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
   };
   const identifier = environment.settings.srpIdentifier;
   const links = await dialRouters({ context, identifier, handlers });
-  const renewal = credentialRenewal(db, domainAuthority);
+  const renewal = credentialRenewal(db);
   running.push(keepCredentialFresh({ context, identifier, ...renewal, signal: background.signal }));
 
   const push = createFollowingPush(db, keys, log);

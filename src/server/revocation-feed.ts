@@ -1,8 +1,8 @@
-/** Tells routers the signed revocation list: at once when a link stands, and again whenever its number has risen. */
+/** Tells routers the revocation list as the administration signed it: at once when a link stands, and again when it has risen. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '../database/connection.ts';
-import { revocationList } from '../directory/srp-credential-store.ts';
-import type { RevocationList, SignedEnvelope } from '../link/messages.ts';
+import { readSignedRevocationList, type SignedRevocationList } from '../directory/srp-credential-store.ts';
+import type { SignedEnvelope } from '../link/messages.ts';
 
 export interface RevocationFeed {
   /** Pushes the list in force and every later one until the signal is aborted. */
@@ -13,9 +13,9 @@ export interface RevocationFeed {
 
 const intervalMs = 1000;
 
-export function createRevocationFeed(db: Database, sign: (value: RevocationList) => SignedEnvelope): RevocationFeed {
+export function createRevocationFeed(db: Database): RevocationFeed {
   const followers = new Set<(list: SignedEnvelope) => void>();
-  let current: { number: number; envelope: SignedEnvelope } | undefined;
+  let current: SignedRevocationList | undefined;
   return {
     follow(push, signal) {
       if (signal.aborted) return;
@@ -26,10 +26,10 @@ export function createRevocationFeed(db: Database, sign: (value: RevocationList)
     async run(signal, onError) {
       while (!signal.aborted) {
         try {
-          const list = await revocationList(db);
-          if (current === undefined || list.number > current.number) {
-            current = { number: list.number, envelope: sign(list) };
-            for (const push of followers) tell(push, current.envelope, onError);
+          const list = await readSignedRevocationList(db);
+          if (list !== undefined && list.number > (current?.number ?? -1)) {
+            current = list;
+            for (const push of followers) tell(push, list.envelope, onError);
           }
         } catch (error) {
           onError(error);

@@ -9,7 +9,7 @@ import { migrate } from '../database/migrate.ts';
 import { establishRoles } from '../database/roles/role-setup.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
 import { issueSrpCredential } from '../directory/srp-credentials.ts';
-import { loadAuthorities } from '../domain/authorities.ts';
+import { loadDomainAuthority } from '../domain/authorities.ts';
 import { createMissingSigners } from '../domain/authority-creation.ts';
 import { readDomain } from '../domain/domain.ts';
 import { credentialPath, readCredential } from '../link/credential.ts';
@@ -54,7 +54,7 @@ export function domainEffects(options: DomainEffectsOptions): UpgradeEffects {
     },
     issueCredential: async (tx, identifier, like) => {
       if (!isSrpIdentifier(identifier)) throw new TypeError(`${identifier} is no SRP identifier`);
-      const { domain: authority } = await loadAuthorities(tx, options.masterKeys);
+      const authority = await loadDomainAuthority(tx, options.masterKeys);
       const { routers } = await readCredential(options.home, like);
       const issued = await issueSrpCredential(tx, { identifier, authority, routers });
       if (issued === 'not-found') {

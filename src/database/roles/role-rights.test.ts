@@ -50,8 +50,10 @@ const neverSent: Partial<Record<DatabaseRole, readonly string[]>> = {
     'delete component', // an administrator's
     'select event', // for people
     'insert instance, update instance', // an administrator's
-    'update srp_credential', // revoked by an administrator
-    'insert srp_clearance, update srp_clearance', // an administrator's
+    'select srp_credential, insert srp_credential, update srp_credential', // the administration's
+    'select srp_clearance, insert srp_clearance, update srp_clearance', // an administrator's
+    'insert revocation_list, update revocation_list', // signed by the administration
+    'select domain_key, insert domain_key', // what it is to know nothing of
     'insert activation_password', // an administrator's
     'insert it_policy', // made once, by setup
     'insert service, update service, delete service', // an administrator's
@@ -59,16 +61,17 @@ const neverSent: Partial<Record<DatabaseRole, readonly string[]>> = {
   connection: [
     'insert domain', // made once, by setup
     'insert component_range, update component_range',
-    'insert authority',
     'delete component',
     'select instance', // credentials of instances, and those that an administrator issues
-    'update srp_credential',
+    'select srp_credential, insert srp_credential, update srp_credential',
     'select srp_clearance, insert srp_clearance, update srp_clearance',
+    'select revocation_list, insert revocation_list, update revocation_list',
   ],
   administration: [
     'insert domain',
     'insert component_range, update component_range',
-    'insert authority',
+    'insert authority, insert domain_key',
+    'insert srp_renewal', // asked by a holder
     'delete activation_password', // used up at an instance
     'insert upgrade_wave', // divided by the coordinator
   ],
@@ -77,6 +80,8 @@ const neverSent: Partial<Record<DatabaseRole, readonly string[]>> = {
     'insert administrator_token, update administrator_token', // an administrator's
     'select event', // for people
     'insert srp_clearance',
+    'insert domain_key', // made once, by setup; laid apart by a migration
+    'select revocation_list, insert revocation_list, update revocation_list', // the administration's
     'insert upgrade', // planned by an administrator
     'insert migration, update migration', // as the owner of the tables
   ],

@@ -2,8 +2,9 @@
  * What each kind of process may do in the database: one table, from which the grants, the check, the documentation and the
  * tests come.
  *
- * Invariant: nobody changes or removes what was recorded (`event`, `upgrade_event`, `audit_record` and its seals), and nobody but the administration and
- * the coordinator reads administrators' tokens or says which processes run. A table without a line fails a test.
+ * Invariant: nobody changes or removes what was recorded (`event`, `upgrade_event`, `audit_record` and its seals), and nobody
+ * but the administration and the coordinator reads administrators' tokens or the domain authority's key, or says which
+ * processes run. A table without a line fails a test.
  */
 
 /** Each has a database role of its own, `<database>_<kind>`. The router has none: it knows no database. */
@@ -59,7 +60,8 @@ export const tableRights: Readonly<Record<string, Line>> = {
     coordinator: all,
   },
   setting: { server: 'select', administration: 'select insert update', coordinator: 'select insert update' },
-  authority: { server: 'select', connection: 'select', administration: 'select', coordinator: 'select insert' },
+  authority: { server: 'select', administration: 'select', coordinator: 'select insert' },
+  domain_key: { administration: 'select', coordinator: 'select' },
   desired_process: { administration: all, coordinator: all, supervisor: 'select' },
   administrator_token: { administration: 'select insert update', coordinator: 'select' },
   event: { server: 'insert', administration: 'select insert', coordinator: 'insert' },
@@ -83,13 +85,10 @@ export const tableRights: Readonly<Record<string, Line>> = {
     administration: 'select insert delete',
     coordinator: 'select insert delete',
   },
-  srp_credential: {
-    server: 'select insert update(issued_at)',
-    connection: 'select insert update(issued_at)',
-    administration: 'select insert update',
-    coordinator: 'select insert update',
-  },
-  srp_clearance: { server: 'select', administration: 'select insert update', coordinator: 'select update' },
+  srp_credential: { administration: 'select insert update', coordinator: 'select insert update' },
+  srp_clearance: { administration: 'select insert update', coordinator: 'select update' },
+  revocation_list: { server: 'select', administration: 'select insert update' },
+  srp_renewal: { server: 'select insert update', connection: 'select insert update', administration: 'select update' },
   account: {
     server: lockAccount,
     connection: 'select',

@@ -20,8 +20,14 @@ export interface Authority {
   readonly privateKeyPem: string;
 }
 
-/** `registration`: signs SCEP answers and opens SCEP envelopes. `profile-signer`: signs what people are to open. */
-export type CertificateUsage = 'client' | 'server' | 'both' | 'registration' | 'profile-signer';
+/**
+ * `registration`: signs SCEP answers and opens SCEP envelopes. `profile-signer`: signs what people are to open.
+ * `route-signer`: signs answers to routers.
+ */
+export type CertificateUsage = 'client' | 'server' | 'both' | 'registration' | 'profile-signer' | 'route-signer';
+
+/** The purpose of a route signer, which no other certificate of a domain has: id-kp-documentSigning. @see RFC 9336 */
+export const routeSignerPurpose = '1.3.6.1.5.5.7.3.36';
 
 export interface CertificateOrder {
   readonly authority: Authority;
@@ -201,6 +207,7 @@ function extendedKeyUsage(usage: CertificateUsage): Buffer[] {
     server: '1.3.6.1.5.5.7.3.1',
     client: '1.3.6.1.5.5.7.3.2',
     'profile-signer': '1.3.6.1.5.5.7.3.4',
+    'route-signer': routeSignerPurpose,
   };
   const oids = usage === 'both' ? [purposes.server, purposes.client] : [purposes[usage]];
   return [extension('2.5.29.37', false, derSequence(...oids.map(derOid)))];

@@ -1,0 +1,59 @@
+/**
+ * What an administration service signs for the domain besides answering administrators: the revocation list whenever it has
+ * risen, and certificates for SRP credentials that are to be renewed. Instances push and use both as they are.
+ */
+import type { Clock } from '../base/clock.ts';
+import { messageOf } from '../base/errors.ts';
+import type { Database } from '../database/connection.ts';
+import { administrationTransaction } from '../database/release-lock.ts';
+import type { MasterKeys } from '../database/sealed-value.ts';
+import { answerRenewals, hasOpenRenewal } from '../directory/credential-renewal.ts';
+import {
+  readSignedRevocationList,
+  revocationList,
+  revocationListNumber,
+  storeSignedRevocationList,
+} from '../directory/srp-credential-store.ts';
+import { loadDomainAuthority } from '../domain/authorities.ts';
+import { signEnvelope } from '../link/signed-envelope.ts';
+import type { Logger } from '../process/logger.ts';
+
+export interface DomainSigning {
+  db: Database;
+  release: string;
+  masterKeys: MasterKeys;
+  log: Logger;
+}
+
+/** Signs what waits to be signed, once. Can be repeated, and rivals do no harm. */
+export async function signForDomain({ db, release, masterKeys, log }: DomainSigning): Promise<void> {
+  const signed = await readSignedRevocationList(db);
+  if (signed === undefined || signed.number < (await revocationListNumber(db))) {
+    await administrationTransaction(db, release, async (tx) => {
+      const list = await revocationList(tx);
+      const { privateKeyPem } = await loadDomainAuthority(tx, masterKeys);
+      await storeSignedRevocationList(tx, { number: list.number, envelope: signEnvelope(list, privateKeyPem) });
+    });
+  }
+  if (await hasOpenRenewal(db)) {
+    const answered = await administrationTransaction(db, release, (tx) =>
+      answerRenewals(tx, () => loadDomainAuthority(tx, masterKeys)),
+    );
+    for (const { identifier, refusal } of answered) {
+      if (refusal === null) log.info({ identifier }, 'SRP credential renewed');
+      else log.warn({ identifier, reason: refusal }, 'SRP credential not renewed');
+    }
+  }
+}
+
+const intervalMs = 1000;
+
+/** Looks every second until the signal is aborted; what fails is tried again. */
+export async function keepSigning(signing: DomainSigning, clock: Clock, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await signForDomain(signing).catch((error: unknown) => {
+      if (!signal.aborted) signing.log.warn({ reason: messageOf(error) }, 'not signed for the domain; tried again');
+    });
+    await clock.sleep(intervalMs, signal).catch(() => {});
+  }
+}
