@@ -1,8 +1,8 @@
 /** Damage that needs no knowledge of what is damaged. */
 import type { SeededRandom } from '../../src/simulator/seeded-random.ts';
 
-/** A generator of inputs: the same dice give the same input. */
-export type Generate = (random: SeededRandom) => Buffer;
+/** A generator of inputs: the same dice give the same input. A grown one is as large as its address takes. */
+export type Generate = (random: SeededRandom, grown: boolean) => Buffer;
 
 const telling = [
   0x00, 0x01, 0x0a, 0x0d, 0x20, 0x22, 0x25, 0x26, 0x30, 0x3c, 0x5c, 0x7f, 0x80, 0x81, 0x84, 0xc0, 0xed, 0xff,

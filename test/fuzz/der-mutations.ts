@@ -10,24 +10,31 @@ interface Node {
   /** Of a primitive element; of one that wraps DER in a string the octets before it. */
   readonly content: Buffer;
   readonly children: readonly Node[] | undefined;
+  /** As it stood in the seed, for as long as nothing inside of it is changed. */
+  readonly whole: Buffer;
 }
 
 /** A message taken apart, once for many mutations. */
 export interface DerSeed {
   readonly root: Node;
   readonly nodes: readonly Node[];
+  readonly parents: ReadonlyMap<Node, Node>;
 }
 
 export function derSeed(bytes: Uint8Array): DerSeed {
   const root = nodesIn(Buffer.from(bytes))?.[0];
   if (root === undefined) throw new TypeError('the seed is not DER');
   const nodes: Node[] = [];
+  const parents = new Map<Node, Node>();
   const collect = (node: Node): void => {
     nodes.push(node);
-    node.children?.forEach(collect);
+    for (const child of node.children ?? []) {
+      parents.set(child, node);
+      collect(child);
+    }
   };
   collect(root);
-  return { root, nodes };
+  return { root, nodes, parents };
 }
 
 /** The elements that fill `bytes`; undefined where they do not. */
@@ -43,11 +50,12 @@ function nodesIn(bytes: Buffer): Node[] | undefined {
     const start = at + 2 + lengthOctets;
     if (start + length > bytes.length) return undefined;
     const content = bytes.subarray(start, start + length);
+    const whole = bytes.subarray(at, start + length);
     at = start + length;
     const prefix = tag === 0x03 && content[0] === 0 ? 1 : 0;
     const wraps = (tag & 0x20) !== 0 || ((tag === 0x04 || prefix === 1) && content[prefix] === 0x30);
     const children = wraps ? nodesIn(content.subarray(prefix)) : undefined;
-    nodes.push({ tag, content: children === undefined ? content : content.subarray(0, prefix), children });
+    nodes.push({ tag, content: children === undefined ? content : content.subarray(0, prefix), children, whole });
   }
   return nodes;
 }
@@ -123,7 +131,7 @@ const edits: readonly ((random: SeededRandom, seed: DerSeed) => Write)[] = [
       return inside;
     },
   (random, seed) => {
-    const other = encode(random.pick(seed.nodes), new Map());
+    const other = random.pick(seed.nodes).whole;
     return () => other;
   },
   (random) =>
@@ -136,7 +144,7 @@ export function mutateDer(random: SeededRandom, seed: DerSeed): Buffer {
   const chosen = new Map<Node, Write>();
   for (let count = random.integer(3); count >= 0; count -= 1)
     chosen.set(random.pick(seed.nodes), random.pick(edits)(random, seed));
-  const bytes = encode(seed.root, chosen, random.chance(0.05) ? random : undefined);
+  const bytes = encode(seed, chosen, random.chance(0.05) ? random : undefined);
   return random.chance(0.1) ? mutateBytes(random, bytes) : bytes;
 }
 
@@ -146,7 +154,7 @@ export function growDer(random: SeededRandom, seed: DerSeed, sizeBytes: number):
     Uint8Array.of(0x04, 0),
     Uint8Array.of(0x30, 0),
     Uint8Array.of(0x24, 0x80, 0, 0),
-    encode(random.pick(seed.nodes), new Map()),
+    random.pick(seed.nodes).whole,
   ]);
   const room = Math.max(0, sizeBytes - 2048);
   let grown: Write = (content, { tag }) => {
@@ -162,13 +170,22 @@ export function growDer(random: SeededRandom, seed: DerSeed, sizeBytes: number):
       return inside;
     };
   }
-  return encode(seed.root, new Map([[random.pick(seed.nodes), grown]]));
+  return encode(seed, new Map([[random.pick(seed.nodes), grown]]));
 }
 
-function encode(node: Node, chosen: ReadonlyMap<Node, Write>, shuffle?: SeededRandom): Buffer {
-  const parts = node.children?.map((child) => encode(child, chosen, shuffle));
-  if (parts !== undefined && shuffle?.chance(0.2)) parts.reverse();
-  const content = parts === undefined ? node.content : Buffer.concat([node.content, ...parts]);
-  const write = chosen.get(node);
-  return write === undefined ? element(node.tag, content) : write(content, node);
+/** The message after the edits; `shuffle` turns some lists around. */
+function encode(seed: DerSeed, chosen: ReadonlyMap<Node, Write>, shuffle?: SeededRandom): Buffer {
+  const touched = new Set<Node>();
+  for (const node of chosen.keys()) {
+    for (let at: Node | undefined = node; at !== undefined; at = seed.parents.get(at)) touched.add(at);
+  }
+  const encodeNode = (node: Node): Buffer => {
+    if (!touched.has(node)) return node.whole;
+    const parts = node.children?.map(encodeNode);
+    if (parts !== undefined && shuffle?.chance(0.2)) parts.reverse();
+    const content = parts === undefined ? node.content : Buffer.concat([node.content, ...parts]);
+    const write = chosen.get(node);
+    return write === undefined ? element(node.tag, content) : write(content, node);
+  };
+  return encodeNode(seed.root);
 }

@@ -72,8 +72,6 @@ export interface ParserTarget {
 }
 
 const kib = 1024;
-/** One input in so many is as large as its address takes, so that costs are seen at their worst. */
-const grownOneIn = 500;
 
 function damaged<Seed>(
   seeds: readonly Seed[],
@@ -81,9 +79,9 @@ function damaged<Seed>(
   grow: (random: SeededRandom, seed: Seed, sizeBytes: number) => Buffer,
   bytesAtMost: number,
 ): Generate {
-  return (random) => {
+  return (random, grown) => {
     const seed = random.pick(seeds);
-    if (!random.chance(1 / grownOneIn)) return mutate(random, seed);
+    if (!grown) return mutate(random, seed);
     return Buffer.from(grow(random, seed, bytesAtMost).subarray(0, bytesAtMost));
   };
 }
@@ -143,10 +141,10 @@ async function derTargets(): Promise<ParserTarget[]> {
   };
   const everything = [...certificates, selfSigned, ...requests, ...signatures, attached, envelope, pending.der];
   /** The outside is whole and signed, so that the damage lies behind the signature. */
-  const signedAgain: Generate = (random) => {
+  const signedAgain: Generate = (random, grown) => {
     const inside = random.chance(0.5)
-      ? envelopes(random)
-      : sealEnvelope(requestsInside(random), raCertificate, 'aes-128-cbc');
+      ? envelopes(random, grown)
+      : sealEnvelope(requestsInside(random, grown), raCertificate, 'aes-128-cbc');
     const { transactionId, senderNonce } = pending;
     const messageType = random.pick(['PKCSReq', 'RenewalReq', 'CertPoll', 'CertRep'] as const);
     const attributes = scepAttributesDer({ messageType, transactionId, senderNonce });
@@ -204,7 +202,7 @@ async function derTargets(): Promise<ParserTarget[]> {
     {
       name: 'SCEP message',
       weight: 4,
-      generate: (random) => (random.chance(0.02) ? signedAgain(random) : whole(random)),
+      generate: (random, grown) => (random.chance(0.02) ? signedAgain(random, grown) : whole(random, grown)),
       parse: (input) => void parsePkiMessage(input, registrations),
       fromDevice: true,
     },
@@ -250,7 +248,7 @@ function plistTargets(): ParserTarget[] {
     damaged<BinarySeed>(dictionaries.map(binarySeed), mutateBinary, growBinary, 1024 * kib);
   const either = (dictionaries: readonly PlistDictionary[]): Generate => {
     const [asXml, asBinary] = [xml(dictionaries), binary(dictionaries)];
-    return (random) => (random.chance(0.7) ? asXml(random) : asBinary(random));
+    return (random, grown) => (random.chance(0.7) ? asXml(random, grown) : asBinary(random, grown));
   };
   const target = (name: string, generate: Generate, parse: (input: Buffer) => unknown): ParserTarget => ({
     ...{ name, weight: 8, generate, fromDevice: true },
