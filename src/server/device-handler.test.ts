@@ -366,6 +366,22 @@ test('what a device sends wrongly is answered 400, 413 or 415', limited, async (
 });
 const checkOut = serializeCheckin('CheckOut', { UDID: 'x' });
 
+test('what a stranger sends is not read where reading it would take long', limited, async () => {
+  const device = await activeDevice();
+  const stranger = await activeDevice();
+  const { connect, checkin } = device.paths;
+  const unknown = `/mdm/${'a'.repeat(43)}`;
+  // Whoever read it would say that it is no property list.
+  const large = Buffer.alloc(100_000, 'x');
+  const code = async (reply: Promise<Reply>) => (await reply).code;
+  assert.equal(await code(device.put(connect, aspenConnect, large)), 'ERR_CONNECT_MALFORMED');
+  assert.equal(await code(stranger.put(connect, aspenConnect, large)), 'ERR_WRONG_IDENTITY');
+  assert.equal(await code(stranger.put(`${unknown}/connect`, aspenConnect, large)), 'ERR_UNKNOWN_DEVICE');
+  assert.equal(await code(device.put(checkin, aspenCheckin, Buffer.from('x'))), 'ERR_CHECKIN_MALFORMED');
+  assert.equal(await code(stranger.put(checkin, aspenCheckin, Buffer.from('x'))), 'ERR_WRONG_IDENTITY');
+  assert.equal(await code(stranger.put(`${unknown}/checkin`, aspenCheckin, Buffer.from('x'))), 'ERR_UNKNOWN_DEVICE');
+});
+
 test('a message is served whatever content type it names, or none: the address says what it is', limited, async () => {
   const device = await activeDevice();
   const { connect, checkin } = device.paths;

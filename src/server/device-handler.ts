@@ -132,6 +132,9 @@ function countFailure(options: DeviceHandlerOptions, token: string, latencyMs: n
     .catch((error: unknown) => options.log.warn({ reason: messageOf(error) }, 'a failed request was not counted'));
 }
 
+/** The connect statement judges who sends; a larger body is judged before it is read. That of an Idle has 400 bytes. */
+const readForStrangersAtMost = 32 * 1024;
+
 async function answerConnect(
   options: DeviceHandlerOptions,
   request: DeviceRequest,
@@ -141,6 +144,10 @@ async function answerConnect(
   const startedAt = performance.now();
   const body = await readMessage(request, 'connect');
   const proven = proveIdentity(request, body, way, options.certificateKeys);
+  if (body.length > readForStrangersAtMost) {
+    const refusal = await refusalOfSender(options, token, proven);
+    if (refusal !== undefined) return refusal;
+  }
   const message = await readConnect(options, body, { token, ...proven });
   const connect = connectRequestOf(token, proven, message);
   if (message.userId !== undefined) return await answerUserChannel(options, connect);
@@ -222,6 +229,16 @@ async function answerUserChannel(options: DeviceHandlerOptions, connect: Connect
   return device.state === 'active' ? emptyAnswer : await answerInactive(options, connect.token);
 }
 
+/** Before a large body is read: a stranger has a key of his own to prove, and reading a MiB takes tens of milliseconds. */
+async function refusalOfSender(
+  options: DeviceHandlerOptions,
+  token: string,
+  proven: Pick<Proven, 'fingerprint' | 'overTls'>,
+): Promise<DeviceAnswer | undefined> {
+  const device = await findDeviceByToken(options.db, token);
+  return device === 'not-found' ? unknownDevice : refusalOf(options, device, proven);
+}
+
 /** As the connect statement judges. */
 function refusalOf(
   options: DeviceHandlerOptions,
@@ -273,11 +290,11 @@ async function answerCheckin(
 ): Promise<DeviceAnswer> {
   const body = await readMessage(request, 'checkin');
   const proven = proveIdentity(request, body, way, options.certificateKeys);
-  const message = parseCheckin(body);
   const device = await findDeviceByToken(options.db, token);
   if (device === 'not-found') return unknownDevice;
   const refusal = refusalOf(options, device, proven);
   if (refusal !== undefined) return refusal;
+  const message = parseCheckin(body);
   // A removed device that enrols anew with the old profile is told to leave like one that merely comes.
   if (device.removing && (device.state === 'gone' || message.messageType === 'Authenticate')) return leaveManagement;
   if (device.state === 'gone') return notActive;
