@@ -43,7 +43,8 @@ export interface Activation {
 export function createActivation(options: {
   readonly db: Database;
   readonly instanceId: InstanceId;
-  readonly domain: EnrollmentDomain;
+  /** As it is just now: its push topic may be replaced while the instance runs. */
+  readonly domain: () => Promise<EnrollmentDomain>;
   readonly authorities: InstanceAuthorities;
 }): Activation {
   const { db, instanceId, domain, authorities } = options;
@@ -73,7 +74,7 @@ export function createActivation(options: {
     if (outcome.kind !== 'done') return outcome;
     if (outcome.value.kind === 'used-up') return { kind: 'refused', reason: 'none' };
     const device = outcome.value.offer;
-    const facts = { domain, authorities, device, accountName };
+    const facts = { domain: await domain(), authorities, device, accountName };
     return {
       kind: 'profile',
       contentType: enrollmentContentType,

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import type { InstanceId } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
 import { createMasterKeys } from '../database/sealed-value.ts';
+import { readDomain } from '../domain/domain.ts';
 import { type CheckinMessage, parseCheckin, serializeCheckin } from '../protocol/apple/checkin.ts';
 import type { PlistDictionary } from '../protocol/plist/value.ts';
 import { type CheckinOptions, checkIn } from './checkin.ts';
@@ -16,7 +17,7 @@ export function createCheckinScene(db: Database, here: InstanceId) {
   const activated: string[] = [];
   const returned: string[] = [];
   const options: CheckinOptions = {
-    ...{ db, instanceId: here, keys, pushTopic: testTopic },
+    ...{ db, instanceId: here, keys, pushTopic: async (tx) => (await readDomain(tx)).pushTopic },
     onActivated: async (_tx, device) => activated.push(device.deviceId),
     onReturned: async (_tx, device) => returned.push(device.deviceId),
   };

@@ -92,6 +92,27 @@ test('a TokenUpdate wakes a device up again that push had given up', limited, as
   assert.equal((await row(device))['push_state'], 'ok');
 });
 
+test(
+  'when a certificate replaces the topic, a device goes on with its own until it enrols again',
+  limited,
+  async () => {
+    const device = await newDevice('topic');
+    const fresh = await newDevice('fresh-topic');
+    await authenticate(device);
+    await updateToken(device);
+    await db`update domain set push_topic = 'com.apple.mgmt.External.real'`;
+    try {
+      assert.deepEqual(await updateToken(device), accepted);
+      assert.match(await refusalOf(await authenticate(device)), /topic/);
+      assert.match(await refusalOf(await authenticate(fresh)), /topic/);
+      assert.deepEqual(await authenticate(device, { Topic: 'com.apple.mgmt.External.real' }), accepted);
+      assert.deepEqual(await updateToken(device, { Topic: 'com.apple.mgmt.External.real' }), accepted);
+    } finally {
+      await db`update domain set push_topic = ${topic}`;
+    }
+  },
+);
+
 test('messages out of order and of other topics are refused and change nothing', limited, async () => {
   const device = await newDevice('order');
   const before = await row(device);

@@ -37,12 +37,15 @@ export interface CheckinOptions {
   db: Database;
   instanceId: InstanceId;
   keys: MasterKeys;
-  pushTopic: string;
+  /** The domain's topic just now: a push certificate may replace a made-up one at any time. */
+  pushTopic: (tx: Transaction) => Promise<string>;
   /** Called in the transaction that makes an enrolment active: what is owed, and the end of the activation password. */
   onActivated: (tx: Transaction, device: EnrolledDevice) => Promise<unknown>;
   /** Called in the transaction in which a suspended enrolment becomes active again: it was owed nothing meanwhile. */
   onReturned: (tx: Transaction, device: EnrolledDevice) => Promise<unknown>;
 }
+
+const otherTopic = { kind: 'refused', reason: 'the topic is not the domain’s' } as const;
 
 /** Handles one message of a device whose identity was proven. */
 export async function checkIn(
@@ -55,7 +58,7 @@ export async function checkIn(
     if (device.suspended && message.messageType !== 'CheckOut') await takeDeviceBack(options, tx, device);
     switch (message.messageType) {
       case 'Authenticate':
-        if (message.topic !== options.pushTopic) return { kind: 'refused', reason: 'the topic is not the domain’s' };
+        if (message.topic !== (await options.pushTopic(tx))) return otherTopic;
         await authenticateDevice(
           tx,
           { deviceId: device.deviceId, instanceId: options.instanceId },
@@ -133,7 +136,8 @@ async function takeToken(
   device: EnrolledDevice,
   message: Extract<CheckinMessage, { messageType: 'TokenUpdate' }>,
 ): Promise<CheckinOutcome> {
-  if (message.topic !== options.pushTopic) return { kind: 'refused', reason: 'the topic is not the domain’s' };
+  // A device that enrolled under an earlier topic keeps it, and is served until it enrols again.
+  if (message.topic !== device.topic && message.topic !== (await options.pushTopic(tx))) return otherTopic;
   const push = { pushToken: message.token, pushMagic: message.pushMagic };
   if (message.channel === 'user' && message.userId !== undefined) {
     const stored = await updateUserToken(tx, device.deviceId, { userId: message.userId, userName: null, ...push });

@@ -126,10 +126,11 @@ test('newcomers at the SRP port are bounded, the oldest go first, and nobody fil
     fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
       const newcomers = new Newcomers(limits);
       const present: { newcomer: Newcomer | null; order: number }[] = [];
+      let entered = 0;
       for (const [deed, which, identifier] of steps) {
         const entry = present[which % (present.length || 1)];
         if (deed === 'enter') {
-          const added = { newcomer: null as Newcomer | null, order: present.length };
+          const added = { newcomer: null as Newcomer | null, order: entered++ };
           present.push(added);
           added.newcomer = newcomers.enter(() => {
             const rest = present.filter(

@@ -57,10 +57,10 @@ async function startServer(fixture: ActivationFixture, db: Database): Promise<Te
   const identityUse = createIdentityUse({ db, instanceId, features: ownFeatures, clock: systemClock });
   const serve = createDeviceHandler({
     ...{ db, instanceId, log: silentLogger, samples },
-    activation: createActivation({ db, instanceId, domain: testDomain, authorities }),
+    activation: createActivation({ db, instanceId, domain: async () => testDomain, authorities }),
     scep: createScepService({ db, instanceId, authorities, registrationActive: async () => false }),
     checkin: {
-      ...{ db, instanceId, keys: createMasterKeys(), pushTopic: testDomain.pushTopic },
+      ...{ db, instanceId, keys: createMasterKeys(), pushTopic: async () => testDomain.pushTopic },
       onActivated: async (tx, device) => {
         await useUpActivationPassword(tx, { deviceId: device.deviceId, instanceId });
         await oweDeliveries(tx, { deviceIds: [device.deviceId], cause: 'activation', budgeted: false });

@@ -139,7 +139,7 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
     db,
     instanceId,
     log,
-    activation: createActivation({ db, instanceId, domain, authorities }),
+    activation: createActivation({ db, instanceId, domain: () => readDomain(db), authorities }),
     scep: createScepService({
       db,
       instanceId,
@@ -150,7 +150,7 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
       db,
       instanceId,
       keys,
-      pushTopic: domain.pushTopic,
+      pushTopic: async (tx) => (await readDomain(tx)).pushTopic,
       onActivated: async (tx, device) => {
         await useUpActivationPassword(tx, { deviceId: device.deviceId, instanceId });
         await oweDeliveries(tx, { deviceIds: [device.deviceId], cause: 'activation', budgeted: false });
