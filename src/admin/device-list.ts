@@ -35,6 +35,8 @@ export interface ListedDevice {
   pendingCommands: number;
   /** Commands that the device was handed so often without answering that it is shown. */
   unansweredCommands: number;
+  /** It knows a push topic that is not the domain's any more, and cannot be woken. */
+  mustEnrolAgain: boolean;
   openDeliveries: number;
 }
 
@@ -48,6 +50,8 @@ export interface DeviceFilter {
   state?: string | undefined;
   /** Only devices with unanswered commands. */
   unanswered?: boolean | undefined;
+  /** Only devices that know another push topic. */
+  mustEnrolAgain?: boolean | undefined;
   /** Id of the last one of the page before. */
   after?: string | undefined;
   limit: number;
@@ -61,6 +65,7 @@ export async function listDevices(q: Queryable, filter: DeviceFilter): Promise<L
      where (${filter.account ?? null}::text is null or a.name = ${filter.account ?? null})
        and (${filter.state ?? null}::text is null or ${shownState(q)} = ${filter.state ?? null})
        and (not ${filter.unanswered ?? false} or exists (${unanswered(q)}))
+       and (not ${filter.mustEnrolAgain ?? false} or ${mustEnrolAgain(q)})
        and (${filter.after ?? null}::uuid is null or d.id > ${filter.after ?? null})
      order by d.id
      limit ${filter.limit}`;
@@ -77,6 +82,10 @@ export async function findDevice(q: Queryable, id: string): Promise<DeviceDetail
 /** Of device `d`. */
 function unanswered(q: Queryable) {
   return q`select 1 from command c where c.device_id = d.id and c.state = 'sent' and c.unanswered >= ${handOutsShown}`;
+}
+
+function mustEnrolAgain(q: Queryable) {
+  return q`d.state <> 'gone' and coalesce(d.topic <> (select push_topic from domain), false)`;
 }
 
 function shownState(q: Queryable) {
@@ -98,6 +107,7 @@ function columns(q: Queryable) {
     (select count(*)::int from command c
       where c.device_id = d.id and c.state in ('queued', 'sent', 'not-now')) as "pendingCommands",
     (select count(*)::int from (${unanswered(q)}) u) as "unansweredCommands",
+    ${mustEnrolAgain(q)} as "mustEnrolAgain",
     (select count(*)::int from delivery v
       where v.device_id = d.id and v.state in ('owed', 'released', 'handed-out', 'suspect')) as "openDeliveries"`;
 }

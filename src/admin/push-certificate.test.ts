@@ -87,7 +87,11 @@ test('the first certificate replaces the made-up topic and says who must enrol a
     [first['status'], first['topic'], first['topicFixed'], first['mustEnrolAgain']],
     [200, 'com.apple.mgmt.External.real', true, 1],
   );
+  const listed = async () =>
+    ((await admin.call('GET', '/devices?mustEnrolAgain=true')).body as { devices: object[] }).devices.length;
+  assert.equal(await listed(), 1);
   await admin.db`update device set topic = 'com.apple.mgmt.External.real'`;
+  assert.equal(await listed(), 0);
   const renewed = await pushCertificate('0.9.2342.19200300.100.1.1=com.apple.mgmt.External.real');
   assert.equal((await set(renewed))['status'], 200);
   const other = await set(await pushCertificate('0.9.2342.19200300.100.1.1=com.apple.mgmt.External.other'));

@@ -54,6 +54,7 @@ const deviceShape = z.object({
   createdAt: instant,
   pendingCommands: z.number(),
   unansweredCommands: z.number(),
+  mustEnrolAgain: z.boolean().describe('It knows a push topic that is not the domain’s any more.'),
   openDeliveries: z.number(),
 });
 const commandShape = z.object({
@@ -103,6 +104,10 @@ export function deviceRoutes(context: AdministrationContext): FastifyPluginAsync
             .stringbool()
             .default(false)
             .describe('Only devices that were handed a command again and again.'),
+          mustEnrolAgain: z
+            .stringbool()
+            .default(false)
+            .describe('Only devices that know a push topic that is not the domain’s any more.'),
           after: z.uuid().optional().describe('The `next` of the page before.'),
           limit: z.coerce.number().int().min(1).max(1000).default(200),
         }),

@@ -19,6 +19,7 @@ const device = z.object({
   lastSeenAt: z.string().nullable(),
   pendingCommands: z.number(),
   unansweredCommands: z.number(),
+  mustEnrolAgain: z.boolean().default(false),
   repeatedMessages: z.number(),
   openDeliveries: z.number(),
 });
@@ -27,6 +28,7 @@ interface DeviceListFlags {
   account?: string;
   state?: string;
   unanswered?: boolean;
+  mustEnrolAgain?: boolean;
   after?: string;
   limit: number;
 }
@@ -46,12 +48,17 @@ export function addDeviceCommands(program: Command, frame: Frame): void {
         'only in this state: offered, certified, authenticated, active, suspended, leaving, gone',
       )
       .option('--unanswered', 'only those that were handed a command again and again without answering')
+      .option('--must-enrol-again', 'only those that know a push topic that is not the domain’s any more')
       .option('--after <id>', 'go on after this device')
       .option('--limit <number>', 'at most so many', number, 200)
       .action(async (flags: DeviceListFlags, command) => {
-        const { unanswered, ...filter } = flags;
+        const { unanswered, mustEnrolAgain, ...filter } = flags;
+        const only = {
+          unanswered: unanswered ? 'true' : undefined,
+          mustEnrolAgain: mustEnrolAgain ? 'true' : undefined,
+        };
         await frame.ask(command, {
-          path: `/devices${query({ ...filter, unanswered: unanswered ? 'true' : undefined })}`,
+          path: `/devices${query({ ...filter, ...only })}`,
           shape: z.object({ devices: z.array(device), next: z.string().nullable() }),
           text: (page, style) =>
             table(
@@ -74,7 +81,7 @@ export function addDeviceCommands(program: Command, frame: Frame): void {
                 row.instance,
                 row.platform,
                 cell(row.softwareVersion ?? row.osVersion),
-                row.state,
+                row.mustEnrolAgain ? style.yellow(`${row.state}, must enrol again`) : row.state,
                 timeText(row.lastSeenAt),
                 row.unansweredCommands === 0
                   ? String(row.pendingCommands)

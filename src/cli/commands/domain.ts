@@ -219,7 +219,12 @@ function pushText(push: z.output<typeof pushShape>, style: Style): string {
     ['certificate', cell(push.hasCertificate)],
     ['topic', push.topicFixed ? push.topic : `${push.topic} (made up, until a certificate is set)`],
     ...(push.mustEnrolAgain > 0
-      ? [['must enrol again', `${push.mustEnrolAgain} devices that know another topic`] as [string, string]]
+      ? [
+          [
+            'must enrol again',
+            `${push.mustEnrolAgain} devices that know another topic: bramble device list --must-enrol-again`,
+          ] as [string, string],
+        ]
       : []),
   ]);
 }
