@@ -139,7 +139,7 @@ export async function connectDevices(
     ), first_command as materialized (
       select f.n, f.epoch, f.session, f.device_id, f.command_id, c.id, c.delivery_id, c.given_up,
              c.budgeted and c.state <> 'sent' as needs_permit
-        from fenced f cross join lateral (${nextCommand(db)}) c
+        from fenced f cross join lateral (${db.unsafe(firstCommand)}) c
     ), given_up as (
       update command c
          set state = 'error', answered_at = statement_timestamp(), answered_instance = ${instanceId},
@@ -184,7 +184,7 @@ export async function connectDevices(
        where not c.given_up and (not c.needs_permit or c.n in (select n from granted))
       union all
       select f.n, f.epoch, f.session, u.id, false
-        from first_command f cross join lateral (${nextCommand(db, db`and (c.budgeted = false or c.state = 'sent') and c.id <> f.id`)}) u
+        from first_command f cross join lateral (${db.unsafe(otherCommand)}) u
        where (f.given_up or f.needs_permit and f.n not in (select n from granted)) and not u.given_up
     ), handed as (
       update command c
@@ -242,20 +242,24 @@ export async function connectDevices(
  * The next command of `f` of fenced, by command_pending: the first that is in the queue or was lost on its way; only where
  * there is none, one that was answered NotNow (Append asks its second part when the first had nothing). Of these whichever
  * was not tried for longest: with one slot the first would otherwise take it at every Idle, and give it back too late for
- * the next.
+ * the next. A text without parameters, since the statement is put together for every batch.
  */
-function nextCommand(q: Database, condition = q``) {
-  const pending = q`
+function nextCommand(condition = ''): string {
+  const pending = `
     select c.id, c.delivery_id, c.budgeted, c.state, c.state = 'sent' and c.unanswered >= ${handOutsAtMost} as given_up
       from command c
      where c.device_id = f.device_id and c.id is distinct from f.command_id
        and (c.sent_at is null or c.tried_session < f.session) ${condition}`;
-  return q`
+  return `
     (${pending} and c.state in ('queued', 'sent') order by c.urgent desc, c.sequence limit 1)
     union all
     (${pending} and c.state = 'not-now' order by c.tried_session, c.urgent desc, c.sequence limit 1)
     limit 1`;
 }
+
+const firstCommand = nextCommand();
+/** Beside the first one, and without a permit. */
+const otherCommand = nextCommand("and (not c.budgeted or c.state = 'sent') and c.id <> f.id");
 
 function outcomeOf(row: ConnectRow): ConnectOutcome {
   if (row.deviceId === null || row.accountId === null) return { kind: 'unknown-device' };
