@@ -169,7 +169,7 @@ describe('bad input', () => {
     assert.equal((await domain.sql`select 1 from command where device_id = ${id} and state = 'sent'`).length, 0);
   });
 
-  test('bodies above 1 MiB are 413, wrong content types 415, wrong methods and paths 400 or 404', async () => {
+  test('bodies above 1 MiB are 413, wrong methods and paths 400 or 404; a content type decides nothing', async () => {
     const { serverUrl, checkInUrl } = good.facts;
     for (const headers of [{}, { 'transfer-encoding': 'chunked' }]) {
       refused('oversized', await put(serverUrl, headers, Buffer.alloc(overLimit)), 413, 'ERR_BODY_TOO_LARGE');
@@ -178,9 +178,9 @@ describe('bad input', () => {
     const signature = { 'mdm-signature': signatureOf(good, body) };
     for (const type of ['text/html', 'application/json', appleContentType.checkin, '']) {
       const answer = await put(serverUrl, { ...signature, 'content-type': type }, body);
-      refused(`type ${type}`, answer, 415, 'ERR_CONTENT_TYPE');
+      assert.equal(answer.status, 200, `type ${type}`);
     }
-    refused('a connect type at check-in', await put(checkInUrl, signature, body), 415, 'ERR_CONTENT_TYPE');
+    refused('a connect at the check-in', await put(checkInUrl, signature, body), 400, 'ERR_CHECKIN_MALFORMED');
     for (const method of ['GET', 'DELETE', 'PATCH', 'OPTIONS']) {
       refused(method, await sendRaw(serverUrl, { method, headers: signature }), 400, 'ERR_INPUT');
     }

@@ -237,7 +237,20 @@ describe('a domain of one release', () => {
     const [row] = await domain.sql<{ options: Record<string, unknown> }[]>`
       select options from device where id = ${again.id}`;
     assert.equal(row?.options['KeptOption'], 'kept');
-    const [before] = await domain.sql`select state from device where id = ${device.id}`;
-    assert.equal(before?.['state'], 'gone');
+    const [before] = await domain.sql`
+      select state, suspended_by as by from device where id = ${device.id} and suspended_at is not null`;
+    assert.deepEqual({ ...before }, { state: 'authenticated', by: again.id }, 'suspended');
+  });
+
+  test('a device that an administrator removes is told to leave, leaves, and is served no more', async () => {
+    const device = await deviceOf('agent-4.2');
+    const { status } = await domain.rest('DELETE', `/devices/${device.id}`);
+    assert.equal(status, 200);
+    await until('the device has left', 60_000, async () => {
+      const { devices } = await fleet.tell<{ devices: { name: string; state: string }[] }>({ do: 'devices' });
+      return devices.find(({ name }) => name === device.name)?.state === 'left';
+    });
+    const [row] = await domain.sql`select state from device where id = ${device.id}`;
+    assert.equal(row?.['state'], 'gone');
   });
 });
