@@ -7,7 +7,7 @@ import { after, test } from 'node:test';
 import { openHeadFile } from '../audit/head-file.ts';
 import { readHead } from '../audit/sealer.ts';
 import { runCommandLine } from '../cli/program.ts';
-import { seedDevice } from '../devices/device-fixture.ts';
+import { seedCommand, seedDevice } from '../devices/device-fixture.ts';
 import { writePushSettings } from '../policy/push-settings.ts';
 import { startAdministration } from './administration-fixture.ts';
 import { write } from './context.ts';
@@ -141,7 +141,11 @@ async function walk(): Promise<Set<string>> {
   await call('DELETE /tokens/{name}', '/tokens/second');
 
   const [instance] = await admin.db<{ id: string }[]>`select id from instance where name = 'one'`;
-  const { deviceId } = await seedDevice(admin.db, (instance?.id ?? '') as never, 'with-device');
+  const { deviceId, accountId: deviceAccount } = await seedDevice(
+    admin.db,
+    (instance?.id ?? '') as never,
+    'with-device',
+  );
   const command = await call('POST /devices/{id}/commands', `/devices/${deviceId}/commands`, {
     requestType: 'InstallProfile',
     payload: Buffer.from(secret('wifi-password-88')).toString('base64'),
@@ -152,6 +156,26 @@ async function walk(): Promise<Set<string>> {
     pin: secret('907856'),
   });
   await call('POST /devices/{id}/resend', `/devices/${deviceId}/resend`, { item: 'it-policy' });
+
+  const handOut = async () => await admin.db`update command set state = 'sent', sent_count = 1, sent_at = now()`;
+  await handOut();
+  const [lock] = await admin.db<{ id: string }[]>`select id from command where request_type = 'DeviceLock'`;
+  await call('POST /commands/{id}/requeue', `/commands/${lock?.id}/requeue`);
+  await handOut();
+  await call('POST /devices/{id}/commands/requeue', `/devices/${deviceId}/commands/requeue`);
+  const { deliveryId } = await seedCommand(admin.db, { deviceId, accountId: deviceAccount } as never, {
+    budgeted: true,
+    item: 'synchronization',
+  });
+  await handOut();
+  await admin.db`update delivery set state = 'suspect', handed_out_at = now() - interval '1 day' where id = ${deliveryId}`;
+  await call('POST /commands/requeue-silent', '/commands/requeue-silent', {});
+  await call('DELETE /devices/{id}/commands', `/devices/${deviceId}/commands?handedOut=true`);
+  await admin.db`update device set tls_required_at = now(), tls_days = 3`;
+  await call('DELETE /devices/{id}/tls-identity', `/devices/${deviceId}/tls-identity`);
+  await admin.db`update device set tls_required_at = now(), tls_days = 3`;
+  await call('DELETE /tls-identities', '/tls-identities');
+  await call('DELETE /devices/{id}', `/devices/${deviceId}?tell=false`);
 
   const moves = await call('POST /moves', '/moves', { accounts: ['ada'], to: 'two' });
   await call('POST /moves/{batch}/pause', `/moves/${moves['batch']}/pause`);
