@@ -140,6 +140,7 @@ test('an enrolment profile is the same each time and reads back', async () => {
     { ...parsed, authorityCertificatesDer: parsed.authorityCertificatesDer.map((der) => Buffer.from(der)) },
     {
       ...{ serverUrl, checkInUrl, scepUrl, challenge, subject, topic, keySizeBits: 2048, accessRights: 8191 },
+      profileIdentifier: 'org.example.bramble.enrollment',
       ...{ signMessage: true, profileUuid: uuidFromSeed('enrolment 1/profile') },
       authorityCertificatesDer: [Buffer.from(certificateDer)],
     },
