@@ -181,8 +181,9 @@ describe('bad input', () => {
       assert.equal(answer.status, 200, `type ${type}`);
     }
     refused('a connect at the check-in', await put(checkInUrl, signature, body), 400, 'ERR_CHECKIN_MALFORMED');
-    for (const method of ['GET', 'DELETE', 'PATCH', 'OPTIONS']) {
-      refused(method, await sendRaw(serverUrl, { method, headers: signature }), 400, 'ERR_INPUT');
+    refused('GET', await sendRaw(serverUrl, { method: 'GET', headers: signature }), 400, 'ERR_INPUT');
+    for (const method of ['DELETE', 'PATCH', 'OPTIONS']) {
+      refused(method, await sendRaw(serverUrl, { method, headers: signature }), 405, 'ERR_METHOD');
     }
     const paths: [string, number, string][] = [
       [`/mdm/${unknownToken}/connect`, 400, 'ERR_UNKNOWN_DEVICE'],
@@ -263,21 +264,32 @@ describe('bad input', () => {
     for (let guess = 1; guess <= 6; guess++) {
       refused(`guess ${guess}`, await askActivation(domain, 'guessed', `no-${guess}`), 400, 'ERR_ACTIVATION_REFUSED');
     }
+    assert.equal(
+      (await askActivation(domain, 'guessed', password)).status,
+      200,
+      'who does not know the selector costs no try',
+    );
+    const [selector] = password.split('-');
+    for (let guess = 1; guess <= 5; guess++) {
+      const answer = await askActivation(domain, 'guessed', `${selector}-wrong${guess}-wrongs`);
+      refused(`guess ${guess} with the selector`, answer, 400, 'ERR_ACTIVATION_REFUSED');
+    }
     refused('the right one too late', await askActivation(domain, 'guessed', password), 400, 'ERR_ACTIVATION_REFUSED');
 
     const parallel = await newPassword(domain, 'parallel');
     const guesses = Array.from({ length: 25 }, (_, index) => askActivation(domain, 'parallel', `no-${index}`));
     for (const answer of await Promise.all(guesses)) refused('at once', answer, 400, 'ERR_ACTIVATION_REFUSED');
-    refused('after them', await askActivation(domain, 'parallel', parallel), 400, 'ERR_ACTIVATION_REFUSED');
+    assert.equal((await askActivation(domain, 'parallel', parallel)).status, 200);
 
     const expired = await newPassword(domain, 'expired');
     await domain.sql`update activation_password p set expires_at = now() - interval '1 second'
       from account a where a.id = p.account_id and a.name = 'expired'`;
     refused('expired', await askActivation(domain, 'expired', expired), 400, 'ERR_ACTIVATION_REFUSED');
-    for (const name of ['nobody', '', "x' or 1=1 --", '../..', 'x'.repeat(5000), '\u0000', '💥']) {
+    for (const name of ['nobody', '', "x' or 1=1 --", '../..', 'x'.repeat(1000), '\u0000', '💥']) {
       const code = name === '' ? 'ERR_INPUT' : 'ERR_ACTIVATION_REFUSED';
       refused(`account ${name.slice(0, 20)}`, await askActivation(domain, name, 'x'), 400, code);
     }
+    refused('a form that is too large', await askActivation(domain, 'x'.repeat(5000), 'x'), 413, 'ERR_BODY_TOO_LARGE');
     const json = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' };
     refused('as JSON', await sendRaw(`${domain.publicUrl}/activate`, json), 415, 'ERR_CONTENT_TYPE');
     refused('by GET', await sendRaw(`${domain.publicUrl}/activate`, { method: 'GET' }), 405, 'ERR_METHOD');
@@ -359,7 +371,7 @@ describe('bad input', () => {
       assert.ok(answer.status === 400 || answer.status === 201, `${JSON.stringify(name)} ${answer.status}`);
       if (answer.status === 400) assert.match(answer.code ?? '', /^ERR_/);
       const found = await send('GET', `/accounts/${encodeURIComponent(name)}`, { token });
-      assert.equal(found.status, answer.status === 201 ? 200 : 400, JSON.stringify(name));
+      assert.ok(answer.status === 201 ? found.status === 200 : [400, 404].includes(found.status), JSON.stringify(name));
     }
     for (const text of ['a\u0000b', 'x\u0000']) {
       const answer = await post('/groups', JSON.stringify({ name: text, rank: 77 }));
