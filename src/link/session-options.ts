@@ -9,6 +9,9 @@ export const linkSessionOptions = {
   // Devices that give up by the thousand must not look like a reset attack of the router.
   streamResetBurst: 100_000,
   streamResetRate: 20_000,
+  // A router of 1.1 passes a device's Host on as it came. nghttp2 counts what it does not take, and at Node's default of 1,000
+  // the session of the whole instance would end; each such request is refused by itself.
+  maxSessionInvalidFrames: 1_000_000_000,
   settings: { enablePush: false, initialWindowSize: 1024 * 1024, maxConcurrentStreams: 20_000 },
 };
 
