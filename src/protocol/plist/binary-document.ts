@@ -191,8 +191,10 @@ class BinaryReader {
     return narrowed(value);
   }
 
+  /** Octets are paid for before they are looked at: whatever becomes of them, looking has cost as much. */
   #slice(start: number, length: number): Buffer {
     if (start + length > this.#tableStart) throw plistMalformed('an object is cut off');
+    this.#count(length);
     return this.#bytes.subarray(start, start + length);
   }
 }

@@ -150,6 +150,30 @@ test('nesting and size have limits', () => {
   refuses(xml('<array>'.concat('<true/>'.repeat(100_001))), 'ERR_PLIST_TOO_LARGE');
 });
 
+test('octets that are read again and again are paid for each time, also where nothing is kept of them', () => {
+  // References to objects of their own, whose offsets all lead to one long string that is no Unicode.
+  const [references, characters] = [2000, 20_000];
+  const list = Buffer.alloc(6 + references * 2);
+  list.set([0xaf, 0x12]);
+  list.writeUInt32BE(references, 2);
+  for (let index = 0; index < references; index++) list.writeUInt16BE(1 + index, 6 + index * 2);
+  const text = Buffer.alloc(6 + characters * 2, 0x4e);
+  text.set([0x6f, 0x12]);
+  text.writeUInt32BE(characters, 2);
+  text.writeUInt16BE(0xd800, text.length - 2);
+  const table = Buffer.alloc(4 * (1 + references));
+  table.writeUInt32BE(8, 0);
+  for (let index = 1; index <= references; index++) table.writeUInt32BE(8 + list.length, index * 4);
+  const trailer = Buffer.alloc(32);
+  trailer.set([4, 2], 6);
+  trailer.writeBigUInt64BE(BigInt(1 + references), 8);
+  trailer.writeBigUInt64BE(BigInt(8 + list.length + text.length), 24);
+  const bytes = Buffer.concat([Buffer.from('bplist00'), list, text, table, trailer]);
+  assert.throws(() => parsePlist(bytes, { ...defaultPlistLimits, oddScalars: 'kept' }), {
+    code: 'ERR_PLIST_TOO_LARGE',
+  });
+});
+
 test('a binary list that holds itself is refused, one that unfolds without end is too', () => {
   refuses(binary([[0xa1, 0]]), 'ERR_PLIST_MALFORMED');
   const bomb = Array.from({ length: 20 }, (_, level) => [0xa8, ...Array<number>(8).fill(level + 1)]);
