@@ -137,6 +137,13 @@ test('what costs most to read, and is no property list, is not read to its end',
   refuses(document('', `<array>${'<true a=""/>'.repeat(40)}</array>`), 'ERR_PLIST_MALFORMED');
 });
 
+test('line ends are line feeds, but where a reference names a carriage return', () => {
+  for (const end of ['\r\n', '\r', '\n']) {
+    const text = `<string>a${end}b&#13;<![CDATA[${end}${end}]]></string>`;
+    assert.equal(parsePlist(xml(`${end}${text}${end}`)), 'a\nb\r\n\n');
+  }
+});
+
 test('a date that no calendar has is not read as another one', () => {
   for (const date of ['2026-02-30T00:00:00Z', '2026-13-01T00:00:00Z', '2026-01-01T24:00:00Z', '2026-01-01T00:00:60Z']) {
     refuses(xml(`<date>${date}</date>`), 'ERR_PLIST_MALFORMED');
