@@ -93,7 +93,7 @@ export async function defectiveArchive(release: string): Promise<BuiltArchive> {
   return await patchedArchive(release, [
     {
       file: 'src/server/device-handler.ts',
-      find: `return await answerConnect(options, request, address.token, trusted);`,
+      find: `return await answerConnect(options, request, address.token, way);`,
       replace: `throw new Error('defective on purpose');`,
     },
   ]);
