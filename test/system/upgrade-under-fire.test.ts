@@ -14,6 +14,7 @@ import { assertNothingLost, untilDrained, untilServed } from '../harness/evidenc
 import { type RunningFleet, startFleet } from '../harness/fleet.ts';
 import { configureDomain, demoBudget } from '../harness/preparation.ts';
 import { durableDatabase, killAndAwait, postmasterId, processIdOf, runByHand } from '../harness/processes.ts';
+import { sendRaw } from '../harness/raw-device.ts';
 import { type Sampler, startSampler } from '../harness/sampler.ts';
 import { stopAdministration } from '../harness/stopped-administration.ts';
 import { openGate, startCoordinatorKiller, startUpgrade, untilUpgrade } from '../harness/upgrade.ts';
@@ -202,6 +203,17 @@ describe('an upgrade under fire', () => {
     const { code, said } = await runByHand(domain, from.release, 'server', 'server-1', settings);
     assert.equal(code, incompatible, said);
     assert.match(said, /ERR_RELEASE_TOO_OLD/);
+  });
+
+  test('after finalizing devices are told of the registration authority that the expansion made', async () => {
+    const rows = await domain.sql<{ name: string }[]>`select name from authority order by name`;
+    assert.deepEqual(
+      rows.map((row) => row.name),
+      ['device', 'domain', 'profile-signer', 'registration'],
+    );
+    const [device] = await domain.sql<{ token: string }[]>`select token from device where state = 'active' limit 1`;
+    const told = await sendRaw(`${domain.publicUrl}/scep/${device?.token}?operation=GetCACert`, { method: 'GET' });
+    assert.deepEqual([told.status, told.contentType], [200, 'application/x-x509-ca-ra-cert']);
   });
 
   test('nothing was lost or done twice, and no invariant broke', async () => {
