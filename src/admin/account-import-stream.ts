@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import { BrambleError } from '../base/errors.ts';
+import { parseShallowJson } from '../base/shallow-json.ts';
 import { importAccounts, type NewAccount } from '../directory/account-import.ts';
 import { decodeText, isWhole } from '../rest/strict-input.ts';
 import { typedName, typedText } from '../rest/typed-text.ts';
@@ -114,7 +115,7 @@ function parseLine(bytes: Buffer, line: number): NewAccount | null {
 
 function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseShallowJson(text);
   } catch {
     return undefined;
   }

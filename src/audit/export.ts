@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { BrambleError } from '../base/errors.ts';
+import { parseShallowJson } from '../base/shallow-json.ts';
 import { shownJson } from '../base/shown-text.ts';
 import type { Database } from '../database/connection.ts';
 import { readDomain } from '../domain/domain.ts';
@@ -117,7 +118,7 @@ function parsed<Shape extends z.ZodType>(shape: Shape, value: unknown, lineNumbe
 
 function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseShallowJson(text);
   } catch {
     return undefined;
   }

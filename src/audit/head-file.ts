@@ -10,6 +10,7 @@ import { appendFile, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { BrambleError } from '../base/errors.ts';
+import { parseShallowJson } from '../base/shallow-json.ts';
 import { writeWholeFile } from '../database/whole-file.ts';
 import type { Head } from './chain.ts';
 
@@ -58,7 +59,7 @@ export async function openHeadFile(home: string): Promise<HeadFile> {
 export function parseHeads(text: string): SignedHead[] {
   return text.split('\n').flatMap((line) => {
     try {
-      return line === '' ? [] : [headShape.parse(JSON.parse(line))];
+      return line === '' ? [] : [headShape.parse(parseShallowJson(line))];
     } catch {
       return [];
     }

@@ -6,6 +6,7 @@
 import { type KeyObject, sign, verify, X509Certificate } from 'node:crypto';
 import type { z } from 'zod';
 import { BrambleError } from '../base/errors.ts';
+import { parseShallowJson } from '../base/shallow-json.ts';
 import { routeSignerPurpose } from '../protocol/x509/certificate.ts';
 import { envelopeShape, type RouteEnvelope, routeEnvelopeShape, type SignedEnvelope } from './messages.ts';
 
@@ -94,7 +95,7 @@ export function parseMessage<Shape extends z.ZodType>(shape: Shape, value: unkno
 /** @throws BrambleError ERR_LINK_MESSAGE */
 export function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseShallowJson(text);
   } catch (cause) {
     throw messageError('it is not JSON', cause);
   }

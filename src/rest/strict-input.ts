@@ -9,9 +9,8 @@ import type { FastifyInstance } from 'fastify';
 import { validatorCompiler } from 'fastify-type-provider-zod';
 import type { $ZodType } from 'zod/v4/core';
 import { BrambleError } from '../base/errors.ts';
+import { jsonDepthAtMost, nestsTooDeeply } from '../base/shallow-json.ts';
 import { unknownKey } from './unknown-keys.ts';
-
-const depthAtMost = 64;
 
 /** Sets up parsing and validation; call it before the routes are registered. */
 export function takeStrictInput(app: FastifyInstance): void {
@@ -44,7 +43,7 @@ export function parseJson(bytes: Uint8Array): unknown {
   const text = decodeText(bytes);
   if (text === null) throw input('The body', 'is not UTF-8');
   if (text === '') throw input('The body', 'is empty, but the content type promises JSON');
-  if (nestsDeeper(text, depthAtMost)) throw input('The body', `nests deeper than ${depthAtMost} levels`);
+  if (nestsTooDeeply(text)) throw input('The body', `nests deeper than ${jsonDepthAtMost} levels`);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -78,23 +77,6 @@ export function isWhole(value: unknown): boolean {
   if (typeof value === 'string') return value.isWellFormed();
   if (typeof value !== 'object' || value === null) return true;
   return Object.entries(value).every(([key, part]) => key.isWellFormed() && isWhole(part));
-}
-
-/** One pass over the characters; brackets within texts do not count. */
-function nestsDeeper(json: string, levels: number): boolean {
-  let depth = 0;
-  let inText = false;
-  for (let at = 0; at < json.length; at++) {
-    const character = json[at];
-    if (inText) {
-      if (character === '\\') at += 1;
-      else if (character === '"') inText = false;
-    } else if (character === '"') inText = true;
-    else if (character === '[' || character === '{') depth += 1;
-    else if (character === ']' || character === '}') depth -= 1;
-    if (depth > levels) return true;
-  }
-  return false;
 }
 
 function isUriText(text: string): boolean {

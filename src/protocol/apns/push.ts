@@ -2,6 +2,7 @@
  * The shapes of an MDM push: what is sent to APNs, and what its answers mean. No connection is made here.
  * Invariant: only answers that say so make a token count as gone; everything doubtful is tried again.
  */
+import { parseShallowJson } from '../../base/shallow-json.ts';
 
 /** `:path` for a device token in bytes. */
 export function pushPath(token: Uint8Array): string {
@@ -48,7 +49,7 @@ export function parsePushAnswer(status: number, body: string): PushOutcome {
 
 function reasonIn(body: string): string | undefined {
   try {
-    const answer: unknown = JSON.parse(body);
+    const answer: unknown = parseShallowJson(body);
     const reason = typeof answer === 'object' && answer !== null && 'reason' in answer ? answer.reason : undefined;
     return typeof reason === 'string' ? reason.slice(0, 100) : undefined;
   } catch {
