@@ -1,12 +1,14 @@
 /**
- * `npm run bench [-- connect | move] [--json FILE] [...]`: what the domain does in a second, and how long a moved account
+ * `npm run bench [-- connect | move | cost] [--json FILE] [...]`: what the domain does in a second, and how long a moved account
  * is without its server. Without a name all of it, quickly. bench/RESULTS.md says how to read it.
  */
+import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { benchConnect, describeReport, readBenchDevices } from './connect.ts';
 import { benchConnectDomain, describeConnect } from './connect-domain.ts';
+import { benchCost, describeCost } from './cost/cost.ts';
 import { benchMove, describeMove } from './move.ts';
 
 const usage = `npm run bench [-- <name>] [options]
@@ -16,6 +18,8 @@ const usage = `npm run bench [-- <name>] [options]
             make: a path in the URL is used for all devices; answers other than an empty 200 fail the run
   move      accounts moved a second, and how long each is without its server
             --devices 100 --probed 8 --runs 25 --bulk 2000
+  cost      event loop that the dearest input found takes, for each address and parser; ends with 1 when the goal is missed
+            --tries 400 --seed SEED --only 'part of a name'
   --json FILE writes the figures`;
 
 const { values, positionals } = parseArgs({
@@ -27,6 +31,9 @@ const { values, positionals } = parseArgs({
     runs: { type: 'string' },
     probed: { type: 'string' },
     bulk: { type: 'string' },
+    tries: { type: 'string' },
+    seed: { type: 'string' },
+    only: { type: 'string' },
     target: { type: 'string' },
     file: { type: 'string', default: 'bench-devices.json' },
     identity: { type: 'string', default: 'header' },
@@ -38,7 +45,7 @@ const [name = 'all'] = positionals;
 const quick = name === 'all';
 const say = (text: string) => console.log(text);
 
-if (values.help || !['all', 'connect', 'move'].includes(name)) {
+if (values.help || !['all', 'connect', 'move', 'cost'].includes(name)) {
   console.log(usage);
   process.exitCode = values.help ? 0 : 2;
 } else {
@@ -52,6 +59,7 @@ if (values.help || !['all', 'connect', 'move'].includes(name)) {
   else {
     if (quick || name === 'connect') figures['connect'] = await runConnect();
     if (quick || name === 'move') figures['move'] = await runMove();
+    if (quick || name === 'cost') figures['cost'] = await runCost();
   }
   if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(figures, null, 2)}\n`);
 }
@@ -78,6 +86,18 @@ async function runMove(): Promise<unknown> {
   });
   say(describeMove(result));
   return result;
+}
+
+async function runCost(): Promise<unknown> {
+  const report = await benchCost({
+    seed: values.seed ?? randomUUID(),
+    tries: number(values.tries, quick ? 60 : 400),
+    only: values.only,
+    say,
+  });
+  say(describeCost(report));
+  if (!report.reached) process.exitCode = 1;
+  return report;
 }
 
 async function runTarget(target: URL): Promise<unknown> {

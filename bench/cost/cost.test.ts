@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { seededRandom } from '../../src/simulator/seeded-random.ts';
+import { binaryKitchen } from './binary-plists.ts';
+import { rowOf } from './cost.ts';
+import { der, form, json, xml } from './ingredients.ts';
+import { kitchenOf } from './recipes.ts';
+import { type Kitchen, type Recipe, searchDearest } from './search.ts';
+
+/** Keeps the event loop busy for so long at least, however fast the machine is. */
+function busy(durationMs: number): void {
+  const end = performance.now() + durationMs;
+  while (performance.now() < end);
+}
+
+const planted = (cost: (sizeBytes: number) => number): Kitchen =>
+  kitchenOf(
+    { words: ['a', 'b', '<trap>'], wraps: [], frames: [(inside) => inside] },
+    {
+      ...{ name: 'planted', limitBytes: 4096, levelsAtMost: 0 },
+      eat: (input) => {
+        if (input.includes('<trap><trap>')) busy(cost(input.length));
+      },
+    },
+  );
+
+test('the search finds an input that costs too much, and one whose cost grows faster than its size', async () => {
+  const dear = planted(() => 30);
+  assert.equal(rowOf(dear, await searchDearest(dear, seededRandom('one'), 40)).verdict, 'too dear');
+  const quadratic = planted((sizeBytes) => 16 * (sizeBytes / 4096) ** 3);
+  const row = rowOf(quadratic, await searchDearest(quadratic, seededRandom('two'), 60));
+  assert.ok(row.busyMs > 2 && row.verdict !== 'ok', JSON.stringify(row));
+});
+
+test('the same seed begins with the same inputs', async () => {
+  const eaten = async () => {
+    const inputs: string[] = [];
+    const kitchen = kitchenOf(form, {
+      ...{ name: 'form', limitBytes: 64, levelsAtMost: 0 },
+      eat: (input) => void inputs.push(input.toString('hex')),
+    });
+    await searchDearest(kitchen, seededRandom('seed'), 20);
+    return [...new Set(inputs)].slice(0, 10);
+  };
+  assert.deepEqual(await eaten(), await eaten());
+});
+
+test('whatever is cooked keeps within its size, and half of it is of half the size', () => {
+  const random = seededRandom('cook');
+  for (const ingredients of [xml, der, form, json]) {
+    const kitchen = kitchenOf(ingredients, { name: 'k', limitBytes: 64 * 1024, levelsAtMost: 3000, eat: () => {} });
+    for (let count = 0; count < 60; count++) {
+      const recipe: Recipe = {
+        unit: Array.from({ length: 1 + random.integer(3) }, () => random.integer(kitchen.words)),
+        wraps: kitchen.wraps === 0 ? [] : [random.integer(kitchen.wraps)],
+        levels: random.integer(3000),
+        frame: random.integer(kitchen.frames),
+        share: 1,
+      };
+      const [whole, half] = [65_536, 32_768].map((size) => kitchen.cook(recipe, size).length);
+      assert.ok((whole ?? 0) <= 65_536 + 256, `${whole} bytes of ${JSON.stringify(recipe)}`);
+      assert.ok((half ?? 0) <= 32_768 + 256, `${half} bytes of ${JSON.stringify(recipe)}`);
+    }
+  }
+  const binary = binaryKitchen({ name: 'b', limitBytes: 65_536, levelsAtMost: 64, eat: () => {} });
+  for (let frame = 0; frame < binary.frames; frame++) {
+    const recipe = { unit: [0, 2], wraps: [frame % 2], levels: 3, frame, share: 1 };
+    assert.equal(binary.cook(recipe, 65_536).subarray(0, 8).toString(), 'bplist00');
+  }
+});

@@ -1,0 +1,149 @@
+/**
+ * Every parser that a stranger's bytes reach, with the limit that its bytes are under. The parsers are those of the fuzzer,
+ * whose generator of large damaged inputs is searched too.
+ */
+import type { KeyObject } from 'node:crypto';
+import { generateAuthorities } from '../../src/domain/authority-creation.ts';
+import { bodyBytesAtMost, urlBytesAtMost } from '../../src/link/device-address.ts';
+import {
+  envelopeShape,
+  helloShape,
+  maxBodyBytes,
+  revocationListShape,
+  routeAnswersShape,
+  routeQuestionShape,
+} from '../../src/link/messages.ts';
+import { parseJson, parseMessage } from '../../src/link/signed-envelope.ts';
+import { sealEnvelope } from '../../src/protocol/cms/enveloped-data.ts';
+import { signAttached, signDetached } from '../../src/protocol/cms/signing.ts';
+import { scepAttributesDer } from '../../src/protocol/scep/attributes.ts';
+import { selfSignedCertificate } from '../../src/protocol/x509/certificate.ts';
+import { createEcKeyPair } from '../../src/protocol/x509/key-pair.ts';
+import { parserTargets } from '../../test/fuzz/parser-targets.ts';
+import { binaryKitchen } from './binary-plists.ts';
+import { base64, der, form, json, xml } from './ingredients.ts';
+import { type Around, type Ingredients, kitchenOf } from './recipes.ts';
+import type { Kitchen } from './search.ts';
+
+/** A stranger's own key and certificate: whoever signs gets further. */
+export interface Stranger {
+  key: KeyObject;
+  certificateDer: Buffer;
+}
+
+export async function makeStranger(): Promise<Stranger> {
+  const { privateKey } = await createEcKeyPair();
+  return {
+    key: privateKey,
+    certificateDer: selfSignedCertificate({ key: privateKey, subject: { commonName: 's' }, days: 1 }),
+  };
+}
+
+/** What the inputs of each are made of, and how large they may be; the parsers themselves are those that are fuzzed. */
+function larders(
+  scep: Ingredients,
+  signature: Ingredients,
+): Record<string, Pick<Larder, 'ingredients' | 'limitBytes'>> {
+  const [plists, cms, head] = [bodyBytesAtMost('connect'), bodyBytesAtMost('scep'), urlBytesAtMost];
+  return {
+    'property list, XML': { ingredients: xml, limitBytes: plists },
+    'property list, binary': { ingredients: 'binary plists', limitBytes: plists },
+    'check-in': { ingredients: xml, limitBytes: plists },
+    connect: { ingredients: xml, limitBytes: plists },
+    DER: { ingredients: der, limitBytes: cms },
+    BER: { ingredients: der, limitBytes: cms },
+    certificate: { ingredients: der, limitBytes: cms },
+    'certificate request': { ingredients: der, limitBytes: cms },
+    'CMS signed': { ingredients: signature, limitBytes: cms },
+    'CMS enveloped': { ingredients: der, limitBytes: cms },
+    'SCEP message': { ingredients: scep, limitBytes: cms },
+    // Headers are in base64.
+    'Mdm-Signature': { ingredients: signature, limitBytes: Math.floor((headerBytesAtMost * 3) / 4) },
+    'Client-Cert header': { ingredients: base64, limitBytes: headerBytesAtMost },
+    'activation form': { ingredients: form, limitBytes: bodyBytesAtMost('activate') },
+    'query of an address': { ingredients: form, limitBytes: head },
+    'request head and Host': { ingredients: form, limitBytes: head },
+    'import of accounts': { ingredients: json, limitBytes: 64 * 1024 },
+  };
+}
+
+interface Larder {
+  ingredients: Ingredients | 'binary plists';
+  limitBytes: number;
+}
+
+/** What node:http takes of a request's head. */
+const headerBytesAtMost = 16 * 1024;
+const levelsAtMost = 3000;
+
+const linkMessages = {
+  'SRP hello': helloShape,
+  'route question': routeQuestionShape,
+  'route answers': routeAnswersShape,
+  'revocation list': revocationListShape,
+  'signed envelope': envelopeShape,
+};
+
+export async function parserKitchens(): Promise<Kitchen[]> {
+  const stranger = await makeStranger();
+  const authorities = await generateAuthorities({ name: 'bench' });
+  const known = larders(
+    scepIngredients(stranger, authorities.registration.certificateDer),
+    signatureIngredients(stranger),
+  );
+  const parsers = (await parserTargets()).flatMap(({ name, parse, generate }): Kitchen[] => {
+    const larder = known[name];
+    if (larder === undefined) return [];
+    const eating = { name, limitBytes: larder.limitBytes, levelsAtMost, eat: parse };
+    const { ingredients } = larder;
+    const kitchen = ingredients === 'binary plists' ? binaryKitchen(eating) : kitchenOf(ingredients, eating);
+    return [{ ...kitchen, generate: (random) => generate(random, true).subarray(0, larder.limitBytes) }];
+  });
+  const messages = Object.entries(linkMessages).map(([name, shape]) =>
+    kitchenOf(json, {
+      ...{ name: `link: ${name}`, limitBytes: maxBodyBytes, levelsAtMost },
+      eat: (input) => parseMessage(shape, parseJson(input.toString())),
+    }),
+  );
+  return [...parsers, ...messages];
+}
+
+/** Anything, and anything inside of what a stranger's key has signed, or the registration authority can open. */
+export function scepIngredients(stranger: Stranger, raCertificateDer: Uint8Array): Ingredients {
+  const attributes = scepAttributesDer({ messageType: 'PKCSReq', transactionId: 't', senderNonce: Buffer.alloc(16) });
+  const sign = (body: Buffer) => signAttached({ ...stranger, body, attributes });
+  const signed: Around = (inside) => sign(inside);
+  const sealed: Around = (inside) => sign(sealEnvelope(inside, raCertificateDer, 'aes-128-cbc'));
+  return {
+    ...der,
+    frames: [
+      ...der.frames,
+      ...der.frames.map(
+        (frame): Around =>
+          (inside) =>
+            signed(frame(inside)),
+      ),
+      ...der.frames.map(
+        (frame): Around =>
+          (inside) =>
+            sealed(frame(inside)),
+      ),
+    ],
+  };
+}
+
+/** Signed by a stranger's key, with what is read behind a signature that holds. */
+function signatureIngredients(stranger: Stranger): Ingredients {
+  const body = Buffer.from('<plist><dict/></plist>');
+  const sign = (more: Partial<Parameters<typeof signDetached>[0]>) =>
+    Buffer.from(signDetached({ ...stranger, body, ...more }), 'base64');
+  return {
+    ...der,
+    frames: [
+      ...der.frames,
+      (inside) => sign({ attributes: [['1.2.3', inside.length === 0 ? Buffer.from([5, 0]) : inside]] }),
+      (inside) => sign({ chainDer: [inside] }),
+      (inside) => signAttached({ ...stranger, body: inside }),
+    ],
+  };
+}
