@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { BrambleError } from '../base/errors.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
+import { readDomain } from '../domain/domain.ts';
 import type { Feature } from '../domain/features.ts';
 import { requireFeature } from '../domain/features.ts';
 import { readSetting, writeSetting } from '../domain/settings.ts';
@@ -20,13 +21,17 @@ export interface PushTopic {
   mustEnrolAgain: number;
 }
 
+/** Counts the devices: for people, not for each message. */
 export async function readPushTopic(q: Queryable): Promise<PushTopic> {
   const { fixedAt } = await readSetting(q, settingKey, settingSchema);
-  const [row] = await q<{ topic: string; others: number }[]>`
-    select m.push_topic as topic,
-           (select count(*)::int from device d where d.state <> 'gone' and d.topic <> m.push_topic) as others
-      from domain m`;
-  return { topic: row?.topic ?? '', fixed: fixedAt !== null, mustEnrolAgain: row?.others ?? 0 };
+  const { pushTopic: topic } = await readDomain(q);
+  return { topic, fixed: fixedAt !== null, mustEnrolAgain: await countOfOtherTopics(q, topic) };
+}
+
+async function countOfOtherTopics(q: Queryable, topic: string): Promise<number> {
+  const [row] = await q<{ devices: number }[]>`
+    select count(*)::int as devices from device where state <> 'gone' and topic <> ${topic}`;
+  return row?.devices ?? 0;
 }
 
 /**
@@ -42,15 +47,15 @@ export async function fixPushTopic(
   at: Date,
 ): Promise<{ replaced: boolean; mustEnrolAgain: number }> {
   await tx`select 1 from domain for update`;
-  const before = await readPushTopic(tx);
-  if (before.fixed && before.topic !== topic) throw await otherTopic(tx, before.topic, topic);
-  if (before.topic !== topic) {
+  const { fixedAt } = await readSetting(tx, settingKey, settingSchema);
+  const { pushTopic: before } = await readDomain(tx);
+  if (fixedAt !== null && before !== topic) throw await otherTopic(tx, before, topic);
+  if (before !== topic) {
     await requireFeature(tx, features, 'push-topic-from-certificate', 'A push certificate with a topic of its own');
     await tx`update domain set push_topic = ${topic}`;
   }
-  if (!before.fixed) await writeSetting(tx, settingKey, { fixedAt: at.toISOString() });
-  const { mustEnrolAgain } = await readPushTopic(tx);
-  return { replaced: before.topic !== topic, mustEnrolAgain };
+  if (fixedAt === null) await writeSetting(tx, settingKey, { fixedAt: at.toISOString() });
+  return { replaced: before !== topic, mustEnrolAgain: await countOfOtherTopics(tx, topic) };
 }
 
 async function otherTopic(tx: Transaction, fixed: string, given: string): Promise<BrambleError> {
