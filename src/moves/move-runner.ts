@@ -9,6 +9,7 @@ import { isBrambleError, messageOf } from '../base/errors.ts';
 import type { Database, Transaction } from '../database/connection.ts';
 import { administrationTransaction } from '../database/release-lock.ts';
 import { sqlState } from '../database/sql-state.ts';
+import { resumeForEarlierRelease } from './earlier-release.ts';
 import {
   type CommittedMove,
   cancelMoveElsewhere,
@@ -118,7 +119,7 @@ async function commitUnmarked(options: MoveRunnerOptions, move: ReservedMove): P
 }
 
 /**
- * The change of owner and what it owes in one transaction. Both are sent together, since the account waits until the commit;
+ * The change of owner and what it owes in one transaction. All is sent together, since the account waits until the commit;
  * of a move that turns out not to be, all is rolled back, and only then is it cancelled.
  */
 async function commitWithDeliveries(
@@ -131,7 +132,11 @@ async function commitWithDeliveries(
   const notCommitted = new Error('the move is rolled back');
   try {
     return await administrationTransaction(db, release, async (tx) => {
-      const [outcome] = await Promise.all([commitMove(tx, move, deadlineMs), options.oweDeliveries(tx, move)]);
+      const [outcome] = await Promise.all([
+        commitMove(tx, move, deadlineMs),
+        resumeForEarlierRelease(tx, move),
+        options.oweDeliveries(tx, move),
+      ]);
       if (outcome.kind === 'committed') return outcome;
       found.outcome = outcome;
       throw notCommitted;

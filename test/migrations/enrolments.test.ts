@@ -11,6 +11,8 @@ import { createEarlierTestDatabase } from '../../src/database/test-database.ts';
 import { type DeviceFixture, seedDevice, seedDomain } from '../../src/devices/device-fixture.ts';
 import { findDeviceByToken } from '../../src/devices/device-store.ts';
 import { endSuspended, suspendEarlier } from '../../src/devices/suspension.ts';
+import { createMoveBatch } from '../../src/moves/batch-store.ts';
+import { type MoveRunnerOptions, runMoveRound } from '../../src/moves/move-runner.ts';
 import { oweDeliveries } from '../../src/policy/delivery/owe-deliveries.ts';
 import { migrationFolder } from '../../src/release/program.ts';
 
@@ -117,6 +119,67 @@ test(
     assert.equal(await stateOf(scene, suspended), 'active', 'active is active, whatever else the row says');
   },
 );
+
+/** Moves the accounts of `devices` to the instance `there`, as the coordinator does, with what it owes. */
+async function moveThere({ db, there }: Scene, devices: readonly DeviceFixture[]): Promise<void> {
+  const moves = devices.map(({ accountId }) => ({ accountId, toInstanceId: there }));
+  await db.begin((tx) => createMoveBatch(tx, { purpose: 'reverse', createdBy: 'test', moves }));
+  const options: MoveRunnerOptions = {
+    ...{ db, release: '1.0.0', name: 'test', log: { info: () => {}, warn: () => {} } },
+    oweDeliveries: (tx, { accountId, moveId }) =>
+      oweDeliveries(tx, { accountIds: [accountId], cause: 'move', moveId, budgeted: true }),
+    drainWindow: async () => 100,
+  };
+  assert.equal((await runMoveRound(options)).moved, devices.length);
+}
+
+/** Enrolments whose UDID others named at an instance of 1.2, one of them before it had a push token. */
+async function suspendedScene(): Promise<{ scene: Scene; suspended: DeviceFixture; unfinished: DeviceFixture }> {
+  const scene = await oldDatabase();
+  await expand(scene);
+  const [suspended, unfinished] = [await scene.device('suspended', 200), await scene.device('unfinished', 200)];
+  await scene.db.unsafe(release11.authenticate, [unfinished.deviceId, unfinished.enrolment]);
+  await scene.db`
+    update device set last_seen_at = now() - interval '200 hours' where id = ${unfinished.deviceId}`;
+  for (const earlier of [suspended, unfinished]) {
+    await nameAlike(scene, await scene.device(`again-${earlier.token}`, 100), earlier);
+  }
+  await scene.db.begin((tx) => suspendEarlier(tx, scene.here));
+  for (const device of [suspended, unfinished]) assert.equal(await stateOf(scene, device), 'suspended');
+  return { scene, suspended, unfinished };
+}
+
+test(
+  'back at an instance of 1.1 a suspended enrolment is active, served and owed to; none that was not',
+  limited,
+  async () => {
+    const { scene, suspended, unfinished } = await suspendedScene();
+    await moveThere(scene, [suspended, unfinished]);
+    assert.equal((await scene.db.unsafe(release11.active, [suspended.deviceId])).length, 1);
+    assert.equal((await scene.db.unsafe(release11.active, [unfinished.deviceId])).length, 0);
+    const owed = await scene.db`select distinct device_id as id from delivery where state = 'owed'`;
+    assert.deepEqual(
+      owed.map(({ id }) => id),
+      [suspended.deviceId],
+    );
+    const [updated] = await scene.db.unsafe(release11.updateToken, [unfinished.deviceId]);
+    assert.equal(updated?.['before'], 'authenticated', 'its own TokenUpdate makes it active, as ever');
+  },
+);
+
+test('a move to an instance of 1.2, or once 1.2 is finalized, leaves it suspended', limited, async () => {
+  for (const change of ['instance', 'level'] as const) {
+    const { scene, suspended } = await suspendedScene();
+    if (change === 'level') await scene.db`update domain set feature_level = '1.2.0'`;
+    else {
+      await scene.db`
+        insert into desired_process (name, kind, host, release, state)
+        values ('there', 'server', 'host', '1.2.0', 'running')`;
+    }
+    await moveThere(scene, [suspended]);
+    assert.equal(await stateOf(scene, suspended), 'suspended', change);
+  }
+});
 
 test('a row that 1.1 authenticates anew is not ended by what it was suspended for once', limited, async () => {
   const scene = await oldDatabase();

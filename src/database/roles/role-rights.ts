@@ -104,7 +104,7 @@ export const tableRights: Readonly<Record<string, Line>> = {
     server: 'select insert update',
     connection: 'select(id,account_id,state,identity_fingerprint)',
     administration: 'select update(state,removing_since,removal_command_id,tls_days,tls_day,tls_required_at)',
-    coordinator: 'select',
+    coordinator: 'select update(state)',
   },
   device_repeat: { server: 'select insert update', administration: 'select' },
   device_user: { server: all, administration: 'select delete' },

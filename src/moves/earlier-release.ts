@@ -1,0 +1,25 @@
+/**
+ * What an account's move to an instance of release 1.1 changes of its devices, which 1.1 would otherwise not understand.
+ *
+ * Invariant: reversing an upgrade strands no device. 1.1 knows no `suspended_at`: to it a suspended enrolment is one that
+ * never became active, whose connects it refuses for ever, and whose device has no reason to enrol again.
+ */
+import type { Transaction } from '../database/connection.ts';
+import type { ReservedMove } from './move-store.ts';
+
+/**
+ * Enrolments of the account that were active when they were suspended are active again, where the move has brought it to an
+ * instance that is not of 1.2. Never once 1.2 is finalized: then there is none. Sent behind the change of owner, in its
+ * transaction, and before what the move owes. Relies on device_account and the primary key of desired_process.
+ */
+export async function resumeForEarlierRelease(tx: Transaction, move: ReservedMove): Promise<void> {
+  await tx`
+    update device d set state = 'active'
+     where d.account_id = ${move.accountId} and d.state = 'authenticated' and d.suspended_at is not null
+       and d.push_token is not null and d.push_magic is not null
+       and exists (select 1 from account a where a.id = d.account_id and a.instance_id = ${move.toInstanceId})
+       and exists (select 1 from domain where string_to_array(feature_level, '.')::int[] < array[1, 2, 0])
+       and not exists (select 1 from instance i join desired_process p on p.name = i.name and p.kind = 'server'
+                        where i.id = ${move.toInstanceId}
+                          and string_to_array(p.release, '.')::int[] >= array[1, 2, 0])`;
+}
