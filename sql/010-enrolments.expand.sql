@@ -12,6 +12,7 @@ alter table device
   add column tls_day            date,            -- the newest of them, UTC
   add column tls_required_at    timestamptz;     -- from then on an Mdm-Signature alone does not do
 create index device_named on device (lower(coalesce(udid, enrollment_id))) where state in ('authenticated', 'active');
+create index device_authenticated on device (authenticated_at) where authenticated_at is not null;
 create index device_suspended on device (suspended_at) where suspended_at is not null and state = 'authenticated';
 create index device_removing on device (removing_since) where removing_since is not null and state = 'active';
 
@@ -22,4 +23,11 @@ create table device_repeat (
   digests     bytea[] not null default '{}',     -- newest last, at most 16
   repeats     bigint not null default 0,
   repeated_at timestamptz
+);
+
+-- Suspended enrolments whose certificate opened a tunnel: what a connection service may say of a device. The instance that
+-- has the account takes them back.
+create table device_heard (
+  device_id uuid primary key references device on delete cascade,
+  heard_at  timestamptz not null
 );

@@ -2,7 +2,7 @@
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { Gauge, type Registry } from 'prom-client';
 import { z } from 'zod';
-import { BrambleError } from '../base/errors.ts';
+import { BrambleError, messageOf } from '../base/errors.ts';
 import type { Database } from '../database/connection.ts';
 import { type AllowedHosts, allowedHosts } from '../directory/allowed-hosts.ts';
 import { credentialRenewal } from '../directory/credential-renewal.ts';
@@ -11,7 +11,7 @@ import { readCredential } from '../link/credential.ts';
 import { type ComponentContext, componentProcess, type Work } from '../process/component-process.ts';
 import { dialRouters, keepCredentialFresh } from '../process/srp-links.ts';
 import { createOwnEndpoints, ownPlaces } from './own-endpoints.ts';
-import { authorizeTunnels, loopbackPorts, readAllowedHosts } from './served-devices.ts';
+import { authorizeTunnels, loopbackPorts, noteHeard, readAllowedHosts } from './served-devices.ts';
 import { createTunnels, systemAddresses, type TunnelOptions, type Tunnels } from './tunnel.ts';
 import type { OwnEndpoint } from './tunnel-rule.ts';
 
@@ -40,6 +40,14 @@ async function startTunnels(context: ComponentContext<z.output<typeof settingsSc
   const tunnels = createTunnels({
     rights: await tunnelRights(context, identifier),
     longestMs: longestTunnelMinutes * 60_000,
+    onSuspended: (fingerprint) => {
+      noteHeard(db, fingerprint).catch((error: unknown) => {
+        log.warn(
+          { reason: messageOf(error) },
+          'that a suspended enrolment was heard is not noted; it is at its next tunnel',
+        );
+      });
+    },
     onRefused: (code, reason) => log.info({ code, reason }, 'tunnel refused, cut or broken'),
   });
   const background = new AbortController();

@@ -3,27 +3,45 @@ import type { Queryable } from '../database/connection.ts';
 import type { TunnelAuthorization } from './tunnel.ts';
 
 /**
- * An answer for every certificate that is asked about, in one statement. Relies on device_identity_fingerprint_key and connection_service_instance_pkey.
+ * An answer for every certificate that is asked about, in one statement. A suspended enrolment has its tunnels by its own
+ * certificate: naming a UDID cuts nobody's. Relies on device_identity_fingerprint_key and connection_service_instance_pkey.
  */
 export async function authorizeTunnels(
   q: Queryable,
   srpIdentifier: string,
   fingerprints: readonly string[],
 ): Promise<Map<string, TunnelAuthorization>> {
-  const rows = await q<{ fingerprint: string; served: boolean }[]>`
-    select d.identity_fingerprint as fingerprint,
+  const rows = await q<{ fingerprint: string; suspended: boolean; served: boolean }[]>`
+    select d.identity_fingerprint as fingerprint, d.state <> 'active' as suspended,
            exists (select 1 from connection_service c join connection_service_instance r on r.connection_service_id = c.id
                     where c.srp_identifier = ${srpIdentifier} and r.instance_id = a.instance_id) as served
       from unnest(${fingerprints as string[]}::text[]) asked
-      join device d on d.identity_fingerprint = asked and d.state = 'active'
+      join device d on d.identity_fingerprint = asked and (d.state = 'active' or ${suspended(q)})
       join account a on a.id = d.account_id`;
-  const found = new Map(rows.map(({ fingerprint, served }) => [fingerprint, served]));
-  return new Map(
-    fingerprints.map((fingerprint) => {
-      const served = found.get(fingerprint);
-      return [fingerprint, served === undefined ? 'unknown-device' : served ? 'allowed' : 'not-served'];
-    }),
+  const found = new Map(
+    rows.map(({ fingerprint, served, suspended }): [string, TunnelAuthorization] => [
+      fingerprint,
+      served ? (suspended ? 'suspended' : 'allowed') : 'not-served',
+    ]),
   );
+  return new Map(fingerprints.map((fingerprint) => [fingerprint, found.get(fingerprint) ?? 'unknown-device']));
+}
+
+/**
+ * Notes that the certificate of a suspended enrolment was shown, once for each suspension; the instance of its account takes
+ * it back within a minute. No write under the account fence: of the device itself it says and changes nothing.
+ */
+export async function noteHeard(q: Queryable, fingerprint: string): Promise<void> {
+  await q`
+    insert into device_heard (device_id, heard_at)
+    select d.id, clock_timestamp() from device d
+     where d.identity_fingerprint = ${fingerprint} and ${suspended(q)}
+       and not exists (select 1 from device_heard h where h.device_id = d.id and h.heard_at > d.suspended_at)
+    on conflict (device_id) do update set heard_at = excluded.heard_at`;
+}
+
+function suspended(q: Queryable) {
+  return q`(d.state = 'authenticated' and d.suspended_at is not null)`;
 }
 
 /** Patterns of the internal hosts that tunnels may lead to, or `not-found`. */

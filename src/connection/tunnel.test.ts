@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { type ClientHttp2Stream, connect, createServer as createHttp2Server, type ServerHttp2Stream } from 'node:http2';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ErrorCode } from '../base/errors.ts';
 import { allowedHosts } from '../directory/allowed-hosts.ts';
 import { createTunnels, type TunnelAuthorization, type TunnelOptions } from './tunnel.ts';
@@ -163,4 +164,18 @@ test('a listed name is resolved once, and only addresses that are allowed are di
   await echoes(stream);
   assert.equal(tunnels.cut, 0);
   stream.close();
+});
+
+test('a suspended enrolment is heard by a new tunnel, not by one that stands, and keeps both', limited, async (t) => {
+  const heard: string[] = [];
+  const { says, open, tunnels } = await stage(t, { onSuspended: (fingerprint) => heard.push(fingerprint) });
+  const standing = await open();
+  assert.equal(standing.status, 200);
+  const before = says.asked.length;
+  says.authorization = 'suspended';
+  for (let ms = 0; ms < 10_000 && says.asked.length < before + 3; ms += 1) await delay(1);
+  assert.ok(says.asked.length >= before + 3, 'it was asked about again');
+  assert.deepEqual([tunnels.open, tunnels.cut, heard.length], [1, 0, 0]);
+  assert.equal((await open()).status, 200);
+  assert.deepEqual([tunnels.open, tunnels.cut, heard.length], [2, 0, 1]);
 });

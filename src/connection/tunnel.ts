@@ -22,7 +22,12 @@ import { dialFirst } from './tunnel-dial.ts';
 import { type RuleRefusal, refusalOfAddress, refusalOfTarget, type TunnelRule } from './tunnel-rule.ts';
 import { watchTunnels } from './tunnel-watch.ts';
 
-export type TunnelAuthorization = 'allowed' | 'unknown-device' | 'not-served';
+export type TunnelAuthorization =
+  | 'allowed'
+  /** Served by its certificate, though another device named the same UDID: see `onSuspended`. */
+  | 'suspended'
+  | 'unknown-device'
+  | 'not-served';
 
 /** What the database says just now. */
 export interface TunnelRights {
@@ -48,6 +53,11 @@ export interface TunnelOptions {
   unconfirmedMs?: number;
   /** Milliseconds, never falling. */
   now?: () => number;
+  /**
+   * The certificate of a suspended enrolment was shown for a new tunnel. One that stands says nothing: the device may be gone
+   * and its connection not yet.
+   */
+  onSuspended?: (fingerprint: string) => void;
   /** A tunnel was refused, was cut, or broke. */
   onRefused?: (code: ErrorCode, reason: string) => void;
 }
@@ -106,7 +116,9 @@ export function createTunnels(options: TunnelOptions): Tunnels {
     if (target === null) return { status: 400, code: 'ERR_TUNNEL_TARGET', reason: 'the target is not host:port' };
     const askedAtMs = now();
     const rights = await options.rights([fingerprint]);
-    const refusal = refusalOfDevice(rights.authorizations.get(fingerprint)) ?? refusalOfTarget(target, rights.rule);
+    const authorization = rights.authorizations.get(fingerprint);
+    if (authorization === 'suspended') options.onSuspended?.(fingerprint);
+    const refusal = refusalOfDevice(authorization) ?? refusalOfTarget(target, rights.rule);
     if (refusal) return { status: refusal.code === 'ERR_UNKNOWN_DEVICE' ? 400 : 403, ...refusal };
     const deadline = AbortSignal.timeout(options.connectTimeoutMs ?? 10_000);
     const addresses = await resolved(target, options.resolve ?? systemAddresses, deadline);
@@ -191,6 +203,7 @@ export function createTunnels(options: TunnelOptions): Tunnels {
 function refusalOfDevice(authorization: TunnelAuthorization | undefined): RuleRefusal | null {
   switch (authorization) {
     case 'allowed':
+    case 'suspended':
       return null;
     case 'not-served':
       return { code: 'ERR_TUNNEL_NOT_SERVED', reason: 'this connection service does not serve the device' };

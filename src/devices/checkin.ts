@@ -13,6 +13,7 @@ import type { PlistDictionary } from '../protocol/plist/value.ts';
 import {
   authenticateDevice,
   type EnrolledDevice,
+  findDeviceByToken,
   readBootstrapToken,
   removeUser,
   storeBootstrapToken,
@@ -20,7 +21,7 @@ import {
   updateUserToken,
 } from './device-store.ts';
 import { checkOutDevice } from './enrolment-end.ts';
-import { takeBack } from './suspension.ts';
+import { listHeard, takeBack } from './suspension.ts';
 
 export type CheckinOutcome =
   /** 200; `bootstrapToken` only for GetBootstrapToken. */
@@ -118,6 +119,14 @@ export async function resumeSuspended(
   return await withAccountFence(options.db, device.accountId, options.instanceId, async (tx) => {
     return (await takeDeviceBack(options, tx, device)) === 'active';
   });
+}
+
+/** Takes back the instance's suspended enrolments whose certificate opened a tunnel; what a move holds waits for the next look. */
+export async function resumeHeard(options: CheckinOptions): Promise<void> {
+  for (const token of await listHeard(options.db, options.instanceId)) {
+    const device = await findDeviceByToken(options.db, token);
+    if (device !== 'not-found' && device.suspended) await resumeSuspended(options, device);
+  }
 }
 
 async function takeDeviceBack(options: CheckinOptions, tx: Transaction, device: EnrolledDevice) {

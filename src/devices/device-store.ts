@@ -63,7 +63,7 @@ export async function authenticateDevice(
            bootstrap_token = null, bootstrap_token_key = null, push_token = null, push_magic = null,
            last_seen_at = clock_timestamp(), authenticated_at = clock_timestamp(), suspended_at = null
      where id = ${deviceId}`;
-  await suspendEarlier(tx, instanceId, deviceId);
+  await suspendEarlier(tx, instanceId, { newcomer: deviceId });
   await carryOptionsOver(tx, deviceId);
 }
 

@@ -1,12 +1,20 @@
 /** Two enrolments that name one UDID: who is served, what is owed to whom, and that nobody can silence another. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import type { DeviceId } from '../base/ids.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/test-database.ts';
 import { resumeSuspended } from './checkin.ts';
 import { createCheckinScene } from './checkin-fixture.ts';
 import { type DeviceFixture, seedCommand, seedDomain, seedPermits } from './device-fixture.ts';
-import { endSuspended, suspendEarlier, suspensionDays } from './suspension.ts';
+import {
+  type DevicePage,
+  endSuspended,
+  type NamesLookedAt,
+  pageOfDevices,
+  suspendEarlier,
+  suspensionDays,
+} from './suspension.ts';
 
 const { url } = await createTestDatabase();
 const db = openDatabase(url, { applicationName: 'test', max: 4 });
@@ -39,7 +47,8 @@ async function stateOf(device: DeviceFixture): Promise<string> {
 }
 
 const hear = async (device: DeviceFixture) => await resumeSuspended(options, await enrolled(device));
-const look = async (instanceId = here) => await db.begin((tx) => suspendEarlier(tx, instanceId));
+const look = async (instanceId = here, looked: NamesLookedAt = { authenticatedWithinMinutes: 5 }) =>
+  await db.begin((tx) => suspendEarlier(tx, instanceId, looked));
 const events = async (device: DeviceFixture) =>
   (await db`select kind, message from event where subject = ${device.deviceId} order by id`).map(
     ({ kind, message }) => [kind, message] as [string, string],
@@ -177,5 +186,51 @@ test(
     assert.deepEqual([await stateOf(silent), await stateOf(heard)], ['gone', 'active']);
     const [command] = await db`select state from command where id = ${lock.commandId}`;
     assert.equal(command?.['state'], 'cancelled');
+  },
+);
+
+/** Rows of `device` that a look reads, as the database counts them. */
+async function rowsRead(looked: NamesLookedAt): Promise<number> {
+  return await db.begin(async (tx) => {
+    const read = async () => {
+      const [row] = await tx<{ rows: number }[]>`
+        select (seq_tup_read + idx_tup_fetch)::int as rows from pg_stat_xact_user_tables where relname = 'device'`;
+      return row?.rows ?? 0;
+    };
+    // What the session has read and not reported yet counts too.
+    const before = await read();
+    await suspendEarlier(tx, here, looked);
+    return (await read()) - before;
+  });
+}
+
+test(
+  'a look reads the newcomers of late or one page, however large the fleet; pages find what 1.1 left',
+  limited,
+  async () => {
+    const fleet = 20_000;
+    const [earlier, newcomer] = [await activeDevice('left'), await activeDevice('left-again')];
+    await db`
+    insert into device (id, account_id, token, platform, state, scep_challenge, identity_fingerprint, udid, created_at)
+    select gen_random_uuid(), ${earlier.accountId}, 't' || n, 'apple', 'active', 'c', 'f' || n, 'u' || n,
+           now() - interval '1 year' from generate_series(1, ${fleet}) n`;
+    await db`
+    update device set authenticated_at = null, udid = ${earlier.enrolment}, last_seen_at = now() - interval '9 days',
+           created_at = case when id = ${earlier.deviceId} then now() - interval '9 days' else now() - interval '3 days' end
+     where id in (${earlier.deviceId}, ${newcomer.deviceId})`;
+    await db`analyze device`;
+    const recent = await rowsRead({ authenticatedWithinMinutes: 5 });
+    assert.ok(recent < 500, `${recent} rows`);
+    assert.equal(await stateOf(earlier), 'active', 'neither came of late');
+    const size = 400;
+    let pages = 0;
+    for (let from: DeviceId | null | undefined; from !== null; pages += 1) {
+      const page: DevicePage = await pageOfDevices(db, from ?? null, size);
+      const rows = await rowsRead(page);
+      assert.ok(rows <= 5 * size, `${rows} rows`);
+      from = page.to;
+    }
+    assert.ok(pages > fleet / size, `${pages} pages`);
+    assert.equal(await stateOf(earlier), 'suspended');
   },
 );

@@ -1,14 +1,16 @@
 /**
  * Two enrolments that name the same UDID. A wiped device cannot prove who it was, so the newcomer is accepted; the earlier
- * enrolment is suspended: it is owed nothing, holds no permit, and ends after `suspensionDays`. It is woken once, so that a
- * device that is still there can say so; when its key answers, it is served again, and an event names both.
+ * enrolment is suspended: it is owed nothing, holds no permit, and ends after `suspensionDays`. It is woken again and again,
+ * ever more seldom, so that a device that is still there can say so, and keeps its tunnels; when its key is heard, at a
+ * connect, a check-in or a new tunnel, it is served again, and an event names both.
  *
  * Invariant: nobody can silence a device by naming its UDID. An enrolment whose key answered is never suspended again by
  * one that was there by then: each further try takes a further activation.
  *
  * In the database a suspended enrolment is `authenticated` with `suspended_at`: release 1.1 owes, wakes and serves such a row
- * as little as we do. An instance suspends what its own accounts have, under their fence; what other instances have, they
- * suspend when they look around (`keepEnrolments`), as they do with pairs from before 1.2.
+ * as little as we do. An instance suspends what its own accounts have, under their fence: at once where it serves the
+ * newcomer too, and else when it looks around, at newcomers of late and, page by page, at all devices. The latter finds what
+ * the former cannot: pairs that 1.1 left, and accounts that were moved here since the newcomer came.
  */
 import type { DeviceId, InstanceId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
@@ -33,31 +35,73 @@ interface Pair {
   answered: boolean;
 }
 
+/** Whose names are looked at: those of one newcomer, of all that came within some minutes, of a page of devices. */
+export type NamesLookedAt =
+  | { readonly newcomer: DeviceId }
+  | { readonly authenticatedWithinMinutes: number }
+  | DevicePage;
+
+/** Devices from `from` up to and without `to`; without a bound where that is null. */
+export interface DevicePage {
+  readonly from: DeviceId | null;
+  readonly to: DeviceId | null;
+}
+
+/** The page of `size` devices, of whichever account and state, that begins at `from`. By device_pkey. */
+export async function pageOfDevices(q: Queryable, from: DeviceId | null, size: number): Promise<DevicePage> {
+  const [next] = await q<{ id: DeviceId }[]>`
+    select id from device where id >= coalesce(${from}::uuid, ${firstId}) order by id offset ${size} limit 1`;
+  return { from, to: next?.id ?? null };
+}
+
+const [firstId, lastId] = ['00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff'];
+
+function namesOf(q: Queryable, looked: NamesLookedAt) {
+  if ('newcomer' in looked) {
+    return q`select lower(coalesce(udid, enrollment_id)) as name from device where id = ${looked.newcomer}`;
+  }
+  const among =
+    'from' in looked
+      ? q`id >= coalesce(${looked.from}::uuid, ${firstId}) and id < coalesce(${looked.to}::uuid, ${lastId})`
+      : q`authenticated_at > clock_timestamp() - make_interval(mins => ${looked.authenticatedWithinMinutes})`;
+  return q`
+    select distinct lower(coalesce(udid, enrollment_id)) as name from device
+     where ${among} and state in ('authenticated', 'active')`;
+}
+
+/** Enrolments of `named.name`. The offset keeps the planner to one look into device_named for each name, whatever it expects. */
+function namesakes(q: Queryable) {
+  return q`
+    select v.* from device v
+     where lower(coalesce(v.udid, v.enrollment_id)) = named.name and v.state in ('authenticated', 'active') offset 0`;
+}
+
+/** Most in one call, since a mover waits for the accounts that it holds. */
+export const suspendedAtOnce = 50;
+
 /**
  * Suspends enrolments of the instance's accounts where a newcomer names the same; those that have answered since are left
- * alone and named in an event. With `newcomer` for that one's sake only. At most 50 in a call; returns how many.
- * Relies on device_named; accounts FOR SHARE SKIP LOCKED: what a move holds just now is left for the next look.
+ * alone and named in an event. For the sake of `newcomer` where that one is looked at, whoever the newcomer is otherwise.
+ * At most `suspendedAtOnce`; returns how many. Relies on device_named, and device_authenticated or device_pkey; accounts FOR
+ * SHARE SKIP LOCKED: what a move holds just now is left for the next look.
  */
-export async function suspendEarlier(tx: Transaction, instanceId: InstanceId, newcomer?: DeviceId): Promise<number> {
-  const named = newcomer
-    ? tx`select lower(coalesce(udid, enrollment_id)) as name from device where id = ${newcomer}`
-    : tx`select lower(coalesce(udid, enrollment_id)) as name from device
-          where state in ('authenticated', 'active') group by 1 having count(*) > 1`;
+export async function suspendEarlier(tx: Transaction, instanceId: InstanceId, looked: NamesLookedAt): Promise<number> {
+  const newcomer = 'newcomer' in looked ? looked.newcomer : null;
   const pairs = await tx<Pair[]>`
-    with named as (${named}), pair as materialized (
+    with named as materialized (${namesOf(tx, looked)}), pair as materialized (
       select distinct on (e.id) e.id as earlier, e.account_id, d.id as newcomer,
              coalesce(e.last_seen_at, e.created_at)
                >= coalesce(d.authenticated_at, d.created_at + make_interval(hours => ${authenticatedWithinHours})) as answered
         from named
-        join device e on lower(coalesce(e.udid, e.enrollment_id)) = named.name and e.state in ('authenticated', 'active')
-        join device d on lower(coalesce(d.udid, d.enrollment_id)) = named.name and d.state in ('authenticated', 'active')
+       cross join lateral (${namesakes(tx)}) e
+       cross join lateral (${namesakes(tx)}) d
        where e.id <> d.id and not ${isSuspended(tx, 'e')} and not ${isSuspended(tx, 'd')}
-         and (${newcomer ?? null}::uuid is null or d.id = ${newcomer ?? null})
-         and exists (select 1 from account a where a.id = e.account_id and a.instance_id = ${instanceId})
+         and (${newcomer}::uuid is null or d.id = ${newcomer})
          and coalesce(d.authenticated_at, d.created_at) > coalesce(e.authenticated_at, e.created_at)
          and d.created_at > coalesce(e.returned_at, '-infinity')
+         and (select a.instance_id from account a where a.id = e.account_id) = ${instanceId}
        order by e.id, d.created_at desc
-       limit 50
+       limit ${suspendedAtOnce}
     ), fence as materialized (
       select a.id from account a
        where a.id = any(array(select p.account_id from pair p)) and a.instance_id = ${instanceId}
@@ -87,6 +131,20 @@ async function suspend(tx: Transaction, { earlier, newcomer }: Pair): Promise<vo
       `replaced there is nothing to do: it ends in ${suspensionDays} days, or now by \`bramble device remove ${earlier}\`.`,
     detail: { suspended: earlier, by: newcomer },
   });
+}
+
+/**
+ * Suspended enrolments of the instance's accounts whose certificate opened a tunnel since, by their path tokens; at most
+ * `suspendedAtOnce`. Relies on device_suspended and device_heard_pkey; no lock, since taking one back looks again.
+ */
+export async function listHeard(q: Queryable, instanceId: InstanceId): Promise<string[]> {
+  const rows = await q<{ token: string }[]>`
+    select d.token from device d
+      join device_heard h on h.device_id = d.id and h.heard_at > d.suspended_at
+      join account a on a.id = d.account_id and a.instance_id = ${instanceId}
+     where ${isSuspended(q, 'd')}
+     limit ${suspendedAtOnce}`;
+  return rows.map(({ token }) => token);
 }
 
 /**

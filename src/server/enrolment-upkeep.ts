@@ -1,14 +1,23 @@
 /**
- * What an instance does now and then about the enrolments of its own accounts: suspends those whose UDID another one named
- * at another instance, or under 1.1; ends those that stayed so, and those that were told to leave and did.
+ * What an instance does now and then about the enrolments of its own accounts: takes back those whose certificate was heard
+ * at a connection service; suspends those whose UDID another one named at another instance, or under 1.1; ends those that
+ * stayed so, and those that were told to leave and did.
  * Invariant: each turn starts from the database, and a step that fails is logged and does not keep the others from their turn.
+ * What a turn costs grows with the newcomers of late, and not with the fleet: that is gone through page by page.
  */
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
-import type { InstanceId } from '../base/ids.ts';
-import type { Database, Transaction } from '../database/connection.ts';
+import type { DeviceId } from '../base/ids.ts';
+import type { Transaction } from '../database/connection.ts';
+import { type CheckinOptions, resumeHeard } from '../devices/checkin.ts';
 import { finishRemovals } from '../devices/device-removal.ts';
-import { endSuspended, suspendEarlier } from '../devices/suspension.ts';
+import {
+  endSuspended,
+  type NamesLookedAt,
+  pageOfDevices,
+  suspendEarlier,
+  suspendedAtOnce,
+} from '../devices/suspension.ts';
 import type { Logger } from '../process/logger.ts';
 
 export interface EnrolmentUpkeep {
@@ -21,30 +30,62 @@ export interface EnrolmentUpkeep {
 const turnMs = 60_000;
 /** A mover waits for the accounts that a step holds. */
 const stepTimeoutMs = 2000;
+/** So many turns may fail before a newcomer is left to the pass through all devices. */
+const newcomersWithinMinutes = 15;
+/** Of whichever instance's: a fleet of 100,000 is gone through in less than an hour, at some milliseconds a turn. */
+const devicesOfPage = 2000;
+/** Transactions of suspensions in a turn; what is left comes with the next. */
+const suspensionsAtMost = 20;
 
 export function createEnrolmentUpkeep(parts: {
-  db: Database;
-  instanceId: InstanceId;
+  checkin: CheckinOptions;
   clock: Clock;
   log: Logger;
+  /** Default 2000. */
+  devicesOfPage?: number;
 }): EnrolmentUpkeep {
-  const { db, instanceId, clock, log } = parts;
+  const { checkin, clock, log } = parts;
+  const { db, instanceId } = checkin;
+  /** Where the next page of the pass through all devices begins; after the last one it begins anew. */
+  let nextPage: DeviceId | null = null;
 
-  async function step(name: string, work: (tx: Transaction) => Promise<unknown>): Promise<void> {
+  /** What came of it; undefined where it failed. */
+  async function step<Result>(name: string, work: () => Promise<Result>): Promise<Result | undefined> {
     try {
-      await db.begin(async (tx) => {
-        await tx`select set_config('statement_timeout', ${String(stepTimeoutMs)}, true)`;
-        await work(tx);
-      });
+      return await work();
     } catch (error) {
       log.error({ step: name, error: messageOf(error) }, 'the upkeep of enrolments failed; it is tried again');
+      return undefined;
     }
   }
 
+  async function briefly<Result>(work: (tx: Transaction) => Promise<Result>): Promise<Result> {
+    const result = await db.begin(async (tx) => {
+      await tx`select set_config('statement_timeout', ${String(stepTimeoutMs)}, true)`;
+      return await work(tx);
+    });
+    return result as Result;
+  }
+
+  /** Whether all that was found is suspended. */
+  async function suspendAll(looked: NamesLookedAt): Promise<boolean> {
+    for (let round = 0; round < suspensionsAtMost; round += 1) {
+      if ((await briefly((tx) => suspendEarlier(tx, instanceId, looked))) < suspendedAtOnce) return true;
+    }
+    return false;
+  }
+
+  async function goThroughPage(): Promise<void> {
+    const page = await pageOfDevices(db, nextPage, parts.devicesOfPage ?? devicesOfPage);
+    if (await suspendAll(page)) nextPage = page.to;
+  }
+
   async function turn(): Promise<void> {
-    await step('suspend', (tx) => suspendEarlier(tx, instanceId));
-    await step('end suspended ones', (tx) => endSuspended(tx, instanceId));
-    await step('finish removals', (tx) => finishRemovals(tx, instanceId));
+    await step('take back heard ones', () => resumeHeard(checkin));
+    await step('suspend', () => suspendAll({ authenticatedWithinMinutes: newcomersWithinMinutes }));
+    await step('suspend what was left', goThroughPage);
+    await step('end suspended ones', () => briefly((tx) => endSuspended(tx, instanceId)));
+    await step('finish removals', () => briefly((tx) => finishRemovals(tx, instanceId)));
   }
 
   return {

@@ -122,7 +122,7 @@ test('an account’s name is routed by its stored form, to no connection service
   assert.deepEqual(await answerRoutes(db, question), []);
 });
 
-test('a connection service serves the active devices of its instance’s accounts', limited, async () => {
+test('a connection service serves the active and suspended devices of its instance’s accounts', limited, async () => {
   const [mine, other] = [await seedDevice(db, here, 'tunnel'), await seedDevice(db, there, 'tunnel-there')];
   assert.equal(await authorizationOf(serviceHere, mine.fingerprint), 'allowed');
   assert.equal(await authorizationOf(serviceHere, other.fingerprint), 'not-served');
@@ -132,6 +132,11 @@ test('a connection service serves the active devices of its instance’s account
   assert.equal(await authorizationOf(serviceHere, 'unknown'), 'unknown-device');
   await db`update account set instance_id = ${there} where id = ${mine.accountId}`;
   assert.equal(await authorizationOf(serviceThere, mine.fingerprint), 'allowed', 'it went with its account');
+  await db`update device set state = 'authenticated' where id = ${mine.deviceId}`;
+  assert.equal(await authorizationOf(serviceThere, mine.fingerprint), 'unknown-device');
+  await db`update device set suspended_at = now() where id = ${mine.deviceId}`;
+  assert.equal(await authorizationOf(serviceThere, mine.fingerprint), 'suspended');
+  assert.equal(await authorizationOf(serviceHere, mine.fingerprint), 'not-served');
   await db`update device set state = 'gone' where id = ${mine.deviceId}`;
   assert.equal(await authorizationOf(serviceThere, mine.fingerprint), 'unknown-device');
   assert.deepEqual(await readAllowedHosts(db, serviceHere), ['a.test:443']);

@@ -202,7 +202,9 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
     log,
   });
   running.push(policyService.run(background.signal));
-  running.push(createEnrolmentUpkeep({ db, instanceId, clock: systemClock, log }).run(background.signal));
+  running.push(
+    createEnrolmentUpkeep({ checkin: handlerOptions.checkin, clock: systemClock, log }).run(background.signal),
+  );
   const flushing = setInterval(() => void flush(context, [samples, identityUse]), flushEveryMs);
   new Gauge({
     name: 'bramble_links_up',

@@ -266,9 +266,9 @@ test('routes name the owner’s connection services in order, on both schemas, a
   const named = async () =>
     (await answerRoutes(db, { nonce: 'n'.repeat(22), tokens: [], certificates: [fingerprint] }))[0]?.connectionServices;
   assert.deepEqual(await named(), [b]);
-  assert.equal((await authorizeTunnels(db, a, [fingerprint])).get(fingerprint), 'not-served');
   await contract(url);
   assert.deepEqual(await named(), [b]);
+  assert.equal((await authorizeTunnels(db, a, [fingerprint])).get(fingerprint), 'not-served');
   await db.begin((tx) => updateConnectionService(tx, 'mds-a', { instances: ['east', 'west'] }));
   assert.deepEqual(await named(), [a, b]);
   assert.equal((await authorizeTunnels(db, a, [fingerprint])).get(fingerprint), 'allowed');

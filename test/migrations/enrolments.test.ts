@@ -89,7 +89,7 @@ test('of a pair that 1.1 left the silent one is suspended, the one that was hear
   await nameAlike(scene, later, earlier);
   await expand(scene);
   await scene.db`update device set last_seen_at = now() where id = ${earlier.deviceId}`;
-  await scene.db.begin((tx) => suspendEarlier(tx, scene.here));
+  await scene.db.begin((tx) => suspendEarlier(tx, scene.here, { from: null, to: null }));
   const states = await Promise.all([phantom, newcomer, earlier, later].map((device) => stateOf(scene, device)));
   assert.deepEqual(states, ['suspended', 'active', 'active', 'active']);
   const events = await scene.db`select kind, subject from event order by kind`;
@@ -110,7 +110,7 @@ test(
     await expand(scene);
     const [suspended, newcomer] = [await scene.device('suspended', 200), await scene.device('newcomer', 100)];
     await nameAlike(scene, newcomer, suspended);
-    await scene.db.begin((tx) => suspendEarlier(tx, scene.here));
+    await scene.db.begin((tx) => suspendEarlier(tx, scene.here, { from: null, to: null }));
     assert.equal((await scene.db.unsafe(release11.active, [suspended.deviceId])).length, 0);
     const owed = await oweDeliveries(scene.db, { deviceIds: [suspended.deviceId], cause: 'manual', budgeted: false });
     assert.equal(owed.length, 0);
@@ -144,7 +144,7 @@ async function suspendedScene(): Promise<{ scene: Scene; suspended: DeviceFixtur
   for (const earlier of [suspended, unfinished]) {
     await nameAlike(scene, await scene.device(`again-${earlier.token}`, 100), earlier);
   }
-  await scene.db.begin((tx) => suspendEarlier(tx, scene.here));
+  await scene.db.begin((tx) => suspendEarlier(tx, scene.here, { from: null, to: null }));
   for (const device of [suspended, unfinished]) assert.equal(await stateOf(scene, device), 'suspended');
   return { scene, suspended, unfinished };
 }

@@ -102,10 +102,11 @@ export const tableRights: Readonly<Record<string, Line>> = {
   activation_password: { server: 'select update delete', administration: 'select insert update' },
   device: {
     server: 'select insert update',
-    connection: 'select(id,account_id,state,identity_fingerprint)',
+    connection: 'select(id,account_id,state,suspended_at,identity_fingerprint)',
     administration: 'select update(state,removing_since,removal_command_id,tls_days,tls_day,tls_required_at)',
     coordinator: 'select update(state)',
   },
+  device_heard: { server: 'select', connection: 'select insert update' },
   device_repeat: { server: 'select insert update', administration: 'select' },
   device_user: { server: all, administration: 'select delete' },
   command: { server: all, administration: 'select insert update', coordinator: 'select' },

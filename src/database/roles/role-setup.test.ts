@@ -155,7 +155,12 @@ test(
 
 test('a connection service reads whom it serves, and nothing that belongs to a device', limited, async (t) => {
   const db = (await withRoles(t)).as('connection');
-  await db`select id, account_id, state, identity_fingerprint from device`;
+  await db`select id, account_id, state, suspended_at, identity_fingerprint from device`;
+  await db`
+    insert into device_heard (device_id, heard_at)
+    select d.id, clock_timestamp() from device d
+     where not exists (select 1 from device_heard h where h.device_id = d.id and h.heard_at > d.suspended_at)
+    on conflict (device_id) do update set heard_at = excluded.heard_at`;
   await assertDenied(db`select push_token from device`, 'reads push tokens');
   await assertDenied(db`select body from command`, 'reads commands');
   await assertDenied(db`select digest from activation_password`, 'reads activation passwords');

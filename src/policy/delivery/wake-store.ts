@@ -34,8 +34,9 @@ export interface SleepingDevice {
  * A device is due when it was never woken; when it came since it was woken and something new waits; at once for a new urgent
  * command; when it came and found no slot and `slotRetrySeconds` passed; and else when the interval is over, which is as long
  * as it was waited before the last wake. An answer and the contact that brought it are of the same time, so that whoever was
- * seen later than its last NotNow has said something since. A suspended enrolment is woken once, so that a device that is
- * still there can say so. By command_pending, device_suspended, device_pkey, account_pkey; no locks.
+ * seen later than its last NotNow has said something since. A suspended enrolment is woken whatever waits for it, so that a
+ * device that is still there can say so: a push may be lost, so again after an hour, then when as much time has passed as
+ * before the last one, every day in the end. By command_pending, device_suspended, device_pkey, account_pkey; no locks.
  */
 export async function listSleeping(
   q: Queryable,
@@ -55,7 +56,9 @@ export async function listSleeping(
        group by c.device_id
       union all
       select id, suspended_at, false, null, null, false, false, null, 'authenticated' from device
-       where state = 'authenticated' and suspended_at is not null and (woken_at is null or woken_at < suspended_at)
+       where state = 'authenticated' and suspended_at is not null
+         and (woken_at is null or woken_at < suspended_at
+              or clock_timestamp() - woken_at >= least(greatest(woken_at - suspended_at, interval '1 hour'), interval '1 day'))
     )
     select v.id as "deviceId", a.id as "accountId", v.push_token as "pushToken", v.push_magic as "pushMagic",
            coalesce(v.topic, '') as topic, p.needs_slot as "needsSlot"

@@ -239,18 +239,29 @@ test('the service turns by itself when deliveries are announced, and stops with 
   assert.equal(service.counts().failedSteps, 0);
 });
 
-test('a suspended enrolment is woken once, whatever waits for it, and not before it is suspended', async () => {
+test('a suspended enrolment is woken whatever waits for it: at once, after an hour, ever more seldom, and daily', async () => {
   const [device, other] = await addDevices(db, one.id, 2);
   assert.ok(device && other);
   await oweDeliveries(db, { ...move, deviceIds: [device.id, other.id], items: ['it-policy'] });
   const { tick, woken } = await startService();
   await tick();
   assert.equal(woken.length, 2);
-  await db`
-    update device set state = 'authenticated', suspended_at = clock_timestamp(), woken_at = now() - interval '1 hour'
-     where id = ${device.id}`;
   await db`update device set state = 'authenticated' where id = ${other.id}`;
-  woken.length = 0;
-  for (let turn = 0; turn < 3; turn++) await tick();
-  assert.equal(woken.length, 1);
+  /** How often it is woken in three turns, so many minutes after it was suspended and after it was woken. */
+  const wokenAt = async (suspended: number, wake: number) => {
+    await db`
+      update device set state = 'authenticated', suspended_at = now() - make_interval(mins => ${suspended}),
+             woken_at = now() - make_interval(mins => ${wake}) where id = ${device.id}`;
+    woken.length = 0;
+    for (let turn = 0; turn < 3; turn++) await tick();
+    return woken.length;
+  };
+  assert.equal(await wokenAt(0, 60), 1, 'before it was suspended: at once');
+  assert.deepEqual([await wokenAt(59, 59), await wokenAt(61, 61)], [0, 1]);
+  assert.deepEqual(
+    [await wokenAt(10 * 60, 4 * 60), await wokenAt(10 * 60, 6 * 60)],
+    [0, 1],
+    'when the time has doubled',
+  );
+  assert.deepEqual([await wokenAt(20 * 1440, 1439), await wokenAt(20 * 1440, 1441)], [0, 1], 'daily');
 });
