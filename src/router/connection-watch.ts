@@ -12,7 +12,13 @@ import type { Server, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { clientCertificateOf, type Sender } from './forwarded-headers.ts';
 import type { LimitReport } from './limit-report.ts';
-import { addressGroup, type LimitReason, type PublicConnection, type PublicConnections } from './public-connections.ts';
+import {
+  addressGroup,
+  type LimitReason,
+  type PublicConnection,
+  type PublicConnections,
+  type RequestPlace,
+} from './public-connections.ts';
 import type { PublicLimits } from './public-limits.ts';
 
 export interface Watched {
@@ -21,9 +27,8 @@ export interface Watched {
   sender(socket: TLSSocket): Sender;
   /** A request came in whole: whoever sent it is no silent one. */
   spoke(): void;
-  /** Null when a request may begin; `end` follows when its work is done. */
-  begin(): LimitReason | null;
-  end(): void;
+  /** A request begins, or is refused; `giveWay` ends it if its place is needed before its body has come. */
+  begin(giveWay: () => void): RequestPlace | LimitReason;
   /** A tunnel stands, until it is released: no silence is too long. */
   hold(): void;
   release(): void;
@@ -74,15 +79,21 @@ export function watchConnections(
         spoken = true;
         clearTimeout(timer);
       },
-      begin: () => {
-        const reason = connections.beginRequest(connection);
-        if (reason !== null) report.count(reason, connection.address);
-        else entry.hold();
-        return reason;
-      },
-      end: () => {
-        connections.endRequest(connection);
-        entry.release();
+      begin: (giveWay) => {
+        const place = connections.beginRequest(connection, (reason) => {
+          report.count(reason, connection.address);
+          giveWay();
+        });
+        if (typeof place === 'string') {
+          report.count(place, connection.address);
+          return place;
+        }
+        entry.hold();
+        const end = () => {
+          place.end();
+          entry.release();
+        };
+        return { whole: place.whole, end };
       },
       hold: () => {
         held += 1;

@@ -76,6 +76,7 @@ describe('strangers at the public port', () => {
     return session;
   }
 
+  /** The test's own time-out ends the waiting. */
   async function until(holds: () => boolean): Promise<void> {
     while (!holds()) await new Promise((resolve) => setTimeout(resolve, 10));
   }
@@ -198,6 +199,59 @@ describe('strangers at the public port', () => {
     assert.equal((await ask(stage, path, { headers: identity })).status, 200);
     assert.ok((reasons['requests-of-address'] ?? 0) >= 1, JSON.stringify(reasons));
   });
+
+  test('with requests whose bodies never come keep out no device, not even on its first connection', wait, async () => {
+    await open({ requests: 20 });
+    const heads = Array.from({ length: 30 }, () => openSession());
+    let refused = 0;
+    const sent = heads.flatMap((session) =>
+      Array.from({ length: 5 }, () => {
+        const stream = session.request({ ':method': 'POST', ':path': '/activate' }, { endStream: false });
+        stream.on('error', () => undefined);
+        stream.on('response', ({ ':status': status }) => {
+          if (status === 503) refused += 1;
+        });
+        stream.resume();
+        return stream;
+      }),
+    );
+    await until(() => refused >= 100);
+    for (let turn = 0; turn < 5; turn += 1) {
+      assert.equal((await ask(stage, path, { headers: identity, agent: newAgent() })).status, 200);
+    }
+    assert.ok(stage.router.requestsUnderWay <= 20);
+    assert.equal(served, 5, 'and nothing of it reached an instance');
+    for (const stream of sent) stream.close();
+  });
+
+  test(
+    'that proved themselves hold a few connections and requests, and none that are kept for others',
+    wait,
+    async () => {
+      await open({ connectionsOfIdentity: 3, requestsOfIdentity: 4, requests: 100 });
+      const other = newAgent();
+      assert.equal((await ask(stage, path, { headers: identity, agent: other })).status, 200);
+      const token = newToken();
+      stage.routes.set(token, { identifier: 'S00000001', connectionServices: [] });
+      const own = `/mdm/${token}/connect`;
+      for (let index = 0; index < 8; index += 1) {
+        assert.equal((await ask(stage, own, { headers: identity, agent: newAgent() })).status, 200);
+      }
+      assert.equal(reasons['connections-of-identity'], 5);
+      const session = openSession();
+      const status = (headers: object, endStream: boolean) =>
+        new Promise<number>((resolve) => {
+          const stream = session.request({ ':method': 'PUT', ':path': own, ...identity, ...headers }, { endStream });
+          stream.on('error', () => undefined).resume();
+          stream.on('response', (answer) => resolve(Number(answer[':status'])));
+        });
+      assert.equal(await status({}, true), 200);
+      for (let index = 0; index < 4; index += 1) void status({}, false);
+      assert.equal(await status({}, true), 503);
+      assert.ok((reasons['requests-of-identity'] ?? 0) >= 1, JSON.stringify(reasons));
+      assert.equal((await ask(stage, path, { headers: identity, agent: other })).status, 200);
+    },
+  );
 
   test('that pipeline more requests than a connection may have under way are refused the rest', wait, async () => {
     await open({ requestsOfConnection: 5 });

@@ -1,69 +1,115 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { addressGroup, type PublicConnection, PublicConnections } from './public-connections.ts';
+import {
+  addressGroup,
+  type LimitReason,
+  type PublicConnection,
+  PublicConnections,
+  type RequestPlace,
+} from './public-connections.ts';
 import { publicLimits } from './public-limits.ts';
 
 const room = { files: 1024, memoryBytes: 8 * 1024 ** 3 };
 const limits = publicLimits(room, {
   connections: 10,
   connectionsOfAddress: 3,
+  connectionsOfIdentity: 2,
   requests: 10,
   requestsOfAddress: 2,
+  requestsOfIdentity: 3,
   requestsOfConnection: 4,
 });
 const address = fc.constantFrom('10.0.0.1', '10.0.0.2', '10.0.0.3', '2001:db8::1', '2001:db8::2');
+const identities = ['ada', 'bea', 'cyd'];
 
-test('whatever comes, room is bounded, no proven connection is cut, and the newest gets in while an older proved nothing', () => {
+interface Present {
+  connection: PublicConnection | undefined;
+  identity: string | null;
+}
+interface Begun {
+  of: Present;
+  place: RequestPlace;
+  whole: boolean;
+}
+
+test('whatever comes, room is bounded, what is proven gives way to its own identity alone, and the newest gets in', () => {
   const step = fc.tuple(
-    fc.constantFrom('enter', 'enter', 'enter', 'prove', 'leave', 'begin', 'end'),
+    fc.constantFrom('enter', 'enter', 'enter', 'prove', 'leave', 'begin', 'begin', 'whole', 'end'),
     fc.nat(30),
     address,
+    fc.constantFrom(...identities),
   );
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
+    fc.property(fc.array(step, { maxLength: 150 }), (steps) => {
       const connections = new PublicConnections(limits);
-      const present: PublicConnection[] = [];
-      const begun: PublicConnection[] = [];
-      for (const [deed, which, from] of steps) {
+      let present: Present[] = [];
+      let begun: Begun[] = [];
+      /** Who proves or comes in just now: the reason why another may go. */
+      let acting: Present | undefined;
+      for (const [deed, which, from, identity] of steps) {
         const one = present[which % (present.length || 1)];
+        const request = begun[which % (begun.length || 1)];
+        acting = one;
         if (deed === 'enter') {
-          const all = [...present];
-          let cut = 0;
-          let self: PublicConnection | undefined;
-          const entering: { cut: boolean } = { cut: false };
-          self = connections.enter(from, () => {
-            if (self === undefined) entering.cut = true;
-            else {
-              assert.equal(self.proven, false, 'a proven connection was cut');
-              present.splice(present.indexOf(self), 1);
-            }
-            cut += 1;
+          const others = [...present];
+          const added: Present = { connection: undefined, identity: null };
+          acting = added;
+          present.push(added);
+          added.connection = connections.enter(from, (reason) => {
+            if (reason === 'connections-of-identity') {
+              assert.equal(added.identity, acting?.identity, 'another identity gave way');
+              assert.notEqual(added, acting, 'the newest');
+            } else assert.equal(added.identity, null, 'a proven connection was cut for others');
+            if (added === acting) assert.ok(others.every((other) => other.identity !== null));
+            present = present.filter((each) => each !== added);
           });
-          if (entering.cut) assert.ok(all.every(({ proven }) => proven));
-          else present.push(self);
-          assert.ok(cut <= 1);
-        } else if (one && deed === 'prove') connections.prove(one);
-        else if (one && deed === 'leave') {
-          connections.leave(one);
-          present.splice(present.indexOf(one), 1);
-        } else if (one && deed === 'begin') {
-          if (connections.beginRequest(one) === null) begun.push(one);
-        } else if (deed === 'end') {
-          const [ended] = begun.splice(which % (begun.length || 1), 1);
+        } else if (one?.connection && deed === 'prove') {
+          one.identity ??= identity;
+          connections.prove(one.connection, identity);
+        } else if (one?.connection && deed === 'leave') {
+          connections.leave(one.connection);
+          present = present.filter((each) => each !== one);
+        } else if (one?.connection && deed === 'begin') {
+          const unfinished = begun.filter(({ of, whole }) => of.identity === null && !whole).length;
+          let displaced = 0;
+          const added: { request?: Begun } = {};
+          const place = connections.beginRequest(one.connection, () => {
+            assert.ok(added.request);
+            assert.ok(
+              added.request.of.identity === null && !added.request.whole,
+              'what was whole, or proven, gave way',
+            );
+            begun = begun.filter((each) => each !== added.request);
+            displaced += 1;
+          });
+          if (typeof place !== 'string') {
+            added.request = { of: one, place, whole: false };
+            begun.push(added.request);
+          } else if (place === 'requests') assert.equal(unfinished, 0, 'refused although another could give way');
+          assert.ok(displaced <= unfinished);
+        } else if (request && deed === 'whole') {
+          request.place.whole();
+          request.whole = true;
+        } else if (request && deed === 'end') {
           // The connection may be gone by then, or proven since.
-          if (ended) connections.endRequest(ended);
+          request.place.end();
+          begun = begun.filter((each) => each !== request);
         }
         assert.equal(connections.size, present.length);
         assert.equal(connections.requests, begun.length);
         assert.ok(connections.size <= limits.connections && connections.requests <= limits.requests);
-        assert.equal(connections.proven, present.filter(({ proven }) => proven).length);
+        assert.equal(connections.proven, present.filter((each) => each.identity !== null).length);
+        for (const name of identities) {
+          const own = present.filter((each) => each.identity === name);
+          assert.ok(own.length <= limits.connectionsOfIdentity);
+        }
       }
-      for (const one of begun) connections.endRequest(one);
-      for (const one of present) connections.leave(one);
-      assert.deepEqual([connections.size, connections.requests, connections.addresses], [0, 0, 0]);
+      for (const { place } of begun) place.end();
+      for (const { connection } of present) if (connection) connections.leave(connection);
+      assert.deepEqual([connections.size, connections.requests, connections.holders], [0, 0, 0]);
     }),
-    { numRuns: 500 },
+    { numRuns: 1000 },
   );
 });
 
@@ -81,21 +127,74 @@ test('an address counts only while there is little room, and then makes room for
   assert.deepEqual(cut.slice(1), ['nat-1 connections', 'nat-2 connections']);
 });
 
+const stays = () => assert.fail('nobody gives way');
+
 test('requests stop at the limit of their connection, of their address when there is little room, and of all', () => {
   const connections = new PublicConnections(limits);
   const enter = (from: string) => connections.enter(from, () => assert.fail('nobody is cut'));
   const [proven, first, second, third] = [enter('10.0.0.1'), enter('10.0.0.1'), enter('10.0.0.2'), enter('10.0.0.3')];
-  connections.prove(proven);
-  for (let index = 0; index < 4; index += 1) assert.equal(connections.beginRequest(first), null);
-  assert.equal(connections.beginRequest(first), 'requests-of-connection');
-  for (let index = 0; index < 4; index += 1) assert.equal(connections.beginRequest(second), null);
-  assert.equal(connections.beginRequest(enter('10.0.0.2')), 'requests-of-address');
-  assert.equal(connections.beginRequest(third), null);
-  assert.equal(connections.beginRequest(third), 'requests', 'the last tenth is kept');
-  assert.equal(connections.beginRequest(proven), null);
-  assert.equal(connections.beginRequest(proven), 'requests');
-  connections.endRequest(first);
-  assert.equal(connections.beginRequest(proven), null);
+  connections.prove(proven, 'ada');
+  const begun: RequestPlace[] = [];
+  const begin = (connection: PublicConnection): LimitReason | null => {
+    const place = connections.beginRequest(connection, stays);
+    if (typeof place === 'string') return place;
+    place.whole();
+    begun.push(place);
+    return null;
+  };
+  for (let index = 0; index < 4; index += 1) assert.equal(begin(first), null);
+  assert.equal(begin(first), 'requests-of-connection');
+  for (let index = 0; index < 4; index += 1) assert.equal(begin(second), null);
+  assert.equal(begin(enter('10.0.0.2')), 'requests-of-address');
+  assert.equal(begin(third), null);
+  assert.equal(begin(third), 'requests', 'the last tenth is kept');
+  assert.equal(begin(proven), null);
+  assert.equal(begin(proven), 'requests');
+  begun[0]?.end();
+  assert.equal(begin(proven), null);
+});
+
+test('requests whose body has not come give way, the oldest first, those of the address before all others', () => {
+  const connections = new PublicConnections({ ...limits, connections: 100 });
+  const enter = (from: string) => connections.enter(from, () => assert.fail('nobody is cut'));
+  const displaced: string[] = [];
+  const begin = (name: string, connection: PublicConnection) =>
+    connections.beginRequest(connection, (reason) => displaced.push(`${name} ${reason}`));
+  for (let index = 0; index < 9; index += 1) begin(`silent-${index}`, enter(`10.0.0.${index}`));
+  assert.equal(displaced.length, 0, 'there was room');
+  const place = begin('device', enter('10.0.1.1'));
+  assert.ok(typeof place !== 'string');
+  assert.deepEqual(displaced, ['silent-0 requests']);
+  place.whole();
+  const stranger = enter('10.0.2.1');
+  for (let index = 0; index < 3; index += 1) begin(`stranger-${index}`, stranger);
+  assert.deepEqual(displaced.slice(1), ['silent-1 requests', 'silent-2 requests', 'stranger-0 requests-of-address']);
+  for (let index = 0; index < 30; index += 1) begin(`far-${index}`, enter(`10.1.${index}.1`));
+  assert.ok(displaced.length > 30 && displaced.every((text) => !text.startsWith('device')));
+  place.end();
+});
+
+test('one identity has a few connections and requests, and fills nobody else’s room', () => {
+  const connections = new PublicConnections(limits);
+  const cut: string[] = [];
+  const enter = (name: string) => connections.enter('10.0.0.1', (reason) => cut.push(`${name} ${reason}`));
+  const ada = ['ada-0', 'ada-1', 'ada-2', 'ada-3'].map((name) => {
+    const connection = enter(name);
+    connections.prove(connection, 'ada');
+    return connection;
+  });
+  assert.deepEqual(cut, ['ada-0 connections-of-identity', 'ada-1 connections-of-identity']);
+  const answers = [0, 1, 2, 3].map((index) =>
+    connections.beginRequest(ada[2 + (index % 2)] as PublicConnection, stays),
+  );
+  assert.deepEqual(
+    answers.map((answer) => typeof answer),
+    ['object', 'object', 'object', 'string'],
+  );
+  assert.equal(answers[3], 'requests-of-identity');
+  const bea = enter('bea');
+  connections.prove(bea, 'bea');
+  assert.notEqual(typeof connections.beginRequest(bea, stays), 'string');
 });
 
 test('an address of IPv6 stands for its /64, and a mapped one for what it maps', () => {

@@ -1,11 +1,13 @@
 /**
  * Who holds the room at the public port, as rules without I/O.
  *
- *   accepted (unproven) → proven (an instance answered it as the device that it says it is) → gone
+ *   connection: accepted (unproven) → proven (an instance answered it as the device that it says it is) → gone
+ *   request:    begun → whole (its body has come) → over
  *
- * Invariant: a connection that carried a proven identity is never cut to make room, and while any other is left the
- * newcomer gets in: the oldest of those goes, since it has had the most time. An address counts only while there is
- * little room, because thousands of devices may stand behind one.
+ * Invariant: what proved an identity is never cut to make room for others, and while anything else is left the newcomer gets
+ * in: of unproven connections, and of unproven requests whose body is still on its way, the oldest goes, since it has had the
+ * most time. An address counts only while there is little room, because thousands of devices may stand behind one; an
+ * identity counts always, because it is one device.
  */
 import { isIPv4 } from 'node:net';
 import { keptForProven, nearlyFull, type PublicLimits } from './public-limits.ts';
@@ -15,8 +17,10 @@ export type LimitReason =
   | 'no-request-in-time'
   | 'connections'
   | 'connections-of-address'
+  | 'connections-of-identity'
   | 'requests'
   | 'requests-of-address'
+  | 'requests-of-identity'
   | 'requests-of-connection'
   | 'large-bodies'
   | 'control-frames'
@@ -28,29 +32,58 @@ export interface PublicConnection {
   readonly requests: number;
 }
 
-interface Entry extends PublicConnection {
-  proven: boolean;
-  requests: number;
-  gone: boolean;
-  cut: (reason: LimitReason) => void;
+/** A request's place among those under way. */
+export interface RequestPlace {
+  /** Its body has come: it gives way no more. */
+  whole(): void;
+  /** Its work is done, whatever became of its stream or connection. */
+  end(): void;
 }
 
-/** What one address holds without having proved anything. */
-interface OfAddress {
-  // In the order of insertion: the first is the oldest.
+class Entry implements PublicConnection {
+  readonly address: string;
+  readonly cut: (reason: LimitReason) => void;
+  readonly places = new Set<Place>();
+  identity: string | null = null;
+  requests = 0;
+  gone = false;
+
+  constructor(address: string, cut: (reason: LimitReason) => void) {
+    this.address = address;
+    this.cut = cut;
+  }
+
+  get proven(): boolean {
+    return this.identity !== null;
+  }
+
+  /** Whose share it takes from. */
+  get holder(): string {
+    return this.identity === null ? `address ${this.address}` : `identity ${this.identity}`;
+  }
+}
+
+interface Place extends RequestPlace {
+  entry: Entry;
+  over: boolean;
+  giveWay: (reason: LimitReason) => void;
+}
+
+/** What one address holds without having proved anything, or one identity. In the order of insertion: the first is the oldest. */
+interface Share {
   connections: Set<Entry>;
+  /** Begun and not whole, of who proved nothing. */
+  unfinished: Set<Place>;
   requests: number;
 }
 
-type RoomLimits = Pick<
-  PublicLimits,
-  'connections' | 'connectionsOfAddress' | 'requests' | 'requestsOfAddress' | 'requestsOfConnection'
->;
+type RoomLimits = Omit<PublicLimits, 'firstRequestMs' | 'idleMs' | 'controlFrames' | 'controlFramesPerSecond'>;
 
 export class PublicConnections {
   readonly #limits: RoomLimits;
   readonly #unproven = new Set<Entry>();
-  readonly #addresses = new Map<string, OfAddress>();
+  readonly #unfinished = new Set<Place>();
+  readonly #shares = new Map<string, Share>();
   #connections = 0;
   #requests = 0;
 
@@ -70,15 +103,15 @@ export class PublicConnections {
     return this.#connections - this.#unproven.size;
   }
 
-  /** Addresses of which something is held. */
-  get addresses(): number {
-    return this.#addresses.size;
+  /** Addresses and identities of which something is held. */
+  get holders(): number {
+    return this.#shares.size;
   }
 
   /** A connection was accepted; `cut` ends it when its place is needed, which may be at once. */
   enter(remoteAddress: string, cut: (reason: LimitReason) => void): PublicConnection {
-    const entry: Entry = { address: addressGroup(remoteAddress), proven: false, requests: 0, gone: false, cut };
-    const { connections } = this.#of(entry);
+    const entry = new Entry(addressGroup(remoteAddress), cut);
+    const { connections } = this.#shareOf(entry);
     connections.add(entry);
     this.#unproven.add(entry);
     this.#connections += 1;
@@ -90,15 +123,25 @@ export class PublicConnections {
     return entry;
   }
 
-  /** An instance, or a connection service, has verified the identity of the device. */
-  prove(connection: PublicConnection): void {
+  /**
+   * An instance, or a connection service, has verified the identity of the device: one enrolment, or one certificate. The
+   * first that a connection proves is its own from then on.
+   */
+  prove(connection: PublicConnection, identity: string): void {
     const entry = connection as Entry;
     if (entry.gone || !this.#unproven.delete(entry)) return;
-    const own = this.#of(entry);
-    own.connections.delete(entry);
-    own.requests -= entry.requests;
-    this.#tidy(entry.address, own);
-    entry.proven = true;
+    for (const place of entry.places) this.#settle(place);
+    const before = this.#shareOf(entry);
+    before.connections.delete(entry);
+    before.requests -= entry.requests;
+    this.#tidy(entry.holder, before);
+    entry.identity = identity;
+    const own = this.#shareOf(entry);
+    own.connections.add(entry);
+    own.requests += entry.requests;
+    if (own.connections.size > this.#limits.connectionsOfIdentity) {
+      this.#cutOldest(own.connections, 'connections-of-identity');
+    }
   }
 
   leave(connection: PublicConnection): void {
@@ -106,49 +149,75 @@ export class PublicConnections {
     if (entry.gone) return;
     entry.gone = true;
     this.#connections -= 1;
-    if (!this.#unproven.delete(entry)) return;
-    const own = this.#of(entry);
+    this.#unproven.delete(entry);
+    const own = this.#shareOf(entry);
     own.connections.delete(entry);
-    this.#tidy(entry.address, own);
+    this.#tidy(entry.holder, own);
   }
 
-  /** Null when the request may begin; it then ends with `endRequest`, whatever became of its stream or connection. */
-  beginRequest(connection: PublicConnection): LimitReason | null {
+  /** @param giveWay ends the request without an answer of its own when its place is needed, before its body is whole. */
+  beginRequest(connection: PublicConnection, giveWay: (reason: LimitReason) => void): RequestPlace | LimitReason {
     const entry = connection as Entry;
-    const { requests, requestsOfAddress, requestsOfConnection } = this.#limits;
-    if (entry.requests >= requestsOfConnection) return 'requests-of-connection';
-    if (this.#requests >= (entry.proven ? requests : Math.max(1, keptForProven * requests))) return 'requests';
-    if (!entry.proven) {
-      const own = this.#of(entry);
-      if (this.#requests >= nearlyFull * requests && own.requests >= requestsOfAddress) return 'requests-of-address';
-      own.requests += 1;
+    const own = this.#shareOf(entry);
+    const refused = this.#makeRoom(entry, own);
+    if (refused !== null) {
+      this.#tidy(entry.holder, own);
+      return refused;
     }
+    const place: Place = { entry, over: false, giveWay, whole: () => this.#settle(place), end: () => this.#end(place) };
+    entry.places.add(place);
+    if (!entry.proven) {
+      own.unfinished.add(place);
+      this.#unfinished.add(place);
+    }
+    own.requests += 1;
     entry.requests += 1;
     this.#requests += 1;
+    return place;
+  }
+
+  #makeRoom(entry: Entry, own: Share): LimitReason | null {
+    const { requests, requestsOfAddress, requestsOfIdentity, requestsOfConnection } = this.#limits;
+    if (entry.requests >= requestsOfConnection) return 'requests-of-connection';
+    if (entry.proven) {
+      if (own.requests >= requestsOfIdentity) return 'requests-of-identity';
+    } else if (this.#requests >= nearlyFull * requests && own.requests >= requestsOfAddress) {
+      if (!this.#displaceOldest(own.unfinished, 'requests-of-address')) return 'requests-of-address';
+    }
+    const atMost = entry.proven ? requests : Math.max(1, keptForProven * requests);
+    if (this.#requests >= atMost && !this.#displaceOldest(this.#unfinished, 'requests')) return 'requests';
     return null;
   }
 
-  endRequest(connection: PublicConnection): void {
-    const entry = connection as Entry;
-    entry.requests -= 1;
-    this.#requests -= 1;
-    if (entry.proven) return;
-    const own = this.#of(entry);
-    own.requests -= 1;
-    this.#tidy(entry.address, own);
+  /** It gives way to nobody any more. */
+  #settle(place: Place): void {
+    if (this.#unfinished.delete(place)) this.#shareOf(place.entry).unfinished.delete(place);
   }
 
-  #of({ address }: Entry): OfAddress {
-    let own = this.#addresses.get(address);
+  #end(place: Place): void {
+    if (place.over) return;
+    place.over = true;
+    this.#settle(place);
+    const { entry } = place;
+    entry.places.delete(place);
+    entry.requests -= 1;
+    this.#requests -= 1;
+    const own = this.#shareOf(entry);
+    own.requests -= 1;
+    this.#tidy(entry.holder, own);
+  }
+
+  #shareOf({ holder }: Entry): Share {
+    let own = this.#shares.get(holder);
     if (!own) {
-      own = { connections: new Set(), requests: 0 };
-      this.#addresses.set(address, own);
+      own = { connections: new Set(), unfinished: new Set(), requests: 0 };
+      this.#shares.set(holder, own);
     }
     return own;
   }
 
-  #tidy(address: string, own: OfAddress): void {
-    if (own.connections.size === 0 && own.requests === 0) this.#addresses.delete(address);
+  #tidy(holder: string, own: Share): void {
+    if (own.connections.size === 0 && own.requests === 0) this.#shares.delete(holder);
   }
 
   #cutOldest(among: ReadonlySet<Entry>, reason: LimitReason): void {
@@ -156,6 +225,14 @@ export class PublicConnections {
     if (!oldest) return;
     this.leave(oldest);
     oldest.cut(reason);
+  }
+
+  #displaceOldest(among: ReadonlySet<Place>, reason: LimitReason): boolean {
+    const [oldest] = among;
+    if (!oldest) return false;
+    this.#end(oldest);
+    oldest.giveWay(reason);
+    return true;
   }
 }
 

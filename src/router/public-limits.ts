@@ -9,10 +9,14 @@ const limitsShape = z.object({
   connections: count,
   /** Connections of one address that proved nothing, while there is little room left. */
   connectionsOfAddress: count,
+  /** Connections that proved one identity, tunnels among them. */
+  connectionsOfIdentity: count,
   /** Requests under way at once, tunnels that are being opened among them. */
   requests: count,
   /** Of them, those of one address that proved nothing, while there is little room left. */
   requestsOfAddress: count,
+  /** Of those that proved one identity. */
+  requestsOfIdentity: count,
   /** Of one connection, those included whose stream the device has reset. */
   requestsOfConnection: count,
   /** From the first packet of a connection to the end of its first request. */
@@ -55,8 +59,11 @@ export function publicLimits(room: HostRoom, given: GivenLimits = {}): PublicLim
   const defaults: PublicLimits = {
     connections,
     connectionsOfAddress: Math.ceil(connections / 16),
+    // A device opens a connection for each tunnel where it speaks HTTP/1.1.
+    connectionsOfIdentity: Math.min(64, Math.ceil(connections / 8)),
     requests,
     requestsOfAddress: Math.ceil(requests / 16),
+    requestsOfIdentity: 128,
     requestsOfConnection: 128,
     firstRequestMs: 30_000,
     idleMs: 600_000,

@@ -16,16 +16,16 @@ import {
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { messageOf } from '../base/errors.ts';
-import { bodyBytesAtMost, bodyTooLargeText, type DeviceAddressKind, declaresMore } from '../link/device-address.ts';
+import { bodyBytesAtMost, bodyTooLargeText, type DeviceAddress, declaresMore } from '../link/device-address.ts';
 import type { Logger } from '../process/logger.ts';
 import { type Watched, watchConnections, watchFrames } from './connection-watch.ts';
 import { type DeviceEnd, http1End, http2End, writePlainReply } from './device-end.ts';
 import type { Forwarder } from './forwarder.ts';
 import { createLimitReport } from './limit-report.ts';
-import { type LimitReason, PublicConnections } from './public-connections.ts';
+import { type LimitReason, PublicConnections, type RequestPlace } from './public-connections.ts';
 import type { PublicLimits } from './public-limits.ts';
 import { type PublicRequest, type PublicResponse, type Reply, refusal, writeEarlyReply, writeReply } from './reply.ts';
-import { hasNoBody, readBody, type TakeRoom } from './request-body.ts';
+import { hasNoBody, readBody } from './request-body.ts';
 import { hostRefusal, type RequestHead, readHead } from './request-head.ts';
 import type { TunnelOpener } from './tunnel-opener.ts';
 
@@ -149,31 +149,32 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
   async function openTunnel(end: DeviceEnd, socket: TLSSocket, invalid: Reply | null): Promise<void> {
     const watched = watch.of(socket);
     if (!watched) return;
-    const reason = watched.begin();
-    if (invalid || reason !== null) {
-      const refused = invalid ?? overloaded(reason);
+    const place = invalid ?? watched.begin(() => undefined);
+    if (typeof place === 'string' || 'status' in place) {
+      const refused = typeof place === 'string' ? overloaded(place) : place;
       options.onAnswer?.(refused.status);
       end.refuse(refused);
-      if (reason === null) ended(watched);
       return;
     }
+    place.whole();
     watched.spoke();
     try {
-      const status = await options.tunnel(end, watched.sender(socket));
+      const sender = watched.sender(socket);
+      const status = await options.tunnel(end, sender);
       options.onAnswer?.(status);
       if (status !== 200) return;
       // The connection service knows the device by its certificate, and answers for it.
-      connections.prove(watched.connection);
+      connections.prove(watched.connection, `certificate ${sender.clientCertificate ?? ''}`);
       watched.hold();
       if (end.stream.closed) watched.release();
       else end.stream.once('close', () => watched.release());
     } finally {
-      ended(watched);
+      ended(place);
     }
   }
 
-  function ended(watched: Watched): void {
-    watched.end();
+  function ended(place: RequestPlace): void {
+    place.end();
     if (connections.requests === 0) onQuiet();
   }
 
@@ -181,9 +182,10 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
   async function answer(request: PublicRequest, response: PublicResponse, goOn?: () => void): Promise<void> {
     const watched = watch.of(request.socket);
     if (!watched) return;
-    const reason = watched.begin();
-    if (reason !== null) {
-      const refused = overloaded(reason);
+    let displace: () => void = () => undefined;
+    const place = watched.begin(() => displace());
+    if (typeof place === 'string') {
+      const refused = overloaded(place);
       options.onAnswer?.(refused.status);
       writeEarlyReply(request, response, refused);
       return;
@@ -196,7 +198,11 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       return true;
     };
     try {
-      const { reply, early } = await replyTo(request, watched, takeRoom, goOn);
+      const read = (bytesAtMost: number) =>
+        readBody(request, bytesAtMost, deadlineMs, takeRoom, (end) => {
+          displace = end;
+        });
+      const { reply, early } = await replyTo(request, watched, place, read, goOn);
       if (reply) {
         options.onAnswer?.(reply.status);
         if (early) writeEarlyReply(request, response, reply);
@@ -211,7 +217,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       }
     } finally {
       largeBodyBytes -= takenBytes;
-      ended(watched);
+      ended(place);
     }
   }
 
@@ -219,7 +225,8 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
   async function replyTo(
     request: PublicRequest,
     watched: Watched,
-    takeRoom: TakeRoom,
+    place: RequestPlace,
+    read: (bytesAtMost: number) => ReturnType<typeof readBody>,
     goOn: (() => void) | undefined,
   ): Promise<{ reply: Reply | null; early: boolean }> {
     const startedMs = performance.now();
@@ -235,7 +242,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     const bytesAtMost = bodyBytesAtMost(head.address.kind);
     if (!declaresMore(request.headers['content-length'], bytesAtMost)) goOn?.();
     // Awaiting only what is a promise keeps requests without a body in one turn.
-    const reading = readBody(request, bytesAtMost, deadlineMs, takeRoom);
+    const reading = read(bytesAtMost);
     const body = reading instanceof Promise ? await reading : reading;
     switch (body.kind) {
       case 'broken':
@@ -244,10 +251,13 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
         return { reply: refusal(413, 'ERR_BODY_TOO_LARGE', bodyTooLargeText(head.address.kind)), early: true };
       case 'late':
         return { reply: refusal(408, 'ERR_BODY_TIMEOUT', 'The request did not end in time.'), early: true };
+      case 'displaced':
+        return { reply: overloaded('requests'), early: true };
       case 'no-room':
         report.count('large-bodies', watched.connection.address);
         return { reply: refusal(503, 'ERR_OVERLOADED', 'Too many large requests at once; come again.'), early: true };
       case 'whole':
+        place.whole();
         watched.spoke();
     }
     const reply = await options.forward({
@@ -257,7 +267,8 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       sender: watched.sender(socket),
       timeoutMs: Math.max(1, deadlineMs - (performance.now() - startedMs)),
     });
-    if (provesIdentity(head.address.kind, reply.status)) connections.prove(watched.connection);
+    const identity = provenIdentity(head.address, reply.status);
+    if (identity !== null) connections.prove(watched.connection, identity);
     return { reply, early: false };
   }
 
@@ -297,15 +308,21 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
 }
 
 /**
- * Whether an instance answered this as the device that it says it is. At check-in and connect nothing is answered 2xx before
- * the identity of the enrolment was held against signature or certificate; at SCEP and activation anybody can have a 200.
+ * The enrolment as which an instance answered this. At check-in and connect nothing is answered 2xx before the identity was
+ * held against signature or certificate; at SCEP and activation anybody can have a 200.
  */
-function provesIdentity(kind: DeviceAddressKind, status: number): boolean {
-  return (kind === 'connect' || kind === 'checkin') && status >= 200 && status < 300;
+function provenIdentity(address: DeviceAddress, status: number): string | null {
+  const judged = address.kind === 'connect' || address.kind === 'checkin';
+  return judged && status >= 200 && status < 300 ? `token ${address.token}` : null;
 }
 
-function overloaded(reason: LimitReason | null): Reply {
-  const whose = reason === 'requests-of-connection' ? ' on this connection' : '';
+function overloaded(reason: LimitReason): Reply {
+  const whose =
+    reason === 'requests-of-connection'
+      ? ' on this connection'
+      : reason === 'requests-of-identity'
+        ? ' by this device'
+        : '';
   return refusal(503, 'ERR_OVERLOADED', `Too many requests are under way${whose}; come again.`);
 }
 

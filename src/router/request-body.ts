@@ -13,6 +13,8 @@ export type RequestBody =
   /** The device went away. */
   | { kind: 'broken' }
   | { kind: 'late' }
+  /** Its place was needed by another request. */
+  | { kind: 'displaced' }
   /** Too many large bodies at once. */
   | { kind: 'no-room' };
 
@@ -24,12 +26,16 @@ export const smallBodyBytes = 64 * 1024;
 
 const none: RequestBody = { kind: 'whole', body: null };
 
-/** Never rejects. After `too-large`, `late` and `no-room` the rest is discarded as it comes. */
+/**
+ * Never rejects. After `too-large`, `late`, `displaced` and `no-room` the rest is discarded as it comes.
+ * @param onWaiting is given what ends the waiting for the body early
+ */
 export function readBody(
   request: PublicRequest,
   bytesAtMost: number,
   timeoutMs: number,
   takeRoom: TakeRoom,
+  onWaiting: (displace: () => void) => void = () => undefined,
 ): Promise<RequestBody> | RequestBody {
   const declared = request.headers['content-length'];
   if (declaresMore(declared, bytesAtMost)) return { kind: 'too-large' };
@@ -48,6 +54,7 @@ export function readBody(
       resolve(result);
     };
     const timer = setTimeout(() => settle({ kind: 'late' }), timeoutMs);
+    onWaiting(() => settle({ kind: 'displaced' }));
     request.on('data', (chunk: Buffer) => {
       if (settled) return;
       const large = Math.max(0, sizeBytes + chunk.length - Math.max(sizeBytes, smallBodyBytes));
