@@ -75,3 +75,21 @@ test('places are bounded by key and by lane, one lane leaves the other its room,
   entered(queue, 'a', '3');
   assert.equal(queue.enter('a', '1'), undefined, 'the lane is full');
 });
+
+test('of one key no more is under way than may be, and what others bring begins before it', async () => {
+  const queue = createFairQueue({ ...roomy, atOnce: 3, ofKeyAtOnce: 1 });
+  const begun: string[] = [];
+  const places = ['1', '1', '1', '2'].map((key, index) => {
+    const place = entered(queue, 'a', key);
+    void place.turn().then(() => begun.push(key + index));
+    return place;
+  });
+  await new Promise(setImmediate);
+  assert.deepEqual([begun, queue.waiting], [['10', '23'], 2]);
+  places[3]?.leave();
+  await new Promise(setImmediate);
+  assert.deepEqual(begun, ['10', '23'], 'the room of others is not for it');
+  places[0]?.leave();
+  await new Promise(setImmediate);
+  assert.deepEqual([begun, queue.waiting], [['10', '23', '11'], 1]);
+});

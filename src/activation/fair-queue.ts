@@ -9,6 +9,8 @@ export interface FairQueueOptions {
   readonly lanes: readonly string[];
   /** Pieces of work under way. */
   readonly atOnce: number;
+  /** Of these, pieces of one key in a lane. Default: as many. */
+  readonly ofKeyAtOnce?: number;
   /** Places in one lane, those under way included. */
   readonly placesInLane: number;
   /** Places of one key in a lane. */
@@ -30,6 +32,8 @@ export interface Place {
 
 interface Lane {
   readonly places: Map<string, number>;
+  /** Pieces under way, by key. */
+  readonly begun: Map<string, number>;
   /** Who waits, by key, in the order of their turns. */
   readonly waiting: Map<string, (() => void)[]>;
   taken: number;
@@ -37,17 +41,19 @@ interface Lane {
 
 export function createFairQueue(options: FairQueueOptions): FairQueue {
   const lanes = new Map<string, Lane>(
-    options.lanes.map((name) => [name, { places: new Map(), waiting: new Map(), taken: 0 }]),
+    options.lanes.map((name) => [name, { places: new Map(), begun: new Map(), waiting: new Map(), taken: 0 }]),
   );
   /** Lanes in the order of their turns. */
   let order = [...lanes.values()];
+  const { atOnce, ofKeyAtOnce = atOnce } = options;
   let underWay = 0;
   let waiting = 0;
 
-  /** The next to begin: the first of the first key of the first lane that has any; key and lane go to the end. */
+  /** The next to begin: the first of the first key that may of the first lane that has any; key and lane go to the end. */
   function takeNext(): (() => void) | undefined {
     for (const lane of order) {
       for (const [key, starts] of lane.waiting) {
+        if ((lane.begun.get(key) ?? 0) >= ofKeyAtOnce) continue;
         const start = starts.shift();
         lane.waiting.delete(key);
         if (starts.length > 0) lane.waiting.set(key, starts);
@@ -60,7 +66,7 @@ export function createFairQueue(options: FairQueueOptions): FairQueue {
   }
 
   function startNext(): void {
-    while (underWay < options.atOnce) {
+    while (underWay < atOnce) {
       const start = takeNext();
       if (start === undefined) return;
       underWay += 1;
@@ -75,7 +81,7 @@ export function createFairQueue(options: FairQueueOptions): FairQueue {
       const ofKey = lane.places.get(key) ?? 0;
       if (lane.taken >= options.placesInLane || ofKey >= options.placesOfKey) return undefined;
       lane.taken += 1;
-      lane.places.set(key, ofKey + 1);
+      count(lane.places, key, 1);
       let begun = false;
       let left = false;
       return {
@@ -83,6 +89,7 @@ export function createFairQueue(options: FairQueueOptions): FairQueue {
           new Promise<void>((resolve) => {
             const start = () => {
               begun = true;
+              count(lane.begun, key, 1);
               resolve();
             };
             const starts = lane.waiting.get(key);
@@ -95,10 +102,9 @@ export function createFairQueue(options: FairQueueOptions): FairQueue {
           if (left) return;
           left = true;
           lane.taken -= 1;
-          const remaining = (lane.places.get(key) ?? 1) - 1;
-          if (remaining > 0) lane.places.set(key, remaining);
-          else lane.places.delete(key);
+          count(lane.places, key, -1);
           if (!begun) return;
+          count(lane.begun, key, -1);
           underWay -= 1;
           startNext();
         },
@@ -108,4 +114,10 @@ export function createFairQueue(options: FairQueueOptions): FairQueue {
       return waiting;
     },
   };
+}
+
+function count(counts: Map<string, number>, key: string, change: 1 | -1): void {
+  const counted = (counts.get(key) ?? 0) + change;
+  if (counted > 0) counts.set(key, counted);
+  else counts.delete(key);
 }

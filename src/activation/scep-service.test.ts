@@ -6,7 +6,7 @@ import { sealEnvelope } from '../protocol/cms/enveloped-data.ts';
 import { readSignedData } from '../protocol/cms/signed-data.ts';
 import { signAttached } from '../protocol/cms/signing.ts';
 import { derOid } from '../protocol/der/writer.ts';
-import { scepAttributesDer } from '../protocol/scep/attributes.ts';
+import { scepAttributesDer, scepCapabilities } from '../protocol/scep/attributes.ts';
 import {
   buildPkcsReq,
   type PendingRequest,
@@ -89,18 +89,7 @@ const ask = (operation: string) => scep.handleScep({ operation, token: 'any', me
 test('capabilities and certificates are told to whoever asks', async () => {
   const capabilities = await ask('GetCACaps');
   assert.ok(capabilities.kind === 'answer');
-  const told = capabilities.body.toString().split('\n');
-  assert.deepEqual(told.sort(), [
-    'AES',
-    'DES3',
-    'POSTPKIOperation',
-    'Renewal',
-    'SCEPStandard',
-    'SHA-1',
-    'SHA-256',
-    'SHA-384',
-    'SHA-512',
-  ]);
+  assert.equal(capabilities.body.toString(), scepCapabilities);
   const authority = await ask('GetCACert');
   assert.ok(authority.kind === 'answer');
   assert.equal(authority.contentType, 'application/x-x509-ca-ra-cert');
@@ -183,10 +172,12 @@ test('a wrong or missing challenge, a lapsed offer and a device that is gone get
   const device = await fixture.offeredDevice();
   assert.equal(await refusalOf(device.token, requestFor(first, 'wrong')), 'challenge');
   assert.equal(await refusalOf(device.token, requestFor(first, '')), 'challenge');
+  const opened = scep.opened;
   await fixture.db`update device set created_at = now() - interval '25 hours' where id = ${device.deviceId}`;
   assert.equal(await refusalOf(device.token, requestFor(first, device.challenge)), 'lapsed');
   await fixture.db`update device set created_at = now(), state = 'gone' where id = ${device.deviceId}`;
   assert.equal(await refusalOf(device.token, requestFor(first, device.challenge)), 'not-enrolling');
+  assert.equal(scep.opened, opened, 'what is refused in any case is not opened');
   assert.equal((await stored(device.deviceId))?.fingerprint, null);
 });
 
@@ -266,4 +257,43 @@ test('a renewal under a move that commits in mid-statement is not written', asyn
   const outcome = await fixture.moveUnder(device.accountId, () => send(device.token, request));
   assert.equal(outcome.kind, 'not-owner');
   assert.equal((await stored(device.deviceId))?.fingerprint, fingerprintOf(identity));
+});
+
+test('the same message, 100 times at once and again later, is opened once and gets one answer', async () => {
+  const device = await fixture.offeredDevice();
+  const request = requestFor(first, device.challenge);
+  const opened = scep.opened;
+  const sendIt = async () => {
+    const outcome = await send(device.token, request);
+    assert.ok(outcome.kind === 'answer', outcome.kind);
+    return outcome.body.toString('hex');
+  };
+  const answers = await Promise.all(Array.from({ length: 100 }, sendIt));
+  answers.push(await sendIt());
+  assert.deepEqual([new Set(answers).size, scep.opened - opened], [1, 1]);
+  await fixture.db`update device set state = 'gone' where id = ${device.deviceId}`;
+  assert.equal(await refusalOf(device.token, request), 'not-enrolling', 'no answer outlives what it was given for');
+});
+
+test('an answer is not given again once another identity is the present one', async () => {
+  const device = await fixture.offeredDevice();
+  const request = requestFor(first, device.challenge);
+  const identity = await certificateFor(device.token, request);
+  await certificateFor(device.token, requestFor(second, '', { key: first.privateKey, certificateDer: identity }));
+  assert.equal(await refusalOf(device.token, request), 'another-key');
+});
+
+test('of the many messages of one token few wait, and another token is served beside them', async () => {
+  const [busy, quiet] = [await fixture.offeredDevice(), await fixture.offeredDevice()];
+  const wrong = Array.from({ length: 50 }, () => requestFor(first, 'wrong'));
+  const right = requestFor(second, quiet.challenge);
+  const opened = scep.opened;
+  const crowd = wrong.map((request) => send(busy.token, request));
+  await certificateFor(quiet.token, right);
+  const outcomes = await Promise.all(crowd);
+  const answered = outcomes.filter(({ kind }) => kind === 'answer').length;
+  assert.equal(outcomes.filter(({ kind }) => kind === 'busy').length, 50 - answered);
+  assert.ok(answered >= 4 && answered < 50, `${answered} of the busy token were answered`);
+  assert.equal(scep.opened - opened, answered + 1);
+  assert.equal((await answerTo(busy.token, wrong[49] ?? right)).refusal, 'challenge', 'who was told to come again may');
 });

@@ -2,8 +2,11 @@
  * The SCEP service of an instance, free of its transport: issues the identity certificate of a device that was offered an
  * enrolment, and its renewals.
  *
+ *   token → owner → the same message's answer → turn → offer open → message opened → challenge → issued
+ *
  * Protects: one offer, one key. Whoever shows the challenge first binds the offer to that key; the same key gets the same
- * certificate again when its answer was lost (a retry costs nothing), and any other key is refused.
+ * certificate again when its answer was lost (a retry costs nothing), and any other key is refused. What can be settled
+ * without the keys is, and no token's requests keep those of others waiting (`scep-turns.ts`).
  * @see RFC 8894
  */
 import { createHash, createPrivateKey, timingSafeEqual } from 'node:crypto';
@@ -19,8 +22,9 @@ import {
   type PkiRequest,
   parsePkiMessage,
   type RegistrationAuthority,
+  readScepReference,
 } from '../protocol/scep/server-message.ts';
-import { issueCertificate, randomSerialHex } from '../protocol/x509/certificate.ts';
+import { issueCertificateOffLoop, randomSerialHex } from '../protocol/x509/certificate.ts';
 import { isIssuedBy } from '../protocol/x509/certificate-chain.ts';
 import { fingerprintOf, readCertificate } from '../protocol/x509/certificate-fields.ts';
 import { publicKeyFrom } from '../protocol/x509/public-key.ts';
@@ -32,6 +36,7 @@ import {
   storeIdentity,
 } from './device-identity.ts';
 import { type FenceMiss, whyFenced } from './fence-miss.ts';
+import { createScepTurns, type ScepTurn } from './scep-turns.ts';
 
 export const identityDays = 365;
 
@@ -57,6 +62,8 @@ export type ScepOutcome =
   | { readonly kind: 'malformed'; readonly error: BrambleError }
   | { readonly kind: 'unknown-operation' }
   | { readonly kind: 'unknown-token' }
+  /** Too many requests wait, of this token or in all: come again. */
+  | { readonly kind: 'busy' }
   | FenceMiss;
 
 export type ScepRefusal =
@@ -69,6 +76,8 @@ export type ScepRefusal =
 
 export interface ScepService {
   handleScep(request: ScepRequest): Promise<ScepOutcome>;
+  /** Messages opened so far: each costs work of the keys on the event loop. */
+  readonly opened: number;
 }
 
 type Decision =
@@ -92,6 +101,8 @@ export function createScepService(options: {
   const { db, instanceId, authorities, registrationActive, now = () => new Date() } = options;
   const deviceAuthority = authorities.device;
   const former = registrationOf(deviceAuthority);
+  const turns = createScepTurns<ScepOutcome>();
+  let opened = 0;
   // Where the device authority stands in, there is one only.
   const present = authorities.registration === deviceAuthority ? former : registrationOf(authorities.registration);
 
@@ -115,43 +126,72 @@ export function createScepService(options: {
     if (device === undefined) return { kind: 'unknown-token' };
     if (!device.mine) return await missOf(token);
     const known = await registrations();
+    const situation = situationOf(device, known[0]);
+    const outcome = await turns.take({ token, message, situation }, () => answerInTurn(token, message, known));
+    return outcome === 'busy' ? { kind: 'busy' } : outcome;
+  }
+
+  /** The device is looked at again: it has been waited, for a request of the same token perhaps. */
+  async function answerInTurn(
+    token: string,
+    message: Uint8Array,
+    known: readonly [RegistrationAuthority, ...RegistrationAuthority[]],
+  ): Promise<ScepTurn<ScepOutcome>> {
+    const device = await enrollingDevice(db, instanceId, token);
+    if (device === undefined) return { answer: { kind: 'unknown-token' }, situation: null };
+    if (!device.mine) return { answer: await missOf(token), situation: null };
+    const { outcome, fingerprint } = await answerOpenly(device, message, known);
+    const remembers = outcome.kind === 'answer' || outcome.kind === 'malformed';
+    const after = { ...device, ...(fingerprint === undefined ? {} : { identityFingerprint: fingerprint }) };
+    return { answer: outcome, situation: remembers ? situationOf(after, known[0]) : null };
+  }
+
+  /** `fingerprint` is that of the certificate in the answer: the device's from now on. */
+  async function answerOpenly(
+    device: EnrollingDevice,
+    message: Uint8Array,
+    known: readonly [RegistrationAuthority, ...RegistrationAuthority[]],
+  ): Promise<{ outcome: ScepOutcome; fingerprint?: string }> {
     let request: PkiRequest;
     try {
+      const closed = closedTo(device);
+      if (closed !== undefined) {
+        const reference = { ...readScepReference(message), registration: known[0] };
+        return { outcome: await failed(reference, 'badRequest', closed) };
+      }
+      opened += 1;
       request = parsePkiMessage(message, known);
     } catch (error) {
       const failure = failureOf(error);
       if (!isBrambleError(error)) throw error;
-      if (failure === undefined) return { kind: 'malformed', error };
-      return failed({ ...failure.reference, registration: known[0] }, failure.failInfo, 'message', error.message);
+      if (failure === undefined) return { outcome: { kind: 'malformed', error } };
+      const reference = { ...failure.reference, registration: known[0] };
+      return { outcome: await failed(reference, failure.failInfo, 'message', error.message) };
     }
     // Asked before anything is issued: an answer that cannot be encrypted would bind the offer all the same.
     if (!canBeAnswered(request.signerCertificateDer)) {
-      return failed(
-        request,
-        'badAlg',
-        'message',
-        'the answer is encrypted to the key of the signer, which has to be RSA',
-      );
+      const reason = 'the answer is encrypted to the key of the signer, which has to be RSA';
+      return { outcome: await failed(request, 'badAlg', 'message', reason) };
     }
     const decision =
       request.messageType === 'RenewalReq' ? await renew(device, request) : await enroll(device, request);
     switch (decision.kind) {
-      case 'certificate':
-        return succeeded(request, decision.certificateDer);
+      case 'certificate': {
+        const { certificateDer } = decision;
+        return { outcome: await succeeded(request, certificateDer), fingerprint: fingerprintOf(certificateDer) };
+      }
       case 'refused':
-        return failed(request, 'badRequest', decision.refusal);
+        return { outcome: await failed(request, 'badRequest', decision.refusal) };
       case 'not-owner':
       case 'moving':
-        return decision;
+        return { outcome: decision };
     }
   }
 
   async function enroll(device: EnrollingDevice, request: PkiRequest): Promise<Decision> {
-    if (device.state === 'gone') return refused('not-enrolling');
     if (!isSame(request.challengePassword ?? '', device.scepChallenge)) return refused('challenge');
     if (device.identityKey !== null) return certificateAgain(device, request);
-    if (device.lapsed) return refused('lapsed');
-    const issued = issueIdentity(device, request);
+    const issued = await issueIdentity(device, request);
     if (await storeIdentity(db, { deviceId: device.deviceId, instanceId }, issued)) {
       return { kind: 'certificate', certificateDer: issued.certificateDer };
     }
@@ -160,14 +200,14 @@ export function createScepService(options: {
 
   /** Signed with the present identity; or asked again, for the key that has become the present one. */
   async function renew(device: EnrollingDevice, request: PkiRequest): Promise<Decision> {
-    if (device.identityFingerprint === null || device.state === 'gone') return refused('not-enrolling');
+    if (device.identityFingerprint === null) return refused('not-enrolling');
     const signer = fingerprintOf(request.signerCertificateDer);
     const issuedHere = isIssuedBy(request.signerCertificateDer, deviceAuthority.certificateDer, now());
     if (!issuedHere) return refused('not-the-present-identity');
     if (signer !== device.identityFingerprint) {
       return isSameKey(device, request) ? certificateAgain(device, request) : refused('not-the-present-identity');
     }
-    const issued = issueIdentity(device, request);
+    const issued = await issueIdentity(device, request);
     if (await replaceIdentity(db, { deviceId: device.deviceId, instanceId }, signer, issued)) {
       return { kind: 'certificate', certificateDer: issued.certificateDer };
     }
@@ -190,8 +230,8 @@ export function createScepService(options: {
     return miss.kind === 'mine' ? { kind: 'moving' } : miss;
   }
 
-  function issueIdentity(device: EnrollingDevice, request: PkiRequest): IssuedIdentity {
-    const certificateDer = issueCertificate({
+  async function issueIdentity(device: EnrollingDevice, request: PkiRequest): Promise<IssuedIdentity> {
+    const certificateDer = await issueCertificateOffLoop({
       authority: deviceAuthority,
       publicKey: { spkiDer: request.publicKeySpkiDer },
       subject: { commonName: device.deviceId, organizationalUnit: device.accountName },
@@ -208,7 +248,7 @@ export function createScepService(options: {
     };
   }
 
-  function succeeded(request: PkiRequest, certificateDer: Uint8Array): ScepOutcome {
+  async function succeeded(request: PkiRequest, certificateDer: Uint8Array): Promise<ScepOutcome> {
     const { cipher, signerCertificateDer } = request;
     const answer = {
       status: 'success',
@@ -216,17 +256,17 @@ export function createScepService(options: {
       recipientCertificateDer: signerCertificateDer,
       cipher,
     } as const;
-    const body = buildCertRep(request, answer, request.registration);
+    const body = await buildCertRep(request, answer, request.registration);
     return { kind: 'answer', contentType: scepContentType.message, body };
   }
 
-  function failed(
+  async function failed(
     request: Pick<PkiRequest, 'transactionId' | 'senderNonce' | 'registration'>,
     failInfo: ScepFailInfo,
     refusal: ScepRefusal,
     reason?: string,
-  ): ScepOutcome {
-    const body = buildCertRep(request, { status: 'failure', failInfo }, request.registration);
+  ): Promise<ScepOutcome> {
+    const body = await buildCertRep(request, { status: 'failure', failInfo }, request.registration);
     const logged = reason === undefined ? { refusal } : { refusal, reason };
     return { kind: 'answer', contentType: scepContentType.message, body, ...logged };
   }
@@ -244,11 +284,26 @@ export function createScepService(options: {
           return { kind: 'unknown-operation' };
       }
     },
+    get opened() {
+      return opened;
+    },
   };
 }
 
 function registrationOf({ certificateDer, privateKeyPem }: Authority): RegistrationAuthority {
   return { raKey: createPrivateKey(privateKeyPem), raCertificate: certificateDer };
+}
+
+/** Why nothing is issued to this enrolment, whatever the message says; undefined where that decides. */
+function closedTo(device: EnrollingDevice): ScepRefusal | undefined {
+  if (device.state === 'gone') return 'not-enrolling';
+  return device.identityKey === null && device.lapsed ? 'lapsed' : undefined;
+}
+
+/** All that an answer depends on beside the message: while this is the same, so is the answer. */
+function situationOf(device: EnrollingDevice, first: RegistrationAuthority): string {
+  const { identityFingerprint, scepChallenge } = device;
+  return JSON.stringify([closedTo(device), identityFingerprint, scepChallenge, fingerprintOf(first.raCertificate)]);
 }
 
 function certificateAgain(device: EnrollingDevice, request: PkiRequest): Decision {

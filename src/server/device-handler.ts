@@ -348,6 +348,8 @@ async function answerScep(options: DeviceHandlerOptions, request: DeviceRequest,
       return errorAnswer(400, 'ERR_SCEP_OPERATION', 'This SCEP operation is not served.');
     case 'unknown-token':
       return unknownDevice;
+    case 'busy':
+      return comeAgain('ERR_OVERLOADED', 'Too many requests at once: come again.');
     case 'not-owner':
       return notOwner(outcome.owner);
     case 'moving':

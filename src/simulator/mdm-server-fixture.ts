@@ -129,7 +129,7 @@ async function handle(state: FixtureState, request: IncomingMessage, response: S
   let answer: [status: number, type: string, body: Buffer | string];
   if (path === 'activate') answer = activate(state, new URLSearchParams(body.toString()));
   else if (device === undefined) answer = [400, 'application/json', '{"code":"ERR_UNKNOWN_TOKEN"}'];
-  else if (path === 'scep') answer = scep(state, device, url.searchParams.get('operation'), body);
+  else if (path === 'scep') answer = await scep(state, device, url.searchParams.get('operation'), body);
   else
     answer = identified(device, request, body) ? managed(state, device, path, body) : [400, 'text/plain', 'identity'];
   if (fault === 'lost') request.socket.destroy();
@@ -171,7 +171,12 @@ function activate(state: FixtureState, form: URLSearchParams): Answer {
   return [200, appleContentType.profile, bytes];
 }
 
-function scep(state: FixtureState, device: EnrolledDevice, operation: string | null, body: Buffer): Answer {
+async function scep(
+  state: FixtureState,
+  device: EnrolledDevice,
+  operation: string | null,
+  body: Buffer,
+): Promise<Answer> {
   const { registration } = state;
   if (operation === 'GetCACaps') return [200, 'text/plain', scepCapabilities];
   if (operation === 'GetCACert') return [200, scepContentType.certificate, Buffer.from(registration.raCertificate)];
@@ -181,7 +186,7 @@ function scep(state: FixtureState, device: EnrolledDevice, operation: string | n
     return [
       200,
       scepContentType.message,
-      buildCertRep(request, { status: 'failure', failInfo: 'badRequest' }, registration),
+      await buildCertRep(request, { status: 'failure', failInfo: 'badRequest' }, registration),
     ];
   }
   const certificateDer = state.issueIdentity(request.publicKeySpkiDer);
@@ -189,7 +194,7 @@ function scep(state: FixtureState, device: EnrolledDevice, operation: string | n
   device.identityFingerprint = fingerprintOf(certificateDer);
   const { signerCertificateDer: recipientCertificateDer, cipher } = request;
   const outcome = { status: 'success', certificateDer, recipientCertificateDer, cipher } as const;
-  return [200, scepContentType.message, buildCertRep(request, outcome, registration)];
+  return [200, scepContentType.message, await buildCertRep(request, outcome, registration)];
 }
 
 /** Both ways of proving who it is have to agree. */

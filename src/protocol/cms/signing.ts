@@ -3,7 +3,7 @@ import { hash, type KeyObject } from 'node:crypto';
 import { contextTag } from '../der/reader.ts';
 import { derElement, derInteger, derNull, derOctets, derOid, derSequence, derSetOf, derTime } from '../der/writer.ts';
 import { readCertificate } from '../x509/certificate-fields.ts';
-import { signatureAlgorithmDer, signWith } from '../x509/signature-algorithm.ts';
+import { signatureAlgorithmDer, signOffLoop, signWith } from '../x509/signature-algorithm.ts';
 import { cmsOid } from './signed-data.ts';
 
 export interface SigningRequest {
@@ -19,12 +19,20 @@ export interface SigningRequest {
 
 /** The value of an `Mdm-Signature` header: base64 of a detached signature over `body`. */
 export function signDetached(request: SigningRequest): string {
-  return signed(request, false).toString('base64');
+  const { attributeSet, signed } = toBeSigned(request, false);
+  return signed(signWith(request.key, attributeSet).signature).toString('base64');
 }
 
 /** DER of a SignedData that carries `body`, such as a signed profile. */
 export function signAttached(request: SigningRequest): Buffer {
-  return signed(request, true);
+  const { attributeSet, signed } = toBeSigned(request, true);
+  return signed(signWith(request.key, attributeSet).signature);
+}
+
+/** As {@link signAttached}, the signature made beside the event loop. */
+export async function signAttachedOffLoop(request: SigningRequest): Promise<Buffer> {
+  const { attributeSet, signed } = toBeSigned(request, true);
+  return signed(await signOffLoop(request.key, attributeSet));
 }
 
 /** DER of a SignedData that signs nothing and carries certificates. @see RFC 5652 §5.2 (the degenerate case) */
@@ -46,7 +54,11 @@ export function contentInfoDer(type: string, contentDer: Uint8Array): Buffer {
   return derSequence(derOid(type), derElement(contextTag(0, true), contentDer));
 }
 
-function signed(request: SigningRequest, attached: boolean): Buffer {
+/** What is signed, and the whole message once it is. */
+function toBeSigned(
+  request: SigningRequest,
+  attached: boolean,
+): { attributeSet: Buffer; signed: (signature: Uint8Array) => Buffer } {
   const { key, certificateDer, body, signingTime, chainDer = [], attributes = [] } = request;
   const { issuerDer, serial } = readCertificate(certificateDer);
   const sha256 = derSequence(derOid('2.16.840.1.101.3.4.2.1'), derNull());
@@ -56,28 +68,30 @@ function signed(request: SigningRequest, attached: boolean): Buffer {
     ...(signingTime === undefined ? [] : [attribute(cmsOid.signingTime, derTime(signingTime))]),
     ...attributes.map(([oid, valueDer]) => attribute(oid, valueDer)),
   );
-  const { signature } = signWith(key, attributeSet);
   const sentAttributes = Buffer.from(attributeSet);
   sentAttributes[0] = contextTag(0, true);
-  const signer = derSequence(
-    derInteger(1),
-    derSequence(issuerDer, derInteger(serial)),
-    sha256,
-    sentAttributes,
-    signerAlgorithmDer(key),
-    derOctets(signature),
-  );
   const content = attached ? [derElement(contextTag(0, true), derOctets(body))] : [];
-  return contentInfoDer(
-    cmsOid.signedData,
-    derSequence(
+  const signed = (signature: Uint8Array) => {
+    const signer = derSequence(
       derInteger(1),
-      derSetOf(sha256),
-      derSequence(derOid(cmsOid.data), ...content),
-      derElement(contextTag(0, true), certificateDer, ...chainDer),
-      derSetOf(signer),
-    ),
-  );
+      derSequence(issuerDer, derInteger(serial)),
+      sha256,
+      sentAttributes,
+      signerAlgorithmDer(key),
+      derOctets(signature),
+    );
+    return contentInfoDer(
+      cmsOid.signedData,
+      derSequence(
+        derInteger(1),
+        derSetOf(sha256),
+        derSequence(derOid(cmsOid.data), ...content),
+        derElement(contextTag(0, true), certificateDer, ...chainDer),
+        derSetOf(signer),
+      ),
+    );
+  };
+  return { attributeSet, signed };
 }
 
 /** With RSA the digest is named beside it, once: what every reader of CMS knows. @see RFC 3370 §3.2 */

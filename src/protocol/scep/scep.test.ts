@@ -30,7 +30,7 @@ const ask = (overrides: Partial<Parameters<typeof buildPkcsReq>[0]> = {}) =>
   buildPkcsReq({ key, subject, challengePassword: 'pässword', raCertificateDer: ra.raCertificate, ...overrides });
 
 for (const cipher of ['aes-128-cbc', 'aes-256-cbc', 'des-ede3-cbc'] as const) {
-  test(`a device gets a certificate for its key and renews it, under ${cipher}`, () => {
+  test(`a device gets a certificate for its key and renews it, under ${cipher}`, async () => {
     const pending = ask({ cipher });
     const request = parsePkiMessage(pending.der, [ra]);
     assert.equal(request.messageType, 'PKCSReq');
@@ -46,7 +46,7 @@ for (const cipher of ['aes-128-cbc', 'aes-256-cbc', 'des-ede3-cbc'] as const) {
       cipher,
       chainDer: [authority.certificateDer],
     } as const;
-    const answer = parseCertRep(buildCertRep(request, success, ra), pending, ra.raCertificate);
+    const answer = parseCertRep(await buildCertRep(request, success, ra), pending, ra.raCertificate);
     assert.equal(answer.status, 'success');
     assert.deepEqual(Buffer.from(answer.certificateDer), issued);
     assert.ok(isIssuedBy(issued, authority.certificateDer, new Date()));
@@ -58,19 +58,19 @@ for (const cipher of ['aes-128-cbc', 'aes-256-cbc', 'des-ede3-cbc'] as const) {
   });
 }
 
-test('a refusal and a delay reach the device', () => {
+test('a refusal and a delay reach the device', async () => {
   const pending = ask();
   const request = parsePkiMessage(pending.der, [ra]);
-  const refused = buildCertRep(request, { status: 'failure', failInfo: 'badRequest' }, ra);
+  const refused = await buildCertRep(request, { status: 'failure', failInfo: 'badRequest' }, ra);
   assert.deepEqual(parseCertRep(refused, pending, ra.raCertificate), { status: 'failure', failInfo: 'badRequest' });
-  const delayed = buildCertRep(request, { status: 'pending' }, ra);
+  const delayed = await buildCertRep(request, { status: 'pending' }, ra);
   assert.deepEqual(parseCertRep(delayed, pending, ra.raCertificate), { status: 'pending' });
 });
 
-test('a device does not believe answers of others, or to other requests', () => {
+test('a device does not believe answers of others, or to other requests', async () => {
   const pending = ask();
   const other = ask();
-  const answer = buildCertRep(parsePkiMessage(pending.der, [ra]), { status: 'pending' }, ra);
+  const answer = await buildCertRep(parsePkiMessage(pending.der, [ra]), { status: 'pending' }, ra);
   assert.throws(() => parseCertRep(answer, other, ra.raCertificate), { code: 'ERR_SCEP_BAD_MESSAGE_CHECK' });
   assert.throws(() => parseCertRep(answer, pending, authority.certificateDer), { code: 'ERR_SCEP_BAD_MESSAGE_CHECK' });
 });

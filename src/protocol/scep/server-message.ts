@@ -8,7 +8,7 @@ import { type KeyObject, randomBytes } from 'node:crypto';
 import { BrambleError, type ErrorCode, isBrambleError } from '../../base/errors.ts';
 import { type ContentCipher, openEnvelope, sealEnvelope } from '../cms/enveloped-data.ts';
 import { readSignedData, type SignedData } from '../cms/signed-data.ts';
-import { bundleCertificates, signAttached } from '../cms/signing.ts';
+import { bundleCertificates, signAttachedOffLoop } from '../cms/signing.ts';
 import { verifySigned } from '../cms/verification.ts';
 import { type CertificateRequest, readCertificateRequest } from '../x509/certificate-request.ts';
 import type { DistinguishedName } from '../x509/name.ts';
@@ -109,6 +109,15 @@ export function parsePkiMessage(der: Uint8Array, registrations: readonly Registr
   }
 }
 
+/**
+ * What an answer refers to, unproven and without any work of the keys: for a refusal that is certain whatever the message says.
+ * @throws BrambleError ERR_SCEP_MALFORMED
+ */
+export function readScepReference(der: Uint8Array): ScepReference {
+  const { transactionId, senderNonce } = readMessage(der).attributes;
+  return { transactionId, senderNonce };
+}
+
 /** The message before its signature was checked: from here on its sender can be answered. */
 function readMessage(der: Uint8Array): { signed: SignedData; attributes: ScepAttributes } {
   try {
@@ -143,12 +152,15 @@ export type CertRepOutcome =
   | { readonly status: 'failure'; readonly failInfo: ScepFailInfo }
   | { readonly status: 'pending' };
 
-/** DER of a CertRep. @throws BrambleError ERR_ENVELOPE_UNREADABLE when the recipient's key is not RSA @see RFC 8894 §3.3.2 */
-export function buildCertRep(
+/**
+ * DER of a CertRep; its signature is made beside the event loop.
+ * @throws BrambleError ERR_ENVELOPE_UNREADABLE when the recipient's key is not RSA @see RFC 8894 §3.3.2
+ */
+export async function buildCertRep(
   reference: ScepReference,
   outcome: CertRepOutcome,
   { raKey, raCertificate }: RegistrationAuthority,
-): Buffer {
+): Promise<Buffer> {
   const { transactionId, senderNonce } = reference;
   let body: Uint8Array = new Uint8Array();
   if (outcome.status === 'success') {
@@ -163,7 +175,7 @@ export function buildCertRep(
     status: outcome.status,
     ...(outcome.status === 'failure' ? { failInfo: outcome.failInfo } : {}),
   });
-  return signAttached({ key: raKey, certificateDer: raCertificate, body, attributes });
+  return await signAttachedOffLoop({ key: raKey, certificateDer: raCertificate, body, attributes });
 }
 
 /** How to answer a refused request with a CertRep; undefined when not even its transaction is known (then answer 400). */

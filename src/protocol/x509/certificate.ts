@@ -13,7 +13,7 @@ import { readCertificateRequest } from './certificate-request.ts';
 import { createKeyPair, type KeyAlgorithm, privateKeyPemOf, spkiDerOf } from './key-pair.ts';
 import { type DistinguishedName, nameDer } from './name.ts';
 import { publicKeyFrom } from './public-key.ts';
-import { signatureAlgorithmDer, signWith } from './signature-algorithm.ts';
+import { signatureAlgorithmDer, signOffLoop, signWith } from './signature-algorithm.ts';
 
 export interface Authority {
   readonly certificateDer: Uint8Array;
@@ -90,6 +90,17 @@ export async function createAuthority(options: {
  * @throws BrambleError ERR_CERTIFICATE_ORDER for a serial or address that cannot be
  */
 export function issueCertificate(order: CertificateOrder): Buffer {
+  return signedCertificate(partsOf(order));
+}
+
+/** As {@link issueCertificate}, the signature made beside the event loop. */
+export async function issueCertificateOffLoop(order: CertificateOrder): Promise<Buffer> {
+  const parts = partsOf(order);
+  const { tbs, signed } = toBeSigned(parts);
+  return signed(await signOffLoop(parts.issuerKey, tbs));
+}
+
+function partsOf(order: CertificateOrder): CertificateParts {
   const { authority, subject, days, serialHex, usage, dnsNames = [], ipAddresses = [] } = order;
   const issuer = readCertificate(authority.certificateDer);
   const spkiDer =
@@ -100,7 +111,7 @@ export function issueCertificate(order: CertificateOrder): Buffer {
   const notBefore = order.notBefore ?? new Date(Date.now() - clockSkewMs);
   const wantedEnd = notBefore.getTime() + clockSkewMs + days * dayMs;
   const alternativeNames = [...dnsNames.map(dnsName), ...ipAddresses.map(ipName)];
-  return signedCertificate({
+  return {
     issuerKey: createPrivateKey(authority.privateKeyPem),
     issuerDer: issuer.subjectDer,
     subjectDer: nameDer(subject),
@@ -116,7 +127,7 @@ export function issueCertificate(order: CertificateOrder): Buffer {
       ...authorityKeyIdentifier(issuer.subjectKeyIdentifier),
       ...(alternativeNames.length === 0 ? [] : [extension('2.5.29.17', false, derSequence(...alternativeNames))]),
     ],
-  });
+  };
 }
 
 /** A certificate that a client signs with the very key it holds, as SCEP asks for before there is another. @see RFC 8894 §2.3 */
@@ -153,6 +164,12 @@ interface CertificateParts {
 }
 
 function signedCertificate(parts: CertificateParts): Buffer {
+  const { tbs, signed } = toBeSigned(parts);
+  return signed(signWith(parts.issuerKey, tbs).signature);
+}
+
+/** What is signed, and the whole certificate once it is. */
+function toBeSigned(parts: CertificateParts): { tbs: Buffer; signed: (signature: Uint8Array) => Buffer } {
   const algorithm = signatureAlgorithmDer(parts.issuerKey);
   const tbs = derSequence(
     derElement(contextTag(0, true), derInteger(2)),
@@ -164,7 +181,7 @@ function signedCertificate(parts: CertificateParts): Buffer {
     parts.spkiDer,
     derElement(contextTag(3, true), derSequence(...parts.extensions)),
   );
-  return derSequence(tbs, algorithm, derBits(signWith(parts.issuerKey, tbs).signature));
+  return { tbs, signed: (signature) => derSequence(tbs, algorithm, derBits(signature)) };
 }
 
 function serialBytes(serialHex: string): Buffer {

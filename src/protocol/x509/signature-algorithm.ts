@@ -73,6 +73,13 @@ export function signWith(key: KeyObject, data: Uint8Array): { algorithmDer: Buff
   return { algorithmDer: signatureAlgorithmDer(key), signature: sign('sha256', data, key) };
 }
 
+/** The signature of `signWith`, made by a thread beside the event loop: for what a stranger can ask for again and again. */
+export async function signOffLoop(key: KeyObject, data: Uint8Array): Promise<Buffer> {
+  return await new Promise((resolve, reject) => {
+    sign('sha256', data, key, (error, signature) => (error === null ? resolve(signature) : reject(error)));
+  });
+}
+
 /** The AlgorithmIdentifier of `signWith` for this key. @throws BrambleError ERR_ALGORITHM_UNSUPPORTED */
 export function signatureAlgorithmDer(key: KeyObject): Buffer {
   if (key.asymmetricKeyType === 'rsa') return derSequence(derOid('1.2.840.113549.1.1.11'), derNull());

@@ -1,0 +1,78 @@
+/**
+ * Turns for SCEP requests: each costs RSA work, and whoever knows a path token can send it again and again.
+ *
+ *   same message, nothing changed since → the answer that it got → or that it is about to get
+ *   another message → a place → turn → work → its answer, remembered
+ *
+ * Invariant: a message is worked on once, however often and however many at once it comes; of one token one request is
+ * under way and few wait, so that nobody waits for more than one of any other token.
+ */
+import { createHash } from 'node:crypto';
+import { createFairQueue } from './fair-queue.ts';
+
+/** Requests that are worked on at once: their signatures take half of libuv's four threads. */
+const atOnce = 2;
+/** Requests that wait, in all and of one token, those under way included. */
+const placesAtMost = 256;
+const placesOfToken = 4;
+/** Answers that are remembered, of some KB each. */
+const remembered = 256;
+
+export interface ScepTurn<Answer> {
+  readonly answer: Answer;
+  /** The situation in which the same message would get this answer again; null where it is not to be remembered. */
+  readonly situation: string | null;
+}
+
+export interface ScepTurns<Answer> {
+  /** @param situation what the answer depends on beside the message, as it is now */
+  take(
+    request: { readonly token: string; readonly message: Uint8Array; readonly situation: string },
+    work: () => Promise<ScepTurn<Answer>>,
+  ): Promise<Answer | 'busy'>;
+}
+
+export function createScepTurns<Answer>(): ScepTurns<Answer> {
+  const queue = createFairQueue({
+    ...{ lanes: ['requests'], atOnce, ofKeyAtOnce: 1 },
+    ...{ placesInLane: placesAtMost, placesOfKey: placesOfToken },
+  });
+  /** The one that was asked for longest ago first. */
+  const answers = new Map<string, ScepTurn<Answer>>();
+  const underWay = new Map<string, Promise<Answer>>();
+
+  function remember(message: string, turn: ScepTurn<Answer>): void {
+    answers.delete(message);
+    answers.set(message, turn);
+    const [oldest] = answers.keys();
+    if (answers.size > remembered && oldest !== undefined) answers.delete(oldest);
+  }
+
+  return {
+    async take({ token, message, situation }, work) {
+      const asked = createHash('sha256').update(token).update(message).digest('base64');
+      const known = answers.get(asked);
+      if (known?.situation === situation) {
+        remember(asked, known);
+        return known.answer;
+      }
+      const running = underWay.get(asked);
+      if (running !== undefined) return await running;
+      const place = queue.enter('requests', token);
+      if (place === undefined) return 'busy';
+      const working = (async () => {
+        try {
+          await place.turn();
+          const turn = await work();
+          if (turn.situation !== null) remember(asked, turn);
+          return turn.answer;
+        } finally {
+          place.leave();
+          underWay.delete(asked);
+        }
+      })();
+      underWay.set(asked, working);
+      return await working;
+    },
+  };
+}
