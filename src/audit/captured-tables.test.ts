@@ -21,6 +21,7 @@ const notAudited = {
   delivery: 'follows from a recorded change or an order, which the operation names',
   delivery_hold: 'telemetry of instances',
   delivery_permit: 'the budget’s slots; the budget is a setting',
+  device_heard: 'telemetry of instances',
   device_repeat: 'telemetry of instances',
   event: 'append-only itself',
   migration: 'written by the migrator, with digests',
