@@ -92,7 +92,7 @@ export async function verifyExport(lines: AsyncIterable<string>, headLines = '')
   const { number, chain } = check.head;
   if (ending === undefined) check.find('truncated', number, 'The export has no last line: it was cut off.');
   else {
-    checkSignatures(check, [ending.head, ...kept], ending.publicKeyPem);
+    await checkSignatures(check, [ending.head, ...kept], ending.publicKeyPem);
     if (ending.head.number !== number || ending.head.chain !== chain) {
       check.find('head', number, `The signed head is that of ${ending.head.number} records, not of these ${number}.`);
     }

@@ -6,7 +6,7 @@
  *   BRAMBLE_HOME/audit/heads.jsonl   a line for each head, in no order that counts
  */
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto';
-import { appendFile, mkdir, readFile } from 'node:fs/promises';
+import { appendFile, mkdir, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { BrambleError } from '../base/errors.ts';
@@ -22,13 +22,18 @@ const headShape = z.object({
 });
 export type SignedHead = z.output<typeof headShape>;
 
+/** Of the file at a time; a line has some 200. */
+const chunkBytes = 16 * 1024;
+
 const keyShape = z.object({ publicKeyPem: z.string(), privateKeyPem: z.string() });
 
 export interface HeadFile {
   publicKeyPem: string;
   sign(head: Head, at: Date): SignedHead;
-  /** Also lines that nobody signed: what they are is for {@link isSigned} to say. */
+  /** Also lines that nobody signed: what they are is for {@link headVerifier} to say. */
   read(): Promise<SignedHead[]>;
+  /** The last one that this key signed, however many stand before it. */
+  last(): Promise<SignedHead | undefined>;
   append(head: SignedHead): Promise<void>;
 }
 
@@ -47,6 +52,7 @@ export async function openHeadFile(home: string): Promise<HeadFile> {
       return { ...facts, signature: sign(null, signedText(facts), key).toString('base64') };
     },
     read: async () => parseHeads(await readFile(path, 'utf8').catch(emptyIfAbsent)),
+    last: () => lastSigned(path, publicKeyPem),
     append: async (head) => {
       await mkdir(join(home, 'audit'), { recursive: true, mode: 0o700 });
       // A line that a full disk or a killed process cut off must not swallow this one.
@@ -66,8 +72,38 @@ export function parseHeads(text: string): SignedHead[] {
   });
 }
 
-export function isSigned(head: SignedHead, publicKeyPem: string): boolean {
-  return verify(null, signedText(head), createPublicKey(publicKeyPem), Buffer.from(head.signature, 'base64'));
+/** Whether a head was signed by this key. */
+export function headVerifier(publicKeyPem: string): (head: SignedHead) => boolean {
+  const key = createPublicKey(publicKeyPem);
+  return (head) => verify(null, signedText(head), key, Buffer.from(head.signature, 'base64'));
+}
+
+/** Reads backwards: a service starts as fast with the heads of a year as with those of a day. */
+async function lastSigned(path: string, publicKeyPem: string): Promise<SignedHead | undefined> {
+  const isSigned = headVerifier(publicKeyPem);
+  const file = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (file === undefined) return undefined;
+  try {
+    let end = (await file.stat()).size;
+    let cut = '';
+    while (end > 0) {
+      const start = Math.max(0, end - chunkBytes);
+      const { buffer } = await file.read(Buffer.alloc(end - start), 0, end - start, start);
+      const text = `${buffer.toString('latin1')}${cut}`;
+      // What the chunk begins with may be the end of a line.
+      const whole = start === 0 ? 0 : text.indexOf('\n') + 1;
+      const found = parseHeads(text.slice(whole)).findLast(isSigned);
+      if (found !== undefined) return found;
+      cut = start === 0 || whole === 0 ? '' : text.slice(0, whole);
+      end = start;
+    }
+    return undefined;
+  } finally {
+    await file.close();
+  }
 }
 
 /** Tells one key from another. */

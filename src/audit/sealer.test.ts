@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { appendFile, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -280,6 +280,27 @@ test('a head that somebody else signed is not believed, and a line that was cut 
   await file.append(head);
   assert.equal((await file.read()).length, 2);
   assert.ok(kindsOf(await verifyAudit(db, file)).some(([kind, number]) => kind === 'signature' && number === 1));
+});
+
+test('the last head that was signed is found from the end, whatever stands behind and before it', async () => {
+  const { home } = await scene();
+  const file = await openHeadFile(home);
+  assert.equal(await file.last(), undefined);
+  const heads = Array.from({ length: 400 }, (_, number) =>
+    file.sign({ number, chain: 'ab'.repeat(32) }, new Date(number * 1000)),
+  );
+  const path = join(home, 'audit', 'heads.jsonl');
+  // Of several lengths, so that the ends of what is read at a time fall into lines, each in another place.
+  const forged = (count: number) =>
+    Array.from({ length: count }, (_, index) => ({ ...heads[0], at: 'x'.repeat(index % 50), number: 10_000 + index }));
+  for (const behind of [0, 1, 80, 800]) {
+    const lines = [...heads, ...forged(behind)].map((head) => JSON.stringify(head));
+    await mkdir(join(home, 'audit'), { recursive: true });
+    await writeFile(path, `${lines.join('\n')}\n{"cut off`);
+    assert.equal((await file.last())?.number, 399, `behind ${behind}`);
+  }
+  await writeFile(path, JSON.stringify(forged(300)));
+  assert.equal(await file.last(), undefined);
 });
 
 test('an export is verified elsewhere by the same rules, from the beginning or from a number on', async () => {

@@ -12,7 +12,7 @@ import { advisoryLock, lockClass } from '../database/advisory-locks.ts';
 import type { Database, Queryable, Transaction } from '../database/connection.ts';
 import { recordEvent } from '../domain/events.ts';
 import { emptyHead, type Head, type Seal, sealNext } from './chain.ts';
-import { type HeadFile, isSigned, openHeadFile } from './head-file.ts';
+import { type HeadFile, openHeadFile } from './head-file.ts';
 
 export const roundRecords = 500;
 
@@ -168,7 +168,7 @@ function headKeeper(db: Database, file: HeadFile, log: SealerOptions['log']): { 
   return {
     keep: async () => {
       if (contradicted) return;
-      kept ??= await lastKept(file);
+      kept ??= (await file.last()) ?? emptyHead;
       const head = await readHead(db);
       const [before] = await db<{ chain: string }[]>`
         select encode(chain, 'hex') as chain from audit_seal where number = ${kept.number}`;
@@ -188,9 +188,4 @@ function headKeeper(db: Database, file: HeadFile, log: SealerOptions['log']): { 
       kept = head;
     },
   };
-}
-
-async function lastKept(file: HeadFile): Promise<Head> {
-  const signed = (await file.read()).filter((head) => isSigned(head, file.publicKeyPem));
-  return signed.reduce<Head>((last, head) => (head.number > last.number ? head : last), emptyHead);
 }
