@@ -2,7 +2,8 @@
 -- so that no program can forget it, and a release that knows nothing of it leaves its traces too.
 --
 -- A transaction that is being recorded says so (`set local bramble.audit = 'on'`) and ends with a row of kind 'operation'
--- that names who did what. What it changed stands beside it in rows of kind 'change'. A change by anybody else to what only
+-- that names who did what. What it changed stands beside it in rows of kind 'change', with the same transaction and the same
+-- time (a dump that is restored elsewhere brings the numbers of other transactions). A change by anybody else to what only
 -- administrators write (a release without audit, or a hand in the database) is of kind 'unrecorded'.
 
 create table audit_record (
@@ -24,7 +25,7 @@ create index audit_record_subjects on audit_record using gin (subjects);
 create table audit_seal (
   number    bigint primary key,                  -- 1, 2, 3 … without a gap
   record_id bigint not null unique,
-  content   bytea not null,                      -- SHA-256 of the record's text
+  content   bytea not null,                      -- SHA-256 of the record's text (src/audit/record-text.ts)
   chain     bytea not null,                      -- SHA-256 of the chain before, number and content
   sealed_at timestamptz not null default now()
 );
@@ -37,15 +38,6 @@ create trigger append_only before update or delete or truncate on audit_record
   for each statement execute function audit_append_only();
 create trigger append_only before update or delete or truncate on audit_seal
   for each statement execute function audit_append_only();
-
--- The text that is sealed, and exported. jsonb orders its keys, so a record has one text.
-create function audit_text(r audit_record) returns text language sql stable as $$
-  select jsonb_build_object(
-    'id', r.id, 'transaction', r.transaction::text,
-    'at', to_char(r.at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-    'kind', r.kind, 'actor', r.actor, 'operation', r.operation, 'subjects', r.subjects, 'requestId', r.request_id,
-    'detail', r.detail)::text
-$$;
 
 -- A value as it may be shown. What looks like a secret by its name or by its form is hidden, whatever it belongs to; long
 -- texts are cut. Switches are no secrets, and numbers only where the name ends in a word for one (a PIN, not a minimum length).

@@ -42,7 +42,8 @@ export interface AuditEntry {
 
 /**
  * Newest first. Walks the primary key backwards; a subject is found by index audit_record_subjects, the changes of an
- * operation by audit_record_transaction.
+ * operation by audit_record_transaction; transaction and time together, since a restored dump holds numbers that the new
+ * cluster gives out once more.
  */
 export async function listAudit(q: Queryable, filter: AuditFilter): Promise<AuditEntry[]> {
   const { actor, operation, subject, since, until, before, limit } = filter;
@@ -50,12 +51,12 @@ export async function listAudit(q: Queryable, filter: AuditFilter): Promise<Audi
     select r.id::text as id, (select s.number::float8 from audit_seal s where s.record_id = r.id) as number, r.at, r.kind,
            r.actor, r.operation, r.subjects[:100] as subjects, r.request_id as "requestId", r.detail,
            (select count(*)::int from audit_record c
-             where c.transaction = r.transaction and c.kind = 'change' and r.kind = 'operation') as "changeCount",
+             where (c.transaction, c.at) = (r.transaction, r.at) and c.kind = 'change' and r.kind = 'operation') as "changeCount",
            coalesce((
              select jsonb_agg(jsonb_build_object('operation', c.operation, 'subjects', c.subjects[:100],
                                 'subjectCount', cardinality(c.subjects), 'detail', c.detail) order by c.id)
                from (select * from audit_record
-                      where transaction = r.transaction and kind = 'change' and r.kind = 'operation'
+                      where (transaction, at) = (r.transaction, r.at) and kind = 'change' and r.kind = 'operation'
                       order by id limit 100) c), '[]') as changes
       from audit_record r
      where r.kind <> 'change'
@@ -66,11 +67,11 @@ export async function listAudit(q: Queryable, filter: AuditFilter): Promise<Audi
        and (${subject ?? null}::text is null or r.id in (
              select case when m.kind = 'change' then o.id else m.id end
                from audit_record m
-               left join audit_record o on o.transaction = m.transaction and o.kind = 'operation'
+               left join audit_record o on (o.transaction, o.at) = (m.transaction, m.at) and o.kind = 'operation'
               where m.subjects @> array[${subject ?? null}::text]))
        and (${operation ?? null}::text is null or position(lower(${operation ?? null}) in lower(r.operation)) > 0
          or exists (select from audit_record c
-                     where c.transaction = r.transaction and r.kind = 'operation' and c.kind = 'change'
+                     where (c.transaction, c.at) = (r.transaction, r.at) and r.kind = 'operation' and c.kind = 'change'
                        and position(lower(${operation ?? null}) in lower(c.operation)) > 0))
      order by r.id desc
      limit ${limit}`;

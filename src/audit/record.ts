@@ -55,7 +55,8 @@ async function insertOperation(tx: Transaction, { actor, operation, subjects, re
            jsonb_build_object('from', ${tx.json(from)}::jsonb)
      where pg_current_xact_id_if_assigned() is not null
        and (${when === 'wrote'} or exists (
-             select from audit_record r where r.transaction = pg_current_xact_id_if_assigned()))`;
+             select from audit_record r
+              where r.transaction = pg_current_xact_id_if_assigned() and r.at = now()))`;
 }
 
 /**

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { type Database, openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/test-database.ts';
+import { listAudit } from './audit-list.ts';
 import { exportAudit, verifyExport } from './export.ts';
 import { openHeadFile } from './head-file.ts';
 import { type Operation, recorded } from './record.ts';
@@ -241,6 +242,23 @@ test('records that came in a dump, with transactions that this cluster has not h
     `insert into audit_record (transaction, kind, operation) values ('9000000000000', 'marker', 'of another cluster')`,
   );
   await sealedUpTo(db, 1);
+});
+
+test('operations of a dump whose numbers the cluster gives out once more keep their own changes', async () => {
+  const { db } = await scene();
+  await change(db);
+  const [own] = await db<{ transaction: string }[]>`select transaction::text as transaction from audit_record limit 1`;
+  await tamper(
+    db,
+    'audit_record',
+    `insert into audit_record (transaction, at, kind, actor, operation, subjects)
+     select '${own?.transaction}', '2020-02-02', kind, 'earlier', operation, array['theirs'] from unnest(
+       array['change', 'operation'], array['insert account_group', 'POST /groups']) as restored (kind, operation)`,
+  );
+  const shown = async (subject: string) =>
+    (await listAudit(db, { subject, limit: 10 })).map(({ actor, changes }) => [actor, changes.map((c) => c.subjects)]);
+  assert.deepEqual(await shown('theirs'), [['earlier', [['theirs']]]]);
+  assert.deepEqual(await shown(`group-${rank}`), [['tester', [[`group-${rank}`]]]]);
 });
 
 test('an end that was cut off and sealed anew is found by the head outside, and no head is kept on top of it', async () => {

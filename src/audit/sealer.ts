@@ -13,6 +13,7 @@ import type { Database, Queryable, Transaction } from '../database/connection.ts
 import { recordEvent } from '../domain/events.ts';
 import { emptyHead, type Head, type Seal, sealNext } from './chain.ts';
 import { type HeadFile, openHeadFile } from './head-file.ts';
+import { type RecordColumns, recordColumns, recordText } from './record-text.ts';
 
 export const roundRecords = 500;
 
@@ -82,27 +83,27 @@ async function unsealedRecords(
   memory: SealerMemory,
   limit: number,
 ): Promise<{ id: string; text: string }[]> {
-  const rows = await tx<{ id: string; text: string }[]>`
-    select r.id::text as id, audit_text(r) as text
+  const rows = await tx<RecordColumns[]>`
+    select ${recordColumns(tx)}
       from audit_record r
      where r.id > ${memory.sealedUpTo} and ${hasEnded(tx)}
        and not exists (select from audit_seal s where s.record_id = r.id)
      order by r.transaction, r.id
      limit ${limit}`;
-  if (rows.length > 0) return rows;
+  if (rows.length > 0) return rows.map((row) => ({ id: row.id, text: recordText(row) }));
   const { candidate } = memory;
   const [look] = await tx<{ id: string; xmax: string; passed: boolean }[]>`
     select coalesce(max(id), 0)::text as id, pg_snapshot_xmax(pg_current_snapshot())::text as xmax,
            pg_snapshot_xmin(pg_current_snapshot()) >= ${candidate?.xmax ?? null}::xid8 as passed
       from audit_record`;
-  if (look === undefined) return rows;
+  if (look === undefined) return [];
   if (candidate === null) memory.candidate = look;
   else if (look.passed) {
     // The rows of this look were read before, when all up to the candidate had ended: nothing of them was left.
     memory.sealedUpTo = candidate.id;
     memory.candidate = look;
   }
-  return rows;
+  return [];
 }
 
 /**

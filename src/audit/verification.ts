@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { Database, Queryable } from '../database/connection.ts';
 import { ChainCheck, emptyHead, type Finding, type Head, type Link } from './chain.ts';
 import { type HeadFile, headVerifier, type SignedHead } from './head-file.ts';
+import { type RecordColumns, recordColumns, recordText } from './record-text.ts';
 import { freshMemory, hasEnded, roundRecords, sealRound } from './sealer.ts';
 
 export interface Verification {
@@ -64,14 +65,19 @@ export async function checkSignatures(
 /** The chain after `from`, page by page: primary keys of both tables. */
 export async function* linkPages(q: Queryable, from: Head): AsyncGenerator<Link[]> {
   for (let after = from.number; ; ) {
-    const rows = await q<(Omit<Link, 'number'> & { number: string })[]>`
+    const rows = await q<({ number: string; content: string; chain: string } & (RecordColumns | { id: null }))[]>`
       select s.number::text as number, encode(s.content, 'hex') as content, encode(s.chain, 'hex') as chain,
-             case when r.id is not null then audit_text(r) end as text
+             ${recordColumns(q)}
         from audit_seal s left join audit_record r on r.id = s.record_id
        where s.number > ${after}
        order by s.number
        limit ${pageRows}`;
-    const links = rows.map((row) => ({ ...row, number: Number(row.number) }));
+    const links = rows.map((row) => ({
+      number: Number(row.number),
+      content: row.content,
+      chain: row.chain,
+      text: row.id === null ? null : recordText(row),
+    }));
     if (links.length > 0) yield links;
     if (links.length < pageRows) return;
     after = links.at(-1)?.number ?? after;
