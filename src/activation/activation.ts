@@ -4,6 +4,7 @@
  */
 
 import { accountNameOf } from '../base/account-name.ts';
+import { addressGroup } from '../base/address-group.ts';
 import { isBrambleError } from '../base/errors.ts';
 import type { DeviceId, InstanceId } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
@@ -36,7 +37,8 @@ export type ActivationOutcome =
 
 export interface Activation {
   readonly passwords: Pick<PasswordChecks, 'comparisons' | 'waiting'>;
-  activate(request: ActivationForm): Promise<ActivationOutcome>;
+  /** @param remoteAddress of the device, as far as it is known. */
+  activate(request: ActivationForm, remoteAddress?: string): Promise<ActivationOutcome>;
 }
 
 /** Activations at one instance. */
@@ -50,11 +52,11 @@ export function createActivation(options: {
   const { db, instanceId, domain, authorities } = options;
   const passwords = createPasswordChecks({ db, instanceId });
 
-  async function activate(request: ActivationForm): Promise<ActivationOutcome> {
+  async function activate(request: ActivationForm, remoteAddress = ''): Promise<ActivationOutcome> {
     const accountName = storedName(request.accountName);
     // What cannot be a name is one that nobody has.
     if (accountName === undefined) return { kind: 'refused', reason: 'none' };
-    const check = await passwords.check({ accountName, password: request.password });
+    const check = await passwords.check({ accountName, password: request.password }, addressGroup(remoteAddress));
     switch (check.kind) {
       case 'wrong':
       case 'selector':

@@ -78,6 +78,27 @@ test(
 );
 
 test(
+  'beside 1,000 guesses at the same name, and 1,000 at others, the right one is served: each name is looked up once for all',
+  limited,
+  async (t) => {
+    const named = await fixture.account();
+    const { checks, letGo } = heldChecks();
+    letGo();
+    const wrong = Array.from({ length: 1000 }, (_, i) => [
+      checks.check({ accountName: named.name, password: `wrong-${i}-${named.password}` }, '192.0.2.1'),
+      checks.check({ accountName: `nobody-${i}`, password: named.password }, '192.0.2.1'),
+    ]).flat();
+    const startedAt = performance.now();
+    assert.equal(
+      (await checks.check({ accountName: named.name, password: named.password }, '192.0.2.2')).kind,
+      'accepted',
+    );
+    t.diagnostic(`the right one took ${Math.round(performance.now() - startedAt)} ms`);
+    assert.deepEqual(tally(await Promise.all(wrong)), { selector: 1000, none: 1000 });
+  },
+);
+
+test(
   'passwords of 1.1, which anyone can have digested, keep one with a selector waiting for every other turn',
   limited,
   async () => {

@@ -5,9 +5,10 @@
  *           → a place, a try → turn → digest → wrong | accepted, and the try given back
  *
  * Protects: at most as many guesses are ever compared as there are tries, however many arrive at once, and who does not
- * know the password's selector causes one look-up, uses no try and has nothing digested. A try is taken *before* the
- * comparison, in one statement behind the account fence, and given back when the password was right: so a download may be
- * repeated. Digests are made off the event loop, few at once, in turns of the accounts.
+ * know the password's selector shares one look-up, uses no try and has nothing digested: nor does it keep the right person
+ * waiting, of whose name there may be a thousand guesses. A try is taken *before* the comparison, in one statement behind
+ * the account fence, and given back when the password was right: so a download may be repeated. Digests are made off the
+ * event loop, few at once, in turns of the accounts.
  */
 import { availableParallelism } from 'node:os';
 import type { AccountId, InstanceId, SrpIdentifier } from '../base/ids.ts';
@@ -16,6 +17,7 @@ import { activationTries } from './activation-password.ts';
 import { activationSelectorOf, matchesActivationPassword } from './activation-secret.ts';
 import { createFairQueue, type Place } from './fair-queue.ts';
 import { type FenceMiss, whyFenced } from './fence-miss.ts';
+import { createLookUps } from './look-up-batch.ts';
 
 /**
  * `none` is also an account that does not exist, and `selector` a guess whose first group is not the password's. To the
@@ -39,18 +41,17 @@ export interface PasswordGuess {
 }
 
 export interface PasswordChecks {
-  /** Compares a password with the stored one of an account of this instance. A wrong secret costs one try. */
-  check(guess: PasswordGuess): Promise<PasswordCheck>;
+  /**
+   * Compares a password with the stored one of an account of this instance. A wrong secret costs one try.
+   * @param sender whose share of the room it takes, see `addressGroup`
+   */
+  check(guess: PasswordGuess, sender?: string): Promise<PasswordCheck>;
   /** Digests made so far. */
   readonly comparisons: number;
   /** Guesses that wait for theirs. */
   readonly waiting: number;
 }
 
-/** Of the instance's database connections, for looking up guesses. */
-const lookUpsAtOnce = 4;
-const lookUpsAtMost = 1000;
-const lookUpsOfAccountAtMost = 250;
 /** Guesses that may wait for a digest, in each lane; more of one account than it has tries would be refused in any case. */
 const guessesAtMost = 64;
 const guessesOfAccountAtMost = 8;
@@ -73,12 +74,7 @@ export function createPasswordChecks(options: {
   readonly atOnce?: number;
 }): PasswordChecks {
   const { db, instanceId, compare = matchesActivationPassword } = options;
-  const lookUps = createFairQueue({
-    lanes: ['any'],
-    atOnce: lookUpsAtOnce,
-    placesInLane: lookUpsAtMost,
-    placesOfKey: lookUpsOfAccountAtMost,
-  });
+  const lookUps = createLookUps<FoundPassword>({ find: (names) => findPasswords(db, names) });
   const digests = createFairQueue({
     lanes: ['selector', 'none'],
     atOnce: options.atOnce ?? digestsAtOnce,
@@ -86,17 +82,6 @@ export function createPasswordChecks(options: {
     placesOfKey: guessesOfAccountAtMost,
   });
   let comparisons = 0;
-
-  async function lookUp(accountName: string): Promise<FoundPassword | 'busy' | undefined> {
-    const place = lookUps.enter('any', accountName);
-    if (place === undefined) return 'busy';
-    try {
-      await place.turn();
-      return await findPassword(db, accountName);
-    } finally {
-      place.leave();
-    }
-  }
 
   async function compareInTurn(guess: PasswordGuess, selector: string | null, place: Place): Promise<PasswordCheck> {
     const taken = await takeTry(db, instanceId, guess.accountName, selector);
@@ -112,8 +97,8 @@ export function createPasswordChecks(options: {
   }
 
   return {
-    async check(guess) {
-      const found = await lookUp(guess.accountName);
+    async check(guess, sender = '') {
+      const found = await lookUps.find(guess.accountName, sender);
       if (found === 'busy') return { kind: 'busy' };
       const refused = refusedUnread(found, instanceId, guess.password);
       if (refused !== undefined) return refused;
@@ -163,6 +148,7 @@ async function whyNotTaken(
 }
 
 interface FoundPassword {
+  accountName: string;
   instanceId: InstanceId;
   owner: SrpIdentifier;
   moving: boolean;
@@ -173,18 +159,21 @@ interface FoundPassword {
   selector: string | null;
 }
 
-/** Without a lock, through the unique index of account names. */
-async function findPassword(q: Queryable, accountName: string): Promise<FoundPassword | undefined> {
-  const [row] = await q<FoundPassword[]>`
-    select a.instance_id as "instanceId", i.srp_identifier as owner,
-      exists (select from account_mark m where m.account_id = a.id and m.until > clock_timestamp()) as moving,
-      p.tries_left as "triesLeft", p.expires_at <= clock_timestamp() as expired,
-      case when p.selector_digest = p.digest then p.selector end as selector
-    from account a
-    join instance i on i.id = a.instance_id
-    left join activation_password p on p.account_id = a.id
-    where a.name = ${accountName}`;
-  return row;
+/** Without a lock; for each name one look into account_name_key and activation_password_pkey, whatever the planner expects. */
+async function findPasswords(q: Queryable, accountNames: readonly string[]): Promise<Map<string, FoundPassword>> {
+  const rows = await q<FoundPassword[]>`
+    select found.*
+      from unnest(${accountNames as string[]}::text[]) asked
+     cross join lateral (
+       select a.name as "accountName", a.instance_id as "instanceId", i.srp_identifier as owner,
+         exists (select from account_mark m where m.account_id = a.id and m.until > clock_timestamp()) as moving,
+         p.tries_left as "triesLeft", p.expires_at <= clock_timestamp() as expired,
+         case when p.selector_digest = p.digest then p.selector end as selector
+       from account a
+       join instance i on i.id = a.instance_id
+       left join activation_password p on p.account_id = a.id
+       where a.name = asked offset 0) found`;
+  return new Map(rows.map((row) => [row.accountName, row]));
 }
 
 interface TakenTry {

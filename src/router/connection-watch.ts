@@ -10,15 +10,10 @@
 import { constants, type ServerHttp2Session } from 'node:http2';
 import type { Server, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { addressGroup } from '../base/address-group.ts';
 import { clientCertificateOf, type Sender } from './forwarded-headers.ts';
 import type { LimitReport } from './limit-report.ts';
-import {
-  addressGroup,
-  type LimitReason,
-  type PublicConnection,
-  type PublicConnections,
-  type RequestPlace,
-} from './public-connections.ts';
+import type { LimitReason, PublicConnection, PublicConnections, RequestPlace } from './public-connections.ts';
 import type { PublicLimits } from './public-limits.ts';
 
 export interface Watched {

@@ -1,13 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import {
-  addressGroup,
-  type LimitReason,
-  type PublicConnection,
-  PublicConnections,
-  type RequestPlace,
-} from './public-connections.ts';
+import { type LimitReason, type PublicConnection, PublicConnections, type RequestPlace } from './public-connections.ts';
 import { publicLimits } from './public-limits.ts';
 
 const room = { files: 1024, memoryBytes: 8 * 1024 ** 3 };
@@ -195,20 +189,6 @@ test('one identity has a few connections and requests, and fills nobody else’s
   const bea = enter('bea');
   connections.prove(bea, 'bea');
   assert.notEqual(typeof connections.beginRequest(bea, stays), 'string');
-});
-
-test('an address of IPv6 stands for its /64, and a mapped one for what it maps', () => {
-  for (const [given, expected] of [
-    ['10.1.2.3', '10.1.2.3'],
-    ['::ffff:10.1.2.3', '10.1.2.3'],
-    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
-    ['2001:DB8:1:2::9', '2001:db8:1:2::/64'],
-    ['2001:db8::1', '2001:db8:0:0::/64'],
-    ['fe80::1%eth0', 'fe80:0:0:0::/64'],
-    ['::1', '0:0:0:0::/64'],
-  ] as const) {
-    assert.equal(addressGroup(given), expected);
-  }
 });
 
 test('the limits follow from descriptors and memory, and settings come first', () => {

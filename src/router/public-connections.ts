@@ -9,7 +9,7 @@
  * most time. An address counts only while there is little room, because thousands of devices may stand behind one; an
  * identity counts always, because it is one device.
  */
-import { isIPv4 } from 'node:net';
+import { addressGroup } from '../base/address-group.ts';
 import { keptForProven, nearlyFull, type PublicLimits } from './public-limits.ts';
 
 /** Why a connection was cut or a request refused; labels of a metric. */
@@ -234,17 +234,4 @@ export class PublicConnections {
     oldest.giveWay(reason);
     return true;
   }
-}
-
-/** Those who share an address: of IPv4 the address, of IPv6 the /64 that one customer has. */
-export function addressGroup(remoteAddress: string): string {
-  const mapped = remoteAddress.replace(/^::ffff:/i, '');
-  if (isIPv4(mapped)) return mapped;
-  const [address = ''] = remoteAddress.toLowerCase().split('%');
-  const [front = '', back] = address.split('::');
-  const head = front === '' ? [] : front.split(':');
-  const tail = back === undefined || back === '' ? [] : back.split(':');
-  const zeros = back === undefined ? 0 : Math.max(0, 8 - head.length - tail.length);
-  const groups = [...head, ...Array.from({ length: zeros }, () => '0'), ...tail];
-  return `${groups.slice(0, 4).join(':')}::/64`;
 }

@@ -116,7 +116,7 @@ async function answer(
     case 'scep':
       return await answerScep(options, request, address.token);
     case 'activate':
-      return await answerActivation(options, request);
+      return await answerActivation(options, request, way);
     case 'no-token':
     case 'other':
       return errorAnswer(404, 'ERR_NOT_FOUND', 'Nothing is served at this address.');
@@ -357,10 +357,14 @@ async function answerScep(options: DeviceHandlerOptions, request: DeviceRequest,
   }
 }
 
-async function answerActivation(options: DeviceHandlerOptions, request: DeviceRequest): Promise<DeviceAnswer> {
+async function answerActivation(
+  options: DeviceHandlerOptions,
+  request: DeviceRequest,
+  way: RequestWay,
+): Promise<DeviceAnswer> {
   if (request.method !== 'POST') return errorAnswer(405, activationMethodRefusal.code, activationMethodRefusal.message);
   const form = parseActivationForm(request.headers['content-type'], await readBody(request, 'activate'));
-  const outcome = await options.activation.activate(form);
+  const outcome = await options.activation.activate(form, remoteAddressOf(request, way));
   switch (outcome.kind) {
     case 'profile':
       return { ...emptyAnswer, headers: { 'content-type': outcome.contentType }, body: outcome.body };
@@ -374,6 +378,12 @@ async function answerActivation(options: DeviceHandlerOptions, request: DeviceRe
     case 'moving':
       return moving;
   }
+}
+
+/** Of the device where a router says it, and else of whoever is connected. */
+function remoteAddressOf(request: DeviceRequest, way: RequestWay): string {
+  const told = way === 'link' ? request.headers['bramble-remote-address'] : undefined;
+  return typeof told === 'string' ? told : (request.socket.remoteAddress ?? '');
 }
 
 /** The address says what a message is: some clients name another content type, or none. */
