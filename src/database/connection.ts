@@ -4,6 +4,7 @@
  */
 import postgres from 'postgres';
 import { guardTransactions } from './guarded-transactions.ts';
+import { readAgain } from './reads-again.ts';
 
 export type Database = postgres.Sql<Record<string, never>>;
 export type Transaction = postgres.TransactionSql<Record<string, never>>;
@@ -19,7 +20,10 @@ export interface DatabaseOptions {
   idleTimeoutSeconds?: number;
 }
 
-/** Opens a pool; nothing is sent before the first statement. Its transactions end with their connection. */
+/**
+ * Opens a pool; nothing is sent before the first statement. Its transactions end with their connection; what was lost with
+ * one and has changed nothing is sent again, but for a pool of one connection: that is a session, with what it locked and set.
+ */
 export function openDatabase(url: string, options: DatabaseOptions): Database {
   const db = postgres(url, {
     max: options.max ?? 8,
@@ -29,7 +33,9 @@ export function openDatabase(url: string, options: DatabaseOptions): Database {
     onnotice: () => {},
     connection: { application_name: options.applicationName },
   }) as Database;
-  return guardTransactions(db);
+  return options.max === 1
+    ? guardTransactions(db, { again: false })
+    : guardTransactions(readAgain(db), { again: true });
 }
 
 /** `bramble/kind/name@host#pid`, cut to the 63 bytes that PostgreSQL keeps. */

@@ -5,12 +5,12 @@
  *
  * Invariant: after its connection was lost, a transaction sends nothing more, neither its own statements nor the driver's
  * rollback; `begin` rejects with the loss. Without this an administration transaction that the release fence ended could
- * write afterwards (invariant 7).
+ * write afterwards (invariant 7). One that was lost before its work began has done nothing, and may begin anew.
  */
 
 import type postgres from 'postgres';
 import { BrambleError } from '../base/errors.ts';
-import { sqlState } from './sql-state.ts';
+import { isConnectionLoss, onAnotherConnection } from './connection-loss.ts';
 
 type Database = postgres.Sql<Record<string, never>>;
 type Transaction = postgres.TransactionSql<Record<string, never>>;
@@ -20,18 +20,31 @@ interface Fate {
 }
 type Work = (tx: Transaction) => unknown;
 
-/** The same database, whose `begin` is safe against the loss of its connection. */
-export function guardTransactions(db: Database): Database {
+/**
+ * The same database, whose `begin` is safe against the loss of its connection.
+ * @param again whether a transaction that was lost before its work began has another try
+ */
+export function guardTransactions(db: Database, { again }: { again: boolean }): Database {
   const guarded = {
     begin: async (first: string | Work, second?: Work): Promise<unknown> => {
       const [options, work] = typeof first === 'string' ? [first, second] : ['', first];
       if (work === undefined) throw new TypeError('a transaction without work');
-      return await beginGuarded(db, options, work);
+      return await (again ? beginAgain : beginGuarded)(db, options, work);
     },
   };
   return new Proxy(db, {
     get: (target, key) => (key === 'begin' ? guarded.begin : Reflect.get(target, key)),
   });
+}
+
+async function beginAgain(db: Database, options: string, work: Work): Promise<unknown> {
+  let begun = false;
+  const begin = () =>
+    beginGuarded(db, options, (tx) => {
+      begun = true;
+      return work(tx);
+    });
+  return await onAnotherConnection(begin, begin, () => !begun);
 }
 
 async function beginGuarded(db: Database, options: string, work: Work): Promise<unknown> {
@@ -90,16 +103,4 @@ function guardTransaction(tx: Transaction, fate: Fate): Transaction {
       return Reflect.get(target, key);
     },
   });
-}
-
-/**
- * Codes of the driver, of its socket, and of a server that ends a session (class 08 and 57P). What else was cut in the
- * middle of the work, such as a client's request, has the same codes of a socket; the driver marks its own with the query.
- */
-function isConnectionLoss(error: unknown): boolean {
-  if (!(error instanceof Error) || !('code' in error)) return false;
-  const code = String(error.code);
-  if (code.startsWith('CONNECTION_')) return true;
-  if (/^(ECONN|EPIPE|ETIMEDOUT)/.test(code)) return 'query' in error;
-  return /^(08...|57P0[1-5])$/.test(sqlState(error) ?? '');
 }

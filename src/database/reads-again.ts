@@ -1,0 +1,52 @@
+/**
+ * Reads that outlive the loss of a pooled connection. The first statement of a connection that the database had cut fails,
+ * even where the driver never sent it: it may be answered with what ended the session before.
+ *
+ * Invariant: sent again is only what changes nothing, outside of a transaction. How a transaction begins anew:
+ * guarded-transactions.ts.
+ */
+import type postgres from 'postgres';
+import { onAnotherConnection } from './connection-loss.ts';
+
+type Database = postgres.Sql<Record<string, never>>;
+type Settle = (...settled: unknown[]) => unknown;
+
+/** The same database, whose reads are sent again when their connection is lost. */
+export function readAgain(db: Database): Database {
+  return new Proxy(db, {
+    apply: (target, self, parameters: unknown[]) => {
+      const send = () => Reflect.apply(target, self, parameters) as Promise<unknown>;
+      const statement = send();
+      return isRead(parameters) && statement instanceof Promise ? sentAgain(statement, send) : statement;
+    },
+  });
+}
+
+/** A statement is sent when it is first waited for, so this is done there; as part of another one it stays as it is. */
+function sentAgain(statement: Promise<unknown>, send: () => Promise<unknown>): Promise<unknown> {
+  const once = statement.then.bind(statement);
+  let outcome: Promise<unknown> | undefined;
+  const waitFor = (done?: Settle, failed?: Settle): Promise<unknown> => {
+    outcome ??= onAnotherConnection(() => once(), send);
+    return outcome.then(done, failed);
+  };
+  return Object.defineProperty(statement, 'then', { value: waitFor });
+}
+
+const known = new WeakMap<object, boolean>();
+
+/** Judged by the text alone: of what is put in, a statement that begins with `select` can have nothing that writes. */
+function isRead([strings]: unknown[]): boolean {
+  if (!Array.isArray(strings) || !('raw' in strings)) return false;
+  let read = known.get(strings);
+  if (read === undefined) {
+    const text = strings.join(' ').trim().toLowerCase();
+    read = /^select\b/.test(text) && !acts.test(text);
+    known.set(strings, read);
+  }
+  return read;
+}
+
+/** Functions that do something, and locks. */
+const acts =
+  /\b(for (no key )?update|for (key )?share|set_config|pg_notify|(next|set)val|pg_(try_)?advisory\w*|pg_(terminate|cancel|reload|switch)\w*)\b/;
