@@ -1,0 +1,92 @@
+/** What is answered to whoever has no identity yet: enrolment profiles at `/activate`, identities at `/scep/<token>`. */
+import type { Activation } from '../activation/activation.ts';
+import type { ScepService } from '../activation/scep-service.ts';
+import type { Logger } from '../process/logger.ts';
+import { activationMethodRefusal, activationRefusal, parseActivationForm } from '../protocol/activation-form.ts';
+import { type FormBudget, parseQuery } from '../protocol/form.ts';
+import {
+  comeAgain,
+  type DeviceAnswer,
+  emptyAnswer,
+  errorAnswer,
+  moving,
+  notOwner,
+  unknownDevice,
+} from './device-answer.ts';
+import type { RequestWay } from './device-identity.ts';
+import { type DeviceRequest, readBody } from './request-body.ts';
+
+export interface NewcomerOptions {
+  log: Logger;
+  activation: Activation;
+  scep: ScepService;
+}
+
+/** A request by GET has some 4 KB, in base64; the router passes on targets of 16 KiB at most. */
+const scepQueryBudget: FormBudget = { pairsAtMost: 16, nameBytesAtMost: 64, valueBytesAtMost: 16 * 1024 };
+
+export async function answerScep(
+  options: NewcomerOptions,
+  request: DeviceRequest,
+  token: string,
+): Promise<DeviceAnswer> {
+  if (request.method !== 'GET' && request.method !== 'POST') {
+    return errorAnswer(405, 'ERR_METHOD', 'SCEP is asked by GET or POST.');
+  }
+  const query = parseQuery(request.url ?? '/', scepQueryBudget);
+  const operation = query.get('operation') ?? '';
+  // A client that leaves the plus signs of its base64 as they are means no blanks.
+  const message =
+    request.method === 'POST'
+      ? await readBody(request, 'scep')
+      : Buffer.from((query.get('message') ?? '').replaceAll(' ', '+'), 'base64');
+  const outcome = await options.scep.handleScep({ operation, message, token });
+  switch (outcome.kind) {
+    case 'answer':
+      if (outcome.refusal) {
+        options.log.info({ refusal: outcome.refusal, reason: outcome.reason }, 'SCEP request refused');
+      }
+      return { ...emptyAnswer, headers: { 'content-type': outcome.contentType }, body: outcome.body };
+    case 'malformed':
+      return errorAnswer(400, outcome.error.code, outcome.error.message);
+    case 'unknown-operation':
+      return errorAnswer(400, 'ERR_SCEP_OPERATION', 'This SCEP operation is not served.');
+    case 'unknown-token':
+      return unknownDevice;
+    case 'busy':
+      return comeAgain('ERR_OVERLOADED', 'Too many requests at once: come again.');
+    case 'not-owner':
+      return notOwner(outcome.owner);
+    case 'moving':
+      return moving;
+  }
+}
+
+export async function answerActivation(
+  options: NewcomerOptions,
+  request: DeviceRequest,
+  way: RequestWay,
+): Promise<DeviceAnswer> {
+  if (request.method !== 'POST') return errorAnswer(405, activationMethodRefusal.code, activationMethodRefusal.message);
+  const form = parseActivationForm(request.headers['content-type'], await readBody(request, 'activate'));
+  const outcome = await options.activation.activate(form, remoteAddressOf(request, way));
+  switch (outcome.kind) {
+    case 'profile':
+      return { ...emptyAnswer, headers: { 'content-type': outcome.contentType }, body: outcome.body };
+    case 'refused':
+      options.log.info({ accountName: form.accountName, reason: outcome.reason }, 'activation refused');
+      return errorAnswer(400, activationRefusal.code, activationRefusal.message);
+    case 'busy':
+      return comeAgain('ERR_OVERLOADED', 'Too many activations at once: come again.');
+    case 'not-owner':
+      return notOwner(outcome.owner);
+    case 'moving':
+      return moving;
+  }
+}
+
+/** Of the device where a router says it, and else of whoever is connected. */
+function remoteAddressOf(request: DeviceRequest, way: RequestWay): string {
+  const told = way === 'link' ? request.headers['bramble-remote-address'] : undefined;
+  return typeof told === 'string' ? told : (request.socket.remoteAddress ?? '');
+}
