@@ -9,7 +9,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Http2ServerResponse } from 'node:http2';
 import type { Clock } from '../base/clock.ts';
-import { BrambleError, messageOf } from '../base/errors.ts';
+import { BrambleError, isBrambleError, messageOf } from '../base/errors.ts';
 import type { DeviceId, InstanceId } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
 import { type CheckinOptions, checkIn, resumeSuspended } from '../devices/checkin.ts';
@@ -47,6 +47,7 @@ import {
 import { noteIdentity, type Proven, proveIdentity, type RequestWay } from './device-identity.ts';
 import type { DeviceNotices } from './device-notices.ts';
 import type { IdentityUse } from './identity-use.ts';
+import { createLargeMessages, type LargeMessages, largeFromBytes } from './large-messages.ts';
 import { answerActivation, answerScep, type NewcomerOptions } from './newcomer-answers.ts';
 import { type DeviceRequest, readBody } from './request-body.ts';
 import type { RequestSamples } from './request-samples.ts';
@@ -67,10 +68,15 @@ export interface DeviceHandlerOptions extends NewcomerOptions {
   onAnswer: (kind: DeviceAddressKind, answer: DeviceAnswer, latencyMs: number) => void;
 }
 
+interface Serving extends DeviceHandlerOptions {
+  largeMessages: LargeMessages;
+}
+
 /** A request listener; the way says whether the peer may name the device's certificate in a header. */
 export function createDeviceHandler(
-  options: DeviceHandlerOptions,
+  handlerOptions: DeviceHandlerOptions,
 ): (request: DeviceRequest, response: DeviceResponse, way: RequestWay) => void {
+  const options: Serving = { ...handlerOptions, largeMessages: createLargeMessages(handlerOptions.clock) };
   return (request, response, way) => {
     const startedAt = performance.now();
     const address = deviceAddressOf(request.url ?? '/');
@@ -94,7 +100,7 @@ export function createDeviceHandler(
 }
 
 async function answer(
-  options: DeviceHandlerOptions,
+  options: Serving,
   request: DeviceRequest,
   address: DeviceAddress,
   way: RequestWay,
@@ -124,11 +130,8 @@ function countFailure(options: DeviceHandlerOptions, token: string, latencyMs: n
     .catch((error: unknown) => options.log.warn({ reason: messageOf(error) }, 'a failed request was not counted'));
 }
 
-/** The connect statement judges who sends; a larger body is judged before it is read. That of an Idle has 400 bytes. */
-const readForStrangersAtMost = 32 * 1024;
-
 async function answerConnect(
-  options: DeviceHandlerOptions,
+  options: Serving,
   request: DeviceRequest,
   token: string,
   way: RequestWay,
@@ -136,7 +139,8 @@ async function answerConnect(
   const startedAt = performance.now();
   const body = await readMessage(request, 'connect');
   const proven = proveIdentity(request, body, way, options.certificateKeys);
-  if (body.length > readForStrangersAtMost) {
+  // The connect statement judges who sends, but that of a large body is judged before it is read.
+  if (body.length > largeFromBytes) {
     const refusal = await refusalOfSender(options, token, proven);
     if (refusal !== undefined) return refusal;
   }
@@ -190,13 +194,14 @@ async function connectOrResume(options: DeviceHandlerOptions, connect: ConnectRe
  * is served as if it were idle: it may know nothing better than to send the same again.
  */
 async function readConnect(
-  options: DeviceHandlerOptions,
+  options: Serving,
   body: Buffer,
   device: Pick<ConnectRequest, 'token' | 'fingerprint' | 'overTls'>,
 ): Promise<ConnectAnswer> {
   try {
-    return parseConnect(body);
+    return await options.largeMessages.inTurn(device.token, body, () => parseConnect(body));
   } catch (error) {
+    if (isBrambleError(error) && error.code === 'ERR_OVERLOADED') throw error;
     const noted = await noteUnreadableAnswer(options.db, options.instanceId, device, messageOf(error));
     if (noted !== 'exhausted') throw error;
     return { status: 'Idle', payload: {} };
@@ -275,7 +280,7 @@ function refuseAnotherEnrolment(options: DeviceHandlerOptions, deviceId: DeviceI
 }
 
 async function answerCheckin(
-  options: DeviceHandlerOptions,
+  options: Serving,
   request: DeviceRequest,
   token: string,
   way: RequestWay,
@@ -286,7 +291,7 @@ async function answerCheckin(
   if (device === 'not-found') return unknownDevice;
   const refusal = refusalOf(options, device, proven);
   if (refusal !== undefined) return refusal;
-  const message = parseCheckin(body);
+  const message = await options.largeMessages.inTurn(token, body, () => parseCheckin(body));
   // A removed device that enrols anew with the old profile is told to leave like one that merely comes.
   if (device.removing && (device.state === 'gone' || message.messageType === 'Authenticate')) return leaveManagement;
   if (device.state === 'gone') return notActive;
