@@ -25,6 +25,7 @@ import { migrationFolder } from '../../src/release/program.ts';
 import { createDeviceHandler } from '../../src/server/device-handler.ts';
 import { createDeviceNotices } from '../../src/server/device-notices.ts';
 import { createIdentityUse } from '../../src/server/identity-use.ts';
+import { largeFromBytes } from '../../src/server/large-messages.ts';
 import { createRequestSamples } from '../../src/server/request-samples.ts';
 import { form, xml } from './ingredients.ts';
 import { makeStranger, scepIngredients } from './parsers.ts';
@@ -93,11 +94,11 @@ export async function addressKitchens(): Promise<AddressKitchens> {
     limitBytes: number,
     ask: (input: Buffer) => Asked,
   ): Kitchen => ({
-    ...kitchenOf(ingredients, { name, limitBytes, levelsAtMost: 3000, eat: () => asker.send() }),
+    ...kitchenOf(ingredients, { name, from: 'stranger', limitBytes, levelsAtMost: 3000, eat: () => asker.send() }),
     place: (input) => asker.place(ask(input)),
   });
-  const put = (kind: Extract<DeviceAddressKind, 'checkin' | 'connect'>) =>
-    row(`PUT /mdm/<token>/${kind}, signed by a stranger`, xml, bodyBytesAtMost(kind), (body) => ({
+  const put = (kind: Extract<DeviceAddressKind, 'checkin' | 'connect'>, limitBytes = bodyBytesAtMost(kind)) =>
+    row(`PUT /mdm/<token>/${kind}, ${limitBytes / 1024} KiB signed by a stranger`, xml, limitBytes, (body) => ({
       method: 'PUT',
       path: `/mdm/${token}/${kind}`,
       headers: { 'mdm-signature': signDetached({ ...stranger, body }) },
@@ -125,6 +126,7 @@ export async function addressKitchens(): Promise<AddressKitchens> {
       })),
       put('checkin'),
       put('connect'),
+      put('connect', largeFromBytes),
       row('GET of an unknown path', form, targetBytes, (input) => ({
         method: 'GET',
         path: `/${input.toString('latin1').replace(/[^!-~]/g, '%')}`,

@@ -17,7 +17,7 @@ const planted = (cost: (sizeBytes: number) => number): Kitchen =>
   kitchenOf(
     { words: ['a', 'b', '<trap>'], wraps: [], frames: [(inside) => inside] },
     {
-      ...{ name: 'planted', limitBytes: 4096, levelsAtMost: 0 },
+      ...{ name: 'planted', from: 'stranger', limitBytes: 4096, levelsAtMost: 0 },
       eat: (input) => {
         if (input.includes('<trap><trap>')) busy(cost(input.length));
       },
@@ -36,7 +36,7 @@ test('the same seed begins with the same inputs', async () => {
   const eaten = async () => {
     const inputs: string[] = [];
     const kitchen = kitchenOf(form, {
-      ...{ name: 'form', limitBytes: 64, levelsAtMost: 0 },
+      ...{ name: 'form', from: 'stranger', limitBytes: 64, levelsAtMost: 0 },
       eat: (input) => void inputs.push(input.toString('hex')),
     });
     await searchDearest(kitchen, seededRandom('seed'), 20);
@@ -48,7 +48,13 @@ test('the same seed begins with the same inputs', async () => {
 test('whatever is cooked keeps within its size, and half of it is of half the size', () => {
   const random = seededRandom('cook');
   for (const ingredients of [xml, der, form, json]) {
-    const kitchen = kitchenOf(ingredients, { name: 'k', limitBytes: 64 * 1024, levelsAtMost: 3000, eat: () => {} });
+    const kitchen = kitchenOf(ingredients, {
+      name: 'k',
+      from: 'device',
+      limitBytes: 64 * 1024,
+      levelsAtMost: 3000,
+      eat: () => {},
+    });
     for (let count = 0; count < 60; count++) {
       const recipe: Recipe = {
         unit: Array.from({ length: 1 + random.integer(3) }, () => random.integer(kitchen.words)),
@@ -62,7 +68,7 @@ test('whatever is cooked keeps within its size, and half of it is of half the si
       assert.ok((half ?? 0) <= 32_768 + 256, `${half} bytes of ${JSON.stringify(recipe)}`);
     }
   }
-  const binary = binaryKitchen({ name: 'b', limitBytes: 65_536, levelsAtMost: 64, eat: () => {} });
+  const binary = binaryKitchen({ name: 'b', from: 'device', limitBytes: 65_536, levelsAtMost: 64, eat: () => {} });
   for (let frame = 0; frame < binary.frames; frame++) {
     const recipe = { unit: [0, 2], wraps: [frame % 2], levels: 3, frame, share: 1 };
     assert.equal(binary.cook(recipe, 65_536).subarray(0, 8).toString(), 'bplist00');

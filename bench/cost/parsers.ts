@@ -1,5 +1,5 @@
 /**
- * Every parser that a stranger's bytes reach, with the limit that its bytes are under. The parsers are those of the fuzzer,
+ * Every parser of bytes from outside, with whose bytes reach it and the limit that they are under. The parsers are those of the fuzzer,
  * whose generator of large damaged inputs is searched too.
  */
 import type { KeyObject } from 'node:crypto';
@@ -23,7 +23,7 @@ import { parserTargets } from '../../test/fuzz/parser-targets.ts';
 import { binaryKitchen } from './binary-plists.ts';
 import { base64, der, form, json, xml } from './ingredients.ts';
 import { type Around, type Ingredients, kitchenOf } from './recipes.ts';
-import type { Kitchen } from './search.ts';
+import type { Kitchen, Origin } from './search.ts';
 
 /** A stranger's own key and certificate: whoever signs gets further. */
 export interface Stranger {
@@ -40,16 +40,13 @@ export async function makeStranger(): Promise<Stranger> {
 }
 
 /** What the inputs of each are made of, and how large they may be; the parsers themselves are those that are fuzzed. */
-function larders(
-  scep: Ingredients,
-  signature: Ingredients,
-): Record<string, Pick<Larder, 'ingredients' | 'limitBytes'>> {
+function larders(scep: Ingredients, signature: Ingredients): Record<string, Larder> {
   const [plists, cms, head] = [bodyBytesAtMost('connect'), bodyBytesAtMost('scep'), urlBytesAtMost];
   return {
-    'property list, XML': { ingredients: xml, limitBytes: plists },
-    'property list, binary': { ingredients: 'binary plists', limitBytes: plists },
-    'check-in': { ingredients: xml, limitBytes: plists },
-    connect: { ingredients: xml, limitBytes: plists },
+    'property list, XML': { from: 'device', ingredients: xml, limitBytes: plists },
+    'property list, binary': { from: 'device', ingredients: 'binary plists', limitBytes: plists },
+    'check-in': { from: 'device', ingredients: xml, limitBytes: plists },
+    connect: { from: 'device', ingredients: xml, limitBytes: plists },
     DER: { ingredients: der, limitBytes: cms },
     BER: { ingredients: der, limitBytes: cms },
     certificate: { ingredients: der, limitBytes: cms },
@@ -63,11 +60,13 @@ function larders(
     'activation form': { ingredients: form, limitBytes: bodyBytesAtMost('activate') },
     'query of an address': { ingredients: form, limitBytes: head },
     'request head and Host': { ingredients: form, limitBytes: head },
-    'import of accounts': { ingredients: json, limitBytes: 64 * 1024 },
+    'import of accounts': { from: 'administrator', ingredients: json, limitBytes: 64 * 1024 },
   };
 }
 
 interface Larder {
+  /** Default: a stranger. */
+  from?: Origin;
   ingredients: Ingredients | 'binary plists';
   limitBytes: number;
 }
@@ -94,14 +93,14 @@ export async function parserKitchens(): Promise<Kitchen[]> {
   const parsers = (await parserTargets()).flatMap(({ name, parse, generate }): Kitchen[] => {
     const larder = known[name];
     if (larder === undefined) return [];
-    const eating = { name, limitBytes: larder.limitBytes, levelsAtMost, eat: parse };
-    const { ingredients } = larder;
+    const { ingredients, limitBytes, from = 'stranger' } = larder;
+    const eating = { name, from, limitBytes, levelsAtMost, eat: parse };
     const kitchen = ingredients === 'binary plists' ? binaryKitchen(eating) : kitchenOf(ingredients, eating);
-    return [{ ...kitchen, generate: (random) => generate(random, true).subarray(0, larder.limitBytes) }];
+    return [{ ...kitchen, generate: (random) => generate(random, true).subarray(0, limitBytes) }];
   });
   const messages = Object.entries(linkMessages).map(([name, shape]) =>
     kitchenOf(json, {
-      ...{ name: `link: ${name}`, limitBytes: maxBodyBytes, levelsAtMost },
+      ...{ name: `link: ${name}`, from: 'component', limitBytes: maxBodyBytes, levelsAtMost },
       eat: (input) => parseMessage(shape, parseJson(input.toString())),
     }),
   );

@@ -20,6 +20,7 @@ export interface Ingredients {
 
 export interface Eating {
   name: string;
+  from: Kitchen['from'];
   limitBytes: number;
   levelsAtMost: number;
   eat: Kitchen['eat'];

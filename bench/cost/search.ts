@@ -18,8 +18,12 @@ export interface Recipe {
   share: number;
 }
 
+/** Whose bytes they are: only strangers are held to the goal, the others have something to lose. */
+export type Origin = 'stranger' | 'device' | 'component' | 'administrator';
+
 export interface Kitchen {
   name: string;
+  from: Origin;
   /** What may come of it, in bytes. */
   limitBytes: number;
   words: number;
@@ -41,8 +45,8 @@ export interface Found {
   sizeBytes: number;
   /** Milliseconds of event loop. */
   busyMs: number;
-  /** The same recipe at half of the size. */
-  halfMs: number | null;
+  /** The same recipe at a half and at a quarter of the size; null for an input of the other maker. */
+  smaller: { halfMs: number; quarterMs: number } | null;
   tried: number;
 }
 
@@ -70,7 +74,8 @@ export async function searchDearest(kitchen: Kitchen, random: SeededRandom, eval
     const input = kitchen.cook(recipe, size);
     const busyMs = await sureCost(kitchen, input);
     const halfMs = await sureCost(kitchen, kitchen.cook(recipe, size / 2));
-    sure.push({ recipe, sizeBytes: input.length, busyMs, halfMs, tried: evaluations });
+    const quarterMs = await sureCost(kitchen, kitchen.cook(recipe, size / 4));
+    sure.push({ recipe, sizeBytes: input.length, busyMs, smaller: { halfMs, quarterMs }, tried: evaluations });
   }
   const other = await dearestGenerated(kitchen, random.fork('generated'), Math.ceil(evaluations / 2));
   if (other !== undefined) sure.push(other);
@@ -91,7 +96,7 @@ async function dearestGenerated(
   if (dearest === undefined) return undefined;
   const { input } = dearest;
   const busyMs = await sureCost(kitchen, input);
-  return { recipe: null, sizeBytes: input.length, busyMs, halfMs: null, tried: evaluations };
+  return { recipe: null, sizeBytes: input.length, busyMs, smaller: null, tried: evaluations };
 }
 
 /**
