@@ -48,7 +48,7 @@ async function startTunnels(context: ComponentContext<z.output<typeof settingsSc
         );
       });
     },
-    onRefused: (code, reason) => log.info({ code, reason }, 'tunnel refused, cut or broken'),
+    onRefused: (code, reason, certificate) => log.info({ certificate, code, reason }, 'tunnel refused, cut or broken'),
   });
   const background = new AbortController();
   const handlers = {

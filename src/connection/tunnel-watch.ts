@@ -16,7 +16,7 @@ export interface TunnelWatchOptions {
   unconfirmedMs: number;
   longestMs: number;
   now: () => number;
-  onCut: (refusal: RuleRefusal) => void;
+  onCut: (refusal: RuleRefusal, tunnel: OpenTunnel) => void;
 }
 
 export interface TunnelWatch {
@@ -36,7 +36,7 @@ export function watchTunnels(options: TunnelWatchOptions): TunnelWatch {
   function cut(tunnel: OpenTunnel, refusal: RuleRefusal): void {
     if (tunnel.stream.destroyed) return;
     count += 1;
-    options.onCut(refusal);
+    options.onCut(refusal, tunnel);
     // Its end at the host is reset by what watches the stream.
     breakOff(tunnel.stream, refusal.reason);
   }

@@ -58,8 +58,8 @@ export interface TunnelOptions {
    * and its connection not yet.
    */
   onSuspended?: (fingerprint: string) => void;
-  /** A tunnel was refused, was cut, or broke. */
-  onRefused?: (code: ErrorCode, reason: string) => void;
+  /** A tunnel was refused, was cut, or broke; `certificate` is the fingerprint of whose it is, null where it named none. */
+  onRefused?: (code: ErrorCode, reason: string, certificate: string | null) => void;
 }
 
 export interface Tunnels {
@@ -105,7 +105,7 @@ export function createTunnels(options: TunnelOptions): Tunnels {
     unconfirmedMs: options.unconfirmedMs ?? 60_000,
     longestMs: options.longestMs ?? 12 * 3_600_000,
     now,
-    onCut: ({ code, reason }) => options.onRefused?.(code, reason),
+    onCut: ({ code, reason }, { fingerprint }) => options.onRefused?.(code, reason, fingerprint),
   });
 
   async function start(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<Refusal | null> {
@@ -134,20 +134,20 @@ export function createTunnels(options: TunnelOptions): Tunnels {
   }
 
   function join(tunnel: OpenTunnel): void {
-    const { stream, socket } = tunnel;
+    const { stream, socket, fingerprint } = tunnel;
     open.add(tunnel);
     opened += 1;
     watch.look();
     stream.respond({ ':status': 200 });
     socket.setTimeout(options.idleTimeoutMs ?? 600_000, () => {
-      options.onRefused?.('ERR_TUNNEL_IDLE', 'no byte in either direction');
+      options.onRefused?.('ERR_TUNNEL_IDLE', 'no byte in either direction', fingerprint);
       breakOff(stream, 'no byte in either direction');
       socket.destroy();
     });
     carryOneWay(stream, socket);
     carryOneWay(socket, stream);
     socket.on('error', (error) => {
-      options.onRefused?.('ERR_TUNNEL_UPSTREAM', messageOf(error));
+      options.onRefused?.('ERR_TUNNEL_UPSTREAM', messageOf(error), fingerprint);
       breakOff(stream, messageOf(error));
     });
     let ends = 2;
@@ -168,12 +168,17 @@ export function createTunnels(options: TunnelOptions): Tunnels {
 
   return {
     handle: (stream, headers) => {
-      stream.on('error', (error) => options.onRefused?.('ERR_TUNNEL_BROKEN', messageOf(error)));
+      const certificate = fingerprintOf(headers['client-cert']);
+      const refused = (refusal: Refusal) => {
+        options.onRefused?.(refusal.code, refusal.reason, certificate);
+        refuse(stream, refusal);
+      };
+      stream.on('error', (error) => options.onRefused?.('ERR_TUNNEL_BROKEN', messageOf(error), certificate));
       start(stream, headers).then(
         (refusal) => {
-          if (refusal) refuse(stream, refusal, options);
+          if (refusal) refused(refusal);
         },
-        (error) => refuse(stream, { status: 503, code: 'ERR_TUNNEL_UNDECIDED', reason: messageOf(error) }, options),
+        (error) => refused({ status: 503, code: 'ERR_TUNNEL_UNDECIDED', reason: messageOf(error) }),
       );
     },
     get open() {
@@ -259,8 +264,7 @@ function closed(socket: Socket): Promise<void> {
   });
 }
 
-function refuse(stream: ServerHttp2Stream, refusal: Refusal, options: TunnelOptions): void {
-  options.onRefused?.(refusal.code, refusal.reason);
+function refuse(stream: ServerHttp2Stream, refusal: Refusal): void {
   if (stream.destroyed || stream.headersSent) return;
   stream.respond({
     ':status': refusal.status,

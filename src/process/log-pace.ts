@@ -1,48 +1,103 @@
 /**
  * How often lines of one kind are logged: so that strangers who are refused a thousand times a second cannot push out of the
- * log what matters. What is left out is counted.
+ * log what matters, neither lines of other kinds nor those about others. What is left out is counted, by whom it is about.
+ *
+ * Invariant: of a kind, no more lines are logged a minute than twice `linesAMinute`, whose second half is for whom no line
+ * told of yet; and no more memory is held than for `kindsAtMost` times `subjectsAtMost` short texts.
  */
 const minuteMs = 60_000;
 export const linesAMinute = 100;
+/** Of these, about one subject. */
+export const linesOfSubject = 10;
 /** Kinds told apart; those beyond are counted as one. */
 const kindsAtMost = 500;
 const otherKinds = 'other kinds';
+/** Subjects of a kind that are told apart in a minute; those beyond are counted as one. */
+export const subjectsAtMost = 128;
+const otherSubjects = 'others';
+/** Subjects that a summary names, those with the most first. */
+const namedAtMost = 8;
 
-interface Pace {
-  since: number;
+interface Count {
   lines: number;
   leftOut: number;
+}
+
+interface Pace extends Count {
+  since: number;
+  subjects: Map<string, Count>;
+}
+
+export interface LeftOut {
+  kind: string;
+  leftOut: number;
+  /** Subjects of whom something was left out; `subjectsAtMost` and one where there may be more. */
+  different: number;
+  /** How many of which. */
+  most: Record<string, number>;
 }
 
 export class LogPace {
   readonly #paces = new Map<string, Pace>();
 
-  /** Whether a line of this kind is logged at `now` (milliseconds). */
-  admits(kind: string, now: number): boolean {
+  /** Whether a line of this kind is logged at `now` (milliseconds); `subject` is whom it is about, '' for nobody. */
+  admits(kind: string, subject: string, now: number): boolean {
     const known = this.#paces.has(kind) || this.#paces.size < kindsAtMost ? kind : otherKinds;
-    const pace = this.#paces.get(known) ?? { since: now, lines: 0, leftOut: 0 };
+    const pace = this.#paces.get(known) ?? { since: now, lines: 0, leftOut: 0, subjects: new Map<string, Count>() };
     this.#paces.set(known, pace);
     if (now - pace.since >= minuteMs) {
       pace.since = now;
       pace.lines = 0;
+      for (const [name, count] of pace.subjects) {
+        if (count.leftOut === 0) pace.subjects.delete(name);
+        else count.lines = 0;
+      }
     }
-    if (pace.lines < linesAMinute) {
-      pace.lines++;
+    const about = subject === '' ? null : subjectOf(pace, subject);
+    if (mayBeLogged(pace, about)) {
+      pace.lines += 1;
+      if (about) about.lines += 1;
       return true;
     }
-    pace.leftOut++;
+    pace.leftOut += 1;
+    if (about) about.leftOut += 1;
     return false;
   }
 
   /** What was left out since it was asked for last; kinds that have fallen silent are forgotten. */
-  takeLeftOut(now: number): { kind: string; leftOut: number }[] {
-    const taken = [...this.#paces]
-      .filter(([, pace]) => pace.leftOut > 0)
-      .map(([kind, { leftOut }]) => ({ kind, leftOut }));
+  takeLeftOut(now: number): LeftOut[] {
+    const taken = [...this.#paces].filter(([, pace]) => pace.leftOut > 0).map(summaryOf);
     for (const [kind, pace] of this.#paces) {
       pace.leftOut = 0;
+      for (const count of pace.subjects.values()) count.leftOut = 0;
       if (now - pace.since >= minuteMs) this.#paces.delete(kind);
     }
     return taken;
   }
+}
+
+function subjectOf(pace: Pace, subject: string): Count {
+  const known = pace.subjects.has(subject) || pace.subjects.size < subjectsAtMost ? subject : otherSubjects;
+  const count = pace.subjects.get(known) ?? { lines: 0, leftOut: 0 };
+  pace.subjects.set(known, count);
+  return count;
+}
+
+function mayBeLogged(pace: Pace, about: Count | null): boolean {
+  if (about === null) return pace.lines < linesAMinute;
+  if (about.lines >= linesOfSubject) return false;
+  return pace.lines < linesAMinute || (about.lines === 0 && pace.lines < 2 * linesAMinute);
+}
+
+function summaryOf([kind, pace]: [string, Pace]): LeftOut {
+  const counts = [...pace.subjects]
+    .map(([subject, { leftOut }]) => ({ subject, leftOut }))
+    .filter((c) => c.leftOut > 0);
+  const most = counts.toSorted((a, b) => b.leftOut - a.leftOut).slice(0, namedAtMost);
+  return {
+    kind,
+    leftOut: pace.leftOut,
+    different: counts.length,
+    most: Object.fromEntries(most.map(({ subject, leftOut }) => [subject, leftOut])),
+  };
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { mock, test } from 'node:test';
 import { pino } from 'pino';
 import { defaultLogLimits, openLog, rotateLog } from '../supervisor/component-log.ts';
-import { LogPace, linesAMinute } from './log-pace.ts';
+import { LogPace, linesAMinute, linesOfSubject, subjectsAtMost } from './log-pace.ts';
 import { createLogger } from './logger.ts';
 
 const facts = { kind: 'server', name: 'server-1', release: '1.2.0' };
@@ -87,11 +87,46 @@ test('a flood of one kind is counted, and another kind is logged beside it', () 
 test('kinds without end share one count, and cost no memory', () => {
   const pace = new LogPace();
   let admitted = 0;
-  for (let count = 0; count < 100_000; count++) if (pace.admits(`kind ${count}`, 0)) admitted++;
+  for (let count = 0; count < 100_000; count++) if (pace.admits(`kind ${count}`, '', 0)) admitted++;
   assert.ok(admitted < 1000, `${admitted} lines`);
   assert.deepEqual(
     pace.takeLeftOut(60_000).map(({ kind }) => kind),
     ['other kinds'],
   );
-  assert.equal(pace.admits('kind 99999', 60_000), true);
+  assert.equal(pace.admits('kind 99999', '', 60_000), true);
+});
+
+test('what is refused to one hides nobody else of the same kind, and the summary says how many of whom', () => {
+  mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+  try {
+    const { log, parsed } = collecting();
+    const refuse = (accountName: string) => log.info({ accountName, reason: 'selector' }, 'activation refused');
+    const linesOf = (name: string) => parsed().filter((line) => line['accountName'] === name).length;
+    for (let count = 0; count < 1000; count++) refuse('flooded');
+    refuse('anna');
+    assert.deepEqual([linesOf('flooded'), linesOf('anna')], [linesOfSubject, 1]);
+    for (let count = 0; count < 50; count++) for (let of = 0; of < 20; of++) refuse(`name-${of}`);
+    refuse('bert');
+    assert.equal(linesOf('bert'), 1);
+    mock.timers.tick(60_000);
+    const { kind, leftOut, different, most } = parsed().at(-1) ?? {};
+    const left = 1002 + 1000 - (parsed().length - 1);
+    assert.deepEqual([kind, leftOut, different], ['activation refused', left, 21]);
+    assert.equal((most as Record<string, number>)['flooded'], 1000 - linesOfSubject);
+    refuse('flooded');
+    assert.equal(linesOf('flooded'), linesOfSubject + 1);
+  } finally {
+    mock.timers.reset();
+  }
+});
+
+test('subjects without end share one count, and lines of a kind stay bounded', () => {
+  const pace = new LogPace();
+  let admitted = 0;
+  for (let count = 0; count < 100_000; count++) if (pace.admits('kind', `subject ${count}`, 0)) admitted++;
+  assert.ok(admitted <= 2 * linesAMinute, `${admitted} lines`);
+  const [summary] = pace.takeLeftOut(0);
+  assert.equal(summary?.leftOut, 100_000 - admitted);
+  assert.ok((summary?.different ?? 0) <= subjectsAtMost + 1);
+  assert.equal(summary?.most['others'], summary?.leftOut);
 });

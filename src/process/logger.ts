@@ -1,6 +1,7 @@
 /**
  * One JSON line for each thing that happens, on standard output, where the supervisor puts it into the component's log.
- * Invariant: no call can write a line that is long, or more lines of a kind than the log can hold beside others.
+ * Invariant: no call can write a line that is long, or more lines of a kind, or about one subject, than the log can hold beside
+ * others.
  */
 import { type DestinationStream, type LogFn, type Logger, type LoggerOptions, pino } from 'pino';
 import { LogPace } from './log-pace.ts';
@@ -34,7 +35,7 @@ export function createLogger(facts: LoggerFacts, destination?: DestinationStream
     serializers: { err: (shown: unknown) => shown },
     hooks: {
       logMethod(args, method) {
-        if (pace.admits(kindOf(args), Date.now())) {
+        if (pace.admits(kindOf(args), subjectOf(args), Date.now())) {
           method.apply(this, args.map((value) => loggedValue(value)) as Parameters<LogFn>);
           return;
         }
@@ -53,6 +54,17 @@ function kindOf(args: readonly unknown[]): string {
   const [fields] = args;
   const code = typeof fields === 'object' && fields !== null && 'code' in fields ? fields.code : undefined;
   return typeof code === 'string' ? `${message} (${code.slice(0, 60)})` : message.slice(0, 200);
+}
+
+/** Members that say whom a line is about. One stranger's refusals are to hide nobody else's of the same kind. */
+const subjectMembers = ['accountName', 'deviceId', 'identifier', 'certificate', 'address'];
+
+function subjectOf([fields]: readonly unknown[]): string {
+  if (typeof fields !== 'object' || fields === null) return '';
+  const members = Object.entries(fields).filter(
+    ([name, value]) => subjectMembers.includes(name) && typeof value === 'string',
+  );
+  return members.map(([, value]) => String(value).slice(0, 64)).join(' ');
 }
 
 /** Writes nothing: for tests and for the command line. */

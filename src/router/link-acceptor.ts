@@ -12,6 +12,7 @@
 import { type ClientHttp2Session, connect, constants } from 'node:http2';
 import type { Server, Socket } from 'node:net';
 import { createServer, type TLSSocket } from 'node:tls';
+import { addressGroup } from '../base/address-group.ts';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { isBrambleError, messageOf } from '../base/errors.ts';
 import { createSparseLog, type SparseLog } from '../base/sparse-log.ts';
@@ -88,7 +89,10 @@ export function createLinkAcceptor(options: LinkAcceptorOptions): LinkAcceptor {
     });
   });
   server.on('tlsClientError', (error, socket) => {
-    desk.sparseLog.say('tls', (times) => log.info({ error: messageOf(error), times }, 'SRP connection refused by TLS'));
+    const address = addressGroup(socket.remoteAddress ?? '');
+    desk.sparseLog.say(`tls ${address}`, (times) =>
+      log.info({ address, error: messageOf(error), times }, 'SRP connection refused by TLS'),
+    );
     // A handshake that timed out is only reported by Node: the connection would stay.
     socket.destroy();
   });
@@ -96,8 +100,9 @@ export function createLinkAcceptor(options: LinkAcceptorOptions): LinkAcceptor {
     const peer = peerOf(socket);
     const newcomer = entered.get(endOf(socket));
     if (socket.alpnProtocol !== linkProtocol || !peer || !newcomer) {
-      desk.sparseLog.say('no credential', (times) =>
-        log.warn({ address: socket.remoteAddress, times }, 'SRP connection without an SRP credential'),
+      const address = addressGroup(socket.remoteAddress ?? '');
+      desk.sparseLog.say(`no credential ${address}`, (times) =>
+        log.warn({ address, times }, 'SRP connection without an SRP credential'),
       );
       socket.destroy();
       return;

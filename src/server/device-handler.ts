@@ -44,7 +44,7 @@ import {
   unknownDevice,
   wrongIdentity,
 } from './device-answer.ts';
-import { noteIdentity, type Proven, proveIdentity, type RequestWay } from './device-identity.ts';
+import { noteIdentity, type Proven, proveIdentity, type RequestWay, remoteAddressOf } from './device-identity.ts';
 import type { DeviceNotices } from './device-notices.ts';
 import type { IdentityUse } from './identity-use.ts';
 import { createLargeMessages, type LargeMessages, largeFromBytes } from './large-messages.ts';
@@ -83,7 +83,8 @@ export function createDeviceHandler(
     void answer(options, request, address, way)
       .catch((error: unknown) => {
         const failed = answerOfError(error);
-        const fields = { path: address.kind, code: failed.code, reason: messageOf(error) };
+        const from = remoteAddressOf(request, way);
+        const fields = { path: address.kind, address: from, code: failed.code, reason: messageOf(error) };
         if (failed.status >= 500) {
           options.log.error({ ...fields, err: error }, 'request failed');
           if (address.kind === 'connect') countFailure(options, address.token, performance.now() - startedAt);
@@ -112,7 +113,7 @@ async function answer(
     case 'checkin':
       return await answerCheckin(options, request, address.token, way);
     case 'scep':
-      return await answerScep(options, request, address.token);
+      return await answerScep(options, request, address.token, way);
     case 'activate':
       return await answerActivation(options, request, way);
     case 'no-token':

@@ -17,6 +17,12 @@ import type { DeviceRequest } from './request-body.ts';
 /** Over the link of a router; from a proxy on this host that is trusted; or from anybody on this host. */
 export type RequestWay = 'link' | 'proxy' | 'loopback';
 
+/** Where the device is, as the router says it; and else whoever is connected. */
+export function remoteAddressOf(request: DeviceRequest, way: RequestWay): string {
+  const told = way === 'link' ? request.headers['bramble-remote-address'] : undefined;
+  return typeof told === 'string' ? told : (request.socket.remoteAddress ?? '');
+}
+
 export interface Proven extends Pick<ProvenIdentity, 'fingerprint' | 'signature'> {
   /** Whether the certificate was shown in TLS. */
   shownInTls: boolean;

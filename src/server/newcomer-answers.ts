@@ -13,7 +13,7 @@ import {
   notOwner,
   unknownDevice,
 } from './device-answer.ts';
-import type { RequestWay } from './device-identity.ts';
+import { type RequestWay, remoteAddressOf } from './device-identity.ts';
 import { type DeviceRequest, readBody } from './request-body.ts';
 
 export interface NewcomerOptions {
@@ -29,6 +29,7 @@ export async function answerScep(
   options: NewcomerOptions,
   request: DeviceRequest,
   token: string,
+  way: RequestWay,
 ): Promise<DeviceAnswer> {
   if (request.method !== 'GET' && request.method !== 'POST') {
     return errorAnswer(405, 'ERR_METHOD', 'SCEP is asked by GET or POST.');
@@ -44,7 +45,8 @@ export async function answerScep(
   switch (outcome.kind) {
     case 'answer':
       if (outcome.refusal) {
-        options.log.info({ refusal: outcome.refusal, reason: outcome.reason }, 'SCEP request refused');
+        const { refusal, reason } = outcome;
+        options.log.info({ address: remoteAddressOf(request, way), refusal, reason }, 'SCEP request refused');
       }
       return { ...emptyAnswer, headers: { 'content-type': outcome.contentType }, body: outcome.body };
     case 'malformed':
@@ -69,12 +71,13 @@ export async function answerActivation(
 ): Promise<DeviceAnswer> {
   if (request.method !== 'POST') return errorAnswer(405, activationMethodRefusal.code, activationMethodRefusal.message);
   const form = parseActivationForm(request.headers['content-type'], await readBody(request, 'activate'));
-  const outcome = await options.activation.activate(form, remoteAddressOf(request, way));
+  const address = remoteAddressOf(request, way);
+  const outcome = await options.activation.activate(form, address);
   switch (outcome.kind) {
     case 'profile':
       return { ...emptyAnswer, headers: { 'content-type': outcome.contentType }, body: outcome.body };
     case 'refused':
-      options.log.info({ accountName: form.accountName, reason: outcome.reason }, 'activation refused');
+      options.log.info({ accountName: form.accountName, address, reason: outcome.reason }, 'activation refused');
       return errorAnswer(400, activationRefusal.code, activationRefusal.message);
     case 'busy':
       return comeAgain('ERR_OVERLOADED', 'Too many activations at once: come again.');
@@ -83,10 +86,4 @@ export async function answerActivation(
     case 'moving':
       return moving;
   }
-}
-
-/** Of the device where a router says it, and else of whoever is connected. */
-function remoteAddressOf(request: DeviceRequest, way: RequestWay): string {
-  const told = way === 'link' ? request.headers['bramble-remote-address'] : undefined;
-  return typeof told === 'string' ? told : (request.socket.remoteAddress ?? '');
 }
