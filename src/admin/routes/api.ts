@@ -8,6 +8,8 @@ import { accountRoutes } from './accounts.ts';
 import { auditRoutes } from './audit.ts';
 import { componentRoutes } from './components.ts';
 import { deliveryRoutes } from './deliveries.ts';
+import { deviceCommandRoutes } from './device-commands.ts';
+import { deviceRemovalRoutes } from './device-removal.ts';
 import { deviceRoutes } from './devices.ts';
 import { domainRoutes } from './domain.ts';
 import { groupRoutes } from './groups.ts';
@@ -16,7 +18,9 @@ import { moveRoutes } from './moves.ts';
 import { policyRoutes } from './policies.ts';
 import { serviceRoutes } from './services.ts';
 import { srpCredentialRoutes } from './srp-credentials.ts';
+import { tlsIdentityRoutes } from './tls-identities.ts';
 import { tokenRoutes } from './tokens.ts';
+import { cancelRoutes, requeueRoutes } from './unsettled-commands.ts';
 
 const resources = [
   domainRoutes,
@@ -25,6 +29,11 @@ const resources = [
   policyRoutes,
   serviceRoutes,
   deviceRoutes,
+  deviceRemovalRoutes,
+  tlsIdentityRoutes,
+  deviceCommandRoutes,
+  cancelRoutes,
+  requeueRoutes,
   instanceRoutes,
   srpCredentialRoutes,
   componentRoutes,

@@ -1,0 +1,49 @@
+/** The requirement that a device shows its certificate in TLS, lifted for one device or for all. */
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import type { DeviceId } from '../../base/ids.ts';
+import { clearTlsIdentities, clearTlsIdentity } from '../../devices/tls-identity.ts';
+import { notFound } from '../../rest/http-errors.ts';
+import { type AdministrationContext, write } from '../context.ts';
+import { nothing } from '../shapes.ts';
+
+/** Devices whose rows one transaction holds. */
+const clearedAtOnce = 500;
+const tags = ['devices'];
+
+export function tlsIdentityRoutes(context: AdministrationContext): FastifyPluginAsyncZod {
+  return async (app) => {
+    app.route({
+      method: 'DELETE',
+      url: '/devices/:id/tls-identity',
+      schema: {
+        tags,
+        summary: 'Let a device identify itself by signature alone, until it has used TLS on three more days',
+        params: z.object({ id: z.uuid() }),
+        response: { 204: nothing },
+      },
+      handler: async (request, reply) => {
+        const outcome = await write(context, (tx) => clearTlsIdentity(tx, request.params.id as DeviceId));
+        if (outcome === 'not-found') throw notFound('device', request.params.id);
+        return await reply.status(204).send(null);
+      },
+    });
+
+    app.route({
+      method: 'DELETE',
+      url: '/tls-identities',
+      schema: {
+        tags,
+        summary: 'The same of all devices, such as when a proxy ends TLS in front of the routers from now on',
+        response: { 200: z.object({ devices: z.number() }) },
+      },
+      handler: async () => {
+        let devices = 0;
+        for (let cleared = clearedAtOnce; cleared === clearedAtOnce; devices += cleared) {
+          cleared = await write(context, (tx) => clearTlsIdentities(tx, clearedAtOnce));
+        }
+        return { devices };
+      },
+    });
+  };
+}
