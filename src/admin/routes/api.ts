@@ -7,6 +7,7 @@ import { type AdministrationContext, write } from '../context.ts';
 import { accountRoutes } from './accounts.ts';
 import { auditRoutes } from './audit.ts';
 import { componentRoutes } from './components.ts';
+import { connectionServiceRoutes } from './connection-services.ts';
 import { deliveryRoutes } from './deliveries.ts';
 import { deviceCommandRoutes } from './device-commands.ts';
 import { deviceRemovalRoutes } from './device-removal.ts';
@@ -14,8 +15,9 @@ import { deviceRoutes } from './devices.ts';
 import { domainRoutes } from './domain.ts';
 import { groupRoutes } from './groups.ts';
 import { instanceRoutes } from './instances.ts';
-import { moveRoutes } from './moves.ts';
-import { policyRoutes } from './policies.ts';
+import { moveControlRoutes, moveRoutes } from './moves.ts';
+import { policyAssignmentRoutes, policyRoutes } from './policies.ts';
+import { policyRuleRoutes } from './policy-rules.ts';
 import { serviceRoutes } from './services.ts';
 import { srpCredentialRoutes } from './srp-credentials.ts';
 import { tlsIdentityRoutes } from './tls-identities.ts';
@@ -27,6 +29,8 @@ const resources = [
   accountRoutes,
   groupRoutes,
   policyRoutes,
+  policyRuleRoutes,
+  policyAssignmentRoutes,
   serviceRoutes,
   deviceRoutes,
   deviceRemovalRoutes,
@@ -35,10 +39,12 @@ const resources = [
   cancelRoutes,
   requeueRoutes,
   instanceRoutes,
+  connectionServiceRoutes,
   srpCredentialRoutes,
   componentRoutes,
   deliveryRoutes,
   moveRoutes,
+  moveControlRoutes,
   upgradePlugin,
   tokenRoutes,
   auditRoutes,

@@ -125,7 +125,11 @@ export function moveRoutes(context: AdministrationContext): FastifyPluginAsyncZo
         return { ...batchView(status), open: await listUnsettledMoves(context.db, batch, 200) };
       },
     });
+  };
+}
 
+export function moveControlRoutes(context: AdministrationContext): FastifyPluginAsyncZod {
+  return async (app) => {
     app.route({
       method: 'POST',
       url: '/moves/:batch/pause',

@@ -16,7 +16,7 @@ import {
   listPolicies,
   replacePolicyRules,
 } from '../../policy/policy-store.ts';
-import { featuresNeeded, rules } from '../../policy/rules.ts';
+import { featuresNeeded } from '../../policy/rules.ts';
 import { notFound } from '../../rest/http-errors.ts';
 import { typedName } from '../../rest/typed-text.ts';
 import { lockAccountByName, membersOfGroup } from '../account-selection.ts';
@@ -29,15 +29,6 @@ const policyShape = z.object({
   preconfigured: z.boolean(),
   rules: z.record(z.string(), z.union([z.boolean(), z.number(), z.string()])),
   changedAt: instant,
-});
-const ruleShape = z.object({
-  name: z.string(),
-  group: z.string(),
-  description: z.string(),
-  least: z.record(z.string(), z.string()).describe('Least version of each family of devices that knows it.'),
-  values: jsonObject.describe('JSON Schema of what it may be.'),
-  default: z.union([z.boolean(), z.number(), z.string()]).nullable().describe('What holds where no policy sets it.'),
-  feature: z.string().nullable().describe('The feature that must be active before a policy may set it.'),
 });
 const params = z.object({ name });
 const assignment = z.object({ policy: name.nullable() });
@@ -71,27 +62,6 @@ export function policyRoutes(context: AdministrationContext): FastifyPluginAsync
         });
         return await reply.status(201).send(policy);
       },
-    });
-
-    app.route({
-      method: 'GET',
-      url: '/it-policies/rules',
-      schema: {
-        tags,
-        summary: 'The rules that an IT policy can hold in this release',
-        response: { 200: z.object({ rules: z.array(ruleShape) }) },
-      },
-      handler: async () => ({
-        rules: Object.entries(rules).map(([ruleName, rule]) => ({
-          name: ruleName,
-          group: rule.group,
-          description: rule.description,
-          least: { ...rule.least },
-          values: jsonSchemaOf(rule.value),
-          default: rule.default ?? null,
-          feature: rule.feature ?? null,
-        })),
-      }),
     });
 
     app.route({
@@ -142,7 +112,11 @@ export function policyRoutes(context: AdministrationContext): FastifyPluginAsync
           return { deliveriesOwed: await owePolicy(tx, accounts) };
         }),
     });
+  };
+}
 
+export function policyAssignmentRoutes(context: AdministrationContext): FastifyPluginAsyncZod {
+  return async (app) => {
     app.route({
       method: 'PUT',
       url: '/accounts/:name/it-policy',
@@ -207,9 +181,4 @@ async function policyIdOf(tx: Transaction, policyName: string | null): Promise<s
   const policy = await findPolicy(tx, policyName);
   if (policy === undefined) throw notFound('IT policy', policyName);
   return policy.id;
-}
-
-function jsonSchemaOf(schema: z.ZodType): Record<string, unknown> {
-  const { $schema: _, ...rest } = z.toJSONSchema(schema);
-  return rest;
 }
