@@ -1,0 +1,116 @@
+/** `bramble status`. */
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { example, type Frame } from '../frame.ts';
+import { cell, facts, type Style, table } from '../text-output.ts';
+import { component, componentTable } from './component.ts';
+
+const status = z.object({
+  domain: z.object({ name: z.string(), publicUrl: z.string(), release: z.string(), featureLevel: z.string() }),
+  components: z.array(component),
+  instances: z.array(
+    z.object({
+      name: z.string(),
+      alive: z.boolean(),
+      release: z.string().nullable(),
+      accountCount: z.number(),
+      deviceCount: z.number(),
+      links: z.array(z.object({ router: z.string() })),
+      deliveries: z.object({ owed: z.number(), released: z.number(), inFlight: z.number(), suspects: z.number() }),
+      hold: z.object({ reason: z.string(), text: z.string(), waiting: z.number(), heldSeconds: z.number() }).nullable(),
+    }),
+  ),
+  sharedDatabaseRole: z.string().nullish(),
+  deliveries: z.object({
+    inFlight: z.number(),
+    suspects: z.number(),
+    budget: z.record(z.string(), z.number()),
+    heldBySuspects: z.object({ instances: z.array(z.string()), silent: z.number(), clearedBy: z.string() }).nullish(),
+  }),
+  unansweredDevices: z.number().default(0),
+  openMoves: z.array(z.object({ batch: z.string(), state: z.string(), open: z.number(), outOfReach: z.number() })),
+  upgrade: z.object({ from: z.string(), to: z.string(), state: z.string(), reason: z.string().nullable() }).nullable(),
+});
+
+export function addStatusCommand(program: Command, frame: Frame): void {
+  example(
+    program
+      .command('status')
+      .description('the domain at a glance')
+      .action(async (_flags: object, command) => {
+        await frame.ask(command, { path: '/status', shape: status, text: statusText });
+      }),
+    'bramble status',
+  );
+}
+
+function statusText(answer: z.output<typeof status>, style: Style): string {
+  const { domain, deliveries, upgrade } = answer;
+  const head: [string, string][] = [
+    ['domain', `${style.bold(domain.name)} at ${domain.publicUrl}`],
+    ['release', `${domain.release}, feature level ${domain.featureLevel}`],
+    [
+      'deliveries',
+      `${deliveries.inFlight} of ${cell(deliveries.budget['perDomain'])} in flight, ${deliveries.suspects} of ` +
+        `${cell(deliveries.budget['suspects'])} suspects`,
+    ],
+  ];
+  if (answer.sharedDatabaseRole) {
+    head.push([
+      'database',
+      `every process has the same database role (${answer.sharedDatabaseRole}); \`bramble database roles\` says how to ` +
+        'give each kind its own',
+    ]);
+  }
+  const held = deliveries.heldBySuspects;
+  if (held) {
+    const what = `${held.silent} silent devices hold sending back on ${held.instances.join(', ')}`;
+    head.push(['', style.yellow(`${what}: \`${held.clearedBy}\` takes back what they were handed`)]);
+  }
+  if (answer.unansweredDevices > 0) {
+    const what = `${answer.unansweredDevices} were handed the same command again and again without answering`;
+    head.push(['devices', style.yellow(`${what}: \`bramble device list --unanswered\``)]);
+  }
+  for (const move of answer.openMoves) {
+    head.push([
+      'moves',
+      `${move.open} open (${move.outOfReach} out of reach) in the ${move.state} batch ${move.batch}`,
+    ]);
+  }
+  if (upgrade !== null) {
+    const reason = upgrade.reason === null ? '' : `: ${upgrade.reason}`;
+    head.push(['upgrade', `${upgrade.from} to ${upgrade.to}, ${style.bold(upgrade.state)}${reason}`]);
+  }
+  const instances = answer.instances.map((row) => [
+    row.name,
+    row.alive ? style.green('at work') : style.red('absent'),
+    cell(row.release),
+    String(row.accountCount),
+    String(row.deviceCount),
+    row.links.length === 0 ? style.red('none') : row.links.map((link) => link.router).join(', '),
+    `${row.deliveries.owed} / ${row.deliveries.released} / ${row.deliveries.inFlight} / ${row.deliveries.suspects}`,
+    row.hold === null || row.hold.reason === 'nothing'
+      ? '-'
+      : `${row.hold.text} (${Math.round(row.hold.heldSeconds)} s)`,
+  ]);
+  return [
+    facts(style, head),
+    '',
+    table(
+      style,
+      [
+        'instance',
+        'state',
+        'release',
+        'accounts',
+        'devices',
+        'links',
+        'owed/released/in flight/suspects',
+        'held back by',
+      ],
+      instances,
+    ),
+    '',
+    componentTable(answer.components, style),
+  ].join('\n');
+}

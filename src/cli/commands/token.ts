@@ -1,0 +1,58 @@
+/** `bramble token`. */
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { example, type Frame, segment } from '../frame.ts';
+import { table, timeText } from '../text-output.ts';
+
+export function addTokenCommands(program: Command, frame: Frame): void {
+  const tokens = program.command('token').alias('tokens').description('administrator tokens');
+  example(
+    tokens
+      .command('create <name>')
+      .description('make a token; it is shown once')
+      .action(async (name: string, _flags: object, command) => {
+        await frame.ask(command, {
+          method: 'POST',
+          path: '/tokens',
+          body: { name },
+          shape: z.object({ token: z.string() }),
+          text: (made) => made.token,
+        });
+      }),
+    'bramble token create helpdesk',
+  );
+  example(
+    tokens
+      .command('list')
+      .description('list tokens, revoked ones included')
+      .action(async (_flags: object, command) => {
+        await frame.ask(command, {
+          path: '/tokens',
+          shape: z.object({
+            tokens: z.array(z.object({ name: z.string(), createdAt: z.string(), revokedAt: z.string().nullable() })),
+          }),
+          text: (answer, style) =>
+            table(
+              style,
+              ['name', 'made', 'revoked'],
+              answer.tokens.map((row) => [row.name, timeText(row.createdAt), timeText(row.revokedAt)]),
+            ),
+        });
+      }),
+    'bramble token list',
+  );
+  example(
+    tokens
+      .command('revoke <name>')
+      .description('revoke a token')
+      .action(async (name: string, _flags: object, command) => {
+        await frame.ask(command, {
+          method: 'DELETE',
+          path: `/tokens/${segment(name)}`,
+          shape: z.null(),
+          text: () => `The token ${name} is revoked.`,
+        });
+      }),
+    'bramble token revoke helpdesk',
+  );
+}
