@@ -105,3 +105,20 @@ async function createTestDomain(db: Database, masterKeys: MasterKeys): Promise<s
   if (token === 'name-taken') throw new TypeError('a fresh database has a token');
   return token;
 }
+
+/** The code of an answer that is an error. */
+export const codeOf = (body: unknown): unknown => (body as { code?: unknown }).code;
+
+/** The upgrade to this release is open: its feature level is the one before, and an instance of it is registered. */
+export async function whileUpgrading(admin: AdministrationFixture, work: () => Promise<void>): Promise<void> {
+  await admin.db`update domain set feature_level = '1.0.0'`;
+  await admin.db`
+    insert into component (name, kind, host, boot_id, process_id, release, link_versions, features, lease_until)
+    values ('old-server', 'server', 'h', 'b', 1, '1.0.0', '{1}', '{}', now() - interval '1 minute')`;
+  try {
+    await work();
+  } finally {
+    await admin.db`update domain set feature_level = ${admin.context.release}`;
+    await admin.db`delete from component where name = 'old-server'`;
+  }
+}

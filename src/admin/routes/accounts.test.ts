@@ -1,0 +1,65 @@
+/** Accounts, their groups and their moves over REST. */
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { codeOf, startAdministration } from '../administration-fixture.ts';
+
+const admin = await startAdministration();
+after(async () => {
+  await admin.close();
+});
+
+test('an account lives: created, listed by pages, given a password, moved into a group, deleted', async () => {
+  const created = await admin.call('POST', '/accounts', { name: 'Ada', displayName: 'Ada L.', instance: 'two' });
+  assert.equal(created.status, 201);
+  assert.equal((created.body as { name: string }).name, 'ada');
+  assert.equal(codeOf((await admin.call('POST', '/accounts', { name: 'ada' })).body), 'ERR_NAME_TAKEN');
+  assert.equal(codeOf((await admin.call('POST', '/accounts', { name: 'bo', instance: 'nine' })).body), 'ERR_INPUT');
+  await admin.call('POST', '/accounts', { name: 'bea', instance: 'one' });
+
+  const first = await admin.call('GET', '/accounts?limit=1');
+  assert.equal((first.body as { next: string }).next, 'ada');
+  const second = await admin.call('GET', '/accounts?limit=1&after=ada');
+  assert.deepEqual(
+    (second.body as { accounts: { name: string }[] }).accounts.map((account) => account.name),
+    ['bea'],
+  );
+
+  const password = await admin.call('POST', '/accounts/ada/activation-password', { validHours: 2 });
+  assert.equal(password.status, 200);
+  assert.match((password.body as { password: string }).password, /^[a-z0-9-]+$/);
+  assert.equal((password.body as { activationUrl: string }).activationUrl, 'https://mdm.example.org:8443/activate');
+
+  assert.equal((await admin.call('POST', '/groups', { name: 'sales', rank: 5 })).status, 201);
+  assert.equal(codeOf((await admin.call('POST', '/groups', { name: 'other', rank: 5 })).body), 'ERR_RANK_TAKEN');
+  assert.equal((await admin.call('PUT', '/groups/sales/members/ada')).status, 204);
+  assert.equal(codeOf((await admin.call('PUT', '/groups/none/members/ada')).body), 'ERR_NOT_FOUND');
+  assert.deepEqual((await admin.call('GET', '/groups/sales/members')).body, { members: ['ada'] });
+
+  assert.equal((await admin.call('DELETE', '/accounts/ada')).status, 204);
+  assert.equal((await admin.call('GET', '/accounts/ada')).status, 404);
+});
+
+test('moves are queued, every skipped account is named, and a batch is paused, resumed and turned back', async () => {
+  await admin.call('POST', '/accounts', { name: 'mo', instance: 'one' });
+  await admin.call('POST', '/accounts', { name: 'nan', instance: 'two' });
+  const started = await admin.call('POST', '/moves', { accounts: ['mo', 'nan', 'ghost'], to: 'two' });
+  assert.equal(started.status, 201);
+  const { batch, queued, skipped } = started.body as { batch: string; queued: number; skipped: object[] };
+  assert.equal(queued, 1);
+  assert.deepEqual(skipped, [
+    { account: 'nan', reason: 'already-there' },
+    { account: 'ghost', reason: 'not-found' },
+  ]);
+  const paused = await admin.call('POST', `/moves/${batch}/pause`, { reason: 'lunch' });
+  assert.equal((paused.body as { pauseReason: string }).pauseReason, 'lunch');
+  assert.equal((await admin.call('POST', `/moves/${batch}/pause`)).status, 409);
+  assert.equal((await admin.call('POST', `/moves/${batch}/resume`)).status, 200);
+  const status = (await admin.call('GET', `/moves/${batch}`)).body as { open: { account: string }[] };
+  assert.deepEqual(
+    status.open.map((move) => move.account),
+    ['mo'],
+  );
+  assert.equal((await admin.call('POST', `/moves/${batch}/back`)).status, 201);
+  assert.equal((await admin.call('POST', '/moves', { to: 'two' })).status, 400);
+  assert.equal((await admin.call('POST', '/moves', { from: 'one', to: 'nine' })).status, 404);
+});
