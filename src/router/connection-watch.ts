@@ -2,7 +2,7 @@
  * The connections of the public port as they come, speak and end: who they are, how long they may be silent, and what they
  * may cost without asking for anything.
  *
- *   accepted → TLS → (first request whole, within 30 s) → busy ⇄ idle → gone
+ *   accepted → (a turn) → TLS → (first request whole, within 30 s) → busy ⇄ idle → gone
  *
  * Invariant: pings, settings, and requests that never end keep no connection alive.
  */
@@ -12,6 +12,7 @@ import type { Server, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { addressGroup } from '../base/address-group.ts';
 import { clientCertificateOf, type Sender } from './forwarded-headers.ts';
+import { HandshakeTurns } from './handshake-turns.ts';
 import type { LimitReport } from './limit-report.ts';
 import type { LimitReason, PublicConnection, PublicConnections, RequestPlace } from './public-connections.ts';
 import type { PublicLimits } from './public-limits.ts';
@@ -37,7 +38,13 @@ export interface ConnectionWatch {
   of(socket: Pick<Socket, 'remoteAddress' | 'remotePort'>): Watched | undefined;
 }
 
-/** Follows every connection of the server from the moment it is accepted, before TLS. */
+/** How often is looked whose turn it is for TLS, while any waits. */
+const turnsMs = 10;
+
+/**
+ * Follows every connection of the server from the moment it is accepted, and has TLS begin when its turn has come. To be set up
+ * before anything else listens to the server's connections: what does is TLS itself.
+ */
 export function watchConnections(
   server: Server,
   connections: PublicConnections,
@@ -46,6 +53,16 @@ export function watchConnections(
 ): ConnectionWatch {
   const watched = new Map<string, Watched>();
   const of: ConnectionWatch['of'] = (socket) => watched.get(keyOf(socket));
+  const beginTls = server.listeners('connection');
+  server.removeAllListeners('connection');
+  const turns = new HandshakeTurns(limits.handshakesPerSecond, performance.now());
+  let looking: NodeJS.Timeout | undefined;
+
+  const look = () => {
+    looking = undefined;
+    turns.beginDue(performance.now());
+    if (turns.addresses > 0) looking = setTimeout(look, turnsMs);
+  };
 
   server.on('connection', (socket: Socket) => {
     const key = keyOf(socket);
@@ -102,8 +119,23 @@ export function watchConnections(
       cut,
     };
     watched.set(key, entry);
-    timer = setTimeout(() => cut('no-request-in-time'), limits.firstRequestMs);
+    const awaitRequest = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => cut('no-request-in-time'), limits.firstRequestMs);
+    };
+    awaitRequest();
+    let begun = false;
+    const leaveTurn = turns.enter(connection.address, () => {
+      begun = true;
+      awaitRequest();
+      for (const begin of beginTls) Reflect.apply(begin, server, [socket]);
+    });
+    // TLS has its own ear for it, once it begins.
+    socket.on('error', () => undefined);
+    if (looking === undefined) look();
+    if (!begun) report.count('handshakes', connection.address);
     socket.once('close', () => {
+      leaveTurn();
       clearTimeout(timer);
       if (watched.get(key) === entry) watched.delete(key);
       connections.leave(connection);

@@ -3,8 +3,9 @@ import { once } from 'node:events';
 import { type ClientHttp2Session, connect } from 'node:http2';
 import { Agent } from 'node:https';
 import { connect as connectSocket } from 'node:net';
-import { Writable } from 'node:stream';
+import { Duplex, Writable } from 'node:stream';
 import { afterEach, describe, test } from 'node:test';
+import { connect as connectTls } from 'node:tls';
 import { createLogger } from '../process/logger.ts';
 import type { GivenLimits } from './public-limits.ts';
 import type { RouterOptions } from './router.ts';
@@ -76,6 +77,14 @@ describe('strangers at the public port', () => {
     return session;
   }
 
+  /** What a client of TLS says first. */
+  async function clientHello(): Promise<Buffer> {
+    return await new Promise((resolve) => {
+      const line = new Duplex({ read: () => undefined, write: (chunk: Buffer) => resolve(chunk) });
+      connectTls({ socket: line, servername: 'router.test' }).on('error', () => undefined);
+    });
+  }
+
   /** The test's own time-out ends the waiting. */
   async function until(holds: () => boolean): Promise<void> {
     while (!holds()) await new Promise((resolve) => setTimeout(resolve, 10));
@@ -114,12 +123,19 @@ describe('strangers at the public port', () => {
       const unfinished = openSession();
       unfinished.request({ ':method': 'PUT', ':path': path }, { endStream: false }).on('error', () => undefined);
       const noTls = connectSocket(stage.publicPort, '127.0.0.1');
+      const hello = await clientHello();
+      const [afterHello, trickling] = [noTls, noTls].map(() => connectSocket(stage.publicPort, '127.0.0.1'));
+      assert.ok(afterHello && trickling);
+      afterHello.write(hello);
+      let sent = 0;
+      const trickle = setInterval(() => trickling.write(hello.subarray(sent, ++sent)), 20);
+      trickling.once('close', () => clearInterval(trickle));
       const head = await connectRaw(stage);
       head.write(`PUT ${path} HTTP/1.1\r\nHost: a\r\n`);
       const body = await connectRaw(stage);
       body.write(`PUT ${path} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nx`);
-      for (const socket of [noTls, head, body]) socket.on('error', () => undefined).resume();
-      const all = [openSession(), pinging, unfinished, noTls, head, body];
+      for (const socket of [noTls, afterHello, trickling, head, body]) socket.on('error', () => undefined).resume();
+      const all = [openSession(), pinging, unfinished, noTls, afterHello, trickling, head, body];
       await Promise.all(all.map((each) => new Promise((resolve) => each.once('close', resolve))));
       assert.equal(reasons['no-request-in-time'], all.length);
       assert.equal(served, 0);
@@ -127,6 +143,23 @@ describe('strangers at the public port', () => {
       for (let turn = 0; turn < 2; turn += 1) {
         assert.equal((await ask(stage, path, { headers: identity, agent })).status, 200);
       }
+    },
+  );
+
+  test(
+    'that open connections without end have their handshakes in turn, and keep no other address waiting',
+    wait,
+    async () => {
+      // Of 300 handshakes it would be the turn of the last in five minutes.
+      await open({ handshakesPerSecond: 1 });
+      const flood = Array.from({ length: 300 }, () => connectSocket(stage.publicPort, '127.0.0.1'));
+      for (const socket of flood) socket.on('error', () => undefined).resume();
+      await until(() => stage.router.connections.size === flood.length);
+      const answer = await ask(stage, path, { headers: identity, localAddress: '127.0.0.2' });
+      assert.equal(answer.status, 200);
+      assert.ok((reasons['handshakes'] ?? 0) > 250, JSON.stringify(reasons));
+      for (const socket of flood) socket.destroy();
+      await until(() => stage.router.connections.size <= 1);
     },
   );
 

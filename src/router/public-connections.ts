@@ -12,9 +12,11 @@
 import { addressGroup } from '../base/address-group.ts';
 import { keptForProven, nearlyFull, type PublicLimits } from './public-limits.ts';
 
-/** Why a connection was cut or a request refused; labels of a metric. */
+/** Why a connection was cut, a request refused or a handshake put off; labels of a metric. */
 export type LimitReason =
   | 'no-request-in-time'
+  /** Had to wait for its turn. */
+  | 'handshakes'
   | 'connections'
   | 'connections-of-address'
   | 'connections-of-identity'
@@ -77,7 +79,10 @@ interface Share {
   requests: number;
 }
 
-type RoomLimits = Omit<PublicLimits, 'firstRequestMs' | 'idleMs' | 'controlFrames' | 'controlFramesPerSecond'>;
+type RoomLimits = Omit<
+  PublicLimits,
+  'handshakesPerSecond' | 'firstRequestMs' | 'idleMs' | 'controlFrames' | 'controlFramesPerSecond'
+>;
 
 export class PublicConnections {
   readonly #limits: RoomLimits;

@@ -19,7 +19,9 @@ const limitsShape = z.object({
   requestsOfIdentity: count,
   /** Of one connection, those included whose stream the device has reset. */
   requestsOfConnection: count,
-  /** From the first packet of a connection to the end of its first request. */
+  /** TLS handshakes that begin in a second; the others wait, in turns of their addresses. */
+  handshakesPerSecond: count,
+  /** From the first packet of a connection, or its turn for TLS, to the end of its first request. */
   firstRequestMs: count,
   /** A connection without a request. */
   idleMs: count,
@@ -65,6 +67,8 @@ export function publicLimits(room: HostRoom, given: GivenLimits = {}): PublicLim
     requestsOfAddress: Math.ceil(requests / 16),
     requestsOfIdentity: 128,
     requestsOfConnection: 128,
+    // Of 0.8 ms each (EC P-256): less than half of a core.
+    handshakesPerSecond: 500,
     firstRequestMs: 30_000,
     idleMs: 600_000,
     controlFrames: 200,

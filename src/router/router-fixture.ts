@@ -151,6 +151,7 @@ export function ask(
     headers?: Record<string, string>;
     device?: TestIdentity;
     agent?: Agent;
+    localAddress?: string;
   } = {},
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
@@ -164,6 +165,7 @@ export function ask(
       headers: given.headers ?? {},
       ...(given.device ? { cert: given.device.certificatePem, key: given.device.privateKeyPem } : {}),
       agent: given.agent ?? new Agent({ keepAlive: false }),
+      localAddress: given.localAddress,
     });
     request.on('error', reject);
     // How a client of Node hears the answer to a CONNECT.
