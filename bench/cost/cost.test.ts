@@ -5,31 +5,34 @@ import { binaryKitchen } from './binary-plists.ts';
 import { rowOf } from './cost.ts';
 import { der, form, json, xml } from './ingredients.ts';
 import { kitchenOf } from './recipes.ts';
-import { type Kitchen, type Recipe, searchDearest } from './search.ts';
+import { type Kitchen, type Measure, type Recipe, searchDearest } from './search.ts';
 
-/** Keeps the event loop busy for so long at least, however fast the machine is. */
-function busy(durationMs: number): void {
-  const end = performance.now() + durationMs;
-  while (performance.now() < end);
+const planted = kitchenOf(
+  { words: ['a', 'b', '<trap>'], wraps: [], frames: [(inside) => inside] },
+  { name: 'planted', from: 'stranger', limitBytes: 4096, levelsAtMost: 0, eat: () => {} },
+);
+
+/** What the trap costs, by the size of what it stands in; everything else costs next to nothing. */
+function trapCosts(costOf: (sizeBytes: number) => number): Measure {
+  const cost = async (_kitchen: Kitchen, input: Buffer) =>
+    input.includes('<trap><trap>') ? costOf(input.length) : 0.01;
+  return { estimate: cost, sure: cost };
 }
 
-const planted = (cost: (sizeBytes: number) => number): Kitchen =>
-  kitchenOf(
-    { words: ['a', 'b', '<trap>'], wraps: [], frames: [(inside) => inside] },
-    {
-      ...{ name: 'planted', from: 'stranger', limitBytes: 4096, levelsAtMost: 0 },
-      eat: (input) => {
-        if (input.includes('<trap><trap>')) busy(cost(input.length));
-      },
-    },
-  );
-
 test('the search finds an input that costs too much, and one whose cost grows faster than its size', async () => {
-  const dear = planted(() => 30);
-  assert.equal(rowOf(dear, await searchDearest(dear, seededRandom('one'), 40)).verdict, 'too dear');
-  const quadratic = planted((sizeBytes) => 16 * (sizeBytes / 4096) ** 3);
-  const row = rowOf(quadratic, await searchDearest(quadratic, seededRandom('two'), 60));
-  assert.ok(row.busyMs > 2 && row.verdict !== 'ok', JSON.stringify(row));
+  const dear = await searchDearest(
+    planted,
+    seededRandom('one'),
+    40,
+    trapCosts(() => 30),
+  );
+  assert.equal(rowOf(planted, dear).verdict, 'too dear');
+  assert.equal(rowOf({ ...planted, from: 'device' }, dear).verdict, 'ok');
+  const quadratic = trapCosts((sizeBytes) => 16 * (sizeBytes / 4096) ** 2);
+  const row = rowOf(planted, await searchDearest(planted, seededRandom('two'), 60, quadratic));
+  assert.equal(row.verdict, 'grows faster than its size', JSON.stringify(row));
+  const linear = trapCosts((sizeBytes) => 16 * (sizeBytes / 4096));
+  assert.equal(rowOf(planted, await searchDearest(planted, seededRandom('three'), 60, linear)).verdict, 'ok');
 });
 
 test('the same seed begins with the same inputs', async () => {
