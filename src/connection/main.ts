@@ -1,6 +1,5 @@
 /** The connection service (MDS): managed devices reach allowed internal hosts through tunnels over its SRP link. */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
-import { Gauge, type Registry } from 'prom-client';
 import { z } from 'zod';
 import { BrambleError, messageOf } from '../base/errors.ts';
 import type { Database } from '../database/connection.ts';
@@ -9,10 +8,11 @@ import { credentialRenewal } from '../directory/credential-renewal.ts';
 import { readDomain } from '../domain/domain.ts';
 import { readCredential } from '../link/credential.ts';
 import { type ComponentContext, componentProcess, type Work } from '../process/component-process.ts';
+import { addGauges } from '../process/health.ts';
 import { dialRouters, keepCredentialFresh } from '../process/srp-links.ts';
 import { createOwnEndpoints, ownPlaces } from './own-endpoints.ts';
 import { authorizeTunnels, loopbackPorts, noteHeard, readAllowedHosts } from './served-devices.ts';
-import { createTunnels, systemAddresses, type TunnelOptions, type Tunnels } from './tunnel.ts';
+import { createTunnels, systemAddresses, type TunnelOptions } from './tunnel.ts';
 import type { OwnEndpoint } from './tunnel-rule.ts';
 
 const settingsSchema = z.object({
@@ -57,7 +57,13 @@ async function startTunnels(context: ComponentContext<z.output<typeof settingsSc
   const links = await dialRouters({ context, identifier, handlers });
   const renewal = credentialRenewal(db);
   const renewing = keepCredentialFresh({ context, identifier, ...renewal, signal: background.signal });
-  addGauges(context.registry, tunnels);
+  addGauges(context.registry, {
+    bramble_tunnels_open: { help: 'Tunnels that stand now.', value: () => tunnels.open },
+    bramble_tunnels_cut: {
+      help: 'Open tunnels that were cut so far: their right was gone or not confirmed, or they were too old.',
+      value: () => tunnels.cut,
+    },
+  });
   return {
     detail: () => ({
       links: links.detail(),
@@ -109,24 +115,4 @@ async function hostsOf(db: Database, identifier: string): Promise<AllowedHosts> 
     throw new BrambleError('ERR_NOT_FOUND', `No connection service has the SRP identifier ${identifier}.`);
   }
   return allowedHosts(patterns);
-}
-
-function addGauges(registry: Registry, tunnels: Tunnels): void {
-  const gauges: Record<string, { help: string; value: () => number }> = {
-    bramble_tunnels_open: { help: 'Tunnels that stand now.', value: () => tunnels.open },
-    bramble_tunnels_cut: {
-      help: 'Open tunnels that were cut so far: their right was gone or not confirmed, or they were too old.',
-      value: () => tunnels.cut,
-    },
-  };
-  for (const [name, { help, value }] of Object.entries(gauges)) {
-    new Gauge({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        this.set(value());
-      },
-    });
-  }
 }

@@ -18,6 +18,20 @@ export interface HealthOptions {
 /** Answers the three paths and returns true; returns false for any other request, which it leaves alone. */
 export type HealthHandler = (request: IncomingMessage, response: ServerResponse) => boolean;
 
+/** Gauges that are read when the metrics are. */
+export function addGauges(registry: Registry, gauges: Record<string, { help: string; value: () => number }>): void {
+  for (const [name, { help, value }] of Object.entries(gauges)) {
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(value());
+      },
+    });
+  }
+}
+
 /** A metrics registry with the process's own figures and `bramble_component_info`. */
 export function createRegistry(component: { name: string; kind: string; release: string }): Registry {
   const registry = new Registry();

@@ -9,11 +9,11 @@
 import { readFile } from 'node:fs/promises';
 import type { Server } from 'node:net';
 import { join } from 'node:path';
-import { Counter, Gauge, type Registry } from 'prom-client';
+import { Counter, type Registry } from 'prom-client';
 import { z } from 'zod';
 import { BrambleError, messageOf } from '../base/errors.ts';
 import { readEnvironment } from '../process/environment.ts';
-import { createRegistry, startHealthServer } from '../process/health.ts';
+import { addGauges, createRegistry, startHealthServer } from '../process/health.ts';
 import { beatHeart } from '../process/heartbeat.ts';
 import { hostIdentity } from '../process/host-identity.ts';
 import { createLogger, type Logger } from '../process/logger.ts';
@@ -91,7 +91,7 @@ export async function runRouter(): Promise<void> {
     limits: settings.limits,
     onLimit: (reason) => limited.inc({ reason }),
   });
-  addGauges(registry, router);
+  addRouterGauges(registry, router);
   const ready = () => {
     if (stop.signal.aborted) return 'it is stopping';
     if (!router.publicServer.listening) return 'it waits for the links of the instances';
@@ -197,8 +197,8 @@ async function readRouterFile(path: string): Promise<z.output<typeof routerFileS
   }
 }
 
-function addGauges(registry: Registry, router: Router): void {
-  const gauges: Record<string, { help: string; value: () => number }> = {
+function addRouterGauges(registry: Registry, router: Router): void {
+  addGauges(registry, {
     bramble_router_links: { help: 'SRP links in service.', value: () => router.links.all().length },
     bramble_router_links_stalled: {
       help: 'Links whose other end answers no pings just now.',
@@ -225,15 +225,5 @@ function addGauges(registry: Registry, router: Router): void {
     bramble_router_requests_under_way: { help: 'Requests not yet answered.', value: () => router.requestsUnderWay },
     bramble_router_routes: { help: 'Owners remembered.', value: () => router.routes.size },
     bramble_router_route_batches: { help: 'Batches of questions asked so far.', value: () => router.routes.batches },
-  };
-  for (const [name, { help, value }] of Object.entries(gauges)) {
-    new Gauge({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        this.set(value());
-      },
-    });
-  }
+  });
 }

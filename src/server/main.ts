@@ -5,7 +5,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { Gauge } from 'prom-client';
 import { z } from 'zod';
 import { createActivation } from '../activation/activation.ts';
 import { useUpActivationPassword } from '../activation/activation-password.ts';
@@ -28,7 +27,7 @@ import { signRoutes } from '../link/signed-envelope.ts';
 import { oweDeliveries } from '../policy/delivery/owe-deliveries.ts';
 import { createPolicyService } from '../policy/delivery/policy-service.ts';
 import { type ComponentContext, componentProcess, type Work } from '../process/component-process.ts';
-import { healthHandler } from '../process/health.ts';
+import { addGauges, healthHandler } from '../process/health.ts';
 import { ownFeatures } from '../process/own-release.ts';
 import { dialRouters, keepCredentialFresh } from '../process/srp-links.ts';
 import { createCertificateKeys } from '../protocol/cms/certificate-keys.ts';
@@ -206,12 +205,10 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
     createEnrolmentUpkeep({ checkin: handlerOptions.checkin, clock: systemClock, log }).run(background.signal),
   );
   const flushing = setInterval(() => void flush(context, [samples, identityUse]), flushEveryMs);
-  new Gauge({
-    name: 'bramble_links_up',
-    help: 'SRP links that a router has accepted.',
-    registers: [registry],
-    collect() {
-      this.set(links.links.filter((link) => link.up).length);
+  addGauges(registry, {
+    bramble_links_up: {
+      help: 'SRP links that a router has accepted.',
+      value: () => links.links.filter((link) => link.up).length,
     },
   });
 

@@ -1,6 +1,7 @@
 /** Counts and times device requests for /metrics. */
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { Counter, Histogram, type Registry } from 'prom-client';
 import type { Activation } from '../activation/activation.ts';
+import { addGauges } from '../process/health.ts';
 import type { DeviceHandlerOptions } from './device-handler.ts';
 
 export function createRequestMetrics(registry: Registry): DeviceHandlerOptions['onAnswer'] {
@@ -38,12 +39,10 @@ export function addActivationMetrics(registry: Registry, { passwords }: Activati
       this.inc(passwords.comparisons);
     },
   });
-  new Gauge({
-    name: 'bramble_activations_waiting',
-    help: 'Activations that wait for their turn to be compared.',
-    registers: [registry],
-    collect() {
-      this.set(passwords.waiting);
+  addGauges(registry, {
+    bramble_activations_waiting: {
+      help: 'Activations that wait for their turn to be compared.',
+      value: () => passwords.waiting,
     },
   });
 }
