@@ -7,7 +7,7 @@
  * FOR KEY SHARE that foreign keys take) lets a stale write through when a move commits in mid-statement.
  */
 import type { AccountId, InstanceId, SrpIdentifier } from '../base/ids.ts';
-import type { Database, Transaction } from './connection.ts';
+import type { Database, Queryable, SqlFragment, Transaction } from './connection.ts';
 
 /** What came of a fenced transaction: its value, or who owns the account, or that it is being moved just now. */
 export type FencedOutcome<Value> =
@@ -43,4 +43,18 @@ export async function withAccountFence<Value>(
     return owner && owner.id !== instanceId ? { kind: 'not-owner', owner: owner.srpIdentifier } : { kind: 'moving' };
   });
   return outcome as FencedOutcome<Value>;
+}
+
+/**
+ * In a `with … as materialized`: those of the accounts that the instance owns and that are not being moved, FOR SHARE SKIP
+ * LOCKED in the order of their ids. A statement that writes for many accounts joins it, and leaves the others for later.
+ * @param accountIds a query for their ids
+ */
+export function fencedAccounts(q: Queryable, instanceId: string, accountIds: SqlFragment) {
+  return q`
+      select a.id, a.epoch from account a
+       where a.id = any(array(${accountIds})) and a.instance_id = ${instanceId}
+         and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+       order by a.id
+         for share of a skip locked`;
 }

@@ -10,6 +10,8 @@ export type Database = postgres.Sql<Record<string, never>>;
 export type Transaction = postgres.TransactionSql<Record<string, never>>;
 /** Whatever a statement can be sent through. */
 export type Queryable = Database | Transaction;
+/** A piece of SQL that is put into a statement. */
+export type SqlFragment = postgres.PendingQuery<postgres.Row[]>;
 
 export interface DatabaseOptions {
   /** Who holds a lock must be readable in `pg_stat_activity`, also through a pooler: see {@link applicationName}. */

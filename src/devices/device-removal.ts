@@ -9,6 +9,7 @@
  * Invariant: what was open for the device ends in the same transaction, and from then on it is owed nothing.
  */
 import type { AccountId, CommandId, DeviceId, InstanceId } from '../base/ids.ts';
+import { fencedAccounts } from '../database/account-fence.ts';
 import type { Transaction } from '../database/connection.ts';
 import { endEnrolments, endOpenWork } from './enrolment-end.ts';
 
@@ -84,11 +85,7 @@ export async function finishRemovals(
          and exists (select 1 from account a where a.id = d.account_id and a.instance_id = ${instanceId})
        limit 50
     ), fence as materialized (
-      select a.id from account a
-       where a.id = any(array(select f.account_id from finished f)) and a.instance_id = ${instanceId}
-         and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
-       order by a.id
-         for share of a skip locked
+      ${fencedAccounts(tx, instanceId, tx`select f.account_id from finished f`)}
     )
     select f.id from finished f join fence on fence.id = f.account_id`;
   const ids = rows.map((row) => row.id);

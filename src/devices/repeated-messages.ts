@@ -7,6 +7,7 @@
  * the signature make no new message), as a short digest, of the newest `keptAtMost` messages of each enrolment.
  */
 import type { DeviceId, InstanceId } from '../base/ids.ts';
+import { fencedAccounts } from '../database/account-fence.ts';
 import type { Queryable } from '../database/connection.ts';
 
 export const keptAtMost = 16;
@@ -38,12 +39,7 @@ export async function storeSignedMessages(
       select device_id, repeats from unnest(${messages.map((m) => m.deviceId)}::uuid[], ${messages.map((m) => m.repeats)}::int[])
              as c(device_id, repeats)
     ), fence as materialized (
-      select a.id from account a
-       where a.id = any(array(select d.account_id from device d join message m on m.device_id = d.id))
-         and a.instance_id = ${instanceId}
-         and not exists (select 1 from account_mark x where x.account_id = a.id and x.until > clock_timestamp())
-       order by a.id
-         for share of a skip locked
+      ${fencedAccounts(q, instanceId, q`select d.account_id from device d join message m on m.device_id = d.id`)}
     )
     insert into device_repeat as r (device_id, digests, repeats, repeated_at)
     select m.device_id, m.digests, c.repeats, case when c.repeats > 0 then clock_timestamp() end

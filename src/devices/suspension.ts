@@ -13,6 +13,7 @@
  * the former cannot: pairs that 1.1 left, and accounts that were moved here since the newcomer came.
  */
 import type { DeviceId, InstanceId } from '../base/ids.ts';
+import { fencedAccounts } from '../database/account-fence.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import { recordEvent } from '../domain/events.ts';
 import { endDeliveries, endEnrolments } from './enrolment-end.ts';
@@ -103,11 +104,7 @@ export async function suspendEarlier(tx: Transaction, instanceId: InstanceId, lo
        order by e.id, d.created_at desc
        limit ${suspendedAtOnce}
     ), fence as materialized (
-      select a.id from account a
-       where a.id = any(array(select p.account_id from pair p)) and a.instance_id = ${instanceId}
-         and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
-       order by a.id
-         for share of a skip locked
+      ${fencedAccounts(tx, instanceId, tx`select p.account_id from pair p`)}
     )
     select p.earlier, p.newcomer, p.answered from pair p join fence f on f.id = p.account_id`;
   for (const pair of pairs) {
@@ -200,11 +197,7 @@ export async function endSuspended(tx: Transaction, instanceId: InstanceId): Pro
          and exists (select 1 from account a where a.id = d.account_id and a.instance_id = ${instanceId})
        limit 50
     ), fence as materialized (
-      select a.id from account a
-       where a.id = any(array(select o.account_id from over o)) and a.instance_id = ${instanceId}
-         and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
-       order by a.id
-         for share of a skip locked
+      ${fencedAccounts(tx, instanceId, tx`select o.account_id from over o`)}
     )
     select o.id from over o join fence f on f.id = o.account_id`;
   const ids = over.map((row) => row.id);

@@ -4,6 +4,7 @@
  * changed) is recognised by the version of its row and left for the next turn; one whose account has another owner or epoch
  * by now is left to that owner.
  */
+import { fencedAccounts } from '../../database/account-fence.ts';
 import type { Database, Queryable, Transaction } from '../../database/connection.ts';
 import type { DeliveryItem } from '../delivery-items.ts';
 import type { DeliveryCause } from './owe-deliveries.ts';
@@ -163,11 +164,7 @@ async function queueCommands(
           ${prepared.map((p) => Buffer.from(p.body).toString('base64'))}::text[]
         ) with ordinality as p(delivery_id, version, account_id, epoch, revision, command_id, request_type, body, position)
     ), fence as materialized (
-      select a.id, a.epoch from account a
-       where a.id = any(array(select distinct p.account_id from prepared p)) and a.instance_id = ${by.instanceId}
-         and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
-       order by a.id
-         for share of a skip locked
+      ${fencedAccounts(q, by.instanceId, q`select distinct p.account_id from prepared p`)}
     ), current as materialized (
       select d.id from delivery d
         join prepared p on p.delivery_id = d.id
@@ -219,11 +216,7 @@ export async function settleWithoutSending(
           ${settlements.map((s) => s.revision)}::text[], ${settlements.map((s) => s.state)}::text[],
           ${settlements.map((s) => s.reason)}::text[]) as s(id, version, account_id, epoch, revision, state, reason)
     ), fence as materialized (
-      select a.id, a.epoch from account a
-       where a.id = any(array(select distinct s.account_id from settlement s)) and a.instance_id = ${by.instanceId}
-         and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
-       order by a.id
-         for share of a skip locked
+      ${fencedAccounts(q, by.instanceId, q`select distinct s.account_id from settlement s`)}
     ), current as materialized (
       select d.id from delivery d
         join settlement s on s.id = d.id

@@ -13,8 +13,7 @@
  * Invariant 5: a delivery changes from slots to a suspects' permit in one statement; where no such permit is free it keeps
  * its slots; and it gives them back in the statement in which it stops being with the device.
  */
-import type { PendingQuery, Row } from 'postgres';
-import type { Queryable, Transaction } from '../../database/connection.ts';
+import type { Queryable, SqlFragment, Transaction } from '../../database/connection.ts';
 
 /**
  * Marks this instance's deliveries that were handed out longer ago than `afterSeconds` as suspects, the oldest first, as far
@@ -57,8 +56,6 @@ export async function markSuspects(q: Queryable, instanceId: string, afterSecond
   return rows.map((row) => row.id);
 }
 
-type Fragment = PendingQuery<Row[]>;
-
 /** Times `suspectAfterSeconds` that a silent device keeps a place while others wait for one. */
 export const silentPatience = 5;
 
@@ -98,7 +95,7 @@ export async function takeBackAllSilent(tx: Transaction, afterSeconds: number): 
   );
 }
 
-async function takeBack(q: Queryable, owned: Fragment, silent: Fragment): Promise<string[]> {
+async function takeBack(q: Queryable, owned: SqlFragment, silent: SqlFragment): Promise<string[]> {
   const rows = await q<{ id: string }[]>`
     with silent as materialized (${silent}
     ), fenced as materialized (

@@ -1,6 +1,7 @@
 /** What an instance does now and then for its own accounts: sending again what was refused, and keeping the queue table small. */
 
 import type { Clock } from '../../base/clock.ts';
+import { fencedAccounts } from '../../database/account-fence.ts';
 import type { Queryable } from '../../database/connection.ts';
 import { cancelledByOperator } from '../../domain/unanswered-commands.ts';
 
@@ -22,11 +23,7 @@ export async function oweRefusedPolicies(q: Queryable, instanceId: string, after
                             and (n.state in ('owed', 'released', 'handed-out', 'suspect') or n.settled_at > d.settled_at))
        limit 200
     ), fence as materialized (
-      select a.id from account a
-       where a.id = any(array(select r.account_id from refused r)) and a.instance_id = ${instanceId}
-         and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
-       order by a.id
-         for share of a skip locked
+      ${fencedAccounts(q, instanceId, q`select r.account_id from refused r`)}
     )
     insert into delivery (id, account_id, device_id, item, cause, budgeted)
     select gen_random_uuid(), r.account_id, r.device_id, 'it-policy', 'retry', true
