@@ -109,8 +109,8 @@ export async function connectDevices(
                     ${answers.map((r) => json(r.options))}::text[])
              with ordinality as r(token, fingerprint, over_tls, enrolment, status, command_id, answer, inventory, options, n)
     ), found as materialized (
-      select r.n, d.id as device_id, d.account_id, d.removal_command_id, r.status, r.command_id, r.answer, r.inventory, r.options,
-             d.session + (r.status = 'Idle')::int as session,
+      select r.n, d.id as device_id, d.account_id, d.removal_command_id, r.status, r.command_id,
+             r.answer, r.inventory, r.options, d.session + (r.status = 'Idle')::int as session,
              case when d.identity_fingerprint is distinct from r.fingerprint then 'wrong-identity'
                   when lower(coalesce(d.udid, d.enrollment_id)) <> lower(r.enrolment) then 'another-enrolment'
                   when d.tls_required_at is not null and not r.over_tls then 'tls-required'
@@ -226,7 +226,9 @@ export async function connectDevices(
     )
     select r.n, f.device_id as "deviceId", f.account_id as "accountId", f.refusal,
            e.n is not null as owned, i.srp_identifier as owner, a.instance_id = ${instanceId} as "ownedHere",
-           h.id as "commandId", h.body as command, coalesce(k.state <> 'not-now' and k.id = f.removal_command_id, false) as leaves, (select count(*) from unimportant) = 1 as idle
+           h.id as "commandId", h.body as command,
+           coalesce(k.state <> 'not-now' and k.id = f.removal_command_id, false) as leaves,
+           (select count(*) from unimportant) = 1 as idle
       from request r
       left join found f on f.n = r.n
       left join fenced e on e.n = r.n
