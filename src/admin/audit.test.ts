@@ -2,11 +2,10 @@
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable, Writable } from 'node:stream';
 import { after, test } from 'node:test';
 import { openHeadFile } from '../audit/head-file.ts';
 import { readHead } from '../audit/sealer.ts';
-import { runCommandLine } from '../cli/program.ts';
+import { runBramble } from '../cli/command-line-fixture.ts';
 import { seedCommand, seedDevice } from '../devices/device-fixture.ts';
 import { writePushSettings } from '../policy/push-settings.ts';
 import { startAdministration } from './administration-fixture.ts';
@@ -32,20 +31,7 @@ async function listed(query = ''): Promise<{ entries: Entry[]; next: string | nu
   return body as { entries: Entry[]; next: string | null };
 }
 
-class Collected extends Writable {
-  text = '';
-  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
-    this.text += chunk.toString();
-    done();
-  }
-}
-
-async function bramble(...argv: string[]) {
-  const [output, errors] = [new Collected(), new Collected()];
-  const environment = { BRAMBLE_URL: admin.url, BRAMBLE_TOKEN: admin.token, BRAMBLE_HOME: admin.home };
-  const code = await runCommandLine(argv, { input: Readable.from(['']), output, errors, environment });
-  return { code, output: output.text, errors: errors.text };
-}
+const bramble = (...argv: string[]) => runBramble(admin, argv);
 
 test('a change is recorded with who, from where, what, before and after, and the request id that was answered', async () => {
   await admin.call('POST', '/accounts', { name: 'Grace', displayName: 'Grace H.', instance: 'one' });

@@ -4,11 +4,10 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { Readable, Writable } from 'node:stream';
 import { after, test } from 'node:test';
 import { startAdministration } from '../admin/administration-fixture.ts';
+import { runBramble } from './command-line-fixture.ts';
 import { exitCode } from './exit-codes.ts';
-import { runCommandLine } from './program.ts';
 import { createRestClient } from './rest-client.ts';
 
 const admin = await startAdministration();
@@ -16,29 +15,7 @@ after(async () => {
   await admin.close();
 });
 
-class Collected extends Writable {
-  text = '';
-  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
-    this.text += chunk.toString();
-    done();
-  }
-}
-
-async function bramble(argv: string[], options: { environment?: Record<string, string>; input?: string } = {}) {
-  const output = new Collected();
-  const errors = new Collected();
-  const code = await runCommandLine(argv, {
-    input: Readable.from([options.input ?? '']),
-    output,
-    errors,
-    environment: options.environment ?? {
-      BRAMBLE_URL: admin.url,
-      BRAMBLE_TOKEN: admin.token,
-      BRAMBLE_HOME: admin.home,
-    },
-  });
-  return { code, output: output.text, errors: errors.text };
-}
+const bramble = (argv: string[], options?: Parameters<typeof runBramble>[2]) => runBramble(admin, argv, options);
 
 test('help of every command has an example, and asking for it is no failure', async () => {
   const { code, output } = await bramble(['--help']);

@@ -1,10 +1,9 @@
 /** A device's model and a name of an earlier release that try to command the terminal: no command prints what they want. */
 import assert from 'node:assert/strict';
-import { Readable, Writable } from 'node:stream';
 import { after, test } from 'node:test';
 import { startAdministration } from '../admin/administration-fixture.ts';
 import { seedDevice } from '../devices/device-fixture.ts';
-import { runCommandLine } from './program.ts';
+import { runBramble } from './command-line-fixture.ts';
 import { styleFor, table } from './text-output.ts';
 
 const hostile = 'X\u001b[2J\u001b]0;owned\u0007\r\nfake  row\u202e\u2028\u009b31m\u200b';
@@ -28,20 +27,7 @@ await admin.db`
   insert into delivery (id, account_id, device_id, item, cause, budgeted, state, failure, settled_at)
   select gen_random_uuid(), account_id, id, 'it-policy', 'manual', false, 'failed', ${hostile}, now() from device`;
 
-class Collected extends Writable {
-  text = '';
-  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
-    this.text += chunk.toString();
-    done();
-  }
-}
-
-async function bramble(...argv: string[]) {
-  const [output, errors] = [new Collected(), new Collected()];
-  const environment = { BRAMBLE_URL: admin.url, BRAMBLE_TOKEN: admin.token, BRAMBLE_HOME: admin.home };
-  const code = await runCommandLine(argv, { input: Readable.from(['']), output, errors, environment });
-  return { code, output: output.text, errors: errors.text };
-}
+const bramble = (...argv: string[]) => runBramble(admin, argv);
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not come out
 const obeyed = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u2029\u200b\u202a-\u202e]/u;
