@@ -61,37 +61,32 @@ export function cancelRoutes(context: AdministrationContext): FastifyPluginAsync
   };
 }
 
+const requeued = [
+  {
+    what: 'command',
+    url: '/commands/:id/requeue',
+    summary: 'Put a command that is not settled back into the queue, as if it had never been handed out',
+    choiceOf: (id: string) => ({ commandId: id as CommandId }),
+  },
+  {
+    what: 'device',
+    url: '/devices/:id/commands/requeue',
+    summary: 'Put the commands of a device that are not settled back into the queue',
+    choiceOf: (id: string) => ({ deviceId: id as DeviceId }),
+  },
+] as const;
+
 export function requeueRoutes(context: AdministrationContext): FastifyPluginAsyncZod {
   return async (app) => {
-    app.route({
-      method: 'POST',
-      url: '/commands/:id/requeue',
-      schema: {
-        tags,
-        summary: 'Put a command that is not settled back into the queue, as if it had never been handed out',
-        params,
-        response: { 200: changedShape },
-      },
-      handler: async (request) => {
-        const choice = { commandId: request.params.id as CommandId };
-        return changed(await write(context, (tx) => requeueCommands(tx, choice)), 'command', choice.commandId);
-      },
-    });
-
-    app.route({
-      method: 'POST',
-      url: '/devices/:id/commands/requeue',
-      schema: {
-        tags,
-        summary: 'Put the commands of a device that are not settled back into the queue',
-        params,
-        response: { 200: changedShape },
-      },
-      handler: async (request) => {
-        const choice = { deviceId: request.params.id as DeviceId };
-        return changed(await write(context, (tx) => requeueCommands(tx, choice)), 'device', choice.deviceId);
-      },
-    });
+    for (const { what, url, summary, choiceOf } of requeued) {
+      app.route({
+        method: 'POST',
+        url,
+        schema: { tags, summary, params, response: { 200: changedShape } },
+        handler: async ({ params: { id } }) =>
+          changed(await write(context, (tx) => requeueCommands(tx, choiceOf(id))), what, id),
+      });
+    }
 
     app.route({
       method: 'POST',
