@@ -164,6 +164,7 @@ end $$;
 
 -- Has a table audited. `always`: what only administrators write, recorded also when nobody said who. `recorded`: what
 -- components write too, and only counts within a recorded transaction; the condition costs their own writes next to nothing.
+-- `{account}` in `subjects` is the name of the row's account, or its id once the account is gone.
 create function audit_attach(target regclass, always text[], recorded text[], subjects text, columns text[])
   returns void language plpgsql as $$
 declare
@@ -177,7 +178,7 @@ begin
       case when event = any(recorded) or event like 'update%' then 'row' else 'statement' end,
       case when event = any(recorded) then 'when (audit_is_on())' else '' end,
       case when event = any(recorded) or event like 'update%' then 'audit_row' else 'audit_rows' end,
-      subjects, columns);
+      replace(subjects, '{account}', 'coalesce((select a.name from account a where a.id = r.account_id), r.account_id::text)'), columns);
   end loop;
 end $$;
 
@@ -197,11 +198,11 @@ select audit_attach('connection_service_instance', '{insert,update,delete}', '{}
 select audit_attach('srp_clearance', '{insert,delete}', '{}', 'array[r.identifier]', '{identifier,list_number,at}');
 select audit_attach('account_group', '{insert,update,delete}', '{}', 'array[r.name]', '{id,name,rank}');
 select audit_attach('group_member', '{insert,update,delete}', '{}',
-  'array[coalesce((select a.name from account a where a.id = r.account_id), r.account_id::text), (select g.name from account_group g where g.id = r.group_id)]',
+  'array[{account}, (select g.name from account_group g where g.id = r.group_id)]',
   '{group_id,account_id}');
 select audit_attach('it_policy', '{insert,"update of name, rules",delete}', '{}', 'array[r.name]', '{id,name,preconfigured,rules,changed_at}');
 select audit_attach('account_policy', '{insert,update,delete}', '{}',
-  'array[coalesce((select a.name from account a where a.id = r.account_id), r.account_id::text), (select p.name from it_policy p where p.id = r.policy_id)]',
+  'array[{account}, (select p.name from it_policy p where p.id = r.policy_id)]',
   '{account_id,policy_id}');
 select audit_attach('group_policy', '{insert,update,delete}', '{}',
   'array[coalesce((select g.name from account_group g where g.id = r.group_id), r.group_id::text), (select p.name from it_policy p where p.id = r.policy_id)]',
@@ -211,15 +212,15 @@ select audit_attach('upgrade', '{insert,"update of state, paused_from, pause_rea
   '{id,from_release,to_release,state,paused_from,pause_reason}');
 select audit_attach('upgrade_wave', '{insert,"update of state",delete}', '{}', 'array[r.name]', '{upgrade_id,number,name,state}');
 select audit_attach('upgrade_assignment', '{insert,update,delete}', '{}',
-  'array[coalesce((select a.name from account a where a.id = r.account_id), r.account_id::text)]',
+  'array[{account}]',
   '{upgrade_id,account_id,wave_number,from_instance_id,to_instance_id}');
 select audit_attach('move_batch', '{insert,delete}', '{update}', 'array[r.id::text]', '{id,purpose,upgrade_id,wave_number,state,pause_reason,created_by}');
 -- Carried out by a runner, and then told by account_epoch: the order is what counts here.
 select audit_attach('account_move', '{insert}', '{}',
-  'array[coalesce((select a.name from account a where a.id = r.account_id), r.account_id::text)]',
+  'array[{account}]',
   '{id,batch_id,account_id,from_instance_id,to_instance_id,state}');
 select audit_attach('activation_password', '{}', '{insert,update,delete}',
-  'array[coalesce((select a.name from account a where a.id = r.account_id), r.account_id::text)]',
+  'array[{account}]',
   '{account_id,expires_at,tries_left,created_at}');
 select audit_attach('srp_credential', '{}', '{insert,update,delete}', 'array[r.identifier]',
   '{serial,identifier,issued_at,expires_at,revoked_at,list_number}');
