@@ -16,8 +16,8 @@ create index device_authenticated on device (authenticated_at) where authenticat
 create index device_suspended on device (suspended_at) where suspended_at is not null and state = 'authenticated';
 create index device_removing on device (removing_since) where removing_since is not null and state = 'active';
 
--- Signed messages that came without TLS identity and can therefore be repeated by whoever saw them: the newest of each
--- enrolment, and how many came again.
+-- Signed messages that arrived without TLS identity and can therefore be replayed by anyone who captured them: the newest
+-- of each enrolment, and how many repeated.
 create table device_repeat (
   device_id   uuid primary key references device on delete cascade,
   digests     bytea[] not null default '{}',     -- newest last, at most 16
@@ -25,8 +25,8 @@ create table device_repeat (
   repeated_at timestamptz
 );
 
--- Suspended enrolments whose certificate opened a tunnel: what a connection service may say of a device. The instance that
--- has the account takes them back.
+-- Suspended enrolments whose certificate opened a tunnel: all that a connection service may record of a device. The
+-- account's instance reinstates them.
 create table device_heard (
   device_id uuid primary key references device on delete cascade,
   heard_at  timestamptz not null

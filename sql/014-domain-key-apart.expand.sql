@@ -1,6 +1,6 @@
--- The domain authority's key leaves the instances and connection services: what they did with it themselves they ask for.
+-- The domain authority's key leaves the instances and connection services: they now request what they signed themselves.
 
--- The list of revoked SRP credentials as routers get it, signed by the administration. Instances push it as it is.
+-- The list of revoked SRP credentials as routers receive it, signed by the administration. Instances push it unchanged.
 create table revocation_list (
   singleton boolean primary key default true check (singleton),
   number    bigint not null,                     -- the list's own; never falls

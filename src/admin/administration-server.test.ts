@@ -59,7 +59,7 @@ test('a body that is not JSON, of another type, or too large is refused with its
   assert.deepEqual(await send('application/json', large), [413, 'ERR_BODY_TOO_LARGE']);
 });
 
-test('a key or parameter that nobody reads, and text that would be stored as another, are refused', async () => {
+test('an unknown key or parameter, and text that would be stored as something else, are refused', async () => {
   const post = async (body: string | Uint8Array<ArrayBuffer>, path = '/accounts') => {
     const response = await fetch(`${admin.url}/api/v1${path}`, {
       method: 'POST',

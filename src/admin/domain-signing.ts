@@ -1,6 +1,6 @@
 /**
- * What an administration service signs for the domain besides answering administrators: the revocation list whenever it has
- * risen, and certificates for SRP credentials that are to be renewed. Instances push and use both as they are.
+ * What an administration service signs for the domain besides answering administrators: the revocation list whenever its
+ * number has risen, and certificates for SRP credentials due for renewal. Instances use both unchanged.
  */
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
@@ -25,7 +25,7 @@ export interface DomainSigning {
   log: Logger;
 }
 
-/** Signs what waits to be signed, once. Can be repeated, and rivals do no harm. */
+/** Signs what is pending, once. Idempotent, and safe to run concurrently. */
 export async function signForDomain({ db, release, masterKeys, log }: DomainSigning): Promise<void> {
   const signed = await readSignedRevocationList(db);
   if (signed === undefined || signed.number < (await revocationListNumber(db))) {
@@ -48,7 +48,7 @@ export async function signForDomain({ db, release, masterKeys, log }: DomainSign
 
 const intervalMs = 1000;
 
-/** Looks every second until the signal is aborted; what fails is tried again. */
+/** Polls every second until the signal is aborted; failures are retried. */
 export async function keepSigning(signing: DomainSigning, clock: Clock, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     await signForDomain(signing).catch((error: unknown) => {

@@ -1,10 +1,9 @@
 /**
- * Text of others on its way to a person: a device's model, a name that somebody typed, the reason in an answer. A terminal
- * obeys what it prints, a line break makes a row of its own, and what turns the direction of writing makes one text look
- * like another.
+ * Untrusted text on its way to a person: a device's model, a name that was typed in, the reason in an answer. A terminal
+ * obeys escape sequences, a line break forges a row, and a change of writing direction makes one text look like another.
  *
- * Invariant: what comes out has no character that is not seen as itself. Refused where a person types, escaped wherever
- * it is shown.
+ * Invariant: the output has no character that is not displayed as itself. Such characters are refused on input, and escaped
+ * wherever text is shown.
  */
 
 /** Joiners are spelling in scripts that join letters, and make one emoji of several: there they may stand. */
@@ -72,7 +71,7 @@ function escapedBetween(text: string, kept: RegExp): string {
     .join('');
 }
 
-/** JSON that a terminal does not obey either; whoever parses it gets the value itself. */
+/** JSON that is safe on a terminal too; parsing it yields the original value. */
 export function shownJson(value: unknown, indent = 0): string {
   return JSON.stringify(value, null, indent).replace(unseen, (character) =>
     character === '\n' ? character : character.split('').map(unitOf).join(''),

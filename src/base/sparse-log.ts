@@ -1,6 +1,6 @@
 /**
- * Log lines that somebody outside can cause as often as they like: the first of each kind at once, then one a minute that
- * says how many there were.
+ * Log lines that an outsider can trigger at will: the first of each kind is written at once, then one a minute with the
+ * number of occurrences.
  */
 import { type Clock, systemClock } from './clock.ts';
 

@@ -23,7 +23,7 @@ export function homeFolder(environment: Environment): string {
 /**
  * From `--url` and `--token`, then BRAMBLE_URL and BRAMBLE_TOKEN, then `admin.json` in BRAMBLE_HOME with what the
  * services of this host announced.
- * @throws BrambleError ERR_ADMIN_ACCESS when no address or no token is to be had, ERR_ADMIN_ADDRESS for one that is none.
+ * @throws BrambleError ERR_ADMIN_ACCESS when no address or no token is known, ERR_ADMIN_ADDRESS for an invalid address.
  */
 export async function resolveAccess(
   flags: { url?: string | undefined; token?: string | undefined },

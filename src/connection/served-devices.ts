@@ -3,8 +3,8 @@ import type { Queryable } from '../database/connection.ts';
 import type { TunnelAuthorization } from './tunnel.ts';
 
 /**
- * An answer for every certificate that is asked about, in one statement. A suspended enrolment has its tunnels by its own
- * certificate: naming a UDID cuts nobody's. Relies on device_identity_fingerprint_key and connection_service_instance_pkey.
+ * Answers for all of the certificates in one statement. A suspended enrolment keeps its tunnels by its own certificate:
+ * claiming a UDID closes no one else's. Relies on device_identity_fingerprint_key and connection_service_instance_pkey.
  */
 export async function authorizeTunnels(
   q: Queryable,

@@ -4,7 +4,7 @@
  *   listed by name or address? → every address it resolves to: the domain's own? reserved? → those left are dialled
  *
  * Invariant: a name never opens what only an address may: the domain's own addresses need a pattern of exactly that address
- * and port, reserved ones a pattern that lies in their range. Whoever controls a name server gains nothing.
+ * and port, reserved ones a pattern that lies in their range. Control of a name server gains nothing.
  */
 import type { ErrorCode } from '../base/errors.ts';
 import type { AllowedHosts, TunnelTarget } from '../directory/allowed-hosts.ts';

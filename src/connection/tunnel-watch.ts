@@ -60,12 +60,12 @@ export function watchTunnels(options: TunnelWatchOptions): TunnelWatch {
       if (age >= options.longestMs) {
         cut(tunnel, { code: 'ERR_TUNNEL_EXPIRED', reason: 'it was open for as long as a tunnel may be' });
       } else if (unconfirmed >= options.unconfirmedMs) {
-        cut(tunnel, { code: 'ERR_TUNNEL_UNDECIDED', reason: 'for too long nobody could say whether it may go on' });
+        cut(tunnel, { code: 'ERR_TUNNEL_UNDECIDED', reason: 'its right could not be confirmed for too long' });
       }
     }
     if (!asking && open.size > 0) {
       asking = true;
-      // Why there is no answer is in the log of whoever asks the database; here it only counts how long.
+      // The caller's query logs why there is no answer; only its duration matters here.
       void ask().then(
         () => {
           asking = false;

@@ -2,11 +2,11 @@
  * Tunnels at the connection service: an HTTP/2 CONNECT that came over the link becomes a TCP connection to an internal
  * host. The end of one direction is passed on and leaves the other open; a break ends both.
  *
- *   device and target are asked about → addresses → dialled → open, asked about again every few seconds → ended or cut
+ *   authorised → resolved → dialled → open, re-authorised every few seconds → ended or cut
  *
  * Invariant: no connection is opened before the device is authorised by its certificate and the very address that is
- * dialled is allowed; an open tunnel whose right is gone is cut within seconds, and within a minute where the right cannot
- * be asked for; each tunnel is counted from its opening until both of its ends are gone.
+ * dialled is allowed; an open tunnel is closed within seconds when its right is gone, and within a minute when its right
+ * cannot be confirmed; each tunnel is counted from its opening until both of its ends are gone.
  *
  * @see RFC 9113 §8.5 (CONNECT), RFC 9440 (Client-Cert)
  */

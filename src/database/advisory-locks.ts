@@ -11,7 +11,7 @@ export const advisoryLock = {
   featureLevel: 2,
   /** Exclusive for whoever applies migrations. */
   migration: 3,
-  /** Exclusive for whoever chains the audit's records. */
+  /** Held exclusively by the sealer of the audit. */
   audit: 4,
 } as const;
 

@@ -71,7 +71,8 @@ async function takeMigrationLock(db: Database): Promise<void> {
   // Session-level on the one connection of this pool: it ends with the session, also when the process dies. Asked for again
   // before each step, since a cut connection is replaced by one that does not have it; it counts how often it was taken.
   await db`select pg_advisory_lock(${lockClass}, ${advisoryLock.migration})`;
-  // Tables belong to a role of their own where processes have roles; whoever may take its place does, a superuser too.
+  // Where processes have roles of their own, the tables belong to the owner role: assumed by every session that may,
+  // superusers included.
   await db`
     select set_config('role', rolname, false) from pg_roles
      where rolname = current_database() || ${`_${ownerRole}`} and pg_has_role(session_user, oid, 'set')`;

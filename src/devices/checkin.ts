@@ -27,7 +27,7 @@ export type CheckinOutcome =
   /** 200; `bootstrapToken` only for GetBootstrapToken. */
   | { kind: 'accepted' }
   | { kind: 'bootstrap-token'; token: Buffer | null }
-  /** A message that this release does not serve: each has a status by which a device knows. */
+  /** A message that this release does not serve; its status tells the device so. */
   | { kind: 'not-served'; status: 400 | 404 | 410; reason: string }
   /** Another UDID or EnrollmentID than this enrolment's; only Authenticate may bring one. */
   | { kind: 'another-enrolment' }

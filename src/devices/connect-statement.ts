@@ -10,14 +10,13 @@
  *
  * Which command is next: an Idle begins a session of the device, and in a session no command is handed out twice. Commands
  * that were answered NotNow come last, so that none hides another, and so that NotNow is the last thing that a locked
- * device says: only then does it come again by itself (wake-store.ts pushes the others). A command that was handed out
- * {@link handOutsAtMost} times without an answer that could be read is given up at the next contact and hides nothing more.
+ * device says: only then does it retry by itself (wake-store.ts pushes the others). A command that was handed out
+ * {@link handOutsAtMost} times without a readable answer is given up at the next contact and hides nothing more.
  *
  * Relies on device_token_key, account_pkey, command_pending, command_pkey, delivery_pkey, delivery_permit_pkey and
- * delivery_permit_delivery. Where nobody brought an answer and nobody was handed a command, all that is written is when the
- * devices were seen, and the commit does not wait for the disk: only a crash of the database loses the last of it. All
- * conditions on a target row stand in its own update, where they are checked again on the
- * newest version of the row.
+ * delivery_permit_delivery. When a batch brought no answer and handed out no command, only the time when the devices were
+ * seen is written, and the commit does not wait for the disk: only a crash of the database loses the last of it. All
+ * conditions on a target row stand in its own update, where they are checked again on the newest version of the row.
  */
 import type { AccountId, CommandId, DeviceId, InstanceId, SrpIdentifier } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
@@ -241,10 +240,10 @@ export async function connectDevices(
 }
 
 /**
- * The next command of `f` of fenced, by command_pending: the first that is in the queue or was lost on its way; only where
- * there is none, one that was answered NotNow (Append asks its second part when the first had nothing). Of these whichever
- * was not tried for longest: with one slot the first would otherwise take it at every Idle, and give it back too late for
- * the next. A text without parameters, since the statement is put together for every batch.
+ * The next command of `f` of fenced, by command_pending: the first that is in the queue or was lost on its way; only if
+ * there is none, one that was answered NotNow (Append evaluates its second part when the first is empty): of these, the
+ * least recently tried. With a single slot, the first would otherwise take it at every Idle and return it too late for the
+ * next. A text without parameters, since the statement is put together for every batch.
  */
 function nextCommand(condition = ''): string {
   const pending = `

@@ -1,10 +1,11 @@
 /**
  * An administrator ends one device.
  *
- * Telling it: the enrolment profile is to be removed, before all else that waits; the enrolment ends when the device answers,
- * whatever it answers, or `removalDays` later, and a device that comes after that is answered so that it leaves by itself.
- * Silently: the enrolment ends at once and the device is refused from then on, but keeps its profiles: so that a stolen one
- * does not shake off its restrictions.
+ * Telling it: it is sent the removal of its enrolment profile ahead of everything else; the enrolment ends when the device
+ * answers, whatever the answer, or after `removalDays`, and a device that connects later gets the answer that makes it
+ * leave by itself.
+ * Silently: the enrolment ends at once and the device is refused from then on, but keeps its profiles, so a stolen device
+ * does not lose its restrictions.
  *
  * Invariant: what was open for the device ends in the same transaction, and from then on it is owed nothing.
  */
@@ -22,13 +23,13 @@ export type RemovalOutcome =
   | { kind: 'not-found' }
   /** The device will be told. */
   | { kind: 'leaving'; commandId: CommandId; until: Date }
-  /** The enrolment has ended. `tells` where the device is told to leave if it comes again. */
+  /** The enrolment has ended. `tells`: whether the device is told to leave if it connects again. */
   | { kind: 'ended'; tells: boolean };
 
 export interface Removal {
   deviceId: DeviceId;
   tell: boolean;
-  /** RemoveProfile of the enrolment profile, sent where there is somebody to tell. */
+  /** RemoveProfile for the enrolment profile, sent if the device is to be told. */
   command: { commandId: CommandId; body: Uint8Array };
 }
 

@@ -111,13 +111,13 @@ export async function updateToken(
   return row.before === 'authenticated' ? 'activated' : 'updated';
 }
 
-/** User channels that are kept of one device: the one that was heard last is worth more than one that never comes again. */
+/** User channels that are kept per device, most recently heard first. */
 export const usersOfDeviceAtMost = 128;
 
 /**
  * Stores the token of a user channel under the device's identity; only an active device has user channels. Beyond the limit
- * the one that was heard longest ago goes. What 1.1 kept under the bare UserID that all users of a Shared iPad have is
- * whoever wrote last: it goes with the first user who is told apart, and each brings the own token.
+ * the least recently heard one is dropped. Under the bare UserID that all users of a Shared iPad have in common, 1.1 kept
+ * the last writer: that row is removed with the first user who can be told apart, and each sends a token of its own.
  */
 export async function updateUserToken(
   tx: Transaction,

@@ -1,10 +1,10 @@
 /**
- * Messages that were signed, but came without TLS identity, and came again byte for byte. They cannot be refused: many
- * clients send no signing time, their RSA signatures repeat, and a device repeats what it got no answer to. They can be
- * counted: one or two are a lost answer, many are worth a look.
+ * Signed messages that arrived without TLS identity and again byte for byte. They cannot be refused: many clients send no
+ * signing time, RSA signatures repeat, and a device resends what got no answer. But they can be counted: one or two come
+ * from lost answers, many deserve a look.
  *
- * Idle is not counted: without a signing time every one is the same. What is kept is what was signed (so that bytes outside
- * the signature make no new message), as a short digest, of the newest `keptAtMost` messages of each enrolment.
+ * Idle is not counted: without a signing time all are the same. A short digest is kept of what was signed (bytes outside
+ * the signature do not make a new message), for the newest `keptAtMost` messages of each enrolment.
  */
 import type { DeviceId, InstanceId } from '../base/ids.ts';
 import { fencedAccounts } from '../database/account-fence.ts';

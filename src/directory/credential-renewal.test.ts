@@ -32,7 +32,7 @@ async function holder(name: string): Promise<SrpCredential> {
   return { ...issued.file, routers: [...issued.file.routers] };
 }
 
-/** A request as somebody writes it who has the database and this key, whatever it says. */
+/** A forged request, as someone with access to the database and this key could write it. */
 async function ask(row: string, request: object, privateKeyPem: string): Promise<void> {
   const { payload, signature } = signEnvelope(request, privateKeyPem);
   await db`delete from srp_renewal where identifier = ${row}`;
@@ -82,7 +82,7 @@ test('a revoked credential has no successor: ERR_SRP_RENEWAL', limited, async ()
   });
 });
 
-test('who has the database, or a credential of another, gets no certificate of an identifier', limited, async () => {
+test('access to the database, or another’s credential, gets no certificate for an identifier', limited, async () => {
   const [victim, mallory] = [await holder('victim'), await holder('mallory')];
   const stranger = await createEcKeyPair();
   const forgeries: [string, object, string][] = [

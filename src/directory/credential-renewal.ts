@@ -1,9 +1,9 @@
 /**
- * How a holder of an SRP credential gets its successor: it makes a key, asks for a certificate in the database, with the
- * present credential's signature, and an administration service answers there.
+ * How a holder of an SRP credential gets its successor: it generates a key and files a request in the database, signed with
+ * the present credential; an administration service answers there.
  *
- * Protects: neither instances nor connection services need the domain authority's key, and who asks for an identifier has
- * proved that it holds a valid credential of it. The private key never leaves its holder.
+ * Protects: instances and connection services do not need the domain authority's key, and a certificate for an identifier
+ * goes only to a holder of a valid credential for it. The private key never leaves its holder.
  */
 import { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
@@ -58,8 +58,8 @@ export function credentialRenewal(db: Database, clock: Clock = systemClock) {
 }
 
 /**
- * Answers requests that are open; for an administration service. Returns who was answered, with why one was refused. A rival
- * passes over what this transaction holds.
+ * Answers requests that are open; for an administration service. Returns the identifiers that were answered, with the
+ * reason of a refusal. A concurrent call skips what this transaction holds.
  */
 export async function answerRenewals(
   tx: Transaction,

@@ -54,7 +54,7 @@ test('registration authority and profile signer are below the device authority, 
   assert.ok(new X509Certificate(domainCertificateDer).ca);
 });
 
-test('a domain of an earlier release gets what it lacks, once, whoever asks and however often', async () => {
+test('a domain of an earlier release gets what it lacks, once, whichever component asks and however often', async () => {
   await db`delete from authority where name in ('registration', 'profile-signer', 'route-signer')`;
   const before = await loadInstanceAuthorities(db, keys);
   assert.equal(before.registration, before.device, 'the device authority stands in');

@@ -67,7 +67,7 @@ test('no minute ever sees more connections that come to nothing than allowed, wh
   fc.assert(fc.property(ends(end), (all) => void play(all)));
 });
 
-test('whoever breaks links, however often, keeps a dialler away for the greatest delay at most each time', () => {
+test('breaking links, however often, keeps a dialler away for at most the greatest delay each time', () => {
   const broken = end.map((each) => ({ ...each, brokenByOther: true, refused: false }));
   fc.assert(
     fc.property(ends(broken), (all) =>
@@ -76,7 +76,7 @@ test('whoever breaks links, however often, keeps a dialler away for the greatest
   );
 });
 
-test('links that were up for long enough bring the first delay, whoever ended them', () => {
+test('links that were up long enough restart at the first delay, whichever side ended them', () => {
   const { steadyAfterMs, initialDelayMs } = defaultReconnectLimits;
   const steady = end.map((each) => ({ ...each, upMs: steadyAfterMs + (each.upMs ?? 0), refused: false }));
   fc.assert(fc.property(ends(steady), (all) => play(all).every(({ delayMs }) => delayMs <= initialDelayMs)));

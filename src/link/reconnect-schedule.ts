@@ -1,9 +1,9 @@
 /**
- * When a dialler may connect again, as a pure rule: exponential delay with jitter after failures, and no more than a number
- * of connections in a minute that came to nothing, so that a dialler alone does not look like a flapping one.
+ * When a dialler may connect again, as a pure rule: exponential delay with jitter after failures, and a limit on
+ * connections a minute that come to nothing, so that a single dialler is not mistaken for two rivals.
  *
- * Invariant: whoever can break a link, and does so as often as they like, keeps the dialler away for `maxDelayMs` at most
- * each time: a link that the other side broke, or that was up for long enough, counts for nothing.
+ * Invariant: breaking its links, however often, keeps a dialler away for at most `maxDelayMs` each time: a link that the
+ * other side broke, or that was up long enough, does not count towards the limit.
  */
 
 export interface ReconnectLimits {

@@ -81,7 +81,7 @@ function routeSignerKey(signer: string, authorityKey: KeyObject): KeyObject {
   if (isRouteSigner) return certificate.publicKey;
   throw new BrambleError(
     'ERR_LINK_SIGNATURE',
-    'An answer about routes was signed by somebody who is no route signer of the domain authority; it is not believed.',
+    'An answer about routes was not signed by a route signer of the domain authority; it is not believed.',
   );
 }
 

@@ -1,16 +1,17 @@
 /**
- * What an account's move to an instance of release 1.1 changes of its devices, which 1.1 would otherwise not understand.
+ * What an account's move to an instance of release 1.1 changes about devices that 1.1 would otherwise not understand.
  *
- * Invariant: reversing an upgrade strands no device. 1.1 knows no `suspended_at`: to it a suspended enrolment is one that
- * never became active, whose connects it refuses for ever, and whose device has no reason to enrol again.
+ * Invariant: reversing an upgrade strands no device. 1.1 knows no `suspended_at`: it takes a suspended enrolment for one
+ * that never became active and refuses its connects for ever, while the device has no reason to enrol again.
  */
 import type { Transaction } from '../database/connection.ts';
 import type { ReservedMove } from './move-store.ts';
 
 /**
  * Enrolments of the account that were active when they were suspended are active again, where the move has brought it to an
- * instance that is not of 1.2. Never once 1.2 is finalized: then there is none. Sent behind the change of owner, in its
- * transaction, and before what the move owes. Relies on device_account and the primary key of desired_process.
+ * instance that is not of 1.2. Never once 1.2 is finalized, since no such instance is left. Runs after the change of owner,
+ * in its transaction, and before the move's deliveries are owed. Relies on device_account and the primary key of
+ * desired_process.
  */
 export async function resumeForEarlierRelease(tx: Transaction, move: ReservedMove): Promise<void> {
   await tx`

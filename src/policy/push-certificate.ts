@@ -1,6 +1,5 @@
 /**
- * What a push certificate says of itself, checked before it is kept: one that cannot work would leave every device asleep,
- * and nobody would hear of it.
+ * Checks a push certificate before it is stored: one that cannot work would leave every device asleep, unnoticed.
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { BrambleError, messageOf } from '../base/errors.ts';

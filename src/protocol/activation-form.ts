@@ -24,7 +24,7 @@ interface Refusal {
   readonly message: string;
 }
 
-/** The one answer to every refused activation, whoever refuses it: 400. */
+/** The one answer to every refused activation, by router and instance alike: 400. */
 export const activationRefusal = {
   code: 'ERR_ACTIVATION_REFUSED',
   message:

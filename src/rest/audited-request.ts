@@ -1,6 +1,6 @@
 /**
- * Who asks for the change that is being written: kept for the time of a request, so that the one function through which
- * routes write records it, and no route can forget to. For administration service and coordinator alike.
+ * The author of the change being written, kept for the duration of a request: the one function through which routes write
+ * records it, so no route can forget to. For administration service and coordinator alike.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
@@ -9,7 +9,7 @@ import { type Operation, recorded } from '../audit/record.ts';
 import { BrambleError } from '../base/errors.ts';
 import type { Transaction } from '../database/connection.ts';
 
-/** What of a request may be as long as its sender wants is cut. */
+/** Text of arbitrary length from a request is truncated to this. */
 const textAtMost = 200;
 
 const asking = new AsyncLocalStorage<Operation>();
@@ -17,7 +17,7 @@ const asking = new AsyncLocalStorage<Operation>();
 /** Fresh for each request; answered as `X-Request-Id`, so that a change can be found by it. */
 export const requestIds = { genReqId: () => randomUUID(), requestIdHeader: false } as const;
 
-/** To be called after the tokens are asked for. */
+/** Call it after authentication is set up. */
 export function auditRequests(app: FastifyInstance, by: { component: string; host: string }): void {
   app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id));
   // After the body was read: reading it leaves the hooks before in another context.
@@ -26,7 +26,7 @@ export function auditRequests(app: FastifyInstance, by: { component: string; hos
 
 /**
  * Runs `work` in the transaction, recorded as what the present request does.
- * @throws BrambleError ERR_INTERNAL outside of a request: nothing is written that nobody answers for.
+ * @throws BrambleError ERR_INTERNAL outside of a request: nothing is written without an author.
  */
 export async function recordedRequest<Result>(
   tx: Transaction,

@@ -1,7 +1,7 @@
 /**
  * What is answered on device addresses, in one place, because a wrong status costs devices: 401, and 403 with Apple's
- * unenrol reasons, make a device leave management. A failed identity is 400, another owner 421, trouble of ours 503. Only a
- * device that is meant to leave is told so.
+ * unenrol reasons, make a device leave management. A failed identity is 400, another owner 421, an error on our side 503.
+ * Only a device that is meant to leave is told to.
  */
 import { type ErrorCode, isBrambleError } from '../base/errors.ts';
 import type { SrpIdentifier } from '../base/ids.ts';
@@ -61,12 +61,12 @@ export const anotherEnrolment = errorAnswer(
 export const tlsRequired = errorAnswer(
   400,
   'ERR_TLS_IDENTITY_REQUIRED',
-  'This enrolment proves its identity in TLS: a signature alone could be a repetition.',
+  'This enrolment proves its identity in TLS: a signature alone could be a replay.',
 );
 
 /**
- * For a device that an administrator removed, and whose key was proven: the one answer of ours by which a device leaves. It
- * is given on purpose, and never because something failed.
+ * For a device that an administrator removed, and whose key was proven: the only answer that makes a device leave. It is
+ * given on purpose, never because something failed.
  */
 export const leaveManagement = errorAnswer(
   401,
@@ -74,7 +74,7 @@ export const leaveManagement = errorAnswer(
   'An administrator has removed this device: it is to leave management.',
 );
 
-/** Codes of what a device sent wrongly; everything else is trouble of ours and answered 503. */
+/** Codes for errors of the device; everything else is an error on our side and answered 503. */
 const faultOfTheDevice: ReadonlySet<string> = new Set([
   'ERR_PLIST_MALFORMED',
   'ERR_PLIST_TOO_DEEP',

@@ -155,7 +155,7 @@ test('a message is served whatever content type it names, or none: the address s
   assert.deepEqual(outcome(none), [400, 'ERR_IDENTITY_MISSING']);
 });
 
-test('messages that are not served have the status by which a device knows', limited, async () => {
+test('messages that are not served are answered with the status that tells a device so', limited, async () => {
   const device = await activeDevice();
   for (const [type, fields, status] of [
     ['UserAuthenticate', { UserID: 'anna' }, 410],

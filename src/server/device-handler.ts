@@ -252,8 +252,8 @@ function refuseWithoutTls(options: DeviceHandlerOptions, deviceId: DeviceId): De
     'device-without-tls',
     deviceId,
     `A message of the device ${deviceId} was signed, but came without its certificate in TLS, which it has shown on three days, ` +
-      'and was refused. If a proxy in front of the router ends TLS now: `bramble device clear-tls --all`; otherwise somebody ' +
-      'sends a message again that he has seen.',
+      'and was refused. If a proxy in front of the router terminates TLS now: `bramble device clear-tls --all`; otherwise ' +
+      'a captured message is being replayed.',
   );
   return tlsRequired;
 }

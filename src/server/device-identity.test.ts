@@ -55,33 +55,29 @@ test('a certificate in a header counts only where the way that it came is truste
   assert.deepEqual(outcome(two), [400, 'ERR_IDENTITY_MISMATCH']);
 });
 
-test(
-  'what came by signature alone and comes again is counted; Idle, and what came in TLS, is not',
-  limited,
-  async () => {
-    const device = await activeDevice();
-    const deviceId = await device.deviceId();
+test('messages by signature alone that repeat are counted; Idle, and what came in TLS, is not', limited, async () => {
+  const device = await activeDevice();
+  const deviceId = await device.deviceId();
+  await server.identityUse.flush();
+  const repeats = async () => {
     await server.identityUse.flush();
-    const repeats = async () => {
-      await server.identityUse.flush();
-      const [row] = await fixture.db`select repeats::int from device_repeat where device_id = ${deviceId}`;
-      return row?.['repeats'];
-    };
-    const { signed, tls, bootstrap, certificate } = waysOf(device);
-    for (let round = 0; round < 3; round++) {
-      await signed();
-      await tls();
-      await bootstrap({ 'x-way': 'link', ...certificate });
-    }
-    assert.equal(await repeats(), 0);
-    const answer = serializeConnect({ status: 'Acknowledged', udid: device.udid, commandUuid: newId<CommandId>() });
-    for (let round = 0; round < 3; round++) await signed(answer);
-    assert.equal(await repeats(), 2, 'within a second');
-    await signed(answer);
-    await bootstrap({});
-    assert.equal(await repeats(), 3, 'and later');
-  },
-);
+    const [row] = await fixture.db`select repeats::int from device_repeat where device_id = ${deviceId}`;
+    return row?.['repeats'];
+  };
+  const { signed, tls, bootstrap, certificate } = waysOf(device);
+  for (let round = 0; round < 3; round++) {
+    await signed();
+    await tls();
+    await bootstrap({ 'x-way': 'link', ...certificate });
+  }
+  assert.equal(await repeats(), 0);
+  const answer = serializeConnect({ status: 'Acknowledged', udid: device.udid, commandUuid: newId<CommandId>() });
+  for (let round = 0; round < 3; round++) await signed(answer);
+  assert.equal(await repeats(), 2, 'within a second');
+  await signed(answer);
+  await bootstrap({});
+  assert.equal(await repeats(), 3, 'and later');
+});
 
 test('a signature of another day is served, and an event says so once', limited, async () => {
   const device = await activeDevice();
@@ -97,7 +93,7 @@ test('a signature of another day is served, and an event says so once', limited,
 });
 
 test(
-  'once the feature is active, TLS is required of who used it on three days, and of who wants a bootstrap token',
+  'once the feature is active, TLS is required of devices that used it on three days, and for bootstrap tokens',
   limited,
   async () => {
     const device = await activeDevice();

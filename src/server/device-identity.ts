@@ -1,9 +1,9 @@
 /**
- * Who a device request is from, by which way it came, and what of that is worth noting.
+ * Which device a request is from, which way it came, and what is worth noting about that.
  *
- * A captured `Mdm-Signature` covers its body for ever, and cannot be refused (clients send no signing time, and RSA signatures
- * repeat), so: TLS is noted, until it can be asked for; what comes without it is counted when it comes again; and a clock
- * that is far off is told. Invariant: nothing of that keeps a device from being served here.
+ * A captured `Mdm-Signature` covers its body for ever, and cannot be refused (clients send no signing time, and RSA
+ * signatures repeat), so use of TLS is noted until it can be required; repeats without it are counted; and a clock that is
+ * far off is reported. Invariant: none of this keeps a device from being served here.
  */
 import { hash } from 'node:crypto';
 import { type IdentityProof, identityOf, type ProvenIdentity } from '../activation/identity.ts';
@@ -66,6 +66,6 @@ export function noteIdentity(
     'device-clock-differs',
     deviceId,
     `A message of the device ${deviceId} was signed at ${signedAt.toISOString()} by its clock, more than a day from now. The ` +
-      'device was served. Either its clock is wrong, or somebody sends a message again that he has seen.',
+      'device was served. Either its clock is wrong, or a captured message is being replayed.',
   );
 }

@@ -1,4 +1,4 @@
-/** What an instance finds when it looks around: enrolments that were heard at a tunnel, and pairs that nobody told it of. */
+/** What an instance finds in its sweep: enrolments that were heard at a tunnel, and pairs that it was not told of. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { systemClock } from '../base/clock.ts';

@@ -1,9 +1,9 @@
 /**
- * What an instance does now and then about the enrolments of its own accounts: takes back those whose certificate was heard
- * at a connection service; suspends those whose UDID another one named at another instance, or under 1.1; ends those that
- * stayed so, and those that were told to leave and did.
- * Invariant: each turn starts from the database, and a step that fails is logged and does not keep the others from their turn.
- * What a turn costs grows with the newcomers of late, and not with the fleet: that is gone through page by page.
+ * What an instance does periodically about the enrolments of its own accounts: reinstates those whose certificate was heard
+ * at a connection service; suspends those whose UDID was claimed at another instance, or under 1.1; ends those that stayed
+ * suspended, and those that were told to leave.
+ * Invariant: each turn starts from the database, and a step that fails is logged and does not hold up the others. The cost
+ * of a turn grows with the recent newcomers, not with the fleet, which is swept page by page.
  */
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';

@@ -7,8 +7,8 @@ import { bodyBytesAtMost, bodyTooLargeText, type DeviceAddressKind, declaresMore
 export type DeviceRequest = IncomingMessage | Http2ServerRequest;
 
 /**
- * The whole body of a request at such an address. The router has held it against the same limit; whoever comes by a proxy
- * on loopback has not met the router.
+ * The whole body of a request at such an address. The router enforces the same limit, but a request through a loopback
+ * proxy has not passed a router.
  * @throws BrambleError ERR_BODY_TOO_LARGE, before more than the limit is held; ERR_INPUT when the peer went away in mid-body.
  */
 export function readBody(request: DeviceRequest, kind: DeviceAddressKind): Promise<Buffer> {

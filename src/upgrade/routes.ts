@@ -177,7 +177,7 @@ function assignmentRoute({ write, operatorOf }: UpgradeRoutesOptions): FastifyPl
 function parseOptions(body: TargetBody): PlanOptions {
   const { archive: _archive, toRelease: _release, preview: _preview, overrides: _overrides, ...options } = body;
   const parsed = planOptionsSchema.safeParse(options);
-  // Loose for the sake of rows that another release wrote; who plans now is told of a key that nobody reads.
+  // Loose for rows that another release wrote; in a new plan an unknown key is refused.
   const unknown = parsed.success ? unknownKey(planOptionsSchema, options, true) : null;
   if (unknown !== null) {
     throw new BrambleError(

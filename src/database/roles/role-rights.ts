@@ -32,7 +32,7 @@ export interface Right {
 type Line = Partial<Record<DatabaseRole, string>>;
 
 const all = 'select insert update delete';
-/** FOR SHARE wants the right to update some column: one that nobody reads is given. */
+/** FOR SHARE requires the right to update some column: this one is never read. */
 const lockAccount = 'select update(created_at)';
 const registers = 'select insert update';
 

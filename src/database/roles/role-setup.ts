@@ -1,8 +1,8 @@
 /**
- * Makes the database roles of a domain: the roles themselves, whose the tables are, and the rights. The same statements are
- * carried out here where we may (embedded PostgreSQL) and handed to the database's administrator where we may not.
+ * Creates the database roles of a domain: the roles, the ownership of the tables, and the rights. The same statements are
+ * executed here where we may (embedded PostgreSQL), and given to the database's administrator where we may not.
  *
- * Everything can be repeated. A role's password is set before its credential is put where the supervisor finds it.
+ * Every step is idempotent. A role's password is set before its credential is put where the supervisor finds it.
  */
 import { BrambleError } from '../../base/errors.ts';
 import { advisoryLock, lockClass } from '../advisory-locks.ts';
@@ -98,7 +98,7 @@ async function listRoleNames(q: Queryable): Promise<Set<string>> {
   return new Set(rows.map((row) => row.name));
 }
 
-/** Tables, free sequences and functions that somebody else owns. */
+/** Tables, free sequences and functions with another owner. */
 async function ownershipStatements(q: Queryable, owner: string): Promise<string[]> {
   const rows = await q<{ statement: string }[]>`
     select format('alter %s %s owner to %I', o.kind, o.name, ${owner}::text) as statement

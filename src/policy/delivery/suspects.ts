@@ -1,11 +1,11 @@
 /**
  * Devices that took a delivery and fell silent become suspects: their slots are free for others, under a cap of their own.
- * Where the cap is reached they cost patience, never the last slot: what a device has had for {@link silentPatience} times
- * the time-out goes back to *released*, as if it had not been handed out, and needs a slot anew when the device comes.
+ * Once the cap is reached they cost time, never the last slot: what a device has held for {@link silentPatience} times the
+ * time-out goes back to *released*, as if it had not been handed out, and needs a slot again when the device connects.
  *
  * The slowest progress. Let T be `suspectAfterSeconds`. A slot that was taken is free again by the device's answer; at T
  * where a suspect's place is free; and else at {@link silentPatience} × T, one turn of its instance later at most, since by
- * then the delivery is taken back whoever holds the suspects' places. So with any number of silent devices each slot is
+ * then the delivery is taken back even if all suspects' places are held. So with any number of silent devices each slot is
  * handed out anew at least once in that time (by default 60 slots in five minutes, beside the 20 suspects), and a device
  * that answers passes its slot on at once. Nor can silent devices that keep coming have all the slots for ever: a command
  * that was handed out ten times without an answer fails (connect-statement.ts).

@@ -3,10 +3,9 @@
  * served the same.
  * Invariant: a device is woken again only after it came, or after an interval that doubles up to half an hour.
  *
- * NotNow: a device comes again by itself only if that was the last thing it said. Where it said anything afterwards (it
- * answered another command, or came and found no slot) it is owed a push, and the interval doubles from that NotNow on
- * and not from the time when its oldest command was queued. The interval paces pushes only: whenever a device comes, it
- * gets what waits.
+ * NotNow: a device retries by itself only if that was its last answer. If anything followed (it answered another command,
+ * or connected and found no slot) it is owed a push, and the interval doubles from that NotNow on and not from the time
+ * when its oldest command was queued. The interval paces pushes only: whenever a device comes, it gets what waits.
  */
 import type { Queryable } from '../../database/connection.ts';
 
@@ -30,13 +29,13 @@ export interface SleepingDevice {
 }
 
 /**
- * Own devices with commands to fetch whose time has come, those with urgent ones first, at most `limit`.
- * A device is due when it was never woken; when it came since it was woken and something new waits; at once for a new urgent
- * command; when it came and found no slot and `slotRetrySeconds` passed; and else when the interval is over, which is as long
- * as it was waited before the last wake. An answer and the contact that brought it are of the same time, so that whoever was
- * seen later than its last NotNow has said something since. A suspended enrolment is woken whatever waits for it, so that a
- * device that is still there can say so: a push may be lost, so again after an hour, then when as much time has passed as
- * before the last one, every day in the end. By command_pending, device_suspended, device_pkey, account_pkey; no locks.
+ * Own devices with commands to fetch whose time has come, those with urgent ones first, at most `limit`. A device is due
+ * when it was never woken; when it came since it was woken and something new waits; at once for a new urgent command; when
+ * it came and found no slot and `slotRetrySeconds` passed; and else when the interval is over, which is as long as it was
+ * waited before the last wake. An answer and the contact that brought it have the same time, so a device seen later than
+ * its last NotNow has sent something since. A suspended enrolment is woken whatever waits for it, so that a device that is
+ * still there can show it; because a push may be lost, again after an hour, then at intervals that double up to a day. By
+ * command_pending, device_suspended, device_pkey, account_pkey; no locks.
  */
 export async function listSleeping(
   q: Queryable,

@@ -89,7 +89,7 @@ function verifySigner(signed: SignedData, content: Uint8Array, keys = createCert
   const attributes = signer.signedAttributes;
   if (attributes === undefined) {
     // Attributes may be left out only where the content is plain data, and cannot have been signed as such attributes:
-    // otherwise what somebody signed once, with its attributes, would be a signature over these as a content.
+    // otherwise an existing signature over attributes could be passed off as a signature over content with the same bytes.
     if (signed.contentType !== cmsOid.data) throw invalid('signed attributes are missing');
     if (content[0] === derTag.set) throw invalid('signed attributes are missing, and the content could be some');
   } else {
@@ -105,7 +105,7 @@ function verifySigner(signed: SignedData, content: Uint8Array, keys = createCert
   return { certificate, signer, covered };
 }
 
-/** A time that cannot be read is none: no signature is refused for it. @see RFC 5652 §11.3 */
+/** An unreadable time counts as absent: no signature is refused for it. @see RFC 5652 §11.3 */
 function signingTimeOf({ signedAttributes }: SignerInfo): Date | undefined {
   const time = signedAttributes?.values.get(cmsOid.signingTime);
   if (time === undefined) return undefined;

@@ -27,7 +27,7 @@ export interface RegistrationAuthority {
 }
 
 export interface PkiRequest {
-  /** To whom the request was encrypted: whoever sent it knows this certificate, and expects it to sign the answer. */
+  /** The certificate that the request was encrypted to: its sender knows it, and expects the answer to be signed with it. */
   readonly registration: RegistrationAuthority;
   readonly transactionId: string;
   readonly messageType: 'PKCSReq' | 'RenewalReq';
