@@ -1,5 +1,6 @@
 /** What an instance keeps and tells beside device requests: samples, routes, the revocation list. */
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
 import { after, test } from 'node:test';
 import { type AccountId, newId } from '../base/ids.ts';
 import { authorizeTunnels, readAllowedHosts } from '../connection/served-devices.ts';
@@ -7,7 +8,10 @@ import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/test-database.ts';
 import { seedDevice, seedDomain } from '../devices/device-fixture.ts';
 import { createConnectionService } from '../directory/connection-services.ts';
+import { createInstance } from '../directory/instances.ts';
 import { storeSignedRevocationList } from '../directory/srp-credential-store.ts';
+import { maxRouteQuestions } from '../link/messages.ts';
+import { signRoutes } from '../link/signed-envelope.ts';
 import { createRequestSamples } from './request-samples.ts';
 import { createRevocationFeed } from './revocation-feed.ts';
 import { answerRoutes } from './route-store.ts';
@@ -69,18 +73,20 @@ test(
       { identifier: 'S10000002', connectionServices: [serviceThere] },
       { identifier: null, connectionServices: [] },
     ];
+    // Nobody opens a tunnel by a token.
+    const byToken = { connectionServices: [] };
     const question = {
       nonce: 'n',
       tokens: [other.token, 'unknown', mine.token, gone.token, mine.token],
       certificates: [gone.fingerprint, mine.fingerprint, 'unknown'],
     };
     assert.deepEqual(await answerRoutes(db, question as never), [
-      { token: other.token, ...ownerThere },
+      { token: other.token, ...ownerThere, ...byToken },
       { token: 'unknown', ...nobody },
-      { token: mine.token, ...ownerHere },
+      { token: mine.token, ...ownerHere, ...byToken },
       // Its owner tells the device that it is not enrolled any more.
-      { token: gone.token, ...ownerHere },
-      { token: mine.token, ...ownerHere },
+      { token: gone.token, ...ownerHere, ...byToken },
+      { token: mine.token, ...ownerHere, ...byToken },
       { certificate: gone.fingerprint, ...nobody },
       { certificate: mine.fingerprint, ...ownerHere },
       { certificate: 'unknown', ...nobody },
@@ -108,6 +114,42 @@ test(
         [shared, serviceThere],
       ],
     );
+  },
+);
+
+test(
+  'the largest answer about routes is one that a router takes, and names services for each certificate',
+  limited,
+  async () => {
+    const crowded = await db.begin((tx) => createInstance(tx, { name: 'crowded' }));
+    assert.ok(crowded.kind === 'created');
+    for (let count = 0; count < 64; count += 1) {
+      await db.begin((tx) =>
+        createConnectionService(tx, { name: `crowded-${count}`, instances: ['crowded'], allowedHosts: [] }),
+      );
+    }
+    const { deviceId } = await seedDevice(db, crowded.id, 'crowded');
+    const device = { token: 't'.repeat(43), fingerprint: 'f'.repeat(64) };
+    await db`
+    update device set token = ${device.token}, identity_fingerprint = ${device.fingerprint} where id = ${deviceId}`;
+    const question = (tokens: number, certificates: number) => ({
+      nonce: 'n'.repeat(128),
+      tokens: Array.from({ length: tokens }, () => device.token),
+      certificates: Array.from({ length: certificates }, () => device.fingerprint),
+    });
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    for (const [tokens, certificates, named] of [
+      [0, 1, 64],
+      [maxRouteQuestions, 0, 0],
+      [maxRouteQuestions, maxRouteQuestions, 32],
+    ] as const) {
+      const asked = question(tokens, certificates);
+      const answers = await answerRoutes(db, asked);
+      assert.equal(answers.at(-1)?.connectionServices.length, named);
+      const value = { nonce: asked.nonce, answers, issuedAt: new Date().toISOString() };
+      const sent = JSON.stringify(signRoutes(value, privateKey, Buffer.alloc(6 * 1024)));
+      assert.ok(sent.length <= 256 * 1024, `${sent.length} bytes`);
+    }
   },
 );
 

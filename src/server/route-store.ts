@@ -10,20 +10,27 @@ interface OwnerRow {
   connectionServices: string[];
 }
 
-/** As many as an answer may name. */
+/** As many as an answer may name, and as all answers of a message may: a router takes no message above 256 KiB. */
 const mostConnectionServices = 64;
+const mostConnectionServicesInAll = 8192;
 
 /**
- * An answer for every question, with the connection services of the owner by name: a router tries them in that order.
+ * An answer for every question; to one about a certificate, by which tunnels are opened, with the connection services of the
+ * owner by name: a router tries them in that order. Where many are asked about at once each answer names fewer.
  * Relies on device_token_key, device_identity_fingerprint_key, account_name_key and connection_service_instance_instance.
  */
 export async function answerRoutes(q: Queryable, question: RouteQuestion): Promise<RouteAnswer[]> {
   const { accounts = [] } = question;
+  const services = Math.min(
+    mostConnectionServices,
+    Math.floor(mostConnectionServicesInAll / Math.max(1, question.certificates.length)),
+  );
   const rows = await q<OwnerRow[]>`
     select asked.token, asked.certificate, asked.account, i.srp_identifier as identifier,
            array(select c.srp_identifier
                    from connection_service_instance r join connection_service c on c.id = r.connection_service_id
-                  where r.instance_id = i.id order by c.name limit ${mostConnectionServices}) as "connectionServices"
+                  where r.instance_id = i.id and asked.certificate is not null
+                  order by c.name limit ${services}) as "connectionServices"
       from (select t as token, null as certificate, null as account, d.account_id
               from unnest(${question.tokens as string[]}::text[]) t join device d on d.token = t
             union all
@@ -41,8 +48,7 @@ export async function answerRoutes(q: Queryable, question: RouteQuestion): Promi
   return [
     ...question.tokens.map((token) => ({ token, ...ownerOf(byToken.get(token)) })),
     ...question.certificates.map((certificate) => ({ certificate, ...ownerOf(byCertificate.get(certificate)) })),
-    // Nobody opens a tunnel by an account's name.
-    ...accounts.map((account) => ({ account, ...ownerOf(byAccount.get(account)), connectionServices: [] })),
+    ...accounts.map((account) => ({ account, ...ownerOf(byAccount.get(account)) })),
   ];
 }
 
