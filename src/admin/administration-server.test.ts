@@ -74,7 +74,9 @@ test('an unknown key or parameter, and text that would be stored as something el
     ['{"name":"eve\\ud800"}', /half a surrogate pair/],
     [Buffer.concat([Buffer.from('{"name":"eve'), Buffer.from([0xc3]), Buffer.from('"}')]), /not UTF-8/],
     [`{"rules":${'['.repeat(100)}${']'.repeat(100)}}`, /nests deeper than 64 levels/, '/it-policies'],
-    ['{"name":"eve"}', /percent sign/, '/accounts?x=%ff'],
+    ['{"name":"eve"}', /^The query holds a percent sign/, '/accounts?x=%ff'],
+    ['{}', /^The path /, '/accounts/%ff/password'],
+    ['{}', /^The path /, '/accounts/%/password?x=1'],
   ];
   for (const [body, reason, path] of refused) {
     const { status, message } = await post(body, path);

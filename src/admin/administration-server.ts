@@ -3,13 +3,13 @@
  * Invariant: every route but the health paths and the OpenAPI document asks for a token, and has a schema.
  */
 import fastifySwagger from '@fastify/swagger';
-import { type FastifyInstance, type FastifyReply, fastify } from 'fastify';
+import { type FastifyInstance, fastify } from 'fastify';
 import { jsonSchemaTransform, serializerCompiler } from 'fastify-type-provider-zod';
 import { messageOf } from '../base/errors.ts';
 import type { HealthHandler } from '../process/health.ts';
 import { auditRequests, requestIds } from '../rest/audited-request.ts';
 import { requireToken } from '../rest/authentication.ts';
-import { errorAnswer } from '../rest/http-errors.ts';
+import { answersBeforeRoutes, errorAnswer } from '../rest/http-errors.ts';
 import { closedSchema, takeStrictInput } from '../rest/strict-input.ts';
 import type { AdministrationContext } from './context.ts';
 import { apiRoutes } from './routes/api.ts';
@@ -28,16 +28,10 @@ export async function administrationServer(options: AdministrationServerOptions)
   const { context } = options;
   const app = fastify({
     ...requestIds,
+    ...answersBeforeRoutes,
     bodyLimit: bodyLimitBytes,
     forceCloseConnections: true,
-    routerOptions: { maxParamLength: 400 },
     logger: false,
-    // What fails before a route is found, such as a path that cannot be decoded, has the same shape as all else.
-    frameworkErrors: (error, _request, reply) => {
-      const { status, body } = errorAnswer(error);
-      // The route's types would name its statuses; there is no route yet.
-      void (reply as FastifyReply).status(status).send(body);
-    },
   });
   takeStrictInput(app);
   app.setSerializerCompiler(serializerCompiler);

@@ -2,7 +2,7 @@
  * The one place where failures become HTTP answers: `{code, message, details}` with a stable code. What is not a
  * `BrambleError` is answered as ERR_INTERNAL without its text: that goes to the log.
  */
-import type { FastifyError } from 'fastify';
+import type { FastifyError, FastifyReply } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { BrambleError, type ErrorCode, isBrambleError } from '../base/errors.ts';
 import { sqlState } from '../database/sql-state.ts';
@@ -96,6 +96,16 @@ const fastifyCodes: Readonly<Record<string, { status: number; code: ErrorCode; m
 
 const databaseGone = new Set(['CONNECT_TIMEOUT', 'CONNECTION_CLOSED', 'CONNECTION_ENDED', 'CONNECTION_DESTROYED']);
 const socketGone = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND']);
+
+/** Options of every REST server: what fails before a route is found, such as a path that cannot be decoded, is answered alike. */
+export const answersBeforeRoutes = {
+  routerOptions: { maxParamLength: 400 },
+  frameworkErrors: (error: FastifyError, _request: unknown, reply: unknown): void => {
+    const { status, body } = errorAnswer(error);
+    // The route's types would name its statuses; there is no route yet.
+    void (reply as FastifyReply).status(status).send(body);
+  },
+};
 
 /** The answer for whatever was thrown. */
 export function errorAnswer(error: unknown): ErrorAnswer {

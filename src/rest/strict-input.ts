@@ -12,6 +12,8 @@ import { BrambleError } from '../base/errors.ts';
 import { jsonDepthAtMost, nestsTooDeeply } from '../base/shallow-json.ts';
 import { unknownKey } from './unknown-keys.ts';
 
+const brokenPercent = 'holds a percent sign that no UTF-8 text follows';
+
 /** Sets up parsing and validation; call it before the routes are registered. */
 export function takeStrictInput(app: FastifyInstance): void {
   app.removeContentTypeParser('application/json');
@@ -19,8 +21,9 @@ export function takeStrictInput(app: FastifyInstance): void {
     parseJson(body),
   );
   app.addHook('onRequest', async (request) => {
-    const query = request.url.slice(request.url.indexOf('?') + 1);
-    if (!isUriText(query)) throw input('The query', 'holds a percent sign that no UTF-8 text follows');
+    const [path = '', ...query] = request.url.split('?');
+    if (!isUriText(path)) throw input('The path', brokenPercent);
+    if (!isUriText(query.join('?'))) throw input('The query', brokenPercent);
   });
   app.setValidatorCompiler<$ZodType>((route) => {
     const validate = validatorCompiler(route);

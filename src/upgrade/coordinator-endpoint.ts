@@ -15,7 +15,7 @@ import type { HealthHandler } from '../process/health.ts';
 import { announceAddress } from '../process/service-address.ts';
 import { auditRequests, recordedRequest, requestIds } from '../rest/audited-request.ts';
 import { requireToken } from '../rest/authentication.ts';
-import { errorAnswer } from '../rest/http-errors.ts';
+import { answersBeforeRoutes, errorAnswer } from '../rest/http-errors.ts';
 import { takeStrictInput } from '../rest/strict-input.ts';
 import { upgradeRoutes } from './routes.ts';
 
@@ -37,7 +37,13 @@ export async function openCoordinatorEndpoint(
   options: CoordinatorEndpointOptions,
 ): Promise<{ url: string; close(): Promise<void> }> {
   const { db, home, host, name, features, health } = options;
-  const app = fastify({ ...requestIds, bodyLimit: bodyLimitBytes, forceCloseConnections: true, logger: false });
+  const app = fastify({
+    ...requestIds,
+    ...answersBeforeRoutes,
+    bodyLimit: bodyLimitBytes,
+    forceCloseConnections: true,
+    logger: false,
+  });
   takeStrictInput(app);
   app.setSerializerCompiler(serializerCompiler);
   app.setErrorHandler((error, request, reply) => {

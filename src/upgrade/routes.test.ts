@@ -75,6 +75,13 @@ test('without an upgrade the coordinator answers ERR_UPGRADE_NONE, and a wrong t
   assert.equal((await call('GET', '/upgrade', undefined, 'wrong')).status, 401);
 });
 
+test('what is no path is refused with a code, as by an administration service', async () => {
+  for (const name of ['%ff', '%', 'a'.repeat(500)]) {
+    const { status, code } = await call('PUT', `/accounts/${name}/assignment`, {});
+    assert.deepEqual([status, code], [400, 'ERR_INPUT']);
+  }
+});
+
 test('its address stands in coordinator.json for its owner alone, and what it does not take names the reason', async () => {
   assert.equal(JSON.parse(await readFile(join(home, 'coordinator.json'), 'utf8')).url, endpoint.url);
   assert.equal((await stat(join(home, 'coordinator.json'))).mode & 0o777, 0o600);

@@ -1,13 +1,24 @@
 /**
- * Whatever is sent to the administration service, it is the sender's fault or it is done: a seeded fuzz over every operation
- * of the OpenAPI document, by values that fit its schemas, values that nearly do, and bytes that are no JSON at all.
+ * Whatever is sent to the administration service, or to the coordinator while none is at work, it is the sender's fault or it
+ * is done: a seeded fuzz over every operation of the OpenAPI document, by values that fit its schemas, values that nearly do,
+ * and bytes that are no JSON at all.
  * `FUZZ_SEED` repeats a run, `FUZZ_CASES` makes it longer.
  */
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { startAdministration } from '../../src/admin/administration-fixture.ts';
+import { openDatabase } from '../../src/database/connection.ts';
+import { createTestDatabase } from '../../src/database/test-database.ts';
+import { createToken } from '../../src/rest/administrator-tokens.ts';
+import { openCoordinatorEndpoint } from '../../src/upgrade/coordinator-endpoint.ts';
+import { startUpgrade, writePlan } from '../../src/upgrade/operator-actions.ts';
+import { insertTestDomain, insertTestInstance } from '../../src/upgrade/test-domain.ts';
+import { readOpenUpgrade } from '../../src/upgrade/upgrade-store.ts';
 
 type Json = { readonly [key: string]: unknown };
 
@@ -202,22 +213,92 @@ function queryText(value: unknown): string {
   return (typeof value === 'object' ? JSON.stringify(value) : String(value)).toWellFormed();
 }
 
-for (const operation of await operations()) {
-  const name = `${operation.method} ${operation.path}`;
-  test(`${name} answers wrong input with an error that is the sender's`, { timeout: 300_000 }, async () => {
-    const property = fc.asyncProperty(caseOf(operation), async ({ url, type, body }) => {
-      const response = await fetch(`${admin.url}${url}`, {
-        method: operation.method,
-        headers: { authorization: `Bearer ${admin.token}`, ...(body === null ? {} : { 'content-type': type }) },
-        ...(body === null ? {} : { body: body as Uint8Array<ArrayBuffer> }),
-      });
-      const answered = await response.text();
-      assert.ok(response.status < 500, `${response.status} ${answered}`);
-      if (response.status < 400) return;
-      const { code, message } = JSON.parse(answered) as Record<string, unknown>;
-      assert.match(String(code), /^ERR_[A-Z0-9_]+$/);
-      assert.equal(typeof message, 'string');
-    });
-    await fc.assert(property, { seed, numRuns: casesEach });
+interface Service {
+  readonly name: string;
+  readonly url: string;
+  readonly token: string;
+  readonly operations: readonly Operation[];
+  /** Before each case. */
+  prepare?(): Promise<void>;
+}
+
+/** A coordinator of an upgrade that is in another state at every case. */
+async function startCoordinator(all: readonly Operation[]): Promise<Service> {
+  const { url } = await createTestDatabase();
+  const db = openDatabase(url, { applicationName: 'bramble/test', max: 3 });
+  const home = await mkdtemp(join(tmpdir(), 'bramble-fuzz-'));
+  await insertTestDomain(db);
+  await insertTestInstance(db, { name: 'one', accounts: 3 });
+  const endpoint = await openCoordinatorEndpoint({
+    ...{ db, home, host: 'here', name: 'upgrade-coordinator', features: [] },
+    health: () => false,
+    log: { error: () => undefined },
   });
+  after(async () => {
+    await endpoint.close();
+    await db.end({ timeout: 5 });
+    await rm(home, { recursive: true, force: true });
+  });
+  const token = await createToken(db, 'ada');
+  assert.notEqual(token, 'name-taken');
+  const order = { by: 'ada', target: { release: '1.1.0', features: [] }, host: 'here', features: [] };
+  let cases = 0;
+  return {
+    name: 'the coordinator',
+    url: endpoint.url,
+    token,
+    operations: all.filter(({ path }) => /\/(upgrade(\/(?!plan|start)|$)|assignment$)/.test(path)),
+    prepare: async () => {
+      cases += 1;
+      if ((await readOpenUpgrade(db)) === undefined) {
+        await db.begin(async (tx) => {
+          await writePlan(tx, order);
+          await startUpgrade(tx, { by: 'ada', host: 'here' });
+        });
+      }
+      const state = upgradeStates[cases % upgradeStates.length] ?? '';
+      await db`
+        update upgrade set state = ${state}, paused_from = ${state === 'paused' ? 'moving' : null}
+         where finished_at is null`;
+    },
+  };
+}
+
+const upgradeStates = ['checked', 'admin-upgraded', 'moving', 'paused', 'all-moved', 'soaking', 'reversing'];
+
+async function answersOnlyTheSender(service: Service, operation: Operation): Promise<void> {
+  const property = fc.asyncProperty(caseOf(operation), async ({ url, type, body }) => {
+    await service.prepare?.();
+    const response = await fetch(`${service.url}${url}`, {
+      method: operation.method,
+      headers: { authorization: `Bearer ${service.token}`, ...(body === null ? {} : { 'content-type': type }) },
+      ...(body === null ? {} : { body: body as Uint8Array<ArrayBuffer> }),
+    });
+    const answered = await response.text();
+    assert.ok(response.status < 500, `${response.status} ${answered}`);
+    if (response.status < 400) return;
+    const { code, message } = JSON.parse(answered) as Record<string, unknown>;
+    assert.match(String(code), /^ERR_[A-Z0-9_]+$/);
+    assert.equal(typeof message, 'string');
+  });
+  await fc.assert(property, { seed, numRuns: casesEach });
+}
+
+const all = await operations();
+const administration: Service = {
+  ...{ name: 'the administration service', url: admin.url, token: admin.token, operations: all },
+};
+const coordinator = await startCoordinator(all);
+
+test('the coordinator serves seven operations of the document', () => {
+  assert.equal(coordinator.operations.length, 7);
+});
+
+for (const service of [administration, coordinator]) {
+  for (const operation of service.operations) {
+    const name = `${operation.method} ${operation.path} of ${service.name}`;
+    test(`${name} answers wrong input with an error that is the sender's`, { timeout: 300_000 }, async () => {
+      await answersOnlyTheSender(service, operation);
+    });
+  }
 }
