@@ -1,11 +1,12 @@
-/** `bramble device`. */
+/** `bramble device`: devices and how their management ends; device-command.ts has the rest. */
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { BrambleError } from '../../base/errors.ts';
-import { collectValues, number } from '../arguments.ts';
+import { number } from '../arguments.ts';
 import { confirm } from '../confirmation.ts';
 import { example, type Frame, query, segment } from '../frame.ts';
 import { cell, facts, table, timeText } from '../text-output.ts';
+import { addResendCommand, addSendingCommands, addUnsettledCommands } from './device-command.ts';
 
 const device = z.object({
   id: z.string(),
@@ -33,11 +34,16 @@ interface DeviceListFlags {
   limit: number;
 }
 
-const changedCommands = z.object({ commands: z.number(), deliveries: z.number() });
-
 export function addDeviceCommands(program: Command, frame: Frame): void {
   const devices = program.command('device').alias('devices').description('devices under management');
+  addListingCommands(devices, frame);
+  addEndingCommands(devices, frame);
+  addSendingCommands(devices, frame);
+  addUnsettledCommands(devices, frame);
+  addResendCommand(devices, frame);
+}
 
+function addListingCommands(devices: Command, frame: Frame): void {
   example(
     devices
       .command('list')
@@ -112,7 +118,9 @@ export function addDeviceCommands(program: Command, frame: Frame): void {
       }),
     'bramble device show 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234',
   );
+}
 
+function addEndingCommands(devices: Command, frame: Frame): void {
   example(
     devices
       .command('remove <id>')
@@ -171,144 +179,5 @@ export function addDeviceCommands(program: Command, frame: Frame): void {
       }),
     'bramble device clear-tls 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234',
     'bramble device clear-tls --all',
-  );
-
-  example(
-    devices
-      .command('command <id> <type>')
-      .description('queue DeviceLock, DeviceInformation, ProfileList, InstallProfile or RemoveProfile')
-      .option('--parameter <name=value>', 'a parameter of the command, may be repeated', collectValues, {})
-      .action(async (id: string, type: string, flags: { parameter: Record<string, unknown> }, command) => {
-        await frame.ask(command, {
-          method: 'POST',
-          path: `/devices/${segment(id)}/commands`,
-          body: { ...flags.parameter, requestType: type },
-          shape: z.object({ commandUuid: z.string() }),
-          text: (answer) => `${type} is queued as ${answer.commandUuid}.`,
-        });
-      }),
-    'bramble device command 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234 DeviceLock --parameter message="Call us"',
-  );
-
-  example(
-    devices
-      .command('commands <id>')
-      .description('list the newest commands of a device')
-      .option('--limit <number>', 'at most so many', number, 50)
-      .action(async (id: string, flags: { limit: number }, command) => {
-        await frame.ask(command, {
-          path: `/devices/${segment(id)}/commands${query({ limit: flags.limit })}`,
-          shape: z.object({
-            commands: z.array(
-              z.object({
-                commandUuid: z.string(),
-                requestType: z.string(),
-                state: z.string(),
-                queuedAt: z.string(),
-                sentCount: z.number(),
-                unanswered: z.number(),
-                answeredAt: z.string().nullable(),
-              }),
-            ),
-          }),
-          text: (answer, style) =>
-            table(
-              style,
-              ['command', 'type', 'state', 'queued', 'sent', 'unanswered', 'answered'],
-              answer.commands.map((row) => [
-                row.commandUuid,
-                row.requestType,
-                row.state,
-                timeText(row.queuedAt),
-                String(row.sentCount),
-                String(row.unanswered),
-                timeText(row.answeredAt),
-              ]),
-            ),
-        });
-      }),
-    'bramble device commands 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234',
-  );
-
-  example(
-    devices
-      .command('cancel <id>')
-      .description('cancel the commands of a device that are not settled; deliveries that they carry fail')
-      .option('--command <command>', 'only this one')
-      .option('--handed-out', 'also what the device has in hand; it may carry it out, its answer is ignored', false)
-      .action(async (id: string, flags: { command?: string; handedOut: boolean }, command) => {
-        const handedOut = query(flags.handedOut ? { handedOut: 'true' } : {});
-        if (flags.command !== undefined) {
-          await frame.ask(command, {
-            method: 'DELETE',
-            path: `/commands/${segment(flags.command)}${handedOut}`,
-            shape: z.null(),
-            text: () => `The command was cancelled. ${afterCancelling(id)}`,
-          });
-          return;
-        }
-        await frame.ask(command, {
-          method: 'DELETE',
-          path: `/devices/${segment(id)}/commands${handedOut}`,
-          shape: changedCommands,
-          text: ({ commands, deliveries }) =>
-            `Cancelled ${commands} commands; ${deliveries} deliveries ended as failed. ${afterCancelling(id)}`,
-        });
-      }),
-    'bramble device cancel 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234 --handed-out',
-    'bramble device cancel 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234 --command 0b6f6a52-8a55-4a8e-9d3c-7c7d2f7f5678',
-  );
-
-  example(
-    devices
-      .command('requeue [id]')
-      .description('put commands that are not settled back into the queue, as if they had not been handed out')
-      .option('--command <command>', 'only this one')
-      .option('--silent', 'what silent devices of the whole domain were handed under the budget', false)
-      .action(async (id: string | undefined, flags: { command?: string; silent: boolean }, command) => {
-        const target = requeueTarget(id, flags);
-        await frame.ask(command, {
-          method: 'POST',
-          path: target,
-          shape: changedCommands,
-          text: ({ commands, deliveries }) =>
-            `${commands} commands wait for their devices again; ${deliveries} deliveries gave back what they held.`,
-        });
-      }),
-    'bramble device requeue 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234',
-    'bramble device requeue --silent',
-  );
-
-  example(
-    devices
-      .command('resend <id> <item>')
-      .description('send it-policy, service-books or synchronization again, not held back by the budget')
-      .action(async (id: string, item: string, _flags: object, command) => {
-        await frame.ask(command, {
-          method: 'POST',
-          path: `/devices/${segment(id)}/resend`,
-          body: { item },
-          shape: z.object({ deliveriesOwed: z.number() }),
-          text: () => `${item} will be sent again.`,
-        });
-      }),
-    'bramble device resend 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234 service-books',
-  );
-}
-
-/** @throws BrambleError ERR_INPUT where it is not one of the three */
-function requeueTarget(id: string | undefined, flags: { command?: string; silent: boolean }): string {
-  if (flags.silent && id === undefined && flags.command === undefined) return '/commands/requeue-silent';
-  if (flags.silent || (id === undefined && flags.command === undefined)) {
-    throw new BrambleError('ERR_INPUT', 'Name a device, or `--command`, or all silent devices by `--silent` alone.');
-  }
-  if (flags.command !== undefined) return `/commands/${segment(flags.command)}/requeue`;
-  return `/devices/${segment(id ?? '')}/commands/requeue`;
-}
-
-function afterCancelling(id: string): string {
-  return (
-    'What a cancelled delivery held is owed again when it changes next; ' +
-    `\`bramble device resend ${id} ITEM\` sends it at once.`
   );
 }
