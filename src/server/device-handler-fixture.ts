@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createActivation } from '../activation/activation.ts';
-import { createActivationFixture, testDomain } from '../activation/activation-fixture.ts';
+import { type ActivationFixture, createActivationFixture, testDomain } from '../activation/activation-fixture.ts';
 import { useUpActivationPassword } from '../activation/activation-password.ts';
 import { createScepService } from '../activation/scep-service.ts';
 import { systemClock } from '../base/clock.ts';
@@ -64,9 +64,11 @@ export async function createDeviceHandlerFixture() {
   const fixture = await createActivationFixture(url);
   await seedDomainRow(fixture.db, '1.1.0');
   const statuses: number[] = [];
-  const server = await startServer(fixture.db);
+  const serve = (db: Database) => startServer(fixture, db, statuses);
+  const server = await serve(fixture.db);
+  const ask = (path: string, init: RequestInit, origin = server.origin) => askAt(origin, path, init);
   return {
-    ...{ url, fixture, server, startServer, ask, activate, newDevice, activeDevice },
+    ...{ url, fixture, server, startServer: serve, ask, activate, newDevice, activeDevice },
     /** Of all answers so far but those to devices that were told to leave, none was one that makes a device leave. */
     assertNoneMadeToLeave: (leastAnswers: number) => {
       assert.ok(statuses.length > leastAnswers);
@@ -80,60 +82,6 @@ export async function createDeviceHandlerFixture() {
       await fixture.close();
     },
   };
-
-  /** Serves device requests of `here` as the instance's main does; `x-way` stands for the way that a request came. */
-  async function startServer(db: Database): Promise<TestServer> {
-    const { authorities, here } = fixture;
-    const instanceId = here.id;
-    const samples = createRequestSamples(instanceId);
-    const identityUse = createIdentityUse({ db, instanceId, features: ownFeatures, clock: systemClock });
-    const serve = createDeviceHandler({
-      ...{ db, instanceId, log: silentLogger, samples },
-      activation: createActivation({ db, instanceId, domain: async () => testDomain, authorities }),
-      scep: createScepService({ db, instanceId, authorities, registrationActive: async () => false }),
-      checkin: {
-        ...{ db, instanceId, keys: createMasterKeys(), pushTopic: async () => testDomain.pushTopic },
-        onActivated: async (tx, device) => {
-          await useUpActivationPassword(tx, { deviceId: device.deviceId, instanceId });
-          await oweDeliveries(tx, { deviceIds: [device.deviceId], cause: 'activation', budgeted: false });
-        },
-        onReturned: async (tx, device) => {
-          await oweDeliveries(tx, { deviceIds: [device.deviceId], cause: 'activation', budgeted: true });
-        },
-      },
-      connects: createConnectBatcher({
-        send: (requests) => connectDevices(db, instanceId, requests),
-        movingPatienceMs: 5,
-      }),
-      clock: systemClock,
-      identityUse,
-      notices: createDeviceNotices({ db, log: silentLogger, clock: systemClock }),
-      certificateKeys: createCertificateKeys(),
-      onAnswer: (_kind, answer) => {
-        if (answer.code !== 'ERR_REMOVED') statuses.push(answer.status);
-      },
-    });
-    const server = createServer((request, response) => serve(request, response, wayOf(request.headers['x-way'])));
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    return {
-      origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-      samples,
-      identityUse,
-      close: () =>
-        new Promise((resolve) => {
-          server.close(() => resolve());
-          server.closeAllConnections();
-        }),
-    };
-  }
-
-  async function ask(path: string, init: RequestInit, origin = server.origin): Promise<Reply> {
-    const response = await fetch(new URL(path, origin), init);
-    const body = Buffer.from(await response.arrayBuffer());
-    const type = response.headers.get('content-type');
-    const code = type === 'application/json' ? (JSON.parse(body.toString()) as { code: string }).code : undefined;
-    return { status: response.status, type, owner: response.headers.get('bramble-owner'), body, code };
-  }
 
   function activate(fields: Record<string, string>, origin?: string): Promise<Reply> {
     const headers = { 'content-type': 'application/x-www-form-urlencoded' };
@@ -150,20 +98,7 @@ export async function createDeviceHandlerFixture() {
     assert.equal(profile.status, 200);
     assert.equal(profile.type, 'application/x-apple-aspen-config');
     const facts = parseEnrollmentProfile(profile.body);
-    const { privateKey: key } = await createRsaKeyPair();
-    const scep = new URL(facts.scepUrl).pathname;
-    assert.match((await ask(`${scep}?operation=GetCACaps`, {})).body.toString(), /POSTPKIOperation/);
-    const authority = (await ask(`${scep}?operation=GetCACert`, {})).body;
-    const request = buildPkcsReq({
-      key,
-      subject: facts.subject,
-      raCertificateDer: authority,
-      ...(facts.challenge === undefined ? {} : { challengePassword: facts.challenge }),
-    });
-    const init = { method: 'POST', headers: { 'content-type': 'application/x-pki-message' }, body: bytes(request.der) };
-    const rep = parseCertRep((await ask(`${scep}?operation=PKIOperation`, init)).body, request, authority);
-    assert.ok(rep.status === 'success');
-    const { certificateDer } = rep;
+    const { key, certificateDer, scep } = await enrolByScep(facts, ask);
     const udid = `UDID-${account.name}`;
     const paths = { checkin: new URL(facts.checkInUrl).pathname, connect: new URL(facts.serverUrl).pathname };
     const put = (path: string, type: string, body: Buffer, headers: Record<string, string> = {}, origin?: string) => {
@@ -197,6 +132,81 @@ export async function createDeviceHandlerFixture() {
     assert.equal((await device.checkin('TokenUpdate', token)).status, 200);
     return device;
   }
+}
+
+/** Serves device requests of `here` as the instance's main does; `x-way` stands for the way that a request came. */
+async function startServer(fixture: ActivationFixture, db: Database, statuses: number[]): Promise<TestServer> {
+  const { authorities, here } = fixture;
+  const instanceId = here.id;
+  const samples = createRequestSamples(instanceId);
+  const identityUse = createIdentityUse({ db, instanceId, features: ownFeatures, clock: systemClock });
+  const serve = createDeviceHandler({
+    ...{ db, instanceId, log: silentLogger, samples },
+    activation: createActivation({ db, instanceId, domain: async () => testDomain, authorities }),
+    scep: createScepService({ db, instanceId, authorities, registrationActive: async () => false }),
+    checkin: {
+      ...{ db, instanceId, keys: createMasterKeys(), pushTopic: async () => testDomain.pushTopic },
+      onActivated: async (tx, device) => {
+        await useUpActivationPassword(tx, { deviceId: device.deviceId, instanceId });
+        await oweDeliveries(tx, { deviceIds: [device.deviceId], cause: 'activation', budgeted: false });
+      },
+      onReturned: async (tx, device) => {
+        await oweDeliveries(tx, { deviceIds: [device.deviceId], cause: 'activation', budgeted: true });
+      },
+    },
+    connects: createConnectBatcher({
+      send: (requests) => connectDevices(db, instanceId, requests),
+      movingPatienceMs: 5,
+    }),
+    clock: systemClock,
+    identityUse,
+    notices: createDeviceNotices({ db, log: silentLogger, clock: systemClock }),
+    certificateKeys: createCertificateKeys(),
+    onAnswer: (_kind, answer) => {
+      if (answer.code !== 'ERR_REMOVED') statuses.push(answer.status);
+    },
+  });
+  const server = createServer((request, response) => serve(request, response, wayOf(request.headers['x-way'])));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    samples,
+    identityUse,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+async function askAt(origin: string, path: string, init: RequestInit): Promise<Reply> {
+  const response = await fetch(new URL(path, origin), init);
+  const body = Buffer.from(await response.arrayBuffer());
+  const type = response.headers.get('content-type');
+  const code = type === 'application/json' ? (JSON.parse(body.toString()) as { code: string }).code : undefined;
+  return { status: response.status, type, owner: response.headers.get('bramble-owner'), body, code };
+}
+
+/** Gets a device its identity, as the enrolment profile says. */
+async function enrolByScep(
+  facts: ReturnType<typeof parseEnrollmentProfile>,
+  ask: (path: string, init: RequestInit) => Promise<Reply>,
+) {
+  const { privateKey: key } = await createRsaKeyPair();
+  const scep = new URL(facts.scepUrl).pathname;
+  assert.match((await ask(`${scep}?operation=GetCACaps`, {})).body.toString(), /POSTPKIOperation/);
+  const authority = (await ask(`${scep}?operation=GetCACert`, {})).body;
+  const request = buildPkcsReq({
+    key,
+    subject: facts.subject,
+    raCertificateDer: authority,
+    ...(facts.challenge === undefined ? {} : { challengePassword: facts.challenge }),
+  });
+  const init = { method: 'POST', headers: { 'content-type': 'application/x-pki-message' }, body: bytes(request.der) };
+  const rep = parseCertRep((await ask(`${scep}?operation=PKIOperation`, init)).body, request, authority);
+  assert.ok(rep.status === 'success');
+  return { key, scep, certificateDer: rep.certificateDer };
 }
 
 const wayOf = (header: unknown): RequestWay => (header === 'link' || header === 'proxy' ? header : 'loopback');
