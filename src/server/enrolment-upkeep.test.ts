@@ -86,3 +86,29 @@ test('pairs that no newcomer of late tells of are found page by page, and the pa
   }
   assert.deepEqual(failures, []);
 });
+
+test(
+  'a page that cannot be gone through, since a row of it is held, keeps no other page from its turn',
+  limited,
+  async () => {
+    const pairs = [];
+    for (const name of ['held', 'free']) {
+      const pair = [await newDevice(`${name}-1`, 'active'), await newDevice(`${name}-2`, 'active')] as const;
+      await db`
+      update device set udid = ${pair[0].enrolment}, authenticated_at = null, last_seen_at = now() - interval '9 days',
+             created_at = now() - case when id = ${pair[0].deviceId} then interval '9 days' else interval '8 days' end
+       where id in (${pair[0].deviceId}, ${pair[1].deviceId})`;
+      pairs.push(pair);
+    }
+    const [held, free] = pairs.map(([earlier]) => earlier);
+    assert.ok(held && free);
+    await db.begin(async (tx) => {
+      await tx`select from device where id = ${held.deviceId} for update`;
+      const upkeep = upkeepOf(1);
+      const [count] = await tx<{ devices: number }[]>`select count(*)::int as devices from device`;
+      for (let turn = 0; turn <= (count?.devices ?? 0); turn += 1) await upkeep.turn();
+    });
+    assert.ok(failures.length > 0);
+    assert.deepEqual([await stateOf(held), await stateOf(free)], ['active', 'suspended']);
+  },
+);

@@ -77,7 +77,10 @@ export function createEnrolmentUpkeep(parts: {
 
   async function goThroughPage(): Promise<void> {
     const page = await pageOfDevices(db, nextPage, parts.devicesOfPage ?? devicesOfPage);
-    if (await suspendAll(page)) nextPage = page.to;
+    const here = nextPage;
+    // A page that fails is come back to with the next pass: it ends the pass for no other.
+    nextPage = page.to;
+    if (!(await suspendAll(page))) nextPage = here;
   }
 
   async function turn(): Promise<void> {
