@@ -203,6 +203,7 @@ test('the service turns by itself when deliveries are announced, and stops with 
   const stop = new AbortController();
   const listening = Promise.withResolvers<void>();
   const woken = Promise.withResolvers<string>();
+  const nowMs = Date.now();
   const service = createPolicyService({
     db,
     instance: one,
@@ -216,7 +217,8 @@ test('the service turns by itself when deliveries are announced, and stops with 
       },
     },
     clock: {
-      now: () => Date.now(),
+      // It stands: a look that took time puts the next one off, and nothing but the announcement would bring one.
+      now: () => nowMs,
       // Between two turns it would sleep for ever: only the announcement wakes it.
       sleep: (_, signal) => {
         listening.resolve();
