@@ -12,7 +12,8 @@
  */
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type RunningDomain, until } from '../test/harness/domain.ts';
+import { until } from '../src/base/test-condition.ts';
+import type { RunningDomain } from '../test/harness/domain.ts';
 import { type RunningFleet, startFleet } from '../test/harness/fleet.ts';
 import { setBudget, untilNothingIsOwed, usualSlots, wideBudget, withMeasuredDomain } from './measured-domain.ts';
 import { median } from './median.ts';

@@ -2,8 +2,11 @@
  * A domain in a test database: two instances and an account, and a mover that can be held in mid-transaction.
  * Only tests import it.
  */
+
 import type { AccountId, InstanceId, SrpIdentifier } from '../base/ids.ts';
+import { until } from '../base/test-condition.ts';
 import { type Database, openDatabase } from '../database/connection.ts';
+import { untilOneWaits, watched } from '../database/waiting-fixture.ts';
 import { createAccount } from '../directory/accounts.ts';
 import { createInstance } from '../directory/instances.ts';
 import type { Authorities, InstanceAuthorities } from '../domain/authorities.ts';
@@ -86,13 +89,8 @@ export async function createActivationFixture(url: string): Promise<ActivationFi
     async moveUnder(accountId, write) {
       const [, result] = await mover.begin(async (tx) => {
         await tx`update account set instance_id = ${there.id}, epoch = epoch + 1 where id = ${accountId}`;
-        let settled = false;
-        const written = write().finally(() => {
-          settled = true;
-        });
-        // A rejection is reported where the result is awaited.
-        written.catch(() => undefined);
-        await untilOneWaits(db, () => settled);
+        const { result: written, settled } = watched(write());
+        await untilOneWaits(db, settled);
         return [true, { written }] as const;
       });
       return await result.written;
@@ -103,23 +101,17 @@ export async function createActivationFixture(url: string): Promise<ActivationFi
         values (${accountId}, gen_random_uuid(), clock_timestamp() + interval '1 hour')`;
     },
     async eventsOf(subject) {
-      for (;;) {
+      let kinds: string[] = [];
+      await until(`there is an event of ${subject}`, 60_000, async () => {
         const rows = await db<{ kind: string }[]>`select kind from event where subject = ${subject} order by id`;
-        if (rows.length > 0) return rows.map((row) => row.kind);
-      }
+        kinds = rows.map(({ kind }) => kind);
+        return kinds.length > 0;
+      });
+      return kinds;
     },
     async close() {
       await Promise.all([db.end(), mover.end()]);
     },
   };
   return fixture;
-}
-
-/** Returns when a session of this database waits for a lock, or when there is none that could. */
-async function untilOneWaits(db: Database, settled: () => boolean): Promise<void> {
-  while (!settled()) {
-    const waiting = await db`
-      select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
-    if (waiting.length > 0) return;
-  }
 }

@@ -1,7 +1,9 @@
 /** Many guesses at once: what is digested of them, in which order, and that the right one is not kept waiting. */
+
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { AccountId } from '../base/ids.ts';
+import { until } from '../base/test-condition.ts';
 import { createTestDatabase } from '../database/test-database.ts';
 import { type ActivationFixture, createActivationFixture } from './activation-fixture.ts';
 import { activationPasswordState, activationTries } from './activation-password.ts';
@@ -31,7 +33,7 @@ function heldChecks() {
     },
   });
   const waiting = async (count: number) => {
-    while (checks.waiting < count) await new Promise(setImmediate);
+    await until(`${count} checks wait`, 60_000, () => checks.waiting >= count);
   };
   return { ...{ checks, digested, waiting }, letGo: held.resolve };
 }

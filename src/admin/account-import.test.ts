@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { after, test } from 'node:test';
+import { until } from '../base/test-condition.ts';
 import { accountBatches } from './account-import-stream.ts';
 import { startAdministration } from './administration-fixture.ts';
 
@@ -28,11 +29,6 @@ async function answerOf(sending: ClientRequest): Promise<{ status: number | unde
 
 const line = (name: string): string => `${JSON.stringify({ name })}\n`;
 
-/** Polls what a condition asks of the database, as often as the database answers. */
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setImmediate(resolve));
-}
-
 /** Whether an administration transaction holds the release lock (shared, class 'bram', number 1) just now. */
 async function lockHeld(): Promise<boolean> {
   const rows = await admin.db`
@@ -54,7 +50,7 @@ const countOf = async (pattern: string): Promise<number> =>
 test('rows are written while the client is still sending, and stand only when the stream has ended', async () => {
   const sending = beginImport();
   sending.write(line('kept-1') + line('kept-2'));
-  await until(writesOpen);
+  await until('rows are written', 60_000, writesOpen);
   assert.equal(await lockHeld(), true);
   assert.equal(await countOf('kept-%'), 0);
   sending.end(line('kept-3') + JSON.stringify({ name: 'kept-1' }));
@@ -67,16 +63,16 @@ test('rows are written while the client is still sending, and stand only when th
 test('a client that goes away in the middle leaves nothing and gives the release lock back', async () => {
   const sending = beginImport();
   sending.write(line('lost-1'));
-  await until(writesOpen);
+  await until('rows are written', 60_000, writesOpen);
   sending.destroy();
-  await until(async () => !(await lockHeld()));
+  await until('the release lock is free', 60_000, async () => !(await lockHeld()));
   assert.equal(await countOf('lost-%'), 0);
 });
 
 test('an import whose transaction was ended by the release fence answers 503, and nothing of it stands', async () => {
   const sending = beginImport();
   sending.write(line('fenced-1'));
-  await until(writesOpen);
+  await until('rows are written', 60_000, writesOpen);
   const answer = answerOf(sending);
   await admin.db`
     select pg_terminate_backend(pid) from pg_stat_activity
@@ -86,7 +82,7 @@ test('an import whose transaction was ended by the release fence answers 503, an
   sending.end(line('fenced-2'));
   assert.equal(await countOf('fenced-%'), 0);
   // Connections that were ended beside it are found out by their next statement.
-  await until(async () => (await admin.call('GET', '/status')).status === 200);
+  await until('the service answers', 60_000, async () => (await admin.call('GET', '/status')).status === 200);
 });
 
 test('a line that is not an account undoes the whole import and names the line', async () => {

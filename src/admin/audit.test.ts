@@ -1,10 +1,12 @@
 /** The audit over REST and in `bramble audit`: every operation of the API walked, and nothing secret in what is recorded. */
+
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { openHeadFile } from '../audit/head-file.ts';
 import { readHead } from '../audit/sealer.ts';
+import { until } from '../base/test-condition.ts';
 import { runBramble } from '../cli/command-line-fixture.ts';
 import { seedCommand, seedDevice } from '../devices/device-fixture.ts';
 import { writePushSettings } from '../policy/push-settings.ts';
@@ -269,7 +271,10 @@ test('bramble audit lists, verifies, exports, and its export is verified without
 
   // Seals of transactions that others of this cluster hold back come a little later.
   let verified = await bramble('audit', 'verify');
-  while (!verified.output.includes(', 0 not yet')) verified = await bramble('audit', 'verify');
+  await until('every record is sealed', 120_000, async () => {
+    verified = await bramble('audit', 'verify');
+    return verified.output.includes(', 0 not yet');
+  });
   assert.equal(verified.code, 0);
   assert.match(verified.output, /audit +whole/);
   const file = await openHeadFile(admin.home);

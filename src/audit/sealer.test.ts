@@ -3,6 +3,7 @@ import { appendFile, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { until } from '../base/test-condition.ts';
 import { type Database, openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/test-database.ts';
 import { listAudit } from './audit-list.ts';
@@ -45,7 +46,11 @@ const change = (db: Database) =>
 /** Other tests of the same cluster hold transactions open too: rounds until so many records are sealed. */
 async function sealedUpTo(db: Database, number: number, limit = 500): Promise<void> {
   const memory = freshMemory();
-  while ((await readHead(db)).number < number) await sealRound(db, memory, { limit });
+  await until(`${number} records are sealed`, 240_000, async () => {
+    if ((await readHead(db)).number >= number) return true;
+    await sealRound(db, memory, { limit });
+    return false;
+  });
 }
 
 /** As a superuser would who wants to rewrite history. */
@@ -94,7 +99,11 @@ test('a transaction that stays open keeps what began after it from being sealed 
   close.resolve();
   await early;
   // With the same memory: nothing that it takes for settled was.
-  while ((await readHead(db)).number < 3) await sealRound(db, memory);
+  await until('three records are sealed', 240_000, async () => {
+    if ((await readHead(db)).number >= 3) return true;
+    await sealRound(db, memory);
+    return false;
+  });
   const order =
     await db`select r.subjects from audit_seal s join audit_record r on r.id = s.record_id order by s.number`;
   assert.deepEqual(order[0]?.['subjects'], ['early']);
@@ -118,7 +127,11 @@ test('what the sealer takes for settled is what no open transaction can still ad
   assert.ok(BigInt(memory.sealedUpTo) < BigInt(drawn?.id ?? 0), `${memory.sealedUpTo} is past the open ${drawn?.id}`);
   close.resolve();
   await open;
-  while (BigInt(memory.sealedUpTo) < BigInt(drawn?.id ?? 0)) await sealRound(db, memory);
+  await until('the drawn number is passed', 240_000, async () => {
+    if (BigInt(memory.sealedUpTo) >= BigInt(drawn?.id ?? 0)) return true;
+    await sealRound(db, memory);
+    return false;
+  });
   assert.equal((await readHead(db)).number, 5);
 });
 
@@ -160,7 +173,7 @@ test('the head is signed and kept in the home; one that was not kept before a de
   assert.deepEqual(await file.read(), []);
   const stopping = new AbortController();
   const running = runSealer({ db, home, log, signal: stopping.signal, intervalMs: 5 });
-  while ((await file.read()).length === 0) await new Promise((done) => setTimeout(done, 20));
+  await until('the head is kept', 240_000, async () => (await file.read()).length > 0);
   stopping.abort();
   await running;
   const [kept] = await file.read();
@@ -230,7 +243,7 @@ test('a record that is kept from the sealer is named', async () => {
     create trigger hidden before insert on audit_seal for each row when (new.number = 2) execute function hidden()`);
   await sealedUpTo(db, 1);
   const unsealed = async () => kindsOf(await verifyAudit(db, await openHeadFile(home)));
-  while ((await unsealed()).length === 0);
+  await until('the record counts as unsealed', 240_000, async () => (await unsealed()).length > 0);
   assert.deepEqual(await unsealed(), [['unsealed', null]]);
 });
 
@@ -281,7 +294,7 @@ test('an end that was cut off and sealed anew is found by the head outside, and 
   const stopping = new AbortController();
   const running = runSealer({ db, home, log, signal: stopping.signal, intervalMs: 5 });
   const told = () => db`select 1 from event where kind = 'audit-contradicted'`;
-  while ((await told()).length === 0) await new Promise((done) => setTimeout(done, 20));
+  await until('the contradiction is told', 240_000, async () => (await told()).length > 0);
   stopping.abort();
   await running;
   assert.equal((await file.read()).length, 1);

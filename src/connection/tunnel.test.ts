@@ -6,6 +6,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ErrorCode } from '../base/errors.ts';
+import { until } from '../base/test-condition.ts';
 import { allowedHosts } from '../directory/allowed-hosts.ts';
 import { createTunnels, type TunnelAuthorization, type TunnelOptions } from './tunnel.ts';
 
@@ -108,7 +109,7 @@ test('all open tunnels are asked about in one question, and those whose right st
   const same = randomBytes(32);
   for (let count = 0; count < 2; count += 1) streams.push((await open(undefined, same)).stream);
   says.asked.length = 0;
-  while (says.asked.length < 3) await new Promise((resolve) => setTimeout(resolve, 5));
+  await until('it was asked three times', 30_000, () => says.asked.length >= 3);
   assert.deepEqual(new Set(says.asked), new Set([6]));
   for (const stream of streams) await echoes(stream);
   assert.deepEqual([tunnels.open, tunnels.cut], [7, 0]);

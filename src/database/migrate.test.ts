@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { until } from '../base/test-condition.ts';
 import { advisoryLock, lockClass } from './advisory-locks.ts';
 import { type Database, openDatabase } from './connection.ts';
 import { type MigrateOptions, migrate, schemaVersionOf } from './migrate.ts';
@@ -144,12 +145,13 @@ test('a migration that meets a lock is tried again until the lock is gone', limi
     await holder`select 1 from item`;
     const migrating = watched(run());
     const tries = new Set<string>();
-    while (tries.size < 2 && !migrating.settled()) {
+    await until('it has tried twice', 60_000, async () => {
       const rows = await db<{ since: string }[]>`
         select xact_start::text as since from pg_stat_activity
          where datname = current_database() and application_name = 'migrator' and wait_event_type = 'Lock'`;
       for (const { since } of rows) tries.add(since);
-    }
+      return tries.size >= 2 || migrating.settled();
+    });
     return migrating;
   });
   assert.ok(!settled(), 'it waits as long as the lock is held');

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { type Database, openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/test-database.ts';
+import { untilOneWaits } from '../database/waiting-fixture.ts';
 import { importAccounts } from './account-import.ts';
 import { createAccount, deleteAccount, getAccount, listAccounts } from './accounts.ts';
 import {
@@ -155,7 +156,7 @@ test('a retirement waits for the account that is being created there, and then r
   await db.begin(async (tx) => {
     await createAccount(tx, { name: 'first-there', instance: 'contested' });
     retiring = db.begin((other) => retireInstance(other, 'contested'));
-    await waitUntilOneWaits();
+    await untilOneWaits(db);
   });
   assert.equal((await retiring)?.kind, 'has-accounts');
 });
@@ -191,12 +192,3 @@ test('a connection service serves the instances that it is given, and changes ar
   assert.equal((await getConnectionService(db, created.service.srpIdentifier))?.name, 'mds-1');
   assert.equal((await listConnectionServices(db)).length, 1);
 });
-
-/** Returns when a session of this database waits for a lock. */
-async function waitUntilOneWaits(): Promise<void> {
-  for (;;) {
-    const waiting =
-      await db`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
-    if (waiting.length > 0) return;
-  }
-}

@@ -4,6 +4,7 @@ import { after, before, test } from 'node:test';
 import type { SrpIdentifier } from '../base/ids.ts';
 import { type Database, openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/test-database.ts';
+import { untilOneWaits } from '../database/waiting-fixture.ts';
 import { createAuthority } from '../protocol/x509/certificate.ts';
 import { createInstance, retireInstance } from './instances.ts';
 import { clearSrpIdentifier, listSrpCredentials, revocationList, revokeSrpCredential } from './srp-credential-store.ts';
@@ -91,11 +92,7 @@ test('a number is never seen before a lower one that is still to be committed', 
   const held = await db.begin(async (tx) => {
     const first = await revokeSrpCredential(tx, one.serial);
     second = db.begin((other) => revokeSrpCredential(other, two.serial));
-    for (;;) {
-      const waiting = await db`
-        select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
-      if (waiting.length > 0) break;
-    }
+    await untilOneWaits(db);
     higher = (await revocationList(db)).number;
     return first;
   });

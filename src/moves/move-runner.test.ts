@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { until } from '../base/test-condition.ts';
 import { openDatabase, type Transaction } from '../database/connection.ts';
 import { createTestDatabase } from '../database/test-database.ts';
 import { connectDevices } from '../devices/connect-statement.ts';
@@ -194,8 +195,9 @@ test('a holder that lets go within the deadline of the marked try does not fail 
   await db.begin(async (writer) => {
     await writer`select 1 from account where id = ${device.accountId} for share`;
     moving = moveAccount(options, reserved);
-    let marked = false;
-    while (!marked) marked = (await db`select 1 from account_mark where account_id = ${device.accountId}`).length > 0;
+    await until('the account is marked', 60_000, async () => {
+      return (await db`select 1 from account_mark where account_id = ${device.accountId}`).length > 0;
+    });
   });
   assert.equal(await moving, true);
   assert.deepEqual(await ownerOf(device), { instanceId: there, epoch: 2 });

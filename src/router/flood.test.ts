@@ -6,6 +6,7 @@ import { connect as connectSocket } from 'node:net';
 import { Duplex, Writable } from 'node:stream';
 import { afterEach, describe, test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
+import { until } from '../base/test-condition.ts';
 import { createLogger } from '../process/logger.ts';
 import type { GivenLimits } from './public-limits.ts';
 import type { RouterOptions } from './router.ts';
@@ -85,11 +86,6 @@ describe('strangers at the public port', () => {
     });
   }
 
-  /** The test's own time-out ends the waiting. */
-  async function until(holds: () => boolean): Promise<void> {
-    while (!holds()) await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-
   test('with 360 silent connections keep no honest device out, and none that proved itself before', wait, async () => {
     await open({ connections: 60 });
     const known = newAgent();
@@ -154,12 +150,12 @@ describe('strangers at the public port', () => {
       await open({ handshakesPerSecond: 1 });
       const flood = Array.from({ length: 300 }, () => connectSocket(stage.publicPort, '127.0.0.1'));
       for (const socket of flood) socket.on('error', () => undefined).resume();
-      await until(() => stage.router.connections.size === flood.length);
+      await until('the whole flood is in', 60_000, () => stage.router.connections.size === flood.length);
       const answer = await ask(stage, path, { headers: identity, localAddress: '127.0.0.2' });
       assert.equal(answer.status, 200);
       assert.ok((reasons['handshakes'] ?? 0) > 250, JSON.stringify(reasons));
       for (const socket of flood) socket.destroy();
-      await until(() => stage.router.connections.size <= 1);
+      await until('the flood is out', 60_000, () => stage.router.connections.size <= 1);
     },
   );
 
@@ -195,7 +191,7 @@ describe('strangers at the public port', () => {
     const closed = new Promise((resolve) => socket.once('close', resolve));
     socket.write(Buffer.concat(frames));
     await closed;
-    await until(() => stage.router.requestsUnderWay === 0);
+    await until('no request is under way', 60_000, () => stage.router.requestsUnderWay === 0);
     assert.ok(served <= 60, `${served} of 3000 requests were served`);
     assert.ok((reasons['refused-frames'] ?? 0) + (reasons['control-frames'] ?? 0) >= 1, JSON.stringify(reasons));
     assert.equal((await ask(stage, path, { headers: identity })).status, 200);
@@ -222,7 +218,7 @@ describe('strangers at the public port', () => {
     hold = held;
     const holding = Array.from({ length: 9 }, () => ask(stage, path, { headers: { 'x-hold': '1' } }));
     // The address has few of them from eight on, and of ten the last is kept.
-    await until(() => held.length >= 8);
+    await until('eight requests are held', 60_000, () => held.length >= 8);
     const refused = await Promise.race([ask(stage, path), ...holding]);
     assert.deepEqual([refused.status, refused.code, refused.headers['retry-after']], [503, 'ERR_OVERLOADED', '5']);
     assert.equal((await ask(stage, path, { headers: identity, agent: known })).status, 200);
@@ -248,7 +244,7 @@ describe('strangers at the public port', () => {
         return stream;
       }),
     );
-    await until(() => refused >= 100);
+    await until('a hundred are refused', 60_000, () => refused >= 100);
     for (let turn = 0; turn < 5; turn += 1) {
       assert.equal((await ask(stage, path, { headers: identity, agent: newAgent() })).status, 200);
     }
@@ -293,15 +289,15 @@ describe('strangers at the public port', () => {
     const closed = once(socket, 'close');
     socket.resume();
     socket.write(`GET ${path} HTTP/1.1\r\nHost: a\r\nX-Hold: 1\r\n\r\n`.repeat(50));
-    await until(() => (reasons['requests-of-connection'] ?? 0) >= 1);
+    await until('a request of the connection is refused', 60_000, () => (reasons['requests-of-connection'] ?? 0) >= 1);
     assert.ok(stage.router.requestsUnderWay <= 5);
-    await until(() => served === 5);
+    await until('five are served', 60_000, () => served === 5);
     socket.destroy();
     await closed;
     // Who gives up frees nothing: the work goes on.
     assert.equal(stage.router.requestsUnderWay, 5);
     for (const release of hold) release();
-    await until(() => stage.router.requestsUnderWay === 0);
+    await until('no request is under way', 60_000, () => stage.router.requestsUnderWay === 0);
   });
 
   test('cost one line of the log for all of them, which names reason and count', wait, async () => {

@@ -2,10 +2,12 @@
  * Whatever comes in at the public port, no link ends and no request on one fails: real TLS, real links, requests of
  * HTTP/1.1 and frames of HTTP/2, mutated as values, as lines or frames, and as bytes. A failing run prints its seed.
  */
+
 import assert from 'node:assert/strict';
 import { Agent } from 'node:https';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
+import { until } from '../base/test-condition.ts';
 import type { RouterLink } from './link-registry.ts';
 import { ask, connectRaw, createStage, frame, newToken, nextUp, preface, type Stage } from './router-fixture.ts';
 
@@ -133,7 +135,7 @@ describe('whatever bytes come in at the public port', { timeout: 240_000 }, () =
 
   /** Every answer within is under 500, the links are the same ones, and who is honest is served. */
   async function unharmed(): Promise<void> {
-    while (stage.router.requestsUnderWay > 0) await new Promise(setImmediate);
+    await until('no request is under way', 60_000, () => stage.router.requestsUnderWay === 0);
     assert.deepEqual(failures.splice(0), []);
     assert.deepEqual(stage.router.links.all(), links);
     assert.equal((await ask(stage, pathOf('connect'), honest)).status, 200);

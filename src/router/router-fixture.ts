@@ -127,11 +127,6 @@ export function nextUp(link: SrpLink): Promise<void> {
   return link.up ? Promise.resolve() : new Promise((resolve) => link.events.once('up', () => resolve()));
 }
 
-/** Resolves when the condition holds; the test's own time-out is the bound. */
-export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
-}
-
 export interface Answer {
   status: number;
   headers: Record<string, string | string[] | undefined>;

@@ -5,10 +5,11 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
+import { until } from '../base/test-condition.ts';
 import { issueTestCredential } from '../link/link-fixture.ts';
 import type { Refused } from '../link/messages.ts';
 import type { RouterOptions } from './router.ts';
-import { ask, createStage, newToken, nextUp, type Stage, testComponent, until } from './router-fixture.ts';
+import { ask, createStage, newToken, nextUp, type Stage, testComponent } from './router-fixture.ts';
 
 const limited = { timeout: 120_000 };
 const endless = 3_600_000;
@@ -31,7 +32,7 @@ async function busyInstance(t: TestContext, stage: Stage, identifier: string): P
     const exited = once(child, 'exit');
     if (child.kill('SIGKILL')) await exited;
   });
-  await until(() => stage.router.links.get(identifier) !== undefined);
+  await until('the router has the link', 60_000, () => stage.router.links.get(identifier) !== undefined);
   return child;
 }
 
@@ -66,13 +67,13 @@ test(
     await nextUp(await stage.dial('S00000032'));
     const link = stage.router.links.get('S00000031');
     const held = ask(stage, `/mdm/${token}/connect`, { body: 'hold' });
-    await until(() => link?.stalled === true);
+    await until('the link is stalled', 60_000, () => link?.stalled === true);
     const meanwhile = await ask(stage, `/mdm/${token}/connect`, { body: 'x' });
     assert.deepEqual([meanwhile.status, meanwhile.code], [503, 'ERR_LINK_STALLED']);
     assert.equal(stage.router.links.refusedStalled, 1);
     child.stdin?.write('.');
     assert.deepEqual([(await held).status, (await held).body], [200, 'served']);
-    await until(() => link?.stalled === false);
+    await until('the link is at work again', 60_000, () => link?.stalled === false);
     assert.equal((await ask(stage, `/mdm/${token}/connect`, { body: 'x' })).status, 200);
     assert.equal(stage.router.links.get('S00000031'), link, 'it is the same link');
   },
@@ -85,13 +86,13 @@ test('a link that stays stalled is dropped, and one whose process died is gone a
   hung.routes.set(token, { identifier: 'S00000033', connectionServices: [] });
   await nextUp(await hung.dial('S00000034'));
   const held = ask(hung, `/mdm/${token}/connect`, { body: 'hold' });
-  await until(() => hung.router.links.standing('S00000033') === undefined);
+  await until('the stalled link is gone', 60_000, () => hung.router.links.standing('S00000033') === undefined);
   assert.deepEqual([(await held).status, (await held).code], [503, 'ERR_ANSWER_LOST']);
 
   const dead = await stageFor(t, { liveness: { intervalMs: endless, stalledAfterMs: endless, deadAfterMs: endless } });
   const child = await busyInstance(t, dead, 'S00000035');
   child.kill('SIGKILL');
-  await until(() => dead.router.links.standing('S00000035') === undefined);
+  await until('the dead link is gone', 60_000, () => dead.router.links.standing('S00000035') === undefined);
 });
 
 test(
@@ -121,7 +122,7 @@ test('ten silent connections with the credential do not keep its holder out', li
   // They are never given up here: the holder is admitted beside them, not after them.
   const stage = await stageFor(t, { helloTimeoutMs: endless });
   await Promise.all(Array.from({ length: 10 }, () => silent(t, stage, 'S00000041')));
-  await until(() => stage.router.newcomers.proven === 10);
+  await until('ten have proved themselves', 60_000, () => stage.router.newcomers.proven === 10);
   await nextUp(await stage.dial('S00000041'));
 });
 
@@ -144,7 +145,7 @@ test(
       t.after(() => socket.destroy());
       strangers.push(socket);
     }
-    await until(() => strangers.filter(({ destroyed }) => destroyed).length === 4);
+    await until('four strangers are out', 60_000, () => strangers.filter(({ destroyed }) => destroyed).length === 4);
     await nextUp(await stage.dial('S00000042'));
     assert.ok(stage.router.newcomers.proven <= 3 && stage.router.newcomers.unproven <= 4);
   },
@@ -156,7 +157,7 @@ test('a connection that never finishes TLS is closed', limited, async (t) => {
   socket.on('error', () => undefined).resume();
   t.after(() => socket.destroy());
   await once(socket, 'close');
-  await until(() => stage.router.newcomers.unproven === 0);
+  await until('no stranger is left', 60_000, () => stage.router.newcomers.unproven === 0);
 });
 
 test(

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
 import { connect as connectSocket, createServer, type Server, type Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
+import { until } from '../base/test-condition.ts';
 import { createTunnels, type TunnelAuthorization, type Tunnels } from '../connection/tunnel.ts';
 import type { SrpLink } from '../link/dialler.ts';
 import type { TestIdentity } from '../link/link-fixture.ts';
@@ -97,7 +98,7 @@ describe('a tunnel through router, link and connection service', () => {
     stream.end();
     await ended;
     assert.equal(last.join(''), 'bye');
-    while ((services['C00000001']?.tunnels.open ?? 0) > 0) await new Promise(setImmediate);
+    await until('the tunnel is closed', 60_000, () => (services['C00000001']?.tunnels.open ?? 0) === 0);
     assert.equal(stage.router.tunnelsOpen, 0);
   });
 
@@ -169,7 +170,7 @@ describe('a tunnel through router, link and connection service', () => {
     socket.end();
     await closed;
     assert.ok(heard.endsWith(`${large}bye`));
-    while ((services['C00000001']?.tunnels.open ?? 0) > 0) await new Promise(setImmediate);
+    await until('the tunnel is closed', 60_000, () => (services['C00000001']?.tunnels.open ?? 0) === 0);
     assert.equal(services['C00000001']?.tunnels.opened, opened + 1);
     assert.equal(stage.router.tunnelsOpen, 0);
   });
@@ -199,7 +200,7 @@ describe('a tunnel through router, link and connection service', () => {
         assert.equal(((await broken)[0] as NodeJS.ErrnoException).code, 'ECONNRESET');
       }
     }
-    while (stage.router.tunnelsOpen > 0) await new Promise(setImmediate);
+    await until('no tunnel is open', 60_000, () => stage.router.tunnelsOpen === 0);
   });
 
   test('of HTTP/1.1 is refused as one of HTTP/2 is, with body and code', async () => {

@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import postgres from 'postgres';
+import { until } from '../../src/base/test-condition.ts';
 import { stopEmbedded } from '../../src/database/embedded/server.ts';
 import { prepareHome } from '../../src/setup/prepare-home.ts';
 import { checkout } from './archives.ts';
@@ -125,21 +125,6 @@ async function untilAllAlive(sql: postgres.Sql): Promise<void> {
             and coalesce((c.detail->'links'->0->>'up')::boolean, true))`;
     return row?.['missing'] === 0;
   });
-}
-
-/** Asks until it is so. @throws Error that names what did not come about in time. */
-export async function until(what: string, timeoutMs: number, ask: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + timeoutMs;
-  let last: unknown;
-  while (Date.now() < deadline) {
-    try {
-      if (await ask()) return;
-    } catch (error) {
-      last = error;
-    }
-    await delay(50);
-  }
-  throw new Error(`in ${timeoutMs} ms it did not come about that ${what}${last ? `: ${String(last)}` : ''}`);
 }
 
 async function callRest<Body>(

@@ -1,5 +1,7 @@
 /** What a release has to do to show that it works: activate a device and change its policy, both acknowledged. */
-import { expectDone, type RunningDomain, until } from './domain.ts';
+
+import { until } from '../../src/base/test-condition.ts';
+import { expectDone, type RunningDomain } from './domain.ts';
 import type { RunningFleet } from './fleet.ts';
 
 /** Makes the account `name`; its device is activated, and then told of another IT policy. @throws Error when not acknowledged. */

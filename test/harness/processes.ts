@@ -3,7 +3,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type RunningDomain, until } from './domain.ts';
+import { until } from '../../src/base/test-condition.ts';
+import type { RunningDomain } from './domain.ts';
 
 /** Process id of a component that is alive. @throws Error when it is not. */
 export async function processIdOf(domain: RunningDomain, name: string): Promise<number> {

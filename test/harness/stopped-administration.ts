@@ -4,8 +4,8 @@
  * not committed.
  */
 import { request } from 'node:http';
+import { until } from '../../src/base/test-condition.ts';
 import type { RunningDomain } from './domain.ts';
-import { until } from './domain.ts';
 
 export interface StoppedAdministration {
   name: string;

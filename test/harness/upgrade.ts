@@ -1,7 +1,8 @@
 /** A phased upgrade as a test steers it: planned and started by REST, followed by plain SQL, its coordinator killed. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { until } from '../../src/base/test-condition.ts';
 import type { BuiltArchive } from './archives.ts';
-import { expectDone, type RunningDomain, until } from './domain.ts';
+import { expectDone, type RunningDomain } from './domain.ts';
 import { type UpgradeView, viewUpgrade } from './upgrade-view.ts';
 
 /** Gates that never close: for tests in which processes die on purpose. */

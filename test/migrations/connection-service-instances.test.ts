@@ -2,6 +2,7 @@
  * The way of a connection service's instance from a column (1.0) to a relation (1.1): both in step while both releases
  * work, the backfill, and the contraction. The statements of 1.0 stand here as 1.0.0 sends them.
  */
+
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, test } from 'node:test';
@@ -11,6 +12,7 @@ import { type Database, openDatabase } from '../../src/database/connection.ts';
 import { migrate } from '../../src/database/migrate.ts';
 import { sqlState } from '../../src/database/sql-state.ts';
 import { createEarlierTestDatabase } from '../../src/database/test-database.ts';
+import { untilOneWaits } from '../../src/database/waiting-fixture.ts';
 import {
   createConnectionService,
   getConnectionService,
@@ -219,11 +221,7 @@ test('a service that 1.0 changes while the backfill waits for its row is related
   await db.begin(async (tx) => {
     await tx.unsafe(release10.update, ['mds', 'west', null]);
     expanding = expand(url);
-    for (;;) {
-      const waiting =
-        await db`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
-      if (waiting.length > 0) break;
-    }
+    await untilOneWaits(db);
   });
   assert.equal(await expanding, 7);
   assert.deepEqual(await bothOf(db), { mds: ['west', ['west']] });

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { until } from '../../src/base/test-condition.ts';
 import { currentProfiles } from '../../src/simulator/journal-summary.ts';
 import { workingTreeArchive } from '../harness/archives.ts';
-import { expectDone, type RunningDomain, startDomain, until } from '../harness/domain.ts';
+import { expectDone, type RunningDomain, startDomain } from '../harness/domain.ts';
 import { assertNothingLost, untilAnswered, untilDrained } from '../harness/evidence.ts';
 import { type RunningFleet, startFleet } from '../harness/fleet.ts';
 import { configureDomain, demoBudget } from '../harness/preparation.ts';
@@ -147,6 +148,9 @@ describe('account moves', () => {
 
   test('of a whole instance: paused nothing begins, resumed it goes on, and back brings everybody home', async () => {
     const home = await accountsAt(domain, 'server-2');
+    // No device comes, so nothing drains: moving stops by itself before everybody has moved.
+    const { devices: views } = await fleet.tell<{ devices: { name: string }[] }>({ do: 'devices' });
+    await fleet.tell({ do: 'vanish', devices: views.map(({ name }) => name) });
     await expectDone(domain, 'PUT', '/budget', {
       ...demoBudget,
       perInstance: 1,
@@ -170,6 +174,7 @@ describe('account moves', () => {
     const again = await domain.command('move', 'pause', created.batch);
     assert.equal(again.code, 5, 'a paused batch cannot be paused');
     // What was moved drains meanwhile, and that must not let anything begin.
+    await fleet.tell({ do: 'come-back' });
     await untilDrained(domain);
     assert.equal((await statusOf(created.batch)).counts.queued, before.counts.queued);
 

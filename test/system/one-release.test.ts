@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { until } from '../../src/base/test-condition.ts';
 import { parseCommand } from '../../src/protocol/apple/command.ts';
 import { parseProfile } from '../../src/protocol/apple/profile.ts';
 import { planFleet } from '../../src/simulator/fleet-plan.ts';
 import { currentProfiles } from '../../src/simulator/journal-summary.ts';
 import { workingTreeArchive } from '../harness/archives.ts';
-import { expectDone, type RunningDomain, startDomain, until } from '../harness/domain.ts';
+import { expectDone, type RunningDomain, startDomain } from '../harness/domain.ts';
 import { assertNothingLost, readEvidence, untilAnswered, untilDrained } from '../harness/evidence.ts';
 import { type RunningFleet, startFleet } from '../harness/fleet.ts';
 import { configureDomain } from '../harness/preparation.ts';

@@ -5,9 +5,10 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { until } from '../../src/base/test-condition.ts';
 import { summarizeRequests } from '../../src/simulator/journal-summary.ts';
 import { type BuiltArchive, defectiveArchive, sealedArchive, workingTreeArchive } from '../harness/archives.ts';
-import { expectDone, type RunningDomain, startDomain, until } from '../harness/domain.ts';
+import { expectDone, type RunningDomain, startDomain } from '../harness/domain.ts';
 import { assertNothingLost, readEvidence, untilDrained, untilServed } from '../harness/evidence.ts';
 import { type RunningFleet, startFleet } from '../harness/fleet.ts';
 import { activateAndChangePolicy } from '../harness/old-release-deeds.ts';

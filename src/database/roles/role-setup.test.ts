@@ -1,10 +1,12 @@
 /** Roles in a real database: what each may, what none may, and that migrations keep it so. */
+
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { until } from '../../base/test-condition.ts';
 import { type Database, openDatabase } from '../connection.ts';
 import { migrate } from '../migrate.ts';
 import { sqlState } from '../sql-state.ts';
@@ -87,13 +89,12 @@ test('the roles are made beside a transaction that holds one table and wants ano
   await db.begin(async (holder) => {
     await holder`select 1 from device`;
     making = establishRoles(url, home);
-    let waits = false;
-    while (!waits) {
+    await until('the owner of `device` is to be changed', 60_000, async () => {
       const rows = await db`
         select 1 from pg_stat_activity where datname = current_database()
            and application_name = 'bramble/database-roles' and wait_event_type = 'Lock' and query like 'alter table device %'`;
-      waits = rows.length > 0;
-    }
+      return rows.length > 0;
+    });
     // Had it the locks of what comes before `device`, one of the two would have to give way.
     await holder`select 1 from account`;
   });
