@@ -214,11 +214,11 @@ select audit_attach('upgrade_wave', '{insert,"update of state",delete}', '{}', '
 select audit_attach('upgrade_assignment', '{insert,update,delete}', '{}',
   'array[{account}]',
   '{upgrade_id,account_id,wave_number,from_instance_id,to_instance_id}');
-select audit_attach('move_batch', '{insert,delete}', '{update}', 'array[r.id::text]', '{id,purpose,upgrade_id,wave_number,state,pause_reason,created_by}');
+select audit_attach('move_batch', '{insert,delete}', '{update}', 'array[r.id::text]', '{id,purpose,upgrade_id,wave_number,state,pause_reason,created_by,created_at}');
 -- Carried out by a runner, and then told by account_epoch: the order is what counts here.
 select audit_attach('account_move', '{insert}', '{}',
   'array[{account}]',
-  '{id,batch_id,account_id,from_instance_id,to_instance_id,state}');
+  '{id,batch_id,account_id,from_instance_id,to_instance_id,state,attempts,queued_at,out_of_reach}');
 select audit_attach('activation_password', '{}', '{insert,update,delete}',
   'array[{account}]',
   '{account_id,expires_at,tries_left,created_at}');

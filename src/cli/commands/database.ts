@@ -13,7 +13,8 @@ interface Flags {
 }
 
 const stateText = {
-  separate: 'Each kind of process has a role of its own from the next start of the supervisor on.',
+  separate:
+    'Each kind of process has a role of its own. Those that run without one take it up at the next `bramble up`.',
   prepared:
     'Credentials are prepared, and not in use: carry out what --sql prints, then `bramble database roles --use`.',
   single: 'Every process has the same role. `bramble database roles --sql` prints what makes one for each kind.',
