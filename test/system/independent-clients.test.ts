@@ -1,7 +1,7 @@
 /**
  * Clients that others wrote, against an instance: micromdm's scepclient, strongSwan's `pki` and openssl. Each enrols, gets the
  * same certificate again and renews it, and openssl believes profiles and answers without being told to overlook purposes.
- * A program that is not on this machine is skipped; nothing is installed here.
+ * A program that is not on this machine is skipped, or fails its test where it must be there; nothing is installed here.
  */
 import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
+import { areClientsRequired, lacks } from '../../src/base/test-clients.ts';
 import { parseEnrollmentProfile } from '../../src/protocol/apple/enrollment-profile.ts';
 import { readSignedData } from '../../src/protocol/cms/signed-data.ts';
 import { createRsaKeyPair } from '../../src/protocol/x509/key-pair.ts';
@@ -22,16 +23,10 @@ const run = promisify(execFile);
 const limited = { timeout: 120_000 };
 const programTimeoutMs = 60_000;
 
-/** What is missing on this machine; false when all is there. */
-function lacks(...programs: string[]): string | false {
-  const missing = programs.filter((program) => spawnSync(program, ['--version']).error !== undefined);
-  return missing.length === 0 ? false : `not on this machine: ${missing.join(', ')}`;
-}
-
 /** strongSwan speaks HTTP only with its curl plugin. */
 function lacksStrongSwan(): string | false {
   const missing = lacks('pki');
-  if (missing !== false) return missing;
+  if (missing !== false || areClientsRequired) return missing;
   const { stdout, stderr } = spawnSync('pki', ['--version'], { encoding: 'utf8' });
   return /loaded plugins:.*\bcurl\b/.test(stdout + stderr) ? false : 'pki is without its curl plugin';
 }

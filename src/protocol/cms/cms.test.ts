@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { createPrivateKey, hash, sign } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { isBrambleError } from '../../base/errors.ts';
+import { lacks } from '../../base/test-clients.ts';
 import { derElement, derInteger, derNull, derOctets, derOid, derSequence } from '../der/writer.ts';
 import { createAuthority, issueCertificate, randomSerialHex, selfSignedCertificate } from '../x509/certificate.ts';
 import { fingerprintOf, readCertificate } from '../x509/certificate-fields.ts';
@@ -18,7 +19,6 @@ import { bundleCertificates, contentInfoDer, signAttached, signDetached } from '
 import { verifyAttached, verifyDetached } from './verification.ts';
 
 const run = promisify(execFile);
-const noOpenssl = spawnSync('openssl', ['version']).error ? 'openssl is not on this machine' : false;
 const authority = await createAuthority({ commonName: 'Test authority', algorithm: 'EC-P256', days: 30 });
 
 async function identity(algorithm: KeyAlgorithm) {
@@ -225,7 +225,7 @@ test('the cache of certificates stays bounded, and keeps none that is longer tha
   assert.notEqual(keys.get(rsa.certificateDer), first);
 });
 
-test('what OpenSSL signs verifies, and the other way round', { skip: noOpenssl }, async (context) => {
+test('what OpenSSL signs verifies, and the other way round', { skip: lacks('openssl') }, async (context) => {
   const folder = await mkdtemp(join(tmpdir(), 'bramble-cms-'));
   context.after(() => rm(folder, { recursive: true }));
   const at = (name: string) => join(folder, name);
