@@ -7,13 +7,15 @@
  */
 import { spawn } from 'node:child_process';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openTestCluster, prepareMigratedTemplate, testClusterVariable } from '../src/database/test-database.ts';
 import { endLeftovers } from './test-leftovers.ts';
 
 const defaultGlobs = ['src/**/*.test.ts', 'scripts/**/*.test.ts', 'bench/**/*.test.ts', 'test/**/*.test.ts'];
-const bounds = [
+const usual = [
+  // Most files wait more than they work: two at once even where Node would take one.
+  `--test-concurrency=${Math.max(2, availableParallelism() - 1)}`,
   '--test-timeout=300000',
   // What a test that timed out still has open must not keep its file from ending.
   '--test-force-exit',
@@ -29,8 +31,14 @@ try {
   // Under root PostgreSQL is another user, who has to pass through.
   await chmod(folder, 0o711);
   await prepareMigratedTemplate(cluster.url);
-  const env = { ...process.env, [testClusterVariable]: cluster.url, TMPDIR: folder };
-  exitCode = await runNode(['--test', ...bounds, ...wanted, ...globs], env);
+  const env = {
+    ...process.env,
+    [testClusterVariable]: cluster.url,
+    TMPDIR: folder,
+    // Each file, and each process that it starts, loads the same modules.
+    NODE_COMPILE_CACHE: join(folder, 'compile-cache'),
+  };
+  exitCode = await runNode(['--test', ...usual, ...wanted, ...globs], env);
 } finally {
   for (const { pid, command } of await endLeftovers(folder)) {
     console.error(`Left behind by a test, and ended: process ${pid}, ${command}`);
