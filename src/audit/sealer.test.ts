@@ -46,11 +46,13 @@ const change = (db: Database) =>
 /** Other tests of the same cluster hold transactions open too: rounds until so many records are sealed. */
 async function sealedUpTo(db: Database, number: number, limit = 500): Promise<void> {
   const memory = freshMemory();
+  const failures: unknown[] = [];
   await until(`${number} records are sealed`, 240_000, async () => {
     if ((await readHead(db)).number >= number) return true;
-    await sealRound(db, memory, { limit });
-    return false;
+    await sealRound(db, memory, { limit }).catch((error: unknown) => failures.push(error));
+    return failures.length > 0;
   });
+  if (failures.length > 0) throw failures[0];
 }
 
 /** As a superuser would who wants to rewrite history. */
