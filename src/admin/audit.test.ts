@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { openHeadFile } from '../audit/head-file.ts';
 import { readHead } from '../audit/sealer.ts';
+import { newId } from '../base/ids.ts';
 import { until } from '../base/test-condition.ts';
 import { runBramble } from '../cli/command-line-fixture.ts';
 import { seedCommand, seedDevice } from '../devices/device-fixture.ts';
@@ -72,6 +73,21 @@ test('what is refused or broken off changes nothing and is not recorded', async 
   assert.equal((await listed('?limit=1')).entries[0]?.id, before);
 });
 
+test('what the work itself refuses is not recorded either, whatever it locked', async () => {
+  await admin.call('POST', '/groups', { name: 'crew', rank: 3 });
+  await admin.call('PUT', '/groups/crew/members/Grace');
+  const [instance] = await admin.db<{ id: string }[]>`select id from instance where name = 'one'`;
+  const { deviceId } = await seedDevice(admin.db, (instance?.id ?? '') as never, 'gone-device');
+  await admin.db`update device set state = 'gone' where id = ${deviceId}`;
+  await notRecorded('PUT', '/groups/nogroup/members/Grace');
+  await notRecorded('POST', '/groups', { name: 'crew' });
+  await notRecorded('POST', '/groups', { name: 'other', rank: 3 });
+  await notRecorded('POST', '/accounts', { name: 'Grace' });
+  await notRecorded('POST', '/accounts', { name: 'Hopper', groups: ['crew', 'nogroup'] });
+  await notRecorded('POST', `/devices/${deviceId}/commands`, { requestType: 'DeviceLock' });
+  await notRecorded('DELETE', '/tokens/first');
+});
+
 test('nothing is written outside of a request', async () => {
   await assert.rejects(
     write(admin.context, async (tx) => void (await tx`delete from account`)),
@@ -81,10 +97,29 @@ test('nothing is written outside of a request', async () => {
 
 /** Values that were sent or answered and must stand nowhere. */
 const secrets: string[] = [];
+/** The same of something that does not exist: refused, and not recorded although rows may have been locked. */
+async function refusedWithoutRecord(operation: string, body: unknown): Promise<void> {
+  if (!operation.includes('{')) return;
+  const [method = '', template = ''] = operation.split(' ');
+  const path = template.replaceAll(/\{(\w+)\}/g, (_, part: string) =>
+    part === 'id' || part === 'batch' ? newId() : '77777',
+  );
+  await notRecorded(method, path, body);
+}
+
+async function notRecorded(method: string, path: string, body?: unknown): Promise<void> {
+  const newest = async () => (await listed('?limit=1')).entries[0]?.id;
+  const before = await newest();
+  const { status } = await admin.call(method, path, body);
+  assert.ok(status >= 400 && status < 500, `${method} ${path}: ${status}`);
+  assert.equal(await newest(), before, `${method} ${path} was refused and recorded`);
+}
+
 /** Each writing operation with a request that it carries out. */
 async function walk(): Promise<Set<string>> {
   const walked = new Set<string>();
   const call = async (operation: string, path: string, body?: unknown, expected = [200, 201, 204]) => {
+    if (!walked.has(operation)) await refusedWithoutRecord(operation, body);
     walked.add(operation);
     const answer = await admin.call(operation.split(' ')[0] ?? '', path, body);
     assert.ok(expected.includes(answer.status), `${operation}: ${answer.status} ${JSON.stringify(answer.body)}`);

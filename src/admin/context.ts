@@ -22,7 +22,8 @@ export interface AdministrationContext {
 }
 
 /**
- * Runs a write under the release lock, and records who asked for it and what it changed.
+ * Runs a write under the release lock, and records who asked for it and what it changed. What is refused is refused by
+ * an error thrown in `work`: returned instead, it would be recorded as done, since a locked row counts as a write.
  * @throws BrambleError ERR_RELEASE_FENCED when the domain is of another release by now.
  */
 export async function write<Result>(

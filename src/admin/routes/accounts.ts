@@ -45,13 +45,16 @@ export function accountRoutes(context: AdministrationContext): FastifyPluginAsyn
       url: '/accounts',
       schema: { tags, summary: 'Create an account', body: newAccount, response: { 201: accountShape } },
       handler: async (request, reply) => {
-        const outcome = await write(context, (tx) => createAccount(tx, request.body));
-        if (outcome.kind === 'created') return await reply.status(201).send(withLists(outcome.account));
-        throw new BrambleError(
-          outcome.kind === 'name-taken' ? 'ERR_NAME_TAKEN' : 'ERR_INPUT',
-          `The account ${request.body.name} was not created: ${skipTexts[outcome.kind]}.`,
-          { details: { reason: outcome.kind } },
-        );
+        const account = await write(context, async (tx) => {
+          const outcome = await createAccount(tx, request.body);
+          if (outcome.kind === 'created') return outcome.account;
+          throw new BrambleError(
+            outcome.kind === 'name-taken' ? 'ERR_NAME_TAKEN' : 'ERR_INPUT',
+            `The account "${request.body.name}" was not created: ${skipTexts[outcome.kind]}.`,
+            { details: { reason: outcome.kind } },
+          );
+        });
+        return await reply.status(201).send(withLists(account));
       },
     });
 
@@ -91,8 +94,10 @@ export function accountRoutes(context: AdministrationContext): FastifyPluginAsyn
       url: '/accounts/:name',
       schema: { tags, summary: 'Delete an account with its devices', params, response: { 204: nothing } },
       handler: async (request, reply) => {
-        const outcome = await write(context, (tx) => deleteAccount(tx, accountNameOf(request.params.name)));
-        if (outcome === 'not-found') throw notFound('account', request.params.name);
+        await write(context, async (tx) => {
+          const outcome = await deleteAccount(tx, accountNameOf(request.params.name));
+          if (outcome === 'not-found') throw notFound('account', request.params.name);
+        });
         return await reply.status(204).send(null);
       },
     });
@@ -108,10 +113,12 @@ export function accountRoutes(context: AdministrationContext): FastifyPluginAsyn
         response: { 200: z.object({ password: z.string(), expiresAt: instant, activationUrl: z.string() }) },
       },
       handler: async (request) => {
-        const issued = await write(context, (tx) =>
-          setActivationPassword(tx, accountNameOf(request.params.name), request.body?.validHours),
-        );
-        if (issued === 'not-found') throw notFound('account', request.params.name);
+        const issued = await write(context, async (tx) => {
+          const { name } = request.params;
+          const outcome = await setActivationPassword(tx, accountNameOf(name), request.body?.validHours);
+          if (outcome === 'not-found') throw notFound('account', name);
+          return outcome;
+        });
         const { publicUrl } = await readDomain(context.db);
         return { ...issued, activationUrl: new URL('/activate', publicUrl).href };
       },

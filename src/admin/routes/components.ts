@@ -56,24 +56,21 @@ export function componentRoutes(context: AdministrationContext): FastifyPluginAs
         response: { 204: nothing },
       },
       handler: async (request, reply) => {
-        const outcome = await write(context, async (tx) => {
-          const forgotten = await forgetComponent(tx, request.params.name);
-          if (forgotten === 'forgotten') {
-            await recordEvent(tx, {
-              kind: 'component-forgotten',
-              subject: request.params.name,
-              message: `${request.administrator} had the component ${request.params.name} forgotten`,
-            });
+        await write(context, async (tx) => {
+          const outcome = await forgetComponent(tx, request.params.name);
+          if (outcome === 'not-found') throw notFound('component', request.params.name);
+          if (outcome === 'alive') {
+            throw new BrambleError(
+              'ERR_COMPONENT_ALIVE',
+              `The component ${request.params.name} is at work. Stop it first, and wait until its lease has run out.`,
+            );
           }
-          return forgotten;
+          await recordEvent(tx, {
+            kind: 'component-forgotten',
+            subject: request.params.name,
+            message: `${request.administrator} had the component ${request.params.name} forgotten`,
+          });
         });
-        if (outcome === 'not-found') throw notFound('component', request.params.name);
-        if (outcome === 'alive') {
-          throw new BrambleError(
-            'ERR_COMPONENT_ALIVE',
-            `The component ${request.params.name} is at work. Stop it first, and wait until its lease has run out.`,
-          );
-        }
         return await reply.status(204).send(null);
       },
     });

@@ -96,15 +96,15 @@ export function connectionServiceRoutes(context: AdministrationContext): Fastify
         response: { 200: serviceShape },
       },
       handler: async (request) => {
-        const outcome = await write(context, async (tx) => {
+        return await write(context, async (tx) => {
           const instances = await instancesOf(context, tx, request.body);
           const change = { instances, allowedHosts: request.body.allowedHosts };
-          return await updateConnectionService(tx, request.params.name, change);
+          const outcome = await updateConnectionService(tx, request.params.name, change);
+          if (outcome.kind === 'updated') return serviceView(outcome.service);
+          throw outcome.kind === 'not-found'
+            ? notFound('connection service', request.params.name)
+            : notFound('instance', outcome.instance);
         });
-        if (outcome.kind === 'updated') return serviceView(outcome.service);
-        throw outcome.kind === 'not-found'
-          ? notFound('connection service', request.params.name)
-          : notFound('instance', outcome.instance);
       },
     });
   };

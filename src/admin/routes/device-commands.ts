@@ -42,9 +42,11 @@ export function deviceCommandRoutes(context: AdministrationContext): FastifyPlug
       handler: async (request, reply) => {
         const command = buildOperatorCommand(request.body);
         const deviceId = request.params.id as DeviceId;
-        const outcome = await write(context, (tx) => queueCommand(tx, { ...command, deviceId }));
-        if (outcome === 'not-found') throw notFound('device', deviceId);
-        if (outcome === 'not-active') throw notActive(deviceId);
+        await write(context, async (tx) => {
+          const outcome = await queueCommand(tx, { ...command, deviceId });
+          if (outcome === 'not-found') throw notFound('device', deviceId);
+          if (outcome === 'not-active') throw notActive(deviceId);
+        });
         return await reply.status(201).send({ commandUuid: command.commandId });
       },
     });

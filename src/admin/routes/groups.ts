@@ -28,8 +28,10 @@ export function groupRoutes(context: AdministrationContext): FastifyPluginAsyncZ
     change: typeof addGroupMember,
   ): Promise<MembershipOutcome> {
     const accountName = accountNameOf(member.account);
-    const outcome = await write(context, async (tx) => {
+    return await write(context, async (tx) => {
       const changed = await change(tx, member.name, accountName);
+      if (changed === 'unknown-group') throw notFound('group', member.name);
+      if (changed === 'unknown-account') throw notFound('account', member.account);
       const account = changed === 'changed' ? await getAccount(tx, accountName) : undefined;
       if (account) {
         await oweDeliveries(tx, {
@@ -42,9 +44,6 @@ export function groupRoutes(context: AdministrationContext): FastifyPluginAsyncZ
       }
       return changed;
     });
-    if (outcome === 'unknown-group') throw notFound('group', member.name);
-    if (outcome === 'unknown-account') throw notFound('account', member.account);
-    return outcome;
   }
 
   return async (app) => {
@@ -65,11 +64,14 @@ export function groupRoutes(context: AdministrationContext): FastifyPluginAsyncZ
         response: { 201: groupShape },
       },
       handler: async (request, reply) => {
-        const outcome = await write(context, (tx) => createGroup(tx, request.body));
-        if (outcome.kind === 'created') return await reply.status(201).send(outcome.group);
-        throw outcome.kind === 'name-taken'
-          ? new BrambleError('ERR_NAME_TAKEN', `A group named ${request.body.name} exists. Choose another name.`)
-          : new BrambleError('ERR_RANK_TAKEN', `Another group has rank ${request.body.rank}. Choose another rank.`);
+        const group = await write(context, async (tx) => {
+          const outcome = await createGroup(tx, request.body);
+          if (outcome.kind === 'created') return outcome.group;
+          throw outcome.kind === 'name-taken'
+            ? new BrambleError('ERR_NAME_TAKEN', `A group named ${request.body.name} exists. Choose another name.`)
+            : new BrambleError('ERR_RANK_TAKEN', `Another group has rank ${request.body.rank}. Choose another rank.`);
+        });
+        return await reply.status(201).send(group);
       },
     });
 

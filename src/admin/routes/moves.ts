@@ -143,8 +143,10 @@ export function moveControlRoutes(context: AdministrationContext): FastifyPlugin
       handler: async (request) => {
         const { batch } = request.params;
         const reason = request.body?.reason ?? `paused by ${request.administrator}`;
-        const changed = await write(context, (tx) => pauseMoveBatch(tx, batch, reason));
-        return await changedBatch(batch, changed, 'paused');
+        return await write(
+          context,
+          async (tx) => await changedBatch(tx, batch, await pauseMoveBatch(tx, batch, reason), 'paused'),
+        );
       },
     });
 
@@ -154,8 +156,10 @@ export function moveControlRoutes(context: AdministrationContext): FastifyPlugin
       schema: { tags, summary: 'Go on with a paused batch', params, response: { 200: batchShape } },
       handler: async (request) => {
         const { batch } = request.params;
-        const changed = await write(context, (tx) => resumeMoveBatch(tx, batch));
-        return await changedBatch(batch, changed, 'resumed');
+        return await write(
+          context,
+          async (tx) => await changedBatch(tx, batch, await resumeMoveBatch(tx, batch), 'resumed'),
+        );
       },
     });
 
@@ -179,8 +183,8 @@ export function moveControlRoutes(context: AdministrationContext): FastifyPlugin
       },
     });
 
-    async function changedBatch(batch: string, changed: boolean, what: string) {
-      const status = await moveBatchStatus(context.db, batch);
+    async function changedBatch(tx: Transaction, batch: string, changed: boolean, what: string) {
+      const status = await moveBatchStatus(tx, batch);
       if (status === 'not-found') throw notFound('batch of moves', batch);
       if (changed) return batchView(status);
       throw new BrambleError('ERR_MOVE_STATE', `The batch is ${status.state} and cannot be ${what} now.`, {

@@ -82,20 +82,19 @@ export function srpCredentialRoutes(context: AdministrationContext): FastifyPlug
       },
       handler: async (request) => {
         const serial = request.params.serial.toLowerCase();
-        const outcome = await write(context, async (tx) => {
-          const revoked = await revokeSrpCredential(tx, serial);
-          if (revoked.kind === 'revoked') {
-            await recordEvent(tx, {
-              kind: 'srp-revoked',
-              subject: revoked.identifier,
-              message: `${request.administrator} revoked the SRP credential ${serial} of ${revoked.identifier}`,
-            });
+        return await write(context, async (tx) => {
+          const outcome = await revokeSrpCredential(tx, serial);
+          if (outcome.kind === 'not-found') throw notFound('SRP credential', serial);
+          if (outcome.kind !== 'revoked') {
+            throw new BrambleError('ERR_CONFLICT', `The SRP credential ${serial} was revoked before.`);
           }
-          return revoked;
+          await recordEvent(tx, {
+            kind: 'srp-revoked',
+            subject: outcome.identifier,
+            message: `${request.administrator} revoked the SRP credential ${serial} of ${outcome.identifier}`,
+          });
+          return { identifier: outcome.identifier, listNumber: outcome.number };
         });
-        if (outcome.kind === 'revoked') return { identifier: outcome.identifier, listNumber: outcome.number };
-        if (outcome.kind === 'not-found') throw notFound('SRP credential', serial);
-        throw new BrambleError('ERR_CONFLICT', `The SRP credential ${serial} was revoked before.`);
       },
     });
 
@@ -109,9 +108,12 @@ export function srpCredentialRoutes(context: AdministrationContext): FastifyPlug
         response: { 200: z.object({ identifier: z.string(), listNumber: z.number() }) },
       },
       handler: async (request) => {
-        const cleared = await write(context, (tx) => clearSrpIdentifier(tx, request.params.identifier));
-        if (cleared.kind === 'not-found') throw notFound('SRP identifier', request.params.identifier);
-        return { identifier: request.params.identifier, listNumber: cleared.number };
+        const { identifier } = request.params;
+        return await write(context, async (tx) => {
+          const cleared = await clearSrpIdentifier(tx, identifier);
+          if (cleared.kind === 'not-found') throw notFound('SRP identifier', identifier);
+          return { identifier, listNumber: cleared.number };
+        });
       },
     });
   };

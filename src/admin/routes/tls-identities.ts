@@ -23,8 +23,10 @@ export function tlsIdentityRoutes(context: AdministrationContext): FastifyPlugin
         response: { 204: nothing },
       },
       handler: async (request, reply) => {
-        const outcome = await write(context, (tx) => clearTlsIdentity(tx, request.params.id as DeviceId));
-        if (outcome === 'not-found') throw notFound('device', request.params.id);
+        await write(context, async (tx) => {
+          const outcome = await clearTlsIdentity(tx, request.params.id as DeviceId);
+          if (outcome === 'not-found') throw notFound('device', request.params.id);
+        });
         return await reply.status(204).send(null);
       },
     });

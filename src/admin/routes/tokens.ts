@@ -67,21 +67,21 @@ export function tokenRoutes(context: AdministrationContext): FastifyPluginAsyncZ
         response: { 204: nothing },
       },
       handler: async (request, reply) => {
-        const outcome = await write(context, async (tx) => {
-          const revoked = await revokeToken(tx, request.params.name);
-          if (revoked === 'revoked') {
-            await recordEvent(tx, {
-              kind: 'token-revoked',
-              subject: request.params.name,
-              message: `${request.administrator} revoked the administrator token ${request.params.name}`,
-            });
+        await write(context, async (tx) => {
+          const outcome = await revokeToken(tx, request.params.name);
+          if (outcome === 'not-found') throw notFound('token', request.params.name);
+          if (outcome === 'last') {
+            throw new BrambleError(
+              'ERR_CONFLICT',
+              'That is the last valid token: make another one before revoking it.',
+            );
           }
-          return revoked;
+          await recordEvent(tx, {
+            kind: 'token-revoked',
+            subject: request.params.name,
+            message: `${request.administrator} revoked the administrator token ${request.params.name}`,
+          });
         });
-        if (outcome === 'not-found') throw notFound('token', request.params.name);
-        if (outcome === 'last') {
-          throw new BrambleError('ERR_CONFLICT', 'That is the last valid token: make another one before revoking it.');
-        }
         return await reply.status(204).send(null);
       },
     });

@@ -34,7 +34,9 @@ export function cancelRoutes(context: AdministrationContext): FastifyPluginAsync
       },
       handler: async (request, reply) => {
         const choice = { commandId: request.params.id as CommandId };
-        changed(await write(context, (tx) => cancelCommands(tx, choice, request.query)), 'command', request.params.id);
+        await write(context, async (tx) =>
+          changed(await cancelCommands(tx, choice, request.query), 'command', request.params.id),
+        );
         return await reply.status(204).send(null);
       },
     });
@@ -51,10 +53,8 @@ export function cancelRoutes(context: AdministrationContext): FastifyPluginAsync
       },
       handler: async (request) => {
         const choice = { deviceId: request.params.id as DeviceId };
-        return changed(
-          await write(context, (tx) => cancelCommands(tx, choice, request.query)),
-          'device',
-          choice.deviceId,
+        return await write(context, async (tx) =>
+          changed(await cancelCommands(tx, choice, request.query), 'device', choice.deviceId),
         );
       },
     });
@@ -84,7 +84,7 @@ export function requeueRoutes(context: AdministrationContext): FastifyPluginAsyn
         url,
         schema: { tags, summary, params, response: { 200: changedShape } },
         handler: async ({ params: { id } }) =>
-          changed(await write(context, (tx) => requeueCommands(tx, choiceOf(id))), what, id),
+          await write(context, async (tx) => changed(await requeueCommands(tx, choiceOf(id)), what, id)),
       });
     }
 
