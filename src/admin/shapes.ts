@@ -7,7 +7,15 @@ export const instant = z.codec(z.iso.datetime(), z.date(), {
   encode: (date) => date.toISOString(),
 });
 
-export const name = z.string().min(1).max(200);
+/**
+ * The name of what is there. With a blank before it, `.` or `..` can stand in a path: without, whoever sends it takes it for
+ * a folder, and what an earlier release named so could not be reached.
+ */
+export const name = z
+  .string()
+  .min(1)
+  .max(200)
+  .overwrite((text) => (/^ \.{1,2}$/.test(text) ? text.trimStart() : text));
 
 export const errorBody = z.object({
   code: z.string(),

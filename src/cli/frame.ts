@@ -70,9 +70,9 @@ export function createFrame(streams: CommandStreams): Frame {
   return frame;
 }
 
-/** A part of a path. */
+/** A part of a path. What would climb in it has a blank before it, which the service takes off. */
 export function segment(text: string): string {
-  return encodeURIComponent(text);
+  return encodeURIComponent(text === '.' || text === '..' ? ` ${text}` : text);
 }
 
 /** `?a=1&b=2` of what is given; empty without anything. */

@@ -17,5 +17,10 @@ export function typedText(length: number, options: { lines?: boolean } = {}) {
     });
 }
 
-/** Of what is made. What is there already is named by `name`: an earlier release took more. */
-export const typedName = typedText(200).min(1);
+/**
+ * Of what is made. What is there already is named by `name`: an earlier release took more. Dots alone are no name: URLs
+ * hold `.` and `..`, also when they are encoded, for the folder itself and the one above.
+ */
+export const typedName = typedText(200)
+  .min(1)
+  .refine((text) => !/^\.+$/u.test(text.trim()), 'dots alone are no name');

@@ -1,6 +1,8 @@
 /** Accounts, their groups and their moves over REST. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { newId } from '../../base/ids.ts';
+import { runBramble } from '../../cli/command-line-fixture.ts';
 import { codeOf, startAdministration } from '../administration-fixture.ts';
 
 const admin = await startAdministration();
@@ -37,6 +39,45 @@ test('an account lives: created, listed by pages, given a password, moved into a
 
   assert.equal((await admin.call('DELETE', '/accounts/ada')).status, 204);
   assert.equal((await admin.call('GET', '/accounts/ada')).status, 404);
+});
+
+test('names of dots alone are refused, and what 1.1 named so is still managed', async () => {
+  const ndjson = { authorization: `Bearer ${admin.token}`, 'content-type': 'application/x-ndjson' };
+  for (const dots of ['.', '..', ' .. ', '....']) {
+    for (const [path, body] of [
+      ['/accounts', { name: dots }],
+      ['/groups', { name: dots }],
+      ['/it-policies', { name: dots }],
+      ['/instances', { name: dots }],
+      ['/connection-services', { name: dots, instances: ['one'] }],
+      ['/tokens', { name: dots }],
+    ] as const) {
+      assert.equal((await admin.call('POST', path, body)).status, 400, `${path} ${dots}`);
+    }
+    const imported = await fetch(`${admin.url}/api/v1/accounts/import`, {
+      method: 'POST',
+      headers: ndjson,
+      body: JSON.stringify({ name: dots }),
+    });
+    assert.equal(imported.status, 400);
+  }
+  const [instance] = await admin.db<{ id: string }[]>`select id from instance where name = 'one'`;
+  for (const dots of ['.', '..']) {
+    await admin.db`
+      insert into account (id, name, display_name, instance_id)
+      values (${newId()}, ${dots}, ${dots}, ${instance?.id ?? ''})`;
+    await admin.db`insert into account_group (id, name, rank) values (${newId()}, ${dots}, ${100 + dots.length})`;
+    for (const argv of [
+      ['group', 'add', dots, dots],
+      ['account', 'password', dots],
+      ['group', 'policy', dots, 'Default'],
+      ['group', 'members', dots],
+      ['account', 'delete', dots, '--yes'],
+    ]) {
+      const { code, errors } = await runBramble(admin, argv);
+      assert.equal(code, 0, `${argv.join(' ')}: ${errors}`);
+    }
+  }
 });
 
 test('moves are queued, every skipped account is named, and a batch is paused, resumed and turned back', async () => {
