@@ -144,6 +144,7 @@ async function walk(): Promise<Set<string>> {
   await call('DELETE /services/{type}', '/services/SYNC');
   await call('PUT /budget', '/budget', { perInstance: 11 });
   await call('PUT /push', '/push', { url: `https://u:${secret('pushPassword77')}@push.example.org` });
+  await call('PATCH /push', '/push', { caPem: null });
   const service = await call('POST /connection-services', '/connection-services', {
     name: 'mds',
     instances: ['one'],

@@ -1,10 +1,15 @@
 /** A push certificate is checked when it is set, and the first real one fixes the domain's topic. */
 import assert from 'node:assert/strict';
 import { webcrypto } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
+import { runBramble } from '../cli/command-line-fixture.ts';
 import { seedDevice } from '../devices/device-fixture.ts';
+import { openPushSettings, readStoredPushSettings } from '../policy/push-settings.ts';
 import { startAdministration } from './administration-fixture.ts';
 
 const admin = await startAdministration();
@@ -41,6 +46,8 @@ const set = async (body: object) => {
   return { status: answer.status, ...(answer.body as Record<string, unknown>) } as Record<string, unknown>;
 };
 const topicOf = async () => (await admin.db`select push_topic from domain`)[0]?.['push_topic'];
+
+const openedPush = async () => openPushSettings(admin.context.masterKeys, await readStoredPushSettings(admin.db));
 
 let real: Pem;
 before(async () => {
@@ -81,6 +88,24 @@ test('while a component of the release before would keep the made-up topic, it i
   await admin.db`delete from component where name = 'old'`;
 });
 
+test('bramble push says what a certificate does for good, and sets it only after a yes', async (context) => {
+  const folder = await mkdtemp(join(tmpdir(), 'push-'));
+  context.after(() => rm(folder, { recursive: true }));
+  const [certificate, key] = [join(folder, 'push.pem'), join(folder, 'key.pem')];
+  await writeFile(certificate, real.certificatePem);
+  await writeFile(key, real.privateKeyPem);
+  const { code, errors } = await runBramble(admin, ['push', '--certificate', certificate, '--key', key]);
+  assert.equal(code, 2);
+  assert.match(errors, /topic com\.apple\.mgmt\.External\.real, issued by itself \(self-signed/);
+  assert.match(errors, /becomes this domain’s for good/);
+  assert.match(errors, /1 device enrolled under another topic cannot be woken and must enrol again/);
+  assert.equal(await topicOf(), 'com.apple.mgmt.External.test');
+  const preview = await admin.call('PUT', '/push?preview=true', real);
+  const answer = preview.body as Record<string, unknown>;
+  assert.deepEqual([preview.status, answer['mustEnrolAgain'], answer['topicFixed']], [200, 1, false]);
+  assert.equal(await topicOf(), 'com.apple.mgmt.External.test');
+});
+
 test('the first certificate replaces the made-up topic and says who must enrol again; another topic is refused then', async () => {
   const first = await set(real);
   assert.deepEqual(
@@ -96,8 +121,17 @@ test('the first certificate replaces the made-up topic and says who must enrol a
   assert.equal((await set(renewed))['status'], 200);
   const other = await set(await pushCertificate('0.9.2342.19200300.100.1.1=com.apple.mgmt.External.other'));
   assert.deepEqual([other['status'], other['code']], [409, 'ERR_PUSH_TOPIC']);
-  assert.match(String(other['message']), /1 enrolled devices keep that one/);
+  assert.match(String(other['message']), /enrolled so: 1\./);
   assert.equal(await topicOf(), 'com.apple.mgmt.External.real');
+  const moved = await runBramble(admin, ['--json', 'push', '--set', 'url=https://relay.example.org']);
+  assert.deepEqual([moved.code, JSON.parse(moved.output).url], [0, 'https://relay.example.org']);
+  assert.equal(JSON.parse(moved.output).hasCertificate, true, 'what is not named stays');
+  assert.equal((await openedPush()).privateKeyPem, renewed.privateKeyPem);
+  for (const url of ['http://relay.example.org', 'http://10.0.0.1:8080']) {
+    const open = await runBramble(admin, ['push', '--set', `url=${url}`]);
+    assert.match(open.errors, /without encryption .*\(ERR_INPUT\)/);
+  }
+  assert.equal((await runBramble(admin, ['push', '--set', 'url=http://127.0.0.1:1/'])).code, 0);
   // Without a certificate the service alone changes, as a relay or a simulator wants it; the topic stays.
   const relay = await set({ url: 'https://127.0.0.1:9999' });
   assert.deepEqual([relay['status'], relay['topic'], relay['topicFixed']], [200, 'com.apple.mgmt.External.real', true]);

@@ -1,22 +1,38 @@
 /** Asks before something is done that cannot be undone. Invariant: without a clear yes nothing is done. */
 import { createInterface } from 'node:readline/promises';
+import type { Command } from 'commander';
 import { BrambleError } from '../base/errors.ts';
+import { shownLines } from '../base/shown-text.ts';
 import type { CommandStreams } from './frame.ts';
+
+/** For a command that calls {@link confirm}. */
+export function confirmable(command: Command): Command {
+  return command.option('--yes', 'do not ask');
+}
 
 /**
  * Reads one line; the question goes to the error stream, so that the output stays what it is.
  * @throws BrambleError ERR_USAGE unless it says yes
  */
 export async function confirm({ input, errors }: CommandStreams, question: string): Promise<void> {
-  errors.write(`${question} [y/N] `);
+  errors.write(`${shownLines(question)} [y/N] `);
   const lines = createInterface({ input });
+  let answer: string | undefined;
   try {
     for await (const line of lines) {
-      if (/^y(es)?$/i.test(line.trim())) return;
+      answer = line.trim();
       break;
     }
   } finally {
     lines.close();
   }
+  // Only who types an answer ends the line of the question with it.
+  if (answer === undefined || (input as { isTTY?: boolean }).isTTY !== true) errors.write('\n');
+  if (answer !== undefined && /^y(es)?$/i.test(answer)) return;
   throw new BrambleError('ERR_USAGE', 'Nothing was changed. Answer y, or give --yes where nobody can be asked.');
+}
+
+/** `1 device`, `2 devices`. */
+export function counted(count: number, one: string, several = `${one}s`): string {
+  return `${count} ${count === 1 ? one : several}`;
 }

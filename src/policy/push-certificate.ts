@@ -35,6 +35,20 @@ export function inspectPushCertificate(
   return { topic, expiresAt: validToDate };
 }
 
+/** Of one that is stored, whether it still fits or not; null where it cannot be read. */
+export function certificateFacts(pem: string): { issuer: string; selfSigned: boolean; expiresAt: Date } | null {
+  try {
+    const certificate = new X509Certificate(pem);
+    return {
+      issuer: certificate.issuer.replaceAll('\n', ', '),
+      selfSigned: certificate.checkIssued(certificate),
+      expiresAt: certificate.validToDate,
+    };
+  } catch {
+    return null;
+  }
+}
+
 function readCertificate(pem: string): X509Certificate {
   try {
     return new X509Certificate(pem);

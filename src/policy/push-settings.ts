@@ -17,6 +17,11 @@ const storedSchema = pushSettingsSchema.omit({ privateKeyPem: true }).extend({
 });
 export type StoredPushSettings = z.output<typeof storedSchema>;
 
+/** Until the transaction ends nobody else changes them, or the topic: locks the domain's row. */
+export async function lockPushSettings(tx: Transaction): Promise<void> {
+  await tx`select 1 from domain for update`;
+}
+
 /** As stored, without the key itself. */
 export async function readStoredPushSettings(q: Queryable): Promise<StoredPushSettings> {
   return await readSetting(q, settingKey, storedSchema);

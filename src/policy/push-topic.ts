@@ -47,25 +47,42 @@ export async function fixPushTopic(
   at: Date,
 ): Promise<{ replaced: boolean; mustEnrolAgain: number }> {
   await tx`select 1 from domain for update`;
-  const { fixedAt } = await readSetting(tx, settingKey, settingSchema);
-  const { pushTopic: before } = await readDomain(tx);
-  if (fixedAt !== null && before !== topic) throw await otherTopic(tx, before, topic);
-  if (before !== topic) {
-    await requireFeature(tx, features, 'push-topic-from-certificate', 'A push certificate with a topic of its own');
-    await tx`update domain set push_topic = ${topic}`;
-  }
-  if (fixedAt === null) await writeSetting(tx, settingKey, { fixedAt: at.toISOString() });
-  return { replaced: before !== topic, mustEnrolAgain: await countOfOtherTopics(tx, topic) };
+  const { fixed, replaces } = await admitTopic(tx, features, topic);
+  if (replaces) await tx`update domain set push_topic = ${topic}`;
+  if (!fixed) await writeSetting(tx, settingKey, { fixedAt: at.toISOString() });
+  return { replaced: replaces, mustEnrolAgain: await countOfOtherTopics(tx, topic) };
 }
 
-async function otherTopic(tx: Transaction, fixed: string, given: string): Promise<BrambleError> {
-  const [row] = await tx<{ enrolled: number }[]>`
+/** How it would stand with a certificate of this topic. Changes nothing, and throws as {@link fixPushTopic} would. */
+export async function previewPushTopic(q: Queryable, features: readonly Feature[], topic: string): Promise<PushTopic> {
+  const { fixed } = await admitTopic(q, features, topic);
+  return { topic, fixed, mustEnrolAgain: await countOfOtherTopics(q, topic) };
+}
+
+async function admitTopic(
+  q: Queryable,
+  features: readonly Feature[],
+  topic: string,
+): Promise<{ fixed: boolean; replaces: boolean }> {
+  const { fixedAt } = await readSetting(q, settingKey, settingSchema);
+  const { pushTopic: before } = await readDomain(q);
+  const [fixed, replaces] = [fixedAt !== null, before !== topic];
+  if (fixed && replaces) throw await otherTopic(q, before, topic);
+  if (replaces) {
+    await requireFeature(q, features, 'push-topic-from-certificate', 'A push certificate with a topic of its own');
+  }
+  return { fixed, replaces };
+}
+
+async function otherTopic(q: Queryable, fixed: string, given: string): Promise<BrambleError> {
+  const [row] = await q<{ enrolled: number }[]>`
     select count(*)::int as enrolled from device where state <> 'gone' and topic = ${fixed}`;
   const enrolled = row?.enrolled ?? 0;
   return new BrambleError(
     'ERR_PUSH_TOPIC',
-    `The certificate is for the topic ${given}, and this domain's is ${fixed}. ${enrolled} enrolled devices keep that one for ` +
-      'ever: with this certificate none of them could be woken again, and each would have to enrol anew. Nothing was changed. ' +
+    `The certificate is for the topic ${given}, and this domain's is ${fixed}, for good since its first certificate was set. ` +
+      `Devices that enrol with one topic cannot be woken under another${enrolled > 0 ? `; enrolled so: ${enrolled}` : ''}. ` +
+      'Nothing was changed. ' +
       'Renew the certificate that you had (same account, "renew", not "create") and set that one.',
     { details: { topic: fixed, given, enrolled } },
   );

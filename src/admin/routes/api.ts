@@ -18,6 +18,7 @@ import { instanceRoutes } from './instances.ts';
 import { moveControlRoutes, moveRoutes } from './moves.ts';
 import { policyAssignmentRoutes, policyRoutes } from './policies.ts';
 import { policyRuleRoutes } from './policy-rules.ts';
+import { pushRoutes } from './push.ts';
 import { serviceRoutes } from './services.ts';
 import { srpCredentialRoutes } from './srp-credentials.ts';
 import { tlsIdentityRoutes } from './tls-identities.ts';
@@ -26,6 +27,7 @@ import { cancelRoutes, requeueRoutes } from './unsettled-commands.ts';
 
 const resources = [
   domainRoutes,
+  pushRoutes,
   accountRoutes,
   groupRoutes,
   policyRoutes,

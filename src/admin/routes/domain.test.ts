@@ -46,7 +46,9 @@ test('status, features, components, deliveries, events, services and push answer
   assert.deepEqual(push.body, {
     url: 'https://127.0.0.1:9999',
     hasOwnAuthority: false,
+    caPem: null,
     hasCertificate: false,
+    certificate: null,
     topic: 'com.apple.mgmt.External.test',
     topicFixed: false,
     mustEnrolAgain: 0,

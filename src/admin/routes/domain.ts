@@ -1,14 +1,9 @@
-/** The domain as a whole: status, events, the push service's address. */
+/** The domain as a whole: status and events. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { BrambleError } from '../../base/errors.ts';
-import { listEvents, recordEvent } from '../../domain/events.ts';
-import { type PushSettings, pushSettingsSchema } from '../../policy/push.ts';
-import { inspectPushCertificate } from '../../policy/push-certificate.ts';
-import { readStoredPushSettings, writePushSettings } from '../../policy/push-settings.ts';
-import { fixPushTopic, readPushTopic } from '../../policy/push-topic.ts';
-import { type AdministrationContext, write } from '../context.ts';
-import { instant, jsonObject } from '../shapes.ts';
+import { listEvents } from '../../domain/events.ts';
+import type { AdministrationContext } from '../context.ts';
+import { instant } from '../shapes.ts';
 import { readStatus } from '../status-report.ts';
 import { componentShape, componentView } from './components.ts';
 
@@ -70,29 +65,9 @@ const statusShape = z.object({
     })
     .nullable(),
 });
-const pushShape = z.object({
-  url: z.string(),
-  hasOwnAuthority: z.boolean(),
-  hasCertificate: z.boolean(),
-  topic: z.string().describe('Devices are woken under it and keep it for ever.'),
-  topicFixed: z.boolean().describe('Whether a certificate has fixed it; before that it is made up.'),
-  mustEnrolAgain: z.number().describe('Enrolments that know another topic.'),
-});
 const tags = ['domain'];
 
 export function domainRoutes(context: AdministrationContext): FastifyPluginAsyncZod {
-  /** Keys and certificates stay in the database. */
-  const pushView = async (settings: Pick<PushSettings, 'url' | 'caPem' | 'certificatePem'>) => {
-    const { topic, fixed, mustEnrolAgain } = await readPushTopic(context.db);
-    return {
-      url: settings.url,
-      hasOwnAuthority: settings.caPem !== undefined,
-      hasCertificate: settings.certificatePem !== undefined,
-      topic,
-      topicFixed: fixed,
-      mustEnrolAgain,
-    };
-  };
   return async (app) => {
     app.route({
       method: 'GET',
@@ -126,54 +101,6 @@ export function domainRoutes(context: AdministrationContext): FastifyPluginAsync
         },
       },
       handler: async (request) => ({ events: await listEvents(context.db, request.query.limit) }),
-    });
-
-    app.route({
-      method: 'GET',
-      url: '/push',
-      schema: { tags, summary: 'Where devices are woken through', response: { 200: pushShape } },
-      handler: async () => await pushView(await readStoredPushSettings(context.db)),
-    });
-
-    app.route({
-      method: 'PUT',
-      url: '/push',
-      schema: {
-        tags,
-        summary: 'Set the push service that wakes devices; replaces all of its settings',
-        body: jsonObject.describe('url, and where needed caPem, certificatePem and privateKeyPem.'),
-        response: { 200: pushShape },
-      },
-      handler: async (request) => {
-        const parsed = pushSettingsSchema.strict().safeParse(request.body);
-        if (!parsed.success) {
-          const [issue] = parsed.error.issues;
-          const field = ['body', ...(issue?.path ?? [])].join('.');
-          throw new BrambleError('ERR_INPUT', `${field} does not fit: ${issue?.message ?? 'unknown'}.`, {
-            details: { field },
-          });
-        }
-        const settings = parsed.data;
-        const now = new Date();
-        const hasCertificate = settings.certificatePem !== undefined || settings.privateKeyPem !== undefined;
-        const certificate = hasCertificate ? inspectPushCertificate(settings, now) : undefined;
-        await write(context, async (tx) => {
-          const fixed = certificate && (await fixPushTopic(tx, context.features, certificate.topic, now));
-          await writePushSettings(tx, context.masterKeys, settings);
-          await recordEvent(tx, {
-            kind: 'push-changed',
-            message: `${request.administrator} set the push service to ${settings.url}${
-              certificate ? `, with a certificate until ${certificate.expiresAt.toISOString().slice(0, 10)}` : ''
-            }`,
-          });
-          if (fixed?.replaced !== true) return;
-          await recordEvent(tx, {
-            kind: 'push-topic-fixed',
-            message: `the push topic is ${certificate?.topic} from now on; ${fixed.mustEnrolAgain} devices must enrol again`,
-          });
-        });
-        return await pushView(settings);
-      },
     });
   };
 }
