@@ -59,7 +59,7 @@ test('an account is created, listed in an aligned table, shown as JSON, and dele
   const asJson = JSON.parse((await bramble(['--json', 'account', 'list'])).output);
   assert.equal(asJson.accounts[0].name, 'ada');
   assert.deepEqual(JSON.parse((await bramble(['account', 'list', '--json'])).output), asJson);
-  assert.equal((await bramble(['account', 'delete', 'ada'])).code, exitCode.ok);
+  assert.equal((await bramble(['account', 'delete', 'ada', '--yes'])).code, exitCode.ok);
 });
 
 test('failures say what happened with their code on the error stream, or as JSON', async () => {
@@ -115,7 +115,13 @@ test('what TLS a device has used is cleared for one or all, and the list shows r
     (await admin.db`select id from device where tls_required_at is not null`).map((row) => row['id']);
   assert.equal((await bramble(['device', 'clear-tls', ids[0]])).code, exitCode.ok);
   assert.deepEqual(await required(), [ids[1]]);
-  assert.match((await bramble(['device', 'clear-tls', '--all'])).output, /may identify themselves by signature/);
+  const unneeded = await bramble(['device', 'clear-tls', ids[0]]);
+  assert.equal(unneeded.code, exitCode.refused);
+  assert.match(unneeded.errors, /is not held to TLS.*\(ERR_STATE\)/);
+  assert.match(
+    (await bramble(['device', 'clear-tls', '--all', '--yes'])).output,
+    /may identify themselves by signature/,
+  );
   assert.deepEqual(await required(), []);
   assert.equal((await bramble(['device', 'clear-tls', randomUUID()])).code, exitCode.notFound);
   assert.equal((await bramble(['device', 'clear-tls', ids[0], '--all'])).code, exitCode.usage);

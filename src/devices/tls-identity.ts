@@ -49,17 +49,35 @@ export async function noteTlsDays(
   return rows.map((row) => row.id);
 }
 
-/** Forgets the days of one device, which has to show TLS on three more before it is held to it again. */
-export async function clearTlsIdentity(tx: Transaction, deviceId: DeviceId): Promise<'cleared' | 'not-found'> {
+/**
+ * Forgets the days of one device, which has to show TLS on three more before it is held to it again. `unneeded`: there were
+ * none, or its enrolment has ended.
+ */
+export async function clearTlsIdentity(
+  tx: Transaction,
+  deviceId: DeviceId,
+): Promise<'cleared' | 'unneeded' | 'not-found'> {
   const { count } = await tx`
-    update device set tls_days = 0, tls_day = null, tls_required_at = null where id = ${deviceId}`;
-  return count === 1 ? 'cleared' : 'not-found';
+    update device set tls_days = 0, tls_day = null, tls_required_at = null
+     where id = ${deviceId} and tls_days > 0 and state <> 'gone'`;
+  if (count === 1) return 'cleared';
+  const known = await tx`select 1 from device where id = ${deviceId}`;
+  return known.count === 1 ? 'unneeded' : 'not-found';
+}
+
+/** How many devices are held to TLS, and how many more are on the way there. */
+export async function countTlsIdentities(q: Queryable): Promise<{ required: number; counting: number }> {
+  const [row] = await q<{ required: number; counting: number }[]>`
+    select count(*) filter (where tls_required_at is not null)::int as required,
+           count(*) filter (where tls_required_at is null)::int as counting
+      from device where tls_days > 0 and state <> 'gone'`;
+  return row ?? { required: 0, counting: 0 };
 }
 
 /** The same of up to `limit` devices that have days; returns how many. */
 export async function clearTlsIdentities(tx: Transaction, limit: number): Promise<number> {
   const { count } = await tx`
     update device set tls_days = 0, tls_day = null, tls_required_at = null
-     where id in (select id from device where tls_days > 0 limit ${limit})`;
+     where id in (select id from device where tls_days > 0 and state <> 'gone' limit ${limit})`;
   return count;
 }

@@ -98,6 +98,26 @@ export async function assignGroupPolicy(q: Queryable, groupId: string, policyId:
     on conflict (group_id) do update set policy_id = excluded.policy_id`;
 }
 
+export interface PolicyAssignments {
+  accounts: number;
+  groups: number;
+  /** Under management, of these accounts and of the groups' members. */
+  devices: number;
+}
+
+/** Where a policy is assigned; Default's holding for everybody is no assignment. */
+export async function assignmentsOf(q: Queryable, policyId: string): Promise<PolicyAssignments> {
+  const [row] = await q<PolicyAssignments[]>`
+    select (select count(*)::int from account_policy where policy_id = ${policyId}) as accounts,
+           (select count(*)::int from group_policy where policy_id = ${policyId}) as groups,
+           (select count(*)::int from device d
+             where d.state <> 'gone'
+               and (d.account_id in (select account_id from account_policy where policy_id = ${policyId})
+                 or d.account_id in (select m.account_id from group_policy g join group_member m on m.group_id = g.group_id
+                                      where g.policy_id = ${policyId}))) as devices`;
+  return row ?? { accounts: 0, groups: 0, devices: 0 };
+}
+
 /** The accounts whose rules a policy enters: its own, those of its groups, and all for Default. */
 export async function accountsUnderPolicy(q: Queryable, policyId: string): Promise<string[]> {
   const rows = await q<{ id: string }[]>`

@@ -8,6 +8,7 @@ import { readDomain } from '../../domain/domain.ts';
 import { recordEvent } from '../../domain/events.ts';
 import { notFound } from '../../rest/http-errors.ts';
 import { type AdministrationContext, write } from '../context.ts';
+import { findDevice } from '../device-list.ts';
 import { buildOperatorCommand } from '../operator-command.ts';
 import { instant } from '../shapes.ts';
 
@@ -41,12 +42,16 @@ export function deviceRemovalRoutes(context: AdministrationContext): FastifyPlug
         const command = buildOperatorCommand({ requestType: 'RemoveProfile', identifier });
         const tell = request.query.tell === 'true';
         const outcome = await write(context, async (tx) => {
+          const device = await findDevice(tx, deviceId);
           const removed = await removeDevice(tx, { deviceId, tell, command });
           if (removed.kind === 'not-found') throw notFound('device', deviceId);
           await recordEvent(tx, {
             kind: 'device-removed',
             subject: deviceId,
-            message: `${request.administrator} removed the device ${deviceId}${tell ? '' : ' silently'}.`,
+            message:
+              `${request.administrator} removed the device ${deviceId} (${device?.model ?? 'unknown model'}, serial number ` +
+              `${device?.serialNumber ?? 'unknown'}) of ${device?.account ?? 'nobody'}; ` +
+              `${removed.kind === 'ended' && !removed.tells ? 'silently: it is not told' : 'it is told to leave when it comes'}`,
           });
           return removed;
         });

@@ -10,6 +10,7 @@ import {
   accountsUnderPolicy,
   assignAccountPolicy,
   assignGroupPolicy,
+  assignmentsOf,
   deletePolicy,
   findPolicy,
   insertPolicy,
@@ -30,6 +31,7 @@ const policyShape = z.object({
   rules: z.record(z.string(), z.union([z.boolean(), z.number(), z.string()])),
   changedAt: instant,
 });
+const assignmentsShape = z.object({ accounts: z.number(), groups: z.number(), devices: z.number() });
 const params = z.object({ name });
 const assignment = z.object({ policy: name.nullable() });
 const owedShape = z.object({ deliveriesOwed: z.number() });
@@ -67,11 +69,16 @@ export function policyRoutes(context: AdministrationContext): FastifyPluginAsync
     app.route({
       method: 'GET',
       url: '/it-policies/:name',
-      schema: { tags, summary: 'Show an IT policy', params, response: { 200: policyShape } },
+      schema: {
+        tags,
+        summary: 'Show an IT policy',
+        params,
+        response: { 200: policyShape.extend({ assigned: assignmentsShape }) },
+      },
       handler: async (request) => {
         const policy = await findPolicy(context.db, request.params.name);
         if (policy === undefined) throw notFound('IT policy', request.params.name);
-        return policy;
+        return { ...policy, assigned: await assignmentsOf(context.db, policy.id) };
       },
     });
 

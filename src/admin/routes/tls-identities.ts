@@ -1,8 +1,9 @@
 /** The requirement that a device shows its certificate in TLS, lifted for one device or for all. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import { BrambleError } from '../../base/errors.ts';
 import type { DeviceId } from '../../base/ids.ts';
-import { clearTlsIdentities, clearTlsIdentity } from '../../devices/tls-identity.ts';
+import { clearTlsIdentities, clearTlsIdentity, countTlsIdentities } from '../../devices/tls-identity.ts';
 import { notFound } from '../../rest/http-errors.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { nothing } from '../shapes.ts';
@@ -26,9 +27,26 @@ export function tlsIdentityRoutes(context: AdministrationContext): FastifyPlugin
         await write(context, async (tx) => {
           const outcome = await clearTlsIdentity(tx, request.params.id as DeviceId);
           if (outcome === 'not-found') throw notFound('device', request.params.id);
+          if (outcome === 'unneeded') {
+            throw new BrambleError(
+              'ERR_STATE',
+              `The device ${request.params.id} is not held to TLS, and has not begun to be: there is nothing to lift.`,
+            );
+          }
         });
         return await reply.status(204).send(null);
       },
+    });
+
+    app.route({
+      method: 'GET',
+      url: '/tls-identities',
+      schema: {
+        tags,
+        summary: 'How many devices must identify themselves in TLS, and how many have begun to count days',
+        response: { 200: z.object({ required: z.number(), counting: z.number() }) },
+      },
+      handler: async () => await countTlsIdentities(context.db),
     });
 
     app.route({

@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { shownText } from '../../base/shown-text.ts';
 import { collect, number } from '../arguments.ts';
+import { confirm, confirmable, counted } from '../confirmation.ts';
 import { example, type Frame, query, segment } from '../frame.ts';
 import { cell, facts, table, timeText } from '../text-output.ts';
 
@@ -71,10 +72,14 @@ export function addAccountCommands(program: Command, frame: Frame): void {
   );
 
   example(
-    accounts
-      .command('delete <name>')
-      .description('delete an account with its devices')
-      .action(async (name: string, _flags: object, command) => {
+    confirmable(accounts.command('delete <name>'))
+      .description('delete an account with its devices, which are not told: they keep what is installed on them')
+      .action(async (name: string, flags: { yes?: true }, command) => {
+        if (!flags.yes) {
+          const rest = await frame.rest(command);
+          const { name: stored, deviceCount } = account.parse(await rest.send('GET', `/accounts/${segment(name)}`));
+          await confirm(frame, deletionQuestion(stored, deviceCount));
+        }
         await frame.ask(command, {
           method: 'DELETE',
           path: `/accounts/${segment(name)}`,
@@ -83,6 +88,7 @@ export function addAccountCommands(program: Command, frame: Frame): void {
         });
       }),
     'bramble account delete ada',
+    'bramble account delete ada --yes',
   );
 
   example(
@@ -168,6 +174,15 @@ export function addAccountCommands(program: Command, frame: Frame): void {
         });
       }),
     'bramble account policy ada "Advanced Security"',
+  );
+}
+
+function deletionQuestion(name: string, devices: number): string {
+  if (devices === 0) return `The account ${name} is deleted; it has no devices. Delete it?`;
+  return (
+    `The account ${name} is deleted with ${counted(devices, 'device')}, not told to leave: what is installed stays, and ` +
+    `nothing can be sent any more.\nTo have devices leave, first \`bramble device remove DEVICE --tell\` for each of ` +
+    `\`bramble device list --account ${name}\`, and wait until they have.\nDelete it?`
   );
 }
 

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { BrambleError } from '../../base/errors.ts';
 import { number } from '../arguments.ts';
-import { confirm } from '../confirmation.ts';
+import { confirm, confirmable, counted } from '../confirmation.ts';
 import { example, type Frame, query, segment } from '../frame.ts';
 import { cell, facts, table, timeText } from '../text-output.ts';
 import { addResendCommand, addSendingCommands, addUnsettledCommands } from './device-command.ts';
@@ -15,6 +15,7 @@ const device = z.object({
   platform: z.string(),
   state: z.string(),
   model: z.string().nullable(),
+  serialNumber: z.string().nullable(),
   osVersion: z.string().nullable(),
   softwareVersion: z.string().nullable(),
   lastSeenAt: z.string().nullable(),
@@ -24,6 +25,8 @@ const device = z.object({
   repeatedMessages: z.number(),
   openDeliveries: z.number(),
 });
+
+const tlsCounts = z.object({ required: z.number(), counting: z.number() });
 
 interface DeviceListFlags {
   account?: string;
@@ -122,18 +125,21 @@ function addListingCommands(devices: Command, frame: Frame): void {
 
 function addEndingCommands(devices: Command, frame: Frame): void {
   example(
-    devices
-      .command('remove <id>')
+    confirmable(devices.command('remove <id>'))
       .description('end the management of a device; by default it is told, and leaves when it comes')
       .option('--tell', 'have it remove its enrolment profile, and end the enrolment when it answers (the default)')
       .option('--silent', 'end the enrolment at once and refuse the device; what is installed on it stays')
-      .option('--yes', 'do not ask')
       .action(async (id: string, flags: { tell?: true; silent?: true; yes?: true }, command) => {
         if (flags.tell && flags.silent) throw new BrambleError('ERR_USAGE', 'Give --tell or --silent, not both.');
         const does = flags.silent
           ? 'is refused from now on, and keeps what is installed on it'
           : 'is told to leave, and loses what its enrolment profile brought';
-        if (!flags.yes) await confirm(frame, `The device ${id} ${does}. Remove it?`);
+        if (!flags.yes) {
+          const rest = await frame.rest(command);
+          const { account, model, serialNumber } = device.parse(await rest.send('GET', `/devices/${segment(id)}`));
+          const which = `${model ?? 'a device of unknown model'}, serial number ${serialNumber ?? 'unknown'}`;
+          await confirm(frame, `The device of ${account} (${which}; ${id}) ${does}. Remove it?`);
+        }
         await frame.ask(command, {
           method: 'DELETE',
           path: `/devices/${segment(id)}?tell=${flags.silent ? 'false' : 'true'}`,
@@ -153,11 +159,10 @@ function addEndingCommands(devices: Command, frame: Frame): void {
   );
 
   example(
-    devices
-      .command('clear-tls [id]')
+    confirmable(devices.command('clear-tls [id]'))
       .description('let a device, or all, identify themselves by signature alone until they use TLS on three more days')
       .option('--all', 'all devices: where a proxy ends TLS in front of the routers from now on')
-      .action(async (id: string | undefined, flags: { all?: true }, command) => {
+      .action(async (id: string | undefined, flags: { all?: true; yes?: true }, command) => {
         if ((id === undefined) === (flags.all === undefined)) {
           throw new BrambleError('ERR_USAGE', 'Name a device, or give --all.');
         }
@@ -170,14 +175,24 @@ function addEndingCommands(devices: Command, frame: Frame): void {
           });
           return;
         }
+        if (!flags.yes) {
+          const rest = await frame.rest(command);
+          const { required, counting } = tlsCounts.parse(await rest.send('GET', '/tls-identities'));
+          await confirm(
+            frame,
+            `${counted(required, 'device')} held to TLS may identify themselves by signature alone again, which can be ` +
+              `replayed, until used on three more days; ${counting} more begin to count anew. Go on?`,
+          );
+        }
         await frame.ask(command, {
           method: 'DELETE',
           path: '/tls-identities',
           shape: z.object({ devices: z.number() }),
-          text: ({ devices: cleared }) => `${cleared} devices may identify themselves by signature alone again.`,
+          text: ({ devices: cleared }) =>
+            `${counted(cleared, 'device')} may identify themselves by signature alone again.`,
         });
       }),
     'bramble device clear-tls 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234',
-    'bramble device clear-tls --all',
+    'bramble device clear-tls --all --yes',
   );
 }

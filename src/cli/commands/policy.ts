@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { collectValues, json } from '../arguments.ts';
+import { confirm, confirmable, counted } from '../confirmation.ts';
 import { example, type Frame, segment } from '../frame.ts';
 import { cell, facts, table, timeText } from '../text-output.ts';
 
@@ -12,6 +13,10 @@ const policy = z.object({
   changedAt: z.string(),
 });
 const owed = z.object({ deliveriesOwed: z.number() });
+
+const assignedPolicy = z.object({
+  assigned: z.object({ accounts: z.number(), groups: z.number(), devices: z.number() }),
+});
 
 export function addPolicyCommands(program: Command, frame: Frame): void {
   const policies = program.command('policy').alias('policies').description('IT policies');
@@ -87,10 +92,21 @@ export function addPolicyCommands(program: Command, frame: Frame): void {
   );
 
   example(
-    policies
-      .command('delete <name>')
+    confirmable(policies.command('delete <name>'))
       .description('delete an IT policy; its accounts return to what is below it')
-      .action(async (name: string, _flags: object, command) => {
+      .action(async (name: string, flags: { yes?: true }, command) => {
+        if (!flags.yes) {
+          const rest = await frame.rest(command);
+          const { assigned } = assignedPolicy.parse(await rest.send('GET', `/it-policies/${segment(name)}`));
+          if (assigned.accounts + assigned.groups > 0) {
+            await confirm(
+              frame,
+              `The IT policy ${name} is assigned to ${counted(assigned.accounts, 'account')} and ` +
+                `${counted(assigned.groups, 'group')}: ${counted(assigned.devices, 'device')} will be sent what is below it. ` +
+                'Delete it?',
+            );
+          }
+        }
         await frame.ask(command, {
           method: 'DELETE',
           path: `/it-policies/${segment(name)}`,
@@ -99,6 +115,7 @@ export function addPolicyCommands(program: Command, frame: Frame): void {
         });
       }),
     'bramble policy delete Strict',
+    'bramble policy delete Strict --yes',
   );
 
   example(

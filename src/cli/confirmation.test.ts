@@ -1,0 +1,62 @@
+/** What takes something away asks first, says how much, and does nothing without a clear yes. */
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { startAdministration } from '../admin/administration-fixture.ts';
+import type { InstanceId } from '../base/ids.ts';
+import { seedDevice } from '../devices/device-fixture.ts';
+import { runBramble } from './command-line-fixture.ts';
+import { exitCode } from './exit-codes.ts';
+
+const admin = await startAdministration();
+after(async () => await admin.close());
+const bramble = (argv: string[], input?: string) => runBramble(admin, argv, input === undefined ? {} : { input });
+
+const [instance] = await admin.db<{ id: InstanceId }[]>`select id from instance where name = 'one'`;
+const { deviceId } = await seedDevice(admin.db, instance?.id as InstanceId, 'lost');
+await admin.db`update device set model = 'iPad14,1', serial_number = 'SER77' where id = ${deviceId}`;
+const devices = async () => (await admin.db`select state from device where id = ${deviceId}`)[0]?.['state'];
+
+/** Refused without an answer and after another than yes; the error stands on a line of its own. */
+async function asks(argv: string[], ...says: RegExp[]): Promise<void> {
+  for (const input of ['', 'n\n']) {
+    const { code, errors } = await bramble(argv, input);
+    assert.equal(code, exitCode.usage, errors);
+    for (const said of says) assert.match(errors, said);
+    assert.match(errors, /\[y\/N\] \nerror: Nothing was changed\./);
+  }
+}
+
+test('deleting an IT policy asks where it is assigned, and not where it is not', async () => {
+  await bramble(['policy', 'set', 'Field', '--rule', 'passwordRequired=true']);
+  await bramble(['account', 'policy', 'lost', 'Field']);
+  await asks(['policy', 'delete', 'Field'], /assigned to 1 account and 0 groups: 1 device will/);
+  assert.equal((await bramble(['policy', 'delete', 'Field'], 'y\n')).code, exitCode.ok);
+  await bramble(['policy', 'set', 'Field', '--rule', 'passwordRequired=true']);
+  assert.equal((await bramble(['policy', 'delete', 'Field'])).code, exitCode.ok);
+});
+
+test('lifting TLS from all devices counts those that are under management', async () => {
+  const { deviceId: gone } = await seedDevice(admin.db, instance?.id as InstanceId, 'gone');
+  await admin.db`update device set tls_required_at = now(), tls_days = 3`;
+  await admin.db`update device set state = 'gone' where id = ${gone}`;
+  await asks(['device', 'clear-tls', '--all'], /1 device held to TLS/);
+  const cleared = await bramble(['device', 'clear-tls', '--all', '--yes']);
+  assert.match(cleared.output, /^1 device may identify/);
+});
+
+test('removing a device names account, model and serial number; the event says whether it is told', async () => {
+  await asks(['device', 'remove', deviceId], /device of lost \(iPad14,1, serial number SER77; /);
+  await bramble(['device', 'remove', deviceId, '--yes']);
+  const events = await bramble(['events']);
+  assert.match(events.output, /serial number SER77\) of lost; it is told to leave when it comes/);
+  await bramble(['device', 'remove', deviceId, '--silent', '--yes']);
+  assert.equal(await devices(), 'gone');
+});
+
+test('deleting an account says how many devices are lost with it, and how they are told', async () => {
+  await admin.db`update device set state = 'active' where id = ${deviceId}`;
+  await asks(['account', 'delete', 'lost'], /with 1 device, not told to leave/, /device remove DEVICE --tell/);
+  assert.equal(await devices(), 'active');
+  assert.equal((await bramble(['account', 'delete', 'lost', '--yes'])).code, exitCode.ok);
+  assert.equal(await devices(), undefined);
+});
