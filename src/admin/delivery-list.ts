@@ -10,7 +10,9 @@ export interface ListedDelivery {
   cause: string;
   budgeted: boolean;
   state: string;
-  /** The instance that released it; before that, the owner of the account. */
+  /** Of the device; null where it did not say. */
+  deviceModel: string | null;
+  /** While it is open, the owner of the account; then the instance that released it, if one did. */
   instance: string | null;
   owedAt: Date;
   releasedAt: Date | null;
@@ -28,11 +30,13 @@ export async function listDeliveries(q: Queryable, state: string, limit: number)
   const states = state === 'open' ? openStates : [state];
   const rows = await q<Omit<ListedDelivery, 'waitingFor'>[]>`
     select d.id, a.name as account, d.device_id as "deviceId", d.item, d.cause, d.budgeted, d.state,
-           i.name as instance, d.owed_at as "owedAt", d.released_at as "releasedAt",
+           i.name as instance, v.model as "deviceModel", d.owed_at as "owedAt", d.released_at as "releasedAt",
            d.handed_out_at as "handedOutAt", d.settled_at as "settledAt", d.failure
       from delivery d
       join account a on a.id = d.account_id
-      left join instance i on i.id = coalesce(d.instance_id, a.instance_id)
+      join device v on v.id = d.device_id
+      left join instance i on i.id = case when d.state = any(${openStates}::text[]) then a.instance_id
+                                          else coalesce(d.instance_id, a.instance_id) end
      where d.state = any(${states}::text[])
      order by d.owed_at, d.id
      limit ${limit}`;

@@ -83,6 +83,7 @@ export function deliveryRoutes(context: AdministrationContext): FastifyPluginAsy
                 id: z.string(),
                 account: z.string(),
                 deviceId: z.string(),
+                deviceModel: z.string().nullable(),
                 item: z.string(),
                 cause: z.string(),
                 budgeted: z.boolean(),

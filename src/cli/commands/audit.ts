@@ -126,8 +126,8 @@ function listOf(entries: readonly Entry[], style: Style): string {
       timeText(row.at),
       whoOf(row, style),
       row.operation,
-      namesOf(row.subjects, row.subjects.length),
-      row.changes.map((changed) => changed.operation).join(', ') || '-',
+      subjectsOf(row),
+      changesOf(row),
     ]),
   );
 }
@@ -137,7 +137,7 @@ function listWithChanges(entries: readonly Entry[], style: Style): string {
   return entries
     .map((row) =>
       [
-        `${style.bold(row.operation)}  ${namesOf(row.subjects, row.subjects.length)}`,
+        `${style.bold(row.operation)}  ${subjectsOf(row)}`,
         `  ${timeText(row.at)} by ${whoOf(row, style)}${row.number === null ? '' : `, number ${row.number}`}`,
         ...(row.requestId === null ? [] : [`  request ${row.requestId}`]),
         ...[...(row.kind === 'operation' ? [] : [{ ...row, subjectCount: row.subjects.length }]), ...row.changes].map(
@@ -157,6 +157,23 @@ function whoOf({ actor, kind, detail }: Entry, style: Style): string {
     return where === undefined ? actor : `${actor} (${where})`;
   }
   return kind === 'marker' ? '-' : style.red(`not recorded (${String(detail['application'] ?? '?')})`);
+}
+
+/** Where the request's path names nothing (what is made has no path yet), what its first change names. */
+function subjectsOf({ subjects, changes }: Entry): string {
+  const [first] = changes;
+  if (subjects.length > 0 || first === undefined) return namesOf(subjects, subjects.length);
+  const alike = changes.filter(({ operation }) => operation === first.operation).length;
+  return namesOf(first.subjects, first.subjectCount) + (alike > 1 ? ` and ${alike - 1} more` : '');
+}
+
+/** Changes of one kind once, with their number. */
+function changesOf({ changes, changeCount }: Entry): string {
+  const kinds = [...Map.groupBy(changes, ({ operation }) => operation)].map(([operation, same]) =>
+    same.length === 1 ? operation : `${operation} ×${same.length}`,
+  );
+  if (changeCount > changes.length) kinds.push(`${changeCount - changes.length} more`);
+  return kinds.join(', ') || '-';
 }
 
 function namesOf(names: readonly string[], count: number): string {

@@ -51,6 +51,8 @@ export function addDeliveriesCommand(program: Command, frame: Frame): void {
             deliveries: z.array(
               z.object({
                 account: z.string(),
+                deviceId: z.string(),
+                deviceModel: z.string().nullable(),
                 item: z.string(),
                 cause: z.string(),
                 state: z.string(),
@@ -64,9 +66,10 @@ export function addDeliveriesCommand(program: Command, frame: Frame): void {
           text: (answer, style) =>
             table(
               style,
-              ['account', 'item', 'because of', 'state', 'instance', 'owed', 'waits for'],
+              ['account', 'device', 'item', 'because of', 'state', 'instance', 'owed', 'why'],
               answer.deliveries.map((row) => [
                 row.account,
+                `${row.deviceModel ?? '?'} ${row.deviceId.slice(-8)}`,
                 row.item,
                 row.cause,
                 row.state,
