@@ -210,6 +210,7 @@ async function walk(): Promise<Set<string>> {
     values ('gone-1', 'server', 'h', 'b', 1, '1.1.0', '{1}', '{}', now() - interval '1 hour')`;
   await call('DELETE /components/{name}', '/components/gone-1');
   await call('DELETE /groups/{name}/members/{account}', '/groups/sales/members/ada');
+  await call('DELETE /groups/{name}', '/groups/sales');
   await call('DELETE /it-policies/{name}', '/it-policies/p');
   await call('DELETE /accounts/{name}', '/accounts/ada');
 
@@ -297,6 +298,20 @@ test('the list is filtered by who, what, subject and time, and goes on page by p
   assert.deepEqual(paged, all);
   assert.equal((await admin.call('GET', '/audit?since=yesterday')).status, 400);
   assert.equal((await admin.call('GET', '/audit?before=x')).status, 400);
+});
+
+test('bramble audit list says what was made, and counts changes of one kind', async () => {
+  const made = await bramble('audit', 'list', '--operation', 'POST /accounts', '--subject', 'grace');
+  assert.match(made.output, /POST \/accounts +grace/);
+  const ids: string[] = [];
+  const [instance] = await admin.db<{ id: string }[]>`select id from instance where name = 'one'`;
+  for (const name of ['held-1', 'held-2']) {
+    ids.push((await seedDevice(admin.db, (instance?.id ?? '') as never, name)).deviceId);
+  }
+  await admin.db`update device set tls_required_at = now(), tls_days = 3 where id = any(${ids}::uuid[])`;
+  await admin.call('DELETE', '/tls-identities');
+  const cleared = await bramble('audit', 'list', '--operation', 'DELETE /tls-identities', '--limit', '1');
+  assert.match(cleared.output, /held-\d and 1 more +update device ×2$/m);
 });
 
 test('bramble audit lists, verifies, exports, and its export is verified without a service', async () => {

@@ -38,6 +38,22 @@ export async function createGroup(
   }
 }
 
+/**
+ * Deletes a group with its memberships and the assignment of its policy, in this order: what is captured of these names the
+ * group. The caller holds the accounts' rows FOR SHARE, and owes them what changes.
+ */
+export async function deleteGroup(tx: Transaction, groupId: string): Promise<void> {
+  await tx`delete from group_member where group_id = ${groupId}`;
+  await tx`delete from group_policy where group_id = ${groupId}`;
+  await tx`delete from account_group where id = ${groupId}`;
+}
+
+/** Whether there is one of this name. */
+export async function groupExists(q: Queryable, name: string): Promise<boolean> {
+  const { count } = await q`select 1 from account_group where name = ${name}`;
+  return count > 0;
+}
+
 /** All groups by rank. */
 export async function listGroups(q: Queryable): Promise<AccountGroup[]> {
   return await q<AccountGroup[]>`

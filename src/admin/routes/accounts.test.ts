@@ -1,8 +1,9 @@
 /** Accounts, their groups and their moves over REST. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { newId } from '../../base/ids.ts';
+import { type InstanceId, newId } from '../../base/ids.ts';
 import { runBramble } from '../../cli/command-line-fixture.ts';
+import { seedDevice } from '../../devices/device-fixture.ts';
 import { codeOf, startAdministration } from '../administration-fixture.ts';
 
 const admin = await startAdministration();
@@ -78,6 +79,46 @@ test('names of dots alone are refused, and what 1.1 named so is still managed', 
       assert.equal(code, 0, `${argv.join(' ')}: ${errors}`);
     }
   }
+});
+
+test('what does not exist, or changes nothing, is refused by name', async () => {
+  const refused = async (method: string, path: string, status: number, says: RegExp, body?: object) => {
+    const answer = await admin.call(method, path, body);
+    assert.equal(answer.status, status, `${method} ${path}`);
+    assert.match((answer.body as { message: string }).message, says);
+  };
+  await admin.call('POST', '/accounts', { name: 'stays', instance: 'one' });
+  await admin.call('POST', '/groups', { name: 'outside' });
+  const batches = async () => ((await admin.call('GET', '/moves')).body as { batches: object[] }).batches.length;
+  const before = await batches();
+  await refused('POST', '/moves', 404, /"ghost", "spook"/, { accounts: ['ghost', 'spook'], to: 'two' });
+  await refused('POST', '/moves', 400, /of one are there already/, { from: 'one', to: 'one' });
+  await refused('POST', '/moves', 409, /stays \(already-there\)/, { accounts: ['stays'], to: 'one' });
+  await refused('POST', '/moves', 409, /no account to move/, { group: 'outside', to: 'one' });
+  assert.equal(await batches(), before);
+  await refused('DELETE', '/groups/outside/members/stays', 404, /no member of the group outside/);
+  await refused('GET', '/accounts?group=nosuch', 404, /group "nosuch"/);
+  await refused('GET', '/accounts?instance=nosuch', 404, /instance "nosuch"/);
+  await refused('GET', '/devices?account=nosuch', 404, /account "nosuch"/);
+});
+
+test('a deleted group takes its policy with it, and its members stay', async () => {
+  await admin.call('POST', '/accounts', { name: 'member', instance: 'one' });
+  await admin.call('POST', '/groups', { name: 'closing' });
+  await admin.call('PUT', '/groups/closing/members/member');
+  await admin.call('PUT', '/groups/closing/it-policy', { policy: 'Default' });
+  const [instance] = await admin.db<{ id: InstanceId }[]>`select id from instance where name = 'one'`;
+  const { deviceId } = await seedDevice(admin.db, instance?.id as InstanceId, 'with-device');
+  await admin.call('PUT', '/groups/closing/members/with-device');
+  await admin.db`delete from delivery where device_id = ${deviceId}`;
+  const asked = await runBramble(admin, ['group', 'delete', 'closing']);
+  assert.match(asked.errors, /has 2 accounts, which stay/);
+  const deleted = await runBramble(admin, ['--json', 'group', 'delete', 'closing', '--yes']);
+  assert.deepEqual(JSON.parse(deleted.output), { members: 2, deliveriesOwed: 1 });
+  assert.equal((await admin.call('GET', '/groups/closing/members')).status, 404);
+  assert.deepEqual(((await admin.call('GET', '/accounts/member')).body as { groups: string[] }).groups, []);
+  const listed = await runBramble(admin, ['deliveries']);
+  assert.match(listed.output, new RegExp(`with-device +\\S+ ${deviceId.slice(-8)} +it-policy .* one `));
 });
 
 test('moves are queued, every skipped account is named, and a batch is paused, resumed and turned back', async () => {

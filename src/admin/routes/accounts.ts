@@ -7,6 +7,8 @@ import { accountNameOf } from '../../base/account-name.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { AccountSkip } from '../../directory/account-import.ts';
 import { createAccount, deleteAccount, getAccount, listAccounts } from '../../directory/accounts.ts';
+import { groupExists } from '../../directory/groups.ts';
+import { findInstance } from '../../directory/instances.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { notFound } from '../../rest/http-errors.ts';
 import { importAccountStream, newAccount } from '../account-import-stream.ts';
@@ -73,6 +75,11 @@ export function accountRoutes(context: AdministrationContext): FastifyPluginAsyn
         response: { 200: z.object({ accounts: z.array(accountShape), next: z.string().nullable() }) },
       },
       handler: async (request) => {
+        const { instance, group } = request.query;
+        if (instance !== undefined && (await findInstance(context.db, instance)) === undefined) {
+          throw notFound('instance', instance);
+        }
+        if (group !== undefined && !(await groupExists(context.db, group))) throw notFound('group', group);
         const page = await listAccounts(context.db, request.query);
         return { accounts: page.accounts.map(withLists), next: page.next ?? null };
       },

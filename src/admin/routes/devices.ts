@@ -73,7 +73,13 @@ export function deviceRoutes(context: AdministrationContext): FastifyPluginAsync
         }),
         response: { 200: devicesShape },
       },
-      handler: async (request) => await devicePage(request.query),
+      handler: async (request) => {
+        const { account: named, ...filter } = request.query;
+        if (named === undefined) return await devicePage(filter);
+        const account = await getAccount(context.db, accountNameOf(named));
+        if (account === undefined) throw notFound('account', named);
+        return await devicePage({ ...filter, account: account.name });
+      },
     });
 
     app.route({

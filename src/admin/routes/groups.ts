@@ -7,6 +7,7 @@ import { getAccount } from '../../directory/accounts.ts';
 import {
   addGroupMember,
   createGroup,
+  deleteGroup,
   listGroupMembers,
   listGroups,
   type MembershipOutcome,
@@ -15,6 +16,7 @@ import {
 import { announceDeliveries, oweDeliveries } from '../../policy/delivery/owe-deliveries.ts';
 import { notFound } from '../../rest/http-errors.ts';
 import { typedName } from '../../rest/typed-text.ts';
+import { membersOfGroup } from '../account-selection.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { name, nothing } from '../shapes.ts';
 
@@ -32,6 +34,15 @@ export function groupRoutes(context: AdministrationContext): FastifyPluginAsyncZ
       const changed = await change(tx, member.name, accountName);
       if (changed === 'unknown-group') throw notFound('group', member.name);
       if (changed === 'unknown-account') throw notFound('account', member.account);
+      if (changed === 'unchanged' && change === removeGroupMember) {
+        throw new BrambleError(
+          'ERR_NOT_FOUND',
+          `The account ${accountName} is no member of the group ${member.name}.`,
+          {
+            details: { what: 'member', name: accountName },
+          },
+        );
+      }
       const account = changed === 'changed' ? await getAccount(tx, accountName) : undefined;
       if (account) {
         await oweDeliveries(tx, {
@@ -73,6 +84,31 @@ export function groupRoutes(context: AdministrationContext): FastifyPluginAsyncZ
         });
         return await reply.status(201).send(group);
       },
+    });
+
+    app.route({
+      method: 'DELETE',
+      url: '/groups/:name',
+      schema: {
+        tags,
+        summary: 'Delete a group; its members stay, and what its IT policy brought them is taken back',
+        params: z.object({ name }),
+        response: { 200: z.object({ members: z.number(), deliveriesOwed: z.number() }) },
+      },
+      handler: async (request) =>
+        await write(context, async (tx) => {
+          const group = await membersOfGroup(tx, request.params.name);
+          if (group === undefined) throw notFound('group', request.params.name);
+          await deleteGroup(tx, group.id);
+          const owed = await oweDeliveries(tx, {
+            accountIds: group.accountIds,
+            cause: 'policy-change',
+            budgeted: true,
+            items: ['it-policy'],
+          });
+          await announceDeliveries(tx);
+          return { members: group.accountIds.length, deliveriesOwed: owed.length };
+        }),
     });
 
     app.route({

@@ -74,7 +74,18 @@ export function moveRoutes(context: AdministrationContext): FastifyPluginAsyncZo
         const created = await write(context, async (tx) => {
           const target = await findInstance(tx, request.body.to);
           if (target === undefined || target.retiredAt !== null) throw notFound('instance', request.body.to);
+          if (request.body.from === target.name) {
+            throw new BrambleError(
+              'ERR_INPUT',
+              `The accounts of ${target.name} are there already: name another instance.`,
+              {
+                details: { field: 'body.to' },
+              },
+            );
+          }
           const chosen = await resolveAccounts(tx, request.body);
+          if (chosen.found.length === 0 && chosen.unknown.length > 0)
+            throw notFound('account', chosen.unknown.join('", "'));
           const batch = await createMoveBatch(tx, {
             purpose: 'manual',
             createdBy: request.administrator,
@@ -82,6 +93,7 @@ export function moveRoutes(context: AdministrationContext): FastifyPluginAsyncZo
           });
           const skipped = await withNames(tx, batch);
           for (const account of chosen.unknown) skipped.push({ account, reason: 'not-found' });
+          if (batch.queued === 0) throw nothingToMove(target.name, skipped);
           return { batch: batch.batchId, queued: batch.queued, skipped };
         });
         return await reply.status(201).send(created);
@@ -192,6 +204,18 @@ export function moveControlRoutes(context: AdministrationContext): FastifyPlugin
       });
     }
   };
+}
+
+function nothingToMove(to: string, skipped: readonly { account: string; reason: string }[]): BrambleError {
+  const some = skipped.slice(0, 5).map(({ account, reason }) => `${account} (${reason})`);
+  const more = skipped.length > some.length ? ` and ${skipped.length - some.length} more` : '';
+  return new BrambleError(
+    'ERR_STATE',
+    some.length === 0
+      ? 'There is no account to move: the group or instance has none.'
+      : `There is nothing to move to ${to}: ${some.join(', ')}${more}.`,
+    { details: { skipped: skipped.slice(0, 100) } },
+  );
 }
 
 function batchView<Batch extends { batchId: string }>(batch: Batch) {

@@ -227,6 +227,34 @@ export function addGroupCommands(program: Command, frame: Frame): void {
     'bramble group create sales --rank 10',
   );
 
+  example(
+    confirmable(groups.command('delete <name>'))
+      .description('delete a group; its members stay, and what its IT policy brought them is taken back')
+      .action(async (name: string, flags: { yes?: true }, command) => {
+        const path = `/groups/${segment(name)}`;
+        if (!flags.yes) {
+          const rest = await frame.rest(command);
+          const { members } = z
+            .object({ members: z.array(z.string()) })
+            .parse(await rest.send('GET', `${path}/members`));
+          if (members.length > 0) {
+            await confirm(
+              frame,
+              `The group ${name} has ${counted(members.length, 'account')}, which stay; its IT policy holds for them no ` +
+                'more. Delete it?',
+            );
+          }
+        }
+        await frame.ask(command, {
+          method: 'DELETE',
+          path,
+          shape: owed,
+          text: (answer) => `Deleted; ${answer.deliveriesOwed} deliveries are owed to devices.`,
+        });
+      }),
+    'bramble group delete sales',
+  );
+
   for (const [verb, method, summary] of [
     ['add', 'PUT', 'put accounts into a group'],
     ['remove', 'DELETE', 'take accounts out of a group'],
