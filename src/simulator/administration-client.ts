@@ -45,19 +45,27 @@ export async function readAdministrationAccess(home: string): Promise<Administra
 const activationPassword = z.object({ password: z.string(), activationUrl: z.url() });
 export type ActivationPassword = z.infer<typeof activationPassword>;
 
+/** Where a domain has its devices woken. */
+export interface PushService {
+  readonly url: string;
+  /** Trusted there instead of the machine's authorities. */
+  readonly caPem?: string;
+}
+
 export interface AdministrationClient {
   /** Does nothing where the account is there already. */
   createAccount(name: string): Promise<void>;
   createActivationPassword(account: string): Promise<ActivationPassword>;
-  setPush(push: { readonly url: string; readonly caPem: string }): Promise<void>;
-  /** Whether the domain has a push certificate of the vendor: whoever sets another push service loses it. */
-  hasPushCertificate(): Promise<boolean>;
+  /** Without a url the vendor's. */
+  setPush(push: Partial<PushService>): Promise<void>;
+  /** `hasCertificate`: of the vendor; whoever sets another push service loses it. */
+  push(): Promise<PushService & { readonly hasCertificate: boolean }>;
   /** What `GET /status` says of the domain, as far as it does. */
   domain(): Promise<{ readonly publicUrl?: string; readonly tunnelHost?: string }>;
 }
 
 const domainFacts = z.object({ publicUrl: z.string().optional(), tunnelHost: z.string().optional() });
-const pushAnswer = z.object({ hasCertificate: z.boolean() });
+const pushAnswer = z.object({ url: z.string(), caPem: z.string().nullish(), hasCertificate: z.boolean() });
 const statusAnswer = z.object({ domain: domainFacts.optional() }).extend(domainFacts.shape);
 
 /** Failures are `BrambleError`s with the service's own code, or ERR_ADMIN_UNREACHABLE. */
@@ -78,10 +86,11 @@ export function createAdministrationClient(access: AdministrationAccess, signal:
       const { status, value } = await call('PUT', '/push', push);
       accepted(status, value, 'setting the address of the push service');
     },
-    async hasPushCertificate() {
+    async push() {
       const { status, value } = await call('GET', '/push');
       accepted(status, value, 'the settings of the push service');
-      return pushAnswer.parse(value).hasCertificate;
+      const { url, caPem, hasCertificate } = pushAnswer.parse(value);
+      return { url, hasCertificate, ...(typeof caPem === 'string' ? { caPem } : {}) };
     },
     async domain() {
       const { status, value } = await call('GET', '/status');

@@ -26,6 +26,7 @@ interface Flags {
   errors?: number;
   oddAnswers?: number;
   exportDevices?: string;
+  replacePush: boolean;
   control: boolean;
   json: boolean;
 }
@@ -36,7 +37,10 @@ export type FindAccess = () => Promise<AdministrationAccess>;
 /** To be added to the program. Stops in good order on SIGINT and SIGTERM; exit status 1 where a device was lost or refused. */
 export function simulateCommand(findAccess: FindAccess = readFromHome): Command {
   return new Command('simulate')
-    .description('run simulated devices against a domain')
+    .description(
+      'run simulated devices against a domain, whose push service is the simulator’s own meanwhile: real devices are not ' +
+        'woken until it ends, when what was set is put back (also after Ctrl-C)',
+    )
     .option('--devices <number>', 'how many devices', count, 40)
     .option(
       '--accounts <number>',
@@ -56,6 +60,11 @@ export function simulateCommand(findAccess: FindAccess = readFromHome): Command 
       'mean time between the contacts of a device, such as 500ms, 2s or 15m',
       duration,
       900_000,
+    )
+    .option(
+      '--replace-push',
+      'replace a push service that is the domain’s own or another simulator’s, meanwhile',
+      false,
     )
     .option('--push-port <port>', 'port of the simulated push service (0: any)', port, 0)
     .option('--duration <time>', 'stop after this time', duration)
@@ -81,6 +90,7 @@ export function simulateCommand(findAccess: FindAccess = readFromHome): Command 
           intervalMs: flags.interval,
           pushPort: flags.pushPort,
           prefix: flags.prefix,
+          replacePush: flags.replacePush,
           control: flags.control,
           json: flags.json,
           ...(flags.journal === undefined ? {} : { journalPath: flags.journal }),

@@ -12,7 +12,10 @@ import { type SimulateOptions, simulate } from './main.ts';
 import { startMdmServer, testPassword } from './mdm-server-fixture.ts';
 
 /** Enough of the administration service's REST API for the simulator, over real HTTP. */
-async function startAdministration(context: TestContext, publicUrl: string, hasCertificate = false) {
+const vendorUrl = 'https://api.push.apple.com';
+
+async function startAdministration(context: TestContext, publicUrl: string, hasCertificate = false, url = vendorUrl) {
+  let push: object = { url };
   const calls: { method: string; path: string; body: unknown }[] = [];
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
@@ -25,9 +28,10 @@ async function startAdministration(context: TestContext, publicUrl: string, hasC
     };
     if (request.headers.authorization !== 'Bearer secret') reply(401, { code: 'ERR_TOKEN', message: 'no such token' });
     else if (path === '/api/v1/status') reply(200, { domain: { publicUrl } });
-    else if (path === '/api/v1/push')
-      reply(200, { url: 'https://push.example', hasOwnAuthority: false, hasCertificate });
-    else if (path.endsWith('/activation-password')) {
+    else if (path === '/api/v1/push') {
+      if (request.method === 'PUT') push = { url: vendorUrl, ...JSON.parse(text) };
+      reply(200, { caPem: null, ...push, hasCertificate });
+    } else if (path.endsWith('/activation-password')) {
       reply(200, { password: testPassword, expiresAt: '', activationUrl: `${publicUrl}/activate` });
     } else if (path === '/api/v1/accounts' && text.includes('0001'))
       reply(409, { code: 'ERR_EXISTS', message: 'there already' });
@@ -35,7 +39,7 @@ async function startAdministration(context: TestContext, publicUrl: string, hasC
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
   context.after(() => server.close());
-  return { calls, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+  return { calls, push: () => push, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
 
 function collect(): { stream: Writable; text(): string } {
@@ -65,6 +69,7 @@ test('a fleet is set up over the REST API, lives, is directed, and ends with a s
     pushPort: 0,
     prefix: 'x-',
     exportPath,
+    replacePush: false,
     control: true,
     json: false,
   };
@@ -91,6 +96,7 @@ test('a fleet is set up over the REST API, lives, is directed, and ends with a s
   const push = set?.body as { url: string; caPem: string };
   assert.match(push.url, /^https:\/\/127\.0\.0\.1:\d+$/);
   assert.match(push.caPem, /BEGIN CERTIFICATE/);
+  assert.deepEqual(administration.push(), { url: vendorUrl }, 'put back at the end');
   assert.equal(administration.calls.filter(({ path }) => path === '/api/v1/accounts').length, 3);
   const exported = await readFile(exportPath, 'utf8');
   assert.equal(JSON.parse(exported).length, 5);
@@ -107,6 +113,7 @@ test('a refusal of the administration service keeps its code', async (context) =
     intervalMs: 1000,
     pushPort: 0,
     prefix: '',
+    replacePush: false,
     control: false,
     json: true,
   };
@@ -124,6 +131,7 @@ test('a domain with a push certificate is left as it is', async (context) => {
     intervalMs: 1000,
     pushPort: 0,
     prefix: '',
+    replacePush: false,
     control: false,
     json: true,
   };
@@ -135,6 +143,43 @@ test('a domain with a push certificate is left as it is', async (context) => {
     administration.calls.map(({ method }) => method),
     ['GET'],
   );
+});
+
+test('another push service is replaced only when told so, and put back after Ctrl-C', async (context) => {
+  const server = await startMdmServer();
+  context.after(() => server.close());
+  const other = createServer();
+  await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', () => resolve()));
+  context.after(() => other.close());
+  const otherSimulator = `https://127.0.0.1:${(other.address() as AddressInfo).port}`;
+  const runs = async (url: string, replacePush: boolean) => {
+    const administration = await startAdministration(context, server.url, false, url);
+    const interrupt = new AbortController();
+    const errors = collect();
+    const output = new Writable({
+      write(chunk, _, done) {
+        if (String(chunk).includes('"ready"')) interrupt.abort();
+        done();
+      },
+    });
+    const access = { urls: [administration.url], token: 'secret' };
+    const fleet = { devices: 1, accounts: 1, seed: 'main', intervalMs: 1000, pushPort: 0, prefix: '' };
+    await simulate(
+      { ...fleet, access, replacePush, control: false, json: true },
+      { input: new PassThrough(), output, errors: errors.stream },
+      interrupt.signal,
+    );
+    assert.ok(administration.calls.some(({ method, path }) => method === 'PUT' && path === '/api/v1/push'));
+    assert.match(errors.text(), /wakes all its devices through https:.* of this simulator now[\s\S]* again\./);
+    return administration.push();
+  };
+  for (const url of [otherSimulator, 'https://relay.example.org']) {
+    await assert.rejects(runs(url, false), { code: 'ERR_SIMULATOR_PUSH_SERVICE' });
+    assert.deepEqual(await runs(url, true), { url });
+  }
+  const gone = otherSimulator;
+  await new Promise<void>((resolve) => other.close(() => resolve()));
+  assert.deepEqual(await runs(gone, false), { url: vendorUrl }, 'one that is gone is not put back');
 });
 
 test('without a domain the message says what to do', async () => {

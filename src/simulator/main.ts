@@ -4,7 +4,6 @@
  */
 import { writeFile } from 'node:fs/promises';
 import type { Readable, Writable } from 'node:stream';
-import { BrambleError } from '../base/errors.ts';
 import {
   type AdministrationAccess,
   type AdministrationClient,
@@ -13,6 +12,7 @@ import {
 import { followControl } from './control.ts';
 import { type Fleet, type FleetStats, runFleet } from './fleet.ts';
 import { type PlannedDevice, planFleet } from './fleet-plan.ts';
+import { pushServiceToPutBack, putPushServiceBack } from './push-takeover.ts';
 
 export interface SimulateOptions {
   readonly devices: number;
@@ -35,6 +35,8 @@ export interface SimulateOptions {
   readonly oddAnswerProbability?: number;
   /** Written when all devices are activated, for `bench connect`. */
   readonly exportPath?: string;
+  /** Replaces a push service that is the domain's own, or another simulator's. */
+  readonly replacePush: boolean;
   readonly control: boolean;
   readonly json: boolean;
 }
@@ -51,9 +53,10 @@ export interface SimulateResult extends FleetStats {
 }
 
 const activationsAtOnce = 16;
+const putBackMs = 30_000;
 
 /**
- * Runs until the signal is aborted, the duration is over or `stop` came in. With `control` or `json` the output carries
+ * Replaces the domain's push service by its own meanwhile. Runs until the signal is aborted, the duration is over or `stop` came in. With `control` or `json` the output carries
  * JSON lines only: first `{"event":"ready",...}` once the devices are activated, at the end `{"event":"summary",...}`.
  */
 export async function simulate(
@@ -67,7 +70,7 @@ export async function simulate(
   };
   say(`Seed ${options.seed} (give it with --seed to have the same fleet again).`);
   const administration = createAdministrationClient(options.access, signal);
-  await refuseRealPushService(administration);
+  const pushBefore = await pushServiceToPutBack(administration, options.replacePush);
   const planned = planFleet(options.seed, options.devices, options.accounts, options.prefix);
   const byAccount = Map.groupBy(planned, ({ account }) => account);
   await forEachAtOnce([...byAccount.keys()], activationsAtOnce, (name) => administration.createAccount(name));
@@ -94,6 +97,7 @@ export async function simulate(
   );
   try {
     await administration.setPush({ url: fleet.push.url, caPem: fleet.push.caPem });
+    say(`The domain wakes all its devices through ${fleet.push.url} of this simulator now, until it ends.`);
     fleet.start();
     const activationsRefused = await activateAll(administration, fleet, [...byAccount.values()], say, signal);
     const exportDevices = async (file: string): Promise<number> => {
@@ -113,18 +117,11 @@ export async function simulate(
     else say(describe(result));
     return result;
   } finally {
+    // The signal of the run may have been aborted: this is done all the same, for a while.
+    const closing = createAdministrationClient(options.access, AbortSignal.timeout(putBackMs));
+    say(await putPushServiceBack(closing, fleet.push.url, pushBefore));
     await fleet.stop();
   }
-}
-
-/** The simulator sets its own push service: a domain that real devices are woken through would lose its certificate. */
-async function refuseRealPushService(administration: AdministrationClient): Promise<void> {
-  if (!(await administration.hasPushCertificate())) return;
-  throw new BrambleError(
-    'ERR_SIMULATOR_PUSH_CERTIFICATE',
-    'This domain has a push certificate, which the simulator would replace by its own push service, so that real devices ' +
-      'were woken no more. Run simulated devices against a domain of their own.',
-  );
 }
 
 /**

@@ -1,0 +1,74 @@
+/**
+ * The simulator wakes its devices by a push service of its own, which the domain has to be told. Invariant: a domain whose
+ * devices somebody else wakes is left as it is unless one is told otherwise, and gets back what it had when the fleet ends.
+ */
+import { connect } from 'node:net';
+import { BrambleError, messageOf } from '../base/errors.ts';
+import type { AdministrationClient, PushService } from './administration-client.ts';
+
+/** What a domain has that was never told another one. */
+const vendorUrl = 'https://api.push.apple.com';
+const probeMs = 3000;
+
+/**
+ * What is to be put back: nothing where the domain has the vendor's service, or one of a simulator that is gone.
+ * @throws BrambleError ERR_SIMULATOR_PUSH_CERTIFICATE where real devices are woken, ERR_SIMULATOR_PUSH_SERVICE where another
+ *   simulator is at work or a service of the domain's own is set, and `replace` does not say to replace it
+ */
+export async function pushServiceToPutBack(
+  administration: AdministrationClient,
+  replace: boolean,
+): Promise<Partial<PushService>> {
+  const { url, caPem, hasCertificate } = await administration.push();
+  if (hasCertificate) {
+    throw new BrambleError(
+      'ERR_SIMULATOR_PUSH_CERTIFICATE',
+      'This domain has a push certificate, which the simulator would replace by its own push service, so that real devices ' +
+        'were woken no more. Run simulated devices against a domain of their own.',
+    );
+  }
+  if (new URL(url).href === new URL(vendorUrl).href) return {};
+  const { hostname, port } = new URL(url);
+  const simulated = hostname === '127.0.0.1' && port !== '';
+  const answers = simulated && (await isOpen(Number(port)));
+  if (simulated && !answers) return {};
+  if (!replace) {
+    throw new BrambleError(
+      'ERR_SIMULATOR_PUSH_SERVICE',
+      `The domain wakes devices through ${url}, ${answers ? 'where another simulator seems to be at work' : 'a service of its own'}. ` +
+        'The simulator would replace it by its own while it runs, so that those devices were woken no more. End that one ' +
+        'first, or give --replace-push.',
+    );
+  }
+  return { url, ...(caPem === undefined ? {} : { caPem }) };
+}
+
+/** Puts it back, unless somebody has set another one since. Never rejects: says what came of it. */
+export async function putPushServiceBack(
+  administration: AdministrationClient,
+  ownUrl: string,
+  before: Partial<PushService>,
+): Promise<string> {
+  try {
+    const { url } = await administration.push();
+    if (url !== ownUrl) return `The domain's push service is ${url} by now and was left so.`;
+    await administration.setPush(before);
+    return `The domain's push service is ${before.url ?? vendorUrl} again.`;
+  } catch (error) {
+    return (
+      `The domain's push service could not be put back (${messageOf(error)}). It is still ${ownUrl}: set it with ` +
+      `\`bramble push --set url=${before.url ?? vendorUrl} --set caPem=null\`.`
+    );
+  }
+}
+
+function isOpen(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: '127.0.0.1', port, timeout: probeMs });
+    const end = (open: boolean) => () => {
+      socket.destroy();
+      resolve(open);
+    };
+    socket.once('connect', end(true)).once('timeout', end(true)).once('error', end(false));
+  });
+}
