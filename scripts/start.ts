@@ -6,10 +6,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { messageOf } from '../src/base/errors.ts';
+import { isBrambleError, messageOf } from '../src/base/errors.ts';
 import { homeFolder } from '../src/cli/administration-access.ts';
 import { prepareHome } from '../src/setup/prepare-home.ts';
-import { hostInUrl, publicHostOf } from '../src/setup/public-host.ts';
 import { supervisorMain } from '../src/supervisor/main.ts';
 import { buildRelease } from './release-build.ts';
 
@@ -27,7 +26,7 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
 try {
   process.exitCode = await start();
 } catch (error) {
-  process.stderr.write(`error: ${messageOf(error)}\n`);
+  process.stderr.write(`error: ${messageOf(error)}${isBrambleError(error) ? ` (${error.code})` : ''}\n`);
   process.exitCode = 1;
 }
 
@@ -50,7 +49,7 @@ async function start(): Promise<number> {
       ...(databaseUrl === undefined ? {} : { databaseUrl }),
     });
     process.stdout.write(prepared.created ? 'The domain was created.\n' : 'The domain was there already.\n');
-    process.stdout.write(howToGoOn(prepared.configuration.publicPort, prepared.configuration.srpPort));
+    process.stdout.write(howToGoOn(prepared.publicUrl, prepared.configuration.srpPort));
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -58,18 +57,18 @@ async function start(): Promise<number> {
   return await supervisorMain({ keepDatabase: false, signal: stop.signal });
 }
 
-function howToGoOn(publicPort: number, srpPort: number): string {
+function howToGoOn(publicUrl: string, srpPort: number): string {
   const bramble = home === homeFolder({}) ? 'bin/bramble' : `BRAMBLE_HOME=${home} bin/bramble`;
   return `
-Devices connect to  https://${publicHost === undefined ? '127.0.0.1' : hostInUrl(publicHostOf(publicHost))}:${publicPort}
+Devices connect to  ${publicUrl}
 Instances dial      port ${srpPort}
 
 In another terminal:
-  ${bramble} status                       the domain at a glance
-  ${bramble} account create ada           a user account
-  ${bramble} account password ada         an activation password for a device of it
-  ${bramble} simulate --devices 10        ten simulated devices, until Ctrl-C
-  ${bramble} --help                       everything else
+  ${bramble} status                  the domain at a glance
+  ${bramble} account create ada      a user account
+  ${bramble} account password ada    its activation password
+  ${bramble} simulate --devices 10   simulated devices
+  ${bramble} --help                  everything else
 
 Ctrl-C or SIGTERM stops the domain; npm start goes on with it.
 `;

@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import { BrambleError } from '../base/errors.ts';
+import { plainIssue } from '../base/plain-issue.ts';
 import { parseShallowJson } from '../base/shallow-json.ts';
 import { importAccounts, type NewAccount } from '../directory/account-import.ts';
 import { decodeText, isWhole } from '../rest/strict-input.ts';
@@ -100,12 +101,13 @@ function parseLine(bytes: Buffer, line: number): NewAccount | null {
   if (text === null) throw notAnAccount(line, 'it is not UTF-8');
   if (text.trim() === '') return null;
   const value = parseJson(text);
+  if (value === undefined) throw notAnAccount(line, 'it is not JSON');
   if (text.includes('\\u') && !isWhole(value)) throw notAnAccount(line, 'it holds half a surrogate pair');
   const parsed = newAccount.safeParse(value);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     const field = issue?.path.join('.') ?? '';
-    throw notAnAccount(line, `${field === '' ? 'it' : field} does not fit (${issue?.message ?? 'unknown'})`, field);
+    throw notAnAccount(line, `${field === '' ? 'it' : field} ${plainIssue(issue?.message ?? 'unknown')}`, field);
   }
   const unknown = unknownKey(newAccount, value);
   if (unknown === null) return parsed.data;

@@ -23,7 +23,7 @@ export function homeFolder(environment: Environment): string {
 /**
  * From `--url` and `--token`, then BRAMBLE_URL and BRAMBLE_TOKEN, then `admin.json` in BRAMBLE_HOME with what the
  * services of this host announced.
- * @throws BrambleError ERR_ADMIN_ACCESS when no address or no token is known, ERR_ADMIN_ADDRESS for an invalid address.
+ * @throws BrambleError ERR_ADMIN_ACCESS when no token is known, ERR_ADMIN_UNREACHABLE when no address is, ERR_ADMIN_ADDRESS for an invalid address.
  */
 export async function resolveAccess(
   flags: { url?: string | undefined; token?: string | undefined },
@@ -40,12 +40,18 @@ export async function resolveAccess(
           (url) => url !== undefined,
         );
   const chosen = token ?? file?.token;
-  if (urls.length === 0 || chosen === undefined) {
+  if (chosen === undefined) {
     throw new BrambleError(
       'ERR_ADMIN_ACCESS',
-      `There is no ${chosen === undefined ? 'administrator token' : 'address of an administration service'}: ` +
-        `${join(home, 'admin.json')} does not say. Start a domain with \`bramble up\`, set BRAMBLE_HOME, or give --url and ` +
-        '--token (BRAMBLE_URL and BRAMBLE_TOKEN).',
+      `There is no administrator token: ${join(home, 'admin.json')} does not say. Start a domain with \`bramble up\`, set ` +
+        'BRAMBLE_HOME, or give --url and --token (BRAMBLE_URL and BRAMBLE_TOKEN).',
+    );
+  }
+  if (urls.length === 0) {
+    throw new BrambleError(
+      'ERR_ADMIN_UNREACHABLE',
+      `The domain is not running: no administration service of ${home} says its address. Start it with \`bramble up\` or ` +
+        '`npm start`, or name a service elsewhere with --url (BRAMBLE_URL).',
     );
   }
   return { urls: urls.map((url) => url.replace(/\/+$/, '')), token: chosen };

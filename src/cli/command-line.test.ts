@@ -149,7 +149,7 @@ test('accounts are imported from standard input', async () => {
     input: '{"name":"imp-1"}\n{"name":"imp-2","instance":"nine"}\n',
   });
   assert.equal(code, exitCode.ok);
-  assert.match(output, /1 accounts were created, 1 skipped/);
+  assert.match(output, /1 account was created, 1 skipped/);
   assert.match(output, /imp-2 {4}unknown-instance/);
 });
 

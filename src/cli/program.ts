@@ -1,6 +1,6 @@
 /** The tree of commands, and what becomes of their failures: one message on the error stream, one exit code. */
-import { Command, CommanderError } from 'commander';
-import { isBrambleError, messageOf } from '../base/errors.ts';
+import { Command, CommanderError, Help, type Option } from 'commander';
+import { BrambleError, isBrambleError, messageOf } from '../base/errors.ts';
 import { shownJson, shownLines, shownText } from '../base/shown-text.ts';
 import { thisRelease } from '../release/this-release.ts';
 import { addAccountCommands, addGroupCommands } from './commands/account.ts';
@@ -34,10 +34,36 @@ export async function runCommandLine(argv: readonly string[], streams: CommandSt
     await program.parseAsync([...argv], { from: 'user' });
     return result.code;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCode.ok : exitCode.usage;
-    writeError(frame, error, program.opts<GlobalFlags>().json === true);
-    return exitCodeOf(error, error instanceof RestError ? error.status : undefined);
+    if (error instanceof CommanderError && isHelp(error)) return error.exitCode === 0 ? exitCode.ok : exitCode.usage;
+    const failure = error instanceof CommanderError ? usageError(error) : error;
+    // The arguments may not have been read so far.
+    writeError(frame, failure, program.opts<GlobalFlags>().json === true || argv.includes('--json'));
+    return exitCodeOf(failure, failure instanceof RestError ? failure.status : undefined);
   }
+}
+
+/** Help or the version was asked for, or shown to who gave no command. */
+function isHelp(error: CommanderError): boolean {
+  return ['commander.help', 'commander.helpDisplayed', 'commander.version'].includes(error.code);
+}
+
+/** What does not fit in the arguments is a failure like others: with a code, and as JSON where that is wanted. */
+function usageError(error: CommanderError): BrambleError {
+  const message = error.message.replace(/^error: /, '').replace(/[^.)?]$/, '$&.');
+  return new BrambleError(
+    'ERR_USAGE',
+    `${message.charAt(0).toUpperCase()}${message.slice(1)} --help says what there is.`,
+    {
+      cause: error,
+    },
+  );
+}
+
+/** Empty lists and switches that are off are no defaults that anybody needs to read of. */
+function optionDescription(this: Help, option: Option): string {
+  const { defaultValue } = option;
+  const plain = defaultValue === undefined || defaultValue === false || typeof defaultValue === 'object';
+  return plain ? option.description : Help.prototype.optionDescription.call(this, option);
 }
 
 function createProgram(frame: Frame, setExitCode: (code: number) => void): Command {
@@ -48,9 +74,10 @@ function createProgram(frame: Frame, setExitCode: (code: number) => void): Comma
     .configureOutput({
       writeOut: (text) => frame.output.write(shownLines(text)),
       writeErr: (text) => frame.errors.write(shownLines(text)),
+      // Written by whoever ran the command, with its code.
+      outputError: () => {},
     })
-    .configureHelp({ showGlobalOptions: true })
-    .showHelpAfterError('(--help says what there is)');
+    .configureHelp({ showGlobalOptions: true, optionDescription });
   program
     .description('device management whose upgrades take no device offline')
     .version(thisRelease.release, '--version', 'print the release')

@@ -51,9 +51,16 @@ export function createRestClient(
     const found = await firstAnswering(urls, () =>
       onWaiting(`Waiting for an administration service at ${urls.join(', ')} …`),
     );
-    if (found !== undefined) {
-      chosen = found;
-      return found;
+    if (found.url !== undefined) {
+      chosen = found.url;
+      return found.url;
+    }
+    if (found.other !== undefined) {
+      throw new BrambleError(
+        'ERR_ADMIN_ANSWER',
+        `${found.other.url} ${found.other.reason}, but not as an administration service of Bramble does. Name one with --url: ` +
+          'its port is not the one that devices connect to.',
+      );
     }
     throw new BrambleError(
       'ERR_ADMIN_UNREACHABLE',
@@ -72,8 +79,10 @@ export function createRestClient(
       const late = cause instanceof Error && cause.name === 'TimeoutError';
       throw new BrambleError(
         'ERR_ADMIN_UNREACHABLE',
-        `${url} ${late ? 'did not answer in time' : `broke off (${messageOf(cause)})`}. Whether it was carried out is not ` +
-          'known: look before you try again.',
+        `${url} ${late ? 'did not answer in time' : `broke off (${messageOf(cause)})`}.` +
+          (init.method === undefined || init.method === 'GET'
+            ? ''
+            : ' Whether it was carried out is not known: look before you try again.'),
         { cause },
       );
     }
@@ -122,26 +131,50 @@ export function createRestClient(
   };
 }
 
-/** Undefined when none is alive. */
-async function firstAnswering(urls: readonly string[], onQuiet: () => void): Promise<string | undefined> {
+/** The first that is alive; otherwise one that is alive and something else, if there is one. */
+async function firstAnswering(
+  urls: readonly string[],
+  onQuiet: () => void,
+): Promise<{ url?: string; other?: SomethingElse }> {
   const settled = new AbortController();
   const quiet = setTimeout(onQuiet, quietMs);
   const signal = AbortSignal.any([settled.signal, AbortSignal.timeout(probeMs)]);
   try {
-    return await Promise.any(urls.map((url) => probe(url, signal)));
-  } catch {
-    return undefined;
+    return { url: await Promise.any(urls.map((url) => probe(url, signal))) };
+  } catch (error) {
+    const reasons: unknown[] = error instanceof AggregateError ? error.errors : [];
+    const other = reasons.find((reason) => reason instanceof SomethingElse);
+    return other === undefined ? {} : { other };
   } finally {
     clearTimeout(quiet);
     settled.abort();
   }
 }
 
+class SomethingElse extends Error {
+  readonly url: string;
+  readonly reason: string;
+
+  constructor(url: string, reason: string) {
+    super(reason);
+    this.url = url;
+    this.reason = reason;
+  }
+}
+
 async function probe(url: string, signal: AbortSignal): Promise<string> {
-  const response = await fetch(`${url}/healthz`, { signal });
+  const response = await fetch(`${url}/healthz`, { signal }).catch((error: unknown) => {
+    throw tlsReason(error) ? new SomethingElse(url, 'speaks TLS with a certificate that is not trusted here') : error;
+  });
   await response.arrayBuffer();
-  if (!response.ok) throw new Error(`it answered ${response.status}`);
-  return url;
+  if (response.ok) return url;
+  throw response.status >= 500 ? new Error(`${response.status}`) : new SomethingElse(url, `answers ${response.status}`);
+}
+
+function tlsReason(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined;
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  return /CERT|SIGNED|_TLS_|_SSL_/.test(code);
 }
 
 async function answerOf(response: Response, url: string): Promise<unknown> {

@@ -5,6 +5,7 @@
 import type { FastifyError, FastifyReply } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { BrambleError, type ErrorCode, isBrambleError } from '../base/errors.ts';
+import { plainIssue } from '../base/plain-issue.ts';
 import { sqlState } from '../database/sql-state.ts';
 
 export interface ErrorAnswer {
@@ -141,7 +142,15 @@ function validationAnswer(error: FastifyError): ErrorAnswer {
   const [first] = error.validation ?? [];
   const path = (first?.instancePath ?? '').split('/').filter(Boolean).join('.');
   const field = [error.validationContext, path].filter((part) => part !== undefined && part !== '').join('.');
-  return answer(400, 'ERR_INPUT', `${field} does not fit: ${first?.message ?? error.message}.`, { field });
+  const part = error.validationContext === 'querystring' ? 'query' : (error.validationContext ?? 'request');
+  return answer(
+    400,
+    'ERR_INPUT',
+    `${path === '' ? `The ${part}` : path} ${plainIssue(first?.message ?? error.message)}.`,
+    {
+      field,
+    },
+  );
 }
 
 function codeOf(error: unknown): string {

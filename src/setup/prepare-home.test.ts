@@ -66,15 +66,20 @@ test('each kind of process of the new domain has a database role with what it ne
   assert.deepEqual(await findRoleFaults(home), []);
 });
 
-test('a second call leaves everything alone, whatever it asks for, and adopts the database', limited, async () => {
-  const before = await contents();
-  const again = await prepareHome({ ...plan, name: 'Other', instances: 5, publicHost: 'other.example', publicPort: 1 });
-  assert.equal(again.created, false);
-  assert.deepEqual(await contents(), before);
-  const db = openDatabase(again.databaseUrl, { applicationName: 'test', max: 1 });
-  assert.equal((await readDomain(db)).name, 'Example');
-  await db.end();
-});
+test(
+  'a second call leaves everything alone, adopts the database, and refuses another public host',
+  limited,
+  async () => {
+    const before = await contents();
+    const again = await prepareHome({ ...plan, name: 'Other', instances: 5, publicPort: 1 });
+    assert.equal(again.created, false);
+    await assert.rejects(prepareHome({ ...plan, publicHost: 'other.example' }), { code: 'ERR_PUBLIC_HOST' });
+    assert.deepEqual(await contents(), before);
+    const db = openDatabase(again.databaseUrl, { applicationName: 'test', max: 1 });
+    assert.equal((await readDomain(db)).name, 'Example');
+    await db.end();
+  },
+);
 
 test('a stopped database is started again with the domain in it', limited, async () => {
   const before = await contents();

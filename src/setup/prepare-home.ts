@@ -13,7 +13,7 @@ import { openDatabase } from '../database/connection.ts';
 import { startEmbedded } from '../database/embedded/server.ts';
 import { installArchive, openArchive } from '../release/archive.ts';
 import { type Configuration, readConfiguration } from '../supervisor/configuration.ts';
-import { publicHostOf } from './public-host.ts';
+import { hostInUrl, publicHostOf } from './public-host.ts';
 
 export interface HomePlan {
   home: string;
@@ -39,6 +39,8 @@ export interface PreparedHome {
   configuration: Configuration;
   databaseUrl: string;
   release: string;
+  /** What devices of the domain connect to: fixed when it was made. */
+  publicUrl: string;
   /** Whether the domain was made by this call. */
   created: boolean;
 }
@@ -58,7 +60,11 @@ export async function prepareHome(plan: HomePlan): Promise<PreparedHome> {
     'url' in database
       ? database.url
       : (await startEmbedded({ folder: join(plan.home, 'postgres'), settings: database.settings })).url;
-  if (await hasDomain(databaseUrl)) return { configuration, databaseUrl, release, created: false };
+  const present = await publicUrlOfDomain(databaseUrl);
+  if (present !== undefined) {
+    if (publicHost !== undefined) assertSameHost(present, publicHost);
+    return { configuration, databaseUrl, release, publicUrl: present, created: false };
+  }
   const program = join(await installArchive(plan.archive, { home: plan.home }), 'bramble.mjs');
   const details = {
     name: plan.name,
@@ -81,7 +87,19 @@ export async function prepareHome(plan: HomePlan): Promise<PreparedHome> {
       cause,
     });
   }
-  return { configuration, databaseUrl, release, created: true };
+  const publicUrl = (await publicUrlOfDomain(databaseUrl)) ?? '';
+  return { configuration, databaseUrl, release, publicUrl, created: true };
+}
+
+/** @throws BrambleError ERR_PUBLIC_HOST */
+function assertSameHost(publicUrl: string, wanted: string): void {
+  const { hostname: known } = new URL(publicUrl);
+  if (known === new URL(`https://${hostInUrl(wanted)}`).hostname) return;
+  throw new BrambleError(
+    'ERR_PUBLIC_HOST',
+    `The domain was made for ${known}, which its devices have in their profiles, and cannot become ${wanted}. Leave the host ` +
+      'out to go on with this domain, or use another home for another one.',
+  );
 }
 
 async function configurationOf(plan: HomePlan): Promise<Configuration> {
@@ -133,13 +151,13 @@ function tryPort(port: number, address: string): Promise<number | null> {
   });
 }
 
-async function hasDomain(databaseUrl: string): Promise<boolean> {
+async function publicUrlOfDomain(databaseUrl: string): Promise<string | undefined> {
   const db = openDatabase(databaseUrl, { applicationName: 'bramble/prepare-home', max: 1 });
   try {
     const [table] = await db<{ present: boolean }[]>`select to_regclass('domain') is not null as present`;
-    if (!table?.present) return false;
-    const [row] = await db`select 1 from domain`;
-    return row !== undefined;
+    if (!table?.present) return undefined;
+    const [row] = await db<{ publicUrl: string }[]>`select public_url as "publicUrl" from domain`;
+    return row?.publicUrl;
   } finally {
     await db.end({ timeout: 5 });
   }

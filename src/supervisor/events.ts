@@ -26,7 +26,7 @@ export function eventText(event: SupervisorEvent): string {
     case 'waiting-for-port':
       return `${event.socket} port ${event.port} is still in use; waiting for it`;
     case 'database-ready':
-      return event.adopted ? 'PostgreSQL runs already and is used' : 'PostgreSQL runs';
+      return event.adopted ? 'PostgreSQL is running' : 'PostgreSQL was started';
     case 'database-lost':
       return `the database does not answer, trying again: ${event.message} (${event.code})`;
     case 'started':

@@ -1,5 +1,4 @@
 /** `bramble account` and `bramble group`. */
-import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import type { Command } from 'commander';
 import { z } from 'zod';
@@ -7,6 +6,7 @@ import { shownText } from '../../base/shown-text.ts';
 import { collect, number } from '../arguments.ts';
 import { confirm, confirmable, counted } from '../confirmation.ts';
 import { example, type Frame, query, segment } from '../frame.ts';
+import { openInputFile } from '../input-file.ts';
 import { cell, facts, table, timeText } from '../text-output.ts';
 
 const account = z.object({
@@ -94,9 +94,11 @@ export function addAccountCommands(program: Command, frame: Frame): void {
   example(
     accounts
       .command('import <file>')
-      .description('import accounts, one JSON object a line (- reads from standard input); all or nothing')
+      .description(
+        'import accounts, one JSON object a line (- reads from standard input); one that is there already or names a group that is not is skipped and told, anything else that is wrong creates nothing',
+      )
       .action(async (file: string, _flags: object, command) => {
-        const input = file === '-' ? Readable.from(frame.input) : createReadStream(file);
+        const input = file === '-' ? Readable.from(frame.input) : await openInputFile(file);
         const rest = await frame.rest(command);
         const answer = await rest.stream('/accounts/import', 'application/x-ndjson', input);
         const shape = z.object({
@@ -105,7 +107,7 @@ export function addAccountCommands(program: Command, frame: Frame): void {
         });
         frame.show(command, shape.parse(answer), (result, style) =>
           [
-            `${result.created} accounts were created, ${result.skipped.length} skipped.`,
+            `${counted(result.created, 'account was', 'accounts were')} created, ${result.skipped.length} skipped.`,
             ...(result.skipped.length === 0
               ? []
               : [

@@ -1,6 +1,4 @@
 /** `bramble audit`. */
-import { createReadStream } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
@@ -11,6 +9,7 @@ import { shownValue } from '../../base/shown-text.ts';
 import { number } from '../arguments.ts';
 import { exitCode } from '../exit-codes.ts';
 import { example, type Frame, query } from '../frame.ts';
+import { openInputFile, readInputFile } from '../input-file.ts';
 import { facts, type Style, table, timeText } from '../text-output.ts';
 
 const change = z.object({
@@ -92,8 +91,8 @@ export function addAuditCommands(program: Command, frame: Frame, setExitCode: (c
           flags.file === undefined
             ? await (await frame.rest(command)).send('GET', '/audit/verification')
             : await verifyExport(
-                createInterface({ input: createReadStream(flags.file) }),
-                flags.heads === undefined ? '' : await readFile(flags.heads, 'utf8'),
+                createInterface({ input: await openInputFile(flags.file) }),
+                flags.heads === undefined ? '' : await readInputFile(flags.heads),
               ),
         );
         frame.show(command, answer, (raw, style) => verificationText(shownValue(raw), style));

@@ -2,6 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { BrambleError } from '../../base/errors.ts';
 import { collect, collectNames } from '../arguments.ts';
 import { example, type Frame, query, segment } from '../frame.ts';
 import { cell, table, timeText } from '../text-output.ts';
@@ -132,14 +133,19 @@ export function addInstanceCommands(program: Command, frame: Frame): void {
       .description('change the instances or the allowed hosts of a connection service')
       .option('--instance, --instances <names>', 'the instances that it is to serve, with commas between', collectNames)
       .option('--allow <host:port>', 'an internal host, may be repeated; replaces those there were', collect, [])
-      .action(async (name: string, flags: { instances?: string[]; allow: string[] }, command) => {
+      .option('--allow-none', 'no internal host any more', false)
+      .action(async (name: string, flags: { instances?: string[]; allow: string[]; allowNone: boolean }, command) => {
+        if (flags.allowNone && flags.allow.length > 0) {
+          throw new BrambleError('ERR_USAGE', '--allow and --allow-none are two things: give one of them.');
+        }
+        const allowedHosts = flags.allowNone || flags.allow.length > 0 ? flags.allow : undefined;
+        if (flags.instances === undefined && allowedHosts === undefined) {
+          throw new BrambleError('ERR_USAGE', 'Nothing is to change: give --instances, --allow or --allow-none.');
+        }
         await frame.ask(command, {
           method: 'PATCH',
           path: `/connection-services/${segment(name)}`,
-          body: {
-            instances: flags.instances,
-            ...(flags.allow.length === 0 ? {} : { allowedHosts: flags.allow }),
-          },
+          body: { instances: flags.instances, allowedHosts },
           shape: z.looseObject({ name: z.string() }),
           text: (changed) => `The connection service ${changed.name} was changed.`,
         });

@@ -1,6 +1,7 @@
 /** `bramble policy` and `bramble service`. */
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { BrambleError } from '../../base/errors.ts';
 import { collectValues, json } from '../arguments.ts';
 import { confirm, confirmable, counted } from '../confirmation.ts';
 import { example, type Frame, segment } from '../frame.ts';
@@ -13,6 +14,14 @@ const policy = z.object({
   changedAt: z.string(),
 });
 const owed = z.object({ deliveriesOwed: z.number() });
+
+interface PolicyFlags {
+  rule: Record<string, unknown>;
+  keep: boolean;
+  empty: boolean;
+}
+
+const deliveriesAreOwed = (count: number) => `${counted(count, 'delivery is', 'deliveries are')} owed to devices.`;
 
 const assignedPolicy = z.object({
   assigned: z.object({ accounts: z.number(), groups: z.number(), devices: z.number() }),
@@ -70,12 +79,20 @@ export function addPolicyCommands(program: Command, frame: Frame): void {
       .description('create an IT policy or replace its rules; devices are owed the new one')
       .option('--rule <name=value>', 'a rule, may be repeated', collectValues, {})
       .option('--keep', 'keep rules that are not named', false)
-      .action(async (name: string, flags: { rule: Record<string, unknown>; keep: boolean }, command) => {
+      .option('--empty', 'take all rules away', false)
+      .action(async (name: string, flags: PolicyFlags, command) => {
         const rest = await frame.rest(command);
         const { policies: known } = z
           .object({ policies: z.array(policy) })
           .parse(await rest.send('GET', '/it-policies'));
         const existing = known.find((candidate) => candidate.name === name);
+        if (existing !== undefined && Object.keys(flags.rule).length === 0 && !flags.empty) {
+          throw new BrambleError(
+            'ERR_USAGE',
+            `Without --rule the IT policy ${name} would lose its ${counted(Object.keys(existing.rules).length, 'rule')}. Name ` +
+              'rules, with --keep to keep the others, or say --empty.',
+          );
+        }
         const rules = { ...(flags.keep ? existing?.rules : {}), ...flags.rule };
         const answer =
           existing === undefined
@@ -85,7 +102,7 @@ export function addPolicyCommands(program: Command, frame: Frame): void {
         frame.show(command, answer, () =>
           existing === undefined
             ? `The IT policy ${name} was created.`
-            : `The IT policy ${name} was changed; ${deliveriesOwed} deliveries are owed to devices.`,
+            : `The IT policy ${name} was changed; ${deliveriesAreOwed(deliveriesOwed)}`,
         );
       }),
     'bramble policy set Strict --rule passwordRequired=true --rule passwordMinimumLength=8',
@@ -111,7 +128,7 @@ export function addPolicyCommands(program: Command, frame: Frame): void {
           method: 'DELETE',
           path: `/it-policies/${segment(name)}`,
           shape: owed,
-          text: (answer) => `Deleted; ${answer.deliveriesOwed} deliveries are owed to devices.`,
+          text: (answer) => `Deleted; ${deliveriesAreOwed(answer.deliveriesOwed)}`,
         });
       }),
     'bramble policy delete Strict',
@@ -131,9 +148,9 @@ export function addPolicyCommands(program: Command, frame: Frame): void {
           ...(flags.account ?? []).map((account) => `/accounts/${segment(account)}/it-policy`),
           ...(flags.group === undefined ? [] : [`/groups/${segment(flags.group)}/it-policy`]),
         ];
-        if (paths.length === 0) command.error('error: name --account or --group');
+        if (paths.length === 0) throw new BrambleError('ERR_USAGE', 'Name --account or --group.');
         for (const path of paths) total += owed.parse(await rest.send('PUT', path, { policy: name })).deliveriesOwed;
-        frame.show(command, { deliveriesOwed: total }, () => `Done; ${total} deliveries are owed to devices.`);
+        frame.show(command, { deliveriesOwed: total }, () => `Done; ${deliveriesAreOwed(total)}`);
       }),
     'bramble policy assign Strict --account ada bea',
   );
@@ -218,15 +235,17 @@ export function addServiceCommands(program: Command, frame: Frame): void {
 
   example(
     services
-      .command('set <type> <settings>')
-      .description('set up a service: CMIME, CICAL, SYNC or IPPP, with JSON settings or @file')
-      .action(async (type: string, settings: string, _flags: object, command) => {
+      .command('set')
+      .argument('<type>', 'CMIME, CICAL, SYNC or IPPP')
+      .argument('<settings>', 'JSON, or @file with JSON in it', json)
+      .description('set up a service')
+      .action(async (type: string, settings: unknown, _flags: object, command) => {
         await frame.ask(command, {
           method: 'PUT',
           path: `/services/${segment(type)}`,
-          body: { settings: json(settings) },
+          body: { settings },
           shape: owed,
-          text: (answer) => `Done; ${answer.deliveriesOwed} deliveries are owed to devices.`,
+          text: (answer) => `Done; ${deliveriesAreOwed(answer.deliveriesOwed)}`,
         });
       }),
     `bramble service set IPPP '{"matchDomains":["corp.example.org"]}'`,
@@ -241,7 +260,7 @@ export function addServiceCommands(program: Command, frame: Frame): void {
           method: 'DELETE',
           path: `/services/${segment(type)}`,
           shape: owed,
-          text: (answer) => `Done; ${answer.deliveriesOwed} deliveries are owed to devices.`,
+          text: (answer) => `Done; ${deliveriesAreOwed(answer.deliveriesOwed)}`,
         });
       }),
     'bramble service delete SYNC',

@@ -1,0 +1,118 @@
+/** What is typed wrongly: it is said in one message with a code, and nothing is done. */
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { startAdministration } from '../admin/administration-fixture.ts';
+import { runBramble } from './command-line-fixture.ts';
+import { exitCode } from './exit-codes.ts';
+
+const limited = { timeout: 60_000 };
+const admin = await startAdministration();
+after(async () => {
+  await admin.close();
+});
+
+const bramble = (argv: string[], options?: Parameters<typeof runBramble>[2]) => runBramble(admin, argv, options);
+
+test('every argument that does not fit is an error with a code, as JSON where that is wanted', limited, async () => {
+  for (const argv of [
+    ['nonsense'],
+    ['account', 'create'],
+    ['account', 'create', 'ada', 'extra', 'more'],
+    ['account', 'list', '--limit', 'many'],
+    ['move', 'start'],
+    ['policy', 'assign', 'Default'],
+    ['service', 'set', 'CMIME', 'notjson'],
+    ['service', 'set', 'CMIME', '@nosuch.json'],
+    ['service', 'set', 'CMIME', `@${tmpdir()}`],
+  ]) {
+    const said = await bramble(argv);
+    assert.deepEqual([said.code, said.output], [exitCode.usage, ''], argv.join(' '));
+    assert.match(said.errors, /^error: [A-Z"].*\(ERR_USAGE\)\n$/s, argv.join(' '));
+    const asJson = await bramble([...argv, '--json']);
+    assert.equal(JSON.parse(asJson.errors).code, 'ERR_USAGE', argv.join(' '));
+  }
+});
+
+test('a file that cannot be read is said before any service is asked', limited, async () => {
+  const nosuch = join(tmpdir(), 'no-such-file');
+  const environment = { BRAMBLE_URL: 'http://127.0.0.1:9', BRAMBLE_TOKEN: 'none' };
+  for (const [argv, why] of [
+    [['account', 'import', nosuch], /there is no such file/],
+    [['account', 'import', tmpdir()], /it is a folder/],
+    [['audit', 'verify', '--file', nosuch], /there is no such file/],
+    [['audit', 'verify', '--file', tmpdir()], /it is a folder/],
+  ] as const) {
+    const said = await bramble([...argv], { environment });
+    assert.equal(said.code, exitCode.usage);
+    assert.match(said.errors, why);
+    assert.match(said.errors, /\(ERR_INPUT\)\n$/);
+  }
+});
+
+test('an import says which line is no JSON, and what is skipped', limited, async () => {
+  const broken = await bramble(['account', 'import', '-'], { input: '{"name":"x"}\nname,group\n' });
+  assert.match(broken.errors, /Line 2 .*it is not JSON/);
+  const skipped = await bramble(['account', 'import', '-'], { input: '{"name":"one"}\n{"name":"one"}\n' });
+  assert.match(skipped.output, /^1 account was created, 1 skipped\./);
+});
+
+test('a policy does not lose its rules by a forgotten option', limited, async () => {
+  assert.equal((await bramble(['policy', 'set', 'Field', '--rule', 'passwordRequired=true'])).code, exitCode.ok);
+  const forgotten = await bramble(['policy', 'set', 'Field']);
+  assert.equal(forgotten.code, exitCode.usage);
+  assert.match(forgotten.errors, /would lose its 1 rule\..*--empty/s);
+  assert.match((await bramble(['policy', 'show', 'Field'])).output, /passwordRequired/);
+  assert.equal((await bramble(['policy', 'set', 'Field', '--empty'])).code, exitCode.ok);
+  assert.doesNotMatch((await bramble(['policy', 'show', 'Field'])).output, /passwordRequired/);
+});
+
+test('allowed hosts can all be taken away, and a change of nothing is none', limited, async () => {
+  await bramble(['connection-service', 'add', 'mds', '--instances', 'one', '--allow', 'mail.example.org:993']);
+  assert.equal((await bramble(['connection-service', 'set', 'mds'])).code, exitCode.usage);
+  assert.equal((await bramble(['connection-service', 'set', 'mds', '--allow-none'])).code, exitCode.ok);
+  const { output } = await bramble(['connection-service', 'list', '--json']);
+  const { connectionServices } = JSON.parse(output) as {
+    connectionServices: { name: string; allowedHosts: string[] }[];
+  };
+  assert.deepEqual(connectionServices.find(({ name }) => name === 'mds')?.allowedHosts, []);
+});
+
+test('a field that does not fit is named as it was typed, in words', limited, async () => {
+  await bramble(['account', 'create', 'ida']);
+  assert.match(
+    (await bramble(['account', 'password', 'ida', '--hours', '0'])).errors,
+    /validHours must be at least 1\./,
+  );
+  assert.match((await bramble(['device', 'show', 'nosuch'])).errors, /id is no UUID\./);
+  assert.match((await bramble(['account', 'list', '--limit', '0'])).errors, /error: limit must be at least 1\./);
+});
+
+test('help shows no empty lists and no switches that are off as defaults', limited, async () => {
+  for (const argv of [
+    ['policy', 'set'],
+    ['connection-service', 'add'],
+    ['account', 'list'],
+  ]) {
+    assert.doesNotMatch((await bramble([...argv, '--help'])).output, /default: (\{\}|\[\]|false)/);
+  }
+});
+
+test(
+  'a domain that is not running is told from one whose token is missing, and from something else that answers',
+  limited,
+  async () => {
+    const stopped = await bramble(['status'], { environment: { BRAMBLE_HOME: tmpdir(), BRAMBLE_TOKEN: 'some' } });
+    assert.equal(stopped.code, exitCode.unreachable);
+    assert.match(stopped.errors, /The domain is not running/);
+    const other = createServer((_request, response) => response.writeHead(404).end());
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    after(() => other.close());
+    const url = `http://127.0.0.1:${(other.address() as AddressInfo).port}`;
+    const said = await bramble(['status', '--url', url, '--token', 'some']);
+    assert.match(said.errors, /answers 404, but not as an administration service .*\(ERR_ADMIN_ANSWER\)/s);
+  },
+);
