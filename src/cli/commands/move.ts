@@ -158,7 +158,7 @@ function createdText(answer: z.output<typeof created>, style: Style): string {
 function batchTable(batches: readonly z.output<typeof batch>[], style: Style): string {
   return table(
     style,
-    ['batch', 'purpose', 'state', 'done', 'open', 'out of reach', 'failed', 'by', 'since', 'why it waits'],
+    ['batch', 'purpose', 'state', 'done', 'open', 'of these out of reach', 'failed', 'by', 'since', 'why it waits'],
     batches.map((row) => [
       row.batch,
       row.purpose,
