@@ -19,13 +19,15 @@ export function readDemoOptions(argv: readonly string[]): DemoOptions {
     .description('a live domain of the sealed release becomes one of this working tree, in phases')
     .option('--devices <number>', 'how many devices', atLeast(40, 'devices'), 44)
     .option('--accounts <number>', 'how many user accounts', atLeast(24, 'accounts'), 26)
-    .option('--seed <text>', 'the same seed makes the same fleet', randomBytes(4).toString('hex'))
+    .option('--seed <text>', 'the same seed makes the same fleet (default: drawn, and printed)')
     .option('--reverse', 'turn back midway: the domain ends as a working one of the sealed release', false)
     .option('--keep', 'leave the domain’s home standing at the end', false)
     .option('--json <file>', 'write the report as JSON too')
     .parse([...argv], { from: 'user' });
-  const { json, ...options } = command.opts<Omit<DemoOptions, 'json'> & { json?: string }>();
-  return { ...options, json };
+  const { json, seed, ...options } = command.opts<
+    Omit<DemoOptions, 'json' | 'seed'> & { json?: string; seed?: string }
+  >();
+  return { ...options, json, seed: seed ?? randomBytes(4).toString('hex') };
 }
 
 function atLeast(least: number, what: string) {

@@ -31,8 +31,3 @@ export async function confirm({ input, errors }: CommandStreams, question: strin
   if (answer !== undefined && /^y(es)?$/i.test(answer)) return;
   throw new BrambleError('ERR_USAGE', 'Nothing was changed. Answer y, or give --yes where nobody can be asked.');
 }
-
-/** `1 device`, `2 devices`. */
-export function counted(count: number, one: string, several = `${one}s`): string {
-  return `${count} ${count === 1 ? one : several}`;
-}

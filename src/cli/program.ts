@@ -1,8 +1,9 @@
 /** The tree of commands, and what becomes of their failures: one message on the error stream, one exit code. */
-import { Command, CommanderError, Help, type Option } from 'commander';
-import { BrambleError, isBrambleError, messageOf } from '../base/errors.ts';
+import { Command } from 'commander';
+import { isBrambleError, messageOf } from '../base/errors.ts';
 import { shownJson, shownLines, shownText } from '../base/shown-text.ts';
 import { thisRelease } from '../release/this-release.ts';
+import { isDone, settleCommander, usageError } from './commander-settings.ts';
 import { addAccountCommands, addGroupCommands } from './commands/account.ts';
 import { addAuditCommands } from './commands/audit.ts';
 import { addComponentCommands } from './commands/component.ts';
@@ -27,57 +28,29 @@ import { styleFor } from './text-output.ts';
 export async function runCommandLine(argv: readonly string[], streams: CommandStreams): Promise<number> {
   const frame = createFrame(streams);
   const result: { code: number } = { code: exitCode.ok };
-  const program = createProgram(frame, (code) => {
+  const program = createProgram(argv, frame, (code) => {
     result.code = code;
   });
   try {
     await program.parseAsync([...argv], { from: 'user' });
     return result.code;
   } catch (error) {
-    if (error instanceof CommanderError && isHelp(error)) return error.exitCode === 0 ? exitCode.ok : exitCode.usage;
-    const failure = error instanceof CommanderError ? usageError(error) : error;
-    // The arguments may not have been read so far.
-    writeError(frame, failure, program.opts<GlobalFlags>().json === true || argv.includes('--json'));
+    if (isDone(error)) return exitCode.ok;
+    const failure = usageError(error);
+    writeError(frame, failure, wantsJson(program, argv));
     return exitCodeOf(failure, failure instanceof RestError ? failure.status : undefined);
   }
 }
 
-/** Help or the version was asked for, or shown to who gave no command. */
-function isHelp(error: CommanderError): boolean {
-  return ['commander.help', 'commander.helpDisplayed', 'commander.version'].includes(error.code);
+/** The arguments may not have been read so far. */
+function wantsJson(program: Command, argv: readonly string[]): boolean {
+  return program.opts<GlobalFlags>().json === true || argv.includes('--json');
 }
 
-/** What does not fit in the arguments is a failure like others: with a code, and as JSON where that is wanted. */
-function usageError(error: CommanderError): BrambleError {
-  const message = error.message.replace(/^error: /, '').replace(/[^.)?]$/, '$&.');
-  return new BrambleError(
-    'ERR_USAGE',
-    `${message.charAt(0).toUpperCase()}${message.slice(1)} --help says what there is.`,
-    {
-      cause: error,
-    },
-  );
-}
-
-/** Empty lists and switches that are off are no defaults that anybody needs to read of. */
-function optionDescription(this: Help, option: Option): string {
-  const { defaultValue } = option;
-  const plain = defaultValue === undefined || defaultValue === false || typeof defaultValue === 'object';
-  return plain ? option.description : Help.prototype.optionDescription.call(this, option);
-}
-
-function createProgram(frame: Frame, setExitCode: (code: number) => void): Command {
+function createProgram(argv: readonly string[], frame: Frame, setExitCode: (code: number) => void): Command {
   const program = new Command('bramble');
-  // Sub-commands inherit these when they are added, so they come first.
-  program
-    .exitOverride()
-    .configureOutput({
-      writeOut: (text) => frame.output.write(shownLines(text)),
-      writeErr: (text) => frame.errors.write(shownLines(text)),
-      // Written by whoever ran the command, with its code.
-      outputError: () => {},
-    })
-    .configureHelp({ showGlobalOptions: true, optionDescription });
+  // Sub-commands inherit this when they are added, so it comes first.
+  settleCommander(program, frame, () => wantsJson(program, argv));
   program
     .description('device management whose upgrades take no device offline')
     .version(thisRelease.release, '--version', 'print the release')

@@ -1,9 +1,9 @@
 /** `bramble simulate` as the command line knows it: its options, and where it finds the domain. */
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { BrambleError } from '../base/errors.ts';
+import { readInputFile } from '../base/input-file.ts';
 import { type AdministrationAccess, readAdministrationAccess } from './administration-client.ts';
 import { simulate } from './main.ts';
 
@@ -36,7 +36,7 @@ export type FindAccess = () => Promise<AdministrationAccess>;
 
 /** To be added to the program. Stops in good order on SIGINT and SIGTERM; exit status 1 where a device was lost or refused. */
 export function simulateCommand(findAccess: FindAccess = readFromHome): Command {
-  return new Command('simulate')
+  return new Command('bramble simulate')
     .description(
       'run simulated devices against a domain, whose push service is the simulator’s own meanwhile: real devices are not ' +
         'woken until it ends, when what was set is put back (also after Ctrl-C)',
@@ -55,11 +55,10 @@ export function simulateCommand(findAccess: FindAccess = readFromHome): Command 
     .option('--tunnel-host <name>', 'host name that tunnels are opened under')
     .option('--ca <file>', 'root that devices trust before they are enrolled (default: they do not check it then)')
     .option('--journal <file>', 'write what devices sent and were told, NDJSON, appended')
-    .option(
-      '--interval <time>',
-      'mean time between the contacts of a device, such as 500ms, 2s or 15m',
-      duration,
-      900_000,
+    .addOption(
+      new Option('--interval <time>', 'mean time between the contacts of a device, such as 500ms, 2s or 15m')
+        .argParser(duration)
+        .default(900_000, '15m'),
     )
     .option(
       '--replace-push',
@@ -78,9 +77,10 @@ export function simulateCommand(findAccess: FindAccess = readFromHome): Command 
     .action(async (flags: Flags) => {
       const stop = new AbortController();
       const onSignal = (): void => stop.abort(new Error('stopped by a signal'));
-      process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
+      // Not once: a terminal and whoever started us may both hand on the same Ctrl-C.
+      process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
       const access = await accessOf(flags, findAccess);
-      const caPem = flags.ca === undefined ? access.caPem : await readFile(flags.ca, 'utf8');
+      const caPem = flags.ca === undefined ? access.caPem : await readInputFile(flags.ca);
       const result = await simulate(
         {
           devices: flags.devices,
@@ -122,7 +122,7 @@ async function accessOf(flags: Flags, findAccess: FindAccess): Promise<Administr
   if (flags.token === undefined) {
     throw new BrambleError('ERR_ADMIN_ACCESS', '--admin-url needs --token: the token of an administrator.');
   }
-  const caPem = flags.adminCa === undefined ? {} : { caPem: await readFile(flags.adminCa, 'utf8') };
+  const caPem = flags.adminCa === undefined ? {} : { caPem: await readInputFile(flags.adminCa) };
   return { urls: [flags.adminUrl], token: flags.token, ...caPem };
 }
 

@@ -4,6 +4,7 @@
  */
 import { writeFile } from 'node:fs/promises';
 import type { Readable, Writable } from 'node:stream';
+import { counted } from '../base/counted.ts';
 import {
   type AdministrationAccess,
   type AdministrationClient,
@@ -109,7 +110,7 @@ export async function simulate(
     const managed = fleet.stats().devices.managed;
     if (machine)
       writeLine(streams.output, { event: 'ready', devices: managed, activationsRefused, push: fleet.push.url });
-    else say(`${managed} devices of ${byAccount.size} accounts are managed by ${publicUrl}.`);
+    else say(`${counted(managed, 'device')} of ${counted(byAccount.size, 'account')} managed by ${publicUrl}.`);
 
     await untilOver(options, fleet, streams, signal, exportDevices);
     const result = { seed: options.seed, activationsRefused, ...fleet.stats() };

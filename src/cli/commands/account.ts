@@ -2,11 +2,12 @@
 import { Readable } from 'node:stream';
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { counted } from '../../base/counted.ts';
+import { openInputFile } from '../../base/input-file.ts';
 import { shownText } from '../../base/shown-text.ts';
 import { collect, number } from '../arguments.ts';
-import { confirm, confirmable, counted } from '../confirmation.ts';
+import { confirm, confirmable } from '../confirmation.ts';
 import { example, type Frame, query, segment } from '../frame.ts';
-import { openInputFile } from '../input-file.ts';
 import { cell, facts, table, timeText } from '../text-output.ts';
 
 const account = z.object({
@@ -172,7 +173,7 @@ export function addAccountCommands(program: Command, frame: Frame): void {
           path: `/accounts/${segment(name)}/it-policy`,
           body: { policy: policy ?? null },
           shape: owed,
-          text: (answer) => `Done; ${answer.deliveriesOwed} deliveries are owed to devices.`,
+          text: (answer) => `Done; ${counted(answer.deliveriesOwed, 'delivery is', 'deliveries are')} owed to devices.`,
         });
       }),
     'bramble account policy ada "Advanced Security"',
@@ -251,7 +252,8 @@ export function addGroupCommands(program: Command, frame: Frame): void {
           method: 'DELETE',
           path,
           shape: owed,
-          text: (answer) => `Deleted; ${answer.deliveriesOwed} deliveries are owed to devices.`,
+          text: (answer) =>
+            `Deleted; ${counted(answer.deliveriesOwed, 'delivery is', 'deliveries are')} owed to devices.`,
         });
       }),
     'bramble group delete sales',
@@ -298,7 +300,7 @@ export function addGroupCommands(program: Command, frame: Frame): void {
           path: `/groups/${segment(group)}/it-policy`,
           body: { policy: policy ?? null },
           shape: owed,
-          text: (answer) => `Done; ${answer.deliveriesOwed} deliveries are owed to devices.`,
+          text: (answer) => `Done; ${counted(answer.deliveriesOwed, 'delivery is', 'deliveries are')} owed to devices.`,
         });
       }),
     'bramble group policy sales "Basic Password Security"',

@@ -4,12 +4,13 @@ import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { verifyExport } from '../../audit/export.ts';
+import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
+import { openInputFile, readInputFile } from '../../base/input-file.ts';
 import { shownValue } from '../../base/shown-text.ts';
 import { number } from '../arguments.ts';
 import { exitCode } from '../exit-codes.ts';
 import { example, type Frame, query } from '../frame.ts';
-import { openInputFile, readInputFile } from '../input-file.ts';
 import { facts, type Style, table, timeText } from '../text-output.ts';
 
 const change = z.object({
@@ -183,7 +184,7 @@ function namesOf(names: readonly string[], count: number): string {
 
 function verificationText(answer: z.output<typeof verification>, style: Style): string {
   const { sealed, pending, heads, faults, findings, keyFingerprint } = answer;
-  const verdict = faults === 0 ? style.green('whole') : style.red(`not whole: ${faults} faults`);
+  const verdict = faults === 0 ? style.green('whole') : style.red(`not whole: ${counted(faults, 'fault')}`);
   return [
     facts(style, [
       ['audit', verdict],

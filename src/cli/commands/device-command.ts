@@ -1,6 +1,7 @@
 /** `bramble device command`, `commands`, `cancel`, `requeue`, `resend`: what is sent to a device, and its queue. */
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { collectValues, number } from '../arguments.ts';
 import { example, type Frame, query, segment } from '../frame.ts';
@@ -90,7 +91,7 @@ export function addUnsettledCommands(devices: Command, frame: Frame): void {
           path: `/devices/${segment(id)}/commands${handedOut}`,
           shape: changedCommands,
           text: ({ commands, deliveries }) =>
-            `Cancelled ${commands} commands; ${deliveries} deliveries ended as failed. ${afterCancelling(id)}`,
+            `Cancelled ${counted(commands, 'command')}; ${counted(deliveries, 'delivery')} ended as failed. ${afterCancelling(id)}`,
         });
       }),
     'bramble device cancel 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234 --handed-out',
@@ -110,7 +111,7 @@ export function addUnsettledCommands(devices: Command, frame: Frame): void {
           path: target,
           shape: changedCommands,
           text: ({ commands, deliveries }) =>
-            `${commands} commands wait for their devices again; ${deliveries} deliveries gave back what they held.`,
+            `${counted(commands, 'command waits for its device', 'commands wait for their devices')} again; ${counted(deliveries, 'delivery')} gave back what they held.`,
         });
       }),
     'bramble device requeue 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234',

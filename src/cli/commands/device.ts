@@ -1,9 +1,10 @@
 /** `bramble device`: devices and how their management ends; device-command.ts has the rest. */
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { number } from '../arguments.ts';
-import { confirm, confirmable, counted } from '../confirmation.ts';
+import { confirm, confirmable } from '../confirmation.ts';
 import { example, type Frame, query, segment } from '../frame.ts';
 import { cell, facts, table, timeText } from '../text-output.ts';
 import { addResendCommand, addSendingCommands, addUnsettledCommands } from './device-command.ts';

@@ -1,8 +1,9 @@
 /** `bramble events`, `bramble push`. */
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { counted } from '../../base/counted.ts';
 import { collectValues, fileText, number } from '../arguments.ts';
-import { confirm, confirmable, counted } from '../confirmation.ts';
+import { confirm, confirmable } from '../confirmation.ts';
 import { example, type Frame, query } from '../frame.ts';
 import { cell, facts, type Style, table, timeText } from '../text-output.ts';
 
@@ -119,7 +120,7 @@ function pushText(push: z.output<typeof pushShape>, style: Style): string {
       ? [
           [
             'must enrol again',
-            `${push.mustEnrolAgain} devices that know another topic: bramble device list --must-enrol-again`,
+            `${counted(push.mustEnrolAgain, 'device')} under another topic: bramble device list --must-enrol-again`,
           ] as [string, string],
         ]
       : []),

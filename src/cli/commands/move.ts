@@ -1,6 +1,7 @@
 /** `bramble move`. */
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { counted } from '../../base/counted.ts';
 import { shownJson, shownValue } from '../../base/shown-text.ts';
 import { example, type Frame, segment } from '../frame.ts';
 import { cell, facts, progressBar, type Style, table, timeText } from '../text-output.ts';
@@ -149,7 +150,7 @@ export function addMoveCommands(program: Command, frame: Frame): void {
 }
 
 function createdText(answer: z.output<typeof created>, style: Style): string {
-  const head = `${answer.queued} accounts are queued in the batch ${style.bold(answer.batch)}.`;
+  const head = `${counted(answer.queued, 'account is', 'accounts are')} queued in the batch ${style.bold(answer.batch)}.`;
   if (answer.skipped.length === 0) return head;
   const skipped = answer.skipped.map((row) => [row.account, row.reason]);
   return `${head}\n${table(style, ['skipped', 'why'], skipped)}`;

@@ -1,9 +1,10 @@
 /** `bramble policy` and `bramble service`. */
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { collectValues, json } from '../arguments.ts';
-import { confirm, confirmable, counted } from '../confirmation.ts';
+import { confirm, confirmable } from '../confirmation.ts';
 import { example, type Frame, segment } from '../frame.ts';
 import { cell, facts, table, timeText } from '../text-output.ts';
 

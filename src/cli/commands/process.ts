@@ -5,6 +5,7 @@
 import type { Command } from 'commander';
 import { BrambleError } from '../../base/errors.ts';
 import { homeFolder, resolveAccess } from '../administration-access.ts';
+import { settleCommander } from '../commander-settings.ts';
 import { example, type Frame, type GlobalFlags } from '../frame.ts';
 import { processKinds, processMains } from '../process-mains.ts';
 import { facts } from '../text-output.ts';
@@ -37,10 +38,12 @@ export function addProcessCommands(program: Command, frame: Frame, setExitCode: 
   program
     .command('run <kind>', { hidden: true })
     .description(`run one process of the domain (the supervisor does): ${processKinds.join(', ')}`)
-    .action(async (kind: string, _flags: object, command) => {
+    .action(async (kind: string) => {
       const start = processMains[kind];
-      if (start === undefined) command.error(`error: unknown kind of process "${kind}": ${processKinds.join(', ')}`);
-      else await start();
+      if (start === undefined) {
+        throw new BrambleError('ERR_USAGE', `There is no kind of process "${kind}": ${processKinds.join(', ')}.`);
+      }
+      await start();
     });
 
   program
@@ -125,7 +128,8 @@ function addSimulateCommand(program: Command, frame: Frame): void {
     .action(async (rest: string[], _flags: object, command: Command) => {
       const { simulateCommand } = await import('../../simulator/command-line.ts');
       const { url, token, json } = command.optsWithGlobals<GlobalFlags>();
-      await simulateCommand(() => resolveAccess({}, frame.environment)).parseAsync(
+      const simulator = simulateCommand(() => resolveAccess({}, frame.environment));
+      await settleCommander(simulator, frame, () => json === true).parseAsync(
         [
           ...rest,
           ...(url === undefined ? [] : ['--admin-url', url]),

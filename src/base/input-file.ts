@@ -1,7 +1,7 @@
-/** Files that somebody named on the command line. */
+/** Files that somebody named: one that cannot be read is said in a sentence, before anything else is done. */
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
-import { BrambleError } from '../base/errors.ts';
+import { BrambleError } from './errors.ts';
 
 /**
  * Opened before anything is asked of a service.

@@ -1,0 +1,60 @@
+/** Wrong arguments and help are the same in every command, that of the simulator too. */
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { startAdministration } from '../admin/administration-fixture.ts';
+import { runBramble } from './command-line-fixture.ts';
+import { exitCode } from './exit-codes.ts';
+
+const admin = await startAdministration();
+after(async () => {
+  await admin.close();
+});
+
+const bramble = (argv: string[], options?: Parameters<typeof runBramble>[2]) => runBramble(admin, argv, options);
+
+test('the options of the simulator are held to the same as all others', async () => {
+  for (const [argv, says] of [
+    [['--devices', 'abc'], /a whole number from 1 to 999999/],
+    [['--nope'], /Unknown option '--nope'/],
+    [['--ca', '/nonexistent/ca.pem'], /"\/nonexistent\/ca\.pem" cannot be read: there is no such file/],
+  ] as const) {
+    const { code, output, errors } = await bramble(['simulate', ...argv]);
+    assert.deepEqual([code, output], [exitCode.usage, '']);
+    assert.match(errors, says);
+    assert.match(errors, /^error: .* \(ERR_[A-Z]+\)\n$/);
+    const asJson = await bramble(['--json', 'simulate', ...argv]);
+    assert.equal(asJson.code, exitCode.usage);
+    assert.match(JSON.parse(asJson.errors).message, says);
+  }
+});
+
+test('a group of commands without one of them shows its help, or says so as JSON', async () => {
+  const { code, errors } = await bramble(['account']);
+  assert.equal(code, exitCode.usage);
+  assert.match(errors, /Usage: bramble account[\s\S]*A command is missing.*\(ERR_USAGE\)/);
+  assert.equal(JSON.parse((await bramble(['account', '--json'])).errors).code, 'ERR_USAGE');
+});
+
+test('help shows no default that says nothing', async () => {
+  for (const argv of [
+    ['push'],
+    ['account', 'create'],
+    ['policy', 'set'],
+    ['device', 'cancel'],
+    ['upgrade', 'plan'],
+    ['simulate'],
+  ]) {
+    const { code, output } = await bramble([...argv, '--help']);
+    assert.equal(code, exitCode.ok);
+    assert.match(output, new RegExp(`Usage: bramble ${argv.join(' ')}`));
+    assert.doesNotMatch(output, /default:\s+(\{\}|\[\]|false|""|900000)/);
+  }
+});
+
+test('archives that are missing have one exit status', async () => {
+  for (const verb of ['verify', 'install']) {
+    const { code, errors } = await bramble(['release', verb, '/nonexistent.tgz']);
+    assert.equal(code, exitCode.usage);
+    assert.match(errors, /ERR_RELEASE_ARCHIVE_MISSING/);
+  }
+});

@@ -1,0 +1,53 @@
+/**
+ * How commander behaves here: arguments that do not fit are failures like all others (one message, ERR_USAGE, JSON with
+ * `--json`), and help shows no default that says nothing.
+ */
+import { type Command, CommanderError, Help } from 'commander';
+import { BrambleError } from '../base/errors.ts';
+import { shownLines } from '../base/shown-text.ts';
+import type { CommandStreams } from './frame.ts';
+
+const nothing = new Set(['false', '""', '[]', '{}']);
+
+/**
+ * Has a command write to these streams, and throw instead of ending the process, without a word of its own on what it
+ * throws. Commands that are added later inherit it.
+ */
+export function settleCommander(
+  command: Command,
+  { output, errors }: Pick<CommandStreams, 'output' | 'errors'>,
+  wantsJson: () => boolean,
+): Command {
+  const help = new Help();
+  return command
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => output.write(shownLines(text)),
+      writeErr: (text) => {
+        if (!wantsJson()) errors.write(shownLines(text));
+      },
+      outputError: () => undefined,
+    })
+    .configureHelp({
+      showGlobalOptions: true,
+      optionDescription: (option) =>
+        nothing.has(JSON.stringify(option.defaultValue)) ? option.description : help.optionDescription(option),
+    });
+}
+
+/** Asked for, such as help: no failure. */
+export function isDone(error: unknown): boolean {
+  return error instanceof CommanderError && error.exitCode === 0;
+}
+
+/** What is thrown for wrong arguments becomes ERR_USAGE; other errors stay what they are. */
+export function usageError(error: unknown): unknown {
+  if (!(error instanceof CommanderError)) return error;
+  // After a group of commands without one of them its help was written.
+  const what = error.code === 'commander.help' ? 'a command is missing' : error.message.replace(/^error: /, '');
+  const sentence = what.replace(/\.?\n/g, '. ').replace(/\.?$/, '.');
+  return new BrambleError(
+    'ERR_USAGE',
+    `${sentence.charAt(0).toUpperCase()}${sentence.slice(1)} --help says what there is.`,
+  );
+}
