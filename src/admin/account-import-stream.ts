@@ -9,13 +9,13 @@ import { plainIssue } from '../base/plain-issue.ts';
 import { parseShallowJson } from '../base/shallow-json.ts';
 import { importAccounts, type NewAccount } from '../directory/account-import.ts';
 import { decodeText, isWhole } from '../rest/strict-input.ts';
-import { typedName, typedText } from '../rest/typed-text.ts';
+import { typedAccountName, typedText } from '../rest/typed-text.ts';
 import { unknownKey } from '../rest/unknown-keys.ts';
 import { type AdministrationContext, write } from './context.ts';
 
 /** One line of an import. */
 export const newAccount = z.object({
-  name: typedName,
+  name: typedAccountName,
   displayName: typedText(200).optional(),
   instance: z
     .string()

@@ -340,6 +340,10 @@ test('bramble audit lists, verifies, exports, and its export is verified without
   assert.equal(offline.code, 0, offline.errors);
   assert.match(offline.output, /kept heads +1/);
 
+  const rest = join(admin.home, 'audit-after-2.jsonl');
+  await writeFile(rest, (await bramble('audit', 'export', '--after', '2')).output);
+  assert.match((await bramble('audit', 'verify', '--file', rest)).output, /records +3 to \d+ chained/);
+
   await writeFile(path, (await readFile(path, 'utf8')).replaceAll('imported-59', 'imported-60'));
   const forged = await bramble('--json', 'audit', 'verify', '--file', path);
   assert.equal(forged.code, 1);

@@ -60,7 +60,11 @@ export async function* exportAudit(db: Database, file: HeadFile, after: number):
   });
 }
 
-export type ExportVerification = Omit<Verification, 'pending'> & { keyFingerprint: string | null };
+export type ExportVerification = Omit<Verification, 'pending'> & {
+  /** So many records are not in the export: it begins after them. */
+  after: number;
+  keyFingerprint: string | null;
+};
 
 /**
  * Verifies an export, with the lines of a head file where they are at hand.
@@ -69,6 +73,7 @@ export type ExportVerification = Omit<Verification, 'pending'> & { keyFingerprin
 export async function verifyExport(lines: AsyncIterable<string>, headLines = ''): Promise<ExportVerification> {
   const kept = parseHeads(headLines);
   let check: ChainCheck | undefined;
+  let after = 0;
   let ending: z.output<typeof lastLine> | undefined;
   let count = 0;
   for await (const text of lines) {
@@ -77,6 +82,7 @@ export async function verifyExport(lines: AsyncIterable<string>, headLines = '')
     const value = parseJson(text);
     if (check === undefined) {
       const { from } = parsed(firstLine, value, count);
+      after = from.number;
       check = new ChainCheck(
         kept.filter((head) => head.number > from.number),
         from,
@@ -99,6 +105,7 @@ export async function verifyExport(lines: AsyncIterable<string>, headLines = '')
   }
   const { count: faults, findings } = check.finish();
   return {
+    after,
     sealed: number,
     heads: kept.length,
     chain,

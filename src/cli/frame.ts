@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { z } from 'zod';
 import { shownJson, shownLines, shownValue } from '../base/shown-text.ts';
 import { type Environment, resolveAccess } from './administration-access.ts';
-import { createRestClient, type RestClient } from './rest-client.ts';
+import { createRestClient, type RestClient, RestError } from './rest-client.ts';
 import { type Style, styleFor } from './text-output.ts';
 
 export interface CommandStreams {
@@ -63,11 +63,21 @@ export function createFrame(streams: CommandStreams): Frame {
     },
     ask: async (command, { method = 'GET', path, body, shape, text }) => {
       const rest = await frame.rest(command);
-      const answer = await rest.send(method, path, body);
+      const answer = await rest.send(method, path, body).catch((error: unknown) => {
+        throw error instanceof RestError ? inWordsOf(command, error) : error;
+      });
       frame.show(command, answer, () => text(shownValue(shape.parse(answer)), style));
     },
   };
   return frame;
+}
+
+/** A field that an option gave is named by that option: who typed `--rank` never saw `rank`. */
+function inWordsOf(command: Command, error: RestError): RestError {
+  const field = String(error.details['field'] ?? '').replace(/^\w+\./, '');
+  const option = command.options.find((candidate) => candidate.attributeName() === field);
+  if (option?.long === undefined || option.long === null || !error.message.startsWith(`${field} `)) return error;
+  return new RestError(error.status, error.code, `${option.long}${error.message.slice(field.length)}`, error.details);
 }
 
 /** A part of a path. What would climb in it has a blank before it, which the service takes off. */

@@ -85,10 +85,19 @@ test('a field that does not fit is named as it was typed, in words', limited, as
   await bramble(['account', 'create', 'ida']);
   assert.match(
     (await bramble(['account', 'password', 'ida', '--hours', '0'])).errors,
-    /validHours must be at least 1\./,
+    /cannot be valid for 0 hours: choose 1 to 720\. \(ERR_ACTIVATION_VALIDITY\)/,
   );
+  assert.match(
+    (await bramble(['group', 'create', 'half', '--rank', '1.5'])).errors,
+    /error: --rank must be an integer, not number\. \(ERR_INPUT\)/,
+  );
+  for (const name of ['bad name', 'x'.repeat(300)]) {
+    const { code, errors } = await bramble(['account', 'create', name]);
+    assert.equal(code, exitCode.usage);
+    assert.match(errors, /The account ".*" was not created: its name must have .*\(ERR_ACCOUNT_NAME\)/);
+  }
   assert.match((await bramble(['device', 'show', 'nosuch'])).errors, /id is no UUID\./);
-  assert.match((await bramble(['account', 'list', '--limit', '0'])).errors, /error: limit must be at least 1\./);
+  assert.match((await bramble(['account', 'list', '--limit', '0'])).errors, /error: --limit must be at least 1\./);
 });
 
 test('help shows no empty lists and no switches that are off as defaults', limited, async () => {

@@ -5,8 +5,8 @@
 import type { FastifyError, FastifyReply } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { BrambleError, type ErrorCode, isBrambleError } from '../base/errors.ts';
-import { plainIssue } from '../base/plain-issue.ts';
 import { sqlState } from '../database/sql-state.ts';
+import { issueError, type RequestPart } from './field-error.ts';
 
 export interface ErrorAnswer {
   status: number;
@@ -140,17 +140,12 @@ export function notFound(what: string, name: string): BrambleError {
 
 function validationAnswer(error: FastifyError): ErrorAnswer {
   const [first] = error.validation ?? [];
-  const path = (first?.instancePath ?? '').split('/').filter(Boolean).join('.');
-  const field = [error.validationContext, path].filter((part) => part !== undefined && part !== '').join('.');
-  const part = error.validationContext === 'querystring' ? 'query' : (error.validationContext ?? 'request');
-  return answer(
-    400,
-    'ERR_INPUT',
-    `${path === '' ? `The ${part}` : path} ${plainIssue(first?.message ?? error.message)}.`,
-    {
-      field,
-    },
-  );
+  const path = (first?.instancePath ?? '').split('/').filter(Boolean);
+  const { code, message, details } = issueError((error.validationContext ?? 'body') as RequestPart, {
+    path,
+    message: first?.message ?? error.message,
+  });
+  return answer(400, code, message, details);
 }
 
 function codeOf(error: unknown): string {

@@ -10,6 +10,7 @@ import { validatorCompiler } from 'fastify-type-provider-zod';
 import type { $ZodType } from 'zod/v4/core';
 import { BrambleError } from '../base/errors.ts';
 import { jsonDepthAtMost, nestsTooDeeply } from '../base/shallow-json.ts';
+import { fieldError, type RequestPart } from './field-error.ts';
 import { unknownKey } from './unknown-keys.ts';
 
 const brokenPercent = 'holds a percent sign that no UTF-8 text follows';
@@ -32,8 +33,8 @@ export function takeStrictInput(app: FastifyInstance): void {
       const closed = route.httpPart === 'body' || route.httpPart === 'querystring';
       const unknown = closed && isValid(result) ? unknownKey(route.schema, data) : null;
       if (unknown === null) return result;
-      const place = `${route.httpPart}.${unknown.path}`;
-      return { error: input(place, `is not known here; known are ${unknown.known.join(', ') || 'none'}`, place) };
+      const why = `is not known here; known are ${unknown.known.join(', ') || 'none'}`;
+      return { error: fieldError(route.httpPart as RequestPart, unknown.path, why) };
     };
   });
 }
@@ -95,6 +96,6 @@ function isValid(result: unknown): boolean {
   return typeof result === 'object' && result !== null && 'value' in result && !('error' in result && result.error);
 }
 
-function input(what: string, why: string, field?: string): BrambleError {
-  return new BrambleError('ERR_INPUT', `${what} ${why}.`, field === undefined ? {} : { details: { field } });
+function input(what: string, why: string): BrambleError {
+  return new BrambleError('ERR_INPUT', `${what} ${why}.`);
 }

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { BrambleError } from '../base/errors.ts';
 import type { Database, Transaction } from '../database/connection.ts';
 import type { Feature } from '../domain/features.ts';
+import { fieldError, issueError } from '../rest/field-error.ts';
 import { typedText } from '../rest/typed-text.ts';
 import { unknownKey } from '../rest/unknown-keys.ts';
 import {
@@ -180,17 +181,8 @@ function parseOptions(body: TargetBody): PlanOptions {
   // Loose for rows that another release wrote; in a new plan an unknown key is refused.
   const unknown = parsed.success ? unknownKey(planOptionsSchema, options, true) : null;
   if (unknown !== null) {
-    throw new BrambleError(
-      'ERR_INPUT',
-      `body.${unknown.path} is not known here; known are ${unknown.known.join(', ')}.`,
-      {
-        details: { field: `body.${unknown.path}` },
-      },
-    );
+    throw fieldError('body', unknown.path, `is not known here; known are ${unknown.known.join(', ')}`);
   }
   if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw new BrambleError('ERR_INPUT', `${issue?.path.join('.') ?? 'The plan'} does not fit: ${issue?.message ?? ''}.`, {
-    details: { field: issue?.path.join('.') ?? '' },
-  });
+  throw issueError('body', parsed.error.issues[0]);
 }

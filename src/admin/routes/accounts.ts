@@ -2,9 +2,9 @@
 import { Readable } from 'node:stream';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { setActivationPassword } from '../../activation/activation-password.ts';
+import { activationValidHoursMax, setActivationPassword } from '../../activation/activation-password.ts';
 import { accountNameOf } from '../../base/account-name.ts';
-import { BrambleError } from '../../base/errors.ts';
+import { BrambleError, type ErrorCode } from '../../base/errors.ts';
 import type { AccountSkip } from '../../directory/account-import.ts';
 import { createAccount, deleteAccount, getAccount, listAccounts } from '../../directory/accounts.ts';
 import { groupExists } from '../../directory/groups.ts';
@@ -30,6 +30,8 @@ export const accountShape = z.object({
 
 const importsAtMost = 2;
 const params = z.object({ name });
+/** Judged by `setActivationPassword`, with a code of its own. */
+const validHours = z.number().meta({ minimum: 1, maximum: activationValidHoursMax });
 const tags = ['accounts'];
 
 const skipTexts: Readonly<Record<AccountSkip, string>> = {
@@ -38,6 +40,11 @@ const skipTexts: Readonly<Record<AccountSkip, string>> = {
   'unknown-instance': 'there is no such instance, or it is retired',
   'unknown-group': 'one of the groups does not exist',
   'no-instance': 'the domain has no instance yet (`bramble instance add`)',
+};
+
+const skipCodes: Readonly<Partial<Record<AccountSkip, ErrorCode>>> = {
+  'name-taken': 'ERR_NAME_TAKEN',
+  'name-not-valid': 'ERR_ACCOUNT_NAME',
 };
 
 export function accountRoutes(context: AdministrationContext): FastifyPluginAsyncZod {
@@ -51,7 +58,7 @@ export function accountRoutes(context: AdministrationContext): FastifyPluginAsyn
           const outcome = await createAccount(tx, request.body);
           if (outcome.kind === 'created') return outcome.account;
           throw new BrambleError(
-            outcome.kind === 'name-taken' ? 'ERR_NAME_TAKEN' : 'ERR_INPUT',
+            skipCodes[outcome.kind] ?? 'ERR_INPUT',
             `The account "${request.body.name}" was not created: ${skipTexts[outcome.kind]}.`,
             { details: { reason: outcome.kind } },
           );
@@ -116,7 +123,7 @@ export function accountRoutes(context: AdministrationContext): FastifyPluginAsyn
         tags,
         summary: 'Give an account an activation password; the earlier one ends',
         params,
-        body: z.object({ validHours: z.number().min(1).max(720).optional() }).nullish(),
+        body: z.object({ validHours: validHours.optional() }).nullish(),
         response: { 200: z.object({ password: z.string(), expiresAt: instant, activationUrl: z.string() }) },
       },
       handler: async (request) => {

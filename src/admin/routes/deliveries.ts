@@ -1,10 +1,10 @@
 /** The budget, and every delivery with the reason why it waits. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { BrambleError } from '../../base/errors.ts';
 import { listInstances } from '../../directory/instances.ts';
 import { recordEvent } from '../../domain/events.ts';
 import { budgetSchema, readBudget, writeBudget } from '../../policy/delivery/budget.ts';
+import { issueError } from '../../rest/field-error.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { listDeliveries } from '../delivery-list.ts';
 import { instant, jsonObject } from '../shapes.ts';
@@ -42,14 +42,8 @@ export function deliveryRoutes(context: AdministrationContext): FastifyPluginAsy
         await write(context, async (tx) => {
           const wanted = budgetSchema.strict().safeParse({ ...(await readBudget(tx)), ...request.body });
           if (!wanted.success) {
-            const [issue] = wanted.error.issues;
-            const field = ['body', ...(issue?.path ?? [])].join('.');
-            throw new BrambleError(
-              'ERR_INPUT',
-              `${field} does not fit: ${issue?.message ?? 'unknown'}. The budget has ` +
-                `${Object.keys(budgetSchema.shape).join(', ')}.`,
-              { details: { field } },
-            );
+            const known = `The budget has ${Object.keys(budgetSchema.shape).join(', ')}.`;
+            throw issueError('body', wanted.error.issues[0], known);
           }
           const instances = (await listInstances(tx)).filter((instance) => instance.retiredAt === null);
           await writeBudget(

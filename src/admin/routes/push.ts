@@ -4,7 +4,6 @@
  */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { BrambleError } from '../../base/errors.ts';
 import type { Queryable } from '../../database/connection.ts';
 import { recordEvent } from '../../domain/events.ts';
 import { type PushSettings, pushSettingsSchema } from '../../policy/push.ts';
@@ -16,6 +15,7 @@ import {
   writePushSettings,
 } from '../../policy/push-settings.ts';
 import { fixPushTopic, type PushTopic, previewPushTopic, readPushTopic } from '../../policy/push-topic.ts';
+import { fieldError, issueError } from '../../rest/field-error.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { instant, jsonObject } from '../shapes.ts';
 
@@ -121,19 +121,14 @@ function settingsOf(values: Readonly<Record<string, unknown>>): PushSettings {
   const given = Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null));
   const parsed = pushSettingsSchema.strict().safeParse(given);
   if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw refused(['body', ...(issue?.path ?? [])].join('.'), issue?.message ?? 'unknown');
+  throw issueError('body', parsed.error.issues[0]);
 }
 
 /** @throws BrambleError ERR_INPUT for one that would send push tokens in the clear */
 function refuseOpenUrl(url: string): void {
   const { protocol, hostname } = new URL(url);
   if (protocol === 'https:' || /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)) return;
-  throw refused('body.url', 'without encryption (http:) only a service on this machine is taken; use https');
-}
-
-function refused(field: string, why: string): BrambleError {
-  return new BrambleError('ERR_INPUT', `${field} does not fit: ${why}.`, { details: { field } });
+  throw fieldError('body', 'url', 'must be https: without encryption only a service on this machine is taken');
 }
 
 /** The key and the certificate itself stay in the database. */

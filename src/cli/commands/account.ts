@@ -128,7 +128,7 @@ export function addAccountCommands(program: Command, frame: Frame): void {
     accounts
       .command('password <name>')
       .description('give an account an activation password; the earlier one ends')
-      .option('--hours <number>', 'how long it is valid, 1 to 720', number)
+      .option('--hours <number>', 'how long it is valid, from 1 to 720, fractions too (default: 48)', number)
       .action(async (name: string, flags: { hours?: number }, command) => {
         await frame.ask(command, {
           method: 'POST',

@@ -34,6 +34,7 @@ const page = z.object({ entries: z.array(entry), next: z.string().nullable() });
 const verification = z.object({
   sealed: z.number(),
   pending: z.number().optional(),
+  after: z.number().default(0),
   heads: z.number(),
   chain: z.string(),
   faults: z.number(),
@@ -88,13 +89,12 @@ export function addAuditCommands(program: Command, frame: Frame, setExitCode: (c
         if (flags.heads !== undefined && flags.file === undefined) {
           throw new BrambleError('ERR_USAGE', '--heads goes with --file: the domain is verified with its own heads.');
         }
+        // Before the lines of the file, which flow once they are asked for.
+        const heads = flags.heads === undefined ? '' : await readInputFile(flags.heads);
         const answer = verification.parse(
           flags.file === undefined
             ? await (await frame.rest(command)).send('GET', '/audit/verification')
-            : await verifyExport(
-                createInterface({ input: await openInputFile(flags.file) }),
-                flags.heads === undefined ? '' : await readInputFile(flags.heads),
-              ),
+            : await verifyExport(createInterface({ input: await openInputFile(flags.file) }), heads),
         );
         frame.show(command, answer, (raw, style) => verificationText(shownValue(raw), style));
         if (answer.faults > 0) setExitCode(exitCode.failed);
@@ -183,12 +183,15 @@ function namesOf(names: readonly string[], count: number): string {
 }
 
 function verificationText(answer: z.output<typeof verification>, style: Style): string {
-  const { sealed, pending, heads, faults, findings, keyFingerprint } = answer;
+  const { sealed, pending, after, heads, faults, findings, keyFingerprint } = answer;
   const verdict = faults === 0 ? style.green('whole') : style.red(`not whole: ${counted(faults, 'fault')}`);
   return [
     facts(style, [
       ['audit', verdict],
-      ['records', `${sealed} chained${pending === undefined ? '' : `, ${pending} not yet`}`],
+      [
+        'records',
+        `${after === 0 ? '' : `${after + 1} to `}${sealed} chained${pending === undefined ? '' : `, ${pending} not yet`}`,
+      ],
       ['kept heads', String(heads)],
       ...(keyFingerprint ? [['signed by key', keyFingerprint] as const] : []),
     ]),
