@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isBrambleError, messageOf } from '../src/base/errors.ts';
 import { homeFolder } from '../src/cli/administration-access.ts';
+import { exitCodeOf } from '../src/cli/exit-codes.ts';
 import { prepareHome } from '../src/setup/prepare-home.ts';
 import { supervisorMain } from '../src/supervisor/main.ts';
 import { buildRelease } from './release-build.ts';
@@ -24,13 +25,13 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
 }
 
 try {
-  process.exitCode = await start();
+  await start();
 } catch (error) {
   process.stderr.write(`error: ${messageOf(error)}${isBrambleError(error) ? ` (${error.code})` : ''}\n`);
-  process.exitCode = 1;
+  process.exitCode = exitCodeOf(error);
 }
 
-async function start(): Promise<number> {
+async function start(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'bramble-start-'));
   try {
     const { name, archive, manifest } = await buildRelease({ tree: checkout, commit: null });
@@ -54,7 +55,7 @@ async function start(): Promise<number> {
     await rm(folder, { recursive: true, force: true });
   }
   process.env['BRAMBLE_HOME'] = home;
-  return await supervisorMain({ keepDatabase: false, signal: stop.signal });
+  await supervisorMain({ keepDatabase: false, signal: stop.signal });
 }
 
 function howToGoOn(publicUrl: string, srpPort: number): string {

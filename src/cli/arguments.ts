@@ -41,8 +41,12 @@ export function json(text: string): unknown {
 
 /** What stands in the file that was named. */
 export function fileText(path: string): string {
+  return fileBytes(path).toString();
+}
+
+export function fileBytes(path: string): Buffer {
   try {
-    return readFileSync(path, 'utf8');
+    return readFileSync(path);
   } catch {
     throw new InvalidArgumentError('use the path of a file that can be read.');
   }

@@ -35,6 +35,7 @@ const byCode: Readonly<Record<string, ExitCode>> = {
   ERR_TOKEN_INVALID: exitCode.unauthorized,
   ERR_ADMIN_ACCESS: exitCode.unauthorized,
   ERR_ADMIN_ADDRESS: exitCode.usage,
+  ERR_PUBLIC_HOST: exitCode.usage,
   ERR_ADMIN_UNREACHABLE: exitCode.unreachable,
   ERR_ADMIN_ANSWER: exitCode.unreachable,
   ERR_DATABASE_UNAVAILABLE: exitCode.unreachable,

@@ -46,15 +46,22 @@ export function progressBar(style: Style, done: number, total: number, width = 3
   return `${bar} ${done}/${total}  ${Math.floor(share * 100)} %`;
 }
 
-/** An ISO time as people read it, to the second, in the machine's time zone; a dash where there is none. */
+/** An ISO time as people read it, to the second, in the machine's time zone, which stands behind it; a dash where there is none. */
 export function timeText(iso: string | null): string {
   if (iso === null) return '-';
   const date = new Date(iso);
   const two = (value: number): string => String(value).padStart(2, '0');
   return (
     `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ` +
-    `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`
+    `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}${zoneText(date.getTimezoneOffset())}`
   );
+}
+
+/** @param minutes that UTC is ahead */
+function zoneText(minutes: number): string {
+  if (minutes === 0) return 'Z';
+  const two = (value: number): string => String(Math.floor(value)).padStart(2, '0');
+  return `${minutes < 0 ? '+' : '-'}${two(Math.abs(minutes) / 60)}:${two(Math.abs(minutes) % 60)}`;
 }
 
 /** A cell: a dash for nothing, lists with commas. */

@@ -6,6 +6,7 @@
  */
 import { z } from 'zod';
 import { BrambleError } from '../base/errors.ts';
+import { plainIssue } from '../base/plain-issue.ts';
 import type { DeviceFamily } from './device-family.ts';
 
 export type RuleValue = boolean | number | string;
@@ -284,8 +285,8 @@ export function parseRules(input: unknown, table: RuleTable = rules): RuleValues
     }
     const checked = rule.value.safeParse(value);
     if (!checked.success) {
-      const why = checked.error.issues.map((issue) => issue.message).join('; ');
-      throw new BrambleError('ERR_POLICY_RULE_VALUE', `The value of the rule "${name}" is not allowed: ${why}.`, {
+      const why = checked.error.issues.map((issue) => plainIssue(issue.message)).join('; ');
+      throw new BrambleError('ERR_POLICY_RULE_VALUE', `The value of the rule "${name}" ${why}.`, {
         details: { rule: name },
       });
     }

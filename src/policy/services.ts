@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { BrambleError } from '../base/errors.ts';
+import { plainIssue } from '../base/plain-issue.ts';
 
 export const serviceTypes = ['[CMIME]', '[CICAL]', '[SYNC]', '[IPPP]'] as const;
 export type ServiceType = (typeof serviceTypes)[number];
@@ -61,8 +62,14 @@ export type ServiceSettings<Type extends ServiceType> = z.output<(typeof service
 export function parseServiceSettings<Type extends ServiceType>(type: Type, input: unknown): ServiceSettings<Type> {
   const parsed = serviceSettings[type].safeParse(input);
   if (parsed.success) return parsed.data as ServiceSettings<Type>;
-  const why = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'settings'}: ${issue.message}`).join('; ');
-  throw new BrambleError('ERR_SERVICE_SETTINGS', `The settings of the service ${type} are not complete: ${why}.`, {
-    details: { type },
-  });
+  const why = parsed.error.issues
+    .map((issue) => `${issue.path.join('.') || 'they'} ${plainIssue(issue.message)}`)
+    .join('; ');
+  throw new BrambleError(
+    'ERR_SERVICE_SETTINGS',
+    `The settings of the service ${type.slice(1, -1)} do not fit: ${why}. \`bramble service set --help\` lists them.`,
+    {
+      details: { type },
+    },
+  );
 }

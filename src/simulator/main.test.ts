@@ -191,3 +191,37 @@ test('times are read in their units and refused without one', () => {
   assert.throws(() => duration('10'));
   assert.throws(() => duration('0s'));
 });
+
+test('on a terminal the state is one line that is drawn over, and Ctrl-C ends with the summary', async (context) => {
+  const server = await startMdmServer();
+  context.after(() => server.close());
+  const administration = await startAdministration(context, server.url);
+  const options: SimulateOptions = {
+    devices: 1,
+    accounts: 1,
+    seed: 'main',
+    access: { urls: [administration.url], token: 'secret' },
+    intervalMs: 20,
+    pushPort: 0,
+    prefix: '',
+    replacePush: false,
+    control: false,
+    json: false,
+  };
+  const stop = new AbortController();
+  const output = collect();
+  const screen = new Writable({
+    write(chunk: Buffer, _, done) {
+      output.stream.write(chunk);
+      if (chunk.toString().startsWith('\r')) stop.abort(new Error('SIGINT'));
+      done();
+    },
+  });
+  const terminal = Object.assign(screen, { isTTY: true, columns: 40 });
+  await simulate(options, { input: new PassThrough(), output: terminal, errors: collect().stream }, stop.signal);
+  const drawn = output.text().split('\r\u001b[K').slice(1);
+  assert.ok(drawn.length > 0);
+  for (const line of drawn) assert.ok((line.split('\n')[0] ?? '').length < 40, line);
+  assert.match(output.text(), /^1 device of 1 account managed by/m);
+  assert.match(output.text(), /^devices +1 managed/m);
+});

@@ -44,7 +44,7 @@ export interface SimulateOptions {
 
 export interface SimulateStreams {
   readonly input: Readable;
-  readonly output: Writable & { readonly isTTY?: boolean };
+  readonly output: Writable & { readonly isTTY?: boolean; readonly columns?: number };
   readonly errors: Writable;
 }
 
@@ -173,7 +173,10 @@ async function untilOver(
   const deadline = options.durationMs === undefined ? undefined : setTimeout(finish, options.durationMs);
   const live = !options.control && !options.json && streams.output.isTTY === true;
   const display = live
-    ? setInterval(() => streams.output.write(`\r\u001b[K${oneLine(fleet.stats())}`), 500)
+    ? setInterval(
+        () => streams.output.write(`\r\u001b[K${oneLine(fleet.stats()).slice(0, widthOf(streams.output))}`),
+        500,
+      )
     : undefined;
   // Without an end of its own a fleet that nobody can reach would live on: the end of the input stops it too.
   if (options.control) followControl(streams.input, streams.output, { fleet, exportDevices }).then(finish, over.reject);
@@ -185,6 +188,11 @@ async function untilOver(
     signal.removeEventListener('abort', finish);
     if (live) streams.output.write('\n');
   }
+}
+
+/** A line that reaches the last column moves the cursor to the next one, and could not be drawn over. */
+function widthOf(output: { readonly columns?: number }): number {
+  return (output.columns ?? 80) - 1;
 }
 
 function oneLine(stats: FleetStats): string {

@@ -1,7 +1,6 @@
 /** The process behind `bramble up`: environment, signals, log, exit code. */
 import path from 'node:path';
 import { pino } from 'pino';
-import { isBrambleError } from '../base/errors.ts';
 import { shownText } from '../base/shown-text.ts';
 import { eventText } from './events.ts';
 import { runSupervisor } from './supervisor.ts';
@@ -13,14 +12,11 @@ export interface UpOptions {
   signal?: AbortSignal;
 }
 
-/** Exit code when another supervisor runs on the home already. */
-export const alreadyRunningExitCode = 3;
-
 /**
  * Supervises BRAMBLE_HOME (default `./.bramble`, as root `/var/lib/bramble`) until SIGTERM, SIGINT or SIGHUP.
- * @returns the exit code: 0, or 3 with a note when a supervisor runs there already.
+ * @throws BrambleError ERR_ALREADY_RUNNING, and what else forbids it to begin
  */
-export async function supervisorMain(options: UpOptions): Promise<number> {
+export async function supervisorMain(options: UpOptions): Promise<void> {
   const home =
     process.env['BRAMBLE_HOME'] ?? (process.getuid?.() === 0 ? '/var/lib/bramble' : path.resolve('.bramble'));
   const log = pino({ base: { pid: process.pid, component: 'supervisor' }, timestamp: pino.stdTimeFunctions.isoTime });
@@ -45,13 +41,6 @@ export async function supervisorMain(options: UpOptions): Promise<number> {
         log[troubled ? 'warn' : 'info'](event, event.type);
       },
     });
-    return 0;
-  } catch (error) {
-    if (!isBrambleError(error, 'ERR_ALREADY_RUNNING')) {
-      throw error;
-    }
-    log.info({ code: error.code, ...error.details }, error.message);
-    return alreadyRunningExitCode;
   } finally {
     process.off('SIGTERM', onSignal).off('SIGINT', onSignal).off('SIGHUP', onSignal);
   }

@@ -78,9 +78,13 @@ export function serviceRoutes(context: AdministrationContext): FastifyPluginAsyn
 function serviceTypeOf(text: string): ServiceType {
   const type = text.startsWith('[') ? text.toUpperCase() : `[${text.toUpperCase()}]`;
   if (isServiceType(type)) return type;
-  throw new BrambleError('ERR_INPUT', `There is no type of service ${text}: use one of ${serviceTypes.join(', ')}.`, {
-    details: { field: 'params.type' },
-  });
+  throw new BrambleError(
+    'ERR_INPUT',
+    `There is no type of service ${text}: use one of ${serviceTypes.map((known) => known.slice(1, -1)).join(', ')}.`,
+    {
+      details: { field: 'params.type' },
+    },
+  );
 }
 
 async function oweServiceBooks(tx: Transaction): Promise<number> {

@@ -62,7 +62,11 @@ export function addAuditCommands(program: Command, frame: Frame, setExitCode: (c
       .option('--actor <name>', 'only by this token or component')
       .option('--operation <text>', 'only where the operation or a changed table is named so, as it_policy')
       .option('--subject <name>', 'only what was done to this account, policy, device …')
-      .option('--since <time>', 'not before, as 2026-11-25 or 2026-11-25T08:00', instantOf)
+      .option(
+        '--since <time>',
+        'not before, as 2026-11-25, 2026-11-25T08:00 (time of this machine) or 2026-11-25T08:00Z',
+        instantOf,
+      )
       .option('--until <time>', 'only before', instantOf)
       .option('--before <id>', 'go on after a page')
       .option('--limit <number>', 'at most so many', number, 50)
@@ -210,7 +214,8 @@ function verificationText(answer: z.output<typeof verification>, style: Style): 
 }
 
 function instantOf(text: string): string {
-  const date = new Date(text);
+  // Without a time JavaScript would take it for UTC, with one for the time of this machine.
+  const date = new Date(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00` : text);
   if (Number.isNaN(date.getTime()))
     throw new BrambleError('ERR_USAGE', `"${text}" is not a time: use 2026-11-25T08:00.`);
   return date.toISOString();

@@ -27,7 +27,11 @@ export function addDatabaseCommands(program: Command, frame: Frame, setExitCode:
       .description('the database behind the domain')
       .command('roles')
       .description('show what each kind of process may in the database; make, check and use a role for each')
-      .option('--sql', 'print the SQL that makes the roles, for a superuser of an external PostgreSQL', false)
+      .option(
+        '--sql',
+        'print the SQL that makes the roles, for a superuser of an external PostgreSQL; it has SCRAM verifiers, no passwords',
+        false,
+      )
       .option('--check', 'check that every role logs in and has what it needs and no more', false)
       .option('--use', 'check, and have processes use the roles from the next `bramble up` on', false)
       .action(async (flags: Flags, command) => {

@@ -3,28 +3,44 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
-import { collectValues, number } from '../arguments.ts';
+import { collectValues, fileBytes, number } from '../arguments.ts';
 import { example, type Frame, query, segment } from '../frame.ts';
-import { table, timeText } from '../text-output.ts';
+import { cell, table, timeText } from '../text-output.ts';
 
+const chainedError = z.object({
+  ErrorCode: z.unknown(),
+  ErrorDomain: z.string().optional(),
+  USEnglishDescription: z.string().optional(),
+  LocalizedDescription: z.string().optional(),
+});
+const parameterHelp = `
+Parameters:
+  DeviceLock         pin (six digits, a computer's new password), message,
+                     phoneNumber
+  DeviceInformation  queries, as '["OSVersion","SerialNumber"]'
+  ProfileList        none
+  InstallProfile     payload: @file of a configuration profile, or base64
+  RemoveProfile      identifier`;
 const changedCommands = z.object({ commands: z.number(), deliveries: z.number() });
 
 export function addSendingCommands(devices: Command, frame: Frame): void {
   example(
     devices
       .command('command <id> <type>')
+      .addHelpText('after', parameterHelp)
       .description('queue DeviceLock, DeviceInformation, ProfileList, InstallProfile or RemoveProfile')
       .option('--parameter <name=value>', 'a parameter of the command, may be repeated', collectValues, {})
       .action(async (id: string, type: string, flags: { parameter: Record<string, unknown> }, command) => {
         await frame.ask(command, {
           method: 'POST',
           path: `/devices/${segment(id)}/commands`,
-          body: { ...flags.parameter, requestType: type },
+          body: { ...parametersOf(flags.parameter), requestType: type },
           shape: z.object({ commandUuid: z.string() }),
           text: (answer) => `${type} is queued as ${answer.commandUuid}.`,
         });
       }),
     'bramble device command 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234 DeviceLock --parameter message="Call us"',
+    'bramble device command 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234 InstallProfile --parameter payload=@wifi.mobileconfig',
   );
 
   example(
@@ -45,13 +61,14 @@ export function addSendingCommands(devices: Command, frame: Frame): void {
                 sentCount: z.number(),
                 unanswered: z.number(),
                 answeredAt: z.string().nullable(),
+                answer: z.record(z.string(), z.unknown()).nullable().default(null),
               }),
             ),
           }),
           text: (answer, style) =>
             table(
               style,
-              ['command', 'type', 'state', 'queued', 'sent', 'unanswered', 'answered'],
+              ['command', 'type', 'state', 'queued', 'sent', 'unanswered', 'answered', 'answer'],
               answer.commands.map((row) => [
                 row.commandUuid,
                 row.requestType,
@@ -60,6 +77,7 @@ export function addSendingCommands(devices: Command, frame: Frame): void {
                 String(row.sentCount),
                 String(row.unanswered),
                 timeText(row.answeredAt),
+                answerText(row.answer),
               ]),
             ),
         });
@@ -90,8 +108,7 @@ export function addUnsettledCommands(devices: Command, frame: Frame): void {
           method: 'DELETE',
           path: `/devices/${segment(id)}/commands${handedOut}`,
           shape: changedCommands,
-          text: ({ commands, deliveries }) =>
-            `Cancelled ${counted(commands, 'command')}; ${counted(deliveries, 'delivery')} ended as failed. ${afterCancelling(id)}`,
+          text: (answer) => cancelledText(id, answer, flags.handedOut),
         });
       }),
     'bramble device cancel 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234 --handed-out',
@@ -145,6 +162,37 @@ function requeueTarget(id: string | undefined, flags: { command?: string; silent
   }
   if (flags.command !== undefined) return `/commands/${segment(flags.command)}/requeue`;
   return `/devices/${segment(id ?? '')}/commands/requeue`;
+}
+
+function cancelledText(
+  id: string,
+  { commands, deliveries }: z.output<typeof changedCommands>,
+  handedOut: boolean,
+): string {
+  if (commands + deliveries === 0) {
+    return handedOut
+      ? 'There was nothing to cancel.'
+      : 'There was nothing to cancel. What the device has in hand is cancelled only with --handed-out.';
+  }
+  return `Cancelled ${counted(commands, 'command')}; ${counted(deliveries, 'delivery')} ended as failed. ${afterCancelling(id)}`;
+}
+
+/** Why a command failed, or which data came back; `--json` has all of it. */
+function answerText(answer: Readonly<Record<string, unknown>> | null): string {
+  if (answer === null) return '-';
+  const [first] = z.array(chainedError).catch([]).parse(answer['ErrorChain']);
+  if (first !== undefined) {
+    const text = first.USEnglishDescription ?? first.LocalizedDescription;
+    return `${first.ErrorDomain ?? 'error'} ${first.ErrorCode ?? '?'}${text === undefined ? '' : `: ${text}`}`;
+  }
+  return cell(Object.keys(answer).filter((name) => !['Status', 'CommandUUID', 'UDID'].includes(name)));
+}
+
+/** `payload=@file` stands for the file in base64. */
+function parametersOf(given: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const payload = given['payload'];
+  if (typeof payload !== 'string' || !payload.startsWith('@')) return { ...given };
+  return { ...given, payload: fileBytes(payload.slice(1)).toString('base64') };
 }
 
 function afterCancelling(id: string): string {

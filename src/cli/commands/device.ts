@@ -116,12 +116,16 @@ function addListingCommands(devices: Command, frame: Frame): void {
           text: (answer, style) =>
             facts(
               style,
-              Object.entries(answer).map(([key, value]) => [key, cell(value)]),
+              Object.entries(answer).map(([key, value]) => [key, isTime(value) ? timeText(value) : cell(value)]),
             ),
         });
       }),
     'bramble device show 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234',
   );
+}
+
+function isTime(value: unknown): value is string {
+  return typeof value === 'string' && z.iso.datetime().safeParse(value).success;
 }
 
 function addEndingCommands(devices: Command, frame: Frame): void {

@@ -6,7 +6,7 @@ import { BrambleError } from '../../base/errors.ts';
 import { collectValues, json } from '../arguments.ts';
 import { confirm, confirmable } from '../confirmation.ts';
 import { example, type Frame, segment } from '../frame.ts';
-import { cell, facts, table, timeText } from '../text-output.ts';
+import { cell, table, timeText } from '../text-output.ts';
 
 const policy = z.object({
   name: z.string(),
@@ -27,6 +27,18 @@ const deliveriesAreOwed = (count: number) => `${counted(count, 'delivery is', 'd
 const assignedPolicy = z.object({
   assigned: z.object({ accounts: z.number(), groups: z.number(), devices: z.number() }),
 });
+
+/** Of the JSON Schema that tells what a rule may be. */
+const ruleValues = z.object({
+  type: z.string().optional(),
+  minimum: z.number().optional(),
+  maximum: z.number().optional(),
+});
+
+function valuesText({ type, minimum, maximum }: z.output<typeof ruleValues>): string {
+  if (type === 'boolean') return 'true, false';
+  return minimum !== undefined && maximum !== undefined ? `${minimum} to ${maximum}` : cell(type);
+}
 
 export function addPolicyCommands(program: Command, frame: Frame): void {
   const policies = program.command('policy').alias('policies').description('IT policies');
@@ -67,7 +79,8 @@ export function addPolicyCommands(program: Command, frame: Frame): void {
             table(
               style,
               ['rule', 'value'],
-              Object.entries(answer.rules).map(([rule, value]) => [rule, cell(value)]),
+              // As they are typed.
+              Object.entries(answer.rules).map(([rule, value]) => [rule, String(value)]),
             ),
         });
       }),
@@ -186,15 +199,17 @@ export function addPolicyCommands(program: Command, frame: Frame): void {
                 group: z.string(),
                 description: z.string(),
                 least: z.record(z.string(), z.string()),
+                values: ruleValues.default({}),
               }),
             ),
           }),
           text: (answer, style) =>
             table(
               style,
-              ['rule', 'group', 'needs', 'meaning'],
+              ['rule', 'value', 'group', 'needs', 'meaning'],
               answer.rules.map((rule) => [
                 rule.name,
+                valuesText(rule.values),
                 rule.group,
                 Object.entries(rule.least)
                   .map(([family, version]) => `${family} ${version}`)
@@ -207,6 +222,17 @@ export function addPolicyCommands(program: Command, frame: Frame): void {
     'bramble policy rules',
   );
 }
+
+const settingsHelp = `
+Settings, {account} standing for the account's name:
+  CMIME  {"protocol": "imap", "address", "incoming": SERVER, "outgoing": SERVER},
+         or {"protocol": "exchange", "address", "host", "useTls"?, "username"?,
+         "pastDays"?: 0, 1, 3, 7, 14 or 31}
+  CICAL  SERVER
+  SYNC   SERVER
+  IPPP   {"matchDomains": [...], "excludedDomains"?: [...]}
+  SERVER is {"host", "port"?, "useTls"?, "username"?}: by default the port of
+  the protocol, true and {account}.`;
 
 export function addServiceCommands(program: Command, frame: Frame): void {
   const services = program
@@ -223,12 +249,11 @@ export function addServiceCommands(program: Command, frame: Frame): void {
           path: '/services',
           shape: z.object({ services: z.array(z.object({ type: z.string(), settings: z.unknown() })) }),
           text: (answer, style) =>
-            answer.services.length === 0
-              ? 'none'
-              : facts(
-                  style,
-                  answer.services.map((row) => [row.type, JSON.stringify(row.settings)]),
-                ),
+            table(
+              style,
+              ['service', 'settings'],
+              answer.services.map((row) => [row.type.replace(/^\[|\]$/g, ''), JSON.stringify(row.settings)]),
+            ),
         });
       }),
     'bramble service list',
@@ -237,9 +262,10 @@ export function addServiceCommands(program: Command, frame: Frame): void {
   example(
     services
       .command('set')
-      .argument('<type>', 'CMIME, CICAL, SYNC or IPPP')
+      .argument('<type>', 'CMIME (mail), CICAL (calendar), SYNC (contacts) or IPPP (internal hosts)')
       .argument('<settings>', 'JSON, or @file with JSON in it', json)
       .description('set up a service')
+      .addHelpText('after', settingsHelp)
       .action(async (type: string, settings: unknown, _flags: object, command) => {
         await frame.ask(command, {
           method: 'PUT',
@@ -249,6 +275,7 @@ export function addServiceCommands(program: Command, frame: Frame): void {
           text: (answer) => `Done; ${deliveriesAreOwed(answer.deliveriesOwed)}`,
         });
       }),
+    `bramble service set CMIME '{"protocol":"exchange","address":"{account}@example.org","host":"mail.example.org"}'`,
     `bramble service set IPPP '{"matchDomains":["corp.example.org"]}'`,
   );
 

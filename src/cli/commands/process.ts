@@ -10,7 +10,7 @@ import { example, type Frame, type GlobalFlags } from '../frame.ts';
 import { processKinds, processMains } from '../process-mains.ts';
 import { facts } from '../text-output.ts';
 
-export function addProcessCommands(program: Command, frame: Frame, setExitCode: (code: number) => void): void {
+export function addProcessCommands(program: Command, frame: Frame): void {
   example(
     program
       .command('up')
@@ -18,7 +18,7 @@ export function addProcessCommands(program: Command, frame: Frame, setExitCode: 
       .option('--keep-database', 'leave the embedded PostgreSQL running at the end', false)
       .action(async (flags: { keepDatabase: boolean }) => {
         const { supervisorMain } = await import('../../supervisor/main.ts');
-        setExitCode(await supervisorMain({ keepDatabase: flags.keepDatabase }));
+        await supervisorMain({ keepDatabase: flags.keepDatabase });
       }),
     'BRAMBLE_HOME=/var/lib/bramble bramble up',
   );
