@@ -16,6 +16,7 @@ import { buildRelease } from './release-build.ts';
 const checkout = fileURLToPath(new URL('..', import.meta.url));
 const home = homeFolder(process.env);
 const publicHost = process.env['BRAMBLE_PUBLIC_HOST'];
+const domainName = process.env['BRAMBLE_DOMAIN_NAME'];
 const databaseUrl = process.env['DATABASE_URL'];
 
 // A home that is half prepared is finished first: the domain then ends in order, whenever it was asked to.
@@ -41,7 +42,7 @@ async function start(): Promise<void> {
     const prepared = await prepareHome({
       home,
       archive: file,
-      name: process.env['BRAMBLE_DOMAIN_NAME'] ?? 'Bramble',
+      name: domainName ?? 'Bramble',
       publicPort: 8443,
       srpPort: 3101,
       instances: 1,
@@ -50,6 +51,9 @@ async function start(): Promise<void> {
       ...(databaseUrl === undefined ? {} : { databaseUrl }),
     });
     process.stdout.write(prepared.created ? 'The domain was created.\n' : 'The domain was there already.\n');
+    if (domainName !== undefined && domainName !== prepared.name) {
+      process.stdout.write(`Its name stays "${prepared.name}": BRAMBLE_DOMAIN_NAME is for a new domain.\n`);
+    }
     process.stdout.write(howToGoOn(prepared.publicUrl, prepared.configuration.srpPort));
   } finally {
     await rm(folder, { recursive: true, force: true });

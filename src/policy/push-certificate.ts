@@ -2,7 +2,7 @@
  * Checks a push certificate before it is stored: one that cannot work would leave every device asleep, unnoticed.
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import { BrambleError, messageOf } from '../base/errors.ts';
+import { BrambleError } from '../base/errors.ts';
 
 export interface PushCertificate {
   /** The user id of its subject; devices are woken under it and keep it for ever. */
@@ -52,16 +52,21 @@ export function certificateFacts(pem: string): { issuer: string; selfSigned: boo
 function readCertificate(pem: string): X509Certificate {
   try {
     return new X509Certificate(pem);
-  } catch (cause) {
-    throw refused(`the certificate cannot be read as PEM (${messageOf(cause)})`);
+  } catch {
+    // What OpenSSL says of it names its own source.
+    throw refused(
+      'the certificate cannot be read: it is damaged, or not PEM, which begins with -----BEGIN CERTIFICATE-----',
+    );
   }
 }
 
 function readKey(pem: string): KeyObject {
   try {
     return createPrivateKey(pem);
-  } catch (cause) {
-    throw refused(`the private key cannot be read as PEM without a passphrase (${messageOf(cause)})`);
+  } catch {
+    throw refused(
+      'the private key cannot be read: it is damaged, not PEM (-----BEGIN PRIVATE KEY-----), or has a passphrase',
+    );
   }
 }
 

@@ -72,7 +72,7 @@ test(
   async () => {
     const before = await contents();
     const again = await prepareHome({ ...plan, name: 'Other', instances: 5, publicPort: 1 });
-    assert.equal(again.created, false);
+    assert.deepEqual([again.created, again.name], [false, 'Example']);
     await assert.rejects(prepareHome({ ...plan, publicHost: 'other.example' }), { code: 'ERR_PUBLIC_HOST' });
     assert.deepEqual(await contents(), before);
     const db = openDatabase(again.databaseUrl, { applicationName: 'test', max: 1 });

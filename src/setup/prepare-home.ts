@@ -39,6 +39,8 @@ export interface PreparedHome {
   configuration: Configuration;
   databaseUrl: string;
   release: string;
+  /** Of the domain; given when it was made, like what devices connect to. */
+  name: string;
   /** What devices of the domain connect to: fixed when it was made. */
   publicUrl: string;
   /** Whether the domain was made by this call. */
@@ -60,10 +62,10 @@ export async function prepareHome(plan: HomePlan): Promise<PreparedHome> {
     'url' in database
       ? database.url
       : (await startEmbedded({ folder: join(plan.home, 'postgres'), settings: database.settings })).url;
-  const present = await publicUrlOfDomain(databaseUrl);
+  const present = await presentDomain(databaseUrl);
   if (present !== undefined) {
-    if (publicHost !== undefined) assertSameHost(present, publicHost);
-    return { configuration, databaseUrl, release, publicUrl: present, created: false };
+    if (publicHost !== undefined) assertSameHost(present.publicUrl, publicHost);
+    return { configuration, databaseUrl, release, ...present, created: false };
   }
   const program = join(await installArchive(plan.archive, { home: plan.home }), 'bramble.mjs');
   const details = {
@@ -87,8 +89,9 @@ export async function prepareHome(plan: HomePlan): Promise<PreparedHome> {
       cause,
     });
   }
-  const publicUrl = (await publicUrlOfDomain(databaseUrl)) ?? '';
-  return { configuration, databaseUrl, release, publicUrl, created: true };
+  const made = await presentDomain(databaseUrl);
+  if (made === undefined) throw new BrambleError('ERR_DOMAIN_CREATION', 'The program of the release made no domain.');
+  return { configuration, databaseUrl, release, ...made, created: true };
 }
 
 /** @throws BrambleError ERR_PUBLIC_HOST */
@@ -151,13 +154,14 @@ function tryPort(port: number, address: string): Promise<number | null> {
   });
 }
 
-async function publicUrlOfDomain(databaseUrl: string): Promise<string | undefined> {
+async function presentDomain(databaseUrl: string): Promise<{ name: string; publicUrl: string } | undefined> {
   const db = openDatabase(databaseUrl, { applicationName: 'bramble/prepare-home', max: 1 });
   try {
     const [table] = await db<{ present: boolean }[]>`select to_regclass('domain') is not null as present`;
     if (!table?.present) return undefined;
-    const [row] = await db<{ publicUrl: string }[]>`select public_url as "publicUrl" from domain`;
-    return row?.publicUrl;
+    const [row] = await db<{ name: string; publicUrl: string }[]>`
+      select name, public_url as "publicUrl" from domain`;
+    return row;
   } finally {
     await db.end({ timeout: 5 });
   }

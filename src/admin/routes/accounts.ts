@@ -155,9 +155,10 @@ function importRoute(context: AdministrationContext): FastifyPluginAsyncZod {
       url: '/accounts/import',
       schema: {
         tags,
-        summary: 'Import accounts as a stream of JSON lines, all or nothing',
+        summary: 'Import accounts as a stream of JSON lines',
         description:
-          'One account a line (application/x-ndjson), each line at most 64 KiB. Committed when the stream ends.',
+          'One account a line (application/x-ndjson), each line at most 64 KiB. Committed when the stream ends: ' +
+          'nothing is created where a line is no account; one that cannot be created is skipped, and the answer says why.',
         consumes: ['application/x-ndjson'],
         body: z.unknown().describe('One account a line: name, and where wanted displayName, instance and groups.'),
         response: {
