@@ -4,12 +4,11 @@
  */
 import { compareReleases } from '../base/release-number.ts';
 import { advisoryLock } from '../database/advisory-locks.ts';
-import type { Transaction } from '../database/connection.ts';
 import { retireInstance } from '../directory/instances.ts';
 import { type Component, declareRange, listComponents } from '../domain/components.ts';
 import { changeDesiredProcesses, type DesiredProcess, listDesiredProcesses } from '../domain/desired-processes.ts';
-import { createMoveBatch } from '../moves/batch-store.ts';
 import { notYetAt, stillAlive } from './component-readiness.ts';
+import { handAccountsOver } from './instance-steps.ts';
 import { describeInstance, removeInstanceParts } from './new-instances.ts';
 import { fenceOptions } from './prepare-steps.ts';
 import {
@@ -22,10 +21,11 @@ import {
 } from './step-context.ts';
 import { closeUpgrade } from './upgrade-close.ts';
 import { mergeProgress, recordUpgradeEvent, transition, type Upgrade } from './upgrade-store.ts';
-import { assignLatecomers, listUnmoved, listWaves } from './wave-store.ts';
 
 export async function stepFinalizing(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   if (upgrade.progress.featureLevelRaised === true) return await contract(context, upgrade);
+  const occupied = await handAccountsOver(context, upgrade);
+  if (occupied !== undefined) return occupied;
   const desired = await listDesiredProcesses(context.db);
   const components = await listComponents(context.db);
   if (upgrade.plan.options.oldInstances === 'retire') {
@@ -130,7 +130,8 @@ async function retireEmptied(
     if (parts === undefined || (wanted.length === 0 && known.length === 0)) continue;
     if (wanted.some((process) => process.state === 'running')) {
       return await stepTransaction(context, 'retire-instance', upgrade, async (tx, current) => {
-        if ((await retireInstance(tx, replaces)).kind === 'has-accounts') return await moveRest(context, tx, current);
+        // An account that came in this very moment is handed over before the next look.
+        if ((await retireInstance(tx, replaces)).kind === 'has-accounts') return advanced;
         await changeDesiredProcesses(tx, parts.processes, { state: 'stopped' });
         await recordUpgradeEvent(tx, current, `instance ${replaces} is retired`);
         return advanced;
@@ -144,20 +145,4 @@ async function retireEmptied(
     });
   }
   return undefined;
-}
-
-/** An account that was created at an old instance after the operator's word follows the others. */
-async function moveRest(context: StepContext, tx: Transaction, upgrade: Upgrade): Promise<StepOutcome> {
-  const replacements = upgrade.progress.newInstances.map((made) => ({
-    fromInstanceId: made.replacesId,
-    toInstanceId: made.instanceId,
-  }));
-  await assignLatecomers(tx, upgrade.id, replacements);
-  const last = (await listWaves(tx, upgrade.id)).at(-1)?.number ?? 1;
-  const moves = await listUnmoved(tx, upgrade.id, last);
-  if (moves.length > 0) {
-    const { id: upgradeId } = upgrade;
-    await createMoveBatch(tx, { purpose: 'wave', createdBy: context.name, upgradeId, waveNumber: last, moves });
-  }
-  return waitingFor('accounts that came to an old instance meanwhile');
 }

@@ -21,10 +21,6 @@ export async function readPlanFacts(
   own: { host: string; features: readonly string[] },
 ): Promise<PlanFacts> {
   const domain = await readDomain(q);
-  const desired = await listDesiredProcesses(q);
-  const services = await listConnectionServices(q);
-  const instances = await q<{ name: string; retired: boolean }[]>`
-    select name, retired_at is not null as retired from instance order by name`;
   const accounts = await q<{ name: string; instance: string }[]>`
     select a.name, i.name as instance from account a join instance i on i.id = a.instance_id order by a.name`;
   return {
@@ -33,11 +29,28 @@ export async function readPlanFacts(
     target,
     knownFeatures: own.features,
     accounts,
+    ...(await readInstanceFacts(q, own.host)),
+    deliveries: await countDeliveries(q),
+    budget: await readBudget(q),
+    losses: lossesOf(await listAccountTables(q)),
+  };
+}
+
+/** Instances that were not retired, and which names are taken. @param host where one is that no process is wanted of */
+export async function readInstanceFacts(
+  q: Queryable,
+  host: string,
+): Promise<Pick<PlanFacts, 'instances' | 'takenNames' | 'hosts'>> {
+  const desired = await listDesiredProcesses(q);
+  const services = await listConnectionServices(q);
+  const instances = await q<{ name: string; retired: boolean }[]>`
+    select name, retired_at is not null as retired from instance order by name`;
+  return {
     instances: instances
       .filter((instance) => !instance.retired)
       .map((instance) => ({
         name: instance.name,
-        host: desired.find((process) => process.kind === 'server' && process.name === instance.name)?.host ?? own.host,
+        host: desired.find((process) => process.kind === 'server' && process.name === instance.name)?.host ?? host,
         connectionServices: services
           .filter((service) => service.instances.includes(instance.name))
           .map((service) => service.name),
@@ -48,9 +61,6 @@ export async function readPlanFacts(
       ...desired.map((process) => process.name),
     ],
     hosts: [...new Set(desired.map((process) => process.host))],
-    deliveries: await countDeliveries(q),
-    budget: await readBudget(q),
-    losses: lossesOf(await listAccountTables(q)),
   };
 }
 

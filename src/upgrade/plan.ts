@@ -75,7 +75,10 @@ export function planUpgrade(facts: PlanFacts, options: PlanOptions): UpgradePlan
 }
 
 /** One new instance for each old one, with as many connection services as that one has: they belong to one instance each. */
-function planInstances(facts: PlanFacts, options: PlanOptions): PlannedInstance[] {
+export function planInstances(
+  facts: Pick<PlanFacts, 'instances' | 'takenNames' | 'target'>,
+  options: Pick<PlanOptions, 'instances'>,
+): PlannedInstance[] {
   const taken = new Set(facts.takenNames);
   return facts.instances.map((instance) => {
     const wish = options.instances[instance.name];

@@ -8,8 +8,8 @@ import type { AccountId, InstanceId } from '../base/ids.ts';
 import { listComponents } from '../domain/components.ts';
 import { changeDesiredProcesses, listDesiredProcesses } from '../domain/desired-processes.ts';
 import { budgetSchema, readBudget, writeBudget } from '../policy/delivery/budget.ts';
-import { notLinked, notYetAt } from './component-readiness.ts';
-import { addNewInstance } from './new-instances.ts';
+import { notYetAt } from './component-readiness.ts';
+import { addMissingInstance, missingOf } from './instance-steps.ts';
 import { setDomainRelease } from './release-fence.ts';
 import {
   advanced,
@@ -97,7 +97,7 @@ export async function stepAdminFenced(context: StepContext, upgrade: Upgrade): P
 
 /** expanded → admin-upgraded: the new administration services are at work and the new instances are wanted. */
 export async function stepExpanded(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
-  const { progress, plan } = upgrade;
+  const { progress } = upgrade;
   const wanted = (progress.administrations ?? [])
     .filter((process) => process.state === 'running')
     .map(({ name }) => name);
@@ -111,26 +111,16 @@ export async function stepExpanded(context: StepContext, upgrade: Upgrade): Prom
   }
   const missing = notYetAt(await listComponents(context.db), wanted, upgrade.toRelease);
   if (missing.length > 0) return waitingFor(`administration services of ${upgrade.toRelease}: ${missing.join(', ')}`);
-  const next = plan.instances.find((planned) => !progress.newInstances.some((made) => made.name === planned.name));
-  return await stepTransaction(
-    context,
-    next === undefined ? 'administration-ready' : 'add-instance',
-    upgrade,
-    async (tx, current) => {
-      if (next === undefined) {
-        await useBudgetOfPlan(tx, current);
-        await transition(tx, current, 'admin-upgraded', {
-          message: `administration services of ${current.toRelease} are at work, ${plan.instances.length} instances are added`,
-        });
-        return advanced;
-      }
-      if (current.progress.newInstances.some((made) => made.name === next.name)) return advanced;
-      const made = await addNewInstance(tx, next, current.toRelease, context.effects);
-      await mergeProgress(tx, current.id, { newInstances: [...current.progress.newInstances, made] });
-      await recordUpgradeEvent(tx, current, `instance ${made.name} is added for ${made.replaces}`, { made });
-      return advanced;
-    },
-  );
+  const added = await addMissingInstance(context, upgrade);
+  if (added !== undefined) return added;
+  return await stepTransaction(context, 'administration-ready', upgrade, async (tx, current) => {
+    await useBudgetOfPlan(tx, current);
+    const { length } = current.progress.newInstances;
+    await transition(tx, current, 'admin-upgraded', {
+      message: `administration services of ${current.toRelease} are at work, ${length} instances are added`,
+    });
+    return advanced;
+  });
 }
 
 async function useBudgetOfPlan(tx: Parameters<typeof writeBudget>[0], upgrade: Upgrade): Promise<void> {
@@ -148,19 +138,10 @@ async function useBudgetOfPlan(tx: Parameters<typeof writeBudget>[0], upgrade: U
 
 /** admin-upgraded → moving, when the new instances are alive and linked: the accounts are divided into waves. */
 export async function stepAdminUpgraded(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
-  const { newInstances } = upgrade.progress;
-  const components = await listComponents(context.db);
-  const missing = notYetAt(
-    components,
-    newInstances.flatMap((made) => made.processes),
-    upgrade.toRelease,
-  );
-  if (missing.length > 0) return waitingFor(`processes of ${upgrade.toRelease}: ${missing.join(', ')}`);
-  const unlinked = notLinked(
-    components,
-    newInstances.flatMap((made) => made.srpIdentifiers),
-  );
-  if (unlinked.length > 0) return waitingFor(`links to a router: ${unlinked.join(', ')}`);
+  const added = await addMissingInstance(context, upgrade);
+  if (added !== undefined) return added;
+  const missing = missingOf(upgrade.progress.newInstances, await listComponents(context.db), upgrade.toRelease);
+  if (missing !== undefined) return waitingFor(missing);
   return await stepTransaction(context, 'divide-waves', upgrade, async (tx, current) => {
     const accounts = await tx<{ id: AccountId; name: string; instanceId: InstanceId }[]>`
       select id, name, instance_id as "instanceId" from account order by name`;

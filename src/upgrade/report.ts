@@ -6,6 +6,7 @@ import type { Queryable } from '../database/connection.ts';
 import { listComponents } from '../domain/components.ts';
 import { readDomain } from '../domain/domain.ts';
 import { type Feature, type FeatureState, featureStates } from '../domain/features.ts';
+import { listInstancesBehind } from './instances-behind.ts';
 import { describePosition, listUpgradeEvents, type Upgrade, type UpgradeEvent } from './upgrade-store.ts';
 import { listWaves, readWaveMoves, type Wave, type WaveMoves } from './wave-store.ts';
 
@@ -146,12 +147,12 @@ async function listHeldBack(q: Queryable): Promise<UpgradeReport['heldBack']> {
 }
 
 async function countAccounts(q: Queryable, upgrade: Upgrade): Promise<UpgradeReport['accounts']> {
-  const oldInstances = upgrade.progress.newInstances.map((made) => made.replacesId);
-  const [row] = await q<UpgradeReport['accounts'][]>`
+  const behind = await listInstancesBehind(q, upgrade.toRelease);
+  const atOldRelease = behind.reduce((sum, { accounts }) => sum + accounts, 0);
+  const [row] = await q<Omit<UpgradeReport['accounts'], 'atOldRelease'>[]>`
     select count(distinct m.account_id) filter (where b.purpose = 'wave' and m.committed_at is not null)::int as moved,
            count(distinct m.account_id) filter (where b.purpose = 'reverse' and m.committed_at is not null)::int as reversed,
-           count(distinct m.account_id) filter (where m.state = 'rolled-back')::int as failed,
-           (select count(*)::int from account where instance_id = any(${oldInstances}::uuid[])) as "atOldRelease"
+           count(distinct m.account_id) filter (where m.state = 'rolled-back')::int as failed
       from move_batch b join account_move m on m.batch_id = b.id where b.upgrade_id = ${upgrade.id}`;
-  return row ?? { moved: 0, reversed: 0, failed: 0, atOldRelease: 0 };
+  return { ...(row ?? { moved: 0, reversed: 0, failed: 0 }), atOldRelease };
 }

@@ -89,7 +89,7 @@ export async function reportTestProcess(
 
 /**
  * Plays the supervisors and processes: whatever is wanted running registers with the wanted release, whatever is not says
- * goodbye. Returns how many rows it changed.
+ * goodbye; but for coordinators, which tests start themselves. Returns how many rows it changed.
  */
 export async function superviseOnce(q: Queryable): Promise<number> {
   const started = await q<{ name: string; kind: string; release: string }[]>`
@@ -99,7 +99,7 @@ export async function superviseOnce(q: Queryable): Promise<number> {
   for (const process of started) await reportTestProcess(q, process);
   const { count } = await q`
     update component c set stopped_at = now()
-     where c.stopped_at is null and not exists (
+     where c.stopped_at is null and c.kind <> 'coordinator' and not exists (
        select 1 from desired_process d where d.name = c.name and d.state = 'running')`;
   return started.length + count;
 }

@@ -3,26 +3,19 @@
  * so does a wave whose moves fail or do not settle in time. Nothing here goes on to finalizing: an operator says that.
  */
 import type { Transaction } from '../database/connection.ts';
-import { createMoveBatch } from '../moves/batch-store.ts';
 import { type GateAnswer, judgeGate } from './gate.ts';
 import { readGateFigures } from './gate-samples.ts';
+import { addMissingInstance, countStragglers, joinLatecomers, moveLatecomers, queueMoves } from './instance-steps.ts';
 import { pauseUpgrade } from './pausing.ts';
 import { leastRequestsOf } from './plan.ts';
 import type { GateSettings } from './plan-options.ts';
 import { advanced, type StepContext, type StepOutcome, stepTransaction, waitingFor } from './step-context.ts';
 import { recordUpgradeEvent, transition, type Upgrade } from './upgrade-store.ts';
-import {
-  assignLatecomers,
-  listUnmoved,
-  listWaves,
-  readWaveMoves,
-  setWaveGate,
-  setWaveState,
-  type Wave,
-  type WaveMoves,
-} from './wave-store.ts';
+import { listWaves, readWaveMoves, setWaveGate, setWaveState, type Wave, type WaveMoves } from './wave-store.ts';
 
 export async function stepMoving(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  const added = await addMissingInstance(context, upgrade);
+  if (added !== undefined) return added;
   const waves = await listWaves(context.db, upgrade.id);
   const wave = waves.find((candidate) => candidate.state !== 'passed');
   if (wave === undefined) return await finishMoving(context, upgrade, waves.length);
@@ -36,7 +29,7 @@ export async function stepMoving(context: StepContext, upgrade: Upgrade): Promis
 async function startWave(context: StepContext, upgrade: Upgrade, wave: Wave): Promise<StepOutcome> {
   return await stepTransaction(context, 'start-wave', upgrade, async (tx, current) => {
     await joinLatecomers(tx, current);
-    const queued = await queueMoves(context, tx, current, wave.number);
+    const queued = await queueMoves(tx, current, wave.number, context.name);
     await setWaveState(tx, current.id, wave.number, 'running');
     await recordUpgradeEvent(tx, current, `wave ${wave.number} (${wave.name}) begins: ${queued} accounts`);
     return advanced;
@@ -53,7 +46,7 @@ async function watchMoves(context: StepContext, upgrade: Upgrade, wave: Wave, mo
   if (early.answer === 'fail') return await closeGate(context, upgrade, wave, early);
   if (moves.waiting > 0) {
     return await stepTransaction(context, 'move-latecomers', upgrade, async (tx, current) => {
-      await queueMoves(context, tx, current, wave.number);
+      await queueMoves(tx, current, wave.number, context.name);
       return advanced;
     });
   }
@@ -167,6 +160,8 @@ export async function stepAllMoved(context: StepContext, upgrade: Upgrade): Prom
 
 /** Watches until an operator says finalize or reverse; accounts that are created at an old instance follow the others. */
 export async function stepSoaking(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  const added = await addMissingInstance(context, upgrade);
+  if (added !== undefined) return added;
   const stragglers = await stepTransaction(context, 'follow', upgrade, (tx, current) =>
     moveStragglers(context, tx, current),
   );
@@ -182,35 +177,7 @@ export async function stepSoaking(context: StepContext, upgrade: Upgrade): Promi
 
 /** Gives every account that is still at an old instance a place in the last wave and a move; returns how many are not there. */
 async function moveStragglers(context: StepContext, tx: Transaction, upgrade: Upgrade): Promise<number> {
-  await joinLatecomers(tx, upgrade);
-  const waves = await listWaves(tx, upgrade.id);
-  const last = waves.at(-1);
-  if (last === undefined) return 0;
-  await queueMoves(context, tx, upgrade, last.number);
-  const [row] = await tx<{ count: number }[]>`
-    select count(*)::int as count from upgrade_assignment s join account a on a.id = s.account_id
-     where s.upgrade_id = ${upgrade.id} and a.instance_id <> s.to_instance_id`;
-  return row?.count ?? 0;
-}
-
-async function joinLatecomers(tx: Transaction, upgrade: Upgrade): Promise<void> {
-  const replacements = upgrade.progress.newInstances.map((made) => ({
-    fromInstanceId: made.replacesId,
-    toInstanceId: made.instanceId,
-  }));
-  await assignLatecomers(tx, upgrade.id, replacements);
-}
-
-/** Queues a move for every account of the waves so far that needs one, and has none open. */
-async function queueMoves(context: StepContext, tx: Transaction, upgrade: Upgrade, wave: number): Promise<number> {
-  const moves = await listUnmoved(tx, upgrade.id, wave);
-  if (moves.length === 0) return 0;
-  const batch = await createMoveBatch(tx, {
-    purpose: 'wave',
-    createdBy: context.name,
-    upgradeId: upgrade.id,
-    waveNumber: wave,
-    moves,
-  });
-  return batch.queued;
+  const stragglers = await countStragglers(tx, upgrade);
+  if (stragglers > 0) await moveLatecomers(tx, upgrade, context.name);
+  return stragglers;
 }

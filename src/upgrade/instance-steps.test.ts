@@ -1,0 +1,113 @@
+/** What the plan does not know: instances and accounts that came after it was made, and instances that went. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { stepOnce } from './coordinator.ts';
+import { finalizeByOperator } from './operator-actions.ts';
+import { readUpgradeReport } from './report.ts';
+import { insertTestInstance } from './test-domain.ts';
+import { countAt, operator, type Scene, scene, until } from './test-scene.ts';
+
+const limited = { timeout: 60_000 };
+
+async function messages(it: Scene, pattern: RegExp): Promise<string[]> {
+  const rows = await it.db<{ message: string }[]>`select message from upgrade_event order by id`;
+  return rows.map(({ message }) => message).filter((message) => pattern.test(message));
+}
+
+async function putAccount(it: Scene, instance: string, name: string): Promise<void> {
+  await it.db`
+    insert into account (id, name, display_name, instance_id)
+    select gen_random_uuid(), ${name}, ${name}, id from instance where name = ${instance}`;
+}
+
+test('an instance that was added after the plan joins by name, and its accounts have a wave', limited, async () => {
+  const it = await scene();
+  await insertTestInstance(it.db, { name: 'north', accounts: 2 });
+  await until(it, it.context('one'), ['soaking']);
+  assert.deepEqual(await messages(it, /does not know/), [
+    'instance north, which the plan does not know, joins: north-1-1 takes over',
+  ]);
+  assert.equal(await countAt(it.db, 'north-1-1'), 2);
+  const upgrade = await it.upgrade();
+  assert.deepEqual(
+    upgrade.plan.instances.map(({ replaces }) => replaces),
+    ['east', 'west', 'north'],
+  );
+});
+
+test(
+  'an instance that comes in the midst of the waves joins too, an empty one only when accounts come to it',
+  limited,
+  async () => {
+    const it = await scene();
+    const context = it.context('one');
+    await until(it, context, ['moving']);
+    await insertTestInstance(it.db, { name: 'north', accounts: 2 });
+    await insertTestInstance(it.db, { name: 'empty', accounts: 0 });
+    await until(it, context, ['soaking']);
+    for (let round = 0; round < 200 && (await countAt(it.db, 'north-1-1')) < 2; round++) {
+      await stepOnce(context);
+      await it.world();
+    }
+    assert.equal(await countAt(it.db, 'north-1-1'), 2);
+    assert.equal((await messages(it, /empty/)).length, 0);
+    const report = await readUpgradeReport(it.db, await it.upgrade(), []);
+    assert.equal(report.accounts.atOldRelease, 0);
+    await putAccount(it, 'empty', 'late');
+    assert.equal((await readUpgradeReport(it.db, await it.upgrade(), [])).accounts.atOldRelease, 1);
+    await until(it, context, ['soaking']);
+    for (let round = 0; round < 200 && (await countAt(it.db, 'empty-1-1')) < 1; round++) {
+      await stepOnce(context);
+      await it.world();
+    }
+    assert.equal(await countAt(it.db, 'empty-1-1'), 1);
+  },
+);
+
+for (const oldInstances of ['upgrade', 'retire']) {
+  test(
+    `finalizing with \`${oldInstances}\`, accounts are handed over before anything is replaced`,
+    limited,
+    async () => {
+      const it = await scene({ oldInstances });
+      const context = it.context('one');
+      await until(it, context, ['soaking']);
+      await it.db.begin((tx) => finalizeByOperator(tx, operator));
+      await putAccount(it, 'east', 'late');
+      await it.db`update account set instance_id = (select id from instance where name = 'west') where name = 'west-1'`;
+      await insertTestInstance(it.db, { name: 'north', accounts: 1 });
+      while ((await it.upgrade()).state !== 'done') {
+        const at = (await countAt(it.db, 'east')) + (await countAt(it.db, 'west')) + (await countAt(it.db, 'north'));
+        await stepOnce(context);
+        const touched = await it.db`
+        select name from desired_process where name in ('east', 'west', 'north') and (release = '1.1.0' or state = 'stopped')`;
+        if (at > 0)
+          assert.equal(touched.length, 0, `${touched[0]?.['name']} is replaced while ${at} accounts are there`);
+        await it.world();
+      }
+      assert.equal(await countAt(it.db, '%-1-1'), 8);
+    },
+  );
+}
+
+test('a planned instance whose old one is gone is not added', limited, async () => {
+  const it = await scene();
+  await it.db`delete from account where name like 'west-%'`;
+  await it.db`update instance set retired_at = now() where name = 'west'`;
+  await until(it, it.context('one'), ['soaking']);
+  assert.deepEqual(await messages(it, /no longer there/), ['instance west is no longer there: west-1-1 is not needed']);
+  assert.equal((await it.db`select 1 from instance where name = 'west-1-1'`).length, 0);
+});
+
+test('a domain without accounts at first: those that come are moved all the same', limited, async () => {
+  const it = await scene();
+  await it.db`delete from account`;
+  const context = it.context('one');
+  await until(it, context, ['soaking']);
+  await putAccount(it, 'east', 'first');
+  for (let round = 0; round < 200 && (await countAt(it.db, 'east-1-1')) < 1; round++) {
+    await stepOnce(context);
+    await it.world();
+  }
+  assert.equal(await countAt(it.db, 'east-1-1'), 1);
+});
