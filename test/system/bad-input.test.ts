@@ -362,7 +362,7 @@ describe('bad input', () => {
       ['a prototype', '{"__proto__": {"name": "x"}}', 400, 'ERR_INPUT'],
       ['a number for a name', '{"name": 7}', 400, 'ERR_INPUT'],
       ['oversized', JSON.stringify({ name: 'x'.repeat(overLimit) }), 413, 'ERR_BODY_TOO_LARGE'],
-      ['a long name', JSON.stringify({ name: 'x'.repeat(10_000) }), 400, 'ERR_INPUT'],
+      ['a long name', JSON.stringify({ name: 'x'.repeat(10_000) }), 400, 'ERR_ACCOUNT_NAME'],
     ];
     for (const [what, body, status, code] of bodies) refused(what, await post('/accounts', body), status, code);
     refused('XML', await post('/accounts', '<a/>', 'text/xml'), 415, 'ERR_MEDIA_TYPE');
