@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { until } from '../base/test-condition.ts';
 import { openDatabase } from '../database/connection.ts';
 import { readMigrations } from '../database/migration-files.ts';
 import { createMasterKeys, writeMasterKeys } from '../database/sealed-value.ts';
@@ -134,6 +135,12 @@ test('a coordinator process that is killed (kill -9) at each state is followed b
   );
   assert.equal((await db`select 1 from account_move`).length, 4);
   assert.equal((await db`select 1 from instance`).length, 2);
+  // The one before it may have come to the end in the very moment in which it was killed: this one may just begin.
+  await until('the last coordinator is at work', 60_000, async () => {
+    const rows =
+      await db`select 1 from component where name = 'upgrade-coordinator' and process_id = ${child.pid ?? 0}`;
+    return rows.length === 1;
+  });
   child.kill('SIGTERM');
   const [code] = await once(child, 'close');
   assert.equal(code, 0);
