@@ -123,7 +123,7 @@ describe('an upgrade under fire', () => {
       fenceGraceMs: 1000,
       gate: openGate,
     });
-    await until('the database is of the new release', 60_000, async () => {
+    await until('the database is of the new release', 200_000, async () => {
       const [row] = await domain.sql`select release from domain`;
       return row?.['release'] === to.release;
     });
@@ -226,7 +226,7 @@ describe('an upgrade under fire', () => {
   test('with the next supervisor each kind of process has its own database role, and devices are served', async () => {
     const sharedRole = async () =>
       (await expectDone<{ sharedDatabaseRole: string | null }>(domain, 'GET', '/status')).sharedDatabaseRole;
-    await until('every process has the one address of the supervisor that upgraded', 30_000, async () => {
+    await until('every process has the one address of the supervisor that upgraded', 120_000, async () => {
       return (await sharedRole()) === 'bramble';
     });
     const check = await domain.command('database', 'roles', '--check');
@@ -235,7 +235,7 @@ describe('an upgrade under fire', () => {
     domain.supervisor.kill('SIGTERM');
     await ended;
     await domain.startSupervisor();
-    await until('no process has another’s role', 30_000, async () => (await sharedRole()) === null);
+    await until('no process has another’s role', 120_000, async () => (await sharedRole()) === null);
     await untilServed(domain, fleet);
   });
 });
