@@ -3,13 +3,14 @@
  * the time in which no administration service is at work. Its address stands in `BRAMBLE_HOME/coordinator.json` and, for
  * the command line, among the addresses that services announce.
  */
-import { rm, writeFile } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fastify } from 'fastify';
 import { serializerCompiler } from 'fastify-type-provider-zod';
 import { messageOf } from '../base/errors.ts';
 import type { Database } from '../database/connection.ts';
+import { writeWholeFile } from '../database/whole-file.ts';
 import type { Feature } from '../domain/features.ts';
 import type { HealthHandler } from '../process/health.ts';
 import { announceAddress } from '../process/service-address.ts';
@@ -83,7 +84,7 @@ export async function openCoordinatorEndpoint(
   const { port } = app.server.address() as AddressInfo;
   const url = `http://127.0.0.1:${port}`;
   const file = join(home, 'coordinator.json');
-  await writeFile(file, `${JSON.stringify({ url })}\n`, { mode: 0o600 });
+  await writeWholeFile(file, `${JSON.stringify({ url })}\n`, 'w');
   const withdraw = await announceAddress(home, name, url);
   return {
     url,
