@@ -49,7 +49,7 @@ test('a statement has a bounded number of names, the one that was asked for firs
   );
 });
 
-test('where room is short it is refused to whoever asks most', async () => {
+test('when the queue is full, the sender with the most look-ups is refused', async () => {
   const { endNext, find } = held({ waitingAtMost: 100 });
   const first = find('first', 'first');
   const flood = Array.from({ length: 1000 }, (_, index) => find(`name ${index % 7}`, 'flood'));

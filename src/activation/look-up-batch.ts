@@ -3,8 +3,8 @@
  * once, however many ask for it.
  *
  * Invariant: a look-up waits for the statements that are under way and those of the names before it, and never for others of
- * its own name; it is answered by a statement that began after it was asked. What waits is bounded, and whoever asks most is
- * refused first: a sender has a place while fewer of its look-ups wait than places are left, so that the last ones are had
+ * its own name; it is answered by a statement that began after it was asked. The queue is bounded, and the busiest
+ * sender is refused first: a sender has a place while fewer of its look-ups wait than places are left, so that the last ones are had
  * only by who has none.
  */
 export interface LookUpBatchOptions<Found> {

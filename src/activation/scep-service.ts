@@ -62,7 +62,7 @@ export type ScepOutcome =
   | { readonly kind: 'malformed'; readonly error: BrambleError }
   | { readonly kind: 'unknown-operation' }
   | { readonly kind: 'unknown-token' }
-  /** Too many requests wait, of this token or in all: come again. */
+  /** Too many requests are queued, for this token or in total: retry later. */
   | { readonly kind: 'busy' }
   | FenceMiss;
 

@@ -1,5 +1,5 @@
 /**
- * Turns for SCEP requests: each costs RSA work, and whoever knows a path token can send it again and again.
+ * Turns for SCEP requests: each costs RSA work, and a client that knows a path token can repeat one without limit.
  *
  *   same message, nothing changed since → the answer that it got → or that it is about to get
  *   another message → a place → turn → work → its answer, remembered

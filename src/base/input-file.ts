@@ -1,4 +1,4 @@
-/** Files that somebody named: one that cannot be read is said in a sentence, before anything else is done. */
+/** Input files named on the command line. An unreadable one is reported before anything else is done. */
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { BrambleError } from './errors.ts';
