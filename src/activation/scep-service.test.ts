@@ -295,5 +295,9 @@ test('of the many messages of one token few wait, and another token is served be
   assert.equal(outcomes.filter(({ kind }) => kind === 'busy').length, 50 - answered);
   assert.ok(answered >= 4 && answered < 50, `${answered} of the busy token were answered`);
   assert.equal(scep.opened - opened, answered + 1);
-  assert.equal((await answerTo(busy.token, wrong[49] ?? right)).refusal, 'challenge', 'a request refused as busy may be retried');
+  assert.equal(
+    (await answerTo(busy.token, wrong[49] ?? right)).refusal,
+    'challenge',
+    'a request refused as busy may be retried',
+  );
 });
