@@ -17,8 +17,8 @@ export interface ReleaseNumbers {
 
 export const thisRelease: ReleaseNumbers = {
   release: '1.2.0',
-  schemaVersion: 14,
-  leastSchemaVersion: 14,
+  schemaVersion: 15,
+  leastSchemaVersion: 15,
   linkVersions: [1, 2],
   features: [
     'connection-service-sharing',

@@ -22,6 +22,7 @@ export const accountTables: Readonly<Record<string, 'stays with the account' | '
   device_repeat: 'stays with the account',
   device_user: 'stays with the account',
   group_member: 'stays with the account',
+  request_outcome: 'stays with the account',
   request_sample: 'stays with the account',
   upgrade_assignment: 'of the upgrade itself',
 };

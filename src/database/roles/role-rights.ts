@@ -111,6 +111,10 @@ export const tableRights: Readonly<Record<string, Line>> = {
   device_user: { server: all, administration: 'select delete' },
   command: { server: all, administration: 'select insert update', coordinator: 'select' },
   request_sample: { server: 'select insert update', coordinator: 'select' },
+  request_outcome: {},
+  outcome_report: {},
+  // Written by a trigger, in the owner's name.
+  component_interruption: {},
   it_policy: { server: 'select', administration: all },
   account_policy: { server: 'select', administration: all },
   group_policy: { server: 'select', administration: all },

@@ -1,0 +1,40 @@
+/**
+ * Unasked ends and lost leases of components, as the database noticed them (trigger `component_interrupted`,
+ * sql/015-request-outcomes.expand.sql): which release the component is of, or was started by, does not matter.
+ */
+import type { Queryable } from '../database/connection.ts';
+
+/**
+ * - `exit`: the process ended without a goodbye. Seen when its successor registers, or once its lease has run out.
+ * - `lease`: the lease ran out and the same process renewed it later: it hung, or was cut off from the database.
+ * - `failure`: the process ended itself in good order because its work failed.
+ */
+export type InterruptionCause = 'exit' | 'lease' | 'failure';
+
+export interface Interruption {
+  instanceId: string;
+  /** Name of the instance, and of its component. */
+  name: string;
+  at: Date;
+  cause: InterruptionCause;
+  reason: string | null;
+}
+
+/** Unplanned restarts and lost leases of these instances after `since`, oldest first; by component_interruption_name. */
+export async function readUnplannedRestarts(
+  q: Queryable,
+  scope: { instanceIds: readonly string[]; since: Date },
+): Promise<Interruption[]> {
+  return await q<Interruption[]>`
+    with wanted as materialized (
+      select i.id, i.name from instance i where i.id = any(${scope.instanceIds as string[]}::uuid[])
+    )
+    select w.id as "instanceId", n.name, n.at, n.cause, n.reason
+      from wanted w join component_interruption n on n.name = w.name and n.kind = 'server'
+     where n.at > ${scope.since}
+    union all
+    select w.id, c.name, c.lease_until, 'exit', null
+      from wanted w join component c on c.name = w.name and c.kind = 'server'
+     where c.stopped_at is null and c.lease_until < clock_timestamp() and c.lease_until > ${scope.since}
+     order by at`;
+}
