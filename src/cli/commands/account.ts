@@ -1,4 +1,4 @@
-/** `bramble account` and `bramble group`. */
+/** `bramble account`. */
 import { Readable } from 'node:stream';
 import type { Command } from 'commander';
 import { z } from 'zod';
@@ -18,11 +18,20 @@ const account = z.object({
   deviceCount: z.number(),
   moving: z.boolean(),
 });
-const owed = z.object({ deliveriesOwed: z.number() });
+export const owed = z.object({ deliveriesOwed: z.number() });
 
 export function addAccountCommands(program: Command, frame: Frame): void {
   const accounts = program.command('account').alias('accounts').description('user accounts');
+  addCreate(accounts, frame);
+  addList(accounts, frame);
+  addDelete(accounts, frame);
+  addImport(accounts, frame);
+  addPassword(accounts, frame);
+  addAssign(accounts, frame);
+  addPolicy(accounts, frame);
+}
 
+function addCreate(accounts: Command, frame: Frame): void {
   example(
     accounts
       .command('create <name>')
@@ -41,7 +50,9 @@ export function addAccountCommands(program: Command, frame: Frame): void {
       }),
     'bramble account create ada --group sales',
   );
+}
 
+function addList(accounts: Command, frame: Frame): void {
   example(
     accounts
       .command('list')
@@ -71,7 +82,9 @@ export function addAccountCommands(program: Command, frame: Frame): void {
       }),
     'bramble account list --instance berlin',
   );
+}
 
+function addDelete(accounts: Command, frame: Frame): void {
   example(
     confirmable(accounts.command('delete <name>'))
       .description('delete an account with its devices, which are not told: they keep what is installed on them')
@@ -91,7 +104,9 @@ export function addAccountCommands(program: Command, frame: Frame): void {
     'bramble account delete ada',
     'bramble account delete ada --yes',
   );
+}
 
+function addImport(accounts: Command, frame: Frame): void {
   example(
     accounts
       .command('import <file>')
@@ -123,7 +138,9 @@ export function addAccountCommands(program: Command, frame: Frame): void {
       }),
     'bramble account import accounts.ndjson',
   );
+}
 
+function addPassword(accounts: Command, frame: Frame): void {
   example(
     accounts
       .command('password <name>')
@@ -146,7 +163,9 @@ export function addAccountCommands(program: Command, frame: Frame): void {
       }),
     'bramble account password ada --hours 24',
   );
+}
 
+function addAssign(accounts: Command, frame: Frame): void {
   example(
     accounts
       .command('assign <name> <instance>')
@@ -162,7 +181,9 @@ export function addAccountCommands(program: Command, frame: Frame): void {
       }),
     'bramble account assign ada berlin-2',
   );
+}
 
+function addPolicy(accounts: Command, frame: Frame): void {
   example(
     accounts
       .command('policy <name> [policy]')
@@ -186,123 +207,5 @@ function deletionQuestion(name: string, devices: number): string {
     `The account ${name} is deleted with ${counted(devices, 'device')}, not told to leave: what is installed stays, and ` +
     `nothing can be sent any more.\nTo have devices leave, first \`bramble device remove DEVICE --tell\` for each of ` +
     `\`bramble device list --account ${name}\`, and wait until they have.\nDelete it?`
-  );
-}
-
-export function addGroupCommands(program: Command, frame: Frame): void {
-  const groups = program.command('group').alias('groups').description('groups of accounts');
-
-  example(
-    groups
-      .command('list')
-      .description('list groups by rank; the lower number wins between groups')
-      .action(async (_flags: object, command) => {
-        await frame.ask(command, {
-          path: '/groups',
-          shape: z.object({
-            groups: z.array(z.object({ name: z.string(), rank: z.number(), memberCount: z.number() })),
-          }),
-          text: (answer, style) =>
-            table(
-              style,
-              ['rank', 'name', 'accounts'],
-              answer.groups.map((row) => [String(row.rank), row.name, String(row.memberCount)]),
-            ),
-        });
-      }),
-    'bramble group list',
-  );
-
-  example(
-    groups
-      .command('create <name>')
-      .description('create a group')
-      .option('--rank <number>', 'its rank (default: after all others)', number)
-      .action(async (name: string, flags: { rank?: number }, command) => {
-        await frame.ask(command, {
-          method: 'POST',
-          path: '/groups',
-          body: { name, rank: flags.rank },
-          shape: z.object({ name: z.string(), rank: z.number() }),
-          text: (made) => `The group ${made.name} was created with rank ${made.rank}.`,
-        });
-      }),
-    'bramble group create sales --rank 10',
-  );
-
-  example(
-    confirmable(groups.command('delete <name>'))
-      .description('delete a group; its members stay, and what its IT policy brought them is taken back')
-      .action(async (name: string, flags: { yes?: true }, command) => {
-        const path = `/groups/${segment(name)}`;
-        if (!flags.yes) {
-          const rest = await frame.rest(command);
-          const { members } = z
-            .object({ members: z.array(z.string()) })
-            .parse(await rest.send('GET', `${path}/members`));
-          if (members.length > 0) {
-            await confirm(
-              frame,
-              `The group ${name} has ${counted(members.length, 'account')}, which stay; its IT policy holds for them no ` +
-                'more. Delete it?',
-            );
-          }
-        }
-        await frame.ask(command, {
-          method: 'DELETE',
-          path,
-          shape: owed,
-          text: (answer) =>
-            `Deleted; ${counted(answer.deliveriesOwed, 'delivery is', 'deliveries are')} owed to devices.`,
-        });
-      }),
-    'bramble group delete sales',
-  );
-
-  for (const [verb, method, summary] of [
-    ['add', 'PUT', 'put accounts into a group'],
-    ['remove', 'DELETE', 'take accounts out of a group'],
-  ] as const) {
-    example(
-      groups
-        .command(`${verb} <group> <account...>`)
-        .description(summary)
-        .action(async (group: string, names: string[], _flags: object, command) => {
-          const rest = await frame.rest(command);
-          for (const name of names) await rest.send(method, `/groups/${segment(group)}/members/${segment(name)}`);
-          frame.show(command, { group, accounts: names }, () => `Done for ${names.join(', ')}.`);
-        }),
-      `bramble group ${verb} sales ada bea`,
-    );
-  }
-
-  example(
-    groups
-      .command('members <group>')
-      .description('list the accounts of a group')
-      .action(async (group: string, _flags: object, command) => {
-        await frame.ask(command, {
-          path: `/groups/${segment(group)}/members`,
-          shape: z.object({ members: z.array(z.string()) }),
-          text: (answer) => (answer.members.length === 0 ? 'none' : answer.members.join('\n')),
-        });
-      }),
-    'bramble group members sales',
-  );
-
-  example(
-    groups
-      .command('policy <group> [policy]')
-      .description('assign an IT policy to a group; without one it is taken away')
-      .action(async (group: string, policy: string | undefined, _flags: object, command) => {
-        await frame.ask(command, {
-          method: 'PUT',
-          path: `/groups/${segment(group)}/it-policy`,
-          body: { policy: policy ?? null },
-          shape: owed,
-          text: (answer) => `Done; ${counted(answer.deliveriesOwed, 'delivery is', 'deliveries are')} owed to devices.`,
-        });
-      }),
-    'bramble group policy sales "Basic Password Security"',
   );
 }
