@@ -31,6 +31,20 @@ export function table(style: Style, header: readonly string[], given: readonly (
   return [style.bold(line(header.map((title) => title.toUpperCase()))), ...rows.map(line)].join('\n');
 }
 
+/** The same of rows that are no texts yet: each column is its title and what stands there of a row. */
+export function columns<Row>(
+  style: Style,
+  rows: readonly Row[],
+  of: Readonly<Record<string, (row: Row) => string>>,
+): string {
+  const texts = Object.values(of);
+  return table(
+    style,
+    Object.keys(of),
+    rows.map((row) => texts.map((text) => text(row))),
+  );
+}
+
 /** Labels and values below one another. */
 export function facts(style: Style, entries: readonly (readonly [string, string])[]): string {
   const width = Math.max(...entries.map(([label]) => stringWidth(label)));

@@ -1,8 +1,9 @@
 /** `bramble component`, `bramble features`. */
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { example, type Frame, segment } from '../frame.ts';
+import { example, type Frame } from '../frame.ts';
 import { cell, facts, type Style, table, timeText } from '../text-output.ts';
+import { addRemoval } from './removal.ts';
 
 export const component = z.object({
   name: z.string(),
@@ -30,20 +31,13 @@ export function addComponentCommands(program: Command, frame: Frame): void {
       }),
     'bramble component list',
   );
-  example(
-    components
-      .command('forget <name>')
-      .description('forget a component that is gone for good, so that it holds no feature back')
-      .action(async (name: string, _flags: object, command) => {
-        await frame.ask(command, {
-          method: 'DELETE',
-          path: `/components/${segment(name)}`,
-          shape: z.null(),
-          text: () => `The component ${name} is forgotten.`,
-        });
-      }),
-    'bramble component forget berlin-1',
-  );
+  addRemoval(components, frame, {
+    usage: 'forget <name>',
+    description: 'forget a component that is gone for good, so that it holds no feature back',
+    path: '/components',
+    done: (name) => `The component ${name} is forgotten.`,
+    example: 'bramble component forget berlin-1',
+  });
 
   example(
     program

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { collectValues, number } from '../arguments.ts';
 import { example, type Frame, query } from '../frame.ts';
-import { cell, facts, type Style, table, timeText } from '../text-output.ts';
+import { cell, columns, facts, type Style, timeText } from '../text-output.ts';
 
 export function addBudgetCommands(program: Command, frame: Frame): void {
   const budget = program.command('budget').description('how much may be with devices at the same time');
@@ -64,20 +64,16 @@ export function addDeliveriesCommand(program: Command, frame: Frame): void {
             ),
           }),
           text: (answer, style) =>
-            table(
-              style,
-              ['account', 'device', 'item', 'because of', 'state', 'instance', 'owed', 'why'],
-              answer.deliveries.map((row) => [
-                row.account,
-                `${row.deviceModel ?? '?'} ${row.deviceId.slice(-8)}`,
-                row.item,
-                row.cause,
-                row.state,
-                cell(row.instance),
-                timeText(row.owedAt),
-                cell(row.waitingFor ?? row.failure),
-              ]),
-            ),
+            columns(style, answer.deliveries, {
+              account: (row) => row.account,
+              device: (row) => `${row.deviceModel ?? '?'} ${row.deviceId.slice(-8)}`,
+              item: (row) => row.item,
+              'because of': (row) => row.cause,
+              state: (row) => row.state,
+              instance: (row) => cell(row.instance),
+              owed: (row) => timeText(row.owedAt),
+              why: (row) => cell(row.waitingFor ?? row.failure),
+            }),
         });
       }),
     'bramble deliveries --state suspect',

@@ -5,7 +5,7 @@ import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { collectValues, fileBytes, number } from '../arguments.ts';
 import { example, type Frame, query, segment } from '../frame.ts';
-import { cell, table, timeText } from '../text-output.ts';
+import { cell, columns, timeText } from '../text-output.ts';
 
 const chainedError = z.object({
   ErrorCode: z.unknown(),
@@ -66,20 +66,16 @@ export function addSendingCommands(devices: Command, frame: Frame): void {
             ),
           }),
           text: (answer, style) =>
-            table(
-              style,
-              ['command', 'type', 'state', 'queued', 'sent', 'unanswered', 'answered', 'answer'],
-              answer.commands.map((row) => [
-                row.commandUuid,
-                row.requestType,
-                row.state,
-                timeText(row.queuedAt),
-                String(row.sentCount),
-                String(row.unanswered),
-                timeText(row.answeredAt),
-                answerText(row.answer),
-              ]),
-            ),
+            columns(style, answer.commands, {
+              command: (row) => row.commandUuid,
+              type: (row) => row.requestType,
+              state: (row) => row.state,
+              queued: (row) => timeText(row.queuedAt),
+              sent: (row) => String(row.sentCount),
+              unanswered: (row) => String(row.unanswered),
+              answered: (row) => timeText(row.answeredAt),
+              answer: (row) => answerText(row.answer),
+            }),
         });
       }),
     'bramble device commands 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234',

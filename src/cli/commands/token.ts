@@ -1,8 +1,9 @@
 /** `bramble token`. */
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { example, type Frame, segment } from '../frame.ts';
+import { example, type Frame } from '../frame.ts';
 import { table, timeText } from '../text-output.ts';
+import { addRemoval } from './removal.ts';
 
 export function addTokenCommands(program: Command, frame: Frame): void {
   const tokens = program.command('token').alias('tokens').description('administrator tokens');
@@ -41,18 +42,11 @@ export function addTokenCommands(program: Command, frame: Frame): void {
       }),
     'bramble token list',
   );
-  example(
-    tokens
-      .command('revoke <name>')
-      .description('revoke a token')
-      .action(async (name: string, _flags: object, command) => {
-        await frame.ask(command, {
-          method: 'DELETE',
-          path: `/tokens/${segment(name)}`,
-          shape: z.null(),
-          text: () => `The token ${name} is revoked.`,
-        });
-      }),
-    'bramble token revoke helpdesk',
-  );
+  addRemoval(tokens, frame, {
+    usage: 'revoke <name>',
+    description: 'revoke a token',
+    path: '/tokens',
+    done: (name) => `The token ${name} is revoked.`,
+    example: 'bramble token revoke helpdesk',
+  });
 }
