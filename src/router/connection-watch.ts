@@ -19,6 +19,8 @@ import type { PublicLimits } from './public-limits.ts';
 
 export interface Watched {
   readonly connection: PublicConnection;
+  /** No request is under way, none has begun to come in, and no tunnel stands. */
+  readonly idle: boolean;
   /** Whom TLS says it is. */
   sender(socket: TLSSocket): Sender;
   /** A request came in whole: whoever sent it is no silent one. */
@@ -70,6 +72,8 @@ export function watchConnections(
     let sender: Sender | undefined;
     let timer: NodeJS.Timeout | undefined;
     let held = 0;
+    /** Of the connection's bytes, those that had come when it last fell idle. */
+    let bytesWhenIdle: number | undefined;
     const address = socket.remoteAddress ?? '';
     const cut = (reason: LimitReason) => {
       report.count(reason, addressGroup(address));
@@ -80,6 +84,9 @@ export function watchConnections(
     if (socket.destroyed) return;
     const entry: Watched = {
       connection,
+      get idle() {
+        return held === 0 && socket.bytesRead === (bytesWhenIdle ?? socket.bytesRead);
+      },
       sender: (tls) => {
         sender ??= {
           clientCertificate: clientCertificateOf(tls.getPeerX509Certificate()?.raw),
@@ -113,6 +120,7 @@ export function watchConnections(
       },
       release: () => {
         held -= 1;
+        bytesWhenIdle = socket.bytesRead;
         if (held === 0 && spoken && !socket.destroyed) timer = setTimeout(() => entry.onIdle(), limits.idleMs);
       },
       onIdle: () => void socket.destroy(),

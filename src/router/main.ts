@@ -31,8 +31,8 @@ export const routerSettingsShape = z.object({
   listenHost: z.string().min(1).optional(),
   publicPort: port.optional(),
   srpPort: port.optional(),
-  /** How long requests and tunnels may go on after SIGTERM. */
-  drainMs: z.number().int().min(0).default(10_000),
+  /** How long requests and tunnels may go on after SIGTERM: less than the 10 s after which a supervisor kills. */
+  drainMs: z.number().int().min(0).default(9000),
   /** How long devices wait at a start for the links that were there before. */
   holdMs: z.number().int().min(0).default(3000),
   /** How much of this process strangers may take up at the public port. */

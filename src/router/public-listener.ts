@@ -10,11 +10,11 @@ import {
   createSecureServer,
   type Http2SecureServer,
   type Http2ServerRequest,
-  type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { Duplex } from 'node:stream';
-import type { TLSSocket } from 'node:tls';
+import { type TLSSocket, Server as TlsServer } from 'node:tls';
+import { type Clock, systemClock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import { bodyBytesAtMost, bodyTooLargeText, type DeviceAddress, declaresMore } from '../link/device-address.ts';
 import type { Logger } from '../process/logger.ts';
@@ -23,6 +23,7 @@ import { type DeviceEnd, http1End, http2End, writePlainReply } from './device-en
 import type { Forwarder } from './forwarder.ts';
 import { createLimitReport } from './limit-report.ts';
 import { type LimitReason, PublicConnections, type RequestPlace } from './public-connections.ts';
+import { createPublicDrain, type DrainTimes } from './public-drain.ts';
 import type { PublicLimits } from './public-limits.ts';
 import { type PublicRequest, type PublicResponse, type Reply, refusal, writeEarlyReply, writeReply } from './reply.ts';
 import { hasNoBody, readBody } from './request-body.ts';
@@ -47,30 +48,24 @@ export interface PublicListenerOptions {
   onLimit?: (reason: LimitReason) => void;
   /** Between two lines of the log about that. Default 60000. */
   reportEveryMs?: number;
+  clock?: Clock;
 }
 
 export interface PublicListener {
   readonly server: Http2SecureServer;
   readonly connections: PublicConnections;
   readonly requestsUnderWay: number;
-  /** Ends connections as they fall idle; those still open after `graceMs` are cut. The server must be closed before. */
-  drain(graceMs: number): Promise<void>;
+  /** Ends each connection with its next answer, or when it stays idle. The server must be closed before. */
+  drain(times: DrainTimes): Promise<void>;
 }
-
-// A keep-alive connection without a request may be about to send one; so long it may still do so while draining.
-const idleGraceMs = 1500;
 
 export function createPublicListener(options: PublicListenerOptions): PublicListener {
   const { log, limits } = options;
   const report = createLimitReport(log, (reason) => options.onLimit?.(reason), options.reportEveryMs);
   const connections = new PublicConnections(limits);
-  const sockets = new Set<TLSSocket>();
-  const sessions = new Set<ServerHttp2Session>();
   const deadlineMs = options.deadlineMs ?? 30_000;
   const largeBodiesAtMost = options.largeBodiesAtMost ?? 256 * 1024 * 1024;
   let largeBodyBytes = 0;
-  let draining = false;
-  let onQuiet: () => void = () => undefined;
 
   const server = createSecureServer({
     cert: options.certificatePem,
@@ -89,22 +84,20 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     streamResetRate: limits.controlFramesPerSecond,
   });
   const watch = watchConnections(server, connections, limits, report);
+  const drain = createPublicDrain(server, watch, options.clock ?? systemClock);
   // Node keeps the settings of HTTP/1.1 on the server; longer than a device pauses between two commands.
   Object.assign(server, { keepAliveTimeout: 65_000, headersTimeout: 20_000, requestTimeout: deadlineMs + 5000 });
   // Node's own refusal of a request without Host has no body, and one of HTTP/1.0 needs none: see `hostRefusal`.
   Object.assign(server, { requireHostHeader: false });
-  // Node's close() would cut keep-alive connections on which a request is just arriving; draining ends them in good order.
-  Object.assign(server, { closeIdleConnections: () => undefined });
+  // Node's close() would also cut keep-alive connections on which a request is just arriving, and end every HTTP/2 session;
+  // here it only stops listening, and draining ends them in good order.
+  Object.assign(server, { close: TlsServer.prototype.close });
 
   server.on('secureConnection', (socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
     socket.on('error', (error) => log.debug({ error: messageOf(error) }, 'device connection broke'));
   });
   server.on('session', (session) => {
     const watched = watch.of(session.socket);
-    sessions.add(session);
-    session.once('close', () => sessions.delete(session));
     session.on('error', (error: NodeJS.ErrnoException) => {
       log.debug({ error: messageOf(error) }, 'device session broke');
       // What nghttp2 says of frames that it takes no more of, among them too many resets.
@@ -113,8 +106,9 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     if (watched) {
       watched.onIdle = () => session.close();
       watchFrames(session, watched, limits);
+    } else {
+      session.close();
     }
-    if (draining || !watched) session.close();
   });
   server.on('sessionError', (error) => log.debug({ error: messageOf(error) }, 'device session failed'));
   server.on('tlsClientError', (error) => log.debug({ error: messageOf(error) }, 'TLS handshake failed'));
@@ -169,13 +163,8 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       if (end.stream.closed) watched.release();
       else end.stream.once('close', () => watched.release());
     } finally {
-      ended(place);
+      place.end();
     }
-  }
-
-  function ended(place: RequestPlace): void {
-    place.end();
-    if (connections.requests === 0) onQuiet();
   }
 
   /** @param goOn says that the body may come. */
@@ -206,7 +195,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       if (reply) {
         options.onAnswer?.(reply.status);
         if (early) writeEarlyReply(request, response, reply);
-        else writeReply(request.method ?? 'GET', response, reply, draining);
+        else writeReply(request.method ?? 'GET', response, reply, drain.begun);
       }
     } catch (error) {
       log.error({ error: messageOf(error) }, 'a request failed in the router');
@@ -217,7 +206,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       }
     } finally {
       largeBodyBytes -= takenBytes;
-      ended(place);
+      place.end();
     }
   }
 
@@ -285,23 +274,8 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     get requestsUnderWay() {
       return connections.requests;
     },
-    drain: async (graceMs) => {
-      draining = true;
-      const cut = setTimeout(() => {
-        for (const socket of sockets) socket.destroy();
-      }, graceMs);
-      for (const session of sessions) session.close();
-      await new Promise((resolve) => setTimeout(resolve, Math.min(idleGraceMs, graceMs)));
-      if (connections.requests > 0) {
-        await new Promise<void>((resolve) => {
-          onQuiet = resolve;
-        });
-      }
-      const http2Sockets = new Set([...sessions].map((session) => session.socket.remotePort));
-      // Whatever is written of an answer still goes out: the socket ends after it.
-      for (const socket of sockets) if (!http2Sockets.has(socket.remotePort)) socket.end();
-      await Promise.all([...sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve))));
-      clearTimeout(cut);
+    drain: async (times) => {
+      await drain.drain(times);
       report.close();
     },
   };

@@ -37,6 +37,8 @@ export interface RouterOptions {
   tunnelHost?: string | undefined;
   log: Logger;
   liveness?: LivenessTimes;
+  /** How long devices usually pause before they ask again on the same connection. Default 5000. */
+  pauseMs?: number;
   /** Of a device's request. Default 30000. */
   deadlineMs?: number;
   /** Between two registrations with every instance. Default 2000. */
@@ -75,6 +77,9 @@ export interface Router {
   /** Stops taking anything new, finishes what is under way, and cuts what is left after `graceMs`. */
   drain(graceMs: number): Promise<void>;
 }
+
+/** Longer than the pauses between two commands, and than the 4 s after which common clients leave a connection. */
+const usualPauseMs = 5000;
 
 /** @throws BrambleError ERR_ROUTER_STATE when what is revoked cannot be read. */
 export async function createRouter(options: RouterOptions): Promise<Router> {
@@ -201,7 +206,9 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     // Newcomers stay in the sockets' queues, which the supervisor hands on; diallers told next reach the successor.
     for (const server of [acceptor.server, listener.server]) if (server.listening) server.close();
     await Promise.all(links.all().map(tellDraining));
-    await listener.drain(graceMs);
+    // Where no instance is linked any more there is nothing that a device could still ask for.
+    const pauseMs = links.servers().length > 0 ? (options.pauseMs ?? usualPauseMs) : 0;
+    await listener.drain({ pauseMs, graceMs });
     drained = true;
     clearTimeout(registering);
     for (const { session } of links.all()) {
