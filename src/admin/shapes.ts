@@ -8,8 +8,8 @@ export const instant = z.codec(z.iso.datetime(), z.date(), {
 });
 
 /**
- * The name of what is there. With a blank before it, `.` or `..` can stand in a path: without, whoever sends it takes it for
- * a folder, and what an earlier release named so could not be reached.
+ * The name of an existing object. HTTP clients resolve `.` and `..` in a path as folders, also percent-encoded, so an object
+ * that an earlier release gave such a name is addressed with a space before it, which is dropped here.
  */
 export const name = z
   .string()
