@@ -116,7 +116,13 @@ describe('an upgrade under fire', () => {
     neverCommitted = stopped.account;
     workload = startWorkload(domain, fleet, '127.0.0.1:9', { commandIntervalMs: 200, tunnels: 0, tunnelMs: 1000 });
     killer = startCoordinatorKiller(domain, fatalStates);
-    const options = { canariesPerInstance: 1, wavePercentages: [100], soakSeconds: 1, fenceGraceMs: 1000, gate: openGate };
+    const options = {
+      canariesPerInstance: 1,
+      wavePercentages: [100],
+      soakSeconds: 1,
+      fenceGraceMs: 1000,
+      gate: openGate,
+    };
     await startUpgrade(domain, to, options, ['components']);
     await until('the database is of the new release', 200_000, async () => {
       const [row] = await domain.sql`select release from domain`;
