@@ -20,3 +20,22 @@ export async function until(what: string, timeoutMs: number, ask: () => boolean 
   const why = last === undefined ? '' : `: ${last instanceof Error ? last.message : String(last)}`;
   throw new Error(`in ${timeoutMs} ms it did not come about that ${what}${why}`, { cause: last });
 }
+
+/**
+ * The same for what takes many steps, each of them in its own time: there is an end when nothing has changed for so long,
+ * however long all of it takes.
+ * @param look where it stands; null when it is done. Its errors are the end.
+ * @throws Error that names what has not come about, and where it stands.
+ */
+export async function untilDone(what: string, patienceMs: number, look: () => Promise<string | null>): Promise<void> {
+  let standing = '';
+  for (let changedAt = performance.now(); ; await delay(20)) {
+    const now = await look();
+    if (now === null) return;
+    if (now !== standing) changedAt = performance.now();
+    standing = now;
+    if (performance.now() - changedAt >= patienceMs) {
+      throw new Error(`nothing has changed for ${patienceMs} ms, and it did not come about that ${what}: ${standing}`);
+    }
+  }
+}
