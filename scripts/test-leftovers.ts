@@ -26,10 +26,10 @@ export async function endLeftovers(folder: string): Promise<Leftover[]> {
   return [...ended.values()].filter(({ command }) => !command.startsWith('postgres: '));
 }
 
-/** PostgreSQL gives its shared memory back on SIGQUIT, its immediate shutdown. */
+/** PostgreSQL gives its shared memory back on SIGQUIT, its immediate shutdown; a process that is stopped hears only SIGKILL. */
 function end({ pid, command }: Leftover): void {
   try {
-    process.kill(pid, /postgres/.test(command) ? 'SIGQUIT' : 'SIGKILL');
+    process.kill(pid, /^(\S*\/)?postgres(:? |$)/.test(command) ? 'SIGQUIT' : 'SIGKILL');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
