@@ -82,6 +82,25 @@ describe('an activation through the router', limited, () => {
     assert.deepEqual(counts(), [4, 0, 0]);
   });
 
+  test('never goes where an answer to an earlier question says', async () => {
+    let recorded: unknown;
+    await link(one, [1, 2], {
+      routes: {
+        answer: async ({ accounts = [] }: { accounts?: string[] }) =>
+          accounts.map((account) => ({ account, identifier: one, connectionServices: [] })),
+        sign: (value: unknown) => {
+          recorded ??= signEnvelope(value, stage.domain.key);
+          return recorded;
+        },
+      },
+    });
+    owned('ada', two);
+    assert.equal((await activate('ada')).body, one);
+    await link(two, [1, 2]);
+    for (let turn = 0; turn < 4; turn += 1) assert.equal((await activate('ada')).body, two);
+    assert.deepEqual(counts(), [1, 4, 0]);
+  });
+
   test('follows a signed answer after a 421, and never the word of the instance that said it', async () => {
     for (const identifier of [one, two, three]) await link(identifier, [1, 2]);
     owned('ada', one);

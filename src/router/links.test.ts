@@ -12,7 +12,7 @@ import { createStage, nextUp, type Stage, testComponent } from './router-fixture
 const eager = { initialDelayMs: 1, maxDelayMs: 2, refusedDelayMs: 1, maxConnectsPerMinute: 1000 };
 
 async function nextRefusal(link: SrpLink): Promise<Refused> {
-  const [refused] = await once(link.events, 'refused');
+  const [refused] = await once(link.events, 'refused', { signal: AbortSignal.timeout(30_000) });
   return refused as Refused;
 }
 

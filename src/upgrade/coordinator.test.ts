@@ -10,9 +10,10 @@ import {
   reverseByOperator,
   startUpgrade,
 } from './operator-actions.ts';
-import type { UpgradeEffects } from './step-context.ts';
+import { stepTransaction, UpgradeChanged, type UpgradeEffects } from './step-context.ts';
 import { insertTestProcess } from './test-domain.ts';
 import { countAt, operator, scene, until } from './test-scene.ts';
+import { takeLease } from './upgrade-store.ts';
 
 test('an upgrade goes from planned to done: waves through their gates, then finalized by an operator’s word', async () => {
   const it = await scene();
@@ -69,10 +70,23 @@ test('reversed in the middle, every account is back, the new instances are gone 
   await it.db`
     insert into account (id, name, display_name, instance_id)
     select gen_random_uuid(), 'latecomer', 'latecomer', id from instance where name = 'east-1-1'`;
+  // Home is where it came from, not what its present instance stands for.
+  await it.db`
+    update account set epoch = epoch + 1, instance_id = (select id from instance where name = 'east-1-1')
+     where name = 'west-0'`;
   await it.db.begin((tx) => reverseByOperator(tx, operator));
   await until(it, context, ['reversed']);
-  assert.equal(await countAt(it.db, '%-1-1'), 0);
-  assert.equal(await countAt(it.db, 'east'), 4, 'an account that was created meanwhile goes to the counterpart');
+  const homes = await it.db<{ account: string; instance: string }[]>`
+    select a.name as account, i.name as instance from account a join instance i on i.id = a.instance_id order by 1`;
+  assert.deepEqual(
+    homes.map(({ account, instance }) => `${account} at ${instance}`),
+    [
+      ...['east-0', 'east-1', 'east-2'].map((account) => `${account} at east`),
+      // Created meanwhile at the new instance: it goes to the counterpart.
+      'latecomer at east',
+      ...['west-0', 'west-1', 'west-2'].map((account) => `${account} at west`),
+    ],
+  );
   const [domain] = await it.db`select release, feature_level from domain`;
   assert.deepEqual({ ...domain }, { release: '1.0.0', feature_level: '1.0.0' });
   assert.equal((await it.db`select 1 from component where name like '%-1-1' or release <> '1.0.0'`).length, 0);
@@ -129,6 +143,22 @@ test('a coordinator that is killed before or after any transaction is replaced b
   assert.ok(kills >= 24, `${kills} kills`);
   assert.equal((await it.db`select 1 from instance`).length, 4);
   assert.equal((await it.db`select 1 from account_move`).length, 6, 'every account moved once');
+});
+
+test('a step that was decided before the same state came again does nothing', async () => {
+  const it = await scene();
+  const context = it.context('one');
+  const decided = await until(it, context, ['moving']);
+  await it.db.begin((tx) => pauseByOperator(tx, { ...operator, reason: 'lunch' }));
+  await it.db.begin((tx) => resumeByOperator(tx, operator));
+  await takeLease(it.db, decided.id, 'one');
+  assert.equal((await it.upgrade()).state, 'moving');
+  let done = false;
+  const step = stepTransaction(context, 'late', decided, async () => {
+    done = true;
+  });
+  await assert.rejects(step, UpgradeChanged);
+  assert.equal(done, false);
 });
 
 test('a reversal survives the same kills', async () => {

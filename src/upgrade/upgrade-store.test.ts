@@ -112,6 +112,16 @@ test('paused remembers where it came from and why, and resumed forgets both', as
   assert.deepEqual([resumed.upgrade.pausedFrom, resumed.upgrade.pauseReason], [null, null]);
 });
 
+test('a change that was decided before the same state came again is a conflict', async () => {
+  const decided = await moving();
+  const paused = await db.begin((tx) => transition(tx, decided, 'paused', { message: 'm' }));
+  assert.ok(paused.kind === 'changed');
+  await db.begin((tx) => transition(tx, paused.upgrade, 'moving', { message: 'm' }));
+  assert.equal((await db.begin((tx) => transition(tx, decided, 'all-moved', { message: 'late' }))).kind, 'conflict');
+  const now = await readOpenUpgrade(db);
+  assert.deepEqual([now?.state, now?.generation], ['moving', decided.generation + 2]);
+});
+
 test('plan and progress keep keys that this release does not know', async () => {
   const upgrade = await insert();
   await db`update upgrade set progress = '{"later": [1]}'`;

@@ -1,10 +1,11 @@
 /** The release archives that a domain is run from: the sealed one, the working tree's, and ones that are wrong on purpose. */
 import { rmSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildRelease } from '../../scripts/release-build.ts';
+import { applyEdits, type SourceEdit } from '../../scripts/source-edit.ts';
 import { compareReleases } from '../../src/base/release-number.ts';
 
 export const checkout = fileURLToPath(new URL('../../', import.meta.url));
@@ -54,13 +55,6 @@ async function buildInto(folder: string, tree: string): Promise<BuiltArchive> {
   return { file, release: manifest.release };
 }
 
-/** One place in the working tree's sources, and what stands there instead. */
-export interface SourceEdit {
-  file: string;
-  find: string;
-  replace: string;
-}
-
 /** The working tree with other sources, as an archive of the release `release`. */
 export async function patchedArchive(release: string, edits: readonly SourceEdit[] = []): Promise<BuiltArchive> {
   const folder = await archiveFolder();
@@ -75,14 +69,7 @@ export async function patchedArchive(release: string, edits: readonly SourceEdit
     { file: 'package.json', find: `"version": "${own}"`, replace: `"version": "${release}"` },
     { file: 'src/release/this-release.ts', find: `release: '${own}'`, replace: `release: '${release}'` },
   ];
-  for (const { file, find, replace } of [...numbers, ...edits]) {
-    const text = await readFile(join(tree, file), 'utf8');
-    if (!text.includes(find)) throw new Error(`${file} does not hold: ${find}`);
-    await writeFile(
-      join(tree, file),
-      text.replace(find, () => replace),
-    );
-  }
+  await applyEdits(tree, [...numbers, ...edits]);
   const built = await buildInto(folder, tree);
   await rm(tree, { recursive: true });
   return built;

@@ -6,7 +6,7 @@ import type { Database, Transaction } from '../../database/connection.ts';
 import { addDevices, addInstance, openFleet, type TestInstance } from '../test-fleet.ts';
 import { applyBudget, budgetSchema, readBudget, writeBudget } from './budget.ts';
 import { collectStrayPermits, givePermits, readPermitUse, takePermits } from './permits.ts';
-import { markSuspects } from './suspects.ts';
+import { markSuspects, silentPatience, takeBackSilent } from './suspects.ts';
 import { availableTokens, type Bucket, burstOf, refill, takeTokens } from './token-bucket.ts';
 
 const fleet = await openFleet();
@@ -134,6 +134,28 @@ test('an account with a mover’s mark is left alone', async () => {
   assert.deepEqual(await markSuspects(db, one.id, 60), ids);
 });
 
+test('an account whose owner is being changed keeps what it has until that is done', async () => {
+  await apply({ suspects: 1 });
+  const [first, second] = await addReleased(one.id, 2);
+  assert.ok(first && second);
+  await handOut(one.id, [first, second]);
+  await db`
+    insert into command (id, device_id, account_id, delivery_id, budgeted, request_type, body, state)
+    select gen_random_uuid(), device_id, account_id, id, true, 'InstallProfile', '', 'sent' from delivery`;
+  await db`update delivery set handed_out_at = now() - make_interval(secs => ${60 * (silentPatience + 1)})`;
+  await db.begin(async (tx) => {
+    await tx`update account set instance_id = ${two.id}, epoch = epoch + 1`;
+    assert.deepEqual(await markSuspects(db, one.id, 60), []);
+    await db`update delivery_permit set delivery_id = ${randomUUID()} where scope = 'suspects'`;
+    assert.deepEqual(await takeBackSilent(db, one.id, 60), []);
+    await tx`update account set instance_id = ${one.id}`;
+  });
+  assert.equal((await takeBackSilent(db, one.id, 60)).length, 2);
+  await db`update delivery_permit set delivery_id = null where scope = 'suspects'`;
+  await db`update delivery set state = 'handed-out'`;
+  assert.equal((await markSuspects(db, one.id, 60)).length, 1);
+});
+
 test('permits of deliveries that are settled or gone are collected, all others are left', async () => {
   await apply({ perInstance: 5, perDomain: 5 });
   const ids = await addReleased(one.id, 3);
@@ -142,6 +164,7 @@ test('permits of deliveries that are settled or gone are collected, all others a
   assert.ok(kept && settled && deleted);
   await db`update delivery set state = 'done' where id = ${settled}`;
   await db`delete from delivery where id = ${deleted}`;
+  await db`update delivery_permit set taken_at = now() - interval '30 days' where delivery_id is not null`;
   assert.equal(await collectStrayPermits(db), 4);
   assert.deepEqual(await taken(), { [one.id]: 1, [two.id]: 0, domain: 1, suspects: 0 });
   assert.equal(await collectStrayPermits(db), 0);

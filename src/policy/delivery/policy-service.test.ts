@@ -8,10 +8,21 @@ import { addAccount, addDevice, addDevices, domain } from '../test-fleet.ts';
 import { oweDeliveries } from './owe-deliveries.ts';
 import { readPermitUse } from './permits.ts';
 import { connect, db, drain, fast, move, one, reset, startService, states, two } from './policy-service-fixture.ts';
-import { listOwed, releaseBudgeted } from './release-store.ts';
+import { type Candidate, listOwed, type PreparedDelivery, releaseBudgeted } from './release-store.ts';
+import { burstOf } from './token-bucket.ts';
 import { waitingReasons } from './waiting-reason.ts';
 
 beforeEach(reset);
+
+function preparedOf(candidate: Candidate): PreparedDelivery {
+  return {
+    candidate,
+    revision: 'r',
+    commandId: randomUUID(),
+    requestType: 'InstallProfile',
+    body: Buffer.from('x'),
+  };
+}
 
 test('a device is released to, woken, handed its policy, books and synchronization in this order, and is done', async () => {
   await putService(db, '[CICAL]', { host: 'dav.example.com' });
@@ -106,13 +117,7 @@ test('what was compiled before a debt was renewed, or before its account moved, 
   const { service } = await startService({ budget: fast });
   await service.tick();
   await oweDeliveries(db, { ...move, deviceIds: [renewed.id, moved.id, same.id], items: ['it-policy'] });
-  const prepared = (await listOwed(db, one.id, true, 10)).map((candidate) => ({
-    candidate,
-    revision: 'r',
-    commandId: randomUUID(),
-    requestType: 'InstallProfile',
-    body: Buffer.from('x'),
-  }));
+  const prepared = (await listOwed(db, one.id, true, 10)).map(preparedOf);
   assert.equal(prepared.length, 3);
   await oweDeliveries(db, { cause: 'policy-change', budgeted: true, deviceIds: [renewed.id], items: ['it-policy'] });
   await db`update account set epoch = epoch + 2 where id = ${moved.accountId}`;
@@ -120,6 +125,21 @@ test('what was compiled before a debt was renewed, or before its account moved, 
   const [delivery] = await db<{ id: string }[]>`select id from delivery where device_id = ${same.id}`;
   assert.deepEqual(released, [delivery?.id]);
   assert.equal((await db`select id from command`).length, 1);
+});
+
+test('what several instances release together is what the domain’s rate pays for', async () => {
+  await startService({ budget: { perMinuteInstance: 600, perMinuteDomain: 60 } });
+  await oweDeliveries(db, { ...move, deviceIds: (await addDevices(db, one.id, 20)).map(({ id }) => id) });
+  await oweDeliveries(db, { ...move, deviceIds: (await addDevices(db, two.id, 20)).map(({ id }) => id) });
+  // Prepared as if there were no limit: the transaction that pays is what holds it.
+  await Promise.all(
+    [one, two].map(async ({ id }) => {
+      const prepared = (await listOwed(db, id, true, 60)).map(preparedOf);
+      await releaseBudgeted(db, { instanceId: id, release: '1.0.0' }, prepared);
+    }),
+  );
+  const { released = 0 } = await states();
+  assert.ok(released >= 1 && released <= 2 * burstOf(60), `${released} of 120`);
 });
 
 test('a changed policy that changes nothing for a device is not sent again; a move always is', async () => {

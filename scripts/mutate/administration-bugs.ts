@@ -1,0 +1,82 @@
+/** Known bugs of administration, audit, roles, releases and what is shown to people. */
+import type { KnownBug } from './known-bugs.ts';
+
+export const administrationBugs: readonly KnownBug[] = [
+  {
+    name: 'written-without-the-release-lock',
+    file: 'src/database/release-lock.ts',
+    find: `tx\`select pg_advisory_xact_lock_shared(\${lockClass}, \${advisoryLock.administration})\``,
+    replace: `tx\`select \${lockClass}::int, \${advisoryLock.administration}::int\``,
+    seenBy: [
+      {
+        file: 'src/database/release-lock.test.ts',
+        title: 'the fence waits for a transaction under way, whose writes stand before it',
+      },
+    ],
+  },
+  {
+    name: 'written-without-a-record',
+    file: 'src/audit/record.ts',
+    find: 'if (schema?.audited === true) await insertOperation(tx, operation);',
+    replace: '',
+    seenBy: [
+      {
+        file: 'src/upgrade/audited-upgrade.test.ts',
+        title: 'each step of the coordinator that changes the domain is recorded, with who ordered the upgrade',
+      },
+    ],
+  },
+  {
+    name: 'records-can-be-deleted',
+    file: 'src/database/roles/role-rights.ts',
+    find: "audit_record: { administration: 'select insert', coordinator: 'select insert' },",
+    replace: "audit_record: { administration: 'select insert delete', coordinator: 'select insert' },",
+    seenBy: [
+      { file: 'src/database/roles/role-rights.test.ts', title: 'what was recorded is changed and removed by nobody' },
+    ],
+  },
+  {
+    name: 'write-is-sent-again',
+    file: 'src/database/reads-again.ts',
+    find: 'read = /^select\\b/.test(text) && !acts.test(text);',
+    replace: 'read = true;',
+    seenBy: [
+      {
+        file: 'src/database/reads-again.test.ts',
+        title: 'a write that is ended in the middle is not repeated, nor what locks',
+      },
+    ],
+  },
+  {
+    name: 'changed-file-is-installed',
+    file: 'src/release/archive.ts',
+    find: 'if (contents === undefined || sha256(contents) !== digest) {',
+    replace: 'if (contents === undefined) {',
+    seenBy: [
+      {
+        file: 'src/release/archive.test.ts',
+        title: 'a changed archive is refused: by its digest, by a list beside it, and by the digests in it',
+      },
+      { file: 'src/release/archive.test.ts', title: 'an installed release that was changed is refused' },
+    ],
+  },
+  {
+    name: 'terminal-obeys-a-device',
+    file: 'src/base/shown-text.ts',
+    find: 'return text\n    .replace(unseen, (character)',
+    replace: 'return text\n    .replace(/(?!)/u, (character)',
+    seenBy: [
+      {
+        file: 'src/base/shown-text.test.ts',
+        title: 'whatever comes, nothing that a terminal obeys comes out, and a line stays one',
+      },
+    ],
+  },
+  {
+    name: 'crashing-process-restarts-at-once',
+    file: 'src/supervisor/slot-step.ts',
+    find: 'if (failure !== null && sameSpec(failure.spec, wanted) && failure.notBeforeMs > nowMs) {',
+    replace: 'if (failure !== null && failure.notBeforeMs < 0) {',
+    seenBy: [{ file: 'src/supervisor/slot-step.test.ts', title: 'a failure delays the same attempt and no other' }],
+  },
+];

@@ -1,0 +1,201 @@
+/** Known bugs of what instances do for devices: fence, budget, commands, activation. */
+import type { KnownBug } from './known-bugs.ts';
+
+const connectStatement = 'src/devices/connect-statement.test.ts';
+
+export const deviceBugs: readonly KnownBug[] = [
+  {
+    name: 'suspects-without-account-lock',
+    file: 'src/policy/delivery/suspects.ts',
+    find: '         for share of a skip locked\n         for update of d skip locked\n    ), free as',
+    replace: '         for update of d skip locked\n    ), free as',
+    seenBy: [
+      {
+        file: 'src/policy/delivery/budget.test.ts',
+        title: 'an account whose owner is being changed keeps what it has until that is done',
+      },
+    ],
+  },
+  {
+    name: 'taken-back-without-account-lock',
+    file: 'src/policy/delivery/suspects.ts',
+    find: '         for share of a skip locked\n         for update of c skip locked\n',
+    replace: '         for update of c skip locked\n',
+    seenBy: [
+      {
+        file: 'src/policy/delivery/budget.test.ts',
+        title: 'an account whose owner is being changed keeps what it has until that is done',
+      },
+    ],
+  },
+  {
+    name: 'permits-free-after-30-seconds',
+    file: 'src/policy/delivery/permits.ts',
+    find: `         and not exists (select 1 from delivery d where d.id = p.delivery_id and d.state in ('handed-out', 'suspect'))
+    ), locked`,
+    replace: `         and (p.taken_at < clock_timestamp() - interval '30 seconds'
+              or not exists (select 1 from delivery d where d.id = p.delivery_id and d.state in ('handed-out', 'suspect')))
+    ), locked`,
+    seenBy: [
+      {
+        file: 'src/policy/delivery/budget.test.ts',
+        title: 'permits of deliveries that are settled or gone are collected, all others are left',
+      },
+    ],
+  },
+  {
+    name: 'answer-keeps-its-permits',
+    file: 'src/devices/connect-statement.ts',
+    find: 'from settled s where p.delivery_id = s.id\n',
+    replace: 'from settled s where p.delivery_id = s.id and false\n',
+    seenBy: [
+      {
+        file: connectStatement,
+        title:
+          'a budgeted command leaves only with permits, other commands go before it, and its answer gives them back',
+      },
+    ],
+  },
+  {
+    name: 'domain-rate-not-paid',
+    file: 'src/policy/delivery/release-store.ts',
+    find: 'Math.min(availableTokens(buckets.instance), availableTokens(buckets.domain))',
+    replace: 'availableTokens(buckets.instance)',
+    seenBy: [
+      {
+        file: 'src/policy/delivery/policy-service.test.ts',
+        title: 'what several instances release together is what the domain’s rate pays for',
+      },
+    ],
+  },
+  {
+    name: 'release-ignores-epoch',
+    file: 'src/policy/delivery/release-store.ts',
+    find: `join fence f on f.id = p.account_id and f.epoch = p.epoch
+       where d.state = 'owed' and d.xmin::text = p.version`,
+    replace: `join fence f on f.id = p.account_id
+       where d.state = 'owed' and d.xmin::text = p.version`,
+    seenBy: [
+      {
+        file: 'src/policy/delivery/policy-service.test.ts',
+        title: 'what was compiled before a debt was renewed, or before its account moved, is not released',
+      },
+    ],
+  },
+  {
+    name: 'fenced-transaction-without-lock',
+    file: 'src/database/account-fence.ts',
+    find: '         for share of a`;\n    if (held)',
+    replace: '         `;\n    if (held)',
+    seenBy: [
+      {
+        file: 'src/database/account-fence.test.ts',
+        title: 'a mover that commits while the fence waits for it leaves nothing to write',
+      },
+    ],
+  },
+  {
+    name: 'connect-without-account-lock',
+    file: 'src/devices/connect-statement.ts',
+    find: '         for share of a skip locked\n    ), fenced as',
+    replace: '    ), fenced as',
+    seenBy: [{ file: connectStatement, title: 'a connect that began before a move committed writes nothing after it' }],
+  },
+  {
+    name: 'answer-counts-twice',
+    file: 'src/devices/connect-statement.ts',
+    find: `         and c.state in ('queued', 'sent', 'not-now')
+      returning c.delivery_id`,
+    replace: '      returning c.delivery_id',
+    seenBy: [
+      {
+        file: connectStatement,
+        title: 'an idle device gets its oldest command, its answer is recorded once, and then there is nothing to do',
+      },
+    ],
+  },
+  {
+    name: 'put-off-command-hides-others',
+    file: 'src/devices/connect-statement.ts',
+    find: `(\${pending} and c.state in ('queued', 'sent') order by c.urgent desc, c.sequence limit 1)`,
+    replace: `(\${pending} and c.state in ('queued', 'sent', 'not-now') order by c.urgent desc, c.sequence limit 1)`,
+    seenBy: [
+      {
+        file: connectStatement,
+        title: 'in one session no command is handed out twice, and what was answered NotNow hides no other',
+      },
+    ],
+  },
+  {
+    name: 'any-certificate-is-the-devices',
+    file: 'src/devices/connect-statement.ts',
+    find: `case when d.identity_fingerprint is distinct from r.fingerprint then 'wrong-identity'`,
+    replace: `case when false then 'wrong-identity'`,
+    seenBy: [
+      {
+        file: connectStatement,
+        title: 'unknown tokens, other certificates, other owners and ended enrolments are told apart',
+      },
+    ],
+  },
+  {
+    name: 'digest-before-selector',
+    file: 'src/activation/password-checks.ts',
+    find: `if (found.selector !== null && found.selector !== activationSelectorOf(password)) return { kind: 'selector' };`,
+    replace: '',
+    seenBy: [
+      {
+        file: 'src/activation/activation.test.ts',
+        title: 'guesses without the selector cost no try and no digest, however many there are',
+      },
+    ],
+  },
+  {
+    name: 'try-taken-after-the-digest',
+    file: 'src/activation/password-checks.ts',
+    find: 'set tries_left = p.tries_left - 1\n',
+    replace: 'set tries_left = p.tries_left\n',
+    seenBy: [
+      {
+        file: 'src/activation/activation.test.ts',
+        title: 'of 20 guesses at once exactly 5 are compared, and then even the right password is refused',
+      },
+    ],
+  },
+  {
+    name: 'scep-answer-outlives-its-situation',
+    file: 'src/activation/scep-service.ts',
+    find: 'return JSON.stringify([closedTo(device), identityFingerprint, scepChallenge,',
+    replace: 'return JSON.stringify([closedTo(device), identityFingerprint === null, scepChallenge,',
+    seenBy: [
+      {
+        file: 'src/activation/scep-service.test.ts',
+        title: 'an answer is not given again once another identity is the present one',
+      },
+    ],
+  },
+  {
+    name: 'offer-for-every-key',
+    file: 'src/activation/scep-service.ts',
+    find: 'return isSameKey(device, request) && device.identityCertificate !== null\n',
+    replace: 'return device.identityCertificate !== null\n',
+    seenBy: [
+      {
+        file: 'src/activation/scep-service.test.ts',
+        title: 'the same key gets the same certificate again, also at once, and another key is refused',
+      },
+    ],
+  },
+  {
+    name: 'repeats-counted-for-anybody',
+    file: 'src/devices/repeated-messages.ts',
+    find: 'join device d on d.id = m.device_id join fence f on f.id = d.account_id',
+    replace: 'join device d on d.id = m.device_id',
+    seenBy: [
+      {
+        file: 'src/devices/repeated-messages.test.ts',
+        title: 'messages of several devices are counted each for its own device, and only by the owner',
+      },
+    ],
+  },
+];

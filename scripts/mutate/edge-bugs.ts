@@ -1,0 +1,129 @@
+/** Known bugs of router, link and tunnels. */
+import type { KnownBug } from './known-bugs.ts';
+
+const rules = 'src/router/rules.test.ts';
+
+export const edgeBugs: readonly KnownBug[] = [
+  {
+    name: 'activation-takes-a-mebibyte',
+    file: 'src/link/device-address.ts',
+    find: 'activate: 4 * 1024,',
+    replace: 'activate: 1024 * 1024,',
+    seenBy: [
+      {
+        file: 'src/router/edge.test.ts',
+        title: 'brings no more of a body than its address takes, declared or not, and is refused before it is read',
+      },
+    ],
+  },
+  {
+    name: 'undeclared-body-without-limit',
+    file: 'src/router/request-body.ts',
+    find: `if (sizeBytes > bytesAtMost) settle({ kind: 'too-large' });
+      else if`,
+    replace: 'if',
+    seenBy: [
+      {
+        file: 'src/router/edge.test.ts',
+        title: 'brings no more of a body than its address takes, declared or not, and is refused before it is read',
+      },
+    ],
+  },
+  {
+    name: 'stalled-link-gets-requests',
+    file: 'src/router/link-registry.ts',
+    find: 'return link?.stalled ? undefined : link;',
+    replace: 'return link;',
+    seenBy: [
+      {
+        file: 'src/router/stalled-links.test.ts',
+        title: 'an instance whose event loop is held keeps its link: 503 meanwhile, what is under way goes on',
+      },
+    ],
+  },
+  {
+    name: 'lost-answer-is-asked-for-again',
+    file: 'src/router/forwarder.ts',
+    find: "} else if (result.kind === 'not-sent' && !sentAgain) {",
+    replace: "} else if ((result.kind === 'not-sent' || result.kind === 'ambiguous') && !sentAgain) {",
+    seenBy: [{ file: 'src/router/forwarding.test.ts', title: 'that broke after it was sent is never sent again' }],
+  },
+  {
+    name: 'owner-by-word-of-an-instance',
+    file: 'src/link/signed-envelope.ts',
+    find: "if (!verify('sha256', bytes, authorityKey, Buffer.from(signature, 'base64'))) {",
+    replace: "if (!verify('sha256', bytes, authorityKey, Buffer.from(signature, 'base64')) && bytes.length === 0) {",
+    seenBy: [
+      {
+        file: 'src/link/signed-envelope.test.ts',
+        title: 'changed bytes, another signer and another shape are not believed',
+      },
+      {
+        file: 'src/router/activation-routing.test.ts',
+        title: 'never reaches who holds a credential without the signature of the domain, whatever it answers',
+      },
+    ],
+  },
+  {
+    name: 'any-certificate-signs-routes',
+    file: 'src/link/signed-envelope.ts',
+    find: 'certificate.keyUsage[0] === routeSignerPurpose &&',
+    replace: 'certificate.keyUsage[0] !== undefined &&',
+    seenBy: [
+      {
+        file: 'src/link/signed-envelope.test.ts',
+        title: 'an answer about routes may come from the route signer, and nothing else may',
+      },
+    ],
+  },
+  {
+    name: 'answer-to-another-question',
+    file: 'src/router/route-directory.ts',
+    find: "if (signed.nonce !== nonce) throw new Error('the answer belongs to another question');",
+    replace: '',
+    seenBy: [
+      {
+        file: 'src/router/activation-routing.test.ts',
+        title: 'never goes where an answer to an earlier question says',
+      },
+    ],
+  },
+  {
+    name: 'older-revocation-list-in-force',
+    file: 'src/router/admission.ts',
+    find: 'if (this.#list && list.number <= this.#list.number) return false;',
+    replace: '',
+    seenBy: [{ file: rules, title: 'a list of a lower or equal number never replaces one' }],
+  },
+  {
+    name: 'revocations-gone-after-restart',
+    file: 'src/router/router.ts',
+    find: 'new Admission({ list: kept.list, suspended: kept.state.suspended })',
+    replace: 'new Admission({ list: null, suspended: kept.state.suspended })',
+    seenBy: [
+      {
+        file: 'src/router/links.test.ts',
+        title: 'a revocation closes the link, and is in force again after a restart, from disk',
+      },
+    ],
+  },
+  {
+    name: 'suspension-keeps-the-holder-out',
+    file: 'src/router/admission.ts',
+    find: 'return suspension !== undefined && !(suspension.holder && sameHolder(suspension.holder, asking));',
+    replace: 'return suspension !== undefined;',
+    seenBy: [{ file: rules, title: 'a suspension never keeps out the holder that was linked when it began' }],
+  },
+  {
+    name: 'name-opens-reserved-address',
+    file: 'src/connection/tunnel-rule.ts',
+    find: 'return reserved === null || rule.hosts.namesWithin(network, port, reserved.network) ? null : refuse(reserved.what);',
+    replace: 'return null;',
+    seenBy: [
+      {
+        file: 'src/connection/tunnel-rule.test.ts',
+        title: 'a listed name opens no reserved address, nor does a network that is not of that kind',
+      },
+    ],
+  },
+];

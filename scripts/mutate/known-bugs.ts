@@ -1,0 +1,22 @@
+/**
+ * Faults that Bramble had or could easily get back, each as a small exact change of today's sources, with the tests that
+ * have to see it. `npm run mutate` puts them back one by one; that every text still stands in the tree, and every title in
+ * its file, is a test of its own (`known-bugs.test.ts`), so that the table cannot rot.
+ *
+ * Invariant: a bug changes behaviour that is promised somewhere, and the tree with it still loads.
+ */
+import type { SourceEdit } from '../source-edit.ts';
+import { administrationBugs } from './administration-bugs.ts';
+import { deviceBugs } from './device-bugs.ts';
+import { edgeBugs } from './edge-bugs.ts';
+import type { NamedTest } from './trial.ts';
+import { upgradeBugs } from './upgrade-bugs.ts';
+
+export interface KnownBug extends SourceEdit {
+  /** Two to six words, as one types them: `slots-free-by-themselves`. */
+  readonly name: string;
+  /** Each of them has to fail with the bug, and to pass without. */
+  readonly seenBy: readonly NamedTest[];
+}
+
+export const knownBugs: readonly KnownBug[] = [...upgradeBugs, ...deviceBugs, ...edgeBugs, ...administrationBugs];

@@ -1,0 +1,138 @@
+/** Known bugs of upgrade and moves. */
+import type { KnownBug } from './known-bugs.ts';
+
+export const upgradeBugs: readonly KnownBug[] = [
+  {
+    name: 'coordinator-moves-owe-nothing',
+    file: 'src/upgrade/main.ts',
+    find: 'accountIds: [move.accountId],',
+    replace: 'accountIds: [],',
+    seenBy: [
+      {
+        file: 'src/upgrade/coordinator-process.test.ts',
+        title:
+          'a coordinator process that is killed (kill -9) at each state is followed by one that goes on to the end',
+      },
+    ],
+  },
+  {
+    name: 'reverse-to-another-home',
+    file: 'src/upgrade/reverse-steps.ts',
+    find: 'coalesce(home.id, n.replaces_id) as "toInstanceId"',
+    replace: '(select i.id from instance i where i.retired_at is null order by i.name limit 1) as "toInstanceId"',
+    seenBy: [
+      {
+        file: 'src/upgrade/coordinator.test.ts',
+        title:
+          'reversed in the middle, every account is back, the new instances are gone and the old release administers',
+      },
+    ],
+  },
+  {
+    name: 'reverse-forgets-where-from',
+    file: 'src/upgrade/reverse-steps.ts',
+    find: 'coalesce(home.id, n.replaces_id) as "toInstanceId"',
+    replace: 'n.replaces_id as "toInstanceId"',
+    seenBy: [
+      {
+        file: 'src/upgrade/coordinator.test.ts',
+        title:
+          'reversed in the middle, every account is back, the new instances are gone and the old release administers',
+      },
+    ],
+  },
+  {
+    name: 'transition-ignores-generation',
+    file: 'src/upgrade/upgrade-store.ts',
+    find: `and state = \${upgrade.state} and generation = \${upgrade.generation}\n`,
+    replace: `and state = \${upgrade.state}\n`,
+    seenBy: [
+      {
+        file: 'src/upgrade/upgrade-store.test.ts',
+        title: 'a change that was decided before the same state came again is a conflict',
+      },
+    ],
+  },
+  {
+    name: 'step-ignores-generation',
+    file: 'src/upgrade/step-context.ts',
+    find: 'if (upgrade.generation !== read.generation || upgrade.state !== read.state) throw',
+    replace: 'if (upgrade.state !== read.state) throw',
+    seenBy: [
+      {
+        file: 'src/upgrade/coordinator.test.ts',
+        title: 'a step that was decided before the same state came again does nothing',
+      },
+    ],
+  },
+  {
+    name: 'finalize-with-accounts-left',
+    file: 'src/upgrade/finalize-steps.ts',
+    find: 'if (occupied !== undefined) return occupied;',
+    replace: '',
+    seenBy: [
+      {
+        file: 'src/upgrade/instance-steps.test.ts',
+        title: 'finalizing with `upgrade`, accounts are handed over before anything is replaced',
+      },
+    ],
+  },
+  {
+    name: 'lease-not-asked-at-commit',
+    file: 'src/upgrade/upgrade-store.ts',
+    find: 'if (upgrade === undefined || upgrade.leaseHolder !== holder) throw',
+    replace: 'if (upgrade === undefined) throw',
+    seenBy: [
+      {
+        file: 'src/upgrade/upgrade-store.test.ts',
+        title: 'the lease is one holder’s until it runs out or is given back; only that one’s transactions commit',
+      },
+    ],
+  },
+  {
+    name: 'fence-without-its-lock',
+    file: 'src/upgrade/release-fence.ts',
+    find: `await tx\`select pg_advisory_xact_lock(\${lockClass}, \${lock})\`;`,
+    replace: '',
+    seenBy: [
+      {
+        file: 'src/upgrade/release-fence.test.ts',
+        title:
+          'a stopped administration service with an open transaction cannot commit after the fence, once let go on',
+      },
+    ],
+  },
+  {
+    name: 'release-read-before-the-lock',
+    file: 'src/database/release-lock.ts',
+    find: `const [, [domain]] = await Promise.all([\n      tx\`select pg_advisory_xact_lock_shared(\${lockClass}, \${advisoryLock.administration})\`,\n      tx<{ release: string }[]>\`select release from domain\`,\n    ]);`,
+    replace: `const [[domain]] = await Promise.all([\n      tx<{ release: string }[]>\`select release from domain\`,\n      tx\`select pg_advisory_xact_lock_shared(\${lockClass}, \${advisoryLock.administration})\`,\n    ]);`,
+    seenBy: [
+      {
+        file: 'src/database/release-lock.test.ts',
+        title: 'a transaction that waited for the fence sees the release that was set behind it',
+      },
+    ],
+  },
+  {
+    name: 'move-without-its-deliveries',
+    file: 'src/moves/move-runner.ts',
+    find: '        options.oweDeliveries(tx, move),\n',
+    replace: '        options.oweDeliveries(options.db as never, move).catch(() => undefined),\n',
+    seenBy: [
+      { file: 'src/moves/move-store.test.ts', title: 'what is owed is of one transaction with the change of owner' },
+    ],
+  },
+  {
+    name: 'move-leaves-the-epoch',
+    file: 'src/moves/move-store.ts',
+    find: `set instance_id = \${move.toInstanceId}, epoch = epoch + 1`,
+    replace: `set instance_id = \${move.toInstanceId}, epoch = epoch`,
+    seenBy: [
+      {
+        file: 'src/moves/move-runner.test.ts',
+        title: 'a move changes the owner, raises the epoch and carries the queue',
+      },
+    ],
+  },
+];
