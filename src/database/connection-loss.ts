@@ -8,21 +8,40 @@ import { sqlState } from './sql-state.ts';
 export function isConnectionLoss(error: unknown): boolean {
   if (!(error instanceof Error) || !('code' in error)) return false;
   const code = String(error.code);
-  if (code.startsWith('CONNECTION_')) return true;
-  if (/^(ECONN|EPIPE|ETIMEDOUT)/.test(code)) return 'query' in error;
+  if (code.startsWith('CONNECTION_') || code === 'CONNECT_TIMEOUT') return true;
+  if (/^(ECONN|EPIPE|ETIMEDOUT)/.test(code)) return 'query' in error || unsent.has(error);
   return /^(08...|57P0[1-5])$/.test(sqlState(error) ?? '');
 }
 
-/** The same, where the server is there and a fresh connection may do better at once. */
-function isWorthAnother(error: unknown): boolean {
+/** Whether an attempt to connect failed by something that passes: the server is not there (yet), or is full. */
+export function isUnreachable(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   return (
-    isConnectionLoss(error) && !['ECONNREFUSED', 'ETIMEDOUT'].includes(String((error as NodeJS.ErrnoException).code))
+    isConnectionLoss(error) ||
+    /^(E(CONN|PIPE|TIMEDOUT|HOST|NET|NOTFOUND|AI_AGAIN)|ENOENT$)/.test(code) ||
+    /^(53...)$/.test(sqlState(error) ?? '')
   );
 }
 
+/** Whether it was ended by somebody in the moment in which it began, as opposed to a server that is not there. */
+export function wasCut(error: unknown): boolean {
+  return ['57P01', 'ECONNRESET'].includes(String((error as NodeJS.ErrnoException).code));
+}
+
+/** Errors of those that had no session: nothing of theirs was sent. */
+const unsent = new WeakSet<object>();
+
+/** Marks an error as one of a statement that was not sent, since no session was to be had for as long as it may wait. */
+export function markUnsent(error: unknown): unknown {
+  if (error instanceof Error) unsent.add(error);
+  return error;
+}
+
+/** Several sessions may have ended at the same time without anybody knowing. */
+const tries = 5;
+
 /**
- * What `first` sent, or `next` after its connection was lost: twice at most, since the driver answers the first statement of the
- * next connection, which it does not send, with what ended the session before.
+ * What `first` sent, or `next` after its session was lost. Who waited for a session in vain does not wait again.
  * @param may asked before each further try
  */
 export async function onAnotherConnection<Result>(
@@ -30,11 +49,12 @@ export async function onAnotherConnection<Result>(
   next: () => PromiseLike<Result>,
   may: () => boolean = () => true,
 ): Promise<Result> {
-  for (let left = 2, send = first; ; left -= 1, send = next) {
+  for (let left = tries - 1, send = first; ; left -= 1, send = next) {
     try {
       return await send();
     } catch (error) {
-      if (left === 0 || !isWorthAnother(error) || !may()) throw error;
+      const worthAnother = isConnectionLoss(error) && !(error instanceof Error && unsent.has(error));
+      if (left === 0 || !worthAnother || !may()) throw error;
     }
   }
 }

@@ -2,9 +2,10 @@
  * The connection to the configuration database. Statements are plain parameterised SQL in named functions that take the
  * queryable first, so that a caller decides what stands in one transaction.
  */
-import postgres from 'postgres';
+import type postgres from 'postgres';
 import { guardTransactions } from './guarded-transactions.ts';
 import { readAgain } from './reads-again.ts';
+import { openPool } from './session-pool.ts';
 
 export type Database = postgres.Sql<Record<string, never>>;
 export type Transaction = postgres.TransactionSql<Record<string, never>>;
@@ -16,28 +17,35 @@ export type SqlFragment = postgres.PendingQuery<postgres.Row[]>;
 export interface DatabaseOptions {
   /** Who holds a lock must be readable in `pg_stat_activity`, also through a pooler: see {@link applicationName}. */
   applicationName: string;
-  /** Connections at most; each is opened when it is first needed. */
+  /** Sessions at most; each is opened when it is first needed. */
   max?: number;
-  /** Seconds after which an unused connection is closed; 0 keeps it. */
+  /** Seconds after which an unused session is closed; 0 keeps it. */
   idleTimeoutSeconds?: number;
+  /** How long a statement waits for a database that cannot be reached; asked again and again; default 0. */
+  patienceMs?: () => number;
+  /** Told of each attempt to connect that failed while a statement waits. */
+  onUnreachable?: (error: unknown) => void;
 }
+
+/** How long what serves others waits for a database that restarts; a device's request has 30 s. */
+export const servicePatienceMs = 20_000;
 
 /**
  * Opens a pool; nothing is sent before the first statement. Its transactions end with their connection; what was lost with
- * one and has changed nothing is sent again, but for a pool of one connection: that is a session, with what it locked and set.
+ * one and has changed nothing is sent again, but for a pool of one: that is a session, with what it locked and set, and when it
+ * is lost the pool is.
  */
 export function openDatabase(url: string, options: DatabaseOptions): Database {
-  const db = postgres(url, {
+  const isSession = options.max === 1;
+  const db = openPool(url, {
+    applicationName: options.applicationName,
     max: options.max ?? 8,
-    idle_timeout: options.idleTimeoutSeconds ?? 0,
-    connect_timeout: 10,
-    backoff: (attempt) => Math.min(2, 0.05 * 2 ** attempt),
-    onnotice: () => {},
-    connection: { application_name: options.applicationName },
-  }) as Database;
-  return options.max === 1
-    ? guardTransactions(db, { again: false })
-    : guardTransactions(readAgain(db), { again: true });
+    patienceMs: options.patienceMs ?? (() => 0),
+    onUnreachable: options.onUnreachable ?? (() => {}),
+    idleTimeoutMs: (options.idleTimeoutSeconds ?? 0) * 1000,
+    once: isSession,
+  });
+  return isSession ? guardTransactions(db, { again: false }) : guardTransactions(readAgain(db), { again: true });
 }
 
 /** `bramble/kind/name@host#pid`, cut to the 63 bytes that PostgreSQL keeps. */

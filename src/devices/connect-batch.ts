@@ -11,6 +11,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { BrambleError } from '../base/errors.ts';
+import { isConnectionLoss } from '../database/connection-loss.ts';
 import { sqlState } from '../database/sql-state.ts';
 import type { ConnectOutcome, ConnectRequest } from './connect-statement.ts';
 
@@ -52,6 +53,11 @@ const movingRetryMostMs = 8;
  * rivalry (40: a deadlock): the statement was rolled back as a whole, so that sending its rows again changes nothing twice.
  */
 const refusedRow = /^(21|22|23|40|54|XX)/;
+/**
+ * A batch whose session was lost is sent again, whether or not it was committed: it is what its devices would do, had they been
+ * told to come again, and a request that comes twice changes nothing twice.
+ */
+const timesSent = 3;
 const laneAtWaiting = 16;
 const laneAfterMs = 5;
 
@@ -114,7 +120,7 @@ export function createConnectBatcher(options: ConnectBatchOptions): ConnectBatch
   };
 
   /** Settles every entry; never rejects. */
-  const sendBatch = async (batch: readonly Waiting[]): Promise<void> => {
+  const sendBatch = async (batch: readonly Waiting[], left = timesSent - 1): Promise<void> => {
     try {
       const outcomes = await options.send(batch.map((entry) => entry.request));
       batch.forEach((entry, index) => {
@@ -124,7 +130,9 @@ export function createConnectBatcher(options: ConnectBatchOptions): ConnectBatch
       });
     } catch (error) {
       const [first] = batch;
-      if (!refusedRow.test(sqlState(error) ?? '')) {
+      if (left > 0 && isConnectionLoss(error)) {
+        await sendBatch(batch, left - 1);
+      } else if (!refusedRow.test(sqlState(error) ?? '')) {
         for (const entry of batch) entry.reject(error);
       } else if (batch.length > 1) {
         for (const entry of batch) await sendBatch([entry]);

@@ -5,12 +5,22 @@
  *     … until SIGTERM, SIGINT, the end of the IPC channel, or the loss of the registration …
  *   → drain the work → stop the registration → close the listener → close the pool → return
  *
- * Invariant: nothing works before it is registered, and a component that may not run (release, schema) never listens.
+ * Invariants: nothing works before it is registered, and a component that may not run (release, schema) never listens. None ends
+ * because of its database: one that starts waits for it, without a limit, and one at work goes on without it.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Registry } from 'prom-client';
 import type { z } from 'zod';
 import { BrambleError, messageOf } from '../base/errors.ts';
-import { applicationName, type Database, openDatabase } from '../database/connection.ts';
+import {
+  applicationName,
+  type Database,
+  type DatabaseOptions,
+  openDatabase,
+  servicePatienceMs,
+} from '../database/connection.ts';
+import { isUnreachable } from '../database/connection-loss.ts';
+import { assertOwnSessions } from '../database/pooler-check.ts';
 import { assertCompatible, type ComponentIdentity, type ComponentKind } from '../domain/components.ts';
 import { type ProcessEnvironment, readEnvironment, requireDatabaseUrl } from './environment.ts';
 import { createRegistry, type Readiness, startHealthServer } from './health.ts';
@@ -21,11 +31,15 @@ import { ownCompatibility, ownFeatureNames, ownLinkVersions, ownRelease } from '
 import { type Registration, registerAndKeep } from './registration.ts';
 import { aborted, announceReady, listenForStop } from './stop-request.ts';
 
+const waitMs = 500;
+
 export interface ComponentContext<Settings> {
   environment: ProcessEnvironment<Settings>;
   log: Logger;
   db: Database;
   databaseUrl: string;
+  /** As what, and how patiently, a pool beside `db` is opened. */
+  databaseAccess: Pick<DatabaseOptions, 'applicationName' | 'patienceMs' | 'onUnreachable'>;
   registry: Registry;
   /** What is registered; `loopbackUrl` is set once the listener is there. */
   identity: ComponentIdentity;
@@ -92,16 +106,23 @@ export async function componentProcess<Schema extends z.ZodType>(options: Compon
   });
   const stop = listenForStop();
   const stopBeating = beatHeart();
-  const db = openDatabase(databaseUrl, {
-    applicationName: applicationName(options.kind, identity.name, identity.host, identity.processId),
-    max: options.maxConnections ?? 8,
-  });
   const parts: { registration?: Registration; work?: Work } = {};
+  const databaseAccess = {
+    applicationName: applicationName(options.kind, identity.name, identity.host, identity.processId),
+    patienceMs: () => {
+      if (stop.signal.aborted) return 0;
+      return parts.work ? servicePatienceMs : Number.POSITIVE_INFINITY;
+    },
+    onUnreachable: (error: unknown) =>
+      log.warn({ reason: messageOf(error) }, 'the database cannot be reached; it is waited for'),
+  };
+  const db = openDatabase(databaseUrl, { ...databaseAccess, max: options.maxConnections ?? 8 });
   const context: ComponentContext<z.output<Schema>> = {
     environment,
     log,
     db,
     databaseUrl,
+    databaseAccess,
     registry: createRegistry({ name: identity.name, kind: options.kind, release: ownRelease }),
     identity,
     stopping: stop.signal,
@@ -112,6 +133,7 @@ export async function componentProcess<Schema extends z.ZodType>(options: Compon
     { what: 'database', close: () => db.end({ timeout: 5 }) },
   ];
   try {
+    await waitForDatabase(databaseUrl, databaseAccess, stop.signal);
     await assertCompatible(db, identity, ownCompatibility);
     const listening = await (options.listen?.(context) ?? startHealthServer(context));
     closing.unshift({ what: 'listener', close: () => listening.close() });
@@ -139,6 +161,23 @@ export async function componentProcess<Schema extends z.ZodType>(options: Compon
     stopBeating();
   }
   if (stop.signal.reason instanceof Error) throw stop.signal.reason;
+}
+
+/** Until the database answers, or the process is to end. @throws BrambleError ERR_DATABASE_POOLER, and what does not pass */
+async function waitForDatabase(
+  url: string,
+  { applicationName, onUnreachable }: ComponentContext<unknown>['databaseAccess'],
+  stopping: AbortSignal,
+): Promise<void> {
+  for (;;) {
+    try {
+      return await assertOwnSessions(url, { applicationName });
+    } catch (error) {
+      if (!isUnreachable(error) || stopping.aborted) throw error;
+      onUnreachable?.(error);
+      await delay(waitMs, undefined, { signal: stopping }).catch(() => {});
+    }
+  }
 }
 
 async function readiness(parts: { registration?: Registration; work?: Work }, stopping: AbortSignal) {

@@ -5,6 +5,7 @@
 import type { FastifyError, FastifyReply } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { BrambleError, type ErrorCode, isBrambleError } from '../base/errors.ts';
+import { isUnreachable } from '../database/connection-loss.ts';
 import { sqlState } from '../database/sql-state.ts';
 import { issueError, type RequestPart } from './field-error.ts';
 
@@ -95,9 +96,6 @@ const fastifyCodes: Readonly<Record<string, { status: number; code: ErrorCode; m
   FST_ERR_CTP_INVALID_JSON_BODY: { status: 400, code: 'ERR_INPUT', message: 'The body is not JSON.' },
 };
 
-const databaseGone = new Set(['CONNECT_TIMEOUT', 'CONNECTION_CLOSED', 'CONNECTION_ENDED', 'CONNECTION_DESTROYED']);
-const socketGone = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND']);
-
 /** Options of every REST server: what fails before a route is found, such as a path that cannot be decoded, is answered alike. */
 export const answersBeforeRoutes = {
   routerOptions: { maxParamLength: 400 },
@@ -117,7 +115,7 @@ export function errorAnswer(error: unknown): ErrorAnswer {
   const code = codeOf(error);
   const known = fastifyCodes[code];
   if (known) return answer(known.status, known.code, known.message);
-  if (databaseGone.has(code) || socketGone.has(code) || /^(57P0[123]|53300)$/.test(sqlState(error) ?? '')) {
+  if (isUnreachable(error)) {
     return answer(
       503,
       'ERR_DATABASE_UNAVAILABLE',

@@ -12,7 +12,7 @@ import { createScepService } from '../activation/scep-service.ts';
 import { systemClock } from '../base/clock.ts';
 import { BrambleError, messageOf } from '../base/errors.ts';
 import type { InstanceId } from '../base/ids.ts';
-import { applicationName, type Database, openDatabase } from '../database/connection.ts';
+import { type Database, openDatabase } from '../database/connection.ts';
 import { readMasterKeys } from '../database/sealed-value.ts';
 import { connectLanes, createConnectBatcher } from '../devices/connect-batch.ts';
 import { connectDevices } from '../devices/connect-statement.ts';
@@ -80,12 +80,8 @@ export async function runServer(): Promise<void> {
 }
 
 /** Connects have connections of their own: nothing that runs in the background stands before them. */
-function openConnectDatabase({ databaseUrl, identity }: ComponentContext<Settings>): Database {
-  const { kind, name, host, processId } = identity;
-  return openDatabase(databaseUrl, {
-    applicationName: applicationName(kind, name, host, processId),
-    max: connectLanes,
-  });
+function openConnectDatabase({ databaseUrl, databaseAccess }: ComponentContext<Settings>): Database {
+  return openDatabase(databaseUrl, { ...databaseAccess, max: connectLanes });
 }
 
 async function listenOnLoopback(

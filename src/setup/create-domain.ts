@@ -15,6 +15,7 @@ import type { InstanceId } from '../base/ids.ts';
 import { advisoryLock, lockClass } from '../database/advisory-locks.ts';
 import { openDatabase, type Transaction } from '../database/connection.ts';
 import { migrate } from '../database/migrate.ts';
+import { assertOwnSessions } from '../database/pooler-check.ts';
 import { establishRoles } from '../database/roles/role-setup.ts';
 import { createMasterKeys, type MasterKeys, readMasterKeys, writeMasterKeys } from '../database/sealed-value.ts';
 import { createConnectionService } from '../directory/connection-services.ts';
@@ -71,6 +72,7 @@ const serverCertificateDays = 825;
  * @throws BrambleError ERR_DOMAIN_EXISTS when the database holds one already.
  */
 export async function createDomain(plan: NewDomainPlan): Promise<CreatedDomain> {
+  await assertOwnSessions(plan.databaseUrl, { applicationName: 'bramble/create-domain' });
   const schemaVersion = await migrate(plan.databaseUrl, {
     folder: plan.sqlFolder,
     release: plan.release,

@@ -5,9 +5,11 @@
  * "nothing is wanted".
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import postgres from 'postgres';
 import { z } from 'zod';
 import { isBrambleError, messageOf } from '../base/errors.ts';
+import { assertOwnSessions } from '../database/pooler-check.ts';
+import type { Sql } from '../database/session.ts';
+import { openPool } from '../database/session-pool.ts';
 import type { OnEvent } from './events.ts';
 import { createWakeup } from './wakeup.ts';
 
@@ -62,11 +64,13 @@ export async function watchDesired(options: WatchOptions): Promise<void> {
 
 /** Looks until the signal is aborted, or throws when the database does not answer. */
 async function watchConnected(url: string, options: WatchOptions, onConnected: () => void): Promise<void> {
-  const sql = postgres(options.ownAddress(url), {
-    max: 1,
-    connect_timeout: 5,
-    onnotice: () => undefined,
-    connection: { application_name: `bramble/supervisor@${options.host}#${process.pid}`.slice(0, 63) },
+  const address = options.ownAddress(url);
+  const applicationName = `bramble/supervisor@${options.host}#${process.pid}`.slice(0, 63);
+  await assertOwnSessions(address, { applicationName });
+  const sql = openPool(address, {
+    ...{ applicationName, max: 1, idleTimeoutMs: 0, once: true },
+    patienceMs: () => 0,
+    onUnreachable: () => undefined,
   });
   const wakeup = createWakeup();
   options.signal.addEventListener('abort', wakeup.wake);
@@ -87,7 +91,7 @@ async function watchConnected(url: string, options: WatchOptions, onConnected: (
   }
 }
 
-async function look(sql: postgres.Sql, url: string, options: WatchOptions): Promise<void> {
+async function look(sql: Sql, url: string, options: WatchOptions): Promise<void> {
   let rows: readonly Record<string, unknown>[];
   try {
     rows = await withDeadline(sql<Record<string, unknown>[]>`

@@ -18,6 +18,8 @@ export interface DomainOptions {
   home?: string;
   /** Of the embedded PostgreSQL; default: quick and unsafe, as fits a test. `{}` is as an installation has it. */
   databaseSettings?: Readonly<Record<string, string>>;
+  /** Of a PostgreSQL of somebody else's, instead of the embedded one: for the domain, and for what looks on from outside. */
+  externalDatabase?: { url: string; outside: string };
 }
 
 const quickDatabase = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', shared_buffers: '64MB' };
@@ -57,8 +59,15 @@ export async function startDomain(options: DomainOptions): Promise<RunningDomain
     instances: options.instances ?? 2,
     administrationServices: options.administrationServices ?? 1,
     databaseSettings: options.databaseSettings ?? quickDatabase,
+    ...(options.externalDatabase === undefined ? {} : { databaseUrl: options.externalDatabase.url }),
   });
-  const sql = postgres(databaseUrl, { max: 4, onnotice: () => {}, connection: { application_name: 'outside' } });
+  const sql = postgres(options.externalDatabase?.outside ?? databaseUrl, {
+    max: 4,
+    // The driver asks for types outside of every statement: an error there would end the test.
+    fetch_types: false,
+    onnotice: () => {},
+    connection: { application_name: 'outside' },
+  });
   const [domain] = await sql`select public_url from domain`;
   const { token } = JSON.parse(await readFile(join(home, 'admin.json'), 'utf8')) as { token: string };
   const environment = { ...process.env, BRAMBLE_HOME: home };

@@ -1,6 +1,6 @@
 /** Proof that the embedded server serves: a real connection to its database, which is made on the first one. */
-import postgres from 'postgres';
 import { BrambleError } from '../../base/errors.ts';
+import { openSession } from '../session.ts';
 import { databaseName, databaseUser } from './cluster.ts';
 
 export function urlOf(password: string, port: number, database = databaseName): string {
@@ -43,16 +43,15 @@ async function makeDatabase(url: string, signal: AbortSignal): Promise<boolean> 
 }
 
 async function query(url: string, signal: AbortSignal, text: string): Promise<void> {
-  const sql = postgres(url, { max: 1, connect_timeout: 5, idle_timeout: 1, onnotice: () => undefined, backoff: false });
+  const session = await openSession(url, { applicationName: 'bramble/probe', connectTimeoutMs: 5000 });
+  // A connection to a stopped (SIGSTOP) server opens and never answers: closing the session rejects the statement.
   const abandoned = AbortSignal.any([signal, AbortSignal.timeout(10_000)]);
-  // A connection to a stopped (SIGSTOP) server opens and never answers: ending it rejects the statement.
-  const abandon = () => void sql.end({ timeout: 0 });
-  abandoned.addEventListener('abort', abandon);
+  abandoned.addEventListener('abort', session.close);
   try {
-    await sql.unsafe(text);
+    await session.run((sql) => sql.unsafe(text));
   } finally {
-    abandoned.removeEventListener('abort', abandon);
-    await sql.end({ timeout: 0 });
+    abandoned.removeEventListener('abort', session.close);
+    session.close();
   }
 }
 

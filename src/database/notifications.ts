@@ -1,0 +1,66 @@
+/**
+ * LISTEN that outlives its session: a notification only hastens a look that comes anyway, so a lost one costs time, and the
+ * database that is gone is asked again for as long as somebody listens.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { openSession, type Session } from './session.ts';
+
+export interface ListenOptions {
+  readonly url: string;
+  readonly applicationName: string;
+  readonly channel: string;
+  readonly onNotify: (payload: string) => void;
+  /** Each time that it listens anew. */
+  readonly onListen?: (() => void) | undefined;
+  /** Ends it, as `unlisten` does. */
+  readonly signal: AbortSignal;
+}
+
+const retryMs = 500;
+
+/** Resolves as soon as it listens, or at once where the database does not answer: it goes on trying. */
+export async function listenAlways(options: ListenOptions): Promise<{ unlisten(): Promise<void> }> {
+  const ending = new AbortController();
+  const signal = AbortSignal.any([options.signal, ending.signal]);
+  const first = Promise.withResolvers<void>();
+  const running = (async () => {
+    for (let attempt = 0; !signal.aborted; attempt++) {
+      const session = await listen(options, attempt).catch(() => undefined);
+      first.resolve();
+      if (session) await untilEither(session.lost, signal);
+      session?.close();
+      await delay(retryMs, undefined, { signal }).catch(() => {});
+    }
+  })();
+  await first.promise;
+  return {
+    unlisten: async () => {
+      ending.abort();
+      await running;
+    },
+  };
+}
+
+async function listen(options: ListenOptions, attempt: number): Promise<Session> {
+  const session = await openSession(options.url, {
+    applicationName: options.applicationName,
+    attempt,
+    onNotify: (channel, payload) => {
+      if (channel === options.channel) options.onNotify(payload);
+    },
+  });
+  try {
+    await session.run((sql) => sql.unsafe(`listen "${options.channel.replaceAll('"', '""')}"`));
+  } catch (error) {
+    session.close();
+    throw error;
+  }
+  options.onListen?.();
+  return session;
+}
+
+async function untilEither(lost: Promise<void>, signal: AbortSignal): Promise<void> {
+  const aborted = Promise.withResolvers<void>();
+  signal.addEventListener('abort', () => aborted.resolve(), { once: true });
+  if (!signal.aborted) await Promise.race([lost, aborted.promise]);
+}

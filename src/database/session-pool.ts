@@ -1,0 +1,209 @@
+/**
+ * A pool of sessions with the face of the driver: statements, transactions, notifications. A statement has a session to itself.
+ *
+ * Invariants: nothing is sent to a session that is known to be lost, and what waits for a session is not lost with another one:
+ * as long as the patience lasts, a database that restarts costs time and no error. There are never more sessions than `max`.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { isUnreachable, markUnsent, wasCut } from './connection-loss.ts';
+import { listenAlways } from './notifications.ts';
+import { connectionError, driver, openSession, type Session, type Sql } from './session.ts';
+
+export interface PoolOptions {
+  readonly applicationName: string;
+  readonly max: number;
+  /** How long a statement waits for a database that cannot be reached; 0: the first failure is its failure. */
+  readonly patienceMs: () => number;
+  /** Told of each attempt to connect that failed while somebody waits. */
+  readonly onUnreachable: (error: unknown) => void;
+  /** After which an unused session is closed; 0 keeps it. */
+  readonly idleTimeoutMs: number;
+  /** Whether the first session is the only one ever: what it locked and set would be missing in the next. */
+  readonly once: boolean;
+}
+
+interface Waiter {
+  readonly since: number;
+  resolve(session: Session): void;
+  reject(error: unknown): void;
+}
+
+type Work = (tx: unknown) => unknown;
+type Settle = (...settled: unknown[]) => unknown;
+
+/** A session that was open for so long gives its memory in the server back. */
+const longestLifeMs = 45 * 60_000;
+const patienceWithCutsMs = 1000;
+const firstDelayMs = 25;
+const longestDelayMs = 500;
+
+export function openPool(url: string, options: PoolOptions): Sql {
+  const sessions = createSessions(url, options);
+  const listening = new AbortController();
+  const builder = driver(url, options.applicationName);
+  const faces: Readonly<Record<PropertyKey, unknown>> = {
+    unsafe: (...parameters: Parameters<Sql['unsafe']>) =>
+      sentLater(builder.unsafe(...parameters), (sql) => sql.unsafe(...parameters), sessions),
+    begin: async (options: string, work: Work) =>
+      await sessions.within((sql) => sql.begin(options, work) as Promise<unknown>),
+    listen: (channel: string, onNotify: (payload: string) => void, onListen?: () => void) =>
+      listenAlways({ url, ...options, channel, onNotify, onListen, signal: listening.signal }),
+    end: async ({ timeout = null }: { timeout?: number | null } = {}) => {
+      listening.abort();
+      await sessions.end(timeout);
+    },
+  };
+  return new Proxy(builder, {
+    apply: (target, self, parameters: unknown[]) => {
+      const built: unknown = Reflect.apply(target, self, parameters);
+      if (!(built instanceof Promise)) return built;
+      return sentLater(built, (sql) => Reflect.apply(sql, undefined, parameters) as PromiseLike<unknown>, sessions);
+    },
+    get: (target, key) => faces[key] ?? Reflect.get(target, key),
+  });
+}
+
+/** A statement is sent when it is first waited for; until then it may become part of another one. */
+function sentLater(statement: Promise<unknown>, send: (sql: Sql) => PromiseLike<unknown>, sessions: Sessions) {
+  let outcome: Promise<unknown> | undefined;
+  const sent = (): Promise<unknown> => {
+    outcome ??= sessions.within(send);
+    return outcome;
+  };
+  return Object.defineProperties(statement, {
+    // biome-ignore lint/suspicious/noThenProperty: a statement of the driver is a promise, and this is when it is sent.
+    then: { configurable: true, value: (done?: Settle, failed?: Settle) => sent().then(done, failed) },
+    execute: {
+      value: () => {
+        sent().catch(() => {});
+        return statement;
+      },
+    },
+  });
+}
+
+interface Sessions {
+  within<Result>(work: (sql: Sql) => PromiseLike<Result>): Promise<Result>;
+  end(timeoutSeconds: number | null): Promise<void>;
+}
+
+function createSessions(url: string, options: PoolOptions): Sessions {
+  const idle: { session: Session; since: number }[] = [];
+  const waiters: Waiter[] = [];
+  const born = new Map<Session, number>();
+  const ended = new AbortController();
+  const drained = Promise.withResolvers<void>();
+  let connecting = 0;
+  let attempt = 0;
+  let opened = false;
+  const idleTimer = options.idleTimeoutMs > 0 ? setInterval(closeUnused, options.idleTimeoutMs / 2) : undefined;
+  idleTimer?.unref();
+
+  function drop(session: Session): void {
+    born.delete(session);
+    const at = idle.findIndex((entry) => entry.session === session);
+    if (at >= 0) idle.splice(at, 1);
+    session.close();
+    if (ended.signal.aborted && born.size === 0) drained.resolve();
+    else grow();
+  }
+
+  function closeUnused(): void {
+    for (const { session } of idle.filter(({ since }) => performance.now() - since > options.idleTimeoutMs))
+      drop(session);
+  }
+
+  /** To whoever waits longest, or to the others that are unused. */
+  function offer(session: Session): void {
+    if (ended.signal.aborted || session.isLost() || performance.now() - (born.get(session) ?? 0) > longestLifeMs) {
+      drop(session);
+      return;
+    }
+    const waiter = waiters.shift();
+    if (waiter) waiter.resolve(session);
+    else idle.push({ session, since: performance.now() });
+  }
+
+  /** As many more sessions as are waited for, up to `max`. */
+  function grow(): void {
+    while (connecting < waiters.length && born.size + connecting < options.max && !ended.signal.aborted) {
+      connecting += 1;
+      void connect().finally(() => {
+        connecting -= 1;
+        grow();
+      });
+    }
+  }
+
+  async function connect(): Promise<void> {
+    for (let delayMs = firstDelayMs; waiters.length > 0 && !ended.signal.aborted; delayMs *= 2) {
+      try {
+        if (options.once && opened)
+          throw connectionError('CONNECTION_CLOSED', 'the session was lost, and with it its locks');
+        const session = await openSession(url, { applicationName: options.applicationName, attempt: attempt++ });
+        opened = true;
+        born.set(session, performance.now());
+        void session.lost.then(() => {
+          if (born.has(session)) drop(session);
+        });
+        offer(session);
+        return;
+      } catch (error) {
+        options.onUnreachable(error);
+        expire(error);
+        const pauseMs = Math.min(longestDelayMs, delayMs) * (0.5 + Math.random() / 2);
+        if (waiters.length > 0) await delay(pauseMs, undefined, { signal: ended.signal }).catch(() => {});
+      }
+    }
+  }
+
+  /** Whose patience is over, fails; for what no patience helps, such as a wrong password, all do. */
+  function expire(error: unknown): void {
+    const hopeless = !isUnreachable(error);
+    // A session that was cut while it began says little about the next one.
+    const patienceMs = wasCut(error) ? Math.max(options.patienceMs(), patienceWithCutsMs) : options.patienceMs();
+    const before = performance.now() - patienceMs;
+    for (let waiter = waiters[0]; waiter && (hopeless || waiter.since <= before); waiter = waiters[0]) {
+      waiters.shift();
+      waiter.reject(markUnsent(error));
+    }
+  }
+
+  async function acquire(): Promise<Session> {
+    for (let entry = idle.pop(); entry; entry = idle.pop()) {
+      if (!entry.session.isLost()) return entry.session;
+    }
+    if (ended.signal.aborted) throw markUnsent(connectionError('CONNECTION_ENDED', 'the pool was closed'));
+    return await new Promise((resolve, reject) => {
+      waiters.push({ since: performance.now(), resolve, reject });
+      grow();
+    });
+  }
+
+  return {
+    async within(work) {
+      const session = await acquire();
+      try {
+        return await session.run(work);
+      } finally {
+        if (born.has(session)) offer(session);
+      }
+    },
+    async end(timeoutSeconds) {
+      if (!ended.signal.aborted) {
+        clearInterval(idleTimer);
+        ended.abort();
+        for (const waiter of waiters.splice(0)) {
+          waiter.reject(markUnsent(connectionError('CONNECTION_ENDED', 'the pool was closed')));
+        }
+        for (const { session } of idle.splice(0)) drop(session);
+        if (born.size === 0) drained.resolve();
+      }
+      const late = new AbortController();
+      const limit = timeoutSeconds === null ? drained.promise : delay(timeoutSeconds * 1000, undefined, late);
+      await Promise.race([drained.promise, limit.catch(() => {})]);
+      late.abort();
+      for (const session of [...born.keys()]) drop(session);
+    },
+  };
+}

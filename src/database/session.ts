@@ -1,0 +1,122 @@
+/**
+ * One session of the database: a connection of the driver that is opened once, proved by a first statement, and never again.
+ *
+ * Invariants: a connection object serves one session only. The driver's, when it connects anew, carries on with what the
+ * session before left: statements that nobody answers, an empty answer, the old error for the next statement. And whatever runs
+ * in a session is settled when it is lost.
+ */
+import net from 'node:net';
+import postgres from 'postgres';
+import { addArrayTypes } from './array-types.ts';
+
+export type Sql = postgres.Sql<Record<string, never>>;
+
+export interface SessionOptions {
+  readonly applicationName: string;
+  readonly connectTimeoutMs?: number;
+  readonly onNotify?: (channel: string, payload: string) => void;
+  /** Which of several hosts in the address is tried, counted from 0 and round. */
+  readonly attempt?: number;
+}
+
+export interface Session {
+  /** @throws what the work does, or the loss of the connection, whichever comes first */
+  run<Result>(work: (sql: Sql) => PromiseLike<Result>): Promise<Result>;
+  isLost(): boolean;
+  /** Resolved when its connection is gone, whoever closed it. */
+  readonly lost: Promise<void>;
+  /** In good order; what still runs in it is rejected. */
+  close(): void;
+}
+
+/** An error that a lost connection has; the driver's have the same codes. */
+export function connectionError(
+  code: 'CONNECTION_CLOSED' | 'CONNECTION_ENDED' | 'CONNECT_TIMEOUT',
+  why: string,
+): Error {
+  return Object.assign(new Error(`${code}: ${why}`), { code });
+}
+
+/** What opens the driver's connections, for statements to be built with too: it connects when it is first used. */
+export function driver(url: string, applicationName: string, more: postgres.Options<Record<string, never>> = {}): Sql {
+  const sql = postgres(url, {
+    max: 1,
+    fetch_types: false,
+    idle_timeout: 0,
+    max_lifetime: null,
+    onnotice: () => {},
+    connection: { application_name: applicationName },
+    ...more,
+  }) as unknown as Sql;
+  addArrayTypes(sql.options);
+  return sql;
+}
+
+/**
+ * Opens a session and proves that the database answers in it: a pooler lets in before it has a server.
+ * @throws what forbade it; nothing else was sent
+ */
+export async function openSession(url: string, options: SessionOptions): Promise<Session> {
+  const timeoutMs = options.connectTimeoutMs ?? 10_000;
+  const lost = Promise.withResolvers<void>();
+  const failed = Promise.withResolvers<never>();
+  failed.promise.catch(() => {});
+  let isLost = false;
+  let socket: net.Socket | undefined;
+  const lose = (): void => {
+    if (isLost) return;
+    isLost = true;
+    lost.resolve();
+    // What the driver says of it comes first; it says nothing to a statement that came in this very moment.
+    setImmediate(() => setImmediate(() => failed.reject(connectionError('CONNECTION_CLOSED', 'the session was lost'))));
+  };
+  // The option exists, though the driver's types do not name it.
+  const own = {
+    connect_timeout: Math.ceil(timeoutMs / 1000),
+    onclose: lose,
+    onnotify: options.onNotify,
+    socket: (parsed: Addresses): net.Socket => {
+      if (socket !== undefined || isLost) throw connectionError('CONNECTION_CLOSED', 'before the database answered');
+      socket = connectSocket(parsed, options.attempt ?? 0);
+      for (const event of ['end', 'error', 'close']) socket.once(event, lose);
+      return socket;
+    },
+  };
+  const sql = driver(url, options.applicationName, own as postgres.Options<Record<string, never>>);
+  const close = (): void => {
+    lose();
+    void sql.end({ timeout: 0 }).catch(() => {});
+    // A server that is stopped does not close its side.
+    setTimeout(() => socket?.destroy(), 1000).unref();
+  };
+  const run = async <Result>(work: (sql: Sql) => PromiseLike<Result>): Promise<Result> => {
+    if (isLost) throw connectionError('CONNECTION_CLOSED', 'the session was lost');
+    return await Promise.race([work(sql), failed.promise]);
+  };
+  const late = setTimeout(() => {
+    failed.reject(connectionError('CONNECT_TIMEOUT', `the database did not answer within ${timeoutMs} ms`));
+  }, timeoutMs);
+  try {
+    await run((q) => q`select 1`);
+  } catch (error) {
+    close();
+    throw error;
+  } finally {
+    clearTimeout(late);
+  }
+  return { run, isLost: () => isLost, lost: lost.promise, close };
+}
+
+interface Addresses {
+  readonly host: readonly string[];
+  readonly port: readonly number[];
+  readonly path: string | false | undefined;
+}
+
+function connectSocket({ host, port, path }: Addresses, attempt: number): net.Socket {
+  if (typeof path === 'string' && path !== '') return net.connect(path);
+  const at = attempt % host.length;
+  const [name, number] = [host[at] ?? 'localhost', Number(port[at] ?? 5432)];
+  // The driver names the server in its TLS greeting by what it finds here.
+  return Object.assign(net.connect(number, name), { host: name, port: number });
+}
