@@ -3,6 +3,8 @@ import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { after, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { until } from '../base/test-condition.ts';
 import { openDatabase } from '../database/connection.ts';
 import { readMigrations } from '../database/migration-files.ts';
 import { createMasterKeys, writeMasterKeys } from '../database/sealed-value.ts';
@@ -52,7 +54,11 @@ const rehearse = (folder: string) =>
     applicationName: 'bramble/test',
   });
 const scratchDatabases = async () =>
-  (await db`select 1 from pg_database where datname like 'bramble_rehearsal_%'`).length;
+  (await db<{ name: string }[]>`select datname as name from pg_database where datname like 'bramble_rehearsal_%'`).map(
+    ({ name }) => name,
+  );
+const untilDropped = () =>
+  until('no scratch database is left', 60_000, async () => (await scratchDatabases()).length === 0);
 
 test('an additive migration is rehearsed on a scratch database, which is dropped again', async () => {
   const folder = await nextRelease(
@@ -60,7 +66,31 @@ test('an additive migration is rehearsed on a scratch database, which is dropped
   );
   const { length: schemaVersion } = await readMigrations(folder);
   assert.deepEqual(await rehearse(folder), { schemaVersion, obstacles: [] });
-  assert.equal(await scratchDatabases(), 0);
+  await untilDropped();
+});
+
+test('a rehearsal waits for no dropping of its scratch database, and a later one drops what was left', async () => {
+  await db`create database bramble_rehearsal_1000000000_0123456789ab`;
+  const rehearsing = rehearse(await nextRelease('select 1;'));
+  let own: string | undefined;
+  await until('the scratch database is there', 60_000, async () => {
+    own = (await scratchDatabases()).find((name) => name !== 'bramble_rehearsal_1000000000_0123456789ab');
+    return own !== undefined;
+  });
+  const held = await db.reserve();
+  try {
+    // Dropping needs this lock alone.
+    await held.unsafe(`begin; comment on database ${own} is 'held'`);
+    const limit = new AbortController();
+    const late = delay(60_000, 'still waiting', { signal: limit.signal }).catch(() => undefined);
+    const outcome = await Promise.race([rehearsing, late]).finally(() => limit.abort());
+    assert.deepEqual(outcome, { schemaVersion: (await readMigrations(migrationFolder())).length + 1, obstacles: [] });
+    assert.ok((await scratchDatabases()).includes(own ?? ''));
+  } finally {
+    await held.unsafe('rollback');
+    held.release();
+  }
+  await untilDropped();
 });
 
 /** Migrations up to a release's last one. */
@@ -99,7 +129,7 @@ test('a migration that the old release could not work with is found out, and one
   const { obstacles } = await rehearse(folder);
   assert.deepEqual(obstacles, ['event.subject is gone', 'instance.note is new and cannot be left out']);
   await assert.rejects(rehearse(await nextRelease('alter table nothing add column x text;')), /nothing/);
-  assert.equal(await scratchDatabases(), 0);
+  await untilDropped();
 });
 
 test('a column that becomes required or changes its type is an obstacle', () => {
@@ -135,8 +165,11 @@ test('each check says what it found: errors, warnings that can be overridden, an
   await cp(migrationFolder(), join(home, 'releases', '1.0.0', 'sql'), { recursive: true });
   await insertTestProcess(db, { name: 'lost', kind: 'connection', release: '1.0.0' });
   await db`update component set lease_until = now() - interval '1 minute' where name = 'lost'`;
-  const found = async () => new Map((await runChecks(options, upgrade)).map((check) => [check.name, check]));
+  const begun: string[] = [];
+  const begins = async (name: string) => void begun.push(name);
+  const found = async () => new Map((await runChecks(options, upgrade, begins)).map((check) => [check.name, check]));
   const results = await found();
+  assert.deepEqual(begun, [...results.keys()], 'each is named before it begins');
   const resultOf = (name: string) => results.get(name)?.result;
   assert.deepEqual(
     ['release-step', 'hosts', 'open-moves', 'database', 'disk-room', 'master-key', 'rehearsal', 'losses'].map(resultOf),

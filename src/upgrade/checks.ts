@@ -52,10 +52,15 @@ const checks: Readonly<Record<string, Check>> = {
   backup: checkBackup,
 };
 
-/** Carries out every check, whatever the others say. */
-export async function runChecks(options: CheckOptions, upgrade: Upgrade): Promise<CheckResult[]> {
+/** Carries out every check, whatever the others say; `begins` is told which. */
+export async function runChecks(
+  options: CheckOptions,
+  upgrade: Upgrade,
+  begins: (name: string) => Promise<void> = async () => undefined,
+): Promise<CheckResult[]> {
   const results: CheckResult[] = [];
   for (const [name, check] of Object.entries(checks)) {
+    await begins(name);
     const finding = await check(options, upgrade).catch((cause: unknown) => error(messageOf(cause)));
     results.push({ name, ...finding });
   }

@@ -30,7 +30,7 @@ export function domainEffects(options: DomainEffectsOptions): UpgradeEffects {
       applicationName: options.applicationName,
     });
   return {
-    check: (upgrade) => runChecks(options, upgrade),
+    check: (upgrade, begins) => runChecks(options, upgrade, begins),
     expand: async () => {
       const schemaVersion = await migrateTo(false);
       // Before the first instance of this release starts, which reads them then.

@@ -20,14 +20,16 @@ import {
   waitingFor,
 } from './step-context.ts';
 import type { CheckResult } from './upgrade-plan.ts';
-import { mergeProgress, recordUpgradeEvent, transition, type Upgrade } from './upgrade-store.ts';
+import { mergeProgress, recordUpgradeEvent, setWaitingFor, transition, type Upgrade } from './upgrade-store.ts';
 import { assignWaves } from './wave-assignment.ts';
 import { type Assignment, insertAssignments, insertWaves } from './wave-store.ts';
 
 /** planned → checked, once an operator said start. */
 export async function stepPlanned(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   if (!upgrade.progress.started) return waitingFor('an operator’s `bramble upgrade start`');
-  const results = withOverrides(await context.effects.check(upgrade), upgrade.progress.overrides);
+  // Some take long, on a busy disk above all: status names the one that is under way.
+  const begins = (name: string) => setWaitingFor(context.db, upgrade, `the check ${name}`);
+  const results = withOverrides(await context.effects.check(upgrade, begins), upgrade.progress.overrides);
   const stopping = results.filter((check) => check.result === 'error' || check.result === 'warning');
   return await stepTransaction(context, 'check', upgrade, async (tx, current) => {
     await mergeProgress(tx, current.id, { checks: results, started: stopping.length === 0 });

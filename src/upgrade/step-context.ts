@@ -24,8 +24,8 @@ export function waitingFor(reason: string): StepOutcome {
 
 /** What lies beyond the database's transactions. Each can be repeated after an interruption. */
 export interface UpgradeEffects {
-  /** The checks before anything is changed; results without regard to overrides. */
-  check(upgrade: Upgrade): Promise<CheckResult[]>;
+  /** The checks before anything is changed; results without regard to overrides. `begins` is told of each. */
+  check(upgrade: Upgrade, begins: (name: string) => Promise<void>): Promise<CheckResult[]>;
   /** Applies the additive migrations of this release with their backfill; returns the schema version. */
   expand(): Promise<number>;
   /** Applies the contracting ones too. */
