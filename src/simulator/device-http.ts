@@ -1,6 +1,12 @@
 /**
  * One device's HTTPS connection: keep-alive, one request at a time, its identity certificate shown in TLS. An outcome is
  * always a value, so that every request ends in the journal with the class of its failure.
+ *
+ * A server may end a kept-alive connection at any time, also while a request is on its way to it. Such a request is sent
+ * again, once, over a fresh connection: where the connection had carried another before, nothing of an answer has come,
+ * and the method is idempotent, as those of MDM are.
+ *
+ * @see RFC 9112 §9.3.1, RFC 9110 §9.2.2
  */
 import { Agent, type RequestOptions, request as startRequest } from 'node:https';
 import { messageOf } from '../base/errors.ts';
@@ -12,7 +18,8 @@ export interface DeviceReply {
   readonly body: Buffer;
 }
 
-export type HttpOutcome = { readonly startedAt: number; readonly latencyMs: number } & (
+/** `sentAgain`: the outcome is that of the second time; the latency counts from the first. */
+export type HttpOutcome = { readonly startedAt: number; readonly latencyMs: number; readonly sentAgain: boolean } & (
   | ({ readonly kind: 'replied' } & DeviceReply)
   | { readonly kind: 'failed'; readonly failure: FailureClass; readonly message: string }
 );
@@ -70,17 +77,27 @@ function agentFor(trust: DeviceTrust): Agent {
   });
 }
 
-function send(request: HttpRequest, agent: Agent, timeoutMs: number, signal: AbortSignal): Promise<HttpOutcome> {
+async function send(request: HttpRequest, agent: Agent, timeoutMs: number, signal: AbortSignal): Promise<HttpOutcome> {
   const startedAt = monotoneNow();
+  const left = () => timeoutMs - (monotoneNow() - startedAt);
+  let result = await sendOnce(request, agent, left(), signal);
+  const sentAgain = result.kind === 'failed' && result.unheard && request.method !== 'POST' && !signal.aborted;
+  if (sentAgain) result = await sendOnce(request, agent, left(), signal);
+  const latencyMs = Math.round((monotoneNow() - startedAt) * 100) / 100;
+  return { startedAt: Math.round(startedAt * 100) / 100, latencyMs, sentAgain, ...result };
+}
+
+type Once = ({ readonly kind: 'replied' } & DeviceReply) | Failed;
+
+function sendOnce(request: HttpRequest, agent: Agent, timeoutMs: number, signal: AbortSignal): Promise<Once> {
   return new Promise((resolve) => {
     let settled = false;
-    const settle = (result: ({ kind: 'replied' } & DeviceReply) | Failed): void => {
+    const settle = (result: Once): void => {
       if (settled) return;
       settled = true;
       clearTimeout(deadline);
       signal.removeEventListener('abort', onAbort);
-      const latencyMs = Math.round((monotoneNow() - startedAt) * 100) / 100;
-      resolve({ startedAt: Math.round(startedAt * 100) / 100, latencyMs, ...result });
+      resolve(result);
     };
     const options: RequestOptions = {
       method: request.method,
@@ -93,14 +110,22 @@ function send(request: HttpRequest, agent: Agent, timeoutMs: number, signal: Abo
     };
     const outgoing = startRequest(request.url, options);
     const breakOff = (failure: FailureClass, message: string): void => {
-      settle({ kind: 'failed', failure, message });
+      settle({ kind: 'failed', failure, message, unheard: false });
       outgoing.destroy();
     };
     const onAbort = (): void => breakOff('given-up', 'the simulator stopped');
-    const deadline = setTimeout(() => breakOff('timeout', `no reply within ${timeoutMs} ms`), timeoutMs);
+    const deadline = setTimeout(() => breakOff('timeout', 'no reply in time'), Math.max(1, timeoutMs));
     signal.addEventListener('abort', onAbort, { once: true });
 
-    outgoing.on('error', (error) => settle({ kind: 'failed', failure: failureOf(error), message: messageOf(error) }));
+    let bytesBefore = 0;
+    outgoing.on('socket', (socket) => {
+      bytesBefore = socket.bytesRead;
+    });
+    outgoing.on('error', (error) => {
+      const failure = failureOf(error);
+      const unheard = failure === 'reset' && outgoing.reusedSocket && outgoing.socket?.bytesRead === bytesBefore;
+      settle({ kind: 'failed', failure, message: messageOf(error), unheard });
+    });
     outgoing.on('response', (response) => {
       const chunks: Buffer[] = [];
       let sizeBytes = 0;
@@ -109,7 +134,9 @@ function send(request: HttpRequest, agent: Agent, timeoutMs: number, signal: Abo
         if (sizeBytes > maxReplyBytes) breakOff('malformed-reply', `a reply of more than ${maxReplyBytes} bytes`);
         chunks.push(chunk);
       });
-      response.on('error', (error) => settle({ kind: 'failed', failure: 'reset', message: messageOf(error) }));
+      response.on('error', (error) =>
+        settle({ kind: 'failed', failure: 'reset', message: messageOf(error), unheard: false }),
+      );
       response.on('end', () =>
         settle({
           kind: 'replied',
@@ -129,7 +156,13 @@ function send(request: HttpRequest, agent: Agent, timeoutMs: number, signal: Abo
   });
 }
 
-type Failed = { readonly kind: 'failed'; readonly failure: FailureClass; readonly message: string };
+interface Failed {
+  readonly kind: 'failed';
+  readonly failure: FailureClass;
+  readonly message: string;
+  /** A connection that had been used before ended, and nothing of an answer had come. */
+  readonly unheard: boolean;
+}
 
 function failureOf(error: Error & { code?: string }): FailureClass {
   switch (error.code) {

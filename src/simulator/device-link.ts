@@ -91,6 +91,7 @@ export async function sendJournalled(
     startedAt: outcome.startedAt,
     latencyMs: outcome.latencyMs,
     ok: failure === undefined,
+    ...(outcome.sentAgain ? { sentAgain: true as const } : {}),
     ...(httpStatus === undefined ? {} : { httpStatus }),
     ...(failure === undefined ? {} : { failure }),
     ...(failure === undefined

@@ -4,6 +4,8 @@ import type { JournalEntry } from './journal.ts';
 export interface FleetTally {
   readonly requestsSent: number;
   readonly requestsFailed: number;
+  /** A second time, over a fresh connection. */
+  readonly requestsSentAgain: number;
   readonly failedByClass: Readonly<Record<string, number>>;
   readonly commandsTold: number;
   readonly commandsExecuted: number;
@@ -44,6 +46,7 @@ export function createFleetTally(): {
   };
   const observeRequest = (entry: Extract<JournalEntry, { event: 'request' }>): void => {
     add('requestsSent');
+    if (entry.sentAgain) add('requestsSentAgain');
     if (entry.failure !== undefined) {
       failedByClass[entry.failure] = (failedByClass[entry.failure] ?? 0) + 1;
       if (entry.failure !== 'given-up') add('requestsFailed');
@@ -68,6 +71,7 @@ export function createFleetTally(): {
     counts: () => ({
       requestsSent: of('requestsSent'),
       requestsFailed: of('requestsFailed'),
+      requestsSentAgain: of('requestsSentAgain'),
       failedByClass: { ...failedByClass },
       commandsTold: of('commandsTold'),
       commandsExecuted: of('commandsExecuted'),

@@ -19,14 +19,16 @@ test('requests are counted by class, and what the simulator broke off itself is 
   const summary = summarizeRequests(
     journal(
       { ...request, ok: true },
+      { ...request, ok: true, sentAgain: true },
       { ...request, ok: false, failure: 'unavailable', httpStatus: 503 },
       { ...request, ok: false, failure: 'given-up' },
     ),
   );
   assert.deepEqual(summary, {
-    sent: 3,
-    ok: 1,
+    sent: 4,
+    ok: 2,
     failed: 1,
+    sentAgain: 1,
     failedByClass: { unavailable: 1, 'given-up': 1 },
     lostDevices: [],
   });

@@ -9,6 +9,8 @@ export interface RequestSummary {
   readonly ok: number;
   /** Requests that failed by no doing of the simulator: `given-up` is not among them. */
   readonly failed: number;
+  /** Sent a second time, as RFC 9112 §9.3.1 lets a client; whatever came of it. */
+  readonly sentAgain: number;
   readonly failedByClass: Readonly<Partial<Record<FailureClass, number>>>;
   /** Devices that a server's answer drove out of management: always a catastrophe. */
   readonly lostDevices: readonly string[];
@@ -18,18 +20,20 @@ export function summarizeRequests(entries: Iterable<JournalEntry>): RequestSumma
   let sent = 0;
   let ok = 0;
   let failed = 0;
+  let sentAgain = 0;
   const failedByClass: Partial<Record<FailureClass, number>> = {};
   const lostDevices = new Set<string>();
   for (const entry of entries) {
     if (entry.event === 'unenrolled') lostDevices.add(entry.device);
     if (entry.event !== 'request') continue;
     sent += 1;
+    if (entry.sentAgain) sentAgain += 1;
     if (entry.ok) ok += 1;
     if (entry.failure === undefined) continue;
     failedByClass[entry.failure] = (failedByClass[entry.failure] ?? 0) + 1;
     if (entry.failure !== 'given-up') failed += 1;
   }
-  return { sent, ok, failed, failedByClass, lostDevices: [...lostDevices].sort() };
+  return { sent, ok, failed, sentAgain, failedByClass, lostDevices: [...lostDevices].sort() };
 }
 
 /** The whole story of one command at its device. */

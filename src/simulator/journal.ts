@@ -81,6 +81,8 @@ interface RequestDetail {
   status?: AnswerStatus;
   /** Part of a closed probing loop. */
   probe?: true;
+  /** For the second time, since its kept-alive connection had ended before anything of an answer came. */
+  sentAgain?: true;
 }
 
 /** One line; device and account are empty for what concerns the whole fleet. `at` is milliseconds since the epoch, from a clock that never goes back while the process lives. */

@@ -206,7 +206,7 @@ function describe(stats: SimulateResult): string {
   const failures = Object.entries(stats.failedByClass).map(([name, count]) => `${name} ${count}`);
   return [
     `devices     ${stats.devices.managed} managed, ${stats.devices.left} left, ${stats.lostDevices} driven out by an answer`,
-    `requests    ${stats.requestsSent} sent, ${stats.requestsFailed} failed${failures.length === 0 ? '' : ` (${failures.join(', ')})`}`,
+    `requests    ${stats.requestsSent} sent, ${stats.requestsSentAgain} sent again, ${stats.requestsFailed} failed${failures.length === 0 ? '' : ` (${failures.join(', ')})`}`,
     `commands    ${stats.commandsTold} told, ${stats.commandsExecuted} executed, ${stats.notNow} not now, ${stats.toldAgain} told again`,
     `answers     ${stats.answersAccepted} accepted, ${stats.pendingAnswers} not taken yet`,
     `profiles    ${stats.profilesInstalled} installed`,
