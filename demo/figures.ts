@@ -20,7 +20,14 @@ export interface DemoReport {
   moved: number;
   failed: number;
   reversed: number;
-  requests: { sent: number; failed: number; failedByClass: Record<string, number>; lostDevices: number };
+  requests: {
+    sent: number;
+    failed: number;
+    /** Over a fresh connection, where a kept-alive one had ended before anything of an answer came. */
+    sentAgain: number;
+    failedByClass: Record<string, number>;
+    lostDevices: number;
+  };
   commands: { enqueued: number; acknowledged: number; lost: number; duplicated: number };
   tunnels: { opened: number; broken: number; refused: number };
   deliveries: {
@@ -84,6 +91,7 @@ export async function collectFigures(around: Surroundings): Promise<DemoReport> 
     requests: {
       sent: requests.sent,
       failed: requests.failed,
+      sentAgain: requests.sentAgain,
       failedByClass: requests.failedByClass,
       lostDevices: requests.lostDevices.length,
     },

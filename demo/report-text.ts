@@ -10,6 +10,7 @@ export function reportText(report: DemoReport, terminal: boolean): string {
   const good = (ok: boolean, text: string) => (ok ? paint.green(text) : paint.red(text));
   const lines = [
     '',
+    ...failuresOf(report).map((failure) => paint.red(`NOT A SUCCESS: ${failure}.`)),
     paint.bold(
       report.outcome === 'finalized'
         ? `The domain went from ${report.release.from} to ${report.release.to}, live.`
@@ -21,7 +22,10 @@ export function reportText(report: DemoReport, terminal: boolean): string {
       'accounts moved',
       `${report.moved}${report.reversed ? `, ${report.reversed} moved back` : ''}, ${report.failed} failed`,
     ),
-    fact('device requests', good(requests.failed === 0, `${requests.sent} sent, ${requests.failed} failed`)),
+    fact(
+      'device requests',
+      good(requests.failed === 0, `${requests.sent} sent, ${requests.sentAgain} sent again, ${failedText(requests)}`),
+    ),
     fact('devices lost', good(requests.lostDevices === 0, String(requests.lostDevices))),
     fact(
       'commands',
@@ -30,7 +34,10 @@ export function reportText(report: DemoReport, terminal: boolean): string {
         `${commands.enqueued} queued, ${commands.acknowledged} acknowledged once, ${commands.lost} lost, ${commands.duplicated} duplicated`,
       ),
     ),
-    fact('tunnels', `${tunnels.opened} opened, ${tunnels.broken} broken, ${tunnels.refused} refused`),
+    fact(
+      'tunnels',
+      good(tunnels.broken === 0, `${tunnels.opened} opened, ${tunnels.broken} broken, ${tunnels.refused} refused`),
+    ),
     fact(
       'sent by the moves',
       `${deliveries.itPolicies} IT policies, ${deliveries.serviceBooks} service books, ${deliveries.synchronizations} synchronizations`,
@@ -69,12 +76,23 @@ export function reportText(report: DemoReport, terminal: boolean): string {
 
 /** Why the demo must not be called a success; empty when nothing was lost or broken. */
 export function failuresOf(report: DemoReport): string[] {
-  const failures = Object.entries(report.invariants)
-    .filter(([, { result }]) => result === 'broken')
-    .map(([number, { broken }]) => `invariant ${number} broke: ${broken}`);
+  const { requests, tunnels } = report;
+  const failures: string[] = [];
+  if (requests.failed > 0) failures.push(`of ${requests.sent} device requests ${failedText(requests)}`);
+  if (tunnels.broken > 0) failures.push(`${tunnels.broken} of ${tunnels.opened} tunnels broke`);
+  for (const [number, { result, broken }] of Object.entries(report.invariants)) {
+    if (result === 'broken') failures.push(`invariant ${number} broke: ${broken}`);
+  }
   if (report.commands.lost > 0) failures.push(`${report.commands.lost} commands were lost`);
   if (report.commands.duplicated > 0) failures.push(`${report.commands.duplicated} commands took effect twice`);
   if (report.requests.lostDevices > 0) failures.push(`${report.requests.lostDevices} devices left management`);
   if (report.failed > 0) failures.push(`${report.failed} account moves failed`);
   return failures;
+}
+
+/** `3 failed (2 unavailable, 1 reset)` */
+function failedText({ failed, failedByClass }: DemoReport['requests']): string {
+  const classes = Object.entries(failedByClass).filter(([name]) => name !== 'given-up');
+  const named = classes.map(([name, count]) => `${count} ${name}`).join(', ');
+  return failed === 0 ? '0 failed' : `${failed} failed (${named})`;
 }

@@ -1,5 +1,6 @@
 /** Follows the open upgrade by plain SQL, which answers also while no administration service does. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { printStates } from '../src/base/test-condition.ts';
 import type { RunningDomain } from '../test/harness/domain.ts';
 import { type UpgradeView, viewUpgrade } from '../test/harness/upgrade-view.ts';
 import { bar, type Progress } from './progress.ts';
@@ -39,7 +40,9 @@ export function createFollower(domain: RunningDomain, progress: Progress): Upgra
           `${view.state}  ${bar(view.moved, view.assigned)} accounts  ${view.inFlight} in flight, ${view.owed} owed${held}`,
         );
         if (states.includes(view.state) || options.until?.(view)) return view;
-        if (view.state === 'paused') throw new Error(`the upgrade paused: ${view.pauseReason}`);
+        const paused = view.state === 'paused';
+        if (paused || Date.now() > deadline) await printStates();
+        if (paused) throw new Error(`the upgrade paused: ${view.pauseReason}`);
         if (Date.now() > deadline) {
           throw new Error(`the upgrade did not get to ${states.join(' or ')}: ${JSON.stringify(view)}`);
         }

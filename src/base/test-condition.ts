@@ -1,5 +1,24 @@
-/** For tests only: waiting for what must come about, with a name and an end. */
+/**
+ * For tests only: waiting for what must come about, with a name and an end. Where it does not come about, whoever set up
+ * what is waited for says how that stands, so that a failure explains itself.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
+
+const states = new Set<() => Promise<string>>();
+
+/** From now on `describe` is asked where something is waited for in vain. @returns what takes it away again. */
+export function whenWaitedInVain(describe: () => Promise<string>): () => void {
+  states.add(describe);
+  return () => states.delete(describe);
+}
+
+/** Prints how everything stands that said so. Never fails. */
+export async function printStates(): Promise<void> {
+  for (const describe of states) {
+    const state = await describe().catch((error: unknown) => `not known: ${String(error)}`);
+    process.stderr.write(`${state}\n`);
+  }
+}
 
 /**
  * Asks again and again, at first at once and then up to 50 ms apart; an error counts as a no.
@@ -17,6 +36,7 @@ export async function until(what: string, timeoutMs: number, ask: () => boolean 
     if (performance.now() >= deadline) break;
     await delay(pauseMs);
   }
+  await printStates();
   const why = last === undefined ? '' : `: ${last instanceof Error ? last.message : String(last)}`;
   throw new Error(`in ${timeoutMs} ms it did not come about that ${what}${why}`, { cause: last });
 }

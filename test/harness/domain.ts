@@ -5,10 +5,11 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import postgres from 'postgres';
-import { until } from '../../src/base/test-condition.ts';
+import { until, whenWaitedInVain } from '../../src/base/test-condition.ts';
 import { stopEmbedded } from '../../src/database/embedded/server.ts';
 import { prepareHome } from '../../src/setup/prepare-home.ts';
 import { checkout } from './archives.ts';
+import { dumpState } from './state-dump.ts';
 
 export interface DomainOptions {
   archive: string;
@@ -75,6 +76,7 @@ export async function startDomain(options: DomainOptions): Promise<RunningDomain
   const endSupervisor = () => void running.supervisor?.kill('SIGTERM');
   const endProcess = () => process.exit(143);
   process.once('exit', endSupervisor).once('SIGTERM', endProcess).once('SIGINT', endProcess);
+  const dumpNoMore = whenWaitedInVain(() => dumpState(home, databaseUrl));
   const running: RunningDomain = {
     home,
     databaseUrl,
@@ -92,6 +94,7 @@ export async function startDomain(options: DomainOptions): Promise<RunningDomain
       await untilAllAlive(sql);
     },
     async stop({ keep = false } = {}) {
+      dumpNoMore();
       process.off('exit', endSupervisor).off('SIGTERM', endProcess).off('SIGINT', endProcess);
       if (running.supervisor.exitCode === null && running.supervisor.signalCode === null) {
         running.supervisor.kill('SIGTERM');
