@@ -175,6 +175,17 @@ export async function markStopped(
      where name = ${component.name} and boot_id = ${component.bootId} and process_id = ${component.processId}`;
 }
 
+/** A component that says goodbye because its work failed, not because it was asked to, says so. */
+export async function recordFailure(
+  q: Queryable,
+  { name, kind, release }: Pick<ComponentIdentity, 'name' | 'kind' | 'release'>,
+  reason: string,
+): Promise<void> {
+  await q`
+    insert into component_interruption (name, kind, release, at, cause, reason)
+    values (${name}, ${kind}, ${release}, clock_timestamp(), 'failure', ${reason.slice(0, 1000)})`;
+}
+
 export async function listComponents(q: Queryable): Promise<Component[]> {
   return await q<Component[]>`
     select name, kind, host, boot_id as "bootId", process_id as "processId", release, link_versions as "linkVersions",

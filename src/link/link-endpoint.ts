@@ -24,6 +24,8 @@ import {
   type Hello,
   linkPaths,
   maxBodyBytes,
+  type OutcomeReport,
+  outcomeReportShape,
   type Refused,
   type RouteAnswer,
   type RouteEnvelope,
@@ -56,6 +58,8 @@ export interface LinkHandlers {
    * @param routerKey SHA-256 of the public key (SPKI, DER) that the router proved in TLS, hex.
    */
   router?: (registration: RouterRegistration, routerKey: string) => Promise<void>;
+  /** From a router of link version 2: count what became of requests. The router is acknowledged when this resolves. */
+  outcomes?: (report: OutcomeReport, routerKey: string) => Promise<void>;
 }
 
 export interface LinkNotices {
@@ -123,6 +127,13 @@ async function answerControl(
         if (!handlers.router) break;
         await handlers.router(
           parseMessage(routerRegistrationShape, await readJson(request)),
+          keyOf(request.stream.session),
+        );
+        return reply(response, 200, {});
+      case `POST ${linkPaths.outcomes}`:
+        if (!handlers.outcomes) break;
+        await handlers.outcomes(
+          parseMessage(outcomeReportShape, await readJson(request)),
           keyOf(request.stream.session),
         );
         return reply(response, 200, {});

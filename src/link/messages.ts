@@ -20,6 +20,7 @@ export const linkPaths = {
   route: '/.bramble/route',
   control: '/.bramble/control',
   router: '/.bramble/router',
+  outcomes: '/.bramble/outcomes',
 } as const;
 
 /** Bodies of devices' requests, and of control messages, in bytes. */
@@ -33,6 +34,15 @@ export const maxAccountQuestions = 64;
 
 /** From this version of the link on, an instance is asked whose an account is. */
 export const accountQuestionVersion = 2;
+
+/** From this version of the link on, an instance is told what became of requests. */
+export const outcomeVersion = 2;
+
+/** Outcomes in one report. */
+export const maxOutcomes = 4096;
+
+/** A report that is older is not told any more, and not counted. */
+export const outcomesLastMs = 10 * 60 * 1000;
 
 /** `S` and eight digits for a server instance, `C` and eight digits for a connection service. */
 export const identifierShape = z.string().regex(/^[SC]\d{8}$/);
@@ -147,6 +157,32 @@ export const routerRegistrationShape = componentShape.extend({
   tunnelsOpen: count,
 });
 export type RouterRegistration = z.output<typeof routerRegistrationShape>;
+
+/**
+ * What became of requests in ten seconds, at most one for each device. The reports of a run are numbered in the order in which
+ * they are told, and told until one is acknowledged; an instance counts each once.
+ */
+export const outcomeReportShape = z.object({
+  router: componentShape.shape.name,
+  /** Of this process. */
+  run: z.uuid(),
+  sequence: z.number().int().positive(),
+  /** How long ago the ten seconds began. */
+  agoMs: z.number().int().min(0).max(outcomesLastMs),
+  outcomes: z
+    .array(
+      z.object({
+        token: tokenShape,
+        /** Where the request was sent, or would have been; null where nobody could say. */
+        identifier: identifierShape.nullable(),
+        failed: z.boolean(),
+        latencyMs: z.number().int().min(0).max(600_000),
+      }),
+    )
+    .max(maxOutcomes),
+});
+export type OutcomeReport = z.output<typeof outcomeReportShape>;
+export type RequestOutcome = OutcomeReport['outcomes'][number];
 
 /** One form for serial numbers, whoever printed them: lower case, no leading zeros. */
 export function normalSerial(serial: string): string {

@@ -117,6 +117,7 @@ export async function componentProcess<Schema extends z.ZodType>(options: Compon
       log.warn({ reason: messageOf(error) }, 'the database cannot be reached; it is waited for'),
   };
   const db = openDatabase(databaseUrl, { ...databaseAccess, max: options.maxConnections ?? 8 });
+  let failure: string | undefined;
   const context: ComponentContext<z.output<Schema>> = {
     environment,
     log,
@@ -147,7 +148,7 @@ export async function componentProcess<Schema extends z.ZodType>(options: Compon
       onGone: stop.request,
     });
     parts.registration = registration;
-    closing.unshift({ what: 'registration', close: () => registration.stop() });
+    closing.unshift({ what: 'registration', close: () => registration.stop(failure) });
     const work = await options.work(context);
     parts.work = work;
     closing.unshift({ what: 'work', close: () => work.drain() });
@@ -155,6 +156,10 @@ export async function componentProcess<Schema extends z.ZodType>(options: Compon
     announceReady({ url: listening.url });
     await aborted(stop.signal);
     log.info({ reason: messageOf(stop.signal.reason) }, 'draining');
+    if (stop.signal.reason instanceof Error) failure = messageOf(stop.signal.reason);
+  } catch (error) {
+    failure = messageOf(error);
+    throw error;
   } finally {
     await closeAll(closing, options.drainMs ?? 15_000, log);
     stop.release();

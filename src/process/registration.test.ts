@@ -164,3 +164,20 @@ test('readiness says so when the lease has run out by what the process knows', a
   assert.match(registration.readiness() ?? '', /lease/);
   await registration.stop();
 });
+
+test('a component that ends because its work failed says so with its goodbye; one that was asked to end does not', async () => {
+  const keep = (name: string) =>
+    registerAndKeep({
+      ...{ db, component: identity(name, { kind: 'server' }), compatibility, log: silentLogger },
+      ...{ clock: steppingClock(), onGone: () => undefined },
+    });
+  await (await keep('asked')).stop();
+  await (await keep('failed')).stop('its key is gone');
+  const rows = await db`select name, cause, reason from component_interruption where name in ('asked', 'failed')`;
+  assert.deepEqual(
+    rows.map((row) => ({ ...row })),
+    [{ name: 'failed', cause: 'failure', reason: 'its key is gone' }],
+  );
+  const [component] = await db`select stopped_at is not null as stopped from component where name = 'failed'`;
+  assert.equal(component?.['stopped'], true);
+});

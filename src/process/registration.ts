@@ -14,6 +14,7 @@ import {
   leaseSeconds,
   listComponents,
   markStopped,
+  recordFailure,
   registerComponent,
   renewLease,
 } from '../domain/components.ts';
@@ -38,8 +39,8 @@ export interface RegistrationOptions {
 export interface Registration {
   /** `null` while the lease is held by what this process knows, otherwise why not. */
   readiness(): string | null;
-  /** Ends the loop and marks the component as stopped. Safe to call twice. */
-  stop(): Promise<void>;
+  /** Ends the loop and marks the component as stopped. Safe to call twice. @param failure why its work ended by itself */
+  stop(failure?: string): Promise<void>;
 }
 
 /**
@@ -95,10 +96,13 @@ export async function registerAndKeep(options: RegistrationOptions): Promise<Reg
       if (gone) return 'its registration is gone';
       return clock.now() - renewedAt > leaseSeconds * 1000 ? 'its lease ran out: the database does not answer' : null;
     },
-    stop: async () => {
+    stop: async (failure) => {
       ending.abort();
       await looping;
-      if (!gone) await markStopped(db, component);
+      if (gone) return;
+      await markStopped(db, component);
+      // A coordinator may be there before the table, and nothing is decided by its failures.
+      if (failure !== undefined && component.kind !== 'coordinator') await recordFailure(db, component, failure);
     },
   };
 }

@@ -32,6 +32,7 @@ interface Around {
 export function activationTarget(post: ActivationPost, { links, routes }: Around): Target {
   const byWord = targetByWord(links);
   return {
+    owner: null,
     next: async (again) => {
       if (!routes.knowsAccounts) return await byWord.next(again);
       const account = accountOf(post);

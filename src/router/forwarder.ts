@@ -16,6 +16,7 @@ import { activationTarget } from './activation-target.ts';
 import { requestHeaders, responseHeaders, type Sender } from './forwarded-headers.ts';
 import { type Exchange, exchange } from './link-exchange.ts';
 import type { LinkRegistry, RouterLink } from './link-registry.ts';
+import type { OutcomeCounter } from './outcome-counter.ts';
 import { type Reply, refusal } from './reply.ts';
 import type { Route, RouteDirectory } from './route-directory.ts';
 import { notConnected, stalled, type Target } from './route-target.ts';
@@ -35,6 +36,7 @@ export interface DeviceRequest {
 export interface ForwarderOptions {
   links: LinkRegistry;
   routes: RouteDirectory;
+  outcomes: OutcomeCounter;
   /** Milliseconds, never falling. */
   now: () => number;
 }
@@ -47,12 +49,18 @@ const staleOwnerMs = 2000;
 
 export function createForwarder(options: ForwarderOptions): Forwarder {
   return async (request) => {
-    const { kind, token } = request.address;
-    return await forward(
-      request,
-      options,
-      kind === 'activate' ? activationTarget(request, options) : tokenTarget(token, options),
-    );
+    const { address, sender } = request;
+    if (address.kind === 'activate') return await forward(request, options, activationTarget(request, options));
+    const target = tokenTarget(address.token, options);
+    const startedMs = options.now();
+    let status = 503;
+    try {
+      const reply = await forward(request, options, target);
+      ({ status } = reply);
+      return reply;
+    } finally {
+      options.outcomes.count(address, sender, target.owner, status, options.now() - startedMs);
+    }
   };
 }
 
@@ -107,13 +115,22 @@ function judge(result: Exchange): Reply {
 }
 
 function tokenTarget(token: string, { links, routes }: ForwarderOptions): Target {
+  let owner: string | null = null;
+  const linkOf = (route: Route) => {
+    if (route.kind !== 'found') return undefined;
+    owner = route.identifier;
+    return links.get(owner);
+  };
   return {
+    get owner() {
+      return owner;
+    },
     next: async () => {
       let route: Route = routes.remembered('token', token) ?? (await routes.find('token', token));
-      let link = route.kind === 'found' ? links.get(route.identifier) : undefined;
+      let link = linkOf(route);
       if (route.kind === 'found' && !link) {
         route = await routes.find('token', token, staleOwnerMs);
-        link = route.kind === 'found' ? links.get(route.identifier) : undefined;
+        link = linkOf(route);
       }
       if (link) return link;
       if (route.kind === 'found' && links.refusesStalled(route.identifier)) return stalled;

@@ -223,6 +223,14 @@ function addRouterGauges(registry: Registry, router: Router): void {
       value: () => router.connections.proven,
     },
     bramble_router_requests_under_way: { help: 'Requests not yet answered.', value: () => router.requestsUnderWay },
+    bramble_router_outcomes_waiting: {
+      help: 'Outcomes of requests that no instance has acknowledged yet.',
+      value: () => router.outcomes.waiting,
+    },
+    bramble_router_outcomes_given_up: {
+      help: 'Outcomes of requests that no instance acknowledged in time.',
+      value: () => router.outcomes.givenUp,
+    },
     bramble_router_routes: { help: 'Owners remembered.', value: () => router.routes.size },
     bramble_router_route_batches: { help: 'Batches of questions asked so far.', value: () => router.routes.batches },
   });

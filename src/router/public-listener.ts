@@ -16,12 +16,13 @@ import type { Duplex } from 'node:stream';
 import { type TLSSocket, Server as TlsServer } from 'node:tls';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
-import { bodyBytesAtMost, bodyTooLargeText, type DeviceAddress, declaresMore } from '../link/device-address.ts';
+import { bodyBytesAtMost, bodyTooLargeText, declaresMore } from '../link/device-address.ts';
 import type { Logger } from '../process/logger.ts';
 import { type Watched, watchConnections, watchFrames } from './connection-watch.ts';
 import { type DeviceEnd, http1End, http2End, writePlainReply } from './device-end.ts';
 import type { Forwarder } from './forwarder.ts';
 import { createLimitReport } from './limit-report.ts';
+import { provesIdentity } from './proven-identity.ts';
 import { type LimitReason, PublicConnections, type RequestPlace } from './public-connections.ts';
 import { createPublicDrain, type DrainTimes } from './public-drain.ts';
 import type { PublicLimits } from './public-limits.ts';
@@ -256,8 +257,9 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       sender: watched.sender(socket),
       timeoutMs: Math.max(1, deadlineMs - (performance.now() - startedMs)),
     });
-    const identity = provenIdentity(head.address, reply.status);
-    if (identity !== null) connections.prove(watched.connection, identity);
+    if (provesIdentity(head.address, reply.status)) {
+      connections.prove(watched.connection, `token ${head.address.token}`);
+    }
     return { reply, early: false };
   }
 
@@ -279,15 +281,6 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       report.close();
     },
   };
-}
-
-/**
- * The enrolment as which an instance answered this. At check-in and connect nothing is answered 2xx before the identity was
- * held against signature or certificate; at SCEP and activation anybody can have a 200.
- */
-function provenIdentity(address: DeviceAddress, status: number): string | null {
-  const judged = address.kind === 'connect' || address.kind === 'checkin';
-  return judged && status >= 200 && status < 300 ? `token ${address.token}` : null;
 }
 
 function overloaded(reason: LimitReason): Reply {

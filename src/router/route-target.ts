@@ -3,6 +3,8 @@ import type { RouterLink } from './link-registry.ts';
 import { type Reply, refusal } from './reply.ts';
 
 export interface Target {
+  /** Identifier of the instance that it was sent to last, or would have been; null where nobody could say. */
+  readonly owner: string | null;
   /** The link to send it over, or what it is answered without one. `again` after a redirection. */
   next(again: boolean): Promise<RouterLink | Reply>;
   /** The instance said 421 and named this owner, or did not get the request. */

@@ -19,6 +19,8 @@ import { createLinkAcceptor } from './link-acceptor.ts';
 import { exchangeJson } from './link-exchange.ts';
 import { LinkRegistry, type RouterLink } from './link-registry.ts';
 import type { NewcomerLimits, Newcomers } from './newcomers.ts';
+import { OutcomeCounter } from './outcome-counter.ts';
+import { createOutcomeReporter, type OutcomeReporter } from './outcome-reporter.ts';
 import type { LimitReason, PublicConnections } from './public-connections.ts';
 import { type GivenLimits, hostRoom, publicLimits } from './public-limits.ts';
 import { createPublicListener } from './public-listener.ts';
@@ -43,6 +45,8 @@ export interface RouterOptions {
   deadlineMs?: number;
   /** Between two registrations with every instance. Default 2000. */
   registerEveryMs?: number;
+  /** Between two reports of what became of requests. Default 10000. */
+  reportOutcomesEveryMs?: number;
   /** Bytes of large request bodies held at once; see the public listener. */
   largeBodiesAtMost?: number;
   openTimeoutMs?: number;
@@ -66,6 +70,7 @@ export interface Router {
   /** At the SRP port. */
   readonly newcomers: Newcomers;
   readonly routes: RouteDirectory;
+  readonly outcomes: OutcomeReporter;
   readonly tunnelsOpen: number;
   readonly requestsUnderWay: number;
   /** At the public port. */
@@ -80,6 +85,9 @@ export interface Router {
 
 /** Longer than the pauses between two commands, and than the 4 s after which common clients leave a connection. */
 const usualPauseMs = 5000;
+
+/** How long a drain waits for what was counted last to be acknowledged. */
+const lastReportMs = 1000;
 
 /** @throws BrambleError ERR_ROUTER_STATE when what is revoked cannot be read. */
 export async function createRouter(options: RouterOptions): Promise<Router> {
@@ -111,6 +119,12 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
   };
   const links = new LinkRegistry();
   const routes = new RouteDirectory({ links, authorityKey, log, now: clock.now });
+  const now = () => performance.now();
+  const counter = new OutcomeCounter();
+  const outcomes = createOutcomeReporter({
+    ...{ router: options.component.name, links, counter, log, now },
+    ...(options.reportOutcomesEveryMs !== undefined && { everyMs: options.reportOutcomesEveryMs }),
+  });
   const acceptor = createLinkAcceptor({
     ...options,
     routerName: options.component.name,
@@ -124,7 +138,7 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     ...options,
     tunnelHost: options.tunnelHost,
     limits: publicLimits(hostRoom(), options.limits),
-    forward: createForwarder({ links, routes, now: () => performance.now() }),
+    forward: createForwarder({ links, routes, outcomes: counter, now }),
     tunnel: createTunnelOpener({
       ...options,
       tunnelHost: options.tunnelHost,
@@ -209,6 +223,7 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     // Where no instance is linked any more there is nothing that a device could still ask for.
     const pauseMs = links.servers().length > 0 ? (options.pauseMs ?? usualPauseMs) : 0;
     await listener.drain({ pauseMs, graceMs });
+    await outcomes.finish(lastReportMs);
     drained = true;
     clearTimeout(registering);
     for (const { session } of links.all()) {
@@ -217,6 +232,7 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     }
   }
 
+  outcomes.run();
   return {
     publicServer: listener.server,
     srpServer: acceptor.server,
@@ -231,6 +247,7 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     get requestsUnderWay() {
       return listener.requestsUnderWay;
     },
+    outcomes,
     register,
     drain,
   };

@@ -36,6 +36,8 @@ import { createDeviceNotices } from './device-notices.ts';
 import { createEnrolmentUpkeep } from './enrolment-upkeep.ts';
 import { createFollowingPush } from './following-push.ts';
 import { createIdentityUse } from './identity-use.ts';
+import { createMeasurementUpkeep } from './measurement-upkeep.ts';
+import { countOutcomes } from './outcome-store.ts';
 import { addActivationMetrics, createRequestMetrics } from './request-metrics.ts';
 import { createRequestSamples } from './request-samples.ts';
 import { createRevocationFeed } from './revocation-feed.ts';
@@ -179,6 +181,7 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
     router: async ({ links, tunnelsOpen, ...router }, key) => {
       await registerRouter(db, { ...router, key }, { links, tunnelsOpen });
     },
+    outcomes: async (report, key) => void (await countOutcomes(db, report, key)),
   };
   const identifier = environment.settings.srpIdentifier;
   const links = await dialRouters({ context, identifier, handlers });
@@ -200,6 +203,7 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
   running.push(
     createEnrolmentUpkeep({ checkin: handlerOptions.checkin, clock: systemClock, log }).run(background.signal),
   );
+  running.push(createMeasurementUpkeep({ db, clock: systemClock, log }).run(background.signal));
   const flushing = setInterval(() => void flush(context, [samples, identityUse]), flushEveryMs);
   addGauges(registry, {
     bramble_links_up: {

@@ -110,11 +110,16 @@ export const tableRights: Readonly<Record<string, Line>> = {
   device_repeat: { server: 'select insert update', administration: 'select' },
   device_user: { server: all, administration: 'select delete' },
   command: { server: all, administration: 'select insert update', coordinator: 'select' },
-  request_sample: { server: 'select insert update', coordinator: 'select' },
-  request_outcome: {},
-  outcome_report: {},
-  // Written by a trigger, in the owner's name.
-  component_interruption: {},
+  request_sample: { server: all, coordinator: 'select' },
+  request_outcome: { server: all },
+  outcome_report: { server: all },
+  // Written by a trigger too, in the owner's name.
+  component_interruption: {
+    server: 'select insert delete',
+    connection: 'insert',
+    administration: 'insert',
+    coordinator: 'insert',
+  },
   it_policy: { server: 'select', administration: all },
   account_policy: { server: 'select', administration: all },
   group_policy: { server: 'select', administration: all },
