@@ -6,10 +6,11 @@ import { compareReleases } from '../base/release-number.ts';
 import { advisoryLock } from '../database/advisory-locks.ts';
 import { retireInstance } from '../directory/instances.ts';
 import { type Component, declareRange, listComponents } from '../domain/components.ts';
-import { changeDesiredProcesses, type DesiredProcess, listDesiredProcesses } from '../domain/desired-processes.ts';
-import { notYetAt, stillAlive } from './component-readiness.ts';
+import { changeDesiredProcesses, listDesiredProcesses } from '../domain/desired-processes.ts';
+import { stillAlive } from './component-readiness.ts';
 import { handAccountsOver } from './instance-steps.ts';
 import { describeInstance, removeInstanceParts } from './new-instances.ts';
+import { nextToReplace } from './next-to-replace.ts';
 import { fenceOptions } from './prepare-steps.ts';
 import {
   advanced,
@@ -44,32 +45,6 @@ export async function stepFinalizing(context: StepContext, upgrade: Upgrade): Pr
   const behind = componentsBehind(components, upgrade.toRelease);
   if (behind.length > 0) return waitingFor(behindText(behind));
   return await raiseFeatureLevel(context, upgrade);
-}
-
-export type NextToReplace = { kind: 'replace'; names: string[] } | { kind: 'wait'; names: string[] } | { kind: 'none' };
-
-/**
- * Which wanted processes are to run from the new release next. The emptied instances and their connection services serve
- * nobody and go together; routers serve everybody and go one by one, each once the one before is there. Pure.
- */
-export function nextToReplace(
-  desired: readonly DesiredProcess[],
-  components: readonly Component[],
-  release: string,
-): NextToReplace {
-  const replaceable = desired.filter((process) => process.kind !== 'coordinator');
-  const behind = replaceable.filter((process) => process.release !== release);
-  const serving = behind.filter((process) => process.kind !== 'router').map((process) => process.name);
-  if (serving.length > 0) return { kind: 'replace', names: serving };
-  const running = replaceable.filter((process) => process.state === 'running' && process.release === release);
-  const missing = notYetAt(
-    components,
-    running.map((process) => process.name),
-    release,
-  );
-  if (missing.length > 0) return { kind: 'wait', names: missing };
-  const [router] = behind;
-  return router === undefined ? { kind: 'none' } : { kind: 'replace', names: [router.name] };
 }
 
 /** Registered components, absent ones included, of an earlier release. */

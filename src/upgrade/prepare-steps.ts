@@ -11,6 +11,7 @@ import { budgetSchema, readBudget, writeBudget } from '../policy/delivery/budget
 import { notYetAt } from './component-readiness.ts';
 import { addMissingInstance, missingOf } from './instance-steps.ts';
 import { setDomainRelease } from './release-fence.ts';
+import { replaceRouters } from './router-steps.ts';
 import {
   advanced,
   fencedStep,
@@ -138,8 +139,13 @@ async function useBudgetOfPlan(tx: Parameters<typeof writeBudget>[0], upgrade: U
   );
 }
 
-/** admin-upgraded → moving, when the new instances are alive and linked: the accounts are divided into waves. */
+/**
+ * admin-upgraded → moving, when the routers are replaced and the new instances alive and linked to them: the accounts are
+ * divided into waves.
+ */
 export async function stepAdminUpgraded(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  const router = await replaceRouters(context, upgrade);
+  if (router !== undefined) return router;
   const added = await addMissingInstance(context, upgrade);
   if (added !== undefined) return added;
   const missing = missingOf(upgrade.progress.newInstances, await listComponents(context.db), upgrade.toRelease);

@@ -1,7 +1,7 @@
 /**
- * reversing → reversed: the accounts go back to instances of the old release, under the budget; the new instances end; the
- * release fence closes on the new administration services; the old ones get the database back. Additive columns stay, and
- * nothing that was written in between is lost.
+ * reversing → reversed: the old routers come back; the accounts go back to instances of the old release, under the budget;
+ * the new instances end; the release fence closes on the new administration services; the old ones get the database back.
+ * Additive columns stay, and nothing that was written in between is lost.
  *
  * Each step finds out from the database what is left to do, so that a reversal from any state, and one that was
  * interrupted, is the same code.
@@ -17,6 +17,7 @@ import { notYetAt, stillAlive } from './component-readiness.ts';
 import { removeInstanceParts } from './new-instances.ts';
 import { fenceOptions } from './prepare-steps.ts';
 import { setDomainRelease } from './release-fence.ts';
+import { putRoutersBack } from './router-steps.ts';
 import {
   advanced,
   fencedStep,
@@ -30,6 +31,9 @@ import { mergeProgress, recordUpgradeEvent, transition, type Upgrade } from './u
 
 export async function stepReversing(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   const { progress } = upgrade;
+  // They may be the reason, and they serve everybody.
+  const router = await putRoutersBack(context, upgrade);
+  if (router !== undefined) return router;
   if (progress.newInstances.length > 0 && progress.newInstancesRemoved !== true) {
     return progress.newInstancesRetired === true
       ? await removeNewInstances(context, upgrade)
