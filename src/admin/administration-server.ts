@@ -10,6 +10,7 @@ import type { HealthHandler } from '../process/health.ts';
 import { auditRequests, requestIds } from '../rest/audited-request.ts';
 import { requireToken } from '../rest/authentication.ts';
 import { answersBeforeRoutes, errorAnswer } from '../rest/http-errors.ts';
+import { endConnectionsOnClose, orderlyClose } from '../rest/orderly-close.ts';
 import { closedSchema, takeStrictInput } from '../rest/strict-input.ts';
 import type { AdministrationContext } from './context.ts';
 import { apiRoutes } from './routes/api.ts';
@@ -29,11 +30,12 @@ export async function administrationServer(options: AdministrationServerOptions)
   const app = fastify({
     ...requestIds,
     ...answersBeforeRoutes,
+    ...orderlyClose,
     bodyLimit: bodyLimitBytes,
-    forceCloseConnections: true,
     logger: false,
   });
   takeStrictInput(app);
+  endConnectionsOnClose(app);
   app.setSerializerCompiler(serializerCompiler);
   app.setErrorHandler((error, request, reply) => {
     const { status, body } = errorAnswer(error);

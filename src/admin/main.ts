@@ -19,6 +19,7 @@ import { type ComponentContext, componentProcess, type Listening, type Work } fr
 import { healthHandler } from '../process/health.ts';
 import { ownFeatures, ownRelease } from '../process/own-release.ts';
 import { announceAddress } from '../process/service-address.ts';
+import { closeInOrder } from '../rest/orderly-close.ts';
 import { administrationServer } from './administration-server.ts';
 import { keepSigning } from './domain-signing.ts';
 
@@ -63,7 +64,7 @@ async function listenForAdministrators(context: Context): Promise<Listening> {
     url,
     close: async () => {
       await withdraw();
-      await app.close();
+      await closeInOrder(app);
     },
   };
 }

@@ -17,6 +17,7 @@ import { announceAddress } from '../process/service-address.ts';
 import { auditRequests, recordedRequest, requestIds } from '../rest/audited-request.ts';
 import { requireToken } from '../rest/authentication.ts';
 import { answersBeforeRoutes, errorAnswer } from '../rest/http-errors.ts';
+import { closeInOrder, endConnectionsOnClose, orderlyClose } from '../rest/orderly-close.ts';
 import { takeStrictInput } from '../rest/strict-input.ts';
 import { upgradeRoutes } from './routes.ts';
 
@@ -41,11 +42,12 @@ export async function openCoordinatorEndpoint(
   const app = fastify({
     ...requestIds,
     ...answersBeforeRoutes,
+    ...orderlyClose,
     bodyLimit: bodyLimitBytes,
-    forceCloseConnections: true,
     logger: false,
   });
   takeStrictInput(app);
+  endConnectionsOnClose(app);
   app.setSerializerCompiler(serializerCompiler);
   app.setErrorHandler((error, request, reply) => {
     const { status, body } = errorAnswer(error);
@@ -91,7 +93,7 @@ export async function openCoordinatorEndpoint(
     close: async () => {
       await withdraw();
       await rm(file, { force: true });
-      await app.close();
+      await closeInOrder(app);
     },
   };
 }
