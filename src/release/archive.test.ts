@@ -87,7 +87,12 @@ test('an installed release that was changed is refused', async (t) => {
   await chmod(path.join(installed, 'bramble.mjs'), 0o644);
   await writeFile(path.join(installed, 'bramble.mjs'), 'console.log(3)');
   await assert.rejects(verifyInstalled(installed), changedCode);
-  await assert.rejects(installArchive(file, { home: folder }), changedCode);
+  // The archive is the original: it is the folder that has to be mended.
+  const mendFolder = { ...changedCode, message: new RegExp(`installed in ${installed} .*: move ${installed} aside`) };
+  await assert.rejects(installArchive(file, { home: folder }), mendFolder);
+  await writeFile(path.join(installed, manifestName), '{}');
+  const mendManifest = { ...malformedCode, message: /installed in .* aside and install it again/ };
+  await assert.rejects(verifyInstalled(installed), mendManifest);
   await assert.rejects(verifyInstalled(path.join(folder, 'releases', '9.9.9')), { code: 'ERR_RELEASE_NOT_INSTALLED' });
 });
 
@@ -98,7 +103,8 @@ test('a sealed release is never replaced, a working tree of the same number is',
   await installArchive(await write(folder, release('2', workingTree)), { home: folder });
   assert.equal(await readFile(path.join(installed, 'bramble.mjs'), 'utf8'), '2');
   await installArchive(await write(folder, release('1')), { home: folder });
-  await assert.rejects(installArchive(await write(folder, release('2')), { home: folder }), changedCode);
+  const other = { ...changedCode, message: /^Another archive of release 1\.2\.0 is installed already.*move it aside/ };
+  await assert.rejects(installArchive(await write(folder, release('2')), { home: folder }), other);
 });
 
 test('what is no archive, and archives with links, folders, strange places or another format, are malformed', async (t) => {

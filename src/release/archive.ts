@@ -5,7 +5,7 @@
 import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { BrambleError } from '../base/errors.ts';
-import { changed, type Manifest, malformed, manifestName, parseManifest } from './manifest.ts';
+import { changed, type Found, type Manifest, malformed, manifestName, parseManifest } from './manifest.ts';
 import { type Entries, maxArchiveBytes, readEntries, sha256 } from './tar-entries.ts';
 
 export interface InstallOptions {
@@ -67,22 +67,23 @@ export async function verifyInstalled(folder: string): Promise<Manifest> {
     const message = `Release ${release} is not installed: install its archive with "bramble release install" first.`;
     throw new BrambleError('ERR_RELEASE_NOT_INSTALLED', message, { cause });
   }
-  const manifest = parseManifest(text);
+  const found: Found = { kind: 'installed', folder };
+  const manifest = parseManifest(text, found);
   if (manifest.release !== path.basename(folder)) {
-    throw changed(`the folder ${path.basename(folder)} holds release ${manifest.release}`);
+    throw changed(`the folder ${path.basename(folder)} holds release ${manifest.release}`, found);
   }
   const entries: Entries = new Map();
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     const file = path.join(entry.parentPath, entry.name);
     const name = path.relative(folder, file).split(path.sep).join('/');
     if (!entry.isFile() && !entry.isDirectory()) {
-      throw changed(`"${name}" is not a plain file`);
+      throw changed(`"${name}" is not a plain file`, found);
     }
     if (entry.isFile() && name !== manifestName) {
       entries.set(name, await readFile(file));
     }
   }
-  assertFiles(manifest, entries);
+  assertFiles(manifest, entries, found);
   return manifest;
 }
 
@@ -104,16 +105,16 @@ async function readArchive(file: string, expectedSha256?: string): Promise<{ man
   return { manifest, entries };
 }
 
-function assertFiles(manifest: Manifest, entries: Entries): void {
+function assertFiles(manifest: Manifest, entries: Entries, found?: Found): void {
   for (const [name, digest] of Object.entries(manifest.files)) {
     const contents = entries.get(name);
     if (contents === undefined || sha256(contents) !== digest) {
-      throw changed(contents === undefined ? `"${name}" is missing` : `"${name}" has other contents`);
+      throw changed(contents === undefined ? `"${name}" is missing` : `"${name}" has other contents`, found);
     }
   }
   for (const name of entries.keys()) {
     if (!Object.hasOwn(manifest.files, name)) {
-      throw changed(`"${name}" does not belong to it`);
+      throw changed(`"${name}" does not belong to it`, found);
     }
   }
 }
@@ -122,8 +123,10 @@ async function assertInstalled(folder: string, entries: Entries): Promise<void> 
   const manifest = await verifyInstalled(folder);
   const installed = await readFile(path.join(folder, manifestName));
   if (!installed.equals(entries.get(manifestName) ?? Buffer.alloc(0))) {
-    throw changed(
-      `another archive of release ${manifest.release} is installed already, and a sealed release never changes`,
+    throw new BrambleError(
+      'ERR_RELEASE_ARCHIVE_CHANGED',
+      `Another archive of release ${manifest.release} is installed already in ${folder}, and a sealed release never ` +
+        'changes. Go on with the installed one, or, if nothing runs from that folder, move it aside and try again.',
     );
   }
 }

@@ -36,8 +36,13 @@ export const manifestSchema = z.looseObject({
 
 export type Manifest = z.output<typeof manifestSchema>;
 
+/** Where a release was found that is not as it was built: each calls for another remedy. */
+export type Found = { kind: 'archive' } | { kind: 'installed'; folder: string };
+const inArchive: Found = { kind: 'archive' };
+
 /** @throws BrambleError ERR_RELEASE_ARCHIVE_MALFORMED when the text is not the manifest of a complete release. */
-export function parseManifest(text: string): Manifest {
+export function parseManifest(text: string, found: Found = inArchive): Manifest {
+  const malformed = (why: string, cause?: unknown) => malformedIn(found, why, cause);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -75,16 +80,29 @@ export function formatManifest(manifest: Manifest): string {
 }
 
 export function malformed(why: string, cause?: unknown): BrambleError {
+  return malformedIn(inArchive, why, cause);
+}
+
+function malformedIn(found: Found, why: string, cause?: unknown): BrambleError {
+  const what = found.kind === 'archive' ? 'This' : `What is installed in ${found.folder}`;
   return new BrambleError(
     'ERR_RELEASE_ARCHIVE_MALFORMED',
-    `This is not a release archive that can be used: ${why}. Take the archive again from where you got it.`,
+    `${what} is not a release ${found.kind === 'archive' ? 'archive ' : ''}that can be used: ${why}. ${remedyOf(found)}`,
     { cause },
   );
 }
 
-export function changed(why: string): BrambleError {
+export function changed(why: string, found: Found = inArchive): BrambleError {
   return new BrambleError(
     'ERR_RELEASE_ARCHIVE_CHANGED',
-    `The release was changed after it was built: ${why}. Take the archive again from where you got it.`,
+    found.kind === 'archive'
+      ? `The release was changed after it was built: ${why}. ${remedyOf(found)}`
+      : `What is installed in ${found.folder} was changed after it was built: ${why}. ${remedyOf(found)}`,
   );
+}
+
+function remedyOf(found: Found): string {
+  return found.kind === 'archive'
+    ? 'Take the archive again from where you got it.'
+    : `The archive may be good: move ${found.folder} aside and install it again with "bramble release install".`;
 }
