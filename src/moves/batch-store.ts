@@ -1,6 +1,8 @@
 /** Batches of account moves: creating, pausing, turning back, and how they stand. */
+import { counted } from '../base/counted.ts';
 import { type AccountId, type InstanceId, type MoveId, newId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
+import { recordEvent } from '../domain/events.ts';
 
 export type MovePurpose = 'manual' | 'wave' | 'reverse' | 'back';
 
@@ -13,26 +15,36 @@ export interface NewMoveBatch {
   moves: readonly { accountId: AccountId; toInstanceId: InstanceId }[];
 }
 
+export type SkipReason = 'not-found' | 'already-there' | 'already-moving' | 'instance-retired';
+
 export interface CreatedMoveBatch {
   batchId: string;
   queued: number;
   /** Accounts that are not moved, each with the reason; never silently. */
-  skipped: { accountId: AccountId; reason: 'not-found' | 'already-there' | 'already-moving' }[];
+  skipped: { accountId: AccountId; reason: SkipReason }[];
 }
 
-/** Queues moves under a new batch; relies on the unique index of open moves, so an account has at most one. */
+/**
+ * Queues moves under a new batch; relies on the unique index of open moves, so an account has at most one. Instances that
+ * take accounts are locked FOR SHARE, so that none retires under a move that is being queued. A wave stands in the log of
+ * its upgrade; what an administrator moves, in the domain's.
+ */
 export async function createMoveBatch(tx: Transaction, batch: NewMoveBatch): Promise<CreatedMoveBatch> {
   const batchId = newId<string>();
   await tx`
     insert into move_batch (id, purpose, upgrade_id, wave_number, state, created_by)
     values (${batchId}, ${batch.purpose}, ${batch.upgradeId ?? null}, ${batch.waveNumber ?? null}, 'running',
             ${batch.createdBy})`;
-  const moveIds = batch.moves.map(() => newId<MoveId>());
+  const goals = [...new Set(batch.moves.map((move) => move.toInstanceId))];
+  const standing = await tx<{ id: InstanceId; name: string }[]>`
+    select id, name from instance where id = any(${goals}::uuid[]) and retired_at is null order by id for share`;
+  const moves = batch.moves.filter((move) => standing.some(({ id }) => id === move.toInstanceId));
+  const moveIds = moves.map(() => newId<MoveId>());
   const queued = await tx<{ accountId: AccountId }[]>`
     insert into account_move (id, batch_id, account_id, from_instance_id, to_instance_id)
     select m.id, ${batchId}, a.id, a.instance_id, m.to_instance_id
-      from unnest(${moveIds as string[]}::uuid[], ${batch.moves.map((move) => move.accountId)}::uuid[],
-                  ${batch.moves.map((move) => move.toInstanceId)}::uuid[]) as m(id, account_id, to_instance_id)
+      from unnest(${moveIds as string[]}::uuid[], ${moves.map((move) => move.accountId)}::uuid[],
+                  ${moves.map((move) => move.toInstanceId)}::uuid[]) as m(id, account_id, to_instance_id)
       join account a on a.id = m.account_id and a.instance_id <> m.to_instance_id
      order by a.name
     on conflict do nothing
@@ -42,16 +54,27 @@ export async function createMoveBatch(tx: Transaction, batch: NewMoveBatch): Pro
   const found = await tx<{ id: AccountId; instanceId: InstanceId }[]>`
     select id, instance_id as "instanceId" from account where id = any(${rest.map((move) => move.accountId)}::uuid[])`;
   const instanceOf = new Map(found.map((row) => [row.id, row.instanceId]));
-  const skipped = rest.map((move) => ({ accountId: move.accountId, reason: skipReason(instanceOf, move) }));
+  const skipped = rest.map((move) => ({
+    accountId: move.accountId,
+    reason: moves.includes(move) ? skipReason(instanceOf, move) : ('instance-retired' as const),
+  }));
   if (queued.length > 0) await tx`select pg_notify('bramble_moves', '')`;
   else await tx`update move_batch set state = 'done' where id = ${batchId}`;
+  if (batch.upgradeId === undefined && queued.length > 0) {
+    const back = batch.purpose === 'back' ? ' back' : '';
+    await recordEvent(tx, {
+      kind: 'move-started',
+      subject: batchId,
+      message: `${batch.createdBy} moves ${counted(queued.length, 'account')}${back} to ${standing.map(({ name }) => name).join(', ')} (batch ${batchId})`,
+    });
+  }
   return { batchId, queued: queued.length, skipped };
 }
 
 function skipReason(
   instanceOf: ReadonlyMap<AccountId, InstanceId>,
   move: { accountId: AccountId; toInstanceId: InstanceId },
-): 'not-found' | 'already-there' | 'already-moving' {
+): SkipReason {
   const instance = instanceOf.get(move.accountId);
   if (instance === undefined) return 'not-found';
   return instance === move.toInstanceId ? 'already-there' : 'already-moving';

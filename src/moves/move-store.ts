@@ -12,6 +12,7 @@
  */
 import type { AccountId, InstanceId, MoveId } from '../base/ids.ts';
 import type { Database, Queryable, Transaction } from '../database/connection.ts';
+import { recordEvent } from '../domain/events.ts';
 
 export interface ReservedMove {
   moveId: MoveId;
@@ -164,7 +165,8 @@ export async function countUndrained(q: Queryable): Promise<number> {
 }
 
 /**
- * Settles moves whose deliveries are all answered, and closes batches without an open move. Deliveries that failed settle
+ * Settles moves whose deliveries are all answered, and closes batches without an open move, which the domain's log
+ * says of those that are no upgrade's. Deliveries that failed settle
  * too: the account has moved, and the failure is reported with the delivery. Relies on delivery_move.
  */
 export async function settleMoves(tx: Transaction): Promise<number> {
@@ -174,11 +176,15 @@ export async function settleMoves(tx: Transaction): Promise<number> {
      where m.state = 'delivering'
        and not exists (select 1 from delivery d where d.move_id = m.id
                           and d.state in ('owed', 'released', 'handed-out', 'suspect'))`;
-  await tx`
+  const done = await tx<{ id: string; upgradeId: string | null }[]>`
     update move_batch b set state = 'done'
      where b.state = 'running' and not exists (
        select 1 from account_move m where m.batch_id = b.id
-          and (m.state in ('queued', 'reserved', 'fenced') or m.state = 'delivering'))`;
+          and (m.state in ('queued', 'reserved', 'fenced') or m.state = 'delivering'))
+    returning b.id, b.upgrade_id as "upgradeId"`;
+  for (const { id } of done.filter(({ upgradeId }) => upgradeId === null)) {
+    await recordEvent(tx, { kind: 'move-done', subject: id, message: `the batch of moves ${id} is done` });
+  }
   return count;
 }
 

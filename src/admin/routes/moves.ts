@@ -5,6 +5,7 @@ import { BrambleError } from '../../base/errors.ts';
 import type { AccountId } from '../../base/ids.ts';
 import type { Transaction } from '../../database/connection.ts';
 import { findInstance } from '../../directory/instances.ts';
+import { recordEvent } from '../../domain/events.ts';
 import {
   type CreatedMoveBatch,
   createMoveBatch,
@@ -157,7 +158,15 @@ export function moveControlRoutes(context: AdministrationContext): FastifyPlugin
         const reason = request.body?.reason ?? `paused by ${request.administrator}`;
         return await write(
           context,
-          async (tx) => await changedBatch(tx, batch, await pauseMoveBatch(tx, batch, reason), 'paused'),
+          async (tx) =>
+            await changedBatch(
+              tx,
+              batch,
+              await pauseMoveBatch(tx, batch, reason),
+              'paused',
+              request.administrator,
+              `: ${reason}`,
+            ),
         );
       },
     });
@@ -170,7 +179,8 @@ export function moveControlRoutes(context: AdministrationContext): FastifyPlugin
         const { batch } = request.params;
         return await write(
           context,
-          async (tx) => await changedBatch(tx, batch, await resumeMoveBatch(tx, batch), 'resumed'),
+          async (tx) =>
+            await changedBatch(tx, batch, await resumeMoveBatch(tx, batch), 'resumed', request.administrator),
         );
       },
     });
@@ -195,10 +205,21 @@ export function moveControlRoutes(context: AdministrationContext): FastifyPlugin
       },
     });
 
-    async function changedBatch(tx: Transaction, batch: string, changed: boolean, what: string) {
+    async function changedBatch(
+      tx: Transaction,
+      batch: string,
+      changed: boolean,
+      what: 'paused' | 'resumed',
+      by: string,
+      because = '',
+    ) {
       const status = await moveBatchStatus(tx, batch);
       if (status === 'not-found') throw notFound('batch of moves', batch);
-      if (changed) return batchView(status);
+      if (changed) {
+        const message = `${by} ${what} the batch of moves ${batch}${because}`;
+        await recordEvent(tx, { kind: `move-${what}`, subject: batch, message });
+        return batchView(status);
+      }
       throw new BrambleError('ERR_MOVE_STATE', `The batch is ${status.state} and cannot be ${what} now.`, {
         details: { state: status.state },
       });
