@@ -52,6 +52,9 @@ const checks: Readonly<Record<string, Check>> = {
   backup: checkBackup,
 };
 
+/** What `--override` takes, as far as warnings go. */
+export const checkNames: readonly string[] = Object.keys(checks);
+
 /** Carries out every check, whatever the others say; `begins` is told which. */
 export async function runChecks(
   options: CheckOptions,

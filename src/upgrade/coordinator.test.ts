@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isBrambleError } from '../base/errors.ts';
+import { assignAccount } from './account-assignment.ts';
 import { type CoordinatorOutcome, stepOnce } from './coordinator.ts';
 import {
-  assignAccount,
   finalizeByOperator,
   pauseByOperator,
   resumeByOperator,

@@ -1,9 +1,11 @@
 /** What the plan does not know: instances and accounts that came after it was made, and instances that went. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { assignAccount } from './account-assignment.ts';
 import { stepOnce } from './coordinator.ts';
-import { finalizeByOperator } from './operator-actions.ts';
+import { finalizeByOperator, pauseByOperator, resumeByOperator, startUpgrade } from './operator-actions.ts';
 import { readUpgradeReport } from './report.ts';
+import { reportText } from './report-text.ts';
 import { insertTestInstance } from './test-domain.ts';
 import { countAt, operator, type Scene, scene, until } from './test-scene.ts';
 
@@ -110,4 +112,130 @@ test('a domain without accounts at first: those that come are moved all the same
     await it.world();
   }
   assert.equal(await countAt(it.db, 'east-1-1'), 1);
+});
+
+test(
+  'of a plan of 1.1, which has an instance for each old one, those for empty ones are not added',
+  limited,
+  async () => {
+    const it = await scene();
+    await it.db`delete from account where name like 'west-%'`;
+    const context = it.context('one');
+    await until(it, context, ['soaking']);
+    assert.deepEqual(await messages(it, /has no accounts/), ['instance west has no accounts: west-1-1 is not needed']);
+    assert.equal((await it.db`select 1 from instance where name = 'west-1-1'`).length, 0);
+    await it.db.begin((tx) => finalizeByOperator(tx, operator));
+    await until(it, context, ['done']);
+    assert.deepEqual(
+      (await it.db`select release from desired_process where name = 'west'`).map(({ release }) => release),
+      ['1.1.0'],
+    );
+  },
+);
+
+test('an instance for an empty one is added when accounts are assigned to it', limited, async () => {
+  const it = await scene();
+  await it.db`delete from account where name like 'west-%'`;
+  await it.db.begin((tx) => assignAccount(tx, { ...operator, account: 'east-1', instance: 'west-1-1' }));
+  await until(it, it.context('one'), ['soaking']);
+  assert.equal(await countAt(it.db, 'west-1-1'), 1);
+});
+
+test(
+  'whoever came after the waves were divided can be assigned, and goes home when it is reversed',
+  limited,
+  async () => {
+    const it = await scene();
+    const context = it.context('one');
+    await until(it, context, ['soaking']);
+    await putAccount(it, 'east', 'late');
+    await putAccount(it, 'east-1-1', 'made-there');
+    for (const account of ['late', 'made-there']) {
+      await it.db.begin((tx) => assignAccount(tx, { ...operator, account, instance: 'west-1-1' }));
+    }
+    await assert.rejects(
+      it.db.begin((tx) => assignAccount(tx, { ...operator, account: 'late', instance: 'west-1-1', wave: 9 })),
+      { code: 'ERR_INPUT', message: /no wave 9\. The waves are: 1/ },
+    );
+    for (let round = 0; round < 200 && (await countAt(it.db, 'west-1-1')) < 5; round++) {
+      await stepOnce(context);
+      await it.world();
+    }
+    assert.equal(await countAt(it.db, 'west-1-1'), 5);
+    const homes = await it.db<{ name: string }[]>`
+    select distinct i.name from upgrade_assignment s join instance i on i.id = s.from_instance_id order by 1`;
+    assert.deepEqual(
+      homes.map(({ name }) => name),
+      ['east', 'west'],
+    );
+  },
+);
+
+test('the report counts accounts at the old release before any new instance exists', async () => {
+  const it = await scene();
+  const report = await readUpgradeReport(it.db, await it.upgrade(), []);
+  assert.deepEqual([report.newInstances, report.accounts.atOldRelease], [[], 6]);
+});
+
+test('the domain’s own log has the waves, pauses and all the rest of an upgrade', limited, async () => {
+  const it = await scene();
+  const context = it.context('one');
+  await until(it, context, ['moving']);
+  await it.db.begin((tx) => pauseByOperator(tx, { ...operator, reason: 'lunch' }));
+  await it.db.begin((tx) => resumeByOperator(tx, operator));
+  await until(it, context, ['soaking']);
+  const events = await it.db<{ kind: string; message: string }[]>`select kind, message from event order by id`;
+  const said = events.map(({ kind, message }) => `${kind} ${message}`).join('\n');
+  for (const expected of [
+    /^upgrade-planned upgrade to 1\.1\.0: start, says tester$/m,
+    /^upgrade-moving .*wave 1 \(canary\) begins/m,
+    /^upgrade-paused .*by hand \(tester\): lunch$/m,
+    /^upgrade-moving .*resumed by tester$/m,
+    /^upgrade-moving .*wave 1 \(canary\) passed its gate$/m,
+    /^upgrade-soaking /m,
+  ]) {
+    assert.match(said, expected);
+  }
+});
+
+test('once it is done, the report names the emptied instances and the command that ends them', limited, async () => {
+  const it = await scene();
+  const context = it.context('one');
+  await until(it, context, ['soaking']);
+  assert.deepEqual((await readUpgradeReport(it.db, await it.upgrade(), [])).emptied, []);
+  await it.db.begin((tx) => finalizeByOperator(tx, operator));
+  await until(it, context, ['done']);
+  const report = await readUpgradeReport(it.db, await it.upgrade(), []);
+  assert.deepEqual(report.emptied, ['east', 'west']);
+  assert.match(reportText(report), /`bramble instance retire east west` ends them/);
+});
+
+test('after checks that stopped a start, it waits for the start that goes on, and says why', limited, async () => {
+  const it = await scene();
+  const context = it.context('one');
+  const effects = {
+    ...context.effects,
+    check: async () => [
+      { name: 'rehearsal', result: 'passed' as const, message: '' },
+      { name: 'backup', result: 'warning' as const, message: 'No backup was verified.' },
+    ],
+  };
+  const waitsFor = async () => {
+    for (let round = 0; round < 3; round++) await stepOnce({ ...context, effects });
+    return (await it.upgrade()).progress.waitingFor;
+  };
+  assert.match(
+    (await waitsFor()) ?? '',
+    /^`bramble upgrade start --override backup`, since the checks stopped .*No backup/,
+  );
+  await assert.rejects(
+    it.db.begin((tx) => startUpgrade(tx, { ...operator, host: 'here', overrides: ['bakcup'] })),
+    { code: 'ERR_INPUT', message: /named bakcup\. The checks are: .*backup/ },
+  );
+  // As an administration service of 1.1 takes it.
+  await it.db`update upgrade set progress = progress || '{"started": true, "overrides": ["bakcup", "backup"]}'`;
+  assert.match(
+    (await waitsFor()) ?? '',
+    /^errors to be mended, .*no check named bakcup to override\. The checks are: rehearsal, backup/,
+  );
 });

@@ -25,7 +25,7 @@ import { assignLatecomers, insertWaves, listUnmoved, listWaves, setWaveState } f
  */
 export async function addMissingInstance(context: StepContext, read: Upgrade): Promise<StepOutcome | undefined> {
   const changed = planChanges(read, await listInstancesBehind(context.db, read.toRelease));
-  if (changed.joining.length + changed.gone.length > 0) {
+  if (changed.joining.length + changed.gone.length + changed.empty.length > 0) {
     return await stepTransaction(context, 'compare-plan', read, async (tx, upgrade) => {
       await bringPlanUp(tx, upgrade);
       return advanced;
@@ -46,22 +46,30 @@ function notMade({ plan, progress }: Pick<Upgrade, 'plan' | 'progress'>): Planne
   return plan.instances.filter((planned) => !made.has(planned.name));
 }
 
-/** Where plan and domain differ: instances with accounts that no planned one replaces, and planned ones with none to replace. */
+/**
+ * Where plan and domain differ: instances with accounts that no planned one replaces, and planned ones that nobody needs,
+ * since the old one is gone or has no account (a plan of 1.1 has one for each) and no operator asked for it by name.
+ */
 export function planChanges(
   upgrade: Pick<Upgrade, 'plan' | 'progress'>,
   behind: readonly PlacedInstance[],
-): { joining: string[]; gone: PlannedInstance[] } {
-  const replaced = new Set(upgrade.plan.instances.map((planned) => planned.replaces));
-  const names = new Set(behind.map(({ name }) => name));
+): { joining: string[]; gone: PlannedInstance[]; empty: PlannedInstance[] } {
+  const { plan, progress } = upgrade;
+  const replaced = new Set(plan.instances.map((planned) => planned.replaces));
+  const accountsAt = new Map(behind.map(({ name, accounts }) => [name, accounts]));
+  const assigned = new Set(Object.values(progress.assignments));
+  const isWished = (planned: PlannedInstance) =>
+    Object.hasOwn(plan.options.instances, planned.replaces) || assigned.has(planned.name);
   return {
     joining: behind.filter(({ name, accounts }) => accounts > 0 && !replaced.has(name)).map(({ name }) => name),
-    gone: notMade(upgrade).filter((planned) => !names.has(planned.replaces)),
+    gone: notMade(upgrade).filter((planned) => !accountsAt.has(planned.replaces)),
+    empty: notMade(upgrade).filter((planned) => accountsAt.get(planned.replaces) === 0 && !isWished(planned)),
   };
 }
 
 async function bringPlanUp(tx: Transaction, upgrade: Upgrade): Promise<void> {
-  const { joining, gone } = planChanges(upgrade, await listInstancesBehind(tx, upgrade.toRelease));
-  const kept = upgrade.plan.instances.filter((planned) => !gone.includes(planned));
+  const { joining, gone, empty } = planChanges(upgrade, await listInstancesBehind(tx, upgrade.toRelease));
+  const kept = upgrade.plan.instances.filter((planned) => !gone.includes(planned) && !empty.includes(planned));
   const { instances, takenNames } = await readInstanceFacts(tx, upgrade.plan.instances[0]?.host ?? '');
   const added = planInstances(
     {
@@ -74,6 +82,9 @@ async function bringPlanUp(tx: Transaction, upgrade: Upgrade): Promise<void> {
   await replacePlan(tx, upgrade.id, { ...upgrade.plan, instances: [...kept, ...added] });
   for (const { name, replaces } of gone) {
     await recordUpgradeEvent(tx, upgrade, `instance ${replaces} is no longer there: ${name} is not needed`);
+  }
+  for (const { name, replaces } of empty) {
+    await recordUpgradeEvent(tx, upgrade, `instance ${replaces} has no accounts: ${name} is not needed`);
   }
   for (const { name, replaces } of added) {
     await recordUpgradeEvent(
@@ -101,18 +112,22 @@ export function missingOf(
 }
 
 /**
- * Accounts at an old instance that no wave has yet follow with the last one, once there is somebody to take them. A domain
- * that had no account has no wave: theirs has none before it to be held against, and so no gate.
+ * The wave that latecomers join is the last one. A domain that had no account has none: theirs has none before it to be
+ * held against, and so no gate.
  */
+export async function joinLatecomerWave(tx: Transaction, upgrade: Upgrade): Promise<void> {
+  if ((await listWaves(tx, upgrade.id)).length > 0) return;
+  await insertWaves(tx, upgrade.id, [{ number: 1, name: 'latecomers' }]);
+  await setWaveState(tx, upgrade.id, 1, 'passed');
+}
+
+/** Accounts at an old instance that no wave has yet follow with the last one, once there is somebody to take them. */
 export async function joinLatecomers(tx: Transaction, upgrade: Upgrade): Promise<void> {
   const components = await listComponents(tx);
   const replacements = upgrade.progress.newInstances
     .filter((made) => missingOf([made], components, upgrade.toRelease) === undefined)
     .map((made) => ({ fromInstanceId: made.replacesId, toInstanceId: made.instanceId }));
-  if ((await listWaves(tx, upgrade.id)).length === 0) {
-    await insertWaves(tx, upgrade.id, [{ number: 1, name: 'latecomers' }]);
-    await setWaveState(tx, upgrade.id, 1, 'passed');
-  }
+  await joinLatecomerWave(tx, upgrade);
   await assignLatecomers(tx, upgrade.id, replacements);
 }
 

@@ -4,15 +4,16 @@ import type { Queryable } from '../database/connection.ts';
 export interface PlacedInstance {
   id: string;
   name: string;
-  /** Of its process, as it is registered or, where none ever was, as it is wanted; null for neither. */
-  release: string | null;
   accounts: number;
 }
 
-/** Instances that were not retired and are not of this release, with their accounts. */
+/**
+ * Instances that were not retired and are not of this release, with their accounts. The release is that which is wanted of
+ * the process; where none is wanted, that which it registered with.
+ */
 export async function listInstancesBehind(q: Queryable, release: string): Promise<PlacedInstance[]> {
   return await q<PlacedInstance[]>`
-    select i.id, i.name, r.release, (select count(*)::int from account a where a.instance_id = i.id) as accounts
+    select i.id, i.name, (select count(*)::int from account a where a.instance_id = i.id) as accounts
       from instance i
       cross join lateral (
         select coalesce((select d.release from desired_process d where d.name = i.name and d.kind = 'server'),

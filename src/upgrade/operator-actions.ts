@@ -1,17 +1,15 @@
 /**
- * What an operator says to an upgrade: plan, start, pause, resume, reverse, finalize, and where an account is to go. Each is
+ * What an operator says to an upgrade: plan, start, pause, resume, reverse, finalize (where an account is to go: `account-assignment.ts`). Each is
  * one transaction that the caller opens: under the release lock in an administration service, plain in the coordinator,
  * which takes them while no administration service is at work.
  *
  * Invariant: an operator's word changes the row only along the state machine; the coordinator carries it out.
  */
 
-import { accountNameOf } from '../base/account-name.ts';
 import { BrambleError } from '../base/errors.ts';
 import type { Transaction } from '../database/connection.ts';
-import { findInstance } from '../directory/instances.ts';
 import { desireProcess } from '../domain/desired-processes.ts';
-import { recordEvent } from '../domain/events.ts';
+import { checkNames } from './checks.ts';
 import { pauseUpgrade } from './pausing.ts';
 import { planUpgrade } from './plan.ts';
 import { readPlanFacts, type TargetRelease } from './plan-facts.ts';
@@ -25,18 +23,13 @@ import {
   lockOpenUpgrade,
   mergeProgress,
   positionOf,
+  readOpenUpgrade,
   recordUpgradeEvent,
   transition,
   type Upgrade,
+  upgradeOpen,
 } from './upgrade-store.ts';
-import {
-  changeAssignment,
-  countAccountsAt,
-  listWaves,
-  reopenWave,
-  resumeUpgradeBatches,
-  setWaveState,
-} from './wave-store.ts';
+import { countAccountsAt, listWaves, reopenWave, resumeUpgradeBatches, setWaveState } from './wave-store.ts';
 
 /** Who says it: the name of an administrator's token. */
 export interface Operator {
@@ -50,6 +43,8 @@ export interface PlanOrder extends Operator {
   host: string;
   /** Features that the release at work knows. */
   features: readonly string[];
+  /** Whether it may take the place of a plan that was not started. */
+  replace?: boolean;
 }
 
 /** Makes the plan without writing anything. */
@@ -59,17 +54,41 @@ export async function previewPlan(tx: Transaction, order: PlanOrder): Promise<Up
 }
 
 /**
- * Writes the plan. A plan that was not started is replaced.
- * @throws BrambleError ERR_UPGRADE_OPEN, ERR_RELEASE_STEP, ERR_UPGRADE_CANARY.
+ * The plan as it could be written now: what stands in its way is said before anything is installed for it.
+ * @throws BrambleError as `writePlan`.
+ */
+export async function tryPlan(tx: Transaction, order: PlanOrder): Promise<UpgradePlan> {
+  assertNoneOpen(await readOpenUpgrade(tx), order);
+  return await previewPlan(tx, order);
+}
+
+/**
+ * Writes the plan. One that was not started is replaced where the order says so.
+ * @throws BrambleError ERR_UPGRADE_OPEN, ERR_RELEASE_STEP, ERR_UPGRADE_CANARY, ERR_UPGRADE_INSTANCE.
  */
 export async function writePlan(tx: Transaction, order: PlanOrder): Promise<Upgrade> {
   const open = await lockOpenUpgrade(tx);
+  assertNoneOpen(open, order);
   const plan = await previewPlan(tx, order);
-  if (open?.state === 'planned' && !open.progress.started) {
+  if (open !== undefined) {
     await transition(tx, open, 'cancelled', { message: `replaced by another plan of ${order.by}` });
   }
   const [domain] = await tx<{ release: string }[]>`select release from domain`;
   return await insertUpgrade(tx, { fromRelease: domain?.release ?? '', toRelease: order.target.release, plan });
+}
+
+/** @throws BrambleError ERR_UPGRADE_OPEN */
+function assertNoneOpen(open: Upgrade | undefined, { replace = false }: PlanOrder): void {
+  if (open === undefined) return;
+  if (open.state !== 'planned' || open.progress.started) throw upgradeOpen();
+  if (replace) return;
+  throw new BrambleError(
+    'ERR_UPGRADE_OPEN',
+    `An upgrade to ${open.toRelease} is planned already, since ${open.createdAt.toISOString().slice(0, 16).replace('T', ' ')} ` +
+      'UTC, and was not started. Give --replace (`replace` in REST) to put this plan in its place, or start that one with ' +
+      '`bramble upgrade start`.',
+    { details: { state: open.state, toRelease: open.toRelease, createdAt: open.createdAt.toISOString() } },
+  );
 }
 
 export const coordinatorName = 'upgrade-coordinator';
@@ -77,13 +96,15 @@ export const coordinatorName = 'upgrade-coordinator';
 /**
  * Lets the upgrade begin, and wants a coordinator of the target release. Said again, it renews the overrides of a stopped
  * check, or wants the coordinator back.
- * @throws BrambleError ERR_UPGRADE_NONE when there is no plan.
+ * @throws BrambleError ERR_UPGRADE_NONE when there is no plan, ERR_INPUT for an override of a check that there is not.
  */
 export async function startUpgrade(
   tx: Transaction,
   order: Operator & { host: string; overrides?: readonly string[] },
 ): Promise<Upgrade> {
   const upgrade = await lockedUpgrade(tx);
+  const overrides = [...(order.overrides ?? [])];
+  assertOverrides(upgrade, overrides);
   await desireProcess(tx, {
     name: coordinatorName,
     kind: 'coordinator',
@@ -93,16 +114,22 @@ export async function startUpgrade(
     settings: {},
   });
   if (upgrade.state !== 'planned') return upgrade;
-  const overrides = [...(order.overrides ?? [])];
-  await mergeProgress(tx, upgrade.id, { started: true, startedBy: order.by, overrides });
+  await mergeProgress(tx, upgrade.id, { started: true, startedBy: order.by, overrides, waitingFor: null });
   const overriding = overrides.length === 0 ? '' : `, overriding ${overrides.join(', ')}`;
   await recordUpgradeEvent(tx, upgrade, `start, says ${order.by}${overriding}`);
-  await recordEvent(tx, {
-    kind: 'upgrade-started',
-    subject: upgrade.toRelease,
-    message: `${order.by} starts the upgrade to ${upgrade.toRelease}`,
-  });
   return await lockedUpgrade(tx);
+}
+
+/** The target's checks may be others than this release's: those that it has carried out are known by their results. */
+function assertOverrides({ progress }: Upgrade, overrides: readonly string[]): void {
+  const known = [...new Set([...checkNames, ...(progress.checks ?? []).map(({ name }) => name)])];
+  const unknown = overrides.filter((name) => !known.includes(name));
+  if (unknown.length === 0) return;
+  throw new BrambleError(
+    'ERR_INPUT',
+    `There is no check to override named ${unknown.slice(0, 10).join(', ')}. The checks are: ${known.join(', ')}.`,
+    { details: { field: 'body.overrides', unknown, known } },
+  );
 }
 
 /** @throws BrambleError ERR_UPGRADE_NONE, ERR_UPGRADE_STATE where it cannot be paused. */
@@ -169,46 +196,7 @@ export async function finalizeByOperator(tx: Transaction, order: Operator): Prom
   return outcome.kind === 'changed' ? outcome.upgrade : upgrade;
 }
 
-/**
- * Changes where an account is to go; one that has moved already is moved again by the wave's next step.
- * @throws BrambleError ERR_NOT_FOUND, ERR_INPUT for an instance that is none of the new ones, ERR_UPGRADE_STATE.
- */
-export async function assignAccount(
-  tx: Transaction,
-  order: Operator & { account: string; instance: string; wave?: number },
-): Promise<Upgrade> {
-  const upgrade = await lockedUpgrade(tx);
-  const account = accountNameOf(order.account);
-  const [found] = await tx<{ id: string }[]>`select id from account where name = ${account}`;
-  if (found === undefined) throw new BrambleError('ERR_NOT_FOUND', `There is no account ${account}.`);
-  const names = [...upgrade.plan.instances, ...upgrade.progress.newInstances].map((planned) => planned.name);
-  if (!names.includes(order.instance)) {
-    throw new BrambleError(
-      'ERR_INPUT',
-      `${order.instance} is not one of the upgrade’s new instances (${[...new Set(names)].join(', ')}).`,
-    );
-  }
-  if (
-    ['planned', 'checked', 'admin-fenced', 'expanded', 'admin-upgraded'].includes(upgrade.pausedFrom ?? upgrade.state)
-  ) {
-    const assignments = { ...upgrade.progress.assignments, [account]: order.instance };
-    await mergeProgress(tx, upgrade.id, { assignments });
-  } else {
-    if (!['moving', 'all-moved', 'soaking'].includes(upgrade.pausedFrom ?? upgrade.state)) {
-      throw wrongState(upgrade, 'change assignments');
-    }
-    const goal = await findInstance(tx, order.instance);
-    const change = { accountId: found.id, toInstanceId: goal?.id ?? '' };
-    const wave = order.wave === undefined ? {} : { waveNumber: order.wave };
-    if ((await changeAssignment(tx, upgrade.id, { ...change, ...wave })) === 'not-assigned') {
-      throw new BrambleError('ERR_NOT_FOUND', `The account ${account} is in no wave: it is at a new instance already.`);
-    }
-  }
-  await recordUpgradeEvent(tx, upgrade, `${account} is to go to ${order.instance}, says ${order.by}`);
-  return upgrade;
-}
-
-async function lockedUpgrade(tx: Transaction): Promise<Upgrade> {
+export async function lockedUpgrade(tx: Transaction): Promise<Upgrade> {
   const upgrade = await lockOpenUpgrade(tx);
   if (upgrade === undefined) {
     throw new BrambleError('ERR_UPGRADE_NONE', 'No upgrade is open. Plan one with `bramble upgrade plan`.');
@@ -216,7 +204,7 @@ async function lockedUpgrade(tx: Transaction): Promise<Upgrade> {
   return upgrade;
 }
 
-function wrongState(upgrade: Upgrade, what: string): BrambleError {
+export function wrongState(upgrade: Upgrade, what: string): BrambleError {
   return new BrambleError('ERR_UPGRADE_STATE', `An upgrade that is ${describePosition(upgrade)} cannot ${what}.`, {
     details: { state: upgrade.state, pausedFrom: upgrade.pausedFrom },
   });

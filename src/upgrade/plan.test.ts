@@ -87,3 +87,36 @@ test('a plan survives being stored, with keys that this release does not know', 
   const stored = JSON.parse(JSON.stringify({ ...planUpgrade(facts, options), later: { key: 1 } }));
   assert.deepEqual(upgradePlanSchema.parse(stored), stored);
 });
+
+test('an instance without accounts gets no counterpart unless it is asked for by name, and the plan says so', () => {
+  const withEmpty: PlanFacts = {
+    ...facts,
+    instances: [...facts.instances, { name: 'north', host: 'one', connectionServices: ['north-mds'] }],
+  };
+  const plan = planUpgrade(withEmpty, options);
+  assert.deepEqual(
+    plan.instances.map(({ replaces }) => replaces),
+    ['east', 'west'],
+  );
+  assert.equal(plan.needs.srpCredentials, 4);
+  assert.match(plan.notes.join(' '), /No instance is added for north/);
+  const asked = planUpgrade(withEmpty, planOptionsSchema.parse({ instances: { north: {} } }));
+  assert.deepEqual(asked.instances.at(-1)?.connectionServices, [{ name: 'north-mds-1-1', replaces: 'north-mds' }]);
+});
+
+test('wishes for instances that are not there, and for names that cannot be had, are refused with what there is', () => {
+  const refused = (instances: object, message: RegExp) =>
+    assert.throws(
+      () => planUpgrade(facts, planOptionsSchema.parse({ instances })),
+      (error) => isBrambleError(error, 'ERR_UPGRADE_INSTANCE') && message.test(error.message),
+    );
+  refused({ esat: { host: 'two' } }, /no instance of this domain: esat\. There are: east, west/);
+  refused({ east: { name: 'router' } }, /router is taken/);
+  refused({ east: { name: 'Not Good' } }, /Not Good cannot be the name/);
+  refused({ east: { name: 'same' }, west: { name: 'same' } }, /same is taken/);
+  const wished = planUpgrade(facts, planOptionsSchema.parse({ instances: { west: { name: 'east-1-1' } } }));
+  assert.deepEqual(
+    wished.instances.map(({ name }) => name),
+    ['east-1-1-b', 'east-1-1'],
+  );
+});

@@ -2,6 +2,7 @@
  * The plan of an upgrade, as a pure function of real counts: what is added, which waves there are, what will be sent and
  * how long that takes at least, what stays locked. Nothing here is carried out; the same facts give the same plan.
  */
+import { BrambleError } from '../base/errors.ts';
 import { parseRelease } from '../base/release-number.ts';
 import { type Budget, budgetSchema } from '../policy/delivery/budget.ts';
 import type { PlanOptions } from './plan-options.ts';
@@ -39,11 +40,13 @@ export interface PlanFacts {
 const memoryMb = { server: 160, connection: 100 } as const;
 
 /**
- * @throws BrambleError ERR_RELEASE_STEP, ERR_UPGRADE_CANARY.
+ * @throws BrambleError ERR_RELEASE_STEP, ERR_UPGRADE_CANARY, ERR_UPGRADE_INSTANCE.
  */
 export function planUpgrade(facts: PlanFacts, options: PlanOptions): UpgradePlan {
   assertReleaseStep(facts.fromRelease, facts.target.release);
-  const instances = planInstances(facts, options);
+  assertWishes(facts, options);
+  const { replaced, empty } = splitInstances(facts, options);
+  const instances = planInstances({ ...facts, instances: replaced }, options);
   const waves = assignWaves(facts.accounts, options).map((wave) => ({
     number: wave.number,
     name: wave.name,
@@ -70,8 +73,53 @@ export function planUpgrade(facts: PlanFacts, options: PlanOptions): UpgradePlan
       .filter((feature) => !facts.knownFeatures.includes(feature))
       .map((name) => ({ name, until: 'the upgrade is finalized and every registered component has it' })),
     losses: [...facts.losses],
-    notes: notesOf(facts, options, waves),
+    notes: notesOf(facts, options, waves, empty),
   };
+}
+
+/** Nobody is to be moved away from an instance without accounts; it has a counterpart only when asked for by its name. */
+function splitInstances(
+  facts: Pick<PlanFacts, 'accounts' | 'instances'>,
+  options: Pick<PlanOptions, 'instances'>,
+): { replaced: InstanceFacts[]; empty: string[] } {
+  const occupied = new Set(facts.accounts.map(({ instance }) => instance));
+  const isReplaced = ({ name }: InstanceFacts) => occupied.has(name) || Object.hasOwn(options.instances, name);
+  return {
+    replaced: facts.instances.filter(isReplaced),
+    empty: facts.instances.filter((instance) => !isReplaced(instance)).map(({ name }) => name),
+  };
+}
+
+const instanceName = /^[a-z0-9][a-z0-9-]{0,62}$/;
+
+/** @throws BrambleError ERR_UPGRADE_INSTANCE for wishes about instances that are not there, and names that cannot be had. */
+function assertWishes(
+  facts: Pick<PlanFacts, 'instances' | 'takenNames'>,
+  options: Pick<PlanOptions, 'instances'>,
+): void {
+  const known = facts.instances.map(({ name }) => name);
+  const unknown = Object.keys(options.instances).filter((name) => !known.includes(name));
+  if (unknown.length > 0) {
+    throw new BrambleError(
+      'ERR_UPGRADE_INSTANCE',
+      `\`instances\` names what is no instance of this domain: ${unknown.slice(0, 10).join(', ')}. There are: ${known.join(', ')}.`,
+      { details: { unknown, known } },
+    );
+  }
+  const taken = new Set(facts.takenNames);
+  for (const { name } of Object.values(options.instances)) {
+    if (name === undefined) continue;
+    if (!instanceName.test(name) || taken.has(name)) {
+      throw new BrambleError(
+        'ERR_UPGRADE_INSTANCE',
+        taken.has(name)
+          ? `The name ${name} is taken already. Choose another one in \`instances\`.`
+          : `${name} cannot be the name of an instance: use lower-case letters, digits and hyphens.`,
+        { details: { name } },
+      );
+    }
+    taken.add(name);
+  }
 }
 
 /** One new instance for each old one, with as many connection services as that one has: they belong to one instance each. */
@@ -79,7 +127,8 @@ export function planInstances(
   facts: Pick<PlanFacts, 'instances' | 'takenNames' | 'target'>,
   options: Pick<PlanOptions, 'instances'>,
 ): PlannedInstance[] {
-  const taken = new Set(facts.takenNames);
+  const wished = Object.values(options.instances).flatMap(({ name }) => name ?? []);
+  const taken = new Set([...facts.takenNames, ...wished]);
   return facts.instances.map((instance) => {
     const wish = options.instances[instance.name];
     return {
@@ -140,6 +189,7 @@ function notesOf(
   facts: PlanFacts,
   options: PlanOptions,
   waves: readonly { name: string; accounts: number; leastRequests: number }[],
+  empty: readonly string[],
 ): string[] {
   const notes = waves
     .filter((wave) => wave.leastRequests < options.gate.leastRequests)
@@ -149,9 +199,16 @@ function notesOf(
         `requests instead of ${options.gate.leastRequests}.`,
     );
   if (facts.accounts.length === 0) notes.push('There is no account to move: the upgrade goes through without waves.');
+  if (empty.length > 0) {
+    notes.push(
+      `No instance is added for ${empty.join(', ')}: no account is there. One joins when accounts come, or when the option ` +
+        '`instances` names it.',
+    );
+  }
   notes.push(
     options.oldInstances === 'upgrade'
-      ? `When finalizing, the emptied instances are upgraded in place to ${facts.target.release} and take accounts again.`
+      ? `When finalizing, the emptied instances are upgraded in place to ${facts.target.release} and take accounts again; ` +
+          '`bramble instance retire` ends those that you do not need.'
       : 'When finalizing, the emptied instances are stopped and retired.',
   );
   return notes;

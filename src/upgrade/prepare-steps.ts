@@ -27,7 +27,7 @@ import { type Assignment, insertAssignments, insertWaves } from './wave-store.ts
 
 /** planned → checked, once an operator said start. */
 export async function stepPlanned(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
-  if (!upgrade.progress.started) return waitingFor('an operator’s `bramble upgrade start`');
+  if (!upgrade.progress.started) return waitingFor(startText(upgrade.progress.checks));
   // Some take long, on a busy disk above all: status names the one that is under way.
   const begins = (name: string) => setWaitingFor(context.db, upgrade, `the check ${name}`);
   const results = withOverrides(await context.effects.check(upgrade, begins), upgrade.progress.overrides);
@@ -44,11 +44,33 @@ export async function stepPlanned(context: StepContext, upgrade: Upgrade): Promi
   });
 }
 
-/** A warning that the operator overrode by name is none any more; an error stays one. */
+/**
+ * A warning that the operator overrode by name is none any more; an error stays one, and so does a name that is no check's:
+ * the release that took the order may not know the checks of this one.
+ */
 export function withOverrides(results: readonly CheckResult[], overrides: readonly string[]): CheckResult[] {
-  return results.map((check) =>
-    check.result === 'warning' && overrides.includes(check.name) ? { ...check, result: 'overridden' } : check,
-  );
+  const names = results.map(({ name }) => name);
+  const unknown = overrides.filter((name) => !names.includes(name));
+  const overridden = results.map((check): CheckResult => {
+    if (check.result === 'passed' || !overrides.includes(check.name)) return check;
+    return check.result === 'error'
+      ? { ...check, message: `${check.message} (an error cannot be overridden)` }
+      : { ...check, result: 'overridden' };
+  });
+  if (unknown.length === 0) return overridden;
+  const message = `There is no check named ${unknown.join(', ')} to override. The checks are: ${names.join(', ')}.`;
+  return [...overridden, { name: 'overrides', result: 'error', message }];
+}
+
+/** What is waited for before the start: said for the first time, or again after the checks stopped it. Pure. */
+export function startText(checks: readonly CheckResult[] | undefined): string {
+  const stopping = (checks ?? []).filter(({ result }) => result === 'error' || result === 'warning');
+  if (stopping.length === 0) return 'an operator’s `bramble upgrade start`';
+  const warnings = stopping.filter(({ result }) => result === 'warning').map(({ name }) => name);
+  const flags = warnings.length === 0 ? '' : ` --override ${warnings.join(' ')}`;
+  const mend = warnings.length < stopping.length ? 'errors to be mended, and ' : '';
+  const found = stopping.map(({ name, result, message }) => `${name} (${result}): ${message}`).join(' ');
+  return `${mend}\`bramble upgrade start${flags}\`, since the checks stopped the last start: ${found}`;
 }
 
 /** checked → admin-fenced: the desired state says stopped, and the database is given to the new release. */

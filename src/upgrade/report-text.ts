@@ -13,6 +13,7 @@ export function reportText(report: UpgradeReport): string {
     'Accounts',
     `  moved ${report.accounts.moved}, moved back ${report.accounts.reversed}, failed ${report.accounts.failed}, ` +
       `still at ${report.release.from}: ${report.accounts.atOldRelease}`,
+    ...section('Emptied instances', report.emptied.length === 0 ? [] : [`  ${emptiedText(report.emptied)}`]),
     ...section(
       'Checks',
       (report.checks ?? []).map((check) => `  ${check.result.padEnd(10)} ${check.name}: ${check.message}`),
@@ -46,11 +47,17 @@ export function reportText(report: UpgradeReport): string {
   return `${lines.join('\n')}\n`;
 }
 
+/** What to do with instances that serve nobody any more. */
+export function emptiedText(names: readonly string[]): string {
+  return `${names.join(', ')}: serve nobody any more; \`bramble instance retire ${names.join(' ')}\` ends them`;
+}
+
 /** The plan before it is started. */
 export function planText(plan: UpgradePlan): string {
   const { needs, sends } = plan;
   const lines = [
     'New instances',
+    ...(plan.instances.length === 0 ? ['  none'] : []),
     ...plan.instances.map(
       (instance) =>
         `  ${instance.name} for ${instance.replaces} on ${instance.host}` +

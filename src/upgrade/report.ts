@@ -47,6 +47,8 @@ export interface UpgradeReport {
   checks: Upgrade['progress']['checks'];
   newInstances: { name: string; replaces: string }[];
   accounts: { moved: number; reversed: number; failed: number; atOldRelease: number };
+  /** Once it is done: instances that it emptied and that nobody has retired, so that they serve nobody. */
+  emptied: string[];
   waves: WaveReport[];
   deliveries: DeliveryCount[];
   heldBack: { instance: string; reason: string; waiting: number; heldSeconds: number }[];
@@ -62,7 +64,7 @@ export async function readUpgradeReport(
   upgrade: Upgrade,
   features: readonly Feature[],
 ): Promise<UpgradeReport> {
-  const [domain, components, waves, events, deliveries, heldBack, accounts, seconds] = await Promise.all([
+  const [domain, components, waves, events, deliveries, heldBack, accounts, emptied, seconds] = await Promise.all([
     readDomain(q),
     listComponents(q),
     listWaves(q, upgrade.id),
@@ -70,6 +72,7 @@ export async function readUpgradeReport(
     countDeliveries(q, upgrade),
     listHeldBack(q),
     countAccounts(q, upgrade),
+    listEmptied(q, upgrade),
     secondsOf(q, upgrade),
   ]);
   const waveReports = await Promise.all(
@@ -96,6 +99,7 @@ export async function readUpgradeReport(
     checks: upgrade.progress.checks,
     newInstances: upgrade.progress.newInstances.map(({ name, replaces }) => ({ name, replaces })),
     accounts,
+    emptied,
     waves: waveReports,
     deliveries,
     heldBack,
@@ -155,4 +159,15 @@ async function countAccounts(q: Queryable, upgrade: Upgrade): Promise<UpgradeRep
            count(distinct m.account_id) filter (where m.state = 'rolled-back')::int as failed
       from move_batch b join account_move m on m.batch_id = b.id where b.upgrade_id = ${upgrade.id}`;
   return { ...(row ?? { moved: 0, reversed: 0, failed: 0 }), atOldRelease };
+}
+
+async function listEmptied(q: Queryable, upgrade: Upgrade): Promise<string[]> {
+  if (upgrade.state !== 'done') return [];
+  const replaced = upgrade.progress.newInstances.map(({ replacesId }) => replacesId);
+  const rows = await q<{ name: string }[]>`
+    select i.name from instance i
+     where i.id = any(${replaced}::uuid[]) and i.retired_at is null
+       and not exists (select 1 from account a where a.instance_id = i.id)
+     order by i.name`;
+  return rows.map(({ name }) => name);
 }

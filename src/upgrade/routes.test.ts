@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -7,6 +7,9 @@ import { type FastifyRequest, fastify } from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { openDatabase, type Transaction } from '../database/connection.ts';
 import { createTestDatabase } from '../database/test-database.ts';
+import { writeEntries } from '../release/archive-bytes.ts';
+import { formatManifest, manifestName } from '../release/manifest.ts';
+import { sha256 } from '../release/tar-entries.ts';
 import { createToken } from '../rest/administrator-tokens.ts';
 import { errorAnswer } from '../rest/http-errors.ts';
 import { openCoordinatorEndpoint } from './coordinator-endpoint.ts';
@@ -129,7 +132,7 @@ test('the report says in words what the rows say', async () => {
   assert.equal(report.phases.at(-1)?.state, 'cancelled');
 });
 
-test('an administration service refuses a plan without a target, of a release that is not installed, or with bad options', async () => {
+async function planningService() {
   const app = fastify();
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
@@ -144,12 +147,82 @@ test('an administration service refuses a plan without a target, of a release th
     upgradeRoutes({ db, home, host: 'here', features: [], write, operatorOf, planning: true, assignment: false }),
   );
   after(async () => await app.close());
-  const post = async (body: object) => {
-    const response = await app.inject({ method: 'POST', url: '/upgrade/plan', payload: body });
-    return response.json<{ code: string }>().code;
-  };
-  assert.equal(await post({}), 'ERR_INPUT');
-  assert.equal(await post({ toRelease: '../../etc' }), 'ERR_INPUT');
-  assert.equal(await post({ toRelease: '1.1.0' }), 'ERR_RELEASE_NOT_INSTALLED');
-  assert.equal(await post({ archive: join(home, 'nothing.tgz') }), 'ERR_RELEASE_ARCHIVE_MISSING');
+  return async (body: object, url = '/upgrade/plan') =>
+    (await app.inject({ method: 'POST', url, payload: body })).json<{
+      code?: string;
+      message?: string;
+      state?: string;
+    }>();
+}
+const post = await planningService();
+
+/** An archive of a release, as far as a plan looks at it. */
+async function archiveOf(release: string): Promise<string> {
+  const files = new Map([
+    ['bramble.mjs', Buffer.from('//')],
+    ['sql/001-x.expand.sql', Buffer.from('select 1;')],
+  ]);
+  const manifest = formatManifest({
+    ...{ format: 1, release, commit: null, workingTree: true, schemaVersion: 1, leastSchemaVersion: 1 },
+    ...{ linkVersions: [1], features: [], postgres: '18' },
+    files: Object.fromEntries([...files].map(([name, bytes]) => [name, sha256(bytes)])),
+  });
+  const file = join(home, `bramble-${release}.tgz`);
+  await writeFile(file, await writeEntries(new Map([...files, [manifestName, Buffer.from(manifest)]])));
+  return file;
+}
+const installed = async () => await readdir(join(home, 'releases')).catch((): string[] => []);
+
+test('a plan without a target, of a release that is not installed, or of an archive that is not there is refused', async () => {
+  for (const [body, code] of [
+    [{}, 'ERR_INPUT'],
+    [{ toRelease: '../../etc' }, 'ERR_INPUT'],
+    [{ toRelease: '1.1.0' }, 'ERR_RELEASE_NOT_INSTALLED'],
+    [{ archive: join(home, 'nothing.tgz') }, 'ERR_RELEASE_ARCHIVE_MISSING'],
+  ] as const) {
+    assert.equal((await post(body)).code, code);
+  }
+});
+
+test('a path is absolute, and the release that is named is the archive’s', async () => {
+  const archive = await archiveOf('1.1.0');
+  const relative = await post({ archive: 'bramble-1.1.0.tgz' });
+  assert.deepEqual([relative.code, /must be an absolute path/.test(relative.message ?? '')], ['ERR_INPUT', true]);
+  const other = await post({ archive, toRelease: '1.2.0' });
+  assert.equal(other.code, 'ERR_INPUT');
+  assert.match(
+    other.message ?? '',
+    /bramble-1\.1\.0\.tgz is the archive of release 1\.1\.0, and 1\.2\.0 is to be planned/,
+  );
+});
+
+test('a preview installs nothing, and so does a plan that is refused', async () => {
+  const archive = await archiveOf('1.1.0');
+  assert.equal((await post({ archive, preview: true })).code, undefined);
+  assert.equal((await post({ archive: await archiveOf('1.3.0') })).code, 'ERR_RELEASE_STEP');
+  assert.equal((await post({ archive, canaries: ['nobody'] })).code, 'ERR_UPGRADE_CANARY');
+  assert.equal((await post({ archive, instances: { nowhere: {} } }, '/upgrade/start')).code, 'ERR_UPGRADE_INSTANCE');
+  assert.deepEqual(await installed(), []);
+});
+
+test('a plan that was not started is replaced only when that is said', async () => {
+  const archive = await archiveOf('1.1.0');
+  assert.equal((await post({ archive, toRelease: '1.1.0' })).state, 'planned');
+  assert.deepEqual(await installed(), ['1.1.0']);
+  for (const url of ['/upgrade/plan', '/upgrade/start']) {
+    const again = await post({ archive, soakSeconds: 7 }, url);
+    assert.equal(again.code, 'ERR_UPGRADE_OPEN');
+    assert.match(again.message ?? '', /1\.1\.0 is planned already.*--replace/);
+  }
+  assert.equal((await readLatestUpgrade(db))?.plan.options.soakSeconds, 600);
+  assert.equal((await post({ archive, soakSeconds: 7, replace: true })).state, 'planned');
+  assert.equal((await readLatestUpgrade(db))?.plan.options.soakSeconds, 7);
+  assert.equal((await post({ archive }, '/upgrade/start')).code, 'ERR_UPGRADE_OPEN');
+  assert.equal((await post({}, '/upgrade/start')).state, 'planned');
+  assert.equal(
+    (await post({ archive }, '/upgrade/start')).state,
+    'planned',
+    'said again, it goes on with what it began',
+  );
+  assert.equal((await post({ archive, replace: true })).code, 'ERR_UPGRADE_OPEN', 'it was started');
 });

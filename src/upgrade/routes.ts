@@ -6,13 +6,13 @@ import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { BrambleError } from '../base/errors.ts';
-import type { Database, Transaction } from '../database/connection.ts';
+import type { Database, Queryable, Transaction } from '../database/connection.ts';
 import type { Feature } from '../domain/features.ts';
 import { fieldError, issueError } from '../rest/field-error.ts';
 import { typedText } from '../rest/typed-text.ts';
 import { unknownKey } from '../rest/unknown-keys.ts';
+import { assignAccount } from './account-assignment.ts';
 import {
-  assignAccount,
   finalizeByOperator,
   type PlanOrder,
   pauseByOperator,
@@ -20,12 +20,13 @@ import {
   resumeByOperator,
   reverseByOperator,
   startUpgrade,
+  tryPlan,
   writePlan,
 } from './operator-actions.ts';
 import { type PlanOptions, planOptionsSchema } from './plan-options.ts';
 import { readUpgradeReport } from './report.ts';
-import { installUpgradeArchive } from './upgrade-archive.ts';
-import { readLatestUpgrade, readOpenUpgrade, type Upgrade } from './upgrade-store.ts';
+import { chooseTarget } from './upgrade-archive.ts';
+import { readLatestUpgrade, readOpenUpgrade, type Upgrade, upgradeOpen } from './upgrade-store.ts';
 
 export interface UpgradeRoutesOptions {
   db: Database;
@@ -48,8 +49,13 @@ const answer = z.record(z.string(), z.unknown());
 const tags = ['upgrade'];
 /** Further keys are the plan's options: waves, gates, budget; all have defaults. */
 const targetShape = {
-  archive: z.string().max(4096).optional().describe('Path of a release archive on this host.'),
-  toRelease: z.string().max(40).optional().describe('A release that is installed already.'),
+  archive: z.string().max(4096).optional().describe('Absolute path of a release archive on this host.'),
+  toRelease: z
+    .string()
+    .max(40)
+    .optional()
+    .describe('Its release, or, without an archive, one that is installed already.'),
+  replace: z.boolean().default(false).describe('Whether a plan that was not started may be replaced.'),
 };
 const planBody = z.looseObject({ ...targetShape, preview: z.boolean().default(false) });
 const startBody = z.looseObject({
@@ -108,6 +114,7 @@ export function upgradeRoutes(options: UpgradeRoutesOptions): FastifyPluginAsync
 interface TargetBody {
   archive?: string | undefined;
   toRelease?: string | undefined;
+  replace: boolean;
   preview?: unknown;
   overrides?: unknown;
 }
@@ -116,11 +123,13 @@ function planningRoutes(
   options: UpgradeRoutesOptions,
   view: (upgrade: Upgrade) => Promise<Record<string, unknown>>,
 ): FastifyPluginAsync {
-  const { write, operatorOf, host, home, features } = options;
-  const orderOf = async (request: FastifyRequest, body: TargetBody): Promise<PlanOrder> => {
+  const { db, write, operatorOf, host, home, features } = options;
+  const orderOf = async (request: FastifyRequest, body: TargetBody) => {
     const options = parseOptions(body);
-    const target = await installUpgradeArchive(home, { archive: body.archive, release: body.toRelease });
-    return { by: operatorOf(request), target, options, host, features: features.map((feature) => feature.name) };
+    const target = await chooseTarget(home, { archive: body.archive, release: body.toRelease });
+    const knownFeatures = features.map((feature) => feature.name);
+    const { replace } = body;
+    return { by: operatorOf(request), target, options, host, features: knownFeatures, replace } satisfies PlanOrder;
   };
   return async (plain) => {
     const app = plain.withTypeProvider<ZodTypeProvider>();
@@ -130,6 +139,8 @@ function planningRoutes(
       async (request) => {
         const order = await orderOf(request, request.body);
         if (request.body.preview) return { plan: await write((tx) => previewPlan(tx, order)) };
+        await write((tx) => tryPlan(tx, order));
+        await order.target.install();
         return await view(await write((tx) => writePlan(tx, order)));
       },
     );
@@ -140,15 +151,29 @@ function planningRoutes(
         const { archive, toRelease, overrides } = request.body;
         const fresh = archive !== undefined || toRelease !== undefined;
         const order = fresh ? await orderOf(request, request.body) : undefined;
+        if (order !== undefined && (await isToPlan(db, order))) {
+          await write((tx) => tryPlan(tx, order));
+          await order.target.install();
+        }
         const started = await write(async (tx) => {
-          const open = await readOpenUpgrade(tx);
-          if (order !== undefined && (open === undefined || open.state === 'planned')) await writePlan(tx, order);
+          if (order !== undefined && (await isToPlan(tx, order))) await writePlan(tx, order);
           return await startUpgrade(tx, { by: operatorOf(request), host, overrides });
         });
         return await view(started);
       },
     );
   };
+}
+
+/**
+ * Said again, `start` with a target goes on with the upgrade that it began.
+ * @throws BrambleError ERR_UPGRADE_OPEN when that goes to another release
+ */
+async function isToPlan(q: Queryable, order: PlanOrder): Promise<boolean> {
+  const open = await readOpenUpgrade(q);
+  if (open === undefined || (open.state === 'planned' && !open.progress.started)) return true;
+  if (open.toRelease !== order.target.release) throw upgradeOpen();
+  return false;
 }
 
 function assignmentRoute({ write, operatorOf }: UpgradeRoutesOptions): FastifyPluginAsync {
@@ -176,7 +201,7 @@ function assignmentRoute({ write, operatorOf }: UpgradeRoutesOptions): FastifyPl
 }
 
 function parseOptions(body: TargetBody): PlanOptions {
-  const { archive: _archive, toRelease: _release, preview: _preview, overrides: _overrides, ...options } = body;
+  const { archive: _a, toRelease: _t, replace: _r, preview: _p, overrides: _o, ...options } = body;
   const parsed = planOptionsSchema.safeParse(options);
   // Loose for rows that another release wrote; in a new plan an unknown key is refused.
   const unknown = parsed.success ? unknownKey(planOptionsSchema, options, true) : null;

@@ -1,35 +1,64 @@
-/** The archive of the target release: installed and verified on this host, and what a plan needs of its manifest. */
-import { join } from 'node:path';
+/**
+ * The target release as an operator names it: read and verified where it lies, and what a plan needs of its manifest.
+ *
+ * Invariant: choosing writes nothing; a target is installed only once its plan can be written.
+ */
+import { basename, isAbsolute, join } from 'node:path';
 import { BrambleError } from '../base/errors.ts';
-import { installArchive, verifyInstalled } from '../release/archive.ts';
+import { installArchive, openArchive, verifyInstalled } from '../release/archive.ts';
+import { fieldError } from '../rest/field-error.ts';
 import type { TargetRelease } from './plan-facts.ts';
 
 /** Which release is meant: an archive that lies on this host, or a release that is installed already. */
 export interface TargetChoice {
-  /** Path of a release archive on this host. */
+  /** Absolute path of a release archive on this host. */
   archive?: string | undefined;
-  /** Number of an installed release. */
+  /** Number of the release: of the archive where there is one, otherwise of an installed release. */
   release?: string | undefined;
 }
 
-/**
- * Installs the archive to `BRAMBLE_HOME/releases/<release>`, or verifies what is installed there.
- * @throws BrambleError ERR_INPUT when neither is named, otherwise as `installArchive` and `verifyInstalled`.
- */
-export async function installUpgradeArchive(home: string, choice: TargetChoice): Promise<TargetRelease> {
-  if (choice.archive !== undefined) {
-    const folder = await installArchive(choice.archive, { home });
-    return targetOf(await verifyInstalled(folder));
-  }
-  if (choice.release === undefined || !/^[\d.]+$/.test(choice.release)) {
-    throw new BrambleError(
-      'ERR_INPUT',
-      'Name the target: `archive`, the path of a release archive, or `release`, an installed one.',
-    );
-  }
-  return targetOf(await verifyInstalled(join(home, 'releases', choice.release)));
+export interface ChosenTarget extends TargetRelease {
+  /** Installs it to `BRAMBLE_HOME/releases/<release>`, or verifies what is installed there. */
+  install(): Promise<void>;
 }
 
-function targetOf(manifest: { release: string; features: readonly string[] }): TargetRelease {
-  return { release: manifest.release, features: manifest.features };
+/**
+ * @throws BrambleError ERR_INPUT when neither is named, for a relative path, and when archive and number disagree; otherwise
+ *   as `openArchive` and `verifyInstalled`.
+ */
+export async function chooseTarget(home: string, { archive, release }: TargetChoice): Promise<ChosenTarget> {
+  if (release !== undefined && !/^[\d.]+$/.test(release)) {
+    throw fieldError('body', 'toRelease', `is not the number of a release, such as 1.2.0: ${release}`);
+  }
+  if (archive !== undefined) return await chooseArchive(home, archive, release);
+  if (release === undefined) {
+    throw new BrambleError(
+      'ERR_INPUT',
+      'Name the target: `archive`, the path of a release archive, or `toRelease`, the number of an installed one.',
+    );
+  }
+  const folder = join(home, 'releases', release);
+  const { features } = await verifyInstalled(folder);
+  return { release, features, install: async () => void (await verifyInstalled(folder)) };
+}
+
+async function chooseArchive(home: string, archive: string, release: string | undefined): Promise<ChosenTarget> {
+  if (!isAbsolute(archive)) {
+    throw fieldError(
+      'body',
+      'archive',
+      `must be an absolute path on the administration service’s host, not ${archive}`,
+    );
+  }
+  const manifest = await openArchive(archive);
+  if (release !== undefined && release !== manifest.release) {
+    throw new BrambleError(
+      'ERR_INPUT',
+      `${basename(archive)} is the archive of release ${manifest.release}, and ${release} is to be planned. Name the ` +
+        `archive of ${release}, or plan ${manifest.release}.`,
+      { details: { field: 'body.archive', archive: manifest.release, release } },
+    );
+  }
+  const { features } = manifest;
+  return { release: manifest.release, features, install: async () => void (await installArchive(archive, { home })) };
 }

@@ -8,6 +8,7 @@
 import { BrambleError } from '../base/errors.ts';
 import { newId, type UpgradeId } from '../base/ids.ts';
 import type { Database, Queryable, Transaction } from '../database/connection.ts';
+import { recordEvent } from '../domain/events.ts';
 import {
   canFollow,
   isFinal,
@@ -70,14 +71,18 @@ export async function insertUpgrade(
     on conflict do nothing
     returning ${columns(tx)}`;
   if (row === undefined) {
-    throw new BrambleError(
-      'ERR_UPGRADE_OPEN',
-      'An upgrade is open already. Finish or reverse it first (`bramble upgrade status` shows it).',
-    );
+    throw upgradeOpen();
   }
   const inserted = parseRow(row);
   await recordUpgradeEvent(tx, inserted, `planned from ${upgrade.fromRelease} to ${upgrade.toRelease}`);
   return inserted;
+}
+
+export function upgradeOpen(): BrambleError {
+  return new BrambleError(
+    'ERR_UPGRADE_OPEN',
+    'An upgrade is open already. Finish or reverse it first (`bramble upgrade status` shows it).',
+  );
 }
 
 /** The open upgrade, through upgrade_open. */
@@ -151,15 +156,21 @@ export function describePosition(upgrade: Pick<Upgrade, 'state' | 'pausedFrom'>)
   return upgrade.pausedFrom === null ? upgrade.state : `paused in ${upgrade.pausedFrom}`;
 }
 
+/** In the upgrade's own log, and in the domain's: who looks at `bramble events` sees pauses, waves and all the rest. */
 export async function recordUpgradeEvent(
   q: Queryable,
-  upgrade: Pick<Upgrade, 'id' | 'generation' | 'state'>,
+  upgrade: Pick<Upgrade, 'id' | 'generation' | 'state' | 'toRelease'>,
   message: string,
   detail: Readonly<Record<string, unknown>> = {},
 ): Promise<void> {
   await q`
     insert into upgrade_event (upgrade_id, generation, state, message, detail)
     values (${upgrade.id}, ${upgrade.generation}, ${upgrade.state}, ${message}, ${q.json(detail as never)})`;
+  await recordEvent(q, {
+    kind: `upgrade-${upgrade.state}`,
+    subject: upgrade.toRelease,
+    message: `upgrade to ${upgrade.toRelease}: ${message}`,
+  });
 }
 
 /** Merges into `progress`; keys that are not named stay. Call it under the row's lock. */

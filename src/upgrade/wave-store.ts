@@ -129,6 +129,27 @@ export async function changeAssignment(
   return count === 1 ? 'changed' : 'not-assigned';
 }
 
+/** Assigns one account that has no assignment: from where it is, or from the home of the new instance that it is at. */
+export async function insertAssignment(
+  tx: Transaction,
+  id: UpgradeId,
+  assignment: {
+    accountId: string;
+    toInstanceId: string;
+    waveNumber: number;
+    homes: readonly { instanceId: string; homeId: string }[];
+  },
+): Promise<void> {
+  const { accountId, toInstanceId, waveNumber, homes } = assignment;
+  await tx`
+    insert into upgrade_assignment (upgrade_id, account_id, wave_number, from_instance_id, to_instance_id)
+    select ${id}, a.id, ${waveNumber}, coalesce(h.home_id, a.instance_id), ${toInstanceId}
+      from account a
+      left join unnest(${homes.map((home) => home.instanceId)}::uuid[], ${homes.map((home) => home.homeId)}::uuid[])
+             as h(instance_id, home_id) on h.instance_id = a.instance_id
+     where a.id = ${accountId}`;
+}
+
 /** Accounts of the waves up to `wave` that are not where they are to go and have no open move. */
 export async function listUnmoved(
   q: Queryable,

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { shownJson, shownValue } from '../../base/shown-text.ts';
 import type { UpgradeReport } from '../../upgrade/report.ts';
-import { planText, reportText } from '../../upgrade/report-text.ts';
+import { emptiedText, planText, reportText } from '../../upgrade/report-text.ts';
 import type { UpgradePlan } from '../../upgrade/upgrade-plan.ts';
 import { collectValues, json, number } from '../arguments.ts';
 import { example, type Frame } from '../frame.ts';
@@ -19,6 +19,7 @@ const shortReport = z.looseObject({
   pauseReason: z.string().nullable(),
   waitingFor: z.string().nullable(),
   coordinator: z.object({ atWork: z.boolean() }),
+  emptied: z.array(z.string()).default([]),
   waves: z.array(
     z.looseObject({
       number: z.number(),
@@ -36,6 +37,7 @@ const finalStates = new Set(['done', 'reversed', 'cancelled']);
 interface PlanFlags {
   archive?: string;
   preview: boolean;
+  replace: boolean;
   canary?: string[];
   wave?: number[];
   soak?: number;
@@ -52,7 +54,8 @@ export function addUpgradeCommands(program: Command, frame: Frame): void {
       .command('plan [release]')
       .description('plan an upgrade: what it needs, what it sends, how long that takes, what stays locked')
       .option('--archive <file>', 'archive of the release, on the host of the administration service')
-      .option('--preview', 'show the plan without writing it', false)
+      .option('--preview', 'show the plan without writing or installing anything', false)
+      .option('--replace', 'put it in the place of a plan that was not started', false)
       .option('--canary <account...>', 'accounts that go first')
       .option('--wave <percent...>', 'share of all accounts that has moved when each wave ends', percentages)
       .option('--soak <seconds>', 'how long each wave is watched before its gate decides', number)
@@ -184,6 +187,7 @@ function planBody(release: string | undefined, flags: PlanFlags): Record<string,
   return {
     ...(typeof flags.options === 'object' ? flags.options : {}),
     ...(flags.preview ? { preview: true } : {}),
+    ...(flags.replace ? { replace: true } : {}),
     ...(release === undefined ? {} : { toRelease: release }),
     ...(flags.archive === undefined ? {} : { archive: resolve(flags.archive) }),
     ...(flags.canary === undefined ? {} : { canaries: flags.canary }),
@@ -204,6 +208,7 @@ function shortText(answer: z.output<typeof shortReport>, style: Style): string {
   if (!answer.coordinator.atWork && !finalStates.has(answer.state)) {
     entries.push(['coordinator', style.yellow('none is at work')]);
   }
+  if (answer.emptied.length > 0) entries.push(['emptied', emptiedText(answer.emptied)]);
   const head = facts(style, entries);
   if (answer.waves.length === 0) return head;
   const rows = answer.waves.map((wave) => [
