@@ -161,6 +161,7 @@ async function walk(): Promise<Set<string>> {
   }
   await call('DELETE /srp-credentials/{serial}', `/srp-credentials/${issued['serial']}`);
   await call('POST /srp-credentials/{identifier}/clear', `/srp-credentials/${added['srpIdentifier']}/clear`);
+  await call('POST /instances/{name}/retire', '/instances/three/retire');
   secret((await call('POST /tokens', '/tokens', { name: 'second' }))['token']);
   await call('DELETE /tokens/{name}', '/tokens/second');
 

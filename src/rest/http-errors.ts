@@ -38,6 +38,7 @@ const codesByStatus: Readonly<Record<number, readonly ErrorCode[]>> = {
   404: ['ERR_NOT_FOUND', 'ERR_NO_UPGRADE', 'ERR_UPGRADE_NONE'],
   409: [
     'ERR_CONFLICT',
+    'ERR_INSTANCE_IN_USE',
     'ERR_NAME_TAKEN',
     'ERR_RANK_TAKEN',
     'ERR_RELEASE_FENCED',

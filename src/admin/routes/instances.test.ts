@@ -1,6 +1,6 @@
 /** Server instances and connection services over REST. */
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { access, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { codeOf, startAdministration, whileUpgrading } from '../administration-fixture.ts';
@@ -64,4 +64,76 @@ test('a new instance gets an SRP credential in its place and a wanted process', 
   assert.equal((await admin.call('DELETE', `/srp-credentials/${serial}`)).status, 409);
   assert.equal((await admin.call('POST', `/srp-credentials/${srpIdentifier}/clear`)).status, 200);
   assert.equal((await admin.call('POST', '/srp-credentials', { identifier: 'S99999999' })).status, 404);
+});
+
+test('an instance that serves nobody is retired with its process, credential and connection service', async () => {
+  const { srpIdentifier } = (await admin.call('POST', '/instances', { name: 'five' })).body as {
+    srpIdentifier: string;
+  };
+  await admin.call('POST', '/connection-services', { name: 'mds-five', instance: 'five' });
+  await admin.call('POST', '/connection-services', { name: 'mds-shared', instances: ['five', 'one'] });
+  const retire = async (name = 'five') => await admin.call('POST', `/instances/${name}/retire`);
+  const refused = async (message: RegExp) => {
+    const { status, body } = await retire();
+    assert.deepEqual([status, codeOf(body)], [409, 'ERR_INSTANCE_IN_USE']);
+    assert.match((body as { message: string }).message, message);
+    assert.equal((await admin.db`select 1 from desired_process where name = 'five'`).length, 1);
+  };
+
+  assert.equal((await admin.call('POST', '/accounts', { name: 'here', instance: 'five' })).status, 201);
+  await refused(/1 account is at it\. Move them first: `bramble move start --from five --to one`/);
+  await admin.db`update account set instance_id = (select id from instance where name = 'one') where name = 'here'`;
+  const batch = (await admin.call('POST', '/moves', { accounts: ['here'], to: 'five' })).body as { batch: string };
+  await refused(/1 account is on the way to it/);
+  await admin.call('POST', `/moves/${batch.batch}/back`);
+  for (const [instance, why] of [
+    [{ name: 'five', replaces: 'one' }, /assigned to it by the upgrade/],
+    [{ name: 'other', replaces: 'five' }, /goes back to it when it is reversed/],
+  ] as const) {
+    const plan = { options: {}, instances: [{ ...instance, host: 'test-host' }] };
+    await admin.db`
+      insert into upgrade (id, from_release, to_release, state, plan)
+      values (gen_random_uuid(), '1.2.0', '1.3.0', 'planned', ${admin.db.json(plan)})`;
+    await refused(why);
+    await admin.db`delete from upgrade`;
+  }
+
+  assert.deepEqual((await retire(srpIdentifier)).body, {
+    ...{ name: 'five', srpIdentifier, connectionServices: ['mds-five'] },
+  });
+  assert.equal((await admin.db`select 1 from desired_process where name in ('five', 'mds-five')`).length, 0);
+  const unrevoked =
+    await admin.db`select 1 from srp_credential where identifier = ${srpIdentifier} and revoked_at is null`;
+  assert.equal(unrevoked.length, 0);
+  await assert.rejects(access(join(admin.home, 'credentials', `${srpIdentifier}.json`)), { code: 'ENOENT' });
+  const services = (await admin.call('GET', '/connection-services')).body as {
+    connectionServices: { name: string; instances: string[] }[];
+  };
+  assert.deepEqual(services.connectionServices.find(({ name }) => name === 'mds-shared')?.instances, ['one']);
+  assert.ok(!services.connectionServices.some(({ name }) => name === 'mds-five'));
+  assert.equal((await retire()).status, 200, 'said again, it is retired');
+  assert.equal((await retire('nine')).status, 404);
+  assert.equal((await admin.call('POST', '/moves', { accounts: ['here'], to: 'five' })).status, 404);
+});
+
+test('the last instance is not retired, and nobody is moved back to a retired one', async () => {
+  await admin.call('POST', '/instances', { name: 'six' });
+  await admin.call('POST', '/accounts', { name: 'mover', instance: 'six' });
+  const { batch } = (await admin.call('POST', '/moves', { accounts: ['mover'], to: 'one' })).body as { batch: string };
+  await admin.db`update account set instance_id = (select id from instance where name = 'one') where name = 'mover'`;
+  await admin.db`update account_move set state = 'closed', closed_at = now() where batch_id = ${batch}`;
+  assert.equal((await admin.call('POST', '/instances/six/retire')).status, 200);
+  const back = (await admin.call('POST', `/moves/${batch}/back`)).body as { queued: number; skipped: object[] };
+  assert.deepEqual([back.queued, back.skipped], [0, [{ account: 'mover', reason: 'instance-retired' }]]);
+  const { events } = (await admin.call('GET', '/events')).body as { events: { kind: string; message: string }[] };
+  assert.ok(
+    events.some(({ kind, message }) => kind === 'move-started' && /first moves 1 account to one/.test(message)),
+  );
+  assert.ok(events.some(({ kind }) => kind === 'instance-retired'));
+
+  await admin.db`delete from account`;
+  for (const name of ['two', 'three'])
+    assert.equal((await admin.call('POST', `/instances/${name}/retire`)).status, 200);
+  const last = await admin.call('POST', '/instances/one/retire');
+  assert.match((last.body as { message: string }).message, /it is the last one/);
 });

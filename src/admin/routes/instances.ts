@@ -3,8 +3,9 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { createInstance, listInstances } from '../../directory/instances.ts';
 import { type AdministrationContext, write } from '../context.ts';
+import { removeCredentialFiles, retireWithParts } from '../instance-retirement.ts';
 import { addedShape, assertNameUnused, hostName, processName, startProcess, taken } from '../new-component.ts';
-import { instant } from '../shapes.ts';
+import { instant, name } from '../shapes.ts';
 
 const instanceShape = z.object({
   id: z.string(),
@@ -47,6 +48,28 @@ export function instanceRoutes(context: AdministrationContext): FastifyPluginAsy
           return await startProcess(context, tx, 'server', outcome, request.body.host, request.administrator);
         });
         return await reply.status(201).send(added);
+      },
+    });
+
+    app.route({
+      method: 'POST',
+      url: '/instances/:name/retire',
+      schema: {
+        tags,
+        summary: 'Retire an instance without accounts: its process ends, its credential is revoked',
+        params: z.object({ name }),
+        response: {
+          200: z.object({
+            name: z.string(),
+            srpIdentifier: z.string(),
+            connectionServices: z.array(z.string()).describe('Those that served it alone, and went with it.'),
+          }),
+        },
+      },
+      handler: async (request) => {
+        const retired = await write(context, (tx) => retireWithParts(tx, request.params.name, request.administrator));
+        await removeCredentialFiles(context.home, retired.srpIdentifiers);
+        return retired;
       },
     });
   };

@@ -1,7 +1,8 @@
 /** `bramble instance`. */
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { example, type Frame } from '../frame.ts';
+import { confirm, confirmable } from '../confirmation.ts';
+import { example, type Frame, segment } from '../frame.ts';
 import { table, timeText } from '../text-output.ts';
 import { addHolder } from './srp-holder.ts';
 
@@ -9,6 +10,7 @@ export function addInstanceCommands(program: Command, frame: Frame): void {
   const instances = program.command('instance').alias('instances').description('server instances');
   addList(instances, frame);
   addAdd(instances, frame);
+  addRetire(instances, frame);
 }
 
 function addList(instances: Command, frame: Frame): void {
@@ -60,4 +62,32 @@ function addAdd(instances: Command, frame: Frame): void {
       }),
     'bramble instance add berlin-2',
   );
+}
+
+const retired = z.object({ name: z.string(), connectionServices: z.array(z.string()) });
+
+function addRetire(instances: Command, frame: Frame): void {
+  example(
+    confirmable(instances.command('retire <name...>'))
+      .description(
+        'retire instances without accounts: their processes end, their SRP credentials are revoked, and connection services that served them alone go with them',
+      )
+      .action(async (names: string[], flags: { yes?: true }, command) => {
+        if (!flags.yes) await confirm(frame, `${names.join(', ')}: retire for good?`);
+        const rest = await frame.rest(command);
+        const answers: unknown[] = [];
+        for (const name of names) {
+          const answer = await rest.send('POST', `/instances/${segment(name)}/retire`);
+          answers.push(answer);
+          if (!frame.wantsJson(command)) frame.say(retiredText(retired.parse(answer)));
+        }
+        if (frame.wantsJson(command)) frame.show(command, { retired: answers }, () => '');
+      }),
+    'bramble instance retire server-1 server-2',
+  );
+}
+
+function retiredText({ name, connectionServices }: z.output<typeof retired>): string {
+  const withIt = connectionServices.length === 0 ? '' : `, and with it ${connectionServices.join(', ')}`;
+  return `The instance ${name} is retired${withIt}: its process ends, its SRP credential is revoked.`;
 }

@@ -76,7 +76,7 @@ export const tableRights: Readonly<Record<string, Line>> = {
   connection_service: {
     server: 'select',
     connection: 'select',
-    administration: 'select insert update',
+    administration: all,
     coordinator: all,
   },
   connection_service_instance: {
@@ -130,13 +130,13 @@ export const tableRights: Readonly<Record<string, Line>> = {
     coordinator: 'select insert update',
   },
   delivery_permit: { server: all, administration: all, coordinator: all },
-  send_rate: { server: 'select insert update', administration: 'select insert update', coordinator: all },
-  delivery_hold: { server: 'select insert update', administration: 'select', coordinator: 'select delete' },
+  send_rate: { server: 'select insert update', administration: all, coordinator: all },
+  delivery_hold: { server: 'select insert update', administration: 'select delete', coordinator: 'select delete' },
   move_batch: { administration: 'select insert update', coordinator: 'select insert update' },
   account_move: { administration: 'select insert update', coordinator: 'select insert update' },
   upgrade: { administration: 'select insert update', coordinator: 'select update' },
   upgrade_event: { administration: 'select insert', coordinator: 'select insert' },
-  upgrade_wave: { administration: 'select update', coordinator: 'select insert update' },
+  upgrade_wave: { administration: 'select insert update', coordinator: 'select insert update' },
   upgrade_assignment: { administration: 'select insert update', coordinator: 'select insert update' },
   migration: { coordinator: 'select' },
 };
