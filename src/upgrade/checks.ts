@@ -12,6 +12,7 @@ import { loadAuthorities } from '../domain/authorities.ts';
 import { listComponents } from '../domain/components.ts';
 import { readDomain } from '../domain/domain.ts';
 import { verifyInstalled } from '../release/archive.ts';
+import { type CheckName, checkNames } from './check-names.ts';
 import { listAccountTables, lossesOf } from './loss-manifest.ts';
 import { rehearseMigration } from './rehearsal.ts';
 import { assertReleaseStep } from './release-step.ts';
@@ -38,7 +39,7 @@ const passed = (message: string): Finding => ({ result: 'passed', message });
 const warning = (message: string): Finding => ({ result: 'warning', message });
 const error = (message: string): Finding => ({ result: 'error', message });
 
-const checks: Readonly<Record<string, Check>> = {
+const checks: Readonly<Record<CheckName, Check>> = {
   'release-step': checkStep,
   'release-installed': checkInstalled,
   hosts: checkHosts,
@@ -52,9 +53,6 @@ const checks: Readonly<Record<string, Check>> = {
   backup: checkBackup,
 };
 
-/** What `--override` takes, as far as warnings go. */
-export const checkNames: readonly string[] = Object.keys(checks);
-
 /** Carries out every check, whatever the others say; `begins` is told which. */
 export async function runChecks(
   options: CheckOptions,
@@ -62,9 +60,9 @@ export async function runChecks(
   begins: (name: string) => Promise<void> = async () => undefined,
 ): Promise<CheckResult[]> {
   const results: CheckResult[] = [];
-  for (const [name, check] of Object.entries(checks)) {
+  for (const name of checkNames) {
     await begins(name);
-    const finding = await check(options, upgrade).catch((cause: unknown) => error(messageOf(cause)));
+    const finding = await checks[name](options, upgrade).catch((cause: unknown) => error(messageOf(cause)));
     results.push({ name, ...finding });
   }
   return results;

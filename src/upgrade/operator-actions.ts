@@ -9,7 +9,7 @@
 import { BrambleError } from '../base/errors.ts';
 import type { Transaction } from '../database/connection.ts';
 import { desireProcess } from '../domain/desired-processes.ts';
-import { checkNames } from './checks.ts';
+import { checkNames } from './check-names.ts';
 import { pauseUpgrade } from './pausing.ts';
 import { planUpgrade } from './plan.ts';
 import { readPlanFacts, type TargetRelease } from './plan-facts.ts';
@@ -122,7 +122,7 @@ export async function startUpgrade(
 
 /** The target's checks may be others than this release's: those that it has carried out are known by their results. */
 function assertOverrides({ progress }: Upgrade, overrides: readonly string[]): void {
-  const known = [...new Set([...checkNames, ...(progress.checks ?? []).map(({ name }) => name)])];
+  const known = [...new Set<string>([...checkNames, ...(progress.checks ?? []).map(({ name }) => name)])];
   const unknown = overrides.filter((name) => !known.includes(name));
   if (unknown.length === 0) return;
   throw new BrambleError(
