@@ -6,6 +6,7 @@
  *
  * @see RFC 9440 §2.1 (Client-Cert), RFC 9110 §7.6.1 (hop-by-hop fields), RFC 9113 §8.2.2
  */
+import { hash } from 'node:crypto';
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
 
 const neverForwarded = new Set([
@@ -118,6 +119,11 @@ export interface Sender {
 export function clientCertificateOf(certificateDer: Buffer | undefined): string | null {
   if (certificateDer === undefined || certificateDer.length > certificateBytesAtMost) return null;
   return `:${certificateDer.toString('base64')}:`;
+}
+
+/** SHA-256 of the certificate behind a `client-cert` value, lower-case hex: what instances know a device by. */
+export function fingerprintOf(clientCertificate: string): string {
+  return hash('sha256', Buffer.from(clientCertificate.slice(1, -1), 'base64'), 'hex');
 }
 
 /** Headers of a device's request for the instance. Names in `headers` are lower case, as Node gives them. */

@@ -13,10 +13,10 @@ import type { IncomingHttpHeaders } from 'node:http2';
 import type { DeviceAddress } from '../link/device-address.ts';
 import { identifierShape } from '../link/messages.ts';
 import { activationTarget } from './activation-target.ts';
-import { requestHeaders, responseHeaders, type Sender } from './forwarded-headers.ts';
+import { fingerprintOf, requestHeaders, responseHeaders, type Sender } from './forwarded-headers.ts';
 import { type Exchange, exchange } from './link-exchange.ts';
 import type { LinkRegistry, RouterLink } from './link-registry.ts';
-import type { OutcomeCounter } from './outcome-counter.ts';
+import type { OutcomeCounter, SeenRequest } from './outcome-counter.ts';
 import { type Reply, refusal } from './reply.ts';
 import type { Route, RouteDirectory } from './route-directory.ts';
 import { notConnected, stalled, type Target } from './route-target.ts';
@@ -59,9 +59,18 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       ({ status } = reply);
       return reply;
     } finally {
-      options.outcomes.count(address, sender, target.owner, status, options.now() - startedMs);
+      const seen = { address, sender, owner: target.owner, status, latencyMs: options.now() - startedMs };
+      if (options.outcomes.count(seen) === 'unheard' && status >= 500) void countIfVouched(seen, options);
     }
   };
+}
+
+/** After the answer: whether the failed request was a device's says the certificate that was shown, at the cost of a question. */
+async function countIfVouched(seen: SeenRequest, { routes, outcomes }: ForwarderOptions): Promise<void> {
+  const { clientCertificate } = seen.sender;
+  if (seen.owner === null || clientCertificate === null) return;
+  const route = await routes.find('certificate', fingerprintOf(clientCertificate));
+  if (route.kind === 'found') outcomes.count(seen, true);
 }
 
 async function forward(request: DeviceRequest, options: ForwarderOptions, target: Target): Promise<Reply> {

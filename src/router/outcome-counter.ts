@@ -3,8 +3,9 @@
  * depend on the instance that is judged nor be at a stranger's hand.
  *
  * Invariant: a device counts once in an interval at most, and only for requests of the sender for which an instance has
- * answered its path token before: the same certificate in TLS, or, where none is shown, the same address. So strangers,
- * whatever tokens they send, add nothing here, neither requests nor memory.
+ * answered its path token: the same certificate in TLS, or, where none is shown, the same address. A failure counts also
+ * where nobody was answered yet, if an instance knows the certificate as a device's: after a router's start the first request
+ * may be the one that fails. So strangers, whatever tokens they send, add nothing here, neither requests nor memory.
  */
 import { hash } from 'node:crypto';
 import { addressGroup } from '../base/address-group.ts';
@@ -12,6 +13,15 @@ import type { DeviceAddress } from '../link/device-address.ts';
 import type { RequestOutcome } from '../link/messages.ts';
 import type { Sender } from './forwarded-headers.ts';
 import { isJudged, provesIdentity } from './proven-identity.ts';
+
+export interface SeenRequest {
+  address: DeviceAddress;
+  sender: Sender;
+  /** Identifier of the instance that was asked, or would have been; null where nobody could say. */
+  owner: string | null;
+  status: number;
+  latencyMs: number;
+}
 
 export interface OutcomeLimits {
   /** Devices remembered as proven; of more, those whose proof is oldest are forgotten. */
@@ -34,25 +44,25 @@ export class OutcomeCounter {
   }
 
   /**
-   * A request was answered, or given up with this status. Of a device's requests in an interval the first counts, unless a
-   * later one fails.
+   * A request was answered, or given up. Of a device's requests in an interval the first counts, unless a later one fails.
+   * `unheard` where nothing was counted since no device was answered at this token before: it counts if it is `vouched` for.
    */
-  count(address: DeviceAddress, sender: Sender, owner: string | null, status: number, latencyMs: number): void {
-    if (!isJudged(address)) return;
-    const { token } = address;
-    const proves = provesIdentity(address, status);
+  count(seen: SeenRequest, vouched = false): 'done' | 'unheard' {
+    const { address, sender, status } = seen;
+    if (!isJudged(address)) return 'done';
+    if (provesIdentity(address, status)) this.#prove(address.token, sender);
+    const provenAs = this.#proven.get(address.token);
+    if (provenAs === undefined && !vouched) return 'unheard';
+    if (provenAs === undefined || provenAs === this.#nameOf(sender)) this.#add(seen);
+    return 'done';
+  }
+
+  #add({ address: { token }, owner, status, latencyMs }: SeenRequest): void {
     const failed = status >= 500;
-    if (proves || this.#proven.get(token) === this.#nameOf(sender)) {
-      const before = this.#outcomes.get(token);
-      const room = before !== undefined || this.#outcomes.size < this.#limits.outcomes;
-      // The proof itself counts from the second on: it may be the first that anybody hears of the device.
-      const known = this.#proven.has(token);
-      if (known && room && (before === undefined || (failed && !before.failed))) {
-        const rounded = Math.min(600_000, Math.max(0, Math.round(latencyMs)));
-        this.#outcomes.set(token, { token, identifier: owner, failed, latencyMs: rounded });
-      }
-    }
-    if (proves) this.#prove(token, sender);
+    const before = this.#outcomes.get(token);
+    if (before === undefined ? this.#outcomes.size >= this.#limits.outcomes : before.failed || !failed) return;
+    const rounded = Math.min(600_000, Math.max(0, Math.round(latencyMs)));
+    this.#outcomes.set(token, { token, identifier: owner, failed, latencyMs: rounded });
   }
 
   /** What was counted since the last time; the next interval begins. */

@@ -1,5 +1,6 @@
 /** What a router counts of devices' requests, for whom, and how it tells it: over real links, with instances that die. */
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { Agent } from 'node:https';
 import { type TestContext, test } from 'node:test';
 import { until } from '../base/test-condition.ts';
@@ -67,7 +68,7 @@ test(
     const unproven = newToken();
     stage.routes.set(unproven, { identifier: 'S00000001', connectionServices: [] });
     await stage.router.outcomes.turn();
-    assert.equal(told.length, 0, 'who was heard for the first time does not count');
+    told.length = 0;
 
     for (const [name, [status, behaviour]] of Object.entries(behaviours)) {
       behave = behaviour;
@@ -84,7 +85,7 @@ test(
     await stage.router.outcomes.turn();
     const [report, ...more] = told;
     assert.deepEqual(more, []);
-    assert.deepEqual([report?.router, report?.sequence], ['router-1', 1]);
+    assert.deepEqual([report?.router, report?.sequence], ['router-1', 2]);
     const failed = Object.fromEntries(
       (report?.outcomes ?? []).map((outcome) => [
         Object.keys(tokens).find((name) => tokens[name] === outcome.token) ?? 'a stranger',
@@ -147,6 +148,8 @@ test(
     stage.routes.set(token, { identifier: 'S00000001', connectionServices: [] });
     await ask(stage, `/mdm/${token}/connect`, { device: mine });
     const addressed = await knownDevice(stage, 'S00000001');
+    await stage.router.outcomes.turn();
+    told.length = 0;
     status = 500;
     await ask(stage, `/mdm/${token}/connect`, { device: others });
     await ask(stage, `/mdm/${token}/connect`);
@@ -163,24 +166,48 @@ test(
 );
 
 test('whatever tokens come, no more is remembered than devices that proved themselves, the newest of them', () => {
-  const counter = new OutcomeCounter({ provenDevices: 2, outcomes: 2 });
+  const counter = new OutcomeCounter({ provenDevices: 2, outcomes: 3 });
   const sender = { clientCertificate: null, remoteAddress: '192.0.2.1' };
   const at = (token: string) => ({ kind: 'connect', token }) as const;
-  const count = (token: string, status: number) => counter.count(at(token), sender, 'S00000001', status, 1);
+  const count = (token: string, status: number) =>
+    counter.count({ address: at(token), sender, owner: 'S00000001', status, latencyMs: 1 });
+  const taken = () => counter.take().map(({ token, failed }) => `${token} ${failed ? 'failed' : 'answered'}`);
   for (let stranger = 0; stranger < 1000; stranger++) count(`stranger-${stranger}`, stranger % 2 ? 403 : 503);
   for (const token of ['a', 'b', 'c']) count(token, 200);
   for (const token of ['a', 'b', 'c', 'stranger-1']) count(token, 503);
-  assert.deepEqual(
-    counter.take().map(({ token }) => token),
-    ['b', 'c'],
-  );
-  count('c', 200);
-  for (const token of ['d', 'c', 'd']) count(token, 200);
-  assert.deepEqual(
-    counter.take().map(({ token }) => token),
-    ['c', 'd'],
-  );
+  assert.deepEqual(taken(), ['a answered', 'b failed', 'c failed']);
+  for (const token of ['d', 'c', 'd', 'e', 'f']) count(token, 200);
+  assert.deepEqual(taken(), ['d answered', 'c answered', 'e answered']);
 });
+
+test(
+  'after a router’s start a first failed request counts, if an instance knows the certificate as a device’s',
+  limited,
+  async (t) => {
+    const stage = await stageFor(t);
+    const told: OutcomeReport[] = [];
+    await instance(stage, 'S00000001', 2, {
+      request: answers(500),
+      outcomes: async (report) => void told.push(report),
+    });
+    const [known, unknown] = [await stage.devices.issue('known'), await stage.devices.issue('unknown')];
+    const fingerprint = new X509Certificate(known.certificatePem).fingerprint256.replaceAll(':', '').toLowerCase();
+    stage.routes.set(fingerprint, { identifier: 'S00000001', connectionServices: [] });
+    const [mine, others] = [newToken(), newToken()];
+    for (const token of [mine, others]) stage.routes.set(token, { identifier: 'S00000001', connectionServices: [] });
+    await ask(stage, `/mdm/${others}/connect`, { device: unknown });
+    await ask(stage, `/mdm/${others}/connect`);
+    await ask(stage, `/mdm/${mine}/connect`, { device: known });
+    await until('the failure is told', 60_000, async () => {
+      await stage.router.outcomes.turn();
+      return told.length > 0;
+    });
+    assert.deepEqual(
+      told.flatMap(({ outcomes }) => outcomes.map(({ token, failed }) => [token, failed])),
+      [[mine, true]],
+    );
+  },
+);
 
 test(
   'an instance of link version 1 never hears of it; what waits for one of version 2 is told when it comes',

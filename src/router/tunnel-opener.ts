@@ -6,13 +6,12 @@
  *
  * @see RFC 9110 §9.3.6, RFC 9113 §8.5 (CONNECT)
  */
-import { createHash } from 'node:crypto';
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http2';
 import { messageOf } from '../base/errors.ts';
 import { breakOff, carryOneWay } from '../link/one-way.ts';
 import type { Logger } from '../process/logger.ts';
 import type { DeviceEnd } from './device-end.ts';
-import type { Sender } from './forwarded-headers.ts';
+import { fingerprintOf, type Sender } from './forwarded-headers.ts';
 import type { LinkRegistry, RouterLink } from './link-registry.ts';
 import { type Reply, refusal } from './reply.ts';
 import type { RouteDirectory } from './route-directory.ts';
@@ -66,8 +65,7 @@ async function open(end: DeviceEnd, sender: Sender, options: TunnelOpenerOptions
   if (sender.clientCertificate === null) {
     return refusal(400, 'ERR_TUNNEL_CERTIFICATE', "A tunnel needs the device's certificate in TLS.");
   }
-  const certificate = Buffer.from(sender.clientCertificate.slice(1, -1), 'base64');
-  const fingerprint = createHash('sha256').update(certificate).digest('hex');
+  const fingerprint = fingerprintOf(sender.clientCertificate);
   const request: OutgoingHttpHeaders = {
     ':method': 'CONNECT',
     ':authority': end.target,
