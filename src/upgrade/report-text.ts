@@ -1,14 +1,14 @@
 /** The upgrade's report in words, for a terminal: pure text, a line a fact. */
 import type { UpgradeReport } from './report.ts';
 import type { UpgradePlan } from './upgrade-plan.ts';
+import { waitLines } from './wait-text.ts';
 
 /** The whole report. Times are UTC. */
 export function reportText(report: UpgradeReport): string {
   const lines = [
     `Upgrade ${report.release.from} → ${report.release.to}: ${report.position}, ${duration(report.seconds)}`,
     ...(report.pauseReason === null ? [] : [`  because: ${report.pauseReason}`]),
-    ...(report.waitingFor === null ? [] : [`  waits for: ${report.waitingFor}`]),
-    ...(report.coordinator.atWork || report.finishedAt !== null ? [] : ['  no coordinator is at work']),
+    ...section('Waits', waitLines(waitsOf(report))),
     '',
     'Accounts',
     `  moved ${report.accounts.moved}, moved back ${report.accounts.reversed}, failed ${report.accounts.failed}, ` +
@@ -50,6 +50,14 @@ export function reportText(report: UpgradeReport): string {
 /** What to do with instances that serve nobody any more. */
 export function emptiedText(names: readonly string[]): string {
   return `${names.join(', ')}: serve nobody any more; \`bramble instance retire ${names.join(' ')}\` ends them`;
+}
+
+/** An administration of 1.1 sends no list: what the last step said is all. */
+function waitsOf({ waits, waitingFor }: { waits?: UpgradeReport['waits']; waitingFor: string | null }) {
+  if (waits !== undefined) return waits;
+  return waitingFor === null
+    ? []
+    : [{ what: 'step', why: waitingFor, who: [], since: null, until: null, command: null }];
 }
 
 /** The plan before it is started. */

@@ -8,6 +8,8 @@ import { readDomain } from '../domain/domain.ts';
 import { type Feature, type FeatureState, featureStates } from '../domain/features.ts';
 import { listInstancesBehind } from './instances-behind.ts';
 import { describePosition, listUpgradeEvents, type Upgrade, type UpgradeEvent } from './upgrade-store.ts';
+import { readWaits } from './wait-facts.ts';
+import type { Wait } from './waits.ts';
 import { listWaves, readWaveMoves, type Wave, type WaveMoves } from './wave-store.ts';
 
 export interface DeliveryCount {
@@ -37,7 +39,9 @@ export interface UpgradeReport {
   /** Such as `paused in moving`. */
   position: string;
   pauseReason: string | null;
+  /** What the coordinator's last step said; the whole of it stands in `waits`. */
   waitingFor: string | null;
+  waits: Wait[];
   coordinator: { holder: string | null; atWork: boolean };
   createdAt: Date;
   finishedAt: Date | null;
@@ -81,6 +85,7 @@ export async function readUpgradeReport(
       return { ...wave, gate: gateOf(wave.gate), accounts: moves.accounts, settled: moves.settled, moves };
     }),
   );
+  const waits = await readWaits(q, upgrade, waveReports);
   return {
     id: upgrade.id,
     release: { from: upgrade.fromRelease, to: upgrade.toRelease },
@@ -91,6 +96,7 @@ export async function readUpgradeReport(
     position: describePosition(upgrade),
     pauseReason: upgrade.pauseReason,
     waitingFor: upgrade.progress.waitingFor ?? null,
+    waits,
     coordinator: { holder: upgrade.leaseHolder, atWork: upgrade.leaseHeld },
     createdAt: upgrade.createdAt,
     finishedAt: upgrade.finishedAt,

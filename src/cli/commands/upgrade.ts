@@ -6,6 +6,7 @@ import { shownJson, shownValue } from '../../base/shown-text.ts';
 import type { UpgradeReport } from '../../upgrade/report.ts';
 import { emptiedText, planText, reportText } from '../../upgrade/report-text.ts';
 import type { UpgradePlan } from '../../upgrade/upgrade-plan.ts';
+import { waitLines } from '../../upgrade/wait-text.ts';
 import { collectValues, json, number } from '../arguments.ts';
 import { example, type Frame } from '../frame.ts';
 import { cell, facts, progressBar, type Style, table } from '../text-output.ts';
@@ -20,6 +21,19 @@ const shortReport = z.looseObject({
   waitingFor: z.string().nullable(),
   coordinator: z.object({ atWork: z.boolean() }),
   emptied: z.array(z.string()).default([]),
+  /** An administration of 1.1 sends none. */
+  waits: z
+    .array(
+      z.looseObject({
+        what: z.string(),
+        why: z.string(),
+        since: z.string().nullable(),
+        who: z.array(z.string()),
+        until: z.string().nullable(),
+        command: z.string().nullable(),
+      }),
+    )
+    .optional(),
   waves: z.array(
     z.looseObject({
       number: z.number(),
@@ -204,12 +218,14 @@ function shortText(answer: z.output<typeof shortReport>, style: Style): string {
     ['state', style.bold(answer.position)],
   ];
   if (answer.pauseReason !== null) entries.push(['because', answer.pauseReason]);
-  if (answer.waitingFor !== null) entries.push(['waits for', answer.waitingFor]);
+  if (answer.waits === undefined && answer.waitingFor !== null) entries.push(['waits for', answer.waitingFor]);
   if (!answer.coordinator.atWork && !finalStates.has(answer.state)) {
     entries.push(['coordinator', style.yellow('none is at work')]);
   }
   if (answer.emptied.length > 0) entries.push(['emptied', emptiedText(answer.emptied)]);
-  const head = facts(style, entries);
+  const waits = answer.waits ?? [];
+  const waiting = waits.length === 0 ? [] : ['', style.bold('Waits'), ...waitLines(waits)];
+  const head = [facts(style, entries), ...waiting].join('\n');
   if (answer.waves.length === 0) return head;
   const rows = answer.waves.map((wave) => [
     String(wave.number),

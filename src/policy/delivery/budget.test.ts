@@ -4,9 +4,9 @@ import { after, beforeEach, test } from 'node:test';
 import fc from 'fast-check';
 import type { Database, Transaction } from '../../database/connection.ts';
 import { addDevices, addInstance, openFleet, type TestInstance } from '../test-fleet.ts';
-import { applyBudget, budgetSchema, readBudget, writeBudget } from './budget.ts';
+import { applyBudget, budgetSchema, readBudget, silentPatience, writeBudget } from './budget.ts';
 import { collectStrayPermits, givePermits, readPermitUse, takePermits } from './permits.ts';
-import { markSuspects, silentPatience, takeBackSilent } from './suspects.ts';
+import { markSuspects, takeBackSilent } from './suspects.ts';
 import { availableTokens, type Bucket, burstOf, refill, takeTokens } from './token-bucket.ts';
 
 const fleet = await openFleet();

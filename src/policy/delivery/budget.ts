@@ -29,6 +29,9 @@ export const budgetSchema = z.object({
 });
 export type Budget = z.output<typeof budgetSchema>;
 
+/** Times `suspectAfterSeconds` that a silent device keeps a place while others wait for one. */
+export const silentPatience = 5;
+
 export async function readBudget(q: Queryable): Promise<Budget> {
   return await readSetting(q, 'budget', budgetSchema);
 }

@@ -11,9 +11,9 @@ import { createTestDatabase } from '../../database/test-database.ts';
 import { type ConnectRequest, connectDevices } from '../../devices/connect-statement.ts';
 import { type DeviceFixture, seedCommand, seedDevice, seedDomain } from '../../devices/device-fixture.ts';
 import { handOutsAtMost } from '../../domain/unanswered-commands.ts';
-import { applyBudget, budgetSchema } from './budget.ts';
+import { applyBudget, budgetSchema, silentPatience } from './budget.ts';
 import { holdReason, readSituation } from './situation.ts';
-import { markSuspects, silentPatience, takeBackAllSilent, takeBackSilent } from './suspects.ts';
+import { markSuspects, takeBackAllSilent, takeBackSilent } from './suspects.ts';
 
 const { url } = await createTestDatabase();
 const db = openDatabase(url, { applicationName: 'test', max: 3 });

@@ -14,6 +14,7 @@
  * its slots; and it gives them back in the statement in which it stops being with the device.
  */
 import type { Queryable, SqlFragment, Transaction } from '../../database/connection.ts';
+import { silentPatience } from './budget.ts';
 
 /**
  * Marks this instance's deliveries that were handed out longer ago than `afterSeconds` as suspects, the oldest first, as far
@@ -55,9 +56,6 @@ export async function markSuspects(q: Queryable, instanceId: string, afterSecond
     returning d.id`;
   return rows.map((row) => row.id);
 }
-
-/** Times `suspectAfterSeconds` that a silent device keeps a place while others wait for one. */
-export const silentPatience = 5;
 
 /**
  * Takes back what this instance's devices have had for longer than `afterSeconds` × {@link silentPatience}, while deliveries

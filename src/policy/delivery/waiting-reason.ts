@@ -107,6 +107,11 @@ function sinceOf(reason: WaitingReason, facts: WaitingFacts): Date | null {
   }
 }
 
+/** What an instance says that holds its sending back, in words. */
+export function holdMessage(reason: Exclude<HoldReason, 'nothing'>): string {
+  return messages[reason];
+}
+
 const messages: Readonly<Record<WaitingReason, string>> = {
   'next-turn': 'waits for the policy service’s next turn',
   'rate-instance': 'waits for the rate per minute of its instance',

@@ -1,0 +1,24 @@
+/** Waits in words, for a terminal: what and why, who, since and until when (UTC), and what to type. */
+import type { Wait } from './waits.ts';
+
+/** As it comes from REST, where times are text. */
+export type ShownWait = Omit<Wait, 'since' | 'until' | 'what'> & {
+  readonly what: string;
+  readonly since: Date | string | null;
+  readonly until: Date | string | null;
+};
+
+export function waitLines(waits: readonly ShownWait[]): string[] {
+  return waits.flatMap(({ what, why, who, since, until, command }) => {
+    const times = [since && `since ${time(since)}`, until && `until ${time(until)} at the latest`].filter(Boolean);
+    return [
+      `  ${what}: ${why}${times.length === 0 ? '' : ` (${times.join(', ')})`}`,
+      ...(who.length === 0 ? [] : [`    ${who.join(', ')}`]),
+      ...(command === null ? [] : [`    → ${command}`]),
+    ];
+  });
+}
+
+function time(at: Date | string): string {
+  return `${new Date(at).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+}

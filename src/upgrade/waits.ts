@@ -1,0 +1,233 @@
+/**
+ * Everything that an open upgrade waits for, in one list: what, why, since when and until when, who stands in the way, and what
+ * an operator can type. Pure: the facts are read in `wait-facts.ts`.
+ *
+ * Invariant: an upgrade that does not go on has at least one wait, and each names its reason; none is made up for one that is over.
+ */
+import type { HoldReason } from '../policy/delivery/situation.ts';
+import { isFinal, type UpgradeState } from './state-machine.ts';
+
+export type WaitKind =
+  | 'operator'
+  | 'coordinator'
+  | 'step'
+  | 'supervisor'
+  | 'process'
+  | 'session'
+  | 'wave'
+  | 'soak'
+  | 'gate'
+  | 'budget'
+  | 'silent-devices'
+  | 'out-of-reach';
+
+export interface Wait {
+  readonly what: WaitKind;
+  readonly why: string;
+  readonly since: Date | null;
+  /** Processes, sessions, accounts or devices, by name; the first twenty. */
+  readonly who: readonly string[];
+  /** When it ends by itself at the latest, where that is known. */
+  readonly until: Date | null;
+  /** What ends it, or shows more. */
+  readonly command: string | null;
+}
+
+/** A database session that may stand in the way of the fence or of a migration. */
+export interface BlockingSession {
+  readonly pid: number;
+  readonly applicationName: string;
+  /** Where it comes from; null where this role may not see it, or on a local socket. */
+  readonly address: string | null;
+  readonly since: Date | null;
+  /** Tables that it holds; none for the administration lock. */
+  readonly tables: readonly string[];
+}
+
+export interface WaitFacts {
+  readonly now: Date;
+  readonly state: UpgradeState;
+  readonly toRelease: string;
+  readonly started: boolean;
+  /** Checks that stopped a start: warnings can be overridden, errors cannot. */
+  readonly stoppedBy: readonly { readonly name: string; readonly result: string }[];
+  readonly pauseReason: string | null;
+  /** What the coordinator's last step said. */
+  readonly step: string | null;
+  readonly coordinator: { readonly atWork: boolean; readonly holder: string | null };
+  readonly updatedAt: Date;
+  readonly soakSeconds: number;
+  readonly waveDeadlineSeconds: number;
+  readonly waves: readonly WaveFacts[];
+  /** Wanted processes that are not at work as wanted, by host. */
+  readonly missing: readonly { readonly name: string; readonly host: string; readonly release: string }[];
+  /** Hosts where processes are wanted and no supervisor has a session in the database. */
+  readonly hostsWithoutSupervisor: readonly string[];
+  readonly sessions: readonly BlockingSession[];
+  readonly holds: readonly {
+    readonly instance: string;
+    readonly reason: HoldReason;
+    readonly message: string;
+    readonly waiting: number;
+    readonly since: Date;
+  }[];
+  readonly silent: {
+    readonly count: number;
+    readonly since: Date | null;
+    /** Account and id of a device each. */
+    readonly devices: readonly string[];
+    /** Whether no suspect’s place is free, so that they hold slots. */
+    readonly capReached: boolean;
+    readonly patienceSeconds: number;
+  };
+}
+
+export interface WaveFacts {
+  readonly number: number;
+  readonly name: string;
+  readonly state: string;
+  readonly startedAt: Date | null;
+  readonly soakingAt: Date | null;
+  readonly accounts: number;
+  readonly settled: number;
+  readonly outOfReach: number;
+  /** Accounts whose moves or deliveries are open. */
+  readonly open: readonly string[];
+  /** What the gate still lacks, as it said when it was asked last. */
+  readonly gateLacks: readonly string[];
+}
+
+const namesShown = 20;
+
+export function waitsOf(facts: WaitFacts): Wait[] {
+  if (isFinal(facts.state)) return [];
+  const operator = operatorWait(facts);
+  const specific = [...processWaits(facts), ...sessionWaits(facts), ...waveWaits(facts), ...sendingWaits(facts)];
+  const waits = [...operator, ...specific];
+  // What the step says is more than nothing, and less than what is known better.
+  if (facts.step !== null && operator.length === 0) waits.push(wait('step', facts.step, { since: facts.updatedAt }));
+  if (waits.length === 0) waits.push(wait('step', 'the coordinator’s next step', { since: facts.updatedAt }));
+  return waits;
+}
+
+function wait(what: WaitKind, why: string, more: Partial<Wait> = {}): Wait {
+  return { what, why, since: null, until: null, command: null, ...more, who: (more.who ?? []).slice(0, namesShown) };
+}
+
+function operatorWait({ state, started, stoppedBy, pauseReason, updatedAt }: WaitFacts): Wait[] {
+  const since = updatedAt;
+  if (state === 'paused') {
+    const why = `it is paused: ${pauseReason ?? 'no reason was given'}`;
+    return [wait('operator', why, { since, command: 'bramble upgrade resume, or bramble upgrade reverse' })];
+  }
+  if (state === 'planned' && !started) {
+    const stopped = stoppedBy.length > 0;
+    const why = stopped
+      ? 'checks stopped the start: mend or override what they found'
+      : 'it is planned, and not started';
+    const names = stoppedBy.map(({ name }) => name);
+    const overridable = stopped && stoppedBy.every(({ result }) => result === 'warning');
+    const command = `bramble upgrade start${overridable ? ` --override ${names.join(' ')}` : ''}`;
+    return [
+      wait('operator', why, { since, who: names, command: stopped ? `bramble upgrade report; ${command}` : command }),
+    ];
+  }
+  if (state === 'soaking') {
+    const command = 'bramble upgrade finalize, or bramble upgrade reverse';
+    return [wait('operator', 'all have moved; finalizing is an operator’s word', { since, command })];
+  }
+  return [];
+}
+
+function processWaits(facts: WaitFacts): Wait[] {
+  const waits: Wait[] = [];
+  const idle = facts.state === 'planned' && !facts.started;
+  if (!facts.coordinator.atWork && !idle) {
+    const last = facts.coordinator.holder;
+    waits.push(
+      wait('coordinator', `no coordinator of ${facts.toRelease} is at work, so no step is done`, {
+        who: last === null ? [] : [last],
+        command: 'bramble status; and on the coordinator’s host: bramble up',
+      }),
+    );
+  }
+  for (const host of facts.hostsWithoutSupervisor) {
+    const who = facts.missing.filter((process) => process.host === host).map(({ name }) => name);
+    const left = who.length === 0 ? '' : '; what is wanted there does not start';
+    waits.push(
+      wait('supervisor', `the supervisor of ${host} has no session in the database${left}`, {
+        who: [host, ...who],
+        command: `on ${host}: bramble up`,
+      }),
+    );
+  }
+  const others = facts.missing.filter(({ host }) => !facts.hostsWithoutSupervisor.includes(host));
+  if (others.length > 0) {
+    waits.push(
+      wait('process', 'processes are wanted and not at work in their release', {
+        who: others.map(({ name, release, host }) => `${name} (${release}, ${host})`),
+        command: `bramble status; their logs: BRAMBLE_HOME/logs`,
+      }),
+    );
+  }
+  return waits;
+}
+
+/** Only where a step takes locks that others may hold. */
+function sessionWaits({ state, sessions }: WaitFacts): Wait[] {
+  return sessions.map((session) => {
+    const holds =
+      session.tables.length > 0 ? `holds ${session.tables.join(', ')}` : 'is in an administration’s transaction';
+    const from = session.address === null ? '' : `, from ${session.address}`;
+    const next = state === 'checked' ? 'the release fence' : 'the migration';
+    return wait('session', `${next} waits for a session that ${holds}`, {
+      since: session.since,
+      who: [`${session.applicationName || 'a session without a name'} (database process ${session.pid}${from})`],
+      command: `in the database: select pg_terminate_backend(${session.pid})`,
+    });
+  });
+}
+
+function waveWaits(facts: WaitFacts): Wait[] {
+  const wave = facts.waves.find(({ state }) => state !== 'passed');
+  if (facts.state !== 'moving' || wave === undefined) return [];
+  const named = `wave ${wave.number} (${wave.name})`;
+  const waits: Wait[] = [];
+  if (wave.outOfReach > 0) {
+    const why = `${wave.outOfReach} accounts of ${named} have moved, and their devices do not come: nothing waits for them`;
+    waits.push(wait('out-of-reach', why, { command: 'bramble deliveries' }));
+  }
+  if (wave.state === 'soaking') {
+    const until = later(wave.soakingAt, facts.soakSeconds);
+    const isOver = until !== null && until <= facts.now;
+    if (!isOver) waits.push(wait('soak', `${named} is observed`, { since: wave.soakingAt, until }));
+    if (wave.gateLacks.length > 0) {
+      waits.push(wait('gate', `the gate of ${named}: ${wave.gateLacks.join('; ')}`, { since: wave.soakingAt }));
+    }
+  } else if (wave.startedAt !== null && wave.settled < wave.accounts) {
+    const until = later(wave.startedAt, facts.waveDeadlineSeconds);
+    const why = `${wave.settled} of ${wave.accounts} accounts of ${named} are settled; at its deadline it pauses`;
+    waits.push(wait('wave', why, { since: wave.startedAt, until, who: wave.open, command: 'bramble deliveries' }));
+  }
+  return waits;
+}
+
+function sendingWaits({ holds, silent }: WaitFacts): Wait[] {
+  const waits = holds.map(({ instance, reason, message, waiting, since }) => {
+    const command =
+      reason === 'suspects' ? 'bramble device requeue --silent' : 'bramble budget show; bramble budget set';
+    return wait('budget', `${waiting} deliveries of ${instance}: ${message}`, { since, who: [instance], command });
+  });
+  if (silent.count === 0) return waits;
+  const held = silent.capReached
+    ? 'and hold slots, since the cap of suspects is reached; each is taken back when its patience is over'
+    : 'and are suspects: they hold no slot, and return by answering';
+  const until = silent.capReached ? later(silent.since, silent.patienceSeconds) : null;
+  const why = `${silent.count} devices took a delivery and fell silent, ${held}`;
+  const command = 'bramble device requeue --silent';
+  return [...waits, wait('silent-devices', why, { since: silent.since, until, who: silent.devices, command })];
+}
+
+function later(at: Date | null, seconds: number): Date | null {
+  return at === null ? null : new Date(at.getTime() + seconds * 1000);
+}
