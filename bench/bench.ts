@@ -1,6 +1,6 @@
 /**
- * `npm run bench [-- connect | move | cost] [--json FILE] [...]`: what the domain does in a second, and how long a moved account
- * is without its server. Without a name all of it, quickly. bench/RESULTS.md says how to read it.
+ * `npm run bench [-- connect | move | cost | gates] [--json FILE] [...]`: what the domain does in a second, how long a moved
+ * account is without its server, how often gates are wrong. Without a name all of it, quickly. bench/RESULTS.md says how to read it.
  */
 import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import { benchConnect, describeReport, readBenchDevices } from './connect.ts';
 import { benchConnectDomain, describeConnect } from './connect-domain.ts';
 import { benchCost, describeCost } from './cost/cost.ts';
+import { benchGates, describeGoals } from './gates/gates.ts';
 import { benchMove, describeMove } from './move.ts';
 
 const usage = `npm run bench [-- <name>] [options]
@@ -20,6 +21,8 @@ const usage = `npm run bench [-- <name>] [options]
             --devices 100 --probed 8 --runs 25 --bulk 2000
   cost      event loop that the dearest input found takes, for each address and parser; ends with 1 when the goal is missed
             --tries 400 --seed SEED --only 'part of a name'
+  gates     how often a gate is wrong about a wave: simulated traffic, good and bad; ends with 1 when a goal is missed
+            --waves 1000 --seed SEED
   --json FILE writes the figures`;
 
 const { values, positionals } = parseArgs({
@@ -32,6 +35,7 @@ const { values, positionals } = parseArgs({
     probed: { type: 'string' },
     bulk: { type: 'string' },
     tries: { type: 'string' },
+    waves: { type: 'string' },
     seed: { type: 'string' },
     only: { type: 'string' },
     target: { type: 'string' },
@@ -45,7 +49,7 @@ const [name = 'all'] = positionals;
 const quick = name === 'all';
 const say = (text: string) => console.log(text);
 
-if (values.help || !['all', 'connect', 'move', 'cost'].includes(name)) {
+if (values.help || !['all', 'connect', 'move', 'cost', 'gates'].includes(name)) {
   console.log(usage);
   process.exitCode = values.help ? 0 : 2;
 } else {
@@ -60,6 +64,7 @@ if (values.help || !['all', 'connect', 'move', 'cost'].includes(name)) {
     if (quick || name === 'connect') figures['connect'] = await runConnect();
     if (quick || name === 'move') figures['move'] = await runMove();
     if (quick || name === 'cost') figures['cost'] = await runCost();
+    if (quick || name === 'gates') figures['gates'] = runGates();
   }
   if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(figures, null, 2)}\n`);
 }
@@ -98,6 +103,13 @@ async function runCost(): Promise<unknown> {
   say(describeCost(report));
   if (!report.reached) process.exitCode = 1;
   return report;
+}
+
+function runGates(): unknown {
+  const result = benchGates({ seed: values.seed ?? randomUUID(), waves: number(values.waves, quick ? 40 : 1000), say });
+  say(describeGoals(result));
+  if (result.missed.length > 0) process.exitCode = 1;
+  return result;
 }
 
 async function runTarget(target: URL): Promise<unknown> {

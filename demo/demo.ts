@@ -167,7 +167,7 @@ async function startUpgrade(
     wavePercentages: [50, 100],
     soakSeconds: 2,
     fenceGraceMs: 1500,
-    gate: { leastRequests: 30, baselineHours: 1, patienceSeconds: 20, latencyFactor: 5, latencySlackMs: 250 },
+    gate: { leastRequests: 5, baselineHours: 1, patienceSeconds: 40, latencyFactor: 5, latencySlackMs: 250 },
   });
   progress.step(`The upgrade to ${to.release} is planned.`);
   const { itPolicies, serviceBooks, synchronizations, leastMinutes } = plan.plan.sends;

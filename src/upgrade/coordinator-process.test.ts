@@ -98,8 +98,8 @@ test('a coordinator process that is killed (kill -9) at each state is followed b
     await superviseOnce(db);
     await db`update delivery set state = 'done', settled_at = now() where state = 'owed'`;
     await db`
-      insert into request_sample (instance_id, account_id, bucket, requests, errors, latency_ms_sum, latency_ms_max)
-      select instance_id, id, date_bin('10 seconds', now(), 'epoch'), 50, 0, 250, 9 from account
+      insert into request_outcome (account_id, instance_id, bucket, router, requests, failed, latency)
+      select id, instance_id, date_bin('10 seconds', now(), 'epoch'), 'router', 100, 0, '{0,0,0,0,100}' from account
       on conflict do nothing`;
     const upgrade = await readLatestUpgrade(db);
     assert.ok(upgrade);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isBrambleError } from '../base/errors.ts';
+import { registerComponent } from '../domain/components.ts';
 import { assignAccount } from './account-assignment.ts';
 import { type CoordinatorOutcome, stepOnce } from './coordinator.ts';
 import {
@@ -48,6 +49,34 @@ test('a new instance that answers 500 to its canaries pauses the upgrade by itse
     await it.world({ errors: true });
   }
   assert.equal(await countAt(it.db, '%-1-1'), 1);
+});
+
+test('a new instance that ends again and again pauses the upgrade, though every request that reaches it is answered', async () => {
+  const it = await scene({ canaries: ['east-0'], soakSeconds: 3600 });
+  const context = it.context('one');
+  await until(it, context, ['moving']);
+  while ((await countAt(it.db, '%-1-1')) === 0) {
+    await stepOnce(context);
+    await it.world();
+  }
+  const [instance] = await it.db<{ name: string; release: string }[]>`
+    select name, release from component where kind = 'server' and name like 'east-1-1'`;
+  assert.ok(instance);
+  for (const processId of [101, 102, 103]) {
+    await registerComponent(
+      it.db,
+      {
+        ...{ ...instance, kind: 'server' as const, host: 'here', bootId: 'boot', processId },
+        ...{ linkVersions: [1], features: [], loopbackUrl: null },
+      },
+      { leastSchemaVersion: 1 },
+    );
+  }
+  const paused = await until(it, context, ['paused']);
+  assert.match(
+    paused.pauseReason ?? '',
+    /gate of wave 1 .*fail: .*ended unasked or lost their lease \d times \(east-1-1: exit/,
+  );
 });
 
 test('a sample that stays too small pauses the upgrade as undecided; the operator can answer for it', async () => {

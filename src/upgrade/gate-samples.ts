@@ -1,97 +1,219 @@
 /**
- * The figures that gates judge, from the instances' own samples. A sample counts for an account at the instance that it was
- * moved to, from the bucket on in which its move was settled (so that the traffic of the move itself is left out), and not
+ * The figures that gates judge. A request counts for an account at the instance that it was moved to, from the ten seconds on
+ * after its move was settled (so that the traffic of the move itself is left out), after the warm-up of that instance, and not
  * before the window that a resumed wave began with.
+ *
+ * Routers measure where the devices stand (`request_outcome`). As long as none reports, what the instances say of themselves
+ * has to do (`request_sample`): of ten seconds of an account at most as many requests as it has devices, and one latency,
+ * their mean.
  */
 import type { UpgradeId } from '../base/ids.ts';
-import type { Queryable } from '../database/connection.ts';
-import type { GateFigures, RequestSample } from './gate.ts';
+import type { Queryable, SqlFragment } from '../database/connection.ts';
+import type { Baseline, GateFigures, Stretch } from './gate-figures.ts';
+import { readInterruptions } from './gate-interruptions.ts';
 
-/** Length of a bucket of `request_sample`. */
+/** Length of a bucket of both tables. */
 const bucketSeconds = 10;
 
 export interface SampleScope {
   upgradeId: UpgradeId;
   /** One wave, or all. */
   wave: number | null;
-  /** From when a move's accounts count: as soon as they are there, or once their deliveries are answered. */
+  /**
+   * From when a move's accounts count: as soon as they are there (then without latencies, since what the move causes takes
+   * longer, and without warm-up), or once their deliveries are answered.
+   */
   since: 'committed' | 'settled';
   baselineHours: number;
+  /** From the first account at a new instance on. */
+  warmUpSeconds: number;
 }
 
-/** Samples of the moved accounts, of their past, of accounts not yet moved, and the upgrade's deliveries. */
+/** Figures of the moved accounts, of their past and of accounts not yet moved, and what became of the upgrade's deliveries. */
 export async function readGateFigures(q: Queryable, scope: SampleScope): Promise<GateFigures> {
-  const [samples, deliveries] = await Promise.all([readSamples(q, scope), readDeliveries(q, scope)]);
-  const of = (part: string): RequestSample => {
-    const row = samples.find((candidate) => candidate.part === part);
-    return row
-      ? { requests: row.requests, errors: row.errors, latencyMsSum: row.latencyMsSum }
-      : { requests: 0, errors: 0, latencyMsSum: 0 };
+  const source = await sourceOf(q);
+  const [rows, deliveries, interruptions] = await Promise.all([
+    readSamples(q, scope, source === 'routers' ? outcomes(q) : ownSamples(q)),
+    readDeliveries(q, scope),
+    readInterruptions(q, scope),
+  ]);
+  const partOf = (part: string) => rows.filter((row) => row.part === part);
+  const one = (part: string) => partOf(part)[0] ?? { requests: 0, failed: 0 };
+  const unmoved = baselineOf(partOf('unmoved'));
+  const accounts = one('accounts');
+  return {
+    source,
+    moved: stretchesOf(partOf('moved')),
+    accounts: { all: accounts.requests, heard: accounts.failed },
+    busiest: { requests: one('busiest').requests, failed: one('busiest').failed },
+    before: baselineOf(partOf('before')),
+    unmoved: unmoved.requests === 0 ? null : unmoved,
+    deliveries,
+    interruptions,
+    leftOut: { requests: one('left-out').requests, warmUpSeconds: scope.warmUpSeconds },
+    seconds: one('window').requests,
   };
-  const unmoved = of('unmoved');
-  return { moved: of('moved'), before: of('before'), unmoved: unmoved.requests === 0 ? null : unmoved, deliveries };
 }
 
-interface SampleRow extends RequestSample {
+/** Routers, as soon as one reports; by request_outcome_bucket. */
+async function sourceOf(q: Queryable): Promise<GateFigures['source']> {
+  const [row] = await q`
+    select 1 from request_outcome where seconds = ${bucketSeconds} and bucket > now() - interval '15 minutes' limit 1`;
+  return row === undefined ? 'instances' : 'routers';
+}
+
+function outcomes(q: Queryable): SqlFragment {
+  return q`select account_id, instance_id, bucket, requests, failed, latency from request_outcome`;
+}
+
+function ownSamples(q: Queryable): SqlFragment {
+  return q`
+    select r.account_id, r.instance_id, r.bucket, n.requests,
+           ceil(r.errors * n.requests / r.requests::float8)::int as failed,
+           case when r.requests > r.errors
+                then array_fill(0, array[least(30, floor(2 * log(2, greatest(1, r.latency_ms_sum / r.requests)::numeric)))::int]) || 1
+                else '{}'::int[] end as latency
+      from request_sample r cross join lateral (
+        select least(r.requests, greatest(1, (select count(*) from device d
+                                               where d.account_id = r.account_id and d.state = 'active')))::int as requests) n
+     where r.requests > 0`;
+}
+
+/** Numbers of one part; with `bin`, how many requests fell into that bin. */
+interface SampleRow {
   part: string;
+  stretch: number;
+  bin: number | null;
+  requests: number;
+  failed: number;
 }
 
 /**
- * Through account_move_batch, upgrade_assignment_wave and the primary key of request_sample. An account that was moved by
- * hand has no time of its move here, and so is not in the sample.
+ * Through account_move_batch, upgrade_assignment_wave and the primary keys of the samples. An account that was moved by hand
+ * has no time of its move here, and so is not in the sample. `before` is the accounts' past with the weights that they have
+ * among the requests of now, so that one that fails often and asks more now is not taken for a worse release; its requests
+ * are those of a sample of the same certainty.
  */
-async function readSamples(q: Queryable, scope: SampleScope): Promise<SampleRow[]> {
+async function readSamples(q: Queryable, scope: SampleScope, samples: SqlFragment): Promise<SampleRow[]> {
+  const { upgradeId, wave, since } = scope;
+  const warmUp = since === 'settled' ? scope.warmUpSeconds : 0;
+  // The ten seconds in which it ends still count where there is none.
+  const early = bucketSeconds - Math.min(bucketSeconds, warmUp);
+  // What is watched for hours needs no stretches of ten seconds.
+  const stretchSeconds = wave === null ? 60 * bucketSeconds : bucketSeconds;
   return await q<SampleRow[]>`
     with moved as materialized (
-      select distinct on (m.account_id, m.to_instance_id) m.account_id, m.to_instance_id, m.committed_at, m.settled_at
+      select distinct on (m.account_id, m.to_instance_id) m.account_id, m.to_instance_id, m.committed_at, m.settled_at,
+             min(m.committed_at) over (partition by m.to_instance_id) as first_at
         from move_batch b join account_move m on m.batch_id = b.id
-       where b.upgrade_id = ${scope.upgradeId} and m.committed_at is not null
+       where b.upgrade_id = ${upgradeId} and m.committed_at is not null
        order by m.account_id, m.to_instance_id, m.committed_at desc
     ), assigned as materialized (
       select s.account_id, s.from_instance_id, s.to_instance_id, a.instance_id = s.to_instance_id as moved, s.wave_number,
-             m.committed_at, coalesce(m.settled_at, w.soaking_at) as settled_at,
+             m.committed_at, coalesce(m.settled_at, w.soaking_at) as settled_at, m.first_at,
              greatest((w.gate->>'windowFrom')::timestamptz, w.started_at) as window_from
         from upgrade_assignment s
         join account a on a.id = s.account_id
         join upgrade_wave w on w.upgrade_id = s.upgrade_id and w.number = s.wave_number
         left join moved m on m.account_id = s.account_id and m.to_instance_id = s.to_instance_id
-       where s.upgrade_id = ${scope.upgradeId}
+       where s.upgrade_id = ${upgradeId}
     ), chosen as materialized (
-      select c.*, greatest(case when ${scope.since} = 'committed' then c.committed_at else c.settled_at end, c.window_from)
-                    - make_interval(secs => ${bucketSeconds}) as counts_from
-        from assigned c where c.moved and (${scope.wave}::int is null or c.wave_number = ${scope.wave}::int)
-    ), first as (select min(counts_from) as counts_from from chosen)
-    select 'moved' as part, sum(r.requests)::float8 as requests, sum(r.errors)::float8 as errors,
-           sum(r.latency_ms_sum)::float8 as "latencyMsSum"
-      from chosen c join request_sample r
-        on r.account_id = c.account_id and r.instance_id = c.to_instance_id and r.bucket > c.counts_from
-    having count(*) > 0
+      select c.*, greatest(case when ${since} = 'committed' then c.committed_at else c.settled_at end, c.window_from,
+                           c.first_at + make_interval(secs => ${warmUp})) - make_interval(secs => ${early}) as counts_from
+        from assigned c where c.moved and (${wave}::int is null or c.wave_number = ${wave}::int)
+    ), first as materialized (select min(counts_from) as counts_from from chosen),
+    now_at as materialized (
+      select c.account_id, r.bucket, r.requests, r.failed, r.latency, r.bucket > c.counts_from as counts
+        from chosen c join (${samples}) r
+          on r.account_id = c.account_id and r.instance_id = c.to_instance_id
+         and r.bucket > greatest(c.committed_at, c.window_from) - make_interval(secs => ${bucketSeconds})
+    ), counted as materialized (
+      select *, extract(epoch from date_bin(make_interval(secs => ${stretchSeconds}), bucket, 'epoch'))::float8 as stretch
+        from now_at where counts
+    ), by_account as materialized (
+      select account_id, sum(requests)::float8 as requests, sum(failed)::float8 as failed from counted group by 1
+    ), past as materialized (
+      select c.account_id, r.requests, r.failed, r.latency
+        from chosen c join (${samples}) r
+          on r.account_id = c.account_id and r.instance_id = c.from_instance_id and r.bucket < c.committed_at
+         and r.bucket > c.committed_at - make_interval(secs => ${scope.baselineHours * 3600})
+    ), weighted as (
+      select coalesce(n.requests, 0) + 0.001 as weight, p.requests, p.failed
+        from (select account_id, sum(requests)::float8 as requests, sum(failed)::float8 as failed from past group by 1) p
+        left join by_account n on n.account_id = p.account_id
+    ), unmoved as materialized (
+      select r.requests, r.failed, r.latency
+        from assigned u cross join first f join (${samples}) r
+          on r.account_id = u.account_id and r.instance_id = u.from_instance_id and r.bucket > f.counts_from
+       where not u.moved
+    ), bins as (
+      select 'moved' as part, c.stretch, b.bin, b.requests from counted c, unnest(c.latency) with ordinality as b(requests, bin)
+      union all
+      select 'before', 0, b.bin, b.requests from past p, unnest(p.latency) with ordinality as b(requests, bin)
+      union all
+      select 'unmoved', 0, b.bin, b.requests from unmoved u, unnest(u.latency) with ordinality as b(requests, bin)
+    )
+    select 'moved' as part, stretch, null::int as bin, sum(requests)::float8 as requests, sum(failed)::float8 as failed
+      from counted group by stretch
     union all
-    select 'before', sum(r.requests)::float8, sum(r.errors)::float8, sum(r.latency_ms_sum)::float8
-      from chosen c join request_sample r
-        on r.account_id = c.account_id and r.instance_id = c.from_instance_id and r.bucket < c.committed_at
-       and r.bucket > c.committed_at - make_interval(secs => ${scope.baselineHours * 3600})
-    having count(*) > 0
+    select part, stretch, bin::int - 1, sum(requests)::float8, 0 from bins
+     where requests > 0 and ${since} = 'settled' group by part, stretch, bin
     union all
-    select 'unmoved', sum(r.requests)::float8, sum(r.errors)::float8, sum(r.latency_ms_sum)::float8
-      from assigned u cross join first f join request_sample r
-        on r.account_id = u.account_id and r.instance_id = u.from_instance_id and r.bucket > f.counts_from
-     where not u.moved
-    having count(*) > 0`;
+    (select 'busiest', 0, null, requests, failed from by_account order by requests desc, failed limit 1)
+    union all
+    select 'accounts', 0, null, (select count(*) from chosen), (select count(*) from by_account)
+    union all
+    select 'left-out', 0, null, coalesce(sum(requests) filter (where not counts), 0), 0 from now_at
+    union all
+    select 'window', 0, null, greatest(0, coalesce(extract(epoch from clock_timestamp() - counts_from), 0)), 0 from first
+    union all
+    select 'before', 0, null, sum(weight) ^ 2 / sum(weight ^ 2 / requests),
+           sum(weight) ^ 2 / sum(weight ^ 2 / requests) * sum(weight * failed / requests) / sum(weight)
+      from weighted where requests > 0 having count(*) > 0
+    union all
+    select 'unmoved', 0, null, sum(requests), sum(failed) from unmoved having count(*) > 0
+     order by part, stretch, bin nulls first`;
 }
 
-/** Deliveries of the upgrade's moves to the new release, in the window; through account_move_batch and delivery_move. */
+/** Rows come stretch by stretch, the one without a bin first. */
+function stretchesOf(rows: readonly SampleRow[]): Stretch[] {
+  const stretches = new Map<number, SampleRow[]>();
+  for (const row of rows) stretches.set(row.stretch, [...(stretches.get(row.stretch) ?? []), row]);
+  return [...stretches.values()].map(baselineOf);
+}
+
+function baselineOf(rows: readonly SampleRow[]): Baseline {
+  const total = rows.find((row) => row.bin === null);
+  const bins = rows.filter((row) => row.bin !== null);
+  const latency = Array.from({ length: Math.max(0, ...bins.map((row) => (row.bin ?? 0) + 1)) }, () => 0);
+  for (const { bin, requests } of bins) latency[bin ?? 0] = requests;
+  return { requests: total?.requests ?? 0, failed: total?.failed ?? 0, latency };
+}
+
+/** After so many seconds a device that took a delivery is silent, as it is where the budget says nothing else. */
+const silentAfterSeconds = 60;
+
+/** Devices by the worst of the deliveries of the upgrade's moves, in the window; through account_move_batch and delivery_move. */
 async function readDeliveries(q: Queryable, scope: SampleScope): Promise<GateFigures['deliveries']> {
   const [row] = await q<GateFigures['deliveries'][]>`
-    select count(*) filter (where d.state = 'done')::int as done,
-           count(*) filter (where d.state = 'failed')::int as failed,
-           count(*) filter (where d.state in ('owed', 'released', 'handed-out', 'suspect'))::int as open
-      from move_batch b
-      join account_move m on m.batch_id = b.id
-      join delivery d on d.move_id = m.id
-      left join upgrade_wave w on w.upgrade_id = b.upgrade_id and w.number = b.wave_number
-     where b.upgrade_id = ${scope.upgradeId} and b.purpose = 'wave'
-       and (${scope.wave}::int is null or b.wave_number = ${scope.wave}::int)
-       and (d.settled_at is null or (w.gate->>'windowFrom') is null or d.settled_at > (w.gate->>'windowFrom')::timestamptz)`;
-  return row ?? { done: 0, failed: 0, open: 0 };
+    with devices as (
+      select bool_or(d.state = 'failed') as failed,
+             bool_or(d.state = 'suspect' or (d.state = 'handed-out'
+                       and d.handed_out_at < clock_timestamp() - make_interval(secs => ${silentAfterSeconds}))) as silent,
+             bool_or(d.state in ('owed', 'released', 'handed-out')) as open
+        from move_batch b
+        join account_move m on m.batch_id = b.id
+        join delivery d on d.move_id = m.id and d.state <> 'superseded'
+        left join upgrade_wave w on w.upgrade_id = b.upgrade_id and w.number = b.wave_number
+       where b.upgrade_id = ${scope.upgradeId} and b.purpose = 'wave'
+         and (${scope.wave}::int is null or b.wave_number = ${scope.wave}::int)
+         and (d.settled_at is null or (w.gate->>'windowFrom') is null
+              or d.settled_at > (w.gate->>'windowFrom')::timestamptz)
+       group by d.device_id)
+    select count(*) filter (where failed)::int as failed,
+           count(*) filter (where not failed and silent)::int as silent,
+           count(*) filter (where not failed and not silent and open)::int as open,
+           count(*) filter (where not failed and not silent and not open)::int as done
+      from devices`;
+  return row ?? { done: 0, failed: 0, silent: 0, open: 0 };
 }

@@ -9,22 +9,45 @@ const share = z.number().min(0).max(1);
 
 /** When a gate opens. Shares are 0 to 1. */
 export const gateSettingsSchema = z.looseObject({
-  /** Requests of moved accounts below which the sample is too small to say anything. */
+  /** Requests of moved accounts that are enough; unless chosen, as many as the statistic needs. */
   leastRequests: z.number().int().min(1).max(1_000_000).default(30),
-  /** How much greater the share of failed requests may be than before the move or than with accounts not moved. */
+  /** How much greater the share of failed requests may be than is usual; unless chosen, none that is sure. */
   maxErrorRateDifference: share.default(0.02),
-  /** How many times the mean latency before the move may be reached … */
+  /** How many times the usual p50, p95 and p99 may be reached … */
   latencyFactor: z.number().min(1).max(1000).default(2),
   /** … where it is more than this many milliseconds longer: below that nobody notices. */
   latencySlackMs: z.number().min(0).max(600_000).default(50),
   /** Absolute bound: failed deliveries of all that were answered. */
   maxFailedDeliveryShare: share.default(0.1),
-  /** Seconds beyond the soak that a sample may take to become large enough, before the gate answers undecided. */
+  /** Absolute bound: devices that took a delivery and do not answer, of all that took one. */
+  maxSilentDeliveryShare: share.default(0.25),
+  /**
+   * Seconds beyond the soak that a sample may take to become large enough, before the gate answers undecided; unless chosen,
+   * as long as a wave may take.
+   */
   patienceSeconds: z.number().min(0).max(86_400).default(120),
   /** How far back an account's own past counts. */
   baselineHours: z.number().min(0.001).max(720).default(24),
 });
 export type GateSettings = z.output<typeof gateSettingsSchema>;
+
+const leftToTheStatistic = ['leastRequests', 'maxErrorRateDifference', 'patienceSeconds'] as const;
+
+/** The settings, of three of them what an operator chose: unless chosen they are left to the statistic. */
+export type ChosenGate = Pick<
+  GateSettings,
+  'latencyFactor' | 'latencySlackMs' | 'maxFailedDeliveryShare' | 'maxSilentDeliveryShare'
+> &
+  Partial<Pick<GateSettings, (typeof leftToTheStatistic)[number]>>;
+
+/** A release writes its own defaults into the plan, and 1.1 knew no others: what equals them was not chosen. */
+const defaults = gateSettingsSchema.parse({});
+
+export function chosenGate(settings: GateSettings): ChosenGate {
+  const chosen: ChosenGate = { ...settings };
+  for (const name of leftToTheStatistic) if (settings[name] === defaults[name]) delete chosen[name];
+  return chosen;
+}
 
 const part = budgetSchema.shape;
 /** What of the domain's budget is other during the upgrade. */

@@ -5,10 +5,11 @@
 import { BrambleError } from '../base/errors.ts';
 import { parseRelease } from '../base/release-number.ts';
 import { type Budget, budgetSchema } from '../policy/delivery/budget.ts';
-import type { PlanOptions } from './plan-options.ts';
+import { requestsToPass } from './gate.ts';
+import { chosenGate, type PlanOptions } from './plan-options.ts';
 import { assertReleaseStep } from './release-step.ts';
 import type { Loss, PlannedInstance, UpgradePlan } from './upgrade-plan.ts';
-import { assignWaves, type PlacedAccount, type WaveDefinition } from './wave-assignment.ts';
+import { assignWaves, type PlacedAccount } from './wave-assignment.ts';
 
 export interface InstanceFacts {
   name: string;
@@ -51,7 +52,7 @@ export function planUpgrade(facts: PlanFacts, options: PlanOptions): UpgradePlan
     number: wave.number,
     name: wave.name,
     accounts: wave.accounts.length,
-    leastRequests: leastRequestsOf(wave, options),
+    leastRequests: requestsToPass(options.gate),
   }));
   const services = instances.reduce((sum, instance) => sum + instance.connectionServices.length, 0);
   const processes = instances.length + services;
@@ -170,15 +171,6 @@ function letterOf(attempt: number): string {
   return 'z'.repeat(Math.floor((attempt - 1) / 25)) + String.fromCharCode(98 + ((attempt - 1) % 25));
 }
 
-/** Few accounts make few requests: their gate is content with less, and the plan says so. */
-const fewestRequests = 5;
-const requestsPerAccount = 6;
-
-export function leastRequestsOf(wave: Pick<WaveDefinition, 'accounts'>, options: PlanOptions): number {
-  const asked = options.gate.leastRequests;
-  return Math.min(asked, Math.max(fewestRequests, wave.accounts.length * requestsPerAccount));
-}
-
 function leastMinutes(facts: PlanFacts, budget: Budget, newInstances: number): number {
   const { itPolicies, serviceBooks, synchronizations } = facts.deliveries;
   const perMinute = Math.min(budget.perMinuteDomain, budget.perMinuteInstance * Math.max(1, newInstances));
@@ -188,16 +180,18 @@ function leastMinutes(facts: PlanFacts, budget: Budget, newInstances: number): n
 function notesOf(
   facts: PlanFacts,
   options: PlanOptions,
-  waves: readonly { name: string; accounts: number; leastRequests: number }[],
+  waves: readonly { name: string; accounts: number }[],
   empty: readonly string[],
 ): string[] {
   const notes = waves
-    .filter((wave) => wave.leastRequests < options.gate.leastRequests)
-    .map(
-      (wave) =>
-        `The wave “${wave.name}” has only ${wave.accounts} accounts: its gate is content with ${wave.leastRequests} ` +
-        `requests instead of ${options.gate.leastRequests}.`,
+    .filter((wave) => wave.accounts === 1)
+    .map((wave) => `The wave “${wave.name}” has one account: its gate rests on that one alone.`);
+  const { leastRequests } = chosenGate(options.gate);
+  if (leastRequests !== undefined) {
+    notes.push(
+      `Gates are content with ${leastRequests} requests, as was chosen: a fault that few requests show may be overlooked.`,
     );
+  }
   if (facts.accounts.length === 0) notes.push('There is no account to move: the upgrade goes through without waves.');
   if (empty.length > 0) {
     notes.push(

@@ -58,10 +58,12 @@ export async function scene(options: object = {}): Promise<Scene> {
       });
       if (silent) return;
       await db`
-        insert into request_sample (instance_id, account_id, bucket, requests, errors, latency_ms_sum, latency_ms_max)
-        select instance_id, id, to_timestamp(floor(extract(epoch from now()) / 10) * 10), 50,
-               case when ${errors} and epoch > 1 then 50 else 0 end, 250, 9 from account
-        on conflict (account_id, bucket, instance_id) do nothing`;
+        insert into request_outcome (account_id, instance_id, bucket, router, requests, failed, latency)
+        select id, instance_id, date_bin('10 seconds', now(), 'epoch') - make_interval(secs => 10 * n), 'router', 100, f.failed,
+               array[0, 0, 0, 0, 100 - f.failed]
+          from account, generate_series(case when epoch > 1 then -2 else 0 end, case when epoch > 1 then 0 else 3 end) as n,
+               lateral (select case when ${errors} and epoch > 1 then 100 else 0 end as failed) f
+        on conflict do nothing`;
     },
     upgrade: async () => {
       const upgrade = await readLatestUpgrade(db);

@@ -7,8 +7,7 @@ import { type GateAnswer, judgeGate } from './gate.ts';
 import { readGateFigures } from './gate-samples.ts';
 import { addMissingInstance, countStragglers, joinLatecomers, moveLatecomers, queueMoves } from './instance-steps.ts';
 import { pauseUpgrade } from './pausing.ts';
-import { leastRequestsOf } from './plan.ts';
-import type { GateSettings } from './plan-options.ts';
+import { chosenGate } from './plan-options.ts';
 import { advanced, type StepContext, type StepOutcome, stepTransaction, waitingFor } from './step-context.ts';
 import { recordUpgradeEvent, transition, type Upgrade } from './upgrade-store.ts';
 import { listWaves, readWaveMoves, setWaveGate, setWaveState, type Wave, type WaveMoves } from './wave-store.ts';
@@ -42,7 +41,7 @@ async function watchMoves(context: StepContext, upgrade: Upgrade, wave: Wave, mo
       moves,
     });
   }
-  const early = await askGate(context, upgrade, wave, moves.accounts, 'committed');
+  const early = await askGate(context, upgrade, wave, 'committed');
   if (early.answer === 'fail') return await closeGate(context, upgrade, wave, early);
   if (moves.waiting > 0) {
     return await stepTransaction(context, 'move-latecomers', upgrade, async (tx, current) => {
@@ -67,7 +66,7 @@ async function watchMoves(context: StepContext, upgrade: Upgrade, wave: Wave, mo
 }
 
 async function watchSoak(context: StepContext, upgrade: Upgrade, wave: Wave, moves: WaveMoves): Promise<StepOutcome> {
-  const { soakSeconds, gate } = upgrade.plan.options;
+  const { soakSeconds, gate, waveDeadlineSeconds } = upgrade.plan.options;
   if (moves.accounts === 0) {
     // Nobody is left to observe: its accounts were deleted or assigned to another wave.
     return await passWave(context, upgrade, wave, { answer: 'pass', reasons: ['the wave has no account'] });
@@ -78,38 +77,38 @@ async function watchSoak(context: StepContext, upgrade: Upgrade, wave: Wave, mov
       return advanced;
     });
   }
-  const answer = await askGate(context, upgrade, wave, moves.accounts, 'settled');
+  const answer = await askGate(context, upgrade, wave, 'settled');
   if (answer.answer === 'fail') return await closeGate(context, upgrade, wave, answer);
-  if (wave.soakingSeconds < soakSeconds) return waitingFor(`wave ${wave.number} is observed for ${soakSeconds} s`);
+  if (wave.soakingSeconds < soakSeconds) {
+    const lacks = answer.answer === 'undecided' ? `; so far ${answer.reasons.join('; ')}` : '';
+    return waitingFor(`wave ${wave.number} is observed for ${soakSeconds} s${lacks}`);
+  }
   if (answer.answer === 'pass') return await passWave(context, upgrade, wave, answer);
-  if (answer.cause === 'sample' && wave.soakingSeconds < soakSeconds + gate.patienceSeconds) {
+  const patienceSeconds = chosenGate(gate).patienceSeconds ?? waveDeadlineSeconds;
+  if (answer.cause === 'sample' && wave.soakingSeconds < soakSeconds + patienceSeconds) {
     return waitingFor(`wave ${wave.number}: ${answer.reasons.join('; ')}`);
   }
   return await closeGate(context, upgrade, wave, answer);
 }
 
+/** A cold process is slow for its first minute; a soak that is shorter than ten of them spares a tenth. */
+const warmUpSeconds = (soakSeconds: number): number => Math.min(60, soakSeconds / 10);
+
 async function askGate(
   context: StepContext,
   upgrade: Upgrade,
   wave: Wave | null,
-  accounts: number,
   since: 'committed' | 'settled',
 ): Promise<GateAnswer> {
-  const settings = gateSettingsOf(upgrade, accounts);
+  const { gate, soakSeconds } = upgrade.plan.options;
   const figures = await readGateFigures(context.db, {
     upgradeId: upgrade.id,
     wave: wave?.number ?? null,
     since,
-    baselineHours: settings.baselineHours,
+    baselineHours: gate.baselineHours,
+    warmUpSeconds: warmUpSeconds(soakSeconds),
   });
-  return judgeGate(figures, settings);
-}
-
-/** The plan's settings with the sample that so many accounts can be expected to make. */
-function gateSettingsOf(upgrade: Upgrade, accounts: number): GateSettings {
-  const { options } = upgrade.plan;
-  const leastRequests = leastRequestsOf({ accounts: Array.from({ length: accounts }, () => '') }, options);
-  return { ...options.gate, leastRequests };
+  return judgeGate(figures, gate);
 }
 
 async function passWave(context: StepContext, upgrade: Upgrade, wave: Wave, answer: object): Promise<StepOutcome> {
@@ -167,7 +166,7 @@ export async function stepSoaking(context: StepContext, upgrade: Upgrade): Promi
   );
   if (stragglers > 0) return waitingFor(`${stragglers} accounts that came meanwhile`);
   if ((await listWaves(context.db, upgrade.id)).length > 0) {
-    const answer = await askGate(context, upgrade, null, 0, 'settled');
+    const answer = await askGate(context, upgrade, null, 'settled');
     if (answer.answer === 'fail') {
       return await pause(context, upgrade, `after the waves: ${answer.reasons.join('; ')}`, { gate: answer });
     }

@@ -111,14 +111,14 @@ export const tableRights: Readonly<Record<string, Line>> = {
   device_user: { server: all, administration: 'select delete' },
   command: { server: all, administration: 'select insert update', coordinator: 'select' },
   request_sample: { server: all, coordinator: 'select' },
-  request_outcome: { server: all },
+  request_outcome: { server: all, coordinator: 'select' },
   outcome_report: { server: all },
   // Written by a trigger too, in the owner's name.
   component_interruption: {
     server: 'select insert delete',
     connection: 'insert',
     administration: 'insert',
-    coordinator: 'insert',
+    coordinator: 'select insert',
   },
   it_policy: { server: 'select', administration: all },
   account_policy: { server: 'select', administration: all },

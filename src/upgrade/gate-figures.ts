@@ -1,0 +1,46 @@
+/** What a gate is asked about: the shape of the figures, read by `gate-samples.ts`, judged by `gate.ts`. */
+import { z } from 'zod';
+
+const count = z.number().int().nonnegative().finite();
+/** `src/base/latency-histogram.ts`: counts by bin. */
+const histogram = z.array(count).max(64);
+
+const stretchSchema = z.object({
+  requests: count,
+  /** Answered 5xx, or not at all. */
+  failed: count,
+  latency: histogram,
+});
+
+/** Weighted figures are no whole numbers. */
+const baselineSchema = z.object({
+  requests: z.number().nonnegative().finite(),
+  failed: z.number().nonnegative().finite(),
+  latency: histogram,
+});
+
+export const gateFiguresSchema = z.object({
+  /** Who measured: routers, where the devices stand; or, as long as no router reports, the instances themselves. */
+  source: z.enum(['routers', 'instances']),
+  /** Requests of the moved accounts at their new instances, in the order of time; the move's own and the warm-up left out. */
+  moved: z.array(stretchSchema),
+  /** How many accounts the wave has, and how many of them were heard in the window. */
+  accounts: z.object({ all: count, heard: count }),
+  /** The account with most of those requests. */
+  busiest: z.object({ requests: count, failed: count }),
+  /** The moved accounts before their move, each with the weight that it has among the requests of now. */
+  before: baselineSchema,
+  /** Accounts not yet moved, in the window; null when there are none left. */
+  unmoved: baselineSchema.nullable(),
+  /** Devices by what became of the deliveries of their move; `silent` have one that was handed out and not answered. */
+  deliveries: z.object({ done: count, failed: count, silent: count, open: count }),
+  /** Unasked ends and lost leases of the new instances since accounts are there; one that is away for long counts again. */
+  interruptions: z.array(z.object({ name: z.string(), cause: z.string() })),
+  /** Requests of the moved accounts that do not count, and why. */
+  leftOut: z.object({ requests: count, warmUpSeconds: z.number().nonnegative() }),
+  /** How long the window is by now. */
+  seconds: z.number().nonnegative().finite(),
+});
+export type GateFigures = z.output<typeof gateFiguresSchema>;
+export type Stretch = z.output<typeof stretchSchema>;
+export type Baseline = z.output<typeof baselineSchema>;
