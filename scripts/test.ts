@@ -1,32 +1,35 @@
 /**
- * Runs test files beside one shared database cluster: `scripts/test.ts [node options] [globs]`. Node's own summary is the
- * last thing printed of a run that ends well, and its exit code is ours.
+ * Runs test files beside one shared database cluster: `scripts/test.ts [node options] [globs]`. A line for each file as it
+ * ends, Node's own summary as the last thing of a run; the exit code is 0 only if all passed.
  *
  * Invariant: it ends, and nothing stays behind. A test has five minutes unless it says otherwise, a file fifteen
  * (`test-file-limit.ts`); what a file that was ended had started is ended after the run.
  */
-import { spawn } from 'node:child_process';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, glob, mkdtemp, rm, stat } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
+import { finished } from 'node:stream/promises';
+import { run } from 'node:test';
 import { openTestCluster, prepareMigratedTemplate, testClusterVariable } from '../src/database/test-database.ts';
 import { endLeftovers } from './test-leftovers.ts';
+import { testOrder } from './test-order.ts';
+import { testReport } from './test-report.ts';
 
 const defaultGlobs = ['src/**/*.test.ts', 'scripts/**/*.test.ts', 'bench/**/*.test.ts', 'test/**/*.test.ts'];
-const usual = [
-  // Most files wait more than they work: two at once even where Node would take one.
-  `--test-concurrency=${Math.max(2, availableParallelism() - 1)}`,
-  '--test-timeout=300000',
-  // What a test that timed out still has open must not keep its file from ending.
-  '--test-force-exit',
-  `--import=${new URL('test-file-limit.ts', import.meta.url).href}`,
-];
+/** Most files wait more than they work. */
+const filesAtOnce = availableParallelism() + 1;
 
 const wanted = process.argv.slice(2);
-const globs = wanted.some((argument) => !argument.startsWith('-')) ? [] : defaultGlobs;
+const nodeOptions = wanted.filter((argument) => argument.startsWith('-'));
+const globs = wanted.filter((argument) => !argument.startsWith('-'));
+const files = testOrder(await testFiles(globs.length === 0 ? defaultGlobs : globs));
+if (files.length === 0) {
+  console.error(`No test file fits ${globs.join(' ')}. Patterns are relative to the root of the checkout.`);
+  process.exit(1);
+}
 const cluster = await openTestCluster();
 const folder = await mkdtemp(join(tmpdir(), 'bramble-run-'));
-let exitCode = 1;
+let passed = false;
 try {
   // Under root PostgreSQL is another user, who has to pass through.
   await chmod(folder, 0o711);
@@ -38,7 +41,7 @@ try {
     // Each file, and each process that it starts, loads the same modules.
     NODE_COMPILE_CACHE: join(folder, 'compile-cache'),
   };
-  exitCode = await runNode(['--test', ...usual, ...wanted, ...globs], env);
+  passed = await runFiles(env);
 } finally {
   for (const { pid, command } of await endLeftovers(folder)) {
     console.error(`Left behind by a test, and ended: process ${pid}, ${command}`);
@@ -46,15 +49,39 @@ try {
   await rm(folder, { recursive: true, force: true });
   await cluster.stop();
 }
-process.exitCode = exitCode;
+process.exitCode = passed ? 0 : 1;
 
-async function runNode(args: string[], env: NodeJS.ProcessEnv): Promise<number> {
-  const child = spawn(process.execPath, args, { env, stdio: 'inherit' });
-  // A signal goes to the tests; the cluster is stopped when they have ended.
-  const pass = (signal: NodeJS.Signals) => void child.kill(signal);
-  process.on('SIGINT', pass).on('SIGTERM', pass);
-  return await new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', (code) => resolve(code ?? 1));
+async function testFiles(patterns: string[]): Promise<{ path: string; sizeBytes: number }[]> {
+  const files: { path: string; sizeBytes: number }[] = [];
+  for await (const name of glob(patterns, { exclude: ['**/node_modules/**'] })) {
+    files.push({ path: resolve(name), sizeBytes: (await stat(name)).size });
+  }
+  return files;
+}
+
+async function runFiles(env: NodeJS.ProcessEnv): Promise<boolean> {
+  // A signal ends the files; the cluster is stopped when they have ended.
+  const ending = new AbortController();
+  process.once('SIGINT', () => ending.abort()).once('SIGTERM', () => ending.abort());
+  const events = run({
+    files,
+    concurrency: filesAtOnce,
+    timeout: 300_000,
+    env,
+    signal: ending.signal,
+    execArgv: [
+      // What a test that timed out still has open must not keep its file from ending.
+      '--test-force-exit',
+      `--import=${new URL('test-file-limit.ts', import.meta.url).href}`,
+      ...nodeOptions,
+    ],
   });
+  let success = false;
+  events.on('test:summary', (summary) => {
+    if (summary.file === undefined) success = summary.success;
+  });
+  const report = events.pipe(testReport(files, process.cwd()));
+  report.pipe(process.stdout);
+  await finished(report);
+  return success && !ending.signal.aborted;
 }
