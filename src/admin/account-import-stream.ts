@@ -36,7 +36,7 @@ const batchRows = 500;
 /**
  * Reads accounts until the stream ends, then commits.
  * @throws BrambleError ERR_INPUT (with the line's number), ERR_LINE_TOO_LONG, ERR_RELEASE_FENCED; the stream's own error
- *   when the client went away.
+ *   when the client went away, or stopped sending (ERR_BODY_TIMEOUT).
  */
 export async function importAccountStream(
   context: AdministrationContext,

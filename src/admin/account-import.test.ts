@@ -85,6 +85,36 @@ test('an import whose transaction was ended by the release fence answers 503, an
   await until('the service answers', 60_000, async () => (await admin.call('GET', '/status')).status === 200);
 });
 
+test('a client that stops in the middle is answered 408, and the release lock is free', {
+  timeout: 120_000,
+}, async () => {
+  const impatient = await startAdministration({ bodyPatience: { graceMs: 2000, bytesPerSecond: 1024 } });
+  try {
+    const stopped: [string, string, string][] = [
+      ['/accounts/import', 'application/x-ndjson', line('stopped-1')],
+      // Nothing is held while JSON is read, but for a connection.
+      ['/groups', 'application/json', '{"name":'],
+    ];
+    for (const [path, type, begun] of stopped) {
+      const headers = { authorization: `Bearer ${impatient.token}`, 'content-type': type };
+      const sending = request(`${impatient.url}/api/v1${path}`, { method: 'POST', headers });
+      sending.on('error', () => {});
+      sending.write(begun);
+      const { status, body } = await answerOf(sending);
+      assert.deepEqual([status, (body as { code: string }).code], [408, 'ERR_BODY_TIMEOUT'], path);
+      sending.destroy();
+    }
+    const held = await impatient.db`
+      select from pg_locks where locktype = 'advisory' and classid = ${0x6272616d} and objid = 1
+         and database = (select oid from pg_database where datname = current_database())`;
+    assert.equal(held.length, 0);
+    assert.equal((await impatient.call('GET', '/accounts/stopped-1')).status, 404);
+    assert.equal((await impatient.call('POST', '/groups', { name: 'after' })).status, 201);
+  } finally {
+    await impatient.close();
+  }
+});
+
 test('a line that is not an account undoes the whole import and names the line', async () => {
   const sending = beginImport();
   sending.end(`${line('half-1')}\n{"name":5}\n${line('half-2')}`);

@@ -18,7 +18,7 @@ import { silentLogger } from '../process/logger.ts';
 import { ownFeatures } from '../process/own-release.ts';
 import { thisRelease } from '../release/this-release.ts';
 import { createToken } from '../rest/administrator-tokens.ts';
-import { administrationServer } from './administration-server.ts';
+import { type AdministrationServerOptions, administrationServer } from './administration-server.ts';
 import type { AdministrationContext } from './context.ts';
 
 export interface AdministrationFixture {
@@ -35,7 +35,9 @@ export interface AdministrationFixture {
 }
 
 /** A domain of this release with the instances `one` and `two`, and its administration service. */
-export async function startAdministration(): Promise<AdministrationFixture> {
+export async function startAdministration(
+  options: Pick<AdministrationServerOptions, 'bodyPatience'> = {},
+): Promise<AdministrationFixture> {
   const database = await createTestDatabase();
   const db = openDatabase(database.url, { applicationName: 'bramble/administration/admin-1@test#1' });
   const home = await mkdtemp(join(tmpdir(), 'bramble-admin-'));
@@ -52,6 +54,7 @@ export async function startAdministration(): Promise<AdministrationFixture> {
     log: silentLogger,
   };
   const app = await administrationServer({
+    ...options,
     context,
     health: healthHandler({ registry: new Registry(), ready: () => null }),
   });

@@ -9,6 +9,7 @@ import { messageOf } from '../base/errors.ts';
 import type { HealthHandler } from '../process/health.ts';
 import { auditRequests, requestIds } from '../rest/audited-request.ts';
 import { requireToken } from '../rest/authentication.ts';
+import { type BodyPatience, defaultBodyPatience, limitBodyTime } from '../rest/body-deadline.ts';
 import { answersBeforeRoutes, errorAnswer } from '../rest/http-errors.ts';
 import { endConnectionsOnClose, orderlyClose } from '../rest/orderly-close.ts';
 import { closedSchema, takeStrictInput } from '../rest/strict-input.ts';
@@ -22,6 +23,8 @@ export interface AdministrationServerOptions {
   context: AdministrationContext;
   /** Answers /healthz, /readyz and /metrics; leaves other paths alone. */
   health?: HealthHandler;
+  /** For bodies that do not come. */
+  bodyPatience?: BodyPatience;
 }
 
 /** Builds the server; it does not listen yet. */
@@ -36,6 +39,7 @@ export async function administrationServer(options: AdministrationServerOptions)
   });
   takeStrictInput(app);
   endConnectionsOnClose(app);
+  limitBodyTime(app, options.bodyPatience ?? defaultBodyPatience);
   app.setSerializerCompiler(serializerCompiler);
   app.setErrorHandler((error, request, reply) => {
     const { status, body } = errorAnswer(error);

@@ -60,6 +60,7 @@ const codesByStatus: Readonly<Record<number, readonly ErrorCode[]>> = {
     'ERR_NO_ROUTER',
     'ERR_PUSH_TOPIC',
   ],
+  408: ['ERR_BODY_TIMEOUT'],
   413: ['ERR_BODY_TOO_LARGE', 'ERR_LINE_TOO_LONG'],
   415: ['ERR_MEDIA_TYPE'],
   429: ['ERR_BUSY'],

@@ -16,6 +16,7 @@ import type { HealthHandler } from '../process/health.ts';
 import { announceAddress } from '../process/service-address.ts';
 import { auditRequests, recordedRequest, requestIds } from '../rest/audited-request.ts';
 import { requireToken } from '../rest/authentication.ts';
+import { defaultBodyPatience, limitBodyTime } from '../rest/body-deadline.ts';
 import { answersBeforeRoutes, errorAnswer } from '../rest/http-errors.ts';
 import { closeInOrder, endConnectionsOnClose, orderlyClose } from '../rest/orderly-close.ts';
 import { takeStrictInput } from '../rest/strict-input.ts';
@@ -48,6 +49,7 @@ export async function openCoordinatorEndpoint(
   });
   takeStrictInput(app);
   endConnectionsOnClose(app);
+  limitBodyTime(app, defaultBodyPatience);
   app.setSerializerCompiler(serializerCompiler);
   app.setErrorHandler((error, request, reply) => {
     const { status, body } = errorAnswer(error);

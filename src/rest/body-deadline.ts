@@ -1,0 +1,67 @@
+/**
+ * A deadline for bodies that do not come, at every REST server: an import is read inside of a transaction, which holds the
+ * release lock for as long as its client likes.
+ *
+ * Invariant: a body is waited for 30 s altogether, and a second longer for each KiB that has come: neither silence nor a
+ * byte now and then holds anything for ever, and a large body that keeps coming has all the time it takes. What the server
+ * itself takes to work on it does not count.
+ */
+import { Readable } from 'node:stream';
+import type { FastifyInstance } from 'fastify';
+import { BrambleError } from '../base/errors.ts';
+
+export interface BodyPatience {
+  graceMs: number;
+  /** What a body has to bring so that it goes on beyond that. */
+  bytesPerSecond: number;
+}
+
+export const defaultBodyPatience: BodyPatience = { graceMs: 30_000, bytesPerSecond: 1024 };
+
+/** Call it before the routes are registered. */
+export function limitBodyTime(app: FastifyInstance, patience: BodyPatience): void {
+  app.addHook('preParsing', async ({ headers }, _reply, payload) => {
+    const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+    return hasBody ? Readable.from(patientChunks(payload as Readable, patience), { objectMode: false }) : payload;
+  });
+  // What is still to come would be read as the next request.
+  app.addHook('onSend', async (_request, reply) => {
+    if (reply.statusCode === 408) reply.header('connection', 'close');
+  });
+}
+
+/**
+ * The chunks of a stream, which is left as it is when they are no longer wanted: destroyed, it would take the answer along.
+ * @throws BrambleError ERR_BODY_TIMEOUT; the stream's own error where the client went away.
+ */
+export async function* patientChunks(stream: Readable, patience: BodyPatience): AsyncGenerator<Uint8Array> {
+  const chunks = stream.iterator({ destroyOnReturn: false });
+  let leftMs = patience.graceMs;
+  for (;;) {
+    const beganMs = performance.now();
+    const next = await within(chunks.next(), leftMs);
+    if (next.done === true) return;
+    const chunk = next.value as Uint8Array;
+    leftMs += (chunk.byteLength * 1000) / patience.bytesPerSecond - (performance.now() - beganMs);
+    yield chunk;
+  }
+}
+
+async function within<Value>(waiting: Promise<Value>, timeoutMs: number): Promise<Value> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(tooLate()), Math.max(0, timeoutMs));
+  // Given up, it may fail when the connection ends.
+  waiting.catch(() => undefined);
+  try {
+    return await Promise.race([waiting, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function tooLate(): BrambleError {
+  return new BrambleError(
+    'ERR_BODY_TIMEOUT',
+    'The body of the request did not come in time, and nothing was changed. Send it without pauses, such as from a file.',
+  );
+}
