@@ -120,8 +120,7 @@ async function upgradeDomain(
   let locked: DemoReport['features'] | undefined;
   const stage: Stage = { domain, fleet, follower: createFollower(domain, progress), target, workload, watched };
   try {
-    // The gates compare with each account's own past: let there be one.
-    await delay(3000);
+    // The gates compare with each account's own past: probed from here on, until its wave begins.
     await startUpgrade(stage, to);
     await moveAccounts(stage);
     // Once it is back, the old release knows nothing of these features: they were locked all the time.
@@ -218,7 +217,7 @@ async function moveAccounts({ domain, fleet, follower, watched }: Stage): Promis
       until: (view) => view.moved >= view.assigned / 2,
     });
   } else {
-    await followFor(follower, 6000);
+    await followSuspects(follower);
     await fleet.tell({ do: 'come-back' });
     await follower.follow(['soaking'], { timeoutMs: 120_000 });
   }
@@ -314,7 +313,7 @@ async function serviceOf(domain: RunningDomain, name: string): Promise<{ instanc
 async function turnBack({ domain, fleet, follower, watched }: Stage): Promise<void> {
   progress.step('An operator turns the upgrade back, midway.');
   await expectDone(domain, 'POST', '/upgrade/reverse');
-  await followFor(follower, 5000);
+  await followSuspects(follower);
   await fleet.tell({ do: 'come-back' });
   await follower.follow(['reversed'], { timeoutMs: 120_000 });
   await until('an administration service of the old release answers', 30_000, async () => {
@@ -328,10 +327,13 @@ async function turnBack({ domain, fleet, follower, watched }: Stage): Promise<vo
   deeds.broken = 0;
 }
 
-/** Shows the upgrade going on, while the silent devices stay silent long enough to become suspects. */
-async function followFor(follower: UpgradeFollower, durationMs: number): Promise<void> {
-  const endsAt = Date.now() + durationMs;
-  await follower.follow(['soaking', 'reversed'], { timeoutMs: durationMs + 30_000, until: () => Date.now() > endsAt });
+/** Shows the upgrade going on until a silent device has become a suspect: for six seconds at most. */
+async function followSuspects(follower: UpgradeFollower): Promise<void> {
+  const endsAt = Date.now() + 6000;
+  await follower.follow(['soaking', 'reversed'], {
+    timeoutMs: 36_000,
+    until: (view) => view.suspects > 0 || Date.now() > endsAt,
+  });
 }
 
 /** Nothing is owed and no command waits: what was promised has been done. */

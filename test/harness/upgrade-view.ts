@@ -9,6 +9,7 @@ export interface UpgradeView {
   moved: number;
   inFlight: number;
   owed: number;
+  suspects: number;
   hold: string | null;
 }
 
@@ -19,6 +20,7 @@ export async function viewUpgrade(domain: RunningDomain): Promise<UpgradeView> {
            (select count(*)::int from upgrade_assignment s join account a on a.id = s.account_id
              where s.upgrade_id = u.id and a.instance_id = s.to_instance_id) as moved,
            (select count(*)::int from delivery where budgeted and state = 'handed-out') as "inFlight",
+           (select count(*)::int from delivery where budgeted and state = 'suspect') as suspects,
            (select count(*)::int from delivery where state in ('owed', 'released')) as owed,
            (select string_agg(distinct reason, ', ') from delivery_hold where reason <> 'nothing') as hold
       from upgrade u order by u.created_at desc limit 1`;
