@@ -93,6 +93,18 @@ describe('an upgrade that is turned back', () => {
     assert((failedByClass.unavailable ?? 0) >= 3, JSON.stringify(failedByClass));
   });
 
+  test('routers of the new release were there before, and tell what the canaries’ devices saw', async () => {
+    const rows = await domain.sql`
+      select name from component where kind = 'router' and release <> (select to_release from upgrade)`;
+    assert.deepEqual([...rows], []);
+    await until('failures at the new instances are counted', 60_000, async () => {
+      const [row] = await domain.sql`
+        select sum(o.failed)::int as failed
+          from request_outcome o join instance i on i.id = o.instance_id where not i.name in ('server-1', 'server-2')`;
+      return (row?.['failed'] ?? 0) > 0;
+    });
+  });
+
   test('reversing takes the canaries back, and every device is served by the old release', async () => {
     await expectDone(domain, 'POST', '/upgrade/reverse');
     await assertAsBefore();
