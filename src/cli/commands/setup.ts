@@ -1,9 +1,16 @@
-/** `bramble domain create`: what `prepareHome` has a release's own program do with an empty database. */
-import type { Command } from 'commander';
+/**
+ * `bramble domain create`: a home with a domain of any sealed release. Its domain is made by the release's own program, which
+ * takes the same command with `--plan` and does it with an empty database.
+ */
+import { resolve } from 'node:path';
+import { type Command, Option } from 'commander';
 import { z } from 'zod';
 import { BrambleError } from '../../base/errors.ts';
+import type { HomePlan } from '../../setup/prepare-home.ts';
 import { homeFolder } from '../administration-access.ts';
-import type { Frame } from '../frame.ts';
+import { number } from '../arguments.ts';
+import { example, type Frame } from '../frame.ts';
+import { facts } from '../text-output.ts';
 
 /** Everything but what the environment and the release itself say. */
 const planShape = z.object({
@@ -19,29 +26,114 @@ const planShape = z.object({
   databaseRoles: z.boolean().default(false),
 });
 
+interface Flags {
+  archive?: string;
+  name: string;
+  instances: number;
+  administrationServices: number;
+  publicHost?: string;
+  publicPort: number;
+  srpPort: number;
+  databaseUrl?: string;
+  plan?: string;
+}
+
 export function addSetupCommands(program: Command, frame: Frame): void {
-  program
-    .command('domain', { hidden: true })
-    .command('create', { hidden: true })
-    .description('make a new domain out of the empty database that DATABASE_URL names')
-    .requiredOption('--plan <json>', 'what the domain is to be')
-    .action(async (flags: { plan: string }, command) => {
-      const [{ createDomain }, { migrationFolder }, { thisRelease }] = await Promise.all([
-        import('../../setup/create-domain.ts'),
-        import('../../release/program.ts'),
-        import('../../release/this-release.ts'),
-      ]);
-      const databaseUrl = frame.environment['DATABASE_URL'];
-      if (databaseUrl === undefined) {
-        throw new BrambleError('ERR_ENVIRONMENT', 'DATABASE_URL is not set: it names the empty database.');
-      }
-      const created = await createDomain({
-        ...planShape.parse(JSON.parse(flags.plan)),
-        home: homeFolder(frame.environment),
-        databaseUrl,
-        sqlFolder: migrationFolder(),
-        release: thisRelease.release,
-      });
-      frame.show(command, { publicUrl: created.publicUrl, instances: created.instances }, ({ publicUrl }) => publicUrl);
-    });
+  const domains = program.command('domain').description('domains: each in a home of its own (BRAMBLE_HOME)');
+  example(
+    domains
+      .command('create')
+      .description('make a new domain in BRAMBLE_HOME out of the archive of any release; `bramble up` then runs it')
+      .option('--archive <file>', 'archive of the release that the domain is to be of')
+      .option('--name <text>', 'name of the domain', 'Bramble')
+      .option('--instances <number>', 'server instances, each with a connection service', number, 1)
+      .option('--administration-services <number>', 'administration services', number, 1)
+      .option(
+        '--public-host <name>',
+        'name or address that devices are to know, which cannot be changed later (default: 127.0.0.1, with listening on loopback alone)',
+      )
+      .option(
+        '--public-port <port>',
+        'port that devices connect to; a taken one is replaced by a free one',
+        number,
+        8443,
+      )
+      .option('--srp-port <port>', 'port that instances dial; a taken one is replaced by a free one', number, 3101)
+      .option('--database-url <url>', 'an empty PostgreSQL database of your own (default: an embedded PostgreSQL)')
+      .addOption(new Option('--plan <json>', 'what the domain is to be, in the empty database DATABASE_URL').hideHelp())
+      .action(async (flags: Flags, command: Command) => {
+        if (flags.plan !== undefined) await createFromPlan(frame, command, flags.plan);
+        else if (flags.archive !== undefined) await createHome(frame, command, flags.archive, flags);
+        else
+          throw new BrambleError(
+            'ERR_USAGE',
+            'Give --archive: the archive of the release, such as releases/bramble-1.1.0.tgz.',
+          );
+      }),
+    'BRAMBLE_HOME=~/trial bramble domain create --archive releases/bramble-1.1.0.tgz --instances 2',
+  );
+}
+
+async function createHome(frame: Frame, command: Command, archive: string, flags: Flags): Promise<void> {
+  const [{ prepareHome }, { stopEmbedded }] = await Promise.all([
+    import('../../setup/prepare-home.ts'),
+    import('../../database/embedded/server.ts'),
+  ]);
+  const home = resolve(homeFolder(frame.environment));
+  const { publicHost, publicPort, srpPort, databaseUrl } = flags;
+  const plan: HomePlan = {
+    ...{ home, archive: resolve(archive), name: flags.name, publicPort, srpPort },
+    instances: inRange('--instances', flags.instances, 64),
+    administrationServices: inRange('--administration-services', flags.administrationServices, 16),
+    ...(publicHost === undefined ? {} : { publicHost }),
+    ...(databaseUrl === undefined ? {} : { databaseUrl }),
+  };
+  const prepared = await prepareHome(plan);
+  if (!prepared.created) {
+    throw new BrambleError(
+      'ERR_DOMAIN_EXISTS',
+      `${home} holds the domain "${prepared.name}" already. Run it with \`bramble up\`, or name another home in BRAMBLE_HOME.`,
+    );
+  }
+  // Nobody looks after it before `bramble up`, which starts it again.
+  if ('embedded' in prepared.configuration.database) await stopEmbedded({ folder: `${home}/postgres`, mode: 'fast' });
+  const made = {
+    ...{ name: prepared.name, release: prepared.release, home, publicUrl: prepared.publicUrl },
+    srpPort: prepared.configuration.srpPort,
+  };
+  frame.show(command, made, (domain, style) => {
+    const lines = facts(style, [
+      ['domain', domain.name],
+      ['release', domain.release],
+      ['home', domain.home],
+      ['devices connect to', domain.publicUrl],
+      ['instances dial', `port ${domain.srpPort}`],
+    ]);
+    return `${lines}\n\nRun it with \`bramble up\`; everything it is stands in its home.`;
+  });
+}
+
+function inRange(option: string, value: number, most: number): number {
+  if (Number.isInteger(value) && value >= 1 && value <= most) return value;
+  throw new BrambleError('ERR_USAGE', `${option} takes a whole number from 1 to ${most}, not ${value}.`);
+}
+
+async function createFromPlan(frame: Frame, command: Command, plan: string): Promise<void> {
+  const [{ createDomain }, { migrationFolder }, { thisRelease }] = await Promise.all([
+    import('../../setup/create-domain.ts'),
+    import('../../release/program.ts'),
+    import('../../release/this-release.ts'),
+  ]);
+  const databaseUrl = frame.environment['DATABASE_URL'];
+  if (databaseUrl === undefined) {
+    throw new BrambleError('ERR_ENVIRONMENT', 'DATABASE_URL is not set: it names the empty database.');
+  }
+  const created = await createDomain({
+    ...planShape.parse(JSON.parse(plan)),
+    home: homeFolder(frame.environment),
+    databaseUrl,
+    sqlFolder: migrationFolder(),
+    release: thisRelease.release,
+  });
+  frame.show(command, { publicUrl: created.publicUrl, instances: created.instances }, ({ publicUrl }) => publicUrl);
 }
