@@ -81,7 +81,7 @@ export function addUpgradeCommands(program: Command, frame: Frame): void {
       )
       .option(
         '--gate <name=value>',
-        'setting of the gates, may be repeated: leastRequests, maxErrorRateDifference, latencyFactor, latencySlackMs, maxFailedDeliveryShare, patienceSeconds or baselineHours',
+        'setting of the gates, may be repeated: leastRequests, maxErrorRateDifference, latencyFactor, latencySlackMs, maxFailedDeliveryShare, maxSilentDeliveryShare, patienceSeconds or baselineHours',
         collectValues,
         {},
       )
