@@ -15,18 +15,6 @@ export const administrationBugs: readonly KnownBug[] = [
     ],
   },
   {
-    name: 'late-body-cuts-its-answer',
-    file: 'src/rest/body-deadline.ts',
-    find: '{ destroyOnReturn: false }',
-    replace: '{ destroyOnReturn: true }',
-    seenBy: [
-      {
-        file: 'src/rest/body-deadline.test.ts',
-        title: 'a body that comes passes as it is, and its stream is not destroyed when it is no longer wanted',
-      },
-    ],
-  },
-  {
     name: 'written-without-a-record',
     file: 'src/audit/record.ts',
     find: 'if (schema?.audited === true) await insertOperation(tx, operation);',
