@@ -97,6 +97,9 @@ export interface CoordinatorOptions extends StepContext {
 
 /** The longest that a step which fails is left alone before it is tried again. */
 const longestRetryMs = 5000;
+/** A look that finds nothing to do may read much (the figures of a gate): looking takes a tenth of the time at most. */
+const restPerLook = 9;
+const longestRestMs = 5000;
 const leaseRenewalMs = 2500;
 
 /**
@@ -109,10 +112,12 @@ export async function runSteps(options: CoordinatorOptions): Promise<void> {
   let failures = 0;
   while (!signal.aborted) {
     try {
+      const began = performance.now();
       const outcome = await stepOnce(options);
       failures = 0;
       if (outcome.kind === 'advanced') continue;
-      await pause(options.intervalMs ?? 250, signal);
+      const restMs = Math.min(longestRestMs, restPerLook * (performance.now() - began));
+      await pause(Math.max(options.intervalMs ?? 250, restMs), signal);
     } catch (error) {
       if (signal.aborted) break;
       failures++;
