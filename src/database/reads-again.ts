@@ -35,16 +35,20 @@ function sentAgain(statement: Promise<unknown>, send: () => Promise<unknown>): P
 
 const known = new WeakMap<object, boolean>();
 
-/** Judged by the text alone: of what is put in, a statement that begins with `select` can have nothing that writes. */
-function isRead([strings]: unknown[]): boolean {
+/**
+ * Judged by the text: of what is put in, a statement that begins with `select` can have nothing that writes. One that begins with
+ * `with` can, so that it has to be all of one piece.
+ */
+function isRead([strings, ...values]: unknown[]): boolean {
   if (!Array.isArray(strings) || !('raw' in strings)) return false;
   let read = known.get(strings);
   if (read === undefined) {
     const text = strings.join(' ').trim().toLowerCase();
-    read = /^select\b/.test(text) && !acts.test(text);
+    const reads = /^select\b/.test(text) || (/^with\b/.test(text) && !/\b(insert|update|delete|merge)\b/.test(text));
+    read = reads && !acts.test(text);
     known.set(strings, read);
   }
-  return read;
+  return read && !(/^\s*with\b/i.test(String(strings[0])) && values.some((value) => value instanceof Promise));
 }
 
 /** Functions that do something, and locks. */
