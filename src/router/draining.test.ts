@@ -152,6 +152,45 @@ test('a tunnel over HTTP/1.1 outlasts the pause, until the limit', aMinute, () =
   }),
 );
 
+test('a tunnel over HTTP/2 outlasts the pause', aMinute, () =>
+  draining(async (stage, path, clock) => {
+    const device = await stage.devices.issue('device');
+    const fingerprint = createHash('sha256').update(new X509Certificate(device.certificatePem).raw).digest('hex');
+    stage.routes.set(fingerprint, { identifier: 'S00000001', connectionServices: ['C00000001'] });
+    const echo = (stream: ServerHttp2Stream) => {
+      stream.respond({ ':status': 200 });
+      stream.on('error', () => undefined);
+      stream.pipe(stream);
+    };
+    await nextUp(await stage.dial('C00000001', { handlers: { tunnel: echo } }));
+    const idle = await connectRaw(stage);
+    const heardIdle = hear(idle);
+    idle.write(put(path));
+    await until('the other is answered', 30_000, () => answers(heardIdle.text) === 1);
+    const socket = await connectRaw(stage, { device, ALPNProtocols: ['h2'] });
+    const session = connectHttp2('https://router.test', { createConnection: () => socket });
+    session.on('error', () => undefined);
+    const stream = session.request({ ':method': 'CONNECT', ':authority': 'intranet.test:443' });
+    let text = '';
+    stream.on('error', () => undefined);
+    stream.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+    });
+    await once(stream, 'response');
+    const drained = stage.router.drain(graceMs);
+    await until('the idle one is let go', 30_000, () => {
+      clock.end(pauseMs);
+      return heardIdle.ended;
+    });
+    stream.write('still here');
+    await until('the tunnel carries it', 30_000, () => text === 'still here');
+    assert.equal(stream.closed, false);
+    stream.end();
+    stream.close();
+    await drained;
+  }),
+);
+
 test('a client of HTTP/2 that only waits is let go after the pause', aMinute, () =>
   draining(async (stage, path, clock) => {
     const session = connectHttp2('https://router.test', {
