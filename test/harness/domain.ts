@@ -64,8 +64,9 @@ export async function startDomain(options: DomainOptions): Promise<RunningDomain
   });
   const sql = postgres(options.externalDatabase?.outside ?? databaseUrl, {
     max: 4,
-    // The driver asks for types outside of every statement: an error there would end the test.
-    fetch_types: false,
+    // The driver asks for array types outside of every statement: where the database is taken away, an error there would end
+    // the test.
+    fetch_types: options.externalDatabase === undefined,
     onnotice: () => {},
     connection: { application_name: 'outside' },
   });
