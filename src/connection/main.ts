@@ -11,7 +11,7 @@ import { type ComponentContext, componentProcess, type Work } from '../process/c
 import { addGauges } from '../process/health.ts';
 import { dialRouters, keepCredentialFresh } from '../process/srp-links.ts';
 import { createOwnEndpoints, ownPlaces } from './own-endpoints.ts';
-import { authorizeTunnels, loopbackPorts, noteHeard, readAllowedHosts } from './served-devices.ts';
+import { authorizeTunnels, loopbackPorts, noteHeard, readAllowedHosts, readHostsElsewhere } from './served-devices.ts';
 import { createTunnels, systemAddresses, type TunnelOptions } from './tunnel.ts';
 import type { OwnEndpoint } from './tunnel-rule.ts';
 
@@ -101,7 +101,9 @@ async function tunnelRights(
       loopbackPorts(db),
       own(),
     ]);
-    return { authorizations, rule: { hosts, own: [...endpoints, ...ports.flatMap(componentEndpoints)] } };
+    const notServed = fingerprints.filter((fingerprint) => authorizations.get(fingerprint) === 'not-served');
+    const elsewhere = await readHostsElsewhere(db, notServed);
+    return { authorizations, elsewhere, rule: { hosts, own: [...endpoints, ...ports.flatMap(componentEndpoints)] } };
   };
 }
 

@@ -1,5 +1,6 @@
 /** Which devices a connection service serves, and where to: those of the accounts of the instances that it serves. */
 import type { Queryable } from '../database/connection.ts';
+import { type AllowedHosts, allowedHosts } from '../directory/allowed-hosts.ts';
 import type { TunnelAuthorization } from './tunnel.ts';
 
 /**
@@ -25,6 +26,32 @@ export async function authorizeTunnels(
     ]),
   );
   return new Map(fingerprints.map((fingerprint) => [fingerprint, found.get(fingerprint) ?? 'unknown-device']));
+}
+
+/** Where the connection services of each device's instance let it; without an entry where there is none. By certificate. */
+export async function readHostsElsewhere(
+  q: Queryable,
+  fingerprints: readonly string[],
+): Promise<Map<string, AllowedHosts>> {
+  if (fingerprints.length === 0) return new Map();
+  const rows = await q<{ fingerprints: string[]; patterns: string[] }[]>`
+    with devices as (
+      select a.instance_id, array_agg(d.identity_fingerprint) as fingerprints
+        from device d join account a on a.id = d.account_id
+       where d.identity_fingerprint = any(${fingerprints as string[]}::text[])
+       group by 1)
+    select fingerprints, array_agg(distinct host.pattern) as patterns
+      from devices
+      join connection_service_instance r using (instance_id)
+      join connection_service c on c.id = r.connection_service_id
+      cross join unnest(c.allowed_hosts) host(pattern)
+     group by instance_id, fingerprints`;
+  return new Map(
+    rows.flatMap((row) => {
+      const hosts = allowedHosts(row.patterns);
+      return row.fingerprints.map((fingerprint): [string, AllowedHosts] => [fingerprint, hosts]);
+    }),
+  );
 }
 
 /**

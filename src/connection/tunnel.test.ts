@@ -17,6 +17,8 @@ async function stage(t: TestContext, options: Partial<TunnelOptions> = {}) {
   const says = {
     authorization: 'allowed' as TunnelAuthorization,
     patterns: [] as string[],
+    /** Of the services that serve a device which is not served here. */
+    elsewhere: undefined as string[] | undefined,
     /** Answers nothing while it is set. */
     silent: false,
     asked: [] as number[],
@@ -37,6 +39,11 @@ async function stage(t: TestContext, options: Partial<TunnelOptions> = {}) {
       if (says.silent) return await new Promise(() => undefined);
       return {
         authorizations: new Map(fingerprints.map((each) => [each, says.authorization])),
+        elsewhere: new Map(
+          says.elsewhere === undefined
+            ? []
+            : fingerprints.map((each) => [each, allowedHosts(says.elsewhere ?? [])] as const),
+        ),
         rule: { hosts: allowedHosts(says.patterns), own: [] },
       };
     },
@@ -85,7 +92,7 @@ async function cut(stream: ClientHttp2Stream): Promise<void> {
 
 for (const [what, code, change] of [
   ['the device is removed, or has another certificate', 'ERR_UNKNOWN_DEVICE', { authorization: 'unknown-device' }],
-  ['its account goes elsewhere', 'ERR_TUNNEL_NOT_SERVED', { authorization: 'not-served' }],
+  ['no connection service serves its account any more', 'ERR_TUNNEL_NOT_SERVED', { authorization: 'not-served' }],
   ['the host leaves the list', 'ERR_TUNNEL_HOST_NOT_ALLOWED', { patterns: ['other.example:443'] }],
 ] as const) {
   test(`an open tunnel is cut when ${what}`, limited, async (t) => {
@@ -101,6 +108,20 @@ for (const [what, code, change] of [
     assert.deepEqual([tunnels.cut, says.cuts[0]], [1, code]);
   });
 }
+
+test('a tunnel outlasts the move of its account, by the list of those that serve it now', limited, async (t) => {
+  const { says, tunnels, open, hostPort } = await stage(t);
+  const { stream } = await open();
+  Object.assign(says, { authorization: 'not-served', elsewhere: [`127.0.0.1:${hostPort}`] });
+  says.asked.length = 0;
+  await until('it was asked three times', 30_000, () => says.asked.length >= 3);
+  await echoes(stream);
+  assert.equal((await open()).code, 'ERR_TUNNEL_NOT_SERVED', 'a new one is for the other services');
+  Object.assign(says, { elsewhere: ['other.example:443'] });
+  await cut(stream);
+  assert.equal(tunnels.cut, 1);
+  assert.ok(says.cuts.includes('ERR_TUNNEL_HOST_NOT_ALLOWED'), 'by the list of the others');
+});
 
 test('all open tunnels are asked about in one question, and those whose right stands go on', limited, async (t) => {
   const { says, tunnels, open } = await stage(t);

@@ -16,7 +16,7 @@ import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'nod
 import { isIP, type Socket } from 'node:net';
 import { assertNever } from '../base/assert-never.ts';
 import { type ErrorCode, messageOf } from '../base/errors.ts';
-import { type TunnelTarget, tunnelTargetOf } from '../directory/allowed-hosts.ts';
+import { type AllowedHosts, type TunnelTarget, tunnelTargetOf } from '../directory/allowed-hosts.ts';
 import { breakOff, carryOneWay } from '../link/one-way.ts';
 import { dialFirst } from './tunnel-dial.ts';
 import { type RuleRefusal, refusalOfAddress, refusalOfTarget, type TunnelRule } from './tunnel-rule.ts';
@@ -33,6 +33,8 @@ export type TunnelAuthorization =
 export interface TunnelRights {
   /** Of every certificate that was asked about. */
   authorizations: ReadonlyMap<string, TunnelAuthorization>;
+  /** Of those that are not served here: where the connection services of their account's instance let them. */
+  elsewhere: ReadonlyMap<string, AllowedHosts>;
   rule: TunnelRule;
 }
 
@@ -220,12 +222,17 @@ function refusalOfDevice(authorization: TunnelAuthorization | undefined): RuleRe
   }
 }
 
-/** What would refuse it now; the address that was dialled stays what it is, whatever its name resolves to meanwhile. */
+/**
+ * What would refuse it now; the address that was dialled stays what it is, whatever its name resolves to meanwhile. One whose
+ * account was moved goes on by the rule of the services that serve it now: a move takes no device offline.
+ */
 function refusalOfOpen({ fingerprint, target, address }: OpenTunnel, rights: TunnelRights): RuleRefusal | null {
+  const elsewhere = rights.elsewhere.get(fingerprint);
+  const rule = elsewhere ? { ...rights.rule, hosts: elsewhere } : rights.rule;
   return (
-    refusalOfDevice(rights.authorizations.get(fingerprint)) ??
-    refusalOfTarget(target, rights.rule) ??
-    refusalOfAddress(target, address, rights.rule)
+    (elsewhere ? null : refusalOfDevice(rights.authorizations.get(fingerprint))) ??
+    refusalOfTarget(target, rule) ??
+    refusalOfAddress(target, address, rule)
   );
 }
 

@@ -66,6 +66,7 @@ describe('a tunnel through router, link and connection service', () => {
       const tunnels = createTunnels({
         rights: async (asked) => ({
           authorizations: new Map(asked.map((each) => [each, known.has(each) ? authorization : 'unknown-device'])),
+          elsewhere: new Map(),
           rule: { hosts: { covers: listed, namesWithin: () => true, namesExactly: () => true }, own: [] },
         }),
       });

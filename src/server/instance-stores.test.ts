@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { after, test } from 'node:test';
 import { type AccountId, newId } from '../base/ids.ts';
-import { authorizeTunnels, readAllowedHosts } from '../connection/served-devices.ts';
+import { authorizeTunnels, readAllowedHosts, readHostsElsewhere } from '../connection/served-devices.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/test-database.ts';
 import { seedDevice, seedDomain } from '../devices/device-fixture.ts';
@@ -174,6 +174,8 @@ test('a connection service serves the active and suspended devices of its instan
   assert.equal(await authorizationOf(serviceHere, 'unknown'), 'unknown-device');
   await db`update account set instance_id = ${there} where id = ${mine.accountId}`;
   assert.equal(await authorizationOf(serviceThere, mine.fingerprint), 'allowed', 'it went with its account');
+  const elsewhere = await readHostsElsewhere(db, [mine.fingerprint, 'unknown']);
+  assert.deepEqual([...elsewhere.keys()], [mine.fingerprint]);
   await db`update device set state = 'authenticated' where id = ${mine.deviceId}`;
   assert.equal(await authorizationOf(serviceThere, mine.fingerprint), 'unknown-device');
   await db`update device set suspended_at = now() where id = ${mine.deviceId}`;
