@@ -52,6 +52,8 @@ export function openPool(url: string, options: PoolOptions): Sql {
       listening.abort();
       await sessions.end(timeout);
     },
+    // The driver's own would wait for a connection that is not of the pool, for ever.
+    ...Object.fromEntries(['reserve', 'subscribe'].map((name) => [name, () => unsupported(name)])),
   };
   return new Proxy(builder, {
     apply: (target, self, parameters: unknown[]) => {
@@ -61,6 +63,10 @@ export function openPool(url: string, options: PoolOptions): Sql {
     },
     get: (target, key) => faces[key] ?? Reflect.get(target, key),
   });
+}
+
+function unsupported(name: string): never {
+  throw new TypeError(`${name} is not supported: a transaction has a session to itself`);
 }
 
 /** A statement is sent when it is first waited for; until then it may become part of another one. */

@@ -77,19 +77,15 @@ test('a rehearsal waits for no dropping of its scratch database, and a later one
     own = (await scratchDatabases()).find((name) => name !== 'bramble_rehearsal_1000000000_0123456789ab');
     return own !== undefined;
   });
-  const held = await db.reserve();
-  try {
+  await db.begin(async (held) => {
     // Dropping needs this lock alone.
-    await held.unsafe(`begin; comment on database ${own} is 'held'`);
+    await held.unsafe(`comment on database ${own} is 'held'`);
     const limit = new AbortController();
     const late = delay(60_000, 'still waiting', { signal: limit.signal }).catch(() => undefined);
     const outcome = await Promise.race([rehearsing, late]).finally(() => limit.abort());
     assert.deepEqual(outcome, { schemaVersion: (await readMigrations(migrationFolder())).length + 1, obstacles: [] });
     assert.ok((await scratchDatabases()).includes(own ?? ''));
-  } finally {
-    await held.unsafe('rollback');
-    held.release();
-  }
+  });
   await untilDropped();
 });
 
