@@ -1,0 +1,58 @@
+/** The document of an upgrade can be followed: it is read whole here, and its beginning is typed. */
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { after, test } from 'node:test';
+import { missingLine, parseDocument } from './walkthrough-document.ts';
+import { startWalk } from './walkthrough-run.ts';
+
+const document = parseDocument(await readFile(new URL('../docs/upgrading.md', import.meta.url), 'utf8'));
+const typed = document.flatMap((block) => block.typed);
+
+test('the document goes from a domain of the sealed release to its end', () => {
+  const commands = typed.map(({ command }) => command).join('\n');
+  for (const part of [
+    /^bramble domain create --archive releases\/bramble-1\.1\.0\.tgz/m,
+    /^bramble upgrade plan .* --preview$/m,
+    /^bramble upgrade start --override backup$/m,
+    /^bramble upgrade pause /m,
+    /^bramble account assign /m,
+    /^bramble upgrade resume$/m,
+    /^bramble upgrade finalize$/m,
+    /^bramble instance retire /m,
+    /^bramble down$/m,
+  ]) {
+    assert.match(commands, part);
+  }
+  // What is repeated until it shows something has to say what.
+  for (const block of document.filter(({ mode }) => mode === 'again'))
+    assert.ok((block.typed[0]?.shown.length ?? 0) > 0);
+});
+
+test('shown lines are compared in order, with blanks as one and dots for what differs', () => {
+  const output = 'release     1.1.0\n\nserver-1  at work   7 devices\nserver-2  absent  0 devices\n';
+  assert.equal(missingLine(['release 1.1.0', '', '…', 'server-2 … 0 devices'], output), undefined);
+  assert.equal(missingLine(['server-2 …', 'server-1 …'], output), 'server-1 …');
+  assert.equal(missingLine(['release 1.1'], output), 'release 1.1');
+  assert.equal(missingLine(['server-1 at work [7] devices'], output), 'server-1 at work [7] devices');
+});
+
+test('a block that nobody could follow is refused with its line', () => {
+  const block = (info: string, ...lines: string[]) => ['', `\`\`\`${info}`, ...lines, '```'].join('\n');
+  assert.throws(() => parseDocument(block('console agian', '$ true')), /^Error: line 2: console is followed by/);
+  assert.throws(() => parseDocument(block('console', 'shown')), /^Error: line 3: something is shown before/);
+  assert.throws(() => parseDocument(block('console')), /nothing is typed/);
+  assert.throws(() => parseDocument(block('console terminal', '$ true', '$ true')), /one command/);
+  assert.deepEqual(parseDocument(block('sh', 'true')), []);
+});
+
+test('its beginning makes a domain of the sealed release, as is written', { timeout: 240_000 }, async () => {
+  const walk = await startWalk(() => undefined);
+  after(async () => await walk.end());
+  const first = document.findIndex(({ typed: [one] }) => one?.command === 'bramble up');
+  assert.ok(first > 0);
+  for (const block of document.slice(0, first)) await walk.follow(block);
+  const configuration = JSON.parse(await readFile(`${walk.folder}/bramble-walk/home/config.json`, 'utf8'));
+  assert.equal(configuration.database.embedded, true);
+  const again = parseDocument('```console\n$ bramble domain create --archive releases/bramble-1.1.0.tgz\n```');
+  await assert.rejects(walk.follow(again[0] ?? assert.fail()), /ended with \d+\n.*holds the domain "Walk" already/);
+});
