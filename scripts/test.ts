@@ -11,6 +11,7 @@ import { join, resolve } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { run } from 'node:test';
 import { openTestCluster, prepareMigratedTemplate, testClusterVariable } from '../src/database/test-database.ts';
+import { testFolder } from './test-folder.ts';
 import { endLeftovers } from './test-leftovers.ts';
 import { testOrder } from './test-order.ts';
 import { testReport } from './test-report.ts';
@@ -27,6 +28,7 @@ if (files.length === 0) {
   console.error(`No test file fits ${globs.join(' ')}. Patterns are relative to the root of the checkout.`);
   process.exit(1);
 }
+process.env['TMPDIR'] = await testFolder();
 const cluster = await openTestCluster();
 const folder = await mkdtemp(join(tmpdir(), 'bramble-run-'));
 let passed = false;
