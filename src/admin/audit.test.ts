@@ -9,11 +9,14 @@ import { readHead } from '../audit/sealer.ts';
 import { newId } from '../base/ids.ts';
 import { until } from '../base/test-condition.ts';
 import { runBramble } from '../cli/command-line-fixture.ts';
+import { useOwnCluster } from '../database/test-database.ts';
 import { seedCommand, seedDevice } from '../devices/device-fixture.ts';
 import { writePushSettings } from '../policy/push-settings.ts';
 import { startAdministration } from './administration-fixture.ts';
 import { write } from './context.ts';
 
+// Records are sealed once no transaction of the whole cluster is older.
+useOwnCluster();
 const admin = await startAdministration();
 after(async () => await admin.close());
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { until } from '../base/test-condition.ts';
 import { type Database, openDatabase } from '../database/connection.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createTestDatabase, useOwnCluster } from '../database/test-database.ts';
 import { listAudit } from './audit-list.ts';
 import { exportAudit, verifyExport } from './export.ts';
 import { openHeadFile } from './head-file.ts';
@@ -14,6 +14,8 @@ import { freshMemory, readHead, runSealer, sealRound } from './sealer.ts';
 import { verifyAudit } from './verification.ts';
 
 const log = { warn: () => {}, error: () => {} };
+// What the sealer takes for settled depends on the open transactions of the whole cluster.
+useOwnCluster();
 
 async function scene(): Promise<{ db: Database; home: string }> {
   const database = await createTestDatabase();
