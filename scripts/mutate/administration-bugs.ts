@@ -38,7 +38,7 @@ export const administrationBugs: readonly KnownBug[] = [
   {
     name: 'write-is-sent-again',
     file: 'src/database/reads-again.ts',
-    find: 'read = /^select\\b/.test(text) && !acts.test(text);',
+    find: 'read = reads && !acts.test(text);',
     replace: 'read = true;',
     seenBy: [
       {

@@ -34,6 +34,7 @@ describe('a domain behind pgbouncer', { skip: lacks('pgbouncer') }, () => {
   let pooler: Pgbouncer;
   let domain: RunningDomain;
   let fleet: RunningFleet;
+  const devices = 8;
 
   before(async () => {
     root = await mkdtemp(join(tmpdir(), 'bramble-behind-'));
@@ -48,7 +49,7 @@ describe('a domain behind pgbouncer', { skip: lacks('pgbouncer') }, () => {
     });
     await configureDomain(domain, '127.0.0.1:9');
     const journal = join(domain.home, 'journal.ndjson');
-    fleet = await startFleet(domain, { devices: 8, accounts: 4, seed: 'pooled', interval: '300ms', journal });
+    fleet = await startFleet(domain, { devices, accounts: 4, seed: 'pooled', interval: '300ms', journal });
   });
   after(async () => {
     await fleet?.stop();
@@ -68,9 +69,10 @@ describe('a domain behind pgbouncer', { skip: lacks('pgbouncer') }, () => {
       process.kill(server.pid, 'SIGKILL');
     },
   };
+  let ended = 0;
   for (const [how, end] of Object.entries(ends)) {
     test(
-      `every process is the same one and answers after PostgreSQL ${how}, and nobody is refused`,
+      `every process is the same one and answers after PostgreSQL ${how}, and only what was being written is refused`,
       limited,
       async () => {
         const before = await processes();
@@ -95,6 +97,7 @@ describe('a domain behind pgbouncer', { skip: lacks('pgbouncer') }, () => {
         })();
         for (let round = 0; round < 2; round += 1) {
           await end();
+          ended += 1;
           server = await startEmbedded({ folder: root, settings: durableDatabase });
           const { before: at } = await domain.sql<{ before: Date }[]>`select clock_timestamp() as before`.then(
             ([row]) => row ?? { before: new Date() },
@@ -121,7 +124,9 @@ describe('a domain behind pgbouncer', { skip: lacks('pgbouncer') }, () => {
         assert.deepEqual([...statuses], [200]);
         const { failed, failedByClass, ok } = summarizeRequests((await readEvidence(fleet)).journal);
         assert.ok(ok > 20);
-        assert.deepEqual([failed, failedByClass], [0, {}]);
+        // Of a write whose session is lost nobody knows whether it was done; a device has one request under way.
+        assert.equal(failed, failedByClass.unavailable ?? 0);
+        assert.ok(failed <= ended * devices, `${failed} were refused in ${ended} ends`);
       },
     );
   }

@@ -8,6 +8,7 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import { promisify } from 'node:util';
 import postgres from 'postgres';
+import { until } from '../../base/test-condition.ts';
 import { readCluster } from './cluster.ts';
 import { findPostmaster, parsePostmasterFile } from './postmaster.ts';
 import { isAlive } from './process-facts.ts';
@@ -62,7 +63,8 @@ test('the server outlives its starter, is adopted, and recovers under the same a
   assert.deepEqual(facts, { encoding: 'UTF8', locale: 'C' });
 
   assert.equal(await stopEmbedded({ folder, mode: 'fast' }), true);
-  assert.equal(await isAlive(recovered.pid), false);
+  // It has removed its mark, and ends: on a slow disk that takes a moment.
+  await until('its process has ended', 60_000, async () => !(await isAlive(recovered.pid)));
   assert.equal(await stopEmbedded({ folder, mode: 'fast' }), false);
 });
 
