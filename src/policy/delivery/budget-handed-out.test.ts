@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { openDatabase } from '../../database/connection.ts';
+import { sqlState } from '../../database/sql-state.ts';
 import { createTestDatabase } from '../../database/test-database.ts';
 import { type ConnectRequest, connectDevices } from '../../devices/connect-statement.ts';
 import { type DeviceFixture, seedCommand, seedDevice, seedDomain } from '../../devices/device-fixture.ts';
@@ -39,18 +40,21 @@ test('the connect statement never overdraws the budget, however contacts, answer
         await db`update command set state = 'queued'`;
         for (const round of rounds) {
           await Promise.all(
-            round.map(async ({ kind, at, start, count }) => {
-              const chosen = devices.slice(start, start + count);
-              if (kind === 'suspects') return void (await markSuspects(db, at, -1));
-              if (kind === 'collect') return void (await collectStrayPermits(db));
-              if (kind === 'move') {
-                const moved = chosen.map((device) => device.accountId);
-                return void (await db`
+            round.map(
+              async ({ kind, at, start, count }) =>
+                await sentAgain(async () => {
+                  const chosen = devices.slice(start, start + count);
+                  if (kind === 'suspects') return void (await markSuspects(db, at, -1));
+                  if (kind === 'collect') return void (await collectStrayPermits(db));
+                  if (kind === 'move') {
+                    const moved = chosen.map((device) => device.accountId);
+                    return void (await db`
                 with locked as (select id from account where id = any(${moved}::uuid[]) order by id for update)
                 update account a set instance_id = ${at}, epoch = epoch + 1 from locked where a.id = locked.id`);
-              }
-              await connectDevices(db, at, await requests(chosen, kind));
-            }),
+                  }
+                  await connectDevices(db, at, await requests(chosen, kind));
+                }),
+            ),
           );
           seen.out = Math.max(seen.out, await assertWithin());
         }
@@ -60,6 +64,16 @@ test('the connect statement never overdraws the budget, however contacts, answer
   );
   assert.equal(seen.out, limits.perDomain, 'the budget was reached, or nothing was tried');
 });
+
+/** A statement that was rolled back for a deadlock is sent again, as `connect-batch.ts` does. */
+async function sentAgain(step: () => Promise<void>, left = 5): Promise<void> {
+  try {
+    await step();
+  } catch (error) {
+    if (left === 0 || sqlState(error) !== '40P01') throw error;
+    await sentAgain(step, left - 1);
+  }
+}
 
 /** Idle, or the answer to the command that the device holds. */
 async function requests(
