@@ -1,6 +1,6 @@
 /**
- * For tests only: waiting for what must come about, with a name and an end. Where it does not come about, whoever set up
- * what is waited for says how that stands, so that a failure explains itself.
+ * For tests only: bounded waits for named conditions. When one times out, the registered state dumps are added to the error,
+ * so that a failure explains itself.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 

@@ -23,7 +23,7 @@ export function isUnreachable(error: unknown): boolean {
   );
 }
 
-/** Whether it was ended by somebody in the moment in which it began, as opposed to a server that is not there. */
+/** Whether the server terminated the connection while it was being set up, as opposed to being unreachable. */
 export function wasCut(error: unknown): boolean {
   return ['57P01', 'ECONNRESET'].includes(String((error as NodeJS.ErrnoException).code));
 }

@@ -1,6 +1,6 @@
 /**
- * LISTEN that outlives its session: a notification only hastens a look that comes anyway, so a lost one costs time, and the
- * database that is gone is asked again for as long as somebody listens.
+ * LISTEN that survives its session: notifications only bring a poll forward, so a lost one costs time, and reconnecting is
+ * retried for as long as there is a listener.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { openSession, type Session } from './session.ts';

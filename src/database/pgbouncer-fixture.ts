@@ -1,6 +1,6 @@
 /**
- * For tests: a real pgbouncer in front of a PostgreSQL, as the user that PostgreSQL runs as. It lets in whoever knows nothing,
- * on loopback, and enters the database with the password of the address that it was given.
+ * For tests: a real pgbouncer in front of a PostgreSQL, as the user that PostgreSQL runs as. It accepts any
+ * client on loopback without a password, and connects with the credentials of the address that it was given.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

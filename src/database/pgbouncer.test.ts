@@ -88,7 +88,7 @@ describe('pgbouncer', { skip: lacks('pgbouncer') }, () => {
             }
             const before = rounds;
             await until('statements are answered again', 90_000, () => rounds > before + 20);
-            await until('notifications come again', 60_000, async () => {
+            await until('notifications arrive again', 60_000, async () => {
               await db`select pg_notify('pooled', 'here')`;
               return heard.includes('here');
             });

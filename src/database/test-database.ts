@@ -46,6 +46,7 @@ export const testClusterVariable = 'BRAMBLE_TEST_CLUSTER';
 export function useOwnCluster(): void {
   delete process.env[testClusterVariable];
 }
+
 const folderPrefix = 'bramble-test-';
 const migrationFolder = fileURLToPath(new URL('../../sql', import.meta.url));
 /** Class of the advisory locks under which templates are made; no other code works on a test cluster's main database. */

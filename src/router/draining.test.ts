@@ -119,17 +119,23 @@ test('a draining router serves the next HTTP/2 stream of each connection, and na
   }),
 );
 
+/** A device whose tunnels lead to a connection service that echoes. */
+async function deviceWithTunnel(stage: Stage) {
+  const device = await stage.devices.issue('device');
+  const fingerprint = createHash('sha256').update(new X509Certificate(device.certificatePem).raw).digest('hex');
+  stage.routes.set(fingerprint, { identifier: 'S00000001', connectionServices: ['C00000001'] });
+  const echo = (stream: ServerHttp2Stream) => {
+    stream.respond({ ':status': 200 });
+    stream.on('error', () => undefined);
+    stream.pipe(stream);
+  };
+  await nextUp(await stage.dial('C00000001', { handlers: { tunnel: echo } }));
+  return device;
+}
+
 test('a tunnel over HTTP/1.1 outlasts the pause, until the limit', aMinute, () =>
   draining(async (stage, path, clock) => {
-    const device = await stage.devices.issue('device');
-    const fingerprint = createHash('sha256').update(new X509Certificate(device.certificatePem).raw).digest('hex');
-    stage.routes.set(fingerprint, { identifier: 'S00000001', connectionServices: ['C00000001'] });
-    const echo = (stream: ServerHttp2Stream) => {
-      stream.respond({ ':status': 200 });
-      stream.on('error', () => undefined);
-      stream.pipe(stream);
-    };
-    await nextUp(await stage.dial('C00000001', { handlers: { tunnel: echo } }));
+    const device = await deviceWithTunnel(stage);
     const [idle, tunnel] = [await connectRaw(stage), await connectRaw(stage, { device })];
     const [heardIdle, heardTunnel] = [hear(idle), hear(tunnel)];
     idle.write(put(path));
@@ -154,15 +160,7 @@ test('a tunnel over HTTP/1.1 outlasts the pause, until the limit', aMinute, () =
 
 test('a tunnel over HTTP/2 outlasts the pause', aMinute, () =>
   draining(async (stage, path, clock) => {
-    const device = await stage.devices.issue('device');
-    const fingerprint = createHash('sha256').update(new X509Certificate(device.certificatePem).raw).digest('hex');
-    stage.routes.set(fingerprint, { identifier: 'S00000001', connectionServices: ['C00000001'] });
-    const echo = (stream: ServerHttp2Stream) => {
-      stream.respond({ ':status': 200 });
-      stream.on('error', () => undefined);
-      stream.pipe(stream);
-    };
-    await nextUp(await stage.dial('C00000001', { handlers: { tunnel: echo } }));
+    const device = await deviceWithTunnel(stage);
     const idle = await connectRaw(stage);
     const heardIdle = hear(idle);
     idle.write(put(path));
