@@ -3,19 +3,11 @@
  * instance does it for all of them, a little in each turn; rivals only find less to do.
  */
 import type { Clock } from '../base/clock.ts';
-import { messageOf } from '../base/errors.ts';
 import type { Database, Queryable } from '../database/connection.ts';
 import type { Logger } from '../process/logger.ts';
+import { createUpkeep, type Upkeep } from '../process/upkeep.ts';
 import { gatherIntoHours } from './outcome-store.ts';
 
-export interface MeasurementUpkeep {
-  /** One turn. Never rejects. */
-  turn(): Promise<void>;
-  /** Turns until the signal is aborted. */
-  run(signal: AbortSignal): Promise<void>;
-}
-
-const turnMs = 60_000;
 /** A gate reads back to the moves of its wave, which may be hours ago. */
 const tenSecondsLastHours = 6;
 /** Their usual rate and latency by hour and weekday. */
@@ -25,36 +17,19 @@ const interruptionsLastDays = 30;
 /** Of a table in a turn. Ten times more than 10,000 devices make in that time. */
 const rowsAtOnce = 20_000;
 
-export function createMeasurementUpkeep(parts: { db: Database; clock: Clock; log: Logger }): MeasurementUpkeep {
-  const { db, clock, log } = parts;
-
-  async function step(name: string, work: () => Promise<unknown>): Promise<void> {
-    try {
-      await work();
-    } catch (error) {
-      log.warn({ step: name, error: messageOf(error) }, 'measurements were not tidied up; it is tried again');
-    }
-  }
-
-  async function turn(): Promise<void> {
-    await step('gather outcomes', () => gatherIntoHours(db, tenSecondsLastHours, rowsAtOnce));
-    await step('trim outcomes', () => trimOutcomes(db));
-    await step('trim samples', () => trimSamples(db));
-    await step('trim reports', () => trimReports(db));
-    await step('trim interruptions', () => trimInterruptions(db));
-  }
-
-  return {
-    turn,
-    run: async (signal) => {
-      while (!signal.aborted) {
-        await turn();
-        await clock.sleep(turnMs, signal).catch((reason: unknown) => {
-          if (!signal.aborted) throw reason;
-        });
-      }
+export function createMeasurementUpkeep(parts: { db: Database; clock: Clock; log: Logger }): Upkeep {
+  const { db } = parts;
+  return createUpkeep({
+    ...parts,
+    of: 'measurements',
+    steps: {
+      'gather outcomes': () => gatherIntoHours(db, tenSecondsLastHours, rowsAtOnce),
+      'trim outcomes': () => trimOutcomes(db),
+      'trim samples': () => trimSamples(db),
+      'trim reports': () => trimReports(db),
+      'trim interruptions': () => trimInterruptions(db),
     },
-  };
+  });
 }
 
 /** Through request_outcome_bucket. */
