@@ -131,6 +131,7 @@ test('unasked ends of the new instance count, but for those that befell the whol
   await end('east-1-1', 'server', 60);
   await end('east-1-1', 'server', 300);
   await end('east', 'server', 58, '1.0.0');
+  await end('east-mds', 'connection', 55, '1.0.0');
   assert.deepEqual((await read()).interruptions, [{ name: 'east-1-1', cause: 'exit' }]);
   await db`update component set lease_until = now() - interval '70 seconds' where name = 'east-1-1'`;
   await db`update desired_process set changed_at = now() - interval '1 hour' where name = 'east-1-1'`;
