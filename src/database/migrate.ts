@@ -43,7 +43,6 @@ export async function migrate(url: string, options: MigrateOptions): Promise<num
     assertKnown(migrations, await listApplied(db));
     let last = 0;
     for (const migration of migrations) {
-      await takeMigrationLock(db);
       const done = (await listApplied(db)).get(migration.number);
       if (migration.kind === 'contract' && !options.contract && !done) break;
       if (!done) await applyMigration(db, migration, options);
@@ -68,8 +67,8 @@ export async function schemaVersionOf(db: Database): Promise<number> {
 }
 
 async function takeMigrationLock(db: Database): Promise<void> {
-  // Session-level on the one connection of this pool: it ends with the session, also when the process dies. Asked for again
-  // before each step, since a cut connection is replaced by one that does not have it; it counts how often it was taken.
+  // Of the one session that this pool ever has: it ends with the session, also when the process dies, and no statement goes
+  // on without it.
   await db`select pg_advisory_lock(${lockClass}, ${advisoryLock.migration})`;
   // Where processes have roles of their own, the tables belong to the owner role: assumed by every session that may,
   // superusers included.
@@ -151,7 +150,6 @@ async function recordMigration(tx: Transaction, migration: Migration, release: s
 async function backfill(db: Database, migration: Migration, statement: string, options: MigrateOptions): Promise<void> {
   let backfilledRows = 0;
   for (;;) {
-    await takeMigrationLock(db);
     const { count } = await db.unsafe(statement);
     backfilledRows += count;
     options.onProgress?.({ number: migration.number, name: migration.name, backfilledRows });

@@ -25,9 +25,9 @@ export async function listenAlways(options: ListenOptions): Promise<{ unlisten()
   const first = Promise.withResolvers<void>();
   const running = (async () => {
     for (let attempt = 0; !signal.aborted; attempt++) {
-      const session = await listen(options, attempt).catch(() => undefined);
+      const session = await listen(options, attempt, signal).catch(() => undefined);
       first.resolve();
-      if (session) await untilEither(session.lost, signal);
+      await session?.lost;
       session?.close();
       await delay(retryMs, undefined, { signal }).catch(() => {});
     }
@@ -41,10 +41,11 @@ export async function listenAlways(options: ListenOptions): Promise<{ unlisten()
   };
 }
 
-async function listen(options: ListenOptions, attempt: number): Promise<Session> {
+async function listen(options: ListenOptions, attempt: number, signal: AbortSignal): Promise<Session> {
   const session = await openSession(options.url, {
     applicationName: options.applicationName,
     attempt,
+    signal,
     onNotify: (channel, payload) => {
       if (channel === options.channel) options.onNotify(payload);
     },
@@ -57,10 +58,4 @@ async function listen(options: ListenOptions, attempt: number): Promise<Session>
   }
   options.onListen?.();
   return session;
-}
-
-async function untilEither(lost: Promise<void>, signal: AbortSignal): Promise<void> {
-  const aborted = Promise.withResolvers<void>();
-  signal.addEventListener('abort', () => aborted.resolve(), { once: true });
-  if (!signal.aborted) await Promise.race([lost, aborted.promise]);
 }

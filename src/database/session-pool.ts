@@ -16,10 +16,12 @@ export interface PoolOptions {
   readonly patienceMs: () => number;
   /** Told of each attempt to connect that failed while somebody waits. */
   readonly onUnreachable: (error: unknown) => void;
-  /** After which an unused session is closed; 0 keeps it. */
+  /** After which an unused session is closed; 0 keeps it, and `once` does. */
   readonly idleTimeoutMs: number;
-  /** Whether the first session is the only one ever: what it locked and set would be missing in the next. */
+  /** Whether the first session is the only one ever: what it locked and set would be missing in the next. No age ends it. */
   readonly once: boolean;
+  /** Milliseconds of a clock that never goes back; default the machine's. */
+  readonly nowMs?: () => number;
 }
 
 interface Waiter {
@@ -31,8 +33,8 @@ interface Waiter {
 type Work = (tx: unknown) => unknown;
 type Settle = (...settled: unknown[]) => unknown;
 
-/** A session that was open for so long gives its memory in the server back. */
-const longestLifeMs = 45 * 60_000;
+/** A session that was open for so long gives its memory in the server back, where another one can take its place. */
+export const longestLifeMs = 45 * 60_000;
 const patienceWithCutsMs = 1000;
 const firstDelayMs = 25;
 const longestDelayMs = 500;
@@ -52,8 +54,7 @@ export function openPool(url: string, options: PoolOptions): Sql {
       listening.abort();
       await sessions.end(timeout);
     },
-    // The driver's own would wait for a connection that is not of the pool, for ever.
-    ...Object.fromEntries(['reserve', 'subscribe'].map((name) => [name, () => unsupported(name)])),
+    ...refusing(ofTheDriver, 'the driver would take a connection that is not of the pool for it'),
   };
   return new Proxy(builder, {
     apply: (target, self, parameters: unknown[]) => {
@@ -65,9 +66,24 @@ export function openPool(url: string, options: PoolOptions): Sql {
   });
 }
 
-function unsupported(name: string): never {
-  throw new TypeError(`${name} is not supported: a transaction has a session to itself`);
+/** What the driver does on a connection of its own, or waits for one for ever. */
+const ofTheDriver = ['reserve', 'subscribe', 'notify', 'file', 'largeObject', 'close'];
+/** What changes a statement of the driver: it would be lost, since another one is built and sent in a session. */
+const ofTheStatement = 'values raw simple cursor forEach stream describe readable writable cancel'.split(' ');
+
+function refusing(names: readonly string[], why: string): Readonly<Record<string, () => never>> {
+  const refuse = (name: string) => (): never => {
+    throw new TypeError(`${name} is not supported by the pool: ${why}.`);
+  };
+  return Object.fromEntries(names.map((name) => [name, refuse(name)]));
 }
+
+const refusedOfStatements: PropertyDescriptorMap = Object.fromEntries(
+  Object.entries(refusing(ofTheStatement, 'the statement that is sent would not have it')).map(([name, value]) => [
+    name,
+    { value },
+  ]),
+);
 
 /** A statement is sent when it is first waited for; until then it may become part of another one. */
 function sentLater(statement: Promise<unknown>, send: (sql: Sql) => PromiseLike<unknown>, sessions: Sessions) {
@@ -77,6 +93,9 @@ function sentLater(statement: Promise<unknown>, send: (sql: Sql) => PromiseLike<
     return outcome;
   };
   return Object.defineProperties(statement, {
+    ...refusedOfStatements,
+    // The driver's own would send it a second time, on a connection that is not of the pool: at `catch` and `finally` too.
+    handle: { value: () => {} },
     // biome-ignore lint/suspicious/noThenProperty: a statement of the driver is a promise, and this is when it is sent.
     then: { configurable: true, value: (done?: Settle, failed?: Settle) => sent().then(done, failed) },
     execute: {
@@ -94,6 +113,8 @@ interface Sessions {
 }
 
 function createSessions(url: string, options: PoolOptions): Sessions {
+  const nowMs = options.nowMs ?? (() => performance.now());
+  const oldestMs = options.once ? Number.POSITIVE_INFINITY : longestLifeMs;
   const idle: { session: Session; since: number }[] = [];
   const waiters: Waiter[] = [];
   const born = new Map<Session, number>();
@@ -102,7 +123,8 @@ function createSessions(url: string, options: PoolOptions): Sessions {
   let connecting = 0;
   let attempt = 0;
   let opened = false;
-  const idleTimer = options.idleTimeoutMs > 0 ? setInterval(closeUnused, options.idleTimeoutMs / 2) : undefined;
+  const idleTimer =
+    options.idleTimeoutMs > 0 && !options.once ? setInterval(closeUnused, options.idleTimeoutMs / 2) : undefined;
   idleTimer?.unref();
 
   function drop(session: Session): void {
@@ -115,19 +137,18 @@ function createSessions(url: string, options: PoolOptions): Sessions {
   }
 
   function closeUnused(): void {
-    for (const { session } of idle.filter(({ since }) => performance.now() - since > options.idleTimeoutMs))
-      drop(session);
+    for (const { session } of idle.filter(({ since }) => nowMs() - since > options.idleTimeoutMs)) drop(session);
   }
 
   /** To whoever waits longest, or to the others that are unused. */
   function offer(session: Session): void {
-    if (ended.signal.aborted || session.isLost() || performance.now() - (born.get(session) ?? 0) > longestLifeMs) {
+    if (ended.signal.aborted || session.isLost() || nowMs() - (born.get(session) ?? 0) > oldestMs) {
       drop(session);
       return;
     }
     const waiter = waiters.shift();
     if (waiter) waiter.resolve(session);
-    else idle.push({ session, since: performance.now() });
+    else idle.push({ session, since: nowMs() });
   }
 
   /** As many more sessions as are waited for, up to `max`. */
@@ -148,7 +169,7 @@ function createSessions(url: string, options: PoolOptions): Sessions {
           throw connectionError('CONNECTION_CLOSED', 'the session was lost, and with it its locks');
         const session = await openSession(url, { applicationName: options.applicationName, attempt: attempt++ });
         opened = true;
-        born.set(session, performance.now());
+        born.set(session, nowMs());
         void session.lost.then(() => {
           if (born.has(session)) drop(session);
         });
@@ -168,7 +189,7 @@ function createSessions(url: string, options: PoolOptions): Sessions {
     const hopeless = !isUnreachable(error);
     // A session that was cut while it began says little about the next one.
     const patienceMs = wasCut(error) ? Math.max(options.patienceMs(), patienceWithCutsMs) : options.patienceMs();
-    const before = performance.now() - patienceMs;
+    const before = nowMs() - patienceMs;
     for (let waiter = waiters[0]; waiter && (hopeless || waiter.since <= before); waiter = waiters[0]) {
       waiters.shift();
       waiter.reject(markUnsent(error));
@@ -181,7 +202,7 @@ function createSessions(url: string, options: PoolOptions): Sessions {
     }
     if (ended.signal.aborted) throw markUnsent(connectionError('CONNECTION_ENDED', 'the pool was closed'));
     return await new Promise((resolve, reject) => {
-      waiters.push({ since: performance.now(), resolve, reject });
+      waiters.push({ since: nowMs(), resolve, reject });
       grow();
     });
   }

@@ -17,6 +17,8 @@ export interface SessionOptions {
   readonly onNotify?: (channel: string, payload: string) => void;
   /** Which of several hosts in the address is tried, counted from 0 and round. */
   readonly attempt?: number;
+  /** Closes the session, whether it is open yet or not. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Session {
@@ -35,6 +37,10 @@ export function connectionError(
   why: string,
 ): Error {
   return Object.assign(new Error(`${code}: ${why}`), { code });
+}
+
+export function noAnswer(timeoutMs: number): Error {
+  return connectionError('CONNECT_TIMEOUT', `the database did not answer within ${timeoutMs} ms`);
 }
 
 /** What opens the driver's connections, for statements to be built with too: it connects when it is first used. */
@@ -59,16 +65,20 @@ export function driver(url: string, applicationName: string, more: postgres.Opti
 export async function openSession(url: string, options: SessionOptions): Promise<Session> {
   const timeoutMs = options.connectTimeoutMs ?? 10_000;
   const lost = Promise.withResolvers<void>();
-  const failed = Promise.withResolvers<never>();
-  failed.promise.catch(() => {});
+  /** How to reject what runs just now. Whatever stood here for longer than it runs would be kept for the session's whole life. */
+  const running = new Set<(error: Error) => void>();
   let isLost = false;
   let socket: net.Socket | undefined;
+  const failAll = (error: Error): void => {
+    for (const fail of running) fail(error);
+  };
   const lose = (): void => {
     if (isLost) return;
     isLost = true;
+    options.signal?.removeEventListener('abort', close);
     lost.resolve();
     // What the driver says of it comes first; it says nothing to a statement that came in this very moment.
-    setImmediate(() => setImmediate(() => failed.reject(connectionError('CONNECTION_CLOSED', 'the session was lost'))));
+    setImmediate(() => setImmediate(() => failAll(connectionError('CONNECTION_CLOSED', 'the session was lost'))));
   };
   // The option exists, though the driver's types do not name it.
   const own = {
@@ -91,11 +101,18 @@ export async function openSession(url: string, options: SessionOptions): Promise
   };
   const run = async <Result>(work: (sql: Sql) => PromiseLike<Result>): Promise<Result> => {
     if (isLost) throw connectionError('CONNECTION_CLOSED', 'the session was lost');
-    return await Promise.race([work(sql), failed.promise]);
+    const settled = Promise.withResolvers<Result>();
+    running.add(settled.reject);
+    try {
+      work(sql).then(settled.resolve, settled.reject);
+      return await settled.promise;
+    } finally {
+      running.delete(settled.reject);
+    }
   };
-  const late = setTimeout(() => {
-    failed.reject(connectionError('CONNECT_TIMEOUT', `the database did not answer within ${timeoutMs} ms`));
-  }, timeoutMs);
+  const late = setTimeout(() => failAll(noAnswer(timeoutMs)), timeoutMs);
+  options.signal?.addEventListener('abort', close);
+  if (options.signal?.aborted) lose();
   try {
     await run((q) => q`select 1`);
   } catch (error) {

@@ -43,14 +43,13 @@ async function makeDatabase(url: string, signal: AbortSignal): Promise<boolean> 
 }
 
 async function query(url: string, signal: AbortSignal, text: string): Promise<void> {
-  const session = await openSession(url, { applicationName: 'bramble/probe', connectTimeoutMs: 5000 });
   // A connection to a stopped (SIGSTOP) server opens and never answers: closing the session rejects the statement.
   const abandoned = AbortSignal.any([signal, AbortSignal.timeout(10_000)]);
-  abandoned.addEventListener('abort', session.close);
+  const options = { applicationName: 'bramble/probe', connectTimeoutMs: 5000, signal: abandoned };
+  const session = await openSession(url, options);
   try {
     await session.run((sql) => sql.unsafe(text));
   } finally {
-    abandoned.removeEventListener('abort', session.close);
     session.close();
   }
 }
