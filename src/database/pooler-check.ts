@@ -9,42 +9,55 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BrambleError } from '../base/errors.ts';
-import { openSession, type Session } from './session.ts';
+import { noAnswer, openSession, type Session } from './session.ts';
 
 export interface PoolerCheckOptions {
   readonly applicationName: string;
-  /** How long a notification may take, default 20 s. */
+  /** How long all of it may take, default 20 s: a database that is stopped, or behind a cut cable, answers never. */
   readonly timeoutMs?: number;
+  /** Ends it at once. */
+  readonly signal?: AbortSignal;
 }
 
 /**
- * @throws BrambleError ERR_DATABASE_POOLER when sessions are shared; and what forbade the look
+ * @throws BrambleError ERR_DATABASE_POOLER when sessions are shared; CONNECT_TIMEOUT when the database does not answer in time;
+ *   and what forbade the look
  */
 export async function assertOwnSessions(url: string, options: PoolerCheckOptions): Promise<void> {
   const { applicationName, timeoutMs = 20_000 } = options;
-  const channel = `bramble_check_${randomBytes(8).toString('hex')}`;
-  const notified = Promise.withResolvers<'notified'>();
-  const onNotify = (): void => notified.resolve('notified');
-  const sessions: Session[] = [];
   const ending = new AbortController();
+  const signal = AbortSignal.any([ending.signal, ...(options.signal === undefined ? [] : [options.signal])]);
+  const late = setTimeout(() => ending.abort(noAnswer(timeoutMs)), timeoutMs);
   try {
-    const listener = await openSession(url, { applicationName, onNotify });
-    sessions.push(listener);
-    await say(listener, `listen ${channel}`);
-    const other = await openSession(url, { applicationName });
-    sessions.push(other);
-    if ((await processOf(listener)) === (await processOf(other))) throw sharedSessions();
-    await say(other, `notify ${channel}`);
-    const late = delay(timeoutMs, 'late', { signal: ending.signal }).catch(() => 'late');
-    const lost = Promise.race(sessions.map((session) => session.lost)).then(() => 'lost');
-    const outcome = await Promise.race([notified.promise, lost, late]);
-    if (outcome === 'late') throw sharedSessions();
-    // Rejects with the loss.
-    if (outcome === 'lost') for (const session of sessions) await say(session, 'select 1');
+    await compareSessions(url, applicationName, timeoutMs / 4, signal);
+  } catch (error) {
+    // That its sessions are closed is what makes a statement fail then.
+    throw ending.signal.aborted ? ending.signal.reason : error;
   } finally {
+    clearTimeout(late);
     ending.abort();
-    for (const session of sessions) session.close();
   }
+}
+
+/** @param signal closes the sessions, whether they are open yet or not */
+async function compareSessions(
+  url: string,
+  applicationName: string,
+  notificationMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const channel = `bramble_check_${randomBytes(8).toString('hex')}`;
+  const notified = new AbortController();
+  const listener = await openSession(url, { applicationName, signal, onNotify: () => notified.abort() });
+  await say(listener, `listen ${channel}`);
+  const other = await openSession(url, { applicationName, signal });
+  if ((await processOf(listener)) === (await processOf(other))) throw sharedSessions();
+  await say(other, `notify ${channel}`);
+  const enough = AbortSignal.any([notified.signal, signal]);
+  await Promise.race([delay(notificationMs, undefined, { signal: enough }).catch(() => {}), listener.lost, other.lost]);
+  // Rejects with the loss. A session hears what it listens to before it is answered, and a server that stalls does not answer.
+  for (const session of [other, listener, listener]) await say(session, 'select 1');
+  if (!notified.signal.aborted) throw sharedSessions();
 }
 
 async function say(session: Session, text: string): Promise<void> {

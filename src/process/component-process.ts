@@ -176,7 +176,7 @@ async function waitForDatabase(
 ): Promise<void> {
   for (;;) {
     try {
-      return await assertOwnSessions(url, { applicationName });
+      return await assertOwnSessions(url, { applicationName, signal: stopping });
     } catch (error) {
       if (!isUnreachable(error) || stopping.aborted) throw error;
       onUnreachable?.(error);

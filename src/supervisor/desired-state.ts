@@ -66,7 +66,7 @@ export async function watchDesired(options: WatchOptions): Promise<void> {
 async function watchConnected(url: string, options: WatchOptions, onConnected: () => void): Promise<void> {
   const address = options.ownAddress(url);
   const applicationName = `bramble/supervisor@${options.host}#${process.pid}`.slice(0, 63);
-  await assertOwnSessions(address, { applicationName });
+  await assertOwnSessions(address, { applicationName, signal: options.signal });
   const sql = openPool(address, {
     ...{ applicationName, max: 1, idleTimeoutMs: 0, once: true },
     patienceMs: () => 0,
