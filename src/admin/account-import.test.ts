@@ -28,6 +28,8 @@ async function answerOf(sending: ClientRequest): Promise<{ status: number | unde
 }
 
 const line = (name: string): string => `${JSON.stringify({ name })}\n`;
+/** The line, and lines with nothing but blanks after it. */
+const mebibyteOf = (first: string): string => first + `${' '.repeat(60 * 1024)}\n`.repeat(18);
 
 /** Whether an administration transaction holds the release lock (shared, class 'bram', number 1) just now. */
 async function lockHeld(): Promise<boolean> {
@@ -92,6 +94,8 @@ test('a client that stops in the middle is answered 408, and the release lock is
   try {
     const stopped: [string, string, string][] = [
       ['/accounts/import', 'application/x-ndjson', line('stopped-1')],
+      // However much came before.
+      ['/accounts/import', 'application/x-ndjson', mebibyteOf(line('stopped-1'))],
       // Nothing is held while JSON is read, but for a connection.
       ['/groups', 'application/json', '{"name":'],
     ];
