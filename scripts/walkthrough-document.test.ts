@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, test } from 'node:test';
+import { until } from '../src/base/test-condition.ts';
 import { missingLine, parseDocument } from './walkthrough-document.ts';
 import { startWalk } from './walkthrough-run.ts';
 
@@ -55,4 +56,19 @@ test('its beginning makes a domain of the sealed release, as is written', { time
   assert.equal(configuration.database.embedded, true);
   const again = parseDocument('```console\n$ bramble domain create --archive releases/bramble-1.1.0.tgz\n```');
   await assert.rejects(walk.follow(again[0] ?? assert.fail()), /ended with \d+\n.*holds the domain "Walk" already/);
+});
+
+test('a command that does not end is ended with what it has started, and named', { timeout: 60_000 }, async (t) => {
+  const walk = await startWalk(() => undefined, { commandMs: 500, againMs: 0 });
+  t.after(async () => await walk.end());
+  const endless = parseDocument('```console\n$ sleep 600 & echo $! > ~/endless; wait\n```');
+  await assert.rejects(walk.follow(endless[0] ?? assert.fail()), /line 2: .*sleep 600.* was not done in 500 ms/);
+  const pid = Number(await readFile(`${walk.folder}/endless`, 'utf8'));
+  await until('what it has started has ended', 30_000, () => {
+    try {
+      return !process.kill(pid, 0);
+    } catch {
+      return true;
+    }
+  });
 });

@@ -3,18 +3,27 @@
  * own. Invariant: every wait has an end and says what for; whatever was started is ended.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { exitWithin, hasEnded } from '../src/base/test-process.ts';
 import { stopEmbedded } from '../src/database/embedded/server.ts';
 import { type Block, missingLine, type Typed } from './walkthrough-document.ts';
 
 const checkout = fileURLToPath(new URL('..', import.meta.url));
-/** One command; repeating one until it shows what it should. */
-const limitMs = { command: 120_000, again: 300_000, end: 60_000 };
+/** A terminal, after Ctrl-C. */
+const endMs = 60_000;
+
+export interface WalkLimits {
+  /** One command. */
+  readonly commandMs: number;
+  /** Repeating one until it shows what it should. */
+  readonly againMs: number;
+}
+
+const usualLimits: WalkLimits = { commandMs: 120_000, againMs: 300_000 };
 
 export interface Walk {
   /** What `~` is. */
@@ -25,7 +34,7 @@ export interface Walk {
   end(): Promise<void>;
 }
 
-export async function startWalk(say: (text: string) => void): Promise<Walk> {
+export async function startWalk(say: (text: string) => void, limits = usualLimits): Promise<Walk> {
   const folder = await mkdtemp(join(tmpdir(), 'bramble-walk-'));
   // Under root PostgreSQL is another user, who has to pass through.
   await chmod(folder, 0o711);
@@ -33,13 +42,19 @@ export async function startWalk(say: (text: string) => void): Promise<Walk> {
   for (const name of ['BRAMBLE_HOME', 'BRAMBLE_URL', 'BRAMBLE_TOKEN', 'DATABASE_URL']) delete environment[name];
   const terminals: { command: string; child: ChildProcess; output: () => string }[] = [];
 
+  let typing: ChildProcess | undefined;
+
   async function type(command: string): Promise<{ code: number | null; output: string }> {
     // What `export` changed is carried on to the next command, as in a terminal.
     const mark = '--environment-of-the-walk--';
     const script = `${command}\ncode=$?\nprintf '%s\\n' '${mark}'\nenv -0\nexit $code`;
     const { child, output } = run(script);
-    const timer = setTimeout(() => child.kill('SIGKILL'), limitMs.command);
-    const [code] = (await once(child, 'close').finally(() => clearTimeout(timer))) as [number | null];
+    typing = child;
+    const code = await exitWithin(child, limits.commandMs, command).catch(() => {
+      // The shell's end alone leaves what it has started.
+      signalAll(child, 'SIGKILL');
+      return null;
+    });
     const [shown = '', variables] = output().split(`${mark}\n`);
     if (variables !== undefined) {
       const pairs = variables.split('\0').filter((pair) => pair.includes('='));
@@ -50,9 +65,10 @@ export async function startWalk(say: (text: string) => void): Promise<Walk> {
     return { code, output: shown };
   }
 
-  function run(script: string, detached = false) {
+  /** In a process group of its own, so that all of it can be ended. */
+  function run(script: string) {
     const child = spawn('bash', ['-c', script], {
-      ...{ cwd: checkout, env: environment, detached },
+      ...{ cwd: checkout, env: environment, detached: true },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const chunks: Buffer[] = [];
@@ -65,32 +81,33 @@ export async function startWalk(say: (text: string) => void): Promise<Walk> {
     const { code, output } = await type(typed.command);
     if (output !== '') say(output.trimEnd());
     if (code !== 0)
-      throw failure(typed, code === null ? `was not done in ${limitMs.command} ms` : `ended with ${code}`, output);
+      throw failure(typed, code === null ? `was not done in ${limits.commandMs} ms` : `ended with ${code}`, output);
     const missing = missingLine(typed.shown, output);
     if (missing !== undefined) throw failure(typed, `does not show: ${missing}`, output);
   }
 
   async function again(typed: Typed): Promise<void> {
     say(`$ ${typed.command}    # until it shows ${typed.shown.map((line) => line.trim()).join(' / ')}`);
-    const deadline = performance.now() + limitMs.again;
+    const deadline = performance.now() + limits.againMs;
     for (;;) {
       const { output } = await type(typed.command);
       const missing = missingLine(typed.shown, output);
       if (missing === undefined) return say(output.trimEnd());
       assertTerminals(typed);
-      if (performance.now() > deadline) throw failure(typed, `did not show in ${limitMs.again} ms: ${missing}`, output);
+      if (performance.now() > deadline)
+        throw failure(typed, `did not show in ${limits.againMs} ms: ${missing}`, output);
       await delay(500);
     }
   }
 
   function assertTerminals(typed: Typed): void {
     for (const { command, child, output } of terminals) {
-      if (child.exitCode !== null || child.signalCode !== null)
-        throw failure(typed, `${command} has ended meanwhile`, output());
+      if (hasEnded(child)) throw failure(typed, `${command} has ended meanwhile`, output());
     }
   }
 
   async function end(): Promise<void> {
+    if (typing !== undefined) await endTerminal(typing);
     for (const { child } of terminals.reverse()) await endTerminal(child);
     const home = environment['BRAMBLE_HOME'];
     if (home?.startsWith(folder)) await stopEmbedded({ folder: join(home, 'postgres'), mode: 'immediate' });
@@ -106,7 +123,7 @@ export async function startWalk(say: (text: string) => void): Promise<Walk> {
         else if (mode === 'once') await typeOnce(one);
         else {
           say(`$ ${one.command}    # in a terminal of its own`);
-          terminals.push({ command: one.command, ...run(`exec ${one.command}`, true) });
+          terminals.push({ command: one.command, ...run(`exec ${one.command}`) });
         }
       }
     },
@@ -115,13 +132,19 @@ export async function startWalk(say: (text: string) => void): Promise<Walk> {
 
 /** As Ctrl-C does, to all that the terminal has started; killed where that is not enough. */
 async function endTerminal(child: ChildProcess): Promise<void> {
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-  const closed = once(child, 'close');
-  process.kill(-child.pid, 'SIGINT');
-  const ended = await Promise.race([closed.then(() => true), delay(limitMs.end, false, { ref: false })]);
-  if (ended) return;
-  process.kill(-child.pid, 'SIGKILL');
-  await closed;
+  if (hasEnded(child)) return;
+  signalAll(child, 'SIGINT');
+  await exitWithin(child, endMs, 'a terminal').catch(() => signalAll(child, 'SIGKILL'));
+}
+
+/** The shell and all that it has started; nothing where they have ended. */
+function signalAll(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
 }
 
 function failure(typed: Typed, why: string, output: string): Error {

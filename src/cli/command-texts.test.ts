@@ -1,12 +1,12 @@
 /** What commands show: what was typed comes back as it is typed, what failed with its reason, times with their zone. */
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
-import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { startAdministration } from '../admin/administration-fixture.ts';
+import { exitWithin } from '../base/test-process.ts';
 import { seedDevice } from '../devices/device-fixture.ts';
 import { lockHome } from '../supervisor/home-lock.ts';
 import { runBramble } from './command-line-fixture.ts';
@@ -93,7 +93,7 @@ test('bramble up beside a supervisor says so as every failure is said', limited,
     child.stderr?.on('data', (chunk: Buffer) => {
       said.errors += chunk.toString();
     });
-    const [code] = await once(child, 'close');
+    const code = await exitWithin(child, 60_000, 'the second supervisor');
     assert.deepEqual([code, said.out], [exitCode.alreadyRunning, '']);
     assert.match(said.errors, /^error: .*\(ERR_ALREADY_RUNNING\)\n$/);
   } finally {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { startAdministration } from '../admin/administration-fixture.ts';
+import { exitWithin } from '../base/test-process.ts';
 import { writeMasterKeys } from '../database/sealed-value.ts';
 import { exitCode } from './exit-codes.ts';
 
@@ -39,10 +40,8 @@ function startService(name: string): { child: ChildProcess; exited: Promise<numb
   child.stderr?.on('data', (chunk: Buffer) => {
     text += chunk.toString();
   });
-  const exited = once(child, 'exit').then(([code]) => {
-    running.delete(child);
-    return code as number | null;
-  });
+  const exited = exitWithin(child, 120_000, name).finally(() => running.delete(child));
+  exited.catch(() => undefined);
   return { child, exited, said: () => text };
 }
 

@@ -9,7 +9,8 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from '../base/test-condition.ts';
-import { serverUser } from './embedded/server-user.ts';
+import { exitWithin, hasEnded } from '../base/test-process.ts';
+import { type ServerUser, serverUser } from './embedded/server-user.ts';
 
 export type PoolMode = 'session' | 'transaction' | 'statement';
 
@@ -20,6 +21,9 @@ export interface Pgbouncer {
   stop(): Promise<void>;
 }
 
+/** Between a look for a free port and pgbouncer's own bind another process may take it. */
+const portsTried = 5;
+
 /** Starts one; whatever ends the test's process ends it too. */
 export async function startPgbouncer(
   databaseUrl: string,
@@ -29,10 +33,8 @@ export async function startPgbouncer(
   const folder = await mkdtemp(join(tmpdir(), 'bramble-pgbouncer-'));
   const user = await serverUser();
   const server = new URL(databaseUrl);
-  const port = await freePort();
   const all = {
     listen_addr: '127.0.0.1',
-    listen_port: port,
     unix_socket_dir: '',
     auth_type: 'any',
     pool_mode: mode,
@@ -47,8 +49,34 @@ export async function startPgbouncer(
     `user=${decodeURIComponent(server.username)} password=${decodeURIComponent(server.password)}`,
   ].join(' ');
   const file = join(folder, 'pgbouncer.ini');
-  await writeFile(file, ['[databases]', `* = ${database}`, '[pgbouncer]', ...lines, ''].join('\n'));
   await chmod(folder, 0o755);
+  for (let tried = 1; ; tried += 1) {
+    const port = await freePort();
+    const text = ['[databases]', `* = ${database}`, '[pgbouncer]', `listen_port = ${port}`, ...lines, ''];
+    await writeFile(file, text.join('\n'));
+    const child = await launch(file, user, tried < portsTried);
+    if (child === 'port-taken') continue;
+    const kill = () => void child.kill('SIGKILL');
+    process.once('exit', kill);
+    return {
+      url: Object.assign(new URL(databaseUrl), { host: `127.0.0.1:${port}` }).href,
+      process: child,
+      stop: async () => {
+        process.off('exit', kill);
+        child.kill('SIGKILL');
+        await exitWithin(child, 30_000, 'pgbouncer');
+        await rm(folder, { recursive: true, force: true });
+      },
+    };
+  }
+}
+
+/** By its own word: another process may answer on the port. */
+async function launch(
+  file: string,
+  user: ServerUser | null,
+  mayBeTaken: boolean,
+): Promise<ChildProcess | 'port-taken'> {
   const child = spawn('pgbouncer', [file], {
     ...(user === null ? {} : { uid: user.uid, gid: user.gid }),
     cwd: '/',
@@ -58,22 +86,16 @@ export async function startPgbouncer(
   child.stderr.on('data', (chunk: Buffer) => {
     said = `${said}${chunk.toString('utf8')}`.slice(-4000);
   });
-  const kill = () => void child.kill('SIGKILL');
-  process.once('exit', kill);
-  await until('pgbouncer listens', 60_000, async () => {
-    if (child.exitCode !== null) throw new Error(`pgbouncer ended: ${said}`);
-    return await answers(port);
-  });
-  return {
-    url: Object.assign(new URL(databaseUrl), { host: `127.0.0.1:${port}` }).href,
-    process: child,
-    stop: async () => {
-      process.off('exit', kill);
-      const ended = once(child, 'exit');
-      if (child.exitCode === null && child.signalCode === null && child.kill('SIGKILL')) await ended;
-      await rm(folder, { recursive: true, force: true });
-    },
-  };
+  try {
+    await until('pgbouncer listens', 60_000, () => hasEnded(child) || said.includes(' listening on '));
+  } catch (error) {
+    child.kill('SIGKILL');
+    throw error;
+  }
+  if (!hasEnded(child)) return child;
+  await exitWithin(child, 30_000, 'pgbouncer');
+  if (mayBeTaken && said.includes('Address already in use')) return 'port-taken';
+  throw new Error(`pgbouncer ended: ${said}`);
 }
 
 async function freePort(): Promise<number> {
@@ -83,11 +105,4 @@ async function freePort(): Promise<number> {
   probe.close();
   await once(probe, 'close');
   return port;
-}
-
-async function answers(port: number): Promise<boolean> {
-  const socket = net.connect(port, '127.0.0.1');
-  return (await new Promise((resolve) => {
-    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
-  }).finally(() => socket.destroy())) as boolean;
 }

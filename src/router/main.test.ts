@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { inTime } from '../base/test-condition.ts';
+import { exitWithin } from '../base/test-process.ts';
 import { ask, createStage, newToken, nextUp } from './router-fixture.ts';
 
 interface BoundHandle {
@@ -50,9 +52,11 @@ test('a router is replaced on handed-on sockets without a lost request, and drai
         if ((message as { type: string }).type === 'listening') resolve(null);
       });
     });
-    const [alive] = (await once(child, 'message')) as [{ type: string }];
+    const next = async () =>
+      (await inTime('the router says something', 60_000, once(child, 'message'))) as [{ type: string; url: string }];
+    const [alive] = await next();
     assert.equal(alive.type, 'alive', 'the heartbeat that the supervisor watches begins before the work');
-    const [ready] = (await once(child, 'message')) as [{ type: string; url: string }];
+    const [ready] = await next();
     assert.equal(ready.type, 'ready');
     return { child, url: ready.url, listening };
   };
@@ -86,10 +90,8 @@ test('a router is replaced on handed-on sockets without a lost request, and drai
     let current = first;
     for (let turn = 0; turn < 2; turn += 1) {
       const next = await start();
-      const exited = once(current.child, 'exit');
       current.child.kill('SIGTERM');
-      const [code] = await exited;
-      assert.equal(code, 0);
+      assert.equal(await exitWithin(current.child, 60_000, 'the replaced router'), 0);
       await next.listening;
       current = next;
     }
@@ -97,9 +99,9 @@ test('a router is replaced on handed-on sockets without a lost request, and drai
     await Promise.all(devices);
     assert.deepEqual([...outcomes], [['200', asked]]);
     assert.ok(asked > 0);
-    const exited = once(current.child, 'exit');
     current.child.disconnect();
-    assert.equal((await exited)[0], 0, 'a router does not outlive its supervisor');
+    const code = await exitWithin(current.child, 60_000, 'the router without a supervisor');
+    assert.equal(code, 0, 'a router does not outlive its supervisor');
   } finally {
     for (const child of children) child.kill('SIGKILL');
     for (const { handle } of Object.values(sockets)) handle.close();

@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { until } from '../base/test-condition.ts';
+import { exitWithin } from '../base/test-process.ts';
 import { issueTestCredential } from '../link/link-fixture.ts';
 import type { Refused } from '../link/messages.ts';
 import type { RouterOptions } from './router.ts';
@@ -29,8 +30,8 @@ async function busyInstance(t: TestContext, stage: Stage, identifier: string): P
     stdio: ['pipe', 'inherit', 'inherit', 'ipc'],
   });
   t.after(async () => {
-    const exited = once(child, 'exit');
-    if (child.kill('SIGKILL')) await exited;
+    child.kill('SIGKILL');
+    await exitWithin(child, 60_000, 'the busy instance');
   });
   await until('the router has the link', 60_000, () => stage.router.links.get(identifier) !== undefined);
   return child;

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
 import postgres from 'postgres';
+import { exitWithin } from '../base/test-process.ts';
 import { startEmbedded, stopEmbedded } from '../database/embedded/server.ts';
 import { createTestDatabase } from '../database/test-database.ts';
 import type { SupervisorEvent } from './events.ts';
@@ -230,7 +231,7 @@ test('the embedded database is started again after kill -9; a killed supervisor 
     false,
   );
   killed.process.kill('SIGKILL');
-  await once(killed.process, 'exit');
+  await exitWithin(killed.process, 60_000, 'the killed supervisor');
 
   const supervisor = supervise(t, home);
   const adopted = await supervisor.next('database-ready');

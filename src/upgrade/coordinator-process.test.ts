@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { until, untilDone } from '../base/test-condition.ts';
+import { exitWithin } from '../base/test-process.ts';
 import { openDatabase } from '../database/connection.ts';
 import { readMigrations } from '../database/migration-files.ts';
 import { createMasterKeys, writeMasterKeys } from '../database/sealed-value.ts';
@@ -115,7 +115,7 @@ test('a coordinator process that is killed (kill -9) at each state is followed b
     if (!seen.has(upgrade.state)) {
       seen.add(upgrade.state);
       child.kill('SIGKILL');
-      await once(child, 'close');
+      await exitWithin(child, 60_000, 'the coordinator that was killed');
       child = startCoordinator();
     } else if (upgrade.state === 'soaking') {
       await finalizeThroughCoordinator(token);
@@ -157,8 +157,7 @@ test('a coordinator process that is killed (kill -9) at each state is followed b
     return rows.length === 1;
   });
   child.kill('SIGTERM');
-  const [code] = await once(child, 'close');
-  assert.equal(code, 0);
+  assert.equal(await exitWithin(child, 60_000, 'the last coordinator'), 0);
 });
 
 /** The address of a coordinator that was killed may still stand there: then the next round tries again. */

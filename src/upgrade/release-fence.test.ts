@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { isBrambleError } from '../base/errors.ts';
+import { exitWithin } from '../base/test-process.ts';
 import { openDatabase } from '../database/connection.ts';
 import { administrationTransaction } from '../database/release-lock.ts';
 import { createTestDatabase } from '../database/test-database.ts';
@@ -43,7 +43,7 @@ test('a stopped administration service with an open transaction cannot commit af
   child.kill('SIGCONT');
   child.stdin.write('go on\n');
   assert.match(String((await lines.next()).value), /^refused/);
-  await once(child, 'close');
+  await exitWithin(child, 60_000, 'the stopped administration service');
   assert.equal(await lateWrites(), 0);
 });
 

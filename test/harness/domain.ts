@@ -1,11 +1,11 @@
 /** A whole domain as an operator runs it: a home, `bramble up` as a process of its own, its REST API, plain SQL beside it. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import postgres from 'postgres';
 import { until, whenWaitedInVain } from '../../src/base/test-condition.ts';
+import { exitWithin } from '../../src/base/test-process.ts';
 import { stopEmbedded } from '../../src/database/embedded/server.ts';
 import { prepareHome } from '../../src/setup/prepare-home.ts';
 import { checkout } from './archives.ts';
@@ -22,6 +22,9 @@ export interface DomainOptions {
   /** Of a PostgreSQL of somebody else's, instead of the embedded one: for the domain, and for what looks on from outside. */
   externalDatabase?: { url: string; outside: string };
 }
+
+/** A supervisor ends its processes after 10 s, one that hangs after 30 s. */
+const limitMs = { stop: 90_000, command: 120_000 };
 
 const quickDatabase = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', shared_buffers: '64MB' };
 
@@ -77,7 +80,7 @@ export async function startDomain(options: DomainOptions): Promise<RunningDomain
   const endSupervisor = () => void running.supervisor?.kill('SIGTERM');
   const endProcess = () => process.exit(143);
   process.once('exit', endSupervisor).once('SIGTERM', endProcess).once('SIGINT', endProcess);
-  const dumpNoMore = whenWaitedInVain(() => dumpState(home, databaseUrl));
+  const dumpNoMore = whenWaitedInVain(() => dumpState(home, options.externalDatabase?.outside ?? databaseUrl));
   const running: RunningDomain = {
     home,
     databaseUrl,
@@ -97,12 +100,13 @@ export async function startDomain(options: DomainOptions): Promise<RunningDomain
     async stop({ keep = false } = {}) {
       dumpNoMore();
       process.off('exit', endSupervisor).off('SIGTERM', endProcess).off('SIGINT', endProcess);
-      if (running.supervisor.exitCode === null && running.supervisor.signalCode === null) {
+      try {
         running.supervisor.kill('SIGTERM');
-        await once(running.supervisor, 'exit');
+        await exitWithin(running.supervisor, limitMs.stop, 'the supervisor');
+      } finally {
+        await sql.end({ timeout: 2 });
+        await stopEmbedded({ folder: join(home, 'postgres'), mode: 'immediate' });
       }
-      await sql.end({ timeout: 2 });
-      await stopEmbedded({ folder: join(home, 'postgres'), mode: 'immediate' });
       const denied = await readDenials(home);
       if (!keep) await rm(home, { recursive: true, force: true });
       if (denied.length > 0) throw new Error(`a process lacked a right in the database:\n${denied.join('\n')}`);
@@ -180,7 +184,7 @@ async function runCommand(
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
-  const [code] = (await once(child, 'close')) as [number | null];
+  const code = await exitWithin(child, limitMs.command, `bramble ${args.join(' ')}`);
   return { code: code ?? -1, stdout: stdout.text(), stderr: stderr.text() };
 }
 

@@ -1,8 +1,12 @@
-/** A fleet of simulated devices as a process of its own, directed by JSON lines. */
+/**
+ * A fleet of simulated devices as a process of its own, directed by JSON lines. Whatever it is asked, and its end, is waited
+ * for with a limit: it may be dead, or stand still.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { inTime } from '../../src/base/test-condition.ts';
+import { exitWithin, hasEnded } from '../../src/base/test-process.ts';
 import { checkout } from './archives.ts';
 import type { RunningDomain } from './domain.ts';
 
@@ -19,10 +23,13 @@ export interface FleetOptions {
 export interface RunningFleet {
   process: ChildProcess;
   journal: string;
-  /** Sends one command and waits for its answer. @throws Error when it was not done. */
+  /** Sends one command and waits for its answer. @throws Error when it was not done, or not in time. */
   tell<Answer = Record<string, unknown>>(command: { do: string } & Record<string, unknown>): Promise<Answer>;
   stop(): Promise<void>;
 }
+
+/** Enrolling on a busy machine takes longest; a tunnel or a probe of every account comes next. */
+const limitMs = { ready: 240_000, answer: 120_000, stop: 60_000 };
 
 /** Starts the fleet and waits until its devices are activated. */
 export async function startFleet(domain: RunningDomain, options: FleetOptions): Promise<RunningFleet> {
@@ -41,10 +48,10 @@ export async function startFleet(domain: RunningDomain, options: FleetOptions): 
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   let errors = '';
-  child.stderr?.on('data', (chunk: Buffer) => {
+  child.stderr.on('data', (chunk: Buffer) => {
     errors = (errors + chunk.toString('utf8')).slice(-4000);
   });
-  const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
+  const lines = createInterface({ input: child.stdout });
   const waiting: { resolve: (line: string) => void; reject: (error: Error) => void }[] = [];
   const early: string[] = [];
   lines.on('line', (line) => {
@@ -52,31 +59,39 @@ export async function startFleet(domain: RunningDomain, options: FleetOptions): 
     if (next) next.resolve(line);
     else early.push(line);
   });
-  child.once('exit', (code) => {
-    for (const entry of waiting.splice(0)) entry.reject(new Error(`the fleet ended with ${code}: ${errors}`));
+  const ended = () => new Error(`the fleet has ended with ${child.exitCode ?? child.signalCode}: ${errors}`);
+  // It may have ended in the middle of an answer, or before it read the question.
+  child.stdin.on('error', () => undefined);
+  child.once('exit', () => {
+    for (const entry of waiting.splice(0)) entry.reject(ended());
   });
   const nextLine = () => {
     const line = early.shift();
     if (line !== undefined) return Promise.resolve(line);
-    if (child.exitCode !== null) return Promise.reject(new Error(`the fleet has ended: ${errors}`));
+    if (hasEnded(child)) return Promise.reject(ended());
     return new Promise<string>((resolve, reject) => waiting.push({ resolve, reject }));
   };
-  const ready = JSON.parse(await nextLine()) as { event: string };
-  if (ready.event !== 'ready') throw new Error(`the fleet did not become ready: ${JSON.stringify(ready)} ${errors}`);
+  try {
+    const line = await inTime('the fleet is ready', limitMs.ready, nextLine());
+    const ready = JSON.parse(line) as { event: string };
+    if (ready.event !== 'ready') throw new Error(`the fleet did not become ready: ${line} ${errors}`);
+  } catch (error) {
+    child.kill('SIGKILL');
+    throw error;
+  }
   return {
     process: child,
     journal: options.journal,
     async tell<Answer>(command: { do: string } & Record<string, unknown>) {
-      child.stdin?.write(`${JSON.stringify(command)}\n`);
-      const answer = JSON.parse(await nextLine()) as { done: boolean } & Answer;
+      child.stdin.write(`${JSON.stringify(command)}\n`);
+      const line = await inTime(`the fleet has answered “${command.do}”`, limitMs.answer, nextLine());
+      const answer = JSON.parse(line) as { done: boolean } & Answer;
       if (!answer.done) throw new Error(`the fleet did not ${command.do}: ${JSON.stringify(answer)}`);
       return answer;
     },
     async stop() {
-      if (child.exitCode !== null) return;
-      const ended = once(child, 'exit');
-      child.stdin?.end(`${JSON.stringify({ do: 'stop' })}\n`);
-      await ended;
+      if (!hasEnded(child)) child.stdin.end(`${JSON.stringify({ do: 'stop' })}\n`);
+      await exitWithin(child, limitMs.stop, 'the fleet');
     },
   };
 }

@@ -17,10 +17,15 @@ export async function dumpState(home: string, databaseUrl: string): Promise<stri
   const sql = postgres(databaseUrl, {
     max: 1,
     connect_timeout: withinMs / 1000,
+    // Where the database is taken away, an error of the driver's own question would end the process.
+    fetch_types: false,
     onnotice: () => undefined,
-    connection: { application_name: 'state dump', statement_timeout: withinMs },
+    // Nothing more: a pooler refuses what it does not know as a startup parameter.
+    connection: { application_name: 'state dump' },
   });
   try {
+    // The only session serves in order; it need not answer here.
+    void sql`select set_config('statement_timeout', ${String(withinMs)}, false)`.catch(() => undefined);
     const rows = (query: postgres.PendingQuery<postgres.Row[]>) => query.then((found) => found.map(lineOf));
     const parts: [string, Promise<string[]>][] = [
       ['upgrade', rows(upgradeOf(sql))],

@@ -1,9 +1,9 @@
 /** A domain that lasts: an instance that is stopped, and everything killed at once. Devices come again and nothing is lost. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { until } from '../../src/base/test-condition.ts';
+import { exitWithin } from '../../src/base/test-process.ts';
 import { isAlive } from '../../src/database/embedded/process-facts.ts';
 import { workingTreeArchive } from '../harness/archives.ts';
 import { type RunningDomain, startDomain } from '../harness/domain.ts';
@@ -90,11 +90,10 @@ describe('a lasting domain', () => {
     });
     const components = await domain.sql<{ id: number }[]>`
       select process_id as id from component where stopped_at is null and lease_until > clock_timestamp()`;
-    const ended = once(domain.supervisor, 'exit');
     const all = [domain.supervisor.pid ?? 0, await postmasterId(domain), ...components.map(({ id }) => id)];
     assert(all.length >= 7 && all.every((id) => id > 1));
     for (const id of all) process.kill(id, 'SIGKILL');
-    await ended;
+    await exitWithin(domain.supervisor, 90_000, 'the supervisor');
 
     await domain.startSupervisor();
     await fleet.tell({ do: 'come-back' });

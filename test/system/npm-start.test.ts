@@ -1,11 +1,12 @@
 /** `npm start` ends its domain in order when it is told to by SIGTERM, as a service manager does: at work and half prepared. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { access, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { inTime } from '../../src/base/test-condition.ts';
+import { exitWithin } from '../../src/base/test-process.ts';
 import { stopEmbedded } from '../../src/database/embedded/server.ts';
 import { checkout } from '../harness/archives.ts';
 
@@ -28,7 +29,8 @@ async function npmStart(t: TestContext): Promise<Start> {
     stdio: ['ignore', 'pipe', 'inherit'],
     detached: true,
   });
-  const ended = once(npm, 'close');
+  const ended = exitWithin(npm, timeout / 2, 'npm start');
+  ended.catch(() => undefined);
   t.after(async () => {
     // Only where the test failed is anything of this group left.
     try {
@@ -43,15 +45,17 @@ async function npmStart(t: TestContext): Promise<Start> {
     output += text;
     for (const look of waiting) look();
   });
-  const says = (text: string) =>
-    new Promise<void>((resolve, reject) => {
+  const says = (text: string) => {
+    const said = new Promise<void>((resolve, reject) => {
       const look = () => {
         if (output.includes(text)) resolve();
       };
       waiting.add(look);
       look();
-      void ended.then(() => reject(new Error(`npm start ended and never said ${text}: ${output}`)));
+      ended.then(() => reject(new Error(`npm start ended and never said ${text}: ${output}`)), reject);
     });
+    return inTime(`npm start says ${text}`, timeout / 2, said);
+  };
   return { home, npm, says, ended };
 }
 

@@ -3,11 +3,11 @@
  * coordinator is killed in every state that lasts long enough, and each process is killed while accounts move.
  */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { until } from '../../src/base/test-condition.ts';
+import { exitWithin } from '../../src/base/test-process.ts';
 import { openArchive } from '../../src/release/archive.ts';
 import { type BuiltArchive, patchedArchive, sealedArchive, workingTreeArchive } from '../harness/archives.ts';
 import { expectDone, type RunningDomain, startDomain } from '../harness/domain.ts';
@@ -232,9 +232,8 @@ describe('an upgrade under fire', () => {
     });
     const check = await domain.command('database', 'roles', '--check');
     assert.equal(check.code, 0, check.stdout + check.stderr);
-    const ended = once(domain.supervisor, 'exit');
     domain.supervisor.kill('SIGTERM');
-    await ended;
+    await exitWithin(domain.supervisor, 90_000, 'the supervisor');
     await domain.startSupervisor();
     await until('no process has another’s role', 120_000, async () => (await sharedRole()) === null);
     await untilServed(domain, fleet);
