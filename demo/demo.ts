@@ -5,9 +5,8 @@
  */
 import { rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { shownLines, shownText } from '../src/base/shown-text.ts';
-import { until } from '../src/base/test-condition.ts';
+import { inTime, until } from '../src/base/test-condition.ts';
 import { readJournal } from '../src/simulator/journal.ts';
 import { sealedArchive, workingTreeArchive } from '../test/harness/archives.ts';
 import { expectDone, type RunningDomain, startDomain } from '../test/harness/domain.ts';
@@ -44,6 +43,8 @@ interface Stage {
 const options = readDemoOptions(process.argv.slice(2));
 const progress = createProgress(process.stdout);
 const startedAt = performance.now();
+/** Many times what it takes: for a question that nobody answers, outside of the waits that have an end of their own. */
+const limitMs = 20 * 60_000;
 /** Accounts of the first wave: one of each of the two instances. */
 const canaries = 2;
 let keptHome = '';
@@ -92,7 +93,8 @@ async function runDemo(): Promise<DemoReport> {
       return `${bar(row?.active ?? 0, options.devices)} devices have enrolled`;
     });
     cleanUp.unshift(() => fleet.stop());
-    return await upgradeDomain(from.release, to, domain, fleet, internal.target);
+    const upgraded = upgradeDomain(from.release, to, domain, fleet, internal.target);
+    return await inTime('the upgrade of the demo has come to its end', limitMs, upgraded);
   } finally {
     for (const clean of cleanUp) await clean().catch((error: unknown) => progress.say(String(error)));
     internal.server.close();
@@ -196,11 +198,9 @@ async function moveAccounts({ domain, fleet, follower, watched }: Stage): Promis
   });
   progress.step('An operator pauses the upgrade.');
   await expectDone(domain, 'POST', '/upgrade/pause', { reason: 'a look at the canaries' });
-  await delay(1000);
-  const [before] = await domain.sql`select clock_timestamp() as now`;
+  const calmFrom = await untilCalm(domain);
   const { assigned, moved } = await viewUpgrade(domain);
-  await delay(1000);
-  const begun = await domain.sql`select 1 from account_move where fenced_at > ${before?.['now'] as Date}`;
+  const begun = await domain.sql`select 1 from account_move where fenced_at > ${calmFrom}`;
   // Accounts that were still to move, of this wave and the next: none of them may begin.
   watched.startedWhilePaused = { checks: assigned - moved, broken: begun.length };
   await follower.tellEvents();
@@ -222,6 +222,20 @@ async function moveAccounts({ domain, fleet, follower, watched }: Stage): Promis
     await follower.follow(['soaking'], { timeoutMs: 120_000 });
   }
   watched.coordinatorKills.broken = 0;
+}
+
+/** Waits until the coordinator has been at work a second after now. @returns the moment from which nothing may begin. */
+async function untilCalm(domain: RunningDomain): Promise<Date> {
+  const [at] = await domain.sql<{ calm: Date }[]>`select clock_timestamp() + interval '1 second' as calm`;
+  if (!at) throw new Error('the database does not tell the time');
+  let leases: string[] = [];
+  await until('the coordinator has been at work while paused', 60_000, async () => {
+    const [row] = await domain.sql<{ lease: string }[]>`
+      select lease_until::text as lease from upgrade where state = 'paused' and clock_timestamp() > ${at.calm}`;
+    if (row) leases = [...new Set([...leases, row.lease])];
+    return leases.length > 1;
+  });
+  return at.calm;
 }
 
 /** Some devices that a delivery is on its way to fall silent as soon as they hold a command: what suspects are for. */
@@ -254,19 +268,18 @@ async function finalize({ domain, fleet, follower, target, workload }: Stage): P
       join upgrade_assignment w on w.to_instance_id = s.instance_id
      order by a.name limit 1`;
   if (!pair) throw new Error('there are no two connection services to fail over between');
-  const openThroughOther = async () => {
-    process.kill(pair.pid, 'SIGKILL');
-    await delay(100);
-    const answer = await fleet.tell<{ tunnels: { kind: string; httpStatus?: number; code?: string }[] }>({
-      do: 'tunnel',
-      account: pair.account,
-      count: 1,
-      target,
+  const openThroughOther = async () =>
+    await whileKilled(domain, pair.pid, async () => {
+      const answer = await fleet.tell<{ tunnels: { kind: string; httpStatus?: number; code?: string }[] }>({
+        do: 'tunnel',
+        account: pair.account,
+        count: 1,
+        target,
+      });
+      const [tunnel] = answer.tunnels;
+      if (!tunnel) throw new Error('no device was there to open a tunnel');
+      return tunnel;
     });
-    const [tunnel] = answer.tunnels;
-    if (!tunnel) throw new Error('no device was there to open a tunnel');
-    return tunnel;
-  };
   progress.step(`Before finalizing, ${pair.service} is killed: ${pair.account} has no other connection service.`);
   await workload.withoutTunnels(async () => {
     const refused = await openThroughOther();
@@ -298,6 +311,27 @@ async function finalize({ domain, fleet, follower, target, workload }: Stage): P
   await follower.follow(['done'], { timeoutMs: 90_000 });
   const locked = (await featuresOf(domain)).filter(({ active }) => !active);
   if (locked.length > 0) throw new Error(`finalized, but locked: ${locked.map(({ name }) => name).join(', ')}`);
+}
+
+/** Kills a process with a link; `work` is done when the router knows, and before the supervisor, which is stopped, does. */
+async function whileKilled<Result>(domain: RunningDomain, pid: number, work: () => Promise<Result>): Promise<Result> {
+  const links = await linksOfRouter(domain);
+  domain.supervisor.kill('SIGSTOP');
+  try {
+    process.kill(pid, 'SIGKILL');
+    await until('the router has lost the link', 20_000, async () => (await linksOfRouter(domain)) < links);
+    return await work();
+  } finally {
+    domain.supervisor.kill('SIGCONT');
+  }
+}
+
+async function linksOfRouter(domain: RunningDomain): Promise<number> {
+  const [router] = await domain.sql<{ url: string }[]>`
+    select loopback_url as url from component
+     where kind = 'router' and stopped_at is null order by started_at desc limit 1`;
+  const metrics = await (await fetch(`${router?.url}/metrics`, { signal: AbortSignal.timeout(20_000) })).text();
+  return Number(/^bramble_router_links (\d+)/m.exec(metrics)?.[1]);
 }
 
 async function serviceOf(domain: RunningDomain, name: string): Promise<{ instances: string[] }> {

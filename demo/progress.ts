@@ -46,7 +46,8 @@ export function createProgress(output: NodeJS.WriteStream): Progress {
         () => true,
       );
       while (!(await Promise.race([settled, delay(200, false)]))) {
-        await ask().then(live, () => undefined);
+        // A question that nobody answers does not hold up the work.
+        await Promise.race([settled, ask().then(live, () => undefined)]);
       }
       return await work;
     },

@@ -1,6 +1,5 @@
 /** Follows the open upgrade by plain SQL, which answers also while no administration service does. */
-import { setTimeout as delay } from 'node:timers/promises';
-import { printStates } from '../src/base/test-condition.ts';
+import { printStates, until } from '../src/base/test-condition.ts';
 import type { RunningDomain } from '../test/harness/domain.ts';
 import { type UpgradeView, viewUpgrade } from '../test/harness/upgrade-view.ts';
 import { bar, type Progress } from './progress.ts';
@@ -31,23 +30,22 @@ export function createFollower(domain: RunningDomain, progress: Progress): Upgra
   return {
     tellEvents,
     async follow(states, options) {
-      const deadline = Date.now() + options.timeoutMs;
-      for (;;) {
+      let view: UpgradeView | undefined;
+      await until(`the upgrade is ${states.join(' or ')}`, options.timeoutMs, async () => {
         await tellEvents();
-        const view = await viewUpgrade(domain);
+        view = await viewUpgrade(domain);
         const held = view.hold ? `, held back by ${view.hold}` : '';
         progress.live(
           `${view.state}  ${bar(view.moved, view.assigned)} accounts  ${view.inFlight} in flight, ${view.owed} owed${held}`,
         );
-        if (states.includes(view.state) || options.until?.(view)) return view;
-        const paused = view.state === 'paused';
-        if (paused || Date.now() > deadline) await printStates();
-        if (paused) throw new Error(`the upgrade paused: ${view.pauseReason}`);
-        if (Date.now() > deadline) {
-          throw new Error(`the upgrade did not get to ${states.join(' or ')}: ${JSON.stringify(view)}`);
-        }
-        await delay(100);
+        return states.includes(view.state) || options.until?.(view) === true || view.state === 'paused';
+      });
+      if (view === undefined) throw new Error('there is no upgrade');
+      if (view.state === 'paused' && !states.includes('paused') && options.until?.(view) !== true) {
+        await printStates();
+        throw new Error(`the upgrade paused: ${view.pauseReason}`);
       }
+      return view;
     },
   };
 }

@@ -1,7 +1,8 @@
 /** What becomes of statements whose session the database ends: reads and beginnings come through, writes are not repeated. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { type Database, openDatabase } from './connection.ts';
+import { until } from '../base/test-condition.ts';
+import { type Database, openDatabase, type Transaction } from './connection.ts';
 import { createTestDatabase } from './test-database.ts';
 
 const limited = { timeout: 60_000 };
@@ -23,6 +24,11 @@ async function withPool(max: number, work: (db: Database, endSessions: () => Pro
   }
 }
 
+/** Other databases of the cluster, clones of the same template, have a table of the same number. */
+const waitingFor = (tx: Transaction) => tx`
+  pg_locks where not granted and relation = 'setting'::regclass
+    and database = (select oid from pg_database where datname = current_database())`;
+
 /** Ends the sessions of statements while they wait for a lock, and lets whatever comes after them through. */
 async function endWaiting<Result>(
   statements: readonly (() => PromiseLike<Result>)[],
@@ -30,13 +36,12 @@ async function endWaiting<Result>(
   const { settled } = await other.begin(async (tx) => {
     await tx`lock table setting`;
     const settled = Promise.allSettled(statements.map(async (statement) => await statement()));
-    for (let waiting = 0; waiting < statements.length; ) {
+    await until(`${statements.length} statements wait for the lock`, 30_000, async () => {
       const [row] = await tx<{ count: number }[]>`
-        select count(*)::int from pg_locks where not granted and relation = 'setting'::regclass`;
-      waiting = row?.count ?? 0;
-    }
-    await tx`
-      select pg_terminate_backend(pid, 5000) from pg_locks where not granted and relation = 'setting'::regclass`;
+        select count(*)::int from ${waitingFor(tx)}`;
+      return row?.count === statements.length;
+    });
+    await tx`select pg_terminate_backend(pid, 5000) from ${waitingFor(tx)}`;
     return { settled };
   });
   return await settled;

@@ -12,6 +12,7 @@ import path from 'node:path';
 import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import postgres from 'postgres';
+import { until } from '../base/test-condition.ts';
 import { thisRelease } from '../release/this-release.ts';
 import { birthOf } from './embedded/process-facts.ts';
 import { startEmbedded, stopEmbedded } from './embedded/server.ts';
@@ -101,8 +102,12 @@ export async function createTestDatabase(options: TestDatabaseOptions = {}): Pro
     await sql.unsafe(`create database ${name} template ${template}`);
   });
   database.drop = async () => {
-    await withMaintenance(url, async (sql) => {
-      await sql.unsafe(`drop database if exists ${name} with (force)`);
+    // PostgreSQL waits five seconds for the sessions that it ends, which a busy machine may not have ended by then.
+    await until(`the database ${name} is dropped`, 120_000, async () => {
+      await withMaintenance(url, async (sql) => {
+        await sql.unsafe(`drop database if exists ${name} with (force)`);
+      });
+      return true;
     });
   };
   return { url: addressOf(url, name), name, drop: () => database.drop() };

@@ -1,6 +1,6 @@
 /**
  * How a domain stands when something was waited for in vain: the upgrade and what it waits for, its components, the
- * database's sessions and who blocks whom, processes, and the end of each log. By plain SQL and `ps`, since nothing of the
+ * database's sessions and who blocks whom, processes, and the end of each log. By SQL and `ps`, since nothing of the
  * domain may answer any more.
  */
 import { execFile } from 'node:child_process';
@@ -8,6 +8,10 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import postgres from 'postgres';
+import type { Database } from '../../src/database/connection.ts';
+import { readUpgradeReport } from '../../src/upgrade/report.ts';
+import { readLatestUpgrade } from '../../src/upgrade/upgrade-store.ts';
+import { waitLines } from '../../src/upgrade/wait-text.ts';
 
 const run = promisify(execFile);
 const withinMs = 10_000;
@@ -29,6 +33,7 @@ export async function dumpState(home: string, databaseUrl: string): Promise<stri
     const rows = (query: postgres.PendingQuery<postgres.Row[]>) => query.then((found) => found.map(lineOf));
     const parts: [string, Promise<string[]>][] = [
       ['upgrade', rows(upgradeOf(sql))],
+      ['what it waits for', waitsOf(sql as unknown as Database)],
       ['events of upgrades, the last ones', rows(eventsOf(sql)).then((lines) => lines.reverse())],
       ['wanted, and what there is', rows(componentsOf(sql))],
       ['database sessions', rows(sessionsOf(sql))],
@@ -60,6 +65,12 @@ function upgradeOf(sql: postgres.Sql) {
     select state, generation, paused_from, pause_reason, lease_holder, lease_until - clock_timestamp() as lease_left,
            clock_timestamp() - updated_at as unchanged_for, progress - 'newInstances' - 'administrations' as progress
       from upgrade order by created_at desc limit 1`;
+}
+
+/** As `bramble upgrade status` shows them; before the schema is expanded some cannot be read. */
+async function waitsOf(q: Database): Promise<string[]> {
+  const upgrade = await readLatestUpgrade(q);
+  return upgrade === undefined ? [] : waitLines((await readUpgradeReport(q, upgrade, [])).waits);
 }
 
 function eventsOf(sql: postgres.Sql) {
