@@ -19,7 +19,12 @@ import type { PublicLimits } from './public-limits.ts';
 
 export interface Watched {
   readonly connection: PublicConnection;
-  /** No request is under way, none has begun to come in, and no tunnel stands. */
+  /** Whether it waits for its turn for TLS no longer. */
+  readonly turnCame: boolean;
+  /**
+   * No request is under way, no tunnel stands, and over HTTP/1.1 none has begun to come in. What comes over HTTP/2 without
+   * beginning a stream (settings, credit) is no sign of one.
+   */
   readonly idle: boolean;
   /** Whom TLS says it is. */
   sender(socket: TLSSocket): Sender;
@@ -53,7 +58,7 @@ export function watchConnections(
   limits: PublicLimits,
   report: LimitReport,
 ): ConnectionWatch {
-  const watched = new Map<string, Watched>();
+  const watched = new Map<string, Watched & { secure(tls: TLSSocket): void }>();
   const of: ConnectionWatch['of'] = (socket) => watched.get(keyOf(socket));
   const beginTls = server.listeners('connection');
   server.removeAllListeners('connection');
@@ -72,20 +77,29 @@ export function watchConnections(
     let sender: Sender | undefined;
     let timer: NodeJS.Timeout | undefined;
     let held = 0;
-    /** Of the connection's bytes, those that had come when it last fell idle. */
-    let bytesWhenIdle: number | undefined;
+    let turnCame = false;
+    let secured: TLSSocket | undefined;
+    /** Of what came inside of TLS, the bytes that had come when it last fell idle: none before the first request. */
+    let bytesWhenIdle = 0;
     const address = socket.remoteAddress ?? '';
     const cut = (reason: LimitReason) => {
       report.count(reason, addressGroup(address));
       socket.destroy();
     };
+    const bytesInTls = () => secured?.bytesRead ?? 0;
     const connection = connections.enter(address, cut);
     // Where all others are proven it is the newcomer that has no place.
     if (socket.destroyed) return;
-    const entry: Watched = {
+    const entry: Watched & { secure(tls: TLSSocket): void } = {
       connection,
+      get turnCame() {
+        return turnCame;
+      },
       get idle() {
-        return held === 0 && socket.bytesRead === (bytesWhenIdle ?? socket.bytesRead);
+        return held === 0 && (secured?.alpnProtocol === 'h2' || bytesInTls() === bytesWhenIdle);
+      },
+      secure: (tls) => {
+        secured = tls;
       },
       sender: (tls) => {
         sender ??= {
@@ -120,7 +134,7 @@ export function watchConnections(
       },
       release: () => {
         held -= 1;
-        bytesWhenIdle = socket.bytesRead;
+        bytesWhenIdle = bytesInTls();
         if (held === 0 && spoken && !socket.destroyed) timer = setTimeout(() => entry.onIdle(), limits.idleMs);
       },
       onIdle: () => void socket.destroy(),
@@ -132,16 +146,15 @@ export function watchConnections(
       timer = setTimeout(() => cut('no-request-in-time'), limits.firstRequestMs);
     };
     awaitRequest();
-    let begun = false;
     const leaveTurn = turns.enter(connection.address, () => {
-      begun = true;
+      turnCame = true;
       awaitRequest();
       for (const begin of beginTls) Reflect.apply(begin, server, [socket]);
     });
     // TLS has its own ear for it, once it begins.
     socket.on('error', () => undefined);
     if (looking === undefined) look();
-    if (!begun) report.count('handshakes', connection.address);
+    if (!turnCame) report.count('handshakes', connection.address);
     socket.once('close', () => {
       leaveTurn();
       clearTimeout(timer);
@@ -149,6 +162,7 @@ export function watchConnections(
       connections.leave(connection);
     });
   });
+  server.on('secureConnection', (tls: TLSSocket) => watched.get(keyOf(tls))?.secure(tls));
   return { of };
 }
 

@@ -9,7 +9,10 @@
  * answer, and is its to send again (RFC 9112 §9.3.1, RFC 9113 §6.8). Node has no GOAWAY that leaves the last stream open
  * (nghttp2's shutdown notice), so an idle session is not told before.
  *
- * Invariant: until the limit, no connection is ended on which a request is under way or has begun to come in.
+ * Whoever waits for a turn for TLS as the drain begins, or has it meanwhile, is served as well. There are so many turns a
+ * second (`handshakesPerSecond`): by default those of 4,500 connections until the limit of 9 s, at which the rest are cut.
+ *
+ * Invariant: until the limit, no connection is ended on which a request is under way or, over HTTP/1.1, has begun to come in.
  *
  * @see RFC 9112 §9.6 (tear-down), RFC 9113 §6.8 (GOAWAY)
  */
@@ -63,8 +66,11 @@ export function createPublicDrain(server: Http2SecureServer, watch: ConnectionWa
     });
   });
 
-  /** Ends what is idle. What has been sent to us by now is read first: the machine may be slow. */
-  async function letGo(): Promise<void> {
+  /**
+   * Ends what is idle. What has been sent to us by now is read first: the machine may be slow.
+   * @param handshaking those whose TLS had begun before the drain did: it has had all the time that a device needs
+   */
+  async function letGo(handshaking: ReadonlySet<Socket>): Promise<void> {
     await nextTurn();
     for (const session of sessions) session.close();
     for (const socket of secured) {
@@ -72,8 +78,8 @@ export function createPublicDrain(server: Http2SecureServer, watch: ConnectionWa
       socket.end();
       setTimeout(() => socket.destroy(), lingerMs).unref();
     }
-    const beforeTls = new Set([...secured].map((socket) => watch.of(socket)));
-    for (const socket of connections) if (!beforeTls.has(watch.of(socket))) socket.destroy();
+    const afterTls = new Set([...secured].map((socket) => watch.of(socket)));
+    for (const socket of handshaking) if (!afterTls.has(watch.of(socket))) socket.destroy();
   }
 
   return {
@@ -86,12 +92,13 @@ export function createPublicDrain(server: Http2SecureServer, watch: ConnectionWa
         onEmpty = resolve;
         if (connections.size === 0) resolve();
       });
+      const handshaking = new Set([...connections].filter((socket) => watch.of(socket)?.turnCame));
       const over = new AbortController();
       const after = (durationMs: number, act: () => void) =>
         clock.sleep(durationMs, over.signal).then(act, () => undefined);
       for (const session of sessions) if (watch.of(session.socket)?.idle === false) session.close();
       const ending = [
-        after(Math.min(pauseMs, graceMs), () => void letGo()),
+        after(Math.min(pauseMs, graceMs), () => void letGo(handshaking)),
         after(graceMs, () => {
           for (const socket of connections) socket.destroy();
         }),
