@@ -116,7 +116,7 @@ async function upgradeDomain(
     coordinatorKills: { checks: 0, broken: 0 },
   };
   const accounts = await domain.sql<{ name: string }[]>`select name from account order by name`;
-  await fleet.tell({ do: 'probe', accounts: accounts.map(({ name }) => name), pauseMs: 25 });
+  await fleet.tell({ do: 'probe', accounts: accounts.map(({ name }) => name), pauseMs: 60 });
   const sampler = startSampler(domain.sql, demoBudget);
   const workload = startWorkload(domain, fleet, target, { commandIntervalMs: 250, tunnels: 6, tunnelMs: 2500 });
   let locked: DemoReport['features'] | undefined;

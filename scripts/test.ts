@@ -11,6 +11,7 @@ import { join, resolve } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { run } from 'node:test';
 import { openTestCluster, prepareMigratedTemplate, testClusterVariable } from '../src/database/test-database.ts';
+import { sharedFolderVariable } from '../test/harness/archives.ts';
 import { testFolder } from './test-folder.ts';
 import { endLeftovers } from './test-leftovers.ts';
 import { testOrder } from './test-order.ts';
@@ -40,6 +41,7 @@ try {
     ...process.env,
     [testClusterVariable]: cluster.url,
     TMPDIR: folder,
+    [sharedFolderVariable]: folder,
     // Each file, and each process that it starts, loads the same modules.
     NODE_COMPILE_CACHE: join(folder, 'compile-cache'),
   };

@@ -1,6 +1,6 @@
 /** The release archives that a domain is run from: the sealed one, the working tree's, and ones that are wrong on purpose. */
 import { rmSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,6 +10,9 @@ import { compareReleases } from '../../src/base/release-number.ts';
 
 export const checkout = fileURLToPath(new URL('../../', import.meta.url));
 
+/** Names a folder that the test files of one run share. */
+export const sharedFolderVariable = 'BRAMBLE_TEST_RUN_FOLDER';
+
 export interface BuiltArchive {
   file: string;
   release: string;
@@ -17,7 +20,7 @@ export interface BuiltArchive {
 
 /** The latest sealed release before the working tree's. */
 export async function sealedArchive(): Promise<BuiltArchive> {
-  const { release: own } = await workingTreeArchive();
+  const own = await ownRelease();
   const names = await readdir(join(checkout, 'releases'));
   const sealed = names
     .map((name) => ({ name, release: /^bramble-(\d+\.\d+\.\d+)\.tgz$/.exec(name)?.[1] }))
@@ -29,12 +32,35 @@ export async function sealedArchive(): Promise<BuiltArchive> {
   return { file: join(checkout, 'releases', latest.name), release: latest.release };
 }
 
+async function ownRelease(): Promise<string> {
+  const { version } = JSON.parse(await readFile(join(checkout, 'package.json'), 'utf8')) as { version: string };
+  return version;
+}
+
 let built: Promise<BuiltArchive> | undefined;
 
-/** The working tree as an archive in a temporary folder. */
+/** The working tree as an archive in a temporary folder; one for all files of a run of the tests. */
 export function workingTreeArchive(): Promise<BuiltArchive> {
-  built ??= buildWorkingTree();
+  const shared = process.env[sharedFolderVariable];
+  built ??= shared === undefined ? buildWorkingTree() : buildOnce(shared);
   return built;
+}
+
+/** Whoever comes first builds it; of two at once the later one replaces the other's, which is the same. */
+async function buildOnce(folder: string): Promise<BuiltArchive> {
+  const release = await ownRelease();
+  const file = join(folder, `bramble-${release}.tgz`);
+  if (await isThere(file)) return { file, release };
+  const own = await buildWorkingTree();
+  await rename(own.file, file);
+  return { file, release };
+}
+
+async function isThere(file: string): Promise<boolean> {
+  return await stat(file).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** A temporary folder that ends with this process. */
@@ -59,7 +85,7 @@ async function buildInto(folder: string, tree: string): Promise<BuiltArchive> {
 export async function patchedArchive(release: string, edits: readonly SourceEdit[] = []): Promise<BuiltArchive> {
   const folder = await archiveFolder();
   const tree = join(folder, 'tree');
-  const { release: own } = await workingTreeArchive();
+  const own = await ownRelease();
   await mkdir(tree);
   for (const part of ['src', 'sql', 'package.json']) {
     await cp(join(checkout, part), join(tree, part), { recursive: true });

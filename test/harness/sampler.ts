@@ -18,7 +18,7 @@ export interface Sampler {
   stop(): Promise<Samples>;
 }
 
-const intervalMs = 40;
+const intervalMs = 100;
 
 /** `inFlight` counts budgeted deliveries in the hands of devices; the budget is the one that the demo set. */
 export function startSampler(sql: postgres.Sql, budget: { perDomain: number; suspects: number }): Sampler {
