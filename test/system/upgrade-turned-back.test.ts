@@ -1,14 +1,14 @@
 /**
- * Upgrades that end where they began: a release that fails its canaries pauses by itself, a sample that is too small
- * decides nothing, and from both the way back leads to a working domain of the old release.
+ * An upgrade that ends where it began: a release that fails its canaries pauses by itself, and from there, and from further
+ * on, the way back leads to a working domain of the old release.
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { until } from '../../src/base/test-condition.ts';
 import { summarizeRequests } from '../../src/simulator/journal-summary.ts';
-import { type BuiltArchive, defectiveArchive, sealedArchive, workingTreeArchive } from '../harness/archives.ts';
-import { expectDone, type RunningDomain, startDomain } from '../harness/domain.ts';
+import { type BuiltArchive, defectiveArchive, sealedArchive } from '../harness/archives.ts';
+import { type RunningDomain, startDomain } from '../harness/domain.ts';
 import { assertNothingLost, readEvidence, untilDrained, untilServed } from '../harness/evidence.ts';
 import { type RunningFleet, startFleet } from '../harness/fleet.ts';
 import { activateAndChangePolicy } from '../harness/old-release-deeds.ts';
@@ -16,12 +16,12 @@ import { configureDomain, demoBudget } from '../harness/preparation.ts';
 import { type ByHand, signal, startByHand } from '../harness/processes.ts';
 import { type Sampler, startSampler } from '../harness/sampler.ts';
 import { accountsAt, commandJson } from '../harness/scene.ts';
-import { openGate, startUpgrade, untilUpgrade } from '../harness/upgrade.ts';
-import { viewUpgrade } from '../harness/upgrade-view.ts';
+import { startUpgrade, untilUpgrade } from '../harness/upgrade.ts';
 import { startWorkload, type Workload } from '../harness/workload.ts';
 
 describe('an upgrade that is turned back', () => {
   let from: BuiltArchive;
+  let to: BuiltArchive;
   let domain: RunningDomain;
   let fleet: RunningFleet;
   let sampler: Sampler;
@@ -34,18 +34,16 @@ describe('an upgrade that is turned back', () => {
     domain = await startDomain({ archive: from.file, instances: 2, administrationServices: 2 });
     await configureDomain(domain, '127.0.0.1:9');
     fleet = await startFleet(domain, {
-      devices: 16,
-      accounts: 10,
+      devices: 12,
+      accounts: 8,
       seed: 'upgrade-turned-back',
-      interval: '500ms',
+      interval: '700ms',
       journal: join(domain.home, 'journal.ndjson'),
     });
-    for (const name of ['without-device-1', 'without-device-2'])
-      await expectDone(domain, 'POST', '/accounts', { name });
     await untilDrained(domain);
     homes = [await accountsAt(domain, 'server-1'), await accountsAt(domain, 'server-2')];
     sampler = startSampler(domain.sql, demoBudget);
-    workload = startWorkload(domain, fleet, '127.0.0.1:9', { commandIntervalMs: 200, tunnels: 0, tunnelMs: 1000 });
+    workload = startWorkload(domain, fleet, '127.0.0.1:9', { commandIntervalMs: 400, tunnels: 0, tunnelMs: 1000 });
   });
   after(async () => {
     rival?.process.kill('SIGKILL');
@@ -74,14 +72,15 @@ describe('an upgrade that is turned back', () => {
 
   test('a new instance that fails its canaries’ requests closes the gate, which pauses the upgrade and says why', async () => {
     const [major = 0, minor = 0] = from.release.split('.').map(Number);
-    const defective = await defectiveArchive(`${major}.${minor + 1}.99`);
-    await startUpgrade(domain, defective, {
+    to = await defectiveArchive(`${major}.${minor + 1}.99`);
+    await startUpgrade(domain, to, {
       canariesPerInstance: 1,
-      wavePercentages: [50, 100],
+      wavePercentages: [60, 100],
       soakSeconds: 5,
-      gate: { leastRequests: 30, baselineHours: 1, patienceSeconds: 20 },
+      // It answers as soon as it can: a device that was refused comes again later and later.
+      gate: { leastRequests: 30, baselineHours: 1, patienceSeconds: 180 },
     });
-    const view = await untilUpgrade(domain, ['paused']);
+    const view = await untilUpgrade(domain, ['paused'], { timeoutMs: 280_000 });
     assert.match(view.pauseReason ?? '', /the gate of wave 1 \(.*\) says fail: .*requests failed/);
     assert(view.moved <= 2, `${view.moved} accounts have moved, and the canaries are two`);
     const status = await domain.command('upgrade', 'status');
@@ -105,31 +104,11 @@ describe('an upgrade that is turned back', () => {
     });
   });
 
-  test('reversing takes the canaries back, and every device is served by the old release', async () => {
-    await expectDone(domain, 'POST', '/upgrade/reverse');
-    await assertAsBefore();
-    await assertNothingLost(domain, fleet, { samples: sampler.samples });
-  });
-
-  test('a sample that is too small decides nothing: the upgrade pauses', async () => {
-    await startUpgrade(domain, await workingTreeArchive(), {
-      canaries: ['without-device-1', 'without-device-2'],
-      wavePercentages: [100],
-      soakSeconds: 0,
-      gate: { ...openGate, leastRequests: 1_000_000, patienceSeconds: 1 },
-    });
-    const view = await untilUpgrade(domain, ['paused']);
-    assert.match(view.pauseReason ?? '', /says undecided: 0 requests of moved accounts are too few/);
-    assert.equal(view.moved, 2);
-  });
-
-  test('reversed from moving by two coordinators, one stopped past its lease, the old release is at work again', async () => {
+  test('accepted all the same, more accounts move; two coordinators turn it back, one stopped past its lease', async () => {
     const resumed = await domain.command('upgrade', 'resume', '--accept-gate');
     assert.equal(resumed.code, 0, resumed.stderr);
-    const { moved } = await untilUpgrade(domain, [], { enough: (view) => view.moved >= 5 });
-    assert.equal((await viewUpgrade(domain)).state, 'moving', `${moved} accounts have moved`);
-    const { release } = await workingTreeArchive();
-    rival = startByHand(domain, release, 'coordinator', 'upgrade-coordinator-rival');
+    await untilUpgrade(domain, [], { enough: (view) => view.moved >= 4 });
+    rival = startByHand(domain, to.release, 'coordinator', 'upgrade-coordinator-rival');
     const reversed = await domain.command('upgrade', 'reverse');
     assert.equal(reversed.code, 0, reversed.stderr);
     const stopped = await signal(domain, 'upgrade-coordinator', 'SIGSTOP');
@@ -146,7 +125,6 @@ describe('an upgrade that is turned back', () => {
     const homeward = await domain.sql<{ moves: number }[]>`
       select count(*)::int as moves from account_move m join move_batch b on b.id = m.batch_id
        where b.purpose = 'reverse' and m.state <> 'cancelled'
-         and b.upgrade_id = (select id from upgrade order by created_at desc limit 1)
        group by m.account_id having count(*) > 1`;
     assert.deepEqual([...homeward], [], 'nobody was brought home twice');
   });
