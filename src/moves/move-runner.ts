@@ -41,17 +41,21 @@ export interface MoveRunnerOptions {
   drainWindow: (db: Database) => Promise<number>;
   /** Seconds after which an account whose devices do not come is out of reach. */
   outOfReachSeconds?: number;
-  /** Milliseconds between two rounds without a notification. */
+  /** Milliseconds between two rounds without a notification, while there are moves. Default 200. */
   intervalMs?: number;
 }
 
 const attemptsAtMost = 20;
+/** Between two rounds while there is nothing to move, unless a notification comes before. */
+const quietMs = 1000;
 
 export interface MoveRound {
   moved: number;
   settled: number;
   /** Moves wait because the deliveries of earlier ones have not drained. */
   draining: boolean;
+  /** There is nothing to move, and nothing that is being delivered. */
+  quiet: boolean;
 }
 
 /** One round: settle (unless told not to), then reserve and move as many as the drain window allows. */
@@ -59,8 +63,9 @@ export async function runMoveRound(options: MoveRunnerOptions, settles = true): 
   const { db, release } = options;
   const settled = settles ? await settle(options) : 0;
   const window = await options.drainWindow(db);
-  const room = window - (await countUndrained(db));
-  if (room <= 0) return { moved: 0, settled, draining: true };
+  const undrained = await countUndrained(db);
+  const room = window - undrained;
+  if (room <= 0) return { moved: 0, settled, draining: true, quiet: false };
   const concurrency = options.concurrency ?? 3;
   const reserved = await administrationTransaction(db, release, (tx) =>
     reserveMoves(tx, options.name, Math.min(room, concurrency * 4)),
@@ -73,7 +78,7 @@ export async function runMoveRound(options: MoveRunnerOptions, settles = true): 
     }
   };
   await Promise.all(Array.from({ length: concurrency }, lane));
-  return { moved, settled, draining: false };
+  return { moved, settled, draining: false, quiet: settles && reserved.length + settled + undrained === 0 };
 }
 
 async function settle({ db, release, outOfReachSeconds = 30 }: MoveRunnerOptions): Promise<number> {
@@ -167,7 +172,7 @@ export async function runMoves(options: MoveRunnerOptions & { signal: AbortSigna
         return undefined;
       });
       if (round && round.moved > 0 && !round.draining) continue;
-      await waking.pause(intervalMs, options.signal);
+      await waking.pause(round?.quiet === true ? quietMs : intervalMs, options.signal);
     }
   } finally {
     await unlisten().catch(() => {});

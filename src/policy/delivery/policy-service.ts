@@ -45,7 +45,7 @@ export interface PolicyServiceOptions {
   readonly push: Pick<PushClient, 'push' | 'pausedForMs'>;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Time between two turns; a notification on channel `bramble_delivery` comes before. Default 200 ms. */
+  /** Time between two turns while something is to be sent. Default 200 ms. */
   readonly turnMs?: number;
 }
 
@@ -70,6 +70,8 @@ export interface PolicyService {
 
 const batchSize = 100;
 const mostBatchesPerTurn = 20;
+/** Time between two turns while nothing is to be sent; a notification on channel `bramble_delivery` comes before. */
+const quietMs = 1000;
 
 export function createPolicyService(options: PolicyServiceOptions): PolicyService {
   const { db, instance, clock, log, domain } = options;
@@ -91,6 +93,7 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
   };
   let paces: { budget: Budget; delivery: DeliverySettings } | undefined;
   let budgetApplied = false;
+  let quiet = false;
   const background = new Set<Promise<void>>();
 
   function reportSkipped(candidate: Candidate, skipped: readonly SkippedPart[]): void {
@@ -151,6 +154,8 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
   }
 
   async function tick(signal?: AbortSignal): Promise<void> {
+    quiet = false;
+    const before = counts.released + counts.settled + counts.woken;
     await step('read settings', async () => {
       if (paces && !isDue.settings()) return;
       const budget = await readBudget(db);
@@ -189,6 +194,8 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
         await trimCommands(db, instance.id, delivery.trimCommandsAfterSeconds, 1000);
       });
     }
+    const nothingOpen = situation !== undefined && situation.owed + situation.released === 0;
+    quiet = nothingOpen && counts.released + counts.settled + counts.woken === before;
   }
 
   async function pushed(): Promise<void> {
@@ -210,7 +217,7 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
         nudge = new AbortController();
         await tick(signal);
         if (signal.aborted) break;
-        await clock.sleep(options.turnMs ?? 200, nudge.signal).catch((reason: unknown) => {
+        await clock.sleep(quiet ? quietMs : (options.turnMs ?? 200), nudge.signal).catch((reason: unknown) => {
           if (!nudge.signal.aborted) throw reason;
         });
       }
