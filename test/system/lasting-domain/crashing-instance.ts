@@ -1,61 +1,41 @@
 /** An instance that is not there says nothing of itself; what its devices see is counted all the same. */
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
-import { until } from '../../src/base/test-condition.ts';
-import { workingTreeArchive } from '../harness/archives.ts';
-import { type RunningDomain, startDomain } from '../harness/domain.ts';
-import { untilDrained, untilServed } from '../harness/evidence.ts';
-import { type RunningFleet, startFleet } from '../harness/fleet.ts';
-import { configureDomain } from '../harness/preparation.ts';
-import { signal } from '../harness/processes.ts';
+import { test } from 'node:test';
+import { until } from '../../../src/base/test-condition.ts';
+import { untilServed } from '../../harness/evidence.ts';
+import { signal } from '../../harness/processes.ts';
+import type { LastingDomain } from './stage.ts';
 
 interface Seen {
   requests: number;
   failed: number;
 }
 
-describe('an instance that crashes over and over', () => {
-  let domain: RunningDomain;
-  let fleet: RunningFleet;
-
-  before(async () => {
-    const { file } = await workingTreeArchive();
-    domain = await startDomain({ archive: file, instances: 2 });
-    await configureDomain(domain, '127.0.0.1:9');
-    const journal = join(domain.home, 'journal.ndjson');
-    fleet = await startFleet(domain, { devices: 6, accounts: 6, seed: 'crashing', interval: '500ms', journal });
-    await untilDrained(domain);
-  });
-  after(async () => {
-    await fleet?.stop();
-    await domain?.stop();
-  });
-
+export function describeCrashingInstance(stage: LastingDomain): void {
   async function seen(instance: string): Promise<Seen> {
-    const [row] = await domain.sql<Seen[]>`
+    const [row] = await stage.domain.sql<Seen[]>`
       select coalesce(sum(o.requests), 0)::int as requests, coalesce(sum(o.failed), 0)::int as failed
         from request_outcome o join instance i on i.id = o.instance_id where i.name = ${instance}`;
     assert(row);
     return row;
   }
 
-  test('its devices’ failures stand with their accounts, told by the other one; its own samples know of none', async () => {
+  test('an instance crashes over and over: its devices’ failures stand with their accounts, told by the other one; its own samples know of none', async () => {
     await until('what devices see of both is counted', 120_000, async () => {
       return (await seen('server-1')).requests > 0 && (await seen('server-2')).requests > 0;
     });
     const [before1, before2] = [await seen('server-1'), await seen('server-2')];
     await until('five failures of server-1 are counted', 180_000, async () => {
-      await signal(domain, 'server-1', 'SIGKILL').catch(() => undefined);
+      await signal(stage.domain, 'server-1', 'SIGKILL').catch(() => undefined);
       return (await seen('server-1')).failed >= before1.failed + 5;
     });
     assert.equal((await seen('server-2')).failed, before2.failed, 'the other one is not to blame');
-    const [own] = await domain.sql`
+    const [own] = await stage.domain.sql`
       select coalesce(sum(s.errors), 0)::int as errors
         from request_sample s join instance i on i.id = s.instance_id where i.name = 'server-1'`;
     assert.equal(own?.['errors'], 0);
-    const rows = await domain.sql<{ router: string }[]>`select distinct router from request_outcome`;
-    const routers = await domain.sql<{ name: string }[]>`select name from component where kind = 'router'`;
+    const rows = await stage.domain.sql<{ router: string }[]>`select distinct router from request_outcome`;
+    const routers = await stage.domain.sql<{ name: string }[]>`select name from component where kind = 'router'`;
     assert.deepEqual(
       rows.map(({ router }) => router),
       routers.map(({ name }) => name),
@@ -63,9 +43,10 @@ describe('an instance that crashes over and over', () => {
   });
 
   test('each end without a goodbye is recorded, and once it is back its devices are counted as served', async () => {
-    await untilServed(domain, fleet);
+    await untilServed(stage.domain, stage.fleet);
     await until('an end of server-1 is recorded', 60_000, async () => {
-      const rows = await domain.sql`select from component_interruption where name = 'server-1' and cause = 'exit'`;
+      const rows = await stage.domain
+        .sql`select from component_interruption where name = 'server-1' and cause = 'exit'`;
       return rows.length > 0;
     });
     const { requests, failed } = await seen('server-1');
@@ -74,4 +55,4 @@ describe('an instance that crashes over and over', () => {
       return now.requests - now.failed > requests - failed;
     });
   });
-});
+}

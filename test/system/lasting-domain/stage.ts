@@ -1,0 +1,49 @@
+/** What the tests of a lasting domain share: one domain of the working tree at work, its fleet, and what watches them. */
+import { join } from 'node:path';
+import { after, before } from 'node:test';
+import { workingTreeArchive } from '../../harness/archives.ts';
+import { type RunningDomain, startDomain } from '../../harness/domain.ts';
+import { untilDrained } from '../../harness/evidence.ts';
+import { type RunningFleet, startFleet } from '../../harness/fleet.ts';
+import { configureDomain, demoBudget } from '../../harness/preparation.ts';
+import { durableDatabase } from '../../harness/processes.ts';
+import { type Sampler, startSampler } from '../../harness/sampler.ts';
+
+export interface LastingDomain {
+  domain: RunningDomain;
+  fleet: RunningFleet;
+  sampler: Sampler;
+  /** Commands that the administration took. */
+  readonly enqueued: string[];
+}
+
+/** Its fields are there once the tests begin. */
+export function lastingDomain(): LastingDomain {
+  const stage: Partial<LastingDomain> & Pick<LastingDomain, 'enqueued'> = { enqueued: [] };
+  before(async () => {
+    const { file } = await workingTreeArchive();
+    const domain = await startDomain({
+      archive: file,
+      instances: 2,
+      administrationServices: 2,
+      databaseSettings: durableDatabase,
+    });
+    stage.domain = domain;
+    await configureDomain(domain, '127.0.0.1:9');
+    stage.sampler = startSampler(domain.sql, demoBudget);
+    stage.fleet = await startFleet(domain, {
+      devices: 16,
+      accounts: 12,
+      seed: 'lasting-domain',
+      interval: '700ms',
+      journal: join(domain.home, 'journal.ndjson'),
+    });
+    await untilDrained(domain);
+  });
+  after(async () => {
+    await stage.fleet?.stop();
+    await stage.sampler?.stop();
+    await stage.domain?.stop();
+  });
+  return stage as LastingDomain;
+}
