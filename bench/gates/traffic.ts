@@ -50,7 +50,7 @@ export function* looksAt(traffic: Traffic, random: SeededRandom): Generator<Gate
   const unmoved = traffic.unmoved === 0 ? null : baseline(usual, traffic.unmoved, random.fork('unmoved'));
   const devices = Math.max(1, Math.round(requests / requestsPerDevice));
   const refused = countOfChances(devices, behaviour.refusing, random.fork('devices'));
-  const busiest = { requests: 0, failed: 0 };
+  const busiest = { name: 'busiest', requests: 0, failed: 0 };
   const moved: Stretch[] = [];
   const looks = 3;
   const steps = Math.ceil(seconds / stretchSeconds) * looks;
@@ -74,8 +74,10 @@ export function* looksAt(traffic: Traffic, random: SeededRandom): Generator<Gate
     seen = `${made} ${crashes}`;
     yield {
       ...{ source: 'routers', moved, busiest, before, unmoved, seconds: now },
-      accounts: { all: accounts, heard: accounts },
-      deliveries: { done: devices - refused, failed: refused, silent: 0, open: 0 },
+      accounts: { all: accounts, heard: accounts, unheard: [], away: 0 },
+      beforeByInstances: [],
+      usuallyMissing: { requests: 0, bad: 0 },
+      deliveries: { done: devices - refused, failed: refused, silent: 0, open: 0, missing: 0, excused: 0 },
       interruptions: Array.from({ length: crashes }, () => ({ name: 'server-1', cause: 'exit' })),
       leftOut: { requests: 0, warmUpSeconds: 60 },
     };

@@ -1,13 +1,14 @@
 /**
  * The upgrade coordinator: goes on from the row, one step after the other, while it holds the lease.
  *
- * Invariants: it keeps nothing between two steps that is not in the database, so that another coordinator goes on wherever
- * it was killed; two at once behave as one, since every step commits only under the row's lock and the lease.
+ * Invariants: it keeps nothing between two steps that it could not read from the database again, so that another coordinator
+ * goes on wherever it was killed; two at once behave as one, since every step commits only under the row's lock and the lease.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { assertNever } from '../base/assert-never.ts';
 import { isBrambleError, messageOf } from '../base/errors.ts';
 import { stepFinalizing } from './finalize-steps.ts';
+import { GateMemory } from './gate-past.ts';
 import { stepAdminFenced, stepAdminUpgraded, stepChecked, stepExpanded, stepPlanned } from './prepare-steps.ts';
 import { stepReversing } from './reverse-steps.ts';
 import { advanced, type StepContext, type StepOutcome, UpgradeChanged, waitingFor } from './step-context.ts';
@@ -97,9 +98,12 @@ export interface CoordinatorOptions extends StepContext {
 
 /** The longest that a step which fails is left alone before it is tried again. */
 const longestRetryMs = 5000;
-/** A look that finds nothing to do may read much (the figures of a gate): looking takes a tenth of the time at most. */
+/**
+ * A look that finds nothing to do may read much (the figures of a gate): looking takes a tenth of the time, unless a look
+ * takes more than a second: an operator's word waits for the longest rest at most.
+ */
 const restPerLook = 9;
-const longestRestMs = 5000;
+const longestRestMs = 10_000;
 const leaseRenewalMs = 2500;
 
 /**
@@ -108,12 +112,13 @@ const leaseRenewalMs = 2500;
  */
 export async function runSteps(options: CoordinatorOptions): Promise<void> {
   const { signal, log } = options;
+  const context: StepContext = { gateMemory: new GateMemory(), ...options };
   const renewal = renewLeaseBeside(options);
   let failures = 0;
   while (!signal.aborted) {
     try {
       const began = performance.now();
-      const outcome = await stepOnce(options);
+      const outcome = await stepOnce(context);
       failures = 0;
       if (outcome.kind === 'advanced') continue;
       const restMs = Math.min(longestRestMs, restPerLook * (performance.now() - began));

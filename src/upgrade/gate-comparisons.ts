@@ -80,60 +80,116 @@ const binAbove = (ms: number): number => Math.ceil(2 * Math.log2(Math.max(1, ms)
 /**
  * A tail is too slow when more requests lie above its bound (the usual one by the factor, and by the slack at least) than
  * would if all took half as much longer: √factor. Between that and the factor a gate may answer either way. Bounds are
- * those of bins, so that past and present are counted alike. Tails whose past is too short to be known are not judged.
+ * those of bins, so that past and present are counted alike. Tails whose past is too short to be known are not judged, but
+ * for p50: unless a number of requests was chosen, it has to be shown to lie within its bound all the same.
  */
 export function tailComparisons(figures: GateFigures, gate: ChosenGate): Comparison[] {
-  const pasts = baselinesOf(figures).map(({ latency }) => latency);
-  return tails.flatMap(({ name, share, leastBaseline }) => {
-    const known = pasts.filter((past) => countOf(past) >= leastBaseline);
-    const usualMs = Math.max(0, ...known.map((past) => quantileMs(past, share) ?? 0));
-    if (known.length === 0) return [];
-    const boundBin = Math.max(nearestBin(usualMs * gate.latencyFactor), binAbove(usualMs + gate.latencySlackMs));
-    const toleratedBin = Math.round(boundBin - Math.log2(gate.latencyFactor));
-    const usualAbove = (bin: number) => Math.max(...known.map((past) => usualShare(trialAbove(past, bin))));
-    const usual = usualAbove(boundBin);
-    return [
-      {
-        usual: usualAbove(toleratedBin),
-        evidenceToFail: evidenceToFail / part.tail,
-        mostOfOneStretch: mostOfTenSlowSeconds,
-        stretches: figures.moved.map(({ latency }) => trialAbove(latency, boundBin)),
-        toPass: { usual, worse: name === 'p50' ? Math.max(0.4, usual + 0.1) : worseThan(usual) },
-        says: (seen) =>
-          `${percent(seen.bad / seen.requests)} of ${seen.requests} requests took longer than ` +
-          `${lowerBoundMs(boundBin).toFixed(0)} ms, where ${name} is ${usualMs.toFixed(0)} ms and up to ${percent(usual)} ` +
-          `is usual; they take ${describeTails(mergeHistograms(...figures.moved.map(({ latency }) => latency)))}`,
-      },
-    ];
+  return tails.flatMap((tail) => {
+    const known = knownLatencies(figures, tail.leastBaseline);
+    if (known.length > 0) return [tailComparison(figures, gate, tail, known)];
+    return tail.name === 'p50' && gate.leastRequests === undefined ? [medianWithoutPast(figures, gate)] : [];
   });
 }
 
-/** Of devices, not of deliveries: what one device refuses it refuses altogether. The bounds are absolute; no time is shared. */
-export function deliveryComparisons({ deliveries }: GateFigures, gate: ChosenGate): Comparison[] {
-  const { done, failed, silent } = deliveries;
+function tailComparison(
+  figures: GateFigures,
+  gate: ChosenGate,
+  { name, share }: (typeof tails)[number],
+  known: readonly LatencyHistogram[],
+): Comparison {
+  const usualMs = Math.max(0, ...known.map((past) => quantileMs(past, share) ?? 0));
+  const boundBin = Math.max(nearestBin(usualMs * gate.latencyFactor), binAbove(usualMs + gate.latencySlackMs));
+  const toleratedBin = Math.round(boundBin - Math.log2(gate.latencyFactor));
+  const usualAbove = (bin: number) => Math.max(...known.map((past) => usualShare(trialAbove(past, bin))));
+  const usual = usualAbove(boundBin);
+  return {
+    usual: usualAbove(toleratedBin),
+    evidenceToFail: evidenceToFail / part.tail,
+    mostOfOneStretch: mostOfTenSlowSeconds,
+    stretches: figures.moved.map(({ latency }) => trialAbove(latency, boundBin)),
+    toPass: { usual, worse: name === 'p50' ? Math.max(0.4, usual + 0.1) : worseThan(usual) },
+    says: (seen) =>
+      `${percent(seen.bad / seen.requests)} of ${seen.requests} requests took longer than ` +
+      `${lowerBoundMs(boundBin).toFixed(0)} ms, where ${name} is ${usualMs.toFixed(0)} ms and up to ${percent(usual)} ` +
+      `is usual; they take ${describeTails(mergeHistograms(...figures.moved.map(({ latency }) => latency)))}`,
+  };
+}
+
+/**
+ * By what the instances told of themselves, which leaves the way to the device out; or by the slack alone, below which nobody
+ * notices. Neither is certain enough to fail a release.
+ */
+function medianWithoutPast(figures: GateFigures, gate: ChosenGate): Comparison {
+  const [p50] = tails;
+  const { beforeByInstances } = figures;
+  const isTold = countOf(beforeByInstances) >= p50.leastBaseline;
+  const comparison = tailComparison(figures, gate, p50, [isTold ? beforeByInstances : []]);
+  return {
+    ...comparison,
+    evidenceToFail: Number.POSITIVE_INFINITY,
+    says: (seen) =>
+      isTold
+        ? `${comparison.says(seen)} (the past as the instances tell it)`
+        : `${percent(seen.bad / seen.requests)} of ${seen.requests} requests took longer than ${gate.latencySlackMs} ms, and ` +
+          'too little is known of how long they usually take; they take ' +
+          describeTails(mergeHistograms(...figures.moved.map(({ latency }) => latency))),
+  };
+}
+
+/** Pasts that are long enough to be held against; both together, where neither is. */
+function knownLatencies(figures: Pasts, least: number): LatencyHistogram[] {
+  const pasts = baselinesOf(figures).map(({ latency }) => latency);
+  const known = pasts.filter((past) => countOf(past) >= least);
+  const all = mergeHistograms(...pasts);
+  return known.length > 0 || countOf(all) < least ? known : [all];
+}
+
+/**
+ * Of devices, not of deliveries: what one device refuses it refuses altogether. The bounds are absolute; no time is shared.
+ * Only what a device was handed can fail a gate; what it does not come for keeps it shut, since it may have its own reasons.
+ */
+export function deliveryComparisons({ deliveries, usuallyMissing }: GateFigures, gate: ChosenGate): Comparison[] {
+  const { done, failed, silent, open, missing } = deliveries;
   const answered = done + failed;
+  const came = answered + silent + open;
+  const allowed = gate.maxSilentDeliveryShare;
+  const hold = { evidenceToFail: Number.POSITIVE_INFINITY, mostOfOneStretch: Number.POSITIVE_INFINITY };
   return [
     {
-      usual: gate.maxFailedDeliveryShare,
-      evidenceToFail: evidenceToFail / part.refused,
+      ...{ ...hold, usual: gate.maxFailedDeliveryShare, evidenceToFail: evidenceToFail / part.refused },
       stretches: [{ requests: answered, bad: failed }],
-      mostOfOneStretch: Number.POSITIVE_INFINITY,
       says: () => `deliveries failed on ${failed} of ${answered} devices that answered`,
     },
     {
-      usual: gate.maxSilentDeliveryShare,
-      evidenceToFail: evidenceToFail / part.silent,
+      ...{ ...hold, usual: allowed, evidenceToFail: evidenceToFail / part.silent },
       stretches: [{ requests: answered + silent, bad: silent }],
-      mostOfOneStretch: Number.POSITIVE_INFINITY,
       says: () => `${silent} of ${answered + silent} devices took a delivery and do not answer`,
+    },
+    {
+      ...{ ...hold, usual: allowed },
+      stretches: open === 0 ? [] : [{ requests: came, bad: silent + open }],
+      says: () => `of ${came} devices that have come, the deliveries of ${silent + open} are open`,
+    },
+    {
+      ...{ ...hold, usual: Math.max(allowed, usualShare(usuallyMissing)) },
+      stretches: [{ requests: came + missing, bad: missing }],
+      says: () =>
+        `${missing} of ${came + missing} devices came shortly before their move, and have not come since; of the devices not ` +
+        `moved ${usuallyMissing.bad} of ${usuallyMissing.requests}`,
     },
   ];
 }
 
-/** Tails that cannot be judged, since too little is known of how long requests usually take. */
+/** Whether routers know the past well enough to hold p50 against it. */
+export function isMedianKnown(pasts: Pasts): boolean {
+  return knownLatencies(pasts, tails[0].leastBaseline).length > 0;
+}
+
+/** Tails that no past can be held against, since too little is known of how long requests usually take. */
 export function unjudgedTails(figures: GateFigures): string[] {
-  const known = Math.max(...baselinesOf(figures).map(({ latency }) => countOf(latency)));
-  return tails.filter(({ leastBaseline }) => known < leastBaseline).map(({ name }) => name);
+  return tails
+    .filter(({ leastBaseline }) => knownLatencies(figures, leastBaseline).length === 0)
+    .map(({ name }) => name);
 }
 
 export function describeTails(latency: LatencyHistogram): string {
@@ -147,7 +203,9 @@ export function sumOf(trials: readonly Trial[]): Trial {
   });
 }
 
-function baselinesOf({ before, unmoved }: GateFigures): Baseline[] {
+type Pasts = Pick<GateFigures, 'before' | 'unmoved'>;
+
+function baselinesOf({ before, unmoved }: Pasts): Baseline[] {
   return unmoved === null ? [before] : [before, unmoved];
 }
 

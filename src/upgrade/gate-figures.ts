@@ -24,16 +24,34 @@ export const gateFiguresSchema = z.object({
   source: z.enum(['routers', 'instances']),
   /** Requests of the moved accounts at their new instances, in the order of time; the move's own and the warm-up left out. */
   moved: z.array(stretchSchema),
-  /** How many accounts the wave has, and how many of them were heard in the window. */
-  accounts: z.object({ all: count, heard: count }),
+  /**
+   * How many accounts the wave has whose devices came in the window or in the hours before their move; how many were heard in
+   * the window, and the first names of the others. `away` are those of whom nobody came in all that time.
+   */
+  accounts: z.object({ all: count, heard: count, unheard: z.array(z.string()), away: count }),
   /** The account with most of those requests. */
-  busiest: z.object({ requests: count, failed: count }),
+  busiest: z.object({ name: z.string(), requests: count, failed: count }),
   /** The moved accounts before their move, each with the weight that it has among the requests of now. */
   before: baselineSchema,
+  /** Latencies of that past as the instances told them of themselves; only where routers know too little of it. */
+  beforeByInstances: histogram,
   /** Accounts not yet moved, in the window; null when there are none left. */
   unmoved: baselineSchema.nullable(),
-  /** Devices by what became of the deliveries of their move; `silent` have one that was handed out and not answered. */
-  deliveries: z.object({ done: count, failed: count, silent: count, open: count }),
+  /** Devices by what became of the deliveries of their move. */
+  deliveries: z.object({
+    done: count,
+    failed: count,
+    /** Took one, and have not answered it for as long as the budget waits for. */
+    silent: count,
+    /** Have come since the move and not taken it, or only just. */
+    open: count,
+    /** Have not come since the move, though they did so in as long a time before it. */
+    missing: count,
+    /** Did not come then either, or answered NotNow. */
+    excused: count,
+  }),
+  /** Of devices of accounts not moved, the same: how many came in either time, and how many only in the first. */
+  usuallyMissing: z.object({ requests: count, bad: count }),
   /** Unasked ends and lost leases of the new instances since accounts are there; one that is away for long counts again. */
   interruptions: z.array(z.object({ name: z.string(), cause: z.string() })),
   /** Requests of the moved accounts that do not count, and why. */

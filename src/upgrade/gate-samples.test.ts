@@ -5,6 +5,7 @@ import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/test-database.ts';
 import { sumOf } from './gate-comparisons.ts';
 import type { GateFigures } from './gate-figures.ts';
+import { GateMemory } from './gate-past.ts';
 import { readGateFigures, type SampleScope } from './gate-samples.ts';
 import { insertTestDomain, insertTestInstance } from './test-domain.ts';
 import { upgradePlanSchema } from './upgrade-plan.ts';
@@ -100,10 +101,12 @@ test('the figures are those of the moved accounts at their new instance, of thei
       { requests: 20, failed: 1, latency: [0, 0, 19] },
       { requests: 20, failed: 1, latency: [0, 0, 19] },
     ],
-    accounts: { all: 1, heard: 1 },
-    busiest: { requests: 40, failed: 2 },
+    accounts: { all: 1, heard: 1, unheard: [], away: 0 },
+    busiest: { name: 'east-0', requests: 40, failed: 2 },
+    beforeByInstances: [],
     unmoved: { requests: 60, failed: 0, latency: [0, 0, 60] },
-    deliveries: { done: 1, failed: 1, silent: 1, open: 0 },
+    deliveries: { done: 1, failed: 1, silent: 1, open: 0, missing: 0, excused: 0 },
+    usuallyMissing: { requests: 0, bad: 0 },
     interruptions: [],
     leftOut: { requests: 7, warmUpSeconds: 0 },
   });
@@ -113,6 +116,25 @@ test('the figures are those of the moved accounts at their new instance, of thei
   assert.deepEqual(requestsOf(committed), { requests: 47, bad: 9 }, 'what fails while they move counts too');
   assert.deepEqual(committed.moved[0]?.latency, [], 'but not how long it takes');
   assert.deepEqual(requestsOf(await read({ wave: null })), { requests: 40, bad: 2 });
+});
+
+test('a coordinator remembers the past of moved accounts between its looks, for five minutes', async () => {
+  let now = 0;
+  const memory = new GateMemory(() => now);
+  const past = async () => Math.round((await readGateFigures(db, scope, memory)).before.requests);
+  assert.equal(await past(), 100);
+  await outcome('east-0', east.id, 1800, 50);
+  assert.equal(await past(), 100);
+  now += 300_001;
+  assert.equal(await past(), 150);
+});
+
+test('where routers know too little of the past, the instances tell how long requests took', async () => {
+  assert.deepEqual((await read()).beforeByInstances, []);
+  await db`delete from request_outcome where instance_id = ${east.id}`;
+  const { before, beforeByInstances } = await read();
+  assert.equal(before.requests, 0);
+  assert.deepEqual(beforeByInstances, [0, 0, 0, 0, 1], 'ten seconds count once');
 });
 
 test('the warm-up of the new instance is left out, and counted as such', async () => {
@@ -144,11 +166,36 @@ test('unasked ends of the new instance count, but for those that befell the whol
   assert.equal((await read()).interruptions.length, 3);
 });
 
+test('an account that is not settled counts from its last answer on, however long ago the wave was observed', async () => {
+  await db`update upgrade_wave set soaking_at = now() - interval '1 hour' where number = 1`;
+  await db`update account_move set state = 'delivering', settled_at = null`;
+  await db`update delivery set settled_at = now() - interval '60 seconds' where settled_at is not null`;
+  assert.deepEqual(requestsOf(await read()), { requests: 20, bad: 1 });
+  await db`update delivery set settled_at = now() - interval '140 seconds' where settled_at is not null`;
+  assert.deepEqual(requestsOf(await read()), { requests: 40, bad: 2 }, 'its other devices are silent by then');
+  await db`update account_move set state = 'closed', settled_at = now() - interval '100 seconds'`;
+});
+
+test('an account of whose devices none came before its move is not waited for; another that is not heard is named', async () => {
+  await db`update account set instance_id = ${fresh.id} where name = 'east-1'`;
+  await db`update upgrade_assignment set wave_number = 1 where account_id = (select id from account where name = 'east-1')`;
+  const seen = async (hoursAgo: number) => {
+    await db`
+      insert into device (id, account_id, token, platform, state, scep_challenge, last_seen_at)
+      select gen_random_uuid(), id, name || ${hoursAgo}, 'apple', 'active', 'c', now() - make_interval(hours => ${hoursAgo})
+        from account where name = 'east-1'`;
+    return (await read()).accounts;
+  };
+  assert.deepEqual(await seen(30), { all: 1, heard: 1, unheard: [], away: 1 });
+  assert.deepEqual(await seen(2), { all: 2, heard: 1, unheard: ['east-1'], away: 0 });
+  await db`update account set instance_id = ${east.id} where name = 'east-1'`;
+});
+
 test('nothing counts that lies before a resumed wave, and no sample is an empty one', async () => {
   await db.begin((tx) => reopenWave(tx, id));
   const figures = await read();
   assert.deepEqual(figures.moved, []);
-  assert.deepEqual(figures.deliveries, { done: 0, failed: 0, silent: 1, open: 0 });
+  assert.deepEqual(figures.deliveries, { done: 0, failed: 0, silent: 1, open: 0, missing: 0, excused: 0 });
   assert.deepEqual(
     figures.interruptions.map(({ cause }) => cause),
     ['away'],

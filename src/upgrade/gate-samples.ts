@@ -9,8 +9,12 @@
  */
 import type { UpgradeId } from '../base/ids.ts';
 import type { Queryable, SqlFragment } from '../database/connection.ts';
+import { readBudget } from '../policy/delivery/budget.ts';
+import { isMedianKnown } from './gate-comparisons.ts';
+import { readDeliveries } from './gate-deliveries.ts';
 import type { Baseline, GateFigures, Stretch } from './gate-figures.ts';
 import { readInterruptions } from './gate-interruptions.ts';
+import { GateMemory, type MovedAccount, readPast } from './gate-past.ts';
 
 /** Length of a bucket of both tables. */
 const bucketSeconds = 10;
@@ -30,28 +34,55 @@ export interface SampleScope {
 }
 
 /** Figures of the moved accounts, of their past and of accounts not yet moved, and what became of the upgrade's deliveries. */
-export async function readGateFigures(q: Queryable, scope: SampleScope): Promise<GateFigures> {
-  const source = await sourceOf(q);
+export async function readGateFigures(
+  q: Queryable,
+  scope: SampleScope,
+  memory: GateMemory = new GateMemory(),
+): Promise<GateFigures> {
+  const [source, { suspectAfterSeconds }] = await Promise.all([sourceOf(q), readBudget(q)]);
   const [rows, deliveries, interruptions] = await Promise.all([
-    readSamples(q, scope, source === 'routers' ? outcomes(q) : ownSamples(q)),
-    readDeliveries(q, scope),
+    readSamples(q, scope, source === 'routers' ? outcomes(q) : ownSamples(q), suspectAfterSeconds),
+    readDeliveries(q, scope, suspectAfterSeconds),
     readInterruptions(q, scope),
   ]);
   const partOf = (part: string) => rows.filter((row) => row.part === part);
   const one = (part: string) => partOf(part)[0] ?? { requests: 0, failed: 0 };
   const unmoved = baselineOf(partOf('unmoved'));
-  const accounts = one('accounts');
+  const moved = rows.flatMap(({ account, requests, failed }) =>
+    account === null ? [] : [{ ...account, requests, failed }],
+  );
+  const past = async (of: GateFigures['source']) => {
+    const key = `${scope.upgradeId} ${scope.wave} ${of}`;
+    const samples = of === 'routers' ? outcomes(q) : ownSamples(q);
+    return await readPast(q, samples, moved, scope.baselineHours, memory.of(key));
+  };
+  const pasts = { before: await past(source), unmoved: unmoved.requests === 0 ? null : unmoved };
+  const isTold = source === 'routers' && scope.since === 'settled' && !isMedianKnown(pasts);
   return {
     source,
     moved: stretchesOf(partOf('moved')),
-    accounts: { all: accounts.requests, heard: accounts.failed },
-    busiest: { requests: one('busiest').requests, failed: one('busiest').failed },
-    before: baselineOf(partOf('before')),
-    unmoved: unmoved.requests === 0 ? null : unmoved,
-    deliveries,
+    ...accountsOf(moved),
+    ...pasts,
+    beforeByInstances: isTold ? (await past('instances')).latency : [],
+    ...deliveries,
     interruptions,
     leftOut: { requests: one('left-out').requests, warmUpSeconds: scope.warmUpSeconds },
     seconds: one('window').requests,
+  };
+}
+
+const namesShown = 5;
+
+/** Of whom nothing was heard, and whose devices did not come before their move either: these nobody waits for. */
+function accountsOf(moved: readonly MovedAccount[]): Pick<GateFigures, 'accounts' | 'busiest'> {
+  const heard = moved.filter(({ requests }) => requests > 0);
+  const unheard = moved.filter(({ requests, present }) => requests === 0 && present).map(({ name }) => name);
+  const all = heard.length + unheard.length;
+  const [busiest] = heard.toSorted((a, b) => b.requests - a.requests || a.failed - b.failed);
+  const { name, requests, failed } = busiest ?? { name: '', requests: 0, failed: 0 };
+  return {
+    accounts: { all, heard: heard.length, unheard: unheard.sort().slice(0, namesShown), away: moved.length - all },
+    busiest: { name, requests, failed },
   };
 }
 
@@ -86,15 +117,21 @@ interface SampleRow {
   bin: number | null;
   requests: number;
   failed: number;
+  account: Omit<MovedAccount, 'requests' | 'failed'> | null;
 }
 
 /**
- * Through account_move_batch, upgrade_assignment_wave and the primary keys of the samples. An account that was moved by hand
- * has no time of its move here, and so is not in the sample. `before` is the accounts' past with the weights that they have
- * among the requests of now, so that one that fails often and asks more now is not taken for a worse release; its requests
- * are those of a sample of the same certainty.
+ * Through account_move_batch, delivery_move, device_account, upgrade_assignment_wave and the primary keys of the samples. An
+ * account that was moved by hand has no time of its move here: it counts while the wave is observed. One whose move is not
+ * settled (a device is out of reach, or silent) counts from its last answer on, and not before whoever has not answered is
+ * silent: until then its requests may be those of the move.
  */
-async function readSamples(q: Queryable, scope: SampleScope, samples: SqlFragment): Promise<SampleRow[]> {
+async function readSamples(
+  q: Queryable,
+  scope: SampleScope,
+  samples: SqlFragment,
+  silentAfterSeconds: number,
+): Promise<SampleRow[]> {
   const { upgradeId, wave, since } = scope;
   const warmUp = since === 'settled' ? scope.warmUpSeconds : 0;
   // The ten seconds in which it ends still count where there is none.
@@ -103,14 +140,16 @@ async function readSamples(q: Queryable, scope: SampleScope, samples: SqlFragmen
   const stretchSeconds = wave === null ? 60 * bucketSeconds : bucketSeconds;
   return await q<SampleRow[]>`
     with moved as materialized (
-      select distinct on (m.account_id, m.to_instance_id) m.account_id, m.to_instance_id, m.committed_at, m.settled_at,
+      select distinct on (m.account_id, m.to_instance_id) m.id, m.account_id, m.to_instance_id, m.committed_at, m.settled_at,
              min(m.committed_at) over (partition by m.to_instance_id) as first_at
         from move_batch b join account_move m on m.batch_id = b.id
        where b.upgrade_id = ${upgradeId} and m.committed_at is not null
        order by m.account_id, m.to_instance_id, m.committed_at desc
     ), assigned as materialized (
       select s.account_id, s.from_instance_id, s.to_instance_id, a.instance_id = s.to_instance_id as moved, s.wave_number,
-             m.committed_at, coalesce(m.settled_at, w.soaking_at) as settled_at, m.first_at,
+             m.committed_at, m.first_at, a.name,
+             coalesce(m.settled_at, greatest(w.soaking_at, m.committed_at + make_interval(secs => ${silentAfterSeconds}),
+               (select max(d.settled_at) from delivery d where d.move_id = m.id))) as settled_at,
              greatest((w.gate->>'windowFrom')::timestamptz, w.started_at) as window_from
         from upgrade_assignment s
         join account a on a.id = s.account_id
@@ -132,15 +171,6 @@ async function readSamples(q: Queryable, scope: SampleScope, samples: SqlFragmen
         from now_at where counts
     ), by_account as materialized (
       select account_id, sum(requests)::float8 as requests, sum(failed)::float8 as failed from counted group by 1
-    ), past as materialized (
-      select c.account_id, r.requests, r.failed, r.latency
-        from chosen c join (${samples}) r
-          on r.account_id = c.account_id and r.instance_id = c.from_instance_id and r.bucket < c.committed_at
-         and r.bucket > c.committed_at - make_interval(secs => ${scope.baselineHours * 3600})
-    ), weighted as (
-      select coalesce(n.requests, 0) + 0.001 as weight, p.requests, p.failed
-        from (select account_id, sum(requests)::float8 as requests, sum(failed)::float8 as failed from past group by 1) p
-        left join by_account n on n.account_id = p.account_id
     ), unmoved as materialized (
       select r.requests, r.failed, r.latency
         from assigned u cross join first f join (${samples}) r
@@ -149,29 +179,28 @@ async function readSamples(q: Queryable, scope: SampleScope, samples: SqlFragmen
     ), bins as (
       select 'moved' as part, c.stretch, b.bin, b.requests from counted c, unnest(c.latency) with ordinality as b(requests, bin)
       union all
-      select 'before', 0, b.bin, b.requests from past p, unnest(p.latency) with ordinality as b(requests, bin)
-      union all
       select 'unmoved', 0, b.bin, b.requests from unmoved u, unnest(u.latency) with ordinality as b(requests, bin)
     )
-    select 'moved' as part, stretch, null::int as bin, sum(requests)::float8 as requests, sum(failed)::float8 as failed
+    select 'moved' as part, stretch, null::int as bin, sum(requests)::float8 as requests, sum(failed)::float8 as failed,
+           null::jsonb as account
       from counted group by stretch
     union all
-    select part, stretch, bin::int - 1, sum(requests)::float8, 0 from bins
+    select part, stretch, bin::int - 1, sum(requests)::float8, 0, null from bins
      where requests > 0 and ${since} = 'settled' group by part, stretch, bin
     union all
-    (select 'busiest', 0, null, requests, failed from by_account order by requests desc, failed limit 1)
+    select 'account', 0, null, coalesce(n.requests, 0), coalesce(n.failed, 0),
+           jsonb_build_object('id', c.account_id, 'name', c.name, 'fromInstanceId', c.from_instance_id,
+             'committedAt', c.committed_at, 'present', exists (
+               select 1 from device v where v.account_id = c.account_id and v.state = 'active'
+                  and v.last_seen_at > coalesce(c.committed_at, c.window_from)
+                                    - make_interval(secs => ${scope.baselineHours * 3600})))
+      from chosen c left join by_account n on n.account_id = c.account_id
     union all
-    select 'accounts', 0, null, (select count(*) from chosen), (select count(*) from by_account)
+    select 'left-out', 0, null, coalesce(sum(requests) filter (where not counts), 0), 0, null from now_at
     union all
-    select 'left-out', 0, null, coalesce(sum(requests) filter (where not counts), 0), 0 from now_at
+    select 'window', 0, null, greatest(0, coalesce(extract(epoch from clock_timestamp() - counts_from), 0)), 0, null from first
     union all
-    select 'window', 0, null, greatest(0, coalesce(extract(epoch from clock_timestamp() - counts_from), 0)), 0 from first
-    union all
-    select 'before', 0, null, sum(weight) ^ 2 / sum(weight ^ 2 / requests),
-           sum(weight) ^ 2 / sum(weight ^ 2 / requests) * sum(weight * failed / requests) / sum(weight)
-      from weighted where requests > 0 having count(*) > 0
-    union all
-    select 'unmoved', 0, null, sum(requests), sum(failed) from unmoved having count(*) > 0
+    select 'unmoved', 0, null, sum(requests), sum(failed), null from unmoved having count(*) > 0
      order by part, stretch, bin nulls first`;
 }
 
@@ -188,32 +217,4 @@ function baselineOf(rows: readonly SampleRow[]): Baseline {
   const latency = Array.from({ length: Math.max(0, ...bins.map((row) => (row.bin ?? 0) + 1)) }, () => 0);
   for (const { bin, requests } of bins) latency[bin ?? 0] = requests;
   return { requests: total?.requests ?? 0, failed: total?.failed ?? 0, latency };
-}
-
-/** After so many seconds a device that took a delivery is silent, as it is where the budget says nothing else. */
-const silentAfterSeconds = 60;
-
-/** Devices by the worst of the deliveries of the upgrade's moves, in the window; through account_move_batch and delivery_move. */
-async function readDeliveries(q: Queryable, scope: SampleScope): Promise<GateFigures['deliveries']> {
-  const [row] = await q<GateFigures['deliveries'][]>`
-    with devices as (
-      select bool_or(d.state = 'failed') as failed,
-             bool_or(d.state = 'suspect' or (d.state = 'handed-out'
-                       and d.handed_out_at < clock_timestamp() - make_interval(secs => ${silentAfterSeconds}))) as silent,
-             bool_or(d.state in ('owed', 'released', 'handed-out')) as open
-        from move_batch b
-        join account_move m on m.batch_id = b.id
-        join delivery d on d.move_id = m.id and d.state <> 'superseded'
-        left join upgrade_wave w on w.upgrade_id = b.upgrade_id and w.number = b.wave_number
-       where b.upgrade_id = ${scope.upgradeId} and b.purpose = 'wave'
-         and (${scope.wave}::int is null or b.wave_number = ${scope.wave}::int)
-         and (d.settled_at is null or (w.gate->>'windowFrom') is null
-              or d.settled_at > (w.gate->>'windowFrom')::timestamptz)
-       group by d.device_id)
-    select count(*) filter (where failed)::int as failed,
-           count(*) filter (where not failed and silent)::int as silent,
-           count(*) filter (where not failed and not silent and open)::int as open,
-           count(*) filter (where not failed and not silent and not open)::int as done
-      from devices`;
-  return row ?? { done: 0, failed: 0, silent: 0, open: 0 };
 }

@@ -6,6 +6,7 @@
 
 import { recorded } from '../audit/record.ts';
 import type { Database, Transaction } from '../database/connection.ts';
+import type { GateMemory } from './gate-past.ts';
 import { type FenceOptions, type FenceResult, fenceRelease } from './release-fence.ts';
 import type { CheckResult } from './upgrade-plan.ts';
 import { lockLeased, type Upgrade } from './upgrade-store.ts';
@@ -50,6 +51,8 @@ export interface StepContext {
   holder: string;
   effects: UpgradeEffects;
   signal?: AbortSignal;
+  /** What gates read of the past is remembered here between two looks. */
+  gateMemory?: GateMemory;
   /** Told of each transaction of a step, before it begins and after it is committed. */
   observe?: (step: string, when: 'before' | 'after') => void;
 }

@@ -101,13 +101,14 @@ async function askGate(
   since: 'committed' | 'settled',
 ): Promise<GateAnswer> {
   const { gate, soakSeconds } = upgrade.plan.options;
-  const figures = await readGateFigures(context.db, {
+  const scope = {
     upgradeId: upgrade.id,
     wave: wave?.number ?? null,
     since,
     baselineHours: gate.baselineHours,
     warmUpSeconds: warmUpSeconds(soakSeconds),
-  });
+  };
+  const figures = await readGateFigures(context.db, scope, context.gateMemory);
   return judgeGate(figures, gate);
 }
 
