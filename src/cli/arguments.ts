@@ -39,6 +39,13 @@ export function json(text: string): unknown {
   }
 }
 
+/** The same, where it has to be an object. */
+export function jsonObject(text: string): Record<string, unknown> {
+  const value = json(text);
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw new InvalidArgumentError('use a JSON object or @file with one in it.');
+}
+
 /** What stands in the file that was named. */
 export function fileText(path: string): string {
   return fileBytes(path).toString();

@@ -125,3 +125,18 @@ test(
     assert.match(said.errors, /answers 404, but not as an administration service .*\(ERR_ADMIN_ANSWER\)/s);
   },
 );
+
+test(
+  'the path of an archive is taken from where it is typed, and options of a plan are an object',
+  limited,
+  async () => {
+    const { errors } = await bramble(['upgrade', 'plan', '--archive', 'no-such.tgz']);
+    assert.ok(errors.includes(join(process.cwd(), 'no-such.tgz')), errors);
+    assert.match(errors, /\(ERR_RELEASE_ARCHIVE_MISSING\)/);
+    for (const options of ['7', '"x"', 'null', '[1]', 'true']) {
+      const said = await bramble(['upgrade', 'plan', '1.2.0', '--options', options]);
+      assert.deepEqual([said.code, said.output], [exitCode.usage, ''], options);
+      assert.match(said.errors, /use a JSON object.*\(ERR_USAGE\)/s);
+    }
+  },
+);

@@ -26,6 +26,11 @@ export function takeStrictInput(app: FastifyInstance): void {
     if (!isUriText(path)) throw input('The path', brokenPercent);
     if (!isUriText(query.join('?'))) throw input('The query', brokenPercent);
   });
+  app.addHook('preValidation', async ({ routeOptions, body }) => {
+    if (routeOptions.schema?.body !== undefined || typeof body !== 'object' || body === null) return;
+    const [key] = Object.keys(body);
+    if (key !== undefined) throw fieldError('body', key, 'is not known here: there is nothing to say in a body');
+  });
   app.setValidatorCompiler<$ZodType>((route) => {
     const validate = validatorCompiler(route);
     return (data) => {

@@ -226,3 +226,51 @@ test('a plan that was not started is replaced only when that is said', async () 
   );
   assert.equal((await post({ archive, replace: true })).code, 'ERR_UPGRADE_OPEN', 'it was started');
 });
+
+test('before its instances exist, the report counts every account as still at the old release', async () => {
+  await db`truncate upgrade cascade`;
+  assert.equal((await post({ archive: await archiveOf('1.1.0') })).state, 'planned');
+  const upgrade = await readLatestUpgrade(db);
+  assert.ok(upgrade);
+  const report = await readUpgradeReport(db, upgrade, []);
+  assert.deepEqual(report.accounts, { moved: 0, reversed: 0, failed: 0, atOldRelease: 3 });
+  assert.match(reportText(report), /still at 1\.0\.0: 3/);
+});
+
+test('what start and plan do not take is refused by name, and nothing is started, planned or installed', async () => {
+  await db`truncate upgrade cascade`;
+  const archive = await archiveOf('1.1.0');
+  assert.equal((await post({ archive })).state, 'planned');
+  const before = await readLatestUpgrade(db);
+  const refused: [body: object, url: string, message: RegExp][] = [
+    [{ override: ['backup'] }, '/upgrade/start', /^override is not known here; known are .*\boverrides\b/],
+    [{ soakSeconds: 7 }, '/upgrade/start', /^soakSeconds is not known here without archive or toRelease/],
+    [{ replace: true }, '/upgrade/start', /^replace is not known here without archive or toRelease/],
+    [{ archive, preview: true }, '/upgrade/start', /^preview is not known here/],
+    [{ archive, replace: true, wave: [50] }, '/upgrade/start', /^wave is not known here/],
+    [{ archive, replace: true, overrides: ['backup'] }, '/upgrade/plan', /^overrides is not known here/],
+    [{ overrides: ['nonsense'] }, '/upgrade/start', /^There is no check to override named nonsense\./],
+    [{ overrides: 'backup,nonsense' }, '/upgrade/start', /^There is no check to override named nonsense\./],
+  ];
+  for (const [body, url, message] of refused) {
+    const answer = await post(body, url);
+    assert.equal(answer.code, 'ERR_INPUT', JSON.stringify([body, answer]));
+    assert.match(answer.message ?? '', message);
+  }
+  const after = await readLatestUpgrade(db);
+  assert.deepEqual([after?.id, after?.generation, after?.progress.started], [before?.id, before?.generation, false]);
+  assert.equal((await post({ overrides: ['backup'] }, '/upgrade/start')).state, 'planned');
+  assert.deepEqual((await readLatestUpgrade(db))?.progress.overrides, ['backup']);
+});
+
+test('a body where none is taken is refused by name', async () => {
+  await db`truncate upgrade cascade`;
+  await plan();
+  await setState('soaking');
+  for (const verb of ['finalize', 'reverse']) {
+    const { status, answer } = await call('POST', `/upgrade/${verb}`, { preview: true });
+    assert.equal(status, 400);
+    assert.match(String(answer['message']), /^preview is not known here/);
+  }
+  assert.equal((await readLatestUpgrade(db))?.state, 'soaking');
+});

@@ -47,7 +47,7 @@ export interface UpgradeRoutesOptions {
 
 const answer = z.record(z.string(), z.unknown());
 const tags = ['upgrade'];
-/** Further keys are the plan's options: waves, gates, budget; all have defaults. */
+/** Further keys are the plan's options: waves, gates, budget; all have defaults, and what is none of them is refused. */
 const targetShape = {
   archive: z.string().max(4096).optional().describe('Absolute path of a release archive on this host.'),
   toRelease: z
@@ -111,12 +111,10 @@ export function upgradeRoutes(options: UpgradeRoutesOptions): FastifyPluginAsync
   };
 }
 
-interface TargetBody {
-  archive?: string | undefined;
-  toRelease?: string | undefined;
+interface Target {
+  archive: string | undefined;
+  toRelease: string | undefined;
   replace: boolean;
-  preview?: unknown;
-  overrides?: unknown;
 }
 
 function planningRoutes(
@@ -124,11 +122,10 @@ function planningRoutes(
   view: (upgrade: Upgrade) => Promise<Record<string, unknown>>,
 ): FastifyPluginAsync {
   const { db, write, operatorOf, host, home, features } = options;
-  const orderOf = async (request: FastifyRequest, body: TargetBody) => {
-    const options = parseOptions(body);
-    const target = await chooseTarget(home, { archive: body.archive, release: body.toRelease });
+  const orderOf = async (request: FastifyRequest, { archive, toRelease, replace }: Target, given: object) => {
+    const options = parseOptions(given);
+    const target = await chooseTarget(home, { archive, release: toRelease });
     const knownFeatures = features.map((feature) => feature.name);
-    const { replace } = body;
     return { by: operatorOf(request), target, options, host, features: knownFeatures, replace } satisfies PlanOrder;
   };
   return async (plain) => {
@@ -137,8 +134,9 @@ function planningRoutes(
       '/upgrade/plan',
       { schema: { tags, summary: 'Plan an upgrade from real counts', body: planBody, response: { 200: answer } } },
       async (request) => {
-        const order = await orderOf(request, request.body);
-        if (request.body.preview) return { plan: await write((tx) => previewPlan(tx, order)) };
+        const { archive, toRelease, replace, preview, ...given } = request.body;
+        const order = await orderOf(request, { archive, toRelease, replace }, given);
+        if (preview) return { plan: await write((tx) => previewPlan(tx, order)) };
         await write((tx) => tryPlan(tx, order));
         await order.target.install();
         return await view(await write((tx) => writePlan(tx, order)));
@@ -148,9 +146,10 @@ function planningRoutes(
       '/upgrade/start',
       { schema: { tags, summary: 'Let the upgrade begin', body: startBody, response: { 200: answer } } },
       async (request) => {
-        const { archive, toRelease, overrides } = request.body;
+        const { archive, toRelease, replace, overrides, ...given } = request.body;
         const fresh = archive !== undefined || toRelease !== undefined;
-        const order = fresh ? await orderOf(request, request.body) : undefined;
+        if (!fresh) refusePlanning({ ...given, ...(replace ? { replace } : {}) });
+        const order = fresh ? await orderOf(request, { archive, toRelease, replace }, given) : undefined;
         if (order !== undefined && (await isToPlan(db, order))) {
           await write((tx) => tryPlan(tx, order));
           await order.target.install();
@@ -200,8 +199,15 @@ function assignmentRoute({ write, operatorOf }: UpgradeRoutesOptions): FastifyPl
   };
 }
 
-function parseOptions(body: TargetBody): PlanOptions {
-  const { archive: _a, toRelease: _t, replace: _r, preview: _p, overrides: _o, ...options } = body;
+/** What is planned already keeps its options. @throws BrambleError ERR_INPUT */
+function refusePlanning(given: Readonly<Record<string, unknown>>): void {
+  const [key] = Object.keys(given);
+  if (key === undefined) return;
+  const then = key === 'replace' || Object.hasOwn(planOptionsSchema.shape, key) ? ' without archive or toRelease' : '';
+  throw fieldError('body', key, `is not known here${then}; known are ${Object.keys(startBody.shape).join(', ')}`);
+}
+
+function parseOptions(options: object): PlanOptions {
   const parsed = planOptionsSchema.safeParse(options);
   // Loose for rows that another release wrote; in a new plan an unknown key is refused.
   const unknown = parsed.success ? unknownKey(planOptionsSchema, options, true) : null;

@@ -7,7 +7,7 @@ import type { UpgradeReport } from '../../upgrade/report.ts';
 import { emptiedText, planText, reportText } from '../../upgrade/report-text.ts';
 import type { UpgradePlan } from '../../upgrade/upgrade-plan.ts';
 import { waitLines } from '../../upgrade/wait-text.ts';
-import { collectValues, json, number } from '../arguments.ts';
+import { collectValues, jsonObject, number } from '../arguments.ts';
 import { example, type Frame } from '../frame.ts';
 import { cell, facts, progressBar, type Style, table } from '../text-output.ts';
 import { watch } from '../watching.ts';
@@ -57,7 +57,7 @@ interface PlanFlags {
   soak?: number;
   budget: Record<string, unknown>;
   gate: Record<string, unknown>;
-  options?: unknown;
+  options?: Record<string, unknown>;
 }
 
 export function addUpgradeCommands(program: Command, frame: Frame): void {
@@ -88,7 +88,7 @@ export function addUpgradeCommands(program: Command, frame: Frame): void {
       .option(
         '--options <json>',
         'all other options (soakSeconds, waveDeadlineSeconds, fenceGraceMs, instances, oldInstances, …), as JSON or @file',
-        json,
+        jsonObject,
       )
       .action(async (release: string | undefined, flags: PlanFlags, command) => {
         await frame.ask(command, {
@@ -199,7 +199,7 @@ function percentages(value: string, previous: number[] | undefined): number[] {
 function planBody(release: string | undefined, flags: PlanFlags): Record<string, unknown> {
   const isGiven = (record: Record<string, unknown>): boolean => Object.keys(record).length > 0;
   return {
-    ...(typeof flags.options === 'object' ? flags.options : {}),
+    ...flags.options,
     ...(flags.preview ? { preview: true } : {}),
     ...(flags.replace ? { replace: true } : {}),
     ...(release === undefined ? {} : { toRelease: release }),
