@@ -78,6 +78,56 @@ export const upgradeBugs: readonly KnownBug[] = [
     ],
   },
   {
+    name: 'finalize-accepted-with-accounts-left',
+    file: 'src/upgrade/operator-actions.ts',
+    find: 'const left = (await listInstancesBehind(tx, upgrade.toRelease)).filter(({ accounts }) => accounts > 0);',
+    replace: `const left = (await listInstancesBehind(tx, upgrade.toRelease)).filter(
+      ({ id, accounts }) => accounts > 0 && upgrade.progress.newInstances.some(({ replacesId }) => replacesId === id),
+    );`,
+    seenBy: [
+      {
+        file: 'src/upgrade/instance-steps.test.ts',
+        title: 'finalizing is refused while accounts are at any instance of an earlier release, by its name',
+      },
+    ],
+  },
+  {
+    name: 'replaced-without-a-second-look',
+    file: 'src/upgrade/finalize-steps.ts',
+    find: 'if ((await lockOccupied(tx, next.names)).length > 0) return advanced;',
+    replace: '',
+    seenBy: [
+      {
+        file: 'src/upgrade/instance-steps.test.ts',
+        title: 'an account that comes between the last look and the replacement is handed over first',
+      },
+    ],
+  },
+  {
+    name: 'window-of-passed-waves-stays',
+    file: 'src/upgrade/wave-store.ts',
+    find: `or not exists (select 1 from upgrade_wave o where o.upgrade_id = w.upgrade_id and o.state <> 'passed'))`,
+    replace: ')',
+    seenBy: [
+      {
+        file: 'src/upgrade/wave-steps.test.ts',
+        title: 'what paused it after the waves counts no more once it is resumed: it can be finalized',
+      },
+    ],
+  },
+  {
+    name: 'accepted-wave-passes-unmoved',
+    file: 'src/upgrade/operator-actions.ts',
+    find: 'await acceptWave(tx, upgrade.id, answered.wave, order.by);',
+    replace: `await tx\`update upgrade_wave set state = 'passed' where upgrade_id = \${upgrade.id} and number = \${answered.wave}\`;`,
+    seenBy: [
+      {
+        file: 'src/upgrade/wave-steps.test.ts',
+        title: 'a wave that an operator answers for moves to its end, and what befell it pauses nothing later',
+      },
+    ],
+  },
+  {
     name: 'lease-not-asked-at-commit',
     file: 'src/upgrade/upgrade-store.ts',
     find: 'if (upgrade === undefined || upgrade.leaseHolder !== holder) throw',

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isBrambleError } from '../base/errors.ts';
-import { registerComponent } from '../domain/components.ts';
 import { assignAccount } from './account-assignment.ts';
 import { type CoordinatorOutcome, stepOnce } from './coordinator.ts';
 import {
@@ -13,7 +12,7 @@ import {
 } from './operator-actions.ts';
 import { stepTransaction, UpgradeChanged, type UpgradeEffects } from './step-context.ts';
 import { insertTestProcess } from './test-domain.ts';
-import { countAt, operator, scene, until } from './test-scene.ts';
+import { countAt, endUnasked, operator, scene, until } from './test-scene.ts';
 import { takeLease } from './upgrade-store.ts';
 
 test('an upgrade goes from planned to done: waves through their gates, then finalized by an operator’s word', async () => {
@@ -59,19 +58,7 @@ test('a new instance that ends again and again pauses the upgrade, though every 
     await stepOnce(context);
     await it.world();
   }
-  const [instance] = await it.db<{ name: string; release: string }[]>`
-    select name, release from component where kind = 'server' and name like 'east-1-1'`;
-  assert.ok(instance);
-  for (const processId of [101, 102, 103]) {
-    await registerComponent(
-      it.db,
-      {
-        ...{ ...instance, kind: 'server' as const, host: 'here', bootId: 'boot', processId },
-        ...{ linkVersions: [1], features: [], loopbackUrl: null },
-      },
-      { leastSchemaVersion: 1 },
-    );
-  }
+  await endUnasked(it.db, 'east-1-1', 3);
   const paused = await until(it, context, ['paused']);
   assert.match(
     paused.pauseReason ?? '',

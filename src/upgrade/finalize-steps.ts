@@ -9,6 +9,7 @@ import { type Component, declareRange, listComponents } from '../domain/componen
 import { changeDesiredProcesses, listDesiredProcesses } from '../domain/desired-processes.ts';
 import { stillAlive } from './component-readiness.ts';
 import { handAccountsOver } from './instance-steps.ts';
+import { lockOccupied } from './instances-behind.ts';
 import { describeInstance, removeInstanceParts } from './new-instances.ts';
 import { nextToReplace } from './next-to-replace.ts';
 import { fenceOptions } from './prepare-steps.ts';
@@ -36,6 +37,8 @@ export async function stepFinalizing(context: StepContext, upgrade: Upgrade): Pr
   const next = nextToReplace(desired, components, upgrade.toRelease);
   if (next.kind === 'replace') {
     return await stepTransaction(context, 'replace-processes', upgrade, async (tx, current) => {
+      // An account that came in this very moment is handed over before the next look.
+      if ((await lockOccupied(tx, next.names)).length > 0) return advanced;
       await changeDesiredProcesses(tx, next.names, { release: current.toRelease });
       await recordUpgradeEvent(tx, current, `to run from ${current.toRelease}: ${next.names.join(', ')}`);
       return advanced;

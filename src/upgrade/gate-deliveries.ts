@@ -2,6 +2,9 @@
  * What became of the deliveries of an upgrade's moves, by device. A device that took one and does not answer is *silent*, in
  * whatever state its delivery is by now: what was taken back from it has not been answered either. One that was not handed
  * anything is judged by whether it came: not to come is no fault of the release where the device did not come before.
+ *
+ * What a device refused before the window counts no more, and what it applied counts for ever, so that the silent are never
+ * all that is left to compare. After the waves who fell silent before the window is known, and counts no more either.
  */
 import type { Queryable, SqlFragment } from '../database/connection.ts';
 import type { GateFigures } from './gate-figures.ts';
@@ -27,8 +30,9 @@ export async function readDeliveries(
         left join upgrade_wave w on w.upgrade_id = b.upgrade_id and w.number = b.wave_number
        where b.upgrade_id = ${scope.upgradeId} and b.purpose = 'wave'
          and (${scope.wave}::int is null or b.wave_number = ${scope.wave}::int)
-         and (d.settled_at is null or (w.gate->>'windowFrom') is null
-              or d.settled_at > (w.gate->>'windowFrom')::timestamptz)
+         and ((w.gate->>'windowFrom') is null or d.state = 'done'
+              or coalesce(d.settled_at, case when ${scope.wave}::int is null then d.handed_out_at end, 'infinity')
+                 > (w.gate->>'windowFrom')::timestamptz)
     ), devices as (
       select o.device_id, min(o.since) as since, bool_or(o.failed) as failed, bool_or(o.open) as open,
              bool_or(o.open and o.old and not o.not_now) as silent, bool_or(o.open and o.not_now) as not_now

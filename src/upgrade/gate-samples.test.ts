@@ -10,7 +10,7 @@ import { readGateFigures, type SampleScope } from './gate-samples.ts';
 import { insertTestDomain, insertTestInstance } from './test-domain.ts';
 import { upgradePlanSchema } from './upgrade-plan.ts';
 import { insertUpgrade } from './upgrade-store.ts';
-import { insertWaves, reopenWave, setWaveState } from './wave-store.ts';
+import { insertWaves, reopenWaves, setWaveState } from './wave-store.ts';
 
 const database = await createTestDatabase();
 const db = openDatabase(database.url, { applicationName: 'bramble/test', max: 3 });
@@ -192,10 +192,10 @@ test('an account of whose devices none came before its move is not waited for; a
 });
 
 test('nothing counts that lies before a resumed wave, and no sample is an empty one', async () => {
-  await db.begin((tx) => reopenWave(tx, id));
+  await db.begin((tx) => reopenWaves(tx, id));
   const figures = await read();
   assert.deepEqual(figures.moved, []);
-  assert.deepEqual(figures.deliveries, { done: 0, failed: 0, silent: 1, open: 0, missing: 0, excused: 0 });
+  assert.deepEqual(figures.deliveries, { done: 2, failed: 0, silent: 1, open: 0, missing: 0, excused: 0 });
   assert.deepEqual(
     figures.interruptions.map(({ cause }) => cause),
     ['away'],

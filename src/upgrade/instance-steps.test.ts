@@ -92,6 +92,51 @@ for (const oldInstances of ['upgrade', 'retire']) {
   );
 }
 
+test(
+  'finalizing is refused while accounts are at any instance of an earlier release, by its name',
+  limited,
+  async () => {
+    const it = await scene();
+    await until(it, it.context('one'), ['soaking']);
+    await insertTestInstance(it.db, { name: 'north', accounts: 2 });
+    await assert.rejects(
+      it.db.begin((tx) => finalizeByOperator(tx, operator)),
+      { code: 'ERR_UPGRADE_STATE', message: /earlier release: north \(2\)\. .*`bramble upgrade status` says/ },
+    );
+    assert.equal((await it.upgrade()).state, 'soaking');
+  },
+);
+
+test('an account that comes between the last look and the replacement is handed over first', limited, async () => {
+  const it = await scene();
+  const context = it.context('one');
+  await until(it, context, ['soaking']);
+  await it.db.begin((tx) => finalizeByOperator(tx, operator));
+  const decided = Promise.withResolvers<void>();
+  // Created before the look, seen after it: when the step has decided, and maybe has begun.
+  const creating = it.db.begin(async (tx) => {
+    await tx`
+      insert into account (id, name, display_name, instance_id)
+      select gen_random_uuid(), 'late', 'late', id from instance where name = 'east'`;
+    await decided.promise;
+  });
+  let isDecided = false;
+  const observe = (step: string) => {
+    if (step !== 'replace-processes') return;
+    isDecided = true;
+    decided.resolve();
+  };
+  for (let look = 0; look < 20 && !isDecided; look++) await stepOnce(it.context('one', { observe }));
+  decided.resolve();
+  await creating;
+  assert.ok(isDecided);
+  assert.equal(await countAt(it.db, 'east'), 1);
+  const touched = async () => it.db`select 1 from desired_process where name in ('east', 'west') and release = '1.1.0'`;
+  assert.equal((await touched()).length, 0, 'nothing was replaced while it is there');
+  await until(it, context, ['done']);
+  assert.equal(await countAt(it.db, 'east-1-1'), 4);
+});
+
 test('a planned instance whose old one is gone is not added', limited, async () => {
   const it = await scene();
   await it.db`delete from account where name like 'west-%'`;

@@ -10,7 +10,7 @@ import type { Queryable, Transaction } from '../database/connection.ts';
 import { type Component, listComponents } from '../domain/components.ts';
 import { createMoveBatch } from '../moves/batch-store.ts';
 import { notLinked, notYetAt } from './component-readiness.ts';
-import { listInstancesBehind, type PlacedInstance } from './instances-behind.ts';
+import { listInstancesBehind, occupiedText, type PlacedInstance } from './instances-behind.ts';
 import { addNewInstance } from './new-instances.ts';
 import { planInstances } from './plan.ts';
 import { readInstanceFacts } from './plan-facts.ts';
@@ -166,7 +166,6 @@ export async function handAccountsOver(context: StepContext, read: Upgrade): Pro
   if (added !== undefined) return added;
   return await stepTransaction(context, 'hand-over', read, async (tx, upgrade) => {
     await moveLatecomers(tx, upgrade, context.name);
-    const named = occupied.map(({ name, accounts }) => `${name} (${accounts})`).join(', ');
-    return waitingFor(`accounts that are still at instances of an earlier release: ${named}`);
+    return waitingFor(`accounts that are still at instances of an earlier release: ${occupiedText(occupied)}`);
   });
 }

@@ -1,7 +1,7 @@
 /**
- * What an operator says to an upgrade: plan, start, pause, resume, reverse, finalize (where an account is to go: `account-assignment.ts`). Each is
- * one transaction that the caller opens: under the release lock in an administration service, plain in the coordinator,
- * which takes them while no administration service is at work.
+ * What an operator says to an upgrade: plan, start, pause, resume, reverse, finalize (where an account is to go:
+ * `account-assignment.ts`). Each is one transaction that the caller opens: under the release lock in an administration
+ * service, plain in the coordinator, which takes them while no administration service is at work.
  *
  * Invariant: an operator's word changes the row only along the state machine; the coordinator carries it out.
  */
@@ -10,6 +10,7 @@ import { BrambleError } from '../base/errors.ts';
 import type { Transaction } from '../database/connection.ts';
 import { desireProcess } from '../domain/desired-processes.ts';
 import { checkNames } from './check-names.ts';
+import { listInstancesBehind, occupiedText } from './instances-behind.ts';
 import { pauseUpgrade } from './pausing.ts';
 import { planUpgrade } from './plan.ts';
 import { readPlanFacts, type TargetRelease } from './plan-facts.ts';
@@ -29,7 +30,7 @@ import {
   type Upgrade,
   upgradeOpen,
 } from './upgrade-store.ts';
-import { countAccountsAt, listWaves, reopenWave, resumeUpgradeBatches, setWaveState } from './wave-store.ts';
+import { acceptWave, listWaves, reopenWaves, resumeUpgradeBatches, type Wave } from './wave-store.ts';
 
 /** Who says it: the name of an administrator's token. */
 export interface Operator {
@@ -142,21 +143,35 @@ export async function pauseByOperator(tx: Transaction, order: Operator & { reaso
 }
 
 /**
- * Goes on where it was paused. An open wave is observed anew; with `acceptGate` the operator answers for it instead, and the
- * log says so.
+ * Goes on where it was paused. An open wave is observed anew, and after the waves all of them are; with `acceptGate` the
+ * operator answers for the open wave instead, which goes on until it has moved, and the log says so.
+ * @throws BrambleError ERR_UPGRADE_STATE where it is not paused, or there is no gate to answer for.
  */
 export async function resumeByOperator(tx: Transaction, order: Operator & { acceptGate?: boolean }): Promise<Upgrade> {
   const upgrade = await lockedUpgrade(tx);
   if (upgrade.pausedFrom === null) throw wrongState(upgrade, 'be resumed');
-  const wave = (await listWaves(tx, upgrade.id)).find((candidate) => candidate.state !== 'passed');
-  const answered = order.acceptGate === true && wave !== undefined && ['soaking', 'failed'].includes(wave.state);
-  if (answered) await setWaveState(tx, upgrade.id, wave.number, 'passed');
-  else await reopenWave(tx, upgrade.id);
+  const answered = order.acceptGate === true ? gateToAccept(upgrade, await listWaves(tx, upgrade.id)) : undefined;
+  if (answered?.wave !== undefined) await acceptWave(tx, upgrade.id, answered.wave, order.by);
+  await reopenWaves(tx, upgrade.id);
   await resumeUpgradeBatches(tx, upgrade.id);
   const outcome = await transition(tx, upgrade, upgrade.pausedFrom, {
-    message: answered ? `${order.by} answers for wave ${wave.number} and resumes` : `resumed by ${order.by}`,
+    message: answered ? `${order.by} answers for ${answered.what} and resumes` : `resumed by ${order.by}`,
   });
   return outcome.kind === 'changed' ? outcome.upgrade : upgrade;
+}
+
+/** @throws BrambleError ERR_UPGRADE_STATE where no gate has anything to say. */
+function gateToAccept(upgrade: Upgrade, waves: readonly Wave[]): { what: string; wave?: number } {
+  if (upgrade.pausedFrom === 'soaking' && waves.length > 0) return { what: 'what was seen after the waves' };
+  const wave = upgrade.pausedFrom === 'moving' ? waves.find(({ state }) => state !== 'passed') : undefined;
+  if (wave?.state === 'soaking' || wave?.state === 'failed') return { what: `wave ${wave.number}`, wave: wave.number };
+  const why = wave === undefined ? 'no wave is open' : `wave ${wave.number} (${wave.name}) is ${wave.state}`;
+  throw new BrambleError(
+    'ERR_UPGRADE_STATE',
+    `No gate has paused this upgrade, so there is none to answer for: it is ${describePosition(upgrade)}, and ${why}. ` +
+      'Resume without accepting a gate.',
+    { details: { state: upgrade.state, pausedFrom: upgrade.pausedFrom } },
+  );
 }
 
 /** Before the fence: cancelled, with everything as it was. After it: the coordinator begins to reverse. */
@@ -175,20 +190,24 @@ export async function reverseByOperator(tx: Transaction, order: Operator): Promi
 
 /**
  * The last point from which there is no way back, and never taken by itself.
- * @throws BrambleError ERR_UPGRADE_STATE unless the upgrade is soaking and every account has moved.
+ * @throws BrambleError ERR_UPGRADE_STATE unless the upgrade is soaking and no account is at an earlier release.
  */
 export async function finalizeByOperator(tx: Transaction, order: Operator): Promise<Upgrade> {
   const upgrade = await lockedUpgrade(tx);
   if (upgrade.state !== 'soaking') throw wrongState(upgrade, 'be finalized; it must be soaking');
-  const left = await countAccountsAt(
-    tx,
-    upgrade.progress.newInstances.map((made) => made.replacesId),
-  );
-  if (left > 0) {
+  const left = (await listInstancesBehind(tx, upgrade.toRelease)).filter(({ accounts }) => accounts > 0);
+  if (left.length > 0) {
     throw new BrambleError(
       'ERR_UPGRADE_STATE',
-      `${left} accounts are still at instances of release ${upgrade.fromRelease}. Wait until they have moved.`,
-      { details: { state: upgrade.state, accountsLeft: left } },
+      `Accounts are still at instances of an earlier release: ${occupiedText(left)}. Wait until they have moved; ` +
+        '`bramble upgrade status` says what that waits for.',
+      {
+        details: {
+          state: upgrade.state,
+          accountsLeft: left.reduce((sum, { accounts }) => sum + accounts, 0),
+          instances: left.map(({ name }) => name),
+        },
+      },
     );
   }
   await mergeProgress(tx, upgrade.id, { finalizedBy: order.by });

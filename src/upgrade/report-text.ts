@@ -109,10 +109,13 @@ function section(title: string, lines: readonly string[]): string[] {
 function waveLine(wave: UpgradeReport['waves'][number]): string {
   const { moves } = wave;
   const reasons = Array.isArray(wave.gate?.['reasons']) ? wave.gate['reasons'].join('; ') : '';
+  const by = wave.gate?.['acceptedBy'];
+  const accepted = typeof by === 'string' ? `; ${by} answers for it` : '';
   const reach = moves.outOfReach === 0 ? '' : `, ${moves.outOfReach} out of reach`;
   return (
     `  ${wave.number}. ${wave.name}: ${wave.state}, ${moves.settled} of ${moves.accounts} accounts settled${reach}` +
-    (reasons === '' ? '' : `; gate: ${String(wave.gate?.['answer'])} (${reasons})`)
+    (reasons === '' ? '' : `; gate: ${String(wave.gate?.['answer'])} (${reasons})`) +
+    accepted
   );
 }
 

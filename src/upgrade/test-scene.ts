@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after } from 'node:test';
 import { type Database, openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/test-database.ts';
+import { registerComponent } from '../domain/components.ts';
 import { runMoveRound } from '../moves/move-runner.ts';
 import { stepOnce } from './coordinator.ts';
 import { startUpgrade, writePlan } from './operator-actions.ts';
@@ -18,7 +19,7 @@ export interface Scene {
   db: Database;
   context(name: string, change?: Partial<StepContext>): StepContext;
   /** Lets everything around the coordinator go on once: supervisors, movers, requests of every account. */
-  world(options?: { errors?: boolean; silent?: boolean }): Promise<void>;
+  world(options?: { errors?: boolean; silent?: boolean; movesAtMost?: number }): Promise<void>;
   upgrade(): Promise<Upgrade>;
 }
 
@@ -45,7 +46,7 @@ export async function scene(options: object = {}): Promise<Scene> {
   return {
     db,
     context: (name, change = {}) => ({ db, release: '1.1.0', name: 'coordinator', holder: name, effects, ...change }),
-    world: async ({ errors = false, silent = false } = {}) => {
+    world: async ({ errors = false, silent = false, movesAtMost = 100 } = {}) => {
       await superviseOnce(db);
       const [domain] = await db<{ release: string }[]>`select release from domain`;
       await runMoveRound({
@@ -54,7 +55,7 @@ export async function scene(options: object = {}): Promise<Scene> {
         name: 'mover',
         oweDeliveries: async () => {},
         log,
-        drainWindow: async () => 100,
+        drainWindow: async () => movesAtMost,
       });
       if (silent) return;
       await db`
@@ -89,6 +90,23 @@ export async function until(
   const last = await upgrade();
   assert.fail(`still ${last.state}, waiting for ${last.progress.waitingFor}, paused for ${last.pauseReason}`);
 }
+
+/** The instance's process ends and comes again so many times, unasked: before each time it was another one. */
+export async function endUnasked(db: Database, name: string, times: number): Promise<void> {
+  const [instance] = await db<
+    { release: string }[]
+  >`select release from component where kind = 'server' and name = ${name}`;
+  assert.ok(instance);
+  for (let count = 0; count < times; count++) {
+    // An end is noticed by a lease that grows, and this one is not to run out meanwhile.
+    await db`update component set lease_until = clock_timestamp() + interval '5 seconds' where name = ${name}`;
+    const identity = { name, kind: 'server' as const, host: 'here', bootId: 'boot', processId: nextProcessId++ };
+    const component = { ...identity, release: instance.release, linkVersions: [1], features: [], loopbackUrl: null };
+    await registerComponent(db, component, { leastSchemaVersion: 1 });
+  }
+  await db`update component set lease_until = now() + interval '1 hour' where name = ${name}`;
+}
+let nextProcessId = 101;
 
 /** How many accounts are at the instances whose name fits. */
 export const countAt = async (db: Database, pattern: string) =>

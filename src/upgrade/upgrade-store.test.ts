@@ -30,7 +30,7 @@ import {
   listWaves,
   pauseUpgradeBatches,
   readWaveMoves,
-  reopenWave,
+  reopenWaves,
   resumeUpgradeBatches,
   setWaveGate,
   setWaveState,
@@ -190,7 +190,7 @@ test('waves keep their states with times; a failed one that is reopened runs aga
   const [failed] = await listWaves(db, id);
   assert.equal(failed?.gate?.['answer'], 'fail');
   assert.ok(failed?.startedAt && failed.soakingAt);
-  await db.begin((tx) => reopenWave(tx, id));
+  await db.begin((tx) => reopenWaves(tx, id));
   const [reopened, waiting] = await listWaves(db, id);
   assert.equal(reopened?.state, 'running');
   assert.ok(reopened?.gate?.['windowFrom']);
@@ -241,6 +241,6 @@ test('how a wave’s accounts stand is counted from their moves', async () => {
   await db`update account_move set state = 'rolled-back', closed_at = clock_timestamp() where id = ${move?.['id']}`;
   const failed = await readWaveMoves(db, id, 1);
   assert.deepEqual([failed.waiting, failed.failed], [1, 1]);
-  await db.begin((tx) => reopenWave(tx, id));
+  await db.begin((tx) => reopenWaves(tx, id));
   assert.equal((await readWaveMoves(db, id, 1)).failed, 0, 'a resumed wave tries it again');
 });

@@ -10,7 +10,16 @@ import { pauseUpgrade } from './pausing.ts';
 import { chosenGate } from './plan-options.ts';
 import { advanced, type StepContext, type StepOutcome, stepTransaction, waitingFor } from './step-context.ts';
 import { recordUpgradeEvent, transition, type Upgrade } from './upgrade-store.ts';
-import { listWaves, readWaveMoves, setWaveGate, setWaveState, type Wave, type WaveMoves } from './wave-store.ts';
+import {
+  acceptedBy,
+  listWaves,
+  passAcceptedWave,
+  readWaveMoves,
+  setWaveGate,
+  setWaveState,
+  type Wave,
+  type WaveMoves,
+} from './wave-store.ts';
 
 export async function stepMoving(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   const added = await addMissingInstance(context, upgrade);
@@ -41,8 +50,10 @@ async function watchMoves(context: StepContext, upgrade: Upgrade, wave: Wave, mo
       moves,
     });
   }
-  const early = await askGate(context, upgrade, wave, 'committed');
-  if (early.answer === 'fail') return await closeGate(context, upgrade, wave, early);
+  if (acceptedBy(wave) === undefined) {
+    const early = await askGate(context, upgrade, wave, 'committed');
+    if (early.answer === 'fail') return await closeGate(context, upgrade, wave, early);
+  }
   if (moves.waiting > 0) {
     return await stepTransaction(context, 'move-latecomers', upgrade, async (tx, current) => {
       await queueMoves(tx, current, wave.number, context.name);
@@ -77,6 +88,8 @@ async function watchSoak(context: StepContext, upgrade: Upgrade, wave: Wave, mov
       return advanced;
     });
   }
+  const by = acceptedBy(wave);
+  if (by !== undefined) return await passAccepted(context, upgrade, wave, by);
   const answer = await askGate(context, upgrade, wave, 'settled');
   if (answer.answer === 'fail') return await closeGate(context, upgrade, wave, answer);
   if (wave.soakingSeconds < soakSeconds) {
@@ -117,6 +130,14 @@ async function passWave(context: StepContext, upgrade: Upgrade, wave: Wave, answ
     await setWaveGate(tx, current.id, wave.number, answer);
     await setWaveState(tx, current.id, wave.number, 'passed');
     await recordUpgradeEvent(tx, current, `wave ${wave.number} (${wave.name}) passed its gate`, { gate: answer });
+    return advanced;
+  });
+}
+
+async function passAccepted(context: StepContext, upgrade: Upgrade, wave: Wave, by: string): Promise<StepOutcome> {
+  return await stepTransaction(context, 'pass-accepted-wave', upgrade, async (tx, current) => {
+    await passAcceptedWave(tx, current.id, wave.number);
+    await recordUpgradeEvent(tx, current, `wave ${wave.number} (${wave.name}) has moved, and ${by} answers for it`);
     return advanced;
   });
 }

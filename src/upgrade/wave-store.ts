@@ -11,7 +11,7 @@ export interface Wave {
   number: number;
   name: string;
   state: WaveState;
-  /** The last answer of its gate, with `windowFrom`: what counts from when. */
+  /** The last answer of its gate, with `windowFrom` (what counts from when) and `acceptedBy` (who answers for it instead). */
   gate: Record<string, unknown> | null;
   startedAt: Date | null;
   soakingAt: Date | null;
@@ -54,26 +54,50 @@ export async function setWaveState(tx: Transaction, id: UpgradeId, number: numbe
      where upgrade_id = ${id} and number = ${number}`;
 }
 
-/** Keeps the gate's answer beside the beginning of its window. */
+/** Keeps the gate's answer beside the beginning of its window and whoever answers for it. */
 export async function setWaveGate(tx: Transaction, id: UpgradeId, number: number, answer: object): Promise<void> {
   await tx`
     update upgrade_wave
        set gate = ${tx.json({ ...answer } as never)}
-                  || jsonb_build_object('at', clock_timestamp(), 'windowFrom', gate->'windowFrom')
+                  || jsonb_build_object('at', clock_timestamp())
+                  || jsonb_strip_nulls(jsonb_build_object('windowFrom', gate->'windowFrom', 'acceptedBy', gate->'acceptedBy'))
      where upgrade_id = ${id} and number = ${number}`;
 }
 
 /**
- * After a pause: what happened before counts no more, so an open wave is observed anew. A failed wave runs again, a soaking
- * one begins its soak again.
+ * After a pause: what happened before counts no more. An open wave is observed anew: a failed one runs again, a soaking one
+ * begins its soak again. Once all have passed their gates look at all of them together, so the window of each begins anew.
  */
-export async function reopenWave(tx: Transaction, id: UpgradeId): Promise<void> {
+export async function reopenWaves(tx: Transaction, id: UpgradeId): Promise<void> {
   await tx`
-    update upgrade_wave
+    update upgrade_wave w
        set state = case when state = 'failed' then 'running' else state end,
            soaking_at = case when state = 'soaking' then clock_timestamp() else soaking_at end,
            gate = coalesce(gate, '{}') || jsonb_build_object('windowFrom', clock_timestamp())
-     where upgrade_id = ${id} and state in ('running', 'soaking', 'failed')`;
+     where upgrade_id = ${id}
+       and (state in ('running', 'soaking', 'failed')
+            or not exists (select 1 from upgrade_wave o where o.upgrade_id = w.upgrade_id and o.state <> 'passed'))`;
+}
+
+/** An operator answers for the wave in its gate's place: from here on it moves, is not judged, and passes. */
+export async function acceptWave(tx: Transaction, id: UpgradeId, number: number, by: string): Promise<void> {
+  await tx`
+    update upgrade_wave set gate = coalesce(gate, '{}') || jsonb_build_object('acceptedBy', ${by}::text)
+     where upgrade_id = ${id} and number = ${number}`;
+}
+
+/** Who answers for the wave in its gate's place. */
+export function acceptedBy(wave: Pick<Wave, 'gate'>): string | undefined {
+  const by = wave.gate?.['acceptedBy'];
+  return typeof by === 'string' ? by : undefined;
+}
+
+/** The wave passes by its operator's word; what befell it until now counts for no gate that looks at all waves. */
+export async function passAcceptedWave(tx: Transaction, id: UpgradeId, number: number): Promise<void> {
+  await setWaveState(tx, id, number, 'passed');
+  await tx`
+    update upgrade_wave set gate = coalesce(gate, '{}') || jsonb_build_object('windowFrom', clock_timestamp())
+     where upgrade_id = ${id} and number = ${number}`;
 }
 
 export interface Assignment {
@@ -219,11 +243,4 @@ export async function resumeUpgradeBatches(tx: Transaction, id: UpgradeId): Prom
   await tx`
     update move_batch set state = 'running', pause_reason = null where upgrade_id = ${id} and state = 'paused'`;
   await tx`select pg_notify('bramble_moves', '')`;
-}
-
-/** How many accounts are at the instances. */
-export async function countAccountsAt(q: Queryable, instanceIds: readonly string[]): Promise<number> {
-  const [row] = await q<{ count: number }[]>`
-    select count(*)::int as count from account where instance_id = any(${instanceIds as string[]}::uuid[])`;
-  return row?.count ?? 0;
 }

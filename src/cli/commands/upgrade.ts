@@ -128,7 +128,7 @@ export function addUpgradeCommands(program: Command, frame: Frame): void {
     upgrades
       .command('resume')
       .description('go on with a paused upgrade')
-      .option('--accept-gate', 'take the gate that paused it as passed', false)
+      .option('--accept-gate', 'answer for the wave that its gate stopped: it moves to its end unjudged', false)
       .action(async (flags: { acceptGate: boolean }, command) => {
         await change(frame, command, 'resume', { acceptGate: flags.acceptGate });
       }),
