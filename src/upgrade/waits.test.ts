@@ -8,11 +8,12 @@ import { type DeviceFixture, seedCommand, seedDevice } from '../devices/device-f
 import { applyBudget, budgetSchema } from '../policy/delivery/budget.ts';
 import { recordHold } from '../policy/delivery/situation.ts';
 import { markSuspects } from '../policy/delivery/suspects.ts';
-import { pauseByOperator } from './operator-actions.ts';
+import { stepOnce } from './coordinator.ts';
+import { pauseByOperator, resumeByOperator } from './operator-actions.ts';
 import { readUpgradeReport } from './report.ts';
 import { reportText } from './report-text.ts';
 import { isFinal, upgradeStates } from './state-machine.ts';
-import { operator, scene } from './test-scene.ts';
+import { operator, scene, until as untilState } from './test-scene.ts';
 import { type WaitFacts, type WaitKind, waitsOf } from './waits.ts';
 
 const limited = { timeout: 120_000 };
@@ -205,3 +206,35 @@ test('a pause is an operator’s, and says why and what ends it', limited, async
   assert.match(first?.why ?? '', /lunch/);
   assert.match(first?.command ?? '', /bramble upgrade resume/);
 });
+
+test(
+  'what a gate lacks is a wait of its own while its wave is observed, and is of the present window',
+  limited,
+  async () => {
+    const at = await scene({ canaries: ['east-0'], soakSeconds: 3600 });
+    const context = at.context('one');
+    const gates = async () => {
+      const { waits } = await readUpgradeReport(at.db, await at.upgrade(), []);
+      return waits.filter(({ what }) => what === 'gate').map(({ why }) => why);
+    };
+    await untilState(at, context, ['moving'], { silent: true });
+    await until('the gate says what it lacks', 60_000, async () => {
+      await stepOnce(context);
+      await at.world({ silent: true });
+      return (await gates()).length > 0;
+    });
+    assert.match((await gates())[0] ?? '', /^the gate of wave 1 \(canary\): 0 requests .* none has come yet/);
+    await at.db.begin((tx) => pauseByOperator(tx, operator));
+    await at.db.begin((tx) => resumeByOperator(tx, operator));
+    assert.deepEqual(await gates(), [], 'what it said before the pause is over');
+    await stepOnce(context);
+    assert.equal((await gates()).length, 1);
+    await at.db`
+    update upgrade_wave set gate = gate || jsonb_build_object('reasons', '["another"]'::jsonb, 'at', now() + interval '1 hour')`;
+    await stepOnce(context);
+    assert.match((await gates())[0] ?? '', /another$/, 'it is not written at every look');
+    await at.db`update upgrade_wave set gate = gate || jsonb_build_object('at', now() - interval '11 seconds')`;
+    await stepOnce(context);
+    assert.match((await gates())[0] ?? '', /0 requests/);
+  },
+);

@@ -93,7 +93,7 @@ export interface WaveFacts {
   readonly outOfReach: number;
   /** Accounts whose moves or deliveries are open. */
   readonly open: readonly string[];
-  /** What the gate still lacks, as it said when it was asked last. */
+  /** What the gate lacks, as it said some seconds ago in the present window. */
   readonly gateLacks: readonly string[];
 }
 

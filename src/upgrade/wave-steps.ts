@@ -4,6 +4,7 @@
  */
 import type { Transaction } from '../database/connection.ts';
 import { type GateAnswer, judgeGate } from './gate.ts';
+import { recordGateAnswer } from './gate-record.ts';
 import { readGateFigures } from './gate-samples.ts';
 import { addMissingInstance, countStragglers, joinLatecomers, moveLatecomers, queueMoves } from './instance-steps.ts';
 import { pauseUpgrade } from './pausing.ts';
@@ -92,14 +93,12 @@ async function watchSoak(context: StepContext, upgrade: Upgrade, wave: Wave, mov
   if (by !== undefined) return await passAccepted(context, upgrade, wave, by);
   const answer = await askGate(context, upgrade, wave, 'settled');
   if (answer.answer === 'fail') return await closeGate(context, upgrade, wave, answer);
-  if (wave.soakingSeconds < soakSeconds) {
-    const lacks = answer.answer === 'undecided' ? `; so far ${answer.reasons.join('; ')}` : '';
-    return waitingFor(`wave ${wave.number} is observed for ${soakSeconds} s${lacks}`);
-  }
+  await recordGateAnswer(context.db, upgrade, wave, answer);
+  if (wave.soakingSeconds < soakSeconds) return waitingFor(`wave ${wave.number} is observed for ${soakSeconds} s`);
   if (answer.answer === 'pass') return await passWave(context, upgrade, wave, answer);
   const patienceSeconds = chosenGate(gate).patienceSeconds ?? waveDeadlineSeconds;
   if (answer.cause === 'sample' && wave.soakingSeconds < soakSeconds + patienceSeconds) {
-    return waitingFor(`wave ${wave.number}: ${answer.reasons.join('; ')}`);
+    return waitingFor(`the gate of wave ${wave.number}, which is undecided`);
   }
   return await closeGate(context, upgrade, wave, answer);
 }

@@ -3,7 +3,7 @@
  * moves themselves, never remembered here, so that whatever is repeated or moved by hand counts as what it is.
  */
 import type { AccountId, InstanceId, UpgradeId } from '../base/ids.ts';
-import type { Queryable, Transaction } from '../database/connection.ts';
+import type { Queryable, SqlFragment, Transaction } from '../database/connection.ts';
 
 export type WaveState = 'waiting' | 'running' | 'soaking' | 'passed' | 'failed';
 
@@ -57,23 +57,28 @@ export async function setWaveState(tx: Transaction, id: UpgradeId, number: numbe
 /** Keeps the gate's answer beside the beginning of its window and whoever answers for it. */
 export async function setWaveGate(tx: Transaction, id: UpgradeId, number: number, answer: object): Promise<void> {
   await tx`
-    update upgrade_wave
-       set gate = ${tx.json({ ...answer } as never)}
-                  || jsonb_build_object('at', clock_timestamp())
-                  || jsonb_strip_nulls(jsonb_build_object('windowFrom', gate->'windowFrom', 'acceptedBy', gate->'acceptedBy'))
-     where upgrade_id = ${id} and number = ${number}`;
+    update upgrade_wave set gate = ${gateWith(tx, answer)} where upgrade_id = ${id} and number = ${number}`;
+}
+
+/** The value of `upgrade_wave.gate` with another answer, as of now. */
+export function gateWith(q: Queryable, answer: object): SqlFragment {
+  return q`
+    ${q.json({ ...answer } as never)} || jsonb_build_object('at', clock_timestamp())
+      || jsonb_strip_nulls(jsonb_build_object('windowFrom', gate->'windowFrom', 'acceptedBy', gate->'acceptedBy'))`;
 }
 
 /**
- * After a pause: what happened before counts no more. An open wave is observed anew: a failed one runs again, a soaking one
- * begins its soak again. Once all have passed their gates look at all of them together, so the window of each begins anew.
+ * After a pause: what happened before counts no more, nor does what an open gate said of it. An open wave is observed anew: a
+ * failed one runs again, a soaking one begins its soak again. Once all have passed their gates look at all of them together,
+ * so the window of each begins anew.
  */
 export async function reopenWaves(tx: Transaction, id: UpgradeId): Promise<void> {
   await tx`
     update upgrade_wave w
        set state = case when state = 'failed' then 'running' else state end,
            soaking_at = case when state = 'soaking' then clock_timestamp() else soaking_at end,
-           gate = coalesce(gate, '{}') || jsonb_build_object('windowFrom', clock_timestamp())
+           gate = case when state = 'passed' or gate ? 'acceptedBy' then coalesce(gate, '{}') else '{}' end
+                  || jsonb_build_object('windowFrom', clock_timestamp())
      where upgrade_id = ${id}
        and (state in ('running', 'soaking', 'failed')
             or not exists (select 1 from upgrade_wave o where o.upgrade_id = w.upgrade_id and o.state <> 'passed'))`;
