@@ -185,4 +185,28 @@ export const upgradeBugs: readonly KnownBug[] = [
       },
     ],
   },
+  {
+    name: 'gate-forgets-who-is-silent',
+    file: 'src/upgrade/gate-deliveries.ts',
+    find: `d.handed_out_at < clock_timestamp() - make_interval(secs => \${silentAfterSeconds}) as old`,
+    replace: `d.state <> 'released' and d.handed_out_at < clock_timestamp() - make_interval(secs => \${silentAfterSeconds}) as old`,
+    seenBy: [
+      {
+        file: 'src/upgrade/gate-deliveries.test.ts',
+        title: 'a device that took a delivery and does not answer is silent, also once it was taken back',
+      },
+    ],
+  },
+  {
+    name: 'gate-excused-by-anybody',
+    file: 'src/upgrade/gate-interruptions.ts',
+    find: 'interruptedAt.some(isSame)).length * 2 > company.length',
+    replace: 'interruptedAt.some(isSame)).length > 0',
+    seenBy: [
+      {
+        file: 'src/upgrade/gate-interruptions.test.ts',
+        title: 'nothing hides behind other processes of the new release, nor behind one old process among several',
+      },
+    ],
+  },
 ];
