@@ -29,6 +29,18 @@ export const deviceBugs: readonly KnownBug[] = [
     ],
   },
   {
+    name: 'what-an-instance-without-turns-forgets-is-kept',
+    file: 'src/policy/delivery/policy-service.ts',
+    find: '        await takeBackForgotten(db, budget.suspectAfterSeconds);\n',
+    replace: '',
+    seenBy: [
+      {
+        file: 'src/policy/delivery/policy-service.test.ts',
+        title: 'what silent devices of an instance without turns hold is taken back by another instance’s turns',
+      },
+    ],
+  },
+  {
     name: 'permits-free-after-30-seconds',
     file: 'src/policy/delivery/permits.ts',
     find: `         and not exists (select 1 from delivery d where d.id = p.delivery_id and d.state in ('handed-out', 'suspect'))

@@ -52,7 +52,7 @@ const holdTexts: Readonly<Record<string, string>> = {
   'rate-domain': "the domain's rate per minute",
   'slots-instance': "a slot of the instance's budget",
   'slots-domain': "a slot of the domain's budget",
-  suspects: 'suspects to answer: their cap is reached',
+  suspects: 'silent devices to answer: they hold the slots',
 };
 
 /** What a hold's reason means; the reason itself where this release has no words for it. */

@@ -31,7 +31,7 @@ export interface StatusReport {
     inFlight: number;
     suspects: number;
     budget: Budget;
-    /** While silent devices hold slots and the cap of suspects is reached. */
+    /** While silent devices hold slots that others wait for. */
     heldBySuspects: { instances: string[]; silent: number; clearedBy: string } | null;
   };
   /** Devices that were handed the same command again and again without answering. */

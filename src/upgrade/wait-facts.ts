@@ -133,8 +133,9 @@ async function listHolds(q: Queryable): Promise<WaitFacts['holds']> {
 
 async function readSilent(q: Queryable): Promise<WaitFacts['silent']> {
   const { suspectAfterSeconds } = await readBudget(q);
-  const rows = await q<{ device: string; since: Date; count: number; capReached: boolean }[]>`
+  const rows = await q<{ device: string; since: Date; count: number; inSlots: number; capReached: boolean }[]>`
     select a.name || ': ' || d.device_id as device, min(d.handed_out_at) as since, (count(*) over ())::int as count,
+           (sum(bool_or(d.state = 'handed-out')::int) over ())::int as "inSlots",
            not exists (select 1 from delivery_permit
                         where scope = 'suspects' and number > 0 and delivery_id is null) as "capReached"
       from delivery d join account a on a.id = d.account_id
@@ -146,8 +147,9 @@ async function readSilent(q: Queryable): Promise<WaitFacts['silent']> {
     count: first?.count ?? 0,
     since: first?.since ?? null,
     devices: rows.map(({ device }) => device),
+    inSlots: first?.inSlots ?? 0,
     capReached: first?.capReached ?? false,
-    patienceSeconds: suspectAfterSeconds * silentPatience,
+    patienceSeconds: suspectAfterSeconds * (silentPatience + 1),
   };
 }
 

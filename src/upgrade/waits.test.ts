@@ -74,6 +74,7 @@ const facts: fc.Arbitrary<WaitFacts> = fc.record({
     count: fc.nat(2),
     since: fc.option(date),
     devices: names,
+    inSlots: fc.nat(2),
     capReached: fc.boolean(),
     patienceSeconds: fc.nat(600),
   }),
@@ -141,7 +142,7 @@ test(
       fixtures.map(({ deviceId }) => String(deviceId)).sort(),
     );
     assert.equal(silent?.command, 'bramble device requeue --silent');
-    assert.equal((silent?.until?.getTime() ?? 0) - (silent?.since?.getTime() ?? 0), 300_000);
+    assert.equal((silent?.until?.getTime() ?? 0) - (silent?.since?.getTime() ?? 0), 360_000);
     const [held] = of('budget');
     assert.match(held?.why ?? '', /^7 deliveries of .*: waits for a slot: silent devices hold them/);
     assert.equal(held?.command, 'bramble device requeue --silent');
@@ -151,6 +152,18 @@ test(
     );
     assert.equal(of('coordinator').length, 1);
     assert.match(reportText(report), /→ bramble device requeue --silent/);
+
+    // An instance of 1.1 says only that no slot is free; and nobody has made the devices of one that is dead suspects.
+    await recordHold(db, instance.id, 'slots-domain', 7);
+    await db`update delivery set state = 'handed-out'`;
+    await db`update delivery_permit set delivery_id = null where scope = 'suspects'`;
+    const forgotten = (await readUpgradeReport(db, await at.upgrade(), [])).waits;
+    const sending = forgotten.filter(({ what }) => what === 'budget' || what === 'silent-devices');
+    assert.deepEqual(
+      sending.map(({ command }) => command),
+      ['bramble device requeue --silent', 'bramble device requeue --silent'],
+    );
+    assert.match(sending[1]?.why ?? '', /^2 devices .* 2 of them hold slots, since their instances/);
   },
 );
 

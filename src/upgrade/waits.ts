@@ -76,8 +76,11 @@ export interface WaitFacts {
     readonly since: Date | null;
     /** Account and id of a device each. */
     readonly devices: readonly string[];
-    /** Whether no suspect’s place is free, so that they hold slots. */
+    /** How many of them hold slots, and are no suspects. */
+    readonly inSlots: number;
+    /** Whether no suspect’s place is free. */
     readonly capReached: boolean;
+    /** After which each loses its slot or place, at the latest, while any holds a slot. */
     readonly patienceSeconds: number;
   };
 }
@@ -214,15 +217,18 @@ function waveWaits(facts: WaitFacts): Wait[] {
 
 function sendingWaits({ holds, silent }: WaitFacts): Wait[] {
   const waits = holds.map(({ instance, reason, message, waiting, since }) => {
-    const command =
-      reason === 'suspects' ? 'bramble device requeue --silent' : 'bramble budget show; bramble budget set';
+    // An instance of 1.1 does not tell silent devices in slots from busy ones.
+    const bySilence = reason === 'suspects' || (silent.inSlots > 0 && reason.startsWith('slots-'));
+    const command = bySilence ? 'bramble device requeue --silent' : 'bramble budget show; bramble budget set';
     return wait('budget', `${waiting} deliveries of ${instance}: ${message}`, { since, who: [instance], command });
   });
   if (silent.count === 0) return waits;
-  const held = silent.capReached
-    ? 'and hold slots, since the cap of suspects is reached; each is taken back when its patience is over'
-    : 'and are suspects: they hold no slot, and return by answering';
-  const until = silent.capReached ? later(silent.since, silent.patienceSeconds) : null;
+  const because = silent.capReached ? 'the cap of suspects is reached' : 'their instances have made them no suspects';
+  const held =
+    silent.inSlots > 0
+      ? `and ${silent.inSlots} of them hold slots, since ${because}; each is taken back when its patience is over`
+      : 'and are suspects: they hold no slot, and return by answering';
+  const until = silent.inSlots > 0 ? later(silent.since, silent.patienceSeconds) : null;
   const why = `${silent.count} devices took a delivery and fell silent, ${held}`;
   const command = 'bramble device requeue --silent';
   return [...waits, wait('silent-devices', why, { since: silent.since, until, who: silent.devices, command })];

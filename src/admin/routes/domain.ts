@@ -46,7 +46,7 @@ const statusShape = z.object({
     heldBySuspects: z
       .object({ instances: z.array(z.string()), silent: z.number(), clearedBy: z.string() })
       .nullable()
-      .describe('While silent devices hold slots and the cap of suspects is reached; `clearedBy` is the command.'),
+      .describe('While silent devices hold slots that others wait for; `clearedBy` is the command.'),
   }),
   unansweredDevices: z
     .number()

@@ -206,6 +206,28 @@ test('a device that took a delivery and fell silent becomes a suspect, and is se
   assert.ok((await readPermitUse(db)).every(({ taken }) => taken === 0));
 });
 
+test('what silent devices of an instance without turns hold is taken back by another instance’s turns', async () => {
+  const [silent] = await addDevices(db, two.id, 1);
+  const [device] = await addDevices(db, one.id, 1);
+  assert.ok(silent && device);
+  const budget = { perInstance: 1, perDomain: 1, suspects: 1, ...fast };
+  await oweDeliveries(db, { ...move, deviceIds: [silent.id, device.id], items: ['it-policy'] });
+  await (await startService({ budget, instance: two })).tick();
+  const lost = await connect(silent, 'Idle', null, two);
+  assert.ok(lost);
+  const { tick } = await startService({ budget });
+  const held = [];
+  for (const minutes of [5, 6]) {
+    await db`
+      update delivery set handed_out_at = now() - make_interval(mins => ${minutes}, secs => 1) where state = 'handed-out'`;
+    await tick();
+    held.push((await connect(device)) === undefined);
+  }
+  assert.deepEqual(held, [true, false]);
+  await connect(silent, 'Acknowledged', lost.commandUuid, two);
+  assert.deepEqual(await states(), { done: 1, 'handed-out': 1 });
+});
+
 test('time in which sending is held back is added up, and none while nothing is held', async () => {
   await oweDeliveries(db, {
     ...move,

@@ -3,7 +3,7 @@
  * their devices; makes silent ones suspects; says what holds sending back.
  * Invariant: every turn starts from the database, so a service that was killed anywhere is replaced by the next turn of
  * another; a step that fails is logged and does not keep the other steps from their turn. It works for the accounts of its
- * own instance only, each write under the account fence.
+ * own instance only, but for what instances without turns forget (suspects.ts); each write is under the account fence.
  */
 import type { Clock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
@@ -26,7 +26,7 @@ import {
   settleWithoutSending,
 } from './release-store.ts';
 import { type HoldReason, holdReason, readSituation, recordHold, type Situation, waveWindow } from './situation.ts';
-import { markSuspects, takeBackSilent } from './suspects.ts';
+import { markSuspects, takeBackForgotten, takeBackSilent } from './suspects.ts';
 import { createChore, oweRefusedPolicies, trimCommands } from './upkeep.ts';
 import { createWaker } from './waker.ts';
 
@@ -170,6 +170,7 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
     if (isDue.suspects()) {
       await step('mark suspects', async () => {
         await takeBackSilent(db, instance.id, budget.suspectAfterSeconds);
+        await takeBackForgotten(db, budget.suspectAfterSeconds);
         counts.suspects += (await markSuspects(db, instance.id, budget.suspectAfterSeconds)).length;
       });
     }

@@ -13,14 +13,20 @@ import { type DeviceFixture, seedCommand, seedDevice, seedDomain } from '../../d
 import { handOutsAtMost } from '../../domain/unanswered-commands.ts';
 import { applyBudget, budgetSchema, silentPatience } from './budget.ts';
 import { holdReason, readSituation } from './situation.ts';
-import { markSuspects, takeBackAllSilent, takeBackSilent } from './suspects.ts';
+import { markSuspects, takeBackAllSilent, takeBackForgotten, takeBackSilent } from './suspects.ts';
 
 const { url } = await createTestDatabase();
 const db = openDatabase(url, { applicationName: 'test', max: 3 });
 after(async () => await db.end());
 const { here, there } = await seedDomain(db);
 const limits = { perInstance: 2, perDomain: 3, suspects: 1, suspectAfterSeconds: 60 };
-await db.begin(async (tx) => await applyBudget(tx, budgetSchema.parse(limits), [here, there]));
+const inForce = { ...limits };
+await applyLimits({});
+
+async function applyLimits(changed: Partial<typeof limits>): Promise<void> {
+  Object.assign(inForce, limits, changed);
+  await db.begin(async (tx) => await applyBudget(tx, budgetSchema.parse(inForce), [here, there]));
+}
 
 /** `gone` takes a command and never comes again, `mute` comes again and again and never answers. */
 type Kind = 'healthy' | 'gone' | 'mute';
@@ -48,13 +54,16 @@ async function come(member: Member): Promise<void> {
 }
 
 let number = 0;
-async function seedFleet(kinds: readonly Kind[]): Promise<Member[]> {
+type Place = (kind: Kind, index: number) => typeof here;
+const byTurns: Place = (_kind, index) => (index % 2 === 0 ? here : there);
+
+async function seedFleet(kinds: readonly Kind[], placeOf = byTurns): Promise<Member[]> {
   await db`update delivery_permit set delivery_id = null, taken_at = null`;
   await db`truncate command, delivery`;
   await db`delete from account`;
   const fleet: Member[] = [];
   for (const [index, kind] of kinds.entries()) {
-    const at = index % 2 === 0 ? here : there;
+    const at = placeOf(kind, index);
     const fixture = await seedDevice(db, at, `silent-${number++}`);
     await seedCommand(db, fixture, { budgeted: true, item: 'it-policy' });
     fleet.push({ kind, at, fixture, has: false });
@@ -67,6 +76,7 @@ const passSeconds = async (seconds: number) =>
 
 async function turn(at: typeof here): Promise<void> {
   await takeBackSilent(db, at, limits.suspectAfterSeconds);
+  await takeBackForgotten(db, limits.suspectAfterSeconds);
   await markSuspects(db, at, limits.suspectAfterSeconds);
 }
 
@@ -84,47 +94,113 @@ async function assertWithin(): Promise<void> {
       from delivery d`;
   assert.ok(count);
   assert.deepEqual([count.unpaid, count.overpaid], [0, 0]);
-  assert.ok(count.out <= limits.perDomain && count.suspects <= limits.suspects && count.most <= limits.perInstance);
+  const { perDomain, suspects, perInstance } = inForce;
+  assert.ok(count.out <= perDomain && count.suspects <= suspects && count.most <= perInstance);
+}
+
+const fleets = fc.record({
+  gone: fc.integer({ min: 0, max: 9 }),
+  mute: fc.nat(2),
+  healthy: fc.integer({ min: 1, max: 3 }),
+  order: fc.infiniteStream(fc.nat(100)),
+});
+interface Fleet {
+  gone: number;
+  mute: number;
+  healthy: number;
+  order: Iterator<number>;
+}
+
+/** The silent ones come first, which is the worst for the others. @param turning the instances that take turns */
+async function assertHealthyAreDone(
+  { gone, mute, healthy, order }: Fleet,
+  placeOf: Place,
+  turning: readonly (typeof here)[],
+  roundsAtMost: number,
+): Promise<void> {
+  const kinds = [...Array(gone).fill('gone'), ...Array(mute).fill('mute'), ...Array(healthy).fill('healthy')];
+  const fleet = await seedFleet(kinds as Kind[], placeOf);
+  const open = async () =>
+    await db`select 1 from delivery where state <> 'done' and device_id = any(${fleet
+      .filter(({ kind }) => kind === 'healthy')
+      .map(({ fixture }) => fixture.deviceId)}::uuid[])`;
+  let rounds = 0;
+  while ((await open()).length > 0) {
+    assert.ok(rounds++ < roundsAtMost, `not done after ${roundsAtMost} time-outs`);
+    const shuffled = fleet
+      .map((member) => ({ member, place: order.next().value + (member.kind === 'healthy' ? 50 : 0) }))
+      .sort((one, other) => one.place - other.place);
+    for (const { member } of shuffled) await come(member);
+    await assertWithin();
+    await passSeconds(limits.suspectAfterSeconds + 1);
+    for (const at of turning) {
+      await turn(at);
+      await assertWithin();
+    }
+  }
 }
 
 test('with any number of silent devices all others are done, in the time that their slots take to come back', {
   timeout: 300_000,
 }, async () => {
-  const fleets = fc.record({
-    gone: fc.integer({ min: 0, max: 9 }),
-    mute: fc.nat(2),
-    healthy: fc.integer({ min: 1, max: 3 }),
-    order: fc.infiniteStream(fc.nat(100)),
-  });
   await fc.assert(
-    fc.asyncProperty(fleets, async ({ gone, mute, healthy, order }) => {
-      const kinds = [...Array(gone).fill('gone'), ...Array(mute).fill('mute'), ...Array(healthy).fill('healthy')];
-      // The silent ones come first, which is the worst for the others.
-      const fleet = await seedFleet(kinds as Kind[]);
-      const open = async () =>
-        await db`select 1 from delivery where state <> 'done' and device_id = any(${fleet
-          .filter(({ kind }) => kind === 'healthy')
-          .map(({ fixture }) => fixture.deviceId)}::uuid[])`;
+    fc.asyncProperty(fleets, async (fleet) => {
       // One that is gone has a slot for `silentPatience` time-outs and a turn, once; a mute one until its command is given
       // up. An instance waits only while two slots are so taken.
+      const { gone, mute } = fleet;
       const roundsAtMost = Math.ceil(((silentPatience + 1) * gone + (handOutsAtMost + 2) * mute) / 2) + 2;
-      let rounds = 0;
-      while ((await open()).length > 0) {
-        assert.ok(rounds++ < roundsAtMost, `not done after ${roundsAtMost} time-outs`);
-        const shuffled = fleet
-          .map((member) => ({ member, place: order.next().value + (member.kind === 'healthy' ? 50 : 0) }))
-          .sort((one, other) => one.place - other.place);
-        for (const { member } of shuffled) await come(member);
-        await assertWithin();
-        await passSeconds(limits.suspectAfterSeconds + 1);
-        for (const at of [here, there]) {
-          await turn(at);
-          await assertWithin();
-        }
-      }
+      await assertHealthyAreDone(fleet, byTurns, [here, there], roundsAtMost);
     }),
     { numRuns: 15 },
   );
+});
+
+/** For the time of a test. */
+async function withBudget(changed: Partial<typeof limits>, work: () => Promise<void>): Promise<void> {
+  await applyLimits(changed);
+  try {
+    await work();
+  } finally {
+    await applyLimits({});
+  }
+}
+
+test('so they are though all silent devices belong to an instance that takes no turns, as if it were dead or of 1.1', {
+  timeout: 300_000,
+}, async () => {
+  // The silent ones alone can hold every slot of the domain, and nobody makes them suspects.
+  await withBudget({ perInstance: limits.perDomain }, async () => {
+    const apart: Place = (kind) => (kind === 'healthy' ? here : there);
+    await fc.assert(
+      fc.asyncProperty(fleets, async (fleet) => {
+        // One that is gone has a slot for one time-out more.
+        const { gone, mute } = fleet;
+        const silentRounds = (silentPatience + 2) * (gone + 3) + (handOutsAtMost + 2) * mute;
+        await assertHealthyAreDone(fleet, apart, [here], Math.ceil(silentRounds / limits.perDomain) + 2);
+      }),
+      { numRuns: 15 },
+    );
+  });
+});
+
+test('that an instance without turns lets silent devices hold slots is said, though suspects’ places are free', async () => {
+  await withBudget({ perDomain: 1 }, async () => {
+    const fleet = await seedFleet(['gone', 'healthy'], (kind) => (kind === 'gone' ? there : here));
+    for (const member of fleet) await come(member);
+    const reason = async () => {
+      const situation = await readSituation(db, here, 20, limits.suspectAfterSeconds);
+      return holdReason({ ...situation, owed: 1 }, { instance: 9, domain: 9 }, 0);
+    };
+    await passSeconds(limits.suspectAfterSeconds + 1);
+    await turn(here);
+    assert.equal(await reason(), 'slots-domain', 'its own instance may be about to');
+    await passSeconds(limits.suspectAfterSeconds);
+    assert.equal(await reason(), 'suspects');
+    await passSeconds(limits.suspectAfterSeconds * silentPatience);
+    await turn(here);
+    await come(fleet[1] as Member);
+    assert.equal((await db`select 1 from delivery where state = 'done'`).length, 1);
+  });
 });
 
 test('silent devices keep their slots until their patience is over, and nothing is taken back while a suspect’s place is free', async () => {

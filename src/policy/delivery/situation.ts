@@ -22,12 +22,14 @@ export interface Situation {
   /** Deliveries in slots whose devices have been silent for too long: of this instance, and of all. */
   readonly silentInstance: number;
   readonly silentDomain: number;
+  /** Those of all that were not made suspects one time-out later: their instances take no turns. */
+  readonly forgottenDomain: number;
 }
 
 /**
  * One statement. By delivery_open (owed and released rows are few beside settled ones), account_pkey and the primary key of
  * delivery_permit; takes no locks. Devices released more than `expectSeconds` ago count as asleep: they hold nobody up.
- * What was handed out more than `suspectAfterSeconds` ago is silent.
+ * What was handed out more than `suspectAfterSeconds` ago is silent, and forgotten when it is twice as long ago.
  */
 export async function readSituation(
   q: Queryable,
@@ -48,14 +50,16 @@ export async function readSituation(
         where scope = 'domain' and number > 0 and delivery_id is null) as "freeDomain",
       (select count(*)::int from delivery_permit
         where scope = 'suspects' and number > 0 and delivery_id is null) as "freeSuspects",
-      s."silentInstance", s."silentDomain"
+      s."silentInstance", s."silentDomain", s."forgottenDomain"
     from (select count(*)::int as released,
                  count(distinct d.device_id) filter (
                    where d.released_at > clock_timestamp() - make_interval(secs => ${expectSeconds}))::int as "expectedDevices"
             from delivery d join account a on a.id = d.account_id and a.instance_id = ${instanceId}
            where d.state = 'released' and d.budgeted) r
    cross join (select count(*) filter (where a.instance_id = ${instanceId})::int as "silentInstance",
-                      count(*)::int as "silentDomain"
+                      count(*)::int as "silentDomain",
+                      count(*) filter (where d.handed_out_at < clock_timestamp()
+                        - make_interval(secs => ${suspectAfterSeconds * 2}))::int as "forgottenDomain"
                  from delivery d join account a on a.id = d.account_id
                 where d.state = 'handed-out' and d.budgeted
                   and d.handed_out_at < clock_timestamp() - make_interval(secs => ${suspectAfterSeconds})) s`;
@@ -81,7 +85,9 @@ export function holdReason(
   const stillOwed = situation.owed - releasedNow;
   if (stillOwed <= 0 && situation.expectedDevices === 0) return 'nothing';
   if (situation.freeInstance === 0) return slotsOr(situation, 'slots-instance', situation.silentInstance);
-  if (situation.freeDomain === 0) return slotsOr(situation, 'slots-domain', situation.silentDomain);
+  if (situation.freeDomain === 0) {
+    return situation.forgottenDomain > 0 ? 'suspects' : slotsOr(situation, 'slots-domain', situation.silentDomain);
+  }
   if (stillOwed <= 0) return 'nothing';
   if (tokens.domain < 1 && tokens.domain <= tokens.instance) return 'rate-domain';
   if (tokens.instance < 1) return 'rate-instance';

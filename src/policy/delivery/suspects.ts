@@ -5,10 +5,13 @@
  *
  * The slowest progress. Let T be `suspectAfterSeconds`. A slot that was taken is free again by the device's answer; at T
  * where a suspect's place is free; and else at {@link silentPatience} × T, one turn of its instance later at most, since by
- * then the delivery is taken back even if all suspects' places are held. So with any number of silent devices each slot is
- * handed out anew at least once in that time (by default 60 slots in five minutes, beside the 20 suspects), and a device
- * that answers passes its slot on at once. Nor can silent devices that keep coming have all the slots for ever: a command
- * that was handed out ten times without an answer fails (connect-statement.ts).
+ * then the delivery is taken back even if all suspects' places are held. Where its instance takes no such turns (it is dead,
+ * or of release 1.1, which takes nothing back), any other instance that does takes it back one T later: one that is at work is
+ * enough for all. So with any number of silent devices each slot is handed out anew at least once in that time (by default
+ * 60 slots in six minutes, beside the 20 suspects), and a device that answers passes its slot on at once. Nor can silent
+ * devices that keep coming have all the slots for ever: a command that was handed out ten times without an answer fails
+ * (connect-statement.ts). An instance of 1.1 does not count that: its devices that keep coming compete for each slot that
+ * comes free, as all others do.
  *
  * Invariant 5: a delivery changes from slots to a suspects' permit in one statement; where no such permit is free it keeps
  * its slots; and it gives them back in the statement in which it stops being with the device.
@@ -65,6 +68,7 @@ export async function markSuspects(q: Queryable, instanceId: string, afterSecond
  */
 export async function takeBackSilent(q: Queryable, instanceId: string, afterSeconds: number): Promise<string[]> {
   const own = q`a.instance_id = ${instanceId}`;
+  const { silentHoldSlots, noPlaceIsFree } = needs(q, afterSeconds);
   return await takeBack(
     q,
     own,
@@ -72,12 +76,38 @@ export async function takeBackSilent(q: Queryable, instanceId: string, afterSeco
       select d.id from delivery d join account a on a.id = d.account_id and ${own}
        where d.state in ('handed-out', 'suspect') and d.budgeted
          and d.handed_out_at < clock_timestamp() - make_interval(secs => ${afterSeconds * silentPatience})
-         and exists (select 1 from delivery o where o.state = 'handed-out' and o.budgeted
-                        and o.handed_out_at < clock_timestamp() - make_interval(secs => ${afterSeconds}))
-         and not exists (select 1 from delivery_permit
-                          where scope = 'suspects' and number > 0 and delivery_id is null)
+         and ${silentHoldSlots} and ${noPlaceIsFree}
        order by d.handed_out_at limit 200`,
   );
+}
+
+/**
+ * The same for what an instance forgets that takes no turns, of all accounts: one time-out later than its own instance would
+ * have, also in a slot that this one would have given up for a free suspect's place.
+ */
+export async function takeBackForgotten(q: Queryable, afterSeconds: number): Promise<string[]> {
+  const { silentHoldSlots, noPlaceIsFree } = needs(q, afterSeconds);
+  return await takeBack(
+    q,
+    q`true`,
+    q`
+      select d.id from delivery d
+       where d.state in ('handed-out', 'suspect') and d.budgeted
+         and d.handed_out_at < clock_timestamp() - make_interval(secs => ${afterSeconds * (silentPatience + 1)})
+         and ${silentHoldSlots} and (d.state = 'handed-out' or ${noPlaceIsFree})
+       order by d.handed_out_at limit 200`,
+  );
+}
+
+/** Without these nothing has to be taken back. */
+function needs(q: Queryable, afterSeconds: number): Readonly<Record<'silentHoldSlots' | 'noPlaceIsFree', SqlFragment>> {
+  return {
+    silentHoldSlots: q`
+      exists (select 1 from delivery o where o.state = 'handed-out' and o.budgeted
+                 and o.handed_out_at < clock_timestamp() - make_interval(secs => ${afterSeconds}))`,
+    noPlaceIsFree: q`
+      not exists (select 1 from delivery_permit where scope = 'suspects' and number > 0 and delivery_id is null)`,
+  };
 }
 
 /** The same by an operator, for the accounts of all instances and without patience: whatever is silent for `afterSeconds`. */

@@ -118,7 +118,7 @@ const messages: Readonly<Record<WaitingReason, string>> = {
   'rate-domain': 'waits for the rate per minute of the domain',
   'slots-instance': 'waits for a free slot of its instance',
   'slots-domain': 'waits for a free slot of the domain',
-  suspects: 'waits for a slot: silent devices hold them, and the cap of suspects is reached',
+  suspects: 'waits for a slot: silent devices hold them',
   'account-moving': 'waits for the end of its account’s move',
   'device-not-active': 'waits for the device to be under management again',
   'instance-silent': 'waits for its instance, which has not been heard of',
