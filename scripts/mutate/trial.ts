@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import { run } from 'node:test';
+import { waitedInVain } from '../../src/base/test-condition.ts';
 
 export interface NamedTest {
   /** From the root of the tree. */
@@ -16,7 +17,7 @@ export type TestEnd =
   | 'passed'
   /** Its own assertions, or an error in it. */
   | 'failed'
-  /** It was ended by the clock. */
+  /** It was ended by the clock: by its own time-out, or by that of a wait in it. */
   | 'hung'
   /** It never began, or was not there: the file does not load, or has it no longer. */
   | 'not-run';
@@ -61,10 +62,16 @@ export async function tryTests(
 
 function endOf(details: { passed: boolean; error?: object | undefined }): TestEnd {
   if (details.passed) return 'passed';
-  const failure = (details.error as { failureType?: string } | undefined)?.failureType;
-  return failure === 'testTimeoutFailure' || failure === 'cancelledByParent' || failure === 'testAborted'
-    ? 'hung'
-    : 'failed';
+  const { failureType, cause } = (details.error ?? {}) as { failureType?: string; cause?: unknown };
+  if (failureType === 'testTimeoutFailure' || failureType === 'cancelledByParent' || failureType === 'testAborted')
+    return 'hung';
+  return isWaitedInVain(cause) ? 'hung' : 'failed';
+}
+
+/** By its code, since it comes from another process; also where the test has said more about it. */
+function isWaitedInVain(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return ('code' in error && error.code === waitedInVain) || isWaitedInVain(error.cause);
 }
 
 function keyOf({ file, title }: NamedTest): string {

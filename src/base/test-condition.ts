@@ -12,9 +12,11 @@ const statesWithinMs = 30_000;
 /** What is asked shortly before the end still has so long for its answer, or as long as all of it was to take. */
 const answerMs = 5000;
 
+export const waitedInVain = 'ERR_WAITED_IN_VAIN';
+
 /** What was waited for did not come about in time: told by its code from an assertion that failed. */
 export class WaitedInVain extends Error {
-  readonly code = 'ERR_WAITED_IN_VAIN';
+  readonly code = waitedInVain;
 }
 
 /** From now on `describe` is asked where something is waited for in vain. @returns what takes it away again. */

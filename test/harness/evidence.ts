@@ -19,7 +19,7 @@ export async function untilDrained(domain: RunningDomain, timeoutMs = 90_000): P
     seen = row?.open;
     return row?.open === 0;
   }).catch((error: unknown) => {
-    throw new Error(`${String(error)}; ${String(seen)} are open`);
+    throw new Error(`${String(error)}; ${String(seen)} are open`, { cause: error });
   });
 }
 

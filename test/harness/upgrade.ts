@@ -40,7 +40,7 @@ export async function untilUpgrade(
     view = await viewUpgrade(domain);
     return states.includes(view.state) || enough?.(view) === true || view.state === 'paused';
   }).catch((error: unknown) => {
-    throw new Error(`${String(error)}; it stands: ${JSON.stringify(view)}`);
+    throw new Error(`${String(error)}; it stands: ${JSON.stringify(view)}`, { cause: error });
   });
   if (!view) throw new Error('there is no upgrade');
   if (view.state === 'paused' && !states.includes('paused')) {
