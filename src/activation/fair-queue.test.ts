@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { endingWithin } from '../base/test-property.ts';
 import { createFairQueue, type FairQueue, type Place } from './fair-queue.ts';
 
 const roomy = { lanes: ['a', 'b'], atOnce: 1, placesInLane: 1000, placesOfKey: 1000 };
@@ -43,7 +44,7 @@ test('whoever comes last waits for one piece of every other key of the lane, and
       assert.ok(order.indexOf('alate') <= 2 * (others + 1), order.join());
       assert.equal(order.length, brought.length + 1);
     }),
-    { numRuns: 200 },
+    { numRuns: 200, ...endingWithin() },
   );
 });
 

@@ -9,7 +9,7 @@ import { readHead } from '../audit/sealer.ts';
 import { newId } from '../base/ids.ts';
 import { until } from '../base/test-condition.ts';
 import { runBramble } from '../cli/command-line-fixture.ts';
-import { useOwnCluster } from '../database/test-database.ts';
+import { stopOwnCluster, useOwnCluster } from '../database/test-database.ts';
 import { seedCommand, seedDevice } from '../devices/device-fixture.ts';
 import { writePushSettings } from '../policy/push-settings.ts';
 import { startAdministration } from './administration-fixture.ts';
@@ -19,6 +19,7 @@ import { write } from './context.ts';
 useOwnCluster();
 const admin = await startAdministration();
 after(async () => await admin.close());
+after(stopOwnCluster);
 
 interface Entry {
   id: string;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { until } from '../base/test-condition.ts';
 import { type Database, openDatabase } from '../database/connection.ts';
-import { createTestDatabase, useOwnCluster } from '../database/test-database.ts';
+import { createTestDatabase, stopOwnCluster, useOwnCluster } from '../database/test-database.ts';
 import { listAudit } from './audit-list.ts';
 import { exportAudit, verifyExport } from './export.ts';
 import { openHeadFile } from './head-file.ts';
@@ -16,6 +16,7 @@ import { verifyAudit } from './verification.ts';
 const log = { warn: () => {}, error: () => {} };
 // What the sealer takes for settled depends on the open transactions of the whole cluster.
 useOwnCluster();
+after(stopOwnCluster);
 
 async function scene(): Promise<{ db: Database; home: string }> {
   const database = await createTestDatabase();

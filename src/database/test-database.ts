@@ -42,10 +42,19 @@ export const testClusterVariable = 'BRAMBLE_TEST_CLUSTER';
 
 /**
  * For a test file whose tests wait until no transaction of the whole cluster is open: dropping another file's database is
- * one, which takes minutes on some disks. Call it before the first database is made.
+ * one, which takes minutes on some disks. Call it before the first database is made, and {@link stopOwnCluster} in the last
+ * hook of the file.
  */
 export function useOwnCluster(): void {
   delete process.env[testClusterVariable];
+}
+
+/** In a test run a file is ended when its hooks are done: what only ends with its process stays behind. */
+export async function stopOwnCluster(): Promise<void> {
+  const cluster = held.cluster;
+  held.cluster = null;
+  process.off('beforeExit', stopUnusedCluster);
+  await (await cluster)?.stop();
 }
 
 const folderPrefix = 'bramble-test-';
@@ -137,12 +146,7 @@ export async function prepareMigratedTemplate(url: string): Promise<void> {
 
 /** The event comes each time the process has nothing left to do; the last hooks of the test runner are among that. */
 function stopUnusedCluster(): void {
-  if (held.cluster !== null && held.databases.size === 0) {
-    const cluster = held.cluster;
-    held.cluster = null;
-    process.off('beforeExit', stopUnusedCluster);
-    void cluster.then(async ({ stop }) => await stop());
-  }
+  if (held.cluster !== null && held.databases.size === 0) void stopOwnCluster();
 }
 
 async function ensureTemplate(

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { newId } from '../base/ids.ts';
+import { endingWithin } from '../base/test-property.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/test-database.ts';
 import type { ConnectAnswer } from '../protocol/apple/connect.ts';
@@ -102,6 +103,6 @@ test('whatever text and names a device sends, the database stores it', async () 
         await db`select ${stored === null ? null : JSON.stringify(stored)}::text::jsonb`;
       }
     }),
-    { numRuns: 60 },
+    { numRuns: 60, ...endingWithin() },
   );
 });

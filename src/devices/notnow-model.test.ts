@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
 import type { CommandId } from '../base/ids.ts';
+import { endingWithin } from '../base/test-property.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/test-database.ts';
 import { listSleeping } from '../policy/delivery/wake-store.ts';
@@ -134,6 +135,6 @@ test('every command that can be done is done, none goes out twice in a session, 
       assert.equal(open?.['taken'], 0, 'NotNow and answers gave every permit back');
       await db`update device set state = 'gone'`;
     }),
-    { numRuns: 60 },
+    { numRuns: 60, ...endingWithin() },
   );
 });

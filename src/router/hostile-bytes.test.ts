@@ -8,6 +8,7 @@ import { Agent } from 'node:https';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { until } from '../base/test-condition.ts';
+import { endingWithin } from '../base/test-property.ts';
 import type { RouterLink } from './link-registry.ts';
 import { ask, connectRaw, createStage, frame, newToken, nextUp, preface, type Stage } from './router-fixture.ts';
 
@@ -162,7 +163,7 @@ describe('whatever bytes come in at the public port', { timeout: 240_000 }, () =
           await unharmed();
         },
       ),
-      { numRuns },
+      { numRuns, ...endingWithin(100_000) },
     );
     assert.ok(passedOn > 5, `only ${passedOn} of what was sent reached an instance`);
   });
@@ -185,7 +186,7 @@ describe('whatever bytes come in at the public port', { timeout: 240_000 }, () =
           await unharmed();
         },
       ),
-      { numRuns },
+      { numRuns, ...endingWithin(100_000) },
     );
     assert.ok(passedOn > 5, `only ${passedOn} of what was sent reached an instance`);
   });

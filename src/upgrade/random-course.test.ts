@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { compareReleases } from '../base/release-number.ts';
+import { endingWithin } from '../base/test-property.ts';
 import type { Database } from '../database/connection.ts';
 import { stepOnce } from './coordinator.ts';
 import { finalizeByOperator, pauseByOperator, resumeByOperator, reverseByOperator } from './operator-actions.ts';
@@ -98,6 +99,6 @@ test('whatever is killed, paused, resumed, created and deleted on the way, an up
         if ((await it.upgrade()).state !== 'cancelled') await assertInvariants(it);
       },
     ),
-    { numRuns: 5 },
+    { numRuns: 5, ...endingWithin() },
   );
 });

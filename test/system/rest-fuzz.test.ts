@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { startAdministration } from '../../src/admin/administration-fixture.ts';
+import { endingWithin } from '../../src/base/test-property.ts';
 import { openDatabase } from '../../src/database/connection.ts';
 import { createTestDatabase } from '../../src/database/test-database.ts';
 import { createToken } from '../../src/rest/administrator-tokens.ts';
@@ -30,6 +31,8 @@ interface Operation {
 }
 
 const seed = Number(process.env['FUZZ_SEED'] ?? randomInt(2 ** 31));
+/** Of an operation. */
+const limitMs = 300_000;
 const casesEach = Number(process.env['FUZZ_CASES'] ?? 100);
 
 const admin = await startAdministration();
@@ -281,7 +284,7 @@ async function answersOnlyTheSender(service: Service, operation: Operation): Pro
     assert.match(String(code), /^ERR_[A-Z0-9_]+$/);
     assert.equal(typeof message, 'string');
   });
-  await fc.assert(property, { seed, numRuns: casesEach });
+  await fc.assert(property, { seed, numRuns: casesEach, ...endingWithin(limitMs) });
 }
 
 const all = await operations();
@@ -297,7 +300,7 @@ test('the coordinator serves seven operations of the document', () => {
 for (const service of [administration, coordinator]) {
   for (const operation of service.operations) {
     const name = `${operation.method} ${operation.path} of ${service.name}`;
-    test(`${name} answers wrong input with an error that is the sender's`, { timeout: 300_000 }, async () => {
+    test(`${name} answers wrong input with an error that is the sender's`, { timeout: limitMs }, async () => {
       await answersOnlyTheSender(service, operation);
     });
   }

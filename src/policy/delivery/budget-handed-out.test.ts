@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
+import { endingWithin } from '../../base/test-property.ts';
 import { openDatabase } from '../../database/connection.ts';
 import { sqlState } from '../../database/sql-state.ts';
 import { createTestDatabase } from '../../database/test-database.ts';
@@ -60,7 +61,7 @@ test('the connect statement never overdraws the budget, however contacts, answer
         }
       },
     ),
-    { numRuns: 40 },
+    { numRuns: 40, ...endingWithin() },
   );
   assert.equal(seen.out, limits.perDomain, 'the budget was reached, or nothing was tried');
 });

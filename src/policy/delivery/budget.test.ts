@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, beforeEach, test } from 'node:test';
 import fc from 'fast-check';
+import { endingWithin } from '../../base/test-property.ts';
 import type { Database, Transaction } from '../../database/connection.ts';
 import { addDevices, addInstance, openFleet, type TestInstance } from '../test-fleet.ts';
 import { applyBudget, budgetSchema, readBudget, silentPatience, writeBudget } from './budget.ts';
@@ -258,7 +259,7 @@ test('in flight + suspects never exceed budget + cap, however handing out, answe
         }
       },
     ),
-    { numRuns: 25 },
+    { numRuns: 25, ...endingWithin() },
   );
 });
 

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { isBrambleError } from '../../base/errors.ts';
+import { endingWithin } from '../../base/test-property.ts';
 import type { Database } from '../../database/connection.ts';
 import { deliveryItems, itemsOwedTo } from '../delivery-items.ts';
 import { addAccount, addDevice, addInstance, openFleet } from '../test-fleet.ts';
@@ -80,6 +81,6 @@ test('the database and the compiler agree on which items a device takes, whateve
         );
       },
     ),
-    { numRuns: 60 },
+    { numRuns: 60, ...endingWithin() },
   );
 });

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
 import type { CommandId } from '../../base/ids.ts';
+import { endingWithin } from '../../base/test-property.ts';
 import { openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/test-database.ts';
 import { type ConnectRequest, connectDevices } from '../../devices/connect-statement.ts';
@@ -151,7 +152,7 @@ test('with any number of silent devices all others are done, in the time that th
       const roundsAtMost = Math.ceil(((silentPatience + 1) * gone + (handOutsAtMost + 2) * mute) / 2) + 2;
       await assertHealthyAreDone(fleet, byTurns, [here, there], roundsAtMost);
     }),
-    { numRuns: 15 },
+    { numRuns: 15, ...endingWithin() },
   );
 });
 
