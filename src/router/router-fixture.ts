@@ -7,6 +7,7 @@ import type { AddressInfo, Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from 'node:tls';
+import { inTime } from '../base/test-condition.ts';
 import { connectLink, type LinkOptions, type SrpLink } from '../link/dialler.ts';
 import {
   createTestAuthority,
@@ -124,7 +125,8 @@ export async function createStage(overrides: Partial<RouterOptions> = {}): Promi
 
 /** Resolves with the arguments of the event's next occurrence. */
 export function nextUp(link: SrpLink): Promise<void> {
-  return link.up ? Promise.resolve() : new Promise((resolve) => link.events.once('up', () => resolve()));
+  const up = new Promise<void>((resolve) => link.events.once('up', () => resolve()));
+  return link.up ? Promise.resolve() : inTime('the link is up', 120_000, up);
 }
 
 export interface Answer {

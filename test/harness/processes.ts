@@ -32,9 +32,15 @@ export async function untilReplaced(domain: RunningDomain, name: string, before:
   });
 }
 
-/** kill -9, and the supervisor brings it back. */
+/** kill -9. @returns what waits until the supervisor has brought it back. */
+export async function kill(domain: RunningDomain, name: string): Promise<() => Promise<void>> {
+  const before = await signal(domain, name, 'SIGKILL');
+  return async () => await untilReplaced(domain, name, before);
+}
+
 export async function killAndAwait(domain: RunningDomain, name: string): Promise<void> {
-  await untilReplaced(domain, name, await signal(domain, name, 'SIGKILL'));
+  const back = await kill(domain, name);
+  await back();
 }
 
 /** Of the embedded PostgreSQL. */

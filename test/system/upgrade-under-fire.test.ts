@@ -14,7 +14,7 @@ import { expectDone, type RunningDomain, startDomain } from '../harness/domain.t
 import { assertNothingLost, untilDrained, untilServed } from '../harness/evidence.ts';
 import { type RunningFleet, startFleet } from '../harness/fleet.ts';
 import { configureDomain, demoBudget } from '../harness/preparation.ts';
-import { durableDatabase, killAndAwait, postmasterId, processIdOf, runByHand } from '../harness/processes.ts';
+import { durableDatabase, kill, killAndAwait, postmasterId, processIdOf, runByHand } from '../harness/processes.ts';
 import { sendRaw } from '../harness/raw-device.ts';
 import { type Sampler, startSampler } from '../harness/sampler.ts';
 import { stopAdministration } from '../harness/stopped-administration.ts';
@@ -27,7 +27,11 @@ const incompatible = 8;
 const settings = { srpIdentifier: 'S10000001' };
 /** The states of the upgrade in which its coordinator is killed: those that last long enough to be seen. */
 const fatalStates = ['planned', 'checked', 'expanded', 'moving', 'soaking', 'finalizing'];
-/** Slow enough that moving lasts while one process after the other is killed. */
+/**
+ * Moving lasts while one process after the other is killed, however long each takes to come back: meanwhile next to nothing is
+ * sent, and between two kills only until some account more has settled.
+ */
+const heldBudget = { ...demoBudget, perMinuteInstance: 1, perMinuteDomain: 1 };
 const slowBudget = { ...demoBudget, perMinuteInstance: 45, perMinuteDomain: 45 };
 
 describe('an upgrade under fire', () => {
@@ -57,8 +61,8 @@ describe('an upgrade under fire', () => {
       journal: join(domain.home, 'journal.ndjson'),
     });
     await untilDrained(domain);
-    await expectDone(domain, 'PUT', '/budget', slowBudget);
-    sampler = startSampler(domain.sql, slowBudget);
+    await expectDone(domain, 'PUT', '/budget', heldBudget);
+    sampler = startSampler(domain.sql, heldBudget);
   });
   after(async () => {
     await killer?.stop();
@@ -153,16 +157,32 @@ describe('an upgrade under fire', () => {
        where u.state = 'moving' order by 1`;
     assert(made);
     const victims = ['server-2', made.name, 'administration-1', 'router-1', 'postgres'];
+    await untilOneMoreSettles('the upgrade has begun');
     for (const victim of victims) {
       const { state, moved, assigned } = await viewUpgrade(domain);
       assert.equal(state, 'moving', `${victim} is to be killed while accounts move (${moved} of ${assigned})`);
-      if (victim === 'postgres') await killPostgres();
-      else await killAndAwait(domain, victim);
-      const settled = await settledMoves();
-      await until(`moving goes on after ${victim} was killed`, 60_000, async () => (await settledMoves()) > settled);
+      const back = victim === 'postgres' ? await killPostgres() : await kill(domain, victim);
+      await setBudget(heldBudget);
+      await back();
+      await untilOneMoreSettles(`${victim} was killed`);
     }
     await untilServed(domain, fleet);
   });
+
+  /** Leaves it going on. */
+  async function untilOneMoreSettles(after: string): Promise<void> {
+    const settled = await settledMoves();
+    await setBudget(slowBudget);
+    await until(`an account more has settled after ${after}`, 120_000, async () => (await settledMoves()) > settled);
+  }
+
+  /** Whatever was killed may be what answers. */
+  async function setBudget(budget: object): Promise<void> {
+    await until('the budget is set', 60_000, async () => {
+      await expectDone(domain, 'PUT', '/budget', budget);
+      return true;
+    });
+  }
 
   async function settledMoves(): Promise<number> {
     const [row] = await domain.sql<{ count: number }[]>`
@@ -170,12 +190,14 @@ describe('an upgrade under fire', () => {
     return row?.count ?? 0;
   }
 
-  async function killPostgres(): Promise<void> {
+  async function killPostgres(): Promise<() => Promise<void>> {
     const before = await postmasterId(domain);
     process.kill(before, 'SIGKILL');
-    await until('the supervisor has started PostgreSQL again', 60_000, async () => {
-      return (await postmasterId(domain)) !== before;
-    });
+    return async () => {
+      await until('the supervisor has started PostgreSQL again', 60_000, async () => {
+        return (await postmasterId(domain)) !== before;
+      });
+    };
   }
 
   test('all accounts arrive, the upgrade is finalized, and every component is of the new release', async (t) => {
