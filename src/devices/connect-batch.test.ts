@@ -76,6 +76,31 @@ test('an answer that the database cannot store settles its command without what 
   );
 });
 
+test('a batch whose session was lost is sent again as it was, three times in all at most', async () => {
+  const lost = Object.assign(new Error('the session was lost'), { code: 'CONNECTION_CLOSED' });
+  const sent: string[][] = [];
+  let losses = 2;
+  const batcher = createConnectBatcher({
+    send: async (requests) => {
+      sent.push(requests.map(({ token }) => token));
+      if (losses-- > 0) throw lost;
+      return requests.map(served);
+    },
+  });
+  const connect = () => Promise.allSettled(['a', 'b'].map((token) => batcher.connect(request(token))));
+  assert.deepEqual(
+    (await connect()).map(({ status }) => status),
+    ['fulfilled', 'fulfilled'],
+  );
+  assert.deepEqual(sent, Array(3).fill(['a', 'b']));
+  losses = 3;
+  assert.deepEqual(
+    (await connect()).map(({ status }) => status),
+    ['rejected', 'rejected'],
+  );
+  assert.equal(sent.length, 6);
+});
+
 test('a batch whose outcome is unknown is not sent again', async () => {
   let sent = 0;
   const batcher = createConnectBatcher({
