@@ -128,6 +128,31 @@ export const upgradeBugs: readonly KnownBug[] = [
     ],
   },
   {
+    name: 'plan-not-compared-at-start',
+    file: 'src/upgrade/prepare-steps.ts',
+    find: `const compared = await comparePlan(context, upgrade);
+  if (compared !== undefined) return compared;`,
+    replace: '',
+    seenBy: [
+      {
+        file: 'src/upgrade/plan-comparison.test.ts',
+        title: 'what came after the plan is compared and checked before anything is changed',
+      },
+    ],
+  },
+  {
+    name: 'joining-instance-without-gate',
+    file: 'src/upgrade/latecomers.ts',
+    find: `made.wave !== undefined || last.state === 'waiting' || unjudged === 'last-wave';`,
+    replace: 'true;',
+    seenBy: [
+      {
+        file: 'src/upgrade/plan-comparison.test.ts',
+        title: 'an instance that joins after the last wave has a wave of its own, and a gate',
+      },
+    ],
+  },
+  {
     name: 'lease-not-asked-at-commit',
     file: 'src/upgrade/upgrade-store.ts',
     find: 'if (upgrade === undefined || upgrade.leaseHolder !== holder) throw',

@@ -7,7 +7,7 @@
 import { accountNameOf } from '../base/account-name.ts';
 import { BrambleError } from '../base/errors.ts';
 import type { Transaction } from '../database/connection.ts';
-import { joinLatecomerWave } from './instance-steps.ts';
+import { joinLatecomerWave } from './latecomers.ts';
 import { lockedUpgrade, type Operator, wrongState } from './operator-actions.ts';
 import { mergeProgress, recordUpgradeEvent, type Upgrade } from './upgrade-store.ts';
 import { changeAssignment, insertAssignment, listWaves } from './wave-store.ts';

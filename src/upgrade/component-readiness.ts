@@ -3,6 +3,7 @@
  * devices. Pure rules over what is registered.
  */
 import type { Component } from '../domain/components.ts';
+import type { NewInstance } from './upgrade-plan.ts';
 
 type Seen = Pick<Component, 'name' | 'kind' | 'release' | 'alive' | 'detail'>;
 
@@ -28,6 +29,22 @@ export function notLinked(components: readonly Seen[], identifiers: readonly str
   if (reports.length === 0) return [];
   const linked = new Set(reports.flat().map(identifierOf));
   return identifiers.filter((identifier) => !linked.has(identifier));
+}
+
+/** What of these instances is not there yet, as a reason to wait; undefined when all are alive and linked. */
+export function missingOf(
+  newInstances: readonly Pick<NewInstance, 'processes' | 'srpIdentifiers'>[],
+  components: readonly Seen[],
+  release: string,
+): string | undefined {
+  const names = newInstances.flatMap((made) => made.processes);
+  const missing = notYetAt(components, names, release);
+  if (missing.length > 0) return `processes of ${release}: ${missing.join(', ')}`;
+  const unlinked = notLinked(
+    components,
+    newInstances.flatMap((made) => made.srpIdentifiers),
+  );
+  return unlinked.length > 0 ? `links to a router: ${unlinked.join(', ')}` : undefined;
 }
 
 function identifierOf(link: unknown): unknown {

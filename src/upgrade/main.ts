@@ -67,6 +67,7 @@ async function coordinate(context: Context): Promise<Work> {
     db,
     release: ownRelease,
     name: identity.name,
+    host: identity.host,
     holder: leaseHolderOf(identity),
     effects,
     signal: stopping,

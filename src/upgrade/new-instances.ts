@@ -140,8 +140,5 @@ export async function describeInstance(q: Queryable, name: string): Promise<Remo
 }
 
 function instanceError(what: string): BrambleError {
-  return new BrambleError(
-    'ERR_UPGRADE_INSTANCE',
-    `${what} Reverse the upgrade and plan it again, with other names where they are taken.`,
-  );
+  return new BrambleError('ERR_UPGRADE_INSTANCE', what);
 }

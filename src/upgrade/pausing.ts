@@ -3,6 +3,7 @@
  * commit on nothing new starts (invariant 10).
  */
 import type { Transaction } from '../database/connection.ts';
+import { advanced, type StepContext, type StepOutcome, stepTransaction } from './step-context.ts';
 import { transition, type Upgrade } from './upgrade-store.ts';
 import { pauseUpgradeBatches } from './wave-store.ts';
 
@@ -21,4 +22,17 @@ export async function pauseUpgrade(
   if (outcome.kind === 'conflict') return 'conflict';
   await pauseUpgradeBatches(tx, upgrade.id, reason);
   return 'paused';
+}
+
+/** The same as a step of the coordinator. */
+export async function pauseStep(
+  context: StepContext,
+  upgrade: Upgrade,
+  reason: string,
+  detail: Readonly<Record<string, unknown>> = {},
+): Promise<StepOutcome> {
+  return await stepTransaction(context, 'pause', upgrade, async (tx, current) => {
+    await pauseUpgrade(tx, current, reason, detail);
+    return advanced;
+  });
 }

@@ -36,21 +36,28 @@ export async function readPlanFacts(
   };
 }
 
-/** Instances that were not retired, and which names are taken. @param host where one is that no process is wanted of */
+/**
+ * Instances that were not retired, and which names are taken. An instance is where its process is wanted, or else where it
+ * registered from. @param host where one is that nothing is known of
+ */
 export async function readInstanceFacts(
   q: Queryable,
   host: string,
 ): Promise<Pick<PlanFacts, 'instances' | 'takenNames' | 'hosts'>> {
   const desired = await listDesiredProcesses(q);
   const services = await listConnectionServices(q);
-  const instances = await q<{ name: string; retired: boolean }[]>`
-    select name, retired_at is not null as retired from instance order by name`;
+  const instances = await q<{ name: string; retired: boolean; seenAt: string | null }[]>`
+    select i.name, i.retired_at is not null as retired, c.host as "seenAt"
+      from instance i left join component c on c.name = i.name and c.kind = 'server' order by i.name`;
   return {
     instances: instances
       .filter((instance) => !instance.retired)
       .map((instance) => ({
         name: instance.name,
-        host: desired.find((process) => process.kind === 'server' && process.name === instance.name)?.host ?? host,
+        host:
+          desired.find((process) => process.kind === 'server' && process.name === instance.name)?.host ??
+          instance.seenAt ??
+          host,
         connectionServices: services
           .filter((service) => service.instances.includes(instance.name))
           .map((service) => service.name),

@@ -8,8 +8,8 @@ import type { AccountId, InstanceId } from '../base/ids.ts';
 import { listComponents } from '../domain/components.ts';
 import { changeDesiredProcesses, listDesiredProcesses } from '../domain/desired-processes.ts';
 import { budgetSchema, readBudget, writeBudget } from '../policy/delivery/budget.ts';
-import { notYetAt } from './component-readiness.ts';
-import { addMissingInstance, missingOf } from './instance-steps.ts';
+import { missingOf, notYetAt } from './component-readiness.ts';
+import { comparePlan, completeInstancesOrPause } from './instance-steps.ts';
 import { setDomainRelease } from './release-fence.ts';
 import { replaceRouters } from './router-steps.ts';
 import {
@@ -20,7 +20,7 @@ import {
   stepTransaction,
   waitingFor,
 } from './step-context.ts';
-import type { CheckResult } from './upgrade-plan.ts';
+import type { CheckResult, NewInstance } from './upgrade-plan.ts';
 import { mergeProgress, recordUpgradeEvent, setWaitingFor, transition, type Upgrade } from './upgrade-store.ts';
 import { assignWaves } from './wave-assignment.ts';
 import { type Assignment, insertAssignments, insertWaves } from './wave-store.ts';
@@ -28,6 +28,9 @@ import { type Assignment, insertAssignments, insertWaves } from './wave-store.ts
 /** planned → checked, once an operator said start. */
 export async function stepPlanned(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   if (!upgrade.progress.started) return waitingFor(startText(upgrade.progress.checks));
+  // What came after the plan was made is checked with it, while stopping costs nothing.
+  const compared = await comparePlan(context, upgrade);
+  if (compared !== undefined) return compared;
   // Some take long, on a busy disk above all: status names the one that is under way.
   const begins = (name: string) => setWaitingFor(context.db, upgrade, `the check ${name}`);
   const results = withOverrides(await context.effects.check(upgrade, begins), upgrade.progress.overrides);
@@ -136,7 +139,7 @@ export async function stepExpanded(context: StepContext, upgrade: Upgrade): Prom
   }
   const missing = notYetAt(await listComponents(context.db), wanted, upgrade.toRelease);
   if (missing.length > 0) return waitingFor(`administration services of ${upgrade.toRelease}: ${missing.join(', ')}`);
-  const added = await addMissingInstance(context, upgrade);
+  const added = await completeInstancesOrPause(context, upgrade);
   if (added !== undefined) return added;
   return await stepTransaction(context, 'administration-ready', upgrade, async (tx, current) => {
     await useBudgetOfPlan(tx, current);
@@ -168,7 +171,7 @@ async function useBudgetOfPlan(tx: Parameters<typeof writeBudget>[0], upgrade: U
 export async function stepAdminUpgraded(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   const router = await replaceRouters(context, upgrade);
   if (router !== undefined) return router;
-  const added = await addMissingInstance(context, upgrade);
+  const added = await completeInstancesOrPause(context, upgrade);
   if (added !== undefined) return added;
   const missing = missingOf(upgrade.progress.newInstances, await listComponents(context.db), upgrade.toRelease);
   if (missing !== undefined) return waitingFor(missing);
@@ -182,6 +185,7 @@ export async function stepAdminUpgraded(context: StepContext, upgrade: Upgrade):
       current.id,
       waves.flatMap((wave) => wave.assignments),
     );
+    await mergeProgress(tx, current.id, { newInstances: withWaves(current.progress.newInstances, waves) });
     await transition(tx, current, 'moving', { message: `${waves.length} waves begin` });
     return advanced;
   });
@@ -223,6 +227,16 @@ export function assignmentsOf(
       };
     }),
   }));
+}
+
+/** Each new instance with the last wave that brings accounts to it; without one where none does. Pure. */
+function withWaves(newInstances: readonly NewInstance[], waves: readonly WaveWithAssignments[]): NewInstance[] {
+  return newInstances.map((made) => {
+    const wave = waves.findLast(({ assignments }) =>
+      assignments.some(({ toInstanceId }) => toInstanceId === made.instanceId),
+    );
+    return wave === undefined ? made : { ...made, wave: wave.number };
+  });
 }
 
 function endedText(count: number): string {

@@ -47,6 +47,8 @@ export interface StepContext {
   release: string;
   /** The coordinator's component name, for who asked for moves. */
   name: string;
+  /** This host: on others no credential file can be put into place. */
+  host: string;
   /** Holder of the lease: one for each process. */
   holder: string;
   effects: UpgradeEffects;

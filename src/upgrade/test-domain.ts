@@ -29,7 +29,7 @@ export interface TestInstance {
 /** An instance with a connection service, both wanted and registered as of `release`, and accounts `<name>-0`… */
 export async function insertTestInstance(
   q: Queryable,
-  instance: { name: string; accounts: number; release?: string },
+  instance: { name: string; accounts: number; release?: string; host?: string },
 ): Promise<TestInstance> {
   const { name } = instance;
   const [row] = await q<{ id: string }[]>`
@@ -37,9 +37,9 @@ export async function insertTestInstance(
     values (${randomUUID()}, ${name}, 'S' || lpad(nextval('srp_number')::text, 8, '0')) returning id`;
   const id = row?.id ?? '';
   await insertTestConnectionService(q, `${name}-mds`, id);
-  const release = instance.release ?? '1.0.0';
-  await insertTestProcess(q, { name, kind: 'server', release });
-  await insertTestProcess(q, { name: `${name}-mds`, kind: 'connection', release });
+  const { release = '1.0.0', host = 'here' } = instance;
+  await insertTestProcess(q, { name, kind: 'server', release, host });
+  await insertTestProcess(q, { name: `${name}-mds`, kind: 'connection', release, host });
   const accounts = Array.from({ length: instance.accounts }, (_, index) => `${name}-${index}`);
   await q`
     with made as (
@@ -65,23 +65,23 @@ async function insertTestConnectionService(q: Queryable, name: string, instanceI
 /** A process that is wanted, and registered alive. */
 export async function insertTestProcess(
   q: Queryable,
-  process: { name: string; kind: string; release: string },
+  process: { name: string; kind: string; release: string; host?: string },
 ): Promise<void> {
-  const { name, kind, release } = process;
+  const { name, kind, release, host = 'here' } = process;
   await q`
     insert into desired_process (name, kind, host, release, state, settings)
-    values (${name}, ${kind}, 'here', ${release}, 'running', '{}')`;
+    values (${name}, ${kind}, ${host}, ${release}, 'running', '{}')`;
   await reportTestProcess(q, process);
 }
 
 /** What the process itself would do at its start: register with a long lease. */
 export async function reportTestProcess(
   q: Queryable,
-  process: { name: string; kind: string; release: string; features?: string[] },
+  process: { name: string; kind: string; release: string; host?: string; features?: string[] },
 ): Promise<void> {
   await q`
     insert into component (name, kind, host, boot_id, process_id, release, link_versions, features, lease_until)
-    values (${process.name}, ${process.kind}, 'here', 'boot', 1, ${process.release}, '{1}', ${process.features ?? []},
+    values (${process.name}, ${process.kind}, ${process.host ?? 'here'}, 'boot', 1, ${process.release}, '{1}', ${process.features ?? []},
             now() + interval '1 hour')
     on conflict (name) do update set release = excluded.release, features = excluded.features,
        lease_until = excluded.lease_until, stopped_at = null`;

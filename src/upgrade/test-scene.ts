@@ -45,7 +45,15 @@ export async function scene(options: object = {}): Promise<Scene> {
   const log = { info: () => {}, warn: () => {} };
   return {
     db,
-    context: (name, change = {}) => ({ db, release: '1.1.0', name: 'coordinator', holder: name, effects, ...change }),
+    context: (name, change = {}) => ({
+      db,
+      release: '1.1.0',
+      name: 'coordinator',
+      host: 'here',
+      holder: name,
+      effects,
+      ...change,
+    }),
     world: async ({ errors = false, silent = false, movesAtMost = 100 } = {}) => {
       await superviseOnce(db);
       const [domain] = await db<{ release: string }[]>`select release from domain`;

@@ -85,6 +85,8 @@ export const newInstanceSchema = z.looseObject({
   processes: z.array(z.string()),
   srpIdentifiers: z.array(z.string()).default([]),
   connectionServices: z.array(z.string()).default([]),
+  /** A wave that brings accounts to it and whose gate judges it; none yet where it came later, or took nobody. */
+  wave: z.number().int().optional(),
 });
 export type NewInstance = z.output<typeof newInstanceSchema>;
 

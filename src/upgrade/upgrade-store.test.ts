@@ -201,8 +201,8 @@ test('accounts without a wave join the last one, and an assignment can be change
   const { id } = await withWaves();
   const [first, second] = await accountIds();
   const replacements = [{ fromInstanceId: east.id, toInstanceId: west.id }];
-  assert.equal(await db.begin((tx) => assignLatecomers(tx, id, replacements)), 1);
-  assert.equal(await db.begin((tx) => assignLatecomers(tx, id, replacements)), 0);
+  assert.deepEqual(await db.begin((tx) => assignLatecomers(tx, id, 2, replacements)), [west.id]);
+  assert.deepEqual(await db.begin((tx) => assignLatecomers(tx, id, 2, replacements)), []);
   assert.deepEqual(
     (await listUnmoved(db, id, 1)).map((move) => move.accountId),
     [first],

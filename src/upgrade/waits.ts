@@ -102,13 +102,17 @@ export interface WaveFacts {
 
 const namesShown = 20;
 
+/** What the coordinator waits for when the waves have passed and nobody is left to move. */
+export const finalWord = 'an operator’s word: `bramble upgrade finalize` or `bramble upgrade reverse`';
+
 export function waitsOf(facts: WaitFacts): Wait[] {
   if (isFinal(facts.state)) return [];
   const operator = operatorWait(facts);
   const specific = [...processWaits(facts), ...sessionWaits(facts), ...waveWaits(facts), ...sendingWaits(facts)];
   const waits = [...operator, ...specific];
   // What the step says is more than nothing, and less than what is known better.
-  if (facts.step !== null && operator.length === 0) waits.push(wait('step', facts.step, { since: facts.updatedAt }));
+  const saysMore = operator.length === 0 || (facts.state === 'soaking' && facts.step !== finalWord);
+  if (facts.step !== null && saysMore) waits.push(wait('step', facts.step, { since: facts.updatedAt }));
   if (waits.length === 0) waits.push(wait('step', 'the coordinator’s next step', { since: facts.updatedAt }));
   return waits;
 }
@@ -137,7 +141,7 @@ function operatorWait({ state, started, stoppedBy, pauseReason, updatedAt }: Wai
   }
   if (state === 'soaking') {
     const command = 'bramble upgrade finalize, or bramble upgrade reverse';
-    return [wait('operator', 'all have moved; finalizing is an operator’s word', { since, command })];
+    return [wait('operator', 'the waves have passed; finalizing is an operator’s word', { since, command })];
   }
   return [];
 }

@@ -6,11 +6,13 @@ import type { Transaction } from '../database/connection.ts';
 import { type GateAnswer, judgeGate } from './gate.ts';
 import { recordGateAnswer } from './gate-record.ts';
 import { readGateFigures } from './gate-samples.ts';
-import { addMissingInstance, countStragglers, joinLatecomers, moveLatecomers, queueMoves } from './instance-steps.ts';
-import { pauseUpgrade } from './pausing.ts';
+import { completeInstances } from './instance-steps.ts';
+import { countFailedMoves, countStragglers, joinLatecomers, moveStragglers, queueMoves } from './latecomers.ts';
+import { pauseStep, pauseUpgrade } from './pausing.ts';
 import { chosenGate } from './plan-options.ts';
 import { advanced, type StepContext, type StepOutcome, stepTransaction, waitingFor } from './step-context.ts';
 import { recordUpgradeEvent, transition, type Upgrade } from './upgrade-store.ts';
+import { finalWord } from './waits.ts';
 import {
   acceptedBy,
   listWaves,
@@ -23,12 +25,21 @@ import {
 } from './wave-store.ts';
 
 export async function stepMoving(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
-  const added = await addMissingInstance(context, upgrade);
-  if (added !== undefined) return added;
   const waves = await listWaves(context.db, upgrade.id);
   const wave = waves.find((candidate) => candidate.state !== 'passed');
-  if (wave === undefined) return await finishMoving(context, upgrade, waves.length);
-  if (wave.state === 'waiting') return await startWave(context, upgrade, wave);
+  // The gate first: whatever stands in the way of others, who has moved is watched.
+  const watched = wave === undefined || wave.state === 'waiting' ? undefined : await watchWave(context, upgrade, wave);
+  if (watched?.kind === 'advanced') return watched;
+  const missing = await completeInstances(context, upgrade);
+  if (missing?.kind === 'advanced') return missing;
+  if (watched !== undefined) return watched;
+  if (missing?.kind === 'stuck') return await pauseStep(context, upgrade, missing.reason);
+  return wave === undefined
+    ? await finishMoving(context, upgrade, waves.length)
+    : await startWave(context, upgrade, wave);
+}
+
+async function watchWave(context: StepContext, upgrade: Upgrade, wave: Wave): Promise<StepOutcome> {
   const moves = await readWaveMoves(context.db, upgrade.id, wave.number);
   return wave.state === 'soaking'
     ? await watchSoak(context, upgrade, wave, moves)
@@ -37,7 +48,7 @@ export async function stepMoving(context: StepContext, upgrade: Upgrade): Promis
 
 async function startWave(context: StepContext, upgrade: Upgrade, wave: Wave): Promise<StepOutcome> {
   return await stepTransaction(context, 'start-wave', upgrade, async (tx, current) => {
-    await joinLatecomers(tx, current);
+    await joinLatecomers(tx, current, 'own-wave');
     const queued = await queueMoves(tx, current, wave.number, context.name);
     await setWaveState(tx, current.id, wave.number, 'running');
     await recordUpgradeEvent(tx, current, `wave ${wave.number} (${wave.name}) begins: ${queued} accounts`);
@@ -47,7 +58,7 @@ async function startWave(context: StepContext, upgrade: Upgrade, wave: Wave): Pr
 
 async function watchMoves(context: StepContext, upgrade: Upgrade, wave: Wave, moves: WaveMoves): Promise<StepOutcome> {
   if (moves.failed > 0) {
-    return await pause(context, upgrade, `${moves.failed} accounts of wave ${wave.number} could not be moved`, {
+    return await pauseStep(context, upgrade, `${moves.failed} accounts of wave ${wave.number} could not be moved`, {
       moves,
     });
   }
@@ -72,7 +83,7 @@ async function watchMoves(context: StepContext, upgrade: Upgrade, wave: Wave, mo
   const { waveDeadlineSeconds } = upgrade.plan.options;
   if (wave.runningSeconds > waveDeadlineSeconds) {
     const reason = `wave ${wave.number} has not settled in ${waveDeadlineSeconds} s: ${open} accounts are open`;
-    return await pause(context, upgrade, reason, { moves });
+    return await pauseStep(context, upgrade, reason, { moves });
   }
   return waitingFor(`wave ${wave.number}: ${moves.settled} of ${moves.accounts} accounts are settled`);
 }
@@ -151,21 +162,10 @@ async function closeGate(context: StepContext, upgrade: Upgrade, wave: Wave, ans
   });
 }
 
-async function pause(
-  context: StepContext,
-  upgrade: Upgrade,
-  reason: string,
-  detail: Readonly<Record<string, unknown>>,
-): Promise<StepOutcome> {
-  return await stepTransaction(context, 'pause', upgrade, async (tx, current) => {
-    await pauseUpgrade(tx, current, reason, detail);
-    return advanced;
-  });
-}
-
 async function finishMoving(context: StepContext, upgrade: Upgrade, waves: number): Promise<StepOutcome> {
   return await stepTransaction(context, 'all-moved', upgrade, async (tx, current) => {
-    if ((await moveStragglers(context, tx, current)) > 0) return waitingFor('accounts that came meanwhile');
+    const following = await follow(context, tx, current);
+    if (following !== undefined) return following;
     await transition(tx, current, 'all-moved', { message: `all ${waves} waves have passed` });
     return advanced;
   });
@@ -180,24 +180,36 @@ export async function stepAllMoved(context: StepContext, upgrade: Upgrade): Prom
 
 /** Watches until an operator says finalize or reverse; accounts that are created at an old instance follow the others. */
 export async function stepSoaking(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
-  const added = await addMissingInstance(context, upgrade);
-  if (added !== undefined) return added;
-  const stragglers = await stepTransaction(context, 'follow', upgrade, (tx, current) =>
-    moveStragglers(context, tx, current),
-  );
-  if (stragglers > 0) return waitingFor(`${stragglers} accounts that came meanwhile`);
   if ((await listWaves(context.db, upgrade.id)).length > 0) {
     const answer = await askGate(context, upgrade, null, 'settled');
     if (answer.answer === 'fail') {
-      return await pause(context, upgrade, `after the waves: ${answer.reasons.join('; ')}`, { gate: answer });
+      return await pauseStep(context, upgrade, `after the waves: ${answer.reasons.join('; ')}`, { gate: answer });
     }
   }
-  return waitingFor('an operator’s word: `bramble upgrade finalize` or `bramble upgrade reverse`');
+  const missing = await completeInstances(context, upgrade);
+  if (missing?.kind === 'advanced') return missing;
+  const following = await stepTransaction(context, 'follow', upgrade, (tx, current) => follow(context, tx, current));
+  // Watching goes on: an instance that cannot be added stands in the way of finalizing alone.
+  if (missing?.kind === 'stuck') return waitingFor(missing.reason);
+  return following ?? waitingFor(finalWord);
 }
 
-/** Gives every account that is still at an old instance a place in the last wave and a move; returns how many are not there. */
-async function moveStragglers(context: StepContext, tx: Transaction, upgrade: Upgrade): Promise<number> {
+/** Accounts that are not where they are to go, though no wave is open, are moved; undefined when there are none. */
+async function follow(context: StepContext, tx: Transaction, upgrade: Upgrade): Promise<StepOutcome | undefined> {
   const stragglers = await countStragglers(tx, upgrade);
-  if (stragglers > 0) await moveLatecomers(tx, upgrade, context.name);
-  return stragglers;
+  if (stragglers === 0) return undefined;
+  const failed = await countFailedMoves(tx, upgrade.id);
+  if (failed > 0) {
+    await pauseUpgrade(tx, upgrade, `${failed} accounts that came meanwhile could not be moved`);
+    return advanced;
+  }
+  await moveStragglers(tx, upgrade, context.name, 'own-wave');
+  const next = (await listWaves(tx, upgrade.id)).find(({ state }) => state === 'waiting');
+  if (next === undefined) return waitingFor(`${stragglers} accounts that came meanwhile`);
+  if (upgrade.state === 'soaking') {
+    await transition(tx, upgrade, 'moving', {
+      message: `accounts of ${next.name} came meanwhile: a wave of their own`,
+    });
+  }
+  return advanced;
 }

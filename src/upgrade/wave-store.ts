@@ -128,21 +128,25 @@ export async function insertAssignments(
     on conflict do nothing`;
 }
 
-/** Accounts at an old instance that no wave has yet (created meanwhile, or moved back by hand) join the last wave. */
+/**
+ * Accounts at these old instances that no wave has yet join this one; one that was moved back by hand stays in the wave that it
+ * has. Returns the instance that each is to go to.
+ */
 export async function assignLatecomers(
   tx: Transaction,
   id: UpgradeId,
+  wave: number,
   replacements: readonly { fromInstanceId: string; toInstanceId: string }[],
-): Promise<number> {
-  const { count } = await tx`
+): Promise<string[]> {
+  const rows = await tx<{ to: string }[]>`
     insert into upgrade_assignment (upgrade_id, account_id, wave_number, from_instance_id, to_instance_id)
-    select ${id}, a.id, (select max(number) from upgrade_wave where upgrade_id = ${id}), r.from_id, r.to_id
+    select ${id}, a.id, ${wave}, r.from_id, r.to_id
       from unnest(${replacements.map((pair) => pair.fromInstanceId)}::uuid[],
                   ${replacements.map((pair) => pair.toInstanceId)}::uuid[]) as r(from_id, to_id)
       join account a on a.instance_id = r.from_id
-     where exists (select 1 from upgrade_wave where upgrade_id = ${id})
-    on conflict do nothing`;
-  return count;
+    on conflict do nothing
+    returning to_instance_id as "to"`;
+  return rows.map(({ to }) => to);
 }
 
 /** Changes where an account is to go, and with which wave; `not-assigned` when it has no assignment. */
