@@ -3,6 +3,30 @@ import type { KnownBug } from './known-bugs.ts';
 
 export const administrationBugs: readonly KnownBug[] = [
   {
+    name: 'bytes-of-a-body-buy-silence',
+    file: 'src/rest/body-deadline.ts',
+    find: 'Math.min(patience.graceMs, leftMs - waitedMs + (chunk.byteLength * 1000) / patience.bytesPerSecond)',
+    replace: 'leftMs - waitedMs + (chunk.byteLength * 1000) / patience.bytesPerSecond',
+    seenBy: [
+      {
+        file: 'src/rest/body-deadline.test.ts',
+        title: 'after 1048576 bytes silence is waited for as long as after none',
+      },
+    ],
+  },
+  {
+    name: 'a-pool-of-one-grows-old',
+    file: 'src/database/session-pool.ts',
+    find: 'options.once ? Number.POSITIVE_INFINITY : longestLifeMs',
+    replace: 'longestLifeMs',
+    seenBy: [
+      {
+        file: 'src/database/session-pool.test.ts',
+        title: 'a pool of one keeps its session and its locks however long it lives; another one replaces old sessions',
+      },
+    ],
+  },
+  {
     name: 'written-without-the-release-lock',
     file: 'src/database/release-lock.ts',
     find: `tx\`select pg_advisory_xact_lock_shared(\${lockClass}, \${advisoryLock.administration})\``,
