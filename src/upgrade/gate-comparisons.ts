@@ -144,34 +144,47 @@ function knownLatencies(figures: Pasts, least: number): LatencyHistogram[] {
   return known.length > 0 || countOf(all) < least ? known : [all];
 }
 
+/** No time is shared, and nothing fails unless it says so. */
+const onlyHolds = { evidenceToFail: Number.POSITIVE_INFINITY, mostOfOneStretch: Number.POSITIVE_INFINITY };
+
 /**
- * Of devices, not of deliveries: what one device refuses it refuses altogether. The bounds are absolute; no time is shared.
+ * Of devices, not of deliveries: what one device refuses it refuses altogether. The bounds are absolute.
  * Only what a device was handed can fail a gate; what it does not come for keeps it shut, since it may have its own reasons.
  */
 export function deliveryComparisons({ deliveries, usuallyMissing }: GateFigures, gate: ChosenGate): Comparison[] {
-  const { done, failed, silent, open, missing } = deliveries;
+  const { done, failed, silent } = deliveries;
   const answered = done + failed;
-  const came = answered + silent + open;
   const allowed = gate.maxSilentDeliveryShare;
-  const hold = { evidenceToFail: Number.POSITIVE_INFINITY, mostOfOneStretch: Number.POSITIVE_INFINITY };
   return [
     {
-      ...{ ...hold, usual: gate.maxFailedDeliveryShare, evidenceToFail: evidenceToFail / part.refused },
+      ...{ ...onlyHolds, usual: gate.maxFailedDeliveryShare, evidenceToFail: evidenceToFail / part.refused },
       stretches: [{ requests: answered, bad: failed }],
       says: () => `deliveries failed on ${failed} of ${answered} devices that answered`,
     },
     {
-      ...{ ...hold, usual: allowed, evidenceToFail: evidenceToFail / part.silent },
+      ...{ ...onlyHolds, usual: allowed, evidenceToFail: evidenceToFail / part.silent },
       stretches: [{ requests: answered + silent, bad: silent }],
       says: () => `${silent} of ${answered + silent} devices took a delivery and do not answer`,
     },
+    ...(everythingMayFail(gate) ? [] : comingComparisons({ deliveries, usuallyMissing }, allowed)),
+  ];
+}
+
+/** Devices that have come and have it open, and those that have not come. */
+function comingComparisons(
+  { deliveries, usuallyMissing }: Pick<GateFigures, 'deliveries' | 'usuallyMissing'>,
+  allowed: number,
+): Comparison[] {
+  const { done, failed, silent, open, missing } = deliveries;
+  const came = done + failed + silent + open;
+  return [
     {
-      ...{ ...hold, usual: allowed },
+      ...{ ...onlyHolds, usual: allowed },
       stretches: open === 0 ? [] : [{ requests: came, bad: silent + open }],
       says: () => `of ${came} devices that have come, the deliveries of ${silent + open} are open`,
     },
     {
-      ...{ ...hold, usual: Math.max(allowed, usualShare(usuallyMissing)) },
+      ...{ ...onlyHolds, usual: Math.max(allowed, usualShare(usuallyMissing)) },
       stretches: [{ requests: came + missing, bad: missing }],
       says: () =>
         `${missing} of ${came + missing} devices came shortly before their move, and have not come since; of the devices not ` +
