@@ -7,8 +7,8 @@ import { execFile } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import postgres from 'postgres';
-import type { Database } from '../../src/database/connection.ts';
+import type postgres from 'postgres';
+import { driver, type Sql } from '../../src/database/session.ts';
 import { readUpgradeReport } from '../../src/upgrade/report.ts';
 import { readLatestUpgrade } from '../../src/upgrade/upgrade-store.ts';
 import { waitLines } from '../../src/upgrade/wait-text.ts';
@@ -18,22 +18,15 @@ const withinMs = 10_000;
 
 /** Never fails: what cannot be found out is said in its place. */
 export async function dumpState(home: string, databaseUrl: string): Promise<string> {
-  const sql = postgres(databaseUrl, {
-    max: 1,
-    connect_timeout: withinMs / 1000,
-    // Where the database is taken away, an error of the driver's own question would end the process.
-    fetch_types: false,
-    onnotice: () => undefined,
-    // Nothing more: a pooler refuses what it does not know as a startup parameter.
-    connection: { application_name: 'state dump' },
-  });
+  // As the product's own: it sends nothing that a pooler refuses, and asks for no types outside of a statement.
+  const sql = driver(databaseUrl, 'state dump', { connect_timeout: withinMs / 1000 });
   try {
     // The only session serves in order; it need not answer here.
     void sql`select set_config('statement_timeout', ${String(withinMs)}, false)`.catch(() => undefined);
     const rows = (query: postgres.PendingQuery<postgres.Row[]>) => query.then((found) => found.map(lineOf));
     const parts: [string, Promise<string[]>][] = [
       ['upgrade', rows(upgradeOf(sql))],
-      ['what it waits for', waitsOf(sql as unknown as Database)],
+      ['what it waits for', waitsOf(sql)],
       ['events of upgrades, the last ones', rows(eventsOf(sql)).then((lines) => lines.reverse())],
       ['wanted, and what there is', rows(componentsOf(sql))],
       ['database sessions', rows(sessionsOf(sql))],
@@ -60,7 +53,7 @@ async function bounded(lines: Promise<string[]>): Promise<string[]> {
   return await Promise.race([found, late]).finally(() => clearTimeout(timer));
 }
 
-function upgradeOf(sql: postgres.Sql) {
+function upgradeOf(sql: Sql) {
   return sql`
     select state, generation, paused_from, pause_reason, lease_holder, lease_until - clock_timestamp() as lease_left,
            clock_timestamp() - updated_at as unchanged_for, progress - 'newInstances' - 'administrations' as progress
@@ -68,16 +61,16 @@ function upgradeOf(sql: postgres.Sql) {
 }
 
 /** As `bramble upgrade status` shows them; before the schema is expanded some cannot be read. */
-async function waitsOf(q: Database): Promise<string[]> {
+async function waitsOf(q: Sql): Promise<string[]> {
   const upgrade = await readLatestUpgrade(q);
   return upgrade === undefined ? [] : waitLines((await readUpgradeReport(q, upgrade, [])).waits);
 }
 
-function eventsOf(sql: postgres.Sql) {
+function eventsOf(sql: Sql) {
   return sql`select at, state, message from upgrade_event e order by e.id desc limit 12`;
 }
 
-function componentsOf(sql: postgres.Sql) {
+function componentsOf(sql: Sql) {
   return sql`
     select coalesce(p.name, c.name) as name, p.state as wanted, p.release as wanted_release, c.release, c.process_id as pid,
            clock_timestamp() - c.started_at as age, c.stopped_at is not null as stopped,
@@ -85,7 +78,7 @@ function componentsOf(sql: postgres.Sql) {
       from desired_process p full join component c on c.name = p.name order by 1`;
 }
 
-function sessionsOf(sql: postgres.Sql) {
+function sessionsOf(sql: Sql) {
   return sql`
     select pid, application_name as application, state, wait_event_type as wait_type, wait_event as wait,
            pg_blocking_pids(pid) as blocked_by, clock_timestamp() - xact_start as in_transaction,
