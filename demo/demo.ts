@@ -149,6 +149,7 @@ async function upgradeDomain(
     outcome: options.reverse ? 'reversed' : 'finalized',
     release: { from, to: to.release },
     wallSeconds: Math.round((performance.now() - startedAt) / 100) / 10,
+    startedAtMs: performance.timeOrigin + startedAt,
   });
 }
 

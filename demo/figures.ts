@@ -29,7 +29,13 @@ export interface DemoReport {
     lostDevices: number;
   };
   commands: { enqueued: number; acknowledged: number; lost: number; duplicated: number };
-  tunnels: { opened: number; broken: number; refused: number };
+  tunnels: {
+    opened: number;
+    broken: number;
+    refused: number;
+    /** `atSeconds` since the demo began, and how long each had been open. */
+    breaks: { atSeconds: number; openSeconds: number; account: string; reason: string }[];
+  };
   deliveries: {
     itPolicies: number;
     serviceBooks: number;
@@ -65,12 +71,13 @@ export interface Surroundings {
   outcome: DemoReport['outcome'];
   release: DemoReport['release'];
   wallSeconds: number;
+  /** Milliseconds since the epoch. */
+  startedAtMs: number;
 }
 
 export async function collectFigures(around: Surroundings): Promise<DemoReport> {
   const { sql, journal, watched, seed, outcome, release, features, wallSeconds } = around;
   const requests = summarizeRequests(journal);
-  const tunnels = summarizeTunnels(journal);
   const [counts] = await sql<{ accounts: number; devices: number; moved: number; failed: number; reversed: number }[]>`
     select (select count(*)::int from account) as accounts,
            (select count(*)::int from device where state = 'active') as devices,
@@ -96,13 +103,26 @@ export async function collectFigures(around: Surroundings): Promise<DemoReport> 
       lostDevices: requests.lostDevices.length,
     },
     commands: await commandFigures(sql, journal, around.enqueued),
-    tunnels: { opened: tunnels.opened, broken: tunnels.broken, refused: tunnels.refused },
+    tunnels: tunnelFigures(journal, around.startedAtMs),
     deliveries: await deliveryFigures(around),
     unavailabilityMs: await unavailabilityFigures(sql, journal),
     waves: await waveFigures(sql),
     features,
     invariants: await checkInvariants(sql, journal, watched),
     wallSeconds,
+  };
+}
+
+function tunnelFigures(journal: readonly JournalEntry[], startedAtMs: number): DemoReport['tunnels'] {
+  const { opened, broken, refused, breaks } = summarizeTunnels(journal);
+  const tenths = (ms: number) => Math.round(ms / 100) / 10;
+  return {
+    ...{ opened, broken, refused },
+    breaks: breaks.map(({ atMs, openMs, account, reason }) => ({
+      atSeconds: tenths(atMs - startedAtMs),
+      openSeconds: tenths(openMs),
+      ...{ account, reason },
+    })),
   };
 }
 

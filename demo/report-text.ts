@@ -79,7 +79,7 @@ export function failuresOf(report: DemoReport): string[] {
   const { requests, tunnels } = report;
   const failures: string[] = [];
   if (requests.failed > 0) failures.push(`of ${requests.sent} device requests ${failedText(requests)}`);
-  if (tunnels.broken > 0) failures.push(`${tunnels.broken} of ${tunnels.opened} tunnels broke`);
+  if (tunnels.broken > 0) failures.push(`${tunnels.broken} of ${tunnels.opened} tunnels broke: ${brokenText(tunnels)}`);
   for (const [number, { result, broken }] of Object.entries(report.invariants)) {
     if (result === 'broken') failures.push(`invariant ${number} broke: ${broken}`);
   }
@@ -95,4 +95,17 @@ function failedText({ failed, failedByClass }: DemoReport['requests']): string {
   const classes = Object.entries(failedByClass).filter(([name]) => name !== 'given-up');
   const named = classes.map(([name, count]) => `${count} ${name}`).join(', ');
   return failed === 0 ? '0 failed' : `${failed} failed (${named})`;
+}
+
+const breaksShown = 6;
+
+/** `at 147.8 s after 5.1 s (user-0001: ECONNRESET)` */
+function brokenText({ breaks }: DemoReport['tunnels']): string {
+  const shown = breaks
+    .slice(0, breaksShown)
+    .map(
+      ({ atSeconds, openSeconds, account, reason }) =>
+        `at ${atSeconds} s after ${openSeconds} s (${account}: ${reason})`,
+    );
+  return [...shown, ...(breaks.length > breaksShown ? ['…'] : [])].join(', ');
 }

@@ -74,5 +74,6 @@ test('tunnels are counted with the bytes that went through', () => {
       { event: 'tunnel-closed', ...about, ...bytes },
     ),
   );
-  assert.deepEqual(summary, { opened: 1, refused: 1, broken: 1, transferredBytes: 6 });
+  const breaks = [{ atMs: 1, openMs: 1, account: 'a', reason: 'cut' }];
+  assert.deepEqual(summary, { opened: 1, refused: 1, broken: 1, breaks, transferredBytes: 6 });
 });

@@ -155,25 +155,42 @@ export function successTimes(entries: Iterable<JournalEntry>, probesOnly = true)
   return accounts;
 }
 
+export interface TunnelBreak {
+  /** Milliseconds since the epoch. */
+  readonly atMs: number;
+  /** How long it had been open; 0 for one that never was. */
+  readonly openMs: number;
+  readonly account: string;
+  readonly reason: string;
+}
+
 export interface TunnelSummary {
   readonly opened: number;
   readonly refused: number;
   readonly broken: number;
+  readonly breaks: readonly TunnelBreak[];
   readonly transferredBytes: number;
 }
 
 export function summarizeTunnels(entries: Iterable<JournalEntry>): TunnelSummary {
   let opened = 0;
   let refused = 0;
-  let broken = 0;
   let transferredBytes = 0;
+  const openedAt = new Map<string, number>();
+  const breaks: TunnelBreak[] = [];
   for (const entry of entries) {
-    if (entry.event === 'tunnel-opened') opened += 1;
+    if (entry.event === 'tunnel-opened') {
+      opened += 1;
+      openedAt.set(entry.tunnel, entry.at);
+    }
     if (entry.event === 'tunnel-refused') refused += 1;
-    if (entry.event === 'tunnel-broken') broken += 1;
+    if (entry.event === 'tunnel-broken') {
+      const { tunnel, at, account, reason } = entry;
+      breaks.push({ atMs: at, openMs: at - (openedAt.get(tunnel) ?? at), account, reason });
+    }
     if (entry.event === 'tunnel-broken' || entry.event === 'tunnel-closed') {
       transferredBytes += entry.sentBytes + entry.receivedBytes;
     }
   }
-  return { opened, refused, broken, transferredBytes };
+  return { opened, refused, broken: breaks.length, breaks, transferredBytes };
 }

@@ -15,8 +15,8 @@ export const demoBudget: DemoBudget = {
   perInstance: 4,
   perDomain: 6,
   suspects: 6,
-  perMinuteInstance: 260,
-  perMinuteDomain: 420,
+  perMinuteInstance: 360,
+  perMinuteDomain: 600,
   suspectAfterSeconds: 3,
 };
 
