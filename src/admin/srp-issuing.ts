@@ -3,28 +3,17 @@
  * (`credentials/<identifier>.json`, 0600); for another host its contents are answered, once. The private key stands nowhere
  * else. Invariant: a file is replaced whole, so that a process that reads it meanwhile gets the old or the new one.
  */
-import { mkdir, readdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { z } from 'zod';
-import { BrambleError } from '../base/errors.ts';
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { SrpIdentifier } from '../base/ids.ts';
-import type { Queryable, Transaction } from '../database/connection.ts';
+import type { Transaction } from '../database/connection.ts';
 import { writeWholeFile } from '../database/whole-file.ts';
+import { routerAddresses } from '../directory/router-addresses.ts';
 import { issueSrpCredential } from '../directory/srp-credentials.ts';
 import { loadDomainAuthority } from '../domain/authorities.ts';
-import { readSetting } from '../domain/settings.ts';
-import {
-  credentialPath,
-  type RouterAddress,
-  readCredential,
-  routerAddressShape,
-  type SrpCredential,
-} from '../link/credential.ts';
+import { credentialPath, type SrpCredential } from '../link/credential.ts';
 import { notFound } from '../rest/http-errors.ts';
 import type { AdministrationContext } from './context.ts';
-
-/** Setting 'routers': where instances and connection services dial. */
-export const routersSetting = z.object({ addresses: z.array(routerAddressShape).default([]) });
 
 export interface DeliveredCredential {
   serial: string;
@@ -67,19 +56,4 @@ export async function deliverSrpCredential(
     path,
     credential: path === null ? credential : null,
   };
-}
-
-/** From the setting, or, in a domain that was made without it, from a credential that lies here. */
-async function routerAddresses(q: Queryable, home: string): Promise<RouterAddress[]> {
-  const { addresses } = await readSetting(q, 'routers', routersSetting);
-  if (addresses.length > 0) return addresses;
-  const names = await readdir(join(home, 'credentials')).catch((): string[] => []);
-  for (const name of names.sort()) {
-    const identifier = /^([SC]\d{8})\.json$/.exec(name)?.[1];
-    if (identifier !== undefined) return (await readCredential(home, identifier)).routers;
-  }
-  throw new BrambleError(
-    'ERR_NO_ROUTER',
-    'No router of the domain is known yet, so a credential could not say where to dial. Start a router first.',
-  );
 }

@@ -226,4 +226,11 @@ test('a credential is issued with the router addresses of the one beside it, and
   const credential = await readCredential(home, identifier);
   assert.deepEqual(credential.routers, routers);
   assert.equal((await db`select 1 from srp_credential where identifier = ${identifier}`).length, 1);
+  const replacedElsewhere = await db.begin(async (tx) => {
+    const created = await createInstance(tx, { name: 'brought-here' });
+    assert.ok(created.kind === 'created');
+    await domainEffects(options).issueCredential(tx, created.srpIdentifier, 'S10000099');
+    return created.srpIdentifier;
+  });
+  assert.deepEqual((await readCredential(home, replacedElsewhere)).routers, routers, 'whose credential lies elsewhere');
 });

@@ -8,6 +8,7 @@ import { readCluster } from '../database/embedded/cluster.ts';
 import { migrate } from '../database/migrate.ts';
 import { establishRoles } from '../database/roles/role-setup.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
+import { routerAddresses } from '../directory/router-addresses.ts';
 import { issueSrpCredential } from '../directory/srp-credentials.ts';
 import { loadDomainAuthority } from '../domain/authorities.ts';
 import { createMissingSigners } from '../domain/authority-creation.ts';
@@ -55,7 +56,11 @@ export function domainEffects(options: DomainEffectsOptions): UpgradeEffects {
     issueCredential: async (tx, identifier, like) => {
       if (!isSrpIdentifier(identifier)) throw new TypeError(`${identifier} is no SRP identifier`);
       const authority = await loadDomainAuthority(tx, options.masterKeys);
-      const { routers } = await readCredential(options.home, like);
+      // What it replaces may run on another host, and be planned to be replaced here.
+      const routers = await readCredential(options.home, like).then(
+        (credential) => credential.routers,
+        async () => await routerAddresses(tx, options.home),
+      );
       const issued = await issueSrpCredential(tx, { identifier, authority, routers });
       if (issued === 'not-found') {
         throw new BrambleError('ERR_NOT_FOUND', `Nothing of the SRP identifier ${identifier} exists.`);

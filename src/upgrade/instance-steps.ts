@@ -57,7 +57,7 @@ export async function completeInstancesOrPause(context: StepContext, read: Upgra
   return outcome?.kind === 'stuck' ? await pauseStep(context, read, outcome.reason) : outcome;
 }
 
-const lasting = ['ERR_SRP_CREDENTIAL', 'ERR_UPGRADE_INSTANCE', 'ERR_NOT_FOUND'] as const;
+const lasting = ['ERR_SRP_CREDENTIAL', 'ERR_NO_ROUTER', 'ERR_UPGRADE_INSTANCE', 'ERR_NOT_FOUND'] as const;
 
 async function addInstance(context: StepContext, read: Upgrade, next: PlannedInstance): Promise<StepOutcome | Stuck> {
   try {

@@ -33,7 +33,7 @@ export interface UpgradeEffects {
   contract(): Promise<number>;
   /**
    * Issues the SRP credential of `identifier` in the transaction and puts its file where its process finds it, with the
-   * router addresses of `like`, a credential of the same host.
+   * router addresses of `like` where that credential lies on this host, or else those of the domain.
    */
   issueCredential(tx: Transaction, identifier: string, like: string): Promise<void>;
 }
