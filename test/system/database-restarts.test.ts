@@ -93,7 +93,7 @@ describe('a domain behind pgbouncer', { skip: lacks('pgbouncer') }, () => {
   };
   for (const [how, end] of Object.entries(ends)) {
     test(
-      `every process is the same one and answers after PostgreSQL ${how}, and only what was being written is refused`,
+      `every process is the same one and answers after PostgreSQL ${how}, and nobody is refused meanwhile`,
       limited,
       async () => {
         const before = await processes();
