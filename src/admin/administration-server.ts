@@ -5,7 +5,7 @@
 import fastifySwagger from '@fastify/swagger';
 import { type FastifyInstance, fastify } from 'fastify';
 import { jsonSchemaTransform, serializerCompiler } from 'fastify-type-provider-zod';
-import { messageOf } from '../base/errors.ts';
+import { BrambleError, messageOf } from '../base/errors.ts';
 import type { HealthHandler } from '../process/health.ts';
 import { auditRequests, requestIds } from '../rest/audited-request.ts';
 import { requireToken } from '../rest/authentication.ts';
@@ -13,6 +13,7 @@ import { type BodyPatience, defaultBodyPatience, limitBodyTime } from '../rest/b
 import { answersBeforeRoutes, errorAnswer } from '../rest/http-errors.ts';
 import { endConnectionsOnClose, orderlyClose } from '../rest/orderly-close.ts';
 import { closedSchema, takeStrictInput } from '../rest/strict-input.ts';
+import { answerUnknownPaths } from '../rest/unknown-paths.ts';
 import type { AdministrationContext } from './context.ts';
 import { apiRoutes } from './routes/api.ts';
 import { errorBody } from './shapes.ts';
@@ -37,6 +38,14 @@ export async function administrationServer(options: AdministrationServerOptions)
     bodyLimit: bodyLimitBytes,
     logger: false,
   });
+  answerUnknownPaths(
+    app,
+    ({ method, url }) =>
+      new BrambleError(
+        'ERR_NOT_FOUND',
+        `There is nothing at ${method} ${url.slice(0, 200)}. GET /api/v1/openapi.json lists what there is.`,
+      ),
+  );
   takeStrictInput(app);
   endConnectionsOnClose(app);
   limitBodyTime(app, options.bodyPatience ?? defaultBodyPatience);
@@ -49,13 +58,6 @@ export async function administrationServer(options: AdministrationServerOptions)
     if (status === 401) reply.header('www-authenticate', 'Bearer');
     return reply.status(status).send(body);
   });
-  app.setNotFoundHandler((request, reply) =>
-    reply.status(404).send({
-      code: 'ERR_NOT_FOUND',
-      message: `There is nothing at ${request.method} ${request.url.slice(0, 200)}. GET /api/v1/openapi.json lists what there is.`,
-      details: {},
-    }),
-  );
   app.addHook('onRoute', (route) => {
     if (route.schema === undefined) return;
     const response = (route.schema.response ?? {}) as Record<string, unknown>;

@@ -92,42 +92,50 @@ export function createRestClient(
     return await answerOf(await fetched(url, path, init), url);
   }
 
-  return {
-    send: async (method, path, body) => {
-      const passOver = new Set<string>();
-      for (;;) {
-        const url = await address(passOver);
-        try {
-          return await request(url, path, {
-            method,
-            signal: AbortSignal.timeout(requestMs),
-            ...(body === undefined
-              ? {}
-              : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
-          });
-        } catch (error) {
-          // A fenced service wrote nothing, and a question that broke off can be asked again: another service, of the
-          // domain's release, may be there.
-          const code = isBrambleError(error) ? error.code : '';
-          const again = code === 'ERR_RELEASE_FENCED' || (method === 'GET' && code === 'ERR_ADMIN_UNREACHABLE');
-          if (!again) throw error;
-          passOver.add(url);
-          const another = await address(passOver).catch(() => undefined);
-          if (another === undefined) throw error;
-        }
+  /** Asks one service after the other where the one before can only have done nothing. */
+  async function asked<Answer>(method: string, ask: (url: string) => Promise<Answer>): Promise<Answer> {
+    const passOver = new Set<string>();
+    for (;;) {
+      const url = await address(passOver);
+      try {
+        return await ask(url);
+      } catch (error) {
+        // A fenced service wrote nothing, and a question that broke off can be asked again: another service, of the
+        // domain's release, may be there.
+        const code = isBrambleError(error) ? error.code : '';
+        const again = code === 'ERR_RELEASE_FENCED' || (method === 'GET' && code === 'ERR_ADMIN_UNREACHABLE');
+        if (!again) throw error;
+        passOver.add(url);
+        const another = await address(passOver).catch(() => undefined);
+        if (another === undefined) throw error;
       }
-    },
+    }
+  }
+
+  const send: RestClient['send'] = async (method, path, body) =>
+    await asked(method, (url) =>
+      request(url, path, {
+        method,
+        signal: AbortSignal.timeout(requestMs),
+        ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+      }),
+    );
+
+  return {
+    send,
     stream: async (path, contentType, body) => {
+      // A stream can be sent once: a small question finds the service that takes it, rather than a coordinator.
+      await send('GET', '/budget');
       const url = await address(new Set());
       const init = { method: 'POST', body, duplex: 'half', headers: { 'content-type': contentType } };
       return await request(url, path, init as unknown as RequestInit);
     },
-    download: async (path) => {
-      const url = await address(new Set());
-      const response = await fetched(url, path, {});
-      if (!response.ok || response.body === null) await answerOf(response, url);
-      return Readable.fromWeb(response.body as ReadableStream);
-    },
+    download: async (path) =>
+      await asked('GET', async (url) => {
+        const response = await fetched(url, path, {});
+        if (!response.ok || response.body === null) await answerOf(response, url);
+        return Readable.fromWeb(response.body as ReadableStream);
+      }),
   };
 }
 

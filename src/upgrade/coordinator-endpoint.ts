@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fastify } from 'fastify';
 import { serializerCompiler } from 'fastify-type-provider-zod';
-import { messageOf } from '../base/errors.ts';
+import { BrambleError, messageOf } from '../base/errors.ts';
 import type { Database } from '../database/connection.ts';
 import { writeWholeFile } from '../database/whole-file.ts';
 import type { Feature } from '../domain/features.ts';
@@ -20,6 +20,7 @@ import { defaultBodyPatience, limitBodyTime } from '../rest/body-deadline.ts';
 import { answersBeforeRoutes, errorAnswer } from '../rest/http-errors.ts';
 import { closeInOrder, endConnectionsOnClose, orderlyClose } from '../rest/orderly-close.ts';
 import { takeStrictInput } from '../rest/strict-input.ts';
+import { answerUnknownPaths } from '../rest/unknown-paths.ts';
 import { upgradeRoutes } from './routes.ts';
 
 export interface CoordinatorEndpointOptions {
@@ -47,6 +48,15 @@ export async function openCoordinatorEndpoint(
     bodyLimit: bodyLimitBytes,
     logger: false,
   });
+  // The code with which a client passes on to the next service that was announced.
+  answerUnknownPaths(
+    app,
+    () =>
+      new BrambleError(
+        'ERR_RELEASE_FENCED',
+        'This is the upgrade coordinator, which takes /upgrade only; no administration service is at work just now.',
+      ),
+  );
   takeStrictInput(app);
   endConnectionsOnClose(app);
   limitBodyTime(app, defaultBodyPatience);
@@ -56,15 +66,6 @@ export async function openCoordinatorEndpoint(
     if (status >= 500) options.log.error({ error: messageOf(error), path: request.url }, 'request failed');
     return reply.status(status).send(body);
   });
-  // The code with which a client passes on to the next service that was announced.
-  app.setNotFoundHandler((_request, reply) =>
-    reply.status(409).send({
-      code: 'ERR_RELEASE_FENCED',
-      message:
-        'This is the upgrade coordinator, which takes /upgrade only; no administration service is at work just now.',
-      details: {},
-    }),
-  );
   for (const path of ['/healthz', '/readyz', '/metrics']) {
     app.get(path, { config: { withoutToken: true } }, (request, reply) => {
       reply.hijack();

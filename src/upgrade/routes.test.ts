@@ -69,6 +69,12 @@ const setState = async (state: string) => {
   await db`update upgrade set state = ${state}, generation = generation + 1 where finished_at is null`;
 };
 
+/** Where all accounts are. */
+const setReleaseOfEast = async (release: string) => {
+  await db`update desired_process set release = ${release} where name = 'east'`;
+  await db`update component set release = ${release} where name = 'east'`;
+};
+
 test('without an upgrade the coordinator answers ERR_UPGRADE_NONE, and a wrong token is refused', async () => {
   assert.deepEqual(
     [(await call('GET', '/upgrade')).status, (await call('GET', '/upgrade')).code],
@@ -103,7 +109,9 @@ test('an operator pauses, resumes, finalizes and reverses while no administratio
   assert.equal((await call('POST', '/upgrade/pause', {})).status, 409);
   assert.equal((await call('POST', '/upgrade/resume', {})).state, 'moving');
   await setState('soaking');
+  await setReleaseOfEast('1.1.0');
   assert.equal((await call('POST', '/upgrade/finalize')).state, 'finalizing');
+  await setReleaseOfEast('1.0.0');
   assert.equal((await call('POST', '/upgrade/reverse', {})).code, 'ERR_UPGRADE_STATE');
   await setState('soaking');
   assert.equal((await call('POST', '/upgrade/reverse')).state, 'reversing');
