@@ -46,6 +46,27 @@ test('a block that nobody could follow is refused with its line', () => {
   assert.deepEqual(parseDocument(block('sh', 'true')), []);
 });
 
+test('what a terminal shows at its end is held against the document', { timeout: 120_000 }, async () => {
+  const walk = await startWalk(() => undefined);
+  after(async () => await walk.end());
+  const command = `bash -c 'trap "echo put back; exit" INT; touch ~/ready; while :; do sleep 0.1; done'`;
+  const walked = async (mode: string, typed: string, shown: string) => {
+    const [block = assert.fail()] = parseDocument(`\`\`\`console ${mode}\n$ ${typed}\n${shown}\n\`\`\``);
+    await walk.follow(block);
+  };
+  for (const [shown, refused] of [
+    ['put back', undefined],
+    ['left so', /has not shown: left so\nput back/],
+  ] as const) {
+    await walked('terminal', command, '');
+    await walked('again', 'ls ~', 'ready');
+    const ended = walked('ctrl-c', command, shown);
+    await (refused === undefined ? ended : assert.rejects(ended, refused));
+    await walked('', 'rm ~/ready', '');
+  }
+  await assert.rejects(walked('ctrl-c', command, ''), /goes on in no terminal/);
+});
+
 test('its beginning makes a domain of the sealed release, as is written', { timeout: 240_000 }, async () => {
   const walk = await startWalk(() => undefined);
   after(async () => await walk.end());

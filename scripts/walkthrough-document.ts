@@ -5,6 +5,7 @@
  *
  *     terminal   the command goes on in a terminal of its own
  *     again      the command is repeated until it shows this
+ *     ctrl-c     the terminal in which this command goes on is ended so, and has shown this
  */
 
 export interface Typed {
@@ -16,11 +17,16 @@ export interface Typed {
 }
 
 export interface Block {
-  mode: 'once' | 'again' | 'terminal';
+  mode: 'once' | 'again' | 'terminal' | 'ctrl-c';
   typed: Typed[];
 }
 
-const modes: Readonly<Record<string, Block['mode']>> = { '': 'once', again: 'again', terminal: 'terminal' };
+const modes: Readonly<Record<string, Block['mode']>> = {
+  '': 'once',
+  again: 'again',
+  terminal: 'terminal',
+  'ctrl-c': 'ctrl-c',
+};
 
 /** @throws Error that names the line, for a block that nobody could follow. */
 export function parseDocument(text: string): Block[] {

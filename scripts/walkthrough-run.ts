@@ -106,6 +106,17 @@ export async function startWalk(say: (text: string) => void, limits = usualLimit
     }
   }
 
+  async function interrupt(typed: Typed): Promise<void> {
+    say(`^C    # in the terminal of ${typed.command}`);
+    const index = terminals.findLastIndex(({ command }) => command === typed.command);
+    const [terminal] = index < 0 ? [] : terminals.splice(index, 1);
+    if (terminal === undefined) throw failure(typed, 'goes on in no terminal', '');
+    await endTerminal(terminal.child);
+    say(terminal.output().trimEnd());
+    const missing = missingLine(typed.shown, terminal.output());
+    if (missing !== undefined) throw failure(typed, `has not shown: ${missing}`, terminal.output());
+  }
+
   async function end(): Promise<void> {
     if (typing !== undefined) await endTerminal(typing);
     for (const { child } of terminals.reverse()) await endTerminal(child);
@@ -121,6 +132,7 @@ export async function startWalk(say: (text: string) => void, limits = usualLimit
       for (const one of typed) {
         if (mode === 'again') await again(one);
         else if (mode === 'once') await typeOnce(one);
+        else if (mode === 'ctrl-c') await interrupt(one);
         else {
           say(`$ ${one.command}    # in a terminal of its own`);
           terminals.push({ command: one.command, ...run(`exec ${one.command}`) });

@@ -6,6 +6,9 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { BrambleError, messageOf } from '../base/errors.ts';
 
+/** Where the administration service is by now: an upgrade gives it another port. */
+export type FindAccess = () => Promise<AdministrationAccess>;
+
 export interface AdministrationAccess {
   /** Tried in this order: any administration service of the domain will do. */
   readonly urls: readonly string[];
@@ -69,8 +72,9 @@ const pushAnswer = z.object({ url: z.string(), caPem: z.string().nullish(), hasC
 const statusAnswer = z.object({ domain: domainFacts.optional() }).extend(domainFacts.shape);
 
 /** Failures are `BrambleError`s with the service's own code, or ERR_ADMIN_UNREACHABLE. */
-export function createAdministrationClient(access: AdministrationAccess, signal: AbortSignal): AdministrationClient {
-  const call = (method: string, path: string, body?: unknown) => callAny(access, signal, method, path, body);
+export function createAdministrationClient(findAccess: FindAccess, signal: AbortSignal): AdministrationClient {
+  const call = async (method: string, path: string, body?: unknown) =>
+    await callAny(await findAccess(), signal, method, path, body);
   return {
     async createAccount(name) {
       const { status, value } = await call('POST', '/accounts', { name });
@@ -124,7 +128,10 @@ interface ApiAnswer {
   readonly value: unknown;
 }
 
-/** Asks the next service when one cannot be reached. Every call of this file can be made twice without harm. */
+/**
+ * Asks the next service when one cannot be reached, or is a coordinator or of another release than the domain by now. Every
+ * call of this file can be made twice without harm.
+ */
 async function callAny(
   access: AdministrationAccess,
   signal: AbortSignal,
@@ -133,14 +140,18 @@ async function callAny(
   body?: unknown,
 ): Promise<ApiAnswer> {
   let failure: unknown;
+  let fenced: ApiAnswer | undefined;
   for (const url of access.urls) {
     try {
-      return await callApi(url, access, signal, method, path, body);
+      const answer = await callApi(url, access, signal, method, path, body);
+      if (errorAnswer.safeParse(answer.value).data?.code !== 'ERR_RELEASE_FENCED') return answer;
+      fenced = answer;
     } catch (error) {
       signal.throwIfAborted();
       failure = error;
     }
   }
+  if (fenced !== undefined) return fenced;
   throw failure;
 }
 

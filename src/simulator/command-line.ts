@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { BrambleError } from '../base/errors.ts';
 import { readInputFile } from '../base/input-file.ts';
-import { type AdministrationAccess, readAdministrationAccess } from './administration-client.ts';
+import { type AdministrationAccess, type FindAccess, readAdministrationAccess } from './administration-client.ts';
 import { simulate } from './main.ts';
 
 interface Flags {
@@ -31,10 +31,7 @@ interface Flags {
   json: boolean;
 }
 
-/** Where the administration service is, when the flags do not say. */
-export type FindAccess = () => Promise<AdministrationAccess>;
-
-/** To be added to the program. Stops in good order on SIGINT and SIGTERM; exit status 1 where a device was lost or refused. */
+/** `findAccess` where the flags do not say. To be added to the program. Stops in good order on SIGINT and SIGTERM; exit status 1 where a device was lost or refused. */
 export function simulateCommand(findAccess: FindAccess = readFromHome): Command {
   return new Command('bramble simulate')
     .description(
@@ -79,14 +76,14 @@ export function simulateCommand(findAccess: FindAccess = readFromHome): Command 
       const onSignal = (): void => stop.abort(new Error('stopped by a signal'));
       // Not once: a terminal and whoever started us may both hand on the same Ctrl-C.
       process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
-      const access = await accessOf(flags, findAccess);
-      const caPem = flags.ca === undefined ? access.caPem : await readInputFile(flags.ca);
+      const find = await findAccessOf(flags, findAccess);
+      const caPem = flags.ca === undefined ? (await find()).caPem : await readInputFile(flags.ca);
       const result = await simulate(
         {
           devices: flags.devices,
           accounts: flags.accounts ?? Math.max(1, Math.ceil((flags.devices * 3) / 5)),
           seed: flags.seed ?? randomBytes(6).toString('hex'),
-          access,
+          findAccess: find,
           intervalMs: flags.interval,
           pushPort: flags.pushPort,
           prefix: flags.prefix,
@@ -117,13 +114,14 @@ function readFromHome(): Promise<AdministrationAccess> {
   return readAdministrationAccess(process.env['BRAMBLE_HOME'] ?? home);
 }
 
-async function accessOf(flags: Flags, findAccess: FindAccess): Promise<AdministrationAccess> {
-  if (flags.adminUrl === undefined) return findAccess();
+async function findAccessOf(flags: Flags, findAccess: FindAccess): Promise<FindAccess> {
+  if (flags.adminUrl === undefined) return findAccess;
   if (flags.token === undefined) {
     throw new BrambleError('ERR_ADMIN_ACCESS', '--admin-url needs --token: the token of an administrator.');
   }
   const caPem = flags.adminCa === undefined ? {} : { caPem: await readInputFile(flags.adminCa) };
-  return { urls: [flags.adminUrl], token: flags.token, ...caPem };
+  const access = { urls: [flags.adminUrl], token: flags.token, ...caPem };
+  return async () => access;
 }
 
 function count(text: string): number {

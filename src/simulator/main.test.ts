@@ -16,6 +16,7 @@ const vendorUrl = 'https://api.push.apple.com';
 
 async function startAdministration(context: TestContext, publicUrl: string, hasCertificate = false, url = vendorUrl) {
   let push: object = { url };
+  let refusing = 0;
   const calls: { method: string; path: string; body: unknown }[] = [];
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
@@ -26,7 +27,11 @@ async function startAdministration(context: TestContext, publicUrl: string, hasC
     const reply = (status: number, value: object): void => {
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
     };
-    if (request.headers.authorization !== 'Bearer secret') reply(401, { code: 'ERR_TOKEN', message: 'no such token' });
+    if (refusing > 0) {
+      refusing -= 1;
+      reply(409, { code: 'ERR_RELEASE_FENCED', message: 'no administration service is at work just now' });
+    } else if (request.headers.authorization !== 'Bearer secret')
+      reply(401, { code: 'ERR_TOKEN', message: 'no such token' });
     else if (path === '/api/v1/status') reply(200, { domain: { publicUrl } });
     else if (path === '/api/v1/push') {
       if (request.method === 'PUT') push = { url: vendorUrl, ...JSON.parse(text) };
@@ -39,7 +44,20 @@ async function startAdministration(context: TestContext, publicUrl: string, hasC
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
   context.after(() => server.close());
-  return { calls, push: () => push, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+  const refuse = (times: number): void => {
+    refusing = times;
+  };
+  const setPush = (value: object): void => {
+    push = value;
+  };
+  return {
+    calls,
+    refuse,
+    setPush,
+    push: () => push,
+    close: () => server.close(),
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+  };
 }
 
 function collect(): { stream: Writable; text(): string } {
@@ -64,7 +82,7 @@ test('a fleet is set up over the REST API, lives, is directed, and ends with a s
     devices: 5,
     accounts: 3,
     seed: 'main',
-    access: { urls: ['http://127.0.0.1:1', administration.url], token: 'secret' },
+    findAccess: async () => ({ urls: ['http://127.0.0.1:1', administration.url], token: 'secret' }),
     intervalMs: 20,
     pushPort: 0,
     prefix: 'x-',
@@ -109,7 +127,7 @@ test('a refusal of the administration service keeps its code', async (context) =
     devices: 1,
     accounts: 1,
     seed: 'main',
-    access: { urls: [administration.url], token: 'wrong' },
+    findAccess: async () => ({ urls: [administration.url], token: 'wrong' }),
     intervalMs: 1000,
     pushPort: 0,
     prefix: '',
@@ -127,7 +145,7 @@ test('a domain with a push certificate is left as it is', async (context) => {
     devices: 1,
     accounts: 1,
     seed: 'main',
-    access: { urls: [administration.url], token: 'secret' },
+    findAccess: async () => ({ urls: [administration.url], token: 'secret' }),
     intervalMs: 1000,
     pushPort: 0,
     prefix: '',
@@ -162,10 +180,10 @@ test('another push service is replaced only when told so, and put back after Ctr
         done();
       },
     });
-    const access = { urls: [administration.url], token: 'secret' };
+    const findAccess = async () => ({ urls: [administration.url], token: 'secret' });
     const fleet = { devices: 1, accounts: 1, seed: 'main', intervalMs: 1000, pushPort: 0, prefix: '' };
     await simulate(
-      { ...fleet, access, replacePush, control: false, json: true },
+      { ...fleet, findAccess, replacePush, control: false, json: true },
       { input: new PassThrough(), output, errors: errors.stream },
       interrupt.signal,
     );
@@ -180,6 +198,41 @@ test('another push service is replaced only when told so, and put back after Ctr
   const gone = otherSimulator;
   await new Promise<void>((resolve) => other.close(() => resolve()));
   assert.deepEqual(await runs(gone, false), { url: vendorUrl }, 'one that is gone is not put back');
+});
+
+test('the push service is put back though an upgrade has given the administration service another port', async (context) => {
+  const server = await startMdmServer();
+  context.after(() => server.close());
+  const [before, after] = [
+    await startAdministration(context, server.url),
+    await startAdministration(context, server.url),
+  ];
+  const coordinator = await startAdministration(context, server.url);
+  coordinator.refuse(Number.POSITIVE_INFINITY);
+  let urls = [coordinator.url, before.url];
+  const interrupt = new AbortController();
+  const errors = collect();
+  const output = new Writable({
+    write(chunk, _, done) {
+      if (String(chunk).includes('"ready"')) {
+        // One domain has one setting; between the two services the coordinator alone answers.
+        after.setPush(before.push());
+        after.refuse(2);
+        before.close();
+        urls = [before.url, coordinator.url, after.url];
+        interrupt.abort();
+      }
+      done();
+    },
+  });
+  const fleet = { devices: 1, accounts: 1, seed: 'main', intervalMs: 1000, pushPort: 0, prefix: '' };
+  await simulate(
+    { ...fleet, findAccess: async () => ({ urls, token: 'secret' }), replacePush: false, control: false, json: true },
+    { input: new PassThrough(), output, errors: errors.stream },
+    interrupt.signal,
+  );
+  assert.match(errors.text(), /The domain's push service is https:\/\/api\.push\.apple\.com again\.\n$/);
+  assert.deepEqual(after.push(), { url: vendorUrl });
 });
 
 test('without a domain the message says what to do', async () => {
@@ -200,7 +253,7 @@ test('on a terminal the state is one line that is drawn over, and Ctrl-C ends wi
     devices: 1,
     accounts: 1,
     seed: 'main',
-    access: { urls: [administration.url], token: 'secret' },
+    findAccess: async () => ({ urls: [administration.url], token: 'secret' }),
     intervalMs: 20,
     pushPort: 0,
     prefix: '',

@@ -5,11 +5,7 @@
 import { writeFile } from 'node:fs/promises';
 import type { Readable, Writable } from 'node:stream';
 import { counted } from '../base/counted.ts';
-import {
-  type AdministrationAccess,
-  type AdministrationClient,
-  createAdministrationClient,
-} from './administration-client.ts';
+import { type AdministrationClient, createAdministrationClient, type FindAccess } from './administration-client.ts';
 import { followControl } from './control.ts';
 import { type Fleet, type FleetStats, runFleet } from './fleet.ts';
 import { type PlannedDevice, planFleet } from './fleet-plan.ts';
@@ -19,7 +15,7 @@ export interface SimulateOptions {
   readonly devices: number;
   readonly accounts: number;
   readonly seed: string;
-  readonly access: AdministrationAccess;
+  readonly findAccess: FindAccess;
   readonly journalPath?: string;
   /** Mean time between a device's own contacts. */
   readonly intervalMs: number;
@@ -70,7 +66,7 @@ export async function simulate(
     (machine ? streams.errors : streams.output).write(`${text}\n`);
   };
   say(`Seed ${options.seed} (give it with --seed to have the same fleet again).`);
-  const administration = createAdministrationClient(options.access, signal);
+  const administration = createAdministrationClient(options.findAccess, signal);
   const pushBefore = await pushServiceToPutBack(administration, options.replacePush);
   const planned = planFleet(options.seed, options.devices, options.accounts, options.prefix);
   const byAccount = Map.groupBy(planned, ({ account }) => account);
@@ -119,8 +115,9 @@ export async function simulate(
     return result;
   } finally {
     // The signal of the run may have been aborted: this is done all the same, for a while.
-    const closing = createAdministrationClient(options.access, AbortSignal.timeout(putBackMs));
-    say(await putPushServiceBack(closing, fleet.push.url, pushBefore));
+    const late = AbortSignal.timeout(putBackMs);
+    const closing = createAdministrationClient(options.findAccess, late);
+    say(await putPushServiceBack(closing, fleet.push.url, pushBefore, late));
     await fleet.stop();
   }
 }

@@ -3,12 +3,14 @@
  * devices somebody else wakes is left as it is unless one is told otherwise, and gets back what it had when the fleet ends.
  */
 import { connect } from 'node:net';
-import { BrambleError, messageOf } from '../base/errors.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import { BrambleError, isBrambleError, messageOf } from '../base/errors.ts';
 import type { AdministrationClient, PushService } from './administration-client.ts';
 
 /** What a domain has that was never told another one. */
 const vendorUrl = 'https://api.push.apple.com';
 const probeMs = 3000;
+const againMs = 1000;
 
 /**
  * What is to be put back: nothing where the domain has the vendor's service, or one of a simulator that is gone.
@@ -43,23 +45,36 @@ export async function pushServiceToPutBack(
   return { url, ...(caPem === undefined ? {} : { caPem }) };
 }
 
-/** Puts it back, unless somebody has set another one since. Never rejects: says what came of it. */
+/**
+ * Puts it back, unless somebody has set another one since. Where an upgrade is just between two administration services, that
+ * is tried once a second until the signal is aborted; it can be done twice. Never rejects: says what came of it.
+ */
 export async function putPushServiceBack(
   administration: AdministrationClient,
   ownUrl: string,
   before: Partial<PushService>,
+  signal: AbortSignal,
 ): Promise<string> {
-  try {
-    const { url } = await administration.push();
-    if (url !== ownUrl) return `The domain's push service is ${url} by now and was left so.`;
-    await administration.setPush(before);
-    return `The domain's push service is ${before.url ?? vendorUrl} again.`;
-  } catch (error) {
-    return (
-      `The domain's push service could not be put back (${messageOf(error)}). It is still ${ownUrl}: set it with ` +
-      `\`bramble push --set url=${before.url ?? vendorUrl} --set caPem=null\`.`
-    );
+  for (;;) {
+    try {
+      const { url } = await administration.push();
+      if (url !== ownUrl) return `The domain's push service is ${url} by now and was left so.`;
+      await administration.setPush(before);
+      return `The domain's push service is ${before.url ?? vendorUrl} again.`;
+    } catch (error) {
+      const between = isBrambleError(error) && error.code === 'ERR_RELEASE_FENCED';
+      if (between && (await isWorthAnother(signal))) continue;
+      return (
+        `The domain's push service could not be put back (${messageOf(error)}). It is still ${ownUrl}: set it with ` +
+        `\`bramble push --set url=${before.url ?? vendorUrl} --set caPem=null\`.`
+      );
+    }
   }
+}
+
+async function isWorthAnother(signal: AbortSignal): Promise<boolean> {
+  await delay(againMs, undefined, { signal }).catch(() => undefined);
+  return !signal.aborted;
 }
 
 function isOpen(port: number): Promise<boolean> {
