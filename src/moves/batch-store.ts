@@ -12,16 +12,38 @@ export interface NewMoveBatch {
   createdBy: string;
   upgradeId?: string;
   waveNumber?: number;
-  moves: readonly { accountId: AccountId; toInstanceId: InstanceId }[];
+  moves: readonly AskedMove[];
+  /** Which of the moves somebody else would undo: they are skipped. */
+  listHeld?: ListHeld;
 }
 
-export type SkipReason = 'not-found' | 'already-there' | 'already-moving' | 'instance-retired';
+export interface AskedMove {
+  accountId: AccountId;
+  toInstanceId: InstanceId;
+}
+
+/** `next` says in words what holds the account, and what to type instead. */
+export interface HeldMove {
+  accountId: AccountId;
+  reason: 'assigned-by-upgrade' | 'moved-by-upgrade' | 'upgrade-reverses';
+  next: string;
+}
+
+export type ListHeld = (tx: Transaction, moves: readonly AskedMove[]) => Promise<HeldMove[]>;
+
+export type SkipReason = 'not-found' | 'already-there' | 'already-moving' | 'instance-retired' | HeldMove['reason'];
+
+export interface SkippedMove {
+  accountId: AccountId;
+  reason: SkipReason;
+  next?: string;
+}
 
 export interface CreatedMoveBatch {
   batchId: string;
   queued: number;
   /** Accounts that are not moved, each with the reason; never silently. */
-  skipped: { accountId: AccountId; reason: SkipReason }[];
+  skipped: SkippedMove[];
 }
 
 /**
@@ -38,7 +60,9 @@ export async function createMoveBatch(tx: Transaction, batch: NewMoveBatch): Pro
   const goals = [...new Set(batch.moves.map((move) => move.toInstanceId))];
   const standing = await tx<{ id: InstanceId; name: string }[]>`
     select id, name from instance where id = any(${goals}::uuid[]) and retired_at is null order by id for share`;
-  const moves = batch.moves.filter((move) => standing.some(({ id }) => id === move.toInstanceId));
+  const toStanding = batch.moves.filter((move) => standing.some(({ id }) => id === move.toInstanceId));
+  const held = new Map((await batch.listHeld?.(tx, toStanding))?.map((move) => [move.accountId, move]));
+  const moves = toStanding.filter(({ accountId }) => !held.has(accountId));
   const moveIds = moves.map(() => newId<MoveId>());
   const queued = await tx<{ accountId: AccountId }[]>`
     insert into account_move (id, batch_id, account_id, from_instance_id, to_instance_id)
@@ -54,10 +78,11 @@ export async function createMoveBatch(tx: Transaction, batch: NewMoveBatch): Pro
   const found = await tx<{ id: AccountId; instanceId: InstanceId }[]>`
     select id, instance_id as "instanceId" from account where id = any(${rest.map((move) => move.accountId)}::uuid[])`;
   const instanceOf = new Map(found.map((row) => [row.id, row.instanceId]));
-  const skipped = rest.map((move) => ({
-    accountId: move.accountId,
-    reason: moves.includes(move) ? skipReason(instanceOf, move) : ('instance-retired' as const),
-  }));
+  const skipped = rest.map((move): SkippedMove => {
+    const { accountId } = move;
+    if (!toStanding.includes(move)) return { accountId, reason: 'instance-retired' };
+    return held.get(accountId) ?? { accountId, reason: skipReason(instanceOf, move) };
+  });
   if (queued.length > 0) await tx`select pg_notify('bramble_moves', '')`;
   else await tx`update move_batch set state = 'done' where id = ${batchId}`;
   if (batch.upgradeId === undefined && queued.length > 0) {
@@ -71,10 +96,7 @@ export async function createMoveBatch(tx: Transaction, batch: NewMoveBatch): Pro
   return { batchId, queued: queued.length, skipped };
 }
 
-function skipReason(
-  instanceOf: ReadonlyMap<AccountId, InstanceId>,
-  move: { accountId: AccountId; toInstanceId: InstanceId },
-): SkipReason {
+function skipReason(instanceOf: ReadonlyMap<AccountId, InstanceId>, move: AskedMove): SkipReason {
   const instance = instanceOf.get(move.accountId);
   if (instance === undefined) return 'not-found';
   return instance === move.toInstanceId ? 'already-there' : 'already-moving';
@@ -161,16 +183,23 @@ export async function cancelMoveBatch(tx: Transaction, batchId: string): Promise
 
 /**
  * Cancels what has not been committed and queues a move home for every account that the batch has moved; an account that
- * has gone elsewhere since stays there.
+ * has gone elsewhere since, or is held, stays where it is.
  */
-export async function moveBatchBack(tx: Transaction, batchId: string, createdBy: string): Promise<CreatedMoveBatch> {
+export async function moveBatchBack(
+  tx: Transaction,
+  batchId: string,
+  order: Pick<NewMoveBatch, 'createdBy' | 'listHeld'>,
+): Promise<CreatedMoveBatch> {
   await cancelMoveBatch(tx, batchId);
   const moved = await tx<{ accountId: AccountId; toInstanceId: InstanceId }[]>`
     select m.account_id as "accountId", m.from_instance_id as "toInstanceId"
       from account_move m join account a on a.id = m.account_id and a.instance_id = m.to_instance_id
      where m.batch_id = ${batchId} and m.state in ('delivering', 'settled', 'closed')`;
+  const held = (await order.listHeld?.(tx, moved)) ?? [];
   await tx`
-    update account_move set state = 'closed', closed_at = now() where batch_id = ${batchId} and state = 'delivering'`;
+    update account_move set state = 'closed', closed_at = now()
+     where batch_id = ${batchId} and state = 'delivering'
+       and not (account_id = any(${held.map(({ accountId }) => accountId)}::uuid[]))`;
   await tx`update move_batch set state = 'done' where id = ${batchId}`;
-  return await createMoveBatch(tx, { purpose: 'back', createdBy, moves: moved });
+  return await createMoveBatch(tx, { purpose: 'back', ...order, moves: moved, listHeld: async () => held });
 }

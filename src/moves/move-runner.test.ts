@@ -138,7 +138,7 @@ test('a batch is turned back: what was moved goes home, what was not stays', asy
   const first = reserved.find((move) => move.accountId === moved.accountId);
   assert.ok(first);
   await moveAccount(options, first);
-  const back = await db.begin((tx) => moveBatchBack(tx, batchId, 'test'));
+  const back = await db.begin((tx) => moveBatchBack(tx, batchId, { createdBy: 'test' }));
   assert.equal(back.queued, 1);
   await runMoveRound(options);
   assert.deepEqual(await ownerOf(moved), { instanceId: here, epoch: 3 });

@@ -11,11 +11,23 @@ import { createMoveBatch } from '../moves/batch-store.ts';
 import { missingOf } from './component-readiness.ts';
 import { listInstancesBehind } from './instances-behind.ts';
 import type { NewInstance } from './upgrade-plan.ts';
-import { mergeProgress, type Upgrade } from './upgrade-store.ts';
-import { assignLatecomers, insertWaves, listUnmoved, listWaves, readWaveMoves, setWaveState } from './wave-store.ts';
+import { mergeProgress, recordUpgradeEvent, type Upgrade } from './upgrade-store.ts';
+import {
+  assignLatecomers,
+  closeOutOfReachElsewhere,
+  insertWaves,
+  listUnmoved,
+  listWaves,
+  readWaveMoves,
+  setWaveState,
+  type UnmovedAccount,
+} from './wave-store.ts';
 
 /** Where those go whose new instance no wave has had. Once it is being finalized nothing can go back, and no gate helps. */
 export type UnjudgedGo = 'own-wave' | 'last-wave';
+
+/** Accounts that one event names. */
+const namesShown = 20;
 
 /**
  * For who is sent somewhere by an operator, or follows in the end, in a domain that had no account: a wave without a gate.
@@ -89,14 +101,26 @@ export async function countFailedMoves(q: Queryable, id: UpgradeId): Promise<num
   return failed;
 }
 
-/** Queues a move for every account of the waves up to `wave` that needs one and has none open; returns how many. */
+/**
+ * Queues a move for every account of the waves up to `wave` that needs one and has none open; returns how many. Whom an
+ * administrator had moved away is put back, and the log says so.
+ */
 export async function queueMoves(tx: Transaction, upgrade: Upgrade, wave: number, createdBy: string): Promise<number> {
-  const moves = await listUnmoved(tx, upgrade.id, wave);
-  if (moves.length === 0) return 0;
+  await closeOutOfReachElsewhere(tx, upgrade.id, wave);
+  const unmoved = await listUnmoved(tx, upgrade.id, wave);
+  if (unmoved.length === 0) return 0;
   const batch = await createMoveBatch(tx, {
-    ...{ purpose: 'wave' as const, createdBy, upgradeId: upgrade.id, waveNumber: wave, moves },
+    ...{ purpose: 'wave' as const, createdBy, upgradeId: upgrade.id, waveNumber: wave, moves: unmoved },
   });
+  const displaced = unmoved.flatMap((account) => account.displaced ?? []);
+  if (displaced.length > 0) await recordUpgradeEvent(tx, upgrade, displacedText(displaced));
   return batch.queued;
+}
+
+function displacedText(displaced: readonly NonNullable<UnmovedAccount['displaced']>[]): string {
+  const some = displaced.slice(0, namesShown).map(({ account, at, by }) => `${account} (to ${at}, by ${by})`);
+  const more = displaced.length > some.length ? ` and ${displaced.length - some.length} more` : '';
+  return `moved by hand, and put back to where they are assigned: ${some.join(', ')}${more}`;
 }
 
 /** Gives every account that is not at a new instance a place in a wave, and a move where that wave has begun. */

@@ -183,15 +183,46 @@ export async function insertAssignment(
      where a.id = ${accountId}`;
 }
 
+/**
+ * A move that brought the account somewhere else than it is to go, and whose devices do not come: it would never end. For rows
+ * `m` of account_move and `s` of upgrade_assignment.
+ */
+const outOfReachElsewhere = (q: Queryable) =>
+  q`(m.state = 'delivering' and m.out_of_reach and m.to_instance_id <> s.to_instance_id)`;
+
+/** Ends those moves for accounts of the waves up to `wave`: what they owe is owed by the account's next move. */
+export async function closeOutOfReachElsewhere(tx: Transaction, id: UpgradeId, wave: number): Promise<void> {
+  await tx`
+    update account_move m set state = 'closed', closed_at = now()
+      from upgrade_assignment s
+     where s.upgrade_id = ${id} and s.wave_number <= ${wave} and m.account_id = s.account_id
+       and ${outOfReachElsewhere(tx)}`;
+}
+
+/** An account that is to be moved; `displaced` when an administrator had moved it from its goal, or meanwhile elsewhere. */
+export interface UnmovedAccount {
+  accountId: AccountId;
+  toInstanceId: InstanceId;
+  displaced: { account: string; at: string; by: string } | null;
+}
+
 /** Accounts of the waves up to `wave` that are not where they are to go and have no open move. */
-export async function listUnmoved(
-  q: Queryable,
-  id: UpgradeId,
-  wave: number,
-): Promise<{ accountId: AccountId; toInstanceId: InstanceId }[]> {
-  return await q`
-    select s.account_id as "accountId", s.to_instance_id as "toInstanceId"
-      from upgrade_assignment s join account a on a.id = s.account_id
+export async function listUnmoved(q: Queryable, id: UpgradeId, wave: number): Promise<UnmovedAccount[]> {
+  return await q<UnmovedAccount[]>`
+    with last_move as materialized (
+      select distinct on (m.account_id) m.account_id, m.from_instance_id, m.committed_at, b.created_by,
+             b.upgrade_id is null as by_hand
+        from account_move m join move_batch b on b.id = m.batch_id
+       where m.committed_at > (select created_at from upgrade where id = ${id})
+       order by m.account_id, m.committed_at desc)
+    select s.account_id as "accountId", s.to_instance_id as "toInstanceId",
+           case when l.by_hand and (l.from_instance_id = s.to_instance_id or l.committed_at > w.started_at)
+                then json_build_object('account', a.name, 'at', i.name, 'by', l.created_by) end as displaced
+      from upgrade_assignment s
+      join account a on a.id = s.account_id
+      join instance i on i.id = a.instance_id
+      join upgrade_wave w on w.upgrade_id = s.upgrade_id and w.number = s.wave_number
+      left join last_move l on l.account_id = s.account_id
      where s.upgrade_id = ${id} and s.wave_number <= ${wave} and a.instance_id <> s.to_instance_id
        and not exists (select 1 from account_move m where m.account_id = s.account_id
                           and m.state not in ('closed', 'rolled-back', 'cancelled'))
@@ -208,7 +239,7 @@ export interface WaveMoves {
   delivering: number;
   /** Not moved yet, with an open move. */
   underWay: number;
-  /** Not moved and without an open move. */
+  /** Not moved and without an open move that can end. */
   waiting: number;
   /** Whose last move of this upgrade failed since the wave was last started or resumed. */
   failed: number;
@@ -236,7 +267,8 @@ export async function readWaveMoves(q: Queryable, id: UpgradeId, wave: number): 
       cross join lateral (select a.instance_id = s.to_instance_id as at_goal) g
       left join lateral (
         select m.state, m.out_of_reach from account_move m
-         where m.account_id = s.account_id and m.state not in ('closed', 'rolled-back', 'cancelled')) o on true
+         where m.account_id = s.account_id and m.state not in ('closed', 'rolled-back', 'cancelled')
+           and not ${outOfReachElsewhere(q)}) o on true
       left join rolled_back f on f.account_id = s.account_id
      where s.upgrade_id = ${id} and s.wave_number = ${wave}`;
   return row ?? { accounts: 0, settled: 0, outOfReach: 0, delivering: 0, underWay: 0, waiting: 0, failed: 0 };

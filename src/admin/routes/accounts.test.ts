@@ -149,3 +149,43 @@ test('moves are queued, every skipped account is named, and a batch is paused, r
   assert.equal((await admin.call('POST', '/moves', { to: 'two' })).status, 400);
   assert.equal((await admin.call('POST', '/moves', { from: 'one', to: 'nine' })).status, 404);
 });
+
+test('what an open upgrade would undo is not moved, nor its batches turned back, and the command says what to do', async () => {
+  await admin.call('POST', '/accounts', { name: 'assigned', instance: 'one' });
+  await admin.call('POST', '/accounts', { name: 'free', instance: 'one' });
+  const instances = await admin.db<
+    { id: string }[]
+  >`select id from instance where name in ('one', 'two') order by name`;
+  const [one, two] = instances.map(({ id }) => id);
+  assert.ok(one && two);
+  const upgrade = newId<string>();
+  const batch = newId<string>();
+  await admin.db`
+    insert into upgrade (id, from_release, to_release, state, plan)
+    values (${upgrade}, '1.2.0', '1.3.0', 'moving', '{"options": {}, "instances": []}')`;
+  await admin.db`insert into upgrade_wave (upgrade_id, number, name, state) values (${upgrade}, 1, 'canary', 'passed')`;
+  await admin.db`
+    insert into upgrade_assignment (upgrade_id, account_id, wave_number, from_instance_id, to_instance_id)
+    select ${upgrade}, id, 1, ${two}, ${one} from account where name = 'assigned'`;
+  await admin.db`
+    insert into move_batch (id, purpose, upgrade_id, wave_number, state, created_by)
+    values (${batch}, 'wave', ${upgrade}, 1, 'running', 'coordinator')`;
+  try {
+    const alone = await admin.call('POST', '/moves', { accounts: ['assigned'], to: 'two' });
+    assert.equal(alone.status, 409);
+    const { message } = alone.body as { message: string };
+    assert.match(
+      message,
+      /assigned \(assigned-by-upgrade; the upgrade has assigned it to one .*bramble account assign/,
+    );
+    const both = await runBramble(admin, ['move', 'start', '--account', 'assigned', 'free', '--to', 'two']);
+    assert.match(both.output, /1 account is queued/);
+    assert.match(both.output, /assigned +assigned-by-upgrade: .*bramble account assign assigned/);
+    const back = await admin.call('POST', `/moves/${batch}/back`);
+    assert.deepEqual([back.status, codeOf(back.body)], [409, 'ERR_MOVE_STATE']);
+  } finally {
+    await admin.db`delete from move_batch where id = ${batch}`;
+    for (const table of ['upgrade_assignment', 'upgrade_wave', 'upgrade'])
+      await admin.db`delete from ${admin.db(table)}`;
+  }
+});

@@ -10,6 +10,7 @@ import {
   type CreatedMoveBatch,
   createMoveBatch,
   listMoveBatches,
+  type MoveBatch,
   moveBatchBack,
   moveBatchStatus,
   pauseMoveBatch,
@@ -17,6 +18,8 @@ import {
 } from '../../moves/batch-store.ts';
 import { notFound } from '../../rest/http-errors.ts';
 import { typedText } from '../../rest/typed-text.ts';
+import { listHeldMoves } from '../../upgrade/held-moves.ts';
+import { readOpenUpgrade } from '../../upgrade/upgrade-store.ts';
 import { listUnsettledMoves, namesOfAccounts, resolveAccounts } from '../account-selection.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { instant, name } from '../shapes.ts';
@@ -42,10 +45,16 @@ const batchShape = z.object({
   createdAt: instant,
   counts,
 });
+const skippedShape = z.object({
+  account: z.string(),
+  reason: z.string(),
+  next: z.string().optional().describe('What holds it, and what to type instead.'),
+});
+type Skipped = z.output<typeof skippedShape>;
 const createdShape = z.object({
   batch: z.string(),
   queued: z.number(),
-  skipped: z.array(z.object({ account: z.string(), reason: z.string() })),
+  skipped: z.array(skippedShape),
 });
 const selection = z
   .object({
@@ -91,6 +100,7 @@ export function moveRoutes(context: AdministrationContext): FastifyPluginAsyncZo
             purpose: 'manual',
             createdBy: request.administrator,
             moves: chosen.found.map((accountId) => ({ accountId, toInstanceId: target.id })),
+            listHeld: listHeldMoves,
           });
           const skipped = await withNames(tx, batch);
           for (const account of chosen.unknown) skipped.push({ account, reason: 'not-found' });
@@ -197,8 +207,11 @@ export function moveControlRoutes(context: AdministrationContext): FastifyPlugin
       handler: async (request, reply) => {
         const { batch } = request.params;
         const created = await write(context, async (tx) => {
-          if ((await moveBatchStatus(tx, batch)) === 'not-found') throw notFound('batch of moves', batch);
-          const back = await moveBatchBack(tx, batch, request.administrator);
+          const status = await moveBatchStatus(tx, batch);
+          if (status === 'not-found') throw notFound('batch of moves', batch);
+          await assertNotOfOpenUpgrade(tx, status);
+          const order = { createdBy: request.administrator, listHeld: listHeldMoves };
+          const back = await moveBatchBack(tx, batch, order);
           return { batch: back.batchId, queued: back.queued, skipped: await withNames(tx, back) };
         });
         return await reply.status(201).send(created);
@@ -227,8 +240,22 @@ export function moveControlRoutes(context: AdministrationContext): FastifyPlugin
   };
 }
 
-function nothingToMove(to: string, skipped: readonly { account: string; reason: string }[]): BrambleError {
-  const some = skipped.slice(0, 5).map(({ account, reason }) => `${account} (${reason})`);
+/** What an open upgrade moves is turned back with it: it would queue anew what is cancelled here. */
+async function assertNotOfOpenUpgrade(tx: Transaction, { upgradeId }: MoveBatch): Promise<void> {
+  const open = upgradeId === null ? undefined : await readOpenUpgrade(tx);
+  if (open === undefined || open.id !== upgradeId) return;
+  throw new BrambleError(
+    'ERR_MOVE_STATE',
+    `The upgrade to ${open.toRelease} moves this batch, and would move its accounts again. \`bramble upgrade pause\` stops it, ` +
+      '`bramble upgrade reverse` brings everybody home, and `bramble account assign` changes where one account goes.',
+    { details: { state: open.state } },
+  );
+}
+
+function nothingToMove(to: string, skipped: readonly Skipped[]): BrambleError {
+  const some = skipped
+    .slice(0, 5)
+    .map(({ account, reason, next }) => `${account} (${[reason, next].filter(Boolean).join('; ')})`);
   const more = skipped.length > some.length ? ` and ${skipped.length - some.length} more` : '';
   return new BrambleError(
     'ERR_STATE',
@@ -243,10 +270,14 @@ function batchView<Batch extends { batchId: string }>(batch: Batch) {
   return { ...batch, batch: batch.batchId };
 }
 
-async function withNames(tx: Transaction, batch: CreatedMoveBatch): Promise<{ account: string; reason: string }[]> {
+async function withNames(tx: Transaction, batch: CreatedMoveBatch): Promise<Skipped[]> {
   const names = await namesOfAccounts(
     tx,
     batch.skipped.map((skip) => skip.accountId as AccountId),
   );
-  return batch.skipped.map((skip) => ({ account: names.get(skip.accountId) ?? skip.accountId, reason: skip.reason }));
+  return batch.skipped.map(({ accountId, reason, next }) => ({
+    account: names.get(accountId) ?? accountId,
+    reason,
+    ...(next === undefined ? {} : { next }),
+  }));
 }

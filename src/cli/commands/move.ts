@@ -43,7 +43,7 @@ const detailed = batch.extend({
 const created = z.object({
   batch: z.string(),
   queued: z.number(),
-  skipped: z.array(z.object({ account: z.string(), reason: z.string() })),
+  skipped: z.array(z.object({ account: z.string(), reason: z.string(), next: z.string().optional() })),
 });
 
 export function addMoveCommands(program: Command, frame: Frame): void {
@@ -152,7 +152,10 @@ export function addMoveCommands(program: Command, frame: Frame): void {
 function createdText(answer: z.output<typeof created>, style: Style): string {
   const head = `${counted(answer.queued, 'account is', 'accounts are')} queued in the batch ${style.bold(answer.batch)}.`;
   if (answer.skipped.length === 0) return head;
-  const skipped = answer.skipped.map((row) => [row.account, row.reason]);
+  const skipped = answer.skipped.map((row) => [
+    row.account,
+    row.next === undefined ? row.reason : `${row.reason}: ${row.next}`,
+  ]);
   return `${head}\n${table(style, ['skipped', 'why'], skipped)}`;
 }
 
