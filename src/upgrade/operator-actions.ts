@@ -11,7 +11,7 @@ import type { Transaction } from '../database/connection.ts';
 import { desireProcess } from '../domain/desired-processes.ts';
 import { checkNames } from './check-names.ts';
 import { listInstancesBehind, occupiedText } from './instances-behind.ts';
-import { pauseUpgrade } from './pausing.ts';
+import { isPausedByGate, pauseUpgrade } from './pausing.ts';
 import { planUpgrade } from './plan.ts';
 import { readPlanFacts, type TargetRelease } from './plan-facts.ts';
 import { type PlanOptions, planOptionsSchema } from './plan-options.ts';
@@ -30,7 +30,7 @@ import {
   type Upgrade,
   upgradeOpen,
 } from './upgrade-store.ts';
-import { acceptWave, listWaves, reopenWaves, resumeUpgradeBatches, type Wave } from './wave-store.ts';
+import { acceptWave, listWaves, reopenWaves, resumeUpgradeBatches } from './wave-store.ts';
 
 /** Who says it: the name of an administrator's token. */
 export interface Operator {
@@ -145,12 +145,12 @@ export async function pauseByOperator(tx: Transaction, order: Operator & { reaso
 /**
  * Goes on where it was paused. An open wave is observed anew, and after the waves all of them are; with `acceptGate` the
  * operator answers for the open wave instead, which goes on until it has moved, and the log says so.
- * @throws BrambleError ERR_UPGRADE_STATE where it is not paused, or there is no gate to answer for.
+ * @throws BrambleError ERR_UPGRADE_STATE where it is not paused, or no gate has paused it.
  */
 export async function resumeByOperator(tx: Transaction, order: Operator & { acceptGate?: boolean }): Promise<Upgrade> {
   const upgrade = await lockedUpgrade(tx);
   if (upgrade.pausedFrom === null) throw wrongState(upgrade, 'be resumed');
-  const answered = order.acceptGate === true ? gateToAccept(upgrade, await listWaves(tx, upgrade.id)) : undefined;
+  const answered = order.acceptGate === true ? await gateToAccept(tx, upgrade) : undefined;
   if (answered?.wave !== undefined) await acceptWave(tx, upgrade.id, answered.wave, order.by);
   await reopenWaves(tx, upgrade.id);
   await resumeUpgradeBatches(tx, upgrade.id);
@@ -160,17 +160,25 @@ export async function resumeByOperator(tx: Transaction, order: Operator & { acce
   return outcome.kind === 'changed' ? outcome.upgrade : upgrade;
 }
 
-/** @throws BrambleError ERR_UPGRADE_STATE where no gate has anything to say. */
-function gateToAccept(upgrade: Upgrade, waves: readonly Wave[]): { what: string; wave?: number } {
-  if (upgrade.pausedFrom === 'soaking' && waves.length > 0) return { what: 'what was seen after the waves' };
-  const wave = upgrade.pausedFrom === 'moving' ? waves.find(({ state }) => state !== 'passed') : undefined;
-  if (wave?.state === 'soaking' || wave?.state === 'failed') return { what: `wave ${wave.number}`, wave: wave.number };
-  const why = wave === undefined ? 'no wave is open' : `wave ${wave.number} (${wave.name}) is ${wave.state}`;
+/**
+ * What the gate that paused this upgrade has judged. A gate that is still looking when something else pauses has no answer
+ * that anybody could take over.
+ * @throws BrambleError ERR_UPGRADE_STATE where no gate has paused it.
+ */
+async function gateToAccept(tx: Transaction, upgrade: Upgrade): Promise<{ what: string; wave?: number }> {
+  const wave = (await listWaves(tx, upgrade.id)).find(({ state }) => state !== 'passed');
+  if (await isPausedByGate(tx, upgrade)) {
+    return wave !== undefined && upgrade.pausedFrom === 'moving'
+      ? { what: `wave ${wave.number}`, wave: wave.number }
+      : { what: 'what was seen after the waves' };
+  }
+  const open = wave === undefined ? '' : `, wave ${wave.number} (${wave.name}) is ${wave.state}`;
   throw new BrambleError(
     'ERR_UPGRADE_STATE',
-    `No gate has paused this upgrade, so there is none to answer for: it is ${describePosition(upgrade)}, and ${why}. ` +
-      'Resume without accepting a gate.',
-    { details: { state: upgrade.state, pausedFrom: upgrade.pausedFrom } },
+    `No gate has paused this upgrade, so there is none to answer for: it is ${describePosition(upgrade)}${open}, and the reason ` +
+      `of the pause is: ${upgrade.pauseReason ?? 'none was given'}. Resume without accepting a gate (\`bramble upgrade ` +
+      'resume`); a wave that its gate then stops can be answered for.',
+    { details: { state: upgrade.state, pausedFrom: upgrade.pausedFrom, pauseReason: upgrade.pauseReason } },
   );
 }
 

@@ -2,12 +2,12 @@
  * Pausing, by hand or by a gate: the upgrade's state and the batches of moves change in one transaction, so that from its
  * commit on nothing new starts (invariant 10).
  */
-import type { Transaction } from '../database/connection.ts';
+import type { Queryable, Transaction } from '../database/connection.ts';
 import { advanced, type StepContext, type StepOutcome, stepTransaction } from './step-context.ts';
 import { transition, type Upgrade } from './upgrade-store.ts';
 import { pauseUpgradeBatches } from './wave-store.ts';
 
-/** `reason` is what people are told; `detail` the figures behind it. */
+/** `reason` is what people are told; `detail` the figures behind it, of a gate under `gate`. */
 export async function pauseUpgrade(
   tx: Transaction,
   upgrade: Upgrade,
@@ -24,7 +24,15 @@ export async function pauseUpgrade(
   return 'paused';
 }
 
-/** The same as a step of the coordinator. */
+/** Whether the pause that it is in is a gate's: the log holds what that said beside the pause. */
+export async function isPausedByGate(q: Queryable, { id, generation }: Upgrade): Promise<boolean> {
+  const [row] = await q`
+    select 1 from upgrade_event
+     where upgrade_id = ${id} and generation = ${generation} and state = 'paused' and detail ? 'gate'`;
+  return row !== undefined;
+}
+
+/** {@link pauseUpgrade} as a step of the coordinator. */
 export async function pauseStep(
   context: StepContext,
   upgrade: Upgrade,

@@ -108,15 +108,22 @@ function section(title: string, lines: readonly string[]): string[] {
 
 function waveLine(wave: UpgradeReport['waves'][number]): string {
   const { moves } = wave;
-  const reasons = Array.isArray(wave.gate?.['reasons']) ? wave.gate['reasons'].join('; ') : '';
-  const by = wave.gate?.['acceptedBy'];
-  const accepted = typeof by === 'string' ? `; ${by} answers for it` : '';
+  const gate = gateText(wave.gate);
   const reach = moves.outOfReach === 0 ? '' : `, ${moves.outOfReach} out of reach`;
   return (
     `  ${wave.number}. ${wave.name}: ${wave.state}, ${moves.settled} of ${moves.accounts} accounts settled${reach}` +
-    (reasons === '' ? '' : `; gate: ${String(wave.gate?.['answer'])} (${reasons})`) +
-    accepted
+    (gate === undefined ? '' : `; gate: ${gate}`)
   );
+}
+
+/** What a wave's gate says, and who answers for the wave in its place; undefined while it has said nothing. */
+export function gateText(gate: Readonly<Record<string, unknown>> | null): string | undefined {
+  const said = gate?.['answer'];
+  const reasons = Array.isArray(gate?.['reasons']) ? gate['reasons'].join('; ') : '';
+  const judged = typeof said === 'string' ? `${said}${reasons === '' ? '' : `: ${reasons}`}` : undefined;
+  const by = gate?.['acceptedBy'];
+  if (typeof by !== 'string') return judged;
+  return `${by} answers for it${judged === undefined ? '' : ` (the gate said ${judged})`}`;
 }
 
 function deliveryLine(count: UpgradeReport['deliveries'][number]): string {

@@ -7,7 +7,7 @@ import { holdMessage } from '../policy/delivery/waiting-reason.ts';
 import { listLockHolders } from './release-fence.ts';
 import type { Upgrade } from './upgrade-store.ts';
 import { type BlockingSession, type Wait, type WaitFacts, type WaveFacts, waitsOf } from './waits.ts';
-import type { Wave, WaveMoves } from './wave-store.ts';
+import { acceptedBy, type Wave, type WaveMoves } from './wave-store.ts';
 
 export interface CountedWave extends Pick<Wave, 'number' | 'name' | 'state' | 'startedAt' | 'soakingAt' | 'gate'> {
   readonly accounts: number;
@@ -55,8 +55,9 @@ export async function readWaits(q: Queryable, upgrade: Upgrade, waves: readonly 
 
 function waveFacts(wave: CountedWave, open: readonly string[]): WaveFacts {
   const { number, name, state, startedAt, soakingAt, accounts, settled, moves, gate } = wave;
+  const accepted = acceptedBy(wave) !== undefined;
   const reasons = gate?.['answer'] === 'undecided' && Array.isArray(gate['reasons']) ? gate['reasons'] : [];
-  const gateLacks = reasons.map(String);
+  const gateLacks = accepted ? [] : reasons.map(String);
   return {
     number,
     name,
@@ -68,6 +69,7 @@ function waveFacts(wave: CountedWave, open: readonly string[]): WaveFacts {
     outOfReach: moves.outOfReach,
     open,
     gateLacks,
+    accepted,
   };
 }
 

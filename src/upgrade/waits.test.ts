@@ -31,6 +31,7 @@ const waveFacts = fc.record({
   outOfReach: fc.nat(2),
   open: names,
   gateLacks: names,
+  accepted: fc.boolean(),
 });
 const facts: fc.Arbitrary<WaitFacts> = fc.record({
   now: date,

@@ -98,6 +98,8 @@ export interface WaveFacts {
   readonly open: readonly string[];
   /** What the gate lacks, as it said some seconds ago in the present window. */
   readonly gateLacks: readonly string[];
+  /** Whether an operator answers for it: nobody judges or observes it any more. */
+  readonly accepted: boolean;
 }
 
 const namesShown = 20;
@@ -207,7 +209,7 @@ function waveWaits(facts: WaitFacts): Wait[] {
   if (wave.state === 'soaking') {
     const until = later(wave.soakingAt, facts.soakSeconds);
     const isOver = until !== null && until <= facts.now;
-    if (!isOver) waits.push(wait('soak', `${named} is observed`, { since: wave.soakingAt, until }));
+    if (!isOver && !wave.accepted) waits.push(wait('soak', `${named} is observed`, { since: wave.soakingAt, until }));
     if (wave.gateLacks.length > 0) {
       waits.push(wait('gate', `the gate of ${named}: ${wave.gateLacks.join('; ')}`, { since: wave.soakingAt }));
     }

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { stepOnce } from './coordinator.ts';
 import { finalizeByOperator, pauseByOperator, resumeByOperator } from './operator-actions.ts';
+import { readUpgradeReport } from './report.ts';
+import { reportText } from './report-text.ts';
 import type { StepContext } from './step-context.ts';
 import { countAt, endUnasked, operator, type Scene, scene, until } from './test-scene.ts';
 import { listWaves } from './wave-store.ts';
@@ -103,7 +105,8 @@ test('a gate is answered for only where one has paused, and the refusal says whe
   await it.db.begin((tx) => pauseByOperator(tx, operator));
   await assert.rejects(resume(it, true), {
     code: 'ERR_UPGRADE_STATE',
-    message: /paused in expanded, and no wave is open/,
+    message:
+      /No gate has paused .* paused in expanded, and the reason of the pause is: by hand \(tester\)\. Resume without/,
   });
   await resume(it);
   await until(it, context, ['moving']);
@@ -111,9 +114,56 @@ test('a gate is answered for only where one has paused, and the refusal says whe
   await it.db.begin((tx) => pauseByOperator(tx, operator));
   await assert.rejects(resume(it, true), {
     code: 'ERR_UPGRADE_STATE',
-    message: /wave 1 \(canary\) is running\. Resume/,
+    message: /wave 1 \(canary\) is running, .* by hand \(tester\)\. Resume/,
   });
   assert.equal((await it.upgrade()).state, 'paused');
   await resume(it);
   await until(it, context, ['soaking']);
 });
+
+test(
+  'a wave that is observed when somebody pauses it is nobody’s to accept, whatever its gate said so far',
+  limited,
+  async () => {
+    const it = await scene({ canaries: ['east-0'], soakSeconds: 3600, gate: { patienceSeconds: 0 } });
+    const context = it.context('one');
+    const refused = async (why: RegExp) => {
+      const before = await it.upgrade();
+      await assert.rejects(resume(it, true), { code: 'ERR_UPGRADE_STATE', message: why });
+      assert.deepEqual(await it.upgrade(), before);
+      assert.equal((await listWaves(it.db, before.id))[0]?.gate?.['acceptedBy'], undefined);
+    };
+    const looked = async () => {
+      for (let round = 0; round < 100; round++) {
+        await looks(it, context, 1, { silent: true });
+        const [wave] = await listWaves(it.db, (await it.upgrade()).id);
+        if (wave?.state === 'soaking' && wave.gate?.['answer'] !== undefined) return;
+      }
+      assert.fail('the gate never looked');
+    };
+    // A soak that is over, and no patience beyond it: an undecided gate stops the wave.
+    const stopped = async () => {
+      await looked();
+      await it.db`update upgrade_wave set soaking_at = soaking_at - interval '2 hours' where state = 'soaking'`;
+      assert.match((await until(it, context, ['paused'], { silent: true })).pauseReason ?? '', /undecided/);
+    };
+    await looked();
+    await it.db.begin((tx) => pauseByOperator(tx, { ...operator, reason: 'lunch' }));
+    await refused(/paused in moving, wave 1 \(canary\) is soaking, and .* by hand \(tester\): lunch\. Resume/);
+    await resume(it);
+    await stopped();
+    await resume(it);
+    await it.db.begin((tx) => pauseByOperator(tx, operator));
+    await refused(/by hand/);
+    await resume(it);
+    await stopped();
+    await resume(it, true);
+    const report = await readUpgradeReport(it.db, await it.upgrade(), []);
+    assert.deepEqual(
+      report.waits.filter(({ what }) => what === 'gate' || what === 'soak'),
+      [],
+      'nothing is waited for that an operator has answered for',
+    );
+    assert.match(reportText(report), /1\. canary: soaking.*; gate: tester answers for it \(the gate said undecided: /);
+  },
+);

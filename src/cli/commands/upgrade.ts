@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { shownJson, shownValue } from '../../base/shown-text.ts';
 import type { UpgradeReport } from '../../upgrade/report.ts';
-import { emptiedText, planText, reportText } from '../../upgrade/report-text.ts';
+import { emptiedText, gateText, planText, reportText } from '../../upgrade/report-text.ts';
 import type { UpgradePlan } from '../../upgrade/upgrade-plan.ts';
 import { waitLines } from '../../upgrade/wait-text.ts';
 import { collectValues, jsonObject, number } from '../arguments.ts';
@@ -232,14 +232,7 @@ function shortText(answer: z.output<typeof shortReport>, style: Style): string {
     wave.name,
     wave.state,
     progressBar(style, wave.settled, wave.accounts, 20),
-    gateText(wave.gate),
+    cell(gateText(wave.gate) ?? null),
   ]);
   return `${head}\n\n${table(style, ['wave', 'name', 'state', 'accounts settled', 'gate'], rows)}`;
-}
-
-function gateText(gate: Record<string, unknown> | null): string {
-  if (gate === null) return '-';
-  const reasons = gate['reasons'];
-  const why = Array.isArray(reasons) && reasons.length > 0 ? `: ${reasons.join('; ')}` : '';
-  return `${cell(gate['answer'])}${why}`;
 }
