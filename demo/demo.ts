@@ -166,10 +166,10 @@ async function startUpgrade(
   const plan = await expectDone<{ plan: { sends: PlannedSends } }>(domain, 'POST', '/upgrade/plan', {
     archive: to.file,
     canariesPerInstance: canaries / 2,
-    wavePercentages: [50, 100],
+    wavePercentages: [100],
     soakSeconds: 2,
     fenceGraceMs: 1500,
-    gate: { leastRequests: 5, baselineHours: 1, patienceSeconds: 40, latencyFactor: 5, latencySlackMs: 250 },
+    gate: { leastRequests: 2, baselineHours: 1, patienceSeconds: 40, latencyFactor: 5, latencySlackMs: 250 },
   });
   progress.step(`The upgrade to ${to.release} is planned.`);
   const { itPolicies, serviceBooks, synchronizations, leastMinutes } = plan.plan.sends;
