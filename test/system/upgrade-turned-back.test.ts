@@ -74,15 +74,15 @@ describe('an upgrade that is turned back', () => {
     const [major = 0, minor = 0] = from.release.split('.').map(Number);
     to = await defectiveArchive(`${major}.${minor + 1}.99`);
     await startUpgrade(domain, to, {
-      canariesPerInstance: 1,
-      wavePercentages: [60, 100],
+      canariesPerInstance: 2,
+      wavePercentages: [80, 100],
       soakSeconds: 5,
       // It answers as soon as it can: a device that was refused comes again later and later.
       gate: { leastRequests: 30, baselineHours: 1, patienceSeconds: 180 },
     });
     const view = await untilUpgrade(domain, ['paused'], { timeoutMs: 280_000 });
     assert.match(view.pauseReason ?? '', /the gate of wave 1 \(.*\) says fail: .*requests failed/);
-    assert(view.moved <= 2, `${view.moved} accounts have moved, and the canaries are two`);
+    assert(view.moved <= 4, `${view.moved} accounts have moved, and the canaries are four`);
     const status = await domain.command('upgrade', 'status');
     assert.match(status.stdout, /says fail/);
     const report = await commandJson<{ state: string; pauseReason: string }>(domain, 'upgrade', 'report');
@@ -107,7 +107,7 @@ describe('an upgrade that is turned back', () => {
   test('accepted all the same, more accounts move; two coordinators turn it back, one stopped past its lease', async () => {
     const resumed = await domain.command('upgrade', 'resume', '--accept-gate');
     assert.equal(resumed.code, 0, resumed.stderr);
-    await untilUpgrade(domain, [], { enough: (view) => view.moved >= 4 });
+    await untilUpgrade(domain, [], { enough: (view) => view.moved >= 5 });
     rival = startByHand(domain, to.release, 'coordinator', 'upgrade-coordinator-rival');
     const reversed = await domain.command('upgrade', 'reverse');
     assert.equal(reversed.code, 0, reversed.stderr);
