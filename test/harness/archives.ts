@@ -7,6 +7,9 @@ import { fileURLToPath } from 'node:url';
 import { buildRelease } from '../../scripts/release-build.ts';
 import { applyEdits, type SourceEdit } from '../../scripts/source-edit.ts';
 import { compareReleases } from '../../src/base/release-number.ts';
+import { writeEntries } from '../../src/release/archive-bytes.ts';
+import { formatManifest, manifestName, parseManifest } from '../../src/release/manifest.ts';
+import { readEntries } from '../../src/release/tar-entries.ts';
 
 export const checkout = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -79,6 +82,17 @@ async function buildInto(folder: string, tree: string): Promise<BuiltArchive> {
   const file = join(folder, name);
   await writeFile(file, archive);
   return { file, release: manifest.release };
+}
+
+/** The working tree's program under another number: for what looks at the number only. */
+export async function renumberedArchive(release: string): Promise<BuiltArchive> {
+  const { file } = await workingTreeArchive();
+  const entries = await readEntries(await readFile(file));
+  const manifest = parseManifest(String(entries.get(manifestName)));
+  entries.set(manifestName, Buffer.from(formatManifest({ ...manifest, release })));
+  const renumbered = join(await archiveFolder(), `bramble-${release}.tgz`);
+  await writeFile(renumbered, await writeEntries(entries));
+  return { file: renumbered, release };
 }
 
 /** The working tree with other sources, as an archive of the release `release`. */

@@ -9,7 +9,13 @@ import { after, before, describe, test } from 'node:test';
 import { until } from '../../src/base/test-condition.ts';
 import { exitWithin } from '../../src/base/test-process.ts';
 import { openArchive } from '../../src/release/archive.ts';
-import { type BuiltArchive, patchedArchive, sealedArchive, workingTreeArchive } from '../harness/archives.ts';
+import {
+  type BuiltArchive,
+  patchedArchive,
+  renumberedArchive,
+  sealedArchive,
+  workingTreeArchive,
+} from '../harness/archives.ts';
 import { expectDone, type RunningDomain, startDomain } from '../harness/domain.ts';
 import { assertNothingLost, untilDrained, untilServed } from '../harness/evidence.ts';
 import { type RunningFleet, startFleet } from '../harness/fleet.ts';
@@ -54,10 +60,10 @@ describe('an upgrade under fire', () => {
     });
     await configureDomain(domain, '127.0.0.1:9');
     fleet = await startFleet(domain, {
-      devices: 24,
-      accounts: 16,
+      devices: 18,
+      accounts: 14,
       seed: 'upgrade-under-fire',
-      interval: '700ms',
+      interval: '1s',
       journal: join(domain.home, 'journal.ndjson'),
     });
     await untilDrained(domain);
@@ -91,12 +97,12 @@ describe('an upgrade under fire', () => {
 
   test('a release that skips one, an earlier one and the same one are refused, each with what to do', async () => {
     const [major = 0, minor = 0] = from.release.split('.').map(Number);
-    const skipping = await patchedArchive(`${major}.${minor + 2}.0`);
+    const skipping = await renumberedArchive(`${major}.${minor + 2}.0`);
     assert.deepEqual(await refusal(skipping.file), [409, 'ERR_RELEASE_STEP']);
     const cli = await domain.command('upgrade', 'plan', '--archive', skipping.file);
     assert.equal(cli.code, 5);
     assert.match(cli.stderr, new RegExp(`${from.release} → ${major}\\.${minor + 1}\\.0 → ${skipping.release}`));
-    const earlier = await patchedArchive(minor > 0 ? `${major}.${minor - 1}.0` : `${major - 1}.9.0`);
+    const earlier = await renumberedArchive(minor > 0 ? `${major}.${minor - 1}.0` : `${major - 1}.9.0`);
     assert.deepEqual(await refusal(earlier.file), [409, 'ERR_RELEASE_STEP']);
     assert.deepEqual(await refusal(from.file), [409, 'ERR_RELEASE_STEP']);
   });
@@ -118,7 +124,7 @@ describe('an upgrade under fire', () => {
   test('the release fence ends what a stopped administration service had open, and no rival of the old release starts', async () => {
     const stopped = await stopAdministration(domain, 'administration-2');
     neverCommitted = stopped.account;
-    workload = startWorkload(domain, fleet, '127.0.0.1:9', { commandIntervalMs: 200, tunnels: 0, tunnelMs: 1000 });
+    workload = startWorkload(domain, fleet, '127.0.0.1:9', { commandIntervalMs: 400, tunnels: 0, tunnelMs: 1000 });
     killer = startCoordinatorKiller(domain, fatalStates);
     const options = {
       canariesPerInstance: 1,
