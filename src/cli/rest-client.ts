@@ -6,6 +6,7 @@
 import { Readable } from 'node:stream';
 import { z } from 'zod';
 import { BrambleError, type ErrorCode, isBrambleError, messageOf } from '../base/errors.ts';
+import { thisRelease } from '../release/this-release.ts';
 import type { AdministrationAccess } from './administration-access.ts';
 
 export interface RestClient {
@@ -32,6 +33,7 @@ const probeMs = 30_000;
 /** So long a person is left without a word. */
 const quietMs = 2000;
 const requestMs = 60_000;
+const descriptionShape = z.object({ info: z.object({ version: z.string() }) });
 const errorShape = z.object({
   code: z.templateLiteral(['ERR_', z.string()]),
   message: z.string(),
@@ -89,7 +91,29 @@ export function createRestClient(
   }
 
   async function request(url: string, path: string, init: RequestInit): Promise<unknown> {
-    return await answerOf(await fetched(url, path, init), url);
+    return await answered(await fetched(url, path, init), url, path, init.method ?? 'GET');
+  }
+
+  async function answered(response: Response, url: string, path: string, method: string): Promise<unknown> {
+    try {
+      return await answerOf(response, url);
+    } catch (error) {
+      throw isNoOperation(error) ? await notInItsRelease(error, url, `${method} ${path.split('?')[0]}`) : error;
+    }
+  }
+
+  /** During an upgrade, and after it was reversed, a service of the release before may be the one that answers. */
+  async function notInItsRelease(error: RestError, url: string, operation: string): Promise<RestError> {
+    const description = await fetched(url, '/openapi.json', { signal: AbortSignal.timeout(requestMs) })
+      .then(async (response) => descriptionShape.parse(await response.json()))
+      .catch(() => undefined);
+    const release = description?.info.version;
+    if (release === undefined || release === thisRelease.release) return error;
+    const message =
+      `The administration service at ${url} is of ${release}, which has no ${operation}; this \`bramble\` is of ` +
+      `${thisRelease.release}. Use the \`bramble\` of ${release}, or come again when the domain is of ${thisRelease.release}: ` +
+      '`bramble status` shows its release.';
+    return new RestError(error.status, error.code, message, { ...error.details, release });
   }
 
   /** Asks one service after the other where the one before can only have done nothing. */
@@ -133,7 +157,7 @@ export function createRestClient(
     download: async (path) =>
       await asked('GET', async (url) => {
         const response = await fetched(url, path, {});
-        if (!response.ok || response.body === null) await answerOf(response, url);
+        if (!response.ok || response.body === null) await answered(response, url, path, 'GET');
         return Readable.fromWeb(response.body as ReadableStream);
       }),
   };
@@ -183,6 +207,11 @@ function tlsReason(error: unknown): boolean {
   const cause = error instanceof Error ? error.cause : undefined;
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
   return /CERT|SIGNED|_TLS_|_SSL_/.test(code);
+}
+
+/** An operation that is not there, rather than a thing. */
+function isNoOperation(error: unknown): error is RestError {
+  return error instanceof RestError && error.status === 404 && error.message.startsWith('There is nothing at ');
 }
 
 async function answerOf(response: Response, url: string): Promise<unknown> {

@@ -23,6 +23,7 @@ import {
   insertUpgrade,
   lockOpenUpgrade,
   mergeProgress,
+  plannedAlready,
   positionOf,
   readOpenUpgrade,
   recordUpgradeEvent,
@@ -83,13 +84,7 @@ function assertNoneOpen(open: Upgrade | undefined, { replace = false }: PlanOrde
   if (open === undefined) return;
   if (open.state !== 'planned' || open.progress.started) throw upgradeOpen();
   if (replace) return;
-  throw new BrambleError(
-    'ERR_UPGRADE_OPEN',
-    `An upgrade to ${open.toRelease} is planned already, since ${open.createdAt.toISOString().slice(0, 16).replace('T', ' ')} ` +
-      'UTC, and was not started. Give --replace (`replace` in REST) to put this plan in its place, or start that one with ' +
-      '`bramble upgrade start`.',
-    { details: { state: open.state, toRelease: open.toRelease, createdAt: open.createdAt.toISOString() } },
-  );
+  throw plannedAlready(open);
 }
 
 export const coordinatorName = 'upgrade-coordinator';

@@ -7,6 +7,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { BrambleError } from '../base/errors.ts';
 import type { Database, Queryable, Transaction } from '../database/connection.ts';
+import { readDomain } from '../domain/domain.ts';
 import type { Feature } from '../domain/features.ts';
 import { fieldError, issueError } from '../rest/field-error.ts';
 import { typedText } from '../rest/typed-text.ts';
@@ -136,7 +137,12 @@ function planningRoutes(
       async (request) => {
         const { archive, toRelease, replace, preview, ...given } = request.body;
         const order = await orderOf(request, { archive, toRelease, replace }, given);
-        if (preview) return { plan: await write((tx) => previewPlan(tx, order)) };
+        if (preview) {
+          return await write(async (tx) => {
+            const release = { from: (await readDomain(tx)).release, to: order.target.release };
+            return { release, plan: await previewPlan(tx, order) };
+          });
+        }
         await write((tx) => tryPlan(tx, order));
         await order.target.install();
         return await view(await write((tx) => writePlan(tx, order)));

@@ -51,14 +51,22 @@ async function chooseArchive(home: string, archive: string, release: string | un
     );
   }
   const manifest = await openArchive(archive);
-  if (release !== undefined && release !== manifest.release) {
-    throw new BrambleError(
-      'ERR_INPUT',
-      `${basename(archive)} is the archive of release ${manifest.release}, and ${release} is to be planned. Name the ` +
-        `archive of ${release}, or plan ${manifest.release}.`,
-      { details: { field: 'body.archive', archive: manifest.release, release } },
-    );
-  }
+  assertArchiveOf(release, archive, manifest);
   const { features } = manifest;
   return { release: manifest.release, features, install: async () => void (await installArchive(archive, { home })) };
+}
+
+/** @throws BrambleError ERR_INPUT when an archive and the release that is named beside it disagree. */
+export function assertArchiveOf(
+  release: string | undefined,
+  archive: string,
+  manifest: { readonly release: string },
+): void {
+  if (release === undefined || release === manifest.release) return;
+  throw new BrambleError(
+    'ERR_INPUT',
+    `${basename(archive)} is the archive of release ${manifest.release}, and ${release} is to be planned. Name the ` +
+      `archive of ${release}, or plan ${manifest.release}.`,
+    { details: { field: 'body.archive', archive: manifest.release, release } },
+  );
 }

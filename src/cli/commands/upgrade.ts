@@ -9,6 +9,7 @@ import type { UpgradePlan } from '../../upgrade/upgrade-plan.ts';
 import { waitLines } from '../../upgrade/wait-text.ts';
 import { collectValues, jsonObject, number } from '../arguments.ts';
 import { example, type Frame } from '../frame.ts';
+import { refuseUnmeantPlan } from '../plan-precautions.ts';
 import { cell, facts, progressBar, type Style, table } from '../text-output.ts';
 import { watch } from '../watching.ts';
 
@@ -44,6 +45,12 @@ const shortReport = z.looseObject({
       gate: z.record(z.string(), z.unknown()).nullable(),
     }),
   ),
+});
+
+const planAnswer = z.looseObject({
+  plan: z.unknown(),
+  /** A preview of 1.1 does not say. */
+  release: z.object({ from: z.string(), to: z.string() }).optional(),
 });
 
 const finalStates = new Set(['done', 'reversed', 'cancelled']);
@@ -91,15 +98,17 @@ export function addUpgradeCommands(program: Command, frame: Frame): void {
         jsonObject,
       )
       .action(async (release: string | undefined, flags: PlanFlags, command) => {
+        const body = planBody(release, flags);
+        await refuseUnmeantPlan(await frame.rest(command), body);
         await frame.ask(command, {
           method: 'POST',
           path: '/upgrade/plan',
-          body: planBody(release, flags),
-          shape: z.looseObject({ plan: z.unknown() }),
-          text: (answer) => planText(answer.plan as UpgradePlan).trimEnd(),
+          body,
+          shape: planAnswer,
+          text: (answer) => plannedText(answer, body['preview'] === true),
         });
       }),
-    'bramble upgrade plan 1.1.0 --canary ada bea --wave 25 50 100 --soak 600',
+    'bramble upgrade plan 1.2.0 --archive bramble-1.2.0.tgz --canary ada bea --wave 25 50 100 --soak 600',
   );
 
   example(
@@ -108,7 +117,8 @@ export function addUpgradeCommands(program: Command, frame: Frame): void {
       .description('check the plan and carry it out')
       .option('--override <warning...>', 'go on in spite of these warnings')
       .action(async (flags: { override?: string[] }, command) => {
-        await change(frame, command, 'start', { overrides: flags.override ?? [] });
+        const body = { overrides: flags.override ?? [] };
+        await change(frame, command, 'start', body, startedText);
       }),
     'bramble upgrade start --override backup',
   );
@@ -188,8 +198,32 @@ export function addUpgradeCommands(program: Command, frame: Frame): void {
   );
 }
 
-async function change(frame: Frame, command: Command, verb: string, body: unknown): Promise<void> {
-  await frame.ask(command, { method: 'POST', path: `/upgrade/${verb}`, body, shape: shortReport, text: shortText });
+async function change(
+  frame: Frame,
+  command: Command,
+  verb: string,
+  body: unknown,
+  text: typeof shortText = shortText,
+): Promise<void> {
+  await frame.ask(command, { method: 'POST', path: `/upgrade/${verb}`, body, shape: shortReport, text });
+}
+
+function plannedText({ plan, release }: z.output<typeof planAnswer>, preview: boolean): string {
+  const head = release === undefined ? '' : `Upgrade ${release.from} → ${release.to}\n\n`;
+  const next = preview
+    ? 'Nothing was written. The same without --preview writes the plan.'
+    : 'The plan is written. Next: `bramble upgrade start`, which carries out the checks first.';
+  return `${head}${planText(plan as UpgradePlan)}\n${next}`;
+}
+
+/** What the upgrade waited for before the start, and what its checks found the last time, is said no more. */
+function startedText(answer: z.output<typeof shortReport>, style: Style): string {
+  if (answer.state !== 'planned') return shortText(answer, style);
+  return facts(style, [
+    ['upgrade', `${answer.release.from} to ${answer.release.to}`],
+    ['state', style.bold('started; the checks run first')],
+    ['next', 'look with `bramble upgrade status`'],
+  ]);
 }
 
 function percentages(value: string, previous: number[] | undefined): number[] {
