@@ -69,7 +69,11 @@ async function stepFor(context: StepContext, upgrade: Upgrade): Promise<StepOutc
     case 'reversing':
       return await stepReversing(context, upgrade);
     case 'paused':
-      return waitingFor('an operator’s `bramble upgrade resume` or `bramble upgrade reverse`');
+      return waitingFor(
+        upgrade.pausedFrom === 'reversing'
+          ? 'an operator’s `bramble upgrade resume`'
+          : 'an operator’s `bramble upgrade resume` or `bramble upgrade reverse`',
+      );
     case 'done':
     case 'reversed':
     case 'cancelled':

@@ -4,9 +4,17 @@ import type { Queryable } from '../database/connection.ts';
 import { readBudget, silentPatience } from '../policy/delivery/budget.ts';
 import type { HoldReason } from '../policy/delivery/situation.ts';
 import { holdMessage } from '../policy/delivery/waiting-reason.ts';
+import { listInstancesBehind } from './instances-behind.ts';
 import { listLockHolders } from './release-fence.ts';
 import type { Upgrade } from './upgrade-store.ts';
-import { type BlockingSession, type Wait, type WaitFacts, type WaveFacts, waitsOf } from './waits.ts';
+import {
+  type AccountBehind,
+  type BlockingSession,
+  type Wait,
+  type WaitFacts,
+  type WaveFacts,
+  waitsOf,
+} from './waits.ts';
 import { acceptedBy, type Wave, type WaveMoves } from './wave-store.ts';
 
 export interface CountedWave extends Pick<Wave, 'number' | 'name' | 'state' | 'startedAt' | 'soakingAt' | 'gate'> {
@@ -22,15 +30,19 @@ const inTheWayAfterSeconds = 2;
 export async function readWaits(q: Queryable, upgrade: Upgrade, waves: readonly CountedWave[]): Promise<Wait[]> {
   const { options } = upgrade.plan;
   const wave = waves.find(({ state }) => state !== 'passed');
-  const [now, missing, hostsWithoutSupervisor, sessions, holds, silent, open] = await Promise.all([
-    readNow(q),
-    listMissing(q),
-    listHostsWithoutSupervisor(q),
-    listBlockingSessions(q, upgrade),
-    listHolds(q),
-    readSilent(q),
-    wave === undefined ? [] : listOpenAccounts(q, upgrade.id, wave.number),
-  ]);
+  const [now, missing, hostsWithoutSupervisor, sessions, holds, silent, behind, pausedByGate, open] = await Promise.all(
+    [
+      readNow(q),
+      listMissing(q),
+      listHostsWithoutSupervisor(q),
+      listBlockingSessions(q, upgrade),
+      listHolds(q),
+      readSilent(q),
+      readBehind(q, upgrade),
+      isPausedByGate(q, upgrade),
+      wave === undefined ? [] : listOpenAccounts(q, upgrade.id, wave.number),
+    ],
+  );
   const checks = upgrade.progress.checks ?? [];
   return waitsOf({
     now,
@@ -39,12 +51,15 @@ export async function readWaits(q: Queryable, upgrade: Upgrade, waves: readonly 
     started: upgrade.progress.started,
     stoppedBy: checks.filter(({ result }) => result === 'error' || result === 'warning'),
     pauseReason: upgrade.pauseReason,
+    pausedFrom: upgrade.pausedFrom,
+    pausedByGate,
     step: upgrade.progress.waitingFor ?? null,
     coordinator: { atWork: upgrade.leaseHeld, holder: upgrade.leaseHolder },
     updatedAt: upgrade.updatedAt,
     soakSeconds: options.soakSeconds,
     waveDeadlineSeconds: options.waveDeadlineSeconds,
     waves: waves.map((each) => waveFacts(each, each === wave ? open : [])),
+    behind,
     missing,
     hostsWithoutSupervisor,
     sessions,
@@ -76,6 +91,32 @@ function waveFacts(wave: CountedWave, open: readonly string[]): WaveFacts {
 async function readNow(q: Queryable): Promise<Date> {
   const [row] = await q<{ now: Date }[]>`select clock_timestamp() as now`;
   return row?.now ?? new Date();
+}
+
+/** A gate leaves its answer with the pause. */
+async function isPausedByGate(q: Queryable, { id, state }: Upgrade): Promise<boolean> {
+  if (state !== 'paused') return false;
+  const [row] = await q<{ byGate: boolean }[]>`
+    select detail ? 'gate' as "byGate" from upgrade_event
+     where upgrade_id = ${id} and message like 'paused: %' order by id desc limit 1`;
+  return row?.byGate ?? false;
+}
+
+/** While the waves go on, that is what they are for. */
+async function readBehind(q: Queryable, { state, toRelease }: Upgrade): Promise<WaitFacts['behind']> {
+  if (state !== 'soaking' && state !== 'finalizing') return { instances: [], accounts: [] };
+  const instances = (await listInstancesBehind(q, toRelease)).filter(({ accounts }) => accounts > 0);
+  if (instances.length === 0) return { instances, accounts: [] };
+  const accounts = await q<AccountBehind[]>`
+    select a.name as account, i.name as instance, m.batch_id as batch,
+           case when m.state is null then 'none' when m.state in ('delivering', 'settled') then 'delivering'
+                else 'queued' end as move
+      from account a
+      join instance i on i.id = a.instance_id
+      left join account_move m on m.account_id = a.id and m.state not in ('closed', 'rolled-back', 'cancelled')
+     where a.instance_id = any(${instances.map(({ id }) => id)}::uuid[])
+     order by a.name limit 20`;
+  return { instances, accounts };
 }
 
 /** Wanted, and not registered alive in the wanted release. A coordinator has a wait of its own. */

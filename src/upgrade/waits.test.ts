@@ -2,18 +2,20 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
+import type { AccountId, InstanceId } from '../base/ids.ts';
 import { until } from '../base/test-condition.ts';
 import { type Database, openDatabase } from '../database/connection.ts';
 import { type DeviceFixture, seedCommand, seedDevice } from '../devices/device-fixture.ts';
+import { createMoveBatch } from '../moves/batch-store.ts';
 import { applyBudget, budgetSchema } from '../policy/delivery/budget.ts';
 import { recordHold } from '../policy/delivery/situation.ts';
 import { markSuspects } from '../policy/delivery/suspects.ts';
 import { stepOnce } from './coordinator.ts';
-import { pauseByOperator, resumeByOperator } from './operator-actions.ts';
+import { finalizeByOperator, pauseByOperator, resumeByOperator, reverseByOperator } from './operator-actions.ts';
 import { readUpgradeReport } from './report.ts';
 import { reportText } from './report-text.ts';
-import { isFinal, upgradeStates } from './state-machine.ts';
-import { operator, scene, until as untilState } from './test-scene.ts';
+import { isFinal, pausableStates, upgradeStates } from './state-machine.ts';
+import { endUnasked, operator, scene, until as untilState } from './test-scene.ts';
 import { type WaitFacts, type WaitKind, waitsOf } from './waits.ts';
 
 const limited = { timeout: 120_000 };
@@ -40,12 +42,23 @@ const facts: fc.Arbitrary<WaitFacts> = fc.record({
   started: fc.boolean(),
   stoppedBy: fc.array(fc.record({ name: fc.string(), result: fc.constantFrom('error', 'warning') }), { maxLength: 2 }),
   pauseReason: fc.option(fc.string()),
+  pausedFrom: fc.option(fc.constantFrom(...pausableStates)),
+  pausedByGate: fc.boolean(),
   step: fc.option(fc.string()),
   coordinator: fc.record({ atWork: fc.boolean(), holder: fc.option(fc.string()) }),
   updatedAt: date,
   soakSeconds: fc.nat(600),
   waveDeadlineSeconds: fc.nat(600),
   waves: fc.array(waveFacts, { maxLength: 3 }),
+  behind: fc.constantFrom(
+    { instances: [], accounts: [] },
+    {
+      instances: [{ id: '1', name: 'east', accounts: 2 }],
+      accounts: (['none', 'queued', 'delivering'] as const).map((move) => ({
+        ...{ account: move, instance: 'east', move, batch: 'batch' },
+      })),
+    },
+  ),
   missing: fc.array(
     fc.record({ name: fc.string(), host: fc.constantFrom('here', 'there'), release: fc.constant('1.2.0') }),
     { maxLength: 3 },
@@ -93,10 +106,24 @@ test('whatever an open upgrade waits for has a reason, and one that is over wait
       assert.equal(kinds.filter((kind) => kind === 'budget').length, given.holds.length);
       assert.equal(kinds.filter((kind) => kind === 'supervisor').length, given.hostsWithoutSupervisor.length);
       assert.equal(kinds.includes('silent-devices'), given.silent.count > 0);
-      assert.equal(kinds.includes('operator'), ['paused', 'soaking'].includes(given.state) || isUnstarted(given));
+      const canFinalize = given.state === 'soaking' && given.behind.instances.length === 0;
+      assert.equal(kinds.includes('operator'), given.state === 'paused' || canFinalize || isUnstarted(given));
+      assert.equal(kinds.includes('accounts'), given.behind.instances.length > 0);
+      const commands = waits.map(({ command }) => command ?? '').join('\n');
+      if (!canFinalize) assert.doesNotMatch(commands, /upgrade finalize/);
+      if (given.state === 'paused' && given.pausedFrom === 'reversing')
+        assert.doesNotMatch(commands, /upgrade reverse/);
       assert.equal(kinds.includes('coordinator'), !given.coordinator.atWork && !isUnstarted(given));
       // What a person must do says what to type.
-      const needsHand: WaitKind[] = ['operator', 'coordinator', 'supervisor', 'session', 'silent-devices', 'budget'];
+      const needsHand: WaitKind[] = [
+        'operator',
+        'coordinator',
+        'supervisor',
+        'session',
+        'silent-devices',
+        'budget',
+        'accounts',
+      ];
       assert.ok(waits.every(({ what, command }) => command !== null || !needsHand.includes(what)));
     }),
   );
@@ -252,3 +279,61 @@ test(
     assert.match((await gates())[0] ?? '', /0 requests/);
   },
 );
+
+test(
+  'where finalizing is refused for accounts left behind, the waits name them, and not finalizing',
+  limited,
+  async () => {
+    const at = await scene();
+    const context = at.context('one');
+    await untilState(at, context, ['soaking']);
+    const waits = async () => (await readUpgradeReport(at.db, await at.upgrade(), [])).waits;
+    await stepOnce(context);
+    assert.match((await waits()).find(({ what }) => what === 'operator')?.command ?? '', /upgrade finalize/);
+
+    await at.db.begin(async (tx) => {
+      const [east] = await tx<{ id: InstanceId }[]>`select id from instance where name = 'east'`;
+      const [account] = await tx<{ id: AccountId }[]>`select id from account where name = 'west-1'`;
+      assert.ok(east && account);
+      const moves = [{ accountId: account.id, toInstanceId: east.id }];
+      await createMoveBatch(tx, { purpose: 'manual', createdBy: 'ada', moves });
+    });
+    await at.world();
+    await at.db`update account_move set state = 'delivering', closed_at = null
+               where to_instance_id = (select id from instance where name = 'east')`;
+    await assert.rejects(
+      at.db.begin((tx) => finalizeByOperator(tx, operator)),
+      { code: 'ERR_UPGRADE_STATE', message: /`bramble upgrade status` says what that waits for/ },
+    );
+    const [first, ...others] = (await waits()).filter(({ what }) => what === 'accounts' || what === 'operator');
+    assert.equal(others.length, 0);
+    assert.match(
+      first?.why ?? '',
+      /^1 account is still at instances of an earlier release: east \(1\); finalizing waits/,
+    );
+    assert.match(first?.why ?? '', /devices do not come: once it is out of reach it moves on/);
+    assert.deepEqual(first?.who, ['west-1 (at east: it was moved there, and its devices have not answered)']);
+    assert.match(first?.command ?? '', /^bramble deliveries; or at once: bramble move back [0-9a-f-]{36}$/);
+  },
+);
+
+test('what leads out of a pause is what is accepted: of a gate, and of a reversal', limited, async () => {
+  const at = await scene();
+  const context = at.context('one');
+  const first = async () => (await readUpgradeReport(at.db, await at.upgrade(), [])).waits[0];
+  await untilState(at, context, ['soaking']);
+  await endUnasked(at.db, 'east-1-1', 2);
+  await untilState(at, context, ['paused']);
+  assert.match((await first())?.command ?? '', /BRAMBLE_HOME\/logs.*resume --accept-gate.*upgrade reverse/);
+  await at.db.begin((tx) => resumeByOperator(tx, { ...operator, acceptGate: true }));
+  await at.db.begin((tx) => pauseByOperator(tx, operator));
+  assert.equal((await first())?.command, 'bramble upgrade resume, or bramble upgrade reverse');
+  await at.db.begin((tx) => reverseByOperator(tx, operator));
+  await at.db.begin((tx) => pauseByOperator(tx, operator));
+  assert.equal((await first())?.command, 'bramble upgrade resume');
+  await assert.rejects(
+    at.db.begin((tx) => reverseByOperator(tx, operator)),
+    { code: 'ERR_UPGRADE_STATE' },
+  );
+  await at.db.begin((tx) => resumeByOperator(tx, operator));
+});

@@ -4,7 +4,9 @@
  *
  * Invariant: an upgrade that does not go on has at least one wait, and each names its reason; none is made up for one that is over.
  */
+import { counted } from '../base/counted.ts';
 import type { HoldReason } from '../policy/delivery/situation.ts';
+import { occupiedText, type PlacedInstance } from './instances-behind.ts';
 import { isFinal, type UpgradeState } from './state-machine.ts';
 
 export type WaitKind =
@@ -19,7 +21,8 @@ export type WaitKind =
   | 'gate'
   | 'budget'
   | 'silent-devices'
-  | 'out-of-reach';
+  | 'out-of-reach'
+  | 'accounts';
 
 export interface Wait {
   readonly what: WaitKind;
@@ -52,6 +55,8 @@ export interface WaitFacts {
   /** Checks that stopped a start: warnings can be overridden, errors cannot. */
   readonly stoppedBy: readonly { readonly name: string; readonly result: string }[];
   readonly pauseReason: string | null;
+  readonly pausedFrom: UpgradeState | null;
+  readonly pausedByGate: boolean;
   /** What the coordinator's last step said. */
   readonly step: string | null;
   readonly coordinator: { readonly atWork: boolean; readonly holder: string | null };
@@ -59,6 +64,12 @@ export interface WaitFacts {
   readonly soakSeconds: number;
   readonly waveDeadlineSeconds: number;
   readonly waves: readonly WaveFacts[];
+  /** Once the waves have passed: who is at an instance of an earlier release all the same. */
+  readonly behind: {
+    readonly instances: readonly PlacedInstance[];
+    /** The first of them. */
+    readonly accounts: readonly AccountBehind[];
+  };
   /** Wanted processes that are not at work as wanted, by host. */
   readonly missing: readonly { readonly name: string; readonly host: string; readonly release: string }[];
   /** Hosts where processes are wanted and no supervisor has a session in the database. */
@@ -83,6 +94,14 @@ export interface WaitFacts {
     /** After which each loses its slot or place, at the latest, while any holds a slot. */
     readonly patienceSeconds: number;
   };
+}
+
+export interface AccountBehind {
+  readonly account: string;
+  readonly instance: string;
+  /** Its open move: to be done, or done with its devices still to answer. */
+  readonly move: 'none' | 'queued' | 'delivering';
+  readonly batch: string | null;
 }
 
 export interface WaveFacts {
@@ -110,10 +129,16 @@ export const finalWord = 'an operator’s word: `bramble upgrade finalize` or `b
 export function waitsOf(facts: WaitFacts): Wait[] {
   if (isFinal(facts.state)) return [];
   const operator = operatorWait(facts);
-  const specific = [...processWaits(facts), ...sessionWaits(facts), ...waveWaits(facts), ...sendingWaits(facts)];
+  const specific = [
+    ...behindWaits(facts),
+    ...processWaits(facts),
+    ...sessionWaits(facts),
+    ...waveWaits(facts),
+    ...sendingWaits(facts),
+  ];
   const waits = [...operator, ...specific];
   // What the step says is more than nothing, and less than what is known better.
-  const saysMore = operator.length === 0 || (facts.state === 'soaking' && facts.step !== finalWord);
+  const saysMore = facts.state === 'soaking' ? facts.step !== finalWord : operator.length === 0;
   if (facts.step !== null && saysMore) waits.push(wait('step', facts.step, { since: facts.updatedAt }));
   if (waits.length === 0) waits.push(wait('step', 'the coordinator’s next step', { since: facts.updatedAt }));
   return waits;
@@ -123,11 +148,11 @@ function wait(what: WaitKind, why: string, more: Partial<Wait> = {}): Wait {
   return { what, why, since: null, until: null, command: null, ...more, who: (more.who ?? []).slice(0, namesShown) };
 }
 
-function operatorWait({ state, started, stoppedBy, pauseReason, updatedAt }: WaitFacts): Wait[] {
-  const since = updatedAt;
+function operatorWait(facts: WaitFacts): Wait[] {
+  const { state, started, stoppedBy, pauseReason, updatedAt: since } = facts;
   if (state === 'paused') {
     const why = `it is paused: ${pauseReason ?? 'no reason was given'}`;
-    return [wait('operator', why, { since, command: 'bramble upgrade resume, or bramble upgrade reverse' })];
+    return [wait('operator', why, { since, command: waysOn(facts) })];
   }
   if (state === 'planned' && !started) {
     const stopped = stoppedBy.length > 0;
@@ -141,12 +166,46 @@ function operatorWait({ state, started, stoppedBy, pauseReason, updatedAt }: Wai
       wait('operator', why, { since, who: names, command: stopped ? `bramble upgrade report; ${command}` : command }),
     ];
   }
-  if (state === 'soaking') {
+  if (state === 'soaking' && facts.behind.instances.length === 0) {
     const command = 'bramble upgrade finalize, or bramble upgrade reverse';
     return [wait('operator', 'the waves have passed; finalizing is an operator’s word', { since, command })];
   }
   return [];
 }
+
+/** What leads out of a pause: nothing that would be refused. */
+function waysOn({ pausedFrom, pausedByGate }: Pick<WaitFacts, 'pausedFrom' | 'pausedByGate'>): string {
+  if (pausedFrom === 'reversing') return 'bramble upgrade resume';
+  if (!pausedByGate) return 'bramble upgrade resume, or bramble upgrade reverse';
+  return (
+    'bramble upgrade report, and the logs of the new instances (BRAMBLE_HOME/logs); then bramble upgrade resume, to be judged ' +
+    'anew, bramble upgrade resume --accept-gate, to answer for it yourself, or bramble upgrade reverse'
+  );
+}
+
+/** Finalizing is refused, or goes no further, until they have moved. */
+function behindWaits({ behind }: WaitFacts): Wait[] {
+  if (behind.instances.length === 0) return [];
+  const count = behind.instances.reduce((sum, { accounts }) => sum + accounts, 0);
+  const why =
+    `${counted(count, 'account is', 'accounts are')} still at instances of an earlier release: ${occupiedText(behind.instances)}; ` +
+    'finalizing waits until they have moved. Nothing is to be done for one whose devices do not come: once it is out of ' +
+    'reach it moves on all the same';
+  const delivering = behind.accounts.find(({ move }) => move === 'delivering');
+  const queued = behind.accounts.find(({ move }) => move === 'queued');
+  const command =
+    (delivering && `bramble deliveries; or at once: bramble move back ${delivering.batch}`) ??
+    (queued && `bramble move status ${queued.batch}`) ??
+    'bramble status';
+  const who = behind.accounts.map(({ account, instance, move }) => `${account} (at ${instance}: ${moveTexts[move]})`);
+  return [wait('accounts', why, { who, command })];
+}
+
+const moveTexts = {
+  none: 'no move is queued yet',
+  queued: 'its move is queued',
+  delivering: 'it was moved there, and its devices have not answered',
+} as const satisfies Record<AccountBehind['move'], string>;
 
 function processWaits(facts: WaitFacts): Wait[] {
   const waits: Wait[] = [];
