@@ -13,7 +13,7 @@ import { recordEvent } from '../domain/events.ts';
 import { credentialPath } from '../link/credential.ts';
 import { notFound } from '../rest/http-errors.ts';
 import { describeInstance, removeInstanceParts } from '../upgrade/new-instances.ts';
-import { readOpenUpgrade } from '../upgrade/upgrade-store.ts';
+import { positionOf, readOpenUpgrade } from '../upgrade/upgrade-store.ts';
 
 export interface RetiredInstance {
   name: string;
@@ -32,6 +32,8 @@ export async function retireWithParts(tx: Transaction, given: string, by: string
   const instance = await findInstance(tx, given);
   if (instance === undefined) throw notFound('instance', given);
   const { name, srpIdentifier } = instance;
+  // Before the accounts: to move them away would undo the upgrade, not help.
+  if (instance.retiredAt === null) await assertNotInUpgrade(tx, name);
   const outcome = await retireInstance(tx, name);
   if (outcome.kind === 'has-accounts') {
     const target = await anotherInstance(tx, name);
@@ -42,7 +44,6 @@ export async function retireWithParts(tx: Transaction, given: string, by: string
     );
   }
   if (instance.retiredAt === null) {
-    await assertNotInUpgrade(tx, name);
     await assertNothingOnTheWay(tx, name, instance.id);
     if ((await anotherInstance(tx, name)) === undefined) {
       throw inUse(name, 'it is the last one', 'Add another instance first: `bramble instance add NAME`.');
@@ -73,20 +74,26 @@ async function assertNotInUpgrade(tx: Transaction, name: string): Promise<void> 
   if (upgrade === undefined) return;
   const { plan, progress } = upgrade;
   const planned = [...plan.instances, ...progress.newInstances];
-  if (planned.some((one) => one.name === name)) {
+  const isNew = planned.some((one) => one.name === name);
+  if (!isNew && !planned.some((one) => one.replaces === name)) return;
+  const position = positionOf(upgrade);
+  const course = position.pausedFrom ?? position.state;
+  if (course === 'finalizing' || course === 'reversing') {
+    const why = {
+      finalizing: isNew ? 'takes the accounts over for good' : 'hands its accounts over and replaces it',
+      reversing: isNew ? 'brings its accounts home and ends it' : 'brings the accounts back to it',
+    }[course];
+    const end = course === 'finalizing' ? 'done' : 'reversed';
     throw inUse(
       name,
-      'accounts are assigned to it by the upgrade that is open',
-      'Finish or reverse the upgrade first.',
+      `the upgrade, which is ${course}, ${why}`,
+      `Wait until it is ${end}: \`bramble upgrade status\`.`,
     );
   }
-  if (planned.some((one) => one.replaces === name)) {
-    throw inUse(
-      name,
-      'the upgrade that is open goes back to it when it is reversed',
-      'Finalize or reverse the upgrade first.',
-    );
-  }
+  const why = isNew
+    ? 'accounts are assigned to it by the upgrade that is open'
+    : 'the upgrade that is open goes back to it when it is reversed';
+  throw inUse(name, why, 'Finalize or reverse the upgrade first.');
 }
 
 /** Moves are queued under the instance's row lock, which the caller holds: what is not seen here comes after it retired. */

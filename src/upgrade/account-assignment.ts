@@ -7,6 +7,7 @@
 import { accountNameOf } from '../base/account-name.ts';
 import { BrambleError } from '../base/errors.ts';
 import type { Transaction } from '../database/connection.ts';
+import { type Homeward, homewardText } from './homeward-text.ts';
 import { joinLatecomerWave } from './latecomers.ts';
 import { lockedUpgrade, type Operator, wrongState } from './operator-actions.ts';
 import { mergeProgress, recordUpgradeEvent, type Upgrade } from './upgrade-store.ts';
@@ -26,7 +27,7 @@ export async function assignAccount(tx: Transaction, order: AssignmentOrder): Pr
   const account = accountNameOf(order.account);
   const [found] = await tx<{ id: string }[]>`select id from account where name = ${account}`;
   if (found === undefined) throw new BrambleError('ERR_NOT_FOUND', `There is no account ${account}.`);
-  assertPlanned(upgrade, order.instance);
+  await assertPlanned(tx, upgrade, account, order.instance);
   const position = upgrade.pausedFrom ?? upgrade.state;
   if (beforeWaves.includes(position)) {
     if (order.wave !== undefined) throw wrongState(upgrade, 'put accounts into waves: they are not divided yet');
@@ -40,13 +41,28 @@ export async function assignAccount(tx: Transaction, order: AssignmentOrder): Pr
   return upgrade;
 }
 
-function assertPlanned({ plan, progress }: Upgrade, instance: string): void {
-  const names = [...new Set([...plan.instances, ...progress.newInstances].map(({ name }) => name))];
+async function assertPlanned(tx: Transaction, upgrade: Upgrade, account: string, instance: string): Promise<void> {
+  const planned = [...upgrade.plan.instances, ...upgrade.progress.newInstances];
+  const names = [...new Set(planned.map(({ name }) => name))];
   if (names.includes(instance)) return;
   const known = names.length === 0 ? 'it has none' : names.join(', ');
-  throw new BrambleError('ERR_INPUT', `${instance} is not one of the upgrade’s new instances (${known}).`, {
-    details: { field: 'body.instance', known: names },
-  });
+  const replacement = planned.findLast(({ replaces }) => replaces === instance);
+  throw new BrambleError(
+    'ERR_INPUT',
+    `${instance} is not one of the upgrade’s new instances (${known}), and an account is assigned to these alone.` +
+      (replacement === undefined
+        ? ''
+        : await wayHome(tx, upgrade, { account, goal: replacement.name, home: instance })),
+    { details: { field: 'body.instance', known: names } },
+  );
+}
+
+/** Who names an old instance wants the account to go home, or to stay there. */
+async function wayHome(tx: Transaction, upgrade: Upgrade, homeward: Omit<Homeward, 'laterWave'>): Promise<string> {
+  const waves = await listWaves(tx, upgrade.id);
+  if (waves.length === 0) return '';
+  const laterWave = waves.findLast(({ state }) => state === 'waiting')?.number;
+  return ` To go home: ${homewardText({ ...homeward, laterWave })}.`;
 }
 
 async function assignInWaves(tx: Transaction, upgrade: Upgrade, accountId: string, order: AssignmentOrder) {

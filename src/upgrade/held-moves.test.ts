@@ -106,6 +106,14 @@ test('one canary goes home for a while: with a later wave, until which nothing b
   await until(it, context, ['moving']);
   await goesOn(it, 'east-0', 'east-1-1');
   const order = { ...operator, account: 'east-0', instance: 'east-1-1', wave: 3 };
+  await assert.rejects(
+    it.db.begin((tx) => assignAccount(tx, { ...operator, account: 'east-0', instance: 'east' })),
+    {
+      code: 'ERR_INPUT',
+      message:
+        /`bramble account assign east-0 east-1-1 --wave 3`, then `bramble move start --account east-0 --to east`.*reverse/,
+    },
+  );
   await it.db.begin((tx) => assignAccount(tx, order));
   // Its move has to be closed first.
   await it.world();

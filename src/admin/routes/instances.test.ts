@@ -86,17 +86,32 @@ test('an instance that serves nobody is retired with its process, credential and
   const batch = (await admin.call('POST', '/moves', { accounts: ['here'], to: 'five' })).body as { batch: string };
   await refused(/1 account is on the way to it/);
   await admin.call('POST', `/moves/${batch.batch}/back`);
-  for (const [instance, why] of [
-    [{ name: 'five', replaces: 'one' }, /assigned to it by the upgrade/],
-    [{ name: 'other', replaces: 'five' }, /goes back to it when it is reversed/],
+  // With an account at it: an upgrade that needs the instance is named first, and what is advised leaves it alone.
+  const place = (name: string) =>
+    admin.db`update account set instance_id = (select id from instance where name = ${name}) where name = 'here'`;
+  await place('five');
+  for (const [state, pausedFrom, instance, why] of [
+    ['planned', null, { name: 'five', replaces: 'one' }, /assigned to it by the upgrade/],
+    ['planned', null, { name: 'other', replaces: 'five' }, /goes back to it when it is reversed/],
+    ['paused', 'moving', { name: 'five', replaces: 'one' }, /assigned to it.*Finalize or reverse the upgrade first\.$/],
+    ['finalizing', null, { name: 'five', replaces: 'one' }, /takes the accounts over for good\. Wait until it is done/],
+    [
+      'finalizing',
+      null,
+      { name: 'other', replaces: 'five' },
+      /hands its accounts over and replaces it\. Wait until it/,
+    ],
+    ['paused', 'reversing', { name: 'five', replaces: 'one' }, /brings its accounts home and ends it\. Wait until it/],
+    ['reversing', null, { name: 'other', replaces: 'five' }, /accounts back to it\. Wait until it is reversed/],
   ] as const) {
     const plan = { options: {}, instances: [{ ...instance, host: 'test-host' }] };
     await admin.db`
-      insert into upgrade (id, from_release, to_release, state, plan)
-      values (gen_random_uuid(), '1.2.0', '1.3.0', 'planned', ${admin.db.json(plan)})`;
+      insert into upgrade (id, from_release, to_release, state, paused_from, plan)
+      values (gen_random_uuid(), '1.2.0', '1.3.0', ${state}, ${pausedFrom}, ${admin.db.json(plan)})`;
     await refused(why);
     await admin.db`delete from upgrade`;
   }
+  await place('one');
 
   assert.deepEqual((await retire(srpIdentifier)).body, {
     ...{ name: 'five', srpIdentifier, connectionServices: ['mds-five'] },
