@@ -15,7 +15,7 @@ import { isPausedByGate, pauseUpgrade } from './pausing.ts';
 import { planUpgrade } from './plan.ts';
 import { readPlanFacts, type TargetRelease } from './plan-facts.ts';
 import { type PlanOptions, planOptionsSchema } from './plan-options.ts';
-import { isPausable, undoOf } from './state-machine.ts';
+import { isFinal, isPausable, undoOf } from './state-machine.ts';
 import { closeUpgrade } from './upgrade-close.ts';
 import type { UpgradePlan } from './upgrade-plan.ts';
 import {
@@ -25,6 +25,7 @@ import {
   mergeProgress,
   plannedAlready,
   positionOf,
+  readLatestUpgrade,
   readOpenUpgrade,
   recordUpgradeEvent,
   transition,
@@ -221,9 +222,31 @@ export async function finalizeByOperator(tx: Transaction, order: Operator): Prom
 export async function lockedUpgrade(tx: Transaction): Promise<Upgrade> {
   const upgrade = await lockOpenUpgrade(tx);
   if (upgrade === undefined) {
-    throw new BrambleError('ERR_UPGRADE_NONE', 'No upgrade is open. Plan one with `bramble upgrade plan`.');
+    throw noneOpen(await readLatestUpgrade(tx));
   }
   return upgrade;
+}
+
+/** Who says a thing twice learns that it was heard: what the last upgrade came to, and when. */
+function noneOpen(last: Upgrade | undefined): BrambleError {
+  const next = 'Plan one with `bramble upgrade plan`.';
+  if (last === undefined || !isFinal(last.state)) {
+    return new BrambleError('ERR_UPGRADE_NONE', `No upgrade is open. ${next}`);
+  }
+  const { state, toRelease, finishedAt } = last;
+  const what = state === 'done' ? 'done, and final' : state;
+  const since = finishedAt === null ? '' : `, since ${minuteText(finishedAt)}`;
+  return new BrambleError(
+    'ERR_UPGRADE_NONE',
+    `No upgrade is open: the last one, to ${toRelease}, is ${what}${since}. ${next}`,
+    {
+      details: { state, toRelease, finishedAt: finishedAt?.toISOString() ?? null },
+    },
+  );
+}
+
+function minuteText(at: Date): string {
+  return `${at.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }
 
 export function wrongState(upgrade: Upgrade, what: string): BrambleError {

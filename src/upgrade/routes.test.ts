@@ -282,3 +282,23 @@ test('a body where none is taken is refused by name', async () => {
   }
   assert.equal((await readLatestUpgrade(db))?.state, 'soaking');
 });
+
+test('what is said to an upgrade that is over is answered with what it came to, and since when', async () => {
+  await db`truncate upgrade cascade`;
+  await plan();
+  for (const [state, says] of [
+    ['done', 'done, and final'],
+    ['reversed', 'reversed'],
+    ['cancelled', 'cancelled'],
+  ] as const) {
+    await db`update upgrade set state = ${state}, finished_at = '2026-01-02T03:04:05Z'`;
+    for (const verb of ['reverse', 'finalize', 'pause', 'resume']) {
+      const { code, answer } = await call('POST', `/upgrade/${verb}`);
+      assert.equal(code, 'ERR_UPGRADE_NONE');
+      assert.match(
+        String(answer['message']),
+        new RegExp(`the last one, to 1\\.1\\.0, is ${says}, since 2026-01-02 03:04 UTC\\. Plan`),
+      );
+    }
+  }
+});

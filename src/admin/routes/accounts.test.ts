@@ -158,11 +158,12 @@ test('what an open upgrade would undo is not moved, nor its batches turned back,
   >`select id from instance where name in ('one', 'two') order by name`;
   const [one, two] = instances.map(({ id }) => id);
   assert.ok(one && two);
+  const made = { name: 'one', instanceId: one, replaces: 'two', replacesId: two, processes: ['one'] };
   const upgrade = newId<string>();
   const batch = newId<string>();
   await admin.db`
-    insert into upgrade (id, from_release, to_release, state, plan)
-    values (${upgrade}, '1.2.0', '1.3.0', 'moving', '{"options": {}, "instances": []}')`;
+    insert into upgrade (id, from_release, to_release, state, plan, progress)
+    values (${upgrade}, '1.2.0', '1.3.0', 'moving', '{"options": {}, "instances": []}', ${admin.db.json({ newInstances: [made] })})`;
   await admin.db`insert into upgrade_wave (upgrade_id, number, name, state) values (${upgrade}, 1, 'canary', 'passed')`;
   await admin.db`
     insert into upgrade_assignment (upgrade_id, account_id, wave_number, from_instance_id, to_instance_id)
@@ -176,16 +177,19 @@ test('what an open upgrade would undo is not moved, nor its batches turned back,
     const { message } = alone.body as { message: string };
     assert.match(
       message,
-      /assigned \(assigned-by-upgrade; the upgrade has assigned it to one .*bramble account assign/,
+      /assigned \(assigned-by-upgrade; the upgrade has assigned it to one .*`bramble upgrade reverse`/,
     );
     const both = await runBramble(admin, ['move', 'start', '--account', 'assigned', 'free', '--to', 'two']);
     assert.match(both.output, /1 account is queued/);
-    assert.match(both.output, /assigned +assigned-by-upgrade: .*bramble account assign assigned/);
+    assert.match(both.output, /assigned +assigned-by-upgrade: .*`bramble upgrade reverse`/);
+    const assigned = await runBramble(admin, ['account', 'assign', 'assigned', 'one', '--wave', '9']);
+    assert.match(assigned.errors, /There is no wave 9\. The waves are: 1/);
+    assert.equal((await runBramble(admin, ['account', 'assign', 'assigned', 'one', '--wave', '1'])).code, 0);
     const back = await admin.call('POST', `/moves/${batch}/back`);
     assert.deepEqual([back.status, codeOf(back.body)], [409, 'ERR_MOVE_STATE']);
   } finally {
     await admin.db`delete from move_batch where id = ${batch}`;
-    for (const table of ['upgrade_assignment', 'upgrade_wave', 'upgrade'])
+    for (const table of ['upgrade_assignment', 'upgrade_wave', 'upgrade_event', 'upgrade'])
       await admin.db`delete from ${admin.db(table)}`;
   }
 });

@@ -169,12 +169,13 @@ function addAssign(accounts: Command, frame: Frame): void {
   example(
     accounts
       .command('assign <name> <instance>')
-      .description('change where an account goes in the upgrade that is open')
-      .action(async (name: string, instance: string, _flags: object, command) => {
+      .description('change to which new instance an account goes in the upgrade that is open')
+      .option('--wave <number>', 'and with which wave', number)
+      .action(async (name: string, instance: string, flags: { wave?: number }, command) => {
         await frame.ask(command, {
           method: 'PUT',
           path: `/accounts/${segment(name)}/assignment`,
-          body: { instance },
+          body: { instance, wave: flags.wave },
           shape: z.object({ account: z.string(), instance: z.string() }),
           text: (made) => `${made.account} goes to ${made.instance} in this upgrade.`,
         });
