@@ -5,6 +5,7 @@ import { readBudget, silentPatience } from '../policy/delivery/budget.ts';
 import type { HoldReason } from '../policy/delivery/situation.ts';
 import { holdMessage } from '../policy/delivery/waiting-reason.ts';
 import { listInstancesBehind } from './instances-behind.ts';
+import { isPausedByGate } from './pausing.ts';
 import { listLockHolders } from './release-fence.ts';
 import type { Upgrade } from './upgrade-store.ts';
 import {
@@ -91,15 +92,6 @@ function waveFacts(wave: CountedWave, open: readonly string[]): WaveFacts {
 async function readNow(q: Queryable): Promise<Date> {
   const [row] = await q<{ now: Date }[]>`select clock_timestamp() as now`;
   return row?.now ?? new Date();
-}
-
-/** A gate leaves its answer with the pause. */
-async function isPausedByGate(q: Queryable, { id, state }: Upgrade): Promise<boolean> {
-  if (state !== 'paused') return false;
-  const [row] = await q<{ byGate: boolean }[]>`
-    select detail ? 'gate' as "byGate" from upgrade_event
-     where upgrade_id = ${id} and message like 'paused: %' order by id desc limit 1`;
-  return row?.byGate ?? false;
 }
 
 /** While the waves go on, that is what they are for. */
