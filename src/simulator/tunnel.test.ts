@@ -1,5 +1,11 @@
 import assert from 'node:assert/strict';
-import { createSecureServer, type Http2Session, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import {
+  constants,
+  createSecureServer,
+  type Http2Session,
+  type IncomingHttpHeaders,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import type { JournalEvent } from './journal.ts';
@@ -7,13 +13,19 @@ import { createLoopbackCertificate } from './loopback-certificate.ts';
 import { seededRandom } from './seeded-random.ts';
 import { openTunnel } from './tunnel.ts';
 
-async function startEcho(context: TestContext, garble = false) {
+async function startEcho(context: TestContext, garble = false, unprocessed = 0) {
+  let streams = 0;
   const certificate = await createLoopbackCertificate('echo', ['tunnel.test']);
   const server = createSecureServer({ key: certificate.keyPem, cert: certificate.certificatePem });
   const sessions = new Set<Http2Session>();
   server.on('session', (session) => sessions.add(session));
   server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
     stream.on('error', () => stream.destroy());
+    streams += 1;
+    if (streams <= unprocessed) {
+      stream.close(constants.NGHTTP2_REFUSED_STREAM);
+      return;
+    }
     if (headers[':authority'] !== 'inside:80') {
       stream.respond({ ':status': 503 });
       stream.end('{"code":"ERR_TUNNEL_TARGET"}');
@@ -78,4 +90,14 @@ test('an echo of other bytes breaks the tunnel', async (context) => {
   const last = events.at(-1);
   assert.ok(last?.event === 'tunnel-broken');
   assert.equal(last.reason, 'the echo was not what was sent');
+});
+
+test('a CONNECT that was not processed is sent again once, and no more', async (context) => {
+  const { tunnel } = open(await startEcho(context, false, 1), 'inside:80');
+  assert.equal((await tunnel.opening).kind, 'open');
+  tunnel.close();
+  const { tunnel: twice } = open(await startEcho(context, false, 2), 'inside:80');
+  const opening = await twice.opening;
+  assert.ok(opening.kind === 'broken');
+  assert.match(opening.reason, /REFUSED_STREAM/);
 });

@@ -1,10 +1,11 @@
 /**
  * A device's tunnel to an internal host: HTTP/2 CONNECT over TLS with the device's certificate, under the domain's tunnel
- * host name. Bytes of a known pattern go through all the time, so that a tunnel that hangs or garbles is noticed.
- * @see RFC 9113 §8.5
+ * host name. Bytes of a known pattern go through all the time, so that a tunnel that hangs or garbles is noticed. A CONNECT
+ * that the server did not process, since it was ending the connection, is sent again once over a fresh one.
+ * @see RFC 9113 §8.5 (CONNECT), §8.7 (REFUSED_STREAM)
  */
-import { type ClientHttp2Stream, connect as connectHttp2 } from 'node:http2';
-import { connect as connectTls } from 'node:tls';
+import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2, constants } from 'node:http2';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { messageOf } from '../base/errors.ts';
 import type { DeviceTrust } from './device-http.ts';
 import { type JournalEvent, monotoneNow } from './journal.ts';
@@ -61,15 +62,8 @@ export function openTunnel(options: TunnelOptions): Tunnel {
 
   const host = options.publicUrl.hostname.replace(/^\[|\]$/g, '');
   const { rootsPem, identity } = options.trust;
-  const socket = connectTls({
-    host,
-    port: Number(options.publicUrl.port || 443),
-    servername: options.tunnelHost,
-    ALPNProtocols: ['h2'],
-    ca: [...rootsPem],
-    ...(identity === undefined ? {} : { cert: identity.certificatePem, key: identity.keyPem }),
-  });
-  const session = connectHttp2(`https://${options.tunnelHost}`, { createConnection: () => socket });
+  let socket: TLSSocket;
+  let session: ClientHttp2Session;
 
   const over = (): void => {
     state = 'over';
@@ -118,29 +112,53 @@ export function openTunnel(options: TunnelOptions): Tunnel {
     setTimeout(() => stream.close(), 1000).unref();
   };
 
-  socket.on('error', (error) => broken(messageOf(error)));
-  session.on('error', (error) => broken(messageOf(error)));
-  session.on('close', () => broken('the connection ended'));
-  session.on('connect', () => {
-    const stream = session.request({ ':method': 'CONNECT', ':authority': target }, { endStream: false });
-    stream.on('error', (error) => broken(messageOf(error)));
-    stream.on('response', (headers) => {
-      const httpStatus = Number(headers[':status']);
-      if (state !== 'opening') return;
-      clearTimeout(openDeadline);
-      if (httpStatus !== 200) {
-        refused(stream, httpStatus);
-        return;
-      }
-      state = 'open';
-      const latencyMs = Math.round((monotoneNow() - startedAt) * 100) / 100;
-      options.journal({ event: 'tunnel-opened', tunnel: name, target, latencyMs });
-      settle({ kind: 'open' });
-      stream.on('data', (chunk: Buffer) => receive(stream, chunk));
-      stream.on('close', () => broken('the stream ended'));
-      sendPiece(stream);
+  const dial = (again: boolean): void => {
+    socket = connectTls({
+      host,
+      port: Number(options.publicUrl.port || 443),
+      servername: options.tunnelHost,
+      ALPNProtocols: ['h2'],
+      ca: [...rootsPem],
+      ...(identity === undefined ? {} : { cert: identity.certificatePem, key: identity.keyPem }),
     });
-  });
+    const own = connectHttp2(`https://${options.tunnelHost}`, { createConnection: () => socket });
+    session = own;
+    const failed = (reason: string): void => {
+      if (session === own) broken(reason);
+    };
+    socket.on('error', (error) => failed(messageOf(error)));
+    own.on('error', (error) => failed(messageOf(error)));
+    own.on('close', () => failed('the connection ended'));
+    own.on('connect', () => {
+      const stream = own.request({ ':method': 'CONNECT', ':authority': target }, { endStream: false });
+      stream.on('error', (error) => {
+        const unprocessed = state === 'opening' && stream.rstCode === constants.NGHTTP2_REFUSED_STREAM;
+        if (!unprocessed || again) {
+          failed(messageOf(error));
+          return;
+        }
+        dial(true);
+        own.destroy();
+      });
+      stream.on('response', (headers) => answered(stream, Number(headers[':status'])));
+    });
+  };
+  const answered = (stream: ClientHttp2Stream, httpStatus: number): void => {
+    if (state !== 'opening') return;
+    clearTimeout(openDeadline);
+    if (httpStatus !== 200) {
+      refused(stream, httpStatus);
+      return;
+    }
+    state = 'open';
+    const latencyMs = Math.round((monotoneNow() - startedAt) * 100) / 100;
+    options.journal({ event: 'tunnel-opened', tunnel: name, target, latencyMs });
+    settle({ kind: 'open' });
+    stream.on('data', (chunk: Buffer) => receive(stream, chunk));
+    stream.on('close', () => broken('the stream ended'));
+    sendPiece(stream);
+  };
+  dial(false);
 
   return {
     name,
