@@ -80,6 +80,7 @@ function startCoordinator(): ChildProcess {
     env: {
       ...process.env,
       BRAMBLE_HOME: home,
+      BRAMBLE_HOST: 'here',
       BRAMBLE_COMPONENT: 'upgrade-coordinator',
       BRAMBLE_LOG_LEVEL: 'error',
       BRAMBLE_SETTINGS: '{"intervalMs":20}',
