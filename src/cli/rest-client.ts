@@ -111,7 +111,7 @@ export function createRestClient(
     if (release === undefined || release === thisRelease.release) return error;
     const message =
       `The administration service at ${url} is of ${release}, which has no ${operation}; this \`bramble\` is of ` +
-      `${thisRelease.release}. Use the \`bramble\` of ${release}, or come again when the domain is of ${thisRelease.release}: ` +
+      `${thisRelease.release}. Use the \`bramble\` of ${release}, or try again once the domain runs ${thisRelease.release}: ` +
       '`bramble status` shows its release.';
     return new RestError(error.status, error.code, message, { ...error.details, release });
   }

@@ -13,7 +13,7 @@ export interface NewMoveBatch {
   upgradeId?: string;
   waveNumber?: number;
   moves: readonly AskedMove[];
-  /** Which of the moves somebody else would undo: they are skipped. */
+  /** Finds the moves that conflict with something else, such as an open upgrade; these are skipped. */
   listHeld?: ListHeld;
 }
 

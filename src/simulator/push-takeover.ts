@@ -46,8 +46,8 @@ export async function pushServiceToPutBack(
 }
 
 /**
- * Puts it back, unless somebody has set another one since. Where an upgrade is just between two administration services, that
- * is tried once a second until the signal is aborted; it can be done twice. Never rejects: says what came of it.
+ * Restores the previous push service, unless it has been changed since. Retried once a second until the signal is aborted while
+ * an upgrade replaces the administration service; idempotent. Never rejects: returns the outcome as text.
  */
 export async function putPushServiceBack(
   administration: AdministrationClient,

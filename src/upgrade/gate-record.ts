@@ -1,6 +1,6 @@
 /**
- * What a gate says while its wave is observed, for whoever asks what the upgrade waits for. The figures change with every
- * look, so it is written when the answer is another, and else once in {@link rewrittenAfterSeconds} at most.
+ * Stores a gate's answer while its wave is observed, for `upgrade status`. The figures differ at every evaluation, so the row
+ * is written when the answer changes, and otherwise at most every {@link rewrittenAfterSeconds}.
  */
 import type { Queryable } from '../database/connection.ts';
 import type { GateAnswer } from './gate.ts';

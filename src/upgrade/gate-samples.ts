@@ -121,10 +121,10 @@ interface SampleRow {
 }
 
 /**
- * Through account_move_batch, delivery_move, device_account, upgrade_assignment_wave and the primary keys of the samples. An
- * account that was moved by hand has no time of its move here: it counts while the wave is observed. One whose move is not
- * settled (a device is out of reach, or silent) counts from its last answer on, and not before whoever has not answered is
- * silent: until then its requests may be those of the move.
+ * Through account_move_batch, delivery_move, device_account, upgrade_assignment_wave and the primary keys of the samples. The
+ * time of a manual move is not known here: such an account counts while the wave is observed. An account with an unsettled
+ * move (a device is out of reach, or silent) counts from its last answer, and at the earliest once its unanswered devices
+ * count as silent: until then its requests may belong to the move.
  */
 async function readSamples(
   q: Queryable,

@@ -125,7 +125,7 @@ test('one canary goes home for a while: with a later wave, until which nothing b
 });
 
 test(
-  'whom somebody moved by hand all the same is put back, and the log names account, place and person',
+  'an account that was moved manually during the upgrade is put back, and the log names account, instance and administrator',
   limited,
   async () => {
     const it = await scene();
