@@ -3,7 +3,9 @@
  *   content = SHA-256(text of the record)
  *   chain   = SHA-256(chain before, newline, number, newline, content), digests in hexadecimal; before the first: 64 zeros
  */
+
 import { createHash } from 'node:crypto';
+import { counted } from '../base/counted.ts';
 
 export interface Head {
   /** How many records are chained. */
@@ -116,7 +118,7 @@ export class ChainCheck {
       this.find(
         'truncated',
         last,
-        `The chain ends at ${this.#head.number}, but a head of ${last} records was kept outside: the end was cut off, or an ` +
+        `The chain ends at ${this.#head.number}, but a head of ${counted(last, 'record')} was kept outside: the end was cut off, or an ` +
           'older backup was restored.',
       );
     }

@@ -2,7 +2,9 @@
  * The audit as lines of JSON that can be verified without Bramble: a line that says how, a line for each record with the
  * text that was sealed, a line with the signed head.
  */
+
 import { z } from 'zod';
+import { counted } from '../base/counted.ts';
 import { BrambleError } from '../base/errors.ts';
 import { parseShallowJson } from '../base/shallow-json.ts';
 import { shownJson } from '../base/shown-text.ts';
@@ -42,7 +44,10 @@ const how =
 export async function* exportAudit(db: Database, file: HeadFile, after: number): AsyncGenerator<string> {
   const from = await headAt(db, after);
   if (from === undefined) {
-    throw new BrambleError('ERR_NOT_FOUND', `The audit has no ${after} records yet: export again without that number.`);
+    throw new BrambleError(
+      'ERR_NOT_FOUND',
+      `The audit does not have ${counted(after, 'record')} yet: export again without that number.`,
+    );
   }
   const { domainId } = await readDomain(db);
   yield line<typeof firstLine>({ format: 'bramble-audit-1', domainId, how, from });
@@ -100,7 +105,11 @@ export async function verifyExport(lines: AsyncIterable<string>, headLines = '')
   else {
     await checkSignatures(check, [ending.head, ...kept], ending.publicKeyPem);
     if (ending.head.number !== number || ending.head.chain !== chain) {
-      check.find('head', number, `The signed head is that of ${ending.head.number} records, not of these ${number}.`);
+      check.find(
+        'head',
+        number,
+        `The signed head is that of ${counted(ending.head.number, 'record')}, not of these ${number}.`,
+      );
     }
   }
   const { count: faults, findings } = check.finish();

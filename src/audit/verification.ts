@@ -1,5 +1,7 @@
 /** Is the audit as it was written? Over the tables with the heads of a home, or over an export, by the same rules. */
+
 import { setImmediate } from 'node:timers/promises';
+import { counted } from '../base/counted.ts';
 import type { Database, Queryable } from '../database/connection.ts';
 import { ChainCheck, emptyHead, type Finding, type Head, type Link } from './chain.ts';
 import { type HeadFile, headVerifier, type SignedHead } from './head-file.ts';
@@ -58,7 +60,7 @@ export async function checkSignatures(
   for (const [index, head] of heads.entries()) {
     if (index % headsAtOnce === 0) await setImmediate();
     if (isSigned(head)) continue;
-    check.find('signature', head.number, `A head of ${head.number} records was not signed by this key.`);
+    check.find('signature', head.number, `A head of ${counted(head.number, 'record')} was not signed by this key.`);
   }
 }
 

@@ -2,8 +2,10 @@
  * The checks before anything is changed, each with what to do about it. An error stops the upgrade; a warning does until an
  * operator overrides that one by its name. A check that itself fails is an error, never passed over.
  */
+
 import { readFile, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
+import { counted } from '../base/counted.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Database } from '../database/connection.ts';
 import { readMasterKeys } from '../database/sealed-value.ts';
@@ -105,7 +107,7 @@ async function checkComponents({ db }: CheckOptions, upgrade: Upgrade): Promise<
   }
   const absent = components.filter((component) => !component.alive).map((component) => component.name);
   return absent.length === 0
-    ? passed(`${components.length} components are alive`)
+    ? passed(`${counted(components.length, 'component is', 'components are')} alive`)
     : warning(`Absent: ${absent.join(', ')}. They will block finalizing: start them, or \`bramble component forget\`.`);
 }
 
@@ -114,7 +116,10 @@ async function checkMoves({ db }: CheckOptions): Promise<Finding> {
     select count(*) filter (where state in ('queued', 'reserved', 'fenced'))::int as open,
            count(*) filter (where state = 'delivering')::int as delivering
       from account_move where state in ('queued', 'reserved', 'fenced', 'delivering')`;
-  if ((row?.open ?? 0) > 0) return error(`${row?.open} account moves are open. Let them finish, or cancel them.`);
+  if ((row?.open ?? 0) > 0)
+    return error(
+      `${counted(row?.open ?? 0, 'account move is', 'account moves are')} open. Let what is open finish, or cancel it.`,
+    );
   return (row?.delivering ?? 0) > 0
     ? warning(`${row?.delivering} moved accounts have deliveries open; they cannot be moved again before.`)
     : passed('no account move is open');

@@ -4,6 +4,7 @@
  *
  * Each has a part of the whole probability of a false alarm, 1 in {@link evidenceToFail}: the parts sum to 1.
  */
+import { counted } from '../base/counted.ts';
 import {
   countOf,
   type LatencyHistogram,
@@ -51,7 +52,7 @@ export function requestsComparison(figures: GateFigures, gate: ChosenGate): Comp
     stretches: figures.moved.map(({ requests, failed }) => ({ requests, bad: failed })),
     ...(tolerated >= 1 ? {} : { toPass: { usual, worse: Math.max(tolerated, worseThan(usual)) } }),
     says: (seen) =>
-      `${percent(seen.bad / seen.requests)} of the moved accounts’ ${seen.requests} requests failed, where up to ` +
+      `${percent(seen.bad / seen.requests)} of the moved accounts’ ${counted(seen.requests, 'request')} failed, where up to ` +
       `${percent(usual)} is usual`,
   };
 }
@@ -109,7 +110,7 @@ function tailComparison(
     stretches: figures.moved.map(({ latency }) => trialAbove(latency, boundBin)),
     toPass: { usual, worse: name === 'p50' ? Math.max(0.4, usual + 0.1) : worseThan(usual) },
     says: (seen) =>
-      `${percent(seen.bad / seen.requests)} of ${seen.requests} requests took longer than ` +
+      `${percent(seen.bad / seen.requests)} of ${counted(seen.requests, 'request')} took longer than ` +
       `${lowerBoundMs(boundBin).toFixed(0)} ms, where ${name} is ${usualMs.toFixed(0)} ms and up to ${percent(usual)} ` +
       `is usual; they take ${describeTails(mergeHistograms(...figures.moved.map(({ latency }) => latency)))}`,
   };
@@ -130,7 +131,7 @@ function medianWithoutPast(figures: GateFigures, gate: ChosenGate): Comparison {
     says: (seen) =>
       isTold
         ? `${comparison.says(seen)} (the past as the instances tell it)`
-        : `${percent(seen.bad / seen.requests)} of ${seen.requests} requests took longer than ${gate.latencySlackMs} ms, and ` +
+        : `${percent(seen.bad / seen.requests)} of ${counted(seen.requests, 'request')} took longer than ${gate.latencySlackMs} ms, and ` +
           'too little is known of how long they usually take; they take ' +
           describeTails(mergeHistograms(...figures.moved.map(({ latency }) => latency))),
   };
@@ -159,12 +160,12 @@ export function deliveryComparisons({ deliveries, usuallyMissing }: GateFigures,
     {
       ...{ ...onlyHolds, usual: gate.maxFailedDeliveryShare, evidenceToFail: evidenceToFail / part.refused },
       stretches: [{ requests: answered, bad: failed }],
-      says: () => `deliveries failed on ${failed} of ${answered} devices that answered`,
+      says: () => `deliveries failed on ${failed} of ${counted(answered, 'device')} that answered`,
     },
     {
       ...{ ...onlyHolds, usual: allowed, evidenceToFail: evidenceToFail / part.silent },
       stretches: [{ requests: answered + silent, bad: silent }],
-      says: () => `${silent} of ${answered + silent} devices took a delivery and do not answer`,
+      says: () => `${silent} of ${counted(answered + silent, 'device')} took a delivery and do not answer`,
     },
     ...(everythingMayFail(gate) ? [] : comingComparisons({ deliveries, usuallyMissing }, allowed)),
   ];
@@ -181,13 +182,14 @@ function comingComparisons(
     {
       ...{ ...onlyHolds, usual: allowed },
       stretches: open === 0 ? [] : [{ requests: came, bad: silent + open }],
-      says: () => `of ${came} devices that have come, the deliveries of ${silent + open} are open`,
+      says: () =>
+        `of ${counted(came, 'device that has', 'devices that have')} come, the deliveries of ${silent + open} are open`,
     },
     {
       ...{ ...onlyHolds, usual: Math.max(allowed, usualShare(usuallyMissing)) },
       stretches: [{ requests: came + missing, bad: missing }],
       says: () =>
-        `${missing} of ${came + missing} devices came shortly before their move, and have not come since; of the devices not ` +
+        `${missing} of ${counted(came + missing, 'device')} came shortly before their move, and have not come since; of the devices not ` +
         `moved ${usuallyMissing.bad} of ${usuallyMissing.requests}`,
     },
   ];

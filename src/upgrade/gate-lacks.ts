@@ -36,7 +36,8 @@ export function lacksOf(figures: GateFigures, gate: ChosenGate, comparisons: rea
     : { requests, pace: counts / Math.max(1, figures.seconds), who: '' };
   const seconds = lacking.pace === 0 ? null : Math.ceil(lacking.requests / lacking.pace);
   const reason =
-    `${seen} requests of moved accounts are too few to judge by: ${lacking.requests} more${lacking.who} without an error are ` +
+    `${counted(seen, 'request of moved accounts is', 'requests of moved accounts are')} too few to judge by: ` +
+    `${lacking.requests} more${lacking.who} without an error ${lacking.requests === 1 ? 'is' : 'are'} ` +
     `needed, ${seconds === null ? 'and none has come yet' : `in about ${duration(seconds)} at their pace so far`}`;
   const notes = [...unheardNote(figures), ...leftOutNote(figures), ...doubts];
   return { requests: lacking.requests, seconds, reasons: [reason, ...notes] };
@@ -92,7 +93,7 @@ function unheardNote({ accounts: { all, heard, unheard } }: GateFigures): string
 export function leftOutNote({ leftOut }: GateFigures): string[] {
   if (leftOut.requests === 0) return [];
   return [
-    `${leftOut.requests} requests of the move itself and of the first ${leftOut.warmUpSeconds.toFixed(0)} s are left out`,
+    `${counted(leftOut.requests, 'request')} of the move itself and of the first ${leftOut.warmUpSeconds.toFixed(0)} s left out`,
   ];
 }
 

@@ -73,7 +73,10 @@ function failuresOf(figures: GateFigures, gate: ChosenGate, comparisons: readonl
   const { interruptions } = figures;
   if (interruptions.length < interruptionsToFail || everythingMayFail(gate)) return failures;
   const told = [...new Set(interruptions.map(({ name, cause }) => `${name}: ${cause}`))].join(', ');
-  return [`the new instances ended unasked or lost their lease ${interruptions.length} times (${told})`, ...failures];
+  return [
+    `the new instances ended unasked or lost their lease ${counted(interruptions.length, 'time')} (${told})`,
+    ...failures,
+  ];
 }
 
 function comparisonsOf(figures: GateFigures, gate: ChosenGate): Comparison[] {
@@ -88,13 +91,15 @@ function passReasons(figures: GateFigures, gate: ChosenGate): string[] {
   const summary = summaryOf(figures);
   const missing = unjudgedTails(figures);
   return [
-    `${summary.requests} requests, ${summary.failed} failed, ${describeTails(summary.latency)}`,
+    `${counted(summary.requests, 'request')}, ${summary.failed} failed, ${describeTails(summary.latency)}`,
     ...leftOutNote(figures),
     ...(figures.accounts.all === 1 ? ['it rests on one account alone'] : []),
     ...awayNote(figures),
     ...(gate.leastRequests === undefined
       ? []
-      : [`${gate.leastRequests} requests were chosen to be enough: a fault that few requests show may be overlooked`]),
+      : [
+          `${counted(gate.leastRequests, 'request was', 'requests were')} chosen to be enough: a fault that few requests show may be overlooked`,
+        ]),
     ...(missing.length === 0
       ? []
       : [`${missing.join(', ')} not judged: too little is known of how long requests usually take`]),

@@ -2,6 +2,7 @@
  * The plan of an upgrade, as a pure function of real counts: what is added, which waves there are, what will be sent and
  * how long that takes at least, what stays locked. Nothing here is carried out; the same facts give the same plan.
  */
+import { counted } from '../base/counted.ts';
 import { BrambleError } from '../base/errors.ts';
 import { parseRelease } from '../base/release-number.ts';
 import { type Budget, budgetSchema } from '../policy/delivery/budget.ts';
@@ -189,7 +190,7 @@ function notesOf(
   const { leastRequests } = chosenGate(options.gate);
   if (leastRequests !== undefined) {
     notes.push(
-      `Gates are content with ${leastRequests} requests, as was chosen: a fault that few requests show may be overlooked.`,
+      `Gates are content with ${counted(leastRequests, 'request')}, as was chosen: a fault that few requests show may be overlooked.`,
     );
   }
   if (facts.accounts.length === 0) notes.push('There is no account to move: the upgrade goes through without waves.');

@@ -4,6 +4,7 @@
  */
 
 import { markTimeWithoutAudit } from '../audit/record.ts';
+import { counted } from '../base/counted.ts';
 import type { AccountId, InstanceId } from '../base/ids.ts';
 import { listComponents } from '../domain/components.ts';
 import { changeDesiredProcesses, listDesiredProcesses } from '../domain/desired-processes.ts';
@@ -38,7 +39,10 @@ export async function stepPlanned(context: StepContext, upgrade: Upgrade): Promi
   return await stepTransaction(context, 'check', upgrade, async (tx, current) => {
     await mergeProgress(tx, current.id, { checks: results, started: stopping.length === 0 });
     if (stopping.length === 0) {
-      await transition(tx, current, 'checked', { message: `${results.length} checks passed`, detail: { results } });
+      await transition(tx, current, 'checked', {
+        message: `${counted(results.length, 'check')} passed`,
+        detail: { results },
+      });
       return advanced;
     }
     const names = stopping.map((check) => check.name).join(', ');
@@ -145,7 +149,7 @@ export async function stepExpanded(context: StepContext, upgrade: Upgrade): Prom
     await useBudgetOfPlan(tx, current);
     const { length } = current.progress.newInstances;
     await transition(tx, current, 'admin-upgraded', {
-      message: `administration services of ${current.toRelease} are at work, ${length} instances are added`,
+      message: `administration services of ${current.toRelease} are at work, ${counted(length, 'instance is', 'instances are')} added`,
     });
     return advanced;
   });
@@ -186,7 +190,7 @@ export async function stepAdminUpgraded(context: StepContext, upgrade: Upgrade):
       waves.flatMap((wave) => wave.assignments),
     );
     await mergeProgress(tx, current.id, { newInstances: withWaves(current.progress.newInstances, waves) });
-    await transition(tx, current, 'moving', { message: `${waves.length} waves begin` });
+    await transition(tx, current, 'moving', { message: `${counted(waves.length, 'wave begins', 'waves begin')}` });
     return advanced;
   });
 }

@@ -1,4 +1,5 @@
 /** The upgrade's report in words, for a terminal: pure text, a line a fact. */
+import { counted } from '../base/counted.ts';
 import type { UpgradeReport } from './report.ts';
 import type { UpgradePlan } from './upgrade-plan.ts';
 import { waitLines } from './wait-text.ts';
@@ -76,16 +77,17 @@ export function planText(plan: UpgradePlan): string {
     '',
     'Waves',
     ...plan.waves.map(
-      (wave) => `  ${wave.number}. ${wave.name}: ${wave.accounts} accounts, gate on ${wave.leastRequests} requests`,
+      (wave) =>
+        `  ${wave.number}. ${wave.name}: ${counted(wave.accounts, 'account')}, gate on ${counted(wave.leastRequests, 'request')}`,
     ),
     '',
     'Needs',
-    `  ${needs.processes} more processes, about ${needs.memoryMb} MB, ${needs.srpCredentials} SRP credentials, ` +
-      `${needs.listeningPorts} listening ports, further computers: ${needs.computers.join(', ') || 'none'}`,
+    `  ${counted(needs.processes, 'more process', 'more processes')}, about ${needs.memoryMb} MB, ${counted(needs.srpCredentials, 'SRP credential')}, ` +
+      `${counted(needs.listeningPorts, 'listening port')}, further computers: ${needs.computers.join(', ') || 'none'}`,
     '',
     'Sends',
-    `  ${sends.itPolicies} IT policies, ${sends.serviceBooks} sets of service books, ${sends.synchronizations} ` +
-      `synchronizations; at this budget at least ${sends.leastMinutes} min`,
+    `  ${counted(sends.itPolicies, 'IT policy')}, ${counted(sends.serviceBooks, 'set of service books', 'sets of service books')}, ` +
+      `${counted(sends.synchronizations, 'synchronization')}; at this budget at least ${sends.leastMinutes} min`,
     ...section(
       'Locked until finalized',
       plan.lockedFeatures.map((feature) => `  ${feature.name}`),
@@ -111,7 +113,7 @@ function waveLine(wave: UpgradeReport['waves'][number]): string {
   const gate = gateText(wave.gate);
   const reach = moves.outOfReach === 0 ? '' : `, ${moves.outOfReach} out of reach`;
   return (
-    `  ${wave.number}. ${wave.name}: ${wave.state}, ${moves.settled} of ${moves.accounts} accounts settled${reach}` +
+    `  ${wave.number}. ${wave.name}: ${wave.state}, ${moves.settled} of ${counted(moves.accounts, 'account')} settled${reach}` +
     (gate === undefined ? '' : `; gate: ${gate}`)
   );
 }
@@ -127,7 +129,7 @@ export function gateText(gate: Readonly<Record<string, unknown>> | null): string
 }
 
 function deliveryLine(count: UpgradeReport['deliveries'][number]): string {
-  const suspects = count.suspects === 0 ? '' : `, ${count.suspects} suspects`;
+  const suspects = count.suspects === 0 ? '' : `, ${counted(count.suspects, 'suspect')}`;
   return `  ${count.item} (${count.direction}): ${count.done} done, ${count.failed} failed, ${count.open} open${suspects}`;
 }
 

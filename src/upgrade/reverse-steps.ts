@@ -6,6 +6,7 @@
  * Each step finds out from the database what is left to do, so that a reversal from any state, and one that was
  * interrupted, is the same code.
  */
+import { counted } from '../base/counted.ts';
 import type { AccountId, InstanceId } from '../base/ids.ts';
 import type { Transaction } from '../database/connection.ts';
 import { retireInstance } from '../directory/instances.ts';
@@ -50,9 +51,10 @@ async function moveBack(context: StepContext, upgrade: Upgrade): Promise<StepOut
     const instanceIds = current.progress.newInstances.map((made) => made.instanceId);
     await stopMovesTo(tx, instanceIds);
     const queued = await queueMovesHome(context, tx, current);
-    if (queued > 0) await recordUpgradeEvent(tx, current, `${queued} accounts are to go back`);
+    if (queued > 0)
+      await recordUpgradeEvent(tx, current, `${counted(queued, 'account is', 'accounts are')} to go back`);
     const left = await countOpenReversals(tx, current, instanceIds);
-    if (left > 0) return waitingFor(`${left} accounts on their way back`);
+    if (left > 0) return waitingFor(`${counted(left, 'account')} on the way back`);
     for (const made of current.progress.newInstances) {
       const outcome = await retireInstance(tx, made.name);
       if (outcome.kind === 'has-accounts') return waitingFor(`accounts that came to ${made.name}`);

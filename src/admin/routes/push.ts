@@ -2,8 +2,10 @@
  * The push service that wakes devices, and its certificate. What setting a certificate does for good can be asked for first
  * (`preview`).
  */
+
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import { counted } from '../../base/counted.ts';
 import type { Queryable } from '../../database/connection.ts';
 import { recordEvent } from '../../domain/events.ts';
 import { type PushSettings, pushSettingsSchema } from '../../policy/push.ts';
@@ -70,7 +72,7 @@ export function pushRoutes(context: AdministrationContext): FastifyPluginAsyncZo
       if (fixed?.replaced !== true) return settings;
       await recordEvent(tx, {
         kind: 'push-topic-fixed',
-        message: `the push topic is ${certificate?.topic} from now on; ${fixed.mustEnrolAgain} devices must enrol again`,
+        message: `the push topic is ${certificate?.topic} from now on; ${counted(fixed.mustEnrolAgain, 'device')} must enrol again`,
       });
       return settings;
     });
