@@ -31,7 +31,10 @@ interface Flags {
   json: boolean;
 }
 
-/** `findAccess` where the flags do not say. To be added to the program. Stops in good order on SIGINT and SIGTERM; exit status 1 where a device was lost or refused. */
+/**
+ * To be added to the program; `findAccess` is asked where the flags name no administration service. Stops in good order on
+ * SIGINT and SIGTERM; exit status 1 where a device was lost or refused.
+ */
 export function simulateCommand(findAccess: FindAccess = readFromHome): Command {
   return new Command('bramble simulate')
     .description(

@@ -23,6 +23,7 @@ import {
   insertUpgrade,
   lockOpenUpgrade,
   mergeProgress,
+  minuteText,
   plannedAlready,
   positionOf,
   readLatestUpgrade,
@@ -243,10 +244,6 @@ function noneOpen(last: Upgrade | undefined): BrambleError {
       details: { state, toRelease, finishedAt: finishedAt?.toISOString() ?? null },
     },
   );
-}
-
-function minuteText(at: Date): string {
-  return `${at.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }
 
 export function wrongState(upgrade: Upgrade, what: string): BrambleError {

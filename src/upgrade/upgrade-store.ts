@@ -85,12 +85,17 @@ export function upgradeOpen(): BrambleError {
   );
 }
 
+/** `2026-11-26 12:50 UTC` */
+export function minuteText(at: Date): string {
+  return `${at.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}
+
 /** For a plan in whose place another may be put where that is said. */
 export function plannedAlready(open: Pick<Upgrade, 'state' | 'toRelease' | 'createdAt'>): BrambleError {
   return new BrambleError(
     'ERR_UPGRADE_OPEN',
-    `An upgrade to ${open.toRelease} is planned already, since ${open.createdAt.toISOString().slice(0, 16).replace('T', ' ')} ` +
-      'UTC, and was not started. Give --replace (`replace` in REST) to put this plan in its place, or start that one with ' +
+    `An upgrade to ${open.toRelease} is planned already, since ${minuteText(open.createdAt)}, ` +
+      'and was not started. Give --replace (`replace` in REST) to put this plan in its place, or start that one with ' +
       '`bramble upgrade start`.',
     { details: { state: open.state, toRelease: open.toRelease, createdAt: open.createdAt.toISOString() } },
   );

@@ -62,6 +62,7 @@ export async function startService(
   return {
     woken,
     service,
+    clock,
     async tick() {
       clock.time += 3_600_000;
       await service.tick();

@@ -248,3 +248,20 @@ test('time in which sending is held back is added up, and none while nothing is 
   assert.equal(await held(), before);
   assert.equal((await db`select reason from delivery_hold`)[0]?.['reason'], 'nothing');
 });
+
+test('a turn follows soon while something is to be sent, and rarely while nothing is', async () => {
+  const [device] = await addDevices(db, one.id, 1);
+  assert.ok(device);
+  await oweDeliveries(db, { ...move, deviceIds: [device.id], items: ['it-policy'] });
+  const { service, clock } = await startService({ budget: fast });
+  const pauses: number[] = [];
+  const ending = new AbortController();
+  // The second turn finds the delivery released, and the third finds it answered.
+  clock.sleep = async (durationMs) => {
+    pauses.push(durationMs);
+    if (pauses.length === 2) await drain(device);
+    if (pauses.length === 3) ending.abort();
+  };
+  await service.run(ending.signal);
+  assert.deepEqual(pauses, [200, 200, 1000]);
+});

@@ -93,7 +93,6 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
   };
   let paces: { budget: Budget; delivery: DeliverySettings } | undefined;
   let budgetApplied = false;
-  let quiet = false;
   const background = new Set<Promise<void>>();
 
   function reportSkipped(candidate: Candidate, skipped: readonly SkippedPart[]): void {
@@ -153,8 +152,8 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
     return { situation, reason: holdReason(situation, outcome.tokens, gone) };
   }
 
-  async function tick(signal?: AbortSignal): Promise<void> {
-    quiet = false;
+  /** Whether anything was sent, or is still to be. */
+  async function turn(signal?: AbortSignal): Promise<boolean> {
     const before = counts.released + counts.settled + counts.woken;
     await step('read settings', async () => {
       if (paces && !isDue.settings()) return;
@@ -164,7 +163,7 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
       await db.begin(async (tx) => await applyBudget(tx, budget, [instance.id]));
       budgetApplied = true;
     });
-    if (!paces) return;
+    if (!paces) return true;
     const { budget, delivery } = paces;
     if (isDue.strays()) await step('collect stray permits', async () => void (await collectStrayPermits(db)));
     if (isDue.suspects()) {
@@ -196,7 +195,7 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
       });
     }
     const nothingOpen = situation !== undefined && situation.owed + situation.released === 0;
-    quiet = nothingOpen && counts.released + counts.settled + counts.woken === before;
+    return !nothingOpen || counts.released + counts.settled + counts.woken > before;
   }
 
   async function pushed(): Promise<void> {
@@ -216,9 +215,9 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
     try {
       while (!signal.aborted) {
         nudge = new AbortController();
-        await tick(signal);
+        const busy = await turn(signal);
         if (signal.aborted) break;
-        await clock.sleep(quiet ? quietMs : (options.turnMs ?? 200), nudge.signal).catch((reason: unknown) => {
+        await clock.sleep(busy ? (options.turnMs ?? 200) : quietMs, nudge.signal).catch((reason: unknown) => {
           if (!nudge.signal.aborted) throw reason;
         });
       }
@@ -229,6 +228,7 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
     }
   }
 
+  const tick = async (signal?: AbortSignal): Promise<void> => void (await turn(signal));
   return { run, tick, pushed, counts: () => ({ ...counts }) };
 }
 
