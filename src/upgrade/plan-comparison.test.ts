@@ -158,7 +158,7 @@ test('moves after the last wave that fail pause it, and are tried again when it 
   await stepOnce(context);
   const paused = await it.upgrade();
   assert.deepEqual([paused.state, paused.pausedFrom], ['paused', 'soaking']);
-  assert.match(paused.pauseReason ?? '', /1 accounts that came meanwhile could not be moved/);
+  assert.match(paused.pauseReason ?? '', /1 account that came meanwhile could not be moved/);
   await resume(it);
   await untilAt(it, context, 'east-1-1', 4);
 });

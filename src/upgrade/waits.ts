@@ -285,7 +285,11 @@ function sendingWaits({ holds, silent }: WaitFacts): Wait[] {
     // An instance of 1.1 does not tell silent devices in slots from busy ones.
     const bySilence = reason === 'suspects' || (silent.inSlots > 0 && reason.startsWith('slots-'));
     const command = bySilence ? 'bramble device requeue --silent' : 'bramble budget show; bramble budget set';
-    return wait('budget', `${waiting} deliveries of ${instance}: ${message}`, { since, who: [instance], command });
+    return wait('budget', `${counted(waiting, 'delivery')} of ${instance}: ${message}`, {
+      since,
+      who: [instance],
+      command,
+    });
   });
   if (silent.count === 0) return waits;
   const because = silent.capReached ? 'the cap of suspects is reached' : 'their instances have made them no suspects';
@@ -294,7 +298,7 @@ function sendingWaits({ holds, silent }: WaitFacts): Wait[] {
       ? `and ${silent.inSlots} of them hold slots, since ${because}; each is taken back when its patience is over`
       : 'and are suspects: they hold no slot, and return by answering';
   const until = silent.inSlots > 0 ? later(silent.since, silent.patienceSeconds) : null;
-  const why = `${silent.count} devices took a delivery and fell silent, ${held}`;
+  const why = `${counted(silent.count, 'device')} took a delivery and fell silent, ${held}`;
   const command = 'bramble device requeue --silent';
   return [...waits, wait('silent-devices', why, { since: silent.since, until, who: silent.devices, command })];
 }

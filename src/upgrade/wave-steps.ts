@@ -2,6 +2,7 @@
  * moving → all-moved → soaking: wave after wave, each through its gate. A gate that does not say pass pauses the upgrade;
  * so does a wave whose moves fail or do not settle in time. Nothing here goes on to finalizing: an operator says that.
  */
+import { counted } from '../base/counted.ts';
 import type { Transaction } from '../database/connection.ts';
 import { type GateAnswer, judgeGate } from './gate.ts';
 import { recordGateAnswer } from './gate-record.ts';
@@ -51,16 +52,21 @@ async function startWave(context: StepContext, upgrade: Upgrade, wave: Wave): Pr
     await joinLatecomers(tx, current, 'own-wave');
     const queued = await queueMoves(tx, current, wave.number, context.name);
     await setWaveState(tx, current.id, wave.number, 'running');
-    await recordUpgradeEvent(tx, current, `wave ${wave.number} (${wave.name}) begins: ${queued} accounts`);
+    await recordUpgradeEvent(tx, current, `wave ${wave.number} (${wave.name}) begins: ${counted(queued, 'account')}`);
     return advanced;
   });
 }
 
 async function watchMoves(context: StepContext, upgrade: Upgrade, wave: Wave, moves: WaveMoves): Promise<StepOutcome> {
   if (moves.failed > 0) {
-    return await pauseStep(context, upgrade, `${moves.failed} accounts of wave ${wave.number} could not be moved`, {
-      moves,
-    });
+    return await pauseStep(
+      context,
+      upgrade,
+      `${counted(moves.failed, 'account')} of wave ${wave.number} could not be moved`,
+      {
+        moves,
+      },
+    );
   }
   if (acceptedBy(wave) === undefined) {
     const early = await askGate(context, upgrade, wave, 'committed');
@@ -82,10 +88,12 @@ async function watchMoves(context: StepContext, upgrade: Upgrade, wave: Wave, mo
   }
   const { waveDeadlineSeconds } = upgrade.plan.options;
   if (wave.runningSeconds > waveDeadlineSeconds) {
-    const reason = `wave ${wave.number} has not settled in ${waveDeadlineSeconds} s: ${open} accounts are open`;
+    const reason = `wave ${wave.number} has not settled in ${waveDeadlineSeconds} s: ${counted(open, 'account is', 'accounts are')} open`;
     return await pauseStep(context, upgrade, reason, { moves });
   }
-  return waitingFor(`wave ${wave.number}: ${moves.settled} of ${moves.accounts} accounts are settled`);
+  return waitingFor(
+    `wave ${wave.number}: ${moves.settled} of ${counted(moves.accounts, 'account is', 'accounts are')} settled`,
+  );
 }
 
 async function watchSoak(context: StepContext, upgrade: Upgrade, wave: Wave, moves: WaveMoves): Promise<StepOutcome> {
@@ -200,12 +208,12 @@ async function follow(context: StepContext, tx: Transaction, upgrade: Upgrade): 
   if (stragglers === 0) return undefined;
   const failed = await countFailedMoves(tx, upgrade.id);
   if (failed > 0) {
-    await pauseUpgrade(tx, upgrade, `${failed} accounts that came meanwhile could not be moved`);
+    await pauseUpgrade(tx, upgrade, `${counted(failed, 'account')} that came meanwhile could not be moved`);
     return advanced;
   }
   await moveStragglers(tx, upgrade, context.name, 'own-wave');
   const next = (await listWaves(tx, upgrade.id)).find(({ state }) => state === 'waiting');
-  if (next === undefined) return waitingFor(`${stragglers} accounts that came meanwhile`);
+  if (next === undefined) return waitingFor(`${counted(stragglers, 'account')} that came meanwhile`);
   if (upgrade.state === 'soaking') {
     await transition(tx, upgrade, 'moving', {
       message: `accounts of ${next.name} came meanwhile: a wave of their own`,
