@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { workingTreeArchive } from '../../harness/archives.ts';
-import { type RunningDomain, startDomain } from '../../harness/domain.ts';
+import { expectDone, type RunningDomain, startDomain } from '../../harness/domain.ts';
 import { untilDrained } from '../../harness/evidence.ts';
 import { type RunningFleet, startFleet } from '../../harness/fleet.ts';
 import { configureDomain, demoBudget } from '../../harness/preparation.ts';
@@ -17,6 +17,8 @@ export interface LastingDomain {
   readonly enqueued: string[];
 }
 
+const accounts = 12;
+
 /** Its fields are there once the tests begin. */
 export function lastingDomain(): LastingDomain {
   const stage: Partial<LastingDomain> & Pick<LastingDomain, 'enqueued'> = { enqueued: [] };
@@ -30,10 +32,15 @@ export function lastingDomain(): LastingDomain {
     });
     stage.domain = domain;
     await configureDomain(domain, '127.0.0.1:9');
+    // Half of them at each instance: where accounts are made at the same time, chance decides.
+    for (let number = 1; number <= accounts; number += 1) {
+      const name = `user-${String(number).padStart(4, '0')}`;
+      await expectDone(domain, 'POST', '/accounts', { name, instance: `server-${1 + (number % 2)}` });
+    }
     stage.sampler = startSampler(domain.sql, demoBudget);
     stage.fleet = await startFleet(domain, {
       devices: 16,
-      accounts: 12,
+      accounts,
       seed: 'lasting-domain',
       interval: '700ms',
       journal: join(domain.home, 'journal.ndjson'),
