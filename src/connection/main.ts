@@ -72,6 +72,7 @@ async function startTunnels(context: ComponentContext<z.output<typeof settingsSc
       tunnelsCut: tunnels.cut,
     }),
     ready: () => links.ready(),
+    serving: (signal) => links.serving(signal),
     drain: async () => {
       background.abort();
       await tunnels.drain(drainTunnelsMs);

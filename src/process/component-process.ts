@@ -29,7 +29,7 @@ import { hostIdentity } from './host-identity.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { ownCompatibility, ownFeatureNames, ownLinkVersions, ownRelease } from './own-release.ts';
 import { type Registration, registerAndKeep } from './registration.ts';
-import { aborted, announceReady, listenForStop } from './stop-request.ts';
+import { aborted, announceReady, announceServing, listenForStop } from './stop-request.ts';
 
 const waitMs = 500;
 
@@ -62,6 +62,11 @@ export interface Work {
   detail?: () => Readonly<Record<string, unknown>>;
   /** `null` when ready, otherwise why not. */
   ready?: Readiness;
+  /**
+   * Resolves once devices reach this process. With it the component can be replaced by a successor of its name and of another
+   * release: it goes on beside that one until it is asked to end.
+   */
+  serving?: (signal: AbortSignal) => Promise<void>;
   /** Ends the work in good order; the process waits for it `drainMs` at most. */
   drain(): Promise<void>;
 }
@@ -146,6 +151,7 @@ export async function componentProcess<Schema extends z.ZodType>(options: Compon
       detail: () => parts.work?.detail?.() ?? {},
       log,
       onGone: stop.request,
+      isSucceeded: () => parts.work?.serving !== undefined,
     });
     parts.registration = registration;
     closing.unshift({ what: 'registration', close: () => registration.stop(failure) });
@@ -153,7 +159,8 @@ export async function componentProcess<Schema extends z.ZodType>(options: Compon
     parts.work = work;
     closing.unshift({ what: 'work', close: () => work.drain() });
     log.info({ url: listening.url }, 'ready');
-    announceReady({ url: listening.url });
+    announceReady({ url: listening.url, yields: work.serving !== undefined });
+    void work.serving?.(stop.signal).then(announceServing, () => undefined);
     await aborted(stop.signal);
     log.info({ reason: messageOf(stop.signal.reason) }, 'draining');
     if (stop.signal.reason instanceof Error) failure = messageOf(stop.signal.reason);

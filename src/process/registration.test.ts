@@ -3,9 +3,10 @@ import { randomUUID } from 'node:crypto';
 import { after, test } from 'node:test';
 import type { Clock } from '../base/clock.ts';
 import type { BrambleError } from '../base/errors.ts';
+import { until } from '../base/test-condition.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/test-database.ts';
-import { type ComponentIdentity, listComponents, registerComponent } from '../domain/components.ts';
+import { type ComponentIdentity, listComponents, markStopped, registerComponent } from '../domain/components.ts';
 import { insertDomain } from '../domain/domain.ts';
 import { silentLogger } from './logger.ts';
 import { registerAndKeep } from './registration.ts';
@@ -61,6 +62,38 @@ function steppingClock(): Clock & { step(): void; now(): number; advance(ms: num
 }
 
 const find = async (name: string) => (await listComponents(db)).find((component) => component.name === name);
+
+test('one that is succeeded goes on beside its successor, and takes its name back when that one fails', async () => {
+  const clock = steppingClock();
+  const looked = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
+  const gone: string[] = [];
+  const registration = await registerAndKeep({
+    ...{ db, component: identity('succeeded', { kind: 'server' }), compatibility, log: silentLogger, clock },
+    onGone: ({ code }) => gone.push(code),
+    isSucceeded: () => true,
+  });
+  const successor = (processId: number) => identity('succeeded', { kind: 'server', processId, release: '1.0.1' });
+  await registerComponent(db, successor(2), compatibility);
+  clock.step();
+  await looked();
+  assert.equal((await find('succeeded'))?.processId, 2);
+  await markStopped(db, successor(2));
+  await until('it has its name again', 30_000, async () => {
+    clock.step();
+    return (await find('succeeded'))?.processId === 1;
+  });
+  assert.equal(registration.readiness(), null);
+  await registerComponent(db, successor(3), compatibility);
+  await until('nobody has ended it for too long', 60_000, async () => {
+    clock.step();
+    await looked();
+    clock.advance(1000);
+    return gone.length > 0;
+  });
+  assert.deepEqual(gone, ['ERR_COMPONENT_GONE']);
+  await registration.stop();
+  assert.equal((await find('succeeded'))?.processId, 3);
+});
 
 test('a component is registered, renewed with its detail, and marked as stopped at the end', async () => {
   const clock = steppingClock();

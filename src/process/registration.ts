@@ -4,6 +4,8 @@
  *
  * Invariant: a component that the database's declared range left behind, or whose name another process took over, is
  * told so once (`onGone`) and renews no more. A database that cannot be reached is no reason to stop: it is tried again.
+ * One that can be succeeded goes on beside the successor that took its name over, and takes it back when that one fails: who
+ * replaces it ends it.
  */
 import { type Clock, systemClock } from '../base/clock.ts';
 import { BrambleError, isBrambleError, messageOf } from '../base/errors.ts';
@@ -31,6 +33,8 @@ export interface RegistrationOptions {
   signal?: AbortSignal;
   /** Called once, when the component may not go on: ERR_COMPONENT_GONE, ERR_RELEASE_…, ERR_SCHEMA_… */
   onGone: (error: BrambleError) => void;
+  /** Whether a later process of this name and host may register beside this one, which goes on until it is asked to end. */
+  isSucceeded?: () => boolean;
   clock?: Clock;
   /** Default 2000. */
   intervalMs?: number;
@@ -58,10 +62,16 @@ export async function registerAndKeep(options: RegistrationOptions): Promise<Reg
   const signal = options.signal === undefined ? ending.signal : AbortSignal.any([options.signal, ending.signal]);
   let renewedAt = clock.now();
   let gone = false;
+  let successor: { processId: number; seenAt: number } | null = null;
 
   async function renew(): Promise<void> {
     try {
       if ((await renewLease(db, component, compatibility, options.detail?.() ?? {})) === 'renewed') {
+        renewedAt = clock.now();
+        successor = null;
+        return;
+      }
+      if (options.isSucceeded?.() === true && (await goOnBesideSuccessor())) {
         renewedAt = clock.now();
         return;
       }
@@ -77,6 +87,23 @@ export async function registerAndKeep(options: RegistrationOptions): Promise<Reg
       gone = true;
       options.onGone(error);
     }
+  }
+
+  /** False where none is there, or one that nobody makes room for. */
+  async function goOnBesideSuccessor(): Promise<boolean> {
+    const { name, host, bootId } = component;
+    const other = (await listComponents(db)).find((candidate) => candidate.name === name);
+    if (other === undefined || other.host !== host || other.bootId !== bootId) return false;
+    if (!other.alive) {
+      await registerComponent(db, component, compatibility);
+      log.warn({ processId: other.processId, release: other.release }, 'the successor is gone; this process goes on');
+      return true;
+    }
+    if (successor?.processId !== other.processId) {
+      successor = { processId: other.processId, seenAt: clock.now() };
+      log.info({ processId: other.processId, release: other.release }, 'a successor has registered');
+    }
+    return clock.now() - successor.seenAt < successorPatienceMs;
   }
 
   async function loop(): Promise<void> {
@@ -106,6 +133,9 @@ export async function registerAndKeep(options: RegistrationOptions): Promise<Reg
     },
   };
 }
+
+/** Longer than a supervisor gives a successor to serve, before it ends one or the other. */
+const successorPatienceMs = 120_000;
 
 /** A process of the same host is superseded (a restart need not wait for the lease); a live one elsewhere is not. */
 async function assertNameFree(db: Database, component: ComponentIdentity): Promise<void> {

@@ -19,6 +19,8 @@ export interface SrpLinks {
   detail(): { router: string; up: boolean; reconnects: number }[];
   /** `null` when a router has accepted a link, and answers on it. */
   ready(): string | null;
+  /** Resolves once every router has accepted a link; after {@link othersWithinMs} one is enough, since another may be away. */
+  serving(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -27,6 +29,9 @@ export interface SrpLinkOptions {
   identifier: string;
   handlers: LinkHandlers;
 }
+
+const othersWithinMs = 10_000;
+const lookMs = 50;
 
 /** Dials every router that the credential names. @throws BrambleError ERR_SRP_CREDENTIAL */
 export async function dialRouters({ context, identifier, handlers }: SrpLinkOptions): Promise<SrpLinks> {
@@ -57,6 +62,12 @@ export async function dialRouters({ context, identifier, handlers }: SrpLinkOpti
     ready: () => {
       if (links.some((link) => link.up && !link.stalled)) return null;
       return links.some((link) => link.up) ? 'its router answers nothing' : 'no router has accepted its link';
+    },
+    serving: async (signal) => {
+      const begun = systemClock.now();
+      const enough = () =>
+        links.every((link) => link.up) || (links.some((link) => link.up) && systemClock.now() - begun > othersWithinMs);
+      while (!enough()) await systemClock.sleep(lookMs, signal);
     },
     close: async () => {
       await Promise.all(links.map((link) => link.close()));

@@ -39,7 +39,15 @@ export async function aborted(signal: AbortSignal): Promise<void> {
   await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
-/** Tells the supervisor, where there is one, that the process does its work now. */
-export function announceReady(facts: Readonly<Record<string, unknown>> = {}): void {
+/**
+ * Tells the supervisor, where there is one, that the process does its work now. With `yields` it says too that it goes on
+ * beside a successor of its name until it is stopped, and that it tells later when devices reach it.
+ */
+export function announceReady(facts: Readonly<Record<string, unknown>> & { yields?: boolean } = {}): void {
   if (process.connected) process.send?.({ type: 'ready', ...facts });
+}
+
+/** Tells the supervisor that devices reach this process: the one that it replaces may end. */
+export function announceServing(): void {
+  if (process.connected) process.send?.({ type: 'serving' });
 }

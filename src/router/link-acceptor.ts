@@ -162,7 +162,7 @@ async function admit(session: ClientHttp2Session, peer: Peer, options: Desk, onA
     watchLink(link, options);
     log.info({ identifier, host: link.hello.host, reconnects: link.reconnects }, 'SRP link in service');
     options.onLink(link);
-    if (former) void refuseLink(former.session, superseded(identifier), log);
+    if (former) void refuseLink(former.session, superseded(identifier), log, supersededGraceMs);
   } catch (error) {
     if (link) links.remove(link);
     options.sparseLog.say(`failed ${identifier}`, (times) =>
@@ -308,18 +308,23 @@ function superseded(identifier: string): Refused {
   return { code: 'ERR_SRP_SUPERSEDED', message: `A later link of ${identifier} took the place of this one.` };
 }
 
+/** For the requests and tunnels of a link whose process drains beside its successor: as long as that may take. */
+const supersededGraceMs = 15_000;
+
 /** Requests under way may still be answered for a moment; a peer that reads nothing is cut off. */
-async function refuseLink(session: ClientHttp2Session, refused: Refused, log: Logger): Promise<void> {
+async function refuseLink(session: ClientHttp2Session, refused: Refused, log: Logger, graceMs = 1000): Promise<void> {
   if (session.destroyed) return;
+  let graceOfHeardMs = graceMs;
   try {
     await exchangeJson(session, 'POST', linkPaths.refused, refused, 1000);
   } catch (error) {
+    graceOfHeardMs = 1000;
     log.debug({ error: messageOf(error) }, 'the refusal was not heard');
   }
   if (session.destroyed) return;
   // Not by `once` of node:events: it rejects when the session breaks meanwhile, which is only another end of it.
   const ended = new Promise<void>((resolve) => session.once('close', resolve));
-  const late = setTimeout(() => session.destroy(), 1000);
+  const late = setTimeout(() => session.destroy(), graceOfHeardMs);
   session.goaway(constants.NGHTTP2_NO_ERROR, 0, Buffer.from(refused.code));
   session.close();
   await ended;

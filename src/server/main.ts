@@ -215,6 +215,7 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
   const work: Work = {
     detail: () => ({ links: links.detail(), policyService: policyService.counts() }),
     ready: () => links.ready(),
+    serving: (signal) => links.serving(signal),
     drain: async () => {
       await links.close();
       background.abort();

@@ -2,8 +2,8 @@
  * Brings one named process to what is wanted of it, one step after the other (`slot-step.ts` has the rules), and restarts
  * it when it exits unasked or hangs.
  *
- * Invariant: at most one process of the name runs, but for the moment in which a router's successor, working already on
- * the same listening sockets, lets the one before it drain.
+ * Invariant: at most one process of the name runs, but for the moment in which a successor that serves already (a router on
+ * the same listening sockets, an instance or connection service over a link of its own) lets the one before it drain.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { assertNever } from '../base/assert-never.ts';
@@ -18,7 +18,7 @@ export interface SlotOptions {
   environment: StartEnvironment;
   /** Between SIGTERM and SIGKILL. */
   stopGraceMs: number;
-  /** How long a router's successor may take to be ready before the attempt counts as failed. */
+  /** How long a successor may take to serve before the attempt counts as failed. */
   successorReadyMs: number;
   onEvent: OnEvent;
 }
@@ -103,13 +103,13 @@ export function createSlot(options: SlotOptions): ProcessSlot {
     }
     const race = { over: false };
     const outcome = await Promise.race([
-      successor.ready.then(() => 'ready' as const),
+      successor.serving.then(() => 'serving' as const),
       successor.exited.then(() => 'exited' as const),
       delay(options.successorReadyMs, 'late' as const, { ref: false }),
       unwanted(spec, race),
     ]);
     race.over = true;
-    if (outcome === 'ready') {
+    if (outcome === 'serving') {
       const before = running;
       running = successor.hasExited() ? null : successor;
       failures = 0;
@@ -143,8 +143,13 @@ export function createSlot(options: SlotOptions): ProcessSlot {
   async function run(): Promise<void> {
     for (;;) {
       const changed = wakeup.next();
-      const facts = { wanted: ending ? null : wanted, running: running?.spec ?? null, failure, nowMs: Date.now() };
-      const step = nextStep(facts);
+      const step = nextStep({
+        wanted: ending ? null : wanted,
+        running: running?.spec ?? null,
+        yields: running?.yields() ?? false,
+        failure,
+        nowMs: Date.now(),
+      });
       switch (step.type) {
         case 'nothing':
           if (ending) {

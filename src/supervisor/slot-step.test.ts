@@ -10,7 +10,7 @@ const spec = (overrides: Partial<ProcessSpec> = {}): ProcessSpec => ({
 const router = (release: string) => spec({ kind: 'router', release, databaseUrl: null });
 
 test('another release stops a process first, but gives a router a successor', () => {
-  const facts = { failure: null, nowMs: 0 };
+  const facts = { failure: null, nowMs: 0, yields: false };
   assert.equal(nextStep({ ...facts, wanted: spec({ release: '1.1.0' }), running: spec() }).type, 'stop');
   assert.equal(nextStep({ ...facts, wanted: router('1.1.0'), running: router('1.0.0') }).type, 'replace');
   assert.equal(nextStep({ ...facts, wanted: spec({ databaseUrl: 'postgres://b' }), running: spec() }).type, 'stop');
@@ -18,20 +18,39 @@ test('another release stops a process first, but gives a router a successor', ()
   assert.equal(nextStep({ ...facts, wanted: spec(), running: spec() }).type, 'nothing');
 });
 
+test('a process that yields has a successor of another release, and none where both would want one port', () => {
+  const facts = { failure: null, nowMs: 0, yields: true };
+  const at = (port: number, release: string) => spec({ release, settings: { port, srpIdentifier: 'S00000001' } });
+  assert.equal(nextStep({ ...facts, wanted: spec({ release: '1.0.1' }), running: spec() }).type, 'replace');
+  assert.equal(nextStep({ ...facts, wanted: at(0, '1.0.1'), running: at(0, '1.0.0') }).type, 'replace');
+  assert.equal(nextStep({ ...facts, wanted: at(8080, '1.0.1'), running: at(8080, '1.0.0') }).type, 'stop');
+  assert.equal(nextStep({ ...facts, wanted: spec({ databaseUrl: 'postgres://b' }), running: spec() }).type, 'stop');
+  assert.equal(
+    nextStep({ ...facts, wanted: spec({ release: '1.0.1', settings: { a: 1 } }), running: spec() }).type,
+    'stop',
+  );
+});
+
 test('a failure delays the same attempt and no other', () => {
   const failure = { spec: spec(), notBeforeMs: 1000 };
-  assert.deepEqual(nextStep({ wanted: spec(), running: null, failure, nowMs: 400 }), { type: 'wait', waitMs: 600 });
-  assert.equal(nextStep({ wanted: spec(), running: null, failure, nowMs: 1000 }).type, 'start');
-  assert.equal(nextStep({ wanted: spec({ release: '1.1.0' }), running: null, failure, nowMs: 400 }).type, 'start');
+  assert.deepEqual(nextStep({ wanted: spec(), running: null, yields: false, failure, nowMs: 400 }), {
+    type: 'wait',
+    waitMs: 600,
+  });
+  assert.equal(nextStep({ wanted: spec(), running: null, yields: false, failure, nowMs: 1000 }).type, 'start');
+  assert.equal(
+    nextStep({ wanted: spec({ release: '1.1.0' }), running: null, yields: false, failure, nowMs: 400 }).type,
+    'start',
+  );
 });
 
 test('from every state the steps lead to what is wanted and then end', () => {
   const some = fc.constantFrom(null, spec(), spec({ release: '1.1.0' }), router('1.0.0'), router('1.1.0'));
   fc.assert(
-    fc.property(some, some, (wanted, before) => {
+    fc.property(some, some, fc.boolean(), (wanted, before, yields) => {
       let running = before;
       for (let steps = 0; steps < 3; steps++) {
-        const step = nextStep({ wanted, running, failure: null, nowMs: 0 });
+        const step = nextStep({ wanted, running, yields, failure: null, nowMs: 0 });
         if (step.type === 'stop') {
           running = null;
         } else if (step.type === 'start' || step.type === 'replace') {
@@ -39,7 +58,7 @@ test('from every state the steps lead to what is wanted and then end', () => {
           running = step.spec;
         }
       }
-      assert.equal(nextStep({ wanted, running, failure: null, nowMs: 0 }).type, 'nothing');
+      assert.equal(nextStep({ wanted, running, yields, failure: null, nowMs: 0 }).type, 'nothing');
       assert.deepEqual(running, wanted);
     }),
   );

@@ -3,7 +3,10 @@
  *
  *     wanted \ running   none                    the same   another (release, settings, database)
  *     none               nothing                 stop       stop
- *     some               start, once it is time  nothing    a router: replace, once it is time; else stop, then start
+ *     some               start, once it is time  nothing    one that yields: replace, once it is time; else stop, then start
+ *
+ * A router yields its sockets to any successor. An instance or a connection service yields to one of another release: both
+ * have one identifier, and the link of the later one takes the place of the earlier one's.
  */
 
 /** What a process is started from; two that are equal need no restart. */
@@ -26,19 +29,21 @@ export type SlotStep =
 export interface SlotFacts {
   wanted: ProcessSpec | null;
   running: ProcessSpec | null;
+  /** What runs has said that it goes on beside a successor of its name until it is stopped. */
+  yields: boolean;
   /** The last attempt that failed: what it was made from, and when the next may be made. */
   failure: { spec: ProcessSpec; notBeforeMs: number } | null;
   nowMs: number;
 }
 
-export function nextStep({ wanted, running, failure, nowMs }: SlotFacts): SlotStep {
+export function nextStep({ wanted, running, yields, failure, nowMs }: SlotFacts): SlotStep {
   if (wanted === null) {
     return running === null ? { type: 'nothing' } : { type: 'stop' };
   }
   if (running !== null && sameSpec(wanted, running)) {
     return { type: 'nothing' };
   }
-  const replaces = running !== null && running.kind === 'router' && wanted.kind === 'router';
+  const replaces = running !== null && isSucceeded(running, wanted, yields);
   if (running !== null && !replaces) {
     return { type: 'stop' };
   }
@@ -47,6 +52,17 @@ export function nextStep({ wanted, running, failure, nowMs }: SlotFacts): SlotSt
     return { type: 'wait', waitMs: failure.notBeforeMs - nowMs };
   }
   return { type: replaces ? 'replace' : 'start', spec: wanted };
+}
+
+function isSucceeded(running: ProcessSpec, wanted: ProcessSpec, yields: boolean): boolean {
+  if (running.kind === 'router') return wanted.kind === 'router';
+  // Two of other settings may want the same port, or be two instances.
+  return yields && sameSpec({ ...running, release: wanted.release }, wanted) && !hasPort(wanted.settings);
+}
+
+/** A port of its own choice cannot be listened on by both. */
+function hasPort(settings: unknown): boolean {
+  return typeof settings === 'object' && settings !== null && 'port' in settings && settings.port !== 0;
 }
 
 export function sameSpec(a: ProcessSpec, b: ProcessSpec): boolean {

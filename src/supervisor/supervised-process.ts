@@ -25,6 +25,10 @@ export interface SupervisedProcess {
   readonly startedAtMs: number;
   /** Resolves when the process says that it works; never, when it does not. */
   readonly ready: Promise<void>;
+  /** Resolves when devices reach it; for one that does not tell, when it is ready. */
+  readonly serving: Promise<void>;
+  /** It goes on beside a successor of its name until it is stopped; known once it is ready. */
+  yields(): boolean;
   readonly exited: Promise<ProcessExit>;
   /** Resolves when it has been silent for too long after a heartbeat; never, when it is not. */
   readonly hung: Promise<void>;
@@ -66,12 +70,17 @@ export async function startProcess(spec: ProcessSpec, environment: StartEnvironm
       child.once('exit', (code, signal) => resolve({ code, signal })),
     );
     const heart = watchHeart(environment.hungAfterMs, exited);
-    const ready = new Promise<void>((resolve) => {
-      child.on('message', (message) => {
-        const type = (message as { type?: unknown } | null)?.type;
-        if (type === 'ready') resolve();
-        if (type === 'alive') heart.beat();
-      });
+    const ready = Promise.withResolvers<void>();
+    const serving = Promise.withResolvers<void>();
+    let yields = false;
+    child.on('message', (message: { type?: unknown; yields?: unknown } | null) => {
+      if (message?.type === 'ready') {
+        yields = message.yields === true;
+        ready.resolve();
+        if (!yields) serving.resolve();
+      }
+      if (message?.type === 'serving') serving.resolve();
+      if (message?.type === 'alive') heart.beat();
     });
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve);
@@ -88,7 +97,9 @@ export async function startProcess(spec: ProcessSpec, environment: StartEnvironm
       spec,
       pid: child.pid ?? 0,
       startedAtMs: Date.now(),
-      ready,
+      ready: ready.promise,
+      serving: serving.promise,
+      yields: () => yields,
       exited,
       hung: heart.stopped,
       hasExited: () => child.exitCode !== null || child.signalCode !== null,

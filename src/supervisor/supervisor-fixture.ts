@@ -16,7 +16,7 @@ import type { SupervisorEvent } from './events.ts';
 import { runSupervisor, type SupervisorOptions } from './supervisor.ts';
 
 const program = (release: string) => `
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, existsSync } from 'node:fs';
 import net from 'node:net';
 let listening = 0;
 const kind = process.argv[3];
@@ -56,7 +56,13 @@ process.on('message', (message, handle) => {
 });
 if (kind !== 'router') {
   setInterval(() => {}, 1000);
-  process.send({ type: 'ready' });
+  process.send({ type: 'ready', yields: settings.yields === true });
+  // As one that waits for its links: until the test writes that a router accepted them.
+  const served = setInterval(() => {
+    if (!settings.yields || !existsSync(process.env.BRAMBLE_HOME + '/linked-${release}')) return;
+    clearInterval(served);
+    process.send({ type: 'serving' });
+  }, 20);
 }
 `;
 

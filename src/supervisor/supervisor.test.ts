@@ -154,6 +154,24 @@ test('no connection is lost while routers are replaced, killed and started again
   assert.equal((JSON.parse(log.split('\n')[0] ?? '') as { database: null }).database, null);
 });
 
+test('an instance that yields serves until its successor does, and goes on where that one never does', async (t) => {
+  const home = await supervisedHome('sigma');
+  const supervisor = supervise(t, home, { successorReadyMs: 1000 });
+  const settings = { yields: true };
+  await desire('sigma', 'sigma-server', { settings });
+  const first = await supervisor.next('ready');
+  // Ready, and no router has accepted it: it is ended, the first is not, and it is tried again.
+  await desire('sigma', 'sigma-server', { settings, release: '1.1.0' });
+  const late = await supervisor.next('ready', ({ pid }) => pid !== first.pid);
+  assert.equal((await supervisor.next('exited')).pid, late.pid);
+  await supervisor.next('restarting');
+  await writeFile(path.join(home, 'linked-1.1.0'), '');
+  const { pid } = await supervisor.next('replaced');
+  const before = await supervisor.next('exited');
+  assert.deepEqual([before.pid, before.expected], [first.pid, true]);
+  assert.notEqual(pid, first.pid);
+});
+
 test('a router whose successor never works, or whose release was changed, stays at work', async (t) => {
   const home = await supervisedHome('epsilon');
   const supervisor = supervise(t, home, { successorReadyMs: 200 });

@@ -32,7 +32,7 @@ export interface SupervisorOptions {
   keepDatabase?: boolean;
   /** Between SIGTERM and SIGKILL, default 10 s. */
   stopGraceMs?: number;
-  /** How long a router's successor may take to be ready, default 60 s. */
+  /** How long a successor may take to serve, default 60 s. */
   successorReadyMs?: number;
   /** How long a process may be silent after a heartbeat until it is killed and started again, default 30 s. */
   hungAfterMs?: number;
