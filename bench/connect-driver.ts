@@ -26,7 +26,10 @@ export interface DriveOptions {
 }
 
 export interface DriveResult {
+  /** Answered after the warm-up; the figures are theirs. */
   readonly requests: number;
+  /** Answered in all. */
+  readonly answered: number;
   readonly perSecond: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
@@ -46,6 +49,7 @@ export async function driveConnects(options: DriveOptions): Promise<DriveResult>
   let withBody = 0;
   let broken = 0;
   let turn = 0;
+  let answered = 0;
   const startsAt = performance.now() + (options.warmUpMs ?? 0);
   const endsAt = startsAt + options.durationMs;
 
@@ -54,6 +58,7 @@ export async function driveConnects(options: DriveOptions): Promise<DriveResult>
       const ended = await driveConnection(options, endsAt, {
         next: () => options.requests[turn++ % options.requests.length] ?? Buffer.alloc(0),
         done: (status, bodyBytes, startedAt, now) => {
+          answered += 1;
           if (startedAt < startsAt) return;
           latencies.push(now - startedAt);
           statuses[status] = (statuses[status] ?? 0) + 1;
@@ -73,6 +78,7 @@ export async function driveConnects(options: DriveOptions): Promise<DriveResult>
     round(sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0);
   return {
     requests: sorted.length,
+    answered,
     perSecond: Math.round((sorted.length / Math.max(1, performance.now() - startsAt)) * 1000),
     p50Ms: at(0.5),
     p99Ms: at(0.99),
