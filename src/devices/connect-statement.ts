@@ -21,16 +21,10 @@
 import type { AccountId, CommandId, DeviceId, InstanceId, SrpIdentifier } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
 import { givenUpFailure, handOutsAtMost, handOutsShown } from '../domain/unanswered-commands.ts';
+import { type Asked, type Asking, refusalOfRequest, serveIdle } from './idle-statement.ts';
 
 /** A device's request as the batch takes it. */
-export interface ConnectRequest {
-  token: string;
-  /** SHA-256 of the identity certificate that the request proved, hex. */
-  fingerprint: string;
-  /** Whether it was proven in TLS, and not by a signature alone. */
-  overTls: boolean;
-  /** The UDID or EnrollmentID that the request names; null where it names none that can be read. */
-  enrolment: string | null;
+export interface ConnectRequest extends Asking {
   status: 'Idle' | 'Acknowledged' | 'Error' | 'NotNow' | 'CommandFormatError';
   commandId: CommandId | null;
   /** What is kept of the answer, as JSON; null for Idle. */
@@ -64,16 +58,7 @@ export type ConnectOutcome =
   /** Enrolled no longer, or not yet. */
   | { kind: 'not-active' };
 
-type Refusal = 'wrong-identity' | 'another-enrolment' | 'tls-required' | 'not-active';
-
-interface ConnectRow {
-  n: number;
-  deviceId: DeviceId | null;
-  accountId: AccountId | null;
-  refusal: Refusal | null;
-  owned: boolean;
-  owner: SrpIdentifier | null;
-  ownedHere: boolean | null;
+interface ConnectRow extends Asked {
   commandId: CommandId | null;
   command: Buffer | null;
   leaves: boolean;
@@ -88,8 +73,25 @@ const givenUpEvent =
 /** A device that names new facts with every answer does not let its row grow without end: then the newest answer replaces all. */
 const storedInventoryBytesAtMost = 512 * 1024;
 
-/** At most one request of each device in a batch. Outcomes are in the order of the requests. */
+/**
+ * At most one request of each device in a batch. Outcomes are in the order of the requests. A batch of idle devices is asked of
+ * the idle statement first, and only those for which a command is queued come here.
+ */
 export async function connectDevices(
+  db: Database,
+  instanceId: InstanceId,
+  requests: readonly ConnectRequest[],
+): Promise<ConnectOutcome[]> {
+  if (requests.some((request) => request.status !== 'Idle')) return await serve(db, instanceId, requests);
+  const idling = await serveIdle(db, instanceId, requests);
+  const awaited = requests.filter((_, index) => idling[index]?.awaited);
+  const served = awaited.length === 0 ? [] : await serve(db, instanceId, awaited);
+  return idling.flatMap((row) =>
+    row.awaited ? served.splice(0, 1) : outcomeOf({ ...row, commandId: null, command: null, leaves: false }),
+  );
+}
+
+async function serve(
   db: Database,
   instanceId: InstanceId,
   requests: readonly ConnectRequest[],
@@ -110,10 +112,7 @@ export async function connectDevices(
     ), found as materialized (
       select r.n, d.id as device_id, d.account_id, d.removal_command_id, r.status, r.command_id,
              r.answer, r.inventory, r.options, d.session + (r.status = 'Idle')::int as session,
-             case when d.identity_fingerprint is distinct from r.fingerprint then 'wrong-identity'
-                  when lower(coalesce(d.udid, d.enrollment_id)) <> lower(r.enrolment) then 'another-enrolment'
-                  when d.tls_required_at is not null and not r.over_tls then 'tls-required'
-                  when d.state <> 'active' then 'not-active' end as refusal
+             ${db.unsafe(refusalOfRequest)} as refusal
         from request r join device d on d.token = r.token
     ), fence as materialized (
       select a.id, a.epoch from account a
