@@ -1,12 +1,13 @@
 /** The recipe on a small tree: it is a git repository of its own, with this checkout's scripts and modules. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { generateKeyPairSync } from 'node:crypto';
+import { chmod, cp, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
-import { installArchive, openArchive } from '../src/release/archive.ts';
+import { installArchive, openArchive, readArchive } from '../src/release/archive.ts';
 import { thisRelease } from '../src/release/this-release.ts';
 
 const run = promisify(execFile);
@@ -62,6 +63,43 @@ test('a sealed commit builds to the same bytes in another folder, runs when inst
   const installed = await installArchive(sealed, { home: path.join(tree, 'home') });
   const { stdout } = await run(process.execPath, [path.join(installed, 'bramble.mjs')], { cwd: '/' });
   assert.deepEqual(JSON.parse(stdout), { logger: 'function', migrations: path.join(installed, 'sql') });
+});
+
+test('a key from elsewhere signs what is built or was built before, and one that is not safe is refused', async (t) => {
+  const tree = await smallTree(t);
+  const keys = path.dirname(tree);
+  const key = async (...args: string[]) =>
+    (await run(process.execPath, [path.join(tree, 'scripts', 'release-key.ts'), ...args], { cwd: tree })).stdout;
+  const [old, next] = [path.join(keys, 'old.pem'), path.join(keys, 'next.pem')];
+  const [oldSigner, nextSigner] = [(await key('new', old)).slice(7).trim(), (await key('new', next)).slice(7).trim()];
+  assert.equal((await key('show', old)).slice(7).trim(), oldSigner);
+  assert.equal((await stat(old)).mode & 0o777, 0o600);
+  await assert.rejects(key('new', old), /EEXIST/);
+
+  const archive = await release(tree, '--out', path.join(keys, 'out'), '--sign-key', old);
+  assert.equal((await readArchive(archive)).signature?.signer, oldSigner);
+  const statement = path.join(keys, 'rotation');
+  await writeFile(statement, await key('follow', old, nextSigner));
+  await release(tree, '--sign', archive, '--sign-key', next, '--rotation', statement);
+  const { signature } = await readArchive(archive);
+  assert.deepEqual([signature?.signer, signature?.rotations], [nextSigner, [{ from: oldSigner, to: nextSigner }]]);
+  await assert.rejects(release(tree, '--sign', archive, '--sign-key', old, '--rotation', statement), /end with/);
+  await assert.rejects(release(tree, '--sign', archive), /need --sign-key/);
+
+  const inside = path.join(tree, 'key.pem');
+  await assert.rejects(key('new', inside), /lies in the repository/);
+  await cp(old, inside);
+  const link = path.join(keys, 'link.pem');
+  await symlink(inside, link);
+  for (const file of [inside, link]) {
+    await assert.rejects(release(tree, '--sign', archive, '--sign-key', file), /lies in the repository/);
+  }
+  await chmod(old, 0o640);
+  await assert.rejects(release(tree, '--sign', archive, '--sign-key', old), /is not for you alone/);
+  await chmod(old, 0o600);
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  await writeFile(old, privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  await assert.rejects(release(tree, '--sign', archive, '--sign-key', old), /is not an Ed25519 key/);
 });
 
 test('a working tree builds as such, and a release number that differs from the package is refused', async (t) => {

@@ -2,6 +2,8 @@
  * `npm run release [-- --commit REV] [--out DIR]` builds `bramble-<release>.tgz` of the working tree, or of a commit.
  * `npm run release -- --verify ARCHIVE` builds a sealed archive again from the commit that its manifest names, and
  * compares the bytes. `--seal` with `--commit` also lists the archive in `SHA256SUMS`.
+ * `--sign-key PATH` signs what was built, or with `--sign ARCHIVE` one that was built before: a file `.sig` beside it, with
+ * the statements of `--rotation FILE` that lead to this key.
  *
  * A commit is always built by that commit's own recipe: this file as it was then.
  */
@@ -20,8 +22,12 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { openArchive } from '../src/release/archive.ts';
+import { signatureSuffix } from '../src/release/signature.ts';
+import { fingerprintOf } from '../src/release/signer-fingerprint.ts';
 import { sha256 } from '../src/release/tar-entries.ts';
 import { buildRelease } from './release-build.ts';
+import { signArchive } from './release-signing.ts';
+import { readSigningKey } from './signing-key.ts';
 
 const checkout = path.dirname(import.meta.dirname);
 const { values } = parseArgs({
@@ -30,18 +36,37 @@ const { values } = parseArgs({
     out: { type: 'string', default: path.join(checkout, 'build') },
     verify: { type: 'string' },
     seal: { type: 'boolean', default: false },
+    sign: { type: 'string' },
+    'sign-key': { type: 'string' },
+    rotation: { type: 'string', multiple: true, default: [] },
     // What this script passes to its like of another commit: the tree that it lies in is that commit's.
     'as-commit': { type: 'string' },
   },
 });
 
+// Before anything is built: a key that is refused is refused at once.
+const signer = values['sign-key'] === undefined ? undefined : readSigningKey(values['sign-key']);
+if (signer === undefined && (values.sign !== undefined || values.rotation.length > 0)) {
+  throw new Error('--sign and --rotation need --sign-key PATH: the private key to sign with.');
+}
 if (values.verify !== undefined) {
   await verify(path.resolve(values.verify));
+} else if (values.sign !== undefined) {
+  await signed(path.resolve(values.sign));
 } else if (values.commit !== undefined) {
-  console.log(sealOrKeep(buildCommit(values.commit, path.resolve(values.out))));
+  await signed(sealOrKeep(buildCommit(values.commit, path.resolve(values.out))));
 } else {
   const built = await buildRelease({ tree: checkout, commit: values['as-commit'] ?? null });
-  console.log(writeArchive(path.resolve(values.out), built.name, built.archive));
+  await signed(writeArchive(path.resolve(values.out), built.name, built.archive));
+}
+
+/** Prints the archive's path; the signer is told on the error stream, so that the path alone can be read by a program. */
+async function signed(archive: string): Promise<void> {
+  if (signer !== undefined) {
+    await signArchive(archive, signer, values.rotation);
+    console.error(`signed by ${fingerprintOf(signer.publicKey)}`);
+  }
+  console.log(archive);
 }
 
 /** Builds a commit in a temporary folder; returns the archive's path. */
@@ -108,6 +133,8 @@ function sealOrKeep(archive: string): string {
 function writeArchive(out: string, name: string, archive: Buffer): string {
   const file = path.join(out, name);
   mkdirSync(out, { recursive: true });
+  // A signature of other bytes would make the new archive unusable.
+  if (existsSync(file) && !readFileSync(file).equals(archive)) rmSync(`${file}${signatureSuffix}`, { force: true });
   writeFileSync(`${file}.draft`, archive);
   renameSync(`${file}.draft`, file);
   return file;

@@ -52,6 +52,8 @@ const byCode: Readonly<Record<string, ExitCode>> = {
   ERR_RELEASE_ARCHIVE_MISSING: exitCode.usage,
   ERR_RELEASE_ARCHIVE_CHANGED: exitCode.refused,
   ERR_RELEASE_ARCHIVE_MALFORMED: exitCode.refused,
+  ERR_RELEASE_SIGNATURE: exitCode.refused,
+  ERR_RELEASE_SIGNER: exitCode.refused,
   ERR_MASTER_KEY: exitCode.configuration,
 };
 

@@ -13,6 +13,8 @@ export const advisoryLock = {
   migration: 3,
   /** Held exclusively by the sealer of the audit. */
   audit: 4,
+  /** Exclusive for whoever may keep the signer of a release, so that only one is the first. */
+  releaseSigner: 5,
 } as const;
 
 export type AdvisoryLock = (typeof advisoryLock)[keyof typeof advisoryLock];

@@ -1,20 +1,23 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
-import { gzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import tar from 'tar-stream';
 import { endingWithin } from '../base/test-property.ts';
-import { installArchive, openArchive, verifyInstalled } from './archive.ts';
+import { installArchive, installRead, openArchive, readArchive, readInstalled, verifyInstalled } from './archive.ts';
 import { writeEntries } from './archive-bytes.ts';
 import { formatManifest, type Manifest, manifestName } from './manifest.ts';
+import { testSigner, writeTestArchive } from './signed-archive-fixture.ts';
 import { type Entries, readEntries, sha256 } from './tar-entries.ts';
 
 const commit = 'a'.repeat(40);
 const changedCode = { code: 'ERR_RELEASE_ARCHIVE_CHANGED' };
+const signatureCode = { code: 'ERR_RELEASE_SIGNATURE' };
 const malformedCode = { code: 'ERR_RELEASE_ARCHIVE_MALFORMED' };
 
 async function newFolder(t: TestContext): Promise<string> {
@@ -106,6 +109,66 @@ test('a sealed release is never replaced, a working tree of the same number is',
   await installArchive(await write(folder, release('1')), { home: folder });
   const other = { ...changedCode, message: /^Another archive of release 1\.2\.0 is installed already.*move it aside/ };
   await assert.rejects(installArchive(await write(folder, release('2')), { home: folder }), other);
+});
+
+test('a signature travels with its archive, and what lies beside an installed release is of that one', async (t) => {
+  const folder = await newFolder(t);
+  const signer = testSigner();
+  const file = await writeTestArchive(folder, '1.2.0', { signer });
+  const installed = await installArchive(file, { home: folder });
+  assert.equal((await readInstalled(installed)).signature?.signer, signer.fingerprint);
+  assert.deepEqual(await readdir(path.dirname(installed)), ['1.2.0', '1.2.0.sig']);
+  const other = await writeTestArchive(folder, '1.3.0', { signer });
+  await writeFile(`${installed}.sig`, await readFile(`${other}.sig`));
+  await assert.rejects(verifyInstalled(installed), signatureCode);
+  await installArchive(file, { home: folder });
+  assert.equal((await readInstalled(installed)).signature?.release, '1.2.0');
+});
+
+test('a signature of another archive, and one that cannot be read, is not the same as none', async (t) => {
+  const folder = await newFolder(t);
+  const signer = testSigner();
+  const file = await writeTestArchive(folder, '1.2.0', { signer });
+  const own = await readFile(`${file}.sig`);
+  for (const other of [
+    await writeTestArchive(folder, '1.3.0', { signer }),
+    await writeTestArchive(folder, '1.2.0', { signer, program: '// another' }),
+  ]) {
+    const foreign = await readFile(`${other}.sig`);
+    await writeTestArchive(folder, '1.2.0');
+    await writeFile(`${file}.sig`, foreign);
+    await assert.rejects(installArchive(file, { home: folder }), signatureCode);
+  }
+  // The same files packed otherwise: what was signed are the bytes.
+  await writeFile(file, gzipSync(gunzipSync(await readFile(file))));
+  await writeFile(`${file}.sig`, own);
+  await assert.rejects(installArchive(file, { home: folder }), signatureCode);
+  await rm(`${file}.sig`);
+  await mkdir(`${file}.sig`);
+  await assert.rejects(installArchive(file, { home: folder }), signatureCode);
+  await rm(`${file}.sig`, { recursive: true });
+  execFileSync('mkfifo', [`${file}.sig`]);
+  await assert.rejects(installArchive(file, { home: folder }), signatureCode);
+  await rm(`${file}.sig`);
+  await writeFile(`${file}.sig`, Buffer.alloc(50 * 1024 * 1024));
+  await assert.rejects(installArchive(file, { home: folder }), signatureCode);
+});
+
+test('what was read is what is installed, though the file is another by then', async (t) => {
+  const folder = await newFolder(t);
+  const [signer, thief] = [testSigner(), testSigner()];
+  const read = await readArchive(await writeTestArchive(folder, '1.2.0', { signer, program: '// good' }));
+  await writeTestArchive(folder, '1.2.0', { signer: thief, program: '// bad' });
+  const installed = await installRead(read, folder);
+  assert.equal(await readFile(path.join(installed, 'bramble.mjs'), 'utf8'), '// good');
+  assert.equal((await readInstalled(installed)).signature?.signer, signer.fingerprint);
+});
+
+test('a working tree that replaces another takes that one’s signature away', async (t) => {
+  const folder = await newFolder(t);
+  await installArchive(await writeTestArchive(folder, '1.3.0', { signer: testSigner() }), { home: folder });
+  const installed = await installArchive(await writeTestArchive(folder, '1.3.0', { program: '2' }), { home: folder });
+  assert.equal((await readInstalled(installed)).signature, null);
 });
 
 test('what is no archive, and archives with links, folders, strange places or another format, are malformed', async (t) => {

@@ -1,11 +1,23 @@
 /**
  * Opening and installing release archives. Invariant: a folder below `releases/` holds exactly the files that its
- * manifest lists, with the listed digests; it appears whole or not at all, and a sealed release is never replaced.
+ * manifest lists, with the listed digests; it appears whole or not at all, and a sealed release is never replaced. A signature
+ * that lies beside an archive or an installed release is of that one, or nothing is done with it.
  */
+import { randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
 import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { BrambleError } from '../base/errors.ts';
 import { changed, type Found, type Manifest, malformed, manifestName, parseManifest } from './manifest.ts';
+import {
+  assertSigns,
+  maxSignatureBytes,
+  parseSignature,
+  type ReleaseSignature,
+  signatureSuffix,
+  unusableAs,
+} from './signature.ts';
+import type { JudgedRelease } from './signer-judgement.ts';
 import { type Entries, maxArchiveBytes, readEntries, sha256 } from './tar-entries.ts';
 
 export interface InstallOptions {
@@ -13,6 +25,17 @@ export interface InstallOptions {
   home: string;
   /** Digest of the whole archive, where one is known from elsewhere. */
   expectedSha256?: string;
+}
+
+/** A release as it lies somewhere, with its signature where there is one. Who signed it is for `judgeSigner`. */
+export interface FoundRelease extends JudgedRelease {
+  manifest: Manifest;
+}
+
+/** An archive in memory: what was checked is what is installed, whatever becomes of the file meanwhile. */
+export interface ReadArchive extends FoundRelease {
+  entries: Entries;
+  archiveSha256: string;
 }
 
 /**
@@ -24,20 +47,26 @@ export async function openArchive(file: string, expectedSha256?: string): Promis
 }
 
 /**
- * Unpacks an archive to `<home>/releases/<release>` and returns that folder. One that is installed is verified instead;
- * only a working tree's archive may replace another working tree's of the same number.
+ * Unpacks an archive to `<home>/releases/<release>`, its signature beside that, and returns the folder. One that is installed
+ * is verified instead; only a working tree's archive may replace another working tree's of the same number.
  * @throws BrambleError as `openArchive`; ERR_RELEASE_ARCHIVE_CHANGED also when another archive of this release is
  * installed already.
  */
 export async function installArchive(file: string, options: InstallOptions): Promise<string> {
-  const { manifest, entries } = await readArchive(file, options.expectedSha256);
-  const releases = path.join(options.home, 'releases');
+  return await installRead(await readArchive(file, options.expectedSha256), options.home);
+}
+
+/** As `installArchive`, of one that was read already. */
+export async function installRead({ manifest, entries, signature }: ReadArchive, home: string): Promise<string> {
+  const releases = path.join(home, 'releases');
   const folder = path.join(releases, manifest.release);
   await mkdir(releases, { recursive: true, mode: 0o755 });
   const draft = await mkdtemp(path.join(releases, '.draft-'));
   try {
     await writeFiles(draft, entries);
     if (await replaceable(folder, entries)) {
+      // Of what is replaced; an interruption leaves a release without a signature, never with another's.
+      await rm(`${folder}${signatureSuffix}`, { force: true });
       await rename(folder, path.join(draft, '.replaced')).catch(ignoreMissing);
     }
     try {
@@ -51,6 +80,8 @@ export async function installArchive(file: string, options: InstallOptions): Pro
     await rm(draft, { recursive: true, force: true });
   }
   await assertInstalled(folder, entries);
+  if (signature !== null) await writeSignature(folder, signature);
+  await readInstalled(folder);
   return folder;
 }
 
@@ -59,16 +90,26 @@ export async function installArchive(file: string, options: InstallOptions): Pro
  * @throws BrambleError ERR_RELEASE_NOT_INSTALLED, ERR_RELEASE_ARCHIVE_CHANGED, ERR_RELEASE_ARCHIVE_MALFORMED.
  */
 export async function verifyInstalled(folder: string): Promise<Manifest> {
-  let text: string;
+  return (await readInstalled(folder)).manifest;
+}
+
+/** The same, with the signature that came with it. @throws also ERR_RELEASE_SIGNATURE */
+export async function readInstalled(folder: string): Promise<FoundRelease> {
+  const { manifest, manifestSha256 } = await readFiles(folder);
+  return await withSignature(manifest, manifestSha256, `${folder}${signatureSuffix}`);
+}
+
+async function readFiles(folder: string): Promise<{ manifest: Manifest; manifestSha256: string }> {
+  let bytes: Buffer;
   try {
-    text = await readFile(path.join(folder, manifestName), 'utf8');
+    bytes = await readFile(path.join(folder, manifestName));
   } catch (cause) {
     const release = path.basename(folder);
     const message = `Release ${release} is not installed: install its archive with "bramble release install" first.`;
     throw new BrambleError('ERR_RELEASE_NOT_INSTALLED', message, { cause });
   }
   const found: Found = { kind: 'installed', folder };
-  const manifest = parseManifest(text, found);
+  const manifest = parseManifest(bytes.toString('utf8'), found);
   if (manifest.release !== path.basename(folder)) {
     throw changed(`the folder ${path.basename(folder)} holds release ${manifest.release}`, found);
   }
@@ -84,10 +125,11 @@ export async function verifyInstalled(folder: string): Promise<Manifest> {
     }
   }
   assertFiles(manifest, entries, found);
-  return manifest;
+  return { manifest, manifestSha256: sha256(bytes) };
 }
 
-async function readArchive(file: string, expectedSha256?: string): Promise<{ manifest: Manifest; entries: Entries }> {
+/** The whole archive. @throws as `openArchive` */
+export async function readArchive(file: string, expectedSha256?: string): Promise<ReadArchive> {
   const bytes = await readBounded(file);
   const digest = sha256(bytes);
   for (const expected of [expectedSha256, await listedDigest(file)]) {
@@ -102,7 +144,62 @@ async function readArchive(file: string, expectedSha256?: string): Promise<{ man
   }
   const manifest = parseManifest(manifestBytes.toString('utf8'));
   assertFiles(manifest, new Map([...entries].filter(([name]) => name !== manifestName)));
-  return { manifest, entries };
+  const found = await withSignature(manifest, sha256(manifestBytes), `${file}${signatureSuffix}`, digest);
+  return { ...found, entries, archiveSha256: digest };
+}
+
+/** @throws BrambleError ERR_RELEASE_SIGNATURE where there is one of anything else */
+async function withSignature(
+  manifest: Manifest,
+  manifestSha256: string,
+  file: string,
+  archive?: string,
+): Promise<FoundRelease> {
+  const { release } = manifest;
+  const signature = await readSignature(file);
+  if (signature !== null) {
+    assertSigns(
+      signature,
+      { release, ...(archive === undefined ? {} : { archive }), manifest: manifestSha256 },
+      nameOf(file),
+    );
+  }
+  return { release, manifest, manifestSha256, signature };
+}
+
+/** Null where there is none; one that cannot be read is not none. */
+async function readSignature(file: string): Promise<ReleaseSignature | null> {
+  const unusable = unusableAs(nameOf(file));
+  const cannot = (cause: unknown) => unusable('it cannot be read', cause);
+  // Opening a pipe would wait for its other end.
+  const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') return null;
+    throw cannot(cause);
+  });
+  if (handle === null) return null;
+  try {
+    if (!(await handle.stat()).isFile()) throw unusable('it is not a file');
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(maxSignatureBytes + 1)).catch((cause: unknown) => {
+      throw cannot(cause);
+    });
+    return parseSignature(buffer.subarray(0, bytesRead), nameOf(file));
+  } finally {
+    await handle.close();
+  }
+}
+
+function nameOf(file: string): string {
+  return `The signature ${file}`;
+}
+
+async function writeSignature(folder: string, { text }: ReleaseSignature): Promise<void> {
+  const draft = `${folder}${signatureSuffix}.${randomBytes(4).toString('hex')}`;
+  try {
+    await writeFile(draft, text, { mode: 0o644, flag: 'wx' });
+    await rename(draft, `${folder}${signatureSuffix}`);
+  } finally {
+    await rm(draft, { force: true });
+  }
 }
 
 function assertFiles(manifest: Manifest, entries: Entries, found?: Found): void {
@@ -120,7 +217,7 @@ function assertFiles(manifest: Manifest, entries: Entries, found?: Found): void 
 }
 
 async function assertInstalled(folder: string, entries: Entries): Promise<void> {
-  const manifest = await verifyInstalled(folder);
+  const { manifest } = await readFiles(folder);
   const installed = await readFile(path.join(folder, manifestName));
   if (!installed.equals(entries.get(manifestName) ?? Buffer.alloc(0))) {
     throw new BrambleError(

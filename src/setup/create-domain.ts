@@ -26,6 +26,7 @@ import { createAuthorities } from '../domain/authority-creation.ts';
 import { declareRange } from '../domain/components.ts';
 import { type DesiredProcess, desireProcess } from '../domain/desired-processes.ts';
 import { insertDomain } from '../domain/domain.ts';
+import { keepReleaseSigner } from '../domain/release-signer.ts';
 import { writeSetting } from '../domain/settings.ts';
 import { credentialPath, type RouterAddress } from '../link/credential.ts';
 import { applyBudget, readBudget } from '../policy/delivery/budget.ts';
@@ -53,6 +54,8 @@ export interface NewDomainPlan {
   pushTopic: string;
   instances: number;
   administrationServices: number;
+  /** Fingerprint of who signed the release; absent where nobody did. */
+  releaseSigner?: string;
 }
 
 export interface CreatedDomain {
@@ -113,6 +116,9 @@ async function fillDomain(
   const { name, release, tunnelHost, pushTopic } = plan;
   await insertDomain(tx, { domainId: randomUUID(), name, publicUrl, tunnelHost, pushTopic, release, schemaVersion });
   await declareRange(tx, release);
+  if (plan.releaseSigner !== undefined) {
+    await keepReleaseSigner(tx, { fingerprint: plan.releaseSigner, occasion: `first use, with release ${release}` });
+  }
   const authorities = await createAuthorities(tx, keys, { name });
   await seedPolicies(tx);
   const routers: RouterAddress[] = [{ host: publicHost, port: plan.srpPort, serverName: srpServerName }];

@@ -7,10 +7,13 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { buildRelease } from '../../scripts/release-build.ts';
+import { signArchive } from '../../scripts/release-signing.ts';
 import { openDatabase } from '../database/connection.ts';
 import { stopEmbedded } from '../database/embedded/server.ts';
 import { listDesiredProcesses } from '../domain/desired-processes.ts';
 import { readDomain } from '../domain/domain.ts';
+import { readReleaseSigner } from '../domain/release-signer.ts';
+import { testSigner } from '../release/signed-archive-fixture.ts';
 import { findRoleFaults, rolesState } from './database-roles.ts';
 import { type HomePlan, prepareHome } from './prepare-home.ts';
 
@@ -27,6 +30,8 @@ after(async () => {
 const built = await buildRelease({ tree: fileURLToPath(new URL('../../', import.meta.url)), commit: null });
 const archive = join(folder, built.name);
 await writeFile(archive, built.archive);
+const signer = testSigner();
+await signArchive(archive, signer, []);
 const plan: HomePlan = {
   ...{ home, archive, name: 'Example', publicPort: 0, srpPort: 0, instances: 1, administrationServices: 1 },
   ...{ host: 'host-1', databaseSettings: { fsync: 'off', shared_buffers: '64MB' } },
@@ -53,7 +58,14 @@ test('an empty folder becomes the home of a new domain, with ports that are free
   const db = openDatabase(prepared.databaseUrl, { applicationName: 'test', max: 1 });
   const domain = await readDomain(db);
   const wanted = await listDesiredProcesses(db);
+  const trusted = await readReleaseSigner(db);
   await db.end();
+  assert.deepEqual(prepared.signature, { kind: 'first', signer: signer.fingerprint });
+  assert.equal(
+    trusted.fingerprint,
+    signer.fingerprint,
+    'the domain knows from its first moment whose releases it takes',
+  );
   assert.equal(domain.publicUrl, `https://127.0.0.1:${publicPort}`);
   assert.deepEqual(
     wanted.map(({ name }) => name),
@@ -100,6 +112,13 @@ test('a wanted port that is taken is replaced before anything is told of it', li
   await assert.rejects(prepareHome({ ...plan, home: other, databaseUrl, publicPort: address.port }));
   const { publicPort } = JSON.parse(await readFile(join(other, 'config.json'), 'utf8'));
   assert.notEqual(publicPort, address.port);
+});
+
+test('an archive of another signer than the one that is named makes nothing', limited, async () => {
+  const other = join(folder, 'of-another');
+  const accepted = { signer: testSigner().fingerprint };
+  await assert.rejects(prepareHome({ ...plan, home: other, accepted }), { code: 'ERR_RELEASE_SIGNER' });
+  assert.equal((await readdir(other)).includes('releases'), false);
 });
 
 test('an archive that is none makes nothing', limited, async () => {

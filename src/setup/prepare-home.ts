@@ -11,7 +11,8 @@ import { promisify } from 'node:util';
 import { BrambleError } from '../base/errors.ts';
 import { openDatabase } from '../database/connection.ts';
 import { startEmbedded } from '../database/embedded/server.ts';
-import { installArchive, openArchive } from '../release/archive.ts';
+import { installRead, readArchive } from '../release/archive.ts';
+import { type Acceptance, type Judgement, judgeSigner, noSigner } from '../release/signer-judgement.ts';
 import { type Configuration, readConfiguration } from '../supervisor/configuration.ts';
 import { hostInUrl, publicHostOf } from './public-host.ts';
 
@@ -33,12 +34,16 @@ export interface HomePlan {
   administrationServices: number;
   /** Name of this host in the domain. */
   host?: string;
+  /** What the operator takes by name; a signer that is named has to be that of the archive. */
+  accepted?: Acceptance;
 }
 
 export interface PreparedHome {
   configuration: Configuration;
   databaseUrl: string;
   release: string;
+  /** What is to be said of the archive's signature: there is no domain yet that knew a signer. */
+  signature: Judgement;
   /** Of the domain; given when it was made, like what devices connect to. */
   name: string;
   /** What devices of the domain connect to: fixed when it was made. */
@@ -56,7 +61,9 @@ export async function prepareHome(plan: HomePlan): Promise<PreparedHome> {
   // Under root PostgreSQL is another user, who has to pass through; everything secret is closed by its own mode.
   if (process.getuid?.() === 0) await chmod(plan.home, 0o755);
   const configuration = await configurationOf({ ...plan, publicHost });
-  const { release } = await openArchive(plan.archive);
+  const archive = await readArchive(plan.archive);
+  const { release } = archive;
+  const signature = judgeSigner(archive, noSigner, plan.accepted);
   const database = configuration.database;
   const databaseUrl =
     'url' in database
@@ -65,9 +72,9 @@ export async function prepareHome(plan: HomePlan): Promise<PreparedHome> {
   const present = await presentDomain(databaseUrl);
   if (present !== undefined) {
     if (publicHost !== undefined) assertSameHost(present.publicUrl, publicHost);
-    return { configuration, databaseUrl, release, ...present, created: false };
+    return { configuration, databaseUrl, release, signature, ...present, created: false };
   }
-  const program = join(await installArchive(plan.archive, { home: plan.home }), 'bramble.mjs');
+  const program = join(await installRead(archive, plan.home), 'bramble.mjs');
   const details = {
     name: plan.name,
     host: configuration.host,
@@ -78,6 +85,7 @@ export async function prepareHome(plan: HomePlan): Promise<PreparedHome> {
     administrationServices: plan.administrationServices,
     // Of our own server we are the superuser.
     databaseRoles: 'embedded' in database,
+    ...('signer' in signature ? { releaseSigner: signature.signer } : {}),
   };
   try {
     await runProgram(process.execPath, [program, 'domain', 'create', '--plan', JSON.stringify(details)], {
@@ -91,7 +99,7 @@ export async function prepareHome(plan: HomePlan): Promise<PreparedHome> {
   }
   const made = await presentDomain(databaseUrl);
   if (made === undefined) throw new BrambleError('ERR_DOMAIN_CREATION', 'The program of the release made no domain.');
-  return { configuration, databaseUrl, release, ...made, created: true };
+  return { configuration, databaseUrl, release, signature, ...made, created: true };
 }
 
 /** @throws BrambleError ERR_PUBLIC_HOST */

@@ -2,6 +2,7 @@
 export const checkNames = [
   'release-step',
   'release-installed',
+  'release-signature',
   'hosts',
   'components',
   'open-moves',

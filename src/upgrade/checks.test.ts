@@ -12,8 +12,11 @@ import { createTestDatabase } from '../database/test-database.ts';
 import { createInstance } from '../directory/instances.ts';
 import { loadInstanceAuthorities } from '../domain/authorities.ts';
 import { createAuthorities } from '../domain/authority-creation.ts';
+import { keepReleaseSigner, readReleaseSigner } from '../domain/release-signer.ts';
 import { readCredential } from '../link/credential.ts';
+import { installArchive } from '../release/archive.ts';
 import { migrationFolder } from '../release/program.ts';
+import { testSigner, writeTestArchive } from '../release/signed-archive-fixture.ts';
 import { thisRelease } from '../release/this-release.ts';
 import { type CheckOptions, runChecks } from './checks.ts';
 import { domainEffects } from './domain-effects.ts';
@@ -172,6 +175,7 @@ test('each check says what it found: errors, warnings that can be overridden, an
     Array.from({ length: 8 }, () => 'passed'),
   );
   assert.equal(resultOf('release-installed'), 'error', 'its folder holds no manifest');
+  assert.equal(resultOf('release-signature'), 'error', 'and nothing is there whose signature could be judged');
   assert.equal(resultOf('components'), 'warning');
   assert.equal(resultOf('backup'), 'warning');
   await db`update component set release = '0.9.0' where name = 'lost'`;
@@ -180,8 +184,31 @@ test('each check says what it found: errors, warnings that can be overridden, an
   assert.deepEqual([worse.get('components')?.result, worse.get('master-key')?.result], ['error', 'error']);
 });
 
-test('expanding a domain of an earlier release makes the certificates that it lacks, and keeps them', async () => {
+test('a release of another signer than the domain knows is a warning of its own', async () => {
+  const order = { by: 'tester', target: { release: '1.1.0', features: [] }, host: 'here', features: [] };
+  await db`truncate upgrade cascade`;
+  const upgrade = await db.begin((tx) => writePlan(tx, order));
+  const options: CheckOptions = {
+    ...{ db, databaseUrl: 'postgres://nobody@127.0.0.1:1/none', home, host: 'here', release: '1.1.0' },
+    ...{ migrations: migrationFolder(), applicationName: 'bramble/test' },
+  };
+  const found = async () => (await runChecks(options, upgrade)).find(({ name }) => name === 'release-signature');
+  const [ada, eve] = [testSigner(), testSigner()];
+  await installArchive(await writeTestArchive(home, '1.1.0'), { home });
+  assert.match((await found())?.message ?? '', /is not signed, and no signer was ever seen/);
+  await installArchive(await writeTestArchive(home, '1.1.0', { signer: ada }), { home });
+  assert.deepEqual((await found())?.result, 'passed');
+  await db.begin((tx) => keepReleaseSigner(tx, { fingerprint: eve.fingerprint, occasion: 'test' }));
+  const other = await found();
+  assert.equal(other?.result, 'warning');
+  assert.match(other?.message ?? '', /--override release-signature/);
+  await db`delete from setting where key = 'release-signer'`;
+});
+
+test('expanding a domain of an earlier release makes the certificates that it lacks, keeps them, and the first signer', async () => {
   await db`delete from authority where name in ('registration', 'profile-signer')`;
+  const signer = testSigner();
+  await installArchive(await writeTestArchive(home, '1.2.0', { signer }), { home });
   const effects = domainEffects({
     db,
     databaseUrl: database.url,
@@ -196,8 +223,11 @@ test('expanding a domain of an earlier release makes the certificates that it la
   const made = await loadInstanceAuthorities(db, masterKeys);
   assert.notEqual(made.registration, made.device);
   assert.notEqual(made.profileSigner, made.device);
+  assert.equal((await readReleaseSigner(db)).fingerprint, signer.fingerprint);
+  await db.begin((tx) => keepReleaseSigner(tx, { fingerprint: 'another', occasion: 'test' }));
   await effects.expand();
   assert.deepEqual(await loadInstanceAuthorities(db, masterKeys), made);
+  assert.equal((await readReleaseSigner(db)).fingerprint, 'another');
 });
 
 test('a credential is issued with the router addresses of the one beside it, and its file is the owner’s alone', async () => {

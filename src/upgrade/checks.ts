@@ -6,18 +6,20 @@
 import { readFile, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { counted } from '../base/counted.ts';
-import { messageOf } from '../base/errors.ts';
+import { isBrambleError, messageOf } from '../base/errors.ts';
 import type { Database } from '../database/connection.ts';
 import { readMasterKeys } from '../database/sealed-value.ts';
 import { sqlState } from '../database/sql-state.ts';
 import { loadAuthorities } from '../domain/authorities.ts';
 import { listComponents } from '../domain/components.ts';
 import { readDomain } from '../domain/domain.ts';
-import { verifyInstalled } from '../release/archive.ts';
+import { readInstalled, verifyInstalled } from '../release/archive.ts';
+import { judgementText } from '../release/signer-judgement.ts';
 import { type CheckName, checkNames } from './check-names.ts';
 import { listAccountTables, lossesOf } from './loss-manifest.ts';
 import { rehearseMigration } from './rehearsal.ts';
 import { assertReleaseStep } from './release-step.ts';
+import { judgeRelease } from './release-trust.ts';
 import type { CheckResult } from './upgrade-plan.ts';
 import type { Upgrade } from './upgrade-store.ts';
 
@@ -44,6 +46,7 @@ const error = (message: string): Finding => ({ result: 'error', message });
 const checks: Readonly<Record<CheckName, Check>> = {
   'release-step': checkStep,
   'release-installed': checkInstalled,
+  'release-signature': checkSignature,
   hosts: checkHosts,
   components: checkComponents,
   'open-moves': checkMoves,
@@ -84,6 +87,17 @@ async function checkStep({ db }: CheckOptions, upgrade: Upgrade): Promise<Findin
 async function checkInstalled({ home, release }: CheckOptions, upgrade: Upgrade): Promise<Finding> {
   for (const wanted of [upgrade.fromRelease, release]) await verifyInstalled(join(home, 'releases', wanted));
   return passed(`${upgrade.fromRelease} and ${release} are installed as they were built`);
+}
+
+/** What the release before did not look at, where it knew no signatures; otherwise the same once more. */
+async function checkSignature({ db, home, release }: CheckOptions): Promise<Finding> {
+  const installed = await readInstalled(join(home, 'releases', release));
+  try {
+    return passed(`${release} is ${judgementText(await judgeRelease(db, installed))}`);
+  } catch (cause) {
+    if (!isBrambleError(cause, 'ERR_RELEASE_SIGNER')) throw cause;
+    return warning(`${cause.message} Or go on in spite of it: --override release-signature.`);
+  }
 }
 
 async function checkHosts({ host }: CheckOptions, upgrade: Upgrade): Promise<Finding> {

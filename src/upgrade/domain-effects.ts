@@ -14,7 +14,9 @@ import { loadDomainAuthority } from '../domain/authorities.ts';
 import { createMissingSigners } from '../domain/authority-creation.ts';
 import { readDomain } from '../domain/domain.ts';
 import { credentialPath, readCredential } from '../link/credential.ts';
+import { readInstalled } from '../release/archive.ts';
 import { type CheckOptions, runChecks } from './checks.ts';
+import { keepFirstSigner } from './release-trust.ts';
 import type { UpgradeEffects } from './step-context.ts';
 
 export interface DomainEffectsOptions extends CheckOptions {
@@ -42,8 +44,12 @@ export function domainEffects(options: DomainEffectsOptions): UpgradeEffects {
         from: { component: 'coordinator', host: options.host },
         when: 'changed',
       } as const;
+      const own = await readInstalled(join(options.home, 'releases', options.release));
       await options.db.begin((tx) =>
-        recorded(tx, operation, async () => await createMissingSigners(tx, options.masterKeys, await readDomain(tx))),
+        recorded(tx, operation, async () => {
+          await createMissingSigners(tx, options.masterKeys, await readDomain(tx));
+          await keepFirstSigner(tx, own);
+        }),
       );
       return schemaVersion;
     },

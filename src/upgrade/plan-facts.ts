@@ -12,6 +12,8 @@ import type { PlanFacts } from './plan.ts';
 export interface TargetRelease {
   release: string;
   features: readonly string[];
+  /** What the domain made of its signature: `judgementText`. */
+  signed?: string;
 }
 
 /** @throws BrambleError ERR_NO_DOMAIN. */

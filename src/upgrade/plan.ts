@@ -23,7 +23,7 @@ export interface InstanceFacts {
 export interface PlanFacts {
   fromRelease: string;
   featureLevel: string;
-  target: { release: string; features: readonly string[] };
+  target: { release: string; features: readonly string[]; signed?: string };
   /** Features that the release at work knows. */
   knownFeatures: readonly string[];
   accounts: readonly PlacedAccount[];
@@ -200,6 +200,7 @@ function notesOf(
         '`instances` names it.',
     );
   }
+  if (facts.target.signed !== undefined) notes.push(`The release ${facts.target.release} is ${facts.target.signed}.`);
   notes.push(
     options.oldInstances === 'upgrade'
       ? `When finalizing, the emptied instances are upgraded in place to ${facts.target.release} and take accounts again; ` +

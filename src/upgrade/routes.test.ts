@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -7,13 +7,15 @@ import { type FastifyRequest, fastify } from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { openDatabase, type Transaction } from '../database/connection.ts';
 import { createTestDatabase } from '../database/test-database.ts';
-import { writeEntries } from '../release/archive-bytes.ts';
-import { formatManifest, manifestName } from '../release/manifest.ts';
-import { sha256 } from '../release/tar-entries.ts';
+import { readReleaseSigner } from '../domain/release-signer.ts';
+import { readArchive } from '../release/archive.ts';
+import { formatRotation } from '../release/signature.ts';
+import { testSigner, writeTestArchive } from '../release/signed-archive-fixture.ts';
 import { createToken } from '../rest/administrator-tokens.ts';
 import { errorAnswer } from '../rest/http-errors.ts';
 import { openCoordinatorEndpoint } from './coordinator-endpoint.ts';
 import { startUpgrade, writePlan } from './operator-actions.ts';
+import { trustRelease } from './release-trust.ts';
 import { readUpgradeReport } from './report.ts';
 import { reportText } from './report-text.ts';
 import { upgradeRoutes } from './routes.ts';
@@ -164,21 +166,7 @@ async function planningService() {
 }
 const post = await planningService();
 
-/** An archive of a release, as far as a plan looks at it. */
-async function archiveOf(release: string): Promise<string> {
-  const files = new Map([
-    ['bramble.mjs', Buffer.from('//')],
-    ['sql/001-x.expand.sql', Buffer.from('select 1;')],
-  ]);
-  const manifest = formatManifest({
-    ...{ format: 1, release, commit: null, workingTree: true, schemaVersion: 1, leastSchemaVersion: 1 },
-    ...{ linkVersions: [1], features: [], postgres: '18' },
-    files: Object.fromEntries([...files].map(([name, bytes]) => [name, sha256(bytes)])),
-  });
-  const file = join(home, `bramble-${release}.tgz`);
-  await writeFile(file, await writeEntries(new Map([...files, [manifestName, Buffer.from(manifest)]])));
-  return file;
-}
+const archiveOf = (release: string, options = {}) => writeTestArchive(home, release, options);
 const installed = async () => await readdir(join(home, 'releases')).catch((): string[] => []);
 
 test('a plan without a target, of a release that is not installed, or of an archive that is not there is refused', async () => {
@@ -269,6 +257,77 @@ test('what start and plan do not take is refused by name, and nothing is started
   assert.deepEqual([after?.id, after?.generation, after?.progress.started], [before?.id, before?.generation, false]);
   assert.equal((await post({ overrides: ['backup'] }, '/upgrade/start')).state, 'planned');
   assert.deepEqual((await readLatestUpgrade(db))?.progress.overrides, ['backup']);
+});
+
+test('a plan keeps the first signer, takes the one that follows it, and refuses others and unsigned ones unless named', async () => {
+  const [ada, bea, eve] = [testSigner(), testSigner(), testSigner()];
+  const notes = async () => (await readLatestUpgrade(db))?.plan.notes.join(' ') ?? '';
+  const signer = async () => (await readReleaseSigner(db)).fingerprint;
+  const begin = async () => {
+    await db`truncate upgrade cascade`;
+    await rm(join(home, 'releases'), { recursive: true, force: true });
+  };
+  await begin();
+  await post({ archive: await archiveOf('1.1.0') });
+  assert.match(await notes(), /1\.1\.0 is not signed, and no signer was ever seen/);
+  assert.equal(await signer(), null);
+
+  await begin();
+  const archive = await archiveOf('1.1.0', { signer: ada });
+  assert.equal((await post({ archive, preview: true })).code, undefined);
+  assert.equal(await signer(), null, 'a preview keeps nothing');
+  assert.equal((await post({ archive })).state, 'planned');
+  assert.equal(await signer(), ada.fingerprint);
+  assert.match(await notes(), new RegExp(`signed by ${ada.fingerprint}, the first signer`));
+  assert.deepEqual((await installed()).sort(), ['1.1.0', '1.1.0.sig']);
+  assert.equal((await post({}, '/upgrade/start')).state, 'planned');
+
+  await begin();
+  await archiveOf('1.1.0');
+  for (const url of ['/upgrade/plan', '/upgrade/start']) {
+    assert.equal((await post({ archive }, url)).code, 'ERR_RELEASE_SIGNER');
+    await archiveOf('1.1.0', { signer: eve });
+    const answer = await post({ archive }, url);
+    assert.equal(answer.code, 'ERR_RELEASE_SIGNER');
+    assert.match(answer.message ?? '', new RegExp(`--accept-signer ${eve.fingerprint}`));
+    await archiveOf('1.1.0');
+  }
+  assert.equal((await post({ archive, acceptUnsigned: '1.2.0' })).code, 'ERR_INPUT');
+  assert.equal(await readLatestUpgrade(db), undefined);
+  assert.deepEqual(await installed(), []);
+  assert.equal((await post({ archive, acceptUnsigned: '1.1.0' })).state, 'planned');
+  assert.equal((await post({}, '/upgrade/start')).state, 'planned', 'what was taken by name is not asked about again');
+  assert.equal(await signer(), ada.fingerprint, 'and the signer is trusted as before');
+
+  await begin();
+  await archiveOf('1.1.0', { signer: bea, rotations: [formatRotation(bea.fingerprint, ada)] });
+  assert.equal((await post({ archive })).state, 'planned');
+  assert.equal(await signer(), bea.fingerprint);
+
+  // What is installed is judged again when it is started: here by what an administrator has come to trust meanwhile.
+  await db`update setting set value = value || ${db.json({ fingerprint: ada.fingerprint })} where key = 'release-signer'`;
+  await cp(`${await archiveOf('1.1.0', { signer: eve })}.sig`, join(home, 'releases', '1.1.0.sig'));
+  assert.equal((await post({}, '/upgrade/start')).code, 'ERR_RELEASE_SIGNER');
+  assert.equal((await readLatestUpgrade(db))?.progress.started, false);
+  assert.equal((await post({ acceptSigner: eve.fingerprint }, '/upgrade/start')).state, 'planned');
+  assert.equal((await readLatestUpgrade(db))?.progress.started, true);
+  await db`update setting set value = value || ${db.json({ fingerprint: bea.fingerprint })} where key = 'release-signer'`;
+
+  await begin();
+  await archiveOf('1.1.0', { signer: eve });
+  assert.equal((await post({ archive, acceptSigner: bea.fingerprint })).code, 'ERR_RELEASE_SIGNER');
+  assert.equal((await post({ archive, acceptSigner: eve.fingerprint })).state, 'planned');
+  assert.equal(await signer(), eve.fingerprint);
+  await db`delete from setting where key = 'release-signer'`;
+});
+
+test('of two first signers at once one is the first', async () => {
+  const fresh = await Promise.all(
+    ['1.1.0', '1.1.1'].map(async (release) => await readArchive(await archiveOf(release, { signer: testSigner() }))),
+  );
+  const outcomes = await Promise.allSettled(fresh.map((found) => db.begin((tx) => trustRelease(tx, found))));
+  assert.deepEqual(outcomes.map(({ status }) => status).sort(), ['fulfilled', 'rejected']);
+  await db`delete from setting where key = 'release-signer'`;
 });
 
 test('a body where none is taken is refused by name', async () => {

@@ -2,6 +2,7 @@
  * The upgrade over REST: in administration services, and in the coordinator while none is at work. Each change is one
  * transaction of the kind that the process uses: under the release lock, or the coordinator's own.
  */
+import { join } from 'node:path';
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
@@ -9,6 +10,8 @@ import { BrambleError } from '../base/errors.ts';
 import type { Database, Queryable, Transaction } from '../database/connection.ts';
 import { readDomain } from '../domain/domain.ts';
 import type { Feature } from '../domain/features.ts';
+import { readInstalled } from '../release/archive.ts';
+import { type Acceptance, judgementText } from '../release/signer-judgement.ts';
 import { fieldError, issueError } from '../rest/field-error.ts';
 import { typedText } from '../rest/typed-text.ts';
 import { unknownKey } from '../rest/unknown-keys.ts';
@@ -25,6 +28,7 @@ import {
   writePlan,
 } from './operator-actions.ts';
 import { type PlanOptions, planOptionsSchema } from './plan-options.ts';
+import { judgeRelease, trustRelease } from './release-trust.ts';
 import { readUpgradeReport } from './report.ts';
 import { chooseTarget } from './upgrade-archive.ts';
 import { readLatestUpgrade, readOpenUpgrade, type Upgrade, upgradeOpen } from './upgrade-store.ts';
@@ -48,6 +52,10 @@ export interface UpgradeRoutesOptions {
 
 const answer = z.record(z.string(), z.unknown());
 const tags = ['upgrade'];
+const acceptanceShape = {
+  acceptSigner: z.string().max(200).optional().describe('Fingerprint of a signer that is taken by name.'),
+  acceptUnsigned: z.string().max(40).optional().describe('Number of the release, taken without a signature by name.'),
+};
 /** Further keys are the plan's options: waves, gates, budget; all have defaults, and what is none of them is refused. */
 const targetShape = {
   archive: z.string().max(4096).optional().describe('Absolute path of a release archive on this host.'),
@@ -57,6 +65,7 @@ const targetShape = {
     .optional()
     .describe('Its release, or, without an archive, one that is installed already.'),
   replace: z.boolean().default(false).describe('Whether a plan that was not started may be replaced.'),
+  ...acceptanceShape,
 };
 const planBody = z.looseObject({ ...targetShape, preview: z.boolean().default(false) });
 const startBody = z.looseObject({
@@ -113,9 +122,11 @@ export function upgradeRoutes(options: UpgradeRoutesOptions): FastifyPluginAsync
 }
 
 interface Target {
-  archive: string | undefined;
-  toRelease: string | undefined;
+  archive?: string | undefined;
+  toRelease?: string | undefined;
   replace: boolean;
+  acceptSigner?: string | undefined;
+  acceptUnsigned?: string | undefined;
 }
 
 function planningRoutes(
@@ -123,11 +134,28 @@ function planningRoutes(
   view: (upgrade: Upgrade) => Promise<Record<string, unknown>>,
 ): FastifyPluginAsync {
   const { db, write, operatorOf, host, home, features } = options;
-  const orderOf = async (request: FastifyRequest, { archive, toRelease, replace }: Target, given: object) => {
+  const orderOf = async (
+    request: FastifyRequest,
+    { archive, toRelease, replace, ...accept }: Target,
+    given: object,
+  ) => {
     const options = parseOptions(given);
     const target = await chooseTarget(home, { archive, release: toRelease });
+    const accepted: Acceptance = { signer: accept.acceptSigner, unsigned: accept.acceptUnsigned };
+    const signed = judgementText(await judgeRelease(db, target.found, accepted));
     const knownFeatures = features.map((feature) => feature.name);
-    return { by: operatorOf(request), target, options, host, features: knownFeatures, replace } satisfies PlanOrder;
+    const order = { by: operatorOf(request), options, host, features: knownFeatures, replace };
+    return { ...order, target: { ...target, signed }, accepted } satisfies PlanOrder & { accepted: Acceptance };
+  };
+  /** The plan, and whom the domain trusts from now on, are one change. */
+  const planIn = async (tx: Transaction, order: Awaited<ReturnType<typeof orderOf>>) => {
+    await trustRelease(tx, order.target.found, order.accepted);
+    return await writePlan(tx, order);
+  };
+  /** What is to be started was planned before, perhaps by a release that looked at no signature. */
+  const installedPlan = async () => {
+    const open = await readOpenUpgrade(db);
+    return open?.state === 'planned' ? await readInstalled(join(home, 'releases', open.toRelease)) : undefined;
   };
   return async (plain) => {
     const app = plain.withTypeProvider<ZodTypeProvider>();
@@ -135,8 +163,8 @@ function planningRoutes(
       '/upgrade/plan',
       { schema: { tags, summary: 'Plan an upgrade from real counts', body: planBody, response: { 200: answer } } },
       async (request) => {
-        const { archive, toRelease, replace, preview, ...given } = request.body;
-        const order = await orderOf(request, { archive, toRelease, replace }, given);
+        const { archive, toRelease, replace, acceptSigner, acceptUnsigned, preview, ...given } = request.body;
+        const order = await orderOf(request, { archive, toRelease, replace, acceptSigner, acceptUnsigned }, given);
         if (preview) {
           return await write(async (tx) => {
             const release = { from: (await readDomain(tx)).release, to: order.target.release };
@@ -145,23 +173,28 @@ function planningRoutes(
         }
         await write((tx) => tryPlan(tx, order));
         await order.target.install();
-        return await view(await write((tx) => writePlan(tx, order)));
+        return await view(await write((tx) => planIn(tx, order)));
       },
     );
     app.post(
       '/upgrade/start',
       { schema: { tags, summary: 'Let the upgrade begin', body: startBody, response: { 200: answer } } },
       async (request) => {
-        const { archive, toRelease, replace, overrides, ...given } = request.body;
+        const { archive, toRelease, replace, acceptSigner, acceptUnsigned, overrides, ...given } = request.body;
         const fresh = archive !== undefined || toRelease !== undefined;
         if (!fresh) refusePlanning({ ...given, ...(replace ? { replace } : {}) });
-        const order = fresh ? await orderOf(request, { archive, toRelease, replace }, given) : undefined;
+        const accepted: Acceptance = { signer: acceptSigner, unsigned: acceptUnsigned };
+        const order = fresh
+          ? await orderOf(request, { archive, toRelease, replace, acceptSigner, acceptUnsigned }, given)
+          : undefined;
         if (order !== undefined && (await isToPlan(db, order))) {
           await write((tx) => tryPlan(tx, order));
           await order.target.install();
         }
+        const planned = order === undefined ? await installedPlan() : undefined;
         const started = await write(async (tx) => {
-          if (order !== undefined && (await isToPlan(tx, order))) await writePlan(tx, order);
+          if (order !== undefined && (await isToPlan(tx, order))) await planIn(tx, order);
+          if (planned !== undefined) await trustRelease(tx, planned, accepted);
           return await startUpgrade(tx, { by: operatorOf(request), host, overrides });
         });
         return await view(started);

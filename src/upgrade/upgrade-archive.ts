@@ -5,7 +5,7 @@
  */
 import { basename, isAbsolute, join } from 'node:path';
 import { BrambleError } from '../base/errors.ts';
-import { installArchive, openArchive, verifyInstalled } from '../release/archive.ts';
+import { type FoundRelease, installRead, readArchive, readInstalled } from '../release/archive.ts';
 import { fieldError } from '../rest/field-error.ts';
 import type { TargetRelease } from './plan-facts.ts';
 
@@ -18,13 +18,15 @@ export interface TargetChoice {
 }
 
 export interface ChosenTarget extends TargetRelease {
+  /** With its signature, for `release-trust.ts`. */
+  found: FoundRelease;
   /** Installs it to `BRAMBLE_HOME/releases/<release>`, or verifies what is installed there. */
   install(): Promise<void>;
 }
 
 /**
  * @throws BrambleError ERR_INPUT when neither is named, for a relative path, and when archive and number disagree; otherwise
- *   as `openArchive` and `verifyInstalled`.
+ *   as `readArchive` and `readInstalled`.
  */
 export async function chooseTarget(home: string, { archive, release }: TargetChoice): Promise<ChosenTarget> {
   if (release !== undefined && !/^[\d.]+$/.test(release)) {
@@ -38,8 +40,8 @@ export async function chooseTarget(home: string, { archive, release }: TargetCho
     );
   }
   const folder = join(home, 'releases', release);
-  const { features } = await verifyInstalled(folder);
-  return { release, features, install: async () => void (await verifyInstalled(folder)) };
+  const found = await readInstalled(folder);
+  return { release, features: found.manifest.features, found, install: async () => void (await readInstalled(folder)) };
 }
 
 async function chooseArchive(home: string, archive: string, release: string | undefined): Promise<ChosenTarget> {
@@ -50,10 +52,13 @@ async function chooseArchive(home: string, archive: string, release: string | un
       `must be an absolute path on the administration service’s host, not ${archive}`,
     );
   }
-  const manifest = await openArchive(archive);
-  assertArchiveOf(release, archive, manifest);
-  const { features } = manifest;
-  return { release: manifest.release, features, install: async () => void (await installArchive(archive, { home })) };
+  const found = await readArchive(archive);
+  assertArchiveOf(release, archive, found);
+  // What was judged is installed, though the file may be another by then.
+  return {
+    ...{ release: found.release, features: found.manifest.features, found },
+    install: async () => void (await installRead(found, home)),
+  };
 }
 
 /** @throws BrambleError ERR_INPUT when an archive and the release that is named beside it disagree. */

@@ -19,6 +19,7 @@ import { moveControlRoutes, moveRoutes } from './moves.ts';
 import { policyAssignmentRoutes, policyRoutes } from './policies.ts';
 import { policyRuleRoutes } from './policy-rules.ts';
 import { pushRoutes } from './push.ts';
+import { releaseSignerRoutes } from './release-signer.ts';
 import { serviceRoutes } from './services.ts';
 import { srpCredentialRoutes } from './srp-credentials.ts';
 import { tlsIdentityRoutes } from './tls-identities.ts';
@@ -47,6 +48,7 @@ const resources = [
   deliveryRoutes,
   moveRoutes,
   moveControlRoutes,
+  releaseSignerRoutes,
   upgradePlugin,
   tokenRoutes,
   auditRoutes,

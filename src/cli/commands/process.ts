@@ -1,6 +1,6 @@
 /**
  * Commands that run something: the supervisor, one process of the domain, the simulator; and what is done with the
- * database and with archives. What they run is imported when it is wanted, so that a router does not load the rest.
+ * database. What they run is imported when it is wanted, so that a router does not load the rest.
  */
 import type { Command } from 'commander';
 import { BrambleError } from '../../base/errors.ts';
@@ -8,7 +8,7 @@ import { homeFolder, resolveAccess } from '../administration-access.ts';
 import { settleCommander } from '../commander-settings.ts';
 import { example, type Frame, type GlobalFlags } from '../frame.ts';
 import { processKinds, processMains } from '../process-mains.ts';
-import { facts } from '../text-output.ts';
+import { addReleaseCommands } from './release.ts';
 
 export function addProcessCommands(program: Command, frame: Frame): void {
   example(
@@ -71,49 +71,6 @@ export function addProcessCommands(program: Command, frame: Frame): void {
 
   addReleaseCommands(program, frame);
   addSimulateCommand(program, frame);
-}
-
-function addReleaseCommands(program: Command, frame: Frame): void {
-  const releases = program.command('release').description('archives of releases');
-  example(
-    releases
-      .command('verify <archive>')
-      .description('check an archive: its manifest, and the digest of every file')
-      .action(async (archive: string, _flags: object, command) => {
-        const { openArchive } = await import('../../release/archive.ts');
-        const manifest = await openArchive(archive);
-        frame.show(command, manifest, (value, style) =>
-          facts(style, [
-            ['release', value.release],
-            ['commit', value.commit ?? 'a working tree'],
-            ['schema', String(value.schemaVersion)],
-            ['files', `${Object.keys(value.files).length}, all as the manifest says`],
-          ]),
-        );
-      }),
-    'bramble release verify releases/bramble-1.0.0.tgz',
-  );
-  example(
-    releases
-      .command('install <archive>')
-      .description('unpack an archive into BRAMBLE_HOME/releases, so that processes can be run from it')
-      .action(async (archive: string, _flags: object, command) => {
-        const { installArchive } = await import('../../release/archive.ts');
-        const folder = await installArchive(archive, { home: homeFolder(frame.environment) });
-        frame.show(command, { folder }, () => `Installed into ${folder}.`);
-      }),
-    'bramble release install releases/bramble-1.1.0.tgz',
-  );
-  example(
-    releases
-      .command('show')
-      .description('the release of this program')
-      .action(async (_flags: object, command) => {
-        const { thisRelease } = await import('../../release/this-release.ts');
-        frame.show(command, thisRelease, (value) => value.release);
-      }),
-    'bramble release show',
-  );
 }
 
 /** The simulator brings its own options: they are handed on as they are. */

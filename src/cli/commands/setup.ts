@@ -6,11 +6,13 @@ import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
 import { BrambleError } from '../../base/errors.ts';
+import { judgementText } from '../../release/signer-judgement.ts';
 import type { HomePlan } from '../../setup/prepare-home.ts';
 import { homeFolder } from '../administration-access.ts';
 import { number } from '../arguments.ts';
 import { example, type Frame } from '../frame.ts';
 import { facts } from '../text-output.ts';
+import { type AcceptanceFlags, acceptanceOptions } from './release.ts';
 
 /** Everything but what the environment and the release itself say. */
 const planShape = z.object({
@@ -24,9 +26,11 @@ const planShape = z.object({
   instances: z.number().int().min(1).max(64),
   administrationServices: z.number().int().min(1).max(16),
   databaseRoles: z.boolean().default(false),
+  /** Fingerprint of the release's signer, to be trusted from the start. */
+  releaseSigner: z.string().max(100).optional(),
 });
 
-interface Flags {
+interface Flags extends AcceptanceFlags {
   archive?: string;
   name: string;
   instances: number;
@@ -41,9 +45,11 @@ interface Flags {
 export function addSetupCommands(program: Command, frame: Frame): void {
   const domains = program.command('domain').description('domains: each in a home of its own (BRAMBLE_HOME)');
   example(
-    domains
-      .command('create')
-      .description('make a new domain in BRAMBLE_HOME out of the archive of any release; `bramble up` then runs it')
+    acceptanceOptions(
+      domains
+        .command('create')
+        .description('make a new domain in BRAMBLE_HOME out of the archive of any release; `bramble up` then runs it'),
+    )
       .option('--archive <file>', 'archive of the release that the domain is to be of')
       .option('--name <text>', 'name of the domain', 'Bramble')
       .option('--instances <number>', 'server instances, each with a connection service', number, 1)
@@ -87,6 +93,7 @@ async function createHome(frame: Frame, command: Command, archive: string, flags
     administrationServices: inRange('--administration-services', flags.administrationServices, 16),
     ...(publicHost === undefined ? {} : { publicHost }),
     ...(databaseUrl === undefined ? {} : { databaseUrl }),
+    accepted: { signer: flags.acceptSigner, unsigned: flags.acceptUnsigned },
   };
   const prepared = await prepareHome(plan);
   if (!prepared.created) {
@@ -100,11 +107,13 @@ async function createHome(frame: Frame, command: Command, archive: string, flags
   const made = {
     ...{ name: prepared.name, release: prepared.release, home, publicUrl: prepared.publicUrl },
     srpPort: prepared.configuration.srpPort,
+    signature: prepared.signature,
   };
   frame.show(command, made, (domain, style) => {
     const lines = facts(style, [
       ['domain', domain.name],
       ['release', domain.release],
+      ['signature', judgementText(domain.signature)],
       ['home', domain.home],
       ['devices connect to', domain.publicUrl],
       ['instances dial', `port ${domain.srpPort}`],
@@ -128,8 +137,10 @@ async function createFromPlan(frame: Frame, command: Command, plan: string): Pro
   if (databaseUrl === undefined) {
     throw new BrambleError('ERR_ENVIRONMENT', 'DATABASE_URL is not set: it names the empty database.');
   }
+  const { releaseSigner, ...details } = planShape.parse(JSON.parse(plan));
   const created = await createDomain({
-    ...planShape.parse(JSON.parse(plan)),
+    ...details,
+    ...(releaseSigner === undefined ? {} : { releaseSigner }),
     home: homeFolder(frame.environment),
     databaseUrl,
     sqlFolder: migrationFolder(),

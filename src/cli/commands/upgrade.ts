@@ -12,6 +12,7 @@ import { example, type Frame } from '../frame.ts';
 import { refuseUnmeantPlan } from '../plan-precautions.ts';
 import { cell, facts, progressBar, type Style, table } from '../text-output.ts';
 import { watch } from '../watching.ts';
+import { type AcceptanceFlags, acceptanceOf, acceptanceOptions } from './release.ts';
 
 /** What the short form needs of a report. */
 const shortReport = z.looseObject({
@@ -55,7 +56,7 @@ const planAnswer = z.looseObject({
 
 const finalStates = new Set(['done', 'reversed', 'cancelled']);
 
-interface PlanFlags {
+interface PlanFlags extends AcceptanceFlags {
   archive?: string;
   preview: boolean;
   replace: boolean;
@@ -71,9 +72,11 @@ export function addUpgradeCommands(program: Command, frame: Frame): void {
   const upgrades = program.command('upgrade').description('the phased upgrade of the domain to the next release');
 
   example(
-    upgrades
-      .command('plan [release]')
-      .description('plan an upgrade: what it needs, what it sends, how long that takes, what stays locked')
+    acceptanceOptions(
+      upgrades
+        .command('plan [release]')
+        .description('plan an upgrade: what it needs, what it sends, how long that takes, what stays locked'),
+    )
       .option('--archive <file>', 'archive of the release, on the host of the administration service')
       .option('--preview', 'show the plan without writing or installing anything', false)
       .option('--replace', 'put it in the place of a plan that was not started', false)
@@ -112,12 +115,10 @@ export function addUpgradeCommands(program: Command, frame: Frame): void {
   );
 
   example(
-    upgrades
-      .command('start')
-      .description('check the plan and carry it out')
+    acceptanceOptions(upgrades.command('start').description('check the plan and carry it out'))
       .option('--override <warning...>', 'go on in spite of these warnings')
-      .action(async (flags: { override?: string[] }, command) => {
-        const body = { overrides: flags.override ?? [] };
+      .action(async (flags: AcceptanceFlags & { override?: string[] }, command) => {
+        const body = { overrides: flags.override ?? [], ...acceptanceOf(flags) };
         await change(frame, command, 'start', body, startedText);
       }),
     'bramble upgrade start --override backup',
@@ -241,6 +242,7 @@ function planBody(release: string | undefined, flags: PlanFlags): Record<string,
     ...(flags.canary === undefined ? {} : { canaries: flags.canary }),
     ...(flags.wave === undefined ? {} : { wavePercentages: flags.wave }),
     ...(flags.soak === undefined ? {} : { soakSeconds: flags.soak }),
+    ...acceptanceOf(flags),
     ...(isGiven(flags.budget) ? { budget: flags.budget } : {}),
     ...(isGiven(flags.gate) ? { gate: flags.gate } : {}),
   };

@@ -1,0 +1,49 @@
+/**
+ * The signer of releases that the domain trusts: a setting that releases before 1.2 do not look at. Kept at first use, when
+ * a signer names its successor, or by hand; every change is audited like any other setting.
+ */
+import { z } from 'zod';
+import { advisoryLock, lockClass } from '../database/advisory-locks.ts';
+import type { Queryable, Transaction } from '../database/connection.ts';
+import { readSetting, writeSetting } from './settings.ts';
+
+const settingKey = 'release-signer';
+/** Of unsigned releases that were taken by name; the oldest give way. */
+const unsignedKept = 16;
+
+const storedSchema = z.object({
+  fingerprint: z.string().nullable().default(null),
+  /** When, and on what occasion, it was kept; or forgotten. */
+  since: z.iso.datetime().nullable().default(null),
+  occasion: z.string().nullable().default(null),
+  unsigned: z.array(z.object({ release: z.string(), manifest: z.string() })).default([]),
+});
+export type StoredSigner = z.output<typeof storedSchema>;
+
+export async function readReleaseSigner(q: Queryable): Promise<StoredSigner> {
+  return await readSetting(q, settingKey, storedSchema);
+}
+
+/** The same for a transaction that may change it: rivals wait, so that only one of them sees the first signer. */
+export async function lockReleaseSigner(tx: Transaction): Promise<StoredSigner> {
+  await tx`select pg_advisory_xact_lock(${lockClass}, ${advisoryLock.releaseSigner})`;
+  return await readReleaseSigner(tx);
+}
+
+/** @param fingerprint null forgets it: the next signer is a first one again */
+export async function keepReleaseSigner(
+  tx: Transaction,
+  { fingerprint, occasion }: { fingerprint: string | null; occasion: string },
+): Promise<StoredSigner> {
+  const { unsigned } = await lockReleaseSigner(tx);
+  const kept = { fingerprint, since: new Date().toISOString(), occasion, unsigned };
+  await writeSetting(tx, settingKey, kept);
+  return kept;
+}
+
+/** An unsigned release was taken by name. @param manifest SHA-256 in groups */
+export async function keepUnsigned(tx: Transaction, taken: { release: string; manifest: string }): Promise<void> {
+  const stored = await lockReleaseSigner(tx);
+  if (stored.unsigned.some(({ manifest }) => manifest === taken.manifest)) return;
+  await writeSetting(tx, settingKey, { ...stored, unsigned: [...stored.unsigned, taken].slice(-unsignedKept) });
+}

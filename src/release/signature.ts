@@ -1,0 +1,180 @@
+/**
+ * The signature of a release, a text file beside its archive (docs/adr/0033-signed-releases.md):
+ *
+ *     bramble release signature 1
+ *     release 1.2.0
+ *     archive <SHA-256 of the archive, in hex>
+ *     manifest <SHA-256 of manifest.json, in hex>
+ *     key <Ed25519 public key, 32 octets in base64>
+ *     signature <Ed25519 signature, 64 octets in base64>
+ *
+ * After it, each after an empty line, may stand statements with which a signer names the one that follows it:
+ *
+ *     bramble signer rotation 1
+ *     key <the old public key>
+ *     next <fingerprint of the new one>
+ *     signature <made with the old key>
+ *
+ * Signed are the lines before `signature`, line breaks included: their first line keeps one kind from being taken for the
+ * other, or for a signature made for anything else with the same key.
+ *
+ * Invariant: one text has one reading. What does not come out of `format…` octet for octet is refused, and so is a file of
+ * which any statement is not signed as it says: nothing in it is believed.
+ */
+import { type KeyObject, verify } from 'node:crypto';
+import { BrambleError } from '../base/errors.ts';
+import { fingerprintOf, publicKeyFromText, publicKeyText } from './signer-fingerprint.ts';
+
+export const signatureSuffix = '.sig';
+export const maxSignatureBytes = 16 * 1024;
+/** Each is one year of somebody who changes the key every year. */
+const maxRotations = 32;
+
+/** What is signed of a release. Digests are SHA-256 in hex: the manifest's stands for what is installed. */
+export interface SignedFacts {
+  release: string;
+  archive: string;
+  manifest: string;
+}
+
+/** `from` says that `to` follows it; both are fingerprints. */
+export interface Rotation {
+  from: string;
+  to: string;
+}
+
+export interface ReleaseSignature extends SignedFacts {
+  /** Fingerprint of the key that signed. */
+  signer: string;
+  rotations: readonly Rotation[];
+  /** The file as it was read, which travels with the release. */
+  text: string;
+}
+
+/** Signs with one key. */
+export interface Signer {
+  publicKey: KeyObject;
+  sign(bytes: Buffer): Buffer;
+}
+
+const releaseBlock =
+  /^bramble release signature 1\nrelease (\d{1,6}\.\d{1,6}\.\d{1,6})\narchive ([0-9a-f]{64})\nmanifest ([0-9a-f]{64})\nkey ([A-Za-z0-9+/]{43}=)\nsignature ([A-Za-z0-9+/]{86}==)\n$/;
+const rotationBlock =
+  /^bramble signer rotation 1\nkey ([A-Za-z0-9+/]{43}=)\nnext ((?:[0-9a-f]{8}:){7}[0-9a-f]{8})\nsignature ([A-Za-z0-9+/]{86}==)\n$/;
+
+export function formatSignature({ release, archive, manifest }: SignedFacts, signer: Signer): string {
+  return signed(
+    `bramble release signature 1\nrelease ${release}\narchive ${archive}\nmanifest ${manifest}\nkey ${publicKeyText(signer.publicKey)}\n`,
+    signer,
+  );
+}
+
+/** @param next fingerprint of the signer that follows */
+export function formatRotation(next: string, signer: Signer): string {
+  return signed(`bramble signer rotation 1\nkey ${publicKeyText(signer.publicKey)}\nnext ${next}\n`, signer);
+}
+
+function signed(statement: string, signer: Signer): string {
+  return `${statement}signature ${signer.sign(Buffer.from(statement)).toString('base64')}\n`;
+}
+
+/**
+ * Reads the file beside an archive and proves every signature in it; whether it is of the release at hand is asked of
+ * `assertSigns`.
+ * @throws BrambleError ERR_RELEASE_SIGNATURE
+ */
+export function parseSignature(bytes: Buffer, what = 'The signature'): ReleaseSignature {
+  const unusable = unusableAs(what);
+  const [first = '', ...rest] = blocksOf(bytes, unusable);
+  const [, release = '', archive = '', manifest = '', key = '', signature = ''] = releaseBlock.exec(first) ?? [];
+  if (release === '') throw unusable('it does not begin with the signature of a release, in format 1');
+  const signer = provenSigner(first, key, signature, unusable);
+  const rotations = rest.map((block) => rotationOf(block, unusable));
+  return { release, archive, manifest, signer, rotations, text: bytes.toString('latin1') };
+}
+
+/** Statements of rotation alone, as they are given to a command. @throws BrambleError ERR_RELEASE_SIGNATURE */
+export function parseRotations(bytes: Buffer): Rotation[] {
+  const unusable = unusableAs('The statement');
+  return blocksOf(bytes, unusable).map((block) => rotationOf(block, unusable));
+}
+
+/**
+ * The signers from one to another, both included, by what each said of the next; undefined where no such chain is. Bounded
+ * by the statements, whatever circles they make.
+ */
+export function chainOf(rotations: readonly Rotation[], from: string, to: string): string[] | undefined {
+  const cameFrom = new Map<string, string | null>([[from, null]]);
+  // What is set while a map is gone through is met by it: each signer once, the nearest first.
+  for (const [signer] of cameFrom) {
+    if (signer === to) break;
+    for (const rotation of rotations) {
+      if (rotation.from === signer && !cameFrom.has(rotation.to)) cameFrom.set(rotation.to, signer);
+    }
+  }
+  if (!cameFrom.has(to)) return undefined;
+  const chain: string[] = [];
+  for (let signer: string | null = to; signer !== null; signer = cameFrom.get(signer) ?? null) chain.unshift(signer);
+  return chain;
+}
+
+/** @throws BrambleError ERR_RELEASE_SIGNATURE where it is the signature of another release, archive or manifest */
+export function assertSigns(signature: SignedFacts, found: Partial<SignedFacts>, what = 'The signature'): void {
+  const unusable = unusableAs(what);
+  for (const [fact, value] of Object.entries(found)) {
+    const said = signature[fact as keyof SignedFacts];
+    if (said === value) continue;
+    throw unusable(
+      fact === 'release'
+        ? `it signs release ${said}, and this is ${value}`
+        : `it signs another ${fact}, with the SHA-256 ${said}`,
+    );
+  }
+}
+
+type Unusable = (why: string, cause?: unknown) => BrambleError;
+
+/** @param what the beginning of the sentence: which signature */
+export function unusableAs(what: string): Unusable {
+  return (why, cause) =>
+    new BrambleError(
+      'ERR_RELEASE_SIGNATURE',
+      `${what} does not hold: ${why}. Take it again, together with its archive, from where you got them; installing the ` +
+        'archive again puts the signature of an installed release right.',
+      { cause },
+    );
+}
+
+function blocksOf(bytes: Buffer, unusable: Unusable): string[] {
+  if (bytes.length > maxSignatureBytes) throw unusable(`it is larger than ${maxSignatureBytes} bytes`);
+  // Each octet one character: what is not ASCII fits no block.
+  const blocks = bytes.toString('latin1').split(/(?<=\n)\n/);
+  if (blocks.length > maxRotations + 1) throw unusable(`it has more than ${maxRotations} statements`);
+  return blocks;
+}
+
+function rotationOf(block: string, unusable: Unusable): Rotation {
+  const [, key = '', next = '', signature = ''] = rotationBlock.exec(block) ?? [];
+  if (next === '') throw unusable('something in it is not a statement of rotation, in format 1');
+  return { from: provenSigner(block, key, signature, unusable), to: next };
+}
+
+/** The fingerprint of the key that stands in the block, by which the block is signed. */
+function provenSigner(block: string, keyText: string, signature: string, unusable: Unusable): string {
+  const statement = block.slice(0, block.lastIndexOf('signature '));
+  let key: KeyObject;
+  try {
+    key = publicKeyFromText(keyText);
+    if (publicKeyText(key) !== keyText || !isCanonical(signature)) throw new TypeError('odd base64');
+  } catch (cause) {
+    throw unusable('a key or signature in it cannot be read', cause);
+  }
+  if (!verify(null, Buffer.from(statement), key, Buffer.from(signature, 'base64'))) {
+    throw unusable('it was not made with the key that it names, or was changed after that');
+  }
+  return fingerprintOf(key);
+}
+
+function isCanonical(base64: string): boolean {
+  return Buffer.from(base64, 'base64').toString('base64') === base64;
+}

@@ -1,0 +1,132 @@
+/**
+ * Whether a domain takes a release, by who signed it: trust at first use, then the same signer or one that it named as its
+ * successor. Everything else is taken only when an operator names it: the signer by its fingerprint, an unsigned release by
+ * its number.
+ */
+import { BrambleError } from '../base/errors.ts';
+import { chainOf, type ReleaseSignature } from './signature.ts';
+import { inGroups, typedFingerprint } from './signer-fingerprint.ts';
+
+/** What a domain remembers. */
+export interface KnownSigner {
+  fingerprint: string | null;
+  /** Manifests (SHA-256 in groups) of unsigned releases that were taken by name. */
+  unsigned: readonly string[];
+}
+
+export const noSigner: KnownSigner = { fingerprint: null, unsigned: [] };
+
+/** What an operator took by name. */
+export interface Acceptance {
+  signer?: string | undefined;
+  /** Number of a release. */
+  unsigned?: string | undefined;
+}
+
+/** A release as it was read: `manifestSha256` in hex. */
+export interface JudgedRelease {
+  release: string;
+  manifestSha256: string;
+  signature: ReleaseSignature | null;
+}
+
+export type Judgement =
+  | { kind: 'unsigned' | 'accepted-unsigned' }
+  | { kind: 'first' | 'known' | 'accepted'; signer: string }
+  | { kind: 'followed'; signer: string; chain: readonly string[] };
+
+/** @throws BrambleError ERR_RELEASE_SIGNER; ERR_INPUT for an acceptance that names nothing or another release */
+export function judgeSigner(given: JudgedRelease, known: KnownSigner, accepted: Acceptance = {}): Judgement {
+  const { signer: named, unsigned } = readAcceptance(accepted, given.release);
+  return given.signature === null
+    ? judgeUnsigned(given, known, { named, unsigned })
+    : judgeSigned(given.release, given.signature, known, named);
+}
+
+/** In one sentence, without its end; for people. */
+export function judgementText(judgement: Judgement): string {
+  switch (judgement.kind) {
+    case 'unsigned':
+      return 'not signed, and no signer was ever seen: who built it is not proven';
+    case 'accepted-unsigned':
+      return 'not signed, and taken by name: who built it is not proven';
+    case 'first':
+      return `signed by ${judgement.signer}, the first signer that was seen`;
+    case 'known':
+      return `signed by ${judgement.signer}, as before`;
+    case 'accepted':
+      return `signed by ${judgement.signer}, taken by name`;
+    case 'followed':
+      return `signed by ${judgement.chain.toReversed().join(', which follows ')}`;
+  }
+}
+
+function readAcceptance(
+  { signer, unsigned }: Acceptance,
+  release: string,
+): { named?: string; signer?: string; unsigned: boolean } {
+  const named = signer === undefined ? undefined : typedFingerprint(signer);
+  if (signer !== undefined && named === undefined) {
+    throw new BrambleError(
+      'ERR_INPUT',
+      'A signer is accepted by its fingerprint: 64 digits of hexadecimal, with or without colons.',
+      { details: { field: 'body.acceptSigner' } },
+    );
+  }
+  if (unsigned !== undefined && unsigned !== release) {
+    throw new BrambleError(
+      'ERR_INPUT',
+      `The release ${JSON.stringify(unsigned)} is to be accepted unsigned, and this is ${release}.`,
+      {
+        details: { field: 'body.acceptUnsigned', release },
+      },
+    );
+  }
+  return { ...(named === undefined ? {} : { signer: named }), unsigned: unsigned !== undefined };
+}
+
+function judgeUnsigned(
+  { release, manifestSha256 }: JudgedRelease,
+  known: KnownSigner,
+  accepted: { named: string | undefined; unsigned: boolean },
+): Judgement {
+  if (accepted.unsigned || known.unsigned.includes(inGroups(manifestSha256))) return { kind: 'accepted-unsigned' };
+  const expected = accepted.named ?? known.fingerprint;
+  if (expected === null) return { kind: 'unsigned' };
+  throw refusal(
+    `Release ${release} is not signed, and this domain has taken releases of the signer ${expected} only. Get its signature ` +
+      `(the archive’s name with .sig) and put it beside the archive, or take it unsigned by name: --accept-unsigned ${release}.`,
+    { release, signer: null, expected },
+  );
+}
+
+function judgeSigned(
+  release: string,
+  { signer, rotations }: ReleaseSignature,
+  known: KnownSigner,
+  named: string | undefined,
+): Judgement {
+  if (named !== undefined && named !== signer) {
+    throw refusal(
+      `Release ${release} is signed by ${signer}, and ${named} was named. Compare both with what its publisher says.`,
+      {
+        ...{ release, signer, expected: named },
+      },
+    );
+  }
+  if (known.fingerprint === signer) return { kind: 'known', signer };
+  const chain = known.fingerprint === null ? undefined : chainOf(rotations, known.fingerprint, signer);
+  if (chain !== undefined) return { kind: 'followed', signer, chain };
+  if (named !== undefined) return { kind: 'accepted', signer };
+  if (known.fingerprint === null) return { kind: 'first', signer };
+  throw refusal(
+    `Release ${release} is signed by ${signer}, and this domain has taken releases of the signer ${known.fingerprint} only, ` +
+      'which does not say that the other follows it. If its publisher confirms the new fingerprint by another way, take it ' +
+      `by name: --accept-signer ${signer}.`,
+    { release, signer, expected: known.fingerprint },
+  );
+}
+
+function refusal(message: string, details: Readonly<Record<string, unknown>>): BrambleError {
+  return new BrambleError('ERR_RELEASE_SIGNER', message, { details });
+}
