@@ -70,7 +70,13 @@ export async function addressKitchens(): Promise<AddressKitchens> {
   const serve = createDeviceHandler({
     ...{ db, instanceId, log: silentLogger, samples: createRequestSamples(instanceId) },
     activation: createActivation({ db, instanceId, domain: async () => domain, authorities }),
-    scep: createScepService({ db, instanceId, authorities, registrationActive: async () => false }),
+    scep: createScepService({
+      db,
+      instanceId,
+      authorities,
+      registrationActive: async () => false,
+      renewalActive: async () => false,
+    }),
     checkin: {
       ...{ db, instanceId, keys: createMasterKeys(), pushTopic: async () => domain.pushTopic },
       onActivated: async () => {},

@@ -1,8 +1,10 @@
 /**
- * The identity certificate that an enrolment was issued, in its device row.
+ * The identity certificate that an enrolment was issued, in its device row; and the one that is to follow it, beside it until
+ * the device uses it (`devices/identity-renewal.ts`).
  *
- * Protects: an offer is bound to the first key that showed its challenge, and the certificate for it exists once. Issuing
- * and renewing are compare-and-set behind the account fence, so that neither a rival request nor a move gets in between.
+ * Protects: an offer, and each try of a renewal, is bound to the first key that showed its challenge, and the certificate for
+ * it exists once. Issuing and renewing are compare-and-set behind the account fence, so that neither a rival request nor a
+ * move gets in between.
  */
 import type { DeviceId, InstanceId } from '../base/ids.ts';
 import type { Queryable } from '../database/connection.ts';
@@ -23,6 +25,35 @@ export interface EnrollingDevice {
   readonly identityKey: Buffer | null;
   readonly identityCertificate: Buffer | null;
   readonly identityFingerprint: string | null;
+  readonly renewal: EnrolmentRenewal | null;
+}
+
+/** What was made to renew the identity of an enrolment. */
+export interface EnrolmentRenewal {
+  /** The try under way; null together with its challenge. */
+  readonly deliveryId: string | null;
+  readonly challenge: string | null;
+  /** The device was handed the challenge of late and has not refused it. */
+  readonly open: boolean;
+  /** The try that the identity below was issued for. */
+  readonly issuedFor: string | null;
+  /** Issued and not used yet: SHA-256 of the SubjectPublicKeyInfo, and the certificate. */
+  readonly identityKey: Buffer | null;
+  readonly identityCertificate: Buffer | null;
+}
+
+/** A renewal's challenge is good for so long after the device was handed it last, and after it answered that it is done. */
+const challengeHours = 24;
+const challengeMinutesAfter = 60;
+
+interface EnrollingRow extends Omit<EnrollingDevice, 'renewal'> {
+  readonly renewalOf: string | null;
+  readonly deliveryId: string | null;
+  readonly challenge: string | null;
+  readonly open: boolean;
+  readonly issuedFor: string | null;
+  readonly nextKey: Buffer | null;
+  readonly nextCertificate: Buffer | null;
 }
 
 /** Through the unique index of device tokens; no lock, since nothing is decided by it alone. */
@@ -31,14 +62,27 @@ export async function enrollingDevice(
   instanceId: InstanceId,
   token: string,
 ): Promise<EnrollingDevice | undefined> {
-  const [row] = await q<EnrollingDevice[]>`
+  const [row] = await q<EnrollingRow[]>`
     select d.id as "deviceId", d.token, a.name as "accountName",
       (a.instance_id = ${instanceId} and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())) as mine,
       d.state, d.created_at <= clock_timestamp() - make_interval(hours => ${offerValidHours}) as lapsed, d.scep_challenge as "scepChallenge", d.identity_key as "identityKey",
-      d.identity_certificate as "identityCertificate", d.identity_fingerprint as "identityFingerprint"
-    from device d join account a on a.id = d.account_id
+      d.identity_certificate as "identityCertificate", d.identity_fingerprint as "identityFingerprint",
+      r.device_id as "renewalOf", r.delivery_id as "deliveryId", r.challenge, r.issued_for as "issuedFor",
+      r.identity_key as "nextKey", r.identity_certificate as "nextCertificate",
+      exists (select 1 from command c where c.delivery_id = r.delivery_id and ${takesChallenge(q)}) as open
+    from device d join account a on a.id = d.account_id left join device_renewal r on r.device_id = d.id
     where d.token = ${token}`;
-  return row;
+  if (row === undefined) return undefined;
+  const { renewalOf, deliveryId, challenge, open, issuedFor, nextKey, nextCertificate, ...device } = row;
+  if (renewalOf === null) return { ...device, renewal: null };
+  const identity = { identityKey: nextKey, identityCertificate: nextCertificate };
+  return { ...device, renewal: { deliveryId, challenge, open, issuedFor, ...identity } };
+}
+
+/** Of command `c`, which carries the challenge. By command_delivery. */
+function takesChallenge(q: Queryable) {
+  return q`(c.state = 'sent' and c.sent_at > clock_timestamp() - make_interval(hours => ${challengeHours})
+         or c.state = 'acknowledged' and c.answered_at > clock_timestamp() - make_interval(mins => ${challengeMinutesAfter}))`;
 }
 
 export interface IssuedIdentity {
@@ -48,6 +92,7 @@ export interface IssuedIdentity {
   readonly certificateDer: Uint8Array;
   /** SHA-256 of the certificate, hex. */
   readonly fingerprint: string;
+  readonly issuedAt: Date;
   readonly expiresAt: Date;
 }
 
@@ -66,7 +111,7 @@ export async function storeIdentity(
     )
     update device d set state = 'certified', scep_transaction = ${issued.transactionId}, identity_key = ${issued.key},
       identity_certificate = ${issued.certificateDer}, identity_fingerprint = ${issued.fingerprint},
-      identity_expires_at = ${issued.expiresAt}
+      identity_issued_at = ${issued.issuedAt}, identity_expires_at = ${issued.expiresAt}
     from fence
     where d.id = ${device.deviceId} and d.account_id = fence.id and d.state = 'offered' and d.identity_key is null
       and d.created_at > clock_timestamp() - make_interval(hours => ${offerValidHours})
@@ -74,7 +119,10 @@ export async function storeIdentity(
   return rows.length > 0;
 }
 
-/** Replaces the identity whose fingerprint the request was signed with. False when that one is no longer the present. */
+/**
+ * Replaces the identity whose fingerprint the request was signed with. False when that one is no longer the present. For as
+ * long as components of 1.1 may serve the device, which know no second identity.
+ */
 export async function replaceIdentity(
   q: Queryable,
   device: { readonly deviceId: DeviceId; readonly instanceId: InstanceId },
@@ -90,10 +138,56 @@ export async function replaceIdentity(
     )
     update device d set scep_transaction = ${issued.transactionId}, identity_key = ${issued.key},
       identity_certificate = ${issued.certificateDer}, identity_fingerprint = ${issued.fingerprint},
-      identity_expires_at = ${issued.expiresAt}
+      identity_issued_at = ${issued.issuedAt}, identity_expires_at = ${issued.expiresAt}
     from fence
     where d.id = ${device.deviceId} and d.account_id = fence.id and d.state in ('certified', 'authenticated', 'active')
       and d.identity_fingerprint = ${presentFingerprint} and d.identity_expires_at > clock_timestamp()
     returning d.id`;
+  return rows.length > 0;
+}
+
+export type RenewalGround =
+  /** The challenge of this try was shown. */
+  | { readonly deliveryId: string; readonly challenge: string }
+  /** The request was signed with the present identity. */
+  | { readonly presentFingerprint: string };
+
+/**
+ * Writes the identity that is to follow the present one, in place of one that was never used. False when the ground is gone:
+ * another key showed the challenge first, a later try was made, the present identity is another one.
+ */
+export async function storeNextIdentity(
+  q: Queryable,
+  device: { readonly deviceId: DeviceId; readonly instanceId: InstanceId },
+  ground: RenewalGround,
+  issued: IssuedIdentity,
+): Promise<boolean> {
+  const deliveryId = 'deliveryId' in ground ? ground.deliveryId : null;
+  const holds =
+    'deliveryId' in ground
+      ? q`exists (select 1 from device_renewal r where r.device_id = d.id and r.delivery_id = ${ground.deliveryId}
+                     and r.challenge = ${ground.challenge} and r.issued_for is distinct from r.delivery_id)`
+      : q`d.identity_fingerprint = ${ground.presentFingerprint}`;
+  const rows = await q<{ id: string }[]>`
+    with fence as materialized (
+      select a.id from account a
+      where a.id = (select account_id from device where id = ${device.deviceId}) and a.instance_id = ${device.instanceId}
+        and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+      for share of a
+    )
+    insert into device_renewal as r (device_id, issued_for, scep_transaction, identity_key, identity_certificate,
+                                     identity_fingerprint, identity_issued_at, identity_expires_at)
+    select d.id, ${deliveryId}::uuid, ${issued.transactionId}, ${issued.key as Buffer}, ${issued.certificateDer as Buffer},
+           ${issued.fingerprint}, ${issued.issuedAt}::timestamptz, ${issued.expiresAt}::timestamptz
+      from device d join fence on fence.id = d.account_id
+     where d.id = ${device.deviceId} and d.state in ('certified', 'authenticated', 'active') and ${holds}
+    on conflict (device_id) do update
+       set issued_for = excluded.issued_for, scep_transaction = excluded.scep_transaction,
+           identity_key = excluded.identity_key, identity_certificate = excluded.identity_certificate,
+           identity_fingerprint = excluded.identity_fingerprint, identity_issued_at = excluded.identity_issued_at,
+           identity_expires_at = excluded.identity_expires_at
+     where ${deliveryId}::uuid is null
+        or (r.delivery_id = excluded.issued_for and r.issued_for is distinct from excluded.issued_for)
+    returning r.device_id as id`;
   return rows.length > 0;
 }

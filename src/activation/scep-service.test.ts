@@ -30,7 +30,13 @@ const registrationActive = async () => active;
 before(async () => {
   fixture = await createActivationFixture(url);
   const { db, here, authorities } = fixture;
-  scep = createScepService({ db, instanceId: here.id, authorities, registrationActive });
+  scep = createScepService({
+    db,
+    instanceId: here.id,
+    authorities,
+    registrationActive,
+    renewalActive: async () => false,
+  });
   ra = authorities.registration.certificateDer;
 });
 afterEach(() => {
@@ -209,7 +215,13 @@ test('a request at another instance is told the owner, and a marked account step
   const device = await fixture.offeredDevice();
   const request = requestFor(first, device.challenge);
   const { db, there, here, authorities } = fixture;
-  const elsewhere = createScepService({ db, instanceId: there.id, authorities, registrationActive });
+  const elsewhere = createScepService({
+    db,
+    instanceId: there.id,
+    authorities,
+    registrationActive,
+    renewalActive: async () => false,
+  });
   assert.deepEqual(
     await elsewhere.handleScep({ operation: 'PKIOperation', token: device.token, message: request.der }),
     { kind: 'not-owner', owner: here.srpIdentifier },

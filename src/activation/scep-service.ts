@@ -14,6 +14,8 @@ import { type BrambleError, isBrambleError } from '../base/errors.ts';
 import type { InstanceId } from '../base/ids.ts';
 import type { Queryable } from '../database/connection.ts';
 import type { Authority, InstanceAuthorities } from '../domain/authorities.ts';
+import { identitySettingsSchema } from '../domain/identity-settings.ts';
+import { readSetting } from '../domain/settings.ts';
 import { bundleCertificates } from '../protocol/cms/signing.ts';
 import { type ScepFailInfo, scepCapabilities, scepContentType } from '../protocol/scep/attributes.ts';
 import {
@@ -32,13 +34,13 @@ import {
   type EnrollingDevice,
   enrollingDevice,
   type IssuedIdentity,
+  type RenewalGround,
   replaceIdentity,
   storeIdentity,
+  storeNextIdentity,
 } from './device-identity.ts';
 import { type FenceMiss, whyFenced } from './fence-miss.ts';
 import { createScepTurns, type ScepTurn } from './scep-turns.ts';
-
-export const identityDays = 365;
 
 export interface ScepRequest {
   /** The query parameter `operation`. */
@@ -96,9 +98,11 @@ export function createScepService(options: {
   readonly instanceId: InstanceId;
   readonly authorities: Pick<InstanceAuthorities, 'device' | 'registration'>;
   readonly registrationActive: () => Promise<boolean>;
+  /** Whether every component knows that an enrolment may have two identities for a while. */
+  readonly renewalActive: () => Promise<boolean>;
   readonly now?: () => Date;
 }): ScepService {
-  const { db, instanceId, authorities, registrationActive, now = () => new Date() } = options;
+  const { db, instanceId, authorities, registrationActive, renewalActive, now = () => new Date() } = options;
   const deviceAuthority = authorities.device;
   const former = registrationOf(deviceAuthority);
   const turns = createScepTurns<ScepOutcome>();
@@ -140,18 +144,19 @@ export function createScepService(options: {
     const device = await enrollingDevice(db, instanceId, token);
     if (device === undefined) return { answer: { kind: 'unknown-token' }, situation: null };
     if (!device.mine) return { answer: await missOf(token), situation: null };
-    const { outcome, fingerprint } = await answerOpenly(device, message, known);
+    const { outcome, issues } = await answerOpenly(device, message, known);
     const remembers = outcome.kind === 'answer' || outcome.kind === 'malformed';
-    const after = { ...device, ...(fingerprint === undefined ? {} : { identityFingerprint: fingerprint }) };
-    return { answer: outcome, situation: remembers ? situationOf(after, known[0]) : null };
+    // A certificate changes what the next answer depends on, and is looked at as it then stands.
+    const after = issues ? await enrollingDevice(db, instanceId, token) : device;
+    return { answer: outcome, situation: remembers && after !== undefined ? situationOf(after, known[0]) : null };
   }
 
-  /** `fingerprint` is that of the certificate in the answer: the device's from now on. */
+  /** `issues`: the answer holds a certificate. */
   async function answerOpenly(
     device: EnrollingDevice,
     message: Uint8Array,
     known: readonly [RegistrationAuthority, ...RegistrationAuthority[]],
-  ): Promise<{ outcome: ScepOutcome; fingerprint?: string }> {
+  ): Promise<{ outcome: ScepOutcome; issues?: true }> {
     let request: PkiRequest;
     try {
       const closed = closedTo(device);
@@ -173,12 +178,11 @@ export function createScepService(options: {
       const reason = 'the answer is encrypted to the key of the signer, which has to be RSA';
       return { outcome: await failed(request, 'badAlg', 'message', reason) };
     }
-    const decision =
-      request.messageType === 'RenewalReq' ? await renew(device, request) : await enroll(device, request);
+    const decision = await decide(device, request);
     switch (decision.kind) {
       case 'certificate': {
         const { certificateDer } = decision;
-        return { outcome: await succeeded(request, certificateDer), fingerprint: fingerprintOf(certificateDer) };
+        return { outcome: await succeeded(request, certificateDer), issues: true };
       }
       case 'refused':
         return { outcome: await failed(request, 'badRequest', decision.refusal) };
@@ -186,6 +190,15 @@ export function createScepService(options: {
       case 'moving':
         return { outcome: decision };
     }
+  }
+
+  async function decide(device: EnrollingDevice, request: PkiRequest): Promise<Decision> {
+    const { challenge = null } = device.renewal ?? {};
+    // Whoever shows the challenge of a renewal need not sign with the present identity: it may have ended.
+    if (challenge !== null && isSame(request.challengePassword ?? '', challenge)) {
+      return await renewByChallenge(device, request);
+    }
+    return request.messageType === 'RenewalReq' ? await renew(device, request) : await enroll(device, request);
   }
 
   async function enroll(device: EnrollingDevice, request: PkiRequest): Promise<Decision> {
@@ -198,7 +211,24 @@ export function createScepService(options: {
     return await afterRival(device, request);
   }
 
-  /** Signed with the present identity; or asked again, for the key that has become the present one. */
+  /** One try of a renewal, one key; the same key gets the same certificate again. */
+  async function renewByChallenge(device: EnrollingDevice, request: PkiRequest): Promise<Decision> {
+    const { deliveryId, challenge, issuedFor, open } = device.renewal ?? {};
+    if (!deliveryId || !challenge || device.identityKey === null) return refused('not-enrolling');
+    if (issuedFor === deliveryId) return nextCertificateAgain(device, request);
+    if (!open) return refused('lapsed');
+    return await issueNext(device, request, { deliveryId, challenge });
+  }
+
+  async function issueNext(device: EnrollingDevice, request: PkiRequest, ground: RenewalGround): Promise<Decision> {
+    const issued = await issueIdentity(device, request);
+    if (await storeNextIdentity(db, { deviceId: device.deviceId, instanceId }, ground, issued)) {
+      return { kind: 'certificate', certificateDer: issued.certificateDer };
+    }
+    return await afterRival(device, request);
+  }
+
+  /** Signed with the present identity; or asked again, for the key that has become the present one, or is to. */
   async function renew(device: EnrollingDevice, request: PkiRequest): Promise<Decision> {
     if (device.identityFingerprint === null) return refused('not-enrolling');
     const signer = fingerprintOf(request.signerCertificateDer);
@@ -206,6 +236,10 @@ export function createScepService(options: {
     if (!issuedHere) return refused('not-the-present-identity');
     if (signer !== device.identityFingerprint) {
       return isSameKey(device, request) ? certificateAgain(device, request) : refused('not-the-present-identity');
+    }
+    if (await renewalActive()) {
+      if (isSameKey(device.renewal, request)) return nextCertificateAgain(device, request);
+      return await issueNext(device, request, { presentFingerprint: signer });
     }
     const issued = await issueIdentity(device, request);
     if (await replaceIdentity(db, { deviceId: device.deviceId, instanceId }, signer, issued)) {
@@ -220,6 +254,7 @@ export function createScepService(options: {
     if (miss !== undefined && miss.kind !== 'mine') return miss;
     const device = await enrollingDevice(db, instanceId, before.token);
     if (device === undefined || device.state === 'gone') return refused('not-enrolling');
+    if (isSameKey(device.renewal, request)) return nextCertificateAgain(device, request);
     return certificateAgain(device, request);
   }
 
@@ -231,11 +266,13 @@ export function createScepService(options: {
   }
 
   async function issueIdentity(device: EnrollingDevice, request: PkiRequest): Promise<IssuedIdentity> {
+    const { validDays } = await readSetting(db, 'device-identity', identitySettingsSchema);
+    const issuedAt = now();
     const certificateDer = await issueCertificateOffLoop({
       authority: deviceAuthority,
       publicKey: { spkiDer: request.publicKeySpkiDer },
       subject: { commonName: device.deviceId, organizationalUnit: device.accountName },
-      days: identityDays,
+      days: validDays,
       serialHex: randomSerialHex(),
       usage: 'client',
     });
@@ -244,6 +281,7 @@ export function createScepService(options: {
       key: keyDigest(request.publicKeySpkiDer),
       certificateDer,
       fingerprint: fingerprintOf(certificateDer),
+      issuedAt,
       expiresAt: readCertificate(certificateDer).notAfter,
     };
   }
@@ -302,8 +340,23 @@ function closedTo(device: EnrollingDevice): ScepRefusal | undefined {
 
 /** All that an answer depends on beside the message: while this is the same, so is the answer. */
 function situationOf(device: EnrollingDevice, first: RegistrationAuthority): string {
-  const { identityFingerprint, scepChallenge } = device;
-  return JSON.stringify([closedTo(device), identityFingerprint, scepChallenge, fingerprintOf(first.raCertificate)]);
+  const { identityFingerprint, scepChallenge, renewal } = device;
+  const { challenge, open, issuedFor, identityKey = null } = renewal ?? {};
+  const next = [challenge, open, issuedFor, identityKey?.toString('hex')];
+  return JSON.stringify([
+    closedTo(device),
+    identityFingerprint,
+    scepChallenge,
+    next,
+    fingerprintOf(first.raCertificate),
+  ]);
+}
+
+function nextCertificateAgain({ renewal }: EnrollingDevice, request: PkiRequest): Decision {
+  const certificateDer = renewal?.identityCertificate ?? null;
+  return isSameKey(renewal, request) && certificateDer !== null
+    ? { kind: 'certificate', certificateDer }
+    : refused('another-key');
 }
 
 function certificateAgain(device: EnrollingDevice, request: PkiRequest): Decision {
@@ -321,8 +374,9 @@ function refused(refusal: ScepRefusal): Decision {
   return { kind: 'refused', refusal };
 }
 
-function isSameKey(device: EnrollingDevice, request: PkiRequest): boolean {
-  return device.identityKey !== null && Buffer.compare(device.identityKey, keyDigest(request.publicKeySpkiDer)) === 0;
+function isSameKey(identity: Pick<EnrollingDevice, 'identityKey'> | null, request: PkiRequest): boolean {
+  const key = identity?.identityKey ?? null;
+  return key !== null && Buffer.compare(key, keyDigest(request.publicKeySpkiDer)) === 0;
 }
 
 function keyDigest(spkiDer: Uint8Array): Buffer {

@@ -12,6 +12,7 @@ import { type CheckinMessage, enrolmentNameOf } from '../protocol/apple/checkin.
 import type { PlistDictionary } from '../protocol/plist/value.ts';
 import {
   authenticateDevice,
+  describeDevice,
   type EnrolledDevice,
   findDeviceByToken,
   readBootstrapToken,
@@ -21,6 +22,7 @@ import {
   updateUserToken,
 } from './device-store.ts';
 import { checkOutDevice } from './enrolment-end.ts';
+import { isRenewing } from './identity-renewal.ts';
 import { listHeard, takeBack } from './suspension.ts';
 
 export type CheckinOutcome =
@@ -59,22 +61,7 @@ export async function checkIn(
     if (device.suspended && message.messageType !== 'CheckOut') await takeDeviceBack(options, tx, device);
     switch (message.messageType) {
       case 'Authenticate':
-        if (message.topic !== (await options.pushTopic(tx))) return otherTopic;
-        await authenticateDevice(
-          tx,
-          { deviceId: device.deviceId, instanceId: options.instanceId },
-          {
-            udid: message.udid ?? null,
-            enrollmentId: message.enrollmentId ?? null,
-            topic: message.topic,
-            serialNumber: message.serialNumber ?? null,
-            model: message.modelName ?? message.model ?? null,
-            product: message.productName ?? null,
-            osVersion: message.osVersion ?? null,
-            softwareVersion: textOf(message.dictionary, 'DeviceSoftware'),
-          },
-        );
-        return { kind: 'accepted' };
+        return await takeAuthenticate(options, tx, device, message);
       case 'TokenUpdate':
         return await takeToken(options, tx, device, message);
       case 'CheckOut':
@@ -137,6 +124,32 @@ async function takeDeviceBack(options: CheckinOptions, tx: Transaction, device: 
 
 function isOf(device: EnrolledDevice, message: CheckinMessage): boolean {
   return device.enrolment === null || device.enrolment.toLowerCase() === enrolmentNameOf(message).toLowerCase();
+}
+
+async function takeAuthenticate(
+  options: CheckinOptions,
+  tx: Transaction,
+  device: EnrolledDevice,
+  message: Extract<CheckinMessage, { messageType: 'Authenticate' }>,
+): Promise<CheckinOutcome> {
+  const { topic } = message;
+  const described = {
+    udid: message.udid ?? null,
+    enrollmentId: message.enrollmentId ?? null,
+    topic,
+    serialNumber: message.serialNumber ?? null,
+    model: message.modelName ?? message.model ?? null,
+    product: message.productName ?? null,
+    osVersion: message.osVersion ?? null,
+    softwareVersion: textOf(message.dictionary, 'DeviceSoftware'),
+  };
+  const renews = await isRenewing(tx, device.deviceId);
+  // Only a new enrolment may bring another name. A renewal keeps the topic that the device has, whatever the domain's is now.
+  if (renews && !isOf(device, message)) return { kind: 'another-enrolment' };
+  if (topic !== (await options.pushTopic(tx)) && !(renews && topic === device.topic)) return otherTopic;
+  if (renews) await describeDevice(tx, device.deviceId, described);
+  else await authenticateDevice(tx, { deviceId: device.deviceId, instanceId: options.instanceId }, described);
+  return { kind: 'accepted' };
 }
 
 async function takeToken(

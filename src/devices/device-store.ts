@@ -67,6 +67,16 @@ export async function authenticateDevice(
   await carryOptionsOver(tx, deviceId);
 }
 
+/** An Authenticate that comes with a renewed identity: the enrolment goes on, and only what it says of the device is taken. */
+export async function describeDevice(tx: Transaction, deviceId: DeviceId, device: AuthenticatedDevice): Promise<void> {
+  await tx`
+    update device
+       set serial_number = coalesce(${device.serialNumber}, serial_number), model = coalesce(${device.model}, model),
+           product = coalesce(${device.product}, product), os_version = coalesce(${device.osVersion}, os_version),
+           software_version = coalesce(${device.softwareVersion}, software_version), last_seen_at = clock_timestamp()
+     where id = ${deviceId}`;
+}
+
 /**
  * Device options outlive a wipe: a fresh enrolment takes those of the account's last one of the same device. Only from one
  * that has ended or is silent, and of the same serial number where both have one: a device that merely names another's

@@ -51,6 +51,12 @@ export const ownFeatures: readonly Feature[] = [
       'Devices that showed their certificate in TLS on three days are held to it; bootstrap tokens are handed out only over it.',
     kinds: ['server', 'administration'],
   },
+  {
+    name: 'device-identity-renewal',
+    since: '1.2.0',
+    summary: 'Devices renew their identity before it ends; until they use the new one, both are accepted.',
+    kinds: ['server', 'administration', 'connection'],
+  },
 ];
 
 /** What it needs of the database's schema. */

@@ -17,8 +17,8 @@ export interface ReleaseNumbers {
 
 export const thisRelease: ReleaseNumbers = {
   release: '1.2.0',
-  schemaVersion: 15,
-  leastSchemaVersion: 15,
+  schemaVersion: 16,
+  leastSchemaVersion: 16,
   linkVersions: [1, 2],
   features: [
     'connection-service-sharing',
@@ -27,5 +27,6 @@ export const thisRelease: ReleaseNumbers = {
     'database-roles',
     'push-topic-from-certificate',
     'device-tls-identity',
+    'device-identity-renewal',
   ],
 };

@@ -3,10 +3,16 @@
  * as real ones are.
  */
 import assert from 'node:assert/strict';
+import type { KeyObject } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createActivation } from '../activation/activation.ts';
-import { type ActivationFixture, createActivationFixture, testDomain } from '../activation/activation-fixture.ts';
+import {
+  type ActivationFixture,
+  createActivationFixture,
+  type TestInstance,
+  testDomain,
+} from '../activation/activation-fixture.ts';
 import { useUpActivationPassword } from '../activation/activation-password.ts';
 import { createScepService } from '../activation/scep-service.ts';
 import { systemClock } from '../base/clock.ts';
@@ -64,7 +70,7 @@ export async function createDeviceHandlerFixture() {
   const fixture = await createActivationFixture(url);
   await seedDomainRow(fixture.db, '1.1.0');
   const statuses: number[] = [];
-  const serve = (db: Database) => startServer(fixture, db, statuses);
+  const serve = (db: Database, instance = fixture.here) => startServer(fixture, db, statuses, instance);
   const server = await serve(fixture.db);
   const ask = (path: string, init: RequestInit, origin = server.origin) => askAt(origin, path, init);
   return {
@@ -101,21 +107,32 @@ export async function createDeviceHandlerFixture() {
     const { key, certificateDer, scep } = await enrolByScep(facts, ask);
     const udid = `UDID-${account.name}`;
     const paths = { checkin: new URL(facts.checkInUrl).pathname, connect: new URL(facts.serverUrl).pathname };
-    const put = (path: string, type: string, body: Buffer, headers: Record<string, string> = {}, origin?: string) => {
-      const signature = signDetached({ key, certificateDer, body });
-      const all = { 'content-type': type, 'mdm-signature': signature, ...headers };
-      return ask(path, { method: 'PUT', headers: all, body: bytes(body) }, origin);
+    const speaking = ({ key, certificateDer }: TestIdentity) => {
+      const put = (path: string, type: string, body: Buffer, headers: Record<string, string> = {}, origin?: string) => {
+        const signature = signDetached({ key, certificateDer, body });
+        const all = { 'content-type': type, 'mdm-signature': signature, ...headers };
+        return ask(path, { method: 'PUT', headers: all, body: bytes(body) }, origin);
+      };
+      return {
+        put,
+        signedAt: (signingTime: Date, body: Buffer) =>
+          put(paths.connect, aspenConnect, body, {
+            'mdm-signature': signDetached({ key, certificateDer, body, signingTime }),
+          }),
+        checkin: (type: Parameters<typeof serializeCheckin>[0], fields: PlistDictionary = {}, origin?: string) => {
+          const body = serializeCheckin(type, { UDID: udid, Topic: facts.topic, ...fields });
+          return put(paths.checkin, aspenCheckin, body, {}, origin);
+        },
+        connect: (answer: Omit<Parameters<typeof serializeConnect>[0], 'udid'>, origin?: string) =>
+          put(paths.connect, aspenConnect, serializeConnect({ udid, ...answer }), {}, origin),
+      };
     };
     return {
-      ...{ account, facts, udid, paths, certificateDer, scep, put },
-      signedAt: (signingTime: Date, body: Buffer) =>
-        put(paths.connect, aspenConnect, body, {
-          'mdm-signature': signDetached({ key, certificateDer, body, signingTime }),
-        }),
-      checkin: (type: Parameters<typeof serializeCheckin>[0], fields: PlistDictionary = {}) =>
-        put(paths.checkin, aspenCheckin, serializeCheckin(type, { UDID: udid, Topic: facts.topic, ...fields })),
-      connect: (answer: Omit<Parameters<typeof serializeConnect>[0], 'udid'>, origin?: string) =>
-        put(paths.connect, aspenConnect, serializeConnect({ udid, ...answer }), {}, origin),
+      ...{ account, facts, udid, paths, certificateDer, scep },
+      ...speaking({ key, certificateDer }),
+      identity: { key, certificateDer },
+      /** The same device by another identity. */
+      speaking,
       deviceId: async () => {
         const token = paths.connect.split('/')[2] ?? '';
         const [row] = await fixture.db<{ id: DeviceId }[]>`select id from device where token = ${token}`;
@@ -134,16 +151,26 @@ export async function createDeviceHandlerFixture() {
   }
 }
 
-/** Serves device requests of `here` as the instance's main does; `x-way` stands for the way that a request came. */
-async function startServer(fixture: ActivationFixture, db: Database, statuses: number[]): Promise<TestServer> {
-  const { authorities, here } = fixture;
-  const instanceId = here.id;
+/** Serves device requests of an instance as the instance's main does; `x-way` stands for the way that a request came. */
+async function startServer(
+  fixture: ActivationFixture,
+  db: Database,
+  statuses: number[],
+  { id: instanceId }: TestInstance,
+): Promise<TestServer> {
+  const { authorities } = fixture;
   const samples = createRequestSamples(instanceId);
   const identityUse = createIdentityUse({ db, instanceId, features: ownFeatures, clock: systemClock });
   const serve = createDeviceHandler({
     ...{ db, instanceId, log: silentLogger, samples },
     activation: createActivation({ db, instanceId, domain: async () => testDomain, authorities }),
-    scep: createScepService({ db, instanceId, authorities, registrationActive: async () => false }),
+    scep: createScepService({
+      db,
+      instanceId,
+      authorities,
+      registrationActive: async () => false,
+      renewalActive: async () => true,
+    }),
     checkin: {
       ...{ db, instanceId, keys: createMasterKeys(), pushTopic: async () => testDomain.pushTopic },
       onActivated: async (tx, device) => {
@@ -188,12 +215,31 @@ async function askAt(origin: string, path: string, init: RequestInit): Promise<R
   return { status: response.status, type, owner: response.headers.get('bramble-owner'), body, code };
 }
 
+export interface TestIdentity {
+  readonly key: KeyObject;
+  readonly certificateDer: Uint8Array;
+}
+
 /** Gets a device its identity, as the enrolment profile says. */
-async function enrolByScep(
+export async function enrolByScep(
   facts: ReturnType<typeof parseEnrollmentProfile>,
   ask: (path: string, init: RequestInit) => Promise<Reply>,
+  key?: KeyObject,
+  renew?: TestIdentity,
 ) {
-  const { privateKey: key } = await createRsaKeyPair();
+  const outcome = await askForIdentity(facts, ask, key, renew);
+  assert.ok(outcome.rep.status === 'success');
+  return { key: outcome.key, scep: outcome.scep, certificateDer: outcome.rep.certificateDer };
+}
+
+/** The same, whatever comes of it. */
+export async function askForIdentity(
+  facts: ReturnType<typeof parseEnrollmentProfile>,
+  ask: (path: string, init: RequestInit) => Promise<Reply>,
+  given?: KeyObject,
+  renew?: TestIdentity,
+) {
+  const key = given ?? (await createRsaKeyPair()).privateKey;
   const scep = new URL(facts.scepUrl).pathname;
   assert.match((await ask(`${scep}?operation=GetCACaps`, {})).body.toString(), /POSTPKIOperation/);
   const authority = (await ask(`${scep}?operation=GetCACert`, {})).body;
@@ -202,11 +248,11 @@ async function enrolByScep(
     subject: facts.subject,
     raCertificateDer: authority,
     ...(facts.challenge === undefined ? {} : { challengePassword: facts.challenge }),
+    ...(renew === undefined ? {} : { renew }),
   });
   const init = { method: 'POST', headers: { 'content-type': 'application/x-pki-message' }, body: bytes(request.der) };
   const rep = parseCertRep((await ask(`${scep}?operation=PKIOperation`, init)).body, request, authority);
-  assert.ok(rep.status === 'success');
-  return { key, scep, certificateDer: rep.certificateDer };
+  return { key, scep, rep };
 }
 
 const wayOf = (header: unknown): RequestWay => (header === 'link' || header === 'proxy' ? header : 'loopback');

@@ -11,6 +11,7 @@ import type { Http2ServerResponse } from 'node:http2';
 import type { Clock } from '../base/clock.ts';
 import { BrambleError, isBrambleError, messageOf } from '../base/errors.ts';
 import type { DeviceId, InstanceId } from '../base/ids.ts';
+import type { FencedOutcome } from '../database/account-fence.ts';
 import type { Database } from '../database/connection.ts';
 import { type CheckinOptions, checkIn, resumeSuspended } from '../devices/checkin.ts';
 import type { ConnectBatcher } from '../devices/connect-batch.ts';
@@ -18,6 +19,7 @@ import { connectRequestOf } from '../devices/connect-request.ts';
 import type { ConnectOutcome, ConnectRequest } from '../devices/connect-statement.ts';
 import { finishRemovals } from '../devices/device-removal.ts';
 import { type EnrolledDevice, findDeviceByToken } from '../devices/device-store.ts';
+import { beginToUse, standingOf } from '../devices/identity-renewal.ts';
 import { noteUnreadableAnswer } from '../devices/unreadable-answer.ts';
 import {
   type DeviceAddress,
@@ -148,7 +150,7 @@ async function answerConnect(
   const message = await readConnect(options, body, { token, ...proven });
   const connect = connectRequestOf(token, proven, message);
   if (message.userId !== undefined) return await answerUserChannel(options, connect);
-  const outcome = await connectOrResume(options, connect);
+  const outcome = await connectAfterAll(options, connect);
   switch (outcome.kind) {
     case 'served':
       options.samples.add(outcome.accountId, performance.now() - startedAt, false);
@@ -179,15 +181,44 @@ async function finishRemoval(options: DeviceHandlerOptions, deviceId: DeviceId):
     .catch((error: unknown) => options.log.warn({ reason: messageOf(error) }, 'a removal was not finished'));
 }
 
-/** Only what is not served comes to the slower look at the enrolment: a suspended one is taken back by its key. */
-async function connectOrResume(options: DeviceHandlerOptions, connect: ConnectRequest): Promise<ConnectOutcome> {
-  const outcome = await options.connects.connect(connect);
+/**
+ * Only what is not served comes to the slower look at the enrolment: a new identity is used for the first time, a suspended
+ * enrolment is taken back by its key.
+ */
+async function connectAfterAll(options: DeviceHandlerOptions, connect: ConnectRequest): Promise<ConnectOutcome> {
+  let outcome = await options.connects.connect(connect);
+  if (outcome.kind === 'wrong-identity') {
+    const device = await identifiedDevice(options, connect.token, connect);
+    if (device.kind !== 'done') return device;
+    if (device.value === 'not-found' || device.value.fingerprint !== connect.fingerprint) return outcome;
+    outcome = await options.connects.connect(connect);
+  }
   if (outcome.kind !== 'not-active') return outcome;
   const device = await findDeviceByToken(options.db, connect.token);
   if (device === 'not-found' || !device.suspended) return outcome;
   const resumed = await resumeSuspended(options.checkin, device);
   if (resumed.kind !== 'done') return resumed;
   return resumed.value ? await options.connects.connect(connect) : outcome;
+}
+
+/**
+ * The enrolment of a token. Where the request proves the identity that is to follow the present one, that is the present one
+ * from now on; where it proves the one before, an event says so: it is refused, and may be all that the device has.
+ */
+async function identifiedDevice(
+  options: DeviceHandlerOptions,
+  token: string,
+  { fingerprint }: Pick<Proven, 'fingerprint'>,
+): Promise<FencedOutcome<EnrolledDevice | 'not-found'>> {
+  const { db, instanceId } = options;
+  const device = await findDeviceByToken(db, token);
+  if (device === 'not-found' || device.fingerprint === fingerprint) return { kind: 'done', value: device };
+  const standing = await standingOf(db, device.deviceId, fingerprint);
+  if (standing === 'former') noteFormerIdentity(options, device.deviceId);
+  if (standing !== 'new') return { kind: 'done', value: device };
+  const used = await beginToUse(db, instanceId, device, fingerprint);
+  if (used.kind !== 'done') return used;
+  return { kind: 'done', value: await findDeviceByToken(db, token) };
 }
 
 /**
@@ -217,7 +248,9 @@ async function answerInactive(options: DeviceHandlerOptions, token: string): Pro
 
 /** Commands are queued for devices: on a user channel they would be done for that user alone, and answered for all. */
 async function answerUserChannel(options: DeviceHandlerOptions, connect: ConnectRequest): Promise<DeviceAnswer> {
-  const device = await findDeviceByToken(options.db, connect.token);
+  const identified = await identifiedDevice(options, connect.token, connect);
+  if (identified.kind !== 'done') return refusalOfFence(identified);
+  const device = identified.value;
   if (device === 'not-found') return unknownDevice;
   const refusal = refusalOf(options, device, connect);
   if (refusal !== undefined) return refusal;
@@ -233,8 +266,13 @@ async function refusalOfSender(
   token: string,
   proven: Pick<Proven, 'fingerprint' | 'overTls'>,
 ): Promise<DeviceAnswer | undefined> {
-  const device = await findDeviceByToken(options.db, token);
-  return device === 'not-found' ? unknownDevice : refusalOf(options, device, proven);
+  const identified = await identifiedDevice(options, token, proven);
+  if (identified.kind !== 'done') return refusalOfFence(identified);
+  return identified.value === 'not-found' ? unknownDevice : refusalOf(options, identified.value, proven);
+}
+
+function refusalOfFence(outcome: Exclude<FencedOutcome<unknown>, { kind: 'done' }>): DeviceAnswer {
+  return outcome.kind === 'not-owner' ? notOwner(outcome.owner) : moving;
 }
 
 /** As the connect statement judges. */
@@ -245,6 +283,15 @@ function refusalOf(
 ): DeviceAnswer | undefined {
   if (device.fingerprint !== proven.fingerprint) return wrongIdentity;
   return device.tlsRequired && !proven.overTls ? refuseWithoutTls(options, device.deviceId) : undefined;
+}
+
+function noteFormerIdentity(options: DeviceHandlerOptions, deviceId: DeviceId): void {
+  options.notices.note(
+    'device-former-identity',
+    deviceId,
+    `A message of the device ${deviceId} was proven by the identity that it had before its renewal, and was refused. Either a ` +
+      'captured message is being replayed, or the device was restored from an older backup: then it has to enrol again.',
+  );
 }
 
 function refuseWithoutTls(options: DeviceHandlerOptions, deviceId: DeviceId): DeviceAnswer {
@@ -288,7 +335,9 @@ async function answerCheckin(
 ): Promise<DeviceAnswer> {
   const body = await readMessage(request, 'checkin');
   const proven = proveIdentity(request, body, way, options.certificateKeys);
-  const device = await findDeviceByToken(options.db, token);
+  const identified = await identifiedDevice(options, token, proven);
+  if (identified.kind !== 'done') return refusalOfFence(identified);
+  const device = identified.value;
   if (device === 'not-found') return unknownDevice;
   const refusal = refusalOf(options, device, proven);
   if (refusal !== undefined) return refusal;
@@ -300,8 +349,7 @@ async function answerCheckin(
     if (await refusesBootstrapToken(options, device.deviceId)) return tlsRequired;
   }
   const outcome = await checkIn(options.checkin, device, message);
-  if (outcome.kind === 'not-owner') return notOwner(outcome.owner);
-  if (outcome.kind === 'moving') return moving;
+  if (outcome.kind !== 'done') return refusalOfFence(outcome);
   noteIdentity(options, device.deviceId, proven, false);
   switch (outcome.value.kind) {
     case 'accepted':

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { createActivation } from '../activation/activation.ts';
 import { useUpActivationPassword } from '../activation/activation-password.ts';
+import { createRenewalProfiles } from '../activation/renewal-profiles.ts';
 import { createScepService } from '../activation/scep-service.ts';
 import { systemClock } from '../base/clock.ts';
 import { BrambleError, messageOf } from '../base/errors.ts';
@@ -132,6 +133,7 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
   const background = new AbortController();
   const running: Promise<unknown>[] = [];
 
+  const renewalActive = () => isFeatureActive(db, ownFeatures, 'device-identity-renewal');
   const handlerOptions: DeviceHandlerOptions = {
     db,
     instanceId,
@@ -142,6 +144,7 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
       instanceId,
       authorities,
       registrationActive: () => isFeatureActive(db, ownFeatures, 'scep-registration-authority'),
+      renewalActive,
     }),
     checkin: {
       db,
@@ -196,6 +199,14 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
     release: context.identity.release,
     domain,
     push: push.client,
+    identityRenewal: {
+      isActive: renewalActive,
+      profiles: createRenewalProfiles({
+        instanceId,
+        domain: () => readDomain(db),
+        authorities: async () => authorities,
+      }),
+    },
     clock: systemClock,
     log,
   });

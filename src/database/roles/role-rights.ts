@@ -107,6 +107,11 @@ export const tableRights: Readonly<Record<string, Line>> = {
     coordinator: 'select update(state)',
   },
   device_heard: { server: 'select', connection: 'select insert update' },
+  device_renewal: {
+    server: 'select insert update',
+    connection: 'select(device_id,identity_fingerprint,former_fingerprint)',
+    administration: 'select',
+  },
   device_repeat: { server: 'select insert update', administration: 'select' },
   device_user: { server: all, administration: 'select delete' },
   command: { server: all, administration: 'select insert update', coordinator: 'select' },

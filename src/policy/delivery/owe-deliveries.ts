@@ -5,9 +5,9 @@
 
 import { BrambleError } from '../../base/errors.ts';
 import type { Queryable } from '../../database/connection.ts';
-import { type DeliveryItem, deliveryItems, leastAgentSoftware } from '../delivery-items.ts';
+import { accountItems, type DeliveryItem, leastAgentSoftware } from '../delivery-items.ts';
 
-export type DeliveryCause = 'move' | 'policy-change' | 'service-change' | 'activation' | 'manual' | 'retry';
+export type DeliveryCause = 'move' | 'policy-change' | 'service-change' | 'activation' | 'manual' | 'retry' | 'renewal';
 
 export interface DeliveryDebt {
   /** The devices of these accounts … */
@@ -18,7 +18,7 @@ export interface DeliveryDebt {
   readonly moveId?: string;
   /** False for activations and what an administrator asks for by hand: not held back by rates and slots. */
   readonly budgeted: boolean;
-  /** Default: all that the device can take. */
+  /** Default: all of its account's that the device can take. */
   readonly items?: readonly DeliveryItem[];
 }
 
@@ -48,7 +48,7 @@ export async function oweDeliveries(q: Queryable, debt: DeliveryDebt): Promise<O
     insert into delivery (id, account_id, device_id, item, cause, move_id, budgeted)
     select gen_random_uuid(), d.account_id, d.id, i.item, ${debt.cause}, ${debt.moveId ?? null}::uuid, ${debt.budgeted}
       from device d
-     cross join unnest(${[...(debt.items ?? deliveryItems)]}::text[]) with ordinality as i(item, position)
+     cross join unnest(${[...(debt.items ?? accountItems)]}::text[]) with ordinality as i(item, position)
      where ${target} and d.state = 'active' and d.removing_since is null and ${takesItem(q)}
      order by d.id, i.position
     on conflict (device_id, item) where state = 'owed' do update
@@ -61,7 +61,7 @@ export async function oweDeliveries(q: Queryable, debt: DeliveryDebt): Promise<O
 /** The rule of `itemsOwedTo` in SQL, for `d` of device and `i.item`: versions compare as arrays of numbers. */
 function takesItem(q: Queryable) {
   return q`(
-    i.item = 'it-policy' or d.platform = 'apple'
+    i.item in ('it-policy', 'device-identity') or d.platform = 'apple'
     or string_to_array(coalesce(substring(btrim(d.software_version) from '^[0-9]+(?:[.][0-9]+)*'), '0') || '.0', '.')::numeric[]
        >= string_to_array(${leastAgentSoftware}, '.')::numeric[]
   )`;

@@ -49,6 +49,7 @@ export async function startService(
     instance: options.instance ?? one,
     release: '1.0.0',
     domain,
+    identityRenewal: { isActive: async () => false, profiles: async () => new Map() },
     push: {
       pausedForMs: () => 0,
       push: async (target) => {

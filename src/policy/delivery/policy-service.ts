@@ -9,14 +9,16 @@ import type { Clock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Database } from '../../database/connection.ts';
 import { recordEvent } from '../../domain/events.ts';
+import { identitySettingsSchema } from '../../domain/identity-settings.ts';
 import { readSetting } from '../../domain/settings.ts';
 import type { Logger } from '../../process/logger.ts';
 import type { SkippedPart } from '../compiled-profile.ts';
 import type { PushClient } from '../push.ts';
 import { applyBudget, type Budget, readBudget } from './budget.ts';
 import { type DeliverySettings, deliverySettingsSchema } from './delivery-settings.ts';
+import { oweRenewals, readRenewalsUnderWay } from './owe-renewals.ts';
 import { collectStrayPermits } from './permits.ts';
-import { createPreparation, type Prepare } from './prepare-deliveries.ts';
+import { createPreparation, type Prepare, type RenewalProfiles } from './prepare-deliveries.ts';
 import {
   type Candidate,
   listOwed,
@@ -25,6 +27,7 @@ import {
   releaseUnbudgeted,
   settleWithoutSending,
 } from './release-store.ts';
+import { renewalsAllowed } from './renewal-pace.ts';
 import { type HoldReason, holdReason, readSituation, recordHold, type Situation, waveWindow } from './situation.ts';
 import { markSuspects, takeBackForgotten, takeBackSilent } from './suspects.ts';
 import { createChore, oweRefusedPolicies, trimCommands } from './upkeep.ts';
@@ -43,6 +46,11 @@ export interface PolicyServiceOptions {
     readonly pushTopic: string;
   };
   readonly push: Pick<PushClient, 'push' | 'pausedForMs'>;
+  readonly identityRenewal: {
+    /** Whether every component knows of renewals. */
+    readonly isActive: () => Promise<boolean>;
+    readonly profiles: RenewalProfiles;
+  };
   readonly clock: Clock;
   readonly log: Logger;
   /** Time between two turns while something is to be sent. Default 200 ms. */
@@ -82,6 +90,7 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
     srpIdentifier: instance.srpIdentifier,
     release: options.release,
     onSkipped: (candidate, skipped) => reportSkipped(candidate, skipped),
+    renewalProfiles: options.identityRenewal.profiles,
   });
   const waker = createWaker({ db, instanceId: instance.id, topic: domain.pushTopic, push: options.push, clock, log });
   const isDue = {
@@ -89,6 +98,7 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
     suspects: createChore(clock, 1000),
     strays: createChore(clock, 2000),
     refused: createChore(clock, 15_000),
+    renewals: createChore(clock, 5_000),
     trim: createChore(clock, 60_000),
   };
   let paces: { budget: Budget; delivery: DeliverySettings } | undefined;
@@ -187,6 +197,14 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
     if (isDue.refused()) {
       await step('owe refused policies again', async () => {
         await oweRefusedPolicies(db, instance.id, delivery.redeliverAfterSeconds);
+      });
+    }
+    if (isDue.renewals()) {
+      await step('owe renewals of identities', async () => {
+        if (!(await options.identityRenewal.isActive())) return;
+        const allowed = renewalsAllowed(budget, await readRenewalsUnderWay(db, instance.id, delivery.expectSeconds));
+        if (allowed === 0) return;
+        await oweRenewals(db, instance.id, await readSetting(db, 'device-identity', identitySettingsSchema), allowed);
       });
     }
     if (isDue.trim()) {

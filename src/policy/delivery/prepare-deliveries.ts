@@ -23,7 +23,14 @@ export interface CompilerFacts {
   readonly release: string;
   /** Told once for each kind of profile in which parts were left out for another reason than the device's kind. */
   readonly onSkipped: (candidate: Candidate, skipped: readonly SkippedPart[]) => void;
+  /** The profiles by which devices renew their identity, by device; what has none stays owed. */
+  readonly renewalProfiles: RenewalProfiles;
 }
+
+export type RenewalProfiles = (
+  q: Queryable,
+  candidates: readonly Candidate[],
+) => Promise<ReadonlyMap<string, Uint8Array>>;
 
 export interface PreparedBatch {
   readonly prepared: PreparedDelivery[];
@@ -41,6 +48,7 @@ interface Content {
 interface Sources {
   readonly policies: ReadonlyMap<string, EffectivePolicy>;
   readonly services: readonly StoredService[];
+  readonly renewals: ReadonlyMap<string, Uint8Array>;
 }
 
 /** Prepared without letting others have their turn. */
@@ -98,6 +106,10 @@ export function createPreparation(facts: CompilerFacts): Prepare {
         if (books) report('service-books', candidate, books.skipped);
         return books && installation(books);
       }
+      case 'device-identity': {
+        const bytes = sources.renewals.get(candidate.deviceId);
+        return bytes && installation({ bytes, revision: revisionOf(bytes) });
+      }
       case 'synchronization':
         return {
           revision: revisionOf(Buffer.from(synchronizationQueries.join('\n'))),
@@ -114,11 +126,13 @@ export function createPreparation(facts: CompilerFacts): Prepare {
         wants('it-policy').map((candidate) => candidate.accountId),
       ),
       services: wants('service-books').length === 0 ? [] : await listServices(q),
+      renewals: await facts.renewalProfiles(q, wants('device-identity')),
     };
     const batch: PreparedBatch = { prepared: [], settlements: [] };
     for (const [index, candidate] of candidates.entries()) {
       // A whole batch at once would keep every device of this process waiting.
       if (index % candidatesAtOnce === candidatesAtOnce - 1) await setImmediate();
+      if (candidate.item === 'device-identity' && !sources.renewals.has(candidate.deviceId)) continue;
       try {
         const content = contentOf(candidate, sources);
         const settled = content ? settlementOf(candidate, content) : notTaken(candidate);
@@ -137,7 +151,7 @@ export function createPreparation(facts: CompilerFacts): Prepare {
   };
 }
 
-function installation(profile: CompiledProfile): Content {
+function installation(profile: Pick<CompiledProfile, 'bytes' | 'revision'>): Content {
   return { revision: profile.revision, request: commandRequest.installProfile(profile.bytes) };
 }
 

@@ -6,7 +6,7 @@
  */
 import { fencedAccounts } from '../../database/account-fence.ts';
 import type { Database, Queryable, Transaction } from '../../database/connection.ts';
-import type { DeliveryItem } from '../delivery-items.ts';
+import { type DeliveryItem, deliveryItems } from '../delivery-items.ts';
 import type { DeliveryCause } from './owe-deliveries.ts';
 import { availableTokens, type Bucket, refill, takeTokens } from './token-bucket.ts';
 
@@ -61,7 +61,7 @@ export async function listOwed(
       join device v on v.id = d.device_id and v.state = 'active'
      where d.state = 'owed' and d.budgeted = ${budgeted}
        and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
-     order by d.owed_at, d.device_id, array_position(array['it-policy', 'service-books', 'synchronization'], d.item)
+     order by d.owed_at, d.device_id, array_position(${[...deliveryItems]}::text[], d.item)
      limit ${limit}`;
 }
 

@@ -209,6 +209,7 @@ test('the service turns by itself when deliveries are announced, and stops with 
     instance: one,
     release: '1.0.0',
     domain,
+    identityRenewal: { isActive: async () => false, profiles: async () => new Map() },
     push: {
       pausedForMs: () => 0,
       push: async (target) => {

@@ -1,0 +1,83 @@
+/**
+ * The enrolment profile by which a device renews its identity: the whole of it, as it was installed, with a challenge of its own.
+ *
+ * Protects: identifiers, addresses, path token and topic are those that the device has; a device refuses an update that changes
+ * them. Each delivery has one challenge, however often it is prepared; the one of an earlier delivery ends with it.
+ */
+import { randomBytes } from 'node:crypto';
+import { fencedAccounts } from '../database/account-fence.ts';
+import type { Queryable } from '../database/connection.ts';
+import type { InstanceAuthorities } from '../domain/authorities.ts';
+import { type EnrollmentDomain, signedEnrollmentProfile } from './enrollment.ts';
+
+/** An owed delivery of a new identity. */
+export interface RenewalOrder {
+  readonly id: string;
+  readonly deviceId: string;
+  readonly accountId: string;
+  readonly accountName: string;
+}
+
+interface Try {
+  deviceId: EnrollmentDevice['deviceId'];
+  token: string;
+  topic: string | null;
+  scepChallenge: string;
+}
+type EnrollmentDevice = Parameters<typeof signedEnrollmentProfile>[0]['device'];
+
+/** By device; without an entry for a device that is another instance's by now, or is being moved. */
+export type RenewalProfiles = (
+  q: Queryable,
+  orders: readonly RenewalOrder[],
+) => Promise<ReadonlyMap<string, Uint8Array>>;
+
+export function createRenewalProfiles(parts: {
+  readonly instanceId: string;
+  readonly domain: () => Promise<EnrollmentDomain>;
+  readonly authorities: () => Promise<InstanceAuthorities>;
+}): RenewalProfiles {
+  return async (q, orders) => {
+    if (orders.length === 0) return new Map();
+    const [domain, authorities] = await Promise.all([parts.domain(), parts.authorities()]);
+    const names = new Map(orders.map((order) => [order.deviceId, order.accountName]));
+    const tries = await beginTries(q, parts.instanceId, orders);
+    return new Map(
+      tries.map(({ topic, ...device }): [string, Uint8Array] => [
+        device.deviceId,
+        signedEnrollmentProfile({
+          domain: { ...domain, pushTopic: topic ?? domain.pushTopic },
+          authorities,
+          device,
+          accountName: names.get(device.deviceId) ?? '',
+        }),
+      ]),
+    );
+  };
+}
+
+/** Idempotent for each delivery. Fenced; by device_pkey, delivery_pkey and device_renewal_pkey. */
+async function beginTries(q: Queryable, instanceId: string, orders: readonly RenewalOrder[]): Promise<Try[]> {
+  return await q<Try[]>`
+    with wanted as materialized (
+      select * from unnest(${orders.map(({ id }) => id)}::uuid[], ${orders.map(({ deviceId }) => deviceId)}::uuid[],
+                           ${orders.map(({ accountId }) => accountId)}::uuid[],
+                           ${orders.map(() => randomBytes(32).toString('base64url'))}::text[])
+                      as w(delivery_id, device_id, account_id, challenge)
+    ), fence as materialized (
+      ${fencedAccounts(q, instanceId, q`select w.account_id from wanted w`)}
+    ), begun as (
+      insert into device_renewal as r (device_id, delivery_id, challenge, attempts)
+      select w.device_id, w.delivery_id, w.challenge, 1
+        from wanted w join fence f on f.id = w.account_id
+        join delivery v on v.id = w.delivery_id and v.state = 'owed'
+       order by w.device_id
+      on conflict (device_id) do update
+         set challenge = case when r.delivery_id = excluded.delivery_id then r.challenge else excluded.challenge end,
+             attempts = r.attempts + (r.delivery_id is distinct from excluded.delivery_id)::int,
+             delivery_id = excluded.delivery_id
+      returning r.device_id, r.challenge
+    )
+    select d.id as "deviceId", d.token, d.topic, b.challenge as "scepChallenge"
+      from begun b join device d on d.id = b.device_id`;
+}

@@ -1,0 +1,114 @@
+/**
+ * The renewal of a device's identity, as its requests see it: an identity that was issued and not used yet is accepted beside
+ * the present one, and the first request that proves it makes it the device's.
+ *
+ * Invariant: at any time one certificate proves an enrolment, or two from the issue of the new one until its first use.
+ * From then on the old one is refused: a captured signature of it, and a device that was restored from an older state, would
+ * otherwise be let in for ever.
+ */
+import type { DeviceId, InstanceId } from '../base/ids.ts';
+import { type FencedOutcome, withAccountFence } from '../database/account-fence.ts';
+import type { Database, Queryable, Transaction } from '../database/connection.ts';
+import { recordEvent } from '../domain/events.ts';
+import type { EnrolledDevice } from './device-store.ts';
+
+/** What a certificate that is not the enrolment's present one is to it. By device_renewal_pkey; no lock. */
+export async function standingOf(
+  q: Queryable,
+  deviceId: DeviceId,
+  fingerprint: string,
+): Promise<'new' | 'former' | 'none'> {
+  const [row] = await q<{ standing: 'new' | 'former' }[]>`
+    select case when r.identity_fingerprint = ${fingerprint} then 'new' else 'former' end as standing
+      from device_renewal r
+     where r.device_id = ${deviceId} and ${fingerprint} in (r.identity_fingerprint, r.former_fingerprint)`;
+  return row?.standing ?? 'none';
+}
+
+/**
+ * The new identity was proven: it is the enrolment's from now on. `value` is whether it is so afterwards, by this call or by a
+ * concurrent one; false where the certificate is another one.
+ */
+export async function beginToUse(
+  db: Database,
+  instanceId: InstanceId,
+  device: EnrolledDevice,
+  fingerprint: string,
+): Promise<FencedOutcome<boolean>> {
+  return await withAccountFence(db, device.accountId, instanceId, async (tx) => {
+    await settleRenewals(tx, device.deviceId, fingerprint);
+    const [ended] = await tx<{ former: string | null }[]>`
+      with taken as materialized (
+        select r.*, d.identity_fingerprint as present
+          from device_renewal r join device d on d.id = r.device_id
+         where r.device_id = ${device.deviceId} and r.identity_fingerprint = ${fingerprint} and d.state <> 'gone'
+           for update of r
+      ), identity as (
+        update device d
+           set scep_transaction = t.scep_transaction, identity_key = t.identity_key,
+               identity_certificate = t.identity_certificate, identity_fingerprint = t.identity_fingerprint,
+               identity_issued_at = t.identity_issued_at, identity_expires_at = t.identity_expires_at
+          from taken t where d.id = t.device_id
+      )
+      update device_renewal r
+         set delivery_id = null, challenge = null, attempts = 0, issued_for = null, scep_transaction = null,
+             identity_key = null, identity_certificate = null, identity_fingerprint = null, identity_issued_at = null,
+             identity_expires_at = null, former_fingerprint = t.present, renewed_at = clock_timestamp()
+        from taken t where r.device_id = t.device_id
+      returning t.present as former`;
+    if (ended !== undefined) {
+      await recordEvent(tx, {
+        kind: 'device-identity-renewed',
+        subject: device.deviceId,
+        message: `The device ${device.deviceId} used its new identity; the former one is refused from now on.`,
+        detail: { former: ended.former, present: fingerprint },
+      });
+      return true;
+    }
+    const [present] = await tx`
+      select 1 from device where id = ${device.deviceId} and identity_fingerprint = ${fingerprint}`;
+    return present !== undefined;
+  });
+}
+
+/**
+ * That the device has the new identity settles what was to bring it, answered or not: told again, the profile would be
+ * installed a second time. In the order in which the connect statement locks: commands, deliveries, permits, device.
+ */
+async function settleRenewals(tx: Transaction, deviceId: DeviceId, fingerprint: string): Promise<void> {
+  await tx`
+    with open as materialized (
+      select v.id from delivery v
+       where v.device_id = ${deviceId} and v.item = 'device-identity'
+         and v.state in ('owed', 'released', 'handed-out', 'suspect')
+         and exists (select 1 from device_renewal r where r.device_id = v.device_id and r.identity_fingerprint = ${fingerprint})
+    ), commands as (
+      update command c set state = 'acknowledged', answered_at = clock_timestamp()
+        from open o where c.delivery_id = o.id and c.state in ('queued', 'sent', 'not-now')
+    ), deliveries as (
+      update delivery v
+         set state = case when v.state = 'owed' then 'superseded' else 'done' end, settled_at = clock_timestamp(),
+             failure = case when v.state = 'owed' then 'the identity was renewed meanwhile' end
+        from open o where v.id = o.id and v.state in ('owed', 'released', 'handed-out', 'suspect')
+    )
+    update delivery_permit p set delivery_id = null, taken_at = null from open o where p.delivery_id = o.id`;
+}
+
+/** A repeated Authenticate, or one whose answer was lost, belongs to the renewal for so long after it. */
+const settlesWithinHours = 24;
+
+/**
+ * Whether an Authenticate of this enrolment comes, while it is active, with a renewal: its profile was handed out and not settled, or its
+ * identity waits for its first use, or was used within the last day.
+ */
+export async function isRenewing(tx: Transaction, deviceId: DeviceId): Promise<boolean> {
+  const [row] = await tx`
+    select 1 from device_renewal r join device d on d.id = r.device_id and d.state = 'active'
+     where r.device_id = ${deviceId}
+       and (r.identity_fingerprint is not null
+            or r.renewed_at > clock_timestamp() - make_interval(hours => ${settlesWithinHours})
+            or exists (select 1 from command c
+                        where c.delivery_id = r.delivery_id and c.sent_at is not null
+                          and c.state in ('queued', 'sent', 'not-now')))`;
+  return row !== undefined;
+}

@@ -1,0 +1,29 @@
+/**
+ * How many renewals of device identities may begin just now. Pure.
+ * Invariant: renewals take at most a quarter of the rates and of the slots, however many are due (a fleet that enrolled in one
+ * week, a domain whose upgrade is finalized when a third of its devices is due); policies have the rest. A device that is
+ * away holds none of it.
+ */
+import type { Budget } from './budget.ts';
+
+export interface RenewalsUnderWay {
+  /** Begun within the last minute: of the instance, of the domain. */
+  readonly begunHere: number;
+  readonly begun: number;
+  /** Owed, with devices, or released to devices that are expected. */
+  readonly openHere: number;
+  readonly open: number;
+}
+
+const shareOfBudget = 1 / 4;
+
+export function renewalsAllowed(budget: Budget, underWay: RenewalsUnderWay): number {
+  const share = (whole: number) => Math.max(1, Math.floor(whole * shareOfBudget));
+  const left = Math.min(
+    share(budget.perMinuteInstance) - underWay.begunHere,
+    share(budget.perMinuteDomain) - underWay.begun,
+    share(budget.perInstance) - underWay.openHere,
+    share(budget.perDomain) - underWay.open,
+  );
+  return Math.max(0, left);
+}
