@@ -1,11 +1,29 @@
-/** Which devices a connection service serves, and where to: those of the accounts of the instances that it serves. */
+/**
+ * Which devices a connection service serves, and where to: those of the accounts of the instances that it serves.
+ * A device is known by its identity, by the one that is to follow it, and, so that its renewal cuts no tunnel that is open, by
+ * the former one for as long as a tunnel may last; the instances route no new one by that.
+ */
 import type { Queryable } from '../database/connection.ts';
 import { type AllowedHosts, allowedHosts } from '../directory/allowed-hosts.ts';
 import type { TunnelAuthorization } from './tunnel.ts';
 
+const longestTunnelHours = 12;
+
+/** `fingerprint` and `device_id`. By device_identity_fingerprint_key and the indexes of device_renewal. */
+function devicesOf(q: Queryable, fingerprints: readonly string[]) {
+  return q`(
+    with asked as (select unnest(${fingerprints as string[]}::text[]) as fingerprint)
+    select k.fingerprint, d.id as device_id from asked k join device d on d.identity_fingerprint = k.fingerprint
+    union all
+    select k.fingerprint, r.device_id from asked k join device_renewal r on r.identity_fingerprint = k.fingerprint
+    union all
+    select k.fingerprint, r.device_id from asked k join device_renewal r on r.former_fingerprint = k.fingerprint
+       and r.renewed_at > clock_timestamp() - make_interval(hours => ${longestTunnelHours}))`;
+}
+
 /**
  * Answers for all of the certificates in one statement. A suspended enrolment keeps its tunnels by its own certificate:
- * claiming a UDID closes no one else's. Relies on device_identity_fingerprint_key and connection_service_instance_pkey.
+ * claiming a UDID closes no one else's. Relies on connection_service_instance_pkey.
  */
 export async function authorizeTunnels(
   q: Queryable,
@@ -13,11 +31,11 @@ export async function authorizeTunnels(
   fingerprints: readonly string[],
 ): Promise<Map<string, TunnelAuthorization>> {
   const rows = await q<{ fingerprint: string; suspended: boolean; served: boolean }[]>`
-    select d.identity_fingerprint as fingerprint, d.state <> 'active' as suspended,
+    select asked.fingerprint, d.state <> 'active' as suspended,
            exists (select 1 from connection_service c join connection_service_instance r on r.connection_service_id = c.id
                     where c.srp_identifier = ${srpIdentifier} and r.instance_id = a.instance_id) as served
-      from unnest(${fingerprints as string[]}::text[]) asked
-      join device d on d.identity_fingerprint = asked and (d.state = 'active' or ${suspended(q)})
+      from ${devicesOf(q, fingerprints)} asked
+      join device d on d.id = asked.device_id and (d.state = 'active' or ${suspended(q)})
       join account a on a.id = d.account_id`;
   const found = new Map(
     rows.map(({ fingerprint, served, suspended }): [string, TunnelAuthorization] => [
@@ -36,9 +54,9 @@ export async function readHostsElsewhere(
   if (fingerprints.length === 0) return new Map();
   const rows = await q<{ fingerprints: string[]; patterns: string[] }[]>`
     with devices as (
-      select a.instance_id, array_agg(d.identity_fingerprint) as fingerprints
-        from device d join account a on a.id = d.account_id
-       where d.identity_fingerprint = any(${fingerprints as string[]}::text[])
+      select a.instance_id, array_agg(asked.fingerprint) as fingerprints
+        from ${devicesOf(q, fingerprints)} asked
+        join device d on d.id = asked.device_id join account a on a.id = d.account_id
        group by 1)
     select fingerprints, array_agg(distinct host.pattern) as patterns
       from devices
@@ -61,8 +79,8 @@ export async function readHostsElsewhere(
 export async function noteHeard(q: Queryable, fingerprint: string): Promise<void> {
   await q`
     insert into device_heard (device_id, heard_at)
-    select d.id, clock_timestamp() from device d
-     where d.identity_fingerprint = ${fingerprint} and ${suspended(q)}
+    select d.id, clock_timestamp() from ${devicesOf(q, [fingerprint])} asked join device d on d.id = asked.device_id
+     where ${suspended(q)}
        and not exists (select 1 from device_heard h where h.device_id = d.id and h.heard_at > d.suspended_at)
     on conflict (device_id) do update set heard_at = excluded.heard_at`;
 }

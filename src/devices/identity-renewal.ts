@@ -12,29 +12,33 @@ import type { Database, Queryable, Transaction } from '../database/connection.ts
 import { recordEvent } from '../domain/events.ts';
 import type { EnrolledDevice } from './device-store.ts';
 
-/** What a certificate that is not the enrolment's present one is to it. By device_renewal_pkey; no lock. */
+/**
+ * What a certificate is to an enrolment whose present one it was not a moment ago: `present` where another request has begun to
+ * use it meanwhile. By device_pkey and device_renewal_pkey; no lock.
+ */
 export async function standingOf(
   q: Queryable,
   deviceId: DeviceId,
   fingerprint: string,
-): Promise<'new' | 'former' | 'none'> {
-  const [row] = await q<{ standing: 'new' | 'former' }[]>`
-    select case when r.identity_fingerprint = ${fingerprint} then 'new' else 'former' end as standing
-      from device_renewal r
-     where r.device_id = ${deviceId} and ${fingerprint} in (r.identity_fingerprint, r.former_fingerprint)`;
+): Promise<'present' | 'new' | 'former' | 'none'> {
+  const [row] = await q<{ standing: 'present' | 'new' | 'former' | 'none' }[]>`
+    select case ${fingerprint} when d.identity_fingerprint then 'present' when r.identity_fingerprint then 'new'
+                               when r.former_fingerprint then 'former' else 'none' end as standing
+      from device d left join device_renewal r on r.device_id = d.id
+     where d.id = ${deviceId}`;
   return row?.standing ?? 'none';
 }
 
 /**
- * The new identity was proven: it is the enrolment's from now on. `value` is whether it is so afterwards, by this call or by a
- * concurrent one; false where the certificate is another one.
+ * The new identity was proven: it is the enrolment's from now on. Idempotent, and of several at once one does it; where the
+ * certificate is another one by now, nothing changes.
  */
 export async function beginToUse(
   db: Database,
   instanceId: InstanceId,
   device: EnrolledDevice,
   fingerprint: string,
-): Promise<FencedOutcome<boolean>> {
+): Promise<FencedOutcome<void>> {
   return await withAccountFence(db, device.accountId, instanceId, async (tx) => {
     await settleRenewals(tx, device.deviceId, fingerprint);
     const [ended] = await tx<{ former: string | null }[]>`
@@ -56,18 +60,13 @@ export async function beginToUse(
              identity_expires_at = null, former_fingerprint = t.present, renewed_at = clock_timestamp()
         from taken t where r.device_id = t.device_id
       returning t.present as former`;
-    if (ended !== undefined) {
-      await recordEvent(tx, {
-        kind: 'device-identity-renewed',
-        subject: device.deviceId,
-        message: `The device ${device.deviceId} used its new identity; the former one is refused from now on.`,
-        detail: { former: ended.former, present: fingerprint },
-      });
-      return true;
-    }
-    const [present] = await tx`
-      select 1 from device where id = ${device.deviceId} and identity_fingerprint = ${fingerprint}`;
-    return present !== undefined;
+    if (ended === undefined) return;
+    await recordEvent(tx, {
+      kind: 'device-identity-renewed',
+      subject: device.deviceId,
+      message: `The device ${device.deviceId} used its new identity; the former one is refused from now on.`,
+      detail: { former: ended.former, present: fingerprint },
+    });
   });
 }
 

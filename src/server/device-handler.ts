@@ -215,9 +215,11 @@ async function identifiedDevice(
   if (device === 'not-found' || device.fingerprint === fingerprint) return { kind: 'done', value: device };
   const standing = await standingOf(db, device.deviceId, fingerprint);
   if (standing === 'former') noteFormerIdentity(options, device.deviceId);
-  if (standing !== 'new') return { kind: 'done', value: device };
-  const used = await beginToUse(db, instanceId, device, fingerprint);
-  if (used.kind !== 'done') return used;
+  if (standing === 'former' || standing === 'none') return { kind: 'done', value: device };
+  if (standing === 'new') {
+    const used = await beginToUse(db, instanceId, device, fingerprint);
+    if (used.kind !== 'done') return used;
+  }
   return { kind: 'done', value: await findDeviceByToken(db, token) };
 }
 

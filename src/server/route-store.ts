@@ -15,9 +15,9 @@ const mostConnectionServices = 64;
 const mostConnectionServicesInAll = 8192;
 
 /**
- * An answer for every question; to one about a certificate, by which tunnels are opened, with the connection services of the
+ * An answer for every question; to one about a certificate, by which tunnels are opened (also one that is issued and not used yet), with the connection services of the
  * owner by name: a router tries them in that order. Where many are asked about at once each answer names fewer.
- * Relies on device_token_key, device_identity_fingerprint_key, account_name_key and connection_service_instance_instance.
+ * Relies on device_token_key, device_identity_fingerprint_key, device_renewal_identity_fingerprint_key, account_name_key and connection_service_instance_instance.
  */
 export async function answerRoutes(q: Queryable, question: RouteQuestion): Promise<RouteAnswer[]> {
   const { accounts = [] } = question;
@@ -37,6 +37,10 @@ export async function answerRoutes(q: Queryable, question: RouteQuestion): Promi
             select null, f, null, d.account_id
               from unnest(${question.certificates as string[]}::text[]) f
               join device d on d.identity_fingerprint = f and d.state <> 'gone'
+            union all
+            select null, f, null, d.account_id
+              from unnest(${question.certificates as string[]}::text[]) f
+              join device_renewal r on r.identity_fingerprint = f join device d on d.id = r.device_id and d.state <> 'gone'
             union all
             select null, null, n, a.id
               from unnest(${accounts as string[]}::text[]) n join account a on a.name = n) asked

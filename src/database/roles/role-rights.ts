@@ -109,8 +109,7 @@ export const tableRights: Readonly<Record<string, Line>> = {
   device_heard: { server: 'select', connection: 'select insert update' },
   device_renewal: {
     server: 'select insert update',
-    connection: 'select(device_id,identity_fingerprint,former_fingerprint)',
-    administration: 'select',
+    connection: 'select(device_id,identity_fingerprint,former_fingerprint,renewed_at)',
   },
   device_repeat: { server: 'select insert update', administration: 'select' },
   device_user: { server: all, administration: 'select delete' },

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { isBrambleError } from '../../base/errors.ts';
 import { endingWithin } from '../../base/test-property.ts';
 import type { Database } from '../../database/connection.ts';
-import { deliveryItems, itemsOwedTo } from '../delivery-items.ts';
+import { accountItems, itemsOwedTo } from '../delivery-items.ts';
 import { addAccount, addDevice, addInstance, openFleet } from '../test-fleet.ts';
 import { oweDeliveries } from './owe-deliveries.ts';
 
@@ -23,9 +23,9 @@ test('every active device of the accounts is owed what it can take, and devices 
   await addDevice(db, second, { state: 'certified' });
   const owed = await oweDeliveries(db, { accountIds: [first, second, first], cause: 'move', budgeted: true });
   const itemsOf = (id: string) => owed.filter(({ deviceId }) => deviceId === id).map(({ item }) => item);
-  assert.deepEqual(itemsOf(phone.id), deliveryItems);
+  assert.deepEqual(itemsOf(phone.id), accountItems);
   assert.deepEqual(itemsOf(oldAgent.id), ['it-policy']);
-  assert.deepEqual(itemsOf(newAgent.id), deliveryItems);
+  assert.deepEqual(itemsOf(newAgent.id), accountItems);
   assert.equal(owed.length, 7);
 });
 
