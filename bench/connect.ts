@@ -8,7 +8,7 @@
  */
 import { fork } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type ConnectTarget, type DriveResult, driveConnects } from './connect-driver.ts';
 
 export { type DriveResult, driveConnects };

@@ -3,7 +3,7 @@
  * it stands before the stream's orderly end. Invariant: a client that goes away in the middle, a line that is not an
  * account, and a release fence in between each leave the database as it was.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { BrambleError } from '../base/errors.ts';
 import { plainIssue } from '../base/plain-issue.ts';
 import { parseShallowJson } from '../base/shallow-json.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { after, test } from 'node:test';
-import { z } from 'zod';
+import * as z from 'zod';
 import { openDatabase } from '../database/connection.ts';
 import { addressAs, readRoleCredentials } from '../database/roles/role-credentials.ts';
 import { establishRoles } from '../database/roles/role-setup.ts';

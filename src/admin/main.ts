@@ -6,7 +6,7 @@
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { recordsChanges } from '../audit/record.ts';
 import { runSealer } from '../audit/sealer.ts';
 import { systemClock } from '../base/clock.ts';

@@ -2,7 +2,7 @@
  * What a new server instance and a new connection service have in common: a free name, an SRP credential, and the process
  * that is wanted for it.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { BrambleError } from '../base/errors.ts';
 import type { SrpIdentifier } from '../base/ids.ts';
 import type { Transaction } from '../database/connection.ts';

@@ -2,7 +2,7 @@
  * The commands that an administrator may send to a device by hand, checked and written as the device gets them.
  * @see Apple device-management, mdm/commands
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { type CommandId, newId } from '../base/ids.ts';
 import { serializePlist } from '../protocol/plist/serializer.ts';
 import type { PlistValue } from '../protocol/plist/value.ts';

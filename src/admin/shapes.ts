@@ -1,5 +1,5 @@
 /** Shapes that several routes share, as OpenAPI shows them. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** A `Date` in the program, ISO 8601 on the wire. */
 export const instant = z.codec(z.iso.datetime(), z.date(), {

@@ -3,7 +3,7 @@
  * text that was sealed, a line with the signed head.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { counted } from '../base/counted.ts';
 import { BrambleError } from '../base/errors.ts';
 import { parseShallowJson } from '../base/shallow-json.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { z } from 'zod';
+import * as z from 'zod';
 import { plainIssue } from './plain-issue.ts';
 
 const issueOf = (shape: z.ZodType, value: unknown) => shape.safeParse(value).error?.issues[0]?.message ?? '';

@@ -1,7 +1,7 @@
 /** Where the command line finds an administration service, and the token that it shows there. */
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { BrambleError } from '../base/errors.ts';
 import { announcedAddresses } from '../process/service-address.ts';
 

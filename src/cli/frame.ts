@@ -1,6 +1,6 @@
 /** What every command works in: streams, environment, style, and the one way to ask the administration and show the answer. */
 import type { Command } from 'commander';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { shownJson, shownLines, shownValue } from '../base/shown-text.ts';
 import { type Environment, resolveAccess } from './administration-access.ts';
 import { createRestClient, type RestClient, RestError } from './rest-client.ts';

@@ -2,7 +2,7 @@
  * What an administration service refuses since 1.2, asked before a plan is sent: one of 1.1 takes the archive whatever release
  * is named beside it, and puts a plan in the place of another without a word.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { isBrambleError } from '../base/errors.ts';
 import { openArchive } from '../release/archive.ts';
 import { assertArchiveOf } from '../upgrade/upgrade-archive.ts';

@@ -4,7 +4,7 @@
  * carried out is never sent again.
  */
 import { Readable } from 'node:stream';
-import { z } from 'zod';
+import * as z from 'zod';
 import { BrambleError, type ErrorCode, isBrambleError, messageOf } from '../base/errors.ts';
 import { thisRelease } from '../release/this-release.ts';
 import type { AdministrationAccess } from './administration-access.ts';

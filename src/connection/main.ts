@@ -1,6 +1,6 @@
 /** The connection service (MDS): managed devices reach allowed internal hosts through tunnels over its SRP link. */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
-import { z } from 'zod';
+import * as z from 'zod';
 import { BrambleError, messageOf } from '../base/errors.ts';
 import type { Database } from '../database/connection.ts';
 import { type AllowedHosts, allowedHosts } from '../directory/allowed-hosts.ts';

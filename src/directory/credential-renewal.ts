@@ -6,7 +6,7 @@
  * goes only to a holder of a valid credential for it. The private key never leaves its holder.
  */
 import { X509Certificate } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { BrambleError, messageOf } from '../base/errors.ts';
 import type { SrpIdentifier } from '../base/ids.ts';

@@ -1,7 +1,7 @@
 /** Where instances and connection services of a host dial: what a credential file says beside the credential. */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { BrambleError } from '../base/errors.ts';
 import type { Queryable } from '../database/connection.ts';
 import { readSetting } from '../domain/settings.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, test } from 'node:test';
-import { z } from 'zod';
+import * as z from 'zod';
 import { openDatabase } from '../database/connection.ts';
 import { createMasterKeys, rotateMasterKeys } from '../database/sealed-value.ts';
 import { createTestDatabase } from '../database/test-database.ts';

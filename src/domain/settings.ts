@@ -1,5 +1,5 @@
 /** Settings of the domain by key: each key's shape is owned by the feature that reads it. */
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { Queryable } from '../database/connection.ts';
 
 /** The stored value parsed by `schema`, or what `schema` makes of `{}` when none is stored. */

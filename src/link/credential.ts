@@ -1,7 +1,7 @@
 /** The SRP credential as a file: what an instance or connection service proves itself with, and where its routers are. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { BrambleError, messageOf } from '../base/errors.ts';
 import { identifierShape } from './messages.ts';
 

@@ -4,7 +4,7 @@
  * Invariant: everything that came over the link is parsed by one of these shapes before it is believed, and what the
  * domain itself says (owners, revocations) is only ever carried in a signed envelope.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Protocol that both ends name in the TLS handshake (ALPN). */
 export const linkProtocol = 'bramble-link';

@@ -4,7 +4,7 @@
  * Invariant: a payload is parsed only after its signature was verified.
  */
 import { type KeyObject, sign, verify, X509Certificate } from 'node:crypto';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { BrambleError } from '../base/errors.ts';
 import { parseShallowJson } from '../base/shallow-json.ts';
 import { routeSignerPurpose } from '../protocol/x509/certificate.ts';

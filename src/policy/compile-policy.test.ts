@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { z } from 'zod';
+import * as z from 'zod';
 import { isBrambleError } from '../base/errors.ts';
 import { parseProfile } from '../protocol/apple/profile.ts';
 import { compilePolicy } from './compile-policy.ts';

@@ -2,7 +2,7 @@
  * The stored form of the push settings: the push certificate's key lies sealed under the master key.
  * Invariant: the key stands nowhere in the database, or in an answer, in the clear.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import { type MasterKeys, openValue, sealValue } from '../database/sealed-value.ts';
 import { readSetting, writeSetting } from '../domain/settings.ts';

@@ -2,7 +2,7 @@
  * The push topic of the domain. A new domain has a made-up one, under which no device can be woken by the vendor's service;
  * the first real certificate replaces it, and from then on it never changes: devices keep it for ever.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { BrambleError } from '../base/errors.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import { readDomain } from '../domain/domain.ts';

@@ -5,7 +5,7 @@
  * because a later one replaces an earlier one.
  */
 import http2 from 'node:http2';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../process/logger.ts';

@@ -4,7 +4,7 @@
  * policies and the profiles on devices hold them. A rule with a `default` is compiled for every policy, also for those that
  * were stored before the rule existed; a rule without one is compiled only where a policy sets it.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { BrambleError } from '../base/errors.ts';
 import { plainIssue } from '../base/plain-issue.ts';
 import type { DeviceFamily } from './device-family.ts';

@@ -2,7 +2,7 @@
  * The services that a service book can be about, and what each needs to know. Pure.
  * Invariant: a setting that was accepted when it was written is accepted when it is compiled, in this release and the next.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { BrambleError } from '../base/errors.ts';
 import { plainIssue } from '../base/plain-issue.ts';
 

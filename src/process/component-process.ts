@@ -10,7 +10,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Registry } from 'prom-client';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { BrambleError, messageOf } from '../base/errors.ts';
 import {
   applicationName,

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { z } from 'zod';
+import * as z from 'zod';
 import { readEnvironment, requireDatabaseUrl } from './environment.ts';
 import { createRegistry, startHealthServer } from './health.ts';
 import { announceAddress, announcedAddresses } from './service-address.ts';

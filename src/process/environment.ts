@@ -2,7 +2,7 @@
  * What the supervisor tells a process by its environment. Only a process's `main.ts` reads it; everything behind gets
  * exactly what it uses.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { BrambleError } from '../base/errors.ts';
 
 const variables = z.object({

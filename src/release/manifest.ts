@@ -1,5 +1,5 @@
 /** The first thing in a release archive: what the release is, and the digest of every file in it. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { BrambleError } from '../base/errors.ts';
 
 export const manifestName = 'manifest.json';

@@ -1,5 +1,5 @@
 /** Texts that a person types and others read: no character in them that is not seen as itself. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { unseenCharacter } from '../base/shown-text.ts';
 
 /** Of at most `length` UTF-16 units; with `lines` it may have line breaks. */

@@ -10,7 +10,7 @@ import { readFile } from 'node:fs/promises';
 import type { Server } from 'node:net';
 import { join } from 'node:path';
 import { Counter, type Registry } from 'prom-client';
-import { z } from 'zod';
+import * as z from 'zod';
 import { BrambleError, messageOf } from '../base/errors.ts';
 import { readEnvironment } from '../process/environment.ts';
 import { addGauges, createRegistry, startHealthServer } from '../process/health.ts';

@@ -1,6 +1,6 @@
 /** How much of a router strangers may take up at the public port: the numbers, and what they follow from. */
 import { totalmem } from 'node:os';
-import { z } from 'zod';
+import * as z from 'zod';
 
 const count = z.number().int().min(1).max(1_000_000);
 

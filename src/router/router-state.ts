@@ -7,7 +7,7 @@
 import type { KeyObject } from 'node:crypto';
 import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { BrambleError, messageOf } from '../base/errors.ts';
 import { envelopeShape, identifierShape, type RevocationList, revocationListShape } from '../link/messages.ts';
 import { openEnvelope } from '../link/signed-envelope.ts';

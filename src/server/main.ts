@@ -5,7 +5,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { createActivation } from '../activation/activation.ts';
 import { useUpActivationPassword } from '../activation/activation-password.ts';
 import { createRenewalProfiles } from '../activation/renewal-profiles.ts';

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { request as plainRequest } from 'node:http';
 import { request as tlsRequest } from 'node:https';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { BrambleError, messageOf } from '../base/errors.ts';
 
 /** Where the administration service is by now: an upgrade gives it another port. */

@@ -6,7 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { createSecureServer, type Http2Session, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo } from 'node:net';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { LoopbackCertificate } from './loopback-certificate.ts';
 import type { SeededRandom } from './seeded-random.ts';
 

@@ -1,7 +1,7 @@
 /** Lets another process direct the fleet: one JSON object a line in, one JSON object a line out, in the same order. */
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
-import { z } from 'zod';
+import * as z from 'zod';
 import { isBrambleError, messageOf } from '../base/errors.ts';
 import type { Fleet } from './fleet.ts';
 

@@ -1,7 +1,7 @@
 /** What a host's supervisor is told by `config.json` in BRAMBLE_HOME. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { BrambleError } from '../base/errors.ts';
 
 const port = z.int().min(0).max(65_535);

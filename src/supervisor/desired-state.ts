@@ -5,7 +5,7 @@
  * "nothing is wanted".
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { isBrambleError, messageOf } from '../base/errors.ts';
 import { assertOwnSessions } from '../database/pooler-check.ts';
 import type { Sql } from '../database/session.ts';

@@ -1,5 +1,5 @@
 /** What a gate is asked about: the shape of the figures, read by `gate-samples.ts`, judged by `gate.ts`. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 const count = z.number().int().nonnegative().finite();
 /** `src/base/latency-histogram.ts`: counts by bin. */

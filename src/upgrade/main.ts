@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { runSealer } from '../audit/sealer.ts';
 import { isBrambleError, messageOf } from '../base/errors.ts';
 import { applicationName } from '../database/connection.ts';

@@ -2,7 +2,7 @@
  * What an operator chooses for an upgrade, with the defaults. The shape is tolerant: keys that a later release adds are
  * kept, since the release that plans is the old one and the one that carries the plan out is the new one.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { budgetSchema } from '../policy/delivery/budget.ts';
 
 const share = z.number().min(0).max(1);

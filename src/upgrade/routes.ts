@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
-import { z } from 'zod';
+import * as z from 'zod';
 import { BrambleError } from '../base/errors.ts';
 import type { Database, Queryable, Transaction } from '../database/connection.ts';
 import { readDomain } from '../domain/domain.ts';

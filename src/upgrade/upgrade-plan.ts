@@ -2,7 +2,7 @@
  * What is written down when an upgrade is planned, and what its steps leave behind: the shapes of the columns `plan` and
  * `progress`. Both are tolerant, since two releases read them: unknown keys are kept, missing ones have defaults.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { planOptionsSchema } from './plan-options.ts';
 
 const plannedConnectionServiceSchema = z.looseObject({ name: z.string(), replaces: z.string() });

@@ -1,7 +1,7 @@
 /** User accounts: one by one, by the thousand, and their activation passwords. */
 import { Readable } from 'node:stream';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { z } from 'zod';
+import * as z from 'zod';
 import { activationValidHoursMax, setActivationPassword } from '../../activation/activation-password.ts';
 import { accountNameOf } from '../../base/account-name.ts';
 import { BrambleError, type ErrorCode } from '../../base/errors.ts';

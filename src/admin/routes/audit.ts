@@ -1,7 +1,7 @@
 /** The audit: who changed what, whether the record is whole, and all of it to take away. */
 import { Readable } from 'node:stream';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { z } from 'zod';
+import * as z from 'zod';
 import { listAudit } from '../../audit/audit-list.ts';
 import { exportAudit } from '../../audit/export.ts';
 import { openHeadFile } from '../../audit/head-file.ts';

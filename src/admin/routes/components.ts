@@ -1,6 +1,6 @@
 /** Components and features: what runs, what is absent, and what holds each feature back. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { z } from 'zod';
+import * as z from 'zod';
 import { BrambleError } from '../../base/errors.ts';
 import { forgetComponent, listComponents } from '../../domain/components.ts';
 import { readDomain } from '../../domain/domain.ts';

@@ -1,6 +1,6 @@
 /** Connection services: each with the instances it serves, its SRP credential and the process that is wanted for it. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { z } from 'zod';
+import * as z from 'zod';
 import { BrambleError } from '../../base/errors.ts';
 import type { Transaction } from '../../database/connection.ts';
 import {

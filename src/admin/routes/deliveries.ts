@@ -1,6 +1,6 @@
 /** The budget, and every delivery with the reason why it waits. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { z } from 'zod';
+import * as z from 'zod';
 import { listInstances } from '../../directory/instances.ts';
 import { recordEvent } from '../../domain/events.ts';
 import { budgetSchema, readBudget, writeBudget } from '../../policy/delivery/budget.ts';

@@ -1,6 +1,6 @@
 /** What an administrator sends to a device by hand, and the device's command queue. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { z } from 'zod';
+import * as z from 'zod';
 import { BrambleError } from '../../base/errors.ts';
 import type { DeviceId } from '../../base/ids.ts';
 import { listCommands, queueCommand } from '../../devices/command-queue.ts';

@@ -1,6 +1,6 @@
 /** Ends the management of one device: told, so that it leaves, or silently. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { z } from 'zod';
+import * as z from 'zod';
 import { enrollmentIdentifier } from '../../activation/enrollment.ts';
 import type { DeviceId } from '../../base/ids.ts';
 import { removeDevice } from '../../devices/device-removal.ts';

@@ -1,6 +1,6 @@
 /** Devices: listed, shown with their options and inventory. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { z } from 'zod';
+import * as z from 'zod';
 import { accountNameOf } from '../../base/account-name.ts';
 import { getAccount } from '../../directory/accounts.ts';
 import { notFound } from '../../rest/http-errors.ts';

@@ -1,6 +1,6 @@
 /** The domain as a whole: status and events. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { z } from 'zod';
+import * as z from 'zod';
 import { listEvents } from '../../domain/events.ts';
 import type { AdministrationContext } from '../context.ts';
 import { instant } from '../shapes.ts';

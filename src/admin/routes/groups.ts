@@ -1,6 +1,6 @@
 /** Groups of accounts and their members. A change of members owes the account its IT policy again. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { z } from 'zod';
+import * as z from 'zod';
 import { accountNameOf } from '../../base/account-name.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { getAccount } from '../../directory/accounts.ts';

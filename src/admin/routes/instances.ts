@@ -1,6 +1,6 @@
 /** Server instances: each with its SRP credential and the process that is wanted for it. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { z } from 'zod';
+import * as z from 'zod';
 import { createInstance, listInstances } from '../../directory/instances.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { removeCredentialFiles, retireWithParts } from '../instance-retirement.ts';

@@ -1,6 +1,6 @@
 /** Account moves in batches: start, watch, pause, resume, turn back. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { z } from 'zod';
+import * as z from 'zod';
 import { BrambleError } from '../../base/errors.ts';
 import type { AccountId } from '../../base/ids.ts';
 import type { Transaction } from '../../database/connection.ts';

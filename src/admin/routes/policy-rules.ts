@@ -1,6 +1,6 @@
 /** The rules that an IT policy can hold in this release. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { z } from 'zod';
+import * as z from 'zod';
 import { rules } from '../../policy/rules.ts';
 import { jsonObject } from '../shapes.ts';
 

@@ -4,7 +4,7 @@
  */
 
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { z } from 'zod';
+import * as z from 'zod';
 import { counted } from '../../base/counted.ts';
 import type { Queryable } from '../../database/connection.ts';
 import { recordEvent } from '../../domain/events.ts';

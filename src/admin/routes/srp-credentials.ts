@@ -1,6 +1,6 @@
 /** SRP credentials: issue, list, revoke, and lift a suspension. Revocations reach the routers as a signed, numbered list. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { z } from 'zod';
+import * as z from 'zod';
 import { BrambleError } from '../../base/errors.ts';
 import { isSrpIdentifier, type SrpIdentifier } from '../../base/ids.ts';
 import type { Queryable } from '../../database/connection.ts';

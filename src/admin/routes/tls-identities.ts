@@ -1,6 +1,6 @@
 /** The requirement that a device shows its certificate in TLS, lifted for one device or for all. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { z } from 'zod';
+import * as z from 'zod';
 import { BrambleError } from '../../base/errors.ts';
 import type { DeviceId } from '../../base/ids.ts';
 import { clearTlsIdentities, clearTlsIdentity, countTlsIdentities } from '../../devices/tls-identity.ts';

@@ -1,6 +1,6 @@
 /** Administrator tokens: made, listed and revoked. The token itself is answered once; the database keeps its digest. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { z } from 'zod';
+import * as z from 'zod';
 import { BrambleError } from '../../base/errors.ts';
 import { recordEvent } from '../../domain/events.ts';
 import { createToken, listTokens, revokeToken } from '../../rest/administrator-tokens.ts';

@@ -1,6 +1,6 @@
 /** Commands that are not settled: cancelled, or put back into the queue; and what silent devices hold, taken back. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { z } from 'zod';
+import * as z from 'zod';
 import { BrambleError } from '../../base/errors.ts';
 import type { CommandId, DeviceId } from '../../base/ids.ts';
 import { type ChangedCommands, cancelCommands, requeueCommands } from '../../devices/command-queue.ts';

@@ -1,7 +1,7 @@
 /** `bramble account`. */
 import { Readable } from 'node:stream';
 import type { Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { counted } from '../../base/counted.ts';
 import { openInputFile } from '../../base/input-file.ts';
 import { shownText } from '../../base/shown-text.ts';

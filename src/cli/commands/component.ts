@@ -1,6 +1,6 @@
 /** `bramble component`, `bramble features`. */
 import type { Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { example, type Frame } from '../frame.ts';
 import { cell, facts, type Style, table, timeText } from '../text-output.ts';
 import { addRemoval } from './removal.ts';

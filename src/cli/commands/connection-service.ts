@@ -1,6 +1,6 @@
 /** `bramble connection-service`. */
 import type { Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { BrambleError } from '../../base/errors.ts';
 import { collect, collectNames } from '../arguments.ts';
 import { example, type Frame, segment } from '../frame.ts';

@@ -1,6 +1,6 @@
 /** `bramble budget`, `bramble deliveries`. */
 import type { Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { collectValues, number } from '../arguments.ts';
 import { example, type Frame, query } from '../frame.ts';
 import { cell, columns, facts, type Style, timeText } from '../text-output.ts';

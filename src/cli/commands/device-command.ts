@@ -1,6 +1,6 @@
 /** `bramble device command`, `commands`, `cancel`, `requeue`, `resend`: what is sent to a device, and its queue. */
 import type { Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { collectValues, fileBytes, number } from '../arguments.ts';

@@ -1,6 +1,6 @@
 /** `bramble device`: devices and how their management ends; device-command.ts has the rest. */
 import type { Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { number } from '../arguments.ts';

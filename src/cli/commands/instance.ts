@@ -1,6 +1,6 @@
 /** `bramble instance`. */
 import type { Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { confirm, confirmable } from '../confirmation.ts';
 import { example, type Frame, segment } from '../frame.ts';
 import { table, timeText } from '../text-output.ts';

@@ -1,6 +1,6 @@
 /** `bramble move`. */
 import type { Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { counted } from '../../base/counted.ts';
 import { shownJson, shownValue } from '../../base/shown-text.ts';
 import { example, type Frame, segment } from '../frame.ts';

@@ -1,6 +1,6 @@
 /** `bramble policy` and `bramble service`. */
 import type { Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { collectValues, json } from '../arguments.ts';

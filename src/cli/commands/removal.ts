@@ -1,6 +1,6 @@
 /** Commands that take one named thing away and are answered with nothing. */
 import type { Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { example, type Frame, segment } from '../frame.ts';
 
 export interface Removal {

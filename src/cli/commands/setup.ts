@@ -4,7 +4,7 @@
  */
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { BrambleError } from '../../base/errors.ts';
 import { judgementText } from '../../release/signer-judgement.ts';
 import type { HomePlan } from '../../setup/prepare-home.ts';

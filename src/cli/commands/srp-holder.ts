@@ -1,7 +1,7 @@
 /** Adding what holds an SRP credential: a server instance or a connection service. */
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Frame } from '../frame.ts';
 
 const added = z.object({

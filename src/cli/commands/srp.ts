@@ -1,6 +1,6 @@
 /** `bramble srp`. */
 import type { Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { example, type Frame, query, segment } from '../frame.ts';
 import { table, timeText } from '../text-output.ts';
 

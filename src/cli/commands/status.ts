@@ -1,6 +1,6 @@
 /** `bramble status`. */
 import type { Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { example, type Frame } from '../frame.ts';
 import { cell, facts, type Style, table } from '../text-output.ts';
 import { component, componentTable } from './component.ts';

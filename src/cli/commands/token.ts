@@ -1,6 +1,6 @@
 /** `bramble token`. */
 import type { Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { example, type Frame } from '../frame.ts';
 import { table, timeText } from '../text-output.ts';
 import { addRemoval } from './removal.ts';

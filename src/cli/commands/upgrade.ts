@@ -1,7 +1,7 @@
 /** `bramble upgrade`: over REST, answered by an administration service or, while none runs, by the upgrade coordinator. */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { shownJson, shownValue } from '../../base/shown-text.ts';
 import type { UpgradeReport } from '../../upgrade/report.ts';
 import { emptiedText, gateText, planText, reportText } from '../../upgrade/report-text.ts';

@@ -6,7 +6,7 @@
  * deleted when it comes back (by {@link collectStrayPermits}), so lowering never breaks what is under way, and what is out
  * falls monotonically to the new budget.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Queryable, Transaction } from '../../database/connection.ts';
 import { readSetting, writeSetting } from '../../domain/settings.ts';
 import { burstOf } from './token-bucket.ts';

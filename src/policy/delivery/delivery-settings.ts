@@ -1,5 +1,5 @@
 /** Paces of the policy service: setting 'delivery', read again every second, so that a change needs no restart. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 const seconds = (most: number) => z.number().min(0.05).max(most);
 
