@@ -80,7 +80,7 @@ test('times have their zone, and say the same moment', limited, async () => {
 test('bramble up beside a supervisor says so as every failure is said', limited, async () => {
   const configuration = { database: { url: admin.databaseUrl }, host: 'here', publicPort: 8443, srpPort: 3101 };
   await writeFile(join(admin.home, 'config.json'), JSON.stringify(configuration));
-  const lock = await lockHome(admin.home);
+  const lock = await lockHome(admin.home, '1.2.0');
   const child = fork(fileURLToPath(new URL('main.ts', import.meta.url)), ['up'], {
     env: { PATH: process.env['PATH'], BRAMBLE_HOME: admin.home },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

@@ -1,7 +1,8 @@
 /** `bramble down`: asks the supervisor of a home to end, and waits until it has. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { BrambleError, isBrambleError } from '../base/errors.ts';
-import { birthOf } from '../database/embedded/process-facts.ts';
+import { birthOf } from '../base/process-facts.ts';
+import { thisRelease } from '../release/this-release.ts';
 import { lockHome } from '../supervisor/home-lock.ts';
 
 const waitMs = 60_000;
@@ -30,7 +31,7 @@ export async function stopSupervisor(home: string): Promise<{ processId: number 
 /** The lock tells who holds it by refusing us. */
 async function holderOf(home: string): Promise<number> {
   try {
-    const lock = await lockHome(home);
+    const lock = await lockHome(home, thisRelease.release);
     await lock.release();
   } catch (error) {
     if (isBrambleError(error, 'ERR_ALREADY_RUNNING')) return Number(error.details['pid']);

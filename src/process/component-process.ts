@@ -2,7 +2,7 @@
  * The life of a component that works on the database: environment, logger, pool, listener, registration, work, drain.
  *
  *   read environment → check the declared range → listen → register → work → announce ready
- *     … until SIGTERM, SIGINT, the end of the IPC channel, or the loss of the registration …
+ *     … until SIGTERM, SIGINT, a while without a supervisor, or the loss of the registration …
  *   → drain the work → stop the registration → close the listener → close the pool → return
  *
  * Invariants: nothing works before it is registered, and a component that may not run (release, schema) never listens. None ends
@@ -24,12 +24,11 @@ import { assertOwnSessions } from '../database/pooler-check.ts';
 import { assertCompatible, type ComponentIdentity, type ComponentKind } from '../domain/components.ts';
 import { type ProcessEnvironment, readEnvironment, requireDatabaseUrl } from './environment.ts';
 import { createRegistry, type Readiness, startHealthServer } from './health.ts';
-import { beatHeart } from './heartbeat.ts';
 import { hostIdentity } from './host-identity.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { ownCompatibility, ownFeatureNames, ownLinkVersions, ownRelease } from './own-release.ts';
 import { type Registration, registerAndKeep } from './registration.ts';
-import { aborted, announceReady, announceServing, listenForStop } from './stop-request.ts';
+import { aborted, openSupervision } from './supervision.ts';
 
 const waitMs = 500;
 
@@ -109,8 +108,7 @@ export async function componentProcess<Schema extends z.ZodType>(options: Compon
     release: ownRelease,
     level: environment.logLevel,
   });
-  const stop = listenForStop();
-  const stopBeating = beatHeart();
+  const stop = openSupervision({ ...environment, kind: options.kind, release: ownRelease });
   const parts: { registration?: Registration; work?: Work } = {};
   const databaseAccess = {
     applicationName: applicationName(options.kind, identity.name, identity.host, identity.processId),
@@ -159,8 +157,8 @@ export async function componentProcess<Schema extends z.ZodType>(options: Compon
     parts.work = work;
     closing.unshift({ what: 'work', close: () => work.drain() });
     log.info({ url: listening.url }, 'ready');
-    announceReady({ url: listening.url, yields: work.serving !== undefined });
-    void work.serving?.(stop.signal).then(announceServing, () => undefined);
+    stop.announceReady({ url: listening.url, yields: work.serving !== undefined });
+    void work.serving?.(stop.signal).then(stop.announceServing, () => undefined);
     await aborted(stop.signal);
     log.info({ reason: messageOf(stop.signal.reason) }, 'draining');
     if (stop.signal.reason instanceof Error) failure = messageOf(stop.signal.reason);
@@ -169,8 +167,7 @@ export async function componentProcess<Schema extends z.ZodType>(options: Compon
     throw error;
   } finally {
     await closeAll(closing, options.drainMs ?? 15_000, log);
-    stop.release();
-    stopBeating();
+    await stop.release();
   }
   if (stop.signal.reason instanceof Error) throw stop.signal.reason;
 }

@@ -27,6 +27,8 @@ export interface ProcessEnvironment<Settings> {
   databaseUrl: string | undefined;
   /** BRAMBLE_SETTINGS, parsed. */
   settings: Settings;
+  /** The same as it was given, without the defaults. */
+  givenSettings: unknown;
 }
 
 /**
@@ -39,7 +41,8 @@ export function readEnvironment<Schema extends z.ZodType>(
 ): ProcessEnvironment<z.output<Schema>> {
   const parsed = variables.safeParse(environment);
   if (!parsed.success) throw environmentError(parsed.error);
-  const settings = settingsSchema.safeParse(parseSettings(parsed.data.BRAMBLE_SETTINGS));
+  const givenSettings = parseSettings(parsed.data.BRAMBLE_SETTINGS);
+  const settings = settingsSchema.safeParse(givenSettings);
   if (!settings.success) throw environmentError(settings.error, 'BRAMBLE_SETTINGS');
   return {
     home: parsed.data.BRAMBLE_HOME,
@@ -48,6 +51,7 @@ export function readEnvironment<Schema extends z.ZodType>(
     logLevel: parsed.data.BRAMBLE_LOG_LEVEL,
     databaseUrl: parsed.data.DATABASE_URL,
     settings: settings.data,
+    givenSettings,
   };
 }
 

@@ -14,11 +14,10 @@ import * as z from 'zod';
 import { BrambleError, messageOf } from '../base/errors.ts';
 import { readEnvironment } from '../process/environment.ts';
 import { addGauges, createRegistry, startHealthServer } from '../process/health.ts';
-import { beatHeart } from '../process/heartbeat.ts';
 import { hostIdentity } from '../process/host-identity.ts';
 import { createLogger, type Logger } from '../process/logger.ts';
 import { ownFeatureNames, ownLinkVersions, ownRelease } from '../process/own-release.ts';
-import { aborted, announceReady, listenForStop } from '../process/stop-request.ts';
+import { aborted, openSupervision } from '../process/supervision.ts';
 import { publicLimitsShape } from './public-limits.ts';
 import { createRouter, type Router } from './router.ts';
 
@@ -51,7 +50,7 @@ type SocketName = z.output<typeof socketMessage>['name'];
 const socketTimeoutMs = 10_000;
 
 /**
- * Runs until SIGTERM, SIGINT or the end of the IPC channel; returns after the drain.
+ * Runs until SIGTERM, SIGINT or a while without a supervisor; returns after the drain.
  * @throws BrambleError ERR_ENVIRONMENT, ERR_ROUTER_FILE, ERR_ROUTER_STATE, ERR_ROUTER_SOCKET
  */
 export async function runRouter(): Promise<void> {
@@ -59,8 +58,8 @@ export async function runRouter(): Promise<void> {
   const environment = readEnvironment(process.env, routerSettingsShape);
   const { home, name, settings } = environment;
   const log = createLogger({ kind: 'router', name, release: ownRelease, level: environment.logLevel });
-  const stop = listenForStop();
-  const stopBeating = beatHeart();
+  const own = { kind: 'router', release: ownRelease, databaseUrl: undefined, sockets: sockets.descriptors };
+  const stop = openSupervision({ ...environment, ...own });
   const registry = createRegistry({ name, kind: 'router', release: ownRelease });
   const answers = new Counter({
     name: 'bramble_router_answers_total',
@@ -103,13 +102,13 @@ export async function runRouter(): Promise<void> {
     await listen(router.srpServer, 'srp', settings.srpPort, at.host, sockets, log);
     router.register(health.url);
     // Announced before the public port: the router that this one replaces drains first, and its diallers come here.
-    announceReady({ url: health.url });
+    stop.announceReady({ url: health.url });
     await Promise.race([router.formerLinks, delay(settings.holdMs), aborted(stop.signal)]);
     if (!stop.signal.aborted) {
       await listen(router.publicServer, 'public', settings.publicPort, at.host, sockets, log);
       const ports = { public: router.publicServer.address(), srp: router.srpServer.address() };
       log.info({ url: health.url, ports }, 'ready');
-      if (process.connected) process.send?.({ type: 'listening', ...ports });
+      stop.tellStarter({ type: 'listening', ...ports });
     }
     await aborted(stop.signal);
     log.info({ reason: messageOf(stop.signal.reason), tunnels: router.tunnelsOpen }, 'draining');
@@ -117,29 +116,38 @@ export async function runRouter(): Promise<void> {
   } finally {
     sockets.release();
     await health.close();
-    stop.release();
-    stopBeating();
+    await stop.release();
   }
 }
 
 interface HandedSockets {
   take(name: SocketName): Promise<unknown>;
+  /** Of those that came. Whoever listens on one keeps it open. */
+  descriptors(): ReadonlyMap<SocketName, number>;
   release(): void;
 }
 
 /** Sockets can come before anyone asks for them, and in any order. */
 function receiveSockets(): HandedSockets {
   const settle = new Map<SocketName, (handle: unknown) => void>();
+  const came = new Map<SocketName, number>();
   const taken = new Map<SocketName, Promise<unknown>>();
   for (const name of ['public', 'srp'] as const) {
     taken.set(name, new Promise((resolve) => settle.set(name, resolve)));
   }
   const onMessage = (message: unknown, handle: unknown) => {
     const parsed = socketMessage.safeParse(message);
-    if (parsed.success) settle.get(parsed.data.name)?.(handle);
+    if (!parsed.success) return;
+    const descriptor = (handle as { fd?: unknown } | null)?.fd;
+    if (typeof descriptor === 'number') came.set(parsed.data.name, descriptor);
+    settle.get(parsed.data.name)?.(handle);
   };
   process.on('message', onMessage);
-  return { take: async (name) => await taken.get(name), release: () => process.off('message', onMessage) };
+  return {
+    take: async (name) => await taken.get(name),
+    descriptors: () => came,
+    release: () => process.off('message', onMessage),
+  };
 }
 
 /** @throws BrambleError ERR_ROUTER_SOCKET when there is neither a handed socket nor a port, or it cannot be listened on. */

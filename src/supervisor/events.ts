@@ -4,6 +4,11 @@ import { assertNever } from '../base/assert-never.ts';
 export type SupervisorEvent =
   | { type: 'listening'; socket: 'public' | 'srp'; port: number }
   | { type: 'waiting-for-port'; socket: 'public' | 'srp'; port: number }
+  | { type: 'taking-over'; pid: number; release: string | null }
+  | { type: 'adopted'; name: string; kind: string; release: string; pid: number }
+  | { type: 'not-adopted'; name: string; pid: number }
+  | { type: 'handing-over'; release: string }
+  | { type: 'handed-over' }
   | { type: 'database-ready'; adopted: boolean; pid: number | null }
   | { type: 'database-lost'; code: string; message: string }
   | { type: 'started'; name: string; kind: string; release: string; pid: number }
@@ -25,6 +30,16 @@ export function eventText(event: SupervisorEvent): string {
       return `${event.socket} port ${event.port} is open`;
     case 'waiting-for-port':
       return `${event.socket} port ${event.port} is still in use; waiting for it`;
+    case 'taking-over':
+      return `takes over from the supervisor of ${event.release ?? '1.1 or earlier'} (process ${event.pid})`;
+    case 'adopted':
+      return `${event.name} ${event.release} works on and is adopted (process ${event.pid})`;
+    case 'not-adopted':
+      return `${event.name} (process ${event.pid}) had no supervisor and did not report itself; it is killed and started again`;
+    case 'handing-over':
+      return `a supervisor of ${event.release} takes over; the processes work on`;
+    case 'handed-over':
+      return 'everything was handed over';
     case 'database-ready':
       return event.adopted ? 'PostgreSQL is running' : 'PostgreSQL was started';
     case 'database-lost':
@@ -36,7 +51,7 @@ export function eventText(event: SupervisorEvent): string {
     case 'hung':
       return `${event.name} (process ${event.pid}) gave no sign of life for ${event.silentMs / 1000} s; it is killed and started again`;
     case 'exited':
-      return `${event.name} has ended${event.expected ? '' : ` unexpectedly (${event.signal ?? `code ${event.code}`})`}`;
+      return `${event.name} has ended${event.expected ? '' : ` unexpectedly (${event.signal ?? (event.code === null ? 'it was adopted: how is not known' : `code ${event.code}`)})`}`;
     case 'restarting':
       return `${event.name} starts again in ${event.inMs} ms`;
     case 'replaced':

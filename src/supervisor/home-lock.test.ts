@@ -9,7 +9,7 @@ test('a home is locked by one at a time, also when many take over from a holder 
   const home = await mkdtemp(path.join(os.tmpdir(), 'bramble-lock-'));
   t.after(async () => await rm(home, { recursive: true, force: true }));
   for (let round = 0; round < 5; round++) {
-    const attempts = await Promise.allSettled(Array.from({ length: 8 }, async () => await lockHome(home)));
+    const attempts = await Promise.allSettled(Array.from({ length: 8 }, async () => await lockHome(home, '1.2.0')));
     const [winner, ...others] = attempts.filter((attempt) => attempt.status === 'fulfilled');
     assert.ok(winner);
     assert.deepEqual(others, []);

@@ -10,8 +10,9 @@
 import { randomBytes } from 'node:crypto';
 import { link, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import * as z from 'zod';
 import { BrambleError } from '../base/errors.ts';
-import { birthOf } from '../database/embedded/process-facts.ts';
+import { birthOf } from '../base/process-facts.ts';
 
 export interface HomeLock {
   release(): Promise<void>;
@@ -21,24 +22,31 @@ interface Holder {
   /** null once released. */
   pid: number | null;
   birth: string | null;
+  /** Absent where a supervisor of 1.1 wrote it. */
+  release?: string;
 }
+
+/** In the details of ERR_ALREADY_RUNNING. */
+export const holderShape = z.object({ pid: z.number(), birth: z.string(), release: z.string().nullable() });
+export type LockHolder = z.output<typeof holderShape>;
 
 const prefix = 'supervisor.lock.';
 
-/** @throws BrambleError ERR_ALREADY_RUNNING with the holder's process id in its details. */
-export async function lockHome(home: string): Promise<HomeLock> {
+/** @throws BrambleError ERR_ALREADY_RUNNING with the holder in its details ({@link holderShape}). */
+export async function lockHome(home: string, release: string): Promise<HomeLock> {
   for (;;) {
     const highest = await highestNumber(home);
     const holder = highest === 0 ? null : await readHolder(home, highest);
     if (holder !== null && holder.pid !== null && holder.birth === (await birthOf(holder.pid))) {
       throw new BrambleError(
         'ERR_ALREADY_RUNNING',
-        `A supervisor (process ${holder.pid}) already runs on ${home}. Stop it first, or leave it at work.`,
-        { details: { pid: holder.pid } },
+        `A supervisor (process ${holder.pid}) already runs on ${home}. Leave it at work, stop it (\`bramble down\`), or let this ` +
+          'one take its place without touching its processes (`bramble up --take-over`).',
+        { details: { pid: holder.pid, birth: holder.birth, release: holder.release ?? null } },
       );
     }
     const own = highest + 1;
-    const made = await makeFile(home, own, { pid: process.pid, birth: await birthOf(process.pid) });
+    const made = await makeFile(home, own, { pid: process.pid, birth: await birthOf(process.pid), release });
     if (made && (await highestNumber(home)) === own) {
       await removeLower(home, own);
       return { release: async () => await replaceFile(home, own, { pid: null, birth: null }) };

@@ -24,7 +24,8 @@ export interface ListeningSocket {
   close(): void;
 }
 
-interface BoundHandle {
+/** As Node.js has it: bound, perhaps listened on by another process. */
+export interface BoundHandle {
   getsockname(out: { port?: number }): number;
   close(): void;
 }
@@ -75,11 +76,16 @@ function bind(name: ListeningSocket['name'], address: string, port: number): Lis
       `The ${name} port ${port} on ${address} cannot be bound (system error ${handle}).`,
     );
   }
-  // A taken port is told by this call, not by the one before.
+  // A taken port is told by asking for it, not by the call before.
+  return heldSocket(name, handle) ?? 'taken';
+}
+
+/** null, and the handle closed, when it has no port. */
+export function heldSocket(name: ListeningSocket['name'], handle: BoundHandle): ListeningSocket | null {
   const own: { port?: number } = {};
   if (handle.getsockname(own) !== 0 || own.port === undefined) {
     handle.close();
-    return 'taken';
+    return null;
   }
   return {
     name,

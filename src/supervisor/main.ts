@@ -8,13 +8,16 @@ import { runSupervisor } from './supervisor.ts';
 export interface UpOptions {
   /** Leaves the embedded PostgreSQL running at the end. */
   keepDatabase: boolean;
+  /** Takes over from a supervisor of the same or a later release too. */
+  takeOver?: boolean;
   /** Ends it as SIGTERM does. */
   signal?: AbortSignal;
 }
 
 /**
- * Supervises BRAMBLE_HOME (default `./.bramble`, as root `/var/lib/bramble`) until SIGTERM, SIGINT or SIGHUP.
- * @throws BrambleError ERR_ALREADY_RUNNING, and what else forbids it to begin
+ * Supervises BRAMBLE_HOME (default `./.bramble`, as root `/var/lib/bramble`) until SIGTERM, SIGINT or SIGHUP, or until another
+ * supervisor takes over.
+ * @throws BrambleError ERR_ALREADY_RUNNING, ERR_TAKE_OVER_NEWER, ERR_TAKE_OVER_INTERRUPTS, and what else forbids it to begin
  */
 export async function supervisorMain(options: UpOptions): Promise<void> {
   const home =
@@ -28,6 +31,7 @@ export async function supervisorMain(options: UpOptions): Promise<void> {
       home,
       signal: options.signal ? AbortSignal.any([stop.signal, options.signal]) : stop.signal,
       keepDatabase: options.keepDatabase,
+      takeOver: options.takeOver === true,
       onEvent: (event) => {
         if (process.stdout.isTTY) {
           process.stdout.write(`${shownText(eventText(event))}\n`);
@@ -36,6 +40,7 @@ export async function supervisorMain(options: UpOptions): Promise<void> {
         const troubled =
           event.type === 'refused' ||
           event.type === 'hung' ||
+          event.type === 'not-adopted' ||
           event.type === 'database-lost' ||
           event.type === 'restarting';
         log[troubled ? 'warn' : 'info'](event, event.type);

@@ -21,6 +21,8 @@ export interface SlotOptions {
   /** How long a successor may take to serve before the attempt counts as failed. */
   successorReadyMs: number;
   onEvent: OnEvent;
+  /** What runs already: it is left as it is until something else is wanted. */
+  adopted?: SupervisedProcess;
 }
 
 export interface ProcessSlot {
@@ -30,16 +32,18 @@ export interface ProcessSlot {
   kind(): string | null;
   /** Stops the process and ends the slot. */
   end(): Promise<void>;
+  /** Ends the slot and leaves the process to another supervisor. */
+  letGo(): Promise<void>;
 }
 
 export function createSlot(options: SlotOptions): ProcessSlot {
   const { name, environment, onEvent } = options;
-  let wanted: ProcessSpec | null = null;
-  let running: SupervisedProcess | null = null;
+  let wanted: ProcessSpec | null = options.adopted?.spec ?? null;
+  let running: SupervisedProcess | null = options.adopted ?? null;
   let failure: { spec: ProcessSpec; notBeforeMs: number } | null = null;
   let failures = 0;
   let lastKind: string | null = null;
-  let ending = false;
+  let ending: 'no' | 'stopping' | 'letting-go' = 'no';
   const wakeup = createWakeup();
   const expectedExits = new Set<number>();
 
@@ -63,14 +67,20 @@ export function createSlot(options: SlotOptions): ProcessSlot {
       fail(spec);
       return null;
     }
-    const { pid } = started;
-    onEvent({ type: 'started', name, kind: spec.kind, release: spec.release, pid });
+    onEvent({ type: 'started', name, kind: spec.kind, release: spec.release, pid: started.pid });
+    watch(started);
+    return started;
+  }
+
+  function watch(started: SupervisedProcess): void {
+    const { pid, spec } = started;
     void started.ready.then(() => onEvent({ type: 'ready', name, pid }));
     void started.hung.then(() => {
       onEvent({ type: 'hung', name, pid, silentMs: environment.hungAfterMs });
       started.kill();
     });
     void started.exited.then(({ code, signal }) => {
+      if (ending === 'letting-go' && !expectedExits.has(pid)) return;
       const expected = expectedExits.delete(pid);
       onEvent({ type: 'exited', name, pid, code, signal, expected });
       if (running === started) {
@@ -82,7 +92,6 @@ export function createSlot(options: SlotOptions): ProcessSlot {
       }
       wakeup.wake();
     });
-    return started;
   }
 
   async function startFirst(spec: ProcessSpec): Promise<void> {
@@ -133,7 +142,7 @@ export function createSlot(options: SlotOptions): ProcessSlot {
 
   async function unwanted(spec: ProcessSpec, race: { over: boolean }): Promise<'unwanted'> {
     for (let changed = wakeup.next(); ; changed = wakeup.next()) {
-      if (race.over || ending || wanted === null || !sameSpec(wanted, spec)) {
+      if (race.over || ending !== 'no' || wanted === null || !sameSpec(wanted, spec)) {
         return 'unwanted';
       }
       await changed;
@@ -143,8 +152,12 @@ export function createSlot(options: SlotOptions): ProcessSlot {
   async function run(): Promise<void> {
     for (;;) {
       const changed = wakeup.next();
+      if (ending === 'letting-go') {
+        running?.letGo();
+        return;
+      }
       const step = nextStep({
-        wanted: ending ? null : wanted,
+        wanted: ending === 'no' ? wanted : null,
         running: running?.spec ?? null,
         yields: running?.yields() ?? false,
         failure,
@@ -152,7 +165,7 @@ export function createSlot(options: SlotOptions): ProcessSlot {
       });
       switch (step.type) {
         case 'nothing':
-          if (ending) {
+          if (ending !== 'no') {
             return;
           }
           await changed;
@@ -177,22 +190,31 @@ export function createSlot(options: SlotOptions): ProcessSlot {
     }
   }
 
+  if (options.adopted !== undefined) {
+    const { pid, spec } = options.adopted;
+    onEvent({ type: 'adopted', name, kind: spec.kind, release: spec.release, pid });
+    watch(options.adopted);
+  }
   const ended = run();
+  const end = async (how: 'stopping' | 'letting-go') => {
+    ending = how;
+    wakeup.wake();
+    await ended;
+  };
   return {
     want: (spec) => {
       lastKind = spec?.kind ?? lastKind;
-      if (spec === null ? wanted !== null : wanted === null || !sameSpec(spec, wanted)) {
-        wanted = spec;
+      const before = wanted;
+      // Also where nothing changes: of what was adopted the credential was not known.
+      wanted = spec;
+      if (spec === null ? before !== null : before === null || !sameSpec(spec, before)) {
         failures = 0;
         failure = null;
         wakeup.wake();
       }
     },
     kind: () => running?.spec.kind ?? lastKind,
-    end: async () => {
-      ending = true;
-      wakeup.wake();
-      await ended;
-    },
+    end: async () => await end('stopping'),
+    letGo: async () => await end('letting-go'),
   };
 }

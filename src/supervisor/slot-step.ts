@@ -9,6 +9,8 @@
  * have one identifier, and the link of the later one takes the place of the earlier one's.
  */
 
+import { databaseWithoutCredential } from '../process/adoption-messages.ts';
+
 /** What a process is started from; two that are equal need no restart. */
 export interface ProcessSpec {
   readonly name: string;
@@ -17,6 +19,8 @@ export interface ProcessSpec {
   readonly settings: unknown;
   /** null for routers, which know no database. */
   readonly databaseUrl: string | null;
+  /** Of an adopted process it is known which database it was given, and not by which credential. */
+  readonly credentialUnknown?: boolean;
 }
 
 export type SlotStep =
@@ -66,11 +70,13 @@ function hasPort(settings: unknown): boolean {
 }
 
 export function sameSpec(a: ProcessSpec, b: ProcessSpec): boolean {
-  return textOf(a) === textOf(b);
+  const withoutCredential = a.credentialUnknown === true || b.credentialUnknown === true;
+  return textOf(a, withoutCredential) === textOf(b, withoutCredential);
 }
 
-function textOf({ name, kind, release, settings, databaseUrl }: ProcessSpec): string {
-  return JSON.stringify([name, kind, release, settings, databaseUrl]);
+function textOf({ name, kind, release, settings, databaseUrl }: ProcessSpec, withoutCredential: boolean): string {
+  const database = databaseUrl !== null && withoutCredential ? databaseWithoutCredential(databaseUrl) : databaseUrl;
+  return JSON.stringify([name, kind, release, settings ?? {}, database]);
 }
 
 const firstDelayMs = 200;

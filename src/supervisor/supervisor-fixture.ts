@@ -2,11 +2,13 @@
  * For tests: a home with small real releases in it, and a supervisor on it whose events can be waited for. The releases'
  * program does nothing but what a supervised process owes its supervisor.
  */
+import { spawn } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import { installArchive } from '../release/archive.ts';
 import { writeEntries } from '../release/archive-bytes.ts';
@@ -32,17 +34,31 @@ if (settings.heartbeat) {
 }
 // Holds the event loop for good: nothing is heard, and nothing is sent.
 if (settings.hang) setTimeout(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0), 50);
+const descriptors = new Map();
+// As a process of this release does; without it the program is like one of 1.1, which drains without its supervisor.
+const supervision = settings.adoptable
+  ? (await import('${new URL('../process/supervision.ts', import.meta.url).href}')).openSupervision({
+      ...{ home: process.env.BRAMBLE_HOME, name: process.env.BRAMBLE_COMPONENT, kind, release: '${release}' },
+      ...{ givenSettings: settings, databaseUrl: process.env.DATABASE_URL, sockets: () => descriptors },
+    }, settings.patienceMs)
+  : undefined;
+const facts = { yields: settings.yields === true };
+const sayReady = () => (supervision ? supervision.announceReady(facts) : process.send({ type: 'ready', ...facts }));
 const end = async () => {
   note('end');
   // Closed only when every connection that was accepted is answered.
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  await supervision?.release();
   process.exit(0);
 };
-process.on('disconnect', end);
-if (!settings.deaf) process.on('SIGTERM', end);
-else process.on('SIGTERM', () => note('deaf'));
+if (supervision) supervision.signal.addEventListener('abort', end);
+else {
+  process.on('disconnect', end);
+  process.on('SIGTERM', settings.deaf ? () => note('deaf') : end);
+}
 process.on('message', (message, handle) => {
   if (message.type !== 'socket') return;
+  descriptors.set(message.name, handle.fd);
   const server = net.createServer((socket) => {
     socket.on('error', () => {});
     socket.once('data', () => socket.end('${release} ' + message.name + ' ' + process.pid));
@@ -51,17 +67,17 @@ process.on('message', (message, handle) => {
   // Some time later, as a router does that waits for its links: what arrives meanwhile waits as well.
   setTimeout(() => server.listen(handle, () => {
     listening += 1;
-    if (listening === 2 && !settings.silent) process.send({ type: 'ready' });
+    if (listening === 2 && !settings.silent) sayReady();
   }), 50);
 });
 if (kind !== 'router') {
   setInterval(() => {}, 1000);
-  process.send({ type: 'ready', yields: settings.yields === true });
+  sayReady();
   // As one that waits for its links: until the test writes that a router accepted them.
   const served = setInterval(() => {
     if (!settings.yields || !existsSync(process.env.BRAMBLE_HOME + '/linked-${release}')) return;
     clearInterval(served);
-    process.send({ type: 'serving' });
+    supervision ? supervision.announceServing() : process.send({ type: 'serving' });
   }, 20);
 }
 `;
@@ -169,4 +185,50 @@ export async function ask(port: number): Promise<string> {
     socket.once('error', reject);
     socket.once('end', () => (answer === '' ? reject(new Error('closed without an answer')) : resolve(answer)));
   });
+}
+
+/** A supervisor in a process of its own, which can be killed. */
+export function superviseElsewhere(t: TestContext, home: string, options: Partial<SupervisorOptions> = {}) {
+  const module = new URL('./supervisor.ts', import.meta.url).href;
+  const code = `import { runSupervisor } from ${JSON.stringify(module)};
+    await runSupervisor({ home: ${JSON.stringify(home)}, signal: new AbortController().signal,
+      ...${JSON.stringify(options)}, onEvent: (event) => console.log(JSON.stringify(event)) });`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const journal = createJournal();
+  createInterface(child.stdout).on('line', (line) => journal.onEvent(JSON.parse(line) as SupervisorEvent));
+  t.after(() => child.kill('SIGKILL'));
+  return { ...journal, process: child };
+}
+
+/** Eight clients that ask again as soon as they were answered; any failure fails the test when it is next waited for. */
+export function closedLoop(port: number) {
+  let stopped = false;
+  let answers = 0;
+  let answered = Promise.withResolvers<string>();
+  const askAgain = async () => {
+    while (!stopped) {
+      const answer = await ask(port);
+      answers += 1;
+      answered.resolve(answer);
+      answered = Promise.withResolvers();
+    }
+  };
+  const done = Promise.all(Array.from({ length: 8 }, askAgain));
+  done.catch((error: unknown) => answered.reject(error));
+  return {
+    until: async (release: string): Promise<string> => {
+      for (;;) {
+        const answer = await answered.promise;
+        if (answer.startsWith(release)) {
+          return answer;
+        }
+      }
+    },
+    /** The number of answers, after the last one. */
+    stop: async (): Promise<number> => {
+      stopped = true;
+      await done;
+      return answers;
+    },
+  };
 }

@@ -3,7 +3,7 @@
  * started, handed their sockets and stopped, and nothing of what they do. Each process gets the database's address with the
  * credential of its kind, as far as the home has one when the supervisor starts.
  *
- *   lock the home → bind the sockets → [ find or start PostgreSQL → look at what is wanted → start, stop, replace ]…
+ *   lock the home, perhaps from another supervisor → adopt what runs → take over or bind the sockets → [ find or start PostgreSQL → look at what is wanted → start, stop, replace ]…
  *     … until the signal is aborted …
  *   → stop instances and services → stop routers → stop PostgreSQL (unless it is kept) → unlock
  */
@@ -14,13 +14,18 @@ import { messageOf } from '../base/errors.ts';
 import { startEmbedded, stopEmbedded } from '../database/embedded/server.ts';
 import { addressAs, type RoleCredentials, readRoleCredentials } from '../database/roles/role-credentials.ts';
 import { databaseRoles } from '../database/roles/role-rights.ts';
+import { thisRelease } from '../release/this-release.ts';
+import type { AdoptedProcess } from './adopted-process.ts';
+import { type AdoptionDesk, openAdoptionDesk } from './adoption-desk.ts';
 import { defaultLogLimits, type LogLimits, rotateLog } from './component-log.ts';
 import { type Configuration, readConfiguration } from './configuration.ts';
 import { type DesiredProcess, watchDesired } from './desired-state.ts';
 import type { OnEvent } from './events.ts';
-import { lockHome } from './home-lock.ts';
 import { bindListeningSocket, type ListeningSocket } from './listening-socket.ts';
 import { createSlot, type ProcessSlot } from './process-slot.ts';
+import { inheritSocket } from './socket-inheritance.ts';
+import type { SupervisedProcess } from './supervised-process.ts';
+import { claimHome } from './take-over.ts';
 
 export interface SupervisorOptions {
   /** BRAMBLE_HOME, with `config.json` and `releases/` in it. */
@@ -30,6 +35,12 @@ export interface SupervisorOptions {
   onEvent: OnEvent;
   /** Leaves the embedded PostgreSQL running. Default false. */
   keepDatabase?: boolean;
+  /** Takes over from a running supervisor of the same or a later release too. Default false. */
+  takeOver?: boolean;
+  /** Of this supervisor; default that of the program. */
+  release?: string;
+  /** How long processes without a supervisor may take to report themselves, default 15 s. */
+  gatherMs?: number;
   /** Between SIGTERM and SIGKILL, default 10 s. */
   stopGraceMs?: number;
   /** How long a successor may take to serve, default 60 s. */
@@ -42,26 +53,42 @@ export interface SupervisorOptions {
 }
 
 const logCheckMs = 1000;
+const defaultStopGraceMs = 10_000;
 
 /**
  * Supervises until the signal is aborted and all is stopped.
- * @throws BrambleError ERR_ALREADY_RUNNING, ERR_CONFIGURATION, ERR_ADDRESS_IN_USE, ERR_LISTEN; what goes wrong later is
+ * @throws BrambleError ERR_ALREADY_RUNNING, ERR_TAKE_OVER_NEWER, ERR_TAKE_OVER_INTERRUPTS, ERR_CONFIGURATION, ERR_ADDRESS_IN_USE, ERR_LISTEN; what goes wrong later is
  * reported as events and tried again.
  */
 export async function runSupervisor(options: SupervisorOptions): Promise<void> {
   const home = path.resolve(options.home);
-  const { signal, onEvent } = options;
+  const { onEvent } = options;
   const configuration = await readConfiguration(home);
   const credentials = await readRoleCredentials(home);
-  const lock = await lockHome(home);
+  const release = options.release ?? thisRelease.release;
+  const lock = await claimHome(home, { ...options, release, takeOver: options.takeOver === true });
+  const handOver = new AbortController();
+  const signal = AbortSignal.any([options.signal, handOver.signal]);
   const sockets: ListeningSocket[] = [];
   const slots = new Map<string, ProcessSlot>();
   const logTimer = setInterval(logRotation(home, slots, options), logCheckMs);
+  let desk: AdoptionDesk | undefined;
   try {
-    sockets.push(await bindReported('srp', configuration.srpPort, configuration, options));
-    sockets.push(await bindReported('public', configuration.publicPort, configuration, options));
+    desk = await openAdoptionDesk({
+      ...{ home, hungAfterMs: options.hungAfterMs ?? 30_000, gatherMs: options.gatherMs ?? 15_000 },
+      onHandOver: (to) => {
+        onEvent({ type: 'handing-over', release: to });
+        handOver.abort(new Error('another supervisor takes over'));
+      },
+    });
     await mkdir(path.join(home, 'logs'), { recursive: true, mode: 0o700 });
-    const reconcile = reconciler(home, configuration, sockets, slots, credentials, options);
+    const processes = await gather(desk, options, signal);
+    for (const name of ['srp', 'public'] as const) {
+      sockets.push(await openSocket(name, processes, configuration, { ...options, signal }));
+    }
+    const newSlot = slotMaker(home, configuration, sockets, slots, options);
+    adoptAll(processes, newSlot, options);
+    const reconcile = reconciler(slots, newSlot, credentials, options);
     await watchDesired({
       host: configuration.host,
       openDatabase: async (watchSignal) => await openDatabase(home, configuration, watchSignal),
@@ -75,17 +102,71 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
       throw error;
     }
   } finally {
-    await stopInOrder(slots);
+    // What was asked to end ends, also where another was to have it. After a failure another may still come.
+    const leaves = !options.signal.aborted;
+    if (leaves) {
+      await desk?.close();
+      await Promise.all([...slots.values()].map(async (slot) => await slot.letGo()));
+    } else {
+      await stopInOrder(slots);
+      await desk?.close();
+    }
     clearInterval(logTimer);
     for (const socket of sockets) {
       socket.close();
     }
-    if ('embedded' in configuration.database && options.keepDatabase !== true) {
+    if ('embedded' in configuration.database && options.keepDatabase !== true && !leaves) {
       await stopEmbedded({ folder: databaseFolder(home), mode: 'fast' });
     }
     await lock.release();
-    onEvent({ type: 'stopped' });
+    onEvent({ type: leaves && handOver.signal.aborted ? 'handed-over' : 'stopped' });
   }
+}
+
+async function gather(desk: AdoptionDesk, options: SupervisorOptions, signal: AbortSignal): Promise<AdoptedProcess[]> {
+  const { adopted, killed } = await desk.gather(signal);
+  for (const { name, pid } of killed) {
+    options.onEvent({ type: 'not-adopted', name, pid });
+  }
+  // Of two with one name, one and its successor, the one that works is kept, and of those the later.
+  const works = ({ orphan }: AdoptedProcess) => Number(orphan.yields ? orphan.serving : orphan.ready);
+  return adopted.sort((a, b) => works(b) - works(a) || b.startedAtMs - a.startedAtMs);
+}
+
+function adoptAll(
+  processes: readonly AdoptedProcess[],
+  newSlot: (name: string, adopted?: SupervisedProcess) => ProcessSlot,
+  options: SupervisorOptions,
+): void {
+  const names = new Set<string>();
+  for (const process of processes) {
+    const { name } = process.spec;
+    if (names.has(name)) {
+      void process.stop(options.stopGraceMs ?? defaultStopGraceMs);
+    } else {
+      names.add(name);
+      newSlot(name, process);
+    }
+  }
+}
+
+/** The socket that adopted routers listen on; bound anew where there is none, or the configuration has another port by now. */
+async function openSocket(
+  name: ListeningSocket['name'],
+  processes: readonly AdoptedProcess[],
+  configuration: Configuration,
+  options: SupervisorOptions,
+): Promise<ListeningSocket> {
+  const wanted = name === 'public' ? configuration.publicPort : configuration.srpPort;
+  for (const router of processes.filter(({ spec }) => spec.kind === 'router')) {
+    const socket = await inheritSocket(name, router, options.home);
+    if (socket !== null && (wanted === 0 || socket.port === wanted)) {
+      options.onEvent({ type: 'listening', socket: name, port: socket.port });
+      return socket;
+    }
+    socket?.close();
+  }
+  return await bindReported(name, wanted, configuration, options);
 }
 
 /** A full disk, or a log that cannot be written, is reported once, and ends nothing. */
@@ -134,27 +215,35 @@ async function bindReported(
   return socket;
 }
 
-/** Applies one look at the wanted processes to the slots. A row that is gone is stopped like one that says so. */
-function reconciler(
+function slotMaker(
   home: string,
   configuration: Configuration,
   sockets: readonly ListeningSocket[],
   slots: Map<string, ProcessSlot>,
-  credentials: RoleCredentials,
   options: SupervisorOptions,
 ) {
-  const reported = new Set<string>();
-  const newSlot = (name: string): ProcessSlot => {
+  return (name: string, adopted?: SupervisedProcess): ProcessSlot => {
     const slot = createSlot({
       name,
       environment: { home, host: configuration.host, sockets, hungAfterMs: options.hungAfterMs ?? 30_000 },
-      stopGraceMs: options.stopGraceMs ?? 10_000,
+      stopGraceMs: options.stopGraceMs ?? defaultStopGraceMs,
       successorReadyMs: options.successorReadyMs ?? 60_000,
       onEvent: options.onEvent,
+      ...(adopted === undefined ? {} : { adopted }),
     });
     slots.set(name, slot);
     return slot;
   };
+}
+
+/** Applies one look at the wanted processes to the slots. A row that is gone is stopped like one that says so. */
+function reconciler(
+  slots: ReadonlyMap<string, ProcessSlot>,
+  newSlot: (name: string) => ProcessSlot,
+  credentials: RoleCredentials,
+  options: SupervisorOptions,
+) {
+  const reported = new Set<string>();
   return (processes: readonly DesiredProcess[], unreadable: readonly string[], url: string): void => {
     const wanted = new Map(processes.filter(({ state }) => state === 'running').map((row) => [row.name, row]));
     for (const { name, kind, release, settings } of wanted.values()) {

@@ -16,9 +16,14 @@ export function addProcessCommands(program: Command, frame: Frame): void {
       .command('up')
       .description('run the supervisor of this host: it starts and watches the processes that the domain wants here')
       .option('--keep-database', 'leave the embedded PostgreSQL running at the end', false)
-      .action(async (flags: { keepDatabase: boolean }) => {
+      .option('--take-over', 'take the place of a running supervisor of the same or a later release too', false)
+      .addHelpText(
+        'after',
+        '\nBeside a running supervisor of an earlier release it takes over: the processes work on, and devices do not notice.',
+      )
+      .action(async (flags: { keepDatabase: boolean; takeOver: boolean }) => {
         const { supervisorMain } = await import('../../supervisor/main.ts');
-        await supervisorMain({ keepDatabase: flags.keepDatabase });
+        await supervisorMain(flags);
       }),
     'BRAMBLE_HOME=/var/lib/bramble bramble up',
   );

@@ -4,7 +4,7 @@
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { isAlive, worksIn } from './process-facts.ts';
+import { isAlive, worksIn } from '../../base/process-facts.ts';
 
 /** The lines of `postmaster.pid` that we use. @see PostgreSQL, src/include/utils/pidfile.h */
 export interface Postmaster {

@@ -8,10 +8,10 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import { promisify } from 'node:util';
 import postgres from 'postgres';
+import { isAlive } from '../../base/process-facts.ts';
 import { until } from '../../base/test-condition.ts';
 import { readCluster } from './cluster.ts';
 import { findPostmaster, parsePostmasterFile } from './postmaster.ts';
-import { isAlive } from './process-facts.ts';
 import { type EmbeddedServer, startEmbedded, stopEmbedded } from './server.ts';
 
 const run = promisify(execFile);

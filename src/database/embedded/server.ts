@@ -10,12 +10,12 @@ import { mkdir, open } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BrambleError } from '../../base/errors.ts';
+import { isAlive } from '../../base/process-facts.ts';
 import { type Binaries, installBinaries } from './binaries.ts';
 import { type Cluster, ensureCluster, readCluster } from './cluster.ts';
 import { choosePort, rememberedPort, rememberPort } from './port.ts';
 import { disarmReusedPid, findPostmaster, isPostmaster } from './postmaster.ts';
 import { probe, urlOf } from './probe.ts';
-import { isAlive } from './process-facts.ts';
 import { assertReachable, type ServerUser, serverUser } from './server-user.ts';
 import { newStartLog, readStartLog } from './start-log.ts';
 

@@ -1,9 +1,9 @@
 /** An instance that is stopped, and everything killed at once: devices are served afterwards, and the work goes on. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { isAlive } from '../../../src/base/process-facts.ts';
 import { until } from '../../../src/base/test-condition.ts';
 import { exitWithin } from '../../../src/base/test-process.ts';
-import { isAlive } from '../../../src/database/embedded/process-facts.ts';
 import { readEvidence, untilServed } from '../../harness/evidence.ts';
 import { postmasterId, signal } from '../../harness/processes.ts';
 import { accountsAt, activeDevices, commandJson, queue } from '../../harness/scene.ts';

@@ -3,7 +3,7 @@
  * one stores the process's birth beside it and compares both.
  */
 import { execFile } from 'node:child_process';
-import { readFile, readlink } from 'node:fs/promises';
+import { readdir, readFile, readlink } from 'node:fs/promises';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -71,4 +71,31 @@ async function psField(pid: number, field: string): Promise<string | null> {
   } catch {
     return null;
   }
+}
+
+export interface ChildFacts {
+  pid: number;
+  /** Its command line, arguments separated by blanks. */
+  command: string;
+}
+
+/** The processes that `parent` has started and that live. */
+export async function childrenOf(parent: number): Promise<ChildFacts[]> {
+  if (process.platform !== 'linux') {
+    const { stdout } = await run('ps', ['-A', '-ww', '-o', 'pid=,ppid=,args=']);
+    return stdout.split('\n').flatMap((line) => {
+      const [, pid, of, command = ''] = /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line) ?? [];
+      return Number(of) === parent ? [{ pid: Number(pid), command }] : [];
+    });
+  }
+  const ids = (await readdir('/proc')).map(Number).filter((id) => Number.isSafeInteger(id) && id > 0);
+  const found = await Promise.all(
+    ids.map(async (pid) => {
+      const fields = await statFields(pid);
+      if (fields === null || fields[0] === 'Z' || Number(fields[1]) !== parent) return [];
+      const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+      return [{ pid, command: command.replaceAll('\0', ' ').trim() }];
+    }),
+  );
+  return found.flat();
 }

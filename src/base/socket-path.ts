@@ -1,0 +1,30 @@
+/**
+ * Paths of Unix sockets. The system takes about a hundred bytes, which a home deep in the file system exceeds: there the
+ * folder is named by an open descriptor of it, where the system has names for those.
+ */
+import { open } from 'node:fs/promises';
+import path from 'node:path';
+import { BrambleError } from './errors.ts';
+
+/** Bytes of `sun_path` that every system we know takes, without the ending zero. */
+const maxPathBytes = 103;
+
+export interface SocketPath {
+  /** To listen at or connect to, until it is closed. */
+  readonly path: string;
+  close(): Promise<void>;
+}
+
+/** @throws BrambleError ERR_SOCKET_PATH where the path is too long and the system knows no shorter one. */
+export async function socketPath(folder: string, name: string): Promise<SocketPath> {
+  const plain = path.join(folder, name);
+  if (Buffer.byteLength(plain) <= maxPathBytes) return { path: plain, close: async () => undefined };
+  if (process.platform !== 'linux') {
+    throw new BrambleError(
+      'ERR_SOCKET_PATH',
+      `The path ${plain} is too long for a Unix socket (${maxPathBytes} bytes): use a BRAMBLE_HOME with a shorter path.`,
+    );
+  }
+  const handle = await open(folder, 'r');
+  return { path: `/proc/self/fd/${handle.fd}/${name}`, close: async () => await handle.close() };
+}

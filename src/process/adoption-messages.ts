@@ -1,0 +1,93 @@
+/**
+ * What a process without a supervisor and a supervisor say to each other at the Unix socket in the home, one JSON value a
+ * line, and the file by which a process says beforehand that it can do so. Of no release: what a later one adds is ignored.
+ *
+ *   process                                    supervisor
+ *   {type: 'orphan', …}                   →
+ *                                         ←    {type: 'adopted'}
+ *                                         ←    {type: 'hand-sockets'}   to routers
+ *   {type: 'sockets', names, folder}      →                             each is sent to whoever connects to its path
+ *   {type: 'ready' | 'serving' | 'alive'} →    as over IPC
+ *
+ *   another supervisor                         supervisor
+ *   {type: 'hand-over', release}          →
+ *                                         ←    {type: 'handing-over'}, and then it lets go of everything and ends
+ */
+import type { Socket } from 'node:net';
+import { join } from 'node:path';
+import * as z from 'zod';
+
+/** Folder of a home, mode 0700: whoever can write in it is the user that the supervisor runs as, and decides what runs. */
+export function runFolder(home: string): string {
+  return join(home, 'run');
+}
+export const supervisorSocket = 'supervisor.sock';
+
+/** Names of processes that can be adopted, one file for each, named by its process id. */
+export function adoptableFolder(home: string): string {
+  return join(runFolder(home), 'processes');
+}
+
+export const adoptableShape = z.object({ pid: z.int().positive(), birth: z.string(), name: z.string() });
+
+export const orphanShape = z.object({
+  type: z.literal('orphan'),
+  pid: z.int().positive(),
+  birth: z.string(),
+  name: z.string(),
+  kind: z.string(),
+  release: z.string(),
+  /** What it was started with. */
+  settings: z.unknown(),
+  /** Of the database it was given: server and database, without the credential. null for routers. */
+  database: z.string().nullable(),
+  ready: z.boolean(),
+  /** It goes on beside a successor of its name. */
+  yields: z.boolean().default(false),
+  /** Devices reach it. */
+  serving: z.boolean().default(false),
+  startedAtMs: z.number(),
+});
+export type Orphan = z.output<typeof orphanShape>;
+
+export const handOverShape = z.object({ type: z.literal('hand-over'), release: z.string() });
+
+export const socketsShape = z.object({
+  type: z.literal('sockets'),
+  folder: z.string(),
+  names: z.array(z.enum(['public', 'srp'])),
+});
+
+/** Server and database of an address, without user and password. */
+export function databaseWithoutCredential(url: string): string {
+  const { host, pathname } = new URL(url);
+  return `${host}${pathname}`;
+}
+
+const maxLineBytes = 1024 * 1024;
+
+/** Writes a value as a line; one that no longer reaches anybody is lost, and the socket's end tells so. */
+export function sendLine(socket: Socket, value: unknown): void {
+  if (socket.writable) socket.write(`${JSON.stringify(value)}\n`);
+}
+
+/** Calls back with each line's value. What is no JSON, or too long, ends the connection. */
+export function onLines(socket: Socket, take: (value: unknown) => void): void {
+  let rest = '';
+  socket.setEncoding('utf8');
+  socket.on('data', (text: string) => {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop() ?? '';
+    try {
+      if (rest.length > maxLineBytes) throw new Error('a line is too long');
+      for (const line of lines) take(JSON.parse(line));
+    } catch (error) {
+      socket.destroy(error instanceof Error ? error : new Error(String(error)));
+    }
+  });
+}
+
+/** Of a value from the other side; undefined when it has none. */
+export function typeOf(value: unknown): unknown {
+  return typeof value === 'object' && value !== null && 'type' in value ? value.type : undefined;
+}

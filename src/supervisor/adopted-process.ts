@@ -1,0 +1,95 @@
+/**
+ * A process that another supervisor started and that reported itself here. Its end is told by its connection, which the system
+ * closes, and then by the process itself: no id is signalled or believed without its birth.
+ */
+import type { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { birthOf } from '../base/process-facts.ts';
+import { type Orphan, onLines, sendLine, socketsShape } from '../process/adoption-messages.ts';
+import { watchSigns } from './process-signs.ts';
+import type { ProcessExit, SupervisedProcess } from './supervised-process.ts';
+
+export interface AdoptedProcess extends SupervisedProcess {
+  /** What it said of itself. */
+  readonly orphan: Orphan;
+  /** The connection by which it is heard at the moment. */
+  readonly connection: Socket;
+  /** It lost its connection and reported itself again. */
+  attach(connection: Socket): void;
+  /** Where a router offers its listening sockets; null when it offers none in time. */
+  offeredSockets(timeoutMs: number): Promise<{ folder: string; names: readonly string[] } | null>;
+}
+
+const goneCheckMs = 50;
+
+export function adoptProcess(orphan: Orphan, first: Socket, hungAfterMs: number): AdoptedProcess {
+  const { pid, birth, name, kind, release, settings } = orphan;
+  const exit = Promise.withResolvers<ProcessExit>();
+  const offered = Promise.withResolvers<{ folder: string; names: readonly string[] }>();
+  const signs = watchSigns(hungAfterMs, exit.promise);
+  const state = { connection: first, exited: false };
+  if (orphan.ready) signs.take({ type: 'ready', yields: orphan.yields });
+  if (orphan.serving) signs.take({ type: 'serving' });
+
+  function attach(connection: Socket): void {
+    state.connection = connection;
+    onLines(connection, (message) => {
+      signs.take(message);
+      const sockets = socketsShape.safeParse(message);
+      if (sockets.success) offered.resolve(sockets.data);
+    });
+    connection.on('error', () => undefined).once('close', () => void whenGone(connection));
+    sendLine(connection, { type: 'adopted' });
+  }
+
+  /** Until the process is gone, or heard over another connection. */
+  async function whenGone(connection: Socket): Promise<void> {
+    while (state.connection === connection) {
+      if ((await birthOf(pid)) !== birth) {
+        state.exited = true;
+        exit.resolve({ code: null, signal: null });
+        return;
+      }
+      await delay(goneCheckMs);
+    }
+  }
+
+  async function signal(kind: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    if ((await birthOf(pid)) === birth) process.kill(pid, kind);
+  }
+
+  attach(first);
+  return {
+    orphan,
+    spec: {
+      ...{ name, kind, release, settings },
+      databaseUrl: orphan.database === null ? null : `postgres://${orphan.database}`,
+      credentialUnknown: true,
+    },
+    pid,
+    startedAtMs: orphan.startedAtMs,
+    ...signs,
+    exited: exit.promise,
+    get connection() {
+      return state.connection;
+    },
+    attach,
+    hasExited: () => state.exited,
+    kill: () => void signal('SIGKILL'),
+    stop: async (graceMs) => {
+      await signal('SIGTERM');
+      const timer = setTimeout(() => void signal('SIGKILL'), graceMs);
+      const ended = await exit.promise;
+      clearTimeout(timer);
+      return ended;
+    },
+    letGo: () => {
+      signs.release();
+      state.connection.destroy();
+    },
+    offeredSockets: async (timeoutMs) => {
+      sendLine(state.connection, { type: 'hand-sockets' });
+      return await Promise.race([offered.promise, delay(timeoutMs, null, { ref: false })]);
+    },
+  };
+}

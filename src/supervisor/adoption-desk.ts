@@ -1,0 +1,136 @@
+/**
+ * The supervisor's Unix socket in the home: processes without a supervisor report themselves there and are adopted, and a
+ * supervisor that is to take over asks there.
+ *
+ * Invariant: a supervisor starts nothing before every process that can be adopted has reported itself, has ended, or has had
+ * its time and been killed. So none is started beside one that is at work.
+ */
+import { once } from 'node:events';
+import { chmod, mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import net from 'node:net';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { birthOf } from '../base/process-facts.ts';
+import { socketPath } from '../base/socket-path.ts';
+import {
+  adoptableFolder,
+  adoptableShape,
+  handOverShape,
+  type Orphan,
+  onLines,
+  orphanShape,
+  runFolder,
+  sendLine,
+  supervisorSocket,
+} from '../process/adoption-messages.ts';
+import { type AdoptedProcess, adoptProcess } from './adopted-process.ts';
+
+export interface AdoptionDesk {
+  /** All that could be adopted. Those that are there and did not report themselves in time are killed and named. */
+  gather(signal: AbortSignal): Promise<{ adopted: AdoptedProcess[]; killed: { name: string; pid: number }[] }>;
+  close(): Promise<void>;
+}
+
+export interface DeskOptions {
+  home: string;
+  hungAfterMs: number;
+  /** How long processes may take to report themselves. */
+  gatherMs: number;
+  /** Another supervisor asks for everything. */
+  onHandOver: (release: string) => void;
+}
+
+const lookMs = 50;
+
+/** To be opened by the holder of the home's lock alone: it takes away what another has left. */
+export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDesk> {
+  const { home } = options;
+  const folder = runFolder(home);
+  await mkdir(adoptableFolder(home), { recursive: true, mode: 0o700 });
+  await chmod(folder, 0o700);
+  await rm(path.join(folder, supervisorSocket), { force: true });
+  const adopted = new Map<number, AdoptedProcess>();
+  const connections = new Set<net.Socket>();
+  let gathering = true;
+
+  async function receive(orphan: Orphan, connection: net.Socket): Promise<void> {
+    if ((await birthOf(orphan.pid)) !== orphan.birth) return void connection.destroy();
+    const known = adopted.get(orphan.pid);
+    connection.removeAllListeners('data');
+    if (known !== undefined) return known.attach(connection);
+    if (gathering) adopted.set(orphan.pid, adoptProcess(orphan, connection, options.hungAfterMs));
+    // Another has its place by now.
+    else process.kill(orphan.pid, 'SIGTERM');
+  }
+
+  const server = net.createServer((connection) => {
+    connections.add(connection);
+    connection.on('error', () => undefined).once('close', () => connections.delete(connection));
+    onLines(connection, (message) => {
+      const orphan = orphanShape.safeParse(message);
+      if (orphan.success) return void receive(orphan.data, connection);
+      const order = handOverShape.safeParse(message);
+      if (!order.success) return void connection.destroy();
+      sendLine(connection, { type: 'handing-over' });
+      options.onHandOver(order.data.release);
+    });
+  });
+  const at = await socketPath(folder, supervisorSocket);
+  server.listen(at.path);
+  await once(server, 'listening');
+  await chmod(path.join(folder, supervisorSocket), 0o600);
+
+  return {
+    gather: async (signal) => {
+      const deadline = performance.now() + options.gatherMs;
+      let missing = await expected(home, adopted);
+      while (missing.length > 0 && performance.now() < deadline) {
+        await delay(lookMs, undefined, { signal });
+        missing = await expected(home, adopted);
+      }
+      gathering = false;
+      for (const { pid } of missing) process.kill(pid, 'SIGKILL');
+      return { adopted: [...adopted.values()], killed: missing };
+    },
+    close: async () => {
+      server.close();
+      for (const connection of connections) connection.destroy();
+      await at.close();
+      await readAdoptable(home);
+    },
+  };
+}
+
+/** Of the processes that said they can be adopted, those that live and have not reported themselves. */
+async function expected(
+  home: string,
+  adopted: ReadonlyMap<number, AdoptedProcess>,
+): Promise<{ name: string; pid: number }[]> {
+  const all = await readAdoptable(home);
+  return all.filter(({ pid }) => !adopted.has(pid));
+}
+
+/** The processes of the home that live and can be adopted; files of others are removed. */
+export async function readAdoptable(home: string): Promise<{ name: string; pid: number }[]> {
+  const folder = adoptableFolder(home);
+  const files = await readdir(folder).catch(() => [] as string[]);
+  const found = await Promise.all(
+    files.map(async (name) => {
+      const file = path.join(folder, name);
+      const parsed = adoptableShape.safeParse(parseJson(await readFile(file, 'utf8').catch(() => '')));
+      if (parsed.success && (await birthOf(parsed.data.pid)) === parsed.data.birth) return [parsed.data];
+      // One that is being written has no contents yet; its process says so again by reporting itself.
+      if (parsed.success) await rm(file, { force: true });
+      return [];
+    }),
+  );
+  return found.flat().map(({ name, pid }) => ({ name, pid }));
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
