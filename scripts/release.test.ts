@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { chmod, cp, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
+import { parseRelease } from '../src/base/release-number.ts';
 import { installArchive, openArchive, readArchive } from '../src/release/archive.ts';
 import { thisRelease } from '../src/release/this-release.ts';
 
@@ -15,6 +16,10 @@ const checkout = path.dirname(import.meta.dirname);
 const program = `import pino from 'pino';
 import { migrationFolder } from '../release/program.ts';
 console.log(JSON.stringify({ logger: typeof pino, migrations: migrationFolder() }));
+`;
+
+const shapes = `import { z } from 'zod';
+export const storedShapes = { 'setting small': z.object({ most: z.number().int() }) };
 `;
 
 async function smallTree(t: TestContext): Promise<string> {
@@ -30,14 +35,19 @@ async function smallTree(t: TestContext): Promise<string> {
   const ownPackage = { ...(packageFile as object), version: thisRelease.release };
   await writeFile(path.join(tree, 'package.json'), JSON.stringify(ownPackage));
   await writeFile(path.join(tree, 'src', 'cli', 'main.ts'), program);
+  await writeFile(path.join(tree, 'scripts', 'stored-shapes.ts'), shapes);
   await writeFile(path.join(tree, 'sql', '001-first.expand.sql'), 'select 1;\n');
   await writeFile(path.join(tree, '.gitignore'), 'node_modules\n');
   await symlink(path.join(checkout, 'node_modules'), path.join(tree, 'node_modules'));
-  const author = ['-c', 'user.name=test', '-c', 'user.email=test@example.org'];
   await run('git', ['init', '--quiet'], { cwd: tree });
-  await run('git', ['add', '.'], { cwd: tree });
-  await run('git', [...author, 'commit', '--quiet', '--message', 'first'], { cwd: tree });
+  await commit(tree);
   return tree;
+}
+
+async function commit(tree: string): Promise<void> {
+  const author = ['-c', 'user.name=test', '-c', 'user.email=test@example.org'];
+  await run('git', ['add', '.'], { cwd: tree });
+  await run('git', [...author, 'commit', '--allow-empty', '--quiet', '--message', 'a release'], { cwd: tree });
 }
 
 async function release(tree: string, ...args: string[]): Promise<string> {
@@ -108,4 +118,57 @@ test('a working tree builds as such, and a release number that differs from the 
   assert.deepEqual([manifest.workingTree, manifest.commit], [true, null]);
   await writeFile(path.join(tree, 'package.json'), JSON.stringify({ version: '7.0.0', type: 'module' }));
   await assert.rejects(release(tree), /package\.json says 7\.0\.0/);
+});
+
+test('a patch is sealed where it changes no schema, feature or stored shape, and is refused with each of them otherwise', async (t) => {
+  const tree = await smallTree(t);
+  const sealed = path.join(tree, 'releases');
+  const { major, minor } = parseRelease(thisRelease.release);
+  const number = (patch: number) => `${major}.${minor}.${patch}`;
+  const seal = async (patch: number, changes: Readonly<Record<string, string>>) => {
+    const numbers = await readFile(path.join(tree, 'src/release/this-release.ts'), 'utf8');
+    const packageFile = await readFile(path.join(tree, 'package.json'), 'utf8');
+    const all = {
+      'src/release/this-release.ts': numbers.replace(/release: '[^']*'/, `release: '${number(patch)}'`),
+      'package.json': packageFile.replace(/"version":"[^"]*"/, `"version":"${number(patch)}"`),
+      ...changes,
+    };
+    for (const [file, text] of Object.entries(all)) await writeFile(path.join(tree, file), text);
+    await commit(tree);
+    return await release(tree, '--commit', 'HEAD', '--out', sealed, '--seal');
+  };
+  await seal(0, {});
+  await seal(1, { 'src/cli/main.ts': `${program}// mended` });
+  const other = shapes.replace('z.number().int()', 'z.string()');
+  const refused = seal(2, { 'scripts/stored-shapes.ts': other, 'sql/002-second.expand.sql': 'select 2;' });
+  await assert.rejects(refused, (error: Error) => {
+    assert.match(
+      error.message,
+      /the migration 002-second\.expand\.sql is added; the stored shape setting small is another/,
+    );
+    return true;
+  });
+  assert.deepEqual((await readdir(sealed)).sort(), [
+    'SHA256SUMS',
+    ...[0, 1].map((patch) => `bramble-${number(patch)}.tgz`),
+  ]);
+});
+
+test('every setting that the domain stores is among the shapes that a patch must not change', async () => {
+  const { storedShapes } = await import('./stored-shapes.ts');
+  const files = (await readdir(path.join(checkout, 'src'), { recursive: true })).filter((name) =>
+    /(?<!test|fixture)\.ts$/.test(name),
+  );
+  const keys = new Set<string>();
+  for (const file of files) {
+    const text = await readFile(path.join(checkout, 'src', file), 'utf8');
+    for (const [, key = ''] of text.matchAll(/(?:read|write)Setting\(\s*\w+,\s*'([^']+)'/g)) keys.add(key);
+    if (/(?:read|write)Setting\(\s*\w+,\s*settingKey/.test(text))
+      keys.add(/settingKey = '([^']+)'/.exec(text)?.[1] ?? file);
+  }
+  assert.ok(keys.size >= 5, [...keys].join(', '));
+  assert.deepEqual(
+    [...keys].filter((key) => !(`setting ${key}` in storedShapes)),
+    [],
+  );
 });

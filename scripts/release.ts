@@ -1,7 +1,8 @@
 /**
  * `npm run release [-- --commit REV] [--out DIR]` builds `bramble-<release>.tgz` of the working tree, or of a commit.
  * `npm run release -- --verify ARCHIVE` builds a sealed archive again from the commit that its manifest names, and
- * compares the bytes. `--seal` with `--commit` also lists the archive in `SHA256SUMS`.
+ * compares the bytes. `--seal` with `--commit` also lists the archive in `SHA256SUMS`; it refuses a patch that changes what a
+ * patch must not (`src/release/patch-rule.ts`), held against the sealed release before it.
  * `--sign-key PATH` signs what was built, or with `--sign ARCHIVE` one that was built before: a file `.sig` beside it, with
  * the statements of `--rotation FILE` that lead to this key.
  *
@@ -21,7 +22,9 @@ import {
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { parseRelease } from '../src/base/release-number.ts';
 import { openArchive } from '../src/release/archive.ts';
+import { patchDifferences } from '../src/release/patch-rule.ts';
 import { signatureSuffix } from '../src/release/signature.ts';
 import { fingerprintOf } from '../src/release/signer-fingerprint.ts';
 import { sha256 } from '../src/release/tar-entries.ts';
@@ -54,7 +57,9 @@ if (values.verify !== undefined) {
 } else if (values.sign !== undefined) {
   await signed(path.resolve(values.sign));
 } else if (values.commit !== undefined) {
-  await signed(sealOrKeep(buildCommit(values.commit, path.resolve(values.out))));
+  const out = path.resolve(values.out);
+  if (values.seal) await sealable(values.commit, out);
+  await signed(sealOrKeep(buildCommit(values.commit, out)));
 } else {
   const built = await buildRelease({ tree: checkout, commit: values['as-commit'] ?? null });
   await signed(writeArchive(path.resolve(values.out), built.name, built.archive));
@@ -110,6 +115,28 @@ async function verify(sealed: string): Promise<void> {
       `${path.basename(sealed)} ${same ? 'is' : 'IS NOT'} what commit ${manifest.commit} builds (${sha256(rebuilt)}).`,
     );
     process.exitCode = same ? 0 : 1;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** A patch is built apart first: what may not be sealed does not come to lie beside what is. */
+async function sealable(revision: string, out: string): Promise<void> {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'bramble-seal-'));
+  try {
+    const manifest = await openArchive(buildCommit(revision, folder));
+    const { major, minor, patch } = parseRelease(manifest.release);
+    if (patch === 0) return;
+    const before = path.join(out, `bramble-${major}.${minor}.${patch - 1}.tgz`);
+    if (!existsSync(before))
+      throw new Error(`${manifest.release} is a patch of a release that is not sealed: there is no ${before}.`);
+    const differences = patchDifferences(await openArchive(before), manifest);
+    if (differences.length > 0) {
+      throw new Error(
+        `${manifest.release} is not sealed: it is numbered as a patch, and changes what a patch must not. ${differences.join('; ')}. ` +
+          `Take these changes back, or number it as the next minor release, ${major}.${minor + 1}.0.`,
+      );
+    }
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -14,7 +14,7 @@ import { parseShallowJson } from '../base/shallow-json.ts';
 import { writeWholeFile } from '../database/whole-file.ts';
 import type { Head } from './chain.ts';
 
-const headShape = z.object({
+export const headShape = z.object({
   number: z.number().int().min(0),
   chain: z.string().regex(/^[0-9a-f]{64}$/),
   at: z.string(),
@@ -25,7 +25,7 @@ export type SignedHead = z.output<typeof headShape>;
 /** Of the file at a time; a line has some 200. */
 const chunkBytes = 16 * 1024;
 
-const keyShape = z.object({ publicKeyPem: z.string(), privateKeyPem: z.string() });
+export const keyShape = z.object({ publicKeyPem: z.string(), privateKeyPem: z.string() });
 
 export interface HeadFile {
   publicKeyPem: string;

@@ -15,7 +15,7 @@ import { authorizeTunnels, loopbackPorts, noteHeard, readAllowedHosts, readHosts
 import { createTunnels, systemAddresses, type TunnelOptions } from './tunnel.ts';
 import type { OwnEndpoint } from './tunnel-rule.ts';
 
-const settingsSchema = z.object({
+export const connectionServiceSettings = z.object({
   /** Of this connection service. */
   srpIdentifier: z.string().regex(/^C\d{8}$/),
   /** A tunnel is cut after this, whatever it does. */
@@ -31,10 +31,15 @@ const drainTunnelsMs = 5000;
 
 /** Runs until it is asked to end. */
 export async function runConnectionService(): Promise<void> {
-  await componentProcess({ kind: 'connection', settings: settingsSchema, maxConnections: 4, work: startTunnels });
+  await componentProcess({
+    kind: 'connection',
+    settings: connectionServiceSettings,
+    maxConnections: 4,
+    work: startTunnels,
+  });
 }
 
-async function startTunnels(context: ComponentContext<z.output<typeof settingsSchema>>): Promise<Work> {
+async function startTunnels(context: ComponentContext<z.output<typeof connectionServiceSettings>>): Promise<Work> {
   const { db, log, environment } = context;
   const { srpIdentifier: identifier, longestTunnelMinutes } = environment.settings;
   const tunnels = createTunnels({

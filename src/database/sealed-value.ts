@@ -14,7 +14,7 @@ export interface MasterKeys {
   readonly keys: ReadonlyMap<string, Buffer>;
 }
 
-const masterKeyFile = z.object({ current: z.string(), keys: z.record(z.string(), z.base64()) });
+export const masterKeyFile = z.object({ current: z.string(), keys: z.record(z.string(), z.base64()) });
 
 const nonceBytes = 12;
 const tagBytes = 16;

@@ -8,7 +8,7 @@ import { readSetting } from '../domain/settings.ts';
 import { type RouterAddress, readCredential, routerAddressShape } from '../link/credential.ts';
 
 /** Setting 'routers'. */
-const routersSetting = z.object({ addresses: z.array(routerAddressShape).default([]) });
+export const routersSetting = z.object({ addresses: z.array(routerAddressShape).default([]) });
 
 /**
  * From the setting, or, in a domain that was made without it, from a credential that lies in this home.

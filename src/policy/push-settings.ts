@@ -11,11 +11,11 @@ import { type PushSettings, pushSettingsSchema } from './push.ts';
 const settingKey = 'push';
 const place = 'setting/push/privateKeyPem';
 
-const storedSchema = pushSettingsSchema.omit({ privateKeyPem: true }).extend({
+export const storedPushSettingsSchema = pushSettingsSchema.omit({ privateKeyPem: true }).extend({
   /** Base64 of the sealed PEM. */
   privateKey: z.object({ ciphertext: z.base64(), keyId: z.string() }).optional(),
 });
-export type StoredPushSettings = z.output<typeof storedSchema>;
+export type StoredPushSettings = z.output<typeof storedPushSettingsSchema>;
 
 /** Until the transaction ends nobody else changes them, or the topic: locks the domain's row. */
 export async function lockPushSettings(tx: Transaction): Promise<void> {
@@ -24,7 +24,7 @@ export async function lockPushSettings(tx: Transaction): Promise<void> {
 
 /** As stored, without the key itself. */
 export async function readStoredPushSettings(q: Queryable): Promise<StoredPushSettings> {
-  return await readSetting(q, settingKey, storedSchema);
+  return await readSetting(q, settingKey, storedPushSettingsSchema);
 }
 
 /** @throws BrambleError ERR_MASTER_KEY or ERR_SEALED_VALUE when the key cannot be opened. */

@@ -11,7 +11,7 @@ import { requireFeature } from '../domain/features.ts';
 import { readSetting, writeSetting } from '../domain/settings.ts';
 
 const settingKey = 'push-topic';
-const settingSchema = z.object({ fixedAt: z.iso.datetime().nullable().default(null) });
+export const pushTopicSetting = z.object({ fixedAt: z.iso.datetime().nullable().default(null) });
 
 export interface PushTopic {
   topic: string;
@@ -23,7 +23,7 @@ export interface PushTopic {
 
 /** Counts the devices: for people, not for each message. */
 export async function readPushTopic(q: Queryable): Promise<PushTopic> {
-  const { fixedAt } = await readSetting(q, settingKey, settingSchema);
+  const { fixedAt } = await readSetting(q, settingKey, pushTopicSetting);
   const { pushTopic: topic } = await readDomain(q);
   return { topic, fixed: fixedAt !== null, mustEnrolAgain: await countOfOtherTopics(q, topic) };
 }
@@ -64,7 +64,7 @@ async function admitTopic(
   features: readonly Feature[],
   topic: string,
 ): Promise<{ fixed: boolean; replaces: boolean }> {
-  const { fixedAt } = await readSetting(q, settingKey, settingSchema);
+  const { fixedAt } = await readSetting(q, settingKey, pushTopicSetting);
   const { pushTopic: before } = await readDomain(q);
   const [fixed, replaces] = [fixedAt !== null, before !== topic];
   if (fixed && replaces) throw await otherTopic(q, before, topic);

@@ -30,6 +30,10 @@ export const manifestSchema = z.looseObject({
   features: z.array(z.string()),
   /** Version of the embedded PostgreSQL's package that it was tested with. */
   postgres: z.string(),
+  /**
+   * SHA-256 of each shape of JSON that it stores, by name (`scripts/stored-shapes.ts`). Releases before 1.2 tell none.
+   */
+  shapes: z.record(z.string(), z.string().regex(/^[0-9a-f]{64}$/)).optional(),
   /** SHA-256 in hexadecimal of every file but the manifest itself. */
   files: z.record(filePath, z.string().regex(/^[0-9a-f]{64}$/)),
 });
@@ -71,10 +75,10 @@ export function parseManifest(text: string, found: Found = inArchive): Manifest 
 export function formatManifest(manifest: Manifest): string {
   const files = Object.fromEntries(Object.entries(manifest.files).sort(([a], [b]) => (a < b ? -1 : 1)));
   const { format, release, commit, workingTree, schemaVersion, leastSchemaVersion } = manifest;
-  const { linkVersions, features, postgres } = manifest;
+  const { linkVersions, features, postgres, shapes } = manifest;
   const ordered: Manifest = {
     ...{ format, release, commit, workingTree, schemaVersion, leastSchemaVersion },
-    ...{ linkVersions, features, postgres, files },
+    ...{ linkVersions, features, postgres, ...(shapes === undefined ? {} : { shapes }), files },
   };
   return `${JSON.stringify(ordered, null, 2)}\n`;
 }

@@ -12,7 +12,7 @@ import { BrambleError, messageOf } from '../base/errors.ts';
 import { envelopeShape, identifierShape, type RevocationList, revocationListShape } from '../link/messages.ts';
 import { openEnvelope } from '../link/signed-envelope.ts';
 
-const stateShape = z.object({
+export const routerStateShape = z.object({
   list: envelopeShape.nullable(),
   suspended: z.array(
     z.object({
@@ -24,7 +24,7 @@ const stateShape = z.object({
   /** Identifiers that were linked last. */
   linked: z.array(identifierShape),
 });
-export type RouterState = z.output<typeof stateShape>;
+export type RouterState = z.output<typeof routerStateShape>;
 
 export const emptyState: RouterState = { list: null, suspended: [], linked: [] };
 
@@ -44,7 +44,7 @@ export async function readRouterState(
     throw stateError(path, error);
   }
   try {
-    const state = stateShape.parse(JSON.parse(text));
+    const state = routerStateShape.parse(JSON.parse(text));
     return { state, list: state.list && openEnvelope(state.list, revocationListShape, authorityKey) };
   } catch (error) {
     throw stateError(path, error);

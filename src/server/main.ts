@@ -44,7 +44,7 @@ import { createRequestSamples } from './request-samples.ts';
 import { createRevocationFeed } from './revocation-feed.ts';
 import { answerRoutes } from './route-store.ts';
 
-const settingsSchema = z.object({
+export const serverSettings = z.object({
   /** Of this instance. */
   srpIdentifier: z.string().regex(/^S\d{8}$/),
   /** Loopback port; 0 takes a free one. */
@@ -52,7 +52,7 @@ const settingsSchema = z.object({
   /** A proxy on this host may name the device's certificate in the `client-cert` header (RFC 9440). */
   trustLoopbackProxy: z.boolean().default(false),
 });
-type Settings = z.output<typeof settingsSchema>;
+type Settings = z.output<typeof serverSettings>;
 
 const flushEveryMs = 1000;
 /** From then on the database plans the connect statement no more, but uses the plan that it has. */
@@ -66,7 +66,7 @@ export async function runServer(): Promise<void> {
   try {
     await componentProcess({
       kind: 'server',
-      settings: settingsSchema,
+      settings: serverSettings,
       maxConnections: 8,
       listen: (context) => listenOnLoopback(context, () => serveDevice),
       work: async (context) => {

@@ -101,7 +101,7 @@ export async function patchedArchive(release: string, edits: readonly SourceEdit
   const tree = join(folder, 'tree');
   const own = await ownRelease();
   await mkdir(tree);
-  for (const part of ['src', 'sql', 'package.json']) {
+  for (const part of ['src', 'sql', 'scripts', 'package.json']) {
     await cp(join(checkout, part), join(tree, part), { recursive: true });
   }
   await symlink(join(checkout, 'node_modules'), join(tree, 'node_modules'));
