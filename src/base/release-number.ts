@@ -1,5 +1,6 @@
 /**
- * Release numbers `major.minor.patch`, and the rule of the phased upgrade: one minor release a step.
+ * Release numbers `major.minor.patch`, and the rule of the phased upgrade: one minor release a step, or later patches of the
+ * same one.
  * Never asked how to behave; only whether a component lies in the range that the database declares.
  */
 import { BrambleError } from './errors.ts';
@@ -27,6 +28,13 @@ export function compareReleases(a: string, b: string): number {
   const left = parseRelease(a);
   const right = parseRelease(b);
   return left.major - right.major || left.minor - right.minor || left.patch - right.patch;
+}
+
+/** Whether `to` is a later patch of the same minor release, by its number alone. */
+export function isLaterPatch(from: string, to: string): boolean {
+  const a = parseRelease(from);
+  const b = parseRelease(to);
+  return a.major === b.major && a.minor === b.minor && b.patch > a.patch;
 }
 
 /** Whether `to` can be reached from `from` in one phased upgrade: the next minor release of the same major one. */

@@ -60,7 +60,12 @@ test('a release without audit is marked when the domain comes back from it, and 
   await it.db.begin((tx) => reverseByOperator(tx, operator));
   await until(it, it.context('one'), ['reversed']);
   await it.db`insert into account_group (id, name, rank) values (gen_random_uuid(), 'meanwhile', 1)`;
-  const order = { ...operator, target: { release: '1.1.0', features: [] }, host: 'here', features: [] };
+  const order = {
+    ...operator,
+    target: { release: '1.1.0', features: [], differences: [] },
+    host: 'here',
+    features: [],
+  };
   await it.db.begin((tx) => writePlan(tx, { ...order, options: { soakSeconds: 0, fenceGraceMs: 0 } }));
   await it.db.begin((tx) => startUpgrade(tx, { ...operator, host: 'here' }));
   await until(it, it.context('one'), ['admin-upgraded']);

@@ -149,7 +149,12 @@ test('every table that holds data of accounts is known, and one that is not woul
 });
 
 test('each check says what it found: errors, warnings that can be overridden, and what passed', async () => {
-  const order = { by: 'tester', target: { release: '1.1.0', features: [] }, host: 'here', features: [] };
+  const order = {
+    by: 'tester',
+    target: { release: '1.1.0', features: [], differences: [] },
+    host: 'here',
+    features: [],
+  };
   const upgrade = await db.begin((tx) => writePlan(tx, order));
   const options: CheckOptions = {
     db,
@@ -185,7 +190,12 @@ test('each check says what it found: errors, warnings that can be overridden, an
 });
 
 test('a release of another signer than the domain knows is a warning of its own', async () => {
-  const order = { by: 'tester', target: { release: '1.1.0', features: [] }, host: 'here', features: [] };
+  const order = {
+    by: 'tester',
+    target: { release: '1.1.0', features: [], differences: [] },
+    host: 'here',
+    features: [],
+  };
   await db`truncate upgrade cascade`;
   const upgrade = await db.begin((tx) => writePlan(tx, order));
   const options: CheckOptions = {

@@ -14,11 +14,12 @@ import { loadAuthorities } from '../domain/authorities.ts';
 import { listComponents } from '../domain/components.ts';
 import { readDomain } from '../domain/domain.ts';
 import { readInstalled, verifyInstalled } from '../release/archive.ts';
+import { patchDifferences } from '../release/patch-rule.ts';
 import { judgementText } from '../release/signer-judgement.ts';
 import { type CheckName, checkNames } from './check-names.ts';
 import { listAccountTables, lossesOf } from './loss-manifest.ts';
 import { rehearseMigration } from './rehearsal.ts';
-import { assertReleaseStep } from './release-step.ts';
+import { assertPatch, releaseStep } from './release-step.ts';
 import { judgeRelease } from './release-trust.ts';
 import type { CheckResult } from './upgrade-plan.ts';
 import type { Upgrade } from './upgrade-store.ts';
@@ -73,15 +74,22 @@ export async function runChecks(
   return results;
 }
 
-async function checkStep({ db }: CheckOptions, upgrade: Upgrade): Promise<Finding> {
+async function checkStep({ db, home, release }: CheckOptions, upgrade: Upgrade): Promise<Finding> {
   const domain = await readDomain(db);
   if (domain.release !== upgrade.fromRelease) {
     return error(
       `The plan is for a domain of ${upgrade.fromRelease}, and this one is of ${domain.release}. Plan again.`,
     );
   }
-  assertReleaseStep(upgrade.fromRelease, upgrade.toRelease);
-  return passed(`${upgrade.fromRelease} to ${upgrade.toRelease} is one step`);
+  if (releaseStep(upgrade.fromRelease, upgrade.toRelease) === 'minor') {
+    return passed(`${upgrade.fromRelease} to ${upgrade.toRelease} is one step`);
+  }
+  const installed = async (which: string) => await verifyInstalled(join(home, 'releases', which));
+  const differences = patchDifferences(await installed(upgrade.fromRelease), await installed(release));
+  assertPatch(upgrade.fromRelease, upgrade.toRelease, differences);
+  return passed(
+    `${upgrade.toRelease} is a patch of ${upgrade.fromRelease}: schema, features and all that is stored are the same`,
+  );
 }
 
 async function checkInstalled({ home, release }: CheckOptions, upgrade: Upgrade): Promise<Finding> {
@@ -167,6 +175,7 @@ async function checkMasterKey({ db, home }: CheckOptions): Promise<Finding> {
 const insufficientPrivilege = '42501';
 
 async function checkRehearsal(options: CheckOptions, upgrade: Upgrade): Promise<Finding> {
+  if (upgrade.plan.patch) return passed('a patch changes no schema: there is nothing to rehearse');
   const { databaseUrl, applicationName } = options;
   const fromFolder = join(options.home, 'releases', upgrade.fromRelease, 'sql');
   try {
@@ -197,7 +206,8 @@ async function checkLosses({ db }: CheckOptions): Promise<Finding> {
 }
 
 /** A backup counts once it was restored and looked at. No such record can be made yet, so this one asks for a word. */
-async function checkBackup({ home }: CheckOptions): Promise<Finding> {
+async function checkBackup({ home }: CheckOptions, { plan }: Upgrade): Promise<Finding> {
+  if (plan.patch) return passed('a patch changes no schema, and can be reversed until it is finalized');
   const text = await readFile(join(home, 'backup-verified.json'), 'utf8').catch(() => undefined);
   if (text !== undefined) return passed('a verified backup is recorded');
   return warning(

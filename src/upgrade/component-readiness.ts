@@ -20,6 +20,19 @@ export function stillAlive(components: readonly Seen[], names: readonly string[]
   return components.filter((component) => component.alive && names.includes(component.name)).map(({ name }) => name);
 }
 
+/** Alive with `release`, and one that devices reach over links tells that one of them is up. */
+export function isAtWork(
+  components: readonly Seen[],
+  { name, kind }: { name: string; kind: string },
+  release: string,
+): boolean {
+  const seen = components.find((component) => component.name === name);
+  if (seen === undefined || !seen.alive || seen.release !== release) return false;
+  if (kind !== 'server' && kind !== 'connection') return true;
+  const links = seen.detail['links'];
+  return Array.isArray(links) && links.some((link: unknown) => isRecord(link) && link['up'] === true);
+}
+
 /** SRP identifiers without a link, as far as routers report their links; none where no router does. */
 export function notLinked(components: readonly Seen[], identifiers: readonly string[]): string[] {
   const reports = components
@@ -48,5 +61,9 @@ export function missingOf(
 }
 
 function identifierOf(link: unknown): unknown {
-  return typeof link === 'object' && link !== null && 'identifier' in link ? link.identifier : link;
+  return isRecord(link) && 'identifier' in link ? link['identifier'] : link;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
 }

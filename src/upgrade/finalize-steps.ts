@@ -8,6 +8,7 @@ import { retireInstance } from '../directory/instances.ts';
 import { type Component, declareRange, listComponents } from '../domain/components.ts';
 import { changeDesiredProcesses, listDesiredProcesses } from '../domain/desired-processes.ts';
 import { stillAlive } from './component-readiness.ts';
+import { replaceRest } from './in-place-steps.ts';
 import { handAccountsOver } from './instance-steps.ts';
 import { lockOccupied } from './instances-behind.ts';
 import { describeInstance, removeInstanceParts } from './new-instances.ts';
@@ -26,6 +27,7 @@ import { mergeProgress, recordUpgradeEvent, transition, type Upgrade } from './u
 
 export async function stepFinalizing(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   if (upgrade.progress.featureLevelRaised === true) return await contract(context, upgrade);
+  if (upgrade.plan.inPlace) return (await replaceRest(context, upgrade)) ?? (await closePatch(context, upgrade));
   const occupied = await handAccountsOver(context, upgrade);
   if (occupied !== undefined) return occupied;
   const desired = await listDesiredProcesses(context.db);
@@ -45,9 +47,19 @@ export async function stepFinalizing(context: StepContext, upgrade: Upgrade): Pr
     });
   }
   if (next.kind === 'wait') return waitingFor(`processes of ${upgrade.toRelease}: ${next.names.join(', ')}`);
+  if (upgrade.plan.patch) return await closePatch(context, upgrade);
   const behind = componentsBehind(components, upgrade.toRelease);
   if (behind.length > 0) return waitingFor(behindText(behind));
   return await raiseFeatureLevel(context, upgrade);
+}
+
+/** A patch raises no feature level and contracts nothing: components of both releases may go on side by side. */
+async function closePatch(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  return await stepTransaction(context, 'done', upgrade, async (tx, current) => {
+    const outcome = await transition(tx, current, 'done', { message: `the domain is of release ${current.toRelease}` });
+    if (outcome.kind === 'changed') await closeUpgrade(tx, outcome.upgrade);
+    return advanced;
+  });
 }
 
 /** Registered components, absent ones included, of an earlier release. */

@@ -6,10 +6,12 @@
  * Invariant: only what the upgrade cannot have harmed excuses anything, so no fault of the new release hides behind another
  * of its processes; and coincidence excuses {@link excusesAtMost} interruptions of an instance at most.
  */
+import type { UpgradeId } from '../base/ids.ts';
 import type { Queryable } from '../database/connection.ts';
 import { readUnplannedRestarts } from '../domain/component-interruptions.ts';
 import type { GateFigures } from './gate-figures.ts';
 import type { SampleScope } from './gate-samples.ts';
+import type { Replacement } from './upgrade-plan.ts';
 
 /** So far apart two components may notice the same outage: a lease lasts ten seconds. */
 const sameOutageSeconds = 20;
@@ -20,9 +22,15 @@ const excusesAtMost = 3;
 
 export async function readInterruptions(
   q: Queryable,
-  scope: Pick<SampleScope, 'upgradeId' | 'wave'>,
+  scope: Pick<SampleScope, 'upgradeId' | 'replacements' | 'wave'>,
 ): Promise<GateFigures['interruptions']> {
-  const instances = await listNewInstances(q, scope);
+  const instances = await (scope.replacements === null
+    ? listNewInstances(q, scope)
+    : listReplacedInstances(
+        q,
+        scope.upgradeId,
+        scope.replacements.filter(({ wave }) => wave === (scope.wave ?? wave)),
+      ));
   const since = new Date(Math.min(...instances.map(({ at }) => at.getTime())));
   if (instances.length === 0) return [];
   const ids = instances.map(({ id }) => id);
@@ -76,6 +84,21 @@ async function listNewInstances(
       left join component c on c.name = i.name
      where b.upgrade_id = ${upgradeId} and b.purpose = 'wave' and (${wave}::int is null or b.wave_number = ${wave}::int)
      group by 1`;
+}
+
+/** In place: from when on an instance was wanted of the new release. */
+async function listReplacedInstances(
+  q: Queryable,
+  upgradeId: UpgradeId,
+  replacements: readonly Replacement[],
+): Promise<{ id: string; host: string; at: Date }[]> {
+  const begun = replacements.filter(({ beganAt }) => beganAt !== undefined);
+  return await q<{ id: string; host: string; at: Date }[]>`
+    select r.id, r.host, greatest(r.began_at, (w.gate->>'windowFrom')::timestamptz) as at
+      from unnest(${begun.map(({ instanceId }) => instanceId)}::uuid[], ${begun.map(({ host }) => host)}::text[],
+                  ${begun.map(({ wave }) => wave)}::int[], ${begun.map(({ beganAt }) => beganAt ?? null)}::timestamptz[])
+             as r(id, host, wave, began_at)
+      join upgrade_wave w on w.upgrade_id = ${upgradeId} and w.number = r.wave`;
 }
 
 /**

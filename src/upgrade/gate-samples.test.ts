@@ -70,7 +70,14 @@ async function outcome(account: string, instance: string, secondsAgo: number, re
            array[0, 0, ${requests - failed}::int] from account where name = ${account}`;
 }
 
-const scope: SampleScope = { upgradeId: id, wave: 1, baselineHours: 24, warmUpSeconds: 0, since: 'settled' };
+const scope: SampleScope = {
+  upgradeId: id,
+  replacements: null,
+  wave: 1,
+  baselineHours: 24,
+  warmUpSeconds: 0,
+  since: 'settled',
+};
 const read = async (change: Partial<SampleScope> = {}) => await readGateFigures(db, { ...scope, ...change });
 const requestsOf = ({ moved }: GateFigures) => sumOf(moved.map(({ requests, failed }) => ({ requests, bad: failed })));
 

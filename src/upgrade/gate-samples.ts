@@ -15,12 +15,15 @@ import { readDeliveries } from './gate-deliveries.ts';
 import type { Baseline, GateFigures, Stretch } from './gate-figures.ts';
 import { readInterruptions } from './gate-interruptions.ts';
 import { GateMemory, type MovedAccount, readPast } from './gate-past.ts';
+import type { Replacement } from './upgrade-plan.ts';
 
 /** Length of a bucket of both tables. */
 const bucketSeconds = 10;
 
 export interface SampleScope {
   upgradeId: UpgradeId;
+  /** In place: which instances are replaced, with which wave and when; otherwise null. */
+  replacements: readonly Replacement[] | null;
   /** One wave, or all. */
   wave: number | null;
   /**
@@ -134,8 +137,8 @@ async function readSamples(
 ): Promise<SampleRow[]> {
   const { upgradeId, wave, since } = scope;
   const warmUp = since === 'settled' ? scope.warmUpSeconds : 0;
-  // The ten seconds in which it ends still count where there is none.
-  const early = bucketSeconds - Math.min(bucketSeconds, warmUp);
+  // The ten seconds in which it ends still count where there is none; in place they are the process's that was replaced too.
+  const early = scope.replacements === null ? bucketSeconds - Math.min(bucketSeconds, warmUp) : 0;
   // What is watched for hours needs no stretches of ten seconds.
   const stretchSeconds = wave === null ? 60 * bucketSeconds : bucketSeconds;
   return await q<SampleRow[]>`
@@ -145,17 +148,7 @@ async function readSamples(
         from move_batch b join account_move m on m.batch_id = b.id
        where b.upgrade_id = ${upgradeId} and m.committed_at is not null
        order by m.account_id, m.to_instance_id, m.committed_at desc
-    ), assigned as materialized (
-      select s.account_id, s.from_instance_id, s.to_instance_id, a.instance_id = s.to_instance_id as moved, s.wave_number,
-             m.committed_at, m.first_at, a.name,
-             coalesce(m.settled_at, greatest(w.soaking_at, m.committed_at + make_interval(secs => ${silentAfterSeconds}),
-               (select max(d.settled_at) from delivery d where d.move_id = m.id))) as settled_at,
-             greatest((w.gate->>'windowFrom')::timestamptz, w.started_at) as window_from
-        from upgrade_assignment s
-        join account a on a.id = s.account_id
-        join upgrade_wave w on w.upgrade_id = s.upgrade_id and w.number = s.wave_number
-        left join moved m on m.account_id = s.account_id and m.to_instance_id = s.to_instance_id
-       where s.upgrade_id = ${upgradeId}
+    ), assigned as materialized (${scope.replacements === null ? movedAccounts(q, scope.upgradeId, silentAfterSeconds) : replacedAccounts(q, scope.upgradeId, scope.replacements)}
     ), chosen as materialized (
       select c.*, greatest(case when ${since} = 'committed' then c.committed_at else c.settled_at end, c.window_from,
                            c.first_at + make_interval(secs => ${warmUp})) - make_interval(secs => ${early}) as counts_from
@@ -202,6 +195,39 @@ async function readSamples(
     union all
     select 'unmoved', 0, null, sum(requests), sum(failed), null from unmoved having count(*) > 0
      order by part, stretch, bin nulls first`;
+}
+
+/** Who has an assignment, and from when on what its requests come to counts. */
+function movedAccounts(q: Queryable, upgradeId: UpgradeId, silentAfterSeconds: number): SqlFragment {
+  return q`
+      select s.account_id, s.from_instance_id, s.to_instance_id, a.instance_id = s.to_instance_id as moved, s.wave_number,
+             m.committed_at, m.first_at, a.name,
+             coalesce(m.settled_at, greatest(w.soaking_at, m.committed_at + make_interval(secs => ${silentAfterSeconds}),
+               (select max(d.settled_at) from delivery d where d.move_id = m.id))) as settled_at,
+             greatest((w.gate->>'windowFrom')::timestamptz, w.started_at) as window_from
+        from upgrade_assignment s
+        join account a on a.id = s.account_id
+        join upgrade_wave w on w.upgrade_id = s.upgrade_id and w.number = s.wave_number
+        left join moved m on m.account_id = s.account_id and m.to_instance_id = s.to_instance_id
+       where s.upgrade_id = ${upgradeId}`;
+}
+
+/**
+ * In place nobody moves: an account counts as moved once its instance began to be replaced, and its past is what came before.
+ * Once its instance is at work, that is as if its move was settled.
+ */
+function replacedAccounts(q: Queryable, upgradeId: UpgradeId, replacements: readonly Replacement[]): SqlFragment {
+  return q`
+      select a.id as account_id, a.instance_id as from_instance_id, a.instance_id as to_instance_id,
+             r.began_at is not null as moved, w.number as wave_number, r.began_at as committed_at, r.at_work_at as first_at,
+             a.name, coalesce(r.at_work_at, clock_timestamp()) as settled_at,
+             greatest((w.gate->>'windowFrom')::timestamptz, w.started_at) as window_from
+        from unnest(${replacements.map(({ instanceId }) => instanceId)}::uuid[], ${replacements.map(({ wave }) => wave)}::int[],
+                    ${replacements.map(({ beganAt }) => beganAt ?? null)}::timestamptz[],
+                    ${replacements.map(({ atWorkAt }) => atWorkAt ?? null)}::timestamptz[])
+               as r(instance_id, wave, began_at, at_work_at)
+        join upgrade_wave w on w.upgrade_id = ${upgradeId} and w.number = r.wave
+        join account a on a.instance_id = r.instance_id`;
 }
 
 /** Rows come stretch by stretch, the one without a bin first. */

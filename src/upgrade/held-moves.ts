@@ -22,7 +22,7 @@ export async function listHeldMoves(q: Queryable, moves: readonly AskedMove[]): 
   if (upgrade === undefined) return [];
   const position = upgrade.pausedFrom ?? upgrade.state;
   if (position === 'reversing') return heldByReversing(upgrade, moves);
-  if (!movingStates.includes(position)) return [];
+  if (!movingStates.includes(position) || upgrade.plan.inPlace) return [];
   return [...(await heldByAssignment(q, upgrade, moves)), ...(await heldByEmptying(q, upgrade, moves))];
 }
 

@@ -18,6 +18,8 @@ import { mergeProgress, recordUpgradeEvent, type Upgrade } from './upgrade-store
 
 /** Brings the plan up to what the domain has; undefined when it is. */
 export async function comparePlan(context: StepContext, read: Upgrade): Promise<StepOutcome | undefined> {
+  // In place no instance is added: who is there is asked when the waves are divided.
+  if (read.plan.inPlace) return undefined;
   const behind = await listInstancesBehind(context.db, read.toRelease);
   const { takenNames } =
     notMade(read).length === 0 ? { takenNames: [] } : await readInstanceFacts(context.db, context.host);

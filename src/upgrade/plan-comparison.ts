@@ -80,7 +80,7 @@ export async function bringPlanUp(tx: Transaction, upgrade: Upgrade, host: strin
     {
       instances: instances.filter(({ name }) => joining.includes(name)),
       takenNames: [...names],
-      target: { release: upgrade.toRelease, features: [] },
+      target: { release: upgrade.toRelease },
     },
     upgrade.plan.options,
   );

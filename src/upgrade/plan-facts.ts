@@ -14,6 +14,8 @@ export interface TargetRelease {
   features: readonly string[];
   /** What the domain made of its signature: `judgementText`. */
   signed?: string;
+  /** What it changes that a patch of the domain's release must not; of interest where its number is a patch's. */
+  differences: readonly string[];
 }
 
 /** @throws BrambleError ERR_NO_DOMAIN. */

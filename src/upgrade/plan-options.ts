@@ -84,6 +84,13 @@ export const planOptionsSchema = z.looseObject({
   instances: z
     .record(z.string(), z.looseObject({ name: z.string().optional(), host: z.string().optional() }))
     .default({}),
+  /**
+   * Each instance is replaced under its own name instead of a new one that takes its accounts over. For patches alone, and
+   * these go in place unless it says false.
+   */
+  inPlace: z.boolean().optional(),
+  /** How long a process that is replaced in place may take to be at work. */
+  readySeconds: z.number().min(1).max(86_400).default(120),
   /** What becomes of the emptied instances when finalizing: upgraded in place, or stopped and retired. */
   oldInstances: z.enum(['upgrade', 'retire']).default('upgrade'),
 });

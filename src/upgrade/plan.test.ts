@@ -11,7 +11,7 @@ const options = planOptionsSchema.parse({});
 const facts: PlanFacts = {
   fromRelease: '1.0.0',
   featureLevel: '1.0.0',
-  target: { release: '1.1.0', features: ['old', 'shared-connection-services'] },
+  target: { release: '1.1.0', features: ['old', 'shared-connection-services'], differences: [] },
   knownFeatures: ['old'],
   accounts: Array.from({ length: 24 }, (_, index) => ({
     name: `a${index}`,
@@ -67,7 +67,7 @@ test('an instance on a computer that is not there yet is shown as needed', () =>
 
 test('a step that is none is refused', () => {
   assert.throws(
-    () => planUpgrade({ ...facts, target: { release: '1.2.0', features: [] } }, options),
+    () => planUpgrade({ ...facts, target: { release: '1.2.0', features: [], differences: [] } }, options),
     (error) => isBrambleError(error, 'ERR_RELEASE_STEP'),
   );
 });
@@ -121,4 +121,55 @@ test('wishes for instances that are not there, and for names that cannot be had,
     wished.instances.map(({ name }) => name),
     ['east-1-1-b', 'east-1-1'],
   );
+});
+
+const patchFacts: PlanFacts = { ...facts, target: { release: '1.0.1', features: [], differences: [] } };
+
+test('a patch goes in place unless told otherwise: the fewest accounts first, nothing added and nothing sent', () => {
+  const plan = planUpgrade(patchFacts, options);
+  assert.deepEqual([plan.patch, plan.inPlace, plan.instances], [true, true, []]);
+  assert.equal(
+    plan.needs.processes + plan.needs.srpCredentials + plan.sends.itPolicies + plan.sends.synchronizations,
+    0,
+  );
+  const sizes = plan.waves.map(({ accounts }) => accounts);
+  assert.ok((sizes[0] ?? 0) <= (sizes[1] ?? 0), String(sizes));
+  assert.deepEqual(plan.replacements.map(({ name }) => name).sort(), ['east', 'west']);
+  const moving = planUpgrade(patchFacts, planOptionsSchema.parse({ inPlace: false }));
+  assert.deepEqual([moving.patch, moving.inPlace, moving.instances.length], [true, false, 2]);
+  const named = planUpgrade(patchFacts, planOptionsSchema.parse({ instances: { east: { name: 'new-east' } } }));
+  assert.equal(named.inPlace, false, 'whoever names new instances wants them');
+});
+
+test('in place the instance of a chosen canary goes first, and a shared connection service once', () => {
+  const shared: PlanFacts = {
+    ...patchFacts,
+    instances: patchFacts.instances.map((instance) => ({ ...instance, connectionServices: ['mds'] })),
+  };
+  for (const { name, instance } of facts.accounts) {
+    const plan = planUpgrade(shared, planOptionsSchema.parse({ canaries: [name] }));
+    assert.equal(plan.replacements[0]?.name, instance);
+    assert.deepEqual(
+      plan.replacements.map(({ processes }) => processes.slice(1)),
+      [['mds'], []],
+    );
+  }
+});
+
+test('a patch by its number alone, and a minor release in place, are refused with what they are', () => {
+  const differing = { ...patchFacts, target: { ...patchFacts.target, differences: ['the feature x is added'] } };
+  assert.throws(
+    () => planUpgrade(differing, options),
+    (error) => isBrambleError(error, 'ERR_RELEASE_NOT_PATCH') && /feature x is added/.test(error.message),
+  );
+  for (const wish of [
+    { facts, inPlace: true },
+    { facts: patchFacts, inPlace: true, instances: { east: {} } },
+  ]) {
+    const { facts: given, ...wanted } = wish;
+    assert.throws(
+      () => planUpgrade(given, planOptionsSchema.parse(wanted)),
+      (error) => isBrambleError(error, 'ERR_UPGRADE_IN_PLACE'),
+    );
+  }
 });

@@ -7,8 +7,9 @@ import { BrambleError } from '../base/errors.ts';
 import { parseRelease } from '../base/release-number.ts';
 import { type Budget, budgetSchema } from '../policy/delivery/budget.ts';
 import { requestsToPass } from './gate.ts';
+import { planReplacements, replacementNotes } from './in-place-plan.ts';
 import { chosenGate, type PlanOptions } from './plan-options.ts';
-import { assertReleaseStep } from './release-step.ts';
+import { assertPatch, type ReleaseStep, releaseStep } from './release-step.ts';
 import type { Loss, PlannedInstance, UpgradePlan } from './upgrade-plan.ts';
 import { assignWaves, type PlacedAccount } from './wave-assignment.ts';
 
@@ -23,7 +24,7 @@ export interface InstanceFacts {
 export interface PlanFacts {
   fromRelease: string;
   featureLevel: string;
-  target: { release: string; features: readonly string[]; signed?: string };
+  target: { release: string; features: readonly string[]; differences: readonly string[]; signed?: string };
   /** Features that the release at work knows. */
   knownFeatures: readonly string[];
   accounts: readonly PlacedAccount[];
@@ -42,11 +43,56 @@ export interface PlanFacts {
 const memoryMb = { server: 160, connection: 100 } as const;
 
 /**
- * @throws BrambleError ERR_RELEASE_STEP, ERR_UPGRADE_CANARY, ERR_UPGRADE_INSTANCE.
+ * @throws BrambleError ERR_RELEASE_STEP, ERR_RELEASE_NOT_PATCH, ERR_UPGRADE_IN_PLACE, ERR_UPGRADE_CANARY, ERR_UPGRADE_INSTANCE.
  */
 export function planUpgrade(facts: PlanFacts, options: PlanOptions): UpgradePlan {
-  assertReleaseStep(facts.fromRelease, facts.target.release);
+  const step = releaseStep(facts.fromRelease, facts.target.release);
+  if (step === 'patch') assertPatch(facts.fromRelease, facts.target.release, facts.target.differences);
   assertWishes(facts, options);
+  return goesInPlace(step, facts, options) ? planInPlace(facts, options) : planWaves(step, facts, options);
+}
+
+/** @throws BrambleError ERR_UPGRADE_IN_PLACE where that cannot be. */
+function goesInPlace(step: ReleaseStep, facts: PlanFacts, { inPlace, instances }: PlanOptions): boolean {
+  if (inPlace === true && step === 'minor') {
+    throw new BrambleError(
+      'ERR_UPGRADE_IN_PLACE',
+      `${facts.target.release} is another minor release than ${facts.fromRelease}, and only a patch replaces instances in place: ` +
+        'leave the option out, and new instances take the accounts over in waves.',
+    );
+  }
+  if (inPlace === true && Object.keys(instances).length > 0) {
+    throw new BrambleError(
+      'ERR_UPGRADE_IN_PLACE',
+      'In place no instance is added, so none can have another name or host: leave out either `inPlace` or `instances`.',
+    );
+  }
+  // Whoever names new instances wants them.
+  return step === 'patch' && (inPlace ?? Object.keys(instances).length === 0);
+}
+
+function planInPlace(facts: PlanFacts, options: PlanOptions): UpgradePlan {
+  const replacements = planReplacements(facts, options);
+  const accountsAt = (names: readonly string[]) => facts.accounts.filter(({ instance }) => names.includes(instance));
+  const waves = [...new Set(replacements.map(({ wave }) => wave))].map((number) => {
+    const names = replacements.filter(({ wave }) => wave === number).map(({ name }) => name);
+    return {
+      number,
+      name: names.join(', '),
+      accounts: accountsAt(names).length,
+      leastRequests: requestsToPass(options.gate),
+    };
+  });
+  return {
+    ...{ options, patch: true, inPlace: true, replacements, instances: [], waves },
+    needs: { computers: [], processes: 0, listeningPorts: 0, memoryMb: memoryMb.server, srpCredentials: 0 },
+    sends: { itPolicies: 0, serviceBooks: 0, synchronizations: 0, leastMinutes: 0 },
+    ...{ lockedFeatures: [], losses: [] },
+    notes: [...accountNotes(options, waves), ...replacementNotes(facts, replacements)],
+  };
+}
+
+function planWaves(step: ReleaseStep, facts: PlanFacts, options: PlanOptions): UpgradePlan {
   const { replaced, empty } = splitInstances(facts, options);
   const instances = planInstances({ ...facts, instances: replaced }, options);
   const waves = assignWaves(facts.accounts, options).map((wave) => ({
@@ -59,9 +105,7 @@ export function planUpgrade(facts: PlanFacts, options: PlanOptions): UpgradePlan
   const processes = instances.length + services;
   const budget = budgetSchema.parse({ ...facts.budget, ...options.budget });
   return {
-    options,
-    instances,
-    waves,
+    ...{ options, patch: step === 'patch', inPlace: false, replacements: [], instances, waves },
     needs: {
       computers: [...new Set(instances.map((instance) => instance.host))].filter((host) => !facts.hosts.includes(host)),
       processes,
@@ -126,7 +170,7 @@ function assertWishes(
 
 /** One new instance for each old one, with as many connection services as that one has: they belong to one instance each. */
 export function planInstances(
-  facts: Pick<PlanFacts, 'instances' | 'takenNames' | 'target'>,
+  facts: Pick<PlanFacts, 'instances' | 'takenNames'> & { target: Pick<PlanFacts['target'], 'release'> },
   options: Pick<PlanOptions, 'instances'>,
 ): PlannedInstance[] {
   const wished = Object.values(options.instances).flatMap(({ name }) => name ?? []);
@@ -178,12 +222,7 @@ function leastMinutes(facts: PlanFacts, budget: Budget, newInstances: number): n
   return Math.ceil(((itPolicies + serviceBooks + synchronizations) / perMinute) * 10) / 10;
 }
 
-function notesOf(
-  facts: PlanFacts,
-  options: PlanOptions,
-  waves: readonly { name: string; accounts: number }[],
-  empty: readonly string[],
-): string[] {
+function accountNotes(options: PlanOptions, waves: readonly { name: string; accounts: number }[]): string[] {
   const notes = waves
     .filter((wave) => wave.accounts === 1)
     .map((wave) => `The wave “${wave.name}” has one account: its gate rests on that one alone.`);
@@ -193,6 +232,16 @@ function notesOf(
       `Gates are content with ${counted(leastRequests, 'request')}, as was chosen: a fault that few requests show may be overlooked.`,
     );
   }
+  return notes;
+}
+
+function notesOf(
+  facts: PlanFacts,
+  options: PlanOptions,
+  waves: readonly { name: string; accounts: number }[],
+  empty: readonly string[],
+): string[] {
+  const notes = accountNotes(options, waves);
   if (facts.accounts.length === 0) notes.push('There is no account to move: the upgrade goes through without waves.');
   if (empty.length > 0) {
     notes.push(

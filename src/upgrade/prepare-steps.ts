@@ -10,6 +10,7 @@ import { listComponents } from '../domain/components.ts';
 import { changeDesiredProcesses, listDesiredProcesses } from '../domain/desired-processes.ts';
 import { budgetSchema, readBudget, writeBudget } from '../policy/delivery/budget.ts';
 import { missingOf, notYetAt } from './component-readiness.ts';
+import { divideReplacements } from './in-place-steps.ts';
 import { comparePlan, completeInstancesOrPause } from './instance-steps.ts';
 import { setDomainRelease } from './release-fence.ts';
 import { replaceRouters } from './router-steps.ts';
@@ -117,6 +118,12 @@ export function fenceOptions(context: StepContext, upgrade: Upgrade) {
 
 /** admin-fenced → expanded. The migrator is safe against a rival and against being interrupted. */
 export async function stepAdminFenced(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  if (upgrade.plan.patch) {
+    return await stepTransaction(context, 'expand', upgrade, async (tx, current) => {
+      await transition(tx, current, 'expanded', { message: 'a patch changes no schema: there is nothing to expand' });
+      return advanced;
+    });
+  }
   const schemaVersion = await context.effects.expand();
   return await stepTransaction(context, 'expand', upgrade, async (tx, current) => {
     await transition(tx, current, 'expanded', {
@@ -148,8 +155,9 @@ export async function stepExpanded(context: StepContext, upgrade: Upgrade): Prom
   return await stepTransaction(context, 'administration-ready', upgrade, async (tx, current) => {
     await useBudgetOfPlan(tx, current);
     const { length } = current.progress.newInstances;
+    const added = current.plan.inPlace ? '' : `, ${counted(length, 'instance is', 'instances are')} added`;
     await transition(tx, current, 'admin-upgraded', {
-      message: `administration services of ${current.toRelease} are at work, ${counted(length, 'instance is', 'instances are')} added`,
+      message: `administration services of ${current.toRelease} are at work${added}`,
     });
     return advanced;
   });
@@ -175,6 +183,7 @@ async function useBudgetOfPlan(tx: Parameters<typeof writeBudget>[0], upgrade: U
 export async function stepAdminUpgraded(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   const router = await replaceRouters(context, upgrade);
   if (router !== undefined) return router;
+  if (upgrade.plan.inPlace) return await divideReplacements(context, upgrade);
   const added = await completeInstancesOrPause(context, upgrade);
   if (added !== undefined) return added;
   const missing = missingOf(upgrade.progress.newInstances, await listComponents(context.db), upgrade.toRelease);

@@ -52,16 +52,18 @@ async function createSomewhere(db: Database, round: number): Promise<void> {
     insert into account_epoch (account_id, epoch, instance_id) select id, epoch, instance_id from made`;
 }
 
-async function assertInvariants({ db, upgrade }: Scene): Promise<void> {
+async function assertInvariants({ db, upgrade }: Scene, toRelease: string): Promise<void> {
   const ended = await upgrade();
-  const release = ended.state === 'done' ? '1.1.0' : '1.0.0';
+  const release = ended.state === 'done' ? toRelease : '1.0.0';
+  const level = ended.plan.patch ? '1.0.0' : release;
   const [domain] = await db<{ release: string; level: string }[]>`select release, feature_level as level from domain`;
-  assert.deepEqual({ ...domain }, { release, level: release });
+  assert.deepEqual({ ...domain }, { release, level });
   const components = await db<{ release: string }[]>`select release from component where kind <> 'coordinator'`;
   for (const component of components) assert.equal(compareReleases(component.release, release), 0);
   const lost = await db`
     select 1 from account a join instance i on i.id = a.instance_id
      where i.retired_at is not null or ${release} = '1.0.0' and i.name like '%-1-1'`;
+  if (ended.plan.inPlace) assert.equal((await db`select 1 from account_move`).length, 0, 'in place nobody moves');
   assert.equal(lost.length, 0, 'no account is left at an instance that is gone');
   const epochs = await db`
     select 1 from account a where a.epoch <> (select max(e.epoch) from account_epoch e where e.account_id = a.id)
@@ -79,13 +81,25 @@ async function assertInvariants({ db, upgrade }: Scene): Promise<void> {
   }
 }
 
-test('whatever is killed, paused, resumed, created and deleted on the way, an upgrade ends done or reversed, and whole', async () => {
+const ways = [
+  { what: 'an upgrade', toRelease: '1.1.0', options: {}, numRuns: 5 },
+  { what: 'a patch in place', toRelease: '1.0.1', options: {}, numRuns: 4 },
+  { what: 'a patch with moves', toRelease: '1.0.1', options: { inPlace: false }, numRuns: 1 },
+];
+
+for (const { what, toRelease, options, numRuns } of ways) {
+  test(`whatever is killed, paused, resumed, created and deleted on the way, ${what} ends done or reversed, and whole`, async () => {
+    await endsWhole(toRelease, options, numRuns);
+  });
+}
+
+async function endsWhole(toRelease: string, options: object, numRuns: number): Promise<void> {
   await fc.assert(
     fc.asyncProperty(
       fc.array(happening, { minLength: 30, maxLength: 90 }),
       fc.option(fc.integer({ min: 3, max: 80 }), { nil: undefined }),
       async (happenings, reverseAt) => {
-        const it = await scene();
+        const it = await scene(options, toRelease);
         for (const [round, what] of happenings.entries()) {
           if (round === reverseAt) await it.db.begin((tx) => reverseByOperator(tx, operator)).catch(() => undefined);
           if (isFinal((await it.upgrade()).state)) break;
@@ -96,9 +110,9 @@ test('whatever is killed, paused, resumed, created and deleted on the way, an up
           await carryOut(it, round % 2 === 0 ? 'resume' : 'step', round);
           await it.db.begin((tx) => finalizeByOperator(tx, operator)).catch(() => undefined);
         }
-        if ((await it.upgrade()).state !== 'cancelled') await assertInvariants(it);
+        if ((await it.upgrade()).state !== 'cancelled') await assertInvariants(it, toRelease);
       },
     ),
-    { numRuns: 5, ...endingWithin() },
+    { numRuns, ...endingWithin() },
   );
-});
+}

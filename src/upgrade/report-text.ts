@@ -12,8 +12,7 @@ export function reportText(report: UpgradeReport): string {
     ...section('Waits', waitLines(waitsOf(report))),
     '',
     'Accounts',
-    `  moved ${report.accounts.moved}, moved back ${report.accounts.reversed}, failed ${report.accounts.failed}, ` +
-      `still at ${report.release.from}: ${report.accounts.atOldRelease}`,
+    accountsLine(report),
     ...section('Emptied instances', report.emptied.length === 0 ? [] : [`  ${emptiedText(report.emptied)}`]),
     ...section(
       'Checks',
@@ -48,6 +47,13 @@ export function reportText(report: UpgradeReport): string {
   return `${lines.join('\n')}\n`;
 }
 
+function accountsLine({ accounts, release, plan }: UpgradeReport): string {
+  const left = `still at ${release.from}: ${accounts.atOldRelease}`;
+  return plan.inPlace
+    ? `  nobody moves: each instance is replaced in place; ${left}`
+    : `  moved ${accounts.moved}, moved back ${accounts.reversed}, failed ${accounts.failed}, ${left}`;
+}
+
 /** What to do with instances that serve nobody any more. */
 export function emptiedText(names: readonly string[]): string {
   return `${names.join(', ')}: serve nobody any more; \`bramble instance retire ${names.join(' ')}\` ends them`;
@@ -63,6 +69,32 @@ function waitsOf({ waits, waitingFor }: { waits?: UpgradeReport['waits']; waitin
 
 /** The plan before it is started. */
 export function planText(plan: UpgradePlan): string {
+  return plan.inPlace ? inPlaceText(plan) : wavesText(plan);
+}
+
+function inPlaceText({ replacements, waves, notes }: UpgradePlan): string {
+  const lines = [
+    'Replaced in place, one process after the other',
+    ...replacements.map(({ name, host, processes, wave }) => {
+      const [, ...services] = processes;
+      return `  ${name} on ${host}, in wave ${wave}${services.length === 0 ? '' : `, with ${services.join(', ')}`}`;
+    }),
+    ...section('Waves', waves.map(plannedWaveLine)),
+    ...section('Needs', ['  memory for one more process at a time on each host; no instance, host or SRP credential']),
+    ...section('Sends', ['  nothing to devices']),
+    ...section(
+      'Notes',
+      notes.map((note) => `  ${note}`),
+    ),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function plannedWaveLine({ number, name, accounts, leastRequests }: UpgradePlan['waves'][number]): string {
+  return `  ${number}. ${name}: ${counted(accounts, 'account')}, gate on ${counted(leastRequests, 'request')}`;
+}
+
+function wavesText(plan: UpgradePlan): string {
   const { needs, sends } = plan;
   const lines = [
     'New instances',
@@ -76,10 +108,7 @@ export function planText(plan: UpgradePlan): string {
     ),
     '',
     'Waves',
-    ...plan.waves.map(
-      (wave) =>
-        `  ${wave.number}. ${wave.name}: ${counted(wave.accounts, 'account')}, gate on ${counted(wave.leastRequests, 'request')}`,
-    ),
+    ...plan.waves.map(plannedWaveLine),
     '',
     'Needs',
     `  ${counted(needs.processes, 'more process', 'more processes')}, about ${needs.memoryMb} MB, ${counted(needs.srpCredentials, 'SRP credential')}, ` +

@@ -15,6 +15,7 @@ import { changeDesiredProcesses, desireProcess, listDesiredProcesses } from '../
 import { readDomain } from '../domain/domain.ts';
 import { cancelMoveBatch, createMoveBatch } from '../moves/batch-store.ts';
 import { notYetAt, stillAlive } from './component-readiness.ts';
+import { putInstancesBack } from './in-place-steps.ts';
 import { removeInstanceParts } from './new-instances.ts';
 import { fenceOptions } from './prepare-steps.ts';
 import { setDomainRelease } from './release-fence.ts';
@@ -35,6 +36,8 @@ export async function stepReversing(context: StepContext, upgrade: Upgrade): Pro
   // They may be the reason, and they serve everybody.
   const router = await putRoutersBack(context, upgrade);
   if (router !== undefined) return router;
+  const instance = upgrade.plan.inPlace ? await putInstancesBack(context, upgrade) : undefined;
+  if (instance !== undefined) return instance;
   if (progress.newInstances.length > 0 && progress.newInstancesRemoved !== true) {
     return progress.newInstancesRetired === true
       ? await removeNewInstances(context, upgrade)
@@ -165,7 +168,7 @@ async function returnAdministration(context: StepContext, upgrade: Upgrade): Pro
   if (missing.length > 0) return waitingFor(`administration services of ${upgrade.fromRelease}: ${missing.join(', ')}`);
   return await stepTransaction(context, 'reversed', upgrade, async (tx, current) => {
     const outcome = await transition(tx, current, 'reversed', {
-      message: `the domain is of release ${current.fromRelease} again; additive columns stay`,
+      message: `the domain is of release ${current.fromRelease} again${current.plan.patch ? '' : '; additive columns stay'}`,
     });
     if (outcome.kind === 'changed') await closeUpgrade(tx, outcome.upgrade);
     return advanced;

@@ -60,7 +60,7 @@ async function call(method: string, path: string, body?: object, bearer = token)
 }
 
 async function plan(): Promise<void> {
-  const order = { by: 'ada', target: { release: '1.1.0', features: [] }, host: 'here', features: [] };
+  const order = { by: 'ada', target: { release: '1.1.0', features: [], differences: [] }, host: 'here', features: [] };
   await db.begin(async (tx) => {
     await writePlan(tx, order);
     await startUpgrade(tx, { by: 'ada', host: 'here' });

@@ -30,7 +30,7 @@ import {
 import { type PlanOptions, planOptionsSchema } from './plan-options.ts';
 import { judgeRelease, trustRelease } from './release-trust.ts';
 import { readUpgradeReport } from './report.ts';
-import { chooseTarget } from './upgrade-archive.ts';
+import { chooseTarget, differencesTo } from './upgrade-archive.ts';
 import { readLatestUpgrade, readOpenUpgrade, type Upgrade, upgradeOpen } from './upgrade-store.ts';
 
 export interface UpgradeRoutesOptions {
@@ -140,12 +140,15 @@ function planningRoutes(
     given: object,
   ) => {
     const options = parseOptions(given);
-    const target = await chooseTarget(home, { archive, release: toRelease });
+    const chosen = await chooseTarget(home, { archive, release: toRelease });
     const accepted: Acceptance = { signer: accept.acceptSigner, unsigned: accept.acceptUnsigned };
-    const signed = judgementText(await judgeRelease(db, target.found, accepted));
+    const signed = judgementText(await judgeRelease(db, chosen.found, accepted));
+    const differences = await differencesTo(home, (await readDomain(db)).release, chosen);
     const knownFeatures = features.map((feature) => feature.name);
     const order = { by: operatorOf(request), options, host, features: knownFeatures, replace };
-    return { ...order, target: { ...target, signed }, accepted } satisfies PlanOrder & { accepted: Acceptance };
+    return { ...order, target: { ...chosen, signed, differences }, accepted } satisfies PlanOrder & {
+      accepted: Acceptance;
+    };
   };
   /** The plan, and whom the domain trusts from now on, are one change. */
   const planIn = async (tx: Transaction, order: Awaited<ReturnType<typeof orderOf>>) => {

@@ -79,11 +79,13 @@ export async function reportTestProcess(
   q: Queryable,
   process: { name: string; kind: string; release: string; host?: string; features?: string[] },
 ): Promise<void> {
+  const isLinked = process.kind === 'server' || process.kind === 'connection';
   await q`
-    insert into component (name, kind, host, boot_id, process_id, release, link_versions, features, lease_until)
+    insert into component (name, kind, host, boot_id, process_id, release, link_versions, features, detail, lease_until)
     values (${process.name}, ${process.kind}, ${process.host ?? 'here'}, 'boot', 1, ${process.release}, '{1}', ${process.features ?? []},
+            ${isLinked ? q.json({ links: [{ router: 'router:3101', up: true, reconnects: 0 }] }) : q.json({})},
             now() + interval '1 hour')
-    on conflict (name) do update set release = excluded.release, features = excluded.features,
+    on conflict (name) do update set release = excluded.release, features = excluded.features, detail = excluded.detail,
        lease_until = excluded.lease_until, stopped_at = null`;
 }
 

@@ -23,8 +23,8 @@ export interface Scene {
   upgrade(): Promise<Upgrade>;
 }
 
-/** A domain of 1.0.0 with two instances, planned and started towards 1.1.0; each scene has its own database. */
-export async function scene(options: object = {}): Promise<Scene> {
+/** A domain of 1.0.0 with two instances, planned and started towards another release; each scene has its own database. */
+export async function scene(options: object = {}, toRelease = '1.1.0'): Promise<Scene> {
   const database = await createTestDatabase();
   const db = openDatabase(database.url, { applicationName: 'bramble/test', max: 3 });
   after(async () => await db.end({ timeout: 5 }));
@@ -33,7 +33,12 @@ export async function scene(options: object = {}): Promise<Scene> {
   await insertTestInstance(db, { name: 'west', accounts: 3 });
   await insertTestProcess(db, { name: 'router', kind: 'router', release: '1.0.0' });
   await insertTestProcess(db, { name: 'admin', kind: 'administration', release: '1.0.0' });
-  const order = { ...operator, target: { release: '1.1.0', features: [] }, host: 'here', features: [] };
+  const order = {
+    ...operator,
+    target: { release: toRelease, features: [], differences: [] },
+    host: 'here',
+    features: [],
+  };
   await db.begin((tx) => writePlan(tx, { ...order, options: { ...quickOptions, ...options } }));
   await db.begin((tx) => startUpgrade(tx, { ...operator, host: 'here' }));
   const effects: UpgradeEffects = {
@@ -47,7 +52,7 @@ export async function scene(options: object = {}): Promise<Scene> {
     db,
     context: (name, change = {}) => ({
       db,
-      release: '1.1.0',
+      release: toRelease,
       name: 'coordinator',
       host: 'here',
       holder: name,
@@ -68,10 +73,14 @@ export async function scene(options: object = {}): Promise<Scene> {
       if (silent) return;
       await db`
         insert into request_outcome (account_id, instance_id, bucket, router, requests, failed, latency)
-        select id, instance_id, date_bin('10 seconds', now(), 'epoch') - make_interval(secs => 10 * n), 'router', 100, f.failed,
+        select a.id, a.instance_id, date_bin('10 seconds', now(), 'epoch') - make_interval(secs => 10 * n), 'router', 100, f.failed,
                array[0, 0, 0, 0, 100 - f.failed]
-          from account, generate_series(case when epoch > 1 then -2 else 0 end, case when epoch > 1 then 0 else 3 end) as n,
-               lateral (select case when ${errors} and epoch > 1 then 100 else 0 end as failed) f
+          from account a
+          join instance i on i.id = a.instance_id
+          join component c on c.name = i.name
+         cross join lateral (select c.release = ${toRelease} as is_new) r
+         cross join generate_series(case when r.is_new then -3 else 0 end, case when r.is_new then 0 else 3 end) as n
+         cross join lateral (select case when ${errors} and r.is_new then 100 else 0 end as failed) f
         on conflict do nothing`;
     },
     upgrade: async () => {

@@ -5,7 +5,9 @@
  */
 import { basename, isAbsolute, join } from 'node:path';
 import { BrambleError } from '../base/errors.ts';
-import { type FoundRelease, installRead, readArchive, readInstalled } from '../release/archive.ts';
+import { isLaterPatch } from '../base/release-number.ts';
+import { type FoundRelease, installRead, readArchive, readInstalled, verifyInstalled } from '../release/archive.ts';
+import { patchDifferences } from '../release/patch-rule.ts';
 import { fieldError } from '../rest/field-error.ts';
 import type { TargetRelease } from './plan-facts.ts';
 
@@ -17,7 +19,7 @@ export interface TargetChoice {
   release?: string | undefined;
 }
 
-export interface ChosenTarget extends TargetRelease {
+export interface ChosenTarget extends Omit<TargetRelease, 'differences'> {
   /** With its signature, for `release-trust.ts`. */
   found: FoundRelease;
   /** Installs it to `BRAMBLE_HOME/releases/<release>`, or verifies what is installed there. */
@@ -42,6 +44,15 @@ export async function chooseTarget(home: string, { archive, release }: TargetCho
   const folder = join(home, 'releases', release);
   const found = await readInstalled(folder);
   return { release, features: found.manifest.features, found, install: async () => void (await readInstalled(folder)) };
+}
+
+/**
+ * What the target changes that a patch of the domain's release must not; empty where its number is no patch's.
+ * @throws BrambleError as `verifyInstalled`, where the domain's own release is not installed as it was built.
+ */
+export async function differencesTo(home: string, from: string, { release, found }: ChosenTarget): Promise<string[]> {
+  if (!isLaterPatch(from, release)) return [];
+  return patchDifferences(await verifyInstalled(join(home, 'releases', from)), found.manifest);
 }
 
 async function chooseArchive(home: string, archive: string, release: string | undefined): Promise<ChosenTarget> {

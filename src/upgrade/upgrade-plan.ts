@@ -16,12 +16,27 @@ export const plannedInstanceSchema = z.looseObject({
 });
 export type PlannedInstance = z.output<typeof plannedInstanceSchema>;
 
+/** An instance that is replaced in place, with the connection services that follow it. */
+const plannedReplacementSchema = z.looseObject({
+  name: z.string(),
+  host: z.string(),
+  /** Names of processes in their order: the instance first. */
+  processes: z.array(z.string()),
+  wave: z.number().int(),
+});
+export type PlannedReplacement = z.output<typeof plannedReplacementSchema>;
+
 export const lossSchema = z.looseObject({ what: z.string(), why: z.string() });
 export type Loss = z.output<typeof lossSchema>;
 
 /** The plan as it is stored and shown. */
 export const upgradePlanSchema = z.looseObject({
   options: planOptionsSchema,
+  /** Both releases have one schema, one set of features, one shape of everything stored: the way is shorter. */
+  patch: z.boolean().default(false),
+  /** Each instance is replaced under its own name and credential, and no account moves. */
+  inPlace: z.boolean().default(false),
+  replacements: z.array(plannedReplacementSchema).default([]),
   instances: z.array(plannedInstanceSchema).default([]),
   waves: z
     .array(
@@ -90,6 +105,14 @@ export const newInstanceSchema = z.looseObject({
 });
 export type NewInstance = z.output<typeof newInstanceSchema>;
 
+export const replacementSchema = plannedReplacementSchema.extend({
+  instanceId: z.string(),
+  /** When the first of its processes was wanted of the new release, and since when all have been at work; ISO 8601. */
+  beganAt: z.string().optional(),
+  atWorkAt: z.string().optional(),
+});
+export type Replacement = z.output<typeof replacementSchema>;
+
 /** What is done, by step. Each entry is written in the transaction that has the effect. */
 export const upgradeProgressSchema = z.looseObject({
   /** An operator said start; taken back when a check failed. */
@@ -101,6 +124,8 @@ export const upgradeProgressSchema = z.looseObject({
   administrations: z.array(wantedProcessSchema).optional(),
   administrationsStarted: z.boolean().optional(),
   newInstances: z.array(newInstanceSchema).default([]),
+  /** Of an upgrade in place, once the waves are divided. */
+  replacements: z.array(replacementSchema).default([]),
   /** Set by an operator before the waves are divided: name of the instance by account name. */
   assignments: z.record(z.string(), z.string()).default({}),
   /** The domain's budget before the plan's own one took its place. */

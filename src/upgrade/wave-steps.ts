@@ -7,6 +7,7 @@ import type { Transaction } from '../database/connection.ts';
 import { type GateAnswer, judgeGate } from './gate.ts';
 import { recordGateAnswer } from './gate-record.ts';
 import { readGateFigures } from './gate-samples.ts';
+import { replaceLatecomers, replaceWave } from './in-place-steps.ts';
 import { completeInstances } from './instance-steps.ts';
 import { countFailedMoves, countStragglers, joinLatecomers, moveStragglers, queueMoves } from './latecomers.ts';
 import { pauseStep, pauseUpgrade } from './pausing.ts';
@@ -28,6 +29,7 @@ import {
 export async function stepMoving(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   const waves = await listWaves(context.db, upgrade.id);
   const wave = waves.find((candidate) => candidate.state !== 'passed');
+  if (upgrade.plan.inPlace) return await stepReplacing(context, upgrade, wave, waves.length);
   // The gate first: whatever stands in the way of others, who has moved is watched.
   const watched = wave === undefined || wave.state === 'waiting' ? undefined : await watchWave(context, upgrade, wave);
   if (watched?.kind === 'advanced') return watched;
@@ -38,6 +40,36 @@ export async function stepMoving(context: StepContext, upgrade: Upgrade): Promis
   return wave === undefined
     ? await finishMoving(context, upgrade, waves.length)
     : await startWave(context, upgrade, wave);
+}
+
+/** In place a wave is one of instances: nothing is moved, and what is there is judged as moved accounts are. */
+async function stepReplacing(
+  context: StepContext,
+  upgrade: Upgrade,
+  wave: Wave | undefined,
+  waves: number,
+): Promise<StepOutcome> {
+  if (wave === undefined) {
+    const latecomers = await replaceLatecomers(context, upgrade);
+    if (latecomers !== undefined) return latecomers;
+    return await stepTransaction(context, 'all-moved', upgrade, async (tx, current) => {
+      await transition(tx, current, 'all-moved', { message: passedText(waves) });
+      return advanced;
+    });
+  }
+  if (wave.state === 'waiting') {
+    return await stepTransaction(context, 'start-wave', upgrade, async (tx, current) => {
+      await setWaveState(tx, current.id, wave.number, 'running');
+      await recordUpgradeEvent(tx, current, `wave ${wave.number} begins: ${wave.name} to be replaced in place`);
+      return advanced;
+    });
+  }
+  if (wave.state === 'soaking') return await watchGate(context, upgrade, wave);
+  if (acceptedBy(wave) === undefined) {
+    const early = await askGate(context, upgrade, wave, 'committed');
+    if (early.answer === 'fail') return await closeGate(context, upgrade, wave, early);
+  }
+  return await replaceWave(context, upgrade, wave);
 }
 
 async function watchWave(context: StepContext, upgrade: Upgrade, wave: Wave): Promise<StepOutcome> {
@@ -97,7 +129,6 @@ async function watchMoves(context: StepContext, upgrade: Upgrade, wave: Wave, mo
 }
 
 async function watchSoak(context: StepContext, upgrade: Upgrade, wave: Wave, moves: WaveMoves): Promise<StepOutcome> {
-  const { soakSeconds, gate, waveDeadlineSeconds } = upgrade.plan.options;
   if (moves.accounts === 0) {
     // Nobody is left to observe: its accounts were deleted or assigned to another wave.
     return await passWave(context, upgrade, wave, { answer: 'pass', reasons: ['the wave has no account'] });
@@ -108,6 +139,11 @@ async function watchSoak(context: StepContext, upgrade: Upgrade, wave: Wave, mov
       return advanced;
     });
   }
+  return await watchGate(context, upgrade, wave);
+}
+
+async function watchGate(context: StepContext, upgrade: Upgrade, wave: Wave): Promise<StepOutcome> {
+  const { soakSeconds, gate, waveDeadlineSeconds } = upgrade.plan.options;
   const by = acceptedBy(wave);
   if (by !== undefined) return await passAccepted(context, upgrade, wave, by);
   const answer = await askGate(context, upgrade, wave, 'settled');
@@ -134,6 +170,7 @@ async function askGate(
   const { gate, soakSeconds } = upgrade.plan.options;
   const scope = {
     upgradeId: upgrade.id,
+    replacements: upgrade.plan.inPlace ? upgrade.progress.replacements : null,
     wave: wave?.number ?? null,
     since,
     baselineHours: gate.baselineHours,
@@ -174,9 +211,13 @@ async function finishMoving(context: StepContext, upgrade: Upgrade, waves: numbe
   return await stepTransaction(context, 'all-moved', upgrade, async (tx, current) => {
     const following = await follow(context, tx, current);
     if (following !== undefined) return following;
-    await transition(tx, current, 'all-moved', { message: `all ${waves} waves have passed` });
+    await transition(tx, current, 'all-moved', { message: passedText(waves) });
     return advanced;
   });
+}
+
+function passedText(waves: number): string {
+  return waves === 1 ? 'the one wave has passed' : `all ${waves} waves have passed`;
 }
 
 export async function stepAllMoved(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
@@ -194,6 +235,7 @@ export async function stepSoaking(context: StepContext, upgrade: Upgrade): Promi
       return await pauseStep(context, upgrade, `after the waves: ${answer.reasons.join('; ')}`, { gate: answer });
     }
   }
+  if (upgrade.plan.inPlace) return (await replaceLatecomers(context, upgrade)) ?? waitingFor(finalWord);
   const missing = await completeInstances(context, upgrade);
   if (missing?.kind === 'advanced') return missing;
   const following = await stepTransaction(context, 'follow', upgrade, (tx, current) => follow(context, tx, current));

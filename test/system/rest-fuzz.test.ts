@@ -244,7 +244,7 @@ async function startCoordinator(all: readonly Operation[]): Promise<Service> {
   });
   const token = await createToken(db, 'ada');
   assert.notEqual(token, 'name-taken');
-  const order = { by: 'ada', target: { release: '1.1.0', features: [] }, host: 'here', features: [] };
+  const order = { by: 'ada', target: { release: '1.1.0', features: [], differences: [] }, host: 'here', features: [] };
   let cases = 0;
   return {
     name: 'the coordinator',

@@ -63,13 +63,16 @@ interface PlanFlags extends AcceptanceFlags {
   canary?: string[];
   wave?: number[];
   soak?: number;
+  inPlace?: boolean;
   budget: Record<string, unknown>;
   gate: Record<string, unknown>;
   options?: Record<string, unknown>;
 }
 
 export function addUpgradeCommands(program: Command, frame: Frame): void {
-  const upgrades = program.command('upgrade').description('the phased upgrade of the domain to the next release');
+  const upgrades = program
+    .command('upgrade')
+    .description('the phased upgrade of the domain to the next minor release, or to a later patch');
 
   example(
     acceptanceOptions(
@@ -84,6 +87,11 @@ export function addUpgradeCommands(program: Command, frame: Frame): void {
       .option('--wave <percent...>', 'share of all accounts that has moved when each wave ends', percentages)
       .option('--soak <seconds>', 'how long each wave is watched before its gate decides', number)
       .option(
+        '--in-place',
+        'of a patch, and its default: each instance is replaced under its own name, and nobody moves',
+      )
+      .option('--no-in-place', 'of a patch too: new instances take the accounts over in waves')
+      .option(
         '--budget <name=value>',
         'budget of the upgrade, may be repeated: perInstance, perDomain, suspects, perMinuteInstance, perMinuteDomain or suspectAfterSeconds',
         collectValues,
@@ -97,7 +105,7 @@ export function addUpgradeCommands(program: Command, frame: Frame): void {
       )
       .option(
         '--options <json>',
-        'all other options (soakSeconds, waveDeadlineSeconds, fenceGraceMs, instances, oldInstances, …), as JSON or @file',
+        'all other options (soakSeconds, waveDeadlineSeconds, fenceGraceMs, readySeconds, instances, oldInstances, …), as JSON or @file',
         jsonObject,
       )
       .action(async (release: string | undefined, flags: PlanFlags, command) => {
@@ -243,6 +251,7 @@ function planBody(release: string | undefined, flags: PlanFlags): Record<string,
     ...(flags.wave === undefined ? {} : { wavePercentages: flags.wave }),
     ...(flags.soak === undefined ? {} : { soakSeconds: flags.soak }),
     ...acceptanceOf(flags),
+    ...(flags.inPlace === undefined ? {} : { inPlace: flags.inPlace }),
     ...(isGiven(flags.budget) ? { budget: flags.budget } : {}),
     ...(isGiven(flags.gate) ? { gate: flags.gate } : {}),
   };

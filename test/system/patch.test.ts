@@ -1,0 +1,129 @@
+/**
+ * A patch in place, on a domain with one instance: forward, back, and forward for good, while devices come all the time and not
+ * one of their requests fails. A patch that is broken stops at its gate, and goes back.
+ */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { until } from '../../src/base/test-condition.ts';
+import { summarizeRequests } from '../../src/simulator/journal-summary.ts';
+import { type BuiltArchive, defectiveArchive, patchedArchive, workingTreeArchive } from '../harness/archives.ts';
+import { type RunningDomain, startDomain } from '../harness/domain.ts';
+import { assertNothingLost, readEvidence, untilDrained, untilServed } from '../harness/evidence.ts';
+import { type RunningFleet, startFleet } from '../harness/fleet.ts';
+import { configureDomain } from '../harness/preparation.ts';
+import { startCoordinatorKiller, startUpgrade, untilUpgrade } from '../harness/upgrade.ts';
+import { startInternalHost, startWorkload, type Workload } from '../harness/workload.ts';
+
+const states = ['planned', 'checked', 'admin-fenced', 'expanded', 'admin-upgraded', 'moving', 'soaking', 'finalizing'];
+const options = { soakSeconds: 2, gate: { leastRequests: 5, baselineHours: 1, patienceSeconds: 120 } };
+
+describe('a patch in place', () => {
+  let from: BuiltArchive;
+  let number: (patch: number) => string;
+  let domain: RunningDomain;
+  let fleet: RunningFleet;
+  let workload: Workload;
+  let internal: Awaited<ReturnType<typeof startInternalHost>>;
+
+  before(async () => {
+    from = await workingTreeArchive();
+    const [major = 0, minor = 0, patch = 0] = from.release.split('.').map(Number);
+    number = (further) => `${major}.${minor}.${patch + further}`;
+    domain = await startDomain({ archive: from.file, instances: 1 });
+    internal = await startInternalHost();
+    await configureDomain(domain, internal.target);
+    fleet = await startFleet(domain, {
+      ...{ devices: 6, accounts: 4, seed: 'patch', interval: '400ms' },
+      journal: join(domain.home, 'journal.ndjson'),
+    });
+    await untilDrained(domain);
+    workload = startWorkload(domain, fleet, internal.target, { commandIntervalMs: 500, tunnels: 0, tunnelMs: 1000 });
+  });
+  after(async () => {
+    await workload?.stop();
+    await fleet?.stop();
+    await domain?.stop();
+    internal?.server.close();
+  });
+
+  async function failed(): Promise<object> {
+    return summarizeRequests((await readEvidence(fleet)).journal).failedByClass;
+  }
+
+  async function releases(): Promise<string[]> {
+    const rows = await domain.sql<{ kind: string; release: string }[]>`
+      select distinct kind, release from component where kind <> 'coordinator' order by 1, 2`;
+    return rows.map(({ kind, release }) => `${kind} ${release}`);
+  }
+
+  const all = (release: string) =>
+    ['administration', 'connection', 'router', 'server'].map((kind) => `${kind} ${release}`);
+
+  test('goes forward in place: no request fails, no account moves, nothing is added or sent', async () => {
+    const before = await failed();
+    const patch = await patchedArchive(number(1));
+    const [count] = await domain.sql`select count(*)::int as deliveries from delivery`;
+    await startUpgrade(domain, patch, options);
+    await untilUpgrade(domain, ['soaking'], { timeoutMs: 280_000 });
+    assert.deepEqual(await releases(), all(patch.release));
+    await untilServed(domain, fleet);
+    assert.deepEqual(await failed(), before);
+    const [row] = await domain.sql`
+      select (select release from domain) as release, (select feature_level from domain) as level,
+             (select count(*)::int from instance) as instances, (select count(*)::int from account_move) as moves,
+             (select count(*)::int from delivery) as deliveries`;
+    const expected = {
+      release: patch.release,
+      level: from.release,
+      instances: 1,
+      moves: 0,
+      deliveries: count?.['deliveries'],
+    };
+    assert.deepEqual({ ...row }, expected);
+  });
+
+  test('is reversed the same way, and the release before serves and administers', async () => {
+    const before = await failed();
+    const reversed = await domain.command('upgrade', 'reverse');
+    assert.equal(reversed.code, 0, reversed.stderr);
+    await untilUpgrade(domain, ['reversed'], { timeoutMs: 180_000 });
+    assert.deepEqual(await releases(), all(from.release));
+    await untilServed(domain, fleet);
+    assert.deepEqual(await failed(), before);
+    await until('its administration answers', 60_000, async () => (await domain.rest('GET', '/status')).status === 200);
+  });
+
+  test('closed for good, though its coordinator is killed in every state on the way, and a number is left out', async () => {
+    const before = await failed();
+    const patch = await patchedArchive(number(3));
+    const killer = startCoordinatorKiller(domain, states);
+    await startUpgrade(domain, patch, options);
+    await untilUpgrade(domain, ['soaking'], { timeoutMs: 400_000 });
+    const finalized = await domain.command('upgrade', 'finalize');
+    assert.equal(finalized.code, 0, finalized.stderr);
+    await untilUpgrade(domain, ['done'], { timeoutMs: 180_000 });
+    await killer.stop();
+    assert(killer.killedIn.size >= 4, [...killer.killedIn].join(', '));
+    assert.deepEqual(await releases(), all(patch.release));
+    await untilServed(domain, fleet);
+    assert.deepEqual(await failed(), before);
+  });
+
+  test('one whose instance answers every connect with an error stops at its gate, and the way back leads home', async () => {
+    const broken = await defectiveArchive(number(4));
+    await startUpgrade(domain, broken, options);
+    const view = await untilUpgrade(domain, ['paused'], { timeoutMs: 280_000 });
+    assert.match(view.pauseReason ?? '', /the gate of wave 1 \(server-1\) says fail: .*requests failed/);
+    const reversed = await domain.command('upgrade', 'reverse');
+    assert.equal(reversed.code, 0, reversed.stderr);
+    await untilUpgrade(domain, ['reversed'], { timeoutMs: 180_000 });
+    assert.deepEqual(await releases(), all(number(3)));
+    await untilServed(domain, fleet, 120_000);
+  });
+
+  test('nothing was lost or done twice, and no invariant broke', async () => {
+    await workload.stop();
+    await assertNothingLost(domain, fleet, { enqueued: workload.enqueued });
+  });
+});
