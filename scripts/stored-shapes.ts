@@ -10,6 +10,8 @@ import { headShape, keyShape } from '../src/audit/head-file.ts';
 import { connectionServiceSettings } from '../src/connection/main.ts';
 import { masterKeyFile } from '../src/database/sealed-value.ts';
 import { routersSetting } from '../src/directory/router-addresses.ts';
+import { identitySettingsSchema } from '../src/domain/identity-settings.ts';
+import { releaseSignerSetting } from '../src/domain/release-signer.ts';
 import { credentialShape } from '../src/link/credential.ts';
 import { budgetSchema } from '../src/policy/delivery/budget.ts';
 import { deliverySettingsSchema } from '../src/policy/delivery/delivery-settings.ts';
@@ -28,8 +30,10 @@ const policyRules = Object.fromEntries(Object.entries(rules).map(([name, { value
 export const storedShapes: Readonly<Record<string, z.ZodType>> = {
   'setting budget': budgetSchema,
   'setting delivery': deliverySettingsSchema,
+  'setting device-identity': identitySettingsSchema,
   'setting push': storedPushSettingsSchema,
   'setting push-topic': pushTopicSetting,
+  'setting release-signer': releaseSignerSetting,
   'setting routers': routersSetting,
   'desired_process.settings administration': administrationSettings,
   'desired_process.settings connection': connectionServiceSettings,

@@ -11,17 +11,17 @@ const settingKey = 'release-signer';
 /** Of unsigned releases that were taken by name; the oldest give way. */
 const unsignedKept = 16;
 
-const storedSchema = z.object({
+export const releaseSignerSetting = z.object({
   fingerprint: z.string().nullable().default(null),
   /** When, and on what occasion, it was kept; or forgotten. */
   since: z.iso.datetime().nullable().default(null),
   occasion: z.string().nullable().default(null),
   unsigned: z.array(z.object({ release: z.string(), manifest: z.string() })).default([]),
 });
-export type StoredSigner = z.output<typeof storedSchema>;
+export type StoredSigner = z.output<typeof releaseSignerSetting>;
 
 export async function readReleaseSigner(q: Queryable): Promise<StoredSigner> {
-  return await readSetting(q, settingKey, storedSchema);
+  return await readSetting(q, settingKey, releaseSignerSetting);
 }
 
 /** The same for a transaction that may change it: rivals wait, so that only one of them sees the first signer. */
