@@ -1,6 +1,6 @@
 /**
- * `npm run bench [-- connect | move | cost | gates] [--json FILE] [...]`: what the domain does in a second, how long a moved
- * account is without its server, how often gates are wrong. Without a name all of it, quickly. bench/RESULTS.md says how to read it.
+ * `npm run bench [-- connect | move | cost | gates | idle] [--json FILE] [...]`: what the domain does in a second, how long a moved
+ * account is without its server, how often gates are wrong, what a domain costs in which nothing happens. Without a name all of it, quickly. bench/RESULTS.md says how to read it.
  */
 import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
@@ -10,6 +10,7 @@ import { benchConnect, describeReport, readBenchDevices } from './connect.ts';
 import { benchConnectDomain, describeConnect } from './connect-domain.ts';
 import { benchCost, describeCost } from './cost/cost.ts';
 import { benchGates, describeGoals } from './gates/gates.ts';
+import { benchIdle, describeIdle } from './idle.ts';
 import { benchMove, describeMove } from './move.ts';
 
 const usage = `npm run bench [-- <name>] [options]
@@ -23,6 +24,8 @@ const usage = `npm run bench [-- <name>] [options]
             --tries 400 --seed SEED --only 'part of a name'
   gates     how often a gate is wrong about a wave: simulated traffic, good and bad; ends with 1 when a goal is missed
             --waves 1000 --seed SEED
+  idle      transactions, statements, connections and processor time of a domain in which nobody does anything
+            --seconds 60
   --json FILE writes the figures`;
 
 const { values, positionals } = parseArgs({
@@ -49,7 +52,7 @@ const [name = 'all'] = positionals;
 const quick = name === 'all';
 const say = (text: string) => console.log(text);
 
-if (values.help || !['all', 'connect', 'move', 'cost', 'gates'].includes(name)) {
+if (values.help || !['all', 'connect', 'move', 'cost', 'gates', 'idle'].includes(name)) {
   console.log(usage);
   process.exitCode = values.help ? 0 : 2;
 } else {
@@ -65,6 +68,7 @@ if (values.help || !['all', 'connect', 'move', 'cost', 'gates'].includes(name)) 
     if (quick || name === 'move') figures['move'] = await runMove();
     if (quick || name === 'cost') figures['cost'] = await runCost();
     if (quick || name === 'gates') figures['gates'] = runGates();
+    if (name === 'idle') figures['idle'] = await runIdle();
   }
   if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(figures, null, 2)}\n`);
 }
@@ -102,6 +106,12 @@ async function runCost(): Promise<unknown> {
   });
   say(describeCost(report));
   if (!report.reached) process.exitCode = 1;
+  return report;
+}
+
+async function runIdle(): Promise<unknown> {
+  const report = await benchIdle({ seconds: number(values.seconds, 60), say });
+  say(describeIdle(report));
   return report;
 }
 

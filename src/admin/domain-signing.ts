@@ -2,8 +2,10 @@
  * What an administration service signs for the domain besides answering administrators: the revocation list whenever its
  * number has risen, and certificates for SRP credentials due for renewal. Instances use both unchanged.
  */
+import { createBell } from '../base/bell.ts';
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
+import { lateLookMs, ringAtChanges } from '../database/change-notices.ts';
 import type { Database } from '../database/connection.ts';
 import { administrationTransaction } from '../database/release-lock.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
@@ -46,14 +48,20 @@ export async function signForDomain({ db, release, masterKeys, log }: DomainSign
   }
 }
 
-const intervalMs = 1000;
+/** After a failure. */
+const againMs = 1000;
 
-/** Polls every second until the signal is aborted; failures are retried. */
+/** Signs whenever something that it signs of was written, until the signal is aborted; failures are retried. */
 export async function keepSigning(signing: DomainSigning, clock: Clock, signal: AbortSignal): Promise<void> {
+  const bell = createBell(clock);
+  const listening = await ringAtChanges(signing.db, ['srp_renewal', 'srp_credential', 'srp_clearance'], bell);
   while (!signal.aborted) {
+    let restMs = lateLookMs;
     await signForDomain(signing).catch((error: unknown) => {
+      restMs = againMs;
       if (!signal.aborted) signing.log.warn({ reason: messageOf(error) }, 'not signed for the domain; tried again');
     });
-    await clock.sleep(intervalMs, signal).catch(() => {});
+    await bell.rest(restMs, signal);
   }
+  await listening.unlisten();
 }

@@ -6,9 +6,10 @@
  * record can appear later in front of one that is sealed. Ids alone would not do: they commit out of order.
  * Killed anywhere, the next round goes on: a round is one transaction, and a head that was not kept is kept by the next.
  */
-import { setTimeout as delay } from 'node:timers/promises';
+import { createBell } from '../base/bell.ts';
 import { messageOf } from '../base/errors.ts';
 import { advisoryLock, lockClass } from '../database/advisory-locks.ts';
+import { lateLookMs, ringAtChanges } from '../database/change-notices.ts';
 import type { Database, Queryable, Transaction } from '../database/connection.ts';
 import { recordEvent } from '../domain/events.ts';
 import { emptyHead, type Head, type Seal, sealNext } from './chain.ts';
@@ -23,14 +24,17 @@ export interface SealerMemory {
   sealedUpTo: string;
   /** The highest id of an earlier look, good once all transactions of that time have ended. */
   candidate: { id: string; xmax: string } | null;
+  /** The highest id of the last look, where that found nothing to seal. */
+  seen: string | null;
 }
 
 export function freshMemory(): SealerMemory {
-  return { sealedUpTo: '0', candidate: null };
+  return { sealedUpTo: '0', candidate: null, seen: null };
 }
 
 export type RoundOutcome =
-  | { kind: 'sealed'; count: number; head: Head }
+  /** `settled`: nothing is left that a later look could find, unless something is recorded. */
+  | { kind: 'sealed'; count: number; head: Head; settled: boolean }
   /** Another sealer is at work. */
   | { kind: 'busy' }
   /** The schema has no audit yet. */
@@ -63,7 +67,8 @@ export async function sealRound(
       last = seal;
     }
     await insertSeals(tx, seals);
-    return { kind: 'sealed', count: seals.length, head: { number: last.number, chain: last.chain } };
+    const { number, chain } = last;
+    return { kind: 'sealed', count: seals.length, head: { number, chain }, settled: isSettled(memory) };
   });
   return outcome as RoundOutcome;
 }
@@ -72,6 +77,11 @@ export async function readHead(q: Queryable): Promise<Head> {
   const [row] = await q<{ number: string; chain: string }[]>`
     select number::text as number, encode(chain, 'hex') as chain from audit_seal order by audit_seal.number desc limit 1`;
   return row === undefined ? emptyHead : { number: Number(row.number), chain: row.chain };
+}
+
+/** Every record that there is is sealed: whoever writes another one tells of it. */
+function isSettled({ sealedUpTo, seen }: SealerMemory): boolean {
+  return sealedUpTo === seen;
 }
 
 /**
@@ -90,6 +100,7 @@ async function unsealedRecords(
        and not exists (select from audit_seal s where s.record_id = r.id)
      order by r.transaction, r.id
      limit ${limit}`;
+  memory.seen = null;
   if (rows.length > 0) return rows.map((row) => ({ id: row.id, text: recordText(row) }));
   const { candidate } = memory;
   const [look] = await tx<{ id: string; xmax: string; passed: boolean }[]>`
@@ -97,6 +108,7 @@ async function unsealedRecords(
            pg_snapshot_xmin(pg_current_snapshot()) >= ${candidate?.xmax ?? null}::xid8 as passed
       from audit_record`;
   if (look === undefined) return [];
+  memory.seen = look.id;
   if (candidate === null) memory.candidate = look;
   else if (look.passed) {
     // The rows of this look were read before, when all up to the candidate had ended: nothing of them was left.
@@ -130,13 +142,15 @@ export interface SealerOptions {
   home: string;
   log: { warn(fields: object, message: string): void; error(fields: object, message: string): void };
   signal: AbortSignal;
-  /** Between two rounds that found nothing. Default 1000. */
+  /** Between two rounds while records may come that nobody tells of. Default 1000. */
   intervalMs?: number;
 }
 
 /** Seals until the signal is aborted. What fails is logged and tried again, with a growing delay up to 30 s. */
 export async function runSealer({ db, home, log, signal, intervalMs = 1000 }: SealerOptions): Promise<void> {
   const memory = freshMemory();
+  const bell = createBell();
+  const listening = await ringAtChanges(db, ['audit_record'], bell);
   let keeper: { keep(): Promise<void> } | undefined;
   let failures = 0;
   while (!signal.aborted) {
@@ -149,14 +163,16 @@ export async function runSealer({ db, home, log, signal, intervalMs = 1000 }: Se
         await keeper.keep();
       }
       if (outcome.kind === 'sealed' && outcome.count === roundRecords) continue;
+      if (outcome.kind === 'sealed' && outcome.settled) pauseMs = Math.max(intervalMs, lateLookMs);
       failures = 0;
     } catch (error) {
       failures++;
       pauseMs = Math.min(30_000, intervalMs * 2 ** failures);
       log.warn({ error: messageOf(error) }, 'the audit was not sealed; trying again');
     }
-    await delay(pauseMs, undefined, { signal }).catch(() => {});
+    await bell.rest(pauseMs, signal);
   }
+  await listening.unlisten();
 }
 
 /**

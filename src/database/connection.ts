@@ -19,13 +19,18 @@ export interface DatabaseOptions {
   applicationName: string;
   /** Sessions at most; each is opened when it is first needed. */
   max?: number;
-  /** Seconds after which an unused session is closed; 0 keeps it. */
+  /** Seconds after which an unused session is closed; 0 keeps it. The one that was used last is used next. */
   idleTimeoutSeconds?: number;
+  /** So many sessions are kept though they are unused; default none. */
+  keep?: number;
   /** How long a statement waits for a database that cannot be reached; asked again and again; default 0. */
   patienceMs?: () => number;
   /** Told of each attempt to connect that failed while a statement waits. */
   onUnreachable?: (error: unknown) => void;
 }
+
+/** A pool gives back what a burst of work needed: each session of the server takes some 10 MB and a place. */
+export const serviceIdleSeconds = 30;
 
 /** How long what serves others waits for a database that restarts; a device's request has 30 s. */
 export const servicePatienceMs = 20_000;
@@ -43,6 +48,7 @@ export function openDatabase(url: string, options: DatabaseOptions): Database {
     patienceMs: options.patienceMs ?? (() => 0),
     onUnreachable: options.onUnreachable ?? (() => {}),
     idleTimeoutMs: (options.idleTimeoutSeconds ?? 0) * 1000,
+    keep: options.keep ?? 0,
     once: isSession,
   });
   return isSession ? guardTransactions(db, { again: false }) : guardTransactions(readAgain(db), { again: true });

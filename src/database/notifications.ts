@@ -1,61 +1,120 @@
 /**
- * LISTEN that survives its session: notifications only bring a poll forward, so a lost one costs time, and reconnecting is
- * retried for as long as there is a listener.
+ * LISTEN that survives its session, on one connection for all channels of a process. Notifications only bring a look forward:
+ * whoever listens is told once more after each time that nobody listened, since what was said meanwhile is lost.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { openSession, type Session } from './session.ts';
 
-export interface ListenOptions {
+export interface ListenerOptions {
   readonly url: string;
   readonly applicationName: string;
+  /** Ends all of it. */
+  readonly signal: AbortSignal;
+}
+
+export interface Listener {
+  /**
+   * Resolves as soon as it listens, or at once where the database does not answer: it goes on trying. `onListen` is called each
+   * time that it listens anew; after a gap `onNotify` is too, with an empty payload.
+   */
+  listen(
+    channel: string,
+    onNotify: (payload: string) => void,
+    onListen?: () => void,
+  ): Promise<{ unlisten(): Promise<void> }>;
+}
+
+interface Subscriber {
   readonly channel: string;
   readonly onNotify: (payload: string) => void;
-  /** Each time that it listens anew. */
-  readonly onListen?: (() => void) | undefined;
-  /** Ends it, as `unlisten` does. */
-  readonly signal: AbortSignal;
+  readonly onListen: (() => void) | undefined;
 }
 
 const retryMs = 500;
 
-/** Resolves as soon as it listens, or at once where the database does not answer: it goes on trying. */
-export async function listenAlways(options: ListenOptions): Promise<{ unlisten(): Promise<void> }> {
-  const ending = new AbortController();
-  const signal = AbortSignal.any([options.signal, ending.signal]);
-  const first = Promise.withResolvers<void>();
-  const running = (async () => {
-    for (let attempt = 0; !signal.aborted; attempt++) {
-      const session = await listen(options, attempt, signal).catch(() => undefined);
-      first.resolve();
-      await session?.lost;
-      session?.close();
-      await delay(retryMs, undefined, { signal }).catch(() => {});
+/** Connects when the first one listens, and closes when the last one has left. */
+export function createListener(options: ListenerOptions): Listener {
+  const subscribers = new Set<Subscriber>();
+  let keeping: { ending: AbortController; running: Promise<void>; tried: Promise<void> } | undefined;
+  let current: Session | undefined;
+
+  /** @throws what forbids it; the session is closed then */
+  async function open(attempt: number, signal: AbortSignal): Promise<Session> {
+    const session = await openSession(options.url, {
+      applicationName: options.applicationName,
+      attempt,
+      signal,
+      onNotify: (channel, payload) => {
+        for (const each of subscribers) if (each.channel === channel) each.onNotify(payload);
+      },
+    });
+    try {
+      const told: Subscriber[] = [];
+      // Whoever comes while it begins is gone through as well.
+      for (const each of subscribers) {
+        await listenIn(session, each.channel);
+        told.push(each);
+      }
+      current = session;
+      for (const each of told) tell(each, attempt > 0);
+    } catch (error) {
+      session.close();
+      throw error;
     }
-  })();
-  await first.promise;
+    return session;
+  }
+
+  function keep(): NonNullable<typeof keeping> {
+    const ending = new AbortController();
+    const signal = AbortSignal.any([options.signal, ending.signal]);
+    const tried = Promise.withResolvers<void>();
+    const running = (async () => {
+      for (let attempt = 0; !signal.aborted; attempt++) {
+        const session = await open(attempt, signal).catch(() => undefined);
+        tried.resolve();
+        await session?.lost;
+        if (current === session) current = undefined;
+        session?.close();
+        await delay(retryMs, undefined, { signal }).catch(() => {});
+      }
+      tried.resolve();
+    })();
+    return { ending, running, tried: tried.promise };
+  }
+
+  async function leave(subscriber: Subscriber): Promise<void> {
+    if (!subscribers.delete(subscriber) || subscribers.size > 0 || keeping === undefined) return;
+    const { ending, running } = keeping;
+    keeping = undefined;
+    ending.abort();
+    await running;
+  }
+
   return {
-    unlisten: async () => {
-      ending.abort();
-      await running;
+    async listen(channel, onNotify, onListen) {
+      const subscriber = { channel, onNotify, onListen };
+      subscribers.add(subscriber);
+      const session = current;
+      if (session === undefined || session.isLost()) {
+        keeping ??= keep();
+        await keeping.tried;
+      } else {
+        // A session that is lost meanwhile has a successor, which listens for this one too.
+        await listenIn(session, channel).then(
+          () => tell(subscriber, false),
+          () => {},
+        );
+      }
+      return { unlisten: async () => await leave(subscriber) };
     },
   };
 }
 
-async function listen(options: ListenOptions, attempt: number, signal: AbortSignal): Promise<Session> {
-  const session = await openSession(options.url, {
-    applicationName: options.applicationName,
-    attempt,
-    signal,
-    onNotify: (channel, payload) => {
-      if (channel === options.channel) options.onNotify(payload);
-    },
-  });
-  try {
-    await session.run((sql) => sql.unsafe(`listen "${options.channel.replaceAll('"', '""')}"`));
-  } catch (error) {
-    session.close();
-    throw error;
-  }
-  options.onListen?.();
-  return session;
+async function listenIn(session: Session, channel: string): Promise<void> {
+  await session.run((sql) => sql.unsafe(`listen "${channel.replaceAll('"', '""')}"`));
+}
+
+function tell(subscriber: Subscriber, afterGap: boolean): void {
+  subscriber.onListen?.();
+  if (afterGap) subscriber.onNotify('');
 }

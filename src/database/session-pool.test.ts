@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import postgres from 'postgres';
+import { until } from '../base/test-condition.ts';
 import { openSession, type Sql } from './session.ts';
 import { longestLifeMs, openPool, type PoolOptions } from './session-pool.ts';
 import { createTestDatabase } from './test-database.ts';
@@ -69,6 +70,24 @@ test(
     }
   },
 );
+
+test('what a burst needed is given back, but for the sessions that are kept', limited, async () => {
+  const clock = { ms: 1000 };
+  const own = { applicationName: 'bramble/test-burst', max: 5, idleTimeoutMs: 20, keep: 2, nowMs: () => clock.ms };
+  await withPool(own, async (sql) => {
+    const count = async () =>
+      (
+        await sql<{ count: number }[]>`
+          select count(*)::int as count from pg_stat_activity where application_name = ${own.applicationName}`
+      )[0]?.count;
+    await Promise.all(Array.from({ length: 5 }, () => sql`select pg_sleep(0.05)`));
+    assert.equal(await count(), 5);
+    clock.ms += 21;
+    await until('three are closed', 30_000, async () => (await count()) === 2);
+    clock.ms += 21;
+    assert.equal(await count(), 2);
+  });
+});
 
 test('a statement that is only caught is sent once, in a session of the pool', limited, async () => {
   await withPool({}, async (sql) => {

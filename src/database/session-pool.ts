@@ -6,7 +6,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { isUnreachable, markUnsent, wasCut } from './connection-loss.ts';
-import { listenAlways } from './notifications.ts';
+import { createListener } from './notifications.ts';
 import { connectionError, driver, openSession, type Session, type Sql } from './session.ts';
 
 export interface PoolOptions {
@@ -18,6 +18,8 @@ export interface PoolOptions {
   readonly onUnreachable: (error: unknown) => void;
   /** After which an unused session is closed; 0 keeps it, and `once` does. */
   readonly idleTimeoutMs: number;
+  /** So many are kept, however long nobody uses them; default none. */
+  readonly keep?: number;
   /** Whether the first session is the only one ever: what it locked and set would be missing in the next. No age ends it. */
   readonly once: boolean;
   /** Milliseconds of a clock that never goes back; default the machine's. */
@@ -42,6 +44,7 @@ const longestDelayMs = 500;
 export function openPool(url: string, options: PoolOptions): Sql {
   const sessions = createSessions(url, options);
   const listening = new AbortController();
+  const listener = createListener({ url, applicationName: options.applicationName, signal: listening.signal });
   const builder = driver(url, options.applicationName);
   const faces: Readonly<Record<PropertyKey, unknown>> = {
     unsafe: (...parameters: Parameters<Sql['unsafe']>) =>
@@ -49,7 +52,7 @@ export function openPool(url: string, options: PoolOptions): Sql {
     begin: async (options: string, work: Work) =>
       await sessions.within((sql) => sql.begin(options, work) as Promise<unknown>),
     listen: (channel: string, onNotify: (payload: string) => void, onListen?: () => void) =>
-      listenAlways({ url, ...options, channel, onNotify, onListen, signal: listening.signal }),
+      listener.listen(channel, onNotify, onListen),
     end: async ({ timeout = null }: { timeout?: number | null } = {}) => {
       listening.abort();
       await sessions.end(timeout);
@@ -137,7 +140,8 @@ function createSessions(url: string, options: PoolOptions): Sessions {
   }
 
   function closeUnused(): void {
-    for (const { session } of idle.filter(({ since }) => nowMs() - since > options.idleTimeoutMs)) drop(session);
+    const unused = idle.filter(({ since }) => nowMs() - since > options.idleTimeoutMs);
+    for (const { session } of unused.slice(0, Math.max(0, born.size - (options.keep ?? 0)))) drop(session);
   }
 
   /** To whoever waits longest, or to the others that are unused. */

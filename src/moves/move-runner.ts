@@ -47,7 +47,7 @@ export interface MoveRunnerOptions {
 
 const attemptsAtMost = 20;
 /** Between two rounds while there is nothing to move, unless a notification comes before. */
-const quietMs = 1000;
+const quietMs = 30_000;
 
 export interface MoveRound {
   moved: number;

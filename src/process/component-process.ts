@@ -17,6 +17,7 @@ import {
   type Database,
   type DatabaseOptions,
   openDatabase,
+  serviceIdleSeconds,
   servicePatienceMs,
 } from '../database/connection.ts';
 import { isUnreachable } from '../database/connection-loss.ts';
@@ -119,7 +120,11 @@ export async function componentProcess<Schema extends z.ZodType>(options: Compon
     onUnreachable: (error: unknown) =>
       log.warn({ reason: messageOf(error) }, 'the database cannot be reached; it is waited for'),
   };
-  const db = openDatabase(databaseUrl, { ...databaseAccess, max: options.maxConnections ?? 8 });
+  const db = openDatabase(databaseUrl, {
+    ...databaseAccess,
+    max: options.maxConnections ?? 8,
+    idleTimeoutSeconds: serviceIdleSeconds,
+  });
   let failure: string | undefined;
   const context: ComponentContext<z.output<Schema>> = {
     environment,

@@ -17,8 +17,8 @@ export interface ReleaseNumbers {
 
 export const thisRelease: ReleaseNumbers = {
   release: '1.2.0',
-  schemaVersion: 16,
-  leastSchemaVersion: 16,
+  schemaVersion: 17,
+  leastSchemaVersion: 17,
   linkVersions: [1, 2],
   features: [
     'connection-service-sharing',

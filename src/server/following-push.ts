@@ -1,6 +1,8 @@
 /** The push client for the settings in force: when they change, a new one takes over. */
+import { createBell } from '../base/bell.ts';
 import { systemClock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
+import { lateLookMs, ringAtChanges } from '../database/change-notices.ts';
 import type { Database } from '../database/connection.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
 import { createPushClient, type PushClient, pushSettingsSchema } from '../policy/push.ts';
@@ -10,12 +12,13 @@ import type { Logger } from '../process/logger.ts';
 export interface FollowingPush {
   /** Always the client of the settings in force. */
   client: Pick<PushClient, 'push' | 'pausedForMs'>;
-  /** Looks for changed settings every two seconds until the signal is aborted. */
+  /** Takes changed settings up until the signal is aborted. */
   run(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
 
-const intervalMs = 2000;
+/** After a failure. */
+const againMs = 2000;
 
 export function createFollowingPush(db: Database, keys: MasterKeys, log: Logger): FollowingPush {
   let inForce = '';
@@ -34,10 +37,17 @@ export function createFollowingPush(db: Database, keys: MasterKeys, log: Logger)
       pausedForMs: () => current.pausedForMs(),
     },
     async run(signal) {
+      const bell = createBell();
+      const listening = await ringAtChanges(db, ['setting'], bell);
       while (!signal.aborted) {
-        await follow().catch((error: unknown) => log.warn({ reason: messageOf(error) }, 'push settings were not read'));
-        await systemClock.sleep(intervalMs, signal).catch(() => {});
+        let restMs = lateLookMs;
+        await follow().catch((error: unknown) => {
+          restMs = againMs;
+          log.warn({ reason: messageOf(error) }, 'push settings were not read');
+        });
+        await bell.rest(restMs, signal);
       }
+      await listening.unlisten();
     },
     close: () => current.close(),
   };

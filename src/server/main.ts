@@ -13,7 +13,7 @@ import { createScepService } from '../activation/scep-service.ts';
 import { systemClock } from '../base/clock.ts';
 import { BrambleError, messageOf } from '../base/errors.ts';
 import type { InstanceId } from '../base/ids.ts';
-import { type Database, openDatabase } from '../database/connection.ts';
+import { type Database, openDatabase, serviceIdleSeconds } from '../database/connection.ts';
 import { readMasterKeys } from '../database/sealed-value.ts';
 import { connectLanes, createConnectBatcher } from '../devices/connect-batch.ts';
 import { connectDevices } from '../devices/connect-statement.ts';
@@ -55,6 +55,8 @@ export const serverSettings = z.object({
 type Settings = z.output<typeof serverSettings>;
 
 const flushEveryMs = 1000;
+/** Warm for the first requests after a quiet time; more come when they are wanted. */
+const connectSessionsKept = 2;
 /** From then on the database plans the connect statement no more, but uses the plan that it has. */
 const executionsUntilPlanned = 6;
 
@@ -84,7 +86,12 @@ export async function runServer(): Promise<void> {
 
 /** Connects have connections of their own: nothing that runs in the background stands before them. */
 function openConnectDatabase({ databaseUrl, databaseAccess }: ComponentContext<Settings>): Database {
-  return openDatabase(databaseUrl, { ...databaseAccess, max: connectLanes });
+  return openDatabase(databaseUrl, {
+    ...databaseAccess,
+    max: connectLanes,
+    idleTimeoutSeconds: serviceIdleSeconds,
+    keep: connectSessionsKept,
+  });
 }
 
 async function listenOnLoopback(

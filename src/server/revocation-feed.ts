@@ -1,5 +1,6 @@
 /** Tells routers the revocation list as the administration signed it: at once when a link stands, and again when it has risen. */
-import { setTimeout as delay } from 'node:timers/promises';
+import { createBell } from '../base/bell.ts';
+import { lateLookMs, ringAtChanges } from '../database/change-notices.ts';
 import type { Database } from '../database/connection.ts';
 import { readSignedRevocationList, type SignedRevocationList } from '../directory/srp-credential-store.ts';
 import type { SignedEnvelope } from '../link/messages.ts';
@@ -11,7 +12,8 @@ export interface RevocationFeed {
   run(signal: AbortSignal, onError: (error: unknown) => void): Promise<void>;
 }
 
-const intervalMs = 1000;
+/** After a failure. */
+const againMs = 1000;
 
 export function createRevocationFeed(db: Database): RevocationFeed {
   const followers = new Set<(list: SignedEnvelope) => void>();
@@ -24,7 +26,10 @@ export function createRevocationFeed(db: Database): RevocationFeed {
       if (current) push(current.envelope);
     },
     async run(signal, onError) {
+      const bell = createBell();
+      const listening = await ringAtChanges(db, ['revocation_list'], bell);
       while (!signal.aborted) {
+        let restMs = lateLookMs;
         try {
           const list = await readSignedRevocationList(db);
           if (list !== undefined && list.number > (current?.number ?? -1)) {
@@ -32,10 +37,12 @@ export function createRevocationFeed(db: Database): RevocationFeed {
             for (const push of followers) tell(push, list.envelope, onError);
           }
         } catch (error) {
+          restMs = againMs;
           onError(error);
         }
-        await delay(intervalMs, undefined, { signal }).catch(() => {});
+        await bell.rest(restMs, signal);
       }
+      await listening.unlisten();
     },
   };
 }

@@ -8,8 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import * as z from 'zod';
 import { isBrambleError, messageOf } from '../base/errors.ts';
 import { assertOwnSessions } from '../database/pooler-check.ts';
-import type { Sql } from '../database/session.ts';
-import { openPool } from '../database/session-pool.ts';
+import { openSession, type Session } from '../database/session.ts';
 import type { OnEvent } from './events.ts';
 import { createWakeup } from './wakeup.ts';
 
@@ -36,7 +35,8 @@ export interface WatchOptions {
   signal: AbortSignal;
 }
 
-const pollMs = 500;
+/** Between two looks that no notification brought forward. */
+const pollMs = 5000;
 const retryMs = 250;
 const statementTimeoutMs = 5000;
 const undefinedTable = '42P01';
@@ -67,35 +67,38 @@ async function watchConnected(url: string, options: WatchOptions, onConnected: (
   const address = options.ownAddress(url);
   const applicationName = `bramble/supervisor@${options.host}#${process.pid}`.slice(0, 63);
   await assertOwnSessions(address, { applicationName, signal: options.signal });
-  const sql = openPool(address, {
-    ...{ applicationName, max: 1, idleTimeoutMs: 0, once: true },
-    patienceMs: () => 0,
-    onUnreachable: () => undefined,
-  });
   const wakeup = createWakeup();
+  const session = await openSession(address, {
+    ...{ applicationName, connectTimeoutMs: statementTimeoutMs, signal: options.signal },
+    onNotify: wakeup.wake,
+  });
   options.signal.addEventListener('abort', wakeup.wake);
   try {
-    await withDeadline(sql`select 1`);
     onConnected();
-    await withDeadline(sql.listen('bramble_desired', wakeup.wake));
+    await withDeadline(session.run((sql) => sql`listen bramble_desired`));
     while (!options.signal.aborted) {
       const changed = wakeup.next();
-      await look(sql, url, options);
+      await look(session, url, options);
       const timer = setTimeout(wakeup.wake, pollMs);
-      await changed;
+      // Without its session the next look fails at once.
+      await Promise.race([changed, session.lost]);
       clearTimeout(timer);
     }
   } finally {
     options.signal.removeEventListener('abort', wakeup.wake);
-    await sql.end({ timeout: 0 });
+    session.close();
   }
 }
 
-async function look(sql: Sql, url: string, options: WatchOptions): Promise<void> {
+async function look(session: Session, url: string, options: WatchOptions): Promise<void> {
   let rows: readonly Record<string, unknown>[];
   try {
-    rows = await withDeadline(sql<Record<string, unknown>[]>`
-      select name, kind, host, release, state, settings from desired_process where host = ${options.host} order by name`);
+    rows = await withDeadline(
+      session.run(
+        (sql) => sql<Record<string, unknown>[]>`
+          select name, kind, host, release, state, settings from desired_process where host = ${options.host} order by name`,
+      ),
+    );
   } catch (error) {
     if (codeOf(error) === undefinedTable) {
       return;

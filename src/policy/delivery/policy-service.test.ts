@@ -263,5 +263,5 @@ test('a turn follows soon while something is to be sent, and rarely while nothin
     if (pauses.length === 3) ending.abort();
   };
   await service.run(ending.signal);
-  assert.deepEqual(pauses, [200, 200, 1000]);
+  assert.deepEqual(pauses, [200, 200, 15_000]);
 });

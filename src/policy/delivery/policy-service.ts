@@ -78,8 +78,10 @@ export interface PolicyService {
 
 const batchSize = 100;
 const mostBatchesPerTurn = 20;
-/** Time between two turns while nothing is to be sent; a notification on channel `bramble_delivery` comes before. */
-const quietMs = 1000;
+/** Time between two turns while nothing is to be sent, but devices have not answered yet: they may fall silent. */
+const awaitingMs = 1000;
+/** The same while nothing is out either; a notification on channel `bramble_delivery` comes before. */
+const quietMs = 15_000;
 
 export function createPolicyService(options: PolicyServiceOptions): PolicyService {
   const { db, instance, clock, log, domain } = options;
@@ -162,8 +164,9 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
     return { situation, reason: holdReason(situation, outcome.tokens, gone) };
   }
 
-  /** Whether anything was sent, or is still to be. */
-  async function turn(signal?: AbortSignal): Promise<boolean> {
+  /** How long the next turn may wait: by whether anything was sent or is still to be, and whether devices are to answer. */
+  async function turn(signal?: AbortSignal): Promise<number> {
+    const busyMs = options.turnMs ?? 200;
     const before = counts.released + counts.settled + counts.woken;
     await step('read settings', async () => {
       if (paces && !isDue.settings()) return;
@@ -173,7 +176,7 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
       await db.begin(async (tx) => await applyBudget(tx, budget, [instance.id]));
       budgetApplied = true;
     });
-    if (!paces) return true;
+    if (!paces) return busyMs;
     const { budget, delivery } = paces;
     if (isDue.strays()) await step('collect stray permits', async () => void (await collectStrayPermits(db)));
     if (isDue.suspects()) {
@@ -194,9 +197,10 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
       const free = situation ? Math.min(situation.freeInstance, situation.freeDomain) : 0;
       counts.woken += await waker.wake(delivery, free, signal);
     });
+    let owedAgain = 0;
     if (isDue.refused()) {
       await step('owe refused policies again', async () => {
-        await oweRefusedPolicies(db, instance.id, delivery.redeliverAfterSeconds);
+        owedAgain += await oweRefusedPolicies(db, instance.id, delivery.redeliverAfterSeconds);
       });
     }
     if (isDue.renewals()) {
@@ -204,7 +208,8 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
         if (!(await options.identityRenewal.isActive())) return;
         const allowed = renewalsAllowed(budget, await readRenewalsUnderWay(db, instance.id, delivery.expectSeconds));
         if (allowed === 0) return;
-        await oweRenewals(db, instance.id, await readSetting(db, 'device-identity', identitySettingsSchema), allowed);
+        const settings = await readSetting(db, 'device-identity', identitySettingsSchema);
+        owedAgain += await oweRenewals(db, instance.id, settings, allowed);
       });
     }
     if (isDue.trim()) {
@@ -212,8 +217,9 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
         await trimCommands(db, instance.id, delivery.trimCommandsAfterSeconds, 1000);
       });
     }
-    const nothingOpen = situation !== undefined && situation.owed + situation.released === 0;
-    return !nothingOpen || counts.released + counts.settled + counts.woken > before;
+    if (situation === undefined || situation.owed + situation.released + owedAgain > 0) return busyMs;
+    if (counts.released + counts.settled + counts.woken > before) return busyMs;
+    return situation.takenInstance > 0 ? awaitingMs : quietMs;
   }
 
   async function pushed(): Promise<void> {
@@ -233,9 +239,9 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
     try {
       while (!signal.aborted) {
         nudge = new AbortController();
-        const busy = await turn(signal);
+        const restMs = await turn(signal);
         if (signal.aborted) break;
-        await clock.sleep(busy ? (options.turnMs ?? 200) : quietMs, nudge.signal).catch((reason: unknown) => {
+        await clock.sleep(restMs, nudge.signal).catch((reason: unknown) => {
           if (!nudge.signal.aborted) throw reason;
         });
       }

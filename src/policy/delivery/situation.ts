@@ -16,6 +16,8 @@ export interface Situation {
   /** Devices behind those that were released lately, and so may come at any moment. */
   readonly expectedDevices: number;
   readonly freeInstance: number;
+  /** Deliveries of own devices that are out with them. */
+  readonly takenInstance: number;
   readonly freeDomain: number;
   /** Free places of suspects. */
   readonly freeSuspects: number;
@@ -46,6 +48,8 @@ export async function readSituation(
       r.released, r."expectedDevices",
       (select count(*)::int from delivery_permit
         where scope = ${instanceId}::text and number > 0 and delivery_id is null) as "freeInstance",
+      (select count(*)::int from delivery_permit
+        where scope = ${instanceId}::text and delivery_id is not null) as "takenInstance",
       (select count(*)::int from delivery_permit
         where scope = 'domain' and number > 0 and delivery_id is null) as "freeDomain",
       (select count(*)::int from delivery_permit

@@ -61,6 +61,7 @@ const situations = fc.record<Situation>({
   released: fc.nat(50),
   expectedDevices: fc.nat(50),
   freeInstance: fc.nat(30),
+  takenInstance: fc.nat(30),
   freeDomain: fc.nat(60),
   freeSuspects: fc.nat(2),
   silentInstance: fc.nat(2),
