@@ -22,6 +22,10 @@ export const exitCode = {
   replaced: 9,
   /** The environment or configuration of a process does not fit. */
   configuration: 10,
+  /** `bramble release compatible`: the domain is of this release already. */
+  alreadyThere: 11,
+  /** `bramble release compatible`: by a minor upgrade; a patch is 0. */
+  minorStep: 12,
 } as const;
 
 export type ExitCode = (typeof exitCode)[keyof typeof exitCode];

@@ -64,7 +64,7 @@ function createProgram(argv: readonly string[], frame: Frame, setExitCode: (code
     .option('--token <token>', 'administrator token (default: BRAMBLE_TOKEN, or BRAMBLE_HOME/admin.json)')
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  $ bramble up\n  $ bramble status\n  $ bramble account create ada');
-  addProcessCommands(program, frame);
+  addProcessCommands(program, frame, setExitCode);
   addStatusCommand(program, frame);
   addComponentCommands(program, frame);
   addBudgetCommands(program, frame);

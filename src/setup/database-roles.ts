@@ -8,9 +8,6 @@ import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BrambleError } from '../base/errors.ts';
 import { openDatabase } from '../database/connection.ts';
-import { readCluster } from '../database/embedded/cluster.ts';
-import { findPostmaster } from '../database/embedded/postmaster.ts';
-import { urlOf } from '../database/embedded/probe.ts';
 import { checkRoles } from '../database/roles/role-check.ts';
 import {
   preparedFolder,
@@ -20,13 +17,7 @@ import {
 } from '../database/roles/role-credentials.ts';
 import { credentialsFor, establishRoles, rightStatements, roleStatements } from '../database/roles/role-setup.ts';
 import { type Feature, requireFeature } from '../domain/features.ts';
-import { readConfiguration } from '../supervisor/configuration.ts';
-
-interface DomainDatabase {
-  /** As the supervisor of this host enters it. */
-  url: string;
-  embedded: boolean;
-}
+import { homeDatabase } from './home-database.ts';
 
 export interface RolesState {
   /** `separate` where processes get their own roles at the next `bramble up`, `prepared` where only credentials are made. */
@@ -40,7 +31,7 @@ export async function rolesState(home: string): Promise<RolesState> {
 
 /** SQL for a superuser of the database: makes the roles, or mends them. Their credentials are kept in the home. */
 export async function rolesScript(home: string): Promise<string> {
-  const { url } = await domainDatabase(home);
+  const { url } = await homeDatabase(home);
   const inUse = await readRoleCredentials(home);
   const db = openDatabase(url, { applicationName: 'bramble/database-roles', max: 1 });
   try {
@@ -62,7 +53,7 @@ export async function rolesScript(home: string): Promise<string> {
 
 /** What is wrong with the roles; nothing when they can be used. */
 export async function findRoleFaults(home: string): Promise<string[]> {
-  return await checkRoles((await domainDatabase(home)).url, await credentialsOf(home));
+  return await checkRoles((await homeDatabase(home)).url, await credentialsOf(home));
 }
 
 /**
@@ -70,7 +61,7 @@ export async function findRoleFaults(home: string): Promise<string[]> {
  * @throws BrambleError ERR_FEATURE_LOCKED before the upgrade is finalized, ERR_DATABASE_ROLE that says what is wrong.
  */
 export async function useRoles(home: string, features: readonly Feature[]): Promise<void> {
-  const { url, embedded } = await domainDatabase(home);
+  const { url, embedded } = await homeDatabase(home);
   const db = openDatabase(url, { applicationName: 'bramble/database-roles', max: 1 });
   try {
     await requireFeature(db, features, 'database-roles', 'A database role for each kind of process');
@@ -96,18 +87,4 @@ export async function useRoles(home: string, features: readonly Feature[]): Prom
 /** Those in use, and where a role has none, those that are prepared. */
 async function credentialsOf(home: string): Promise<RoleCredentials> {
   return new Map([...(await readRoleCredentials(home, preparedFolder)), ...(await readRoleCredentials(home))]);
-}
-
-async function domainDatabase(home: string): Promise<DomainDatabase> {
-  const { database } = await readConfiguration(home);
-  if ('url' in database) return { url: database.url, embedded: false };
-  const cluster = await readCluster(join(home, 'postgres'));
-  const running = cluster === null ? null : await findPostmaster(cluster.dataFolder);
-  if (cluster !== null && running?.status === 'ready') {
-    return { url: urlOf(cluster.password, running.port), embedded: true };
-  }
-  throw new BrambleError(
-    'ERR_DATABASE_UNAVAILABLE',
-    `The embedded PostgreSQL of ${home} does not run. Start the domain with \`bramble up\`, and ask again.`,
-  );
 }

@@ -19,6 +19,7 @@ export const accountTables: Readonly<Record<string, 'stays with the account' | '
   delivery_permit: 'stays with the account',
   device: 'stays with the account',
   device_heard: 'stays with the account',
+  device_renewal: 'stays with the account',
   device_repeat: 'stays with the account',
   device_user: 'stays with the account',
   group_member: 'stays with the account',

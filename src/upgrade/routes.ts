@@ -143,7 +143,7 @@ function planningRoutes(
     const chosen = await chooseTarget(home, { archive, release: toRelease });
     const accepted: Acceptance = { signer: accept.acceptSigner, unsigned: accept.acceptUnsigned };
     const signed = judgementText(await judgeRelease(db, chosen.found, accepted));
-    const differences = await differencesTo(home, (await readDomain(db)).release, chosen);
+    const differences = await differencesTo(home, (await readDomain(db)).release, chosen.found);
     const knownFeatures = features.map((feature) => feature.name);
     const order = { by: operatorOf(request), options, host, features: knownFeatures, replace };
     return { ...order, target: { ...chosen, signed, differences }, accepted } satisfies PlanOrder & {

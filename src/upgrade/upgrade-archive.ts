@@ -41,18 +41,27 @@ export async function chooseTarget(home: string, { archive, release }: TargetCho
       'Name the target: `archive`, the path of a release archive, or `toRelease`, the number of an installed one.',
     );
   }
-  const folder = join(home, 'releases', release);
+  const folder = releaseFolder(home, release);
   const found = await readInstalled(folder);
   return { release, features: found.manifest.features, found, install: async () => void (await readInstalled(folder)) };
+}
+
+/** Where a release is installed. */
+export function releaseFolder(home: string, release: string): string {
+  return join(home, 'releases', release);
 }
 
 /**
  * What the target changes that a patch of the domain's release must not; empty where its number is no patch's.
  * @throws BrambleError as `verifyInstalled`, where the domain's own release is not installed as it was built.
  */
-export async function differencesTo(home: string, from: string, { release, found }: ChosenTarget): Promise<string[]> {
+export async function differencesTo(
+  home: string,
+  from: string,
+  { release, manifest }: Pick<FoundRelease, 'release' | 'manifest'>,
+): Promise<string[]> {
   if (!isLaterPatch(from, release)) return [];
-  return patchDifferences(await verifyInstalled(join(home, 'releases', from)), found.manifest);
+  return patchDifferences(await verifyInstalled(releaseFolder(home, from)), manifest);
 }
 
 async function chooseArchive(home: string, archive: string, release: string | undefined): Promise<ChosenTarget> {

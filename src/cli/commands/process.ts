@@ -10,7 +10,7 @@ import { example, type Frame, type GlobalFlags } from '../frame.ts';
 import { processKinds, processMains } from '../process-mains.ts';
 import { addReleaseCommands } from './release.ts';
 
-export function addProcessCommands(program: Command, frame: Frame): void {
+export function addProcessCommands(program: Command, frame: Frame, setExitCode: (code: number) => void): void {
   example(
     program
       .command('up')
@@ -74,7 +74,7 @@ export function addProcessCommands(program: Command, frame: Frame): void {
       frame.show(command, { schemaVersion: version }, () => `The database has schema ${version}.`);
     });
 
-  addReleaseCommands(program, frame);
+  addReleaseCommands(program, frame, setExitCode);
   addSimulateCommand(program, frame);
 }
 

@@ -13,10 +13,12 @@ import {
   judgeSigner,
   noSigner,
 } from '../../release/signer-judgement.ts';
+import { type AcceptanceFlags, acceptanceOptions } from '../acceptance-flags.ts';
 import { homeFolder } from '../administration-access.ts';
 import { example, type Frame } from '../frame.ts';
 import { RestError } from '../rest-client.ts';
 import { facts, type Style, timeText } from '../text-output.ts';
+import { addReleaseWayCommand } from './release-way.ts';
 
 const signerShape = z.looseObject({
   fingerprint: z.string().nullable(),
@@ -25,27 +27,7 @@ const signerShape = z.looseObject({
   unsigned: z.array(z.object({ release: z.string(), manifest: z.string() })),
 });
 
-export interface AcceptanceFlags {
-  acceptSigner?: string;
-  acceptUnsigned?: string;
-}
-
-/** For every command that takes an archive. */
-export function acceptanceOptions(command: Command): Command {
-  return command
-    .option('--accept-signer <fingerprint>', 'take the release of this signer, whoever signed the ones before')
-    .option('--accept-unsigned <release>', 'take this release though it is not signed and the ones before were');
-}
-
-/** As a request says it, and only where it was said: a service of 1.1 refuses what it does not know. */
-export function acceptanceOf({ acceptSigner, acceptUnsigned }: AcceptanceFlags): AcceptanceFlags {
-  return {
-    ...(acceptSigner === undefined ? {} : { acceptSigner }),
-    ...(acceptUnsigned === undefined ? {} : { acceptUnsigned }),
-  };
-}
-
-export function addReleaseCommands(program: Command, frame: Frame): void {
+export function addReleaseCommands(program: Command, frame: Frame, setExitCode: (code: number) => void): void {
   const releases = program.command('release').description('archives of releases, and who signs them');
   example(
     acceptanceOptions(
@@ -96,6 +78,7 @@ export function addReleaseCommands(program: Command, frame: Frame): void {
       }),
     'bramble release show',
   );
+  addReleaseWayCommand(releases, frame, setExitCode);
   addSignerCommands(releases, frame);
 }
 

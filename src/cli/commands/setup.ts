@@ -2,17 +2,18 @@
  * `bramble domain create`: a home with a domain of any sealed release. Its domain is made by the release's own program, which
  * takes the same command with `--plan` and does it with an empty database.
  */
+
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import * as z from 'zod';
 import { BrambleError } from '../../base/errors.ts';
 import { judgementText } from '../../release/signer-judgement.ts';
 import type { HomePlan } from '../../setup/prepare-home.ts';
+import { type AcceptanceFlags, acceptanceOptions } from '../acceptance-flags.ts';
 import { homeFolder } from '../administration-access.ts';
 import { number } from '../arguments.ts';
 import { example, type Frame } from '../frame.ts';
 import { facts } from '../text-output.ts';
-import { type AcceptanceFlags, acceptanceOptions } from './release.ts';
 
 /** Everything but what the environment and the release itself say. */
 const planShape = z.object({

@@ -1,4 +1,5 @@
 /** `bramble upgrade`: over REST, answered by an administration service or, while none runs, by the upgrade coordinator. */
+
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import * as z from 'zod';
@@ -7,12 +8,12 @@ import type { UpgradeReport } from '../../upgrade/report.ts';
 import { emptiedText, gateText, planText, reportText } from '../../upgrade/report-text.ts';
 import type { UpgradePlan } from '../../upgrade/upgrade-plan.ts';
 import { waitLines } from '../../upgrade/wait-text.ts';
+import { type AcceptanceFlags, acceptanceOf, acceptanceOptions } from '../acceptance-flags.ts';
 import { collectValues, jsonObject, number } from '../arguments.ts';
 import { example, type Frame } from '../frame.ts';
 import { refuseUnmeantPlan } from '../plan-precautions.ts';
 import { cell, facts, progressBar, type Style, table } from '../text-output.ts';
 import { watch } from '../watching.ts';
-import { type AcceptanceFlags, acceptanceOf, acceptanceOptions } from './release.ts';
 
 /** What the short form needs of a report. */
 const shortReport = z.looseObject({
