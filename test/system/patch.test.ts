@@ -6,8 +6,15 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { until } from '../../src/base/test-condition.ts';
+import { exitCode } from '../../src/cli/exit-codes.ts';
 import { summarizeRequests } from '../../src/simulator/journal-summary.ts';
-import { type BuiltArchive, defectiveArchive, patchedArchive, workingTreeArchive } from '../harness/archives.ts';
+import {
+  type BuiltArchive,
+  defectiveArchive,
+  patchedArchive,
+  sealedArchive,
+  workingTreeArchive,
+} from '../harness/archives.ts';
 import { type RunningDomain, startDomain } from '../harness/domain.ts';
 import { assertNothingLost, readEvidence, untilDrained, untilServed } from '../harness/evidence.ts';
 import { type RunningFleet, startFleet } from '../harness/fleet.ts';
@@ -63,6 +70,9 @@ describe('a patch in place', () => {
   test('goes forward in place: no request fails, no account moves, nothing is added or sent', async () => {
     const before = await failed();
     const patch = await patchedArchive(number(1));
+    const asked = await domain.command('release', 'compatible', patch.file);
+    assert.equal(asked.code, exitCode.ok, asked.stderr);
+    assert.match(asked.stdout, /a patch: .*short: 1 administration service away.*server-1 first.*nothing to devices/s);
     const [count] = await domain.sql`select count(*)::int as deliveries from delivery`;
     await startUpgrade(domain, patch, options);
     await untilUpgrade(domain, ['soaking'], { timeoutMs: 280_000 });
@@ -81,6 +91,9 @@ describe('a patch in place', () => {
       deliveries: count?.['deliveries'],
     };
     assert.deepEqual({ ...row }, expected);
+    const older = await domain.command('release', 'compatible', (await sealedArchive()).file, '--json');
+    assert.equal(older.code, exitCode.refused, older.stderr);
+    assert.match(older.stdout, /is earlier than the domain’s/);
   });
 
   test('is reversed the same way, and the release before serves and administers', async () => {
@@ -103,6 +116,7 @@ describe('a patch in place', () => {
     const finalized = await domain.command('upgrade', 'finalize');
     assert.equal(finalized.code, 0, finalized.stderr);
     await untilUpgrade(domain, ['done'], { timeoutMs: 180_000 });
+    assert.equal((await domain.command('release', 'compatible', patch.file)).code, exitCode.alreadyThere);
     await killer.stop();
     assert(killer.killedIn.size >= 4, [...killer.killedIn].join(', '));
     assert.deepEqual(await releases(), all(patch.release));

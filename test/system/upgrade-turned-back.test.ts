@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { until } from '../../src/base/test-condition.ts';
+import { exitCode } from '../../src/cli/exit-codes.ts';
 import { summarizeRequests } from '../../src/simulator/journal-summary.ts';
 import { type BuiltArchive, defectiveArchive, sealedArchive } from '../harness/archives.ts';
 import { type RunningDomain, startDomain } from '../harness/domain.ts';
@@ -73,6 +74,9 @@ describe('an upgrade that is turned back', () => {
   test('a new instance that fails its canaries’ requests closes the gate, which pauses the upgrade and says why', async () => {
     const [major = 0, minor = 0] = from.release.split('.').map(Number);
     to = await defectiveArchive(`${major}.${minor + 1}.99`);
+    const asked = await domain.command('release', 'compatible', to.file);
+    assert.equal(asked.code, exitCode.minorStep, asked.stderr);
+    assert.match(asked.stdout, /a minor upgrade.*more process/s);
     await startUpgrade(domain, to, {
       canariesPerInstance: 2,
       wavePercentages: [80, 100],
