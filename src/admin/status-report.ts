@@ -3,6 +3,7 @@ import type { Queryable } from '../database/connection.ts';
 import { listInstances } from '../directory/instances.ts';
 import { type Component, componentKinds, listComponents } from '../domain/components.ts';
 import { type Domain, readDomain } from '../domain/domain.ts';
+import { type HostSupervisor, listSupervisors } from '../domain/supervisors.ts';
 import { handOutsShown } from '../domain/unanswered-commands.ts';
 import { type Budget, readBudget } from '../policy/delivery/budget.ts';
 import { readPermitUse } from '../policy/delivery/permits.ts';
@@ -24,6 +25,7 @@ export interface InstanceStatus {
 export interface StatusReport {
   domain: Pick<Domain, 'name' | 'publicUrl' | 'tunnelHost' | 'release' | 'schemaVersion' | 'featureLevel'>;
   components: Component[];
+  supervisors: HostSupervisor[];
   instances: InstanceStatus[];
   /** PostgreSQL's name of the role, where every process has the same one. */
   sharedDatabaseRole: string | null;
@@ -48,20 +50,33 @@ export interface StatusReport {
 }
 
 export async function readStatus(q: Queryable): Promise<StatusReport> {
-  const [domain, components, instances, deliveries, holds, permits, budget, openMoves, upgrade, sessions, silence] =
-    await Promise.all([
-      readDomain(q),
-      listComponents(q),
-      listInstances(q),
-      countDeliveries(q),
-      listHolds(q),
-      readPermitUse(q),
-      readBudget(q),
-      listOpenMoves(q),
-      openUpgrade(q),
-      listSessionRoles(q),
-      countSilence(q),
-    ]);
+  const [
+    domain,
+    components,
+    supervisors,
+    instances,
+    deliveries,
+    holds,
+    permits,
+    budget,
+    openMoves,
+    upgrade,
+    sessions,
+    silence,
+  ] = await Promise.all([
+    readDomain(q),
+    listComponents(q),
+    listSupervisors(q),
+    listInstances(q),
+    countDeliveries(q),
+    listHolds(q),
+    readPermitUse(q),
+    readBudget(q),
+    listOpenMoves(q),
+    openUpgrade(q),
+    listSessionRoles(q),
+    countSilence(q),
+  ]);
   const heldInstances = instances
     .filter(({ id }) => holds.some((hold) => hold.instanceId === id && hold.reason === 'suspects'))
     .map(({ name }) => name);
@@ -70,6 +85,7 @@ export async function readStatus(q: Queryable): Promise<StatusReport> {
   return {
     domain,
     components,
+    supervisors,
     instances: instances
       .filter((instance) => instance.retiredAt === null)
       .map((instance) => {

@@ -32,6 +32,7 @@ const notAudited = {
   revocation_list: 'a signature over revocations and clearances, which are audited',
   send_rate: 'the budget’s tokens; the budget is a setting',
   srp_renewal: 'asked by a component for itself',
+  supervisor: 'told by a supervisor of itself',
   upgrade_event: 'append-only itself',
 };
 

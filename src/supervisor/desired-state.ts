@@ -10,6 +10,7 @@ import { isBrambleError, messageOf } from '../base/errors.ts';
 import { assertOwnSessions } from '../database/pooler-check.ts';
 import { openSession, type Session } from '../database/session.ts';
 import type { OnEvent } from './events.ts';
+import { reportEveryMs, reportSelf, type SelfReport } from './self-report.ts';
 import { createWakeup } from './wakeup.ts';
 
 const rowSchema = z.object({
@@ -31,6 +32,8 @@ export interface WatchOptions {
   ownAddress: (url: string) => string;
   /** `unreadable` are names of rows that this supervisor does not understand: they are left as they are. */
   onDesired: (processes: readonly DesiredProcess[], unreadable: readonly string[], url: string) => void;
+  /** What the supervisor says of itself in the database. */
+  self: SelfReport;
   onEvent: OnEvent;
   signal: AbortSignal;
 }
@@ -76,9 +79,13 @@ async function watchConnected(url: string, options: WatchOptions, onConnected: (
   try {
     onConnected();
     await withDeadline(session.run((sql) => sql`listen bramble_desired`));
+    let reportAtMs = 0;
     while (!options.signal.aborted) {
       const changed = wakeup.next();
       await look(session, url, options);
+      if (performance.now() >= reportAtMs && (await isReported(session, options.self))) {
+        reportAtMs = performance.now() + reportEveryMs;
+      }
       const timer = setTimeout(wakeup.wake, pollMs);
       // Without its session the next look fails at once.
       await Promise.race([changed, session.lost]);
@@ -87,6 +94,17 @@ async function watchConnected(url: string, options: WatchOptions, onConnected: (
   } finally {
     options.signal.removeEventListener('abort', wakeup.wake);
     session.close();
+  }
+}
+
+/** False where the database has no place for it yet. */
+async function isReported(session: Session, self: SelfReport): Promise<boolean> {
+  try {
+    await withDeadline(session.run((sql) => reportSelf(sql, self)));
+    return true;
+  } catch (error) {
+    if (codeOf(error) === undefinedTable) return false;
+    throw error;
   }
 }
 

@@ -94,6 +94,7 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
       openDatabase: async (watchSignal) => await openDatabase(home, configuration, watchSignal),
       ownAddress: (url) => addressAs(url, credentials.get('supervisor')),
       onDesired: reconcile,
+      self: { host: configuration.host, release, postgresBinaries: null },
       onEvent,
       signal,
     });

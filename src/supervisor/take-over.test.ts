@@ -57,6 +57,10 @@ test('a later supervisor takes sockets and processes over, and no connection not
   assert.equal(await exitWithin(former.process, 60_000, 'the former supervisor'), 0);
   assert.equal(former.all.at(-1)?.type, 'handed-over');
   await supervisor.next('database-ready');
+  await until('the domain knows the supervisor', 60_000, async () => {
+    const [row] = await sql`select release from supervisor where host = 'take-one'`;
+    return row?.['release'] === '1.2.1';
+  });
   assert.equal(await client.until('1.0.0'), answersBefore, 'the same router answers');
   assert.match(await tunnel(), /^1\.0\.0 public /);
 

@@ -7,6 +7,7 @@ import { advisoryLock } from '../database/advisory-locks.ts';
 import { retireInstance } from '../directory/instances.ts';
 import { type Component, declareRange, listComponents } from '../domain/components.ts';
 import { changeDesiredProcesses, listDesiredProcesses } from '../domain/desired-processes.ts';
+import { listSupervisors } from '../domain/supervisors.ts';
 import { stillAlive } from './component-readiness.ts';
 import { replaceRest } from './in-place-steps.ts';
 import { handAccountsOver } from './instance-steps.ts';
@@ -22,6 +23,7 @@ import {
   stepTransaction,
   waitingFor,
 } from './step-context.ts';
+import { supervisorsText, supervisorsToWaitFor } from './supervisors-behind.ts';
 import { closeUpgrade } from './upgrade-close.ts';
 import { mergeProgress, recordUpgradeEvent, transition, type Upgrade } from './upgrade-store.ts';
 
@@ -50,6 +52,9 @@ export async function stepFinalizing(context: StepContext, upgrade: Upgrade): Pr
   if (upgrade.plan.patch) return await closePatch(context, upgrade);
   const behind = componentsBehind(components, upgrade.toRelease);
   if (behind.length > 0) return waitingFor(behindText(behind));
+  // Only now every process can be adopted, so that its supervisor can be replaced without a device noticing.
+  const supervisors = supervisorsToWaitFor(await listSupervisors(context.db), upgrade);
+  if (supervisors.length > 0) return waitingFor(supervisorsText(supervisors, upgrade.toRelease));
   return await raiseFeatureLevel(context, upgrade);
 }
 

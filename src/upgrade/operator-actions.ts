@@ -9,6 +9,7 @@
 import { BrambleError } from '../base/errors.ts';
 import type { Transaction } from '../database/connection.ts';
 import { desireProcess } from '../domain/desired-processes.ts';
+import { listSupervisors } from '../domain/supervisors.ts';
 import { checkNames } from './check-names.ts';
 import { listInstancesBehind, occupiedText } from './instances-behind.ts';
 import { isPausedByGate, pauseUpgrade } from './pausing.ts';
@@ -197,8 +198,19 @@ export async function reverseByOperator(tx: Transaction, order: Operator): Promi
  * The last point from which there is no way back, and never taken by itself.
  * @throws BrambleError ERR_UPGRADE_STATE unless the upgrade is soaking and no account is at an earlier release.
  */
-export async function finalizeByOperator(tx: Transaction, order: Operator): Promise<Upgrade> {
+export async function finalizeByOperator(
+  tx: Transaction,
+  order: Operator & { leaveSupervisors?: readonly string[] },
+): Promise<Upgrade> {
   const upgrade = await lockedUpgrade(tx);
+  const supervisorsLeft = [...new Set([...upgrade.progress.supervisorsLeft, ...(order.leaveSupervisors ?? [])])];
+  await assertHosts(tx, supervisorsLeft);
+  if (upgrade.state === 'finalizing' && order.leaveSupervisors !== undefined) {
+    await mergeProgress(tx, upgrade.id, { supervisorsLeft });
+    const message = `supervisors are left as they are, says ${order.by}: ${order.leaveSupervisors.join(', ')}`;
+    await recordUpgradeEvent(tx, upgrade, message);
+    return { ...upgrade, progress: { ...upgrade.progress, supervisorsLeft } };
+  }
   if (upgrade.state !== 'soaking') throw wrongState(upgrade, 'be finalized; it must be soaking');
   const left = (await listInstancesBehind(tx, upgrade.toRelease)).filter(({ accounts }) => accounts > 0);
   if (left.length > 0) {
@@ -215,9 +227,18 @@ export async function finalizeByOperator(tx: Transaction, order: Operator): Prom
       },
     );
   }
-  await mergeProgress(tx, upgrade.id, { finalizedBy: order.by });
+  await mergeProgress(tx, upgrade.id, { finalizedBy: order.by, supervisorsLeft });
   const outcome = await transition(tx, upgrade, 'finalizing', { message: `finalize, says ${order.by}` });
   return outcome.kind === 'changed' ? outcome.upgrade : upgrade;
+}
+
+/** @throws BrambleError ERR_NOT_FOUND that names the hosts that there are */
+async function assertHosts(tx: Transaction, hosts: readonly string[]): Promise<void> {
+  if (hosts.length === 0) return;
+  const known = (await listSupervisors(tx)).map(({ host }) => host);
+  const unknown = hosts.find((host) => !known.includes(host));
+  if (unknown === undefined) return;
+  throw new BrambleError('ERR_NOT_FOUND', `There is no host "${unknown}": ${known.join(', ')}.`);
 }
 
 export async function lockedUpgrade(tx: Transaction): Promise<Upgrade> {

@@ -3,6 +3,7 @@ import type { Queryable } from '../database/connection.ts';
 import { listConnectionServices } from '../directory/connection-services.ts';
 import { listDesiredProcesses } from '../domain/desired-processes.ts';
 import { readDomain } from '../domain/domain.ts';
+import { listSupervisors, supervisorsBehind, supervisorText } from '../domain/supervisors.ts';
 import { readBudget } from '../policy/delivery/budget.ts';
 import { leastAgentSoftware } from '../policy/delivery-items.ts';
 import { listAccountTables, lossesOf } from './loss-manifest.ts';
@@ -36,6 +37,7 @@ export async function readPlanFacts(
     ...(await readInstanceFacts(q, own.host)),
     deliveries: await countDeliveries(q),
     budget: await readBudget(q),
+    supervisorsBehind: supervisorsBehind(await listSupervisors(q), target.release).map(supervisorText),
     losses: lossesOf(await listAccountTables(q)),
   };
 }

@@ -26,7 +26,15 @@ const facts: PlanFacts = {
   deliveries: { itPolicies: 40, serviceBooks: 30, synchronizations: 30 },
   budget: budgetSchema.parse({ perMinuteDomain: 100, perMinuteInstance: 20 }),
   losses: [],
+  supervisorsBehind: [],
 };
+
+test('supervisors of an earlier release are listed with what brings the new one', () => {
+  const behind = { ...facts, supervisorsBehind: ['one (1.1 or earlier)'] };
+  const notes = planUpgrade(behind, options).notes.join(' ');
+  assert.match(notes, /Supervisors to be upgraded: one \(1\.1 or earlier\).*releases\/1\.1\.0\/bramble\.mjs up/);
+  assert.doesNotMatch(planUpgrade(facts, options).notes.join(' '), /Supervisors/);
+});
 
 test('each instance gets a counterpart with a connection service and credentials of its own', () => {
   const plan = planUpgrade(facts, options);

@@ -5,6 +5,7 @@
 import { counted } from '../base/counted.ts';
 import { BrambleError } from '../base/errors.ts';
 import { parseRelease } from '../base/release-number.ts';
+import { supervisorCommand } from '../domain/supervisors.ts';
 import { type Budget, budgetSchema } from '../policy/delivery/budget.ts';
 import { requestsToPass } from './gate.ts';
 import { planReplacements, replacementNotes } from './in-place-plan.ts';
@@ -37,6 +38,8 @@ export interface PlanFacts {
   deliveries: { itPolicies: number; serviceBooks: number; synchronizations: number };
   budget: Budget;
   losses: readonly Loss[];
+  /** Of hosts where something runs, and of an earlier release than the target. */
+  supervisorsBehind: readonly string[];
 }
 
 /** Resident memory of one process, as measured, rounded up. */
@@ -247,6 +250,13 @@ function notesOf(
     notes.push(
       `No instance is added for ${empty.join(', ')}: no account is there. One joins when accounts come, or when the option ` +
         '`instances` names it.',
+    );
+  }
+  if (facts.supervisorsBehind.length > 0) {
+    const command = supervisorCommand(facts.target.release);
+    notes.push(
+      `Supervisors to be upgraded: ${facts.supervisorsBehind.join(', ')}; once every process there is of ` +
+        `${facts.target.release}, type there: ${command}.`,
     );
   }
   if (facts.target.signed !== undefined) notes.push(`The release ${facts.target.release} is ${facts.target.signed}.`);

@@ -1,5 +1,6 @@
 /** The upgrade's report in words, for a terminal: pure text, a line a fact. */
 import { counted } from '../base/counted.ts';
+import { supervisorText } from '../domain/supervisors.ts';
 import type { UpgradeReport } from './report.ts';
 import type { UpgradePlan } from './upgrade-plan.ts';
 import { waitLines } from './wait-text.ts';
@@ -20,6 +21,11 @@ export function reportText(report: UpgradeReport): string {
     ),
     ...section('Waves', report.waves.map(waveLine)),
     ...section('Deliveries', report.deliveries.map(deliveryLine)),
+    // An administration of 1.1 sends none.
+    ...section(
+      'Supervisors',
+      (report.supervisors ?? []).map((one) => `  ${supervisorText(one)}${platformText(one)}`),
+    ),
     ...section(
       'Held back by the budget',
       report.heldBack
@@ -131,6 +137,11 @@ function wavesText(plan: UpgradePlan): string {
     ),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** What a supervisor runs on. */
+function platformText({ nodeVersion, postgresServer }: UpgradeReport['supervisors'][number]): string {
+  return nodeVersion === null ? '' : `: Node.js ${nodeVersion.replace('v', '')}, PostgreSQL ${postgresServer}`;
 }
 
 function section(title: string, lines: readonly string[]): string[] {

@@ -6,6 +6,7 @@ import type { Queryable } from '../database/connection.ts';
 import { listComponents } from '../domain/components.ts';
 import { readDomain } from '../domain/domain.ts';
 import { type Feature, type FeatureState, featureStates } from '../domain/features.ts';
+import { type HostSupervisor, listSupervisors } from '../domain/supervisors.ts';
 import { listInstancesBehind } from './instances-behind.ts';
 import { describePosition, listUpgradeEvents, type Upgrade, type UpgradeEvent } from './upgrade-store.ts';
 import { readWaits } from './wait-facts.ts';
@@ -55,6 +56,7 @@ export interface UpgradeReport {
   emptied: string[];
   waves: WaveReport[];
   deliveries: DeliveryCount[];
+  supervisors: HostSupervisor[];
   heldBack: { instance: string; reason: string; waiting: number; heldSeconds: number }[];
   features: FeatureState[];
   /** Seconds spent in each state, in the order in which they were come to. */
@@ -68,17 +70,19 @@ export async function readUpgradeReport(
   upgrade: Upgrade,
   features: readonly Feature[],
 ): Promise<UpgradeReport> {
-  const [domain, components, waves, events, deliveries, heldBack, accounts, emptied, seconds] = await Promise.all([
-    readDomain(q),
-    listComponents(q),
-    listWaves(q, upgrade.id),
-    listUpgradeEvents(q, upgrade.id),
-    countDeliveries(q, upgrade),
-    listHeldBack(q),
-    countAccounts(q, upgrade),
-    listEmptied(q, upgrade),
-    secondsOf(q, upgrade),
-  ]);
+  const [domain, components, supervisors, waves, events, deliveries, heldBack, accounts, emptied, seconds] =
+    await Promise.all([
+      readDomain(q),
+      listComponents(q),
+      listSupervisors(q),
+      listWaves(q, upgrade.id),
+      listUpgradeEvents(q, upgrade.id),
+      countDeliveries(q, upgrade),
+      listHeldBack(q),
+      countAccounts(q, upgrade),
+      listEmptied(q, upgrade),
+      secondsOf(q, upgrade),
+    ]);
   const waveReports = await Promise.all(
     waves.map(async ({ runningSeconds: _running, soakingSeconds: _soaking, ...wave }) => {
       const moves = upgrade.plan.inPlace
@@ -110,6 +114,7 @@ export async function readUpgradeReport(
     emptied,
     waves: waveReports,
     deliveries,
+    supervisors,
     heldBack,
     features: featureStates(features, domain.featureLevel, components),
     phases: phasesOf(events, upgrade.createdAt.getTime() + seconds * 1000),

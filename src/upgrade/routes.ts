@@ -77,6 +77,15 @@ const startBody = z.looseObject({
 });
 const pauseBody = z.object({ reason: typedText(500).optional() }).nullish();
 const resumeBody = z.object({ acceptGate: z.boolean().optional() }).nullish();
+const finalizeBody = z
+  .object({
+    leaveSupervisors: z
+      .array(z.string().min(1).max(253))
+      .max(1000)
+      .optional()
+      .describe('Hosts whose supervisor of an earlier release it does not wait for.'),
+  })
+  .nullish();
 const name = z.string().min(1).max(200);
 
 /** Register under /api/v1. */
@@ -113,8 +122,14 @@ export function upgradeRoutes(options: UpgradeRoutesOptions): FastifyPluginAsync
     app.post('/upgrade/reverse', { schema: schema('Go back to the release before, or cancel') }, async (request) =>
       view(await write((tx) => reverseByOperator(tx, { by: operatorOf(request) }))),
     );
-    app.post('/upgrade/finalize', { schema: schema('Finish for good: there is no way back') }, async (request) =>
-      view(await write((tx) => finalizeByOperator(tx, { by: operatorOf(request) }))),
+    app.post(
+      '/upgrade/finalize',
+      { schema: { ...schema('Finish for good: there is no way back'), body: finalizeBody } },
+      async (request) => {
+        const left = request.body?.leaveSupervisors;
+        const order = { by: operatorOf(request), ...(left === undefined ? {} : { leaveSupervisors: left }) };
+        return await view(await write((tx) => finalizeByOperator(tx, order)));
+      },
     );
     if (options.planning) await app.register(planningRoutes(options, view));
     if (options.assignment) await app.register(assignmentRoute(options));

@@ -131,6 +131,8 @@ export const upgradeProgressSchema = z.looseObject({
   /** The domain's budget before the plan's own one took its place. */
   budgetBefore: z.record(z.string(), z.unknown()).optional(),
   finalizedBy: z.string().optional(),
+  /** Hosts whose supervisor of an earlier release finalizing does not wait for: an operator said so. */
+  supervisorsLeft: z.array(z.string()).default([]),
   featureLevelRaised: z.boolean().optional(),
   /** While reversing, in this order. */
   newInstancesRetired: z.boolean().optional(),

@@ -1,12 +1,14 @@
 /** What the list of waits is made of, read from the domain's rows and from PostgreSQL's own views. */
 import type { UpgradeId } from '../base/ids.ts';
 import type { Queryable } from '../database/connection.ts';
+import { listSupervisors } from '../domain/supervisors.ts';
 import { readBudget, silentPatience } from '../policy/delivery/budget.ts';
 import type { HoldReason } from '../policy/delivery/situation.ts';
 import { holdMessage } from '../policy/delivery/waiting-reason.ts';
 import { listInstancesBehind } from './instances-behind.ts';
 import { isPausedByGate } from './pausing.ts';
 import { listLockHolders } from './release-fence.ts';
+import { supervisorsToWaitFor } from './supervisors-behind.ts';
 import type { Upgrade } from './upgrade-store.ts';
 import {
   type AccountBehind,
@@ -31,19 +33,19 @@ const inTheWayAfterSeconds = 2;
 export async function readWaits(q: Queryable, upgrade: Upgrade, waves: readonly CountedWave[]): Promise<Wait[]> {
   const { options } = upgrade.plan;
   const wave = waves.find(({ state }) => state !== 'passed');
-  const [now, missing, hostsWithoutSupervisor, sessions, holds, silent, behind, pausedByGate, open] = await Promise.all(
-    [
+  const [now, missing, hostsWithoutSupervisor, supervisors, sessions, holds, silent, behind, pausedByGate, open] =
+    await Promise.all([
       readNow(q),
       listMissing(q),
       listHostsWithoutSupervisor(q),
+      listSupervisors(q),
       listBlockingSessions(q, upgrade),
       listHolds(q),
       readSilent(q),
       readBehind(q, upgrade),
       isPausedByGate(q, upgrade),
       wave === undefined ? [] : listOpenAccounts(q, upgrade.id, wave.number),
-    ],
-  );
+    ]);
   const checks = upgrade.progress.checks ?? [];
   return waitsOf({
     now,
@@ -63,6 +65,7 @@ export async function readWaits(q: Queryable, upgrade: Upgrade, waves: readonly 
     behind,
     missing,
     hostsWithoutSupervisor,
+    supervisorsBehind: supervisorsToWaitFor(supervisors, upgrade),
     sessions,
     holds,
     silent,

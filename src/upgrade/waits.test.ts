@@ -64,6 +64,10 @@ const facts: fc.Arbitrary<WaitFacts> = fc.record({
     { maxLength: 3 },
   ),
   hostsWithoutSupervisor: fc.subarray(['here', 'there']),
+  supervisorsBehind: fc.subarray([
+    { host: 'here', release: null, atWork: false },
+    { host: 'there', release: '1.1.0', atWork: true },
+  ]),
   sessions: fc.array(
     fc.record({
       pid: fc.nat(),
@@ -105,12 +109,14 @@ test('whatever an open upgrade waits for has a reason, and one that is over wait
       assert.equal(kinds.filter((kind) => kind === 'session').length, given.sessions.length);
       assert.equal(kinds.filter((kind) => kind === 'budget').length, given.holds.length);
       assert.equal(kinds.filter((kind) => kind === 'supervisor').length, given.hostsWithoutSupervisor.length);
+      const waitsForOld = given.state === 'finalizing' && given.supervisorsBehind.length > 0;
+      assert.equal(kinds.includes('old-supervisor'), waitsForOld);
       assert.equal(kinds.includes('silent-devices'), given.silent.count > 0);
       const canFinalize = given.state === 'soaking' && given.behind.instances.length === 0;
       assert.equal(kinds.includes('operator'), given.state === 'paused' || canFinalize || isUnstarted(given));
       assert.equal(kinds.includes('accounts'), given.behind.instances.length > 0);
       const commands = waits.map(({ command }) => command ?? '').join('\n');
-      if (!canFinalize) assert.doesNotMatch(commands, /upgrade finalize/);
+      if (!canFinalize) assert.doesNotMatch(commands, /upgrade finalize(?! --leave-supervisor)/);
       if (given.state === 'paused' && given.pausedFrom === 'reversing')
         assert.doesNotMatch(commands, /upgrade reverse/);
       assert.equal(kinds.includes('coordinator'), !given.coordinator.atWork && !isUnstarted(given));
@@ -119,6 +125,7 @@ test('whatever an open upgrade waits for has a reason, and one that is over wait
         'operator',
         'coordinator',
         'supervisor',
+        'old-supervisor',
         'session',
         'silent-devices',
         'budget',

@@ -5,6 +5,7 @@
  * Invariant: an upgrade that does not go on has at least one wait, and each names its reason; none is made up for one that is over.
  */
 import { counted } from '../base/counted.ts';
+import { type HostSupervisor, supervisorCommand, supervisorText } from '../domain/supervisors.ts';
 import type { HoldReason } from '../policy/delivery/situation.ts';
 import { occupiedText, type PlacedInstance } from './instances-behind.ts';
 import { isFinal, type UpgradeState } from './state-machine.ts';
@@ -14,6 +15,7 @@ export type WaitKind =
   | 'coordinator'
   | 'step'
   | 'supervisor'
+  | 'old-supervisor'
   | 'process'
   | 'session'
   | 'wave'
@@ -74,6 +76,8 @@ export interface WaitFacts {
   readonly missing: readonly { readonly name: string; readonly host: string; readonly release: string }[];
   /** Hosts where processes are wanted and no supervisor has a session in the database. */
   readonly hostsWithoutSupervisor: readonly string[];
+  /** Supervisors that finalizing waits for once nothing else of an earlier release is left. */
+  readonly supervisorsBehind: readonly Pick<HostSupervisor, 'host' | 'release' | 'atWork'>[];
   readonly sessions: readonly BlockingSession[];
   readonly holds: readonly {
     readonly instance: string;
@@ -227,6 +231,21 @@ function processWaits(facts: WaitFacts): Wait[] {
         who: [host, ...who],
         command: `on ${host}: bramble up`,
       }),
+    );
+  }
+  if (facts.state === 'finalizing' && facts.supervisorsBehind.length > 0) {
+    const command =
+      `on each host: ${supervisorCommand(facts.toRelease)}; or without them: ` +
+      `bramble upgrade finalize --leave-supervisor ${facts.supervisorsBehind.map(({ host }) => host).join(' ')}`;
+    waits.push(
+      wait(
+        'old-supervisor',
+        'supervisors are of an earlier release: one of the new release takes over, and devices do not notice',
+        {
+          who: facts.supervisorsBehind.map(supervisorText),
+          command,
+        },
+      ),
     );
   }
   const others = facts.missing.filter(({ host }) => !facts.hostsWithoutSupervisor.includes(host));

@@ -8,6 +8,19 @@ import { component, componentTable } from './component.ts';
 const status = z.object({
   domain: z.object({ name: z.string(), publicUrl: z.string(), release: z.string(), featureLevel: z.string() }),
   components: z.array(component),
+  /** An administration of 1.1 sends none. */
+  supervisors: z
+    .array(
+      z.object({
+        host: z.string(),
+        release: z.string().nullable(),
+        atWork: z.boolean(),
+        nodeVersion: z.string().nullable(),
+        postgresBinaries: z.string().nullable(),
+        postgresServer: z.string().nullable(),
+      }),
+    )
+    .default([]),
   instances: z.array(
     z.object({
       name: z.string(),
@@ -112,5 +125,18 @@ function statusText(answer: z.output<typeof status>, style: Style): string {
     ),
     '',
     componentTable(answer.components, style),
+    ...(answer.supervisors.length === 0 ? [] : ['', supervisorTable(answer.supervisors, style)]),
   ].join('\n');
+}
+
+function supervisorTable(supervisors: z.output<typeof status>['supervisors'], style: Style): string {
+  const rows = supervisors.map((row) => [
+    row.host,
+    row.atWork ? style.green('at work') : style.yellow(row.release === null ? 'says nothing' : 'not heard of lately'),
+    cell(row.release ?? '1.1 or earlier'),
+    cell(row.nodeVersion?.replace('v', '') ?? null),
+    cell(row.postgresServer),
+    cell(row.postgresBinaries),
+  ]);
+  return table(style, ['supervisor of', 'state', 'release', 'Node.js', 'PostgreSQL', 'its binaries'], rows);
 }

@@ -155,20 +155,30 @@ export function addUpgradeCommands(program: Command, frame: Frame): void {
     'bramble upgrade resume',
   );
 
-  for (const [verb, summary] of [
-    ['reverse', 'go back: accounts return, and the release before takes the administration again'],
-    ['finalize', 'make it final: there is no way back from here'],
-  ] as const) {
-    example(
-      upgrades
-        .command(verb)
-        .description(summary)
-        .action(async (_flags: object, command) => {
-          await change(frame, command, verb, undefined);
-        }),
-      `bramble upgrade ${verb}`,
-    );
-  }
+  example(
+    upgrades
+      .command('reverse')
+      .description('go back: accounts return, and the release before takes the administration again')
+      .action(async (_flags: object, command) => {
+        await change(frame, command, 'reverse', undefined);
+      }),
+    'bramble upgrade reverse',
+  );
+
+  example(
+    upgrades
+      .command('finalize')
+      .description('make it final: there is no way back from here')
+      .option(
+        '--leave-supervisor <host...>',
+        'do not wait for the supervisors of these hosts, which stay of the release before',
+      )
+      .action(async (flags: { leaveSupervisor?: string[] }, command) => {
+        const left = flags.leaveSupervisor;
+        await change(frame, command, 'finalize', left === undefined ? undefined : { leaveSupervisors: left });
+      }),
+    'bramble upgrade finalize',
+  );
 
   example(
     upgrades

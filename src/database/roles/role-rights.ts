@@ -63,6 +63,7 @@ export const tableRights: Readonly<Record<string, Line>> = {
   authority: { server: 'select', administration: 'select', coordinator: 'select insert' },
   domain_key: { administration: 'select', coordinator: 'select' },
   desired_process: { administration: all, coordinator: all, supervisor: 'select' },
+  supervisor: { administration: 'select', coordinator: 'select', supervisor: 'select insert update' },
   administrator_token: { administration: 'select insert update', coordinator: 'select' },
   event: { server: 'insert', administration: 'select insert', coordinator: 'insert' },
   // What others change is written by triggers, in the owner's name.

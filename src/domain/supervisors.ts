@@ -1,0 +1,57 @@
+/** The supervisors of the domain's hosts, as they say of themselves (`supervisor/self-report.ts`). */
+import { compareReleases } from '../base/release-number.ts';
+import type { Queryable } from '../database/connection.ts';
+
+export interface HostSupervisor {
+  host: string;
+  /** Something is to run there. */
+  wanted: boolean;
+  /** null where none has ever said: those of 1.1 do not. */
+  release: string | null;
+  processId: number | null;
+  nodeVersion: string | null;
+  postgresBinaries: string | null;
+  postgresServer: string | null;
+  startedAt: Date | null;
+  /** It has said so lately. */
+  atWork: boolean;
+}
+
+/** Several times as long as a supervisor leaves between two reports. */
+export const supervisorSilenceSeconds = 45;
+
+/** Of every host where processes are wanted, or whose supervisor has said something. Also before 1.2 has expanded the schema. */
+export async function listSupervisors(q: Queryable): Promise<HostSupervisor[]> {
+  const [table] = await q<{ present: boolean }[]>`select to_regclass('supervisor') is not null as present`;
+  if (table?.present !== true) {
+    return await q<HostSupervisor[]>`
+      select distinct host, true as wanted, null as release, null as "processId", null as "nodeVersion",
+             null as "postgresBinaries", null as "postgresServer", null as "startedAt", false as "atWork"
+        from desired_process where state = 'running' order by host`;
+  }
+  return await q<HostSupervisor[]>`
+    select host, w.host is not null as wanted, s.release, s.process_id as "processId", s.node_version as "nodeVersion",
+           s.postgres_binaries as "postgresBinaries", s.postgres_server as "postgresServer", s.started_at as "startedAt",
+           coalesce(s.seen_at > clock_timestamp() - make_interval(secs => ${supervisorSilenceSeconds}), false) as "atWork"
+      from (select distinct host from desired_process where state = 'running') w
+      full join supervisor s using (host)
+     order by host`;
+}
+
+/** Those of hosts where something is wanted that are not known to be of the release or a later one. Pure. */
+export function supervisorsBehind(supervisors: readonly HostSupervisor[], release: string): HostSupervisor[] {
+  return supervisors.filter(
+    (one) => one.wanted && (one.release === null || !one.atWork || compareReleases(one.release, release) < 0),
+  );
+}
+
+/** What it is of, in words. Pure. */
+export function supervisorText({ host, release, atWork }: Pick<HostSupervisor, 'host' | 'release' | 'atWork'>): string {
+  if (release === null) return `${host} (1.1 or earlier)`;
+  return `${host} (${release}${atWork ? '' : ', not heard of lately'})`;
+}
+
+/** What brings a supervisor of the release to a host. Pure. */
+export function supervisorCommand(release: string): string {
+  return `node BRAMBLE_HOME/releases/${release}/bramble.mjs up`;
+}
