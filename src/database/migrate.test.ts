@@ -176,7 +176,12 @@ test('a rival is waited for, also when it dies', limited, async (t) => {
   t.after(async () => await rival.end());
   await rival`select pg_advisory_lock(${lockClass}, ${advisoryLock.migration})`;
   const { result, settled } = watched(run());
-  assert.ok(await untilOneWaits(db, settled, 'migrator'));
+  await until('it has asked for the lock', 60_000, async () => {
+    const asked = await db`
+      select from pg_stat_activity where application_name = 'migrator' and query like '%pg_try_advisory_lock%'`;
+    return asked.length > 0 || settled();
+  });
+  assert.ok(!settled());
   await db`select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'rival'`;
   assert.equal(await result, 4);
 });
@@ -217,6 +222,56 @@ test('a migrator that dies in the middle of a migration leaves nothing of it', l
   assert.equal(await run({}, dying), 2);
 });
 
+const concurrent = {
+  ...pick(1),
+  '002-indexes.expand.sql': `-- Beside live traffic.
+    create index concurrently if not exists item_doubled on item (doubled);
+    create index concurrently if not exists item_both on item (id, doubled);`,
+};
+
+async function validIndexes(db: Database): Promise<string> {
+  const rows = await db<{ name: string }[]>`
+    select c.relname as name from pg_index i join pg_class c on c.oid = i.indexrelid
+     where i.indrelid = 'item'::regclass and i.indisvalid and not i.indisprimary order by 1`;
+  return rows.map(({ name }) => name).join(' ');
+}
+
+test('indexes are built concurrently while others write, and wait for whoever began before', limited, async (t) => {
+  const { db, run } = await newScene(t);
+  await run({}, pick(1));
+  const { result, settled } = await db.begin(async (writer) => {
+    await writer`update item set doubled = 0 where id = 1`;
+    const migrating = watched(run({}, concurrent));
+    assert.ok(await untilOneWaits(db, migrating.settled, 'migrator'), 'it waits for the writer');
+    await db`update item set doubled = 0 where id = 2`;
+    assert.ok(!migrating.settled(), 'another one wrote beside it');
+    return migrating;
+  });
+  assert.equal(await result, 2, String(settled()));
+  assert.equal(await validIndexes(db), 'item_both item_doubled');
+});
+
+test('an index that was left half built is built anew', limited, async (t) => {
+  const { db, run } = await newScene(t);
+  await run({}, pick(1));
+  await db.begin(async (writer) => {
+    await writer`update item set doubled = 0 where id = 1`;
+    await assert.rejects(run({ attempts: 1 }, concurrent), { code: 'ERR_MIGRATION_BLOCKED' });
+  });
+  assert.equal(await validIndexes(db), '');
+  assert.equal(await applied(db), '1');
+  assert.equal(await run({}, concurrent), 2);
+  assert.equal(await validIndexes(db), 'item_both item_doubled');
+  assert.equal(await applied(db), '1 2');
+});
+
+test('rivals that wait for a migrator do not keep it from building an index', limited, async (t) => {
+  const { db, run } = await newScene(t);
+  await run({}, pick(1));
+  assert.deepEqual(await Promise.all(Array.from({ length: 4 }, () => run({}, concurrent))), [2, 2, 2, 2]);
+  assert.equal(await validIndexes(db), 'item_both item_doubled');
+});
+
 test('a migration that fails of itself fails at once and leaves nothing', limited, async (t) => {
   const { db, run } = await newScene(t);
   const broken = { ...pick(1), '002-broken.expand.sql': 'create table half (n integer); select 1 / 0;' };
@@ -235,6 +290,8 @@ test('files that are misnamed, missing or have two backfills are refused', limit
     { '001-first.expand.sql': '', '003-third.expand.sql': '' },
     { '001-first.expand.sql': '', '001-other.expand.sql': '' },
     { '001-first.expand.sql': 'select 1;\n-- backfill\nselect 2;\n-- backfill\nselect 3;' },
+    { '001-first.expand.sql': 'create index concurrently if not exists one on item (id);\nselect 1;' },
+    { '001-first.expand.sql': 'create index concurrently one on item (id);' },
   ];
   for (const own of wrong) {
     const folder = await sqlFolder(t, own);

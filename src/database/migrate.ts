@@ -1,11 +1,14 @@
 /**
  * Applies migrations, safe against a rival: one migrator at a time by advisory lock, each migration in a transaction with
- * a short lock timeout, so that a long transaction in the way delays the migration and never the devices behind it.
+ * a short lock timeout, so that a long transaction in the way delays the migration and never the devices behind it. Indexes
+ * of large tables are built beside live traffic (`create index concurrently`): no transaction holds them together, so one that
+ * was left half built is dropped and built anew, and the migration counts as applied once all are there.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { BrambleError } from '../base/errors.ts';
 import { advisoryLock, lockClass } from './advisory-locks.ts';
 import { type Database, openDatabase, type Transaction } from './connection.ts';
-import { type Migration, readMigrations } from './migration-files.ts';
+import { type ConcurrentIndex, type Migration, readMigrations } from './migration-files.ts';
 import { applyRights } from './roles/rights-in-force.ts';
 import { ownerRole } from './roles/role-rights.ts';
 import { inShortLocks, isLockTrouble, shortLockAttempts } from './short-locks.ts';
@@ -66,10 +69,17 @@ export async function schemaVersionOf(db: Database): Promise<number> {
   return row?.version ?? 0;
 }
 
+const rivalAskedEveryMs = 100;
+
 async function takeMigrationLock(db: Database): Promise<void> {
   // Of the one session that this pool ever has: it ends with the session, also when the process dies, and no statement goes
-  // on without it.
-  await db`select pg_advisory_lock(${lockClass}, ${advisoryLock.migration})`;
+  // on without it. Asked for again and again: a statement that waits has a snapshot, and an index that is being built
+  // concurrently waits for the end of that.
+  for (;;) {
+    const [lock] = await db`select pg_try_advisory_lock(${lockClass}, ${advisoryLock.migration}) as taken`;
+    if (lock?.['taken'] === true) break;
+    await delay(rivalAskedEveryMs);
+  }
   // Where processes have roles of their own, the tables belong to the owner role: assumed by every session that may,
   // superusers included.
   await db`
@@ -118,23 +128,49 @@ function assertKnown(migrations: readonly Migration[], applied: ReadonlyMap<numb
 async function applyMigration(db: Database, migration: Migration, options: MigrateOptions): Promise<void> {
   const attempts = options.attempts ?? shortLockAttempts;
   const apply = async (tx: Transaction) => {
-    await tx.unsafe(migration.statements);
+    if (migration.indexes.length === 0) await tx.unsafe(migration.statements);
     await recordMigration(tx, migration, options.release);
     // A table is never there without the rights of those who use it.
     await applyRights(tx, { revoke: false });
   };
   try {
+    for (const index of migration.indexes) await buildIndex(db, index, attempts);
     await inShortLocks(db, apply, attempts);
   } catch (cause) {
     if (!isLockTrouble(cause)) throw cause;
     throw new BrambleError(
       'ERR_MIGRATION_BLOCKED',
       `Migration ${migration.number} did not get its locks in ${attempts} tries: a long transaction is in the way. ` +
-        'End it (pg_stat_activity shows it) and try again; nothing was changed.',
+        'End it (pg_stat_activity shows it) and try again; nothing was changed that a next try would meet.',
       { cause },
     );
   }
   options.onProgress?.({ number: migration.number, name: migration.name });
+}
+
+/** Nobody waits behind it meanwhile, as they would behind a transaction of a migration: it may wait longer. */
+const indexLockTimeout = '5s';
+
+/**
+ * By the order of locks that `create index concurrently` has: it waits for the end of every transaction that began before it,
+ * and blocks none. Where that is in vain, or its process dies, an invalid index stays that every write goes on paying for.
+ */
+async function buildIndex(db: Database, { name, statement }: ConcurrentIndex, attempts: number): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await db`select set_config('lock_timeout', ${indexLockTimeout}, false)`;
+      const [half] = await db`
+        select from pg_index i where i.indexrelid = to_regclass(${name}) and not i.indisvalid`;
+      if (half) await db.unsafe(`drop index concurrently if exists ${name}`);
+      await db.unsafe(statement);
+      return;
+    } catch (error) {
+      if (attempt >= attempts || !isLockTrouble(error)) throw error;
+      await delay(Math.min(2000, 50 * 2 ** attempt));
+    } finally {
+      await db`select set_config('lock_timeout', '0', false)`;
+    }
+  }
 }
 
 async function recordMigration(tx: Transaction, migration: Migration, release: string): Promise<void> {

@@ -1,7 +1,9 @@
 /**
  * Numbered migrations: `NNN-name.expand.sql` (additive, the release before works on the result) or `NNN-name.contract.sql`
  * (only when an upgrade is finalized). A part after a line `-- backfill` is one statement that is repeated in
- * transactions of its own until it changes no row, so that it can be interrupted anywhere.
+ * transactions of its own until it changes no row, so that it can be interrupted anywhere. A file may instead consist of
+ * `create index concurrently if not exists …` alone: on large tables in use, where building an index otherwise keeps everybody
+ * from writing for as long as it takes.
  */
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
@@ -14,8 +16,15 @@ export interface Migration {
   readonly kind: 'expand' | 'contract';
   readonly statements: string;
   readonly backfill: string | undefined;
+  /** Built beside live traffic, each on its own, instead of `statements`; empty where the file is not of that form. */
+  readonly indexes: readonly ConcurrentIndex[];
   /** SHA-256 of the file, hex. */
   readonly digest: string;
+}
+
+export interface ConcurrentIndex {
+  readonly name: string;
+  readonly statement: string;
 }
 
 const fileName = /^(\d{3})-([a-z0-9-]+)\.(expand|contract)\.sql$/;
@@ -52,6 +61,27 @@ async function readMigration(folder: string, name: string): Promise<Migration> {
     kind,
     statements,
     backfill: backfill?.trim() || undefined,
+    indexes: concurrentIndexes(name, text),
     digest: createHash('sha256').update(text).digest('hex'),
   };
+}
+
+const concurrently = /^create index concurrently if not exists (\w+)\s/i;
+
+function concurrentIndexes(file: string, text: string): ConcurrentIndex[] {
+  const statements = text
+    .replace(/--.*$/gm, '')
+    .split(';')
+    .map((statement) => statement.trim())
+    .filter((statement) => statement !== '');
+  if (!statements.some((statement) => /\bconcurrently\b/i.test(statement))) return [];
+  return statements.map((statement) => {
+    const [, name] = concurrently.exec(statement) ?? [];
+    if (name !== undefined) return { name, statement };
+    throw new BrambleError(
+      'ERR_MIGRATION_FILES',
+      `${file} builds an index concurrently, so that it may hold nothing but “create index concurrently if not exists …”: ` +
+        'give the rest a migration of its own.',
+    );
+  });
 }
