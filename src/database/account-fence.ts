@@ -47,13 +47,13 @@ export async function withAccountFence<Value>(
 
 /**
  * In a `with … as materialized`: those of the accounts that the instance owns and that are not being moved, FOR SHARE SKIP
- * LOCKED in the order of their ids. A statement that writes for many accounts joins it, and leaves the others for later.
+ * LOCKED in the order of their ids, by account_pkey. A statement that writes for many accounts joins it, and leaves the others for later.
  * @param accountIds a query for their ids
  */
 export function fencedAccounts(q: Queryable, instanceId: string, accountIds: SqlFragment) {
   return q`
       select a.id, a.epoch from account a
-       where a.id = any(array(${accountIds})) and a.instance_id = ${instanceId}
+       where a.id = any(array(${accountIds})) and (a.instance_id = ${instanceId}) is true
          and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
        order by a.id
          for share of a skip locked`;

@@ -59,6 +59,13 @@ export function driver(url: string, applicationName: string, more: postgres.Opti
 }
 
 /**
+ * What every statement here is about: rows that an index finds. As long as the planner knows nothing of the rows yet, it takes a
+ * whole index, or a whole table, for next to nothing (docs/adr/0035). One simple message, before anything is prepared.
+ */
+export const planningForRows = `
+  select set_config('enable_bitmapscan', 'off', false), set_config('random_page_cost', '1.1', false), set_config('jit', 'off', false)`;
+
+/**
  * Opens a session and proves that the database answers in it: a pooler lets in before it has a server.
  * @throws what forbade it; nothing else was sent
  */
@@ -114,7 +121,7 @@ export async function openSession(url: string, options: SessionOptions): Promise
   options.signal?.addEventListener('abort', close);
   if (options.signal?.aborted) lose();
   try {
-    await run((q) => q`select 1`);
+    await run((q) => q.unsafe(planningForRows));
   } catch (error) {
     close();
     throw error;

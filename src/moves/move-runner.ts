@@ -11,6 +11,8 @@ import { administrationTransaction } from '../database/release-lock.ts';
 import { sqlState } from '../database/sql-state.ts';
 import { resumeForEarlierRelease } from './earlier-release.ts';
 import {
+  areMovesAwaited,
+  areMovesQueued,
   type CommittedMove,
   cancelMoveElsewhere,
   commitMove,
@@ -21,6 +23,7 @@ import {
   moveDeadlineMs,
   type ReservedMove,
   reserveMoves,
+  type SettlingScope,
   settleMoves,
   unfenceMove,
   unmarkedDeadlineMs,
@@ -48,6 +51,13 @@ export interface MoveRunnerOptions {
 const attemptsAtMost = 20;
 /** Between two rounds while there is nothing to move, unless a notification comes before. */
 const quietMs = 30_000;
+/** Reserved in one round at most: its statements are shared by them. */
+const movesAtOnce = 32;
+/** So many effects of a move are expected: IT policy, service books and synchronization of one device. */
+const effectsOfMove = 3;
+const allAgainMs = 1000;
+/** Moves out of reach may be all of a domain's: looking through them costs a twentieth of the time at most. */
+const lookShare = 20;
 
 export interface MoveRound {
   moved: number;
@@ -58,18 +68,21 @@ export interface MoveRound {
   quiet: boolean;
 }
 
-/** One round: settle (unless told not to), then reserve and move as many as the drain window allows. */
-export async function runMoveRound(options: MoveRunnerOptions, settles = true): Promise<MoveRound> {
+/** One round: settle, then reserve and move as many as the drain window allows. */
+export async function runMoveRound(options: MoveRunnerOptions): Promise<MoveRound> {
+  const { settled } = await settle(options, 'all');
+  const round = await moveReserved(options);
+  return { ...round, settled, quiet: round.quiet && settled === 0 };
+}
+
+async function moveReserved(options: MoveRunnerOptions): Promise<Omit<MoveRound, 'settled'>> {
   const { db, release } = options;
-  const settled = settles ? await settle(options) : 0;
   const window = await options.drainWindow(db);
-  const undrained = await countUndrained(db);
+  const undrained = await countUndrained(db, window);
   const room = window - undrained;
-  if (room <= 0) return { moved: 0, settled, draining: true, quiet: false };
-  const concurrency = options.concurrency ?? 3;
-  const reserved = await administrationTransaction(db, release, (tx) =>
-    reserveMoves(tx, options.name, Math.min(room, concurrency * 4)),
-  );
+  if (room <= 0) return { moved: 0, draining: true, quiet: false };
+  const limit = Math.min(movesAtOnce, Math.ceil(room / effectsOfMove));
+  const reserved = await administrationTransaction(db, release, (tx) => reserveMoves(tx, options.name, limit));
   let moved = 0;
   const waiting = [...reserved];
   const lane = async () => {
@@ -77,14 +90,20 @@ export async function runMoveRound(options: MoveRunnerOptions, settles = true): 
       if (await moveAccount(options, move)) moved++;
     }
   };
-  await Promise.all(Array.from({ length: concurrency }, lane));
-  return { moved, settled, draining: false, quiet: settles && reserved.length + settled + undrained === 0 };
+  await Promise.all(Array.from({ length: options.concurrency ?? 3 }, lane));
+  const isQuiet = reserved.length + undrained === 0 && !(await areMovesQueued(db));
+  return { moved, draining: false, quiet: isQuiet };
 }
 
-async function settle({ db, release, outOfReachSeconds = 30 }: MoveRunnerOptions): Promise<number> {
+async function settle(
+  options: MoveRunnerOptions,
+  scope: SettlingScope,
+): Promise<{ settled: number; areAwaited: boolean }> {
+  const { db, release, outOfReachSeconds = 30 } = options;
   return await administrationTransaction(db, release, async (tx) => {
-    await markOutOfReach(tx, outOfReachSeconds);
-    return await settleMoves(tx);
+    await markOutOfReach(tx, outOfReachSeconds, scope);
+    const settled = await settleMoves(tx, scope);
+    return { settled, areAwaited: await areMovesAwaited(tx) };
   });
 }
 
@@ -155,29 +174,67 @@ async function commitWithDeliveries(
   return found.outcome;
 }
 
-/** Runs rounds until the signal is aborted; a lost database is waited for. */
+/** Runs rounds until the signal is aborted; a lost database is waited for. Nothing that moves waits for what settles. */
 export async function runMoves(options: MoveRunnerOptions & { signal: AbortSignal }): Promise<void> {
-  const waking = createWaking();
-  const unlisten = await listenForMoves(options.db, waking.wake);
-  const intervalMs = options.intervalMs ?? 200;
-  let settlesAtMs = 0;
+  const ending = new AbortController();
+  const signal = AbortSignal.any([options.signal, ending.signal]);
+  const [moving, settling] = [createWaking(), createWaking()];
+  const unlisten = await listenForMoves(options.db, () => {
+    moving.wake();
+    settling.wake();
+  });
+  const end = (error: unknown) => {
+    ending.abort();
+    throw error;
+  };
   try {
-    while (!options.signal.aborted) {
-      // Settling looks at every move that delivers: after each sixteen moves of thousands it would be most of the work.
-      const settles = performance.now() >= settlesAtMs;
-      if (settles) settlesAtMs = performance.now() + intervalMs;
-      const round = await runMoveRound(options, settles).catch((error: unknown) => {
-        if (isBrambleError(error, 'ERR_RELEASE_FENCED')) throw error;
-        options.log.warn({ reason: messageOf(error) }, 'moving is interrupted, will retry');
-        return undefined;
-      });
-      if (round && round.moved > 0 && !round.draining) continue;
-      await waking.pause(round?.quiet === true ? quietMs : intervalMs, options.signal);
-    }
+    await Promise.all([
+      runMoving({ ...options, signal }, moving, settling).catch(end),
+      runSettling({ ...options, signal }, settling).catch(end),
+    ]);
   } finally {
     await unlisten().catch(() => {});
   }
 }
+
+type Running = MoveRunnerOptions & { signal: AbortSignal };
+
+async function runMoving(options: Running, moving: Waking, settling: Waking): Promise<void> {
+  const { signal, intervalMs = 200 } = options;
+  while (!signal.aborted) {
+    const round = await unlessInterrupted(options, () => moveReserved(options));
+    if (round?.quiet === false) settling.wake();
+    if (round && round.moved > 0) continue;
+    await moving.pause(round?.quiet === true ? quietMs : intervalMs, signal);
+  }
+}
+
+/** Settles what is awaited at every turn, and what is out of reach when that is due. */
+async function runSettling(options: Running, waking: Waking): Promise<void> {
+  const { signal, intervalMs = 200 } = options;
+  let allDueAt = 0;
+  while (!signal.aborted) {
+    const startedAt = performance.now();
+    const isDue = startedAt >= allDueAt;
+    const settling = await unlessInterrupted(options, () => settle(options, isDue ? 'all' : 'awaited'));
+    const tookMs = performance.now() - startedAt;
+    if (isDue) allDueAt = startedAt + Math.max(allAgainMs, lookShare * tookMs);
+    await waking.pause(settling?.areAwaited === false ? quietMs : intervalMs, signal);
+  }
+}
+
+/** Undefined where a round failed, but by the release fence: nothing of it may be tried again. */
+async function unlessInterrupted<Result>(options: Running, work: () => Promise<Result>): Promise<Result | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    if (isBrambleError(error, 'ERR_RELEASE_FENCED')) throw error;
+    options.log.warn({ reason: messageOf(error) }, 'moving is interrupted, will retry');
+    return undefined;
+  }
+}
+
+type Waking = ReturnType<typeof createWaking>;
 
 /** A pause that a notification ends; one that comes during a round ends the next pause at once. */
 function createWaking() {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, beforeEach, test } from 'node:test';
+import { until } from '../base/test-condition.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/test-database.ts';
 import { type DeviceFixture, seedCommand, seedDevice, seedDomain } from '../devices/device-fixture.ts';
@@ -154,10 +155,10 @@ test(
 test('a move is undrained until its device answers, and settled however it answers', limited, async () => {
   for (const state of ['done', 'failed', 'superseded']) {
     const { device, move } = await deliveringMove(`settle-${state}`);
-    assert.equal(await countUndrained(db), 1);
+    assert.equal(await countUndrained(db, 100), 1);
     assert.equal(await db.begin((tx) => settleMoves(tx)), 0);
     await db`update delivery set state = ${state} where move_id = ${move.moveId}`;
-    assert.equal(await countUndrained(db), 0);
+    assert.equal(await countUndrained(db, 100), 0);
     assert.equal(await db.begin((tx) => settleMoves(tx)), 1);
     assert.equal((await moveOf(device))['state'], 'closed');
     const batch = await moveBatchStatus(db, move.batchId);
@@ -170,19 +171,58 @@ test(
   limited,
   async () => {
     const { device, move } = await deliveringMove('silent');
+    await db`update device set push_token = '\\x01', push_magic = 'magic' where id = ${device.deviceId}`;
     await db.begin((tx) => markOutOfReach(tx, 30));
     assert.equal((await moveOf(device))['out_of_reach'], false, 'not before its time');
     await db`update account_move set committed_at = now() - interval '31 seconds' where id = ${move.moveId}`;
     await db.begin((tx) => markOutOfReach(tx, 30));
     assert.equal((await moveOf(device))['out_of_reach'], true);
-    assert.equal(await countUndrained(db), 0);
+    assert.equal(await countUndrained(db, 100), 0);
     const batch = await moveBatchStatus(db, move.batchId);
     assert.equal(batch !== 'not-found' && batch.counts.outOfReach, 1);
     await db`update device set last_seen_at = now() where id = ${device.deviceId}`;
     await db.begin((tx) => markOutOfReach(tx, 30));
-    assert.deepEqual([(await moveOf(device))['out_of_reach'], await countUndrained(db)], [false, 1]);
+    assert.deepEqual([(await moveOf(device))['out_of_reach'], await countUndrained(db, 100)], [false, 1]);
   },
 );
+
+test('an account is out of reach at once whose devices cannot be woken and have not come', limited, async () => {
+  const { device, move } = await deliveringMove('unwakeable');
+  const outOfReach = async (scope: 'awaited' | 'all') => {
+    await db.begin((tx) => markOutOfReach(tx, 30, scope));
+    return (await moveOf(device))['out_of_reach'];
+  };
+  await db`update device set last_seen_at = now() where id = ${device.deviceId}`;
+  assert.equal(await outOfReach('all'), false, 'it came by itself');
+  await db`update device set last_seen_at = now() - interval '1 hour' where id = ${device.deviceId}`;
+  assert.equal(await outOfReach('awaited'), true);
+  assert.equal(await db.begin((tx) => settleMoves(tx, 'awaited')), 0);
+  await db`update delivery set state = 'failed' where move_id = ${move.moveId}`;
+  assert.equal(await db.begin((tx) => settleMoves(tx, 'awaited')), 0, 'looked at when all are');
+  assert.equal(await db.begin((tx) => settleMoves(tx, 'all')), 1);
+});
+
+test('a move that failed is tried again when its time has come, without anybody saying so', limited, async () => {
+  const device = await seedDevice(db, here, 'again');
+  await start([device]);
+  const ending = new AbortController();
+  let tries = 0;
+  const running = runMoves({
+    ...options,
+    signal: ending.signal,
+    oweDeliveries: async () => {
+      tries += 1;
+      if (tries === 1) throw new Error('once');
+    },
+  });
+  // Sooner than a runner that has nothing to do looks again.
+  await until('it has moved', 20_000, async () =>
+    ['delivering', 'closed'].includes(String((await moveOf(device))['state'])),
+  );
+  assert.equal(tries, 2);
+  ending.abort();
+  await running;
+});
 
 test('a sleeping runner is woken by what is queued, and ends when it is told to', limited, async () => {
   const ending = new AbortController();

@@ -11,7 +11,7 @@
  * from the account's row, not from what the dead one thought.
  */
 import type { AccountId, InstanceId, MoveId } from '../base/ids.ts';
-import type { Database, Queryable, Transaction } from '../database/connection.ts';
+import type { Database, Queryable, SqlFragment, Transaction } from '../database/connection.ts';
 import { recordEvent } from '../domain/events.ts';
 
 export interface ReservedMove {
@@ -32,17 +32,23 @@ export const moveDeadlineMs = 3000;
 export const unmarkedDeadlineMs = 100;
 const reservationSeconds = 30;
 
-/** Reserves up to `limit` moves of running batches, oldest first; SKIP LOCKED keeps rival runners apart. */
+/**
+ * Reserves up to `limit` moves of running batches, oldest first; SKIP LOCKED keeps rival runners apart. By move_batch_running,
+ * and of each batch by account_move_queued, in its order.
+ */
 export async function reserveMoves(tx: Transaction, runner: string, limit: number): Promise<ReservedMove[]> {
   return await tx<ReservedMove[]>`
     update account_move m
        set state = 'reserved', reserved_by = ${runner}, attempts = m.attempts + 1,
            reserved_until = clock_timestamp() + make_interval(secs => ${reservationSeconds})
-     where m.id in (
-       select w.id from account_move w join move_batch b on b.id = w.batch_id
-        where b.state = 'running' and (w.state = 'queued' and (w.retry_at is null or w.retry_at < clock_timestamp())
-              or w.state in ('reserved', 'fenced') and w.reserved_until < clock_timestamp())
-        order by w.queued_at, w.id limit ${limit} for update of w skip locked)
+     where m.id = any(array(
+       select w.id from move_batch b cross join lateral (
+         select q.id, q.queued_at from account_move q
+          where q.batch_id = b.id and q.state in ('queued', 'reserved', 'fenced')
+            and (q.state = 'queued' and (q.retry_at is null or q.retry_at < clock_timestamp())
+                 or q.state <> 'queued' and q.reserved_until < clock_timestamp())
+          order by q.batch_id, q.queued_at, q.id limit ${limit} for update of q skip locked) w
+        where b.state = 'running' order by w.queued_at, w.id limit ${limit}))
     returning m.id as "moveId", m.batch_id as "batchId", m.account_id as "accountId",
               m.from_instance_id as "fromInstanceId", m.to_instance_id as "toInstanceId", m.attempts`;
 }
@@ -155,32 +161,43 @@ export async function unfenceMove(
   return state;
 }
 
-/** How many device effects of moves are not yet acknowledged; devices out of reach are not waited for. */
-export async function countUndrained(q: Queryable): Promise<number> {
+/**
+ * How many device effects of moves are not yet acknowledged, up to `atMost`; devices out of reach are not waited for. By
+ * account_move_awaited and delivery_open_move.
+ */
+export async function countUndrained(q: Queryable, atMost: number): Promise<number> {
   const [row] = await q<{ undrained: number }[]>`
-    select count(*)::int as undrained
-      from account_move m join delivery d on d.move_id = m.id
-     where m.state = 'delivering' and not m.out_of_reach and d.state in ('owed', 'released', 'handed-out')`;
+    select count(*)::int as undrained from (
+      select from account_move m cross join lateral (
+        select from delivery d where d.move_id = m.id and d.state in ('owed', 'released', 'handed-out') offset 0) d
+       where m.state = 'delivering' and not m.out_of_reach order by m.id limit ${atMost}) u`;
   return row?.undrained ?? 0;
 }
+
+/** Whose moves are looked at: the awaited ones are few, those that deliver and are out of reach may be all of a domain's. */
+export type SettlingScope = 'awaited' | 'all';
 
 /**
  * Settles moves whose deliveries are all answered, and closes batches without an open move, which the domain's log
  * says of those that are no upgrade's. Deliveries that failed settle
- * too: the account has moved, and the failure is reported with the delivery. Relies on delivery_move.
+ * too: the account has moved, and the failure is reported with the delivery. By account_move_awaited or account_move_delivering,
+ * and move by move by delivery_open_move: counting keeps the planner from reading both tables from end to end, which it takes
+ * for cheap as long as it knows nothing of their rows.
  */
-export async function settleMoves(tx: Transaction): Promise<number> {
+export async function settleMoves(tx: Transaction, scope: SettlingScope = 'all'): Promise<number> {
   const { count } = await tx`
     update account_move m set state = 'closed', settled_at = clock_timestamp(), closed_at = clock_timestamp(),
            out_of_reach = false
-     where m.state = 'delivering'
-       and not exists (select 1 from delivery d where d.move_id = m.id
-                          and d.state in ('owed', 'released', 'handed-out', 'suspect'))`;
+     where m.state = 'delivering' ${scope === 'awaited' ? tx`and not m.out_of_reach` : tx``}
+       and (select count(*) from delivery d
+             where d.move_id = m.id and d.state in ('owed', 'released', 'handed-out', 'suspect')) = 0`;
   const done = await tx<{ id: string; upgradeId: string | null }[]>`
     update move_batch b set state = 'done'
-     where b.state = 'running' and not exists (
-       select 1 from account_move m where m.batch_id = b.id
-          and (m.state in ('queued', 'reserved', 'fenced') or m.state = 'delivering'))
+     where b.state = 'running'
+       and (select q.id from account_move q where q.batch_id = b.id and q.state in ('queued', 'reserved', 'fenced')
+             order by q.batch_id, q.queued_at, q.id limit 1) is null
+       and (select m.id from account_move m where m.batch_id = b.id and m.state = 'delivering'
+             order by m.batch_id, m.id limit 1) is null
     returning b.id, b.upgrade_id as "upgradeId"`;
   for (const { id } of done.filter(({ upgradeId }) => upgradeId === null)) {
     await recordEvent(tx, { kind: 'move-done', subject: id, message: `the batch of moves ${id} is done` });
@@ -189,18 +206,46 @@ export async function settleMoves(tx: Transaction): Promise<number> {
 }
 
 /**
- * Keeps the bucket of accounts out of reach: every open delivery of the move was woken for, or can wake nobody, and no
- * device of the account has come since, for `afterSeconds`. One that comes leaves the bucket.
+ * Keeps the bucket of accounts out of reach: of the devices that owe the move an answer none has come for `afterSeconds`, and so
+ * long ago the move was committed, or none of them can be woken. One that comes leaves the bucket. Through the same indexes as
+ * {@link settleMoves} and device_account.
  */
-export async function markOutOfReach(tx: Transaction, afterSeconds: number): Promise<void> {
+export async function markOutOfReach(
+  tx: Transaction,
+  afterSeconds: number,
+  scope: SettlingScope = 'all',
+): Promise<void> {
+  const since = tx`clock_timestamp() - make_interval(secs => ${afterSeconds})`;
+  const devicesThatOwe = (which: SqlFragment) => tx`(
+    select count(*) from device v
+     where v.account_id = m.account_id and ${which}
+       and (select count(*) from delivery d where d.move_id = m.id and d.device_id = v.id
+               and d.state in ('owed', 'released', 'handed-out', 'suspect')) > 0)`;
+  const canBeWoken = tx`(v.push_state = 'ok') is true and v.push_token is not null and v.push_magic is not null`;
   await tx`
     update account_move m set out_of_reach = not m.out_of_reach
-     where m.state = 'delivering' and m.out_of_reach <> (
-       m.committed_at < clock_timestamp() - make_interval(secs => ${afterSeconds})
-       and not exists (
-         select 1 from delivery d join device v on v.id = d.device_id
-          where d.move_id = m.id and d.state in ('owed', 'released', 'handed-out', 'suspect')
-            and v.last_seen_at > clock_timestamp() - make_interval(secs => ${afterSeconds})))`;
+     where m.state = 'delivering' ${scope === 'awaited' ? tx`and not m.out_of_reach` : tx``}
+       and m.out_of_reach <> (
+         ${devicesThatOwe(tx`v.last_seen_at > ${since}`)} = 0
+         and (m.committed_at < ${since} or ${devicesThatOwe(canBeWoken)} = 0))`;
+}
+
+/** Whether a move of a running batch is still to be made, now or later; by move_batch_running and account_move_queued. */
+export async function areMovesQueued(q: Queryable): Promise<boolean> {
+  const rows = await q`
+    select from move_batch b
+     where b.state = 'running'
+       and (select m.id from account_move m where m.batch_id = b.id and m.state in ('queued', 'reserved', 'fenced')
+             order by m.batch_id, m.queued_at, m.id limit 1) is not null
+     limit 1`;
+  return rows.length > 0;
+}
+
+/** Whether an answer is awaited for any move; by account_move_awaited. */
+export async function areMovesAwaited(q: Queryable): Promise<boolean> {
+  const rows = await q`
+    select from account_move m where m.state = 'delivering' and not m.out_of_reach order by m.id limit 1`;
+  return rows.length > 0;
 }
 
 /** Calls back when moves were queued or resumed; ends with the function that it returns. */

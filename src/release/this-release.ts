@@ -17,7 +17,7 @@ export interface ReleaseNumbers {
 
 export const thisRelease: ReleaseNumbers = {
   release: '1.2.0',
-  schemaVersion: 18,
+  schemaVersion: 19,
   leastSchemaVersion: 17,
   linkVersions: [1, 2],
   features: [

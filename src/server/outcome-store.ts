@@ -111,12 +111,11 @@ async function insertCounts(tx: Transaction, report: OutcomeReport, counts: read
 export async function gatherIntoHours(q: Queryable, afterHours: number, limit: number): Promise<number> {
   const [row] = await q<{ count: number }[]>`
     with old as (
-      delete from request_outcome o using (
+      delete from request_outcome o where o.ctid = any(array(
         select ctid from request_outcome
          where seconds = 10 and bucket < date_bin('1 hour', now() - make_interval(hours => ${afterHours}), 'epoch')
-         order by bucket limit ${limit} for update skip locked) as chosen
-       where o.ctid = chosen.ctid
-      returning o.*
+         order by seconds, bucket limit ${limit} for update skip locked))
+      returning o.account_id, o.instance_id, o.bucket, o.requests, o.failed, o.latency
     ), hours as (
       insert into request_outcome (account_id, instance_id, bucket, seconds, router, requests, failed, latency)
       select account_id, instance_id, date_bin('1 hour', bucket, 'epoch'), 3600, '', sum(requests), sum(failed),

@@ -17,7 +17,8 @@ const mostConnectionServicesInAll = 8192;
 /**
  * An answer for every question; to one about a certificate, by which tunnels are opened (also one that is issued and not used yet), with the connection services of the
  * owner by name: a router tries them in that order. Where many are asked about at once each answer names fewer.
- * Relies on device_token_key, device_identity_fingerprint_key, device_renewal_identity_fingerprint_key, account_name_key and connection_service_instance_instance.
+ * Relies on device_token_key, device_identity_fingerprint_key, device_renewal_identity_fingerprint_key, account_name_key,
+ * account_pkey row by row, and connection_service_instance_instance.
  */
 export async function answerRoutes(q: Queryable, question: RouteQuestion): Promise<RouteAnswer[]> {
   const { accounts = [] } = question;
@@ -44,7 +45,7 @@ export async function answerRoutes(q: Queryable, question: RouteQuestion): Promi
             union all
             select null, null, n, a.id
               from unnest(${accounts as string[]}::text[]) n join account a on a.name = n) asked
-      join account a on a.id = asked.account_id
+     cross join lateral (select o.instance_id from account o where o.id = asked.account_id offset 0) a
       join instance i on i.id = a.instance_id`;
   const byToken = new Map(rows.filter((row) => row.token !== null).map((row) => [row.token, row]));
   const byCertificate = new Map(rows.filter((row) => row.certificate !== null).map((row) => [row.certificate, row]));

@@ -22,11 +22,13 @@ export async function readDeliveries(
     with owed as (
       select d.device_id, d.state in ('owed', 'released', 'handed-out', 'suspect') as open, d.state = 'failed' as failed,
              d.handed_out_at < clock_timestamp() - make_interval(secs => ${silentAfterSeconds}) as old,
-             exists (select 1 from command c where c.delivery_id = d.id and c.state = 'not-now') as not_now,
+             (select count(*) from command c where c.delivery_id = d.id and (c.state = 'not-now') is true) > 0 as not_now,
              greatest(m.committed_at, (w.gate->>'windowFrom')::timestamptz) as since
         from move_batch b
         join account_move m on m.batch_id = b.id
-        join delivery d on d.move_id = m.id and d.state <> 'superseded'
+       cross join lateral (
+          select e.id, e.device_id, e.state, e.handed_out_at, e.settled_at from delivery e
+           where e.move_id = m.id and e.state <> 'superseded' offset 0) d
         left join upgrade_wave w on w.upgrade_id = b.upgrade_id and w.number = b.wave_number
        where b.upgrade_id = ${scope.upgradeId} and b.purpose = 'wave'
          and (${scope.wave}::int is null or b.wave_number = ${scope.wave}::int)
@@ -43,7 +45,8 @@ export async function readDeliveries(
                   when d.not_now or v.state <> 'active' then 'excused'
                   when v.last_seen_at > d.since then 'open'
                   when ${cameBefore(q, q`d.since`)} then 'missing' else 'excused' end as what
-        from devices d join device v on v.id = d.device_id)
+        from devices d
+       cross join lateral (select n.state, n.last_seen_at from device n where n.id = d.device_id offset 0) v)
     select count(*) filter (where what = 'done')::int as done, count(*) filter (where what = 'failed')::int as failed,
            count(*) filter (where what = 'silent')::int as silent, count(*) filter (where what = 'open')::int as open,
            count(*) filter (where what = 'missing')::int as missing, count(*) filter (where what = 'excused')::int as excused,
@@ -71,8 +74,12 @@ async function readUsuallyMissing(
   const [row] = await q<Deliveries['usuallyMissing'][]>`
     select count(*)::int as requests, (count(*) filter (where v.last_seen_at <= ${since}))::int as bad
       from upgrade_assignment s
-      join account a on a.id = s.account_id and a.instance_id <> s.to_instance_id
-      join device v on v.account_id = a.id and v.state = 'active' and ${cameBefore(q, q`${since}::timestamptz`)}
+     cross join lateral (
+        select from account n where n.id = s.account_id and n.instance_id <> s.to_instance_id offset 0) a
+     cross join lateral (
+        select v.last_seen_at from device v
+         where v.account_id = s.account_id and (v.state = 'active') is true and ${cameBefore(q, q`${since}::timestamptz`)}
+        offset 0) v
      where s.upgrade_id = ${upgradeId}`;
   return row ?? none;
 }

@@ -124,7 +124,8 @@ interface SampleRow {
 }
 
 /**
- * Through account_move_batch, delivery_move, device_account, upgrade_assignment_wave and the primary keys of the samples. The
+ * Through account_move_batch and upgrade_assignment_wave, and account by account (`lateral … offset 0`, so that a planner without
+ * statistics makes no products of them) account_move_account, delivery_move, device_account and the primary keys of the samples. The
  * time of a manual move is not known here: such an account counts while the wave is observed. An account with an unsettled
  * move (a device is out of reach, or silent) counts from its last answer, and at the earliest once its unanswered devices
  * count as silent: until then its requests may belong to the move.
@@ -142,12 +143,11 @@ async function readSamples(
   // What is watched for hours needs no stretches of ten seconds.
   const stretchSeconds = wave === null ? 60 * bucketSeconds : bucketSeconds;
   return await q<SampleRow[]>`
-    with moved as materialized (
-      select distinct on (m.account_id, m.to_instance_id) m.id, m.account_id, m.to_instance_id, m.committed_at, m.settled_at,
-             min(m.committed_at) over (partition by m.to_instance_id) as first_at
+    with first_move as materialized (
+      select m.to_instance_id, min(m.committed_at) as at
         from move_batch b join account_move m on m.batch_id = b.id
        where b.upgrade_id = ${upgradeId} and m.committed_at is not null
-       order by m.account_id, m.to_instance_id, m.committed_at desc
+       group by 1
     ), assigned as materialized (${scope.replacements === null ? movedAccounts(q, scope.upgradeId, silentAfterSeconds) : replacedAccounts(q, scope.upgradeId, scope.replacements)}
     ), chosen as materialized (
       select c.*, greatest(case when ${since} = 'committed' then c.committed_at else c.settled_at end, c.window_from,
@@ -156,18 +156,32 @@ async function readSamples(
     ), first as materialized (select min(counts_from) as counts_from from chosen),
     now_at as materialized (
       select c.account_id, r.bucket, r.requests, r.failed, r.latency, r.bucket > c.counts_from as counts
-        from chosen c join (${samples}) r
-          on r.account_id = c.account_id and r.instance_id = c.to_instance_id
-         and r.bucket > greatest(c.committed_at, c.window_from) - make_interval(secs => ${bucketSeconds})
+        from chosen c cross join lateral (
+          select o.bucket, o.requests, o.failed, o.latency from (${samples}) o
+           where o.account_id = c.account_id and o.instance_id = c.to_instance_id
+             and o.bucket > greatest(c.committed_at, c.window_from) - make_interval(secs => ${bucketSeconds}) offset 0) r
     ), counted as materialized (
       select *, extract(epoch from date_bin(make_interval(secs => ${stretchSeconds}), bucket, 'epoch'))::float8 as stretch
         from now_at where counts
-    ), by_account as materialized (
-      select account_id, sum(requests)::float8 as requests, sum(failed)::float8 as failed from counted group by 1
+    ), accounts as (
+      select u.account_id, sum(u.requests)::float8 as requests, sum(u.failed)::float8 as failed, max(u.name) as name,
+             max(u.from_id) as from_id, max(u.committed_at) as committed_at, bool_or(u.present) as present
+        from (
+          select n.account_id, n.requests, n.failed, null as name, null as from_id, null::timestamptz as committed_at,
+                 null::boolean as present
+            from counted n
+          union all
+          select c.account_id, 0, 0, c.name, c.from_instance_id::text, c.committed_at, (
+                   select count(*) from device v where v.account_id = c.account_id and (v.state = 'active') is true
+                      and v.last_seen_at > coalesce(c.committed_at, c.window_from)
+                                         - make_interval(secs => ${scope.baselineHours * 3600})) > 0
+            from chosen c) u
+       group by 1
     ), unmoved as materialized (
       select r.requests, r.failed, r.latency
-        from assigned u cross join first f join (${samples}) r
-          on r.account_id = u.account_id and r.instance_id = u.from_instance_id and r.bucket > f.counts_from
+        from assigned u cross join first f cross join lateral (
+          select o.requests, o.failed, o.latency from (${samples}) o
+           where o.account_id = u.account_id and o.instance_id = u.from_instance_id and o.bucket > f.counts_from offset 0) r
        where not u.moved
     ), bins as (
       select 'moved' as part, c.stretch, b.bin, b.requests from counted c, unnest(c.latency) with ordinality as b(requests, bin)
@@ -181,13 +195,10 @@ async function readSamples(
     select part, stretch, bin::int - 1, sum(requests)::float8, 0, null from bins
      where requests > 0 and ${since} = 'settled' group by part, stretch, bin
     union all
-    select 'account', 0, null, coalesce(n.requests, 0), coalesce(n.failed, 0),
-           jsonb_build_object('id', c.account_id, 'name', c.name, 'fromInstanceId', c.from_instance_id,
-             'committedAt', c.committed_at, 'present', exists (
-               select 1 from device v where v.account_id = c.account_id and v.state = 'active'
-                  and v.last_seen_at > coalesce(c.committed_at, c.window_from)
-                                    - make_interval(secs => ${scope.baselineHours * 3600})))
-      from chosen c left join by_account n on n.account_id = c.account_id
+    select 'account', 0, null, a.requests, a.failed,
+           jsonb_build_object('id', a.account_id, 'name', a.name, 'fromInstanceId', a.from_id, 'committedAt', a.committed_at,
+                              'present', a.present)
+      from accounts a
     union all
     select 'left-out', 0, null, coalesce(sum(requests) filter (where not counts), 0), 0, null from now_at
     union all
@@ -201,14 +212,19 @@ async function readSamples(
 function movedAccounts(q: Queryable, upgradeId: UpgradeId, silentAfterSeconds: number): SqlFragment {
   return q`
       select s.account_id, s.from_instance_id, s.to_instance_id, a.instance_id = s.to_instance_id as moved, s.wave_number,
-             m.committed_at, m.first_at, a.name,
+             m.committed_at, f.at as first_at, a.name,
              coalesce(m.settled_at, greatest(w.soaking_at, m.committed_at + make_interval(secs => ${silentAfterSeconds}),
                (select max(d.settled_at) from delivery d where d.move_id = m.id))) as settled_at,
              greatest((w.gate->>'windowFrom')::timestamptz, w.started_at) as window_from
         from upgrade_assignment s
-        join account a on a.id = s.account_id
+       cross join lateral (select n.name, n.instance_id from account n where n.id = s.account_id offset 0) a
         join upgrade_wave w on w.upgrade_id = s.upgrade_id and w.number = s.wave_number
-        left join moved m on m.account_id = s.account_id and m.to_instance_id = s.to_instance_id
+        left join lateral (
+          select n.id, n.committed_at, n.settled_at from account_move n
+           where n.account_id = s.account_id and n.to_instance_id = s.to_instance_id and n.committed_at is not null
+             and (select b.upgrade_id from move_batch b where b.id = n.batch_id) = s.upgrade_id
+           order by n.account_id, n.committed_at desc limit 1) m on true
+        left join first_move f on f.to_instance_id = s.to_instance_id
        where s.upgrade_id = ${upgradeId}`;
 }
 

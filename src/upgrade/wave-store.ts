@@ -206,26 +206,27 @@ export interface UnmovedAccount {
   displaced: { account: string; at: string; by: string } | null;
 }
 
-/** Accounts of the waves up to `wave` that are not where they are to go and have no open move. */
+/**
+ * Accounts of the waves up to `wave` that are not where they are to go and have no open move. In proportion to the accounts of
+ * these waves, by upgrade_assignment_wave, account_pkey and account_move_open; of those that are left by account_move_account.
+ */
 export async function listUnmoved(q: Queryable, id: UpgradeId, wave: number): Promise<UnmovedAccount[]> {
   return await q<UnmovedAccount[]>`
-    with last_move as materialized (
-      select distinct on (m.account_id) m.account_id, m.from_instance_id, m.committed_at, b.created_by,
-             b.upgrade_id is null as by_hand
-        from account_move m join move_batch b on b.id = m.batch_id
-       where m.committed_at > (select created_at from upgrade where id = ${id})
-       order by m.account_id, m.committed_at desc)
     select s.account_id as "accountId", s.to_instance_id as "toInstanceId",
            case when l.by_hand and (l.from_instance_id = s.to_instance_id or l.committed_at > w.started_at)
                 then json_build_object('account', a.name, 'at', i.name, 'by', l.created_by) end as displaced
       from upgrade_assignment s
-      join account a on a.id = s.account_id
-      join instance i on i.id = a.instance_id
       join upgrade_wave w on w.upgrade_id = s.upgrade_id and w.number = s.wave_number
-      left join last_move l on l.account_id = s.account_id
+     cross join lateral (select n.name, n.instance_id from account n where n.id = s.account_id offset 0) a
+      join instance i on i.id = a.instance_id
+      left join lateral (
+        select m.from_instance_id, m.committed_at, b.created_by, b.upgrade_id is null as by_hand
+          from account_move m join move_batch b on b.id = m.batch_id
+         where m.account_id = s.account_id and m.committed_at > (select created_at from upgrade where id = ${id})
+         order by m.account_id, m.committed_at desc limit 1) l on true
      where s.upgrade_id = ${id} and s.wave_number <= ${wave} and a.instance_id <> s.to_instance_id
-       and not exists (select 1 from account_move m where m.account_id = s.account_id
-                          and m.state not in ('closed', 'rolled-back', 'cancelled'))
+       and (select count(*) from account_move m where m.account_id = s.account_id
+               and m.state not in ('closed', 'rolled-back', 'cancelled')) = 0
      order by a.name`;
 }
 

@@ -33,7 +33,7 @@ export interface OwedDelivery {
  * Inserts or renews the debts of every active device that is to stay, of the items that it can take, in one statement. Called inside the
  * transaction that makes them due (the move, the change of a policy); what was owed already keeps its place in the line, and
  * once asked for by hand it stays unbudgeted.
- * By device_account or the primary key of device; the unique index delivery_owed decides between insert and update. Whoever
+ * By device_account or the primary key of device (`is true`: no index of active devices serves instead); the unique index delivery_owed decides between insert and update. Whoever
  * calls it holds the account fence or the release lock.
  * @throws BrambleError ERR_DELIVERY_TARGET where neither accounts nor devices are named.
  */
@@ -49,7 +49,7 @@ export async function oweDeliveries(q: Queryable, debt: DeliveryDebt): Promise<O
     select gen_random_uuid(), d.account_id, d.id, i.item, ${debt.cause}, ${debt.moveId ?? null}::uuid, ${debt.budgeted}
       from device d
      cross join unnest(${[...(debt.items ?? accountItems)]}::text[]) with ordinality as i(item, position)
-     where ${target} and d.state = 'active' and d.removing_since is null and ${takesItem(q)}
+     where ${target} and (d.state = 'active') is true and d.removing_since is null and ${takesItem(q)}
      order by d.id, i.position
     on conflict (device_id, item) where state = 'owed' do update
        set cause = excluded.cause,

@@ -28,7 +28,15 @@ import {
   settleWithoutSending,
 } from './release-store.ts';
 import { renewalsAllowed } from './renewal-pace.ts';
-import { type HoldReason, holdReason, readSituation, recordHold, type Situation, waveWindow } from './situation.ts';
+import {
+  createOpenCount,
+  type HoldReason,
+  holdReason,
+  readSlots,
+  recordHold,
+  type Situation,
+  waveWindow,
+} from './situation.ts';
 import { markSuspects, takeBackForgotten, takeBackSilent } from './suspects.ts';
 import { createChore, oweRefusedPolicies, trimCommands } from './upkeep.ts';
 import { createWaker } from './waker.ts';
@@ -103,6 +111,7 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
     renewals: createChore(clock, 5_000),
     trim: createChore(clock, 60_000),
   };
+  const openCount = createOpenCount(clock);
   let paces: { budget: Budget; delivery: DeliverySettings } | undefined;
   let budgetApplied = false;
   const background = new Set<Promise<void>>();
@@ -156,10 +165,13 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
     delivery: DeliverySettings,
     budget: Budget,
   ): Promise<{ situation: Situation; reason: HoldReason }> {
-    const situation = await readSituation(db, instance.id, delivery.expectSeconds, budget.suspectAfterSeconds);
+    const open = await openCount.now(db, instance.id);
+    const slots = await readSlots(db, instance.id, delivery.expectSeconds, budget.suspectAfterSeconds);
+    const situation = { ...open, ...slots };
     const outcome = await releaseWithin(db, by, situation, prepare);
     counts.released += outcome.released;
     counts.settled += outcome.settled;
+    openCount.gone(outcome.released, outcome.settled);
     const gone = outcome.released + outcome.settled;
     return { situation, reason: holdReason(situation, outcome.tokens, gone) };
   }

@@ -42,7 +42,8 @@ export interface PreparedDelivery {
 
 /**
  * Owed deliveries of own accounts to active devices, the oldest first, those of one device together in the order in which it
- * takes them. By delivery_open, account_pkey, device_pkey; no locks.
+ * takes them. By delivery_owed_budgeted or delivery_owed_unbudgeted in their order, account_pkey and device_pkey row by row, so
+ * that no more is read than is wanted; no locks.
  */
 export async function listOwed(
   q: Queryable,
@@ -57,10 +58,14 @@ export async function listOwed(
            case d.item when 'it-policy' then v.applied_policy_revision
                        when 'service-books' then v.applied_books_revision end as "appliedRevision"
       from delivery d
-      join account a on a.id = d.account_id and a.instance_id = ${instanceId}
-      join device v on v.id = d.device_id and v.state = 'active'
-     where d.state = 'owed' and d.budgeted = ${budgeted}
-       and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+     cross join lateral (
+       select a.id, a.epoch, a.name, a.display_name from account a
+        where a.id = d.account_id and a.instance_id = ${instanceId}
+          and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp()) offset 0) a
+     cross join lateral (
+       select v.id, v.platform, v.product, v.os_version, v.software_version, v.applied_policy_revision, v.applied_books_revision
+         from device v where v.id = d.device_id and v.state = 'active' offset 0) v
+     where d.state = 'owed' and ${budgeted ? q`d.budgeted` : q`not d.budgeted`}
      order by d.owed_at, d.device_id, array_position(${[...deliveryItems]}::text[], d.item)
      limit ${limit}`;
 }
@@ -145,7 +150,8 @@ async function storeBuckets(tx: Transaction, buckets: Readonly<Record<string, Bu
 
 /**
  * The fenced statement behind both. Locks the accounts FOR SHARE and the deliveries FOR UPDATE, both SKIP LOCKED, so that one
- * moving account delays nobody: what is skipped stays owed. By account_pkey, delivery_pkey.
+ * moving account delays nobody: what is skipped stays owed. By account_pkey and delivery_pkey: `any(array(…))` says it also to a
+ * planner that takes the tables for small.
  */
 async function queueCommands(
   q: Queryable,
@@ -169,7 +175,7 @@ async function queueCommands(
       select d.id from delivery d
         join prepared p on p.delivery_id = d.id
         join fence f on f.id = p.account_id and f.epoch = p.epoch
-       where d.state = 'owed' and d.xmin::text = p.version
+       where d.id = any(array(select r.delivery_id from prepared r)) and d.state = 'owed' and d.xmin::text = p.version
        order by d.id
          for update of d skip locked
     ), released as (
@@ -177,7 +183,7 @@ async function queueCommands(
          set state = 'released', revision = p.revision, compiled_by = ${by.release}, instance_id = ${by.instanceId},
              released_at = clock_timestamp()
         from prepared p join current c on c.id = p.delivery_id
-       where d.id = p.delivery_id and d.state = 'owed'
+       where d.id = p.delivery_id and d.id = any(array(select u.id from current u)) and d.state = 'owed'
       returning d.id, d.device_id, d.account_id, d.budgeted
     )
     insert into command (id, device_id, account_id, delivery_id, budgeted, request_type, body)
@@ -221,10 +227,10 @@ export async function settleWithoutSending(
       select d.id from delivery d
         join settlement s on s.id = d.id
         join fence f on f.id = s.account_id and f.epoch = s.epoch
-       where d.state = 'owed' and d.xmin::text = s.version
+       where d.id = any(array(select t.id from settlement t)) and d.state = 'owed' and d.xmin::text = s.version
          and (s.state = 'failed' or not exists (
            select 1 from delivery o where o.device_id = d.device_id and o.item = d.item and o.id <> d.id
-              and o.state in ('released', 'handed-out', 'suspect')))
+              and (o.state in ('released', 'handed-out', 'suspect')) is true))
        order by d.id
          for update of d skip locked
     )
@@ -232,7 +238,7 @@ export async function settleWithoutSending(
        set state = s.state, revision = s.revision, compiled_by = ${by.release}, instance_id = ${by.instanceId},
            settled_at = clock_timestamp(), failure = s.reason
       from settlement s join current c on c.id = s.id
-     where d.id = s.id and d.state = 'owed'
+     where d.id = s.id and d.id = any(array(select u.id from current u)) and d.state = 'owed'
     returning d.id`;
   return rows.map((row) => row.id);
 }

@@ -13,7 +13,7 @@ import { type ConnectRequest, connectDevices } from '../../devices/connect-state
 import { type DeviceFixture, seedCommand, seedDevice, seedDomain } from '../../devices/device-fixture.ts';
 import { handOutsAtMost } from '../../domain/unanswered-commands.ts';
 import { applyBudget, budgetSchema, silentPatience } from './budget.ts';
-import { holdReason, readSituation } from './situation.ts';
+import { countOpenDeliveries, holdReason, readSlots } from './situation.ts';
 import { markSuspects, takeBackAllSilent, takeBackForgotten, takeBackSilent } from './suspects.ts';
 
 const { url } = await createTestDatabase();
@@ -189,7 +189,8 @@ test('that an instance without turns lets silent devices hold slots is said, tho
     const fleet = await seedFleet(['gone', 'healthy'], (kind) => (kind === 'gone' ? there : here));
     for (const member of fleet) await come(member);
     const reason = async () => {
-      const situation = await readSituation(db, here, 20, limits.suspectAfterSeconds);
+      const slots = await readSlots(db, here, 20, limits.suspectAfterSeconds);
+      const situation = { ...(await countOpenDeliveries(db, here)), ...slots };
       return holdReason({ ...situation, owed: 1 }, { instance: 9, domain: 9 }, 0);
     };
     await passSeconds(limits.suspectAfterSeconds + 1);
@@ -211,7 +212,8 @@ test('silent devices keep their slots until their patience is over, and nothing 
     (await db<{ state: string }[]>`select state from delivery order by handed_out_at`).map(({ state }) => state).sort();
   assert.deepEqual(await states(), ['handed-out', 'handed-out', 'handed-out', 'released']);
   const silent = async () => {
-    const situation = await readSituation(db, here, 20, limits.suspectAfterSeconds);
+    const slots = await readSlots(db, here, 20, limits.suspectAfterSeconds);
+    const situation = { ...(await countOpenDeliveries(db, here)), ...slots };
     return [situation.silentDomain, holdReason({ ...situation, owed: 1 }, { instance: 9, domain: 9 }, 0)];
   };
   await passSeconds(61);

@@ -3,6 +3,7 @@
  * back. The deciding is pure.
  * Invariant: exactly one factor is named as the one that holds back, and none while nothing waits.
  */
+import type { Clock } from '../../base/clock.ts';
 import type { Queryable } from '../../database/connection.ts';
 
 /** As stored in `delivery_hold.reason`. */
@@ -28,24 +29,42 @@ export interface Situation {
   readonly forgottenDomain: number;
 }
 
+/** What is open for an instance's accounts: looked at row by row, so not at every turn where it is much. */
+export type OpenDeliveries = Pick<Situation, 'owed' | 'released'>;
+
 /**
- * One statement. By delivery_open (owed and released rows are few beside settled ones), account_pkey and the primary key of
- * delivery_permit; takes no locks. Devices released more than `expectSeconds` ago count as asleep: they hold nobody up.
- * What was handed out more than `suspectAfterSeconds` ago is silent, and forgotten when it is twice as long ago.
+ * In proportion to what is open in the whole domain: by delivery_open once, with the instance's accounts (account_instance) and
+ * the devices that are not active (device_inactive) beside it. `case` keeps the planner from making joins of them, which is
+ * dear while it knows nothing of the rows.
  */
-export async function readSituation(
+export async function countOpenDeliveries(q: Queryable, instanceId: string): Promise<OpenDeliveries> {
+  const [row] = await q<OpenDeliveries[]>`
+    select count(*) filter (where d.state = 'released')::int as released,
+           count(*) filter (where d.state = 'owed' and case when d.device_id in (
+             select v.id from device v where v.state <> 'active') then false else true end)::int as owed
+      from delivery d
+     where d.state in ('owed', 'released') and d.budgeted
+       and case when d.account_id in (select a.id from account a where a.instance_id = ${instanceId}) then true end`;
+  return rowOf(row);
+}
+
+/**
+ * The rest of the situation: by delivery_released (devices released more than `expectSeconds` ago count as asleep: they hold
+ * nobody up), account_pkey, delivery_open (no more is handed out than there are slots) and the primary key of delivery_permit; takes
+ * no locks. What was handed out more than `suspectAfterSeconds` ago is silent, and forgotten when it is twice as long ago.
+ */
+export async function readSlots(
   q: Queryable,
   instanceId: string,
   expectSeconds: number,
   suspectAfterSeconds: number,
-): Promise<Situation> {
-  const [row] = await q<Situation[]>`
+): Promise<Omit<Situation, keyof OpenDeliveries>> {
+  const own = q`(select a.instance_id from account a where a.id = d.account_id) = ${instanceId}`;
+  const [row] = await q<Omit<Situation, keyof OpenDeliveries>[]>`
     select
-      (select count(*)::int from delivery d
-         join account a on a.id = d.account_id and a.instance_id = ${instanceId}
-         join device v on v.id = d.device_id and v.state = 'active'
-        where d.state = 'owed' and d.budgeted) as owed,
-      r.released, r."expectedDevices",
+      (select count(distinct d.device_id)::int from delivery d
+        where d.state = 'released' and d.budgeted and ${own}
+          and d.released_at > statement_timestamp() - make_interval(secs => ${expectSeconds})) as "expectedDevices",
       (select count(*)::int from delivery_permit
         where scope = ${instanceId}::text and number > 0 and delivery_id is null) as "freeInstance",
       (select count(*)::int from delivery_permit
@@ -55,20 +74,47 @@ export async function readSituation(
       (select count(*)::int from delivery_permit
         where scope = 'suspects' and number > 0 and delivery_id is null) as "freeSuspects",
       s."silentInstance", s."silentDomain", s."forgottenDomain"
-    from (select count(*)::int as released,
-                 count(distinct d.device_id) filter (
-                   where d.released_at > clock_timestamp() - make_interval(secs => ${expectSeconds}))::int as "expectedDevices"
-            from delivery d join account a on a.id = d.account_id and a.instance_id = ${instanceId}
-           where d.state = 'released' and d.budgeted) r
-   cross join (select count(*) filter (where a.instance_id = ${instanceId})::int as "silentInstance",
-                      count(*)::int as "silentDomain",
-                      count(*) filter (where d.handed_out_at < clock_timestamp()
-                        - make_interval(secs => ${suspectAfterSeconds * 2}))::int as "forgottenDomain"
-                 from delivery d join account a on a.id = d.account_id
-                where d.state = 'handed-out' and d.budgeted
-                  and d.handed_out_at < clock_timestamp() - make_interval(secs => ${suspectAfterSeconds})) s`;
+    from (select count(*) filter (where ${own})::int as "silentInstance",
+                 count(*)::int as "silentDomain",
+                 count(*) filter (where d.handed_out_at < clock_timestamp()
+                   - make_interval(secs => ${suspectAfterSeconds * 2}))::int as "forgottenDomain"
+            from delivery d
+           where d.state = 'handed-out' and d.budgeted
+             and d.handed_out_at < clock_timestamp() - make_interval(secs => ${suspectAfterSeconds})) s`;
+  return rowOf(row);
+}
+
+function rowOf<Row>(row: Row | undefined): Row {
   if (row === undefined) throw new TypeError('a query of counts answered no row');
   return row;
+}
+
+/** A count of what is open is followed by the next one no sooner than so many times its own duration after it began. */
+const countShare = 10;
+
+export interface OpenCount {
+  /** What is open, as of the last count and of what was {@link gone} since. */
+  now(q: Queryable, instanceId: string): Promise<OpenDeliveries>;
+  /** So many were released, and so many are open no more; the next count knows better. */
+  gone(released: number, settled: number): void;
+}
+
+/** However much is open in the domain, counting it costs a tenth of the time at most. */
+export function createOpenCount(clock: Clock): OpenCount {
+  let open: OpenDeliveries = { owed: 0, released: 0 };
+  let dueAt = 0;
+  return {
+    async now(q, instanceId) {
+      const startedAt = clock.now();
+      if (startedAt < dueAt) return open;
+      open = await countOpenDeliveries(q, instanceId);
+      dueAt = startedAt + countShare * (clock.now() - startedAt);
+      return open;
+    },
+    gone(released, settled) {
+      open = { owed: Math.max(0, open.owed - released - settled), released: open.released + released };
+    },
+  };
 }
 
 /** More devices are woken than there are slots, since some come late: so many for each free slot. */

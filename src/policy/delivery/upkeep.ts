@@ -2,22 +2,23 @@
 
 import type { Clock } from '../../base/clock.ts';
 import { fencedAccounts } from '../../database/account-fence.ts';
-import type { Queryable } from '../../database/connection.ts';
+import type { Queryable, SqlFragment } from '../../database/connection.ts';
 import { cancelledByOperator } from '../../domain/unanswered-commands.ts';
 
 /**
  * An IT policy that a device answered with an error, or not at all, is owed again `afterSeconds` later, unless a newer one is on
- * its way or was sent since, or an operator cancelled it. Returns how many. By delivery_device; the unique index delivery_owed makes a repeated call harmless. Fenced.
+ * its way or was sent since, or an operator cancelled it. Returns how many. By delivery_failed and delivery_device; the unique index delivery_owed makes a repeated call harmless. Fenced.
  */
 export async function oweRefusedPolicies(q: Queryable, instanceId: string, afterSeconds: number): Promise<number> {
   const { count } = await q`
     with refused as materialized (
       select distinct d.device_id, d.account_id
         from delivery d
-        join device v on v.id = d.device_id and v.state = 'active'
-        join account a on a.id = d.account_id and a.instance_id = ${instanceId}
+       cross join lateral (select from device v where v.id = d.device_id and v.state = 'active' offset 0) v
+       cross join lateral (
+         select from account a where a.id = d.account_id and a.instance_id = ${instanceId} offset 0) a
        where d.state = 'failed' and d.item = 'it-policy' and d.failure is distinct from ${cancelledByOperator}
-         and d.settled_at < clock_timestamp() - make_interval(secs => ${afterSeconds})
+         and d.settled_at < statement_timestamp() - make_interval(secs => ${afterSeconds})
          and not exists (select 1 from delivery n
                           where n.device_id = d.device_id and n.item = d.item and n.id <> d.id
                             and (n.state in ('owed', 'released', 'handed-out', 'suspect') or n.settled_at > d.settled_at))
@@ -33,8 +34,8 @@ export async function oweRefusedPolicies(q: Queryable, instanceId: string, after
 }
 
 /**
- * Deletes up to `limit` commands of own accounts that were answered or cancelled more than `afterSeconds` ago; returns how many.
- * A late answer to one of them is acknowledged like any other. Rows FOR UPDATE SKIP LOCKED, accounts FOR SHARE SKIP LOCKED.
+ * Deletes up to `limit` commands of own accounts that were answered more than `afterSeconds` ago, and as many that were cancelled;
+ * returns how many. A late answer to one of them is acknowledged like any other. By command_answered, its order; rows FOR UPDATE SKIP LOCKED, accounts FOR SHARE SKIP LOCKED.
  */
 export async function trimCommands(
   q: Queryable,
@@ -42,17 +43,21 @@ export async function trimCommands(
   afterSeconds: number,
   limit: number,
 ): Promise<number> {
+  const before = q`statement_timestamp() - make_interval(secs => ${afterSeconds})`;
+  const oldOnes = (since: SqlFragment, order: SqlFragment) => q`
+      select c.id from command c cross join lateral (
+         select from account a where a.id = c.account_id and a.instance_id = ${instanceId}
+            and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+            for share of a skip locked) a
+       where c.state in ('acknowledged', 'error', 'cancelled') and ${since}
+       ${order} limit ${limit}
+         for update of c skip locked`;
   const { count } = await q`
-    with old as materialized (
-      select c.id from command c join account a on a.id = c.account_id
-       where c.state in ('acknowledged', 'error', 'cancelled') and a.instance_id = ${instanceId}
-         and coalesce(c.answered_at, c.queued_at) < clock_timestamp() - make_interval(secs => ${afterSeconds})
-         and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
-       limit ${limit}
-         for share of a skip locked
-         for update of c skip locked
+    with answered as materialized (${oldOnes(q`c.answered_at < ${before}`, q`order by c.answered_at`)}
+    ), cancelled as materialized (${oldOnes(q`c.answered_at is null and c.queued_at < ${before}`, q``)}
     )
-    delete from command c using old where c.id = old.id`;
+    delete from command c
+     where c.id = any(array(select id from answered union all select id from cancelled))`;
   return count;
 }
 

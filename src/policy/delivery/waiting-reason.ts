@@ -145,9 +145,9 @@ export async function waitingReasons(q: Queryable, deliveryIds: readonly string[
     select d.id, d.state, d.budgeted, v.state = 'active' as "deviceActive",
            exists (select 1 from account_mark m where m.account_id = d.account_id and m.until > clock_timestamp()) as "accountMoving",
            v.push_state = 'ok' and v.push_token is not null and v.push_magic is not null as "canBePushed",
-           exists (select 1 from command c where c.delivery_id = d.id and c.state = 'not-now') as "answeredNotNow",
+           (select count(*) from command c where c.delivery_id = d.id and (c.state = 'not-now') is true) > 0 as "answeredNotNow",
            coalesce((select max(c.unanswered) from command c
-                      where c.delivery_id = d.id and c.state = 'sent'), 0) as unanswered,
+                      where c.delivery_id = d.id and (c.state = 'sent') is true), 0) as unanswered,
            (extract(epoch from greatest(d.woken_at, v.woken_at)) * 1000)::float8 as "wokenAt",
            (extract(epoch from v.last_seen_at) * 1000)::float8 as "lastSeenAt",
            (extract(epoch from d.handed_out_at) * 1000)::float8 as "handedOutAt",

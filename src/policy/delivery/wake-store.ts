@@ -81,7 +81,8 @@ export async function listSleeping(
 
 /**
  * Notes that these devices are being woken; returns those that were still ours to wake. Fenced; account rows FOR SHARE, device
- * rows FOR UPDATE, all SKIP LOCKED: a device that connects this very moment need not be woken.
+ * rows FOR UPDATE, all SKIP LOCKED: a device that connects this very moment need not be woken. By device_pkey, account_pkey and
+ * delivery_device.
  */
 export async function markWoken(q: Queryable, instanceId: string, deviceIds: readonly string[]): Promise<string[]> {
   if (deviceIds.length === 0) return [];
@@ -94,9 +95,10 @@ export async function markWoken(q: Queryable, instanceId: string, deviceIds: rea
          for share of a skip locked
          for update of v skip locked
     ), deliveries as (
-      update delivery d set woken_at = clock_timestamp() from ours o where d.device_id = o.id and d.state = 'released'
+      update delivery d set woken_at = clock_timestamp()
+       where d.device_id = any(array(select o.id from ours o)) and (d.state = 'released') is true
     )
-    update device v set woken_at = clock_timestamp() from ours o where v.id = o.id
+    update device v set woken_at = clock_timestamp() where v.id = any(array(select o.id from ours o))
     returning v.id`;
   return rows.map((row) => row.id);
 }

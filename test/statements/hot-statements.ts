@@ -1,0 +1,396 @@
+/**
+ * Every statement of the hot paths: what a request of a device, a move, a turn of the policy service, a wave and its gate
+ * execute, and how much each may read however large the domain is.
+ *
+ * Invariant: none is forgotten. Whatever a module of {@link hotModules} exports is here, or among those that are {@link seldom}
+ * executed (statement-plans.test.ts compares).
+ */
+import { newId } from '../../src/base/ids.ts';
+import type { Database, Transaction } from '../../src/database/connection.ts';
+import * as connectStatement from '../../src/devices/connect-statement.ts';
+import { identitySettingsSchema } from '../../src/domain/identity-settings.ts';
+import * as batchStore from '../../src/moves/batch-store.ts';
+import * as earlierRelease from '../../src/moves/earlier-release.ts';
+import * as moveStore from '../../src/moves/move-store.ts';
+import * as oweStore from '../../src/policy/delivery/owe-deliveries.ts';
+import * as renewals from '../../src/policy/delivery/owe-renewals.ts';
+import * as permits from '../../src/policy/delivery/permits.ts';
+import * as releaseStore from '../../src/policy/delivery/release-store.ts';
+import * as situation from '../../src/policy/delivery/situation.ts';
+import * as suspects from '../../src/policy/delivery/suspects.ts';
+import * as upkeep from '../../src/policy/delivery/upkeep.ts';
+import * as waitingReason from '../../src/policy/delivery/waiting-reason.ts';
+import * as wakeStore from '../../src/policy/delivery/wake-store.ts';
+import * as effectivePolicies from '../../src/policy/effective-policy-store.ts';
+import * as outcomeStore from '../../src/server/outcome-store.ts';
+import * as requestSamples from '../../src/server/request-samples.ts';
+import * as routeStore from '../../src/server/route-store.ts';
+import * as gateSamples from '../../src/upgrade/gate-samples.ts';
+import * as latecomers from '../../src/upgrade/latecomers.ts';
+import type { Upgrade } from '../../src/upgrade/upgrade-store.ts';
+import * as waveStore from '../../src/upgrade/wave-store.ts';
+import type { LargeDomain } from './large-domain.ts';
+
+export type Q = Database & Transaction;
+
+/** Rows that exist in the large domain, for a statement to be about. */
+export interface Subjects extends LargeDomain {
+  upgrade: Upgrade;
+  /** Devices of accounts that have moved and of such that have not, as they ask. */
+  requests: readonly connectStatement.ConnectRequest[];
+  accountIds: readonly string[];
+  deviceIds: readonly string[];
+  /** One of them waits for a slot. */
+  deliveryIds: readonly string[];
+  queued: moveStore.ReservedMove;
+}
+
+export interface HotStatement {
+  name: string;
+  /** The exported functions that execute it. */
+  of: readonly unknown[];
+  /**
+   * Rows that the steps of each go through, whatever the size of the domain; or so many for each of its accounts, where all have to be
+   * looked at: that is done seldom, or for a share of the time only.
+   */
+  rowsAtMost: number | { perAccount: number };
+  run(q: Q, subjects: Subjects): Promise<unknown>;
+}
+
+/** Of those that must do with a few rows for each of their subjects (48 devices of a batch, 100 deliveries). */
+const few = 2_000;
+const pace = { againSeconds: 10, againAtMostSeconds: 1800, slotRetrySeconds: 1 };
+
+export const hotStatements: readonly HotStatement[] = [
+  {
+    name: 'connect: a batch of idle devices',
+    of: [connectStatement.connectDevices],
+    rowsAtMost: few,
+    run: (q, { there, requests }) => connectStatement.connectDevices(q, there, requests),
+  },
+  {
+    name: 'connect: a batch with answers',
+    of: [connectStatement.connectDevices],
+    rowsAtMost: few,
+    run: (q, { there, requests }) =>
+      connectStatement.connectDevices(
+        q,
+        there,
+        requests.map((request) => ({ ...request, status: 'Acknowledged', commandId: newId(), answer: {} })),
+      ),
+  },
+  {
+    name: 'routes: whose token, certificate, account it is',
+    of: [routeStore.answerRoutes],
+    rowsAtMost: few,
+    run: (q, { requests }) =>
+      routeStore.answerRoutes(q, {
+        nonce: 'n',
+        tokens: requests.map(({ token }) => token),
+        certificates: requests.map(({ fingerprint }) => fingerprint),
+        accounts: ['person-1', 'nobody'],
+      }),
+  },
+  {
+    name: 'outcomes: a router’s report',
+    of: [outcomeStore.countOutcomes],
+    rowsAtMost: few,
+    run: (q, { requests }) => outcomeStore.countOutcomes(q, reportOf(requests.map(({ token }) => token)), 'key'),
+  },
+  {
+    name: 'outcomes: into hours',
+    of: [outcomeStore.gatherIntoHours],
+    rowsAtMost: few,
+    run: (q) => outcomeStore.gatherIntoHours(q, 6, 1000),
+  },
+  {
+    name: 'samples: what an instance saw',
+    of: [requestSamples.createRequestSamples],
+    rowsAtMost: few,
+    run: async (q, { there, accountIds }) => {
+      const samples = requestSamples.createRequestSamples(there);
+      for (const id of accountIds) samples.add(id as never, 5, false);
+      await samples.flush(q);
+    },
+  },
+  {
+    name: 'moves: reserve',
+    of: [moveStore.reserveMoves, moveStore.areMovesQueued],
+    rowsAtMost: few,
+    run: async (q) => {
+      await moveStore.areMovesQueued(q);
+      await moveStore.reserveMoves(q, 'runner', 12);
+    },
+  },
+  {
+    name: 'moves: commit, with what is owed',
+    of: [moveStore.commitMove, earlierRelease.resumeForEarlierRelease, oweStore.oweDeliveries],
+    rowsAtMost: few,
+    run: async (q, { queued }) => {
+      await q`update account_move set state = 'reserved' where id = ${queued.moveId}`;
+      await moveStore.commitMove(q, queued);
+      await earlierRelease.resumeForEarlierRelease(q, queued);
+      const { accountId, moveId } = queued;
+      await oweStore.oweDeliveries(q, { accountIds: [accountId], cause: 'move', moveId, budgeted: true });
+    },
+  },
+  {
+    name: 'moves: mark, unmark, cancel',
+    of: [moveStore.fenceMove, moveStore.unfenceMove, moveStore.cancelMoveElsewhere],
+    rowsAtMost: few,
+    run: async (q, { queued }) => {
+      await q`update account_move set state = 'reserved' where id = ${queued.moveId}`;
+      await moveStore.fenceMove(q, queued);
+      await moveStore.cancelMoveElsewhere(q, queued);
+      await moveStore.unfenceMove(q, queued, 'failure', 20);
+    },
+  },
+  {
+    name: 'moves: what has not drained',
+    of: [moveStore.countUndrained],
+    rowsAtMost: few,
+    run: (q) => moveStore.countUndrained(q, 60),
+  },
+  {
+    name: 'moves: settle',
+    of: [moveStore.settleMoves, moveStore.areMovesAwaited],
+    rowsAtMost: { perAccount: 4 },
+    run: async (q) => {
+      await moveStore.areMovesAwaited(q);
+      await moveStore.settleMoves(q, 'awaited');
+      await moveStore.settleMoves(q, 'all');
+    },
+  },
+  {
+    name: 'moves: out of reach',
+    of: [moveStore.markOutOfReach],
+    rowsAtMost: { perAccount: 6 },
+    run: async (q) => {
+      await moveStore.markOutOfReach(q, 30, 'awaited');
+      await moveStore.markOutOfReach(q, 30, 'all');
+    },
+  },
+  {
+    name: 'deliveries: how many are open',
+    of: [situation.countOpenDeliveries],
+    rowsAtMost: { perAccount: 3 },
+    run: (q, { there }) => situation.countOpenDeliveries(q, there),
+  },
+  {
+    name: 'deliveries: how the slots stand',
+    of: [situation.readSlots, situation.recordHold],
+    rowsAtMost: few,
+    run: async (q, { there }) => {
+      await situation.readSlots(q, there, 20, 60);
+      await situation.recordHold(q, there, 'nothing', 0);
+    },
+  },
+  {
+    name: 'deliveries: what is owed and not held back',
+    of: [releaseStore.listOwed],
+    rowsAtMost: few,
+    run: (q, { there }) => releaseStore.listOwed(q, there, false, 100),
+  },
+  {
+    name: 'deliveries: a batch is released',
+    of: [releaseStore.listOwed, releaseStore.readTokens, releaseStore.releaseBudgeted, releaseStore.releaseUnbudgeted],
+    rowsAtMost: few,
+    run: async (q, { there }) => {
+      const by = { instanceId: there, release: '1.1.0' };
+      const prepared = (await releaseStore.listOwed(q, there, true, 100)).map(preparedOf);
+      await releaseStore.readTokens(q, there);
+      await releaseStore.releaseBudgeted(q, by, prepared);
+      await releaseStore.releaseUnbudgeted(q, by, prepared);
+    },
+  },
+  {
+    name: 'deliveries: settled without sending',
+    of: [releaseStore.settleWithoutSending],
+    rowsAtMost: few,
+    run: async (q, { there }) => {
+      const settlements = (await releaseStore.listOwed(q, there, true, 100)).map((candidate) => ({
+        candidate,
+        revision: 'r',
+        state: 'superseded' as const,
+        reason: 'unchanged',
+      }));
+      await releaseStore.settleWithoutSending(q, { instanceId: there, release: '1.1.0' }, settlements);
+    },
+  },
+  {
+    name: 'deliveries: policies of a batch',
+    of: [effectivePolicies.loadEffectivePolicies],
+    rowsAtMost: few,
+    run: (q, { accountIds }) => effectivePolicies.loadEffectivePolicies(q, accountIds),
+  },
+  {
+    name: 'deliveries: permits',
+    of: [permits.takePermits, permits.givePermits, permits.collectStrayPermits, permits.readPermitUse],
+    rowsAtMost: few,
+    run: async (q, { there, deliveryIds }) => {
+      await permits.takePermits(q, there, deliveryIds);
+      await permits.readPermitUse(q);
+      await permits.collectStrayPermits(q);
+      await permits.givePermits(q, deliveryIds);
+    },
+  },
+  {
+    name: 'deliveries: silent devices',
+    of: [suspects.markSuspects, suspects.takeBackSilent, suspects.takeBackForgotten, suspects.takeBackAllSilent],
+    rowsAtMost: few,
+    run: async (q, { there }) => {
+      await suspects.markSuspects(q, there, 60);
+      await suspects.takeBackSilent(q, there, 60);
+      await suspects.takeBackForgotten(q, 60);
+      await suspects.takeBackAllSilent(q, 60);
+    },
+  },
+  {
+    name: 'deliveries: refused policies, answered commands',
+    of: [upkeep.oweRefusedPolicies, upkeep.trimCommands],
+    rowsAtMost: few,
+    run: async (q, { there }) => {
+      await upkeep.oweRefusedPolicies(q, there, 1800);
+      await upkeep.trimCommands(q, there, 7 * 86_400, 1000);
+    },
+  },
+  {
+    name: 'deliveries: identities to renew',
+    of: [renewals.oweRenewals, renewals.readRenewalsUnderWay],
+    rowsAtMost: few,
+    run: async (q, { there }) => {
+      await renewals.readRenewalsUnderWay(q, there, 20);
+      await renewals.oweRenewals(q, there, identitySettingsSchema.parse({}), 25);
+    },
+  },
+  {
+    name: 'deliveries: why they wait',
+    of: [waitingReason.waitingReasons],
+    rowsAtMost: few,
+    run: (q, { deliveryIds }) => waitingReason.waitingReasons(q, deliveryIds),
+  },
+  {
+    name: 'waker: who sleeps',
+    of: [wakeStore.listSleeping],
+    rowsAtMost: { perAccount: 3 },
+    run: (q, { there }) => wakeStore.listSleeping(q, there, pace, 100),
+  },
+  {
+    name: 'waker: who was woken',
+    of: [wakeStore.markWoken, wakeStore.waitForToken],
+    rowsAtMost: few,
+    run: async (q, { there, deviceIds: [deviceId, ...others] }) => {
+      await wakeStore.markWoken(q, there, others);
+      await wakeStore.waitForToken(q, there, { deviceId: deviceId ?? '', pushToken: Buffer.of(1) });
+    },
+  },
+  {
+    name: 'waves: the look at one',
+    of: [waveStore.listWaves, waveStore.readWaveMoves, waveStore.setWaveGate],
+    rowsAtMost: { perAccount: 8 },
+    run: async (q, { upgradeId }) => {
+      await waveStore.listWaves(q, upgradeId);
+      await waveStore.readWaveMoves(q, upgradeId, 2);
+      await waveStore.setWaveGate(q, upgradeId, 2, {});
+    },
+  },
+  {
+    name: 'waves: who follows',
+    of: [latecomers.countStragglers, latecomers.countFailedMoves],
+    rowsAtMost: { perAccount: 8 },
+    run: async (q, { upgrade }) => {
+      await latecomers.countStragglers(q, upgrade);
+      await latecomers.countFailedMoves(q, upgrade.id);
+    },
+  },
+  {
+    name: 'waves: queue what has not moved',
+    of: [waveStore.closeOutOfReachElsewhere, waveStore.listUnmoved, batchStore.createMoveBatch],
+    rowsAtMost: { perAccount: 12 },
+    run: async (q, { upgradeId, here, there }) => {
+      await waveStore.closeOutOfReachElsewhere(q, upgradeId, 2);
+      await q`update account_move set state = 'cancelled' where state = 'queued'`;
+      const moves = await waveStore.listUnmoved(q, upgradeId, 2);
+      await batchStore.createMoveBatch(q, { purpose: 'wave', createdBy: 'test', upgradeId, waveNumber: 2, moves });
+      await waveStore.assignLatecomers(q, upgradeId, 2, [{ fromInstanceId: here, toInstanceId: there }]);
+    },
+  },
+  {
+    name: 'gates: figures of a wave',
+    of: [gateSamples.readGateFigures],
+    rowsAtMost: { perAccount: 30 },
+    run: (q, { upgradeId }) =>
+      gateSamples.readGateFigures(q, {
+        ...{ upgradeId, wave: 2, since: 'settled', baselineHours: 24, warmUpSeconds: 60, replacements: null },
+      }),
+  },
+];
+
+/** Executed when an operator asks, or once for an upgrade or a process; not beside devices, moves and turns. */
+export const seldom: readonly unknown[] = [
+  batchStore.cancelMoveBatch,
+  batchStore.listMoveBatches,
+  batchStore.moveBatchBack,
+  batchStore.moveBatchStatus,
+  batchStore.pauseMoveBatch,
+  batchStore.resumeMoveBatch,
+  latecomers.joinLatecomerWave,
+  latecomers.joinLatecomers,
+  latecomers.moveStragglers,
+  latecomers.queueMoves,
+  moveStore.listenForMoves,
+  oweStore.announceDeliveries,
+  waveStore.acceptWave,
+  waveStore.assignLatecomers,
+  waveStore.changeAssignment,
+  waveStore.insertAssignment,
+  waveStore.insertAssignments,
+  waveStore.insertWaves,
+  waveStore.passAcceptedWave,
+  waveStore.pauseUpgradeBatches,
+  waveStore.reopenWaves,
+  waveStore.resumeUpgradeBatches,
+  waveStore.setWaveState,
+  // These send no statement.
+  situation.createOpenCount,
+  situation.holdReason,
+  situation.waveWindow,
+  upkeep.createChore,
+  waitingReason.holdMessage,
+  waitingReason.waitingReason,
+  waveStore.acceptedBy,
+  waveStore.gateWith,
+];
+
+export const hotModules: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  batchStore,
+  connectStatement,
+  earlierRelease,
+  effectivePolicies,
+  gateSamples,
+  latecomers,
+  moveStore,
+  outcomeStore,
+  oweStore,
+  permits,
+  releaseStore,
+  renewals,
+  requestSamples,
+  routeStore,
+  situation,
+  suspects,
+  upkeep,
+  waitingReason,
+  wakeStore,
+  waveStore,
+};
+
+function preparedOf(candidate: releaseStore.Candidate): releaseStore.PreparedDelivery {
+  return { candidate, revision: 'r', commandId: newId(), requestType: 'InstallProfile', body: Buffer.from('body') };
+}
+
+/** As a router tells of them. */
+function reportOf(tokens: readonly string[]): Parameters<typeof outcomeStore.countOutcomes>[1] {
+  const outcomes = tokens.map((token) => ({ token, identifier: null, failed: false, latencyMs: 5 }));
+  return { router: 'router-1', run: newId(), sequence: 1, agoMs: 1000, outcomes };
+}
