@@ -69,7 +69,7 @@ export async function addressKitchens(): Promise<AddressKitchens> {
   const instanceId = made.id;
   const serve = createDeviceHandler({
     ...{ db, instanceId, log: silentLogger, samples: createRequestSamples(instanceId) },
-    activation: createActivation({ db, instanceId, domain: async () => domain, authorities }),
+    activation: createActivation({ db, instanceId, domain: async () => domain, authorities: async () => authorities }),
     scep: createScepService({
       db,
       instanceId,

@@ -78,7 +78,12 @@ export async function createActivationFixture(url: string): Promise<ActivationFi
     },
     async offeredDevice() {
       const { id, name, password } = await fixture.account();
-      const activation = createActivation({ db, instanceId: here.id, domain: async () => testDomain, authorities });
+      const activation = createActivation({
+        db,
+        instanceId: here.id,
+        domain: async () => testDomain,
+        authorities: async () => authorities,
+      });
       const outcome = await activation.activate({ accountName: name, password, platform: 'apple', signed: false });
       if (outcome.kind !== 'profile') throw new Error(outcome.kind);
       const [row] = await db<{ token: string; challenge: string }[]>`

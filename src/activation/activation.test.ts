@@ -24,7 +24,12 @@ let activation: Activation;
 before(async () => {
   fixture = await createActivationFixture(url);
   const { db, authorities, here } = fixture;
-  activation = createActivation({ db, instanceId: here.id, domain: async () => testDomain, authorities });
+  activation = createActivation({
+    db,
+    instanceId: here.id,
+    domain: async () => testDomain,
+    authorities: async () => authorities,
+  });
 });
 after(async () => {
   await fixture.close();

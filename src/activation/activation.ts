@@ -47,7 +47,8 @@ export function createActivation(options: {
   readonly instanceId: InstanceId;
   /** As it is just now: its push topic may be replaced while the instance runs. */
   readonly domain: () => Promise<EnrollmentDomain>;
-  readonly authorities: InstanceAuthorities;
+  /** As they are just now: the profile signer is renewed. */
+  readonly authorities: () => Promise<Omit<InstanceAuthorities, 'registration'>>;
 }): Activation {
   const { db, instanceId, domain, authorities } = options;
   const passwords = createPasswordChecks({ db, instanceId });
@@ -76,7 +77,7 @@ export function createActivation(options: {
     if (outcome.kind !== 'done') return outcome;
     if (outcome.value.kind === 'used-up') return { kind: 'refused', reason: 'none' };
     const device = outcome.value.offer;
-    const facts = { domain: await domain(), authorities, device, accountName };
+    const facts = { domain: await domain(), authorities: await authorities(), device, accountName };
     return {
       kind: 'profile',
       contentType: enrollmentContentType,

@@ -1,7 +1,11 @@
 /** Devices as administrators see them. No token, push token or certificate leaves here. */
 import type { Queryable } from '../database/connection.ts';
 import { isSuspended } from '../devices/suspension.ts';
+import { identitySettingsSchema } from '../domain/identity-settings.ts';
+import { readSetting } from '../domain/settings.ts';
 import { handOutsShown } from '../domain/unanswered-commands.ts';
+
+import { type IdentityRenewal, identityRenewal, type RenewalFacts, renewalFacts } from './identity-renewals.ts';
 
 export interface ListedDevice {
   id: string;
@@ -31,6 +35,7 @@ export interface ListedDevice {
   synchronizedAt: Date | null;
   lastSeenAt: Date | null;
   identityExpiresAt: Date | null;
+  identityRenewal: IdentityRenewal | null;
   createdAt: Date;
   pendingCommands: number;
   /** Commands that the device was handed so often without answering that it is shown. */
@@ -52,6 +57,8 @@ export interface DeviceFilter {
   unanswered?: boolean | undefined;
   /** Only devices that know another push topic. */
   mustEnrolAgain?: boolean | undefined;
+  /** Only active devices whose identity ends within so many days, or has ended. */
+  identityEndsWithinDays?: number | undefined;
   /** Id of the last one of the page before. */
   after?: string | undefined;
   limit: number;
@@ -59,24 +66,38 @@ export interface DeviceFilter {
 
 /** By id, through device_pkey; counts through command_pending and delivery_device. */
 export async function listDevices(q: Queryable, filter: DeviceFilter): Promise<ListedDevice[]> {
-  return await q<ListedDevice[]>`
+  const rows = await q<Stored<ListedDevice>[]>`
     select ${columns(q)}
       from device d join account a on a.id = d.account_id join instance i on i.id = a.instance_id
      where (${filter.account ?? null}::text is null or a.name = ${filter.account ?? null})
        and (${filter.state ?? null}::text is null or ${shownState(q)} = ${filter.state ?? null})
        and (not ${filter.unanswered ?? false} or exists (${unanswered(q)}))
        and (not ${filter.mustEnrolAgain ?? false} or ${mustEnrolAgain(q)})
+       and (${filter.identityEndsWithinDays ?? null}::float8 is null or d.state = 'active'
+            and d.identity_expires_at < now() + make_interval(secs => ${(filter.identityEndsWithinDays ?? 0) * 86_400}))
        and (${filter.after ?? null}::uuid is null or d.id > ${filter.after ?? null})
      order by d.id
      limit ${filter.limit}`;
+  return await shown(q, rows);
 }
 
 export async function findDevice(q: Queryable, id: string): Promise<DeviceDetails | undefined> {
-  const [row] = await q<DeviceDetails[]>`
+  const rows = await q<Stored<DeviceDetails>[]>`
     select ${columns(q)}, d.options, d.inventory
       from device d join account a on a.id = d.account_id join instance i on i.id = a.instance_id
      where d.id = ${id}`;
-  return row;
+  return (await shown(q, rows))[0];
+}
+
+type Stored<Device> = Omit<Device, 'identityRenewal'> & { renewal: RenewalFacts };
+
+async function shown<Device extends ListedDevice>(q: Queryable, rows: readonly Stored<Device>[]): Promise<Device[]> {
+  const settings = await readSetting(q, 'device-identity', identitySettingsSchema);
+  return rows.map(({ renewal, ...row }) => {
+    const { state } = row;
+    const identity = state === 'active' ? identityRenewal(renewal, settings, new Date()) : null;
+    return { ...row, identityRenewal: identity } as unknown as Device;
+  });
 }
 
 /** Of device `d`. */
@@ -103,7 +124,7 @@ function columns(q: Queryable) {
     d.product, d.os_version as "osVersion", d.software_version as "softwareVersion", d.push_state as "pushState",
     d.applied_policy_revision as "appliedPolicyRevision", d.applied_books_revision as "appliedBooksRevision",
     d.synchronized_at as "synchronizedAt", d.last_seen_at as "lastSeenAt",
-    d.identity_expires_at as "identityExpiresAt", d.created_at as "createdAt",
+    d.identity_expires_at as "identityExpiresAt", ${renewalFacts(q)} as renewal, d.created_at as "createdAt",
     (select count(*)::int from command c
       where c.device_id = d.id and c.state in ('queued', 'sent', 'not-now')) as "pendingCommands",
     (select count(*)::int from (${unanswered(q)}) u) as "unansweredCommands",

@@ -21,6 +21,7 @@ import { ownFeatures, ownRelease } from '../process/own-release.ts';
 import { announceAddress } from '../process/service-address.ts';
 import { closeInOrder } from '../rest/orderly-close.ts';
 import { administrationServer } from './administration-server.ts';
+import { createCertificateUpkeep } from './certificate-upkeep.ts';
 import { keepSigning } from './domain-signing.ts';
 
 /** BRAMBLE_SETTINGS of an administration service. */
@@ -98,6 +99,9 @@ async function workUntilStopped(context: Context): Promise<Work> {
   const sealing = runSealer({ db, home: environment.home, log, signal: stopping });
   const masterKeys = await readMasterKeys(join(environment.home, 'keys', 'master.json'));
   const signing = keepSigning({ db, release: ownRelease, masterKeys, log }, systemClock, stopping);
+  const certificates = createCertificateUpkeep({
+    ...{ db, release: ownRelease, name: identity.name, home: environment.home, masterKeys, clock: systemClock, log },
+  }).run(stopping);
   const moving = runMoves({
     db,
     release: ownRelease,
@@ -116,6 +120,6 @@ async function workUntilStopped(context: Context): Promise<Work> {
   });
   return {
     detail: () => ({ [recordsChanges]: true }),
-    drain: async () => void (await Promise.all([moving, sealing, signing])),
+    drain: async () => void (await Promise.all([moving, sealing, signing, certificates])),
   };
 }

@@ -3,11 +3,17 @@ import type { Queryable } from '../database/connection.ts';
 import { listInstances } from '../directory/instances.ts';
 import { type Component, componentKinds, listComponents } from '../domain/components.ts';
 import { type Domain, readDomain } from '../domain/domain.ts';
+import { isFeatureActive } from '../domain/features.ts';
 import { type HostSupervisor, listSupervisors } from '../domain/supervisors.ts';
 import { handOutsShown } from '../domain/unanswered-commands.ts';
 import { type Budget, readBudget } from '../policy/delivery/budget.ts';
 import { readPermitUse } from '../policy/delivery/permits.ts';
+import { type ListedCertificate, listCertificates } from './certificate-list.ts';
+import type { AdministrationContext } from './context.ts';
 import { holdText } from './delivery-list.ts';
+import { countIdentities, type IdentityCounts } from './identity-renewals.ts';
+
+type StatusContext = Pick<AdministrationContext, 'db' | 'home' | 'features'>;
 
 export interface InstanceStatus {
   name: string;
@@ -36,6 +42,9 @@ export interface StatusReport {
     /** While silent devices hold slots that others wait for. */
     heldBySuspects: { instances: string[]; silent: number; clearedBy: string } | null;
   };
+  /** Of active devices; `renewing` is false until an upgrade that brings renewals is finalized. */
+  identities: IdentityCounts & { renewing: boolean };
+  certificates: ListedCertificate[];
   /** Devices that were handed the same command again and again without answering. */
   unansweredDevices: number;
   openMoves: { batch: string; purpose: string; state: string; open: number; outOfReach: number }[];
@@ -49,7 +58,7 @@ export interface StatusReport {
   } | null;
 }
 
-export async function readStatus(q: Queryable): Promise<StatusReport> {
+export async function readStatus({ db: q, home, features }: StatusContext): Promise<StatusReport> {
   const [
     domain,
     components,
@@ -63,6 +72,9 @@ export async function readStatus(q: Queryable): Promise<StatusReport> {
     upgrade,
     sessions,
     silence,
+    identities,
+    renewing,
+    certificates,
   ] = await Promise.all([
     readDomain(q),
     listComponents(q),
@@ -76,6 +88,9 @@ export async function readStatus(q: Queryable): Promise<StatusReport> {
     openUpgrade(q),
     listSessionRoles(q),
     countSilence(q),
+    countIdentities(q),
+    isFeatureActive(q, features, 'device-identity-renewal'),
+    listCertificates(q, home),
   ]);
   const heldInstances = instances
     .filter(({ id }) => holds.some((hold) => hold.instanceId === id && hold.reason === 'suspects'))
@@ -118,6 +133,8 @@ export async function readStatus(q: Queryable): Promise<StatusReport> {
       budget,
       heldBySuspects: heldInstances.length === 0 ? null : { instances: heldInstances, ...held },
     },
+    identities: { ...identities, renewing },
+    certificates,
     unansweredDevices: silence.unansweredDevices,
     openMoves,
     upgrade: upgrade ?? null,

@@ -59,6 +59,22 @@ export async function storeAuthority(
   return stored.length > 0;
 }
 
+/** Certificate and key in one; false when the present one is another by now. */
+export async function replaceAuthority(
+  q: Queryable,
+  keys: MasterKeys,
+  name: AuthorityName,
+  present: Authority,
+  successor: Authority,
+): Promise<boolean> {
+  const { ciphertext, keyId } = sealKey(keys, name, successor);
+  const replaced = await q`
+    update authority set certificate = ${successor.certificateDer}, private_key = ${ciphertext}, key_id = ${keyId}
+     where name = ${name} and certificate = ${present.certificateDer}
+    returning name`;
+  return replaced.length > 0;
+}
+
 interface SealedRow {
   certificate: Buffer;
   privateKey: Buffer;

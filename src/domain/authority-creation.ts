@@ -1,12 +1,14 @@
 /**
  * The keys that sign for a domain at their beginning: two roots, made once, when the domain is made; registration
- * authority, profile signer and route signer, made with them, or when a domain of a release before 1.2 is expanded.
+ * authority, profile signer and route signer, made with them, or when a domain of a release before 1.2 is expanded. The profile
+ * signer, whose signatures count only when a profile is opened, is made anew in time; the others end with their root.
  *
- * Invariant: what is there stays. Devices trust it, and it may have signed what is under way.
+ * Invariant: what is there and not renewed stays. Devices trust it, and it may have signed what is under way.
  */
-import type { Queryable } from '../database/connection.ts';
+import type { Queryable, Transaction } from '../database/connection.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
 import { createAuthority, issueCertificate, randomSerialHex } from '../protocol/x509/certificate.ts';
+import { readCertificate } from '../protocol/x509/certificate-fields.ts';
 import {
   createEcKeyPair,
   createRsaKeyPair,
@@ -19,18 +21,21 @@ import {
   type Authority,
   type InstanceAuthorities,
   loadAuthorities,
+  loadAuthority,
+  replaceAuthority,
   storeAuthority,
   storeDomainAuthority,
 } from './authorities.ts';
 
 /** Devices and components trust these for ever, so they outlive every certificate. */
 const authorityDays = 20 * 365;
+const profileSignerDays = 825;
 
-/** The certificates below the roots, under the names of their rows. They end with the root itself. */
+/** The certificates below the roots, under the names of their rows. None lasts longer than its root. */
 const signers = {
-  registration: { title: 'registration authority', usage: 'registration', below: 'device' },
-  'profile-signer': { title: 'profile signer', usage: 'profile-signer', below: 'device' },
-  'route-signer': { title: 'route signer', usage: 'route-signer', below: 'domain' },
+  registration: { title: 'registration authority', usage: 'registration', below: 'device', days: authorityDays },
+  'profile-signer': { title: 'profile signer', usage: 'profile-signer', below: 'device', days: profileSignerDays },
+  'route-signer': { title: 'route signer', usage: 'route-signer', below: 'domain', days: authorityDays },
 } as const;
 type SignerName = keyof typeof signers;
 const signerNames = Object.keys(signers) as SignerName[];
@@ -68,6 +73,33 @@ export async function createMissingSigners(
   return made;
 }
 
+/**
+ * Makes a new profile signer, with a new key, in place of one of whose time no more than a third is left, unless that one
+ * lasts as long as its root. Answers whether it did; of two at once one does. @throws BrambleError ERR_MASTER_KEY or
+ * ERR_SEALED_VALUE.
+ */
+export async function renewProfileSigner(
+  tx: Transaction,
+  keys: MasterKeys,
+  domain: { readonly name: string },
+  now: Date,
+): Promise<boolean> {
+  const roots = await loadAuthorities(tx, keys);
+  const present = await loadAuthority(tx, keys, 'profile-signer');
+  if (present === undefined) return false;
+  const { notBefore, notAfter } = readCertificate(present.certificateDer);
+  const leftMs = notAfter.getTime() - now.getTime();
+  const outlived = readCertificate(roots.device.certificateDer).notAfter > notAfter;
+  if (!outlived || leftMs > (notAfter.getTime() - notBefore.getTime()) / 3) return false;
+  return await replaceAuthority(
+    tx,
+    keys,
+    'profile-signer',
+    present,
+    await generateSigner('profile-signer', roots, domain),
+  );
+}
+
 /** All of them without storing them. */
 export async function generateAuthorities(domain: {
   readonly name: string;
@@ -100,13 +132,13 @@ async function generateSigner(
   roots: Authorities,
   domain: { readonly name: string },
 ): Promise<Authority> {
-  const { title, usage, below } = signers[name];
+  const { title, usage, below, days } = signers[name];
   const { privateKey, publicKey } = await (below === 'domain' ? createEcKeyPair() : createRsaKeyPair());
   const certificateDer = issueCertificate({
     authority: roots[below],
     publicKey: { spkiDer: spkiDerOf(publicKey) },
     subject: { commonName: `${domain.name} ${title}`, organization: domain.name },
-    days: authorityDays,
+    days,
     serialHex: randomSerialHex(),
     usage,
   });

@@ -1,5 +1,5 @@
 /** How long device identities are valid, and how their renewal is tried again: setting 'device-identity', read when it is needed. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const identitySettingsSchema = z.object({
   /** Of those that are issued from now on. Shorter than a month, a device that is away may miss all the tries of its renewal. */
@@ -14,3 +14,8 @@ export const identitySettingsSchema = z.object({
     .default(86_400),
 });
 export type IdentitySettings = z.output<typeof identitySettingsSchema>;
+
+/** Before a try that came to nothing is followed by the next: the rule that stands in SQL in `delivery/owe-renewals.ts` too. */
+export function renewAgainAfterSeconds(settings: IdentitySettings, attempts: number): number {
+  return Math.min(settings.renewAgainSeconds * 2 ** Math.min(attempts - 1, 30), settings.renewAgainAtMostSeconds);
+}

@@ -10,8 +10,8 @@
  * another host is ever displaced while it answers, and none by a newcomer that does not.
  */
 import { type ClientHttp2Session, connect, constants } from 'node:http2';
-import type { Server, Socket } from 'node:net';
-import { createServer, type TLSSocket } from 'node:tls';
+import type { Socket } from 'node:net';
+import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { addressGroup } from '../base/address-group.ts';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { isBrambleError, messageOf } from '../base/errors.ts';

@@ -6,18 +6,19 @@
  * Invariant: devices are let in only when the instances that were linked before have had their chance to link again;
  * until then connections wait in the socket's queue, which outlives the process.
  */
-import { readFile } from 'node:fs/promises';
 import type { Server } from 'node:net';
-import { join } from 'node:path';
 import { Counter, type Registry } from 'prom-client';
 import * as z from 'zod';
+import { systemClock } from '../base/clock.ts';
 import { BrambleError, messageOf } from '../base/errors.ts';
+import { readRouterFile, routerFilePath, routerFolder } from '../link/router-file.ts';
 import { readEnvironment } from '../process/environment.ts';
 import { addGauges, createRegistry, startHealthServer } from '../process/health.ts';
 import { hostIdentity } from '../process/host-identity.ts';
 import { createLogger, type Logger } from '../process/logger.ts';
 import { ownFeatureNames, ownLinkVersions, ownRelease } from '../process/own-release.ts';
 import { aborted, openSupervision } from '../process/supervision.ts';
+import { followCertificate } from './certificate-renewal.ts';
 import { publicLimitsShape } from './public-limits.ts';
 import { createRouter, type Router } from './router.ts';
 
@@ -36,13 +37,6 @@ export const routerSettingsShape = z.object({
   holdMs: z.number().int().min(0).default(3000),
   /** How much of this process strangers may take up at the public port. */
   limits: publicLimitsShape.default({}),
-});
-
-/** Contents of `BRAMBLE_HOME/router/<name>/router.json` (mode 0600). */
-export const routerFileShape = z.object({
-  certificatePem: z.string().min(1),
-  privateKeyPem: z.string().min(1),
-  domainAuthorityPem: z.string().min(1),
 });
 
 const socketMessage = z.object({ type: z.literal('socket'), name: z.enum(['public', 'srp']) });
@@ -73,9 +67,10 @@ export async function runRouter(): Promise<void> {
     labelNames: ['reason'],
     registers: [registry],
   });
-  const folder = join(home, 'router', name);
+  const filePath = routerFilePath(home, name);
+  const file = await readRouterFile(filePath);
   const router = await createRouter({
-    ...(await readRouterFile(join(folder, 'router.json'))),
+    ...file,
     component: {
       ...(await hostIdentity(environment.host)),
       name,
@@ -83,7 +78,7 @@ export async function runRouter(): Promise<void> {
       linkVersions: [...ownLinkVersions],
       features: [...ownFeatureNames],
     },
-    statePath: join(folder, 'state.json'),
+    statePath: `${routerFolder(home, name)}/state.json`,
     tunnelHost: settings.tunnelHost,
     log,
     onAnswer: (status) => answers.inc({ status }),
@@ -97,6 +92,11 @@ export async function runRouter(): Promise<void> {
     return router.links.servers().length > 0 ? null : 'no server instance is linked';
   };
   const health = await startHealthServer({ registry, ready });
+  const ending = new AbortController();
+  const following = followCertificate({
+    ...{ path: filePath, file, clock: systemClock, log, signal: ending.signal },
+    renew: (renewed) => router.renewCertificate(renewed),
+  });
   try {
     const at = { host: settings.listenHost ?? '127.0.0.1' };
     await listen(router.srpServer, 'srp', settings.srpPort, at.host, sockets, log);
@@ -114,6 +114,8 @@ export async function runRouter(): Promise<void> {
     log.info({ reason: messageOf(stop.signal.reason), tunnels: router.tunnelsOpen }, 'draining');
     await router.drain(settings.drainMs);
   } finally {
+    ending.abort();
+    await following;
     sockets.release();
     await health.close();
     await stop.release();
@@ -191,18 +193,6 @@ function delay(durationMs: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, durationMs).unref();
   });
-}
-
-async function readRouterFile(path: string): Promise<z.output<typeof routerFileShape>> {
-  try {
-    return routerFileShape.parse(JSON.parse(await readFile(path, 'utf8')));
-  } catch (cause) {
-    throw new BrambleError(
-      'ERR_ROUTER_FILE',
-      `The router's certificate and key cannot be read from ${path} (${messageOf(cause)}); issue them again.`,
-      { cause },
-    );
-  }
 }
 
 function addRouterGauges(registry: Registry, router: Router): void {

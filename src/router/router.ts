@@ -10,6 +10,7 @@ import { type Clock, systemClock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { LivenessTimes } from '../link/liveness.ts';
 import { type LinkComponent, linkPaths, type RevocationList, type SignedEnvelope } from '../link/messages.ts';
+import type { RouterFile } from '../link/router-file.ts';
 import { authorityKeyOf } from '../link/signed-envelope.ts';
 import type { Logger } from '../process/logger.ts';
 import { Admission } from './admission.ts';
@@ -77,6 +78,8 @@ export interface Router {
   readonly connections: PublicConnections;
   /** Resolves when all identifiers that were linked before the restart are linked again; true where there were none. */
   readonly formerLinks: Promise<void>;
+  /** New connections are shown this certificate, at both ports; those that stand go on. @throws Error where it is not the key's */
+  renewCertificate(file: RouterFile): void;
   /** Tells every instance about this router from now on. */
   register(loopbackUrl: string): void;
   /** Stops taking anything new, finishes what is under way, and cuts what is left after `graceMs`. */
@@ -250,5 +253,11 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     outcomes,
     register,
     drain,
+    renewCertificate({ certificatePem, privateKeyPem, domainAuthorityPem }) {
+      // What is left out falls back to Node's defaults.
+      const common = { cert: certificatePem, key: privateKeyPem } as const;
+      acceptor.server.setSecureContext({ ...common, ca: domainAuthorityPem, minVersion: 'TLSv1.3' });
+      listener.server.setSecureContext({ ...common, minVersion: 'TLSv1.2' });
+    },
   };
 }

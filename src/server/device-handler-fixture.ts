@@ -163,7 +163,12 @@ async function startServer(
   const identityUse = createIdentityUse({ db, instanceId, features: ownFeatures, clock: systemClock });
   const serve = createDeviceHandler({
     ...{ db, instanceId, log: silentLogger, samples },
-    activation: createActivation({ db, instanceId, domain: async () => testDomain, authorities }),
+    activation: createActivation({
+      db,
+      instanceId,
+      domain: async () => testDomain,
+      authorities: async () => authorities,
+    }),
     scep: createScepService({
       db,
       instanceId,

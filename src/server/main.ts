@@ -39,6 +39,7 @@ import { createFollowingPush } from './following-push.ts';
 import { createIdentityUse } from './identity-use.ts';
 import { createMeasurementUpkeep } from './measurement-upkeep.ts';
 import { countOutcomes } from './outcome-store.ts';
+import { createPresentAuthorities } from './present-authorities.ts';
 import { addActivationMetrics, createRequestMetrics } from './request-metrics.ts';
 import { createRequestSamples } from './request-samples.ts';
 import { createRevocationFeed } from './revocation-feed.ts';
@@ -133,6 +134,7 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
   const instanceId: InstanceId = instance.id;
   const keys = await readMasterKeys(join(environment.home, 'keys', 'master.json'));
   const authorities = await loadInstanceAuthorities(db, keys);
+  const presentAuthorities = createPresentAuthorities({ db, keys, authorities, clock: systemClock, log });
   const samples = createRequestSamples(instanceId);
   const notices = createDeviceNotices({ db, log, clock: systemClock });
   const identityUse = createIdentityUse({ db, instanceId, features: ownFeatures, clock: systemClock });
@@ -140,12 +142,17 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
   const background = new AbortController();
   const running: Promise<unknown>[] = [];
 
-  const renewalActive = () => isFeatureActive(db, ownFeatures, 'device-identity-renewal');
+  let renews = false;
+  const renewalActive = async () => {
+    // Once active it stays so.
+    renews ||= await isFeatureActive(db, ownFeatures, 'device-identity-renewal');
+    return renews;
+  };
   const handlerOptions: DeviceHandlerOptions = {
     db,
     instanceId,
     log,
-    activation: createActivation({ db, instanceId, domain: () => readDomain(db), authorities }),
+    activation: createActivation({ db, instanceId, domain: () => readDomain(db), authorities: presentAuthorities }),
     scep: createScepService({
       db,
       instanceId,
@@ -211,7 +218,7 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
       profiles: createRenewalProfiles({
         instanceId,
         domain: () => readDomain(db),
-        authorities: async () => authorities,
+        authorities: presentAuthorities,
       }),
     },
     clock: systemClock,

@@ -29,6 +29,7 @@ import { insertDomain } from '../domain/domain.ts';
 import { keepReleaseSigner } from '../domain/release-signer.ts';
 import { writeSetting } from '../domain/settings.ts';
 import { credentialPath, type RouterAddress } from '../link/credential.ts';
+import { routerCertificateDays, routerFilePath, srpServerName } from '../link/router-file.ts';
 import { applyBudget, readBudget } from '../policy/delivery/budget.ts';
 import { seedPolicies } from '../policy/preconfigured-policies.ts';
 import { issueCertificate, randomSerialHex } from '../protocol/x509/certificate.ts';
@@ -66,9 +67,6 @@ export interface CreatedDomain {
 }
 
 const routerName = 'router-1';
-/** What diallers of the SRP port expect the router's certificate to be for, whatever its address. */
-const srpServerName = 'router.bramble.internal';
-const serverCertificateDays = 825;
 
 /**
  * Creates the domain.
@@ -170,13 +168,13 @@ async function writeRouterFiles(plan: NewDomainPlan, domainAuthority: Authority)
     authority: domainAuthority,
     publicKey: { spkiDer: spkiDerOf(pair.publicKey) },
     subject: { commonName: publicHost, organization: plan.name },
-    days: serverCertificateDays,
+    days: routerCertificateDays,
     serialHex: randomSerialHex(),
     usage: 'server',
     dnsNames: [...new Set([...(isAddress ? [] : [publicHost]), plan.tunnelHost, srpServerName, 'localhost'])],
     ipAddresses: [...new Set([...(isAddress ? [publicHost] : []), '127.0.0.1'])],
   });
-  await writeSecret(join(plan.home, 'router', routerName, 'router.json'), {
+  await writeSecret(routerFilePath(plan.home, routerName), {
     certificatePem: new X509Certificate(certificateDer).toString(),
     privateKeyPem: privateKeyPemOf(pair.privateKey),
     domainAuthorityPem: new X509Certificate(domainAuthority.certificateDer).toString(),

@@ -8,6 +8,14 @@ export interface Behaviour {
   readonly oddAnswerProbability: number;
   /** A reply is lost after the server has worked on the request, so that the device sends again. */
   readonly lostReplyProbability: number;
+  /** After it renewed its identity the device sends Authenticate and TokenUpdate, as some do. */
+  readonly authenticateProbability: number;
+  /** Asked to renew, it answers Error without having tried. */
+  readonly renewalErrorProbability: number;
+  /** … it says that it did, and did nothing. */
+  readonly renewalIgnoredProbability: number;
+  /** … it dies when it has the certificate, and comes back without it and its key. */
+  readonly renewalCrashProbability: number;
   /** The device falls silent when its contact ends, for around `vanishForMs`. */
   readonly vanishProbability: number;
   readonly vanishForMs: number;
@@ -24,6 +32,10 @@ export const ordinaryBehaviour: Behaviour = {
   errorProbability: 0,
   oddAnswerProbability: 0,
   lostReplyProbability: 0,
+  authenticateProbability: 0.5,
+  renewalErrorProbability: 0,
+  renewalIgnoredProbability: 0,
+  renewalCrashProbability: 0,
   vanishProbability: 0,
   vanishForMs: 10_000,
   contactIntervalMs: 15 * 60_000,

@@ -38,6 +38,8 @@ export interface SessionSurroundings {
   isInterrupted(): boolean;
   /** A command has just been told; true: fall silent now. */
   vanishesWithCommand(): boolean;
+  /** The profile by which the device enrolled is to be installed again. `crashed`: it died, and has no answer. */
+  renewIdentity(commandUuid: string, profile: Uint8Array): Promise<Execution | 'crashed'>;
   isProbing(): boolean;
   journal(event: JournalEvent): void;
 }
@@ -93,7 +95,7 @@ export function createConnectSession(memory: DeviceMemory, around: SessionSurrou
   });
 
   /** Executes what was told, unless it was before. @returns false where the reply holds no command that can be answered */
-  const take = (reply: Buffer): boolean => {
+  const take = async (reply: Buffer): Promise<boolean> => {
     const command = receivedCommand(reply);
     if ('malformed' in command) {
       const { commandUuid, malformed } = command;
@@ -123,7 +125,9 @@ export function createConnectSession(memory: DeviceMemory, around: SessionSurrou
     const execution =
       !urgent && random.chance(behaviour.errorProbability)
         ? failed(12_080, 'The device could not carry the command out just now')
-        : executeCommand(command, plan, memory);
+        : await execute(command);
+    // Nothing is remembered of it: the server has to tell it again.
+    if (execution === 'crashed') return true;
     const { status, error } = execution;
     around.journal({
       event: 'executed',
@@ -137,6 +141,14 @@ export function createConnectSession(memory: DeviceMemory, around: SessionSurrou
     remember(answer);
     pending.push(answer);
     return true;
+  };
+
+  const execute = async (command: Command): Promise<Execution | 'crashed'> => {
+    const profile = command.fields['Payload'];
+    const { enrolmentProfile } = memory;
+    const renews = toldProfile(command).profile?.identifier === enrolmentProfile && enrolmentProfile !== undefined;
+    if (!renews || !(profile instanceof Uint8Array)) return executeCommand(command, plan, memory);
+    return await around.renewIdentity(command.commandUuid, profile);
   };
 
   return {
@@ -165,7 +177,7 @@ export function createConnectSession(memory: DeviceMemory, around: SessionSurrou
           around.journal({ event: 'answered', commandUuid, requestType, status, again });
           if (answer.leaves) return { kind: 'left' };
         }
-        if (outcome.body.length > 0 && !take(outcome.body)) return { kind: 'failed' };
+        if (outcome.body.length > 0 && !(await take(outcome.body))) return { kind: 'failed' };
       }
       return { kind: 'interrupted' };
     },

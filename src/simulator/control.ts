@@ -37,6 +37,10 @@ export const controlCommand = z.discriminatedUnion('do', [
   z.object({
     do: z.literal('behave'),
     devices: names.optional(),
+    authenticateProbability: probability,
+    renewalErrorProbability: probability,
+    renewalIgnoredProbability: probability,
+    renewalCrashProbability: probability,
     notNowProbability: probability,
     errorProbability: probability,
     oddAnswerProbability: probability,

@@ -38,14 +38,17 @@ export interface ConnectDetail {
 export interface DeviceLink {
   checkIn(kind: 'authenticate' | 'token-update' | 'check-out', body: Buffer): Promise<LinkOutcome>;
   connect(kind: 'idle' | 'answer', body: Buffer, detail?: ConnectDetail): Promise<LinkOutcome>;
+  /** From now on it signs with this identity. */
+  use(identity: DeviceIdentity): void;
 }
 
 export function createDeviceLink(
   http: DeviceHttp,
   addresses: DeviceAddresses,
-  identity: DeviceIdentity,
+  initial: DeviceIdentity,
   journal: (event: JournalEvent) => void,
 ): DeviceLink {
+  let identity = initial;
   /** The Idle body never changes, so neither does its signature. */
   let idle: { body: Buffer; signature: string } | undefined;
   const signatureOf = (kind: RequestKind, body: Buffer): string => {
@@ -71,6 +74,10 @@ export function createDeviceLink(
   return {
     checkIn: (kind, body) => put(kind, addresses.checkInUrl, appleContentType.checkin, body, {}),
     connect: (kind, body, detail = {}) => put(kind, addresses.serverUrl, appleContentType.connect, body, detail),
+    use(next) {
+      identity = next;
+      idle = undefined;
+    },
   };
 }
 

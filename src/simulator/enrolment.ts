@@ -33,6 +33,8 @@ export interface EnrolmentSurroundings {
   pause(attempt: number): Promise<boolean>;
 }
 
+export type CertificateSurroundings = Pick<EnrolmentSurroundings, 'http' | 'journal' | 'keyPair' | 'pause'>;
+
 export type EnrolmentOutcome =
   | {
       readonly kind: 'enrolled';
@@ -118,7 +120,7 @@ export function checkOutBody(plan: DevicePlan, topic: string): Buffer {
   return serializeCheckin('CheckOut', { UDID: plan.udid, Topic: topic });
 }
 
-type Stopped = Exclude<EnrolmentOutcome, { kind: 'enrolled' }>;
+export type Stopped = Exclude<EnrolmentOutcome, { kind: 'enrolled' }>;
 const stopped: Stopped = { kind: 'failed', reason: 'the device was stopped' };
 
 async function requestProfile(
@@ -163,9 +165,9 @@ async function requestProfile(
 }
 
 /** @see RFC 8894 §3.5, §4.1 to §4.3 */
-async function requestCertificate(
+export async function requestCertificate(
   facts: ParsedEnrollmentProfile,
-  around: EnrolmentSurroundings,
+  around: CertificateSurroundings,
 ): Promise<{ kind: 'certificate'; certificateDer: Uint8Array } | Stopped> {
   const { http, journal, keyPair } = around;
   const ask = (kind: RequestKind, operation: string, body?: Buffer): Promise<LinkOutcome> => {
@@ -210,7 +212,10 @@ async function requestCertificate(
 }
 
 /** Repeats what failed for the moment: no reply, or a status of 500 and above. */
-async function untilTaken(around: EnrolmentSurroundings, send: () => Promise<LinkOutcome>): Promise<LinkOutcome> {
+export async function untilTaken(
+  around: Pick<EnrolmentSurroundings, 'pause'>,
+  send: () => Promise<LinkOutcome>,
+): Promise<LinkOutcome> {
   for (let attempt = 0; ; attempt += 1) {
     const outcome = await send();
     if (outcome.kind !== 'failed' || (outcome.httpStatus !== undefined && outcome.httpStatus < 500)) return outcome;

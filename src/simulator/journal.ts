@@ -61,6 +61,7 @@ export type JournalEvent =
   | { event: 'profile-installed'; commandUuid: string; profile: ProfileFacts; replacedUuid?: string }
   | { event: 'profile-removed'; commandUuid: string; profileIdentifier: string }
   | { event: 'options-changed'; commandUuid: string; options: Readonly<Record<string, unknown>> }
+  | { event: 'identity-renewed'; commandUuid: string; fingerprint: string }
   | { event: 'locked' | 'erased'; commandUuid: string }
   | { event: 'activated' | 'enrolled' | 'checked-out' | 'vanished' | 'came-back' | 'woken' }
   | { event: 'activation-refused'; httpStatus: number; code?: string }

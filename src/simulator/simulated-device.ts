@@ -5,12 +5,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { assertNever } from '../base/assert-never.ts';
 import type { Behaviour } from './behaviour.ts';
-import type { DeviceMemory } from './command-execution.ts';
+import type { DeviceMemory, Execution } from './command-execution.ts';
 import { type ConnectSession, createConnectSession, type SessionOutcome } from './connect-session.ts';
 import { type DeviceTrust, openDeviceHttp } from './device-http.ts';
 import type { DeviceIdentity } from './device-link.ts';
 import { checkOutBody, type EnrolmentOutcome, enrol, tokenUpdateBody } from './enrolment.ts';
 import type { DevicePlan } from './fleet-plan.ts';
+import { renewIdentity } from './identity-renewal.ts';
 import type { JournalEvent } from './journal.ts';
 import type { PooledKeyPair } from './key-pool.ts';
 import { pemOf } from './loopback-certificate.ts';
@@ -44,6 +45,7 @@ export class SimulatedDevice {
   readonly #session: ConnectSession;
   readonly #http: ReturnType<typeof openDeviceHttp>;
   readonly #timing: SeededRandom;
+  readonly #renewals: SeededRandom;
   #behaviour: Behaviour;
   #state: DeviceState = 'planned';
   #enrolment: Extract<EnrolmentOutcome, { kind: 'enrolled' }> | undefined;
@@ -66,6 +68,7 @@ export class SimulatedDevice {
     this.#options = options;
     this.#behaviour = options.behaviour;
     this.#timing = options.random.fork('timing');
+    this.#renewals = options.random.fork('renewals');
     this.#pushToken = options.plan.pushToken;
     this.#memory = {
       profiles: new Map(),
@@ -87,6 +90,7 @@ export class SimulatedDevice {
         if (this.#vanishWithCommand) this.#fallSilent();
         return this.#vanished;
       },
+      renewIdentity: (commandUuid, profile) => this.#renewIdentity(commandUuid, profile),
       isProbing: () => this.#probePauseMs !== undefined,
       journal: (event) => options.journal(event),
     });
@@ -221,6 +225,25 @@ export class SimulatedDevice {
     this.#stop.abort(new Error('the device was stopped'));
     await Promise.all([this.#contact, this.#enrolling]);
     this.#http.close();
+  }
+
+  async #renewIdentity(commandUuid: string, profile: Uint8Array): Promise<Execution | 'crashed'> {
+    const enrolment = this.#enrolment;
+    if (enrolment === undefined) return 'crashed';
+    const { facts, link, rootsPem } = enrolment;
+    return await renewIdentity(commandUuid, profile, {
+      plan: this.plan,
+      random: this.#renewals,
+      behaviour: this.#behaviour,
+      http: this.#http,
+      ...{ facts, link, rootsPem },
+      pushToken: this.#pushToken,
+      journal: (event) => this.#options.journal(event),
+      pause: (attempt) => this.#pause(retryDelayMs(this.#retry(), attempt, this.#timing)),
+      renewed: (identity) => {
+        this.#enrolment = { ...enrolment, identity };
+      },
+    });
   }
 
   #retry(): RetrySchedule {

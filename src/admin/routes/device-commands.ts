@@ -4,6 +4,7 @@ import * as z from 'zod';
 import { BrambleError } from '../../base/errors.ts';
 import type { DeviceId } from '../../base/ids.ts';
 import { listCommands, queueCommand } from '../../devices/command-queue.ts';
+import { requireFeature } from '../../domain/features.ts';
 import { announceDeliveries, oweDeliveries } from '../../policy/delivery/owe-deliveries.ts';
 import { notFound } from '../../rest/http-errors.ts';
 import { type AdministrationContext, write } from '../context.ts';
@@ -80,9 +81,10 @@ export function deviceCommandRoutes(context: AdministrationContext): FastifyPlug
       url: '/devices/:id/resend',
       schema: {
         tags,
-        summary: 'Send the IT policy, the service books or a synchronization again; not held back by the budget',
+        summary:
+          'Send the IT policy, the service books, a synchronization or the renewal of its identity; not held back by the budget',
         params,
-        body: z.object({ item: z.enum(['it-policy', 'service-books', 'synchronization']) }),
+        body: z.object({ item: z.enum(['it-policy', 'service-books', 'synchronization', 'device-identity']) }),
         response: { 200: z.object({ deliveriesOwed: z.number() }) },
       },
       handler: async (request) => {
@@ -91,6 +93,9 @@ export function deviceCommandRoutes(context: AdministrationContext): FastifyPlug
         if (device === undefined) throw notFound('device', id);
         if (device.state !== 'active') throw notActive(id);
         return await write(context, async (tx) => {
+          if (request.body.item === 'device-identity') {
+            await requireFeature(tx, context.features, 'device-identity-renewal', 'Renewing the identity of a device');
+          }
           const owed = await oweDeliveries(tx, {
             deviceIds: [id],
             cause: 'manual',

@@ -33,6 +33,13 @@ const deviceShape = z.object({
   synchronizedAt: instant.nullable(),
   lastSeenAt: instant.nullable(),
   identityExpiresAt: instant.nullable(),
+  identityRenewal: z
+    .object({
+      state: z.enum(['not-due', 'due', 'under-way', 'unused', 'failed']),
+      attempts: z.number(),
+      text: z.string(),
+    })
+    .nullable(),
   createdAt: instant,
   pendingCommands: z.number(),
   unansweredCommands: z.number(),
@@ -68,6 +75,12 @@ export function deviceRoutes(context: AdministrationContext): FastifyPluginAsync
             .stringbool()
             .default(false)
             .describe('Only devices that know a push topic that is not the domain’s any more.'),
+          identityEndsWithinDays: z.coerce
+            .number()
+            .min(0)
+            .max(10_000)
+            .optional()
+            .describe('Only active devices whose identity ends within so many days, or has ended.'),
           after: z.uuid().optional().describe('The `next` of the page before.'),
           limit: z.coerce.number().int().min(1).max(1000).default(200),
         }),

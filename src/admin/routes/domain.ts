@@ -48,6 +48,20 @@ const statusShape = z.object({
       .nullable()
       .describe('While silent devices hold slots that others wait for; `clearedBy` is the command.'),
   }),
+  identities: z
+    .object({
+      ended: z.number(),
+      endWithin30Days: z.number(),
+      due: z.number(),
+      underWay: z.number(),
+      unused: z.number(),
+      failed: z.number(),
+      renewing: z.boolean(),
+    })
+    .describe('Of active devices; `renewing` is false until the upgrade that brings renewals is finalized.'),
+  certificates: z.array(
+    z.object({ name: z.string(), endsAt: instant, renewal: z.string(), warning: z.string().nullable() }),
+  ),
   unansweredDevices: z
     .number()
     .describe('Devices that were handed the same command again and again without answering.'),
@@ -74,7 +88,7 @@ export function domainRoutes(context: AdministrationContext): FastifyPluginAsync
       url: '/status',
       schema: { tags, summary: 'The domain at a glance', response: { 200: statusShape } },
       handler: async () => {
-        const status = await readStatus(context.db);
+        const status = await readStatus(context);
         return { ...status, components: status.components.map(componentView), deliveries: { ...status.deliveries } };
       },
     });

@@ -136,7 +136,9 @@ export function addResendCommand(devices: Command, frame: Frame): void {
   example(
     devices
       .command('resend <id> <item>')
-      .description('send it-policy, service-books or synchronization again, not held back by the budget')
+      .description(
+        'send it-policy, service-books, synchronization or device-identity (which renews it) again, not held back by the budget',
+      )
       .action(async (id: string, item: string, _flags: object, command) => {
         await frame.ask(command, {
           method: 'POST',

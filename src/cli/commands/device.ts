@@ -6,7 +6,7 @@ import { BrambleError } from '../../base/errors.ts';
 import { number } from '../arguments.ts';
 import { confirm, confirmable } from '../confirmation.ts';
 import { example, type Frame, query, segment } from '../frame.ts';
-import { cell, facts, table, timeText } from '../text-output.ts';
+import { cell, facts, type Style, table, timeText } from '../text-output.ts';
 import { addResendCommand, addSendingCommands, addUnsettledCommands } from './device-command.ts';
 
 const device = z.object({
@@ -25,6 +25,8 @@ const device = z.object({
   mustEnrolAgain: z.boolean().default(false),
   repeatedMessages: z.number(),
   openDeliveries: z.number(),
+  identityExpiresAt: z.string().nullable().default(null),
+  identityRenewal: z.object({ state: z.string(), text: z.string() }).nullable().default(null),
 });
 
 const tlsCounts = z.object({ required: z.number(), counting: z.number() });
@@ -34,6 +36,7 @@ interface DeviceListFlags {
   state?: string;
   unanswered?: boolean;
   mustEnrolAgain?: boolean;
+  identityEnds?: number;
   after?: string;
   limit: number;
 }
@@ -59,13 +62,15 @@ function addListingCommands(devices: Command, frame: Frame): void {
       )
       .option('--unanswered', 'only those that were handed a command again and again without answering')
       .option('--must-enrol-again', 'only those that know a push topic that is not the domain’s any more')
+      .option('--identity-ends <days>', 'only those whose identity ends within so many days, or has ended', number)
       .option('--after <id>', 'go on after this device')
       .option('--limit <number>', 'at most so many', number, 200)
       .action(async (flags: DeviceListFlags, command) => {
-        const { unanswered, mustEnrolAgain, ...filter } = flags;
+        const { unanswered, mustEnrolAgain, identityEnds, ...filter } = flags;
         const only = {
           unanswered: unanswered ? 'true' : undefined,
           mustEnrolAgain: mustEnrolAgain ? 'true' : undefined,
+          identityEndsWithinDays: identityEnds,
         };
         await frame.ask(command, {
           path: `/devices${query({ ...filter, ...only })}`,
@@ -84,6 +89,7 @@ function addListingCommands(devices: Command, frame: Frame): void {
                 'commands',
                 'deliveries',
                 'repeated',
+                'identity ends',
               ],
               page.devices.map((row) => [
                 row.id,
@@ -98,6 +104,7 @@ function addListingCommands(devices: Command, frame: Frame): void {
                   : style.yellow(`${row.pendingCommands}, unanswered`),
                 String(row.openDeliveries),
                 row.repeatedMessages === 0 ? '-' : style.yellow(String(row.repeatedMessages)),
+                identityText(row, style),
               ]),
             ) + (page.next === null ? '' : `\n${style.dim(`There are more: --after ${page.next}`)}`),
         });
@@ -116,12 +123,31 @@ function addListingCommands(devices: Command, frame: Frame): void {
           text: (answer, style) =>
             facts(
               style,
-              Object.entries(answer).map(([key, value]) => [key, isTime(value) ? timeText(value) : cell(value)]),
+              Object.entries(answer).map(([key, value]) => [
+                key,
+                key === 'identityRenewal' ? renewalText(value) : isTime(value) ? timeText(value) : cell(value),
+              ]),
             ),
         });
       }),
     'bramble device show 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234',
   );
+}
+
+/** The day, and what is being done about it. */
+function identityText(
+  { identityExpiresAt, identityRenewal }: Pick<z.output<typeof device>, 'identityExpiresAt' | 'identityRenewal'>,
+  style: Style,
+): string {
+  const day = identityExpiresAt?.slice(0, 10) ?? '-';
+  if (identityRenewal === null || identityRenewal.state === 'not-due') return day;
+  const text = `${day}, renewal ${identityRenewal.state}`;
+  return identityRenewal.state === 'failed' ? style.yellow(text) : text;
+}
+
+function renewalText(value: unknown): string {
+  const renewal = device.shape.identityRenewal.safeParse(value).data;
+  return renewal ? `${renewal.state}: ${renewal.text}` : '-';
 }
 
 function isTime(value: unknown): value is string {

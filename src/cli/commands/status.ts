@@ -41,6 +41,20 @@ const status = z.object({
     heldBySuspects: z.object({ instances: z.array(z.string()), silent: z.number(), clearedBy: z.string() }).nullish(),
   }),
   unansweredDevices: z.number().default(0),
+  identities: z
+    .object({
+      ended: z.number(),
+      endWithin30Days: z.number(),
+      due: z.number(),
+      underWay: z.number(),
+      unused: z.number(),
+      failed: z.number(),
+      renewing: z.boolean(),
+    })
+    .optional(),
+  certificates: z
+    .array(z.object({ name: z.string(), endsAt: z.string(), renewal: z.string(), warning: z.string().nullable() }))
+    .default([]),
   openMoves: z.array(z.object({ batch: z.string(), state: z.string(), open: z.number(), outOfReach: z.number() })),
   upgrade: z.object({ from: z.string(), to: z.string(), state: z.string(), reason: z.string().nullable() }).nullable(),
 });
@@ -84,6 +98,7 @@ function statusText(answer: z.output<typeof status>, style: Style): string {
     const what = `${answer.unansweredDevices} were handed the same command again and again without answering`;
     head.push(['devices', style.yellow(`${what}: \`bramble device list --unanswered\``)]);
   }
+  if (answer.identities !== undefined) head.push(...identityLines(answer.identities, style));
   for (const move of answer.openMoves) {
     head.push([
       'moves',
@@ -126,7 +141,38 @@ function statusText(answer: z.output<typeof status>, style: Style): string {
     '',
     componentTable(answer.components, style),
     ...(answer.supervisors.length === 0 ? [] : ['', supervisorTable(answer.supervisors, style)]),
+    ...(answer.certificates.length === 0 ? [] : ['', certificateTable(answer.certificates, style)]),
   ].join('\n');
+}
+
+function identityLines(
+  identities: NonNullable<z.output<typeof status>['identities']>,
+  style: Style,
+): [string, string][] {
+  const { ended, endWithin30Days, due, underWay, unused, failed, renewing } = identities;
+  const lines: [string, string][] = [];
+  if (due > 0) {
+    const counts = `${due} are to be renewed: ${underWay} under way, ${unused} issued and not used yet, ${failed} failed`;
+    lines.push([
+      'identities',
+      renewing ? counts : `${due} are to be renewed, which begins when the upgrade is finalized`,
+    ]);
+  }
+  if (ended + endWithin30Days > 0) {
+    const what = `${endWithin30Days} end within 30 days, ${ended} have ended (their devices are served all the same)`;
+    const head = lines.length === 0 ? 'identities' : '';
+    lines.push([head, style.yellow(`${what}: \`bramble device list --identity-ends 30\``)]);
+  }
+  return lines;
+}
+
+function certificateTable(certificates: z.output<typeof status>['certificates'], style: Style): string {
+  const rows = certificates.map(({ name, endsAt, renewal, warning }) => [
+    name,
+    endsAt.slice(0, 10),
+    warning === null ? renewal : style.yellow(warning),
+  ]);
+  return table(style, ['certificate', 'ends', 'is renewed'], rows);
 }
 
 function supervisorTable(supervisors: z.output<typeof status>['supervisors'], style: Style): string {

@@ -60,7 +60,11 @@ export const tableRights: Readonly<Record<string, Line>> = {
     coordinator: all,
   },
   setting: { server: 'select', administration: 'select insert update', coordinator: 'select insert update' },
-  authority: { server: 'select', administration: 'select', coordinator: 'select insert' },
+  authority: {
+    server: 'select',
+    administration: 'select update(certificate,private_key,key_id)',
+    coordinator: 'select insert',
+  },
   domain_key: { administration: 'select', coordinator: 'select' },
   desired_process: { administration: all, coordinator: all, supervisor: 'select' },
   supervisor: { administration: 'select', coordinator: 'select', supervisor: 'select insert update' },
@@ -111,6 +115,7 @@ export const tableRights: Readonly<Record<string, Line>> = {
   device_renewal: {
     server: 'select insert update',
     connection: 'select(device_id,identity_fingerprint,former_fingerprint,renewed_at)',
+    administration: 'select',
   },
   device_repeat: { server: 'select insert update', administration: 'select' },
   device_user: { server: all, administration: 'select delete' },

@@ -10,6 +10,14 @@ import type { Queryable } from '../../database/connection.ts';
 import type { IdentitySettings } from '../../domain/identity-settings.ts';
 import type { RenewalsUnderWay } from './renewal-pace.ts';
 
+/** Whether any identity of the instance's devices is to be renewed by its date, begun or not. By device_renewal_due; no locks. */
+export async function isAnyRenewalDue(q: Queryable, instanceId: string): Promise<boolean> {
+  const rows = await q`
+    select 1 from device d join account a on a.id = d.account_id and a.instance_id = ${instanceId}
+     where d.state = 'active' and ${isDue(q)} limit 1`;
+  return rows.length > 0;
+}
+
 /** By delivery_identity and delivery_open; no locks. Released more than `expectSeconds` ago: the device is away. */
 export async function readRenewalsUnderWay(
   q: Queryable,
@@ -49,9 +57,7 @@ export async function oweRenewals(
         join account a on a.id = d.account_id and a.instance_id = ${instanceId}
         left join device_renewal r on r.device_id = d.id
         left join delivery v on v.id = r.delivery_id
-       where d.state = 'active' and d.removing_since is null
-         and identity_renewal_due(d.id, d.identity_issued_at, d.identity_expires_at)
-               <= extract(epoch from statement_timestamp())::float8
+       where d.state = 'active' and d.removing_since is null and ${isDue(q)}
          and not exists (select 1 from delivery o
                           where o.device_id = d.id and o.item = 'device-identity'
                             and o.state in ('owed', 'released', 'handed-out', 'suspect'))
@@ -68,6 +74,12 @@ export async function oweRenewals(
       from due u join fence f on f.id = u.account_id
     on conflict (device_id, item) where state = 'owed' do nothing`;
   return count;
+}
+
+/** Of device `d`. */
+function isDue(q: Queryable) {
+  return q`identity_renewal_due(d.id, d.identity_issued_at, d.identity_expires_at)
+             <= extract(epoch from statement_timestamp())::float8`;
 }
 
 /** Of delivery `v`, device `d`. */

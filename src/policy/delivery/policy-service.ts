@@ -16,7 +16,7 @@ import type { SkippedPart } from '../compiled-profile.ts';
 import type { PushClient } from '../push.ts';
 import { applyBudget, type Budget, readBudget } from './budget.ts';
 import { type DeliverySettings, deliverySettingsSchema } from './delivery-settings.ts';
-import { oweRenewals, readRenewalsUnderWay } from './owe-renewals.ts';
+import { isAnyRenewalDue, oweRenewals, readRenewalsUnderWay } from './owe-renewals.ts';
 import { collectStrayPermits } from './permits.ts';
 import { createPreparation, type Prepare, type RenewalProfiles } from './prepare-deliveries.ts';
 import {
@@ -86,6 +86,8 @@ export interface PolicyService {
 
 const batchSize = 100;
 const mostBatchesPerTurn = 20;
+/** Until it is looked again whether an identity is to be renewed, where none was. */
+const renewalLookMs = 15_000;
 /** Time between two turns while nothing is to be sent, but devices have not answered yet: they may fall silent. */
 const awaitingMs = 1000;
 /** The same while nothing is out either; a notification on channel `bramble_delivery` comes before. */
@@ -114,6 +116,7 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
   const openCount = createOpenCount(clock);
   let paces: { budget: Budget; delivery: DeliverySettings } | undefined;
   let budgetApplied = false;
+  let nextLookForRenewals = 0;
   const background = new Set<Promise<void>>();
 
   function reportSkipped(candidate: Candidate, skipped: readonly SkippedPart[]): void {
@@ -215,9 +218,12 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
         owedAgain += await oweRefusedPolicies(db, instance.id, delivery.redeliverAfterSeconds);
       });
     }
-    if (isDue.renewals()) {
+    if (clock.now() >= nextLookForRenewals && isDue.renewals()) {
       await step('owe renewals of identities', async () => {
-        if (!(await options.identityRenewal.isActive())) return;
+        if (!(await options.identityRenewal.isActive()) || !(await isAnyRenewalDue(db, instance.id))) {
+          nextLookForRenewals = clock.now() + renewalLookMs;
+          return;
+        }
         const allowed = renewalsAllowed(budget, await readRenewalsUnderWay(db, instance.id, delivery.expectSeconds));
         if (allowed === 0) return;
         const settings = await readSetting(db, 'device-identity', identitySettingsSchema);

@@ -1,0 +1,51 @@
+/**
+ * A router's certificate and key as a file, for both of its ports, and when the certificate is to be renewed. The key stays for
+ * as long as the router: what it reports of itself is bound to it.
+ */
+import { X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as z from 'zod';
+import { BrambleError, messageOf } from '../base/errors.ts';
+
+export const routerFileShape = z.object({
+  certificatePem: z.string().min(1),
+  privateKeyPem: z.string().min(1),
+  domainAuthorityPem: z.string().min(1),
+});
+/** Contents of `BRAMBLE_HOME/router/<name>/router.json` (mode 0600). */
+export type RouterFile = z.output<typeof routerFileShape>;
+
+/** What diallers of the SRP port expect the router's certificate to be for, whatever its address. */
+export const srpServerName = 'router.bramble.internal';
+
+/** As long as devices take a server's certificate for. */
+export const routerCertificateDays = 825;
+
+export function routerFolder(home: string, router: string): string {
+  return join(home, 'router', router);
+}
+
+export function routerFilePath(home: string, router: string): string {
+  return join(routerFolder(home, router), 'router.json');
+}
+
+/** @throws BrambleError ERR_ROUTER_FILE */
+export async function readRouterFile(path: string): Promise<RouterFile> {
+  try {
+    return routerFileShape.parse(JSON.parse(await readFile(path, 'utf8')));
+  } catch (cause) {
+    throw new BrambleError(
+      'ERR_ROUTER_FILE',
+      `The router's certificate and key cannot be read from ${path} (${messageOf(cause)}); issue them again.`,
+      { cause },
+    );
+  }
+}
+
+/** Whether no more than a third of its time is left. */
+export function isRouterCertificateDue(certificatePem: string, now: Date): boolean {
+  const { validFromDate, validToDate } = new X509Certificate(certificatePem);
+  const lifetimeMs = validToDate.getTime() - validFromDate.getTime();
+  return validToDate.getTime() - now.getTime() <= lifetimeMs / 3;
+}
