@@ -3,6 +3,7 @@
  * `npm run release -- --verify ARCHIVE` builds a sealed archive again from the commit that its manifest names, and
  * compares the bytes. `--seal` with `--commit` also lists the archive in `SHA256SUMS`; it refuses a patch that changes what a
  * patch must not (`src/release/patch-rule.ts`), held against the sealed release before it.
+ * `--number RELEASE` builds the working tree under another number, to try an upgrade with.
  * `--sign-key PATH` signs what was built, or with `--sign ARCHIVE` one that was built before: a file `.sig` beside it, with
  * the statements of `--rotation FILE` that lead to this key.
  *
@@ -31,6 +32,7 @@ import { sha256 } from '../src/release/tar-entries.ts';
 import { buildRelease } from './release-build.ts';
 import { signArchive } from './release-signing.ts';
 import { readSigningKey } from './signing-key.ts';
+import { copyTree } from './tree-copy.ts';
 
 const checkout = path.dirname(import.meta.dirname);
 const { values } = parseArgs({
@@ -39,6 +41,7 @@ const { values } = parseArgs({
     out: { type: 'string', default: path.join(checkout, 'build') },
     verify: { type: 'string' },
     seal: { type: 'boolean', default: false },
+    number: { type: 'string' },
     sign: { type: 'string' },
     'sign-key': { type: 'string' },
     rotation: { type: 'string', multiple: true, default: [] },
@@ -60,6 +63,8 @@ if (values.verify !== undefined) {
   const out = path.resolve(values.out);
   if (values.seal) await sealable(values.commit, out);
   await signed(sealOrKeep(buildCommit(values.commit, out)));
+} else if (values.number !== undefined) {
+  await signed(await buildNumbered(values.number, path.resolve(values.out)));
 } else {
   const built = await buildRelease({ tree: checkout, commit: values['as-commit'] ?? null });
   await signed(writeArchive(path.resolve(values.out), built.name, built.archive));
@@ -72,6 +77,17 @@ async function signed(archive: string): Promise<void> {
     console.error(`signed by ${fingerprintOf(signer.publicKey)}`);
   }
   console.log(archive);
+}
+
+async function buildNumbered(release: string, out: string): Promise<string> {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'bramble-release-'));
+  try {
+    await copyTree(checkout, path.join(folder, 'tree'), release);
+    const { name, archive } = await buildRelease({ tree: path.join(folder, 'tree'), commit: null });
+    return writeArchive(out, name, archive);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 /** Builds a commit in a temporary folder; returns the archive's path. */

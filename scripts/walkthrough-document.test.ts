@@ -20,6 +20,7 @@ test('the document goes from a domain of the sealed release to its end', () => {
     /^bramble upgrade resume$/m,
     /^bramble upgrade finalize$/m,
     /^bramble instance retire /m,
+    /^bramble release compatible /m,
     /^bramble down$/m,
   ]) {
     assert.match(commands, part);

@@ -2,8 +2,6 @@
  * The server instance: devices of its accounts over the SRP link (and on its loopback address, where a trusted proxy may
  * stand), policy service, request samples. Only this file reads its environment and builds its parts.
  */
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { createActivation } from '../activation/activation.ts';
@@ -29,6 +27,7 @@ import { oweDeliveries } from '../policy/delivery/owe-deliveries.ts';
 import { createPolicyService } from '../policy/delivery/policy-service.ts';
 import { type ComponentContext, componentProcess, type Work } from '../process/component-process.ts';
 import { addGauges, healthHandler } from '../process/health.ts';
+import { type LoopbackListener, listenOnLoopback } from '../process/loopback-listener.ts';
 import { ownFeatures } from '../process/own-release.ts';
 import { dialRouters, keepCredentialFresh } from '../process/srp-links.ts';
 import { createCertificateKeys } from '../protocol/cms/certificate-keys.ts';
@@ -71,7 +70,7 @@ export async function runServer(): Promise<void> {
       kind: 'server',
       settings: serverSettings,
       maxConnections: 8,
-      listen: (context) => listenOnLoopback(context, () => serveDevice),
+      listen: (context) => listenForDevices(context, () => serveDevice),
       work: async (context) => {
         connectDb = openConnectDatabase(context);
         const parts = await buildInstance(context, connectDb);
@@ -95,32 +94,24 @@ function openConnectDatabase({ databaseUrl, databaseAccess }: ComponentContext<S
   });
 }
 
-async function listenOnLoopback(
-  context: ComponentContext<Settings>,
+async function listenForDevices(
+  { registry, ready, environment, log, fail }: ComponentContext<Settings>,
   serveDevice: () => ReturnType<typeof createDeviceHandler> | undefined,
-) {
-  const health = healthHandler({ registry: context.registry, ready: context.ready });
-  const server: Server = createServer((request, response) => {
-    if (health(request, response)) return;
-    const serve = serveDevice();
-    if (serve) serve(request, response, context.environment.settings.trustLoopbackProxy ? 'proxy' : 'loopback');
-    else response.writeHead(503, { 'retry-after': '1' }).end();
-  });
-  server.keepAliveTimeout = 75_000;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(context.environment.settings.port, '127.0.0.1', resolve);
-  });
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    close: () => {
-      server.closeIdleConnections();
-      return new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        setTimeout(() => server.closeAllConnections(), 1000).unref();
-      });
+): Promise<LoopbackListener> {
+  const health = healthHandler({ registry, ready });
+  const { port, trustLoopbackProxy } = environment.settings;
+  return await listenOnLoopback({
+    port,
+    handler: (request, response) => {
+      if (health(request, response)) return;
+      const serve = serveDevice();
+      if (serve) serve(request, response, trustLoopbackProxy ? 'proxy' : 'loopback');
+      else response.writeHead(503, { 'retry-after': '1' }).end();
     },
-  };
+    onBusy: () =>
+      log.warn({ port }, 'the loopback port is in use, as by the process that this one succeeds; it is waited for'),
+    onFailed: fail,
+  });
 }
 
 async function buildInstance(context: ComponentContext<Settings>, connectDb: Database) {

@@ -18,12 +18,9 @@ test('another release stops a process first, but gives a router a successor', ()
   assert.equal(nextStep({ ...facts, wanted: spec(), running: spec() }).type, 'nothing');
 });
 
-test('a process that yields has a successor of another release, and none where both would want one port', () => {
+test('a process that yields has a successor of another release, and of nothing else', () => {
   const facts = { failure: null, nowMs: 0, yields: true };
-  const at = (port: number, release: string) => spec({ release, settings: { port, srpIdentifier: 'S00000001' } });
   assert.equal(nextStep({ ...facts, wanted: spec({ release: '1.0.1' }), running: spec() }).type, 'replace');
-  assert.equal(nextStep({ ...facts, wanted: at(0, '1.0.1'), running: at(0, '1.0.0') }).type, 'replace');
-  assert.equal(nextStep({ ...facts, wanted: at(8080, '1.0.1'), running: at(8080, '1.0.0') }).type, 'stop');
   assert.equal(nextStep({ ...facts, wanted: spec({ databaseUrl: 'postgres://b' }), running: spec() }).type, 'stop');
   assert.equal(
     nextStep({ ...facts, wanted: spec({ release: '1.0.1', settings: { a: 1 } }), running: spec() }).type,

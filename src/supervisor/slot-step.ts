@@ -60,13 +60,8 @@ export function nextStep({ wanted, running, yields, failure, nowMs }: SlotFacts)
 
 function isSucceeded(running: ProcessSpec, wanted: ProcessSpec, yields: boolean): boolean {
   if (running.kind === 'router') return wanted.kind === 'router';
-  // Two of other settings may want the same port, or be two instances.
-  return yields && sameSpec({ ...running, release: wanted.release }, wanted) && !hasPort(wanted.settings);
-}
-
-/** A port of its own choice cannot be listened on by both. */
-function hasPort(settings: unknown): boolean {
-  return typeof settings === 'object' && settings !== null && 'port' in settings && settings.port !== 0;
+  // With other settings it may be another instance.
+  return yields && sameSpec({ ...running, release: wanted.release }, wanted);
 }
 
 export function sameSpec(a: ProcessSpec, b: ProcessSpec): boolean {

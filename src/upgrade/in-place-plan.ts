@@ -63,6 +63,11 @@ export function replacementNotes(
   return [
     `${counted(processes, 'process is', 'processes are')} replaced in place, one after the other: each serves until its successor ` +
       'does. No account moves, and nothing is sent to devices; tunnels of a connection service that is replaced are opened again.',
+    ...(replacements.length === 1 && accounts.length > 0
+      ? [
+          'There is one instance, so every account meets the patch at once; with --no-in-place accounts meet it in smaller waves.',
+        ]
+      : []),
     'The administration service is away for some seconds, while the database is given to the new release.',
     ...(hosts.length < 2
       ? []

@@ -61,6 +61,7 @@ export async function readWaits(q: Queryable, upgrade: Upgrade, waves: readonly 
     updatedAt: upgrade.updatedAt,
     soakSeconds: options.soakSeconds,
     waveDeadlineSeconds: options.waveDeadlineSeconds,
+    inPlace: upgrade.plan.inPlace,
     waves: waves.map((each) => waveFacts(each, each === wave ? open : [])),
     behind,
     missing,

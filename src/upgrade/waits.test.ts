@@ -50,6 +50,7 @@ const facts: fc.Arbitrary<WaitFacts> = fc.record({
   soakSeconds: fc.nat(600),
   waveDeadlineSeconds: fc.nat(600),
   waves: fc.array(waveFacts, { maxLength: 3 }),
+  inPlace: fc.boolean(),
   behind: fc.constantFrom(
     { instances: [], accounts: [] },
     {

@@ -66,6 +66,8 @@ export interface WaitFacts {
   readonly soakSeconds: number;
   readonly waveDeadlineSeconds: number;
   readonly waves: readonly WaveFacts[];
+  /** Instances are replaced, and nobody moves: the step says which one is waited for. */
+  readonly inPlace: boolean;
   /** Once the waves have passed: who is at an instance of an earlier release all the same. */
   readonly behind: {
     readonly instances: readonly PlacedInstance[];
@@ -291,7 +293,7 @@ function waveWaits(facts: WaitFacts): Wait[] {
     if (wave.gateLacks.length > 0) {
       waits.push(wait('gate', `the gate of ${named}: ${wave.gateLacks.join('; ')}`, { since: wave.soakingAt }));
     }
-  } else if (wave.startedAt !== null && wave.settled < wave.accounts) {
+  } else if (!facts.inPlace && wave.startedAt !== null && wave.settled < wave.accounts) {
     const until = later(wave.startedAt, facts.waveDeadlineSeconds);
     const why = `${wave.settled} of ${wave.accounts} accounts of ${named} are settled; at its deadline it pauses`;
     waits.push(wait('wave', why, { since: wave.startedAt, until, who: wave.open, command: 'bramble deliveries' }));

@@ -1,11 +1,12 @@
 /** The release archives that a domain is run from: the sealed one, the working tree's, and ones that are wrong on purpose. */
 import { rmSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildRelease } from '../../scripts/release-build.ts';
 import { applyEdits, type SourceEdit } from '../../scripts/source-edit.ts';
+import { copyTree } from '../../scripts/tree-copy.ts';
 import { compareReleases } from '../../src/base/release-number.ts';
 import { writeEntries } from '../../src/release/archive-bytes.ts';
 import { formatManifest, manifestName, parseManifest } from '../../src/release/manifest.ts';
@@ -99,17 +100,8 @@ export async function renumberedArchive(release: string): Promise<BuiltArchive> 
 export async function patchedArchive(release: string, edits: readonly SourceEdit[] = []): Promise<BuiltArchive> {
   const folder = await archiveFolder();
   const tree = join(folder, 'tree');
-  const own = await ownRelease();
-  await mkdir(tree);
-  for (const part of ['src', 'sql', 'scripts', 'package.json']) {
-    await cp(join(checkout, part), join(tree, part), { recursive: true });
-  }
-  await symlink(join(checkout, 'node_modules'), join(tree, 'node_modules'));
-  const numbers = [
-    { file: 'package.json', find: `"version": "${own}"`, replace: `"version": "${release}"` },
-    { file: 'src/release/this-release.ts', find: `release: '${own}'`, replace: `release: '${release}'` },
-  ];
-  await applyEdits(tree, [...numbers, ...edits]);
+  await copyTree(checkout, tree, release);
+  await applyEdits(tree, edits);
   const built = await buildInto(folder, tree);
   await rm(tree, { recursive: true });
   return built;
