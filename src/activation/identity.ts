@@ -1,6 +1,7 @@
 /**
  * What certificate a device request comes with: by the `Mdm-Signature` over its body, or by the header in which the router
- * hands on the TLS client certificate. Protects: a proof that is there is always checked, and two proofs name one device.
+ * hands on the TLS client certificate. Protects: a proof that is there is always checked, and two proofs of two certificates are
+ * never taken for one of either: whether both are of one device, its rows decide.
  * Whether the certificate is the one that the enrolment was issued, its fingerprint in the device row decides.
  * On device addresses every error of this file is answered 400: 401 would make a device leave management.
  */
@@ -25,24 +26,20 @@ export interface ProvenIdentity {
   readonly fingerprint: string;
   /** Whether the key was used in TLS. A signature alone may be a repetition: whoever saw it can send it again. */
   readonly overTls: boolean;
+  /** The certificate of TLS, where it is another one than that of the signature: as on a connection that outlived a renewal. */
+  readonly otherInTls: string | undefined;
   readonly signature: VerifiedSignature | undefined;
 }
 
 /**
  * The certificate that the request proves to hold. `keys` keeps certificates that were read, for speed. The certificate of a
  * header is not read: only one whose fingerprint a device row holds counts.
- * @throws BrambleError ERR_IDENTITY_MISSING, ERR_SIGNATURE_INVALID, ERR_CLIENT_CERT_HEADER, ERR_IDENTITY_MISMATCH
+ * @throws BrambleError ERR_IDENTITY_MISSING, ERR_SIGNATURE_INVALID, ERR_CLIENT_CERT_HEADER
  */
 export function identityOf(proof: IdentityProof, keys?: CertificateKeys): ProvenIdentity {
   const signature = proof.mdmSignature === undefined ? undefined : verifyDetached(proof.mdmSignature, proof.body, keys);
   const presented =
     proof.clientCertHeader === undefined ? undefined : fingerprintOfHeader(proof.clientCertHeader, keys);
-  if (signature !== undefined && presented !== undefined && signature.fingerprint !== presented) {
-    throw new BrambleError(
-      'ERR_IDENTITY_MISMATCH',
-      'The request is signed with another certificate than its TLS connection was opened with.',
-    );
-  }
   const fingerprint = signature?.fingerprint ?? presented;
   if (fingerprint === undefined) {
     throw new BrambleError(
@@ -50,7 +47,8 @@ export function identityOf(proof: IdentityProof, keys?: CertificateKeys): Proven
       'The request proves no identity: send an Mdm-Signature header, or use the TLS client certificate.',
     );
   }
-  return { fingerprint, overTls: presented !== undefined, signature };
+  const otherInTls = presented === fingerprint ? undefined : presented;
+  return { fingerprint, overTls: presented !== undefined, otherInTls, signature };
 }
 
 function fingerprintOfHeader(header: string, keys: CertificateKeys | undefined): string {

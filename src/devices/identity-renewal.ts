@@ -30,6 +30,22 @@ export async function standingOf(
 }
 
 /**
+ * Whether both certificates are of the enrolment of this token: its present one, the one before, or the one to come. By
+ * device_token_key and device_renewal_pkey; no lock.
+ */
+export async function areOfOneEnrolment(
+  q: Queryable,
+  token: string,
+  fingerprints: readonly string[],
+): Promise<boolean> {
+  const rows = await q`
+    select 1 from device d left join device_renewal r on r.device_id = d.id
+     where d.token = ${token}
+       and array[d.identity_fingerprint, r.identity_fingerprint, r.former_fingerprint] @> ${fingerprints as string[]}::text[]`;
+  return rows.length > 0;
+}
+
+/**
  * The new identity was proven: it is the enrolment's from now on. Idempotent, and of several at once one does it; where the
  * certificate is another one by now, nothing changes.
  */

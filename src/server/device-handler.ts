@@ -19,7 +19,7 @@ import { connectRequestOf } from '../devices/connect-request.ts';
 import type { ConnectOutcome, ConnectRequest } from '../devices/connect-statement.ts';
 import { finishRemovals } from '../devices/device-removal.ts';
 import { type EnrolledDevice, findDeviceByToken } from '../devices/device-store.ts';
-import { beginToUse, standingOf } from '../devices/identity-renewal.ts';
+import { areOfOneEnrolment, beginToUse, standingOf } from '../devices/identity-renewal.ts';
 import { noteUnreadableAnswer } from '../devices/unreadable-answer.ts';
 import {
   type DeviceAddress,
@@ -141,7 +141,7 @@ async function answerConnect(
 ): Promise<DeviceAnswer> {
   const startedAt = performance.now();
   const body = await readMessage(request, 'connect');
-  const proven = proveIdentity(request, body, way, options.certificateKeys);
+  const proven = await provenIdentity(options, request, body, token, way);
   // The connect statement judges who sends, but that of a large body is judged before it is read.
   if (body.length > largeFromBytes) {
     const refusal = await refusalOfSender(options, token, proven);
@@ -336,7 +336,7 @@ async function answerCheckin(
   way: RequestWay,
 ): Promise<DeviceAnswer> {
   const body = await readMessage(request, 'checkin');
-  const proven = proveIdentity(request, body, way, options.certificateKeys);
+  const proven = await provenIdentity(options, request, body, token, way);
   const identified = await identifiedDevice(options, token, proven);
   if (identified.kind !== 'done') return refusalOfFence(identified);
   const device = identified.value;
@@ -367,6 +367,27 @@ async function answerCheckin(
     case 'refused':
       return errorAnswer(400, 'ERR_CHECKIN_REFUSED', `The check-in was refused: ${outcome.value.reason}.`);
   }
+}
+
+/**
+ * A connection may have been opened by the identity that the device had before its renewal, or have outlived it.
+ * @throws BrambleError as {@link proveIdentity}; ERR_IDENTITY_MISMATCH where two certificates are not of one enrolment
+ */
+async function provenIdentity(
+  options: DeviceHandlerOptions,
+  request: DeviceRequest,
+  body: Buffer,
+  token: string,
+  way: RequestWay,
+): Promise<Proven> {
+  const proven = proveIdentity(request, body, way, options.certificateKeys);
+  const { fingerprint, otherInTls } = proven;
+  if (otherInTls === undefined || (await areOfOneEnrolment(options.db, token, [fingerprint, otherInTls])))
+    return proven;
+  throw new BrambleError(
+    'ERR_IDENTITY_MISMATCH',
+    'The request is signed with another certificate than its TLS connection was opened with.',
+  );
 }
 
 /** The address says what a message is: some clients name another content type, or none. */

@@ -3,7 +3,7 @@
  * handler accepts both identities until the new one is used.
  */
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
+import { randomUUID, X509Certificate } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { testDomain } from '../activation/activation-fixture.ts';
 import { createRenewalProfiles } from '../activation/renewal-profiles.ts';
@@ -13,15 +13,22 @@ import { createPolicyService } from '../policy/delivery/policy-service.ts';
 import { seedPolicies } from '../policy/preconfigured-policies.ts';
 import { silentLogger } from '../process/logger.ts';
 import { commandRequest, parseCommand, serializeCommand } from '../protocol/apple/command.ts';
+import { serializeConnect } from '../protocol/apple/connect.ts';
 import { parseEnrollmentProfile } from '../protocol/apple/enrollment-profile.ts';
+import { serializeClientCert } from '../protocol/client-cert-header.ts';
+import { buildPkcsReq } from '../protocol/scep/client-message.ts';
+import { createEcKeyPair } from '../protocol/x509/key-pair.ts';
 import {
   askForIdentity,
+  aspenConnect,
+  bytes,
   createDeviceHandlerFixture,
   enrolByScep,
   limited,
   outcome,
   type Reply,
   type TestDevice,
+  type TestIdentity,
 } from './device-handler-fixture.ts';
 
 const stage = await createDeviceHandlerFixture();
@@ -378,4 +385,49 @@ test('a renewal goes on where the account goes', limited, async () => {
   assert.ok(served(await renewed.connect({ status: 'Idle' }, there.origin)));
   assert.deepEqual(outcome(await device.connect({ status: 'Idle' }, there.origin)), [400, 'ERR_WRONG_IDENTITY']);
   await there.close();
+});
+
+test(
+  'a connection that was opened by one of the two identities carries what the other signed, and nobody else’s',
+  limited,
+  async () => {
+    const { device, facts } = await renewing();
+    const identity = await enrolByScep(facts, ask);
+    const stranger = (await stage.activeDevice()).certificateDer;
+    const idle = serializeConnect({ status: 'Idle', udid: device.udid });
+    const sent = (signer: TestIdentity, shown: Uint8Array) =>
+      device.speaking(signer).put(device.paths.connect, aspenConnect, idle, {
+        'client-cert': serializeClientCert(shown),
+        'x-way': 'link',
+      });
+    for (const signer of [device.identity, identity]) {
+      assert.deepEqual(outcome(await sent(signer, stranger)), [400, 'ERR_IDENTITY_MISMATCH']);
+    }
+    assert.ok(served(await sent(device.identity, identity.certificateDer)), 'before the new one signed anything');
+    assert.ok(served(await sent(identity, device.certificateDer)));
+    assert.ok(served(await sent(identity, device.certificateDer)), 'after it');
+    assert.deepEqual(outcome(await sent(device.identity, identity.certificateDer)), [400, 'ERR_WRONG_IDENTITY']);
+  },
+);
+
+test('what cannot be certified leaves the renewal as it was', limited, async () => {
+  const { device, facts } = await renewing();
+  const ra = (await ask(`${device.scep}?operation=GetCACert`, {})).body;
+  const { privateKey } = await createEcKeyPair();
+  const request = buildPkcsReq({
+    key: privateKey,
+    subject: { commonName: 'x'.repeat(64), organizationalUnit: 'another' },
+    raCertificateDer: ra,
+    ...(facts.challenge === undefined ? {} : { challengePassword: facts.challenge }),
+  });
+  const headers = { 'content-type': 'application/x-pki-message' };
+  for (const message of [request.der, Buffer.from('no message')]) {
+    const reply = await ask(`${device.scep}?operation=PKIOperation`, { method: 'POST', headers, body: bytes(message) });
+    assert.ok(reply.status === 200 || reply.status === 400);
+  }
+  assert.ok(served(await device.connect({ status: 'Idle' })));
+  const identity = await enrolByScep({ ...facts, subject: { commonName: 'somebody else' } }, ask);
+  const { subject } = new X509Certificate(identity.certificateDer);
+  assert.match(subject, new RegExp(`CN=${await device.deviceId()}`), 'the subject is not the device’s to choose');
+  assert.ok(served(await device.speaking(identity).connect({ status: 'Idle' })));
 });
