@@ -188,6 +188,36 @@ test('a connection service serves the active and suspended devices of its instan
 });
 
 test(
+  'a renewed identity opens tunnels before its first use elsewhere, and cuts none that stand by the former one',
+  limited,
+  async () => {
+    const device = await seedDevice(db, here, 'tunnel-renewed');
+    const [next, former] = ['next-print', 'former-print'];
+    await db`
+    insert into device_renewal (device_id, identity_fingerprint, former_fingerprint, renewed_at)
+    values (${device.deviceId}, ${next}, ${former}, now() - interval '11 hours')`;
+    const routed = async (fingerprint: string) => {
+      const question = { nonce: 'n'.repeat(16), tokens: [], certificates: [fingerprint] };
+      const [answer] = await answerRoutes(db, question as never);
+      return answer?.identifier ?? null;
+    };
+    const owner = await routed(device.fingerprint);
+    assert.ok(owner);
+    for (const fingerprint of [device.fingerprint, next, former]) {
+      assert.equal(await authorizationOf(serviceHere, fingerprint), 'allowed', fingerprint);
+    }
+    assert.deepEqual([await routed(next), await routed(former)], [owner, null], 'no new tunnel by the former one');
+    const elsewhere = await readHostsElsewhere(db, [next, former, 'unknown']);
+    assert.deepEqual([...elsewhere.keys()].sort(), [former, next]);
+    await db`update device_renewal set renewed_at = now() - interval '13 hours'`;
+    assert.equal(await authorizationOf(serviceHere, former), 'unknown-device');
+    await db`update device set state = 'gone' where id = ${device.deviceId}`;
+    assert.equal(await authorizationOf(serviceHere, next), 'unknown-device');
+    assert.equal(await routed(next), null);
+  },
+);
+
+test(
   'a link is told the list in force at once and each later one; one that fails keeps it from no other',
   limited,
   async () => {

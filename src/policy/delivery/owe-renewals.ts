@@ -7,6 +7,7 @@
  */
 import { fencedAccounts } from '../../database/account-fence.ts';
 import type { Queryable } from '../../database/connection.ts';
+import { sqlState } from '../../database/sql-state.ts';
 import type { IdentitySettings } from '../../domain/identity-settings.ts';
 import type { RenewalsUnderWay } from './renewal-pace.ts';
 
@@ -17,6 +18,8 @@ export async function isAnyRenewalDue(q: Queryable, instanceId: string): Promise
      where d.state = 'active' and ${isDue(q)} limit 1`;
   return rows.length > 0;
 }
+
+const checkViolation = '23514';
 
 /** By delivery_identity and delivery_open; no locks. Released more than `expectSeconds` ago: the device is away. */
 export async function readRenewalsUnderWay(
@@ -41,7 +44,8 @@ export async function readRenewalsUnderWay(
 }
 
 /**
- * At most `limit`, the most urgent first; returns how many. By device_renewal_due, delivery_device, delivery_pkey; the unique
+ * At most `limit`, the most urgent first; returns how many. None while the table takes no such delivery yet: between the rise of
+ * the feature level and the contraction that follows it. By device_renewal_due, delivery_device, delivery_pkey; the unique
  * index delivery_owed makes a repeated call harmless. Fenced.
  */
 export async function oweRenewals(
@@ -50,7 +54,7 @@ export async function oweRenewals(
   settings: IdentitySettings,
   limit: number,
 ): Promise<number> {
-  const { count } = await q`
+  const owed = q`
     with due as materialized (
       select d.id, d.account_id, coalesce(r.attempts, 0) as attempts
         from device d
@@ -73,7 +77,12 @@ export async function oweRenewals(
     select gen_random_uuid(), u.account_id, u.id, 'device-identity', case when u.attempts = 0 then 'renewal' else 'retry' end, true
       from due u join fence f on f.id = u.account_id
     on conflict (device_id, item) where state = 'owed' do nothing`;
-  return count;
+  try {
+    return (await owed).count;
+  } catch (error) {
+    if (sqlState(error) === checkViolation) return 0;
+    throw error;
+  }
 }
 
 /** Of device `d`. */
