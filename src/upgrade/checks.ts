@@ -7,6 +7,7 @@ import { readFile, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { counted } from '../base/counted.ts';
 import { isBrambleError, messageOf } from '../base/errors.ts';
+import { isLaterPatch } from '../base/release-number.ts';
 import type { Database } from '../database/connection.ts';
 import { readMasterKeys } from '../database/sealed-value.ts';
 import { sqlState } from '../database/sql-state.ts';
@@ -111,7 +112,7 @@ async function checkSignature({ db, home, release }: CheckOptions): Promise<Find
 async function checkHosts({ host }: CheckOptions, upgrade: Upgrade): Promise<Finding> {
   const elsewhere = upgrade.plan.instances.filter((instance) => instance.host !== host);
   return elsewhere.length === 0
-    ? passed('new instances are on this host')
+    ? passed(upgrade.plan.inPlace ? 'no instance is added' : 'new instances are on this host')
     : error(
         `SRP credentials can be put into place on this host (${host}) only, and these instances are to be elsewhere: ` +
           `${elsewhere.map((instance) => `${instance.name} on ${instance.host}`).join(', ')}. Plan them here.`,
@@ -120,17 +121,26 @@ async function checkHosts({ host }: CheckOptions, upgrade: Upgrade): Promise<Fin
 
 async function checkComponents({ db }: CheckOptions, upgrade: Upgrade): Promise<Finding> {
   const components = (await listComponents(db)).filter((component) => component.kind !== 'coordinator');
-  const other = components.filter((component) => component.release !== upgrade.fromRelease);
+  const { fromRelease, plan } = upgrade;
+  // Of an earlier patch they work beside the domain's own; a minor upgrade waits for them in the end, as for those that are absent.
+  const earlier = components.filter(({ release }) => isLaterPatch(release, fromRelease));
+  const other = components.filter((each) => each.release !== fromRelease && !earlier.includes(each));
+  const named = (some: typeof components) => some.map(({ name, release }) => `${name} (${release})`).join(', ');
   if (other.length > 0) {
     return error(
-      `Every component must be of ${upgrade.fromRelease}; of another release are: ` +
-        `${other.map((component) => `${component.name} (${component.release})`).join(', ')}. Start them from it, or forget them.`,
+      `Every component must be of ${fromRelease}; of another release are: ${named(other)}. Start them from it, or forget them.`,
     );
   }
   const absent = components.filter((component) => !component.alive).map((component) => component.name);
-  return absent.length === 0
+  const found = [
+    ...(absent.length === 0 ? [] : [`Absent: ${absent.join(', ')}.`]),
+    ...(earlier.length === 0 || plan.patch ? [] : [`Of an earlier patch: ${named(earlier)}.`]),
+  ];
+  return found.length === 0
     ? passed(`${counted(components.length, 'component is', 'components are')} alive`)
-    : warning(`Absent: ${absent.join(', ')}. They will block finalizing: start them, or \`bramble component forget\`.`);
+    : warning(
+        `${found.join(' ')} They will block finalizing: start them from ${fromRelease}, or \`bramble component forget\`.`,
+      );
 }
 
 async function checkMoves({ db }: CheckOptions): Promise<Finding> {

@@ -10,6 +10,7 @@ import { installArchive, readArchive } from '../release/archive.ts';
 import { writeEntries } from '../release/archive-bytes.ts';
 import { formatManifest, type Manifest, manifestName } from '../release/manifest.ts';
 import { type Entries, sha256 } from '../release/tar-entries.ts';
+import { runChecks } from './checks.ts';
 import { reverseByOperator, writePlan } from './operator-actions.ts';
 import { findWay, type WayAnswer } from './release-way.ts';
 import { insertTestDomain, insertTestInstance, insertTestProcess } from './test-domain.ts';
@@ -106,4 +107,40 @@ test('while an upgrade is open no other can begin, and afterwards it can', async
   assert.match(answer.reasons.join(' '), /An upgrade to 1\.2\.1 is open \(planned\)/);
   await db.begin((tx) => reverseByOperator(tx, { by: 'tester' }));
   assert.equal((await way(await archiveOf('1.2.2'))).way, 'patch');
+});
+
+test('the coordinator compares again before anything is changed, and an earlier patch beside the domain’s own is no obstacle', async () => {
+  await insertTestProcess(db, { name: 'behind', kind: 'connection', release: '1.1.9' });
+  await db`update component set release = '1.2.0'`;
+  await db`update component set release = '1.1.9' where name = 'behind'`;
+  const checked = async (release: string, migrations: string[]) => {
+    await installArchive(await archiveOf(release, {}, migrations), { home });
+    const target = { release, features: ['one'], differences: [] };
+    const order = { by: 'tester', target, host: 'here', features: [], replace: true };
+    const upgrade = await db.begin((tx) => writePlan(tx, order));
+    const options = {
+      db,
+      home,
+      host: 'here',
+      release,
+      databaseUrl: url,
+      migrations: '',
+      applicationName: 'bramble/test',
+    };
+    return new Map((await runChecks(options, upgrade)).map((check) => [check.name, check]));
+  };
+  const good = await checked('1.2.3', ['001-first']);
+  assert.deepEqual(
+    ['release-step', 'rehearsal', 'backup', 'hosts'].map((name) => good.get(name)?.result),
+    ['passed', 'passed', 'passed', 'passed'],
+  );
+  assert.equal(good.get('components')?.result, 'error', 'of another minor release');
+  await db`update domain set release = '1.2.1'`;
+  await db`update component set release = '1.2.1' where name <> 'behind'`;
+  await db`update component set release = '1.2.0' where name = 'behind'`;
+  await installArchive(await archiveOf('1.2.1'), { home });
+  const changed = await checked('1.2.4', ['001-first', '002-second']);
+  assert.equal(changed.get('release-step')?.result, 'error');
+  assert.match(changed.get('release-step')?.message ?? '', /the migration 002-second\.expand\.sql is added/);
+  assert.equal(changed.get('components')?.result, 'passed');
 });
