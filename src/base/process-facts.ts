@@ -51,6 +51,15 @@ export async function worksIn(pid: number, folder: string): Promise<boolean> {
   return (await psField(pid, 'command'))?.includes(folder) ?? false;
 }
 
+/** Whether the process was started as this program, by its command line. */
+export async function runs(pid: number, program: string): Promise<boolean> {
+  const command =
+    process.platform === 'linux'
+      ? (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0')[0]
+      : await psField(pid, 'command');
+  return command === program || command?.startsWith(`${program} `) === true;
+}
+
 /** The fields of /proc/<pid>/stat from the state on (field 3 of proc(5)); null without such a process or such a file. */
 async function statFields(pid: number): Promise<string[] | null> {
   if (process.platform !== 'linux') {

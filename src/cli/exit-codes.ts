@@ -50,6 +50,7 @@ const byCode: Readonly<Record<string, ExitCode>> = {
   ERR_SCHEMA_TOO_OLD: exitCode.incompatible,
   ERR_SCHEMA_TOO_NEW: exitCode.incompatible,
   ERR_RELEASE_FENCED: exitCode.incompatible,
+  ERR_DATABASE_MAJOR: exitCode.incompatible,
   ERR_COMPONENT_GONE: exitCode.replaced,
   ERR_COMPONENT_NAME_TAKEN: exitCode.replaced,
   ERR_ENVIRONMENT: exitCode.configuration,

@@ -27,7 +27,7 @@ export function adoptProcess(orphan: Orphan, first: Socket, hungAfterMs: number)
   const exit = Promise.withResolvers<ProcessExit>();
   const offered = Promise.withResolvers<{ folder: string; names: readonly string[] }>();
   const signs = watchSigns(hungAfterMs, exit.promise);
-  const state = { connection: first, exited: false };
+  const state = { connection: first, exited: false, left: false };
   if (orphan.ready) signs.take({ type: 'ready', yields: orphan.yields });
   if (orphan.serving) signs.take({ type: 'serving' });
 
@@ -44,7 +44,7 @@ export function adoptProcess(orphan: Orphan, first: Socket, hungAfterMs: number)
 
   /** Until the process is gone, or heard over another connection. */
   async function whenGone(connection: Socket): Promise<void> {
-    while (state.connection === connection) {
+    while (state.connection === connection && !state.left) {
       if ((await birthOf(pid)) !== birth) {
         state.exited = true;
         exit.resolve({ code: null, signal: null });
@@ -84,6 +84,7 @@ export function adoptProcess(orphan: Orphan, first: Socket, hungAfterMs: number)
       return ended;
     },
     letGo: () => {
+      state.left = true;
       signs.release();
       state.connection.destroy();
     },

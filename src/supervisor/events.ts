@@ -10,6 +10,7 @@ export type SupervisorEvent =
   | { type: 'handing-over'; release: string }
   | { type: 'handed-over' }
   | { type: 'database-ready'; adopted: boolean; pid: number | null }
+  | { type: 'database-replacing'; version: string }
   | { type: 'database-lost'; code: string; message: string }
   | { type: 'started'; name: string; kind: string; release: string; pid: number }
   | { type: 'ready'; name: string; pid: number }
@@ -42,6 +43,8 @@ export function eventText(event: SupervisorEvent): string {
       return 'everything was handed over';
     case 'database-ready':
       return event.adopted ? 'PostgreSQL is running' : 'PostgreSQL was started';
+    case 'database-replacing':
+      return `PostgreSQL was started from other binaries: it is started again from ${event.version}; requests wait meanwhile`;
     case 'database-lost':
       return `the database does not answer, trying again: ${event.message} (${event.code})`;
     case 'started':

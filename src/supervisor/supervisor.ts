@@ -10,7 +10,8 @@
 
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { messageOf } from '../base/errors.ts';
+import { isBrambleError, messageOf } from '../base/errors.ts';
+import { versionFor } from '../database/embedded/binaries.ts';
 import { startEmbedded, stopEmbedded } from '../database/embedded/server.ts';
 import { addressAs, type RoleCredentials, readRoleCredentials } from '../database/roles/role-credentials.ts';
 import { databaseRoles } from '../database/roles/role-rights.ts';
@@ -57,7 +58,7 @@ const defaultStopGraceMs = 10_000;
 
 /**
  * Supervises until the signal is aborted and all is stopped.
- * @throws BrambleError ERR_ALREADY_RUNNING, ERR_TAKE_OVER_NEWER, ERR_TAKE_OVER_INTERRUPTS, ERR_CONFIGURATION, ERR_ADDRESS_IN_USE, ERR_LISTEN; what goes wrong later is
+ * @throws BrambleError ERR_ALREADY_RUNNING, ERR_TAKE_OVER_NEWER, ERR_TAKE_OVER_INTERRUPTS, ERR_DATABASE_MAJOR, ERR_CONFIGURATION, ERR_ADDRESS_IN_USE, ERR_LISTEN; what goes wrong later is
  * reported as events and tried again.
  */
 export async function runSupervisor(options: SupervisorOptions): Promise<void> {
@@ -66,6 +67,7 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
   const configuration = await readConfiguration(home);
   const credentials = await readRoleCredentials(home);
   const release = options.release ?? thisRelease.release;
+  const postgresBinaries = await embeddedVersion(home, configuration);
   const lock = await claimHome(home, { ...options, release, takeOver: options.takeOver === true });
   const handOver = new AbortController();
   const signal = AbortSignal.any([options.signal, handOver.signal]);
@@ -91,10 +93,10 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
     const reconcile = reconciler(slots, newSlot, credentials, options);
     await watchDesired({
       host: configuration.host,
-      openDatabase: async (watchSignal) => await openDatabase(home, configuration, watchSignal),
+      openDatabase: async (watchSignal) => await openDatabase(home, configuration, watchSignal, onEvent),
       ownAddress: (url) => addressAs(url, credentials.get('supervisor')),
       onDesired: reconcile,
-      self: { host: configuration.host, release, postgresBinaries: null },
+      self: { host: configuration.host, release, postgresBinaries },
       onEvent,
       signal,
     });
@@ -193,12 +195,34 @@ export function databaseFolder(home: string): string {
   return path.join(home, 'postgres');
 }
 
-async function openDatabase(home: string, configuration: Configuration, signal: AbortSignal) {
+/**
+ * What the embedded PostgreSQL is started from; null with an external one.
+ * @throws BrambleError ERR_DATABASE_MAJOR, before anything is touched
+ */
+async function embeddedVersion(home: string, { database }: Configuration): Promise<string | null> {
+  if ('url' in database) {
+    return null;
+  }
+  try {
+    return await versionFor(databaseFolder(home));
+  } catch (error) {
+    // It may run all the same.
+    if (isBrambleError(error, 'ERR_DATABASE_BINARIES')) {
+      return null;
+    }
+    throw error;
+  }
+}
+
+async function openDatabase(home: string, configuration: Configuration, signal: AbortSignal, onEvent: OnEvent) {
   const { database } = configuration;
   if ('url' in database) {
     return { url: database.url, adopted: true, pid: null };
   }
-  return await startEmbedded({ folder: databaseFolder(home), settings: database.settings, signal });
+  return await startEmbedded({
+    ...{ folder: databaseFolder(home), settings: database.settings, signal, ownBinaries: true },
+    onReplacing: (version) => onEvent({ type: 'database-replacing', version }),
+  });
 }
 
 async function bindReported(

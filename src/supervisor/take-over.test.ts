@@ -149,5 +149,10 @@ test('of two supervisors that take over at once one does, and one that does not 
   assert.equal(former.process.signalCode, 'SIGKILL');
   const adopted = winner.all.flatMap((event) => (event.type === 'adopted' ? [event.pid] : []));
   assert.deepEqual(adopted.sort(), pids);
+  // What was adopted is handed on again.
+  const last = supervise(t, home, { release: '1.2.2' });
+  assert.equal(await exitWithin(winner.process, 60_000, 'the supervisor that had adopted'), 0);
+  await last.next('adopted');
+  await last.next('adopted');
   assert.ok((await client.stop()) > 0);
 });

@@ -17,6 +17,19 @@ const statusShape = z.object({
     featureLevel: z.string(),
   }),
   components: z.array(componentShape),
+  supervisors: z.array(
+    z.object({
+      host: z.string(),
+      wanted: z.boolean().describe('Whether something is to run there.'),
+      release: z.string().nullable().describe('null of 1.1, whose supervisors say nothing of themselves.'),
+      atWork: z.boolean().describe('Whether it has reported itself lately.'),
+      processId: z.number().nullable(),
+      nodeVersion: z.string().nullable(),
+      postgresBinaries: z.string().nullable(),
+      postgresServer: z.string().nullable(),
+      startedAt: instant.nullable(),
+    }),
+  ),
   instances: z.array(
     z.object({
       name: z.string(),

@@ -27,14 +27,16 @@ const unneeded = /\.a$|^pkgconfig$|^include$|^libecpg|^libpgtypes|^pg-symlinks\.
 
 /**
  * Copies the platform's package below `folder` unless it lies there already. Where no package can be found (a program
- * that runs from an unpacked release), the newest version that lies there is taken.
- * @throws BrambleError ERR_DATABASE_BINARIES when there is neither.
+ * that runs from an unpacked release), or only one of another major version than the data has, the newest version that lies
+ * there is taken.
+ * @param major of the data that is there already
+ * @throws BrambleError ERR_DATABASE_BINARIES when there is neither, ERR_DATABASE_MAJOR when there are none for the data
  */
-export async function installBinaries(folder: string): Promise<Binaries> {
+export async function installBinaries(folder: string, major: number | null): Promise<Binaries> {
   const pgFolder = path.join(folder, 'pg');
   const source = await findPackage();
-  if (source === null) {
-    return await newestInstalled(pgFolder);
+  if (source === null || (major !== null && majorOf(source.version) !== major)) {
+    return await newestInstalled(pgFolder, major, source);
   }
   const target = path.join(pgFolder, source.version);
   const binaries = { version: source.version, bin: path.join(target, 'bin') };
@@ -73,12 +75,50 @@ async function findPackage(): Promise<BinaryPackage | null> {
   return null;
 }
 
-async function newestInstalled(pgFolder: string): Promise<Binaries> {
+/**
+ * The version that the data in `folder` would be started from. Installs nothing.
+ * @throws BrambleError ERR_DATABASE_MAJOR, ERR_DATABASE_BINARIES
+ */
+export async function versionFor(folder: string): Promise<string> {
+  const major = await majorOfData(folder);
+  const source = await findPackage();
+  if (source !== null && (major === null || majorOf(source.version) === major)) return source.version;
+  return (await newestInstalled(path.join(folder, 'pg'), major, source)).version;
+}
+
+/** PostgreSQL's major version that made the data in `folder`; null where there is none yet. */
+export async function majorOfData(folder: string): Promise<number | null> {
+  const text = await readFile(path.join(folder, 'cluster', 'data', 'PG_VERSION'), 'utf8').catch(() => '');
+  const major = Number.parseInt(text, 10);
+  return Number.isSafeInteger(major) ? major : null;
+}
+
+function majorOf(version: string): number {
+  return Number.parseInt(version, 10);
+}
+
+async function newestInstalled(
+  pgFolder: string,
+  major: number | null,
+  source: BinaryPackage | null,
+): Promise<Binaries> {
   const entries = await readdir(pgFolder).catch(() => [] as string[]);
-  const version = entries
-    .filter((entry) => /^\d/.test(entry))
+  const installed = entries.filter((entry) => /^\d/.test(entry));
+  const version = installed
+    .filter((entry) => major === null || majorOf(entry) === major)
     .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }))
     .at(-1);
+  if (version === undefined && major !== null && (source !== null || installed.length > 0)) {
+    const has = [...installed, ...(source === null ? [] : [source.version])].join(', ');
+    throw new BrambleError(
+      'ERR_DATABASE_MAJOR',
+      `The data of the embedded PostgreSQL is of version ${major}, and this release brings ${has}: PostgreSQL does not open the ` +
+        'data of another major version. Nothing was touched. Stay with the release that ran until now; or dump the database ' +
+        `with a pg_dump of ${major} or later while that one runs, restore it into a PostgreSQL of your own, and name that in ` +
+        'config.json ("database": {"url": …}).',
+      { details: { data: major, binaries: has } },
+    );
+  }
   if (version === undefined) {
     throw new BrambleError(
       'ERR_DATABASE_BINARIES',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -10,6 +10,7 @@ import { promisify } from 'node:util';
 import postgres from 'postgres';
 import { isAlive } from '../../base/process-facts.ts';
 import { until } from '../../base/test-condition.ts';
+import { installBinaries, versionFor } from './binaries.ts';
 import { readCluster } from './cluster.ts';
 import { findPostmaster, parsePostmasterFile } from './postmaster.ts';
 import { type EmbeddedServer, startEmbedded, stopEmbedded } from './server.ts';
@@ -94,6 +95,40 @@ test('a taken port is replaced, and a process id that now is another process doe
   assert.notEqual(second.port, first.port);
   assert.deepEqual(await query(second, 'select 1 as one'), [{ one: 1 }]);
   await stopEmbedded({ folder, mode: 'immediate' });
+});
+
+test('a server of other binaries is started again from the own ones under its address, and data of another major version is refused untouched', async () => {
+  const first = await startEmbedded({ folder, settings });
+  await query(first, 'create table before_binaries (n integer)');
+  await stopEmbedded({ folder, mode: 'fast' });
+  const own = await installBinaries(folder, null);
+  // As another minor version lies there: a folder of its own, with the same programs in it.
+  const other = path.join(folder, 'pg', `${Number.parseInt(own.version, 10)}.0.1`);
+  await symlink(path.dirname(own.bin), other);
+  after(async () => await rm(other, { force: true }));
+  const running = await startEmbedded({ folder, settings, binaries: { version: '0.1', bin: path.join(other, 'bin') } });
+  const adopted = await startEmbedded({ folder, settings });
+  assert.deepEqual([adopted.adopted, adopted.pid], [true, running.pid], 'who does not ask for it restarts nothing');
+
+  const told: string[] = [];
+  const ask = { folder, settings, ownBinaries: true, onReplacing: (to: string) => told.push(to) };
+  const replaced = await startEmbedded(ask);
+  assert.deepEqual([replaced.adopted, replaced.url, told], [false, running.url, [own.version]]);
+  assert.equal(await isAlive(running.pid), false);
+  assert.deepEqual(await query(replaced, 'select n from before_binaries'), []);
+  assert.deepEqual(await startEmbedded(ask), { ...replaced, adopted: true });
+  assert.equal(told.length, 1);
+  await stopEmbedded({ folder, mode: 'fast' });
+
+  const version = path.join(folder, 'cluster', 'data', 'PG_VERSION');
+  const text = await readFile(version, 'utf8');
+  await writeFile(version, '12\n');
+  await assert.rejects(versionFor(folder), { code: 'ERR_DATABASE_MAJOR', message: /of version 12, .*pg_dump/s });
+  await assert.rejects(startEmbedded(ask), { code: 'ERR_DATABASE_MAJOR' });
+  await symlink(path.dirname(own.bin), path.join(folder, 'pg', '12.4.0'));
+  assert.equal(await versionFor(folder), '12.4.0', 'binaries that the home has kept are taken');
+  await rm(path.join(folder, 'pg', '12.4.0'));
+  await writeFile(version, text);
 });
 
 test('an aborted start, refused settings and a password that does not fit are errors, not endless attempts', async () => {

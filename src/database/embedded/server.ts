@@ -10,8 +10,8 @@ import { mkdir, open } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BrambleError } from '../../base/errors.ts';
-import { isAlive } from '../../base/process-facts.ts';
-import { type Binaries, installBinaries } from './binaries.ts';
+import { isAlive, runs } from '../../base/process-facts.ts';
+import { type Binaries, installBinaries, majorOfData } from './binaries.ts';
 import { type Cluster, ensureCluster, readCluster } from './cluster.ts';
 import { choosePort, rememberedPort, rememberPort } from './port.ts';
 import { disarmReusedPid, findPostmaster, isPostmaster } from './postmaster.ts';
@@ -24,6 +24,12 @@ export interface StartOptions {
   folder: string;
   /** Server settings on top of the defaults, such as `{fsync: 'off'}`. An adopted server keeps those it has. */
   settings?: Readonly<Record<string, string>>;
+  /** Has a running server that was started from other binaries, of another minor version, started again from ours. */
+  ownBinaries?: boolean;
+  /** Told before that is done. */
+  onReplacing?: (to: string) => void;
+  /** What to start it from. Default: the platform's package, or what the folder has. */
+  binaries?: Binaries;
   signal?: AbortSignal;
   /** How long the start may take, recovery after a crash included. Default 120 s. */
   timeoutMs?: number;
@@ -72,7 +78,7 @@ const unexplainedExits = 5;
 /**
  * Adopts the running server, or starts it: makes the cluster first where there is none, and recovers after a crash.
  * @throws BrambleError ERR_DATABASE_START (with the end of the server's log), ERR_DATABASE_INIT, ERR_DATABASE_BINARIES,
- * ERR_DATABASE_FOLDER, ERR_DATABASE_USER.
+ * ERR_DATABASE_MAJOR, ERR_DATABASE_FOLDER, ERR_DATABASE_USER.
  */
 export async function startEmbedded(options: StartOptions): Promise<EmbeddedServer> {
   const folder = path.resolve(options.folder);
@@ -83,13 +89,18 @@ export async function startEmbedded(options: StartOptions): Promise<EmbeddedServ
   const user = await serverUser();
   await assertReachable(folder, user);
   const existing = await readCluster(folder);
+  const chosen = async () => options.binaries ?? (await installBinaries(folder, await majorOfData(folder)));
   if (existing !== null) {
     const running = await awaitReady(existing, signal, null);
     if (running !== null) {
-      return { ...running, adopted: true };
+      if (options.ownBinaries !== true || (await runs(running.pid, path.join((await chosen()).bin, 'postgres')))) {
+        return { ...running, adopted: true };
+      }
+      options.onReplacing?.((await chosen()).version);
+      await stopEmbedded({ folder, mode: 'fast', signal });
     }
   }
-  const binaries = await installBinaries(folder);
+  const binaries = await chosen();
   const cluster =
     existing ?? (await ensureCluster(folder, binaries, user, { sync: settings['fsync'] !== 'off', signal }));
   let lastWords = 'nothing';
