@@ -15,6 +15,8 @@ export interface DomainOptions {
   archive: string;
   instances?: number;
   administrationServices?: number;
+  /** Whether the archive's own supervisor runs it, and not the working tree's. */
+  ownSupervisor?: boolean;
   /** Where its home is made; default a new temporary folder. */
   home?: string;
   /** Of the embedded PostgreSQL; default: quick and unsafe, as fits a test. `{}` is as an installation has it. */
@@ -45,8 +47,8 @@ export interface RunningDomain {
   rest<Body = unknown>(method: string, path: string, body?: unknown): Promise<RestAnswer<Body>>;
   /** Runs the `bramble` command of the working tree against the domain. */
   command(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }>;
-  /** Starts the supervisor again after it was killed. */
-  startSupervisor(): Promise<void>;
+  /** Starts the supervisor again after it was killed, or beside it with options that say so. */
+  startSupervisor(...options: string[]): Promise<void>;
   /** Stops everything and removes the home unless it is to be kept. */
   stop(options?: { keep?: boolean }): Promise<void>;
 }
@@ -54,7 +56,7 @@ export interface RunningDomain {
 /** Starts a domain and waits until every wanted process is alive. */
 export async function startDomain(options: DomainOptions): Promise<RunningDomain> {
   const home = options.home ?? (await mkdtemp(join(tmpdir(), 'bramble-domain-')));
-  const { databaseUrl } = await prepareHome({
+  const { databaseUrl, release } = await prepareHome({
     home,
     archive: options.archive,
     name: 'Example',
@@ -90,11 +92,8 @@ export async function startDomain(options: DomainOptions): Promise<RunningDomain
     supervisor: undefined as never,
     rest: <Body>(method: string, path: string, body?: unknown) => callRest<Body>(sql, token, method, path, body),
     command: (...args) => runCommand(args, environment),
-    async startSupervisor() {
-      running.supervisor = spawn(process.execPath, [join(checkout, 'src/cli/main.ts'), 'up'], {
-        env: environment,
-        stdio: ['ignore', 'ignore', 'ignore'],
-      });
+    async startSupervisor(...options) {
+      startProgram(join(checkout, 'src/cli/main.ts'), options);
       await untilAllAlive(sql);
     },
     async stop({ keep = false } = {}) {
@@ -112,8 +111,17 @@ export async function startDomain(options: DomainOptions): Promise<RunningDomain
       if (denied.length > 0) throw new Error(`a process lacked a right in the database:\n${denied.join('\n')}`);
     },
   };
+  function startProgram(program: string, options: readonly string[]): void {
+    running.supervisor = spawn(process.execPath, [program, 'up', ...options], {
+      env: environment,
+      stdio: ['ignore', 'ignore', 'ignore'],
+    });
+  }
   try {
-    await running.startSupervisor();
+    if (options.ownSupervisor === true) {
+      startProgram(join(home, 'releases', release, 'bramble.mjs'), []);
+      await untilAllAlive(sql);
+    } else await running.startSupervisor();
   } catch (error) {
     await running.stop({ keep: options.home !== undefined });
     throw error;
