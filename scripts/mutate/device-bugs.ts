@@ -2,6 +2,7 @@
 import type { KnownBug } from './known-bugs.ts';
 
 const connectStatement = 'src/devices/connect-statement.test.ts';
+const renewal = 'src/server/identity-renewal.test.ts';
 
 export const deviceBugs: readonly KnownBug[] = [
   {
@@ -83,10 +84,8 @@ export const deviceBugs: readonly KnownBug[] = [
   {
     name: 'release-ignores-epoch',
     file: 'src/policy/delivery/release-store.ts',
-    find: `join fence f on f.id = p.account_id and f.epoch = p.epoch
-       where d.state = 'owed' and d.xmin::text = p.version`,
-    replace: `join fence f on f.id = p.account_id
-       where d.state = 'owed' and d.xmin::text = p.version`,
+    find: 'join fence f on f.id = p.account_id and f.epoch = p.epoch',
+    replace: 'join fence f on f.id = p.account_id',
     seenBy: [
       {
         file: 'src/policy/delivery/policy-service.test.ts',
@@ -140,7 +139,7 @@ export const deviceBugs: readonly KnownBug[] = [
   },
   {
     name: 'any-certificate-is-the-devices',
-    file: 'src/devices/connect-statement.ts',
+    file: 'src/devices/idle-statement.ts',
     find: `case when d.identity_fingerprint is distinct from r.fingerprint then 'wrong-identity'`,
     replace: `case when false then 'wrong-identity'`,
     seenBy: [
@@ -177,8 +176,8 @@ export const deviceBugs: readonly KnownBug[] = [
   {
     name: 'scep-answer-outlives-its-situation',
     file: 'src/activation/scep-service.ts',
-    find: 'return JSON.stringify([closedTo(device), identityFingerprint, scepChallenge,',
-    replace: 'return JSON.stringify([closedTo(device), identityFingerprint === null, scepChallenge,',
+    find: '    identityFingerprint,\n    scepChallenge,',
+    replace: '    identityFingerprint === null,\n    scepChallenge,',
     seenBy: [
       {
         file: 'src/activation/scep-service.test.ts',
@@ -219,6 +218,50 @@ export const deviceBugs: readonly KnownBug[] = [
       {
         file: 'src/devices/connect-batch.test.ts',
         title: 'a batch whose session was lost is sent again as it was, three times in all at most',
+      },
+    ],
+  },
+  {
+    name: 'authenticate-of-a-renewal-clears',
+    file: 'src/devices/checkin.ts',
+    find: 'const renews = await isRenewing(tx, device.deviceId);',
+    replace: 'const renews = (await isRenewing(tx, device.deviceId)) && false;',
+    seenBy: [
+      {
+        file: renewal,
+        title: 'a device renews its identity in the last third of its time, and its new identity replaces the old',
+      },
+    ],
+  },
+  {
+    name: 'renewal-challenge-good-before-it-is-handed-out',
+    file: 'src/activation/device-identity.ts',
+    find: `(c.state = 'sent' and c.sent_at > `,
+    replace: `(c.state in ('queued', 'sent') and coalesce(c.sent_at, clock_timestamp()) > `,
+    seenBy: [{ file: renewal, title: 'a challenge is good only while its profile is with the device' }],
+  },
+  {
+    name: 'identity-replaced-before-it-is-used',
+    file: 'src/activation/scep-service.ts',
+    find: 'if (await renewalActive()) {',
+    replace: 'if ((await renewalActive()) && false) {',
+    seenBy: [
+      {
+        file: renewal,
+        title:
+          'a device that asks for a new identity by itself, signing with the present one, keeps both until it uses the new one',
+      },
+    ],
+  },
+  {
+    name: 'renewals-take-the-whole-budget',
+    file: 'src/policy/delivery/renewal-pace.ts',
+    find: 'const shareOfBudget = 1 / 4;',
+    replace: 'const shareOfBudget = 1;',
+    seenBy: [
+      {
+        file: 'src/policy/delivery/owe-renewals.test.ts',
+        title: 'renewals take a quarter of rates and slots, and devices that are away none',
       },
     ],
   },

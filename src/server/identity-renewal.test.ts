@@ -8,7 +8,9 @@ import { after, before, test } from 'node:test';
 import { testDomain } from '../activation/activation-fixture.ts';
 import { createRenewalProfiles } from '../activation/renewal-profiles.ts';
 import { systemClock } from '../base/clock.ts';
+import { identitySettingsSchema } from '../domain/identity-settings.ts';
 import { budgetSchema, writeBudget } from '../policy/delivery/budget.ts';
+import { oweRenewals } from '../policy/delivery/owe-renewals.ts';
 import { createPolicyService } from '../policy/delivery/policy-service.ts';
 import { seedPolicies } from '../policy/preconfigured-policies.ts';
 import { silentLogger } from '../process/logger.ts';
@@ -33,9 +35,14 @@ import {
 
 const stage = await createDeviceHandlerFixture();
 let turn: () => Promise<void>;
+const profiles = createRenewalProfiles({
+  instanceId: stage.fixture.here.id,
+  domain: async () => testDomain,
+  authorities: async () => stage.fixture.authorities,
+});
 
 before(async () => {
-  const { db, here, authorities } = stage.fixture;
+  const { db, here } = stage.fixture;
   await seedPolicies(db);
   await db.begin((tx) =>
     writeBudget(tx, budgetSchema.parse({ perMinuteInstance: 6000, perMinuteDomain: 6000 }), [here.id]),
@@ -47,14 +54,7 @@ before(async () => {
     release: '1.2.0',
     domain: { ...testDomain, tunnelHost: 'tunnel.example.org' },
     push: { pausedForMs: () => 0, push: async () => ({ outcome: 'sent' }) },
-    identityRenewal: {
-      isActive: async () => true,
-      profiles: createRenewalProfiles({
-        instanceId: here.id,
-        domain: async () => testDomain,
-        authorities: async () => authorities,
-      }),
-    },
+    identityRenewal: { isActive: async () => true, profiles },
     clock,
     log: silentLogger,
   });
@@ -431,3 +431,50 @@ test('what cannot be certified leaves the renewal as it was', limited, async () 
   assert.match(subject, new RegExp(`CN=${await device.deviceId()}`), 'the subject is not the device’s to choose');
   assert.ok(served(await device.speaking(identity).connect({ status: 'Idle' })));
 });
+
+test(
+  'a service that dies between making a challenge and queueing its profile leaves one try, with the same challenge',
+  limited,
+  async () => {
+    const { db, here } = stage.fixture;
+    const device = await stage.activeDevice(true);
+    await turn();
+    await ageIdentity(device, 300);
+    assert.equal(await oweRenewals(db, here.id, identitySettingsSchema.parse({}), 1), 1);
+    const [order] = await db<{ id: string; deviceId: string; accountId: string; accountName: string }[]>`
+    select v.id, v.device_id as "deviceId", a.id as "accountId", a.name as "accountName"
+      from delivery v join account a on a.id = v.account_id
+     where v.device_id = ${await device.deviceId()} and v.item = 'device-identity'`;
+    assert.ok(order);
+    const lost = (await profiles(db, [order])).get(order.deviceId);
+    assert.ok(lost);
+    await turn();
+    const renewal = await renewalFor(device);
+    assert.equal(renewal?.facts.challenge, parseEnrollmentProfile(lost).challenge);
+    const [row] = await db`select attempts from device_renewal where device_id = ${order.deviceId}`;
+    assert.equal(row?.['attempts'], 1);
+    // One that still thinks that it is owed makes no second one: the challenge with the device stays good.
+    assert.equal((await profiles(db, [order])).size, 0);
+    const renewed = device.speaking(await enrolByScep({ ...device.facts, challenge: renewal?.facts.challenge }, ask));
+    assert.ok(served(await renewed.connect({ status: 'Idle' })));
+  },
+);
+
+test(
+  'a renewed identity reinstates a suspended enrolment, whose renewal its suspension did not end',
+  limited,
+  async () => {
+    const { device, facts } = await renewing();
+    const identity = await enrolByScep(facts, ask);
+    const newcomer = await stage.newDevice();
+    assert.ok(served(await newcomer.checkin('Authenticate', { UDID: device.udid })));
+    const stateOf = async () => (await rowOf(device)).state;
+    assert.equal(await stateOf(), 'authenticated', 'suspended');
+    assert.deepEqual((await deliveries(device)).slice(0, 1), ['failed renewal']);
+    const renewed = device.speaking(identity);
+    assert.ok(served(await renewed.connect({ status: 'Idle' })));
+    assert.equal(await stateOf(), 'active');
+    assert.ok(served(await renewed.checkin('Authenticate', { OSVersion: '19.0' })));
+    assert.equal(await stateOf(), 'active', 'its Authenticate comes with the renewal');
+  },
+);
