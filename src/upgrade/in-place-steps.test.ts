@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { stepOnce } from './coordinator.ts';
 import { finalizeByOperator, resumeByOperator, reverseByOperator } from './operator-actions.ts';
+import { readUpgradeReport } from './report.ts';
+import { reportText } from './report-text.ts';
 import type { StepContext } from './step-context.ts';
 import { insertTestInstance } from './test-domain.ts';
 import { endUnasked, operator, type Scene, scene, until } from './test-scene.ts';
@@ -55,6 +57,15 @@ test('a patch replaces every process under its own name, one at a time, and rais
   assert.deepEqual(
     waves.map(({ name, state }) => `${name} ${state}`),
     ['east passed', 'west passed'],
+  );
+  const report = await readUpgradeReport(it.db, await it.upgrade(), []);
+  assert.deepEqual(
+    report.waves.map(({ settled, accounts }) => `${settled} of ${accounts}`),
+    ['3 of 3', '3 of 3'],
+  );
+  assert.match(
+    reportText(report),
+    /nobody moves: each instance is replaced in place; still at 1\.0\.0: 0\n.*east on here, wave 1: since \S+, at work since/s,
   );
   await it.db.begin((tx) => finalizeByOperator(tx, operator));
   await until(it, context, ['done']);

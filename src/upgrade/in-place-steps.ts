@@ -86,7 +86,7 @@ export async function replaceWave(context: StepContext, read: Upgrade, wave: Wav
 
 async function replaceInstance(context: StepContext, read: Upgrade, next: Replacement): Promise<StepOutcome> {
   const { toRelease } = read;
-  const [components, all] = [await listComponents(context.db), await listDesiredProcesses(context.db)];
+  const [components, all] = await Promise.all([listComponents(context.db), listDesiredProcesses(context.db)]);
   const wanted = all.filter(({ name }) => next.processes.includes(name));
   for (const name of next.processes) {
     const process = wanted.find((each) => each.name === name);
@@ -175,7 +175,7 @@ export async function replaceLatecomers(context: StepContext, read: Upgrade): Pr
 /** Whatever still runs from the release before, wherever it belongs; undefined when there is nothing. */
 export async function replaceRest(context: StepContext, read: Upgrade): Promise<StepOutcome | undefined> {
   const { toRelease } = read;
-  const [components, all] = [await listComponents(context.db), await listDesiredProcesses(context.db)];
+  const [components, all] = await Promise.all([listComponents(context.db), listDesiredProcesses(context.db)]);
   const replaceable = all.filter(({ kind }) => kind !== 'coordinator');
   const missing = replaceable.find(
     (each) => each.state === 'running' && each.release === toRelease && !isAtWork(components, each, toRelease),
@@ -191,7 +191,7 @@ export async function replaceRest(context: StepContext, read: Upgrade): Promise<
  */
 export async function putInstancesBack(context: StepContext, read: Upgrade): Promise<StepOutcome | undefined> {
   const { fromRelease, toRelease, progress } = read;
-  const [components, all] = [await listComponents(context.db), await listDesiredProcesses(context.db)];
+  const [components, all] = await Promise.all([listComponents(context.db), listDesiredProcesses(context.db)]);
   const order = progress.replacements.flatMap(({ processes }) => processes);
   const serving = all
     .filter(({ kind }) => kind === 'server' || kind === 'connection')

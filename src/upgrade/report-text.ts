@@ -19,6 +19,7 @@ export function reportText(report: UpgradeReport): string {
       'Checks',
       (report.checks ?? []).map((check) => `  ${check.result.padEnd(10)} ${check.name}: ${check.message}`),
     ),
+    ...section('Replaced in place', (report.replacements ?? []).map(replacementLine)),
     ...section('Waves', report.waves.map(waveLine)),
     ...section('Deliveries', report.deliveries.map(deliveryLine)),
     // An administration of 1.1 sends none.
@@ -51,6 +52,11 @@ export function reportText(report: UpgradeReport): string {
     ),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function replacementLine({ name, host, wave, beganAt, atWorkAt }: UpgradeReport['replacements'][number]): string {
+  const began = beganAt === null ? 'not yet' : `since ${time(beganAt)}`;
+  return `  ${name} on ${host}, wave ${wave}: ${atWorkAt === null ? began : `${began}, at work since ${time(atWorkAt)}`}`;
 }
 
 function accountsLine({ accounts, release, plan }: UpgradeReport): string {

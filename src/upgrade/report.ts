@@ -51,6 +51,8 @@ export interface UpgradeReport {
   plan: Upgrade['plan'];
   checks: Upgrade['progress']['checks'];
   newInstances: { name: string; replaces: string }[];
+  /** In place: since when each instance is replaced, and since when all of it is at work; null where that is still to come. */
+  replacements: { name: string; host: string; wave: number; beganAt: string | null; atWorkAt: string | null }[];
   accounts: { moved: number; reversed: number; failed: number; atOldRelease: number };
   /** Once it is done: instances that it emptied and that nobody has retired, so that they serve nobody. */
   emptied: string[];
@@ -110,6 +112,9 @@ export async function readUpgradeReport(
     plan: upgrade.plan,
     checks: upgrade.progress.checks,
     newInstances: upgrade.progress.newInstances.map(({ name, replaces }) => ({ name, replaces })),
+    replacements: upgrade.progress.replacements.map(({ name, host, wave, beganAt = null, atWorkAt = null }) => ({
+      ...{ name, host, wave, beganAt, atWorkAt },
+    })),
     accounts,
     emptied,
     waves: waveReports,
