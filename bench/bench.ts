@@ -1,11 +1,12 @@
 /**
- * `npm run bench [-- connect | move | cost | gates | idle] [--json FILE] [...]`: what the domain does in a second, how long a moved
+ * `npm run bench [-- connect | move | cost | gates | idle | bulk] [--json FILE] [...]`: what the domain does in a second, how long a moved
  * account is without its server, how often gates are wrong, what a domain costs in which nothing happens. Without a name all of it, quickly. bench/RESULTS.md says how to read it.
  */
 import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
+import { benchBulk, describeBulk } from './bulk.ts';
 import { benchConnect, describeReport, readBenchDevices } from './connect.ts';
 import { benchConnectDomain, describeConnect } from './connect-domain.ts';
 import { benchCost, describeCost } from './cost/cost.ts';
@@ -19,7 +20,9 @@ const usage = `npm run bench [-- <name>] [options]
             with --target URL --file FILE [--identity header|signature] against a server that runs already, of whatever
             make: a path in the URL is used for all devices; answers other than an empty 200 fail the run
   move      accounts moved a second, and how long each is without its server
-            --devices 100 --probed 8 --runs 25 --bulk 2000
+            --devices 60 --probed 8 --runs 25
+  bulk      accounts moved a second whose devices cannot be reached
+            --accounts 1000,20000
   cost      event loop that the dearest input found takes, for each address and parser; ends with 1 when the goal is missed
             --tries 400 --seed SEED --only 'part of a name'
   gates     how often a gate is wrong about a wave: simulated traffic, good and bad; ends with 1 when a goal is missed
@@ -36,7 +39,7 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string' },
     runs: { type: 'string' },
     probed: { type: 'string' },
-    bulk: { type: 'string' },
+    accounts: { type: 'string' },
     tries: { type: 'string' },
     waves: { type: 'string' },
     seed: { type: 'string' },
@@ -52,7 +55,7 @@ const [name = 'all'] = positionals;
 const quick = name === 'all';
 const say = (text: string) => console.log(text);
 
-if (values.help || !['all', 'connect', 'move', 'cost', 'gates', 'idle'].includes(name)) {
+if (values.help || !['all', 'connect', 'move', 'cost', 'gates', 'idle', 'bulk'].includes(name)) {
   console.log(usage);
   process.exitCode = values.help ? 0 : 2;
 } else {
@@ -68,6 +71,7 @@ if (values.help || !['all', 'connect', 'move', 'cost', 'gates', 'idle'].includes
     if (quick || name === 'move') figures['move'] = await runMove();
     if (quick || name === 'cost') figures['cost'] = await runCost();
     if (quick || name === 'gates') figures['gates'] = runGates();
+    if (quick || name === 'bulk') figures['bulk'] = await runBulk();
     if (name === 'idle') figures['idle'] = await runIdle();
   }
   if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(figures, null, 2)}\n`);
@@ -87,13 +91,19 @@ async function runConnect(): Promise<unknown> {
 
 async function runMove(): Promise<unknown> {
   const result = await benchMove({
-    devices: number(values.devices, quick ? 40 : 100),
+    devices: number(values.devices, quick ? 40 : 60),
     probed: number(values.probed, 8),
     runs: number(values.runs, quick ? 4 : 25),
-    bulk: number(values.bulk, quick ? 500 : 2000),
     say,
   });
   say(describeMove(result));
+  return result;
+}
+
+async function runBulk(): Promise<unknown> {
+  const sizes = (values.accounts ?? (quick ? '500' : '1000,20000')).split(',');
+  const result = await benchBulk({ accounts: sizes.map((size) => number(size, 0)), say });
+  say(`Bulks of moves\n  ${describeBulk(result)}`);
   return result;
 }
 

@@ -54,7 +54,11 @@ export async function withMeasuredDomain<Result>(
   const folder = await mkdtemp(join(tmpdir(), 'bramble-bench-'));
   try {
     const { file } = await workingTreeArchive();
-    const domain = await startDomain({ archive: file, instances: size.instances, databaseSettings: {} });
+    const domain = await startDomain({
+      archive: file,
+      instances: size.instances,
+      databaseSettings: { track_commit_timestamp: 'on' },
+    });
     try {
       const instanceUrls = await trustLoopbackProxy(domain);
       await setBudget(domain, wideBudget);

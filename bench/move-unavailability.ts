@@ -30,6 +30,8 @@ export interface ProbedMove {
 export interface MoveDistributions {
   probedMoves: ProbedMove[];
   unavailability: Distribution;
+  /** Of accounts that were not moved, in the windows of those that were. */
+  stay: Distribution;
   still: Distribution;
   fenced: Distribution;
 }
@@ -40,7 +42,11 @@ const widenAfterMs = 250;
 /** So long before the batch nothing of it happens. */
 const stillBeforeMs = 50;
 
-export async function measureMoves(journal: string, moved: readonly MovedAccount[]): Promise<MoveDistributions> {
+export async function measureMoves(
+  journal: string,
+  moved: readonly MovedAccount[],
+  staying: readonly string[],
+): Promise<MoveDistributions> {
   const successes = await probeSuccesses(journal);
   const probed = moved.filter((move) => move.probed);
   const around = (fromMs: number, toMs: number, account: string) =>
@@ -54,11 +60,16 @@ export async function measureMoves(journal: string, moved: readonly MovedAccount
   return {
     probedMoves,
     unavailability: distributionOf(probedMoves.map(({ unavailableMs }) => unavailableMs)),
+    stay: distributionOf(
+      probed.flatMap(({ fencedAtMs, committedAtMs }) =>
+        staying.map((account) => around(fencedAtMs - widenBeforeMs, committedAtMs + widenAfterMs, account)),
+      ),
+    ),
     still: distributionOf(
-      probed.map((move) => {
+      probed.flatMap((move) => {
         const widthMs = move.committedAtMs - move.fencedAtMs + widenBeforeMs + widenAfterMs;
         const toMs = move.startedAtMs - stillBeforeMs;
-        return around(toMs - widthMs, toMs, move.account);
+        return [move.account, ...staying].map((account) => around(toMs - widthMs, toMs, account));
       }),
     ),
     fenced: distributionOf(moved.map((move) => move.committedAtMs - move.fencedAtMs)),

@@ -1,33 +1,32 @@
 /**
- * `bench move`: all accounts of a domain are moved from one instance to the other and back, while some of them are probed
- * in a closed loop; then a bulk of accounts whose devices do not come. The first goes as fast as devices take their
- * deliveries, within the usual slots; the second is what the machinery can do, under a budget that holds nothing back.
+ * `bench move`: accounts of a domain are moved from one instance to the other and back, as fast as their devices take their
+ * deliveries within the usual slots, while some of them are probed in a closed loop, and as many that stay where they are.
  *
  * The probed devices live in a process of their own: in one with the others, whose signatures and profiles keep it busy,
  * it would be the simulator that is late.
  *
  * An account's unavailability is the longest time without a success around its move, less the usual time between two
- * (design: upgrade.md). The same is computed for a window of the same length shortly before any account is moved: what a
- * loaded machine alone does to the figure.
+ * (design: upgrade.md). *Stay* is the same of the accounts that are not moved, in the very same windows: what the moves of others do
+ * to it. *Still* is the same of all of them in windows of the same length shortly before any account is moved: what the machine
+ * alone does.
  */
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '../src/base/test-condition.ts';
 import type { RunningDomain } from '../test/harness/domain.ts';
 import { type RunningFleet, startFleet } from '../test/harness/fleet.ts';
-import { setBudget, untilNothingIsOwed, usualSlots, wideBudget, withMeasuredDomain } from './measured-domain.ts';
+import { setBudget, untilNothingIsOwed, usualSlots, withMeasuredDomain } from './measured-domain.ts';
 import { median } from './median.ts';
 import { type Distribution, type MovedAccount, measureMoves, type ProbedMove } from './move-unavailability.ts';
+import { cpuPerRequest, readProcessCpu } from './process-cpu.ts';
 
 export interface MoveBenchOptions {
   /** Of an account each; not probed. */
   devices: number;
-  /** Further ones, which are probed. */
+  /** Further ones that are moved and probed, and as many that are probed and stay. */
   probed: number;
   /** How often all accounts are moved. */
   runs: number;
-  /** Further accounts, with a device each that never comes. */
-  bulk: number;
   say: (text: string) => void;
 }
 
@@ -40,11 +39,12 @@ export interface MoveFigures {
   probedMoves: ProbedMove[];
   /** Of the accounts that were probed. */
   unavailability: Distribution;
-  /** The same without a move. */
+  stay: Distribution;
   still: Distribution;
-  /** From the account's mark to the commit, all accounts. */
+  /** From the beginning of the move to the end of its statement, all accounts. */
   fenced: Distribution;
-  bulk: { accounts: number; accountsPerSecond: number };
+  /** Processor time for each moved account, by kind of process; all that happened meanwhile. */
+  cpuUs: Record<string, number>;
 }
 
 const probedPrefix = 'probed-';
@@ -54,33 +54,34 @@ const probeAfterMs = 500;
 export async function benchMove(options: MoveBenchOptions): Promise<MoveFigures> {
   const { devices, probed, say } = options;
   return await withMeasuredDomain({ instances: 2, devices, accounts: devices }, say, async ({ domain, folder }) => {
-    const fleet = await startProbedFleet(domain, probed, join(folder, 'probed.ndjson'));
+    const fleet = await startProbedFleet(domain, 2 * probed, join(folder, 'probed.ndjson'));
     try {
       const instances = await domain.sql<{ name: string }[]>`select name from instance order by name`;
       let [here, there] = instances.map(({ name }) => name) as [string, string];
-      await finished(domain, await startMoves(domain, there, here));
+      await finished(domain, await startMoves(domain, { from: there, to: here }));
       await untilNothingIsOwed(domain);
       await setBudget(domain, usualSlots);
+      const { moving, staying } = await divideAccounts(domain);
       const moved: MovedAccount[] = [];
+      const before = await readProcessCpu(domain.home);
       const accountsPerSecond: number[] = [];
       for (let run = 0; run < options.runs; run++) {
-        const batch = await runOnce(domain, fleet, here, there);
+        const batch = await runOnce(domain, fleet, { moving, staying, to: there });
         moved.push(...batch);
         accountsPerSecond.push(rateOf(batch));
         say(`  run ${run + 1}: ${batch.length} accounts, ${accountsPerSecond.at(-1)}/s`);
         [here, there] = [there, here];
       }
       await fleet.tell({ do: 'stats' });
-      const figures = await measureMoves(fleet.journal, moved);
-      await setBudget(domain, wideBudget);
-      const bulk = await moveBulk(domain, options.bulk, here, there);
+      const cpuUs = cpuPerRequest(before, await readProcessCpu(domain.home), moved.length);
+      const figures = await measureMoves(fleet.journal, moved, staying);
       return {
-        accounts: devices + probed,
+        accounts: moving.length,
         runs: options.runs,
         accountsPerSecond,
         accountsPerSecondMedian: median(accountsPerSecond),
         ...figures,
-        bulk,
+        cpuUs,
       };
     } finally {
       await fleet.stop();
@@ -98,22 +99,37 @@ async function startProbedFleet(domain: RunningDomain, devices: number, journal:
   return fleet;
 }
 
-async function runOnce(domain: RunningDomain, fleet: RunningFleet, from: string, to: string): Promise<MovedAccount[]> {
-  const names = await domain.sql<{ name: string }[]>`select name from account order by name`;
-  const accounts = names.map(({ name }) => name).filter((name) => name.startsWith(probedPrefix));
+/** Every second one of the probed accounts stays where it is. */
+async function divideAccounts(domain: RunningDomain): Promise<{ moving: string[]; staying: string[] }> {
+  const rows = await domain.sql<{ name: string }[]>`select name from account order by name`;
+  const names = rows.map(({ name }) => name);
+  const staying = names.filter((name) => name.startsWith(probedPrefix)).filter((_, index) => index % 2 === 1);
+  return { moving: names.filter((name) => !staying.includes(name)), staying };
+}
+
+interface Run {
+  moving: readonly string[];
+  staying: readonly string[];
+  to: string;
+}
+
+async function runOnce(domain: RunningDomain, fleet: RunningFleet, run: Run): Promise<MovedAccount[]> {
+  const accounts = [...run.moving.filter((name) => name.startsWith(probedPrefix)), ...run.staying];
   await fleet.tell({ do: 'probe', accounts });
   await delay(probeBeforeMs);
   const startedAtMs = Date.now();
-  const batch = await startMoves(domain, from, to);
+  const batch = await startMoves(domain, { accounts: run.moving, to: run.to });
   await finished(domain, batch);
   await delay(probeAfterMs);
   await fleet.tell({ do: 'unprobe' });
   await untilNothingIsOwed(domain);
+  // The statement of a move knows when it was sent; when its transaction was committed, only the database (see measured-domain.ts).
   const rows = await domain.sql<{ account: string; fencedAt: Date; committedAt: Date }[]>`
-    select a.name as account, m.fenced_at as "fencedAt", m.committed_at as "committedAt"
+    select a.name as account, m.fenced_at as "fencedAt", pg_xact_commit_timestamp(e.xmin) as "committedAt"
       from account_move m join account a on a.id = m.account_id
-     where m.batch_id = ${batch} and m.committed_at is not null order by m.committed_at`;
-  if (rows.length !== names.length) throw new Error(`${rows.length} of ${names.length} accounts were moved`);
+      join account_epoch e on e.account_id = m.account_id and e.epoch = m.epoch_after
+     where m.batch_id = ${batch} and m.committed_at is not null order by 3`;
+  if (rows.length !== run.moving.length) throw new Error(`${rows.length} of ${run.moving.length} accounts were moved`);
   return rows.map(({ account, fencedAt, committedAt }) => ({
     account,
     probed: account.startsWith(probedPrefix),
@@ -123,8 +139,8 @@ async function runOnce(domain: RunningDomain, fleet: RunningFleet, from: string,
   }));
 }
 
-async function startMoves(domain: RunningDomain, from: string, to: string): Promise<string> {
-  const answer = await domain.rest<{ batch: string }>('POST', '/moves', { from, to });
+async function startMoves(domain: RunningDomain, order: object): Promise<string> {
+  const answer = await domain.rest<{ batch: string }>('POST', '/moves', order);
   if (answer.status !== 201) throw new Error(`the moves were not started: ${JSON.stringify(answer.body)}`);
   return answer.body.batch;
 }
@@ -135,29 +151,6 @@ async function finished(domain: RunningDomain, batch: string): Promise<void> {
     const [row] = await domain.sql`select state from move_batch where id = ${batch}`;
     return row?.['state'] === 'done';
   });
-}
-
-async function moveBulk(domain: RunningDomain, count: number, from: string, to: string): Promise<MoveFigures['bulk']> {
-  await domain.sql`
-    with added as (
-      insert into account (id, name, display_name, instance_id)
-      select gen_random_uuid(), 'bulk-' || n, 'bulk', i.id from generate_series(1, ${count}::int) n, instance i
-       where i.name = ${from}
-      returning id, name, instance_id
-    ), epochs as (
-      insert into account_epoch (account_id, epoch, instance_id) select id, 1, instance_id from added
-    )
-    insert into device (id, account_id, token, platform, state, scep_challenge, identity_fingerprint, udid, os_version)
-    select gen_random_uuid(), id, 'token-' || name, 'apple', 'active', '', 'fingerprint-' || name, name, '18.1' from added`;
-  await domain.sql`analyze account, device`;
-  const batch = await startMoves(domain, from, to);
-  const times = () => domain.sql<{ open: number; moved: number; tookMs: number }[]>`
-    select count(*) filter (where committed_at is null)::int as open, count(committed_at)::int as moved,
-           (extract(epoch from max(committed_at) - min(fenced_at)) * 1000)::float8 as "tookMs"
-      from account_move where batch_id = ${batch}`;
-  await until('the bulk has moved', 300_000, async () => (await times())[0]?.open === 0);
-  const [row] = await times();
-  return { accounts: row?.moved ?? 0, accountsPerSecond: perSecond(row?.moved ?? 0, row?.tookMs ?? 0) };
 }
 
 function rateOf(moved: readonly MovedAccount[]): number {
@@ -172,13 +165,22 @@ function perSecond(count: number, tookMs: number): number {
 
 export function describeMove(figures: MoveFigures): string {
   const line = (name: string, { count, p50Ms, p99Ms, maxMs }: Distribution) =>
-    `  ${name.padEnd(28)} p50 ${p50Ms} ms  p99 ${p99Ms} ms  max ${maxMs} ms   (${count})`;
+    `  ${name.padEnd(30)} p50 ${p50Ms} ms  p99 ${p99Ms} ms  max ${maxMs} ms   (${count})`;
+  const less = (name: string, one: Distribution, other: Distribution) => {
+    const each = (key: 'p50Ms' | 'p99Ms' | 'maxMs') => Math.round((one[key] - other[key]) * 10) / 10;
+    return `  ${name.padEnd(30)} p50 ${each('p50Ms')} ms  p99 ${each('p99Ms')} ms  max ${each('maxMs')} ms`;
+  };
+  const { unavailability, stay, still } = figures;
   return [
-    `Moves of ${figures.accounts} accounts, ${figures.runs} times`,
-    `  speed                        ${figures.accountsPerSecondMedian} accounts/s with live devices`,
-    `                               ${figures.bulk.accountsPerSecond} accounts/s of a bulk of ${figures.bulk.accounts}`,
-    line('unavailability', figures.unavailability),
-    line('the same without a move', figures.still),
-    line('from mark to commit', figures.fenced),
+    `Moves of ${figures.accounts} accounts, ${figures.runs} times, ${figures.accountsPerSecondMedian} accounts/s`,
+    line('moved', unavailability),
+    line('stay: not moved, same windows', stay),
+    line('still: no moves at all', still),
+    less('moved minus stay', unavailability, stay),
+    less('stay minus still', stay, still),
+    line('from the beginning to COMMIT', figures.fenced),
+    `  processor time for a move, µs  ${Object.entries(figures.cpuUs)
+      .map(([kind, us]) => `${kind} ${us}`)
+      .join(', ')}`,
   ].join('\n');
 }
