@@ -8,6 +8,18 @@
 import { BrambleError } from '../base/errors.ts';
 import { advisoryLock, lockClass } from './advisory-locks.ts';
 import type { Database, Transaction } from './connection.ts';
+import { mustHold } from './together.ts';
+
+/**
+ * The same in a transaction that is sent together: the first of its statements, which fail where the domain is of another
+ * release. A transaction of {@link administrationTransaction} says which.
+ */
+export function takeReleaseLock(tx: Transaction, release: string): readonly PromiseLike<unknown>[] {
+  return [
+    tx`select pg_advisory_xact_lock_shared(${lockClass}, ${advisoryLock.administration})`,
+    tx`select ${mustHold(tx, tx`(select release from domain) = ${release}`)}`,
+  ];
+}
 
 /**
  * Runs `work` in a transaction under the release lock.

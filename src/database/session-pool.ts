@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isUnreachable, markUnsent, wasCut } from './connection-loss.ts';
 import { createListener } from './notifications.ts';
 import { connectionError, driver, openSession, type Session, type Sql } from './session.ts';
+import { withinSession } from './together.ts';
 
 export interface PoolOptions {
   readonly applicationName: string;
@@ -57,6 +58,7 @@ export function openPool(url: string, options: PoolOptions): Sql {
       listening.abort();
       await sessions.end(timeout);
     },
+    [withinSession]: sessions.within,
     ...refusing(ofTheDriver, 'the driver would take a connection that is not of the pool for it'),
   };
   return new Proxy(builder, {

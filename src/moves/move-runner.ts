@@ -7,8 +7,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isBrambleError, messageOf } from '../base/errors.ts';
 import type { Database, Transaction } from '../database/connection.ts';
-import { administrationTransaction } from '../database/release-lock.ts';
+import { administrationTransaction, takeReleaseLock } from '../database/release-lock.ts';
 import { sqlState } from '../database/sql-state.ts';
+import { beginTogether, didNotHold } from '../database/together.ts';
 import { resumeForEarlierRelease } from './earlier-release.ts';
 import {
   areMovesAwaited,
@@ -16,6 +17,7 @@ import {
   type CommittedMove,
   cancelMoveElsewhere,
   commitMove,
+  commitMoveOrFail,
   countUndrained,
   fenceMove,
   listenForMoves,
@@ -35,7 +37,7 @@ export interface MoveRunnerOptions {
   release: string;
   /** The component's name, for reservations. */
   name: string;
-  /** Adds what a committed move owes the account's devices; called in the move's transaction. */
+  /** Adds what a committed move owes the account's devices; in the move's transaction, whose statements are all sent at once. */
   oweDeliveries: (tx: Transaction, move: ReservedMove) => Promise<unknown>;
   log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
   /** Accounts moved at the same time. */
@@ -112,13 +114,13 @@ export async function moveAccount(options: MoveRunnerOptions, move: ReservedMove
   const { db, release } = options;
   try {
     let outcome = await commitUnmarked(options, move);
-    if (outcome === 'held' || outcome.kind === 'lost-reservation') {
+    if (outcome === 'held' || outcome === 'lost-reservation') {
       const fenced = await administrationTransaction(db, release, (tx) => fenceMove(tx, move));
       if (!fenced) return false;
-      outcome = await commitWithDeliveries(options, move, moveDeadlineMs);
+      outcome = (await commitWithDeliveries(options, move, moveDeadlineMs)).kind;
     }
-    if (outcome.kind === 'committed') return true;
-    options.log.warn({ moveId: move.moveId, outcome: outcome.kind }, 'account not moved');
+    if (outcome === 'committed') return true;
+    options.log.warn({ moveId: move.moveId, outcome }, 'account not moved');
     return false;
   } catch (error) {
     if (isBrambleError(error, 'ERR_RELEASE_FENCED')) throw error;
@@ -131,11 +133,22 @@ export async function moveAccount(options: MoveRunnerOptions, move: ReservedMove
   }
 }
 
-/** The first try, before which nobody is asked to step back: mostly nobody stands in the way for long. */
-async function commitUnmarked(options: MoveRunnerOptions, move: ReservedMove): Promise<CommittedMove | 'held'> {
+/**
+ * The first try, before which nobody is asked to step back: mostly nobody stands in the way for long. It is sent as a whole, so
+ * that the account is held for as long as the database works on it, and not until this process has heard of it. Where there is
+ * nothing to commit, the longer way says why.
+ */
+async function commitUnmarked(options: MoveRunnerOptions, move: ReservedMove): Promise<CommittedMove['kind'] | 'held'> {
   try {
-    return await commitWithDeliveries(options, move, unmarkedDeadlineMs);
+    await beginTogether(options.db, (tx) => [
+      ...takeReleaseLock(tx, options.release),
+      ...commitMoveOrFail(tx, move, unmarkedDeadlineMs),
+      resumeForEarlierRelease(tx, move),
+      options.oweDeliveries(tx, move),
+    ]);
+    return 'committed';
   } catch (error) {
+    if (didNotHold(error)) return (await commitWithDeliveries(options, move, unmarkedDeadlineMs)).kind;
     // query_canceled (the deadline), and deadlock_detected, which nothing of an account survives either.
     if (['57014', '40P01'].includes(sqlState(error) ?? '')) return 'held';
     throw error;

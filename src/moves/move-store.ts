@@ -12,6 +12,7 @@
  */
 import type { AccountId, InstanceId, MoveId } from '../base/ids.ts';
 import type { Database, Queryable, SqlFragment, Transaction } from '../database/connection.ts';
+import { mustHold } from '../database/together.ts';
 import { recordEvent } from '../domain/events.ts';
 
 export interface ReservedMove {
@@ -96,6 +97,27 @@ export async function commitMove(
   const [, [outcome]] = await Promise.all([
     tx`select set_config('statement_timeout', ${String(deadlineMs)}, true)`,
     tx<{ own: boolean; epoch: string | null }[]>`
+      ${changeOfOwner(tx, move)}
+      select exists (select 1 from own) as own, (select epoch from changed) as epoch`,
+  ]);
+  if (!outcome?.own) return { kind: 'lost-reservation' };
+  return outcome.epoch === null ? { kind: 'account-elsewhere' } : { kind: 'committed', epoch: outcome.epoch };
+}
+
+/** The same for a transaction that is sent together: it fails where {@link commitMove} would say that nothing was changed. */
+export function commitMoveOrFail(
+  tx: Transaction,
+  move: ReservedMove,
+  deadlineMs: number,
+): readonly PromiseLike<unknown>[] {
+  return [
+    tx`select set_config('statement_timeout', ${String(deadlineMs)}, true)`,
+    tx`${changeOfOwner(tx, move)} select ${mustHold(tx, tx`exists (select 1 from changed)`)}`,
+  ];
+}
+
+function changeOfOwner(tx: Transaction, move: ReservedMove): SqlFragment {
+  return tx`
       with own as materialized (
         select w.id from account_move w join move_batch b on b.id = w.batch_id
          where w.id = ${move.moveId} and (w.state = 'fenced' or w.state = 'reserved' and b.state = 'running')
@@ -118,11 +140,7 @@ export async function commitMove(
                pending_commands = (select count(*) from command q join device d on d.id = q.device_id
                                     where d.account_id = ${move.accountId} and q.state in ('queued', 'sent', 'not-now'))
           from own cross join changed c
-         where m.id = own.id)
-      select exists (select 1 from own) as own, (select epoch from changed) as epoch`,
-  ]);
-  if (!outcome?.own) return { kind: 'lost-reservation' };
-  return outcome.epoch === null ? { kind: 'account-elsewhere' } : { kind: 'committed', epoch: outcome.epoch };
+         where m.id = own.id)`;
 }
 
 /** Ends a move whose account has another owner than its source; one that is there again keeps its reservation. */

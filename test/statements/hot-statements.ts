@@ -124,11 +124,16 @@ export const hotStatements: readonly HotStatement[] = [
   },
   {
     name: 'moves: commit, with what is owed',
-    of: [moveStore.commitMove, earlierRelease.resumeForEarlierRelease, oweStore.oweDeliveries],
+    of: [
+      moveStore.commitMove,
+      moveStore.commitMoveOrFail,
+      earlierRelease.resumeForEarlierRelease,
+      oweStore.oweDeliveries,
+    ],
     rowsAtMost: few,
     run: async (q, { queued }) => {
       await q`update account_move set state = 'reserved' where id = ${queued.moveId}`;
-      await moveStore.commitMove(q, queued);
+      await Promise.all(moveStore.commitMoveOrFail(q, queued, 1000));
       await earlierRelease.resumeForEarlierRelease(q, queued);
       const { accountId, moveId } = queued;
       await oweStore.oweDeliveries(q, { accountIds: [accountId], cause: 'move', moveId, budgeted: true });

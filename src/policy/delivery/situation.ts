@@ -90,7 +90,7 @@ function rowOf<Row>(row: Row | undefined): Row {
 }
 
 /** A count of what is open is followed by the next one no sooner than so many times its own duration after it began. */
-const countShare = 10;
+const countShare = 20;
 
 export interface OpenCount {
   /** What is open, as of the last count and of what was {@link gone} since. */
@@ -99,7 +99,7 @@ export interface OpenCount {
   gone(released: number, settled: number): void;
 }
 
-/** However much is open in the domain, counting it costs a tenth of the time at most. */
+/** However much is open in the domain, counting it costs a twentieth of the time at most. */
 export function createOpenCount(clock: Clock): OpenCount {
   let open: OpenDeliveries = { owed: 0, released: 0 };
   let dueAt = 0;

@@ -31,7 +31,7 @@ export interface Waker {
 /** Devices that only need a slot are woken for so many for each free one: some come late. */
 const devicesPerFreeSlot = 2;
 /** A look at who sleeps is followed by the next one no sooner than so many times its own duration after it began. */
-const lookShare = 5;
+const lookShare = 10;
 
 export function createWaker(options: WakerOptions): Waker {
   const { db, instanceId, push, clock, log } = options;
@@ -83,7 +83,7 @@ export function createWaker(options: WakerOptions): Waker {
         slotRetrySeconds: settings.slotRetrySeconds,
       };
       const sleeping = await listSleeping(db, instanceId, pace, allowed);
-      // With tens of thousands of waiting commands the look takes a while: it may cost a fifth of the time, no more.
+      // With tens of thousands of waiting commands the look takes a while: it may cost a tenth of the time, no more.
       nextLook = startedAt + lookShare * (clock.now() - startedAt);
       let forSlots = freeSlots * devicesPerFreeSlot;
       const chosen = sleeping.filter((device) => !device.needsSlot || forSlots-- > 0);
