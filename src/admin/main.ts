@@ -14,7 +14,7 @@ import { BrambleError, messageOf } from '../base/errors.ts';
 import { readMasterKeys } from '../database/sealed-value.ts';
 import { runMoves } from '../moves/move-runner.ts';
 import { readBudget } from '../policy/delivery/budget.ts';
-import { oweDeliveries } from '../policy/delivery/owe-deliveries.ts';
+import { announceDeliveries, oweDeliveries } from '../policy/delivery/owe-deliveries.ts';
 import { type ComponentContext, componentProcess, type Listening, type Work } from '../process/component-process.ts';
 import { healthHandler } from '../process/health.ts';
 import { ownFeatures, ownRelease } from '../process/own-release.ts';
@@ -110,6 +110,7 @@ async function workUntilStopped(context: Context): Promise<Work> {
     signal: stopping,
     oweDeliveries: async (tx, move) =>
       await oweDeliveries(tx, { accountIds: [move.accountId], cause: 'move', moveId: move.moveId, budgeted: true }),
+    announce: announceDeliveries,
     drainWindow: async (q) => {
       const { perDomain } = await readBudget(q);
       return perDomain;

@@ -21,6 +21,8 @@ export interface DatabaseOptions {
   max?: number;
   /** Seconds after which an unused session is closed; 0 keeps it. The one that was used last is used next. */
   idleTimeoutSeconds?: number;
+  /** Statements are planned once for all parameters, and not again for these: where the few that are sent are known to fare well. */
+  plansOnce?: boolean;
   /** So many sessions are kept though they are unused; default none. */
   keep?: number;
   /** How long a statement waits for a database that cannot be reached; asked again and again; default 0. */
@@ -49,6 +51,7 @@ export function openDatabase(url: string, options: DatabaseOptions): Database {
     onUnreachable: options.onUnreachable ?? (() => {}),
     idleTimeoutMs: (options.idleTimeoutSeconds ?? 0) * 1000,
     keep: options.keep ?? 0,
+    plansOnce: options.plansOnce ?? false,
     once: isSession,
   });
   return isSession ? guardTransactions(db, { again: false }) : guardTransactions(readAgain(db), { again: true });

@@ -21,6 +21,8 @@ export interface PoolOptions {
   readonly idleTimeoutMs: number;
   /** So many are kept, however long nobody uses them; default none. */
   readonly keep?: number;
+  /** See openDatabase. */
+  readonly plansOnce?: boolean;
   /** Whether the first session is the only one ever: what it locked and set would be missing in the next. No age ends it. */
   readonly once: boolean;
   /** Milliseconds of a clock that never goes back; default the machine's. */
@@ -173,7 +175,11 @@ function createSessions(url: string, options: PoolOptions): Sessions {
       try {
         if (options.once && opened)
           throw connectionError('CONNECTION_CLOSED', 'the session was lost, and with it its locks');
-        const session = await openSession(url, { applicationName: options.applicationName, attempt: attempt++ });
+        const session = await openSession(url, {
+          applicationName: options.applicationName,
+          attempt: attempt++,
+          plansOnce: options.plansOnce === true,
+        });
         opened = true;
         born.set(session, nowMs());
         void session.lost.then(() => {

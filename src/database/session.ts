@@ -13,6 +13,8 @@ export type Sql = postgres.Sql<Record<string, never>>;
 
 export interface SessionOptions {
   readonly applicationName: string;
+  /** See openDatabase. */
+  readonly plansOnce?: boolean;
   readonly connectTimeoutMs?: number;
   readonly onNotify?: (channel: string, payload: string) => void;
   /** Which of several hosts in the address is tried, counted from 0 and round. */
@@ -64,6 +66,8 @@ export function driver(url: string, applicationName: string, more: postgres.Opti
  */
 export const planningForRows = `
   select set_config('enable_bitmapscan', 'off', false), set_config('random_page_cost', '1.1', false), set_config('jit', 'off', false)`;
+
+const planningOnce = `set_config('plan_cache_mode', 'force_generic_plan', false)`;
 
 /**
  * Opens a session and proves that the database answers in it: a pooler lets in before it has a server.
@@ -121,7 +125,7 @@ export async function openSession(url: string, options: SessionOptions): Promise
   options.signal?.addEventListener('abort', close);
   if (options.signal?.aborted) lose();
   try {
-    await run((q) => q.unsafe(planningForRows));
+    await run((q) => q.unsafe(options.plansOnce === true ? `${planningForRows}, ${planningOnce}` : planningForRows));
   } catch (error) {
     close();
     throw error;

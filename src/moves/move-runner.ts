@@ -39,6 +39,8 @@ export interface MoveRunnerOptions {
   name: string;
   /** Adds what a committed move owes the account's devices; in the move's transaction, whose statements are all sent at once. */
   oweDeliveries: (tx: Transaction, move: ReservedMove) => Promise<unknown>;
+  /** Tells those who deliver that accounts have moved: once for each round, beside the moves' transactions. */
+  announce?: (db: Database) => Promise<unknown>;
   log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
   /** Accounts moved at the same time. */
   concurrency?: number;
@@ -217,6 +219,7 @@ async function runMoving(options: Running, moving: Waking, settling: Waking): Pr
   while (!signal.aborted) {
     const round = await unlessInterrupted(options, () => moveReserved(options));
     if (round?.quiet === false) settling.wake();
+    if (round && round.moved > 0) await unlessInterrupted(options, async () => await options.announce?.(options.db));
     if (round && round.moved > 0) continue;
     await moving.pause(round?.quiet === true ? quietMs : intervalMs, signal);
   }

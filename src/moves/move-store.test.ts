@@ -207,9 +207,13 @@ test('a move that failed is tried again when its time has come, without anybody 
   await start([device]);
   const ending = new AbortController();
   let tries = 0;
+  let announced = 0;
   const running = runMoves({
     ...options,
     signal: ending.signal,
+    announce: async () => {
+      announced += 1;
+    },
     oweDeliveries: async () => {
       tries += 1;
       if (tries === 1) throw new Error('once');
@@ -220,6 +224,7 @@ test('a move that failed is tried again when its time has come, without anybody 
     ['delivering', 'closed'].includes(String((await moveOf(device))['state'])),
   );
   assert.equal(tries, 2);
+  await until('those who deliver know of it', 20_000, async () => announced === 1);
   ending.abort();
   await running;
 });

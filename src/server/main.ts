@@ -89,6 +89,8 @@ function openConnectDatabase({ databaseUrl, databaseAccess }: ComponentContext<S
   return openDatabase(databaseUrl, {
     ...databaseAccess,
     max: connectLanes,
+    // Planning a connect takes longer than executing it.
+    plansOnce: true,
     idleTimeoutSeconds: serviceIdleSeconds,
     keep: connectSessionsKept,
   });

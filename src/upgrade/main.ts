@@ -13,7 +13,7 @@ import { readMasterKeys } from '../database/sealed-value.ts';
 import { readDomain } from '../domain/domain.ts';
 import { runMoves } from '../moves/move-runner.ts';
 import { readBudget } from '../policy/delivery/budget.ts';
-import { oweDeliveries } from '../policy/delivery/owe-deliveries.ts';
+import { announceDeliveries, oweDeliveries } from '../policy/delivery/owe-deliveries.ts';
 import { type ComponentContext, componentProcess, type Work } from '../process/component-process.ts';
 import { healthHandler } from '../process/health.ts';
 import { ownRelease } from '../process/own-release.ts';
@@ -102,6 +102,7 @@ async function moveWhileOwnRelease({ db, log, identity, stopping }: Context): Pr
               moveId: move.moveId,
               budgeted: true,
             }),
+          announce: announceDeliveries,
           drainWindow: async (q) => (await readBudget(q)).perDomain,
         });
       }

@@ -13,6 +13,9 @@ export const deliverySettingsSchema = z.object({
   slotRetrySeconds: seconds(3600).default(1),
   /** A device that was released to is expected for so long; after that it counts as asleep and holds nobody up. */
   expectSeconds: seconds(3600).default(20),
+  /** What a move owes is not released for so long after it, each account at its own time between this and `afterMoveAtMostSeconds`. */
+  afterMoveSeconds: z.number().min(0).max(3600).default(0.3),
+  afterMoveAtMostSeconds: z.number().min(0).max(3600).default(1.3),
   /** An IT policy that a device refused is sent again so much later. */
   redeliverAfterSeconds: seconds(8760 * 3600).default(1800),
   /** Commands that were answered so long ago are deleted. */

@@ -41,7 +41,7 @@ export async function startService(
 ) {
   const budget = budgetSchema.parse(options.budget ?? {});
   await db.begin(async (tx) => await writeBudget(tx, budget, [one.id, two.id]));
-  await writeSetting(db, 'delivery', options.delivery ?? {});
+  await writeSetting(db, 'delivery', { afterMoveSeconds: 0, afterMoveAtMostSeconds: 0, ...options.delivery });
   const woken: string[] = [];
   const clock = { ...systemClock, time: 1_000_000, now: () => clock.time };
   const service = createPolicyService({

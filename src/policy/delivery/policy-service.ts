@@ -14,6 +14,7 @@ import { readSetting } from '../../domain/settings.ts';
 import type { Logger } from '../../process/logger.ts';
 import type { SkippedPart } from '../compiled-profile.ts';
 import type { PushClient } from '../push.ts';
+import type { PaceAfterMove } from './after-move.ts';
 import { applyBudget, type Budget, readBudget } from './budget.ts';
 import { type DeliverySettings, deliverySettingsSchema } from './delivery-settings.ts';
 import { isAnyRenewalDue, oweRenewals, readRenewalsUnderWay } from './owe-renewals.ts';
@@ -168,15 +169,17 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
     delivery: DeliverySettings,
     budget: Budget,
   ): Promise<{ situation: Situation; reason: HoldReason }> {
-    const open = await openCount.now(db, instance.id);
+    const open = await openCount.now(db, instance.id, delivery);
     const slots = await readSlots(db, instance.id, delivery.expectSeconds, budget.suspectAfterSeconds);
-    const situation = { ...open, ...slots };
-    const outcome = await releaseWithin(db, by, situation, prepare);
+    const situation = { owed: open.owed, released: open.released, ...slots };
+    const outcome = await releaseWithin(db, by, { situation, pace: delivery }, prepare);
     counts.released += outcome.released;
     counts.settled += outcome.settled;
     openCount.gone(outcome.released, outcome.settled);
     const gone = outcome.released + outcome.settled;
-    return { situation, reason: holdReason(situation, outcome.tokens, gone) };
+    // What is not ripe yet is held back by nothing.
+    const ripe = { ...situation, owed: situation.owed - open.unripe };
+    return { situation, reason: holdReason(ripe, outcome.tokens, gone) };
   }
 
   /** How long the next turn may wait: by whether anything was sent or is still to be, and whether devices are to answer. */
@@ -278,14 +281,14 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
 async function releaseWithin(
   db: Database,
   by: { readonly instanceId: string; readonly release: string },
-  situation: Situation,
+  { situation, pace }: { situation: Situation; pace: PaceAfterMove },
   prepare: Prepare,
 ): Promise<{ released: number; settled: number; tokens: { instance: number; domain: number } }> {
   const tokens = await readTokens(db, by.instanceId);
   const affordable = Math.floor(Math.min(tokens.instance, tokens.domain) + 1e-9);
   const window = waveWindow(situation);
   if (situation.owed === 0 || affordable < 1 || window < 1) return { released: 0, settled: 0, tokens };
-  const owed = await listOwed(db, by.instanceId, true, Math.min(affordable, batchSize));
+  const owed = await listOwed(db, by.instanceId, true, Math.min(affordable, batchSize), pace);
   const devices = new Set<string>();
   const candidates = owed.filter(({ deviceId }) => {
     if (!devices.has(deviceId) && devices.size >= window) return false;

@@ -7,6 +7,7 @@
 import { fencedAccounts } from '../../database/account-fence.ts';
 import type { Database, Queryable, Transaction } from '../../database/connection.ts';
 import { type DeliveryItem, deliveryItems } from '../delivery-items.ts';
+import { atOnce, isRipe, type PaceAfterMove } from './after-move.ts';
 import type { DeliveryCause } from './owe-deliveries.ts';
 import { availableTokens, type Bucket, refill, takeTokens } from './token-bucket.ts';
 
@@ -50,6 +51,7 @@ export async function listOwed(
   instanceId: string,
   budgeted: boolean,
   limit: number,
+  pace: PaceAfterMove = atOnce,
 ): Promise<Candidate[]> {
   return await q<Candidate[]>`
     select d.id, d.xmin::text as version, d.item, d.cause, d.budgeted,
@@ -65,7 +67,7 @@ export async function listOwed(
      cross join lateral (
        select v.id, v.platform, v.product, v.os_version, v.software_version, v.applied_policy_revision, v.applied_books_revision
          from device v where v.id = d.device_id and v.state = 'active' offset 0) v
-     where d.state = 'owed' and ${budgeted ? q`d.budgeted` : q`not d.budgeted`}
+     where d.state = 'owed' and ${budgeted ? q`d.budgeted and ${isRipe(q, pace)}` : q`not d.budgeted`}
      order by d.owed_at, d.device_id, array_position(${[...deliveryItems]}::text[], d.item)
      limit ${limit}`;
 }

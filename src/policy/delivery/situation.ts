@@ -5,6 +5,7 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import type { Queryable } from '../../database/connection.ts';
+import { atOnce, isRipe, type PaceAfterMove } from './after-move.ts';
 
 /** As stored in `delivery_hold.reason`. */
 export type HoldReason = 'nothing' | 'rate-instance' | 'rate-domain' | 'slots-instance' | 'slots-domain' | 'suspects';
@@ -30,16 +31,24 @@ export interface Situation {
 }
 
 /** What is open for an instance's accounts: looked at row by row, so not at every turn where it is much. */
-export type OpenDeliveries = Pick<Situation, 'owed' | 'released'>;
+export interface OpenDeliveries extends Pick<Situation, 'owed' | 'released'> {
+  /** Of those that are owed: by a move of just now, and not to be released yet. */
+  readonly unripe: number;
+}
 
 /**
  * In proportion to what is open in the whole domain: by delivery_open once, with the instance's accounts (account_instance) and
  * the devices that are not active (device_inactive) beside it. `case` keeps the planner from making joins of them, which is
  * dear while it knows nothing of the rows.
  */
-export async function countOpenDeliveries(q: Queryable, instanceId: string): Promise<OpenDeliveries> {
+export async function countOpenDeliveries(
+  q: Queryable,
+  instanceId: string,
+  pace: PaceAfterMove = atOnce,
+): Promise<OpenDeliveries> {
   const [row] = await q<OpenDeliveries[]>`
     select count(*) filter (where d.state = 'released')::int as released,
+           count(*) filter (where d.state = 'owed' and not ${isRipe(q, pace)})::int as unripe,
            count(*) filter (where d.state = 'owed' and case when d.device_id in (
              select v.id from device v where v.state <> 'active') then false else true end)::int as owed
       from delivery d
@@ -58,9 +67,9 @@ export async function readSlots(
   instanceId: string,
   expectSeconds: number,
   suspectAfterSeconds: number,
-): Promise<Omit<Situation, keyof OpenDeliveries>> {
+): Promise<Omit<Situation, 'owed' | 'released'>> {
   const own = q`(select a.instance_id from account a where a.id = d.account_id) = ${instanceId}`;
-  const [row] = await q<Omit<Situation, keyof OpenDeliveries>[]>`
+  const [row] = await q<Omit<Situation, 'owed' | 'released'>[]>`
     select
       (select count(distinct d.device_id)::int from delivery d
         where d.state = 'released' and d.budgeted and ${own}
@@ -94,25 +103,26 @@ const countShare = 20;
 
 export interface OpenCount {
   /** What is open, as of the last count and of what was {@link gone} since. */
-  now(q: Queryable, instanceId: string): Promise<OpenDeliveries>;
+  now(q: Queryable, instanceId: string, pace: PaceAfterMove): Promise<OpenDeliveries>;
   /** So many were released, and so many are open no more; the next count knows better. */
   gone(released: number, settled: number): void;
 }
 
 /** However much is open in the domain, counting it costs a twentieth of the time at most. */
 export function createOpenCount(clock: Clock): OpenCount {
-  let open: OpenDeliveries = { owed: 0, released: 0 };
+  let open: OpenDeliveries = { owed: 0, released: 0, unripe: 0 };
   let dueAt = 0;
   return {
-    async now(q, instanceId) {
+    async now(q, instanceId, pace) {
       const startedAt = clock.now();
       if (startedAt < dueAt) return open;
-      open = await countOpenDeliveries(q, instanceId);
+      open = await countOpenDeliveries(q, instanceId, pace);
       dueAt = startedAt + countShare * (clock.now() - startedAt);
       return open;
     },
     gone(released, settled) {
-      open = { owed: Math.max(0, open.owed - released - settled), released: open.released + released };
+      const owed = Math.max(0, open.owed - released - settled);
+      open = { owed, released: open.released + released, unripe: Math.min(open.unripe, owed) };
     },
   };
 }
