@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- connect | move | cost | gates | idle | bulk] [--json FILE] [...]`: what the domain does in a second, how long a moved
+ * `npm run bench [-- connect | move | cost | gates | idle | bulk | memory] [--json FILE] [...]`: what the domain does in a second, how long a moved
  * account is without its server, how often gates are wrong, what a domain costs in which nothing happens. Without a name all of it, quickly. bench/RESULTS.md says how to read it.
  */
 import { randomUUID } from 'node:crypto';
@@ -12,6 +12,7 @@ import { benchConnectDomain, describeConnect } from './connect-domain.ts';
 import { benchCost, describeCost } from './cost/cost.ts';
 import { benchGates, describeGoals } from './gates/gates.ts';
 import { benchIdle, describeIdle } from './idle.ts';
+import { benchMemory, describeMemory } from './memory.ts';
 import { benchMove, describeMove } from './move.ts';
 
 const usage = `npm run bench [-- <name>] [options]
@@ -29,6 +30,8 @@ const usage = `npm run bench [-- <name>] [options]
             --waves 1000 --seed SEED
   idle      transactions, statements, connections and processor time of a domain in which nobody does anything
             --seconds 60
+  memory    resident memory of each process while a fleet is at work
+            --devices 200 --seconds 60
   --json FILE writes the figures`;
 
 const { values, positionals } = parseArgs({
@@ -55,7 +58,7 @@ const [name = 'all'] = positionals;
 const quick = name === 'all';
 const say = (text: string) => console.log(text);
 
-if (values.help || !['all', 'connect', 'move', 'cost', 'gates', 'idle', 'bulk'].includes(name)) {
+if (values.help || !['all', 'connect', 'move', 'cost', 'gates', 'idle', 'bulk', 'memory'].includes(name)) {
   console.log(usage);
   process.exitCode = values.help ? 0 : 2;
 } else {
@@ -73,6 +76,7 @@ if (values.help || !['all', 'connect', 'move', 'cost', 'gates', 'idle', 'bulk'].
     if (quick || name === 'gates') figures['gates'] = runGates();
     if (quick || name === 'bulk') figures['bulk'] = await runBulk();
     if (name === 'idle') figures['idle'] = await runIdle();
+    if (name === 'memory') figures['memory'] = await runMemory();
   }
   if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(figures, null, 2)}\n`);
 }
@@ -122,6 +126,12 @@ async function runCost(): Promise<unknown> {
 async function runIdle(): Promise<unknown> {
   const report = await benchIdle({ seconds: number(values.seconds, 60), say });
   say(describeIdle(report));
+  return report;
+}
+
+async function runMemory(): Promise<unknown> {
+  const report = await benchMemory({ devices: number(values.devices, 200), seconds: number(values.seconds, 60), say });
+  say(describeMemory(report));
   return report;
 }
 

@@ -24,7 +24,8 @@ let listening = 0;
 const kind = process.argv[3];
 const settings = JSON.parse(process.env.BRAMBLE_SETTINGS);
 const note = (what) => appendFileSync(process.env.BRAMBLE_HOME + '/notes', process.env.BRAMBLE_COMPONENT + ' ' + what + '\\n');
-console.log(JSON.stringify({ release: '${release}', kind, settings, database: process.env.DATABASE_URL ?? null }));
+const memory = [process.execArgv.join(' '), process.env.MALLOC_ARENA_MAX, process.env.MALLOC_MMAP_THRESHOLD_];
+console.log(JSON.stringify({ release: '${release}', kind, settings, database: process.env.DATABASE_URL ?? null, memory }));
 if (settings.crash) process.exit(9);
 const servers = [];
 if (settings.heartbeat) {

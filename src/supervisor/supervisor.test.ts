@@ -36,6 +36,9 @@ async function supervisedHome(host: string): Promise<string> {
   return home;
 }
 
+// Before any supervisor starts a process.
+process.env['MALLOC_ARENA_MAX'] = '7';
+
 test('processes are started, stopped on purpose, moved to another release, and restarted after a crash', async (t) => {
   const home = await supervisedHome('alpha');
   const supervisor = supervise(t, home);
@@ -64,7 +67,10 @@ test('processes are started, stopped on purpose, moved to another release, and r
     log.map((line) => (JSON.parse(line) as { release: string }).release),
     ['1.0.0', '1.1.0', '1.0.0', '1.0.0'],
   );
-  assert.equal((JSON.parse(log[0] ?? '') as { database: string }).database, database.url);
+  const { database: url, memory } = JSON.parse(log[0] ?? '') as { database: string; memory: string[] };
+  assert.equal(url, database.url);
+  // What an operator has set for all of them stays.
+  assert.deepEqual(memory, ['--max-semi-space-size=8', '7', '1048576']);
   assert.equal(
     supervisor.all.some((event) => 'name' in event && event.name === 'other-server'),
     false,

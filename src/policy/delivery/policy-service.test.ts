@@ -249,6 +249,22 @@ test('time in which sending is held back is added up, and none while nothing is 
   assert.equal((await db`select reason from delivery_hold`)[0]?.['reason'], 'nothing');
 });
 
+test('a turn follows within a second while a device has taken something and not answered', async () => {
+  const [device] = await addDevices(db, one.id, 1);
+  assert.ok(device);
+  await oweDeliveries(db, { ...move, deviceIds: [device.id], items: ['it-policy'] });
+  const { service, clock } = await startService({ budget: fast });
+  const pauses: number[] = [];
+  const ending = new AbortController();
+  clock.sleep = async (durationMs) => {
+    pauses.push(durationMs);
+    if (pauses.length === 1) await connect(device, 'Idle');
+    if (pauses.length === 3) ending.abort();
+  };
+  await service.run(ending.signal);
+  assert.deepEqual(pauses, [200, 1000, 1000]);
+});
+
 test('a turn follows soon while something is to be sent, and rarely while nothing is', async () => {
   const [device] = await addDevices(db, one.id, 1);
   assert.ok(device);
