@@ -278,6 +278,11 @@ test('the same message, 100 times at once and again later, is opened once and ge
   const sendIt = async () => {
     const outcome = await send(device.token, request);
     assert.ok(outcome.kind === 'answer', outcome.kind);
+    assert.equal(
+      outcome.body.buffer.byteLength,
+      outcome.body.length,
+      'what is remembered keeps nothing else in memory',
+    );
     return outcome.body.toString('hex');
   };
   const answers = await Promise.all(Array.from({ length: 100 }, sendIt));

@@ -148,7 +148,7 @@ export function createScepService(options: {
     const remembers = outcome.kind === 'answer' || outcome.kind === 'malformed';
     // A certificate changes what the next answer depends on, and is looked at as it then stands.
     const after = issues ? await enrollingDevice(db, instanceId, token) : device;
-    return { answer: outcome, situation: remembers && after !== undefined ? situationOf(after, known[0]) : null };
+    return { answer: kept(outcome), situation: remembers && after !== undefined ? situationOf(after, known[0]) : null };
   }
 
   /** `issues`: the answer holds a certificate. */
@@ -387,4 +387,9 @@ function keyDigest(spkiDer: Uint8Array): Buffer {
 function isSame(given: string, expected: string): boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest();
   return timingSafeEqual(digest(given), digest(expected));
+}
+
+/** On its own: a small buffer is a view into 64 KiB that it shares with others, and whoever remembers it keeps all of them. */
+function kept(outcome: ScepOutcome): ScepOutcome {
+  return outcome.kind === 'answer' ? { ...outcome, body: Buffer.from(new Uint8Array(outcome.body).buffer) } : outcome;
 }
