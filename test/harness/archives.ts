@@ -10,7 +10,7 @@ import { copyTree } from '../../scripts/tree-copy.ts';
 import { compareReleases } from '../../src/base/release-number.ts';
 import { writeEntries } from '../../src/release/archive-bytes.ts';
 import { formatManifest, manifestName, parseManifest } from '../../src/release/manifest.ts';
-import { readEntries } from '../../src/release/tar-entries.ts';
+import { type Entries, readEntries, sha256 } from '../../src/release/tar-entries.ts';
 
 export const checkout = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -85,12 +85,17 @@ async function buildInto(folder: string, tree: string): Promise<BuiltArchive> {
   return { file, release: manifest.release };
 }
 
-/** The working tree's program under another number: for what looks at the number only. */
-export async function renumberedArchive(release: string): Promise<BuiltArchive> {
+/** The working tree's program under another number, perhaps with more files: for what looks at the manifest only. */
+export async function renumberedArchive(release: string, more: Entries = new Map()): Promise<BuiltArchive> {
   const { file } = await workingTreeArchive();
   const entries = await readEntries(await readFile(file));
   const manifest = parseManifest(String(entries.get(manifestName)));
-  entries.set(manifestName, Buffer.from(formatManifest({ ...manifest, release })));
+  const files = { ...manifest.files };
+  for (const [name, contents] of more) {
+    entries.set(name, contents);
+    files[name] = sha256(contents);
+  }
+  entries.set(manifestName, Buffer.from(formatManifest({ ...manifest, release, files })));
   const renumbered = join(await archiveFolder(), `bramble-${release}.tgz`);
   await writeFile(renumbered, await writeEntries(entries));
   return { file: renumbered, release };

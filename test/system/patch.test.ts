@@ -3,15 +3,18 @@
  * one of their requests fails. A patch that is broken stops at its gate, and goes back.
  */
 import assert from 'node:assert/strict';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { until } from '../../src/base/test-condition.ts';
+import { exitWithin } from '../../src/base/test-process.ts';
 import { exitCode } from '../../src/cli/exit-codes.ts';
 import { summarizeRequests } from '../../src/simulator/journal-summary.ts';
 import {
   type BuiltArchive,
   defectiveArchive,
   patchedArchive,
+  renumberedArchive,
   sealedArchive,
   workingTreeArchive,
 } from '../harness/archives.ts';
@@ -67,6 +70,18 @@ describe('a patch in place', () => {
   const all = (release: string) =>
     ['administration', 'connection', 'router', 'server'].map((kind) => `${kind} ${release}`);
 
+  test('is refused by its number alone: with a migration it cannot be planned, and nothing is installed', async () => {
+    const migration = new Map([['sql/099-more.expand.sql', Buffer.from('select 1;')]]);
+    const { file, release } = await renumberedArchive(number(2), migration);
+    const { status, body } = await domain.rest<{ code: string; message: string }>('POST', '/upgrade/plan', {
+      archive: file,
+    });
+    assert.deepEqual([status, body.code], [409, 'ERR_RELEASE_NOT_PATCH']);
+    assert.match(body.message, /the migration 099-more\.expand\.sql is added/);
+    assert.equal((await domain.command('release', 'compatible', file)).code, exitCode.refused);
+    assert(!(await readdir(join(domain.home, 'releases'))).includes(release));
+  });
+
   test('goes forward in place: no request fails, no account moves, nothing is added or sent', async () => {
     const before = await failed();
     const patch = await patchedArchive(number(1));
@@ -96,10 +111,17 @@ describe('a patch in place', () => {
     assert.match(older.stdout, /is earlier than the domain’s/);
   });
 
-  test('is reversed the same way, and the release before serves and administers', async () => {
+  test('is reversed the same way, the supervisor killed meanwhile, and the release before serves and administers', async () => {
     const before = await failed();
     const reversed = await domain.command('upgrade', 'reverse');
     assert.equal(reversed.code, 0, reversed.stderr);
+    await until('the instance is wanted of the release before', 120_000, async () => {
+      const [row] = await domain.sql`select release from desired_process where name = 'server-1'`;
+      return row?.['release'] === from.release;
+    });
+    domain.supervisor.kill('SIGKILL');
+    await exitWithin(domain.supervisor, 30_000, 'the supervisor');
+    await domain.startSupervisor();
     await untilUpgrade(domain, ['reversed'], { timeoutMs: 180_000 });
     assert.deepEqual(await releases(), all(from.release));
     await untilServed(domain, fleet);
@@ -124,8 +146,28 @@ describe('a patch in place', () => {
     assert.deepEqual(await failed(), before);
   });
 
+  test('one whose instance never comes up pauses by name, is reversed, and no request has failed', async () => {
+    const before = await failed();
+    const broken = await patchedArchive(number(4), [
+      {
+        file: 'src/server/main.ts',
+        find: 'runServer(): Promise<void> {',
+        replace: 'runServer(): Promise<void> {\n  process.exit(3);',
+      },
+    ]);
+    await startUpgrade(domain, broken, { ...options, readySeconds: 15 });
+    const view = await untilUpgrade(domain, ['paused'], { timeoutMs: 280_000 });
+    assert.match(view.pauseReason ?? '', /^server-1 of \S+ is not at work on .* after 15 s/);
+    const reversed = await domain.command('upgrade', 'reverse');
+    assert.equal(reversed.code, 0, reversed.stderr);
+    await untilUpgrade(domain, ['reversed'], { timeoutMs: 180_000 });
+    assert.deepEqual(await releases(), all(number(3)));
+    await untilServed(domain, fleet);
+    assert.deepEqual(await failed(), before);
+  });
+
   test('one whose instance answers every connect with an error stops at its gate, and the way back leads home', async () => {
-    const broken = await defectiveArchive(number(4));
+    const broken = await defectiveArchive(number(5));
     await startUpgrade(domain, broken, options);
     const view = await untilUpgrade(domain, ['paused'], { timeoutMs: 280_000 });
     assert.match(view.pauseReason ?? '', /the gate of wave 1 \(server-1\) says fail: .*requests failed/);
