@@ -35,6 +35,16 @@ export async function birthOf(pid: number): Promise<string | null> {
   return await psField(pid, 'lstart');
 }
 
+/** Signals the process that had the id at this birth, and no other. One that is gone has had its end. */
+export async function signalProcess(pid: number, birth: string, signal: NodeJS.Signals): Promise<void> {
+  if ((await birthOf(pid)) !== birth) return;
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
 /** Whether the process works in `folder` (Linux), or names it in its command line (elsewhere). */
 export async function worksIn(pid: number, folder: string): Promise<boolean> {
   if (process.platform === 'linux') {

@@ -29,6 +29,7 @@ export function adoptableFolder(home: string): string {
 }
 
 export const adoptableShape = z.object({ pid: z.int().positive(), birth: z.string(), name: z.string() });
+export type Adoptable = z.output<typeof adoptableShape>;
 
 export const orphanShape = z.object({
   type: z.literal('orphan'),

@@ -25,7 +25,7 @@ const senderProgram = `
   const handle = require('node:net')._createServerHandle(null, null, 'tcp', 4);
   if (typeof handle === 'number') process.exit(1);
   process.on('disconnect', () => process.exit());
-  setTimeout(() => process.exit(1), 30000);
+  setTimeout(() => process.exit(1), 30000).unref();
   process.send({ type: 'socket' }, handle);`;
 
 /**

@@ -4,7 +4,7 @@
  */
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { birthOf } from '../base/process-facts.ts';
+import { birthOf, signalProcess } from '../base/process-facts.ts';
 import { type Orphan, onLines, sendLine, socketsShape } from '../process/adoption-messages.ts';
 import { watchSigns } from './process-signs.ts';
 import type { ProcessExit, SupervisedProcess } from './supervised-process.ts';
@@ -33,12 +33,16 @@ export function adoptProcess(orphan: Orphan, first: Socket, hungAfterMs: number)
 
   function attach(connection: Socket): void {
     state.connection = connection;
+    // Whoever can be adopted sends heartbeats; this one may stop before its next.
+    signs.take({ type: 'alive' });
     onLines(connection, (message) => {
       signs.take(message);
       const sockets = socketsShape.safeParse(message);
       if (sockets.success) offered.resolve(sockets.data);
     });
     connection.on('error', () => undefined).once('close', () => void whenGone(connection));
+    // It may have closed while the process was looked at.
+    if (connection.closed) void whenGone(connection);
     sendLine(connection, { type: 'adopted' });
   }
 
@@ -54,9 +58,7 @@ export function adoptProcess(orphan: Orphan, first: Socket, hungAfterMs: number)
     }
   }
 
-  async function signal(kind: 'SIGTERM' | 'SIGKILL'): Promise<void> {
-    if ((await birthOf(pid)) === birth) process.kill(pid, kind);
-  }
+  const signal = async (kind: 'SIGTERM' | 'SIGKILL') => await signalProcess(pid, birth, kind);
 
   attach(first);
   return {

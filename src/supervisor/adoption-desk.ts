@@ -10,9 +10,10 @@ import { chmod, mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { birthOf } from '../base/process-facts.ts';
+import { birthOf, signalProcess } from '../base/process-facts.ts';
 import { socketPath } from '../base/socket-path.ts';
 import {
+  type Adoptable,
   adoptableFolder,
   adoptableShape,
   handOverShape,
@@ -60,7 +61,7 @@ export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDe
     if (known !== undefined) return known.attach(connection);
     if (gathering) adopted.set(orphan.pid, adoptProcess(orphan, connection, options.hungAfterMs));
     // Another has its place by now.
-    else process.kill(orphan.pid, 'SIGTERM');
+    else await signalProcess(orphan.pid, orphan.birth, 'SIGTERM');
   }
 
   const server = net.createServer((connection) => {
@@ -68,7 +69,7 @@ export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDe
     connection.on('error', () => undefined).once('close', () => connections.delete(connection));
     onLines(connection, (message) => {
       const orphan = orphanShape.safeParse(message);
-      if (orphan.success) return void receive(orphan.data, connection);
+      if (orphan.success) return void receive(orphan.data, connection).catch(() => connection.destroy());
       const order = handOverShape.safeParse(message);
       if (!order.success) return void connection.destroy();
       sendLine(connection, { type: 'handing-over' });
@@ -89,7 +90,7 @@ export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDe
         missing = await expected(home, adopted);
       }
       gathering = false;
-      for (const { pid } of missing) process.kill(pid, 'SIGKILL');
+      for (const { pid, birth } of missing) await signalProcess(pid, birth, 'SIGKILL');
       return { adopted: [...adopted.values()], killed: missing };
     },
     close: async () => {
@@ -102,16 +103,13 @@ export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDe
 }
 
 /** Of the processes that said they can be adopted, those that live and have not reported themselves. */
-async function expected(
-  home: string,
-  adopted: ReadonlyMap<number, AdoptedProcess>,
-): Promise<{ name: string; pid: number }[]> {
+async function expected(home: string, adopted: ReadonlyMap<number, AdoptedProcess>): Promise<Adoptable[]> {
   const all = await readAdoptable(home);
   return all.filter(({ pid }) => !adopted.has(pid));
 }
 
 /** The processes of the home that live and can be adopted; files of others are removed. */
-export async function readAdoptable(home: string): Promise<{ name: string; pid: number }[]> {
+export async function readAdoptable(home: string): Promise<Adoptable[]> {
   const folder = adoptableFolder(home);
   const files = await readdir(folder).catch(() => [] as string[]);
   const found = await Promise.all(
@@ -124,7 +122,7 @@ export async function readAdoptable(home: string): Promise<{ name: string; pid: 
       return [];
     }),
   );
-  return found.flat().map(({ name, pid }) => ({ name, pid }));
+  return found.flat();
 }
 
 function parseJson(text: string): unknown {

@@ -13,7 +13,7 @@
 import net from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BrambleError, isBrambleError } from '../base/errors.ts';
-import { birthOf, childrenOf } from '../base/process-facts.ts';
+import { childrenOf, signalProcess } from '../base/process-facts.ts';
 import { compareReleases } from '../base/release-number.ts';
 import { socketPath } from '../base/socket-path.ts';
 import { onLines, runFolder, sendLine, supervisorSocket, typeOf } from '../process/adoption-messages.ts';
@@ -62,14 +62,10 @@ export async function claimHome(home: string, options: ClaimOptions): Promise<Ho
       // Of two that take over at the same time, the other was first; or this one does not even end by being killed.
       const overdueMs = performance.now() - former.killAtMs;
       if (former.holder.birth !== holder.birth || overdueMs > killedWithinMs) throw error;
-      if (overdueMs >= 0 && holder.pid !== process.pid) await killHolder(holder);
+      if (overdueMs >= 0 && holder.pid !== process.pid) await signalProcess(holder.pid, holder.birth, 'SIGKILL');
       await delay(lookMs);
     }
   }
-}
-
-async function killHolder({ pid, birth }: LockHolder): Promise<void> {
-  if ((await birthOf(pid)) === birth) process.kill(pid, 'SIGKILL');
 }
 
 /** Whether a supervisor of the release may be taken over without being told to. Pure. */
