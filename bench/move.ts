@@ -92,7 +92,7 @@ export async function benchMove(options: MoveBenchOptions): Promise<MoveFigures>
 /** Pushes go on to the push service of the first fleet: probed devices come without. */
 async function startProbedFleet(domain: RunningDomain, devices: number, journal: string): Promise<RunningFleet> {
   const push = await domain.sql`select value from setting where key = 'push'`;
-  const args = ['--prefix', probedPrefix];
+  const args = ['--prefix', probedPrefix, '--replace-push'];
   const fleet = await startFleet(domain, { devices, accounts: devices, seed: 'probed', interval: '1s', journal, args });
   await domain.sql`update setting set value = ${domain.sql.json(push[0]?.['value'])} where key = 'push'`;
   await untilNothingIsOwed(domain);
