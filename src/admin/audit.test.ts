@@ -12,6 +12,8 @@ import { runBramble } from '../cli/command-line-fixture.ts';
 import { stopOwnCluster, useOwnCluster } from '../database/test-database.ts';
 import { seedCommand, seedDevice } from '../devices/device-fixture.ts';
 import { writePushSettings } from '../policy/push-settings.ts';
+import { formatRotation } from '../release/signature.ts';
+import { testSigner } from '../release/signed-archive-fixture.ts';
 import { startAdministration } from './administration-fixture.ts';
 import { write } from './context.ts';
 
@@ -168,6 +170,12 @@ async function walk(): Promise<Set<string>> {
   await call('POST /instances/{name}/retire', '/instances/three/retire');
   secret((await call('POST /tokens', '/tokens', { name: 'second' }))['token']);
   await call('DELETE /tokens/{name}', '/tokens/second');
+  const [signer, next] = [testSigner(), testSigner()];
+  await call('PUT /release-signer', '/release-signer', { fingerprint: signer.fingerprint });
+  await call('POST /release-signer/rotation', '/release-signer/rotation', {
+    statements: formatRotation(next.fingerprint, signer),
+  });
+  await call('DELETE /release-signer', '/release-signer');
 
   const [instance] = await admin.db<{ id: string }[]>`select id from instance where name = 'one'`;
   const { deviceId, accountId: deviceAccount } = await seedDevice(

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { workingTreeArchive } from '../../test/harness/archives.ts';
 import { until, untilDone } from '../base/test-condition.ts';
 import { exitWithin } from '../base/test-process.ts';
 import { openDatabase } from '../database/connection.ts';
@@ -14,6 +15,7 @@ import { createEarlierTestDatabase } from '../database/test-database.ts';
 import { storeAuthority } from '../domain/authorities.ts';
 import { generateAuthorities } from '../domain/authority-creation.ts';
 import { ownRelease } from '../process/own-release.ts';
+import { installArchive } from '../release/archive.ts';
 import { migrationFolder } from '../release/program.ts';
 import { createToken } from '../rest/administrator-tokens.ts';
 import { isDeadHolder } from './lease-holder.ts';
@@ -38,6 +40,7 @@ after(async () => {
 
 /** A domain as 1.1.0 left it, schema and all. */
 async function prepare(): Promise<string> {
+  await installArchive((await workingTreeArchive()).file, { home });
   const masterKeys = createMasterKeys();
   await mkdir(join(home, 'keys'));
   await mkdir(join(home, 'credentials'));
