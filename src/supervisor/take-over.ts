@@ -46,11 +46,12 @@ const justStartedMs = 5000;
 export async function claimHome(home: string, options: ClaimOptions): Promise<HomeLock> {
   let former: { holder: LockHolder; killAtMs: number } | undefined;
   for (;;) {
-    options.signal.throwIfAborted();
     try {
       return await lockHome(home, options.release);
     } catch (error) {
       if (!isBrambleError(error, 'ERR_ALREADY_RUNNING')) throw error;
+      // Where nobody else is, whoever is to end gets the home all the same: there may be a database to shut down.
+      options.signal.throwIfAborted();
       const holder = holderShape.parse(error.details);
       if (former === undefined) {
         assertWanted(holder, options, error);

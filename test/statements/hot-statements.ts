@@ -261,9 +261,10 @@ export const hotStatements: readonly HotStatement[] = [
   },
   {
     name: 'deliveries: identities to renew',
-    of: [renewals.oweRenewals, renewals.readRenewalsUnderWay],
+    of: [renewals.isAnyRenewalDue, renewals.oweRenewals, renewals.readRenewalsUnderWay],
     rowsAtMost: few,
     run: async (q, { there }) => {
+      await renewals.isAnyRenewalDue(q, there);
       await renewals.readRenewalsUnderWay(q, there, 20);
       await renewals.oweRenewals(q, there, identitySettingsSchema.parse({}), 25);
     },
