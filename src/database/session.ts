@@ -62,12 +62,14 @@ export function driver(url: string, applicationName: string, more: postgres.Opti
 
 /**
  * What every statement here is about: rows that an index finds. As long as the planner knows nothing of the rows yet, it takes a
- * whole index, or a whole table, for next to nothing (docs/adr/0035). One simple message, before anything is prepared.
+ * whole index, or a whole table, for next to nothing (docs/adr/0035).
+ * Prepared: a simple query that a pooler breaks off is told of later than the session's end, and would count as sent.
  */
-export const planningForRows = `
-  select set_config('enable_bitmapscan', 'off', false), set_config('random_page_cost', '1.1', false), set_config('jit', 'off', false)`;
-
-const planningOnce = `set_config('plan_cache_mode', 'force_generic_plan', false)`;
+export async function planForRows(sql: Sql, once: boolean): Promise<void> {
+  await sql`
+    select set_config('enable_bitmapscan', 'off', false), set_config('random_page_cost', '1.1', false),
+           set_config('jit', 'off', false), set_config('plan_cache_mode', ${once ? 'force_generic_plan' : 'auto'}, false)`;
+}
 
 /**
  * Opens a session and proves that the database answers in it: a pooler lets in before it has a server.
@@ -125,7 +127,7 @@ export async function openSession(url: string, options: SessionOptions): Promise
   options.signal?.addEventListener('abort', close);
   if (options.signal?.aborted) lose();
   try {
-    await run((q) => q.unsafe(options.plansOnce === true ? `${planningForRows}, ${planningOnce}` : planningForRows));
+    await run((q) => planForRows(q, options.plansOnce === true));
   } catch (error) {
     close();
     throw error;

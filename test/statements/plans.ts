@@ -4,7 +4,7 @@
  */
 
 import type { Database, Transaction } from '../../src/database/connection.ts';
-import { driver, planningForRows, type Sql } from '../../src/database/session.ts';
+import { driver, planForRows, type Sql } from '../../src/database/session.ts';
 
 export interface PlanStep {
   /** Such as `Seq Scan`, `Index Scan`, `Nested Loop`. */
@@ -66,8 +66,8 @@ export async function watchPlans(
   })) {
     await sql.unsafe(`set auto_explain.${name} = ${value}`);
   }
+  await planForRows(sql, false);
   await sql.unsafe(`set plan_cache_mode = ${planCacheMode}`);
-  await sql.unsafe(planningForRows);
   return {
     async watch(work) {
       executed = [];

@@ -57,6 +57,8 @@ describe('a fleet whose identities end', () => {
   async function untilRenewed(): Promise<void> {
     let seen: unknown;
     await until('every device uses a new identity', 300_000, async () => {
+      // With nothing open the next try would wait for the quiet turn of the policy service.
+      await domain.sql`select pg_notify('bramble_delivery', '')`;
       const [row] = await domain.sql<{ old: number; unused: number }[]>`
         select count(*) filter (where d.identity_expires_at < now() + interval '300 days')::int as old,
                count(r.identity_fingerprint)::int as unused
