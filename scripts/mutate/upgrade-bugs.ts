@@ -180,8 +180,9 @@ export const upgradeBugs: readonly KnownBug[] = [
   {
     name: 'release-read-before-the-lock',
     file: 'src/database/release-lock.ts',
-    find: `const [, [domain]] = await Promise.all([\n      tx\`select pg_advisory_xact_lock_shared(\${lockClass}, \${advisoryLock.administration})\`,\n      tx<{ release: string }[]>\`select release from domain\`,\n    ]);`,
-    replace: `const [[domain]] = await Promise.all([\n      tx<{ release: string }[]>\`select release from domain\`,\n      tx\`select pg_advisory_xact_lock_shared(\${lockClass}, \${advisoryLock.administration})\`,\n    ]);`,
+    find: 'await Promise.all([lockShared(tx), tx<{ release: string }[]>`select release from domain`]);',
+    replace:
+      '(await Promise.all([tx<{ release: string }[]>`select release from domain`, lockShared(tx)])).reverse() as [unknown, { release: string }[]];',
     seenBy: [
       {
         file: 'src/database/release-lock.test.ts',

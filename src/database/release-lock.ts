@@ -10,15 +10,15 @@ import { advisoryLock, lockClass } from './advisory-locks.ts';
 import type { Database, Transaction } from './connection.ts';
 import { mustHold } from './together.ts';
 
+const lockShared = (tx: Transaction) =>
+  tx`select pg_advisory_xact_lock_shared(${lockClass}, ${advisoryLock.administration})`;
+
 /**
  * The same in a transaction that is sent together: the first of its statements, which fail where the domain is of another
  * release. A transaction of {@link administrationTransaction} says which.
  */
 export function takeReleaseLock(tx: Transaction, release: string): readonly PromiseLike<unknown>[] {
-  return [
-    tx`select pg_advisory_xact_lock_shared(${lockClass}, ${advisoryLock.administration})`,
-    tx`select ${mustHold(tx, tx`(select release from domain) = ${release}`)}`,
-  ];
+  return [lockShared(tx), tx`select ${mustHold(tx, tx`(select release from domain) = ${release}`)}`];
 }
 
 /**
@@ -32,10 +32,7 @@ export async function administrationTransaction<Result>(
 ): Promise<Result> {
   const result = await db.begin(async (tx) => {
     // Sent together, run one after the other: the second statement's snapshot is taken once the lock was granted.
-    const [, [domain]] = await Promise.all([
-      tx`select pg_advisory_xact_lock_shared(${lockClass}, ${advisoryLock.administration})`,
-      tx<{ release: string }[]>`select release from domain`,
-    ]);
+    const [, [domain]] = await Promise.all([lockShared(tx), tx<{ release: string }[]>`select release from domain`]);
     if (domain?.release !== release) {
       throw new BrambleError(
         'ERR_RELEASE_FENCED',
