@@ -72,9 +72,13 @@ export function sendLine(socket: Socket, value: unknown): void {
   if (socket.writable) socket.write(`${JSON.stringify(value)}\n`);
 }
 
-/** Calls back with each line's value. What is no JSON, or too long, ends the connection. */
+/**
+ * Calls back with each line's value. What is no JSON, or too long, ends the connection. Errors are told by the end that follows:
+ * whoever is at the other side may be killed at any moment, and that ends nothing here.
+ */
 export function onLines(socket: Socket, take: (value: unknown) => void): void {
   let rest = '';
+  socket.on('error', () => undefined);
   socket.setEncoding('utf8');
   socket.on('data', (text: string) => {
     const lines = (rest + text).split('\n');
@@ -86,6 +90,12 @@ export function onLines(socket: Socket, take: (value: unknown) => void): void {
       socket.destroy(error instanceof Error ? error : new Error(String(error)));
     }
   });
+}
+
+/** Resolves when the connection is closed, for whatever reason. */
+export async function closed(socket: Socket): Promise<void> {
+  if (socket.closed) return;
+  await new Promise<void>((resolve) => socket.once('close', () => resolve()));
 }
 
 /** Of a value from the other side; undefined when it has none. */

@@ -8,7 +8,6 @@
  *
  * Invariant: a process that was asked to end looks for nobody.
  */
-import { once } from 'node:events';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import { join } from 'node:path';
@@ -17,6 +16,7 @@ import { birthOf } from '../base/process-facts.ts';
 import { socketPath } from '../base/socket-path.ts';
 import {
   adoptableFolder,
+  closed,
   databaseWithoutCredential,
   type Orphan,
   onLines,
@@ -98,7 +98,7 @@ export function openSupervision(own: OwnProcess, patienceMs = orphanMs): Supervi
     const socket = net.connect(at.path);
     try {
       const adopted = new Promise<boolean>((resolve) => {
-        socket.once('error', () => resolve(false)).once('close', () => resolve(false));
+        void closed(socket).then(() => resolve(false));
         onLines(socket, (message) => {
           if (typeOf(message) === 'adopted') resolve(true);
           if (typeOf(message) === 'hand-sockets') void handSockets(socket);
@@ -134,7 +134,7 @@ export function openSupervision(own: OwnProcess, patienceMs = orphanMs): Supervi
         // It may have come so far while it was introduced.
         if (said.ready) sendLine(socket, { type: 'ready', yields: said.yields });
         if (said.serving) sendLine(socket, { type: 'serving' });
-        if (!socket.closed) await once(socket, 'close');
+        await closed(socket);
         state.adopter = undefined;
         if (!signal.aborted) void lookForSupervisor();
         return;

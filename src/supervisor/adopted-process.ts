@@ -5,7 +5,7 @@
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { birthOf, signalProcess } from '../base/process-facts.ts';
-import { type Orphan, onLines, sendLine, socketsShape } from '../process/adoption-messages.ts';
+import { closed, type Orphan, onLines, sendLine, socketsShape } from '../process/adoption-messages.ts';
 import { watchSigns } from './process-signs.ts';
 import type { ProcessExit, SupervisedProcess } from './supervised-process.ts';
 
@@ -40,9 +40,7 @@ export function adoptProcess(orphan: Orphan, first: Socket, hungAfterMs: number)
       const sockets = socketsShape.safeParse(message);
       if (sockets.success) offered.resolve(sockets.data);
     });
-    connection.on('error', () => undefined).once('close', () => void whenGone(connection));
-    // It may have closed while the process was looked at.
-    if (connection.closed) void whenGone(connection);
+    void closed(connection).then(async () => await whenGone(connection));
     sendLine(connection, { type: 'adopted' });
   }
 

@@ -66,7 +66,7 @@ export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDe
 
   const server = net.createServer((connection) => {
     connections.add(connection);
-    connection.on('error', () => undefined).once('close', () => connections.delete(connection));
+    connection.once('close', () => connections.delete(connection));
     onLines(connection, (message) => {
       const orphan = orphanShape.safeParse(message);
       if (orphan.success) return void receive(orphan.data, connection).catch(() => connection.destroy());

@@ -16,7 +16,7 @@ import { BrambleError, isBrambleError } from '../base/errors.ts';
 import { childrenOf, signalProcess } from '../base/process-facts.ts';
 import { compareReleases } from '../base/release-number.ts';
 import { socketPath } from '../base/socket-path.ts';
-import { onLines, runFolder, sendLine, supervisorSocket, typeOf } from '../process/adoption-messages.ts';
+import { closed, onLines, runFolder, sendLine, supervisorSocket, typeOf } from '../process/adoption-messages.ts';
 import { readAdoptable } from './adoption-desk.ts';
 import type { OnEvent } from './events.ts';
 import { type HomeLock, holderShape, type LockHolder, lockHome } from './home-lock.ts';
@@ -114,7 +114,7 @@ async function askToHandOver(home: string, release: string): Promise<boolean> {
   const connection = net.connect(at.path);
   try {
     const answered = new Promise<boolean>((resolve) => {
-      connection.once('error', () => resolve(false)).once('close', () => resolve(false));
+      void closed(connection).then(() => resolve(false));
       onLines(connection, (message) => resolve(typeOf(message) === 'handing-over'));
     });
     sendLine(connection, { type: 'hand-over', release });
