@@ -19,6 +19,7 @@
  * conditions on a target row stand in its own update, where they are checked again on the newest version of the row.
  */
 import type { AccountId, CommandId, DeviceId, InstanceId, SrpIdentifier } from '../base/ids.ts';
+import { fencedAccounts } from '../database/account-fence.ts';
 import type { Database } from '../database/connection.ts';
 import { givenUpFailure, handOutsAtMost, handOutsShown } from '../domain/unanswered-commands.ts';
 import { type Asked, type Asking, refusalOfRequest, serveIdle } from './idle-statement.ts';
@@ -115,12 +116,7 @@ async function serve(
              ${db.unsafe(refusalOfRequest)} as refusal
         from request r join device d on d.token = r.token
     ), fence as materialized (
-      select a.id, a.epoch from account a
-       where a.id = any(array(select distinct f.account_id from found f where f.refusal is null))
-         and a.instance_id = ${instanceId}
-         and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
-       order by a.id
-         for share of a skip locked
+      ${fencedAccounts(db, instanceId, db`select distinct f.account_id from found f where f.refusal is null`)}
     ), fenced as materialized (
       select f.n, f.device_id, f.account_id, f.status, f.command_id, f.answer, f.inventory, f.options, f.session, fence.epoch
         from found f join fence on fence.id = f.account_id

@@ -9,6 +9,7 @@
  * it, and nothing else. A device with a command in the queue is left untouched: its session begins in the connect statement.
  */
 import type { AccountId, DeviceId, InstanceId, SrpIdentifier } from '../base/ids.ts';
+import { fencedAccounts } from '../database/account-fence.ts';
 import type { Database } from '../database/connection.ts';
 
 /** Who asks, and how it has proven that. */
@@ -64,12 +65,7 @@ export async function serveIdle(
              with ordinality as r(token, fingerprint, over_tls, enrolment, n)
         left join device d on d.token = r.token
     ), fence as materialized (
-      select a.id from account a
-       where a.id = any(array(select distinct f.account_id from found f where f.refusal is null and not f.awaited))
-         and a.instance_id = ${instanceId}
-         and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
-       order by a.id
-         for share of a skip locked
+      ${fencedAccounts(db, instanceId, db`select distinct f.account_id from found f where f.refusal is null and not f.awaited`)}
     ), seen as (
       update device d set last_seen_at = statement_timestamp(), session = d.session + 1
         from found f join fence on fence.id = f.account_id
