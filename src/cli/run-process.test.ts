@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { startAdministration } from '../admin/administration-fixture.ts';
+import { until } from '../base/test-condition.ts';
 import { exitWithin } from '../base/test-process.ts';
 import { writeMasterKeys } from '../database/sealed-value.ts';
 import { exitCode } from './exit-codes.ts';
@@ -20,7 +22,10 @@ await mkdir(join(admin.home, 'keys'));
 await writeMasterKeys(join(admin.home, 'keys', 'master.json'), admin.context.masterKeys);
 
 /** As the supervisor starts it: IPC channel, BRAMBLE_* and DATABASE_URL. */
-function startService(name: string): { child: ChildProcess; exited: Promise<number | null>; said: () => string } {
+function startService(
+  name: string,
+  databaseUrl = admin.databaseUrl,
+): { child: ChildProcess; exited: Promise<number | null>; said: () => string } {
   const child = fork(fileURLToPath(new URL('main.ts', import.meta.url)), ['run', 'administration'], {
     env: {
       PATH: process.env['PATH'],
@@ -28,7 +33,7 @@ function startService(name: string): { child: ChildProcess; exited: Promise<numb
       BRAMBLE_COMPONENT: name,
       BRAMBLE_HOST: 'test-host',
       BRAMBLE_SETTINGS: '{"port":0}',
-      DATABASE_URL: admin.databaseUrl,
+      DATABASE_URL: databaseUrl,
     },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
@@ -69,6 +74,19 @@ test('an administration service says that it is ready, answers, and drains on SI
   assert.equal(await service.exited, exitCode.ok, service.said());
   const [stopped] = await admin.db`select stopped_at from component where name = 'admin-2'`;
   assert.notEqual(stopped?.['stopped_at'], null);
+});
+
+test('asked to end while it waits for its database, it ends without a failure', async () => {
+  const unused = createServer().listen(0, '127.0.0.1');
+  await once(unused, 'listening');
+  const { port } = unused.address() as AddressInfo;
+  unused.close();
+  await once(unused, 'close');
+  const service = startService('admin-6', `postgres://nobody@127.0.0.1:${port}/nothing`);
+  await until('it says that it waits', 60_000, () => service.said().includes('the database cannot be reached'));
+  service.child.kill('SIGTERM');
+  assert.equal(await service.exited, exitCode.ok, service.said());
+  assert.doesNotMatch(service.said(), /ERR_/);
 });
 
 test('it ends when its supervisor goes away', async () => {

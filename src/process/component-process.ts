@@ -169,7 +169,9 @@ export async function componentProcess<Schema extends z.ZodType>(options: Compon
     if (stop.signal.reason instanceof Error) failure = messageOf(stop.signal.reason);
   } catch (error) {
     failure = messageOf(error);
-    throw error;
+    // Asked to end before it worked: what that broke off is no failure.
+    if (parts.work !== undefined || !stop.signal.aborted) throw error;
+    log.info({ reason: messageOf(stop.signal.reason) }, 'ended before it was ready');
   } finally {
     await closeAll(closing, options.drainMs ?? 15_000, log);
     await stop.release();
