@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { buildRelease } from '../../scripts/release-build.ts';
 import { applyEdits, type SourceEdit } from '../../scripts/source-edit.ts';
 import { copyTree } from '../../scripts/tree-copy.ts';
-import { compareReleases } from '../../src/base/release-number.ts';
+import { compareReleases, isLaterPatch, isOneStep } from '../../src/base/release-number.ts';
 import { writeEntries } from '../../src/release/archive-bytes.ts';
 import { formatManifest, manifestName, parseManifest } from '../../src/release/manifest.ts';
 import { type Entries, readEntries, sha256 } from '../../src/release/tar-entries.ts';
@@ -22,18 +22,28 @@ export interface BuiltArchive {
   release: string;
 }
 
-/** The latest sealed release before the working tree's. */
+/** The latest sealed release that the working tree is reached from by a phased upgrade. */
 export async function sealedArchive(): Promise<BuiltArchive> {
   const own = await ownRelease();
-  const names = await readdir(join(checkout, 'releases'));
-  const sealed = names
-    .map((name) => ({ name, release: /^bramble-(\d+\.\d+\.\d+)\.tgz$/.exec(name)?.[1] }))
-    .filter((entry): entry is { name: string; release: string } => entry.release !== undefined)
-    .filter((entry) => compareReleases(entry.release, own) < 0)
-    .sort((a, b) => compareReleases(b.release, a.release));
-  const [latest] = sealed;
-  if (!latest) throw new Error(`releases/ holds no release before ${own}`);
-  return { file: join(checkout, 'releases', latest.name), release: latest.release };
+  const archive = await latestSealed((release) => isOneStep(release, own));
+  if (!archive) throw new Error(`releases/ holds no release of the minor version before ${own}`);
+  return archive;
+}
+
+/** The latest sealed release that the working tree is a patch of; the working tree's where there is none yet. */
+export async function patchBase(): Promise<BuiltArchive> {
+  const own = await ownRelease();
+  return (await latestSealed((release) => isLaterPatch(release, own))) ?? (await workingTreeArchive());
+}
+
+async function latestSealed(wanted: (release: string) => boolean): Promise<BuiltArchive | undefined> {
+  const folder = join(checkout, 'releases');
+  return (await readdir(folder))
+    .flatMap((name) => {
+      const release = /^bramble-(\d+\.\d+\.\d+)\.tgz$/.exec(name)?.[1];
+      return release !== undefined && wanted(release) ? [{ file: join(folder, name), release }] : [];
+    })
+    .sort((a, b) => compareReleases(b.release, a.release))[0];
 }
 
 async function ownRelease(): Promise<string> {

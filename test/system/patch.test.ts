@@ -13,10 +13,10 @@ import { summarizeRequests } from '../../src/simulator/journal-summary.ts';
 import {
   type BuiltArchive,
   defectiveArchive,
+  patchBase,
   patchedArchive,
   renumberedArchive,
   sealedArchive,
-  workingTreeArchive,
 } from '../harness/archives.ts';
 import { type RunningDomain, startDomain } from '../harness/domain.ts';
 import { assertNothingLost, readEvidence, untilDrained, untilServed } from '../harness/evidence.ts';
@@ -37,7 +37,7 @@ describe('a patch in place', () => {
   let internal: Awaited<ReturnType<typeof startInternalHost>>;
 
   before(async () => {
-    from = await workingTreeArchive();
+    from = await patchBase();
     const [major = 0, minor = 0, patch = 0] = from.release.split('.').map(Number);
     number = (further) => `${major}.${minor}.${patch + further}`;
     domain = await startDomain({ archive: from.file, instances: 1 });
