@@ -12,13 +12,13 @@ import { sqlState } from '../database/sql-state.ts';
 import { beginTogether, didNotHold } from '../database/together.ts';
 import { resumeForEarlierRelease } from './earlier-release.ts';
 import {
-  areMovesAwaited,
   areMovesQueued,
   type CommittedMove,
   cancelMoveElsewhere,
   commitMove,
   commitMoveOrFail,
   countUndrained,
+  type Delivering,
   fenceMove,
   listenForMoves,
   markOutOfReach,
@@ -29,6 +29,7 @@ import {
   settleMoves,
   unfenceMove,
   unmarkedDeadlineMs,
+  whoIsDelivering,
 } from './move-store.ts';
 
 export interface MoveRunnerOptions {
@@ -60,6 +61,8 @@ const movesAtOnce = 32;
 /** So many effects of a move are expected: IT policy, service books and synchronization of one device. */
 const effectsOfMove = 3;
 const allAgainMs = 1000;
+/** Between two looks for devices that have come after all, while no other is awaited. */
+const outOfReachMs = 5000;
 /** Moves out of reach may be all of a domain's: looking through them costs a twentieth of the time at most. */
 const lookShare = 20;
 
@@ -102,12 +105,12 @@ async function moveReserved(options: MoveRunnerOptions): Promise<Omit<MoveRound,
 async function settle(
   options: MoveRunnerOptions,
   scope: SettlingScope,
-): Promise<{ settled: number; areAwaited: boolean }> {
+): Promise<{ settled: number; delivering: Delivering }> {
   const { db, release, outOfReachSeconds = 30 } = options;
   return await administrationTransaction(db, release, async (tx) => {
     await markOutOfReach(tx, outOfReachSeconds, scope);
     const settled = await settleMoves(tx, scope);
-    return { settled, areAwaited: await areMovesAwaited(tx) };
+    return { settled, delivering: await whoIsDelivering(tx) };
   });
 }
 
@@ -235,7 +238,8 @@ async function runSettling(options: Running, waking: Waking): Promise<void> {
     const settling = await unlessInterrupted(options, () => settle(options, isDue ? 'all' : 'awaited'));
     const tookMs = performance.now() - startedAt;
     if (isDue) allDueAt = startedAt + Math.max(allAgainMs, lookShare * tookMs);
-    await waking.pause(settling?.areAwaited === false ? quietMs : intervalMs, signal);
+    const pauseMs = { awaited: intervalMs, 'out of reach': outOfReachMs, none: quietMs };
+    await waking.pause(pauseMs[settling?.delivering ?? 'awaited'], signal);
   }
 }
 

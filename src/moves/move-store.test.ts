@@ -202,6 +202,25 @@ test('an account is out of reach at once whose devices cannot be woken and have 
   assert.equal(await db.begin((tx) => settleMoves(tx, 'all')), 1);
 });
 
+test('a move that is owed no answer any more is settled at once, and not out of reach', limited, async () => {
+  const { device, move } = await deliveringMove('answered');
+  await db`update delivery set state = 'done' where move_id = ${move.moveId}`;
+  await db.begin((tx) => markOutOfReach(tx, 30, 'awaited'));
+  assert.equal((await moveOf(device))['out_of_reach'], false);
+  assert.equal(await db.begin((tx) => settleMoves(tx, 'awaited')), 1);
+});
+
+test('a runner sees that the last account out of reach has come, without anybody saying so', limited, async () => {
+  const { device, move } = await deliveringMove('late');
+  const ending = new AbortController();
+  const running = runMoves({ ...options, signal: ending.signal });
+  await until('it is out of reach', 20_000, async () => (await moveOf(device))['out_of_reach'] === true);
+  await db`update delivery set state = 'done' where move_id = ${move.moveId}`;
+  await until('its move is closed', 20_000, async () => (await moveOf(device))['state'] === 'closed');
+  ending.abort();
+  await running;
+});
+
 test('a move that failed is tried again when its time has come, without anybody saying so', limited, async () => {
   const device = await seedDevice(db, here, 'again');
   await start([device]);

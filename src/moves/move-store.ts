@@ -225,7 +225,8 @@ export async function settleMoves(tx: Transaction, scope: SettlingScope = 'all')
 
 /**
  * Keeps the bucket of accounts out of reach: of the devices that owe the move an answer none has come for `afterSeconds`, and so
- * long ago the move was committed, or none of them can be woken. One that comes leaves the bucket. Through the same indexes as
+ * long ago the move was committed, or none of them can be woken. One that comes leaves the bucket, and so does a move that is
+ * owed no answer any more. Through the same indexes as
  * {@link settleMoves} and device_account.
  */
 export async function markOutOfReach(
@@ -244,7 +245,8 @@ export async function markOutOfReach(
     update account_move m set out_of_reach = not m.out_of_reach
      where m.state = 'delivering' ${scope === 'awaited' ? tx`and not m.out_of_reach` : tx``}
        and m.out_of_reach <> (
-         ${devicesThatOwe(tx`v.last_seen_at > ${since}`)} = 0
+         ${devicesThatOwe(tx`true`)} > 0
+         and ${devicesThatOwe(tx`v.last_seen_at > ${since}`)} = 0
          and (m.committed_at < ${since} or ${devicesThatOwe(canBeWoken)} = 0))`;
 }
 
@@ -259,11 +261,15 @@ export async function areMovesQueued(q: Queryable): Promise<boolean> {
   return rows.length > 0;
 }
 
-/** Whether an answer is awaited for any move; by account_move_awaited. */
-export async function areMovesAwaited(q: Queryable): Promise<boolean> {
-  const rows = await q`
-    select from account_move m where m.state = 'delivering' and not m.out_of_reach order by m.id limit 1`;
-  return rows.length > 0;
+export type Delivering = 'awaited' | 'out of reach' | 'none';
+
+/** Whose answers are still to come; by account_move_awaited and account_move_delivering. */
+export async function whoIsDelivering(q: Queryable): Promise<Delivering> {
+  const one = (which: SqlFragment) => q`
+    (select m.id from account_move m where m.state = 'delivering' ${which} order by m.id limit 1) is not null`;
+  const [row] = await q<{ who: Delivering }[]>`
+    select case when ${one(q`and not m.out_of_reach`)} then 'awaited' when ${one(q``)} then 'out of reach' else 'none' end as who`;
+  return row?.who ?? 'none';
 }
 
 /** Calls back when moves were queued or resumed; ends with the function that it returns. */

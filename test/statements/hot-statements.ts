@@ -158,10 +158,10 @@ export const hotStatements: readonly HotStatement[] = [
   },
   {
     name: 'moves: settle',
-    of: [moveStore.settleMoves, moveStore.areMovesAwaited],
+    of: [moveStore.settleMoves, moveStore.whoIsDelivering],
     rowsAtMost: { perAccount: 4 },
     run: async (q) => {
-      await moveStore.areMovesAwaited(q);
+      await moveStore.whoIsDelivering(q);
       await moveStore.settleMoves(q, 'awaited');
       await moveStore.settleMoves(q, 'all');
     },
