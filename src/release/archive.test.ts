@@ -1,6 +1,18 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  type FileHandle,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { buffer } from 'node:stream/consumers';
@@ -120,9 +132,51 @@ test('a signature travels with its archive, and what lies beside an installed re
   assert.deepEqual(await readdir(path.dirname(installed)), ['1.2.0', '1.2.0.sig']);
   const other = await writeTestArchive(folder, '1.3.0', { signer });
   await writeFile(`${installed}.sig`, await readFile(`${other}.sig`));
-  await assert.rejects(verifyInstalled(installed), signatureCode);
+  await assert.rejects(readInstalled(installed), signatureCode);
   await installArchive(file, { home: folder });
   assert.equal((await readInstalled(installed)).signature?.release, '1.2.0');
+});
+
+test('what is installed is proven without its signature, which an earlier supervisor may not understand', async (t) => {
+  const folder = await newFolder(t);
+  const file = await writeTestArchive(folder, '1.2.0', { signer: testSigner() });
+  const installed = await installArchive(file, { home: folder });
+  const signature = await readFile(`${file}.sig`, 'utf8');
+  const later = { ...signatureCode, message: /made for a later Bramble: it holds a "bramble release signature 2"/ };
+  for (const [text, refusal] of [
+    ['', { ...signatureCode, message: /does not hold/ }],
+    [signature.replace('signature 1', 'signature 2'), later],
+    ['bramble release signature 2\nsomething else\n', later],
+    [`bramble release signature 2\n${'x'.repeat(100_000)}\n`, later],
+  ] as const) {
+    await writeFile(`${installed}.sig`, text);
+    assert.equal((await verifyInstalled(installed)).release, '1.2.0');
+    await assert.rejects(readInstalled(installed), refusal);
+    await writeFile(`${file}.sig`, text);
+    await assert.rejects(readArchive(file), refusal);
+  }
+});
+
+test('files, folders and signature of a release are on the disk before it is installed', async (t) => {
+  const folder = await newFolder(t);
+  const file = await writeTestArchive(folder, '1.2.0', { signer: testSigner() });
+  const synced = new Map<number, number>();
+  let syncs = 0;
+  const handle = await open(file);
+  const prototype = Object.getPrototypeOf(handle) as FileHandle;
+  await handle.close();
+  const original = prototype.sync;
+  t.mock.method(prototype, 'sync', async function sync(this: FileHandle) {
+    synced.set((await this.stat()).ino, syncs++);
+    await original.call(this);
+  });
+  const installed = await installArchive(file, { home: folder });
+  const at = async (name: string) => synced.get((await stat(path.join(installed, name))).ino);
+  const contents = ['bramble.mjs', manifestName, 'sql/001-x.expand.sql', 'sql', '', '../1.2.0.sig'];
+  const orders = await Promise.all(contents.map(at));
+  const last = await at('..');
+  assert.equal(last, syncs - 1, 'the folder that holds the names is last');
+  for (const [index, order] of orders.entries()) assert.ok(order !== undefined, contents[index] ?? '');
 });
 
 test('a signature of another archive, and one that cannot be read, is not the same as none', async (t) => {

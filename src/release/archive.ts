@@ -1,12 +1,14 @@
 /**
  * Opening and installing release archives. Invariant: a folder below `releases/` holds exactly the files that its
- * manifest lists, with the listed digests; it appears whole or not at all, and a sealed release is never replaced. A signature
- * that lies beside an archive or an installed release is of that one, or nothing is done with it.
+ * manifest lists, with the listed digests; it appears whole or not at all, also when the power fails, and a sealed release is
+ * never replaced. A signature that lies beside an archive or an installed release is of that one, or nothing new is done with it:
+ * what is installed is started by its manifest alone, whatever lies beside it.
  */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { syncFolder, writeDurably } from '../base/durable-file.ts';
 import { BrambleError } from '../base/errors.ts';
 import { changed, type Found, type Manifest, malformed, manifestName, parseManifest } from './manifest.ts';
 import {
@@ -81,19 +83,22 @@ export async function installRead({ manifest, entries, signature }: ReadArchive,
   }
   await assertInstalled(folder, entries);
   if (signature !== null) await writeSignature(folder, signature);
+  await syncFolder(releases);
   await readInstalled(folder);
   return folder;
 }
 
 /**
- * Proves that an installed release is as it was built; wanted before a process is started from it.
+ * Proves that an installed release is as it was built; wanted before a process is started from it. Who signed it was judged
+ * before it was installed. Here the signature is not looked at: the supervisor may be of an earlier release than what it
+ * starts, and know less of signatures.
  * @throws BrambleError ERR_RELEASE_NOT_INSTALLED, ERR_RELEASE_ARCHIVE_CHANGED, ERR_RELEASE_ARCHIVE_MALFORMED.
  */
 export async function verifyInstalled(folder: string): Promise<Manifest> {
-  return (await readInstalled(folder)).manifest;
+  return (await readFiles(folder)).manifest;
 }
 
-/** The same, with the signature that came with it. @throws also ERR_RELEASE_SIGNATURE */
+/** The same, with the signature that came with it: for whoever judges the release. @throws also ERR_RELEASE_SIGNATURE */
 export async function readInstalled(folder: string): Promise<FoundRelease> {
   const { manifest, manifestSha256 } = await readFiles(folder);
   return await withSignature(manifest, manifestSha256, `${folder}${signatureSuffix}`);
@@ -195,7 +200,7 @@ function nameOf(file: string): string {
 async function writeSignature(folder: string, { text }: ReleaseSignature): Promise<void> {
   const draft = `${folder}${signatureSuffix}.${randomBytes(4).toString('hex')}`;
   try {
-    await writeFile(draft, text, { mode: 0o644, flag: 'wx' });
+    await writeDurably(draft, text, { mode: 0o644, flag: 'wx' });
     await rename(draft, `${folder}${signatureSuffix}`);
   } finally {
     await rm(draft, { force: true });
@@ -238,12 +243,16 @@ async function replaceable(folder: string, entries: Entries): Promise<boolean> {
   return parseManifest(present.toString('utf8')).workingTree && parseManifest(next.toString('utf8')).workingTree;
 }
 
-async function writeFiles(folder: string, entries: Entries): Promise<void> {
+async function writeFiles(draft: string, entries: Entries): Promise<void> {
+  const root = path.join(draft, 'files');
+  const folders = new Set([root]);
   for (const [name, contents] of entries) {
-    const file = path.join(folder, 'files', name);
+    const file = path.join(root, name);
     await mkdir(path.dirname(file), { recursive: true, mode: 0o755 });
-    await writeFile(file, contents, { mode: 0o644 });
+    await writeDurably(file, contents, { mode: 0o644 });
+    for (let folder = path.dirname(file); !folders.has(folder); folder = path.dirname(folder)) folders.add(folder);
   }
+  for (const folder of folders) await syncFolder(folder);
 }
 
 /** The draft's files take their place in one step; a folder that was there is never mixed with them. */

@@ -78,6 +78,18 @@ test('what was changed anywhere, or says more than one thing, is refused as a wh
   assert.throws(() => parseSignature(Buffer.alloc(200, 0xff)), refused);
 });
 
+test('what a later release has added is told as such, and not as damage', () => {
+  const later = { ...refused, message: /made for a later Bramble: it holds a "bramble [a-z ]+ \d+"/ };
+  for (const text of [
+    signature.replace('signature 1', 'signature 2'),
+    `${signature}\n${formatRotation(bea.fingerprint, ada).replace('rotation 1', 'rotation 2')}`,
+    `${signature}\nbramble transparency proof 1\nlog 3\n`,
+  ]) {
+    assert.throws(() => parse(text), later, text);
+  }
+  assert.throws(() => parseRotations(Buffer.from('bramble signer rotation 2\n')), later);
+});
+
 test('no octet can be another one', () => {
   const bytes = Buffer.from(signature);
   fc.assert(

@@ -19,7 +19,8 @@
  * other, or for a signature made for anything else with the same key.
  *
  * Invariant: one text has one reading. What does not come out of `format…` octet for octet is refused, and so is a file of
- * which any statement is not signed as it says: nothing in it is believed.
+ * which any statement is not signed as it says: nothing in it is believed. What begins like a statement of a later release is
+ * refused too, but told as such.
  */
 import { type KeyObject, verify } from 'node:crypto';
 import { BrambleError } from '../base/errors.ts';
@@ -62,6 +63,10 @@ const releaseBlock =
 const rotationBlock =
   /^bramble signer rotation 1\nkey ([A-Za-z0-9+/]{43}=)\nnext ((?:[0-9a-f]{8}:){7}[0-9a-f]{8})\nsignature ([A-Za-z0-9+/]{86}==)\n$/;
 
+/** Of the statements above. */
+const knownTitles = ['bramble release signature 1', 'bramble signer rotation 1'];
+const anyTitle = /^bramble [a-z][a-z ]{0,60} [1-9]\d{0,5}(?=\n)/;
+
 export function formatSignature({ release, archive, manifest }: SignedFacts, signer: Signer): string {
   return signed(
     `bramble release signature 1\nrelease ${release}\narchive ${archive}\nmanifest ${manifest}\nkey ${publicKeyText(signer.publicKey)}\n`,
@@ -85,7 +90,7 @@ function signed(statement: string, signer: Signer): string {
  */
 export function parseSignature(bytes: Buffer, what = 'The signature'): ReleaseSignature {
   const unusable = unusableAs(what);
-  const [first = '', ...rest] = blocksOf(bytes, unusable);
+  const [first = '', ...rest] = blocksOf(bytes, what);
   const [, release = '', archive = '', manifest = '', key = '', signature = ''] = releaseBlock.exec(first) ?? [];
   if (release === '') throw unusable('it does not begin with the signature of a release, in format 1');
   const signer = provenSigner(first, key, signature, unusable);
@@ -95,8 +100,9 @@ export function parseSignature(bytes: Buffer, what = 'The signature'): ReleaseSi
 
 /** Statements of rotation alone, as they are given to a command. @throws BrambleError ERR_RELEASE_SIGNATURE */
 export function parseRotations(bytes: Buffer): Rotation[] {
-  const unusable = unusableAs('The statement');
-  return blocksOf(bytes, unusable).map((block) => rotationOf(block, unusable));
+  const what = 'The statement';
+  const unusable = unusableAs(what);
+  return blocksOf(bytes, what).map((block) => rotationOf(block, unusable));
 }
 
 /**
@@ -145,12 +151,26 @@ export function unusableAs(what: string): Unusable {
     );
 }
 
-function blocksOf(bytes: Buffer, unusable: Unusable): string[] {
-  if (bytes.length > maxSignatureBytes) throw unusable(`it is larger than ${maxSignatureBytes} bytes`);
+function blocksOf(bytes: Buffer, what: string): string[] {
+  const unusable = unusableAs(what);
   // Each octet one character: what is not ASCII fits no block.
-  const blocks = bytes.toString('latin1').split(/(?<=\n)\n/);
+  const blocks = bytes.toString('latin1', 0, maxSignatureBytes).split(/(?<=\n)\n/);
+  // First of all: a later one has other limits.
+  for (const block of blocks) assertKnown(block, what);
+  if (bytes.length > maxSignatureBytes) throw unusable(`it is larger than ${maxSignatureBytes} bytes`);
   if (blocks.length > maxRotations + 1) throw unusable(`it has more than ${maxRotations} statements`);
   return blocks;
+}
+
+function assertKnown(block: string, what: string): void {
+  const title = anyTitle.exec(block)?.[0];
+  if (title === undefined || knownTitles.includes(title)) return;
+  throw new BrambleError(
+    'ERR_RELEASE_SIGNATURE',
+    `${what} is made for a later Bramble: it holds a "${title}", which this release does not know. It need not be damaged. Use a ` +
+      'release that reads it, such as the latest patch of your own, or get a signature in format 1 from the publisher.',
+    { details: { statement: title } },
+  );
 }
 
 function rotationOf(block: string, unusable: Unusable): Rotation {

@@ -5,9 +5,10 @@
  * verify is not believed, even from our own disk.
  */
 import type { KeyObject } from 'node:crypto';
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { mkdir, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import * as z from 'zod';
+import { syncFolder, writeDurably } from '../base/durable-file.ts';
 import { BrambleError, messageOf } from '../base/errors.ts';
 import { envelopeShape, identifierShape, type RevocationList, revocationListShape } from '../link/messages.ts';
 import { openEnvelope } from '../link/signed-envelope.ts';
@@ -74,20 +75,9 @@ export function createStateFile(path: string): { save: (state: RouterState) => P
 async function replaceFile(path: string, text: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const beside = `${path}.${process.pid}.new`;
-  const file = await open(beside, 'w', 0o600);
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
+  await writeDurably(beside, text, { mode: 0o600 });
   await rename(beside, path);
-  const folder = await open(dirname(path), 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
+  await syncFolder(dirname(path));
 }
 
 function stateError(path: string, cause: unknown): BrambleError {

@@ -77,6 +77,18 @@ test('processes are started, stopped on purpose, moved to another release, and r
   );
 });
 
+test('a process is started whatever signature lies beside its release', async (t) => {
+  const home = await supervisedHome('lambda');
+  // As a later release may have brought it, and as a power failure may leave it.
+  await writeFile(path.join(home, 'releases', '1.0.0.sig'), 'bramble release signature 2\n');
+  await writeFile(path.join(home, 'releases', '1.1.0.sig'), '');
+  const supervisor = supervise(t, home);
+  await desire('lambda', 'lambda-server');
+  await desire('lambda', 'lambda-next', { release: '1.1.0' });
+  await supervisor.next('ready');
+  await supervisor.next('ready');
+});
+
 test('a process that crashes again and again waits longer each time, and another wish starts at once', async (t) => {
   const supervisor = supervise(t, await supervisedHome('beta'));
   await desire('beta', 'beta-server', { settings: { crash: true } });

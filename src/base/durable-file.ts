@@ -1,0 +1,27 @@
+/** Files that outlive a power failure. Contents are on the disk before a rename gives them their name; the name is once its folder is. */
+import { open } from 'node:fs/promises';
+
+/** Resolves once the contents are on the disk. @param flag as of `open`; default `w` */
+export async function writeDurably(
+  path: string,
+  contents: string | Buffer,
+  { mode, flag = 'w' }: { mode: number; flag?: 'w' | 'wx' },
+): Promise<void> {
+  const file = await open(path, flag, mode);
+  try {
+    await file.writeFile(contents);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Puts on the disk which names the folder holds. */
+export async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
