@@ -11,10 +11,6 @@ alter table device
   add column tls_days           smallint not null default 0,   -- days on which it showed its identity in TLS to a router
   add column tls_day            date,            -- the newest of them, UTC
   add column tls_required_at    timestamptz;     -- from then on an Mdm-Signature alone does not do
-create index device_named on device (lower(coalesce(udid, enrollment_id))) where state in ('authenticated', 'active');
-create index device_authenticated on device (authenticated_at) where authenticated_at is not null;
-create index device_suspended on device (suspended_at) where suspended_at is not null and state = 'authenticated';
-create index device_removing on device (removing_since) where removing_since is not null and state = 'active';
 
 -- Signed messages that arrived without TLS identity and can therefore be replayed by anyone who captured them: the newest
 -- of each enrolment, and how many repeated.

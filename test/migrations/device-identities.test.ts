@@ -53,6 +53,9 @@ test('identities of 1.1 are due by their end alone, and their renewal is owed on
   assert.equal(await due(), false);
   await db`update device set identity_issued_at = now() - interval '500 days'`;
   assert.equal(await due(), true);
+  const plan = await db<{ 'QUERY PLAN': string }[]>`
+    explain (verbose, costs off) select identity_renewal_due(id, identity_issued_at, identity_expires_at) from device`;
+  assert.doesNotMatch(plan.map((line) => line['QUERY PLAN']).join('\n'), /identity_renewal_due\(/, 'it is inlined');
 
   assert.equal(await oweRenewals(db, here, settings, 10), 0);
   const insert = db`

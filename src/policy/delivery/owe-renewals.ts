@@ -14,8 +14,10 @@ import type { RenewalsUnderWay } from './renewal-pace.ts';
 /** Whether any identity of the instance's devices is to be renewed by its date, begun or not. By device_renewal_due; no locks. */
 export async function isAnyRenewalDue(q: Queryable, instanceId: string): Promise<boolean> {
   const rows = await q`
-    select 1 from device d join account a on a.id = d.account_id and a.instance_id = ${instanceId}
-     where d.state = 'active' and ${isDue(q)} limit 1`;
+    select 1 from device d
+     cross join lateral (select from account a where a.id = d.account_id and a.instance_id = ${instanceId} offset 0) a
+     where d.state = 'active' and ${isDue(q)}
+     order by identity_renewal_due(d.id, d.identity_issued_at, d.identity_expires_at) limit 1`;
   return rows.length > 0;
 }
 
