@@ -13,7 +13,7 @@ export type ReplacementFacts = Pick<PlanFacts, 'accounts' | 'instances'>;
 
 /**
  * The instances of the canaries that were chosen go first; otherwise the one with the fewest accounts, but some: a gate can judge
- * it, and the fewest would meet a fault.
+ * it, and the fewest would meet a fault. The others follow in the same order, those without accounts last.
  * @throws BrambleError ERR_UPGRADE_CANARY
  */
 export function planReplacements(
@@ -27,7 +27,8 @@ export function planReplacements(
   );
   const first = chosen.size > 0 ? ordered.filter(({ name }) => chosen.has(name)) : ordered.slice(0, 1);
   const waves = assignWaves(
-    ordered.map(({ name }) => ({ name, instance: '' })),
+    // Instances take turns by their names: these keep them in this order.
+    ordered.map(({ name }, index) => ({ name, instance: String(index).padStart(6, '0') })),
     { canaries: first.map(({ name }) => name), canariesPerInstance: 1, wavePercentages: options.wavePercentages },
   );
   const taken = new Set<string>();
@@ -74,6 +75,8 @@ export function replacementNotes(
       : [
           `${target.release} has to be installed on each host beforehand (\`bramble release install\`): ${hosts.join(', ')}.`,
         ]),
-    ...(accounts.length === 0 ? ['There is no account: nothing is there for the gates to judge.'] : []),
+    ...(accounts.length === 0
+      ? ['There is no account: gates have no requests to judge, and only look for processes that end unasked.']
+      : []),
   ];
 }

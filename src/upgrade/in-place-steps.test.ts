@@ -132,6 +132,44 @@ test(
   },
 );
 
+test('a wave of instances without accounts passes, and fails where their processes end unasked', limited, async () => {
+  const it = await patch();
+  const context = it.context('one');
+  await insertTestInstance(it.db, { name: 'north', accounts: 0 });
+  await until(it, context, ['soaking']);
+  const report = await readUpgradeReport(it.db, await it.upgrade(), []);
+  assert.deepEqual(
+    report.waves.map(({ name, state, accounts }) => `${name} ${state} ${accounts}`),
+    ['east passed 3', 'west passed 3', 'north passed 0'],
+  );
+  assert.deepEqual(report.waves.at(-1)?.gate?.['reasons'], ['no account is there: nobody makes requests']);
+
+  const empty = await patch({ soakSeconds: 600 });
+  await empty.db`delete from account_epoch`;
+  await empty.db`delete from account`;
+  const other = empty.context('one');
+  await until(empty, other, ['moving']);
+  for (
+    let round = 0;
+    round < 50 && (await listWaves(empty.db, (await empty.upgrade()).id))[0]?.state !== 'soaking';
+    round++
+  ) {
+    await stepOnce(other);
+    await empty.world();
+  }
+  await endUnasked(empty.db, 'east', 2);
+  const { pauseReason } = await until(empty, other, ['paused']);
+  assert.match(pauseReason ?? '', /^the gate of wave 1 \(east\) says fail: .*ended unasked/);
+});
+
+test('a domain without any account is patched without a halt', limited, async () => {
+  const it = await patch();
+  await it.db`delete from account_epoch`;
+  await it.db`delete from account`;
+  await until(it, it.context('one'), ['soaking']);
+  assert.deepEqual(await releases(it), everything('1.0.1'));
+});
+
 test('linked counts, not only alive: a process without a link is waited for', limited, async () => {
   const it = await patch();
   const context = it.context('one');

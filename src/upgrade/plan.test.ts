@@ -5,6 +5,7 @@ import { isBrambleError } from '../base/errors.ts';
 import { budgetSchema } from '../policy/delivery/budget.ts';
 import { freeName, type PlanFacts, planUpgrade } from './plan.ts';
 import { planOptionsSchema } from './plan-options.ts';
+import { planText } from './report-text.ts';
 import { upgradePlanSchema } from './upgrade-plan.ts';
 
 const options = planOptionsSchema.parse({});
@@ -147,6 +148,29 @@ test('a patch goes in place unless told otherwise: the fewest accounts first, no
   assert.deepEqual([moving.patch, moving.inPlace, moving.instances.length], [true, false, 2]);
   const named = planUpgrade(patchFacts, planOptionsSchema.parse({ instances: { east: { name: 'new-east' } } }));
   assert.equal(named.inPlace, false, 'whoever names new instances wants them');
+});
+
+test('in place every wave keeps to the order of sizes, and an instance without accounts, the last, has no gate on requests', () => {
+  const sizes = { a: 0, b: 30, c: 10, d: 20 };
+  const names = Object.keys(sizes);
+  const accounts = Object.entries(sizes).flatMap(([instance, size]) =>
+    Array.from({ length: size }, (_, index) => ({ name: `${instance}-${index}`, instance })),
+  );
+  const instances = names.map((name) => ({ name, host: 'one', connectionServices: [] }));
+  const plan = planUpgrade(
+    { ...patchFacts, accounts, instances },
+    planOptionsSchema.parse({ wavePercentages: [50, 75, 100] }),
+  );
+  assert.deepEqual(
+    plan.waves.map(({ name, accounts, leastRequests }) => [name, accounts, leastRequests > 0]),
+    [
+      ['c', 10, true],
+      ['d', 20, true],
+      ['b', 30, true],
+      ['a', 0, false],
+    ],
+  );
+  assert.match(planText(plan), /4\. a: 0 accounts, watched for processes that end unasked/);
 });
 
 test('in place the instance of a chosen canary goes first, and a shared connection service once', () => {

@@ -79,12 +79,9 @@ function planInPlace(facts: PlanFacts, options: PlanOptions): UpgradePlan {
   const accountsAt = (names: readonly string[]) => facts.accounts.filter(({ instance }) => names.includes(instance));
   const waves = [...new Set(replacements.map(({ wave }) => wave))].map((number) => {
     const names = replacements.filter(({ wave }) => wave === number).map(({ name }) => name);
-    return {
-      number,
-      name: names.join(', '),
-      accounts: accountsAt(names).length,
-      leastRequests: requestsToPass(options.gate),
-    };
+    const accounts = accountsAt(names).length;
+    const leastRequests = accounts === 0 ? 0 : requestsToPass(options.gate);
+    return { number, name: names.join(', '), accounts, leastRequests };
   });
   return {
     ...{ options, patch: true, inPlace: true, replacements, instances: [], waves },

@@ -103,7 +103,9 @@ function inPlaceText({ replacements, waves, notes }: UpgradePlan): string {
 }
 
 function plannedWaveLine({ number, name, accounts, leastRequests }: UpgradePlan['waves'][number]): string {
-  return `  ${number}. ${name}: ${counted(accounts, 'account')}, gate on ${counted(leastRequests, 'request')}`;
+  const gate =
+    accounts === 0 ? 'watched for processes that end unasked' : `gate on ${counted(leastRequests, 'request')}`;
+  return `  ${number}. ${name}: ${counted(accounts, 'account')}, ${gate}`;
 }
 
 function wavesText(plan: UpgradePlan): string {

@@ -8,6 +8,7 @@ import { readDomain } from '../domain/domain.ts';
 import { type Feature, type FeatureState, featureStates } from '../domain/features.ts';
 import { type HostSupervisor, listSupervisors } from '../domain/supervisors.ts';
 import { listInstancesBehind } from './instances-behind.ts';
+import { countReplacedAccounts } from './replaced-accounts.ts';
 import { describePosition, listUpgradeEvents, type Upgrade, type UpgradeEvent } from './upgrade-store.ts';
 import { readWaits } from './wait-facts.ts';
 import type { Wait } from './waits.ts';
@@ -66,6 +67,9 @@ export interface UpgradeReport {
   events: UpgradeEvent[];
 }
 
+/** In place nothing moves. */
+const noMoves = { outOfReach: 0, delivering: 0, underWay: 0, waiting: 0, failed: 0 };
+
 /** Everything about one upgrade. Several statements: figures may be some milliseconds apart. */
 export async function readUpgradeReport(
   q: Queryable,
@@ -88,7 +92,7 @@ export async function readUpgradeReport(
   const waveReports = await Promise.all(
     waves.map(async ({ runningSeconds: _running, soakingSeconds: _soaking, ...wave }) => {
       const moves = upgrade.plan.inPlace
-        ? await readReplacedAccounts(q, upgrade, wave.number)
+        ? { ...noMoves, ...(await countReplacedAccounts(q, upgrade, wave.number)) }
         : await readWaveMoves(q, upgrade.id, wave.number);
       return { ...wave, gate: gateOf(wave.gate), accounts: moves.accounts, settled: moves.settled, moves };
     }),
@@ -125,19 +129,6 @@ export async function readUpgradeReport(
     phases: phasesOf(events, upgrade.createdAt.getTime() + seconds * 1000),
     events,
   };
-}
-
-/** In place: the accounts at the wave's instances, settled once their instance is at work. */
-async function readReplacedAccounts(q: Queryable, { progress }: Upgrade, number: number): Promise<WaveMoves> {
-  const own = progress.replacements.filter(({ wave }) => wave === number);
-  const idsOf = (some: typeof own) => some.map(({ instanceId }) => instanceId);
-  const [row] = await q<{ accounts: number; settled: number }[]>`
-    select count(*)::int as accounts,
-           (count(*) filter (where instance_id = any(${idsOf(own.filter(({ atWorkAt }) => atWorkAt !== undefined))}::uuid[])))::int
-             as settled
-      from account where instance_id = any(${idsOf(own)}::uuid[])`;
-  const none = { outOfReach: 0, delivering: 0, underWay: 0, waiting: 0, failed: 0 };
-  return { ...none, ...(row ?? { accounts: 0, settled: 0 }) };
 }
 
 /** The gate's answer with its reasons in one text. */

@@ -12,6 +12,7 @@ import { completeInstances } from './instance-steps.ts';
 import { countFailedMoves, countStragglers, joinLatecomers, moveStragglers, queueMoves } from './latecomers.ts';
 import { pauseStep, pauseUpgrade } from './pausing.ts';
 import { chosenGate } from './plan-options.ts';
+import { countReplacedAccounts } from './replaced-accounts.ts';
 import { advanced, type StepContext, type StepOutcome, stepTransaction, waitingFor } from './step-context.ts';
 import { recordUpgradeEvent, transition, type Upgrade } from './upgrade-store.ts';
 import { finalWord } from './waits.ts';
@@ -146,7 +147,7 @@ async function watchGate(context: StepContext, upgrade: Upgrade, wave: Wave): Pr
   const { soakSeconds, gate, waveDeadlineSeconds } = upgrade.plan.options;
   const by = acceptedBy(wave);
   if (by !== undefined) return await passAccepted(context, upgrade, wave, by);
-  const answer = await askGate(context, upgrade, wave, 'settled');
+  const answer = await judgeSettled(context, upgrade, wave);
   if (answer.answer === 'fail') return await closeGate(context, upgrade, wave, answer);
   await recordGateAnswer(context.db, upgrade, wave, answer);
   if (wave.soakingSeconds < soakSeconds) return waitingFor(`wave ${wave.number} is observed for ${soakSeconds} s`);
@@ -156,6 +157,18 @@ async function watchGate(context: StepContext, upgrade: Upgrade, wave: Wave): Pr
     return waitingFor(`the gate of wave ${wave.number}, which is undecided`);
   }
   return await closeGate(context, upgrade, wave, answer);
+}
+
+/**
+ * Instances without accounts that are replaced in place have no requests to be judged by, and none to wait for: only what their
+ * processes do counts.
+ */
+async function judgeSettled(context: StepContext, upgrade: Upgrade, wave: Wave): Promise<GateAnswer> {
+  const answer = await askGate(context, upgrade, wave, 'settled');
+  if (!upgrade.plan.inPlace || answer.answer !== 'undecided' || answer.cause !== 'sample') return answer;
+  const { accounts } = await countReplacedAccounts(context.db, upgrade, wave.number);
+  if (accounts > 0) return answer;
+  return { answer: 'pass', reasons: ['no account is there: nobody makes requests'], figures: answer.figures };
 }
 
 /** A cold process is slow for its first minute; a soak that is shorter than ten of them spares a tenth. */
