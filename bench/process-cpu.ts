@@ -12,8 +12,8 @@ export type ProcessCpu = ReadonlyMap<string, number>;
 const tickUs = 10_000;
 
 /**
- * All processes that work in the home or in its database's folder. Processes that ended meanwhile are missing from the next
- * reading: take it over a time in which none ends.
+ * All processes that work in the home or in its database's folder, and those that they started and that have ended: sessions
+ * of the database come and go with the pools. A process of the supervisor's that ends meanwhile is missing from the next reading.
  */
 export async function readProcessCpu(home: string): Promise<ProcessCpu> {
   const cpu = new Map<string, number>();
@@ -28,12 +28,12 @@ export async function readProcessCpu(home: string): Promise<ProcessCpu> {
       if (name === undefined) continue;
       const what = name((await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0'));
       const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-      const [user = 0, system = 0] = stat
+      const ticks = stat
         .slice(stat.lastIndexOf(')') + 2)
         .split(' ')
-        .slice(11, 13)
+        .slice(11, 15)
         .map(Number);
-      cpu.set(what, (cpu.get(what) ?? 0) + (user + system) * tickUs);
+      cpu.set(what, (cpu.get(what) ?? 0) + ticks.reduce((sum, count) => sum + count, 0) * tickUs);
     } catch {
       // It ended meanwhile, or is none of ours.
     }
