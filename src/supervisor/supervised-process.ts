@@ -103,7 +103,7 @@ export async function startProcess(spec: ProcessSpec, environment: StartEnvironm
  * V8 fills twice so much before it collects what is short-lived; its own choice, by the machine's memory, is 32 MB, all of
  * which stays resident. What a request needs fits many times into this.
  */
-const nodeOptions = ['--max-semi-space-size=8', '--optimize-for-size'];
+const nodeOptions = ['--max-semi-space-size=8'];
 /**
  * Of glibc, unless the operator sets them. Each thread has an arena, which never gives back what a large block has left in it:
  * digests of activation passwords take 16 MB each. Beyond a MiB blocks come from the system and go back to it.
