@@ -39,37 +39,44 @@ export async function offerSockets(
   const names = [...sockets().keys()];
   const folder = await mkdtemp(join(runFolder, 'sockets-'));
   const closing: (() => Promise<void>)[] = [];
-  for (const name of names) {
-    const server = net.createServer({ pauseOnConnect: true }, (connection) =>
-      sendOver(connection, sockets().get(name)),
-    );
-    const at = await socketPath(folder, name);
-    server.listen(at.path);
-    await once(server, 'listening');
-    server.unref();
-    closing.push(async () => {
-      server.close();
-      await at.close();
-    });
-  }
-  return {
-    folder: basename(folder),
-    names,
-    close: async () => {
-      for (const close of closing) await close();
-      await rm(folder, { recursive: true, force: true });
-    },
+  const close = async () => {
+    for (const closeOne of closing) await closeOne();
+    await rm(folder, { recursive: true, force: true });
   };
+  try {
+    for (const name of names) {
+      const server = net.createServer({ pauseOnConnect: true }, (connection) =>
+        sendOver(connection, sockets().get(name)),
+      );
+      const at = await socketPath(folder, name);
+      closing.push(async () => {
+        server.close();
+        await at.close();
+      });
+      server.listen(at.path);
+      await once(server, 'listening');
+      server.unref();
+    }
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { folder: basename(folder), names, close };
 }
 
 function sendOver(connection: net.Socket, descriptor: number | undefined): void {
   connection.on('error', () => undefined);
   if (descriptor === undefined) return void connection.destroy();
-  const sender = spawn(process.execPath, ['--input-type=commonjs', '-e', senderProgram], {
-    stdio: ['ignore', 'ignore', 'inherit', connection, descriptor],
-    env: { PATH: process.env['PATH'], NODE_CHANNEL_FD: '3' },
-  });
-  sender.on('error', () => undefined);
-  // The sender has a descriptor of its own from here on.
-  sender.once('spawn', () => connection.destroy());
+  // The sender has a descriptor of its own once it is started; where it is not, the end of the connection tells that.
+  const done = () => void connection.destroy();
+  try {
+    spawn(process.execPath, ['--input-type=commonjs', '-e', senderProgram], {
+      stdio: ['ignore', 'ignore', 'inherit', connection, descriptor],
+      env: { PATH: process.env['PATH'], NODE_CHANNEL_FD: '3' },
+    })
+      .on('error', done)
+      .once('spawn', done);
+  } catch {
+    done();
+  }
 }

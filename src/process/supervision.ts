@@ -118,7 +118,9 @@ export function openSupervision(own: OwnProcess, patienceMs = orphanMs): Supervi
     signal.aborted ? new Map<never, never>() : (own.sockets?.() ?? new Map<never, never>());
 
   async function handSockets(socket: net.Socket): Promise<void> {
-    state.offer ??= offerSockets(runFolder(own.home), listeningSockets);
+    // Made anew whenever it is asked for: what failed, or was asked for too early, is not so for good.
+    const former = state.offer;
+    state.offer = closeOffer(former).then(async () => await offerSockets(runFolder(own.home), listeningSockets));
     const offer = await state.offer.catch(() => undefined);
     sendLine(socket, { type: 'sockets', folder: offer?.folder ?? '', names: offer?.names ?? [] });
   }
@@ -190,11 +192,16 @@ export function openSupervision(own: OwnProcess, patienceMs = orphanMs): Supervi
     release: async () => {
       clearInterval(beating);
       process.off('SIGTERM', onTerminate).off('SIGINT', onInterrupt).off('disconnect', onDisconnect);
-      await (await state.offer?.catch(() => undefined))?.close();
+      await closeOffer(state.offer);
       const file = await adoptable;
       if (file !== undefined) await rm(file, { force: true }).catch(() => undefined);
     },
   };
+}
+
+async function closeOffer(offer: Promise<SocketOffer> | undefined): Promise<void> {
+  const made = await offer?.catch(() => undefined);
+  await made?.close();
 }
 
 /** The file by which a supervisor sees that the process can be adopted: of 1.1 there is none. */

@@ -16,8 +16,13 @@ export interface AdoptedProcess extends SupervisedProcess {
   readonly connection: Socket;
   /** It lost its connection and reported itself again. */
   attach(connection: Socket): void;
-  /** Where a router offers its listening sockets; null when it offers none in time. */
-  offeredSockets(timeoutMs: number): Promise<{ folder: string; names: readonly string[] } | null>;
+  /** Where a router offers its listening sockets now; null when it does not say so until the signal is aborted. */
+  offeredSockets(signal: AbortSignal): Promise<SocketFolder | null>;
+}
+
+interface SocketFolder {
+  folder: string;
+  names: readonly string[];
 }
 
 const goneCheckMs = 50;
@@ -25,9 +30,8 @@ const goneCheckMs = 50;
 export function adoptProcess(orphan: Orphan, first: Socket, hungAfterMs: number): AdoptedProcess {
   const { pid, birth, name, kind, release, settings } = orphan;
   const exit = Promise.withResolvers<ProcessExit>();
-  const offered = Promise.withResolvers<{ folder: string; names: readonly string[] }>();
   const signs = watchSigns(hungAfterMs, exit.promise);
-  const state = { connection: first, exited: false, left: false };
+  const state = { connection: first, exited: false, left: false, onOffer: (_: SocketFolder): void => undefined };
   if (orphan.ready) signs.take({ type: 'ready', yields: orphan.yields });
   if (orphan.serving) signs.take({ type: 'serving' });
 
@@ -38,7 +42,7 @@ export function adoptProcess(orphan: Orphan, first: Socket, hungAfterMs: number)
     onLines(connection, (message) => {
       signs.take(message);
       const sockets = socketsShape.safeParse(message);
-      if (sockets.success) offered.resolve(sockets.data);
+      if (sockets.success) state.onOffer(sockets.data);
     });
     void closed(connection).then(async () => await whenGone(connection));
     sendLine(connection, { type: 'adopted' });
@@ -52,7 +56,7 @@ export function adoptProcess(orphan: Orphan, first: Socket, hungAfterMs: number)
         exit.resolve({ code: null, signal: null });
         return;
       }
-      await delay(goneCheckMs);
+      await delay(goneCheckMs, undefined, { ref: false });
     }
   }
 
@@ -88,9 +92,14 @@ export function adoptProcess(orphan: Orphan, first: Socket, hungAfterMs: number)
       signs.release();
       state.connection.destroy();
     },
-    offeredSockets: async (timeoutMs) => {
+    offeredSockets: async (signal) => {
+      if (signal.aborted) return null;
+      const offered = new Promise<SocketFolder | null>((resolve) => {
+        state.onOffer = resolve;
+        signal.addEventListener('abort', () => resolve(null), { once: true });
+      });
       sendLine(state.connection, { type: 'hand-sockets' });
-      return await Promise.race([offered.promise, delay(timeoutMs, null, { ref: false })]);
+      return await Promise.race([offered, exit.promise.then(() => null)]);
     },
   };
 }

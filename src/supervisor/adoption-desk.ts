@@ -27,8 +27,13 @@ import {
 import { type AdoptedProcess, adoptProcess } from './adopted-process.ts';
 
 export interface AdoptionDesk {
-  /** All that could be adopted. Those that are there and did not report themselves in time are killed and named. */
+  /**
+   * All that could be adopted, until the signal is aborted. Those that are there and did not report themselves in time are killed
+   * and named.
+   */
   gather(signal: AbortSignal): Promise<{ adopted: AdoptedProcess[]; killed: { name: string; pid: number }[] }>;
+  /** Stops what is there and was not adopted: SIGTERM, and SIGKILL after the time. Resolves when it has ended. */
+  endOthers(graceMs: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -85,13 +90,28 @@ export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDe
     gather: async (signal) => {
       const deadline = performance.now() + options.gatherMs;
       let missing = await expected(home, adopted);
-      while (missing.length > 0 && performance.now() < deadline) {
-        await delay(lookMs, undefined, { signal });
+      while (missing.length > 0 && performance.now() < deadline && !signal.aborted) {
+        await delay(lookMs);
         missing = await expected(home, adopted);
       }
       gathering = false;
+      if (signal.aborted) return { adopted: [...adopted.values()], killed: [] };
       for (const { pid, birth } of missing) await signalProcess(pid, birth, 'SIGKILL');
       return { adopted: [...adopted.values()], killed: missing };
+    },
+    endOthers: async (graceMs) => {
+      const killAtMs = performance.now() + graceMs;
+      const asked = new Set<number>();
+      for (;;) {
+        const others = await expected(home, adopted);
+        if (others.length === 0) return;
+        const late = performance.now() >= killAtMs;
+        for (const { pid, birth } of others) {
+          if (late || !asked.has(pid)) await signalProcess(pid, birth, late ? 'SIGKILL' : 'SIGTERM');
+          asked.add(pid);
+        }
+        await delay(lookMs);
+      }
     },
     close: async () => {
       server.close();

@@ -7,6 +7,7 @@ export type SupervisorEvent =
   | { type: 'taking-over'; pid: number; release: string | null }
   | { type: 'adopted'; name: string; kind: string; release: string; pid: number }
   | { type: 'not-adopted'; name: string; pid: number }
+  | { type: 'not-inherited'; sockets: readonly ('public' | 'srp')[] }
   | { type: 'handing-over'; release: string }
   | { type: 'handed-over' }
   | { type: 'database-ready'; adopted: boolean; pid: number | null }
@@ -37,6 +38,8 @@ export function eventText(event: SupervisorEvent): string {
       return `${event.name} ${event.release} works on and is adopted (process ${event.pid})`;
     case 'not-adopted':
       return `${event.name} (process ${event.pid}) had no supervisor and did not report itself; it is killed and started again`;
+    case 'not-inherited':
+      return `the running routers do not hand on the ${event.sockets.join(' and ')} port as configured: they are stopped, and it is opened anew; meanwhile devices wait`;
     case 'handing-over':
       return `a supervisor of ${event.release} takes over; the processes work on`;
     case 'handed-over':

@@ -14,6 +14,7 @@ import { BrambleError } from '../base/errors.ts';
 
 export interface ListeningSocket {
   readonly name: 'public' | 'srp';
+  readonly address: string;
   readonly port: number;
   /**
    * Sends `{type: 'socket', name}` with the bare handle. The child's `server.listen(handle)` begins to listen and accept,
@@ -26,7 +27,7 @@ export interface ListeningSocket {
 
 /** As Node.js has it: bound, perhaps listened on by another process. */
 export interface BoundHandle {
-  getsockname(out: { port?: number }): number;
+  getsockname(out: { address?: string; port?: number }): number;
   close(): void;
 }
 
@@ -82,13 +83,14 @@ function bind(name: ListeningSocket['name'], address: string, port: number): Lis
 
 /** null, and the handle closed, when it has no port. */
 export function heldSocket(name: ListeningSocket['name'], handle: BoundHandle): ListeningSocket | null {
-  const own: { port?: number } = {};
-  if (handle.getsockname(own) !== 0 || own.port === undefined) {
+  const own: { address?: string; port?: number } = {};
+  if (handle.getsockname(own) !== 0 || own.address === undefined || own.port === undefined) {
     handle.close();
     return null;
   }
   return {
     name,
+    address: own.address,
     port: own.port,
     // A child that is gone has said so by its exit, which is acted on there.
     sendTo: (child) => void child.send({ type: 'socket', name }, handle as unknown as SendHandle, () => undefined),

@@ -41,6 +41,7 @@ export async function supervisorMain(options: UpOptions): Promise<void> {
           event.type === 'refused' ||
           event.type === 'hung' ||
           event.type === 'not-adopted' ||
+          event.type === 'not-inherited' ||
           event.type === 'database-lost' ||
           event.type === 'restarting';
         log[troubled ? 'warn' : 'info'](event, event.type);

@@ -205,9 +205,10 @@ export function createSlot(options: SlotOptions): ProcessSlot {
     want: (spec) => {
       lastKind = spec?.kind ?? lastKind;
       const before = wanted;
-      // Also where nothing changes: of what was adopted the credential was not known.
       wanted = spec;
-      if (spec === null ? before !== null : before === null || !sameSpec(spec, before)) {
+      // Of what was adopted the credential was not known: from now on it can be started again.
+      const asBefore = spec !== null && before !== null && !before.credentialUnknown && sameSpec(spec, before);
+      if (spec === null ? before !== null : !asBefore) {
         failures = 0;
         failure = null;
         wakeup.wake();

@@ -28,6 +28,12 @@ test('a process that yields has a successor of another release, and of nothing e
   );
 });
 
+test('what was adopted is not started again before its credential is known', () => {
+  const facts = { failure: null, nowMs: 0, yields: false, running: null };
+  assert.equal(nextStep({ ...facts, wanted: spec({ credentialUnknown: true }) }).type, 'nothing');
+  assert.equal(nextStep({ ...facts, wanted: spec() }).type, 'start');
+});
+
 test('a failure delays the same attempt and no other', () => {
   const failure = { spec: spec(), notBeforeMs: 1000 };
   assert.deepEqual(nextStep({ wanted: spec(), running: null, yields: false, failure, nowMs: 400 }), {

@@ -5,6 +5,8 @@
  *     none               nothing                 stop       stop
  *     some               start, once it is time  nothing    one that yields: replace, once it is time; else stop, then start
  *
+ * What is only known from the process that was adopted is kept as it is and not started again: its credential is not known.
+ *
  * A router yields its sockets to any successor. An instance or a connection service yields to one of another release: both
  * have one identifier, and the link of the later one takes the place of the earlier one's.
  */
@@ -45,6 +47,10 @@ export function nextStep({ wanted, running, yields, failure, nowMs }: SlotFacts)
     return running === null ? { type: 'nothing' } : { type: 'stop' };
   }
   if (running !== null && sameSpec(wanted, running)) {
+    return { type: 'nothing' };
+  }
+  // It would enter the database as nobody; what is wanted is known soon.
+  if (running === null && wanted.credentialUnknown === true) {
     return { type: 'nothing' };
   }
   const replaces = running !== null && isSucceeded(running, wanted, yields);

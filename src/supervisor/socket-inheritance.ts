@@ -3,7 +3,7 @@
  *
  * Node.js reads a handle that comes over a Unix socket where the connection is opened as an IPC pipe, which only its own
  * `child_process` does. Here the same is done with the handle's class, which is not documented; a test takes a socket over, and
- * where a Node.js does not have it the supervisor binds the port anew.
+ * where a Node.js does not have it the supervisor stops the routers and binds the port anew.
  */
 import net from 'node:net';
 import path from 'node:path';
@@ -18,16 +18,18 @@ type PipeClass = new (type: number) => object;
 const ipcType = 2;
 const timeoutMs = 15_000;
 
-/** The listening socket of an adopted router; null when it has or gives none. */
+/** The listening socket of an adopted router; null when it has or gives none now. */
 export async function inheritSocket(
   name: ListeningSocket['name'],
   router: AdoptedProcess,
   home: string,
+  signal: AbortSignal,
 ): Promise<ListeningSocket | null> {
-  const offer = await router.offeredSockets(timeoutMs);
+  const soon = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+  const offer = await router.offeredSockets(soon);
   if (offer === null || !offer.names.includes(name)) return null;
   const folder = path.join(runFolder(home), path.basename(offer.folder));
-  const handle = await receiveSocket(folder, name, router.connection).catch(() => null);
+  const handle = await receiveSocket(folder, name, router.connection, soon).catch(() => null);
   return handle === null ? null : heldSocket(name, handle);
 }
 
@@ -36,7 +38,12 @@ export async function inheritSocket(
  * @param like any connection over a Unix socket
  * @returns null when none came
  */
-async function receiveSocket(folder: string, name: string, like: net.Socket): Promise<BoundHandle | null> {
+async function receiveSocket(
+  folder: string,
+  name: string,
+  like: net.Socket,
+  signal: AbortSignal,
+): Promise<BoundHandle | null> {
   const Pipe = (like as unknown as { _handle: object | null })._handle?.constructor as PipeClass | undefined;
   if (Pipe === undefined) return null;
   const pipe = new Pipe(ipcType);
@@ -46,11 +53,11 @@ async function receiveSocket(folder: string, name: string, like: net.Socket): Pr
     get: () => null,
     set: (handle: BoundHandle | null) => handle !== null && came.resolve(handle),
   });
+  signal.addEventListener('abort', () => came.resolve(null), { once: true });
   const at = await socketPath(folder, name);
   const connection = new net.Socket({ handle: pipe, manualStart: true } as net.SocketConstructorOpts);
   connection.on('data', () => undefined);
   connection.once('error', () => came.resolve(null)).once('close', () => came.resolve(null));
-  connection.setTimeout(timeoutMs, () => connection.destroy());
   connection.connect(at.path);
   try {
     return await came.promise;

@@ -36,11 +36,19 @@ if (settings.heartbeat) {
 // Holds the event loop for good: nothing is heard, and nothing is sent.
 if (settings.hang) setTimeout(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0), 50);
 const descriptors = new Map();
+// What keeps a router from handing its sockets on: once, or for good.
+let asked = 0;
+const offered = () => {
+  asked += 1;
+  if (settings.offer === 'late' && asked < 3) throw new Error('too many open files');
+  return descriptors;
+};
+if (settings.offer === 'no sender') process.execPath = '/nonexistent/node';
 // As a process of this release does; without it the program is like one of 1.1, which drains without its supervisor.
 const supervision = settings.adoptable
   ? (await import('${new URL('../process/supervision.ts', import.meta.url).href}')).openSupervision({
       ...{ home: process.env.BRAMBLE_HOME, name: process.env.BRAMBLE_COMPONENT, kind, release: '${release}' },
-      ...{ givenSettings: settings, databaseUrl: process.env.DATABASE_URL, sockets: () => descriptors },
+      ...{ givenSettings: settings, databaseUrl: process.env.DATABASE_URL, sockets: offered },
     }, settings.patienceMs)
   : undefined;
 const facts = { yields: settings.yields === true };
@@ -175,10 +183,10 @@ export function supervise(t: TestContext, home: string, options: Partial<Supervi
 }
 
 /** Connects, says something, and returns what came back; every failure is an error. */
-export async function ask(port: number): Promise<string> {
+export async function ask(port: number, host = '127.0.0.1'): Promise<string> {
   return await new Promise((resolve, reject) => {
     let answer = '';
-    const socket = net.connect({ port, host: '127.0.0.1' }, () => socket.write('hello'));
+    const socket = net.connect({ port, host }, () => socket.write('hello'));
     socket.setEncoding('utf8');
     socket.on('data', (text: string) => {
       answer += text;

@@ -3,9 +3,11 @@
  * started, handed their sockets and stopped, and nothing of what they do. Each process gets the database's address with the
  * credential of its kind, as far as the home has one when the supervisor starts.
  *
- *   lock the home, perhaps from another supervisor → adopt what runs → take over or bind the sockets → [ find or start PostgreSQL → look at what is wanted → start, stop, replace ]…
+ *   lock the home, perhaps from another supervisor → adopt what runs → inherit or bind the sockets → [ find or start PostgreSQL → look at what is wanted → start, stop, replace ]…
  *     … until the signal is aborted …
  *   → stop instances and services → stop routers → stop PostgreSQL (unless it is kept) → unlock
+ *
+ * Invariant: whatever is adopted has a slot from then on, so that it is handed on or stopped whenever this supervisor ends.
  */
 
 import { mkdir } from 'node:fs/promises';
@@ -22,9 +24,9 @@ import { defaultLogLimits, type LogLimits, rotateLog } from './component-log.ts'
 import { type Configuration, readConfiguration } from './configuration.ts';
 import { type DesiredProcess, watchDesired } from './desired-state.ts';
 import type { OnEvent } from './events.ts';
-import { bindListeningSocket, type ListeningSocket } from './listening-socket.ts';
+import type { ListeningSocket } from './listening-socket.ts';
+import { openSockets } from './open-sockets.ts';
 import { createSlot, type ProcessSlot } from './process-slot.ts';
-import { inheritSocket } from './socket-inheritance.ts';
 import type { SupervisedProcess } from './supervised-process.ts';
 import { claimHome } from './take-over.ts';
 
@@ -42,6 +44,8 @@ export interface SupervisorOptions {
   release?: string;
   /** How long processes without a supervisor may take to report themselves, default 15 s. */
   gatherMs?: number;
+  /** How long routers are asked again for sockets that they do not hand on, default 10 s. */
+  inheritMs?: number;
   /** Between SIGTERM and SIGKILL, default 10 s. */
   stopGraceMs?: number;
   /** How long a successor may take to serve, default 60 s. */
@@ -84,12 +88,17 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
       },
     });
     await mkdir(path.join(home, 'logs'), { recursive: true, mode: 0o700 });
-    const processes = await gather(desk, options, signal);
-    for (const name of ['srp', 'public'] as const) {
-      sockets.push(await openSocket(name, processes, configuration, { ...options, signal }));
-    }
     const newSlot = slotMaker(home, configuration, sockets, slots, options);
-    adoptAll(processes, newSlot, options);
+    const routers = adoptAll(await gather(desk, options, signal), newSlot, options);
+    await openSockets(sockets, {
+      ...{ home, configuration, routers, signal, onEvent },
+      ...{ inheritMs: options.inheritMs ?? 10_000, portWaitMs: options.portWaitMs ?? 30_000 },
+      stopRouters: () => {
+        for (const { spec } of routers) slots.get(spec.name)?.want(null);
+      },
+    });
+    // Without a database too all is known that a router is started with.
+    for (const { spec } of routers) slots.get(spec.name)?.want({ ...spec, credentialUnknown: false });
     const reconcile = reconciler(slots, newSlot, credentials, options);
     await watchDesired({
       host: configuration.host,
@@ -112,6 +121,7 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
       await Promise.all([...slots.values()].map(async (slot) => await slot.letGo()));
     } else {
       await stopInOrder(slots);
+      await desk?.endOthers(options.stopGraceMs ?? defaultStopGraceMs);
       await desk?.close();
     }
     clearInterval(logTimer);
@@ -136,12 +146,14 @@ async function gather(desk: AdoptionDesk, options: SupervisorOptions, signal: Ab
   return adopted.sort((a, b) => works(b) - works(a) || b.startedAtMs - a.startedAtMs);
 }
 
+/** @returns the routers that are kept */
 function adoptAll(
   processes: readonly AdoptedProcess[],
   newSlot: (name: string, adopted?: SupervisedProcess) => ProcessSlot,
   options: SupervisorOptions,
-): void {
+): AdoptedProcess[] {
   const names = new Set<string>();
+  const routers: AdoptedProcess[] = [];
   for (const process of processes) {
     const { name } = process.spec;
     if (names.has(name)) {
@@ -149,27 +161,10 @@ function adoptAll(
     } else {
       names.add(name);
       newSlot(name, process);
+      if (process.spec.kind === 'router') routers.push(process);
     }
   }
-}
-
-/** The socket that adopted routers listen on; bound anew where there is none, or the configuration has another port by now. */
-async function openSocket(
-  name: ListeningSocket['name'],
-  processes: readonly AdoptedProcess[],
-  configuration: Configuration,
-  options: SupervisorOptions,
-): Promise<ListeningSocket> {
-  const wanted = name === 'public' ? configuration.publicPort : configuration.srpPort;
-  for (const router of processes.filter(({ spec }) => spec.kind === 'router')) {
-    const socket = await inheritSocket(name, router, options.home);
-    if (socket !== null && (wanted === 0 || socket.port === wanted)) {
-      options.onEvent({ type: 'listening', socket: name, port: socket.port });
-      return socket;
-    }
-    socket?.close();
-  }
-  return await bindReported(name, wanted, configuration, options);
+  return routers;
 }
 
 /** A full disk, or a log that cannot be written, is reported once, and ends nothing. */
@@ -223,21 +218,6 @@ async function openDatabase(home: string, configuration: Configuration, signal: 
     ...{ folder: databaseFolder(home), settings: database.settings, signal, ownBinaries: true },
     onReplacing: (version) => onEvent({ type: 'database-replacing', version }),
   });
-}
-
-async function bindReported(
-  name: ListeningSocket['name'],
-  port: number,
-  configuration: Configuration,
-  options: SupervisorOptions,
-): Promise<ListeningSocket> {
-  const socket = await bindListeningSocket(name, configuration.listenAddress, port, {
-    waitMs: options.portWaitMs ?? 30_000,
-    signal: options.signal,
-    onWaiting: () => options.onEvent({ type: 'waiting-for-port', socket: name, port }),
-  });
-  options.onEvent({ type: 'listening', socket: name, port: socket.port });
-  return socket;
 }
 
 function slotMaker(

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
+import { once } from 'node:events';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import postgres from 'postgres';
+import { isAlive } from '../base/process-facts.ts';
 import { until } from '../base/test-condition.ts';
 import { exitWithin } from '../base/test-process.ts';
 import { createTestDatabase } from '../database/test-database.ts';
+import { runSupervisor } from './supervisor.ts';
 import { ask, closedLoop, configure, newHome, supervise, superviseElsewhere } from './supervisor-fixture.ts';
 
 const database = await createTestDatabase();
@@ -21,16 +24,23 @@ async function desire(host: string, name: string, kind: string, settings: object
 }
 
 /** A home whose supervisor is a process of its own, with a router and an instance that can be adopted. */
-async function scene(t: TestContext, host: string, release = '1.2.0') {
+async function scene(t: TestContext, host: string, ofRouter: object = {}) {
   const home = await newHome(['1.0.0', '1.1.0']);
   await configure(home, host, { url: database.url });
   const settings = { adoptable: true };
-  await desire(host, `${host}-router`, 'router', settings);
+  await desire(host, `${host}-router`, 'router', { ...settings, ...ofRouter });
   await desire(host, `${host}-server`, 'server', settings);
-  const former = superviseElsewhere(t, home, { release });
+  const former = superviseElsewhere(t, home, { release: '1.2.0' });
+  const { port: srpPort } = await former.next('listening', ({ socket }) => socket === 'srp');
   const { port } = await former.next('listening', ({ socket }) => socket === 'public');
   const pids = [(await former.next('ready')).pid, (await former.next('ready')).pid].sort();
-  return { home, former, port, pids, settings };
+  return { home, former, port, srpPort, pids, settings };
+}
+
+/** Changes the configuration for the next supervisor. */
+async function reconfigure(home: string, changes: object): Promise<void> {
+  const file = path.join(home, 'config.json');
+  await writeFile(file, JSON.stringify({ ...JSON.parse(await readFile(file, 'utf8')), ...changes }));
 }
 
 /** A connection that was accepted before and is asked something afterwards. */
@@ -116,7 +126,6 @@ test('nothing is taken over where a process would end with its supervisor, and a
   await desire('take-four', 'take-four-old', 'server', {});
   const { pid } = await former.next('ready');
   const later = { home, signal: AbortSignal.timeout(60_000), onEvent: () => undefined };
-  const { runSupervisor } = await import('./supervisor.ts');
   await assert.rejects(runSupervisor({ ...later, release: '1.2.1' }), (error: { code: string; message: string }) => {
     assert.equal(error.code, 'ERR_TAKE_OVER_INTERRUPTS');
     assert.match(error.message, new RegExp(`server of 1\\.0\\.0 \\(process ${pid}\\)`));
@@ -155,4 +164,84 @@ test('of two supervisors that take over at once one does, and one that does not 
   await last.next('adopted');
   await last.next('adopted');
   assert.ok((await client.stop()) > 0);
+});
+
+test('a router that fails at first to hand its sockets on is asked again, and no connection notices', async (t) => {
+  const { home, former, port, pids } = await scene(t, 'take-six', { offer: 'late' });
+  const client = closedLoop(port);
+  await client.until('1.0.0');
+  const supervisor = supervise(t, home, { release: '1.2.1' });
+  assert.equal((await supervisor.next('listening', ({ socket }) => socket === 'public')).port, port);
+  assert.ok((await client.stop()) > 0);
+  assert.equal(await exitWithin(former.process, 60_000, 'the former supervisor'), 0);
+  const adopted = supervisor.all.flatMap((event) => (event.type === 'adopted' ? [event.pid] : []));
+  assert.deepEqual(adopted.sort(), pids);
+});
+
+test('where sockets cannot be handed on, the router is stopped and its port opened anew', async (t) => {
+  const { home, port: publicPort, srpPort, pids } = await scene(t, 'take-seven', { offer: 'no sender' });
+  await reconfigure(home, { publicPort, srpPort });
+  const supervisor = supervise(t, home, { release: '1.2.1', inheritMs: 1, portWaitMs: 60_000 });
+  assert.deepEqual((await supervisor.next('not-inherited')).sockets, ['srp', 'public']);
+  const { pid, name } = await supervisor.next('ready', (event) => !pids.includes(event.pid));
+  assert.equal(name, 'take-seven-router');
+  assert.equal(await ask(publicPort), `1.0.0 public ${pid}`);
+});
+
+const oneLoopback = process.platform !== 'linux' && 'this system has one loopback address';
+test('a listening address that was changed holds from the take-over on', { skip: oneLoopback }, async (t) => {
+  const { home, port: publicPort, srpPort, pids } = await scene(t, 'take-eight');
+  await reconfigure(home, { publicPort, srpPort, listenAddress: '127.0.0.2' });
+  const supervisor = supervise(t, home, { release: '1.2.1' });
+  const { pid } = await supervisor.next('ready', (event) => !pids.includes(event.pid));
+  assert.equal(await ask(publicPort, '127.0.0.2'), `1.0.0 public ${pid}`);
+  await assert.rejects(ask(publicPort), { code: 'ECONNREFUSED' });
+});
+
+/** What a supervisor that starts finds: processes whose supervisor was killed, and a port that another program has. */
+async function squatted(t: TestContext, host: string) {
+  const home = await newHome(['1.0.0']);
+  await configure(home, host, { url: database.url });
+  await desire(host, `${host}-server`, 'server', { adoptable: true });
+  const killed = superviseElsewhere(t, home, { release: '1.2.0' });
+  const { pid } = await killed.next('ready');
+  killed.process.kill('SIGKILL');
+  await exitWithin(killed.process, 60_000, 'the killed supervisor');
+  const squatter = net.createServer().listen(0, '127.0.0.1');
+  await once(squatter, 'listening');
+  t.after(() => squatter.close());
+  await reconfigure(home, { srpPort: (squatter.address() as net.AddressInfo).port });
+  return { home, pid, squatter };
+}
+
+test('a supervisor that waits for a port hands on what it has adopted', async (t) => {
+  const { home, pid, squatter } = await squatted(t, 'take-nine');
+  const waiting = superviseElsewhere(t, home, { release: '1.2.0' });
+  await waiting.next('waiting-for-port');
+  const supervisor = supervise(t, home, { release: '1.2.1' });
+  assert.equal(await exitWithin(waiting.process, 60_000, 'the supervisor that waited'), 0);
+  assert.equal((await supervisor.next('adopted')).pid, pid);
+  squatter.close();
+  await supervisor.next('database-ready');
+});
+
+test('a supervisor that is stopped while it waits for a port stops what it has adopted', async (t) => {
+  const { home, pid } = await squatted(t, 'take-ten');
+  const supervisor = supervise(t, home, { release: '1.2.0' });
+  await supervisor.next('waiting-for-port');
+  await supervisor.stop();
+  assert.equal(await isAlive(pid), false);
+});
+
+test('a supervisor that is stopped before processes report themselves stops those too', async (t) => {
+  const { home, pid } = await squatted(t, 'take-eleven');
+  process.kill(pid, 'SIGSTOP');
+  const controller = new AbortController();
+  const done = runSupervisor({ home, signal: controller.signal, onEvent: () => undefined, stopGraceMs: 1 });
+  await until('the supervisor hears processes', 60_000, async () => {
+    return (await readdir(path.join(home, 'run'))).includes('supervisor.sock');
+  });
+  controller.abort(new Error('the test is over'));
+  await done;
+  assert.equal(await isAlive(pid), false);
 });
