@@ -1,10 +1,14 @@
 /**
  * What the operating system says of a process. A process id alone proves nothing: ids are used again, so whoever stores
  * one stores the process's birth beside it and compares both.
+ *
+ * Invariant: a process is gone only where the system says so. A system that cannot tell, for want of descriptors say, is asked
+ * again for a while, and then the error is thrown.
  */
 import { execFile } from 'node:child_process';
-import { readdir, readFile, readlink } from 'node:fs/promises';
+import { readdir, readlink } from 'node:fs/promises';
 import { promisify } from 'node:util';
+import { readPresent, throughShortage } from './present-file.ts';
 
 const run = promisify(execFile);
 
@@ -29,8 +33,8 @@ export async function birthOf(pid: number): Promise<string | null> {
     if (fields === null || fields[0] === 'Z') {
       return null;
     }
-    const bootId = await readFile('/proc/sys/kernel/random/boot_id', 'utf8');
-    return `${bootId.trim()}:${fields[19] ?? ''}`;
+    const bootId = await readPresent('/proc/sys/kernel/random/boot_id');
+    return `${bootId?.trim() ?? ''}:${fields[19] ?? ''}`;
   }
   return await psField(pid, 'lstart');
 }
@@ -65,30 +69,36 @@ export async function worksIn(pid: number, folder: string): Promise<boolean> {
 export async function runs(pid: number, program: string): Promise<boolean> {
   const command =
     process.platform === 'linux'
-      ? (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0')[0]
+      ? (await readPresent(`/proc/${pid}/cmdline`))?.split('\0')[0]
       : await psField(pid, 'command');
   return command === program || command?.startsWith(`${program} `) === true;
 }
 
-/** The fields of /proc/<pid>/stat from the state on (field 3 of proc(5)); null without such a process or such a file. */
+/**
+ * The fields of /proc/<pid>/stat from the state on (field 3 of proc(5)); null without such a process or such a file. Null too
+ * for one of another user, where the kernel hides them (`hidepid`): one of our own it always shows.
+ */
 async function statFields(pid: number): Promise<string[] | null> {
   if (process.platform !== 'linux') {
     return null;
   }
   try {
-    const text = await readFile(`/proc/${pid}/stat`, 'utf8');
-    return text.slice(text.lastIndexOf(')') + 2).split(' ');
-  } catch {
-    return null;
+    const text = await readPresent(`/proc/${pid}/stat`);
+    return text?.slice(text.lastIndexOf(')') + 2).split(' ') ?? null;
+  } catch (error) {
+    if (['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) return null;
+    throw error;
   }
 }
 
 async function psField(pid: number, field: string): Promise<string | null> {
   try {
-    const { stdout } = await run('ps', ['-o', `${field}=`, '-p', String(pid)]);
+    const { stdout } = await throughShortage(() => run('ps', ['-o', `${field}=`, '-p', String(pid)]));
     return stdout.trim() === '' ? null : stdout.trim();
-  } catch {
-    return null;
+  } catch (error) {
+    // How it ends when there is no such process.
+    if ((error as { code?: unknown }).code === 1) return null;
+    throw error;
   }
 }
 
@@ -107,12 +117,14 @@ export async function childrenOf(parent: number): Promise<ChildFacts[]> {
       return Number(of) === parent ? [{ pid: Number(pid), command }] : [];
     });
   }
-  const ids = (await readdir('/proc')).map(Number).filter((id) => Number.isSafeInteger(id) && id > 0);
+  const ids = (await throughShortage(() => readdir('/proc')))
+    .map(Number)
+    .filter((id) => Number.isSafeInteger(id) && id > 0);
   const found = await Promise.all(
     ids.map(async (pid) => {
       const fields = await statFields(pid);
       if (fields === null || fields[0] === 'Z' || Number(fields[1]) !== parent) return [];
-      const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+      const command = (await readPresent(`/proc/${pid}/cmdline`)) ?? '';
       return [{ pid, command: command.replaceAll('\0', ' ').trim() }];
     }),
   );

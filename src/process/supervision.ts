@@ -94,6 +94,7 @@ export function openSupervision(own: OwnProcess, patienceMs = orphanMs): Supervi
 
   /** Resolves with the connection once a supervisor has adopted us over it. */
   async function findAdopter(): Promise<net.Socket | undefined> {
+    const introduction = await introduce();
     const at = await socketPath(runFolder(own.home), supervisorSocket);
     const socket = net.connect(at.path);
     try {
@@ -104,7 +105,7 @@ export function openSupervision(own: OwnProcess, patienceMs = orphanMs): Supervi
           if (typeOf(message) === 'hand-sockets') void handSockets(socket);
         });
       });
-      sendLine(socket, await introduce());
+      sendLine(socket, introduction);
       if (await Promise.race([adopted, delay(patienceMs, false, { ref: false })])) return socket;
     } finally {
       await at.close();

@@ -26,6 +26,7 @@ interface SocketFolder {
 }
 
 const goneCheckMs = 50;
+const signalRetryMs = 1000;
 
 export function adoptProcess(orphan: Orphan, first: Socket, hungAfterMs: number): AdoptedProcess {
   const { pid, birth, name, kind, release, settings } = orphan;
@@ -51,7 +52,8 @@ export function adoptProcess(orphan: Orphan, first: Socket, hungAfterMs: number)
   /** Until the process is gone, or heard over another connection. */
   async function whenGone(connection: Socket): Promise<void> {
     while (state.connection === connection && !state.left) {
-      if ((await birthOf(pid)) !== birth) {
+      // What the system cannot tell just now is not its end.
+      if ((await birthOf(pid).catch(() => birth)) !== birth) {
         state.exited = true;
         exit.resolve({ code: null, signal: null });
         return;
@@ -60,7 +62,16 @@ export function adoptProcess(orphan: Orphan, first: Socket, hungAfterMs: number)
     }
   }
 
-  const signal = async (kind: 'SIGTERM' | 'SIGKILL') => await signalProcess(pid, birth, kind);
+  /** Tries again until it can be done: whoever stops a process waits for its end. */
+  async function signal(kind: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    while (!state.exited && !state.left) {
+      try {
+        return await signalProcess(pid, birth, kind);
+      } catch {
+        await delay(signalRetryMs, undefined, { ref: false });
+      }
+    }
+  }
 
   attach(first);
   return {

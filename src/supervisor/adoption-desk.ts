@@ -6,10 +6,11 @@
  * its time and been killed. So none is started beside one that is at work.
  */
 import { once } from 'node:events';
-import { chmod, mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rm } from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { readPresent, throughShortage } from '../base/present-file.ts';
 import { birthOf, signalProcess } from '../base/process-facts.ts';
 import { socketPath } from '../base/socket-path.ts';
 import {
@@ -117,7 +118,8 @@ export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDe
       server.close();
       for (const connection of connections) connection.destroy();
       await at.close();
-      await readAdoptable(home);
+      // To tidy up; whoever comes next does it again.
+      await readAdoptable(home).catch(() => undefined);
     },
   };
 }
@@ -128,14 +130,17 @@ async function expected(home: string, adopted: ReadonlyMap<number, AdoptedProces
   return all.filter(({ pid }) => !adopted.has(pid));
 }
 
-/** The processes of the home that live and can be adopted; files of others are removed. */
+/** The processes of the home that live and can be adopted; files of others are removed. @throws where the system cannot tell */
 export async function readAdoptable(home: string): Promise<Adoptable[]> {
   const folder = adoptableFolder(home);
-  const files = await readdir(folder).catch(() => [] as string[]);
+  const files = await throughShortage(() => readdir(folder)).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+    return [];
+  });
   const found = await Promise.all(
     files.map(async (name) => {
       const file = path.join(folder, name);
-      const parsed = adoptableShape.safeParse(parseJson(await readFile(file, 'utf8').catch(() => '')));
+      const parsed = adoptableShape.safeParse(parseJson((await readPresent(file)) ?? ''));
       if (parsed.success && (await birthOf(parsed.data.pid)) === parsed.data.birth) return [parsed.data];
       // One that is being written has no contents yet; its process says so again by reporting itself.
       if (parsed.success) await rm(file, { force: true });

@@ -8,10 +8,11 @@
  * a live holder.
  */
 import { randomBytes } from 'node:crypto';
-import { link, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import { BrambleError } from '../base/errors.ts';
+import { readPresent } from '../base/present-file.ts';
 import { birthOf } from '../base/process-facts.ts';
 
 export interface HomeLock {
@@ -79,14 +80,8 @@ async function removeLower(home: string, own: number): Promise<void> {
 
 /** null when it was removed meanwhile: then there is a higher one. */
 async function readHolder(home: string, number: number): Promise<Holder | null> {
-  try {
-    return JSON.parse(await readFile(fileOf(home, number), 'utf8')) as Holder;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
-      return null;
-    }
-    throw error;
-  }
+  const text = await readPresent(fileOf(home, number));
+  return text === null ? null : (JSON.parse(text) as Holder);
 }
 
 /** Appears with its contents or not at all; false when the number is taken. */

@@ -4,6 +4,7 @@
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { readPresent } from '../../base/present-file.ts';
 import { isAlive, worksIn } from '../../base/process-facts.ts';
 
 /** The lines of `postmaster.pid` that we use. @see PostgreSQL, src/include/utils/pidfile.h */
@@ -54,12 +55,6 @@ export async function disarmReusedPid(dataFolder: string): Promise<void> {
 }
 
 async function readPostmasterFile(dataFolder: string): Promise<Postmaster | null> {
-  try {
-    return parsePostmasterFile(await readFile(path.join(dataFolder, 'postmaster.pid'), 'utf8'));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
-      return null;
-    }
-    throw error;
-  }
+  const text = await readPresent(path.join(dataFolder, 'postmaster.pid'));
+  return text === null ? null : parsePostmasterFile(text);
 }
