@@ -5,9 +5,8 @@
  */
 import type { Queryable } from '../database/connection.ts';
 import { type AllowedHosts, allowedHosts } from '../directory/allowed-hosts.ts';
+import { formerIdentityHours } from '../domain/identity-settings.ts';
 import type { TunnelAuthorization } from './tunnel.ts';
-
-const longestTunnelHours = 12;
 
 /** `fingerprint` and `device_id`. By device_identity_fingerprint_key and the indexes of device_renewal. */
 function devicesOf(q: Queryable, fingerprints: readonly string[]) {
@@ -18,7 +17,8 @@ function devicesOf(q: Queryable, fingerprints: readonly string[]) {
     select k.fingerprint, r.device_id from asked k join device_renewal r on r.identity_fingerprint = k.fingerprint
     union all
     select k.fingerprint, r.device_id from asked k join device_renewal r on r.former_fingerprint = k.fingerprint
-       and r.renewed_at > clock_timestamp() - make_interval(hours => ${longestTunnelHours}))`;
+       and r.renewed_at between clock_timestamp() - make_interval(hours => ${formerIdentityHours})
+                            and clock_timestamp() + make_interval(hours => ${formerIdentityHours}))`;
 }
 
 /**

@@ -10,6 +10,7 @@ import type { DeviceId, InstanceId } from '../base/ids.ts';
 import { type FencedOutcome, withAccountFence } from '../database/account-fence.ts';
 import type { Database, Queryable, Transaction } from '../database/connection.ts';
 import { recordEvent } from '../domain/events.ts';
+import { formerIdentityHours } from '../domain/identity-settings.ts';
 import type { EnrolledDevice } from './device-store.ts';
 
 /**
@@ -30,8 +31,8 @@ export async function standingOf(
 }
 
 /**
- * Whether both certificates are of the enrolment of this token: its present one, the one before, or the one to come. By
- * device_token_key and device_renewal_pkey; no lock.
+ * Whether both certificates are of the enrolment of this token: its present one, the one to come, or the one before, for as long
+ * as a connection that it opened may last. By device_token_key and device_renewal_pkey; no lock.
  */
 export async function areOfOneEnrolment(
   q: Queryable,
@@ -41,7 +42,10 @@ export async function areOfOneEnrolment(
   const rows = await q`
     select 1 from device d left join device_renewal r on r.device_id = d.id
      where d.token = ${token}
-       and array[d.identity_fingerprint, r.identity_fingerprint, r.former_fingerprint] @> ${fingerprints as string[]}::text[]`;
+       and array[d.identity_fingerprint, r.identity_fingerprint,
+                 case when r.renewed_at between clock_timestamp() - make_interval(hours => ${formerIdentityHours})
+                                            and clock_timestamp() + make_interval(hours => ${formerIdentityHours})
+                      then r.former_fingerprint end] @> ${fingerprints as string[]}::text[]`;
   return rows.length > 0;
 }
 

@@ -19,3 +19,9 @@ export type IdentitySettings = z.output<typeof identitySettingsSchema>;
 export function renewAgainAfterSeconds(settings: IdentitySettings, attempts: number): number {
   return Math.min(settings.renewAgainSeconds * 2 ** Math.min(attempts - 1, 30), settings.renewAgainAtMostSeconds);
 }
+
+/**
+ * What was opened in TLS by an identity that was renewed since, a tunnel or a connection with requests, goes on for so long after:
+ * as long as a tunnel may last. Longer, and whoever comes by the former key had a proof for ever.
+ */
+export const formerIdentityHours = 12;

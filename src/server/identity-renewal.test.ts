@@ -410,6 +410,31 @@ test(
   },
 );
 
+test('the former identity is a proof in TLS for as long as a connection may last, and no longer', limited, async () => {
+  const { device, facts } = await renewing();
+  const identity = await enrolByScep(facts, ask);
+  const renewed = device.speaking(identity);
+  assert.ok(served(await renewed.connect({ status: 'Idle' })));
+  const idle = serializeConnect({ status: 'Idle', udid: device.udid });
+  const overFormer = async () =>
+    await renewed.put(device.paths.connect, aspenConnect, idle, {
+      'client-cert': serializeClientCert(device.certificateDer),
+      'x-way': 'link',
+    });
+  for (const [renewedAgo, answer] of [
+    ['11 hours', [200, undefined]],
+    ['13 hours', [400, 'ERR_IDENTITY_MISMATCH']],
+    ['300 days', [400, 'ERR_IDENTITY_MISMATCH']],
+    // As a clock writes it that is ahead.
+    ['-1 year', [400, 'ERR_IDENTITY_MISMATCH']],
+  ] as const) {
+    await stage.fixture.db`
+      update device_renewal set renewed_at = now() - ${renewedAgo}::interval where device_id = ${await device.deviceId()}`;
+    assert.deepEqual(outcome(await overFormer()), answer, renewedAgo);
+  }
+  assert.ok(served(await renewed.connect({ status: 'Idle' })));
+});
+
 test('what cannot be certified leaves the renewal as it was', limited, async () => {
   const { device, facts } = await renewing();
   const ra = (await ask(`${device.scep}?operation=GetCACert`, {})).body;
