@@ -90,6 +90,20 @@ test('a router’s certificate is renewed in its last third, for the same key an
   assert.deepEqual(await routerFile(), after);
 });
 
+test('what was renewed while the clock was ahead is renewed again once it is right, and then stays', async () => {
+  now += 3 * 365 * dayMs;
+  await turn();
+  const ahead = [(await routerFile()).certificatePem, (await signer()).certificateDer];
+  now = Date.now();
+  const begins = (certificate: Buffer | string) => new X509Certificate(certificate).validFromDate.getTime();
+  assert.ok(ahead.every((certificate) => begins(certificate) > now));
+  await turn();
+  const right = [(await routerFile()).certificatePem, (await signer()).certificateDer];
+  assert.ok(right.every((certificate) => begins(certificate) <= now));
+  await turn();
+  assert.deepEqual([(await routerFile()).certificatePem, (await signer()).certificateDer], right);
+});
+
 test('a router file that cannot be read keeps nothing else from being renewed', async () => {
   const before = await signer();
   await writeFile(path, 'no file of a router');

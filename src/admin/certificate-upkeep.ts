@@ -1,5 +1,5 @@
 /**
- * What an administration service renews for the domain when a third of its time is left: certificates of the routers of its own
+ * What an administration service renews for the domain when a third of its time is left, or it has not begun: certificates of the routers of its own
  * home, which these take up while they run, and the profile signer, which instances do.
  *
  * A router keeps its key, to which its row is bound, and the names and addresses that its certificate is for. Routers of other
@@ -27,7 +27,7 @@ import {
 } from '../link/router-file.ts';
 import type { Logger } from '../process/logger.ts';
 import { createUpkeep, type Upkeep } from '../process/upkeep.ts';
-import { issueCertificate, randomSerialHex } from '../protocol/x509/certificate.ts';
+import { clockSkewMs, issueCertificate, randomSerialHex } from '../protocol/x509/certificate.ts';
 
 export interface CertificateUpkeep {
   readonly db: Database;
@@ -111,7 +111,7 @@ export function renewedCertificate(file: RouterFile, authority: Authority, now: 
     usage: 'server',
     dnsNames: named('DNS:'),
     ipAddresses: named('IP Address:'),
-    notBefore: new Date(now.getTime() - 300_000),
+    notBefore: new Date(now.getTime() - clockSkewMs),
   });
   return new X509Certificate(certificateDer).toString();
 }

@@ -42,6 +42,7 @@ test('a credential names its identifier, is signed by the domain authority and h
   assert.ok(days > 89 && days <= 90, String(days));
   assert.equal(isSrpRenewalDue(issued.file, new Date()), false);
   assert.equal(isSrpRenewalDue(issued.file, new Date(Date.now() + 61 * 86_400_000)), true);
+  assert.equal(isSrpRenewalDue(issued.file, new Date(Date.now() - 86_400_000)), true, 'made by a clock that was ahead');
   const listed = (await listSrpCredentials(db, identifier)).find((row) => row.serial === issued.serial);
   assert.equal(listed?.revokedAt, null);
   const stored = await db`select certificate::text as text from srp_credential`;

@@ -10,6 +10,7 @@ import type { RouterAddress, SrpCredential } from '../link/credential.ts';
 import { normalSerial } from '../link/messages.ts';
 import { issueCertificate, randomSerialHex } from '../protocol/x509/certificate.ts';
 import { readCertificate } from '../protocol/x509/certificate-fields.ts';
+import { isCertificateDue } from '../protocol/x509/certificate-renewal.ts';
 import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../protocol/x509/key-pair.ts';
 import { type IssuedCertificate, insertSrpCredential } from './srp-credential-store.ts';
 
@@ -65,10 +66,10 @@ export function srpCredentialSerial(file: SrpCredential): string {
   return normalSerial(new X509Certificate(file.certificatePem).serialNumber);
 }
 
-/** True from a third of the validity before its end on: time to renew. */
+/** True from a third of the validity before its end on, and before it begins: time to renew. */
 export function isSrpRenewalDue(file: SrpCredential, now: Date): boolean {
   const { validFromDate, validToDate } = new X509Certificate(file.certificatePem);
-  return now.getTime() >= validToDate.getTime() - (validToDate.getTime() - validFromDate.getTime()) / 3;
+  return isCertificateDue({ notBefore: validFromDate, notAfter: validToDate }, now);
 }
 
 async function makeCredential(

@@ -7,8 +7,9 @@
  */
 import type { Queryable, Transaction } from '../database/connection.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
-import { createAuthority, issueCertificate, randomSerialHex } from '../protocol/x509/certificate.ts';
+import { clockSkewMs, createAuthority, issueCertificate, randomSerialHex } from '../protocol/x509/certificate.ts';
 import { readCertificate } from '../protocol/x509/certificate-fields.ts';
+import { isCertificateDue } from '../protocol/x509/certificate-renewal.ts';
 import {
   createEcKeyPair,
   createRsaKeyPair,
@@ -75,7 +76,7 @@ export async function createMissingSigners(
 
 /**
  * Makes a new profile signer, with a new key, in place of one of whose time no more than a third is left, unless that one
- * lasts as long as its root. Answers whether it did; of two at once one does. @throws BrambleError ERR_MASTER_KEY or
+ * lasts as long as its root; and in place of one that has not begun. Answers whether it did; of two at once one does. @throws BrambleError ERR_MASTER_KEY or
  * ERR_SEALED_VALUE.
  */
 export async function renewProfileSigner(
@@ -87,17 +88,12 @@ export async function renewProfileSigner(
   const roots = await loadAuthorities(tx, keys);
   const present = await loadAuthority(tx, keys, 'profile-signer');
   if (present === undefined) return false;
-  const { notBefore, notAfter } = readCertificate(present.certificateDer);
-  const leftMs = notAfter.getTime() - now.getTime();
-  const outlived = readCertificate(roots.device.certificateDer).notAfter > notAfter;
-  if (!outlived || leftMs > (notAfter.getTime() - notBefore.getTime()) / 3) return false;
-  return await replaceAuthority(
-    tx,
-    keys,
-    'profile-signer',
-    present,
-    await generateSigner('profile-signer', roots, domain),
-  );
+  const certificate = readCertificate(present.certificateDer);
+  const outlived = readCertificate(roots.device.certificateDer).notAfter > certificate.notAfter;
+  if (!outlived && certificate.notBefore <= now) return false;
+  if (!isCertificateDue(certificate, now)) return false;
+  const next = await generateSigner('profile-signer', roots, domain, now);
+  return await replaceAuthority(tx, keys, 'profile-signer', present, next);
 }
 
 /** All of them without storing them. */
@@ -131,6 +127,7 @@ async function generateSigner(
   name: SignerName,
   roots: Authorities,
   domain: { readonly name: string },
+  now = new Date(),
 ): Promise<Authority> {
   const { title, usage, below, days } = signers[name];
   const { privateKey, publicKey } = await (below === 'domain' ? createEcKeyPair() : createRsaKeyPair());
@@ -141,6 +138,7 @@ async function generateSigner(
     days,
     serialHex: randomSerialHex(),
     usage,
+    notBefore: new Date(now.getTime() - clockSkewMs),
   });
   return { certificateDer, privateKeyPem: privateKeyPemOf(privateKey) };
 }

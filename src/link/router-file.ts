@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { BrambleError, messageOf } from '../base/errors.ts';
+import { isCertificateDue } from '../protocol/x509/certificate-renewal.ts';
 
 export const routerFileShape = z.object({
   certificatePem: z.string().min(1),
@@ -43,9 +44,8 @@ export async function readRouterFile(path: string): Promise<RouterFile> {
   }
 }
 
-/** Whether no more than a third of its time is left. */
+/** Whether no more than a third of its time is left, or it has not begun. */
 export function isRouterCertificateDue(certificatePem: string, now: Date): boolean {
   const { validFromDate, validToDate } = new X509Certificate(certificatePem);
-  const lifetimeMs = validToDate.getTime() - validFromDate.getTime();
-  return validToDate.getTime() - now.getTime() <= lifetimeMs / 3;
+  return isCertificateDue({ notBefore: validFromDate, notAfter: validToDate }, now);
 }

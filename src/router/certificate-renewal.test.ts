@@ -57,11 +57,12 @@ test('newcomers see the renewed certificate at both ports; what is connected goe
 
   const renewed = await domain.issue('router', ['router.test', 'tunnel.test']);
   const waits: (() => void)[] = [];
+  let now = Date.now() - 86_400_000;
   const stop = new AbortController();
   const following = followCertificate({
     ...{ path, log: silentLogger, signal: stop.signal },
     file: { ...identity, domainAuthorityPem: options.domainAuthorityPem },
-    clock: { now: () => 0, sleep: () => new Promise<void>((resolve) => waits.push(resolve)) },
+    clock: { now: () => now, sleep: () => new Promise<void>((resolve) => waits.push(resolve)) },
     renew: (file) => router.renewCertificate(file),
   });
   const look = async () => {
@@ -78,6 +79,9 @@ test('newcomers see the renewed certificate at both ports; what is connected goe
   assert.equal(await shownAt(stage.publicPort), identity.serial);
   assert.equal(await shownAt(stage.srpPort), identity.serial);
   await writeFile(path, JSON.stringify({ ...renewed, domainAuthorityPem: options.domainAuthorityPem }));
+  await look();
+  assert.equal(await shownAt(stage.publicPort), identity.serial, 'one that has not begun');
+  now = Date.now();
   await look();
   assert.equal(await shownAt(stage.publicPort), renewed.serial);
   assert.equal(await shownAt(stage.srpPort), renewed.serial);

@@ -1,7 +1,8 @@
 /**
  * How a running router comes by its renewed certificate: an administration service of this home writes it into the router's file,
- * and the router looks there. Invariant: a file that cannot be used changes nothing; the certificate in use goes on.
+ * and the router looks there. Invariant: a file that cannot be used, or not yet, changes nothing; the certificate in use goes on.
  */
+import { X509Certificate } from 'node:crypto';
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import { type RouterFile, readRouterFile } from '../link/router-file.ts';
@@ -27,6 +28,14 @@ export async function followCertificate(parts: {
     try {
       const file = await readRouterFile(path);
       if (file.certificatePem === present) continue;
+      const { validFromDate } = new X509Certificate(file.certificatePem);
+      if (validFromDate.getTime() > clock.now()) {
+        log.warn(
+          { from: validFromDate },
+          'the renewed certificate is not valid yet: it was made by a clock that is ahead',
+        );
+        continue;
+      }
       renew(file);
       present = file.certificatePem;
       log.info('the renewed certificate is in use');

@@ -45,7 +45,8 @@ export interface CertificateOrder {
 }
 
 const dayMs = 86_400_000;
-const clockSkewMs = 300_000;
+/** A certificate begins so long before it is issued: its readers' clocks may be behind. */
+export const clockSkewMs = 300_000;
 
 /** Sixteen random bytes in hex, positive and without a leading zero. */
 export function randomSerialHex(): string {
