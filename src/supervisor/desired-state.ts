@@ -76,6 +76,8 @@ async function watchConnected(url: string, options: WatchOptions, onConnected: (
     onNotify: wakeup.wake,
   });
   options.signal.addEventListener('abort', wakeup.wake);
+  // Once: what waited for it at each look would be kept for the session's whole life.
+  void session.lost.then(wakeup.wake);
   try {
     onConnected();
     await withDeadline(session.run((sql) => sql`listen bramble_desired`));
@@ -88,7 +90,7 @@ async function watchConnected(url: string, options: WatchOptions, onConnected: (
       }
       const timer = setTimeout(wakeup.wake, pollMs);
       // Without its session the next look fails at once.
-      await Promise.race([changed, session.lost]);
+      await changed;
       clearTimeout(timer);
     }
   } finally {
