@@ -37,6 +37,9 @@ export async function startService(
     delivery?: object;
     instance?: typeof one;
     outcome?: (target: PushTarget) => PushOutcome;
+    pausedForMs?: () => number;
+    /** How long a statement takes by the injected clock; 0 ms by default. */
+    takesMs?: (statement: string) => number;
   } = {},
 ) {
   const budget = budgetSchema.parse(options.budget ?? {});
@@ -44,14 +47,20 @@ export async function startService(
   await writeSetting(db, 'delivery', { afterMoveSeconds: 0, afterMoveAtMostSeconds: 0, ...options.delivery });
   const woken: string[] = [];
   const clock = { ...systemClock, time: 1_000_000, now: () => clock.time };
+  const slowDb = new Proxy(db, {
+    apply: (target, self, parameters: unknown[]) => {
+      clock.time += options.takesMs?.(String(parameters[0])) ?? 0;
+      return Reflect.apply(target, self, parameters);
+    },
+  });
   const service = createPolicyService({
-    db,
+    db: slowDb,
     instance: options.instance ?? one,
     release: '1.0.0',
     domain,
     identityRenewal: { isActive: async () => false, profiles: async () => new Map() },
     push: {
-      pausedForMs: () => 0,
+      pausedForMs: options.pausedForMs ?? (() => 0),
       push: async (target) => {
         woken.push(target.pushMagic);
         return options.outcome?.(target) ?? { outcome: 'sent' };
@@ -60,10 +69,25 @@ export async function startService(
     clock,
     log: silentLogger,
   });
+  /** The rests of `count` turns, each of which passes by the clock; `during` happens in the first. */
+  const restsOf = async (count: number, during: () => Promise<unknown>): Promise<number[]> => {
+    const rests: number[] = [];
+    const ending = new AbortController();
+    clock.sleep = async (durationMs) => {
+      rests.push(durationMs);
+      // A notice comes at once, the others when the rest is over.
+      if (rests.length === 1) await during();
+      else clock.time += durationMs;
+      if (rests.length === count) ending.abort();
+    };
+    await service.run(ending.signal);
+    return rests;
+  };
   return {
     woken,
     service,
     clock,
+    restsOf,
     async tick() {
       clock.time += 3_600_000;
       await service.tick();

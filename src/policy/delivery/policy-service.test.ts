@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { beforeEach, test } from 'node:test';
+import { beforeEach, describe, test } from 'node:test';
 import { parseProfile } from '../../protocol/apple/profile.ts';
 import { replacePolicyRules } from '../policy-store.ts';
 import { putService } from '../service-store.ts';
@@ -280,4 +280,77 @@ test('a turn follows soon while something is to be sent, and rarely while nothin
   };
   await service.run(ending.signal);
   assert.deepEqual(pauses, [200, 200, 15_000]);
+});
+
+describe('a turn that a notice brings forward rests no longer than until', { timeout: 120_000 }, () => {
+  const queueUrgent = async (devices: readonly { id: string; accountId: string }[]) => {
+    for (const { id, accountId } of devices) {
+      await db`insert into command (id, device_id, account_id, urgent, request_type, body)
+               values (${randomUUID()}, ${id}, ${accountId}, true, 'DeviceLock', 'x')`;
+    }
+  };
+
+  test('who sleeps may be looked at again', async () => {
+    const devices = await addDevices(db, one.id, 1);
+    const { restsOf, woken } = await startService({ takesMs: (sql) => (sql.includes('push_magic as') ? 30 : 0) });
+    assert.deepEqual(await restsOf(3, () => queueUrgent(devices)), [15_000, 270, 200]);
+    assert.equal(woken.length, 1);
+  });
+
+  test('the next wake is allowed', async () => {
+    const devices = await addDevices(db, one.id, 3);
+    const { restsOf, woken } = await startService({ delivery: { wakesPerSecond: 1 } });
+    assert.deepEqual(await restsOf(4, () => queueUrgent(devices)), [15_000, 200, 1000, 200]);
+    assert.equal(woken.length, 3);
+  });
+
+  test('the push service may be used again', async () => {
+    const devices = await addDevices(db, one.id, 1);
+    const pauses = [0, 700];
+    const { restsOf, woken } = await startService({ pausedForMs: () => pauses.shift() ?? 0 });
+    assert.deepEqual(await restsOf(3, () => queueUrgent(devices)), [15_000, 700, 200]);
+    assert.equal(woken.length, 1);
+  });
+
+  test('what is open is counted again', async () => {
+    const [device] = await addDevices(db, one.id, 1);
+    assert.ok(device);
+    const { restsOf } = await startService({ budget: fast, takesMs: (sql) => (sql.includes('as unripe') ? 100 : 0) });
+    const owe = () => oweDeliveries(db, { ...move, deviceIds: [device.id], items: ['it-policy'] });
+    assert.deepEqual(await restsOf(3, owe), [15_000, 1900, 200]);
+    assert.deepEqual(await states(), { released: 1 });
+  });
+
+  test('an account that was locked may be served', async () => {
+    const [device] = await addDevices(db, one.id, 1);
+    assert.ok(device);
+    const { restsOf } = await startService();
+    const [locked, over] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    let locking: Promise<unknown> | undefined;
+    const rests = await restsOf(2, async () => {
+      await oweDeliveries(db, { cause: 'manual', budgeted: false, deviceIds: [device.id], items: ['it-policy'] });
+      locking = db.begin(async (tx) => {
+        await tx`select from account where id = ${device.accountId} for no key update`;
+        locked.resolve();
+        await over.promise;
+      });
+      await locked.promise;
+    }).finally(() => over.resolve());
+    await locking;
+    assert.deepEqual(rests, [15_000, 1000]);
+  });
+
+  test('a step that failed is tried again', async () => {
+    const [device] = await addDevices(db, one.id, 1);
+    assert.ok(device);
+    let failures = 1;
+    const { restsOf, service } = await startService({
+      takesMs: (sql) => {
+        if (!sql.includes('push_magic as') || failures-- > 0) return 0;
+        throw new Error('the database went away');
+      },
+    });
+    assert.deepEqual(await restsOf(2, async () => {}), [15_000, 1000]);
+    assert.equal(service.counts().failedSteps, 1);
+  });
 });

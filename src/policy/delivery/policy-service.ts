@@ -89,9 +89,14 @@ const batchSize = 100;
 const mostBatchesPerTurn = 20;
 /** Until it is looked again whether an identity is to be renewed, where none was. */
 const renewalLookMs = 15_000;
-/** Time between two turns while nothing is to be sent, but devices have not answered yet: they may fall silent. */
+/** The same where some were: not all of them may begin at once. */
+const renewalsAgainMs = 5000;
+/**
+ * Time between two turns while nothing is to be sent, but something may come of what was left: devices have not answered yet and may
+ * fall silent, an account was locked, a step failed.
+ */
 const awaitingMs = 1000;
-/** The same while nothing is out either; a notification on channel `bramble_delivery` comes before. */
+/** The same while nothing is known that could become due before; a notification on channel `bramble_delivery` comes before. */
 const quietMs = 15_000;
 
 export function createPolicyService(options: PolicyServiceOptions): PolicyService {
@@ -111,13 +116,12 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
     suspects: createChore(clock, 1000),
     strays: createChore(clock, 2000),
     refused: createChore(clock, 15_000),
-    renewals: createChore(clock, 5_000),
     trim: createChore(clock, 60_000),
   };
   const openCount = createOpenCount(clock);
   let paces: { budget: Budget; delivery: DeliverySettings } | undefined;
   let budgetApplied = false;
-  let nextLookForRenewals = 0;
+  const renewals = { areHeldBack: false, nextLook: 0 };
   const background = new Set<Promise<void>>();
 
   function reportSkipped(candidate: Candidate, skipped: readonly SkippedPart[]): void {
@@ -151,25 +155,27 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
     }
   }
 
-  async function releaseUnheld(): Promise<void> {
+  /** Whether something of it was left for another turn. */
+  async function releaseUnheld(): Promise<boolean> {
     for (let batch = 0; batch < mostBatchesPerTurn; batch += 1) {
       const candidates = await listOwed(db, instance.id, false, batchSize);
-      if (candidates.length === 0) return;
+      if (candidates.length === 0) return false;
       const { prepared, settlements } = await prepare(db, candidates);
       const settled = await settleWithoutSending(db, by, settlements);
       const released = await releaseUnbudgeted(db, by, prepared);
       counts.settled += settled.length;
       counts.released += released.length;
       // What was skipped because its account is locked just now comes with the next turn.
-      if (settled.length + released.length < candidates.length) return;
+      if (settled.length + released.length < candidates.length) return true;
     }
+    return true;
   }
 
   async function releaseHeld(
     delivery: DeliverySettings,
     budget: Budget,
-  ): Promise<{ situation: Situation; reason: HoldReason }> {
-    const open = await openCount.now(db, instance.id, delivery);
+  ): Promise<{ situation: Situation; reason: HoldReason; dueInMs: number }> {
+    const { open, dueInMs } = await openCount.now(db, instance.id, delivery);
     const slots = await readSlots(db, instance.id, delivery.expectSeconds, budget.suspectAfterSeconds);
     const situation = { owed: open.owed, released: open.released, ...slots };
     const outcome = await releaseWithin(db, by, { situation, pace: delivery }, prepare);
@@ -179,13 +185,17 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
     const gone = outcome.released + outcome.settled;
     // What is not ripe yet is held back by nothing.
     const ripe = { ...situation, owed: situation.owed - open.unripe };
-    return { situation, reason: holdReason(ripe, outcome.tokens, gone) };
+    return { situation, reason: holdReason(ripe, outcome.tokens, gone), dueInMs };
   }
 
-  /** How long the next turn may wait: by whether anything was sent or is still to be, and whether devices are to answer. */
+  /** How long the next turn may wait: until the first moment at which something is due that this one knows of, and no longer. */
   async function turn(signal?: AbortSignal): Promise<number> {
     const busyMs = options.turnMs ?? 200;
-    const before = counts.released + counts.settled + counts.woken;
+    const before = { ...counts };
+    let restMs = quietMs;
+    const dueIn = (ms: number) => {
+      restMs = Math.min(restMs, ms);
+    };
     await step('read settings', async () => {
       if (paces && !isDue.settings()) return;
       const budget = await readBudget(db);
@@ -204,16 +214,21 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
         counts.suspects += (await markSuspects(db, instance.id, budget.suspectAfterSeconds)).length;
       });
     }
-    await step('release what is not held back', releaseUnheld);
+    await step('release what is not held back', async () => {
+      if (await releaseUnheld()) dueIn(awaitingMs);
+    });
     let situation: Situation | undefined;
     await step('release within the budget', async () => {
       const held = await releaseHeld(delivery, budget);
       situation = held.situation;
+      dueIn(held.dueInMs);
       await recordHold(db, instance.id, held.reason, held.situation.owed);
     });
     await step('wake', async () => {
       const free = situation ? Math.min(situation.freeInstance, situation.freeDomain) : 0;
-      counts.woken += await waker.wake(delivery, free, signal);
+      const { woken, dueInMs } = await waker.wake(delivery, free, signal);
+      counts.woken += woken;
+      dueIn(dueInMs);
     });
     let owedAgain = 0;
     if (isDue.refused()) {
@@ -221,26 +236,32 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
         owedAgain += await oweRefusedPolicies(db, instance.id, delivery.redeliverAfterSeconds);
       });
     }
-    if (clock.now() >= nextLookForRenewals && isDue.renewals()) {
+    if (clock.now() >= renewals.nextLook) {
+      renewals.nextLook = clock.now() + renewalsAgainMs;
       await step('owe renewals of identities', async () => {
+        renewals.areHeldBack = false;
         if (!(await options.identityRenewal.isActive()) || !(await isAnyRenewalDue(db, instance.id))) {
-          nextLookForRenewals = clock.now() + renewalLookMs;
+          renewals.nextLook = clock.now() + renewalLookMs;
           return;
         }
         const allowed = renewalsAllowed(budget, await readRenewalsUnderWay(db, instance.id, delivery.expectSeconds));
-        if (allowed === 0) return;
         const settings = await readSetting(db, 'device-identity', identitySettingsSchema);
-        owedAgain += await oweRenewals(db, instance.id, settings, allowed);
+        const begun = allowed === 0 ? 0 : await oweRenewals(db, instance.id, settings, allowed);
+        renewals.areHeldBack = begun === allowed;
+        owedAgain += begun;
       });
     }
+    if (renewals.areHeldBack) dueIn(renewals.nextLook - clock.now());
     if (isDue.trim()) {
       await step('trim the command table', async () => {
         await trimCommands(db, instance.id, delivery.trimCommandsAfterSeconds, 1000);
       });
     }
     if (situation === undefined || situation.owed + situation.released + owedAgain > 0) return busyMs;
-    if (counts.released + counts.settled + counts.woken > before) return busyMs;
-    return situation.takenInstance > 0 ? awaitingMs : quietMs;
+    const hasSent = (['released', 'settled', 'woken'] as const).some((what) => counts[what] > before[what]);
+    if (hasSent) return busyMs;
+    if (situation.takenInstance > 0 || counts.failedSteps > before.failedSteps) dueIn(awaitingMs);
+    return Math.max(busyMs, restMs);
   }
 
   async function pushed(): Promise<void> {

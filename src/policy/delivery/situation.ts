@@ -102,8 +102,11 @@ function rowOf<Row>(row: Row | undefined): Row {
 const countShare = 20;
 
 export interface OpenCount {
-  /** What is open, as of the last count and of what was {@link gone} since. */
-  now(q: Queryable, instanceId: string, pace: PaceAfterMove): Promise<OpenDeliveries>;
+  /**
+   * What is open, as of the last count and of what was {@link gone} since. `dueInMs`: until then it says nothing of what was owed
+   * after that count; Infinity where it was counted just now.
+   */
+  now(q: Queryable, instanceId: string, pace: PaceAfterMove): Promise<{ open: OpenDeliveries; dueInMs: number }>;
   /** So many were released, and so many are open no more; the next count knows better. */
   gone(released: number, settled: number): void;
 }
@@ -115,10 +118,10 @@ export function createOpenCount(clock: Clock): OpenCount {
   return {
     async now(q, instanceId, pace) {
       const startedAt = clock.now();
-      if (startedAt < dueAt) return open;
+      if (startedAt < dueAt) return { open, dueInMs: dueAt - startedAt };
       open = await countOpenDeliveries(q, instanceId, pace);
       dueAt = startedAt + countShare * (clock.now() - startedAt);
-      return open;
+      return { open, dueInMs: Infinity };
     },
     gone(released, settled) {
       const owed = Math.max(0, open.owed - released - settled);

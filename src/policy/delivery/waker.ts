@@ -21,9 +21,15 @@ export interface WakerOptions {
   readonly log: Logger;
 }
 
+export interface Wakes {
+  readonly woken: number;
+  /** In how many milliseconds devices may be due that were not woken now; Infinity where it knows of none. */
+  readonly dueInMs: number;
+}
+
 export interface Waker {
-  /** Starts the wakes that are due and allowed, for `freeSlots` free slots; returns how many. */
-  wake(settings: DeliverySettings, freeSlots: number, signal?: AbortSignal): Promise<number>;
+  /** Starts the wakes that are due and allowed, for `freeSlots` free slots. */
+  wake(settings: DeliverySettings, freeSlots: number, signal?: AbortSignal): Promise<Wakes>;
   /** Resolves when no push is under way. */
   idle(): Promise<void>;
 }
@@ -74,9 +80,11 @@ export function createWaker(options: WakerOptions): Waker {
   return {
     async wake(settings, freeSlots, signal) {
       const startedAt = clock.now();
-      if (push.pausedForMs() > 0 || startedAt < nextLook) return 0;
+      // Who is due meanwhile is not known: whoever asks has to come again when it may be looked.
+      const heldBackMs = Math.max(push.pausedForMs(), nextLook - startedAt);
+      if (heldBackMs > 0) return { woken: 0, dueInMs: heldBackMs };
       const allowed = allowance(settings.wakesPerSecond);
-      if (allowed === 0) return 0;
+      if (allowed === 0) return { woken: 0, dueInMs: 1000 / settings.wakesPerSecond };
       const pace = {
         againSeconds: settings.wakeAgainSeconds,
         againAtMostSeconds: settings.wakeAgainAtMostSeconds,
@@ -101,7 +109,8 @@ export function createWaker(options: WakerOptions): Waker {
           .finally(() => underWay.delete(pushing));
         underWay.add(pushing);
       }
-      return woken.size;
+      const isComplete = sleeping.length < allowed && woken.size === chosen.length;
+      return { woken: woken.size, dueInMs: isComplete ? Infinity : Math.max(0, nextLook - clock.now()) };
     },
     async idle() {
       while (underWay.size > 0) await Promise.allSettled(underWay);
