@@ -58,9 +58,9 @@ test('a lease is renewed with its detail; one that ran out leaves a component th
   await registerComponent(db, identity('leased'), any);
   await expire('leased');
   assert.equal((await find('leased'))?.alive, false);
-  assert.equal(await renewLease(db, identity('leased'), any, { links: 1 }), 'renewed');
+  assert.equal(await renewLease(db, identity('leased'), any, { tunnelsOpen: 1 }), 'renewed');
   const renewed = await find('leased');
-  assert.deepEqual([renewed?.alive, renewed?.detail], [true, { links: 1 }]);
+  assert.deepEqual([renewed?.alive, renewed?.detail], [true, { tunnelsOpen: 1 }]);
 });
 
 test('a registration that was taken over, stopped or forgotten is gone for its first owner', limited, async () => {

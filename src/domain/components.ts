@@ -9,6 +9,7 @@ import { BrambleError } from '../base/errors.ts';
 import { compareReleases } from '../base/release-number.ts';
 import { advisoryLock, lockClass } from '../database/advisory-locks.ts';
 import type { Database, Queryable, Transaction } from '../database/connection.ts';
+import type { ComponentDetail } from './component-detail.ts';
 
 export type ComponentKind = 'router' | 'server' | 'administration' | 'connection' | 'coordinator';
 export const componentKinds: readonly ComponentKind[] = [
@@ -80,7 +81,7 @@ export async function renewLease(
   db: Database,
   component: ComponentIdentity,
   compatibility: Compatibility,
-  detail: Readonly<Record<string, unknown>> = {},
+  detail: ComponentDetail = {},
 ): Promise<'renewed' | 'gone'> {
   return await db.begin(async (tx) => {
     await tx`select pg_advisory_xact_lock_shared(${lockClass}, ${advisoryLock.featureLevel})`;
@@ -108,11 +109,7 @@ const namesOfOneKey = 8;
  * alone, and only those that are bound to its own key; a row that is bound to none (1.1 binds none) is bound by it.
  * @throws BrambleError ERR_ROUTER_NAME_TAKEN when the row is another's.
  */
-export async function registerRouter(
-  db: Database,
-  router: RouterIdentity,
-  detail: Readonly<Record<string, unknown>>,
-): Promise<void> {
+export async function registerRouter(db: Database, router: RouterIdentity, detail: ComponentDetail): Promise<void> {
   await db.begin(async (tx) => {
     await tx`select pg_advisory_xact_lock_shared(${lockClass}, ${advisoryLock.featureLevel})`;
     const [held] = await tx<{ names: number }[]>`
@@ -143,7 +140,7 @@ export async function registerRouter(
 async function upsertComponent(
   tx: Transaction,
   component: ComponentIdentity,
-  detail: Readonly<Record<string, unknown>>,
+  detail: ComponentDetail,
 ): Promise<boolean> {
   const { count } = await tx`
     insert into component (name, kind, host, boot_id, process_id, release, link_versions, features, loopback_url, detail,

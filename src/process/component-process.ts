@@ -22,6 +22,7 @@ import {
 } from '../database/connection.ts';
 import { isUnreachable } from '../database/connection-loss.ts';
 import { assertOwnSessions } from '../database/pooler-check.ts';
+import type { ComponentDetail } from '../domain/component-detail.ts';
 import { assertCompatible, type ComponentIdentity, type ComponentKind } from '../domain/components.ts';
 import { type ProcessEnvironment, readEnvironment, requireDatabaseUrl } from './environment.ts';
 import { createRegistry, type Readiness, startHealthServer } from './health.ts';
@@ -59,7 +60,7 @@ export interface Listening {
 
 export interface Work {
   /** Shown beside the lease. */
-  detail?: () => Readonly<Record<string, unknown>>;
+  detail?: () => ComponentDetail;
   /** `null` when ready, otherwise why not. */
   ready?: Readiness;
   /**
@@ -110,7 +111,7 @@ export async function componentProcess<Schema extends z.ZodType>(options: Compon
     level: environment.logLevel,
   });
   const stop = openSupervision({ ...environment, kind: options.kind, release: ownRelease });
-  const parts: { registration?: Registration; work?: Work } = {};
+  const parts: { registration?: Registration; work?: Work; serving: boolean } = { serving: false };
   const databaseAccess = {
     applicationName: applicationName(options.kind, identity.name, identity.host, identity.processId),
     patienceMs: () => {
@@ -151,7 +152,10 @@ export async function componentProcess<Schema extends z.ZodType>(options: Compon
       db,
       component: identity,
       compatibility: ownCompatibility,
-      detail: () => parts.work?.detail?.() ?? {},
+      detail: () => ({
+        ...parts.work?.detail?.(),
+        ...(parts.work?.serving === undefined ? {} : { serving: parts.serving }),
+      }),
       log,
       onGone: stop.request,
       isSucceeded: () => parts.work?.serving !== undefined,
@@ -163,7 +167,11 @@ export async function componentProcess<Schema extends z.ZodType>(options: Compon
     closing.unshift({ what: 'work', close: () => work.drain() });
     log.info({ url: listening.url }, 'ready');
     stop.announceReady({ url: listening.url, yields: work.serving !== undefined });
-    void work.serving?.(stop.signal).then(stop.announceServing, () => undefined);
+    const announceServing = () => {
+      parts.serving = true;
+      stop.announceServing();
+    };
+    void work.serving?.(stop.signal).then(announceServing, () => undefined);
     await aborted(stop.signal);
     log.info({ reason: messageOf(stop.signal.reason) }, 'draining');
     if (stop.signal.reason instanceof Error) failure = messageOf(stop.signal.reason);

@@ -10,6 +10,7 @@
 import { type Clock, systemClock } from '../base/clock.ts';
 import { BrambleError, isBrambleError, messageOf } from '../base/errors.ts';
 import type { Database } from '../database/connection.ts';
+import type { ComponentDetail } from '../domain/component-detail.ts';
 import {
   type Compatibility,
   type ComponentIdentity,
@@ -27,7 +28,7 @@ export interface RegistrationOptions {
   component: ComponentIdentity;
   compatibility: Compatibility;
   /** What stands beside the lease for `bramble status`: links, queues, counts. */
-  detail?: () => Readonly<Record<string, unknown>>;
+  detail?: () => ComponentDetail;
   log: Logger;
   /** Ends the loop without a goodbye; {@link Registration.stop} says goodbye. */
   signal?: AbortSignal;

@@ -20,7 +20,10 @@ export function stillAlive(components: readonly Seen[], names: readonly string[]
   return components.filter((component) => component.alive && names.includes(component.name)).map(({ name }) => name);
 }
 
-/** Alive with `release`, and one that devices reach over links tells that one of them is up. */
+/**
+ * Alive with `release`, and one that devices reach over links tells that one of them is up, and that it serves: its supervisor
+ * takes the one before it for replaced no sooner. One of 1.1 tells its links alone.
+ */
 export function isAtWork(
   components: readonly Seen[],
   { name, kind }: { name: string; kind: string },
@@ -29,8 +32,10 @@ export function isAtWork(
   const seen = components.find((component) => component.name === name);
   if (seen === undefined || !seen.alive || seen.release !== release) return false;
   if (kind !== 'server' && kind !== 'connection') return true;
-  const links = seen.detail['links'];
-  return Array.isArray(links) && links.some((link: unknown) => isRecord(link) && link['up'] === true);
+  const { links, serving } = seen.detail;
+  return (
+    serving !== false && Array.isArray(links) && links.some((link: unknown) => isRecord(link) && link['up'] === true)
+  );
 }
 
 /** SRP identifiers without a link, as far as routers report their links; none where no router does. */

@@ -179,7 +179,47 @@ test('linked counts, not only alive: a process without a link is waited for', li
   await it.db`update component set detail = '{"links": [{"router": "router:3101", "up": false}]}' where name = 'east'`;
   for (let round = 0; round < 4; round++) await stepOnce(context);
   assert.match((await it.upgrade()).progress.waitingFor ?? '', /^east of 1\.0\.1/);
+
+  // One of two routers: its supervisor still waits for the other, and keeps the process before it.
+  const links = [
+    { router: 'one:3101', up: true, reconnects: 0 },
+    { router: 'two:3101', up: false, reconnects: 0 },
+  ];
+  await it.db`update component set detail = ${it.db.json({ links, serving: false })} where name = 'east'`;
+  for (let round = 0; round < 4; round++) await stepOnce(context);
+  assert.match((await it.upgrade()).progress.waitingFor ?? '', /^east of 1\.0\.1/);
+  await it.db`update component set detail = ${it.db.json({ links, serving: true })} where name = 'east'`;
+  for (let round = 0; round < 4; round++) await stepOnce(context);
+  assert.doesNotMatch((await it.upgrade()).progress.waitingFor ?? '', /^east of/);
 });
+
+test(
+  'where a successor fails and the process before it goes on, its wave is waited for again, and not judged',
+  limited,
+  async () => {
+    const it = await patch({ soakSeconds: 600 });
+    const context = it.context('one');
+    const wave = async () => (await listWaves(it.db, (await it.upgrade()).id))[0]?.state;
+    const goOn = async (state: string) => {
+      for (let round = 0; round < 50 && (await wave()) !== state; round++) {
+        await stepOnce(context);
+        await it.world();
+      }
+      assert.equal(await wave(), state);
+    };
+    await goOn('soaking');
+    await it.db`update component set release = '1.0.0' where name = 'east'`;
+    await stepOnce(context);
+    assert.equal(await wave(), 'running');
+    const [east] = (await it.upgrade()).progress.replacements;
+    assert.equal(east?.name, 'east');
+    assert.equal(east.atWorkAt, undefined);
+    await goOn('soaking');
+    assert.notEqual((await it.upgrade()).progress.replacements[0]?.atWorkAt, undefined);
+    const events = await listUpgradeEvents(it.db, (await it.upgrade()).id);
+    assert.ok(events.some(({ message }) => message === '1.0.0 serves again, its successor failed: east'));
+  },
+);
 
 test('an instance that comes while others are replaced has a wave of its own', limited, async () => {
   const it = await patch();

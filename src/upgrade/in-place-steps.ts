@@ -84,6 +84,36 @@ export async function replaceWave(context: StepContext, read: Upgrade, wave: Wav
   });
 }
 
+/**
+ * A wave that is observed: undefined while devices are at the new release. Where a successor failed and the process before it
+ * goes on, that one would be judged in its place: its instance is waited for again.
+ */
+export async function watchReplaced(context: StepContext, read: Upgrade, wave: Wave): Promise<StepOutcome | undefined> {
+  const [components, all] = await Promise.all([listComponents(context.db), listDesiredProcesses(context.db)]);
+  const isBack = (name: string) =>
+    all.some((process) => process.name === name && process.state === 'running' && process.release === read.toRelease) &&
+    components.some((each) => each.name === name && each.alive && each.release !== read.toRelease);
+  const back = read.progress.replacements.filter((each) => each.wave === wave.number && each.processes.some(isBack));
+  if (back.length === 0) return undefined;
+  const names = back.flatMap(({ processes }) => processes.filter(isBack));
+  return await stepTransaction(context, 'reopen-wave', read, async (tx, upgrade) => {
+    const replacements = upgrade.progress.replacements.map(
+      ({ atWorkAt, ...each }): Replacement =>
+        atWorkAt === undefined || back.some(({ instanceId }) => instanceId === each.instanceId)
+          ? each
+          : { ...each, atWorkAt },
+    );
+    await mergeProgress(tx, upgrade.id, { replacements });
+    await setWaveState(tx, upgrade.id, wave.number, 'running');
+    await recordUpgradeEvent(
+      tx,
+      upgrade,
+      `${read.fromRelease} serves again, its successor failed: ${names.join(', ')}`,
+    );
+    return advanced;
+  });
+}
+
 async function replaceInstance(context: StepContext, read: Upgrade, next: Replacement): Promise<StepOutcome> {
   const { toRelease } = read;
   const [components, all] = await Promise.all([listComponents(context.db), listDesiredProcesses(context.db)]);

@@ -7,7 +7,7 @@ import type { Transaction } from '../database/connection.ts';
 import { type GateAnswer, judgeGate } from './gate.ts';
 import { recordGateAnswer } from './gate-record.ts';
 import { readGateFigures } from './gate-samples.ts';
-import { replaceLatecomers, replaceWave } from './in-place-steps.ts';
+import { replaceLatecomers, replaceWave, watchReplaced } from './in-place-steps.ts';
 import { completeInstances } from './instance-steps.ts';
 import { countFailedMoves, countStragglers, joinLatecomers, moveStragglers, queueMoves } from './latecomers.ts';
 import { pauseStep, pauseUpgrade } from './pausing.ts';
@@ -25,6 +25,7 @@ import {
   setWaveState,
   type Wave,
   type WaveMoves,
+  type WaveVerdict,
 } from './wave-store.ts';
 
 export async function stepMoving(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
@@ -65,7 +66,9 @@ async function stepReplacing(
       return advanced;
     });
   }
-  if (wave.state === 'soaking') return await watchGate(context, upgrade, wave);
+  if (wave.state === 'soaking') {
+    return (await watchReplaced(context, upgrade, wave)) ?? (await watchGate(context, upgrade, wave));
+  }
   if (acceptedBy(wave) === undefined) {
     const early = await askGate(context, upgrade, wave, 'committed');
     if (early.answer === 'fail') return await closeGate(context, upgrade, wave, early);
@@ -193,7 +196,7 @@ async function askGate(
   return judgeGate(figures, gate);
 }
 
-async function passWave(context: StepContext, upgrade: Upgrade, wave: Wave, answer: object): Promise<StepOutcome> {
+async function passWave(context: StepContext, upgrade: Upgrade, wave: Wave, answer: WaveVerdict): Promise<StepOutcome> {
   return await stepTransaction(context, 'pass-wave', upgrade, async (tx, current) => {
     await setWaveGate(tx, current.id, wave.number, answer);
     await setWaveState(tx, current.id, wave.number, 'passed');

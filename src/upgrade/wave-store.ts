@@ -2,8 +2,24 @@
  * Waves, the accounts assigned to them, and how their moves stand. What an account's move has come to is read from the
  * moves themselves, never remembered here, so that whatever is repeated or moved by hand counts as what it is.
  */
+import * as z from 'zod';
 import type { AccountId, InstanceId, UpgradeId } from '../base/ids.ts';
 import type { Queryable, SqlFragment, Transaction } from '../database/connection.ts';
+
+/** The column `gate`: the last answer with its figures, and what is kept beside it. */
+export const waveGateShape = z.looseObject({
+  answer: z.enum(['pass', 'fail', 'undecided']).optional(),
+  reasons: z.array(z.string()).optional(),
+  /** When it answered so; both times are ISO 8601. */
+  at: z.string().optional(),
+  /** What counts from when. */
+  windowFrom: z.string().optional(),
+  /** Who answers for the wave in the gate's place. */
+  acceptedBy: z.string().optional(),
+});
+export type WaveGate = z.output<typeof waveGateShape>;
+/** What a gate says of a wave. */
+export type WaveVerdict = Required<Pick<WaveGate, 'answer' | 'reasons'>>;
 
 export type WaveState = 'waiting' | 'running' | 'soaking' | 'passed' | 'failed';
 
@@ -11,8 +27,7 @@ export interface Wave {
   number: number;
   name: string;
   state: WaveState;
-  /** The last answer of its gate, with `windowFrom` (what counts from when) and `acceptedBy` (who answers for it instead). */
-  gate: Record<string, unknown> | null;
+  gate: WaveGate | null;
   startedAt: Date | null;
   soakingAt: Date | null;
   finishedAt: Date | null;
@@ -55,13 +70,13 @@ export async function setWaveState(tx: Transaction, id: UpgradeId, number: numbe
 }
 
 /** Keeps the gate's answer beside the beginning of its window and whoever answers for it. */
-export async function setWaveGate(tx: Transaction, id: UpgradeId, number: number, answer: object): Promise<void> {
+export async function setWaveGate(tx: Transaction, id: UpgradeId, number: number, answer: WaveVerdict): Promise<void> {
   await tx`
     update upgrade_wave set gate = ${gateWith(tx, answer)} where upgrade_id = ${id} and number = ${number}`;
 }
 
 /** The value of `upgrade_wave.gate` with another answer, as of now. */
-export function gateWith(q: Queryable, answer: object): SqlFragment {
+export function gateWith(q: Queryable, answer: WaveVerdict): SqlFragment {
   return q`
     ${q.json({ ...answer } as never)} || jsonb_build_object('at', clock_timestamp())
       || jsonb_strip_nulls(jsonb_build_object('windowFrom', gate->'windowFrom', 'acceptedBy', gate->'acceptedBy'))`;
@@ -93,8 +108,7 @@ export async function acceptWave(tx: Transaction, id: UpgradeId, number: number,
 
 /** Who answers for the wave in its gate's place. */
 export function acceptedBy(wave: Pick<Wave, 'gate'>): string | undefined {
-  const by = wave.gate?.['acceptedBy'];
-  return typeof by === 'string' ? by : undefined;
+  return wave.gate?.acceptedBy;
 }
 
 /** The wave passes by its operator's word; what befell it until now counts for no gate that looks at all waves. */

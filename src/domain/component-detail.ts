@@ -1,0 +1,20 @@
+/**
+ * What a component tells of itself beside its lease. Listed here is what others decide by; the rest is for people. Releases
+ * read each other's: what an earlier one does not tell is absent.
+ */
+import * as z from 'zod';
+
+/** Of a process that dials: one link for each router that its credential names. */
+const dialledLinkShape = z.looseObject({ router: z.string(), up: z.boolean(), reconnects: z.int() });
+
+/** Of a router: who has a link. */
+const takenLinkShape = z.looseObject({ identifier: z.string(), since: z.string(), reconnects: z.int() });
+
+export const componentDetailShape = z.looseObject({
+  links: z.array(z.union([dialledLinkShape, takenLinkShape])).optional(),
+  /** Whether devices reach it, as it tells its supervisor too; absent before 1.2, and where nobody waits for that. */
+  serving: z.boolean().optional(),
+  /** Of an administration service that writes the audit record. */
+  recordsChanges: z.boolean().optional(),
+});
+export type ComponentDetail = z.output<typeof componentDetailShape>;

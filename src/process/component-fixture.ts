@@ -1,0 +1,13 @@
+/** For tests: a component whose devices reach it once its starter says so over IPC. */
+import { once } from 'node:events';
+import * as z from 'zod';
+import { componentProcess } from './component-process.ts';
+
+await componentProcess({
+  kind: 'server',
+  settings: z.object({}),
+  work: async () => ({
+    serving: async (signal) => void (await once(process, 'message', { signal })),
+    drain: async () => {},
+  }),
+});
