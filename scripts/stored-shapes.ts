@@ -1,18 +1,34 @@
 /**
- * Every shape of JSON that one release stores and another reads, by where it is stored. The manifest of a release holds a digest
- * of each, and a patch changes none: either release of a patch may run at any time, and write.
+ * Every shape of JSON that one release stores or says and another reads, by where that is. The manifest of a release holds a digest
+ * of each, and a patch changes none: processes and supervisors of both releases of a patch run side by side, and write.
  *
- * A shape that is stored and not listed is not compared: whoever adds a setting, a file or a column of JSON adds it here.
+ * A shape that is not listed is not compared: whoever adds a setting, a file, a column of JSON or a message adds it here.
+ * Columns whose contents no release decides by are named in the test, with why.
  */
 import { z } from 'zod';
 import { administrationSettings } from '../src/admin/main.ts';
 import { headShape, keyShape } from '../src/audit/head-file.ts';
+import { accessFileShape } from '../src/cli/administration-access.ts';
 import { connectionServiceSettings } from '../src/connection/main.ts';
+import { roleCredentialShape } from '../src/database/roles/role-credentials.ts';
 import { masterKeyFile } from '../src/database/sealed-value.ts';
+import { credentialRequestShape } from '../src/directory/credential-renewal.ts';
 import { routersSetting } from '../src/directory/router-addresses.ts';
+import { componentDetailShape } from '../src/domain/component-detail.ts';
 import { identitySettingsSchema } from '../src/domain/identity-settings.ts';
 import { releaseSignerSetting } from '../src/domain/release-signer.ts';
 import { credentialShape } from '../src/link/credential.ts';
+import {
+  acceptedShape,
+  helloShape,
+  outcomeReportShape,
+  refusedShape,
+  revocationListShape,
+  routeAnswersShape,
+  routeEnvelopeShape,
+  routeQuestionShape,
+  routerRegistrationShape,
+} from '../src/link/messages.ts';
 import { routerFileShape } from '../src/link/router-file.ts';
 import { budgetSchema } from '../src/policy/delivery/budget.ts';
 import { deliverySettingsSchema } from '../src/policy/delivery/delivery-settings.ts';
@@ -20,12 +36,26 @@ import { storedPushSettingsSchema } from '../src/policy/push-settings.ts';
 import { pushTopicSetting } from '../src/policy/push-topic.ts';
 import { rules } from '../src/policy/rules.ts';
 import { serviceSettings } from '../src/policy/services.ts';
+import { adoptableShape, handOverShape, orphanShape, socketsShape } from '../src/process/adoption-messages.ts';
+import { processEnvironmentShape } from '../src/process/environment.ts';
+import { serviceAddressShape } from '../src/process/service-address.ts';
+import { manifestSchema } from '../src/release/manifest.ts';
 import { routerSettingsShape } from '../src/router/main.ts';
 import { routerStateShape } from '../src/router/router-state.ts';
 import { serverSettings } from '../src/server/main.ts';
 import { configurationSchema } from '../src/supervisor/configuration.ts';
+import { lockFileShape } from '../src/supervisor/home-lock.ts';
+import { signShape } from '../src/supervisor/process-signs.ts';
+import { coordinatorSettings } from '../src/upgrade/main.ts';
 import { upgradePlanSchema, upgradeProgressSchema } from '../src/upgrade/upgrade-plan.ts';
+import { waveGateShape } from '../src/upgrade/wave-store.ts';
 
+const linkShapes = {
+  ...{ acceptedShape, helloShape, outcomeReportShape, refusedShape, revocationListShape },
+  ...{ routeAnswersShape, routeEnvelopeShape, routeQuestionShape, routerRegistrationShape },
+};
+const namedBy = (where: string, shapes: Readonly<Record<string, z.ZodType>>) =>
+  Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [`${where} ${name.replace('Shape', '')}`, shape]));
 const policyRules = Object.fromEntries(Object.entries(rules).map(([name, { value }]) => [name, value]));
 
 export const storedShapes: Readonly<Record<string, z.ZodType>> = {
@@ -37,18 +67,32 @@ export const storedShapes: Readonly<Record<string, z.ZodType>> = {
   'setting release-signer': releaseSignerSetting,
   'setting routers': routersSetting,
   'desired_process.settings administration': administrationSettings,
+  'component.detail': componentDetailShape,
   'desired_process.settings connection': connectionServiceSettings,
+  'desired_process.settings coordinator': coordinatorSettings,
   'desired_process.settings router': routerSettingsShape,
   'desired_process.settings server': serverSettings,
   'it_policy.rules': z.object(policyRules),
   'service.settings': z.object(serviceSettings),
   'upgrade.plan': upgradePlanSchema,
   'upgrade.progress': upgradeProgressSchema,
+  'upgrade_wave.gate': waveGateShape,
+  'environment of processes': processEnvironmentShape,
+  'file admin.json': accessFileShape,
+  'file administration': serviceAddressShape,
   'file audit/head': headShape,
   'file audit/key': keyShape,
   'file config.json': configurationSchema,
   'file credentials': credentialShape,
+  'file database': roleCredentialShape,
   'file keys/master.json': masterKeyFile,
+  'file releases/manifest.json': manifestSchema,
   'file router/router.json': routerFileShape,
   'file router/state.json': routerStateShape,
+  'file run/processes': adoptableShape,
+  'file supervisor.lock': lockFileShape,
+  ...namedBy('link', linkShapes),
+  'link credential request': credentialRequestShape,
+  'supervisor signs of processes': signShape,
+  ...namedBy('supervisor socket', { handOverShape, orphanShape, socketsShape }),
 };

@@ -13,7 +13,12 @@ export interface AdministrationAccess {
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-const accessFile = z.object({ url: z.url().optional(), urls: z.array(z.url()).default([]), token: z.string().min(1) });
+/** `admin.json`. */
+export const accessFileShape = z.object({
+  url: z.url().optional(),
+  urls: z.array(z.url()).default([]),
+  token: z.string().min(1),
+});
 
 /** BRAMBLE_HOME: `/var/lib/bramble` for root, otherwise `.bramble` where one stands. */
 export function homeFolder(environment: Environment): string {
@@ -73,9 +78,9 @@ function addressOf(typed: string): string {
   );
 }
 
-async function readAccessFile(home: string): Promise<z.output<typeof accessFile> | undefined> {
+async function readAccessFile(home: string): Promise<z.output<typeof accessFileShape> | undefined> {
   try {
-    return accessFile.parse(JSON.parse(await readFile(join(home, 'admin.json'), 'utf8')));
+    return accessFileShape.parse(JSON.parse(await readFile(join(home, 'admin.json'), 'utf8')));
   } catch {
     return undefined;
   }

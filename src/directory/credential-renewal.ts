@@ -19,7 +19,8 @@ import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../protocol/x509/ke
 import { insertSrpSuccessor } from './srp-credential-store.ts';
 import { certifySrpKey, isSrpRenewalDue, srpCredentialSerial } from './srp-credentials.ts';
 
-const requestShape = z.object({
+/** What one that holds a credential asks for its successor with. */
+export const credentialRequestShape = z.object({
   identifier: identifierShape,
   presentSerial: z.string().regex(/^[0-9a-f]{1,40}$/),
   /** SubjectPublicKeyInfo in DER. */
@@ -36,7 +37,7 @@ export function credentialRenewal(db: Database, clock: Clock = systemClock) {
     isDue: isSrpRenewalDue,
     renew: async (present: SrpCredential, signal: AbortSignal): Promise<SrpCredential> => {
       const keys = await createEcKeyPair();
-      const request: z.input<typeof requestShape> = {
+      const request: z.input<typeof credentialRequestShape> = {
         identifier: present.identifier,
         presentSerial: srpCredentialSerial(present),
         publicKey: spkiDerOf(keys.publicKey).toString('base64'),
@@ -94,7 +95,7 @@ async function certifySuccessor(
   envelope: SignedEnvelope,
 ): Promise<{ certificateDer: Buffer } | { refusal: string }> {
   try {
-    const claimed = parseMessage(requestShape, parseJson(Buffer.from(envelope.payload, 'base64').toString()));
+    const claimed = parseMessage(credentialRequestShape, parseJson(Buffer.from(envelope.payload, 'base64').toString()));
     if (claimed.identifier !== identifier) return { refusal: 'it is for another identifier' };
     const [present] = await tx<{ certificate: Buffer }[]>`
       select certificate from srp_credential
@@ -102,7 +103,11 @@ async function certifySuccessor(
          and expires_at > clock_timestamp()`;
     const unusable = { refusal: 'the present credential is unknown, revoked or expired' };
     if (present === undefined) return unusable;
-    const { publicKey } = openEnvelope(envelope, requestShape, new X509Certificate(present.certificate).publicKey);
+    const { publicKey } = openEnvelope(
+      envelope,
+      credentialRequestShape,
+      new X509Certificate(present.certificate).publicKey,
+    );
     const issued = certifySrpKey({ identifier, authority, publicKeySpkiDer: Buffer.from(publicKey, 'base64') });
     if (!(await insertSrpSuccessor(tx, claimed.presentSerial, issued))) return unusable;
     return { certificateDer: Buffer.from(issued.certificateDer) };

@@ -5,7 +5,7 @@
 import * as z from 'zod';
 import { BrambleError } from '../base/errors.ts';
 
-const variables = z.object({
+export const processEnvironmentShape = z.object({
   BRAMBLE_HOME: z.string().min(1),
   BRAMBLE_COMPONENT: z
     .string()
@@ -39,7 +39,7 @@ export function readEnvironment<Schema extends z.ZodType>(
   environment: Readonly<Record<string, string | undefined>>,
   settingsSchema: Schema,
 ): ProcessEnvironment<z.output<Schema>> {
-  const parsed = variables.safeParse(environment);
+  const parsed = processEnvironmentShape.safeParse(environment);
   if (!parsed.success) throw environmentError(parsed.error);
   const givenSettings = parseSettings(parsed.data.BRAMBLE_SETTINGS);
   const settings = settingsSchema.safeParse(givenSettings);

@@ -6,7 +6,8 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
 
-const addressFile = z.object({ url: z.url(), processId: z.number().int() });
+/** Of a file there. */
+export const serviceAddressShape = z.object({ url: z.url(), processId: z.number().int() });
 
 const folderOf = (home: string): string => join(home, 'administration');
 
@@ -34,9 +35,9 @@ export async function announcedAddresses(home: string): Promise<string[]> {
 }
 
 /** Undefined for a file that is gone or being written just now. */
-async function readAddress(path: string): Promise<z.output<typeof addressFile> | undefined> {
+async function readAddress(path: string): Promise<z.output<typeof serviceAddressShape> | undefined> {
   try {
-    return addressFile.parse(JSON.parse(await readFile(path, 'utf8')));
+    return serviceAddressShape.parse(JSON.parse(await readFile(path, 'utf8')));
   } catch {
     return undefined;
   }

@@ -19,13 +19,15 @@ export interface HomeLock {
   release(): Promise<void>;
 }
 
-interface Holder {
+/** Of the file. */
+export const lockFileShape = z.object({
   /** null once released. */
-  pid: number | null;
-  birth: string | null;
+  pid: z.number().nullable(),
+  birth: z.string().nullable(),
   /** Absent where a supervisor of 1.1 wrote it. */
-  release?: string;
-}
+  release: z.string().optional(),
+});
+type Holder = z.output<typeof lockFileShape>;
 
 /** In the details of ERR_ALREADY_RUNNING. */
 export const holderShape = z.object({ pid: z.number(), birth: z.string(), release: z.string().nullable() });
@@ -81,7 +83,7 @@ async function removeLower(home: string, own: number): Promise<void> {
 /** null when it was removed meanwhile: then there is a higher one. */
 async function readHolder(home: string, number: number): Promise<Holder | null> {
   const text = await readPresent(fileOf(home, number));
-  return text === null ? null : (JSON.parse(text) as Holder);
+  return text === null ? null : lockFileShape.parse(JSON.parse(text));
 }
 
 /** Appears with its contents or not at all; false when the number is taken. */

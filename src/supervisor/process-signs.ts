@@ -6,6 +6,14 @@
  * held against it.
  */
 
+import * as z from 'zod';
+
+/** Processes of another release say it too. */
+export const signShape = z.looseObject({
+  type: z.enum(['ready', 'serving', 'alive']),
+  yields: z.boolean().optional(),
+});
+
 export interface ProcessSigns {
   /** Takes a message of the process. */
   take(message: unknown): void;
@@ -45,7 +53,7 @@ export function watchSigns(hungAfterMs: number, exited: Promise<unknown>): Proce
   void exited.then(release);
   return {
     take: (message) => {
-      const said = message as { type?: unknown; yields?: unknown } | null;
+      const said = signShape.safeParse(message).data;
       if (said?.type === 'ready') {
         yields = said.yields === true;
         ready.resolve();

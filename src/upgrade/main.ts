@@ -24,17 +24,17 @@ import { domainEffects } from './domain-effects.ts';
 import { featureList } from './feature-list.ts';
 import { leaseHolderOf, releaseDeadHolder } from './lease-holder.ts';
 
-const settingsSchema = z.looseObject({
+export const coordinatorSettings = z.looseObject({
   /** Milliseconds between two looks at the upgrade while it waits. */
   intervalMs: z.number().int().min(10).max(60_000).default(250),
 });
-type Context = ComponentContext<z.output<typeof settingsSchema>>;
+type Context = ComponentContext<z.output<typeof coordinatorSettings>>;
 
 /** Runs until asked to end. @throws BrambleError as {@link componentProcess}. */
 export async function runCoordinator(): Promise<void> {
   await componentProcess({
     kind: 'coordinator',
-    settings: settingsSchema,
+    settings: coordinatorSettings,
     maxConnections: 10,
     listen: async (context) =>
       await openCoordinatorEndpoint({

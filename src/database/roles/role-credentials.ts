@@ -7,14 +7,17 @@
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import * as z from 'zod';
 import { BrambleError } from '../../base/errors.ts';
 import { type DatabaseRole, databaseRoles } from './role-rights.ts';
 
-export interface RoleCredential {
+/** Of a file. */
+export const roleCredentialShape = z.object({
   /** PostgreSQL's name of the role. */
-  user: string;
-  password: string;
-}
+  user: z.string(),
+  password: z.string(),
+});
+export type RoleCredential = z.output<typeof roleCredentialShape>;
 
 export type RoleCredentials = ReadonlyMap<DatabaseRole, RoleCredential>;
 
@@ -76,12 +79,10 @@ async function readCredential(file: string): Promise<RoleCredential | undefined>
     throw credentialError(file, error);
   }
   try {
-    const { user, password } = JSON.parse(text) as Record<string, unknown>;
-    if (typeof user === 'string' && typeof password === 'string') return { user, password };
+    return roleCredentialShape.parse(JSON.parse(text));
   } catch (cause) {
     throw credentialError(file, cause);
   }
-  throw credentialError(file, undefined);
 }
 
 function credentialError(file: string, cause: unknown): BrambleError {
