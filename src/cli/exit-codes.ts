@@ -36,6 +36,7 @@ const byCode: Readonly<Record<string, ExitCode>> = {
   ERR_ALREADY_RUNNING: exitCode.alreadyRunning,
   ERR_TAKE_OVER_NEWER: exitCode.alreadyRunning,
   ERR_TAKE_OVER_INTERRUPTS: exitCode.refused,
+  ERR_TAKE_OVER_REFUSED: exitCode.refused,
   ERR_NOT_FOUND: exitCode.notFound,
   ERR_TOKEN_MISSING: exitCode.unauthorized,
   ERR_TOKEN_INVALID: exitCode.unauthorized,

@@ -1,6 +1,6 @@
 /**
  * What a process without a supervisor and a supervisor say to each other at the Unix socket in the home, one JSON value a
- * line, and the file by which a process says beforehand that it can do so. Of no release: what a later one adds is ignored.
+ * line, and the file by which a process says beforehand that it can do so.
  *
  *   process                                    supervisor
  *   {type: 'orphan', …}                   →
@@ -12,6 +12,11 @@
  *   another supervisor                         supervisor
  *   {type: 'hand-over', release}          →
  *                                         ←    {type: 'handing-over'}, and then it lets go of everything and ends
+ *                                         ←    {type: 'refused', reason}, a sentence: it goes on, and is not killed
+ *
+ * Releases before and after this one are at the other end. For all of them: a line of a type that one does not know is ignored,
+ * before and between those that it knows, and so is a field; the connection stays, and what is not answered in time is not known there.
+ * Types, fields and values may be added, and what is here keeps its meaning. Only a line that is no JSON, or longer than 1 MiB, ends the connection.
  */
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
@@ -53,10 +58,14 @@ export type Orphan = z.output<typeof orphanShape>;
 
 export const handOverShape = z.object({ type: z.literal('hand-over'), release: z.string() });
 
+/** A supervisor says why it does not let another take over. */
+export const refusedShape = z.object({ type: z.literal('refused'), reason: z.string() });
+
+/** Names of later releases among them are nobody's here. */
 export const socketsShape = z.object({
   type: z.literal('sockets'),
   folder: z.string(),
-  names: z.array(z.enum(['public', 'srp'])),
+  names: z.array(z.string()),
 });
 
 /** Server and database of an address, without user and password. */

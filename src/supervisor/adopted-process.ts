@@ -5,7 +5,7 @@
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { birthOf, signalProcess } from '../base/process-facts.ts';
-import { closed, type Orphan, onLines, sendLine, socketsShape } from '../process/adoption-messages.ts';
+import { closed, type Orphan, sendLine, socketsShape } from '../process/adoption-messages.ts';
 import { watchSigns } from './process-signs.ts';
 import type { ProcessExit, SupervisedProcess } from './supervised-process.ts';
 
@@ -16,6 +16,8 @@ export interface AdoptedProcess extends SupervisedProcess {
   readonly connection: Socket;
   /** It lost its connection and reported itself again. */
   attach(connection: Socket): void;
+  /** Takes what it says over its connection. */
+  take(message: unknown): void;
   /** Where a router offers its listening sockets now; null when it does not say so until the signal is aborted. */
   offeredSockets(signal: AbortSignal): Promise<SocketFolder | null>;
 }
@@ -40,11 +42,6 @@ export function adoptProcess(orphan: Orphan, first: Socket, hungAfterMs: number)
     state.connection = connection;
     // Whoever can be adopted sends heartbeats; this one may stop before its next.
     signs.take({ type: 'alive' });
-    onLines(connection, (message) => {
-      signs.take(message);
-      const sockets = socketsShape.safeParse(message);
-      if (sockets.success) state.onOffer(sockets.data);
-    });
     void closed(connection).then(async () => await whenGone(connection));
     sendLine(connection, { type: 'adopted' });
   }
@@ -89,6 +86,11 @@ export function adoptProcess(orphan: Orphan, first: Socket, hungAfterMs: number)
       return state.connection;
     },
     attach,
+    take: (message) => {
+      signs.take(message);
+      const sockets = socketsShape.safeParse(message);
+      if (sockets.success) state.onOffer(sockets.data);
+    },
     hasExited: () => state.exited,
     kill: () => void signal('SIGKILL'),
     stop: async (graceMs) => {

@@ -60,26 +60,49 @@ export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDe
   const connections = new Set<net.Socket>();
   let gathering = true;
 
-  async function receive(orphan: Orphan, connection: net.Socket): Promise<void> {
-    if ((await birthOf(orphan.pid)) !== orphan.birth) return void connection.destroy();
+  /** @returns the process that speaks over the connection from now on */
+  async function receive(orphan: Orphan, connection: net.Socket): Promise<AdoptedProcess | undefined> {
+    if ((await birthOf(orphan.pid)) !== orphan.birth) {
+      connection.destroy();
+      return undefined;
+    }
     const known = adopted.get(orphan.pid);
-    connection.removeAllListeners('data');
-    if (known !== undefined) return known.attach(connection);
-    if (gathering) adopted.set(orphan.pid, adoptProcess(orphan, connection, options.hungAfterMs));
-    // Another has its place by now.
-    else await signalProcess(orphan.pid, orphan.birth, 'SIGTERM');
+    known?.attach(connection);
+    if (known !== undefined) return known;
+    if (!gathering) {
+      // Another has its place by now.
+      await signalProcess(orphan.pid, orphan.birth, 'SIGTERM');
+      return undefined;
+    }
+    const process = adoptProcess(orphan, connection, options.hungAfterMs);
+    adopted.set(orphan.pid, process);
+    return process;
+  }
+
+  async function take(message: unknown, connection: net.Socket): Promise<AdoptedProcess | undefined> {
+    const orphan = orphanShape.safeParse(message);
+    if (orphan.success) return await receive(orphan.data, connection);
+    const order = handOverShape.safeParse(message);
+    if (order.success) {
+      sendLine(connection, { type: 'handing-over' });
+      options.onHandOver(order.data.release);
+    }
+    return undefined;
   }
 
   const server = net.createServer((connection) => {
     connections.add(connection);
     connection.once('close', () => connections.delete(connection));
+    let speaker: AdoptedProcess | undefined;
+    // One line after the other, also where the next has come while a process is looked at.
+    let turn = Promise.resolve();
     onLines(connection, (message) => {
-      const orphan = orphanShape.safeParse(message);
-      if (orphan.success) return void receive(orphan.data, connection).catch(() => connection.destroy());
-      const order = handOverShape.safeParse(message);
-      if (!order.success) return void connection.destroy();
-      sendLine(connection, { type: 'handing-over' });
-      options.onHandOver(order.data.release);
+      turn = turn
+        .then(async () => {
+          if (speaker === undefined) speaker = await take(message, connection);
+          else speaker.take(message);
+        })
+        .catch(() => void connection.destroy());
     });
   });
   const at = await socketPath(folder, supervisorSocket);

@@ -17,7 +17,7 @@ export interface UpOptions {
 /**
  * Supervises BRAMBLE_HOME (default `./.bramble`, as root `/var/lib/bramble`) until SIGTERM, SIGINT or SIGHUP, or until another
  * supervisor takes over.
- * @throws BrambleError ERR_ALREADY_RUNNING, ERR_TAKE_OVER_NEWER, ERR_TAKE_OVER_INTERRUPTS, and what else forbids it to begin
+ * @throws BrambleError ERR_ALREADY_RUNNING, ERR_TAKE_OVER_NEWER, ERR_TAKE_OVER_INTERRUPTS, ERR_TAKE_OVER_REFUSED, and what else forbids it to begin
  */
 export async function supervisorMain(options: UpOptions): Promise<void> {
   const home =

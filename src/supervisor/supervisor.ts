@@ -62,7 +62,7 @@ const defaultStopGraceMs = 10_000;
 
 /**
  * Supervises until the signal is aborted and all is stopped.
- * @throws BrambleError ERR_ALREADY_RUNNING, ERR_TAKE_OVER_NEWER, ERR_TAKE_OVER_INTERRUPTS, ERR_DATABASE_MAJOR, ERR_CONFIGURATION, ERR_ADDRESS_IN_USE, ERR_LISTEN; what goes wrong later is
+ * @throws BrambleError ERR_ALREADY_RUNNING, ERR_TAKE_OVER_NEWER, ERR_TAKE_OVER_INTERRUPTS, ERR_TAKE_OVER_REFUSED, ERR_DATABASE_MAJOR, ERR_CONFIGURATION, ERR_ADDRESS_IN_USE, ERR_LISTEN; what goes wrong later is
  * reported as events and tried again.
  */
 export async function runSupervisor(options: SupervisorOptions): Promise<void> {

@@ -5,8 +5,8 @@
  *   the running one is   of an earlier release    of the same or a later one
  *                        taken over               refused, unless it was said (`--take-over`)
  *
- * One of 1.2 or later is asked; one of 1.1 knows no such question and is killed, which its processes notice in the same way, and
- * so is one that does not answer.
+ * One of 1.2 or later is asked, and may refuse; one of 1.1 knows no such question and is killed, which its processes notice in the
+ * same way, and so is one that does not answer in time.
  *
  * Invariant: nothing is begun while there is a process that would end with its supervisor, as those of 1.1 do.
  */
@@ -16,7 +16,15 @@ import { BrambleError, isBrambleError } from '../base/errors.ts';
 import { childrenOf, signalProcess } from '../base/process-facts.ts';
 import { compareReleases } from '../base/release-number.ts';
 import { socketPath } from '../base/socket-path.ts';
-import { closed, onLines, runFolder, sendLine, supervisorSocket, typeOf } from '../process/adoption-messages.ts';
+import {
+  closed,
+  onLines,
+  refusedShape,
+  runFolder,
+  sendLine,
+  supervisorSocket,
+  typeOf,
+} from '../process/adoption-messages.ts';
 import { readAdoptable } from './adoption-desk.ts';
 import type { OnEvent } from './events.ts';
 import { type HomeLock, holderShape, type LockHolder, lockHome } from './home-lock.ts';
@@ -28,23 +36,25 @@ export interface ClaimOptions {
   takeOver: boolean;
   signal: AbortSignal;
   onEvent: OnEvent;
+  /** How long the other may take to answer; then it is killed. Default 10 s. */
+  answerMs?: number;
   /** How long the other may take to let go; then it is killed. Default 60 s. */
   letGoMs?: number;
 }
 
 const usualLetGoMs = 60_000;
 const killedWithinMs = 30_000;
-const answerMs = 10_000;
+const usualAnswerMs = 10_000;
 const lookMs = 50;
 /** A process that has just been started says a little later that it can be adopted. */
 const justStartedMs = 5000;
 
 /**
  * Locks the home, after taking over from the supervisor that runs there.
- * @throws BrambleError ERR_ALREADY_RUNNING, ERR_TAKE_OVER_NEWER, ERR_TAKE_OVER_INTERRUPTS
+ * @throws BrambleError ERR_ALREADY_RUNNING, ERR_TAKE_OVER_NEWER, ERR_TAKE_OVER_INTERRUPTS, ERR_TAKE_OVER_REFUSED
  */
 export async function claimHome(home: string, options: ClaimOptions): Promise<HomeLock> {
-  let former: { holder: LockHolder; killAtMs: number } | undefined;
+  let former: { holder: LockHolder; letsGo: boolean; killAtMs: number } | undefined;
   for (;;) {
     try {
       return await lockHome(home, options.release);
@@ -57,12 +67,18 @@ export async function claimHome(home: string, options: ClaimOptions): Promise<Ho
         assertWanted(holder, options, error);
         await assertAdoptable(home, holder);
         options.onEvent({ type: 'taking-over', pid: holder.pid, release: holder.release });
-        const letsGo = await askToHandOver(home, options.release);
-        former = { holder, killAtMs: performance.now() + (letsGo ? (options.letGoMs ?? usualLetGoMs) : 0) };
+        const answerMs = holder.release === null ? 0 : (options.answerMs ?? usualAnswerMs);
+        former = { holder, letsGo: false, killAtMs: performance.now() + answerMs };
       }
-      // Of two that take over at the same time, the other was first; or this one does not even end by being killed.
+      // Of two that take over at the same time, the other was first.
+      if (former.holder.birth !== holder.birth) throw error;
+      const leftMs = former.killAtMs - performance.now();
+      if (!former.letsGo && leftMs > 0 && (await askToHandOver(home, holder, options.release, leftMs))) {
+        former = { holder, letsGo: true, killAtMs: performance.now() + (options.letGoMs ?? usualLetGoMs) };
+      }
       const overdueMs = performance.now() - former.killAtMs;
-      if (former.holder.birth !== holder.birth || overdueMs > killedWithinMs) throw error;
+      // It does not even end by being killed.
+      if (overdueMs > killedWithinMs) throw error;
       if (overdueMs >= 0 && holder.pid !== process.pid) await signalProcess(holder.pid, holder.birth, 'SIGKILL');
       await delay(lookMs);
     }
@@ -108,19 +124,35 @@ async function assertAdoptable(home: string, holder: LockHolder): Promise<void> 
   }
 }
 
-/** Whether it said that it hands over. */
-async function askToHandOver(home: string, release: string): Promise<boolean> {
+/**
+ * Whether it says in time that it hands over. Where nobody listens it may be about to: that is no answer.
+ * @throws BrambleError ERR_TAKE_OVER_REFUSED with its reason
+ */
+async function askToHandOver(home: string, { pid }: LockHolder, release: string, timeoutMs: number): Promise<boolean> {
   const at = await socketPath(runFolder(home), supervisorSocket);
   const connection = net.connect(at.path);
   try {
-    const answered = new Promise<boolean>((resolve) => {
+    const answered = new Promise<boolean>((resolve, reject) => {
       void closed(connection).then(() => resolve(false));
-      onLines(connection, (message) => resolve(typeOf(message) === 'handing-over'));
+      onLines(connection, (message) => {
+        if (typeOf(message) === 'handing-over') resolve(true);
+        const refused = refusedShape.safeParse(message);
+        if (refused.success) reject(refusal(pid, refused.data.reason));
+      });
     });
     sendLine(connection, { type: 'hand-over', release });
-    return await Promise.race([answered, delay(answerMs, false, { ref: false })]);
+    return await Promise.race([answered, delay(timeoutMs, false, { ref: false })]);
   } finally {
     connection.destroy();
     await at.close();
   }
+}
+
+function refusal(pid: number, reason: string): BrambleError {
+  return new BrambleError(
+    'ERR_TAKE_OVER_REFUSED',
+    `The supervisor that runs here (process ${pid}) lets no other take over now: ${reason} Leave it at work and try again later, or ` +
+      'end everything with `bramble down` and start again.',
+    { details: { pid, reason } },
+  );
 }
