@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism, loadavg } from 'node:os';
-import { parseArgs } from 'node:util';
+import { readOptions } from '../scripts/script-options.ts';
 import { benchBulk, describeBulk } from './bulk.ts';
 import { benchConnect, describeReport, readBenchDevices } from './connect.ts';
 import { benchConnectDomain, describeConnect } from './connect-domain.ts';
@@ -34,7 +34,7 @@ const usage = `npm run bench [-- <name>] [options]
             --devices 200 --seconds 60
   --json FILE writes the figures`;
 
-const { values, positionals } = parseArgs({
+const { values, positionals } = readOptions(usage, {
   allowPositionals: true,
   options: {
     devices: { type: 'string' },
@@ -51,16 +51,15 @@ const { values, positionals } = parseArgs({
     file: { type: 'string', default: 'bench-devices.json' },
     identity: { type: 'string', default: 'header' },
     json: { type: 'string' },
-    help: { type: 'boolean', default: false },
   },
 });
 const [name = 'all'] = positionals;
 const quick = name === 'all';
 const say = (text: string) => console.log(text);
 
-if (values.help || !['all', 'connect', 'move', 'cost', 'gates', 'idle', 'bulk', 'memory'].includes(name)) {
+if (!['all', 'connect', 'move', 'cost', 'gates', 'idle', 'bulk', 'memory'].includes(name)) {
   console.log(usage);
-  process.exitCode = values.help ? 0 : 2;
+  process.exitCode = 2;
 } else {
   const figures: Record<string, unknown> = {
     at: new Date().toISOString(),

@@ -9,10 +9,11 @@ import { chmod, cp, mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs, promisify } from 'node:util';
+import { promisify } from 'node:util';
 import { openTestCluster, testClusterVariable } from '../src/database/test-database.ts';
 import { type KnownBug, knownBugs } from './mutate/known-bugs.ts';
 import { type NamedTest, type TestEnd, type TrialOptions, tryTests } from './mutate/trial.ts';
+import { readOptions } from './script-options.ts';
 import { applyEdits } from './source-edit.ts';
 import { endLeftovers } from './test-leftovers.ts';
 
@@ -34,12 +35,11 @@ interface Verdict {
 }
 
 const root = fileURLToPath(new URL('../', import.meta.url));
-const { values, positionals } = parseArgs({
+const { values, positionals } = readOptions(usage, {
   options: {
     list: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     limit: { type: 'string', default: '120' },
-    help: { type: 'boolean', short: 'h', default: false },
   },
   allowPositionals: true,
 });
@@ -49,10 +49,10 @@ process.exitCode = await main();
 async function main(): Promise<number> {
   const limitMs = Number(values.limit) * 1000;
   const unknown = positionals.filter((name) => !knownBugs.some((bug) => bug.name === name));
-  if (values.help || unknown.length > 0 || !(limitMs > 0)) {
+  if (unknown.length > 0 || !(limitMs > 0)) {
     if (unknown.length > 0) console.error(`There is no known bug ${unknown.join(', ')}: --list shows them.\n`);
     console.log(usage);
-    return values.help ? 0 : 2;
+    return 2;
   }
   const bugs = knownBugs.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
   if (values.list) {

@@ -1,16 +1,14 @@
-/**
- * `npm run release-key -- new PATH` makes the key that releases are signed with (PATH) and its public half (PATH.pub).
- * `npm run release-key -- show PATH` prints its fingerprint, which the publisher makes known.
- * `npm run release-key -- follow OLD FINGERPRINT` prints the statement of the old key that another one follows it: what
- * `npm run release -- --rotation` puts beside archives, and `bramble release signer follow` takes.
- */
-import { parseArgs } from 'node:util';
+/** `npm run release-key`: makes and shows the key that releases are signed with, and states which key follows it. */
 import { formatRotation } from '../src/release/signature.ts';
 import { fingerprintOf, typedFingerprint } from '../src/release/signer-fingerprint.ts';
+import { readOptions } from './script-options.ts';
 import { makeSigningKey, readSigningKey } from './signing-key.ts';
 
-const usage = 'npm run release-key -- new PATH | show PATH | follow OLD-PATH NEW-FINGERPRINT';
-const { positionals } = parseArgs({ allowPositionals: true });
+const usage = `npm run release-key -- new PATH                          makes the key that releases are signed with, and its public half PATH.pub
+npm run release-key -- show PATH                         prints its fingerprint, which the publisher makes known
+npm run release-key -- follow OLD-PATH NEW-FINGERPRINT   prints the statement of the old key that another one follows it: what
+    \`npm run release -- --rotation\` puts beside archives, and \`bramble release signer follow\` takes`;
+const { positionals } = readOptions(usage, { allowPositionals: true });
 try {
   process.stdout.write(`${answer(positionals)}\n`);
 } catch (error) {

@@ -1,11 +1,5 @@
 /**
- * `npm run release [-- --commit REV] [--out DIR]` builds `bramble-<release>.tgz` of the working tree, or of a commit.
- * `npm run release -- --verify ARCHIVE` builds a sealed archive again from the commit that its manifest names, and
- * compares the bytes. `--seal` with `--commit` also lists the archive in `SHA256SUMS`; it refuses a patch that changes what a
- * patch must not (`src/release/patch-rule.ts`), held against the sealed release before it.
- * `--number RELEASE` builds the working tree under another number, to try an upgrade with.
- * `--sign-key PATH` signs what was built, or with `--sign ARCHIVE` one that was built before: a file `.sig` beside it, with
- * the statements of `--rotation FILE` that lead to this key.
+ * `npm run release`: builds the archive of a release, seals it, signs it, or verifies that a sealed one is what its commit builds.
  *
  * A commit is always built by that commit's own recipe: this file as it was then.
  */
@@ -22,7 +16,6 @@ import {
 } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 import { parseRelease } from '../src/base/release-number.ts';
 import { openArchive } from '../src/release/archive.ts';
 import { patchDifferences } from '../src/release/patch-rule.ts';
@@ -31,11 +24,22 @@ import { fingerprintOf } from '../src/release/signer-fingerprint.ts';
 import { sha256 } from '../src/release/tar-entries.ts';
 import { buildRelease } from './release-build.ts';
 import { signArchive } from './release-signing.ts';
+import { readOptions } from './script-options.ts';
 import { readSigningKey } from './signing-key.ts';
 import { copyTree } from './tree-copy.ts';
 
 const checkout = path.dirname(import.meta.dirname);
-const { values } = parseArgs({
+const usage = `npm run release [-- <options>]
+  (none)                 builds bramble-<release>.tgz of the working tree
+  --commit REV           builds it of a commit
+  --commit REV --seal    and lists it in SHA256SUMS beside it; a patch that changes what a patch must not is refused
+  --number RELEASE       builds the working tree under another number, to try an upgrade with
+  --out DIR              where to (default: build)
+  --verify ARCHIVE       builds a sealed archive again from its commit, and compares the bytes
+  --sign-key PATH        signs what was built: a file .sig beside it (\`npm run release-key\` makes the key)
+  --sign ARCHIVE         signs one that was built before, with --sign-key
+  --rotation FILE        statements that lead to this key, put into the .sig; more than once if need be`;
+const { values } = readOptions(usage, {
   options: {
     commit: { type: 'string' },
     out: { type: 'string', default: path.join(checkout, 'build') },
