@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { after, beforeEach, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { openDatabase } from './connection.ts';
 import { administrationTransaction, takeReleaseLock } from './release-lock.ts';
 import { createTestDatabase } from './test-database.ts';
@@ -48,6 +50,34 @@ test('nothing is committed where a statement could not even be made', async () =
     { message: 'unmade' },
   );
   assert.deepEqual(await items(), []);
+});
+
+test('a transaction whose statements could not be made leaves no session behind that is in it', async () => {
+  const alone = openDatabase(url, { applicationName: 'alone', max: 1 });
+  const unmade = () => {
+    throw new Error('unmade');
+  };
+  await assert.rejects(beginTogether(alone, unmade), { message: 'unmade' });
+  await alone`insert into item values (6)`;
+  assert.deepEqual(await items(), [6]);
+  await alone.end();
+});
+
+test('a session that ended unnoticed fails its transaction, and ends no process by a rejection of nobody’s', async () => {
+  const victim = openDatabase(url, { applicationName: 'victim', max: 1 });
+  await beginTogether(victim, (tx) => [tx`select 1`]);
+  const ending = `
+    import postgres from ${JSON.stringify(import.meta.resolve('postgres'))};
+    const sql = postgres(${JSON.stringify(url)}, { max: 1 });
+    await sql\`select pg_terminate_backend(pid, 30000) from pg_stat_activity where application_name = 'victim'\`;
+    await sql.end();`;
+  // After a timer the process hears of its sockets before it goes on with what it has put off; while it waits for another one, of nothing.
+  await delay(1);
+  execFileSync(process.execPath, ['--input-type=module', '-e', ending], { timeout: 60_000 });
+  // So long that they are written at once, and not when the process comes to it.
+  const long = (n: number) => `select ${n} /* ${'x'.repeat(3000)} */`;
+  await assert.rejects(beginTogether(victim, (tx) => [tx.unsafe(long(1)), tx.unsafe(long(2))]));
+  await victim.end();
 });
 
 test('a statement that waits for another one is refused, since the commit would be before it', async () => {

@@ -30,8 +30,10 @@ export async function beginTogether(db: Database, issue: Issue): Promise<unknown
 
 async function sendTogether(sql: Sql, issue: Issue): Promise<unknown[]> {
   const begun = sql.unsafe('begin').execute();
+  // Its answer is asked for at the end; that the session has ended may be heard before.
+  begun.then(undefined, () => {});
   const fate = { isSent: false, hasFailed: false };
-  const statements = issue(openUntil(sql as unknown as Transaction, fate));
+  const statements = issued(issue, openUntil(sql as unknown as Transaction, fate));
   // A statement is sent when it is first waited for: now.
   for (const statement of statements) {
     statement.then(undefined, () => {
@@ -51,6 +53,15 @@ async function sendTogether(sql: Sql, issue: Issue): Promise<unknown[]> {
   });
   if (commit?.status === 'fulfilled' && commit.value.command !== 'COMMIT') throw new TypeError('a commit rolled back');
   return values.slice(1, -1);
+}
+
+/** Where not all of them could be made, none is: the transaction is begun already, and has to end. */
+function issued(issue: Issue, tx: Transaction): readonly PromiseLike<unknown>[] {
+  try {
+    return issue(tx);
+  } catch (error) {
+    return [Promise.reject(error)];
+  }
 }
 
 /** What is sent behind the commit would stand outside of the transaction. */
