@@ -50,3 +50,22 @@ test('looking again and again keeps nothing', async (t) => {
   for (let look = 0; look < 200; look++) await lookAgain();
   assert.ok((await promises()) < before + 100);
 });
+
+test('a supervisor that cannot say what it is says so once, and goes on looking', async (t) => {
+  const [{ name } = { name: '' }] = await sql<{ name: string }[]>`select current_database() as name`;
+  await sql`alter database ${sql(name)} set default_transaction_read_only = on`;
+  t.after(async () => await sql`alter database ${sql(name)} reset default_transaction_read_only`);
+  const { journal, lookAgain } = watch(t, 'desired-two');
+  assert.equal((await journal.next('not-reported')).code, '25006');
+  for (let look = 0; look < 3; look++) await lookAgain();
+  // A new session is told to nobody either: the reason is the same.
+  await sql`select pg_terminate_backend(pid) from pg_stat_activity
+             where datname = ${name} and application_name like 'bramble/supervisor@desired-two#%'`;
+  await journal.next('database-lost');
+  await journal.next('database-ready');
+  for (let look = 0; look < 3; look++) await lookAgain();
+  assert.deepEqual(
+    journal.all.map(({ type }) => type),
+    ['database-ready', 'not-reported', 'database-lost', 'database-ready'],
+  );
+});

@@ -2,7 +2,7 @@
  * Watches what the domain wants to run on this host. A notification only hastens the next look, which comes anyway.
  *
  * Invariant: without the database nothing changes. An outage, a missing table or an unreadable row is never taken for
- * "nothing is wanted".
+ * "nothing is wanted". And what the supervisor says of itself there is a courtesy: where it cannot, it works all the same.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import * as z from 'zod';
@@ -43,15 +43,22 @@ const pollMs = 5000;
 const retryMs = 250;
 const statementTimeoutMs = 5000;
 const undefinedTable = '42P01';
+const timedOut = 'ERR_DATABASE_TIMEOUT';
+
+/** Why it could not say of itself what it is; told once, over all sessions. */
+interface ReportTrouble {
+  code: string | null;
+}
 
 /** Returns when the signal is aborted. */
 export async function watchDesired(options: WatchOptions): Promise<void> {
   const { signal, onEvent } = options;
   let lost = false;
+  const trouble: ReportTrouble = { code: null };
   while (!signal.aborted) {
     try {
       const { url, adopted, pid } = await options.openDatabase(signal);
-      await watchConnected(url, options, () => {
+      await watchConnected(url, options, trouble, () => {
         onEvent({ type: 'database-ready', adopted, pid });
         lost = false;
       });
@@ -66,7 +73,12 @@ export async function watchDesired(options: WatchOptions): Promise<void> {
 }
 
 /** Looks until the signal is aborted, or throws when the database does not answer. */
-async function watchConnected(url: string, options: WatchOptions, onConnected: () => void): Promise<void> {
+async function watchConnected(
+  url: string,
+  options: WatchOptions,
+  trouble: ReportTrouble,
+  onConnected: () => void,
+): Promise<void> {
   const address = options.ownAddress(url);
   const applicationName = `bramble/supervisor@${options.host}#${process.pid}`.slice(0, 63);
   await assertOwnSessions(address, { applicationName, signal: options.signal });
@@ -85,9 +97,7 @@ async function watchConnected(url: string, options: WatchOptions, onConnected: (
     while (!options.signal.aborted) {
       const changed = wakeup.next();
       await look(session, url, options);
-      if (performance.now() >= reportAtMs && (await isReported(session, options.self))) {
-        reportAtMs = performance.now() + reportEveryMs;
-      }
+      if (performance.now() >= reportAtMs) reportAtMs = performance.now() + (await report(session, options, trouble));
       const timer = setTimeout(wakeup.wake, pollMs);
       // Without its session the next look fails at once.
       await changed;
@@ -99,15 +109,24 @@ async function watchConnected(url: string, options: WatchOptions, onConnected: (
   }
 }
 
-/** False where the database has no place for it yet. */
-async function isReported(session: Session, self: SelfReport): Promise<boolean> {
+/** @returns how long until the next report, in ms. @throws where it is the database that is away */
+async function report(
+  session: Session,
+  { self, onEvent }: Pick<WatchOptions, 'self' | 'onEvent'>,
+  trouble: ReportTrouble,
+): Promise<number> {
   try {
     await withDeadline(session.run((sql) => reportSelf(sql, self)));
-    return true;
+    trouble.code = null;
   } catch (error) {
-    if (codeOf(error) === undefinedTable) return false;
-    throw error;
+    const code = codeOf(error);
+    // There is no place for it yet, and may be one at the next look.
+    if (code === undefinedTable) return 0;
+    if (session.isLost() || code === timedOut) throw error;
+    if (code !== trouble.code) onEvent({ type: 'not-reported', code, message: messageOf(error) });
+    trouble.code = code;
   }
+  return reportEveryMs;
 }
 
 async function look(session: Session, url: string, options: WatchOptions): Promise<void> {
@@ -139,7 +158,7 @@ async function withDeadline<Result>(work: Promise<Result>): Promise<Result> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     const error = Object.assign(new Error(`The database did not answer within ${statementTimeoutMs} ms.`), {
-      code: 'ERR_DATABASE_TIMEOUT',
+      code: timedOut,
     });
     timer = setTimeout(() => reject(error), statementTimeoutMs);
   });

@@ -13,6 +13,7 @@ export type SupervisorEvent =
   | { type: 'database-ready'; adopted: boolean; pid: number | null }
   | { type: 'database-replacing'; version: string }
   | { type: 'database-lost'; code: string; message: string }
+  | { type: 'not-reported'; code: string; message: string }
   | { type: 'started'; name: string; kind: string; release: string; pid: number }
   | { type: 'ready'; name: string; pid: number }
   | { type: 'hung'; name: string; pid: number; silentMs: number }
@@ -50,6 +51,8 @@ export function eventText(event: SupervisorEvent): string {
       return `PostgreSQL was started from other binaries: it is started again from ${event.version}; requests wait meanwhile`;
     case 'database-lost':
       return `the database does not answer, trying again: ${event.message} (${event.code})`;
+    case 'not-reported':
+      return `the domain is not told of this supervisor, which works all the same: ${event.message} (${event.code}); finalizing an upgrade waits until it is. \`bramble database roles --check\` names missing rights`;
     case 'started':
       return `${event.name} ${event.release} starts (process ${event.pid})`;
     case 'ready':

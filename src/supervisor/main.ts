@@ -43,6 +43,7 @@ export async function supervisorMain(options: UpOptions): Promise<void> {
           event.type === 'not-adopted' ||
           event.type === 'not-inherited' ||
           event.type === 'database-lost' ||
+          event.type === 'not-reported' ||
           event.type === 'restarting';
         log[troubled ? 'warn' : 'info'](event, event.type);
       },
