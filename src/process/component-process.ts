@@ -110,7 +110,7 @@ export async function componentProcess<Schema extends z.ZodType>(options: Compon
     release: ownRelease,
     level: environment.logLevel,
   });
-  const stop = openSupervision({ ...environment, kind: options.kind, release: ownRelease });
+  const stop = openSupervision({ ...environment, kind: options.kind, release: ownRelease, log });
   const parts: { registration?: Registration; work?: Work; serving: boolean } = { serving: false };
   const databaseAccess = {
     applicationName: applicationName(options.kind, identity.name, identity.host, identity.processId),

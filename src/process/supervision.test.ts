@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { on, once } from 'node:events';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { until } from '../base/test-condition.ts';
 import { exitWithin } from '../base/test-process.ts';
-import { onLines, runFolder, sendLine, supervisorSocket, typeOf } from './adoption-messages.ts';
+import { adoptableFolder, onLines, runFolder, sendLine, supervisorSocket, typeOf } from './adoption-messages.ts';
 
 const rounds = 30;
 
@@ -50,4 +51,31 @@ test('a process whose supervisor dies before it read all looks for the next one'
   child.kill('SIGTERM');
   ended.catch(() => undefined);
   assert.equal(await exitWithin(child, 30_000, 'the process'), 0);
+});
+
+test('a process that cannot say that it can be adopted says so as soon as it can', { timeout: 60_000 }, async (t) => {
+  const home = await mkdtemp(join(tmpdir(), 'bramble-home-'));
+  t.after(async () => await rm(home, { recursive: true, force: true }));
+  await mkdir(runFolder(home));
+  await writeFile(adoptableFolder(home), 'no folder');
+  const code = `
+    import { openSupervision } from ${JSON.stringify(new URL('./supervision.ts', import.meta.url).href)};
+    const own = { home: ${JSON.stringify(home)}, name: 'one', kind: 'server', release: '1.2.0' };
+    const log = { warn: () => process.send({ type: 'warned' }) };
+    const supervision = openSupervision({ ...own, log });
+    supervision.signal.addEventListener('abort', async () => {
+      await supervision.release();
+      process.exit(0);
+    });`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', code], {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
+  t.after(() => child.kill('SIGKILL'));
+  for await (const [message] of on(child, 'message')) if (typeOf(message) === 'warned') break;
+  await rm(adoptableFolder(home));
+  const file = join(adoptableFolder(home), `${child.pid}.json`);
+  await until('it said so', 30_000, async () => JSON.parse(await readFile(file, 'utf8')).name === 'one');
+  child.kill('SIGTERM');
+  assert.equal(await exitWithin(child, 30_000, 'the process'), 0);
+  assert.deepEqual(await readdir(adoptableFolder(home)), []);
 });

@@ -12,6 +12,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { messageOf } from '../base/errors.ts';
 import { birthOf } from '../base/process-facts.ts';
 import { socketPath } from '../base/socket-path.ts';
 import {
@@ -25,6 +26,7 @@ import {
   supervisorSocket,
   typeOf,
 } from './adoption-messages.ts';
+import type { Logger } from './logger.ts';
 import { offerSockets, type SocketOffer } from './socket-offer.ts';
 
 export interface OwnProcess {
@@ -35,6 +37,7 @@ export interface OwnProcess {
   /** BRAMBLE_SETTINGS without the defaults. */
   givenSettings: unknown;
   databaseUrl: string | undefined;
+  log?: Logger;
   /** Descriptors of listening sockets that a next supervisor is to have. */
   sockets?: () => ReadonlyMap<'public' | 'srp', number>;
 }
@@ -64,6 +67,8 @@ export interface Supervision {
 const orphanMs = 20_000;
 const retryMs = 200;
 const beatMs = 2000;
+const notMarked =
+  'it cannot be written down that this process can be adopted: the next supervisor does not wait for it, and none is replaced beside it';
 
 /** @param patienceMs how long it works on without a supervisor */
 export function openSupervision(own: OwnProcess, patienceMs = orphanMs): Supervision {
@@ -154,11 +159,27 @@ export function openSupervision(own: OwnProcess, patienceMs = orphanMs): Supervi
   const supervised = process.send !== undefined;
   // It may be gone before we listened.
   if (supervised && !process.connected) onDisconnect();
-  const adoptable = supervised ? markAdoptable(own).catch(() => undefined) : Promise.resolve(undefined);
+
+  // A full disk passes: it is tried again with each heartbeat.
+  const marked: { file: string | undefined; trying: Promise<void> | undefined; reported: boolean } = {
+    file: undefined,
+    trying: undefined,
+    reported: false,
+  };
+  const mark = async (): Promise<void> => {
+    try {
+      marked.file = await markAdoptable(own);
+    } catch (error) {
+      if (!marked.reported) own.log?.warn({ error: messageOf(error) }, notMarked);
+      marked.reported = true;
+    }
+    marked.trying = undefined;
+  };
 
   // From the event loop that does the work: a thread of its own would beat on while the work hangs.
   let underWay = false;
   const beat = (): void => {
+    if (supervised && marked.file === undefined) marked.trying ??= mark();
     if (state.adopter !== undefined) sendLine(state.adopter, { type: 'alive' });
     // A supervisor that is stopped reads nothing: what it has not taken is not sent again.
     if (!process.connected || underWay) return;
@@ -194,8 +215,8 @@ export function openSupervision(own: OwnProcess, patienceMs = orphanMs): Supervi
       clearInterval(beating);
       process.off('SIGTERM', onTerminate).off('SIGINT', onInterrupt).off('disconnect', onDisconnect);
       await closeOffer(state.offer);
-      const file = await adoptable;
-      if (file !== undefined) await rm(file, { force: true }).catch(() => undefined);
+      await marked.trying;
+      if (marked.file !== undefined) await rm(marked.file, { force: true }).catch(() => undefined);
     },
   };
 }
@@ -211,7 +232,12 @@ async function markAdoptable({ home, name }: OwnProcess): Promise<string> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const file = join(folder, `${process.pid}.json`);
   const birth = await birthOf(process.pid);
-  await writeFile(file, JSON.stringify({ pid: process.pid, birth, name }), { mode: 0o600 });
+  try {
+    await writeFile(file, JSON.stringify({ pid: process.pid, birth, name }), { mode: 0o600 });
+  } catch (error) {
+    await rm(file, { force: true });
+    throw error;
+  }
   return file;
 }
 

@@ -52,7 +52,7 @@ export async function runRouter(): Promise<void> {
   const environment = readEnvironment(process.env, routerSettingsShape);
   const { home, name, settings } = environment;
   const log = createLogger({ kind: 'router', name, release: ownRelease, level: environment.logLevel });
-  const own = { kind: 'router', release: ownRelease, databaseUrl: undefined, sockets: sockets.descriptors };
+  const own = { kind: 'router', release: ownRelease, databaseUrl: undefined, log, sockets: sockets.descriptors };
   const stop = openSupervision({ ...environment, ...own });
   const registry = createRegistry({ name, kind: 'router', release: ownRelease });
   const answers = new Counter({

@@ -2,8 +2,9 @@
  * The supervisor's Unix socket in the home: processes without a supervisor report themselves there and are adopted, and a
  * supervisor that is to take over asks there.
  *
- * Invariant: a supervisor starts nothing before every process that can be adopted has reported itself, has ended, or has had
- * its time and been killed. So none is started beside one that is at work.
+ * Invariant: a supervisor starts nothing before every process that said it can be adopted has reported itself, has ended, or has
+ * had its time and been killed. So none is started beside one that is at work. One that could not say so beforehand (its disk was
+ * full, or it had just been started) is heard for a moment in any case, and later while nothing else has its name.
  */
 import { once } from 'node:events';
 import { chmod, mkdir, readdir, rm } from 'node:fs/promises';
@@ -43,39 +44,43 @@ export interface DeskOptions {
   hungAfterMs: number;
   /** How long processes may take to report themselves. */
   gatherMs: number;
+  /** Whether one is adopted that reports itself when all have been gathered. */
+  hasPlace: (orphan: Orphan) => boolean;
+  /** It was. */
+  onLate: (process: AdoptedProcess) => void;
   /** Another supervisor asks for everything. */
   onHandOver: (release: string) => void;
 }
 
 const lookMs = 50;
+/** Processes that look for a supervisor do so every 200 ms. */
+const leastGatherMs = 1000;
 
 /** To be opened by the holder of the home's lock alone: it takes away what another has left. */
 export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDesk> {
   const { home } = options;
   const folder = runFolder(home);
-  await mkdir(adoptableFolder(home), { recursive: true, mode: 0o700 });
+  const isFirst = (await mkdir(adoptableFolder(home), { recursive: true, mode: 0o700 })) !== undefined;
   await chmod(folder, 0o700);
   await rm(path.join(folder, supervisorSocket), { force: true });
   const adopted = new Map<number, AdoptedProcess>();
   const connections = new Set<net.Socket>();
-  let gathering = true;
+  const state = { gathering: true, handingOver: false };
 
   /** @returns the process that speaks over the connection from now on */
   async function receive(orphan: Orphan, connection: net.Socket): Promise<AdoptedProcess | undefined> {
-    if ((await birthOf(orphan.pid)) !== orphan.birth) {
-      connection.destroy();
-      return undefined;
-    }
+    if ((await birthOf(orphan.pid)) !== orphan.birth) return void connection.destroy();
     const known = adopted.get(orphan.pid);
     known?.attach(connection);
     if (known !== undefined) return known;
-    if (!gathering) {
-      // Another has its place by now.
-      await signalProcess(orphan.pid, orphan.birth, 'SIGTERM');
-      return undefined;
+    // It asks again, and the next supervisor answers.
+    if (state.handingOver && !state.gathering) return void connection.destroy();
+    if (!state.gathering && !options.hasPlace(orphan)) {
+      return void (await signalProcess(orphan.pid, orphan.birth, 'SIGTERM'));
     }
     const process = adoptProcess(orphan, connection, options.hungAfterMs);
     adopted.set(orphan.pid, process);
+    if (!state.gathering) options.onLate(process);
     return process;
   }
 
@@ -85,6 +90,7 @@ export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDe
     const order = handOverShape.safeParse(message);
     if (order.success) {
       sendLine(connection, { type: 'handing-over' });
+      state.handingOver = true;
       options.onHandOver(order.data.release);
     }
     return undefined;
@@ -112,13 +118,15 @@ export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDe
 
   return {
     gather: async (signal) => {
-      const deadline = performance.now() + options.gatherMs;
+      const beganMs = performance.now();
+      const passedMs = () => performance.now() - beganMs;
+      const leastMs = isFirst ? 0 : leastGatherMs;
       let missing = await expected(home, adopted);
-      while (missing.length > 0 && performance.now() < deadline && !signal.aborted) {
+      while ((missing.length > 0 || passedMs() < leastMs) && passedMs() < options.gatherMs && !signal.aborted) {
         await delay(lookMs);
         missing = await expected(home, adopted);
       }
-      gathering = false;
+      state.gathering = false;
       if (signal.aborted) return { adopted: [...adopted.values()], killed: [] };
       for (const { pid, birth } of missing) await signalProcess(pid, birth, 'SIGKILL');
       return { adopted: [...adopted.values()], killed: missing };

@@ -66,7 +66,10 @@ test('a supervisor that does not listen yet is asked again before it is killed',
 test('a process and a supervisor that say more than is known here are heard', async (t) => {
   const home = await newHome([]);
   const asked = Promise.withResolvers<string>();
-  const desk = await openAdoptionDesk({ home, hungAfterMs: 30_000, gatherMs: 60_000, onHandOver: asked.resolve });
+  const desk = await openAdoptionDesk({
+    ...{ home, hungAfterMs: 30_000, gatherMs: 60_000, onHandOver: asked.resolve },
+    ...{ hasPlace: () => false, onLate: () => undefined },
+  });
   t.after(desk.close);
   const sockets = { type: 'sockets', folder: 'sockets-later', names: ['public', 'console'] };
   const said = (...lines: object[]) => {

@@ -78,17 +78,20 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
   const sockets: ListeningSocket[] = [];
   const slots = new Map<string, ProcessSlot>();
   const logTimer = setInterval(logRotation(home, slots, options), logCheckMs);
+  const newSlot = slotMaker(home, configuration, sockets, slots, options);
   let desk: AdoptionDesk | undefined;
   try {
     desk = await openAdoptionDesk({
       ...{ home, hungAfterMs: options.hungAfterMs ?? 30_000, gatherMs: options.gatherMs ?? 15_000 },
+      // A router that comes late listens on other sockets than those that are bound by now.
+      hasPlace: ({ name, kind }) => !signal.aborted && kind !== 'router' && !slots.has(name),
+      onLate: (process) => void newSlot(process.spec.name, process),
       onHandOver: (to) => {
         onEvent({ type: 'handing-over', release: to });
         handOver.abort(new Error('another supervisor takes over'));
       },
     });
     await mkdir(path.join(home, 'logs'), { recursive: true, mode: 0o700 });
-    const newSlot = slotMaker(home, configuration, sockets, slots, options);
     const routers = adoptAll(await gather(desk, options, signal), newSlot, options);
     await openSockets(sockets, {
       ...{ home, configuration, routers, signal, onEvent },

@@ -79,6 +79,8 @@ test('a later supervisor takes sockets and processes over, and no connection not
   const replaced = await supervisor.next('replaced');
   assert.equal(await client.until('1.1.0'), `1.1.0 public ${replaced.pid}`);
   assert.ok((await client.stop()) > 0);
+  // The one before it may still answer until it has drained.
+  await supervisor.next('exited', ({ expected }) => expected);
   process.kill(replaced.pid, 'SIGKILL');
   assert.match(await ask(port), /^1\.1\.0 public /);
   await supervisor.stop();
@@ -202,7 +204,7 @@ test('a listening address that was changed holds from the take-over on', { skip:
 async function squatted(t: TestContext, host: string) {
   const home = await newHome(['1.0.0']);
   await configure(home, host, { url: database.url });
-  await desire(host, `${host}-server`, 'server', { adoptable: true });
+  await desire(host, `${host}-server`, 'server', { adoptable: true, patienceMs: 60_000 });
   const killed = superviseElsewhere(t, home, { release: '1.2.0' });
   const { pid } = await killed.next('ready');
   killed.process.kill('SIGKILL');
@@ -244,4 +246,36 @@ test('a supervisor that is stopped before processes report themselves stops thos
   controller.abort(new Error('the test is over'));
   await done;
   assert.equal(await isAlive(pid), false);
+});
+
+/** As a full disk leaves them. */
+async function emptyMarks(home: string): Promise<void> {
+  const folder = path.join(home, 'run', 'processes');
+  for (const name of await readdir(folder)) await writeFile(path.join(folder, name), '');
+}
+
+test('processes that could not say that they can be adopted are adopted all the same', async (t) => {
+  const { home, former, port, pids } = await scene(t, 'take-twelve');
+  const client = closedLoop(port);
+  await client.until('1.0.0');
+  await emptyMarks(home);
+  former.process.kill('SIGKILL');
+  await exitWithin(former.process, 60_000, 'the killed supervisor');
+  const supervisor = supervise(t, home, { release: '1.2.0' });
+  const adopted = [(await supervisor.next('adopted')).pid, (await supervisor.next('adopted')).pid];
+  assert.deepEqual(adopted.sort(), pids);
+  await supervisor.next('database-ready');
+  assert.ok((await client.stop()) > 0);
+});
+
+test('a process that reports itself late is adopted while nothing has its place', async (t) => {
+  const { home, pid, squatter } = await squatted(t, 'take-thirteen');
+  await emptyMarks(home);
+  process.kill(pid, 'SIGSTOP');
+  const supervisor = supervise(t, home, { release: '1.2.0' });
+  await supervisor.next('waiting-for-port');
+  process.kill(pid, 'SIGCONT');
+  assert.equal((await supervisor.next('adopted')).pid, pid);
+  squatter.close();
+  await supervisor.next('database-ready');
 });
