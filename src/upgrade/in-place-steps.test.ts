@@ -170,6 +170,38 @@ test('a domain without any account is patched without a halt', limited, async ()
   assert.deepEqual(await releases(it), everything('1.0.1'));
 });
 
+test('a reversal goes on without a process that does not come back, and names it to the end', limited, async () => {
+  const it = await patch();
+  const context = it.context('one');
+  await until(it, context, ['soaking']);
+  await it.db.begin((tx) => reverseByOperator(tx, operator));
+  // Nothing is there that could start it in the release before.
+  const lost = async () => {
+    await it.db`update component set release = '1.0.1' where name = 'east'`;
+    await it.db`update desired_process set changed_at = changed_at - interval '1 hour' where name = 'east' and release = '1.0.0'`;
+    await it.db`update upgrade set updated_at = updated_at - interval '1 hour'`;
+  };
+  for (let round = 0; round < 200 && (await it.upgrade()).state !== 'reversed'; round++) {
+    await stepOnce(context);
+    await it.world();
+    await lost();
+  }
+  const upgrade = await it.upgrade();
+  assert.equal(upgrade.state, 'reversed');
+  const events = await listUpgradeEvents(it.db, upgrade.id);
+  assert.ok(
+    events.some(({ message }) =>
+      /^the others go back without it: east of 1\.0\.0 is not at work on here/.test(message),
+    ),
+  );
+  assert.match(events.at(-1)?.message ?? '', /of release 1\.0\.0 again; but east has not come back as 1\.0\.0/);
+  const report = await readUpgradeReport(it.db, upgrade, []);
+  assert.deepEqual(report.notBack, ['east']);
+  assert.match(reportText(report), /Not back\n {2}east has not come back as 1\.0\.0, and may still run from 1\.0\.1/);
+  await it.db`update component set release = '1.0.0' where name = 'east'`;
+  assert.deepEqual((await readUpgradeReport(it.db, upgrade, [])).notBack, []);
+});
+
 test('linked counts, not only alive: a process without a link is waited for', limited, async () => {
   const it = await patch();
   const context = it.context('one');

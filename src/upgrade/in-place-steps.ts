@@ -6,9 +6,10 @@
  * process that it replaces at work.
  */
 import { counted } from '../base/counted.ts';
-import type { Transaction } from '../database/connection.ts';
+import type { Queryable, Transaction } from '../database/connection.ts';
 import { listComponents } from '../domain/components.ts';
 import { changeDesiredProcesses, type DesiredProcess, listDesiredProcesses } from '../domain/desired-processes.ts';
+import { overdueText } from './absent-process-text.ts';
 import { isAtWork } from './component-readiness.ts';
 import { planReplacements } from './in-place-plan.ts';
 import { listInstancesBehind } from './instances-behind.ts';
@@ -124,7 +125,11 @@ async function replaceInstance(context: StepContext, read: Upgrade, next: Replac
     if (process.release !== toRelease) return await runProcess(context, read, process, toRelease, next);
     if (process.state !== 'running' || isAtWork(components, process, toRelease)) continue;
     if (await isOverdue(context, read, name)) {
-      return await pauseStep(context, read, overdueText(process, read.plan.options.readySeconds));
+      return await pauseStep(
+        context,
+        read,
+        `${overdueText(process, read.plan.options.readySeconds)}; then resume, or reverse`,
+      );
     }
     return waitingFor(`${name} of ${toRelease} on ${process.host}; that of ${read.fromRelease} serves until it does`);
   }
@@ -137,14 +142,6 @@ async function replaceInstance(context: StepContext, read: Upgrade, next: Replac
     );
     return advanced;
   });
-}
-
-function overdueText({ name, host, release }: DesiredProcess, seconds: number): string {
-  return (
-    `${name} of ${release} is not at work on ${host} after ${seconds} s, and the one before it serves as long as it can. ` +
-    `See \`bramble status\` and ${name}’s log there (BRAMBLE_HOME/logs), and whether ${release} is installed there ` +
-    '(`bramble release install`); then resume, or reverse'
-  );
 }
 
 /** Since it was wanted so, or the upgrade was resumed. */
@@ -217,7 +214,7 @@ export async function replaceRest(context: StepContext, read: Upgrade): Promise<
 
 /**
  * Reversing: instances and connection services are put back to the release before, last first; undefined once all are. One that
- * does not come is waited for as long as one that is replaced; then the others have their turn.
+ * does not come is waited for as long as one that is replaced; then it is noted, and the others have their turn.
  */
 export async function putInstancesBack(context: StepContext, read: Upgrade): Promise<StepOutcome | undefined> {
   const { fromRelease, toRelease, progress } = read;
@@ -228,10 +225,32 @@ export async function putInstancesBack(context: StepContext, read: Upgrade): Pro
     .sort((a, b) => order.indexOf(b.name) - order.indexOf(a.name));
   for (const process of serving) {
     if (process.release === toRelease || process.state !== 'running') continue;
-    if (isAtWork(components, process, fromRelease)) continue;
-    if (await isOverdue(context, read, process.name)) continue;
+    if (progress.passedOver.includes(process.name) || isAtWork(components, process, fromRelease)) continue;
+    if (await isOverdue(context, read, process.name)) return await passOver(context, read, process);
     return waitingFor(`${process.name} of ${fromRelease} on ${process.host}`);
   }
   const next = serving.find(({ release }) => release === toRelease);
   return next && (await runProcess(context, read, next, fromRelease));
+}
+
+async function passOver(context: StepContext, read: Upgrade, process: DesiredProcess): Promise<StepOutcome> {
+  return await stepTransaction(context, 'pass-over', read, async (tx, upgrade) => {
+    await mergeProgress(tx, upgrade.id, { passedOver: [...upgrade.progress.passedOver, process.name] });
+    await recordUpgradeEvent(
+      tx,
+      upgrade,
+      `the others go back without it: ${overdueText(process, read.plan.options.readySeconds)}`,
+    );
+    return advanced;
+  });
+}
+
+/** Processes that were passed over, and still are not at work in the release before. */
+export async function listNotBack(q: Queryable, { fromRelease, progress }: Upgrade): Promise<string[]> {
+  if (progress.passedOver.length === 0) return [];
+  const [components, all] = [await listComponents(q), await listDesiredProcesses(q)];
+  return all
+    .filter(({ name, state }) => state === 'running' && progress.passedOver.includes(name))
+    .filter((process) => !isAtWork(components, process, fromRelease))
+    .map(({ name }) => name);
 }

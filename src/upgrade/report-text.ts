@@ -1,6 +1,7 @@
 /** The upgrade's report in words, for a terminal: pure text, a line a fact. */
 import { counted } from '../base/counted.ts';
 import { supervisorText } from '../domain/supervisors.ts';
+import { notBackText } from './absent-process-text.ts';
 import type { UpgradeReport } from './report.ts';
 import type { UpgradePlan } from './upgrade-plan.ts';
 import { waitLines } from './wait-text.ts';
@@ -18,6 +19,11 @@ export function reportText(report: UpgradeReport): string {
     ...section(
       'Checks',
       (report.checks ?? []).map((check) => `  ${check.result.padEnd(10)} ${check.name}: ${check.message}`),
+    ),
+    // An administration of 1.1 sends none.
+    ...section(
+      'Not back',
+      (report.notBack ?? []).length === 0 ? [] : [`  ${notBackText(report.notBack, report.release)}`],
     ),
     ...section('Replaced in place', (report.replacements ?? []).map(replacementLine)),
     ...section('Waves', report.waves.map(waveLine)),

@@ -7,6 +7,7 @@ import { listComponents } from '../domain/components.ts';
 import { readDomain } from '../domain/domain.ts';
 import { type Feature, type FeatureState, featureStates } from '../domain/features.ts';
 import { type HostSupervisor, listSupervisors } from '../domain/supervisors.ts';
+import { listNotBack } from './in-place-steps.ts';
 import { listInstancesBehind } from './instances-behind.ts';
 import { countReplacedAccounts } from './replaced-accounts.ts';
 import { describePosition, listUpgradeEvents, type Upgrade, type UpgradeEvent } from './upgrade-store.ts';
@@ -55,6 +56,8 @@ export interface UpgradeReport {
   /** In place: since when each instance is replaced, and since when all of it is at work; null where that is still to come. */
   replacements: { name: string; host: string; wave: number; beganAt: string | null; atWorkAt: string | null }[];
   accounts: { moved: number; reversed: number; failed: number; atOldRelease: number };
+  /** Reversed in place: processes that have not come back as the release before. */
+  notBack: string[];
   /** Once it is done: instances that it emptied and that nobody has retired, so that they serve nobody. */
   emptied: string[];
   waves: WaveReport[];
@@ -76,7 +79,7 @@ export async function readUpgradeReport(
   upgrade: Upgrade,
   features: readonly Feature[],
 ): Promise<UpgradeReport> {
-  const [domain, components, supervisors, waves, events, deliveries, heldBack, accounts, emptied, seconds] =
+  const [domain, components, supervisors, waves, events, deliveries, heldBack, accounts, notBack, emptied, seconds] =
     await Promise.all([
       readDomain(q),
       listComponents(q),
@@ -86,6 +89,7 @@ export async function readUpgradeReport(
       countDeliveries(q, upgrade),
       listHeldBack(q),
       countAccounts(q, upgrade),
+      listNotBack(q, upgrade),
       listEmptied(q, upgrade),
       secondsOf(q, upgrade),
     ]);
@@ -120,6 +124,7 @@ export async function readUpgradeReport(
       ...{ name, host, wave, beganAt, atWorkAt },
     })),
     accounts,
+    notBack,
     emptied,
     waves: waveReports,
     deliveries,

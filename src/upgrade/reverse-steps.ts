@@ -14,8 +14,9 @@ import { listComponents } from '../domain/components.ts';
 import { changeDesiredProcesses, desireProcess, listDesiredProcesses } from '../domain/desired-processes.ts';
 import { readDomain } from '../domain/domain.ts';
 import { cancelMoveBatch, createMoveBatch } from '../moves/batch-store.ts';
+import { notBackText } from './absent-process-text.ts';
 import { notYetAt, stillAlive } from './component-readiness.ts';
-import { putInstancesBack } from './in-place-steps.ts';
+import { listNotBack, putInstancesBack } from './in-place-steps.ts';
 import { removeInstanceParts } from './new-instances.ts';
 import { fenceOptions } from './prepare-steps.ts';
 import { setDomainRelease } from './release-fence.ts';
@@ -167,8 +168,11 @@ async function returnAdministration(context: StepContext, upgrade: Upgrade): Pro
   const missing = notYetAt(await listComponents(context.db), wanted, upgrade.fromRelease);
   if (missing.length > 0) return waitingFor(`administration services of ${upgrade.fromRelease}: ${missing.join(', ')}`);
   return await stepTransaction(context, 'reversed', upgrade, async (tx, current) => {
+    const left = await listNotBack(tx, current);
     const outcome = await transition(tx, current, 'reversed', {
-      message: `the domain is of release ${current.fromRelease} again${current.plan.patch ? '' : '; additive columns stay'}`,
+      message:
+        `the domain is of release ${current.fromRelease} again${current.plan.patch ? '' : '; additive columns stay'}` +
+        (left.length === 0 ? '' : `; but ${notBackText(left, { from: current.fromRelease, to: current.toRelease })}`),
     });
     if (outcome.kind === 'changed') await closeUpgrade(tx, outcome.upgrade);
     return advanced;

@@ -134,6 +134,8 @@ export const upgradeProgressSchema = z.looseObject({
   /** Hosts whose supervisor of an earlier release finalizing does not wait for: an operator said so. */
   supervisorsLeft: z.array(z.string()).default([]),
   featureLevelRaised: z.boolean().optional(),
+  /** While reversing in place: processes whose release before did not come in time, so that the others went on. */
+  passedOver: z.array(z.string()).default([]),
   /** While reversing, in this order. */
   newInstancesRetired: z.boolean().optional(),
   newInstancesRemoved: z.boolean().optional(),
