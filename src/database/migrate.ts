@@ -9,8 +9,7 @@ import { BrambleError } from '../base/errors.ts';
 import { advisoryLock, lockClass } from './advisory-locks.ts';
 import { type Database, openDatabase, type Transaction } from './connection.ts';
 import { type ConcurrentIndex, type Migration, readMigrations } from './migration-files.ts';
-import { applyRights } from './roles/rights-in-force.ts';
-import { ownerRole } from './roles/role-rights.ts';
+import { applyRights, becomeOwner } from './roles/rights-in-force.ts';
 import { inShortLocks, isLockTrouble, shortLockAttempts } from './short-locks.ts';
 
 export interface MigrateOptions {
@@ -80,11 +79,7 @@ async function takeMigrationLock(db: Database): Promise<void> {
     if (lock?.['taken'] === true) break;
     await delay(rivalAskedEveryMs);
   }
-  // Where processes have roles of their own, the tables belong to the owner role: assumed by every session that may,
-  // superusers included.
-  await db`
-    select set_config('role', rolname, false) from pg_roles
-     where rolname = current_database() || ${`_${ownerRole}`} and pg_has_role(session_user, oid, 'set')`;
+  await becomeOwner(db, { local: false });
 }
 
 async function createMigrationTable(db: Database): Promise<void> {

@@ -14,6 +14,7 @@ import { handAccountsOver } from './instance-steps.ts';
 import { lockOccupied } from './instances-behind.ts';
 import { describeInstance, removeInstanceParts } from './new-instances.ts';
 import { nextToReplace } from './next-to-replace.ts';
+import { takeRightsBack } from './patch-rights.ts';
 import { fenceOptions } from './prepare-steps.ts';
 import {
   advanced,
@@ -61,6 +62,7 @@ export async function stepFinalizing(context: StepContext, upgrade: Upgrade): Pr
 /** A patch raises no feature level and contracts nothing: components of both releases may go on side by side. */
 async function closePatch(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   return await stepTransaction(context, 'done', upgrade, async (tx, current) => {
+    await takeRightsBack(tx);
     const outcome = await transition(tx, current, 'done', { message: `the domain is of release ${current.toRelease}` });
     if (outcome.kind === 'changed') await closeUpgrade(tx, outcome.upgrade);
     return advanced;

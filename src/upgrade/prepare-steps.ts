@@ -12,6 +12,7 @@ import { budgetSchema, readBudget, writeBudget } from '../policy/delivery/budget
 import { missingOf, notYetAt } from './component-readiness.ts';
 import { divideReplacements } from './in-place-steps.ts';
 import { comparePlan, completeInstancesOrPause } from './instance-steps.ts';
+import { grantRights } from './patch-rights.ts';
 import { setDomainRelease } from './release-fence.ts';
 import { replaceRouters } from './router-steps.ts';
 import {
@@ -120,7 +121,14 @@ export function fenceOptions(context: StepContext, upgrade: Upgrade) {
 export async function stepAdminFenced(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   if (upgrade.plan.patch) {
     return await stepTransaction(context, 'expand', upgrade, async (tx, current) => {
-      await transition(tx, current, 'expanded', { message: 'a patch changes no schema: there is nothing to expand' });
+      const granted = await grantRights(tx, current);
+      const rights =
+        granted === 0
+          ? ''
+          : `; ${counted(granted, 'right of a database role is', 'rights of database roles are')} granted`;
+      await transition(tx, current, 'expanded', {
+        message: `a patch changes no schema: there is nothing to expand${rights}`,
+      });
       return advanced;
     });
   }

@@ -18,6 +18,7 @@ import { notBackText } from './absent-process-text.ts';
 import { notYetAt, stillAlive } from './component-readiness.ts';
 import { listNotBack, putInstancesBack } from './in-place-steps.ts';
 import { removeInstanceParts } from './new-instances.ts';
+import { revokeGrantedRights } from './patch-rights.ts';
 import { fenceOptions } from './prepare-steps.ts';
 import { setDomainRelease } from './release-fence.ts';
 import { putRoutersBack } from './router-steps.ts';
@@ -169,6 +170,8 @@ async function returnAdministration(context: StepContext, upgrade: Upgrade): Pro
   if (missing.length > 0) return waitingFor(`administration services of ${upgrade.fromRelease}: ${missing.join(', ')}`);
   return await stepTransaction(context, 'reversed', upgrade, async (tx, current) => {
     const left = await listNotBack(tx, current);
+    // What still runs from the patch keeps its rights; the next upgrade takes them back at its end.
+    if (left.length === 0) await revokeGrantedRights(tx, current);
     const outcome = await transition(tx, current, 'reversed', {
       message:
         `the domain is of release ${current.fromRelease} again${current.plan.patch ? '' : '; additive columns stay'}` +

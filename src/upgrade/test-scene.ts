@@ -16,6 +16,7 @@ export const operator = { by: 'tester' };
 const quickOptions: Partial<PlanOptions> & object = { soakSeconds: 0, fenceGraceMs: 0, wavePercentages: [50, 100] };
 
 export interface Scene {
+  url: string;
   db: Database;
   context(name: string, change?: Partial<StepContext>): StepContext;
   /** Lets everything around the coordinator go on once: supervisors, movers, requests of every account. */
@@ -49,6 +50,7 @@ export async function scene(options: object = {}, toRelease = '1.1.0'): Promise<
   };
   const log = { info: () => {}, warn: () => {} };
   return {
+    url: database.url,
     db,
     context: (name, change = {}) => ({
       db,

@@ -134,6 +134,12 @@ export const upgradeProgressSchema = z.looseObject({
   /** Hosts whose supervisor of an earlier release finalizing does not wait for: an operator said so. */
   supervisorsLeft: z.array(z.string()).default([]),
   featureLevelRaised: z.boolean().optional(),
+  /** To database roles behind the fence of a patch. */
+  rightsGranted: z
+    .array(
+      z.looseObject({ role: z.string(), object: z.string(), column: z.string().nullable(), privilege: z.string() }),
+    )
+    .default([]),
   /** While reversing in place: processes whose release before did not come in time, so that the others went on. */
   passedOver: z.array(z.string()).default([]),
   /** While reversing, in this order. */

@@ -4,8 +4,8 @@
  *
  * A database without these roles is one in which every process has the same role: nothing is granted there.
  */
-import type { Queryable } from '../connection.ts';
-import { databaseRoles, roleName, wantedRights } from './role-rights.ts';
+import type { Queryable, Transaction } from '../connection.ts';
+import { databaseRoles, ownerRole, roleName, wantedRights } from './role-rights.ts';
 
 /** A right that is missing, or one too many. `role` is PostgreSQL's name; `public` stands for everybody. */
 export interface Difference {
@@ -69,18 +69,42 @@ export function grantStatements(differences: readonly Difference[], sequences: R
 
 /**
  * Grants what is missing to the roles that there are; as the owner of the tables. What is too much is taken back where
- * `revoke` says so: when an upgrade is finalized, since the release before may still need it until then.
+ * `revoke` says so: when an upgrade is finalized, since the release before may still need it until then. Returns what was changed.
  */
-export async function applyRights(q: Queryable, options: { revoke: boolean }): Promise<void> {
+export async function applyRights(q: Queryable, options: { revoke: boolean }): Promise<Difference[]> {
   const database = await currentDatabase(q);
   const roles = await listRoles(q, database);
-  if (roles.length === 0) return;
+  if (roles.length === 0) return [];
   const differences = await rightsDifference(q, database, roles);
-  const statements = grantStatements(
+  return await changeRights(
+    q,
     differences.filter(({ kind }) => options.revoke || kind === 'missing'),
-    await listSequences(q),
   );
+}
+
+/** Ends these differences, and returns them; as the owner of the tables. */
+export async function changeRights(q: Queryable, differences: readonly Difference[]): Promise<Difference[]> {
+  const statements = grantStatements(differences, await listSequences(q));
   if (statements.length > 0) await q.unsafe(statements.join(';\n'));
+  return [...differences];
+}
+
+/**
+ * Assumes the role that owns the tables, where processes have roles of their own: every session that may, superusers included.
+ * @param local until the end of the transaction
+ */
+export async function becomeOwner(q: Queryable, { local }: { local: boolean }): Promise<void> {
+  await q`
+    select set_config('role', rolname, ${local}) from pg_roles
+     where rolname = current_database() || ${`_${ownerRole}`} and pg_has_role(session_user, oid, 'set')`;
+}
+
+/** Does this part of a transaction as the owner of the tables, and the rest as before. */
+export async function withOwner<Result>(tx: Transaction, work: () => Promise<Result>): Promise<Result> {
+  await becomeOwner(tx, { local: true });
+  const result = await work();
+  await tx`select set_config('role', 'none', true)`;
+  return result;
 }
 
 export function quoted(name: string): string {
