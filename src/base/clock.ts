@@ -8,6 +8,15 @@ export interface Clock {
   sleep(durationMs: number, signal?: AbortSignal): Promise<void>;
 }
 
+/**
+ * Whether so much time has passed since then. Also where that lies ahead: the clock was wrong when it was read, and whoever waits
+ * for that date would wait for as long as it was wrong.
+ */
+export function hasPassed(clock: Pick<Clock, 'now'>, sinceMs: number, durationMs: number): boolean {
+  const elapsedMs = clock.now() - sinceMs;
+  return elapsedMs < 0 || elapsedMs >= durationMs;
+}
+
 /** The machine's clock. */
 export const systemClock: Clock = {
   now: () => Date.now(),

@@ -2,7 +2,7 @@
  * Log lines that an outsider can trigger at will: the first of each kind is written at once, then one a minute with the
  * number of occurrences.
  */
-import { type Clock, systemClock } from './clock.ts';
+import { type Clock, hasPassed, systemClock } from './clock.ts';
 
 export interface SparseLog {
   /** Calls `write` with the number of times since the last line of this kind, this one included; or not at all. */
@@ -17,7 +17,7 @@ export function createSparseLog(clock: Pick<Clock, 'now'> = systemClock): Sparse
   return {
     say: (kind, write) => {
       const last = said.get(kind);
-      if (last && clock.now() - last.atMs < periodMs) {
+      if (last && !hasPassed(clock, last.atMs, periodMs)) {
         last.held += 1;
         return;
       }

@@ -4,6 +4,7 @@
  * the former one for as long as a tunnel may last; the instances route no new one by that.
  */
 import type { Queryable } from '../database/connection.ts';
+import { isLongerAgo } from '../database/time-stamps.ts';
 import { type AllowedHosts, allowedHosts } from '../directory/allowed-hosts.ts';
 import { formerIdentityHours } from '../domain/identity-settings.ts';
 import type { TunnelAuthorization } from './tunnel.ts';
@@ -17,8 +18,7 @@ function devicesOf(q: Queryable, fingerprints: readonly string[]) {
     select k.fingerprint, r.device_id from asked k join device_renewal r on r.identity_fingerprint = k.fingerprint
     union all
     select k.fingerprint, r.device_id from asked k join device_renewal r on r.former_fingerprint = k.fingerprint
-       and r.renewed_at between clock_timestamp() - make_interval(hours => ${formerIdentityHours})
-                            and clock_timestamp() + make_interval(hours => ${formerIdentityHours}))`;
+       and not ${isLongerAgo(q, q`r.renewed_at`, formerIdentityHours * 3600)})`;
 }
 
 /**

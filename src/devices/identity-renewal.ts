@@ -9,6 +9,7 @@
 import type { DeviceId, InstanceId } from '../base/ids.ts';
 import { type FencedOutcome, withAccountFence } from '../database/account-fence.ts';
 import type { Database, Queryable, Transaction } from '../database/connection.ts';
+import { isLongerAgo } from '../database/time-stamps.ts';
 import { recordEvent } from '../domain/events.ts';
 import { formerIdentityHours } from '../domain/identity-settings.ts';
 import type { EnrolledDevice } from './device-store.ts';
@@ -43,9 +44,7 @@ export async function areOfOneEnrolment(
     select 1 from device d left join device_renewal r on r.device_id = d.id
      where d.token = ${token}
        and array[d.identity_fingerprint, r.identity_fingerprint,
-                 case when r.renewed_at between clock_timestamp() - make_interval(hours => ${formerIdentityHours})
-                                            and clock_timestamp() + make_interval(hours => ${formerIdentityHours})
-                      then r.former_fingerprint end] @> ${fingerprints as string[]}::text[]`;
+                 case when not ${isLongerAgo(q, q`r.renewed_at`, formerIdentityHours * 3600)} then r.former_fingerprint end] @> ${fingerprints as string[]}::text[]`;
   return rows.length > 0;
 }
 
@@ -125,7 +124,7 @@ export async function isRenewing(tx: Transaction, deviceId: DeviceId): Promise<b
     select 1 from device_renewal r join device d on d.id = r.device_id and d.state = 'active'
      where r.device_id = ${deviceId}
        and (r.identity_fingerprint is not null
-            or r.renewed_at > clock_timestamp() - make_interval(hours => ${settlesWithinHours})
+            or not ${isLongerAgo(tx, tx`r.renewed_at`, settlesWithinHours * 3600)}
             or exists (select 1 from command c
                         where c.delivery_id = r.delivery_id and c.sent_at is not null
                           and c.state in ('queued', 'sent', 'not-now')))`;

@@ -3,7 +3,7 @@
  * heard once in an hour for each kind, and all devices together not more often than `noticesAMinute`: no device can fill the
  * domain's log. What is kept in memory for that is bounded; the oldest goes first.
  */
-import type { Clock } from '../base/clock.ts';
+import { type Clock, hasPassed } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { DeviceId } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
@@ -31,8 +31,8 @@ export function createDeviceNotices(parts: { db: Database; log: Logger; clock: C
     note(kind, deviceId, message) {
       const now = clock.now();
       const key = `${kind} ${deviceId}`;
-      if (now - (notedAt.get(key) ?? Number.NEGATIVE_INFINITY) < againAfterMs) return;
-      if (now - minute.startedAt >= 60_000) minute = { startedAt: now, count: 0 };
+      if (!hasPassed(clock, notedAt.get(key) ?? Number.NEGATIVE_INFINITY, againAfterMs)) return;
+      if (hasPassed(clock, minute.startedAt, 60_000)) minute = { startedAt: now, count: 0 };
       minute.count += 1;
       if (minute.count > noticesAMinute) return;
       notedAt.delete(key);

@@ -2,7 +2,7 @@
  * The instance's authorities as they are just now: an administration service renews the profile signer while instances run.
  * Read again after a minute, when they are used. Invariant: where they cannot be read, those that were known go on.
  */
-import type { Clock } from '../base/clock.ts';
+import { type Clock, hasPassed } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Database } from '../database/connection.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
@@ -22,7 +22,7 @@ export function createPresentAuthorities(parts: {
   let known = Promise.resolve(parts.authorities);
   let readAt = clock.now();
   return () => {
-    if (clock.now() - readAt < staleAfterMs) return known;
+    if (!hasPassed(clock, readAt, staleAfterMs)) return known;
     readAt = clock.now();
     const before = known;
     known = loadInstanceAuthorities(db, keys).catch((error: unknown) => {

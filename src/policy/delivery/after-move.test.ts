@@ -25,6 +25,7 @@ test('what a move owes waits for a moment of its account, and these are spread e
   const half = await ripeAfter(60);
   assert.ok(half > 60 && half < 140, `${half} of 200 in half of the time`);
   assert.equal(await ripeAfter(111), 200);
+  assert.equal(await ripeAfter(-86_400), 200, 'owed by a clock that was ahead');
   assert.equal((await countOpenDeliveries(db, one.id, pace)).unripe, 0);
 });
 

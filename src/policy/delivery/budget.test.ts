@@ -302,6 +302,15 @@ test('a bucket never yields more than rate × time + burst, and after an hour’
   );
 });
 
+test('a bucket that a clock filled in the future is filled from when the clock is right', () => {
+  const [right, ahead] = [1_000_000, 1_000_000 + 86_400 * 365];
+  let bucket = refill({ perMinute: 60, tokens: 0, refilledAtSeconds: right }, ahead);
+  bucket = takeTokens(bucket, availableTokens(bucket));
+  bucket = refill(bucket, right);
+  assert.equal(availableTokens(bucket), 0, 'nothing for the time that never was');
+  assert.equal(availableTokens(refill(bucket, right + 1)), 1);
+});
+
 test('a bucket that is asked at least once a second yields its whole rate', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 1000 }), fc.integer({ min: 20, max: 1000 }), (perMinute, everyMs) => {

@@ -92,6 +92,7 @@ test('a try that came to nothing is followed by the next as late as the rule say
     };
     assert.equal(await tried(after - 30), 0, `after ${attempts}`);
     assert.equal(await tried(after + 1), 1, `after ${attempts}`);
+    assert.equal(await tried(-86_400), 1, 'settled by a clock that was ahead');
   }
 });
 
@@ -135,4 +136,8 @@ test('renewals take a quarter of rates and slots, and devices that are away none
   await db`update delivery set state = 'done' where id in (select id from delivery where state = 'owed' limit 1)`;
   const { begun, open } = await readRenewalsUnderWay(db, one.id, 20);
   assert.deepEqual([begun, open], [0, 4]);
+  // Begun by a clock that was ahead, and released by it: nobody knows when.
+  await db`update delivery set owed_at = now() + interval '1 year', released_at = now() + interval '1 year'`;
+  const ahead = await readRenewalsUnderWay(db, one.id, 20);
+  assert.deepEqual([ahead.begun, ahead.open], [0, 4]);
 });

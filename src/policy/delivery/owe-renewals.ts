@@ -8,6 +8,7 @@
 import { fencedAccounts } from '../../database/account-fence.ts';
 import type { Queryable } from '../../database/connection.ts';
 import { sqlState } from '../../database/sql-state.ts';
+import { isAhead, isLongerAgo } from '../../database/time-stamps.ts';
 import type { IdentitySettings } from '../../domain/identity-settings.ts';
 import type { RenewalsUnderWay } from './renewal-pace.ts';
 
@@ -32,12 +33,12 @@ export async function readRenewalsUnderWay(
   const [row] = await q<RenewalsUnderWay[]>`
     with begun as (
       select a.instance_id = ${instanceId} as here from delivery v join account a on a.id = v.account_id
-       where v.item = 'device-identity' and v.owed_at > statement_timestamp() - interval '1 minute'
+       where v.item = 'device-identity' and not ${isLongerAgo(q, q`v.owed_at`, 60)}
     ), open as (
       select a.instance_id = ${instanceId} as here from delivery v
         join account a on a.id = v.account_id join device d on d.id = v.device_id and d.state = 'active'
        where v.item = 'device-identity' and v.state in ('owed', 'released', 'handed-out')
-         and (v.state <> 'released' or v.released_at > statement_timestamp() - make_interval(secs => ${expectSeconds}))
+         and (v.state <> 'released' or not ${isLongerAgo(q, q`v.released_at`, expectSeconds)})
     )
     select (select count(*) filter (where here) from begun)::int as "begunHere", (select count(*) from begun)::int as begun,
            (select count(*) filter (where here) from open)::int as "openHere", (select count(*) from open)::int as open`;
@@ -69,7 +70,7 @@ export async function oweRenewals(
                             and o.state in ('owed', 'released', 'handed-out', 'suspect'))
          and (v.id is null
               or (${comesToNothing(q)}
-                  and v.settled_at < statement_timestamp() - make_interval(secs => ${retryAfter(q, settings)})))
+                  and ${isLongerAgo(q, q`v.settled_at`, retryAfter(q, settings))}))
        order by identity_renewal_due(d.id, d.identity_issued_at, d.identity_expires_at)
        limit ${limit}
     ), fence as materialized (
@@ -95,7 +96,7 @@ function isDue(q: Queryable) {
 
 /** Of delivery `v`, device `d`. */
 function comesToNothing(q: Queryable) {
-  return q`(v.state in ('failed', 'superseded') or v.state = 'done' and d.last_seen_at > v.settled_at)`;
+  return q`(v.state in ('failed', 'superseded') or v.state = 'done' and (d.last_seen_at > v.settled_at or ${isAhead(q, q`v.settled_at`)}))`;
 }
 
 /** Seconds, of renewal `r`. */

@@ -5,7 +5,7 @@
  * another; a step that fails is logged and does not keep the other steps from their turn. It works for the accounts of its
  * own instance only, but for what instances without turns forget (suspects.ts); each write is under the account fence.
  */
-import type { Clock } from '../../base/clock.ts';
+import { type Clock, hasPassed } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Database } from '../../database/connection.ts';
 import { recordEvent } from '../../domain/events.ts';
@@ -121,7 +121,7 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
   const openCount = createOpenCount(clock);
   let paces: { budget: Budget; delivery: DeliverySettings } | undefined;
   let budgetApplied = false;
-  const renewals = { areHeldBack: false, nextLook: 0 };
+  const renewals = { areHeldBack: false, lookedAt: Number.NEGATIVE_INFINITY, lookAgainMs: 0 };
   const background = new Set<Promise<void>>();
 
   function reportSkipped(candidate: Candidate, skipped: readonly SkippedPart[]): void {
@@ -236,12 +236,12 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
         owedAgain += await oweRefusedPolicies(db, instance.id, delivery.redeliverAfterSeconds);
       });
     }
-    if (clock.now() >= renewals.nextLook) {
-      renewals.nextLook = clock.now() + renewalsAgainMs;
+    if (hasPassed(clock, renewals.lookedAt, renewals.lookAgainMs)) {
+      Object.assign(renewals, { lookedAt: clock.now(), lookAgainMs: renewalsAgainMs });
       await step('owe renewals of identities', async () => {
         renewals.areHeldBack = false;
         if (!(await options.identityRenewal.isActive()) || !(await isAnyRenewalDue(db, instance.id))) {
-          renewals.nextLook = clock.now() + renewalLookMs;
+          renewals.lookAgainMs = renewalLookMs;
           return;
         }
         const allowed = renewalsAllowed(budget, await readRenewalsUnderWay(db, instance.id, delivery.expectSeconds));
@@ -251,7 +251,7 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
         owedAgain += begun;
       });
     }
-    if (renewals.areHeldBack) dueIn(renewals.nextLook - clock.now());
+    if (renewals.areHeldBack) dueIn(renewals.lookedAt + renewals.lookAgainMs - clock.now());
     if (isDue.trim()) {
       await step('trim the command table', async () => {
         await trimCommands(db, instance.id, delivery.trimCommandsAfterSeconds, 1000);

@@ -75,6 +75,16 @@ async function seedFleet(kinds: readonly Kind[], placeOf = byTurns): Promise<Mem
 const passSeconds = async (seconds: number) =>
   void (await db`update delivery set handed_out_at = handed_out_at - make_interval(secs => ${seconds})`);
 
+test('what a clock that was ahead handed out is silent, not with its device until that date', async () => {
+  await applyLimits({});
+  const [member] = await seedFleet(['gone'], () => here);
+  assert.ok(member);
+  await come(member);
+  assert.deepEqual(await markSuspects(db, here, limits.suspectAfterSeconds), []);
+  await passSeconds(-365 * 86_400);
+  assert.equal((await markSuspects(db, here, limits.suspectAfterSeconds)).length, 1);
+});
+
 async function turn(at: typeof here): Promise<void> {
   await takeBackSilent(db, at, limits.suspectAfterSeconds);
   await takeBackForgotten(db, limits.suspectAfterSeconds);

@@ -17,6 +17,7 @@
  * its slots; and it gives them back in the statement in which it stops being with the device.
  */
 import type { Queryable, SqlFragment, Transaction } from '../../database/connection.ts';
+import { isLongerAgo } from '../../database/time-stamps.ts';
 import { silentPatience } from './budget.ts';
 
 /**
@@ -30,7 +31,7 @@ export async function markSuspects(q: Queryable, instanceId: string, afterSecond
       select d.id from delivery d
         join account a on a.id = d.account_id and a.instance_id = ${instanceId}
        where d.state = 'handed-out' and d.budgeted
-         and d.handed_out_at < clock_timestamp() - make_interval(secs => ${afterSeconds})
+         and ${isLongerAgo(q, q`d.handed_out_at`, afterSeconds)}
        order by d.handed_out_at limit 200
     ), fenced as materialized (
       select d.id from delivery d
@@ -75,7 +76,7 @@ export async function takeBackSilent(q: Queryable, instanceId: string, afterSeco
     q`
       select d.id from delivery d join account a on a.id = d.account_id and ${own}
        where d.state in ('handed-out', 'suspect') and d.budgeted
-         and d.handed_out_at < clock_timestamp() - make_interval(secs => ${afterSeconds * silentPatience})
+         and ${isLongerAgo(q, q`d.handed_out_at`, afterSeconds * silentPatience)}
          and ${silentHoldSlots} and ${noPlaceIsFree}
        order by d.handed_out_at limit 200`,
   );
@@ -93,7 +94,7 @@ export async function takeBackForgotten(q: Queryable, afterSeconds: number): Pro
     q`
       select d.id from delivery d
        where d.state in ('handed-out', 'suspect') and d.budgeted
-         and d.handed_out_at < clock_timestamp() - make_interval(secs => ${afterSeconds * (silentPatience + 1)})
+         and ${isLongerAgo(q, q`d.handed_out_at`, afterSeconds * (silentPatience + 1))}
          and ${silentHoldSlots} and (d.state = 'handed-out' or ${noPlaceIsFree})
        order by d.handed_out_at limit 200`,
   );
@@ -104,7 +105,7 @@ function needs(q: Queryable, afterSeconds: number): Readonly<Record<'silentHoldS
   return {
     silentHoldSlots: q`
       exists (select 1 from delivery o where o.state = 'handed-out' and o.budgeted
-                 and o.handed_out_at < clock_timestamp() - make_interval(secs => ${afterSeconds}))`,
+                 and ${isLongerAgo(q, q`o.handed_out_at`, afterSeconds)})`,
     noPlaceIsFree: q`
       not exists (select 1 from delivery_permit where scope = 'suspects' and number > 0 and delivery_id is null)`,
   };
@@ -118,7 +119,7 @@ export async function takeBackAllSilent(tx: Transaction, afterSeconds: number): 
     tx`
       select d.id from delivery d
        where d.state in ('handed-out', 'suspect') and d.budgeted
-         and d.handed_out_at < clock_timestamp() - make_interval(secs => ${afterSeconds})
+         and ${isLongerAgo(tx, tx`d.handed_out_at`, afterSeconds)}
        order by d.handed_out_at`,
   );
 }

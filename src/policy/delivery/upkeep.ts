@@ -1,6 +1,6 @@
 /** What an instance does now and then for its own accounts: sending again what was refused, and keeping the queue table small. */
 
-import type { Clock } from '../../base/clock.ts';
+import { type Clock, hasPassed } from '../../base/clock.ts';
 import { fencedAccounts } from '../../database/account-fence.ts';
 import type { Queryable, SqlFragment } from '../../database/connection.ts';
 import { cancelledByOperator } from '../../domain/unanswered-commands.ts';
@@ -63,10 +63,10 @@ export async function trimCommands(
 
 /** True at most once in `intervalMs`: for chores inside a loop that turns more often. */
 export function createChore(clock: Clock, intervalMs: number): () => boolean {
-  let dueAt = 0;
+  let doneAt = Number.NEGATIVE_INFINITY;
   return () => {
-    if (clock.now() < dueAt) return false;
-    dueAt = clock.now() + intervalMs;
+    if (!hasPassed(clock, doneAt, intervalMs)) return false;
+    doneAt = clock.now();
     return true;
   };
 }

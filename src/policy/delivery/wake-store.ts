@@ -8,6 +8,7 @@
  * when its oldest command was queued. The interval paces pushes only: whenever a device comes, it gets what waits.
  */
 import type { Queryable } from '../../database/connection.ts';
+import { isAhead } from '../../database/time-stamps.ts';
 
 export interface WakePace {
   /** Least time between two wakes of a device that does not come. */
@@ -56,7 +57,7 @@ export async function listSleeping(
       union all
       select id, suspended_at, false, null, null, false, false, null, 'authenticated' from device
        where state = 'authenticated' and suspended_at is not null
-         and (woken_at is null or woken_at < suspended_at
+         and (woken_at is null or woken_at < suspended_at or ${isAhead(q, q`woken_at`)}
               or clock_timestamp() - woken_at >= least(greatest(woken_at - suspended_at, interval '1 hour'), interval '1 day'))
     )
     select v.id as "deviceId", a.id as "accountId", v.push_token as "pushToken", v.push_magic as "pushMagic",
@@ -68,6 +69,7 @@ export async function listSleeping(
        and v.push_token is not null and v.push_magic is not null
        and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
        and (v.woken_at is null
+            or ${isAhead(q, q`v.woken_at`)}
             or p.urgent_at > v.woken_at
             or (v.last_seen_at >= v.woken_at and p.newest > v.woken_at)
             or (v.last_seen_at >= v.woken_at and p.slot_wanted

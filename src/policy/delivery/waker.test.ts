@@ -60,6 +60,7 @@ test('a device that does not come is woken again after an interval that doubles'
   assert.equal(await ago(100, 51), 1);
   assert.equal(await ago(20_000, 1700), 0);
   assert.equal(await ago(20_000, 1801), 1, 'half an hour at most');
+  assert.equal(await ago(20_000, -86_400), 1, 'woken by a clock that was ahead');
 });
 
 test('what a device put off is pushed for where it said something afterwards, at intervals that double from then on', async () => {

@@ -1,0 +1,15 @@
+/**
+ * Time stamps in rows, as the database's clock wrote them. It may have been ahead for a moment: what it wrote then is later than
+ * now, and whoever waits until so much time has passed since would wait for as long as it was wrong.
+ */
+import type { Queryable, SqlFragment } from './connection.ts';
+
+/** Whether the stamp was written by a clock that was ahead: a minute is what clocks are put right by all the time. Null for null. */
+export function isAhead(q: Queryable, at: SqlFragment): SqlFragment {
+  return q`(${at} > statement_timestamp() + interval '1 minute')`;
+}
+
+/** Whether more than so many seconds have passed since, or nobody can tell how many. Null for null. */
+export function isLongerAgo(q: Queryable, at: SqlFragment, seconds: number | SqlFragment): SqlFragment {
+  return q`(${at} < statement_timestamp() - make_interval(secs => ${seconds}) or ${isAhead(q, at)})`;
+}
