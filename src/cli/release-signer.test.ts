@@ -69,6 +69,44 @@ test('an archive is judged by what the domain knows, and taken in spite of that 
   assert.match(taken.output, /not signed, and taken by name/);
 });
 
+test('a rotation can be taken back: the signer that was left is refused, and who was named by mistake too', async () => {
+  const [old, next, other] = [testSigner(), testSigner(), testSigner()];
+  const statement = formatRotation(next.fingerprint, old);
+  await release('signer', 'trust', old.fingerprint);
+  const archive = await writeTestArchive(folder, '1.5.0', { signer: next, rotations: [statement] });
+  const statements = join(folder, 'taken-back');
+  await writeFile(statements, statement);
+  assert.equal((await release('signer', 'follow', statements)).code, exitCode.ok);
+  const { output } = await release('signer', 'trust', old.fingerprint);
+  assert.match(output, new RegExp(`refused.*${next.fingerprint}, unless it is named`));
+  for (const words of [
+    ['verify', archive],
+    ['install', archive],
+    ['signer', 'follow', statements],
+  ]) {
+    const refused = await release(...words);
+    assert.deepEqual(
+      [refused.code, /ERR_RELEASE_SIGNER/.test(refused.errors)],
+      [exitCode.refused, true],
+      words.join(' '),
+    );
+  }
+  assert.equal((await release('verify', archive, '--accept-signer', next.fingerprint)).code, exitCode.ok);
+  // Of one that was never followed.
+  const named = await writeTestArchive(folder, '1.5.1', {
+    ...{ signer: other, rotations: [formatRotation(other.fingerprint, old)] },
+  });
+  assert.equal((await release('verify', named)).code, exitCode.ok);
+  await release('signer', 'trust', old.fingerprint, '--refuse', other.fingerprint);
+  assert.equal((await release('verify', named)).code, exitCode.refused);
+  await release('signer', 'forget');
+  assert.equal((await release('verify', named)).code, exitCode.refused, 'nor is it a first one');
+  await release('signer', 'trust', other.fingerprint);
+  assert.equal((await release('verify', named)).code, exitCode.ok);
+  const odd = await release('signer', 'trust', old.fingerprint, '--refuse', old.fingerprint);
+  assert.match(odd.errors, /refuse must not name the signer/);
+});
+
 test('without a domain an archive is verified and installed all the same, and that nobody was asked is said', async () => {
   const home = await mkdtemp(join(folder, 'home-'));
   const environment = { BRAMBLE_HOME: home };

@@ -1,6 +1,7 @@
 /**
  * The signer of releases that the domain trusts: a setting that releases before 1.2 do not look at. Kept at first use, when
- * a signer names its successor, or by hand; every change is audited like any other setting.
+ * a signer names its successor, or by hand; every change is audited like any other setting. A signer that was left by hand is
+ * refused from then on, whoever names it as a successor: otherwise the old statement would lead there again.
  */
 import { z } from 'zod';
 import { advisoryLock, lockClass } from '../database/advisory-locks.ts';
@@ -10,6 +11,8 @@ import { readSetting, writeSetting } from './settings.ts';
 const settingKey = 'release-signer';
 /** Of unsigned releases that were taken by name; the oldest give way. */
 const unsignedKept = 16;
+/** Of refused signers, likewise. */
+const refusedKept = 64;
 
 export const releaseSignerSetting = z.object({
   fingerprint: z.string().nullable().default(null),
@@ -17,6 +20,8 @@ export const releaseSignerSetting = z.object({
   since: z.iso.datetime().nullable().default(null),
   occasion: z.string().nullable().default(null),
   unsigned: z.array(z.object({ release: z.string(), manifest: z.string() })).default([]),
+  /** Fingerprints that are taken only when an operator names them. */
+  refused: z.array(z.string()).default([]),
 });
 export type StoredSigner = z.output<typeof releaseSignerSetting>;
 
@@ -30,13 +35,25 @@ export async function lockReleaseSigner(tx: Transaction): Promise<StoredSigner> 
   return await readReleaseSigner(tx);
 }
 
-/** @param fingerprint null forgets it: the next signer is a first one again */
-export async function keepReleaseSigner(
-  tx: Transaction,
-  { fingerprint, occasion }: { fingerprint: string | null; occasion: string },
-): Promise<StoredSigner> {
-  const { unsigned } = await lockReleaseSigner(tx);
-  const kept = { fingerprint, since: new Date().toISOString(), occasion, unsigned };
+export interface NextSigner {
+  /** null forgets it: the next signer is a first one again. */
+  fingerprint: string | null;
+  occasion: string;
+  /** By hand: the one that was trusted so far is refused from now on. Default false. */
+  leaves?: boolean;
+  /** Signers that are refused as well. */
+  refuse?: readonly string[];
+}
+
+export async function keepReleaseSigner(tx: Transaction, next: NextSigner): Promise<StoredSigner> {
+  const { fingerprint, occasion, leaves = false, refuse = [] } = next;
+  const stored = await lockReleaseSigner(tx);
+  const left = leaves && stored.fingerprint !== null ? [stored.fingerprint] : [];
+  const refused = [...new Set([...stored.refused, ...refuse, ...left])].filter((signer) => signer !== fingerprint);
+  const kept = {
+    ...{ fingerprint, since: new Date().toISOString(), occasion, unsigned: stored.unsigned },
+    refused: refused.slice(-refusedKept),
+  };
   await writeSetting(tx, settingKey, kept);
   return kept;
 }

@@ -5,15 +5,17 @@ import { type TestSigner, testSigner } from './signed-archive-fixture.ts';
 import { inGroups } from './signer-fingerprint.ts';
 import { type Acceptance, judgementText, judgeSigner, type KnownSigner, noSigner } from './signer-judgement.ts';
 
-const [ada, bea] = [testSigner(), testSigner()];
+const [ada, bea, cyd] = [testSigner(), testSigner(), testSigner()];
 const manifestSha256 = 'ab'.repeat(32);
 const release = '1.2.1';
 const unsigned = { release, manifestSha256, signature: null };
-const knows = (signer: TestSigner): KnownSigner => ({ fingerprint: signer.fingerprint, unsigned: [] });
+const knows = (signer: TestSigner): KnownSigner => ({ ...noSigner, fingerprint: signer.fingerprint });
 const signed = (signer: TestSigner, ...rotations: string[]) => {
   const text = formatSignature({ release, archive: manifestSha256, manifest: manifestSha256 }, signer);
   return { ...unsigned, signature: parseSignature(Buffer.from([text, ...rotations].join('\n'))) };
 };
+/** Trusts the first again, after it had followed another. */
+const left = (signer: TestSigner): KnownSigner => ({ ...knows(ada), refused: [signer.fingerprint] });
 const by = (signer: TestSigner): Acceptance => ({ signer: signer.fingerprint });
 
 test('trust at first use, then the same signer, the one it names, or what an operator takes by name', () => {
@@ -38,6 +40,23 @@ test('trust at first use, then the same signer, the one it names, or what an ope
       'one that says itself that it follows',
       'ERR_RELEASE_SIGNER',
       [signed(bea, formatRotation(bea.fingerprint, bea)), knows(ada)],
+    ],
+    ['one that was left by hand, though named before', 'ERR_RELEASE_SIGNER', [signed(bea, follows), left(bea)]],
+    [
+      'one to which only it leads',
+      'ERR_RELEASE_SIGNER',
+      [signed(cyd, follows, formatRotation(cyd.fingerprint, bea)), left(bea)],
+    ],
+    [
+      'one that another way leads to',
+      'followed',
+      [signed(cyd, follows, formatRotation(cyd.fingerprint, ada)), left(bea)],
+    ],
+    ['one that was left by hand, by name', 'accepted', [signed(bea, follows), left(bea), by(bea)]],
+    [
+      'nobody known, one that was left by hand',
+      'ERR_RELEASE_SIGNER',
+      [signed(bea), { ...noSigner, refused: [bea.fingerprint] }],
     ],
     ['unsigned', 'ERR_RELEASE_SIGNER', [unsigned, knows(ada)]],
     ['unsigned by name', 'accepted-unsigned', [unsigned, knows(ada), { unsigned: release }]],

@@ -1,10 +1,10 @@
 /**
  * Whether a domain takes a release, by who signed it: trust at first use, then the same signer or one that it named as its
  * successor. Everything else is taken only when an operator names it: the signer by its fingerprint, an unsigned release by
- * its number.
+ * its number. So is a signer that was left by hand, whatever statements lead to it or through it.
  */
 import { BrambleError } from '../base/errors.ts';
-import { chainOf, type ReleaseSignature } from './signature.ts';
+import { chainOf, type ReleaseSignature, type Rotation } from './signature.ts';
 import { inGroups, typedFingerprint } from './signer-fingerprint.ts';
 
 /** What a domain remembers. */
@@ -12,9 +12,11 @@ export interface KnownSigner {
   fingerprint: string | null;
   /** Manifests (SHA-256 in groups) of unsigned releases that were taken by name. */
   unsigned: readonly string[];
+  /** Fingerprints of signers that were left by hand. */
+  refused: readonly string[];
 }
 
-export const noSigner: KnownSigner = { fingerprint: null, unsigned: [] };
+export const noSigner: KnownSigner = { fingerprint: null, unsigned: [], refused: [] };
 
 /** What an operator took by name. */
 export interface Acceptance {
@@ -41,6 +43,20 @@ export function judgeSigner(given: JudgedRelease, known: KnownSigner, accepted: 
   return given.signature === null
     ? judgeUnsigned(given, known, { named, unsigned })
     : judgeSigned(given.release, given.signature, known, named);
+}
+
+/** The signers from the known one to another, as each named the next; undefined where none leads there but through a refused one. */
+export function trustedChain(
+  { fingerprint, refused }: Pick<KnownSigner, 'fingerprint' | 'refused'>,
+  rotations: readonly Rotation[],
+  to: string,
+): string[] | undefined {
+  if (fingerprint === null) return undefined;
+  return chainOf(
+    rotations.filter((rotation) => !refused.includes(rotation.to)),
+    fingerprint,
+    to,
+  );
 }
 
 /** In one sentence, without its end; for people. */
@@ -115,9 +131,16 @@ function judgeSigned(
     );
   }
   if (known.fingerprint === signer) return { kind: 'known', signer };
-  const chain = known.fingerprint === null ? undefined : chainOf(rotations, known.fingerprint, signer);
+  const chain = trustedChain(known, rotations, signer);
   if (chain !== undefined) return { kind: 'followed', signer, chain };
   if (named !== undefined) return { kind: 'accepted', signer };
+  if (known.refused.includes(signer)) {
+    throw refusal(
+      `Release ${release} is signed by ${signer}, which this domain refuses since an operator left it by hand, whoever names it as ` +
+        `a successor. If it is to be trusted again, take it by name: --accept-signer ${signer}.`,
+      { release, signer, expected: known.fingerprint },
+    );
+  }
   if (known.fingerprint === null) return { kind: 'first', signer };
   throw refusal(
     `Release ${release} is signed by ${signer}, and this domain has taken releases of the signer ${known.fingerprint} only, ` +

@@ -35,6 +35,7 @@ export async function trustRelease(tx: Transaction, release: JudgedRelease, acce
       await keepReleaseSigner(tx, {
         fingerprint: judgement.signer,
         occasion: `${occasions[judgement.kind]}, with release ${release.release}`,
+        leaves: judgement.kind === 'accepted',
       });
       break;
     case 'accepted-unsigned':
@@ -48,10 +49,12 @@ export async function trustRelease(tx: Transaction, release: JudgedRelease, acce
 
 /** For the coordinator, after a release that knows no signatures has planned: the first signer is kept after all. */
 export async function keepFirstSigner(tx: Transaction, { release, signature }: JudgedRelease): Promise<void> {
-  if (signature === null || (await lockReleaseSigner(tx)).fingerprint !== null) return;
+  if (signature === null) return;
+  const { fingerprint, refused } = await lockReleaseSigner(tx);
+  if (fingerprint !== null || refused.includes(signature.signer)) return;
   await keepReleaseSigner(tx, { fingerprint: signature.signer, occasion: `first use, with release ${release}` });
 }
 
-function knownOf({ fingerprint, unsigned }: StoredSigner): KnownSigner {
-  return { fingerprint, unsigned: unsigned.map(({ manifest }) => manifest) };
+function knownOf({ fingerprint, unsigned, refused }: StoredSigner): KnownSigner {
+  return { fingerprint, refused, unsigned: unsigned.map(({ manifest }) => manifest) };
 }

@@ -6,11 +6,13 @@ import { recordEvent } from '../../domain/events.ts';
 import {
   keepReleaseSigner,
   lockReleaseSigner,
+  type NextSigner,
   readReleaseSigner,
   type StoredSigner,
 } from '../../domain/release-signer.ts';
-import { chainOf, maxSignatureBytes, parseRotations } from '../../release/signature.ts';
+import { maxSignatureBytes, parseRotations } from '../../release/signature.ts';
 import { typedFingerprint } from '../../release/signer-fingerprint.ts';
+import { trustedChain } from '../../release/signer-judgement.ts';
 import { fieldError } from '../../rest/field-error.ts';
 import { type AdministrationContext, write } from '../context.ts';
 
@@ -22,19 +24,21 @@ const signerShape = z.object({
   unsigned: z
     .array(z.object({ release: z.string(), manifest: z.string() }))
     .describe('Unsigned releases that were taken by name, with the SHA-256 of their manifests.'),
+  refused: z.array(z.string()).describe('Signers that were left by hand: taken only when they are named.'),
 });
 const typed = z.string().max(200);
 
 export function releaseSignerRoutes(context: AdministrationContext): FastifyPluginAsyncZod {
-  const change = async (by: string, next: (known: StoredSigner) => Next): Promise<StoredSigner> =>
+  const change = async (by: string, next: (known: StoredSigner) => NextSigner): Promise<StoredSigner> =>
     await write(context, async (tx) => {
-      const { fingerprint, occasion } = next(await lockReleaseSigner(tx));
+      const chosen = next(await lockReleaseSigner(tx));
+      const { fingerprint, occasion } = chosen;
       await recordEvent(tx, {
         kind: 'release-signer-changed',
         message:
           fingerprint === null ? `${by} forgot the signer of releases` : `${fingerprint} signs releases: ${occasion}`,
       });
-      return await keepReleaseSigner(tx, { fingerprint, occasion });
+      return await keepReleaseSigner(tx, chosen);
     });
 
   return async (app) => {
@@ -51,15 +55,23 @@ export function releaseSignerRoutes(context: AdministrationContext): FastifyPlug
       schema: {
         tags,
         summary: 'Trust a signer by hand',
-        body: z.object({ fingerprint: typed }),
+        body: z.object({
+          fingerprint: typed,
+          refuse: z
+            .array(typed)
+            .max(16)
+            .default([])
+            .describe('Signers that are refused from now on, whoever names them.'),
+        }),
         response: { 200: signerShape },
       },
       handler: async ({ body, administrator }) => {
-        const fingerprint = typedFingerprint(body.fingerprint);
-        if (fingerprint === undefined) {
-          throw fieldError('body', 'fingerprint', 'must be 64 digits of hexadecimal, with or without colons');
-        }
-        return await change(administrator, () => ({ fingerprint, occasion: `trusted by ${administrator}` }));
+        const fingerprint = fingerprintIn('fingerprint', body.fingerprint);
+        const refuse = body.refuse.map((text) => fingerprintIn('refuse', text));
+        if (refuse.includes(fingerprint))
+          throw fieldError('body', 'refuse', 'must not name the signer that is to be trusted');
+        const occasion = `trusted by ${administrator}`;
+        return await change(administrator, () => ({ fingerprint, occasion, leaves: true, refuse }));
       },
     });
 
@@ -76,15 +88,16 @@ export function releaseSignerRoutes(context: AdministrationContext): FastifyPlug
         const rotations = parseRotations(Buffer.from(body.statements));
         const to = typedFingerprint(body.fingerprint ?? rotations.at(-1)?.to ?? '');
         if (to === undefined) throw fieldError('body', 'fingerprint', 'must be the fingerprint of a signer');
-        return await change(administrator, ({ fingerprint }) => {
-          if (fingerprint !== null && chainOf(rotations, fingerprint, to) !== undefined) {
+        return await change(administrator, ({ fingerprint, refused }) => {
+          if (trustedChain({ fingerprint, refused }, rotations, to) !== undefined) {
             return { fingerprint: to, occasion: 'named by the signer before' };
           }
           throw new BrambleError(
             'ERR_RELEASE_SIGNER',
             fingerprint === null
               ? 'No signer is known here that another could follow. Trust one by its fingerprint: `bramble release signer trust`.'
-              : `The statements do not lead from ${fingerprint}, whom this domain trusts, to ${to}. Give all of those between.`,
+              : `The statements do not lead from ${fingerprint}, whom this domain trusts, to ${to}, or only through one that was left by hand. Give all of ` +
+                  'those between, or trust the last one by its fingerprint.',
             { details: { from: fingerprint, to } },
           );
         });
@@ -101,7 +114,8 @@ export function releaseSignerRoutes(context: AdministrationContext): FastifyPlug
   };
 }
 
-interface Next {
-  fingerprint: string | null;
-  occasion: string;
+function fingerprintIn(field: string, text: string): string {
+  const fingerprint = typedFingerprint(text);
+  if (fingerprint !== undefined) return fingerprint;
+  throw fieldError('body', field, 'must be 64 digits of hexadecimal, with or without colons');
 }

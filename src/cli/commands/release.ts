@@ -25,6 +25,7 @@ const signerShape = z.looseObject({
   since: z.string().nullable(),
   occasion: z.string().nullable(),
   unsigned: z.array(z.object({ release: z.string(), manifest: z.string() })),
+  refused: z.array(z.string()).default([]),
 });
 
 export function addReleaseCommands(program: Command, frame: Frame, setExitCode: (code: number) => void): void {
@@ -95,12 +96,18 @@ function addSignerCommands(releases: Command, frame: Frame): void {
   example(
     signers
       .command('trust <fingerprint>')
-      .description('trust this signer from now on, and no other')
+      .description(
+        'trust this signer from now on, and no other; the one before is refused, whoever names it as a successor',
+      )
+      .option(
+        '--refuse <fingerprint...>',
+        'refuse these signers too, which the trusted one has named and should not have',
+      )
       .action(
-        async (fingerprint: string, _flags: object, command) =>
-          await frame.ask(command, { ...question, method: 'PUT', body: { fingerprint } }),
+        async (fingerprint: string, { refuse = [] }: { refuse?: string[] }, command) =>
+          await frame.ask(command, { ...question, method: 'PUT', body: { fingerprint, refuse } }),
       ),
-    'bramble release signer trust 3f2a9c01:…',
+    'bramble release signer trust 3f2a9c01:… --refuse 77d1e2b4:…',
   );
   example(
     signers
@@ -121,12 +128,14 @@ function addSignerCommands(releases: Command, frame: Frame): void {
   );
 }
 
-function signerText({ fingerprint, since, occasion, unsigned }: z.output<typeof signerShape>, style: Style): string {
+function signerText(signer: z.output<typeof signerShape>, style: Style): string {
+  const { fingerprint, since, occasion, unsigned, refused } = signer;
   return facts(style, [
     ['signer', fingerprint ?? 'none is known: the next signed release makes its signer known'],
     ...(since === null ? [] : [['since', timeText(since)] as const]),
     ...(occasion === null ? [] : [['because', occasion] as const]),
     ...unsigned.map(({ release }) => ['unsigned', `${release} was taken by name`] as const),
+    ...refused.map((signer) => ['refused', `${signer}, unless it is named`] as const),
   ]);
 }
 
@@ -140,7 +149,8 @@ async function judged(frame: Frame, command: Command, found: JudgedRelease, flag
   const accepted: Acceptance = { signer: flags.acceptSigner, unsigned: flags.acceptUnsigned };
   try {
     const stored = signerShape.parse(await (await frame.rest(command)).send('GET', '/release-signer'));
-    const known = { fingerprint: stored.fingerprint, unsigned: stored.unsigned.map(({ manifest }) => manifest) };
+    const { fingerprint, refused } = stored;
+    const known = { fingerprint, refused, unsigned: stored.unsigned.map(({ manifest }) => manifest) };
     return { signature: judgeSigner(found, known, accepted), domain: { asked: true } };
   } catch (error) {
     const why = whyUnasked(error);
