@@ -68,6 +68,17 @@ export const socketsShape = z.object({
   names: z.array(z.string()),
 });
 
+/** How the folder begins in which a process offers its sockets. */
+export function offerFolderPrefix(pid: number): string {
+  return `sockets-${pid}-`;
+}
+
+/** Of the folder with the name: the id of the process that offers there; null where it is no such folder. */
+export function offeringProcess(name: string): number | null {
+  const pid = /^sockets-([1-9]\d*)-/.exec(name)?.[1];
+  return pid === undefined ? null : Number(pid);
+}
+
 /** Server and database of an address, without user and password. */
 export function databaseWithoutCredential(url: string): string {
   const { host, pathname } = new URL(url);

@@ -12,9 +12,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import net from 'node:net';
 import { basename, join } from 'node:path';
 import { socketPath } from '../base/socket-path.ts';
+import { offerFolderPrefix } from './adoption-messages.ts';
 
 export interface SocketOffer {
-  /** Below the folder for running processes; in it a Unix socket for each name. */
+  /** Below the folder for running processes, named after the process; in it a Unix socket for each name. */
   readonly folder: string;
   readonly names: readonly string[];
   close(): Promise<void>;
@@ -37,7 +38,7 @@ export async function offerSockets(
   sockets: () => ReadonlyMap<string, number>,
 ): Promise<SocketOffer> {
   const names = [...sockets().keys()];
-  const folder = await mkdtemp(join(runFolder, 'sockets-'));
+  const folder = await mkdtemp(join(runFolder, offerFolderPrefix(process.pid)));
   const closing: (() => Promise<void>)[] = [];
   const close = async () => {
     for (const closeOne of closing) await closeOne();
@@ -55,6 +56,8 @@ export async function offerSockets(
       });
       server.listen(at.path);
       await once(server, 'listening');
+      // One that is not accepted (no descriptors) has its end, and is followed by another.
+      server.on('error', () => undefined);
       server.unref();
     }
   } catch (error) {

@@ -79,3 +79,33 @@ test('a process that cannot say that it can be adopted says so as soon as it can
   assert.equal(await exitWithin(child, 30_000, 'the process'), 0);
   assert.deepEqual(await readdir(adoptableFolder(home)), []);
 });
+
+test('a process that tells a supervisor that is gone by then looks for the next one', {
+  timeout: 60_000,
+}, async (t) => {
+  const home = await mkdtemp(join(tmpdir(), 'bramble-home-'));
+  t.after(async () => await rm(home, { recursive: true, force: true }));
+  const gone = join(home, 'gone');
+  // Its event loop stands still meanwhile, so that the channel still counts as open.
+  const code = `
+    import { existsSync } from 'node:fs';
+    import { openSupervision } from ${JSON.stringify(new URL('./supervision.ts', import.meta.url).href)};
+    const own = { home: ${JSON.stringify(home)}, name: 'one', kind: 'server', release: '1.2.0' };
+    const supervision = openSupervision(own, 1);
+    supervision.signal.addEventListener('abort', () => process.exit(0));
+    setInterval(() => undefined, 1000);
+    process.on('message', () => {
+      while (!existsSync(${JSON.stringify(gone)})) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+      supervision.tellStarter({ type: 'listening' });
+      supervision.announceReady();
+    });`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', code], {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
+  t.after(() => child.kill('SIGKILL'));
+  await once(child, 'message');
+  await new Promise((resolve) => child.send({ type: 'tell' }, resolve));
+  child.disconnect();
+  await writeFile(gone, '');
+  assert.equal(await exitWithin(child, 30_000, 'the process'), 0);
+});

@@ -184,7 +184,7 @@ export function openSupervision(own: OwnProcess, patienceMs = orphanMs): Supervi
     // A supervisor that is stopped reads nothing: what it has not taken is not sent again.
     if (!process.connected || underWay) return;
     underWay = true;
-    process.send?.({ type: 'alive' }, undefined, undefined, () => {
+    sendStarter({ type: 'alive' }, () => {
       underWay = false;
     });
   };
@@ -192,7 +192,7 @@ export function openSupervision(own: OwnProcess, patienceMs = orphanMs): Supervi
   const beating = setInterval(beat, beatMs).unref();
 
   const tell = (message: Readonly<Record<string, unknown>>): void => {
-    if (process.connected) process.send?.(message);
+    if (process.connected) sendStarter(message);
     if (state.adopter !== undefined) sendLine(state.adopter, message);
   };
 
@@ -209,7 +209,7 @@ export function openSupervision(own: OwnProcess, patienceMs = orphanMs): Supervi
       tell({ type: 'serving' });
     },
     tellStarter: (message) => {
-      if (process.connected) process.send?.(message);
+      if (process.connected) sendStarter(message);
     },
     release: async () => {
       clearInterval(beating);
@@ -219,6 +219,11 @@ export function openSupervision(own: OwnProcess, patienceMs = orphanMs): Supervi
       if (marked.file !== undefined) await rm(marked.file, { force: true }).catch(() => undefined);
     },
   };
+}
+
+/** What does not arrive any more is told by the end of the channel; without a callback it would end this process. */
+function sendStarter(message: Readonly<Record<string, unknown>>, done: () => void = () => undefined): void {
+  process.send?.(message, undefined, undefined, done);
 }
 
 async function closeOffer(offer: Promise<SocketOffer> | undefined): Promise<void> {

@@ -12,7 +12,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { readPresent, throughShortage } from '../base/present-file.ts';
-import { birthOf, signalProcess } from '../base/process-facts.ts';
+import { birthOf, isAlive, signalProcess } from '../base/process-facts.ts';
 import { socketPath } from '../base/socket-path.ts';
 import {
   type Adoptable,
@@ -20,6 +20,7 @@ import {
   adoptableShape,
   handOverShape,
   type Orphan,
+  offeringProcess,
   onLines,
   orphanShape,
   runFolder,
@@ -34,7 +35,7 @@ export interface AdoptionDesk {
    * and named.
    */
   gather(signal: AbortSignal): Promise<{ adopted: AdoptedProcess[]; killed: { name: string; pid: number }[] }>;
-  /** Stops what is there and was not adopted: SIGTERM, and SIGKILL after the time. Resolves when it has ended. */
+  /** Stops what is there and was not adopted: SIGTERM, and SIGKILL after the time. Resolves when it has ended, or cannot be ended. */
   endOthers(graceMs: number): Promise<void>;
   close(): Promise<void>;
 }
@@ -55,6 +56,7 @@ export interface DeskOptions {
 const lookMs = 50;
 /** Processes that look for a supervisor do so every 200 ms. */
 const leastGatherMs = 1000;
+const killedWithinMs = 5000;
 
 /** To be opened by the holder of the home's lock alone: it takes away what another has left. */
 export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDesk> {
@@ -63,6 +65,8 @@ export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDe
   const isFirst = (await mkdir(adoptableFolder(home), { recursive: true, mode: 0o700 })) !== undefined;
   await chmod(folder, 0o700);
   await rm(path.join(folder, supervisorSocket), { force: true });
+  // To tidy up; whoever comes next does it again.
+  await removeStaleOffers(folder).catch(() => undefined);
   const adopted = new Map<number, AdoptedProcess>();
   const connections = new Set<net.Socket>();
   const state = { gathering: true, handingOver: false };
@@ -114,6 +118,8 @@ export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDe
   const at = await socketPath(folder, supervisorSocket);
   server.listen(at.path);
   await once(server, 'listening');
+  // Whoever is not accepted (no descriptors) asks again.
+  server.on('error', () => undefined);
   await chmod(path.join(folder, supervisorSocket), 0o600);
 
   return {
@@ -135,11 +141,14 @@ export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDe
       const killAtMs = performance.now() + graceMs;
       const asked = new Set<number>();
       for (;;) {
-        const others = await expected(home, adopted);
-        if (others.length === 0) return;
-        const late = performance.now() >= killAtMs;
+        const others = await expected(home, adopted).catch(() => []);
+        const overdueMs = performance.now() - killAtMs;
+        if (others.length === 0 || overdueMs > killedWithinMs) return;
+        const late = overdueMs >= 0;
         for (const { pid, birth } of others) {
-          if (late || !asked.has(pid)) await signalProcess(pid, birth, late ? 'SIGKILL' : 'SIGTERM');
+          // What may not be signalled keeps nothing else from its end.
+          if (late || !asked.has(pid))
+            await signalProcess(pid, birth, late ? 'SIGKILL' : 'SIGTERM').catch(() => undefined);
           asked.add(pid);
         }
         await delay(lookMs);
@@ -153,6 +162,14 @@ export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDe
       await readAdoptable(home).catch(() => undefined);
     },
   };
+}
+
+/** What killed routers have left. One whose id is used again keeps its folder until the next time. */
+async function removeStaleOffers(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const pid = offeringProcess(name);
+    if (pid !== null && !(await isAlive(pid))) await rm(path.join(folder, name), { recursive: true, force: true });
+  }
 }
 
 /** Of the processes that said they can be adopted, those that live and have not reported themselves. */
