@@ -197,6 +197,19 @@ export const hotStatements: readonly HotStatement[] = [
     run: (q, { there }) => releaseStore.listOwed(q, there, false, 100),
   },
   {
+    name: 'deliveries: what is owed behind the debts of another instance',
+    of: [releaseStore.listOwed],
+    rowsAtMost: { perAccount: 3 },
+    run: async (q, { here }) => {
+      await q`
+        insert into delivery (id, account_id, device_id, item, cause, budgeted)
+        select gen_random_uuid(), a.id, d.id, 'it-policy', 'policy-change', true
+          from account a join device d on d.account_id = a.id
+         where a.instance_id = ${here} and a.name = 'person-2'`;
+      await releaseStore.listOwed(q, here, true, 100);
+    },
+  },
+  {
     name: 'deliveries: a batch is released',
     of: [releaseStore.listOwed, releaseStore.readTokens, releaseStore.releaseBudgeted, releaseStore.releaseUnbudgeted],
     rowsAtMost: few,

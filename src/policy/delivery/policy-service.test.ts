@@ -282,6 +282,29 @@ test('a turn follows soon while something is to be sent, and rarely while nothin
   assert.deepEqual(pauses, [200, 200, 15_000]);
 });
 
+test('however much others owe, looking for what is owed takes a tenth of the time', async () => {
+  const [device] = await addDevices(db, one.id, 1);
+  assert.ok(device);
+  await oweDeliveries(db, { ...move, deviceIds: [device.id], items: ['it-policy'] });
+  let looks = 0;
+  const { restsOf } = await startService({
+    budget: fast,
+    // It is owed, and never ripe: every turn would look for it.
+    delivery: { afterMoveSeconds: 3600, afterMoveAtMostSeconds: 3600 },
+    takesMs: (sql) => {
+      if (!sql.includes('as version')) return 0;
+      looks += 1;
+      return 100;
+    },
+  });
+  // What is held back and what is not, at the first and at the sixth turn.
+  assert.deepEqual(
+    await restsOf(6, async () => {}),
+    Array.from({ length: 6 }, () => 200),
+  );
+  assert.equal(looks, 4);
+});
+
 describe('a turn that a notice brings forward rests no longer than until', { timeout: 120_000 }, () => {
   const queueUrgent = async (devices: readonly { id: string; accountId: string }[]) => {
     for (const { id, accountId } of devices) {

@@ -19,6 +19,7 @@ import { applyBudget, type Budget, readBudget } from './budget.ts';
 import { type DeliverySettings, deliverySettingsSchema } from './delivery-settings.ts';
 import { isAnyRenewalDue, oweRenewals, readRenewalsUnderWay } from './owe-renewals.ts';
 import { collectStrayPermits } from './permits.ts';
+import { createPacedLook, type PacedLook } from './paced-look.ts';
 import { createPreparation, type Prepare, type RenewalProfiles } from './prepare-deliveries.ts';
 import {
   type Candidate,
@@ -87,6 +88,8 @@ export interface PolicyService {
 
 const batchSize = 100;
 const mostBatchesPerTurn = 20;
+/** Another instance's debts may stand before the own ones: going through them costs a tenth of the time at most. */
+const durationsPerListing = 10;
 /** Until it is looked again whether an identity is to be renewed, where none was. */
 const renewalLookMs = 15_000;
 /** The same where some were: not all of them may begin at once. */
@@ -119,6 +122,10 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
     trim: createChore(clock, 60_000),
   };
   const openCount = createOpenCount(clock);
+  const listing = {
+    unheld: createPacedLook(clock, durationsPerListing),
+    held: createPacedLook(clock, durationsPerListing),
+  };
   let paces: { budget: Budget; delivery: DeliverySettings } | undefined;
   let budgetApplied = false;
   const renewals = { areHeldBack: false, lookedAt: Number.NEGATIVE_INFINITY, lookAgainMs: 0 };
@@ -155,30 +162,34 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
     }
   }
 
-  /** Whether something of it was left for another turn. */
-  async function releaseUnheld(): Promise<boolean> {
+  /** In how many milliseconds what was left of it may be released; Infinity where nothing was. */
+  async function releaseUnheld(): Promise<number> {
+    const dueInMs = listing.unheld.dueInMs();
+    if (dueInMs > 0) return dueInMs;
     for (let batch = 0; batch < mostBatchesPerTurn; batch += 1) {
-      const candidates = await listOwed(db, instance.id, false, batchSize);
-      if (candidates.length === 0) return false;
+      const candidates = await listing.unheld.look(() => listOwed(db, instance.id, false, batchSize));
+      if (candidates.length === 0) return Infinity;
       const { prepared, settlements } = await prepare(db, candidates);
       const settled = await settleWithoutSending(db, by, settlements);
       const released = await releaseUnbudgeted(db, by, prepared);
       counts.settled += settled.length;
       counts.released += released.length;
       // What was skipped because its account is locked just now comes with the next turn.
-      if (settled.length + released.length < candidates.length) return true;
+      if (settled.length + released.length < candidates.length) return awaitingMs;
     }
-    return true;
+    return awaitingMs;
   }
 
   async function releaseHeld(
     delivery: DeliverySettings,
     budget: Budget,
-  ): Promise<{ situation: Situation; reason: HoldReason; dueInMs: number }> {
+  ): Promise<{ situation: Situation; reason: HoldReason | undefined; dueInMs: number }> {
     const { open, dueInMs } = await openCount.now(db, instance.id, delivery);
     const slots = await readSlots(db, instance.id, delivery.expectSeconds, budget.suspectAfterSeconds);
     const situation = { owed: open.owed, released: open.released, ...slots };
-    const outcome = await releaseWithin(db, by, { situation, pace: delivery }, prepare);
+    // Nothing is said then of what holds back: the look that was put off would tell.
+    if (situation.owed > 0 && listing.held.dueInMs() > 0) return { situation, reason: undefined, dueInMs };
+    const outcome = await releaseWithin(db, by, { situation, pace: delivery, listing: listing.held }, prepare);
     counts.released += outcome.released;
     counts.settled += outcome.settled;
     openCount.gone(outcome.released, outcome.settled);
@@ -215,14 +226,14 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
       });
     }
     await step('release what is not held back', async () => {
-      if (await releaseUnheld()) dueIn(awaitingMs);
+      dueIn(await releaseUnheld());
     });
     let situation: Situation | undefined;
     await step('release within the budget', async () => {
       const held = await releaseHeld(delivery, budget);
       situation = held.situation;
       dueIn(held.dueInMs);
-      await recordHold(db, instance.id, held.reason, held.situation.owed);
+      if (held.reason) await recordHold(db, instance.id, held.reason, held.situation.owed);
     });
     await step('wake', async () => {
       const free = situation ? Math.min(situation.freeInstance, situation.freeDomain) : 0;
@@ -261,7 +272,7 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
     const hasSent = (['released', 'settled', 'woken'] as const).some((what) => counts[what] > before[what]);
     if (hasSent) return busyMs;
     if (situation.takenInstance > 0 || counts.failedSteps > before.failedSteps) dueIn(awaitingMs);
-    return Math.max(busyMs, restMs);
+    return restMs;
   }
 
   async function pushed(): Promise<void> {
@@ -302,14 +313,15 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
 async function releaseWithin(
   db: Database,
   by: { readonly instanceId: string; readonly release: string },
-  { situation, pace }: { situation: Situation; pace: PaceAfterMove },
+  { situation, pace, listing }: { situation: Situation; pace: PaceAfterMove; listing: PacedLook },
   prepare: Prepare,
 ): Promise<{ released: number; settled: number; tokens: { instance: number; domain: number } }> {
   const tokens = await readTokens(db, by.instanceId);
   const affordable = Math.floor(Math.min(tokens.instance, tokens.domain) + 1e-9);
   const window = waveWindow(situation);
   if (situation.owed === 0 || affordable < 1 || window < 1) return { released: 0, settled: 0, tokens };
-  const owed = await listOwed(db, by.instanceId, true, Math.min(affordable, batchSize), pace);
+  const limit = Math.min(affordable, batchSize);
+  const owed = await listing.look(() => listOwed(db, by.instanceId, true, limit, pace));
   const devices = new Set<string>();
   const candidates = owed.filter(({ deviceId }) => {
     if (!devices.has(deviceId) && devices.size >= window) return false;

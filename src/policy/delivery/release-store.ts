@@ -44,7 +44,7 @@ export interface PreparedDelivery {
 /**
  * Owed deliveries of own accounts to active devices, the oldest first, those of one device together in the order in which it
  * takes them. By delivery_owed_budgeted or delivery_owed_unbudgeted in their order, account_pkey and device_pkey row by row, so
- * that no more is read than is wanted; no locks.
+ * that no more is read than is wanted and what other instances owe before it; no locks.
  */
 export async function listOwed(
   q: Queryable,

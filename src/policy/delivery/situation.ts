@@ -6,6 +6,7 @@
 import type { Clock } from '../../base/clock.ts';
 import type { Queryable } from '../../database/connection.ts';
 import { atOnce, isRipe, type PaceAfterMove } from './after-move.ts';
+import { createPacedLook } from './paced-look.ts';
 
 /** As stored in `delivery_hold.reason`. */
 export type HoldReason = 'nothing' | 'rate-instance' | 'rate-domain' | 'slots-instance' | 'slots-domain' | 'suspects';
@@ -98,8 +99,8 @@ function rowOf<Row>(row: Row | undefined): Row {
   return row;
 }
 
-/** A count of what is open is followed by the next one no sooner than so many times its own duration after it began. */
-const countShare = 20;
+/** However much is open in the domain, counting it costs a twentieth of the time at most. */
+const durationsPerCount = 20;
 
 export interface OpenCount {
   /**
@@ -111,16 +112,14 @@ export interface OpenCount {
   gone(released: number, settled: number): void;
 }
 
-/** However much is open in the domain, counting it costs a twentieth of the time at most. */
 export function createOpenCount(clock: Clock): OpenCount {
   let open: OpenDeliveries = { owed: 0, released: 0, unripe: 0 };
-  let dueAt = 0;
+  const paced = createPacedLook(clock, durationsPerCount);
   return {
     async now(q, instanceId, pace) {
-      const startedAt = clock.now();
-      if (startedAt < dueAt) return { open, dueInMs: dueAt - startedAt };
-      open = await countOpenDeliveries(q, instanceId, pace);
-      dueAt = startedAt + countShare * (clock.now() - startedAt);
+      const dueInMs = paced.dueInMs();
+      if (dueInMs > 0) return { open, dueInMs };
+      open = await paced.look(() => countOpenDeliveries(q, instanceId, pace));
       return { open, dueInMs: Infinity };
     },
     gone(released, settled) {

@@ -8,6 +8,7 @@ import type { Database } from '../../database/connection.ts';
 import type { Logger } from '../../process/logger.ts';
 import type { PushClient } from '../push.ts';
 import type { DeliverySettings } from './delivery-settings.ts';
+import { createPacedLook } from './paced-look.ts';
 import { availableTokens, type Bucket, refill, takeTokens } from './token-bucket.ts';
 import { listSleeping, markWoken, type SleepingDevice, waitForToken } from './wake-store.ts';
 
@@ -36,13 +37,15 @@ export interface Waker {
 
 /** Devices that only need a slot are woken for so many for each free one: some come late. */
 const devicesPerFreeSlot = 2;
-/** A look at who sleeps is followed by the next one no sooner than so many times its own duration after it began. */
-const lookShare = 10;
+/** With tens of thousands of waiting commands a look takes a while: it may cost a tenth of the time, no more. */
+const durationsPerLook = 10;
+/** After which it is tried again where more were due than could be woken now. */
+const restOfThemMs = 200;
 
 export function createWaker(options: WakerOptions): Waker {
   const { db, instanceId, push, clock, log } = options;
   const underWay = new Set<Promise<void>>();
-  let nextLook = 0;
+  const paced = createPacedLook(clock, durationsPerLook);
   let bucket: Bucket = { perMinute: 0, tokens: 0, refilledAtSeconds: 0 };
 
   function allowance(wakesPerSecond: number): number {
@@ -79,20 +82,17 @@ export function createWaker(options: WakerOptions): Waker {
 
   return {
     async wake(settings, freeSlots, signal) {
-      const startedAt = clock.now();
       // Who is due meanwhile is not known: whoever asks has to come again when it may be looked.
-      const heldBackMs = Math.max(push.pausedForMs(), nextLook - startedAt);
+      const heldBackMs = Math.max(push.pausedForMs(), paced.dueInMs());
       if (heldBackMs > 0) return { woken: 0, dueInMs: heldBackMs };
       const allowed = allowance(settings.wakesPerSecond);
-      if (allowed === 0) return { woken: 0, dueInMs: 1000 / settings.wakesPerSecond };
+      if (allowed === 0) return { woken: 0, dueInMs: Math.max(restOfThemMs, 1000 / settings.wakesPerSecond) };
       const pace = {
         againSeconds: settings.wakeAgainSeconds,
         againAtMostSeconds: settings.wakeAgainAtMostSeconds,
         slotRetrySeconds: settings.slotRetrySeconds,
       };
-      const sleeping = await listSleeping(db, instanceId, pace, allowed);
-      // With tens of thousands of waiting commands the look takes a while: it may cost a tenth of the time, no more.
-      nextLook = startedAt + lookShare * (clock.now() - startedAt);
+      const sleeping = await paced.look(() => listSleeping(db, instanceId, pace, allowed));
       let forSlots = freeSlots * devicesPerFreeSlot;
       const chosen = sleeping.filter((device) => !device.needsSlot || forSlots-- > 0);
       const woken = new Set(
@@ -110,7 +110,7 @@ export function createWaker(options: WakerOptions): Waker {
         underWay.add(pushing);
       }
       const isComplete = sleeping.length < allowed && woken.size === chosen.length;
-      return { woken: woken.size, dueInMs: isComplete ? Infinity : Math.max(0, nextLook - clock.now()) };
+      return { woken: woken.size, dueInMs: isComplete ? Infinity : restOfThemMs };
     },
     async idle() {
       while (underWay.size > 0) await Promise.allSettled(underWay);
