@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { until } from '../base/test-condition.ts';
+import { inTime, until } from '../base/test-condition.ts';
 import { openDatabase, type Transaction } from '../database/connection.ts';
 import { createTestDatabase } from '../database/test-database.ts';
 import { connectDevices } from '../devices/connect-statement.ts';
 import { type DeviceFixture, seedCommand, seedDevice, seedDomain } from '../devices/device-fixture.ts';
 import { createMoveBatch, moveBatchBack, moveBatchStatus, pauseMoveBatch, resumeMoveBatch } from './batch-store.ts';
-import { type MoveRunnerOptions, moveAccount, runMoveRound } from './move-runner.ts';
+import { type MoveRunnerOptions, moveAccount, runMoveRound, runMoves } from './move-runner.ts';
 import { commitMove, fenceMove, reserveMoves } from './move-store.ts';
 
 const { url } = await createTestDatabase();
@@ -221,4 +221,67 @@ test('what a move of an account that is elsewhere would owe is rolled back, and 
   assert.equal(await moveAccount(owing, reserved), false);
   assert.equal(await stateOf(device), 'cancelled');
   assert.equal((await db`select 1 from delivery where account_id = ${device.accountId}`).length, 0);
+});
+
+test('a round in which a move could not even be put back ends when all its moves have', async () => {
+  const [failing, slow] = [await seedDevice(db, here, 'l1'), await seedDevice(db, here, 'l2')];
+  await start([failing, slow]);
+  await db.unsafe(`
+    create sequence refused_once;
+    create function refuse_failure() returns trigger language plpgsql as $$
+    begin
+      perform nextval('refused_once');
+      raise exception 'refused';
+    end $$;
+    create trigger refuse_failure before update on account_move for each row
+      when (new.failure = 'not to be owed') execute function refuse_failure();`);
+  const over = Promise.withResolvers<void>();
+  let hasEnded = false;
+  const round = runMoveRound({
+    ...options,
+    oweDeliveries: async (_, { accountId }) => {
+      if (accountId === failing.accountId) throw new Error('not to be owed');
+      await over.promise;
+    },
+  }).finally(() => {
+    hasEnded = true;
+  });
+  round.catch(() => {});
+  await until('the move could not be put back', 60_000, async () => {
+    return (await db`select is_called from refused_once`)[0]?.['is_called'] === true;
+  });
+  await until('the other one is committed', 60_000, async () => (await ownerOf(slow)).epoch === 2);
+  assert.equal(hasEnded, false);
+  over.resolve();
+  await assert.rejects(round, { message: 'refused' });
+  await db.unsafe(
+    'drop trigger refuse_failure on account_move; drop function refuse_failure; drop sequence refused_once',
+  );
+});
+
+test('those who deliver are told of a move that was committed unheard, and again where they could not be told', async () => {
+  const device = await seedDevice(db, here, 'l3');
+  await start([device]);
+  const ending = new AbortController();
+  const told = Promise.withResolvers<void>();
+  let failures = 1;
+  const running = runMoves({
+    ...options,
+    signal: ending.signal,
+    oweDeliveries: async (_, { accountId }) => {
+      if (accountId !== device.accountId) return;
+      await until('it is committed', 60_000, async () => (await ownerOf(device)).epoch === 2);
+      throw new Error('its answer was lost');
+    },
+    announce: async () => {
+      if (failures-- > 0) throw new Error('nobody could be told');
+      told.resolve();
+    },
+  });
+  try {
+    await inTime('they are told', 60_000, told.promise);
+  } finally {
+    ending.abort();
+    await running;
+  }
 });

@@ -40,7 +40,10 @@ export interface MoveRunnerOptions {
   name: string;
   /** Adds what a committed move owes the account's devices; in the move's transaction, whose statements are all sent at once. */
   oweDeliveries: (tx: Transaction, move: ReservedMove) => Promise<unknown>;
-  /** Tells those who deliver that accounts have moved: once for each round, beside the moves' transactions. */
+  /**
+   * Tells those who deliver that accounts may have moved, or may be served again where they were: once for each round, beside the
+   * moves' transactions.
+   */
   announce?: (db: Database) => Promise<unknown>;
   log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
   /** Accounts moved at the same time. */
@@ -82,7 +85,11 @@ export async function runMoveRound(options: MoveRunnerOptions): Promise<MoveRoun
   return { ...round, settled, quiet: round.quiet && settled === 0 };
 }
 
-async function moveReserved(options: MoveRunnerOptions): Promise<Omit<MoveRound, 'settled'>> {
+/** @param onTry is called before the first move of the round is tried. */
+async function moveReserved(
+  options: MoveRunnerOptions,
+  onTry: () => void = () => {},
+): Promise<Omit<MoveRound, 'settled'>> {
   const { db, release } = options;
   const window = await options.drainWindow(db);
   const undrained = await countUndrained(db, window);
@@ -90,6 +97,7 @@ async function moveReserved(options: MoveRunnerOptions): Promise<Omit<MoveRound,
   if (room <= 0) return { moved: 0, draining: true, quiet: false };
   const limit = Math.min(movesAtOnce, Math.ceil(room / effectsOfMove));
   const reserved = await administrationTransaction(db, release, (tx) => reserveMoves(tx, options.name, limit));
+  if (reserved.length > 0) onTry();
   let moved = 0;
   const waiting = [...reserved];
   const lane = async () => {
@@ -97,7 +105,9 @@ async function moveReserved(options: MoveRunnerOptions): Promise<Omit<MoveRound,
       if (await moveAccount(options, move)) moved++;
     }
   };
-  await Promise.all(Array.from({ length: options.concurrency ?? 3 }, lane));
+  // The round has ended when every lane has, whichever of them failed: the next one would go on beside it.
+  const lanes = await Promise.allSettled(Array.from({ length: options.concurrency ?? 3 }, lane));
+  for (const ended of lanes) if (ended.status === 'rejected') throw ended.reason;
   const isQuiet = reserved.length + undrained === 0 && !(await areMovesQueued(db));
   return { moved, draining: false, quiet: isQuiet };
 }
@@ -219,13 +229,24 @@ type Running = MoveRunnerOptions & { signal: AbortSignal };
 
 async function runMoving(options: Running, moving: Waking, settling: Waking): Promise<void> {
   const { signal, intervalMs = 200 } = options;
+  let isToldOfAll = true;
   while (!signal.aborted) {
-    const round = await unlessInterrupted(options, () => moveReserved(options));
-    if (round?.quiet === false) settling.wake();
-    if (round && round.moved > 0) await unlessInterrupted(options, async () => await options.announce?.(options.db));
+    const round = await unlessInterrupted(options, () =>
+      moveReserved(options, () => {
+        // Whatever the round says: a move may be committed though nobody has heard of it.
+        isToldOfAll = false;
+      }),
+    );
+    if (round?.quiet !== true) settling.wake();
+    isToldOfAll ||= (await unlessInterrupted(options, () => tellOfMoves(options))) === true;
     if (round && round.moved > 0) continue;
-    await moving.pause(round?.quiet === true ? quietMs : intervalMs, signal);
+    await moving.pause(round?.quiet === true && isToldOfAll ? quietMs : intervalMs, signal);
   }
+}
+
+async function tellOfMoves({ db, announce }: MoveRunnerOptions): Promise<true> {
+  await announce?.(db);
+  return true;
 }
 
 /** Settles what is awaited at every turn, and what is out of reach when that is due. */
