@@ -18,8 +18,8 @@ import type { PaceAfterMove } from './after-move.ts';
 import { applyBudget, type Budget, readBudget } from './budget.ts';
 import { type DeliverySettings, deliverySettingsSchema } from './delivery-settings.ts';
 import { isAnyRenewalDue, oweRenewals, readRenewalsUnderWay } from './owe-renewals.ts';
-import { collectStrayPermits } from './permits.ts';
 import { createPacedLook, type PacedLook } from './paced-look.ts';
+import { collectStrayPermits } from './permits.ts';
 import { createPreparation, type Prepare, type RenewalProfiles } from './prepare-deliveries.ts';
 import {
   type Candidate,
