@@ -88,7 +88,7 @@ function planInPlace(facts: PlanFacts, options: PlanOptions): UpgradePlan {
     needs: { computers: [], processes: 0, listeningPorts: 0, memoryMb: memoryMb.server, srpCredentials: 0 },
     sends: { itPolicies: 0, serviceBooks: 0, synchronizations: 0, leastMinutes: 0 },
     ...{ lockedFeatures: [], losses: [] },
-    notes: [...accountNotes(options, waves), ...replacementNotes(facts, replacements)],
+    notes: [...accountNotes(options, waves), ...replacementNotes(facts, replacements), ...releaseNotes(facts, 'patch')],
   };
 }
 
@@ -119,7 +119,7 @@ function planWaves(step: ReleaseStep, facts: PlanFacts, options: PlanOptions): U
       .filter((feature) => !facts.knownFeatures.includes(feature))
       .map((name) => ({ name, until: 'the upgrade is finalized and every registered component has it' })),
     losses: [...facts.losses],
-    notes: notesOf(facts, options, waves, empty),
+    notes: [...notesOf(facts, options, waves, empty), ...releaseNotes(facts, step)],
   };
 }
 
@@ -235,6 +235,20 @@ function accountNotes(options: PlanOptions, waves: readonly { name: string; acco
   return notes;
 }
 
+/** Of the release itself, whichever way it takes. */
+function releaseNotes({ target, supervisorsBehind }: PlanFacts, step: ReleaseStep): string[] {
+  const behind = supervisorsBehind.join(', ');
+  const command = supervisorCommand(target.release);
+  const supervisors =
+    step === 'patch'
+      ? `Supervisors may stay as they are: ${behind}. Where they are to be of ${target.release} too, type there: ${command}.`
+      : `Supervisors to be upgraded: ${behind}; once every process there is of ${target.release}, type there: ${command}.`;
+  return [
+    ...(supervisorsBehind.length === 0 ? [] : [supervisors]),
+    ...(target.signed === undefined ? [] : [`The release ${target.release} is ${target.signed}.`]),
+  ];
+}
+
 function notesOf(
   facts: PlanFacts,
   options: PlanOptions,
@@ -249,14 +263,6 @@ function notesOf(
         '`instances` names it.',
     );
   }
-  if (facts.supervisorsBehind.length > 0) {
-    const command = supervisorCommand(facts.target.release);
-    notes.push(
-      `Supervisors to be upgraded: ${facts.supervisorsBehind.join(', ')}; once every process there is of ` +
-        `${facts.target.release}, type there: ${command}.`,
-    );
-  }
-  if (facts.target.signed !== undefined) notes.push(`The release ${facts.target.release} is ${facts.target.signed}.`);
   notes.push(
     options.oldInstances === 'upgrade'
       ? `When finalizing, the emptied instances are upgraded in place to ${facts.target.release} and take accounts again; ` +
