@@ -1,14 +1,17 @@
 /** Whether and how a domain can go to a release: small archives, really installed and read, beside a domain of 1.2.0. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/test-database.ts';
+import { keepReleaseSigner } from '../domain/release-signer.ts';
 import { installArchive, readArchive } from '../release/archive.ts';
 import { writeEntries } from '../release/archive-bytes.ts';
 import { formatManifest, type Manifest, manifestName } from '../release/manifest.ts';
+import { formatSignature, signatureSuffix } from '../release/signature.ts';
+import { testSigner } from '../release/signed-archive-fixture.ts';
 import { type Entries, sha256 } from '../release/tar-entries.ts';
 import { runChecks } from './checks.ts';
 import { reverseByOperator, writePlan } from './operator-actions.ts';
@@ -69,6 +72,32 @@ test('the next minor release is a way with what it needs, and the same release i
   );
   const same = await way(await archiveOf('1.2.0'));
   assert.deepEqual([same.way, same.plan], ['same', null]);
+});
+
+test('another build of the domain’s own number is not the release that is there, and the answer says so', async () => {
+  const other = await way(await archiveOf('1.2.0', { commit: 'd'.repeat(40) }));
+  assert.deepEqual([other.way, other.plan], ['none', null]);
+  assert.match(
+    other.reasons.join(' '),
+    /^This is another build of 1\.2\.0 than the one that the domain runs.* It is not signed\./,
+  );
+});
+
+test('the build that is there, signed by somebody else, is refused for its signer', async () => {
+  const file = await archiveOf('1.2.0');
+  const { manifestSha256 } = await readArchive(file);
+  const known = testSigner();
+  const facts = { release: '1.2.0', archive: sha256(await readFile(file)), manifest: manifestSha256 };
+  await db.begin((tx) => keepReleaseSigner(tx, { fingerprint: known.fingerprint, occasion: 'test' }));
+  try {
+    await writeFile(`${file}${signatureSuffix}`, formatSignature(facts, testSigner()));
+    const answer = await way(file);
+    assert.equal(answer.way, 'none');
+    assert.match(answer.reasons.join(' '), /this domain has taken releases of the signer/);
+  } finally {
+    await rm(`${file}${signatureSuffix}`, { force: true });
+    await db.begin((tx) => keepReleaseSigner(tx, { fingerprint: null, occasion: 'test' }));
+  }
 });
 
 const refusals: readonly { what: string; file: () => Promise<string>; why: RegExp }[] = [

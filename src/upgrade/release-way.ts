@@ -5,7 +5,7 @@
 import { isBrambleError, messageOf } from '../base/errors.ts';
 import type { Queryable } from '../database/connection.ts';
 import { readDomain } from '../domain/domain.ts';
-import { type FoundRelease, verifyInstalled } from '../release/archive.ts';
+import { type FoundRelease, readInstalled, verifyInstalled } from '../release/archive.ts';
 import { type Acceptance, judgementText } from '../release/signer-judgement.ts';
 import { planUpgrade } from './plan.ts';
 import { readPlanFacts } from './plan-facts.ts';
@@ -21,7 +21,7 @@ export interface WayAnswer {
   release: string;
   /** False for the archive of a working tree, which may be built again with other contents. */
   sealed: boolean;
-  /** `none`: no upgrade leads there, or none can begin just now; `reasons` say why and what to do. */
+  /** `same`: the build that the domain runs. `none`: no upgrade leads there, or none can begin just now; `reasons` say why and what to do. */
   way: ReleaseStep | 'same' | 'none';
   reasons: string[];
   /** Administration services that are away while the release fence is closed. */
@@ -53,8 +53,8 @@ export async function findWay(q: Queryable, question: WayQuestion): Promise<WayA
     ...{ domain: { name, release }, release: found.release, sealed: !found.manifest.workingTree },
     ...{ way: 'none', reasons: [], administrations: administrations?.count ?? 0, plan: null, signed: null },
   };
-  if (found.release === release) return { ...answer, way: 'same' };
   try {
+    if (found.release === release) return await compareBuilds(q, question, answer);
     const way = releaseStep(release, found.release);
     const signed = judgementText(await judgeRelease(q, found, question.accepted));
     const plan = await planned(q, release, question);
@@ -68,6 +68,26 @@ export async function findWay(q: Queryable, question: WayQuestion): Promise<WayA
     if (!answers.some((code) => isBrambleError(error, code))) throw error;
     return { ...answer, reasons: [messageOf(error)] };
   }
+}
+
+/** By what they hold: a number says nothing of who built it. */
+async function compareBuilds(
+  q: Queryable,
+  { home, found, accepted }: WayQuestion,
+  answer: WayAnswer,
+): Promise<WayAnswer> {
+  const own = await readInstalled(releaseFolder(home, found.release));
+  if (own.manifestSha256 !== found.manifestSha256) {
+    const signed = found.signature === null ? 'It is not signed' : `It is signed by ${found.signature.signer}`;
+    const reason =
+      `This is another build of ${found.release} than the one that the domain runs: their manifests differ ` +
+      `(${found.manifestSha256.slice(0, 16)}…, ${own.manifestSha256.slice(0, 16)}…). ${signed}. One number is one release: ` +
+      'compare both with what the publisher says, and take a later release.';
+    return { ...answer, reasons: [reason] };
+  }
+  // What is there already is that also without the file of its signature; a signature that lies there is judged.
+  const signed = found.signature === null ? null : judgementText(await judgeRelease(q, found, accepted));
+  return { ...answer, way: 'same', signed };
 }
 
 async function planned(q: Queryable, from: string, { home, host, found }: WayQuestion): Promise<UpgradePlan> {
