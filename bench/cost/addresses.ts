@@ -87,6 +87,7 @@ export async function addressKitchens(): Promise<AddressKitchens> {
     identityUse: createIdentityUse({ db, instanceId, features: ownFeatures, clock: systemClock }),
     notices: createDeviceNotices({ db, log: silentLogger, clock: systemClock }),
     certificateKeys: createCertificateKeys(),
+    deviceAuthorityDer: authorities.device.certificateDer,
     onAnswer: () => {},
   });
   const server = createServer((request, response) => serve(request, response, 'link'));

@@ -29,6 +29,8 @@ export interface ProvenIdentity {
   /** The certificate of TLS, where it is another one than that of the signature: as on a connection that outlived a renewal. */
   readonly otherInTls: string | undefined;
   readonly signature: VerifiedSignature | undefined;
+  /** The certificate itself, in DER. @throws BrambleError ERR_CLIENT_CERT_HEADER */
+  readonly certificateDer: () => Uint8Array;
 }
 
 /**
@@ -41,6 +43,7 @@ export function identityOf(proof: IdentityProof, keys?: CertificateKeys): Proven
   const presented =
     proof.clientCertHeader === undefined ? undefined : fingerprintOfHeader(proof.clientCertHeader, keys);
   const fingerprint = signature?.fingerprint ?? presented;
+  const certificateDer = () => signature?.certificateDer ?? parseClientCert(proof.clientCertHeader ?? '');
   if (fingerprint === undefined) {
     throw new BrambleError(
       'ERR_IDENTITY_MISSING',
@@ -48,7 +51,7 @@ export function identityOf(proof: IdentityProof, keys?: CertificateKeys): Proven
     );
   }
   const otherInTls = presented === fingerprint ? undefined : presented;
-  return { fingerprint, overTls: presented !== undefined, otherInTls, signature };
+  return { fingerprint, overTls: presented !== undefined, otherInTls, signature, certificateDer };
 }
 
 function fingerprintOfHeader(header: string, keys: CertificateKeys | undefined): string {

@@ -194,6 +194,7 @@ async function startServer(
     identityUse,
     notices: createDeviceNotices({ db, log: silentLogger, clock: systemClock }),
     certificateKeys: createCertificateKeys(),
+    deviceAuthorityDer: authorities.device.certificateDer,
     onAnswer: (_kind, answer) => {
       if (answer.code !== 'ERR_REMOVED') statuses.push(answer.status);
     },

@@ -8,6 +8,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import type { Http2ServerResponse } from 'node:http2';
+import { wasIssuedTo } from '../activation/unknown-identity.ts';
 import type { Clock } from '../base/clock.ts';
 import { BrambleError, isBrambleError, messageOf } from '../base/errors.ts';
 import type { DeviceId, InstanceId } from '../base/ids.ts';
@@ -64,6 +65,8 @@ export interface DeviceHandlerOptions extends NewcomerOptions {
   samples: RequestSamples;
   notices: DeviceNotices;
   certificateKeys: CertificateKeys;
+  /** The certificate of the authority that issues device identities. */
+  deviceAuthorityDer: Uint8Array;
   clock: Clock;
   identityUse: IdentityUse;
   /** Called with each answer, for metrics. */
@@ -149,8 +152,8 @@ async function answerConnect(
   }
   const message = await readConnect(options, body, { token, ...proven });
   const connect = connectRequestOf(token, proven, message);
-  if (message.userId !== undefined) return await answerUserChannel(options, connect);
-  const outcome = await connectAfterAll(options, connect);
+  if (message.userId !== undefined) return await answerUserChannel(options, connect, proven);
+  const outcome = await connectAfterAll(options, connect, proven);
   switch (outcome.kind) {
     case 'served':
       options.samples.add(outcome.accountId, performance.now() - startedAt, false);
@@ -185,10 +188,14 @@ async function finishRemoval(options: DeviceHandlerOptions, deviceId: DeviceId):
  * Only what is not served comes to the slower look at the enrolment: a new identity is used for the first time, a suspended
  * enrolment is taken back by its key.
  */
-async function connectAfterAll(options: DeviceHandlerOptions, connect: ConnectRequest): Promise<ConnectOutcome> {
+async function connectAfterAll(
+  options: DeviceHandlerOptions,
+  connect: ConnectRequest,
+  proven: Proven,
+): Promise<ConnectOutcome> {
   let outcome = await options.connects.connect(connect);
   if (outcome.kind === 'wrong-identity') {
-    const device = await identifiedDevice(options, connect.token, connect);
+    const device = await identifiedDevice(options, connect.token, proven);
     if (device.kind !== 'done') return device;
     if (device.value === 'not-found' || device.value.fingerprint !== connect.fingerprint) return outcome;
     outcome = await options.connects.connect(connect);
@@ -203,18 +210,22 @@ async function connectAfterAll(options: DeviceHandlerOptions, connect: ConnectRe
 
 /**
  * The enrolment of a token. Where the request proves the identity that is to follow the present one, that is the present one
- * from now on; where it proves the one before, an event says so: it is refused, and may be all that the device has.
+ * from now on; where it proves the one before, or one that was issued to the device and that no row knows, an event says so: it is
+ * refused, and may be all that the device has.
  */
 async function identifiedDevice(
   options: DeviceHandlerOptions,
   token: string,
-  { fingerprint }: Pick<Proven, 'fingerprint'>,
+  { fingerprint, certificateDer }: Pick<Proven, 'fingerprint' | 'certificateDer'>,
 ): Promise<FencedOutcome<EnrolledDevice | 'not-found'>> {
   const { db, instanceId } = options;
   const device = await findDeviceByToken(db, token);
   if (device === 'not-found' || device.fingerprint === fingerprint) return { kind: 'done', value: device };
   const standing = await standingOf(db, device.deviceId, fingerprint);
   if (standing === 'former') noteFormerIdentity(options, device.deviceId);
+  if (standing === 'none' && wasIssuedTo(device.deviceId, certificateDer, options.deviceAuthorityDer)) {
+    noteUnknownIdentity(options, device.deviceId);
+  }
   if (standing === 'former' || standing === 'none') return { kind: 'done', value: device };
   if (standing === 'new') {
     const used = await beginToUse(db, instanceId, device, fingerprint);
@@ -249,8 +260,12 @@ async function answerInactive(options: DeviceHandlerOptions, token: string): Pro
 }
 
 /** Commands are queued for devices: on a user channel they would be done for that user alone, and answered for all. */
-async function answerUserChannel(options: DeviceHandlerOptions, connect: ConnectRequest): Promise<DeviceAnswer> {
-  const identified = await identifiedDevice(options, connect.token, connect);
+async function answerUserChannel(
+  options: DeviceHandlerOptions,
+  connect: ConnectRequest,
+  proven: Proven,
+): Promise<DeviceAnswer> {
+  const identified = await identifiedDevice(options, connect.token, proven);
   if (identified.kind !== 'done') return refusalOfFence(identified);
   const device = identified.value;
   if (device === 'not-found') return unknownDevice;
@@ -266,7 +281,7 @@ async function answerUserChannel(options: DeviceHandlerOptions, connect: Connect
 async function refusalOfSender(
   options: DeviceHandlerOptions,
   token: string,
-  proven: Pick<Proven, 'fingerprint' | 'overTls'>,
+  proven: Pick<Proven, 'fingerprint' | 'overTls' | 'certificateDer'>,
 ): Promise<DeviceAnswer | undefined> {
   const identified = await identifiedDevice(options, token, proven);
   if (identified.kind !== 'done') return refusalOfFence(identified);
@@ -293,6 +308,16 @@ function noteFormerIdentity(options: DeviceHandlerOptions, deviceId: DeviceId): 
     deviceId,
     `A message of the device ${deviceId} was proven by the identity that it had before its renewal, and was refused. Either a ` +
       'captured message is being replayed, or the device was restored from an older backup: then it has to enrol again.',
+  );
+}
+
+function noteUnknownIdentity(options: DeviceHandlerOptions, deviceId: DeviceId): void {
+  options.notices.note(
+    'device-unknown-identity',
+    deviceId,
+    `A message of the device ${deviceId} was proven by an identity that it was issued and that the database does not know (any ` +
+      'more), and was refused. If the database was restored from a backup, the device had renewed its identity since; otherwise ' +
+      'it uses one from before its last two. It has to enrol again.',
   );
 }
 

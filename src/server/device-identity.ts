@@ -23,7 +23,7 @@ export function remoteAddressOf(request: DeviceRequest, way: RequestWay): string
   return typeof told === 'string' ? told : (request.socket.remoteAddress ?? '');
 }
 
-export interface Proven extends Pick<ProvenIdentity, 'fingerprint' | 'signature' | 'otherInTls'> {
+export interface Proven extends Pick<ProvenIdentity, 'fingerprint' | 'signature' | 'otherInTls' | 'certificateDer'> {
   /** Whether the certificate was shown in TLS. */
   shownInTls: boolean;
   /** Whether no more can be asked for: it was, or a trusted proxy ended TLS, which may not be able to. */
@@ -38,8 +38,8 @@ export function proveIdentity(request: DeviceRequest, body: Buffer, way: Request
     clientCertHeader: way === 'loopback' ? undefined : single(request.headers['client-cert']),
     body,
   };
-  const { fingerprint, overTls: shownInTls, otherInTls, signature } = identityOf(proof, keys);
-  return { fingerprint, signature, otherInTls, shownInTls, overTls: shownInTls || way === 'proxy', way };
+  const { overTls: shownInTls, ...proven } = identityOf(proof, keys);
+  return { ...proven, shownInTls, overTls: shownInTls || way === 'proxy', way };
 }
 
 function single(header: string | string[] | undefined): string | undefined {

@@ -172,6 +172,7 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
     clock: systemClock,
     identityUse,
     certificateKeys: createCertificateKeys(),
+    deviceAuthorityDer: authorities.device.certificateDer,
     onAnswer: createRequestMetrics(registry),
   };
   addActivationMetrics(registry, handlerOptions.activation);
