@@ -26,11 +26,11 @@ interface Try {
 }
 type EnrollmentDevice = Parameters<typeof signedEnrollmentProfile>[0]['device'];
 
-/** By device; without an entry for a device that is another instance's by now, or is being moved. */
+/** By device, made when asked for; without an entry for a device that is another instance's by now, or is being moved. */
 export type RenewalProfiles = (
   q: Queryable,
   orders: readonly RenewalOrder[],
-) => Promise<ReadonlyMap<string, Uint8Array>>;
+) => Promise<ReadonlyMap<string, () => Uint8Array>>;
 
 export function createRenewalProfiles(parts: {
   readonly instanceId: string;
@@ -39,18 +39,20 @@ export function createRenewalProfiles(parts: {
 }): RenewalProfiles {
   return async (q, orders) => {
     if (orders.length === 0) return new Map();
-    const [domain, authorities] = await Promise.all([parts.domain(), parts.authorities()]);
     const names = new Map(orders.map((order) => [order.deviceId, order.accountName]));
+    // First of all: what fails from here on is a try that failed, and the next one waits.
     const tries = await beginTries(q, parts.instanceId, orders);
+    const [domain, authorities] = await Promise.all([parts.domain(), parts.authorities()]);
     return new Map(
-      tries.map(({ topic, ...device }): [string, Uint8Array] => [
+      tries.map(({ topic, ...device }): [string, () => Uint8Array] => [
         device.deviceId,
-        signedEnrollmentProfile({
-          domain: { ...domain, pushTopic: topic ?? domain.pushTopic },
-          authorities,
-          device,
-          accountName: names.get(device.deviceId) ?? '',
-        }),
+        () =>
+          signedEnrollmentProfile({
+            domain: { ...domain, pushTopic: topic ?? domain.pushTopic },
+            authorities,
+            device,
+            accountName: names.get(device.deviceId) ?? '',
+          }),
       ]),
     );
   };

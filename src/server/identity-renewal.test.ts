@@ -36,9 +36,13 @@ import {
 
 const stage = await createDeviceHandlerFixture();
 let turn: () => Promise<void>;
+let isDomainUnreadable = false;
 const profiles = createRenewalProfiles({
   instanceId: stage.fixture.here.id,
-  domain: async () => testDomain,
+  domain: async () => {
+    if (isDomainUnreadable) throw new Error('the domain cannot be read');
+    return testDomain;
+  },
   authorities: async () => stage.fixture.authorities,
 });
 
@@ -439,6 +443,72 @@ test('the former identity is a proof in TLS for as long as a connection may last
   assert.ok(served(await renewed.connect({ status: 'Idle' })));
 });
 
+test(
+  'devices that renewed after the backup from which the database was restored are named in an event, strangers are not',
+  limited,
+  async () => {
+    const { db } = stage.fixture;
+    const { device, facts } = await renewing();
+    const identity = await enrolByScep(facts, ask);
+    const renewed = device.speaking(identity);
+    const id = await device.deviceId();
+    const [backup] = await db<{ key: Buffer; certificate: Buffer; fingerprint: string; expiresAt: Date }[]>`
+      select identity_key as key, identity_certificate as certificate, identity_fingerprint as fingerprint,
+             identity_expires_at as "expiresAt" from device where id = ${id}`;
+    assert.ok(backup);
+    assert.ok(served(await renewed.connect({ status: 'Idle' })));
+    await db`
+      update device set identity_key = ${backup.key}, identity_certificate = ${backup.certificate},
+             identity_fingerprint = ${backup.fingerprint}, identity_expires_at = ${backup.expiresAt} where id = ${id}`;
+    await db`delete from device_renewal where device_id = ${id}`;
+
+    const other = await stage.activeDevice();
+    const stranger = other.speaking(identity);
+    const ways = [
+      () => stranger.connect({ status: 'Idle' }),
+      () => renewed.connect({ status: 'Idle' }),
+      () => renewed.checkin('Authenticate'),
+    ];
+    for (const come of ways) assert.deepEqual(outcome(await come()), [400, 'ERR_WRONG_IDENTITY']);
+    const heard = async (deviceId: string) =>
+      (await db`select 1 from event where kind = 'device-unknown-identity' and subject = ${deviceId}`).length;
+    await until('an event names the device', 30_000, async () => (await heard(id)) > 0);
+    assert.equal(await heard(id), 1);
+    assert.equal(await heard(await other.deviceId()), 0);
+    assert.ok(served(await device.connect({ status: 'Idle' })), 'what the database knows is served');
+  },
+);
+
+test(
+  'a profile that cannot be made is the failure of its delivery; others of the batch are sent, and it is tried again later',
+  limited,
+  async () => {
+    const { db } = stage.fixture;
+    const device = await stage.activeDevice(true);
+    await turn();
+    while ((await commandOf(device, () => true)) !== undefined) await device.connect({ status: 'Idle' });
+    await ageIdentity(device, 300);
+    const id = await device.deviceId();
+    isDomainUnreadable = true;
+    await db`
+      insert into delivery (id, account_id, device_id, item, cause, budgeted)
+      select gen_random_uuid(), account_id, id, 'synchronization', 'activation', true from device where id = ${id}`;
+    await turn();
+    isDomainUnreadable = false;
+    assert.deepEqual(await deliveries(device), ['failed renewal']);
+    const [row] = await db<{ failure: string; sent: number }[]>`
+      select v.failure, (select count(*)::int from delivery s where s.device_id = v.device_id
+                            and s.item = 'synchronization' and s.budgeted and s.state = 'released') as sent
+        from delivery v where v.device_id = ${id} and v.item = 'device-identity'`;
+    assert.deepEqual(row, { failure: 'could not be compiled: the domain cannot be read', sent: 1 });
+    await turn();
+    assert.deepEqual(await deliveries(device), ['failed renewal'], 'not at once');
+    await endedAgo(device, 31);
+    await turn();
+    assert.ok(await renewalFor(device));
+  },
+);
+
 test('what cannot be certified leaves the renewal as it was', limited, async () => {
   const { device, facts } = await renewing();
   const ra = (await ask(`${device.scep}?operation=GetCACert`, {})).body;
@@ -475,7 +545,7 @@ test(
       from delivery v join account a on a.id = v.account_id
      where v.device_id = ${await device.deviceId()} and v.item = 'device-identity'`;
     assert.ok(order);
-    const lost = (await profiles(db, [order])).get(order.deviceId);
+    const lost = (await profiles(db, [order])).get(order.deviceId)?.();
     assert.ok(lost);
     await turn();
     const renewal = await renewalFor(device);

@@ -27,10 +27,13 @@ export interface CompilerFacts {
   readonly renewalProfiles: RenewalProfiles;
 }
 
+/** Made when it is asked for, so that one that cannot be made is one device's failure. */
+export type MakeProfile = () => Uint8Array;
+
 export type RenewalProfiles = (
   q: Queryable,
   candidates: readonly Candidate[],
-) => Promise<ReadonlyMap<string, Uint8Array>>;
+) => Promise<ReadonlyMap<string, MakeProfile>>;
 
 export interface PreparedBatch {
   readonly prepared: PreparedDelivery[];
@@ -48,7 +51,7 @@ interface Content {
 interface Sources {
   readonly policies: ReadonlyMap<string, EffectivePolicy>;
   readonly services: readonly StoredService[];
-  readonly renewals: ReadonlyMap<string, Uint8Array>;
+  readonly renewals: ReadonlyMap<string, MakeProfile>;
 }
 
 /** Prepared without letting others have their turn. */
@@ -107,7 +110,7 @@ export function createPreparation(facts: CompilerFacts): Prepare {
         return books && installation(books);
       }
       case 'device-identity': {
-        const bytes = sources.renewals.get(candidate.deviceId);
+        const bytes = sources.renewals.get(candidate.deviceId)?.();
         return bytes && installation({ bytes, revision: revisionOf(bytes) });
       }
       case 'synchronization':
@@ -115,6 +118,17 @@ export function createPreparation(facts: CompilerFacts): Prepare {
           revision: revisionOf(Buffer.from(synchronizationQueries.join('\n'))),
           request: commandRequest.deviceInformation(synchronizationQueries),
         };
+    }
+  }
+
+  async function renewalsFor(q: Queryable, candidates: readonly Candidate[]): Promise<Sources['renewals']> {
+    try {
+      return await facts.renewalProfiles(q, candidates);
+    } catch (error) {
+      const fail: MakeProfile = () => {
+        throw error;
+      };
+      return new Map(candidates.map(({ deviceId }) => [deviceId, fail]));
     }
   }
 
@@ -126,7 +140,7 @@ export function createPreparation(facts: CompilerFacts): Prepare {
         wants('it-policy').map((candidate) => candidate.accountId),
       ),
       services: wants('service-books').length === 0 ? [] : await listServices(q),
-      renewals: await facts.renewalProfiles(q, wants('device-identity')),
+      renewals: await renewalsFor(q, wants('device-identity')),
     };
     const batch: PreparedBatch = { prepared: [], settlements: [] };
     for (const [index, candidate] of candidates.entries()) {
