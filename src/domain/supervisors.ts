@@ -51,7 +51,13 @@ export function supervisorText({ host, release, atWork }: Pick<HostSupervisor, '
   return `${host} (${release}${atWork ? '' : ', not heard of lately'})`;
 }
 
-/** What brings a supervisor of the release to a host. Pure. */
+/** What brings a supervisor of the release to a host: in a session of its own, as a closed terminal drains what runs in it. Pure. */
 export function supervisorCommand(release: string): string {
-  return `node BRAMBLE_HOME/releases/${release}/bramble.mjs up`;
+  return `setsid node BRAMBLE_HOME/releases/${release}/bramble.mjs up </dev/null >>BRAMBLE_HOME/logs/supervisor.log 2>&1 &`;
 }
+
+/** What has to be so before it is typed, or processes end with the supervisor before. */
+export const supervisorCaution =
+  'Not in a terminal that you close: that ends everything on the host. And where the running one is a systemd unit, give this unit ' +
+  'KillMode=process before (systemctl edit, systemctl daemon-reload): otherwise systemd ends every process together with it. ' +
+  'Better still, start the new one as a unit of its own';

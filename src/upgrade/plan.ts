@@ -5,7 +5,7 @@
 import { counted } from '../base/counted.ts';
 import { BrambleError } from '../base/errors.ts';
 import { parseRelease } from '../base/release-number.ts';
-import { supervisorCommand } from '../domain/supervisors.ts';
+import { supervisorCaution, supervisorCommand } from '../domain/supervisors.ts';
 import { type Budget, budgetSchema } from '../policy/delivery/budget.ts';
 import { requestsToPass } from './gate.ts';
 import { planReplacements, replacementNotes } from './in-place-plan.ts';
@@ -238,11 +238,11 @@ function accountNotes(options: PlanOptions, waves: readonly { name: string; acco
 /** Of the release itself, whichever way it takes. */
 function releaseNotes({ target, supervisorsBehind }: PlanFacts, step: ReleaseStep): string[] {
   const behind = supervisorsBehind.join(', ');
-  const command = supervisorCommand(target.release);
+  const command = `\`${supervisorCommand(target.release)}\`. ${supervisorCaution}.`;
   const supervisors =
     step === 'patch'
-      ? `Supervisors may stay as they are: ${behind}. Where they are to be of ${target.release} too, type there: ${command}.`
-      : `Supervisors to be upgraded: ${behind}; once every process there is of ${target.release}, type there: ${command}.`;
+      ? `Supervisors may stay as they are: ${behind}. Where they are to be of ${target.release} too, type there: ${command}`
+      : `Supervisors to be upgraded: ${behind}; once every process there is of ${target.release}, type there: ${command}`;
   return [
     ...(supervisorsBehind.length === 0 ? [] : [supervisors]),
     ...(target.signed === undefined ? [] : [`The release ${target.release} is ${target.signed}.`]),

@@ -40,7 +40,16 @@ test('finalizing waits for a supervisor of an earlier release, with what to type
   const [wait] = report.waits
     .filter(({ what }) => what === 'old-supervisor')
     .filter(({ who }) => who.includes('here (1.0.0)'));
-  assert.match(wait?.command ?? '', /releases\/1\.1\.0\/bramble\.mjs up; or without them: .*--leave-supervisor here/);
+  assert.match(
+    wait?.command ?? '',
+    /releases\/1\.1\.0\/bramble\.mjs up .*; or without them: .*--leave-supervisor here/,
+  );
+  // What is typed neither ends with its terminal nor lets a service manager end everything.
+  for (const text of [`${wait?.why} ${wait?.command}`, upgrade.progress.waitingFor ?? '']) {
+    assert.match(text, /KillMode=process/);
+    assert.match(text, /setsid .* up <\/dev\/null >>.*supervisor\.log 2>&1 &/);
+    assert.match(text, /terminal that you close/);
+  }
   assert.match(reportText(report), /Supervisors\n {2}here \(1\.0\.0\): Node\.js 26\.0\.0, PostgreSQL 18\.4\n/);
   await it.db`update supervisor set release = '1.1.0', seen_at = now()`;
   await until(it, context, ['done']);

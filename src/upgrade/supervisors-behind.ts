@@ -1,5 +1,11 @@
 /** Supervisors that finalizing waits for: pure rules over what they say of themselves. */
-import { type HostSupervisor, supervisorCommand, supervisorsBehind, supervisorText } from '../domain/supervisors.ts';
+import {
+  type HostSupervisor,
+  supervisorCaution,
+  supervisorCommand,
+  supervisorsBehind,
+  supervisorText,
+} from '../domain/supervisors.ts';
 import type { Upgrade } from './upgrade-store.ts';
 
 /** Those of an earlier release that no operator left out of account. Releases of a patch go on side by side. */
@@ -14,6 +20,6 @@ export function supervisorsToWaitFor(
 export function supervisorsText(supervisors: readonly HostSupervisor[], release: string): string {
   return (
     `supervisors of an earlier release: ${supervisors.map(supervisorText).join(', ')}; on each host start that of the new ` +
-    `release beside it, which takes over: \`${supervisorCommand(release)}\``
+    `release beside it, which takes over: \`${supervisorCommand(release)}\`. ${supervisorCaution}`
   );
 }

@@ -5,7 +5,7 @@
  * Invariant: an upgrade that does not go on has at least one wait, and each names its reason; none is made up for one that is over.
  */
 import { counted } from '../base/counted.ts';
-import { type HostSupervisor, supervisorCommand, supervisorText } from '../domain/supervisors.ts';
+import { type HostSupervisor, supervisorCaution, supervisorCommand, supervisorText } from '../domain/supervisors.ts';
 import type { HoldReason } from '../policy/delivery/situation.ts';
 import { occupiedText, type PlacedInstance } from './instances-behind.ts';
 import { isFinal, type UpgradeState } from './state-machine.ts';
@@ -237,12 +237,12 @@ function processWaits(facts: WaitFacts): Wait[] {
   }
   if (facts.state === 'finalizing' && facts.supervisorsBehind.length > 0) {
     const command =
-      `on each host: ${supervisorCommand(facts.toRelease)}; or without them: ` +
+      `on each host: \`${supervisorCommand(facts.toRelease)}\`; or without them: ` +
       `bramble upgrade finalize --leave-supervisor ${facts.supervisorsBehind.map(({ host }) => host).join(' ')}`;
     waits.push(
       wait(
         'old-supervisor',
-        'supervisors are of an earlier release: one of the new release takes over, and devices do not notice',
+        `supervisors are of an earlier release: one of the new release takes over, and devices do not notice. ${supervisorCaution}`,
         {
           who: facts.supervisorsBehind.map(supervisorText),
           command,
