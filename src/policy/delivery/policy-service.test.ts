@@ -279,7 +279,7 @@ test('a turn follows soon while something is to be sent, and rarely while nothin
     if (pauses.length === 3) ending.abort();
   };
   await service.run(ending.signal);
-  assert.deepEqual(pauses, [200, 200, 15_000]);
+  assert.deepEqual(pauses, [200, 200, 10_000], 'nobody has said that its wake was not lost');
 });
 
 test('however much others owe, looking for what is owed takes a tenth of the time', async () => {
@@ -333,6 +333,12 @@ describe('a turn that a notice brings forward rests no longer than until', { tim
     const { restsOf, woken } = await startService({ pausedForMs: () => pauses.shift() ?? 0 });
     assert.deepEqual(await restsOf(3, () => queueUrgent(devices)), [15_000, 700, 200]);
     assert.equal(woken.length, 1);
+  });
+
+  test('whoever was woken is due again', async () => {
+    const devices = await addDevices(db, one.id, 1);
+    const { restsOf } = await startService();
+    assert.deepEqual(await restsOf(4, () => queueUrgent(devices)), [15_000, 200, 9800, 15_000]);
   });
 
   test('what is open is counted again', async () => {

@@ -46,6 +46,8 @@ export function createWaker(options: WakerOptions): Waker {
   const { db, instanceId, push, clock, log } = options;
   const underWay = new Set<Promise<void>>();
   const paced = createPacedLook(clock, durationsPerLook);
+  /** When whoever was woken is due again, should the wake be lost. */
+  let againAt = Infinity;
   let bucket: Bucket = { perMinute: 0, tokens: 0, refilledAtSeconds: 0 };
 
   function allowance(wakesPerSecond: number): number {
@@ -103,6 +105,8 @@ export function createWaker(options: WakerOptions): Waker {
         ),
       );
       bucket = takeTokens(bucket, woken.size);
+      if (clock.now() >= againAt) againAt = Infinity;
+      if (woken.size > 0) againAt = Math.min(againAt, clock.now() + settings.wakeAgainSeconds * 1000);
       for (const device of chosen.filter(({ deviceId }) => woken.has(deviceId))) {
         const pushing = send(device, signal)
           .catch((error: unknown) => log.error({ error: messageOf(error) }, 'the outcome of a wake could not be noted'))
@@ -110,7 +114,7 @@ export function createWaker(options: WakerOptions): Waker {
         underWay.add(pushing);
       }
       const isComplete = sleeping.length < allowed && woken.size === chosen.length;
-      return { woken: woken.size, dueInMs: isComplete ? Infinity : restOfThemMs };
+      return { woken: woken.size, dueInMs: isComplete ? againAt - clock.now() : restOfThemMs };
     },
     async idle() {
       while (underWay.size > 0) await Promise.allSettled(underWay);
