@@ -4,8 +4,9 @@
  * Invariant: the credential file always holds a whole credential; a renewed one is written beside and renamed, and the
  * links take it up at their next dial.
  */
+import { X509Certificate } from 'node:crypto';
 import { rename, writeFile } from 'node:fs/promises';
-import { systemClock } from '../base/clock.ts';
+import { type Clock, systemClock } from '../base/clock.ts';
 import { isBrambleError, messageOf } from '../base/errors.ts';
 import { createSparseLog } from '../base/sparse-log.ts';
 import { credentialPath, readCredential, type SrpCredential } from '../link/credential.ts';
@@ -83,31 +84,42 @@ export interface CredentialRenewal {
   /** Gets the successor of the present credential; may take until an administration service is at work. */
   renew: (present: SrpCredential, signal: AbortSignal) => Promise<SrpCredential>;
   signal: AbortSignal;
+  clock?: Pick<Clock, 'now' | 'sleep'>;
 }
 
 const renewalCheckMs = 3_600_000;
+const soonestRetryMs = 60_000;
 
-/** Renews the credential when a third of its validity is left; looks every hour, and a failure is tried again then. */
+/** Renews the credential when a third of its validity is left; looks every hour, and sooner after a failure where it ends soon. */
 export async function keepCredentialFresh(options: CredentialRenewal): Promise<void> {
-  const { context, identifier, signal } = options;
+  const { context, identifier, signal, clock = systemClock } = options;
   while (!signal.aborted) {
+    let restMs = renewalCheckMs;
     try {
       const present = await readCredential(context.environment.home, identifier);
-      if (options.isDue(present, new Date(systemClock.now()))) {
+      if (options.isDue(present, new Date(clock.now()))) {
+        restMs = retryMs(present, clock.now());
         const path = credentialPath(context.environment.home, identifier);
         await writeFile(`${path}.new`, `${JSON.stringify(await options.renew(present, signal), null, 2)}\n`, {
           mode: 0o600,
         });
         await rename(`${path}.new`, path);
+        restMs = renewalCheckMs;
         context.log.info({ identifier }, 'SRP credential renewed');
       }
     } catch (error) {
       if (signal.aborted) return;
       context.log.error(
-        { reason: messageOf(error) },
-        'the SRP credential was not renewed; it is tried again in an hour',
+        { reason: messageOf(error), minutes: Math.round(restMs / 60_000) },
+        'the SRP credential was not renewed; it is tried again',
       );
     }
-    await systemClock.sleep(renewalCheckMs, signal).catch(() => {});
+    await clock.sleep(restMs, signal).catch(() => {});
   }
+}
+
+/** Often enough that there are some tries left before it ends; one that has ended renews nothing. */
+function retryMs(present: SrpCredential, nowMs: number): number {
+  const leftMs = new X509Certificate(present.certificatePem).validToDate.getTime() - nowMs;
+  return leftMs <= 0 ? renewalCheckMs : Math.min(renewalCheckMs, Math.max(soonestRetryMs, leftMs / 4));
 }
