@@ -59,6 +59,12 @@ test('an identity is renewed by hand once every component knows of renewals', as
   assert.match(locked.errors, /held back by: old/);
   assert.match((await bramble('status')).output, /3 are to be renewed, which begins when the upgrade is finalized/);
   await admin.db`delete from component where name = 'old'`;
+  // As 1.1 left the table: between the rise of the feature level and the contraction.
+  await admin.db`alter table delivery add constraint earlier check (item <> 'device-identity') not valid`;
+  const early = await bramble('device', 'resend', ids.fresh, 'device-identity');
+  assert.equal(early.code, exitCode.refused);
+  assert.match(early.errors, /the upgrade is being finalized. Try again/);
+  await admin.db`alter table delivery drop constraint earlier`;
   assert.equal((await bramble('device', 'resend', ids.fresh, 'device-identity')).code, exitCode.ok);
   const owed = await admin.db`select cause, budgeted, state from delivery where device_id = ${ids.fresh}`;
   assert.deepEqual([...owed], [{ cause: 'manual', budgeted: false, state: 'owed' }]);

@@ -66,4 +66,8 @@ test('identities of 1.1 are due by their end alone, and their renewal is owed on
   assert.equal(await oweRenewals(db, here, settings, 10), 1);
   const open = await db.unsafe(release11.open, [device.deviceId]);
   assert.deepEqual([...open], [{ item: 'device-identity' }]);
+  const named = await db`
+    select conname from pg_constraint where conrelid = 'delivery'::regclass and contype = 'c'
+       and pg_get_constraintdef(oid) ~ 'synchronization|policy-change'`;
+  assert.deepEqual([...named], [], 'what a later release adds meets no check of this one');
 });

@@ -3,6 +3,7 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import * as z from 'zod';
 import { BrambleError } from '../../base/errors.ts';
 import type { DeviceId } from '../../base/ids.ts';
+import { isCheckViolation } from '../../database/sql-state.ts';
 import { listCommands, queueCommand } from '../../devices/command-queue.ts';
 import { requireFeature } from '../../domain/features.ts';
 import { announceDeliveries, oweDeliveries } from '../../policy/delivery/owe-deliveries.ts';
@@ -101,6 +102,13 @@ export function deviceCommandRoutes(context: AdministrationContext): FastifyPlug
             cause: 'manual',
             budgeted: false,
             items: [request.body.item],
+          }).catch((error: unknown) => {
+            if (!isCheckViolation(error)) throw error;
+            throw new BrambleError(
+              'ERR_STATE',
+              `The database takes no ${request.body.item} yet: the upgrade is being finalized. Try again in a minute.`,
+              { cause: error },
+            );
           });
           await announceDeliveries(tx);
           if (owed.length > 0) return { deliveriesOwed: owed.length };

@@ -7,7 +7,7 @@
  */
 import { fencedAccounts } from '../../database/account-fence.ts';
 import type { Queryable } from '../../database/connection.ts';
-import { sqlState } from '../../database/sql-state.ts';
+import { isCheckViolation } from '../../database/sql-state.ts';
 import { isAhead, isLongerAgo } from '../../database/time-stamps.ts';
 import type { IdentitySettings } from '../../domain/identity-settings.ts';
 import type { RenewalsUnderWay } from './renewal-pace.ts';
@@ -21,8 +21,6 @@ export async function isAnyRenewalDue(q: Queryable, instanceId: string): Promise
      order by identity_renewal_due(d.id, d.identity_issued_at, d.identity_expires_at) limit 1`;
   return rows.length > 0;
 }
-
-const checkViolation = '23514';
 
 /** By delivery_identity and delivery_open; no locks. Released more than `expectSeconds` ago: the device is away. */
 export async function readRenewalsUnderWay(
@@ -83,7 +81,7 @@ export async function oweRenewals(
   try {
     return (await owed).count;
   } catch (error) {
-    if (sqlState(error) === checkViolation) return 0;
+    if (isCheckViolation(error)) return 0;
     throw error;
   }
 }
