@@ -28,4 +28,9 @@ test('a renewal has one state, and says what comes next', () => {
     'no new identity was used; tried again from 2027-03-01T11:30Z on',
   ]);
   assert.equal(stateOf({ attempts: 1, settledAt, issued: true })?.[0], 'unused');
+  // Tried by hand before its time: nothing tries it again by itself until then.
+  assert.deepEqual(stateOf({ dueAt: '2027-04-01T00:00:00+00:00', attempts: 1, settledAt, failure: 'an error' }), [
+    'not-due',
+    'an error; its next try is not due before 2027-04-01T00:00Z (`bramble device resend` tries it now)',
+  ]);
 });

@@ -7,8 +7,8 @@ import { type IdentitySettings, renewAgainAfterSeconds } from '../domain/identit
 
 export interface IdentityRenewal {
   /**
-   * `not-due`; `due`: waits for its turn; `under-way`: its delivery is open; `unused`: issued, and not used yet; `failed`: to be
-   * tried again.
+   * `not-due`, also where a try by hand failed; `due`: waits for its turn; `under-way`: its delivery is open; `unused`: issued, and
+   * not used yet; `failed`: to be tried again.
    */
   state: 'not-due' | 'due' | 'under-way' | 'unused' | 'failed';
   /** Tries since the present identity was issued. */
@@ -29,7 +29,10 @@ export interface RenewalFacts {
 export function identityRenewal(facts: RenewalFacts, settings: IdentitySettings, now: Date): IdentityRenewal | null {
   const { dueAt, attempts, open, issued, settledAt, failure } = facts;
   if (dueAt === null) return null;
+  const isDue = new Date(dueAt) <= now;
   const again = () => {
+    if (!isDue)
+      return `its next try is not due before ${timeOf(new Date(dueAt))} (\`bramble device resend\` tries it now)`;
     const at = new Date(settledAt ?? now).getTime() + renewAgainAfterSeconds(settings, attempts) * 1000;
     return `tried again from ${timeOf(new Date(at))} on`;
   };
@@ -39,9 +42,13 @@ export function identityRenewal(facts: RenewalFacts, settings: IdentitySettings,
     return { state: 'unused', attempts, text: tries(text, attempts) };
   }
   if (attempts > 0 && settledAt !== null) {
-    return { state: 'failed', attempts, text: tries(`${failure ?? 'no new identity was used'}; ${again()}`, attempts) };
+    return {
+      state: isDue ? 'failed' : 'not-due',
+      attempts,
+      text: tries(`${failure ?? 'no new identity was used'}; ${again()}`, attempts),
+    };
   }
-  if (new Date(dueAt) <= now) return { state: 'due', attempts, text: 'waits for its turn' };
+  if (isDue) return { state: 'due', attempts, text: 'waits for its turn' };
   return { state: 'not-due', attempts, text: `from ${timeOf(new Date(dueAt))} on` };
 }
 
@@ -85,7 +92,8 @@ export async function countIdentities(q: Queryable): Promise<IdentityCounts> {
            (select count(distinct v.device_id)::int from delivery v
              where v.item = 'device-identity' and v.state in ('owed', 'released', 'handed-out', 'suspect')) as "underWay",
            count(r.identity_fingerprint)::int as unused,
-           count(*) filter (where v.state = 'failed')::int as failed
+           count(*) filter (where v.state = 'failed' and identity_renewal_due(d.id, d.identity_issued_at, d.identity_expires_at)
+                                                               <= extract(epoch from now()))::int as failed
       from device d left join device_renewal r on r.device_id = d.id left join delivery v on v.id = r.delivery_id
      where d.state = 'active'`;
   return row ?? { ended: 0, endWithin30Days: 0, due: 0, underWay: 0, unused: 0, failed: 0 };
