@@ -254,6 +254,27 @@ test('the present identity renews itself, once for each, and an earlier one rene
   assert.equal(await refusalOf(device.token, requestFor(third, '', present)), 'not-the-present-identity');
 });
 
+test('an identity that has ended renews itself once renewals are active, and nobody else does', async () => {
+  const { db, here, authorities } = fixture;
+  const late = createScepService({
+    ...{ db, instanceId: here.id, authorities, registrationActive, renewalActive: async () => true },
+    now: () => new Date(Date.now() + 400 * 86_400_000),
+  });
+  const [device, other] = [await fixture.offeredDevice(), await fixture.offeredDevice()];
+  const identity = await certificateFor(device.token, requestFor(first, device.challenge));
+  const foreign = await certificateFor(other.token, requestFor(third, other.challenge));
+  await db`
+    update device set state = 'active', identity_expires_at = now() - interval '35 days' where id = ${device.deviceId}`;
+  const statusOf = async (renew: Renewal) => {
+    const request = requestFor(second, '', renew);
+    const outcome = await late.handleScep({ operation: 'PKIOperation', token: device.token, message: request.der });
+    assert.ok(outcome.kind === 'answer', outcome.kind);
+    return parseCertRep(outcome.body, request, ra).status;
+  };
+  assert.equal(await statusOf({ key: third.privateKey, certificateDer: foreign }), 'failure');
+  assert.equal(await statusOf({ key: first.privateKey, certificateDer: identity }), 'success');
+});
+
 test('the identity of another enrolment renews nothing', async () => {
   const [mine, other] = [await fixture.offeredDevice(), await fixture.offeredDevice()];
   await certificateFor(mine.token, requestFor(first, mine.challenge));

@@ -228,18 +228,21 @@ export function createScepService(options: {
     return await afterRival(device, request);
   }
 
-  /** Signed with the present identity; or asked again, for the key that has become the present one, or is to. */
+  /**
+   * Signed with the present identity, which may have ended: its fingerprint decides. Or asked again, for the key that has become the
+   * present one, or is to. 1.1 wants an identity that has not ended, also of those that it reads beside us.
+   */
   async function renew(device: EnrollingDevice, request: PkiRequest): Promise<Decision> {
     if (device.identityFingerprint === null) return refused('not-enrolling');
     const signer = fingerprintOf(request.signerCertificateDer);
+    if (signer === device.identityFingerprint && (await renewalActive())) {
+      if (isSameKey(device.renewal, request)) return nextCertificateAgain(device, request);
+      return await issueNext(device, request, { presentFingerprint: signer });
+    }
     const issuedHere = isIssuedBy(request.signerCertificateDer, deviceAuthority.certificateDer, now());
     if (!issuedHere) return refused('not-the-present-identity');
     if (signer !== device.identityFingerprint) {
       return isSameKey(device, request) ? certificateAgain(device, request) : refused('not-the-present-identity');
-    }
-    if (await renewalActive()) {
-      if (isSameKey(device.renewal, request)) return nextCertificateAgain(device, request);
-      return await issueNext(device, request, { presentFingerprint: signer });
     }
     const issued = await issueIdentity(device, request);
     if (await replaceIdentity(db, { deviceId: device.deviceId, instanceId }, signer, issued)) {
