@@ -4,6 +4,7 @@ import { assertNever } from '../base/assert-never.ts';
 export type SupervisorEvent =
   | { type: 'listening'; socket: 'public' | 'srp'; port: number }
   | { type: 'waiting-for-port'; socket: 'public' | 'srp'; port: number }
+  | { type: 'waiting-for-disk'; message: string }
   | { type: 'taking-over'; pid: number; release: string | null }
   | { type: 'adopted'; name: string; kind: string; release: string; pid: number }
   | { type: 'not-adopted'; name: string; pid: number }
@@ -33,6 +34,8 @@ export function eventText(event: SupervisorEvent): string {
       return `${event.socket} port ${event.port} is open`;
     case 'waiting-for-port':
       return `${event.socket} port ${event.port} is still in use; waiting for it`;
+    case 'waiting-for-disk':
+      return `processes wait for a supervisor, a few seconds only, and this one for room: ${event.message}`;
     case 'taking-over':
       return `takes over from the supervisor of ${event.release ?? '1.1 or earlier'} (process ${event.pid})`;
     case 'adopted':

@@ -6,12 +6,15 @@
  * only, and then looks again: it holds the lock if no higher number has appeared. Numbers never fall, because releasing
  * keeps the file and only a holder removes lower ones. So a slow rival that judged an older number cannot take over from
  * a live holder.
+ *
+ * Making a number takes a new file, and so room on the disk. What was begun when there was none is taken away again, and a holder
+ * takes away what killed rivals have left.
  */
 import { randomBytes } from 'node:crypto';
 import { link, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
-import { BrambleError } from '../base/errors.ts';
+import { BrambleError, messageOf } from '../base/errors.ts';
 import { readPresent } from '../base/present-file.ts';
 import { birthOf } from '../base/process-facts.ts';
 
@@ -34,8 +37,11 @@ export const holderShape = z.object({ pid: z.number(), birth: z.string(), releas
 export type LockHolder = z.output<typeof holderShape>;
 
 const prefix = 'supervisor.lock.';
+const draftPrefix = '.supervisor-lock-';
+/** No room, none for this user, or for files of this process. */
+const diskLimits = ['ENOSPC', 'EDQUOT', 'EFBIG'];
 
-/** @throws BrambleError ERR_ALREADY_RUNNING with the holder in its details ({@link holderShape}). */
+/** @throws BrambleError ERR_ALREADY_RUNNING with the holder in its details ({@link holderShape}); ERR_HOME_DISK. */
 export async function lockHome(home: string, release: string): Promise<HomeLock> {
   for (;;) {
     const highest = await highestNumber(home);
@@ -52,7 +58,7 @@ export async function lockHome(home: string, release: string): Promise<HomeLock>
     const made = await makeFile(home, own, { pid: process.pid, birth: await birthOf(process.pid), release });
     if (made && (await highestNumber(home)) === own) {
       await removeLower(home, own);
-      return { release: async () => await replaceFile(home, own, { pid: null, birth: null }) };
+      return { release: async () => await releaseFile(home, own) };
     }
     if (made) {
       await rm(fileOf(home, own), { force: true });
@@ -78,6 +84,10 @@ async function removeLower(home: string, own: number): Promise<void> {
       await rm(fileOf(home, number), { force: true });
     }
   }
+  // A rival whose draft this is finds it gone, and looks again.
+  for (const name of await readdir(home)) {
+    if (name.startsWith(draftPrefix)) await rm(path.join(home, name), { force: true });
+  }
 }
 
 /** null when it was removed meanwhile: then there is a higher one. */
@@ -86,30 +96,47 @@ async function readHolder(home: string, number: number): Promise<Holder | null> 
   return text === null ? null : lockFileShape.parse(JSON.parse(text));
 }
 
-/** Appears with its contents or not at all; false when the number is taken. */
+/** Appears with its contents or not at all; false when the number is taken, or another took the home meanwhile. */
 async function makeFile(home: string, number: number, holder: Holder): Promise<boolean> {
-  const draft = await writeDraft(home, holder);
   try {
-    await link(draft, fileOf(home, number));
+    await withDraft(home, holder, async (draft) => await link(draft, fileOf(home, number)));
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') {
-      return false;
-    }
-    throw error;
+    const code = codeOf(error);
+    if (code === 'EEXIST') return false;
+    // The draft is gone, or the home is.
+    if (code === 'ENOENT' && (await numbersOf(home)).length > 0) return false;
+    if (!diskLimits.includes(code)) throw error;
+    throw new BrambleError(
+      'ERR_HOME_DISK',
+      `The supervisor cannot lock ${home}, which takes a small file there: ${messageOf(error)}. Make room on the disk of ${home}, or ` +
+        'raise the quota, and try again.',
+      { cause: error },
+    );
+  }
+}
+
+/** Where there is no room the file stays as it is, which locks nothing once its process has ended. */
+async function releaseFile(home: string, number: number): Promise<void> {
+  try {
+    await withDraft(home, { pid: null, birth: null }, async (draft) => await rename(draft, fileOf(home, number)));
+  } catch (error) {
+    if (!diskLimits.includes(codeOf(error))) throw error;
+  }
+}
+
+async function withDraft(home: string, holder: Holder, use: (draft: string) => Promise<void>): Promise<void> {
+  const draft = path.join(home, `${draftPrefix}${randomBytes(6).toString('hex')}`);
+  try {
+    await writeFile(draft, JSON.stringify(holder), { mode: 0o600 });
+    await use(draft);
   } finally {
     await rm(draft, { force: true });
   }
 }
 
-async function replaceFile(home: string, number: number, holder: Holder): Promise<void> {
-  await rename(await writeDraft(home, holder), fileOf(home, number));
-}
-
-async function writeDraft(home: string, holder: Holder): Promise<string> {
-  const draft = path.join(home, `.supervisor-lock-${randomBytes(6).toString('hex')}`);
-  await writeFile(draft, JSON.stringify(holder), { mode: 0o600 });
-  return draft;
+function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? '';
 }
 
 function fileOf(home: string, number: number): string {

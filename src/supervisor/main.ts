@@ -42,6 +42,7 @@ export async function supervisorMain(options: UpOptions): Promise<void> {
           event.type === 'hung' ||
           event.type === 'not-adopted' ||
           event.type === 'not-inherited' ||
+          event.type === 'waiting-for-disk' ||
           event.type === 'database-lost' ||
           event.type === 'not-reported' ||
           event.type === 'restarting';

@@ -46,18 +46,20 @@ const usualLetGoMs = 60_000;
 const killedWithinMs = 30_000;
 const usualAnswerMs = 10_000;
 const lookMs = 50;
+/** Longer than processes work on without a supervisor; one of them may be stopped. */
+const diskWaitMs = 60_000;
 /** A process that has just been started says a little later that it can be adopted. */
 const justStartedMs = 5000;
 
 /**
  * Locks the home, after taking over from the supervisor that runs there.
- * @throws BrambleError ERR_ALREADY_RUNNING, ERR_TAKE_OVER_NEWER, ERR_TAKE_OVER_INTERRUPTS, ERR_TAKE_OVER_REFUSED
+ * @throws BrambleError ERR_ALREADY_RUNNING, ERR_TAKE_OVER_NEWER, ERR_TAKE_OVER_INTERRUPTS, ERR_TAKE_OVER_REFUSED, ERR_HOME_DISK
  */
 export async function claimHome(home: string, options: ClaimOptions): Promise<HomeLock> {
   let former: { holder: LockHolder; letsGo: boolean; killAtMs: number } | undefined;
   for (;;) {
     try {
-      return await lockHome(home, options.release);
+      return await lockWithRoom(home, options);
     } catch (error) {
       if (!isBrambleError(error, 'ERR_ALREADY_RUNNING')) throw error;
       // Where nobody else is, whoever is to end gets the home all the same: there may be a database to shut down.
@@ -80,6 +82,21 @@ export async function claimHome(home: string, options: ClaimOptions): Promise<Ho
       // It does not even end by being killed.
       if (overdueMs > killedWithinMs) throw error;
       if (overdueMs >= 0 && holder.pid !== process.pid) await signalProcess(holder.pid, holder.birth, 'SIGKILL');
+      await delay(lookMs);
+    }
+  }
+}
+
+/** As long as processes wait for a supervisor, room on the disk is waited for: they drain without one. */
+async function lockWithRoom(home: string, { release, signal, onEvent }: ClaimOptions): Promise<HomeLock> {
+  const deadline = performance.now() + diskWaitMs;
+  for (let told = false; ; told = true) {
+    try {
+      return await lockHome(home, release);
+    } catch (error) {
+      if (!isBrambleError(error, 'ERR_HOME_DISK')) throw error;
+      if (signal.aborted || performance.now() > deadline || (await readAdoptable(home)).length === 0) throw error;
+      if (!told) onEvent({ type: 'waiting-for-disk', message: error.message });
       await delay(lookMs);
     }
   }
