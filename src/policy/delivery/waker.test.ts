@@ -54,7 +54,7 @@ test('a device that does not come is woken again after an interval that doubles'
     return woken.length;
   };
   await tick();
-  assert.equal(await ago(9, 9), 0);
+  assert.equal(await ago(4, 4), 0);
   assert.equal(await ago(11, 11), 1);
   assert.equal(await ago(100, 40), 0, 'it was waited 60 s before the last wake');
   assert.equal(await ago(100, 51), 1);
@@ -95,7 +95,7 @@ test('what a device put off is pushed for where it said something afterwards, at
   assert.equal(await equalTimes(), true, 'NotNow was the last thing that it said');
   await connect(device, 'Acknowledged', second?.commandUuid ?? null);
   assert.equal(await equalTimes(), false);
-  assert.equal(await dueAfter(9, 9.5, 8), false);
+  assert.equal(await dueAfter(4, 4.5, 3), false);
   assert.equal(await dueAfter(11, 11.5, 10), true, 'ten seconds after it was woken last, however old the command is');
   assert.equal(await dueAfter(50, 15, 48), false, 'it was waited 35 s before the last wake');
   assert.equal(await dueAfter(80, 41, 78), true);
