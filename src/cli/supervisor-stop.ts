@@ -1,9 +1,9 @@
 /** `bramble down`: asks the supervisor of a home to end, and waits until it has. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { BrambleError, isBrambleError } from '../base/errors.ts';
-import { birthOf } from '../base/process-facts.ts';
+import { birthOf, signalProcess } from '../base/process-facts.ts';
 import { thisRelease } from '../release/this-release.ts';
-import { lockHome } from '../supervisor/home-lock.ts';
+import { holderShape, type LockHolder, lockHome } from '../supervisor/home-lock.ts';
 
 const waitMs = 60_000;
 
@@ -12,29 +12,28 @@ const waitMs = 60_000;
  * @throws BrambleError ERR_NOT_RUNNING when no supervisor runs there, ERR_STOP_TIMEOUT when it has not ended in a minute.
  */
 export async function stopSupervisor(home: string): Promise<{ processId: number }> {
-  const processId = await holderOf(home);
-  const birth = await birthOf(processId);
-  process.kill(processId, 'SIGTERM');
+  const { pid, birth } = await holderOf(home);
+  await signalProcess(pid, birth, 'SIGTERM');
   const deadline = AbortSignal.timeout(waitMs);
-  while ((await birthOf(processId)) === birth && birth !== null) {
+  while ((await birthOf(pid)) === birth) {
     if (deadline.aborted) {
       throw new BrambleError(
         'ERR_STOP_TIMEOUT',
-        `The supervisor (process ${processId}) was asked to end a minute ago and has not: its log says what it waits for.`,
+        `The supervisor (process ${pid}) was asked to end a minute ago and has not: its log says what it waits for.`,
       );
     }
     await delay(100);
   }
-  return { processId };
+  return { processId: pid };
 }
 
 /** The lock tells who holds it by refusing us. */
-async function holderOf(home: string): Promise<number> {
+async function holderOf(home: string): Promise<LockHolder> {
   try {
     const lock = await lockHome(home, thisRelease.release);
     await lock.release();
   } catch (error) {
-    if (isBrambleError(error, 'ERR_ALREADY_RUNNING')) return Number(error.details['pid']);
+    if (isBrambleError(error, 'ERR_ALREADY_RUNNING')) return holderShape.parse(error.details);
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
   throw new BrambleError('ERR_NOT_RUNNING', `No supervisor runs on ${home}. Name another home with BRAMBLE_HOME.`);
