@@ -36,7 +36,13 @@ import { storedPushSettingsSchema } from '../src/policy/push-settings.ts';
 import { pushTopicSetting } from '../src/policy/push-topic.ts';
 import { rules } from '../src/policy/rules.ts';
 import { serviceSettings } from '../src/policy/services.ts';
-import { adoptableShape, handOverShape, orphanShape, socketsShape } from '../src/process/adoption-messages.ts';
+import {
+  adoptableShape,
+  refusedShape as handOverRefusedShape,
+  handOverShape,
+  orphanShape,
+  socketsShape,
+} from '../src/process/adoption-messages.ts';
 import { processEnvironmentShape } from '../src/process/environment.ts';
 import { serviceAddressShape } from '../src/process/service-address.ts';
 import { manifestSchema } from '../src/release/manifest.ts';
@@ -94,5 +100,5 @@ export const storedShapes: Readonly<Record<string, z.ZodType>> = {
   ...namedBy('link', linkShapes),
   'link credential request': credentialRequestShape,
   'supervisor signs of processes': signShape,
-  ...namedBy('supervisor socket', { handOverShape, orphanShape, socketsShape }),
+  ...namedBy('supervisor socket', { handOverShape, handOverRefusedShape, orphanShape, socketsShape }),
 };
