@@ -106,10 +106,10 @@ export const deviceBugs: readonly KnownBug[] = [
     ],
   },
   {
-    name: 'connect-without-account-lock',
-    file: 'src/devices/connect-statement.ts',
-    find: '         for share of a skip locked\n    ), fenced as',
-    replace: '    ), fenced as',
+    name: 'batch-without-account-lock',
+    file: 'src/database/account-fence.ts',
+    find: '         for share of a skip locked`;',
+    replace: '`;',
     seenBy: [{ file: connectStatement, title: 'a connect that began before a move committed writes nothing after it' }],
   },
   {
@@ -243,8 +243,8 @@ export const deviceBugs: readonly KnownBug[] = [
   {
     name: 'identity-replaced-before-it-is-used',
     file: 'src/activation/scep-service.ts',
-    find: 'if (await renewalActive()) {',
-    replace: 'if ((await renewalActive()) && false) {',
+    find: 'if (signer === device.identityFingerprint && (await renewalActive())) {',
+    replace: 'if (signer === device.identityFingerprint && (await renewalActive()) && false) {',
     seenBy: [
       {
         file: renewal,
