@@ -20,6 +20,8 @@ export type WaitingReason =
   | 'being-woken'
   /** Woken, and not seen since. */
   | 'device-asleep'
+  /** It was with the device, which fell silent, and was taken back for the sake of others. */
+  | 'taken-back'
   | 'not-now'
   /** With the device: its answer. */
   | 'answer'
@@ -83,7 +85,7 @@ function released(facts: WaitingFacts): WaitingReason {
   if (!facts.canBePushed) return 'push-token-missing';
   if (facts.wokenAt === null) return facts.accountMoving ? 'account-moving' : 'being-woken';
   const came = facts.lastSeenAt !== null && facts.lastSeenAt >= facts.wokenAt;
-  if (!came) return 'device-asleep';
+  if (!came) return facts.handedOutAt === null ? 'device-asleep' : 'taken-back';
   if (facts.budgeted && needsSlot(facts.hold)) return facts.hold;
   return 'being-woken';
 }
@@ -100,6 +102,7 @@ function sinceOf(reason: WaitingReason, facts: WaitingFacts): Date | null {
       return facts.wokenAt === null ? null : new Date(facts.wokenAt);
     case 'answer':
     case 'suspect':
+    case 'taken-back':
     case 'unanswered':
       return facts.handedOutAt === null ? null : new Date(facts.handedOutAt);
     default:
@@ -125,6 +128,7 @@ const messages: Readonly<Record<WaitingReason, string>> = {
   'push-token-missing': 'waits for the device to come by itself: it cannot be woken until it tells its push token',
   'being-woken': 'waits for the device, which is being woken',
   'device-asleep': 'waits for the device, which was woken and has not been seen',
+  'taken-back': 'is sent again when the device comes: it took it before and fell silent',
   'not-now': 'waits for the device, which said “not now”, to be in use',
   answer: 'is with the device; waits for its answer',
   suspect: 'is with the device, which has been silent for too long',
