@@ -23,6 +23,20 @@ const shapes = `import { z } from 'zod';
 export const storedShapes = { 'setting small': z.object({ most: z.number().int() }) };
 `;
 
+const { major, minor } = parseRelease(thisRelease.release);
+const number = (patch: number) => `${major}.${minor}.${patch}`;
+
+async function renumber(tree: string, patch: number): Promise<void> {
+  for (const [file, find, replace] of [
+    ['src/release/this-release.ts', /release: '[^']*'/, `release: '${number(patch)}'`],
+    ['package.json', /"version":"[^"]*"/, `"version":"${number(patch)}"`],
+  ] as const) {
+    const text = await readFile(path.join(tree, file), 'utf8');
+    await writeFile(path.join(tree, file), text.replace(find, replace));
+  }
+}
+
+/** A release that is no patch, whatever the working tree's is. */
 async function smallTree(t: TestContext): Promise<string> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'bramble-tree-'));
   t.after(async () => await rm(folder, { recursive: true, force: true }));
@@ -33,8 +47,8 @@ async function smallTree(t: TestContext): Promise<string> {
     await cp(path.join(checkout, part), path.join(tree, part), { recursive: true });
   }
   const packageFile: unknown = JSON.parse(await readFile(path.join(checkout, 'package.json'), 'utf8'));
-  const ownPackage = { ...(packageFile as object), version: thisRelease.release };
-  await writeFile(path.join(tree, 'package.json'), JSON.stringify(ownPackage));
+  await writeFile(path.join(tree, 'package.json'), JSON.stringify(packageFile));
+  await renumber(tree, 0);
   await writeFile(path.join(tree, 'src', 'cli', 'main.ts'), program);
   await writeFile(path.join(tree, 'scripts', 'stored-shapes.ts'), shapes);
   await writeFile(path.join(tree, 'sql', '001-first.expand.sql'), 'select 1;\n');
@@ -124,17 +138,9 @@ test('a working tree builds as such, and a release number that differs from the 
 test('a patch is sealed where it changes no schema, feature or stored shape, and is refused with each of them otherwise', async (t) => {
   const tree = await smallTree(t);
   const sealed = path.join(tree, 'releases');
-  const { major, minor } = parseRelease(thisRelease.release);
-  const number = (patch: number) => `${major}.${minor}.${patch}`;
   const seal = async (patch: number, changes: Readonly<Record<string, string>>) => {
-    const numbers = await readFile(path.join(tree, 'src/release/this-release.ts'), 'utf8');
-    const packageFile = await readFile(path.join(tree, 'package.json'), 'utf8');
-    const all = {
-      'src/release/this-release.ts': numbers.replace(/release: '[^']*'/, `release: '${number(patch)}'`),
-      'package.json': packageFile.replace(/"version":"[^"]*"/, `"version":"${number(patch)}"`),
-      ...changes,
-    };
-    for (const [file, text] of Object.entries(all)) await writeFile(path.join(tree, file), text);
+    await renumber(tree, patch);
+    for (const [file, text] of Object.entries(changes)) await writeFile(path.join(tree, file), text);
     await commit(tree);
     return await release(tree, '--commit', 'HEAD', '--out', sealed, '--seal');
   };
