@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { startAdministration } from '../admin/administration-fixture.ts';
 import { exitWithin } from '../base/test-process.ts';
 import { seedDevice } from '../devices/device-fixture.ts';
+import { thisRelease } from '../release/this-release.ts';
 import { lockHome } from '../supervisor/home-lock.ts';
 import { runBramble } from './command-line-fixture.ts';
 import { exitCode } from './exit-codes.ts';
@@ -80,7 +81,7 @@ test('times have their zone, and say the same moment', limited, async () => {
 test('bramble up beside a supervisor says so as every failure is said', limited, async () => {
   const configuration = { database: { url: admin.databaseUrl }, host: 'here', publicPort: 8443, srpPort: 3101 };
   await writeFile(join(admin.home, 'config.json'), JSON.stringify(configuration));
-  const lock = await lockHome(admin.home, '1.2.0');
+  const lock = await lockHome(admin.home, thisRelease.release);
   const child = fork(fileURLToPath(new URL('main.ts', import.meta.url)), ['up'], {
     env: { PATH: process.env['PATH'], BRAMBLE_HOME: admin.home },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
