@@ -57,7 +57,8 @@ export function describeAccountMoves(stage: LastingDomain): void {
     const created = await commandJson<Created>(stage.domain, ...args);
     assert.equal(created.queued, 3);
     assert.deepEqual(created.skipped, [{ account: 'nobody', reason: 'not-found' }]);
-    await until('the accounts are at the other instance', 30_000, async () => {
+    // The first ones' devices are silent, so the others may wait for half a minute until those are out of reach.
+    await until('the accounts are at the other instance', 90_000, async () => {
       const there = await accountsAt(stage.domain, 'server-2');
       return accounts.every((account) => there.includes(account));
     });
