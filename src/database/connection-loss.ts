@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { sqlState } from './sql-state.ts';
 
 /**
@@ -37,8 +38,10 @@ export function markUnsent(error: unknown): unknown {
   return error;
 }
 
-/** Several sessions may have ended at the same time without anybody knowing. */
-const tries = 5;
+/** Several sessions may have ended at the same time without anybody knowing: the first further try comes at once. */
+const tries = 6;
+/** A pooler in front of a server that is going down refuses in no time, one session after the other: so from the second on, doubling. */
+const pauseMs = 100;
 
 /**
  * What `first` sent, or `next` after its session was lost. Who waited for a session in vain does not wait again.
@@ -55,6 +58,7 @@ export async function onAnotherConnection<Result>(
     } catch (error) {
       const worthAnother = isConnectionLoss(error) && !(error instanceof Error && unsent.has(error));
       if (left === 0 || !worthAnother || !may()) throw error;
+      if (left < tries - 1) await delay(pauseMs * 2 ** (tries - 2 - left));
     }
   }
 }

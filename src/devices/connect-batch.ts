@@ -11,7 +11,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { BrambleError } from '../base/errors.ts';
-import { isConnectionLoss } from '../database/connection-loss.ts';
+import { onAnotherConnection } from '../database/connection-loss.ts';
 import { sqlState } from '../database/sql-state.ts';
 import type { ConnectOutcome, ConnectRequest } from './connect-statement.ts';
 
@@ -53,11 +53,6 @@ const movingRetryMostMs = 8;
  * rivalry (40: a deadlock): the statement was rolled back as a whole, so that sending its rows again changes nothing twice.
  */
 const refusedRow = /^(21|22|23|40|54|XX)/;
-/**
- * A batch whose session was lost is sent again, whether or not it was committed: it is what its devices would do, had they been
- * told to come again, and a request that comes twice changes nothing twice.
- */
-const timesSent = 3;
 const laneAtWaiting = 16;
 const laneAfterMs = 5;
 
@@ -120,9 +115,12 @@ export function createConnectBatcher(options: ConnectBatchOptions): ConnectBatch
   };
 
   /** Settles every entry; never rejects. */
-  const sendBatch = async (batch: readonly Waiting[], left = timesSent - 1): Promise<void> => {
+  const sendBatch = async (batch: readonly Waiting[]): Promise<void> => {
     try {
-      const outcomes = await options.send(batch.map((entry) => entry.request));
+      // Also where it may have been committed: it is what its devices would do, had they been told to come again, and a request
+      // that comes twice changes nothing twice.
+      const send = () => options.send(batch.map((entry) => entry.request));
+      const outcomes = await onAnotherConnection(send, send);
       batch.forEach((entry, index) => {
         const outcome = outcomes[index];
         if (outcome) entry.resolve(outcome);
@@ -130,9 +128,7 @@ export function createConnectBatcher(options: ConnectBatchOptions): ConnectBatch
       });
     } catch (error) {
       const [first] = batch;
-      if (left > 0 && isConnectionLoss(error)) {
-        await sendBatch(batch, left - 1);
-      } else if (!refusedRow.test(sqlState(error) ?? '')) {
+      if (!refusedRow.test(sqlState(error) ?? '')) {
         for (const entry of batch) entry.reject(error);
       } else if (batch.length > 1) {
         for (const entry of batch) await sendBatch([entry]);
