@@ -9,8 +9,8 @@ export interface Clock {
 }
 
 /**
- * Whether so much time has passed since then. Also where that lies ahead: the clock was wrong when it was read, and whoever waits
- * for that date would wait for as long as it was wrong.
+ * Whether this much time has passed since the time stamp. True also for one in the future: the clock was wrong when it was taken,
+ * and waiting for that date would block work for as long as the clock was off.
  */
 export function hasPassed(clock: Pick<Clock, 'now'>, sinceMs: number, durationMs: number): boolean {
   const elapsedMs = clock.now() - sinceMs;

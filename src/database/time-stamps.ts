@@ -1,6 +1,6 @@
 /**
- * Time stamps in rows, as the database's clock wrote them. It may have been ahead for a moment: what it wrote then is later than
- * now, and whoever waits until so much time has passed since would wait for as long as it was wrong.
+ * Time stamps in rows, as the database's clock wrote them. It may have been ahead for a moment: such
+ * time stamps lie in the future, and waiting for them would block work for as long as the clock was off.
  */
 import type { Queryable, SqlFragment } from './connection.ts';
 

@@ -63,7 +63,7 @@ test('a transaction whose statements could not be made leaves no session behind 
   await alone.end();
 });
 
-test('a session that ended unnoticed fails its transaction, and ends no process by a rejection of nobody’s', async () => {
+test('a session that ended unnoticed fails its transaction, and leaves no unhandled rejection', async () => {
   const victim = openDatabase(url, { applicationName: 'victim', max: 1 });
   await beginTogether(victim, (tx) => [tx`select 1`]);
   const ending = `

@@ -117,8 +117,8 @@ export function createConnectBatcher(options: ConnectBatchOptions): ConnectBatch
   /** Settles every entry; never rejects. */
   const sendBatch = async (batch: readonly Waiting[]): Promise<void> => {
     try {
-      // Also where it may have been committed: it is what its devices would do, had they been told to come again, and a request
-      // that comes twice changes nothing twice.
+      // Also when the lost batch may have been committed: its devices would retry in the same way, and a repeated request has no
+      // further effect.
       const send = () => options.send(batch.map((entry) => entry.request));
       const outcomes = await onAnotherConnection(send, send);
       batch.forEach((entry, index) => {

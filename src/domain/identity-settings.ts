@@ -21,7 +21,7 @@ export function renewAgainAfterSeconds(settings: IdentitySettings, attempts: num
 }
 
 /**
- * What was opened in TLS by an identity that was renewed since, a tunnel or a connection with requests, goes on for so long after:
- * as long as a tunnel may last. Longer, and whoever comes by the former key had a proof for ever.
+ * How long after a renewal the former identity still proves a TLS connection: as long as a tunnel or connection that it opened may
+ * last. Without a limit, a leaked former key would stay a valid proof.
  */
 export const formerIdentityHours = 12;

@@ -1,7 +1,7 @@
 /**
  * The signer of releases that the domain trusts: a setting that releases before 1.2 do not look at. Kept at first use, when
  * a signer names its successor, or by hand; every change is audited like any other setting. A signer that was left by hand is
- * refused from then on, whoever names it as a successor: otherwise the old statement would lead there again.
+ * refused from then on, even as a successor in a rotation statement: otherwise the old statement would lead there again.
  */
 import { z } from 'zod';
 import { advisoryLock, lockClass } from '../database/advisory-locks.ts';

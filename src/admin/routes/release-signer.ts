@@ -61,7 +61,7 @@ export function releaseSignerRoutes(context: AdministrationContext): FastifyPlug
             .array(typed)
             .max(16)
             .default([])
-            .describe('Signers that are refused from now on, whoever names them.'),
+            .describe('Signers that stay refused, even where a rotation statement names them.'),
         }),
         response: { 200: signerShape },
       },

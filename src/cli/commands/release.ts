@@ -97,7 +97,7 @@ function addSignerCommands(releases: Command, frame: Frame): void {
     signers
       .command('trust <fingerprint>')
       .description(
-        'trust this signer from now on, and no other; the one before is refused, whoever names it as a successor',
+        'trust only this signer from now on; the previous one stays refused, even as a successor in a rotation statement',
       )
       .option(
         '--refuse <fingerprint...>',
