@@ -16,7 +16,7 @@ export interface ReleaseNumbers {
 }
 
 export const thisRelease: ReleaseNumbers = {
-  release: '1.2.2',
+  release: '1.3.0',
   schemaVersion: 19,
   leastSchemaVersion: 17,
   linkVersions: [1, 2],
