@@ -3,7 +3,7 @@
  * what the machinery can do, in a small and in a large domain. The rows come while it moves, so the database has no statistics
  * of them.
  */
-import { until } from '../src/base/test-condition.ts';
+import { until } from '../src/testing/condition.ts';
 import type { RunningDomain } from '../test/harness/domain.ts';
 import { setBudget, wideBudget, withMeasuredDomain } from './measured-domain.ts';
 import { cpuPerRequest, readProcessCpu } from './process-cpu.ts';

@@ -5,7 +5,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { until } from '../src/base/test-condition.ts';
+import { until } from '../src/testing/condition.ts';
 import { workingTreeArchive } from '../test/harness/archives.ts';
 import { type RunningDomain, startDomain } from '../test/harness/domain.ts';
 import { type ProcessCpu, readProcessCpu } from './process-cpu.ts';

@@ -7,7 +7,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { until } from '../src/base/test-condition.ts';
+import { until } from '../src/testing/condition.ts';
 import { workingTreeArchive } from '../test/harness/archives.ts';
 import { type RunningDomain, startDomain } from '../test/harness/domain.ts';
 import { type RunningFleet, startFleet } from '../test/harness/fleet.ts';

@@ -12,7 +12,7 @@
  */
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { until } from '../src/base/test-condition.ts';
+import { until } from '../src/testing/condition.ts';
 import type { RunningDomain } from '../test/harness/domain.ts';
 import { type RunningFleet, startFleet } from '../test/harness/fleet.ts';
 import { setBudget, untilNothingIsOwed, usualSlots, withMeasuredDomain } from './measured-domain.ts';

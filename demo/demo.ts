@@ -6,8 +6,8 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { shownLines, shownText } from '../src/base/shown-text.ts';
-import { inTime, until } from '../src/base/test-condition.ts';
 import { readJournal } from '../src/simulator/journal.ts';
+import { inTime, until } from '../src/testing/condition.ts';
 import { sealedArchive, workingTreeArchive } from '../test/harness/archives.ts';
 import { expectDone, type RunningDomain, startDomain } from '../test/harness/domain.ts';
 import { type RunningFleet, startFleet } from '../test/harness/fleet.ts';

@@ -1,5 +1,5 @@
 /** Follows the open upgrade by plain SQL, which answers also while no administration service does. */
-import { printStates, until } from '../src/base/test-condition.ts';
+import { printStates, until } from '../src/testing/condition.ts';
 import type { RunningDomain } from '../test/harness/domain.ts';
 import { type UpgradeView, viewUpgrade } from '../test/harness/upgrade-view.ts';
 import { bar, type Progress } from './progress.ts';

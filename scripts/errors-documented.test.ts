@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
+import { isTestSupport } from './layers/imports.ts';
 
 const checkout = path.dirname(import.meta.dirname);
 /** Those of Node's HTTP server begin with ERR_HTTP and are not ours. */
 const code = /(?<![A-Z0-9_])ERR_(?!HTTP)[A-Z0-9]+(?:_[A-Z0-9]+)*(?![A-Z0-9_])/g;
-const isTest = /(?:\.test|-fixture|-child)\.ts$|(?:^|\/)test-[^/]*\.ts$/;
 
 test('every error code of the program is explained in docs/errors.md', async () => {
   const documented = await documentedCodes();
@@ -55,5 +55,5 @@ async function sourceFiles(): Promise<string[]> {
   const entries = await readdir(path.join(checkout, 'src'), { recursive: true });
   return entries
     .map((entry) => `src/${entry.replaceAll('\\', '/')}`)
-    .filter((name) => name.endsWith('.ts') && !isTest.test(name));
+    .filter((name) => name.endsWith('.ts') && !isTestSupport(name));
 }

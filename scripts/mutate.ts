@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { openTestCluster, testClusterVariable } from '../src/database/test-database.ts';
+import { openTestCluster, testClusterVariable } from '../src/database/database-fixture.ts';
 import { type KnownBug, knownBugs } from './mutate/known-bugs.ts';
 import { type NamedTest, type TestEnd, type TrialOptions, tryTests } from './mutate/trial.ts';
 import { readOptions } from './script-options.ts';

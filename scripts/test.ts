@@ -10,7 +10,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { run } from 'node:test';
-import { openTestCluster, prepareMigratedTemplate, testClusterVariable } from '../src/database/test-database.ts';
+import { openTestCluster, prepareMigratedTemplate, testClusterVariable } from '../src/database/database-fixture.ts';
 import { sharedFolderVariable } from '../test/harness/archives.ts';
 import { testFolder } from './test-folder.ts';
 import { endLeftovers } from './test-leftovers.ts';

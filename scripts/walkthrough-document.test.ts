@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, test } from 'node:test';
-import { until } from '../src/base/test-condition.ts';
+import { until } from '../src/testing/condition.ts';
 import { missingLine, parseDocument } from './walkthrough-document.ts';
 import { startWalk } from './walkthrough-run.ts';
 

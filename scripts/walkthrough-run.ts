@@ -8,8 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { exitWithin, hasEnded } from '../src/base/test-process.ts';
 import { stopEmbedded } from '../src/database/embedded/server.ts';
+import { exitWithin, hasEnded } from '../src/testing/process.ts';
 import { type Block, missingLine, type Typed } from './walkthrough-document.ts';
 
 const checkout = fileURLToPath(new URL('..', import.meta.url));

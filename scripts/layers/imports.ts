@@ -12,7 +12,7 @@ export interface Import {
 }
 
 /** Tests, and what only tests import. */
-export const isTestSupport = (file: string) => /(?:\.test|-fixture|-child)\.ts$|\/test-[a-z-]+\.ts$/.test(file);
+export const isTestSupport = (file: string) => /(?:\.test|-fixture)\.ts$|^src\/testing\//.test(file);
 
 /** Static imports, exports from, imports of types, and imports by a call: formatted code has no other form of them. */
 const specifier = /(?:\bfrom |\bimport |\bimport\()'(\.[^']*)'/g;

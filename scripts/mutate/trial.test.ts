@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { tryTests } from './trial.ts';
 
-const condition = new URL('../../src/base/test-condition.ts', import.meta.url).href;
+const condition = new URL('../../src/testing/condition.ts', import.meta.url).href;
 const source = `
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { run } from 'node:test';
-import { waitedInVain } from '../../src/base/test-condition.ts';
+import { waitedInVain } from '../../src/testing/condition.ts';
 
 export interface NamedTest {
   /** From the root of the tree. */

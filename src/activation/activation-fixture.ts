@@ -4,13 +4,13 @@
  */
 
 import type { AccountId, InstanceId, SrpIdentifier } from '../base/ids.ts';
-import { until } from '../base/test-condition.ts';
 import { type Database, openDatabase } from '../database/connection.ts';
 import { untilOneWaits, watched } from '../database/waiting-fixture.ts';
 import { createAccount } from '../directory/accounts.ts';
 import { createInstance } from '../directory/instances.ts';
 import type { Authorities, InstanceAuthorities } from '../domain/authorities.ts';
 import { generateAuthorities } from '../domain/authority-creation.ts';
+import { until } from '../testing/condition.ts';
 import { createActivation } from './activation.ts';
 import { setActivationPassword } from './activation-password.ts';
 

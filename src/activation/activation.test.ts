@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { isBrambleError } from '../base/errors.ts';
 import type { DeviceId } from '../base/ids.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
 import { parseEnrollmentProfile } from '../protocol/apple/enrollment-profile.ts';
 import { verifyAttached } from '../protocol/cms/verification.ts';
 import { fingerprintOf } from '../protocol/x509/certificate-fields.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { endingWithin } from '../base/test-property.ts';
+import { endingWithin } from '../testing/property.ts';
 import { createFairQueue, type FairQueue, type Place } from './fair-queue.ts';
 
 const roomy = { lanes: ['a', 'b'], atOnce: 1, placesInLane: 1000, placesOfKey: 1000 };

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { AccountId } from '../base/ids.ts';
-import { until } from '../base/test-condition.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
+import { until } from '../testing/condition.ts';
 import { type ActivationFixture, createActivationFixture } from './activation-fixture.ts';
 import { activationPasswordState, activationTries } from './activation-password.ts';
 import { matchesActivationPassword } from './activation-secret.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { after, afterEach, before, test } from 'node:test';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
 import { sealEnvelope } from '../protocol/cms/enveloped-data.ts';
 import { readSignedData } from '../protocol/cms/signed-data.ts';
 import { signAttached } from '../protocol/cms/signing.ts';

@@ -7,13 +7,13 @@ import { after, test } from 'node:test';
 import { openHeadFile } from '../audit/head-file.ts';
 import { readHead } from '../audit/sealer.ts';
 import { newId } from '../base/ids.ts';
-import { until } from '../base/test-condition.ts';
 import { runBramble } from '../cli/command-line-fixture.ts';
-import { stopOwnCluster, useOwnCluster } from '../database/test-database.ts';
+import { stopOwnCluster, useOwnCluster } from '../database/database-fixture.ts';
 import { seedCommand, seedDevice } from '../devices/device-fixture.ts';
 import { writePushSettings } from '../policy/push-settings.ts';
 import { formatRotation } from '../release/signature.ts';
 import { testSigner } from '../release/signed-archive-fixture.ts';
+import { until } from '../testing/condition.ts';
 import { startAdministration } from './administration-fixture.ts';
 import { write } from './context.ts';
 

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, test } from 'node:test';
-import { until } from '../base/test-condition.ts';
 import { closeInOrder } from '../rest/orderly-close.ts';
+import { until } from '../testing/condition.ts';
 import { startAdministration } from './administration-fixture.ts';
 import { administrationServer } from './administration-server.ts';
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { openDatabase } from '../database/connection.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
 import { seedCommand, seedDevice, seedDomain } from '../devices/device-fixture.ts';
 import { recorded } from './record.ts';
 

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
+import { exitWithin } from '../testing/process.ts';
+import { runShort } from '../testing/shortage.ts';
 import { birthOf } from './process-facts.ts';
-import { exitWithin } from './test-process.ts';
-import { runShort } from './test-shortage.ts';
 
 const facts = JSON.stringify(new URL('./process-facts.ts', import.meta.url).href);
 

@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { startAdministration } from '../admin/administration-fixture.ts';
-import { until } from '../base/test-condition.ts';
-import { exitWithin } from '../base/test-process.ts';
 import { writeMasterKeys } from '../database/sealed-value.ts';
+import { until } from '../testing/condition.ts';
+import { exitWithin } from '../testing/process.ts';
 import { exitCode } from './exit-codes.ts';
 
 const admin = await startAdministration();

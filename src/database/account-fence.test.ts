@@ -4,7 +4,7 @@ import { type AccountId, newId } from '../base/ids.ts';
 import { seedDevice, seedDomain } from '../devices/device-fixture.ts';
 import { withAccountFence } from './account-fence.ts';
 import { openDatabase, type Transaction } from './connection.ts';
-import { createTestDatabase } from './test-database.ts';
+import { createTestDatabase } from './database-fixture.ts';
 import { untilOneWaits, watched } from './waiting-fixture.ts';
 
 const { url } = await createTestDatabase();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { openDatabase } from './connection.ts';
-import { createTestDatabase } from './test-database.ts';
+import { createTestDatabase } from './database-fixture.ts';
 
 const { url } = await createTestDatabase();
 const db = openDatabase(url, { applicationName: 'bramble/test', max: 2 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { openDatabase, type Transaction } from './connection.ts';
-import { createTestDatabase } from './test-database.ts';
+import { createTestDatabase } from './database-fixture.ts';
 
 const database = await createTestDatabase();
 const db = openDatabase(database.url, { applicationName: 'bramble/test', max: 2 });

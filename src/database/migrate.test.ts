@@ -3,12 +3,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { until } from '../base/test-condition.ts';
+import { until } from '../testing/condition.ts';
 import { advisoryLock, lockClass } from './advisory-locks.ts';
 import { type Database, openDatabase } from './connection.ts';
+import { createTestDatabase } from './database-fixture.ts';
 import { type MigrateOptions, migrate, schemaVersionOf } from './migrate.ts';
 import { readMigrations } from './migration-files.ts';
-import { createTestDatabase } from './test-database.ts';
 import { untilOneWaits, watched } from './waiting-fixture.ts';
 
 /** `die_at(n)` ends the session that calls it, once, where a test asked for it in `fault`. */

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { createBell } from '../base/bell.ts';
-import { until } from '../base/test-condition.ts';
+import { until } from '../testing/condition.ts';
 import { type NoticedTable, ringAtChanges } from './change-notices.ts';
 import { type Database, openDatabase } from './connection.ts';
-import { createTestDatabase } from './test-database.ts';
+import { createTestDatabase } from './database-fixture.ts';
 
 const limited = { timeout: 120_000 };
 const { url } = await createTestDatabase();

@@ -8,8 +8,8 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { until } from '../base/test-condition.ts';
-import { exitWithin, hasEnded } from '../base/test-process.ts';
+import { until } from '../testing/condition.ts';
+import { exitWithin, hasEnded } from '../testing/process.ts';
 import { type ServerUser, serverUser } from './embedded/server-user.ts';
 
 export type PoolMode = 'session' | 'transaction' | 'statement';

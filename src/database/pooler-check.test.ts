@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { test } from 'node:test';
-import { until } from '../base/test-condition.ts';
+import { until } from '../testing/condition.ts';
 import { isUnreachable } from './connection-loss.ts';
+import { createTestDatabase } from './database-fixture.ts';
 import { assertOwnSessions } from './pooler-check.ts';
-import { createTestDatabase } from './test-database.ts';
 
 const limited = { timeout: 120_000 };
 const applicationName = 'bramble/test';

@@ -1,9 +1,9 @@
 /** What becomes of statements whose session the database ends: reads and beginnings come through, writes are not repeated. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { until } from '../base/test-condition.ts';
+import { until } from '../testing/condition.ts';
 import { type Database, openDatabase, type Transaction } from './connection.ts';
-import { createTestDatabase } from './test-database.ts';
+import { createTestDatabase } from './database-fixture.ts';
 
 const limited = { timeout: 60_000 };
 const { url } = await createTestDatabase();

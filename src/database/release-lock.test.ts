@@ -4,8 +4,8 @@ import { seedDomain } from '../devices/device-fixture.ts';
 import { writeSetting } from '../domain/settings.ts';
 import { advisoryLock, lockClass } from './advisory-locks.ts';
 import { openDatabase } from './connection.ts';
+import { createTestDatabase } from './database-fixture.ts';
 import { administrationTransaction } from './release-lock.ts';
-import { createTestDatabase } from './test-database.ts';
 import { untilOneWaits, watched } from './waiting-fixture.ts';
 
 const { url } = await createTestDatabase();

@@ -4,10 +4,10 @@ import { test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import postgres from 'postgres';
-import { until } from '../base/test-condition.ts';
+import { until } from '../testing/condition.ts';
+import { createTestDatabase } from './database-fixture.ts';
 import { openSession, type Sql } from './session.ts';
 import { longestLifeMs, openPool, type PoolOptions } from './session-pool.ts';
-import { createTestDatabase } from './test-database.ts';
 
 const limited = { timeout: 120_000 };
 const { url } = await createTestDatabase();

@@ -3,8 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { after, beforeEach, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { openDatabase } from './connection.ts';
+import { createTestDatabase } from './database-fixture.ts';
 import { administrationTransaction, takeReleaseLock } from './release-lock.ts';
-import { createTestDatabase } from './test-database.ts';
 import { beginTogether, didNotHold, mustHold } from './together.ts';
 
 const { url } = await createTestDatabase();

@@ -1,5 +1,5 @@
 /** For tests: knowing that a statement waits for a lock, without guessing how long that takes. */
-import { until } from '../base/test-condition.ts';
+import { until } from '../testing/condition.ts';
 import type { Database } from './connection.ts';
 
 /**

@@ -3,7 +3,7 @@ import { after, test } from 'node:test';
 import postgres from 'postgres';
 import { type AccountId, type CommandId, type DeviceId, newId } from '../base/ids.ts';
 import { openDatabase } from '../database/connection.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
 import { createConnectBatcher } from './connect-batch.ts';
 import { type ConnectOutcome, type ConnectRequest, connectDevices } from './connect-statement.ts';
 import { seedCommand, seedDevice, seedDomain } from './device-fixture.ts';

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { newId } from '../base/ids.ts';
-import { endingWithin } from '../base/test-property.ts';
 import { openDatabase } from '../database/connection.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
 import type { ConnectAnswer } from '../protocol/apple/connect.ts';
 import type { PlistDictionary, PlistValue } from '../protocol/plist/value.ts';
+import { endingWithin } from '../testing/property.ts';
 import { connectRequestOf } from './connect-request.ts';
 
 const { url } = await createTestDatabase();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import type { CommandId, InstanceId } from '../base/ids.ts';
 import { type Database, openDatabase } from '../database/connection.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
 import { connectRequestOf } from './connect-request.ts';
 import { type ConnectRequest, connectDevices } from './connect-statement.ts';
 import { type DeviceFixture, seedCommand, seedDevice, seedDomain, seedPermits } from './device-fixture.ts';

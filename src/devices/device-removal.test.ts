@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { type CommandId, newId } from '../base/ids.ts';
 import { openDatabase } from '../database/connection.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
 import { untilOneWaits, watched } from '../database/waiting-fixture.ts';
 import { oweDeliveries } from '../policy/delivery/owe-deliveries.ts';
 import { connectDevices } from './connect-statement.ts';

@@ -7,10 +7,10 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
 import type { CommandId } from '../base/ids.ts';
-import { endingWithin } from '../base/test-property.ts';
 import { openDatabase } from '../database/connection.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
 import { listSleeping } from '../policy/delivery/wake-store.ts';
+import { endingWithin } from '../testing/property.ts';
 import { type ConnectRequest, connectDevices } from './connect-statement.ts';
 import { type DeviceFixture, seedCommand, seedDevice, seedDomain, seedPermits } from './device-fixture.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { openDatabase } from '../database/connection.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
 import { type DeviceFixture, seedDevice, seedDomain } from './device-fixture.ts';
 import { keptAtMost, storeSignedMessages } from './repeated-messages.ts';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import type { DeviceId } from '../base/ids.ts';
 import { openDatabase } from '../database/connection.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
 import { resumeSuspended } from './checkin.ts';
 import { createCheckinScene } from './checkin-fixture.ts';
 import { type DeviceFixture, seedCommand, seedDomain, seedPermits } from './device-fixture.ts';

@@ -4,7 +4,7 @@ import { X509Certificate } from 'node:crypto';
 import { after, test } from 'node:test';
 import type { SrpIdentifier } from '../base/ids.ts';
 import { openDatabase } from '../database/connection.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
 import type { SrpCredential } from '../link/credential.ts';
 import { signEnvelope } from '../link/signed-envelope.ts';
 import { createAuthority } from '../protocol/x509/certificate.ts';

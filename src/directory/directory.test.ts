@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { type Database, openDatabase } from '../database/connection.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
 import { untilOneWaits } from '../database/waiting-fixture.ts';
 import { importAccounts } from './account-import.ts';
 import { createAccount, deleteAccount, getAccount, listAccounts } from './accounts.ts';

@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import type { SrpIdentifier } from '../base/ids.ts';
 import { type Database, openDatabase } from '../database/connection.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
 import { untilOneWaits } from '../database/waiting-fixture.ts';
 import { createAuthority } from '../protocol/x509/certificate.ts';
 import { createInstance, retireInstance } from './instances.ts';

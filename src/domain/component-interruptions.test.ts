@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { openDatabase } from '../database/connection.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
 import { seedDomain } from '../devices/device-fixture.ts';
 import { readUnplannedRestarts } from './component-interruptions.ts';
 import { type ComponentIdentity, markStopped, registerComponent, renewLease } from './components.ts';

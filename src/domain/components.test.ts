@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { advisoryLock, lockClass } from '../database/advisory-locks.ts';
 import { openDatabase } from '../database/connection.ts';
-import { createEarlierTestDatabase, createTestDatabase } from '../database/test-database.ts';
+import { createEarlierTestDatabase, createTestDatabase } from '../database/database-fixture.ts';
 import { untilOneWaits, watched } from '../database/waiting-fixture.ts';
 import { seedDomain } from '../devices/device-fixture.ts';
 import {

@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { after, test } from 'node:test';
 import * as z from 'zod';
 import { openDatabase } from '../database/connection.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
 import { createMasterKeys, rotateMasterKeys } from '../database/sealed-value.ts';
-import { createTestDatabase } from '../database/test-database.ts';
 import { loadAuthorities, storeAuthority, storeDomainAuthority } from './authorities.ts';
 import { generateAuthorities } from './authority-creation.ts';
 import {

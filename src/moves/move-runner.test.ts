@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { inTime, until } from '../base/test-condition.ts';
 import { openDatabase, type Transaction } from '../database/connection.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
 import { connectDevices } from '../devices/connect-statement.ts';
 import { type DeviceFixture, seedCommand, seedDevice, seedDomain } from '../devices/device-fixture.ts';
+import { inTime, until } from '../testing/condition.ts';
 import { createMoveBatch, moveBatchBack, moveBatchStatus, pauseMoveBatch, resumeMoveBatch } from './batch-store.ts';
 import { type MoveRunnerOptions, moveAccount, runMoveRound, runMoves } from './move-runner.ts';
 import { commitMove, fenceMove, reserveMoves } from './move-store.ts';

@@ -7,9 +7,9 @@ import { parseProfile } from '../protocol/apple/profile.ts';
 import { compilePolicy } from './compile-policy.ts';
 import { compareVersions, familyOf } from './device-family.ts';
 import { mergePolicies, type PolicyLayer } from './effective-policy.ts';
+import { domain } from './fleet-fixture.ts';
 import { preconfiguredPolicies } from './preconfigured-policies.ts';
 import { featuresNeeded, parseRules, type Rule, rules } from './rules.ts';
-import { domain } from './test-fleet.ts';
 
 const phone = { platform: 'apple', product: 'iPhone15,2', osVersion: '18.1', softwareVersion: null } as const;
 const computer = { platform: 'apple', product: 'MacBookPro18,3', osVersion: '15.0', softwareVersion: null } as const;

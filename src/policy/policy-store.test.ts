@@ -4,6 +4,7 @@ import { after, test } from 'node:test';
 import { isBrambleError } from '../base/errors.ts';
 import type { Database } from '../database/connection.ts';
 import { loadEffectivePolicies } from './effective-policy-store.ts';
+import { addAccount, addInstance, openFleet } from './fleet-fixture.ts';
 import {
   accountsUnderPolicy,
   assignAccountPolicy,
@@ -16,7 +17,6 @@ import {
 } from './policy-store.ts';
 import { preconfiguredPolicies, seedPolicies } from './preconfigured-policies.ts';
 import { deleteService, listServices, putService } from './service-store.ts';
-import { addAccount, addInstance, openFleet } from './test-fleet.ts';
 
 const fleet = await openFleet();
 const db: Database = fleet.db;

@@ -3,9 +3,9 @@ import { test } from 'node:test';
 import { isBrambleError } from '../base/errors.ts';
 import { parseProfile } from '../protocol/apple/profile.ts';
 import { itemsOwedTo } from './delivery-items.ts';
+import { domain } from './fleet-fixture.ts';
 import { compileServiceBooks, type ServiceBookInput } from './service-books.ts';
 import { isServiceType, parseServiceSettings, type ServiceType } from './services.ts';
-import { domain } from './test-fleet.ts';
 
 const services: { type: ServiceType; settings: unknown }[] = [
   {

@@ -7,12 +7,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { until } from '../base/test-condition.ts';
 import { openDatabase } from '../database/connection.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
 import { declareRange, listComponents } from '../domain/components.ts';
 import { insertDomain } from '../domain/domain.ts';
 import { thisRelease } from '../release/this-release.ts';
+import { until } from '../testing/condition.ts';
 
 test('a component tells beside its lease whether devices reach it, as it tells its supervisor', {
   timeout: 90_000,

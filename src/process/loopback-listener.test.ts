@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { until } from '../base/test-condition.ts';
+import { until } from '../testing/condition.ts';
 import { type LoopbackListener, listenOnLoopback } from './loopback-listener.ts';
 
 const nothing = () => undefined;

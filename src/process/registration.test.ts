@@ -3,11 +3,11 @@ import { randomUUID } from 'node:crypto';
 import { after, test } from 'node:test';
 import type { Clock } from '../base/clock.ts';
 import type { BrambleError } from '../base/errors.ts';
-import { until } from '../base/test-condition.ts';
 import { openDatabase } from '../database/connection.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
 import { type ComponentIdentity, listComponents, markStopped, registerComponent } from '../domain/components.ts';
 import { insertDomain } from '../domain/domain.ts';
+import { until } from '../testing/condition.ts';
 import { silentLogger } from './logger.ts';
 import { registerAndKeep } from './registration.ts';
 

@@ -6,8 +6,8 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { until } from '../base/test-condition.ts';
-import { exitWithin } from '../base/test-process.ts';
+import { until } from '../testing/condition.ts';
+import { exitWithin } from '../testing/process.ts';
 import { adoptableFolder, onLines, runFolder, sendLine, supervisorSocket, typeOf } from './adoption-messages.ts';
 
 const rounds = 30;

@@ -20,7 +20,7 @@ import { type TestContext, test } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import tar from 'tar-stream';
-import { endingWithin } from '../base/test-property.ts';
+import { endingWithin } from '../testing/property.ts';
 import { installArchive, installRead, openArchive, readArchive, readInstalled, verifyInstalled } from './archive.ts';
 import { writeEntries } from './archive-bytes.ts';
 import { formatManifest, type Manifest, manifestName } from './manifest.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { endingWithin } from '../base/test-property.ts';
+import { endingWithin } from '../testing/property.ts';
 import {
   assertSigns,
   chainOf,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
-import { until } from '../base/test-condition.ts';
+import { until } from '../testing/condition.ts';
 import { type BodyClock, defaultBodyPatience, patientChunks } from './body-deadline.ts';
 
 const limited = { timeout: 60_000 };

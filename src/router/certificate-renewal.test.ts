@@ -8,8 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { connect as tlsConnect } from 'node:tls';
-import { until } from '../base/test-condition.ts';
 import { silentLogger } from '../process/logger.ts';
+import { until } from '../testing/condition.ts';
 import { followCertificate } from './certificate-renewal.ts';
 import { ask, createStage, newToken, nextUp, type Stage } from './router-fixture.ts';
 

@@ -5,7 +5,7 @@ import { connect as connectHttp2, type ServerHttp2Stream } from 'node:http2';
 import { test } from 'node:test';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { type Clock, systemClock } from '../base/clock.ts';
-import { until } from '../base/test-condition.ts';
+import { until } from '../testing/condition.ts';
 import type { RouterOptions } from './router.ts';
 import { askRaw, connectRaw, createStage, frame, newToken, nextUp, preface, type Stage } from './router-fixture.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Http2ServerRequest } from 'node:http2';
 import { after, before, describe, test } from 'node:test';
-import { until } from '../base/test-condition.ts';
+import { until } from '../testing/condition.ts';
 import type { RouterLink } from './link-registry.ts';
 import { ask, askRaw, createStage, newToken, nextUp, type Stage } from './router-fixture.ts';
 

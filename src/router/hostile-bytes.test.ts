@@ -7,8 +7,8 @@ import assert from 'node:assert/strict';
 import { Agent } from 'node:https';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
-import { until } from '../base/test-condition.ts';
-import { endingWithin } from '../base/test-property.ts';
+import { until } from '../testing/condition.ts';
+import { endingWithin } from '../testing/property.ts';
 import type { RouterLink } from './link-registry.ts';
 import { ask, connectRaw, createStage, frame, newToken, nextUp, preface, type Stage } from './router-fixture.ts';
 

@@ -3,10 +3,10 @@ import { createHash, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
 import { connect, type TLSSocket } from 'node:tls';
-import { inTime } from '../base/test-condition.ts';
 import type { SrpLink } from '../link/dialler.ts';
 import { issueTestCredential } from '../link/link-fixture.ts';
 import type { Refused } from '../link/messages.ts';
+import { inTime } from '../testing/condition.ts';
 import { createStage, nextUp, type Stage, testComponent } from './router-fixture.ts';
 
 // A dialler that tries again at once, so that no test waits.

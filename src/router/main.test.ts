@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { inTime } from '../base/test-condition.ts';
-import { exitWithin } from '../base/test-process.ts';
+import { inTime } from '../testing/condition.ts';
+import { exitWithin } from '../testing/process.ts';
 import { ask, createStage, newToken, nextUp } from './router-fixture.ts';
 
 interface BoundHandle {

@@ -7,7 +7,6 @@ import type { AddressInfo, Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from 'node:tls';
-import { inTime } from '../base/test-condition.ts';
 import { connectLink, type LinkOptions, type SrpLink } from '../link/dialler.ts';
 import {
   createTestAuthority,
@@ -18,6 +17,7 @@ import {
 import type { LinkComponent, RevocationList, RouteAnswer, SignedEnvelope } from '../link/messages.ts';
 import { signEnvelope } from '../link/signed-envelope.ts';
 import { silentLogger } from '../process/logger.ts';
+import { inTime } from '../testing/condition.ts';
 import { createRouter, type Router, type RouterOptions } from './router.ts';
 
 export interface Stage {

@@ -5,10 +5,10 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
-import { until } from '../base/test-condition.ts';
-import { exitWithin } from '../base/test-process.ts';
 import { issueTestCredential } from '../link/link-fixture.ts';
 import type { Refused } from '../link/messages.ts';
+import { until } from '../testing/condition.ts';
+import { exitWithin } from '../testing/process.ts';
 import type { RouterOptions } from './router.ts';
 import { ask, createStage, newToken, nextUp, type Stage, testComponent } from './router-fixture.ts';
 

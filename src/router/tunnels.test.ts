@@ -4,10 +4,10 @@ import { once } from 'node:events';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
 import { connect as connectSocket, createServer, type Server, type Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
-import { until } from '../base/test-condition.ts';
 import { createTunnels, type TunnelAuthorization, type Tunnels } from '../connection/tunnel.ts';
 import type { SrpLink } from '../link/dialler.ts';
 import type { TestIdentity } from '../link/link-fixture.ts';
+import { until } from '../testing/condition.ts';
 import { askRaw, connectRaw, createStage, listenLoopback, nextUp, type Stage } from './router-fixture.ts';
 
 describe('a tunnel through router, link and connection service', () => {

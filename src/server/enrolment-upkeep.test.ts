@@ -4,7 +4,7 @@ import { after, test } from 'node:test';
 import { systemClock } from '../base/clock.ts';
 import { noteHeard } from '../connection/served-devices.ts';
 import { openDatabase } from '../database/connection.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
 import { createCheckinScene } from '../devices/checkin-fixture.ts';
 import { type DeviceFixture, seedDomain } from '../devices/device-fixture.ts';
 import { createEnrolmentUpkeep } from './enrolment-upkeep.ts';

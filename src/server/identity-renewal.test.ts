@@ -8,7 +8,6 @@ import { after, before, test } from 'node:test';
 import { testDomain } from '../activation/activation-fixture.ts';
 import { createRenewalProfiles } from '../activation/renewal-profiles.ts';
 import { systemClock } from '../base/clock.ts';
-import { until } from '../base/test-condition.ts';
 import { identitySettingsSchema } from '../domain/identity-settings.ts';
 import { budgetSchema, writeBudget } from '../policy/delivery/budget.ts';
 import { oweRenewals } from '../policy/delivery/owe-renewals.ts';
@@ -21,6 +20,7 @@ import { parseEnrollmentProfile } from '../protocol/apple/enrollment-profile.ts'
 import { serializeClientCert } from '../protocol/client-cert-header.ts';
 import { buildPkcsReq } from '../protocol/scep/client-message.ts';
 import { createEcKeyPair } from '../protocol/x509/key-pair.ts';
+import { until } from '../testing/condition.ts';
 import {
   askForIdentity,
   aspenConnect,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { openDatabase } from '../database/connection.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
 import { seedDevice, seedDomain } from '../devices/device-fixture.ts';
 import { keptAtMost } from '../devices/repeated-messages.ts';
 import { ownFeatures } from '../process/own-release.ts';

@@ -5,7 +5,7 @@ import { after, test } from 'node:test';
 import { type AccountId, newId } from '../base/ids.ts';
 import { authorizeTunnels, readAllowedHosts, readHostsElsewhere } from '../connection/served-devices.ts';
 import { openDatabase } from '../database/connection.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
 import { seedDevice, seedDomain } from '../devices/device-fixture.ts';
 import { createConnectionService } from '../directory/connection-services.ts';
 import { createInstance } from '../directory/instances.ts';

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { after, test } from 'node:test';
 import { systemClock } from '../base/clock.ts';
 import { openDatabase } from '../database/connection.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
 import { untilOneWaits, watched } from '../database/waiting-fixture.ts';
 import { seedDevice, seedDomain } from '../devices/device-fixture.ts';
 import type { OutcomeReport, RequestOutcome } from '../link/messages.ts';

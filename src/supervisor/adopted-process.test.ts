@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { birthOf } from '../base/process-facts.ts';
-import { exitWithin } from '../base/test-process.ts';
-import { runShort } from '../base/test-shortage.ts';
+import { exitWithin } from '../testing/process.ts';
+import { runShort } from '../testing/shortage.ts';
 
 const href = (file: string) => JSON.stringify(new URL(file, import.meta.url).href);
 

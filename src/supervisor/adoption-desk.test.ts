@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdir, readdir } from 'node:fs/promises';
 import { test } from 'node:test';
-import { exitWithin } from '../base/test-process.ts';
 import { runFolder } from '../process/adoption-messages.ts';
 import { offerSockets } from '../process/socket-offer.ts';
+import { exitWithin } from '../testing/process.ts';
 import { openAdoptionDesk } from './adoption-desk.ts';
 import { newHome } from './supervisor-fixture.ts';
 

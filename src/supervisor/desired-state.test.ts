@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { after, type TestContext, test } from 'node:test';
 import { queryObjects } from 'node:v8';
 import postgres from 'postgres';
-import { until } from '../base/test-condition.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
+import { until } from '../testing/condition.ts';
 import { watchDesired } from './desired-state.ts';
 import { createJournal } from './supervisor-fixture.ts';
 

@@ -7,9 +7,9 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
 import { birthOf } from '../base/process-facts.ts';
-import { inTime } from '../base/test-condition.ts';
-import { exitWithin } from '../base/test-process.ts';
 import { adoptableFolder } from '../process/adoption-messages.ts';
+import { inTime } from '../testing/condition.ts';
+import { exitWithin } from '../testing/process.ts';
 import { lockHome } from './home-lock.ts';
 
 test('a home is locked by one at a time, also when many take over from a holder that is gone', async (t) => {

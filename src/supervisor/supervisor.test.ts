@@ -5,9 +5,9 @@ import net from 'node:net';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import postgres from 'postgres';
-import { exitWithin } from '../base/test-process.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
 import { startEmbedded, stopEmbedded } from '../database/embedded/server.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { exitWithin } from '../testing/process.ts';
 import { databaseFolder, runSupervisor } from './supervisor.ts';
 import { ask, closedLoop, configure, newHome, supervise, superviseElsewhere } from './supervisor-fixture.ts';
 

@@ -6,9 +6,9 @@ import path from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import postgres from 'postgres';
 import { isAlive } from '../base/process-facts.ts';
-import { until } from '../base/test-condition.ts';
-import { exitWithin } from '../base/test-process.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
+import { until } from '../testing/condition.ts';
+import { exitWithin } from '../testing/process.ts';
 import { runSupervisor } from './supervisor.ts';
 import { ask, closedLoop, configure, newHome, supervise, superviseElsewhere } from './supervisor-fixture.ts';
 

@@ -9,7 +9,7 @@ import type { Database } from '../database/connection.ts';
 import { createToken } from '../rest/administrator-tokens.ts';
 import { openCoordinatorEndpoint } from './coordinator-endpoint.ts';
 import { finalizeByOperator, reverseByOperator, startUpgrade, writePlan } from './operator-actions.ts';
-import { operator, scene, until } from './test-scene.ts';
+import { operator, scene, until } from './scene-fixture.ts';
 
 interface Row {
   kind: string;

@@ -6,21 +6,21 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { workingTreeArchive } from '../../test/harness/archives.ts';
-import { until, untilDone } from '../base/test-condition.ts';
-import { exitWithin } from '../base/test-process.ts';
 import { openDatabase } from '../database/connection.ts';
+import { createEarlierTestDatabase } from '../database/database-fixture.ts';
 import { readMigrations } from '../database/migration-files.ts';
 import { createMasterKeys, writeMasterKeys } from '../database/sealed-value.ts';
-import { createEarlierTestDatabase } from '../database/test-database.ts';
 import { storeAuthority } from '../domain/authorities.ts';
 import { generateAuthorities } from '../domain/authority-creation.ts';
 import { ownRelease } from '../process/own-release.ts';
 import { installArchive } from '../release/archive.ts';
 import { migrationFolder } from '../release/program.ts';
 import { createToken } from '../rest/administrator-tokens.ts';
+import { until, untilDone } from '../testing/condition.ts';
+import { exitWithin } from '../testing/process.ts';
+import { insertTestDomain, insertTestInstance, insertTestProcess, superviseOnce } from './domain-fixture.ts';
 import { isDeadHolder } from './lease-holder.ts';
 import { planOptionsSchema } from './plan-options.ts';
-import { insertTestDomain, insertTestInstance, insertTestProcess, superviseOnce } from './test-domain.ts';
 import { upgradePlanSchema } from './upgrade-plan.ts';
 import { insertUpgrade, readLatestUpgrade } from './upgrade-store.ts';
 
@@ -78,7 +78,7 @@ async function prepare(): Promise<string> {
 }
 
 function startCoordinator(): ChildProcess {
-  const child = spawn(process.execPath, [fileURLToPath(new URL('coordinator-child.ts', import.meta.url))], {
+  const child = spawn(process.execPath, [fileURLToPath(new URL('coordinator-process-fixture.ts', import.meta.url))], {
     stdio: ['ignore', 'ignore', 'inherit'],
     env: {
       ...process.env,

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { isBrambleError } from '../base/errors.ts';
 import { assignAccount } from './account-assignment.ts';
 import { type CoordinatorOutcome, stepOnce } from './coordinator.ts';
+import { insertTestProcess } from './domain-fixture.ts';
 import {
   finalizeByOperator,
   pauseByOperator,
@@ -10,9 +11,8 @@ import {
   reverseByOperator,
   startUpgrade,
 } from './operator-actions.ts';
+import { countAt, endUnasked, operator, scene, until } from './scene-fixture.ts';
 import { stepTransaction, UpgradeChanged, type UpgradeEffects } from './step-context.ts';
-import { insertTestProcess } from './test-domain.ts';
-import { countAt, endUnasked, operator, scene, until } from './test-scene.ts';
 import { takeLease } from './upgrade-store.ts';
 
 test('an upgrade goes from planned to done: waves through their gates, then finalized by an operator’s word', async () => {

@@ -5,10 +5,10 @@ import type { AccountId, InstanceId } from '../base/ids.ts';
 import { createMoveBatch, type SkippedMove } from '../moves/batch-store.ts';
 import { assignAccount } from './account-assignment.ts';
 import { stepOnce } from './coordinator.ts';
+import { insertTestInstance } from './domain-fixture.ts';
 import { listHeldMoves } from './held-moves.ts';
 import { finalizeByOperator, pauseByOperator, reverseByOperator } from './operator-actions.ts';
-import { insertTestInstance } from './test-domain.ts';
-import { countAt, operator, type Scene, scene, until } from './test-scene.ts';
+import { countAt, operator, type Scene, scene, until } from './scene-fixture.ts';
 
 const limited = { timeout: 120_000 };
 

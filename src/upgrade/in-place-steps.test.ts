@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { stepOnce } from './coordinator.ts';
+import { insertTestInstance } from './domain-fixture.ts';
 import { finalizeByOperator, resumeByOperator, reverseByOperator } from './operator-actions.ts';
 import { readUpgradeReport } from './report.ts';
 import { reportText } from './report-text.ts';
+import { endUnasked, operator, type Scene, scene, until } from './scene-fixture.ts';
 import type { StepContext } from './step-context.ts';
-import { insertTestInstance } from './test-domain.ts';
-import { endUnasked, operator, type Scene, scene, until } from './test-scene.ts';
 import { listUpgradeEvents } from './upgrade-store.ts';
 import { listWaves } from './wave-store.ts';
 

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { assignAccount } from './account-assignment.ts';
 import { stepOnce } from './coordinator.ts';
+import { insertTestInstance } from './domain-fixture.ts';
 import { finalizeByOperator, pauseByOperator, resumeByOperator, startUpgrade } from './operator-actions.ts';
 import { readUpgradeReport } from './report.ts';
 import { reportText } from './report-text.ts';
-import { insertTestInstance } from './test-domain.ts';
-import { countAt, operator, type Scene, scene, until } from './test-scene.ts';
+import { countAt, operator, type Scene, scene, until } from './scene-fixture.ts';
 
 const limited = { timeout: 60_000 };
 

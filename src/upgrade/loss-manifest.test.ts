@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { openDatabase } from '../database/connection.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
 import { listAccountTables, lossesOf } from './loss-manifest.ts';
 
 test('every table with an account’s data in the schema of this release has its mark, and one without is named', async () => {

@@ -9,7 +9,7 @@ import { currentDatabase, listRoles, rightsDifference } from '../database/roles/
 import { addressAs, readRoleCredentials } from '../database/roles/role-credentials.ts';
 import { establishRoles } from '../database/roles/role-setup.ts';
 import { finalizeByOperator, reverseByOperator } from './operator-actions.ts';
-import { operator, type Scene, scene, until } from './test-scene.ts';
+import { operator, type Scene, scene, until } from './scene-fixture.ts';
 
 const limited = { timeout: 120_000 };
 

@@ -4,11 +4,11 @@ import { test } from 'node:test';
 import { assignAccount } from './account-assignment.ts';
 import { runChecks } from './checks.ts';
 import { stepOnce } from './coordinator.ts';
+import { insertTestInstance, insertTestProcess } from './domain-fixture.ts';
 import { finalizeByOperator, resumeByOperator } from './operator-actions.ts';
 import { readUpgradeReport } from './report.ts';
+import { countAt, endUnasked, operator, type Scene, scene, until } from './scene-fixture.ts';
 import type { StepContext } from './step-context.ts';
-import { insertTestInstance, insertTestProcess } from './test-domain.ts';
-import { countAt, endUnasked, operator, type Scene, scene, until } from './test-scene.ts';
 import type { Upgrade } from './upgrade-store.ts';
 
 const limited = { timeout: 120_000 };

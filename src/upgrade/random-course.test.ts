@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { compareReleases } from '../base/release-number.ts';
-import { endingWithin } from '../base/test-property.ts';
 import type { Database } from '../database/connection.ts';
+import { endingWithin } from '../testing/property.ts';
 import { stepOnce } from './coordinator.ts';
 import { finalizeByOperator, pauseByOperator, resumeByOperator, reverseByOperator } from './operator-actions.ts';
+import { operator, type Scene, scene } from './scene-fixture.ts';
 import { canFollow, isFinal, isPausable, type UpgradePosition, type UpgradeState } from './state-machine.ts';
-import { operator, type Scene, scene } from './test-scene.ts';
 import { listUpgradeEvents } from './upgrade-store.ts';
 
 const happening = fc.oneof(

@@ -4,13 +4,13 @@ import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { isBrambleError } from '../base/errors.ts';
-import { exitWithin } from '../base/test-process.ts';
 import { openDatabase } from '../database/connection.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
 import { administrationTransaction } from '../database/release-lock.ts';
-import { createTestDatabase } from '../database/test-database.ts';
 import { recordEvent } from '../domain/events.ts';
+import { exitWithin } from '../testing/process.ts';
+import { insertTestDomain } from './domain-fixture.ts';
 import { fenceRelease, listLockHolders, setDomainRelease } from './release-fence.ts';
-import { insertTestDomain } from './test-domain.ts';
 
 const database = await createTestDatabase();
 const db = openDatabase(database.url, { applicationName: 'bramble/test', max: 3 });
@@ -23,7 +23,7 @@ const lateWrites = async () => (await db`select 1 from event where kind = 'late-
 test('a stopped administration service with an open transaction cannot commit after the fence, once let go on', async () => {
   const child = spawn(
     process.execPath,
-    [fileURLToPath(new URL('release-fence-child.ts', import.meta.url)), database.url],
+    [fileURLToPath(new URL('release-fence-fixture.ts', import.meta.url)), database.url],
     {
       stdio: ['pipe', 'pipe', 'inherit'],
     },

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { stepOnce } from './coordinator.ts';
+import { insertTestProcess } from './domain-fixture.ts';
 import { finalizeByOperator, reverseByOperator } from './operator-actions.ts';
-import { insertTestProcess } from './test-domain.ts';
-import { countAt, operator, type Scene, scene, until } from './test-scene.ts';
+import { countAt, operator, type Scene, scene, until } from './scene-fixture.ts';
 
 const limited = { timeout: 120_000 };
 

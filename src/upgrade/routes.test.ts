@@ -6,7 +6,7 @@ import { after, test } from 'node:test';
 import { type FastifyRequest, fastify } from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { openDatabase, type Transaction } from '../database/connection.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
 import { readReleaseSigner } from '../domain/release-signer.ts';
 import { readArchive } from '../release/archive.ts';
 import { formatRotation } from '../release/signature.ts';
@@ -14,12 +14,12 @@ import { testSigner, writeTestArchive } from '../release/signed-archive-fixture.
 import { createToken } from '../rest/administrator-tokens.ts';
 import { errorAnswer } from '../rest/http-errors.ts';
 import { openCoordinatorEndpoint } from './coordinator-endpoint.ts';
+import { insertTestDomain, insertTestInstance } from './domain-fixture.ts';
 import { startUpgrade, writePlan } from './operator-actions.ts';
 import { trustRelease } from './release-trust.ts';
 import { readUpgradeReport } from './report.ts';
 import { reportText } from './report-text.ts';
 import { upgradeRoutes } from './routes.ts';
-import { insertTestDomain, insertTestInstance } from './test-domain.ts';
 import { readLatestUpgrade } from './upgrade-store.ts';
 
 const database = await createTestDatabase();

@@ -5,7 +5,7 @@ import { stepOnce } from './coordinator.ts';
 import { finalizeByOperator } from './operator-actions.ts';
 import { readUpgradeReport } from './report.ts';
 import { reportText } from './report-text.ts';
-import { operator, scene, until } from './test-scene.ts';
+import { operator, scene, until } from './scene-fixture.ts';
 
 /** Finalizing with a supervisor of an earlier release, as far as it goes. */
 async function waitingForSupervisor(release: string | null) {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { after, beforeEach, test } from 'node:test';
 import { isBrambleError } from '../base/errors.ts';
 import { openDatabase } from '../database/connection.ts';
-import { createTestDatabase } from '../database/test-database.ts';
-import { insertTestDomain, insertTestInstance } from './test-domain.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
+import { insertTestDomain, insertTestInstance } from './domain-fixture.ts';
 import { upgradePlanSchema } from './upgrade-plan.ts';
 import {
   insertUpgrade,

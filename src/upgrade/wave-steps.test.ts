@@ -5,8 +5,8 @@ import { stepOnce } from './coordinator.ts';
 import { finalizeByOperator, pauseByOperator, resumeByOperator } from './operator-actions.ts';
 import { readUpgradeReport } from './report.ts';
 import { reportText } from './report-text.ts';
+import { countAt, endUnasked, operator, type Scene, scene, until } from './scene-fixture.ts';
 import type { StepContext } from './step-context.ts';
-import { countAt, endUnasked, operator, type Scene, scene, until } from './test-scene.ts';
 import { listWaves } from './wave-store.ts';
 
 const limited = { timeout: 120_000 };

@@ -4,10 +4,10 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import postgres from 'postgres';
-import { until, whenWaitedInVain } from '../../src/base/test-condition.ts';
-import { exitWithin } from '../../src/base/test-process.ts';
 import { stopEmbedded } from '../../src/database/embedded/server.ts';
 import { prepareHome } from '../../src/setup/prepare-home.ts';
+import { until, whenWaitedInVain } from '../../src/testing/condition.ts';
+import { exitWithin } from '../../src/testing/process.ts';
 import { checkout } from './archives.ts';
 import { dumpState } from './state-dump.ts';
 

@@ -1,8 +1,8 @@
 /** Proof from outside that nothing was lost: the devices' journals and plain SQL, none of the server's word. */
 import assert from 'node:assert/strict';
-import { until } from '../../src/base/test-condition.ts';
 import { type JournalEntry, readJournal } from '../../src/simulator/journal.ts';
 import { type CommandStory, summarizeCommands, summarizeRequests } from '../../src/simulator/journal-summary.ts';
+import { until } from '../../src/testing/condition.ts';
 import type { RunningDomain } from './domain.ts';
 import type { RunningFleet } from './fleet.ts';
 import { checkInvariants } from './invariants.ts';

@@ -5,8 +5,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { inTime } from '../../src/base/test-condition.ts';
-import { exitWithin, hasEnded } from '../../src/base/test-process.ts';
+import { inTime } from '../../src/testing/condition.ts';
+import { exitWithin, hasEnded } from '../../src/testing/process.ts';
 import { checkout } from './archives.ts';
 import type { RunningDomain } from './domain.ts';
 

@@ -1,6 +1,6 @@
 /** What a release has to do to show that it works: activate a device and change its policy, both acknowledged. */
 
-import { until } from '../../src/base/test-condition.ts';
+import { until } from '../../src/testing/condition.ts';
 import { expectDone, type RunningDomain } from './domain.ts';
 import type { RunningFleet } from './fleet.ts';
 

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { until } from '../../src/base/test-condition.ts';
+import { until } from '../../src/testing/condition.ts';
 import type { RunningDomain } from './domain.ts';
 
 /** Process id of a component that is alive. @throws Error when it is not. */

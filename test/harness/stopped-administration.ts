@@ -4,7 +4,7 @@
  * not committed.
  */
 import { request } from 'node:http';
-import { until } from '../../src/base/test-condition.ts';
+import { until } from '../../src/testing/condition.ts';
 import type { RunningDomain } from './domain.ts';
 
 export interface StoppedAdministration {

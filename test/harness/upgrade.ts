@@ -1,6 +1,6 @@
 /** A phased upgrade as a test steers it: planned and started by REST, followed by plain SQL, its coordinator killed. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { printStates, until } from '../../src/base/test-condition.ts';
+import { printStates, until } from '../../src/testing/condition.ts';
 import type { BuiltArchive } from './archives.ts';
 import { expectDone, type RunningDomain } from './domain.ts';
 import { type UpgradeView, viewUpgrade } from './upgrade-view.ts';

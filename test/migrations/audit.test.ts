@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, test } from 'node:test';
 import { openDatabase } from '../../src/database/connection.ts';
+import { createEarlierTestDatabase } from '../../src/database/database-fixture.ts';
 import { migrate } from '../../src/database/migrate.ts';
-import { createEarlierTestDatabase } from '../../src/database/test-database.ts';
 import { insertDomain } from '../../src/domain/domain.ts';
 import { migrationFolder } from '../../src/release/program.ts';
 

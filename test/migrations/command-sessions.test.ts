@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import type { CommandId } from '../../src/base/ids.ts';
 import { openDatabase } from '../../src/database/connection.ts';
-import { createTestDatabase } from '../../src/database/test-database.ts';
+import { createTestDatabase } from '../../src/database/database-fixture.ts';
 import { type ConnectRequest, connectDevices } from '../../src/devices/connect-statement.ts';
 import { type DeviceFixture, seedCommand, seedDevice, seedDomain } from '../../src/devices/device-fixture.ts';
 

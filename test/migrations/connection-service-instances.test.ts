@@ -9,9 +9,9 @@ import { after, test } from 'node:test';
 import { isBrambleError } from '../../src/base/errors.ts';
 import { authorizeTunnels } from '../../src/connection/served-devices.ts';
 import { type Database, openDatabase } from '../../src/database/connection.ts';
+import { createEarlierTestDatabase } from '../../src/database/database-fixture.ts';
 import { migrate } from '../../src/database/migrate.ts';
 import { sqlState } from '../../src/database/sql-state.ts';
-import { createEarlierTestDatabase } from '../../src/database/test-database.ts';
 import { untilOneWaits } from '../../src/database/waiting-fixture.ts';
 import {
   createConnectionService,

@@ -5,9 +5,9 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { openDatabase } from '../../src/database/connection.ts';
+import { createEarlierTestDatabase } from '../../src/database/database-fixture.ts';
 import { migrate } from '../../src/database/migrate.ts';
 import { sqlState } from '../../src/database/sql-state.ts';
-import { createEarlierTestDatabase } from '../../src/database/test-database.ts';
 import { seedDevice, seedDomain } from '../../src/devices/device-fixture.ts';
 import { identitySettingsSchema } from '../../src/domain/identity-settings.ts';
 import { oweRenewals } from '../../src/policy/delivery/owe-renewals.ts';

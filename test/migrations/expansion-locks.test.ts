@@ -5,9 +5,9 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { openDatabase } from '../../src/database/connection.ts';
+import { createEarlierTestDatabase } from '../../src/database/database-fixture.ts';
 import { migrate } from '../../src/database/migrate.ts';
 import { readMigrations } from '../../src/database/migration-files.ts';
-import { createEarlierTestDatabase } from '../../src/database/test-database.ts';
 import { migrationFolder } from '../../src/release/program.ts';
 
 const applicationName = 'bramble/test';

@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { until } from '../../src/base/test-condition.ts';
 import { summarizeRequests } from '../../src/simulator/journal-summary.ts';
+import { until } from '../../src/testing/condition.ts';
 import { workingTreeArchive } from '../harness/archives.ts';
 import { expectDone, type RunningDomain, startDomain } from '../harness/domain.ts';
 import { assertNothingLost, readEvidence, untilDrained, untilServed } from '../harness/evidence.ts';

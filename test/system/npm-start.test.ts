@@ -5,9 +5,9 @@ import { access, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { inTime } from '../../src/base/test-condition.ts';
-import { exitWithin } from '../../src/base/test-process.ts';
 import { stopEmbedded } from '../../src/database/embedded/server.ts';
+import { inTime } from '../../src/testing/condition.ts';
+import { exitWithin } from '../../src/testing/process.ts';
 import { checkout } from '../harness/archives.ts';
 
 const timeout = 240_000;

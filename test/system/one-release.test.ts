@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { until } from '../../src/base/test-condition.ts';
 import { parseCommand } from '../../src/protocol/apple/command.ts';
 import { parseProfile } from '../../src/protocol/apple/profile.ts';
 import { planFleet } from '../../src/simulator/fleet-plan.ts';
 import { currentProfiles } from '../../src/simulator/journal-summary.ts';
+import { until } from '../../src/testing/condition.ts';
 import { workingTreeArchive } from '../harness/archives.ts';
 import { expectDone, type RunningDomain, startDomain } from '../harness/domain.ts';
 import { assertNothingLost, readEvidence, untilAnswered, untilDrained } from '../harness/evidence.ts';

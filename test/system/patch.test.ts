@@ -6,10 +6,10 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { until } from '../../src/base/test-condition.ts';
-import { exitWithin } from '../../src/base/test-process.ts';
 import { exitCode } from '../../src/cli/exit-codes.ts';
 import { summarizeRequests } from '../../src/simulator/journal-summary.ts';
+import { until } from '../../src/testing/condition.ts';
+import { exitWithin } from '../../src/testing/process.ts';
 import {
   type BuiltArchive,
   defectiveArchive,

@@ -12,13 +12,13 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { startAdministration } from '../../src/admin/administration-fixture.ts';
-import { endingWithin } from '../../src/base/test-property.ts';
 import { openDatabase } from '../../src/database/connection.ts';
-import { createTestDatabase } from '../../src/database/test-database.ts';
+import { createTestDatabase } from '../../src/database/database-fixture.ts';
 import { createToken } from '../../src/rest/administrator-tokens.ts';
+import { endingWithin } from '../../src/testing/property.ts';
 import { openCoordinatorEndpoint } from '../../src/upgrade/coordinator-endpoint.ts';
+import { insertTestDomain, insertTestInstance } from '../../src/upgrade/domain-fixture.ts';
 import { startUpgrade, writePlan } from '../../src/upgrade/operator-actions.ts';
-import { insertTestDomain, insertTestInstance } from '../../src/upgrade/test-domain.ts';
 import { readOpenUpgrade } from '../../src/upgrade/upgrade-store.ts';
 
 type Json = { readonly [key: string]: unknown };

@@ -5,9 +5,9 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { until } from '../../src/base/test-condition.ts';
 import { exitCode } from '../../src/cli/exit-codes.ts';
 import { summarizeRequests } from '../../src/simulator/journal-summary.ts';
+import { until } from '../../src/testing/condition.ts';
 import { type BuiltArchive, defectiveArchive, sealedArchive } from '../harness/archives.ts';
 import { type RunningDomain, startDomain } from '../harness/domain.ts';
 import { assertNothingLost, readEvidence, untilDrained, untilServed } from '../harness/evidence.ts';

@@ -6,9 +6,9 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { until } from '../../src/base/test-condition.ts';
-import { exitWithin } from '../../src/base/test-process.ts';
 import { openArchive } from '../../src/release/archive.ts';
+import { until } from '../../src/testing/condition.ts';
+import { exitWithin } from '../../src/testing/process.ts';
 import {
   type BuiltArchive,
   patchedArchive,

@@ -9,7 +9,7 @@ import { after, test } from 'node:test';
 import { promisify } from 'node:util';
 import postgres from 'postgres';
 import { isAlive } from '../../base/process-facts.ts';
-import { until } from '../../base/test-condition.ts';
+import { until } from '../../testing/condition.ts';
 import { installBinaries, versionFor } from './binaries.ts';
 import { readCluster } from './cluster.ts';
 import { findPostmaster, parsePostmasterFile } from './postmaster.ts';

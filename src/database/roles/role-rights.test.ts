@@ -5,7 +5,7 @@ import { dirname, resolve } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openDatabase } from '../connection.ts';
-import { createTestDatabase } from '../test-database.ts';
+import { createTestDatabase } from '../database-fixture.ts';
 import { listObjects } from './rights-in-force.ts';
 import { type DatabaseRole, sequenceRights, tableRights, wantedRights } from './role-rights.ts';
 

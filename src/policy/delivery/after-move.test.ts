@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
-import { addDevices } from '../test-fleet.ts';
+import { addDevices } from '../fleet-fixture.ts';
 import type { PaceAfterMove } from './after-move.ts';
 import { oweDeliveries } from './owe-deliveries.ts';
 import { db, move, one, reset } from './policy-service-fixture.ts';

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
-import { endingWithin } from '../../base/test-property.ts';
 import { openDatabase } from '../../database/connection.ts';
+import { createTestDatabase } from '../../database/database-fixture.ts';
 import { sqlState } from '../../database/sql-state.ts';
-import { createTestDatabase } from '../../database/test-database.ts';
 import { type ConnectRequest, connectDevices } from '../../devices/connect-statement.ts';
 import { type DeviceFixture, seedCommand, seedDevice, seedDomain } from '../../devices/device-fixture.ts';
+import { endingWithin } from '../../testing/property.ts';
 import { applyBudget, budgetSchema } from './budget.ts';
 import { collectStrayPermits } from './permits.ts';
 import { markSuspects } from './suspects.ts';

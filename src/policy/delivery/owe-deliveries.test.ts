@@ -3,10 +3,10 @@ import { randomUUID } from 'node:crypto';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { isBrambleError } from '../../base/errors.ts';
-import { endingWithin } from '../../base/test-property.ts';
 import type { Database } from '../../database/connection.ts';
+import { endingWithin } from '../../testing/property.ts';
 import { accountItems, itemsOwedTo } from '../delivery-items.ts';
-import { addAccount, addDevice, addInstance, openFleet } from '../test-fleet.ts';
+import { addAccount, addDevice, addInstance, openFleet } from '../fleet-fixture.ts';
 import { oweDeliveries } from './owe-deliveries.ts';
 
 const fleet = await openFleet();

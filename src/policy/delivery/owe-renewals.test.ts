@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, beforeEach, test } from 'node:test';
 import { identitySettingsSchema, renewAgainAfterSeconds } from '../../domain/identity-settings.ts';
-import { addDevices, addInstance, openFleet } from '../test-fleet.ts';
+import { addDevices, addInstance, openFleet } from '../fleet-fixture.ts';
 import { budgetSchema } from './budget.ts';
 import { isAnyRenewalDue, oweRenewals, readRenewalsUnderWay } from './owe-renewals.ts';
 import { renewalsAllowed } from './renewal-pace.ts';

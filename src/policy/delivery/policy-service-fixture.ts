@@ -11,9 +11,9 @@ import { writeSetting } from '../../domain/settings.ts';
 import { silentLogger } from '../../process/logger.ts';
 import type { PushOutcome } from '../../protocol/apns/push.ts';
 import { parseCommand } from '../../protocol/apple/command.ts';
+import { addInstance, domain, openFleet, type TestDevice } from '../fleet-fixture.ts';
 import { findPolicy, replacePolicyRules } from '../policy-store.ts';
 import type { PushTarget } from '../push.ts';
-import { addInstance, domain, openFleet, type TestDevice } from '../test-fleet.ts';
 import { budgetSchema, writeBudget } from './budget.ts';
 import { createPolicyService } from './policy-service.ts';
 

@@ -3,7 +3,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { beforeEach, test } from 'node:test';
 import { silentLogger } from '../../process/logger.ts';
 import { commandRequest, serializeCommand } from '../../protocol/apple/command.ts';
-import { addDevices, domain } from '../test-fleet.ts';
+import { addDevices, domain } from '../fleet-fixture.ts';
 import { announceDeliveries, oweDeliveries } from './owe-deliveries.ts';
 import { createPolicyService } from './policy-service.ts';
 import { connect, db, fast, move, one, reset, startService, states } from './policy-service-fixture.ts';

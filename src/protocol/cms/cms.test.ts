@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { isBrambleError } from '../../base/errors.ts';
-import { lacks } from '../../base/test-clients.ts';
+import { lacks } from '../../testing/clients.ts';
 import { derElement, derInteger, derNull, derOctets, derOid, derSequence } from '../der/writer.ts';
 import { createAuthority, issueCertificate, randomSerialHex, selfSignedCertificate } from '../x509/certificate.ts';
 import { fingerprintOf, readCertificate } from '../x509/certificate-fields.ts';

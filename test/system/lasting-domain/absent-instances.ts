@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isAlive } from '../../../src/base/process-facts.ts';
-import { until } from '../../../src/base/test-condition.ts';
-import { exitWithin } from '../../../src/base/test-process.ts';
+import { until } from '../../../src/testing/condition.ts';
+import { exitWithin } from '../../../src/testing/process.ts';
 import { readEvidence, untilServed } from '../../harness/evidence.ts';
 import { postmasterId, signal } from '../../harness/processes.ts';
 import { accountsAt, activeDevices, commandJson, queue } from '../../harness/scene.ts';

@@ -1,8 +1,8 @@
 /** Moves that an operator asks for, of named accounts, a group and a whole instance; nothing that was queued is lost. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { until } from '../../../src/base/test-condition.ts';
 import { currentProfiles } from '../../../src/simulator/journal-summary.ts';
+import { until } from '../../../src/testing/condition.ts';
 import { expectDone } from '../../harness/domain.ts';
 import { untilAnswered, untilDrained } from '../../harness/evidence.ts';
 import { demoBudget } from '../../harness/preparation.ts';

@@ -1,7 +1,7 @@
 /** An instance that is not there says nothing of itself; what its devices see is counted all the same. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { until } from '../../../src/base/test-condition.ts';
+import { until } from '../../../src/testing/condition.ts';
 import { untilServed } from '../../harness/evidence.ts';
 import { signal } from '../../harness/processes.ts';
 import type { LastingDomain } from './stage.ts';

@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
 import { type Database, openDatabase } from '../database/connection.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
 import { registerComponent } from '../domain/components.ts';
 import { runMoveRound } from '../moves/move-runner.ts';
 import { stepOnce } from './coordinator.ts';
+import { insertTestDomain, insertTestInstance, insertTestProcess, superviseOnce } from './domain-fixture.ts';
 import { startUpgrade, writePlan } from './operator-actions.ts';
 import type { PlanOptions } from './plan-options.ts';
 import type { StepContext, UpgradeEffects } from './step-context.ts';
-import { insertTestDomain, insertTestInstance, insertTestProcess, superviseOnce } from './test-domain.ts';
 import { readLatestUpgrade, type Upgrade } from './upgrade-store.ts';
 
 export const operator = { by: 'tester' };

@@ -2,7 +2,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
-import { inTime } from './test-condition.ts';
+import { inTime } from './condition.ts';
 
 /** By itself or by a signal: of one that was killed `exitCode` stays null. */
 export function hasEnded(child: ChildProcess): boolean {

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
 import type { TestContext } from 'node:test';
-import { exitWithin } from './test-process.ts';
+import { exitWithin } from './process.ts';
 
 const prelude = `
 import { closeSync, openSync } from 'node:fs';

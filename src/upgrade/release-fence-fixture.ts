@@ -1,6 +1,6 @@
 /**
  * A second process for the test of the release fence: an administration service in the middle of a write.
- * Usage: node release-fence-child.ts <database URL>. Writes one uncommitted row, says `open`, is told to go on by a line on
+ * Usage: node release-fence-fixture.ts <database URL>. Writes one uncommitted row, says `open`, is told to go on by a line on
  * its standard input, then says how its commit ended.
  */
 import { once } from 'node:events';

@@ -13,8 +13,8 @@ import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import postgres from 'postgres';
 import { birthOf } from '../base/process-facts.ts';
-import { until } from '../base/test-condition.ts';
 import { thisRelease } from '../release/this-release.ts';
+import { until } from '../testing/condition.ts';
 import { startEmbedded, stopEmbedded } from './embedded/server.ts';
 import { migrate } from './migrate.ts';
 

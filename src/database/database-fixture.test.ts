@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import postgres from 'postgres';
-import { createTestDatabase } from './test-database.ts';
+import { createTestDatabase } from './database-fixture.ts';
 
 const first = await createTestDatabase();
 

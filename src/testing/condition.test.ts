@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { inTime, printStates, until, untilDone, WaitedInVain, whenWaitedInVain } from './test-condition.ts';
-import { exitWithin } from './test-process.ts';
+import { inTime, printStates, until, untilDone, WaitedInVain, whenWaitedInVain } from './condition.ts';
+import { exitWithin } from './process.ts';
 
 /** A wait that hangs fails here, and does not hold up the others. */
 const limited = { timeout: 60_000 };

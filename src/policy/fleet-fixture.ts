@@ -1,7 +1,7 @@
 /** Rows that the tests of this folder work on: instances, accounts and active devices, straight into the tables. */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { type Database, openDatabase } from '../database/connection.ts';
-import { createTestDatabase } from '../database/test-database.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
 import { seedPolicies } from './preconfigured-policies.ts';
 
 export interface TestInstance {
