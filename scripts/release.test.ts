@@ -8,7 +8,7 @@ import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
 import { parseRelease } from '../src/base/release-number.ts';
-import { componentKinds } from '../src/domain/components.ts';
+import { componentKinds } from '../src/registry/components.ts';
 import { installArchive, openArchive, readArchive } from '../src/release/archive.ts';
 import { thisRelease } from '../src/release/this-release.ts';
 

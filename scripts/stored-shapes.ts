@@ -9,12 +9,12 @@ import { z } from 'zod';
 import { administrationSettings } from '../src/admin/main.ts';
 import { headShape, keyShape } from '../src/audit/head-file.ts';
 import { accessFileShape } from '../src/cli/administration-access.ts';
+import { serviceAddressShape } from '../src/component/service-address.ts';
 import { connectionServiceSettings } from '../src/connection/main.ts';
 import { roleCredentialShape } from '../src/database/roles/role-credentials.ts';
 import { masterKeyFile } from '../src/database/sealed-value.ts';
 import { credentialRequestShape } from '../src/directory/credential-renewal.ts';
 import { routersSetting } from '../src/directory/router-addresses.ts';
-import { componentDetailShape } from '../src/domain/component-detail.ts';
 import { identitySettingsSchema } from '../src/domain/identity-settings.ts';
 import { releaseSignerSetting } from '../src/domain/release-signer.ts';
 import { credentialShape } from '../src/link/credential.ts';
@@ -44,7 +44,7 @@ import {
   socketsShape,
 } from '../src/process/adoption-messages.ts';
 import { processEnvironmentShape } from '../src/process/environment.ts';
-import { serviceAddressShape } from '../src/process/service-address.ts';
+import { componentDetailShape } from '../src/registry/component-detail.ts';
 import { manifestSchema } from '../src/release/manifest.ts';
 import { routerSettingsShape } from '../src/router/main.ts';
 import { routerStateShape } from '../src/router/router-state.ts';

@@ -9,7 +9,7 @@ import { addressAs, readRoleCredentials } from '../database/roles/role-credentia
 import { establishRoles } from '../database/roles/role-setup.ts';
 import { loadAuthority, loadDomainAuthority } from '../domain/authorities.ts';
 import { type RouterFile, routerCertificateDays, routerFilePath, routerFolder } from '../link/router-file.ts';
-import { silentLogger } from '../process/logger.ts';
+import { silentLogger } from '../process/log/logger.ts';
 import { issueCertificate, randomSerialHex } from '../protocol/x509/certificate.ts';
 import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../protocol/x509/key-pair.ts';
 import { startAdministration } from './administration-fixture.ts';

@@ -10,6 +10,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { recorded } from '../audit/record.ts';
 import type { Clock } from '../base/clock.ts';
+import { createUpkeep, type Upkeep } from '../component/upkeep.ts';
 import type { Database, Transaction } from '../database/connection.ts';
 import { administrationTransaction } from '../database/release-lock.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
@@ -25,8 +26,7 @@ import {
   routerCertificateDays,
   routerFilePath,
 } from '../link/router-file.ts';
-import type { Logger } from '../process/logger.ts';
-import { createUpkeep, type Upkeep } from '../process/upkeep.ts';
+import type { Logger } from '../process/log/logger.ts';
 import { clockSkewMs, issueCertificate, randomSerialHex } from '../protocol/x509/certificate.ts';
 
 export interface CertificateUpkeep {

@@ -2,8 +2,8 @@
 import type { Database, Transaction } from '../database/connection.ts';
 import { administrationTransaction } from '../database/release-lock.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
-import type { Feature } from '../domain/features.ts';
-import type { Logger } from '../process/logger.ts';
+import type { Logger } from '../process/log/logger.ts';
+import type { Feature } from '../registry/features.ts';
 import { recordedRequest } from '../rest/audited-request.ts';
 
 export interface AdministrationContext {

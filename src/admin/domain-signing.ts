@@ -18,7 +18,7 @@ import {
 } from '../directory/srp-credential-store.ts';
 import { loadDomainAuthority } from '../domain/authorities.ts';
 import { signEnvelope } from '../link/signed-envelope.ts';
-import type { Logger } from '../process/logger.ts';
+import type { Logger } from '../process/log/logger.ts';
 
 export interface DomainSigning {
   db: Database;

@@ -1,13 +1,13 @@
 /** The domain at a glance: what runs, where accounts are, what is owed to devices and what holds it back. */
 import type { Queryable } from '../database/connection.ts';
 import { listInstances } from '../directory/instances.ts';
-import { type Component, componentKinds, listComponents } from '../domain/components.ts';
 import { type Domain, readDomain } from '../domain/domain.ts';
-import { isFeatureActive } from '../domain/features.ts';
-import { type HostSupervisor, listSupervisors } from '../domain/supervisors.ts';
 import { handOutsShown } from '../domain/unanswered-commands.ts';
 import { type Budget, readBudget } from '../policy/delivery/budget.ts';
 import { readPermitUse } from '../policy/delivery/permits.ts';
+import { type Component, componentKinds, listComponents } from '../registry/components.ts';
+import { isFeatureActive } from '../registry/features.ts';
+import { type HostSupervisor, listSupervisors } from '../registry/supervisors.ts';
 import { type ListedCertificate, listCertificates } from './certificate-list.ts';
 import type { AdministrationContext } from './context.ts';
 import { holdText } from './delivery-list.ts';

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import * as z from 'zod';
 import { BrambleError } from '../base/errors.ts';
-import { announcedAddresses } from '../process/service-address.ts';
+import { announcedAddresses } from '../component/service-address.ts';
 
 export interface AdministrationAccess {
   /** Tried in this order. */

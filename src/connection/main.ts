@@ -2,14 +2,14 @@
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import * as z from 'zod';
 import { BrambleError, messageOf } from '../base/errors.ts';
+import { type ComponentContext, componentProcess, type Work } from '../component/component-process.ts';
+import { dialRouters, keepCredentialFresh } from '../component/srp-links.ts';
 import type { Database } from '../database/connection.ts';
 import { type AllowedHosts, allowedHosts } from '../directory/allowed-hosts.ts';
 import { credentialRenewal } from '../directory/credential-renewal.ts';
 import { readDomain } from '../domain/domain.ts';
 import { readCredential } from '../link/credential.ts';
-import { type ComponentContext, componentProcess, type Work } from '../process/component-process.ts';
 import { addGauges } from '../process/health.ts';
-import { dialRouters, keepCredentialFresh } from '../process/srp-links.ts';
 import { createOwnEndpoints, ownPlaces } from './own-endpoints.ts';
 import { authorizeTunnels, loopbackPorts, noteHeard, readAllowedHosts, readHostsElsewhere } from './served-devices.ts';
 import { createTunnels, systemAddresses, type TunnelOptions } from './tunnel.ts';

@@ -5,15 +5,15 @@ import * as z from 'zod';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { createMasterKeys, rotateMasterKeys } from '../database/sealed-value.ts';
-import { loadAuthorities, storeAuthority, storeDomainAuthority } from './authorities.ts';
-import { generateAuthorities } from './authority-creation.ts';
 import {
   changeDesiredProcesses,
   type DesiredProcess,
   desireProcess,
   listDesiredProcesses,
   removeDesiredProcess,
-} from './desired-processes.ts';
+} from '../registry/desired-processes.ts';
+import { loadAuthorities, storeAuthority, storeDomainAuthority } from './authorities.ts';
+import { generateAuthorities } from './authority-creation.ts';
 import { insertDomain, type NewDomain, readDomain } from './domain.ts';
 import { listEvents, recordEvent } from './events.ts';
 import { readSetting, writeSetting } from './settings.ts';

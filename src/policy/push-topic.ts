@@ -6,9 +6,9 @@ import * as z from 'zod';
 import { BrambleError } from '../base/errors.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import { readDomain } from '../domain/domain.ts';
-import type { Feature } from '../domain/features.ts';
-import { requireFeature } from '../domain/features.ts';
 import { readSetting, writeSetting } from '../domain/settings.ts';
+import type { Feature } from '../registry/features.ts';
+import { requireFeature } from '../registry/features.ts';
 
 const settingKey = 'push-topic';
 export const pushTopicSetting = z.object({ fixedAt: z.iso.datetime().nullable().default(null) });

@@ -3,7 +3,7 @@ import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { systemClock } from '../base/clock.ts';
-import { silentLogger } from '../process/logger.ts';
+import { silentLogger } from '../process/log/logger.ts';
 import { type Authority, createAuthority, issueCertificate, randomSerialHex } from '../protocol/x509/certificate.ts';
 import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../protocol/x509/key-pair.ts';
 import { createPushClient, type PushClientOptions, pushSettingsSchema } from './push.ts';

@@ -8,7 +8,7 @@ import http2 from 'node:http2';
 import * as z from 'zod';
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
-import type { Logger } from '../process/logger.ts';
+import type { Logger } from '../process/log/logger.ts';
 import { type PushOutcome, parsePushAnswer, pushHeaders, pushPath, pushPayload } from '../protocol/apns/push.ts';
 
 /** Setting 'push'. */

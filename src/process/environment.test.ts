@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import * as z from 'zod';
+import { announceAddress, announcedAddresses } from '../component/service-address.ts';
 import { readEnvironment, requireDatabaseUrl } from './environment.ts';
 import { createRegistry, startHealthServer } from './health.ts';
-import { announceAddress, announcedAddresses } from './service-address.ts';
 
 const settings = z.object({ port: z.number().int().default(0) });
 const good = { BRAMBLE_HOME: '/var/lib/bramble', BRAMBLE_COMPONENT: 'admin-1', BRAMBLE_SETTINGS: '{"port":7}' };

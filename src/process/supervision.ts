@@ -26,7 +26,7 @@ import {
   supervisorSocket,
   typeOf,
 } from './adoption-messages.ts';
-import type { Logger } from './logger.ts';
+import type { Logger } from './log/logger.ts';
 import { offerSockets, type SocketOffer } from './socket-offer.ts';
 
 export interface OwnProcess {

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { connect as tlsConnect } from 'node:tls';
-import { silentLogger } from '../process/logger.ts';
+import { silentLogger } from '../process/log/logger.ts';
 import { until } from '../testing/condition.ts';
 import { followCertificate } from './certificate-renewal.ts';
 import { ask, createStage, newToken, nextUp, type Stage } from './router-fixture.ts';

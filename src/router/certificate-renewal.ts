@@ -6,7 +6,7 @@ import { X509Certificate } from 'node:crypto';
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import { type RouterFile, readRouterFile } from '../link/router-file.ts';
-import type { Logger } from '../process/logger.ts';
+import type { Logger } from '../process/log/logger.ts';
 
 const everyMs = 60_000;
 

@@ -14,7 +14,7 @@ import {
   type SignedEnvelope,
 } from '../link/messages.ts';
 import { openEnvelope, parseJson, parseMessage } from '../link/signed-envelope.ts';
-import type { Logger } from '../process/logger.ts';
+import type { Logger } from '../process/log/logger.ts';
 import type { RouterLink } from './link-registry.ts';
 
 const reopenAfterMs = 2000;

@@ -6,7 +6,7 @@ import { connect as connectSocket } from 'node:net';
 import { Duplex, Writable } from 'node:stream';
 import { afterEach, describe, test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
-import { createLogger } from '../process/logger.ts';
+import { createLogger } from '../process/log/logger.ts';
 import { until } from '../testing/condition.ts';
 import type { GivenLimits } from './public-limits.ts';
 import type { RouterOptions } from './router.ts';

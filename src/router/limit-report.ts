@@ -2,7 +2,7 @@
  * What the limits of the public port cost somebody: counted by reason, and one line of the log a minute at most, so that an
  * attack does not fill the disk.
  */
-import type { Logger } from '../process/logger.ts';
+import type { Logger } from '../process/log/logger.ts';
 import type { LimitReason } from './public-connections.ts';
 
 export interface LimitReport {

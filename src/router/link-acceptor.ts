@@ -20,7 +20,7 @@ import { answersWithin, defaultLivenessTimes, type LivenessTimes, watchLiveness 
 import { type Hello, helloShape, identifierShape, linkPaths, linkProtocol, type Refused } from '../link/messages.ts';
 import { linkSessionOptions, widenWindow } from '../link/session-options.ts';
 import { parseMessage } from '../link/signed-envelope.ts';
-import type { Logger } from '../process/logger.ts';
+import type { Logger } from '../process/log/logger.ts';
 import { type Admission, sameHolder } from './admission.ts';
 import { exchangeJson } from './link-exchange.ts';
 import type { LinkRegistry, RouterLink } from './link-registry.ts';

@@ -15,9 +15,9 @@ import { readRouterFile, routerFilePath, routerFolder } from '../link/router-fil
 import { readEnvironment } from '../process/environment.ts';
 import { addGauges, createRegistry, startHealthServer } from '../process/health.ts';
 import { hostIdentity } from '../process/host-identity.ts';
-import { createLogger, type Logger } from '../process/logger.ts';
-import { ownFeatureNames, ownLinkVersions, ownRelease } from '../process/own-release.ts';
+import { createLogger, type Logger } from '../process/log/logger.ts';
 import { aborted, openSupervision } from '../process/supervision.ts';
+import { ownFeatureNames, ownLinkVersions, ownRelease } from '../registry/own-release.ts';
 import { followCertificate } from './certificate-renewal.ts';
 import { publicLimitsShape } from './public-limits.ts';
 import { createRouter, type Router } from './router.ts';

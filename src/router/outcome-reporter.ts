@@ -10,7 +10,7 @@
 import { randomUUID } from 'node:crypto';
 import { messageOf } from '../base/errors.ts';
 import { linkPaths, maxOutcomes, outcomesLastMs, outcomeVersion, type RequestOutcome } from '../link/messages.ts';
-import type { Logger } from '../process/logger.ts';
+import type { Logger } from '../process/log/logger.ts';
 import { exchangeJson } from './link-exchange.ts';
 import type { LinkRegistry } from './link-registry.ts';
 import type { OutcomeCounter } from './outcome-counter.ts';

@@ -17,7 +17,7 @@ import { type TLSSocket, Server as TlsServer } from 'node:tls';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import { bodyBytesAtMost, bodyTooLargeText, declaresMore } from '../link/device-address.ts';
-import type { Logger } from '../process/logger.ts';
+import type { Logger } from '../process/log/logger.ts';
 import { type Watched, watchConnections, watchFrames } from './connection-watch.ts';
 import { type DeviceEnd, http1End, http2End, writePlainReply } from './device-end.ts';
 import type { Forwarder } from './forwarder.ts';

@@ -15,7 +15,7 @@ import {
   routeAnswersShape,
 } from '../link/messages.ts';
 import { openRoutes } from '../link/signed-envelope.ts';
-import type { Logger } from '../process/logger.ts';
+import type { Logger } from '../process/log/logger.ts';
 import { exchangeJson } from './link-exchange.ts';
 import type { LinkRegistry, RouterLink } from './link-registry.ts';
 import { RouteCache } from './route-cache.ts';

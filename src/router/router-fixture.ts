@@ -16,7 +16,7 @@ import {
 } from '../link/link-fixture.ts';
 import type { LinkComponent, RevocationList, RouteAnswer, SignedEnvelope } from '../link/messages.ts';
 import { signEnvelope } from '../link/signed-envelope.ts';
-import { silentLogger } from '../process/logger.ts';
+import { silentLogger } from '../process/log/logger.ts';
 import { inTime } from '../testing/condition.ts';
 import { createRouter, type Router, type RouterOptions } from './router.ts';
 

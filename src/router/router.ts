@@ -12,7 +12,7 @@ import type { LivenessTimes } from '../link/liveness.ts';
 import { type LinkComponent, linkPaths, type RevocationList, type SignedEnvelope } from '../link/messages.ts';
 import type { RouterFile } from '../link/router-file.ts';
 import { authorityKeyOf } from '../link/signed-envelope.ts';
-import type { Logger } from '../process/logger.ts';
+import type { Logger } from '../process/log/logger.ts';
 import { Admission } from './admission.ts';
 import { followControlStream } from './control-stream.ts';
 import { createForwarder } from './forwarder.ts';

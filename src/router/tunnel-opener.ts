@@ -9,7 +9,7 @@
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http2';
 import { messageOf } from '../base/errors.ts';
 import { breakOff, carryOneWay } from '../link/one-way.ts';
-import type { Logger } from '../process/logger.ts';
+import type { Logger } from '../process/log/logger.ts';
 import type { DeviceEnd } from './device-end.ts';
 import { fingerprintOf, type Sender } from './forwarded-headers.ts';
 import type { LinkRegistry, RouterLink } from './link-registry.ts';

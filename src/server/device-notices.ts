@@ -8,7 +8,7 @@ import { messageOf } from '../base/errors.ts';
 import type { DeviceId } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
 import { recordEvent } from '../domain/events.ts';
-import type { Logger } from '../process/logger.ts';
+import type { Logger } from '../process/log/logger.ts';
 
 export interface DeviceNotices {
   /** Returns at once; what could not be written is logged. `message` is a sentence that names the device. */

@@ -6,6 +6,7 @@
  */
 import type { Clock } from '../base/clock.ts';
 import type { DeviceId } from '../base/ids.ts';
+import { createUpkeep, type Upkeep } from '../component/upkeep.ts';
 import type { Transaction } from '../database/connection.ts';
 import { type CheckinOptions, resumeHeard } from '../devices/checkin.ts';
 import { finishRemovals } from '../devices/device-removal.ts';
@@ -16,8 +17,7 @@ import {
   suspendEarlier,
   suspendedAtOnce,
 } from '../devices/suspension.ts';
-import type { Logger } from '../process/logger.ts';
-import { createUpkeep, type Upkeep } from '../process/upkeep.ts';
+import type { Logger } from '../process/log/logger.ts';
 
 /** A mover waits for the accounts that a step holds. */
 const stepTimeoutMs = 2000;

@@ -7,7 +7,7 @@ import type { Database } from '../database/connection.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
 import { createPushClient, type PushClient, pushSettingsSchema } from '../policy/push.ts';
 import { openPushSettings, readStoredPushSettings } from '../policy/push-settings.ts';
-import type { Logger } from '../process/logger.ts';
+import type { Logger } from '../process/log/logger.ts';
 
 export interface FollowingPush {
   /** Always the client of the settings in force. */

@@ -13,7 +13,7 @@ import { budgetSchema, writeBudget } from '../policy/delivery/budget.ts';
 import { oweRenewals } from '../policy/delivery/owe-renewals.ts';
 import { createPolicyService } from '../policy/delivery/policy-service.ts';
 import { seedPolicies } from '../policy/preconfigured-policies.ts';
-import { silentLogger } from '../process/logger.ts';
+import { silentLogger } from '../process/log/logger.ts';
 import { commandRequest, parseCommand, serializeCommand } from '../protocol/apple/command.ts';
 import { serializeConnect } from '../protocol/apple/connect.ts';
 import { parseEnrollmentProfile } from '../protocol/apple/enrollment-profile.ts';

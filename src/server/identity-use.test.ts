@@ -4,7 +4,7 @@ import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { seedDevice, seedDomain } from '../devices/device-fixture.ts';
 import { keptAtMost } from '../devices/repeated-messages.ts';
-import { ownFeatures } from '../process/own-release.ts';
+import { ownFeatures } from '../registry/own-release.ts';
 import { createIdentityUse } from './identity-use.ts';
 
 const { url } = await createTestDatabase();

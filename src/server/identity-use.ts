@@ -8,7 +8,7 @@ import type { DeviceId, InstanceId } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
 import { keptAtMost, storeSignedMessages } from '../devices/repeated-messages.ts';
 import { noteTlsDays, tlsIdentityFeature } from '../devices/tls-identity.ts';
-import { type Feature, isFeatureActive } from '../domain/features.ts';
+import { type Feature, isFeatureActive } from '../registry/features.ts';
 
 export interface IdentityUse {
   /** The device's key was used in TLS with a router. */

@@ -3,9 +3,9 @@
  * instance does it for all of them, a little in each turn; rivals only find less to do.
  */
 import type { Clock } from '../base/clock.ts';
+import { createUpkeep, type Upkeep } from '../component/upkeep.ts';
 import type { Database, Queryable } from '../database/connection.ts';
-import type { Logger } from '../process/logger.ts';
-import { createUpkeep, type Upkeep } from '../process/upkeep.ts';
+import type { Logger } from '../process/log/logger.ts';
 import { gatherIntoHours } from './outcome-store.ts';
 
 /** A gate reads back to the moves of its wave, which may be hours ago. */

@@ -1,7 +1,7 @@
 /** What is answered to whoever has no identity yet: enrolment profiles at `/activate`, identities at `/scep/<token>`. */
 import type { Activation } from '../activation/activation.ts';
 import type { ScepService } from '../activation/scep-service.ts';
-import type { Logger } from '../process/logger.ts';
+import type { Logger } from '../process/log/logger.ts';
 import { activationMethodRefusal, activationRefusal, parseActivationForm } from '../protocol/activation-form.ts';
 import { type FormBudget, parseQuery } from '../protocol/form.ts';
 import {

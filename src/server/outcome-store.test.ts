@@ -8,7 +8,7 @@ import { createTestDatabase } from '../database/database-fixture.ts';
 import { untilOneWaits, watched } from '../database/waiting-fixture.ts';
 import { seedDevice, seedDomain } from '../devices/device-fixture.ts';
 import type { OutcomeReport, RequestOutcome } from '../link/messages.ts';
-import { silentLogger } from '../process/logger.ts';
+import { silentLogger } from '../process/log/logger.ts';
 import { createMeasurementUpkeep } from './measurement-upkeep.ts';
 import { countOutcomes, gatherIntoHours } from './outcome-store.ts';
 

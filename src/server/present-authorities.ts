@@ -7,7 +7,7 @@ import { messageOf } from '../base/errors.ts';
 import type { Database } from '../database/connection.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
 import { type InstanceAuthorities, loadInstanceAuthorities } from '../domain/authorities.ts';
-import type { Logger } from '../process/logger.ts';
+import type { Logger } from '../process/log/logger.ts';
 
 const staleAfterMs = 60_000;
 

@@ -9,9 +9,9 @@ import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { readMasterKeys } from '../database/sealed-value.ts';
 import { loadAuthorities } from '../domain/authorities.ts';
-import { listDesiredProcesses } from '../domain/desired-processes.ts';
 import { readDomain } from '../domain/domain.ts';
 import { readCredential } from '../link/credential.ts';
+import { listDesiredProcesses } from '../registry/desired-processes.ts';
 import { thisRelease } from '../release/this-release.ts';
 import { createDomain, type NewDomainPlan } from './create-domain.ts';
 

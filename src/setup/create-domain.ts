@@ -23,8 +23,6 @@ import { createInstance } from '../directory/instances.ts';
 import { issueSrpCredential } from '../directory/srp-credentials.ts';
 import type { Authority } from '../domain/authorities.ts';
 import { createAuthorities } from '../domain/authority-creation.ts';
-import { declareRange } from '../domain/components.ts';
-import { type DesiredProcess, desireProcess } from '../domain/desired-processes.ts';
 import { insertDomain } from '../domain/domain.ts';
 import { keepReleaseSigner } from '../domain/release-signer.ts';
 import { writeSetting } from '../domain/settings.ts';
@@ -34,6 +32,8 @@ import { applyBudget, readBudget } from '../policy/delivery/budget.ts';
 import { seedPolicies } from '../policy/preconfigured-policies.ts';
 import { issueCertificate, randomSerialHex } from '../protocol/x509/certificate.ts';
 import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../protocol/x509/key-pair.ts';
+import { declareRange } from '../registry/components.ts';
+import { type DesiredProcess, desireProcess } from '../registry/desired-processes.ts';
 import { createToken } from '../rest/administrator-tokens.ts';
 import { hostInUrl, publicHostOf } from './public-host.ts';
 

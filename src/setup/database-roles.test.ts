@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { addressAs, readRoleCredentials } from '../database/roles/role-credentials.ts';
-import { ownFeatures } from '../process/own-release.ts';
+import { ownFeatures } from '../registry/own-release.ts';
 import { thisRelease } from '../release/this-release.ts';
 import { createDomain } from './create-domain.ts';
 import { findRoleFaults, rolesScript, rolesState, useRoles } from './database-roles.ts';

@@ -16,7 +16,7 @@ import {
   writeRoleCredentials,
 } from '../database/roles/role-credentials.ts';
 import { credentialsFor, establishRoles, rightStatements, roleStatements } from '../database/roles/role-setup.ts';
-import { type Feature, requireFeature } from '../domain/features.ts';
+import { type Feature, requireFeature } from '../registry/features.ts';
 import { homeDatabase } from './home-database.ts';
 
 export interface RolesState {

@@ -1,5 +1,5 @@
 /** What is said of a process that does not come in the release that is wanted: pure text, and what to do. */
-import type { DesiredProcess } from '../domain/desired-processes.ts';
+import type { DesiredProcess } from '../registry/desired-processes.ts';
 
 export function overdueText(
   { name, host, release }: Pick<DesiredProcess, 'name' | 'host' | 'release'>,

@@ -2,7 +2,7 @@
  * Whether processes that are wanted are there: alive, of the wanted release, and linked to a router where they serve
  * devices. Pure rules over what is registered.
  */
-import type { Component } from '../domain/components.ts';
+import type { Component } from '../registry/components.ts';
 import type { NewInstance } from './upgrade-plan.ts';
 
 type Seen = Pick<Component, 'name' | 'kind' | 'release' | 'alive' | 'detail'>;

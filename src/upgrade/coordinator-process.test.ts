@@ -12,7 +12,7 @@ import { readMigrations } from '../database/migration-files.ts';
 import { createMasterKeys, writeMasterKeys } from '../database/sealed-value.ts';
 import { storeAuthority } from '../domain/authorities.ts';
 import { generateAuthorities } from '../domain/authority-creation.ts';
-import { ownRelease } from '../process/own-release.ts';
+import { ownRelease } from '../registry/own-release.ts';
 import { installArchive } from '../release/archive.ts';
 import { migrationFolder } from '../release/program.ts';
 import { createToken } from '../rest/administrator-tokens.ts';

@@ -1,8 +1,8 @@
 /** Rows that tests of the upgrade begin with: a domain (of 1.0.0 unless said otherwise) with instances, accounts and components, by plain SQL. */
 import { randomUUID } from 'node:crypto';
 import type { Queryable } from '../database/connection.ts';
-import { declareRange } from '../domain/components.ts';
 import { insertDomain } from '../domain/domain.ts';
+import { declareRange } from '../registry/components.ts';
 
 export async function insertTestDomain(
   q: Queryable,

@@ -5,9 +5,9 @@
 import { compareReleases } from '../base/release-number.ts';
 import { advisoryLock } from '../database/advisory-locks.ts';
 import { retireInstance } from '../directory/instances.ts';
-import { type Component, declareRange, listComponents } from '../domain/components.ts';
-import { changeDesiredProcesses, listDesiredProcesses } from '../domain/desired-processes.ts';
-import { listSupervisors } from '../domain/supervisors.ts';
+import { type Component, declareRange, listComponents } from '../registry/components.ts';
+import { changeDesiredProcesses, listDesiredProcesses } from '../registry/desired-processes.ts';
+import { listSupervisors } from '../registry/supervisors.ts';
 import { stillAlive } from './component-readiness.ts';
 import { replaceRest } from './in-place-steps.ts';
 import { handAccountsOver } from './instance-steps.ts';

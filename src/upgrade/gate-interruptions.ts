@@ -8,7 +8,7 @@
  */
 import type { UpgradeId } from '../base/ids.ts';
 import type { Queryable } from '../database/connection.ts';
-import { readUnplannedRestarts } from '../domain/component-interruptions.ts';
+import { readUnplannedRestarts } from '../registry/component-interruptions.ts';
 import type { GateFigures } from './gate-figures.ts';
 import type { SampleScope } from './gate-samples.ts';
 import type { Replacement } from './upgrade-plan.ts';

@@ -7,8 +7,8 @@
  */
 import { counted } from '../base/counted.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
-import { listComponents } from '../domain/components.ts';
-import { changeDesiredProcesses, type DesiredProcess, listDesiredProcesses } from '../domain/desired-processes.ts';
+import { listComponents } from '../registry/components.ts';
+import { changeDesiredProcesses, type DesiredProcess, listDesiredProcesses } from '../registry/desired-processes.ts';
 import { overdueText } from './absent-process-text.ts';
 import { isAtWork } from './component-readiness.ts';
 import { planReplacements } from './in-place-plan.ts';

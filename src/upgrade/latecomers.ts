@@ -6,8 +6,8 @@
  */
 import type { UpgradeId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
-import { listComponents } from '../domain/components.ts';
 import { createMoveBatch } from '../moves/batch-store.ts';
+import { listComponents } from '../registry/components.ts';
 import { missingOf } from './component-readiness.ts';
 import { listInstancesBehind } from './instances-behind.ts';
 import type { NewInstance } from './upgrade-plan.ts';

@@ -5,7 +5,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Queryable } from '../database/connection.ts';
-import type { ComponentIdentity } from '../domain/components.ts';
+import type { ComponentIdentity } from '../registry/components.ts';
 import { readOpenUpgrade, releaseLease } from './upgrade-store.ts';
 
 type Identity = Pick<ComponentIdentity, 'name' | 'host' | 'processId' | 'bootId'>;

@@ -7,8 +7,8 @@ import type { Queryable, Transaction } from '../database/connection.ts';
 import { createConnectionService, getConnectionService } from '../directory/connection-services.ts';
 import { createInstance, findInstance } from '../directory/instances.ts';
 import { listSrpCredentials, revokeSrpCredential } from '../directory/srp-credential-store.ts';
-import { type DesiredProcess, desireProcess, listDesiredProcesses } from '../domain/desired-processes.ts';
 import { applyBudget, readBudget } from '../policy/delivery/budget.ts';
+import { type DesiredProcess, desireProcess, listDesiredProcesses } from '../registry/desired-processes.ts';
 import type { UpgradeEffects } from './step-context.ts';
 import type { NewInstance, PlannedInstance } from './upgrade-plan.ts';
 

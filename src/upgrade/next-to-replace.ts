@@ -1,6 +1,6 @@
 /** In which order wanted processes come to run from the new release: a pure rule. */
-import type { Component } from '../domain/components.ts';
-import type { DesiredProcess } from '../domain/desired-processes.ts';
+import type { Component } from '../registry/components.ts';
+import type { DesiredProcess } from '../registry/desired-processes.ts';
 import { notYetAt } from './component-readiness.ts';
 
 export type NextToReplace = { kind: 'replace'; names: string[] } | { kind: 'wait'; names: string[] } | { kind: 'none' };

@@ -8,8 +8,8 @@
 
 import { BrambleError } from '../base/errors.ts';
 import type { Transaction } from '../database/connection.ts';
-import { desireProcess } from '../domain/desired-processes.ts';
-import { listSupervisors } from '../domain/supervisors.ts';
+import { desireProcess } from '../registry/desired-processes.ts';
+import { listSupervisors } from '../registry/supervisors.ts';
 import { checkNames } from './check-names.ts';
 import { listInstancesBehind, occupiedText } from './instances-behind.ts';
 import { isPausedByGate, pauseUpgrade } from './pausing.ts';

@@ -1,11 +1,11 @@
 /** The real counts that a plan is made from. Reads only; one snapshot where the caller gives a transaction. */
 import type { Queryable } from '../database/connection.ts';
 import { listConnectionServices } from '../directory/connection-services.ts';
-import { listDesiredProcesses } from '../domain/desired-processes.ts';
 import { readDomain } from '../domain/domain.ts';
-import { listSupervisors, supervisorsBehind, supervisorText } from '../domain/supervisors.ts';
 import { readBudget } from '../policy/delivery/budget.ts';
 import { leastAgentSoftware } from '../policy/delivery-items.ts';
+import { listDesiredProcesses } from '../registry/desired-processes.ts';
+import { listSupervisors, supervisorsBehind, supervisorText } from '../registry/supervisors.ts';
 import { listAccountTables, lossesOf } from './loss-manifest.ts';
 import type { PlanFacts } from './plan.ts';
 

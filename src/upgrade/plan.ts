@@ -5,8 +5,8 @@
 import { counted } from '../base/counted.ts';
 import { BrambleError } from '../base/errors.ts';
 import { parseRelease } from '../base/release-number.ts';
-import { supervisorCaution, supervisorCommand } from '../domain/supervisors.ts';
 import { type Budget, budgetSchema } from '../policy/delivery/budget.ts';
+import { supervisorCaution, supervisorCommand } from '../registry/supervisors.ts';
 import { requestsToPass } from './gate.ts';
 import { planReplacements, replacementNotes } from './in-place-plan.ts';
 import { chosenGate, type PlanOptions } from './plan-options.ts';

@@ -6,9 +6,9 @@
 import { markTimeWithoutAudit } from '../audit/record.ts';
 import { counted } from '../base/counted.ts';
 import type { AccountId, InstanceId } from '../base/ids.ts';
-import { listComponents } from '../domain/components.ts';
-import { changeDesiredProcesses, listDesiredProcesses } from '../domain/desired-processes.ts';
 import { budgetSchema, readBudget, writeBudget } from '../policy/delivery/budget.ts';
+import { listComponents } from '../registry/components.ts';
+import { changeDesiredProcesses, listDesiredProcesses } from '../registry/desired-processes.ts';
 import { missingOf, notYetAt } from './component-readiness.ts';
 import { divideReplacements } from './in-place-steps.ts';
 import { comparePlan, completeInstancesOrPause } from './instance-steps.ts';

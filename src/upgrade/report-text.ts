@@ -1,6 +1,6 @@
 /** The upgrade's report in words, for a terminal: pure text, a line a fact. */
 import { counted } from '../base/counted.ts';
-import { supervisorText } from '../domain/supervisors.ts';
+import { supervisorText } from '../registry/supervisors.ts';
 import { notBackText } from './absent-process-text.ts';
 import type { UpgradeReport } from './report.ts';
 import type { UpgradePlan } from './upgrade-plan.ts';

@@ -3,10 +3,10 @@
  * features and what locks each. Counted from the rows as they are; for people in `report-text.ts`.
  */
 import type { Queryable } from '../database/connection.ts';
-import { listComponents } from '../domain/components.ts';
 import { readDomain } from '../domain/domain.ts';
-import { type Feature, type FeatureState, featureStates } from '../domain/features.ts';
-import { type HostSupervisor, listSupervisors } from '../domain/supervisors.ts';
+import { listComponents } from '../registry/components.ts';
+import { type Feature, type FeatureState, featureStates } from '../registry/features.ts';
+import { type HostSupervisor, listSupervisors } from '../registry/supervisors.ts';
 import { listNotBack } from './in-place-steps.ts';
 import { listInstancesBehind } from './instances-behind.ts';
 import { countReplacedAccounts } from './replaced-accounts.ts';

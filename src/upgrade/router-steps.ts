@@ -5,8 +5,8 @@
  * Invariant: one router at a time, and the next only once the one before is at work: the supervisor starts the successor on the
  * same sockets before the one that it replaces drains. A new router speaks the old version of the link to old instances.
  */
-import { type Component, listComponents } from '../domain/components.ts';
-import { changeDesiredProcesses, type DesiredProcess, listDesiredProcesses } from '../domain/desired-processes.ts';
+import { type Component, listComponents } from '../registry/components.ts';
+import { changeDesiredProcesses, type DesiredProcess, listDesiredProcesses } from '../registry/desired-processes.ts';
 import { nextToReplace } from './next-to-replace.ts';
 import { advanced, type StepContext, type StepOutcome, stepTransaction, waitingFor } from './step-context.ts';
 import { recordUpgradeEvent, type Upgrade } from './upgrade-store.ts';

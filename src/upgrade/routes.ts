@@ -9,7 +9,7 @@ import * as z from 'zod';
 import { BrambleError } from '../base/errors.ts';
 import type { Database, Queryable, Transaction } from '../database/connection.ts';
 import { readDomain } from '../domain/domain.ts';
-import type { Feature } from '../domain/features.ts';
+import type { Feature } from '../registry/features.ts';
 import { readInstalled } from '../release/archive.ts';
 import { type Acceptance, judgementText } from '../release/signer-judgement.ts';
 import { fieldError, issueError } from '../rest/field-error.ts';

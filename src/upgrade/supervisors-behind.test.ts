@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { listSupervisors } from '../domain/supervisors.ts';
+import { listSupervisors } from '../registry/supervisors.ts';
 import { stepOnce } from './coordinator.ts';
 import { finalizeByOperator } from './operator-actions.ts';
 import { readUpgradeReport } from './report.ts';

@@ -5,7 +5,7 @@ import {
   supervisorCommand,
   supervisorsBehind,
   supervisorText,
-} from '../domain/supervisors.ts';
+} from '../registry/supervisors.ts';
 import type { Upgrade } from './upgrade-store.ts';
 
 /** Those of an earlier release that no operator left out of account. Releases of a patch go on side by side. */

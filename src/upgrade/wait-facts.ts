@@ -1,10 +1,10 @@
 /** What the list of waits is made of, read from the domain's rows and from PostgreSQL's own views. */
 import type { UpgradeId } from '../base/ids.ts';
 import type { Queryable } from '../database/connection.ts';
-import { listSupervisors } from '../domain/supervisors.ts';
 import { readBudget, silentPatience } from '../policy/delivery/budget.ts';
 import type { HoldReason } from '../policy/delivery/situation.ts';
 import { holdMessage } from '../policy/delivery/waiting-reason.ts';
+import { listSupervisors } from '../registry/supervisors.ts';
 import { listInstancesBehind } from './instances-behind.ts';
 import { isPausedByGate } from './pausing.ts';
 import { listLockHolders } from './release-fence.ts';

@@ -2,10 +2,10 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import * as z from 'zod';
 import { BrambleError } from '../../base/errors.ts';
-import { forgetComponent, listComponents } from '../../domain/components.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { recordEvent } from '../../domain/events.ts';
-import { featureStates } from '../../domain/features.ts';
+import { forgetComponent, listComponents } from '../../registry/components.ts';
+import { featureStates } from '../../registry/features.ts';
 import { notFound } from '../../rest/http-errors.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { instant, jsonObject, name, nothing } from '../shapes.ts';

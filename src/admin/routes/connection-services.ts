@@ -9,7 +9,7 @@ import {
   listConnectionServices,
   updateConnectionService,
 } from '../../directory/connection-services.ts';
-import { requireFeature } from '../../domain/features.ts';
+import { requireFeature } from '../../registry/features.ts';
 import { notFound } from '../../rest/http-errors.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { addedShape, assertNameUnused, hostName, processName, startProcess, taken } from '../new-component.ts';

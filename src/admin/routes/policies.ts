@@ -4,7 +4,6 @@ import * as z from 'zod';
 import { accountNameOf } from '../../base/account-name.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { Transaction } from '../../database/connection.ts';
-import { requireFeature } from '../../domain/features.ts';
 import { announceDeliveries, oweDeliveries } from '../../policy/delivery/owe-deliveries.ts';
 import {
   accountsUnderPolicy,
@@ -18,6 +17,7 @@ import {
   replacePolicyRules,
 } from '../../policy/policy-store.ts';
 import { featuresNeeded } from '../../policy/rules.ts';
+import { requireFeature } from '../../registry/features.ts';
 import { notFound } from '../../rest/http-errors.ts';
 import { typedName } from '../../rest/typed-text.ts';
 import { lockAccountByName, membersOfGroup } from '../account-selection.ts';

@@ -53,7 +53,7 @@ export function addDatabaseCommands(program: Command, frame: Frame, setExitCode:
           return;
         }
         if (flags.use) {
-          const { ownFeatures } = await import('../../process/own-release.ts');
+          const { ownFeatures } = await import('../../registry/own-release.ts');
           await roles.useRoles(home, ownFeatures);
           frame.show(command, await roles.rolesState(home), ({ state }) => stateText[state]);
           return;

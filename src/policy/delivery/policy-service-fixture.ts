@@ -8,7 +8,7 @@ import { systemClock } from '../../base/clock.ts';
 import type { CommandId, InstanceId } from '../../base/ids.ts';
 import { type ConnectRequest, connectDevices } from '../../devices/connect-statement.ts';
 import { writeSetting } from '../../domain/settings.ts';
-import { silentLogger } from '../../process/logger.ts';
+import { silentLogger } from '../../process/log/logger.ts';
 import type { PushOutcome } from '../../protocol/apns/push.ts';
 import { parseCommand } from '../../protocol/apple/command.ts';
 import { addInstance, domain, openFleet, type TestDevice } from '../fleet-fixture.ts';

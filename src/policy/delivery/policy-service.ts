@@ -11,7 +11,7 @@ import type { Database } from '../../database/connection.ts';
 import { recordEvent } from '../../domain/events.ts';
 import { identitySettingsSchema } from '../../domain/identity-settings.ts';
 import { readSetting } from '../../domain/settings.ts';
-import type { Logger } from '../../process/logger.ts';
+import type { Logger } from '../../process/log/logger.ts';
 import type { SkippedPart } from '../compiled-profile.ts';
 import type { PushClient } from '../push.ts';
 import type { PaceAfterMove } from './after-move.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { beforeEach, test } from 'node:test';
-import { silentLogger } from '../../process/logger.ts';
+import { silentLogger } from '../../process/log/logger.ts';
 import { commandRequest, serializeCommand } from '../../protocol/apple/command.ts';
 import { addDevices, domain } from '../fleet-fixture.ts';
 import { announceDeliveries, oweDeliveries } from './owe-deliveries.ts';

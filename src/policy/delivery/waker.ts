@@ -5,7 +5,7 @@
 import type { Clock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Database } from '../../database/connection.ts';
-import type { Logger } from '../../process/logger.ts';
+import type { Logger } from '../../process/log/logger.ts';
 import type { PushClient } from '../push.ts';
 import type { DeliverySettings } from './delivery-settings.ts';
 import { createPacedLook } from './paced-look.ts';

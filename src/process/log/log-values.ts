@@ -2,7 +2,7 @@
  * Values on their way into a log line. Many of them are a stranger's: an account name out of a form, a path, a header.
  * Invariant: a line has a few kilobytes at most, and nothing in it that a terminal obeys.
  */
-import { shownLines, shownText } from '../base/shown-text.ts';
+import { shownLines, shownText } from '../../base/shown-text.ts';
 
 const textAtMost = 500;
 const stackAtMost = 4000;

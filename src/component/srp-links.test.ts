@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { credentialPath } from '../link/credential.ts';
 import { createTestAuthority, issueTestCredential } from '../link/link-fixture.ts';
-import { silentLogger } from './logger.ts';
+import { silentLogger } from '../process/log/logger.ts';
 import { keepCredentialFresh } from './srp-links.ts';
 
 const home = await mkdtemp(join(tmpdir(), 'srp-links-'));

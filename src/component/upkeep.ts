@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
-import type { Logger } from './logger.ts';
+import type { Logger } from '../process/log/logger.ts';
 
 export interface Upkeep {
   /** One turn. Never rejects. */

@@ -9,8 +9,8 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
-import { declareRange, listComponents } from '../domain/components.ts';
 import { insertDomain } from '../domain/domain.ts';
+import { declareRange, listComponents } from '../registry/components.ts';
 import { thisRelease } from '../release/this-release.ts';
 import { until } from '../testing/condition.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { compareReleases } from '../base/release-number.ts';
-import { featureStates } from '../domain/features.ts';
+import { featureStates } from './features.ts';
 import { ownFeatureNames, ownFeatures, ownRelease } from './own-release.ts';
 
 const sharing = ownFeatures.filter((feature) => feature.name === 'connection-service-sharing');

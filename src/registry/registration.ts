@@ -10,7 +10,8 @@
 import { type Clock, systemClock } from '../base/clock.ts';
 import { BrambleError, isBrambleError, messageOf } from '../base/errors.ts';
 import type { Database } from '../database/connection.ts';
-import type { ComponentDetail } from '../domain/component-detail.ts';
+import type { Logger } from '../process/log/logger.ts';
+import type { ComponentDetail } from './component-detail.ts';
 import {
   type Compatibility,
   type ComponentIdentity,
@@ -20,8 +21,7 @@ import {
   recordFailure,
   registerComponent,
   renewLease,
-} from '../domain/components.ts';
-import type { Logger } from './logger.ts';
+} from './components.ts';
 
 export interface RegistrationOptions {
   db: Database;

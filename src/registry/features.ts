@@ -5,8 +5,8 @@
 import { BrambleError } from '../base/errors.ts';
 import { compareReleases } from '../base/release-number.ts';
 import type { Queryable } from '../database/connection.ts';
+import { readDomain } from '../domain/domain.ts';
 import { type Component, listComponents } from './components.ts';
-import { readDomain } from './domain.ts';
 
 export interface Feature {
   name: string;

@@ -22,15 +22,15 @@ import {
 } from '../database/connection.ts';
 import { isUnreachable } from '../database/connection-loss.ts';
 import { assertOwnSessions } from '../database/pooler-check.ts';
-import type { ComponentDetail } from '../domain/component-detail.ts';
-import { assertCompatible, type ComponentIdentity, type ComponentKind } from '../domain/components.ts';
-import { type ProcessEnvironment, readEnvironment, requireDatabaseUrl } from './environment.ts';
-import { createRegistry, type Readiness, startHealthServer } from './health.ts';
-import { hostIdentity } from './host-identity.ts';
-import { createLogger, type Logger } from './logger.ts';
-import { ownCompatibility, ownFeatureNames, ownLinkVersions, ownRelease } from './own-release.ts';
-import { type Registration, registerAndKeep } from './registration.ts';
-import { aborted, openSupervision } from './supervision.ts';
+import { type ProcessEnvironment, readEnvironment, requireDatabaseUrl } from '../process/environment.ts';
+import { createRegistry, type Readiness, startHealthServer } from '../process/health.ts';
+import { hostIdentity } from '../process/host-identity.ts';
+import { createLogger, type Logger } from '../process/log/logger.ts';
+import { aborted, openSupervision } from '../process/supervision.ts';
+import type { ComponentDetail } from '../registry/component-detail.ts';
+import { assertCompatible, type ComponentIdentity, type ComponentKind } from '../registry/components.ts';
+import { ownCompatibility, ownFeatureNames, ownLinkVersions, ownRelease } from '../registry/own-release.ts';
+import { type Registration, registerAndKeep } from '../registry/registration.ts';
 
 const waitMs = 500;
 

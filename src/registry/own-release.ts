@@ -1,7 +1,8 @@
 /** What this program tells of itself when it registers. The numbers stand in `src/release/this-release.ts`. */
-import type { Compatibility } from '../domain/components.ts';
-import type { Feature } from '../domain/features.ts';
+
 import { thisRelease } from '../release/this-release.ts';
+import type { Compatibility } from './components.ts';
+import type { Feature } from './features.ts';
 
 /** Release of the program that runs, `major.minor.patch`. */
 export const ownRelease: string = thisRelease.release;

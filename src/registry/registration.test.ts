@@ -5,10 +5,10 @@ import type { Clock } from '../base/clock.ts';
 import type { BrambleError } from '../base/errors.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
-import { type ComponentIdentity, listComponents, markStopped, registerComponent } from '../domain/components.ts';
 import { insertDomain } from '../domain/domain.ts';
+import { silentLogger } from '../process/log/logger.ts';
 import { until } from '../testing/condition.ts';
-import { silentLogger } from './logger.ts';
+import { type ComponentIdentity, listComponents, markStopped, registerComponent } from './components.ts';
 import { registerAndKeep } from './registration.ts';
 
 const database = await createTestDatabase();
