@@ -6,8 +6,8 @@
  * Columns whose contents no release decides by are named in the test, with why.
  */
 import { z } from 'zod';
+import { headShape, keyShape } from '../src/access/audit/head-file.ts';
 import { administrationSettings } from '../src/admin/main.ts';
-import { headShape, keyShape } from '../src/audit/head-file.ts';
 import { accessFileShape } from '../src/cli/administration-access.ts';
 import { serviceAddressShape } from '../src/component/service-address.ts';
 import { connectionServiceSettings } from '../src/connection/main.ts';

@@ -40,7 +40,7 @@ export const administrationBugs: readonly KnownBug[] = [
   },
   {
     name: 'written-without-a-record',
-    file: 'src/audit/record.ts',
+    file: 'src/access/audit/record.ts',
     find: 'if (schema?.audited === true) await insertOperation(tx, operation);',
     replace: '',
     seenBy: [

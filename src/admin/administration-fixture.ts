@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
+import { createToken } from '../access/administrator-tokens.ts';
 import { type Database, openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { createMasterKeys, type MasterKeys } from '../database/sealed-value.ts';
@@ -17,7 +18,6 @@ import { healthHandler } from '../process/health.ts';
 import { silentLogger } from '../process/log/logger.ts';
 import { ownFeatures } from '../registry/own-release.ts';
 import { thisRelease } from '../release/this-release.ts';
-import { createToken } from '../rest/administrator-tokens.ts';
 import { type AdministrationServerOptions, administrationServer } from './administration-server.ts';
 import type { AdministrationContext } from './context.ts';
 

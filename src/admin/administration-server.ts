@@ -5,10 +5,10 @@
 import fastifySwagger from '@fastify/swagger';
 import { type FastifyInstance, fastify } from 'fastify';
 import { jsonSchemaTransform, serializerCompiler } from 'fastify-type-provider-zod';
+import { auditRequests, requestIds } from '../access/audited-request.ts';
+import { requireToken } from '../access/authentication.ts';
 import { BrambleError, messageOf } from '../base/errors.ts';
 import type { HealthHandler } from '../process/health.ts';
-import { auditRequests, requestIds } from '../rest/audited-request.ts';
-import { requireToken } from '../rest/authentication.ts';
 import { type BodyPatience, defaultBodyPatience, limitBodyTime } from '../rest/body-deadline.ts';
 import { answersBeforeRoutes, errorAnswer } from '../rest/http-errors.ts';
 import { endConnectionsOnClose, orderlyClose } from '../rest/orderly-close.ts';

@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { openHeadFile } from '../audit/head-file.ts';
-import { readHead } from '../audit/sealer.ts';
+import { openHeadFile } from '../access/audit/head-file.ts';
+import { readHead } from '../access/audit/sealer.ts';
 import { newId } from '../base/ids.ts';
 import { runBramble } from '../cli/command-line-fixture.ts';
 import { stopOwnCluster, useOwnCluster } from '../database/database-fixture.ts';
@@ -266,7 +266,7 @@ test('every operation that writes is recorded, and no secret that was sent or an
 });
 
 test('the push certificate’s key is hidden, sealed as it is', async () => {
-  const { recorded } = await import('../audit/record.ts');
+  const { recorded } = await import('../access/audit/record.ts');
   const privateKeyPem = '-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49\n-----END PRIVATE KEY-----\n';
   const operation = { actor: 'x', operation: 'push', subjects: [], from: { component: 'x' }, when: 'wrote' } as const;
   await admin.db.begin((tx) =>

@@ -8,7 +8,7 @@
 import { createPublicKey, X509Certificate } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { recorded } from '../audit/record.ts';
+import { recorded } from '../access/audit/record.ts';
 import type { Clock } from '../base/clock.ts';
 import { createUpkeep, type Upkeep } from '../component/upkeep.ts';
 import type { Database, Transaction } from '../database/connection.ts';

@@ -1,10 +1,11 @@
 /** What every route of the administration service gets, and the one way in which routes write. */
+
+import { recordedRequest } from '../access/audited-request.ts';
 import type { Database, Transaction } from '../database/connection.ts';
 import { administrationTransaction } from '../database/release-lock.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
 import type { Logger } from '../process/log/logger.ts';
 import type { Feature } from '../registry/features.ts';
-import { recordedRequest } from '../rest/audited-request.ts';
 
 export interface AdministrationContext {
   db: Database;

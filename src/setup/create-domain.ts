@@ -9,7 +9,8 @@ import { randomUUID, X509Certificate } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
-import { recorded } from '../audit/record.ts';
+import { createToken } from '../access/administrator-tokens.ts';
+import { recorded } from '../access/audit/record.ts';
 import { BrambleError } from '../base/errors.ts';
 import type { InstanceId } from '../base/ids.ts';
 import { advisoryLock, lockClass } from '../database/advisory-locks.ts';
@@ -34,7 +35,6 @@ import { issueCertificate, randomSerialHex } from '../protocol/x509/certificate.
 import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../protocol/x509/key-pair.ts';
 import { declareRange } from '../registry/components.ts';
 import { type DesiredProcess, desireProcess } from '../registry/desired-processes.ts';
-import { createToken } from '../rest/administrator-tokens.ts';
 import { hostInUrl, publicHostOf } from './public-host.ts';
 
 export interface NewDomainPlan {

@@ -1,7 +1,7 @@
 /** What the coordinator does beyond the database's transactions, in earnest: migrations, checks, credential files. */
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { recorded } from '../audit/record.ts';
+import { recorded } from '../access/audit/record.ts';
 import { BrambleError } from '../base/errors.ts';
 import { isSrpIdentifier } from '../base/ids.ts';
 import { readCluster } from '../database/embedded/cluster.ts';

@@ -6,7 +6,7 @@
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import * as z from 'zod';
-import { runSealer } from '../audit/sealer.ts';
+import { runSealer } from '../access/audit/sealer.ts';
 import { isBrambleError, messageOf } from '../base/errors.ts';
 import { type ComponentContext, componentProcess, type Work } from '../component/component-process.ts';
 import { applicationName } from '../database/connection.ts';

@@ -3,7 +3,7 @@
  * Protects rules 1 to 3: the database changes only behind the fence, and additively.
  */
 
-import { markTimeWithoutAudit } from '../audit/record.ts';
+import { markTimeWithoutAudit } from '../access/audit/record.ts';
 import { counted } from '../base/counted.ts';
 import type { AccountId, InstanceId } from '../base/ids.ts';
 import { budgetSchema, readBudget, writeBudget } from '../policy/delivery/budget.ts';

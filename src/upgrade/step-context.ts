@@ -4,7 +4,7 @@
  * killed anywhere loses nothing but time.
  */
 
-import { recorded } from '../audit/record.ts';
+import { recorded } from '../access/audit/record.ts';
 import type { Database, Transaction } from '../database/connection.ts';
 import type { GateMemory } from './gate-past.ts';
 import { type FenceOptions, type FenceResult, fenceRelease } from './release-fence.ts';

@@ -2,10 +2,10 @@
 import { Readable } from 'node:stream';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import * as z from 'zod';
-import { listAudit } from '../../audit/audit-list.ts';
-import { exportAudit } from '../../audit/export.ts';
-import { openHeadFile } from '../../audit/head-file.ts';
-import { verifyAudit } from '../../audit/verification.ts';
+import { listAudit } from '../../access/audit/audit-list.ts';
+import { exportAudit } from '../../access/audit/export.ts';
+import { openHeadFile } from '../../access/audit/head-file.ts';
+import { verifyAudit } from '../../access/audit/verification.ts';
 import type { AdministrationContext } from '../context.ts';
 import { instant, jsonObject } from '../shapes.ts';
 

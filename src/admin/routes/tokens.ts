@@ -1,9 +1,9 @@
 /** Administrator tokens: made, listed and revoked. The token itself is answered once; the database keeps its digest. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import * as z from 'zod';
+import { createToken, listTokens, revokeToken } from '../../access/administrator-tokens.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { recordEvent } from '../../domain/events.ts';
-import { createToken, listTokens, revokeToken } from '../../rest/administrator-tokens.ts';
 import { notFound } from '../../rest/http-errors.ts';
 import { typedName } from '../../rest/typed-text.ts';
 import { type AdministrationContext, write } from '../context.ts';

@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import * as z from 'zod';
-import { verifyExport } from '../../audit/export.ts';
+import { verifyExport } from '../../access/audit/export.ts';
 import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { openInputFile, readInputFile } from '../../base/input-file.ts';

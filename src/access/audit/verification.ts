@@ -1,8 +1,8 @@
 /** Is the audit as it was written? Over the tables with the heads of a home, or over an export, by the same rules. */
 
 import { setImmediate } from 'node:timers/promises';
-import { counted } from '../base/counted.ts';
-import type { Database, Queryable } from '../database/connection.ts';
+import { counted } from '../../base/counted.ts';
+import type { Database, Queryable } from '../../database/connection.ts';
 import { ChainCheck, emptyHead, type Finding, type Head, type Link } from './chain.ts';
 import { type HeadFile, headVerifier, type SignedHead } from './head-file.ts';
 import { type RecordColumns, recordColumns, recordText } from './record-text.ts';

@@ -5,9 +5,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { type Operation, recorded } from '../audit/record.ts';
 import { BrambleError } from '../base/errors.ts';
 import type { Transaction } from '../database/connection.ts';
+import { type Operation, recorded } from './audit/record.ts';
 
 /** Text of arbitrary length from a request is truncated to this. */
 const textAtMost = 200;

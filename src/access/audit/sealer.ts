@@ -6,12 +6,12 @@
  * record can appear later in front of one that is sealed. Ids alone would not do: they commit out of order.
  * Killed anywhere, the next round goes on: a round is one transaction, and a head that was not kept is kept by the next.
  */
-import { createBell } from '../base/bell.ts';
-import { messageOf } from '../base/errors.ts';
-import { advisoryLock, lockClass } from '../database/advisory-locks.ts';
-import { lateLookMs, ringAtChanges } from '../database/change-notices.ts';
-import type { Database, Queryable, Transaction } from '../database/connection.ts';
-import { recordEvent } from '../domain/events.ts';
+import { createBell } from '../../base/bell.ts';
+import { messageOf } from '../../base/errors.ts';
+import { advisoryLock, lockClass } from '../../database/advisory-locks.ts';
+import { lateLookMs, ringAtChanges } from '../../database/change-notices.ts';
+import type { Database, Queryable, Transaction } from '../../database/connection.ts';
+import { recordEvent } from '../../domain/events.ts';
 import { emptyHead, type Head, type Seal, sealNext } from './chain.ts';
 import { type HeadFile, openHeadFile } from './head-file.ts';
 import { type RecordColumns, recordColumns, recordText } from './record-text.ts';

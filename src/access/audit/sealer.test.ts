@@ -3,9 +3,9 @@ import { appendFile, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { type Database, openDatabase } from '../database/connection.ts';
-import { createTestDatabase, stopOwnCluster, useOwnCluster } from '../database/database-fixture.ts';
-import { until } from '../testing/condition.ts';
+import { type Database, openDatabase } from '../../database/connection.ts';
+import { createTestDatabase, stopOwnCluster, useOwnCluster } from '../../database/database-fixture.ts';
+import { until } from '../../testing/condition.ts';
 import { listAudit } from './audit-list.ts';
 import { exportAudit, verifyExport } from './export.ts';
 import { openHeadFile } from './head-file.ts';

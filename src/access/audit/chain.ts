@@ -5,7 +5,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { counted } from '../base/counted.ts';
+import { counted } from '../../base/counted.ts';
 
 export interface Head {
   /** How many records are chained. */

@@ -1,9 +1,9 @@
 /** Which tables are audited, what of their rows is shown, and what the triggers make of writers that do not say who they are. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { openDatabase } from '../database/connection.ts';
-import { createTestDatabase } from '../database/database-fixture.ts';
-import { seedCommand, seedDevice, seedDomain } from '../devices/device-fixture.ts';
+import { openDatabase } from '../../database/connection.ts';
+import { createTestDatabase } from '../../database/database-fixture.ts';
+import { seedCommand, seedDevice, seedDomain } from '../../devices/device-fixture.ts';
 import { recorded } from './record.ts';
 
 const instanceName = 'bramble/server/server-1@host#1';

@@ -5,7 +5,7 @@
  * Invariant: the record stands in the change's own transaction: there is neither a change without its record nor a record
  * of a change that did not happen.
  */
-import type { Transaction } from '../database/connection.ts';
+import type { Transaction } from '../../database/connection.ts';
 
 export interface Operation {
   /** Name of the administrator's token, or of the component that acts by itself. */

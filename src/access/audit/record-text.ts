@@ -2,7 +2,7 @@
  * The text of a record, which is sealed and exported. Built here from the plain columns: a function in the database could
  * be replaced, and give verification what a record once said.
  */
-import type { Queryable } from '../database/connection.ts';
+import type { Queryable } from '../../database/connection.ts';
 
 export interface RecordColumns {
   /** Of audit_record; both numbers are 64 bits wide. */

@@ -1,5 +1,5 @@
 /** What was recorded, for people: one entry for each operation with what it changed. */
-import type { Queryable } from '../database/connection.ts';
+import type { Queryable } from '../../database/connection.ts';
 
 export interface AuditFilter {
   actor?: string | undefined;

@@ -9,9 +9,9 @@ import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sig
 import { appendFile, mkdir, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
-import { BrambleError } from '../base/errors.ts';
-import { parseShallowJson } from '../base/shallow-json.ts';
-import { writeWholeFile } from '../database/whole-file.ts';
+import { BrambleError } from '../../base/errors.ts';
+import { parseShallowJson } from '../../base/shallow-json.ts';
+import { writeWholeFile } from '../../database/whole-file.ts';
 import type { Head } from './chain.ts';
 
 export const headShape = z.object({

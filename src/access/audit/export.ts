@@ -4,12 +4,12 @@
  */
 
 import * as z from 'zod';
-import { counted } from '../base/counted.ts';
-import { BrambleError } from '../base/errors.ts';
-import { parseShallowJson } from '../base/shallow-json.ts';
-import { shownJson } from '../base/shown-text.ts';
-import type { Database } from '../database/connection.ts';
-import { readDomain } from '../domain/domain.ts';
+import { counted } from '../../base/counted.ts';
+import { BrambleError } from '../../base/errors.ts';
+import { parseShallowJson } from '../../base/shallow-json.ts';
+import { shownJson } from '../../base/shown-text.ts';
+import type { Database } from '../../database/connection.ts';
+import { readDomain } from '../../domain/domain.ts';
 import { ChainCheck, type Head } from './chain.ts';
 import { fingerprintOf, type HeadFile, parseHeads } from './head-file.ts';
 import { checkSignatures, headAt, linkPages, type Verification } from './verification.ts';
