@@ -13,10 +13,10 @@ import { serviceAddressShape } from '../src/component/service-address.ts';
 import { connectionServiceSettings } from '../src/connection/main.ts';
 import { roleCredentialShape } from '../src/database/roles/role-credentials.ts';
 import { masterKeyFile } from '../src/database/sealed-value.ts';
-import { credentialRequestShape } from '../src/directory/credential-renewal.ts';
-import { routersSetting } from '../src/directory/router-addresses.ts';
 import { identitySettingsSchema } from '../src/domain/identity-settings.ts';
 import { releaseSignerSetting } from '../src/domain/release-signer.ts';
+import { credentialRequestShape } from '../src/instances/credential-renewal.ts';
+import { routersSetting } from '../src/instances/router-addresses.ts';
 import { credentialShape } from '../src/link/credential.ts';
 import {
   acceptedShape,

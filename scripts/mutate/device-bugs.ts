@@ -95,19 +95,19 @@ export const deviceBugs: readonly KnownBug[] = [
   },
   {
     name: 'fenced-transaction-without-lock',
-    file: 'src/database/account-fence.ts',
+    file: 'src/accounts/account-fence.ts',
     find: '         for share of a`;\n    if (held)',
     replace: '         `;\n    if (held)',
     seenBy: [
       {
-        file: 'src/database/account-fence.test.ts',
+        file: 'src/accounts/account-fence.test.ts',
         title: 'a mover that commits while the fence waits for it leaves nothing to write',
       },
     ],
   },
   {
     name: 'batch-without-account-lock',
-    file: 'src/database/account-fence.ts',
+    file: 'src/accounts/account-fence.ts',
     find: '         for share of a skip locked`;',
     replace: '`;',
     seenBy: [{ file: connectStatement, title: 'a connect that began before a move committed writes nothing after it' }],

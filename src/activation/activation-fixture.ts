@@ -3,13 +3,13 @@
  * Only tests import it.
  */
 
+import { createAccount } from '../accounts/accounts.ts';
 import type { AccountId, InstanceId, SrpIdentifier } from '../base/ids.ts';
 import { type Database, openDatabase } from '../database/connection.ts';
 import { untilOneWaits, watched } from '../database/waiting-fixture.ts';
-import { createAccount } from '../directory/accounts.ts';
-import { createInstance } from '../directory/instances.ts';
 import type { Authorities, InstanceAuthorities } from '../domain/authorities.ts';
 import { generateAuthorities } from '../domain/authority-creation.ts';
+import { createInstance } from '../instances/instances.ts';
 import { until } from '../testing/condition.ts';
 import { createActivation } from './activation.ts';
 import { setActivationPassword } from './activation-password.ts';

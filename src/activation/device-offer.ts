@@ -6,9 +6,9 @@
  * and the unfinished one of the same password is gone.
  */
 import { randomBytes } from 'node:crypto';
+import { type FencedOutcome, withAccountFence } from '../accounts/account-fence.ts';
 import type { AccountId, DeviceId, InstanceId } from '../base/ids.ts';
 import { newId } from '../base/ids.ts';
-import { type FencedOutcome, withAccountFence } from '../database/account-fence.ts';
 import type { Database, Transaction } from '../database/connection.ts';
 
 export type DevicePlatform = 'apple' | 'agent';

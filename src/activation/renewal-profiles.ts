@@ -5,7 +5,7 @@
  * them. Each delivery has one challenge, however often it is prepared; the one of an earlier delivery ends with it.
  */
 import { randomBytes } from 'node:crypto';
-import { fencedAccounts } from '../database/account-fence.ts';
+import { fencedAccounts } from '../accounts/account-fence.ts';
 import type { Queryable } from '../database/connection.ts';
 import type { InstanceAuthorities } from '../domain/authorities.ts';
 import { type EnrollmentDomain, signedEnrollmentProfile } from './enrollment.ts';

@@ -4,10 +4,10 @@
  * account, and a release fence in between each leave the database as it was.
  */
 import * as z from 'zod';
+import { importAccounts, type NewAccount } from '../accounts/account-import.ts';
 import { BrambleError } from '../base/errors.ts';
 import { plainIssue } from '../base/plain-issue.ts';
 import { parseShallowJson } from '../base/shallow-json.ts';
-import { importAccounts, type NewAccount } from '../directory/account-import.ts';
 import { decodeText, isWhole } from '../rest/strict-input.ts';
 import { typedAccountName, typedText } from '../rest/typed-text.ts';
 import { unknownKey } from '../rest/unknown-keys.ts';

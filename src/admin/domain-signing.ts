@@ -9,14 +9,14 @@ import { lateLookMs, ringAtChanges } from '../database/change-notices.ts';
 import type { Database } from '../database/connection.ts';
 import { administrationTransaction } from '../database/release-lock.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
-import { answerRenewals, hasOpenRenewal } from '../directory/credential-renewal.ts';
+import { loadDomainAuthority } from '../domain/authorities.ts';
+import { answerRenewals, hasOpenRenewal } from '../instances/credential-renewal.ts';
 import {
   readSignedRevocationList,
   revocationList,
   revocationListNumber,
   storeSignedRevocationList,
-} from '../directory/srp-credential-store.ts';
-import { loadDomainAuthority } from '../domain/authorities.ts';
+} from '../instances/srp-credential-store.ts';
 import { signEnvelope } from '../link/signed-envelope.ts';
 import type { Logger } from '../process/log/logger.ts';
 

@@ -1,8 +1,8 @@
 /** The domain at a glance: what runs, where accounts are, what is owed to devices and what holds it back. */
 import type { Queryable } from '../database/connection.ts';
-import { listInstances } from '../directory/instances.ts';
 import { type Domain, readDomain } from '../domain/domain.ts';
 import { handOutsShown } from '../domain/unanswered-commands.ts';
+import { listInstances } from '../instances/instances.ts';
 import { type Budget, readBudget } from '../policy/delivery/budget.ts';
 import { readPermitUse } from '../policy/delivery/permits.ts';
 import { type Component, componentKinds, listComponents } from '../registry/components.ts';

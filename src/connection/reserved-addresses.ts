@@ -4,7 +4,7 @@
  *
  * @see RFC 6890 (special-purpose addresses), RFC 6052 (NAT64), RFC 3056 (6to4), RFC 4380 (Teredo)
  */
-import { type IpNetwork, ipNetworkOf, liesWithin } from '../directory/ip-network.ts';
+import { type IpNetwork, ipNetworkOf, liesWithin } from '../instances/ip-network.ts';
 
 export interface ReservedRange {
   /** In the words of a person. */

@@ -5,8 +5,8 @@
  */
 import type { Queryable } from '../database/connection.ts';
 import { isLongerAgo } from '../database/time-stamps.ts';
-import { type AllowedHosts, allowedHosts } from '../directory/allowed-hosts.ts';
 import { formerIdentityHours } from '../domain/identity-settings.ts';
+import { type AllowedHosts, allowedHosts } from '../instances/allowed-hosts.ts';
 import type { TunnelAuthorization } from './tunnel.ts';
 
 /** `fingerprint` and `device_id`. By device_identity_fingerprint_key and the indexes of device_renewal. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { allowedHosts } from '../directory/allowed-hosts.ts';
-import { ipNetworkOf } from '../directory/ip-network.ts';
+import { allowedHosts } from '../instances/allowed-hosts.ts';
+import { ipNetworkOf } from '../instances/ip-network.ts';
 import { reservedRangeOf } from './reserved-addresses.ts';
 import { refusalOfAddress, refusalOfTarget, type TunnelRule } from './tunnel-rule.ts';
 

@@ -7,8 +7,8 @@
  * and port, reserved ones a pattern that lies in their range. Control of a name server gains nothing.
  */
 import type { ErrorCode } from '../base/errors.ts';
-import type { AllowedHosts, TunnelTarget } from '../directory/allowed-hosts.ts';
-import { ipNetworkOf } from '../directory/ip-network.ts';
+import type { AllowedHosts, TunnelTarget } from '../instances/allowed-hosts.ts';
+import { ipNetworkOf } from '../instances/ip-network.ts';
 import { reservedRangeOf } from './reserved-addresses.ts';
 
 /** An address and port at which a part of the domain itself answers. */

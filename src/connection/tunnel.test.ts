@@ -5,7 +5,7 @@ import { type ClientHttp2Stream, connect, createServer as createHttp2Server, typ
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import type { ErrorCode } from '../base/errors.ts';
-import { allowedHosts } from '../directory/allowed-hosts.ts';
+import { allowedHosts } from '../instances/allowed-hosts.ts';
 import { until } from '../testing/condition.ts';
 import { createTunnels, type TunnelAuthorization, type TunnelOptions } from './tunnel.ts';
 

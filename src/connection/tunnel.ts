@@ -16,7 +16,7 @@ import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'nod
 import { isIP, type Socket } from 'node:net';
 import { assertNever } from '../base/assert-never.ts';
 import { type ErrorCode, messageOf } from '../base/errors.ts';
-import { type AllowedHosts, type TunnelTarget, tunnelTargetOf } from '../directory/allowed-hosts.ts';
+import { type AllowedHosts, type TunnelTarget, tunnelTargetOf } from '../instances/allowed-hosts.ts';
 import { breakOff, carryOneWay } from '../link/one-way.ts';
 import { dialFirst } from './tunnel-dial.ts';
 import { type RuleRefusal, refusalOfAddress, refusalOfTarget, type TunnelRule } from './tunnel-rule.ts';

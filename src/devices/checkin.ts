@@ -4,8 +4,9 @@
  * Invariant: each message is one transaction under the account fence, on the account's owner alone; nothing of it is
  * visible when its answer was not sent, but everything is when it was (invariant 3).
  */
+
+import { type FencedOutcome, withAccountFence } from '../accounts/account-fence.ts';
 import type { InstanceId } from '../base/ids.ts';
-import { type FencedOutcome, withAccountFence } from '../database/account-fence.ts';
 import type { Database, Transaction } from '../database/connection.ts';
 import { type MasterKeys, openValue, sealValue } from '../database/sealed-value.ts';
 import { type CheckinMessage, enrolmentNameOf } from '../protocol/apple/checkin.ts';

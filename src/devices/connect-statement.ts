@@ -18,8 +18,9 @@
  * seen is written, and the commit does not wait for the disk: only a crash of the database loses the last of it. All
  * conditions on a target row stand in its own update, where they are checked again on the newest version of the row.
  */
+
+import { fencedAccounts } from '../accounts/account-fence.ts';
 import type { AccountId, CommandId, DeviceId, InstanceId, SrpIdentifier } from '../base/ids.ts';
-import { fencedAccounts } from '../database/account-fence.ts';
 import type { Database } from '../database/connection.ts';
 import { givenUpFailure, handOutsAtMost, handOutsShown } from '../domain/unanswered-commands.ts';
 import { type Asked, type Asking, refusalOfRequest, serveIdle } from './idle-statement.ts';

@@ -9,8 +9,9 @@
  *
  * Invariant: what was open for the device ends in the same transaction, and from then on it is owed nothing.
  */
+
+import { fencedAccounts } from '../accounts/account-fence.ts';
 import type { AccountId, CommandId, DeviceId, InstanceId } from '../base/ids.ts';
-import { fencedAccounts } from '../database/account-fence.ts';
 import type { Transaction } from '../database/connection.ts';
 import { endEnrolments, endOpenWork } from './enrolment-end.ts';
 

@@ -6,8 +6,9 @@
  * From then on the old one is refused: a captured signature of it, and a device that was restored from an older state, would
  * otherwise be let in for ever.
  */
+
+import { type FencedOutcome, withAccountFence } from '../accounts/account-fence.ts';
 import type { DeviceId, InstanceId } from '../base/ids.ts';
-import { type FencedOutcome, withAccountFence } from '../database/account-fence.ts';
 import type { Database, Queryable, Transaction } from '../database/connection.ts';
 import { isLongerAgo } from '../database/time-stamps.ts';
 import { recordEvent } from '../domain/events.ts';

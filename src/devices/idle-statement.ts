@@ -8,8 +8,9 @@
  * Only when a device was seen is written, so the commit does not wait for the disk: a crash of the database loses the last of
  * it, and nothing else. A device with a command in the queue is left untouched: its session begins in the connect statement.
  */
+
+import { fencedAccounts } from '../accounts/account-fence.ts';
 import type { AccountId, DeviceId, InstanceId, SrpIdentifier } from '../base/ids.ts';
-import { fencedAccounts } from '../database/account-fence.ts';
 import type { Database } from '../database/connection.ts';
 
 /** Who asks, and how it has proven that. */

@@ -6,8 +6,9 @@
  * Idle is not counted: without a signing time all are the same. A short digest is kept of what was signed (bytes outside
  * the signature do not make a new message), for the newest `keptAtMost` messages of each enrolment.
  */
+
+import { fencedAccounts } from '../accounts/account-fence.ts';
 import type { DeviceId, InstanceId } from '../base/ids.ts';
-import { fencedAccounts } from '../database/account-fence.ts';
 import type { Queryable } from '../database/connection.ts';
 
 export const keptAtMost = 16;

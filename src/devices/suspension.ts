@@ -12,8 +12,9 @@
  * newcomer too, and else when it looks around, at newcomers of late and, page by page, at all devices. The latter finds what
  * the former cannot: pairs that 1.1 left, and accounts that were moved here since the newcomer came.
  */
+
+import { fencedAccounts } from '../accounts/account-fence.ts';
 import type { DeviceId, InstanceId } from '../base/ids.ts';
-import { fencedAccounts } from '../database/account-fence.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import { recordEvent } from '../domain/events.ts';
 import { endDeliveries, endEnrolments } from './enrolment-end.ts';

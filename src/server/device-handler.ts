@@ -8,11 +8,11 @@
  */
 import type { ServerResponse } from 'node:http';
 import type { Http2ServerResponse } from 'node:http2';
+import type { FencedOutcome } from '../accounts/account-fence.ts';
 import { wasIssuedTo } from '../activation/unknown-identity.ts';
 import type { Clock } from '../base/clock.ts';
 import { BrambleError, isBrambleError, messageOf } from '../base/errors.ts';
 import type { DeviceId, InstanceId } from '../base/ids.ts';
-import type { FencedOutcome } from '../database/account-fence.ts';
 import type { Database } from '../database/connection.ts';
 import { type CheckinOptions, checkIn, resumeSuspended } from '../devices/checkin.ts';
 import type { ConnectBatcher } from '../devices/connect-batch.ts';

@@ -7,9 +7,9 @@ import { authorizeTunnels, readAllowedHosts, readHostsElsewhere } from '../conne
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { seedDevice, seedDomain } from '../devices/device-fixture.ts';
-import { createConnectionService } from '../directory/connection-services.ts';
-import { createInstance } from '../directory/instances.ts';
-import { storeSignedRevocationList } from '../directory/srp-credential-store.ts';
+import { createConnectionService } from '../instances/connection-services.ts';
+import { createInstance } from '../instances/instances.ts';
+import { storeSignedRevocationList } from '../instances/srp-credential-store.ts';
 import { maxRouteQuestions } from '../link/messages.ts';
 import { signRoutes } from '../link/signed-envelope.ts';
 import { createRequestSamples } from './request-samples.ts';

@@ -17,10 +17,10 @@ import { type Database, openDatabase, serviceIdleSeconds } from '../database/con
 import { readMasterKeys } from '../database/sealed-value.ts';
 import { connectLanes, createConnectBatcher } from '../devices/connect-batch.ts';
 import { connectDevices } from '../devices/connect-statement.ts';
-import { credentialRenewal } from '../directory/credential-renewal.ts';
-import { findInstance } from '../directory/instances.ts';
 import { loadInstanceAuthorities, loadRouteSigner } from '../domain/authorities.ts';
 import { readDomain } from '../domain/domain.ts';
+import { credentialRenewal } from '../instances/credential-renewal.ts';
+import { findInstance } from '../instances/instances.ts';
 import type { LinkHandlers } from '../link/link-endpoint.ts';
 import { signRoutes } from '../link/signed-envelope.ts';
 import { oweDeliveries } from '../policy/delivery/owe-deliveries.ts';

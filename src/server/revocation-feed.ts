@@ -2,7 +2,7 @@
 import { createBell } from '../base/bell.ts';
 import { lateLookMs, ringAtChanges } from '../database/change-notices.ts';
 import type { Database } from '../database/connection.ts';
-import { readSignedRevocationList, type SignedRevocationList } from '../directory/srp-credential-store.ts';
+import { readSignedRevocationList, type SignedRevocationList } from '../instances/srp-credential-store.ts';
 import type { SignedEnvelope } from '../link/messages.ts';
 
 export interface RevocationFeed {

@@ -4,7 +4,7 @@
  */
 import { compareReleases } from '../base/release-number.ts';
 import { advisoryLock } from '../database/advisory-locks.ts';
-import { retireInstance } from '../directory/instances.ts';
+import { retireInstance } from '../instances/instances.ts';
 import { type Component, declareRange, listComponents } from '../registry/components.ts';
 import { changeDesiredProcesses, listDesiredProcesses } from '../registry/desired-processes.ts';
 import { listSupervisors } from '../registry/supervisors.ts';

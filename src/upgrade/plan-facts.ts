@@ -1,7 +1,7 @@
 /** The real counts that a plan is made from. Reads only; one snapshot where the caller gives a transaction. */
 import type { Queryable } from '../database/connection.ts';
-import { listConnectionServices } from '../directory/connection-services.ts';
 import { readDomain } from '../domain/domain.ts';
+import { listConnectionServices } from '../instances/connection-services.ts';
 import { readBudget } from '../policy/delivery/budget.ts';
 import { leastAgentSoftware } from '../policy/delivery-items.ts';
 import { listDesiredProcesses } from '../registry/desired-processes.ts';

@@ -9,8 +9,8 @@
 import { counted } from '../base/counted.ts';
 import type { AccountId, InstanceId } from '../base/ids.ts';
 import type { Transaction } from '../database/connection.ts';
-import { retireInstance } from '../directory/instances.ts';
 import { readDomain } from '../domain/domain.ts';
+import { retireInstance } from '../instances/instances.ts';
 import { cancelMoveBatch, createMoveBatch } from '../moves/batch-store.ts';
 import { listComponents } from '../registry/components.ts';
 import { changeDesiredProcesses, desireProcess, listDesiredProcesses } from '../registry/desired-processes.ts';

@@ -17,7 +17,7 @@ import {
   createConnectionService,
   getConnectionService,
   updateConnectionService,
-} from '../../src/directory/connection-services.ts';
+} from '../../src/instances/connection-services.ts';
 import { migrationFolder } from '../../src/release/program.ts';
 import { answerRoutes } from '../../src/server/route-store.ts';
 

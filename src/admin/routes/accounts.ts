@@ -2,14 +2,14 @@
 import { Readable } from 'node:stream';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import * as z from 'zod';
+import type { AccountSkip } from '../../accounts/account-import.ts';
+import { createAccount, deleteAccount, getAccount, listAccounts } from '../../accounts/accounts.ts';
+import { groupExists } from '../../accounts/groups.ts';
 import { activationValidHoursMax, setActivationPassword } from '../../activation/activation-password.ts';
 import { accountNameOf } from '../../base/account-name.ts';
 import { BrambleError, type ErrorCode } from '../../base/errors.ts';
-import type { AccountSkip } from '../../directory/account-import.ts';
-import { createAccount, deleteAccount, getAccount, listAccounts } from '../../directory/accounts.ts';
-import { groupExists } from '../../directory/groups.ts';
-import { findInstance } from '../../directory/instances.ts';
 import { readDomain } from '../../domain/domain.ts';
+import { findInstance } from '../../instances/instances.ts';
 import { notFound } from '../../rest/http-errors.ts';
 import { importAccountStream, newAccount } from '../account-import-stream.ts';
 import { type AdministrationContext, write } from '../context.ts';

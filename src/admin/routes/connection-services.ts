@@ -8,7 +8,7 @@ import {
   createConnectionService,
   listConnectionServices,
   updateConnectionService,
-} from '../../directory/connection-services.ts';
+} from '../../instances/connection-services.ts';
 import { requireFeature } from '../../registry/features.ts';
 import { notFound } from '../../rest/http-errors.ts';
 import { type AdministrationContext, write } from '../context.ts';

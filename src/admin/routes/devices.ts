@@ -1,8 +1,8 @@
 /** Devices: listed, shown with their options and inventory. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import * as z from 'zod';
+import { getAccount } from '../../accounts/accounts.ts';
 import { accountNameOf } from '../../base/account-name.ts';
-import { getAccount } from '../../directory/accounts.ts';
 import { notFound } from '../../rest/http-errors.ts';
 import type { AdministrationContext } from '../context.ts';
 import { type DeviceFilter, findDevice, listDevices } from '../device-list.ts';

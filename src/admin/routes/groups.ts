@@ -1,9 +1,8 @@
 /** Groups of accounts and their members. A change of members owes the account its IT policy again. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import * as z from 'zod';
-import { accountNameOf } from '../../base/account-name.ts';
-import { BrambleError } from '../../base/errors.ts';
-import { getAccount } from '../../directory/accounts.ts';
+import { membersOfGroup } from '../../accounts/account-selection.ts';
+import { getAccount } from '../../accounts/accounts.ts';
 import {
   addGroupMember,
   createGroup,
@@ -12,11 +11,12 @@ import {
   listGroups,
   type MembershipOutcome,
   removeGroupMember,
-} from '../../directory/groups.ts';
+} from '../../accounts/groups.ts';
+import { accountNameOf } from '../../base/account-name.ts';
+import { BrambleError } from '../../base/errors.ts';
 import { announceDeliveries, oweDeliveries } from '../../policy/delivery/owe-deliveries.ts';
 import { notFound } from '../../rest/http-errors.ts';
 import { typedName } from '../../rest/typed-text.ts';
-import { membersOfGroup } from '../account-selection.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { name, nothing } from '../shapes.ts';
 

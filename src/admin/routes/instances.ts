@@ -1,7 +1,7 @@
 /** Server instances: each with its SRP credential and the process that is wanted for it. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import * as z from 'zod';
-import { createInstance, listInstances } from '../../directory/instances.ts';
+import { createInstance, listInstances } from '../../instances/instances.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { removeCredentialFiles, retireWithParts } from '../instance-retirement.ts';
 import { addedShape, assertNameUnused, hostName, processName, startProcess, taken } from '../new-component.ts';

@@ -1,11 +1,12 @@
 /** Account moves in batches: start, watch, pause, resume, turn back. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import * as z from 'zod';
+import { listUnsettledMoves, namesOfAccounts, resolveAccounts } from '../../accounts/account-selection.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { AccountId } from '../../base/ids.ts';
 import type { Transaction } from '../../database/connection.ts';
-import { findInstance } from '../../directory/instances.ts';
 import { recordEvent } from '../../domain/events.ts';
+import { findInstance } from '../../instances/instances.ts';
 import {
   type CreatedMoveBatch,
   createMoveBatch,
@@ -20,7 +21,6 @@ import { notFound } from '../../rest/http-errors.ts';
 import { typedText } from '../../rest/typed-text.ts';
 import { listHeldMoves } from '../../upgrade/held-moves.ts';
 import { readOpenUpgrade } from '../../upgrade/upgrade-store.ts';
-import { listUnsettledMoves, namesOfAccounts, resolveAccounts } from '../account-selection.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { instant, name } from '../shapes.ts';
 

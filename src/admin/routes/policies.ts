@@ -1,6 +1,7 @@
 /** IT policies: what they say, who they hold for, and the deliveries that a change makes due. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import * as z from 'zod';
+import { lockAccountByName, membersOfGroup } from '../../accounts/account-selection.ts';
 import { accountNameOf } from '../../base/account-name.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { Transaction } from '../../database/connection.ts';
@@ -20,7 +21,6 @@ import { featuresNeeded } from '../../policy/rules.ts';
 import { requireFeature } from '../../registry/features.ts';
 import { notFound } from '../../rest/http-errors.ts';
 import { typedName } from '../../rest/typed-text.ts';
-import { lockAccountByName, membersOfGroup } from '../account-selection.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { instant, jsonObject, name } from '../shapes.ts';
 

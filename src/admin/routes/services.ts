@@ -1,13 +1,13 @@
 /** The services that devices get service books for. A change owes service books to every account. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import * as z from 'zod';
+import { everyAccount } from '../../accounts/account-selection.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { Transaction } from '../../database/connection.ts';
 import { announceDeliveries, oweDeliveries } from '../../policy/delivery/owe-deliveries.ts';
 import { deleteService, listServices, putService } from '../../policy/service-store.ts';
 import { isServiceType, type ServiceType, serviceTypes } from '../../policy/services.ts';
 import { notFound } from '../../rest/http-errors.ts';
-import { everyAccount } from '../account-selection.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { jsonObject } from '../shapes.ts';
 

@@ -5,7 +5,7 @@
  * A try has come to nothing when its delivery failed, or when it is done and the device has come since and still proves the
  * identity that it had. The newest one is named in `device_renewal`.
  */
-import { fencedAccounts } from '../../database/account-fence.ts';
+import { fencedAccounts } from '../../accounts/account-fence.ts';
 import type { Queryable } from '../../database/connection.ts';
 import { isCheckViolation } from '../../database/sql-state.ts';
 import { isAhead, isLongerAgo } from '../../database/time-stamps.ts';

@@ -4,7 +4,7 @@
  * changed) is recognised by the version of its row and left for the next turn; one whose account has another owner or epoch
  * by now is left to that owner.
  */
-import { fencedAccounts } from '../../database/account-fence.ts';
+import { fencedAccounts } from '../../accounts/account-fence.ts';
 import type { Database, Queryable, Transaction } from '../../database/connection.ts';
 import { type DeliveryItem, deliveryItems } from '../delivery-items.ts';
 import { atOnce, isRipe, type PaceAfterMove } from './after-move.ts';

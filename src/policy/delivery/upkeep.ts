@@ -1,7 +1,7 @@
 /** What an instance does now and then for its own accounts: sending again what was refused, and keeping the queue table small. */
 
+import { fencedAccounts } from '../../accounts/account-fence.ts';
 import { type Clock, hasPassed } from '../../base/clock.ts';
-import { fencedAccounts } from '../../database/account-fence.ts';
 import type { Queryable, SqlFragment } from '../../database/connection.ts';
 import { cancelledByOperator } from '../../domain/unanswered-commands.ts';
 

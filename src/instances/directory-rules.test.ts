@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { accountPlacement } from '../accounts/account-placement.ts';
 import { accountNameOf, plainNameOf } from '../base/account-name.ts';
 import { isBrambleError } from '../base/errors.ts';
-import { accountPlacement } from './account-placement.ts';
 import { allowedHostOf } from './allowed-hosts.ts';
 
 test('two spellings of an account name are one name', () => {

@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { importAccounts } from '../accounts/account-import.ts';
+import { createAccount, deleteAccount, getAccount, listAccounts } from '../accounts/accounts.ts';
+import { addGroupMember, createGroup, listGroupMembers, listGroups, removeGroupMember } from '../accounts/groups.ts';
 import { type Database, openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { untilOneWaits } from '../database/waiting-fixture.ts';
-import { importAccounts } from './account-import.ts';
-import { createAccount, deleteAccount, getAccount, listAccounts } from './accounts.ts';
 import {
   createConnectionService,
   getConnectionService,
   listConnectionServices,
   updateConnectionService,
 } from './connection-services.ts';
-import { addGroupMember, createGroup, listGroupMembers, listGroups, removeGroupMember } from './groups.ts';
 import { createInstance, findInstance, listInstances, retireInstance } from './instances.ts';
 
 const { url } = await createTestDatabase();

@@ -7,7 +7,7 @@
  * FOR KEY SHARE that foreign keys take) lets a stale write through when a move commits in mid-statement.
  */
 import type { AccountId, InstanceId, SrpIdentifier } from '../base/ids.ts';
-import type { Database, Queryable, SqlFragment, Transaction } from './connection.ts';
+import type { Database, Queryable, SqlFragment, Transaction } from '../database/connection.ts';
 
 /** What came of a fenced transaction: its value, or who owns the account, or that it is being moved just now. */
 export type FencedOutcome<Value> =

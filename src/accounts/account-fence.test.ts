@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { type AccountId, newId } from '../base/ids.ts';
+import { openDatabase, type Transaction } from '../database/connection.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
+import { untilOneWaits, watched } from '../database/waiting-fixture.ts';
 import { seedDevice, seedDomain } from '../devices/device-fixture.ts';
 import { withAccountFence } from './account-fence.ts';
-import { openDatabase, type Transaction } from './connection.ts';
-import { createTestDatabase } from './database-fixture.ts';
-import { untilOneWaits, watched } from './waiting-fixture.ts';
 
 const { url } = await createTestDatabase();
 const db = openDatabase(url, { applicationName: 'test', max: 8 });
