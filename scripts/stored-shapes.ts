@@ -13,6 +13,8 @@ import { serviceAddressShape } from '../src/component/service-address.ts';
 import { connectionServiceSettings } from '../src/connection/main.ts';
 import { roleCredentialShape } from '../src/database/roles/role-credentials.ts';
 import { masterKeyFile } from '../src/database/sealed-value.ts';
+import { budgetSchema } from '../src/deliveries/budget.ts';
+import { deliverySettingsSchema } from '../src/deliveries/delivery-settings.ts';
 import { identitySettingsSchema } from '../src/domain/identity-settings.ts';
 import { releaseSignerSetting } from '../src/domain/release-signer.ts';
 import { credentialRequestShape } from '../src/instances/credential-renewal.ts';
@@ -30,12 +32,9 @@ import {
   routerRegistrationShape,
 } from '../src/link/messages.ts';
 import { routerFileShape } from '../src/link/router-file.ts';
-import { budgetSchema } from '../src/policy/delivery/budget.ts';
-import { deliverySettingsSchema } from '../src/policy/delivery/delivery-settings.ts';
-import { storedPushSettingsSchema } from '../src/policy/push-settings.ts';
-import { pushTopicSetting } from '../src/policy/push-topic.ts';
-import { rules } from '../src/policy/rules.ts';
-import { serviceSettings } from '../src/policy/services.ts';
+import { storedPushSettingsSchema } from '../src/platforms/apple/push-settings.ts';
+import { pushTopicSetting } from '../src/platforms/apple/push-topic.ts';
+import { rules } from '../src/policies/rules.ts';
 import {
   adoptableShape,
   refusedShape as handOverRefusedShape,
@@ -49,6 +48,7 @@ import { manifestSchema } from '../src/release/manifest.ts';
 import { routerSettingsShape } from '../src/router/main.ts';
 import { routerStateShape } from '../src/router/router-state.ts';
 import { serverSettings } from '../src/server/main.ts';
+import { serviceSettings } from '../src/services/services.ts';
 import { configurationSchema } from '../src/supervisor/configuration.ts';
 import { lockFileShape } from '../src/supervisor/home-lock.ts';
 import { signShape } from '../src/supervisor/process-signs.ts';

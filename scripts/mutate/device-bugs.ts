@@ -7,43 +7,43 @@ const renewal = 'src/server/identity-renewal.test.ts';
 export const deviceBugs: readonly KnownBug[] = [
   {
     name: 'suspects-without-account-lock',
-    file: 'src/policy/delivery/suspects.ts',
+    file: 'src/deliveries/suspects.ts',
     find: '         for share of a skip locked\n         for update of d skip locked\n    ), free as',
     replace: '         for update of d skip locked\n    ), free as',
     seenBy: [
       {
-        file: 'src/policy/delivery/budget.test.ts',
+        file: 'src/deliveries/budget.test.ts',
         title: 'an account whose owner is being changed keeps what it has until that is done',
       },
     ],
   },
   {
     name: 'taken-back-without-account-lock',
-    file: 'src/policy/delivery/suspects.ts',
+    file: 'src/deliveries/suspects.ts',
     find: '         for share of a skip locked\n         for update of c skip locked\n',
     replace: '         for update of c skip locked\n',
     seenBy: [
       {
-        file: 'src/policy/delivery/budget.test.ts',
+        file: 'src/deliveries/budget.test.ts',
         title: 'an account whose owner is being changed keeps what it has until that is done',
       },
     ],
   },
   {
     name: 'what-an-instance-without-turns-forgets-is-kept',
-    file: 'src/policy/delivery/policy-service.ts',
+    file: 'src/deliveries/policy-service.ts',
     find: '        await takeBackForgotten(db, budget.suspectAfterSeconds);\n',
     replace: '',
     seenBy: [
       {
-        file: 'src/policy/delivery/policy-service.test.ts',
+        file: 'src/deliveries/policy-service.test.ts',
         title: 'what silent devices of an instance without turns hold is taken back by another instance’s turns',
       },
     ],
   },
   {
     name: 'permits-free-after-30-seconds',
-    file: 'src/policy/delivery/permits.ts',
+    file: 'src/deliveries/permits.ts',
     find: `         and not exists (select 1 from delivery d where d.id = p.delivery_id and d.state in ('handed-out', 'suspect'))
     ), locked`,
     replace: `         and (p.taken_at < clock_timestamp() - interval '30 seconds'
@@ -51,7 +51,7 @@ export const deviceBugs: readonly KnownBug[] = [
     ), locked`,
     seenBy: [
       {
-        file: 'src/policy/delivery/budget.test.ts',
+        file: 'src/deliveries/budget.test.ts',
         title: 'permits of deliveries that are settled or gone are collected, all others are left',
       },
     ],
@@ -71,24 +71,24 @@ export const deviceBugs: readonly KnownBug[] = [
   },
   {
     name: 'domain-rate-not-paid',
-    file: 'src/policy/delivery/release-store.ts',
+    file: 'src/deliveries/release-store.ts',
     find: 'Math.min(availableTokens(buckets.instance), availableTokens(buckets.domain))',
     replace: 'availableTokens(buckets.instance)',
     seenBy: [
       {
-        file: 'src/policy/delivery/policy-service.test.ts',
+        file: 'src/deliveries/policy-service.test.ts',
         title: 'what several instances release together is what the domain’s rate pays for',
       },
     ],
   },
   {
     name: 'release-ignores-epoch',
-    file: 'src/policy/delivery/release-store.ts',
+    file: 'src/deliveries/release-store.ts',
     find: 'join fence f on f.id = p.account_id and f.epoch = p.epoch',
     replace: 'join fence f on f.id = p.account_id',
     seenBy: [
       {
-        file: 'src/policy/delivery/policy-service.test.ts',
+        file: 'src/deliveries/policy-service.test.ts',
         title: 'what was compiled before a debt was renewed, or before its account moved, is not released',
       },
     ],
@@ -255,12 +255,12 @@ export const deviceBugs: readonly KnownBug[] = [
   },
   {
     name: 'renewals-take-the-whole-budget',
-    file: 'src/policy/delivery/renewal-pace.ts',
+    file: 'src/deliveries/renewal-pace.ts',
     find: 'const shareOfBudget = 1 / 4;',
     replace: 'const shareOfBudget = 1;',
     seenBy: [
       {
-        file: 'src/policy/delivery/owe-renewals.test.ts',
+        file: 'src/deliveries/owe-renewals.test.ts',
         title: 'renewals take a quarter of rates and slots, and devices that are away none',
       },
     ],

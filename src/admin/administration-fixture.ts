@@ -13,7 +13,7 @@ import { createAuthorities } from '../domain/authority-creation.ts';
 import { insertDomain } from '../domain/domain.ts';
 import { writeSetting } from '../domain/settings.ts';
 import { createInstance } from '../instances/instances.ts';
-import { seedPolicies } from '../policy/preconfigured-policies.ts';
+import { seedPolicies } from '../policies/preconfigured-policies.ts';
 import { healthHandler } from '../process/health.ts';
 import { silentLogger } from '../process/log/logger.ts';
 import { ownFeatures } from '../registry/own-release.ts';

@@ -6,8 +6,8 @@ import { X509Certificate } from 'node:crypto';
 import type { Queryable } from '../database/connection.ts';
 import type { AuthorityName } from '../domain/authorities.ts';
 import { readRouterFile, routerFilePath } from '../link/router-file.ts';
-import { certificateFacts } from '../policy/push-certificate.ts';
-import { readStoredPushSettings } from '../policy/push-settings.ts';
+import { certificateFacts } from '../platforms/apple/push-certificate.ts';
+import { readStoredPushSettings } from '../platforms/apple/push-settings.ts';
 import { routersOf } from './certificate-upkeep.ts';
 
 export interface ListedCertificate {

@@ -1,6 +1,6 @@
 /** Deliveries as administrators see them: each with the reason why it waits, never left to be guessed. */
 import type { Queryable } from '../database/connection.ts';
-import { waitingReasons } from '../policy/delivery/waiting-reason.ts';
+import { waitingReasons } from '../deliveries/waiting-reason.ts';
 
 export interface ListedDelivery {
   id: string;

@@ -1,9 +1,9 @@
 /** Devices as administrators see them. No token, push token or certificate leaves here. */
 import type { Queryable } from '../database/connection.ts';
 import { isSuspended } from '../devices/suspension.ts';
+import { handOutsShown } from '../devices/unanswered-commands.ts';
 import { identitySettingsSchema } from '../domain/identity-settings.ts';
 import { readSetting } from '../domain/settings.ts';
-import { handOutsShown } from '../domain/unanswered-commands.ts';
 
 import { type IdentityRenewal, identityRenewal, type RenewalFacts, renewalFacts } from './identity-renewals.ts';
 

@@ -1,10 +1,10 @@
 /** The domain at a glance: what runs, where accounts are, what is owed to devices and what holds it back. */
 import type { Queryable } from '../database/connection.ts';
+import { type Budget, readBudget } from '../deliveries/budget.ts';
+import { readPermitUse } from '../deliveries/permits.ts';
+import { handOutsShown } from '../devices/unanswered-commands.ts';
 import { type Domain, readDomain } from '../domain/domain.ts';
-import { handOutsShown } from '../domain/unanswered-commands.ts';
 import { listInstances } from '../instances/instances.ts';
-import { type Budget, readBudget } from '../policy/delivery/budget.ts';
-import { readPermitUse } from '../policy/delivery/permits.ts';
 import { type Component, componentKinds, listComponents } from '../registry/components.ts';
 import { isFeatureActive } from '../registry/features.ts';
 import { type HostSupervisor, listSupervisors } from '../registry/supervisors.ts';

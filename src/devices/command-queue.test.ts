@@ -4,7 +4,6 @@ import { type CommandId, type DeviceId, newId } from '../base/ids.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { untilOneWaits, watched } from '../database/waiting-fixture.ts';
-import { cancelledByOperator } from '../domain/unanswered-commands.ts';
 import {
   type ChangedCommands,
   type CommandChoice,
@@ -16,6 +15,7 @@ import {
 } from './command-queue.ts';
 import { type ConnectRequest, connectDevices } from './connect-statement.ts';
 import { type DeviceFixture, seedCommand, seedDevice, seedDomain, seedPermits } from './device-fixture.ts';
+import { cancelledByOperator } from './unanswered-commands.ts';
 
 const { url } = await createTestDatabase();
 const db = openDatabase(url, { applicationName: 'test', max: 6 });

@@ -1,7 +1,7 @@
 /** The queue of a device's commands, as administrators see and fill it. */
 import type { AccountId, CommandId, DeviceId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
-import { cancelledByOperator } from '../domain/unanswered-commands.ts';
+import { cancelledByOperator } from './unanswered-commands.ts';
 
 export interface NewCommand {
   commandId: CommandId;

@@ -22,8 +22,8 @@
 import { fencedAccounts } from '../accounts/account-fence.ts';
 import type { AccountId, CommandId, DeviceId, InstanceId, SrpIdentifier } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
-import { givenUpFailure, handOutsAtMost, handOutsShown } from '../domain/unanswered-commands.ts';
 import { type Asked, type Asking, refusalOfRequest, serveIdle } from './idle-statement.ts';
+import { givenUpFailure, handOutsAtMost, handOutsShown } from './unanswered-commands.ts';
 
 /** A device's request as the batch takes it. */
 export interface ConnectRequest extends Asking {

@@ -4,7 +4,7 @@ import { type CommandId, newId } from '../base/ids.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { untilOneWaits, watched } from '../database/waiting-fixture.ts';
-import { oweDeliveries } from '../policy/delivery/owe-deliveries.ts';
+import { oweDeliveries } from '../deliveries/owe-deliveries.ts';
 import { connectDevices } from './connect-statement.ts';
 import { type DeviceFixture, seedCommand, seedDevice, seedDomain, seedPermits } from './device-fixture.ts';
 import { finishRemovals, removalDays, removeDevice } from './device-removal.ts';

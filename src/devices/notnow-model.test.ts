@@ -9,7 +9,7 @@ import fc from 'fast-check';
 import type { CommandId } from '../base/ids.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
-import { listSleeping } from '../policy/delivery/wake-store.ts';
+import { listSleeping } from '../deliveries/wake-store.ts';
 import { endingWithin } from '../testing/property.ts';
 import { type ConnectRequest, connectDevices } from './connect-statement.ts';
 import { type DeviceFixture, seedCommand, seedDevice, seedDomain, seedPermits } from './device-fixture.ts';

@@ -5,8 +5,8 @@
  */
 import type { InstanceId } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
-import { handOutsAtMost } from '../domain/unanswered-commands.ts';
 import type { ConnectRequest } from './connect-statement.ts';
+import { handOutsAtMost } from './unanswered-commands.ts';
 
 /**
  * Notes it at the command that was handed out last, with the reason. The first one after a hand-out counts with it; further

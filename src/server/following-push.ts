@@ -5,8 +5,8 @@ import { messageOf } from '../base/errors.ts';
 import { lateLookMs, ringAtChanges } from '../database/change-notices.ts';
 import type { Database } from '../database/connection.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
-import { createPushClient, type PushClient, pushSettingsSchema } from '../policy/push.ts';
-import { openPushSettings, readStoredPushSettings } from '../policy/push-settings.ts';
+import { createPushClient, type PushClient, pushSettingsSchema } from '../platforms/apple/push.ts';
+import { openPushSettings, readStoredPushSettings } from '../platforms/apple/push-settings.ts';
 import type { Logger } from '../process/log/logger.ts';
 
 export interface FollowingPush {

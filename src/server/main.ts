@@ -15,6 +15,8 @@ import { type ComponentContext, componentProcess, type Work } from '../component
 import { dialRouters, keepCredentialFresh } from '../component/srp-links.ts';
 import { type Database, openDatabase, serviceIdleSeconds } from '../database/connection.ts';
 import { readMasterKeys } from '../database/sealed-value.ts';
+import { oweDeliveries } from '../deliveries/owe-deliveries.ts';
+import { createPolicyService } from '../deliveries/policy-service.ts';
 import { connectLanes, createConnectBatcher } from '../devices/connect-batch.ts';
 import { connectDevices } from '../devices/connect-statement.ts';
 import { loadInstanceAuthorities, loadRouteSigner } from '../domain/authorities.ts';
@@ -23,8 +25,6 @@ import { credentialRenewal } from '../instances/credential-renewal.ts';
 import { findInstance } from '../instances/instances.ts';
 import type { LinkHandlers } from '../link/link-endpoint.ts';
 import { signRoutes } from '../link/signed-envelope.ts';
-import { oweDeliveries } from '../policy/delivery/owe-deliveries.ts';
-import { createPolicyService } from '../policy/delivery/policy-service.ts';
 import { addGauges, healthHandler } from '../process/health.ts';
 import { type LoopbackListener, listenOnLoopback } from '../process/loopback-listener.ts';
 import { createCertificateKeys } from '../protocol/cms/certificate-keys.ts';

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { after, test } from 'node:test';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
-import { takeBackSilent } from '../policy/delivery/suspects.ts';
+import { takeBackSilent } from '../deliveries/suspects.ts';
 import { insertTestDomain, insertTestInstance } from './domain-fixture.ts';
 import { readDeliveries } from './gate-deliveries.ts';
 import { upgradePlanSchema } from './upgrade-plan.ts';

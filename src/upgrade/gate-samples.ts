@@ -9,7 +9,7 @@
  */
 import type { UpgradeId } from '../base/ids.ts';
 import type { Queryable, SqlFragment } from '../database/connection.ts';
-import { readBudget } from '../policy/delivery/budget.ts';
+import { readBudget } from '../deliveries/budget.ts';
 import { isMedianKnown } from './gate-comparisons.ts';
 import { readDeliveries } from './gate-deliveries.ts';
 import type { Baseline, GateFigures, Stretch } from './gate-figures.ts';

@@ -4,10 +4,10 @@
  */
 import { BrambleError } from '../base/errors.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
+import { applyBudget, readBudget } from '../deliveries/budget.ts';
 import { createConnectionService, getConnectionService } from '../instances/connection-services.ts';
 import { createInstance, findInstance } from '../instances/instances.ts';
 import { listSrpCredentials, revokeSrpCredential } from '../instances/srp-credential-store.ts';
-import { applyBudget, readBudget } from '../policy/delivery/budget.ts';
 import { type DesiredProcess, desireProcess, listDesiredProcesses } from '../registry/desired-processes.ts';
 import type { UpgradeEffects } from './step-context.ts';
 import type { NewInstance, PlannedInstance } from './upgrade-plan.ts';

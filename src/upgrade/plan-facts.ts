@@ -1,9 +1,9 @@
 /** The real counts that a plan is made from. Reads only; one snapshot where the caller gives a transaction. */
 import type { Queryable } from '../database/connection.ts';
+import { readBudget } from '../deliveries/budget.ts';
+import { leastAgentSoftware } from '../devices/delivery-items.ts';
 import { readDomain } from '../domain/domain.ts';
 import { listConnectionServices } from '../instances/connection-services.ts';
-import { readBudget } from '../policy/delivery/budget.ts';
-import { leastAgentSoftware } from '../policy/delivery-items.ts';
 import { listDesiredProcesses } from '../registry/desired-processes.ts';
 import { listSupervisors, supervisorsBehind, supervisorText } from '../registry/supervisors.ts';
 import { listAccountTables, lossesOf } from './loss-manifest.ts';

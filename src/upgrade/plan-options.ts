@@ -3,7 +3,7 @@
  * kept, since the release that plans is the old one and the one that carries the plan out is the new one.
  */
 import * as z from 'zod';
-import { budgetSchema } from '../policy/delivery/budget.ts';
+import { budgetSchema } from '../deliveries/budget.ts';
 
 const share = z.number().min(0).max(1);
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { isBrambleError } from '../base/errors.ts';
-import { budgetSchema } from '../policy/delivery/budget.ts';
+import { budgetSchema } from '../deliveries/budget.ts';
 import { freeName, type PlanFacts, planUpgrade } from './plan.ts';
 import { planOptionsSchema } from './plan-options.ts';
 import { planText } from './report-text.ts';

@@ -5,7 +5,7 @@
 import { counted } from '../base/counted.ts';
 import { BrambleError } from '../base/errors.ts';
 import { parseRelease } from '../base/release-number.ts';
-import { type Budget, budgetSchema } from '../policy/delivery/budget.ts';
+import { type Budget, budgetSchema } from '../deliveries/budget.ts';
 import { supervisorCaution, supervisorCommand } from '../registry/supervisors.ts';
 import { requestsToPass } from './gate.ts';
 import { planReplacements, replacementNotes } from './in-place-plan.ts';

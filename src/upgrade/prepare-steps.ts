@@ -6,7 +6,7 @@
 import { markTimeWithoutAudit } from '../access/audit/record.ts';
 import { counted } from '../base/counted.ts';
 import type { AccountId, InstanceId } from '../base/ids.ts';
-import { budgetSchema, readBudget, writeBudget } from '../policy/delivery/budget.ts';
+import { budgetSchema, readBudget, writeBudget } from '../deliveries/budget.ts';
 import { listComponents } from '../registry/components.ts';
 import { changeDesiredProcesses, listDesiredProcesses } from '../registry/desired-processes.ts';
 import { missingOf, notYetAt } from './component-readiness.ts';

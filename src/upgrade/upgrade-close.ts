@@ -1,6 +1,6 @@
 /** What the end of an upgrade leaves tidy, whichever way it ended; in the transaction that ends it. */
 import type { Transaction } from '../database/connection.ts';
-import { budgetSchema, writeBudget } from '../policy/delivery/budget.ts';
+import { budgetSchema, writeBudget } from '../deliveries/budget.ts';
 import type { Upgrade } from './upgrade-store.ts';
 
 /** The coordinator is no longer wanted, and the domain has its own budget again. */

@@ -1,9 +1,9 @@
 /** What the list of waits is made of, read from the domain's rows and from PostgreSQL's own views. */
 import type { UpgradeId } from '../base/ids.ts';
 import type { Queryable } from '../database/connection.ts';
-import { readBudget, silentPatience } from '../policy/delivery/budget.ts';
-import type { HoldReason } from '../policy/delivery/situation.ts';
-import { holdMessage } from '../policy/delivery/waiting-reason.ts';
+import { readBudget, silentPatience } from '../deliveries/budget.ts';
+import type { HoldReason } from '../deliveries/situation.ts';
+import { holdMessage } from '../deliveries/waiting-reason.ts';
 import { listSupervisors } from '../registry/supervisors.ts';
 import { listInstancesBehind } from './instances-behind.ts';
 import { isPausedByGate } from './pausing.ts';

@@ -5,7 +5,7 @@
  * Invariant: an upgrade that does not go on has at least one wait, and each names its reason; none is made up for one that is over.
  */
 import { counted } from '../base/counted.ts';
-import type { HoldReason } from '../policy/delivery/situation.ts';
+import type { HoldReason } from '../deliveries/situation.ts';
 import { type HostSupervisor, supervisorCaution, supervisorCommand, supervisorText } from '../registry/supervisors.ts';
 import { occupiedText, type PlacedInstance } from './instances-behind.ts';
 import { isFinal, type UpgradeState } from './state-machine.ts';

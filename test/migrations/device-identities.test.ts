@@ -8,9 +8,9 @@ import { openDatabase } from '../../src/database/connection.ts';
 import { createEarlierTestDatabase } from '../../src/database/database-fixture.ts';
 import { migrate } from '../../src/database/migrate.ts';
 import { sqlState } from '../../src/database/sql-state.ts';
+import { oweRenewals } from '../../src/deliveries/owe-renewals.ts';
 import { seedDevice, seedDomain } from '../../src/devices/device-fixture.ts';
 import { identitySettingsSchema } from '../../src/domain/identity-settings.ts';
-import { oweRenewals } from '../../src/policy/delivery/owe-renewals.ts';
 import { migrationFolder } from '../../src/release/program.ts';
 
 const applicationName = 'bramble/test';

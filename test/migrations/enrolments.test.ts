@@ -8,12 +8,12 @@ import type { InstanceId } from '../../src/base/ids.ts';
 import { type Database, openDatabase } from '../../src/database/connection.ts';
 import { createEarlierTestDatabase } from '../../src/database/database-fixture.ts';
 import { migrate } from '../../src/database/migrate.ts';
+import { oweDeliveries } from '../../src/deliveries/owe-deliveries.ts';
 import { type DeviceFixture, seedDevice, seedDomain } from '../../src/devices/device-fixture.ts';
 import { findDeviceByToken } from '../../src/devices/device-store.ts';
 import { endSuspended, suspendEarlier } from '../../src/devices/suspension.ts';
 import { createMoveBatch } from '../../src/moves/batch-store.ts';
 import { type MoveRunnerOptions, runMoveRound } from '../../src/moves/move-runner.ts';
-import { oweDeliveries } from '../../src/policy/delivery/owe-deliveries.ts';
 import { migrationFolder } from '../../src/release/program.ts';
 
 const applicationName = 'bramble/test';

@@ -6,9 +6,9 @@
  */
 import { type InstanceId, newId, type UpgradeId } from '../../src/base/ids.ts';
 import type { Database } from '../../src/database/connection.ts';
+import { budgetSchema, writeBudget } from '../../src/deliveries/budget.ts';
 import { seedDomain } from '../../src/devices/device-fixture.ts';
-import { budgetSchema, writeBudget } from '../../src/policy/delivery/budget.ts';
-import { seedPolicies } from '../../src/policy/preconfigured-policies.ts';
+import { seedPolicies } from '../../src/policies/preconfigured-policies.ts';
 
 /** Tables that grow with accounts, devices and time: what reads one of them from end to end gets slower from day to day. */
 export const largeTables: readonly string[] = [

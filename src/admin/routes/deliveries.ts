@@ -1,9 +1,9 @@
 /** The budget, and every delivery with the reason why it waits. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import * as z from 'zod';
+import { budgetSchema, readBudget, writeBudget } from '../../deliveries/budget.ts';
 import { recordEvent } from '../../domain/events.ts';
 import { listInstances } from '../../instances/instances.ts';
-import { budgetSchema, readBudget, writeBudget } from '../../policy/delivery/budget.ts';
 import { issueError } from '../../rest/field-error.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { listDeliveries } from '../delivery-list.ts';

@@ -14,7 +14,7 @@ import {
 } from '../../accounts/groups.ts';
 import { accountNameOf } from '../../base/account-name.ts';
 import { BrambleError } from '../../base/errors.ts';
-import { announceDeliveries, oweDeliveries } from '../../policy/delivery/owe-deliveries.ts';
+import { announceDeliveries, oweDeliveries } from '../../deliveries/owe-deliveries.ts';
 import { notFound } from '../../rest/http-errors.ts';
 import { typedName } from '../../rest/typed-text.ts';
 import { type AdministrationContext, write } from '../context.ts';

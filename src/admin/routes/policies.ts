@@ -5,7 +5,7 @@ import { lockAccountByName, membersOfGroup } from '../../accounts/account-select
 import { accountNameOf } from '../../base/account-name.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { Transaction } from '../../database/connection.ts';
-import { announceDeliveries, oweDeliveries } from '../../policy/delivery/owe-deliveries.ts';
+import { announceDeliveries, oweDeliveries } from '../../deliveries/owe-deliveries.ts';
 import {
   accountsUnderPolicy,
   assignAccountPolicy,
@@ -16,8 +16,8 @@ import {
   insertPolicy,
   listPolicies,
   replacePolicyRules,
-} from '../../policy/policy-store.ts';
-import { featuresNeeded } from '../../policy/rules.ts';
+} from '../../policies/policy-store.ts';
+import { featuresNeeded } from '../../policies/rules.ts';
 import { requireFeature } from '../../registry/features.ts';
 import { notFound } from '../../rest/http-errors.ts';
 import { typedName } from '../../rest/typed-text.ts';

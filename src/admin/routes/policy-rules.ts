@@ -1,7 +1,7 @@
 /** The rules that an IT policy can hold in this release. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import * as z from 'zod';
-import { rules } from '../../policy/rules.ts';
+import { rules } from '../../policies/rules.ts';
 import { jsonObject } from '../shapes.ts';
 
 const ruleShape = z.object({

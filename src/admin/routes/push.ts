@@ -8,15 +8,15 @@ import * as z from 'zod';
 import { counted } from '../../base/counted.ts';
 import type { Queryable } from '../../database/connection.ts';
 import { recordEvent } from '../../domain/events.ts';
-import { type PushSettings, pushSettingsSchema } from '../../policy/push.ts';
-import { certificateFacts, inspectPushCertificate } from '../../policy/push-certificate.ts';
+import { type PushSettings, pushSettingsSchema } from '../../platforms/apple/push.ts';
+import { certificateFacts, inspectPushCertificate } from '../../platforms/apple/push-certificate.ts';
 import {
   lockPushSettings,
   openPushSettings,
   readStoredPushSettings,
   writePushSettings,
-} from '../../policy/push-settings.ts';
-import { fixPushTopic, type PushTopic, previewPushTopic, readPushTopic } from '../../policy/push-topic.ts';
+} from '../../platforms/apple/push-settings.ts';
+import { fixPushTopic, type PushTopic, previewPushTopic, readPushTopic } from '../../platforms/apple/push-topic.ts';
 import { fieldError, issueError } from '../../rest/field-error.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { instant, jsonObject } from '../shapes.ts';

@@ -4,10 +4,10 @@ import * as z from 'zod';
 import { everyAccount } from '../../accounts/account-selection.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { Transaction } from '../../database/connection.ts';
-import { announceDeliveries, oweDeliveries } from '../../policy/delivery/owe-deliveries.ts';
-import { deleteService, listServices, putService } from '../../policy/service-store.ts';
-import { isServiceType, type ServiceType, serviceTypes } from '../../policy/services.ts';
+import { announceDeliveries, oweDeliveries } from '../../deliveries/owe-deliveries.ts';
 import { notFound } from '../../rest/http-errors.ts';
+import { deleteService, listServices, putService } from '../../services/service-store.ts';
+import { isServiceType, type ServiceType, serviceTypes } from '../../services/services.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { jsonObject } from '../shapes.ts';
 

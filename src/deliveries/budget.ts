@@ -1,0 +1,92 @@
+/**
+ * The budget: how many deliveries may be with devices at the same time, and how many may be released in a minute.
+ * Invariant: slots are rows. A delivery that is handed out holds one row of its instance and one of 'domain', a suspect one of
+ * 'suspects'; so in flight + suspects <= budget + cap, whoever crashes.
+ * A permit with a negative number is surplus: the budget was lowered while it was taken. It is never granted again and is
+ * deleted when it comes back (by {@link collectStrayPermits}), so lowering never breaks what is under way, and what is out
+ * falls monotonically to the new budget.
+ */
+import * as z from 'zod';
+import type { Queryable, Transaction } from '../database/connection.ts';
+import { readSetting, writeSetting } from '../domain/settings.ts';
+import { burstOf } from './token-bucket.ts';
+
+const slots = z.number().int().min(1).max(10_000);
+const rate = z.number().int().min(1).max(1_000_000);
+
+/** Setting 'budget'. The defaults are those that administrators of the original know. */
+export const budgetSchema = z.object({
+  /** Deliveries in the hands of devices at the same time, per instance. */
+  perInstance: slots.default(30),
+  /** The same for the whole domain, over instances of all releases. */
+  perDomain: slots.default(60),
+  /** Devices that took a delivery and fell silent: the cap. */
+  suspects: slots.default(20),
+  perMinuteInstance: rate.default(100),
+  perMinuteDomain: rate.default(300),
+  /** Silence after which a delivery that was handed out is a suspect. */
+  suspectAfterSeconds: z.number().min(1).max(86_400).default(60),
+});
+export type Budget = z.output<typeof budgetSchema>;
+
+/** Times `suspectAfterSeconds` that a silent device keeps a place while others wait for one. */
+export const silentPatience = 5;
+
+export async function readBudget(q: Queryable): Promise<Budget> {
+  return await readSetting(q, 'budget', budgetSchema);
+}
+
+/** Stores the budget and makes it hold for these instances (all that are not retired, when an administrator changes it). */
+export async function writeBudget(tx: Transaction, budget: Budget, instanceIds: readonly string[]): Promise<void> {
+  await writeSetting(tx, 'budget', budget);
+  await applyBudget(tx, budget, instanceIds);
+}
+
+/** Makes the rows of `delivery_permit` and `send_rate` agree with the budget. Idempotent; an instance calls it at its start. */
+export async function applyBudget(tx: Transaction, budget: Budget, instanceIds: readonly string[]): Promise<void> {
+  await serializeBudgetChanges(tx);
+  const scopes = [
+    ...[...instanceIds]
+      .sort()
+      .map((scope) => ({ scope, limit: budget.perInstance, perMinute: budget.perMinuteInstance })),
+    { scope: 'domain', limit: budget.perDomain, perMinute: budget.perMinuteDomain },
+  ];
+  for (const { scope, limit, perMinute } of scopes) {
+    await resizePermits(tx, scope, limit);
+    await setRate(tx, scope, perMinute);
+  }
+  await resizePermits(tx, 'suspects', budget.suspects);
+}
+
+async function serializeBudgetChanges(tx: Transaction): Promise<void> {
+  // Two instances that start at the same time would otherwise insert the same rows in another order and deadlock.
+  await tx`select pg_advisory_xact_lock(hashtextextended('bramble delivery budget', 0))`;
+}
+
+/**
+ * Numbers 1 … limit exist afterwards and no other, but for surplus ones that are taken: those become negative. Raising takes
+ * surplus ones back in. Locks the scope's rows (primary key), so no statement takes one of them meanwhile.
+ */
+async function resizePermits(tx: Transaction, scope: string, limit: number): Promise<void> {
+  await tx`select number from delivery_permit where scope = ${scope} order by number for update`;
+  await tx`
+    update delivery_permit p set number = -p.number
+     where p.scope = ${scope} and p.number < 0 and -p.number <= ${limit}`;
+  await tx`delete from delivery_permit where scope = ${scope} and abs(number) > ${limit} and delivery_id is null`;
+  await tx`
+    update delivery_permit p set number = -p.number
+     where p.scope = ${scope} and p.number > ${limit}`;
+  await tx`
+    insert into delivery_permit (scope, number)
+    select ${scope}, n from generate_series(1, ${limit}::int) n
+    on conflict (scope, number) do nothing`;
+}
+
+async function setRate(tx: Transaction, scope: string, perMinute: number): Promise<void> {
+  await tx`
+    insert into send_rate (scope, per_minute, tokens, refilled_at)
+    values (${scope}, ${perMinute}, ${burstOf(perMinute)}, clock_timestamp())
+    on conflict (scope) do update
+       set per_minute = excluded.per_minute, tokens = least(send_rate.tokens, excluded.tokens)
+     where send_rate.per_minute <> excluded.per_minute`;
+}

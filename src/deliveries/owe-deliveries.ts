@@ -1,0 +1,73 @@
+/**
+ * What devices are owed. Invariant: at most one open debt for each (device, item), whatever happens meanwhile; a debt that is
+ * asked for again is the same row, with the newest cause.
+ */
+
+import { BrambleError } from '../base/errors.ts';
+import type { Queryable } from '../database/connection.ts';
+import { accountItems, type DeliveryItem, leastAgentSoftware } from '../devices/delivery-items.ts';
+
+export type DeliveryCause = 'move' | 'policy-change' | 'service-change' | 'activation' | 'manual' | 'retry' | 'renewal';
+
+export interface DeliveryDebt {
+  /** The devices of these accounts … */
+  readonly accountIds?: readonly string[];
+  /** … or these devices. One of both is given. */
+  readonly deviceIds?: readonly string[];
+  readonly cause: DeliveryCause;
+  readonly moveId?: string;
+  /** False for activations and what an administrator asks for by hand: not held back by rates and slots. */
+  readonly budgeted: boolean;
+  /** Default: all of its account's that the device can take. */
+  readonly items?: readonly DeliveryItem[];
+}
+
+export interface OwedDelivery {
+  readonly id: string;
+  readonly deviceId: string;
+  readonly accountId: string;
+  readonly item: DeliveryItem;
+}
+
+/**
+ * Inserts or renews the debts of every active device that is to stay, of the items that it can take, in one statement. Called inside the
+ * transaction that makes them due (the move, the change of a policy); what was owed already keeps its place in the line, and
+ * once asked for by hand it stays unbudgeted.
+ * By device_account or the primary key of device (`is true`: no index of active devices serves instead); the unique index delivery_owed decides between insert and update. Whoever
+ * calls it holds the account fence or the release lock.
+ * @throws BrambleError ERR_DELIVERY_TARGET where neither accounts nor devices are named.
+ */
+export async function oweDeliveries(q: Queryable, debt: DeliveryDebt): Promise<OwedDelivery[]> {
+  if ((debt.accountIds === undefined) === (debt.deviceIds === undefined)) {
+    throw new BrambleError('ERR_DELIVERY_TARGET', 'A delivery is owed to accounts or to devices: name one of both.');
+  }
+  const ids = [...new Set(debt.accountIds ?? debt.deviceIds)];
+  if (ids.length === 0) return [];
+  const target = debt.accountIds ? q`d.account_id = any(${ids}::uuid[])` : q`d.id = any(${ids}::uuid[])`;
+  return await q<OwedDelivery[]>`
+    insert into delivery (id, account_id, device_id, item, cause, move_id, budgeted)
+    select gen_random_uuid(), d.account_id, d.id, i.item, ${debt.cause}, ${debt.moveId ?? null}::uuid, ${debt.budgeted}
+      from device d
+     cross join unnest(${[...(debt.items ?? accountItems)]}::text[]) with ordinality as i(item, position)
+     where ${target} and (d.state = 'active') is true and d.removing_since is null and ${takesItem(q)}
+     order by d.id, i.position
+    on conflict (device_id, item) where state = 'owed' do update
+       set cause = excluded.cause,
+           move_id = coalesce(excluded.move_id, delivery.move_id),
+           budgeted = delivery.budgeted and excluded.budgeted
+    returning id, device_id as "deviceId", account_id as "accountId", item`;
+}
+
+/** The rule of `itemsOwedTo` in SQL, for `d` of device and `i.item`: versions compare as arrays of numbers. */
+function takesItem(q: Queryable) {
+  return q`(
+    i.item in ('it-policy', 'device-identity') or d.platform = 'apple'
+    or string_to_array(coalesce(substring(btrim(d.software_version) from '^[0-9]+(?:[.][0-9]+)*'), '0') || '.0', '.')::numeric[]
+       >= string_to_array(${leastAgentSoftware}, '.')::numeric[]
+  )`;
+}
+
+/** Lets every instance's policy service look at once instead of at its next turn. Not for hot paths: it serialises commits. */
+export async function announceDeliveries(q: Queryable): Promise<void> {
+  await q`select pg_notify('bramble_delivery', '')`;
+}

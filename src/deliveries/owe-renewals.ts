@@ -1,0 +1,104 @@
+/**
+ * Owes devices the renewal of their identity: when its time has come (`identity_renewal_due` in the database, between a third
+ * and a quarter of its lifetime before its end), and again, ever later, while none was used.
+ *
+ * A try has come to nothing when its delivery failed, or when it is done and the device has come since and still proves the
+ * identity that it had. The newest one is named in `device_renewal`.
+ */
+import { fencedAccounts } from '../accounts/account-fence.ts';
+import type { Queryable } from '../database/connection.ts';
+import { isCheckViolation } from '../database/sql-state.ts';
+import { isAhead, isLongerAgo } from '../database/time-stamps.ts';
+import type { IdentitySettings } from '../domain/identity-settings.ts';
+import type { RenewalsUnderWay } from './renewal-pace.ts';
+
+/** Whether any identity of the instance's devices is to be renewed by its date, begun or not. By device_renewal_due; no locks. */
+export async function isAnyRenewalDue(q: Queryable, instanceId: string): Promise<boolean> {
+  const rows = await q`
+    select 1 from device d
+     cross join lateral (select from account a where a.id = d.account_id and a.instance_id = ${instanceId} offset 0) a
+     where d.state = 'active' and ${isDue(q)}
+     order by identity_renewal_due(d.id, d.identity_issued_at, d.identity_expires_at) limit 1`;
+  return rows.length > 0;
+}
+
+/** By delivery_identity and delivery_open; no locks. Released more than `expectSeconds` ago: the device is away. */
+export async function readRenewalsUnderWay(
+  q: Queryable,
+  instanceId: string,
+  expectSeconds: number,
+): Promise<RenewalsUnderWay> {
+  const [row] = await q<RenewalsUnderWay[]>`
+    with begun as (
+      select a.instance_id = ${instanceId} as here from delivery v join account a on a.id = v.account_id
+       where v.item = 'device-identity' and not ${isLongerAgo(q, q`v.owed_at`, 60)}
+    ), open as (
+      select a.instance_id = ${instanceId} as here from delivery v
+        join account a on a.id = v.account_id join device d on d.id = v.device_id and d.state = 'active'
+       where v.item = 'device-identity' and v.state in ('owed', 'released', 'handed-out')
+         and (v.state <> 'released' or not ${isLongerAgo(q, q`v.released_at`, expectSeconds)})
+    )
+    select (select count(*) filter (where here) from begun)::int as "begunHere", (select count(*) from begun)::int as begun,
+           (select count(*) filter (where here) from open)::int as "openHere", (select count(*) from open)::int as open`;
+  if (row === undefined) throw new TypeError('a query of counts answered no row');
+  return row;
+}
+
+/**
+ * At most `limit`, the most urgent first; returns how many. None while the table takes no such delivery yet: between the rise of
+ * the feature level and the contraction that follows it. By device_renewal_due, delivery_device, delivery_pkey; the unique
+ * index delivery_owed makes a repeated call harmless. Fenced.
+ */
+export async function oweRenewals(
+  q: Queryable,
+  instanceId: string,
+  settings: IdentitySettings,
+  limit: number,
+): Promise<number> {
+  const owed = q`
+    with due as materialized (
+      select d.id, d.account_id, coalesce(r.attempts, 0) as attempts
+        from device d
+        join account a on a.id = d.account_id and a.instance_id = ${instanceId}
+        left join device_renewal r on r.device_id = d.id
+        left join delivery v on v.id = r.delivery_id
+       where d.state = 'active' and d.removing_since is null and ${isDue(q)}
+         and not exists (select 1 from delivery o
+                          where o.device_id = d.id and o.item = 'device-identity'
+                            and o.state in ('owed', 'released', 'handed-out', 'suspect'))
+         and (v.id is null
+              or (${comesToNothing(q)}
+                  and ${isLongerAgo(q, q`v.settled_at`, retryAfter(q, settings))}))
+       order by identity_renewal_due(d.id, d.identity_issued_at, d.identity_expires_at)
+       limit ${limit}
+    ), fence as materialized (
+      ${fencedAccounts(q, instanceId, q`select u.account_id from due u`)}
+    )
+    insert into delivery (id, account_id, device_id, item, cause, budgeted)
+    select gen_random_uuid(), u.account_id, u.id, 'device-identity', case when u.attempts = 0 then 'renewal' else 'retry' end, true
+      from due u join fence f on f.id = u.account_id
+    on conflict (device_id, item) where state = 'owed' do nothing`;
+  try {
+    return (await owed).count;
+  } catch (error) {
+    if (isCheckViolation(error)) return 0;
+    throw error;
+  }
+}
+
+/** Of device `d`. */
+function isDue(q: Queryable) {
+  return q`identity_renewal_due(d.id, d.identity_issued_at, d.identity_expires_at)
+             <= extract(epoch from statement_timestamp())::float8`;
+}
+
+/** Of delivery `v`, device `d`. */
+function comesToNothing(q: Queryable) {
+  return q`(v.state in ('failed', 'superseded') or v.state = 'done' and (d.last_seen_at > v.settled_at or ${isAhead(q, q`v.settled_at`)}))`;
+}
+
+/** Seconds, of renewal `r`. */
+function retryAfter(q: Queryable, settings: IdentitySettings) {
+  return q`least(${settings.renewAgainSeconds}::float8 * 2 ^ least(r.attempts - 1, 30),
+                 ${settings.renewAgainAtMostSeconds}::float8)`;
+}

@@ -1,0 +1,385 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { beforeEach, describe, test } from 'node:test';
+import { addAccount, addDevice, addDevices, domain } from '../policies/fleet-fixture.ts';
+import { replacePolicyRules } from '../policies/policy-store.ts';
+import { parseProfile } from '../protocol/apple/profile.ts';
+import { putService } from '../services/service-store.ts';
+import { oweDeliveries } from './owe-deliveries.ts';
+import { readPermitUse } from './permits.ts';
+import { connect, db, drain, fast, move, one, reset, startService, states, two } from './policy-service-fixture.ts';
+import { type Candidate, listOwed, type PreparedDelivery, releaseBudgeted } from './release-store.ts';
+import { burstOf } from './token-bucket.ts';
+import { waitingReasons } from './waiting-reason.ts';
+
+beforeEach(reset);
+
+function preparedOf(candidate: Candidate): PreparedDelivery {
+  return {
+    candidate,
+    revision: 'r',
+    commandId: randomUUID(),
+    requestType: 'InstallProfile',
+    body: Buffer.from('x'),
+  };
+}
+
+test('a device is released to, woken, handed its policy, books and synchronization in this order, and is done', async () => {
+  await putService(db, '[CICAL]', { host: 'dav.example.com' });
+  const accountId = await addAccount(db, one.id, 'anna');
+  const device = await addDevice(db, accountId);
+  await oweDeliveries(db, { ...move, accountIds: [accountId] });
+  const { tick, woken } = await startService({ budget: fast });
+  await tick();
+  assert.deepEqual(woken, [`magic-${device.id}`]);
+  assert.deepEqual(await states(), { released: 3 });
+  const told = await drain(device);
+  assert.deepEqual(
+    told.map(({ requestType }) => requestType),
+    ['InstallProfile', 'InstallProfile', 'DeviceInformation'],
+  );
+  const profiles = told.slice(0, 2).map(({ fields }) => parseProfile(fields['Payload'] as Uint8Array));
+  assert.deepEqual(
+    profiles.map(({ identifier }) => identifier),
+    [`bramble.${domain.domainId}.it-policy`, `bramble.${domain.domainId}.service-books`],
+  );
+  assert.equal(profiles[1]?.payloads[0]?.displayName, `[CICAL]-${one.srpIdentifier}`);
+  assert.deepEqual(await states(), { done: 3 });
+  assert.ok((await readPermitUse(db)).every(({ taken }) => taken === 0));
+  const [row] = await db`
+    select d.revision = v.applied_policy_revision as same, d.compiled_by, d.instance_id
+      from delivery d join device v on v.id = d.device_id where d.item = 'it-policy'`;
+  assert.deepEqual({ ...row }, { same: true, compiled_by: '1.0.0', instance_id: one.id });
+});
+
+test('budgeted deliveries are released only as the rates allow, unbudgeted ones all at once', async () => {
+  const devices = await addDevices(db, one.id, 30);
+  const ids = devices.map(({ id }) => id);
+  await oweDeliveries(db, { ...move, deviceIds: ids, items: ['it-policy'] });
+  await oweDeliveries(db, { cause: 'manual', budgeted: false, deviceIds: ids, items: ['synchronization'] });
+  const { tick } = await startService({ budget: { perMinuteInstance: 120, perMinuteDomain: 60 } });
+  await tick();
+  const released =
+    await db`select budgeted, count(*)::int as count from delivery where state = 'released' group by budgeted order by 1`;
+  assert.deepEqual(
+    released.map((row) => [row['budgeted'], row['count']]),
+    [
+      [false, 30],
+      [true, 2],
+    ],
+  );
+  const [hold] = await db`select reason, waiting from delivery_hold where instance_id = ${one.id}`;
+  assert.equal(hold?.['reason'], 'rate-domain');
+});
+
+test('no more devices are released to than there are slots for; those that sleep hold nobody up', async () => {
+  await oweDeliveries(db, {
+    ...move,
+    deviceIds: (await addDevices(db, one.id, 20)).map(({ id }) => id),
+    items: ['it-policy'],
+  });
+  const { tick } = await startService({ budget: { ...fast, perInstance: 3, perDomain: 5 } });
+  await tick();
+  assert.deepEqual(await states(), { owed: 14, released: 6 });
+  await tick();
+  assert.deepEqual(await states(), { owed: 14, released: 6 });
+  assert.equal((await db`select reason from delivery_hold`)[0]?.['reason'], 'slots-instance');
+  await db`update delivery set released_at = now() - interval '1 hour' where state = 'released'`;
+  await tick();
+  assert.deepEqual(await states(), { owed: 8, released: 12 });
+});
+
+test('accounts of another instance, and accounts that move just now, are left alone', async () => {
+  const [mine] = await addDevices(db, one.id, 1);
+  const [other] = await addDevices(db, two.id, 1);
+  assert.ok(mine && other);
+  await oweDeliveries(db, {
+    cause: 'activation',
+    budgeted: false,
+    deviceIds: [mine.id, other.id],
+    items: ['it-policy'],
+  });
+  await db`insert into account_mark (account_id, move_id, until) values (${mine.accountId}, ${randomUUID()}, now() + interval '1 minute')`;
+  const { tick, woken } = await startService();
+  await tick();
+  assert.deepEqual(await states(), { owed: 2 });
+  const [delivery] = await db<{ id: string }[]>`select id from delivery where device_id = ${mine.id}`;
+  assert.equal((await waitingReasons(db, [delivery?.id ?? ''])).get(delivery?.id ?? '')?.reason, 'account-moving');
+  await db`delete from account_mark`;
+  await tick();
+  assert.deepEqual(await states(), { owed: 1, released: 1 });
+  assert.deepEqual(woken, [`magic-${mine.id}`]);
+});
+
+test('what was compiled before a debt was renewed, or before its account moved, is not released', async () => {
+  const [renewed, moved, same] = await addDevices(db, one.id, 3);
+  assert.ok(renewed && moved && same);
+  const { service } = await startService({ budget: fast });
+  await service.tick();
+  await oweDeliveries(db, { ...move, deviceIds: [renewed.id, moved.id, same.id], items: ['it-policy'] });
+  const prepared = (await listOwed(db, one.id, true, 10)).map(preparedOf);
+  assert.equal(prepared.length, 3);
+  await oweDeliveries(db, { cause: 'policy-change', budgeted: true, deviceIds: [renewed.id], items: ['it-policy'] });
+  await db`update account set epoch = epoch + 2 where id = ${moved.accountId}`;
+  const { released } = await releaseBudgeted(db, { instanceId: one.id, release: '1.0.0' }, prepared);
+  const [delivery] = await db<{ id: string }[]>`select id from delivery where device_id = ${same.id}`;
+  assert.deepEqual(released, [delivery?.id]);
+  assert.equal((await db`select id from command`).length, 1);
+});
+
+test('what several instances release together is what the domain’s rate pays for', async () => {
+  await startService({ budget: { perMinuteInstance: 600, perMinuteDomain: 60 } });
+  await oweDeliveries(db, { ...move, deviceIds: (await addDevices(db, one.id, 20)).map(({ id }) => id) });
+  await oweDeliveries(db, { ...move, deviceIds: (await addDevices(db, two.id, 20)).map(({ id }) => id) });
+  // Prepared as if there were no limit: the transaction that pays is what holds it.
+  await Promise.all(
+    [one, two].map(async ({ id }) => {
+      const prepared = (await listOwed(db, id, true, 60)).map(preparedOf);
+      await releaseBudgeted(db, { instanceId: id, release: '1.0.0' }, prepared);
+    }),
+  );
+  const { released = 0 } = await states();
+  assert.ok(released >= 1 && released <= 2 * burstOf(60), `${released} of 120`);
+});
+
+test('a changed policy that changes nothing for a device is not sent again; a move always is', async () => {
+  const [device] = await addDevices(db, one.id, 1);
+  assert.ok(device);
+  const { tick } = await startService();
+  const owe = async (cause: 'move' | 'policy-change') => {
+    await oweDeliveries(db, { cause, budgeted: false, deviceIds: [device.id], items: ['it-policy'] });
+    await tick();
+    return (await drain(device)).length;
+  };
+  assert.equal(await owe('move'), 1);
+  assert.equal(await owe('policy-change'), 0);
+  assert.deepEqual(await states(), { done: 1, superseded: 1 });
+  assert.equal(await owe('move'), 1);
+  await replacePolicyRules(db, 'Default', { allowCamera: false });
+  assert.equal(await owe('policy-change'), 1);
+});
+
+test('a rule that a stored policy should not have is left out, reported once, and blocks nobody', async () => {
+  const devices = await addDevices(db, one.id, 3);
+  await db`update it_policy set rules = rules || '{"ruleOfTheFuture": true}' where name = 'Default'`;
+  await oweDeliveries(db, {
+    cause: 'manual',
+    budgeted: false,
+    deviceIds: devices.map(({ id }) => id),
+    items: ['it-policy'],
+  });
+  const { tick } = await startService();
+  await tick();
+  assert.deepEqual(await states(), { released: 3 });
+  const events = await db`select message from event where kind = 'delivery-part-skipped'`;
+  assert.equal(events.length, 1);
+  assert.match(String(events[0]?.['message']), /ruleOfTheFuture/);
+});
+
+test('what cannot be compiled fails by itself and the others are sent', async () => {
+  await putService(db, '[CICAL]', { host: 'dav.example.com' });
+  const bad = await addDevice(db, await addAccount(db, one.id, 'control\u0001character'));
+  const good = await addDevice(db, await addAccount(db, one.id, 'anna'));
+  await oweDeliveries(db, { cause: 'manual', budgeted: false, deviceIds: [bad.id, good.id], items: ['service-books'] });
+  const { tick } = await startService();
+  await tick();
+  assert.deepEqual(await states(), { failed: 1, released: 1 });
+  const [row] = await db`select failure from delivery where device_id = ${bad.id}`;
+  assert.match(String(row?.['failure']), /could not be compiled/);
+});
+
+test('a device that took a delivery and fell silent becomes a suspect, and is served and settled when it comes back', async () => {
+  const [device] = await addDevices(db, one.id, 1);
+  assert.ok(device);
+  await oweDeliveries(db, { ...move, deviceIds: [device.id], items: ['it-policy'] });
+  const { tick } = await startService({ budget: { perInstance: 1, perDomain: 1, suspects: 1 } });
+  await tick();
+  const command = await connect(device);
+  await db`update delivery set handed_out_at = now() - interval '61 seconds'`;
+  await tick();
+  assert.deepEqual(await states(), { suspect: 1 });
+  const use = Object.fromEntries((await readPermitUse(db)).map(({ scope, taken }) => [scope, taken]));
+  assert.deepEqual([use['domain'], use['suspects']], [0, 1]);
+  assert.equal((await connect(device))?.commandUuid, command?.commandUuid);
+  await connect(device, 'Acknowledged', command?.commandUuid ?? null);
+  assert.deepEqual(await states(), { done: 1 });
+  assert.ok((await readPermitUse(db)).every(({ taken }) => taken === 0));
+});
+
+test('what silent devices of an instance without turns hold is taken back by another instance’s turns', async () => {
+  const [silent] = await addDevices(db, two.id, 1);
+  const [device] = await addDevices(db, one.id, 1);
+  assert.ok(silent && device);
+  const budget = { perInstance: 1, perDomain: 1, suspects: 1, ...fast };
+  await oweDeliveries(db, { ...move, deviceIds: [silent.id, device.id], items: ['it-policy'] });
+  await (await startService({ budget, instance: two })).tick();
+  const lost = await connect(silent, 'Idle', null, two);
+  assert.ok(lost);
+  const { tick } = await startService({ budget });
+  const held = [];
+  for (const minutes of [5, 6]) {
+    await db`
+      update delivery set handed_out_at = now() - make_interval(mins => ${minutes}, secs => 1) where state = 'handed-out'`;
+    await tick();
+    held.push((await connect(device)) === undefined);
+  }
+  assert.deepEqual(held, [true, false]);
+  await connect(silent, 'Acknowledged', lost.commandUuid, two);
+  assert.deepEqual(await states(), { done: 1, 'handed-out': 1 });
+});
+
+test('time in which sending is held back is added up, and none while nothing is held', async () => {
+  await oweDeliveries(db, {
+    ...move,
+    deviceIds: (await addDevices(db, one.id, 5)).map(({ id }) => id),
+    items: ['it-policy'],
+  });
+  const { tick } = await startService({ budget: { perMinuteInstance: 1, perMinuteDomain: 1 } });
+  await tick();
+  await db`update delivery_hold set updated_at = now() - interval '3 seconds'`;
+  await tick();
+  const held = async () => Number((await db`select held_seconds from delivery_hold`)[0]?.['held_seconds']);
+  assert.ok((await held()) >= 3 && (await held()) < 5.1);
+  await db`truncate delivery cascade`;
+  await tick();
+  const before = await held();
+  await db`update delivery_hold set updated_at = now() - interval '3 seconds'`;
+  await tick();
+  assert.equal(await held(), before);
+  assert.equal((await db`select reason from delivery_hold`)[0]?.['reason'], 'nothing');
+});
+
+test('a turn follows within a second while a device has taken something and not answered', async () => {
+  const [device] = await addDevices(db, one.id, 1);
+  assert.ok(device);
+  await oweDeliveries(db, { ...move, deviceIds: [device.id], items: ['it-policy'] });
+  const { service, clock } = await startService({ budget: fast });
+  const pauses: number[] = [];
+  const ending = new AbortController();
+  clock.sleep = async (durationMs) => {
+    pauses.push(durationMs);
+    if (pauses.length === 1) await connect(device, 'Idle');
+    if (pauses.length === 3) ending.abort();
+  };
+  await service.run(ending.signal);
+  assert.deepEqual(pauses, [200, 1000, 1000]);
+});
+
+test('a turn follows soon while something is to be sent, and rarely while nothing is', async () => {
+  const [device] = await addDevices(db, one.id, 1);
+  assert.ok(device);
+  await oweDeliveries(db, { ...move, deviceIds: [device.id], items: ['it-policy'] });
+  const { service, clock } = await startService({ budget: fast });
+  const pauses: number[] = [];
+  const ending = new AbortController();
+  // The second turn finds the delivery released, and the third finds it answered.
+  clock.sleep = async (durationMs) => {
+    pauses.push(durationMs);
+    if (pauses.length === 2) await drain(device);
+    if (pauses.length === 3) ending.abort();
+  };
+  await service.run(ending.signal);
+  assert.deepEqual(pauses, [200, 200, 10_000], 'nobody has said that its wake was not lost');
+});
+
+test('however much others owe, looking for what is owed takes a tenth of the time', async () => {
+  const [device] = await addDevices(db, one.id, 1);
+  assert.ok(device);
+  await oweDeliveries(db, { ...move, deviceIds: [device.id], items: ['it-policy'] });
+  let looks = 0;
+  const { restsOf } = await startService({
+    budget: fast,
+    // It is owed, and never ripe: every turn would look for it.
+    delivery: { afterMoveSeconds: 3600, afterMoveAtMostSeconds: 3600 },
+    takesMs: (sql) => {
+      if (!sql.includes('as version')) return 0;
+      looks += 1;
+      return 100;
+    },
+  });
+  // What is held back and what is not, at the first and at the sixth turn.
+  assert.deepEqual(
+    await restsOf(6, async () => {}),
+    Array.from({ length: 6 }, () => 200),
+  );
+  assert.equal(looks, 4);
+});
+
+describe('a turn that a notice brings forward rests no longer than until', { timeout: 120_000 }, () => {
+  const queueUrgent = async (devices: readonly { id: string; accountId: string }[]) => {
+    for (const { id, accountId } of devices) {
+      await db`insert into command (id, device_id, account_id, urgent, request_type, body)
+               values (${randomUUID()}, ${id}, ${accountId}, true, 'DeviceLock', 'x')`;
+    }
+  };
+
+  test('who sleeps may be looked at again', async () => {
+    const devices = await addDevices(db, one.id, 1);
+    const { restsOf, woken } = await startService({ takesMs: (sql) => (sql.includes('push_magic as') ? 30 : 0) });
+    assert.deepEqual(await restsOf(3, () => queueUrgent(devices)), [15_000, 270, 200]);
+    assert.equal(woken.length, 1);
+  });
+
+  test('the next wake is allowed', async () => {
+    const devices = await addDevices(db, one.id, 3);
+    const { restsOf, woken } = await startService({ delivery: { wakesPerSecond: 1 } });
+    assert.deepEqual(await restsOf(4, () => queueUrgent(devices)), [15_000, 200, 1000, 200]);
+    assert.equal(woken.length, 3);
+  });
+
+  test('the push service may be used again', async () => {
+    const devices = await addDevices(db, one.id, 1);
+    const pauses = [0, 700];
+    const { restsOf, woken } = await startService({ pausedForMs: () => pauses.shift() ?? 0 });
+    assert.deepEqual(await restsOf(3, () => queueUrgent(devices)), [15_000, 700, 200]);
+    assert.equal(woken.length, 1);
+  });
+
+  test('whoever was woken is due again', async () => {
+    const devices = await addDevices(db, one.id, 1);
+    const { restsOf } = await startService();
+    assert.deepEqual(await restsOf(4, () => queueUrgent(devices)), [15_000, 200, 9800, 15_000]);
+  });
+
+  test('what is open is counted again', async () => {
+    const [device] = await addDevices(db, one.id, 1);
+    assert.ok(device);
+    const { restsOf } = await startService({ budget: fast, takesMs: (sql) => (sql.includes('as unripe') ? 100 : 0) });
+    const owe = () => oweDeliveries(db, { ...move, deviceIds: [device.id], items: ['it-policy'] });
+    assert.deepEqual(await restsOf(3, owe), [15_000, 1900, 200]);
+    assert.deepEqual(await states(), { released: 1 });
+  });
+
+  test('an account that was locked may be served', async () => {
+    const [device] = await addDevices(db, one.id, 1);
+    assert.ok(device);
+    const { restsOf } = await startService();
+    const [locked, over] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    let locking: Promise<unknown> | undefined;
+    const rests = await restsOf(2, async () => {
+      await oweDeliveries(db, { cause: 'manual', budgeted: false, deviceIds: [device.id], items: ['it-policy'] });
+      locking = db.begin(async (tx) => {
+        await tx`select from account where id = ${device.accountId} for no key update`;
+        locked.resolve();
+        await over.promise;
+      });
+      await locked.promise;
+    }).finally(() => over.resolve());
+    await locking;
+    assert.deepEqual(rests, [15_000, 1000]);
+  });
+
+  test('a step that failed is tried again', async () => {
+    const [device] = await addDevices(db, one.id, 1);
+    assert.ok(device);
+    let failures = 1;
+    const { restsOf, service } = await startService({
+      takesMs: (sql) => {
+        if (!sql.includes('push_magic as') || failures-- > 0) return 0;
+        throw new Error('the database went away');
+      },
+    });
+    assert.deepEqual(await restsOf(2, async () => {}), [15_000, 1000]);
+    assert.equal(service.counts().failedSteps, 1);
+  });
+});

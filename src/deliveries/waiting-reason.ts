@@ -1,0 +1,165 @@
+/**
+ * Why a delivery waits, so that nobody takes a delay for a fault. The deciding is pure.
+ * Invariant: every delivery that is not settled has exactly one reason.
+ */
+
+import { assertNever } from '../base/assert-never.ts';
+import type { Queryable } from '../database/connection.ts';
+import { handOutsShown } from '../devices/unanswered-commands.ts';
+import type { HoldReason } from './situation.ts';
+
+export type WaitingReason =
+  /** Nothing holds it: the next turn releases it. */
+  | 'next-turn'
+  | Exclude<HoldReason, 'nothing'>
+  | 'account-moving'
+  | 'device-not-active'
+  /** No instance serves the account's deliveries just now. */
+  | 'instance-silent'
+  | 'push-token-missing'
+  | 'being-woken'
+  /** Woken, and not seen since. */
+  | 'device-asleep'
+  /** It was with the device, which fell silent, and was taken back for the sake of others. */
+  | 'taken-back'
+  | 'not-now'
+  /** With the device: its answer. */
+  | 'answer'
+  /** With a device that has been silent for too long. */
+  | 'suspect'
+  /** With a device that has come for it again and again without answering. */
+  | 'unanswered';
+
+/** What the reason is decided from. Times in milliseconds since the epoch. */
+export interface WaitingFacts {
+  readonly state: 'owed' | 'released' | 'handed-out' | 'suspect';
+  readonly budgeted: boolean;
+  readonly deviceActive: boolean;
+  readonly accountMoving: boolean;
+  readonly canBePushed: boolean;
+  readonly answeredNotNow: boolean;
+  /** Times that its command was handed out since an answer could be read. */
+  readonly unanswered: number;
+  readonly wokenAt: number | null;
+  readonly lastSeenAt: number | null;
+  readonly handedOutAt: number | null;
+  /** Of the account's instance; null where it has written none for a while. */
+  readonly hold: HoldReason | null;
+}
+
+export interface Waiting {
+  readonly reason: WaitingReason;
+  /** Since when this very reason holds, as far as it is known. */
+  readonly since: Date | null;
+  readonly message: string;
+}
+
+export function waitingReason(facts: WaitingFacts): Waiting {
+  const reason = reasonOf(facts);
+  const since = sinceOf(reason, facts);
+  return { reason, since, message: messages[reason] + (since ? `, since ${since.toISOString()}` : '') };
+}
+
+function reasonOf(facts: WaitingFacts): WaitingReason {
+  if (!facts.deviceActive) return 'device-not-active';
+  const isOut = facts.state === 'handed-out' || facts.state === 'suspect';
+  if (isOut && facts.unanswered >= handOutsShown) return 'unanswered';
+  switch (facts.state) {
+    case 'suspect':
+      return 'suspect';
+    case 'handed-out':
+      return 'answer';
+    case 'owed':
+      if (facts.accountMoving) return 'account-moving';
+      if (facts.hold === null) return 'instance-silent';
+      return facts.budgeted && facts.hold !== 'nothing' ? facts.hold : 'next-turn';
+    case 'released':
+      return released(facts);
+    default:
+      return assertNever(facts.state);
+  }
+}
+
+function released(facts: WaitingFacts): WaitingReason {
+  if (facts.answeredNotNow) return 'not-now';
+  if (!facts.canBePushed) return 'push-token-missing';
+  if (facts.wokenAt === null) return facts.accountMoving ? 'account-moving' : 'being-woken';
+  const came = facts.lastSeenAt !== null && facts.lastSeenAt >= facts.wokenAt;
+  if (!came) return facts.handedOutAt === null ? 'device-asleep' : 'taken-back';
+  if (facts.budgeted && needsSlot(facts.hold)) return facts.hold;
+  return 'being-woken';
+}
+
+function needsSlot(hold: HoldReason | null): hold is 'slots-instance' | 'slots-domain' | 'suspects' {
+  return hold === 'slots-instance' || hold === 'slots-domain' || hold === 'suspects';
+}
+
+function sinceOf(reason: WaitingReason, facts: WaitingFacts): Date | null {
+  switch (reason) {
+    case 'device-asleep':
+      return new Date(facts.lastSeenAt ?? facts.wokenAt ?? 0);
+    case 'being-woken':
+      return facts.wokenAt === null ? null : new Date(facts.wokenAt);
+    case 'answer':
+    case 'suspect':
+    case 'taken-back':
+    case 'unanswered':
+      return facts.handedOutAt === null ? null : new Date(facts.handedOutAt);
+    default:
+      return null;
+  }
+}
+
+/** What an instance says that holds its sending back, in words. */
+export function holdMessage(reason: Exclude<HoldReason, 'nothing'>): string {
+  return messages[reason];
+}
+
+const messages: Readonly<Record<WaitingReason, string>> = {
+  'next-turn': 'waits for the policy service’s next turn',
+  'rate-instance': 'waits for the rate per minute of its instance',
+  'rate-domain': 'waits for the rate per minute of the domain',
+  'slots-instance': 'waits for a free slot of its instance',
+  'slots-domain': 'waits for a free slot of the domain',
+  suspects: 'waits for a slot: silent devices hold them',
+  'account-moving': 'waits for the end of its account’s move',
+  'device-not-active': 'waits for the device to be under management again',
+  'instance-silent': 'waits for its instance, which has not been heard of',
+  'push-token-missing': 'waits for the device to come by itself: it cannot be woken until it tells its push token',
+  'being-woken': 'waits for the device, which is being woken',
+  'device-asleep': 'waits for the device, which was woken and has not been seen',
+  'taken-back': 'is sent again when the device comes: it took it before and fell silent',
+  'not-now': 'waits for the device, which said “not now”, to be in use',
+  answer: 'is with the device; waits for its answer',
+  suspect: 'is with the device, which has been silent for too long',
+  unanswered: `was handed to the device ${handOutsShown} times or more without an answer`,
+};
+
+interface FactRow extends WaitingFacts {
+  id: string;
+}
+
+/**
+ * Delivery id -> why it waits; settled ones and unknown ids are left out. By delivery_pkey, device_pkey, account_pkey,
+ * command_delivery; no locks. An instance that has written no hold for 10 s counts as silent.
+ */
+export async function waitingReasons(q: Queryable, deliveryIds: readonly string[]): Promise<Map<string, Waiting>> {
+  if (deliveryIds.length === 0) return new Map();
+  const rows = await q<FactRow[]>`
+    select d.id, d.state, d.budgeted, v.state = 'active' as "deviceActive",
+           exists (select 1 from account_mark m where m.account_id = d.account_id and m.until > clock_timestamp()) as "accountMoving",
+           v.push_state = 'ok' and v.push_token is not null and v.push_magic is not null as "canBePushed",
+           (select count(*) from command c where c.delivery_id = d.id and (c.state = 'not-now') is true) > 0 as "answeredNotNow",
+           coalesce((select max(c.unanswered) from command c
+                      where c.delivery_id = d.id and (c.state = 'sent') is true), 0) as unanswered,
+           (extract(epoch from greatest(d.woken_at, v.woken_at)) * 1000)::float8 as "wokenAt",
+           (extract(epoch from v.last_seen_at) * 1000)::float8 as "lastSeenAt",
+           (extract(epoch from d.handed_out_at) * 1000)::float8 as "handedOutAt",
+           case when h.updated_at > clock_timestamp() - interval '10 seconds' then h.reason end as hold
+      from delivery d
+      join device v on v.id = d.device_id
+      join account a on a.id = d.account_id
+      left join delivery_hold h on h.instance_id = a.instance_id
+     where d.id = any(${deliveryIds as string[]}::uuid[]) and d.state in ('owed', 'released', 'handed-out', 'suspect')`;
+  return new Map(rows.map((row) => [row.id, waitingReason(row)]));
+}

@@ -1,0 +1,126 @@
+/**
+ * Which devices are to be woken. Waking costs rate only and is never proof of anything: a device that comes by itself is
+ * served the same.
+ * Invariant: a device is woken again only after it came, or after an interval that doubles up to half an hour.
+ *
+ * NotNow: a device retries by itself only if that was its last answer. If anything followed (it answered another command,
+ * or connected and found no slot) it is owed a push, and the interval doubles from that NotNow on and not from the time
+ * when its oldest command was queued. The interval paces pushes only: whenever a device comes, it gets what waits.
+ */
+import type { Queryable } from '../database/connection.ts';
+import { isAhead } from '../database/time-stamps.ts';
+
+export interface WakePace {
+  /** Least time between two wakes of a device that does not come. */
+  readonly againSeconds: number;
+  /** Most time between them. */
+  readonly againAtMostSeconds: number;
+  /** After a device came and found no free slot. */
+  readonly slotRetrySeconds: number;
+}
+
+export interface SleepingDevice {
+  readonly deviceId: string;
+  readonly accountId: string;
+  readonly pushToken: Buffer;
+  readonly pushMagic: string;
+  readonly topic: string;
+  /** True where nothing waits but deliveries that need a slot. */
+  readonly needsSlot: boolean;
+}
+
+/**
+ * Own devices with commands to fetch whose time has come, those with urgent ones first, at most `limit`. A device is due
+ * when it was never woken; when it came since it was woken and something new waits; at once for a new urgent command; when
+ * it came and found no slot and `slotRetrySeconds` passed; and else when the interval is over, which is as long as it was
+ * waited before the last wake. An answer and the contact that brought it have the same time, so a device seen later than
+ * its last NotNow has sent something since. A suspended enrolment is woken whatever waits for it, so that a device that is
+ * still there can show it; because a push may be lost, again after an hour, then at intervals that double up to a day. By
+ * command_pending, device_suspended, device_pkey, account_pkey; no locks.
+ */
+export async function listSleeping(
+  q: Queryable,
+  instanceId: string,
+  pace: WakePace,
+  limit: number,
+): Promise<SleepingDevice[]> {
+  return await q<SleepingDevice[]>`
+    with pending as (
+      select c.device_id, min(c.queued_at) as first, bool_or(c.urgent) as urgent,
+             max(c.queued_at) filter (where c.urgent) as urgent_at,
+             max(c.queued_at) filter (where c.state = 'queued') as newest,
+             bool_and(c.budgeted and c.state <> 'sent') as needs_slot,
+             bool_or(c.budgeted and c.state = 'queued') as slot_wanted,
+             max(c.answered_at) filter (where c.state = 'not-now') as not_now_at, 'active' as state
+        from command c where c.state in ('queued', 'sent', 'not-now')
+       group by c.device_id
+      union all
+      select id, suspended_at, false, null, null, false, false, null, 'authenticated' from device
+       where state = 'authenticated' and suspended_at is not null
+         and (woken_at is null or woken_at < suspended_at or ${isAhead(q, q`woken_at`)}
+              or clock_timestamp() - woken_at >= least(greatest(woken_at - suspended_at, interval '1 hour'), interval '1 day'))
+    )
+    select v.id as "deviceId", a.id as "accountId", v.push_token as "pushToken", v.push_magic as "pushMagic",
+           coalesce(v.topic, '') as topic, p.needs_slot as "needsSlot"
+      from pending p
+      join device v on v.id = p.device_id
+      join account a on a.id = v.account_id
+     where a.instance_id = ${instanceId} and v.state = p.state and v.push_state = 'ok'
+       and v.push_token is not null and v.push_magic is not null
+       and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+       and (v.woken_at is null
+            or ${isAhead(q, q`v.woken_at`)}
+            or p.urgent_at > v.woken_at
+            or (v.last_seen_at >= v.woken_at and p.newest > v.woken_at)
+            or (v.last_seen_at >= v.woken_at and p.slot_wanted
+                and v.woken_at < clock_timestamp() - make_interval(secs => ${pace.slotRetrySeconds}))
+            or clock_timestamp() - v.woken_at >= greatest(make_interval(secs => ${pace.againSeconds}),
+                 least(v.woken_at - case when v.last_seen_at > p.not_now_at then p.not_now_at else p.first end,
+                      make_interval(secs => ${pace.againAtMostSeconds}))))
+     order by p.urgent desc, p.needs_slot, p.first, v.id
+     limit ${limit}`;
+}
+
+/**
+ * Notes that these devices are being woken; returns those that were still ours to wake. Fenced; account rows FOR SHARE, device
+ * rows FOR UPDATE, all SKIP LOCKED: a device that connects this very moment need not be woken. By device_pkey, account_pkey and
+ * delivery_device.
+ */
+export async function markWoken(q: Queryable, instanceId: string, deviceIds: readonly string[]): Promise<string[]> {
+  if (deviceIds.length === 0) return [];
+  const rows = await q<{ id: string }[]>`
+    with ours as materialized (
+      select v.id from device v join account a on a.id = v.account_id
+       where v.id = any(${deviceIds as string[]}::uuid[]) and a.instance_id = ${instanceId}
+         and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+       order by a.id, v.id
+         for share of a skip locked
+         for update of v skip locked
+    ), deliveries as (
+      update delivery d set woken_at = clock_timestamp()
+       where d.device_id = any(array(select o.id from ours o)) and (d.state = 'released') is true
+    )
+    update device v set woken_at = clock_timestamp() where v.id = any(array(select o.id from ours o))
+    returning v.id`;
+  return rows.map((row) => row.id);
+}
+
+/**
+ * The push service says that the token is dead: no more wakes before the device's next TokenUpdate. Only while the token is
+ * still the one that was used. Fenced.
+ */
+export async function waitForToken(
+  q: Queryable,
+  instanceId: string,
+  device: { readonly deviceId: string; readonly pushToken: Uint8Array },
+): Promise<'noted' | 'not-now'> {
+  const { count } = await q`
+    with fence as materialized (
+      select a.id from account a join device v on v.account_id = a.id
+       where v.id = ${device.deviceId} and a.instance_id = ${instanceId}
+         for share of a
+    )
+    update device v set push_state = 'wait-for-token' from fence f
+     where v.id = ${device.deviceId} and v.account_id = f.id and v.push_token = ${Buffer.from(device.pushToken)}`;
+  return count === 1 ? 'noted' : 'not-now';
+}

@@ -1,0 +1,271 @@
+import assert from 'node:assert/strict';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { beforeEach, test } from 'node:test';
+import { addDevices, domain } from '../policies/fleet-fixture.ts';
+import { silentLogger } from '../process/log/logger.ts';
+import { commandRequest, serializeCommand } from '../protocol/apple/command.ts';
+import { announceDeliveries, oweDeliveries } from './owe-deliveries.ts';
+import { createPolicyService } from './policy-service.ts';
+import { connect, db, fast, move, one, reset, startService, states } from './policy-service-fixture.ts';
+import { waitingReasons } from './waiting-reason.ts';
+
+beforeEach(reset);
+
+test('only slots hand out: devices that come without a free one are told nothing and are woken when there is one', async () => {
+  const devices = await addDevices(db, one.id, 4);
+  await oweDeliveries(db, { ...move, deviceIds: devices.map(({ id }) => id), items: ['it-policy'] });
+  const { tick, woken } = await startService({ budget: { ...fast, perInstance: 2, perDomain: 2 } });
+  await tick();
+  assert.equal(woken.length, 4);
+  const told = [];
+  for (const device of devices) told.push(await connect(device));
+  assert.equal(told.filter((command) => command !== undefined).length, 2);
+  await db`update device set woken_at = now() - interval '2 seconds', last_seen_at = now()`;
+  await tick();
+  assert.equal(woken.length, 4, 'no slot is free');
+  const reasons = await waitingReasons(
+    db,
+    (await db<{ id: string }[]>`select id from delivery`).map(({ id }) => id),
+  );
+  assert.deepEqual([...reasons.values()].map(({ reason }) => reason).sort(), [
+    'answer',
+    'answer',
+    'slots-instance',
+    'slots-instance',
+  ]);
+  const index = told.findIndex((command) => command !== undefined);
+  const [device, command] = [devices[index], told[index]];
+  assert.ok(device && command);
+  await connect(device, 'Acknowledged', command.commandUuid);
+  await tick();
+  assert.equal(woken.length, 6, 'two devices for the one free slot');
+});
+
+test('a device that does not come is woken again after an interval that doubles', async () => {
+  const [device] = await addDevices(db, one.id, 1);
+  assert.ok(device);
+  await oweDeliveries(db, { ...move, deviceIds: [device.id], items: ['it-policy'] });
+  const { tick, woken } = await startService();
+  const ago = async (queued: number, wokenAgo: number) => {
+    await db`update command set queued_at = now() - make_interval(secs => ${queued})`;
+    await db`update device set woken_at = now() - make_interval(secs => ${wokenAgo}), last_seen_at = now() - interval '1 day'`;
+    woken.length = 0;
+    await tick();
+    return woken.length;
+  };
+  await tick();
+  assert.equal(await ago(4, 4), 0);
+  assert.equal(await ago(11, 11), 1);
+  assert.equal(await ago(100, 40), 0, 'it was waited 60 s before the last wake');
+  assert.equal(await ago(100, 51), 1);
+  assert.equal(await ago(20_000, 1700), 0);
+  assert.equal(await ago(20_000, 1801), 1, 'half an hour at most');
+  assert.equal(await ago(20_000, -86_400), 1, 'woken by a clock that was ahead');
+});
+
+test('what a device put off is pushed for where it said something afterwards, at intervals that double from then on', async () => {
+  const [device] = await addDevices(db, one.id, 1);
+  assert.ok(device);
+  for (let count = 0; count < 2; count++) {
+    await db`insert into command (id, device_id, account_id, request_type, body, queued_at)
+             values (${randomUUID()}, ${device.id}, ${device.accountId}, 'ProfileList',
+                     ${serializeCommand({ commandUuid: randomUUID(), ...commandRequest.profileList() })}, now() - interval '1 day')`;
+  }
+  await db`update command set body = convert_to(regexp_replace(convert_from(body, 'UTF8'),
+             '(<key>CommandUUID</key>\\s*<string>)[^<]*', '\\1' || id), 'UTF8')`;
+  const { tick, woken } = await startService();
+  const dueAfter = async (notNowAgo: number, wokenAgo: number, seenAgo: number) => {
+    await db`
+      with put_off as (
+        update command set answered_at = now() - make_interval(secs => ${notNowAgo}) where state = 'not-now')
+      update device set woken_at = now() - make_interval(secs => ${wokenAgo}),
+             last_seen_at = now() - make_interval(secs => ${seenAgo})`;
+    woken.length = 0;
+    await tick();
+    return woken.length === 1;
+  };
+  const first = await connect(device);
+  const second = await connect(device, 'NotNow', first?.commandUuid ?? null);
+  assert.notEqual(second?.commandUuid, first?.commandUuid);
+  const equalTimes = async () =>
+    (
+      await db`select c.answered_at = v.last_seen_at as equal from command c join device v on v.id = c.device_id
+               where c.state = 'not-now'`
+    )[0]?.['equal'];
+  assert.equal(await equalTimes(), true, 'NotNow was the last thing that it said');
+  await connect(device, 'Acknowledged', second?.commandUuid ?? null);
+  assert.equal(await equalTimes(), false);
+  assert.equal(await dueAfter(4, 4.5, 3), false);
+  assert.equal(await dueAfter(11, 11.5, 10), true, 'ten seconds after it was woken last, however old the command is');
+  assert.equal(await dueAfter(50, 15, 48), false, 'it was waited 35 s before the last wake');
+  assert.equal(await dueAfter(80, 41, 78), true);
+  assert.equal(await dueAfter(60, 60, 60), false, 'a device that said NotNow last comes by itself');
+});
+
+test('an operator’s command wakes at once: an urgent one always, another one when the device came meanwhile', async () => {
+  const [device] = await addDevices(db, one.id, 1);
+  assert.ok(device);
+  const { tick, woken } = await startService();
+  const queue = async (urgent: boolean) => {
+    await db`insert into command (id, device_id, account_id, urgent, request_type, body)
+             values (${randomUUID()}, ${device.id}, ${device.accountId}, ${urgent}, 'DeviceLock', 'x')`;
+  };
+  await queue(false);
+  await tick();
+  assert.equal(woken.length, 1);
+  await queue(false);
+  await tick();
+  assert.equal(woken.length, 1, 'its wake is under way');
+  await db`update device set last_seen_at = now()`;
+  await tick();
+  assert.equal(woken.length, 2);
+  await queue(true);
+  await tick();
+  assert.equal(woken.length, 3);
+});
+
+test('a dead push token is waited for, unless the device has told a new one meanwhile', async () => {
+  const [old, renewed] = await addDevices(db, one.id, 2);
+  assert.ok(old && renewed);
+  await oweDeliveries(db, { ...move, deviceIds: [old.id, renewed.id], items: ['it-policy'] });
+  const pushes: Promise<unknown>[] = [];
+  const { tick } = await startService({
+    budget: fast,
+    outcome: (target) => {
+      if (target.pushMagic === `magic-${renewed.id}`) {
+        pushes.push(db`update device set push_token = ${randomBytes(32)} where id = ${renewed.id}`.execute());
+      }
+      return { outcome: 'bad-token', reason: 'BadDeviceToken' };
+    },
+  });
+  await tick();
+  await Promise.all(pushes);
+  const states = await db`select id, push_state from device`;
+  const of = (id: string) => states.find((row) => row['id'] === id)?.['push_state'];
+  assert.equal(of(old.id), 'wait-for-token');
+  const [delivery] = await db<{ id: string }[]>`select id from delivery where device_id = ${old.id}`;
+  const reasons = await waitingReasons(db, [delivery?.id ?? '', randomUUID()]);
+  assert.deepEqual(
+    [...reasons.values()].map(({ reason }) => reason),
+    ['push-token-missing'],
+  );
+});
+
+test('an IT policy that a device refused is owed again after its time, once, and not when a newer one was sent', async () => {
+  const [refusing, cured] = await addDevices(db, one.id, 2);
+  assert.ok(refusing && cured);
+  const { tick } = await startService({ delivery: { redeliverAfterSeconds: 600 } });
+  await oweDeliveries(db, {
+    cause: 'manual',
+    budgeted: false,
+    deviceIds: [refusing.id, cured.id],
+    items: ['it-policy'],
+  });
+  await tick();
+  for (const device of [refusing, cured]) await connect(device, 'Error', (await connect(device))?.commandUuid ?? null);
+  assert.deepEqual(await states(), { failed: 2 });
+  await tick();
+  assert.deepEqual(await states(), { failed: 2 });
+  await db`update delivery set settled_at = now() - interval '11 minutes'`;
+  await oweDeliveries(db, { cause: 'manual', budgeted: false, deviceIds: [cured.id], items: ['it-policy'] });
+  await tick();
+  await tick();
+  const causes = await db`select device_id, cause from delivery where state in ('owed', 'released') order by cause`;
+  assert.deepEqual(
+    causes.map((row) => [row['device_id'], row['cause']]),
+    [
+      [cured.id, 'manual'],
+      [refusing.id, 'retry'],
+    ],
+  );
+});
+
+test('commands answered long ago are deleted, all others kept', async () => {
+  const [device] = await addDevices(db, one.id, 1);
+  assert.ok(device);
+  const add = async (state: string, days: number) => {
+    await db`insert into command (id, device_id, account_id, request_type, body, state, queued_at, answered_at)
+             values (${randomUUID()}, ${device.id}, ${device.accountId}, 'ProfileList', 'x', ${state},
+                     now() - make_interval(days => ${days}), now() - make_interval(days => ${days}))`;
+  };
+  for (const state of ['acknowledged', 'error', 'cancelled', 'queued', 'sent', 'not-now']) {
+    await add(state, 8);
+    await add(state, 6);
+  }
+  const { tick } = await startService();
+  await tick();
+  const [row] = await db`select count(*)::int as count from command`;
+  assert.equal(row?.['count'], 9);
+});
+
+test('the service turns by itself when deliveries are announced, and stops with its signal', async () => {
+  const [device] = await addDevices(db, one.id, 1);
+  assert.ok(device);
+  const stop = new AbortController();
+  const listening = Promise.withResolvers<void>();
+  const woken = Promise.withResolvers<string>();
+  const nowMs = Date.now();
+  const service = createPolicyService({
+    db,
+    instance: one,
+    release: '1.0.0',
+    domain,
+    identityRenewal: { isActive: async () => false, profiles: async () => new Map() },
+    push: {
+      pausedForMs: () => 0,
+      push: async (target) => {
+        woken.resolve(target.pushMagic);
+        return { outcome: 'sent' };
+      },
+    },
+    clock: {
+      // It stands: a look that took time puts the next one off, and nothing but the announcement would bring one.
+      now: () => nowMs,
+      // Between two turns it would sleep for ever: only the announcement wakes it.
+      sleep: (_, signal) => {
+        listening.resolve();
+        return new Promise((_resolve, reject) => {
+          signal?.addEventListener('abort', () => reject(signal.reason as Error));
+        });
+      },
+    },
+    log: silentLogger,
+  });
+  const running = service.run(stop.signal);
+  await listening.promise;
+  await db.begin(async (tx) => {
+    await oweDeliveries(tx, { cause: 'manual', budgeted: false, deviceIds: [device.id] });
+    await announceDeliveries(tx);
+  });
+  assert.equal(await woken.promise, `magic-${device.id}`);
+  stop.abort();
+  await running;
+  assert.equal(service.counts().failedSteps, 0);
+});
+
+test('a suspended enrolment is woken whatever waits for it: at once, after an hour, ever more seldom, and daily', async () => {
+  const [device, other] = await addDevices(db, one.id, 2);
+  assert.ok(device && other);
+  await oweDeliveries(db, { ...move, deviceIds: [device.id, other.id], items: ['it-policy'] });
+  const { tick, woken } = await startService();
+  await tick();
+  assert.equal(woken.length, 2);
+  await db`update device set state = 'authenticated' where id = ${other.id}`;
+  /** How often it is woken in three turns, so many minutes after it was suspended and after it was woken. */
+  const wokenAt = async (suspended: number, wake: number) => {
+    await db`
+      update device set state = 'authenticated', suspended_at = now() - make_interval(mins => ${suspended}),
+             woken_at = now() - make_interval(mins => ${wake}) where id = ${device.id}`;
+    woken.length = 0;
+    for (let turn = 0; turn < 3; turn++) await tick();
+    return woken.length;
+  };
+  assert.equal(await wokenAt(0, 60), 1, 'before it was suspended: at once');
+  assert.deepEqual([await wokenAt(59, 59), await wokenAt(61, 61)], [0, 1]);
+  assert.deepEqual(
+    [await wokenAt(10 * 60, 4 * 60), await wokenAt(10 * 60, 6 * 60)],
+    [0, 1],
+    'when the time has doubled',
+  );
+  assert.deepEqual([await wokenAt(20 * 1440, 1439), await wokenAt(20 * 1440, 1441)], [0, 1], 'daily');
+});
