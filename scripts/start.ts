@@ -9,8 +9,8 @@ import { fileURLToPath } from 'node:url';
 import { isBrambleError, messageOf } from '../src/base/errors.ts';
 import { homeFolder } from '../src/cli/administration-access.ts';
 import { exitCodeOf } from '../src/cli/exit-codes.ts';
+import { supervisorMain } from '../src/processes/supervisor/main.ts';
 import { prepareHome } from '../src/setup/prepare-home.ts';
-import { supervisorMain } from '../src/supervisor/main.ts';
 import { buildRelease } from './release-build.ts';
 
 const checkout = fileURLToPath(new URL('..', import.meta.url));

@@ -7,10 +7,8 @@
  */
 import { z } from 'zod';
 import { headShape, keyShape } from '../src/access/audit/head-file.ts';
-import { administrationSettings } from '../src/admin/main.ts';
 import { accessFileShape } from '../src/cli/administration-access.ts';
 import { serviceAddressShape } from '../src/component/service-address.ts';
-import { connectionServiceSettings } from '../src/connection/main.ts';
 import { roleCredentialShape } from '../src/database/roles/role-credentials.ts';
 import { masterKeyFile } from '../src/database/sealed-value.ts';
 import { budgetSchema } from '../src/deliveries/budget.ts';
@@ -43,16 +41,18 @@ import {
   socketsShape,
 } from '../src/process/adoption-messages.ts';
 import { processEnvironmentShape } from '../src/process/environment.ts';
+import { administrationSettings } from '../src/processes/administration/main.ts';
+import { connectionServiceSettings } from '../src/processes/connection/main.ts';
+import { coordinatorSettings } from '../src/processes/coordinator/main.ts';
+import { routerSettingsShape } from '../src/processes/router/main.ts';
+import { routerStateShape } from '../src/processes/router/router-state.ts';
+import { serverSettings } from '../src/processes/server/main.ts';
+import { configurationSchema } from '../src/processes/supervisor/configuration.ts';
+import { lockFileShape } from '../src/processes/supervisor/home-lock.ts';
+import { signShape } from '../src/processes/supervisor/process-signs.ts';
 import { componentDetailShape } from '../src/registry/component-detail.ts';
 import { manifestSchema } from '../src/release/manifest.ts';
-import { routerSettingsShape } from '../src/router/main.ts';
-import { routerStateShape } from '../src/router/router-state.ts';
-import { serverSettings } from '../src/server/main.ts';
 import { serviceSettings } from '../src/services/services.ts';
-import { configurationSchema } from '../src/supervisor/configuration.ts';
-import { lockFileShape } from '../src/supervisor/home-lock.ts';
-import { signShape } from '../src/supervisor/process-signs.ts';
-import { coordinatorSettings } from '../src/upgrade/main.ts';
 import { upgradePlanSchema, upgradeProgressSchema } from '../src/upgrade/upgrade-plan.ts';
 import { waveGateShape } from '../src/upgrade/wave-store.ts';
 

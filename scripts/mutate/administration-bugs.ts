@@ -98,9 +98,11 @@ export const administrationBugs: readonly KnownBug[] = [
   },
   {
     name: 'crashing-process-restarts-at-once',
-    file: 'src/supervisor/slot-step.ts',
+    file: 'src/processes/supervisor/slot-step.ts',
     find: 'if (failure !== null && sameSpec(failure.spec, wanted) && failure.notBeforeMs > nowMs) {',
     replace: 'if (failure !== null && failure.notBeforeMs < 0) {',
-    seenBy: [{ file: 'src/supervisor/slot-step.test.ts', title: 'a failure delays the same attempt and no other' }],
+    seenBy: [
+      { file: 'src/processes/supervisor/slot-step.test.ts', title: 'a failure delays the same attempt and no other' },
+    ],
   },
 ];

@@ -2,7 +2,7 @@
 import type { KnownBug } from './known-bugs.ts';
 
 const connectStatement = 'src/devices/connect-statement.test.ts';
-const renewal = 'src/server/identity-renewal.test.ts';
+const renewal = 'src/processes/server/identity-renewal.test.ts';
 
 export const deviceBugs: readonly KnownBug[] = [
   {

@@ -1,17 +1,17 @@
 /** Known bugs of router, link and tunnels. */
 import type { KnownBug } from './known-bugs.ts';
 
-const rules = 'src/router/rules.test.ts';
+const rules = 'src/processes/router/rules.test.ts';
 
 export const edgeBugs: readonly KnownBug[] = [
   {
     name: 'half-a-first-request-is-let-go',
-    file: 'src/router/connection-watch.ts',
+    file: 'src/processes/router/connection-watch.ts',
     find: 'bytesInTls() === bytesWhenIdle)',
     replace: 'bytesWhenIdle === 0 || bytesInTls() === bytesWhenIdle)',
     seenBy: [
       {
-        file: 'src/router/draining.test.ts',
+        file: 'src/processes/router/draining.test.ts',
         title: 'a first request that has begun to come in as its router lets idle devices go is answered',
       },
     ],
@@ -23,42 +23,44 @@ export const edgeBugs: readonly KnownBug[] = [
     replace: 'activate: 1024 * 1024,',
     seenBy: [
       {
-        file: 'src/router/edge.test.ts',
+        file: 'src/processes/router/edge.test.ts',
         title: 'brings no more of a body than its address takes, declared or not, and is refused before it is read',
       },
     ],
   },
   {
     name: 'undeclared-body-without-limit',
-    file: 'src/router/request-body.ts',
+    file: 'src/processes/router/request-body.ts',
     find: `if (sizeBytes > bytesAtMost) settle({ kind: 'too-large' });
       else if`,
     replace: 'if',
     seenBy: [
       {
-        file: 'src/router/edge.test.ts',
+        file: 'src/processes/router/edge.test.ts',
         title: 'brings no more of a body than its address takes, declared or not, and is refused before it is read',
       },
     ],
   },
   {
     name: 'stalled-link-gets-requests',
-    file: 'src/router/link-registry.ts',
+    file: 'src/processes/router/link-registry.ts',
     find: 'return link?.stalled ? undefined : link;',
     replace: 'return link;',
     seenBy: [
       {
-        file: 'src/router/stalled-links.test.ts',
+        file: 'src/processes/router/stalled-links.test.ts',
         title: 'an instance whose event loop is held keeps its link: 503 meanwhile, what is under way goes on',
       },
     ],
   },
   {
     name: 'lost-answer-is-asked-for-again',
-    file: 'src/router/forwarder.ts',
+    file: 'src/processes/router/forwarder.ts',
     find: "} else if (result.kind === 'not-sent' && !sentAgain) {",
     replace: "} else if ((result.kind === 'not-sent' || result.kind === 'ambiguous') && !sentAgain) {",
-    seenBy: [{ file: 'src/router/forwarding.test.ts', title: 'that broke after it was sent is never sent again' }],
+    seenBy: [
+      { file: 'src/processes/router/forwarding.test.ts', title: 'that broke after it was sent is never sent again' },
+    ],
   },
   {
     name: 'owner-by-word-of-an-instance',
@@ -71,7 +73,7 @@ export const edgeBugs: readonly KnownBug[] = [
         title: 'changed bytes, another signer and another shape are not believed',
       },
       {
-        file: 'src/router/activation-routing.test.ts',
+        file: 'src/processes/router/activation-routing.test.ts',
         title: 'never reaches who holds a credential without the signature of the domain, whatever it answers',
       },
     ],
@@ -90,50 +92,50 @@ export const edgeBugs: readonly KnownBug[] = [
   },
   {
     name: 'answer-to-another-question',
-    file: 'src/router/route-directory.ts',
+    file: 'src/processes/router/route-directory.ts',
     find: "if (signed.nonce !== nonce) throw new Error('the answer belongs to another question');",
     replace: '',
     seenBy: [
       {
-        file: 'src/router/activation-routing.test.ts',
+        file: 'src/processes/router/activation-routing.test.ts',
         title: 'never goes where an answer to an earlier question says',
       },
     ],
   },
   {
     name: 'older-revocation-list-in-force',
-    file: 'src/router/admission.ts',
+    file: 'src/processes/router/admission.ts',
     find: 'if (this.#list && list.number <= this.#list.number) return false;',
     replace: '',
     seenBy: [{ file: rules, title: 'a list of a lower or equal number never replaces one' }],
   },
   {
     name: 'revocations-gone-after-restart',
-    file: 'src/router/router.ts',
+    file: 'src/processes/router/router.ts',
     find: 'new Admission({ list: kept.list, suspended: kept.state.suspended })',
     replace: 'new Admission({ list: null, suspended: kept.state.suspended })',
     seenBy: [
       {
-        file: 'src/router/links.test.ts',
+        file: 'src/processes/router/links.test.ts',
         title: 'a revocation closes the link, and is in force again after a restart, from disk',
       },
     ],
   },
   {
     name: 'suspension-keeps-the-holder-out',
-    file: 'src/router/admission.ts',
+    file: 'src/processes/router/admission.ts',
     find: 'return suspension !== undefined && !(suspension.holder && sameHolder(suspension.holder, asking));',
     replace: 'return suspension !== undefined;',
     seenBy: [{ file: rules, title: 'a suspension never keeps out the holder that was linked when it began' }],
   },
   {
     name: 'name-opens-reserved-address',
-    file: 'src/connection/tunnel-rule.ts',
+    file: 'src/processes/connection/tunnel-rule.ts',
     find: 'return reserved === null || rule.hosts.namesWithin(network, port, reserved.network) ? null : refuse(reserved.what);',
     replace: 'return null;',
     seenBy: [
       {
-        file: 'src/connection/tunnel-rule.test.ts',
+        file: 'src/processes/connection/tunnel-rule.test.ts',
         title: 'a listed name opens no reserved address, nor does a network that is not of that kind',
       },
     ],

@@ -4,12 +4,12 @@ import type { KnownBug } from './known-bugs.ts';
 export const upgradeBugs: readonly KnownBug[] = [
   {
     name: 'coordinator-moves-owe-nothing',
-    file: 'src/upgrade/main.ts',
+    file: 'src/processes/coordinator/main.ts',
     find: 'accountIds: [move.accountId],',
     replace: 'accountIds: [],',
     seenBy: [
       {
-        file: 'src/upgrade/coordinator-process.test.ts',
+        file: 'src/processes/coordinator/coordinator-process.test.ts',
         title:
           'a coordinator process that is killed (kill -9) at each state is followed by one that goes on to the end',
       },
@@ -22,7 +22,7 @@ export const upgradeBugs: readonly KnownBug[] = [
     replace: '(select i.id from instance i where i.retired_at is null order by i.name limit 1) as "toInstanceId"',
     seenBy: [
       {
-        file: 'src/upgrade/coordinator.test.ts',
+        file: 'src/processes/coordinator/coordinator.test.ts',
         title:
           'reversed in the middle, every account is back, the new instances are gone and the old release administers',
       },
@@ -35,7 +35,7 @@ export const upgradeBugs: readonly KnownBug[] = [
     replace: 'n.replaces_id as "toInstanceId"',
     seenBy: [
       {
-        file: 'src/upgrade/coordinator.test.ts',
+        file: 'src/processes/coordinator/coordinator.test.ts',
         title:
           'reversed in the middle, every account is back, the new instances are gone and the old release administers',
       },
@@ -60,7 +60,7 @@ export const upgradeBugs: readonly KnownBug[] = [
     replace: 'if (upgrade.state !== read.state) throw',
     seenBy: [
       {
-        file: 'src/upgrade/coordinator.test.ts',
+        file: 'src/processes/coordinator/coordinator.test.ts',
         title: 'a step that was decided before the same state came again does nothing',
       },
     ],

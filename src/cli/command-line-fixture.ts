@@ -1,6 +1,6 @@
 /** For tests: a command line that runs in this process, and what it wrote. */
 import { Readable, Writable } from 'node:stream';
-import type { AdministrationFixture } from '../admin/administration-fixture.ts';
+import type { AdministrationFixture } from '../processes/administration/administration-fixture.ts';
 import { runCommandLine } from './program.ts';
 
 class Collected extends Writable {

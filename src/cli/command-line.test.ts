@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { startAdministration } from '../admin/administration-fixture.ts';
+import { startAdministration } from '../processes/administration/administration-fixture.ts';
 import { runBramble } from './command-line-fixture.ts';
 import { exitCode } from './exit-codes.ts';
 import { createRestClient } from './rest-client.ts';

@@ -1,7 +1,7 @@
 /** Wrong arguments and help are the same in every command, that of the simulator too. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { startAdministration } from '../admin/administration-fixture.ts';
+import { startAdministration } from '../processes/administration/administration-fixture.ts';
 import { runBramble } from './command-line-fixture.ts';
 import { exitCode } from './exit-codes.ts';
 

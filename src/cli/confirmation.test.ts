@@ -1,9 +1,9 @@
 /** What takes something away asks first, says how much, and does nothing without a clear yes. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { startAdministration } from '../admin/administration-fixture.ts';
 import type { InstanceId } from '../base/ids.ts';
 import { seedDevice } from '../devices/device-fixture.ts';
+import { startAdministration } from '../processes/administration/administration-fixture.ts';
 import { runBramble } from './command-line-fixture.ts';
 import { exitCode } from './exit-codes.ts';
 

@@ -1,8 +1,8 @@
 /** A device's model and a name of an earlier release that try to command the terminal: no command prints what they want. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { startAdministration } from '../admin/administration-fixture.ts';
 import { seedDevice } from '../devices/device-fixture.ts';
+import { startAdministration } from '../processes/administration/administration-fixture.ts';
 import { runBramble } from './command-line-fixture.ts';
 import { styleFor, table } from './text-output.ts';
 

@@ -5,23 +5,23 @@ export type ProcessMain = () => Promise<void>;
 
 export const processMains: Readonly<Record<string, ProcessMain>> = {
   administration: async () => {
-    const { runAdministration } = await import('../admin/main.ts');
+    const { runAdministration } = await import('../processes/administration/main.ts');
     await runAdministration();
   },
   server: async () => {
-    const { runServer } = await import('../server/main.ts');
+    const { runServer } = await import('../processes/server/main.ts');
     await runServer();
   },
   router: async () => {
-    const { runRouter } = await import('../router/main.ts');
+    const { runRouter } = await import('../processes/router/main.ts');
     await runRouter();
   },
   connection: async () => {
-    const { runConnectionService } = await import('../connection/main.ts');
+    const { runConnectionService } = await import('../processes/connection/main.ts');
     await runConnectionService();
   },
   coordinator: async () => {
-    const { runCoordinator } = await import('../upgrade/main.ts');
+    const { runCoordinator } = await import('../processes/coordinator/main.ts');
     await runCoordinator();
   },
 };

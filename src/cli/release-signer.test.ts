@@ -4,7 +4,7 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { startAdministration } from '../admin/administration-fixture.ts';
+import { startAdministration } from '../processes/administration/administration-fixture.ts';
 import { formatRotation } from '../release/signature.ts';
 import { testSigner, writeTestArchive } from '../release/signed-archive-fixture.ts';
 import { runBramble } from './command-line-fixture.ts';

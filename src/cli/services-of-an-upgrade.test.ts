@@ -4,8 +4,8 @@ import { writeFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { codeOf, startAdministration } from '../admin/administration-fixture.ts';
-import { openCoordinatorEndpoint } from '../upgrade/coordinator-endpoint.ts';
+import { codeOf, startAdministration } from '../processes/administration/administration-fixture.ts';
+import { openCoordinatorEndpoint } from '../processes/coordinator/coordinator-endpoint.ts';
 import { runBramble } from './command-line-fixture.ts';
 import { exitCode } from './exit-codes.ts';
 

@@ -2,8 +2,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { BrambleError, isBrambleError } from '../base/errors.ts';
 import { birthOf, signalProcess } from '../base/process-facts.ts';
+import { holderShape, type LockHolder, lockHome } from '../processes/supervisor/home-lock.ts';
 import { thisRelease } from '../release/this-release.ts';
-import { holderShape, type LockHolder, lockHome } from '../supervisor/home-lock.ts';
 
 const waitMs = 60_000;
 

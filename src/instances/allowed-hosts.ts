@@ -3,7 +3,7 @@
  *
  * Patterns: `intranet.example:443`, `*.corp.example:*` (any name below, not the name itself), `10.1.2.0/24:8080`,
  * `[fd00::]/8:443`. A network pattern covers literal addresses alone: a name is never resolved to decide whether it is
- * listed. What a listed name resolves to is judged beside (`connection/tunnel-rule.ts`).
+ * listed. What a listed name resolves to is judged beside (`processes/connection/tunnel-rule.ts`).
  *
  * Invariant: an authority that does not parse strictly is not allowed, and IPv6 forms that carry an IPv4 address are not that
  * address.

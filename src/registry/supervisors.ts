@@ -1,4 +1,4 @@
-/** The supervisors of the domain's hosts, as they say of themselves (`supervisor/self-report.ts`). */
+/** The supervisors of the domain's hosts, as they say of themselves (`processes/supervisor/self-report.ts`). */
 import { compareReleases } from '../base/release-number.ts';
 import type { Queryable } from '../database/connection.ts';
 

@@ -4,7 +4,7 @@ import { BrambleError } from '../base/errors.ts';
 import { readCluster } from '../database/embedded/cluster.ts';
 import { findPostmaster } from '../database/embedded/postmaster.ts';
 import { urlOf } from '../database/embedded/probe.ts';
-import { readConfiguration } from '../supervisor/configuration.ts';
+import { readConfiguration } from '../processes/supervisor/configuration.ts';
 
 export interface HomeDatabase {
   /** As the supervisor of this host enters it. */

@@ -11,9 +11,9 @@ import { promisify } from 'node:util';
 import { BrambleError } from '../base/errors.ts';
 import { openDatabase } from '../database/connection.ts';
 import { startEmbedded } from '../database/embedded/server.ts';
+import { type Configuration, readConfiguration } from '../processes/supervisor/configuration.ts';
 import { installRead, readArchive } from '../release/archive.ts';
 import { type Acceptance, type Judgement, judgeSigner, noSigner } from '../release/signer-judgement.ts';
-import { type Configuration, readConfiguration } from '../supervisor/configuration.ts';
 import { hostInUrl, publicHostOf } from './public-host.ts';
 
 export interface HomePlan {

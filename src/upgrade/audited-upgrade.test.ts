@@ -7,7 +7,7 @@ import { after, test } from 'node:test';
 import { createToken } from '../access/administrator-tokens.ts';
 import { markTimeWithoutAudit, recordsChanges } from '../access/audit/record.ts';
 import type { Database } from '../database/connection.ts';
-import { openCoordinatorEndpoint } from './coordinator-endpoint.ts';
+import { openCoordinatorEndpoint } from '../processes/coordinator/coordinator-endpoint.ts';
 import { finalizeByOperator, reverseByOperator, startUpgrade, writePlan } from './operator-actions.ts';
 import { operator, scene, until } from './scene-fixture.ts';
 

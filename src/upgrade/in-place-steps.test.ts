@@ -1,7 +1,7 @@
 /** A patch in place: who is replaced when, what a gate judges, and the way back. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { stepOnce } from './coordinator.ts';
+import { stepOnce } from '../processes/coordinator/coordinator.ts';
 import { insertTestInstance } from './domain-fixture.ts';
 import { finalizeByOperator, resumeByOperator, reverseByOperator } from './operator-actions.ts';
 import { readUpgradeReport } from './report.ts';

@@ -1,8 +1,8 @@
 /** What the plan does not know: instances and accounts that came after it was made, and instances that went. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { stepOnce } from '../processes/coordinator/coordinator.ts';
 import { assignAccount } from './account-assignment.ts';
-import { stepOnce } from './coordinator.ts';
 import { insertTestInstance } from './domain-fixture.ts';
 import { finalizeByOperator, pauseByOperator, resumeByOperator, startUpgrade } from './operator-actions.ts';
 import { readUpgradeReport } from './report.ts';

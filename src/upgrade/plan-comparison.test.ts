@@ -1,9 +1,9 @@
 /** The plan against the domain: what joins, where it cannot be added, whose name was taken, and who judges it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { stepOnce } from '../processes/coordinator/coordinator.ts';
 import { assignAccount } from './account-assignment.ts';
 import { runChecks } from './checks.ts';
-import { stepOnce } from './coordinator.ts';
 import { insertTestInstance, insertTestProcess } from './domain-fixture.ts';
 import { finalizeByOperator, resumeByOperator } from './operator-actions.ts';
 import { readUpgradeReport } from './report.ts';

@@ -1,7 +1,7 @@
 /** Routers are replaced before any account is moved, one by one, and put back first of all. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { stepOnce } from './coordinator.ts';
+import { stepOnce } from '../processes/coordinator/coordinator.ts';
 import { insertTestProcess } from './domain-fixture.ts';
 import { finalizeByOperator, reverseByOperator } from './operator-actions.ts';
 import { countAt, operator, type Scene, scene, until } from './scene-fixture.ts';

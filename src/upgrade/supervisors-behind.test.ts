@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { stepOnce } from '../processes/coordinator/coordinator.ts';
 import { listSupervisors } from '../registry/supervisors.ts';
-import { stepOnce } from './coordinator.ts';
 import { finalizeByOperator } from './operator-actions.ts';
 import { readUpgradeReport } from './report.ts';
 import { reportText } from './report-text.ts';

@@ -1,7 +1,7 @@
 /** What a gate found, and what an operator's word makes of it: each pause can be left in both directions. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { stepOnce } from './coordinator.ts';
+import { stepOnce } from '../processes/coordinator/coordinator.ts';
 import { finalizeByOperator, pauseByOperator, resumeByOperator } from './operator-actions.ts';
 import { readUpgradeReport } from './report.ts';
 import { reportText } from './report-text.ts';

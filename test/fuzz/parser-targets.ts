@@ -5,7 +5,6 @@
  */
 import assert from 'node:assert/strict';
 import type { IncomingMessage } from 'node:http';
-import { accountBatches } from '../../src/admin/account-import-stream.ts';
 import { BrambleError, type ErrorCode, isBrambleError } from '../../src/base/errors.ts';
 import {
   acceptedShape,
@@ -24,6 +23,9 @@ import {
   parseMessage,
   signEnvelope,
 } from '../../src/link/signed-envelope.ts';
+import { accountBatches } from '../../src/processes/administration/account-import-stream.ts';
+import { readHead } from '../../src/processes/router/request-head.ts';
+import { answerOfError } from '../../src/processes/server/device-answer.ts';
 import { parseActivationForm } from '../../src/protocol/activation-form.ts';
 import { parsePushAnswer } from '../../src/protocol/apns/push.ts';
 import { parseCheckin } from '../../src/protocol/apple/checkin.ts';
@@ -50,8 +52,6 @@ import { isIssuedBy } from '../../src/protocol/x509/certificate-chain.ts';
 import { readCertificate } from '../../src/protocol/x509/certificate-fields.ts';
 import { buildCertificateRequest, readCertificateRequest } from '../../src/protocol/x509/certificate-request.ts';
 import { createEcKeyPair, createRsaKeyPair, spkiDerOf } from '../../src/protocol/x509/key-pair.ts';
-import { readHead } from '../../src/router/request-head.ts';
-import { answerOfError } from '../../src/server/device-answer.ts';
 import type { SeededRandom } from '../../src/simulator/seeded-random.ts';
 import type { Generate } from './byte-mutations.ts';
 import { derSeed, growDer, mutateDer } from './der-mutations.ts';

@@ -126,7 +126,7 @@ export async function patchedArchive(release: string, edits: readonly SourceEdit
 export async function defectiveArchive(release: string): Promise<BuiltArchive> {
   return await patchedArchive(release, [
     {
-      file: 'src/server/device-handler.ts',
+      file: 'src/processes/server/device-handler.ts',
       find: `return await answerConnect(options, request, address.token, way);`,
       replace: `throw new Error('defective on purpose');`,
     },

@@ -7,7 +7,6 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, test } from 'node:test';
 import { isBrambleError } from '../../src/base/errors.ts';
-import { authorizeTunnels } from '../../src/connection/served-devices.ts';
 import { type Database, openDatabase } from '../../src/database/connection.ts';
 import { createEarlierTestDatabase } from '../../src/database/database-fixture.ts';
 import { migrate } from '../../src/database/migrate.ts';
@@ -18,8 +17,9 @@ import {
   getConnectionService,
   updateConnectionService,
 } from '../../src/instances/connection-services.ts';
+import { authorizeTunnels } from '../../src/processes/connection/served-devices.ts';
+import { answerRoutes } from '../../src/processes/server/route-store.ts';
 import { migrationFolder } from '../../src/release/program.ts';
-import { answerRoutes } from '../../src/server/route-store.ts';
 
 const east = randomUUID();
 const west = randomUUID();

@@ -150,7 +150,7 @@ describe('a patch in place', () => {
     const before = await failed();
     const broken = await patchedArchive(number(4), [
       {
-        file: 'src/server/main.ts',
+        file: 'src/processes/server/main.ts',
         find: 'runServer(): Promise<void> {',
         replace: 'runServer(): Promise<void> {\n  process.exit(3);',
       },

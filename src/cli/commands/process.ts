@@ -22,7 +22,7 @@ export function addProcessCommands(program: Command, frame: Frame, setExitCode: 
         '\nBeside a running supervisor of an earlier release it takes over: the processes work on, and devices do not notice.',
       )
       .action(async (flags: { keepDatabase: boolean; takeOver: boolean }) => {
-        const { supervisorMain } = await import('../../supervisor/main.ts');
+        const { supervisorMain } = await import('../../processes/supervisor/main.ts');
         await supervisorMain(flags);
       }),
     'BRAMBLE_HOME=/var/lib/bramble bramble up',

@@ -90,10 +90,10 @@ const neverSent: Partial<Record<DatabaseRole, readonly string[]>> = {
 };
 
 const programs: readonly [Exclude<DatabaseRole, 'supervisor'>, string][] = [
-  ['server', 'server/main.ts'],
-  ['connection', 'connection/main.ts'],
-  ['administration', 'admin/main.ts'],
-  ['coordinator', 'upgrade/main.ts'],
+  ['server', 'processes/server/main.ts'],
+  ['connection', 'processes/connection/main.ts'],
+  ['administration', 'processes/administration/main.ts'],
+  ['coordinator', 'processes/coordinator/main.ts'],
 ];
 
 describe('the rights of a role are those that its program’s statements need', () => {

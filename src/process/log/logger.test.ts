@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mock, test } from 'node:test';
 import { pino } from 'pino';
-import { defaultLogLimits, openLog, rotateLog } from '../../supervisor/component-log.ts';
+import { defaultLogLimits, openLog, rotateLog } from '../../processes/supervisor/component-log.ts';
 import { LogPace, linesAMinute, linesOfSubject, subjectsAtMost } from './log-pace.ts';
 import { createLogger } from './logger.ts';
 

@@ -1,0 +1,127 @@
+/** For tests: a domain in a database of its own, and an administration service that listens in this process. */
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Registry } from 'prom-client';
+import { createToken } from '../../access/administrator-tokens.ts';
+import { type Database, openDatabase } from '../../database/connection.ts';
+import { createTestDatabase } from '../../database/database-fixture.ts';
+import { createMasterKeys, type MasterKeys } from '../../database/sealed-value.ts';
+import { createAuthorities } from '../../domain/authority-creation.ts';
+import { insertDomain } from '../../domain/domain.ts';
+import { writeSetting } from '../../domain/settings.ts';
+import { createInstance } from '../../instances/instances.ts';
+import { seedPolicies } from '../../policies/preconfigured-policies.ts';
+import { healthHandler } from '../../process/health.ts';
+import { silentLogger } from '../../process/log/logger.ts';
+import { ownFeatures } from '../../registry/own-release.ts';
+import { thisRelease } from '../../release/this-release.ts';
+import { type AdministrationServerOptions, administrationServer } from './administration-server.ts';
+import type { AdministrationContext } from './context.ts';
+
+export interface AdministrationFixture {
+  db: Database;
+  context: AdministrationContext;
+  /** `http://127.0.0.1:port` */
+  url: string;
+  token: string;
+  home: string;
+  databaseUrl: string;
+  /** Sends JSON with the token and parses what comes back. */
+  call(method: string, path: string, body?: unknown): Promise<{ status: number; body: unknown }>;
+  close(): Promise<void>;
+}
+
+/** A domain of this release with the instances `one` and `two`, and its administration service. */
+export async function startAdministration(
+  options: Pick<AdministrationServerOptions, 'bodyPatience'> = {},
+): Promise<AdministrationFixture> {
+  const database = await createTestDatabase();
+  const db = openDatabase(database.url, { applicationName: 'bramble/administration/admin-1@test#1' });
+  const home = await mkdtemp(join(tmpdir(), 'bramble-admin-'));
+  const masterKeys = createMasterKeys();
+  const token = await createTestDomain(db, masterKeys);
+  const context: AdministrationContext = {
+    db,
+    name: 'admin-1',
+    release: thisRelease.release,
+    features: [...ownFeatures, { name: 'shared', since: '99.0.0', summary: 'For tests.', kinds: ['server'] }],
+    host: 'test-host',
+    home,
+    masterKeys,
+    log: silentLogger,
+  };
+  const app = await administrationServer({
+    ...options,
+    context,
+    health: healthHandler({ registry: new Registry(), ready: () => null }),
+  });
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
+  return {
+    db,
+    context,
+    url,
+    token,
+    home,
+    databaseUrl: database.url,
+    call: async (method, path, body) => {
+      const response = await fetch(`${url}/api/v1${path}`, {
+        method,
+        headers: {
+          authorization: `Bearer ${token}`,
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+      const text = await response.text();
+      return { status: response.status, body: text === '' ? null : JSON.parse(text) };
+    },
+    close: async () => {
+      await app.close();
+      await db.end({ timeout: 5 });
+      await rm(home, { recursive: true, force: true });
+    },
+  };
+}
+
+async function createTestDomain(db: Database, masterKeys: MasterKeys): Promise<string> {
+  await insertDomain(db, {
+    domainId: randomUUID(),
+    name: 'Example',
+    publicUrl: 'https://mdm.example.org:8443',
+    tunnelHost: 'tunnel.example.org',
+    pushTopic: 'com.apple.mgmt.External.test',
+    release: thisRelease.release,
+    schemaVersion: thisRelease.schemaVersion,
+  });
+  await createAuthorities(db, masterKeys, { name: 'Example' });
+  await seedPolicies(db);
+  await writeSetting(db, 'routers', { addresses: [{ host: '127.0.0.1', port: 3101, serverName: 'router.test' }] });
+  await db.begin(async (tx) => {
+    await createInstance(tx, { name: 'one' });
+    await createInstance(tx, { name: 'two' });
+  });
+  const token = await createToken(db, 'first');
+  if (token === 'name-taken') throw new TypeError('a fresh database has a token');
+  return token;
+}
+
+/** The code of an answer that is an error. */
+export const codeOf = (body: unknown): unknown => (body as { code?: unknown }).code;
+
+/** The upgrade to this release is open: its feature level is the one before, and an instance of it is registered. */
+export async function whileUpgrading(admin: AdministrationFixture, work: () => Promise<void>): Promise<void> {
+  await admin.db`update domain set feature_level = '1.0.0'`;
+  await admin.db`
+    insert into component (name, kind, host, boot_id, process_id, release, link_versions, features, lease_until)
+    values ('old-server', 'server', 'h', 'b', 1, '1.0.0', '{1}', '{}', now() - interval '1 minute')`;
+  try {
+    await work();
+  } finally {
+    await admin.db`update domain set feature_level = ${admin.context.release}`;
+    await admin.db`delete from component where name = 'old-server'`;
+  }
+}

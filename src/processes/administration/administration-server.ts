@@ -1,0 +1,100 @@
+/**
+ * The administration service's HTTP face: tokens, bodies of at most 1 MiB, one shape of errors, OpenAPI, health paths.
+ * Invariant: every route but the health paths and the OpenAPI document asks for a token, and has a schema.
+ */
+import fastifySwagger from '@fastify/swagger';
+import { type FastifyInstance, fastify } from 'fastify';
+import { jsonSchemaTransform, serializerCompiler } from 'fastify-type-provider-zod';
+import { auditRequests, requestIds } from '../../access/audited-request.ts';
+import { requireToken } from '../../access/authentication.ts';
+import { BrambleError, messageOf } from '../../base/errors.ts';
+import type { HealthHandler } from '../../process/health.ts';
+import { type BodyPatience, defaultBodyPatience, limitBodyTime } from '../../rest/body-deadline.ts';
+import { answersBeforeRoutes, errorAnswer } from '../../rest/http-errors.ts';
+import { endConnectionsOnClose, orderlyClose } from '../../rest/orderly-close.ts';
+import { closedSchema, takeStrictInput } from '../../rest/strict-input.ts';
+import { answerUnknownPaths } from '../../rest/unknown-paths.ts';
+import type { AdministrationContext } from './context.ts';
+import { apiRoutes } from './routes/api.ts';
+import { errorBody } from './shapes.ts';
+
+const bodyLimitBytes = 1024 * 1024;
+
+export interface AdministrationServerOptions {
+  context: AdministrationContext;
+  /** Answers /healthz, /readyz and /metrics; leaves other paths alone. */
+  health?: HealthHandler;
+  /** For bodies that do not come. */
+  bodyPatience?: BodyPatience;
+}
+
+/** Builds the server; it does not listen yet. */
+export async function administrationServer(options: AdministrationServerOptions): Promise<FastifyInstance> {
+  const { context } = options;
+  const app = fastify({
+    ...requestIds,
+    ...answersBeforeRoutes,
+    ...orderlyClose,
+    bodyLimit: bodyLimitBytes,
+    logger: false,
+  });
+  answerUnknownPaths(
+    app,
+    ({ method, url }) =>
+      new BrambleError(
+        'ERR_NOT_FOUND',
+        `There is nothing at ${method} ${url.slice(0, 200)}. GET /api/v1/openapi.json lists what there is.`,
+      ),
+  );
+  takeStrictInput(app);
+  endConnectionsOnClose(app);
+  limitBodyTime(app, options.bodyPatience ?? defaultBodyPatience);
+  app.setSerializerCompiler(serializerCompiler);
+  app.setErrorHandler((error, request, reply) => {
+    const { status, body } = errorAnswer(error);
+    if (status >= 500) {
+      context.log.error({ error: messageOf(error), method: request.method, path: request.url }, 'request failed');
+    }
+    if (status === 401) reply.header('www-authenticate', 'Bearer');
+    return reply.status(status).send(body);
+  });
+  app.addHook('onRoute', (route) => {
+    if (route.schema === undefined) return;
+    const response = (route.schema.response ?? {}) as Record<string, unknown>;
+    route.schema = { ...route.schema, response: { ...response, '4xx': errorBody, '5xx': errorBody } };
+  });
+  await app.register(fastifySwagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Bramble administration',
+        description: 'Everything that an administrator can do in a Bramble domain.',
+        version: context.release,
+      },
+      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+      security: [{ token: [] }],
+    },
+    transform: describeStrictly,
+  });
+  if (options.health) registerHealth(app, options.health);
+  requireToken(app, context.db);
+  auditRequests(app, { component: context.name, host: context.host });
+  await app.register(apiRoutes(context), { prefix: '/api/v1' });
+  await app.ready();
+  return app;
+}
+
+const describeStrictly: typeof jsonSchemaTransform = (route) => {
+  const { schema, url } = jsonSchemaTransform(route);
+  const { body, querystring } = schema;
+  return { schema: { ...schema, body: closedSchema(body), querystring: closedSchema(querystring) }, url };
+};
+
+function registerHealth(app: FastifyInstance, health: HealthHandler): void {
+  for (const path of ['/healthz', '/readyz', '/metrics']) {
+    app.get(path, { config: { withoutToken: true }, schema: { hide: true } }, (request, reply) => {
+      reply.hijack();
+      health(request.raw, reply.raw);
+    });
+  }
+}

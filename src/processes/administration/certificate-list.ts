@@ -1,0 +1,108 @@
+/**
+ * Every certificate of the domain that ends, with what becomes of it then. Invariant: what does not renew itself is warned of
+ * while there is time to act, and what should have renewed itself and did not, too.
+ */
+import { X509Certificate } from 'node:crypto';
+import type { Queryable } from '../../database/connection.ts';
+import type { AuthorityName } from '../../domain/authorities.ts';
+import { readRouterFile, routerFilePath } from '../../link/router-file.ts';
+import { certificateFacts } from '../../platforms/apple/push-certificate.ts';
+import { readStoredPushSettings } from '../../platforms/apple/push-settings.ts';
+import { routersOf } from './certificate-upkeep.ts';
+
+export interface ListedCertificate {
+  name: string;
+  endsAt: Date;
+  /** Who renews it, and when. */
+  renewal: string;
+  /** What is to be done, where something is. */
+  warning: string | null;
+}
+
+interface Kind {
+  readonly renewal: string;
+  readonly warnDays: number;
+  readonly todo: string;
+}
+
+const atRollover = 'with the authority that issued it; nothing replaces that yet';
+const kinds = {
+  authority: {
+    renewal: 'not by itself',
+    warnDays: 2 * 365,
+    todo: 'what it issued ends with it, and no command replaces an authority yet: look for a release that does',
+  },
+  below: { renewal: atRollover, warnDays: 2 * 365, todo: 'it ends with its authority' },
+  'profile-signer': {
+    renewal: 'by an administration service, in its last third',
+    warnDays: 180,
+    todo: 'it should have been renewed: is an administration service at work? `bramble status`',
+  },
+  router: {
+    renewal: 'by an administration service of its home, in its last third',
+    warnDays: 180,
+    todo: 'it should have been renewed: is an administration service at work in its home? See its log',
+  },
+  srp: {
+    renewal: 'by its holder, in its last third',
+    warnDays: 20,
+    todo: 'it should have been renewed: start its holder, or `bramble srp issue`',
+  },
+  push: {
+    renewal: 'by hand, with the account that it was made with',
+    warnDays: 60,
+    todo: 'renew it there and give it to `bramble push --certificate`: without it no device can be woken',
+  },
+} as const satisfies Record<string, Kind>;
+
+const authorityKinds: Record<AuthorityName, keyof typeof kinds> = {
+  domain: 'authority',
+  device: 'authority',
+  registration: 'below',
+  'route-signer': 'below',
+  'profile-signer': 'profile-signer',
+};
+
+const dayMs = 86_400_000;
+
+export function listedCertificate(name: string, endsAt: Date, kind: keyof typeof kinds, now: Date): ListedCertificate {
+  const { renewal, warnDays, todo } = kinds[kind];
+  const daysLeft = Math.floor((endsAt.getTime() - now.getTime()) / dayMs);
+  const when = daysLeft < 0 ? 'has ended' : `ends in ${daysLeft === 1 ? 'a day' : `${daysLeft} days`}`;
+  return { name, endsAt, renewal, warning: daysLeft > warnDays ? null : `${when}; ${todo}` };
+}
+
+/** @param home of this administration service: routers of other homes are not seen from here */
+export async function listCertificates(q: Queryable, home: string, now = new Date()): Promise<ListedCertificate[]> {
+  const [authorities, credentials, push, routers] = [
+    await q<{ name: AuthorityName; certificate: Buffer }[]>`select name, certificate from authority order by name`,
+    await listNewestCredentials(q),
+    await readStoredPushSettings(q),
+    await routersOf(home),
+  ];
+  const listed = authorities.map(({ name, certificate }) => {
+    return listedCertificate(`${name} authority`, endOf(certificate), authorityKinds[name], now);
+  });
+  for (const router of routers) {
+    const { certificatePem } = await readRouterFile(routerFilePath(home, router));
+    listed.push(listedCertificate(`router ${router}`, endOf(certificatePem), 'router', now));
+  }
+  const pushCertificate = push.certificatePem === undefined ? null : certificateFacts(push.certificatePem);
+  if (pushCertificate !== null) listed.push(listedCertificate('push', pushCertificate.expiresAt, 'push', now));
+  listed.push(...credentials.map(({ holder, endsAt }) => listedCertificate(`SRP of ${holder}`, endsAt, 'srp', now)));
+  return listed;
+}
+
+function endOf(certificate: Buffer | string): Date {
+  return new X509Certificate(certificate).validToDate;
+}
+
+/** Of each identifier that is in use. Retired instances need none. */
+async function listNewestCredentials(q: Queryable): Promise<{ holder: string; endsAt: Date }[]> {
+  return await q<{ holder: string; endsAt: Date }[]>`
+    select h.name as holder, max(c.expires_at) as "endsAt"
+      from (select name, srp_identifier from instance where retired_at is null
+            union all select name, srp_identifier from connection_service) h
+      join srp_credential c on c.identifier = h.srp_identifier and c.revoked_at is null
+     group by h.name order by 2, 1`;
+}

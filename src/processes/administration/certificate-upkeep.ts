@@ -1,0 +1,117 @@
+/**
+ * What an administration service renews for the domain when a third of its time is left, or it has not begun: certificates of the routers of its own
+ * home, which these take up while they run, and the profile signer, which instances do.
+ *
+ * A router keeps its key, to which its row is bound, and the names and addresses that its certificate is for. Routers of other
+ * homes are shown in the status with their end, by whoever writes there.
+ */
+import { createPublicKey, X509Certificate } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { recorded } from '../../access/audit/record.ts';
+import type { Clock } from '../../base/clock.ts';
+import { createUpkeep, type Upkeep } from '../../component/upkeep.ts';
+import type { Database, Transaction } from '../../database/connection.ts';
+import { administrationTransaction } from '../../database/release-lock.ts';
+import type { MasterKeys } from '../../database/sealed-value.ts';
+import { writeWholeFile } from '../../database/whole-file.ts';
+import { type Authority, loadDomainAuthority } from '../../domain/authorities.ts';
+import { renewProfileSigner } from '../../domain/authority-creation.ts';
+import { readDomain } from '../../domain/domain.ts';
+import { recordEvent } from '../../domain/events.ts';
+import {
+  isRouterCertificateDue,
+  type RouterFile,
+  readRouterFile,
+  routerCertificateDays,
+  routerFilePath,
+} from '../../link/router-file.ts';
+import type { Logger } from '../../process/log/logger.ts';
+import { clockSkewMs, issueCertificate, randomSerialHex } from '../../protocol/x509/certificate.ts';
+
+export interface CertificateUpkeep {
+  readonly db: Database;
+  readonly release: string;
+  /** Of this administration service, for the record. */
+  readonly name: string;
+  readonly home: string;
+  readonly masterKeys: MasterKeys;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export function createCertificateUpkeep(parts: CertificateUpkeep): Upkeep {
+  const { db, release, name, home, masterKeys, clock, log } = parts;
+
+  async function write<Result>(operation: string, work: (tx: Transaction) => Promise<Result>): Promise<Result> {
+    const by = { actor: name, operation, subjects: [], from: { component: name }, when: 'changed' } as const;
+    return await administrationTransaction(db, release, (tx) => recorded(tx, by, work));
+  }
+
+  async function renewRouters(): Promise<void> {
+    for (const router of await routersOf(home)) {
+      const path = routerFilePath(home, router);
+      const file = await readRouterFile(path);
+      if (!isRouterCertificateDue(file.certificatePem, new Date(clock.now()))) continue;
+      await write('renew router certificate', async (tx) => {
+        const certificatePem = renewedCertificate(
+          file,
+          await loadDomainAuthority(tx, masterKeys),
+          new Date(clock.now()),
+        );
+        await writeWholeFile(path, `${JSON.stringify({ ...file, certificatePem }, null, 2)}\n`, 'w');
+        const endsAt = new X509Certificate(certificatePem).validToDate.toISOString();
+        const message = `The certificate of the router ${router} was renewed; it ends on ${endsAt.slice(0, 10)}.`;
+        await recordEvent(tx, { kind: 'router-certificate-renewed', subject: router, message, detail: { endsAt } });
+      });
+      log.info({ router }, 'router certificate renewed');
+    }
+  }
+
+  async function renewSigner(): Promise<void> {
+    const renewed = await write('renew profile signer', async (tx) => {
+      return await renewProfileSigner(tx, masterKeys, await readDomain(tx), new Date(clock.now()));
+    });
+    if (renewed) log.info('profile signer renewed');
+  }
+
+  return createUpkeep({
+    of: 'certificates',
+    steps: { 'renew routers': renewRouters, 'renew the profile signer': renewSigner },
+    clock,
+    log,
+  });
+}
+
+/** Names of the routers that have their certificate in this home. */
+export async function routersOf(home: string): Promise<string[]> {
+  const entries = await readdir(join(home, 'router'), { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+}
+
+/** For the same key, names and addresses. */
+export function renewedCertificate(file: RouterFile, authority: Authority, now: Date): string {
+  const present = new X509Certificate(file.certificatePem);
+  const { CN: commonName, O: organization } = present.toLegacyObject().subject as { CN?: string; O?: string };
+  const names = (present.subjectAltName ?? '').split(', ');
+  const named = (prefix: string) =>
+    names.filter((name) => name.startsWith(prefix)).map((name) => name.slice(prefix.length));
+  const certificateDer = issueCertificate({
+    authority,
+    publicKey: { spkiDer: createPublicKey(file.privateKeyPem).export({ type: 'spki', format: 'der' }) },
+    subject: {
+      ...(commonName === undefined ? {} : { commonName }),
+      ...(organization === undefined ? {} : { organization }),
+    },
+    days: routerCertificateDays,
+    serialHex: randomSerialHex(),
+    usage: 'server',
+    dnsNames: named('DNS:'),
+    ipAddresses: named('IP Address:'),
+    notBefore: new Date(now.getTime() - clockSkewMs),
+  });
+  return new X509Certificate(certificateDer).toString();
+}

@@ -1,0 +1,46 @@
+/** What every route of the administration service gets, and the one way in which routes write. */
+
+import { recordedRequest } from '../../access/audited-request.ts';
+import type { Database, Transaction } from '../../database/connection.ts';
+import { administrationTransaction } from '../../database/release-lock.ts';
+import type { MasterKeys } from '../../database/sealed-value.ts';
+import type { Logger } from '../../process/log/logger.ts';
+import type { Feature } from '../../registry/features.ts';
+
+export interface AdministrationContext {
+  db: Database;
+  /** Name of this component. */
+  name: string;
+  /** The release of this administration service. */
+  release: string;
+  features: readonly Feature[];
+  /** The host that it runs on: new processes are wanted there unless said otherwise. */
+  host: string;
+  /** Folder BRAMBLE_HOME: issued SRP credentials are put into `credentials/`. */
+  home: string;
+  masterKeys: MasterKeys;
+  log: Logger;
+}
+
+/**
+ * Runs a write under the release lock, and records who asked for it and what it changed. What is refused is refused by
+ * an error thrown in `work`: returned instead, it would be recorded as done, since a locked row counts as a write.
+ * @throws BrambleError ERR_RELEASE_FENCED when the domain is of another release by now.
+ */
+export async function write<Result>(
+  context: AdministrationContext,
+  work: (tx: Transaction) => Promise<Result>,
+): Promise<Result> {
+  return await administrationTransaction(context.db, context.release, (tx) => recordedRequest(tx, work));
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Name of the token that the request was made with; empty on routes without one. */
+    administrator: string;
+  }
+  interface FastifyContextConfig {
+    /** A route that answers without a token. */
+    withoutToken?: boolean;
+  }
+}

@@ -1,0 +1,61 @@
+/** Deliveries as administrators see them: each with the reason why it waits, never left to be guessed. */
+import type { Queryable } from '../../database/connection.ts';
+import { waitingReasons } from '../../deliveries/waiting-reason.ts';
+
+export interface ListedDelivery {
+  id: string;
+  account: string;
+  deviceId: string;
+  item: string;
+  cause: string;
+  budgeted: boolean;
+  state: string;
+  /** Of the device; null where it did not say. */
+  deviceModel: string | null;
+  /** While it is open, the owner of the account; then the instance that released it, if one did. */
+  instance: string | null;
+  owedAt: Date;
+  releasedAt: Date | null;
+  handedOutAt: Date | null;
+  settledAt: Date | null;
+  failure: string | null;
+  /** Null when it is settled. */
+  waitingFor: string | null;
+}
+
+const openStates = ['owed', 'released', 'handed-out', 'suspect'];
+
+/** Oldest first; open ones through index delivery_open. */
+export async function listDeliveries(q: Queryable, state: string, limit: number): Promise<ListedDelivery[]> {
+  const states = state === 'open' ? openStates : [state];
+  const rows = await q<Omit<ListedDelivery, 'waitingFor'>[]>`
+    select d.id, a.name as account, d.device_id as "deviceId", d.item, d.cause, d.budgeted, d.state,
+           i.name as instance, v.model as "deviceModel", d.owed_at as "owedAt", d.released_at as "releasedAt",
+           d.handed_out_at as "handedOutAt", d.settled_at as "settledAt", d.failure
+      from delivery d
+      join account a on a.id = d.account_id
+      join device v on v.id = d.device_id
+      left join instance i on i.id = case when d.state = any(${openStates}::text[]) then a.instance_id
+                                          else coalesce(d.instance_id, a.instance_id) end
+     where d.state = any(${states}::text[])
+     order by d.owed_at, d.id
+     limit ${limit}`;
+  const reasons = await waitingReasons(
+    q,
+    rows.map(({ id }) => id),
+  );
+  return rows.map((delivery) => ({ ...delivery, waitingFor: reasons.get(delivery.id)?.message ?? null }));
+}
+
+const holdTexts: Readonly<Record<string, string>> = {
+  'rate-instance': "the instance's rate per minute",
+  'rate-domain': "the domain's rate per minute",
+  'slots-instance': "a slot of the instance's budget",
+  'slots-domain': "a slot of the domain's budget",
+  suspects: 'silent devices to answer: they hold the slots',
+};
+
+/** What a hold's reason means; the reason itself where this release has no words for it. */
+export function holdText(reason: string): string {
+  return holdTexts[reason] ?? reason;
+}

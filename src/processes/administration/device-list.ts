@@ -1,0 +1,134 @@
+/** Devices as administrators see them. No token, push token or certificate leaves here. */
+import type { Queryable } from '../../database/connection.ts';
+import { isSuspended } from '../../devices/suspension.ts';
+import { handOutsShown } from '../../devices/unanswered-commands.ts';
+import { identitySettingsSchema } from '../../domain/identity-settings.ts';
+import { readSetting } from '../../domain/settings.ts';
+
+import { type IdentityRenewal, identityRenewal, type RenewalFacts, renewalFacts } from './identity-renewals.ts';
+
+export interface ListedDevice {
+  id: string;
+  account: string;
+  instance: string;
+  platform: string;
+  /** As stored, or `suspended` or `leaving`. */
+  state: string;
+  suspendedAt: Date | null;
+  /** The enrolment that named the same UDID after it; stays when this one answered in spite of it. */
+  suspendedBy: string | null;
+  removingSince: Date | null;
+  /** Since when a signature alone does not do. */
+  tlsRequiredSince: Date | null;
+  /** Signed messages without TLS identity that came again byte for byte. */
+  repeatedMessages: number;
+  repeatedAt: Date | null;
+  udid: string | null;
+  serialNumber: string | null;
+  model: string | null;
+  product: string | null;
+  osVersion: string | null;
+  softwareVersion: string | null;
+  pushState: string;
+  appliedPolicyRevision: string | null;
+  appliedBooksRevision: string | null;
+  synchronizedAt: Date | null;
+  lastSeenAt: Date | null;
+  identityExpiresAt: Date | null;
+  identityRenewal: IdentityRenewal | null;
+  createdAt: Date;
+  pendingCommands: number;
+  /** Commands that the device was handed so often without answering that it is shown. */
+  unansweredCommands: number;
+  /** It knows a push topic that is not the domain's any more, and cannot be woken. */
+  mustEnrolAgain: boolean;
+  openDeliveries: number;
+}
+
+export interface DeviceDetails extends ListedDevice {
+  options: Record<string, unknown>;
+  inventory: Record<string, unknown>;
+}
+
+export interface DeviceFilter {
+  account?: string | undefined;
+  state?: string | undefined;
+  /** Only devices with unanswered commands. */
+  unanswered?: boolean | undefined;
+  /** Only devices that know another push topic. */
+  mustEnrolAgain?: boolean | undefined;
+  /** Only active devices whose identity ends within so many days, or has ended. */
+  identityEndsWithinDays?: number | undefined;
+  /** Id of the last one of the page before. */
+  after?: string | undefined;
+  limit: number;
+}
+
+/** By id, through device_pkey; counts through command_pending and delivery_device. */
+export async function listDevices(q: Queryable, filter: DeviceFilter): Promise<ListedDevice[]> {
+  const rows = await q<Stored<ListedDevice>[]>`
+    select ${columns(q)}
+      from device d join account a on a.id = d.account_id join instance i on i.id = a.instance_id
+     where (${filter.account ?? null}::text is null or a.name = ${filter.account ?? null})
+       and (${filter.state ?? null}::text is null or ${shownState(q)} = ${filter.state ?? null})
+       and (not ${filter.unanswered ?? false} or exists (${unanswered(q)}))
+       and (not ${filter.mustEnrolAgain ?? false} or ${mustEnrolAgain(q)})
+       and (${filter.identityEndsWithinDays ?? null}::float8 is null or d.state = 'active'
+            and d.identity_expires_at < now() + make_interval(secs => ${(filter.identityEndsWithinDays ?? 0) * 86_400}))
+       and (${filter.after ?? null}::uuid is null or d.id > ${filter.after ?? null})
+     order by d.id
+     limit ${filter.limit}`;
+  return await shown(q, rows);
+}
+
+export async function findDevice(q: Queryable, id: string): Promise<DeviceDetails | undefined> {
+  const rows = await q<Stored<DeviceDetails>[]>`
+    select ${columns(q)}, d.options, d.inventory
+      from device d join account a on a.id = d.account_id join instance i on i.id = a.instance_id
+     where d.id = ${id}`;
+  return (await shown(q, rows))[0];
+}
+
+type Stored<Device> = Omit<Device, 'identityRenewal'> & { renewal: RenewalFacts };
+
+async function shown<Device extends ListedDevice>(q: Queryable, rows: readonly Stored<Device>[]): Promise<Device[]> {
+  const settings = await readSetting(q, 'device-identity', identitySettingsSchema);
+  return rows.map(({ renewal, ...row }) => {
+    const { state } = row;
+    const identity = state === 'active' ? identityRenewal(renewal, settings, new Date()) : null;
+    return { ...row, identityRenewal: identity } as unknown as Device;
+  });
+}
+
+/** Of device `d`. */
+function unanswered(q: Queryable) {
+  return q`select 1 from command c where c.device_id = d.id and c.state = 'sent' and c.unanswered >= ${handOutsShown}`;
+}
+
+function mustEnrolAgain(q: Queryable) {
+  return q`d.state <> 'gone' and coalesce(d.topic <> (select push_topic from domain), false)`;
+}
+
+function shownState(q: Queryable) {
+  return q`case when ${isSuspended(q, 'd')} then 'suspended'
+                when d.state = 'active' and d.removing_since is not null then 'leaving' else d.state end`;
+}
+
+function columns(q: Queryable) {
+  return q`
+    d.id, a.name as account, i.name as instance, d.platform, ${shownState(q)} as state,
+    case when ${isSuspended(q, 'd')} then d.suspended_at end as "suspendedAt", d.suspended_by as "suspendedBy",
+    d.removing_since as "removingSince", d.tls_required_at as "tlsRequiredSince",
+    coalesce((select r.repeats from device_repeat r where r.device_id = d.id), 0)::float8 as "repeatedMessages",
+    (select r.repeated_at from device_repeat r where r.device_id = d.id) as "repeatedAt", d.udid, d.serial_number as "serialNumber", d.model,
+    d.product, d.os_version as "osVersion", d.software_version as "softwareVersion", d.push_state as "pushState",
+    d.applied_policy_revision as "appliedPolicyRevision", d.applied_books_revision as "appliedBooksRevision",
+    d.synchronized_at as "synchronizedAt", d.last_seen_at as "lastSeenAt",
+    d.identity_expires_at as "identityExpiresAt", ${renewalFacts(q)} as renewal, d.created_at as "createdAt",
+    (select count(*)::int from command c
+      where c.device_id = d.id and c.state in ('queued', 'sent', 'not-now')) as "pendingCommands",
+    (select count(*)::int from (${unanswered(q)}) u) as "unansweredCommands",
+    ${mustEnrolAgain(q)} as "mustEnrolAgain",
+    (select count(*)::int from delivery v
+      where v.device_id = d.id and v.state in ('owed', 'released', 'handed-out', 'suspect')) as "openDeliveries"`;
+}

@@ -1,0 +1,67 @@
+/**
+ * What an administration service signs for the domain besides answering administrators: the revocation list whenever its
+ * number has risen, and certificates for SRP credentials due for renewal. Instances use both unchanged.
+ */
+import { createBell } from '../../base/bell.ts';
+import type { Clock } from '../../base/clock.ts';
+import { messageOf } from '../../base/errors.ts';
+import { lateLookMs, ringAtChanges } from '../../database/change-notices.ts';
+import type { Database } from '../../database/connection.ts';
+import { administrationTransaction } from '../../database/release-lock.ts';
+import type { MasterKeys } from '../../database/sealed-value.ts';
+import { loadDomainAuthority } from '../../domain/authorities.ts';
+import { answerRenewals, hasOpenRenewal } from '../../instances/credential-renewal.ts';
+import {
+  readSignedRevocationList,
+  revocationList,
+  revocationListNumber,
+  storeSignedRevocationList,
+} from '../../instances/srp-credential-store.ts';
+import { signEnvelope } from '../../link/signed-envelope.ts';
+import type { Logger } from '../../process/log/logger.ts';
+
+export interface DomainSigning {
+  db: Database;
+  release: string;
+  masterKeys: MasterKeys;
+  log: Logger;
+}
+
+/** Signs what is pending, once. Idempotent, and safe to run concurrently. */
+export async function signForDomain({ db, release, masterKeys, log }: DomainSigning): Promise<void> {
+  const signed = await readSignedRevocationList(db);
+  if (signed === undefined || signed.number < (await revocationListNumber(db))) {
+    await administrationTransaction(db, release, async (tx) => {
+      const list = await revocationList(tx);
+      const { privateKeyPem } = await loadDomainAuthority(tx, masterKeys);
+      await storeSignedRevocationList(tx, { number: list.number, envelope: signEnvelope(list, privateKeyPem) });
+    });
+  }
+  if (await hasOpenRenewal(db)) {
+    const answered = await administrationTransaction(db, release, (tx) =>
+      answerRenewals(tx, () => loadDomainAuthority(tx, masterKeys)),
+    );
+    for (const { identifier, refusal } of answered) {
+      if (refusal === null) log.info({ identifier }, 'SRP credential renewed');
+      else log.warn({ identifier, reason: refusal }, 'SRP credential not renewed');
+    }
+  }
+}
+
+/** After a failure. */
+const againMs = 1000;
+
+/** Signs whenever something that it signs of was written, until the signal is aborted; failures are retried. */
+export async function keepSigning(signing: DomainSigning, clock: Clock, signal: AbortSignal): Promise<void> {
+  const bell = createBell(clock);
+  const listening = await ringAtChanges(signing.db, ['srp_renewal', 'srp_credential', 'srp_clearance'], bell);
+  while (!signal.aborted) {
+    let restMs = lateLookMs;
+    await signForDomain(signing).catch((error: unknown) => {
+      restMs = againMs;
+      if (!signal.aborted) signing.log.warn({ reason: messageOf(error) }, 'not signed for the domain; tried again');
+    });
+    await bell.rest(restMs, signal);
+  }
+  await listening.unlisten();
+}

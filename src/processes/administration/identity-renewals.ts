@@ -1,0 +1,100 @@
+/**
+ * How the renewal of a device's identity stands, for people. The deciding is pure.
+ * Invariant: every identity has exactly one state, and every state that is not as it should be has its one reason.
+ */
+import type { Queryable } from '../../database/connection.ts';
+import { type IdentitySettings, renewAgainAfterSeconds } from '../../domain/identity-settings.ts';
+
+export interface IdentityRenewal {
+  /**
+   * `not-due`, also where a try by hand failed; `due`: waits for its turn; `under-way`: its delivery is open; `unused`: issued, and
+   * not used yet; `failed`: to be tried again.
+   */
+  state: 'not-due' | 'due' | 'under-way' | 'unused' | 'failed';
+  /** Tries since the present identity was issued. */
+  attempts: number;
+  text: string;
+}
+
+/** Of one device. What is null was never. */
+export interface RenewalFacts {
+  readonly dueAt: string | null;
+  readonly attempts: number;
+  readonly open: boolean;
+  readonly issued: boolean;
+  readonly settledAt: string | null;
+  readonly failure: string | null;
+}
+
+export function identityRenewal(facts: RenewalFacts, settings: IdentitySettings, now: Date): IdentityRenewal | null {
+  const { dueAt, attempts, open, issued, settledAt, failure } = facts;
+  if (dueAt === null) return null;
+  const isDue = new Date(dueAt) <= now;
+  const again = () => {
+    if (!isDue)
+      return `its next try is not due before ${timeOf(new Date(dueAt))} (\`bramble device resend\` tries it now)`;
+    const at = new Date(settledAt ?? now).getTime() + renewAgainAfterSeconds(settings, attempts) * 1000;
+    return `tried again from ${timeOf(new Date(at))} on`;
+  };
+  if (open) return { state: 'under-way', attempts, text: tries('on its way to the device', attempts) };
+  if (issued && failure === null) {
+    const text = `the device has its new identity and has not used it; if it comes with the old one, ${again()}`;
+    return { state: 'unused', attempts, text: tries(text, attempts) };
+  }
+  if (attempts > 0 && settledAt !== null) {
+    return {
+      state: isDue ? 'failed' : 'not-due',
+      attempts,
+      text: tries(`${failure ?? 'no new identity was used'}; ${again()}`, attempts),
+    };
+  }
+  if (isDue) return { state: 'due', attempts, text: 'waits for its turn' };
+  return { state: 'not-due', attempts, text: `from ${timeOf(new Date(dueAt))} on` };
+}
+
+function tries(text: string, attempts: number): string {
+  return attempts > 1 ? `${text} (${attempts} tries)` : text;
+}
+
+function timeOf(date: Date): string {
+  return `${date.toISOString().slice(0, 16)}Z`;
+}
+
+/** {@link RenewalFacts} of device `d`, as JSON. By device_renewal_pkey, delivery_pkey and delivery_device. */
+export function renewalFacts(q: Queryable) {
+  return q`
+    (select jsonb_build_object(
+              'dueAt', to_timestamp(identity_renewal_due(d.id, d.identity_issued_at, d.identity_expires_at)),
+              'attempts', coalesce(r.attempts, 0), 'issued', r.identity_fingerprint is not null,
+              'open', exists (select 1 from delivery o where o.device_id = d.id and o.item = 'device-identity'
+                                 and o.state in ('owed', 'released', 'handed-out', 'suspect')),
+              'settledAt', v.settled_at, 'failure', v.failure)
+       from (select 1) one left join device_renewal r on r.device_id = d.id left join delivery v on v.id = r.delivery_id)`;
+}
+
+export interface IdentityCounts {
+  ended: number;
+  endWithin30Days: number;
+  /** By their date, whether they are under way or not. */
+  due: number;
+  underWay: number;
+  unused: number;
+  failed: number;
+}
+
+/** Of active devices. One pass over them; the rest by delivery_identity and device_renewal. */
+export async function countIdentities(q: Queryable): Promise<IdentityCounts> {
+  const [row] = await q<IdentityCounts[]>`
+    select count(*) filter (where d.identity_expires_at < now())::int as ended,
+           count(*) filter (where d.identity_expires_at >= now() and d.identity_expires_at < now() + interval '30 days')::int as "endWithin30Days",
+           count(*) filter (where identity_renewal_due(d.id, d.identity_issued_at, d.identity_expires_at)
+                                    <= extract(epoch from now()))::int as due,
+           (select count(distinct v.device_id)::int from delivery v
+             where v.item = 'device-identity' and v.state in ('owed', 'released', 'handed-out', 'suspect')) as "underWay",
+           count(r.identity_fingerprint)::int as unused,
+           count(*) filter (where v.state = 'failed' and identity_renewal_due(d.id, d.identity_issued_at, d.identity_expires_at)
+                                                               <= extract(epoch from now()))::int as failed
+      from device d left join device_renewal r on r.device_id = d.id left join delivery v on v.id = r.delivery_id
+     where d.state = 'active'`;
+  return row ?? { ended: 0, endWithin30Days: 0, due: 0, underWay: 0, unused: 0, failed: 0 };
+}

@@ -1,0 +1,123 @@
+/**
+ * Retiring a server instance that serves nobody: its row stays, since history points to it; its process, its SRP credential
+ * and the connection services that it has alone go, in one transaction.
+ *
+ * Invariant: an instance that an account is at, on its way to, or may have to go back to is not retired, nor is the last one.
+ */
+import { rm } from 'node:fs/promises';
+import { counted } from '../../base/counted.ts';
+import { BrambleError } from '../../base/errors.ts';
+import type { Transaction } from '../../database/connection.ts';
+import { recordEvent } from '../../domain/events.ts';
+import { findInstance, retireInstance } from '../../instances/instances.ts';
+import { credentialPath } from '../../link/credential.ts';
+import { notFound } from '../../rest/http-errors.ts';
+import { describeInstance, removeInstanceParts } from '../../upgrade/new-instances.ts';
+import { positionOf, readOpenUpgrade } from '../../upgrade/upgrade-store.ts';
+
+export interface RetiredInstance {
+  name: string;
+  srpIdentifier: string;
+  /** Connection services that went with it. */
+  connectionServices: string[];
+  /** Whose credentials are revoked. */
+  srpIdentifiers: string[];
+}
+
+/**
+ * Said again of a retired instance, it finds nothing left to do.
+ * @throws BrambleError ERR_NOT_FOUND, ERR_INSTANCE_IN_USE with the reason and what to do
+ */
+export async function retireWithParts(tx: Transaction, given: string, by: string): Promise<RetiredInstance> {
+  const instance = await findInstance(tx, given);
+  if (instance === undefined) throw notFound('instance', given);
+  const { name, srpIdentifier } = instance;
+  // Before the accounts: to move them away would undo the upgrade, not help.
+  if (instance.retiredAt === null) await assertNotInUpgrade(tx, name);
+  const outcome = await retireInstance(tx, name);
+  if (outcome.kind === 'has-accounts') {
+    const target = await anotherInstance(tx, name);
+    throw inUse(
+      name,
+      `${counted(outcome.accountCount, 'account is', 'accounts are')} at it`,
+      `Move them first: \`bramble move start --from ${name} --to ${target ?? 'INSTANCE'}\`.`,
+    );
+  }
+  if (instance.retiredAt === null) {
+    await assertNothingOnTheWay(tx, name, instance.id);
+    if ((await anotherInstance(tx, name)) === undefined) {
+      throw inUse(name, 'it is the last one', 'Add another instance first: `bramble instance add NAME`.');
+    }
+  }
+  const parts = await describeInstance(tx, name);
+  if (parts === undefined) throw notFound('instance', given);
+  await removeInstanceParts(tx, parts);
+  if (instance.retiredAt === null) {
+    await recordEvent(tx, { kind: 'instance-retired', subject: name, message: `${by} retired the instance ${name}` });
+  }
+  const { connectionServices, srpIdentifiers } = parts;
+  return {
+    name,
+    srpIdentifier,
+    connectionServices: [...connectionServices],
+    srpIdentifiers: [...srpIdentifiers],
+  };
+}
+
+/** Files of revoked credentials on this host: of no use to anybody, so that one that stays does no harm. */
+export async function removeCredentialFiles(home: string, identifiers: readonly string[]): Promise<void> {
+  for (const identifier of identifiers) await rm(credentialPath(home, identifier), { force: true });
+}
+
+async function assertNotInUpgrade(tx: Transaction, name: string): Promise<void> {
+  const upgrade = await readOpenUpgrade(tx);
+  if (upgrade === undefined) return;
+  const { plan, progress } = upgrade;
+  const planned = [...plan.instances, ...progress.newInstances];
+  const isNew = planned.some((one) => one.name === name);
+  if (!isNew && !planned.some((one) => one.replaces === name)) return;
+  const position = positionOf(upgrade);
+  const course = position.pausedFrom ?? position.state;
+  if (course === 'finalizing' || course === 'reversing') {
+    const why = {
+      finalizing: isNew ? 'takes the accounts over for good' : 'hands its accounts over and replaces it',
+      reversing: isNew ? 'brings its accounts home and ends it' : 'brings the accounts back to it',
+    }[course];
+    const end = course === 'finalizing' ? 'done' : 'reversed';
+    throw inUse(
+      name,
+      `the upgrade, which is ${course}, ${why}`,
+      `Wait until it is ${end}: \`bramble upgrade status\`.`,
+    );
+  }
+  const why = isNew
+    ? 'accounts are assigned to it by the upgrade that is open'
+    : 'the upgrade that is open goes back to it when it is reversed';
+  throw inUse(name, why, 'Finalize or reverse the upgrade first.');
+}
+
+/** Moves are queued under the instance's row lock, which the caller holds: what is not seen here comes after it retired. */
+async function assertNothingOnTheWay(tx: Transaction, name: string, id: string): Promise<void> {
+  const [row] = await tx<{ open: number }[]>`
+    select count(*)::int as open from account_move
+     where to_instance_id = ${id} and state in ('queued', 'reserved', 'fenced')`;
+  const open = row?.open ?? 0;
+  if (open === 0) return;
+  throw inUse(
+    name,
+    `${counted(open, 'account is', 'accounts are')} on the way to it`,
+    'Let the moves finish, or take them back: `bramble move status` shows them, `bramble move back BATCH` does that.',
+  );
+}
+
+async function anotherInstance(tx: Transaction, name: string): Promise<string | undefined> {
+  const [row] = await tx<{ name: string }[]>`
+    select name from instance where name <> ${name} and retired_at is null order by name limit 1`;
+  return row?.name;
+}
+
+function inUse(name: string, why: string, remedy: string): BrambleError {
+  return new BrambleError('ERR_INSTANCE_IN_USE', `The instance ${name} cannot be retired: ${why}. ${remedy}`, {
+    details: { instance: name },
+  });
+}

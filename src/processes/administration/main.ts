@@ -1,0 +1,131 @@
+/**
+ * The administration service: REST under /api/v1 on 127.0.0.1, and a runner of account moves. It works only on a domain of
+ * exactly its own release; when the domain leaves that release, it drains and ends with an error that says so.
+ */
+
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import * as z from 'zod';
+import { recordsChanges } from '../../access/audit/record.ts';
+import { runSealer } from '../../access/audit/sealer.ts';
+import { systemClock } from '../../base/clock.ts';
+import { BrambleError, messageOf } from '../../base/errors.ts';
+import {
+  type ComponentContext,
+  componentProcess,
+  type Listening,
+  type Work,
+} from '../../component/component-process.ts';
+import { announceAddress } from '../../component/service-address.ts';
+import { readMasterKeys } from '../../database/sealed-value.ts';
+import { readBudget } from '../../deliveries/budget.ts';
+import { announceDeliveries, oweDeliveries } from '../../deliveries/owe-deliveries.ts';
+import { runMoves } from '../../moves/move-runner.ts';
+import { healthHandler } from '../../process/health.ts';
+import { ownFeatures, ownRelease } from '../../registry/own-release.ts';
+import { closeInOrder } from '../../rest/orderly-close.ts';
+import { administrationServer } from './administration-server.ts';
+import { createCertificateUpkeep } from './certificate-upkeep.ts';
+import { keepSigning } from './domain-signing.ts';
+
+/** BRAMBLE_SETTINGS of an administration service. */
+export const administrationSettings = z.object({
+  /** On 127.0.0.1; 0 takes a free one. */
+  port: z.number().int().min(0).max(65_535).default(0),
+});
+type Context = ComponentContext<z.output<typeof administrationSettings>>;
+
+/** Runs until asked to end. @throws BrambleError as {@link componentProcess}. */
+export async function runAdministration(): Promise<void> {
+  await componentProcess({
+    kind: 'administration',
+    settings: administrationSettings,
+    maxConnections: 10,
+    listen: listenForAdministrators,
+    work: workUntilStopped,
+  });
+}
+
+async function listenForAdministrators(context: Context): Promise<Listening> {
+  const { environment } = context;
+  const app = await administrationServer({
+    context: {
+      db: context.db,
+      name: context.identity.name,
+      release: ownRelease,
+      features: ownFeatures,
+      host: context.identity.host,
+      home: environment.home,
+      masterKeys: await readMasterKeys(join(environment.home, 'keys', 'master.json')),
+      log: context.log,
+    },
+    health: healthHandler(context),
+  });
+  await listenOn(app, environment.settings.port);
+  const { port } = app.server.address() as AddressInfo;
+  const url = `http://127.0.0.1:${port}`;
+  const withdraw = await announceAddress(environment.home, environment.name, url);
+  return {
+    url,
+    close: async () => {
+      await withdraw();
+      await closeInOrder(app);
+    },
+  };
+}
+
+/** A predecessor of the same port may still be draining: tried for some seconds, every 250 ms. */
+async function listenOn(
+  app: { listen(options: { host: string; port: number }): Promise<string> },
+  port: number,
+): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await app.listen({ host: '127.0.0.1', port });
+      return;
+    } catch (cause) {
+      const inUse = (cause as NodeJS.ErrnoException).code === 'EADDRINUSE';
+      if (!inUse) throw cause;
+      if (attempt >= 20) {
+        throw new BrambleError(
+          'ERR_PORT_IN_USE',
+          `Port ${port} of 127.0.0.1 is taken by another program. Give the administration service another port, or 0.`,
+          { cause },
+        );
+      }
+      await delay(250);
+    }
+  }
+}
+
+async function workUntilStopped(context: Context): Promise<Work> {
+  const { db, log, identity, environment, stopping, fail } = context;
+  const sealing = runSealer({ db, home: environment.home, log, signal: stopping });
+  const masterKeys = await readMasterKeys(join(environment.home, 'keys', 'master.json'));
+  const signing = keepSigning({ db, release: ownRelease, masterKeys, log }, systemClock, stopping);
+  const certificates = createCertificateUpkeep({
+    ...{ db, release: ownRelease, name: identity.name, home: environment.home, masterKeys, clock: systemClock, log },
+  }).run(stopping);
+  const moving = runMoves({
+    db,
+    release: ownRelease,
+    name: identity.name,
+    log,
+    signal: stopping,
+    oweDeliveries: async (tx, move) =>
+      await oweDeliveries(tx, { accountIds: [move.accountId], cause: 'move', moveId: move.moveId, budgeted: true }),
+    announce: announceDeliveries,
+    drainWindow: async (q) => {
+      const { perDomain } = await readBudget(q);
+      return perDomain;
+    },
+  }).catch((error: unknown) => {
+    log.error({ error: messageOf(error) }, 'the runner of moves ended');
+    fail(error);
+  });
+  return {
+    detail: () => ({ [recordsChanges]: true }),
+    drain: async () => void (await Promise.all([moving, sealing, signing, certificates])),
+  };
+}

@@ -1,0 +1,70 @@
+/**
+ * What a new server instance and a new connection service have in common: a free name, an SRP credential, and the process
+ * that is wanted for it.
+ */
+import * as z from 'zod';
+import { BrambleError } from '../../base/errors.ts';
+import type { SrpIdentifier } from '../../base/ids.ts';
+import type { Transaction } from '../../database/connection.ts';
+import { readDomain } from '../../domain/domain.ts';
+import { recordEvent } from '../../domain/events.ts';
+import { type ComponentKind, listComponents } from '../../registry/components.ts';
+import { desireProcess, listDesiredProcesses } from '../../registry/desired-processes.ts';
+import type { AdministrationContext } from './context.ts';
+import { jsonObject } from './shapes.ts';
+import { deliverSrpCredential } from './srp-issuing.ts';
+
+/** Also the name of the component and of its log file. */
+export const processName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'use lower-case letters, digits and hyphens');
+export const hostName = z
+  .string()
+  .min(1)
+  .max(255)
+  .optional()
+  .describe('The host whose supervisor is to run it; default: this one.');
+export const addedShape = z.object({
+  name: z.string(),
+  srpIdentifier: z.string(),
+  host: z.string(),
+  credential: jsonObject
+    .nullable()
+    .describe('The credential file, once, when the host is another one; otherwise it was put in place.'),
+});
+
+/** Names of processes are one space, whatever their kind: they name components, desired processes and logs. */
+export async function assertNameUnused(tx: Transaction, wanted: string): Promise<void> {
+  const [components, processes] = await Promise.all([listComponents(tx), listDesiredProcesses(tx)]);
+  if ([...components, ...processes].some((known) => known.name === wanted)) throw taken('component', wanted);
+}
+
+export function taken(what: string, given: string): BrambleError {
+  return new BrambleError('ERR_NAME_TAKEN', `There is a ${what} named ${given} already. Choose another name.`);
+}
+
+/** Has the process started by the supervisor of its host, with a fresh SRP credential. */
+export async function startProcess(
+  context: AdministrationContext,
+  tx: Transaction,
+  kind: ComponentKind,
+  holder: { name: string; srpIdentifier: SrpIdentifier },
+  wantedHost: string | undefined,
+  administrator: string,
+) {
+  const host = wantedHost ?? context.host;
+  const { release } = await readDomain(tx);
+  await desireProcess(tx, {
+    name: holder.name,
+    kind,
+    host,
+    release,
+    state: 'running',
+    settings: { srpIdentifier: holder.srpIdentifier },
+  });
+  await recordEvent(tx, {
+    kind: `${kind}-added`,
+    subject: holder.name,
+    message: `${administrator} added ${holder.name} (${holder.srpIdentifier}) on ${host}`,
+  });
+  const delivered = await deliverSrpCredential(context, tx, holder.srpIdentifier, host === context.host);
+  return { name: holder.name, srpIdentifier: holder.srpIdentifier, host, credential: delivered.credential };
+}

@@ -1,0 +1,87 @@
+/** All routes under /api/v1, and their description. */
+import type { FastifyPluginAsync } from 'fastify';
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import * as z from 'zod';
+import { upgradeRoutes } from '../../../upgrade/routes.ts';
+import { type AdministrationContext, write } from '../context.ts';
+import { accountRoutes } from './accounts.ts';
+import { auditRoutes } from './audit.ts';
+import { componentRoutes } from './components.ts';
+import { connectionServiceRoutes } from './connection-services.ts';
+import { deliveryRoutes } from './deliveries.ts';
+import { deviceCommandRoutes } from './device-commands.ts';
+import { deviceRemovalRoutes } from './device-removal.ts';
+import { deviceRoutes } from './devices.ts';
+import { domainRoutes } from './domain.ts';
+import { groupRoutes } from './groups.ts';
+import { instanceRoutes } from './instances.ts';
+import { moveControlRoutes, moveRoutes } from './moves.ts';
+import { policyAssignmentRoutes, policyRoutes } from './policies.ts';
+import { policyRuleRoutes } from './policy-rules.ts';
+import { pushRoutes } from './push.ts';
+import { releaseSignerRoutes } from './release-signer.ts';
+import { serviceRoutes } from './services.ts';
+import { srpCredentialRoutes } from './srp-credentials.ts';
+import { tlsIdentityRoutes } from './tls-identities.ts';
+import { tokenRoutes } from './tokens.ts';
+import { cancelRoutes, requeueRoutes } from './unsettled-commands.ts';
+
+const resources = [
+  domainRoutes,
+  pushRoutes,
+  accountRoutes,
+  groupRoutes,
+  policyRoutes,
+  policyRuleRoutes,
+  policyAssignmentRoutes,
+  serviceRoutes,
+  deviceRoutes,
+  deviceRemovalRoutes,
+  tlsIdentityRoutes,
+  deviceCommandRoutes,
+  cancelRoutes,
+  requeueRoutes,
+  instanceRoutes,
+  connectionServiceRoutes,
+  srpCredentialRoutes,
+  componentRoutes,
+  deliveryRoutes,
+  moveRoutes,
+  moveControlRoutes,
+  releaseSignerRoutes,
+  upgradePlugin,
+  tokenRoutes,
+  auditRoutes,
+];
+
+export function apiRoutes(context: AdministrationContext): FastifyPluginAsyncZod {
+  return async (app) => {
+    for (const routes of resources) await app.register(routes(context));
+    app.route({
+      method: 'GET',
+      url: '/openapi.json',
+      config: { withoutToken: true },
+      schema: {
+        tags: ['domain'],
+        summary: 'This description',
+        response: { 200: z.record(z.string(), z.unknown()) },
+      },
+      handler: async () => ({ ...app.swagger() }),
+    });
+  };
+}
+
+/** The upgrade's routes are shared with the coordinator; here they write under the release lock. */
+function upgradePlugin(context: AdministrationContext): FastifyPluginAsync {
+  const { db, home, host, features } = context;
+  return upgradeRoutes({
+    db,
+    home,
+    host,
+    features,
+    write: (work) => write(context, work),
+    operatorOf: (request) => request.administrator,
+    planning: true,
+    assignment: true,
+  });
+}

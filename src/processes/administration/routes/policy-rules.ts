@@ -1,0 +1,45 @@
+/** The rules that an IT policy can hold in this release. */
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import * as z from 'zod';
+import { rules } from '../../../policies/rules.ts';
+import { jsonObject } from '../shapes.ts';
+
+const ruleShape = z.object({
+  name: z.string(),
+  group: z.string(),
+  description: z.string(),
+  least: z.record(z.string(), z.string()).describe('Least version of each family of devices that knows it.'),
+  values: jsonObject.describe('JSON Schema of what it may be.'),
+  default: z.union([z.boolean(), z.number(), z.string()]).nullable().describe('What holds where no policy sets it.'),
+  feature: z.string().nullable().describe('The feature that must be active before a policy may set it.'),
+});
+
+export function policyRuleRoutes(): FastifyPluginAsyncZod {
+  return async (app) => {
+    app.route({
+      method: 'GET',
+      url: '/it-policies/rules',
+      schema: {
+        tags: ['it-policies'],
+        summary: 'The rules that an IT policy can hold in this release',
+        response: { 200: z.object({ rules: z.array(ruleShape) }) },
+      },
+      handler: async () => ({
+        rules: Object.entries(rules).map(([ruleName, rule]) => ({
+          name: ruleName,
+          group: rule.group,
+          description: rule.description,
+          least: { ...rule.least },
+          values: jsonSchemaOf(rule.value),
+          default: rule.default ?? null,
+          feature: rule.feature ?? null,
+        })),
+      }),
+    });
+  };
+}
+
+function jsonSchemaOf(schema: z.ZodType): Record<string, unknown> {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema);
+  return rest;
+}

@@ -1,0 +1,149 @@
+/**
+ * The push service that wakes devices, and its certificate. What setting a certificate does for good can be asked for first
+ * (`preview`).
+ */
+
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import * as z from 'zod';
+import { counted } from '../../../base/counted.ts';
+import type { Queryable } from '../../../database/connection.ts';
+import { recordEvent } from '../../../domain/events.ts';
+import { type PushSettings, pushSettingsSchema } from '../../../platforms/apple/push.ts';
+import { certificateFacts, inspectPushCertificate } from '../../../platforms/apple/push-certificate.ts';
+import {
+  lockPushSettings,
+  openPushSettings,
+  readStoredPushSettings,
+  writePushSettings,
+} from '../../../platforms/apple/push-settings.ts';
+import { fixPushTopic, type PushTopic, previewPushTopic, readPushTopic } from '../../../platforms/apple/push-topic.ts';
+import { fieldError, issueError } from '../../../rest/field-error.ts';
+import { type AdministrationContext, write } from '../context.ts';
+import { instant, jsonObject } from '../shapes.ts';
+
+const pushShape = z.object({
+  url: z.string(),
+  hasOwnAuthority: z.boolean(),
+  caPem: z.string().nullable().describe('The authority that is trusted instead of the machine’s.'),
+  hasCertificate: z.boolean(),
+  certificate: z
+    .object({ issuer: z.string(), selfSigned: z.boolean(), expiresAt: instant })
+    .nullable()
+    .describe('Who issued it; no vendor’s push service takes a self-signed one.'),
+  topic: z.string().describe('Devices are woken under it and keep it for ever.'),
+  topicFixed: z.boolean().describe('Whether a certificate has fixed it; before that it is made up.'),
+  mustEnrolAgain: z.number().describe('Enrolments that know another topic.'),
+});
+const changes = [
+  { method: 'PUT', summary: 'Set the push service that wakes devices; replaces all of its settings' },
+  { method: 'PATCH', summary: 'Change settings of the push service; what is not given stays, null takes away' },
+] as const;
+const tags = ['domain'];
+
+export function pushRoutes(context: AdministrationContext): FastifyPluginAsyncZod {
+  const current = async (q: Queryable) => openPushSettings(context.masterKeys, await readStoredPushSettings(q));
+
+  /** What is to be stored, and its certificate where that is a new one. @throws BrambleError where it is not taken */
+  async function wantedOf(q: Queryable, given: Readonly<Record<string, unknown>>, keeps: boolean, now: Date) {
+    const settings = settingsOf({ ...(keeps ? await current(q) : {}), ...given });
+    const has = (key: string): boolean => (given[key] ?? null) !== null;
+    if (has('url')) refuseOpenUrl(settings.url);
+    const renewed = has('certificatePem') || has('privateKeyPem');
+    return { settings, certificate: renewed ? inspectPushCertificate(settings, now) : undefined };
+  }
+
+  async function change(
+    given: Readonly<Record<string, unknown>>,
+    keeps: boolean,
+    administrator: string,
+  ): Promise<PushSettings> {
+    const now = new Date();
+    return await write(context, async (tx) => {
+      await lockPushSettings(tx);
+      const { settings, certificate } = await wantedOf(tx, given, keeps, now);
+      const fixed = certificate && (await fixPushTopic(tx, context.features, certificate.topic, now));
+      await writePushSettings(tx, context.masterKeys, settings);
+      await recordEvent(tx, {
+        kind: 'push-changed',
+        message: `${administrator} set the push service to ${settings.url}${
+          certificate ? `, with a certificate until ${certificate.expiresAt.toISOString().slice(0, 10)}` : ''
+        }`,
+      });
+      if (fixed?.replaced !== true) return settings;
+      await recordEvent(tx, {
+        kind: 'push-topic-fixed',
+        message: `the push topic is ${certificate?.topic} from now on; ${counted(fixed.mustEnrolAgain, 'device')} must enrol again`,
+      });
+      return settings;
+    });
+  }
+
+  return async (app) => {
+    app.route({
+      method: 'GET',
+      url: '/push',
+      schema: { tags, summary: 'Where devices are woken through', response: { 200: pushShape } },
+      handler: async () => pushView(await readStoredPushSettings(context.db), await readPushTopic(context.db)),
+    });
+
+    for (const { method, summary } of changes) {
+      app.route({
+        method,
+        url: '/push',
+        schema: {
+          tags,
+          summary,
+          querystring: z.object({
+            preview: z.stringbool().default(false).describe('Change nothing; answer what would be.'),
+          }),
+          body: jsonObject.describe('url, and where needed caPem, certificatePem and privateKeyPem.'),
+          response: { 200: pushShape },
+        },
+        handler: async (request) => {
+          const keeps = method === 'PATCH';
+          if (!request.query.preview) {
+            const settings = await change(request.body, keeps, request.administrator);
+            return pushView(settings, await readPushTopic(context.db));
+          }
+          const { settings, certificate } = await wantedOf(context.db, request.body, keeps, new Date());
+          return pushView(
+            settings,
+            certificate === undefined
+              ? await readPushTopic(context.db)
+              : await previewPushTopic(context.db, context.features, certificate.topic),
+          );
+        },
+      });
+    }
+  };
+}
+
+/** @throws BrambleError ERR_INPUT */
+function settingsOf(values: Readonly<Record<string, unknown>>): PushSettings {
+  const given = Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null));
+  const parsed = pushSettingsSchema.strict().safeParse(given);
+  if (parsed.success) return parsed.data;
+  throw issueError('body', parsed.error.issues[0]);
+}
+
+/** @throws BrambleError ERR_INPUT for one that would send push tokens in the clear */
+function refuseOpenUrl(url: string): void {
+  const { protocol, hostname } = new URL(url);
+  if (protocol === 'https:' || /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)) return;
+  throw fieldError('body', 'url', 'must be https: without encryption only a service on this machine is taken');
+}
+
+/** The key and the certificate itself stay in the database. */
+function pushView(settings: Pick<PushSettings, 'url' | 'caPem' | 'certificatePem'>, topic: PushTopic) {
+  const { url, caPem, certificatePem } = settings;
+  return {
+    url,
+    hasOwnAuthority: caPem !== undefined,
+    caPem: caPem ?? null,
+    hasCertificate: certificatePem !== undefined,
+    certificate: certificatePem === undefined ? null : certificateFacts(certificatePem),
+    topic: topic.topic,
+    topicFixed: topic.fixed,
+    mustEnrolAgain: topic.mustEnrolAgain,
+  };
+}

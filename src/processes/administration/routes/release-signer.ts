@@ -1,0 +1,121 @@
+/** The signer of releases that the domain trusts: shown, set by hand, replaced by its successor, forgotten. */
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { BrambleError } from '../../../base/errors.ts';
+import { recordEvent } from '../../../domain/events.ts';
+import {
+  keepReleaseSigner,
+  lockReleaseSigner,
+  type NextSigner,
+  readReleaseSigner,
+  type StoredSigner,
+} from '../../../domain/release-signer.ts';
+import { maxSignatureBytes, parseRotations } from '../../../release/signature.ts';
+import { typedFingerprint } from '../../../release/signer-fingerprint.ts';
+import { trustedChain } from '../../../release/signer-judgement.ts';
+import { fieldError } from '../../../rest/field-error.ts';
+import { type AdministrationContext, write } from '../context.ts';
+
+const tags = ['upgrade'];
+const signerShape = z.object({
+  fingerprint: z.string().nullable().describe('Null: the next signed release makes its signer known.'),
+  since: z.string().nullable(),
+  occasion: z.string().nullable(),
+  unsigned: z
+    .array(z.object({ release: z.string(), manifest: z.string() }))
+    .describe('Unsigned releases that were taken by name, with the SHA-256 of their manifests.'),
+  refused: z.array(z.string()).describe('Signers that were left by hand: taken only when they are named.'),
+});
+const typed = z.string().max(200);
+
+export function releaseSignerRoutes(context: AdministrationContext): FastifyPluginAsyncZod {
+  const change = async (by: string, next: (known: StoredSigner) => NextSigner): Promise<StoredSigner> =>
+    await write(context, async (tx) => {
+      const chosen = next(await lockReleaseSigner(tx));
+      const { fingerprint, occasion } = chosen;
+      await recordEvent(tx, {
+        kind: 'release-signer-changed',
+        message:
+          fingerprint === null ? `${by} forgot the signer of releases` : `${fingerprint} signs releases: ${occasion}`,
+      });
+      return await keepReleaseSigner(tx, chosen);
+    });
+
+  return async (app) => {
+    app.route({
+      method: 'GET',
+      url: '/release-signer',
+      schema: { tags, summary: 'Whose releases this domain takes', response: { 200: signerShape } },
+      handler: async () => await readReleaseSigner(context.db),
+    });
+
+    app.route({
+      method: 'PUT',
+      url: '/release-signer',
+      schema: {
+        tags,
+        summary: 'Trust a signer by hand',
+        body: z.object({
+          fingerprint: typed,
+          refuse: z
+            .array(typed)
+            .max(16)
+            .default([])
+            .describe('Signers that stay refused, even where a rotation statement names them.'),
+        }),
+        response: { 200: signerShape },
+      },
+      handler: async ({ body, administrator }) => {
+        const fingerprint = fingerprintIn('fingerprint', body.fingerprint);
+        const refuse = body.refuse.map((text) => fingerprintIn('refuse', text));
+        if (refuse.includes(fingerprint))
+          throw fieldError('body', 'refuse', 'must not name the signer that is to be trusted');
+        const occasion = `trusted by ${administrator}`;
+        return await change(administrator, () => ({ fingerprint, occasion, leaves: true, refuse }));
+      },
+    });
+
+    app.route({
+      method: 'POST',
+      url: '/release-signer/rotation',
+      schema: {
+        tags,
+        summary: 'Follow the trusted signer to the one that it names as its successor',
+        body: z.object({ statements: z.string().max(maxSignatureBytes), fingerprint: typed.optional() }),
+        response: { 200: signerShape },
+      },
+      handler: async ({ body, administrator }) => {
+        const rotations = parseRotations(Buffer.from(body.statements));
+        const to = typedFingerprint(body.fingerprint ?? rotations.at(-1)?.to ?? '');
+        if (to === undefined) throw fieldError('body', 'fingerprint', 'must be the fingerprint of a signer');
+        return await change(administrator, ({ fingerprint, refused }) => {
+          if (trustedChain({ fingerprint, refused }, rotations, to) !== undefined) {
+            return { fingerprint: to, occasion: 'named by the signer before' };
+          }
+          throw new BrambleError(
+            'ERR_RELEASE_SIGNER',
+            fingerprint === null
+              ? 'No signer is known here that another could follow. Trust one by its fingerprint: `bramble release signer trust`.'
+              : `The statements do not lead from ${fingerprint}, whom this domain trusts, to ${to}, or only through one that was left by hand. Give all of ` +
+                  'those between, or trust the last one by its fingerprint.',
+            { details: { from: fingerprint, to } },
+          );
+        });
+      },
+    });
+
+    app.route({
+      method: 'DELETE',
+      url: '/release-signer',
+      schema: { tags, summary: 'Forget the signer: the next one is the first again', response: { 200: signerShape } },
+      handler: async ({ administrator }) =>
+        await change(administrator, () => ({ fingerprint: null, occasion: `forgotten by ${administrator}` })),
+    });
+  };
+}
+
+function fingerprintIn(field: string, text: string): string {
+  const fingerprint = typedFingerprint(text);
+  if (fingerprint !== undefined) return fingerprint;
+  throw fieldError('body', field, 'must be 64 digits of hexadecimal, with or without colons');
+}

@@ -1,0 +1,59 @@
+/**
+ * SRP credentials on the way to their holder. For a process of this host the file is put where it looks for it
+ * (`credentials/<identifier>.json`, 0600); for another host its contents are answered, once. The private key stands nowhere
+ * else. Invariant: a file is replaced whole, so that a process that reads it meanwhile gets the old or the new one.
+ */
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { SrpIdentifier } from '../../base/ids.ts';
+import type { Transaction } from '../../database/connection.ts';
+import { writeWholeFile } from '../../database/whole-file.ts';
+import { loadDomainAuthority } from '../../domain/authorities.ts';
+import { routerAddresses } from '../../instances/router-addresses.ts';
+import { issueSrpCredential } from '../../instances/srp-credentials.ts';
+import { credentialPath, type SrpCredential } from '../../link/credential.ts';
+import { notFound } from '../../rest/http-errors.ts';
+import type { AdministrationContext } from './context.ts';
+
+export interface DeliveredCredential {
+  serial: string;
+  expiresAt: Date;
+  /** Where the file lies on this host, or null when it is answered instead. */
+  path: string | null;
+  /** The file's contents for a holder on another host. */
+  credential: SrpCredential | null;
+}
+
+/**
+ * Issues a credential and delivers it.
+ * @throws BrambleError ERR_NOT_FOUND when the identifier is nobody's, ERR_NO_ROUTER when no router's address is known.
+ */
+export async function deliverSrpCredential(
+  context: AdministrationContext,
+  tx: Transaction,
+  identifier: SrpIdentifier,
+  holderIsHere: boolean,
+): Promise<DeliveredCredential> {
+  const [authority, routers] = await Promise.all([
+    loadDomainAuthority(tx, context.masterKeys),
+    routerAddresses(tx, context.home),
+  ]);
+  const issued = await issueSrpCredential(tx, {
+    identifier,
+    authority,
+    routers,
+  });
+  if (issued === 'not-found') throw notFound('SRP identifier', identifier);
+  const credential: SrpCredential = { ...issued.file, routers: [...issued.file.routers] };
+  const path = holderIsHere ? credentialPath(context.home, identifier) : null;
+  if (path !== null) {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await writeWholeFile(path, `${JSON.stringify(credential, null, 2)}\n`, 'w');
+  }
+  return {
+    serial: issued.serial,
+    expiresAt: issued.expiresAt,
+    path,
+    credential: path === null ? credential : null,
+  };
+}

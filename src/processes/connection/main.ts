@@ -1,0 +1,126 @@
+/** The connection service (MDS): managed devices reach allowed internal hosts through tunnels over its SRP link. */
+import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import * as z from 'zod';
+import { BrambleError, messageOf } from '../../base/errors.ts';
+import { type ComponentContext, componentProcess, type Work } from '../../component/component-process.ts';
+import { dialRouters, keepCredentialFresh } from '../../component/srp-links.ts';
+import type { Database } from '../../database/connection.ts';
+import { readDomain } from '../../domain/domain.ts';
+import { type AllowedHosts, allowedHosts } from '../../instances/allowed-hosts.ts';
+import { credentialRenewal } from '../../instances/credential-renewal.ts';
+import { readCredential } from '../../link/credential.ts';
+import { addGauges } from '../../process/health.ts';
+import { createOwnEndpoints, ownPlaces } from './own-endpoints.ts';
+import { authorizeTunnels, loopbackPorts, noteHeard, readAllowedHosts, readHostsElsewhere } from './served-devices.ts';
+import { createTunnels, systemAddresses, type TunnelOptions } from './tunnel.ts';
+import type { OwnEndpoint } from './tunnel-rule.ts';
+
+export const connectionServiceSettings = z.object({
+  /** Of this connection service. */
+  srpIdentifier: z.string().regex(/^C\d{8}$/),
+  /** A tunnel is cut after this, whatever it does. */
+  longestTunnelMinutes: z
+    .number()
+    .int()
+    .min(1)
+    .max(30 * 24 * 60)
+    .default(12 * 60),
+});
+
+const drainTunnelsMs = 5000;
+
+/** Runs until it is asked to end. */
+export async function runConnectionService(): Promise<void> {
+  await componentProcess({
+    kind: 'connection',
+    settings: connectionServiceSettings,
+    maxConnections: 4,
+    work: startTunnels,
+  });
+}
+
+async function startTunnels(context: ComponentContext<z.output<typeof connectionServiceSettings>>): Promise<Work> {
+  const { db, log, environment } = context;
+  const { srpIdentifier: identifier, longestTunnelMinutes } = environment.settings;
+  const tunnels = createTunnels({
+    rights: await tunnelRights(context, identifier),
+    longestMs: longestTunnelMinutes * 60_000,
+    onSuspended: (fingerprint) => {
+      noteHeard(db, fingerprint).catch((error: unknown) => {
+        log.warn(
+          { reason: messageOf(error) },
+          'that a suspended enrolment was heard is not noted; it is at its next tunnel',
+        );
+      });
+    },
+    onRefused: (code, reason, certificate) => log.info({ certificate, code, reason }, 'tunnel refused, cut or broken'),
+  });
+  const background = new AbortController();
+  const handlers = {
+    tunnel: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => tunnels.handle(stream, headers),
+  };
+  const links = await dialRouters({ context, identifier, handlers });
+  const renewal = credentialRenewal(db);
+  const renewing = keepCredentialFresh({ context, identifier, ...renewal, signal: background.signal });
+  addGauges(context.registry, {
+    bramble_tunnels_open: { help: 'Tunnels that stand now.', value: () => tunnels.open },
+    bramble_tunnels_cut: {
+      help: 'Open tunnels that were cut so far: their right was gone or not confirmed, or they were too old.',
+      value: () => tunnels.cut,
+    },
+  });
+  return {
+    detail: () => ({
+      links: links.detail(),
+      tunnelsOpen: tunnels.open,
+      tunnelsOpened: tunnels.opened,
+      tunnelsCut: tunnels.cut,
+    }),
+    ready: () => links.ready(),
+    serving: (signal) => links.serving(signal),
+    drain: async () => {
+      background.abort();
+      await tunnels.drain(drainTunnelsMs);
+      await Promise.all([renewing, links.close()]);
+    },
+  };
+}
+
+/**
+ * Who may have a tunnel, and where to, as the database says it at each question.
+ * @throws BrambleError ERR_NOT_FOUND when there is no such connection service.
+ */
+async function tunnelRights(
+  { db, databaseUrl, environment }: ComponentContext<unknown>,
+  identifier: string,
+): Promise<TunnelOptions['rights']> {
+  await hostsOf(db, identifier);
+  const { publicUrl } = await readDomain(db);
+  const { routers } = await readCredential(environment.home, identifier);
+  const own = createOwnEndpoints(ownPlaces({ databaseUrl, routers, publicUrl }), systemAddresses, () =>
+    performance.now(),
+  );
+  return async (fingerprints) => {
+    const [authorizations, hosts, ports, endpoints] = await Promise.all([
+      authorizeTunnels(db, identifier, fingerprints),
+      hostsOf(db, identifier),
+      loopbackPorts(db),
+      own(),
+    ]);
+    const notServed = fingerprints.filter((fingerprint) => authorizations.get(fingerprint) === 'not-served');
+    const elsewhere = await readHostsElsewhere(db, notServed);
+    return { authorizations, elsewhere, rule: { hosts, own: [...endpoints, ...ports.flatMap(componentEndpoints)] } };
+  };
+}
+
+function componentEndpoints(port: number): OwnEndpoint[] {
+  return ['127.0.0.1', '::1'].map((address) => ({ address, port, what: 'a component of the domain' }));
+}
+
+async function hostsOf(db: Database, identifier: string): Promise<AllowedHosts> {
+  const patterns = await readAllowedHosts(db, identifier);
+  if (patterns === 'not-found') {
+    throw new BrambleError('ERR_NOT_FOUND', `No connection service has the SRP identifier ${identifier}.`);
+  }
+  return allowedHosts(patterns);
+}

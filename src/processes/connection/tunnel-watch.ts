@@ -1,0 +1,92 @@
+/**
+ * The rights of open tunnels, asked for again and again: one question about all of them every few seconds.
+ *
+ * Invariant: a tunnel outlives its right by seconds, an answer that does not come by `unconfirmedMs`, and its opening by
+ * `longestMs`. At most one question is under way; one that is never answered holds nothing up.
+ */
+import { breakOff } from '../../link/one-way.ts';
+import type { OpenTunnel, TunnelRights } from './tunnel.ts';
+import type { RuleRefusal } from './tunnel-rule.ts';
+
+export interface TunnelWatchOptions {
+  open: ReadonlySet<OpenTunnel>;
+  rights: (fingerprints: readonly string[]) => Promise<TunnelRights>;
+  judge: (tunnel: OpenTunnel, rights: TunnelRights) => RuleRefusal | null;
+  recheckMs: number;
+  unconfirmedMs: number;
+  longestMs: number;
+  now: () => number;
+  onCut: (refusal: RuleRefusal, tunnel: OpenTunnel) => void;
+}
+
+export interface TunnelWatch {
+  readonly cut: number;
+  /** There is a tunnel to look at; the watch rests while there is none. */
+  look(): void;
+  end(): void;
+}
+
+export function watchTunnels(options: TunnelWatchOptions): TunnelWatch {
+  const { open, now } = options;
+  const confirmedAtMs = new WeakMap<OpenTunnel, number>();
+  let timer: NodeJS.Timeout | undefined;
+  let asking = false;
+  let count = 0;
+
+  function cut(tunnel: OpenTunnel, refusal: RuleRefusal): void {
+    if (tunnel.stream.destroyed) return;
+    count += 1;
+    options.onCut(refusal, tunnel);
+    // Its end at the host is reset by what watches the stream.
+    breakOff(tunnel.stream, refusal.reason);
+  }
+
+  async function ask(): Promise<void> {
+    const asked = [...open];
+    const askedAtMs = now();
+    const rights = await options.rights([...new Set(asked.map(({ fingerprint }) => fingerprint))]);
+    for (const tunnel of asked) {
+      const refusal = options.judge(tunnel, rights);
+      if (refusal) cut(tunnel, refusal);
+      else confirmedAtMs.set(tunnel, askedAtMs);
+    }
+  }
+
+  function turn(): void {
+    timer = undefined;
+    for (const tunnel of open) {
+      const age = now() - tunnel.openedAtMs;
+      const unconfirmed = now() - (confirmedAtMs.get(tunnel) ?? tunnel.openedAtMs);
+      if (age >= options.longestMs) {
+        cut(tunnel, { code: 'ERR_TUNNEL_EXPIRED', reason: 'it was open for as long as a tunnel may be' });
+      } else if (unconfirmed >= options.unconfirmedMs) {
+        cut(tunnel, { code: 'ERR_TUNNEL_UNDECIDED', reason: 'its right could not be confirmed for too long' });
+      }
+    }
+    if (!asking && open.size > 0) {
+      asking = true;
+      // The caller's query logs why there is no answer; only its duration matters here.
+      void ask().then(
+        () => {
+          asking = false;
+        },
+        () => {
+          asking = false;
+        },
+      );
+    }
+    look();
+  }
+
+  function look(): void {
+    if (open.size > 0) timer ??= setTimeout(turn, options.recheckMs).unref();
+  }
+
+  return {
+    get cut() {
+      return count;
+    },
+    look,
+    end: () => clearTimeout(timer),
+  };
+}

@@ -1,0 +1,284 @@
+/**
+ * Tunnels at the connection service: an HTTP/2 CONNECT that came over the link becomes a TCP connection to an internal
+ * host. The end of one direction is passed on and leaves the other open; a break ends both.
+ *
+ *   authorised → resolved → dialled → open, re-authorised every few seconds → ended or cut
+ *
+ * Invariant: no connection is opened before the device is authorised by its certificate and the very address that is
+ * dialled is allowed; an open tunnel is closed within seconds when its right is gone, and within a minute when its right
+ * cannot be confirmed; each tunnel is counted from its opening until both of its ends are gone.
+ *
+ * @see RFC 9113 §8.5 (CONNECT), RFC 9440 (Client-Cert)
+ */
+import { createHash } from 'node:crypto';
+import { lookup } from 'node:dns/promises';
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import { isIP, type Socket } from 'node:net';
+import { assertNever } from '../../base/assert-never.ts';
+import { type ErrorCode, messageOf } from '../../base/errors.ts';
+import { type AllowedHosts, type TunnelTarget, tunnelTargetOf } from '../../instances/allowed-hosts.ts';
+import { breakOff, carryOneWay } from '../../link/one-way.ts';
+import { dialFirst } from './tunnel-dial.ts';
+import { type RuleRefusal, refusalOfAddress, refusalOfTarget, type TunnelRule } from './tunnel-rule.ts';
+import { watchTunnels } from './tunnel-watch.ts';
+
+export type TunnelAuthorization =
+  | 'allowed'
+  /** Served by its certificate, though another device named the same UDID: see `onSuspended`. */
+  | 'suspended'
+  | 'unknown-device'
+  | 'not-served';
+
+/** What the database says just now. */
+export interface TunnelRights {
+  /** Of every certificate that was asked about. */
+  authorizations: ReadonlyMap<string, TunnelAuthorization>;
+  /** Of those that are not served here: where the connection services of their account's instance let them. */
+  elsewhere: ReadonlyMap<string, AllowedHosts>;
+  rule: TunnelRule;
+}
+
+export interface TunnelOptions {
+  /** @param fingerprints SHA-256 of the devices' DER certificates, lower-case hex. */
+  rights: (fingerprints: readonly string[]) => Promise<TunnelRights>;
+  /** All addresses of a name. Default: as the system resolves it. */
+  resolve?: (name: string) => Promise<readonly string[]>;
+  /** A tunnel without a byte in either direction is closed after this. Default 600000. */
+  idleTimeoutMs?: number;
+  /** A tunnel is cut after this, whatever it does. Default 12 hours. */
+  longestMs?: number;
+  /** For resolving the name of the internal host and connecting to it. Default 10000. */
+  connectTimeoutMs?: number;
+  /** Between two questions about the open tunnels. Default 2000. */
+  recheckMs?: number;
+  /** For how long open tunnels go on while that question has no answer. Default 60000. */
+  unconfirmedMs?: number;
+  /** Milliseconds, never falling. */
+  now?: () => number;
+  /**
+   * The certificate of a suspended enrolment was shown for a new tunnel. One that stands says nothing: the device may be gone
+   * and its connection not yet.
+   */
+  onSuspended?: (fingerprint: string) => void;
+  /** A tunnel was refused, was cut, or broke; `certificate` is the fingerprint of whose it is, null where it named none. */
+  onRefused?: (code: ErrorCode, reason: string, certificate: string | null) => void;
+}
+
+export interface Tunnels {
+  /** For the link's `tunnel` handler. */
+  handle(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void;
+  /** Tunnels that stand now. */
+  readonly open: number;
+  /** Tunnels that ever stood. */
+  readonly opened: number;
+  /** Open tunnels that were cut because their right was gone, or could not be confirmed, or they were too old. */
+  readonly cut: number;
+  /** Refuses new tunnels (503), waits until the open ones ended, and cuts those left after `graceMs`. */
+  drain(graceMs: number): Promise<void>;
+}
+
+/** One that stands. */
+export interface OpenTunnel {
+  readonly fingerprint: string;
+  readonly target: TunnelTarget;
+  /** That was dialled. */
+  readonly address: string;
+  readonly openedAtMs: number;
+  readonly stream: ServerHttp2Stream;
+  readonly socket: Socket;
+}
+
+interface Refusal {
+  status: number;
+  code: ErrorCode;
+  reason: string;
+}
+
+export function createTunnels(options: TunnelOptions): Tunnels {
+  const now = options.now ?? (() => performance.now());
+  const open = new Set<OpenTunnel>();
+  let opened = 0;
+  let draining = false;
+  const watch = watchTunnels({
+    open,
+    rights: options.rights,
+    judge: (tunnel, rights) => refusalOfOpen(tunnel, rights),
+    recheckMs: options.recheckMs ?? 2000,
+    unconfirmedMs: options.unconfirmedMs ?? 60_000,
+    longestMs: options.longestMs ?? 12 * 3_600_000,
+    now,
+    onCut: ({ code, reason }, { fingerprint }) => options.onRefused?.(code, reason, fingerprint),
+  });
+
+  async function start(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<Refusal | null> {
+    if (draining) return { status: 503, code: 'ERR_TUNNEL_DRAINING', reason: 'this connection service is ending' };
+    const fingerprint = fingerprintOf(headers['client-cert']);
+    if (fingerprint === null) return { status: 400, code: 'ERR_TUNNEL_CERTIFICATE', reason: 'no device certificate' };
+    const target = tunnelTargetOf(String(headers[':authority'] ?? ''));
+    if (target === null) return { status: 400, code: 'ERR_TUNNEL_TARGET', reason: 'the target is not host:port' };
+    const askedAtMs = now();
+    const rights = await options.rights([fingerprint]);
+    const authorization = rights.authorizations.get(fingerprint);
+    if (authorization === 'suspended') options.onSuspended?.(fingerprint);
+    const refusal = refusalOfDevice(authorization) ?? refusalOfTarget(target, rights.rule);
+    if (refusal) return { status: refusal.code === 'ERR_UNKNOWN_DEVICE' ? 400 : 403, ...refusal };
+    const deadline = AbortSignal.timeout(options.connectTimeoutMs ?? 10_000);
+    const addresses = await resolved(target, options.resolve ?? systemAddresses, deadline);
+    if (typeof addresses === 'string') return { status: 502, code: 'ERR_TUNNEL_UPSTREAM', reason: addresses };
+    const judged = addresses.map((address) => ({ address, refused: refusalOfAddress(target, address, rights.rule) }));
+    const allowed = judged.filter(({ refused }) => refused === null).map(({ address }) => address);
+    const [first] = judged;
+    if (allowed.length === 0 && first?.refused) return { status: 403, ...first.refused };
+    const dialled = await dialFirst(allowed, target.port, stream, deadline);
+    if (typeof dialled === 'string') return { status: 502, code: 'ERR_TUNNEL_UPSTREAM', reason: dialled };
+    join({ fingerprint, target, openedAtMs: askedAtMs, stream, ...dialled });
+    return null;
+  }
+
+  function join(tunnel: OpenTunnel): void {
+    const { stream, socket, fingerprint } = tunnel;
+    open.add(tunnel);
+    opened += 1;
+    watch.look();
+    stream.respond({ ':status': 200 });
+    socket.setTimeout(options.idleTimeoutMs ?? 600_000, () => {
+      options.onRefused?.('ERR_TUNNEL_IDLE', 'no byte in either direction', fingerprint);
+      breakOff(stream, 'no byte in either direction');
+      socket.destroy();
+    });
+    carryOneWay(stream, socket);
+    carryOneWay(socket, stream);
+    socket.on('error', (error) => {
+      options.onRefused?.('ERR_TUNNEL_UPSTREAM', messageOf(error), fingerprint);
+      breakOff(stream, messageOf(error));
+    });
+    let ends = 2;
+    const ended = () => {
+      ends -= 1;
+      if (ends === 0) open.delete(tunnel);
+    };
+    socket.once('close', ended);
+    stream.once('close', () => {
+      // An orderly end has already passed END_STREAM on; anything else must not look like one at the host.
+      if (stream.rstCode === constants.NGHTTP2_NO_ERROR) socket.destroySoon();
+      // A socket that is shutting down cannot be reset any more; trying leaks its handle.
+      else if (socket.writableEnded) socket.destroy();
+      else socket.resetAndDestroy();
+      ended();
+    });
+  }
+
+  return {
+    handle: (stream, headers) => {
+      const certificate = fingerprintOf(headers['client-cert']);
+      const refused = (refusal: Refusal) => {
+        options.onRefused?.(refusal.code, refusal.reason, certificate);
+        refuse(stream, refusal);
+      };
+      stream.on('error', (error) => options.onRefused?.('ERR_TUNNEL_BROKEN', messageOf(error), certificate));
+      start(stream, headers).then(
+        (refusal) => {
+          if (refusal) refused(refusal);
+        },
+        (error) => refused({ status: 503, code: 'ERR_TUNNEL_UNDECIDED', reason: messageOf(error) }),
+      );
+    },
+    get open() {
+      return open.size;
+    },
+    get opened() {
+      return opened;
+    },
+    get cut() {
+      return watch.cut;
+    },
+    drain: async (graceMs) => {
+      draining = true;
+      const late = setTimeout(() => {
+        for (const { stream, socket } of open) {
+          breakOff(stream, 'the connection service ends');
+          socket.destroy();
+        }
+      }, graceMs);
+      await Promise.all([...open].map(({ socket }) => closed(socket)));
+      clearTimeout(late);
+      watch.end();
+    },
+  };
+}
+
+function refusalOfDevice(authorization: TunnelAuthorization | undefined): RuleRefusal | null {
+  switch (authorization) {
+    case 'allowed':
+    case 'suspended':
+      return null;
+    case 'not-served':
+      return { code: 'ERR_TUNNEL_NOT_SERVED', reason: 'this connection service does not serve the device' };
+    case 'unknown-device':
+    case undefined:
+      return { code: 'ERR_UNKNOWN_DEVICE', reason: 'no active device of the domain has this certificate' };
+    default:
+      return assertNever(authorization);
+  }
+}
+
+/**
+ * What would refuse it now; the address that was dialled stays what it is, whatever its name resolves to meanwhile. One whose
+ * account was moved goes on by the rule of the services that serve it now: a move takes no device offline.
+ */
+function refusalOfOpen({ fingerprint, target, address }: OpenTunnel, rights: TunnelRights): RuleRefusal | null {
+  const elsewhere = rights.elsewhere.get(fingerprint);
+  const rule = elsewhere ? { ...rights.rule, hosts: elsewhere } : rights.rule;
+  return (
+    (elsewhere ? null : refusalOfDevice(rights.authorizations.get(fingerprint))) ??
+    refusalOfTarget(target, rule) ??
+    refusalOfAddress(target, address, rule)
+  );
+}
+
+/** Every address of the target, or why there is none. */
+async function resolved(
+  { host }: TunnelTarget,
+  resolve: (name: string) => Promise<readonly string[]>,
+  deadline: AbortSignal,
+): Promise<readonly string[] | string> {
+  if (isIP(host) !== 0) return [host];
+  const late = new Promise<string>((settle) => {
+    deadline.addEventListener('abort', () => settle('its name was not resolved in time'), { once: true });
+  });
+  const found = resolve(host).then(
+    (addresses) => (addresses.length === 0 ? 'its name has no address' : addresses),
+    (error: unknown) => messageOf(error),
+  );
+  return await Promise.race([found, late]);
+}
+
+/** As the system resolves a name, `/etc/hosts` included. */
+export async function systemAddresses(name: string): Promise<string[]> {
+  return (await lookup(name, { all: true })).map(({ address }) => address);
+}
+
+/** Lower-case hex SHA-256 of the certificate in a `Client-Cert` header; null when there is none. */
+export function fingerprintOf(header: string | string[] | undefined): string | null {
+  const base64 = typeof header === 'string' ? /^:([A-Za-z0-9+/]+={0,2}):$/.exec(header)?.[1] : undefined;
+  return base64 === undefined ? null : createHash('sha256').update(Buffer.from(base64, 'base64')).digest('hex');
+}
+
+function closed(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    if (socket.destroyed) resolve();
+    else socket.once('close', () => resolve());
+  });
+}
+
+function refuse(stream: ServerHttp2Stream, refusal: Refusal): void {
+  if (stream.destroyed || stream.headersSent) return;
+  stream.respond({
+    ':status': refusal.status,
+    'content-type': 'application/json',
+    'bramble-code': refusal.code,
+    // The router passes it on: its own answer has a body of its own.
+    'bramble-reason': refusal.reason.replace(/[^\x20-\x7e]/g, '?').slice(0, 300),
+  });
+  stream.end(JSON.stringify({ code: refusal.code, message: refusal.reason }));
+}

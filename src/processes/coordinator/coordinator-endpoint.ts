@@ -1,0 +1,102 @@
+/**
+ * The coordinator's own loopback REST: pause, resume, reverse, finalize and assignments with the administrators' tokens, for
+ * the time in which no administration service is at work. Its address stands in `BRAMBLE_HOME/coordinator.json` and, for
+ * the command line, among the addresses that services announce.
+ */
+import { rm } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { fastify } from 'fastify';
+import { serializerCompiler } from 'fastify-type-provider-zod';
+import { auditRequests, recordedRequest, requestIds } from '../../access/audited-request.ts';
+import { requireToken } from '../../access/authentication.ts';
+import { BrambleError, messageOf } from '../../base/errors.ts';
+import { announceAddress } from '../../component/service-address.ts';
+import type { Database } from '../../database/connection.ts';
+import { writeWholeFile } from '../../database/whole-file.ts';
+import type { HealthHandler } from '../../process/health.ts';
+import type { Feature } from '../../registry/features.ts';
+import { defaultBodyPatience, limitBodyTime } from '../../rest/body-deadline.ts';
+import { answersBeforeRoutes, errorAnswer } from '../../rest/http-errors.ts';
+import { closeInOrder, endConnectionsOnClose, orderlyClose } from '../../rest/orderly-close.ts';
+import { takeStrictInput } from '../../rest/strict-input.ts';
+import { answerUnknownPaths } from '../../rest/unknown-paths.ts';
+import { upgradeRoutes } from '../../upgrade/routes.ts';
+
+export interface CoordinatorEndpointOptions {
+  db: Database;
+  home: string;
+  host: string;
+  /** Of the component. */
+  name: string;
+  features: readonly Feature[];
+  health: HealthHandler;
+  log: { error(fields: object, message: string): void };
+}
+
+const bodyLimitBytes = 64 * 1024;
+
+/** Listens on an ephemeral port of 127.0.0.1 and says where. */
+export async function openCoordinatorEndpoint(
+  options: CoordinatorEndpointOptions,
+): Promise<{ url: string; close(): Promise<void> }> {
+  const { db, home, host, name, features, health } = options;
+  const app = fastify({
+    ...requestIds,
+    ...answersBeforeRoutes,
+    ...orderlyClose,
+    bodyLimit: bodyLimitBytes,
+    logger: false,
+  });
+  // The code with which a client passes on to the next service that was announced.
+  answerUnknownPaths(
+    app,
+    () =>
+      new BrambleError(
+        'ERR_RELEASE_FENCED',
+        'This is the upgrade coordinator, which takes /upgrade only; no administration service is at work just now.',
+      ),
+  );
+  takeStrictInput(app);
+  endConnectionsOnClose(app);
+  limitBodyTime(app, defaultBodyPatience);
+  app.setSerializerCompiler(serializerCompiler);
+  app.setErrorHandler((error, request, reply) => {
+    const { status, body } = errorAnswer(error);
+    if (status >= 500) options.log.error({ error: messageOf(error), path: request.url }, 'request failed');
+    return reply.status(status).send(body);
+  });
+  for (const path of ['/healthz', '/readyz', '/metrics']) {
+    app.get(path, { config: { withoutToken: true } }, (request, reply) => {
+      reply.hijack();
+      health(request.raw, reply.raw);
+    });
+  }
+  requireToken(app, db);
+  auditRequests(app, { component: name, host });
+  const routes = upgradeRoutes({
+    db,
+    home,
+    host,
+    features,
+    write: async (work) => (await db.begin((tx) => recordedRequest(tx, work))) as Awaited<ReturnType<typeof work>>,
+    operatorOf: (request) => request.administrator,
+    planning: false,
+    assignment: true,
+  });
+  await app.register(routes, { prefix: '/api/v1' });
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = app.server.address() as AddressInfo;
+  const url = `http://127.0.0.1:${port}`;
+  const file = join(home, 'coordinator.json');
+  await writeWholeFile(file, `${JSON.stringify({ url })}\n`, 'w');
+  const withdraw = await announceAddress(home, name, url);
+  return {
+    url,
+    close: async () => {
+      await withdraw();
+      await rm(file, { force: true });
+      await closeInOrder(app);
+    },
+  };
+}

@@ -1,0 +1,178 @@
+/**
+ * The upgrade coordinator: goes on from the row, one step after the other, while it holds the lease.
+ *
+ * Invariants: it keeps nothing between two steps that it could not read from the database again, so that another coordinator
+ * goes on wherever it was killed; two at once behave as one, since every step commits only under the row's lock and the lease.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { assertNever } from '../../base/assert-never.ts';
+import { isBrambleError, messageOf } from '../../base/errors.ts';
+import { stepFinalizing } from '../../upgrade/finalize-steps.ts';
+import { GateMemory } from '../../upgrade/gate-past.ts';
+import {
+  stepAdminFenced,
+  stepAdminUpgraded,
+  stepChecked,
+  stepExpanded,
+  stepPlanned,
+} from '../../upgrade/prepare-steps.ts';
+import { stepReversing } from '../../upgrade/reverse-steps.ts';
+import {
+  advanced,
+  type StepContext,
+  type StepOutcome,
+  UpgradeChanged,
+  waitingFor,
+} from '../../upgrade/step-context.ts';
+import {
+  LeaseLostError,
+  readOpenUpgrade,
+  releaseLease,
+  renewLease,
+  setWaitingFor,
+  takeLease,
+  type Upgrade,
+} from '../../upgrade/upgrade-store.ts';
+import { stepAllMoved, stepMoving, stepSoaking } from '../../upgrade/wave-steps.ts';
+
+export type CoordinatorOutcome =
+  | StepOutcome
+  /** Another coordinator holds the lease. */
+  | { kind: 'standby' }
+  /** There is no open upgrade to this release. */
+  | { kind: 'idle' };
+
+/** One step: takes or renews the lease, reads the row, does what its state asks for. */
+export async function stepOnce(context: StepContext): Promise<CoordinatorOutcome> {
+  const upgrade = await readOpenUpgrade(context.db);
+  if (upgrade === undefined || upgrade.toRelease !== context.release) return { kind: 'idle' };
+  if (!(await takeLease(context.db, upgrade.id, context.holder))) return { kind: 'standby' };
+  try {
+    const outcome = await stepFor(context, upgrade);
+    if (outcome.kind === 'waiting') await showWaiting(context, upgrade, outcome.for);
+    return outcome;
+  } catch (error) {
+    if (error instanceof UpgradeChanged) return advanced;
+    if (error instanceof LeaseLostError) return { kind: 'standby' };
+    throw error;
+  }
+}
+
+async function stepFor(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  switch (upgrade.state) {
+    case 'planned':
+      return await stepPlanned(context, upgrade);
+    case 'checked':
+      return await stepChecked(context, upgrade);
+    case 'admin-fenced':
+      return await stepAdminFenced(context, upgrade);
+    case 'expanded':
+      return await stepExpanded(context, upgrade);
+    case 'admin-upgraded':
+      return await stepAdminUpgraded(context, upgrade);
+    case 'moving':
+      return await stepMoving(context, upgrade);
+    case 'all-moved':
+      return await stepAllMoved(context, upgrade);
+    case 'soaking':
+      return await stepSoaking(context, upgrade);
+    case 'finalizing':
+      return await stepFinalizing(context, upgrade);
+    case 'reversing':
+      return await stepReversing(context, upgrade);
+    case 'paused':
+      return waitingFor(
+        upgrade.pausedFrom === 'reversing'
+          ? 'an operator’s `bramble upgrade resume`'
+          : 'an operator’s `bramble upgrade resume` or `bramble upgrade reverse`',
+      );
+    case 'done':
+    case 'reversed':
+    case 'cancelled':
+      return waitingFor('nothing');
+    default:
+      return assertNever(upgrade.state);
+  }
+}
+
+/** What it waits for stands in the row, for status; written when it changes. */
+async function showWaiting(context: StepContext, read: Upgrade, reason: string): Promise<void> {
+  if (read.progress.waitingFor !== reason) await setWaitingFor(context.db, read, reason);
+}
+
+export interface CoordinatorLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+}
+
+export interface CoordinatorOptions extends StepContext {
+  log: CoordinatorLog;
+  signal: AbortSignal;
+  /** Milliseconds between two looks at the row while something is waited for. Default 250. */
+  intervalMs?: number;
+}
+
+/** The longest that a step which fails is left alone before it is tried again. */
+const longestRetryMs = 5000;
+/**
+ * A look that finds nothing to do may read much (the figures of a gate): looking takes a tenth of the time, unless a look
+ * takes more than a second: an operator's word waits for the longest rest at most.
+ */
+const restPerLook = 9;
+const longestRestMs = 10_000;
+const leaseRenewalMs = 2500;
+
+/**
+ * Steps until the signal is aborted, then gives the lease back. A step that fails is shown and tried again, since nothing
+ * of it was recorded; the lease is renewed beside a long one (a backfill).
+ */
+export async function runSteps(options: CoordinatorOptions): Promise<void> {
+  const { signal, log } = options;
+  const context: StepContext = { gateMemory: new GateMemory(), ...options };
+  const renewal = renewLeaseBeside(options);
+  let failures = 0;
+  while (!signal.aborted) {
+    try {
+      const began = performance.now();
+      const outcome = await stepOnce(context);
+      failures = 0;
+      if (outcome.kind === 'advanced') continue;
+      const restMs = Math.min(longestRestMs, restPerLook * (performance.now() - began));
+      await pause(Math.max(options.intervalMs ?? 250, restMs), signal);
+    } catch (error) {
+      if (signal.aborted) break;
+      failures++;
+      log.warn(
+        { error: messageOf(error), code: isBrambleError(error) ? error.code : undefined },
+        'step failed, will retry',
+      );
+      await showFailure(options, error).catch((reason: unknown) => log.warn({ error: messageOf(reason) }, 'not shown'));
+      await pause(Math.min(longestRetryMs, 250 * 2 ** failures), signal);
+    }
+  }
+  await renewal;
+  const open = await readOpenUpgrade(options.db).catch(() => undefined);
+  if (open) await releaseLease(options.db, open.id, options.holder).catch(() => {});
+}
+
+async function showFailure(context: StepContext, error: unknown): Promise<void> {
+  const open = await readOpenUpgrade(context.db);
+  if (open) await showWaiting(context, open, `the last step failed and is tried again: ${messageOf(error)}`);
+}
+
+async function renewLeaseBeside(options: CoordinatorOptions): Promise<void> {
+  while (!options.signal.aborted) {
+    await pause(leaseRenewalMs, options.signal);
+    if (options.signal.aborted) return;
+    try {
+      const open = await readOpenUpgrade(options.db);
+      if (open) await renewLease(options.db, open.id, options.holder);
+    } catch (error) {
+      options.log.warn({ error: messageOf(error) }, 'lease not renewed; trying again');
+    }
+  }
+}
+
+async function pause(durationMs: number, signal: AbortSignal): Promise<void> {
+  await delay(durationMs, undefined, { signal }).catch(() => {});
+}

@@ -1,0 +1,115 @@
+/**
+ * The upgrade coordinator as a process: it belongs to the target release, is a registered component, steps the upgrade while
+ * it holds the lease, runs account moves beside, and takes an operator's word on loopback. Killed anywhere, the next one
+ * goes on from the row.
+ */
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import * as z from 'zod';
+import { runSealer } from '../../access/audit/sealer.ts';
+import { isBrambleError, messageOf } from '../../base/errors.ts';
+import { type ComponentContext, componentProcess, type Work } from '../../component/component-process.ts';
+import { applicationName } from '../../database/connection.ts';
+import { readMasterKeys } from '../../database/sealed-value.ts';
+import { readBudget } from '../../deliveries/budget.ts';
+import { announceDeliveries, oweDeliveries } from '../../deliveries/owe-deliveries.ts';
+import { readDomain } from '../../domain/domain.ts';
+import { runMoves } from '../../moves/move-runner.ts';
+import { healthHandler } from '../../process/health.ts';
+import { ownRelease } from '../../registry/own-release.ts';
+import { migrationFolder } from '../../release/program.ts';
+import { domainEffects } from '../../upgrade/domain-effects.ts';
+import { featureList } from '../../upgrade/feature-list.ts';
+import { leaseHolderOf, releaseDeadHolder } from '../../upgrade/lease-holder.ts';
+import { runSteps } from './coordinator.ts';
+import { openCoordinatorEndpoint } from './coordinator-endpoint.ts';
+
+export const coordinatorSettings = z.looseObject({
+  /** Milliseconds between two looks at the upgrade while it waits. */
+  intervalMs: z.number().int().min(10).max(60_000).default(250),
+});
+type Context = ComponentContext<z.output<typeof coordinatorSettings>>;
+
+/** Runs until asked to end. @throws BrambleError as {@link componentProcess}. */
+export async function runCoordinator(): Promise<void> {
+  await componentProcess({
+    kind: 'coordinator',
+    settings: coordinatorSettings,
+    maxConnections: 10,
+    listen: async (context) =>
+      await openCoordinatorEndpoint({
+        db: context.db,
+        home: context.environment.home,
+        host: context.identity.host,
+        name: context.identity.name,
+        features: featureList,
+        health: healthHandler(context),
+        log: context.log,
+      }),
+    work: coordinate,
+  });
+}
+
+async function coordinate(context: Context): Promise<Work> {
+  const { db, log, identity, environment, databaseUrl, stopping } = context;
+  const effects = domainEffects({
+    db,
+    databaseUrl,
+    home: environment.home,
+    host: identity.host,
+    release: ownRelease,
+    migrations: migrationFolder(),
+    applicationName: applicationName('coordinator', identity.name, identity.host, identity.processId),
+    masterKeys: await readMasterKeys(join(environment.home, 'keys', 'master.json')),
+  });
+  await releaseDeadHolder(db, identity);
+  const stepping = runSteps({
+    db,
+    release: ownRelease,
+    name: identity.name,
+    host: identity.host,
+    holder: leaseHolderOf(identity),
+    effects,
+    signal: stopping,
+    intervalMs: environment.settings.intervalMs,
+    log,
+  });
+  const moving = moveWhileOwnRelease(context);
+  const sealing = runSealer({ db, home: environment.home, log, signal: stopping });
+  return { drain: async () => void (await Promise.all([stepping, moving, sealing])) };
+}
+
+const lookAgainMs = 500;
+
+/**
+ * Runs account moves while the domain is of this release: between the fence and its reverse. Outside of that it only looks,
+ * so that the fence never finds a transaction of its own.
+ */
+async function moveWhileOwnRelease({ db, log, identity, stopping }: Context): Promise<void> {
+  while (!stopping.aborted) {
+    try {
+      if ((await readDomain(db)).release === ownRelease) {
+        await runMoves({
+          db,
+          release: ownRelease,
+          name: identity.name,
+          log,
+          signal: stopping,
+          oweDeliveries: async (tx, move) =>
+            await oweDeliveries(tx, {
+              accountIds: [move.accountId],
+              cause: 'move',
+              moveId: move.moveId,
+              budgeted: true,
+            }),
+          announce: announceDeliveries,
+          drainWindow: async (q) => (await readBudget(q)).perDomain,
+        });
+      }
+    } catch (error) {
+      const fenced = isBrambleError(error, 'ERR_RELEASE_FENCED');
+      if (!fenced) log.warn({ error: messageOf(error) }, 'moving is interrupted, will retry');
+    }
+    await delay(lookAgainMs, undefined, { signal: stopping }).catch(() => {});
+  }
+}

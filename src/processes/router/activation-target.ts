@@ -1,0 +1,88 @@
+/**
+ * Where an activation goes: to the instance of the account that it names, and to no other.
+ *
+ * Invariant: where an instance can be asked whose an account is, a password is sent only along an answer that the domain
+ * authority signed: never to an instance because it is linked, nor because another instance, which may be a stolen
+ * credential, named it.
+ *
+ * While only instances of 1.1 are linked, which cannot be asked, any of them gets the post and names the owner (421). An
+ * instance that could be asked before does not get it in this way: who comes back with less is not believed.
+ */
+import type { IncomingHttpHeaders } from 'node:http2';
+import { accountNameOf } from '../../base/account-name.ts';
+import { isBrambleError } from '../../base/errors.ts';
+import { accountQuestionVersion } from '../../link/messages.ts';
+import { activationMethodRefusal, activationRefusal, parseActivationForm } from '../../protocol/activation-form.ts';
+import type { LinkRegistry, RouterLink } from './link-registry.ts';
+import { type Reply, refusal } from './reply.ts';
+import type { RouteDirectory } from './route-directory.ts';
+import { notConnected, stalled, type Target } from './route-target.ts';
+
+interface ActivationPost {
+  readonly method: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer | null;
+}
+
+interface Around {
+  readonly links: LinkRegistry;
+  readonly routes: RouteDirectory;
+}
+
+export function activationTarget(post: ActivationPost, { links, routes }: Around): Target {
+  const byWord = targetByWord(links);
+  return {
+    owner: null,
+    next: async (again) => {
+      if (!routes.knowsAccounts) return await byWord.next(again);
+      const account = accountOf(post);
+      if (typeof account !== 'string') return account;
+      const route = await routes.find('account', account);
+      if (route.kind === 'unknown') return refused();
+      const link = route.kind === 'found' ? links.get(route.identifier) : undefined;
+      if (link) return link;
+      return route.kind === 'found' && links.refusesStalled(route.identifier) ? stalled : notConnected;
+    },
+    // Heard only where nothing better was there: the next question has its own signed answer.
+    redirect: byWord.redirect,
+    doubt: () => undefined,
+  };
+}
+
+/** The stored name of the account, or what the form is answered; as an instance would answer it. */
+function accountOf({ method, headers, body }: ActivationPost): string | Reply {
+  if (method !== 'POST') return refusal(405, activationMethodRefusal.code, activationMethodRefusal.message);
+  try {
+    return accountNameOf(parseActivationForm(headers['content-type'], body ?? Buffer.alloc(0)).accountName);
+  } catch (error) {
+    if (isBrambleError(error, 'ERR_ACCOUNT_NAME')) return refused();
+    if (isBrambleError(error, 'ERR_CONTENT_TYPE')) return refusal(415, error.code, error.message);
+    if (isBrambleError(error)) return refusal(400, error.code, error.message);
+    throw error;
+  }
+}
+
+/** In every byte what an instance answers to a wrong password: nobody learns here which accounts there are. */
+function refused(): Reply {
+  const body = Buffer.from(JSON.stringify(activationRefusal));
+  return { status: 400, headers: { 'content-type': 'application/json' }, body, rest: null };
+}
+
+/** One instance after the other, until one names the owner. */
+function targetByWord(links: LinkRegistry): Pick<Target, 'next' | 'redirect'> {
+  const tried = new Set<RouterLink>();
+  let owner: string | null = null;
+  const mayHave = ({ identifier }: RouterLink) => links.greatestVersion(identifier) < accountQuestionVersion;
+  return {
+    next: async () => {
+      const named = owner === null ? undefined : links.get(owner);
+      const link = owner === null ? links.servers().find((server) => mayHave(server) && !tried.has(server)) : named;
+      if (!link || !mayHave(link)) return notConnected;
+      tried.add(link);
+      return link;
+    },
+    redirect: (identifier) => {
+      owner = identifier;
+    },
+  };
+}

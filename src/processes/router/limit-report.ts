@@ -1,0 +1,33 @@
+/**
+ * What the limits of the public port cost somebody: counted by reason, and one line of the log a minute at most, so that an
+ * attack does not fill the disk.
+ */
+import type { Logger } from '../../process/log/logger.ts';
+import type { LimitReason } from './public-connections.ts';
+
+export interface LimitReport {
+  /** @param address who it was, as `addressGroup` says. */
+  count(reason: LimitReason, address: string): void;
+  /** Writes what is not written yet. */
+  close(): void;
+}
+
+export function createLimitReport(log: Logger, onLimit: (reason: LimitReason) => void, everyMs = 60_000): LimitReport {
+  const counts = new Map<LimitReason, { count: number; lastAddress: string }>();
+  let timer: NodeJS.Timeout | undefined;
+  const write = () => {
+    clearTimeout(timer);
+    timer = undefined;
+    if (counts.size === 0) return;
+    log.warn({ limits: Object.fromEntries(counts) }, 'limits of the public port were reached');
+    counts.clear();
+  };
+  return {
+    count: (reason, address) => {
+      onLimit(reason);
+      counts.set(reason, { count: (counts.get(reason)?.count ?? 0) + 1, lastAddress: address });
+      timer ??= setTimeout(write, everyMs).unref();
+    },
+    close: write,
+  };
+}

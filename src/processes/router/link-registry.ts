@@ -1,0 +1,98 @@
+/**
+ * The links in service, by identifier.
+ *
+ * Invariant: at most one link an identifier, and nothing new is sent over a link that is closing or stalled; a stalled one
+ * stands on, with what is under way on it.
+ */
+import type { ClientHttp2Session } from 'node:http2';
+import type { Hello } from '../../link/messages.ts';
+
+export interface RouterLink {
+  readonly identifier: string;
+  readonly kind: 'server' | 'connection';
+  readonly hello: Hello;
+  readonly session: ClientHttp2Session;
+  /** Serial number of the SRP certificate, as Node prints it. */
+  readonly serial: string;
+  readonly linkVersion: number;
+  readonly sinceMs: number;
+  /** Links of this identifier before this one, since the router started. */
+  readonly reconnects: number;
+  /** It answers no pings just now. */
+  stalled: boolean;
+}
+
+export class LinkRegistry {
+  readonly #links = new Map<string, RouterLink>();
+  readonly #counts = new Map<string, number>();
+  readonly #greatestVersions = new Map<string, number>();
+  readonly #onChange: () => void;
+  #turn = 0;
+  /** Requests that were answered 503 so far because the link of their owner was stalled, for the metrics. */
+  refusedStalled = 0;
+
+  constructor(onChange: () => void = () => undefined) {
+    this.#onChange = onChange;
+  }
+
+  /** How often this identifier was linked before. */
+  linkedBefore(identifier: string): number {
+    return this.#counts.get(identifier) ?? 0;
+  }
+
+  /** The greatest version of the link that this identifier ever spoke with this router; 0 for none. */
+  greatestVersion(identifier: string): number {
+    return this.#greatestVersions.get(identifier) ?? 0;
+  }
+
+  add(link: RouterLink): void {
+    const { identifier, linkVersion } = link;
+    this.#greatestVersions.set(identifier, Math.max(linkVersion, this.greatestVersion(identifier)));
+    this.#links.set(link.identifier, link);
+    this.#counts.set(link.identifier, this.linkedBefore(link.identifier) + 1);
+    this.#onChange();
+  }
+
+  /** Takes the link out, unless a later one of its identifier stands there already. */
+  remove(link: RouterLink): boolean {
+    if (this.#links.get(link.identifier) !== link) return false;
+    this.#links.delete(link.identifier);
+    this.#onChange();
+    return true;
+  }
+
+  /** The link that new requests may be sent over. */
+  get(identifier: string): RouterLink | undefined {
+    const link = this.standing(identifier);
+    return link?.stalled ? undefined : link;
+  }
+
+  /** The link that stands, stalled or not. */
+  standing(identifier: string): RouterLink | undefined {
+    const link = this.#links.get(identifier);
+    return link && stands(link) ? link : undefined;
+  }
+
+  /** Whether a request has to be refused because the link of its owner is stalled; counts those. */
+  refusesStalled(identifier: string): boolean {
+    if (!this.standing(identifier)?.stalled) return false;
+    this.refusedStalled += 1;
+    return true;
+  }
+
+  /** All that stand, stalled or not. */
+  all(): RouterLink[] {
+    return [...this.#links.values()].filter(stands);
+  }
+
+  /** Server instances that may be asked, beginning with another one each time. */
+  servers(): RouterLink[] {
+    const servers = this.all().filter(({ kind, stalled }) => kind === 'server' && !stalled);
+    this.#turn = servers.length === 0 ? 0 : (this.#turn + 1) % servers.length;
+    return [...servers.slice(this.#turn), ...servers.slice(0, this.#turn)];
+  }
+}
+
+function stands(link: RouterLink): boolean {
+  return !link.session.closed && !link.session.destroyed;
+}

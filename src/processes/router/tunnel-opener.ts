@@ -1,0 +1,176 @@
+/**
+ * Tunnels: a device's CONNECT, of HTTP/1.1 or HTTP/2, is carried on over the link of a connection service that serves the
+ * device, and bytes go both ways.
+ *
+ * Invariant: the next service is tried only before the first one answered, when no byte of the device was passed on.
+ *
+ * @see RFC 9110 §9.3.6, RFC 9113 §8.5 (CONNECT)
+ */
+import { type ClientHttp2Stream, constants, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http2';
+import { messageOf } from '../../base/errors.ts';
+import { breakOff, carryOneWay } from '../../link/one-way.ts';
+import type { Logger } from '../../process/log/logger.ts';
+import type { DeviceEnd } from './device-end.ts';
+import { fingerprintOf, type Sender } from './forwarded-headers.ts';
+import type { LinkRegistry, RouterLink } from './link-registry.ts';
+import { type Reply, refusal } from './reply.ts';
+import type { RouteDirectory } from './route-directory.ts';
+
+export interface TunnelOpenerOptions {
+  tunnelHost: string | undefined;
+  links: LinkRegistry;
+  routes: RouteDirectory;
+  log: Logger;
+  /** For each connection service. Default 10000. */
+  openTimeoutMs?: number;
+  /** Changes the count of open tunnels. */
+  onCount: (change: 1 | -1) => void;
+}
+
+// How old a route may be, in milliseconds.
+const whateverAge = Number.POSITIVE_INFINITY;
+const askAnew = -1;
+// What can stand in `:authority`; whether it is a host that may be reached is the connection service's to say.
+const targetPattern = /^(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_.-]{1,253}):\d{1,5}$/;
+
+/** Answers the CONNECT; resolves to the status that the device gets. Never rejects. */
+export type TunnelOpener = (end: DeviceEnd, sender: Sender) => Promise<number>;
+
+export function createTunnelOpener(options: TunnelOpenerOptions): TunnelOpener {
+  return async (end, sender) => {
+    end.stream.on('error', (error: unknown) =>
+      options.log.debug({ error: messageOf(error) }, 'tunnel broke at the device'),
+    );
+    try {
+      const refused = await open(end, sender, options);
+      if (refused === null) return 200;
+      end.refuse(refused);
+      return refused.status;
+    } catch (error) {
+      options.log.error({ error: messageOf(error) }, 'tunnel failed in the router');
+      end.refuse(refusal(503, 'ERR_INTERNAL', 'The router failed; come again.'));
+      return 503;
+    }
+  };
+}
+
+/** Null once the tunnel stands. */
+async function open(end: DeviceEnd, sender: Sender, options: TunnelOpenerOptions): Promise<Reply | null> {
+  if (options.tunnelHost !== undefined && end.serverName !== options.tunnelHost) {
+    return refusal(400, 'ERR_TUNNEL_HOST', 'Tunnels are opened under the name that the device was given for them.');
+  }
+  if (!targetPattern.test(end.target)) {
+    return refusal(400, 'ERR_TUNNEL_TARGET', 'The target of a tunnel is host:port.');
+  }
+  if (sender.clientCertificate === null) {
+    return refusal(400, 'ERR_TUNNEL_CERTIFICATE', "A tunnel needs the device's certificate in TLS.");
+  }
+  const fingerprint = fingerprintOf(sender.clientCertificate);
+  const request: OutgoingHttpHeaders = {
+    ':method': 'CONNECT',
+    ':authority': end.target,
+    'client-cert': sender.clientCertificate,
+    'bramble-remote-address': sender.remoteAddress,
+  };
+  const first = await openByRoute(end, request, fingerprint, whateverAge, options);
+  // The account may have moved since the route was learnt: asked anew, once. Nothing of the device was passed on.
+  const outdated =
+    first !== null && (first.status === 503 || first.headers['bramble-code'] === 'ERR_TUNNEL_NOT_SERVED');
+  return outdated ? await openByRoute(end, request, fingerprint, askAnew, options) : first;
+}
+
+/** Tries the connection services of the route in order; a route older than `maxAgeMs` is asked for again. */
+async function openByRoute(
+  end: DeviceEnd,
+  request: OutgoingHttpHeaders,
+  fingerprint: string,
+  maxAgeMs: number,
+  options: TunnelOpenerOptions,
+): Promise<Reply | null> {
+  const route = await options.routes.find('certificate', fingerprint, maxAgeMs);
+  if (route.kind === 'unknown')
+    return refusal(400, 'ERR_UNKNOWN_DEVICE', 'No device of this domain has this certificate.');
+  const identifiers = route.kind === 'found' ? route.connectionServices : [];
+  for (const identifier of identifiers) {
+    const link = options.links.get(identifier);
+    if (!link || end.stream.destroyed) continue;
+    const upstream = await openOver(link, request, options.openTimeoutMs ?? 10_000);
+    if (upstream === null) continue;
+    const status = Number(upstream.headers[':status']);
+    if (status === 503) {
+      upstream.stream.destroy();
+      continue;
+    }
+    if (status !== 200) {
+      upstream.stream.destroy();
+      const code = upstream.headers['bramble-code'];
+      return refusal(status, isErrorCode(code) ? code : 'ERR_TUNNEL_REFUSED', reasonOf(upstream.headers));
+    }
+    join(end, upstream.stream, options);
+    return null;
+  }
+  return refusal(
+    503,
+    'ERR_TUNNEL_NO_SERVICE',
+    'No connection service that serves this device is connected; come again.',
+  );
+}
+
+/** Which rule refused, as the connection service says it. */
+function reasonOf(headers: IncomingHttpHeaders): string {
+  const reason = headers['bramble-reason'];
+  const said = typeof reason === 'string' && /^[\x20-\x7e]{1,300}$/.test(reason) ? `: ${reason}` : '';
+  return `The connection service refused the tunnel${said}.`;
+}
+
+function isErrorCode(code: unknown): code is `ERR_${string}` {
+  return typeof code === 'string' && /^ERR_[A-Z0-9_]{1,60}$/.test(code);
+}
+
+interface Upstream {
+  stream: ClientHttp2Stream;
+  headers: IncomingHttpHeaders;
+}
+
+/** Null when the service did not answer: nothing of the device was sent, so another may be tried. */
+function openOver(link: RouterLink, headers: OutgoingHttpHeaders, timeoutMs: number): Promise<Upstream | null> {
+  return new Promise((resolve) => {
+    try {
+      const stream = link.session.request(headers, { endStream: false });
+      const timer = setTimeout(() => stream.close(constants.NGHTTP2_CANCEL), timeoutMs);
+      stream.once('response', (answered) => {
+        clearTimeout(timer);
+        resolve({ stream, headers: answered });
+      });
+      // The 'close' that follows settles it.
+      stream.on('error', () => undefined);
+      stream.once('close', () => {
+        clearTimeout(timer);
+        resolve(null);
+      });
+    } catch {
+      // The session closed between the choice and the request.
+      resolve(null);
+    }
+  });
+}
+
+/** Bytes both ways; the end of one direction leaves the other open, a break ends both. */
+function join(end: DeviceEnd, service: ClientHttp2Stream, { onCount }: TunnelOpenerOptions): void {
+  if (end.stream.destroyed) {
+    breakOff(service, 'the device went away');
+    return;
+  }
+  onCount(1);
+  end.accept();
+  carryOneWay(end.stream, service);
+  carryOneWay(service, end.stream);
+  end.stream.once('close', () => {
+    onCount(-1);
+    // After an orderly end the last bytes for the service may still be on their way.
+    if (end.broken) breakOff(service, 'the device broke off');
+  });
+  service.once('close', () => {
+    if (service.rstCode !== constants.NGHTTP2_NO_ERROR) end.breakOff('the connection service broke off');
+  });
+}

@@ -1,0 +1,109 @@
+/**
+ * What is answered on device addresses, in one place, because a wrong status costs devices: 401, and 403 with Apple's
+ * unenrol reasons, make a device leave management. A failed identity is 400, another owner 421, an error on our side 503.
+ * Only a device that is meant to leave is told to.
+ */
+import { type ErrorCode, isBrambleError } from '../../base/errors.ts';
+import type { SrpIdentifier } from '../../base/ids.ts';
+import { sqlState } from '../../database/sql-state.ts';
+
+export interface DeviceAnswer {
+  status: number;
+  headers: Record<string, string>;
+  body: string | Buffer;
+  /** For the log and for metrics. */
+  code: ErrorCode | null;
+}
+
+export const emptyAnswer: DeviceAnswer = { status: 200, headers: {}, body: '', code: null };
+
+export function plistAnswer(body: Buffer | string): DeviceAnswer {
+  return { status: 200, headers: { 'content-type': 'application/xml; charset=utf-8' }, body, code: null };
+}
+
+export function errorAnswer(
+  status: number,
+  code: ErrorCode,
+  message: string,
+  headers: Record<string, string> = {},
+): DeviceAnswer {
+  const body = JSON.stringify({ code, message });
+  return { status, headers: { 'content-type': 'application/json', ...headers }, body, code };
+}
+
+export function notOwner(owner: SrpIdentifier): DeviceAnswer {
+  const message = 'Another server instance serves this account.';
+  return errorAnswer(421, 'ERR_NOT_OWNER', message, { 'bramble-owner': owner });
+}
+
+export function comeAgain(code: ErrorCode, message: string): DeviceAnswer {
+  return errorAnswer(503, code, message, { 'retry-after': '2' });
+}
+
+export const moving = comeAgain('ERR_ACCOUNT_MOVING', 'The account is being moved just now: come again.');
+export const unknownDevice = errorAnswer(400, 'ERR_UNKNOWN_DEVICE', 'No enrolment has this address.');
+export const wrongIdentity = errorAnswer(
+  400,
+  'ERR_WRONG_IDENTITY',
+  'The certificate is not the one of this enrolment.',
+);
+export const notActive = errorAnswer(
+  400,
+  'ERR_NOT_ENROLLED',
+  'This enrolment is not active. Activate the device again.',
+);
+
+export const anotherEnrolment = errorAnswer(
+  400,
+  'ERR_ANOTHER_ENROLMENT',
+  'The message names another UDID or EnrollmentID than this enrolment has. Only Authenticate may bring another one.',
+);
+export const tlsRequired = errorAnswer(
+  400,
+  'ERR_TLS_IDENTITY_REQUIRED',
+  'This enrolment proves its identity in TLS: a signature alone could be a replay.',
+);
+
+/**
+ * For a device that an administrator removed, and whose key was proven: the only answer that makes a device leave. It is
+ * given on purpose, never because something failed.
+ */
+export const leaveManagement = errorAnswer(
+  401,
+  'ERR_REMOVED',
+  'An administrator has removed this device: it is to leave management.',
+);
+
+/** Codes for errors of the device; everything else is an error on our side and answered 503. */
+const faultOfTheDevice: ReadonlySet<string> = new Set([
+  'ERR_PLIST_MALFORMED',
+  'ERR_PLIST_TOO_DEEP',
+  'ERR_PLIST_TOO_LARGE',
+  'ERR_CHECKIN_MALFORMED',
+  'ERR_CONNECT_MALFORMED',
+  'ERR_SIGNATURE_INVALID',
+  'ERR_IDENTITY_MISSING',
+  'ERR_IDENTITY_MISMATCH',
+  'ERR_CLIENT_CERT_HEADER',
+  'ERR_SCEP_MALFORMED',
+  'ERR_SCEP_BAD_REQUEST',
+  'ERR_SCEP_BAD_MESSAGE_CHECK',
+  'ERR_DER_MALFORMED',
+  'ERR_ENVELOPE_UNREADABLE',
+  'ERR_ALGORITHM_UNSUPPORTED',
+  'ERR_INPUT',
+]);
+
+/** The answer to a failure: never a stack, never 401 or 403. */
+export function answerOfError(error: unknown): DeviceAnswer {
+  if (isBrambleError(error)) {
+    if (error.code === 'ERR_BODY_TOO_LARGE') return errorAnswer(413, error.code, error.message);
+    if (error.code === 'ERR_CONTENT_TYPE') return errorAnswer(415, error.code, error.message);
+    if (faultOfTheDevice.has(error.code)) return errorAnswer(400, error.code, error.message);
+    return comeAgain(error.code, 'The server has trouble: come again.');
+  }
+  if (sqlState(error)?.startsWith('22') === true) {
+    return errorAnswer(400, 'ERR_INPUT', 'The message holds text that cannot be stored, such as a NUL character.');
+  }
+  return comeAgain('ERR_INTERNAL', 'The server has trouble: come again.');
+}

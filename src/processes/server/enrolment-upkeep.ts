@@ -1,0 +1,79 @@
+/**
+ * What an instance does periodically about the enrolments of its own accounts: reinstates those whose certificate was heard
+ * at a connection service; suspends those whose UDID was claimed at another instance, or under 1.1; ends those that stayed
+ * suspended, and those that were told to leave.
+ * Invariant: the cost of a turn grows with the recent newcomers, not with the fleet, which is swept page by page.
+ */
+import type { Clock } from '../../base/clock.ts';
+import type { DeviceId } from '../../base/ids.ts';
+import { createUpkeep, type Upkeep } from '../../component/upkeep.ts';
+import type { Transaction } from '../../database/connection.ts';
+import { type CheckinOptions, resumeHeard } from '../../devices/checkin.ts';
+import { finishRemovals } from '../../devices/device-removal.ts';
+import {
+  endSuspended,
+  type NamesLookedAt,
+  pageOfDevices,
+  suspendEarlier,
+  suspendedAtOnce,
+} from '../../devices/suspension.ts';
+import type { Logger } from '../../process/log/logger.ts';
+
+/** A mover waits for the accounts that a step holds. */
+const stepTimeoutMs = 2000;
+/** So many turns may fail before a newcomer is left to the pass through all devices. */
+const newcomersWithinMinutes = 15;
+/** Of whichever instance's: a fleet of 100,000 is gone through in less than an hour, at some milliseconds a turn. */
+const devicesOfPage = 2000;
+/** Transactions of suspensions in a turn; what is left comes with the next. */
+const suspensionsAtMost = 20;
+
+export function createEnrolmentUpkeep(parts: {
+  checkin: CheckinOptions;
+  clock: Clock;
+  log: Logger;
+  /** Default 2000. */
+  devicesOfPage?: number;
+}): Upkeep {
+  const { checkin, clock, log } = parts;
+  const { db, instanceId } = checkin;
+  /** Where the next page of the pass through all devices begins; after the last one it begins anew. */
+  let nextPage: DeviceId | null = null;
+
+  async function briefly<Result>(work: (tx: Transaction) => Promise<Result>): Promise<Result> {
+    const result = await db.begin(async (tx) => {
+      await tx`select set_config('statement_timeout', ${String(stepTimeoutMs)}, true)`;
+      return await work(tx);
+    });
+    return result as Result;
+  }
+
+  /** Whether all that was found is suspended. */
+  async function suspendAll(looked: NamesLookedAt): Promise<boolean> {
+    for (let round = 0; round < suspensionsAtMost; round += 1) {
+      if ((await briefly((tx) => suspendEarlier(tx, instanceId, looked))) < suspendedAtOnce) return true;
+    }
+    return false;
+  }
+
+  async function goThroughPage(): Promise<void> {
+    const page = await pageOfDevices(db, nextPage, parts.devicesOfPage ?? devicesOfPage);
+    const here = nextPage;
+    // A page that fails is come back to with the next pass: it ends the pass for no other.
+    nextPage = page.to;
+    if (!(await suspendAll(page))) nextPage = here;
+  }
+
+  return createUpkeep({
+    of: 'enrolments',
+    steps: {
+      'take back heard ones': () => resumeHeard(checkin),
+      suspend: () => suspendAll({ authenticatedWithinMinutes: newcomersWithinMinutes }),
+      'suspend what was left': goThroughPage,
+      'end suspended ones': () => briefly((tx) => endSuspended(tx, instanceId)),
+      'finish removals': () => briefly((tx) => finishRemovals(tx, instanceId)),
+    },
+    clock,
+    log,
+  });
+}

@@ -1,0 +1,47 @@
+/**
+ * Turns for reading large messages. A MiB of property list takes up to 0.2 s of the event loop, and a device that has proven
+ * its key may send one after the other.
+ *
+ * Invariant: one large message is read at a time, in turns of the devices, and after it the event loop is everybody else's
+ * for as long as reading it took: however much some devices send, half of the time is left.
+ */
+import { createFairQueue } from '../../activation/fair-queue.ts';
+import type { Clock } from '../../base/clock.ts';
+import { BrambleError } from '../../base/errors.ts';
+
+/** What is larger waits for a turn, and is read only after its sender was judged. An Idle has 400 bytes. */
+export const largeFromBytes = 32 * 1024;
+/** Of up to a MiB each. */
+const placesAtMost = 64;
+const placesOfDevice = 4;
+
+export interface LargeMessages {
+  /**
+   * @param token the address of the device that sent it
+   * @throws BrambleError ERR_OVERLOADED when too many wait, in all or of this device; or what `read` throws
+   */
+  inTurn<Value>(token: string, body: Buffer, read: () => Value): Promise<Value>;
+}
+
+export function createLargeMessages(clock: Clock): LargeMessages {
+  const queue = createFairQueue({
+    ...{ lanes: ['messages'], atOnce: 1 },
+    ...{ placesInLane: placesAtMost, placesOfKey: placesOfDevice },
+  });
+  return {
+    async inTurn(token, body, read) {
+      if (body.length <= largeFromBytes) return read();
+      const place = queue.enter('messages', token);
+      if (place === undefined) {
+        throw new BrambleError('ERR_OVERLOADED', 'Too many large messages wait to be read: come again.');
+      }
+      await place.turn();
+      const startedAt = clock.now();
+      try {
+        return read();
+      } finally {
+        void clock.sleep(clock.now() - startedAt).then(() => place.leave());
+      }
+    },
+  };
+}

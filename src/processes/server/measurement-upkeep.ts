@@ -1,0 +1,59 @@
+/**
+ * Keeps the tables of measurements small: what routers and instances saw of requests, interruptions of components. Every
+ * instance does it for all of them, a little in each turn; rivals only find less to do.
+ */
+import type { Clock } from '../../base/clock.ts';
+import { createUpkeep, type Upkeep } from '../../component/upkeep.ts';
+import type { Database, Queryable } from '../../database/connection.ts';
+import type { Logger } from '../../process/log/logger.ts';
+import { gatherIntoHours } from './outcome-store.ts';
+
+/** A gate reads back to the moves of its wave, which may be hours ago. */
+const tenSecondsLastHours = 6;
+/** Their usual rate and latency by hour and weekday. */
+const samplesLastDays = 14;
+const reportsLastDays = 1;
+const interruptionsLastDays = 30;
+/** Of a table in a turn. Ten times more than 10,000 devices make in that time. */
+const rowsAtOnce = 20_000;
+
+export function createMeasurementUpkeep(parts: { db: Database; clock: Clock; log: Logger }): Upkeep {
+  const { db } = parts;
+  return createUpkeep({
+    ...parts,
+    of: 'measurements',
+    steps: {
+      'gather outcomes': () => gatherIntoHours(db, tenSecondsLastHours, rowsAtOnce),
+      'trim outcomes': () => trimOutcomes(db),
+      'trim samples': () => trimSamples(db),
+      'trim reports': () => trimReports(db),
+      'trim interruptions': () => trimInterruptions(db),
+    },
+  });
+}
+
+/** Through request_outcome_bucket. */
+async function trimOutcomes(q: Queryable): Promise<void> {
+  await q`
+    delete from request_outcome where ctid = any(array(
+      select ctid from request_outcome
+       where seconds = 3600 and bucket < now() - make_interval(days => ${samplesLastDays})
+       limit ${rowsAtOnce} for update skip locked))`;
+}
+
+/** Through request_sample_bucket. */
+async function trimSamples(q: Queryable): Promise<void> {
+  await q`
+    delete from request_sample where ctid = any(array(
+      select ctid from request_sample where bucket < now() - make_interval(days => ${samplesLastDays})
+       limit ${rowsAtOnce} for update skip locked))`;
+}
+
+/** A few rows for each start of a router. */
+async function trimReports(q: Queryable): Promise<void> {
+  await q`delete from outcome_report where counted_at < now() - make_interval(days => ${reportsLastDays})`;
+}
+
+async function trimInterruptions(q: Queryable): Promise<void> {
+  await q`delete from component_interruption where at < now() - make_interval(days => ${interruptionsLastDays})`;
+}

@@ -1,0 +1,89 @@
+/** What is answered to whoever has no identity yet: enrolment profiles at `/activate`, identities at `/scep/<token>`. */
+import type { Activation } from '../../activation/activation.ts';
+import type { ScepService } from '../../activation/scep-service.ts';
+import type { Logger } from '../../process/log/logger.ts';
+import { activationMethodRefusal, activationRefusal, parseActivationForm } from '../../protocol/activation-form.ts';
+import { type FormBudget, parseQuery } from '../../protocol/form.ts';
+import {
+  comeAgain,
+  type DeviceAnswer,
+  emptyAnswer,
+  errorAnswer,
+  moving,
+  notOwner,
+  unknownDevice,
+} from './device-answer.ts';
+import { type RequestWay, remoteAddressOf } from './device-identity.ts';
+import { type DeviceRequest, readBody } from './request-body.ts';
+
+export interface NewcomerOptions {
+  log: Logger;
+  activation: Activation;
+  scep: ScepService;
+}
+
+/** A request by GET has some 4 KB, in base64; the router passes on targets of 16 KiB at most. */
+const scepQueryBudget: FormBudget = { pairsAtMost: 16, nameBytesAtMost: 64, valueBytesAtMost: 16 * 1024 };
+
+export async function answerScep(
+  options: NewcomerOptions,
+  request: DeviceRequest,
+  token: string,
+  way: RequestWay,
+): Promise<DeviceAnswer> {
+  if (request.method !== 'GET' && request.method !== 'POST') {
+    return errorAnswer(405, 'ERR_METHOD', 'SCEP is asked by GET or POST.');
+  }
+  const query = parseQuery(request.url ?? '/', scepQueryBudget);
+  const operation = query.get('operation') ?? '';
+  // A client that leaves the plus signs of its base64 as they are means no blanks.
+  const message =
+    request.method === 'POST'
+      ? await readBody(request, 'scep')
+      : Buffer.from((query.get('message') ?? '').replaceAll(' ', '+'), 'base64');
+  const outcome = await options.scep.handleScep({ operation, message, token });
+  switch (outcome.kind) {
+    case 'answer':
+      if (outcome.refusal) {
+        const { refusal, reason } = outcome;
+        options.log.info({ address: remoteAddressOf(request, way), refusal, reason }, 'SCEP request refused');
+      }
+      return { ...emptyAnswer, headers: { 'content-type': outcome.contentType }, body: outcome.body };
+    case 'malformed':
+      return errorAnswer(400, outcome.error.code, outcome.error.message);
+    case 'unknown-operation':
+      return errorAnswer(400, 'ERR_SCEP_OPERATION', 'This SCEP operation is not served.');
+    case 'unknown-token':
+      return unknownDevice;
+    case 'busy':
+      return comeAgain('ERR_OVERLOADED', 'Too many requests at once: come again.');
+    case 'not-owner':
+      return notOwner(outcome.owner);
+    case 'moving':
+      return moving;
+  }
+}
+
+export async function answerActivation(
+  options: NewcomerOptions,
+  request: DeviceRequest,
+  way: RequestWay,
+): Promise<DeviceAnswer> {
+  if (request.method !== 'POST') return errorAnswer(405, activationMethodRefusal.code, activationMethodRefusal.message);
+  const form = parseActivationForm(request.headers['content-type'], await readBody(request, 'activate'));
+  const address = remoteAddressOf(request, way);
+  const outcome = await options.activation.activate(form, address);
+  switch (outcome.kind) {
+    case 'profile':
+      return { ...emptyAnswer, headers: { 'content-type': outcome.contentType }, body: outcome.body };
+    case 'refused':
+      options.log.info({ accountName: form.accountName, address, reason: outcome.reason }, 'activation refused');
+      return errorAnswer(400, activationRefusal.code, activationRefusal.message);
+    case 'busy':
+      return comeAgain('ERR_OVERLOADED', 'Too many activations at once: come again.');
+    case 'not-owner':
+      return notOwner(outcome.owner);
+    case 'moving':
+      return moving;
+  }
+}

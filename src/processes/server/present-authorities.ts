@@ -1,0 +1,34 @@
+/**
+ * The instance's authorities as they are just now: an administration service renews the profile signer while instances run.
+ * Read again after a minute, when they are used. Invariant: where they cannot be read, those that were known go on.
+ */
+import { type Clock, hasPassed } from '../../base/clock.ts';
+import { messageOf } from '../../base/errors.ts';
+import type { Database } from '../../database/connection.ts';
+import type { MasterKeys } from '../../database/sealed-value.ts';
+import { type InstanceAuthorities, loadInstanceAuthorities } from '../../domain/authorities.ts';
+import type { Logger } from '../../process/log/logger.ts';
+
+const staleAfterMs = 60_000;
+
+export function createPresentAuthorities(parts: {
+  db: Database;
+  keys: MasterKeys;
+  authorities: InstanceAuthorities;
+  clock: Clock;
+  log: Logger;
+}): () => Promise<InstanceAuthorities> {
+  const { db, keys, clock, log } = parts;
+  let known = Promise.resolve(parts.authorities);
+  let readAt = clock.now();
+  return () => {
+    if (!hasPassed(clock, readAt, staleAfterMs)) return known;
+    readAt = clock.now();
+    const before = known;
+    known = loadInstanceAuthorities(db, keys).catch((error: unknown) => {
+      log.warn({ reason: messageOf(error) }, 'the authorities were not read again; those that are known go on');
+      return before;
+    });
+    return known;
+  };
+}

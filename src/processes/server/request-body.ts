@@ -1,0 +1,34 @@
+import type { IncomingMessage } from 'node:http';
+import type { Http2ServerRequest } from 'node:http2';
+import { BrambleError } from '../../base/errors.ts';
+import { bodyBytesAtMost, bodyTooLargeText, type DeviceAddressKind, declaresMore } from '../../link/device-address.ts';
+
+/** Over the loopback listener or over the link. */
+export type DeviceRequest = IncomingMessage | Http2ServerRequest;
+
+/**
+ * The whole body of a request at such an address. The router enforces the same limit, but a request through a loopback
+ * proxy has not passed a router.
+ * @throws BrambleError ERR_BODY_TOO_LARGE, before more than the limit is held; ERR_INPUT when the peer went away in mid-body.
+ */
+export function readBody(request: DeviceRequest, kind: DeviceAddressKind): Promise<Buffer> {
+  const atMost = bodyBytesAtMost(kind);
+  const tooLarge = () => new BrambleError('ERR_BODY_TOO_LARGE', bodyTooLargeText(kind));
+  if (declaresMore(request.headers['content-length'], atMost)) return Promise.reject(tooLarge());
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let sizeBytes = 0;
+    request.on('data', (chunk: Buffer) => {
+      sizeBytes += chunk.length;
+      if (sizeBytes > atMost) {
+        request.pause();
+        reject(tooLarge());
+        return;
+      }
+      chunks.push(chunk);
+    });
+    request.on('end', () => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)));
+    request.on('error', reject);
+    request.on('aborted', () => reject(new BrambleError('ERR_INPUT', 'The request ended in the middle of its body.')));
+  });
+}

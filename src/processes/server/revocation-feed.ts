@@ -1,0 +1,57 @@
+/** Tells routers the revocation list as the administration signed it: at once when a link stands, and again when it has risen. */
+import { createBell } from '../../base/bell.ts';
+import { lateLookMs, ringAtChanges } from '../../database/change-notices.ts';
+import type { Database } from '../../database/connection.ts';
+import { readSignedRevocationList, type SignedRevocationList } from '../../instances/srp-credential-store.ts';
+import type { SignedEnvelope } from '../../link/messages.ts';
+
+export interface RevocationFeed {
+  /** Pushes the list in force and every later one until the signal is aborted. */
+  follow(push: (list: SignedEnvelope) => void, signal: AbortSignal): void;
+  /** Reads the list until the signal is aborted; one that cannot be read is tried again. */
+  run(signal: AbortSignal, onError: (error: unknown) => void): Promise<void>;
+}
+
+/** After a failure. */
+const againMs = 1000;
+
+export function createRevocationFeed(db: Database): RevocationFeed {
+  const followers = new Set<(list: SignedEnvelope) => void>();
+  let current: SignedRevocationList | undefined;
+  return {
+    follow(push, signal) {
+      if (signal.aborted) return;
+      followers.add(push);
+      signal.addEventListener('abort', () => followers.delete(push), { once: true });
+      if (current) push(current.envelope);
+    },
+    async run(signal, onError) {
+      const bell = createBell();
+      const listening = await ringAtChanges(db, ['revocation_list'], bell);
+      while (!signal.aborted) {
+        let restMs = lateLookMs;
+        try {
+          const list = await readSignedRevocationList(db);
+          if (list !== undefined && list.number > (current?.number ?? -1)) {
+            current = list;
+            for (const push of followers) tell(push, list.envelope, onError);
+          }
+        } catch (error) {
+          restMs = againMs;
+          onError(error);
+        }
+        await bell.rest(restMs, signal);
+      }
+      await listening.unlisten();
+    },
+  };
+}
+
+/** A link that fails while it is told keeps the list from no other one. */
+function tell(push: (list: SignedEnvelope) => void, envelope: SignedEnvelope, onError: (error: unknown) => void): void {
+  try {
+    push(envelope);
+  } catch (error) {
+    onError(error);
+  }
+}

@@ -1,0 +1,207 @@
+/**
+ * The supervisor's Unix socket in the home: processes without a supervisor report themselves there and are adopted, and a
+ * supervisor that is to take over asks there.
+ *
+ * Invariant: a supervisor starts nothing before every process that said it can be adopted has reported itself, has ended, or has
+ * had its time and been killed. So none is started beside one that is at work. One that could not say so beforehand (its disk was
+ * full, or it had just been started) is heard for a moment in any case, and later while nothing else has its name.
+ */
+import { once } from 'node:events';
+import { chmod, mkdir, readdir, rm } from 'node:fs/promises';
+import net from 'node:net';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { readPresent, throughShortage } from '../../base/present-file.ts';
+import { birthOf, isAlive, signalProcess } from '../../base/process-facts.ts';
+import { socketPath } from '../../base/socket-path.ts';
+import {
+  type Adoptable,
+  adoptableFolder,
+  adoptableShape,
+  handOverShape,
+  type Orphan,
+  offeringProcess,
+  onLines,
+  orphanShape,
+  runFolder,
+  sendLine,
+  supervisorSocket,
+} from '../../process/adoption-messages.ts';
+import { type AdoptedProcess, adoptProcess } from './adopted-process.ts';
+
+export interface AdoptionDesk {
+  /**
+   * All that could be adopted, until the signal is aborted. Those that are there and did not report themselves in time are killed
+   * and named.
+   */
+  gather(signal: AbortSignal): Promise<{ adopted: AdoptedProcess[]; killed: { name: string; pid: number }[] }>;
+  /** Stops what is there and was not adopted: SIGTERM, and SIGKILL after the time. Resolves when it has ended, or cannot be ended. */
+  endOthers(graceMs: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface DeskOptions {
+  home: string;
+  hungAfterMs: number;
+  /** How long processes may take to report themselves. */
+  gatherMs: number;
+  /** Whether one is adopted that reports itself when all have been gathered. */
+  hasPlace: (orphan: Orphan) => boolean;
+  /** It was. */
+  onLate: (process: AdoptedProcess) => void;
+  /** Another supervisor asks for everything. */
+  onHandOver: (release: string) => void;
+}
+
+const lookMs = 50;
+/** Processes that look for a supervisor do so every 200 ms. */
+const leastGatherMs = 1000;
+const killedWithinMs = 5000;
+
+/** To be opened by the holder of the home's lock alone: it takes away what another has left. */
+export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDesk> {
+  const { home } = options;
+  const folder = runFolder(home);
+  const isFirst = (await mkdir(adoptableFolder(home), { recursive: true, mode: 0o700 })) !== undefined;
+  await chmod(folder, 0o700);
+  await rm(path.join(folder, supervisorSocket), { force: true });
+  // To tidy up; whoever comes next does it again.
+  await removeStaleOffers(folder).catch(() => undefined);
+  const adopted = new Map<number, AdoptedProcess>();
+  const connections = new Set<net.Socket>();
+  const state = { gathering: true, handingOver: false };
+
+  /** @returns the process that speaks over the connection from now on */
+  async function receive(orphan: Orphan, connection: net.Socket): Promise<AdoptedProcess | undefined> {
+    if ((await birthOf(orphan.pid)) !== orphan.birth) return void connection.destroy();
+    const known = adopted.get(orphan.pid);
+    known?.attach(connection);
+    if (known !== undefined) return known;
+    // It asks again, and the next supervisor answers.
+    if (state.handingOver && !state.gathering) return void connection.destroy();
+    if (!state.gathering && !options.hasPlace(orphan)) {
+      return void (await signalProcess(orphan.pid, orphan.birth, 'SIGTERM'));
+    }
+    const process = adoptProcess(orphan, connection, options.hungAfterMs);
+    adopted.set(orphan.pid, process);
+    if (!state.gathering) options.onLate(process);
+    return process;
+  }
+
+  async function take(message: unknown, connection: net.Socket): Promise<AdoptedProcess | undefined> {
+    const orphan = orphanShape.safeParse(message);
+    if (orphan.success) return await receive(orphan.data, connection);
+    const order = handOverShape.safeParse(message);
+    if (order.success) {
+      sendLine(connection, { type: 'handing-over' });
+      state.handingOver = true;
+      options.onHandOver(order.data.release);
+    }
+    return undefined;
+  }
+
+  const server = net.createServer((connection) => {
+    connections.add(connection);
+    connection.once('close', () => connections.delete(connection));
+    let speaker: AdoptedProcess | undefined;
+    // One line after the other, also where the next has come while a process is looked at.
+    let turn = Promise.resolve();
+    onLines(connection, (message) => {
+      turn = turn
+        .then(async () => {
+          if (speaker === undefined) speaker = await take(message, connection);
+          else speaker.take(message);
+        })
+        .catch(() => void connection.destroy());
+    });
+  });
+  const at = await socketPath(folder, supervisorSocket);
+  server.listen(at.path);
+  await once(server, 'listening');
+  // Whoever is not accepted (no descriptors) asks again.
+  server.on('error', () => undefined);
+  await chmod(path.join(folder, supervisorSocket), 0o600);
+
+  return {
+    gather: async (signal) => {
+      const beganMs = performance.now();
+      const passedMs = () => performance.now() - beganMs;
+      const leastMs = isFirst ? 0 : leastGatherMs;
+      let missing = await expected(home, adopted);
+      while ((missing.length > 0 || passedMs() < leastMs) && passedMs() < options.gatherMs && !signal.aborted) {
+        await delay(lookMs);
+        missing = await expected(home, adopted);
+      }
+      state.gathering = false;
+      if (signal.aborted) return { adopted: [...adopted.values()], killed: [] };
+      for (const { pid, birth } of missing) await signalProcess(pid, birth, 'SIGKILL');
+      return { adopted: [...adopted.values()], killed: missing };
+    },
+    endOthers: async (graceMs) => {
+      const killAtMs = performance.now() + graceMs;
+      const asked = new Set<number>();
+      for (;;) {
+        const others = await expected(home, adopted).catch(() => []);
+        const overdueMs = performance.now() - killAtMs;
+        if (others.length === 0 || overdueMs > killedWithinMs) return;
+        const late = overdueMs >= 0;
+        for (const { pid, birth } of others) {
+          // What may not be signalled keeps nothing else from its end.
+          if (late || !asked.has(pid))
+            await signalProcess(pid, birth, late ? 'SIGKILL' : 'SIGTERM').catch(() => undefined);
+          asked.add(pid);
+        }
+        await delay(lookMs);
+      }
+    },
+    close: async () => {
+      server.close();
+      for (const connection of connections) connection.destroy();
+      await at.close();
+      // To tidy up; whoever comes next does it again.
+      await readAdoptable(home).catch(() => undefined);
+    },
+  };
+}
+
+/** What killed routers have left. One whose id is used again keeps its folder until the next time. */
+async function removeStaleOffers(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const pid = offeringProcess(name);
+    if (pid !== null && !(await isAlive(pid))) await rm(path.join(folder, name), { recursive: true, force: true });
+  }
+}
+
+/** Of the processes that said they can be adopted, those that live and have not reported themselves. */
+async function expected(home: string, adopted: ReadonlyMap<number, AdoptedProcess>): Promise<Adoptable[]> {
+  const all = await readAdoptable(home);
+  return all.filter(({ pid }) => !adopted.has(pid));
+}
+
+/** The processes of the home that live and can be adopted; files of others are removed. @throws where the system cannot tell */
+export async function readAdoptable(home: string): Promise<Adoptable[]> {
+  const folder = adoptableFolder(home);
+  const files = await throughShortage(() => readdir(folder)).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+    return [];
+  });
+  const found = await Promise.all(
+    files.map(async (name) => {
+      const file = path.join(folder, name);
+      const parsed = adoptableShape.safeParse(parseJson((await readPresent(file)) ?? ''));
+      if (parsed.success && (await birthOf(parsed.data.pid)) === parsed.data.birth) return [parsed.data];
+      // One that is being written has no contents yet; its process says so again by reporting itself.
+      if (parsed.success) await rm(file, { force: true });
+      return [];
+    }),
+  );
+  return found.flat();
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

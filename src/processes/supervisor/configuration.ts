@@ -1,0 +1,49 @@
+/** What a host's supervisor is told by `config.json` in BRAMBLE_HOME. */
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import * as z from 'zod';
+import { BrambleError } from '../../base/errors.ts';
+
+const port = z.int().min(0).max(65_535);
+
+export const configurationSchema = z.object({
+  database: z.union([
+    z.object({ embedded: z.literal(true), settings: z.record(z.string(), z.string()).default({}) }),
+    z.object({ url: z.string().startsWith('postgres') }),
+  ]),
+  /** Name of this host: it runs the desired processes that name it. */
+  host: z.string().min(1).max(253),
+  /** Where devices connect; 0 takes any free port. */
+  publicPort: port,
+  /** Where instances and connection services connect; 0 takes any free port. */
+  srpPort: port,
+  listenAddress: z.union([z.ipv4(), z.ipv6()]).default('0.0.0.0'),
+});
+
+export type Configuration = z.output<typeof configurationSchema>;
+
+/** @throws BrambleError ERR_CONFIGURATION that names the file, and the place in it. */
+export async function readConfiguration(home: string): Promise<Configuration> {
+  const file = path.join(home, 'config.json');
+  let value: unknown;
+  try {
+    value = JSON.parse(await readFile(file, 'utf8'));
+  } catch (cause) {
+    throw new BrambleError('ERR_CONFIGURATION', `The configuration ${file} cannot be read: it is absent or not JSON.`, {
+      cause,
+    });
+  }
+  const parsed = configurationSchema.safeParse(value);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    const place = issue?.path.join('.') ?? '';
+    throw new BrambleError(
+      'ERR_CONFIGURATION',
+      `The configuration ${file} does not fit at "${place}": ${issue?.message}`,
+      {
+        cause: parsed.error,
+      },
+    );
+  }
+  return parsed.data;
+}

@@ -1,0 +1,175 @@
+/**
+ * Watches what the domain wants to run on this host. A notification only hastens the next look, which comes anyway.
+ *
+ * Invariant: without the database nothing changes. An outage, a missing table or an unreadable row is never taken for
+ * "nothing is wanted". And what the supervisor says of itself there is a courtesy: where it cannot, it works all the same.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import * as z from 'zod';
+import { isBrambleError, messageOf } from '../../base/errors.ts';
+import { assertOwnSessions } from '../../database/pooler-check.ts';
+import { openSession, type Session } from '../../database/session.ts';
+import type { OnEvent } from './events.ts';
+import { reportEveryMs, reportSelf, type SelfReport } from './self-report.ts';
+import { createWakeup } from './wakeup.ts';
+
+const rowSchema = z.object({
+  name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/),
+  kind: z.string().regex(/^[a-z]{1,32}$/),
+  host: z.string(),
+  release: z.string().regex(/^(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})$/),
+  state: z.enum(['running', 'stopped']),
+  settings: z.unknown(),
+});
+
+export type DesiredProcess = z.output<typeof rowSchema>;
+
+export interface WatchOptions {
+  host: string;
+  /** Finds the database, and starts it where it is ours to start; called again after each failure. */
+  openDatabase: (signal: AbortSignal) => Promise<{ url: string; adopted: boolean; pid: number | null }>;
+  /** The same database, entered as the role that looks. */
+  ownAddress: (url: string) => string;
+  /** `unreadable` are names of rows that this supervisor does not understand: they are left as they are. */
+  onDesired: (processes: readonly DesiredProcess[], unreadable: readonly string[], url: string) => void;
+  /** What the supervisor says of itself in the database. */
+  self: SelfReport;
+  onEvent: OnEvent;
+  signal: AbortSignal;
+}
+
+/** Between two looks that no notification brought forward. */
+const pollMs = 5000;
+const retryMs = 250;
+const statementTimeoutMs = 5000;
+const undefinedTable = '42P01';
+const timedOut = 'ERR_DATABASE_TIMEOUT';
+
+/** Why it could not say of itself what it is; told once, over all sessions. */
+interface ReportTrouble {
+  code: string | null;
+}
+
+/** Returns when the signal is aborted. */
+export async function watchDesired(options: WatchOptions): Promise<void> {
+  const { signal, onEvent } = options;
+  let lost = false;
+  const trouble: ReportTrouble = { code: null };
+  while (!signal.aborted) {
+    try {
+      const { url, adopted, pid } = await options.openDatabase(signal);
+      await watchConnected(url, options, trouble, () => {
+        onEvent({ type: 'database-ready', adopted, pid });
+        lost = false;
+      });
+    } catch (error) {
+      if (!lost && !signal.aborted) {
+        onEvent({ type: 'database-lost', code: codeOf(error), message: messageOf(error) });
+        lost = true;
+      }
+      await delay(retryMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+}
+
+/** Looks until the signal is aborted, or throws when the database does not answer. */
+async function watchConnected(
+  url: string,
+  options: WatchOptions,
+  trouble: ReportTrouble,
+  onConnected: () => void,
+): Promise<void> {
+  const address = options.ownAddress(url);
+  const applicationName = `bramble/supervisor@${options.host}#${process.pid}`.slice(0, 63);
+  await assertOwnSessions(address, { applicationName, signal: options.signal });
+  const wakeup = createWakeup();
+  const session = await openSession(address, {
+    ...{ applicationName, connectTimeoutMs: statementTimeoutMs, signal: options.signal },
+    onNotify: wakeup.wake,
+  });
+  options.signal.addEventListener('abort', wakeup.wake);
+  // Once: what waited for it at each look would be kept for the session's whole life.
+  void session.lost.then(wakeup.wake);
+  try {
+    onConnected();
+    await withDeadline(session.run((sql) => sql`listen bramble_desired`));
+    let reportAtMs = 0;
+    while (!options.signal.aborted) {
+      const changed = wakeup.next();
+      await look(session, url, options);
+      if (performance.now() >= reportAtMs) reportAtMs = performance.now() + (await report(session, options, trouble));
+      const timer = setTimeout(wakeup.wake, pollMs);
+      // Without its session the next look fails at once.
+      await changed;
+      clearTimeout(timer);
+    }
+  } finally {
+    options.signal.removeEventListener('abort', wakeup.wake);
+    session.close();
+  }
+}
+
+/** @returns how long until the next report, in ms. @throws where it is the database that is away */
+async function report(
+  session: Session,
+  { self, onEvent }: Pick<WatchOptions, 'self' | 'onEvent'>,
+  trouble: ReportTrouble,
+): Promise<number> {
+  try {
+    await withDeadline(session.run((sql) => reportSelf(sql, self)));
+    trouble.code = null;
+  } catch (error) {
+    const code = codeOf(error);
+    // There is no place for it yet, and may be one at the next look.
+    if (code === undefinedTable) return 0;
+    if (session.isLost() || code === timedOut) throw error;
+    if (code !== trouble.code) onEvent({ type: 'not-reported', code, message: messageOf(error) });
+    trouble.code = code;
+  }
+  return reportEveryMs;
+}
+
+async function look(session: Session, url: string, options: WatchOptions): Promise<void> {
+  let rows: readonly Record<string, unknown>[];
+  try {
+    rows = await withDeadline(
+      session.run(
+        (sql) => sql<Record<string, unknown>[]>`
+          select name, kind, host, release, state, settings from desired_process where host = ${options.host} order by name`,
+      ),
+    );
+  } catch (error) {
+    if (codeOf(error) === undefinedTable) {
+      return;
+    }
+    throw error;
+  }
+  const read = rows.map((row) => rowSchema.safeParse(row));
+  const unreadable = rows.filter((_, index) => read[index]?.success === false).map((row) => String(row['name']));
+  options.onDesired(
+    read.flatMap((row) => (row.success ? [row.data] : [])),
+    unreadable,
+    url,
+  );
+}
+
+/** A stopped server (SIGSTOP), or one behind a cut cable, answers never. */
+async function withDeadline<Result>(work: Promise<Result>): Promise<Result> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const error = Object.assign(new Error(`The database did not answer within ${statementTimeoutMs} ms.`), {
+      code: timedOut,
+    });
+    timer = setTimeout(() => reject(error), statementTimeoutMs);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function codeOf(error: unknown): string {
+  const code = isBrambleError(error) ? error.code : (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' ? code : 'ERR_DATABASE';
+}

@@ -1,0 +1,80 @@
+import { assertNever } from '../../base/assert-never.ts';
+
+/** What a supervisor reports, in the order in which it happens. */
+export type SupervisorEvent =
+  | { type: 'listening'; socket: 'public' | 'srp'; port: number }
+  | { type: 'waiting-for-port'; socket: 'public' | 'srp'; port: number }
+  | { type: 'waiting-for-disk'; message: string }
+  | { type: 'taking-over'; pid: number; release: string | null }
+  | { type: 'adopted'; name: string; kind: string; release: string; pid: number }
+  | { type: 'not-adopted'; name: string; pid: number }
+  | { type: 'not-inherited'; sockets: readonly ('public' | 'srp')[] }
+  | { type: 'handing-over'; release: string }
+  | { type: 'handed-over' }
+  | { type: 'database-ready'; adopted: boolean; pid: number | null }
+  | { type: 'database-replacing'; version: string }
+  | { type: 'database-lost'; code: string; message: string }
+  | { type: 'not-reported'; code: string; message: string }
+  | { type: 'started'; name: string; kind: string; release: string; pid: number }
+  | { type: 'ready'; name: string; pid: number }
+  | { type: 'hung'; name: string; pid: number; silentMs: number }
+  | { type: 'exited'; name: string; pid: number; code: number | null; signal: string | null; expected: boolean }
+  | { type: 'restarting'; name: string; inMs: number }
+  | { type: 'replaced'; name: string; fromRelease: string; toRelease: string; pid: number }
+  | { type: 'refused'; name: string; code: string; message: string }
+  | { type: 'log-not-rotated'; name: string; message: string }
+  | { type: 'stopped' };
+
+export type OnEvent = (event: SupervisorEvent) => void;
+
+/** The event in a sentence, for a terminal. */
+export function eventText(event: SupervisorEvent): string {
+  switch (event.type) {
+    case 'listening':
+      return `${event.socket} port ${event.port} is open`;
+    case 'waiting-for-port':
+      return `${event.socket} port ${event.port} is still in use; waiting for it`;
+    case 'waiting-for-disk':
+      return `processes wait for a supervisor, a few seconds only, and this one for room: ${event.message}`;
+    case 'taking-over':
+      return `takes over from the supervisor of ${event.release ?? '1.1 or earlier'} (process ${event.pid})`;
+    case 'adopted':
+      return `${event.name} ${event.release} works on and is adopted (process ${event.pid})`;
+    case 'not-adopted':
+      return `${event.name} (process ${event.pid}) had no supervisor and did not report itself; it is killed and started again`;
+    case 'not-inherited':
+      return `the running routers do not hand on the ${event.sockets.join(' and ')} port as configured: they are stopped, and it is opened anew; meanwhile devices wait`;
+    case 'handing-over':
+      return `a supervisor of ${event.release} takes over; the processes work on`;
+    case 'handed-over':
+      return 'everything was handed over';
+    case 'database-ready':
+      return event.adopted ? 'PostgreSQL is running' : 'PostgreSQL was started';
+    case 'database-replacing':
+      return `PostgreSQL was started from other binaries: it is started again from ${event.version}; requests wait meanwhile`;
+    case 'database-lost':
+      return `the database does not answer, trying again: ${event.message} (${event.code})`;
+    case 'not-reported':
+      return `the domain is not told of this supervisor, which works all the same: ${event.message} (${event.code}); finalizing an upgrade waits until it is. \`bramble database roles --check\` names missing rights`;
+    case 'started':
+      return `${event.name} ${event.release} starts (process ${event.pid})`;
+    case 'ready':
+      return `${event.name} is at work`;
+    case 'hung':
+      return `${event.name} (process ${event.pid}) gave no sign of life for ${event.silentMs / 1000} s; it is killed and started again`;
+    case 'exited':
+      return `${event.name} has ended${event.expected ? '' : ` unexpectedly (${event.signal ?? (event.code === null ? 'it was adopted: how is not known' : `code ${event.code}`)})`}`;
+    case 'restarting':
+      return `${event.name} starts again in ${event.inMs} ms`;
+    case 'replaced':
+      return `${event.name} went from ${event.fromRelease} to ${event.toRelease}`;
+    case 'refused':
+      return `${event.name} is not started: ${event.message} (${event.code})`;
+    case 'log-not-rotated':
+      return `the log of ${event.name} grows on, since it cannot be rotated: ${event.message}`;
+    case 'stopped':
+      return 'everything has stopped';
+    default:
+      return assertNever(event);
+  }
+}

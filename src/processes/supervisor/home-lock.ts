@@ -1,0 +1,144 @@
+/**
+ * One supervisor for a home. The lock is the file `supervisor.lock.<n>` with the highest number; its holder is named in it
+ * by process id and birth.
+ *
+ * Whoever finds the highest one held by nobody alive makes the next number, which the file system grants to one process
+ * only, and then looks again: it holds the lock if no higher number has appeared. Numbers never fall, because releasing
+ * keeps the file and only a holder removes lower ones. So a slow rival that judged an older number cannot take over from
+ * a live holder.
+ *
+ * Making a number takes a new file, and so room on the disk. What was begun when there was none is taken away again, and a holder
+ * takes away what killed rivals have left.
+ */
+import { randomBytes } from 'node:crypto';
+import { link, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import * as z from 'zod';
+import { BrambleError, messageOf } from '../../base/errors.ts';
+import { readPresent } from '../../base/present-file.ts';
+import { birthOf } from '../../base/process-facts.ts';
+
+export interface HomeLock {
+  release(): Promise<void>;
+}
+
+/** Of the file. */
+export const lockFileShape = z.object({
+  /** null once released. */
+  pid: z.number().nullable(),
+  birth: z.string().nullable(),
+  /** Absent where a supervisor of 1.1 wrote it. */
+  release: z.string().optional(),
+});
+type Holder = z.output<typeof lockFileShape>;
+
+/** In the details of ERR_ALREADY_RUNNING. */
+export const holderShape = z.object({ pid: z.number(), birth: z.string(), release: z.string().nullable() });
+export type LockHolder = z.output<typeof holderShape>;
+
+const prefix = 'supervisor.lock.';
+const draftPrefix = '.supervisor-lock-';
+/** No room, none for this user, or for files of this process. */
+const diskLimits = ['ENOSPC', 'EDQUOT', 'EFBIG'];
+
+/** @throws BrambleError ERR_ALREADY_RUNNING with the holder in its details ({@link holderShape}); ERR_HOME_DISK. */
+export async function lockHome(home: string, release: string): Promise<HomeLock> {
+  for (;;) {
+    const highest = await highestNumber(home);
+    const holder = highest === 0 ? null : await readHolder(home, highest);
+    if (holder !== null && holder.pid !== null && holder.birth === (await birthOf(holder.pid))) {
+      throw new BrambleError(
+        'ERR_ALREADY_RUNNING',
+        `A supervisor (process ${holder.pid}) already runs on ${home}. Leave it at work, stop it (\`bramble down\`), or let this ` +
+          'one take its place without touching its processes (`bramble up --take-over`).',
+        { details: { pid: holder.pid, birth: holder.birth, release: holder.release ?? null } },
+      );
+    }
+    const own = highest + 1;
+    const made = await makeFile(home, own, { pid: process.pid, birth: await birthOf(process.pid), release });
+    if (made && (await highestNumber(home)) === own) {
+      await removeLower(home, own);
+      return { release: async () => await releaseFile(home, own) };
+    }
+    if (made) {
+      await rm(fileOf(home, own), { force: true });
+    }
+  }
+}
+
+async function numbersOf(home: string): Promise<number[]> {
+  const names = await readdir(home);
+  return names
+    .filter((name) => name.startsWith(prefix))
+    .map((name) => Number(name.slice(prefix.length)))
+    .filter((number) => Number.isSafeInteger(number) && number > 0);
+}
+
+async function highestNumber(home: string): Promise<number> {
+  return Math.max(0, ...(await numbersOf(home)));
+}
+
+async function removeLower(home: string, own: number): Promise<void> {
+  for (const number of await numbersOf(home)) {
+    if (number < own) {
+      await rm(fileOf(home, number), { force: true });
+    }
+  }
+  // A rival whose draft this is finds it gone, and looks again.
+  for (const name of await readdir(home)) {
+    if (name.startsWith(draftPrefix)) await rm(path.join(home, name), { force: true });
+  }
+}
+
+/** null when it was removed meanwhile: then there is a higher one. */
+async function readHolder(home: string, number: number): Promise<Holder | null> {
+  const text = await readPresent(fileOf(home, number));
+  return text === null ? null : lockFileShape.parse(JSON.parse(text));
+}
+
+/** Appears with its contents or not at all; false when the number is taken, or another took the home meanwhile. */
+async function makeFile(home: string, number: number, holder: Holder): Promise<boolean> {
+  try {
+    await withDraft(home, holder, async (draft) => await link(draft, fileOf(home, number)));
+    return true;
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === 'EEXIST') return false;
+    // The draft is gone, or the home is.
+    if (code === 'ENOENT' && (await numbersOf(home)).length > 0) return false;
+    if (!diskLimits.includes(code)) throw error;
+    throw new BrambleError(
+      'ERR_HOME_DISK',
+      `The supervisor cannot lock ${home}, which takes a small file there: ${messageOf(error)}. Make room on the disk of ${home}, or ` +
+        'raise the quota, and try again.',
+      { cause: error },
+    );
+  }
+}
+
+/** Where there is no room the file stays as it is, which locks nothing once its process has ended. */
+async function releaseFile(home: string, number: number): Promise<void> {
+  try {
+    await withDraft(home, { pid: null, birth: null }, async (draft) => await rename(draft, fileOf(home, number)));
+  } catch (error) {
+    if (!diskLimits.includes(codeOf(error))) throw error;
+  }
+}
+
+async function withDraft(home: string, holder: Holder, use: (draft: string) => Promise<void>): Promise<void> {
+  const draft = path.join(home, `${draftPrefix}${randomBytes(6).toString('hex')}`);
+  try {
+    await writeFile(draft, JSON.stringify(holder), { mode: 0o600 });
+    await use(draft);
+  } finally {
+    await rm(draft, { force: true });
+  }
+}
+
+function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? '';
+}
+
+function fileOf(home: string, number: number): string {
+  return path.join(home, `${prefix}${number}`);
+}

@@ -1,0 +1,221 @@
+/**
+ * Brings one named process to what is wanted of it, one step after the other (`slot-step.ts` has the rules), and restarts
+ * it when it exits unasked or hangs.
+ *
+ * Invariant: at most one process of the name runs, but for the moment in which a successor that serves already (a router on
+ * the same listening sockets, an instance or connection service over a link of its own) lets the one before it drain.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { assertNever } from '../../base/assert-never.ts';
+import { isBrambleError, messageOf } from '../../base/errors.ts';
+import type { OnEvent } from './events.ts';
+import { healthyLifeMs, nextStep, type ProcessSpec, restartDelayMs, sameSpec } from './slot-step.ts';
+import { type StartEnvironment, type SupervisedProcess, startProcess } from './supervised-process.ts';
+import { createWakeup } from './wakeup.ts';
+
+export interface SlotOptions {
+  name: string;
+  environment: StartEnvironment;
+  /** Between SIGTERM and SIGKILL. */
+  stopGraceMs: number;
+  /** How long a successor may take to serve before the attempt counts as failed. */
+  successorReadyMs: number;
+  onEvent: OnEvent;
+  /** What runs already: it is left as it is until something else is wanted. */
+  adopted?: SupervisedProcess;
+}
+
+export interface ProcessSlot {
+  /** Changes what is wanted; null wants it stopped. Returns at once. */
+  want(spec: ProcessSpec | null): void;
+  /** Kind of what runs or was last wanted, for the order of stopping. */
+  kind(): string | null;
+  /** Stops the process and ends the slot. */
+  end(): Promise<void>;
+  /** Ends the slot and leaves the process to another supervisor. */
+  letGo(): Promise<void>;
+}
+
+export function createSlot(options: SlotOptions): ProcessSlot {
+  const { name, environment, onEvent } = options;
+  let wanted: ProcessSpec | null = options.adopted?.spec ?? null;
+  let running: SupervisedProcess | null = options.adopted ?? null;
+  let failure: { spec: ProcessSpec; notBeforeMs: number } | null = null;
+  let failures = 0;
+  let lastKind: string | null = null;
+  let ending: 'no' | 'stopping' | 'letting-go' = 'no';
+  const wakeup = createWakeup();
+  const expectedExits = new Set<number>();
+
+  function fail(spec: ProcessSpec): void {
+    failures += 1;
+    const inMs = restartDelayMs(failures);
+    failure = { spec, notBeforeMs: Date.now() + inMs };
+    if (wanted !== null) {
+      onEvent({ type: 'restarting', name, inMs });
+    }
+  }
+
+  /** null when it could not be started, which was reported and counts as a failure. */
+  async function start(spec: ProcessSpec): Promise<SupervisedProcess | null> {
+    let started: SupervisedProcess;
+    try {
+      started = await startProcess(spec, environment);
+    } catch (error) {
+      const code = isBrambleError(error) ? error.code : 'ERR_PROCESS_START';
+      onEvent({ type: 'refused', name, code, message: messageOf(error) });
+      fail(spec);
+      return null;
+    }
+    onEvent({ type: 'started', name, kind: spec.kind, release: spec.release, pid: started.pid });
+    watch(started);
+    return started;
+  }
+
+  function watch(started: SupervisedProcess): void {
+    const { pid, spec } = started;
+    void started.ready.then(() => onEvent({ type: 'ready', name, pid }));
+    void started.hung.then(() => {
+      onEvent({ type: 'hung', name, pid, silentMs: environment.hungAfterMs });
+      started.kill();
+    });
+    void started.exited.then(({ code, signal }) => {
+      if (ending === 'letting-go' && !expectedExits.has(pid)) return;
+      const expected = expectedExits.delete(pid);
+      onEvent({ type: 'exited', name, pid, code, signal, expected });
+      if (running === started) {
+        running = null;
+      }
+      if (!expected) {
+        failures = Date.now() - started.startedAtMs >= healthyLifeMs ? 0 : failures;
+        fail(spec);
+      }
+      wakeup.wake();
+    });
+  }
+
+  async function startFirst(spec: ProcessSpec): Promise<void> {
+    const started = await start(spec);
+    running = started === null || started.hasExited() ? null : started;
+  }
+
+  async function stop(one: SupervisedProcess): Promise<void> {
+    expectedExits.add(one.pid);
+    await one.stop(options.stopGraceMs);
+    expectedExits.delete(one.pid);
+  }
+
+  async function replace(spec: ProcessSpec): Promise<void> {
+    const successor = await start(spec);
+    if (successor === null) {
+      return;
+    }
+    const race = { over: false };
+    const outcome = await Promise.race([
+      successor.serving.then(() => 'serving' as const),
+      successor.exited.then(() => 'exited' as const),
+      delay(options.successorReadyMs, 'late' as const, { ref: false }),
+      unwanted(spec, race),
+    ]);
+    race.over = true;
+    if (outcome === 'serving') {
+      const before = running;
+      running = successor.hasExited() ? null : successor;
+      failures = 0;
+      onEvent({
+        type: 'replaced',
+        name,
+        fromRelease: before?.spec.release ?? spec.release,
+        toRelease: spec.release,
+        pid: successor.pid,
+      });
+      if (before !== null) {
+        await stop(before);
+      }
+    } else if (outcome !== 'exited') {
+      await stop(successor);
+      if (outcome === 'late') {
+        fail(spec);
+      }
+    }
+  }
+
+  async function unwanted(spec: ProcessSpec, race: { over: boolean }): Promise<'unwanted'> {
+    for (let changed = wakeup.next(); ; changed = wakeup.next()) {
+      if (race.over || ending !== 'no' || wanted === null || !sameSpec(wanted, spec)) {
+        return 'unwanted';
+      }
+      await changed;
+    }
+  }
+
+  async function run(): Promise<void> {
+    for (;;) {
+      const changed = wakeup.next();
+      if (ending === 'letting-go') {
+        running?.letGo();
+        return;
+      }
+      const step = nextStep({
+        wanted: ending === 'no' ? wanted : null,
+        running: running?.spec ?? null,
+        yields: running?.yields() ?? false,
+        failure,
+        nowMs: Date.now(),
+      });
+      switch (step.type) {
+        case 'nothing':
+          if (ending !== 'no') {
+            return;
+          }
+          await changed;
+          break;
+        case 'wait':
+          await Promise.race([changed, delay(step.waitMs, undefined, { ref: false })]);
+          break;
+        case 'start':
+          await startFirst(step.spec);
+          break;
+        case 'stop':
+          if (running !== null) {
+            await stop(running);
+          }
+          break;
+        case 'replace':
+          await replace(step.spec);
+          break;
+        default:
+          assertNever(step);
+      }
+    }
+  }
+
+  if (options.adopted !== undefined) {
+    const { pid, spec } = options.adopted;
+    onEvent({ type: 'adopted', name, kind: spec.kind, release: spec.release, pid });
+    watch(options.adopted);
+  }
+  const ended = run();
+  const end = async (how: 'stopping' | 'letting-go') => {
+    ending = how;
+    wakeup.wake();
+    await ended;
+  };
+  return {
+    want: (spec) => {
+      lastKind = spec?.kind ?? lastKind;
+      const before = wanted;
+      wanted = spec;
+      // Of what was adopted the credential was not known: from now on it can be started again.
+      const asBefore = spec !== null && before !== null && !before.credentialUnknown && sameSpec(spec, before);
+      if (spec === null ? before !== null : !asBefore) {
+        failures = 0;
+        failure = null;
+        wakeup.wake();
+      }
+    },
+    kind: () => running?.spec.kind ?? lastKind,
+    end: async () => await end('stopping'),
+    letGo: async () => await end('letting-go'),
+  };
+}

@@ -1,0 +1,124 @@
+/**
+ * One running process of a release: started from verified files, told by its environment what it is, watched for its
+ * heartbeat, and stopped within a bounded time whatever state it is in (a stopped one, by SIGSTOP, dies of SIGKILL too).
+ */
+import { spawn } from 'node:child_process';
+import path from 'node:path';
+import { verifyInstalled } from '../../release/archive.ts';
+import { programName } from '../../release/manifest.ts';
+import { readAdoptable } from './adoption-desk.ts';
+import { openLog } from './component-log.ts';
+import type { ListeningSocket } from './listening-socket.ts';
+import { type ProcessSigns, watchSigns } from './process-signs.ts';
+import type { ProcessSpec } from './slot-step.ts';
+
+export interface ProcessExit {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+}
+
+export interface SupervisedProcess extends Pick<ProcessSigns, 'ready' | 'serving' | 'yields' | 'hung'> {
+  readonly spec: ProcessSpec;
+  readonly pid: number;
+  readonly startedAtMs: number;
+  readonly exited: Promise<ProcessExit>;
+  hasExited(): boolean;
+  /** SIGKILL, at once. */
+  kill(): void;
+  /** SIGTERM, and SIGKILL after the time; resolves when it has exited. */
+  stop(graceMs: number): Promise<ProcessExit>;
+  /** Leaves it to another supervisor: it works on, and is heard no more here. */
+  letGo(): void;
+}
+
+export interface StartEnvironment {
+  home: string;
+  host: string;
+  sockets: readonly ListeningSocket[];
+  /** How long a process may be silent after a heartbeat. */
+  hungAfterMs: number;
+}
+
+/**
+ * Starts the process after every file of its release was verified.
+ * @throws BrambleError ERR_RELEASE_NOT_INSTALLED, ERR_RELEASE_ARCHIVE_CHANGED, ERR_RELEASE_ARCHIVE_MALFORMED.
+ */
+export async function startProcess(spec: ProcessSpec, environment: StartEnvironment): Promise<SupervisedProcess> {
+  const folder = path.join(environment.home, 'releases', spec.release);
+  await verifyInstalled(folder);
+  // What processes that were killed have left is not kept until the supervisor ends.
+  await readAdoptable(environment.home);
+  const log = await openLog(environment.home, spec.name);
+  try {
+    const child = spawn(process.execPath, [...nodeOptions, path.join(folder, programName), 'run', spec.kind], {
+      cwd: environment.home,
+      env: environmentOf(spec, environment),
+      stdio: ['ignore', log.fd, log.fd, 'ipc'],
+      // A process group of its own: an interrupt typed at the terminal reaches the supervisor alone, which then stops in order.
+      detached: true,
+    });
+    const exited = new Promise<ProcessExit>((resolve) =>
+      child.once('exit', (code, signal) => resolve({ code, signal })),
+    );
+    const signs = watchSigns(environment.hungAfterMs, exited);
+    child.on('message', signs.take);
+    await new Promise<void>((resolve, reject) => {
+      child.once('spawn', resolve);
+      child.once('error', reject);
+    });
+    // From here on errors are those of a channel or a signal to a process that is gone, and its exit tells that.
+    child.on('error', () => undefined);
+    if (spec.kind === 'router') {
+      for (const socket of environment.sockets) {
+        socket.sendTo(child);
+      }
+    }
+    return {
+      spec,
+      pid: child.pid ?? 0,
+      startedAtMs: Date.now(),
+      ...signs,
+      exited,
+      hasExited: () => child.exitCode !== null || child.signalCode !== null,
+      kill: () => void child.kill('SIGKILL'),
+      stop: async (graceMs) => {
+        child.kill('SIGTERM');
+        const timer = setTimeout(() => child.kill('SIGKILL'), graceMs);
+        const exit = await exited;
+        clearTimeout(timer);
+        return exit;
+      },
+      letGo: () => {
+        signs.release();
+        if (child.connected) child.disconnect();
+        child.unref();
+      },
+    };
+  } finally {
+    log.close();
+  }
+}
+
+/**
+ * V8 fills twice so much before it collects what is short-lived; its own choice, by the machine's memory, is 32 MB, all of
+ * which stays resident. What a request needs fits many times into this.
+ */
+const nodeOptions = ['--max-semi-space-size=8'];
+/**
+ * Of glibc, unless the operator sets them. Each thread has an arena, which never gives back what a large block has left in it:
+ * digests of activation passwords take 16 MB each. Beyond a MiB blocks come from the system and go back to it.
+ */
+const allocatorSettings = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '1048576' };
+
+function environmentOf(spec: ProcessSpec, environment: StartEnvironment): NodeJS.ProcessEnv {
+  const { DATABASE_URL: _, NODE_TEST_CONTEXT: __, ...inherited } = process.env;
+  return {
+    ...allocatorSettings,
+    ...inherited,
+    BRAMBLE_HOME: environment.home,
+    BRAMBLE_HOST: environment.host,
+    BRAMBLE_COMPONENT: spec.name,
+    BRAMBLE_SETTINGS: JSON.stringify(spec.settings ?? {}),
+    ...(spec.databaseUrl === null ? {} : { DATABASE_URL: spec.databaseUrl }),
+  };
+}

@@ -1,0 +1,291 @@
+/**
+ * `bramble up`: makes true on this host what the domain wants. Small and of no release: it knows how processes are
+ * started, handed their sockets and stopped, and nothing of what they do. Each process gets the database's address with the
+ * credential of its kind, as far as the home has one when the supervisor starts.
+ *
+ *   lock the home, perhaps from another supervisor → adopt what runs → inherit or bind the sockets → [ find or start PostgreSQL → look at what is wanted → start, stop, replace ]…
+ *     … until the signal is aborted …
+ *   → stop instances and services → stop routers → stop PostgreSQL (unless it is kept) → unlock
+ *
+ * Invariant: whatever is adopted has a slot from then on, so that it is handed on or stopped whenever this supervisor ends.
+ */
+
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { isBrambleError, messageOf } from '../../base/errors.ts';
+import { versionFor } from '../../database/embedded/binaries.ts';
+import { startEmbedded, stopEmbedded } from '../../database/embedded/server.ts';
+import { addressAs, type RoleCredentials, readRoleCredentials } from '../../database/roles/role-credentials.ts';
+import { databaseRoles } from '../../database/roles/role-rights.ts';
+import { thisRelease } from '../../release/this-release.ts';
+import type { AdoptedProcess } from './adopted-process.ts';
+import { type AdoptionDesk, openAdoptionDesk } from './adoption-desk.ts';
+import { defaultLogLimits, type LogLimits, rotateLog } from './component-log.ts';
+import { type Configuration, readConfiguration } from './configuration.ts';
+import { type DesiredProcess, watchDesired } from './desired-state.ts';
+import type { OnEvent } from './events.ts';
+import type { ListeningSocket } from './listening-socket.ts';
+import { openSockets } from './open-sockets.ts';
+import { createSlot, type ProcessSlot } from './process-slot.ts';
+import type { SupervisedProcess } from './supervised-process.ts';
+import { claimHome } from './take-over.ts';
+
+export interface SupervisorOptions {
+  /** BRAMBLE_HOME, with `config.json` and `releases/` in it. */
+  home: string;
+  /** Aborted when everything is to stop. */
+  signal: AbortSignal;
+  onEvent: OnEvent;
+  /** Leaves the embedded PostgreSQL running. Default false. */
+  keepDatabase?: boolean;
+  /** Takes over from a running supervisor of the same or a later release too. Default false. */
+  takeOver?: boolean;
+  /** Of this supervisor; default that of the program. */
+  release?: string;
+  /** How long processes without a supervisor may take to report themselves, default 15 s. */
+  gatherMs?: number;
+  /** How long routers are asked again for sockets that they do not hand on, default 10 s. */
+  inheritMs?: number;
+  /** Between SIGTERM and SIGKILL, default 10 s. */
+  stopGraceMs?: number;
+  /** How long a successor may take to serve, default 60 s. */
+  successorReadyMs?: number;
+  /** How long a process may be silent after a heartbeat until it is killed and started again, default 30 s. */
+  hungAfterMs?: number;
+  /** How long to wait for a listening port that is still in use, default 30 s. */
+  portWaitMs?: number;
+  logLimits?: LogLimits;
+}
+
+const logCheckMs = 1000;
+const defaultStopGraceMs = 10_000;
+
+/**
+ * Supervises until the signal is aborted and all is stopped.
+ * @throws BrambleError ERR_ALREADY_RUNNING, ERR_TAKE_OVER_NEWER, ERR_TAKE_OVER_INTERRUPTS, ERR_TAKE_OVER_REFUSED, ERR_DATABASE_MAJOR, ERR_CONFIGURATION, ERR_ADDRESS_IN_USE, ERR_LISTEN; what goes wrong later is
+ * reported as events and tried again.
+ */
+export async function runSupervisor(options: SupervisorOptions): Promise<void> {
+  const home = path.resolve(options.home);
+  const { onEvent } = options;
+  const configuration = await readConfiguration(home);
+  const credentials = await readRoleCredentials(home);
+  const release = options.release ?? thisRelease.release;
+  const postgresBinaries = await embeddedVersion(home, configuration);
+  const lock = await claimHome(home, { ...options, release, takeOver: options.takeOver === true });
+  const handOver = new AbortController();
+  const signal = AbortSignal.any([options.signal, handOver.signal]);
+  const sockets: ListeningSocket[] = [];
+  const slots = new Map<string, ProcessSlot>();
+  const logTimer = setInterval(logRotation(home, slots, options), logCheckMs);
+  const newSlot = slotMaker(home, configuration, sockets, slots, options);
+  let desk: AdoptionDesk | undefined;
+  try {
+    desk = await openAdoptionDesk({
+      ...{ home, hungAfterMs: options.hungAfterMs ?? 30_000, gatherMs: options.gatherMs ?? 15_000 },
+      // A router that comes late listens on other sockets than those that are bound by now.
+      hasPlace: ({ name, kind }) => !signal.aborted && kind !== 'router' && !slots.has(name),
+      onLate: (process) => void newSlot(process.spec.name, process),
+      onHandOver: (to) => {
+        onEvent({ type: 'handing-over', release: to });
+        handOver.abort(new Error('another supervisor takes over'));
+      },
+    });
+    await mkdir(path.join(home, 'logs'), { recursive: true, mode: 0o700 });
+    const routers = adoptAll(await gather(desk, options, signal), newSlot, options);
+    await openSockets(sockets, {
+      ...{ home, configuration, routers, signal, onEvent },
+      ...{ inheritMs: options.inheritMs ?? 10_000, portWaitMs: options.portWaitMs ?? 30_000 },
+      stopRouters: () => {
+        for (const { spec } of routers) slots.get(spec.name)?.want(null);
+      },
+    });
+    // Without a database too all is known that a router is started with.
+    for (const { spec } of routers) slots.get(spec.name)?.want({ ...spec, credentialUnknown: false });
+    const reconcile = reconciler(slots, newSlot, credentials, options);
+    await watchDesired({
+      host: configuration.host,
+      openDatabase: async (watchSignal) => await openDatabase(home, configuration, watchSignal, onEvent),
+      ownAddress: (url) => addressAs(url, credentials.get('supervisor')),
+      onDesired: reconcile,
+      self: { host: configuration.host, release, postgresBinaries },
+      onEvent,
+      signal,
+    });
+  } catch (error) {
+    if (!signal.aborted) {
+      throw error;
+    }
+  } finally {
+    // What was asked to end ends, also where another was to have it. After a failure another may still come.
+    const leaves = !options.signal.aborted;
+    if (leaves) {
+      await desk?.close();
+      await Promise.all([...slots.values()].map(async (slot) => await slot.letGo()));
+    } else {
+      await stopInOrder(slots);
+      await desk?.endOthers(options.stopGraceMs ?? defaultStopGraceMs);
+      await desk?.close();
+    }
+    clearInterval(logTimer);
+    for (const socket of sockets) {
+      socket.close();
+    }
+    if ('embedded' in configuration.database && options.keepDatabase !== true && !leaves) {
+      await stopEmbedded({ folder: databaseFolder(home), mode: 'fast' });
+    }
+    await lock.release();
+    onEvent({ type: leaves && handOver.signal.aborted ? 'handed-over' : 'stopped' });
+  }
+}
+
+async function gather(desk: AdoptionDesk, options: SupervisorOptions, signal: AbortSignal): Promise<AdoptedProcess[]> {
+  const { adopted, killed } = await desk.gather(signal);
+  for (const { name, pid } of killed) {
+    options.onEvent({ type: 'not-adopted', name, pid });
+  }
+  // Of two with one name, one and its successor, the one that works is kept, and of those the later.
+  const works = ({ orphan }: AdoptedProcess) => Number(orphan.yields ? orphan.serving : orphan.ready);
+  return adopted.sort((a, b) => works(b) - works(a) || b.startedAtMs - a.startedAtMs);
+}
+
+/** @returns the routers that are kept */
+function adoptAll(
+  processes: readonly AdoptedProcess[],
+  newSlot: (name: string, adopted?: SupervisedProcess) => ProcessSlot,
+  options: SupervisorOptions,
+): AdoptedProcess[] {
+  const names = new Set<string>();
+  const routers: AdoptedProcess[] = [];
+  for (const process of processes) {
+    const { name } = process.spec;
+    if (names.has(name)) {
+      void process.stop(options.stopGraceMs ?? defaultStopGraceMs);
+    } else {
+      names.add(name);
+      newSlot(name, process);
+      if (process.spec.kind === 'router') routers.push(process);
+    }
+  }
+  return routers;
+}
+
+/** A full disk, or a log that cannot be written, is reported once, and ends nothing. */
+function logRotation(home: string, slots: ReadonlyMap<string, ProcessSlot>, options: SupervisorOptions): () => void {
+  const troubled = new Set<string>();
+  return () => {
+    for (const name of slots.keys()) {
+      try {
+        rotateLog(home, name, options.logLimits ?? defaultLogLimits);
+        troubled.delete(name);
+      } catch (error) {
+        if (!troubled.has(name)) {
+          options.onEvent({ type: 'log-not-rotated', name, message: messageOf(error) });
+        }
+        troubled.add(name);
+      }
+    }
+  };
+}
+
+/** Where the embedded PostgreSQL of a home lies. */
+export function databaseFolder(home: string): string {
+  return path.join(home, 'postgres');
+}
+
+/**
+ * What the embedded PostgreSQL is started from; null with an external one.
+ * @throws BrambleError ERR_DATABASE_MAJOR, before anything is touched
+ */
+async function embeddedVersion(home: string, { database }: Configuration): Promise<string | null> {
+  if ('url' in database) {
+    return null;
+  }
+  try {
+    return await versionFor(databaseFolder(home));
+  } catch (error) {
+    // It may run all the same.
+    if (isBrambleError(error, 'ERR_DATABASE_BINARIES')) {
+      return null;
+    }
+    throw error;
+  }
+}
+
+async function openDatabase(home: string, configuration: Configuration, signal: AbortSignal, onEvent: OnEvent) {
+  const { database } = configuration;
+  if ('url' in database) {
+    return { url: database.url, adopted: true, pid: null };
+  }
+  return await startEmbedded({
+    ...{ folder: databaseFolder(home), settings: database.settings, signal, ownBinaries: true },
+    onReplacing: (version) => onEvent({ type: 'database-replacing', version }),
+  });
+}
+
+function slotMaker(
+  home: string,
+  configuration: Configuration,
+  sockets: readonly ListeningSocket[],
+  slots: Map<string, ProcessSlot>,
+  options: SupervisorOptions,
+) {
+  return (name: string, adopted?: SupervisedProcess): ProcessSlot => {
+    const slot = createSlot({
+      name,
+      environment: { home, host: configuration.host, sockets, hungAfterMs: options.hungAfterMs ?? 30_000 },
+      stopGraceMs: options.stopGraceMs ?? defaultStopGraceMs,
+      successorReadyMs: options.successorReadyMs ?? 60_000,
+      onEvent: options.onEvent,
+      ...(adopted === undefined ? {} : { adopted }),
+    });
+    slots.set(name, slot);
+    return slot;
+  };
+}
+
+/** Applies one look at the wanted processes to the slots. A row that is gone is stopped like one that says so. */
+function reconciler(
+  slots: ReadonlyMap<string, ProcessSlot>,
+  newSlot: (name: string) => ProcessSlot,
+  credentials: RoleCredentials,
+  options: SupervisorOptions,
+) {
+  const reported = new Set<string>();
+  return (processes: readonly DesiredProcess[], unreadable: readonly string[], url: string): void => {
+    const wanted = new Map(processes.filter(({ state }) => state === 'running').map((row) => [row.name, row]));
+    for (const { name, kind, release, settings } of wanted.values()) {
+      const databaseUrl = kind === 'router' ? null : addressFor(kind, url, credentials);
+      (slots.get(name) ?? newSlot(name)).want({ name, kind, release, settings, databaseUrl });
+    }
+    for (const [name, slot] of slots) {
+      if (!wanted.has(name) && !unreadable.includes(name)) {
+        slot.want(null);
+      }
+    }
+    for (const name of unreadable) {
+      if (!reported.has(name)) {
+        const message = `The desired process "${name}" has a name, kind, release or state that cannot be right: correct it.`;
+        options.onEvent({ type: 'refused', name, code: 'ERR_DESIRED_PROCESS', message });
+      }
+    }
+    reported.clear();
+    for (const name of unreadable) {
+      reported.add(name);
+    }
+  };
+}
+
+/** A kind without a role of its own gets the address as it is. */
+function addressFor(kind: string, url: string, credentials: RoleCredentials): string {
+  const role = databaseRoles.find((name) => name === kind);
+  return addressAs(url, role && credentials.get(role));
+}
+
+/** Routers last: what the others still have to answer while they drain goes through them. */
+async function stopInOrder(slots: ReadonlyMap<string, ProcessSlot>): Promise<void> {
+  const all = [...slots.values()];
+  const routers = all.filter((slot) => slot.kind() === 'router');
+  await Promise.all(all.filter((slot) => !routers.includes(slot)).map(async (slot) => await slot.end()));
+  await Promise.all(routers.map(async (slot) => await slot.end()));
+}
