@@ -53,8 +53,8 @@ import { signShape } from '../src/processes/supervisor/process-signs.ts';
 import { componentDetailShape } from '../src/registry/component-detail.ts';
 import { manifestSchema } from '../src/release/manifest.ts';
 import { serviceSettings } from '../src/services/services.ts';
-import { upgradePlanSchema, upgradeProgressSchema } from '../src/upgrade/upgrade-plan.ts';
-import { waveGateShape } from '../src/upgrade/wave-store.ts';
+import { upgradePlanSchema, upgradeProgressSchema } from '../src/upgrade/state/upgrade-plan.ts';
+import { waveGateShape } from '../src/upgrade/waves/wave-store.ts';
 
 const linkShapes = {
   ...{ acceptedShape, helloShape, outcomeReportShape, refusedShape, revocationListShape },

@@ -1,10 +1,10 @@
 /**
  * How often gates are wrong: waves of simulated traffic, good and bad, judged at every look as the coordinator judges them.
- * Not a unit of work is done by a server here: what is measured is the statistic of `src/upgrade/gate.ts`.
+ * Not a unit of work is done by a server here: what is measured is the statistic of `src/upgrade/gates/gate.ts`.
  */
 import { seededRandom } from '../../src/simulator/seeded-random.ts';
-import { judgeGate } from '../../src/upgrade/gate.ts';
-import { gateSettingsSchema } from '../../src/upgrade/plan-options.ts';
+import { judgeGate } from '../../src/upgrade/gates/gate.ts';
+import { gateSettingsSchema } from '../../src/upgrade/state/plan-options.ts';
 import { median } from '../median.ts';
 import { type Behaviour, logNormalMs, looksAt } from './traffic.ts';
 

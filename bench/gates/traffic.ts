@@ -4,7 +4,7 @@
  */
 import { addLatency } from '../../src/base/latency-histogram.ts';
 import type { SeededRandom } from '../../src/simulator/seeded-random.ts';
-import type { Baseline, GateFigures, Stretch } from '../../src/upgrade/gate-figures.ts';
+import type { Baseline, GateFigures, Stretch } from '../../src/upgrade/gates/gate-figures.ts';
 
 /** How a release treats a request that comes `seconds` after its accounts came. */
 export interface Behaviour {

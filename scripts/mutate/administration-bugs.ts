@@ -45,7 +45,7 @@ export const administrationBugs: readonly KnownBug[] = [
     replace: '',
     seenBy: [
       {
-        file: 'src/upgrade/audited-upgrade.test.ts',
+        file: 'src/upgrade/steps/audited-upgrade.test.ts',
         title: 'each step of the coordinator that changes the domain is recorded, with who ordered the upgrade',
       },
     ],

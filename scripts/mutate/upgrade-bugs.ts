@@ -17,7 +17,7 @@ export const upgradeBugs: readonly KnownBug[] = [
   },
   {
     name: 'reverse-to-another-home',
-    file: 'src/upgrade/reverse-steps.ts',
+    file: 'src/upgrade/steps/reverse-steps.ts',
     find: 'coalesce(home.id, n.replaces_id) as "toInstanceId"',
     replace: '(select i.id from instance i where i.retired_at is null order by i.name limit 1) as "toInstanceId"',
     seenBy: [
@@ -30,7 +30,7 @@ export const upgradeBugs: readonly KnownBug[] = [
   },
   {
     name: 'reverse-forgets-where-from',
-    file: 'src/upgrade/reverse-steps.ts',
+    file: 'src/upgrade/steps/reverse-steps.ts',
     find: 'coalesce(home.id, n.replaces_id) as "toInstanceId"',
     replace: 'n.replaces_id as "toInstanceId"',
     seenBy: [
@@ -43,19 +43,19 @@ export const upgradeBugs: readonly KnownBug[] = [
   },
   {
     name: 'transition-ignores-generation',
-    file: 'src/upgrade/upgrade-store.ts',
+    file: 'src/upgrade/state/upgrade-store.ts',
     find: `and state = \${upgrade.state} and generation = \${upgrade.generation}\n`,
     replace: `and state = \${upgrade.state}\n`,
     seenBy: [
       {
-        file: 'src/upgrade/upgrade-store.test.ts',
+        file: 'src/upgrade/state/upgrade-store.test.ts',
         title: 'a change that was decided before the same state came again is a conflict',
       },
     ],
   },
   {
     name: 'step-ignores-generation',
-    file: 'src/upgrade/step-context.ts',
+    file: 'src/upgrade/steps/step-context.ts',
     find: 'if (upgrade.generation !== read.generation || upgrade.state !== read.state) throw',
     replace: 'if (upgrade.state !== read.state) throw',
     seenBy: [
@@ -67,111 +67,111 @@ export const upgradeBugs: readonly KnownBug[] = [
   },
   {
     name: 'finalize-with-accounts-left',
-    file: 'src/upgrade/finalize-steps.ts',
+    file: 'src/upgrade/steps/finalize-steps.ts',
     find: 'if (occupied !== undefined) return occupied;',
     replace: '',
     seenBy: [
       {
-        file: 'src/upgrade/instance-steps.test.ts',
+        file: 'src/upgrade/steps/instance-steps.test.ts',
         title: 'finalizing with `upgrade`, accounts are handed over before anything is replaced',
       },
     ],
   },
   {
     name: 'finalize-accepted-with-accounts-left',
-    file: 'src/upgrade/operator-actions.ts',
+    file: 'src/upgrade/operations/operator-actions.ts',
     find: 'const left = (await listInstancesBehind(tx, upgrade.toRelease)).filter(({ accounts }) => accounts > 0);',
     replace: `const left = (await listInstancesBehind(tx, upgrade.toRelease)).filter(
       ({ id, accounts }) => accounts > 0 && upgrade.progress.newInstances.some(({ replacesId }) => replacesId === id),
     );`,
     seenBy: [
       {
-        file: 'src/upgrade/instance-steps.test.ts',
+        file: 'src/upgrade/steps/instance-steps.test.ts',
         title: 'finalizing is refused while accounts are at any instance of an earlier release, by its name',
       },
     ],
   },
   {
     name: 'replaced-without-a-second-look',
-    file: 'src/upgrade/finalize-steps.ts',
+    file: 'src/upgrade/steps/finalize-steps.ts',
     find: 'if ((await lockOccupied(tx, next.names)).length > 0) return advanced;',
     replace: '',
     seenBy: [
       {
-        file: 'src/upgrade/instance-steps.test.ts',
+        file: 'src/upgrade/steps/instance-steps.test.ts',
         title: 'an account that comes between the last look and the replacement is handed over first',
       },
     ],
   },
   {
     name: 'window-of-passed-waves-stays',
-    file: 'src/upgrade/wave-store.ts',
+    file: 'src/upgrade/waves/wave-store.ts',
     find: `or not exists (select 1 from upgrade_wave o where o.upgrade_id = w.upgrade_id and o.state <> 'passed'))`,
     replace: ')',
     seenBy: [
       {
-        file: 'src/upgrade/wave-steps.test.ts',
+        file: 'src/upgrade/steps/wave-steps.test.ts',
         title: 'what paused it after the waves counts no more once it is resumed: it can be finalized',
       },
     ],
   },
   {
     name: 'accepted-wave-passes-unmoved',
-    file: 'src/upgrade/operator-actions.ts',
+    file: 'src/upgrade/operations/operator-actions.ts',
     find: 'await acceptWave(tx, upgrade.id, answered.wave, order.by);',
     replace: `await tx\`update upgrade_wave set state = 'passed' where upgrade_id = \${upgrade.id} and number = \${answered.wave}\`;`,
     seenBy: [
       {
-        file: 'src/upgrade/wave-steps.test.ts',
+        file: 'src/upgrade/steps/wave-steps.test.ts',
         title: 'a wave that an operator answers for moves to its end, and what befell it pauses nothing later',
       },
     ],
   },
   {
     name: 'plan-not-compared-at-start',
-    file: 'src/upgrade/prepare-steps.ts',
+    file: 'src/upgrade/steps/prepare-steps.ts',
     find: `const compared = await comparePlan(context, upgrade);
   if (compared !== undefined) return compared;`,
     replace: '',
     seenBy: [
       {
-        file: 'src/upgrade/plan-comparison.test.ts',
+        file: 'src/upgrade/plan/plan-comparison.test.ts',
         title: 'what came after the plan is compared and checked before anything is changed',
       },
     ],
   },
   {
     name: 'joining-instance-without-gate',
-    file: 'src/upgrade/latecomers.ts',
+    file: 'src/upgrade/waves/latecomers.ts',
     find: `made.wave !== undefined || last.state === 'waiting' || unjudged === 'last-wave';`,
     replace: 'true;',
     seenBy: [
       {
-        file: 'src/upgrade/plan-comparison.test.ts',
+        file: 'src/upgrade/plan/plan-comparison.test.ts',
         title: 'an instance that joins after the last wave has a wave of its own, and a gate',
       },
     ],
   },
   {
     name: 'lease-not-asked-at-commit',
-    file: 'src/upgrade/upgrade-store.ts',
+    file: 'src/upgrade/state/upgrade-store.ts',
     find: 'if (upgrade === undefined || upgrade.leaseHolder !== holder) throw',
     replace: 'if (upgrade === undefined) throw',
     seenBy: [
       {
-        file: 'src/upgrade/upgrade-store.test.ts',
+        file: 'src/upgrade/state/upgrade-store.test.ts',
         title: 'the lease is one holder’s until it runs out or is given back; only that one’s transactions commit',
       },
     ],
   },
   {
     name: 'fence-without-its-lock',
-    file: 'src/upgrade/release-fence.ts',
+    file: 'src/upgrade/fence/release-fence.ts',
     find: `await tx\`select pg_advisory_xact_lock(\${lockClass}, \${lock})\`;`,
     replace: '',
     seenBy: [
       {
-        file: 'src/upgrade/release-fence.test.ts',
+        file: 'src/upgrade/fence/release-fence.test.ts',
         title:
           'a stopped administration service with an open transaction cannot commit after the fence, once let go on',
       },
@@ -213,24 +213,24 @@ export const upgradeBugs: readonly KnownBug[] = [
   },
   {
     name: 'gate-forgets-who-is-silent',
-    file: 'src/upgrade/gate-deliveries.ts',
+    file: 'src/upgrade/gates/gate-deliveries.ts',
     find: `d.handed_out_at < clock_timestamp() - make_interval(secs => \${silentAfterSeconds}) as old`,
     replace: `d.state <> 'released' and d.handed_out_at < clock_timestamp() - make_interval(secs => \${silentAfterSeconds}) as old`,
     seenBy: [
       {
-        file: 'src/upgrade/gate-deliveries.test.ts',
+        file: 'src/upgrade/gates/gate-deliveries.test.ts',
         title: 'a device that took a delivery and does not answer is silent, also once it was taken back',
       },
     ],
   },
   {
     name: 'gate-excused-by-anybody',
-    file: 'src/upgrade/gate-interruptions.ts',
+    file: 'src/upgrade/gates/gate-interruptions.ts',
     find: 'interruptedAt.some(isSame)).length * 2 > company.length',
     replace: 'interruptedAt.some(isSame)).length > 0',
     seenBy: [
       {
-        file: 'src/upgrade/gate-interruptions.test.ts',
+        file: 'src/upgrade/gates/gate-interruptions.test.ts',
         title: 'nothing hides behind other processes of the new release, nor behind one old process among several',
       },
     ],

@@ -5,8 +5,8 @@
 import * as z from 'zod';
 import { isBrambleError } from '../base/errors.ts';
 import { openArchive } from '../release/archive.ts';
-import { assertArchiveOf } from '../upgrade/upgrade-archive.ts';
-import { plannedAlready } from '../upgrade/upgrade-store.ts';
+import { assertArchiveOf } from '../upgrade/plan/upgrade-archive.ts';
+import { plannedAlready } from '../upgrade/state/upgrade-store.ts';
 import type { RestClient } from './rest-client.ts';
 
 const planShape = z.looseObject({

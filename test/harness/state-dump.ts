@@ -9,9 +9,9 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type postgres from 'postgres';
 import { driver, type Sql } from '../../src/database/session.ts';
-import { readUpgradeReport } from '../../src/upgrade/report.ts';
-import { readLatestUpgrade } from '../../src/upgrade/upgrade-store.ts';
-import { waitLines } from '../../src/upgrade/wait-text.ts';
+import { readUpgradeReport } from '../../src/upgrade/report/report.ts';
+import { waitLines } from '../../src/upgrade/report/wait-text.ts';
+import { readLatestUpgrade } from '../../src/upgrade/state/upgrade-store.ts';
 
 const run = promisify(execFile);
 const withinMs = 10_000;

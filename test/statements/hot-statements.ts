@@ -25,10 +25,10 @@ import * as effectivePolicies from '../../src/policies/effective-policy-store.ts
 import * as outcomeStore from '../../src/processes/server/outcome-store.ts';
 import * as requestSamples from '../../src/processes/server/request-samples.ts';
 import * as routeStore from '../../src/processes/server/route-store.ts';
-import * as gateSamples from '../../src/upgrade/gate-samples.ts';
-import * as latecomers from '../../src/upgrade/latecomers.ts';
-import type { Upgrade } from '../../src/upgrade/upgrade-store.ts';
-import * as waveStore from '../../src/upgrade/wave-store.ts';
+import * as gateSamples from '../../src/upgrade/gates/gate-samples.ts';
+import type { Upgrade } from '../../src/upgrade/state/upgrade-store.ts';
+import * as latecomers from '../../src/upgrade/waves/latecomers.ts';
+import * as waveStore from '../../src/upgrade/waves/wave-store.ts';
 import type { LargeDomain } from './large-domain.ts';
 
 export type Q = Database & Transaction;

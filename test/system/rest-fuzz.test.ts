@@ -17,9 +17,9 @@ import { createTestDatabase } from '../../src/database/database-fixture.ts';
 import { startAdministration } from '../../src/processes/administration/administration-fixture.ts';
 import { openCoordinatorEndpoint } from '../../src/processes/coordinator/coordinator-endpoint.ts';
 import { endingWithin } from '../../src/testing/property.ts';
-import { insertTestDomain, insertTestInstance } from '../../src/upgrade/domain-fixture.ts';
-import { startUpgrade, writePlan } from '../../src/upgrade/operator-actions.ts';
-import { readOpenUpgrade } from '../../src/upgrade/upgrade-store.ts';
+import { startUpgrade, writePlan } from '../../src/upgrade/operations/operator-actions.ts';
+import { readOpenUpgrade } from '../../src/upgrade/state/upgrade-store.ts';
+import { insertTestDomain, insertTestInstance } from '../../src/upgrade/steps/domain-fixture.ts';
 
 type Json = { readonly [key: string]: unknown };
 

@@ -4,8 +4,8 @@ import type { Command } from 'commander';
 import { assertNever } from '../../base/assert-never.ts';
 import { counted } from '../../base/counted.ts';
 import { shownValue } from '../../base/shown-text.ts';
-import type { WayAnswer } from '../../upgrade/release-way.ts';
-import type { UpgradePlan } from '../../upgrade/upgrade-plan.ts';
+import type { WayAnswer } from '../../upgrade/plan/release-way.ts';
+import type { UpgradePlan } from '../../upgrade/state/upgrade-plan.ts';
 import { type AcceptanceFlags, acceptanceOptions } from '../acceptance-flags.ts';
 import { homeFolder } from '../administration-access.ts';
 import { type ExitCode, exitCode } from '../exit-codes.ts';
@@ -21,7 +21,7 @@ export function addReleaseWayCommand(releases: Command, frame: Frame, setExitCod
     const [{ readArchive }, { homeDatabase }, { findWay }, { openDatabase }] = await Promise.all([
       import('../../release/archive.ts'),
       import('../../setup/home-database.ts'),
-      import('../../upgrade/release-way.ts'),
+      import('../../upgrade/plan/release-way.ts'),
       import('../../database/connection.ts'),
     ]);
     const home = homeFolder(frame.environment);

@@ -12,8 +12,8 @@ import { recordEvent } from '../../domain/events.ts';
 import { findInstance, retireInstance } from '../../instances/instances.ts';
 import { credentialPath } from '../../link/credential.ts';
 import { notFound } from '../../rest/http-errors.ts';
-import { describeInstance, removeInstanceParts } from '../../upgrade/new-instances.ts';
-import { positionOf, readOpenUpgrade } from '../../upgrade/upgrade-store.ts';
+import { positionOf, readOpenUpgrade } from '../../upgrade/state/upgrade-store.ts';
+import { describeInstance, removeInstanceParts } from '../../upgrade/steps/new-instances.ts';
 
 export interface RetiredInstance {
   name: string;

@@ -21,7 +21,7 @@ import { answersBeforeRoutes, errorAnswer } from '../../rest/http-errors.ts';
 import { closeInOrder, endConnectionsOnClose, orderlyClose } from '../../rest/orderly-close.ts';
 import { takeStrictInput } from '../../rest/strict-input.ts';
 import { answerUnknownPaths } from '../../rest/unknown-paths.ts';
-import { upgradeRoutes } from '../../upgrade/routes.ts';
+import { upgradeRoutes } from '../../upgrade/operations/routes.ts';
 
 export interface CoordinatorEndpointOptions {
   db: Database;

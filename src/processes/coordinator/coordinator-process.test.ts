@@ -18,16 +18,16 @@ import { installArchive } from '../../release/archive.ts';
 import { migrationFolder } from '../../release/program.ts';
 import { until, untilDone } from '../../testing/condition.ts';
 import { exitWithin } from '../../testing/process.ts';
+import { isDeadHolder } from '../../upgrade/state/lease-holder.ts';
+import { planOptionsSchema } from '../../upgrade/state/plan-options.ts';
+import { upgradePlanSchema } from '../../upgrade/state/upgrade-plan.ts';
+import { insertUpgrade, readLatestUpgrade } from '../../upgrade/state/upgrade-store.ts';
 import {
   insertTestDomain,
   insertTestInstance,
   insertTestProcess,
   superviseOnce,
-} from '../../upgrade/domain-fixture.ts';
-import { isDeadHolder } from '../../upgrade/lease-holder.ts';
-import { planOptionsSchema } from '../../upgrade/plan-options.ts';
-import { upgradePlanSchema } from '../../upgrade/upgrade-plan.ts';
-import { insertUpgrade, readLatestUpgrade } from '../../upgrade/upgrade-store.ts';
+} from '../../upgrade/steps/domain-fixture.ts';
 
 /** The release that the domain comes from, and the last migration that it has. */
 const sealedRelease = '1.1.0';

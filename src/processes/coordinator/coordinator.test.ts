@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isBrambleError } from '../../base/errors.ts';
-import { assignAccount } from '../../upgrade/account-assignment.ts';
-import { insertTestProcess } from '../../upgrade/domain-fixture.ts';
+import { assignAccount } from '../../upgrade/operations/account-assignment.ts';
 import {
   finalizeByOperator,
   pauseByOperator,
   resumeByOperator,
   reverseByOperator,
   startUpgrade,
-} from '../../upgrade/operator-actions.ts';
-import { countAt, endUnasked, operator, scene, until } from '../../upgrade/scene-fixture.ts';
-import { stepTransaction, UpgradeChanged, type UpgradeEffects } from '../../upgrade/step-context.ts';
-import { takeLease } from '../../upgrade/upgrade-store.ts';
+} from '../../upgrade/operations/operator-actions.ts';
+import { takeLease } from '../../upgrade/state/upgrade-store.ts';
+import { insertTestProcess } from '../../upgrade/steps/domain-fixture.ts';
+import { countAt, endUnasked, operator, scene, until } from '../../upgrade/steps/scene-fixture.ts';
+import { stepTransaction, UpgradeChanged, type UpgradeEffects } from '../../upgrade/steps/step-context.ts';
 import { type CoordinatorOutcome, stepOnce } from './coordinator.ts';
 
 test('an upgrade goes from planned to done: waves through their gates, then finalized by an operator’s word', async () => {

@@ -7,23 +7,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { assertNever } from '../../base/assert-never.ts';
 import { isBrambleError, messageOf } from '../../base/errors.ts';
-import { stepFinalizing } from '../../upgrade/finalize-steps.ts';
-import { GateMemory } from '../../upgrade/gate-past.ts';
-import {
-  stepAdminFenced,
-  stepAdminUpgraded,
-  stepChecked,
-  stepExpanded,
-  stepPlanned,
-} from '../../upgrade/prepare-steps.ts';
-import { stepReversing } from '../../upgrade/reverse-steps.ts';
-import {
-  advanced,
-  type StepContext,
-  type StepOutcome,
-  UpgradeChanged,
-  waitingFor,
-} from '../../upgrade/step-context.ts';
+import { GateMemory } from '../../upgrade/gates/gate-past.ts';
 import {
   LeaseLostError,
   readOpenUpgrade,
@@ -32,8 +16,24 @@ import {
   setWaitingFor,
   takeLease,
   type Upgrade,
-} from '../../upgrade/upgrade-store.ts';
-import { stepAllMoved, stepMoving, stepSoaking } from '../../upgrade/wave-steps.ts';
+} from '../../upgrade/state/upgrade-store.ts';
+import { stepFinalizing } from '../../upgrade/steps/finalize-steps.ts';
+import {
+  stepAdminFenced,
+  stepAdminUpgraded,
+  stepChecked,
+  stepExpanded,
+  stepPlanned,
+} from '../../upgrade/steps/prepare-steps.ts';
+import { stepReversing } from '../../upgrade/steps/reverse-steps.ts';
+import {
+  advanced,
+  type StepContext,
+  type StepOutcome,
+  UpgradeChanged,
+  waitingFor,
+} from '../../upgrade/steps/step-context.ts';
+import { stepAllMoved, stepMoving, stepSoaking } from '../../upgrade/steps/wave-steps.ts';
 
 export type CoordinatorOutcome =
   | StepOutcome

@@ -18,9 +18,9 @@ import { runMoves } from '../../moves/move-runner.ts';
 import { healthHandler } from '../../process/health.ts';
 import { ownRelease } from '../../registry/own-release.ts';
 import { migrationFolder } from '../../release/program.ts';
-import { domainEffects } from '../../upgrade/domain-effects.ts';
-import { featureList } from '../../upgrade/feature-list.ts';
-import { leaseHolderOf, releaseDeadHolder } from '../../upgrade/lease-holder.ts';
+import { featureList } from '../../upgrade/plan/feature-list.ts';
+import { leaseHolderOf, releaseDeadHolder } from '../../upgrade/state/lease-holder.ts';
+import { domainEffects } from '../../upgrade/steps/domain-effects.ts';
 import { runSteps } from './coordinator.ts';
 import { openCoordinatorEndpoint } from './coordinator-endpoint.ts';
 

@@ -19,8 +19,8 @@ import {
 } from '../../../moves/batch-store.ts';
 import { notFound } from '../../../rest/http-errors.ts';
 import { typedText } from '../../../rest/typed-text.ts';
-import { listHeldMoves } from '../../../upgrade/held-moves.ts';
-import { readOpenUpgrade } from '../../../upgrade/upgrade-store.ts';
+import { readOpenUpgrade } from '../../../upgrade/state/upgrade-store.ts';
+import { listHeldMoves } from '../../../upgrade/waves/held-moves.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { instant, name } from '../shapes.ts';
 

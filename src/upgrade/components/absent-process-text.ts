@@ -1,0 +1,22 @@
+/** What is said of a process that does not come in the release that is wanted: pure text, and what to do. */
+import type { DesiredProcess } from '../../registry/desired-processes.ts';
+
+export function overdueText(
+  { name, host, release }: Pick<DesiredProcess, 'name' | 'host' | 'release'>,
+  seconds: number,
+): string {
+  return (
+    `${name} of ${release} is not at work on ${host} after ${seconds} s, and the one before it serves as long as it can. ` +
+    `See \`bramble status\` and ${name}’s log there (BRAMBLE_HOME/logs), and whether ${release} is installed there ` +
+    '(`bramble release install`)'
+  );
+}
+
+/** Of a reversal that went on without them. */
+export function notBackText(names: readonly string[], release: { from: string; to: string }): string {
+  return (
+    `${names.join(', ')} ${names.length === 1 ? 'has' : 'have'} not come back as ${release.from}, and may still run from ` +
+    `${release.to}: the supervisor goes on trying. See \`bramble status\`, the log there (BRAMBLE_HOME/logs), and whether ` +
+    `${release.from} is installed there (\`bramble release install\`)`
+  );
+}

@@ -1,0 +1,30 @@
+/** In which order wanted processes come to run from the new release: a pure rule. */
+import type { Component } from '../../registry/components.ts';
+import type { DesiredProcess } from '../../registry/desired-processes.ts';
+import { notYetAt } from './component-readiness.ts';
+
+export type NextToReplace = { kind: 'replace'; names: string[] } | { kind: 'wait'; names: string[] } | { kind: 'none' };
+
+/**
+ * Which wanted processes are to run from the new release next. The emptied instances and their connection services serve
+ * nobody and go together; routers serve everybody and go one by one, each once the one before is there. Pure.
+ */
+export function nextToReplace(
+  desired: readonly DesiredProcess[],
+  components: readonly Component[],
+  release: string,
+): NextToReplace {
+  const replaceable = desired.filter((process) => process.kind !== 'coordinator');
+  const behind = replaceable.filter((process) => process.release !== release);
+  const serving = behind.filter((process) => process.kind !== 'router').map((process) => process.name);
+  if (serving.length > 0) return { kind: 'replace', names: serving };
+  const running = replaceable.filter((process) => process.state === 'running' && process.release === release);
+  const missing = notYetAt(
+    components,
+    running.map((process) => process.name),
+    release,
+  );
+  if (missing.length > 0) return { kind: 'wait', names: missing };
+  const [router] = behind;
+  return router === undefined ? { kind: 'none' } : { kind: 'replace', names: [router.name] };
+}

@@ -1,0 +1,68 @@
+/**
+ * The rule of the phased upgrade: one minor release a step, or any later patch of the same minor release; never backwards,
+ * never the same release. What has to be crossed in several steps is answered with the path to take.
+ */
+import { BrambleError } from '../../base/errors.ts';
+import { compareReleases, isLaterPatch, isOneStep, parseRelease } from '../../base/release-number.ts';
+
+/** A minor release takes the whole way; a patch the short fence, and nothing that changes the schema or what is active. */
+export type ReleaseStep = 'minor' | 'patch';
+
+/**
+ * The releases to go through from `from` to `to`, each one minor release on; undefined when there is no such path because
+ * `to` is not later or of another major release. Patch releases between are not named: the first of each minor one is.
+ */
+export function upgradePath(from: string, to: string): string[] | undefined {
+  if (compareReleases(to, from) <= 0) return undefined;
+  const start = parseRelease(from);
+  const end = parseRelease(to);
+  if (start.major !== end.major || start.minor === end.minor) return undefined;
+  const between = Array.from({ length: end.minor - start.minor - 1 }, (_, index) => start.minor + 1 + index);
+  return [from, ...between.map((minor) => `${start.major}.${minor}.0`), to];
+}
+
+/** @throws BrambleError ERR_RELEASE_STEP that names both releases and what to do instead. */
+export function releaseStep(from: string, to: string): ReleaseStep {
+  if (isOneStep(from, to)) return 'minor';
+  if (isLaterPatch(from, to)) return 'patch';
+  const details = { from, to, path: upgradePath(from, to) ?? null };
+  const order = compareReleases(to, from);
+  if (order === 0) {
+    throw new BrambleError(
+      'ERR_RELEASE_STEP',
+      `The domain is already of release ${from}. Choose an archive of a later one.`,
+      { details },
+    );
+  }
+  if (order < 0) {
+    throw new BrambleError(
+      'ERR_RELEASE_STEP',
+      `Release ${to} is earlier than the domain’s ${from}. A finalized upgrade has no way back; an open one is reversed ` +
+        'with `bramble upgrade reverse`.',
+      { details },
+    );
+  }
+  const path = details.path;
+  throw new BrambleError(
+    'ERR_RELEASE_STEP',
+    path === null
+      ? `There is no phased upgrade from ${from} to ${to}: a phased upgrade goes to a later patch, or to the next minor ` +
+          'release of the same major one. Choose an archive of such a release.'
+      : `From ${from} to ${to} is more than one minor release. Upgrade step by step: ${path.join(' → ')}.`,
+    { details },
+  );
+}
+
+/**
+ * What a patch must not change is compared by the manifests, whatever the numbers say.
+ * @throws BrambleError ERR_RELEASE_NOT_PATCH with each difference.
+ */
+export function assertPatch(from: string, to: string, differences: readonly string[]): void {
+  if (differences.length === 0) return;
+  throw new BrambleError(
+    'ERR_RELEASE_NOT_PATCH',
+    `Release ${to} is numbered as a patch of ${from}, but it changes what a patch must not: ${differences.join('; ')}. ` +
+      'Nothing was changed. Take another archive: of a patch that changes none of this, or of the next minor release.',
+    { details: { from, to, differences } },
+  );
+}

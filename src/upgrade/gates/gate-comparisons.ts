@@ -1,0 +1,233 @@
+/**
+ * What a gate compares, each as a share of bad requests (or devices) held against a usual one by the sequential test:
+ * failed requests; requests slower than p50, p95 and p99 allow; refused and unanswered deliveries.
+ *
+ * Each has a part of the whole probability of a false alarm, 1 in {@link evidenceToFail}: the parts sum to 1.
+ */
+import { counted } from '../../base/counted.ts';
+import {
+  countOf,
+  type LatencyHistogram,
+  lowerBoundMs,
+  mergeHistograms,
+  quantileMs,
+} from '../../base/latency-histogram.ts';
+import type { ChosenGate } from '../state/plan-options.ts';
+import type { Baseline, GateFigures } from './gate-figures.ts';
+import { type Trial, usualShare } from './sequential-test.ts';
+
+export interface Comparison {
+  /** Fails with this much evidence that more than `usual` are bad. */
+  usual: number;
+  evidenceToFail: number;
+  stretches: Trial[];
+  /** What has to be ruled out before a gate opens; without it this comparison can only keep it shut. */
+  toPass?: { usual: number; worse: number };
+  /** The most that ten seconds may count for, where that is not what the test says: as an e-value. */
+  mostOfOneStretch?: number;
+  /** What is the matter when it fails. */
+  says: (seen: Trial) => string;
+}
+
+/** A good release fails one window of a wave once in 200 times at most; there are two: while it moves, and while it is observed. */
+export const evidenceToFail = 200;
+const part = { requests: 0.5, tail: 0.1, refused: 0.1, silent: 0.1 };
+
+/** A share that a gate must not overlook, whatever is usual: a tenth, and where much is usual this much more. */
+const intolerable = 0.1;
+const intolerableMore = 0.07;
+export const worseThan = (usual: number): number => Math.max(intolerable, usual + intolerableMore);
+
+/** Whoever lets every request fail, for tests in which processes die on purpose, has no gate for availability at all. */
+export function everythingMayFail(gate: ChosenGate): boolean {
+  return (gate.maxErrorRateDifference ?? 0) >= 1;
+}
+
+export function requestsComparison(figures: GateFigures, gate: ChosenGate): Comparison {
+  const usual = usualFailures(figures);
+  const tolerated = usual + (gate.maxErrorRateDifference ?? 0);
+  return {
+    usual: tolerated,
+    evidenceToFail: evidenceToFail / part.requests,
+    stretches: figures.moved.map(({ requests, failed }) => ({ requests, bad: failed })),
+    ...(tolerated >= 1 ? {} : { toPass: { usual, worse: Math.max(tolerated, worseThan(usual)) } }),
+    says: (seen) =>
+      `${percent(seen.bad / seen.requests)} of the moved accounts’ ${counted(seen.requests, 'request')} failed, where up to ` +
+      `${percent(usual)} is usual`,
+  };
+}
+
+/** The worse of the accounts' own past and of those not moved, as far as these are long enough; together, where neither is. */
+const leastBaseline = 50;
+
+function usualFailures(figures: GateFigures): number {
+  const trials = baselinesOf(figures).map(({ requests, failed }) => ({ requests, bad: failed }));
+  const known = trials.filter(({ requests }) => requests >= leastBaseline);
+  return known.length === 0 ? usualShare(sumOf(trials)) : Math.max(...known.map(usualShare));
+}
+
+const tails = [
+  { name: 'p50', share: 0.5, leastBaseline: 50 },
+  { name: 'p95', share: 0.95, leastBaseline: 100 },
+  { name: 'p99', share: 0.99, leastBaseline: 300 },
+] as const;
+
+/** So that a process has to be slow for a minute before it fails: it may be cold, or another one be in its way. */
+const mostOfTenSlowSeconds = 5;
+
+const nearestBin = (ms: number): number => Math.round(2 * Math.log2(Math.max(1, ms)));
+const binAbove = (ms: number): number => Math.ceil(2 * Math.log2(Math.max(1, ms)));
+
+/**
+ * A tail is too slow when more requests lie above its bound (the usual one by the factor, and by the slack at least) than
+ * would if all took half as much longer: √factor. Between that and the factor a gate may answer either way. Bounds are
+ * those of bins, so that past and present are counted alike. Tails whose past is too short to be known are not judged, but
+ * for p50: unless a number of requests was chosen, it has to be shown to lie within its bound all the same.
+ */
+export function tailComparisons(figures: GateFigures, gate: ChosenGate): Comparison[] {
+  return tails.flatMap((tail) => {
+    const known = knownLatencies(figures, tail.leastBaseline);
+    if (known.length > 0) return [tailComparison(figures, gate, tail, known)];
+    return tail.name === 'p50' && gate.leastRequests === undefined ? [medianWithoutPast(figures, gate)] : [];
+  });
+}
+
+function tailComparison(
+  figures: GateFigures,
+  gate: ChosenGate,
+  { name, share }: (typeof tails)[number],
+  known: readonly LatencyHistogram[],
+): Comparison {
+  const usualMs = Math.max(0, ...known.map((past) => quantileMs(past, share) ?? 0));
+  const boundBin = Math.max(nearestBin(usualMs * gate.latencyFactor), binAbove(usualMs + gate.latencySlackMs));
+  const toleratedBin = Math.round(boundBin - Math.log2(gate.latencyFactor));
+  const usualAbove = (bin: number) => Math.max(...known.map((past) => usualShare(trialAbove(past, bin))));
+  const usual = usualAbove(boundBin);
+  return {
+    usual: usualAbove(toleratedBin),
+    evidenceToFail: evidenceToFail / part.tail,
+    mostOfOneStretch: mostOfTenSlowSeconds,
+    stretches: figures.moved.map(({ latency }) => trialAbove(latency, boundBin)),
+    toPass: { usual, worse: name === 'p50' ? Math.max(0.4, usual + 0.1) : worseThan(usual) },
+    says: (seen) =>
+      `${percent(seen.bad / seen.requests)} of ${counted(seen.requests, 'request')} took longer than ` +
+      `${lowerBoundMs(boundBin).toFixed(0)} ms, where ${name} is ${usualMs.toFixed(0)} ms and up to ${percent(usual)} ` +
+      `is usual; they take ${describeTails(mergeHistograms(...figures.moved.map(({ latency }) => latency)))}`,
+  };
+}
+
+/**
+ * By what the instances told of themselves, which leaves the way to the device out; or by the slack alone, below which nobody
+ * notices. Neither is certain enough to fail a release.
+ */
+function medianWithoutPast(figures: GateFigures, gate: ChosenGate): Comparison {
+  const [p50] = tails;
+  const { beforeByInstances } = figures;
+  const isTold = countOf(beforeByInstances) >= p50.leastBaseline;
+  const comparison = tailComparison(figures, gate, p50, [isTold ? beforeByInstances : []]);
+  return {
+    ...comparison,
+    evidenceToFail: Number.POSITIVE_INFINITY,
+    says: (seen) =>
+      isTold
+        ? `${comparison.says(seen)} (the past as the instances tell it)`
+        : `${percent(seen.bad / seen.requests)} of ${counted(seen.requests, 'request')} took longer than ${gate.latencySlackMs} ms, and ` +
+          'too little is known of how long they usually take; they take ' +
+          describeTails(mergeHistograms(...figures.moved.map(({ latency }) => latency))),
+  };
+}
+
+/** Pasts that are long enough to be held against; both together, where neither is. */
+function knownLatencies(figures: Pasts, least: number): LatencyHistogram[] {
+  const pasts = baselinesOf(figures).map(({ latency }) => latency);
+  const known = pasts.filter((past) => countOf(past) >= least);
+  const all = mergeHistograms(...pasts);
+  return known.length > 0 || countOf(all) < least ? known : [all];
+}
+
+/** No time is shared, and nothing fails unless it says so. */
+const onlyHolds = { evidenceToFail: Number.POSITIVE_INFINITY, mostOfOneStretch: Number.POSITIVE_INFINITY };
+
+/**
+ * Of devices, not of deliveries: what one device refuses it refuses altogether. The bounds are absolute.
+ * Only what a device was handed can fail a gate; what it does not come for keeps it shut, since it may have its own reasons.
+ */
+export function deliveryComparisons({ deliveries, usuallyMissing }: GateFigures, gate: ChosenGate): Comparison[] {
+  const { done, failed, silent } = deliveries;
+  const answered = done + failed;
+  const allowed = gate.maxSilentDeliveryShare;
+  return [
+    {
+      ...{ ...onlyHolds, usual: gate.maxFailedDeliveryShare, evidenceToFail: evidenceToFail / part.refused },
+      stretches: [{ requests: answered, bad: failed }],
+      says: () => `deliveries failed on ${failed} of ${counted(answered, 'device')} that answered`,
+    },
+    {
+      ...{ ...onlyHolds, usual: allowed, evidenceToFail: evidenceToFail / part.silent },
+      stretches: [{ requests: answered + silent, bad: silent }],
+      says: () => `${silent} of ${counted(answered + silent, 'device')} took a delivery and do not answer`,
+    },
+    ...(everythingMayFail(gate) ? [] : comingComparisons({ deliveries, usuallyMissing }, allowed)),
+  ];
+}
+
+/** Devices that have come and have it open, and those that have not come. */
+function comingComparisons(
+  { deliveries, usuallyMissing }: Pick<GateFigures, 'deliveries' | 'usuallyMissing'>,
+  allowed: number,
+): Comparison[] {
+  const { done, failed, silent, open, missing } = deliveries;
+  const came = done + failed + silent + open;
+  return [
+    {
+      ...{ ...onlyHolds, usual: allowed },
+      stretches: open === 0 ? [] : [{ requests: came, bad: silent + open }],
+      says: () =>
+        `of ${counted(came, 'device that has', 'devices that have')} come, the deliveries of ${silent + open} are open`,
+    },
+    {
+      ...{ ...onlyHolds, usual: Math.max(allowed, usualShare(usuallyMissing)) },
+      stretches: [{ requests: came + missing, bad: missing }],
+      says: () =>
+        `${missing} of ${counted(came + missing, 'device')} came shortly before their move, and have not come since; of the devices not ` +
+        `moved ${usuallyMissing.bad} of ${usuallyMissing.requests}`,
+    },
+  ];
+}
+
+/** Whether routers know the past well enough to hold p50 against it. */
+export function isMedianKnown(pasts: Pasts): boolean {
+  return knownLatencies(pasts, tails[0].leastBaseline).length > 0;
+}
+
+/** Tails that no past can be held against, since too little is known of how long requests usually take. */
+export function unjudgedTails(figures: GateFigures): string[] {
+  return tails
+    .filter(({ leastBaseline }) => knownLatencies(figures, leastBaseline).length === 0)
+    .map(({ name }) => name);
+}
+
+export function describeTails(latency: LatencyHistogram): string {
+  return tails.map(({ name, share }) => `${name} ${(quantileMs(latency, share) ?? 0).toFixed(0)} ms`).join(', ');
+}
+
+export function sumOf(trials: readonly Trial[]): Trial {
+  return trials.reduce((sum, { requests, bad }) => ({ requests: sum.requests + requests, bad: sum.bad + bad }), {
+    requests: 0,
+    bad: 0,
+  });
+}
+
+type Pasts = Pick<GateFigures, 'before' | 'unmoved'>;
+
+function baselinesOf({ before, unmoved }: Pasts): Baseline[] {
+  return unmoved === null ? [before] : [before, unmoved];
+}
+
+function trialAbove(histogram: LatencyHistogram, bin: number): Trial {
+  return { requests: countOf(histogram), bad: countOf(histogram.slice(Math.max(0, bin))) };
+}
+
+export function percent(value: number): string {
+  return `${(value * 100).toFixed(1)} %`;
+}

@@ -1,0 +1,132 @@
+/**
+ * How often the new instances were interrupted since accounts are at them: ended unasked, lost their lease, or are away for
+ * long. What befell most of the old release's components in the same moment (a host or a database that was away) says nothing
+ * of the new one.
+ *
+ * Invariant: only what the upgrade cannot have harmed excuses anything, so no fault of the new release hides behind another
+ * of its processes; and coincidence excuses {@link excusesAtMost} interruptions of an instance at most.
+ */
+import type { UpgradeId } from '../../base/ids.ts';
+import type { Queryable } from '../../database/connection.ts';
+import { readUnplannedRestarts } from '../../registry/component-interruptions.ts';
+import type { Replacement } from '../state/upgrade-plan.ts';
+import type { GateFigures } from './gate-figures.ts';
+import type { SampleScope } from './gate-samples.ts';
+
+/** So far apart two components may notice the same outage: a lease lasts ten seconds. */
+const sameOutageSeconds = 20;
+/** An instance that is away for so long counts again. */
+const longAwaySeconds = 60;
+/** Somebody old that ends every minute would excuse whatever ends beside it. */
+const excusesAtMost = 3;
+
+export async function readInterruptions(
+  q: Queryable,
+  scope: Pick<SampleScope, 'upgradeId' | 'replacements' | 'wave'>,
+): Promise<GateFigures['interruptions']> {
+  const instances = await (scope.replacements === null
+    ? listNewInstances(q, scope)
+    : listReplacedInstances(
+        q,
+        scope.upgradeId,
+        scope.replacements.filter(({ wave }) => wave === (scope.wave ?? wave)),
+      ));
+  const since = new Date(Math.min(...instances.map(({ at }) => at.getTime())));
+  if (instances.length === 0) return [];
+  const ids = instances.map(({ id }) => id);
+  const [ends, witnesses, away] = await Promise.all([
+    readUnplannedRestarts(q, { instanceIds: ids, since }),
+    listWitnesses(q, since),
+    listAwayForLong(q, ids),
+  ]);
+  return instances.flatMap(({ id, host, at: from }) => {
+    const own = ends.filter(({ instanceId, at }) => instanceId === id && at > from);
+    const excused = own.filter(({ at }) => isOutage(witnesses, host, at)).slice(0, excusesAtMost);
+    const counted = own.filter((end) => !excused.includes(end));
+    const gone = away.filter((each) => each.id === id && !isOutage(witnesses.map(stillAway), host, each.at));
+    return [...counted, ...gone].map(({ name, cause }) => ({ name, cause }));
+  });
+}
+
+/** A component that this upgrade cannot have harmed, and when it was interrupted. */
+export interface Witness {
+  host: string;
+  interruptedAt: readonly Date[];
+  /** Since when it is away, if it is. */
+  awaySince: Date | null;
+}
+
+/** Whoever came back says nothing of one that did not. */
+function stillAway(witness: Witness): Witness {
+  return { ...witness, interruptedAt: witness.awaySince === null ? [] : [witness.awaySince] };
+}
+
+/** Whether most of the witnesses on that host were interrupted in that moment; where none is there, most of all. */
+export function isOutage(witnesses: readonly Witness[], host: string, at: Date): boolean {
+  const neighbours = witnesses.filter((witness) => witness.host === host);
+  const company = neighbours.length > 0 ? neighbours : witnesses;
+  const isSame = (other: Date) => Math.abs(at.getTime() - other.getTime()) <= sameOutageSeconds * 1000;
+  return company.filter(({ interruptedAt }) => interruptedAt.some(isSame)).length * 2 > company.length;
+}
+
+/** Where accounts of the wave were moved to, and from when on what happens there counts. */
+async function listNewInstances(
+  q: Queryable,
+  { upgradeId, wave }: Pick<SampleScope, 'upgradeId' | 'wave'>,
+): Promise<{ id: string; host: string; at: Date }[]> {
+  return await q<{ id: string; host: string; at: Date }[]>`
+    select m.to_instance_id as id, coalesce(max(c.host), '') as host,
+           greatest(min(m.committed_at), max((w.gate->>'windowFrom')::timestamptz)) as at
+      from move_batch b
+      join account_move m on m.batch_id = b.id and m.committed_at is not null
+      join upgrade_wave w on w.upgrade_id = b.upgrade_id and w.number = b.wave_number
+      left join instance i on i.id = m.to_instance_id
+      left join component c on c.name = i.name
+     where b.upgrade_id = ${upgradeId} and b.purpose = 'wave' and (${wave}::int is null or b.wave_number = ${wave}::int)
+     group by 1`;
+}
+
+/** In place: from when on an instance was wanted of the new release. */
+async function listReplacedInstances(
+  q: Queryable,
+  upgradeId: UpgradeId,
+  replacements: readonly Replacement[],
+): Promise<{ id: string; host: string; at: Date }[]> {
+  const begun = replacements.filter(({ beganAt }) => beganAt !== undefined);
+  return await q<{ id: string; host: string; at: Date }[]>`
+    select r.id, r.host, greatest(r.began_at, (w.gate->>'windowFrom')::timestamptz) as at
+      from unnest(${begun.map(({ instanceId }) => instanceId)}::uuid[], ${begun.map(({ host }) => host)}::text[],
+                  ${begun.map(({ wave }) => wave)}::int[], ${begun.map(({ beganAt }) => beganAt ?? null)}::timestamptz[])
+             as r(id, host, wave, began_at)
+      join upgrade_wave w on w.upgrade_id = ${upgradeId} and w.number = r.wave`;
+}
+
+/**
+ * Components of the old release that were at work after `since`, with what befell them; one whose lease ran out is away from
+ * then on, although that is recorded only when it returns. By component_interruption_name.
+ */
+async function listWitnesses(q: Queryable, since: Date): Promise<Witness[]> {
+  return await q<Witness[]>`
+    select c.host, a.at as "awaySince",
+           array_remove(a.at || array(select n.at from component_interruption n where n.name = c.name
+              and n.at > ${since}::timestamptz - make_interval(secs => ${sameOutageSeconds})), null) as "interruptedAt"
+      from component c cross join lateral (
+        select case when c.lease_until < clock_timestamp() then c.lease_until end as at) a
+     where c.kind <> 'router' and c.release <> (select release from domain) and c.stopped_at is null
+       and c.lease_until > ${since}::timestamptz - make_interval(secs => ${sameOutageSeconds})`;
+}
+
+/** Whose process is wanted, and has been away for more than {@link longAwaySeconds}: killed, hung, or ended in good order. */
+async function listAwayForLong(
+  q: Queryable,
+  instanceIds: readonly string[],
+): Promise<{ id: string; name: string; cause: string; at: Date }[]> {
+  return await q<{ id: string; name: string; cause: string; at: Date }[]>`
+    select i.id, i.name, 'away' as cause, least(c.stopped_at, c.lease_until) as at
+      from instance i
+      join component c on c.name = i.name and c.kind = 'server'
+      join desired_process p on p.name = i.name and p.state = 'running'
+     where i.id = any(${instanceIds as string[]}::uuid[])
+       and least(c.stopped_at, c.lease_until) < clock_timestamp() - make_interval(secs => ${longAwaySeconds})
+       and p.changed_at < clock_timestamp() - make_interval(secs => ${longAwaySeconds})`;
+}

@@ -1,0 +1,102 @@
+/**
+ * What keeps a gate from opening that does not fail: how many requests it lacks, of whom, how long they take at the pace so
+ * far, and what else speaks against the release. Pure; in words for people.
+ */
+import { counted } from '../../base/counted.ts';
+import type { ChosenGate } from '../state/plan-options.ts';
+import { type Comparison, sumOf } from './gate-comparisons.ts';
+import type { GateFigures } from './gate-figures.ts';
+import { evidenceAgainst, goodRequestsTo, logRatio, type Trial } from './sequential-test.ts';
+
+export interface GateLacks {
+  /** Good requests that are still needed; 0 when none, null when no number of them would do. */
+  requests: number | null;
+  /** At the pace of the window so far; null while nothing came. */
+  seconds: number | null;
+  /** For people. */
+  reasons: string[];
+}
+
+/** So many times better must the usual share explain what was seen than the intolerable one does. */
+export const oddsToPass = Math.log(100);
+
+export function lacksOf(figures: GateFigures, gate: ChosenGate, comparisons: readonly Comparison[]): GateLacks {
+  const seen = sumOf(figures.moved.map(({ requests, failed }) => ({ requests, bad: failed }))).requests;
+  const counts = countedRequests(figures, seen);
+  const weight = seen === 0 ? 0 : counts / seen;
+  const needs = comparisons.map((comparison) => neededOf(comparison, weight, gate));
+  const few = gate.leastRequests === undefined ? 0 : Math.max(0, gate.leastRequests - counts);
+  const requests = Math.max(few, ...needs);
+  const doubts = comparisons
+    .filter((comparison, index) => isDoubtful(comparison, needs[index] ?? 0))
+    .map((comparison) => comparison.says(sumOf(comparison.stretches)));
+  if (requests === 0) return { requests: doubts.length > 0 ? null : 0, seconds: null, reasons: doubts };
+  const lacking = isOneAlone(figures, seen)
+    ? ofOthers(figures, seen, requests)
+    : { requests, pace: counts / Math.max(1, figures.seconds), who: '' };
+  const seconds = lacking.pace === 0 ? null : Math.ceil(lacking.requests / lacking.pace);
+  const reason =
+    `${counted(seen, 'request of moved accounts is', 'requests of moved accounts are')} too few to judge by: ` +
+    `${lacking.requests} more${lacking.who} without an error ${lacking.requests === 1 ? 'is' : 'are'} ` +
+    `needed, ${seconds === null ? 'and none has come yet' : `in about ${duration(seconds)} at their pace so far`}`;
+  const notes = [...unheardNote(figures), ...leftOutNote(figures), ...doubts];
+  return { requests: lacking.requests, seconds, reasons: [reason, ...notes] };
+}
+
+/** With a number of requests chosen, it is enough that nothing speaks against the release. */
+function neededOf({ toPass, stretches }: Comparison, weight: number, gate: ChosenGate): number {
+  if (toPass === undefined) return 0;
+  const { usual, worse } = toPass;
+  const seen = sumOf(stretches);
+  const goal = gate.leastRequests === undefined ? oddsToPass : Math.min(oddsToPass, 0);
+  const weighted: Trial = { requests: seen.requests * weight, bad: seen.bad * weight };
+  if (gate.leastRequests !== undefined && logRatio(usual, worse, weighted) > goal) return 0;
+  return goodRequestsTo(goal, usual, worse, weighted);
+}
+
+/** What more requests do not cure; and what they may cure, but nothing else would show. */
+function isDoubtful(comparison: Comparison, needed: number): boolean {
+  if (sumOf(comparison.stretches).bad === 0 || comparison.usual >= 1) return false;
+  if (comparison.toPass !== undefined) return needed > 0 && comparison.evidenceToFail === Number.POSITIVE_INFINITY;
+  return evidenceAgainst(comparison.usual, comparison.stretches, comparison.mostOfOneStretch) > 1;
+}
+
+/** The busiest account counts as much as all others together at most; alone in its wave, in full. */
+function countedRequests({ accounts, busiest }: GateFigures, requests: number): number {
+  if (accounts.all <= 1) return requests;
+  const others = requests - busiest.requests;
+  return others + Math.min(busiest.requests, others);
+}
+
+function isOneAlone({ accounts, busiest }: GateFigures, requests: number): boolean {
+  return accounts.all > 1 && busiest.requests * 2 > requests;
+}
+
+/** Each request of another account lets one more of the busiest count, as long as this has more. */
+function ofOthers({ busiest, seconds }: GateFigures, seen: number, requests: number) {
+  const others = seen - busiest.requests;
+  return {
+    requests: Math.max(Math.ceil(requests / 2), requests - (busiest.requests - others)),
+    pace: others / Math.max(1, seconds),
+    who:
+      ` of other accounts than ${busiest.name}, which has ${busiest.requests} of them and counts as much as all others ` +
+      'together at most,',
+  };
+}
+
+function unheardNote({ accounts: { all, heard, unheard } }: GateFigures): string[] {
+  if (heard >= all || unheard.length === 0) return [];
+  const more = all - heard - unheard.length;
+  return [`nothing was heard of ${unheard.join(', ')}${more > 0 ? ` and ${counted(more, 'more account')}` : ''}`];
+}
+
+export function leftOutNote({ leftOut }: GateFigures): string[] {
+  if (leftOut.requests === 0) return [];
+  return [
+    `${counted(leftOut.requests, 'request')} of the move itself and of the first ${leftOut.warmUpSeconds.toFixed(0)} s left out`,
+  ];
+}
+
+function duration(seconds: number): string {
+  return seconds < 90 ? `${Math.ceil(seconds / 10) * 10} s` : `${counted(Math.ceil(seconds / 60), 'minute')}`;
+}

@@ -1,0 +1,262 @@
+/**
+ * The figures that gates judge. A request counts for an account at the instance that it was moved to, from the ten seconds on
+ * after its move was settled (so that the traffic of the move itself is left out), after the warm-up of that instance, and not
+ * before the window that a resumed wave began with.
+ *
+ * Routers measure where the devices stand (`request_outcome`). As long as none reports, what the instances say of themselves
+ * has to do (`request_sample`): of ten seconds of an account at most as many requests as it has devices, and one latency,
+ * their mean.
+ */
+import type { UpgradeId } from '../../base/ids.ts';
+import type { Queryable, SqlFragment } from '../../database/connection.ts';
+import { readBudget } from '../../deliveries/budget.ts';
+import type { Replacement } from '../state/upgrade-plan.ts';
+import { isMedianKnown } from './gate-comparisons.ts';
+import { readDeliveries } from './gate-deliveries.ts';
+import type { Baseline, GateFigures, Stretch } from './gate-figures.ts';
+import { readInterruptions } from './gate-interruptions.ts';
+import { GateMemory, type MovedAccount, readPast } from './gate-past.ts';
+
+/** Length of a bucket of both tables. */
+const bucketSeconds = 10;
+
+export interface SampleScope {
+  upgradeId: UpgradeId;
+  /** In place: which instances are replaced, with which wave and when; otherwise null. */
+  replacements: readonly Replacement[] | null;
+  /** One wave, or all. */
+  wave: number | null;
+  /**
+   * From when a move's accounts count: as soon as they are there (then without latencies, since what the move causes takes
+   * longer, and without warm-up), or once their deliveries are answered.
+   */
+  since: 'committed' | 'settled';
+  baselineHours: number;
+  /** From the first account at a new instance on. */
+  warmUpSeconds: number;
+}
+
+/** Figures of the moved accounts, of their past and of accounts not yet moved, and what became of the upgrade's deliveries. */
+export async function readGateFigures(
+  q: Queryable,
+  scope: SampleScope,
+  memory: GateMemory = new GateMemory(),
+): Promise<GateFigures> {
+  const [source, { suspectAfterSeconds }] = await Promise.all([sourceOf(q), readBudget(q)]);
+  const [rows, deliveries, interruptions] = await Promise.all([
+    readSamples(q, scope, source === 'routers' ? outcomes(q) : ownSamples(q), suspectAfterSeconds),
+    readDeliveries(q, scope, suspectAfterSeconds),
+    readInterruptions(q, scope),
+  ]);
+  const partOf = (part: string) => rows.filter((row) => row.part === part);
+  const one = (part: string) => partOf(part)[0] ?? { requests: 0, failed: 0 };
+  const unmoved = baselineOf(partOf('unmoved'));
+  const moved = rows.flatMap(({ account, requests, failed }) =>
+    account === null ? [] : [{ ...account, requests, failed }],
+  );
+  const past = async (of: GateFigures['source']) => {
+    const key = `${scope.upgradeId} ${scope.wave} ${of}`;
+    const samples = of === 'routers' ? outcomes(q) : ownSamples(q);
+    return await readPast(q, samples, moved, scope.baselineHours, memory.of(key));
+  };
+  const pasts = { before: await past(source), unmoved: unmoved.requests === 0 ? null : unmoved };
+  const isTold = source === 'routers' && scope.since === 'settled' && !isMedianKnown(pasts);
+  return {
+    source,
+    moved: stretchesOf(partOf('moved')),
+    ...accountsOf(moved),
+    ...pasts,
+    beforeByInstances: isTold ? (await past('instances')).latency : [],
+    ...deliveries,
+    interruptions,
+    leftOut: { requests: one('left-out').requests, warmUpSeconds: scope.warmUpSeconds },
+    seconds: one('window').requests,
+  };
+}
+
+const namesShown = 5;
+
+/** Of whom nothing was heard, and whose devices did not come before their move either: these nobody waits for. */
+function accountsOf(moved: readonly MovedAccount[]): Pick<GateFigures, 'accounts' | 'busiest'> {
+  const heard = moved.filter(({ requests }) => requests > 0);
+  const unheard = moved.filter(({ requests, present }) => requests === 0 && present).map(({ name }) => name);
+  const all = heard.length + unheard.length;
+  const [busiest] = heard.toSorted((a, b) => b.requests - a.requests || a.failed - b.failed);
+  const { name, requests, failed } = busiest ?? { name: '', requests: 0, failed: 0 };
+  return {
+    accounts: { all, heard: heard.length, unheard: unheard.sort().slice(0, namesShown), away: moved.length - all },
+    busiest: { name, requests, failed },
+  };
+}
+
+/** Routers, as soon as one reports; by request_outcome_bucket. */
+async function sourceOf(q: Queryable): Promise<GateFigures['source']> {
+  const [row] = await q`
+    select 1 from request_outcome where seconds = ${bucketSeconds} and bucket > now() - interval '15 minutes' limit 1`;
+  return row === undefined ? 'instances' : 'routers';
+}
+
+function outcomes(q: Queryable): SqlFragment {
+  return q`select account_id, instance_id, bucket, requests, failed, latency from request_outcome`;
+}
+
+function ownSamples(q: Queryable): SqlFragment {
+  return q`
+    select r.account_id, r.instance_id, r.bucket, n.requests,
+           ceil(r.errors * n.requests / r.requests::float8)::int as failed,
+           case when r.requests > r.errors
+                then array_fill(0, array[least(30, floor(2 * log(2, greatest(1, r.latency_ms_sum / r.requests)::numeric)))::int]) || 1
+                else '{}'::int[] end as latency
+      from request_sample r cross join lateral (
+        select least(r.requests, greatest(1, (select count(*) from device d
+                                               where d.account_id = r.account_id and d.state = 'active')))::int as requests) n
+     where r.requests > 0`;
+}
+
+/** Numbers of one part; with `bin`, how many requests fell into that bin. */
+interface SampleRow {
+  part: string;
+  stretch: number;
+  bin: number | null;
+  requests: number;
+  failed: number;
+  account: Omit<MovedAccount, 'requests' | 'failed'> | null;
+}
+
+/**
+ * Through account_move_batch and upgrade_assignment_wave, and account by account (`lateral … offset 0`, so that a planner without
+ * statistics makes no products of them) account_move_account, delivery_move, device_account and the primary keys of the samples. The
+ * time of a manual move is not known here: such an account counts while the wave is observed. An account with an unsettled
+ * move (a device is out of reach, or silent) counts from its last answer, and at the earliest once its unanswered devices
+ * count as silent: until then its requests may belong to the move.
+ */
+async function readSamples(
+  q: Queryable,
+  scope: SampleScope,
+  samples: SqlFragment,
+  silentAfterSeconds: number,
+): Promise<SampleRow[]> {
+  const { upgradeId, wave, since } = scope;
+  const warmUp = since === 'settled' ? scope.warmUpSeconds : 0;
+  // The ten seconds in which it ends still count where there is none; in place they are the process's that was replaced too.
+  const early = scope.replacements === null ? bucketSeconds - Math.min(bucketSeconds, warmUp) : 0;
+  // What is watched for hours needs no stretches of ten seconds.
+  const stretchSeconds = wave === null ? 60 * bucketSeconds : bucketSeconds;
+  return await q<SampleRow[]>`
+    with first_move as materialized (
+      select m.to_instance_id, min(m.committed_at) as at
+        from move_batch b join account_move m on m.batch_id = b.id
+       where b.upgrade_id = ${upgradeId} and m.committed_at is not null
+       group by 1
+    ), assigned as materialized (${scope.replacements === null ? movedAccounts(q, scope.upgradeId, silentAfterSeconds) : replacedAccounts(q, scope.upgradeId, scope.replacements)}
+    ), chosen as materialized (
+      select c.*, greatest(case when ${since} = 'committed' then c.committed_at else c.settled_at end, c.window_from,
+                           c.first_at + make_interval(secs => ${warmUp})) - make_interval(secs => ${early}) as counts_from
+        from assigned c where c.moved and (${wave}::int is null or c.wave_number = ${wave}::int)
+    ), first as materialized (select min(counts_from) as counts_from from chosen),
+    now_at as materialized (
+      select c.account_id, r.bucket, r.requests, r.failed, r.latency, r.bucket > c.counts_from as counts
+        from chosen c cross join lateral (
+          select o.bucket, o.requests, o.failed, o.latency from (${samples}) o
+           where o.account_id = c.account_id and o.instance_id = c.to_instance_id
+             and o.bucket > greatest(c.committed_at, c.window_from) - make_interval(secs => ${bucketSeconds}) offset 0) r
+    ), counted as materialized (
+      select *, extract(epoch from date_bin(make_interval(secs => ${stretchSeconds}), bucket, 'epoch'))::float8 as stretch
+        from now_at where counts
+    ), accounts as (
+      select u.account_id, sum(u.requests)::float8 as requests, sum(u.failed)::float8 as failed, max(u.name) as name,
+             max(u.from_id) as from_id, max(u.committed_at) as committed_at, bool_or(u.present) as present
+        from (
+          select n.account_id, n.requests, n.failed, null as name, null as from_id, null::timestamptz as committed_at,
+                 null::boolean as present
+            from counted n
+          union all
+          select c.account_id, 0, 0, c.name, c.from_instance_id::text, c.committed_at, (
+                   select count(*) from device v where v.account_id = c.account_id and (v.state = 'active') is true
+                      and v.last_seen_at > coalesce(c.committed_at, c.window_from)
+                                         - make_interval(secs => ${scope.baselineHours * 3600})) > 0
+            from chosen c) u
+       group by 1
+    ), unmoved as materialized (
+      select r.requests, r.failed, r.latency
+        from assigned u cross join first f cross join lateral (
+          select o.requests, o.failed, o.latency from (${samples}) o
+           where o.account_id = u.account_id and o.instance_id = u.from_instance_id and o.bucket > f.counts_from offset 0) r
+       where not u.moved
+    ), bins as (
+      select 'moved' as part, c.stretch, b.bin, b.requests from counted c, unnest(c.latency) with ordinality as b(requests, bin)
+      union all
+      select 'unmoved', 0, b.bin, b.requests from unmoved u, unnest(u.latency) with ordinality as b(requests, bin)
+    )
+    select 'moved' as part, stretch, null::int as bin, sum(requests)::float8 as requests, sum(failed)::float8 as failed,
+           null::jsonb as account
+      from counted group by stretch
+    union all
+    select part, stretch, bin::int - 1, sum(requests)::float8, 0, null from bins
+     where requests > 0 and ${since} = 'settled' group by part, stretch, bin
+    union all
+    select 'account', 0, null, a.requests, a.failed,
+           jsonb_build_object('id', a.account_id, 'name', a.name, 'fromInstanceId', a.from_id, 'committedAt', a.committed_at,
+                              'present', a.present)
+      from accounts a
+    union all
+    select 'left-out', 0, null, coalesce(sum(requests) filter (where not counts), 0), 0, null from now_at
+    union all
+    select 'window', 0, null, greatest(0, coalesce(extract(epoch from clock_timestamp() - counts_from), 0)), 0, null from first
+    union all
+    select 'unmoved', 0, null, sum(requests), sum(failed), null from unmoved having count(*) > 0
+     order by part, stretch, bin nulls first`;
+}
+
+/** Who has an assignment, and from when on what its requests come to counts. */
+function movedAccounts(q: Queryable, upgradeId: UpgradeId, silentAfterSeconds: number): SqlFragment {
+  return q`
+      select s.account_id, s.from_instance_id, s.to_instance_id, a.instance_id = s.to_instance_id as moved, s.wave_number,
+             m.committed_at, f.at as first_at, a.name,
+             coalesce(m.settled_at, greatest(w.soaking_at, m.committed_at + make_interval(secs => ${silentAfterSeconds}),
+               (select max(d.settled_at) from delivery d where d.move_id = m.id))) as settled_at,
+             greatest((w.gate->>'windowFrom')::timestamptz, w.started_at) as window_from
+        from upgrade_assignment s
+       cross join lateral (select n.name, n.instance_id from account n where n.id = s.account_id offset 0) a
+        join upgrade_wave w on w.upgrade_id = s.upgrade_id and w.number = s.wave_number
+        left join lateral (
+          select n.id, n.committed_at, n.settled_at from account_move n
+           where n.account_id = s.account_id and n.to_instance_id = s.to_instance_id and n.committed_at is not null
+             and (select b.upgrade_id from move_batch b where b.id = n.batch_id) = s.upgrade_id
+           order by n.account_id, n.committed_at desc limit 1) m on true
+        left join first_move f on f.to_instance_id = s.to_instance_id
+       where s.upgrade_id = ${upgradeId}`;
+}
+
+/**
+ * In place nobody moves: an account counts as moved once its instance began to be replaced, and its past is what came before.
+ * Once its instance is at work, that is as if its move was settled.
+ */
+function replacedAccounts(q: Queryable, upgradeId: UpgradeId, replacements: readonly Replacement[]): SqlFragment {
+  return q`
+      select a.id as account_id, a.instance_id as from_instance_id, a.instance_id as to_instance_id,
+             r.began_at is not null as moved, w.number as wave_number, r.began_at as committed_at, r.at_work_at as first_at,
+             a.name, coalesce(r.at_work_at, clock_timestamp()) as settled_at,
+             greatest((w.gate->>'windowFrom')::timestamptz, w.started_at) as window_from
+        from unnest(${replacements.map(({ instanceId }) => instanceId)}::uuid[], ${replacements.map(({ wave }) => wave)}::int[],
+                    ${replacements.map(({ beganAt }) => beganAt ?? null)}::timestamptz[],
+                    ${replacements.map(({ atWorkAt }) => atWorkAt ?? null)}::timestamptz[])
+               as r(instance_id, wave, began_at, at_work_at)
+        join upgrade_wave w on w.upgrade_id = ${upgradeId} and w.number = r.wave
+        join account a on a.instance_id = r.instance_id`;
+}
+
+/** Rows come stretch by stretch, the one without a bin first. */
+function stretchesOf(rows: readonly SampleRow[]): Stretch[] {
+  const stretches = new Map<number, SampleRow[]>();
+  for (const row of rows) stretches.set(row.stretch, [...(stretches.get(row.stretch) ?? []), row]);
+  return [...stretches.values()].map(baselineOf);
+}
+
+function baselineOf(rows: readonly SampleRow[]): Baseline {
+  const total = rows.find((row) => row.bin === null);
+  const bins = rows.filter((row) => row.bin !== null);
+  const latency = Array.from({ length: Math.max(0, ...bins.map((row) => (row.bin ?? 0) + 1)) }, () => 0);
+  for (const { bin, requests } of bins) latency[bin ?? 0] = requests;
+  return { requests: total?.requests ?? 0, failed: total?.failed ?? 0, latency };
+}

@@ -1,0 +1,132 @@
+/**
+ * The gate between two waves, as a pure rule: figures in, pass, fail or undecided out. It may be asked as often as one likes
+ * (docs/adr/0028-gates-judge-sequentially.md).
+ *
+ * Invariants: what cannot be judged (no sample, too small a sample, figures that are no numbers) is undecided, and undecided
+ * never passes. One account among several, however busy, makes a gate fail but never pass. One stretch of ten seconds does
+ * neither.
+ */
+import { counted } from '../../base/counted.ts';
+import { mergeHistograms } from '../../base/latency-histogram.ts';
+import { type ChosenGate, chosenGate, type GateSettings } from '../state/plan-options.ts';
+import {
+  type Comparison,
+  deliveryComparisons,
+  describeTails,
+  everythingMayFail,
+  requestsComparison,
+  sumOf,
+  tailComparisons,
+  unjudgedTails,
+  worseThan,
+} from './gate-comparisons.ts';
+import { type GateFigures, gateFiguresSchema } from './gate-figures.ts';
+import { type GateLacks, lacksOf, leftOutNote, oddsToPass } from './gate-lacks.ts';
+import { evidenceAgainst, goodRequestsTo, usualShare } from './sequential-test.ts';
+
+/** What is kept of the figures with an answer. */
+export interface GateSummary {
+  source: GateFigures['source'];
+  requests: number;
+  failed: number;
+  /** Of the moved accounts' requests; counts by bin. */
+  latency: number[];
+  deliveries: GateFigures['deliveries'];
+  interruptions: GateFigures['interruptions'];
+  leftOut: GateFigures['leftOut'];
+}
+
+export type GateAnswer =
+  | { answer: 'pass'; reasons: string[]; figures: GateSummary }
+  | { answer: 'fail'; reasons: string[]; figures: GateSummary }
+  | { answer: 'undecided'; cause: 'sample'; reasons: string[]; lacks: GateLacks; figures: GateSummary }
+  | { answer: 'undecided'; cause: 'unreadable'; reasons: string[]; figures: null };
+
+/** Judges a wave. `figures` is whatever came from the samples: it is parsed here, and undecided when it does not parse. */
+export function judgeGate(figures: unknown, settings: GateSettings): GateAnswer {
+  const parsed = gateFiguresSchema.safeParse(figures);
+  if (!parsed.success) {
+    const place = parsed.error.issues[0]?.path.join('.') ?? '';
+    const reasons = [`the figures cannot be read${place === '' ? '' : ` at ${place}`}`];
+    return { answer: 'undecided', cause: 'unreadable', reasons, figures: null };
+  }
+  const read = parsed.data;
+  const gate = chosenGate(settings);
+  const summary = summaryOf(read);
+  const comparisons = comparisonsOf(read, gate);
+  const failures = failuresOf(read, gate, comparisons);
+  if (failures.length > 0) return { answer: 'fail', reasons: failures, figures: summary };
+  const lacks = lacksOf(read, gate, comparisons);
+  if (lacks.reasons.length > 0) {
+    return { answer: 'undecided', cause: 'sample', reasons: lacks.reasons, lacks, figures: summary };
+  }
+  return { answer: 'pass', reasons: passReasons(read, gate), figures: summary };
+}
+
+/** As many as a crash every minute makes in two minutes; one may happen to anybody. */
+const interruptionsToFail = 2;
+
+function failuresOf(figures: GateFigures, gate: ChosenGate, comparisons: readonly Comparison[]): string[] {
+  const failures = comparisons
+    .filter((comparison) => evidenceOf(comparison) >= comparison.evidenceToFail)
+    .map((comparison) => comparison.says(sumOf(comparison.stretches)));
+  const { interruptions } = figures;
+  if (interruptions.length < interruptionsToFail || everythingMayFail(gate)) return failures;
+  const told = [...new Set(interruptions.map(({ name, cause }) => `${name}: ${cause}`))].join(', ');
+  return [
+    `the new instances ended unasked or lost their lease ${counted(interruptions.length, 'time')} (${told})`,
+    ...failures,
+  ];
+}
+
+function comparisonsOf(figures: GateFigures, gate: ChosenGate): Comparison[] {
+  return [requestsComparison(figures, gate), ...tailComparisons(figures, gate), ...deliveryComparisons(figures, gate)];
+}
+
+function evidenceOf({ usual, stretches, mostOfOneStretch }: Comparison): number {
+  return evidenceAgainst(usual, stretches, mostOfOneStretch);
+}
+
+function passReasons(figures: GateFigures, gate: ChosenGate): string[] {
+  const summary = summaryOf(figures);
+  const missing = unjudgedTails(figures);
+  return [
+    `${counted(summary.requests, 'request')}, ${summary.failed} failed, ${describeTails(summary.latency)}`,
+    ...leftOutNote(figures),
+    ...(figures.accounts.all === 1 ? ['it rests on one account alone'] : []),
+    ...awayNote(figures),
+    ...(gate.leastRequests === undefined
+      ? []
+      : [
+          `${counted(gate.leastRequests, 'request was', 'requests were')} chosen to be enough: a fault that few requests show may be overlooked`,
+        ]),
+    ...(missing.length === 0
+      ? []
+      : [`${missing.join(', ')} not judged: too little is known of how long requests usually take`]),
+    ...(figures.source === 'instances'
+      ? ['no router reports what devices see: judged by what the instances say of themselves']
+      : []),
+  ];
+}
+
+function awayNote({ accounts: { away } }: GateFigures): string[] {
+  return away === 0 ? [] : [`${counted(away, 'account')} did not count, whose devices did not come before either`];
+}
+
+export function summaryOf(figures: GateFigures): GateSummary {
+  const seen = sumOf(figures.moved.map(({ requests, failed }) => ({ requests, bad: failed })));
+  const { source, deliveries, interruptions, leftOut } = figures;
+  return {
+    ...{ source, requests: seen.requests, failed: seen.bad },
+    latency: [...mergeHistograms(...figures.moved.map(({ latency }) => latency))],
+    ...{ deliveries, interruptions, leftOut },
+  };
+}
+
+/** Requests without an error after which a gate can open, where hardly any failed before. For the plan. */
+export function requestsToPass(settings: GateSettings): number {
+  const { leastRequests } = chosenGate(settings);
+  if (leastRequests !== undefined) return leastRequests;
+  const usual = usualShare({ requests: 10_000, bad: 0 });
+  return goodRequestsTo(oddsToPass, usual, worseThan(usual), { requests: 0, bad: 0 });
+}

@@ -1,0 +1,96 @@
+/**
+ * Where an account is to go in the upgrade that is open, as an operator says. Before the waves are divided it is noted; from
+ * then on the account's assignment changes, and the wave's next step moves it, also one that has moved already.
+ *
+ * Invariant: every account can be assigned, also one that came after the waves were divided, or to a new instance.
+ */
+import { accountNameOf } from '../../base/account-name.ts';
+import { BrambleError } from '../../base/errors.ts';
+import type { Transaction } from '../../database/connection.ts';
+import { mergeProgress, recordUpgradeEvent, type Upgrade } from '../state/upgrade-store.ts';
+import { type Homeward, homewardText } from '../waves/homeward-text.ts';
+import { joinLatecomerWave } from '../waves/latecomers.ts';
+import { changeAssignment, insertAssignment, listWaves } from '../waves/wave-store.ts';
+import { lockedUpgrade, type Operator, wrongState } from './operator-actions.ts';
+
+export interface AssignmentOrder extends Operator {
+  account: string;
+  instance: string;
+  wave?: number;
+}
+
+const beforeWaves: readonly string[] = ['planned', 'checked', 'admin-fenced', 'expanded', 'admin-upgraded'];
+
+/** @throws BrambleError ERR_NOT_FOUND, ERR_INPUT for an instance or a wave that is none of the upgrade's, ERR_UPGRADE_STATE. */
+export async function assignAccount(tx: Transaction, order: AssignmentOrder): Promise<Upgrade> {
+  const upgrade = await lockedUpgrade(tx);
+  const account = accountNameOf(order.account);
+  const [found] = await tx<{ id: string }[]>`select id from account where name = ${account}`;
+  if (found === undefined) throw new BrambleError('ERR_NOT_FOUND', `There is no account ${account}.`);
+  await assertPlanned(tx, upgrade, account, order.instance);
+  const position = upgrade.pausedFrom ?? upgrade.state;
+  if (beforeWaves.includes(position)) {
+    if (order.wave !== undefined) throw wrongState(upgrade, 'put accounts into waves: they are not divided yet');
+    const assignments = { ...upgrade.progress.assignments, [account]: order.instance };
+    await mergeProgress(tx, upgrade.id, { assignments });
+  } else {
+    if (!['moving', 'all-moved', 'soaking'].includes(position)) throw wrongState(upgrade, 'change assignments');
+    await assignInWaves(tx, upgrade, found.id, order);
+  }
+  await recordUpgradeEvent(tx, upgrade, `${account} is to go to ${order.instance}, says ${order.by}`);
+  return upgrade;
+}
+
+async function assertPlanned(tx: Transaction, upgrade: Upgrade, account: string, instance: string): Promise<void> {
+  const planned = [...upgrade.plan.instances, ...upgrade.progress.newInstances];
+  const names = [...new Set(planned.map(({ name }) => name))];
+  if (names.includes(instance)) return;
+  const known = names.length === 0 ? 'it has none' : names.join(', ');
+  const replacement = planned.findLast(({ replaces }) => replaces === instance);
+  throw new BrambleError(
+    'ERR_INPUT',
+    `${instance} is not one of the upgrade’s new instances (${known}), and an account is assigned to these alone.` +
+      (replacement === undefined
+        ? ''
+        : await wayHome(tx, upgrade, { account, goal: replacement.name, home: instance })),
+    { details: { field: 'body.instance', known: names } },
+  );
+}
+
+/** Who names an old instance wants the account to go home, or to stay there. */
+async function wayHome(tx: Transaction, upgrade: Upgrade, homeward: Omit<Homeward, 'laterWave'>): Promise<string> {
+  const waves = await listWaves(tx, upgrade.id);
+  if (waves.length === 0) return '';
+  const laterWave = waves.findLast(({ state }) => state === 'waiting')?.number;
+  return ` To go home: ${homewardText({ ...homeward, laterWave })}.`;
+}
+
+async function assignInWaves(tx: Transaction, upgrade: Upgrade, accountId: string, order: AssignmentOrder) {
+  const goal = upgrade.progress.newInstances.find(({ name }) => name === order.instance);
+  if (goal === undefined) {
+    throw new BrambleError(
+      'ERR_UPGRADE_STATE',
+      `${order.instance} is planned, and not added yet. Try again once \`bramble instance list\` shows it.`,
+      { details: { state: upgrade.state } },
+    );
+  }
+  await joinLatecomerWave(tx, upgrade);
+  const numbers = (await listWaves(tx, upgrade.id)).map(({ number }) => number);
+  if (order.wave !== undefined && !numbers.includes(order.wave)) {
+    throw new BrambleError('ERR_INPUT', `There is no wave ${order.wave}. The waves are: ${numbers.join(', ')}.`, {
+      details: { field: 'body.wave', known: numbers },
+    });
+  }
+  const change = { accountId, toInstanceId: goal.instanceId };
+  const changed = await changeAssignment(tx, upgrade.id, {
+    ...change,
+    ...(order.wave === undefined ? {} : { waveNumber: order.wave }),
+  });
+  if (changed === 'changed') return;
+  // It came after the waves were divided. Home is an instance of the old release, also for one that was made at a new one.
+  await insertAssignment(tx, upgrade.id, {
+    ...change,
+    waveNumber: order.wave ?? numbers.at(-1) ?? 1,
+    homes: upgrade.progress.newInstances.map(({ instanceId, replacesId }) => ({ instanceId, homeId: replacesId })),
+  });
+}

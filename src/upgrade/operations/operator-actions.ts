@@ -1,0 +1,274 @@
+/**
+ * What an operator says to an upgrade: plan, start, pause, resume, reverse, finalize (where an account is to go:
+ * `account-assignment.ts`). Each is one transaction that the caller opens: under the release lock in an administration
+ * service, plain in the coordinator, which takes them while no administration service is at work.
+ *
+ * Invariant: an operator's word changes the row only along the state machine; the coordinator carries it out.
+ */
+
+import { BrambleError } from '../../base/errors.ts';
+import type { Transaction } from '../../database/connection.ts';
+import { desireProcess } from '../../registry/desired-processes.ts';
+import { listSupervisors } from '../../registry/supervisors.ts';
+import { listInstancesBehind, occupiedText } from '../components/instances-behind.ts';
+import { checkNames } from '../plan/check-names.ts';
+import { planUpgrade } from '../plan/plan.ts';
+import { readPlanFacts, type TargetRelease } from '../plan/plan-facts.ts';
+import { type PlanOptions, planOptionsSchema } from '../state/plan-options.ts';
+import { isFinal, isPausable, undoOf } from '../state/state-machine.ts';
+import { closeUpgrade } from '../state/upgrade-close.ts';
+import type { UpgradePlan } from '../state/upgrade-plan.ts';
+import {
+  describePosition,
+  insertUpgrade,
+  lockOpenUpgrade,
+  mergeProgress,
+  minuteText,
+  plannedAlready,
+  positionOf,
+  readLatestUpgrade,
+  readOpenUpgrade,
+  recordUpgradeEvent,
+  transition,
+  type Upgrade,
+  upgradeOpen,
+} from '../state/upgrade-store.ts';
+import { isPausedByGate, pauseUpgrade } from '../steps/pausing.ts';
+import { acceptWave, listWaves, reopenWaves, resumeUpgradeBatches } from '../waves/wave-store.ts';
+
+/** Who says it: the name of an administrator's token. */
+export interface Operator {
+  by: string;
+}
+
+export interface PlanOrder extends Operator {
+  target: TargetRelease;
+  options?: Partial<PlanOptions>;
+  /** Where new processes are wanted unless said otherwise. */
+  host: string;
+  /** Features that the release at work knows. */
+  features: readonly string[];
+  /** Whether it may take the place of a plan that was not started. */
+  replace?: boolean;
+}
+
+/** Makes the plan without writing anything. */
+export async function previewPlan(tx: Transaction, order: PlanOrder): Promise<UpgradePlan> {
+  const facts = await readPlanFacts(tx, order.target, { host: order.host, features: order.features });
+  return planUpgrade(facts, planOptionsSchema.parse(order.options ?? {}));
+}
+
+/**
+ * The plan as it could be written now: what stands in its way is said before anything is installed for it.
+ * @throws BrambleError as `writePlan`.
+ */
+export async function tryPlan(tx: Transaction, order: PlanOrder): Promise<UpgradePlan> {
+  assertNoneOpen(await readOpenUpgrade(tx), order);
+  return await previewPlan(tx, order);
+}
+
+/**
+ * Writes the plan. One that was not started is replaced where the order says so.
+ * @throws BrambleError ERR_UPGRADE_OPEN, ERR_RELEASE_STEP, ERR_UPGRADE_CANARY, ERR_UPGRADE_INSTANCE.
+ */
+export async function writePlan(tx: Transaction, order: PlanOrder): Promise<Upgrade> {
+  const open = await lockOpenUpgrade(tx);
+  assertNoneOpen(open, order);
+  const plan = await previewPlan(tx, order);
+  if (open !== undefined) {
+    await transition(tx, open, 'cancelled', { message: `replaced by another plan of ${order.by}` });
+  }
+  const [domain] = await tx<{ release: string }[]>`select release from domain`;
+  return await insertUpgrade(tx, { fromRelease: domain?.release ?? '', toRelease: order.target.release, plan });
+}
+
+/** @throws BrambleError ERR_UPGRADE_OPEN */
+function assertNoneOpen(open: Upgrade | undefined, { replace = false }: PlanOrder): void {
+  if (open === undefined) return;
+  if (open.state !== 'planned' || open.progress.started) throw upgradeOpen();
+  if (replace) return;
+  throw plannedAlready(open);
+}
+
+export const coordinatorName = 'upgrade-coordinator';
+
+/**
+ * Lets the upgrade begin, and wants a coordinator of the target release. Said again, it renews the overrides of a stopped
+ * check, or wants the coordinator back.
+ * @throws BrambleError ERR_UPGRADE_NONE when there is no plan, ERR_INPUT for an override of a check that there is not.
+ */
+export async function startUpgrade(
+  tx: Transaction,
+  order: Operator & { host: string; overrides?: readonly string[] },
+): Promise<Upgrade> {
+  const upgrade = await lockedUpgrade(tx);
+  const overrides = [...(order.overrides ?? [])];
+  assertOverrides(upgrade, overrides);
+  await desireProcess(tx, {
+    name: coordinatorName,
+    kind: 'coordinator',
+    host: order.host,
+    release: upgrade.toRelease,
+    state: 'running',
+    settings: {},
+  });
+  if (upgrade.state !== 'planned') return upgrade;
+  await mergeProgress(tx, upgrade.id, { started: true, startedBy: order.by, overrides, waitingFor: null });
+  const overriding = overrides.length === 0 ? '' : `, overriding ${overrides.join(', ')}`;
+  await recordUpgradeEvent(tx, upgrade, `start, says ${order.by}${overriding}`);
+  return await lockedUpgrade(tx);
+}
+
+/** The target's checks may be others than this release's: those that it has carried out are known by their results. */
+function assertOverrides({ progress }: Upgrade, overrides: readonly string[]): void {
+  const known = [...new Set<string>([...checkNames, ...(progress.checks ?? []).map(({ name }) => name)])];
+  const unknown = overrides.filter((name) => !known.includes(name));
+  if (unknown.length === 0) return;
+  throw new BrambleError(
+    'ERR_INPUT',
+    `There is no check to override named ${unknown.slice(0, 10).join(', ')}. The checks are: ${known.join(', ')}.`,
+    { details: { field: 'body.overrides', unknown, known } },
+  );
+}
+
+/** @throws BrambleError ERR_UPGRADE_NONE, ERR_UPGRADE_STATE where it cannot be paused. */
+export async function pauseByOperator(tx: Transaction, order: Operator & { reason?: string }): Promise<Upgrade> {
+  const upgrade = await lockedUpgrade(tx);
+  if (!isPausable(upgrade.state)) throw wrongState(upgrade, 'be paused');
+  const said = order.reason === undefined ? '' : `: ${order.reason}`;
+  await pauseUpgrade(tx, upgrade, `by hand (${order.by})${said}`);
+  return await lockedUpgrade(tx);
+}
+
+/**
+ * Goes on where it was paused. An open wave is observed anew, and after the waves all of them are; with `acceptGate` the
+ * operator answers for the open wave instead, which goes on until it has moved, and the log says so.
+ * @throws BrambleError ERR_UPGRADE_STATE where it is not paused, or no gate has paused it.
+ */
+export async function resumeByOperator(tx: Transaction, order: Operator & { acceptGate?: boolean }): Promise<Upgrade> {
+  const upgrade = await lockedUpgrade(tx);
+  if (upgrade.pausedFrom === null) throw wrongState(upgrade, 'be resumed');
+  const answered = order.acceptGate === true ? await gateToAccept(tx, upgrade) : undefined;
+  if (answered?.wave !== undefined) await acceptWave(tx, upgrade.id, answered.wave, order.by);
+  await reopenWaves(tx, upgrade.id);
+  await resumeUpgradeBatches(tx, upgrade.id);
+  const outcome = await transition(tx, upgrade, upgrade.pausedFrom, {
+    message: answered ? `${order.by} answers for ${answered.what} and resumes` : `resumed by ${order.by}`,
+  });
+  return outcome.kind === 'changed' ? outcome.upgrade : upgrade;
+}
+
+/**
+ * What the gate that paused this upgrade has judged. A gate that is still looking when something else pauses has no answer
+ * that anybody could take over.
+ * @throws BrambleError ERR_UPGRADE_STATE where no gate has paused it.
+ */
+async function gateToAccept(tx: Transaction, upgrade: Upgrade): Promise<{ what: string; wave?: number }> {
+  const wave = (await listWaves(tx, upgrade.id)).find(({ state }) => state !== 'passed');
+  if (await isPausedByGate(tx, upgrade)) {
+    return wave !== undefined && upgrade.pausedFrom === 'moving'
+      ? { what: `wave ${wave.number}`, wave: wave.number }
+      : { what: 'what was seen after the waves' };
+  }
+  const open = wave === undefined ? '' : `, wave ${wave.number} (${wave.name}) is ${wave.state}`;
+  throw new BrambleError(
+    'ERR_UPGRADE_STATE',
+    `No gate has paused this upgrade, so there is none to answer for: it is ${describePosition(upgrade)}${open}, and the reason ` +
+      `of the pause is: ${upgrade.pauseReason ?? 'none was given'}. Resume without accepting a gate (\`bramble upgrade ` +
+      'resume`); a wave that its gate then stops can be answered for.',
+    { details: { state: upgrade.state, pausedFrom: upgrade.pausedFrom, pauseReason: upgrade.pauseReason } },
+  );
+}
+
+/** Before the fence: cancelled, with everything as it was. After it: the coordinator begins to reverse. */
+export async function reverseByOperator(tx: Transaction, order: Operator): Promise<Upgrade> {
+  const upgrade = await lockedUpgrade(tx);
+  const undo = undoOf(positionOf(upgrade));
+  if (undo === undefined) throw wrongState(upgrade, 'be reversed');
+  const outcome = await transition(tx, upgrade, undo, { message: `${undo} by ${order.by}` });
+  if (outcome.kind === 'conflict') return upgrade;
+  if (undo === 'cancelled') {
+    for (const process of upgrade.progress.administrations ?? []) await desireProcess(tx, process);
+    await closeUpgrade(tx, outcome.upgrade);
+  }
+  return outcome.upgrade;
+}
+
+/**
+ * The last point from which there is no way back, and never taken by itself.
+ * @throws BrambleError ERR_UPGRADE_STATE unless the upgrade is soaking and no account is at an earlier release.
+ */
+export async function finalizeByOperator(
+  tx: Transaction,
+  order: Operator & { leaveSupervisors?: readonly string[] },
+): Promise<Upgrade> {
+  const upgrade = await lockedUpgrade(tx);
+  const supervisorsLeft = [...new Set([...upgrade.progress.supervisorsLeft, ...(order.leaveSupervisors ?? [])])];
+  await assertHosts(tx, supervisorsLeft);
+  if (upgrade.state === 'finalizing' && order.leaveSupervisors !== undefined) {
+    await mergeProgress(tx, upgrade.id, { supervisorsLeft });
+    const message = `supervisors are left as they are, says ${order.by}: ${order.leaveSupervisors.join(', ')}`;
+    await recordUpgradeEvent(tx, upgrade, message);
+    return { ...upgrade, progress: { ...upgrade.progress, supervisorsLeft } };
+  }
+  if (upgrade.state !== 'soaking') throw wrongState(upgrade, 'be finalized; it must be soaking');
+  const left = (await listInstancesBehind(tx, upgrade.toRelease)).filter(({ accounts }) => accounts > 0);
+  if (left.length > 0) {
+    throw new BrambleError(
+      'ERR_UPGRADE_STATE',
+      `Accounts are still at instances of an earlier release: ${occupiedText(left)}. Wait until they have moved; ` +
+        '`bramble upgrade status` says what that waits for.',
+      {
+        details: {
+          state: upgrade.state,
+          accountsLeft: left.reduce((sum, { accounts }) => sum + accounts, 0),
+          instances: left.map(({ name }) => name),
+        },
+      },
+    );
+  }
+  await mergeProgress(tx, upgrade.id, { finalizedBy: order.by, supervisorsLeft });
+  const outcome = await transition(tx, upgrade, 'finalizing', { message: `finalize, says ${order.by}` });
+  return outcome.kind === 'changed' ? outcome.upgrade : upgrade;
+}
+
+/** @throws BrambleError ERR_NOT_FOUND that names the hosts that there are */
+async function assertHosts(tx: Transaction, hosts: readonly string[]): Promise<void> {
+  if (hosts.length === 0) return;
+  const known = (await listSupervisors(tx)).map(({ host }) => host);
+  const unknown = hosts.find((host) => !known.includes(host));
+  if (unknown === undefined) return;
+  throw new BrambleError('ERR_NOT_FOUND', `There is no host "${unknown}": ${known.join(', ')}.`);
+}
+
+export async function lockedUpgrade(tx: Transaction): Promise<Upgrade> {
+  const upgrade = await lockOpenUpgrade(tx);
+  if (upgrade === undefined) {
+    throw noneOpen(await readLatestUpgrade(tx));
+  }
+  return upgrade;
+}
+
+/** Who says a thing twice learns that it was heard: what the last upgrade came to, and when. */
+function noneOpen(last: Upgrade | undefined): BrambleError {
+  const next = 'Plan one with `bramble upgrade plan`.';
+  if (last === undefined || !isFinal(last.state)) {
+    return new BrambleError('ERR_UPGRADE_NONE', `No upgrade is open. ${next}`);
+  }
+  const { state, toRelease, finishedAt } = last;
+  const what = state === 'done' ? 'done, and final' : state;
+  const since = finishedAt === null ? '' : `, since ${minuteText(finishedAt)}`;
+  return new BrambleError(
+    'ERR_UPGRADE_NONE',
+    `No upgrade is open: the last one, to ${toRelease}, is ${what}${since}. ${next}`,
+    {
+      details: { state, toRelease, finishedAt: finishedAt?.toISOString() ?? null },
+    },
+  );
+}
+
+export function wrongState(upgrade: Upgrade, what: string): BrambleError {
+  return new BrambleError('ERR_UPGRADE_STATE', `An upgrade that is ${describePosition(upgrade)} cannot ${what}.`, {
+    details: { state: upgrade.state, pausedFrom: upgrade.pausedFrom },
+  });
+}

@@ -1,0 +1,113 @@
+/**
+ * Where plan and domain differ, and the plan brought up to the domain. The plan was made by another release, some time ago:
+ * the domain is what counts.
+ */
+import type { Transaction } from '../../database/connection.ts';
+import { listInstancesBehind, type PlacedInstance } from '../components/instances-behind.ts';
+import type { PlannedInstance } from '../state/upgrade-plan.ts';
+import { mergeProgress, recordUpgradeEvent, replacePlan, type Upgrade } from '../state/upgrade-store.ts';
+import { freeName, planInstances } from './plan.ts';
+import { readInstanceFacts } from './plan-facts.ts';
+
+/** What the domain has, as far as a plan depends on it. */
+export interface DomainFacts {
+  behind: readonly PlacedInstance[];
+  /** Names that instances, connection services and processes have. */
+  takenNames: readonly string[];
+}
+
+export interface PlanChanges {
+  /** Instances with accounts that no planned one replaces. */
+  joining: string[];
+  /** Planned and not made, and the old one is no longer there. */
+  gone: PlannedInstance[];
+  /** Planned and not made, the old one has no account (a plan of 1.1 has one for each), and no operator asked for it by name. */
+  empty: PlannedInstance[];
+  /** Planned and not made, and a name was given to something else since. */
+  taken: PlannedInstance[];
+}
+
+export function notMade({ plan, progress }: Pick<Upgrade, 'plan' | 'progress'>): PlannedInstance[] {
+  const made = new Set(progress.newInstances.map(({ name }) => name));
+  return plan.instances.filter((planned) => !made.has(planned.name));
+}
+
+/** Pure. */
+export function planChanges(upgrade: Pick<Upgrade, 'plan' | 'progress'>, facts: DomainFacts): PlanChanges {
+  const { plan, progress } = upgrade;
+  const replaced = new Set(plan.instances.map((planned) => planned.replaces));
+  const accountsAt = new Map(facts.behind.map(({ name, accounts }) => [name, accounts]));
+  const assigned = new Set(Object.values(progress.assignments));
+  const isWished = (planned: PlannedInstance) =>
+    Object.hasOwn(plan.options.instances, planned.replaces) || assigned.has(planned.name);
+  const isGone = ({ replaces }: PlannedInstance) => !accountsAt.has(replaces);
+  const isEmpty = (planned: PlannedInstance) => accountsAt.get(planned.replaces) === 0 && !isWished(planned);
+  const planned = notMade(upgrade);
+  return {
+    joining: facts.behind.filter(({ name, accounts }) => accounts > 0 && !replaced.has(name)).map(({ name }) => name),
+    gone: planned.filter(isGone),
+    empty: planned.filter(isEmpty),
+    taken: planned.filter(
+      (each) => !isGone(each) && !isEmpty(each) && namesOf(each).some((name) => facts.takenNames.includes(name)),
+    ),
+  };
+}
+
+export function isUpToDate({ joining, gone, empty, taken }: PlanChanges): boolean {
+  return joining.length + gone.length + empty.length + taken.length === 0;
+}
+
+/** Writes the plan anew, and says by name what is other. @param host where an instance is that nothing is known of */
+export async function bringPlanUp(tx: Transaction, upgrade: Upgrade, host: string): Promise<void> {
+  const { instances, takenNames } = await readInstanceFacts(tx, host);
+  const facts = { behind: await listInstancesBehind(tx, upgrade.toRelease), takenNames };
+  const { joining, gone, empty, taken } = planChanges(upgrade, facts);
+  const left = upgrade.plan.instances.filter((planned) => !gone.includes(planned) && !empty.includes(planned));
+  const names = new Set([...takenNames, ...left.flatMap(namesOf)]);
+  const free = (name: string) => (takenNames.includes(name) ? freeName(name, upgrade.toRelease, names) : name);
+  const renamed = taken.map((planned) => ({
+    planned,
+    name: free(planned.name),
+    connectionServices: planned.connectionServices.map((service) => ({ ...service, name: free(service.name) })),
+  }));
+  const kept = left.map((before) => {
+    const change = renamed.find(({ planned }) => planned === before);
+    return change === undefined
+      ? before
+      : { ...before, name: change.name, connectionServices: change.connectionServices };
+  });
+  const added = planInstances(
+    {
+      instances: instances.filter(({ name }) => joining.includes(name)),
+      takenNames: [...names],
+      target: { release: upgrade.toRelease },
+    },
+    upgrade.plan.options,
+  );
+  await replacePlan(tx, upgrade.id, { ...upgrade.plan, instances: [...kept, ...added] });
+  // Who was assigned to it before goes to it under its new name.
+  const newNames = new Map(renamed.map(({ planned, name }) => [planned.name, name]));
+  const assignments = Object.entries(upgrade.progress.assignments).map(([account, name]) => [
+    account,
+    newNames.get(name) ?? name,
+  ]);
+  await mergeProgress(tx, upgrade.id, { assignments: Object.fromEntries(assignments) });
+  const messages = [
+    ...gone.map(({ name, replaces }) => `instance ${replaces} is no longer there: ${name} is not needed`),
+    ...empty.map(({ name, replaces }) => `instance ${replaces} has no accounts: ${name} is not needed`),
+    ...renamed.map((change) => {
+      const { planned } = change;
+      const before = namesOf(planned).filter((name) => takenNames.includes(name));
+      const after = namesOf(change);
+      return `taken meanwhile: ${before.join(', ')}; for ${planned.replaces} comes ${after.join(' with ')}`;
+    }),
+    ...added.map(
+      ({ name, replaces }) => `instance ${replaces}, which the plan does not know, joins: ${name} takes over`,
+    ),
+  ];
+  for (const message of messages) await recordUpgradeEvent(tx, upgrade, message);
+}
+
+function namesOf({ name, connectionServices }: Pick<PlannedInstance, 'name' | 'connectionServices'>): string[] {
+  return [name, ...connectionServices.map((service) => service.name)];
+}

@@ -1,0 +1,90 @@
+/** The real counts that a plan is made from. Reads only; one snapshot where the caller gives a transaction. */
+import type { Queryable } from '../../database/connection.ts';
+import { readBudget } from '../../deliveries/budget.ts';
+import { leastAgentSoftware } from '../../devices/delivery-items.ts';
+import { readDomain } from '../../domain/domain.ts';
+import { listConnectionServices } from '../../instances/connection-services.ts';
+import { listDesiredProcesses } from '../../registry/desired-processes.ts';
+import { listSupervisors, supervisorsBehind, supervisorText } from '../../registry/supervisors.ts';
+import { listAccountTables, lossesOf } from './loss-manifest.ts';
+import type { PlanFacts } from './plan.ts';
+
+/** What the manifest of the target's archive says. */
+export interface TargetRelease {
+  release: string;
+  features: readonly string[];
+  /** What the domain made of its signature: `judgementText`. */
+  signed?: string;
+  /** What it changes that a patch of the domain's release must not; of interest where its number is a patch's. */
+  differences: readonly string[];
+}
+
+/** @throws BrambleError ERR_NO_DOMAIN. */
+export async function readPlanFacts(
+  q: Queryable,
+  target: TargetRelease,
+  own: { host: string; features: readonly string[] },
+): Promise<PlanFacts> {
+  const domain = await readDomain(q);
+  const accounts = await q<{ name: string; instance: string }[]>`
+    select a.name, i.name as instance from account a join instance i on i.id = a.instance_id order by a.name`;
+  return {
+    fromRelease: domain.release,
+    featureLevel: domain.featureLevel,
+    target,
+    knownFeatures: own.features,
+    accounts,
+    ...(await readInstanceFacts(q, own.host)),
+    deliveries: await countDeliveries(q),
+    budget: await readBudget(q),
+    supervisorsBehind: supervisorsBehind(await listSupervisors(q), target.release).map(supervisorText),
+    losses: lossesOf(await listAccountTables(q)),
+  };
+}
+
+/**
+ * Instances that were not retired, and which names are taken. An instance is where its process is wanted, or else where it
+ * registered from. @param host where one is that nothing is known of
+ */
+export async function readInstanceFacts(
+  q: Queryable,
+  host: string,
+): Promise<Pick<PlanFacts, 'instances' | 'takenNames' | 'hosts'>> {
+  const desired = await listDesiredProcesses(q);
+  const services = await listConnectionServices(q);
+  const instances = await q<{ name: string; retired: boolean; seenAt: string | null }[]>`
+    select i.name, i.retired_at is not null as retired, c.host as "seenAt"
+      from instance i left join component c on c.name = i.name and c.kind = 'server' order by i.name`;
+  return {
+    instances: instances
+      .filter((instance) => !instance.retired)
+      .map((instance) => ({
+        name: instance.name,
+        host:
+          desired.find((process) => process.kind === 'server' && process.name === instance.name)?.host ??
+          instance.seenAt ??
+          host,
+        connectionServices: services
+          .filter((service) => service.instances.includes(instance.name))
+          .map((service) => service.name),
+      })),
+    takenNames: [
+      ...instances.map((instance) => instance.name),
+      ...services.map((service) => service.name),
+      ...desired.map((process) => process.name),
+    ],
+    hosts: [...new Set(desired.map((process) => process.host))],
+  };
+}
+
+/** What moving every account once would send, by the same rule that the delivery follows. */
+async function countDeliveries(q: Queryable): Promise<PlanFacts['deliveries']> {
+  const [row] = await q<{ all: number; able: number }[]>`
+    select count(*)::int as "all",
+           count(*) filter (where platform = 'apple'
+             or string_to_array(coalesce(substring(btrim(software_version) from '^[0-9]+(?:[.][0-9]+)*'), '0') || '.0', '.')::numeric[]
+                >= string_to_array(${leastAgentSoftware}, '.')::numeric[])::int as able
+      from device where state = 'active'`;
+  const able = row?.able ?? 0;
+  return { itPolicies: row?.all ?? 0, serviceBooks: able, synchronizations: able };
+}

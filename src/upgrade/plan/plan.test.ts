@@ -1,0 +1,218 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { isBrambleError } from '../../base/errors.ts';
+import { budgetSchema } from '../../deliveries/budget.ts';
+import { planText } from '../report/report-text.ts';
+import { planOptionsSchema } from '../state/plan-options.ts';
+import { upgradePlanSchema } from '../state/upgrade-plan.ts';
+import { freeName, type PlanFacts, planUpgrade } from './plan.ts';
+
+const options = planOptionsSchema.parse({});
+const facts: PlanFacts = {
+  fromRelease: '1.0.0',
+  featureLevel: '1.0.0',
+  target: { release: '1.1.0', features: ['old', 'shared-connection-services'], differences: [] },
+  knownFeatures: ['old'],
+  accounts: Array.from({ length: 24 }, (_, index) => ({
+    name: `a${index}`,
+    instance: index % 2 === 0 ? 'east' : 'west',
+  })),
+  instances: [
+    { name: 'east', host: 'one', connectionServices: ['east-mds'] },
+    { name: 'west', host: 'one', connectionServices: ['west-mds'] },
+  ],
+  takenNames: ['east', 'west', 'east-mds', 'west-mds', 'router'],
+  hosts: ['one'],
+  deliveries: { itPolicies: 40, serviceBooks: 30, synchronizations: 30 },
+  budget: budgetSchema.parse({ perMinuteDomain: 100, perMinuteInstance: 20 }),
+  losses: [],
+  supervisorsBehind: [],
+};
+
+test('supervisors of an earlier release are listed with what brings the new one', () => {
+  const behind = { ...facts, supervisorsBehind: ['one (1.1 or earlier)'] };
+  const notes = planUpgrade(behind, options).notes.join(' ');
+  assert.match(notes, /Supervisors to be upgraded: one \(1\.1 or earlier\).*releases\/1\.1\.0\/bramble\.mjs up/);
+  assert.doesNotMatch(planUpgrade(facts, options).notes.join(' '), /Supervisors/);
+});
+
+test('each instance gets a counterpart with a connection service and credentials of its own', () => {
+  const plan = planUpgrade(facts, options);
+  assert.deepEqual(
+    plan.instances.map((instance) => instance.name),
+    ['east-1-1', 'west-1-1'],
+  );
+  assert.deepEqual(plan.instances[0]?.connectionServices, [{ name: 'east-mds-1-1', replaces: 'east-mds' }]);
+  assert.equal(plan.needs.srpCredentials, 4);
+  assert.deepEqual(plan.needs.computers, []);
+  assert.deepEqual(plan.losses, []);
+});
+
+test('the costs are those of the real counts under the tighter of both rates', () => {
+  const plan = planUpgrade(facts, options);
+  assert.equal(plan.sends.itPolicies + plan.sends.serviceBooks + plan.sends.synchronizations, 100);
+  assert.equal(plan.sends.leastMinutes, 2.5);
+});
+
+test('features that only the target knows are shown as locked, and few accounts as a smaller sample', () => {
+  const plan = planUpgrade(facts, options);
+  assert.deepEqual(
+    plan.lockedFeatures.map((feature) => feature.name),
+    ['shared-connection-services'],
+  );
+  assert.equal(plan.waves[0]?.leastRequests, 49, 'as many good ones as rule out that a tenth fails');
+  const chosen = planUpgrade(facts, planOptionsSchema.parse({ gate: { leastRequests: 24 } }));
+  assert.equal(chosen.waves[0]?.leastRequests, 24);
+  assert.match(chosen.notes.join(' '), /content with 24 requests, as was chosen/);
+});
+
+test('an instance on a computer that is not there yet is shown as needed', () => {
+  const wish = planOptionsSchema.parse({ instances: { east: { name: 'new-east', host: 'two' } } });
+  const plan = planUpgrade(facts, wish);
+  assert.equal(plan.instances[0]?.name, 'new-east');
+  assert.deepEqual(plan.needs.computers, ['two']);
+});
+
+test('a step that is none is refused', () => {
+  assert.throws(
+    () => planUpgrade({ ...facts, target: { release: '1.2.0', features: [], differences: [] } }, options),
+    (error) => isBrambleError(error, 'ERR_RELEASE_STEP'),
+  );
+});
+
+test('names lose the suffix of the release before, fit a component name, and are never taken twice', () => {
+  assert.equal(freeName('east-1-1', '1.2.0', new Set()), 'east-1-2');
+  assert.equal(freeName('east', '1.1.0', new Set(['east-1-1'])), 'east-1-1-b');
+  fc.assert(
+    fc.property(fc.array(fc.stringMatching(/^[a-z][a-z0-9-]{0,62}$/), { minLength: 1, maxLength: 80 }), (names) => {
+      const taken = new Set<string>();
+      const free = names.map((name) => freeName(name, '1.1.0', taken));
+      assert.equal(new Set(free).size, free.length);
+      for (const name of free) assert.match(name, /^[a-z0-9][a-z0-9-]{0,62}$/);
+    }),
+  );
+});
+
+test('a plan survives being stored, with keys that this release does not know', () => {
+  const stored = JSON.parse(JSON.stringify({ ...planUpgrade(facts, options), later: { key: 1 } }));
+  assert.deepEqual(upgradePlanSchema.parse(stored), stored);
+});
+
+test('an instance without accounts gets no counterpart unless it is asked for by name, and the plan says so', () => {
+  const withEmpty: PlanFacts = {
+    ...facts,
+    instances: [...facts.instances, { name: 'north', host: 'one', connectionServices: ['north-mds'] }],
+  };
+  const plan = planUpgrade(withEmpty, options);
+  assert.deepEqual(
+    plan.instances.map(({ replaces }) => replaces),
+    ['east', 'west'],
+  );
+  assert.equal(plan.needs.srpCredentials, 4);
+  assert.match(plan.notes.join(' '), /No instance is added for north/);
+  const asked = planUpgrade(withEmpty, planOptionsSchema.parse({ instances: { north: {} } }));
+  assert.deepEqual(asked.instances.at(-1)?.connectionServices, [{ name: 'north-mds-1-1', replaces: 'north-mds' }]);
+});
+
+test('wishes for instances that are not there, and for names that cannot be had, are refused with what there is', () => {
+  const refused = (instances: object, message: RegExp) =>
+    assert.throws(
+      () => planUpgrade(facts, planOptionsSchema.parse({ instances })),
+      (error) => isBrambleError(error, 'ERR_UPGRADE_INSTANCE') && message.test(error.message),
+    );
+  refused({ esat: { host: 'two' } }, /no instance of this domain: esat\. There are: east, west/);
+  refused({ east: { name: 'router' } }, /router is taken/);
+  refused({ east: { name: 'Not Good' } }, /Not Good cannot be the name/);
+  refused({ east: { name: 'same' }, west: { name: 'same' } }, /same is taken/);
+  const wished = planUpgrade(facts, planOptionsSchema.parse({ instances: { west: { name: 'east-1-1' } } }));
+  assert.deepEqual(
+    wished.instances.map(({ name }) => name),
+    ['east-1-1-b', 'east-1-1'],
+  );
+});
+
+const patchFacts: PlanFacts = { ...facts, target: { release: '1.0.1', features: [], differences: [] } };
+
+test('a patch goes in place unless told otherwise: the fewest accounts first, nothing added and nothing sent', () => {
+  const plan = planUpgrade(patchFacts, options);
+  assert.deepEqual([plan.patch, plan.inPlace, plan.instances], [true, true, []]);
+  assert.equal(
+    plan.needs.processes + plan.needs.srpCredentials + plan.sends.itPolicies + plan.sends.synchronizations,
+    0,
+  );
+  const sizes = plan.waves.map(({ accounts }) => accounts);
+  assert.ok((sizes[0] ?? 0) <= (sizes[1] ?? 0), String(sizes));
+  assert.deepEqual(plan.replacements.map(({ name }) => name).sort(), ['east', 'west']);
+  const moving = planUpgrade(patchFacts, planOptionsSchema.parse({ inPlace: false }));
+  assert.deepEqual([moving.patch, moving.inPlace, moving.instances.length], [true, false, 2]);
+  const named = planUpgrade(patchFacts, planOptionsSchema.parse({ instances: { east: { name: 'new-east' } } }));
+  assert.equal(named.inPlace, false, 'whoever names new instances wants them');
+});
+
+test('in place every wave keeps to the order of sizes, and an instance without accounts, the last, has no gate on requests', () => {
+  const sizes = { a: 0, b: 30, c: 10, d: 20 };
+  const names = Object.keys(sizes);
+  const accounts = Object.entries(sizes).flatMap(([instance, size]) =>
+    Array.from({ length: size }, (_, index) => ({ name: `${instance}-${index}`, instance })),
+  );
+  const instances = names.map((name) => ({ name, host: 'one', connectionServices: [] }));
+  const plan = planUpgrade(
+    { ...patchFacts, accounts, instances },
+    planOptionsSchema.parse({ wavePercentages: [50, 75, 100] }),
+  );
+  assert.deepEqual(
+    plan.waves.map(({ name, accounts, leastRequests }) => [name, accounts, leastRequests > 0]),
+    [
+      ['c', 10, true],
+      ['d', 20, true],
+      ['b', 30, true],
+      ['a', 0, false],
+    ],
+  );
+  assert.match(planText(plan), /4\. a: 0 accounts, watched for processes that end unasked/);
+});
+
+test('in place the instance of a chosen canary goes first, and a shared connection service once', () => {
+  const shared: PlanFacts = {
+    ...patchFacts,
+    instances: patchFacts.instances.map((instance) => ({ ...instance, connectionServices: ['mds'] })),
+  };
+  for (const { name, instance } of facts.accounts) {
+    const plan = planUpgrade(shared, planOptionsSchema.parse({ canaries: [name] }));
+    assert.equal(plan.replacements[0]?.name, instance);
+    assert.deepEqual(
+      plan.replacements.map(({ processes }) => processes.slice(1)),
+      [['mds'], []],
+    );
+  }
+});
+
+test('whichever way a patch takes, its plan says who signed it, and that supervisors may stay', () => {
+  const target = { ...patchFacts.target, signed: 'not signed, and taken by name: who built it is not proven' };
+  const behind: PlanFacts = { ...patchFacts, target, supervisorsBehind: ['one (1.0.0)'] };
+  for (const inPlace of [true, false]) {
+    const notes = planUpgrade(behind, planOptionsSchema.parse({ inPlace })).notes.join(' ');
+    assert.match(notes, /The release 1\.0\.1 is not signed, and taken by name/);
+    assert.match(notes, /Supervisors may stay as they are: one \(1\.0\.0\)\./);
+    assert.doesNotMatch(notes, /to be upgraded/);
+  }
+});
+
+test('a patch by its number alone, and a minor release in place, are refused with what they are', () => {
+  const differing = { ...patchFacts, target: { ...patchFacts.target, differences: ['the feature x is added'] } };
+  assert.throws(
+    () => planUpgrade(differing, options),
+    (error) => isBrambleError(error, 'ERR_RELEASE_NOT_PATCH') && /feature x is added/.test(error.message),
+  );
+  for (const wish of [
+    { facts, inPlace: true },
+    { facts: patchFacts, inPlace: true, instances: { east: {} } },
+  ]) {
+    const { facts: given, ...wanted } = wish;
+    assert.throws(
+      () => planUpgrade(given, planOptionsSchema.parse(wanted)),
+      (error) => isBrambleError(error, 'ERR_UPGRADE_IN_PLACE'),
+    );
+  }
+});

@@ -1,0 +1,273 @@
+/**
+ * The plan of an upgrade, as a pure function of real counts: what is added, which waves there are, what will be sent and
+ * how long that takes at least, what stays locked. Nothing here is carried out; the same facts give the same plan.
+ */
+import { counted } from '../../base/counted.ts';
+import { BrambleError } from '../../base/errors.ts';
+import { parseRelease } from '../../base/release-number.ts';
+import { type Budget, budgetSchema } from '../../deliveries/budget.ts';
+import { supervisorCaution, supervisorCommand } from '../../registry/supervisors.ts';
+import { assertPatch, type ReleaseStep, releaseStep } from '../fence/release-step.ts';
+import { requestsToPass } from '../gates/gate.ts';
+import { chosenGate, type PlanOptions } from '../state/plan-options.ts';
+import type { Loss, PlannedInstance, UpgradePlan } from '../state/upgrade-plan.ts';
+import { planReplacements, replacementNotes } from './in-place-plan.ts';
+import { assignWaves, type PlacedAccount } from './wave-assignment.ts';
+
+export interface InstanceFacts {
+  name: string;
+  host: string;
+  /** Names of the connection services that belong to it. */
+  connectionServices: string[];
+}
+
+/** What a plan is made from, read from the database and from the target's archive. */
+export interface PlanFacts {
+  fromRelease: string;
+  featureLevel: string;
+  target: { release: string; features: readonly string[]; differences: readonly string[]; signed?: string };
+  /** Features that the release at work knows. */
+  knownFeatures: readonly string[];
+  accounts: readonly PlacedAccount[];
+  instances: readonly InstanceFacts[];
+  /** Names that instances, connection services and processes have already. */
+  takenNames: readonly string[];
+  /** Hosts on which something of the domain runs. */
+  hosts: readonly string[];
+  /** Deliveries that moving every account makes. */
+  deliveries: { itPolicies: number; serviceBooks: number; synchronizations: number };
+  budget: Budget;
+  losses: readonly Loss[];
+  /** Of hosts where something runs, and of an earlier release than the target. */
+  supervisorsBehind: readonly string[];
+}
+
+/** Resident memory of one process, as measured, rounded up. */
+const memoryMb = { server: 160, connection: 100 } as const;
+
+/**
+ * @throws BrambleError ERR_RELEASE_STEP, ERR_RELEASE_NOT_PATCH, ERR_UPGRADE_IN_PLACE, ERR_UPGRADE_CANARY, ERR_UPGRADE_INSTANCE.
+ */
+export function planUpgrade(facts: PlanFacts, options: PlanOptions): UpgradePlan {
+  const step = releaseStep(facts.fromRelease, facts.target.release);
+  if (step === 'patch') assertPatch(facts.fromRelease, facts.target.release, facts.target.differences);
+  assertWishes(facts, options);
+  return goesInPlace(step, facts, options) ? planInPlace(facts, options) : planWaves(step, facts, options);
+}
+
+/** @throws BrambleError ERR_UPGRADE_IN_PLACE where that cannot be. */
+function goesInPlace(step: ReleaseStep, facts: PlanFacts, { inPlace, instances }: PlanOptions): boolean {
+  if (inPlace === true && step === 'minor') {
+    throw new BrambleError(
+      'ERR_UPGRADE_IN_PLACE',
+      `${facts.target.release} is another minor release than ${facts.fromRelease}, and only a patch replaces instances in place: ` +
+        'leave the option out, and new instances take the accounts over in waves.',
+    );
+  }
+  if (inPlace === true && Object.keys(instances).length > 0) {
+    throw new BrambleError(
+      'ERR_UPGRADE_IN_PLACE',
+      'In place no instance is added, so none can have another name or host: leave out either `inPlace` or `instances`.',
+    );
+  }
+  // Whoever names new instances wants them.
+  return step === 'patch' && (inPlace ?? Object.keys(instances).length === 0);
+}
+
+function planInPlace(facts: PlanFacts, options: PlanOptions): UpgradePlan {
+  const replacements = planReplacements(facts, options);
+  const accountsAt = (names: readonly string[]) => facts.accounts.filter(({ instance }) => names.includes(instance));
+  const waves = [...new Set(replacements.map(({ wave }) => wave))].map((number) => {
+    const names = replacements.filter(({ wave }) => wave === number).map(({ name }) => name);
+    const accounts = accountsAt(names).length;
+    const leastRequests = accounts === 0 ? 0 : requestsToPass(options.gate);
+    return { number, name: names.join(', '), accounts, leastRequests };
+  });
+  return {
+    ...{ options, patch: true, inPlace: true, replacements, instances: [], waves },
+    needs: { computers: [], processes: 0, listeningPorts: 0, memoryMb: memoryMb.server, srpCredentials: 0 },
+    sends: { itPolicies: 0, serviceBooks: 0, synchronizations: 0, leastMinutes: 0 },
+    ...{ lockedFeatures: [], losses: [] },
+    notes: [...accountNotes(options, waves), ...replacementNotes(facts, replacements), ...releaseNotes(facts, 'patch')],
+  };
+}
+
+function planWaves(step: ReleaseStep, facts: PlanFacts, options: PlanOptions): UpgradePlan {
+  const { replaced, empty } = splitInstances(facts, options);
+  const instances = planInstances({ ...facts, instances: replaced }, options);
+  const waves = assignWaves(facts.accounts, options).map((wave) => ({
+    number: wave.number,
+    name: wave.name,
+    accounts: wave.accounts.length,
+    leastRequests: requestsToPass(options.gate),
+  }));
+  const services = instances.reduce((sum, instance) => sum + instance.connectionServices.length, 0);
+  const processes = instances.length + services;
+  const budget = budgetSchema.parse({ ...facts.budget, ...options.budget });
+  return {
+    ...{ options, patch: step === 'patch', inPlace: false, replacements: [], instances, waves },
+    needs: {
+      computers: [...new Set(instances.map((instance) => instance.host))].filter((host) => !facts.hosts.includes(host)),
+      processes,
+      // Instances and connection services dial out; what they listen on is loopback, on a port that the system chooses.
+      listeningPorts: 0,
+      memoryMb: instances.length * memoryMb.server + services * memoryMb.connection,
+      srpCredentials: processes,
+    },
+    sends: { ...facts.deliveries, leastMinutes: leastMinutes(facts, budget, instances.length) },
+    lockedFeatures: facts.target.features
+      .filter((feature) => !facts.knownFeatures.includes(feature))
+      .map((name) => ({ name, until: 'the upgrade is finalized and every registered component has it' })),
+    losses: [...facts.losses],
+    notes: [...notesOf(facts, options, waves, empty), ...releaseNotes(facts, step)],
+  };
+}
+
+/** Nobody is to be moved away from an instance without accounts; it has a counterpart only when asked for by its name. */
+function splitInstances(
+  facts: Pick<PlanFacts, 'accounts' | 'instances'>,
+  options: Pick<PlanOptions, 'instances'>,
+): { replaced: InstanceFacts[]; empty: string[] } {
+  const occupied = new Set(facts.accounts.map(({ instance }) => instance));
+  const isReplaced = ({ name }: InstanceFacts) => occupied.has(name) || Object.hasOwn(options.instances, name);
+  return {
+    replaced: facts.instances.filter(isReplaced),
+    empty: facts.instances.filter((instance) => !isReplaced(instance)).map(({ name }) => name),
+  };
+}
+
+const instanceName = /^[a-z0-9][a-z0-9-]{0,62}$/;
+
+/** @throws BrambleError ERR_UPGRADE_INSTANCE for wishes about instances that are not there, and names that cannot be had. */
+function assertWishes(
+  facts: Pick<PlanFacts, 'instances' | 'takenNames'>,
+  options: Pick<PlanOptions, 'instances'>,
+): void {
+  const known = facts.instances.map(({ name }) => name);
+  const unknown = Object.keys(options.instances).filter((name) => !known.includes(name));
+  if (unknown.length > 0) {
+    throw new BrambleError(
+      'ERR_UPGRADE_INSTANCE',
+      `\`instances\` names what is no instance of this domain: ${unknown.slice(0, 10).join(', ')}. There are: ${known.join(', ')}.`,
+      { details: { unknown, known } },
+    );
+  }
+  const taken = new Set(facts.takenNames);
+  for (const { name } of Object.values(options.instances)) {
+    if (name === undefined) continue;
+    if (!instanceName.test(name) || taken.has(name)) {
+      throw new BrambleError(
+        'ERR_UPGRADE_INSTANCE',
+        taken.has(name)
+          ? `The name ${name} is taken already. Choose another one in \`instances\`.`
+          : `${name} cannot be the name of an instance: use lower-case letters, digits and hyphens.`,
+        { details: { name } },
+      );
+    }
+    taken.add(name);
+  }
+}
+
+/** One new instance for each old one, with as many connection services as that one has: they belong to one instance each. */
+export function planInstances(
+  facts: Pick<PlanFacts, 'instances' | 'takenNames'> & { target: Pick<PlanFacts['target'], 'release'> },
+  options: Pick<PlanOptions, 'instances'>,
+): PlannedInstance[] {
+  const wished = Object.values(options.instances).flatMap(({ name }) => name ?? []);
+  const taken = new Set([...facts.takenNames, ...wished]);
+  return facts.instances.map((instance) => {
+    const wish = options.instances[instance.name];
+    return {
+      name: wish?.name ?? freeName(instance.name, facts.target.release, taken),
+      replaces: instance.name,
+      host: wish?.host ?? instance.host,
+      connectionServices: instance.connectionServices.map((service) => ({
+        name: freeName(service, facts.target.release, taken),
+        replaces: service,
+      })),
+    };
+  });
+}
+
+/** `east` becomes `east-1-1`, that in the next upgrade `east-1-2`; a letter follows where the name is taken. */
+export function freeName(name: string, release: string, taken: Set<string>): string {
+  const { major, minor } = parseRelease(release);
+  const plain = name
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-+|-+$/g, '');
+  const base =
+    plain
+      .replace(/-\d+-\d+(-z*[a-z])?$/, '')
+      .slice(0, 45)
+      .replace(/-+$/, '') || 'instance';
+  const stem = `${base}-${major}-${minor}`;
+  for (let attempt = 0; ; attempt++) {
+    const candidate = attempt === 0 ? stem : `${stem}-${letterOf(attempt)}`;
+    if (!taken.has(candidate)) {
+      taken.add(candidate);
+      return candidate;
+    }
+  }
+}
+
+/** b, c … z, then zb, zc …: the second of a name is its b. */
+function letterOf(attempt: number): string {
+  return 'z'.repeat(Math.floor((attempt - 1) / 25)) + String.fromCharCode(98 + ((attempt - 1) % 25));
+}
+
+function leastMinutes(facts: PlanFacts, budget: Budget, newInstances: number): number {
+  const { itPolicies, serviceBooks, synchronizations } = facts.deliveries;
+  const perMinute = Math.min(budget.perMinuteDomain, budget.perMinuteInstance * Math.max(1, newInstances));
+  return Math.ceil(((itPolicies + serviceBooks + synchronizations) / perMinute) * 10) / 10;
+}
+
+function accountNotes(options: PlanOptions, waves: readonly { name: string; accounts: number }[]): string[] {
+  const notes = waves
+    .filter((wave) => wave.accounts === 1)
+    .map((wave) => `The wave “${wave.name}” has one account: its gate rests on that one alone.`);
+  const { leastRequests } = chosenGate(options.gate);
+  if (leastRequests !== undefined) {
+    notes.push(
+      `Gates are content with ${counted(leastRequests, 'request')}, as was chosen: a fault that few requests show may be overlooked.`,
+    );
+  }
+  return notes;
+}
+
+/** Of the release itself, whichever way it takes. */
+function releaseNotes({ target, supervisorsBehind }: PlanFacts, step: ReleaseStep): string[] {
+  const behind = supervisorsBehind.join(', ');
+  const command = `\`${supervisorCommand(target.release)}\`. ${supervisorCaution}.`;
+  const supervisors =
+    step === 'patch'
+      ? `Supervisors may stay as they are: ${behind}. Where they are to be of ${target.release} too, type there: ${command}`
+      : `Supervisors to be upgraded: ${behind}; once every process there is of ${target.release}, type there: ${command}`;
+  return [
+    ...(supervisorsBehind.length === 0 ? [] : [supervisors]),
+    ...(target.signed === undefined ? [] : [`The release ${target.release} is ${target.signed}.`]),
+  ];
+}
+
+function notesOf(
+  facts: PlanFacts,
+  options: PlanOptions,
+  waves: readonly { name: string; accounts: number }[],
+  empty: readonly string[],
+): string[] {
+  const notes = accountNotes(options, waves);
+  if (facts.accounts.length === 0) notes.push('There is no account to move: the upgrade goes through without waves.');
+  if (empty.length > 0) {
+    notes.push(
+      `No instance is added for ${empty.join(', ')}: no account is there. One joins when accounts come, or when the option ` +
+        '`instances` names it.',
+    );
+  }
+  notes.push(
+    options.oldInstances === 'upgrade'
+      ? `When finalizing, the emptied instances are upgraded in place to ${facts.target.release} and take accounts again; ` +
+          '`bramble instance retire` ends those that you do not need.'
+      : 'When finalizing, the emptied instances are stopped and retired.',
+  );
+  return notes;
+}

@@ -1,0 +1,99 @@
+/**
+ * Rehearses the migration on an empty database of its own: the old release's migrations, then this one's additive ones on
+ * top, and looks at whether the old release could still work on the result. The scratch database is dropped afterwards,
+ * whatever happens, and beside: dropping deletes a thousand files, which took a minute where the disk was busy and the file
+ * system told it of each block (`discard`). Nothing depends on that. What a killed rehearsal left, a later one drops.
+ */
+import { randomBytes } from 'node:crypto';
+import { type Database, openDatabase } from '../../database/connection.ts';
+import { migrate } from '../../database/migrate.ts';
+
+export interface RehearsalOptions {
+  databaseUrl: string;
+  /** Migration folders and releases. */
+  from: { folder: string; release: string };
+  to: { folder: string; release: string };
+  applicationName: string;
+}
+
+export interface Rehearsal {
+  schemaVersion: number;
+  /** What of the expanded schema the old release could not work with; empty when it can. */
+  obstacles: string[];
+}
+
+interface Column {
+  place: string;
+  type: string;
+  required: boolean;
+}
+
+/** @throws the migrator's errors, and PostgreSQL's where no database may be created (SQLSTATE 42501). */
+export async function rehearseMigration(options: RehearsalOptions): Promise<Rehearsal> {
+  const name = `${scratchPrefix}${Math.floor(Date.now() / 1000)}_${randomBytes(6).toString('hex')}`;
+  const scratchUrl = new URL(options.databaseUrl);
+  scratchUrl.pathname = `/${name}`;
+  const { applicationName } = options;
+  const db = openDatabase(options.databaseUrl, { applicationName, max: 1 });
+  try {
+    await db.unsafe(`create database ${name} template template0`);
+    const scratch = openDatabase(scratchUrl.href, { applicationName, max: 1 });
+    try {
+      await migrate(scratchUrl.href, { ...options.from, contract: true, applicationName });
+      const before = await listColumns(scratch);
+      const schemaVersion = await migrate(scratchUrl.href, { ...options.to, contract: false, applicationName });
+      return { schemaVersion, obstacles: obstaclesOf(before, await listColumns(scratch)) };
+    } finally {
+      await scratch.end({ timeout: 5 });
+    }
+  } finally {
+    void dropScratch(db, name);
+  }
+}
+
+const scratchPrefix = 'bramble_rehearsal_';
+/** No rehearsal is at work for so long; the age stands in the name. */
+const forsakenAfterSeconds = 3600;
+
+/** Never fails: what is left is dropped by a later rehearsal. */
+async function dropScratch(db: Database, name: string): Promise<void> {
+  try {
+    await db.unsafe(`drop database if exists ${name} with (force)`);
+    const forsaken = await db<{ name: string }[]>`
+      select d.datname as name from pg_database d
+       where d.datname ~ ${`^${scratchPrefix}[0-9]+_[0-9a-f]+$`}
+         and split_part(d.datname, '_', 3)::bigint < extract(epoch from now()) - ${forsakenAfterSeconds}
+         and not exists (select from pg_stat_activity a where a.datid = d.oid)`;
+    for (const left of forsaken) await db.unsafe(`drop database if exists ${left.name}`);
+  } catch {
+    // Another process may be dropping the same, or the database is going down.
+  } finally {
+    await db.end({ timeout: 5 });
+  }
+}
+
+/** What the older release stumbles over: columns gone or changed, and new ones of its tables that it would have to fill. */
+export function obstaclesOf(before: readonly Column[], after: readonly Column[]): string[] {
+  const now = new Map(after.map((column) => [column.place, column]));
+  const known = new Map(before.map((column) => [column.place, column]));
+  const oldTables = new Set(before.map((column) => column.place.split('.')[0]));
+  const gone = before.flatMap((column) => {
+    const next = now.get(column.place);
+    if (next === undefined) return [`${column.place} is gone`];
+    if (next.type !== column.type) return [`${column.place} is ${next.type} instead of ${column.type}`];
+    return next.required && !column.required ? [`${column.place} may no longer be left out`] : [];
+  });
+  const added = after
+    .filter((column) => !known.has(column.place) && column.required && oldTables.has(column.place.split('.')[0]))
+    .map((column) => `${column.place} is new and cannot be left out`);
+  return [...gone, ...added];
+}
+
+async function listColumns(db: Database): Promise<Column[]> {
+  return await db<Column[]>`
+    select c.table_name || '.' || c.column_name as place, c.data_type as type,
+           c.is_nullable = 'NO' and c.column_default is null and c.is_identity = 'NO' as required
+      from information_schema.columns c join information_schema.tables t using (table_schema, table_name)
+     where c.table_schema = current_schema() and t.table_type = 'BASE TABLE'
+     order by 1`;
+}

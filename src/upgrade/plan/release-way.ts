@@ -1,0 +1,102 @@
+/**
+ * Whether and how a domain can go to a release: asked of the domain's rows and of both manifests, written nowhere. The answer is
+ * the planner's own: what it refuses has no way, and what it plans is shown.
+ */
+import { isBrambleError, messageOf } from '../../base/errors.ts';
+import type { Queryable } from '../../database/connection.ts';
+import { readDomain } from '../../domain/domain.ts';
+import { type FoundRelease, readInstalled, verifyInstalled } from '../../release/archive.ts';
+import { type Acceptance, judgementText } from '../../release/signer-judgement.ts';
+import { type ReleaseStep, releaseStep } from '../fence/release-step.ts';
+import { judgeRelease } from '../fence/release-trust.ts';
+import { planOptionsSchema } from '../state/plan-options.ts';
+import type { UpgradePlan } from '../state/upgrade-plan.ts';
+import { describePosition, readOpenUpgrade } from '../state/upgrade-store.ts';
+import { planUpgrade } from './plan.ts';
+import { readPlanFacts } from './plan-facts.ts';
+import { differencesTo, releaseFolder } from './upgrade-archive.ts';
+
+export interface WayAnswer {
+  domain: { name: string; release: string };
+  release: string;
+  /** False for the archive of a working tree, which may be built again with other contents. */
+  sealed: boolean;
+  /** `same`: the build that the domain runs. `none`: no upgrade leads there, or none can begin just now; `reasons` say why and what to do. */
+  way: ReleaseStep | 'same' | 'none';
+  reasons: string[];
+  /** Administration services that are away while the release fence is closed. */
+  administrations: number;
+  /** What the default options would plan; null without a way. */
+  plan: UpgradePlan | null;
+  /** What the domain makes of its signature, in a sentence without its end. */
+  signed: string | null;
+}
+
+export interface WayQuestion {
+  /** BRAMBLE_HOME of this host, where the domain's own release is installed. */
+  home: string;
+  host: string;
+  found: FoundRelease;
+  accepted?: Acceptance;
+}
+
+/** The refusals that are an answer. */
+const answers = ['ERR_RELEASE_STEP', 'ERR_RELEASE_NOT_PATCH', 'ERR_RELEASE_SIGNER'] as const;
+
+/** @throws BrambleError ERR_NO_DOMAIN, and as `verifyInstalled` where the domain's own release is not installed as it was built. */
+export async function findWay(q: Queryable, question: WayQuestion): Promise<WayAnswer> {
+  const { found } = question;
+  const { name, release } = await readDomain(q);
+  const [administrations] = await q<{ count: number }[]>`
+    select count(*)::int as count from desired_process where kind = 'administration' and state = 'running'`;
+  const answer: WayAnswer = {
+    ...{ domain: { name, release }, release: found.release, sealed: !found.manifest.workingTree },
+    ...{ way: 'none', reasons: [], administrations: administrations?.count ?? 0, plan: null, signed: null },
+  };
+  try {
+    if (found.release === release) return await compareBuilds(q, question, answer);
+    const way = releaseStep(release, found.release);
+    const signed = judgementText(await judgeRelease(q, found, question.accepted));
+    const plan = await planned(q, release, question);
+    const open = await readOpenUpgrade(q);
+    if (open === undefined) return { ...answer, way, plan, signed };
+    const reason =
+      `An upgrade to ${open.toRelease} is open (${describePosition(open)}), and one at a time can be: see \`bramble upgrade ` +
+      'status`, finish or reverse it, and ask again.';
+    return { ...answer, reasons: [reason], signed };
+  } catch (error) {
+    if (!answers.some((code) => isBrambleError(error, code))) throw error;
+    return { ...answer, reasons: [messageOf(error)] };
+  }
+}
+
+/** By what they hold: a number says nothing of who built it. */
+async function compareBuilds(
+  q: Queryable,
+  { home, found, accepted }: WayQuestion,
+  answer: WayAnswer,
+): Promise<WayAnswer> {
+  const own = await readInstalled(releaseFolder(home, found.release));
+  if (own.manifestSha256 !== found.manifestSha256) {
+    const signed = found.signature === null ? 'It is not signed' : `It is signed by ${found.signature.signer}`;
+    const reason =
+      `This is another build of ${found.release} than the one that the domain runs: their manifests differ ` +
+      `(${found.manifestSha256.slice(0, 16)}…, ${own.manifestSha256.slice(0, 16)}…). ${signed}. One number is one release: ` +
+      'compare both with what the publisher says, and take a later release.';
+    return { ...answer, reasons: [reason] };
+  }
+  // What is there already is that also without the file of its signature; a signature that lies there is judged.
+  const signed = found.signature === null ? null : judgementText(await judgeRelease(q, found, accepted));
+  return { ...answer, way: 'same', signed };
+}
+
+async function planned(q: Queryable, from: string, { home, host, found }: WayQuestion): Promise<UpgradePlan> {
+  const own = await verifyInstalled(releaseFolder(home, from));
+  const target = {
+    release: found.release,
+    features: found.manifest.features,
+    differences: await differencesTo(home, from, found),
+  };
+  const facts = await readPlanFacts(q, target, { host, features: own.features });
+  return planUpgrade(facts, planOptionsSchema.parse({}));
+}

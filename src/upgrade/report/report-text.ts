@@ -1,0 +1,198 @@
+/** The upgrade's report in words, for a terminal: pure text, a line a fact. */
+import { counted } from '../../base/counted.ts';
+import { supervisorText } from '../../registry/supervisors.ts';
+import { notBackText } from '../components/absent-process-text.ts';
+import type { UpgradePlan } from '../state/upgrade-plan.ts';
+import type { UpgradeReport } from './report.ts';
+import { waitLines } from './wait-text.ts';
+
+/** The whole report. Times are UTC. */
+export function reportText(report: UpgradeReport): string {
+  const lines = [
+    `Upgrade ${report.release.from} → ${report.release.to}: ${report.position}, ${duration(report.seconds)}`,
+    ...(report.pauseReason === null ? [] : [`  because: ${report.pauseReason}`]),
+    ...section('Waits', waitLines(waitsOf(report))),
+    '',
+    'Accounts',
+    accountsLine(report),
+    ...section('Emptied instances', report.emptied.length === 0 ? [] : [`  ${emptiedText(report.emptied)}`]),
+    ...section(
+      'Checks',
+      (report.checks ?? []).map((check) => `  ${check.result.padEnd(10)} ${check.name}: ${check.message}`),
+    ),
+    // An administration of 1.1 sends none.
+    ...section(
+      'Not back',
+      (report.notBack ?? []).length === 0 ? [] : [`  ${notBackText(report.notBack, report.release)}`],
+    ),
+    ...section('Replaced in place', (report.replacements ?? []).map(replacementLine)),
+    ...section('Waves', report.waves.map(waveLine)),
+    ...section('Deliveries', report.deliveries.map(deliveryLine)),
+    // An administration of 1.1 sends none.
+    ...section(
+      'Supervisors',
+      (report.supervisors ?? []).map((one) => `  ${supervisorText(one)}${platformText(one)}`),
+    ),
+    ...section(
+      'Held back by the budget',
+      report.heldBack
+        .filter((hold) => hold.heldSeconds > 0 || hold.waiting > 0)
+        .map(
+          (hold) =>
+            `  ${hold.instance}: ${duration(hold.heldSeconds)} altogether, now ${hold.waiting} wait (${hold.reason})`,
+        ),
+    ),
+    ...section(
+      'Features',
+      report.features.map(
+        (feature) => `  ${feature.name}: ${feature.active ? 'active' : `locked by ${feature.lockedBy.join(', ')}`}`,
+      ),
+    ),
+    ...section(
+      'Course',
+      report.phases.map((phase) => `  ${time(phase.at)} ${phase.state.padEnd(14)} ${duration(phase.seconds)}`),
+    ),
+    ...section(
+      'Log',
+      report.events.map((event) => `  ${time(event.at)} ${event.message}`),
+    ),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function replacementLine({ name, host, wave, beganAt, atWorkAt }: UpgradeReport['replacements'][number]): string {
+  const began = beganAt === null ? 'not yet' : `since ${time(beganAt)}`;
+  return `  ${name} on ${host}, wave ${wave}: ${atWorkAt === null ? began : `${began}, at work since ${time(atWorkAt)}`}`;
+}
+
+function accountsLine({ accounts, release, plan }: UpgradeReport): string {
+  const left = `still at ${release.from}: ${accounts.atOldRelease}`;
+  return plan.inPlace
+    ? `  nobody moves: each instance is replaced in place; ${left}`
+    : `  moved ${accounts.moved}, moved back ${accounts.reversed}, failed ${accounts.failed}, ${left}`;
+}
+
+/** What to do with instances that serve nobody any more. */
+export function emptiedText(names: readonly string[]): string {
+  return `${names.join(', ')}: serve nobody any more; \`bramble instance retire ${names.join(' ')}\` ends them`;
+}
+
+/** An administration of 1.1 sends no list: what the last step said is all. */
+function waitsOf({ waits, waitingFor }: { waits?: UpgradeReport['waits']; waitingFor: string | null }) {
+  if (waits !== undefined) return waits;
+  return waitingFor === null
+    ? []
+    : [{ what: 'step', why: waitingFor, who: [], since: null, until: null, command: null }];
+}
+
+/** The plan before it is started. */
+export function planText(plan: UpgradePlan): string {
+  return plan.inPlace ? inPlaceText(plan) : wavesText(plan);
+}
+
+function inPlaceText({ replacements, waves, notes }: UpgradePlan): string {
+  const lines = [
+    'Replaced in place, one process after the other',
+    ...replacements.map(({ name, host, processes, wave }) => {
+      const [, ...services] = processes;
+      return `  ${name} on ${host}, in wave ${wave}${services.length === 0 ? '' : `, with ${services.join(', ')}`}`;
+    }),
+    ...section('Waves', waves.map(plannedWaveLine)),
+    ...section('Needs', ['  memory for one more process at a time on each host; no instance, host or SRP credential']),
+    ...section('Sends', ['  nothing to devices']),
+    ...section(
+      'Notes',
+      notes.map((note) => `  ${note}`),
+    ),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function plannedWaveLine({ number, name, accounts, leastRequests }: UpgradePlan['waves'][number]): string {
+  const gate =
+    accounts === 0 ? 'watched for processes that end unasked' : `gate on ${counted(leastRequests, 'request')}`;
+  return `  ${number}. ${name}: ${counted(accounts, 'account')}, ${gate}`;
+}
+
+function wavesText(plan: UpgradePlan): string {
+  const { needs, sends } = plan;
+  const lines = [
+    'New instances',
+    ...(plan.instances.length === 0 ? ['  none'] : []),
+    ...plan.instances.map(
+      (instance) =>
+        `  ${instance.name} for ${instance.replaces} on ${instance.host}` +
+        (instance.connectionServices.length === 0
+          ? ''
+          : `, with ${instance.connectionServices.map((service) => service.name).join(', ')}`),
+    ),
+    '',
+    'Waves',
+    ...plan.waves.map(plannedWaveLine),
+    '',
+    'Needs',
+    `  ${counted(needs.processes, 'more process', 'more processes')}, about ${needs.memoryMb} MB, ${counted(needs.srpCredentials, 'SRP credential')}, ` +
+      `${counted(needs.listeningPorts, 'listening port')}, further computers: ${needs.computers.join(', ') || 'none'}`,
+    '',
+    'Sends',
+    `  ${counted(sends.itPolicies, 'IT policy')}, ${counted(sends.serviceBooks, 'set of service books', 'sets of service books')}, ` +
+      `${counted(sends.synchronizations, 'synchronization')}; at this budget at least ${sends.leastMinutes} min`,
+    ...section(
+      'Locked until finalized',
+      plan.lockedFeatures.map((feature) => `  ${feature.name}`),
+    ),
+    ...section(
+      'Would be lost',
+      plan.losses.length === 0 ? ['  nothing'] : plan.losses.map((loss) => `  ${loss.what}: ${loss.why}`),
+    ),
+    ...section(
+      'Notes',
+      plan.notes.map((note) => `  ${note}`),
+    ),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+/** What a supervisor runs on. */
+function platformText({ nodeVersion, postgresServer }: UpgradeReport['supervisors'][number]): string {
+  return nodeVersion === null ? '' : `: Node.js ${nodeVersion.replace('v', '')}, PostgreSQL ${postgresServer}`;
+}
+
+function section(title: string, lines: readonly string[]): string[] {
+  return lines.length === 0 ? [] : ['', title, ...lines];
+}
+
+function waveLine(wave: UpgradeReport['waves'][number]): string {
+  const { moves } = wave;
+  const gate = gateText(wave.gate);
+  const reach = moves.outOfReach === 0 ? '' : `, ${moves.outOfReach} out of reach`;
+  return (
+    `  ${wave.number}. ${wave.name}: ${wave.state}, ${moves.settled} of ${counted(moves.accounts, 'account')} settled${reach}` +
+    (gate === undefined ? '' : `; gate: ${gate}`)
+  );
+}
+
+/** What a wave's gate says, and who answers for the wave in its place; undefined while it has said nothing. */
+export function gateText(gate: Readonly<Record<string, unknown>> | null): string | undefined {
+  const said = gate?.['answer'];
+  const reasons = Array.isArray(gate?.['reasons']) ? gate['reasons'].join('; ') : '';
+  const judged = typeof said === 'string' ? `${said}${reasons === '' ? '' : `: ${reasons}`}` : undefined;
+  const by = gate?.['acceptedBy'];
+  if (typeof by !== 'string') return judged;
+  return `${by} answers for it${judged === undefined ? '' : ` (the gate said ${judged})`}`;
+}
+
+function deliveryLine(count: UpgradeReport['deliveries'][number]): string {
+  const suspects = count.suspects === 0 ? '' : `, ${counted(count.suspects, 'suspect')}`;
+  return `  ${count.item} (${count.direction}): ${count.done} done, ${count.failed} failed, ${count.open} open${suspects}`;
+}
+
+function duration(seconds: number): string {
+  if (seconds < 90) return `${seconds.toFixed(1)} s`;
+  if (seconds < 5400) return `${(seconds / 60).toFixed(1)} min`;
+  return `${(seconds / 3600).toFixed(1)} h`;
+}
+
+function time(at: Date | string): string {
+  return new Date(at).toISOString().slice(11, 19);
+}

@@ -1,0 +1,200 @@
+/**
+ * What an upgrade has come to: the state and what it waits for, waves with their figures, deliveries, what was held back,
+ * features and what locks each. Counted from the rows as they are; for people in `report-text.ts`.
+ */
+import type { Queryable } from '../../database/connection.ts';
+import { readDomain } from '../../domain/domain.ts';
+import { listComponents } from '../../registry/components.ts';
+import { type Feature, type FeatureState, featureStates } from '../../registry/features.ts';
+import { type HostSupervisor, listSupervisors } from '../../registry/supervisors.ts';
+import { listInstancesBehind } from '../components/instances-behind.ts';
+import { describePosition, listUpgradeEvents, type Upgrade, type UpgradeEvent } from '../state/upgrade-store.ts';
+import { listNotBack } from '../steps/in-place-steps.ts';
+import { countReplacedAccounts } from '../waves/replaced-accounts.ts';
+import { listWaves, readWaveMoves, type Wave, type WaveMoves } from '../waves/wave-store.ts';
+import { readWaits } from './wait-facts.ts';
+import type { Wait } from './waits.ts';
+
+export interface DeliveryCount {
+  item: string;
+  /** Which way the account went. */
+  direction: 'onward' | 'back';
+  done: number;
+  failed: number;
+  open: number;
+  suspects: number;
+}
+
+export interface WaveReport extends Omit<Wave, 'runningSeconds' | 'soakingSeconds'> {
+  /** How many there are, and how many are where they are to go with every delivery answered. */
+  accounts: number;
+  settled: number;
+  moves: WaveMoves;
+}
+
+export interface UpgradeReport {
+  id: string;
+  release: { from: string; to: string };
+  fromRelease: string;
+  toRelease: string;
+  state: string;
+  pausedFrom: string | null;
+  /** Such as `paused in moving`. */
+  position: string;
+  pauseReason: string | null;
+  /** What the coordinator's last step said; the whole of it stands in `waits`. */
+  waitingFor: string | null;
+  waits: Wait[];
+  coordinator: { holder: string | null; atWork: boolean };
+  createdAt: Date;
+  finishedAt: Date | null;
+  /** From planned to the end, or to now. */
+  seconds: number;
+  plan: Upgrade['plan'];
+  checks: Upgrade['progress']['checks'];
+  newInstances: { name: string; replaces: string }[];
+  /** In place: since when each instance is replaced, and since when all of it is at work; null where that is still to come. */
+  replacements: { name: string; host: string; wave: number; beganAt: string | null; atWorkAt: string | null }[];
+  accounts: { moved: number; reversed: number; failed: number; atOldRelease: number };
+  /** Reversed in place: processes that have not come back as the release before. */
+  notBack: string[];
+  /** Once it is done: instances that it emptied and that nobody has retired, so that they serve nobody. */
+  emptied: string[];
+  waves: WaveReport[];
+  deliveries: DeliveryCount[];
+  supervisors: HostSupervisor[];
+  heldBack: { instance: string; reason: string; waiting: number; heldSeconds: number }[];
+  features: FeatureState[];
+  /** Seconds spent in each state, in the order in which they were come to. */
+  phases: { state: string; at: Date; seconds: number }[];
+  events: UpgradeEvent[];
+}
+
+/** In place nothing moves. */
+const noMoves = { outOfReach: 0, delivering: 0, underWay: 0, waiting: 0, failed: 0 };
+
+/** Everything about one upgrade. Several statements: figures may be some milliseconds apart. */
+export async function readUpgradeReport(
+  q: Queryable,
+  upgrade: Upgrade,
+  features: readonly Feature[],
+): Promise<UpgradeReport> {
+  const [domain, components, supervisors, waves, events, deliveries, heldBack, accounts, notBack, emptied, seconds] =
+    await Promise.all([
+      readDomain(q),
+      listComponents(q),
+      listSupervisors(q),
+      listWaves(q, upgrade.id),
+      listUpgradeEvents(q, upgrade.id),
+      countDeliveries(q, upgrade),
+      listHeldBack(q),
+      countAccounts(q, upgrade),
+      listNotBack(q, upgrade),
+      listEmptied(q, upgrade),
+      secondsOf(q, upgrade),
+    ]);
+  const waveReports = await Promise.all(
+    waves.map(async ({ runningSeconds: _running, soakingSeconds: _soaking, ...wave }) => {
+      const moves = upgrade.plan.inPlace
+        ? { ...noMoves, ...(await countReplacedAccounts(q, upgrade, wave.number)) }
+        : await readWaveMoves(q, upgrade.id, wave.number);
+      return { ...wave, gate: gateOf(wave.gate), accounts: moves.accounts, settled: moves.settled, moves };
+    }),
+  );
+  const waits = await readWaits(q, upgrade, waveReports);
+  return {
+    id: upgrade.id,
+    release: { from: upgrade.fromRelease, to: upgrade.toRelease },
+    fromRelease: upgrade.fromRelease,
+    toRelease: upgrade.toRelease,
+    state: upgrade.state,
+    pausedFrom: upgrade.pausedFrom,
+    position: describePosition(upgrade),
+    pauseReason: upgrade.pauseReason,
+    waitingFor: upgrade.progress.waitingFor ?? null,
+    waits,
+    coordinator: { holder: upgrade.leaseHolder, atWork: upgrade.leaseHeld },
+    createdAt: upgrade.createdAt,
+    finishedAt: upgrade.finishedAt,
+    seconds,
+    plan: upgrade.plan,
+    checks: upgrade.progress.checks,
+    newInstances: upgrade.progress.newInstances.map(({ name, replaces }) => ({ name, replaces })),
+    replacements: upgrade.progress.replacements.map(({ name, host, wave, beganAt = null, atWorkAt = null }) => ({
+      ...{ name, host, wave, beganAt, atWorkAt },
+    })),
+    accounts,
+    notBack,
+    emptied,
+    waves: waveReports,
+    deliveries,
+    supervisors,
+    heldBack,
+    features: featureStates(features, domain.featureLevel, components),
+    phases: phasesOf(events, upgrade.createdAt.getTime() + seconds * 1000),
+    events,
+  };
+}
+
+/** The gate's answer with its reasons in one text. */
+function gateOf(gate: Wave['gate']): Wave['gate'] {
+  const reasons = gate?.['reasons'];
+  return Array.isArray(reasons) ? { ...gate, reason: reasons.join('; ') } : gate;
+}
+
+/** From the log: each change of state, and how long it lasted. Pure. */
+export function phasesOf(events: readonly UpgradeEvent[], endMs: number): UpgradeReport['phases'] {
+  const changes = events.filter((event, index) => event.state !== events[index - 1]?.state);
+  return changes.map((event, index) => {
+    const until = changes[index + 1]?.at.getTime() ?? endMs;
+    return { state: event.state, at: event.at, seconds: Math.max(0, (until - event.at.getTime()) / 1000) };
+  });
+}
+
+async function secondsOf(q: Queryable, upgrade: Upgrade): Promise<number> {
+  const [row] = await q<{ seconds: number }[]>`
+    select extract(epoch from coalesce(finished_at, clock_timestamp()) - created_at)::float8 as seconds
+      from upgrade where id = ${upgrade.id}`;
+  return row?.seconds ?? 0;
+}
+
+/** Through delivery_move, by the purpose of the batch that each move belongs to. */
+async function countDeliveries(q: Queryable, upgrade: Upgrade): Promise<DeliveryCount[]> {
+  return await q<DeliveryCount[]>`
+    select d.item, case when b.purpose = 'wave' then 'onward' else 'back' end as direction,
+           count(*) filter (where d.state = 'done')::int as done,
+           count(*) filter (where d.state = 'failed')::int as failed,
+           count(*) filter (where d.state in ('owed', 'released', 'handed-out'))::int as open,
+           count(*) filter (where d.state = 'suspect')::int as suspects
+      from move_batch b join account_move m on m.batch_id = b.id join delivery d on d.move_id = m.id
+     where b.upgrade_id = ${upgrade.id}
+     group by 1, 2 order by 2 desc, 1`;
+}
+
+async function listHeldBack(q: Queryable): Promise<UpgradeReport['heldBack']> {
+  return await q`
+    select i.name as instance, h.reason, h.waiting, h.held_seconds as "heldSeconds"
+      from delivery_hold h join instance i on i.id = h.instance_id order by i.name`;
+}
+
+async function countAccounts(q: Queryable, upgrade: Upgrade): Promise<UpgradeReport['accounts']> {
+  const behind = await listInstancesBehind(q, upgrade.toRelease);
+  const atOldRelease = behind.reduce((sum, { accounts }) => sum + accounts, 0);
+  const [row] = await q<Omit<UpgradeReport['accounts'], 'atOldRelease'>[]>`
+    select count(distinct m.account_id) filter (where b.purpose = 'wave' and m.committed_at is not null)::int as moved,
+           count(distinct m.account_id) filter (where b.purpose = 'reverse' and m.committed_at is not null)::int as reversed,
+           count(distinct m.account_id) filter (where m.state = 'rolled-back')::int as failed
+      from move_batch b join account_move m on m.batch_id = b.id where b.upgrade_id = ${upgrade.id}`;
+  return { ...(row ?? { moved: 0, reversed: 0, failed: 0 }), atOldRelease };
+}
+
+async function listEmptied(q: Queryable, upgrade: Upgrade): Promise<string[]> {
+  if (upgrade.state !== 'done') return [];
+  const replaced = upgrade.progress.newInstances.map(({ replacesId }) => replacesId);
+  const rows = await q<{ name: string }[]>`
+    select i.name from instance i
+     where i.id = any(${replaced}::uuid[]) and i.retired_at is null
+       and not exists (select 1 from account a where a.instance_id = i.id)
+     order by i.name`;
+  return rows.map(({ name }) => name);
+}

@@ -1,0 +1,206 @@
+/** What the list of waits is made of, read from the domain's rows and from PostgreSQL's own views. */
+import type { UpgradeId } from '../../base/ids.ts';
+import type { Queryable } from '../../database/connection.ts';
+import { readBudget, silentPatience } from '../../deliveries/budget.ts';
+import type { HoldReason } from '../../deliveries/situation.ts';
+import { holdMessage } from '../../deliveries/waiting-reason.ts';
+import { listSupervisors } from '../../registry/supervisors.ts';
+import { listInstancesBehind } from '../components/instances-behind.ts';
+import { supervisorsToWaitFor } from '../components/supervisors-behind.ts';
+import { listLockHolders } from '../fence/release-fence.ts';
+import type { Upgrade } from '../state/upgrade-store.ts';
+import { isPausedByGate } from '../steps/pausing.ts';
+import { acceptedBy, type Wave, type WaveMoves } from '../waves/wave-store.ts';
+import {
+  type AccountBehind,
+  type BlockingSession,
+  type Wait,
+  type WaitFacts,
+  type WaveFacts,
+  waitsOf,
+} from './waits.ts';
+
+export interface CountedWave extends Pick<Wave, 'number' | 'name' | 'state' | 'startedAt' | 'soakingAt' | 'gate'> {
+  readonly accounts: number;
+  readonly settled: number;
+  readonly moves: Pick<WaveMoves, 'outOfReach'>;
+}
+
+/** A transaction that is open for less is one of many that come and go. */
+const inTheWayAfterSeconds = 2;
+
+/** What the upgrade waits for just now. Several statements: figures may be some milliseconds apart. */
+export async function readWaits(q: Queryable, upgrade: Upgrade, waves: readonly CountedWave[]): Promise<Wait[]> {
+  const { options } = upgrade.plan;
+  const wave = waves.find(({ state }) => state !== 'passed');
+  const [now, missing, hostsWithoutSupervisor, supervisors, sessions, holds, silent, behind, pausedByGate, open] =
+    await Promise.all([
+      readNow(q),
+      listMissing(q),
+      listHostsWithoutSupervisor(q),
+      listSupervisors(q),
+      listBlockingSessions(q, upgrade),
+      listHolds(q),
+      readSilent(q),
+      readBehind(q, upgrade),
+      isPausedByGate(q, upgrade),
+      wave === undefined ? [] : listOpenAccounts(q, upgrade.id, wave.number),
+    ]);
+  const checks = upgrade.progress.checks ?? [];
+  return waitsOf({
+    now,
+    state: upgrade.state,
+    toRelease: upgrade.toRelease,
+    started: upgrade.progress.started,
+    stoppedBy: checks.filter(({ result }) => result === 'error' || result === 'warning'),
+    pauseReason: upgrade.pauseReason,
+    pausedFrom: upgrade.pausedFrom,
+    pausedByGate,
+    step: upgrade.progress.waitingFor ?? null,
+    coordinator: { atWork: upgrade.leaseHeld, holder: upgrade.leaseHolder },
+    updatedAt: upgrade.updatedAt,
+    soakSeconds: options.soakSeconds,
+    waveDeadlineSeconds: options.waveDeadlineSeconds,
+    inPlace: upgrade.plan.inPlace,
+    waves: waves.map((each) => waveFacts(each, each === wave ? open : [])),
+    behind,
+    missing,
+    hostsWithoutSupervisor,
+    supervisorsBehind: supervisorsToWaitFor(supervisors, upgrade),
+    sessions,
+    holds,
+    silent,
+  });
+}
+
+function waveFacts(wave: CountedWave, open: readonly string[]): WaveFacts {
+  const { number, name, state, startedAt, soakingAt, accounts, settled, moves, gate } = wave;
+  const accepted = acceptedBy(wave) !== undefined;
+  const reasons = gate?.['answer'] === 'undecided' && Array.isArray(gate['reasons']) ? gate['reasons'] : [];
+  const gateLacks = accepted ? [] : reasons.map(String);
+  return {
+    number,
+    name,
+    state,
+    startedAt,
+    soakingAt,
+    accounts,
+    settled,
+    outOfReach: moves.outOfReach,
+    open,
+    gateLacks,
+    accepted,
+  };
+}
+
+async function readNow(q: Queryable): Promise<Date> {
+  const [row] = await q<{ now: Date }[]>`select clock_timestamp() as now`;
+  return row?.now ?? new Date();
+}
+
+/** While the waves go on, that is what they are for. */
+async function readBehind(q: Queryable, { state, toRelease }: Upgrade): Promise<WaitFacts['behind']> {
+  if (state !== 'soaking' && state !== 'finalizing') return { instances: [], accounts: [] };
+  const instances = (await listInstancesBehind(q, toRelease)).filter(({ accounts }) => accounts > 0);
+  if (instances.length === 0) return { instances, accounts: [] };
+  const accounts = await q<AccountBehind[]>`
+    select a.name as account, i.name as instance, m.batch_id as batch,
+           case when m.state is null then 'none' when m.state in ('delivering', 'settled') then 'delivering'
+                else 'queued' end as move
+      from account a
+      join instance i on i.id = a.instance_id
+      left join account_move m on m.account_id = a.id and m.state not in ('closed', 'rolled-back', 'cancelled')
+     where a.instance_id = any(${instances.map(({ id }) => id)}::uuid[])
+     order by a.name limit 20`;
+  return { instances, accounts };
+}
+
+/** Wanted, and not registered alive in the wanted release. A coordinator has a wait of its own. */
+async function listMissing(q: Queryable): Promise<WaitFacts['missing']> {
+  return await q<WaitFacts['missing'][number][]>`
+    select p.name, p.host, p.release from desired_process p
+     where p.state = 'running' and p.kind <> 'coordinator'
+       and not exists (select 1 from component c
+                        where c.name = p.name and c.release = p.release and c.stopped_at is null
+                          and c.lease_until > clock_timestamp())
+     order by p.host, p.name`;
+}
+
+/** A supervisor of any release names itself in its session, cut to the 63 bytes that PostgreSQL keeps. */
+async function listHostsWithoutSupervisor(q: Queryable): Promise<string[]> {
+  const rows = await q<{ host: string }[]>`
+    select distinct p.host from desired_process p
+     where p.state = 'running'
+       and not exists (select 1 from pg_stat_activity s
+                        where s.datname = current_database()
+                          and starts_with(s.application_name, left('bramble/supervisor@' || p.host || '#', 63)))
+     order by 1`;
+  return rows.map(({ host }) => host);
+}
+
+/** Only in the states whose step takes locks: the fence the administration's, a migration those of tables. */
+async function listBlockingSessions(q: Queryable, upgrade: Upgrade): Promise<BlockingSession[]> {
+  if (upgrade.state === 'checked') {
+    const holders = await listLockHolders(q);
+    return holders.map(({ databaseProcessId, applicationName, transactionStart }) => ({
+      ...{ pid: databaseProcessId, applicationName, address: null },
+      ...{ since: transactionStart, tables: [] },
+    }));
+  }
+  if (upgrade.state !== 'admin-fenced' && upgrade.state !== 'finalizing') return [];
+  return await q<BlockingSession[]>`
+    select s.pid, s.application_name as "applicationName", host(s.client_addr) as address, s.xact_start as since,
+           array_agg(distinct c.relname::text order by c.relname::text) as tables
+      from pg_stat_activity s
+      join pg_locks l on l.pid = s.pid and l.locktype = 'relation' and l.granted
+                     and l.database = (select oid from pg_database where datname = current_database())
+      join pg_class c on c.oid = l.relation and c.relkind in ('r', 'p') and c.relnamespace = (select relnamespace from pg_class where oid = 'domain'::regclass)
+     where s.backend_type = 'client backend' and s.pid <> pg_backend_pid() and not starts_with(s.application_name, 'bramble/coordinator/')
+       and s.xact_start < clock_timestamp() - make_interval(secs => ${inTheWayAfterSeconds})
+     group by s.pid, s.application_name, s.client_addr, s.xact_start order by s.xact_start`;
+}
+
+/** An instance that has written none for ten seconds is away, and waited for as a process. */
+async function listHolds(q: Queryable): Promise<WaitFacts['holds']> {
+  const rows = await q<{ instance: string; reason: Exclude<HoldReason, 'nothing'>; waiting: number; since: Date }[]>`
+    select i.name as instance, h.reason, h.waiting, h.since
+      from delivery_hold h join instance i on i.id = h.instance_id
+     where h.reason <> 'nothing' and h.updated_at > clock_timestamp() - interval '10 seconds'
+     order by i.name`;
+  return rows.map((row) => ({ ...row, message: holdMessage(row.reason) }));
+}
+
+async function readSilent(q: Queryable): Promise<WaitFacts['silent']> {
+  const { suspectAfterSeconds } = await readBudget(q);
+  const rows = await q<{ device: string; since: Date; count: number; inSlots: number; capReached: boolean }[]>`
+    select a.name || ': ' || d.device_id as device, min(d.handed_out_at) as since, (count(*) over ())::int as count,
+           (sum(bool_or(d.state = 'handed-out')::int) over ())::int as "inSlots",
+           not exists (select 1 from delivery_permit
+                        where scope = 'suspects' and number > 0 and delivery_id is null) as "capReached"
+      from delivery d join account a on a.id = d.account_id
+     where d.state in ('handed-out', 'suspect') and d.budgeted
+       and d.handed_out_at < clock_timestamp() - make_interval(secs => ${suspectAfterSeconds})
+     group by a.name, d.device_id order by 2 limit 20`;
+  const [first] = rows;
+  return {
+    count: first?.count ?? 0,
+    since: first?.since ?? null,
+    devices: rows.map(({ device }) => device),
+    inSlots: first?.inSlots ?? 0,
+    capReached: first?.capReached ?? false,
+    patienceSeconds: suspectAfterSeconds * (silentPatience + 1),
+  };
+}
+
+/** Accounts of a wave that are not where they are to go, or have deliveries open there; devices out of reach left out. */
+async function listOpenAccounts(q: Queryable, id: UpgradeId, wave: number): Promise<string[]> {
+  const rows = await q<{ name: string }[]>`
+    select a.name from upgrade_assignment s join account a on a.id = s.account_id
+     where s.upgrade_id = ${id} and s.wave_number = ${wave}
+       and (a.instance_id <> s.to_instance_id
+            or exists (select 1 from account_move m
+                        where m.account_id = a.id and not m.out_of_reach
+                          and m.state not in ('settled', 'closed', 'rolled-back', 'cancelled')))
+     order by a.name limit 20`;
+  return rows.map(({ name }) => name);
+}

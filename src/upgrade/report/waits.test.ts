@@ -1,0 +1,352 @@
+/** The list of waits: the rule for any facts, and what is read from a domain in which each of them is the case. */
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import fc from 'fast-check';
+import type { AccountId, InstanceId } from '../../base/ids.ts';
+import { type Database, openDatabase } from '../../database/connection.ts';
+import { applyBudget, budgetSchema } from '../../deliveries/budget.ts';
+import { recordHold } from '../../deliveries/situation.ts';
+import { markSuspects } from '../../deliveries/suspects.ts';
+import { type DeviceFixture, seedCommand, seedDevice } from '../../devices/device-fixture.ts';
+import { createMoveBatch } from '../../moves/batch-store.ts';
+import { stepOnce } from '../../processes/coordinator/coordinator.ts';
+import { until } from '../../testing/condition.ts';
+import {
+  finalizeByOperator,
+  pauseByOperator,
+  resumeByOperator,
+  reverseByOperator,
+} from '../operations/operator-actions.ts';
+import { isFinal, pausableStates, upgradeStates } from '../state/state-machine.ts';
+import { endUnasked, operator, scene, until as untilState } from '../steps/scene-fixture.ts';
+import { readUpgradeReport } from './report.ts';
+import { reportText } from './report-text.ts';
+import { type WaitFacts, type WaitKind, waitsOf } from './waits.ts';
+
+const limited = { timeout: 120_000 };
+
+const date = fc.date({ noInvalidDate: true, min: new Date(0), max: new Date(4e12) });
+const names = fc.array(fc.string({ minLength: 1, maxLength: 8 }), { maxLength: 30 });
+const waveFacts = fc.record({
+  number: fc.nat(9),
+  name: fc.constant('canary'),
+  state: fc.constantFrom('waiting', 'running', 'soaking', 'passed', 'failed'),
+  startedAt: fc.option(date),
+  soakingAt: fc.option(date),
+  accounts: fc.nat(9),
+  settled: fc.nat(9),
+  outOfReach: fc.nat(2),
+  open: names,
+  gateLacks: names,
+  accepted: fc.boolean(),
+});
+const facts: fc.Arbitrary<WaitFacts> = fc.record({
+  now: date,
+  state: fc.constantFrom(...upgradeStates),
+  toRelease: fc.constant('1.2.0'),
+  started: fc.boolean(),
+  stoppedBy: fc.array(fc.record({ name: fc.string(), result: fc.constantFrom('error', 'warning') }), { maxLength: 2 }),
+  pauseReason: fc.option(fc.string()),
+  pausedFrom: fc.option(fc.constantFrom(...pausableStates)),
+  pausedByGate: fc.boolean(),
+  step: fc.option(fc.string()),
+  coordinator: fc.record({ atWork: fc.boolean(), holder: fc.option(fc.string()) }),
+  updatedAt: date,
+  soakSeconds: fc.nat(600),
+  waveDeadlineSeconds: fc.nat(600),
+  waves: fc.array(waveFacts, { maxLength: 3 }),
+  inPlace: fc.boolean(),
+  behind: fc.constantFrom(
+    { instances: [], accounts: [] },
+    {
+      instances: [{ id: '1', name: 'east', accounts: 2 }],
+      accounts: (['none', 'queued', 'delivering'] as const).map((move) => ({
+        ...{ account: move, instance: 'east', move, batch: 'batch' },
+      })),
+    },
+  ),
+  missing: fc.array(
+    fc.record({ name: fc.string(), host: fc.constantFrom('here', 'there'), release: fc.constant('1.2.0') }),
+    { maxLength: 3 },
+  ),
+  hostsWithoutSupervisor: fc.subarray(['here', 'there']),
+  supervisorsBehind: fc.subarray([
+    { host: 'here', release: null, atWork: false },
+    { host: 'there', release: '1.1.0', atWork: true },
+  ]),
+  sessions: fc.array(
+    fc.record({
+      pid: fc.nat(),
+      applicationName: fc.string(),
+      address: fc.option(fc.constant('::1')),
+      since: fc.option(date),
+      tables: names,
+    }),
+    { maxLength: 2 },
+  ),
+  holds: fc.array(
+    fc.record({
+      instance: fc.string(),
+      reason: fc.constantFrom('suspects', 'slots-domain', 'rate-instance'),
+      message: fc.string(),
+      waiting: fc.nat(9),
+      since: date,
+    }),
+    { maxLength: 2 },
+  ),
+  silent: fc.record({
+    count: fc.nat(2),
+    since: fc.option(date),
+    devices: names,
+    inSlots: fc.nat(2),
+    capReached: fc.boolean(),
+    patienceSeconds: fc.nat(600),
+  }),
+});
+
+test('whatever an open upgrade waits for has a reason, and one that is over waits for nothing', () => {
+  fc.assert(
+    fc.property(facts, (given) => {
+      const waits = waitsOf(given);
+      assert.equal(waits.length === 0, isFinal(given.state));
+      if (isFinal(given.state)) return;
+      const kinds = waits.map(({ what }) => what);
+      assert.ok(waits.every(({ why, who }) => why !== '' && who.length <= 20) || given.step === '');
+      assert.equal(kinds.filter((kind) => kind === 'session').length, given.sessions.length);
+      assert.equal(kinds.filter((kind) => kind === 'budget').length, given.holds.length);
+      assert.equal(kinds.filter((kind) => kind === 'supervisor').length, given.hostsWithoutSupervisor.length);
+      const waitsForOld = given.state === 'finalizing' && given.supervisorsBehind.length > 0;
+      assert.equal(kinds.includes('old-supervisor'), waitsForOld);
+      assert.equal(kinds.includes('silent-devices'), given.silent.count > 0);
+      const canFinalize = given.state === 'soaking' && given.behind.instances.length === 0;
+      assert.equal(kinds.includes('operator'), given.state === 'paused' || canFinalize || isUnstarted(given));
+      assert.equal(kinds.includes('accounts'), given.behind.instances.length > 0);
+      const commands = waits.map(({ command }) => command ?? '').join('\n');
+      if (!canFinalize) assert.doesNotMatch(commands, /upgrade finalize(?! --leave-supervisor)/);
+      if (given.state === 'paused' && given.pausedFrom === 'reversing')
+        assert.doesNotMatch(commands, /upgrade reverse/);
+      assert.equal(kinds.includes('coordinator'), !given.coordinator.atWork && !isUnstarted(given));
+      // What a person must do says what to type.
+      const needsHand: WaitKind[] = [
+        'operator',
+        'coordinator',
+        'supervisor',
+        'old-supervisor',
+        'session',
+        'silent-devices',
+        'budget',
+        'accounts',
+      ];
+      assert.ok(waits.every(({ what, command }) => command !== null || !needsHand.includes(what)));
+    }),
+  );
+});
+
+/** Of the scene's own database, for a session of somebody else's. */
+function addressOf({ options }: Database): string {
+  const { host, port, user, pass, database } = options;
+  return `postgres://${user}:${encodeURIComponent(String(pass))}@${host[0]}:${port[0]}/${database}`;
+}
+
+const isUnstarted = ({ state, started }: WaitFacts): boolean => state === 'planned' && !started;
+
+test(
+  'silent devices, what holds sending back, missing processes and supervisors are named with what to type',
+  limited,
+  async () => {
+    const at = await scene();
+    const { db } = at;
+    const [instance] = await db<{ id: string; name: string }[]>`select id, name from instance order by name limit 1`;
+    assert.ok(instance);
+    const budget = budgetSchema.parse({ perInstance: 2, perDomain: 2, suspects: 1 });
+    await db.begin(async (tx) => await applyBudget(tx, budget, [instance.id]));
+    const fixtures: DeviceFixture[] = [];
+    for (const name of ['quiet-1', 'quiet-2']) {
+      const fixture = await seedDevice(db, instance.id as never, name);
+      await seedCommand(db, fixture, { budgeted: true, item: 'it-policy' });
+      fixtures.push(fixture);
+    }
+    await db`update delivery set state = 'handed-out', handed_out_at = clock_timestamp() - interval '2 minutes'`;
+    await db`
+    update delivery_permit p set delivery_id = d.id, taken_at = clock_timestamp()
+      from (select id, row_number() over () as n from delivery) d
+     where p.number = d.n and p.scope in ('domain', ${instance.id})`;
+    assert.equal((await markSuspects(db, instance.id, 60)).length, 1);
+    await recordHold(db, instance.id, 'suspects', 7);
+
+    const report = await readUpgradeReport(db, await at.upgrade(), []);
+    const of = (kind: WaitKind) => report.waits.filter(({ what }) => what === kind);
+    const [silent] = of('silent-devices');
+    assert.match(silent?.why ?? '', /^2 devices .* cap of suspects is reached/);
+    assert.deepEqual(
+      silent?.who.map((who) => who.split(': ')[1]).sort(),
+      fixtures.map(({ deviceId }) => String(deviceId)).sort(),
+    );
+    assert.equal(silent?.command, 'bramble device requeue --silent');
+    assert.equal((silent?.until?.getTime() ?? 0) - (silent?.since?.getTime() ?? 0), 360_000);
+    const [held] = of('budget');
+    assert.match(held?.why ?? '', /^7 deliveries of .*: waits for a slot: silent devices hold them/);
+    assert.equal(held?.command, 'bramble device requeue --silent');
+    assert.deepEqual(
+      of('supervisor').map(({ who }) => who[0]),
+      ['here'],
+    );
+    assert.equal(of('coordinator').length, 1);
+    assert.match(reportText(report), /→ bramble device requeue --silent/);
+
+    // An instance of 1.1 says only that no slot is free; and nobody has made the devices of one that is dead suspects.
+    await recordHold(db, instance.id, 'slots-domain', 7);
+    await db`update delivery set state = 'handed-out'`;
+    await db`update delivery_permit set delivery_id = null where scope = 'suspects'`;
+    const forgotten = (await readUpgradeReport(db, await at.upgrade(), [])).waits;
+    const sending = forgotten.filter(({ what }) => what === 'budget' || what === 'silent-devices');
+    assert.deepEqual(
+      sending.map(({ command }) => command),
+      ['bramble device requeue --silent', 'bramble device requeue --silent'],
+    );
+    assert.match(sending[1]?.why ?? '', /^2 devices .* 2 of them hold slots, since their instances/);
+  },
+);
+
+test(
+  'a supervisor with a session in the database is none that is waited for, and what does not run there is named',
+  limited,
+  async () => {
+    const at = await scene();
+    await at.db`update component set lease_until = clock_timestamp() - interval '1 minute' where name = 'router'`;
+    const supervisor = openDatabase(addressOf(at.db), { applicationName: 'bramble/supervisor@here#1', max: 1 });
+    after(async () => await supervisor.end({ timeout: 1 }));
+    await supervisor`select 1`;
+    const { waits } = await readUpgradeReport(at.db, await at.upgrade(), []);
+    assert.deepEqual(
+      waits.filter(({ what }) => what === 'supervisor'),
+      [],
+    );
+    const processes = waits.find(({ what }) => what === 'process');
+    assert.ok(processes?.who.some((who) => who.startsWith('router (1.0.0')));
+  },
+);
+
+test(
+  'the session that is in the way of the migration is named, with its tables and how to end it',
+  limited,
+  async () => {
+    const at = await scene();
+    const reporting = openDatabase(addressOf(at.db), { applicationName: 'reporting-tool', max: 1 });
+    after(async () => await reporting.end({ timeout: 1 }));
+    await reporting`begin`;
+    await reporting`select count(*) from device`;
+    await at.db`update upgrade set state = 'admin-fenced'`;
+    const [{ pid } = { pid: 0 }] = await at.db<{ pid: number }[]>`
+    select pid from pg_stat_activity where application_name = 'reporting-tool'`;
+    const sessions = async () =>
+      (await readUpgradeReport(at.db, await at.upgrade(), [])).waits.filter(({ what }) => what === 'session');
+    await until('its transaction counts as one in the way', 60_000, async () => (await sessions()).length > 0);
+    const [session] = await sessions();
+    assert.match(session?.why ?? '', /holds device$/);
+    assert.match(session?.who[0] ?? '', new RegExp(`^reporting-tool \\(database process ${pid}`));
+    assert.equal(session?.command, `in the database: select pg_terminate_backend(${pid})`);
+    assert.ok(session?.since);
+  },
+);
+
+test('a pause is an operator’s, and says why and what ends it', limited, async () => {
+  const at = await scene();
+  await at.db`update upgrade set state = 'moving', progress = progress || '{"started": true}'`;
+  await at.db.begin((tx) => pauseByOperator(tx, { ...operator, reason: 'lunch' }));
+  const { waits } = await readUpgradeReport(at.db, await at.upgrade(), []);
+  const [first] = waits;
+  assert.equal(first?.what, 'operator');
+  assert.match(first?.why ?? '', /lunch/);
+  assert.match(first?.command ?? '', /bramble upgrade resume/);
+});
+
+test(
+  'what a gate lacks is a wait of its own while its wave is observed, and is of the present window',
+  limited,
+  async () => {
+    const at = await scene({ canaries: ['east-0'], soakSeconds: 3600 });
+    const context = at.context('one');
+    const gates = async () => {
+      const { waits } = await readUpgradeReport(at.db, await at.upgrade(), []);
+      return waits.filter(({ what }) => what === 'gate').map(({ why }) => why);
+    };
+    await untilState(at, context, ['moving'], { silent: true });
+    await until('the gate says what it lacks', 60_000, async () => {
+      await stepOnce(context);
+      await at.world({ silent: true });
+      return (await gates()).length > 0;
+    });
+    assert.match((await gates())[0] ?? '', /^the gate of wave 1 \(canary\): 0 requests .* none has come yet/);
+    await at.db.begin((tx) => pauseByOperator(tx, operator));
+    await at.db.begin((tx) => resumeByOperator(tx, operator));
+    assert.deepEqual(await gates(), [], 'what it said before the pause is over');
+    await stepOnce(context);
+    assert.equal((await gates()).length, 1);
+    await at.db`
+    update upgrade_wave set gate = gate || jsonb_build_object('reasons', '["another"]'::jsonb, 'at', now() + interval '1 hour')`;
+    await stepOnce(context);
+    assert.match((await gates())[0] ?? '', /another$/, 'it is not written at every look');
+    await at.db`update upgrade_wave set gate = gate || jsonb_build_object('at', now() - interval '11 seconds')`;
+    await stepOnce(context);
+    assert.match((await gates())[0] ?? '', /0 requests/);
+  },
+);
+
+test(
+  'where finalizing is refused for accounts left behind, the waits name them, and not finalizing',
+  limited,
+  async () => {
+    const at = await scene();
+    const context = at.context('one');
+    await untilState(at, context, ['soaking']);
+    const waits = async () => (await readUpgradeReport(at.db, await at.upgrade(), [])).waits;
+    await stepOnce(context);
+    assert.match((await waits()).find(({ what }) => what === 'operator')?.command ?? '', /upgrade finalize/);
+
+    await at.db.begin(async (tx) => {
+      const [east] = await tx<{ id: InstanceId }[]>`select id from instance where name = 'east'`;
+      const [account] = await tx<{ id: AccountId }[]>`select id from account where name = 'west-1'`;
+      assert.ok(east && account);
+      const moves = [{ accountId: account.id, toInstanceId: east.id }];
+      await createMoveBatch(tx, { purpose: 'manual', createdBy: 'ada', moves });
+    });
+    await at.world();
+    await at.db`update account_move set state = 'delivering', closed_at = null
+               where to_instance_id = (select id from instance where name = 'east')`;
+    await assert.rejects(
+      at.db.begin((tx) => finalizeByOperator(tx, operator)),
+      { code: 'ERR_UPGRADE_STATE', message: /`bramble upgrade status` says what that waits for/ },
+    );
+    const [first, ...others] = (await waits()).filter(({ what }) => what === 'accounts' || what === 'operator');
+    assert.equal(others.length, 0);
+    assert.match(
+      first?.why ?? '',
+      /^1 account is still at instances of an earlier release: east \(1\); finalizing waits/,
+    );
+    assert.match(first?.why ?? '', /devices do not come: once it is out of reach it moves on/);
+    assert.deepEqual(first?.who, ['west-1 (at east: it was moved there, and its devices have not answered)']);
+    assert.match(first?.command ?? '', /^bramble deliveries; or at once: bramble move back [0-9a-f-]{36}$/);
+  },
+);
+
+test('what leads out of a pause is what is accepted: of a gate, and of a reversal', limited, async () => {
+  const at = await scene();
+  const context = at.context('one');
+  const first = async () => (await readUpgradeReport(at.db, await at.upgrade(), [])).waits[0];
+  await untilState(at, context, ['soaking']);
+  await endUnasked(at.db, 'east-1-1', 2);
+  await untilState(at, context, ['paused']);
+  assert.match((await first())?.command ?? '', /BRAMBLE_HOME\/logs.*resume --accept-gate.*upgrade reverse/);
+  await at.db.begin((tx) => resumeByOperator(tx, { ...operator, acceptGate: true }));
+  await at.db.begin((tx) => pauseByOperator(tx, operator));
+  assert.equal((await first())?.command, 'bramble upgrade resume, or bramble upgrade reverse');
+  await at.db.begin((tx) => reverseByOperator(tx, operator));
+  await at.db.begin((tx) => pauseByOperator(tx, operator));
+  assert.equal((await first())?.command, 'bramble upgrade resume');
+  await assert.rejects(
+    at.db.begin((tx) => reverseByOperator(tx, operator)),
+    { code: 'ERR_UPGRADE_STATE' },
+  );
+  await at.db.begin((tx) => resumeByOperator(tx, operator));
+});

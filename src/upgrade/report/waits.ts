@@ -1,0 +1,331 @@
+/**
+ * Everything that an open upgrade waits for, in one list: what, why, since when and until when, who stands in the way, and what
+ * an operator can type. Pure: the facts are read in `wait-facts.ts`.
+ *
+ * Invariant: an upgrade that does not go on has at least one wait, and each names its reason; none is made up for one that is over.
+ */
+import { counted } from '../../base/counted.ts';
+import type { HoldReason } from '../../deliveries/situation.ts';
+import {
+  type HostSupervisor,
+  supervisorCaution,
+  supervisorCommand,
+  supervisorText,
+} from '../../registry/supervisors.ts';
+import { occupiedText, type PlacedInstance } from '../components/instances-behind.ts';
+import { finalWord, isFinal, type UpgradeState } from '../state/state-machine.ts';
+
+export type WaitKind =
+  | 'operator'
+  | 'coordinator'
+  | 'step'
+  | 'supervisor'
+  | 'old-supervisor'
+  | 'process'
+  | 'session'
+  | 'wave'
+  | 'soak'
+  | 'gate'
+  | 'budget'
+  | 'silent-devices'
+  | 'out-of-reach'
+  | 'accounts';
+
+export interface Wait {
+  readonly what: WaitKind;
+  readonly why: string;
+  readonly since: Date | null;
+  /** Processes, sessions, accounts or devices, by name; the first twenty. */
+  readonly who: readonly string[];
+  /** When it ends by itself at the latest, where that is known. */
+  readonly until: Date | null;
+  /** What ends it, or shows more. */
+  readonly command: string | null;
+}
+
+/** A database session that may stand in the way of the fence or of a migration. */
+export interface BlockingSession {
+  readonly pid: number;
+  readonly applicationName: string;
+  /** Where it comes from; null where this role may not see it, or on a local socket. */
+  readonly address: string | null;
+  readonly since: Date | null;
+  /** Tables that it holds; none for the administration lock. */
+  readonly tables: readonly string[];
+}
+
+export interface WaitFacts {
+  readonly now: Date;
+  readonly state: UpgradeState;
+  readonly toRelease: string;
+  readonly started: boolean;
+  /** Checks that stopped a start: warnings can be overridden, errors cannot. */
+  readonly stoppedBy: readonly { readonly name: string; readonly result: string }[];
+  readonly pauseReason: string | null;
+  readonly pausedFrom: UpgradeState | null;
+  readonly pausedByGate: boolean;
+  /** What the coordinator's last step said. */
+  readonly step: string | null;
+  readonly coordinator: { readonly atWork: boolean; readonly holder: string | null };
+  readonly updatedAt: Date;
+  readonly soakSeconds: number;
+  readonly waveDeadlineSeconds: number;
+  readonly waves: readonly WaveFacts[];
+  /** Instances are replaced, and nobody moves: the step says which one is waited for. */
+  readonly inPlace: boolean;
+  /** Once the waves have passed: who is at an instance of an earlier release all the same. */
+  readonly behind: {
+    readonly instances: readonly PlacedInstance[];
+    /** The first of them. */
+    readonly accounts: readonly AccountBehind[];
+  };
+  /** Wanted processes that are not at work as wanted, by host. */
+  readonly missing: readonly { readonly name: string; readonly host: string; readonly release: string }[];
+  /** Hosts where processes are wanted and no supervisor has a session in the database. */
+  readonly hostsWithoutSupervisor: readonly string[];
+  /** Supervisors that finalizing waits for once nothing else of an earlier release is left. */
+  readonly supervisorsBehind: readonly Pick<HostSupervisor, 'host' | 'release' | 'atWork'>[];
+  readonly sessions: readonly BlockingSession[];
+  readonly holds: readonly {
+    readonly instance: string;
+    readonly reason: HoldReason;
+    readonly message: string;
+    readonly waiting: number;
+    readonly since: Date;
+  }[];
+  readonly silent: {
+    readonly count: number;
+    readonly since: Date | null;
+    /** Account and id of a device each. */
+    readonly devices: readonly string[];
+    /** How many of them hold slots, and are no suspects. */
+    readonly inSlots: number;
+    /** Whether no suspect’s place is free. */
+    readonly capReached: boolean;
+    /** After which each loses its slot or place, at the latest, while any holds a slot. */
+    readonly patienceSeconds: number;
+  };
+}
+
+export interface AccountBehind {
+  readonly account: string;
+  readonly instance: string;
+  /** Its open move: to be done, or done with its devices still to answer. */
+  readonly move: 'none' | 'queued' | 'delivering';
+  readonly batch: string | null;
+}
+
+export interface WaveFacts {
+  readonly number: number;
+  readonly name: string;
+  readonly state: string;
+  readonly startedAt: Date | null;
+  readonly soakingAt: Date | null;
+  readonly accounts: number;
+  readonly settled: number;
+  readonly outOfReach: number;
+  /** Accounts whose moves or deliveries are open. */
+  readonly open: readonly string[];
+  /** What the gate lacks, as it said some seconds ago in the present window. */
+  readonly gateLacks: readonly string[];
+  /** Whether an operator answers for it: nobody judges or observes it any more. */
+  readonly accepted: boolean;
+}
+
+const namesShown = 20;
+
+export function waitsOf(facts: WaitFacts): Wait[] {
+  if (isFinal(facts.state)) return [];
+  const operator = operatorWait(facts);
+  const specific = [
+    ...behindWaits(facts),
+    ...processWaits(facts),
+    ...sessionWaits(facts),
+    ...waveWaits(facts),
+    ...sendingWaits(facts),
+  ];
+  const waits = [...operator, ...specific];
+  // What the step says is more than nothing, and less than what is known better.
+  const saysMore = facts.state === 'soaking' ? facts.step !== finalWord : operator.length === 0;
+  if (facts.step !== null && saysMore) waits.push(wait('step', facts.step, { since: facts.updatedAt }));
+  if (waits.length === 0) waits.push(wait('step', 'the coordinator’s next step', { since: facts.updatedAt }));
+  return waits;
+}
+
+function wait(what: WaitKind, why: string, more: Partial<Wait> = {}): Wait {
+  return { what, why, since: null, until: null, command: null, ...more, who: (more.who ?? []).slice(0, namesShown) };
+}
+
+function operatorWait(facts: WaitFacts): Wait[] {
+  const { state, started, stoppedBy, pauseReason, updatedAt: since } = facts;
+  if (state === 'paused') {
+    const why = `it is paused: ${pauseReason ?? 'no reason was given'}`;
+    return [wait('operator', why, { since, command: waysOn(facts) })];
+  }
+  if (state === 'planned' && !started) {
+    const stopped = stoppedBy.length > 0;
+    const why = stopped
+      ? 'checks stopped the start: mend or override what they found'
+      : 'it is planned, and not started';
+    const names = stoppedBy.map(({ name }) => name);
+    const overridable = stopped && stoppedBy.every(({ result }) => result === 'warning');
+    const command = `bramble upgrade start${overridable ? ` --override ${names.join(' ')}` : ''}`;
+    return [
+      wait('operator', why, { since, who: names, command: stopped ? `bramble upgrade report; ${command}` : command }),
+    ];
+  }
+  if (state === 'soaking' && facts.behind.instances.length === 0) {
+    const command = 'bramble upgrade finalize, or bramble upgrade reverse';
+    return [wait('operator', 'the waves have passed; finalizing is an operator’s word', { since, command })];
+  }
+  return [];
+}
+
+/** What leads out of a pause: nothing that would be refused. */
+function waysOn({ pausedFrom, pausedByGate }: Pick<WaitFacts, 'pausedFrom' | 'pausedByGate'>): string {
+  if (pausedFrom === 'reversing') return 'bramble upgrade resume';
+  if (!pausedByGate) return 'bramble upgrade resume, or bramble upgrade reverse';
+  return (
+    'bramble upgrade report, and the logs of the new instances (BRAMBLE_HOME/logs); then bramble upgrade resume, to be judged ' +
+    'anew, bramble upgrade resume --accept-gate, to answer for it yourself, or bramble upgrade reverse'
+  );
+}
+
+/** Finalizing is refused, or goes no further, until they have moved. */
+function behindWaits({ behind }: WaitFacts): Wait[] {
+  if (behind.instances.length === 0) return [];
+  const count = behind.instances.reduce((sum, { accounts }) => sum + accounts, 0);
+  const why =
+    `${counted(count, 'account is', 'accounts are')} still at instances of an earlier release: ${occupiedText(behind.instances)}; ` +
+    'finalizing waits until they have moved. Nothing is to be done for one whose devices do not come: once it is out of ' +
+    'reach it moves on all the same';
+  const delivering = behind.accounts.find(({ move }) => move === 'delivering');
+  const queued = behind.accounts.find(({ move }) => move === 'queued');
+  const command =
+    (delivering && `bramble deliveries; or at once: bramble move back ${delivering.batch}`) ??
+    (queued && `bramble move status ${queued.batch}`) ??
+    'bramble status';
+  const who = behind.accounts.map(({ account, instance, move }) => `${account} (at ${instance}: ${moveTexts[move]})`);
+  return [wait('accounts', why, { who, command })];
+}
+
+const moveTexts = {
+  none: 'no move is queued yet',
+  queued: 'its move is queued',
+  delivering: 'it was moved there, and its devices have not answered',
+} as const satisfies Record<AccountBehind['move'], string>;
+
+function processWaits(facts: WaitFacts): Wait[] {
+  const waits: Wait[] = [];
+  const idle = facts.state === 'planned' && !facts.started;
+  if (!facts.coordinator.atWork && !idle) {
+    const last = facts.coordinator.holder;
+    waits.push(
+      wait('coordinator', `no coordinator of ${facts.toRelease} is at work, so no step is done`, {
+        who: last === null ? [] : [last],
+        command: 'bramble status; and on the coordinator’s host: bramble up',
+      }),
+    );
+  }
+  for (const host of facts.hostsWithoutSupervisor) {
+    const who = facts.missing.filter((process) => process.host === host).map(({ name }) => name);
+    const left = who.length === 0 ? '' : '; what is wanted there does not start';
+    waits.push(
+      wait('supervisor', `the supervisor of ${host} has no session in the database${left}`, {
+        who: [host, ...who],
+        command: `on ${host}: bramble up`,
+      }),
+    );
+  }
+  if (facts.state === 'finalizing' && facts.supervisorsBehind.length > 0) {
+    const command =
+      `on each host: \`${supervisorCommand(facts.toRelease)}\`; or without them: ` +
+      `bramble upgrade finalize --leave-supervisor ${facts.supervisorsBehind.map(({ host }) => host).join(' ')}`;
+    waits.push(
+      wait(
+        'old-supervisor',
+        `supervisors are of an earlier release: one of the new release takes over, and devices do not notice. ${supervisorCaution}`,
+        {
+          who: facts.supervisorsBehind.map(supervisorText),
+          command,
+        },
+      ),
+    );
+  }
+  const others = facts.missing.filter(({ host }) => !facts.hostsWithoutSupervisor.includes(host));
+  if (others.length > 0) {
+    waits.push(
+      wait('process', 'processes are wanted and not at work in their release', {
+        who: others.map(({ name, release, host }) => `${name} (${release}, ${host})`),
+        command: `bramble status; their logs: BRAMBLE_HOME/logs`,
+      }),
+    );
+  }
+  return waits;
+}
+
+/** Only where a step takes locks that others may hold. */
+function sessionWaits({ state, sessions }: WaitFacts): Wait[] {
+  return sessions.map((session) => {
+    const holds =
+      session.tables.length > 0 ? `holds ${session.tables.join(', ')}` : 'is in an administration’s transaction';
+    const from = session.address === null ? '' : `, from ${session.address}`;
+    const next = state === 'checked' ? 'the release fence' : 'the migration';
+    return wait('session', `${next} waits for a session that ${holds}`, {
+      since: session.since,
+      who: [`${session.applicationName || 'a session without a name'} (database process ${session.pid}${from})`],
+      command: `in the database: select pg_terminate_backend(${session.pid})`,
+    });
+  });
+}
+
+function waveWaits(facts: WaitFacts): Wait[] {
+  const wave = facts.waves.find(({ state }) => state !== 'passed');
+  if (facts.state !== 'moving' || wave === undefined) return [];
+  const named = `wave ${wave.number} (${wave.name})`;
+  const waits: Wait[] = [];
+  if (wave.outOfReach > 0) {
+    const why = `${wave.outOfReach} accounts of ${named} have moved, and their devices do not come: nothing waits for them`;
+    waits.push(wait('out-of-reach', why, { command: 'bramble deliveries' }));
+  }
+  if (wave.state === 'soaking') {
+    const until = later(wave.soakingAt, facts.soakSeconds);
+    const isOver = until !== null && until <= facts.now;
+    if (!isOver && !wave.accepted) waits.push(wait('soak', `${named} is observed`, { since: wave.soakingAt, until }));
+    if (wave.gateLacks.length > 0) {
+      waits.push(wait('gate', `the gate of ${named}: ${wave.gateLacks.join('; ')}`, { since: wave.soakingAt }));
+    }
+  } else if (!facts.inPlace && wave.startedAt !== null && wave.settled < wave.accounts) {
+    const until = later(wave.startedAt, facts.waveDeadlineSeconds);
+    const why = `${wave.settled} of ${wave.accounts} accounts of ${named} are settled; at its deadline it pauses`;
+    waits.push(wait('wave', why, { since: wave.startedAt, until, who: wave.open, command: 'bramble deliveries' }));
+  }
+  return waits;
+}
+
+function sendingWaits({ holds, silent }: WaitFacts): Wait[] {
+  const waits = holds.map(({ instance, reason, message, waiting, since }) => {
+    // An instance of 1.1 does not tell silent devices in slots from busy ones.
+    const bySilence = reason === 'suspects' || (silent.inSlots > 0 && reason.startsWith('slots-'));
+    const command = bySilence ? 'bramble device requeue --silent' : 'bramble budget show; bramble budget set';
+    return wait('budget', `${counted(waiting, 'delivery')} of ${instance}: ${message}`, {
+      since,
+      who: [instance],
+      command,
+    });
+  });
+  if (silent.count === 0) return waits;
+  const because = silent.capReached ? 'the cap of suspects is reached' : 'their instances have made them no suspects';
+  const held =
+    silent.inSlots > 0
+      ? `and ${silent.inSlots} of them hold slots, since ${because}; each is taken back when its patience is over`
+      : 'and are suspects: they hold no slot, and return by answering';
+  const until = silent.inSlots > 0 ? later(silent.since, silent.patienceSeconds) : null;
+  const why = `${counted(silent.count, 'device')} took a delivery and fell silent, ${held}`;
+  const command = 'bramble device requeue --silent';
+  return [...waits, wait('silent-devices', why, { since: silent.since, until, who: silent.devices, command })];
+}
+
+function later(at: Date | null, seconds: number): Date | null {
+  return at === null ? null : new Date(at.getTime() + seconds * 1000);
+}

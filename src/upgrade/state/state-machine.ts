@@ -1,0 +1,92 @@
+/**
+ * The states of the domain's upgrade and the transitions that are allowed, as data. The row is changed only along these
+ * (by compare-and-set on state and generation), whoever asks: coordinator, gate or operator.
+ *
+ *   planned → checked → admin-fenced → expanded → admin-upgraded
+ *           → moving ⇄ paused → all-moved → soaking → finalizing → done
+ *   planned, checked → cancelled      admin-fenced … soaking → reversing ⇄ paused → reversed
+ *
+ * Invariants: paused goes back only to where it came from, or to reversing; from finalizing the only way is forward; from
+ * every state that is not final something can go on.
+ */
+
+export const upgradeStates = [
+  'planned',
+  'checked',
+  'admin-fenced',
+  'expanded',
+  'admin-upgraded',
+  'moving',
+  'all-moved',
+  'soaking',
+  'finalizing',
+  'done',
+  'paused',
+  'reversing',
+  'reversed',
+  'cancelled',
+] as const;
+export type UpgradeState = (typeof upgradeStates)[number];
+
+/** States from which an upgrade can be paused, and so what `pausedFrom` may hold. */
+export const pausableStates = [
+  'admin-fenced',
+  'expanded',
+  'admin-upgraded',
+  'moving',
+  'all-moved',
+  'soaking',
+  'reversing',
+] as const satisfies readonly UpgradeState[];
+export type PausableState = (typeof pausableStates)[number];
+
+/** Where an upgrade stands: the state, and for a paused one where it came from. */
+export type UpgradePosition =
+  | { state: Exclude<UpgradeState, 'paused'>; pausedFrom: null }
+  | { state: 'paused'; pausedFrom: PausableState };
+
+const onward: Readonly<Record<Exclude<UpgradeState, 'paused'>, readonly UpgradeState[]>> = {
+  planned: ['checked', 'cancelled'],
+  checked: ['admin-fenced', 'cancelled'],
+  'admin-fenced': ['expanded', 'paused', 'reversing'],
+  expanded: ['admin-upgraded', 'paused', 'reversing'],
+  'admin-upgraded': ['moving', 'paused', 'reversing'],
+  moving: ['all-moved', 'paused', 'reversing'],
+  'all-moved': ['soaking', 'moving', 'paused', 'reversing'],
+  soaking: ['finalizing', 'moving', 'paused', 'reversing'],
+  finalizing: ['done'],
+  done: [],
+  reversing: ['reversed', 'paused'],
+  reversed: [],
+  cancelled: [],
+};
+
+/** The states that can follow. */
+export function followers(position: UpgradePosition): readonly UpgradeState[] {
+  if (position.state !== 'paused') return onward[position.state];
+  return position.pausedFrom === 'reversing' ? ['reversing'] : [position.pausedFrom, 'reversing'];
+}
+
+export function canFollow(position: UpgradePosition, next: UpgradeState): boolean {
+  return followers(position).includes(next);
+}
+
+/** Nothing happens any more: the row is history and another upgrade can be planned. */
+export function isFinal(state: UpgradeState): boolean {
+  return state === 'done' || state === 'reversed' || state === 'cancelled';
+}
+
+export function isPausable(state: UpgradeState): state is PausableState {
+  return (pausableStates as readonly UpgradeState[]).includes(state);
+}
+
+/** Whether an operator can still have it undone: cancelled before the fence, reversed until finalizing. */
+export function undoOf(position: UpgradePosition): 'cancelled' | 'reversing' | undefined {
+  const next = followers(position);
+  if (next.includes('cancelled')) return 'cancelled';
+  if (position.state === 'paused' && position.pausedFrom === 'reversing') return undefined;
+  return next.includes('reversing') ? 'reversing' : undefined;
+}
+
+/** What the coordinator waits for when the waves have passed and nobody is left to move. */
+export const finalWord = 'an operator’s word: `bramble upgrade finalize` or `bramble upgrade reverse`';

@@ -1,0 +1,287 @@
+/**
+ * The row of the domain's upgrade and its log.
+ *
+ * Invariants: the state changes by compare-and-set on (state, generation), only along the state machine, with an event in
+ * the same transaction; at most one upgrade is open (unique index upgrade_open); a step of a coordinator commits only
+ * while the coordinator holds the lease, which it proves under the row's lock.
+ */
+import { BrambleError } from '../../base/errors.ts';
+import { newId, type UpgradeId } from '../../base/ids.ts';
+import type { Database, Queryable, Transaction } from '../../database/connection.ts';
+import { recordEvent } from '../../domain/events.ts';
+import {
+  canFollow,
+  isFinal,
+  isPausable,
+  type PausableState,
+  type UpgradePosition,
+  type UpgradeState,
+} from './state-machine.ts';
+import { type UpgradePlan, type UpgradeProgress, upgradePlanSchema, upgradeProgressSchema } from './upgrade-plan.ts';
+
+export interface Upgrade {
+  id: UpgradeId;
+  fromRelease: string;
+  toRelease: string;
+  state: UpgradeState;
+  generation: number;
+  pausedFrom: PausableState | null;
+  pauseReason: string | null;
+  plan: UpgradePlan;
+  progress: UpgradeProgress;
+  leaseHolder: string | null;
+  /** By the database's clock. */
+  leaseHeld: boolean;
+  createdAt: Date;
+  updatedAt: Date;
+  finishedAt: Date | null;
+}
+
+type UpgradeRow = Omit<Upgrade, 'plan' | 'progress'> & { plan: unknown; progress: unknown };
+
+const columns = (q: Queryable) => q`
+  id, from_release as "fromRelease", to_release as "toRelease", state, generation::float8 as generation,
+  paused_from as "pausedFrom", pause_reason as "pauseReason", plan, progress, lease_holder as "leaseHolder",
+  coalesce(lease_until > clock_timestamp(), false) as "leaseHeld", created_at as "createdAt", updated_at as "updatedAt",
+  finished_at as "finishedAt"`;
+
+function parseRow(row: UpgradeRow): Upgrade {
+  return { ...row, plan: upgradePlanSchema.parse(row.plan), progress: upgradeProgressSchema.parse(row.progress) };
+}
+
+/** Where it stands, for the state machine. */
+export function positionOf(upgrade: Pick<Upgrade, 'state' | 'pausedFrom'>): UpgradePosition {
+  if (upgrade.state !== 'paused') return { state: upgrade.state, pausedFrom: null };
+  if (upgrade.pausedFrom === null) throw new TypeError('a paused upgrade without the state that it came from');
+  return { state: 'paused', pausedFrom: upgrade.pausedFrom };
+}
+
+/**
+ * Writes a planned upgrade.
+ * @throws BrambleError ERR_UPGRADE_OPEN when there is an open one.
+ */
+export async function insertUpgrade(
+  tx: Transaction,
+  upgrade: { fromRelease: string; toRelease: string; plan: UpgradePlan },
+): Promise<Upgrade> {
+  const [row] = await tx<UpgradeRow[]>`
+    insert into upgrade (id, from_release, to_release, state, plan)
+    values (${newId<UpgradeId>()}, ${upgrade.fromRelease}, ${upgrade.toRelease}, 'planned',
+            ${tx.json(upgrade.plan as never)})
+    on conflict do nothing
+    returning ${columns(tx)}`;
+  if (row === undefined) {
+    throw upgradeOpen();
+  }
+  const inserted = parseRow(row);
+  await recordUpgradeEvent(tx, inserted, `planned from ${upgrade.fromRelease} to ${upgrade.toRelease}`);
+  return inserted;
+}
+
+export function upgradeOpen(): BrambleError {
+  return new BrambleError(
+    'ERR_UPGRADE_OPEN',
+    'An upgrade is open already. Finish or reverse it first (`bramble upgrade status` shows it).',
+  );
+}
+
+/** `2026-11-26 12:50 UTC` */
+export function minuteText(at: Date): string {
+  return `${at.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}
+
+/** For a plan in whose place another may be put where that is said. */
+export function plannedAlready(open: Pick<Upgrade, 'state' | 'toRelease' | 'createdAt'>): BrambleError {
+  return new BrambleError(
+    'ERR_UPGRADE_OPEN',
+    `An upgrade to ${open.toRelease} is planned already, since ${minuteText(open.createdAt)}, ` +
+      'and was not started. Give --replace (`replace` in REST) to put this plan in its place, or start that one with ' +
+      '`bramble upgrade start`.',
+    { details: { state: open.state, toRelease: open.toRelease, createdAt: open.createdAt.toISOString() } },
+  );
+}
+
+/** The open upgrade, through upgrade_open. */
+export async function readOpenUpgrade(q: Queryable): Promise<Upgrade | undefined> {
+  const [row] = await q<UpgradeRow[]>`
+    select ${columns(q)} from upgrade where state not in ('done', 'reversed', 'cancelled')`;
+  return row && parseRow(row);
+}
+
+/** The open upgrade, or else the one that was created last. */
+export async function readLatestUpgrade(q: Queryable): Promise<Upgrade | undefined> {
+  const [row] = await q<UpgradeRow[]>`
+    select ${columns(q)} from upgrade
+     order by (state not in ('done', 'reversed', 'cancelled')) desc, created_at desc limit 1`;
+  return row && parseRow(row);
+}
+
+/** The upgrade under its row lock, so that nobody changes it until the transaction ends. */
+export async function lockUpgrade(tx: Transaction, id: UpgradeId): Promise<Upgrade | undefined> {
+  const [row] = await tx<UpgradeRow[]>`select ${columns(tx)} from upgrade where id = ${id} for update`;
+  return row && parseRow(row);
+}
+
+/** The open upgrade under its row lock; where the row changed while waiting, it is read again by its id. */
+export async function lockOpenUpgrade(tx: Transaction): Promise<Upgrade | undefined> {
+  const open = await readOpenUpgrade(tx);
+  const locked = open && (await lockUpgrade(tx, open.id));
+  return locked && !isFinal(locked.state) ? locked : undefined;
+}
+
+export interface TransitionNote {
+  message: string;
+  detail?: Readonly<Record<string, unknown>>;
+  /** Why it is paused; wanted when the next state is `paused`. */
+  pauseReason?: string;
+}
+
+/**
+ * Compare-and-set from the state and generation that `upgrade` was read with; `conflict` when somebody else was first.
+ * @throws BrambleError ERR_UPGRADE_STATE for a transition that the state machine does not have.
+ */
+export async function transition(
+  tx: Transaction,
+  upgrade: Upgrade,
+  next: UpgradeState,
+  note: TransitionNote,
+): Promise<{ kind: 'changed'; upgrade: Upgrade } | { kind: 'conflict' }> {
+  if (!canFollow(positionOf(upgrade), next)) {
+    throw new BrambleError(
+      'ERR_UPGRADE_STATE',
+      `An upgrade that is ${describePosition(upgrade)} cannot become ${next}.`,
+      { details: { state: upgrade.state, pausedFrom: upgrade.pausedFrom, next } },
+    );
+  }
+  const pausedFrom = next === 'paused' && isPausable(upgrade.state) ? upgrade.state : null;
+  const [row] = await tx<UpgradeRow[]>`
+    update upgrade
+       set state = ${next}, generation = generation + 1, paused_from = ${pausedFrom},
+           pause_reason = ${next === 'paused' ? (note.pauseReason ?? note.message) : null}, updated_at = now(),
+           progress = progress - 'waitingFor',
+           finished_at = case when ${isFinal(next)} then now() end
+     where id = ${upgrade.id} and state = ${upgrade.state} and generation = ${upgrade.generation}
+    returning ${columns(tx)}`;
+  if (row === undefined) return { kind: 'conflict' };
+  const changed = parseRow(row);
+  await recordUpgradeEvent(tx, changed, note.message, note.detail);
+  return { kind: 'changed', upgrade: changed };
+}
+
+export function describePosition(upgrade: Pick<Upgrade, 'state' | 'pausedFrom'>): string {
+  return upgrade.pausedFrom === null ? upgrade.state : `paused in ${upgrade.pausedFrom}`;
+}
+
+/** In the upgrade's own log, and in the domain's: who looks at `bramble events` sees pauses, waves and all the rest. */
+export async function recordUpgradeEvent(
+  q: Queryable,
+  upgrade: Pick<Upgrade, 'id' | 'generation' | 'state' | 'toRelease'>,
+  message: string,
+  detail: Readonly<Record<string, unknown>> = {},
+): Promise<void> {
+  await q`
+    insert into upgrade_event (upgrade_id, generation, state, message, detail)
+    values (${upgrade.id}, ${upgrade.generation}, ${upgrade.state}, ${message}, ${q.json(detail as never)})`;
+  await recordEvent(q, {
+    kind: `upgrade-${upgrade.state}`,
+    subject: upgrade.toRelease,
+    message: `upgrade to ${upgrade.toRelease}: ${message}`,
+  });
+}
+
+/** Merges into `progress`; keys that are not named stay. Call it under the row's lock. */
+export async function mergeProgress(tx: Transaction, id: UpgradeId, change: Partial<UpgradeProgress>): Promise<void> {
+  await tx`
+    update upgrade set progress = progress || ${tx.json(change as never)}, updated_at = now() where id = ${id}`;
+}
+
+/** Shows what a coordinator waits for, unless the upgrade has gone on meanwhile. */
+export async function setWaitingFor(
+  q: Queryable,
+  read: Pick<Upgrade, 'id' | 'generation'>,
+  reason: string,
+): Promise<void> {
+  await q`
+    update upgrade set progress = progress || ${q.json({ waitingFor: reason })}
+     where id = ${read.id} and generation = ${read.generation}`;
+}
+
+/** Replaces the plan of an upgrade that has not begun. */
+export async function replacePlan(tx: Transaction, id: UpgradeId, plan: UpgradePlan): Promise<void> {
+  await tx`update upgrade set plan = ${tx.json(plan as never)}, updated_at = now() where id = ${id}`;
+}
+
+export interface UpgradeEvent {
+  id: number;
+  at: Date;
+  state: string;
+  message: string;
+  detail: Record<string, unknown>;
+}
+
+/** All events of an upgrade, oldest first. */
+export async function listUpgradeEvents(q: Queryable, id: UpgradeId): Promise<UpgradeEvent[]> {
+  return await q<UpgradeEvent[]>`
+    select e.id::int as id, e.at, e.state, e.message, e.detail from upgrade_event e
+     where e.upgrade_id = ${id} order by e.id`;
+}
+
+/** How long a coordinator's lease holds without being renewed. */
+export const coordinatorLeaseSeconds = 10;
+
+/** Takes or renews the lease, by the database's clock; `false` while another coordinator holds it. */
+export async function takeLease(q: Queryable, id: UpgradeId, holder: string): Promise<boolean> {
+  const { count } = await q`
+    update upgrade
+       set lease_holder = ${holder}, lease_until = clock_timestamp() + make_interval(secs => ${coordinatorLeaseSeconds})
+     where id = ${id} and (lease_holder is null or lease_holder = ${holder} or lease_until < clock_timestamp())`;
+  return count === 1;
+}
+
+/** Renews a lease that is held, also one that ran out and that nobody took; never takes one. */
+export async function renewLease(q: Queryable, id: UpgradeId, holder: string): Promise<void> {
+  await q`
+    update upgrade set lease_until = clock_timestamp() + make_interval(secs => ${coordinatorLeaseSeconds})
+     where id = ${id} and lease_holder = ${holder}`;
+}
+
+/** Gives the lease back, so that another coordinator need not wait for its end. */
+export async function releaseLease(q: Queryable, id: UpgradeId, holder: string): Promise<void> {
+  await q`update upgrade set lease_until = null, lease_holder = null where id = ${id} and lease_holder = ${holder}`;
+}
+
+/** Another coordinator has the lease: the step was not carried out. */
+export class LeaseLostError extends BrambleError {
+  constructor(holder: string | null) {
+    super(
+      'ERR_UPGRADE_LEASE',
+      `Another coordinator (${holder ?? 'none'}) holds the upgrade’s lease; this one steps back.`,
+    );
+  }
+}
+
+/**
+ * A transaction of a coordinator: the row is locked, and the lease is this holder's. A lease that ran out and that nobody
+ * took is still its own, since taking it needs the same row lock.
+ * @throws LeaseLostError when another holder has it, or the upgrade is gone.
+ */
+export async function leasedTransaction<Result>(
+  db: Database,
+  id: UpgradeId,
+  holder: string,
+  work: (tx: Transaction, upgrade: Upgrade) => Promise<Result>,
+): Promise<Result> {
+  const result = await db.begin(async (tx) => await work(tx, await lockLeased(tx, id, holder)));
+  return result as Result;
+}
+
+/** A coordinator that is stopped in the middle of a transaction must not keep the row's lock for ever. */
+const longestIdleMs = 10_000;
+
+/** The row under its lock, proved to be leased to this holder: for transactions that begin with another lock. */
+export async function lockLeased(tx: Transaction, id: UpgradeId, holder: string): Promise<Upgrade> {
+  await tx`select set_config('idle_in_transaction_session_timeout', ${`${longestIdleMs}ms`}, true)`;
+  const upgrade = await lockUpgrade(tx, id);
+  if (upgrade === undefined || upgrade.leaseHolder !== holder) throw new LeaseLostError(upgrade?.leaseHolder ?? null);
+  return upgrade;
+}

@@ -1,0 +1,86 @@
+/** What the coordinator does beyond the database's transactions, in earnest: migrations, checks, credential files. */
+import { rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { recorded } from '../../access/audit/record.ts';
+import { BrambleError } from '../../base/errors.ts';
+import { isSrpIdentifier } from '../../base/ids.ts';
+import { readCluster } from '../../database/embedded/cluster.ts';
+import { migrate } from '../../database/migrate.ts';
+import { establishRoles } from '../../database/roles/role-setup.ts';
+import type { MasterKeys } from '../../database/sealed-value.ts';
+import { loadDomainAuthority } from '../../domain/authorities.ts';
+import { createMissingSigners } from '../../domain/authority-creation.ts';
+import { readDomain } from '../../domain/domain.ts';
+import { routerAddresses } from '../../instances/router-addresses.ts';
+import { issueSrpCredential } from '../../instances/srp-credentials.ts';
+import { credentialPath, readCredential } from '../../link/credential.ts';
+import { readInstalled } from '../../release/archive.ts';
+import { keepFirstSigner } from '../fence/release-trust.ts';
+import { type CheckOptions, runChecks } from '../plan/checks.ts';
+import type { UpgradeEffects } from './step-context.ts';
+
+export interface DomainEffectsOptions extends CheckOptions {
+  masterKeys: MasterKeys;
+}
+
+/** The effects of a coordinator on this host, each of which can be repeated after an interruption. */
+export function domainEffects(options: DomainEffectsOptions): UpgradeEffects {
+  const migrateTo = async (contract: boolean) =>
+    await migrate(options.databaseUrl, {
+      folder: options.migrations,
+      release: options.release,
+      contract,
+      applicationName: options.applicationName,
+    });
+  return {
+    check: (upgrade, begins) => runChecks(options, upgrade, begins),
+    expand: async () => {
+      const schemaVersion = await migrateTo(false);
+      // Before the first instance of this release starts, which reads them then.
+      const operation = {
+        actor: 'coordinator',
+        operation: 'upgrade step make-signers',
+        subjects: [options.release],
+        from: { component: 'coordinator', host: options.host },
+        when: 'changed',
+      } as const;
+      const own = await readInstalled(join(options.home, 'releases', options.release));
+      await options.db.begin((tx) =>
+        recorded(tx, operation, async () => {
+          await createMissingSigners(tx, options.masterKeys, await readDomain(tx));
+          await keepFirstSigner(tx, own);
+        }),
+      );
+      return schemaVersion;
+    },
+    contract: async () => {
+      const schemaVersion = await migrateTo(true);
+      // The supervisor of the release before gave everybody the superuser's address; the next one finds these credentials.
+      if (await isOwnSuperuser(options)) await establishRoles(options.databaseUrl, options.home);
+      return schemaVersion;
+    },
+    issueCredential: async (tx, identifier, like) => {
+      if (!isSrpIdentifier(identifier)) throw new TypeError(`${identifier} is no SRP identifier`);
+      const authority = await loadDomainAuthority(tx, options.masterKeys);
+      // What it replaces may run on another host, and be planned to be replaced here.
+      const routers = await readCredential(options.home, like).then(
+        (credential) => credential.routers,
+        async () => await routerAddresses(tx, options.home),
+      );
+      const issued = await issueSrpCredential(tx, { identifier, authority, routers });
+      if (issued === 'not-found') {
+        throw new BrambleError('ERR_NOT_FOUND', `Nothing of the SRP identifier ${identifier} exists.`);
+      }
+      // The file comes first: were the transaction lost, the identifier would be too, and with it any use of the file.
+      const path = credentialPath(options.home, identifier);
+      await writeFile(`${path}.new`, `${JSON.stringify(issued.file)}\n`, { mode: 0o600 });
+      await rename(`${path}.new`, path);
+    },
+  };
+}
+
+/** Whether we enter the embedded server of this home as its superuser. */
+async function isOwnSuperuser({ databaseUrl, home }: DomainEffectsOptions): Promise<boolean> {
+  const cluster = await readCluster(join(home, 'postgres'));
+  return cluster !== null && decodeURIComponent(new URL(databaseUrl).password) === cluster.password;
+}

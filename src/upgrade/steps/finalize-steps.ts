@@ -1,0 +1,145 @@
+/**
+ * finalizing → done: what is left of the old release is replaced, one transaction checks every registered component and
+ * raises the feature level, then the contracting migrations run. Protects rules 5 to 7 and invariant 8.
+ */
+import { compareReleases } from '../../base/release-number.ts';
+import { advisoryLock } from '../../database/advisory-locks.ts';
+import { retireInstance } from '../../instances/instances.ts';
+import { type Component, declareRange, listComponents } from '../../registry/components.ts';
+import { changeDesiredProcesses, listDesiredProcesses } from '../../registry/desired-processes.ts';
+import { listSupervisors } from '../../registry/supervisors.ts';
+import { stillAlive } from '../components/component-readiness.ts';
+import { lockOccupied } from '../components/instances-behind.ts';
+import { nextToReplace } from '../components/next-to-replace.ts';
+import { supervisorsText, supervisorsToWaitFor } from '../components/supervisors-behind.ts';
+import { takeRightsBack } from '../fence/patch-rights.ts';
+import { closeUpgrade } from '../state/upgrade-close.ts';
+import { mergeProgress, recordUpgradeEvent, transition, type Upgrade } from '../state/upgrade-store.ts';
+import { replaceRest } from './in-place-steps.ts';
+import { handAccountsOver } from './instance-steps.ts';
+import { describeInstance, removeInstanceParts } from './new-instances.ts';
+import { fenceOptions } from './prepare-steps.ts';
+import {
+  advanced,
+  fencedStep,
+  type StepContext,
+  type StepOutcome,
+  stepTransaction,
+  waitingFor,
+} from './step-context.ts';
+
+export async function stepFinalizing(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  if (upgrade.progress.featureLevelRaised === true) return await contract(context, upgrade);
+  if (upgrade.plan.inPlace) return (await replaceRest(context, upgrade)) ?? (await closePatch(context, upgrade));
+  const occupied = await handAccountsOver(context, upgrade);
+  if (occupied !== undefined) return occupied;
+  const desired = await listDesiredProcesses(context.db);
+  const components = await listComponents(context.db);
+  if (upgrade.plan.options.oldInstances === 'retire') {
+    const retired = await retireEmptied(context, upgrade, components);
+    if (retired !== undefined) return retired;
+  }
+  const next = nextToReplace(desired, components, upgrade.toRelease);
+  if (next.kind === 'replace') {
+    return await stepTransaction(context, 'replace-processes', upgrade, async (tx, current) => {
+      // An account that came in this very moment is handed over before the next look.
+      if ((await lockOccupied(tx, next.names)).length > 0) return advanced;
+      await changeDesiredProcesses(tx, next.names, { release: current.toRelease });
+      await recordUpgradeEvent(tx, current, `to run from ${current.toRelease}: ${next.names.join(', ')}`);
+      return advanced;
+    });
+  }
+  if (next.kind === 'wait') return waitingFor(`processes of ${upgrade.toRelease}: ${next.names.join(', ')}`);
+  if (upgrade.plan.patch) return await closePatch(context, upgrade);
+  const behind = componentsBehind(components, upgrade.toRelease);
+  if (behind.length > 0) return waitingFor(behindText(behind));
+  // Only now every process can be adopted, so that its supervisor can be replaced without a device noticing.
+  const supervisors = supervisorsToWaitFor(await listSupervisors(context.db), upgrade);
+  if (supervisors.length > 0) return waitingFor(supervisorsText(supervisors, upgrade.toRelease));
+  return await raiseFeatureLevel(context, upgrade);
+}
+
+/** A patch raises no feature level and contracts nothing: components of both releases may go on side by side. */
+async function closePatch(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  return await stepTransaction(context, 'done', upgrade, async (tx, current) => {
+    await takeRightsBack(tx);
+    const outcome = await transition(tx, current, 'done', { message: `the domain is of release ${current.toRelease}` });
+    if (outcome.kind === 'changed') await closeUpgrade(tx, outcome.upgrade);
+    return advanced;
+  });
+}
+
+/** Registered components, absent ones included, of an earlier release. */
+export function componentsBehind<Seen extends Pick<Component, 'name' | 'release' | 'alive'>>(
+  components: readonly Seen[],
+  release: string,
+): Seen[] {
+  return components.filter((component) => compareReleases(component.release, release) < 0);
+}
+
+function behindText(behind: readonly Pick<Component, 'name' | 'release' | 'alive'>[]): string {
+  const names = behind.map(
+    (component) => `${component.name} (${component.release}${component.alive ? '' : ', absent'})`,
+  );
+  return (
+    `components of an earlier release: ${names.join(', ')}; start them from the new release, or remove dead ones with ` +
+    `\`bramble component forget ${behind[0]?.name ?? ''}\``
+  );
+}
+
+async function raiseFeatureLevel(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  const options = { ...fenceOptions(context, upgrade), lock: advisoryLock.featureLevel };
+  return await fencedStep(context, 'raise', upgrade, options, async (tx, current, fence): Promise<StepOutcome> => {
+    // Registering waits for this lock: what is checked here is what there is until the level is raised.
+    const behind = componentsBehind(await listComponents(tx), current.toRelease);
+    if (behind.length > 0) return waitingFor(behindText(behind));
+    await tx`update domain set feature_level = ${current.toRelease}`;
+    await declareRange(tx, current.toRelease);
+    await mergeProgress(tx, current.id, { featureLevelRaised: true });
+    await recordUpgradeEvent(tx, current, `the feature level is ${current.toRelease}`, { ended: fence.ended });
+    return advanced;
+  });
+}
+
+async function contract(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  const schemaVersion = await context.effects.contract();
+  return await stepTransaction(context, 'done', upgrade, async (tx, current) => {
+    const outcome = await transition(tx, current, 'done', {
+      message: `the domain is of release ${current.toRelease}, schema ${schemaVersion}`,
+    });
+    if (outcome.kind === 'changed') await closeUpgrade(tx, outcome.upgrade);
+    return advanced;
+  });
+}
+
+/** One old instance at a time: retired, stopped, and then taken away; undefined when none is left. */
+async function retireEmptied(
+  context: StepContext,
+  upgrade: Upgrade,
+  components: readonly Component[],
+): Promise<StepOutcome | undefined> {
+  for (const { replaces } of upgrade.plan.instances) {
+    const parts = await describeInstance(context.db, replaces);
+    const wanted = (await listDesiredProcesses(context.db)).filter((process) =>
+      parts?.processes.includes(process.name),
+    );
+    const known = components.filter((component) => parts?.processes.includes(component.name));
+    if (parts === undefined || (wanted.length === 0 && known.length === 0)) continue;
+    if (wanted.some((process) => process.state === 'running')) {
+      return await stepTransaction(context, 'retire-instance', upgrade, async (tx, current) => {
+        // An account that came in this very moment is handed over before the next look.
+        if ((await retireInstance(tx, replaces)).kind === 'has-accounts') return advanced;
+        await changeDesiredProcesses(tx, parts.processes, { state: 'stopped' });
+        await recordUpgradeEvent(tx, current, `instance ${replaces} is retired`);
+        return advanced;
+      });
+    }
+    const alive = stillAlive(components, parts.processes);
+    if (alive.length > 0) return waitingFor(`processes to end: ${alive.join(', ')}`);
+    return await stepTransaction(context, 'remove-retired', upgrade, async (tx) => {
+      await removeInstanceParts(tx, parts);
+      return advanced;
+    });
+  }
+  return undefined;
+}

@@ -1,0 +1,100 @@
+/**
+ * The instances that take the accounts over: those of the plan, and one for every instance of an earlier release that the
+ * plan does not know (added after it was made, or by hand). Before each is made the plan is compared with the domain.
+ *
+ * Invariant: no instance is replaced while accounts are at it; whatever the plan says, each account at an earlier release
+ * has an instance to go to, or the upgrade says by name which has none, and why.
+ */
+import { isBrambleError, messageOf } from '../../base/errors.ts';
+import { listInstancesBehind, occupiedText } from '../components/instances-behind.ts';
+import { bringPlanUp, isUpToDate, notMade, planChanges } from '../plan/plan-comparison.ts';
+import { readInstanceFacts } from '../plan/plan-facts.ts';
+import type { PlannedInstance } from '../state/upgrade-plan.ts';
+import { mergeProgress, recordUpgradeEvent, type Upgrade } from '../state/upgrade-store.ts';
+import { countFailedMoves, moveStragglers } from '../waves/latecomers.ts';
+import { addNewInstance } from './new-instances.ts';
+import { pauseStep } from './pausing.ts';
+import { advanced, type StepContext, type StepOutcome, stepTransaction, waitingFor } from './step-context.ts';
+
+/** Brings the plan up to what the domain has; undefined when it is. */
+export async function comparePlan(context: StepContext, read: Upgrade): Promise<StepOutcome | undefined> {
+  // In place no instance is added: who is there is asked when the waves are divided.
+  if (read.plan.inPlace) return undefined;
+  const behind = await listInstancesBehind(context.db, read.toRelease);
+  const { takenNames } =
+    notMade(read).length === 0 ? { takenNames: [] } : await readInstanceFacts(context.db, context.host);
+  if (isUpToDate(planChanges(read, { behind, takenNames }))) return undefined;
+  return await stepTransaction(context, 'compare-plan', read, async (tx, upgrade) => {
+    await bringPlanUp(tx, upgrade, context.host);
+    return advanced;
+  });
+}
+
+/** An instance cannot be added, and trying again does not help: people are told why, and what to do. */
+export interface Stuck {
+  kind: 'stuck';
+  reason: string;
+}
+
+/**
+ * Compares plan and domain, and adds one instance after the other; undefined when all are made. Those that can be are, also
+ * when another one cannot.
+ */
+export async function completeInstances(context: StepContext, read: Upgrade): Promise<StepOutcome | Stuck | undefined> {
+  const compared = await comparePlan(context, read);
+  if (compared !== undefined) return compared;
+  const missing = notMade(read);
+  const next = missing.find(({ host }) => host === context.host);
+  if (next !== undefined) return await addInstance(context, read, next);
+  const [elsewhere] = missing;
+  return (
+    elsewhere &&
+    stuck(elsewhere, `it is to be on ${elsewhere.host}, and credentials can be put on ${context.host} alone`)
+  );
+}
+
+/** As {@link completeInstances}, where an upgrade that cannot add one has nothing better to do than to pause. */
+export async function completeInstancesOrPause(context: StepContext, read: Upgrade): Promise<StepOutcome | undefined> {
+  const outcome = await completeInstances(context, read);
+  return outcome?.kind === 'stuck' ? await pauseStep(context, read, outcome.reason) : outcome;
+}
+
+const lasting = ['ERR_SRP_CREDENTIAL', 'ERR_NO_ROUTER', 'ERR_UPGRADE_INSTANCE', 'ERR_NOT_FOUND'] as const;
+
+async function addInstance(context: StepContext, read: Upgrade, next: PlannedInstance): Promise<StepOutcome | Stuck> {
+  try {
+    return await stepTransaction(context, 'add-instance', read, async (tx, upgrade) => {
+      const added = await addNewInstance(tx, next, upgrade.toRelease, context.effects);
+      await mergeProgress(tx, upgrade.id, { newInstances: [...upgrade.progress.newInstances, added] });
+      await recordUpgradeEvent(tx, upgrade, `instance ${added.name} is added for ${added.replaces}`, { made: added });
+      return advanced;
+    });
+  } catch (error) {
+    if (!lasting.some((code) => isBrambleError(error, code))) throw error;
+    // Its name may have been taken this very moment: then the plan has another by now.
+    return (await comparePlan(context, read)) ?? stuck(next, messageOf(error));
+  }
+}
+
+function stuck({ name, replaces }: PlannedInstance, why: string): Stuck {
+  const ways = `Mend that, or move the accounts of ${replaces} away (\`bramble move start --from ${replaces} --to …\`)`;
+  return {
+    kind: 'stuck',
+    reason: `${name}, which is to take over from ${replaces}, cannot be added: ${why.replace(/\.$/, '')}. ${ways}.`,
+  };
+}
+
+/** Before anything old is replaced: undefined once no account is at an instance of an earlier release. */
+export async function handAccountsOver(context: StepContext, read: Upgrade): Promise<StepOutcome | undefined> {
+  const occupied = (await listInstancesBehind(context.db, read.toRelease)).filter(({ accounts }) => accounts > 0);
+  if (occupied.length === 0) return undefined;
+  const missing = await completeInstances(context, read);
+  if (missing !== undefined && missing.kind !== 'stuck') return missing;
+  return await stepTransaction(context, 'hand-over', read, async (tx, upgrade) => {
+    await moveStragglers(tx, upgrade, context.name, 'last-wave');
+    const failed = await countFailedMoves(tx, upgrade.id);
+    const again = failed === 0 ? '' : `; ${failed} could not be moved and are tried again`;
+    const still = `accounts that are still at instances of an earlier release: ${occupiedText(occupied)}${again}`;
+    return waitingFor(missing === undefined ? still : `${still}; ${missing.reason}`);
+  });
+}

@@ -1,0 +1,144 @@
+/**
+ * Adds the planned instances of the new release, each with its SRP credential and its own connection services, and takes
+ * instances away again. One transaction for each instance, so that it is there with all that belongs to it or not at all.
+ */
+import { BrambleError } from '../../base/errors.ts';
+import type { Queryable, Transaction } from '../../database/connection.ts';
+import { applyBudget, readBudget } from '../../deliveries/budget.ts';
+import { createConnectionService, getConnectionService } from '../../instances/connection-services.ts';
+import { createInstance, findInstance } from '../../instances/instances.ts';
+import { listSrpCredentials, revokeSrpCredential } from '../../instances/srp-credential-store.ts';
+import { type DesiredProcess, desireProcess, listDesiredProcesses } from '../../registry/desired-processes.ts';
+import type { NewInstance, PlannedInstance } from '../state/upgrade-plan.ts';
+import type { UpgradeEffects } from './step-context.ts';
+
+/**
+ * Creates one planned instance with everything that belongs to it, and the processes that serve it.
+ * @throws BrambleError ERR_UPGRADE_INSTANCE when a name is taken or the replaced one is gone.
+ */
+export async function addNewInstance(
+  tx: Transaction,
+  planned: PlannedInstance,
+  release: string,
+  effects: Pick<UpgradeEffects, 'issueCredential'>,
+): Promise<NewInstance> {
+  const replaced = await findInstance(tx, planned.replaces);
+  if (replaced === undefined) throw instanceError(`The instance ${planned.replaces} is no longer there.`);
+  const created = await createInstance(tx, { name: planned.name });
+  if (created.kind === 'name-taken') throw instanceError(`The name ${planned.name} is taken.`);
+  const desired = await listDesiredProcesses(tx);
+  const identifiers = [created.srpIdentifier];
+  await effects.issueCredential(tx, created.srpIdentifier, replaced.srpIdentifier);
+  await desireProcess(tx, {
+    name: created.name,
+    kind: 'server',
+    host: planned.host,
+    release,
+    state: 'running',
+    settings: settingsLike(desired, replaced, created),
+  });
+  for (const wanted of planned.connectionServices) {
+    const like = await getConnectionService(tx, wanted.replaces);
+    const made = await createConnectionService(tx, {
+      name: wanted.name,
+      instances: [created.name],
+      allowedHosts: like?.allowedHosts,
+    });
+    if (made.kind !== 'created')
+      throw instanceError(`The connection service ${wanted.name} cannot be added: ${made.kind}.`);
+    identifiers.push(made.service.srpIdentifier);
+    await effects.issueCredential(tx, made.service.srpIdentifier, like?.srpIdentifier ?? replaced.srpIdentifier);
+    await desireProcess(tx, {
+      name: made.service.name,
+      kind: 'connection',
+      host: planned.host,
+      release,
+      state: 'running',
+      settings: like === undefined ? {} : settingsLike(desired, like, made.service),
+    });
+  }
+  await applyBudget(tx, await readBudget(tx), [created.id]);
+  const services = planned.connectionServices.map((service) => service.name);
+  return {
+    name: created.name,
+    instanceId: created.id,
+    replaces: planned.replaces,
+    replacesId: replaced.id,
+    processes: [created.name, ...services],
+    connectionServices: services,
+    srpIdentifiers: identifiers,
+  };
+}
+
+interface Named {
+  name: string;
+  srpIdentifier: string;
+}
+
+/** The settings of the replaced one's process, with its own name and identifier put in their place. */
+export function settingsLike(desired: readonly DesiredProcess[], like: Named, own: Named): Record<string, unknown> {
+  const process = desired.find((candidate) => candidate.name === like.name);
+  // Both run beside each other on one host: a fixed port stays the replaced one's.
+  const settings = { ...process?.settings, ...(process?.settings['port'] === undefined ? {} : { port: 0 }) };
+  const replace = (value: unknown): unknown => {
+    if (value === like.name) return own.name;
+    if (value === like.srpIdentifier) return own.srpIdentifier;
+    if (Array.isArray(value)) return value.map(replace);
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, replace(inner)]));
+  };
+  return replace(settings) as Record<string, unknown>;
+}
+
+export interface RemovableInstance {
+  instanceId: string;
+  /** Names of the processes of the instance and its connection services. */
+  processes: readonly string[];
+  connectionServices: readonly string[];
+  srpIdentifiers: readonly string[];
+}
+
+/**
+ * Takes away what served a retired instance: its wanted processes, their registrations (so that they hold no feature back),
+ * its credentials, its connection services and its free slots. The instance's row stays, since history points to it.
+ */
+export async function removeInstanceParts(tx: Transaction, instance: RemovableInstance): Promise<void> {
+  await tx`delete from desired_process where name = any(${instance.processes as string[]})`;
+  await tx`delete from component where name = any(${instance.processes as string[]})`;
+  for (const identifier of instance.srpIdentifiers) {
+    for (const credential of await listSrpCredentials(tx, identifier)) {
+      if (credential.revokedAt === null) await revokeSrpCredential(tx, credential.serial);
+    }
+  }
+  await tx`delete from connection_service_instance where instance_id = ${instance.instanceId}`;
+  await tx`
+    delete from connection_service c
+     where c.name = any(${instance.connectionServices as string[]})
+       and not exists (select 1 from connection_service_instance r where r.connection_service_id = c.id)`;
+  await tx`delete from delivery_permit where scope = ${instance.instanceId} and delivery_id is null`;
+  await tx`delete from send_rate where scope = ${instance.instanceId}`;
+  await tx`delete from delivery_hold where instance_id = ${instance.instanceId}`;
+}
+
+/** What would be taken away with an instance that stands in the directory: of its connection services those it has alone. */
+export async function describeInstance(q: Queryable, name: string): Promise<RemovableInstance | undefined> {
+  const instance = await findInstance(q, name);
+  if (instance === undefined) return undefined;
+  const services = await q<Named[]>`
+    select c.name, c.srp_identifier as "srpIdentifier"
+      from connection_service c join connection_service_instance r on r.connection_service_id = c.id
+     where r.instance_id = ${instance.id}
+       and not exists (select 1 from connection_service_instance other
+                        where other.connection_service_id = c.id and other.instance_id <> r.instance_id)
+     order by c.name`;
+  return {
+    instanceId: instance.id,
+    processes: [instance.name, ...services.map((service) => service.name)],
+    connectionServices: services.map((service) => service.name),
+    srpIdentifiers: [instance.srpIdentifier, ...services.map((service) => service.srpIdentifier)],
+  };
+}
+
+function instanceError(what: string): BrambleError {
+  return new BrambleError('ERR_UPGRADE_INSTANCE', what);
+}

@@ -1,0 +1,46 @@
+/**
+ * Pausing, by hand or by a gate: the upgrade's state and the batches of moves change in one transaction, so that from its
+ * commit on nothing new starts (invariant 10).
+ */
+import type { Queryable, Transaction } from '../../database/connection.ts';
+import { transition, type Upgrade } from '../state/upgrade-store.ts';
+import { pauseUpgradeBatches } from '../waves/wave-store.ts';
+import { advanced, type StepContext, type StepOutcome, stepTransaction } from './step-context.ts';
+
+/** `reason` is what people are told; `detail` the figures behind it, of a gate under `gate`. */
+export async function pauseUpgrade(
+  tx: Transaction,
+  upgrade: Upgrade,
+  reason: string,
+  detail: Readonly<Record<string, unknown>> = {},
+): Promise<'paused' | 'conflict'> {
+  const outcome = await transition(tx, upgrade, 'paused', {
+    message: `paused: ${reason}`,
+    pauseReason: reason,
+    detail,
+  });
+  if (outcome.kind === 'conflict') return 'conflict';
+  await pauseUpgradeBatches(tx, upgrade.id, reason);
+  return 'paused';
+}
+
+/** Whether the pause that it is in is a gate's: the log holds what that said beside the pause. */
+export async function isPausedByGate(q: Queryable, { id, generation }: Upgrade): Promise<boolean> {
+  const [row] = await q`
+    select 1 from upgrade_event
+     where upgrade_id = ${id} and generation = ${generation} and state = 'paused' and detail ? 'gate'`;
+  return row !== undefined;
+}
+
+/** {@link pauseUpgrade} as a step of the coordinator. */
+export async function pauseStep(
+  context: StepContext,
+  upgrade: Upgrade,
+  reason: string,
+  detail: Readonly<Record<string, unknown>> = {},
+): Promise<StepOutcome> {
+  return await stepTransaction(context, 'pause', upgrade, async (tx, current) => {
+    await pauseUpgrade(tx, current, reason, detail);
+    return advanced;
+  });
+}

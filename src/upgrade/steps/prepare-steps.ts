@@ -1,0 +1,266 @@
+/**
+ * From planned to moving: checks, release fence, expansion, the new administration service, the new instances, the waves.
+ * Protects rules 1 to 3: the database changes only behind the fence, and additively.
+ */
+
+import { markTimeWithoutAudit } from '../../access/audit/record.ts';
+import { counted } from '../../base/counted.ts';
+import type { AccountId, InstanceId } from '../../base/ids.ts';
+import { budgetSchema, readBudget, writeBudget } from '../../deliveries/budget.ts';
+import { listComponents } from '../../registry/components.ts';
+import { changeDesiredProcesses, listDesiredProcesses } from '../../registry/desired-processes.ts';
+import { missingOf, notYetAt } from '../components/component-readiness.ts';
+import { grantRights } from '../fence/patch-rights.ts';
+import { setDomainRelease } from '../fence/release-fence.ts';
+import { assignWaves } from '../plan/wave-assignment.ts';
+import type { CheckResult, NewInstance } from '../state/upgrade-plan.ts';
+import { mergeProgress, recordUpgradeEvent, setWaitingFor, transition, type Upgrade } from '../state/upgrade-store.ts';
+import { type Assignment, insertAssignments, insertWaves } from '../waves/wave-store.ts';
+import { divideReplacements } from './in-place-steps.ts';
+import { comparePlan, completeInstancesOrPause } from './instance-steps.ts';
+import { replaceRouters } from './router-steps.ts';
+import {
+  advanced,
+  fencedStep,
+  type StepContext,
+  type StepOutcome,
+  stepTransaction,
+  waitingFor,
+} from './step-context.ts';
+
+/** planned → checked, once an operator said start. */
+export async function stepPlanned(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  if (!upgrade.progress.started) return waitingFor(startText(upgrade.progress.checks));
+  // What came after the plan was made is checked with it, while stopping costs nothing.
+  const compared = await comparePlan(context, upgrade);
+  if (compared !== undefined) return compared;
+  // Some take long, on a busy disk above all: status names the one that is under way.
+  const begins = (name: string) => setWaitingFor(context.db, upgrade, `the check ${name}`);
+  const results = withOverrides(await context.effects.check(upgrade, begins), upgrade.progress.overrides);
+  const stopping = results.filter((check) => check.result === 'error' || check.result === 'warning');
+  return await stepTransaction(context, 'check', upgrade, async (tx, current) => {
+    await mergeProgress(tx, current.id, { checks: results, started: stopping.length === 0 });
+    if (stopping.length === 0) {
+      await transition(tx, current, 'checked', {
+        message: `${counted(results.length, 'check')} passed`,
+        detail: { results },
+      });
+      return advanced;
+    }
+    const names = stopping.map((check) => check.name).join(', ');
+    await recordUpgradeEvent(tx, current, `the checks stop the upgrade: ${names}`, { results });
+    return advanced;
+  });
+}
+
+/**
+ * A warning that the operator overrode by name is none any more; an error stays one, and so does a name that is no check's:
+ * the release that took the order may not know the checks of this one.
+ */
+export function withOverrides(results: readonly CheckResult[], overrides: readonly string[]): CheckResult[] {
+  const names = results.map(({ name }) => name);
+  const unknown = overrides.filter((name) => !names.includes(name));
+  const overridden = results.map((check): CheckResult => {
+    if (check.result === 'passed' || !overrides.includes(check.name)) return check;
+    return check.result === 'error'
+      ? { ...check, message: `${check.message} (an error cannot be overridden)` }
+      : { ...check, result: 'overridden' };
+  });
+  if (unknown.length === 0) return overridden;
+  const message = `There is no check named ${unknown.join(', ')} to override. The checks are: ${names.join(', ')}.`;
+  return [...overridden, { name: 'overrides', result: 'error', message }];
+}
+
+/** What is waited for before the start: said for the first time, or again after the checks stopped it. Pure. */
+export function startText(checks: readonly CheckResult[] | undefined): string {
+  const stopping = (checks ?? []).filter(({ result }) => result === 'error' || result === 'warning');
+  if (stopping.length === 0) return 'an operator’s `bramble upgrade start`';
+  const warnings = stopping.filter(({ result }) => result === 'warning').map(({ name }) => name);
+  const flags = warnings.length === 0 ? '' : ` --override ${warnings.join(' ')}`;
+  const mend = warnings.length < stopping.length ? 'errors to be mended, and ' : '';
+  const found = stopping.map(({ name, result, message }) => `${name} (${result}): ${message}`).join(' ');
+  return `${mend}\`bramble upgrade start${flags}\`, since the checks stopped the last start: ${found}`;
+}
+
+/** checked → admin-fenced: the desired state says stopped, and the database is given to the new release. */
+export async function stepChecked(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  if (upgrade.progress.administrations === undefined) {
+    return await stepTransaction(context, 'stop-administrations', upgrade, async (tx, current) => {
+      const administrations = (await listDesiredProcesses(tx))
+        .filter((process) => process.kind === 'administration')
+        .map((process) => ({ ...process, settings: { ...process.settings } }));
+      if (current.progress.administrations !== undefined) return advanced;
+      await mergeProgress(tx, current.id, { administrations });
+      const names = administrations.map((process) => process.name);
+      await changeDesiredProcesses(tx, names, { state: 'stopped' });
+      await recordUpgradeEvent(
+        tx,
+        current,
+        `administration services are to stop: ${names.join(', ') || 'there is none'}`,
+      );
+      return advanced;
+    });
+  }
+  await fencedStep(context, 'fence', upgrade, fenceOptions(context, upgrade), async (tx, current, fence) => {
+    await markTimeWithoutAudit(tx, current.fromRelease);
+    await setDomainRelease(tx, current.toRelease);
+    await transition(tx, current, 'admin-fenced', {
+      message: `the database is of release ${current.toRelease}; ${endedText(fence.ended.length)}`,
+      detail: { met: fence.met, ended: fence.ended },
+    });
+  });
+  return advanced;
+}
+
+export function fenceOptions(context: StepContext, upgrade: Upgrade) {
+  const graceMs = upgrade.plan.options.fenceGraceMs;
+  return context.signal === undefined ? { graceMs } : { graceMs, signal: context.signal };
+}
+
+/** admin-fenced → expanded. The migrator is safe against a rival and against being interrupted. */
+export async function stepAdminFenced(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  if (upgrade.plan.patch) {
+    return await stepTransaction(context, 'expand', upgrade, async (tx, current) => {
+      const granted = await grantRights(tx, current);
+      const rights =
+        granted === 0
+          ? ''
+          : `; ${counted(granted, 'right of a database role is', 'rights of database roles are')} granted`;
+      await transition(tx, current, 'expanded', {
+        message: `a patch changes no schema: there is nothing to expand${rights}`,
+      });
+      return advanced;
+    });
+  }
+  const schemaVersion = await context.effects.expand();
+  return await stepTransaction(context, 'expand', upgrade, async (tx, current) => {
+    await transition(tx, current, 'expanded', {
+      message: `the schema is expanded to ${schemaVersion}`,
+      detail: { schemaVersion },
+    });
+    return advanced;
+  });
+}
+
+/** expanded → admin-upgraded: the new administration services are at work and the new instances are wanted. */
+export async function stepExpanded(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  const { progress } = upgrade;
+  const wanted = (progress.administrations ?? [])
+    .filter((process) => process.state === 'running')
+    .map(({ name }) => name);
+  if (progress.administrationsStarted !== true) {
+    return await stepTransaction(context, 'start-administrations', upgrade, async (tx, current) => {
+      await changeDesiredProcesses(tx, wanted, { release: current.toRelease, state: 'running' });
+      await mergeProgress(tx, current.id, { administrationsStarted: true });
+      await recordUpgradeEvent(tx, current, `administration services of ${current.toRelease} are to start`);
+      return advanced;
+    });
+  }
+  const missing = notYetAt(await listComponents(context.db), wanted, upgrade.toRelease);
+  if (missing.length > 0) return waitingFor(`administration services of ${upgrade.toRelease}: ${missing.join(', ')}`);
+  const added = await completeInstancesOrPause(context, upgrade);
+  if (added !== undefined) return added;
+  return await stepTransaction(context, 'administration-ready', upgrade, async (tx, current) => {
+    await useBudgetOfPlan(tx, current);
+    const { length } = current.progress.newInstances;
+    const added = current.plan.inPlace ? '' : `, ${counted(length, 'instance is', 'instances are')} added`;
+    await transition(tx, current, 'admin-upgraded', {
+      message: `administration services of ${current.toRelease} are at work${added}`,
+    });
+    return advanced;
+  });
+}
+
+async function useBudgetOfPlan(tx: Parameters<typeof writeBudget>[0], upgrade: Upgrade): Promise<void> {
+  const { budget } = upgrade.plan.options;
+  if (budget === undefined) return;
+  const before = await readBudget(tx);
+  await mergeProgress(tx, upgrade.id, { budgetBefore: before });
+  const instances = await tx<{ id: string }[]>`select id from instance where retired_at is null order by id`;
+  await writeBudget(
+    tx,
+    budgetSchema.parse({ ...before, ...budget }),
+    instances.map((instance) => instance.id),
+  );
+}
+
+/**
+ * admin-upgraded → moving, when the routers are replaced and the new instances alive and linked to them: the accounts are
+ * divided into waves.
+ */
+export async function stepAdminUpgraded(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  const router = await replaceRouters(context, upgrade);
+  if (router !== undefined) return router;
+  if (upgrade.plan.inPlace) return await divideReplacements(context, upgrade);
+  const added = await completeInstancesOrPause(context, upgrade);
+  if (added !== undefined) return added;
+  const missing = missingOf(upgrade.progress.newInstances, await listComponents(context.db), upgrade.toRelease);
+  if (missing !== undefined) return waitingFor(missing);
+  return await stepTransaction(context, 'divide-waves', upgrade, async (tx, current) => {
+    const accounts = await tx<{ id: AccountId; name: string; instanceId: InstanceId }[]>`
+      select id, name, instance_id as "instanceId" from account order by name`;
+    const waves = assignmentsOf(current, accounts);
+    await insertWaves(tx, current.id, waves);
+    await insertAssignments(
+      tx,
+      current.id,
+      waves.flatMap((wave) => wave.assignments),
+    );
+    await mergeProgress(tx, current.id, { newInstances: withWaves(current.progress.newInstances, waves) });
+    await transition(tx, current, 'moving', { message: `${counted(waves.length, 'wave begins', 'waves begin')}` });
+    return advanced;
+  });
+}
+
+interface WaveWithAssignments {
+  number: number;
+  name: string;
+  assignments: Assignment[];
+}
+
+/** The waves of the accounts that are at an instance to be replaced, each account with its destination. Pure. */
+export function assignmentsOf(
+  upgrade: Pick<Upgrade, 'plan' | 'progress'>,
+  accounts: readonly { id: AccountId; name: string; instanceId: InstanceId }[],
+): WaveWithAssignments[] {
+  const { newInstances, assignments } = upgrade.progress;
+  const byReplaced = new Map(newInstances.map((made) => [made.replacesId, made]));
+  const byName = new Map(newInstances.map((made) => [made.name, made]));
+  const moving = accounts.filter((account) => byReplaced.has(account.instanceId));
+  const byAccount = new Map(moving.map((account) => [account.name, account]));
+  const { options } = upgrade.plan;
+  const waves = assignWaves(
+    moving.map((account) => ({ name: account.name, instance: byReplaced.get(account.instanceId)?.replaces ?? '' })),
+    { ...options, canaries: options.canaries.filter((name) => byAccount.has(name)) },
+  );
+  return waves.map((wave) => ({
+    number: wave.number,
+    name: wave.name,
+    assignments: wave.accounts.flatMap((name) => {
+      const account = byAccount.get(name);
+      const goal = account && (byName.get(assignments[name] ?? '') ?? byReplaced.get(account.instanceId));
+      if (account === undefined || goal === undefined) return [];
+      return {
+        accountId: account.id,
+        waveNumber: wave.number,
+        fromInstanceId: account.instanceId,
+        toInstanceId: goal.instanceId as InstanceId,
+      };
+    }),
+  }));
+}
+
+/** Each new instance with the last wave that brings accounts to it; without one where none does. Pure. */
+function withWaves(newInstances: readonly NewInstance[], waves: readonly WaveWithAssignments[]): NewInstance[] {
+  return newInstances.map((made) => {
+    const wave = waves.findLast(({ assignments }) =>
+      assignments.some(({ toInstanceId }) => toInstanceId === made.instanceId),
+    );
+    return wave === undefined ? made : { ...made, wave: wave.number };
+  });
+}
+
+function endedText(count: number): string {
+  if (count === 0) return 'every session ended by itself';
+  return count === 1 ? '1 session had to be ended' : `${count} sessions had to be ended`;
+}

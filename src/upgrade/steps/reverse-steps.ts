@@ -1,0 +1,183 @@
+/**
+ * reversing → reversed: the old routers come back; the accounts go back to instances of the old release, under the budget;
+ * the new instances end; the release fence closes on the new administration services; the old ones get the database back.
+ * Additive columns stay, and nothing that was written in between is lost.
+ *
+ * Each step finds out from the database what is left to do, so that a reversal from any state, and one that was
+ * interrupted, is the same code.
+ */
+import { counted } from '../../base/counted.ts';
+import type { AccountId, InstanceId } from '../../base/ids.ts';
+import type { Transaction } from '../../database/connection.ts';
+import { readDomain } from '../../domain/domain.ts';
+import { retireInstance } from '../../instances/instances.ts';
+import { cancelMoveBatch, createMoveBatch } from '../../moves/batch-store.ts';
+import { listComponents } from '../../registry/components.ts';
+import { changeDesiredProcesses, desireProcess, listDesiredProcesses } from '../../registry/desired-processes.ts';
+import { notBackText } from '../components/absent-process-text.ts';
+import { notYetAt, stillAlive } from '../components/component-readiness.ts';
+import { revokeGrantedRights } from '../fence/patch-rights.ts';
+import { setDomainRelease } from '../fence/release-fence.ts';
+import { closeUpgrade } from '../state/upgrade-close.ts';
+import { mergeProgress, recordUpgradeEvent, transition, type Upgrade } from '../state/upgrade-store.ts';
+import { listNotBack, putInstancesBack } from './in-place-steps.ts';
+import { removeInstanceParts } from './new-instances.ts';
+import { fenceOptions } from './prepare-steps.ts';
+import { putRoutersBack } from './router-steps.ts';
+import {
+  advanced,
+  fencedStep,
+  type StepContext,
+  type StepOutcome,
+  stepTransaction,
+  waitingFor,
+} from './step-context.ts';
+
+export async function stepReversing(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  const { progress } = upgrade;
+  // They may be the reason, and they serve everybody.
+  const router = await putRoutersBack(context, upgrade);
+  if (router !== undefined) return router;
+  const instance = upgrade.plan.inPlace ? await putInstancesBack(context, upgrade) : undefined;
+  if (instance !== undefined) return instance;
+  if (progress.newInstances.length > 0 && progress.newInstancesRemoved !== true) {
+    return progress.newInstancesRetired === true
+      ? await removeNewInstances(context, upgrade)
+      : await moveBack(context, upgrade);
+  }
+  const domain = await readDomain(context.db);
+  if (domain.release !== upgrade.fromRelease) return await fenceNewAdministration(context, upgrade);
+  return await returnAdministration(context, upgrade);
+}
+
+/** Queues moves home until no account is at a new instance, then retires the new ones so that none comes back. */
+async function moveBack(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  return await stepTransaction(context, 'move-back', upgrade, async (tx, current) => {
+    const instanceIds = current.progress.newInstances.map((made) => made.instanceId);
+    await stopMovesTo(tx, instanceIds);
+    const queued = await queueMovesHome(context, tx, current);
+    if (queued > 0)
+      await recordUpgradeEvent(tx, current, `${counted(queued, 'account is', 'accounts are')} to go back`);
+    const left = await countOpenReversals(tx, current, instanceIds);
+    if (left > 0) return waitingFor(`${counted(left, 'account')} on the way back`);
+    for (const made of current.progress.newInstances) {
+      const outcome = await retireInstance(tx, made.name);
+      if (outcome.kind === 'has-accounts') return waitingFor(`accounts that came to ${made.name}`);
+    }
+    const processes = current.progress.newInstances.flatMap((made) => made.processes);
+    await changeDesiredProcesses(tx, processes, { state: 'stopped' });
+    await mergeProgress(tx, current.id, { newInstancesRetired: true });
+    await recordUpgradeEvent(tx, current, 'every account is back; the new instances are to stop', { processes });
+    return advanced;
+  });
+}
+
+/** Takes back what has not been committed and closes what has: a new move brings the account home. */
+async function stopMovesTo(tx: Transaction, instanceIds: readonly string[]): Promise<void> {
+  const batches = await tx<{ id: string }[]>`
+    select distinct batch_id as id from account_move
+     where to_instance_id = any(${instanceIds as string[]}::uuid[]) and state in ('queued', 'reserved', 'fenced')`;
+  for (const batch of batches) await cancelMoveBatch(tx, batch.id);
+  await tx`
+    update account_move set state = 'closed', closed_at = now()
+     where to_instance_id = any(${instanceIds as string[]}::uuid[]) and state in ('delivering', 'settled')`;
+}
+
+/** Home is where an account was assigned from, or what its new instance stands for when it was created there. */
+async function queueMovesHome(context: StepContext, tx: Transaction, upgrade: Upgrade): Promise<number> {
+  const made = upgrade.progress.newInstances;
+  const moves = await tx<{ accountId: AccountId; toInstanceId: InstanceId }[]>`
+    select a.id as "accountId", coalesce(home.id, n.replaces_id) as "toInstanceId"
+      from unnest(${made.map((row) => row.instanceId)}::uuid[], ${made.map((row) => row.replacesId)}::uuid[])
+             as n(instance_id, replaces_id)
+      join account a on a.instance_id = n.instance_id
+      left join upgrade_assignment s on s.upgrade_id = ${upgrade.id} and s.account_id = a.id
+      left join instance home on home.id = s.from_instance_id and home.retired_at is null
+     where not exists (select 1 from account_move m where m.account_id = a.id
+                          and m.state not in ('closed', 'rolled-back', 'cancelled'))
+     order by a.name`;
+  if (moves.length === 0) return 0;
+  const batch = await createMoveBatch(tx, {
+    purpose: 'reverse',
+    createdBy: context.name,
+    upgradeId: upgrade.id,
+    moves,
+  });
+  return batch.queued;
+}
+
+/** Accounts at a new instance, and those back whose devices have not answered; devices out of reach are not waited for. */
+async function countOpenReversals(tx: Transaction, upgrade: Upgrade, instanceIds: readonly string[]): Promise<number> {
+  const [row] = await tx<{ count: number }[]>`
+    select (select count(*) from account where instance_id = any(${instanceIds as string[]}::uuid[]))::int
+         + (select count(*) from account_move m join move_batch b on b.id = m.batch_id
+             where b.upgrade_id = ${upgrade.id} and b.purpose = 'reverse' and m.state = 'delivering'
+               and not m.out_of_reach)::int as count`;
+  return row?.count ?? 0;
+}
+
+async function removeNewInstances(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  const processes = upgrade.progress.newInstances.flatMap((made) => made.processes);
+  const alive = stillAlive(await listComponents(context.db), processes);
+  if (alive.length > 0) return waitingFor(`processes to end: ${alive.join(', ')}`);
+  return await stepTransaction(context, 'remove-instances', upgrade, async (tx, current) => {
+    for (const made of current.progress.newInstances) await removeInstanceParts(tx, made);
+    await mergeProgress(tx, current.id, { newInstancesRemoved: true });
+    await recordUpgradeEvent(tx, current, 'the new instances are removed and their credentials revoked');
+    return advanced;
+  });
+}
+
+async function fenceNewAdministration(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  if (upgrade.progress.newAdministrationStopped !== true) {
+    return await stepTransaction(context, 'stop-new-administrations', upgrade, async (tx, current) => {
+      const names = (await listDesiredProcesses(tx))
+        .filter((process) => process.kind === 'administration')
+        .map((process) => process.name);
+      await changeDesiredProcesses(tx, names, { state: 'stopped' });
+      await mergeProgress(tx, current.id, { newAdministrationStopped: true });
+      await recordUpgradeEvent(tx, current, `administration services of ${current.toRelease} are to stop`);
+      return advanced;
+    });
+  }
+  await fencedStep(context, 'fence-back', upgrade, fenceOptions(context, upgrade), async (tx, current, fence) => {
+    await setDomainRelease(tx, current.fromRelease);
+    await recordUpgradeEvent(tx, current, `the database is of release ${current.fromRelease} again`, {
+      met: fence.met,
+      ended: fence.ended,
+    });
+  });
+  return advanced;
+}
+
+async function returnAdministration(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  const before = upgrade.progress.administrations ?? [];
+  if (upgrade.progress.oldAdministrationStarted !== true) {
+    return await stepTransaction(context, 'start-old-administrations', upgrade, async (tx, current) => {
+      const added = (await listDesiredProcesses(tx)).filter(
+        (process) => process.kind === 'administration' && !before.some((known) => known.name === process.name),
+      );
+      for (const process of before) await desireProcess(tx, process);
+      const names = added.map((process) => process.name);
+      await changeDesiredProcesses(tx, names, { release: current.fromRelease, state: 'running' });
+      await mergeProgress(tx, current.id, { oldAdministrationStarted: true });
+      await recordUpgradeEvent(tx, current, `administration services of ${current.fromRelease} are to start`);
+      return advanced;
+    });
+  }
+  const wanted = before.filter((process) => process.state === 'running').map((process) => process.name);
+  const missing = notYetAt(await listComponents(context.db), wanted, upgrade.fromRelease);
+  if (missing.length > 0) return waitingFor(`administration services of ${upgrade.fromRelease}: ${missing.join(', ')}`);
+  return await stepTransaction(context, 'reversed', upgrade, async (tx, current) => {
+    const left = await listNotBack(tx, current);
+    // What still runs from the patch keeps its rights; the next upgrade takes them back at its end.
+    if (left.length === 0) await revokeGrantedRights(tx, current);
+    const outcome = await transition(tx, current, 'reversed', {
+      message:
+        `the domain is of release ${current.fromRelease} again${current.plan.patch ? '' : '; additive columns stay'}` +
+        (left.length === 0 ? '' : `; but ${notBackText(left, { from: current.fromRelease, to: current.toRelease })}`),
+    });
+    if (outcome.kind === 'changed') await closeUpgrade(tx, outcome.upgrade);
+    return advanced;
+  });
+}

@@ -1,0 +1,169 @@
+/** What a gate found, and what an operator's word makes of it: each pause can be left in both directions. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { stepOnce } from '../../processes/coordinator/coordinator.ts';
+import { finalizeByOperator, pauseByOperator, resumeByOperator } from '../operations/operator-actions.ts';
+import { readUpgradeReport } from '../report/report.ts';
+import { reportText } from '../report/report-text.ts';
+import { listWaves } from '../waves/wave-store.ts';
+import { countAt, endUnasked, operator, type Scene, scene, until } from './scene-fixture.ts';
+import type { StepContext } from './step-context.ts';
+
+const limited = { timeout: 120_000 };
+
+async function looks(it: Scene, context: StepContext, times: number, options = {}): Promise<void> {
+  for (let look = 0; look < times; look++) {
+    await stepOnce(context);
+    await it.world(options);
+  }
+}
+
+async function wavesOf(it: Scene): Promise<string[]> {
+  return (await listWaves(it.db, (await it.upgrade()).id)).map(({ state }) => state);
+}
+
+const resume = async (it: Scene, acceptGate = false) =>
+  await it.db.begin((tx) => resumeByOperator(tx, { ...operator, acceptGate }));
+
+for (const acceptGate of [false, true]) {
+  const how = acceptGate ? 'resumed with a word for the gate' : 'resumed';
+  test(`what paused it after the waves counts no more once it is ${how}: it can be finalized`, limited, async () => {
+    const it = await scene();
+    const context = it.context('one');
+    await until(it, context, ['soaking']);
+    await endUnasked(it.db, 'east-1-1', 2);
+    const paused = await until(it, context, ['paused']);
+    assert.match(paused.pauseReason ?? '', /after the waves: .*ended unasked or lost their lease 2 times/);
+    await resume(it, acceptGate);
+    await looks(it, context, 5);
+    assert.equal((await it.upgrade()).state, 'soaking');
+    await endUnasked(it.db, 'west-1-1', 2);
+    await until(it, context, ['paused']);
+    await resume(it, acceptGate);
+    await looks(it, context, 1);
+    await it.db.begin((tx) => finalizeByOperator(tx, operator));
+    await until(it, context, ['done']);
+  });
+}
+
+test('devices that were silent before a pause do not pause it again, alone in the new window', limited, async () => {
+  const it = await scene();
+  const context = it.context('one');
+  await until(it, context, ['soaking']);
+  await it.db`
+    with d as (
+      insert into device (id, account_id, token, platform, state, scep_challenge)
+      select gen_random_uuid(), id, 'device-' || name || n, 'apple', 'active', 'c' from account, generate_series(1, 20) n
+      returning id, account_id, right(token, 1) = '0' as silent)
+    insert into delivery (id, account_id, device_id, item, cause, budgeted, state, move_id, settled_at, handed_out_at)
+    select gen_random_uuid(), d.account_id, d.id, 'it-policy', 'move', true, case when silent then 'suspect' else 'done' end,
+           m.id, case when silent then null else now() end, now() - interval '5 minutes'
+      from d join account_move m on m.account_id = d.account_id`;
+  await looks(it, context, 3);
+  assert.equal((await it.upgrade()).state, 'soaking', 'a tenth is silent, and a quarter may be');
+  await it.db.begin((tx) => pauseByOperator(tx, operator));
+  await resume(it);
+  await looks(it, context, 3);
+  assert.equal((await it.upgrade()).state, 'soaking');
+});
+
+test(
+  'a wave that an operator answers for moves to its end, and what befell it pauses nothing later',
+  limited,
+  async () => {
+    const it = await scene();
+    const context = it.context('one');
+    await until(it, context, ['moving']);
+    for (let round = 0; round < 50 && (await countAt(it.db, '%-1-1')) < 1; round++) {
+      await looks(it, context, 1, { movesAtMost: 1 });
+    }
+    await endUnasked(it.db, 'east-1-1', 2);
+    await endUnasked(it.db, 'west-1-1', 2);
+    await until(it, context, ['paused'], { movesAtMost: 0 });
+    assert.deepEqual(await wavesOf(it), ['failed', 'waiting']);
+    const moved = await countAt(it.db, '%-1-1');
+    await resume(it, true);
+    await stepOnce(context);
+    assert.deepEqual(await wavesOf(it), ['running', 'waiting'], `${moved} of its accounts have moved`);
+    await endUnasked(it.db, 'east-1-1', 2);
+    await until(it, context, ['soaking']);
+    const events = await it.db<{ message: string }[]>`select message from upgrade_event order by id`;
+    const said = events.map(({ message }) => message).join('\n');
+    assert.match(
+      said,
+      /tester answers for wave 1 and resumes.*wave 1 \(canary\) has moved, and tester answers for it/s,
+    );
+    await looks(it, context, 5);
+    assert.equal((await it.upgrade()).state, 'soaking', 'after the waves they are not held against it either');
+  },
+);
+
+test('a gate is answered for only where one has paused, and the refusal says where it stands', limited, async () => {
+  const it = await scene();
+  const context = it.context('one');
+  await until(it, context, ['expanded']);
+  await it.db.begin((tx) => pauseByOperator(tx, operator));
+  await assert.rejects(resume(it, true), {
+    code: 'ERR_UPGRADE_STATE',
+    message:
+      /No gate has paused .* paused in expanded, and the reason of the pause is: by hand \(tester\)\. Resume without/,
+  });
+  await resume(it);
+  await until(it, context, ['moving']);
+  await stepOnce(context);
+  await it.db.begin((tx) => pauseByOperator(tx, operator));
+  await assert.rejects(resume(it, true), {
+    code: 'ERR_UPGRADE_STATE',
+    message: /wave 1 \(canary\) is running, .* by hand \(tester\)\. Resume/,
+  });
+  assert.equal((await it.upgrade()).state, 'paused');
+  await resume(it);
+  await until(it, context, ['soaking']);
+});
+
+test(
+  'a wave that is observed when somebody pauses it is nobody’s to accept, whatever its gate said so far',
+  limited,
+  async () => {
+    const it = await scene({ canaries: ['east-0'], soakSeconds: 3600, gate: { patienceSeconds: 0 } });
+    const context = it.context('one');
+    const refused = async (why: RegExp) => {
+      const before = await it.upgrade();
+      await assert.rejects(resume(it, true), { code: 'ERR_UPGRADE_STATE', message: why });
+      assert.deepEqual(await it.upgrade(), before);
+      assert.equal((await listWaves(it.db, before.id))[0]?.gate?.['acceptedBy'], undefined);
+    };
+    const looked = async () => {
+      for (let round = 0; round < 100; round++) {
+        await looks(it, context, 1, { silent: true });
+        const [wave] = await listWaves(it.db, (await it.upgrade()).id);
+        if (wave?.state === 'soaking' && wave.gate?.['answer'] !== undefined) return;
+      }
+      assert.fail('the gate never looked');
+    };
+    // A soak that is over, and no patience beyond it: an undecided gate stops the wave.
+    const stopped = async () => {
+      await looked();
+      await it.db`update upgrade_wave set soaking_at = soaking_at - interval '2 hours' where state = 'soaking'`;
+      assert.match((await until(it, context, ['paused'], { silent: true })).pauseReason ?? '', /undecided/);
+    };
+    await looked();
+    await it.db.begin((tx) => pauseByOperator(tx, { ...operator, reason: 'lunch' }));
+    await refused(/paused in moving, wave 1 \(canary\) is soaking, and .* by hand \(tester\): lunch\. Resume/);
+    await resume(it);
+    await stopped();
+    await resume(it);
+    await it.db.begin((tx) => pauseByOperator(tx, operator));
+    await refused(/by hand/);
+    await resume(it);
+    await stopped();
+    await resume(it, true);
+    const report = await readUpgradeReport(it.db, await it.upgrade(), []);
+    assert.deepEqual(
+      report.waits.filter(({ what }) => what === 'gate' || what === 'soak'),
+      [],
+      'nothing is waited for that an operator has answered for',
+    );
+    assert.match(reportText(report), /1\. canary: soaking.*; gate: tester answers for it \(the gate said undecided: /);
+  },
+);

@@ -1,0 +1,136 @@
+/**
+ * Accounts that came after the waves were divided: created at an old instance, or at one that joined since. They follow with
+ * the last wave.
+ *
+ * Invariant: a new instance takes accounts in a wave whose gate judges it, before others follow without one.
+ */
+import type { UpgradeId } from '../../base/ids.ts';
+import type { Queryable, Transaction } from '../../database/connection.ts';
+import { createMoveBatch } from '../../moves/batch-store.ts';
+import { listComponents } from '../../registry/components.ts';
+import { missingOf } from '../components/component-readiness.ts';
+import { listInstancesBehind } from '../components/instances-behind.ts';
+import type { NewInstance } from '../state/upgrade-plan.ts';
+import { mergeProgress, recordUpgradeEvent, type Upgrade } from '../state/upgrade-store.ts';
+import {
+  assignLatecomers,
+  closeOutOfReachElsewhere,
+  insertWaves,
+  listUnmoved,
+  listWaves,
+  readWaveMoves,
+  setWaveState,
+  type UnmovedAccount,
+} from './wave-store.ts';
+
+/** Where those go whose new instance no wave has had. Once it is being finalized nothing can go back, and no gate helps. */
+export type UnjudgedGo = 'own-wave' | 'last-wave';
+
+/** Accounts that one event names. */
+const namesShown = 20;
+
+/**
+ * For who is sent somewhere by an operator, or follows in the end, in a domain that had no account: a wave without a gate.
+ */
+export async function joinLatecomerWave(tx: Transaction, upgrade: Upgrade): Promise<void> {
+  if ((await listWaves(tx, upgrade.id)).length > 0) return;
+  await insertWaves(tx, upgrade.id, [{ number: 1, name: 'latecomers' }]);
+  await setWaveState(tx, upgrade.id, 1, 'running');
+  await setWaveState(tx, upgrade.id, 1, 'passed');
+}
+
+/**
+ * Gives accounts at an old instance that no wave has a place in the last one, once there is somebody to take them. Where that
+ * one has begun, those whose new instance took nobody so far have a wave of their own, which waits to begin.
+ */
+export async function joinLatecomers(tx: Transaction, upgrade: Upgrade, unjudged: UnjudgedGo): Promise<void> {
+  const components = await listComponents(tx);
+  const ready = upgrade.progress.newInstances.filter(
+    (made) => missingOf([made], components, upgrade.toRelease) === undefined,
+  );
+  if (unjudged === 'last-wave') await joinLatecomerWave(tx, upgrade);
+  const last = (await listWaves(tx, upgrade.id)).at(-1) ?? { number: 0, state: 'passed' };
+  const followsLast = (made: NewInstance) =>
+    made.wave !== undefined || last.state === 'waiting' || unjudged === 'last-wave';
+  const following = await assign(tx, upgrade, last.number, ready.filter(followsLast));
+  const number = last.number + 1;
+  const joining = await assign(
+    tx,
+    upgrade,
+    number,
+    ready.filter((made) => !followsLast(made)),
+  );
+  if (joining.length > 0) {
+    await insertWaves(tx, upgrade.id, [{ number, name: joining.map(({ replaces }) => replaces).join(', ') }]);
+  }
+  if (following.length + joining.length === 0) return;
+  const newInstances = upgrade.progress.newInstances.map((made) => {
+    if (made.wave !== undefined) return made;
+    if (joining.includes(made)) return { ...made, wave: number };
+    return following.includes(made) ? { ...made, wave: last.number } : made;
+  });
+  await mergeProgress(tx, upgrade.id, { newInstances });
+}
+
+/** Returns which of the instances were given an account. */
+async function assign(
+  tx: Transaction,
+  { id }: Upgrade,
+  wave: number,
+  takers: readonly NewInstance[],
+): Promise<NewInstance[]> {
+  const replacements = takers.map((made) => ({ fromInstanceId: made.replacesId, toInstanceId: made.instanceId }));
+  const taken = await assignLatecomers(tx, id, wave, replacements);
+  return takers.filter(({ instanceId }) => taken.includes(instanceId));
+}
+
+/** Accounts that are not where they are to go, or at an earlier release, whether a wave has them or not. */
+export async function countStragglers(q: Queryable, upgrade: Upgrade): Promise<number> {
+  const behind = (await listInstancesBehind(q, upgrade.toRelease)).map(({ id }) => id);
+  const [row] = await q<{ count: number }[]>`
+    select count(*)::int as count
+      from account a left join upgrade_assignment s on s.account_id = a.id and s.upgrade_id = ${upgrade.id}
+     where a.instance_id <> s.to_instance_id or a.instance_id = any(${behind}::uuid[])`;
+  return row?.count ?? 0;
+}
+
+/** Of all waves: whose last move failed since the wave began, or was resumed. */
+export async function countFailedMoves(q: Queryable, id: UpgradeId): Promise<number> {
+  let failed = 0;
+  for (const { number } of await listWaves(q, id)) failed += (await readWaveMoves(q, id, number)).failed;
+  return failed;
+}
+
+/**
+ * Queues a move for every account of the waves up to `wave` that needs one and has none open; returns how many. Whom an
+ * administrator had moved away is put back, and the log says so.
+ */
+export async function queueMoves(tx: Transaction, upgrade: Upgrade, wave: number, createdBy: string): Promise<number> {
+  await closeOutOfReachElsewhere(tx, upgrade.id, wave);
+  const unmoved = await listUnmoved(tx, upgrade.id, wave);
+  if (unmoved.length === 0) return 0;
+  const batch = await createMoveBatch(tx, {
+    ...{ purpose: 'wave' as const, createdBy, upgradeId: upgrade.id, waveNumber: wave, moves: unmoved },
+  });
+  const displaced = unmoved.flatMap((account) => account.displaced ?? []);
+  if (displaced.length > 0) await recordUpgradeEvent(tx, upgrade, displacedText(displaced));
+  return batch.queued;
+}
+
+function displacedText(displaced: readonly NonNullable<UnmovedAccount['displaced']>[]): string {
+  const some = displaced.slice(0, namesShown).map(({ account, at, by }) => `${account} (to ${at}, by ${by})`);
+  const more = displaced.length > some.length ? ` and ${displaced.length - some.length} more` : '';
+  return `moved by hand, and put back to where they are assigned: ${some.join(', ')}${more}`;
+}
+
+/** Gives every account that is not at a new instance a place in a wave, and a move where that wave has begun. */
+export async function moveStragglers(
+  tx: Transaction,
+  upgrade: Upgrade,
+  createdBy: string,
+  unjudged: UnjudgedGo,
+): Promise<void> {
+  await joinLatecomers(tx, upgrade, unjudged);
+  const begun = (await listWaves(tx, upgrade.id)).findLast(({ state }) => state !== 'waiting');
+  if (begun !== undefined) await queueMoves(tx, upgrade, begun.number, createdBy);
+}

@@ -1,0 +1,302 @@
+/**
+ * Waves, the accounts assigned to them, and how their moves stand. What an account's move has come to is read from the
+ * moves themselves, never remembered here, so that whatever is repeated or moved by hand counts as what it is.
+ */
+import * as z from 'zod';
+import type { AccountId, InstanceId, UpgradeId } from '../../base/ids.ts';
+import type { Queryable, SqlFragment, Transaction } from '../../database/connection.ts';
+
+/** The column `gate`: the last answer with its figures, and what is kept beside it. */
+export const waveGateShape = z.looseObject({
+  answer: z.enum(['pass', 'fail', 'undecided']).optional(),
+  reasons: z.array(z.string()).optional(),
+  /** When it answered so; both times are ISO 8601. */
+  at: z.string().optional(),
+  /** What counts from when. */
+  windowFrom: z.string().optional(),
+  /** Who answers for the wave in the gate's place. */
+  acceptedBy: z.string().optional(),
+});
+export type WaveGate = z.output<typeof waveGateShape>;
+/** What a gate says of a wave. */
+export type WaveVerdict = Required<Pick<WaveGate, 'answer' | 'reasons'>>;
+
+export type WaveState = 'waiting' | 'running' | 'soaking' | 'passed' | 'failed';
+
+export interface Wave {
+  number: number;
+  name: string;
+  state: WaveState;
+  gate: WaveGate | null;
+  startedAt: Date | null;
+  soakingAt: Date | null;
+  finishedAt: Date | null;
+  /** Seconds since it started or was resumed, and since its soak began; by the database's clock. */
+  runningSeconds: number;
+  soakingSeconds: number;
+}
+
+export async function insertWaves(
+  tx: Transaction,
+  id: UpgradeId,
+  waves: readonly { number: number; name: string }[],
+): Promise<void> {
+  await tx`
+    insert into upgrade_wave (upgrade_id, number, name)
+    select ${id}, number, name
+      from unnest(${waves.map((wave) => wave.number)}::int[], ${waves.map((wave) => wave.name)}::text[]) as w(number, name)
+    on conflict do nothing`;
+}
+
+export async function listWaves(q: Queryable, id: UpgradeId): Promise<Wave[]> {
+  return await q<Wave[]>`
+    select w.number, w.name, w.state, w.gate, w.started_at as "startedAt", w.soaking_at as "soakingAt",
+           w.finished_at as "finishedAt",
+           coalesce(extract(epoch from clock_timestamp() - greatest((w.gate->>'windowFrom')::timestamptz, w.started_at)), 0)
+             ::float8 as "runningSeconds",
+           coalesce(extract(epoch from clock_timestamp() - w.soaking_at), 0)::float8 as "soakingSeconds"
+      from upgrade_wave w where w.upgrade_id = ${id} order by w.number`;
+}
+
+/** Sets the wave's state and the time at which it came there. */
+export async function setWaveState(tx: Transaction, id: UpgradeId, number: number, state: WaveState): Promise<void> {
+  await tx`
+    update upgrade_wave
+       set state = ${state},
+           started_at = case when ${state} = 'running' then coalesce(started_at, clock_timestamp()) else started_at end,
+           soaking_at = case when ${state} = 'soaking' then clock_timestamp() else soaking_at end,
+           finished_at = case when ${state} = 'passed' then clock_timestamp() else null end
+     where upgrade_id = ${id} and number = ${number}`;
+}
+
+/** Keeps the gate's answer beside the beginning of its window and whoever answers for it. */
+export async function setWaveGate(tx: Transaction, id: UpgradeId, number: number, answer: WaveVerdict): Promise<void> {
+  await tx`
+    update upgrade_wave set gate = ${gateWith(tx, answer)} where upgrade_id = ${id} and number = ${number}`;
+}
+
+/** The value of `upgrade_wave.gate` with another answer, as of now. */
+export function gateWith(q: Queryable, answer: WaveVerdict): SqlFragment {
+  return q`
+    ${q.json({ ...answer } as never)} || jsonb_build_object('at', clock_timestamp())
+      || jsonb_strip_nulls(jsonb_build_object('windowFrom', gate->'windowFrom', 'acceptedBy', gate->'acceptedBy'))`;
+}
+
+/**
+ * After a pause: what happened before counts no more, nor does what an open gate said of it. An open wave is observed anew: a
+ * failed one runs again, a soaking one begins its soak again. Once all have passed their gates look at all of them together,
+ * so the window of each begins anew.
+ */
+export async function reopenWaves(tx: Transaction, id: UpgradeId): Promise<void> {
+  await tx`
+    update upgrade_wave w
+       set state = case when state = 'failed' then 'running' else state end,
+           soaking_at = case when state = 'soaking' then clock_timestamp() else soaking_at end,
+           gate = case when state = 'passed' or gate ? 'acceptedBy' then coalesce(gate, '{}') else '{}' end
+                  || jsonb_build_object('windowFrom', clock_timestamp())
+     where upgrade_id = ${id}
+       and (state in ('running', 'soaking', 'failed')
+            or not exists (select 1 from upgrade_wave o where o.upgrade_id = w.upgrade_id and o.state <> 'passed'))`;
+}
+
+/** An operator answers for the wave in its gate's place: from here on it moves, is not judged, and passes. */
+export async function acceptWave(tx: Transaction, id: UpgradeId, number: number, by: string): Promise<void> {
+  await tx`
+    update upgrade_wave set gate = coalesce(gate, '{}') || jsonb_build_object('acceptedBy', ${by}::text)
+     where upgrade_id = ${id} and number = ${number}`;
+}
+
+/** Who answers for the wave in its gate's place. */
+export function acceptedBy(wave: Pick<Wave, 'gate'>): string | undefined {
+  return wave.gate?.acceptedBy;
+}
+
+/** The wave passes by its operator's word; what befell it until now counts for no gate that looks at all waves. */
+export async function passAcceptedWave(tx: Transaction, id: UpgradeId, number: number): Promise<void> {
+  await setWaveState(tx, id, number, 'passed');
+  await tx`
+    update upgrade_wave set gate = coalesce(gate, '{}') || jsonb_build_object('windowFrom', clock_timestamp())
+     where upgrade_id = ${id} and number = ${number}`;
+}
+
+export interface Assignment {
+  accountId: AccountId;
+  waveNumber: number;
+  fromInstanceId: InstanceId;
+  toInstanceId: InstanceId;
+}
+
+export async function insertAssignments(
+  tx: Transaction,
+  id: UpgradeId,
+  assignments: readonly Assignment[],
+): Promise<void> {
+  await tx`
+    insert into upgrade_assignment (upgrade_id, account_id, wave_number, from_instance_id, to_instance_id)
+    select ${id}, a.id, n.wave_number, n.from_instance_id, n.to_instance_id
+      from unnest(${assignments.map((row) => row.accountId)}::uuid[], ${assignments.map((row) => row.waveNumber)}::int[],
+                  ${assignments.map((row) => row.fromInstanceId)}::uuid[],
+                  ${assignments.map((row) => row.toInstanceId)}::uuid[])
+        as n(account_id, wave_number, from_instance_id, to_instance_id)
+      join account a on a.id = n.account_id
+    on conflict do nothing`;
+}
+
+/**
+ * Accounts at these old instances that no wave has yet join this one; one that was moved back by hand stays in the wave that it
+ * has. Returns the instance that each is to go to.
+ */
+export async function assignLatecomers(
+  tx: Transaction,
+  id: UpgradeId,
+  wave: number,
+  replacements: readonly { fromInstanceId: string; toInstanceId: string }[],
+): Promise<string[]> {
+  const rows = await tx<{ to: string }[]>`
+    insert into upgrade_assignment (upgrade_id, account_id, wave_number, from_instance_id, to_instance_id)
+    select ${id}, a.id, ${wave}, r.from_id, r.to_id
+      from unnest(${replacements.map((pair) => pair.fromInstanceId)}::uuid[],
+                  ${replacements.map((pair) => pair.toInstanceId)}::uuid[]) as r(from_id, to_id)
+      join account a on a.instance_id = r.from_id
+    on conflict do nothing
+    returning to_instance_id as "to"`;
+  return rows.map(({ to }) => to);
+}
+
+/** Changes where an account is to go, and with which wave; `not-assigned` when it has no assignment. */
+export async function changeAssignment(
+  tx: Transaction,
+  id: UpgradeId,
+  change: { accountId: string; toInstanceId: string; waveNumber?: number },
+): Promise<'changed' | 'not-assigned'> {
+  const { count } = await tx`
+    update upgrade_assignment
+       set to_instance_id = ${change.toInstanceId}, wave_number = coalesce(${change.waveNumber ?? null}, wave_number)
+     where upgrade_id = ${id} and account_id = ${change.accountId}`;
+  return count === 1 ? 'changed' : 'not-assigned';
+}
+
+/** Assigns one account that has no assignment: from where it is, or from the home of the new instance that it is at. */
+export async function insertAssignment(
+  tx: Transaction,
+  id: UpgradeId,
+  assignment: {
+    accountId: string;
+    toInstanceId: string;
+    waveNumber: number;
+    homes: readonly { instanceId: string; homeId: string }[];
+  },
+): Promise<void> {
+  const { accountId, toInstanceId, waveNumber, homes } = assignment;
+  await tx`
+    insert into upgrade_assignment (upgrade_id, account_id, wave_number, from_instance_id, to_instance_id)
+    select ${id}, a.id, ${waveNumber}, coalesce(h.home_id, a.instance_id), ${toInstanceId}
+      from account a
+      left join unnest(${homes.map((home) => home.instanceId)}::uuid[], ${homes.map((home) => home.homeId)}::uuid[])
+             as h(instance_id, home_id) on h.instance_id = a.instance_id
+     where a.id = ${accountId}`;
+}
+
+/**
+ * A move that brought the account somewhere else than it is to go, and whose devices do not come: it would never end. For rows
+ * `m` of account_move and `s` of upgrade_assignment.
+ */
+const outOfReachElsewhere = (q: Queryable) =>
+  q`(m.state = 'delivering' and m.out_of_reach and m.to_instance_id <> s.to_instance_id)`;
+
+/** Ends those moves for accounts of the waves up to `wave`: what they owe is owed by the account's next move. */
+export async function closeOutOfReachElsewhere(tx: Transaction, id: UpgradeId, wave: number): Promise<void> {
+  await tx`
+    update account_move m set state = 'closed', closed_at = now()
+      from upgrade_assignment s
+     where s.upgrade_id = ${id} and s.wave_number <= ${wave} and m.account_id = s.account_id
+       and ${outOfReachElsewhere(tx)}`;
+}
+
+/** An account that is to be moved; `displaced` when an administrator had moved it from its goal, or meanwhile elsewhere. */
+export interface UnmovedAccount {
+  accountId: AccountId;
+  toInstanceId: InstanceId;
+  displaced: { account: string; at: string; by: string } | null;
+}
+
+/**
+ * Accounts of the waves up to `wave` that are not where they are to go and have no open move. In proportion to the accounts of
+ * these waves, by upgrade_assignment_wave, account_pkey and account_move_open; of those that are left by account_move_account.
+ */
+export async function listUnmoved(q: Queryable, id: UpgradeId, wave: number): Promise<UnmovedAccount[]> {
+  return await q<UnmovedAccount[]>`
+    select s.account_id as "accountId", s.to_instance_id as "toInstanceId",
+           case when l.by_hand and (l.from_instance_id = s.to_instance_id or l.committed_at > w.started_at)
+                then json_build_object('account', a.name, 'at', i.name, 'by', l.created_by) end as displaced
+      from upgrade_assignment s
+      join upgrade_wave w on w.upgrade_id = s.upgrade_id and w.number = s.wave_number
+     cross join lateral (select n.name, n.instance_id from account n where n.id = s.account_id offset 0) a
+      join instance i on i.id = a.instance_id
+      left join lateral (
+        select m.from_instance_id, m.committed_at, b.created_by, b.upgrade_id is null as by_hand
+          from account_move m join move_batch b on b.id = m.batch_id
+         where m.account_id = s.account_id and m.committed_at > (select created_at from upgrade where id = ${id})
+         order by m.account_id, m.committed_at desc limit 1) l on true
+     where s.upgrade_id = ${id} and s.wave_number <= ${wave} and a.instance_id <> s.to_instance_id
+       and (select count(*) from account_move m where m.account_id = s.account_id
+               and m.state not in ('closed', 'rolled-back', 'cancelled')) = 0
+     order by a.name`;
+}
+
+export interface WaveMoves {
+  accounts: number;
+  /** At their destination, deliveries answered. */
+  settled: number;
+  /** At their destination, devices woken that did not come: no wave waits for them. */
+  outOfReach: number;
+  /** Moved, deliveries open. */
+  delivering: number;
+  /** Not moved yet, with an open move. */
+  underWay: number;
+  /** Not moved and without an open move that can end. */
+  waiting: number;
+  /** Whose last move of this upgrade failed since the wave was last started or resumed. */
+  failed: number;
+}
+
+/** How the accounts of one wave stand; through upgrade_assignment_wave, account_move_open and account_move_batch. */
+export async function readWaveMoves(q: Queryable, id: UpgradeId, wave: number): Promise<WaveMoves> {
+  const [row] = await q<WaveMoves[]>`
+    with rolled_back as materialized (
+      select m.account_id, max(m.closed_at) as at
+        from move_batch b join account_move m on m.batch_id = b.id
+       where b.upgrade_id = ${id} and m.state = 'rolled-back'
+       group by m.account_id)
+    select count(*)::int as accounts,
+           count(*) filter (where at_goal and (o.state is null or o.state = 'settled'))::int as settled,
+           count(*) filter (where at_goal and o.state = 'delivering' and o.out_of_reach)::int as "outOfReach",
+           count(*) filter (where at_goal and o.state not in ('settled') and not o.out_of_reach)::int as delivering,
+           count(*) filter (where not at_goal and o.state is not null)::int as "underWay",
+           count(*) filter (where not at_goal and o.state is null)::int as waiting,
+           count(*) filter (where not at_goal and o.state is null
+                               and f.at > greatest((w.gate->>'windowFrom')::timestamptz, w.started_at))::int as failed
+      from upgrade_assignment s
+      join account a on a.id = s.account_id
+      join upgrade_wave w on w.upgrade_id = s.upgrade_id and w.number = s.wave_number
+      cross join lateral (select a.instance_id = s.to_instance_id as at_goal) g
+      left join lateral (
+        select m.state, m.out_of_reach from account_move m
+         where m.account_id = s.account_id and m.state not in ('closed', 'rolled-back', 'cancelled')
+           and not ${outOfReachElsewhere(q)}) o on true
+      left join rolled_back f on f.account_id = s.account_id
+     where s.upgrade_id = ${id} and s.wave_number = ${wave}`;
+  return row ?? { accounts: 0, settled: 0, outOfReach: 0, delivering: 0, underWay: 0, waiting: 0, failed: 0 };
+}
+
+/** Pauses every running batch of the upgrade; from the commit on no move of it starts. */
+export async function pauseUpgradeBatches(tx: Transaction, id: UpgradeId, reason: string): Promise<void> {
+  await tx`
+    update move_batch set state = 'paused', pause_reason = ${reason} where upgrade_id = ${id} and state = 'running'`;
+}
+
+export async function resumeUpgradeBatches(tx: Transaction, id: UpgradeId): Promise<void> {
+  await tx`
+    update move_batch set state = 'running', pause_reason = null where upgrade_id = ${id} and state = 'paused'`;
+  await tx`select pg_notify('bramble_moves', '')`;
+}
