@@ -1,5 +1,5 @@
 /**
- * Which items a device can take: the rule that stands in SQL in `delivery/owe-deliveries.ts` too, and is tested to be the same.
+ * Which items a device can take: the rule that stands in SQL in `deliveries/owe-deliveries.ts` too, and is tested to be the same.
  * *Device software 4.0 or later* is meant literally for devices with Bramble's own agent; for Apple platforms each payload's
  * own least version counts, so they are owed all three. The renewal of its identity concerns every device.
  */
