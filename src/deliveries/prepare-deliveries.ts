@@ -8,12 +8,12 @@ import { newId } from '../base/ids.ts';
 import type { Queryable } from '../database/connection.ts';
 import { compilePolicy } from '../platforms/apple/compile-policy.ts';
 import { type CompiledProfile, revisionOf, type SkippedPart } from '../platforms/apple/compiled-profile.ts';
+import { compileServiceBooks } from '../platforms/apple/service-books.ts';
 import { familyOf } from '../policies/device-family.ts';
 import type { EffectivePolicy } from '../policies/effective-policy.ts';
 import { loadEffectivePolicies } from '../policies/effective-policy-store.ts';
 import { type CommandRequest, commandRequest, serializeCommand } from '../protocol/apple/command.ts';
 import { synchronizationQueries } from '../protocol/apple/device-information.ts';
-import { compileServiceBooks } from '../services/service-books.ts';
 import { listServices, type StoredService } from '../services/service-store.ts';
 import type { Candidate, PreparedDelivery, Settlement } from './release-store.ts';
 

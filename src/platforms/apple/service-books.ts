@@ -4,13 +4,13 @@
  * books must be sent again; the profile's identifier does not, so the new ones replace the old.
  */
 import { isIP } from 'node:net';
-import { messageOf } from '../base/errors.ts';
-import { itemsOwedTo } from '../devices/delivery-items.ts';
-import type { DomainFacts } from '../platforms/apple/compile-policy.ts';
-import { type CompiledProfile, compileProfile, type SkippedPart } from '../platforms/apple/compiled-profile.ts';
-import { type DeviceDescription, type DeviceFamily, familyOf, meetsLeast } from '../policies/device-family.ts';
-import type { PlistDictionary } from '../protocol/plist/value.ts';
-import { parseServiceSettings, type ServiceSettings, type ServiceType } from './services.ts';
+import { messageOf } from '../../base/errors.ts';
+import { itemsOwedTo } from '../../devices/delivery-items.ts';
+import { type DeviceDescription, type DeviceFamily, familyOf, meetsLeast } from '../../policies/device-family.ts';
+import type { PlistDictionary } from '../../protocol/plist/value.ts';
+import { parseServiceSettings, type ServiceSettings, type ServiceType } from '../../services/services.ts';
+import type { DomainFacts } from './compile-policy.ts';
+import { type CompiledProfile, compileProfile, type SkippedPart } from './compiled-profile.ts';
 
 export interface ServiceBookInput {
   readonly domain: DomainFacts & {

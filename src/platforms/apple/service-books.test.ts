@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isBrambleError } from '../base/errors.ts';
-import { itemsOwedTo } from '../devices/delivery-items.ts';
-import { domain } from '../policies/fleet-fixture.ts';
-import { parseProfile } from '../protocol/apple/profile.ts';
+import { isBrambleError } from '../../base/errors.ts';
+import { itemsOwedTo } from '../../devices/delivery-items.ts';
+import { domain } from '../../policies/fleet-fixture.ts';
+import { parseProfile } from '../../protocol/apple/profile.ts';
+import { isServiceType, parseServiceSettings, type ServiceType } from '../../services/services.ts';
 import { compileServiceBooks, type ServiceBookInput } from './service-books.ts';
-import { isServiceType, parseServiceSettings, type ServiceType } from './services.ts';
 
 const services: { type: ServiceType; settings: unknown }[] = [
   {
