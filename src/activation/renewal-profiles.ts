@@ -8,10 +8,13 @@ import { randomBytes } from 'node:crypto';
 import { fencedAccounts } from '../accounts/account-fence.ts';
 import type { Queryable } from '../database/connection.ts';
 import type { InstanceAuthorities } from '../domain/authorities.ts';
+import { revisionOf } from '../platforms/apple/compiled-profile.ts';
+import { installation } from '../platforms/apple/profile-compiler.ts';
+import type { Order } from '../platforms/order.ts';
 import { type EnrollmentDomain, signedEnrollmentProfile } from './enrollment.ts';
 
 /** An owed delivery of a new identity. */
-export interface RenewalOrder {
+export interface WantedRenewal {
   readonly id: string;
   readonly deviceId: string;
   readonly accountId: string;
@@ -27,16 +30,16 @@ interface Try {
 type EnrollmentDevice = Parameters<typeof signedEnrollmentProfile>[0]['device'];
 
 /** By device, made when asked for; without an entry for a device that is another instance's by now, or is being moved. */
-export type RenewalProfiles = (
+export type RenewalOrders = (
   q: Queryable,
-  orders: readonly RenewalOrder[],
-) => Promise<ReadonlyMap<string, () => Uint8Array>>;
+  wanted: readonly WantedRenewal[],
+) => Promise<ReadonlyMap<string, () => Order>>;
 
-export function createRenewalProfiles(parts: {
+export function createRenewalOrders(parts: {
   readonly instanceId: string;
   readonly domain: () => Promise<EnrollmentDomain>;
   readonly authorities: () => Promise<InstanceAuthorities>;
-}): RenewalProfiles {
+}): RenewalOrders {
   return async (q, orders) => {
     if (orders.length === 0) return new Map();
     const names = new Map(orders.map((order) => [order.deviceId, order.accountName]));
@@ -44,22 +47,24 @@ export function createRenewalProfiles(parts: {
     const tries = await beginTries(q, parts.instanceId, orders);
     const [domain, authorities] = await Promise.all([parts.domain(), parts.authorities()]);
     return new Map(
-      tries.map(({ topic, ...device }): [string, () => Uint8Array] => [
+      tries.map(({ topic, ...device }): [string, () => Order] => [
         device.deviceId,
-        () =>
-          signedEnrollmentProfile({
+        () => {
+          const bytes = signedEnrollmentProfile({
             domain: { ...domain, pushTopic: topic ?? domain.pushTopic },
             authorities,
             device,
             accountName: names.get(device.deviceId) ?? '',
-          }),
+          });
+          return installation({ bytes, revision: revisionOf(bytes), skipped: [] });
+        },
       ]),
     );
   };
 }
 
 /** Idempotent for each delivery. Fenced; by device_pkey, delivery_pkey and device_renewal_pkey. */
-async function beginTries(q: Queryable, instanceId: string, orders: readonly RenewalOrder[]): Promise<Try[]> {
+async function beginTries(q: Queryable, instanceId: string, orders: readonly WantedRenewal[]): Promise<Try[]> {
   return await q<Try[]>`
     with wanted as materialized (
       select * from unnest(${orders.map(({ id }) => id)}::uuid[], ${orders.map(({ deviceId }) => deviceId)}::uuid[],

@@ -5,7 +5,7 @@
 
 import { BrambleError } from '../base/errors.ts';
 import type { Queryable } from '../database/connection.ts';
-import { accountItems, type DeliveryItem, leastAgentSoftware } from '../devices/delivery-items.ts';
+import { accountItems, type DeliveryItem, takesAllItems } from '../devices/delivery-items.ts';
 
 export type DeliveryCause = 'move' | 'policy-change' | 'service-change' | 'activation' | 'manual' | 'retry' | 'renewal';
 
@@ -49,22 +49,14 @@ export async function oweDeliveries(q: Queryable, debt: DeliveryDebt): Promise<O
     select gen_random_uuid(), d.account_id, d.id, i.item, ${debt.cause}, ${debt.moveId ?? null}::uuid, ${debt.budgeted}
       from device d
      cross join unnest(${[...(debt.items ?? accountItems)]}::text[]) with ordinality as i(item, position)
-     where ${target} and (d.state = 'active') is true and d.removing_since is null and ${takesItem(q)}
+     where ${target} and (d.state = 'active') is true and d.removing_since is null 
+       and (i.item in ('it-policy', 'device-identity') or ${takesAllItems(q)})
      order by d.id, i.position
     on conflict (device_id, item) where state = 'owed' do update
        set cause = excluded.cause,
            move_id = coalesce(excluded.move_id, delivery.move_id),
            budgeted = delivery.budgeted and excluded.budgeted
     returning id, device_id as "deviceId", account_id as "accountId", item`;
-}
-
-/** The rule of `itemsOwedTo` in SQL, for `d` of device and `i.item`: versions compare as arrays of numbers. */
-function takesItem(q: Queryable) {
-  return q`(
-    i.item in ('it-policy', 'device-identity') or d.platform = 'apple'
-    or string_to_array(coalesce(substring(btrim(d.software_version) from '^[0-9]+(?:[.][0-9]+)*'), '0') || '.0', '.')::numeric[]
-       >= string_to_array(${leastAgentSoftware}, '.')::numeric[]
-  )`;
 }
 
 /** Lets every instance's policy service look at once instead of at its next turn. Not for hot paths: it serialises commits. */

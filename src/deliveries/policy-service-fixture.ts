@@ -8,11 +8,11 @@ import { systemClock } from '../base/clock.ts';
 import type { CommandId, InstanceId } from '../base/ids.ts';
 import { type ConnectRequest, connectDevices } from '../devices/connect-statement.ts';
 import { writeSetting } from '../domain/settings.ts';
-import type { PushTarget } from '../platforms/apple/push.ts';
+import { registeredPlatforms } from '../platforms/registered/platforms.ts';
+import type { WakeAddress, WakeClient, WakeOutcome } from '../platforms/waking.ts';
 import { addInstance, domain, openFleet, type TestDevice } from '../policies/fleet-fixture.ts';
 import { findPolicy, replacePolicyRules } from '../policies/policy-store.ts';
 import { silentLogger } from '../process/log/logger.ts';
-import type { PushOutcome } from '../protocol/apns/push.ts';
 import { parseCommand } from '../protocol/apple/command.ts';
 import { budgetSchema, writeBudget } from './budget.ts';
 import { createPolicyService } from './policy-service.ts';
@@ -30,13 +30,18 @@ export async function reset(): Promise<void> {
   await replacePolicyRules(db, 'Default', defaultRules);
 }
 
+/** One client for the devices of all platforms. */
+export function wakeClients<Client extends Pick<WakeClient, 'wake' | 'pausedForMs'>>(client: Client) {
+  return new Map(registeredPlatforms.all.map(({ name }) => [name, client]));
+}
+
 /** A policy service whose chores are all due at every turn, over a push service that notes whom it wakes. */
 export async function startService(
   options: {
     budget?: object;
     delivery?: object;
     instance?: typeof one;
-    outcome?: (target: PushTarget) => PushOutcome;
+    outcome?: (address: WakeAddress) => WakeOutcome;
     pausedForMs?: () => number;
     /** How long a statement takes by the injected clock; 0 ms by default. */
     takesMs?: (statement: string) => number;
@@ -58,14 +63,15 @@ export async function startService(
     instance: options.instance ?? one,
     release: '1.0.0',
     domain,
-    identityRenewal: { isActive: async () => false, profiles: async () => new Map() },
-    push: {
+    identityRenewal: { isActive: async () => false, orders: async () => new Map() },
+    platforms: registeredPlatforms,
+    wakeClients: wakeClients({
       pausedForMs: options.pausedForMs ?? (() => 0),
-      push: async (target) => {
-        woken.push(target.pushMagic);
-        return options.outcome?.(target) ?? { outcome: 'sent' };
+      wake: async (address) => {
+        woken.push(address.secret);
+        return options.outcome?.(address) ?? { outcome: 'sent' };
       },
-    },
+    }),
     clock,
     log: silentLogger,
   });

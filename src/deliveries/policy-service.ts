@@ -11,8 +11,9 @@ import type { Database } from '../database/connection.ts';
 import { recordEvent } from '../domain/events.ts';
 import { identitySettingsSchema } from '../domain/identity-settings.ts';
 import { readSetting } from '../domain/settings.ts';
-import type { SkippedPart } from '../platforms/apple/compiled-profile.ts';
-import type { PushClient } from '../platforms/apple/push.ts';
+import type { SkippedPart } from '../platforms/order.ts';
+import type { Platforms } from '../platforms/port.ts';
+import type { WakeClient } from '../platforms/waking.ts';
 import type { Logger } from '../process/log/logger.ts';
 import type { PaceAfterMove } from './after-move.ts';
 import { applyBudget, type Budget, readBudget } from './budget.ts';
@@ -20,7 +21,7 @@ import { type DeliverySettings, deliverySettingsSchema } from './delivery-settin
 import { isAnyRenewalDue, oweRenewals, readRenewalsUnderWay } from './owe-renewals.ts';
 import { createPacedLook, type PacedLook } from './paced-look.ts';
 import { collectStrayPermits } from './permits.ts';
-import { createPreparation, type Prepare, type RenewalProfiles } from './prepare-deliveries.ts';
+import { createPreparation, type Prepare, type RenewalOrders } from './prepare-deliveries.ts';
 import {
   type Candidate,
   listOwed,
@@ -55,11 +56,13 @@ export interface PolicyServiceOptions {
     readonly tunnelHost: string;
     readonly pushTopic: string;
   };
-  readonly push: Pick<PushClient, 'push' | 'pausedForMs'>;
+  readonly platforms: Platforms;
+  /** By platform. */
+  readonly wakeClients: ReadonlyMap<string, Pick<WakeClient, 'wake' | 'pausedForMs'>>;
   readonly identityRenewal: {
     /** Whether every component knows of renewals. */
     readonly isActive: () => Promise<boolean>;
-    readonly profiles: RenewalProfiles;
+    readonly orders: RenewalOrders;
   };
   readonly clock: Clock;
   readonly log: Logger;
@@ -111,9 +114,14 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
     srpIdentifier: instance.srpIdentifier,
     release: options.release,
     onSkipped: (candidate, skipped) => reportSkipped(candidate, skipped),
-    renewalProfiles: options.identityRenewal.profiles,
+    platforms: options.platforms,
+    renewalOrders: options.identityRenewal.orders,
   });
-  const waker = createWaker({ db, instanceId: instance.id, topic: domain.pushTopic, push: options.push, clock, log });
+  const waker = createWaker({
+    ...{ db, instanceId: instance.id, clock, log },
+    channel: domain.pushTopic,
+    clients: options.wakeClients,
+  });
   const isDue = {
     settings: createChore(clock, 1000),
     suspects: createChore(clock, 1000),

@@ -1,19 +1,15 @@
 /**
- * Turns owed deliveries into commands, with this release's compiler.
+ * Turns owed deliveries into commands, with the compilers of this release's platforms.
  * Invariant: what cannot be compiled is one delivery's failure, with its reason; the others of the batch are not touched by it.
  */
 import { setImmediate } from 'node:timers/promises';
 import { messageOf } from '../base/errors.ts';
 import { newId } from '../base/ids.ts';
 import type { Queryable } from '../database/connection.ts';
-import { compilePolicy } from '../platforms/apple/compile-policy.ts';
-import { type CompiledProfile, revisionOf, type SkippedPart } from '../platforms/apple/compiled-profile.ts';
-import { compileServiceBooks } from '../platforms/apple/service-books.ts';
-import { familyOf } from '../policies/device-family.ts';
+import type { Order, SkippedPart } from '../platforms/order.ts';
+import type { Platform, Platforms } from '../platforms/port.ts';
 import type { EffectivePolicy } from '../policies/effective-policy.ts';
 import { loadEffectivePolicies } from '../policies/effective-policy-store.ts';
-import { type CommandRequest, commandRequest, serializeCommand } from '../protocol/apple/command.ts';
-import { synchronizationQueries } from '../protocol/apple/device-information.ts';
 import { listServices, type StoredService } from '../services/service-store.ts';
 import type { Candidate, PreparedDelivery, Settlement } from './release-store.ts';
 
@@ -21,19 +17,17 @@ export interface CompilerFacts {
   readonly domain: { readonly domainId: string; readonly name: string; readonly tunnelUrl: string };
   readonly srpIdentifier: string;
   readonly release: string;
-  /** Told once for each kind of profile in which parts were left out for another reason than the device's kind. */
+  readonly platforms: Platforms;
+  /** Told once for each kind of content in which parts were left out for another reason than the device's kind. */
   readonly onSkipped: (candidate: Candidate, skipped: readonly SkippedPart[]) => void;
-  /** The profiles by which devices renew their identity, by device; what has none stays owed. */
-  readonly renewalProfiles: RenewalProfiles;
+  /** The orders by which devices renew their identity, by device; what has none stays owed. */
+  readonly renewalOrders: RenewalOrders;
 }
 
 /** Made when it is asked for, so that one that cannot be made is one device's failure. */
-export type MakeProfile = () => Uint8Array;
+export type MakeOrder = () => Order;
 
-export type RenewalProfiles = (
-  q: Queryable,
-  candidates: readonly Candidate[],
-) => Promise<ReadonlyMap<string, MakeProfile>>;
+export type RenewalOrders = (q: Queryable, candidates: readonly Candidate[]) => Promise<ReadonlyMap<string, MakeOrder>>;
 
 export interface PreparedBatch {
   readonly prepared: PreparedDelivery[];
@@ -43,15 +37,10 @@ export interface PreparedBatch {
 /** Prepares candidates that were read before, from policies and services that are read now (never the other way round). */
 export type Prepare = (q: Queryable, candidates: readonly Candidate[]) => Promise<PreparedBatch>;
 
-interface Content {
-  readonly revision: string;
-  readonly request: CommandRequest;
-}
-
 interface Sources {
   readonly policies: ReadonlyMap<string, EffectivePolicy>;
   readonly services: readonly StoredService[];
-  readonly renewals: ReadonlyMap<string, MakeProfile>;
+  readonly renewals: ReadonlyMap<string, MakeOrder>;
 }
 
 /** Prepared without letting others have their turn. */
@@ -62,7 +51,7 @@ const largestCache = 500;
 const sentOnlyWhenChanged: ReadonlySet<string> = new Set(['policy-change', 'service-change']);
 
 export function createPreparation(facts: CompilerFacts): Prepare {
-  const compiledPolicies = new Map<string, CompiledProfile>();
+  const compiledPolicies = new Map<string, Order>();
   const reported = new Set<string>();
 
   function report(key: string, candidate: Candidate, skipped: readonly SkippedPart[]): void {
@@ -73,12 +62,11 @@ export function createPreparation(facts: CompilerFacts): Prepare {
     facts.onSkipped(candidate, unexpected);
   }
 
-  function policyFor(candidate: Candidate, policy: EffectivePolicy): CompiledProfile {
-    const { family, version } = familyOf(candidate);
-    const key = `${policy.identity} ${family} ${version}`;
+  function policyFor({ name, compiler }: Platform, candidate: Candidate, policy: EffectivePolicy): Order {
+    const key = `${name} ${policy.identity} ${compiler.variantOf(candidate)}`;
     let compiled = compiledPolicies.get(key);
     if (!compiled) {
-      compiled = compilePolicy({
+      compiled = compiler.policy({
         domain: facts.domain,
         rules: policy.rules,
         device: candidate,
@@ -91,14 +79,16 @@ export function createPreparation(facts: CompilerFacts): Prepare {
     return compiled;
   }
 
-  function contentOf(candidate: Candidate, sources: Sources): Content | undefined {
+  function orderFor(candidate: Candidate, sources: Sources): Order | undefined {
+    const platform = facts.platforms.named(candidate.platform);
+    if (platform === undefined) throw new TypeError(`this release knows no platform "${candidate.platform}"`);
     switch (candidate.item) {
       case 'it-policy': {
         const policy = sources.policies.get(candidate.accountId);
-        return policy && installation(policyFor(candidate, policy));
+        return policy && policyFor(platform, candidate, policy);
       }
       case 'service-books': {
-        const books = compileServiceBooks({
+        const books = platform.compiler.serviceBooks({
           domain: facts.domain,
           account: { name: candidate.accountName, displayName: candidate.displayName },
           srpIdentifier: facts.srpIdentifier,
@@ -107,25 +97,20 @@ export function createPreparation(facts: CompilerFacts): Prepare {
           release: facts.release,
         });
         if (books) report('service-books', candidate, books.skipped);
-        return books && installation(books);
+        return books;
       }
-      case 'device-identity': {
-        const bytes = sources.renewals.get(candidate.deviceId)?.();
-        return bytes && installation({ bytes, revision: revisionOf(bytes) });
-      }
+      case 'device-identity':
+        return sources.renewals.get(candidate.deviceId)?.();
       case 'synchronization':
-        return {
-          revision: revisionOf(Buffer.from(synchronizationQueries.join('\n'))),
-          request: commandRequest.deviceInformation(synchronizationQueries),
-        };
+        return platform.compiler.synchronization();
     }
   }
 
   async function renewalsFor(q: Queryable, candidates: readonly Candidate[]): Promise<Sources['renewals']> {
     try {
-      return await facts.renewalProfiles(q, candidates);
+      return await facts.renewalOrders(q, candidates);
     } catch (error) {
-      const fail: MakeProfile = () => {
+      const fail: MakeOrder = () => {
         throw error;
       };
       return new Map(candidates.map(({ deviceId }) => [deviceId, fail]));
@@ -148,10 +133,10 @@ export function createPreparation(facts: CompilerFacts): Prepare {
       if (index % candidatesAtOnce === candidatesAtOnce - 1) await setImmediate();
       if (candidate.item === 'device-identity' && !sources.renewals.has(candidate.deviceId)) continue;
       try {
-        const content = contentOf(candidate, sources);
-        const settled = content ? settlementOf(candidate, content) : notTaken(candidate);
+        const order = orderFor(candidate, sources);
+        const settled = order ? settlementOf(candidate, order) : notTaken(candidate);
         if (settled) batch.settlements.push(settled);
-        else if (content) batch.prepared.push(commandOf(candidate, content));
+        else if (order) batch.prepared.push(commandOf(candidate, order));
       } catch (error) {
         batch.settlements.push({
           candidate,
@@ -165,15 +150,11 @@ export function createPreparation(facts: CompilerFacts): Prepare {
   };
 }
 
-function installation(profile: Pick<CompiledProfile, 'bytes' | 'revision'>): Content {
-  return { revision: profile.revision, request: commandRequest.installProfile(profile.bytes) };
-}
-
-function settlementOf(candidate: Candidate, content: Content): Settlement | undefined {
-  if (candidate.appliedRevision !== content.revision || !sentOnlyWhenChanged.has(candidate.cause)) return undefined;
+function settlementOf(candidate: Candidate, order: Order): Settlement | undefined {
+  if (candidate.appliedRevision !== order.revision || !sentOnlyWhenChanged.has(candidate.cause)) return undefined;
   return {
     candidate,
-    revision: content.revision,
+    revision: order.revision,
     state: 'superseded',
     reason: 'unchanged: the device has this revision already',
   };
@@ -183,8 +164,8 @@ function notTaken(candidate: Candidate): Settlement {
   return { candidate, revision: null, state: 'superseded', reason: 'a device of this kind does not take it' };
 }
 
-function commandOf(candidate: Candidate, content: Content): PreparedDelivery {
+function commandOf(candidate: Candidate, order: Order): PreparedDelivery {
   const commandId = newId<string>();
-  const body = serializeCommand({ commandUuid: commandId, ...content.request });
-  return { candidate, revision: content.revision, commandId, requestType: content.request.requestType, body };
+  const { revision, requestType } = order;
+  return { candidate, revision, commandId, requestType, body: order.write(commandId) };
 }

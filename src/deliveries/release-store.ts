@@ -24,7 +24,7 @@ export interface Candidate {
   readonly accountName: string;
   readonly displayName: string;
   readonly deviceId: string;
-  readonly platform: 'apple' | 'agent';
+  readonly platform: string;
   readonly product: string | null;
   readonly osVersion: string | null;
   readonly softwareVersion: string | null;

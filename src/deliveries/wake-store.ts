@@ -9,6 +9,7 @@
  */
 import type { Queryable } from '../database/connection.ts';
 import { isAhead } from '../database/time-stamps.ts';
+import type { WakeAddress } from '../platforms/waking.ts';
 
 export interface WakePace {
   /** Least time between two wakes of a device that does not come. */
@@ -22,9 +23,9 @@ export interface WakePace {
 export interface SleepingDevice {
   readonly deviceId: string;
   readonly accountId: string;
-  readonly pushToken: Buffer;
-  readonly pushMagic: string;
-  readonly topic: string;
+  readonly platform: string;
+  /** Its channel is empty where the device told none. */
+  readonly address: WakeAddress;
   /** True where nothing waits but deliveries that need a slot. */
   readonly needsSlot: boolean;
 }
@@ -44,7 +45,7 @@ export async function listSleeping(
   pace: WakePace,
   limit: number,
 ): Promise<SleepingDevice[]> {
-  return await q<SleepingDevice[]>`
+  const rows = await q<(Omit<SleepingDevice, 'address'> & WakeAddress)[]>`
     with pending as (
       select c.device_id, min(c.queued_at) as first, bool_or(c.urgent) as urgent,
              max(c.queued_at) filter (where c.urgent) as urgent_at,
@@ -60,8 +61,8 @@ export async function listSleeping(
          and (woken_at is null or woken_at < suspended_at or ${isAhead(q, q`woken_at`)}
               or clock_timestamp() - woken_at >= least(greatest(woken_at - suspended_at, interval '1 hour'), interval '1 day'))
     )
-    select v.id as "deviceId", a.id as "accountId", v.push_token as "pushToken", v.push_magic as "pushMagic",
-           coalesce(v.topic, '') as topic, p.needs_slot as "needsSlot"
+    select v.id as "deviceId", a.id as "accountId", v.platform, v.push_token as token, v.push_magic as secret,
+           coalesce(v.topic, '') as channel, p.needs_slot as "needsSlot"
       from pending p
       join device v on v.id = p.device_id
       join account a on a.id = v.account_id
@@ -79,6 +80,7 @@ export async function listSleeping(
                       make_interval(secs => ${pace.againAtMostSeconds}))))
      order by p.urgent desc, p.needs_slot, p.first, v.id
      limit ${limit}`;
+  return rows.map(({ token, secret, channel, ...device }) => ({ ...device, address: { token, secret, channel } }));
 }
 
 /**
@@ -106,13 +108,13 @@ export async function markWoken(q: Queryable, instanceId: string, deviceIds: rea
 }
 
 /**
- * The push service says that the token is dead: no more wakes before the device's next TokenUpdate. Only while the token is
+ * The wake service says that nobody is there: no more wakes before the device tells another address. Only while the address is
  * still the one that was used. Fenced.
  */
-export async function waitForToken(
+export async function waitForAddress(
   q: Queryable,
   instanceId: string,
-  device: { readonly deviceId: string; readonly pushToken: Uint8Array },
+  device: Pick<SleepingDevice, 'deviceId' | 'address'>,
 ): Promise<'noted' | 'not-now'> {
   const { count } = await q`
     with fence as materialized (
@@ -121,6 +123,6 @@ export async function waitForToken(
          for share of a
     )
     update device v set push_state = 'wait-for-token' from fence f
-     where v.id = ${device.deviceId} and v.account_id = f.id and v.push_token = ${Buffer.from(device.pushToken)}`;
+     where v.id = ${device.deviceId} and v.account_id = f.id and v.push_token = ${Buffer.from(device.address.token)}`;
   return count === 1 ? 'noted' : 'not-now';
 }

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { beforeEach, test } from 'node:test';
+import { registeredPlatforms } from '../platforms/registered/platforms.ts';
 import { addDevices, domain } from '../policies/fleet-fixture.ts';
 import { silentLogger } from '../process/log/logger.ts';
 import { commandRequest, serializeCommand } from '../protocol/apple/command.ts';
 import { announceDeliveries, oweDeliveries } from './owe-deliveries.ts';
 import { createPolicyService } from './policy-service.ts';
-import { connect, db, fast, move, one, reset, startService, states } from './policy-service-fixture.ts';
+import { connect, db, fast, move, one, reset, startService, states, wakeClients } from './policy-service-fixture.ts';
 import { waitingReasons } from './waiting-reason.ts';
 
 beforeEach(reset);
@@ -131,11 +132,11 @@ test('a dead push token is waited for, unless the device has told a new one mean
   const pushes: Promise<unknown>[] = [];
   const { tick } = await startService({
     budget: fast,
-    outcome: (target) => {
-      if (target.pushMagic === `magic-${renewed.id}`) {
+    outcome: (address) => {
+      if (address.secret === `magic-${renewed.id}`) {
         pushes.push(db`update device set push_token = ${randomBytes(32)} where id = ${renewed.id}`.execute());
       }
-      return { outcome: 'bad-token', reason: 'BadDeviceToken' };
+      return { outcome: 'address-gone', reason: 'BadDeviceToken' };
     },
   });
   await tick();
@@ -210,14 +211,15 @@ test('the service turns by itself when deliveries are announced, and stops with 
     instance: one,
     release: '1.0.0',
     domain,
-    identityRenewal: { isActive: async () => false, profiles: async () => new Map() },
-    push: {
+    identityRenewal: { isActive: async () => false, orders: async () => new Map() },
+    platforms: registeredPlatforms,
+    wakeClients: wakeClients({
       pausedForMs: () => 0,
-      push: async (target) => {
-        woken.resolve(target.pushMagic);
+      wake: async (address) => {
+        woken.resolve(address.secret);
         return { outcome: 'sent' };
       },
-    },
+    }),
     clock: {
       // It stands: a look that took time puts the next one off, and nothing but the announcement would bring one.
       now: () => nowMs,

@@ -1,23 +1,24 @@
 /**
- * Sends the wakes that are due, evenly and in the background: nothing waits for the push service.
+ * Sends the wakes that are due, evenly and in the background: nothing waits for the platforms' wake services.
  * Invariant: a device is noted as woken before it is woken, so that a crash between both costs one interval and never a storm.
  */
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Database } from '../database/connection.ts';
-import type { PushClient } from '../platforms/apple/push.ts';
+import type { WakeClient } from '../platforms/waking.ts';
 import type { Logger } from '../process/log/logger.ts';
 import type { DeliverySettings } from './delivery-settings.ts';
 import { createPacedLook } from './paced-look.ts';
 import { availableTokens, type Bucket, refill, takeTokens } from './token-bucket.ts';
-import { listSleeping, markWoken, type SleepingDevice, waitForToken } from './wake-store.ts';
+import { listSleeping, markWoken, type SleepingDevice, waitForAddress } from './wake-store.ts';
 
 export interface WakerOptions {
   readonly db: Database;
   readonly instanceId: string;
   /** The domain's; a device's own counts where it told one. */
-  readonly topic: string;
-  readonly push: Pick<PushClient, 'push' | 'pausedForMs'>;
+  readonly channel: string;
+  /** By platform; devices of another one come by themselves. */
+  readonly clients: ReadonlyMap<string, Pick<WakeClient, 'wake' | 'pausedForMs'>>;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -31,7 +32,7 @@ export interface Wakes {
 export interface Waker {
   /** Starts the wakes that are due and allowed, for `freeSlots` free slots. */
   wake(settings: DeliverySettings, freeSlots: number, signal?: AbortSignal): Promise<Wakes>;
-  /** Resolves when no push is under way. */
+  /** Resolves when no wake is under way. */
   idle(): Promise<void>;
 }
 
@@ -43,7 +44,7 @@ const durationsPerLook = 10;
 const restOfThemMs = 200;
 
 export function createWaker(options: WakerOptions): Waker {
-  const { db, instanceId, push, clock, log } = options;
+  const { db, instanceId, clients, clock, log } = options;
   const underWay = new Set<Promise<void>>();
   const paced = createPacedLook(clock, durationsPerLook);
   /** When whoever was woken is due again, should the wake be lost. */
@@ -58,25 +59,25 @@ export function createWaker(options: WakerOptions): Waker {
   }
 
   async function send(device: SleepingDevice, signal: AbortSignal | undefined): Promise<void> {
-    const target = { token: device.pushToken, pushMagic: device.pushMagic, topic: device.topic || options.topic };
-    const outcome = await push.push(target, signal);
-    switch (outcome.outcome) {
+    const address = { ...device.address, channel: device.address.channel || options.channel };
+    const outcome = await clients.get(device.platform)?.wake(address, signal);
+    switch (outcome?.outcome) {
+      case undefined:
       case 'sent':
-      case 'retry-later':
+      case 'later':
         // A wake that did not get through is repeated like one that was not answered.
         return;
-      case 'unregistered':
-      case 'bad-token':
+      case 'address-gone':
         log.info(
           { device: device.deviceId, reason: outcome.reason },
-          'push token is dead; waiting for the next TokenUpdate',
+          'the address that the device is woken at is gone; waiting until it tells another',
         );
-        await waitForToken(db, instanceId, device);
+        await waitForAddress(db, instanceId, device);
         return;
       case 'rejected':
         log.error(
           { device: device.deviceId, reason: outcome.reason },
-          'the push service rejects wakes; check its settings',
+          'the wake service rejects wakes; check its settings',
         );
         return;
     }
@@ -85,7 +86,12 @@ export function createWaker(options: WakerOptions): Waker {
   return {
     async wake(settings, freeSlots, signal) {
       // Who is due meanwhile is not known: whoever asks has to come again when it may be looked.
-      const heldBackMs = Math.max(push.pausedForMs(), paced.dueInMs());
+      const pauses = new Map([...new Set(clients.values())].map((client) => [client, client.pausedForMs()]));
+      const canBeWoken = ({ platform }: SleepingDevice) => {
+        const client = clients.get(platform);
+        return client !== undefined && pauses.get(client) === 0;
+      };
+      const heldBackMs = Math.max(Math.min(...pauses.values()), paced.dueInMs());
       if (heldBackMs > 0) return { woken: 0, dueInMs: heldBackMs };
       const allowed = allowance(settings.wakesPerSecond);
       if (allowed === 0) return { woken: 0, dueInMs: Math.max(restOfThemMs, 1000 / settings.wakesPerSecond) };
@@ -96,7 +102,7 @@ export function createWaker(options: WakerOptions): Waker {
       };
       const sleeping = await paced.look(() => listSleeping(db, instanceId, pace, allowed));
       let forSlots = freeSlots * devicesPerFreeSlot;
-      const chosen = sleeping.filter((device) => !device.needsSlot || forSlots-- > 0);
+      const chosen = sleeping.filter((device) => canBeWoken(device) && (!device.needsSlot || forSlots-- > 0));
       const woken = new Set(
         await markWoken(
           db,
@@ -113,7 +119,7 @@ export function createWaker(options: WakerOptions): Waker {
           .finally(() => underWay.delete(pushing));
         underWay.add(pushing);
       }
-      const isComplete = sleeping.length < allowed && woken.size === chosen.length;
+      const isComplete = sleeping.length < allowed && woken.size === chosen.length && sleeping.every(canBeWoken);
       return { woken: woken.size, dueInMs: isComplete ? againAt - clock.now() : restOfThemMs };
     },
     async idle() {

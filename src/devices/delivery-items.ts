@@ -1,9 +1,12 @@
 /**
- * Which items a device can take: the rule that stands in SQL in `deliveries/owe-deliveries.ts` too, and is tested to be the same.
- * *Device software 4.0 or later* is meant literally for devices with Bramble's own agent; for Apple platforms each payload's
- * own least version counts, so they are owed all three. The renewal of its identity concerns every device.
+ * Which items a device can take: the rule stands here in SQL too, and is tested to be the same. Where a platform names a least
+ * device software, devices with less are owed the IT policy alone; to others, all three: what of it they can take is decided
+ * when it is compiled. The renewal of its identity concerns every device.
  */
-import { compareVersions, type DeviceDescription } from '../policies/device-family.ts';
+import { compareVersions } from '../base/dotted-version.ts';
+import type { Queryable, SqlFragment } from '../database/connection.ts';
+import type { DeviceDescription } from '../platforms/order.ts';
+import { registeredPlatforms } from '../platforms/registered/platforms.ts';
 
 /** What a device is owed because of its account: after a move, an activation, a change. */
 export type AccountItem = 'it-policy' | 'service-books' | 'synchronization';
@@ -15,10 +18,26 @@ export type DeliveryItem = AccountItem | 'device-identity';
 export const accountItems: readonly AccountItem[] = ['it-policy', 'service-books', 'synchronization'];
 export const deliveryItems: readonly DeliveryItem[] = [...accountItems, 'device-identity'];
 
-/** Least agent software that takes service books and synchronizes. */
-export const leastAgentSoftware = '4.0';
+/** Of every other platform a device takes everything. */
+const limited = registeredPlatforms.all.flatMap(({ name, leastSoftware }) =>
+  leastSoftware === null ? [] : [{ name, leastSoftware }],
+);
 
-export function itemsOwedTo(device: Pick<DeviceDescription, 'platform' | 'softwareVersion'>): readonly AccountItem[] {
-  if (device.platform === 'apple') return accountItems;
-  return compareVersions(device.softwareVersion ?? '0', leastAgentSoftware) >= 0 ? accountItems : ['it-policy'];
+export function itemsOwedTo({
+  platform,
+  softwareVersion,
+}: Pick<DeviceDescription, 'platform' | 'softwareVersion'>): readonly AccountItem[] {
+  const { leastSoftware } = limited.find(({ name }) => name === platform) ?? { leastSoftware: null };
+  const takesAll = leastSoftware === null || compareVersions(softwareVersion ?? '0', leastSoftware) >= 0;
+  return takesAll ? accountItems : ['it-policy'];
+}
+
+/** The same in SQL, for `d` of device: whether it takes more than the IT policy. Versions compare as arrays of numbers. */
+export function takesAllItems(q: Queryable): SqlFragment {
+  return q`coalesce(
+    string_to_array(coalesce(substring(btrim(d.software_version) from '^[0-9]+(?:[.][0-9]+)*'), '0') || '.0', '.')::numeric[]
+      >= (select string_to_array(l.least, '.')::numeric[]
+            from unnest(${limited.map(({ name }) => name)}::text[],
+                        ${limited.map(({ leastSoftware }) => leastSoftware)}::text[]) as l(platform, least)
+           where l.platform = d.platform), true)`;
 }

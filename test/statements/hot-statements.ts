@@ -296,11 +296,12 @@ export const hotStatements: readonly HotStatement[] = [
   },
   {
     name: 'waker: who was woken',
-    of: [wakeStore.markWoken, wakeStore.waitForToken],
+    of: [wakeStore.markWoken, wakeStore.waitForAddress],
     rowsAtMost: few,
     run: async (q, { there, deviceIds: [deviceId, ...others] }) => {
       await wakeStore.markWoken(q, there, others);
-      await wakeStore.waitForToken(q, there, { deviceId: deviceId ?? '', pushToken: Buffer.of(1) });
+      const address = { token: Buffer.of(1), secret: '', channel: '' };
+      await wakeStore.waitForAddress(q, there, { deviceId: deviceId ?? '', address });
     },
   },
   {

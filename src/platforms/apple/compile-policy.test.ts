@@ -2,20 +2,32 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import * as z from 'zod';
+import { compareVersions } from '../../base/dotted-version.ts';
 import { isBrambleError } from '../../base/errors.ts';
-import { compareVersions, familyOf } from '../../policies/device-family.ts';
 import { mergePolicies, type PolicyLayer } from '../../policies/effective-policy.ts';
 import { domain } from '../../policies/fleet-fixture.ts';
 import { preconfiguredPolicies } from '../../policies/preconfigured-policies.ts';
-import { featuresNeeded, parseRules, type Rule, rules } from '../../policies/rules.ts';
+import { featuresNeeded, parseRules, type Rule, type RuleTable, rules } from '../../policies/rules.ts';
 import { parseProfile } from '../../protocol/apple/profile.ts';
-import { compilePolicy } from './compile-policy.ts';
+import { agentReaders } from '../agent/platform.ts';
+import type { PolicyFacts } from '../order.ts';
+import { compilePolicy as compileFor } from './compile-policy.ts';
+import { appleReaders } from './platform.ts';
+import { rulePlaces } from './rule-payloads.ts';
 
 const phone = { platform: 'apple', product: 'iPhone15,2', osVersion: '18.1', softwareVersion: null } as const;
 const computer = { platform: 'apple', product: 'MacBookPro18,3', osVersion: '15.0', softwareVersion: null } as const;
 const oldAgent = { platform: 'agent', product: null, osVersion: null, softwareVersion: '3.9' } as const;
 const release = '1.0.0';
 const advanced = preconfiguredPolicies['Advanced Security'] ?? {};
+
+function readersOf({ platform }: PolicyFacts['device']) {
+  return platform === 'agent' ? agentReaders : appleReaders;
+}
+
+function compilePolicy({ table, ...facts }: PolicyFacts & { table?: RuleTable }) {
+  return compileFor(facts, readersOf(facts.device), { table: table ?? rules, places: rulePlaces });
+}
 
 test('the preconfigured policies are the seven that administrators know, and all their rules are valid', () => {
   assert.equal(Object.keys(preconfiguredPolicies).length, 7);
@@ -48,10 +60,12 @@ test('a value outside its rule is refused when it is stored', () => {
   }
 });
 
-test('no two rules compile to the same key of the same payload', () => {
-  const keys = Object.values(rules).map((rule) => `${rule.payload} ${rule.key}`);
+test('every rule has a place in the profiles, and no two have the same key of the same payload', () => {
+  assert.deepEqual(Object.keys(rulePlaces).sort(), Object.keys(rules).sort());
+  const keys = Object.values(rulePlaces).map(({ payload, key }) => `${payload} ${key}`);
   assert.equal(new Set(keys).size, keys.length);
   assert.ok(keys.length >= 10);
+  for (const name of Object.keys(agentReaders.rules)) assert.ok(Object.hasOwn(rulePlaces, name), name);
 });
 
 test('a policy becomes one profile with a password payload and a restrictions payload', () => {
@@ -104,27 +118,30 @@ test('a compiler with a further rule emits its default for a policy that never h
     group: 'security',
     description: 'A rule of the next release.',
     value: z.boolean(),
-    payload: 'com.apple.applicationaccess',
-    key: 'allowFurther',
-    least: { ios: '17.0' },
     combination: 'rank',
     default: false,
   };
-  const table = { ...rules, further };
+  const least = { ios: '17.0' };
+  const places = {
+    ...rulePlaces,
+    further: { payload: 'com.apple.applicationaccess', key: 'allowFurther', least },
+  } as const;
+  const readers = { ...appleReaders, rules: { ...appleReaders.rules, further: least } };
+  const compileNext = (facts: PolicyFacts) => compileFor(facts, readers, { table: { ...rules, further }, places });
   const before = compilePolicy({ domain, rules: advanced, device: phone, release });
-  const after = compilePolicy({ domain, rules: advanced, device: phone, release: '1.1.0', table });
+  const after = compileNext({ domain, rules: advanced, device: phone, release: '1.1.0' });
   assert.equal(after.identifier, before.identifier);
   assert.notEqual(after.revision, before.revision);
   const profile = parseProfile(after.bytes);
   assert.equal(profile.payloads[1]?.content['allowFurther'], false);
   assert.equal(profile.topLevel?.['BrambleRelease'], '1.1.0');
   assert.deepEqual(
-    compilePolicy({ domain, rules: advanced, device: computer, release, table })
+    compileNext({ domain, rules: advanced, device: computer, release })
       .skipped.map((part) => part.name)
       .includes('further'),
     false,
   );
-  const chosen = compilePolicy({ domain, rules: { further: true }, device: phone, release, table });
+  const chosen = compileNext({ domain, rules: { further: true }, device: phone, release });
   assert.equal(parseProfile(chosen.bytes).payloads[0]?.content['allowFurther'], true);
 });
 
@@ -247,10 +264,11 @@ test('versions compare by their numbers', () => {
 });
 
 test('a device’s family comes from its product, an agent’s version from its device software', () => {
-  assert.deepEqual(familyOf(phone), { family: 'ios', version: '18.1' });
-  assert.deepEqual(familyOf({ ...phone, product: 'iPad13,1', osVersion: null }), { family: 'ios', version: '0' });
+  const { kindOf } = appleReaders;
+  assert.deepEqual(kindOf(phone), { family: 'ios', version: '18.1' });
+  assert.deepEqual(kindOf({ ...phone, product: 'iPad13,1', osVersion: null }), { family: 'ios', version: '0' });
   for (const product of ['Mac14,2', 'iMac21,1', 'MacBookAir10,1', 'VirtualMac2,1']) {
-    assert.equal(familyOf({ ...phone, product }).family, 'macos');
+    assert.equal(kindOf({ ...phone, product }).family, 'macos');
   }
-  assert.deepEqual(familyOf(oldAgent), { family: 'agent', version: '3.9' });
+  assert.deepEqual(agentReaders.kindOf(oldAgent), { family: 'agent', version: '3.9' });
 });

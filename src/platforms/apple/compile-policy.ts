@@ -3,32 +3,17 @@
  * Invariant: a rule that this release does not know, or whose value or device does not fit, is left out and reported; it never
  * keeps the others from the device.
  */
-
-import { type DeviceDescription, familyOf, meetsLeast } from '../../policies/device-family.ts';
-import {
-  rules as ownRules,
-  type PolicyPayloadType,
-  type RuleTable,
-  type RuleValue,
-  type RuleValues,
-} from '../../policies/rules.ts';
+import { rules as ownRules, type RuleTable, type RuleValue } from '../../policies/rules.ts';
 import type { PlistDictionary } from '../../protocol/plist/value.ts';
-import { type CompiledProfile, compileProfile, type SkippedPart } from './compiled-profile.ts';
+import type { PolicyFacts, SkippedPart } from '../order.ts';
+import { type CompiledProfile, compileProfile } from './compiled-profile.ts';
+import { meetsLeast, type ProfileReaders } from './device-family.ts';
+import { rulePlaces as ownPlaces, type PolicyPayloadType, type RulePlaces } from './rule-payloads.ts';
 
-export interface DomainFacts {
-  readonly domainId: string;
-  readonly name: string;
-}
-
-export interface PolicyInput {
-  readonly domain: DomainFacts;
-  /** Merged rules of the account. */
-  readonly rules: RuleValues;
-  readonly device: DeviceDescription;
-  /** The release that compiles. */
-  readonly release: string;
-  /** Default: the rules of this release. */
-  readonly table?: RuleTable;
+/** Default: the rules of this release. */
+export interface RuleSet {
+  readonly table: RuleTable;
+  readonly places: RulePlaces;
 }
 
 const payloads: Readonly<Record<PolicyPayloadType, { readonly name: string; readonly displayName: string }>> = {
@@ -41,10 +26,13 @@ export function policyIdentifier(domainId: string): string {
   return `bramble.${domainId}.it-policy`;
 }
 
-/** Agent devices read the same format. Payloads without any key are left out. */
-export function compilePolicy(input: PolicyInput): CompiledProfile {
-  const table = input.table ?? ownRules;
-  const { family, version } = familyOf(input.device);
+/** Payloads without any key are left out. */
+export function compilePolicy(
+  input: PolicyFacts,
+  readers: Pick<ProfileReaders, 'kindOf' | 'rules'>,
+  { table, places }: RuleSet = { table: ownRules, places: ownPlaces },
+): CompiledProfile {
+  const kind = readers.kindOf(input.device);
   const skipped: SkippedPart[] = [];
   const contents = new Map<PolicyPayloadType, Map<string, RuleValue>>();
   for (const name of [...new Set([...Object.keys(table), ...Object.keys(input.rules)])].sort()) {
@@ -59,18 +47,16 @@ export function compilePolicy(input: PolicyInput): CompiledProfile {
     const checked = rule.value.safeParse(wanted);
     if (!checked.success) {
       skipped.push({ name, reason: 'invalid', message: `the value of the rule "${name}" is not allowed` });
-    } else if (!meetsLeast(rule.least, family, version)) {
-      // A default that a device cannot take is nobody's wish, so nobody misses it.
-      if (given !== undefined) {
-        skipped.push({
-          name,
-          reason: 'not-for-device',
-          message: `${family} ${version} does not know the rule "${name}"`,
-        });
-      }
-    } else {
-      const content = contents.get(rule.payload) ?? new Map<string, RuleValue>();
-      contents.set(rule.payload, content.set(rule.key, checked.data));
+      continue;
+    }
+    const place = Object.hasOwn(places, name) ? places[name] : undefined;
+    if (place !== undefined && meetsLeast(readers.rules[name], kind)) {
+      const content = contents.get(place.payload) ?? new Map<string, RuleValue>();
+      contents.set(place.payload, content.set(place.key, checked.data));
+    } else if (given !== undefined) {
+      // No policy asked for a default that the device cannot take, so nothing is missing.
+      const message = `${kind.family} ${kind.version} does not know the rule "${name}"`;
+      skipped.push({ name, reason: 'not-for-device', message });
     }
   }
   return compileProfile({

@@ -7,14 +7,7 @@ import { createHash } from 'node:crypto';
 import { buildProfile, uuidFromSeed } from '../../protocol/apple/profile.ts';
 import { serializePlist } from '../../protocol/plist/serializer.ts';
 import type { PlistDictionary } from '../../protocol/plist/value.ts';
-
-/** What was left out, and why: one item, never the whole. */
-export interface SkippedPart {
-  /** Rule name or service type. */
-  readonly name: string;
-  readonly reason: 'unknown' | 'invalid' | 'not-for-device';
-  readonly message: string;
-}
+import type { SkippedPart } from '../order.ts';
 
 export interface CompiledProfile {
   /** The property list, as it goes into InstallProfile. */

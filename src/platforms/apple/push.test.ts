@@ -6,7 +6,8 @@ import { systemClock } from '../../base/clock.ts';
 import { silentLogger } from '../../process/log/logger.ts';
 import { type Authority, createAuthority, issueCertificate, randomSerialHex } from '../../protocol/x509/certificate.ts';
 import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../../protocol/x509/key-pair.ts';
-import { createPushClient, type PushClientOptions, pushSettingsSchema } from './push.ts';
+import { createPushClient, type PushClientOptions } from './push.ts';
+import { pushSettingsSchema } from './push-settings.ts';
 
 interface Received {
   path: string;

@@ -5,22 +5,11 @@
  * because a later one replaces an earlier one.
  */
 import http2 from 'node:http2';
-import * as z from 'zod';
 import type { Clock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../process/log/logger.ts';
 import { type PushOutcome, parsePushAnswer, pushHeaders, pushPath, pushPayload } from '../../protocol/apns/push.ts';
-
-/** Setting 'push'. */
-export const pushSettingsSchema = z.object({
-  url: z.url({ protocol: /^https?$/ }).default('https://api.push.apple.com'),
-  /** Trusted instead of the machine's authorities, for a relay or a simulator. */
-  caPem: z.string().optional(),
-  /** The domain's push certificate and its key. */
-  certificatePem: z.string().optional(),
-  privateKeyPem: z.string().optional(),
-});
-export type PushSettings = z.output<typeof pushSettingsSchema>;
+import type { PushSettings } from './push-settings.ts';
 
 export interface PushTarget {
   readonly token: Uint8Array;

@@ -5,7 +5,10 @@ import { itemsOwedTo } from '../../devices/delivery-items.ts';
 import { domain } from '../../policies/fleet-fixture.ts';
 import { parseProfile } from '../../protocol/apple/profile.ts';
 import { isServiceType, parseServiceSettings, type ServiceType } from '../../services/services.ts';
-import { compileServiceBooks, type ServiceBookInput } from './service-books.ts';
+import { agentReaders } from '../agent/platform.ts';
+import type { ServiceBookFacts } from '../order.ts';
+import { appleReaders } from './platform.ts';
+import { compileServiceBooks as compileFor } from './service-books.ts';
 
 const services: { type: ServiceType; settings: unknown }[] = [
   {
@@ -21,7 +24,7 @@ const services: { type: ServiceType; settings: unknown }[] = [
   { type: '[SYNC]', settings: { host: 'dav.example.com', port: 8443, username: '{account}@example.com' } },
   { type: '[IPPP]', settings: { matchDomains: ['internal.example.com'] } },
 ];
-const input: ServiceBookInput = {
+const input: ServiceBookFacts = {
   domain: { ...domain, tunnelUrl: 'https://tunnel.example.com:8443' },
   account: { name: 'anna', displayName: 'Anna Ash' },
   srpIdentifier: 'S10000001',
@@ -30,7 +33,11 @@ const input: ServiceBookInput = {
   release: '1.0.0',
 };
 
-function compiled(changes: Partial<ServiceBookInput> = {}) {
+function compileServiceBooks(facts: ServiceBookFacts) {
+  return compileFor(facts, facts.device.platform === 'agent' ? agentReaders : appleReaders);
+}
+
+function compiled(changes: Partial<ServiceBookFacts> = {}) {
   const result = compileServiceBooks({ ...input, ...changes });
   assert.ok(result);
   return { ...result, profile: parseProfile(result.bytes) };
@@ -81,7 +88,7 @@ test('a move to another instance changes every service book, under the same prof
 });
 
 test('the connection service reaches only devices that know relays', () => {
-  const types = (device: ServiceBookInput['device']) =>
+  const types = (device: ServiceBookFacts['device']) =>
     compiled({ device }).profile.payloads.map((payload) => payload.type);
   const relay = 'com.apple.relay.managed';
   const apple = (product: string, osVersion: string) =>

@@ -5,32 +5,18 @@
  */
 import { isIP } from 'node:net';
 import { messageOf } from '../../base/errors.ts';
-import { itemsOwedTo } from '../../devices/delivery-items.ts';
-import { type DeviceDescription, type DeviceFamily, familyOf, meetsLeast } from '../../policies/device-family.ts';
 import type { PlistDictionary } from '../../protocol/plist/value.ts';
 import { parseServiceSettings, type ServiceSettings, type ServiceType } from '../../services/services.ts';
-import type { DomainFacts } from './compile-policy.ts';
-import { type CompiledProfile, compileProfile, type SkippedPart } from './compiled-profile.ts';
+import type { ServiceBookFacts, SkippedPart } from '../order.ts';
+import { type CompiledProfile, compileProfile } from './compiled-profile.ts';
+import { type LeastVersions, meetsLeast, type ProfileReaders } from './device-family.ts';
 
-export interface ServiceBookInput {
-  readonly domain: DomainFacts & {
-    /** `https://<tunnel host>:<port>`: where the connection service's tunnels are opened. */
-    readonly tunnelUrl: string;
-  };
-  readonly account: { readonly name: string; readonly displayName: string };
-  /** Of the account's instance. */
-  readonly srpIdentifier: string;
-  readonly services: readonly { readonly type: ServiceType; readonly settings: unknown }[];
-  readonly device: DeviceDescription;
-  readonly release: string;
-}
-
-/** Least version of each family that takes a service's payload. @see Apple device-management, supportedOS of each payload */
-const least: Readonly<Record<ServiceType, Readonly<Partial<Record<DeviceFamily, string>>>>> = {
-  '[CMIME]': { ios: '4.0', macos: '10.7', agent: '4.0' },
-  '[CICAL]': { ios: '4.0', macos: '10.7', agent: '4.0' },
-  '[SYNC]': { ios: '5.0', macos: '10.8', agent: '4.0' },
-  '[IPPP]': { ios: '17.0', macos: '14.0', agent: '4.0' },
+/** Least Apple systems that take a service's payload. @see Apple device-management, supportedOS of each payload */
+export const serviceSystems: Readonly<Record<ServiceType, LeastVersions>> = {
+  '[CMIME]': { ios: '4.0', macos: '10.7' },
+  '[CICAL]': { ios: '4.0', macos: '10.7' },
+  '[SYNC]': { ios: '5.0', macos: '10.8' },
+  '[IPPP]': { ios: '17.0', macos: '14.0' },
 };
 
 export function serviceBooksIdentifier(domainId: string): string {
@@ -42,19 +28,19 @@ export function serviceBookUid(type: ServiceType, srpIdentifier: string): string
   return `${type}-${srpIdentifier}`;
 }
 
-/** The profile; undefined for a device that takes no service books at all (agent software before 4.0). */
-export function compileServiceBooks(input: ServiceBookInput): CompiledProfile | undefined {
-  if (!itemsOwedTo(input.device).includes('service-books')) return undefined;
-  const { family, version } = familyOf(input.device);
+/** The profile; undefined for a device that takes no service books at all. */
+export function compileServiceBooks(input: ServiceBookFacts, readers: ProfileReaders): CompiledProfile | undefined {
+  if (!readers.takesServiceBooks(input.device)) return undefined;
+  const kind = readers.kindOf(input.device);
   const skipped: SkippedPart[] = [];
   const payloads = [...input.services]
     .sort((a, b) => (a.type < b.type ? -1 : 1))
     .flatMap(({ type, settings }) => {
-      if (!meetsLeast(least[type], family, version)) {
+      if (!meetsLeast(readers.services[type], kind)) {
         skipped.push({
           name: type,
           reason: 'not-for-device',
-          message: `${family} ${version} takes no service book ${type}`,
+          message: `${kind.family} ${kind.version} takes no service book ${type}`,
         });
         return [];
       }
@@ -85,7 +71,7 @@ interface Book {
   readonly content: PlistDictionary;
 }
 
-function bookOf(type: ServiceType, settings: unknown, input: ServiceBookInput): Book {
+function bookOf(type: ServiceType, settings: unknown, input: ServiceBookFacts): Book {
   switch (type) {
     case '[CMIME]':
       return mail(parseServiceSettings(type, settings), input);
@@ -99,7 +85,7 @@ function bookOf(type: ServiceType, settings: unknown, input: ServiceBookInput): 
 }
 
 /** @see Apple device-management, mdm/profiles/com.apple.mail.managed and com.apple.eas.account */
-function mail(settings: ServiceSettings<'[CMIME]'>, input: ServiceBookInput): Book {
+function mail(settings: ServiceSettings<'[CMIME]'>, input: ServiceBookFacts): Book {
   const address = filled(settings.address, input);
   if (settings.protocol === 'exchange') {
     return {
@@ -141,7 +127,7 @@ function dav(
   type: string,
   prefix: 'CalDAV' | 'CardDAV',
   settings: ServiceSettings<'[CICAL]'>,
-  input: ServiceBookInput,
+  input: ServiceBookFacts,
 ): Book {
   return {
     type,
@@ -156,7 +142,7 @@ function dav(
 }
 
 /** @see Apple device-management, mdm/profiles/com.apple.relay.managed */
-function relay(settings: ServiceSettings<'[IPPP]'>, input: ServiceBookInput): Book {
+function relay(settings: ServiceSettings<'[IPPP]'>, input: ServiceBookFacts): Book {
   const url = new URL(input.domain.tunnelUrl);
   if (url.protocol !== 'https:' || isIP(url.hostname.replace(/^\[|\]$/g, '')) !== 0) {
     throw new TypeError(`the tunnel address ${url.origin} is not an https address with a host name`);
@@ -171,6 +157,6 @@ function relay(settings: ServiceSettings<'[IPPP]'>, input: ServiceBookInput): Bo
   };
 }
 
-function filled(template: string, input: ServiceBookInput): string {
+function filled(template: string, input: ServiceBookFacts): string {
   return template.replaceAll('{account}', () => input.account.name);
 }

@@ -10,7 +10,7 @@ import { newId } from '../../base/ids.ts';
 import { runBramble } from '../../cli/command-line-fixture.ts';
 import { stopOwnCluster, useOwnCluster } from '../../database/database-fixture.ts';
 import { seedCommand, seedDevice } from '../../devices/device-fixture.ts';
-import { writePushSettings } from '../../platforms/apple/push-settings.ts';
+import { writePushSettings } from '../../platforms/apple/push-settings-store.ts';
 import { formatRotation } from '../../release/signature.ts';
 import { testSigner } from '../../release/signed-archive-fixture.ts';
 import { until } from '../../testing/condition.ts';

@@ -7,7 +7,7 @@ import type { Queryable } from '../../database/connection.ts';
 import type { AuthorityName } from '../../domain/authorities.ts';
 import { readRouterFile, routerFilePath } from '../../link/router-file.ts';
 import { certificateFacts } from '../../platforms/apple/push-certificate.ts';
-import { readStoredPushSettings } from '../../platforms/apple/push-settings.ts';
+import { readStoredPushSettings } from '../../platforms/apple/push-settings-store.ts';
 import { routersOf } from './certificate-upkeep.ts';
 
 export interface ListedCertificate {

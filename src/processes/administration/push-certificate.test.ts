@@ -9,7 +9,7 @@ import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
 import { runBramble } from '../../cli/command-line-fixture.ts';
 import { seedDevice } from '../../devices/device-fixture.ts';
-import { openPushSettings, readStoredPushSettings } from '../../platforms/apple/push-settings.ts';
+import { openPushSettings, readStoredPushSettings } from '../../platforms/apple/push-settings-store.ts';
 import { startAdministration } from './administration-fixture.ts';
 
 const admin = await startAdministration();

@@ -6,12 +6,14 @@ import assert from 'node:assert/strict';
 import { randomUUID, X509Certificate } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { testDomain } from '../../activation/activation-fixture.ts';
-import { createRenewalProfiles } from '../../activation/renewal-profiles.ts';
+import { createRenewalOrders } from '../../activation/renewal-profiles.ts';
 import { systemClock } from '../../base/clock.ts';
 import { budgetSchema, writeBudget } from '../../deliveries/budget.ts';
 import { oweRenewals } from '../../deliveries/owe-renewals.ts';
 import { createPolicyService } from '../../deliveries/policy-service.ts';
 import { identitySettingsSchema } from '../../domain/identity-settings.ts';
+import type { Order } from '../../platforms/order.ts';
+import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { seedPolicies } from '../../policies/preconfigured-policies.ts';
 import { silentLogger } from '../../process/log/logger.ts';
 import { commandRequest, parseCommand, serializeCommand } from '../../protocol/apple/command.ts';
@@ -37,7 +39,7 @@ import {
 const stage = await createDeviceHandlerFixture();
 let turn: () => Promise<void>;
 let isDomainUnreadable = false;
-const profiles = createRenewalProfiles({
+const orders = createRenewalOrders({
   instanceId: stage.fixture.here.id,
   domain: async () => {
     if (isDomainUnreadable) throw new Error('the domain cannot be read');
@@ -58,8 +60,9 @@ before(async () => {
     instance: { ...here, name: 'here' },
     release: '1.2.0',
     domain: { ...testDomain, tunnelHost: 'tunnel.example.org' },
-    push: { pausedForMs: () => 0, push: async () => ({ outcome: 'sent' }) },
-    identityRenewal: { isActive: async () => true, profiles },
+    wakeClients: new Map(),
+    identityRenewal: { isActive: async () => true, orders },
+    platforms: registeredPlatforms,
     clock,
     log: silentLogger,
   });
@@ -88,6 +91,12 @@ async function commandOf(device: Connected, isWanted: (fields: ReturnType<typeof
 }
 
 /** The renewal that the device is handed: its command, and the enrolment profile in it. */
+/** The profile that an order installs. */
+function profileOf(order: Order) {
+  const { fields } = parseCommand(order.write('00000000-0000-4000-8000-000000000000'));
+  return parseEnrollmentProfile(fields['Payload'] as Uint8Array);
+}
+
 async function renewalFor(device: Connected) {
   const command = await commandOf(device, ({ fields }) => enrolmentIn(fields['Payload']) !== undefined);
   if (command === undefined) return undefined;
@@ -545,15 +554,15 @@ test(
       from delivery v join account a on a.id = v.account_id
      where v.device_id = ${await device.deviceId()} and v.item = 'device-identity'`;
     assert.ok(order);
-    const lost = (await profiles(db, [order])).get(order.deviceId)?.();
+    const lost = (await orders(db, [order])).get(order.deviceId)?.();
     assert.ok(lost);
     await turn();
     const renewal = await renewalFor(device);
-    assert.equal(renewal?.facts.challenge, parseEnrollmentProfile(lost).challenge);
+    assert.equal(renewal?.facts.challenge, profileOf(lost).challenge);
     const [row] = await db`select attempts from device_renewal where device_id = ${order.deviceId}`;
     assert.equal(row?.['attempts'], 1);
     // One that still thinks that it is owed makes no second one: the challenge with the device stays good.
-    assert.equal((await profiles(db, [order])).size, 0);
+    assert.equal((await orders(db, [order])).size, 0);
     const renewed = device.speaking(await enrolByScep({ ...device.facts, challenge: renewal?.facts.challenge }, ask));
     assert.ok(served(await renewed.connect({ status: 'Idle' })));
   },

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import * as z from 'zod';
 import { createActivation } from '../../activation/activation.ts';
 import { useUpActivationPassword } from '../../activation/activation-password.ts';
-import { createRenewalProfiles } from '../../activation/renewal-profiles.ts';
+import { createRenewalOrders } from '../../activation/renewal-profiles.ts';
 import { createScepService } from '../../activation/scep-service.ts';
 import { systemClock } from '../../base/clock.ts';
 import { BrambleError, messageOf } from '../../base/errors.ts';
@@ -25,6 +25,7 @@ import { credentialRenewal } from '../../instances/credential-renewal.ts';
 import { findInstance } from '../../instances/instances.ts';
 import type { LinkHandlers } from '../../link/link-endpoint.ts';
 import { signRoutes } from '../../link/signed-envelope.ts';
+import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { addGauges, healthHandler } from '../../process/health.ts';
 import { type LoopbackListener, listenOnLoopback } from '../../process/loopback-listener.ts';
 import { createCertificateKeys } from '../../protocol/cms/certificate-keys.ts';
@@ -34,7 +35,7 @@ import { ownFeatures } from '../../registry/own-release.ts';
 import { createDeviceHandler, type DeviceHandlerOptions } from './device-handler.ts';
 import { createDeviceNotices } from './device-notices.ts';
 import { createEnrolmentUpkeep } from './enrolment-upkeep.ts';
-import { createFollowingPush } from './following-push.ts';
+import { createFollowingWakes } from './following-wakes.ts';
 import { createIdentityUse } from './identity-use.ts';
 import { createMeasurementUpkeep } from './measurement-upkeep.ts';
 import { countOutcomes } from './outcome-store.ts';
@@ -199,17 +200,19 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
   const renewal = credentialRenewal(db);
   running.push(keepCredentialFresh({ context, identifier, ...renewal, signal: background.signal }));
 
-  const push = createFollowingPush(db, keys, log);
-  running.push(push.run(background.signal));
+  const platforms = registeredPlatforms;
+  const wakes = createFollowingWakes({ db, keys, platforms, log });
+  running.push(wakes.run(background.signal));
   const policyService = createPolicyService({
     db,
     instance: { id: instanceId, srpIdentifier: instance.srpIdentifier, name: instance.name },
     release: context.identity.release,
     domain,
-    push: push.client,
+    platforms,
+    wakeClients: wakes.clients,
     identityRenewal: {
       isActive: renewalActive,
-      profiles: createRenewalProfiles({
+      orders: createRenewalOrders({
         instanceId,
         domain: () => readDomain(db),
         authorities: presentAuthorities,
@@ -242,7 +245,7 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
       await Promise.all(running);
       await notices.settled();
       await flush(context, [samples, identityUse]);
-      await push.close();
+      await wakes.close();
     },
   };
   return { serveDevice, work };

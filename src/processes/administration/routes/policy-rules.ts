@@ -1,6 +1,7 @@
 /** The rules that an IT policy can hold in this release. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import * as z from 'zod';
+import { registeredPlatforms } from '../../../platforms/registered/platforms.ts';
 import { rules } from '../../../policies/rules.ts';
 import { jsonObject } from '../shapes.ts';
 
@@ -29,7 +30,7 @@ export function policyRuleRoutes(): FastifyPluginAsyncZod {
           name: ruleName,
           group: rule.group,
           description: rule.description,
-          least: { ...rule.least },
+          least: leastVersionsOf(ruleName),
           values: jsonSchemaOf(rule.value),
           default: rule.default ?? null,
           feature: rule.feature ?? null,
@@ -37,6 +38,11 @@ export function policyRuleRoutes(): FastifyPluginAsyncZod {
       }),
     });
   };
+}
+
+/** Of the families of all platforms. */
+function leastVersionsOf(rule: string): Record<string, string> {
+  return Object.assign({}, ...registeredPlatforms.all.map(({ compiler }) => compiler.leastVersions(rule)));
 }
 
 function jsonSchemaOf(schema: z.ZodType): Record<string, unknown> {

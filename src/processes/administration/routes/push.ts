@@ -8,14 +8,14 @@ import * as z from 'zod';
 import { counted } from '../../../base/counted.ts';
 import type { Queryable } from '../../../database/connection.ts';
 import { recordEvent } from '../../../domain/events.ts';
-import { type PushSettings, pushSettingsSchema } from '../../../platforms/apple/push.ts';
 import { certificateFacts, inspectPushCertificate } from '../../../platforms/apple/push-certificate.ts';
+import { type PushSettings, pushSettingsSchema } from '../../../platforms/apple/push-settings.ts';
 import {
   lockPushSettings,
   openPushSettings,
   readStoredPushSettings,
   writePushSettings,
-} from '../../../platforms/apple/push-settings.ts';
+} from '../../../platforms/apple/push-settings-store.ts';
 import { fixPushTopic, type PushTopic, previewPushTopic, readPushTopic } from '../../../platforms/apple/push-topic.ts';
 import { fieldError, issueError } from '../../../rest/field-error.ts';
 import { type AdministrationContext, write } from '../context.ts';

@@ -1,0 +1,22 @@
+/** Which rules the agent knows, by the least device software: data, one row each. */
+export const agentRules: Readonly<Record<string, string>> = {
+  passwordRequired: '1.0',
+  passwordMinimumLength: '1.0',
+  passwordAlphanumericRequired: '1.0',
+  passwordMinimumComplexCharacters: '1.0',
+  passwordAllowSimple: '1.0',
+  passwordMaximumFailedAttempts: '1.0',
+  passwordMaximumInactivityMinutes: '1.0',
+  passwordMaximumGraceMinutes: '1.0',
+  passwordHistoryLength: '1.0',
+  passwordMaximumAgeDays: '1.0',
+  allowCamera: '1.0',
+  allowScreenShot: '2.0',
+  allowAppInstallation: '1.0',
+  allowAppRemoval: '2.0',
+  forceEncryptedBackup: '1.0',
+  allowDiagnosticSubmission: '3.0',
+  allowUntrustedTlsPrompt: '1.0',
+  allowBrowser: '1.0',
+  allowBiometricUnlock: '1.0',
+};

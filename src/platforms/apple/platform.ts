@@ -1,0 +1,21 @@
+/** Apple's phones, tablets and computers, under Apple's own management protocol. */
+import type { Platform } from '../port.ts';
+import { appleKind, type ProfileReaders } from './device-family.ts';
+import { createProfileCompiler } from './profile-compiler.ts';
+import { pushService } from './push-wakes.ts';
+import { rulePlaces } from './rule-payloads.ts';
+import { serviceSystems } from './service-books.ts';
+
+export const appleReaders: ProfileReaders = {
+  kindOf: appleKind,
+  rules: Object.fromEntries(Object.entries(rulePlaces).map(([rule, { least }]) => [rule, least])),
+  services: serviceSystems,
+  takesServiceBooks: () => true,
+};
+
+export const apple: Platform = {
+  name: 'apple',
+  leastSoftware: null,
+  compiler: createProfileCompiler(appleReaders),
+  wakeService: pushService,
+};

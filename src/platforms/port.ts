@@ -1,0 +1,33 @@
+/**
+ * What a platform gives the core. The core knows devices that enrol, are owed something, take it, and answer *done*, *failed*,
+ * *later* or that they are *idle*; what that looks like on the wire, and what a rule becomes there, is the platform's.
+ *
+ * Invariant: a platform is pure but for its wake service, and knows no database: router and instance use the same one.
+ * A platform that is added has a folder of its own and a line in `registered/`.
+ */
+import type { Compiler } from './order.ts';
+import type { WakeService } from './waking.ts';
+
+export interface Platform {
+  /** As stored in `device.platform`. */
+  readonly name: string;
+  /**
+   * Least version of the devices' management software that takes service books and synchronizes; devices with an earlier one
+   * are owed the IT policy alone. Null where every device takes everything.
+   */
+  readonly leastSoftware: string | null;
+  readonly compiler: Compiler;
+  readonly wakeService: WakeService;
+}
+
+/** Platforms by name. */
+export interface Platforms {
+  readonly all: readonly Platform[];
+  /** Undefined for the name of one that this release does not have. */
+  named(name: string): Platform | undefined;
+}
+
+export function createPlatforms(all: readonly Platform[]): Platforms {
+  const byName = new Map(all.map((platform) => [platform.name, platform]));
+  return { all, named: (name) => byName.get(name) };
+}
