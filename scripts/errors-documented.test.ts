@@ -1,48 +1,76 @@
-/** Holds `docs/errors.md` against the program: codes are API, so each one is explained, and nothing else is. */
+/**
+ * Holds the closed list of error codes against the program and against `docs/errors.md`: codes are API, so each one is raised
+ * somewhere and explained once, and nothing else is. The compiler refuses codes that are not on the list.
+ */
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
+import { errorCodes, isReceivedCode } from '../src/base/error-codes.ts';
 import { isTestSupport } from './layers/imports.ts';
 
 const checkout = path.dirname(import.meta.dirname);
 /** Those of Node's HTTP server begin with ERR_HTTP and are not ours. */
 const code = /(?<![A-Z0-9_])ERR_(?!HTTP)[A-Z0-9]+(?:_[A-Z0-9]+)*(?![A-Z0-9_])/g;
+const list = path.join('src', 'base', 'error-codes.ts');
+/** Which status a code is answered with: naming one there raises nothing. */
+const statuses = path.join('src', 'rest', 'http-errors.ts');
 
-test('every error code of the program is explained in docs/errors.md', async () => {
-  const documented = await documentedCodes();
-  const missing = [...(await programCodes())].filter(([name]) => !documented.has(name));
-  assert.deepEqual(missing, []);
-});
+const { reserved, ...groups } = errorCodes;
+const raised: readonly string[] = Object.values(groups).flat();
 
-test('docs/errors.md explains no code that the program does not have', async () => {
-  const known = await programCodes();
-  const stale = [...(await documentedCodes())].filter((name) => !known.has(name));
-  assert.deepEqual(stale, []);
-});
-
-test('docs/errors.md explains every code once', async () => {
-  const rows = await documentedRows();
+test('every error code of the program is on the list', async () => {
+  const used = await codesIn((await programFiles()).filter((file) => file !== list));
   assert.deepEqual(
-    rows.filter((name, index) => rows.indexOf(name) !== index),
+    [...used].filter(([name]) => !raised.includes(name)),
     [],
   );
 });
 
-async function documentedCodes(): Promise<Set<string>> {
-  return new Set(await documentedRows());
+test('every error code of the list is raised somewhere, and no reserved one is', async () => {
+  const used = await codesIn((await programFiles()).filter((file) => file !== list && file !== statuses));
+  assert.deepEqual(
+    raised.filter((name) => !used.has(name)),
+    [],
+  );
+  assert.deepEqual(
+    reserved.filter((name) => used.has(name)),
+    [],
+  );
+});
+
+test('docs/errors.md explains exactly the listed codes, each once, group by group', async () => {
+  const documented = await documentedGroups();
+  assert.deepEqual(documented, Object.values(errorCodes).map(sorted));
+});
+
+test('the list has each code once, in the form that other releases take for one', () => {
+  const all: readonly string[] = Object.values(errorCodes).flat();
+  assert.deepEqual(
+    all.filter((name, index) => all.indexOf(name) !== index),
+    [],
+  );
+  assert.ok(all.every(isReceivedCode));
+});
+
+/** The codes of each table, by the sections that have one. */
+async function documentedGroups(): Promise<string[][]> {
+  const text = await readFile(path.join(checkout, 'docs', 'errors.md'), 'utf8');
+  return text
+    .split(/^## /m)
+    .map((section) => [...section.matchAll(/^\| `(ERR_[A-Z0-9_]+)` \|/gm)].map((match) => match[1] ?? ''))
+    .filter((names) => names.length > 0)
+    .map(sorted);
 }
 
-/** The first cell of each table row. */
-async function documentedRows(): Promise<string[]> {
-  const text = await readFile(path.join(checkout, 'docs', 'errors.md'), 'utf8');
-  return [...text.matchAll(/^\| `(ERR_[A-Z0-9_]+)` \|/gm)].map((match) => match[1] ?? '');
+function sorted(names: readonly string[]): string[] {
+  return [...names].sort();
 }
 
 /** Codes outside of comments, each with a file that has it. */
-async function programCodes(): Promise<Map<string, string>> {
+async function codesIn(files: readonly string[]): Promise<Map<string, string>> {
   const found = new Map<string, string>();
-  for (const name of ['bin/bramble', ...(await sourceFiles())]) {
+  for (const name of files) {
     for (const line of (await readFile(path.join(checkout, name), 'utf8')).split('\n')) {
       if (/^\s*(?:\/?\*|\/\/)/.test(line)) continue;
       for (const [match] of line.matchAll(code)) if (!found.has(match)) found.set(match, name);
@@ -51,9 +79,8 @@ async function programCodes(): Promise<Map<string, string>> {
   return found;
 }
 
-async function sourceFiles(): Promise<string[]> {
+async function programFiles(): Promise<string[]> {
   const entries = await readdir(path.join(checkout, 'src'), { recursive: true });
-  return entries
-    .map((entry) => `src/${entry.replaceAll('\\', '/')}`)
-    .filter((name) => name.endsWith('.ts') && !isTestSupport(name));
+  const sources = entries.map((entry) => path.join('src', entry));
+  return ['bin/bramble', ...sources.filter((name) => name.endsWith('.ts') && !isTestSupport(name))];
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ErrorCode, isBrambleError } from '../base/errors.ts';
+import type { ErrorCode } from '../base/error-codes.ts';
+import { isBrambleError } from '../base/errors.ts';
 import { createCertificateKeys } from '../protocol/cms/certificate-keys.ts';
 import { signDetached } from '../protocol/cms/signing.ts';
 import { selfSignedCertificate } from '../protocol/x509/certificate.ts';

@@ -2,9 +2,7 @@
  * The one error class. Expected outcomes are returned as unions; what is thrown is a `BrambleError` with a code that is
  * part of the API: documented in docs/errors.md, tested, never renamed.
  */
-
-/** Every code that Bramble throws or answers. The text behind each stands in `docs/errors.md`. */
-export type ErrorCode = `ERR_${string}`;
+import type { ErrorCode } from './error-codes.ts';
 
 export interface BrambleErrorOptions {
   /** The error that led to this one. */

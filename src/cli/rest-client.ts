@@ -5,7 +5,8 @@
  */
 import { Readable } from 'node:stream';
 import * as z from 'zod';
-import { BrambleError, type ErrorCode, isBrambleError, messageOf } from '../base/errors.ts';
+import { type ErrorCode, isReceivedCode } from '../base/error-codes.ts';
+import { BrambleError, isBrambleError, messageOf } from '../base/errors.ts';
 import { thisRelease } from '../release/this-release.ts';
 import type { AdministrationAccess } from './administration-access.ts';
 
@@ -35,7 +36,7 @@ const quietMs = 2000;
 const requestMs = 60_000;
 const descriptionShape = z.object({ info: z.object({ version: z.string() }) });
 const errorShape = z.object({
-  code: z.templateLiteral(['ERR_', z.string()]),
+  code: z.custom<ErrorCode>(isReceivedCode),
   message: z.string(),
   details: z.record(z.string(), z.unknown()).default({}),
 });

@@ -4,7 +4,8 @@
  *
  * Invariant: both read it here, so that the router never sends on a name that the instance would read differently.
  */
-import { BrambleError, type ErrorCode } from '../base/errors.ts';
+import type { ErrorCode } from '../base/error-codes.ts';
+import { BrambleError } from '../base/errors.ts';
 import { type FormBudget, parseForm } from './form.ts';
 
 export interface ActivationForm {

@@ -4,7 +4,8 @@
  */
 import type { FastifyError, FastifyReply } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
-import { BrambleError, type ErrorCode, isBrambleError } from '../base/errors.ts';
+import type { ErrorCode } from '../base/error-codes.ts';
+import { BrambleError, isBrambleError } from '../base/errors.ts';
 import { isUnreachable } from '../database/connection-loss.ts';
 import { sqlState } from '../database/sql-state.ts';
 import { issueError, type RequestPart } from './field-error.ts';
@@ -24,7 +25,6 @@ const codesByStatus: Readonly<Record<number, readonly ErrorCode[]>> = {
     'ERR_POLICY_RULE_UNKNOWN',
     'ERR_POLICY_RULE_VALUE',
     'ERR_SERVICE_SETTINGS',
-    'ERR_COMMAND_REQUEST',
     'ERR_RELEASE_NUMBER',
     'ERR_ACTIVATION_VALIDITY',
     'ERR_RELEASE_ARCHIVE_CHANGED',
@@ -37,7 +37,7 @@ const codesByStatus: Readonly<Record<number, readonly ErrorCode[]>> = {
     'ERR_UPGRADE_IN_PLACE',
   ],
   401: ['ERR_TOKEN_MISSING', 'ERR_TOKEN_INVALID'],
-  404: ['ERR_NOT_FOUND', 'ERR_NO_UPGRADE', 'ERR_UPGRADE_NONE'],
+  404: ['ERR_NOT_FOUND', 'ERR_UPGRADE_NONE'],
   409: [
     'ERR_CONFLICT',
     'ERR_INSTANCE_IN_USE',
@@ -55,8 +55,6 @@ const codesByStatus: Readonly<Record<number, readonly ErrorCode[]>> = {
     'ERR_STATE',
     'ERR_UPGRADE_STATE',
     'ERR_UPGRADE_OPEN',
-    'ERR_UPGRADE_CHECK',
-    'ERR_UPGRADE_CHECKS',
     'ERR_RELEASE_FENCE_BLOCKED',
     'ERR_MOVE_STATE',
     'ERR_POLICY_EXISTS',

@@ -4,6 +4,7 @@ import { request as plainRequest } from 'node:http';
 import { request as tlsRequest } from 'node:https';
 import { join } from 'node:path';
 import * as z from 'zod';
+import { type ErrorCode, isReceivedCode } from '../base/error-codes.ts';
 import { BrambleError, messageOf } from '../base/errors.ts';
 
 /** Where the administration service is by now: an upgrade gives it another port. */
@@ -109,7 +110,7 @@ export function createAdministrationClient(findAccess: FindAccess, signal: Abort
   };
 }
 
-const errorAnswer = z.object({ code: z.templateLiteral(['ERR_', z.string()]), message: z.string() });
+const errorAnswer = z.object({ code: z.custom<ErrorCode>(isReceivedCode), message: z.string() });
 
 function accepted(status: number, value: unknown, what: string): void {
   if (status >= 200 && status < 300) return;

@@ -5,7 +5,8 @@
  */
 import assert from 'node:assert/strict';
 import type { IncomingMessage } from 'node:http';
-import { BrambleError, type ErrorCode, isBrambleError } from '../../src/base/errors.ts';
+import type { ErrorCode } from '../../src/base/error-codes.ts';
+import { BrambleError, isBrambleError } from '../../src/base/errors.ts';
 import {
   acceptedShape,
   envelopeShape,

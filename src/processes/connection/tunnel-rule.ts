@@ -6,7 +6,7 @@
  * Invariant: a name never opens what only an address may: the domain's own addresses need a pattern of exactly that address
  * and port, reserved ones a pattern that lies in their range. Control of a name server gains nothing.
  */
-import type { ErrorCode } from '../../base/errors.ts';
+import type { ErrorCode } from '../../base/error-codes.ts';
 import type { AllowedHosts, TunnelTarget } from '../../instances/allowed-hosts.ts';
 import { ipNetworkOf } from '../../instances/ip-network.ts';
 import { reservedRangeOf } from './reserved-addresses.ts';
@@ -25,7 +25,7 @@ export interface TunnelRule {
 }
 
 export interface RuleRefusal {
-  code: Extract<ErrorCode, `ERR_${string}`>;
+  code: ErrorCode;
   reason: string;
 }
 

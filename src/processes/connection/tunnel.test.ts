@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { type ClientHttp2Stream, connect, createServer as createHttp2Server, type ServerHttp2Stream } from 'node:http2';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import type { ErrorCode } from '../../base/errors.ts';
+import type { ErrorCode } from '../../base/error-codes.ts';
 import { allowedHosts } from '../../instances/allowed-hosts.ts';
 import { until } from '../../testing/condition.ts';
 import { createTunnels, type TunnelAuthorization, type TunnelOptions } from './tunnel.ts';

@@ -8,7 +8,7 @@ import {
   type OutgoingHttpHeaders,
 } from 'node:http2';
 import { pipeline } from 'node:stream';
-import type { ErrorCode } from '../../base/errors.ts';
+import type { ErrorCode } from '../../base/error-codes.ts';
 
 export type PublicRequest = IncomingMessage | Http2ServerRequest;
 export type PublicResponse = ServerResponse | Http2ServerResponse;

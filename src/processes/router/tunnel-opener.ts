@@ -7,6 +7,7 @@
  * @see RFC 9110 §9.3.6, RFC 9113 §8.5 (CONNECT)
  */
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http2';
+import { isReceivedCode } from '../../base/error-codes.ts';
 import { messageOf } from '../../base/errors.ts';
 import { breakOff, carryOneWay } from '../../link/one-way.ts';
 import type { Logger } from '../../process/log/logger.ts';
@@ -104,7 +105,7 @@ async function openByRoute(
     if (status !== 200) {
       upstream.stream.destroy();
       const code = upstream.headers['bramble-code'];
-      return refusal(status, isErrorCode(code) ? code : 'ERR_TUNNEL_REFUSED', reasonOf(upstream.headers));
+      return refusal(status, isReceivedCode(code) ? code : 'ERR_TUNNEL_REFUSED', reasonOf(upstream.headers));
     }
     join(end, upstream.stream, options);
     return null;
@@ -121,10 +122,6 @@ function reasonOf(headers: IncomingHttpHeaders): string {
   const reason = headers['bramble-reason'];
   const said = typeof reason === 'string' && /^[\x20-\x7e]{1,300}$/.test(reason) ? `: ${reason}` : '';
   return `The connection service refused the tunnel${said}.`;
-}
-
-function isErrorCode(code: unknown): code is `ERR_${string}` {
-  return typeof code === 'string' && /^ERR_[A-Z0-9_]{1,60}$/.test(code);
 }
 
 interface Upstream {

@@ -3,7 +3,8 @@
  * unenrol reasons, make a device leave management. A failed identity is 400, another owner 421, an error on our side 503.
  * Only a device that is meant to leave is told to.
  */
-import { type ErrorCode, isBrambleError } from '../../base/errors.ts';
+import type { ErrorCode } from '../../base/error-codes.ts';
+import { isBrambleError } from '../../base/errors.ts';
 import type { SrpIdentifier } from '../../base/ids.ts';
 import { sqlState } from '../../database/sql-state.ts';
 

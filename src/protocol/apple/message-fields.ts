@@ -2,7 +2,8 @@
  * Takes fields of known types out of a message. Invariant: a field of another type is an error, never a wrong value; what
  * is missing is undefined only where that is allowed.
  */
-import { BrambleError, type ErrorCode, isBrambleError } from '../../base/errors.ts';
+import type { ErrorCode } from '../../base/error-codes.ts';
+import { BrambleError, isBrambleError } from '../../base/errors.ts';
 import { parsePlist } from '../plist/parser.ts';
 import { defaultPlistLimits, isPlistDictionary, type PlistDictionary, type PlistValue } from '../plist/value.ts';
 

@@ -5,7 +5,8 @@
  * @see RFC 8894 §3
  */
 import { type KeyObject, randomBytes } from 'node:crypto';
-import { BrambleError, type ErrorCode, isBrambleError } from '../../base/errors.ts';
+import type { ErrorCode } from '../../base/error-codes.ts';
+import { BrambleError, isBrambleError } from '../../base/errors.ts';
 import { type ContentCipher, openEnvelope, sealEnvelope } from '../cms/enveloped-data.ts';
 import { readSignedData, type SignedData } from '../cms/signed-data.ts';
 import { bundleCertificates, signAttachedOffLoop } from '../cms/signing.ts';

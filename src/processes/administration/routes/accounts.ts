@@ -7,7 +7,8 @@ import { createAccount, deleteAccount, getAccount, listAccounts } from '../../..
 import { groupExists } from '../../../accounts/groups.ts';
 import { activationValidHoursMax, setActivationPassword } from '../../../activation/activation-password.ts';
 import { accountNameOf } from '../../../base/account-name.ts';
-import { BrambleError, type ErrorCode } from '../../../base/errors.ts';
+import type { ErrorCode } from '../../../base/error-codes.ts';
+import { BrambleError } from '../../../base/errors.ts';
 import { readDomain } from '../../../domain/domain.ts';
 import { findInstance } from '../../../instances/instances.ts';
 import { notFound } from '../../../rest/http-errors.ts';
