@@ -33,8 +33,7 @@ export async function withAccountFence<Value>(
                     set_config('idle_in_transaction_session_timeout', ${String(2 * transactionTimeoutMs)}, true)`;
     const [held] = await tx<{ epoch: string }[]>`
       select a.epoch from account a
-       where a.id = ${accountId} and a.instance_id = ${instanceId}
-         and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+       where a.id = ${accountId} and ${isServedBy(tx, instanceId)}
          for share of a`;
     if (held) return { kind: 'done', value: await work(tx, held.epoch) };
     const [owner] = await tx<{ id: InstanceId; srpIdentifier: SrpIdentifier }[]>`
@@ -46,6 +45,19 @@ export async function withAccountFence<Value>(
 }
 
 /**
+ * The fence's condition for account `a` of a statement: it is the instance's, and no mover has marked it. It is the fence only
+ * where the statement locks `a` FOR SHARE as well; what merely reads may do without the lock.
+ */
+export function isServedBy(q: Queryable, instanceId: string): SqlFragment {
+  return q`(a.instance_id = ${instanceId} and not ${isMarked(q)})`;
+}
+
+/** A mover has marked the account, so its writers step back. */
+export function isMarked(q: Queryable, accountId: SqlFragment = q`a.id`): SqlFragment {
+  return q`exists (select 1 from account_mark k where k.account_id = ${accountId} and k.until > clock_timestamp())`;
+}
+
+/**
  * In a `with … as materialized`: those of the accounts that the instance owns and that are not being moved, FOR SHARE SKIP
  * LOCKED in the order of their ids, by account_pkey. A statement that writes for many accounts joins it, and leaves the others for later.
  * @param accountIds a query for their ids
@@ -53,8 +65,7 @@ export async function withAccountFence<Value>(
 export function fencedAccounts(q: Queryable, instanceId: string, accountIds: SqlFragment) {
   return q`
       select a.id, a.epoch from account a
-       where a.id = any(array(${accountIds})) and (a.instance_id = ${instanceId}) is true
-         and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+       where a.id = any(array(${accountIds})) and (a.instance_id = ${instanceId}) is true and not ${isMarked(q)}
        order by a.id
          for share of a skip locked`;
 }

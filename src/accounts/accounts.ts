@@ -4,6 +4,7 @@
  */
 import type { AccountId, InstanceId, SrpIdentifier } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
+import { isMarked } from './account-fence.ts';
 import { type AccountSkip, importAccounts, type NewAccount } from './account-import.ts';
 
 /** An account with its instance; `epoch` counts its owners, from 1. */
@@ -41,7 +42,7 @@ export async function getAccount(q: Queryable, name: string): Promise<Account | 
   const [row] = await q<Account[]>`
     select a.id, a.name, a.display_name as "displayName", a.instance_id as "instanceId", i.name as instance,
       i.srp_identifier as "srpIdentifier", a.epoch::float8 as epoch,
-      exists (select 1 from account_mark k where k.account_id = a.id and k.until > clock_timestamp()) as moving,
+      ${isMarked(q)} as moving,
       array(select g.name from group_member m join account_group g on g.id = m.group_id
             where m.account_id = a.id order by g.rank) as groups,
       (select count(*)::int from device d where d.account_id = a.id and d.state <> 'gone') as "deviceCount",
@@ -88,7 +89,7 @@ export async function listAccounts(q: Queryable, filter: AccountFilter = {}): Pr
     )
     select p.id, p.name, p.display_name as "displayName", p.instance_id as "instanceId", p.instance,
       p.srp_identifier as "srpIdentifier", p.epoch::float8 as epoch,
-      exists (select 1 from account_mark k where k.account_id = p.id and k.until > clock_timestamp()) as moving,
+      ${isMarked(q, q`p.id`)} as moving,
       array(select g.name from group_member m join account_group g on g.id = m.group_id
             where m.account_id = p.id order by g.rank) as groups,
       (select count(*)::int from device d where d.account_id = p.id and d.state <> 'gone') as "deviceCount",

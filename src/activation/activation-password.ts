@@ -2,6 +2,7 @@
  * The stored activation password of an account: one at a time, for a while, with a few tries. How guesses are held against
  * it stands in `password-checks.ts`; what uses it up is the enrolment that completes.
  */
+import { isServedBy } from '../accounts/account-fence.ts';
 import { BrambleError } from '../base/errors.ts';
 import type { DeviceId, InstanceId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
@@ -63,8 +64,7 @@ export async function useUpActivationPassword(
   const [row] = await q<{ fenced: boolean }[]>`
     with fence as materialized (
       select a.id from account a join device d on d.account_id = a.id
-      where d.id = ${device.deviceId} and a.instance_id = ${device.instanceId}
-        and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+      where d.id = ${device.deviceId} and ${isServedBy(q, device.instanceId)}
       for share of a
     ), ended as (
       delete from activation_password p using fence, device d

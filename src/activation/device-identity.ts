@@ -6,6 +6,7 @@
  * it exists once. Issuing and renewing are compare-and-set behind the account fence, so that neither a rival request nor a
  * move gets in between.
  */
+import { isServedBy } from '../accounts/account-fence.ts';
 import type { DeviceId, InstanceId } from '../base/ids.ts';
 import type { Queryable } from '../database/connection.ts';
 import { offerValidHours } from './device-offer.ts';
@@ -64,7 +65,7 @@ export async function enrollingDevice(
 ): Promise<EnrollingDevice | undefined> {
   const [row] = await q<EnrollingRow[]>`
     select d.id as "deviceId", d.token, a.name as "accountName",
-      (a.instance_id = ${instanceId} and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())) as mine,
+      ${isServedBy(q, instanceId)} as mine,
       d.state, d.created_at <= clock_timestamp() - make_interval(hours => ${offerValidHours}) as lapsed, d.scep_challenge as "scepChallenge", d.identity_key as "identityKey",
       d.identity_certificate as "identityCertificate", d.identity_fingerprint as "identityFingerprint",
       r.device_id as "renewalOf", r.delivery_id as "deliveryId", r.challenge, r.issued_for as "issuedFor",
@@ -105,8 +106,7 @@ export async function storeIdentity(
   const rows = await q<{ id: string }[]>`
     with fence as materialized (
       select a.id from account a
-      where a.id = (select account_id from device where id = ${device.deviceId}) and a.instance_id = ${device.instanceId}
-        and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+      where a.id = (select account_id from device where id = ${device.deviceId}) and ${isServedBy(q, device.instanceId)}
       for share of a
     )
     update device d set state = 'certified', scep_transaction = ${issued.transactionId}, identity_key = ${issued.key},
@@ -132,8 +132,7 @@ export async function replaceIdentity(
   const rows = await q<{ id: string }[]>`
     with fence as materialized (
       select a.id from account a
-      where a.id = (select account_id from device where id = ${device.deviceId}) and a.instance_id = ${device.instanceId}
-        and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+      where a.id = (select account_id from device where id = ${device.deviceId}) and ${isServedBy(q, device.instanceId)}
       for share of a
     )
     update device d set scep_transaction = ${issued.transactionId}, identity_key = ${issued.key},
@@ -171,8 +170,7 @@ export async function storeNextIdentity(
   const rows = await q<{ id: string }[]>`
     with fence as materialized (
       select a.id from account a
-      where a.id = (select account_id from device where id = ${device.deviceId}) and a.instance_id = ${device.instanceId}
-        and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+      where a.id = (select account_id from device where id = ${device.deviceId}) and ${isServedBy(q, device.instanceId)}
       for share of a
     )
     insert into device_renewal as r (device_id, issued_for, scep_transaction, identity_key, identity_certificate,

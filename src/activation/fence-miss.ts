@@ -2,6 +2,7 @@
  * Why the account fence let a statement pass without writing: the account has another owner, or is being moved just now.
  * It only explains; what must not be written was already not written.
  */
+import { isMarked } from '../accounts/account-fence.ts';
 import type { DeviceId, InstanceId, SrpIdentifier } from '../base/ids.ts';
 import type { Queryable } from '../database/connection.ts';
 
@@ -23,18 +24,18 @@ export async function whyFenced(
     'accountName' in by
       ? await q<OwnerRow[]>`
           select a.instance_id as "instanceId", i.srp_identifier as owner,
-            exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp()) as moving
+            ${isMarked(q)} as moving
           from account a join instance i on i.id = a.instance_id
           where a.name = ${by.accountName}`
       : 'token' in by
         ? await q<OwnerRow[]>`
           select a.instance_id as "instanceId", i.srp_identifier as owner,
-            exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp()) as moving
+            ${isMarked(q)} as moving
           from device d join account a on a.id = d.account_id join instance i on i.id = a.instance_id
           where d.token = ${by.token}`
         : await q<OwnerRow[]>`
           select a.instance_id as "instanceId", i.srp_identifier as owner,
-            exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp()) as moving
+            ${isMarked(q)} as moving
           from device d join account a on a.id = d.account_id join instance i on i.id = a.instance_id
           where d.id = ${by.deviceId}`;
   const [row] = rows;

@@ -11,6 +11,7 @@
  * event loop, few at once, in turns of the accounts.
  */
 import { availableParallelism } from 'node:os';
+import { isMarked, isServedBy } from '../accounts/account-fence.ts';
 import type { AccountId, InstanceId, SrpIdentifier } from '../base/ids.ts';
 import type { Database, Queryable } from '../database/connection.ts';
 import { activationTries } from './activation-password.ts';
@@ -166,7 +167,7 @@ async function findPasswords(q: Queryable, accountNames: readonly string[]): Pro
       from unnest(${accountNames as string[]}::text[]) asked
      cross join lateral (
        select a.name as "accountName", a.instance_id as "instanceId", i.srp_identifier as owner,
-         exists (select from account_mark m where m.account_id = a.id and m.until > clock_timestamp()) as moving,
+         ${isMarked(q)} as moving,
          p.tries_left as "triesLeft", p.expires_at <= clock_timestamp() as expired,
          case when p.selector_digest = p.digest then p.selector end as selector
        from account a
@@ -198,8 +199,7 @@ async function takeTry(
   const [row] = await q<TakenTry[]>`
     with fence as materialized (
       select a.id, a.epoch from account a
-      where a.name = ${accountName} and a.instance_id = ${instanceId}
-        and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+      where a.name = ${accountName} and ${isServedBy(q, instanceId)}
       for share of a
     ), taken as (
       update activation_password p set tries_left = p.tries_left - 1
@@ -220,8 +220,7 @@ async function giveTryBack(q: Queryable, instanceId: InstanceId, taken: TakenTry
   const rows = await q<{ id: string }[]>`
     with fence as materialized (
       select a.id from account a
-      where a.id = ${taken.accountId} and a.instance_id = ${instanceId} and a.epoch = ${taken.epoch}
-        and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+      where a.id = ${taken.accountId} and ${isServedBy(q, instanceId)} and a.epoch = ${taken.epoch}
       for share of a
     )
     update activation_password p set tries_left = least(p.tries_left + 1, ${activationTries}::int)

@@ -4,7 +4,7 @@
  * changed) is recognised by the version of its row and left for the next turn; one whose account has another owner or epoch
  * by now is left to that owner.
  */
-import { fencedAccounts } from '../accounts/account-fence.ts';
+import { fencedAccounts, isServedBy } from '../accounts/account-fence.ts';
 import type { Database, Queryable, Transaction } from '../database/connection.ts';
 import { type DeliveryItem, deliveryItems } from '../devices/delivery-items.ts';
 import { atOnce, isRipe, type PaceAfterMove } from './after-move.ts';
@@ -62,8 +62,7 @@ export async function listOwed(
       from delivery d
      cross join lateral (
        select a.id, a.epoch, a.name, a.display_name from account a
-        where a.id = d.account_id and a.instance_id = ${instanceId}
-          and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp()) offset 0) a
+        where a.id = d.account_id and ${isServedBy(q, instanceId)} offset 0) a
      cross join lateral (
        select v.id, v.platform, v.product, v.os_version, v.software_version, v.applied_policy_revision, v.applied_books_revision
          from device v where v.id = d.device_id and v.state = 'active' offset 0) v

@@ -16,6 +16,7 @@
  * Invariant 5: a delivery changes from slots to a suspects' permit in one statement; where no such permit is free it keeps
  * its slots; and it gives them back in the statement in which it stops being with the device.
  */
+import { isMarked, isServedBy } from '../accounts/account-fence.ts';
 import type { Queryable, SqlFragment, Transaction } from '../database/connection.ts';
 import { isLongerAgo } from '../database/time-stamps.ts';
 import { silentPatience } from './budget.ts';
@@ -36,8 +37,7 @@ export async function markSuspects(q: Queryable, instanceId: string, afterSecond
     ), fenced as materialized (
       select d.id from delivery d
         join account a on a.id = d.account_id
-       where d.id in (select id from silent) and d.state = 'handed-out' and a.instance_id = ${instanceId}
-         and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+       where d.id in (select id from silent) and d.state = 'handed-out' and ${isServedBy(q, instanceId)}
        order by d.handed_out_at
          for share of a skip locked
          for update of d skip locked
@@ -132,7 +132,7 @@ async function takeBack(q: Queryable, owned: SqlFragment, silent: SqlFragment): 
         join account a on a.id = d.account_id
         join command c on c.delivery_id = d.id and c.state = 'sent'
        where d.id in (select id from silent) and d.state in ('handed-out', 'suspect') and ${owned}
-         and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+         and not ${isMarked(q)}
        order by d.handed_out_at
          for share of a skip locked
          for update of c skip locked

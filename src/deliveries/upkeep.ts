@@ -1,6 +1,6 @@
 /** What an instance does now and then for its own accounts: sending again what was refused, and keeping the queue table small. */
 
-import { fencedAccounts } from '../accounts/account-fence.ts';
+import { fencedAccounts, isServedBy } from '../accounts/account-fence.ts';
 import { type Clock, hasPassed } from '../base/clock.ts';
 import type { Queryable, SqlFragment } from '../database/connection.ts';
 import { cancelledByOperator } from '../devices/unanswered-commands.ts';
@@ -46,8 +46,7 @@ export async function trimCommands(
   const before = q`statement_timestamp() - make_interval(secs => ${afterSeconds})`;
   const oldOnes = (since: SqlFragment, order: SqlFragment) => q`
       select c.id from command c cross join lateral (
-         select from account a where a.id = c.account_id and a.instance_id = ${instanceId}
-            and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+         select from account a where a.id = c.account_id and ${isServedBy(q, instanceId)}
             for share of a skip locked) a
        where c.state in ('acknowledged', 'error', 'cancelled') and ${since}
        ${order} limit ${limit}

@@ -3,6 +3,7 @@
  * Invariant: every delivery that is not settled has exactly one reason.
  */
 
+import { isMarked } from '../accounts/account-fence.ts';
 import { assertNever } from '../base/assert-never.ts';
 import type { Queryable } from '../database/connection.ts';
 import { handOutsShown } from '../devices/unanswered-commands.ts';
@@ -147,7 +148,7 @@ export async function waitingReasons(q: Queryable, deliveryIds: readonly string[
   if (deliveryIds.length === 0) return new Map();
   const rows = await q<FactRow[]>`
     select d.id, d.state, d.budgeted, v.state = 'active' as "deviceActive",
-           exists (select 1 from account_mark m where m.account_id = d.account_id and m.until > clock_timestamp()) as "accountMoving",
+           ${isMarked(q, q`d.account_id`)} as "accountMoving",
            v.push_state = 'ok' and v.push_token is not null and v.push_magic is not null as "canBePushed",
            (select count(*) from command c where c.delivery_id = d.id and (c.state = 'not-now') is true) > 0 as "answeredNotNow",
            coalesce((select max(c.unanswered) from command c

@@ -7,6 +7,7 @@
  * or connected and found no slot) it is owed a push, and the interval doubles from that NotNow on and not from the time
  * when its oldest command was queued. The interval paces pushes only: whenever a device comes, it gets what waits.
  */
+import { isMarked, isServedBy } from '../accounts/account-fence.ts';
 import type { Queryable } from '../database/connection.ts';
 import { isAhead } from '../database/time-stamps.ts';
 import type { WakeAddress } from '../platforms/waking.ts';
@@ -68,7 +69,7 @@ export async function listSleeping(
       join account a on a.id = v.account_id
      where a.instance_id = ${instanceId} and v.state = p.state and v.push_state = 'ok'
        and v.push_token is not null and v.push_magic is not null
-       and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+       and not ${isMarked(q)}
        and (v.woken_at is null
             or ${isAhead(q, q`v.woken_at`)}
             or p.urgent_at > v.woken_at
@@ -93,8 +94,7 @@ export async function markWoken(q: Queryable, instanceId: string, deviceIds: rea
   const rows = await q<{ id: string }[]>`
     with ours as materialized (
       select v.id from device v join account a on a.id = v.account_id
-       where v.id = any(${deviceIds as string[]}::uuid[]) and a.instance_id = ${instanceId}
-         and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+       where v.id = any(${deviceIds as string[]}::uuid[]) and ${isServedBy(q, instanceId)}
        order by a.id, v.id
          for share of a skip locked
          for update of v skip locked
@@ -119,7 +119,7 @@ export async function waitForAddress(
   const { count } = await q`
     with fence as materialized (
       select a.id from account a join device v on v.account_id = a.id
-       where v.id = ${device.deviceId} and a.instance_id = ${instanceId}
+       where v.id = ${device.deviceId} and ${isServedBy(q, instanceId)}
          for share of a
     )
     update device v set push_state = 'wait-for-token' from fence f

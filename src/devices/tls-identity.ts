@@ -6,6 +6,7 @@
  * Invariant: a day counts once, and nothing but a day that the own router saw counts: behind a proxy that ends TLS nobody is
  * ever held to it.
  */
+import { isServedBy } from '../accounts/account-fence.ts';
 import type { DeviceId, InstanceId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 
@@ -27,8 +28,7 @@ export async function noteTlsDays(
   const rows = await q<{ id: DeviceId }[]>`
     with ours as materialized (
       select d.id from device d join account a on a.id = d.account_id
-       where d.id = any(${deviceIds as DeviceId[]}::uuid[]) and a.instance_id = ${instanceId}
-         and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+       where d.id = any(${deviceIds as DeviceId[]}::uuid[]) and ${isServedBy(q, instanceId)}
        order by a.id, d.id
          for share of a skip locked
     ), noted as (

@@ -3,6 +3,7 @@
  * Invariant: it is counted for the command that the device has in hand, so that in the end this command is given up and
  * hides no other, also where the device does nothing but send its answer again.
  */
+import { isServedBy } from '../accounts/account-fence.ts';
 import type { InstanceId } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
 import type { ConnectRequest } from './connect-statement.ts';
@@ -24,8 +25,7 @@ export async function noteUnreadableAnswer(
       select d.id as device_id from device d join account a on a.id = d.account_id
        where d.token = ${device.token} and d.identity_fingerprint = ${device.fingerprint} and d.state = 'active'
          and (d.tls_required_at is null or ${device.overTls})
-         and a.instance_id = ${instanceId}
-         and not exists (select 1 from account_mark m where m.account_id = a.id and m.until > clock_timestamp())
+         and ${isServedBy(db, instanceId)}
          for share of a skip locked
     ), in_hand as materialized (
       select c.id, c.unanswered, c.answer from command c join fence f on f.device_id = c.device_id
