@@ -13,9 +13,20 @@ export function drawHouse(rooms: readonly Room[]): string {
   const lines: string[] = [];
   for (let storey = highest; storey >= 0; storey--) {
     const names = rooms.filter(({ name }) => storeyOf.get(name) === storey).map(({ name }) => name);
-    lines.push(`${String(storey).padStart(2)} │ ${names.join('   ')}`);
+    const [first = '', ...more] = wrapped(names);
+    lines.push(`${String(storey).padStart(2)} │ ${first}`, ...more.map((line) => `   │ ${line}`));
   }
-  const tooLong = lines.find((line) => line.length > widthOfLine);
-  if (tooLong !== undefined) throw new Error(`A storey does not fit on a line: ${tooLong}`);
   return `\`\`\`\n${lines.join('\n')}\n   └${'─'.repeat(60)}\n\`\`\`\n`;
+}
+
+/** Names side by side, in as many lines as they take. */
+function wrapped(names: readonly string[]): string[] {
+  const lines: string[] = [];
+  for (const name of names) {
+    const last = lines.pop();
+    if (last === undefined) lines.push(name);
+    else if (last.length + name.length + 8 <= widthOfLine) lines.push(`${last}   ${name}`);
+    else lines.push(last, name);
+  }
+  return lines;
 }

@@ -44,10 +44,10 @@ export const deviceBugs: readonly KnownBug[] = [
   {
     name: 'permits-free-after-30-seconds',
     file: 'src/deliveries/permits.ts',
-    find: `         and not exists (select 1 from delivery d where d.id = p.delivery_id and d.state in ('handed-out', 'suspect'))
+    find: `         and not exists (select 1 from delivery d where d.id = p.delivery_id and \${deliveryStates.in(q, 'with-device', 'd')})
     ), locked`,
     replace: `         and (p.taken_at < clock_timestamp() - interval '30 seconds'
-              or not exists (select 1 from delivery d where d.id = p.delivery_id and d.state in ('handed-out', 'suspect')))
+              or not exists (select 1 from delivery d where d.id = p.delivery_id and \${deliveryStates.in(q, 'with-device', 'd')}))
     ), locked`,
     seenBy: [
       {
@@ -115,7 +115,7 @@ export const deviceBugs: readonly KnownBug[] = [
   {
     name: 'answer-counts-twice',
     file: 'src/devices/connect-statement.ts',
-    find: `         and c.state in ('queued', 'sent', 'not-now')
+    find: `         and \${commandStates.in(db, 'pending', 'c')}
       returning c.delivery_id`,
     replace: '      returning c.delivery_id',
     seenBy: [
@@ -128,8 +128,8 @@ export const deviceBugs: readonly KnownBug[] = [
   {
     name: 'put-off-command-hides-others',
     file: 'src/devices/connect-statement.ts',
-    find: `(\${pending} and c.state in ('queued', 'sent') order by c.urgent desc, c.sequence limit 1)`,
-    replace: `(\${pending} and c.state in ('queued', 'sent', 'not-now') order by c.urgent desc, c.sequence limit 1)`,
+    find: `(\${pending} and \${commandStates.text('next', 'c')} order by c.urgent desc, c.sequence limit 1)`,
+    replace: `(\${pending} and \${commandStates.text('pending', 'c')} order by c.urgent desc, c.sequence limit 1)`,
     seenBy: [
       {
         file: connectStatement,

@@ -9,6 +9,7 @@
 import { isServedBy } from '../accounts/account-fence.ts';
 import type { DeviceId, InstanceId } from '../base/ids.ts';
 import type { Queryable } from '../database/connection.ts';
+import { type DeviceState, deviceStates } from '../devices/state/device-states.ts';
 import { offerValidHours } from './device-offer.ts';
 
 /** What the SCEP service needs of a device. */
@@ -18,7 +19,7 @@ export interface EnrollingDevice {
   readonly accountName: string;
   /** Whether the account is this instance's, and not marked by a mover. */
   readonly mine: boolean;
-  readonly state: 'offered' | 'certified' | 'authenticated' | 'active' | 'gone';
+  readonly state: DeviceState;
   readonly scepChallenge: string;
   /** An offer that was not taken up in time. */
   readonly lapsed: boolean;
@@ -139,7 +140,7 @@ export async function replaceIdentity(
       identity_certificate = ${issued.certificateDer}, identity_fingerprint = ${issued.fingerprint},
       identity_issued_at = ${issued.issuedAt}, identity_expires_at = ${issued.expiresAt}
     from fence
-    where d.id = ${device.deviceId} and d.account_id = fence.id and d.state in ('certified', 'authenticated', 'active')
+    where d.id = ${device.deviceId} and d.account_id = fence.id and ${deviceStates.in(q, 'identified', 'd')}
       and d.identity_fingerprint = ${presentFingerprint} and d.identity_expires_at > clock_timestamp()
     returning d.id`;
   return rows.length > 0;
@@ -178,7 +179,7 @@ export async function storeNextIdentity(
     select d.id, ${deliveryId}::uuid, ${issued.transactionId}, ${issued.key as Buffer}, ${issued.certificateDer as Buffer},
            ${issued.fingerprint}, ${issued.issuedAt}::timestamptz, ${issued.expiresAt}::timestamptz
       from device d join fence on fence.id = d.account_id
-     where d.id = ${device.deviceId} and d.state in ('certified', 'authenticated', 'active') and ${holds}
+     where d.id = ${device.deviceId} and ${deviceStates.in(q, 'identified', 'd')} and ${holds}
     on conflict (device_id) do update
        set issued_for = excluded.issued_for, scep_transaction = excluded.scep_transaction,
            identity_key = excluded.identity_key, identity_certificate = excluded.identity_certificate,

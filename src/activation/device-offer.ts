@@ -10,6 +10,7 @@ import { type FencedOutcome, withAccountFence } from '../accounts/account-fence.
 import type { AccountId, DeviceId, InstanceId } from '../base/ids.ts';
 import { newId } from '../base/ids.ts';
 import type { Database, Transaction } from '../database/connection.ts';
+import { deviceStates } from '../devices/state/device-states.ts';
 
 export type DevicePlatform = 'apple' | 'agent';
 
@@ -75,7 +76,7 @@ async function insertOffer(tx: Transaction, request: OfferRequest, setAt: string
   const [row] = await tx<DeviceOffer[]>`
     with unfinished as (
       update device d set state = 'gone'
-      where d.account_id = ${request.accountId} and d.state in ('offered', 'certified', 'authenticated')
+      where d.account_id = ${request.accountId} and ${deviceStates.in(tx, 'enrolling', 'd')}
         and d.created_at >= ${setAt}::timestamptz
     )
     insert into device (id, account_id, token, platform, state, scep_challenge, created_at)

@@ -11,6 +11,7 @@ import { isCheckViolation } from '../database/sql-state.ts';
 import { isAhead, isLongerAgo } from '../database/time-stamps.ts';
 import type { IdentitySettings } from '../domain/identity-settings.ts';
 import type { RenewalsUnderWay } from './renewal-pace.ts';
+import { deliveryStates } from './state/delivery-states.ts';
 
 /** Whether any identity of the instance's devices is to be renewed by its date, begun or not. By device_renewal_due; no locks. */
 export async function isAnyRenewalDue(q: Queryable, instanceId: string): Promise<boolean> {
@@ -35,7 +36,7 @@ export async function readRenewalsUnderWay(
     ), open as (
       select a.instance_id = ${instanceId} as here from delivery v
         join account a on a.id = v.account_id join device d on d.id = v.device_id and d.state = 'active'
-       where v.item = 'device-identity' and v.state in ('owed', 'released', 'handed-out')
+       where v.item = 'device-identity' and ${deliveryStates.in(q, 'awaited', 'v')}
          and (v.state <> 'released' or not ${isLongerAgo(q, q`v.released_at`, expectSeconds)})
     )
     select (select count(*) filter (where here) from begun)::int as "begunHere", (select count(*) from begun)::int as begun,
@@ -65,7 +66,7 @@ export async function oweRenewals(
        where d.state = 'active' and d.removing_since is null and ${isDue(q)}
          and not exists (select 1 from delivery o
                           where o.device_id = d.id and o.item = 'device-identity'
-                            and o.state in ('owed', 'released', 'handed-out', 'suspect'))
+                            and ${deliveryStates.in(q, 'open', 'o')})
          and (v.id is null
               or (${comesToNothing(q)}
                   and ${isLongerAgo(q, q`v.settled_at`, retryAfter(q, settings))}))
@@ -94,7 +95,7 @@ function isDue(q: Queryable) {
 
 /** Of delivery `v`, device `d`. */
 function comesToNothing(q: Queryable) {
-  return q`(v.state in ('failed', 'superseded') or v.state = 'done' and (d.last_seen_at > v.settled_at or ${isAhead(q, q`v.settled_at`)}))`;
+  return q`(${deliveryStates.in(q, 'undelivered', 'v')} or v.state = 'done' and (d.last_seen_at > v.settled_at or ${isAhead(q, q`v.settled_at`)}))`;
 }
 
 /** Seconds, of renewal `r`. */

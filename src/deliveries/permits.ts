@@ -4,6 +4,7 @@
  * suspect that came back, one of 'suspects'). Both are taken in one statement, so a crash leaves both or none.
  */
 import type { Queryable } from '../database/connection.ts';
+import { deliveryStates } from './state/delivery-states.ts';
 
 /**
  * Takes a permit of the instance and one of the domain for as many of these deliveries as there are free ones, in the given
@@ -23,7 +24,7 @@ export async function takePermits(q: Queryable, instanceId: string, deliveryIds:
         from unnest(${deliveryIds as string[]}::uuid[]) with ordinality as c(delivery_id, position)
     ), holding as materialized (
       select c.delivery_id from candidate c
-        join delivery d on d.id = c.delivery_id and d.state in ('handed-out', 'suspect')
+        join delivery d on d.id = c.delivery_id and ${deliveryStates.in(q, 'with-device', 'd')}
        where exists (select 1 from delivery_permit p where p.delivery_id = c.delivery_id)
     ), wanting as materialized (
       select c.delivery_id, row_number() over (order by c.position) as n
@@ -78,7 +79,7 @@ export async function collectStrayPermits(q: Queryable): Promise<number> {
     with stray as materialized (
       select p.scope, p.number, p.delivery_id from delivery_permit p
        where p.delivery_id is not null
-         and not exists (select 1 from delivery d where d.id = p.delivery_id and d.state in ('handed-out', 'suspect'))
+         and not exists (select 1 from delivery d where d.id = p.delivery_id and ${deliveryStates.in(q, 'with-device', 'd')})
     ), locked as materialized (
       select p.scope, p.number from delivery_permit p join stray using (scope, number)
        where p.delivery_id = stray.delivery_id

@@ -9,6 +9,7 @@ import type { Database, Queryable, Transaction } from '../database/connection.ts
 import { type DeliveryItem, deliveryItems } from '../devices/delivery-items.ts';
 import { atOnce, isRipe, type PaceAfterMove } from './after-move.ts';
 import type { DeliveryCause } from './owe-deliveries.ts';
+import { deliveryStates } from './state/delivery-states.ts';
 import { availableTokens, type Bucket, refill, takeTokens } from './token-bucket.ts';
 
 /** An owed delivery with what its content depends on. */
@@ -231,7 +232,7 @@ export async function settleWithoutSending(
        where d.id = any(array(select t.id from settlement t)) and d.state = 'owed' and d.xmin::text = s.version
          and (s.state = 'failed' or not exists (
            select 1 from delivery o where o.device_id = d.device_id and o.item = d.item and o.id <> d.id
-              and (o.state in ('released', 'handed-out', 'suspect')) is true))
+              and (${deliveryStates.in(q, 'carried', 'o')}) is true))
        order by d.id
          for update of d skip locked
     )

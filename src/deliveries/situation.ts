@@ -7,6 +7,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Queryable } from '../database/connection.ts';
 import { atOnce, isRipe, type PaceAfterMove } from './after-move.ts';
 import { createPacedLook } from './paced-look.ts';
+import { deliveryStates } from './state/delivery-states.ts';
 
 /** As stored in `delivery_hold.reason`. */
 export type HoldReason = 'nothing' | 'rate-instance' | 'rate-domain' | 'slots-instance' | 'slots-domain' | 'suspects';
@@ -53,7 +54,7 @@ export async function countOpenDeliveries(
            count(*) filter (where d.state = 'owed' and case when d.device_id in (
              select v.id from device v where v.state <> 'active') then false else true end)::int as owed
       from delivery d
-     where d.state in ('owed', 'released') and d.budgeted
+     where ${deliveryStates.in(q, 'waiting', 'd')} and d.budgeted
        and case when d.account_id in (select a.id from account a where a.instance_id = ${instanceId}) then true end`;
   return rowOf(row);
 }

@@ -20,6 +20,7 @@ import { isMarked, isServedBy } from '../accounts/account-fence.ts';
 import type { Queryable, SqlFragment, Transaction } from '../database/connection.ts';
 import { isLongerAgo } from '../database/time-stamps.ts';
 import { silentPatience } from './budget.ts';
+import { deliveryStates } from './state/delivery-states.ts';
 
 /**
  * Marks this instance's deliveries that were handed out longer ago than `afterSeconds` as suspects, the oldest first, as far
@@ -75,7 +76,7 @@ export async function takeBackSilent(q: Queryable, instanceId: string, afterSeco
     own,
     q`
       select d.id from delivery d join account a on a.id = d.account_id and ${own}
-       where d.state in ('handed-out', 'suspect') and d.budgeted
+       where ${deliveryStates.in(q, 'with-device', 'd')} and d.budgeted
          and ${isLongerAgo(q, q`d.handed_out_at`, afterSeconds * silentPatience)}
          and ${silentHoldSlots} and ${noPlaceIsFree}
        order by d.handed_out_at limit 200`,
@@ -93,7 +94,7 @@ export async function takeBackForgotten(q: Queryable, afterSeconds: number): Pro
     q`true`,
     q`
       select d.id from delivery d
-       where d.state in ('handed-out', 'suspect') and d.budgeted
+       where ${deliveryStates.in(q, 'with-device', 'd')} and d.budgeted
          and ${isLongerAgo(q, q`d.handed_out_at`, afterSeconds * (silentPatience + 1))}
          and ${silentHoldSlots} and (d.state = 'handed-out' or ${noPlaceIsFree})
        order by d.handed_out_at limit 200`,
@@ -118,7 +119,7 @@ export async function takeBackAllSilent(tx: Transaction, afterSeconds: number): 
     tx`true`,
     tx`
       select d.id from delivery d
-       where d.state in ('handed-out', 'suspect') and d.budgeted
+       where ${deliveryStates.in(tx, 'with-device', 'd')} and d.budgeted
          and ${isLongerAgo(tx, tx`d.handed_out_at`, afterSeconds)}
        order by d.handed_out_at`,
   );
@@ -131,7 +132,7 @@ async function takeBack(q: Queryable, owned: SqlFragment, silent: SqlFragment): 
       select d.id, c.id as command_id from delivery d
         join account a on a.id = d.account_id
         join command c on c.delivery_id = d.id and c.state = 'sent'
-       where d.id in (select id from silent) and d.state in ('handed-out', 'suspect') and ${owned}
+       where d.id in (select id from silent) and ${deliveryStates.in(q, 'with-device', 'd')} and ${owned}
          and not ${isMarked(q)}
        order by d.handed_out_at
          for share of a skip locked
@@ -143,7 +144,7 @@ async function takeBack(q: Queryable, owned: SqlFragment, silent: SqlFragment): 
       update delivery_permit p set delivery_id = null, taken_at = null from fenced f where p.delivery_id = f.id
     )
     update delivery d set state = 'released'
-      from fenced f where d.id = f.id and d.state in ('handed-out', 'suspect')
+      from fenced f where d.id = f.id and ${deliveryStates.in(q, 'with-device', 'd')}
     returning d.id`;
   return rows.map((row) => row.id);
 }

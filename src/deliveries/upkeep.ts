@@ -3,7 +3,9 @@
 import { fencedAccounts, isServedBy } from '../accounts/account-fence.ts';
 import { type Clock, hasPassed } from '../base/clock.ts';
 import type { Queryable, SqlFragment } from '../database/connection.ts';
+import { commandStates } from '../devices/state/command-states.ts';
 import { cancelledByOperator } from '../devices/unanswered-commands.ts';
+import { deliveryStates } from './state/delivery-states.ts';
 
 /**
  * An IT policy that a device answered with an error, or not at all, is owed again `afterSeconds` later, unless a newer one is on
@@ -21,7 +23,7 @@ export async function oweRefusedPolicies(q: Queryable, instanceId: string, after
          and d.settled_at < statement_timestamp() - make_interval(secs => ${afterSeconds})
          and not exists (select 1 from delivery n
                           where n.device_id = d.device_id and n.item = d.item and n.id <> d.id
-                            and (n.state in ('owed', 'released', 'handed-out', 'suspect') or n.settled_at > d.settled_at))
+                            and (${deliveryStates.in(q, 'open', 'n')} or n.settled_at > d.settled_at))
        limit 200
     ), fence as materialized (
       ${fencedAccounts(q, instanceId, q`select r.account_id from refused r`)}
@@ -48,7 +50,7 @@ export async function trimCommands(
       select c.id from command c cross join lateral (
          select from account a where a.id = c.account_id and ${isServedBy(q, instanceId)}
             for share of a skip locked) a
-       where c.state in ('acknowledged', 'error', 'cancelled') and ${since}
+       where ${commandStates.in(q, 'settled', 'c')} and ${since}
        ${order} limit ${limit}
          for update of c skip locked`;
   const { count } = await q`

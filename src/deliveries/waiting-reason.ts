@@ -8,6 +8,7 @@ import { assertNever } from '../base/assert-never.ts';
 import type { Queryable } from '../database/connection.ts';
 import { handOutsShown } from '../devices/unanswered-commands.ts';
 import type { HoldReason } from './situation.ts';
+import { deliveryStates, type OpenDeliveryState } from './state/delivery-states.ts';
 
 export type WaitingReason =
   /** Nothing holds it: the next turn releases it. */
@@ -33,7 +34,7 @@ export type WaitingReason =
 
 /** What the reason is decided from. Times in milliseconds since the epoch. */
 export interface WaitingFacts {
-  readonly state: 'owed' | 'released' | 'handed-out' | 'suspect';
+  readonly state: OpenDeliveryState;
   readonly budgeted: boolean;
   readonly deviceActive: boolean;
   readonly accountMoving: boolean;
@@ -63,7 +64,7 @@ export function waitingReason(facts: WaitingFacts): Waiting {
 
 function reasonOf(facts: WaitingFacts): WaitingReason {
   if (!facts.deviceActive) return 'device-not-active';
-  const isOut = facts.state === 'handed-out' || facts.state === 'suspect';
+  const isOut = deliveryStates.has('with-device', facts.state);
   if (isOut && facts.unanswered >= handOutsShown) return 'unanswered';
   switch (facts.state) {
     case 'suspect':
@@ -161,6 +162,6 @@ export async function waitingReasons(q: Queryable, deliveryIds: readonly string[
       join device v on v.id = d.device_id
       join account a on a.id = d.account_id
       left join delivery_hold h on h.instance_id = a.instance_id
-     where d.id = any(${deliveryIds as string[]}::uuid[]) and d.state in ('owed', 'released', 'handed-out', 'suspect')`;
+     where d.id = any(${deliveryIds as string[]}::uuid[]) and ${deliveryStates.in(q, 'open', 'd')}`;
   return new Map(rows.map((row) => [row.id, waitingReason(row)]));
 }

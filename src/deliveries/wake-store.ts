@@ -10,6 +10,7 @@
 import { isMarked, isServedBy } from '../accounts/account-fence.ts';
 import type { Queryable } from '../database/connection.ts';
 import { isAhead } from '../database/time-stamps.ts';
+import { commandStates } from '../devices/state/command-states.ts';
 import type { WakeAddress } from '../platforms/waking.ts';
 
 export interface WakePace {
@@ -54,7 +55,7 @@ export async function listSleeping(
              bool_and(c.budgeted and c.state <> 'sent') as needs_slot,
              bool_or(c.budgeted and c.state = 'queued') as slot_wanted,
              max(c.answered_at) filter (where c.state = 'not-now') as not_now_at, 'active' as state
-        from command c where c.state in ('queued', 'sent', 'not-now')
+        from command c where ${commandStates.in(q, 'pending', 'c')}
        group by c.device_id
       union all
       select id, suspended_at, false, null, null, false, false, null, 'authenticated' from device

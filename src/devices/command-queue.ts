@@ -1,6 +1,8 @@
 /** The queue of a device's commands, as administrators see and fill it. */
 import type { AccountId, CommandId, DeviceId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
+import { deliveryStates } from '../deliveries/state/delivery-states.ts';
+import { type CommandState, commandStates, type PendingCommandState } from './state/command-states.ts';
 import { cancelledByOperator } from './unanswered-commands.ts';
 
 export interface NewCommand {
@@ -37,7 +39,7 @@ export async function queueCommand(
 export interface QueuedCommand {
   commandId: CommandId;
   requestType: string;
-  state: 'queued' | 'sent' | 'not-now' | 'acknowledged' | 'error' | 'cancelled';
+  state: CommandState;
   urgent: boolean;
   deliveryId: string | null;
   queuedAt: Date;
@@ -88,7 +90,7 @@ export async function cancelCommands(
       returning delivery_id
     ), ended as (
       update delivery set state = 'failed', settled_at = clock_timestamp(), failure = ${cancelledByOperator}
-       where id in (select delivery_id from cancelled) and state in ('released', 'handed-out', 'suspect')
+       where id in (select delivery_id from cancelled) and ${deliveryStates.in(tx, 'carried')}
       returning id
     ), given_back as (
       update delivery_permit set delivery_id = null, taken_at = null where delivery_id in (select id from ended)
@@ -112,7 +114,7 @@ export async function requeueCommands(tx: Transaction, choice: CommandChoice): P
       returning delivery_id
     ), waiting as (
       update delivery set state = 'released'
-       where id in (select delivery_id from requeued) and state in ('handed-out', 'suspect')
+       where id in (select delivery_id from requeued) and ${deliveryStates.in(tx, 'with-device')}
       returning id
     ), given_back as (
       update delivery_permit set delivery_id = null, taken_at = null where delivery_id in (select id from waiting)
@@ -124,7 +126,7 @@ export async function requeueCommands(tx: Transaction, choice: CommandChoice): P
 
 interface PendingCommand {
   id: CommandId;
-  state: 'queued' | 'sent' | 'not-now';
+  state: PendingCommandState;
 }
 
 /**
@@ -146,7 +148,7 @@ async function lockPending(
   if (device === undefined) return { kind: 'not-found' };
   const commands = await tx<PendingCommand[]>`
     select id, state from command
-     where device_id = ${device.id} and state in ('queued', 'sent', 'not-now')
+     where device_id = ${device.id} and ${commandStates.in(tx, 'pending')}
        ${'commandId' in choice ? tx`and id = ${choice.commandId}` : tx``}
      order by id for update`;
   if (commands.length === 0 && 'commandId' in choice) return { kind: 'settled' };

@@ -22,7 +22,9 @@
 import { fencedAccounts } from '../accounts/account-fence.ts';
 import type { AccountId, CommandId, DeviceId, InstanceId, SrpIdentifier } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
+import { deliveryStates } from '../deliveries/state/delivery-states.ts';
 import { type Asked, type Asking, refusalOfRequest, serveIdle } from './idle-statement.ts';
+import { commandStates } from './state/command-states.ts';
 import { givenUpFailure, handOutsAtMost, handOutsShown } from './unanswered-commands.ts';
 
 /** A device's request as the batch takes it. */
@@ -129,7 +131,7 @@ async function serve(
              answer = f.answer, tried_session = f.session, unanswered = 0
         from fenced f
        where c.id = f.command_id and c.device_id = f.device_id and f.status <> 'Idle'
-         and c.state in ('queued', 'sent', 'not-now')
+         and ${commandStates.in(db, 'pending', 'c')}
       returning c.delivery_id, c.state, c.device_id, c.request_type, c.id, f.n
     ), first_command as materialized (
       select f.n, f.epoch, f.session, f.device_id, f.command_id, c.id, c.delivery_id, c.given_up,
@@ -149,7 +151,7 @@ async function serve(
              failure = case w.state when 'error' then 'the device answered with an error'
                                     when 'given-up' then ${givenUpFailure} end
         from (select delivery_id, state from answered union all select delivery_id, 'given-up' from given_up) w
-       where d.id = w.delivery_id and d.state in ('released', 'handed-out', 'suspect')
+       where d.id = w.delivery_id and ${deliveryStates.in(db, 'carried', 'd')}
       returning d.id, d.device_id, d.item, d.revision, d.state
     ), given_back as (
       update delivery_permit p set delivery_id = null, taken_at = null
@@ -186,7 +188,7 @@ async function serve(
          set state = 'sent', sent_at = clock_timestamp(), sent_count = c.sent_count + 1,
              sent_instance = ${instanceId}, sent_epoch = h.epoch, tried_session = h.session, unanswered = c.unanswered + 1
         from chosen h
-       where c.id = h.id and c.state in ('queued', 'sent', 'not-now')
+       where c.id = h.id and ${commandStates.in(db, 'pending', 'c')}
          and (h.permitted or not c.budgeted or c.state = 'sent')
       returning h.n, c.id, c.body, c.delivery_id, c.device_id, c.request_type, c.unanswered
     ), out_now as (
@@ -248,7 +250,7 @@ function nextCommand(condition = ''): string {
      where c.device_id = f.device_id and c.id is distinct from f.command_id
        and (c.sent_at is null or c.tried_session < f.session) ${condition}`;
   return `
-    (${pending} and c.state in ('queued', 'sent') order by c.urgent desc, c.sequence limit 1)
+    (${pending} and ${commandStates.text('next', 'c')} order by c.urgent desc, c.sequence limit 1)
     union all
     (${pending} and c.state = 'not-now' order by c.tried_session, c.urgent desc, c.sequence limit 1)
     limit 1`;

@@ -14,6 +14,7 @@ import { fencedAccounts } from '../accounts/account-fence.ts';
 import type { AccountId, CommandId, DeviceId, InstanceId } from '../base/ids.ts';
 import type { Transaction } from '../database/connection.ts';
 import { endEnrolments, endOpenWork } from './enrolment-end.ts';
+import { commandStates } from './state/command-states.ts';
 
 /** A device that does not answer is ended after this. */
 export const removalDays = 7;
@@ -82,7 +83,7 @@ export async function finishRemovals(
       select d.id, d.account_id from device d left join command c on c.id = d.removal_command_id
        where d.removing_since is not null and d.state = 'active'
          and (${deviceId ?? null}::uuid is null or d.id = ${deviceId ?? null})
-         and (c.id is null or c.state in ('acknowledged', 'error')
+         and (c.id is null or ${commandStates.in(tx, 'answered', 'c')}
               or d.removing_since < clock_timestamp() - make_interval(days => ${removalDays}))
          and exists (select 1 from account a where a.id = d.account_id and a.instance_id = ${instanceId})
        limit 50

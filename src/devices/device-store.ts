@@ -3,13 +3,14 @@ import type { AccountId, DeviceId, InstanceId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import { sharedUserId } from '../protocol/apple/checkin.ts';
 import { endOpenWork } from './enrolment-end.ts';
+import { type DeviceState, deviceStates } from './state/device-states.ts';
 import { isSuspended, suspendEarlier } from './suspension.ts';
 
 export interface EnrolledDevice {
   deviceId: DeviceId;
   accountId: AccountId;
   platform: 'apple' | 'agent';
-  state: 'offered' | 'certified' | 'authenticated' | 'active' | 'gone';
+  state: DeviceState;
   fingerprint: string | null;
   /** UDID or EnrollmentID; null before its first Authenticate. */
   enrolment: string | null;
@@ -115,7 +116,7 @@ export async function updateToken(
            unlock_token = coalesce(${token.unlockToken?.ciphertext ?? null}, d.unlock_token),
            unlock_token_key = coalesce(${token.unlockToken?.keyId ?? null}, d.unlock_token_key)
       from device old
-     where d.id = ${deviceId} and old.id = d.id and d.state in ('authenticated', 'active')
+     where d.id = ${deviceId} and old.id = d.id and ${deviceStates.in(tx, 'enrolled', 'd')}
     returning old.state as before`;
   if (!row) return 'out-of-order';
   return row.before === 'authenticated' ? 'activated' : 'updated';

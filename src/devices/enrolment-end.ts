@@ -6,6 +6,8 @@
  */
 import type { DeviceId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
+import { deliveryStates } from '../deliveries/state/delivery-states.ts';
+import { commandStates } from './state/command-states.ts';
 
 /** The device left management by itself: what it still owed or was owed ends. */
 export async function checkOutDevice(tx: Transaction, deviceId: DeviceId): Promise<void> {
@@ -24,7 +26,7 @@ export async function endEnrolments(tx: Transaction, deviceIds: readonly DeviceI
 export async function endOpenWork(q: Queryable, deviceIds: readonly DeviceId[], reason: string): Promise<void> {
   await q`
     update command set state = 'cancelled', answered_at = now()
-     where device_id = any(${deviceIds as DeviceId[]}::uuid[]) and state in ('queued', 'sent', 'not-now')`;
+     where device_id = any(${deviceIds as DeviceId[]}::uuid[]) and ${commandStates.in(q, 'pending')}`;
   await endDeliveries(q, deviceIds, reason);
 }
 
@@ -32,13 +34,13 @@ export async function endOpenWork(q: Queryable, deviceIds: readonly DeviceId[], 
 export async function endDeliveries(q: Queryable, deviceIds: readonly DeviceId[], reason: string): Promise<void> {
   await q`
     update command set state = 'cancelled', answered_at = now()
-     where device_id = any(${deviceIds as DeviceId[]}::uuid[]) and state in ('queued', 'sent', 'not-now')
+     where device_id = any(${deviceIds as DeviceId[]}::uuid[]) and ${commandStates.in(q, 'pending')}
        and delivery_id is not null`;
   await q`
     with ended as (
       update delivery set state = 'failed', settled_at = now(), failure = ${reason}
        where device_id = any(${deviceIds as DeviceId[]}::uuid[])
-         and state in ('owed', 'released', 'handed-out', 'suspect')
+         and ${deliveryStates.in(q, 'open')}
       returning id)
     update delivery_permit set delivery_id = null, taken_at = null where delivery_id in (select id from ended)`;
 }

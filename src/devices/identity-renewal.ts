@@ -11,9 +11,11 @@ import { type FencedOutcome, withAccountFence } from '../accounts/account-fence.
 import type { DeviceId, InstanceId } from '../base/ids.ts';
 import type { Database, Queryable, Transaction } from '../database/connection.ts';
 import { isLongerAgo } from '../database/time-stamps.ts';
+import { deliveryStates } from '../deliveries/state/delivery-states.ts';
 import { recordEvent } from '../domain/events.ts';
 import { formerIdentityHours } from '../domain/identity-settings.ts';
 import type { EnrolledDevice } from './device-store.ts';
+import { commandStates } from './state/command-states.ts';
 
 /**
  * What a certificate is to an enrolment whose present one it was not a moment ago: `present` where another request has begun to
@@ -99,16 +101,16 @@ async function settleRenewals(tx: Transaction, deviceId: DeviceId, fingerprint: 
     with open as materialized (
       select v.id from delivery v
        where v.device_id = ${deviceId} and v.item = 'device-identity'
-         and v.state in ('owed', 'released', 'handed-out', 'suspect')
+         and ${deliveryStates.in(tx, 'open', 'v')}
          and exists (select 1 from device_renewal r where r.device_id = v.device_id and r.identity_fingerprint = ${fingerprint})
     ), commands as (
       update command c set state = 'acknowledged', answered_at = clock_timestamp()
-        from open o where c.delivery_id = o.id and c.state in ('queued', 'sent', 'not-now')
+        from open o where c.delivery_id = o.id and ${commandStates.in(tx, 'pending', 'c')}
     ), deliveries as (
       update delivery v
          set state = case when v.state = 'owed' then 'superseded' else 'done' end, settled_at = clock_timestamp(),
              failure = case when v.state = 'owed' then 'the identity was renewed meanwhile' end
-        from open o where v.id = o.id and v.state in ('owed', 'released', 'handed-out', 'suspect')
+        from open o where v.id = o.id and ${deliveryStates.in(tx, 'open', 'v')}
     )
     update delivery_permit p set delivery_id = null, taken_at = null from open o where p.delivery_id = o.id`;
 }
@@ -128,6 +130,6 @@ export async function isRenewing(tx: Transaction, deviceId: DeviceId): Promise<b
             or not ${isLongerAgo(tx, tx`r.renewed_at`, settlesWithinHours * 3600)}
             or exists (select 1 from command c
                         where c.delivery_id = r.delivery_id and c.sent_at is not null
-                          and c.state in ('queued', 'sent', 'not-now')))`;
+                          and ${commandStates.in(tx, 'pending', 'c')}))`;
   return row !== undefined;
 }

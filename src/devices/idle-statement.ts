@@ -12,6 +12,7 @@
 import { fencedAccounts } from '../accounts/account-fence.ts';
 import type { AccountId, DeviceId, InstanceId, SrpIdentifier } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
+import { commandStates } from './state/command-states.ts';
 
 /** Who asks, and how it has proven that. */
 export interface Asking {
@@ -60,7 +61,7 @@ export async function serveIdle(
     with found as materialized (
       select r.n::int as n, d.id as device_id, d.account_id, ${db.unsafe(refusalOfRequest)} as refusal,
              exists (select 1 from command c
-                      where c.device_id = d.id and c.state in ('queued', 'sent', 'not-now')) as awaited
+                      where c.device_id = d.id and ${commandStates.in(db, 'pending', 'c')}) as awaited
         from unnest(${requests.map((r) => r.token)}::text[], ${requests.map((r) => r.fingerprint)}::text[],
                     ${requests.map((r) => String(r.overTls))}::text[]::boolean[], ${requests.map((r) => r.enrolment)}::text[])
              with ordinality as r(token, fingerprint, over_tls, enrolment, n)

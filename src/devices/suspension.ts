@@ -18,6 +18,7 @@ import type { DeviceId, InstanceId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import { recordEvent } from '../domain/events.ts';
 import { endDeliveries, endEnrolments } from './enrolment-end.ts';
+import { deviceStates } from './state/device-states.ts';
 
 /** A suspended enrolment ends after this. */
 export const suspensionDays = 30;
@@ -68,14 +69,14 @@ function namesOf(q: Queryable, looked: NamesLookedAt) {
       : q`authenticated_at > clock_timestamp() - make_interval(mins => ${looked.authenticatedWithinMinutes})`;
   return q`
     select distinct lower(coalesce(udid, enrollment_id)) as name from device
-     where ${among} and state in ('authenticated', 'active')`;
+     where ${among} and ${deviceStates.in(q, 'enrolled')}`;
 }
 
 /** Enrolments of `named.name`. The offset keeps the planner to one look into device_named for each name, whatever it expects. */
 function namesakes(q: Queryable) {
   return q`
     select v.* from device v
-     where lower(coalesce(v.udid, v.enrollment_id)) = named.name and v.state in ('authenticated', 'active') offset 0`;
+     where lower(coalesce(v.udid, v.enrollment_id)) = named.name and ${deviceStates.in(q, 'enrolled', 'v')} offset 0`;
 }
 
 /** Most in one call, since a mover waits for the accounts that it holds. */

@@ -3,6 +3,7 @@ import { counted } from '../base/counted.ts';
 import { type AccountId, type InstanceId, type MoveId, newId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import { recordEvent } from '../domain/events.ts';
+import { moveStates } from './state/move-states.ts';
 
 export type MovePurpose = 'manual' | 'wave' | 'reverse' | 'back';
 
@@ -176,7 +177,7 @@ export async function cancelMoveBatch(tx: Transaction, batchId: string): Promise
   await tx`
     with cancelled as (
       update account_move set state = 'cancelled', closed_at = now()
-       where batch_id = ${batchId} and state in ('queued', 'reserved', 'fenced')
+       where batch_id = ${batchId} and ${moveStates.in(tx, 'uncommitted')}
       returning id)
     delete from account_mark where move_id in (select id from cancelled)`;
 }
@@ -194,7 +195,7 @@ export async function moveBatchBack(
   const moved = await tx<{ accountId: AccountId; toInstanceId: InstanceId }[]>`
     select m.account_id as "accountId", m.from_instance_id as "toInstanceId"
       from account_move m join account a on a.id = m.account_id and a.instance_id = m.to_instance_id
-     where m.batch_id = ${batchId} and m.state in ('delivering', 'settled', 'closed')`;
+     where m.batch_id = ${batchId} and ${moveStates.in(tx, 'committed', 'm')}`;
   const held = (await order.listHeld?.(tx, moved)) ?? [];
   await tx`
     update account_move set state = 'closed', closed_at = now()

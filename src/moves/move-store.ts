@@ -13,7 +13,10 @@
 import type { AccountId, InstanceId, MoveId } from '../base/ids.ts';
 import type { Database, Queryable, SqlFragment, Transaction } from '../database/connection.ts';
 import { mustHold } from '../database/together.ts';
+import { deliveryStates } from '../deliveries/state/delivery-states.ts';
+import { commandStates } from '../devices/state/command-states.ts';
 import { recordEvent } from '../domain/events.ts';
+import { moveStates } from './state/move-states.ts';
 
 export interface ReservedMove {
   moveId: MoveId;
@@ -45,7 +48,7 @@ export async function reserveMoves(tx: Transaction, runner: string, limit: numbe
      where m.id = any(array(
        select w.id from move_batch b cross join lateral (
          select q.id, q.queued_at from account_move q
-          where q.batch_id = b.id and q.state in ('queued', 'reserved', 'fenced')
+          where q.batch_id = b.id and ${moveStates.in(tx, 'uncommitted', 'q')}
             and (q.state = 'queued' and (q.retry_at is null or q.retry_at < clock_timestamp())
                  or q.state <> 'queued' and q.reserved_until < clock_timestamp())
           order by q.batch_id, q.queued_at, q.id limit ${limit} for update of q skip locked) w
@@ -138,7 +141,7 @@ function changeOfOwner(tx: Transaction, move: ReservedMove): SqlFragment {
                committed_at = clock_timestamp(),
                epoch_after = c.epoch, reserved_by = null,
                pending_commands = (select count(*) from command q join device d on d.id = q.device_id
-                                    where d.account_id = ${move.accountId} and q.state in ('queued', 'sent', 'not-now'))
+                                    where d.account_id = ${move.accountId} and ${commandStates.in(tx, 'pending', 'q')})
           from own cross join changed c
          where m.id = own.id)`;
 }
@@ -149,7 +152,7 @@ export async function cancelMoveElsewhere(tx: Transaction, move: ReservedMove): 
     with cancelled as (
       update account_move
          set state = 'cancelled', closed_at = now(), failure = 'the account is no longer at its source', reserved_by = null
-       where id = ${move.moveId} and state in ('reserved', 'fenced')
+       where id = ${move.moveId} and ${moveStates.in(tx, 'tried')}
          and not exists (select 1 from account where id = ${move.accountId} and instance_id = ${move.fromInstanceId})
       returning id)
     delete from account_mark where account_id = ${move.accountId} and move_id in (select id from cancelled)`;
@@ -173,7 +176,7 @@ export async function unfenceMove(
          set state = ${state}, failure = ${failure}, reserved_by = null,
              retry_at = clock_timestamp() + make_interval(secs => least(30, 0.2 * power(2, attempts))),
              closed_at = case when ${state} = 'rolled-back' then now() end
-       where id = ${move.moveId} and state in ('reserved', 'fenced')
+       where id = ${move.moveId} and ${moveStates.in(tx, 'tried')}
       returning account_id)
     delete from account_mark m using unfenced u where m.account_id = u.account_id and m.move_id = ${move.moveId}`;
   return state;
@@ -187,7 +190,7 @@ export async function countUndrained(q: Queryable, atMost: number): Promise<numb
   const [row] = await q<{ undrained: number }[]>`
     select count(*)::int as undrained from (
       select from account_move m cross join lateral (
-        select from delivery d where d.move_id = m.id and d.state in ('owed', 'released', 'handed-out') offset 0) d
+        select from delivery d where d.move_id = m.id and ${deliveryStates.in(q, 'awaited', 'd')} offset 0) d
        where m.state = 'delivering' and not m.out_of_reach order by m.id limit ${atMost}) u`;
   return row?.undrained ?? 0;
 }
@@ -208,11 +211,11 @@ export async function settleMoves(tx: Transaction, scope: SettlingScope = 'all')
            out_of_reach = false
      where m.state = 'delivering' ${scope === 'awaited' ? tx`and not m.out_of_reach` : tx``}
        and (select count(*) from delivery d
-             where d.move_id = m.id and d.state in ('owed', 'released', 'handed-out', 'suspect')) = 0`;
+             where d.move_id = m.id and ${deliveryStates.in(tx, 'open', 'd')}) = 0`;
   const done = await tx<{ id: string; upgradeId: string | null }[]>`
     update move_batch b set state = 'done'
      where b.state = 'running'
-       and (select q.id from account_move q where q.batch_id = b.id and q.state in ('queued', 'reserved', 'fenced')
+       and (select q.id from account_move q where q.batch_id = b.id and ${moveStates.in(tx, 'uncommitted', 'q')}
              order by q.batch_id, q.queued_at, q.id limit 1) is null
        and (select m.id from account_move m where m.batch_id = b.id and m.state = 'delivering'
              order by m.batch_id, m.id limit 1) is null
@@ -239,7 +242,7 @@ export async function markOutOfReach(
     select count(*) from device v
      where v.account_id = m.account_id and ${which}
        and (select count(*) from delivery d where d.move_id = m.id and d.device_id = v.id
-               and d.state in ('owed', 'released', 'handed-out', 'suspect')) > 0)`;
+               and ${deliveryStates.in(tx, 'open', 'd')}) > 0)`;
   const canBeWoken = tx`(v.push_state = 'ok') is true and v.push_token is not null and v.push_magic is not null`;
   await tx`
     update account_move m set out_of_reach = not m.out_of_reach
@@ -255,7 +258,7 @@ export async function areMovesQueued(q: Queryable): Promise<boolean> {
   const rows = await q`
     select from move_batch b
      where b.state = 'running'
-       and (select m.id from account_move m where m.batch_id = b.id and m.state in ('queued', 'reserved', 'fenced')
+       and (select m.id from account_move m where m.batch_id = b.id and ${moveStates.in(q, 'uncommitted', 'm')}
              order by m.batch_id, m.queued_at, m.id limit 1) is not null
      limit 1`;
   return rows.length > 0;

@@ -1,5 +1,6 @@
 /** Deliveries as administrators see them: each with the reason why it waits, never left to be guessed. */
 import type { Queryable } from '../../database/connection.ts';
+import { deliveryStates } from '../../deliveries/state/delivery-states.ts';
 import { waitingReasons } from '../../deliveries/waiting-reason.ts';
 
 export interface ListedDelivery {
@@ -23,11 +24,9 @@ export interface ListedDelivery {
   waitingFor: string | null;
 }
 
-const openStates = ['owed', 'released', 'handed-out', 'suspect'];
-
 /** Oldest first; open ones through index delivery_open. */
 export async function listDeliveries(q: Queryable, state: string, limit: number): Promise<ListedDelivery[]> {
-  const states = state === 'open' ? openStates : [state];
+  const states = state === 'open' ? deliveryStates.sets.open : [state];
   const rows = await q<Omit<ListedDelivery, 'waitingFor'>[]>`
     select d.id, a.name as account, d.device_id as "deviceId", d.item, d.cause, d.budgeted, d.state,
            i.name as instance, v.model as "deviceModel", d.owed_at as "owedAt", d.released_at as "releasedAt",
@@ -35,9 +34,9 @@ export async function listDeliveries(q: Queryable, state: string, limit: number)
       from delivery d
       join account a on a.id = d.account_id
       join device v on v.id = d.device_id
-      left join instance i on i.id = case when d.state = any(${openStates}::text[]) then a.instance_id
+      left join instance i on i.id = case when ${deliveryStates.in(q, 'open', 'd')} then a.instance_id
                                           else coalesce(d.instance_id, a.instance_id) end
-     where d.state = any(${states}::text[])
+     where d.state = any(${states as string[]}::text[])
      order by d.owed_at, d.id
      limit ${limit}`;
   const reasons = await waitingReasons(

@@ -1,5 +1,7 @@
 /** Devices as administrators see them. No token, push token or certificate leaves here. */
 import type { Queryable } from '../../database/connection.ts';
+import { deliveryStates } from '../../deliveries/state/delivery-states.ts';
+import { commandStates } from '../../devices/state/command-states.ts';
 import { isSuspended } from '../../devices/suspension.ts';
 import { handOutsShown } from '../../devices/unanswered-commands.ts';
 import { identitySettingsSchema } from '../../domain/identity-settings.ts';
@@ -126,9 +128,9 @@ function columns(q: Queryable) {
     d.synchronized_at as "synchronizedAt", d.last_seen_at as "lastSeenAt",
     d.identity_expires_at as "identityExpiresAt", ${renewalFacts(q)} as renewal, d.created_at as "createdAt",
     (select count(*)::int from command c
-      where c.device_id = d.id and c.state in ('queued', 'sent', 'not-now')) as "pendingCommands",
+      where c.device_id = d.id and ${commandStates.in(q, 'pending', 'c')}) as "pendingCommands",
     (select count(*)::int from (${unanswered(q)}) u) as "unansweredCommands",
     ${mustEnrolAgain(q)} as "mustEnrolAgain",
     (select count(*)::int from delivery v
-      where v.device_id = d.id and v.state in ('owed', 'released', 'handed-out', 'suspect')) as "openDeliveries"`;
+      where v.device_id = d.id and ${deliveryStates.in(q, 'open', 'v')}) as "openDeliveries"`;
 }

@@ -3,6 +3,7 @@
  * Invariant: every identity has exactly one state, and every state that is not as it should be has its one reason.
  */
 import type { Queryable } from '../../database/connection.ts';
+import { deliveryStates } from '../../deliveries/state/delivery-states.ts';
 import { type IdentitySettings, renewAgainAfterSeconds } from '../../domain/identity-settings.ts';
 
 export interface IdentityRenewal {
@@ -67,7 +68,7 @@ export function renewalFacts(q: Queryable) {
               'dueAt', to_timestamp(identity_renewal_due(d.id, d.identity_issued_at, d.identity_expires_at)),
               'attempts', coalesce(r.attempts, 0), 'issued', r.identity_fingerprint is not null,
               'open', exists (select 1 from delivery o where o.device_id = d.id and o.item = 'device-identity'
-                                 and o.state in ('owed', 'released', 'handed-out', 'suspect')),
+                                 and ${deliveryStates.in(q, 'open', 'o')}),
               'settledAt', v.settled_at, 'failure', v.failure)
        from (select 1) one left join device_renewal r on r.device_id = d.id left join delivery v on v.id = r.delivery_id)`;
 }
@@ -90,7 +91,7 @@ export async function countIdentities(q: Queryable): Promise<IdentityCounts> {
            count(*) filter (where identity_renewal_due(d.id, d.identity_issued_at, d.identity_expires_at)
                                     <= extract(epoch from now()))::int as due,
            (select count(distinct v.device_id)::int from delivery v
-             where v.item = 'device-identity' and v.state in ('owed', 'released', 'handed-out', 'suspect')) as "underWay",
+             where v.item = 'device-identity' and ${deliveryStates.in(q, 'open', 'v')}) as "underWay",
            count(r.identity_fingerprint)::int as unused,
            count(*) filter (where v.state = 'failed' and identity_renewal_due(d.id, d.identity_issued_at, d.identity_expires_at)
                                                                <= extract(epoch from now()))::int as failed

@@ -11,6 +11,7 @@ import type { Transaction } from '../../database/connection.ts';
 import { recordEvent } from '../../domain/events.ts';
 import { findInstance, retireInstance } from '../../instances/instances.ts';
 import { credentialPath } from '../../link/credential.ts';
+import { moveStates } from '../../moves/state/move-states.ts';
 import { notFound } from '../../rest/http-errors.ts';
 import { positionOf, readOpenUpgrade } from '../../upgrade/state/upgrade-store.ts';
 import { describeInstance, removeInstanceParts } from '../../upgrade/steps/new-instances.ts';
@@ -100,7 +101,7 @@ async function assertNotInUpgrade(tx: Transaction, name: string): Promise<void> 
 async function assertNothingOnTheWay(tx: Transaction, name: string, id: string): Promise<void> {
   const [row] = await tx<{ open: number }[]>`
     select count(*)::int as open from account_move
-     where to_instance_id = ${id} and state in ('queued', 'reserved', 'fenced')`;
+     where to_instance_id = ${id} and ${moveStates.in(tx, 'uncommitted')}`;
   const open = row?.open ?? 0;
   if (open === 0) return;
   throw inUse(

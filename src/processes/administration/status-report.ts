@@ -2,9 +2,11 @@
 import type { Queryable } from '../../database/connection.ts';
 import { type Budget, readBudget } from '../../deliveries/budget.ts';
 import { readPermitUse } from '../../deliveries/permits.ts';
+import { deliveryStates } from '../../deliveries/state/delivery-states.ts';
 import { handOutsShown } from '../../devices/unanswered-commands.ts';
 import { type Domain, readDomain } from '../../domain/domain.ts';
 import { listInstances } from '../../instances/instances.ts';
+import { moveStates } from '../../moves/state/move-states.ts';
 import { type Component, componentKinds, listComponents } from '../../registry/components.ts';
 import { isFeatureActive } from '../../registry/features.ts';
 import { type HostSupervisor, listSupervisors } from '../../registry/supervisors.ts';
@@ -176,7 +178,7 @@ async function countDeliveries(q: Queryable): Promise<DeliveryCounts[]> {
            count(*) filter (where d.state = 'handed-out')::int as "inFlight",
            count(*) filter (where d.state = 'suspect')::int as suspects
       from delivery d join account a on a.id = d.account_id
-     where d.state in ('owed', 'released', 'handed-out', 'suspect')
+     where ${deliveryStates.in(q, 'open', 'd')}
      group by a.instance_id`;
 }
 
@@ -185,7 +187,7 @@ async function countSilence(q: Queryable): Promise<{ silent: number; unansweredD
   const { suspectAfterSeconds } = await readBudget(q);
   const [row] = await q<{ silent: number; unansweredDevices: number }[]>`
     select (select count(*)::int from delivery
-             where state in ('handed-out', 'suspect') and budgeted
+             where ${deliveryStates.in(q, 'with-device')} and budgeted
                and handed_out_at < clock_timestamp() - make_interval(secs => ${suspectAfterSeconds})) as silent,
            (select count(distinct device_id)::int from command
              where state = 'sent' and unanswered >= ${handOutsShown}) as "unansweredDevices"`;
@@ -215,7 +217,7 @@ async function listOpenMoves(q: Queryable): Promise<StatusReport['openMoves']> {
     select b.id as batch, b.purpose, b.state, count(*)::int as open,
            count(*) filter (where m.out_of_reach)::int as "outOfReach"
       from move_batch b join account_move m on m.batch_id = b.id
-     where b.state <> 'done' and m.state in ('queued', 'reserved', 'fenced', 'delivering')
+     where b.state <> 'done' and ${moveStates.in(q, 'under-way', 'm')}
      group by b.id
      order by b.created_at`;
 }

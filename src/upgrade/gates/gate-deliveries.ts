@@ -7,6 +7,7 @@
  * all that is left to compare. After the waves who fell silent before the window is known, and counts no more either.
  */
 import type { Queryable, SqlFragment } from '../../database/connection.ts';
+import { deliveryStates } from '../../deliveries/state/delivery-states.ts';
 import type { GateFigures } from './gate-figures.ts';
 import type { SampleScope } from './gate-samples.ts';
 
@@ -20,7 +21,7 @@ export async function readDeliveries(
 ): Promise<Deliveries> {
   const [row] = await q<(GateFigures['deliveries'] & { since: Date | null })[]>`
     with owed as (
-      select d.device_id, d.state in ('owed', 'released', 'handed-out', 'suspect') as open, d.state = 'failed' as failed,
+      select d.device_id, ${deliveryStates.in(q, 'open', 'd')} as open, d.state = 'failed' as failed,
              d.handed_out_at < clock_timestamp() - make_interval(secs => ${silentAfterSeconds}) as old,
              (select count(*) from command c where c.delivery_id = d.id and (c.state = 'not-now') is true) > 0 as not_now,
              greatest(m.committed_at, (w.gate->>'windowFrom')::timestamptz) as since

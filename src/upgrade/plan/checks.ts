@@ -13,6 +13,7 @@ import { readMasterKeys } from '../../database/sealed-value.ts';
 import { sqlState } from '../../database/sql-state.ts';
 import { loadAuthorities } from '../../domain/authorities.ts';
 import { readDomain } from '../../domain/domain.ts';
+import { moveStates } from '../../moves/state/move-states.ts';
 import { listComponents } from '../../registry/components.ts';
 import { readInstalled, verifyInstalled } from '../../release/archive.ts';
 import { patchDifferences } from '../../release/patch-rule.ts';
@@ -145,9 +146,9 @@ async function checkComponents({ db }: CheckOptions, upgrade: Upgrade): Promise<
 
 async function checkMoves({ db }: CheckOptions): Promise<Finding> {
   const [row] = await db<{ open: number; delivering: number }[]>`
-    select count(*) filter (where state in ('queued', 'reserved', 'fenced'))::int as open,
+    select count(*) filter (where ${moveStates.in(db, 'uncommitted')})::int as open,
            count(*) filter (where state = 'delivering')::int as delivering
-      from account_move where state in ('queued', 'reserved', 'fenced', 'delivering')`;
+      from account_move where ${moveStates.in(db, 'under-way')}`;
   if ((row?.open ?? 0) > 0)
     return error(
       `${counted(row?.open ?? 0, 'account move is', 'account moves are')} open. Let what is open finish, or cancel it.`,

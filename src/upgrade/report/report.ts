@@ -3,6 +3,7 @@
  * features and what locks each. Counted from the rows as they are; for people in `report-text.ts`.
  */
 import type { Queryable } from '../../database/connection.ts';
+import { deliveryStates } from '../../deliveries/state/delivery-states.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { listComponents } from '../../registry/components.ts';
 import { type Feature, type FeatureState, featureStates } from '../../registry/features.ts';
@@ -164,7 +165,7 @@ async function countDeliveries(q: Queryable, upgrade: Upgrade): Promise<Delivery
     select d.item, case when b.purpose = 'wave' then 'onward' else 'back' end as direction,
            count(*) filter (where d.state = 'done')::int as done,
            count(*) filter (where d.state = 'failed')::int as failed,
-           count(*) filter (where d.state in ('owed', 'released', 'handed-out'))::int as open,
+           count(*) filter (where ${deliveryStates.in(q, 'awaited', 'd')})::int as open,
            count(*) filter (where d.state = 'suspect')::int as suspects
       from move_batch b join account_move m on m.batch_id = b.id join delivery d on d.move_id = m.id
      where b.upgrade_id = ${upgrade.id}

@@ -3,7 +3,9 @@ import type { UpgradeId } from '../../base/ids.ts';
 import type { Queryable } from '../../database/connection.ts';
 import { readBudget, silentPatience } from '../../deliveries/budget.ts';
 import type { HoldReason } from '../../deliveries/situation.ts';
+import { deliveryStates } from '../../deliveries/state/delivery-states.ts';
 import { holdMessage } from '../../deliveries/waiting-reason.ts';
+import { moveStates } from '../../moves/state/move-states.ts';
 import { listSupervisors } from '../../registry/supervisors.ts';
 import { listInstancesBehind } from '../components/instances-behind.ts';
 import { supervisorsToWaitFor } from '../components/supervisors-behind.ts';
@@ -105,11 +107,11 @@ async function readBehind(q: Queryable, { state, toRelease }: Upgrade): Promise<
   if (instances.length === 0) return { instances, accounts: [] };
   const accounts = await q<AccountBehind[]>`
     select a.name as account, i.name as instance, m.batch_id as batch,
-           case when m.state is null then 'none' when m.state in ('delivering', 'settled') then 'delivering'
+           case when m.state is null then 'none' when ${moveStates.in(q, 'closing', 'm')} then 'delivering'
                 else 'queued' end as move
       from account a
       join instance i on i.id = a.instance_id
-      left join account_move m on m.account_id = a.id and m.state not in ('closed', 'rolled-back', 'cancelled')
+      left join account_move m on m.account_id = a.id and ${moveStates.notIn(q, 'ended', 'm')}
      where a.instance_id = any(${instances.map(({ id }) => id)}::uuid[])
      order by a.name limit 20`;
   return { instances, accounts };
@@ -178,7 +180,7 @@ async function readSilent(q: Queryable): Promise<WaitFacts['silent']> {
            not exists (select 1 from delivery_permit
                         where scope = 'suspects' and number > 0 and delivery_id is null) as "capReached"
       from delivery d join account a on a.id = d.account_id
-     where d.state in ('handed-out', 'suspect') and d.budgeted
+     where ${deliveryStates.in(q, 'with-device', 'd')} and d.budgeted
        and d.handed_out_at < clock_timestamp() - make_interval(secs => ${suspectAfterSeconds})
      group by a.name, d.device_id order by 2 limit 20`;
   const [first] = rows;
@@ -200,7 +202,7 @@ async function listOpenAccounts(q: Queryable, id: UpgradeId, wave: number): Prom
        and (a.instance_id <> s.to_instance_id
             or exists (select 1 from account_move m
                         where m.account_id = a.id and not m.out_of_reach
-                          and m.state not in ('settled', 'closed', 'rolled-back', 'cancelled')))
+                          and ${moveStates.notIn(q, 'settled-or-ended', 'm')}))
      order by a.name limit 20`;
   return rows.map(({ name }) => name);
 }

@@ -12,6 +12,7 @@ import type { Transaction } from '../../database/connection.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { retireInstance } from '../../instances/instances.ts';
 import { cancelMoveBatch, createMoveBatch } from '../../moves/batch-store.ts';
+import { moveStates } from '../../moves/state/move-states.ts';
 import { listComponents } from '../../registry/components.ts';
 import { changeDesiredProcesses, desireProcess, listDesiredProcesses } from '../../registry/desired-processes.ts';
 import { notBackText } from '../components/absent-process-text.ts';
@@ -76,11 +77,11 @@ async function moveBack(context: StepContext, upgrade: Upgrade): Promise<StepOut
 async function stopMovesTo(tx: Transaction, instanceIds: readonly string[]): Promise<void> {
   const batches = await tx<{ id: string }[]>`
     select distinct batch_id as id from account_move
-     where to_instance_id = any(${instanceIds as string[]}::uuid[]) and state in ('queued', 'reserved', 'fenced')`;
+     where to_instance_id = any(${instanceIds as string[]}::uuid[]) and ${moveStates.in(tx, 'uncommitted')}`;
   for (const batch of batches) await cancelMoveBatch(tx, batch.id);
   await tx`
     update account_move set state = 'closed', closed_at = now()
-     where to_instance_id = any(${instanceIds as string[]}::uuid[]) and state in ('delivering', 'settled')`;
+     where to_instance_id = any(${instanceIds as string[]}::uuid[]) and ${moveStates.in(tx, 'closing')}`;
 }
 
 /** Home is where an account was assigned from, or what its new instance stands for when it was created there. */
@@ -94,7 +95,7 @@ async function queueMovesHome(context: StepContext, tx: Transaction, upgrade: Up
       left join upgrade_assignment s on s.upgrade_id = ${upgrade.id} and s.account_id = a.id
       left join instance home on home.id = s.from_instance_id and home.retired_at is null
      where not exists (select 1 from account_move m where m.account_id = a.id
-                          and m.state not in ('closed', 'rolled-back', 'cancelled'))
+                          and ${moveStates.notIn(tx, 'ended', 'm')})
      order by a.name`;
   if (moves.length === 0) return 0;
   const batch = await createMoveBatch(tx, {

@@ -5,6 +5,7 @@
 import * as z from 'zod';
 import type { AccountId, InstanceId, UpgradeId } from '../../base/ids.ts';
 import type { Queryable, SqlFragment, Transaction } from '../../database/connection.ts';
+import { moveStates } from '../../moves/state/move-states.ts';
 
 /** The column `gate`: the last answer with its figures, and what is kept beside it. */
 export const waveGateShape = z.looseObject({
@@ -240,7 +241,7 @@ export async function listUnmoved(q: Queryable, id: UpgradeId, wave: number): Pr
          order by m.account_id, m.committed_at desc limit 1) l on true
      where s.upgrade_id = ${id} and s.wave_number <= ${wave} and a.instance_id <> s.to_instance_id
        and (select count(*) from account_move m where m.account_id = s.account_id
-               and m.state not in ('closed', 'rolled-back', 'cancelled')) = 0
+               and ${moveStates.notIn(q, 'ended', 'm')}) = 0
      order by a.name`;
 }
 
@@ -271,7 +272,7 @@ export async function readWaveMoves(q: Queryable, id: UpgradeId, wave: number): 
     select count(*)::int as accounts,
            count(*) filter (where at_goal and (o.state is null or o.state = 'settled'))::int as settled,
            count(*) filter (where at_goal and o.state = 'delivering' and o.out_of_reach)::int as "outOfReach",
-           count(*) filter (where at_goal and o.state not in ('settled') and not o.out_of_reach)::int as delivering,
+           count(*) filter (where at_goal and o.state <> 'settled' and not o.out_of_reach)::int as delivering,
            count(*) filter (where not at_goal and o.state is not null)::int as "underWay",
            count(*) filter (where not at_goal and o.state is null)::int as waiting,
            count(*) filter (where not at_goal and o.state is null
@@ -282,7 +283,7 @@ export async function readWaveMoves(q: Queryable, id: UpgradeId, wave: number): 
       cross join lateral (select a.instance_id = s.to_instance_id as at_goal) g
       left join lateral (
         select m.state, m.out_of_reach from account_move m
-         where m.account_id = s.account_id and m.state not in ('closed', 'rolled-back', 'cancelled')
+         where m.account_id = s.account_id and ${moveStates.notIn(q, 'ended', 'm')}
            and not ${outOfReachElsewhere(q)}) o on true
       left join rolled_back f on f.account_id = s.account_id
      where s.upgrade_id = ${id} and s.wave_number = ${wave}`;

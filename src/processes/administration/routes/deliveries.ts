@@ -2,6 +2,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import * as z from 'zod';
 import { budgetSchema, readBudget, writeBudget } from '../../../deliveries/budget.ts';
+import { deliveryStates } from '../../../deliveries/state/delivery-states.ts';
 import { recordEvent } from '../../../domain/events.ts';
 import { listInstances } from '../../../instances/instances.ts';
 import { issueError } from '../../../rest/field-error.ts';
@@ -17,7 +18,7 @@ const budgetShape = z.object({
   perMinuteDomain: z.number(),
   suspectAfterSeconds: z.number(),
 });
-const states = ['open', 'owed', 'released', 'handed-out', 'suspect', 'done', 'failed', 'superseded'] as const;
+const states = ['open', ...deliveryStates.states] as const;
 const tags = ['deliveries'];
 
 export function deliveryRoutes(context: AdministrationContext): FastifyPluginAsyncZod {

@@ -3,6 +3,7 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import * as z from 'zod';
 import { getAccount } from '../../../accounts/accounts.ts';
 import { accountNameOf } from '../../../base/account-name.ts';
+import { deviceStates } from '../../../devices/state/device-states.ts';
 import { notFound } from '../../../rest/http-errors.ts';
 import type { AdministrationContext } from '../context.ts';
 import { type DeviceFilter, findDevice, listDevices } from '../device-list.ts';
@@ -47,7 +48,7 @@ const deviceShape = z.object({
   openDeliveries: z.number(),
 });
 const devicesShape = z.object({ devices: z.array(deviceShape), next: z.string().nullable() });
-const state = z.enum(['offered', 'certified', 'authenticated', 'active', 'suspended', 'leaving', 'gone']);
+const state = z.enum([...deviceStates.states, 'suspended', 'leaving']);
 const tags = ['devices'];
 
 export function deviceRoutes(context: AdministrationContext): FastifyPluginAsyncZod {

@@ -1,0 +1,48 @@
+/**
+ * The states of a delivery: one item that is owed to one device.
+ *
+ *             released by the policy service        handed to the device
+ *      owed ─────────────────────────▶ released ──────────────────────▶ handed-out ──▶ done
+ *       │                               ▲   ▲                            │    │         ▲
+ *       │                               │   └── NotNow, silent, requeued ┘    │ silent  │ answered
+ *       │                               │                                     ▼         │
+ *       │                               └─────── taken back, NotNow ─────── suspect ────┤
+ *       ▼                                                                               ▼
+ *   superseded: nothing is owed after all                    failed: refused, given up, cancelled, or the enrolment ended
+ *
+ * *owed* has no command yet and is renewed in place, so there is one of each item for a device at most. From *released* on a
+ * command carries it; *handed-out* holds a slot of its instance and one of the domain, *suspect* a suspects' place. A command
+ * that was taken back keeps its id, so a late answer settles a delivery that is *released*, too.
+ */
+import { stateMachine } from '../../database/state-machine.ts';
+
+export const deliveryStates = stateMachine({
+  initial: ['owed'],
+  transitions: {
+    owed: ['released', 'failed', 'superseded'],
+    released: ['handed-out', 'done', 'failed'],
+    'handed-out': ['released', 'suspect', 'done', 'failed'],
+    suspect: ['released', 'done', 'failed'],
+    done: [],
+    failed: [],
+    superseded: [],
+  },
+  sets: {
+    /** Not settled: the device is still to have it. */
+    open: ['owed', 'released', 'handed-out', 'suspect'],
+    /** Open, and its device is waited for: it is not among the silent ones. */
+    awaited: ['owed', 'released', 'handed-out'],
+    /** Open, and not with the device. */
+    waiting: ['owed', 'released'],
+    /** Open, and a command carries it. */
+    carried: ['released', 'handed-out', 'suspect'],
+    /** With the device: it holds permits. */
+    'with-device': ['handed-out', 'suspect'],
+    settled: ['done', 'failed', 'superseded'],
+    /** Settled, and the device has nothing of it. */
+    undelivered: ['failed', 'superseded'],
+  },
+});
+
+export type DeliveryState = (typeof deliveryStates.states)[number];
+export type OpenDeliveryState = 'owed' | 'released' | 'handed-out' | 'suspect';
