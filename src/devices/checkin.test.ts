@@ -5,9 +5,11 @@ import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { rotateMasterKeys } from '../database/sealed-value.ts';
 import { untilOneWaits, watched } from '../database/waiting-fixture.ts';
-import { sharedUserId } from '../protocol/apple/checkin.ts';
+import { parseCheckin, serializeCheckin, sharedUserId } from '../protocol/apple/checkin.ts';
+import { checkIn } from './checkin.ts';
 import { createCheckinScene, testTopic } from './checkin-fixture.ts';
 import { type DeviceFixture, seedCommand, seedDomain, seedPermits } from './device-fixture.ts';
+import { removeDevice } from './device-removal.ts';
 import { findDeviceByToken, usersOfDeviceAtMost } from './device-store.ts';
 
 const { url } = await createTestDatabase();
@@ -264,6 +266,16 @@ test('the same enrolment that begins anew clears its queue, its deliveries and i
   assert.ok(!['owed', 'released', 'handed-out', 'suspect'].includes(delivery?.['state']));
   assert.equal((await db`select 1 from device_user where device_id = ${device.deviceId}`).length, 0);
   assert.equal((await row(device))['bootstrap_token'], null);
+});
+
+test('an enrolment that was ended while its Authenticate was on the way does not begin again', limited, async () => {
+  const device = await newDevice('ended', 'active');
+  const before = await scene.enrolled(device);
+  const command = { commandId: newId<CommandId>(), body: Buffer.from('remove') };
+  await db.begin((tx) => removeDevice(tx, { deviceId: device.deviceId, tell: false, command }));
+  const message = parseCheckin(serializeCheckin('Authenticate', { UDID: device.enrolment, Topic: topic }));
+  assert.equal(await refusalOf(await checkIn(scene.options, before, message)), 'the enrolment has ended');
+  assert.equal((await row(device))['state'], 'gone');
 });
 
 test('messages that are not served change nothing, and are answered so that a device knows', limited, async () => {

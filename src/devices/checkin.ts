@@ -148,9 +148,13 @@ async function takeAuthenticate(
   // Only a new enrolment may bring another name. A renewal keeps the topic that the device has, whatever the domain's is now.
   if (renews && !isOf(device, message)) return { kind: 'another-enrolment' };
   if (topic !== (await options.pushTopic(tx)) && !(renews && topic === device.topic)) return otherTopic;
-  if (renews) await describeDevice(tx, device.deviceId, described);
-  else await authenticateDevice(tx, { deviceId: device.deviceId, instanceId: options.instanceId }, described);
-  return { kind: 'accepted' };
+  if (renews) {
+    await describeDevice(tx, device.deviceId, described);
+    return { kind: 'accepted' };
+  }
+  const own = { deviceId: device.deviceId, instanceId: options.instanceId };
+  const isBegun = await authenticateDevice(tx, own, described);
+  return isBegun ? { kind: 'accepted' } : { kind: 'refused', reason: 'the enrolment has ended' };
 }
 
 async function takeToken(

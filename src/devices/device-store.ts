@@ -47,15 +47,16 @@ export interface AuthenticatedDevice {
 /**
  * A new enrolment begins on this token: pending commands, open deliveries with their permits, and the bootstrap token of an
  * earlier one are cleared. Earlier enrolments of the same name are suspended, as far as their accounts are this instance's.
+ * `false`, and nothing begins, where this one has ended meanwhile.
  */
 export async function authenticateDevice(
   tx: Transaction,
   { deviceId, instanceId }: { deviceId: DeviceId; instanceId: InstanceId },
   device: AuthenticatedDevice,
-): Promise<void> {
+): Promise<boolean> {
   await endOpenWork(tx, [deviceId], 'the device enrolled again');
   await tx`delete from device_user where device_id = ${deviceId}`;
-  await tx`
+  const { count } = await tx`
     update device
        set state = 'authenticated', udid = ${device.udid}, enrollment_id = ${device.enrollmentId},
            topic = ${device.topic}, serial_number = ${device.serialNumber}, model = ${device.model},
@@ -63,9 +64,11 @@ export async function authenticateDevice(
            software_version = ${device.softwareVersion}, unlock_token = null, unlock_token_key = null,
            bootstrap_token = null, bootstrap_token_key = null, push_token = null, push_magic = null,
            last_seen_at = clock_timestamp(), authenticated_at = clock_timestamp(), suspended_at = null
-     where id = ${deviceId}`;
+     where id = ${deviceId} and state <> 'gone'`;
+  if (count === 0) return false;
   await suspendEarlier(tx, instanceId, { newcomer: deviceId });
   await carryOptionsOver(tx, deviceId);
+  return true;
 }
 
 /** An Authenticate that comes with a renewed identity: the enrolment goes on, and only what it says of the device is taken. */
