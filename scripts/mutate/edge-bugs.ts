@@ -93,7 +93,7 @@ export const edgeBugs: readonly KnownBug[] = [
   {
     name: 'answer-to-another-question',
     file: 'src/processes/router/route-directory.ts',
-    find: "if (signed.nonce !== nonce) throw new Error('the answer belongs to another question');",
+    find: "if (signed.nonce !== nonce) throw new Error('the answer is for another question');",
     replace: '',
     seenBy: [
       {

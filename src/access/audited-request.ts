@@ -33,8 +33,7 @@ export async function recordedRequest<Result>(
   work: (tx: Transaction) => Promise<Result>,
 ): Promise<Result> {
   const operation = asking.getStore();
-  if (operation === undefined)
-    throw new BrambleError('ERR_INTERNAL', 'A change was to be written outside of a request.');
+  if (operation === undefined) throw new BrambleError('ERR_INTERNAL', 'A change was attempted outside of a request.');
   return await recorded(tx, operation, work);
 }
 

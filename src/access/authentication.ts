@@ -33,7 +33,8 @@ export async function administratorOf(q: Queryable, token: string): Promise<stri
   if (row === undefined || !timingSafeEqual(row.digest, digest)) {
     throw new BrambleError(
       'ERR_TOKEN_INVALID',
-      'The token is not known, or was revoked. Use another one, or have one made: `bramble token create`.',
+      'The token is unknown or was revoked. Use another one, or ask an administrator to create one: `bramble token ' +
+        'create`.',
     );
   }
   return row.name;

@@ -47,7 +47,7 @@ export function identityOf(proof: IdentityProof, keys?: CertificateKeys): Proven
   if (fingerprint === undefined) {
     throw new BrambleError(
       'ERR_IDENTITY_MISSING',
-      'The request proves no identity: send an Mdm-Signature header, or use the TLS client certificate.',
+      'The request does not prove an identity: send an Mdm-Signature header, or use the TLS client certificate.',
     );
   }
   const otherInTls = presented === fingerprint ? undefined : presented;

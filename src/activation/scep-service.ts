@@ -175,7 +175,7 @@ export function createScepService(options: {
     }
     // Asked before anything is issued: an answer that cannot be encrypted would bind the offer all the same.
     if (!canBeAnswered(request.signerCertificateDer)) {
-      const reason = 'the answer is encrypted to the key of the signer, which has to be RSA';
+      const reason = 'the answer is encrypted to the signer’s key, which must be RSA';
       return { outcome: await failed(request, 'badAlg', 'message', reason) };
     }
     const decision = await decide(device, request);

@@ -27,7 +27,7 @@ export async function readInputFile(path: string): Promise<string> {
 
 const reasons: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file',
-  EACCES: 'you may not read it',
+  EACCES: 'permission denied',
   EISDIR: 'it is a folder',
 };
 

@@ -11,7 +11,7 @@ const words: readonly (readonly [RegExp, (...parts: string[]) => string])[] = [
     (least, what) => `must have at least ${least} ${what}`,
   ],
   [/^Too big: expected (?:string|array) to have <=?(\d+) (.+)$/, (most, what) => `must have at most ${most} ${what}`],
-  [/^Invalid (UUID|URL)$/, (what) => `is no ${what}`],
+  [/^Invalid (UUID|URL)$/, (what) => `is not a valid ${what}`],
 ];
 
 /** @param message of zod's first issue */
@@ -20,7 +20,7 @@ export function plainIssue(message: string): string {
     const match = pattern.exec(message);
     if (match) return say(...match.slice(1));
   }
-  return `does not fit: ${message}`;
+  return `is invalid: ${message}`;
 }
 
 function article(what: string | undefined): string {

@@ -8,7 +8,7 @@ export const jsonDepthAtMost = 64;
 
 /** @throws SyntaxError when it is not JSON, or nests too deeply */
 export function parseShallowJson(text: string): unknown {
-  if (nestsTooDeeply(text)) throw new SyntaxError(`the JSON nests deeper than ${jsonDepthAtMost} levels`);
+  if (nestsTooDeeply(text)) throw new SyntaxError(`the JSON is nested deeper than ${jsonDepthAtMost} levels`);
   return JSON.parse(text);
 }
 

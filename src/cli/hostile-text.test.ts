@@ -88,7 +88,7 @@ test('what a person types is refused with the character’s name, and what is th
     const { status, body: answer } = await admin.call('POST', path, body);
     const { message, details } = answer as { message: string; details: { field: string } };
     assert.deepEqual([status, details.field], [400, field]);
-    assert.match(message, /holds U\+(202E|200B|001B|2066|009B), which is not shown/);
+    assert.match(message, /contains U\+(202E|200B|001B|2066|009B), which is not displayed/);
   }
   assert.equal((await admin.call('GET', `/groups/${encodeURIComponent(hostile)}/members`)).status, 200);
   assert.equal((await admin.call('DELETE', `/it-policies/${encodeURIComponent(hostile)}`)).status, 200);

@@ -66,7 +66,7 @@ test('an archive is judged by what the domain knows, and taken in spite of that 
   await writeTestArchive(folder, '1.3.0');
   assert.equal((await release('verify', archive)).code, exitCode.refused);
   const taken = await release('verify', archive, '--accept-unsigned', '1.3.0');
-  assert.match(taken.output, /not signed, and taken by name/);
+  assert.match(taken.output, /not signed, and accepted by name/);
 });
 
 test('a rotation can be taken back: the signer that was left is refused, and who was named by mistake too', async () => {

@@ -119,7 +119,7 @@ export async function componentProcess<Schema extends z.ZodType>(options: Compon
       return parts.work ? servicePatienceMs : Number.POSITIVE_INFINITY;
     },
     onUnreachable: (error: unknown) =>
-      log.warn({ reason: messageOf(error) }, 'the database cannot be reached; it is waited for'),
+      log.warn({ reason: messageOf(error) }, 'the database cannot be reached; waiting for it'),
   };
   const db = openDatabase(databaseUrl, {
     ...databaseAccess,
@@ -219,12 +219,12 @@ async function closeAll(
   for (const { what, close } of closing) {
     const deadline = AbortSignal.timeout(drainMs);
     const late = aborted(deadline).then(() => {
-      throw new BrambleError('ERR_DRAIN_TIMEOUT', `${what} did not end within ${drainMs} ms; going on without it.`);
+      throw new BrambleError('ERR_DRAIN_TIMEOUT', `${what} did not end within ${drainMs} ms; continuing without it.`);
     });
     try {
       await Promise.race([close(), late]);
     } catch (error) {
-      log.error({ error: messageOf(error), what }, 'not closed in good order');
+      log.error({ error: messageOf(error), what }, 'not closed cleanly');
     }
   }
 }

@@ -45,7 +45,7 @@ export async function dialRouters({ context, identifier, handlers }: SrpLinkOpti
     const at = `${router.host}:${router.port}`;
     link.events.on('up', (accepted) => log.info({ ...accepted }, 'link up'));
     link.events.on('down', (reason) => log.warn({ reason, at }, 'link down'));
-    link.events.on('stalled', () => log.warn({ at }, 'link stalled: the router answers nothing'));
+    link.events.on('stalled', () => log.warn({ at }, 'link stalled: the router is not responding'));
     link.events.on('recovered', () => log.info({ at }, 'link answers again'));
     link.events.on('refused', (refused) => log.error({ ...refused, at }, 'link refused'));
     // Every two seconds where a router asks for what it may not have.
@@ -62,7 +62,7 @@ export async function dialRouters({ context, identifier, handlers }: SrpLinkOpti
       links.map(({ router, up, reconnects }) => ({ router: `${router.host}:${router.port}`, up, reconnects })),
     ready: () => {
       if (links.some((link) => link.up && !link.stalled)) return null;
-      return links.some((link) => link.up) ? 'its router answers nothing' : 'no router has accepted its link';
+      return links.some((link) => link.up) ? 'its router is not responding' : 'no router has accepted its link';
     },
     serving: async (signal) => {
       const begun = systemClock.now();
@@ -111,7 +111,7 @@ export async function keepCredentialFresh(options: CredentialRenewal): Promise<v
       if (signal.aborted) return;
       context.log.error(
         { reason: messageOf(error), minutes: Math.round(restMs / 60_000) },
-        'the SRP credential was not renewed; it is tried again',
+        'the SRP credential was not renewed; will retry',
       );
     }
     await clock.sleep(restMs, signal).catch(() => {});

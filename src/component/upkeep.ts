@@ -30,7 +30,7 @@ export function createUpkeep({ of, steps, clock, log }: UpkeepOptions): Upkeep {
       try {
         await work();
       } catch (error) {
-        log.error({ step, error: messageOf(error) }, `the upkeep of ${of} failed; it is tried again`);
+        log.error({ step, error: messageOf(error) }, `the upkeep of ${of} failed; will retry`);
       }
     }
   }

@@ -80,7 +80,7 @@ function guardTransaction(tx: Transaction, fate: Fate): Transaction {
     if (!fate.lost) return;
     throw new BrambleError(
       'ERR_DATABASE_UNAVAILABLE',
-      'The connection to the configuration database was cut in the middle of a transaction: nothing of it was written.',
+      'The connection to the configuration database was lost in the middle of a transaction: nothing was written.',
     );
   };
   return new Proxy(tx, {

@@ -114,7 +114,8 @@ function assertKnown(migrations: readonly Migration[], applied: ReadonlyMap<numb
     if (own.digest !== done.digest) {
       throw new BrambleError(
         'ERR_MIGRATION_CHANGED',
-        `Migration ${done.number} was applied with other contents than this release has. Use an unchanged archive.`,
+        `Migration ${done.number} was applied with contents that differ from those of this release. Use an ` +
+          'unmodified archive.',
       );
     }
   }
@@ -135,8 +136,9 @@ async function applyMigration(db: Database, migration: Migration, options: Migra
     if (!isLockTrouble(cause)) throw cause;
     throw new BrambleError(
       'ERR_MIGRATION_BLOCKED',
-      `Migration ${migration.number} did not get its locks in ${attempts} tries: a long transaction is in the way. ` +
-        'End it (pg_stat_activity shows it) and try again; nothing was changed that a next try would meet.',
+      `Migration ${migration.number} could not get its locks in ${attempts} tries: a long-running transaction ` +
+        'blocks it. End that transaction (pg_stat_activity shows it) and try again; nothing was changed that ' +
+        'would hinder another attempt.',
       { cause },
     );
   }

@@ -52,7 +52,7 @@ async function readMigration(folder: string, name: string): Promise<Migration> {
   if (more.length > 0) {
     throw new BrambleError(
       'ERR_MIGRATION_FILES',
-      `${name} has more than one backfill: give each a migration of its own.`,
+      `${name} has more than one backfill: give each one its own migration.`,
     );
   }
   return {
@@ -80,8 +80,8 @@ function concurrentIndexes(file: string, text: string): ConcurrentIndex[] {
     if (name !== undefined) return { name, statement };
     throw new BrambleError(
       'ERR_MIGRATION_FILES',
-      `${file} builds an index concurrently, so that it may hold nothing but “create index concurrently if not exists …”: ` +
-        'give the rest a migration of its own.',
+      `${file} builds an index concurrently, so it may contain nothing but “create index concurrently if not exists ` +
+        '…”: move the rest to another migration.',
     );
   });
 }

@@ -72,8 +72,8 @@ async function processOf(session: Session): Promise<unknown> {
 function sharedSessions(): BrambleError {
   return new BrambleError(
     'ERR_DATABASE_POOLER',
-    'A pooler in front of the database hands sessions from one client to another (pool_mode transaction or statement). Bramble ' +
-      'needs sessions of its own, for locks and notifications: set "pool_mode = session" in the pooler, or give the address of ' +
-      'PostgreSQL itself.',
+    'A pooler in front of the database hands sessions from one client to another (pool_mode transaction or ' +
+      'statement). Bramble needs dedicated sessions for locks and notifications: set "pool_mode = session" in the ' +
+      'pooler, or use the address of PostgreSQL itself.',
   );
 }

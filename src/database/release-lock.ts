@@ -36,8 +36,8 @@ export async function administrationTransaction<Result>(
     if (domain?.release !== release) {
       throw new BrambleError(
         'ERR_RELEASE_FENCED',
-        `The domain is of release ${domain?.release ?? 'none'}, this administration service of ${release}: nothing was ` +
-          'written. Use the administration service of the domain’s release.',
+        `The domain is of release ${domain?.release ?? 'none'}, this administration service is ${release}: nothing ` +
+          'was written. Use an administration service of the domain’s release.',
         { details: { domain: domain?.release ?? null, own: release } },
       );
     }

@@ -81,9 +81,13 @@ export function openValue(keys: MasterKeys, place: string, ciphertext: Uint8Arra
     return Buffer.concat([decipher.update(ciphertext.subarray(nonceBytes + tagBytes)), decipher.final()]);
   } catch (cause) {
     if (cause instanceof BrambleError) throw cause;
-    throw new BrambleError('ERR_SEALED_VALUE', `The encrypted value of ${place} was changed or belongs elsewhere.`, {
-      cause,
-    });
+    throw new BrambleError(
+      'ERR_SEALED_VALUE',
+      `The encrypted value of ${place} was modified, or copied from another row.`,
+      {
+        cause,
+      },
+    );
   }
 }
 

@@ -174,7 +174,7 @@ function createSessions(url: string, options: PoolOptions): Sessions {
     for (let delayMs = firstDelayMs; waiters.length > 0 && !ended.signal.aborted; delayMs *= 2) {
       try {
         if (options.once && opened)
-          throw connectionError('CONNECTION_CLOSED', 'the session was lost, and with it its locks');
+          throw connectionError('CONNECTION_CLOSED', 'the session was lost, and its locks with it');
         const session = await openSession(url, {
           applicationName: options.applicationName,
           attempt: attempt++,

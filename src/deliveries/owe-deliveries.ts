@@ -39,7 +39,10 @@ export interface OwedDelivery {
  */
 export async function oweDeliveries(q: Queryable, debt: DeliveryDebt): Promise<OwedDelivery[]> {
   if ((debt.accountIds === undefined) === (debt.deviceIds === undefined)) {
-    throw new BrambleError('ERR_DELIVERY_TARGET', 'A delivery is owed to accounts or to devices: name one of both.');
+    throw new BrambleError(
+      'ERR_DELIVERY_TARGET',
+      'A delivery is owed either to accounts or to devices: name one of them.',
+    );
   }
   const ids = [...new Set(debt.accountIds ?? debt.deviceIds)];
   if (ids.length === 0) return [];

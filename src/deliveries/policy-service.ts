@@ -141,9 +141,11 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
 
   function reportSkipped(candidate: Candidate, skipped: readonly SkippedPart[]): void {
     const parts = skipped.map((part) => part.message).join('; ');
-    log.warn({ account: candidate.accountName, item: candidate.item, skipped }, 'parts were left out');
+    log.warn({ account: candidate.accountName, item: candidate.item, skipped }, 'parts were omitted');
     inBackground('report what was left out', async () => {
-      const message = `Left out of the ${candidate.item} of ${candidate.accountName} and others like it: ${parts}. The rest was sent.`;
+      const message =
+        `Omitted from the ${candidate.item} for ${candidate.accountName} and others like it: ${parts}. The rest was ` +
+        'sent.';
       await recordEvent(db, {
         kind: 'delivery-part-skipped',
         subject: candidate.accountName,
@@ -163,10 +165,7 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
       await work();
     } catch (error) {
       counts.failedSteps += 1;
-      log.error(
-        { step: name, error: messageOf(error) },
-        'a step of the policy service failed; it is tried again next turn',
-      );
+      log.error({ step: name, error: messageOf(error) }, 'a step of the policy service failed; will retry next turn');
     }
   }
 

@@ -156,12 +156,12 @@ function settlementOf(candidate: Candidate, order: Order): Settlement | undefine
     candidate,
     revision: order.revision,
     state: 'superseded',
-    reason: 'unchanged: the device has this revision already',
+    reason: 'unchanged: the device already has this revision',
   };
 }
 
 function notTaken(candidate: Candidate): Settlement {
-  return { candidate, revision: null, state: 'superseded', reason: 'a device of this kind does not take it' };
+  return { candidate, revision: null, state: 'superseded', reason: 'not supported by this kind of device' };
 }
 
 function commandOf(candidate: Candidate, order: Order): PreparedDelivery {

@@ -89,9 +89,9 @@ export async function checkIn(
         // The device asks no more for this login, and manages the user without a channel. @see Apple, UserAuthenticate
         return { kind: 'not-served', status: 410, reason: 'users of a directory are not managed' };
       case 'DeclarativeManagement':
-        return { kind: 'not-served', status: 404, reason: 'there are no declarations' };
+        return { kind: 'not-served', status: 404, reason: 'declarative management is not supported' };
       case 'GetToken':
-        return { kind: 'not-served', status: 400, reason: 'this token service is not known' };
+        return { kind: 'not-served', status: 400, reason: 'this token service is unknown' };
     }
   });
 }

@@ -124,7 +124,7 @@ export function createConnectBatcher(options: ConnectBatchOptions): ConnectBatch
       batch.forEach((entry, index) => {
         const outcome = outcomes[index];
         if (outcome) entry.resolve(outcome);
-        else entry.reject(new BrambleError('ERR_INTERNAL', 'The connect statement answered too few rows.'));
+        else entry.reject(new BrambleError('ERR_INTERNAL', 'The connect statement returned too few rows.'));
       });
     } catch (error) {
       const [first] = batch;
@@ -144,7 +144,7 @@ export function createConnectBatcher(options: ConnectBatchOptions): ConnectBatch
     new Promise<ConnectOutcome>((resolve, reject) => {
       const ofDevice = waitingOf.get(request.token) ?? 0;
       if (waiting.length >= waitingAtMost || ofDevice >= waitingOfDeviceAtMost) {
-        reject(new BrambleError('ERR_OVERLOADED', 'Too many requests wait at once: this one comes again.'));
+        reject(new BrambleError('ERR_OVERLOADED', 'Too many requests are waiting; retry later.'));
         return;
       }
       waitingOf.set(request.token, ofDevice + 1);

@@ -118,7 +118,7 @@ test('a command that is never answered is shown after five hand-outs, and after 
   const [row] = await db`
     select c.state, c.answer, d.state as delivery, d.failure from command c join delivery d on d.id = c.delivery_id
      where c.id = ${commandId}`;
-  const failure = 'handed out 10 times without an answer that could be read';
+  const failure = 'handed out 10 times without a readable answer';
   assert.deepEqual({ ...row }, { state: 'error', answer: { unanswered: 10 }, delivery: 'failed', failure });
   assert.equal((await db`select 1 from delivery_permit where delivery_id = ${deliveryId}`).length, 0);
   assert.deepEqual(await events(), ['command-unanswered', 'command-given-up']);

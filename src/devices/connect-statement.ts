@@ -70,9 +70,9 @@ interface ConnectRow extends Asked {
 
 /** In PostgreSQL's `format`: request type, command, count, device. */
 const unansweredEvent =
-  '%1$s %2$s was handed to device %4$s %3$s times without an answer. `bramble device cancel %4$s --handed-out` ends it.';
-const givenUpEvent =
-  '%1$s %2$s was handed to device %4$s %3$s times without an answer that could be read, and has failed.';
+  '%1$s %2$s was handed to device %4$s %3$s times without an answer. `bramble device cancel %4$s --handed-out` ' +
+  'cancels it.';
+const givenUpEvent = '%1$s %2$s was handed to device %4$s %3$s times without a readable answer, and has failed.';
 
 /** A device that names new facts with every answer does not let its row grow without end: then the newest answer replaces all. */
 const storedInventoryBytesAtMost = 512 * 1024;

@@ -126,8 +126,9 @@ async function suspend(tx: Transaction, { earlier, newcomer }: Pair): Promise<vo
     kind: 'device-suspended',
     subject: earlier,
     message:
-      `${is} names the UDID of ${was}, so the earlier one is suspended: it is owed nothing. If the device was wiped or ` +
-      `replaced there is nothing to do: it ends in ${suspensionDays} days, or now by \`bramble device remove ${earlier}\`.`,
+      `${is} uses the UDID of ${was}, so the earlier enrolment is suspended and is sent nothing. If the device was ` +
+      `wiped or replaced, there is nothing to do: that enrolment ends in ${suspensionDays} days, or now by ` +
+      `\`bramble device remove ${earlier}\`.`,
     detail: { suspended: earlier, by: newcomer },
   });
 }
@@ -174,8 +175,8 @@ async function noteAnswer(tx: Transaction, deviceId: DeviceId, rival: DeviceId |
     kind: 'device-contested',
     subject: deviceId,
     message:
-      `${own} still answers with its own key, though ${other ?? 'another device'} named the same UDID after it. Both are ` +
-      'served. One of them is not that device: find out which, and end it with `bramble device remove`.',
+      `${own} still answers with its own key, although ${other ?? 'another device'} used the same UDID later. Both ` +
+      'are served. One of them is not that device: find out which, and remove it with `bramble device remove`.',
     detail: { device: deviceId, rival },
   });
 }

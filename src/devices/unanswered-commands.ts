@@ -6,6 +6,6 @@ export const handOutsShown = 5;
 export const handOutsAtMost = 10;
 
 /** In `delivery.failure`. */
-export const givenUpFailure = `handed out ${handOutsAtMost} times without an answer that could be read`;
+export const givenUpFailure = `handed out ${handOutsAtMost} times without a readable answer`;
 /** In `delivery.failure`; not sent again until something changes. */
 export const cancelledByOperator = 'cancelled by an operator';

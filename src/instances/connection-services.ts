@@ -136,7 +136,7 @@ async function serveInstances(tx: Transaction, serviceId: string, instanceIds: r
     if (violatedConstraint(cause) !== 'connection_service_serves_one_instance') throw cause;
     throw new BrambleError(
       'ERR_FEATURE_LOCKED',
-      'A connection service serves one instance at most until the upgrade is finalized and the schema contracted. ' +
+      'A connection service can serve only one instance until the upgrade is finalized and the schema contracted. ' +
         'Name one instance, or finalize the upgrade first.',
       { cause, details: { feature: 'connection-service-sharing', lockedBy: ['upgrade'] } },
     );

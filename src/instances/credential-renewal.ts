@@ -132,7 +132,7 @@ type Answer = { kind: 'open' } | { kind: 'certificate'; certificate: Buffer } | 
 async function readAnswer(q: Queryable, identifier: string, envelope: SignedEnvelope): Promise<Answer> {
   const [row] = await q<{ own: boolean; certificate: Buffer | null; refusal: string | null }[]>`
     select signature = ${envelope.signature} as own, certificate, refusal from srp_renewal where identifier = ${identifier}`;
-  if (!row?.own) return { kind: 'refused', reason: 'another process of this identifier asked after this one' };
+  if (!row?.own) return { kind: 'refused', reason: 'another process with this identifier made a later request' };
   if (row.certificate !== null) return { kind: 'certificate', certificate: row.certificate };
   return row.refusal === null ? { kind: 'open' } : { kind: 'refused', reason: row.refusal };
 }

@@ -24,6 +24,7 @@ export async function routerAddresses(q: Queryable, home: string): Promise<Route
   }
   throw new BrambleError(
     'ERR_NO_ROUTER',
-    'No router of the domain is known yet, so a credential could not say where to dial. Start a router first.',
+    'No router of the domain is known yet, so the credential would not contain an address to dial. Start a router ' +
+      'first.',
   );
 }

@@ -39,10 +39,10 @@ export function declaresMore(contentLength: string | undefined, atMost: number):
 }
 
 export function bodyTooLargeText(kind: DeviceAddressKind): string {
-  return `A request at this address has a body of at most ${bodyBytes[kind]} bytes.`;
+  return `A request to this address may have a body of at most ${bodyBytes[kind]} bytes.`;
 }
 
-export const urlTooLargeText = `An address has at most ${urlBytesAtMost} bytes with its query: send the message by POST.`;
+export const urlTooLargeText = `An address may have at most ${urlBytesAtMost} bytes including its query: send the message by POST.`;
 
 const activation = /^\/activate(?:\?|$)/;
 const ofDevice = /^\/(mdm|scep)\/([^/?]*)(?:\/(checkin|connect))?(?:\?|$)/;

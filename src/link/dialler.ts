@@ -205,7 +205,7 @@ class Dialler implements SrpLink {
     widenWindow(session);
     const undecided = setTimeout(() => {
       if (this.#serving.has(session)) return;
-      reason = 'the router did not decide in time';
+      reason = 'the router did not accept or refuse the link in time';
       brokenByOther = false;
       session.destroy();
     }, this.#options.dialTimeoutMs ?? 10_000);
@@ -222,7 +222,7 @@ class Dialler implements SrpLink {
         this.events.emit('recovered');
       },
       onDead: () => {
-        reason = 'the router answers no more';
+        reason = 'the router stopped answering';
         brokenByOther = false;
       },
     });
@@ -282,7 +282,7 @@ async function dial(
       once(socket, 'close', { signal: settled.signal }).then(() => Promise.reject(new Error('it was closed'))),
       once(deadline, 'abort', { signal: settled.signal }).then(() => Promise.reject(new Error('not in time'))),
     ]);
-    if (socket.alpnProtocol !== linkProtocol) throw new Error('what answers there is not a router');
+    if (socket.alpnProtocol !== linkProtocol) throw new Error('the other end is not a router');
     return socket;
   } catch (cause) {
     socket.on('error', () => undefined);

@@ -147,7 +147,8 @@ async function answerControl(
 
 function keyOf(session: Http2Session | undefined): string {
   const certificate = (session?.socket as TLSSocket | undefined)?.getPeerX509Certificate();
-  if (!certificate) throw new BrambleError('ERR_LINK_MESSAGE', 'What registers a router is not a router on TLS.');
+  if (!certificate)
+    throw new BrambleError('ERR_LINK_MESSAGE', 'Only a router, connected by TLS, can register a router.');
   return createHash('sha256')
     .update(certificate.publicKey.export({ type: 'spki', format: 'der' }))
     .digest('hex');
@@ -155,7 +156,7 @@ function keyOf(session: Http2Session | undefined): string {
 
 function streamControl(response: Http2ServerResponse, control: NonNullable<LinkHandlers['control']>): void {
   const ending = new AbortController();
-  response.stream.once('close', () => ending.abort('the link went away'));
+  response.stream.once('close', () => ending.abort('the link was closed'));
   response.writeHead(200, { 'content-type': 'application/x-ndjson' });
   response.stream.write('\n');
   control((list) => {

@@ -44,7 +44,7 @@ export function openEnvelope<Shape extends z.ZodType>(
   if (!verify('sha256', bytes, authorityKey, Buffer.from(signature, 'base64'))) {
     throw new BrambleError(
       'ERR_LINK_SIGNATURE',
-      'A signed message of the SRP link was not signed by the domain authority; it is not believed.',
+      'A signed message of the SRP link was not signed by the domain authority and is rejected.',
     );
   }
   return parseMessage(shape, parseJson(bytes.toString()));
@@ -81,7 +81,7 @@ function routeSignerKey(signer: string, authorityKey: KeyObject): KeyObject {
   if (isRouteSigner) return certificate.publicKey;
   throw new BrambleError(
     'ERR_LINK_SIGNATURE',
-    'An answer about routes was not signed by a route signer of the domain authority; it is not believed.',
+    'A routing answer was not signed by a route signer of the domain authority and is rejected.',
   );
 }
 
@@ -102,7 +102,7 @@ export function parseJson(text: string): unknown {
 }
 
 function messageError(reason: string, cause: unknown): BrambleError {
-  return new BrambleError('ERR_LINK_MESSAGE', `A message of the SRP link does not have its shape: ${reason}.`, {
+  return new BrambleError('ERR_LINK_MESSAGE', `A message of the SRP link is malformed: ${reason}.`, {
     cause,
   });
 }

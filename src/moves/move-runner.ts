@@ -141,7 +141,7 @@ export async function moveAccount(options: MoveRunnerOptions, move: ReservedMove
     if (isBrambleError(error, 'ERR_RELEASE_FENCED')) throw error;
     options.log.warn(
       { moveId: move.moveId, accountId: move.accountId, reason: messageOf(error) },
-      'move failed, will retry',
+      'move failed; will retry',
     );
     await administrationTransaction(db, release, (tx) => unfenceMove(tx, move, messageOf(error), attemptsAtMost));
     return false;
@@ -270,7 +270,7 @@ async function unlessInterrupted<Result>(options: Running, work: () => Promise<R
     return await work();
   } catch (error) {
     if (isBrambleError(error, 'ERR_RELEASE_FENCED')) throw error;
-    options.log.warn({ reason: messageOf(error) }, 'moving is interrupted, will retry');
+    options.log.warn({ reason: messageOf(error) }, 'moving was interrupted; will retry');
     return undefined;
   }
 }

@@ -76,8 +76,8 @@ function environmentError(error: z.ZodError, variable?: string): BrambleError {
   const place = [variable, ...(issue?.path ?? [])].filter((part) => part !== undefined).join('.');
   return new BrambleError(
     'ERR_ENVIRONMENT',
-    `The environment variable ${place} does not fit: ${issue?.message ?? 'unknown'}. The supervisor sets it; check the ` +
-      'desired process.',
+    `The environment variable ${place} is invalid: ${issue?.message ?? 'unknown'}. The supervisor sets it: check ` +
+      'the desired process.',
     { details: { variable: place } },
   );
 }

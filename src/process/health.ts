@@ -38,7 +38,7 @@ export function createRegistry(component: { name: string; kind: string; release:
   collectDefaultMetrics({ register: registry });
   new Gauge({
     name: 'bramble_component_info',
-    help: 'Always 1; the labels say which component of which release answers.',
+    help: 'Always 1; the labels name the component and its release.',
     labelNames: ['name', 'kind', 'release'],
     registers: [registry],
   }).set({ ...component }, 1);

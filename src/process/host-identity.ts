@@ -24,8 +24,12 @@ async function readBootId(): Promise<string> {
     if (process.platform === 'linux') return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
     return (await run('sysctl', ['-n', 'kern.bootsessionuuid'])).stdout.trim();
   } catch (cause) {
-    throw new BrambleError('ERR_HOST_IDENTITY', 'The operating system does not tell which boot of the host this is.', {
-      cause,
-    });
+    throw new BrambleError(
+      'ERR_HOST_IDENTITY',
+      'The operating system does not report which boot of the host this is.',
+      {
+        cause,
+      },
+    );
   }
 }

@@ -68,7 +68,8 @@ const orphanMs = 20_000;
 const retryMs = 200;
 const beatMs = 2000;
 const notMarked =
-  'it cannot be written down that this process can be adopted: the next supervisor does not wait for it, and none is replaced beside it';
+  'cannot record that this process can be adopted: the next supervisor will not wait for it, and it cannot be ' +
+  'replaced without an interruption';
 
 /** @param patienceMs how long it works on without a supervisor */
 export function openSupervision(own: OwnProcess, patienceMs = orphanMs): Supervision {
@@ -149,7 +150,7 @@ export function openSupervision(own: OwnProcess, patienceMs = orphanMs): Supervi
       }
       await delay(retryMs, undefined, { signal }).catch(() => undefined);
     }
-    request('the supervisor went away');
+    request('the supervisor is gone');
   }
 
   const onTerminate = (): void => request('SIGTERM');

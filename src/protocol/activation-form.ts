@@ -36,14 +36,14 @@ export const activationRefusal = {
 /** To another method than POST: 405. */
 export const activationMethodRefusal = {
   code: 'ERR_METHOD',
-  message: 'Send account and password by POST.',
+  message: 'Send the account and the password with POST.',
 } as const satisfies Refusal;
 
 /** @throws BrambleError ERR_CONTENT_TYPE; ERR_INPUT when it is not readable, or a field is missing. */
 export function parseActivationForm(contentType: string | undefined, body: Uint8Array): ActivationForm {
   const given = (contentType ?? '').split(';', 1)[0]?.trim().toLowerCase();
   if (given !== 'application/x-www-form-urlencoded') {
-    throw new BrambleError('ERR_CONTENT_TYPE', 'This address takes application/x-www-form-urlencoded.');
+    throw new BrambleError('ERR_CONTENT_TYPE', 'This address accepts application/x-www-form-urlencoded.');
   }
   const form = parseForm(body, budget);
   const [accountName, password, platform = 'apple'] = [form.get('account'), form.get('password'), form.get('platform')];

@@ -17,7 +17,10 @@ export function parseClientCert(value: string): Buffer {
   const trimmed = value.length > maxLength ? '' : value.trim();
   const der = Buffer.from(trimmed.slice(1, -1), 'base64');
   if (der.length === 0 || trimmed !== serializeClientCert(der)) {
-    throw new BrambleError('ERR_CLIENT_CERT_HEADER', 'The Client-Cert header is not one byte sequence of RFC 9440.');
+    throw new BrambleError(
+      'ERR_CLIENT_CERT_HEADER',
+      'The Client-Cert header is not a single byte sequence as RFC 9440 requires.',
+    );
   }
   return der;
 }

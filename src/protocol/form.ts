@@ -41,7 +41,7 @@ export function parseForm(bytes: Uint8Array, budget: FormBudget): ReadonlyMap<st
     try {
       return utf8.decode(piece);
     } catch (cause) {
-      throw new BrambleError('ERR_INPUT', 'The form holds text that is not UTF-8.', { cause });
+      throw new BrambleError('ERR_INPUT', 'The form contains text that is not UTF-8.', { cause });
     }
   };
   const endPair = (): void => {
@@ -52,7 +52,7 @@ export function parseForm(bytes: Uint8Array, budget: FormBudget): ReadonlyMap<st
     if (name === null && sizeBytes === 0) return;
     const text = takeText();
     const [key, value] = name === null ? [text, ''] : [name, text];
-    if (form.has(key)) throw new BrambleError('ERR_INPUT', 'A field of the form comes twice.');
+    if (form.has(key)) throw new BrambleError('ERR_INPUT', 'A field of the form occurs twice.');
     form.set(key, value);
     name = null;
   };
@@ -71,7 +71,7 @@ export function parseForm(bytes: Uint8Array, budget: FormBudget): ReadonlyMap<st
     else if (byte === percent) {
       byte = hexValue(bytes[at + 1]) * 16 + hexValue(bytes[at + 2]);
       if (!(byte >= 0)) {
-        throw new BrambleError('ERR_INPUT', 'The form holds a percent sign without two hexadecimal digits.');
+        throw new BrambleError('ERR_INPUT', 'The form contains a percent sign without two hexadecimal digits.');
       }
       at += 2;
     }

@@ -67,7 +67,7 @@ export async function registerComponent(
     if (await upsertComponent(tx, component, {})) return;
     throw new BrambleError(
       'ERR_COMPONENT_NAME_TAKEN',
-      `A component named ${component.name} of another kind is at work. Stop that one, or give this one another name.`,
+      `A component named ${component.name} of another kind is running. Stop that one, or give this one another name.`,
       { details: { name: component.name, kind: component.kind } },
     );
   });
@@ -125,9 +125,9 @@ export async function registerRouter(db: Database, router: RouterIdentity, detai
     }
     throw new BrambleError(
       'ERR_ROUTER_NAME_TAKEN',
-      `The router that calls itself ${router.name} on ${router.host} is not registered: the name is another component's, or ` +
-        "a router's with another key. If its key was renewed, stop it for ten seconds, then: bramble component forget " +
-        `${router.name}.`,
+      `The router that calls itself ${router.name} on ${router.host} is not registered: the name belongs to another ` +
+        'component, or to a router with another key. If its key was renewed, stop the router for ten seconds, ' +
+        `then run: bramble component forget ${router.name}.`,
       { details: { name: router.name, host: router.host } },
     );
   });
@@ -223,7 +223,8 @@ export async function assertCompatible(
     throw new BrambleError(
       'ERR_RELEASE_MISMATCH',
       `The database is of release ${declared.release}, the administration service ${component.name} of ` +
-        `${component.release}. Both must be of one release: start it from ${declared.release}, or upgrade the domain.`,
+        `${component.release}. Both must be of the same release: start it from ${declared.release}, or upgrade ` +
+        'the domain.',
       { details: { database: declared.release, own: component.release } },
     );
   }

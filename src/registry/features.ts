@@ -57,8 +57,8 @@ export async function requireFeature(
   if (state.active) return;
   throw new BrambleError(
     'ERR_FEATURE_LOCKED',
-    `${wish} needs the feature ${name}, which is held back by: ${state.lockedBy.join(', ')}. Finalize the upgrade, and ` +
-      'upgrade or forget the components that are named; `bramble features` shows them.',
+    `${wish} needs the feature ${name}, which is held back by: ${state.lockedBy.join(', ')}. Finalize the upgrade, ` +
+      'and upgrade or forget the components listed; `bramble features` shows them.',
     { details: { feature: name, lockedBy: state.lockedBy } },
   );
 }

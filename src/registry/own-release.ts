@@ -18,7 +18,7 @@ export const ownFeatures: readonly Feature[] = [
   {
     name: 'connection-service-sharing',
     since: '1.1.0',
-    summary: 'One connection service serves several instances, and tunnels open through another when one fails.',
+    summary: 'A connection service can serve several instances, and tunnels open through another one when one fails.',
     kinds: ['router', 'server', 'administration', 'connection'],
   },
   {
@@ -30,13 +30,13 @@ export const ownFeatures: readonly Feature[] = [
   {
     name: 'scep-registration-authority',
     since: '1.2.0',
-    summary: 'Devices encrypt their SCEP requests to the registration authority, no longer to the device authority.',
+    summary: 'Devices encrypt their SCEP requests to the registration authority instead of the device authority.',
     kinds: ['server'],
   },
   {
     name: 'database-roles',
     since: '1.2.0',
-    summary: 'Each kind of process has a database role of its own, with the rights that it needs.',
+    summary: 'Each kind of process has its own database role with only the rights that it needs.',
     kinds: ['server', 'administration', 'connection', 'coordinator'],
   },
   {
@@ -49,13 +49,14 @@ export const ownFeatures: readonly Feature[] = [
     name: 'device-tls-identity',
     since: '1.2.0',
     summary:
-      'Devices that showed their certificate in TLS on three days are held to it; bootstrap tokens are handed out only over it.',
+      'Devices that presented their certificate in TLS on three days must keep doing so; bootstrap tokens are given ' +
+      'out only over it.',
     kinds: ['server', 'administration'],
   },
   {
     name: 'device-identity-renewal',
     since: '1.2.0',
-    summary: 'Devices renew their identity before it ends; until they use the new one, both are accepted.',
+    summary: 'Devices renew their identity before it expires; until they use the new one, both are accepted.',
     kinds: ['server', 'administration', 'connection'],
   },
 ];

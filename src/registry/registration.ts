@@ -97,7 +97,7 @@ export async function registerAndKeep(options: RegistrationOptions): Promise<Reg
     if (other === undefined || other.host !== host || other.bootId !== bootId) return false;
     if (!other.alive) {
       await registerComponent(db, component, compatibility);
-      log.warn({ processId: other.processId, release: other.release }, 'the successor is gone; this process goes on');
+      log.warn({ processId: other.processId, release: other.release }, 'the successor is gone; this process continues');
       return true;
     }
     if (successor?.processId !== other.processId) {
@@ -122,7 +122,7 @@ export async function registerAndKeep(options: RegistrationOptions): Promise<Reg
   return {
     readiness: () => {
       if (gone) return 'its registration is gone';
-      return clock.now() - renewedAt > leaseSeconds * 1000 ? 'its lease ran out: the database does not answer' : null;
+      return clock.now() - renewedAt > leaseSeconds * 1000 ? 'its lease expired: the database does not answer' : null;
     },
     stop: async (failure) => {
       ending.abort();
@@ -144,8 +144,8 @@ async function assertNameFree(db: Database, component: ComponentIdentity): Promi
   if (rival?.alive && rival.kind !== 'router' && rival.host !== component.host) {
     throw new BrambleError(
       'ERR_COMPONENT_NAME_TAKEN',
-      `A component named ${component.name} is at work on ${rival.host} (process ${rival.processId}). Stop that one, or give ` +
-        'this one another name.',
+      `A component named ${component.name} is running on ${rival.host} (process ${rival.processId}). Stop that one, ` +
+        'or give this one another name.',
       { details: { host: rival.host, processId: rival.processId } },
     );
   }

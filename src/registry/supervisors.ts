@@ -48,7 +48,7 @@ export function supervisorsBehind(supervisors: readonly HostSupervisor[], releas
 /** What it is of, in words. Pure. */
 export function supervisorText({ host, release, atWork }: Pick<HostSupervisor, 'host' | 'release' | 'atWork'>): string {
   if (release === null) return `${host} (1.1 or earlier)`;
-  return `${host} (${release}${atWork ? '' : ', not heard of lately'})`;
+  return `${host} (${release}${atWork ? '' : ', no recent report'})`;
 }
 
 /** What brings a supervisor of the release to a host: in a session of its own, as a closed terminal drains what runs in it. Pure. */
@@ -58,6 +58,6 @@ export function supervisorCommand(release: string): string {
 
 /** What has to be so before it is typed, or processes end with the supervisor before. */
 export const supervisorCaution =
-  'Not in a terminal that you close: that ends everything on the host. And where the running one is a systemd unit, give this unit ' +
-  'KillMode=process before (systemctl edit, systemctl daemon-reload): otherwise systemd ends every process together with it. ' +
-  'Better still, start the new one as a unit of its own';
+  'Do not run it in a terminal that you will close: that ends everything on the host. If the running one is a ' +
+  'systemd unit, first set KillMode=process in that unit (systemctl edit, systemctl daemon-reload): otherwise ' +
+  'systemd ends every process together with it. Better still, start the new one as a separate unit';

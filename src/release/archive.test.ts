@@ -119,7 +119,7 @@ test('a sealed release is never replaced, a working tree of the same number is',
   await installArchive(await write(folder, release('2', workingTree)), { home: folder });
   assert.equal(await readFile(path.join(installed, 'bramble.mjs'), 'utf8'), '2');
   await installArchive(await write(folder, release('1')), { home: folder });
-  const other = { ...changedCode, message: /^Another archive of release 1\.2\.0 is installed already.*move it aside/ };
+  const other = { ...changedCode, message: /^Another archive of release 1\.2\.0 is already installed.*move it aside/ };
   await assert.rejects(installArchive(await write(folder, release('2')), { home: folder }), other);
 });
 
@@ -142,9 +142,9 @@ test('what is installed is proven without its signature, which an earlier superv
   const file = await writeTestArchive(folder, '1.2.0', { signer: testSigner() });
   const installed = await installArchive(file, { home: folder });
   const signature = await readFile(`${file}.sig`, 'utf8');
-  const later = { ...signatureCode, message: /made for a later Bramble: it holds a "bramble release signature 2"/ };
+  const later = { ...signatureCode, message: /made for a later Bramble: it contains a "bramble release signature 2"/ };
   for (const [text, refusal] of [
-    ['', { ...signatureCode, message: /does not hold/ }],
+    ['', { ...signatureCode, message: /is not valid/ }],
     [signature.replace('signature 1', 'signature 2'), later],
     ['bramble release signature 2\nsomething else\n', later],
     [`bramble release signature 2\n${'x'.repeat(100_000)}\n`, later],

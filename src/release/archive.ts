@@ -139,7 +139,7 @@ export async function readArchive(file: string, expectedSha256?: string): Promis
   const digest = sha256(bytes);
   for (const expected of [expectedSha256, await listedDigest(file)]) {
     if (expected !== undefined && expected !== digest) {
-      throw changed(`the SHA-256 of ${path.basename(file)} is ${digest}, and ${expected} is expected`);
+      throw changed(`the SHA-256 of ${path.basename(file)} is ${digest}, but ${expected} was expected`);
     }
   }
   const entries = await readEntries(bytes);
@@ -227,8 +227,8 @@ async function assertInstalled(folder: string, entries: Entries): Promise<void> 
   if (!installed.equals(entries.get(manifestName) ?? Buffer.alloc(0))) {
     throw new BrambleError(
       'ERR_RELEASE_ARCHIVE_CHANGED',
-      `Another archive of release ${manifest.release} is installed already in ${folder}, and a sealed release never ` +
-        'changes. Go on with the installed one, or, if nothing runs from that folder, move it aside and try again.',
+      `Another archive of release ${manifest.release} is already installed in ${folder}, and a sealed release never ` +
+        'changes. Use the installed one, or, if nothing runs from that folder, move it aside and try again.',
     );
   }
 }
@@ -268,14 +268,14 @@ async function listedDigest(file: string): Promise<string | undefined> {
 
 async function readBounded(file: string): Promise<Buffer> {
   const handle = await open(file, 'r').catch((cause: unknown) => {
-    throw new BrambleError('ERR_RELEASE_ARCHIVE_MISSING', `There is no release archive that can be read at ${file}.`, {
+    throw new BrambleError('ERR_RELEASE_ARCHIVE_MISSING', `There is no readable release archive at ${file}.`, {
       cause,
     });
   });
   try {
     const stat = await handle.stat();
     if (!stat.isFile()) {
-      throw new BrambleError('ERR_RELEASE_ARCHIVE_MISSING', `${file} is not a file: name a release archive (.tgz).`);
+      throw new BrambleError('ERR_RELEASE_ARCHIVE_MISSING', `${file} is not a file: give a release archive (.tgz).`);
     }
     const { size } = stat;
     if (size > maxArchiveBytes) {

@@ -57,7 +57,7 @@ export function parseManifest(text: string, found: Found = inArchive): Manifest 
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     throw malformed(
-      `its manifest does not fit at "${issue?.path.join('.') ?? ''}": ${issue?.message ?? ''}`,
+      `its manifest is invalid at "${issue?.path.join('.') ?? ''}": ${issue?.message ?? ''}`,
       parsed.error,
     );
   }
@@ -91,7 +91,7 @@ function malformedIn(found: Found, why: string, cause?: unknown): BrambleError {
   const what = found.kind === 'archive' ? 'This' : `What is installed in ${found.folder}`;
   return new BrambleError(
     'ERR_RELEASE_ARCHIVE_MALFORMED',
-    `${what} is not a release ${found.kind === 'archive' ? 'archive ' : ''}that can be used: ${why}. ${remedyOf(found)}`,
+    `${what} is not a usable release${found.kind === 'archive' ? ' archive' : ''}: ${why}. ${remedyOf(found)}`,
     { cause },
   );
 }
@@ -107,6 +107,6 @@ export function changed(why: string, found: Found = inArchive): BrambleError {
 
 function remedyOf(found: Found): string {
   return found.kind === 'archive'
-    ? 'Take the archive again from where you got it.'
+    ? 'Download the archive again.'
     : `The archive may be good: move ${found.folder} aside and install it again with "bramble release install".`;
 }

@@ -19,9 +19,7 @@ export function patchDifferences(from: Manifest, to: Manifest): string[] {
 function differingShapes(from: Manifest, to: Manifest): string[] {
   const [older] = [from, to].filter(({ shapes }) => shapes === undefined);
   if (older === undefined) return differingKeys(from.shapes ?? {}, to.shapes ?? {}, 'the stored shape');
-  return [
-    `the manifest of ${older.release} does not tell the shapes of what is stored, as those of 1.2.0 and later do`,
-  ];
+  return [`the manifest of ${older.release} does not list the shapes of stored data, as those of 1.2.0 and later do`];
 }
 
 function migrationsOf({ files }: Manifest): Record<string, string> {

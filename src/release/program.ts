@@ -16,7 +16,10 @@ export function programFolder(): string {
       return folder;
     }
   }
-  throw new BrambleError('ERR_RELEASE_INCOMPLETE', `The program at ${own} has no folder "sql": install it again.`);
+  throw new BrambleError(
+    'ERR_RELEASE_INCOMPLETE',
+    `The program at ${own} has no folder "sql" beside it: install the release again.`,
+  );
 }
 
 /** The folder of this program's migrations. */

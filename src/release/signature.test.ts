@@ -79,7 +79,7 @@ test('what was changed anywhere, or says more than one thing, is refused as a wh
 });
 
 test('what a later release has added is told as such, and not as damage', () => {
-  const later = { ...refused, message: /made for a later Bramble: it holds a "bramble [a-z ]+ \d+"/ };
+  const later = { ...refused, message: /made for a later Bramble: it contains a "bramble [a-z ]+ \d+"/ };
   for (const text of [
     signature.replace('signature 1', 'signature 2'),
     `${signature}\n${formatRotation(bea.fingerprint, ada).replace('rotation 1', 'rotation 2')}`,

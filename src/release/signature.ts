@@ -92,7 +92,7 @@ export function parseSignature(bytes: Buffer, what = 'The signature'): ReleaseSi
   const unusable = unusableAs(what);
   const [first = '', ...rest] = blocksOf(bytes, what);
   const [, release = '', archive = '', manifest = '', key = '', signature = ''] = releaseBlock.exec(first) ?? [];
-  if (release === '') throw unusable('it does not begin with the signature of a release, in format 1');
+  if (release === '') throw unusable('it does not begin with a release signature in format 1');
   const signer = provenSigner(first, key, signature, unusable);
   const rotations = rest.map((block) => rotationOf(block, unusable));
   return { release, archive, manifest, signer, rotations, text: bytes.toString('latin1') };
@@ -145,8 +145,8 @@ export function unusableAs(what: string): Unusable {
   return (why, cause) =>
     new BrambleError(
       'ERR_RELEASE_SIGNATURE',
-      `${what} does not hold: ${why}. Take it again, together with its archive, from where you got them; installing the ` +
-        'archive again puts the signature of an installed release right.',
+      `${what} is not valid: ${why}. Download it again together with its archive; installing the archive again ` +
+        'repairs the signature of an installed release.',
       { cause },
     );
 }
@@ -167,15 +167,16 @@ function assertKnown(block: string, what: string): void {
   if (title === undefined || knownTitles.includes(title)) return;
   throw new BrambleError(
     'ERR_RELEASE_SIGNATURE',
-    `${what} is made for a later Bramble: it holds a "${title}", which this release does not know. It need not be damaged. Use a ` +
-      'release that reads it, such as the latest patch of your own, or get a signature in format 1 from the publisher.',
+    `${what} was made for a later Bramble: it contains a "${title}", which this release does not know. It may well ` +
+      'be intact. Use a release that can read it, such as the latest patch of yours, or get a signature in format ' +
+      '1 from the publisher.',
     { details: { statement: title } },
   );
 }
 
 function rotationOf(block: string, unusable: Unusable): Rotation {
   const [, key = '', next = '', signature = ''] = rotationBlock.exec(block) ?? [];
-  if (next === '') throw unusable('something in it is not a statement of rotation, in format 1');
+  if (next === '') throw unusable('it contains something other than rotation statements in format 1');
   return { from: provenSigner(block, key, signature, unusable), to: next };
 }
 
@@ -190,7 +191,7 @@ function provenSigner(block: string, keyText: string, signature: string, unusabl
     throw unusable('a key or signature in it cannot be read', cause);
   }
   if (!verify(null, Buffer.from(statement), key, Buffer.from(signature, 'base64'))) {
-    throw unusable('it was not made with the key that it names, or was changed after that');
+    throw unusable('it was not made with the key that it names, or was modified afterwards');
   }
   return fingerprintOf(key);
 }

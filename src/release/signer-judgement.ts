@@ -63,17 +63,17 @@ export function trustedChain(
 export function judgementText(judgement: Judgement): string {
   switch (judgement.kind) {
     case 'unsigned':
-      return 'not signed, and no signer was ever seen: who built it is not proven';
+      return 'not signed, and no signer was ever seen: who built it is unproven';
     case 'accepted-unsigned':
-      return 'not signed, and taken by name: who built it is not proven';
+      return 'not signed, and accepted by name: who built it is unproven';
     case 'first':
-      return `signed by ${judgement.signer}, the first signer that was seen`;
+      return `signed by ${judgement.signer}, the first signer seen`;
     case 'known':
       return `signed by ${judgement.signer}, as before`;
     case 'accepted':
-      return `signed by ${judgement.signer}, taken by name`;
+      return `signed by ${judgement.signer}, accepted by name`;
     case 'followed':
-      return `signed by ${judgement.chain.toReversed().join(', which follows ')}`;
+      return `signed by ${judgement.chain.toReversed().join(', the successor of ')}`;
   }
 }
 
@@ -85,14 +85,14 @@ function readAcceptance(
   if (signer !== undefined && named === undefined) {
     throw new BrambleError(
       'ERR_INPUT',
-      'A signer is accepted by its fingerprint: 64 digits of hexadecimal, with or without colons.',
+      'Accept a signer by its fingerprint: 64 hexadecimal digits, with or without colons.',
       { details: { field: 'body.acceptSigner' } },
     );
   }
   if (unsigned !== undefined && unsigned !== release) {
     throw new BrambleError(
       'ERR_INPUT',
-      `The release ${JSON.stringify(unsigned)} is to be accepted unsigned, and this is ${release}.`,
+      `The release ${JSON.stringify(unsigned)} is to be accepted unsigned, but this is ${release}.`,
       {
         details: { field: 'body.acceptUnsigned', release },
       },
@@ -110,8 +110,9 @@ function judgeUnsigned(
   const expected = accepted.named ?? known.fingerprint;
   if (expected === null) return { kind: 'unsigned' };
   throw refusal(
-    `Release ${release} is not signed, and this domain has taken releases of the signer ${expected} only. Get its signature ` +
-      `(the archive’s name with .sig) and put it beside the archive, or take it unsigned by name: --accept-unsigned ${release}.`,
+    `Release ${release} is not signed, but this domain has so far accepted releases of the signer ${expected} only. ` +
+      'Get its signature (the archive’s name with .sig) and put it beside the archive, or accept it unsigned: ' +
+      `--accept-unsigned ${release}.`,
     { release, signer: null, expected },
   );
 }
@@ -124,7 +125,8 @@ function judgeSigned(
 ): Judgement {
   if (named !== undefined && named !== signer) {
     throw refusal(
-      `Release ${release} is signed by ${signer}, and ${named} was named. Compare both with what its publisher says.`,
+      `Release ${release} is signed by ${signer}, and ${named} was accepted. Compare both with what its publisher ` +
+        'states.',
       {
         ...{ release, signer, expected: named },
       },
@@ -136,16 +138,16 @@ function judgeSigned(
   if (named !== undefined) return { kind: 'accepted', signer };
   if (known.refused.includes(signer)) {
     throw refusal(
-      `Release ${release} is signed by ${signer}, which this domain refuses since an operator left it by hand, whoever names it as ` +
-        `a successor. If it is to be trusted again, take it by name: --accept-signer ${signer}.`,
+      `Release ${release} is signed by ${signer}, which an operator of this domain has rejected, whoever names it ` +
+        `as a successor. To trust it again, accept it by name: --accept-signer ${signer}.`,
       { release, signer, expected: known.fingerprint },
     );
   }
   if (known.fingerprint === null) return { kind: 'first', signer };
   throw refusal(
-    `Release ${release} is signed by ${signer}, and this domain has taken releases of the signer ${known.fingerprint} only, ` +
-      'which does not say that the other follows it. If its publisher confirms the new fingerprint by another way, take it ' +
-      `by name: --accept-signer ${signer}.`,
+    `Release ${release} is signed by ${signer}, but this domain has so far accepted releases of the signer ` +
+      `${known.fingerprint} only, and that one has not named the other as its successor. If the publisher ` +
+      `confirms the new fingerprint through another channel, accept it: --accept-signer ${signer}.`,
     { release, signer, expected: known.fingerprint },
   );
 }

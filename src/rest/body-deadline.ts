@@ -82,6 +82,6 @@ async function within<Value>(waiting: Promise<Value>, timeoutMs: number, clock: 
 function tooLate(): BrambleError {
   return new BrambleError(
     'ERR_BODY_TIMEOUT',
-    'The body of the request did not come in time, and nothing was changed. Send it without pauses, such as from a file.',
+    'The request body did not arrive in time; nothing was changed. Send it without pauses, for example from a file.',
   );
 }

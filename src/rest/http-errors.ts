@@ -83,17 +83,17 @@ const fastifyCodes: Readonly<Record<string, { status: number; code: ErrorCode; m
   FST_ERR_CTP_INVALID_MEDIA_TYPE: {
     status: 415,
     code: 'ERR_MEDIA_TYPE',
-    message: 'The content type is not taken here: send application/json (an import: application/x-ndjson).',
+    message: 'The content type is not supported here: send application/json (an import: application/x-ndjson).',
   },
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: {
     status: 400,
     code: 'ERR_INPUT',
-    message: 'The body is not as long as its Content-Length says.',
+    message: 'The body does not match its Content-Length.',
   },
   FST_ERR_CTP_EMPTY_JSON_BODY: {
     status: 400,
     code: 'ERR_INPUT',
-    message: 'The body is empty, but the content type promises JSON.',
+    message: 'The body is empty, but the content type is JSON.',
   },
   FST_ERR_BAD_URL: { status: 400, code: 'ERR_INPUT', message: 'The path cannot be decoded.' },
   FST_ERR_MAX_PARAM_LENGTH: { status: 400, code: 'ERR_INPUT', message: 'A part of the path is too long.' },
@@ -123,16 +123,21 @@ export function errorAnswer(error: unknown): ErrorAnswer {
     return answer(
       503,
       'ERR_DATABASE_UNAVAILABLE',
-      'The configuration database does not answer just now. Nothing was changed unless you are told so; try again.',
+      'The configuration database is not answering at the moment. Nothing was changed unless a message says so; try ' +
+        'again.',
     );
   }
   if (error instanceof SyntaxError && (error as FastifyError).statusCode === 400) {
     return answer(400, 'ERR_INPUT', 'The body is not JSON.');
   }
   if (sqlState(error)?.startsWith('22') === true) {
-    return answer(400, 'ERR_INPUT', 'A text holds what cannot be stored, such as a NUL character.');
+    return answer(400, 'ERR_INPUT', 'A text contains a character that cannot be stored, such as NUL.');
   }
-  return answer(500, 'ERR_INTERNAL', 'The administration service failed at this request; its log says why.');
+  return answer(
+    500,
+    'ERR_INTERNAL',
+    'Internal error: the administration service could not handle this request. Its log has the cause.',
+  );
 }
 
 /** For routes: what does not exist, by kind and name. */

@@ -13,7 +13,7 @@ import { jsonDepthAtMost, nestsTooDeeply } from '../base/shallow-json.ts';
 import { fieldError, type RequestPart } from './field-error.ts';
 import { unknownKey } from './unknown-keys.ts';
 
-const brokenPercent = 'holds a percent sign that no UTF-8 text follows';
+const brokenPercent = 'contains a percent sign that is not followed by valid UTF-8';
 
 /** Sets up parsing and validation; call it before the routes are registered. */
 export function takeStrictInput(app: FastifyInstance): void {
@@ -29,7 +29,7 @@ export function takeStrictInput(app: FastifyInstance): void {
   app.addHook('preValidation', async ({ routeOptions, body }) => {
     if (routeOptions.schema?.body !== undefined || typeof body !== 'object' || body === null) return;
     const [key] = Object.keys(body);
-    if (key !== undefined) throw fieldError('body', key, 'is not known here: there is nothing to say in a body');
+    if (key !== undefined) throw fieldError('body', key, 'is unknown: this operation takes no body');
   });
   app.setValidatorCompiler<$ZodType>((route) => {
     const validate = validatorCompiler(route);
@@ -38,7 +38,7 @@ export function takeStrictInput(app: FastifyInstance): void {
       const closed = route.httpPart === 'body' || route.httpPart === 'querystring';
       const unknown = closed && isValid(result) ? unknownKey(route.schema, data) : null;
       if (unknown === null) return result;
-      const why = `is not known here; known are ${unknown.known.join(', ') || 'none'}`;
+      const why = `is unknown; expected: ${unknown.known.join(', ') || 'none'}`;
       return { error: fieldError(route.httpPart as RequestPart, unknown.path, why) };
     };
   });
@@ -51,15 +51,15 @@ export function takeStrictInput(app: FastifyInstance): void {
 export function parseJson(bytes: Uint8Array): unknown {
   const text = decodeText(bytes);
   if (text === null) throw input('The body', 'is not UTF-8');
-  if (text === '') throw input('The body', 'is empty, but the content type promises JSON');
-  if (nestsTooDeeply(text)) throw input('The body', `nests deeper than ${jsonDepthAtMost} levels`);
+  if (text === '') throw input('The body', 'is empty, but the content type is JSON');
+  if (nestsTooDeeply(text)) throw input('The body', `is nested deeper than ${jsonDepthAtMost} levels`);
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
     throw input('The body', 'is not JSON');
   }
-  if (text.includes('\\u') && !isWhole(value)) throw input('The body', 'holds half a surrogate pair');
+  if (text.includes('\\u') && !isWhole(value)) throw input('The body', 'contains an unpaired surrogate');
   return value;
 }
 

@@ -13,12 +13,12 @@ function refuseUnseen(options: { lines?: boolean } = {}) {
     if (unseen === undefined) return;
     context.addIssue({
       code: 'custom',
-      message: `it holds ${unseen}, which is not shown as what it is; leave that out`,
+      message: `it contains ${unseen}, which is not displayed as such; remove it`,
     });
   };
 }
 
-const dotsText = 'dots alone are no name';
+const dotsText = 'a name cannot consist of dots only';
 const notDots = (text: string): boolean => !/^\.+$/u.test(text.trim());
 
 /**

@@ -88,7 +88,7 @@ export async function createDomain(plan: NewDomainPlan): Promise<CreatedDomain> 
       // A rival that creates at the same time is waited for, and its domain seen by the next statement.
       await tx`select pg_advisory_xact_lock(${lockClass}, ${advisoryLock.migration})`;
       const [existing] = await tx`select 1 from domain`;
-      if (existing) throw new BrambleError('ERR_DOMAIN_EXISTS', 'The database holds a domain already.');
+      if (existing) throw new BrambleError('ERR_DOMAIN_EXISTS', 'The database already holds a domain.');
       const operation = {
         actor: 'bramble',
         operation: 'domain create',
@@ -129,7 +129,7 @@ async function fillDomain(
   const instances: { id: InstanceId; name: string; srpIdentifier: string }[] = [];
   for (let number = 1; number <= plan.instances; number++) {
     const created = await createInstance(tx, { name: `server-${number}` });
-    if (created.kind !== 'created') throw new BrambleError('ERR_INTERNAL', 'A fresh domain has an instance already.');
+    if (created.kind !== 'created') throw new BrambleError('ERR_INTERNAL', 'A fresh domain already has an instance.');
     const service = await createConnectionService(tx, { name: `connection-${number}`, instances: [created.name] });
     if (service.kind !== 'created') throw new BrambleError('ERR_INTERNAL', 'A fresh domain has a connection service.');
     for (const { name, srpIdentifier, kind } of [

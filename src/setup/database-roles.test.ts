@@ -76,7 +76,7 @@ test('the script mends what was changed, and the check names it', limited, async
   await db.unsafe(`grant pg_read_all_data to ${server}; alter table event owner to current_user`);
   const faults = (await findRoleFaults(home)).join('\n');
   for (const fault of [
-    'is superuser',
+    'is a superuser',
     'may delete on event',
     'may not insert on event',
     'pg_read_all_data',

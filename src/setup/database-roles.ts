@@ -40,7 +40,8 @@ export async function rolesScript(home: string): Promise<string> {
     const statements = [...(await roleStatements(db, credentials)), ...(await rightStatements(db))];
     if (inUse.size === 0) await writeRoleCredentials(home, credentials, preparedFolder);
     return [
-      '-- All or nothing. Devices are served meanwhile: where a lock is not to be had it stops, and can be run again.',
+      '-- All or nothing. Devices are served in the meantime: if a lock is not available this stops, and can be run ' +
+        'again.',
       'begin;',
       "set local lock_timeout = '500ms';",
       ...statements.map((statement) => `${statement};`),

@@ -25,6 +25,6 @@ export async function homeDatabase(home: string): Promise<HomeDatabase> {
   }
   throw new BrambleError(
     'ERR_DATABASE_UNAVAILABLE',
-    `The embedded PostgreSQL of ${home} does not run. Start the domain with \`bramble up\`, and ask again.`,
+    `The embedded PostgreSQL of ${home} is not running. Start the domain with \`bramble up\` and try again.`,
   );
 }

@@ -98,7 +98,7 @@ export async function prepareHome(plan: HomePlan): Promise<PreparedHome> {
     });
   }
   const made = await presentDomain(databaseUrl);
-  if (made === undefined) throw new BrambleError('ERR_DOMAIN_CREATION', 'The program of the release made no domain.');
+  if (made === undefined) throw new BrambleError('ERR_DOMAIN_CREATION', 'The release’s program created no domain.');
   return { configuration, databaseUrl, release, signature, ...made, created: true };
 }
 
@@ -108,8 +108,8 @@ function assertSameHost(publicUrl: string, wanted: string): void {
   if (known === new URL(`https://${hostInUrl(wanted)}`).hostname) return;
   throw new BrambleError(
     'ERR_PUBLIC_HOST',
-    `The domain was made for ${known}, which its devices have in their profiles, and cannot become ${wanted}. Leave the host ` +
-      'out to go on with this domain, or use another home for another one.',
+    `The domain was created for ${known}, which its devices have in their profiles and which cannot be changed to ` +
+      `${wanted}. Omit the host to continue with this domain, or use another home for another domain.`,
   );
 }
 

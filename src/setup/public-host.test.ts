@@ -21,8 +21,8 @@ test('what no device could connect to is refused with the reason', () => {
   for (const [typed, why] of [
     ['', /letters, digits and hyphens/],
     ['https://mdm.example.org', /without https/],
-    ['mdm.example.org:8443', /port is set by itself/],
-    ['[2001:db8::7]:8443', /port is set by itself/],
+    ['mdm.example.org:8443', /port is set separately/],
+    ['[2001:db8::7]:8443', /port is set separately/],
     ['[192.0.2.7]', /letters, digits and hyphens|four numbers/],
     ['192.0.2', /four numbers/],
     ['127.1', /four numbers/],

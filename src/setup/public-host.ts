@@ -17,10 +17,10 @@ export function publicHostOf(typed: string): string {
   const bare = /^\[(.*)\]$/.exec(text)?.[1] ?? text;
   if (isIP(bare) !== 0 && !(text !== bare && !isIPv6(bare)))
     return isUsableAddress(bare) ? bare : refuse(typed, unusable);
-  if (text.includes('://')) return refuse(typed, 'give the host alone, without https:// and without a path');
-  if (/^\[.*\]:\d+$|^[^:]+:\d*$/.test(text)) return refuse(typed, 'give the host alone; the port is set by itself');
+  if (text.includes('://')) return refuse(typed, 'give only the host, without https:// and without a path');
+  if (/^\[.*\]:\d+$|^[^:]+:\d*$/.test(text)) return refuse(typed, 'give only the host; the port is set separately');
   // biome-ignore lint/suspicious/noControlCharactersInRegex: what is not ASCII is looked for
-  if (/[^\x00-\x7f]/.test(text)) return refuse(typed, 'write a name with other letters in its ASCII form (xn--…)');
+  if (/[^\x00-\x7f]/.test(text)) return refuse(typed, 'write an internationalized name in its ASCII form (xn--…)');
   const labels = text.split('.');
   if (/^(?:\d+|0x[0-9a-f]*)$/.test(labels.at(-1) ?? ''))
     return refuse(typed, 'an IPv4 address has four numbers from 0 to 255');

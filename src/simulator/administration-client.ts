@@ -34,7 +34,7 @@ export async function readAdministrationAccess(home: string): Promise<Administra
   try {
     const { url, urls, token, caPem } = accessFile.parse(JSON.parse(await readFile(path, 'utf8')));
     const all = url === undefined ? urls : [url, ...urls];
-    if (all.length === 0) throw new RangeError('it names no address');
+    if (all.length === 0) throw new RangeError('it contains no address');
     return { urls: all, token, ...(caPem === undefined ? {} : { caPem }) };
   } catch (cause) {
     throw new BrambleError(

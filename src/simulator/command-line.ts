@@ -38,8 +38,8 @@ interface Flags {
 export function simulateCommand(findAccess: FindAccess = readFromHome): Command {
   return new Command('bramble simulate')
     .description(
-      'run simulated devices against a domain, whose push service is the simulator’s own meanwhile: real devices are not ' +
-        'woken until it ends, when what was set is put back (also after Ctrl-C)',
+      'run simulated devices against a domain; the simulator replaces its push service meanwhile, so real devices ' +
+        'are not woken until it ends and restores the previous settings (after Ctrl-C too)',
     )
     .option('--devices <number>', 'how many devices', count, 40)
     .option(
@@ -51,10 +51,13 @@ export function simulateCommand(findAccess: FindAccess = readFromHome): Command 
     .option('--admin-url <url>', 'administration service (default: from admin.json in BRAMBLE_HOME)')
     .option('--token <token>', 'administrator token, with --admin-url')
     .option('--admin-ca <file>', 'root of the administration service, with --admin-url')
-    .option('--public-url <url>', 'where devices go (default: what the domain says)')
+    .option('--public-url <url>', 'address that devices connect to (default: the domain’s)')
     .option('--tunnel-host <name>', 'host name that tunnels are opened under')
-    .option('--ca <file>', 'root that devices trust before they are enrolled (default: they do not check it then)')
-    .option('--journal <file>', 'write what devices sent and were told, NDJSON, appended')
+    .option(
+      '--ca <file>',
+      'root certificate that devices trust before they are enrolled (default: no check before enrolment)',
+    )
+    .option('--journal <file>', 'append what devices sent and received to this file, as NDJSON')
     .addOption(
       new Option('--interval <time>', 'mean time between the contacts of a device, such as 500ms, 2s or 15m')
         .argParser(duration)
@@ -62,16 +65,16 @@ export function simulateCommand(findAccess: FindAccess = readFromHome): Command 
     )
     .option(
       '--replace-push',
-      'replace a push service that is the domain’s own or another simulator’s, meanwhile',
+      'temporarily replace even a push service that the domain or another simulator has set',
       false,
     )
     .option('--push-port <port>', 'port of the simulated push service (0: any)', port, 0)
     .option('--duration <time>', 'stop after this time', duration)
-    .option('--prefix <text>', 'put before the names of accounts and devices', '')
+    .option('--prefix <text>', 'prefix of account and device names', '')
     .option('--not-now <probability>', 'share of commands that are answered NotNow', share)
     .option('--errors <probability>', 'share of commands that fail', share)
-    .option('--odd-answers <probability>', 'share of answers that hold something odd beside status and command', share)
-    .option('--export-devices <file>', 'write what bench connect needs, private keys not among it')
+    .option('--odd-answers <probability>', 'share of answers with odd contents besides status and command', share)
+    .option('--export-devices <file>', 'write the file that bench connect needs, without private keys')
     .option('--control', 'take commands as JSON lines from standard input', false)
     .option('--json', 'write JSON lines instead of text', false)
     .action(async (flags: Flags) => {

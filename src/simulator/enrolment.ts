@@ -186,7 +186,7 @@ export async function requestCertificate(
   const capabilities = await ask('scep-capabilities', 'GetCACaps');
   if (capabilities.kind !== 'replied') return outcomeOf(capabilities);
   if (!/^(POSTPKIOperation|SCEPStandard)\s*$/m.test(capabilities.body.toString('latin1'))) {
-    return { kind: 'failed', reason: 'the SCEP server takes no POST' };
+    return { kind: 'failed', reason: 'the SCEP server does not accept POST' };
   }
   const authority = await ask('scep-certificate', 'GetCACert');
   if (authority.kind !== 'replied') return outcomeOf(authority);

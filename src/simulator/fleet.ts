@@ -274,7 +274,7 @@ class RunningFleet implements Fleet {
   async openTunnel(deviceName: string, target: string): Promise<{ readonly tunnel: string } & TunnelOpening> {
     const { tunnelHost, publicUrl } = this.#options;
     if (tunnelHost === undefined) {
-      throw new BrambleError('ERR_SIMULATOR_NO_TUNNEL_HOST', 'The tunnel host is not known: start with --tunnel-host.');
+      throw new BrambleError('ERR_SIMULATOR_NO_TUNNEL_HOST', 'The tunnel host is unknown: start with --tunnel-host.');
     }
     const [device] = this.#chosen([deviceName]);
     const trust = device?.trust();

@@ -173,10 +173,10 @@ function parseEntry(line: string, path: string): JournalEntry {
   try {
     value = JSON.parse(line);
   } catch (cause) {
-    throw new BrambleError('ERR_JOURNAL', `${path} holds a line that is not JSON; is it a journal?`, { cause });
+    throw new BrambleError('ERR_JOURNAL', `${path} has a line that is not JSON; is it a journal?`, { cause });
   }
   if (typeof value === 'object' && value !== null && 'at' in value && 'device' in value && 'event' in value) {
     return value as JournalEntry;
   }
-  throw new BrambleError('ERR_JOURNAL', `${path} holds a line that is not a journal entry.`);
+  throw new BrambleError('ERR_JOURNAL', `${path} has a line that is not a journal entry.`);
 }

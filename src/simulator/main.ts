@@ -65,7 +65,7 @@ export async function simulate(
   const say = (text: string): void => {
     (machine ? streams.errors : streams.output).write(`${text}\n`);
   };
-  say(`Seed ${options.seed} (give it with --seed to have the same fleet again).`);
+  say(`Seed ${options.seed} (repeat it with --seed for the same fleet).`);
   const administration = createAdministrationClient(options.findAccess, signal);
   const pushBefore = await pushServiceToPutBack(administration, options.replacePush);
   const planned = planFleet(options.seed, options.devices, options.accounts, options.prefix);
@@ -94,7 +94,7 @@ export async function simulate(
   );
   try {
     await administration.setPush({ url: fleet.push.url, caPem: fleet.push.caPem });
-    say(`The domain wakes all its devices through ${fleet.push.url} of this simulator now, until it ends.`);
+    say(`The domain now wakes all its devices through ${fleet.push.url} of this simulator, until it ends.`);
     fleet.start();
     const activationsRefused = await activateAll(administration, fleet, [...byAccount.values()], say, signal);
     const exportDevices = async (file: string): Promise<number> => {
@@ -194,18 +194,21 @@ function widthOf(output: { readonly columns?: number }): number {
 
 function oneLine(stats: FleetStats): string {
   return (
-    `${stats.devices.managed} managed  ${stats.vanished} silent  requests ${stats.requestsSent} (${stats.requestsFailed} failed)  ` +
-    `commands ${stats.commandsExecuted}  told again ${stats.toldAgain}  woken ${stats.woken}  tunnels ${stats.tunnelsOpen}`
+    `${stats.devices.managed} managed  ${stats.vanished} silent  requests ${stats.requestsSent} ` +
+    `(${stats.requestsFailed} failed)  commands ${stats.commandsExecuted}  repeated ${stats.toldAgain}  woken ` +
+    `${stats.woken}  tunnels ${stats.tunnelsOpen}`
   );
 }
 
 function describe(stats: SimulateResult): string {
   const failures = Object.entries(stats.failedByClass).map(([name, count]) => `${name} ${count}`);
   return [
-    `devices     ${stats.devices.managed} managed, ${stats.devices.left} left, ${stats.lostDevices} driven out by an answer`,
+    `devices     ${stats.devices.managed} managed, ${stats.devices.left} left, ${stats.lostDevices} unenrolled by ` +
+      'an answer',
     `requests    ${stats.requestsSent} sent, ${stats.requestsSentAgain} sent again, ${stats.requestsFailed} failed${failures.length === 0 ? '' : ` (${failures.join(', ')})`}`,
-    `commands    ${stats.commandsTold} told, ${stats.commandsExecuted} executed, ${stats.notNow} not now, ${stats.toldAgain} told again`,
-    `answers     ${stats.answersAccepted} accepted, ${stats.pendingAnswers} not taken yet`,
+    `commands    ${stats.commandsTold} received, ${stats.commandsExecuted} executed, ${stats.notNow} not now, ` +
+      `${stats.toldAgain} repeated`,
+    `answers     ${stats.answersAccepted} accepted, ${stats.pendingAnswers} not accepted yet`,
     `profiles    ${stats.profilesInstalled} installed`,
     `tunnels     ${stats.tunnelsOpened} opened, ${stats.tunnelsRefused} refused, ${stats.tunnelsBroken} broken`,
     `wakes       ${stats.woken}`,

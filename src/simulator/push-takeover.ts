@@ -25,8 +25,8 @@ export async function pushServiceToPutBack(
   if (hasCertificate) {
     throw new BrambleError(
       'ERR_SIMULATOR_PUSH_CERTIFICATE',
-      'This domain has a push certificate, which the simulator would replace by its own push service, so that real devices ' +
-        'were woken no more. Run simulated devices against a domain of their own.',
+      'This domain has a push certificate. The simulator would replace the push service with its own, and real ' +
+        'devices would no longer be woken. Run simulated devices against a separate domain.',
     );
   }
   if (new URL(url).href === new URL(vendorUrl).href) return {};
@@ -37,9 +37,10 @@ export async function pushServiceToPutBack(
   if (!replace) {
     throw new BrambleError(
       'ERR_SIMULATOR_PUSH_SERVICE',
-      `The domain wakes devices through ${url}, ${answers ? 'where another simulator seems to be at work' : 'a service of its own'}. ` +
-        'The simulator would replace it by its own while it runs, so that those devices were woken no more. End that one ' +
-        'first, or give --replace-push.',
+      `The domain wakes devices through ${url}, ` +
+        `${answers ? 'where another simulator seems to be running' : 'a service of its own'}. The simulator would ` +
+        'replace it with its own while it runs, and those devices would no longer be woken. End that one first, ' +
+        'or give --replace-push.',
     );
   }
   return { url, ...(caPem === undefined ? {} : { caPem }) };
@@ -58,14 +59,14 @@ export async function putPushServiceBack(
   for (;;) {
     try {
       const { url } = await administration.push();
-      if (url !== ownUrl) return `The domain's push service is ${url} by now and was left so.`;
+      if (url !== ownUrl) return `The domain's push service is ${url} by now and was left unchanged.`;
       await administration.setPush(before);
       return `The domain's push service is ${before.url ?? vendorUrl} again.`;
     } catch (error) {
       const between = isBrambleError(error) && error.code === 'ERR_RELEASE_FENCED';
       if (between && (await isWorthAnother(signal))) continue;
       return (
-        `The domain's push service could not be put back (${messageOf(error)}). It is still ${ownUrl}: set it with ` +
+        `The domain's push service could not be restored (${messageOf(error)}). It is still ${ownUrl}: set it with ` +
         `\`bramble push --set url=${before.url ?? vendorUrl} --set caPem=null\`.`
       );
     }

@@ -94,7 +94,7 @@ export class ChainCheck {
     else if (sha256(text) !== content) this.#foreign.push({ number, is: sha256(text), sealed: content });
     for (const kept of this.#heads.get(number) ?? []) {
       if (kept !== chain) {
-        this.find('head', number, `Seal ${number} is not the one whose head was kept outside the database.`);
+        this.find('head', number, `Seal ${number} is not the one whose head was stored outside the database.`);
       }
     }
     this.#head = { number, chain };
@@ -109,7 +109,7 @@ export class ChainCheck {
   finish(): { count: number; findings: Finding[] } {
     const sealed = new Set(this.#foreign.map((record) => record.sealed));
     for (const { number, is } of this.#foreign) {
-      if (sealed.has(is)) this.find('reordered', number, `Record ${number} stands in another one's place.`);
+      if (sealed.has(is)) this.find('reordered', number, `Record ${number} is in the place of another record.`);
       else this.find('changed', number, `Record ${number} was changed after it was sealed.`);
     }
     const beyond = [...this.#heads.keys()].filter((number) => number > this.#head.number);
@@ -118,8 +118,8 @@ export class ChainCheck {
       this.find(
         'truncated',
         last,
-        `The chain ends at ${this.#head.number}, but a head of ${counted(last, 'record')} was kept outside: the end was cut off, or an ` +
-          'older backup was restored.',
+        `The chain ends at ${this.#head.number}, but a head of ${counted(last, 'record')} was stored outside the ` +
+          'database: the end was cut off, or an older backup was restored.',
       );
     }
     return { count: this.#count, findings: this.#findings };

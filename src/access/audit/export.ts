@@ -99,7 +99,7 @@ export async function verifyExport(lines: AsyncIterable<string>, headLines = '')
       check.add({ ...seal, text: record });
     }
   }
-  if (check === undefined) throw new BrambleError('ERR_INPUT', 'The file is empty: it is no export of an audit.');
+  if (check === undefined) throw new BrambleError('ERR_INPUT', 'The file is empty: it is not an audit export.');
   const { number, chain } = check.head;
   if (ending === undefined) check.find('truncated', number, 'The export has no last line: it was cut off.');
   else {
@@ -127,7 +127,7 @@ export async function verifyExport(lines: AsyncIterable<string>, headLines = '')
 function parsed<Shape extends z.ZodType>(shape: Shape, value: unknown, lineNumber: number): z.output<Shape> {
   const result = shape.safeParse(value);
   if (result.success) return result.data;
-  throw new BrambleError('ERR_INPUT', `Line ${lineNumber} is not one of an audit’s export.`, {
+  throw new BrambleError('ERR_INPUT', `Line ${lineNumber} is not part of an audit export.`, {
     details: { line: lineNumber },
   });
 }

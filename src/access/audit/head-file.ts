@@ -134,8 +134,8 @@ async function keyOf(path: string): Promise<z.output<typeof keyShape>> {
   } catch (cause) {
     throw new BrambleError(
       'ERR_AUDIT_KEY',
-      `The audit's key file ${path} cannot be read. Restore it from the backup; without it, move it away: a new key is made, ` +
-        'and heads that the old one signed are no longer believed.',
+      `The audit's key file ${path} cannot be read. Restore it from the backup. Without a backup, move it away: a ` +
+        'new key is created, and heads signed by the old one are no longer trusted.',
       { cause },
     );
   }

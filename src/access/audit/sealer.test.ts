@@ -372,5 +372,5 @@ test('an export is verified elsewhere by the same rules, from the beginning or f
   ]);
   assert.deepEqual(kindsOf(await verified(lines.toSpliced(3, 1))), [['gap', 3]]);
   assert.deepEqual(kindsOf(await verified(lines.slice(0, 5))), [['truncated', 4]]);
-  await assert.rejects(verified(['{}']), /Line 1 is not one/);
+  await assert.rejects(verified(['{}']), /Line 1 is not part of an audit export/);
 });

@@ -168,7 +168,7 @@ export async function runSealer({ db, home, log, signal, intervalMs = 1000 }: Se
     } catch (error) {
       failures++;
       pauseMs = Math.min(30_000, intervalMs * 2 ** failures);
-      log.warn({ error: messageOf(error) }, 'the audit was not sealed; trying again');
+      log.warn({ error: messageOf(error) }, 'the audit was not sealed; will retry');
     }
     await bell.rest(pauseMs, signal);
   }
@@ -191,12 +191,12 @@ function headKeeper(db: Database, file: HeadFile, log: SealerOptions['log']): { 
         select encode(chain, 'hex') as chain from audit_seal where number = ${kept.number}`;
       if ((before?.chain ?? emptyHead.chain) !== kept.chain) {
         contradicted = true;
-        log.error({ kept: kept.number, head: head.number }, 'the audit does not continue the head that was kept');
+        log.error({ kept: kept.number, head: head.number }, 'the audit does not continue from the stored head');
         await recordEvent(db, {
           kind: 'audit-contradicted',
           message:
-            `The audit’s record ${kept.number} is not the one whose head was kept outside the database. ` +
-            'Run `bramble audit verify`; no head is kept until the service starts again.',
+            `The audit’s record ${kept.number} is not the one whose head was stored outside the database. Run ` +
+            '`bramble audit verify`; no head is stored until the service is restarted.',
         });
         return;
       }

@@ -39,11 +39,7 @@ export async function verifyAudit(db: Database, file: HeadFile): Promise<Verific
   for await (const links of linkPages(db, emptyHead)) for (const link of links) check.add(link);
   const unsealed = await listUnsealed(db);
   for (const { id, at, operation } of unsealed.stuck) {
-    check.find(
-      'unsealed',
-      null,
-      `Record with id ${id} (${operation}, ${at.toISOString()}) is in no place of the chain.`,
-    );
+    check.find('unsealed', null, `Record with id ${id} (${operation}, ${at.toISOString()}) is missing from the chain.`);
   }
   const { count, findings } = check.finish();
   const { number, chain } = check.head;

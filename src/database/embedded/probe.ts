@@ -20,7 +20,7 @@ export async function probe(url: string, signal: AbortSignal): Promise<boolean> 
     if (code.startsWith('28')) {
       throw new BrambleError(
         'ERR_DATABASE_START',
-        'The embedded PostgreSQL refuses its own password: the file "password" does not belong to this data folder.',
+        'The embedded PostgreSQL rejects its own password: the file "password" does not belong to this data folder.',
         { cause: error },
       );
     }

@@ -34,7 +34,7 @@ export async function serverUser(): Promise<ServerUser | null> {
   }
   throw new BrambleError(
     'ERR_DATABASE_USER',
-    `PostgreSQL does not run as root, and none of the users ${candidates.join(', ')} exists: create the user "bramble".`,
+    `PostgreSQL cannot run as root, and none of the users ${candidates.join(', ')} exists: create the user "bramble".`,
   );
 }
 
@@ -51,8 +51,8 @@ export async function assertReachable(folder: string, user: ServerUser | null): 
   } catch (error) {
     throw new BrambleError(
       'ERR_DATABASE_FOLDER',
-      `The user "${user.name}", which PostgreSQL runs as under root, cannot enter ${folder}: open the folders on the way ` +
-        'for it (chmod o+x), or set BRAMBLE_HOME to a folder such as /var/lib/bramble.',
+      `The user "${user.name}", which PostgreSQL runs as under root, cannot enter ${folder}: make the parent ` +
+        'folders accessible to it (chmod o+x), or set BRAMBLE_HOME to a folder such as /var/lib/bramble.',
       { cause: error },
     );
   }

@@ -123,7 +123,7 @@ test('a server of other binaries is started again from the own ones under its ad
   const version = path.join(folder, 'cluster', 'data', 'PG_VERSION');
   const text = await readFile(version, 'utf8');
   await writeFile(version, '12\n');
-  await assert.rejects(versionFor(folder), { code: 'ERR_DATABASE_MAJOR', message: /of version 12, .*pg_dump/s });
+  await assert.rejects(versionFor(folder), { code: 'ERR_DATABASE_MAJOR', message: /for version 12, .*pg_dump/s });
   await assert.rejects(startEmbedded(ask), { code: 'ERR_DATABASE_MAJOR' });
   await symlink(path.dirname(own.bin), path.join(folder, 'pg', '12.4.0'));
   assert.equal(await versionFor(folder), '12.4.0', 'binaries that the home has kept are taken');

@@ -115,7 +115,7 @@ export async function startEmbedded(options: StartOptions): Promise<EmbeddedServ
     unexplained += passing.test(lastWords) ? 0 : 1;
   }
   options.signal?.throwIfAborted();
-  throw new BrambleError('ERR_DATABASE_START', `PostgreSQL in ${folder} did not start. It said: ${lastWords}`);
+  throw new BrambleError('ERR_DATABASE_START', `PostgreSQL in ${folder} did not start. Its output: ${lastWords}`);
 }
 
 /**
@@ -175,7 +175,7 @@ async function launch(
     });
     child.unref();
     if (child.pid === undefined) {
-      throw new BrambleError('ERR_DATABASE_START', 'PostgreSQL was started without a process id.');
+      throw new BrambleError('ERR_DATABASE_START', 'PostgreSQL was started but reported no process id.');
     }
     return { pid: child.pid, log };
   } finally {

@@ -42,7 +42,7 @@ async function checkLogin(
   const db = openDatabase(addressAs(url, credential), { applicationName: 'bramble/database-roles', max: 1 });
   try {
     const [row] = await db<{ name: string }[]>`select session_user as name`;
-    return row?.name === roleName(database, role) ? [] : [`The credential of ${role} is that of ${row?.name}.`];
+    return row?.name === roleName(database, role) ? [] : [`The credential of ${role} belongs to ${row?.name}.`];
   } catch (error) {
     return [`${credential.user} cannot log in: ${messageOf(error)}.`];
   } finally {
@@ -61,7 +61,7 @@ async function checkAttributes(q: Queryable, database: string): Promise<string[]
     if (row === undefined) return [`There is no role ${name}.`];
     const may = createsDatabases.some((role) => roleName(database, role) === name);
     return [
-      ...(row.isPowerful ? [`${name} is superuser, or may make roles, replicate or pass row security.`] : []),
+      ...(row.isPowerful ? [`${name} is a superuser, or may create roles, replicate or bypass row security.`] : []),
       ...(row.createsDatabases && !may ? [`${name} may create databases.`] : []),
       ...(row.logsIn && name === roleName(database, ownerRole) ? [`${name} may log in.`] : []),
     ];

@@ -88,8 +88,8 @@ async function readCredential(file: string): Promise<RoleCredential | undefined>
 function credentialError(file: string, cause: unknown): BrambleError {
   return new BrambleError(
     'ERR_DATABASE_ROLE',
-    `The credential of a database role, ${file}, cannot be read. Restore it from the backup, or remove it and make it again ` +
-      'with `bramble database roles`.',
+    `The credential of a database role, ${file}, cannot be read. Restore it from a backup, or remove it and create ` +
+      'it again with `bramble database roles`.',
     { cause },
   );
 }

@@ -176,7 +176,7 @@ export function wantedRights(): Right[] {
 
 function rightsOf(role: DatabaseRole, object: string, word: string): Right[] {
   const match = /^(select|insert|update|delete|usage)(?:\(([a-z_,]+)\))?$/.exec(word);
-  if (!match) throw new TypeError(`"${word}" on ${object} is no privilege`);
+  if (!match) throw new TypeError(`"${word}" on ${object} is not a privilege`);
   const privilege = match[1] as Privilege;
   const columns = match[2]?.split(',') ?? [null];
   return columns.map((column) => ({ role, object, column, privilege }));

@@ -89,7 +89,8 @@ async function assertServerVersion(q: Queryable): Promise<void> {
   if ((row?.version ?? 0) >= leastServerVersion) return;
   throw new BrambleError(
     'ERR_DATABASE_ROLE',
-    'Roles for each kind of process need PostgreSQL 16 or later. Upgrade PostgreSQL, or leave every process with one role.',
+    'A role for each kind of process needs PostgreSQL 16 or later. Upgrade PostgreSQL, or keep one role for all ' +
+      'processes.',
   );
 }
 

@@ -23,13 +23,13 @@ test('refusals with a megabyte of a stranger’s name leave in the log what was 
   const file = await openLog(home, 'server-1');
   t.after(() => file.close());
   const log = createLogger(facts, pino.destination({ fd: file.fd, sync: true }));
-  log.warn({ identifier: 'S10000001' }, 'SRP credential revoked; its link is closed');
+  log.warn({ identifier: 'S10000001' }, 'SRP credential revoked; its link was closed');
   for (let count = 0; count < 45; count++) {
     log.info({ accountName: 'x'.repeat(1024 * 1024), reason: 'unknown' }, 'activation refused');
     rotateLog(home, 'server-1', defaultLogLimits);
   }
   assert.deepEqual(await readdir(join(home, 'logs')), ['server-1.log']);
-  assert.match(await readFile(join(home, 'logs', 'server-1.log'), 'utf8'), /its link is closed/);
+  assert.match(await readFile(join(home, 'logs', 'server-1.log'), 'utf8'), /its link was closed/);
 });
 
 test('a line is short whatever is logged: long texts, many members, deep ones, errors with their causes', () => {

@@ -24,7 +24,7 @@ export function createLogger(facts: LoggerFacts, destination?: DestinationStream
   let reportIsDue = false;
   const reportLeftOut = (): void => {
     reportIsDue = false;
-    for (const left of pace.takeLeftOut(Date.now())) logger.warn(left, 'lines of a kind were left out of the log');
+    for (const left of pace.takeLeftOut(Date.now())) logger.warn(left, 'repeated log lines were suppressed');
   };
   const options: LoggerOptions = {
     level: facts.level ?? 'info',

@@ -71,9 +71,9 @@ test('an unknown key or parameter, and text that would be stored as something el
   const refused: [string | Uint8Array<ArrayBuffer>, RegExp, string?][] = [
     ['{"name":"eve","group":["sales"]}', /^group is not known here; known are name/],
     ['{"toRelease":"1.2.0","wavePercentage":[50]}', /^wavePercentage is not known here/, '/upgrade/plan'],
-    ['{"name":"eve\\ud800"}', /half a surrogate pair/],
+    ['{"name":"eve\\ud800"}', /an unpaired surrogate/],
     [Buffer.concat([Buffer.from('{"name":"eve'), Buffer.from([0xc3]), Buffer.from('"}')]), /not UTF-8/],
-    [`{"rules":${'['.repeat(100)}${']'.repeat(100)}}`, /nests deeper than 64 levels/, '/it-policies'],
+    [`{"rules":${'['.repeat(100)}${']'.repeat(100)}}`, /is nested deeper than 64 levels/, '/it-policies'],
     ['{"name":"eve"}', /^The query holds a percent sign/, '/accounts?x=%ff'],
     ['{}', /^The path /, '/accounts/%ff/password'],
     ['{}', /^The path /, '/accounts/%/password?x=1'],

@@ -49,11 +49,12 @@ async function startTunnels(context: ComponentContext<z.output<typeof connection
       noteHeard(db, fingerprint).catch((error: unknown) => {
         log.warn(
           { reason: messageOf(error) },
-          'that a suspended enrolment was heard is not noted; it is at its next tunnel',
+          'contact of a suspended enrolment was not recorded; will retry at its next tunnel',
         );
       });
     },
-    onRefused: (code, reason, certificate) => log.info({ certificate, code, reason }, 'tunnel refused, cut or broken'),
+    onRefused: (code, reason, certificate) =>
+      log.info({ certificate, code, reason }, 'tunnel refused, closed or broken'),
   });
   const background = new AbortController();
   const handlers = {
@@ -63,9 +64,11 @@ async function startTunnels(context: ComponentContext<z.output<typeof connection
   const renewal = credentialRenewal(db);
   const renewing = keepCredentialFresh({ context, identifier, ...renewal, signal: background.signal });
   addGauges(context.registry, {
-    bramble_tunnels_open: { help: 'Tunnels that stand now.', value: () => tunnels.open },
+    bramble_tunnels_open: { help: 'Open tunnels.', value: () => tunnels.open },
     bramble_tunnels_cut: {
-      help: 'Open tunnels that were cut so far: their right was gone or not confirmed, or they were too old.',
+      help:
+        'Open tunnels that were closed because they were no longer permitted, could not be confirmed, or were too ' +
+        'old.',
       value: () => tunnels.cut,
     },
   });

@@ -40,7 +40,9 @@ export function refusalOfAddress(target: TunnelTarget, address: string, rule: Tu
   const { port } = target;
   const refuse = (what: string): RuleRefusal => ({
     code: 'ERR_TUNNEL_ADDRESS_RESERVED',
-    reason: `${textOf(target)} leads to ${address}, which is ${what}: it is not allowed unless its address is listed as such`,
+    reason:
+      `${textOf(target)} resolves to ${address}, which is ${what}: this is allowed only if the address itself is ` +
+      'listed',
   });
   const network = ipNetworkOf(address);
   if (network === null) return refuse('not a plain address');

@@ -58,9 +58,9 @@ export function watchTunnels(options: TunnelWatchOptions): TunnelWatch {
       const age = now() - tunnel.openedAtMs;
       const unconfirmed = now() - (confirmedAtMs.get(tunnel) ?? tunnel.openedAtMs);
       if (age >= options.longestMs) {
-        cut(tunnel, { code: 'ERR_TUNNEL_EXPIRED', reason: 'it was open for as long as a tunnel may be' });
+        cut(tunnel, { code: 'ERR_TUNNEL_EXPIRED', reason: 'it reached the maximum lifetime of a tunnel' });
       } else if (unconfirmed >= options.unconfirmedMs) {
-        cut(tunnel, { code: 'ERR_TUNNEL_UNDECIDED', reason: 'its right could not be confirmed for too long' });
+        cut(tunnel, { code: 'ERR_TUNNEL_UNDECIDED', reason: 'its permission could not be confirmed for too long' });
       }
     }
     if (!asking && open.size > 0) {

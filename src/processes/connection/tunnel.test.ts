@@ -171,7 +171,7 @@ test('a listed name is resolved once, and only addresses that are allowed are di
   says.patterns = [target];
   const rebound = await open(target);
   assert.deepEqual([rebound.status, rebound.code], [403, 'ERR_TUNNEL_ADDRESS_RESERVED']);
-  assert.match(String(rebound.reason), /rebound\.example:\d+ leads to 127\.0\.0\.1, which is loopback/);
+  assert.match(String(rebound.reason), /rebound\.example:\d+ resolves to 127\.0\.0\.1, which is loopback/);
   assert.equal(resolved.length, 1);
   // The second address is listed as such; the first, which is not, is never dialled.
   addresses = ['169.254.169.254', '127.0.0.1'];

@@ -112,7 +112,7 @@ export function createTunnels(options: TunnelOptions): Tunnels {
   });
 
   async function start(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<Refusal | null> {
-    if (draining) return { status: 503, code: 'ERR_TUNNEL_DRAINING', reason: 'this connection service is ending' };
+    if (draining) return { status: 503, code: 'ERR_TUNNEL_DRAINING', reason: 'this connection service is stopping' };
     const fingerprint = fingerprintOf(headers['client-cert']);
     if (fingerprint === null) return { status: 400, code: 'ERR_TUNNEL_CERTIFICATE', reason: 'no device certificate' };
     const target = tunnelTargetOf(String(headers[':authority'] ?? ''));
@@ -197,7 +197,7 @@ export function createTunnels(options: TunnelOptions): Tunnels {
       draining = true;
       const late = setTimeout(() => {
         for (const { stream, socket } of open) {
-          breakOff(stream, 'the connection service ends');
+          breakOff(stream, 'the connection service is stopping');
           socket.destroy();
         }
       }, graceMs);
@@ -245,7 +245,7 @@ async function resolved(
 ): Promise<readonly string[] | string> {
   if (isIP(host) !== 0) return [host];
   const late = new Promise<string>((settle) => {
-    deadline.addEventListener('abort', () => settle('its name was not resolved in time'), { once: true });
+    deadline.addEventListener('abort', () => settle('its name could not be resolved in time'), { once: true });
   });
   const found = resolve(host).then(
     (addresses) => (addresses.length === 0 ? 'its name has no address' : addresses),

@@ -122,7 +122,7 @@ describe('a tunnel through router, link and connection service', () => {
       ended = true;
     });
     const broken = new Promise((resolve) => socket.once('error', resolve));
-    stream.destroy(new Error('the device broke off'));
+    stream.destroy(new Error('the device broke the connection'));
     assert.equal(((await broken) as NodeJS.ErrnoException).code, 'ECONNRESET');
     assert.equal(ended, false);
   });

@@ -30,17 +30,14 @@ export async function followCertificate(parts: {
       if (file.certificatePem === present) continue;
       const { validFromDate } = new X509Certificate(file.certificatePem);
       if (validFromDate.getTime() > clock.now()) {
-        log.warn(
-          { from: validFromDate },
-          'the renewed certificate is not valid yet: it was made by a clock that is ahead',
-        );
+        log.warn({ from: validFromDate }, 'the renewed certificate is not valid yet: the issuer’s clock is ahead');
         continue;
       }
       renew(file);
       present = file.certificatePem;
       log.info('the renewed certificate is in use');
     } catch (error) {
-      log.warn({ reason: messageOf(error) }, 'the renewed certificate cannot be used; the present one goes on');
+      log.warn({ reason: messageOf(error) }, 'the renewed certificate cannot be used; keeping the present one');
     }
   }
 }

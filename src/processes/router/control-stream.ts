@@ -43,11 +43,11 @@ export function followControlStream(
         const envelope = parseMessage(envelopeShape, parseJson(line));
         onList(openEnvelope(envelope, revocationListShape, authorityKey), envelope);
       } catch (error) {
-        log.warn({ identifier, error: messageOf(error) }, 'revocation list not believed');
+        log.warn({ identifier, error: messageOf(error) }, 'revocation list rejected');
       }
     }
   });
-  stream.on('error', (error) => log.debug({ identifier, error: messageOf(error) }, 'control stream broke'));
+  stream.on('error', (error) => log.debug({ identifier, error: messageOf(error) }, 'control stream failed'));
   stream.once('close', () => {
     if (session.closed || session.destroyed) return;
     const again = setTimeout(() => followControlStream(link, authorityKey, onList, log), reopenAfterMs);

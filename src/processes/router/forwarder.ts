@@ -84,7 +84,7 @@ async function forward(request: DeviceRequest, options: ForwarderOptions, target
     if (result.kind === 'answered' && result.status === 421) {
       result.rest?.destroy();
       if (redirected) {
-        return refusal(503, 'ERR_ROUTE_UNSETTLED', 'The owner of this device is changing just now; come again.');
+        return refusal(503, 'ERR_ROUTE_UNSETTLED', 'This device is moving to another server instance; retry later.');
       }
       redirected = true;
       target.redirect(ownerOf(result.headers));
@@ -113,11 +113,19 @@ function judge(result: Exchange): Reply {
         rest: result.rest,
       };
     case 'not-sent':
-      return refusal(503, 'ERR_NOT_CONNECTED', 'The server instance went away before it took the request; come again.');
+      return refusal(
+        503,
+        'ERR_NOT_CONNECTED',
+        'The server instance disconnected before it accepted the request; retry later.',
+      );
     case 'unsendable':
-      return refusal(400, 'ERR_BAD_REQUEST', 'The request has a header that cannot be passed on.');
+      return refusal(400, 'ERR_BAD_REQUEST', 'The request has a header that cannot be forwarded.');
     case 'ambiguous':
-      return refusal(503, 'ERR_ANSWER_LOST', 'The server instance broke off; whether it took the request is unknown.');
+      return refusal(
+        503,
+        'ERR_ANSWER_LOST',
+        'The connection to the server instance broke; whether it processed the request is unknown.',
+      );
     case 'late':
       return refusal(503, 'ERR_DEADLINE', 'The server instance did not answer in time.');
   }

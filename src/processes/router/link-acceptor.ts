@@ -91,7 +91,7 @@ export function createLinkAcceptor(options: LinkAcceptorOptions): LinkAcceptor {
   server.on('tlsClientError', (error, socket) => {
     const address = addressGroup(socket.remoteAddress ?? '');
     desk.sparseLog.say(`tls ${address}`, (times) =>
-      log.info({ address, error: messageOf(error), times }, 'SRP connection refused by TLS'),
+      log.info({ address, error: messageOf(error), times }, 'SRP connection failed in the TLS handshake'),
     );
     // A handshake that timed out is only reported by Node: the connection would stay.
     socket.destroy();
@@ -166,7 +166,7 @@ async function admit(session: ClientHttp2Session, peer: Peer, options: Desk, onA
   } catch (error) {
     if (link) links.remove(link);
     options.sparseLog.say(`failed ${identifier}`, (times) =>
-      log.warn({ identifier, error: messageOf(error), times }, 'SRP link not taken into service'),
+      log.warn({ identifier, error: messageOf(error), times }, 'SRP link not put into service'),
     );
     const code = isBrambleError(error) ? error.code : 'ERR_LINK_HELLO';
     await refuseLink(session, { code, message: messageOf(error) }, log);
@@ -200,13 +200,13 @@ function watchLink(link: RouterLink, { liveness = defaultLivenessTimes, log }: D
   watchLiveness(link.session, liveness, {
     onStalled: () => {
       link.stalled = true;
-      log.warn({ identifier }, 'SRP link stalled; nothing new is sent over it');
+      log.warn({ identifier }, 'SRP link stalled; no new requests are sent over it');
     },
     onRecovered: () => {
       link.stalled = false;
       log.info({ identifier }, 'SRP link answers again');
     },
-    onDead: () => log.warn({ identifier }, 'SRP link answers no more; closed'),
+    onDead: () => log.warn({ identifier }, 'SRP link stopped answering; closed'),
   });
 }
 
@@ -220,7 +220,7 @@ async function decide(session: ClientHttp2Session, peer: Peer, options: Desk): P
   if (hello.identifier !== identifier || hello.kind !== (identifier.startsWith('S') ? 'server' : 'connection')) {
     return no({
       code: 'ERR_LINK_HELLO',
-      message: `The credential is of ${identifier}, but the process calls itself ${hello.identifier}.`,
+      message: `The credential belongs to ${identifier}, but the process calls itself ${hello.identifier}.`,
     });
   }
   const linkVersion = greatestCommon(options.linkVersions, hello.linkVersions);
@@ -278,7 +278,7 @@ function reportRival(holder: RouterLink, hello: Hello, options: Desk): void {
 function countRival(holder: RouterLink, { admission, clock = systemClock, log, onSuspended }: Desk) {
   const { identifier } = holder;
   if (!admission.countRival(identifier, holder.hello, clock.now())) return;
-  log.error({ identifier }, 'identifier suspended for everybody but its present holder');
+  log.error({ identifier }, 'identifier suspended for everyone except its present holder');
   onSuspended();
 }
 
@@ -295,7 +295,7 @@ function revoked(identifier: string): Refused {
 function inUse({ identifier, hello }: RouterLink): Refused {
   return {
     code: 'ERR_SRP_IN_USE',
-    message: `${identifier} is linked from ${hello.host}; every instance needs its own.`,
+    message: `${identifier} is linked from ${hello.host}; every instance needs its own credential.`,
   };
 }
 
@@ -305,7 +305,7 @@ function suspended(identifier: string): Refused {
 }
 
 function superseded(identifier: string): Refused {
-  return { code: 'ERR_SRP_SUPERSEDED', message: `A later link of ${identifier} took the place of this one.` };
+  return { code: 'ERR_SRP_SUPERSEDED', message: `A newer link of ${identifier} replaced this one.` };
 }
 
 /** For the requests and tunnels of a link whose process drains beside its successor: as long as that may take. */
@@ -319,7 +319,7 @@ async function refuseLink(session: ClientHttp2Session, refused: Refused, log: Lo
     await exchangeJson(session, 'POST', linkPaths.refused, refused, 1000);
   } catch (error) {
     graceOfHeardMs = 1000;
-    log.debug({ error: messageOf(error) }, 'the refusal was not heard');
+    log.debug({ error: messageOf(error) }, 'the refusal could not be sent');
   }
   if (session.destroyed) return;
   // Not by `once` of node:events: it rejects when the session breaks meanwhile, which is only another end of it.

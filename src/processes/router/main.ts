@@ -63,7 +63,7 @@ export async function runRouter(): Promise<void> {
   });
   const limited = new Counter({
     name: 'bramble_router_limited_total',
-    help: 'Connections cut and requests refused at the public port for want of room or of good manners, by reason.',
+    help: 'Connections closed and requests refused at the public port because of limits or misbehaviour, by reason.',
     labelNames: ['reason'],
     registers: [registry],
   });
@@ -88,7 +88,7 @@ export async function runRouter(): Promise<void> {
   addRouterGauges(registry, router);
   const ready = () => {
     if (stop.signal.aborted) return 'it is stopping';
-    if (!router.publicServer.listening) return 'it waits for the links of the instances';
+    if (!router.publicServer.listening) return 'waiting for the links of the instances';
     return router.links.servers().length > 0 ? null : 'no server instance is linked';
   };
   const health = await startHealthServer({ registry, ready });
@@ -174,8 +174,8 @@ async function listen(
   } catch (cause) {
     throw new BrambleError(
       'ERR_ROUTER_SOCKET',
-      `The router cannot listen on its ${name} port (${messageOf(cause)}). The supervisor hands the socket on; run the ` +
-        'router by it, or set publicPort and srpPort.',
+      `The router cannot listen on its ${name} port (${messageOf(cause)}). The supervisor passes the socket to it: ` +
+        'run the router under the supervisor, or set publicPort and srpPort.',
       { cause },
     );
   }
@@ -199,11 +199,11 @@ function addRouterGauges(registry: Registry, router: Router): void {
   addGauges(registry, {
     bramble_router_links: { help: 'SRP links in service.', value: () => router.links.all().length },
     bramble_router_links_stalled: {
-      help: 'Links whose other end answers no pings just now.',
+      help: 'Links whose other end does not answer pings at the moment.',
       value: () => router.links.all().filter(({ stalled }) => stalled).length,
     },
     bramble_router_stalled_refusals: {
-      help: 'Requests answered 503 so far because the link of their owner was stalled.',
+      help: 'Requests answered 503 because the link of their owner was stalled.',
       value: () => router.links.refusedStalled,
     },
     bramble_router_srp_newcomers: {
@@ -211,25 +211,28 @@ function addRouterGauges(registry: Registry, router: Router): void {
       value: () => router.newcomers.unproven + router.newcomers.proven,
     },
     bramble_router_srp_newcomers_cut: {
-      help: 'Connections at the SRP port that were cut so far because there were too many that said nothing.',
+      help: 'Connections at the SRP port that were closed because too many had sent nothing.',
       value: () => router.newcomers.cut,
     },
-    bramble_router_tunnels_open: { help: 'Tunnels that stand now.', value: () => router.tunnelsOpen },
-    bramble_router_connections: { help: 'Connections at the public port.', value: () => router.connections.size },
+    bramble_router_tunnels_open: { help: 'Open tunnels.', value: () => router.tunnelsOpen },
+    bramble_router_connections: { help: 'Open connections at the public port.', value: () => router.connections.size },
     bramble_router_connections_proven: {
       help: 'Of them, those that carried a proven identity.',
       value: () => router.connections.proven,
     },
     bramble_router_requests_under_way: { help: 'Requests not yet answered.', value: () => router.requestsUnderWay },
     bramble_router_outcomes_waiting: {
-      help: 'Outcomes of requests that no instance has acknowledged yet.',
+      help: 'Request outcomes that no instance has acknowledged yet.',
       value: () => router.outcomes.waiting,
     },
     bramble_router_outcomes_given_up: {
-      help: 'Outcomes of requests that no instance acknowledged in time.',
+      help: 'Request outcomes that no instance acknowledged in time.',
       value: () => router.outcomes.givenUp,
     },
-    bramble_router_routes: { help: 'Owners remembered.', value: () => router.routes.size },
-    bramble_router_route_batches: { help: 'Batches of questions asked so far.', value: () => router.routes.batches },
+    bramble_router_routes: { help: 'Cached routes to owners.', value: () => router.routes.size },
+    bramble_router_route_batches: {
+      help: 'Batches of routing questions sent to instances.',
+      value: () => router.routes.batches,
+    },
   });
 }

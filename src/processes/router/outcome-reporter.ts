@@ -76,7 +76,7 @@ export function createOutcomeReporter(options: OutcomeReporterOptions): OutcomeR
     const report = queue.shift();
     if (report === undefined) return;
     givenUp += report.outcomes.length;
-    log.debug({ outcomes: report.outcomes.length }, 'outcomes of requests were not told to any instance in time');
+    log.debug({ outcomes: report.outcomes.length }, 'request outcomes could not be reported to any instance in time');
   }
 
   async function tellAll(): Promise<void> {
@@ -99,7 +99,7 @@ export function createOutcomeReporter(options: OutcomeReporterOptions): OutcomeR
       } catch (error) {
         log.info(
           { identifier: link.identifier, error: messageOf(error) },
-          'outcomes not acknowledged; telling the next',
+          'request outcomes not acknowledged; reporting to the next instance',
         );
       }
     }

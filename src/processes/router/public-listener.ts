@@ -95,12 +95,12 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
   Object.assign(server, { close: TlsServer.prototype.close });
 
   server.on('secureConnection', (socket) => {
-    socket.on('error', (error) => log.debug({ error: messageOf(error) }, 'device connection broke'));
+    socket.on('error', (error) => log.debug({ error: messageOf(error) }, 'device connection failed'));
   });
   server.on('session', (session) => {
     const watched = watch.of(session.socket);
     session.on('error', (error: NodeJS.ErrnoException) => {
-      log.debug({ error: messageOf(error) }, 'device session broke');
+      log.debug({ error: messageOf(error) }, 'device session broke off');
       // What nghttp2 says of frames that it takes no more of, among them too many resets.
       if (watched && error.code?.startsWith('ERR_HTTP2_')) report.count('refused-frames', watched.connection.address);
     });
@@ -116,7 +116,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
   server.on('request', (request, response) => void answer(request, response));
   server.on('checkContinue', (request, response) => void answer(request, response, () => response.writeContinue()));
   server.on('checkExpectation', (request: PublicRequest, response: PublicResponse) => {
-    const unmet = refusal(417, 'ERR_BAD_REQUEST', 'The router meets no expectation but 100-continue.');
+    const unmet = refusal(417, 'ERR_BAD_REQUEST', 'The router supports no expectation other than 100-continue.');
     options.onAnswer?.(unmet.status);
     writeEarlyReply(request, response, unmet);
   });
@@ -201,7 +201,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     } catch (error) {
       log.error({ error: messageOf(error) }, 'a request failed in the router');
       if (!response.headersSent) {
-        writeReply('GET', response, refusal(503, 'ERR_INTERNAL', 'The router failed; come again.'), true);
+        writeReply('GET', response, refusal(503, 'ERR_INTERNAL', 'Internal error in the router; retry later.'), true);
       } else {
         response.destroy();
       }
@@ -245,7 +245,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
         return { reply: overloaded('requests'), early: true };
       case 'no-room':
         report.count('large-bodies', watched.connection.address);
-        return { reply: refusal(503, 'ERR_OVERLOADED', 'Too many large requests at once; come again.'), early: true };
+        return { reply: refusal(503, 'ERR_OVERLOADED', 'Too many large requests at once; retry later.'), early: true };
       case 'whole':
         place.whole();
         watched.spoke();
@@ -265,7 +265,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
 
   function headOf(request: PublicRequest, socket: TLSSocket): RequestHead | Reply {
     if (options.tunnelHost !== undefined && socket.servername === options.tunnelHost) {
-      return refusal(404, 'ERR_NOT_FOUND', 'This name is for tunnels alone.');
+      return refusal(404, 'ERR_NOT_FOUND', 'This host name is for tunnels only.');
     }
     return readHead(request);
   }
@@ -290,7 +290,7 @@ function overloaded(reason: LimitReason): Reply {
       : reason === 'requests-of-identity'
         ? ' by this device'
         : '';
-  return refusal(503, 'ERR_OVERLOADED', `Too many requests are under way${whose}; come again.`);
+  return refusal(503, 'ERR_OVERLOADED', `Too many requests are in progress${whose}; retry later.`);
 }
 
 /** The refusal of what is no HTTP/1.1, and of a request that did not come in time; null where nobody is left to hear it. */
@@ -304,6 +304,6 @@ function refusalOf(error: NodeJS.ErrnoException): Reply | null {
     case 'HPE_HEADER_OVERFLOW':
       return refusal(431, 'ERR_HEADERS_TOO_LARGE', 'The request has more header bytes than a device ever sends.');
     default:
-      return refusal(400, 'ERR_BAD_REQUEST', 'This is no valid request of HTTP/1.1.');
+      return refusal(400, 'ERR_BAD_REQUEST', 'This is not a valid HTTP/1.1 request.');
   }
 }

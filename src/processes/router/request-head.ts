@@ -40,12 +40,12 @@ export function readHead(request: PublicRequest): RequestHead | Reply {
   }
   const method = request.method ?? '';
   if (!methods.has(method)) {
-    const refused = refusal(405, 'ERR_METHOD', 'Devices are served by GET, POST and PUT.');
+    const refused = refusal(405, 'ERR_METHOD', 'Use GET, POST or PUT.');
     refused.headers['allow'] = [...methods].join(', ');
     return refused;
   }
   if (!visible.test(url)) {
-    return refusal(400, 'ERR_BAD_REQUEST', 'The address has characters that have to be percent-encoded.');
+    return refusal(400, 'ERR_BAD_REQUEST', 'The address has characters that must be percent-encoded.');
   }
   return { method, url, address };
 }
@@ -85,7 +85,11 @@ function originForm(request: PublicRequest): string | null {
 }
 
 function invalidHost(): Reply {
-  return refusal(400, 'ERR_HOST', 'The request needs one Host (or :authority): a name or an address, and a port.');
+  return refusal(
+    400,
+    'ERR_HOST',
+    'The request needs exactly one Host (or :authority): a name or an address, with or without a port.',
+  );
 }
 
 export function headersTooLarge(): Reply {

@@ -187,10 +187,13 @@ export class RouteDirectory {
           this.#options.askTimeoutMs ?? 2000,
         );
         const signed = openRoutes(envelope, routeAnswersShape, authorityKey);
-        if (signed.nonce !== nonce) throw new Error('the answer belongs to another question');
+        if (signed.nonce !== nonce) throw new Error('the answer is for another question');
         return byKey(signed.answers);
       } catch (error) {
-        log.warn({ identifier: link.identifier, error: messageOf(error) }, 'routes not answered; asking the next');
+        log.warn(
+          { identifier: link.identifier, error: messageOf(error) },
+          'routing question not answered; asking the next instance',
+        );
       }
     }
     return null;

@@ -16,11 +16,11 @@ export interface Target {
 export const notConnected = refusal(
   503,
   'ERR_NOT_CONNECTED',
-  'The server instance of this device is not connected; come again.',
+  'The server instance of this device is not connected; retry later.',
 );
 
 export const stalled = refusal(
   503,
   'ERR_LINK_STALLED',
-  'The server instance of this device answers nothing just now; come again.',
+  'The server instance of this device is not responding; retry later.',
 );

@@ -83,8 +83,8 @@ async function replaceFile(path: string, text: string): Promise<void> {
 function stateError(path: string, cause: unknown): BrambleError {
   return new BrambleError(
     'ERR_ROUTER_STATE',
-    `The router's state ${path} cannot be read (${messageOf(cause)}). It holds the revoked SRP credentials: restore it, ` +
-      'or delete it once every instance is trusted, and the router asks for the list again.',
+    `The router's state ${path} cannot be read (${messageOf(cause)}). It holds the revoked SRP credentials: restore ` +
+      'it, or delete it if every instance can be trusted: the router then asks for the list again.',
     { cause },
   );
 }

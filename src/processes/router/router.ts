@@ -169,10 +169,10 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     if (!admission.take(list)) return;
     envelope = signed;
     save();
-    log.info({ number: list.number, revoked: list.revoked.length }, 'revocation list taken');
+    log.info({ number: list.number, revoked: list.revoked.length }, 'revocation list applied');
     for (const link of links.all()) {
       if (!admission.isRevoked(link.serial)) continue;
-      log.warn({ identifier: link.identifier }, 'SRP credential revoked; its link is closed');
+      log.warn({ identifier: link.identifier }, 'SRP credential revoked; its link was closed');
       links.remove(link);
       void acceptor.refuse(link.session, {
         code: 'ERR_SRP_REVOKED',
@@ -212,7 +212,10 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     try {
       await exchangeJson(link.session, 'POST', linkPaths.draining, {}, 1000);
     } catch (error) {
-      log.debug({ identifier: link.identifier, error: messageOf(error) }, 'a dialler did not hear of the draining');
+      log.debug(
+        { identifier: link.identifier, error: messageOf(error) },
+        'a dialler could not be told of the draining',
+      );
     }
   }
 

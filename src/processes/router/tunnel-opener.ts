@@ -40,7 +40,7 @@ export type TunnelOpener = (end: DeviceEnd, sender: Sender) => Promise<number>;
 export function createTunnelOpener(options: TunnelOpenerOptions): TunnelOpener {
   return async (end, sender) => {
     end.stream.on('error', (error: unknown) =>
-      options.log.debug({ error: messageOf(error) }, 'tunnel broke at the device'),
+      options.log.debug({ error: messageOf(error) }, 'tunnel broken by the device'),
     );
     try {
       const refused = await open(end, sender, options);
@@ -49,7 +49,7 @@ export function createTunnelOpener(options: TunnelOpenerOptions): TunnelOpener {
       return refused.status;
     } catch (error) {
       options.log.error({ error: messageOf(error) }, 'tunnel failed in the router');
-      end.refuse(refusal(503, 'ERR_INTERNAL', 'The router failed; come again.'));
+      end.refuse(refusal(503, 'ERR_INTERNAL', 'Internal error in the router; retry later.'));
       return 503;
     }
   };
@@ -58,10 +58,10 @@ export function createTunnelOpener(options: TunnelOpenerOptions): TunnelOpener {
 /** Null once the tunnel stands. */
 async function open(end: DeviceEnd, sender: Sender, options: TunnelOpenerOptions): Promise<Reply | null> {
   if (options.tunnelHost !== undefined && end.serverName !== options.tunnelHost) {
-    return refusal(400, 'ERR_TUNNEL_HOST', 'Tunnels are opened under the name that the device was given for them.');
+    return refusal(400, 'ERR_TUNNEL_HOST', 'Open tunnels under the host name that the device was given for them.');
   }
   if (!targetPattern.test(end.target)) {
-    return refusal(400, 'ERR_TUNNEL_TARGET', 'The target of a tunnel is host:port.');
+    return refusal(400, 'ERR_TUNNEL_TARGET', 'The target of a tunnel must be host:port.');
   }
   if (sender.clientCertificate === null) {
     return refusal(400, 'ERR_TUNNEL_CERTIFICATE', "A tunnel needs the device's certificate in TLS.");
@@ -110,11 +110,7 @@ async function openByRoute(
     join(end, upstream.stream, options);
     return null;
   }
-  return refusal(
-    503,
-    'ERR_TUNNEL_NO_SERVICE',
-    'No connection service that serves this device is connected; come again.',
-  );
+  return refusal(503, 'ERR_TUNNEL_NO_SERVICE', 'No connection service for this device is connected; retry later.');
 }
 
 /** Which rule refused, as the connection service says it. */
@@ -155,7 +151,7 @@ function openOver(link: RouterLink, headers: OutgoingHttpHeaders, timeoutMs: num
 /** Bytes both ways; the end of one direction leaves the other open, a break ends both. */
 function join(end: DeviceEnd, service: ClientHttp2Stream, { onCount }: TunnelOpenerOptions): void {
   if (end.stream.destroyed) {
-    breakOff(service, 'the device went away');
+    breakOff(service, 'the device disconnected');
     return;
   }
   onCount(1);
@@ -165,9 +161,9 @@ function join(end: DeviceEnd, service: ClientHttp2Stream, { onCount }: TunnelOpe
   end.stream.once('close', () => {
     onCount(-1);
     // After an orderly end the last bytes for the service may still be on their way.
-    if (end.broken) breakOff(service, 'the device broke off');
+    if (end.broken) breakOff(service, 'the device broke the connection');
   });
   service.once('close', () => {
-    if (service.rstCode !== constants.NGHTTP2_NO_ERROR) end.breakOff('the connection service broke off');
+    if (service.rstCode !== constants.NGHTTP2_NO_ERROR) end.breakOff('the connection service broke the connection');
   });
 }

@@ -41,12 +41,12 @@ export function comeAgain(code: ErrorCode, message: string): DeviceAnswer {
   return errorAnswer(503, code, message, { 'retry-after': '2' });
 }
 
-export const moving = comeAgain('ERR_ACCOUNT_MOVING', 'The account is being moved just now: come again.');
+export const moving = comeAgain('ERR_ACCOUNT_MOVING', 'The account is being moved; retry later.');
 export const unknownDevice = errorAnswer(400, 'ERR_UNKNOWN_DEVICE', 'No enrolment has this address.');
 export const wrongIdentity = errorAnswer(
   400,
   'ERR_WRONG_IDENTITY',
-  'The certificate is not the one of this enrolment.',
+  'The certificate does not belong to this enrolment.',
 );
 export const notActive = errorAnswer(
   400,
@@ -57,12 +57,12 @@ export const notActive = errorAnswer(
 export const anotherEnrolment = errorAnswer(
   400,
   'ERR_ANOTHER_ENROLMENT',
-  'The message names another UDID or EnrollmentID than this enrolment has. Only Authenticate may bring another one.',
+  'The UDID or EnrollmentID of the message is not that of this enrolment. Only Authenticate may change it.',
 );
 export const tlsRequired = errorAnswer(
   400,
   'ERR_TLS_IDENTITY_REQUIRED',
-  'This enrolment proves its identity in TLS: a signature alone could be a replay.',
+  'This enrolment must present its certificate in TLS: a signature alone could be a replay.',
 );
 
 /**
@@ -72,7 +72,7 @@ export const tlsRequired = errorAnswer(
 export const leaveManagement = errorAnswer(
   401,
   'ERR_REMOVED',
-  'An administrator has removed this device: it is to leave management.',
+  'An administrator has removed this device from management.',
 );
 
 /** Codes for errors of the device; everything else is an error on our side and answered 503. */
@@ -104,7 +104,7 @@ export function answerOfError(error: unknown): DeviceAnswer {
     return comeAgain(error.code, 'The server has trouble: come again.');
   }
   if (sqlState(error)?.startsWith('22') === true) {
-    return errorAnswer(400, 'ERR_INPUT', 'The message holds text that cannot be stored, such as a NUL character.');
+    return errorAnswer(400, 'ERR_INPUT', 'The message contains text that cannot be stored, such as a NUL character.');
   }
   return comeAgain('ERR_INTERNAL', 'The server has trouble: come again.');
 }

@@ -101,7 +101,7 @@ export function createDeviceHandler(
         options.onAnswer(address.kind, result, performance.now() - startedAt);
       })
       // An answer that cannot be written concerns one request; unheard, it would end the process.
-      .catch((error: unknown) => options.log.error({ reason: messageOf(error) }, 'an answer was not written'));
+      .catch((error: unknown) => options.log.error({ reason: messageOf(error) }, 'an answer could not be written'));
   };
 }
 
@@ -133,7 +133,7 @@ function countFailure(options: DeviceHandlerOptions, token: string, latencyMs: n
     .then((device) => {
       if (device !== 'not-found') options.samples.add(device.accountId, latencyMs, true);
     })
-    .catch((error: unknown) => options.log.warn({ reason: messageOf(error) }, 'a failed request was not counted'));
+    .catch((error: unknown) => options.log.warn({ reason: messageOf(error) }, 'a failed request could not be counted'));
 }
 
 async function answerConnect(
@@ -181,7 +181,7 @@ async function answerConnect(
 async function finishRemoval(options: DeviceHandlerOptions, deviceId: DeviceId): Promise<void> {
   await options.db
     .begin((tx) => finishRemovals(tx, options.instanceId, deviceId))
-    .catch((error: unknown) => options.log.warn({ reason: messageOf(error) }, 'a removal was not finished'));
+    .catch((error: unknown) => options.log.warn({ reason: messageOf(error) }, 'a removal could not be finished'));
 }
 
 /**
@@ -306,8 +306,9 @@ function noteFormerIdentity(options: DeviceHandlerOptions, deviceId: DeviceId): 
   options.notices.note(
     'device-former-identity',
     deviceId,
-    `A message of the device ${deviceId} was proven by the identity that it had before its renewal, and was refused. Either a ` +
-      'captured message is being replayed, or the device was restored from an older backup: then it has to enrol again.',
+    `A message of the device ${deviceId} was refused: it used the identity that the device had before its renewal. ` +
+      'Either a captured message is being replayed, or the device was restored from an older backup and must ' +
+      'enrol again.',
   );
 }
 
@@ -315,9 +316,9 @@ function noteUnknownIdentity(options: DeviceHandlerOptions, deviceId: DeviceId):
   options.notices.note(
     'device-unknown-identity',
     deviceId,
-    `A message of the device ${deviceId} was proven by an identity that it was issued and that the database does not know (any ` +
-      'more), and was refused. If the database was restored from a backup, the device had renewed its identity since; otherwise ' +
-      'it uses one from before its last two. It has to enrol again.',
+    `A message of the device ${deviceId} was refused: it used an identity that was issued to the device but is not, ` +
+      'or no longer, in the database. If the database was restored from a backup, the device had renewed its ' +
+      'identity after the backup; otherwise it uses one that is older than its last two. It must enrol again.',
   );
 }
 
@@ -325,9 +326,9 @@ function refuseWithoutTls(options: DeviceHandlerOptions, deviceId: DeviceId): De
   options.notices.note(
     'device-without-tls',
     deviceId,
-    `A message of the device ${deviceId} was signed, but came without its certificate in TLS, which it has shown on three days, ` +
-      'and was refused. If a proxy in front of the router terminates TLS now: `bramble device clear-tls --all`; otherwise ' +
-      'a captured message is being replayed.',
+    `A message of the device ${deviceId} was refused: it was signed, but the device did not present its certificate ` +
+      'in TLS as it had on three days. If a proxy in front of the router now terminates TLS: `bramble device ' +
+      'clear-tls --all`; otherwise a captured message is being replayed.',
   );
   return tlsRequired;
 }
@@ -338,8 +339,9 @@ async function refusesBootstrapToken(options: DeviceHandlerOptions, deviceId: De
   options.notices.note(
     'bootstrap-token-refused',
     deviceId,
-    `The device ${deviceId} asked for its bootstrap token with a signature alone and did not get it: it is handed out only to ` +
-      'a certificate shown in TLS. Have TLS reach the router, or let the trusted proxy pass the certificate on.',
+    `The device ${deviceId} asked for its bootstrap token with only a signature and was refused: the token is given ` +
+      'only to a device that presents its certificate in TLS. Let TLS reach the router, or have the trusted proxy ' +
+      'forward the certificate.',
   );
   return true;
 }
@@ -348,8 +350,8 @@ function refuseAnotherEnrolment(options: DeviceHandlerOptions, deviceId: DeviceI
   options.notices.note(
     'device-names-another',
     deviceId,
-    `The device ${deviceId} proved its key, but names another UDID than its enrolment has, and was refused. If a device was ` +
-      'restored from a copy of another, activate it again.',
+    `The device ${deviceId} was refused: its key is right, but it names a UDID that is not that of its enrolment. ` +
+      'If it was restored from a copy of another device, activate it again.',
   );
   return anotherEnrolment;
 }
@@ -383,7 +385,7 @@ async function answerCheckin(
       return emptyAnswer;
     case 'not-served': {
       const { status, reason } = outcome.value;
-      return errorAnswer(status, 'ERR_NOT_SERVED', `This message is not served: ${reason}.`);
+      return errorAnswer(status, 'ERR_NOT_SERVED', `This message is not supported: ${reason}.`);
     }
     case 'another-enrolment':
       return refuseAnotherEnrolment(options, device.deviceId);
@@ -411,14 +413,14 @@ async function provenIdentity(
     return proven;
   throw new BrambleError(
     'ERR_IDENTITY_MISMATCH',
-    'The request is signed with another certificate than its TLS connection was opened with.',
+    'The request is signed with a certificate other than that of its TLS connection.',
   );
 }
 
 /** The address says what a message is: some clients name another content type, or none. */
 async function readMessage(request: DeviceRequest, kind: 'checkin' | 'connect'): Promise<Buffer> {
   if (request.method !== 'PUT' && request.method !== 'POST') {
-    throw new BrambleError('ERR_INPUT', `Device messages are sent by PUT, not ${request.method}.`);
+    throw new BrambleError('ERR_INPUT', `Send device messages with PUT, not ${request.method}.`);
   }
   return await readBody(request, kind);
 }

@@ -65,7 +65,7 @@ export function noteIdentity(
   parts.notices.note(
     'device-clock-differs',
     deviceId,
-    `A message of the device ${deviceId} was signed at ${signedAt.toISOString()} by its clock, more than a day from now. The ` +
-      'device was served. Either its clock is wrong, or a captured message is being replayed.',
+    `A message of the device ${deviceId} was signed at ${signedAt.toISOString()} according to its clock, more than ` +
+      'a day off. The device was served. Either its clock is wrong, or a captured message is being replayed.',
   );
 }

@@ -41,7 +41,7 @@ export function createDeviceNotices(parts: { db: Database; log: Logger; clock: C
       if (notedAt.size > rememberedAtMost && oldest !== undefined) notedAt.delete(oldest);
       log.warn({ kind, deviceId }, message);
       const write = recordEvent(db, { kind, subject: deviceId, message })
-        .catch((error: unknown) => log.warn({ kind, reason: messageOf(error) }, 'an event was not written'))
+        .catch((error: unknown) => log.warn({ kind, reason: messageOf(error) }, 'an event could not be written'))
         .finally(() => writing.delete(write));
       writing.add(write);
     },

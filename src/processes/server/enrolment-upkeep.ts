@@ -67,10 +67,10 @@ export function createEnrolmentUpkeep(parts: {
   return createUpkeep({
     of: 'enrolments',
     steps: {
-      'take back heard ones': () => resumeHeard(checkin),
+      'reinstate enrolments that were heard of': () => resumeHeard(checkin),
       suspend: () => suspendAll({ authenticatedWithinMinutes: newcomersWithinMinutes }),
-      'suspend what was left': goThroughPage,
-      'end suspended ones': () => briefly((tx) => endSuspended(tx, instanceId)),
+      'suspend superseded enrolments': goThroughPage,
+      'end suspended enrolments': () => briefly((tx) => endSuspended(tx, instanceId)),
       'finish removals': () => briefly((tx) => finishRemovals(tx, instanceId)),
     },
     clock,

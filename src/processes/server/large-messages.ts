@@ -33,7 +33,7 @@ export function createLargeMessages(clock: Clock): LargeMessages {
       if (body.length <= largeFromBytes) return read();
       const place = queue.enter('messages', token);
       if (place === undefined) {
-        throw new BrambleError('ERR_OVERLOADED', 'Too many large messages wait to be read: come again.');
+        throw new BrambleError('ERR_OVERLOADED', 'Too many large messages are waiting to be read; retry later.');
       }
       await place.turn();
       const startedAt = clock.now();

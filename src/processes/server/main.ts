@@ -112,7 +112,7 @@ async function listenForDevices(
       else response.writeHead(503, { 'retry-after': '1' }).end();
     },
     onBusy: () =>
-      log.warn({ port }, 'the loopback port is in use, as by the process that this one succeeds; it is waited for'),
+      log.warn({ port }, 'the loopback port is in use, probably by the process that this one replaces; waiting for it'),
     onFailed: fail,
   });
 }
@@ -184,7 +184,9 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
   const sign = (value: unknown) => signRoutes(value, signer.privateKeyPem, signerCertificate);
   const feed = createRevocationFeed(db);
   running.push(
-    feed.run(background.signal, (error) => log.warn({ reason: messageOf(error) }, 'the revocation list was not read')),
+    feed.run(background.signal, (error) =>
+      log.warn({ reason: messageOf(error) }, 'the revocation list could not be read'),
+    ),
   );
   const handlers: LinkHandlers = {
     request: (request, response) => serveDevice(request, response, 'link'),
@@ -229,7 +231,7 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
   const flushing = setInterval(() => void flush(context, [samples, identityUse]), flushEveryMs);
   addGauges(registry, {
     bramble_links_up: {
-      help: 'SRP links that a router has accepted.',
+      help: 'SRP links accepted by a router.',
       value: () => links.links.filter((link) => link.up).length,
     },
   });
@@ -257,7 +259,7 @@ async function flush(
 ): Promise<void> {
   for (const each of gathered) {
     await each.flush(context.db).catch((error: unknown) => {
-      context.log.warn({ reason: messageOf(error) }, 'what was gathered of requests was not written');
+      context.log.warn({ reason: messageOf(error) }, 'collected request samples could not be written');
     });
   }
 }

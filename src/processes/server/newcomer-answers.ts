@@ -32,7 +32,7 @@ export async function answerScep(
   way: RequestWay,
 ): Promise<DeviceAnswer> {
   if (request.method !== 'GET' && request.method !== 'POST') {
-    return errorAnswer(405, 'ERR_METHOD', 'SCEP is asked by GET or POST.');
+    return errorAnswer(405, 'ERR_METHOD', 'Use GET or POST for SCEP.');
   }
   const query = parseQuery(request.url ?? '/', scepQueryBudget);
   const operation = query.get('operation') ?? '';
@@ -52,11 +52,11 @@ export async function answerScep(
     case 'malformed':
       return errorAnswer(400, outcome.error.code, outcome.error.message);
     case 'unknown-operation':
-      return errorAnswer(400, 'ERR_SCEP_OPERATION', 'This SCEP operation is not served.');
+      return errorAnswer(400, 'ERR_SCEP_OPERATION', 'This SCEP operation is not supported.');
     case 'unknown-token':
       return unknownDevice;
     case 'busy':
-      return comeAgain('ERR_OVERLOADED', 'Too many requests at once: come again.');
+      return comeAgain('ERR_OVERLOADED', 'Too many requests at once; retry later.');
     case 'not-owner':
       return notOwner(outcome.owner);
     case 'moving':
@@ -80,7 +80,7 @@ export async function answerActivation(
       options.log.info({ accountName: form.accountName, address, reason: outcome.reason }, 'activation refused');
       return errorAnswer(400, activationRefusal.code, activationRefusal.message);
     case 'busy':
-      return comeAgain('ERR_OVERLOADED', 'Too many activations at once: come again.');
+      return comeAgain('ERR_OVERLOADED', 'Too many activations at once; retry later.');
     case 'not-owner':
       return notOwner(outcome.owner);
     case 'moving':

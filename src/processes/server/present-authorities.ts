@@ -26,7 +26,7 @@ export function createPresentAuthorities(parts: {
     readAt = clock.now();
     const before = known;
     known = loadInstanceAuthorities(db, keys).catch((error: unknown) => {
-      log.warn({ reason: messageOf(error) }, 'the authorities were not read again; those that are known go on');
+      log.warn({ reason: messageOf(error) }, 'the authorities could not be read again; keeping the known ones');
       return before;
     });
     return known;

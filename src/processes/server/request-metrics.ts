@@ -32,7 +32,7 @@ export function createRequestMetrics(registry: Registry): DeviceHandlerOptions['
 export function addActivationMetrics(registry: Registry, { passwords }: Activation): void {
   new Counter({
     name: 'bramble_activation_comparisons_total',
-    help: 'Activation passwords digested to be compared.',
+    help: 'Activation passwords hashed for comparison.',
     registers: [registry],
     collect() {
       this.reset();
@@ -41,7 +41,7 @@ export function addActivationMetrics(registry: Registry, { passwords }: Activati
   });
   addGauges(registry, {
     bramble_activations_waiting: {
-      help: 'Activations that wait for their turn to be compared.',
+      help: 'Activations waiting for their password to be checked.',
       value: () => passwords.waiting,
     },
   });

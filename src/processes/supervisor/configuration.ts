@@ -39,7 +39,7 @@ export async function readConfiguration(home: string): Promise<Configuration> {
     const place = issue?.path.join('.') ?? '';
     throw new BrambleError(
       'ERR_CONFIGURATION',
-      `The configuration ${file} does not fit at "${place}": ${issue?.message}`,
+      `The configuration ${file} is invalid at "${place}": ${issue?.message}`,
       {
         cause: parsed.error,
       },

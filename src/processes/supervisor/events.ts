@@ -35,43 +35,58 @@ export function eventText(event: SupervisorEvent): string {
     case 'waiting-for-port':
       return `${event.socket} port ${event.port} is still in use; waiting for it`;
     case 'waiting-for-disk':
-      return `processes wait for a supervisor, a few seconds only, and this one for room: ${event.message}`;
+      return `processes wait a few seconds for a supervisor, and this one is waiting for disk space: ${event.message}`;
     case 'taking-over':
-      return `takes over from the supervisor of ${event.release ?? '1.1 or earlier'} (process ${event.pid})`;
+      return `taking over from the supervisor of ${event.release ?? '1.1 or earlier'} (process ${event.pid})`;
     case 'adopted':
-      return `${event.name} ${event.release} works on and is adopted (process ${event.pid})`;
+      return `${event.name} ${event.release} keeps running and is adopted (process ${event.pid})`;
     case 'not-adopted':
-      return `${event.name} (process ${event.pid}) had no supervisor and did not report itself; it is killed and started again`;
+      return `${event.name} (process ${event.pid}) had no supervisor and did not report; it is killed and restarted`;
     case 'not-inherited':
-      return `the running routers do not hand on the ${event.sockets.join(' and ')} port as configured: they are stopped, and it is opened anew; meanwhile devices wait`;
+      return (
+        `the running routers do not pass on the ${event.sockets.join(' and ')} port as configured: they are ` +
+        'stopped, and it is opened again; devices wait in the meantime'
+      );
     case 'handing-over':
-      return `a supervisor of ${event.release} takes over; the processes work on`;
+      return `a supervisor of ${event.release} is taking over; the processes keep running`;
     case 'handed-over':
       return 'everything was handed over';
     case 'database-ready':
       return event.adopted ? 'PostgreSQL is running' : 'PostgreSQL was started';
     case 'database-replacing':
-      return `PostgreSQL was started from other binaries: it is started again from ${event.version}; requests wait meanwhile`;
+      return (
+        `PostgreSQL was started from other binaries: it is restarted from ${event.version}; requests wait in the ` +
+        'meantime'
+      );
     case 'database-lost':
       return `the database does not answer, trying again: ${event.message} (${event.code})`;
     case 'not-reported':
-      return `the domain is not told of this supervisor, which works all the same: ${event.message} (${event.code}); finalizing an upgrade waits until it is. \`bramble database roles --check\` names missing rights`;
+      return (
+        `this supervisor cannot report itself to the domain, but keeps working: ${event.message} (${event.code}); ` +
+        'finalizing an upgrade waits until it is. `bramble database roles --check` names missing rights'
+      );
     case 'started':
-      return `${event.name} ${event.release} starts (process ${event.pid})`;
+      return `${event.name} ${event.release} is starting (process ${event.pid})`;
     case 'ready':
-      return `${event.name} is at work`;
+      return `${event.name} is running`;
     case 'hung':
-      return `${event.name} (process ${event.pid}) gave no sign of life for ${event.silentMs / 1000} s; it is killed and started again`;
+      return (
+        `${event.name} (process ${event.pid}) gave no sign of life for ${event.silentMs / 1000} s; it is killed and ` +
+        'restarted'
+      );
     case 'exited':
-      return `${event.name} has ended${event.expected ? '' : ` unexpectedly (${event.signal ?? (event.code === null ? 'it was adopted: how is not known' : `code ${event.code}`)})`}`;
+      return (
+        `${event.name} has ` +
+        `ended${event.expected ? '' : ` unexpectedly (${event.signal ?? (event.code === null ? 'it was adopted: how it ended is unknown' : `code ${event.code}`)})`}`
+      );
     case 'restarting':
-      return `${event.name} starts again in ${event.inMs} ms`;
+      return `${event.name} restarts in ${event.inMs} ms`;
     case 'replaced':
-      return `${event.name} went from ${event.fromRelease} to ${event.toRelease}`;
+      return `${event.name} changed from ${event.fromRelease} to ${event.toRelease}`;
     case 'refused':
       return `${event.name} is not started: ${event.message} (${event.code})`;
     case 'log-not-rotated':
-      return `the log of ${event.name} grows on, since it cannot be rotated: ${event.message}`;
+      return `the log of ${event.name} keeps growing because it cannot be rotated: ${event.message}`;
     case 'stopped':
       return 'everything has stopped';
     default:

@@ -49,8 +49,8 @@ export async function lockHome(home: string, release: string): Promise<HomeLock>
     if (holder !== null && holder.pid !== null && holder.birth === (await birthOf(holder.pid))) {
       throw new BrambleError(
         'ERR_ALREADY_RUNNING',
-        `A supervisor (process ${holder.pid}) already runs on ${home}. Leave it at work, stop it (\`bramble down\`), or let this ` +
-          'one take its place without touching its processes (`bramble up --take-over`).',
+        `A supervisor (process ${holder.pid}) already runs on ${home}. Leave it running, stop it (\`bramble ` +
+          'down`), or have this one take its place without touching its processes (`bramble up --take-over`).',
         { details: { pid: holder.pid, birth: holder.birth, release: holder.release ?? null } },
       );
     }
@@ -109,8 +109,8 @@ async function makeFile(home: string, number: number, holder: Holder): Promise<b
     if (!diskLimits.includes(code)) throw error;
     throw new BrambleError(
       'ERR_HOME_DISK',
-      `The supervisor cannot lock ${home}, which takes a small file there: ${messageOf(error)}. Make room on the disk of ${home}, or ` +
-        'raise the quota, and try again.',
+      `The supervisor cannot lock ${home}, for which it writes a small file there: ${messageOf(error)}. Free some ` +
+        `disk space for ${home}, or raise the quota, and try again.`,
       { cause: error },
     );
   }

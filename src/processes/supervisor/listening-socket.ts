@@ -54,7 +54,8 @@ export async function bindListeningSocket(
     if (Date.now() > deadline) {
       throw new BrambleError(
         'ERR_ADDRESS_IN_USE',
-        `The ${name} port ${port} on ${address} is in use by another program: stop that, or choose another port in config.json.`,
+        `The ${name} port ${port} on ${address} is in use by another program: stop it, or choose another port in ` +
+          'config.json.',
         { details: { address, port } },
       );
     }
@@ -112,7 +113,7 @@ async function isListenedOn(address: string, port: number): Promise<boolean> {
     }
     throw new BrambleError(
       'ERR_LISTEN',
-      `Port ${port} on ${address} cannot be listened on: ${(error as Error).message}`,
+      `Port ${port} on ${address} cannot be opened for listening: ${(error as Error).message}`,
       {
         cause: error,
       },

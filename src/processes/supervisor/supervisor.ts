@@ -88,7 +88,7 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
       onLate: (process) => void newSlot(process.spec.name, process),
       onHandOver: (to) => {
         onEvent({ type: 'handing-over', release: to });
-        handOver.abort(new Error('another supervisor takes over'));
+        handOver.abort(new Error('another supervisor is taking over'));
       },
     });
     await mkdir(path.join(home, 'logs'), { recursive: true, mode: 0o700 });
@@ -265,7 +265,7 @@ function reconciler(
     }
     for (const name of unreadable) {
       if (!reported.has(name)) {
-        const message = `The desired process "${name}" has a name, kind, release or state that cannot be right: correct it.`;
+        const message = `The desired process "${name}" has an invalid name, kind, release or state: correct it.`;
         options.onEvent({ type: 'refused', name, code: 'ERR_DESIRED_PROCESS', message });
       }
     }

@@ -112,8 +112,8 @@ function assertWanted({ pid, release }: LockHolder, options: ClaimOptions, runni
   if (release === options.release) throw running;
   throw new BrambleError(
     'ERR_TAKE_OVER_NEWER',
-    `A supervisor of ${release} (process ${pid}) runs here, and this one is of ${options.release}. Leave it at work, or go back ` +
-      'to the earlier one with `bramble up --take-over`.',
+    `A supervisor of ${release} (process ${pid}) is running here, and this one is of the earlier ` +
+      `${options.release}. Leave it running, or go back to this release with \`bramble up --take-over\`.`,
     { details: { pid, release } },
   );
 }
@@ -131,9 +131,9 @@ async function assertAdoptable(home: string, holder: LockHolder): Promise<void> 
     if (performance.now() > deadline) {
       throw new BrambleError(
         'ERR_TAKE_OVER_INTERRUPTS',
-        `These processes would end with the supervisor that runs now (process ${holder.pid}), and devices would notice: ` +
-          `${ending.join(', ')}. Wait until an upgrade has replaced them (\`bramble upgrade status\` says when), or end everything ` +
-          'with `bramble down` and start again.',
+        `These processes would end together with the running supervisor (process ${holder.pid}), and devices would ` +
+          `notice: ${ending.join(', ')}. Wait until an upgrade has replaced them (\`bramble upgrade status\` ` +
+          'shows when), or stop everything with `bramble down` and start again.',
         { details: { pid: holder.pid, ending } },
       );
     }
@@ -168,8 +168,8 @@ async function askToHandOver(home: string, { pid }: LockHolder, release: string,
 function refusal(pid: number, reason: string): BrambleError {
   return new BrambleError(
     'ERR_TAKE_OVER_REFUSED',
-    `The supervisor that runs here (process ${pid}) lets no other take over now: ${reason} Leave it at work and try again later, or ` +
-      'end everything with `bramble down` and start again.',
+    `The supervisor that is running here (process ${pid}) does not allow a take-over now: ${reason} Leave it ` +
+      'running and try again later, or stop everything with `bramble down` and start again.',
     { details: { pid, reason } },
   );
 }

@@ -104,7 +104,7 @@ export function parseCheckin(body: Uint8Array): CheckinMessage {
       return { messageType, ...enrollment, tokenServiceType, ...compact({ tokenParameters }) };
     }
     default:
-      throw fields.malformed('its MessageType is not known');
+      throw fields.malformed('its MessageType is unknown');
   }
 }
 
@@ -127,7 +127,7 @@ export function readEnrollment(fields: MessageFields): Enrollment {
   const udid = fields.optionalIdentifier('UDID');
   const enrollmentId = fields.optionalIdentifier('EnrollmentID');
   if (udid === undefined && enrollmentId === undefined)
-    throw fields.malformed('neither UDID nor EnrollmentID is there');
+    throw fields.malformed('it has neither a UDID nor an EnrollmentID');
   return compact({ udid, enrollmentId, userId: readUserId(fields) });
 }
 

@@ -47,7 +47,7 @@ const statuses: ReadonlyMap<string, ConnectAnswer['status']> = new Map(
 export function parseConnect(body: Uint8Array): ConnectAnswer {
   const fields = MessageFields.parse(body, code, 'connect', { ...defaultPlistLimits, oddScalars: 'kept' });
   const status = statuses.get(fields.identifier('Status').trim().toLowerCase());
-  if (status === undefined) throw fields.malformed('its Status is not known');
+  if (status === undefined) throw fields.malformed('its Status is unknown');
   const common = { ...speakerOf(fields.dictionary), payload: fields.dictionary };
   if (status === 'Idle') return { status, ...common };
   const commandUuid = fields.identifier('CommandUUID').trim();

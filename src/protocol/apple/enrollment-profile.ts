@@ -139,7 +139,7 @@ export function parseEnrollmentProfile(bytes: Uint8Array): ParsedEnrollmentProfi
   const mdm = new MessageFields(mdmPayload.content, 'ERR_PROFILE_MALFORMED', 'MDM payload');
   const content = new MessageFields(scep.content['PayloadContent'], 'ERR_PROFILE_MALFORMED', 'SCEP payload');
   if (mdm.identifier('IdentityCertificateUUID') !== scep.uuid) {
-    throw mdm.malformed('its identity is not the SCEP payload');
+    throw mdm.malformed('its identity certificate is not the SCEP payload');
   }
   const roots = profile.payloads.filter(({ type }) => type === payloadType.root);
   return {
@@ -161,7 +161,7 @@ export function parseEnrollmentProfile(bytes: Uint8Array): ParsedEnrollmentProfi
 function only(payloads: readonly ProfilePayload[], type: string): ProfilePayload {
   const [first, second] = payloads.filter((payload) => payload.type === type);
   if (first === undefined || second !== undefined) {
-    throw new BrambleError('ERR_PROFILE_MALFORMED', `The profile does not hold exactly one payload ${type}.`);
+    throw new BrambleError('ERR_PROFILE_MALFORMED', `The profile does not contain exactly one payload ${type}.`);
   }
   return first;
 }
@@ -181,7 +181,8 @@ function readSubject(fields: MessageFields): DistinguishedName {
   for (const relative of fields.optionalArray('Subject') ?? []) {
     for (const pair of Array.isArray(relative) ? relative : []) {
       const [name, value] = Array.isArray(pair) ? pair : [];
-      if (typeof name !== 'string' || typeof value !== 'string') throw fields.malformed('Subject is not made of pairs');
+      if (typeof name !== 'string' || typeof value !== 'string')
+        throw fields.malformed('Subject does not consist of pairs');
       found[name] ??= value;
     }
   }

@@ -72,7 +72,8 @@ const profileKeys = [...payloadKeys, 'PayloadContent', 'PayloadOrganization'];
  */
 export function parseProfile(bytes: Uint8Array): Profile {
   const fields = MessageFields.parse(unwrapped(bytes), code, 'profile');
-  if (fields.optionalText('PayloadType') !== 'Configuration') throw fields.malformed('it is no configuration profile');
+  if (fields.optionalText('PayloadType') !== 'Configuration')
+    throw fields.malformed('it is not a configuration profile');
   const payloads = (fields.optionalArray('PayloadContent') ?? []).map((value): ProfilePayload => {
     const payload = new MessageFields(value, code, 'payload of the profile');
     const displayName = payload.optionalText('PayloadDisplayName');

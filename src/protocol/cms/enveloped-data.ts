@@ -99,7 +99,7 @@ function cipherOf(oid: string): ContentCipher {
   const name = refusedCiphers.get(oid);
   throw new BrambleError(
     'ERR_ALGORITHM_UNSUPPORTED',
-    `The envelope is encrypted with ${name === undefined ? oid : `${name} (${oid})`}, which is not accepted: use AES.`,
+    `The envelope is encrypted with ${name === undefined ? oid : `${name} (${oid})`}, which is not supported: use AES.`,
     { details: { algorithm: oid } },
   );
 }
@@ -122,7 +122,7 @@ function recipientIn<Known extends Recipient>(recipients: readonly Known[], info
     if (algorithm !== rsaEncryption) {
       throw new BrambleError(
         'ERR_ALGORITHM_UNSUPPORTED',
-        `The key of the envelope is encrypted with ${algorithm}, which is not accepted: use RSA with PKCS #1 v1.5.`,
+        `The key of the envelope is encrypted with ${algorithm}, which is not supported: use RSA with PKCS #1 v1.5.`,
         { details: { algorithm } },
       );
     }

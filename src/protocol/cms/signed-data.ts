@@ -70,8 +70,10 @@ export function readSignedData(bytes: Uint8Array, encoding: Encoding = 'der'): S
   const signers = fields.pop();
   // Before the signers nothing but certificates and revocation lists, which nobody looks at.
   const kinds = fields.map((field) => field.tag).join();
-  if (!knownFields.includes(kinds) || surplus !== undefined) throw derMalformed('a signed message has another form');
-  if (certificates.length > maxCertificates) throw derMalformed(`it holds more than ${maxCertificates} certificates`);
+  if (!knownFields.includes(kinds) || surplus !== undefined)
+    throw derMalformed('a signed message has an unexpected structure');
+  if (certificates.length > maxCertificates)
+    throw derMalformed(`it contains more than ${maxCertificates} certificates`);
   return {
     contentType: oidOf(contentType),
     content: wrapped === undefined ? undefined : contentIn(wrapped),
@@ -106,7 +108,7 @@ function readSigner(signer: DerElement): SignerInfo {
   const attributes = rest[0]?.tag === contextTag(0, true) ? rest.shift() : undefined;
   const [algorithm, signature, unsigned, surplus] = rest;
   if (surplus !== undefined || (unsigned !== undefined && unsigned.tag !== contextTag(1, true))) {
-    throw derMalformed('a signer has another form');
+    throw derMalformed('a signer has an unexpected structure');
   }
   return {
     identifier: readIdentifier(identifier),

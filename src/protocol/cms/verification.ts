@@ -24,7 +24,7 @@ export interface VerifiedSignature {
 }
 
 function invalid(why: string, cause?: unknown): BrambleError {
-  return new BrambleError('ERR_SIGNATURE_INVALID', `The signature does not hold: ${why}.`, { cause });
+  return new BrambleError('ERR_SIGNATURE_INVALID', `The signature is not valid: ${why}.`, { cause });
 }
 
 /**
@@ -91,10 +91,10 @@ function verifySigner(signed: SignedData, content: Uint8Array, keys = createCert
     // Attributes may be left out only where the content is plain data, and cannot have been signed as such attributes:
     // otherwise an existing signature over attributes could be passed off as a signature over content with the same bytes.
     if (signed.contentType !== cmsOid.data) throw invalid('signed attributes are missing');
-    if (content[0] === derTag.set) throw invalid('signed attributes are missing, and the content could be some');
+    if (content[0] === derTag.set) throw invalid('signed attributes are missing, and the content could pass for some');
   } else {
     const contentType = attributes.values.get(cmsOid.contentType);
-    if (oidOf(contentType) !== signed.contentType) throw invalid('the content has another type than was signed');
+    if (oidOf(contentType) !== signed.contentType) throw invalid('the content type is not the one that was signed');
     const wanted = contentOf(expectTag(attributes.values.get(cmsOid.messageDigest), derTag.octetString));
     if (Buffer.compare(hash(digest, content, 'buffer'), wanted) !== 0) throw invalid('the content was changed');
   }
@@ -133,5 +133,5 @@ function certificateOf(
           Buffer.compare(certificate.issuerDer, identifier.issuerDer) === 0;
     if (matches) return certificate;
   }
-  throw invalid('the certificate of the signer is not in it');
+  throw invalid('the signer’s certificate is not included');
 }

@@ -60,7 +60,7 @@ test('DER has one form of each length; BER has more', () => {
     ['an end where none can be', [0x30, 0x02, 0x00, 0x00], false],
     ['a high tag number', [0x30, 0x03, 0x1f, 0x20, 0x00], false],
     ['cut off', [0x30, 0x80, 0x04, 0x00, 0x00], false],
-    ['longer than what holds it', [0x30, 0x02, 0x04, 0x01], false],
+    ['longer than its container', [0x30, 0x02, 0x04, 0x01], false],
     ['something behind it', [0x30, 0x00, 0x00], false],
   ];
   for (const [what, bytes, ber] of forms) {

@@ -67,23 +67,23 @@ export function derMalformed(why: string): BrambleError {
 function readElement(source: DerSource, offset: number, limit: number, depth: number): DerElement {
   const { bytes } = source;
   if (depth > maxDepth) throw derMalformed(`it is nested deeper than ${maxDepth} levels`);
-  if (--source.elementsLeft < 0) throw derMalformed(`it holds more than ${maxElements} elements`);
+  if (--source.elementsLeft < 0) throw derMalformed(`it contains more than ${maxElements} elements`);
   const tag = bytes[offset];
   const first = bytes[offset + 1];
   if (tag === undefined || first === undefined || offset + 2 > limit) throw derMalformed('an element is cut off');
-  if (tag === 0) throw derMalformed('an end of contents stands where none can');
+  if (tag === 0) throw derMalformed('an end-of-contents marker is out of place');
   if ((tag & 0x1f) === 0x1f) throw derMalformed('a tag number is above 30');
   if (first === 0x80) return indefinite(source, offset, limit, depth);
   const lengthOctets = first < 0x80 ? 0 : first & 0x7f;
   const contentStart = offset + 2 + lengthOctets;
-  if (lengthOctets > 4 || contentStart > limit) throw derMalformed('a length is impossible');
+  if (lengthOctets > 4 || contentStart > limit) throw derMalformed('a length has an unsupported number of octets');
   let length = lengthOctets === 0 ? first : 0;
   for (let index = offset + 2; index < contentStart; index++) length = length * 256 + (bytes[index] ?? 0);
   if (source.encoding === 'der' && lengthOctets !== lengthOctetsOf(length)) {
     throw derMalformed('a length is not written in its shortest form');
   }
   const end = contentStart + length;
-  if (end > limit) throw derMalformed('an element is longer than what holds it');
+  if (end > limit) throw derMalformed('an element is longer than its container');
   return { source, tag, start: offset, contentStart, contentEnd: end, end, indefinite: false, depth };
 }
 
@@ -120,13 +120,13 @@ export function lengthOctetsOf(length: number): number {
 export function readWhole(bytes: Uint8Array, tag: number = derTag.sequence, encoding: Encoding = 'der'): DerElement {
   const source = { bytes, encoding, elementsLeft: maxElements, ends: new Map<number, number>() };
   const element = expectTag(readElement(source, 0, bytes.length, 0), tag);
-  if (element.end !== bytes.length) throw derMalformed('something follows its end');
+  if (element.end !== bytes.length) throw derMalformed('there is trailing data');
   return element;
 }
 
 /** The elements inside a constructed one, in order. @throws BrambleError ERR_DER_MALFORMED */
 export function childrenOf(parent: DerElement): DerElement[] {
-  if ((parent.tag & constructedBit) === 0) throw derMalformed('an element that should hold others is primitive');
+  if ((parent.tag & constructedBit) === 0) throw derMalformed('an element that should be constructed is primitive');
   const children: DerElement[] = [];
   let cursor = parent.contentStart;
   while (cursor < parent.contentEnd) {
@@ -141,7 +141,7 @@ export function childrenOf(parent: DerElement): DerElement[] {
 export function expectTag(element: DerElement | undefined, tag: number): DerElement {
   if (element === undefined) throw derMalformed('an element is missing');
   if (element.tag !== tag)
-    throw derMalformed(`tag 0x${element.tag.toString(16)} stands where 0x${tag.toString(16)} should`);
+    throw derMalformed(`tag 0x${element.tag.toString(16)} was found where 0x${tag.toString(16)} is expected`);
   return element;
 }
 
@@ -206,7 +206,7 @@ export function integerOf(element: DerElement | undefined): Uint8Array {
 /** An object identifier in dotted form. @throws BrambleError ERR_DER_MALFORMED */
 export function oidOf(element: DerElement | undefined): string {
   const content = contentOf(expectTag(element, derTag.oid));
-  if (content.length === 0 || content.length > 40) throw derMalformed('an object identifier has no sane length');
+  if (content.length === 0 || content.length > 40) throw derMalformed('an object identifier is empty or too long');
   let text = '';
   let arc = 0;
   let fresh = true;
@@ -241,15 +241,15 @@ const universalTags: ReadonlySet<number> = new Set([
  */
 export function checkWhole(element: DerElement): void {
   const { tag } = element;
-  if (tag < 0x40 && !universalTags.has(tag)) throw derMalformed('a value is of no known kind, or in segments');
+  if (tag < 0x40 && !universalTags.has(tag)) throw derMalformed('a string is of an unknown type, or in segments');
   if ((tag & constructedBit) !== 0) childrenOf(element).forEach(checkWhole);
   else if (tag === derTag.integer) integerOf(element);
   else if (tag === derTag.oid) oidOf(element);
   else if (tag === derTag.bitString) unusedBitsOf(element);
   else if (tag === derTag.boolean && element.contentEnd - element.contentStart !== 1)
-    throw derMalformed('a truth value is none');
+    throw derMalformed('a boolean is malformed');
   else if (tag === derTag.null && element.contentStart !== element.contentEnd)
-    throw derMalformed('nothing holds something');
+    throw derMalformed('a NULL has contents');
 }
 
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -278,7 +278,8 @@ export function timeOf(element: DerElement | undefined): Date {
   const match = /^(\d{2}|\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})Z$/.exec(text);
   const yearText = match?.[1];
   const wantedDigits = element.tag === derTag.utcTime ? 2 : element.tag === derTag.generalizedTime ? 4 : 0;
-  if (!match || yearText?.length !== wantedDigits) throw derMalformed('a time is not written as RFC 5280 asks');
+  if (!match || yearText?.length !== wantedDigits)
+    throw derMalformed('a time is not in the form that RFC 5280 requires');
   const short = Number(yearText);
   const year = wantedDigits === 4 ? short : short < 50 ? 2000 + short : 1900 + short;
   const [month = '', day = '', hour = '', minute = '', second = ''] = match.slice(2);

@@ -48,7 +48,7 @@ class BinaryReader {
     this.#tableStart = this.#size(trailer + 24);
     if (!isWidth(this.#offsetBytes) || !isWidth(this.#referenceBytes)) throw plistMalformed('its trailer is wrong');
     if (this.#tableStart < 8 || this.#tableStart + this.#objectCount * this.#offsetBytes > trailer) {
-      throw plistMalformed('its offset table does not fit');
+      throw plistMalformed('its offset table is invalid');
     }
   }
 
@@ -70,7 +70,7 @@ class BinaryReader {
 
   #object(index: number, depth: number): PlistValue {
     if (++this.#values > this.#limits.maxValues) throw plistTooLarge(this.#limits);
-    if (index >= this.#objectCount) throw plistMalformed('a reference leads nowhere');
+    if (index >= this.#objectCount) throw plistMalformed('a reference points to no object');
     const known = this.#leaves.get(index);
     if (known !== undefined) {
       this.#count(sizeOf(known));
@@ -95,7 +95,7 @@ class BinaryReader {
 
   #container(index: number, kind: 0xa | 0xd, offset: number, low: number, depth: number): PlistValue {
     if (depth >= this.#limits.maxDepth) throw plistTooDeep(this.#limits);
-    if (this.#open.has(index)) throw plistMalformed('an object holds itself');
+    if (this.#open.has(index)) throw plistMalformed('an object contains itself');
     const { count, start } = this.#countAt(offset, low);
     const width = this.#referenceBytes;
     if (start + count * width * (kind === 0xd ? 2 : 1) > this.#tableStart) throw plistMalformed('an object is cut off');
@@ -111,7 +111,7 @@ class BinaryReader {
       for (let item = 0; item < count; item++) {
         const key = reference(item);
         if (typeof key !== 'string') throw plistMalformed('a key is not a string');
-        if (key in dictionary) throw plistMalformed('a key comes twice in one dictionary');
+        if (key in dictionary) throw plistMalformed('a dictionary has a key twice');
         dictionary[key] = reference(count + item);
       }
       value = dictionary;
@@ -141,14 +141,14 @@ class BinaryReader {
   #leaf(kind: number, low: number, offset: number): PlistValue {
     switch (kind) {
       case 0x0:
-        if (low !== 8 && low !== 9) throw plistMalformed('it holds null');
+        if (low !== 8 && low !== 9) throw plistMalformed('it contains null');
         return low === 9;
       case 0x1:
         return this.#integer(offset + 1, 1 << low);
       case 0x2:
         if (low === 2) return this.#slice(offset + 1, 4).readFloatBE();
         if (low === 3) return this.#slice(offset + 1, 8).readDoubleBE();
-        throw plistMalformed('a real has no known width');
+        throw plistMalformed('a real has an unsupported width');
       case 0x3:
         return this.#date(low, offset);
       case 0x4: {
@@ -170,12 +170,12 @@ class BinaryReader {
         return text;
       }
       default:
-        throw plistMalformed('it holds an object that property lists of devices do not know');
+        throw plistMalformed('it contains an object type that devices do not use');
     }
   }
 
   #date(low: number, offset: number): Date {
-    if (low !== 3) throw plistMalformed('a date has no known width');
+    if (low !== 3) throw plistMalformed('a date has an unsupported width');
     const date = new Date(Math.round((this.#slice(offset + 1, 8).readDoubleBE() + epochSeconds) * 1000));
     if (Number.isNaN(date.getTime())) throw plistMalformed('a date is out of range');
     return date;
@@ -184,7 +184,7 @@ class BinaryReader {
   #integer(position: number, width: number): number | bigint {
     if (width < 8) return this.#slice(position, width).readUIntBE(0, width);
     if (width === 8) return narrowed(this.#slice(position, 8).readBigInt64BE());
-    if (width !== 16) throw plistMalformed('an integer has no known width');
+    if (width !== 16) throw plistMalformed('an integer has an unsupported width');
     const slice = this.#slice(position, 16);
     const value = (slice.readBigInt64BE(0) << 64n) | slice.readBigUInt64BE(8);
     if (value < -(2n ** 63n) || value >= 2n ** 64n) throw plistMalformed('an integer has more than 64 bits');

@@ -10,7 +10,7 @@ const largestInteger = 2n ** 64n - 1n;
 export function integerOf(text: string): number | bigint {
   const trimmed = text.trim();
   const match = /^([+-]?)(0[xX][0-9a-fA-F]{1,16}|\d{1,20})$/.exec(trimmed);
-  if (!match?.[2]) throw plistMalformed('an integer is not one');
+  if (!match?.[2]) throw plistMalformed('an integer is malformed');
   const magnitude = BigInt(match[2]);
   const value = match[1] === '-' ? -magnitude : magnitude;
   if (value < smallestInteger || value > largestInteger) throw plistMalformed('an integer has more than 64 bits');

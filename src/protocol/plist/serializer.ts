@@ -68,7 +68,8 @@ function date(value: Date): string {
 }
 
 function escaped(text: string): string {
-  if (impossible.test(text) || !text.isWellFormed()) throw plistMalformed('a string holds what XML cannot');
+  if (impossible.test(text) || !text.isWellFormed())
+    throw plistMalformed('a string contains characters that XML cannot represent');
   if (!/[&<>\r]/.test(text)) return text;
   return text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;').replace(/\r/g, '&#13;');
 }

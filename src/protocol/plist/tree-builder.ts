@@ -45,7 +45,7 @@ export class PlistTreeBuilder {
 
   close(kind: 'dict' | 'array'): void {
     const frame = this.#frames.pop();
-    if (frame?.kind !== kind) throw plistMalformed(`</${kind}> closes something else`);
+    if (frame?.kind !== kind) throw plistMalformed(`</${kind}> closes another element`);
     if (frame.kind === 'dict' && frame.key !== undefined) throw plistMalformed('a key has no value');
     this.#frame = this.#frames.at(-1);
   }
@@ -77,14 +77,14 @@ export class PlistTreeBuilder {
         this.#add(this.#scalar(dataOf, text));
         break;
       default:
-        throw plistMalformed('it holds an element that property lists do not know');
+        throw plistMalformed('it contains an element that property lists do not have');
     }
   }
 
   /** The finished value. @throws BrambleError ERR_PLIST_MALFORMED when there is none, or not all is closed. */
   finish(): PlistValue {
     if (this.#frame !== undefined) throw plistMalformed('it ends too early');
-    if (this.#root === undefined) throw plistMalformed('it holds no value');
+    if (this.#root === undefined) throw plistMalformed('it contains no value');
     return this.#root;
   }
 
@@ -99,8 +99,8 @@ export class PlistTreeBuilder {
 
   #key(text: string): void {
     const frame = this.#frame;
-    if (frame?.kind !== 'dict' || frame.key !== undefined) throw plistMalformed('a key stands where none can');
-    if (text in frame.value) throw plistMalformed('a key comes twice in one dictionary');
+    if (frame?.kind !== 'dict' || frame.key !== undefined) throw plistMalformed('a key is out of place');
+    if (text in frame.value) throw plistMalformed('a dictionary has a key twice');
     frame.key = text;
   }
 
@@ -108,7 +108,7 @@ export class PlistTreeBuilder {
     if (++this.#values > this.#limits.maxValues) throw plistTooLarge(this.#limits);
     const frame = this.#frame;
     if (frame === undefined) {
-      if (this.#root !== undefined) throw plistMalformed('it holds more than one value');
+      if (this.#root !== undefined) throw plistMalformed('it contains more than one value');
       this.#root = value;
     } else if (frame.kind === 'array') {
       frame.value.push(value);

@@ -25,7 +25,7 @@ export function parseXmlDocument(source: string, limits: PlistLimits): PlistValu
 
   const onText = (piece: string): void => {
     if (leaf !== undefined) leafText += piece;
-    else if (piece.trim() !== '') throw plistMalformed('text stands between elements');
+    else if (piece.trim() !== '') throw plistMalformed('there is text between elements');
   };
   parser.on('error', (error) => {
     throw plistMalformed('it is not well-formed XML', error);
@@ -36,15 +36,15 @@ export function parseXmlDocument(source: string, limits: PlistLimits): PlistValu
     }
   });
   parser.on('doctype', (doctype) => {
-    if (doctype.includes('[')) throw plistMalformed('its document type declares something');
+    if (doctype.includes('[')) throw plistMalformed('its document type has declarations');
   });
   parser.on('attribute', () => {
-    if (++attributes > attributesAtMost) throw plistMalformed('it has attributes, which property lists do not know');
+    if (++attributes > attributesAtMost) throw plistMalformed('it has attributes, which property lists do not use');
   });
   parser.on('text', onText);
   parser.on('cdata', onText);
   parser.on('opentag', ({ name }) => {
-    if (leaf !== undefined) throw plistMalformed(`<${leaf}> holds an element`);
+    if (leaf !== undefined) throw plistMalformed(`<${leaf}> contains an element`);
     if (state === 'before') {
       if (name !== 'plist') throw plistMalformed('its root is not <plist>');
       state = 'inside';

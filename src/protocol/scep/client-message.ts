@@ -29,7 +29,7 @@ export function registrationCertificateIn(contentType: string, body: Uint8Array)
   if (!contentType.startsWith(scepContentType.certificates)) return body;
   try {
     const found = readSignedData(body).certificates.find((der) => !new X509Certificate(der).ca);
-    if (found === undefined) throw scepMalformed('none of the certificates is that of a registration authority');
+    if (found === undefined) throw scepMalformed('none of the certificates belongs to a registration authority');
     return Uint8Array.from(found);
   } catch (error) {
     if (isBrambleError(error, 'ERR_SCEP_MALFORMED')) throw error;
@@ -108,11 +108,11 @@ export function parseCertRep(der: Uint8Array, request: PendingRequest, raCertifi
   try {
     const verified = verifyAttached(der);
     const attributes = readScepAttributes(verified.signer.signedAttributes);
-    if (verified.fingerprint !== fingerprintOf(raCertificateDer)) throw untrue('somebody else signed it');
+    if (verified.fingerprint !== fingerprintOf(raCertificateDer)) throw untrue('it is signed by someone else');
     if (attributes.messageType !== 'CertRep') throw scepMalformed('it is not a CertRep');
     if (attributes.transactionId !== request.transactionId) throw untrue('it is for another transaction');
     if (Buffer.compare(attributes.recipientNonce ?? new Uint8Array(), request.senderNonce) !== 0) {
-      throw untrue('it answers another request');
+      throw untrue('it is the answer to another request');
     }
     switch (attributes.status) {
       case 'success':
@@ -139,9 +139,9 @@ function certificateIn(envelope: Uint8Array, request: PendingRequest): Uint8Arra
     const { publicKeySpkiDer } = readCertificate(certificateDer);
     if (Buffer.compare(publicKeySpkiDer, request.publicKeySpkiDer) === 0) return Uint8Array.from(certificateDer);
   }
-  throw scepMalformed('it holds no certificate for the key that was sent');
+  throw scepMalformed('it contains no certificate for the key that was sent');
 }
 
 function untrue(why: string, cause?: unknown): BrambleError {
-  return new BrambleError('ERR_SCEP_BAD_MESSAGE_CHECK', `The SCEP answer is not to be trusted: ${why}.`, { cause });
+  return new BrambleError('ERR_SCEP_BAD_MESSAGE_CHECK', `The SCEP answer cannot be trusted: ${why}.`, { cause });
 }

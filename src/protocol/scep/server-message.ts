@@ -74,7 +74,7 @@ export function parsePkiMessage(der: Uint8Array, registrations: readonly Registr
   try {
     const { certificateDer: signerCertificateDer, content: envelope } = verifySigned(signed);
     if (messageType !== 'PKCSReq' && messageType !== 'RenewalReq') {
-      throw refuse('ERR_SCEP_BAD_REQUEST', 'badRequest', `SCEP messages of the type ${messageType} are not served.`);
+      throw refuse('ERR_SCEP_BAD_REQUEST', 'badRequest', `SCEP messages of the type ${messageType} are not supported.`);
     }
     const recipients = registrations.map((registration) => ({
       key: registration.raKey,

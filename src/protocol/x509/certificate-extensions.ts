@@ -43,13 +43,13 @@ export function readExtensions(wrapped: DerElement): Map<string, CertificateExte
     const oid = oidOf(type);
     const critical = parts[0]?.tag === derTag.boolean && isTrue(parts.shift());
     const [value, further] = parts;
-    if (further !== undefined || found.has(oid)) throw derMalformed('an extension of a certificate comes twice');
+    if (further !== undefined || found.has(oid)) throw derMalformed('a certificate has an extension twice');
     const valueDer = contentOf(expectTag(value, derTag.octetString));
     checks[oid]?.(valueDer);
     found.set(oid, { critical, valueDer });
   }
   if (surplus !== undefined || found.size === 0)
-    throw derMalformed('the extensions of a certificate have another form');
+    throw derMalformed('the extensions of a certificate have an unexpected structure');
   return found;
 }
 
@@ -76,8 +76,9 @@ export function readBasicConstraints(valueDer: Uint8Array): boolean {
   const parts = childrenOf(readWhole(valueDer));
   const authority = parts[0]?.tag === derTag.boolean && isTrue(parts.shift());
   const [pathLength, surplus] = parts;
-  if (surplus !== undefined) throw derMalformed('basic constraints have another form');
-  if (pathLength !== undefined && (integerOf(pathLength)[0] ?? 0) >= 0x80) throw derMalformed('a path has no length');
+  if (surplus !== undefined) throw derMalformed('basic constraints have an unexpected structure');
+  if (pathLength !== undefined && (integerOf(pathLength)[0] ?? 0) >= 0x80)
+    throw derMalformed('the path length is negative or too large');
   return authority;
 }
 
@@ -86,7 +87,7 @@ function checkAuthorityKeyIdentifier(valueDer: Uint8Array): void {
   if (parts[0]?.tag === contextTag(0, false)) parts.shift();
   if (parts[0]?.tag === contextTag(1, true)) someOf(childrenOf(parts.shift() as DerElement)).forEach(checkGeneralName);
   if (parts[0]?.tag === contextTag(2, false)) parts.shift();
-  if (parts.length > 0) throw derMalformed('an authority key identifier has another form');
+  if (parts.length > 0) throw derMalformed('an authority key identifier has an unexpected structure');
 }
 
 /** Names, addresses and identifiers; X.400 and EDI names, which nobody has, are not read. */
@@ -99,12 +100,12 @@ function checkGeneralName(element: DerElement): void {
       return;
     case contextTag(4, true): {
       const [name, surplus] = childrenOf(element);
-      if (surplus !== undefined) throw derMalformed('an alternative name has another form');
+      if (surplus !== undefined) throw derMalformed('an alternative name has an unexpected structure');
       readName(rawOf(expectTag(name, derTag.sequence)));
       return;
     }
     case contextTag(7, false):
-      if (![4, 16].includes(contentOf(element).length)) throw derMalformed('an address has no known length');
+      if (![4, 16].includes(contentOf(element).length)) throw derMalformed('an IP address has an unsupported length');
       return;
     case contextTag(8, false):
       return;
@@ -115,17 +116,17 @@ function checkGeneralName(element: DerElement): void {
       if (surplus === undefined) return;
     }
   }
-  throw derMalformed('an alternative name is of no known kind');
+  throw derMalformed('an alternative name is of an unknown type');
 }
 
 /** An explicit false is not DER, but common, and means what it says. @throws BrambleError ERR_DER_MALFORMED */
 function isTrue(element: DerElement | undefined): boolean {
   const content = contentOf(expectTag(element, derTag.boolean));
-  if (content.length !== 1 || (content[0] !== 0 && content[0] !== 0xff)) throw derMalformed('a truth value is neither');
+  if (content.length !== 1 || (content[0] !== 0 && content[0] !== 0xff)) throw derMalformed('a boolean is malformed');
   return content[0] === 0xff;
 }
 
 function someOf(elements: DerElement[]): DerElement[] {
-  if (elements.length === 0) throw derMalformed('a list that holds something is empty');
+  if (elements.length === 0) throw derMalformed('a list that must not be empty is empty');
   return elements;
 }

@@ -59,7 +59,7 @@ export function readCertificate(certificateDer: Uint8Array): CertificateFields {
   for (const number of [1, 2]) if (version > 1 && rest[0]?.tag === contextTag(number, false)) rest.shift();
   const wrapped = version === 3 && rest[0]?.tag === contextTag(3, true) ? rest.shift() : undefined;
   if (surplus !== undefined || third !== undefined || rest.length > 0) {
-    throw derMalformed('a certificate holds what its version does not know');
+    throw derMalformed('a certificate has fields that its version does not allow');
   }
   for (const name of [issuer, subject]) readName(rawOf(expectTag(name, derTag.sequence)));
   const extensions = wrapped === undefined ? new Map<string, CertificateExtension>() : readExtensions(wrapped);
@@ -85,7 +85,7 @@ function publicKeyIn(spki: DerElement | undefined): Uint8Array {
   const [algorithm, bits, surplus] = childrenOf(element);
   algorithmIn(algorithm);
   bitStringOf(expectTag(bits, derTag.bitString));
-  if (surplus !== undefined) throw derMalformed('a public key has another form');
+  if (surplus !== undefined) throw derMalformed('a public key has an unexpected structure');
   return rawOf(element);
 }
 
@@ -93,7 +93,7 @@ function algorithmIn(algorithm: DerElement | undefined): Uint8Array {
   const element = expectTag(algorithm, derTag.sequence);
   const [type, , surplus] = childrenOf(element);
   oidOf(type);
-  if (surplus !== undefined) throw derMalformed('an algorithm has another form');
+  if (surplus !== undefined) throw derMalformed('an algorithm identifier has an unexpected structure');
   return rawOf(element);
 }
 
@@ -103,7 +103,7 @@ function versionIn(wrapped: DerElement | undefined): number {
   const value = octets[0] ?? 0;
   // Version 1 is the default, which DER leaves out.
   if (surplus !== undefined || octets.length !== 1 || (value !== 1 && value !== 2)) {
-    throw derMalformed('a certificate has no known version');
+    throw derMalformed('a certificate has an unknown version');
   }
   return value + 1;
 }

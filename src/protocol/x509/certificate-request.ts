@@ -48,13 +48,17 @@ export function readCertificateRequest(csrDer: Uint8Array): CertificateRequest {
   const infoElement = expectTag(info, derTag.sequence);
   const [version, subject, spki, attributes, further] = childrenOf(infoElement);
   integerOf(version);
-  if (surplus !== undefined || further !== undefined) throw derMalformed('a certificate request has another form');
+  if (surplus !== undefined || further !== undefined)
+    throw derMalformed('a certificate request has an unexpected structure');
   const publicKeySpkiDer = rawOf(expectTag(spki, derTag.sequence));
   const publicKey = publicKeyFrom(publicKeySpkiDer);
   const algorithmOid = oidOf(childrenOf(expectTag(algorithm, derTag.sequence))[0]);
   const signed = bitStringOf(expectTag(signature, derTag.bitString));
   if (!isSignedBy(publicKey, algorithmOid, undefined, rawOf(infoElement), signed)) {
-    throw new BrambleError('ERR_SIGNATURE_INVALID', 'The certificate request is not signed with its own key.');
+    throw new BrambleError(
+      'ERR_SIGNATURE_INVALID',
+      'The certificate request is not signed with the key that it is for.',
+    );
   }
   const challengePassword = attributes?.tag === contextTag(0, true) ? challengeIn(attributes) : undefined;
   const subjectDer = rawOf(expectTag(subject, derTag.sequence));

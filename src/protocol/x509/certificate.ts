@@ -187,7 +187,8 @@ function toBeSigned(parts: CertificateParts): { tbs: Buffer; signed: (signature:
 
 function serialBytes(serialHex: string): Buffer {
   const digits = serialHex.replace(/^(00)+/, '');
-  if (!/^([0-9a-fA-F]{2}){1,20}$/.test(digits)) throw badOrder(`"${serialHex}" is no serial: 1 to 20 bytes in hex.`);
+  if (!/^([0-9a-fA-F]{2}){1,20}$/.test(digits))
+    throw badOrder(`"${serialHex}" is not a serial number: use 1 to 20 bytes in hexadecimal.`);
   const bytes = Buffer.from(digits, 'hex');
   return (bytes[0] ?? 0) >= 0x80 ? Buffer.concat([Uint8Array.of(0), bytes]) : bytes;
 }
@@ -232,14 +233,15 @@ function extendedKeyUsage(usage: CertificateUsage): Buffer[] {
 }
 
 function dnsName(name: string): Buffer {
-  if (!/^[A-Za-z0-9*._-]{1,253}$/.test(name)) throw badOrder(`"${name}" is no DNS name.`);
+  if (!/^[A-Za-z0-9*._-]{1,253}$/.test(name)) throw badOrder(`"${name}" is not a DNS name.`);
   return derElement(contextTag(2, false), Buffer.from(name, 'latin1'));
 }
 
 function ipName(address: string): Buffer {
   const family = isIP(address);
   if (family === 4) return derElement(contextTag(7, false), Uint8Array.from(address.split('.').map(Number)));
-  if (family !== 6 || address.includes('.') || address.includes('%')) throw badOrder(`"${address}" is no IP address.`);
+  if (family !== 6 || address.includes('.') || address.includes('%'))
+    throw badOrder(`"${address}" is not an IP address.`);
   const [left = '', right] = address.split('::');
   const groups = (text: string | undefined) => (text ? text.split(':') : []);
   const missing = 8 - groups(left).length - groups(right).length;

@@ -42,7 +42,7 @@ export function readName(der: Uint8Array): DistinguishedName {
       const [type, value, surplus] = childrenOf(expectTag(pair, derTag.sequence));
       const oid = oidOf(type);
       if (value === undefined || surplus !== undefined || !stringTags.has(value.tag)) {
-        throw derMalformed('a part of a name is no text');
+        throw derMalformed('a part of a name is not a string');
       }
       const text = textOf(value);
       const field = attributes.find(([known]) => known === oid)?.[1];

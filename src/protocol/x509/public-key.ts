@@ -57,6 +57,6 @@ export function unreadable(cause: unknown): BrambleError {
 function unsupported(): BrambleError {
   return new BrambleError(
     'ERR_ALGORITHM_UNSUPPORTED',
-    'The public key is neither RSA (1,024 to 8,192 bits) nor EC on a NIST curve.',
+    'The public key is neither RSA with 1,024 to 8,192 bits nor EC on a NIST curve.',
   );
 }

@@ -62,9 +62,10 @@ export function isSignedBy(
   if (algorithm === undefined) throw unsupported(`The signature algorithm ${algorithmOid} is not supported.`);
   const used = algorithm.digest ?? digest;
   if (used === undefined || (digest !== undefined && used !== digest)) {
-    throw unsupported('The signature algorithm and the digest named beside it differ.');
+    throw unsupported('The signature algorithm does not match the digest algorithm named with it.');
   }
-  if (key.asymmetricKeyType !== algorithm.keyType) throw unsupported('The signature algorithm is not one for its key.');
+  if (key.asymmetricKeyType !== algorithm.keyType)
+    throw unsupported('The signature algorithm does not match the type of the key.');
   return verify(used, data, key, signature);
 }
 

@@ -189,11 +189,11 @@ test('in place the instance of a chosen canary goes first, and a shared connecti
 });
 
 test('whichever way a patch takes, its plan says who signed it, and that supervisors may stay', () => {
-  const target = { ...patchFacts.target, signed: 'not signed, and taken by name: who built it is not proven' };
+  const target = { ...patchFacts.target, signed: 'not signed, and accepted by name: who built it is not proven' };
   const behind: PlanFacts = { ...patchFacts, target, supervisorsBehind: ['one (1.0.0)'] };
   for (const inPlace of [true, false]) {
     const notes = planUpgrade(behind, planOptionsSchema.parse({ inPlace })).notes.join(' ');
-    assert.match(notes, /The release 1\.0\.1 is not signed, and taken by name/);
+    assert.match(notes, /The release 1\.0\.1 is not signed, and accepted by name/);
     assert.match(notes, /Supervisors may stay as they are: one \(1\.0\.0\)\./);
     assert.doesNotMatch(notes, /to be upgraded/);
   }

@@ -93,7 +93,7 @@ test('the build that is there, signed by somebody else, is refused for its signe
     await writeFile(`${file}${signatureSuffix}`, formatSignature(facts, testSigner()));
     const answer = await way(file);
     assert.equal(answer.way, 'none');
-    assert.match(answer.reasons.join(' '), /this domain has taken releases of the signer/);
+    assert.match(answer.reasons.join(' '), /this domain has so far accepted releases of the signer/);
   } finally {
     await rm(`${file}${signatureSuffix}`, { force: true });
     await db.begin((tx) => keepReleaseSigner(tx, { fingerprint: null, occasion: 'test' }));
