@@ -6,28 +6,12 @@
  * deleted when it comes back (by {@link collectStrayPermits}), so lowering never breaks what is under way, and what is out
  * falls monotonically to the new budget.
  */
-import * as z from 'zod';
+import { type Budget, budgetSchema } from '../api/budget.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import { readSetting, writeSetting } from '../domain/settings.ts';
 import { burstOf } from './token-bucket.ts';
 
-const slots = z.number().int().min(1).max(10_000);
-const rate = z.number().int().min(1).max(1_000_000);
-
-/** Setting 'budget'. The defaults are those that administrators of the original know. */
-export const budgetSchema = z.object({
-  /** Deliveries in the hands of devices at the same time, per instance. */
-  perInstance: slots.default(30),
-  /** The same for the whole domain, over instances of all releases. */
-  perDomain: slots.default(60),
-  /** Devices that took a delivery and fell silent: the cap. */
-  suspects: slots.default(20),
-  perMinuteInstance: rate.default(100),
-  perMinuteDomain: rate.default(300),
-  /** Silence after which a delivery that was handed out is a suspect. */
-  suspectAfterSeconds: z.number().min(1).max(86_400).default(60),
-});
-export type Budget = z.output<typeof budgetSchema>;
+export { type Budget, budgetSchema };
 
 /** Times `suspectAfterSeconds` that a silent device keeps a place while others wait for one. */
 export const silentPatience = 5;

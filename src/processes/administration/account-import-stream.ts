@@ -5,11 +5,11 @@
  */
 import * as z from 'zod';
 import { importAccounts, type NewAccount } from '../../accounts/account-import.ts';
+import { typedAccountName, typedText } from '../../api/typed-text.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { plainIssue } from '../../base/plain-issue.ts';
 import { parseShallowJson } from '../../base/shallow-json.ts';
 import { decodeText, isWhole } from '../../rest/strict-input.ts';
-import { typedAccountName, typedText } from '../../rest/typed-text.ts';
 import { unknownKey } from '../../rest/unknown-keys.ts';
 import { type AdministrationContext, write } from './context.ts';
 

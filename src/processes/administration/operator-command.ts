@@ -3,10 +3,10 @@
  * @see Apple device-management, mdm/commands
  */
 import * as z from 'zod';
+import { typedText } from '../../api/typed-text.ts';
 import { type CommandId, newId } from '../../base/ids.ts';
 import { serializePlist } from '../../protocol/plist/serializer.ts';
 import type { PlistValue } from '../../protocol/plist/value.ts';
-import { typedText } from '../../rest/typed-text.ts';
 
 /** The body of `POST /devices/:id/commands`. */
 export const operatorCommand = z.discriminatedUnion('requestType', [

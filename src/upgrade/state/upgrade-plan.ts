@@ -1,86 +1,22 @@
 /**
  * What is written down when an upgrade is planned, and what its steps leave behind: the shapes of the columns `plan` and
- * `progress`. Both are tolerant, since two releases read them: unknown keys are kept, missing ones have defaults.
+ * `progress`. Both are tolerant, since two releases read them: unknown keys are kept, missing ones have defaults. The plan is
+ * stored as it is shown: its shape is that of the API.
  */
 import * as z from 'zod';
-import { planOptionsSchema } from './plan-options.ts';
+import { checkResultSchema, plannedReplacementSchema } from '../../api/upgrade-plan.ts';
 
-const plannedConnectionServiceSchema = z.looseObject({ name: z.string(), replaces: z.string() });
-
-export const plannedInstanceSchema = z.looseObject({
-  name: z.string(),
-  /** The instance of the old release whose accounts it takes. */
-  replaces: z.string(),
-  host: z.string(),
-  connectionServices: z.array(plannedConnectionServiceSchema).default([]),
-});
-export type PlannedInstance = z.output<typeof plannedInstanceSchema>;
-
-/** An instance that is replaced in place, with the connection services that follow it. */
-const plannedReplacementSchema = z.looseObject({
-  name: z.string(),
-  host: z.string(),
-  /** Names of processes in their order: the instance first. */
-  processes: z.array(z.string()),
-  wave: z.number().int(),
-});
-export type PlannedReplacement = z.output<typeof plannedReplacementSchema>;
-
-export const lossSchema = z.looseObject({ what: z.string(), why: z.string() });
-export type Loss = z.output<typeof lossSchema>;
-
-/** The plan as it is stored and shown. */
-export const upgradePlanSchema = z.looseObject({
-  options: planOptionsSchema,
-  /** Both releases have one schema, one set of features, one shape of everything stored: the way is shorter. */
-  patch: z.boolean().default(false),
-  /** Each instance is replaced under its own name and credential, and no account moves. */
-  inPlace: z.boolean().default(false),
-  replacements: z.array(plannedReplacementSchema).default([]),
-  instances: z.array(plannedInstanceSchema).default([]),
-  waves: z
-    .array(
-      z.looseObject({
-        number: z.number().int(),
-        name: z.string(),
-        accounts: z.number().int(),
-        /** Requests that its gate is content with. */
-        leastRequests: z.number().int(),
-      }),
-    )
-    .default([]),
-  /** Beyond what the domain has now. */
-  needs: z
-    .looseObject({
-      computers: z.array(z.string()).default([]),
-      processes: z.number().default(0),
-      listeningPorts: z.number().default(0),
-      memoryMb: z.number().default(0),
-      srpCredentials: z.number().default(0),
-    })
-    .default({ computers: [], processes: 0, listeningPorts: 0, memoryMb: 0, srpCredentials: 0 }),
-  sends: z
-    .looseObject({
-      itPolicies: z.number().default(0),
-      serviceBooks: z.number().default(0),
-      synchronizations: z.number().default(0),
-      /** Least time that sending them takes under the budget. */
-      leastMinutes: z.number().default(0),
-    })
-    .default({ itPolicies: 0, serviceBooks: 0, synchronizations: 0, leastMinutes: 0 }),
-  lockedFeatures: z.array(z.looseObject({ name: z.string(), until: z.string() })).default([]),
-  losses: z.array(lossSchema).default([]),
-  notes: z.array(z.string()).default([]),
-});
-export type UpgradePlan = z.output<typeof upgradePlanSchema>;
-
-export const checkResultSchema = z.looseObject({
-  /** Such as `open-moves`; what `--override` takes. */
-  name: z.string(),
-  result: z.enum(['passed', 'warning', 'overridden', 'error']),
-  message: z.string(),
-});
-export type CheckResult = z.output<typeof checkResultSchema>;
+export {
+  type CheckResult,
+  checkResultSchema,
+  type Loss,
+  lossSchema,
+  type PlannedInstance,
+  type PlannedReplacement,
+  plannedInstanceSchema,
+  type UpgradePlan,
+  upgradePlanSchema,
+} from '../../api/upgrade-plan.ts';
 
 const wantedProcessSchema = z.looseObject({
   name: z.string(),

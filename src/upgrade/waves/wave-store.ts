@@ -2,23 +2,13 @@
  * Waves, the accounts assigned to them, and how their moves stand. What an account's move has come to is read from the
  * moves themselves, never remembered here, so that whatever is repeated or moved by hand counts as what it is.
  */
-import * as z from 'zod';
+import { type WaveGate, waveGateShape } from '../../api/upgrade-plan.ts';
 import type { AccountId, InstanceId, UpgradeId } from '../../base/ids.ts';
 import type { Queryable, SqlFragment, Transaction } from '../../database/connection.ts';
 import { moveStates } from '../../moves/state/move-states.ts';
 
-/** The column `gate`: the last answer with its figures, and what is kept beside it. */
-export const waveGateShape = z.looseObject({
-  answer: z.enum(['pass', 'fail', 'undecided']).optional(),
-  reasons: z.array(z.string()).optional(),
-  /** When it answered so; both times are ISO 8601. */
-  at: z.string().optional(),
-  /** What counts from when. */
-  windowFrom: z.string().optional(),
-  /** Who answers for the wave in the gate's place. */
-  acceptedBy: z.string().optional(),
-});
-export type WaveGate = z.output<typeof waveGateShape>;
+/** The column `gate` is stored as it is shown. */
+export { type WaveGate, waveGateShape };
 /** What a gate says of a wave. */
 export type WaveVerdict = Required<Pick<WaveGate, 'answer' | 'reasons'>>;
 

@@ -12,11 +12,11 @@ import {
   type MembershipOutcome,
   removeGroupMember,
 } from '../../../accounts/groups.ts';
+import { typedName } from '../../../api/typed-text.ts';
 import { accountNameOf } from '../../../base/account-name.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import { announceDeliveries, oweDeliveries } from '../../../deliveries/owe-deliveries.ts';
 import { notFound } from '../../../rest/http-errors.ts';
-import { typedName } from '../../../rest/typed-text.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { name, nothing } from '../shapes.ts';
 

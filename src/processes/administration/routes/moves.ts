@@ -2,6 +2,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import * as z from 'zod';
 import { listUnsettledMoves, namesOfAccounts, resolveAccounts } from '../../../accounts/account-selection.ts';
+import { typedText } from '../../../api/typed-text.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import type { AccountId } from '../../../base/ids.ts';
 import type { Transaction } from '../../../database/connection.ts';
@@ -18,7 +19,6 @@ import {
   resumeMoveBatch,
 } from '../../../moves/batch-store.ts';
 import { notFound } from '../../../rest/http-errors.ts';
-import { typedText } from '../../../rest/typed-text.ts';
 import { readOpenUpgrade } from '../../../upgrade/state/upgrade-store.ts';
 import { listHeldMoves } from '../../../upgrade/waves/held-moves.ts';
 import { type AdministrationContext, write } from '../context.ts';

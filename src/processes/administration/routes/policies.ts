@@ -2,6 +2,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import * as z from 'zod';
 import { lockAccountByName, membersOfGroup } from '../../../accounts/account-selection.ts';
+import { typedName } from '../../../api/typed-text.ts';
 import { accountNameOf } from '../../../base/account-name.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import type { Transaction } from '../../../database/connection.ts';
@@ -20,7 +21,6 @@ import {
 import { featuresNeeded } from '../../../policies/rules.ts';
 import { requireFeature } from '../../../registry/features.ts';
 import { notFound } from '../../../rest/http-errors.ts';
-import { typedName } from '../../../rest/typed-text.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { instant, jsonObject, name } from '../shapes.ts';
 

@@ -2,10 +2,10 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import * as z from 'zod';
 import { createToken, listTokens, revokeToken } from '../../../access/administrator-tokens.ts';
+import { typedName } from '../../../api/typed-text.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import { recordEvent } from '../../../domain/events.ts';
 import { notFound } from '../../../rest/http-errors.ts';
-import { typedName } from '../../../rest/typed-text.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { instant, name, nothing } from '../shapes.ts';
 

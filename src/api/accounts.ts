@@ -1,0 +1,88 @@
+/** User accounts: one by one, by the thousand, and their activation passwords. */
+import * as z from 'zod';
+import type { Operations } from './operation.ts';
+import { byName, instant, listLimit, nothing } from './shapes.ts';
+import { typedAccountName, typedText } from './typed-text.ts';
+
+export const account = z.object({
+  id: z.string(),
+  name: z.string(),
+  displayName: z.string(),
+  instance: z.string(),
+  srpIdentifier: z.string(),
+  epoch: z.number(),
+  moving: z.boolean(),
+  groups: z.array(z.string()),
+  deviceCount: z.number(),
+  createdAt: instant,
+});
+export type Account = z.output<typeof account>;
+
+/** Also a line of an import. */
+export const newAccount = z.object({
+  name: typedAccountName,
+  displayName: typedText(200).optional(),
+  instance: z
+    .string()
+    .max(200)
+    .optional()
+    .describe('Name of the instance; without one, that with the fewest accounts.'),
+  groups: z.array(z.string().max(200)).max(100).optional(),
+});
+
+/** The bounds are judged by `setActivationPassword`, with a code of its own. */
+const validHours = z.number().meta({ minimum: 1, maximum: 720 });
+
+export const importResult = z.object({
+  created: z.number(),
+  skipped: z.array(z.object({ name: z.string(), reason: z.string() })),
+});
+export type ImportResult = z.output<typeof importResult>;
+
+const tag = 'accounts';
+
+export const accountOperations = {
+  create: {
+    ...{ method: 'POST', path: '/accounts', tag, summary: 'Create an account' },
+    body: newAccount,
+    status: 201,
+    answer: account,
+  },
+  list: {
+    ...{ method: 'GET', path: '/accounts', tag, summary: 'List accounts by name, page by page' },
+    query: z.object({
+      instance: z.string().optional(),
+      group: z.string().optional(),
+      after: z.string().optional().describe('The `next` of the page before.'),
+      limit: listLimit(1000).optional(),
+    }),
+    answer: z.object({ accounts: z.array(account), next: z.string().nullable() }),
+  },
+  show: {
+    ...{ method: 'GET', path: '/accounts/:name', tag, summary: 'Show an account' },
+    params: byName,
+    answer: account,
+  },
+  delete: {
+    ...{ method: 'DELETE', path: '/accounts/:name', tag, summary: 'Delete an account with its devices' },
+    params: byName,
+    status: 204,
+    answer: nothing,
+  },
+  setActivationPassword: {
+    ...{ method: 'POST', path: '/accounts/:name/activation-password', tag },
+    summary: 'Give an account an activation password; the earlier one ends',
+    params: byName,
+    body: z.object({ validHours: validHours.optional() }).nullish(),
+    answer: z.object({ password: z.string(), expiresAt: instant, activationUrl: z.string() }),
+  },
+  import: {
+    ...{ method: 'POST', path: '/accounts/import', tag, summary: 'Import accounts as a stream of JSON lines' },
+    description:
+      'One account a line (application/x-ndjson), each line at most 64 KiB. Committed when the stream ends: ' +
+      'nothing is created where a line is no account; one that cannot be created is skipped, and the answer says why.',
+    consumes: 'application/x-ndjson',
+    body: z.unknown().describe('One account a line: name, and where wanted displayName, instance and groups.'),
+    answer: importResult,
+  },
+} as const satisfies Operations;

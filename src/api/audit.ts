@@ -1,0 +1,69 @@
+/** The audit: who changed what, whether the record is whole, and all of it to take away. */
+import * as z from 'zod';
+import type { Operations } from './operation.ts';
+import { freeForm, instant, listLimit, word } from './shapes.ts';
+
+const filterText = z.string().min(1).max(500).optional();
+const change = z.object({
+  operation: z.string(),
+  subjects: z.array(z.string()),
+  subjectCount: z.number(),
+  detail: freeForm.describe('`changes` with what was before and after, or number of `rows` with their digest.'),
+});
+const entry = z.object({
+  id: z.string(),
+  number: z.number().nullable().describe('Place in the chain; null while it is not sealed.'),
+  at: instant,
+  kind: word('operation', 'unrecorded', 'marker').describe('`unrecorded`: nobody said who changes it.'),
+  actor: z.string().nullable(),
+  operation: z.string(),
+  subjects: z.array(z.string()),
+  requestId: z.string().nullable().describe('The `X-Request-Id` of the answer to it.'),
+  detail: freeForm,
+  changes: z.array(change),
+  changeCount: z.number(),
+});
+export type AuditEntryView = z.output<typeof entry>;
+
+export const auditVerification = z.object({
+  sealed: z.number(),
+  pending: z.number().describe('Not chained yet: of transactions that go on, or have just ended.'),
+  heads: z.number().describe('Signed heads in BRAMBLE_HOME of this service.'),
+  chain: z.string(),
+  faults: z.number(),
+  findings: z.array(z.object({ kind: z.string(), number: z.number().nullable(), message: z.string() })),
+});
+const tag = 'audit';
+
+export const auditOperations = {
+  list: {
+    ...{ method: 'GET', path: '/audit', tag, summary: 'Who changed what, newest first' },
+    query: z.object({
+      actor: filterText,
+      operation: filterText.describe('A part of its name, or of a changed table’s.'),
+      subject: filterText.describe('Exactly a name or id.'),
+      since: instant.optional(),
+      until: instant.optional(),
+      before: z
+        .string()
+        .regex(/^\d{1,18}$/, 'use the `next` of the page before')
+        .optional(),
+      limit: listLimit(500).default(50),
+    }),
+    answer: z.object({ entries: z.array(entry), next: z.string().nullable() }),
+  },
+  verify: {
+    ...{ method: 'GET', path: '/audit/verification', tag },
+    summary: 'Whether the record is as it was written: read from its beginning',
+    answer: auditVerification,
+  },
+  export: {
+    ...{ method: 'GET', path: '/audit/export', tag },
+    summary: 'All records as lines of JSON that can be verified elsewhere',
+    query: z.object({
+      after: z.coerce.number<number>().int().min(0).default(0).describe('Leaves out the first so many.'),
+    }),
+    produces: 'application/x-ndjson',
+    answer: z.unknown(),
+  },
+} as const satisfies Operations;

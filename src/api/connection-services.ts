@@ -1,0 +1,47 @@
+/** Connection services: each with the instances it serves, its SRP credential and the process that is wanted for it. */
+import * as z from 'zod';
+import { addedProcess, newProcess } from './new-process.ts';
+import type { Operations } from './operation.ts';
+import { byName, instant, name } from './shapes.ts';
+
+const allowedHosts = z.array(z.string().min(1).max(260)).max(1000);
+const served = {
+  instances: z.array(name).min(1).max(64).optional().describe('Names of the instances whose devices it is to serve.'),
+  instance: name.optional().describe('The same for a single one, for clients of release 1.0.'),
+};
+const connectionService = z.object({
+  id: z.string(),
+  name: z.string(),
+  srpIdentifier: z.string(),
+  instances: z.array(z.string()).describe('Names of the instances whose devices it serves.'),
+  instance: z.string().nullable().describe('The first of them, for clients of release 1.0.'),
+  allowedHosts: z.array(z.string()),
+  createdAt: instant,
+});
+const tag = 'instances';
+
+export const connectionServiceOperations = {
+  list: {
+    ...{ method: 'GET', path: '/connection-services', tag, summary: 'List connection services' },
+    answer: z.object({ connectionServices: z.array(connectionService) }),
+  },
+  add: {
+    ...{ method: 'POST', path: '/connection-services', tag },
+    summary: 'Add a connection service of instances, with its SRP credential, and have its process started',
+    body: z.object({
+      name: newProcess.name,
+      ...served,
+      allowedHosts: allowedHosts.optional(),
+      host: newProcess.host,
+    }),
+    status: 201,
+    answer: addedProcess,
+  },
+  change: {
+    ...{ method: 'PATCH', path: '/connection-services/:name', tag },
+    summary: 'Change the instances or the allowed hosts of a connection service',
+    params: byName,
+    body: z.object({ ...served, allowedHosts: allowedHosts.optional() }),
+    answer: connectionService,
+  },
+} as const satisfies Operations;

@@ -1,0 +1,58 @@
+/** The budget, and every delivery with the reason why it waits. */
+import * as z from 'zod';
+import { shownBudget } from './budget.ts';
+import type { Operations } from './operation.ts';
+import { freeForm, instant, listLimit } from './shapes.ts';
+
+/** What is asked for; `open` is everything that is not settled. */
+export const deliveryStates = [
+  'open',
+  'owed',
+  'released',
+  'handed-out',
+  'suspect',
+  'done',
+  'failed',
+  'superseded',
+] as const;
+
+const delivery = z.object({
+  id: z.string(),
+  account: z.string(),
+  deviceId: z.string(),
+  deviceModel: z.string().nullable().default(null),
+  item: z.string(),
+  cause: z.string(),
+  budgeted: z.boolean(),
+  state: z.string(),
+  instance: z.string().nullable(),
+  owedAt: instant,
+  releasedAt: instant.nullable(),
+  handedOutAt: instant.nullable(),
+  settledAt: instant.nullable(),
+  failure: z.string().nullable(),
+  waitingFor: z.string().nullable(),
+});
+export type ListedDelivery = z.output<typeof delivery>;
+const tag = 'deliveries';
+
+export const deliveryOperations = {
+  showBudget: {
+    ...{ method: 'GET', path: '/budget', tag, summary: 'The budget of deliveries' },
+    answer: shownBudget,
+  },
+  changeBudget: {
+    ...{ method: 'PUT', path: '/budget', tag, summary: 'Change the budget; what is not given stays as it is' },
+    body: freeForm,
+    answer: shownBudget,
+  },
+  list: {
+    ...{ method: 'GET', path: '/deliveries', tag },
+    summary: 'Deliveries, oldest first, each with what it waits for',
+    query: z.object({
+      state: z.enum(deliveryStates).default('open').describe('`open` is everything that is not settled.'),
+      limit: listLimit(1000).default(200),
+    }),
+    answer: z.object({ deliveries: z.array(delivery) }),
+  },
+} as const satisfies Operations;

@@ -1,0 +1,112 @@
+/** What an administrator sends to a device by hand, its command queue, and what is taken out of it or put back. */
+import * as z from 'zod';
+import type { Operations } from './operation.ts';
+import { byId, freeForm, instant, listLimit, nothing, owedDeliveries } from './shapes.ts';
+import { typedText } from './typed-text.ts';
+
+/** @see Apple device-management, mdm/commands */
+export const operatorCommand = z.discriminatedUnion('requestType', [
+  z.object({
+    requestType: z.literal('DeviceLock'),
+    pin: z
+      .string()
+      .regex(/^\d{6}$/, 'six digits')
+      .optional()
+      .describe('New password of a computer.'),
+    message: typedText(1000, { lines: true }).optional(),
+    phoneNumber: typedText(100).optional(),
+  }),
+  z.object({
+    requestType: z.literal('DeviceInformation'),
+    queries: z.array(z.string().min(1).max(100)).min(1).max(200).optional(),
+  }),
+  z.object({ requestType: z.literal('ProfileList') }),
+  z.object({
+    requestType: z.literal('InstallProfile'),
+    payload: z.base64().min(1).describe('The configuration profile, base64.'),
+  }),
+  z.object({ requestType: z.literal('RemoveProfile'), identifier: z.string().min(1).max(500) }),
+]);
+export type OperatorCommand = z.output<typeof operatorCommand>;
+
+const deviceCommand = z.object({
+  commandUuid: z.string(),
+  requestType: z.string(),
+  state: z.string(),
+  urgent: z.boolean(),
+  deliveryId: z.string().nullable(),
+  queuedAt: instant,
+  sentAt: instant.nullable(),
+  sentCount: z.number(),
+  unanswered: z.number().default(0),
+  answeredAt: instant.nullable(),
+  answer: freeForm.nullable().default(null),
+});
+
+const choice = z.object({
+  handedOut: z
+    .stringbool()
+    .default(false)
+    .describe('Also what the device has in hand. It may carry it out; its answer is ignored.'),
+});
+/** How many commands were changed, and how many deliveries with them. */
+const changedCommands = z.object({ commands: z.number(), deliveries: z.number() });
+export type ChangedCommands = z.output<typeof changedCommands>;
+const tag = 'devices';
+
+export const deviceCommandOperations = {
+  queue: {
+    ...{ method: 'POST', path: '/devices/:id/commands', tag, summary: 'Queue a command; a lock jumps the queue' },
+    params: byId,
+    body: operatorCommand,
+    status: 201,
+    answer: z.object({ commandUuid: z.string() }),
+  },
+  list: {
+    ...{ method: 'GET', path: '/devices/:id/commands', tag },
+    summary: 'The newest commands of a device, with their answers',
+    params: byId,
+    query: z.object({ limit: listLimit(1000).default(100) }),
+    answer: z.object({ commands: z.array(deviceCommand) }),
+  },
+  resend: {
+    ...{ method: 'POST', path: '/devices/:id/resend', tag },
+    summary:
+      'Send the IT policy, the service books, a synchronization or the renewal of its identity; not held back by the budget',
+    params: byId,
+    body: z.object({ item: z.enum(['it-policy', 'service-books', 'synchronization', 'device-identity']) }),
+    answer: owedDeliveries,
+  },
+  cancel: {
+    ...{ method: 'DELETE', path: '/commands/:id', tag },
+    summary: 'Cancel a command that is not settled; the delivery that it carries fails',
+    params: byId,
+    query: choice,
+    status: 204,
+    answer: nothing,
+  },
+  cancelOfDevice: {
+    ...{ method: 'DELETE', path: '/devices/:id/commands', tag },
+    summary: 'Cancel the commands of a device that are not settled; deliveries that they carry fail',
+    params: byId,
+    query: choice,
+    answer: changedCommands,
+  },
+  requeue: {
+    ...{ method: 'POST', path: '/commands/:id/requeue', tag },
+    summary: 'Put a command that is not settled back into the queue, as if it had never been handed out',
+    params: byId,
+    answer: changedCommands,
+  },
+  requeueOfDevice: {
+    ...{ method: 'POST', path: '/devices/:id/commands/requeue', tag },
+    summary: 'Put the commands of a device that are not settled back into the queue',
+    params: byId,
+    answer: changedCommands,
+  },
+  requeueSilent: {
+    ...{ method: 'POST', path: '/commands/requeue-silent', tag },
+    summary: 'Take back what devices were handed under the budget and are silent about: slots and suspects become free',
+    answer: changedCommands,
+  },
+} as const satisfies Operations;

@@ -1,0 +1,125 @@
+/** Devices: listed, shown, removed, and whether they have to identify themselves in TLS. */
+import * as z from 'zod';
+import type { Operations } from './operation.ts';
+import { byId, byName, freeForm, instant, listLimit, name, nothing, word } from './shapes.ts';
+
+const text = z.string().nullable();
+const device = z.object({
+  id: z.string(),
+  account: z.string(),
+  instance: z.string(),
+  platform: z.string(),
+  state: z.string(),
+  suspendedAt: instant.nullable().default(null),
+  suspendedBy: text.default(null),
+  removingSince: instant.nullable().default(null),
+  tlsRequiredSince: instant.nullable().default(null),
+  repeatedMessages: z.number().default(0),
+  repeatedAt: instant.nullable().default(null),
+  udid: text,
+  serialNumber: text,
+  model: text,
+  product: text,
+  osVersion: text,
+  softwareVersion: text,
+  pushState: z.string(),
+  appliedPolicyRevision: text,
+  appliedBooksRevision: text,
+  synchronizedAt: instant.nullable(),
+  lastSeenAt: instant.nullable(),
+  identityExpiresAt: instant.nullable().default(null),
+  identityRenewal: z
+    .object({
+      state: word('not-due', 'due', 'under-way', 'unused', 'failed'),
+      attempts: z.number().default(0),
+      text: z.string(),
+    })
+    .nullable()
+    .default(null),
+  createdAt: instant,
+  pendingCommands: z.number(),
+  unansweredCommands: z.number().default(0),
+  mustEnrolAgain: z.boolean().describe('It knows a push topic that is not the domain’s any more.').default(false),
+  openDeliveries: z.number(),
+});
+export type Device = z.output<typeof device>;
+const devicePage = z.object({ devices: z.array(device), next: z.string().nullable().default(null) });
+
+export const deviceStates = [
+  'offered',
+  'certified',
+  'authenticated',
+  'active',
+  'suspended',
+  'leaving',
+  'gone',
+] as const;
+const tag = 'devices';
+
+export const deviceOperations = {
+  list: {
+    ...{ method: 'GET', path: '/devices', tag, summary: 'List devices' },
+    query: z.object({
+      account: name.optional(),
+      state: z.enum(deviceStates).optional(),
+      unanswered: z.stringbool().default(false).describe('Only devices that were handed a command again and again.'),
+      mustEnrolAgain: z
+        .stringbool()
+        .default(false)
+        .describe('Only devices that know a push topic that is not the domain’s any more.'),
+      identityEndsWithinDays: z.coerce
+        .number<number>()
+        .min(0)
+        .max(10_000)
+        .optional()
+        .describe('Only active devices whose identity ends within so many days, or has ended.'),
+      after: z.uuid().optional().describe('The `next` of the page before.'),
+      limit: listLimit(1000).default(200),
+    }),
+    answer: devicePage,
+  },
+  listOfAccount: {
+    ...{ method: 'GET', path: '/accounts/:name/devices', tag, summary: 'List the devices of an account' },
+    params: byName,
+    answer: devicePage,
+  },
+  show: {
+    ...{ method: 'GET', path: '/devices/:id', tag, summary: 'Show a device with its options and inventory' },
+    params: byId,
+    answer: device.extend({ options: freeForm, inventory: freeForm }),
+  },
+  remove: {
+    ...{ method: 'DELETE', path: '/devices/:id', tag },
+    summary: 'Remove a device: told to leave (its enrolment ends when it answers), or silently and at once',
+    params: byId,
+    query: z.object({
+      tell: z
+        .enum(['true', 'false'])
+        .default('true')
+        .describe('`false`: the device is refused from now on, but keeps its profiles.'),
+    }),
+    answer: z.object({
+      state: word('leaving', 'gone'),
+      commandUuid: z.string().nullable().describe('Of the RemoveProfile that waits for the device.'),
+      endsAt: instant.nullable().describe('When the enrolment ends if the device does not answer.'),
+      toldWhenItComes: z.boolean().describe('Whether an ended device is told to leave if it comes again.'),
+    }),
+  },
+  clearTlsIdentity: {
+    ...{ method: 'DELETE', path: '/devices/:id/tls-identity', tag },
+    summary: 'Let a device identify itself by signature alone, until it has used TLS on three more days',
+    params: byId,
+    status: 204,
+    answer: nothing,
+  },
+  countTlsIdentities: {
+    ...{ method: 'GET', path: '/tls-identities', tag },
+    summary: 'How many devices must identify themselves in TLS, and how many have begun to count days',
+    answer: z.object({ required: z.number(), counting: z.number() }),
+  },
+  clearTlsIdentities: {
+    ...{ method: 'DELETE', path: '/tls-identities', tag },
+    summary: 'The same of all devices, such as when a proxy ends TLS in front of the routers from now on',
+    answer: z.object({ devices: z.number() }),
+  },
+} as const satisfies Operations;

@@ -1,0 +1,116 @@
+/** The domain as a whole: status and events, and the description of what can be asked of it. */
+import * as z from 'zod';
+import { component } from './components.ts';
+import type { Operations } from './operation.ts';
+import { instant, listLimit } from './shapes.ts';
+import { supervisor } from './supervisors.ts';
+
+const instance = z.object({
+  name: z.string(),
+  srpIdentifier: z.string(),
+  accountCount: z.number(),
+  deviceCount: z.number(),
+  release: z.string().nullable(),
+  alive: z.boolean(),
+  links: z
+    .array(z.object({ router: z.string(), since: z.string().nullable(), reconnects: z.number() }))
+    .describe('Routers that its link is open to now.'),
+  deliveries: z.object({ owed: z.number(), released: z.number(), inFlight: z.number(), suspects: z.number() }),
+  hold: z
+    .object({ reason: z.string(), text: z.string(), waiting: z.number(), heldSeconds: z.number() })
+    .nullable()
+    .describe('What holds deliveries back just now, and for how long it has altogether.'),
+});
+export type InstanceStatus = z.output<typeof instance>;
+
+const identities = z.object({
+  ended: z.number(),
+  endWithin30Days: z.number(),
+  due: z.number(),
+  underWay: z.number(),
+  unused: z.number(),
+  failed: z.number(),
+  renewing: z.boolean(),
+});
+
+/** Where nothing stands of one, releases before 1.2 have no such thing. */
+export const domainStatus = z.object({
+  domain: z.object({
+    name: z.string(),
+    publicUrl: z.string(),
+    tunnelHost: z.string(),
+    release: z.string(),
+    schemaVersion: z.number(),
+    featureLevel: z.string(),
+  }),
+  components: z.array(component),
+  supervisors: z.array(supervisor).default([]),
+  instances: z.array(instance),
+  sharedDatabaseRole: z
+    .string()
+    .nullable()
+    .describe(
+      'The database role that every process has, where they have the same one; null where each kind has its own.',
+    )
+    .default(null),
+  deliveries: z.object({
+    inFlight: z.number(),
+    suspects: z.number(),
+    budget: z.record(z.string(), z.number()),
+    heldBySuspects: z
+      .object({ instances: z.array(z.string()), silent: z.number(), clearedBy: z.string() })
+      .nullable()
+      .describe('While silent devices hold slots that others wait for; `clearedBy` is the command.')
+      .default(null),
+  }),
+  identities: identities
+    .describe('Of active devices; `renewing` is false until the upgrade that brings renewals is finalized.')
+    .default({ ended: 0, endWithin30Days: 0, due: 0, underWay: 0, unused: 0, failed: 0, renewing: false }),
+  certificates: z
+    .array(z.object({ name: z.string(), endsAt: instant, renewal: z.string(), warning: z.string().nullable() }))
+    .default([]),
+  unansweredDevices: z
+    .number()
+    .describe('Devices that were handed the same command again and again without answering.')
+    .default(0),
+  openMoves: z.array(
+    z.object({ batch: z.string(), purpose: z.string(), state: z.string(), open: z.number(), outOfReach: z.number() }),
+  ),
+  upgrade: z
+    .object({
+      id: z.string(),
+      from: z.string(),
+      to: z.string(),
+      state: z.string(),
+      pausedFrom: z.string().nullable(),
+      reason: z.string().nullable(),
+    })
+    .nullable(),
+});
+export type DomainStatus = z.output<typeof domainStatus>;
+
+const event = z.object({
+  id: z.number(),
+  at: instant,
+  kind: z.string(),
+  subject: z.string().nullable(),
+  message: z.string(),
+});
+const tag = 'domain';
+
+export const domainOperations = {
+  status: {
+    ...{ method: 'GET', path: '/status', tag, summary: 'The domain at a glance' },
+    answer: domainStatus,
+  },
+  listEvents: {
+    ...{ method: 'GET', path: '/events', tag, summary: 'What happened, newest first' },
+    query: z.object({ limit: listLimit(1000).default(100) }),
+    answer: z.object({ events: z.array(event) }),
+  },
+  /** OpenAPI, which says what else is in it. Asked for without a token. */
+  describe: {
+    ...{ method: 'GET', path: '/openapi.json', tag, summary: 'This description' },
+    answer: z.looseObject({ openapi: z.string(), info: z.looseObject({ title: z.string(), version: z.string() }) }),
+  },
+} as const satisfies Operations;

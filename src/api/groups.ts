@@ -1,0 +1,45 @@
+/** Groups of accounts and their members. */
+import * as z from 'zod';
+import type { Operations } from './operation.ts';
+import { byName, name, nothing, owedDeliveries } from './shapes.ts';
+import { typedName } from './typed-text.ts';
+
+const group = z.object({ id: z.string(), name: z.string(), rank: z.number(), memberCount: z.number() });
+const membership = z.object({ name, account: name });
+const tag = 'groups';
+
+export const groupOperations = {
+  list: {
+    ...{ method: 'GET', path: '/groups', tag, summary: 'List groups by rank' },
+    answer: z.object({ groups: z.array(group) }),
+  },
+  create: {
+    ...{ method: 'POST', path: '/groups', tag, summary: 'Create a group' },
+    body: z.object({ name: typedName, rank: z.number().int().min(1).max(1_000_000).optional() }),
+    status: 201,
+    answer: group,
+  },
+  delete: {
+    ...{ method: 'DELETE', path: '/groups/:name', tag },
+    summary: 'Delete a group; its members stay, and what its IT policy brought them is taken back',
+    params: byName,
+    answer: owedDeliveries.extend({ members: z.number() }),
+  },
+  listMembers: {
+    ...{ method: 'GET', path: '/groups/:name/members', tag, summary: 'List the accounts of a group' },
+    params: byName,
+    answer: z.object({ members: z.array(z.string()) }),
+  },
+  addMember: {
+    ...{ method: 'PUT', path: '/groups/:name/members/:account', tag, summary: 'Put an account into a group' },
+    params: membership,
+    status: 204,
+    answer: nothing,
+  },
+  removeMember: {
+    ...{ method: 'DELETE', path: '/groups/:name/members/:account', tag, summary: 'Take an account out of a group' },
+    params: membership,
+    status: 204,
+    answer: nothing,
+  },
+} as const satisfies Operations;

@@ -1,0 +1,40 @@
+/** Server instances: each with its SRP credential and the process that is wanted for it. */
+import * as z from 'zod';
+import { addedProcess, newProcess } from './new-process.ts';
+import type { Operations } from './operation.ts';
+import { byName, instant } from './shapes.ts';
+
+const instance = z.object({
+  id: z.string(),
+  name: z.string(),
+  srpIdentifier: z.string(),
+  accountCount: z.number(),
+  deviceCount: z.number(),
+  createdAt: instant,
+  retiredAt: instant.nullable(),
+});
+const tag = 'instances';
+
+export const instanceOperations = {
+  list: {
+    ...{ method: 'GET', path: '/instances', tag, summary: 'List server instances' },
+    answer: z.object({ instances: z.array(instance) }),
+  },
+  add: {
+    ...{ method: 'POST', path: '/instances', tag },
+    summary: 'Add a server instance with its SRP credential, and have its process started',
+    body: z.object(newProcess),
+    status: 201,
+    answer: addedProcess,
+  },
+  retire: {
+    ...{ method: 'POST', path: '/instances/:name/retire', tag },
+    summary: 'Retire an instance without accounts: its process ends, its credential is revoked',
+    params: byName,
+    answer: z.object({
+      name: z.string(),
+      srpIdentifier: z.string(),
+      connectionServices: z.array(z.string()).describe('Those that served it alone, and went with it.').default([]),
+    }),
+  },
+} as const satisfies Operations;

@@ -1,0 +1,81 @@
+/** IT policies, the rules that they can hold, and whom they hold for. */
+import * as z from 'zod';
+import type { Operations } from './operation.ts';
+import { byName, freeForm, instant, name, owedDeliveries } from './shapes.ts';
+import { typedName } from './typed-text.ts';
+
+const ruleValue = z.union([z.boolean(), z.number(), z.string()]);
+const policy = z.object({
+  id: z.string(),
+  name: z.string(),
+  preconfigured: z.boolean(),
+  rules: z.record(z.string(), ruleValue),
+  changedAt: instant,
+});
+export type ItPolicy = z.output<typeof policy>;
+
+const rule = z.object({
+  name: z.string(),
+  group: z.string(),
+  description: z.string(),
+  least: z.record(z.string(), z.string()).describe('Least version of each family of devices that knows it.'),
+  values: freeForm.describe('JSON Schema of what it may be.').default({}),
+  default: ruleValue.nullable().describe('What holds where no policy sets it.').default(null),
+  feature: z.string().nullable().describe('The feature that must be active before a policy may set it.').default(null),
+});
+
+/** Of an account or a group; null takes its own away. */
+const assignment = z.object({ policy: name.nullable() });
+const tag = 'it-policies';
+
+export const itPolicyOperations = {
+  list: {
+    ...{ method: 'GET', path: '/it-policies', tag, summary: 'List IT policies' },
+    answer: z.object({ policies: z.array(policy) }),
+  },
+  create: {
+    ...{ method: 'POST', path: '/it-policies', tag, summary: 'Create an IT policy' },
+    body: z.object({ name: typedName, rules: freeForm.default({}) }),
+    status: 201,
+    answer: policy,
+  },
+  listRules: {
+    ...{ method: 'GET', path: '/it-policies/rules', tag },
+    summary: 'The rules that an IT policy can hold in this release',
+    answer: z.object({ rules: z.array(rule) }),
+  },
+  show: {
+    ...{ method: 'GET', path: '/it-policies/:name', tag, summary: 'Show an IT policy' },
+    params: byName,
+    answer: policy.extend({
+      assigned: z.object({ accounts: z.number(), groups: z.number(), devices: z.number() }),
+    }),
+  },
+  replaceRules: {
+    ...{ method: 'PUT', path: '/it-policies/:name', tag },
+    summary: 'Replace the rules of an IT policy; every device that it holds for is owed the new one',
+    params: byName,
+    body: z.object({ rules: freeForm }),
+    answer: policy.extend(owedDeliveries.shape),
+  },
+  delete: {
+    ...{ method: 'DELETE', path: '/it-policies/:name', tag },
+    summary: 'Delete an IT policy; its accounts return to what is below it',
+    params: byName,
+    answer: owedDeliveries,
+  },
+  assignToAccount: {
+    ...{ method: 'PUT', path: '/accounts/:name/it-policy', tag },
+    summary: 'Assign an IT policy to an account, or take its own away',
+    params: byName,
+    body: assignment,
+    answer: owedDeliveries,
+  },
+  assignToGroup: {
+    ...{ method: 'PUT', path: '/groups/:name/it-policy', tag },
+    summary: 'Assign an IT policy to a group, or take it away',
+    params: byName,
+    body: assignment,
+    answer: owedDeliveries,
+  },
+} as const satisfies Operations;

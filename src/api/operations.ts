@@ -1,0 +1,41 @@
+/** Every operation of the administration, by resource. */
+import { accountOperations } from './accounts.ts';
+import { auditOperations } from './audit.ts';
+import { componentOperations } from './components.ts';
+import { connectionServiceOperations } from './connection-services.ts';
+import { deliveryOperations } from './deliveries.ts';
+import { deviceCommandOperations } from './device-commands.ts';
+import { deviceOperations } from './devices.ts';
+import { domainOperations } from './domain.ts';
+import { groupOperations } from './groups.ts';
+import { instanceOperations } from './instances.ts';
+import { itPolicyOperations } from './it-policies.ts';
+import { moveOperations } from './moves.ts';
+import type { Operations } from './operation.ts';
+import { pushOperations } from './push.ts';
+import { releaseSignerOperations } from './release-signer.ts';
+import { serviceOperations } from './services.ts';
+import { srpCredentialOperations } from './srp-credentials.ts';
+import { tokenOperations } from './tokens.ts';
+import { upgradeOperations } from './upgrade.ts';
+
+export const resources = {
+  accounts: accountOperations,
+  audit: auditOperations,
+  components: componentOperations,
+  connectionServices: connectionServiceOperations,
+  deliveries: deliveryOperations,
+  deviceCommands: deviceCommandOperations,
+  devices: deviceOperations,
+  domain: domainOperations,
+  groups: groupOperations,
+  instances: instanceOperations,
+  itPolicies: itPolicyOperations,
+  moves: moveOperations,
+  push: pushOperations,
+  releaseSigner: releaseSignerOperations,
+  services: serviceOperations,
+  srpCredentials: srpCredentialOperations,
+  tokens: tokenOperations,
+  upgrade: upgradeOperations,
+} as const satisfies Record<string, Operations>;

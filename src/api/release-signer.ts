@@ -1,0 +1,53 @@
+/** The signer of releases that the domain trusts: shown, set by hand, replaced by its successor, forgotten. */
+import * as z from 'zod';
+import type { Operations } from './operation.ts';
+
+const signer = z.object({
+  fingerprint: z.string().nullable().describe('Null: the next signed release makes its signer known.'),
+  since: z.string().nullable(),
+  occasion: z.string().nullable(),
+  unsigned: z
+    .array(z.object({ release: z.string(), manifest: z.string() }))
+    .describe('Unsigned releases that were taken by name, with the SHA-256 of their manifests.'),
+  refused: z.array(z.string()).describe('Signers that were left by hand: taken only when they are named.').default([]),
+});
+export type ReleaseSigner = z.output<typeof signer>;
+
+const typed = z.string().max(200);
+/** Bytes of a file with statements of rotation. */
+export const maxStatementsBytes = 16 * 1024;
+const tag = 'upgrade';
+
+export const releaseSignerOperations = {
+  show: {
+    ...{ method: 'GET', path: '/release-signer', tag, summary: 'Whose releases this domain takes' },
+    answer: signer,
+  },
+  trust: {
+    ...{ method: 'PUT', path: '/release-signer', tag, summary: 'Trust a signer by hand' },
+    body: z.object({
+      fingerprint: typed,
+      refuse: z
+        .array(typed)
+        .max(16)
+        .default([])
+        .describe('Signers that stay refused, even where a rotation statement names them.'),
+    }),
+    answer: signer,
+  },
+  follow: {
+    ...{ method: 'POST', path: '/release-signer/rotation', tag },
+    summary: 'Follow the trusted signer to the one that it names as its successor',
+    body: z.object({ statements: z.string().max(maxStatementsBytes), fingerprint: typed.optional() }),
+    answer: signer,
+  },
+  forget: {
+    ...{
+      method: 'DELETE',
+      path: '/release-signer',
+      tag,
+      summary: 'Forget the signer: the next one is the first again',
+    },
+    answer: signer,
+  },
+} as const satisfies Operations;

@@ -1,0 +1,29 @@
+/** The services that devices get service books for. */
+import * as z from 'zod';
+import type { Operations } from './operation.ts';
+import { freeForm, owedDeliveries } from './shapes.ts';
+
+const byType = z.object({
+  type: z.string().max(20).describe('One of [CMIME], [CICAL], [SYNC], [IPPP]; brackets may be left out.'),
+});
+const tag = 'services';
+
+export const serviceOperations = {
+  list: {
+    ...{ method: 'GET', path: '/services', tag, summary: 'The services that devices have, with their settings' },
+    answer: z.object({ services: z.array(z.object({ type: z.string(), settings: freeForm })) }),
+  },
+  set: {
+    ...{ method: 'PUT', path: '/services/:type', tag },
+    summary: 'Set up a service; every device is owed new service books',
+    params: byType,
+    body: z.object({ settings: freeForm }),
+    answer: owedDeliveries,
+  },
+  delete: {
+    ...{ method: 'DELETE', path: '/services/:type', tag },
+    summary: 'Take a service away; every device is owed new service books',
+    params: byType,
+    answer: owedDeliveries,
+  },
+} as const satisfies Operations;

@@ -1,0 +1,52 @@
+/** Shapes that several resources share. */
+import * as z from 'zod';
+
+/** A `Date` in the program, ISO 8601 on the wire. */
+export const instant = z.codec(z.iso.datetime(), z.date(), {
+  decode: (text) => new Date(text),
+  encode: (date) => date.toISOString(),
+});
+
+/**
+ * The name of an existing object. HTTP clients resolve `.` and `..` in a path as folders, also percent-encoded, so an object
+ * that an earlier release gave such a name is addressed with a space before it, which is dropped here.
+ */
+export const name = z
+  .string()
+  .min(1)
+  .max(200)
+  .overwrite((text) => (/^ \.{1,2}$/.test(text) ? text.trimStart() : text));
+
+export const byName = z.object({ name });
+export const byId = z.object({ id: z.uuid() });
+
+export const errorBody = z.object({
+  code: z.string(),
+  message: z.string(),
+  details: z.record(z.string(), z.unknown()),
+});
+
+/** For answers that say only that it was done. */
+export const nothing = z.null().describe('Done; no body.');
+
+/** Any JSON object: what is in it depends on the thing itself, such as the detail of a component or a device's answer. */
+export const freeForm = z.record(z.string(), z.unknown());
+
+/**
+ * A word of an answer: one of these, as the document says. A later release may answer with another one, so that a client takes
+ * any text.
+ */
+export function word<const Word extends string>(...words: readonly Word[]) {
+  return z.string().meta({ enum: [...words] }) as z.ZodType<Word | (string & Record<never, never>), string>;
+}
+
+/** How many entries of a list are answered. */
+export function listLimit(most: number) {
+  return z.coerce.number<number>().int().min(1).max(most);
+}
+
+/** Of the names of processes, which also name components and log files. */
+export const processName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'use lower-case letters, digits and hyphens');
+
+/** What a change makes due to devices. */
+export const owedDeliveries = z.object({ deliveriesOwed: z.number() });

@@ -1,0 +1,68 @@
+/**
+ * What an operator chooses for an upgrade, with the defaults. The shape is tolerant: keys that a later release adds are
+ * kept, since the release that plans is the old one and the one that carries the plan out is the new one.
+ */
+import * as z from 'zod';
+import { budgetChangeSchema } from './budget.ts';
+
+const share = z.number().min(0).max(1);
+
+/** When a gate opens. Shares are 0 to 1. */
+export const gateSettingsSchema = z.looseObject({
+  /** Requests of moved accounts that are enough; unless chosen, as many as the statistic needs. */
+  leastRequests: z.number().int().min(1).max(1_000_000).default(30),
+  /** How much greater the share of failed requests may be than is usual; unless chosen, none that is sure. */
+  maxErrorRateDifference: share.default(0.02),
+  /** How many times the usual p50, p95 and p99 may be reached … */
+  latencyFactor: z.number().min(1).max(1000).default(2),
+  /** … where it is more than this many milliseconds longer: below that nobody notices. */
+  latencySlackMs: z.number().min(0).max(600_000).default(50),
+  /** Absolute bound: failed deliveries of all that were answered. */
+  maxFailedDeliveryShare: share.default(0.1),
+  /** Absolute bound: devices that took a delivery and do not answer, of all that took one. */
+  maxSilentDeliveryShare: share.default(0.25),
+  /**
+   * Seconds beyond the soak that a sample may take to become large enough, before the gate answers undecided; unless chosen,
+   * as long as a wave may take.
+   */
+  patienceSeconds: z.number().min(0).max(86_400).default(120),
+  /** How far back an account's own past counts. */
+  baselineHours: z.number().min(0.001).max(720).default(24),
+});
+export type GateSettings = z.output<typeof gateSettingsSchema>;
+
+export const planOptionsSchema = z.looseObject({
+  /** Names of the accounts that go first; otherwise the first few of each instance. */
+  canaries: z.array(z.string().min(1)).max(10_000).default([]),
+  canariesPerInstance: z.number().int().min(1).max(1000).default(2),
+  /** How much of all accounts has moved when each wave after the canaries ends. */
+  wavePercentages: z
+    .array(z.number().gt(0).max(100))
+    .max(50)
+    .default([25, 50, 100])
+    .refine((list) => list.every((value, index) => index === 0 || value > (list[index - 1] ?? 0)), {
+      message: 'must rise from wave to wave',
+    }),
+  soakSeconds: z.number().min(0).max(2_592_000).default(600),
+  /** A wave that has not settled by then pauses the upgrade. */
+  waveDeadlineSeconds: z.number().min(1).max(2_592_000).default(14_400),
+  /** How long administration services may take to finish before the release fence ends their transactions. */
+  fenceGraceMs: z.number().int().min(0).max(600_000).default(3000),
+  gate: gateSettingsSchema.default(() => gateSettingsSchema.parse({})),
+  /** Deliveries of the upgrade; without it the domain's budget stays as it is. */
+  budget: budgetChangeSchema.optional(),
+  /** New instances where not one for each old one is wanted: name and host by the old one's name. */
+  instances: z
+    .record(z.string(), z.looseObject({ name: z.string().optional(), host: z.string().optional() }))
+    .default({}),
+  /**
+   * Each instance is replaced under its own name instead of a new one that takes its accounts over. For patches alone, and
+   * these go in place unless it says false.
+   */
+  inPlace: z.boolean().optional(),
+  /** How long a process that is replaced in place may take to be at work. */
+  readySeconds: z.number().min(1).max(86_400).default(120),
+  /** What becomes of the emptied instances when finalizing: upgraded in place, or stopped and retired. */
+  oldInstances: z.enum(['upgrade', 'retire']).default('upgrade'),
+});
+export type PlanOptions = z.output<typeof planOptionsSchema>;

@@ -1,0 +1,88 @@
+/** The plan of an upgrade, as it is shown and stored: two releases read it, so that unknown keys are kept and missing ones have defaults. */
+import * as z from 'zod';
+import { planOptionsSchema } from './upgrade-options.ts';
+
+export const plannedInstanceSchema = z.looseObject({
+  name: z.string(),
+  replaces: z.string().describe('The instance of the old release whose accounts it takes.'),
+  host: z.string(),
+  connectionServices: z.array(z.looseObject({ name: z.string(), replaces: z.string() })).default([]),
+});
+export type PlannedInstance = z.output<typeof plannedInstanceSchema>;
+
+/** An instance that is replaced in place, with the connection services that follow it. */
+export const plannedReplacementSchema = z.looseObject({
+  name: z.string(),
+  host: z.string(),
+  processes: z.array(z.string()).describe('Names of processes in their order: the instance first.'),
+  wave: z.number().int(),
+});
+export type PlannedReplacement = z.output<typeof plannedReplacementSchema>;
+
+export const lossSchema = z.looseObject({ what: z.string(), why: z.string() });
+export type Loss = z.output<typeof lossSchema>;
+
+const plannedWave = z.looseObject({
+  number: z.number().int(),
+  name: z.string(),
+  accounts: z.number().int(),
+  leastRequests: z.number().int().describe('Requests that its gate is content with.'),
+});
+
+const needs = z.looseObject({
+  computers: z.array(z.string()).default([]),
+  processes: z.number().default(0),
+  listeningPorts: z.number().default(0),
+  memoryMb: z.number().default(0),
+  srpCredentials: z.number().default(0),
+});
+
+const sends = z.looseObject({
+  itPolicies: z.number().default(0),
+  serviceBooks: z.number().default(0),
+  synchronizations: z.number().default(0),
+  leastMinutes: z.number().default(0).describe('Least time that sending them takes under the budget.'),
+});
+
+export const upgradePlanSchema = z.looseObject({
+  options: planOptionsSchema,
+  patch: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Both releases have one schema, one set of features, one shape of everything stored: the way is shorter.',
+    ),
+  inPlace: z
+    .boolean()
+    .default(false)
+    .describe('Each instance is replaced under its own name and credential, and no account moves.'),
+  replacements: z.array(plannedReplacementSchema).default([]),
+  instances: z.array(plannedInstanceSchema).default([]),
+  waves: z.array(plannedWave).default([]),
+  needs: needs
+    .default({ computers: [], processes: 0, listeningPorts: 0, memoryMb: 0, srpCredentials: 0 })
+    .describe('Beyond what the domain has now.'),
+  sends: sends.default({ itPolicies: 0, serviceBooks: 0, synchronizations: 0, leastMinutes: 0 }),
+  lockedFeatures: z.array(z.looseObject({ name: z.string(), until: z.string() })).default([]),
+  losses: z.array(lossSchema).default([]),
+  notes: z.array(z.string()).default([]),
+});
+export type UpgradePlan = z.output<typeof upgradePlanSchema>;
+
+const checkResults = ['passed', 'warning', 'overridden', 'error'] as const;
+export const checkResultSchema = z.looseObject({
+  name: z.string().describe('Such as `open-moves`; what `overrides` takes.'),
+  result: z.enum(checkResults),
+  message: z.string(),
+});
+export type CheckResult = z.output<typeof checkResultSchema>;
+
+/** The last answer of a wave's gate with the figures that it was made from, which differ from release to release, and what is kept beside it. */
+export const waveGateShape = z.looseObject({
+  answer: z.enum(['pass', 'fail', 'undecided']).optional(),
+  reasons: z.array(z.string()).optional(),
+  at: z.string().optional().describe('When it answered so; both times are ISO 8601.'),
+  windowFrom: z.string().optional().describe('What counts from when.'),
+  acceptedBy: z.string().optional().describe('Who answers for the wave in the gate’s place.'),
+});
+export type WaveGate = z.output<typeof waveGateShape>;

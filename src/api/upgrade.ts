@@ -1,0 +1,91 @@
+/** The upgrade of the domain: planned, started, steered, reported; answered by administration services and the coordinator. */
+import * as z from 'zod';
+import type { Operations } from './operation.ts';
+import { byName, name } from './shapes.ts';
+import { typedText } from './typed-text.ts';
+import { upgradePlanSchema } from './upgrade-plan.ts';
+import { releasePair, upgradeReport } from './upgrade-report.ts';
+
+/** What an operator takes by name of a release's signature. */
+const acceptance = {
+  acceptSigner: z.string().max(200).optional().describe('Fingerprint of a signer that is taken by name.'),
+  acceptUnsigned: z.string().max(40).optional().describe('Number of the release, taken without a signature by name.'),
+};
+/** Further keys are the plan's options: waves, gates, budget; all have defaults, and what is none of them is refused. */
+const target = {
+  archive: z.string().max(4096).optional().describe('Absolute path of a release archive on this host.'),
+  toRelease: z
+    .string()
+    .max(40)
+    .optional()
+    .describe('Its release, or, without an archive, one that is installed already.'),
+  replace: z.boolean().default(false).describe('Whether a plan that was not started may be replaced.'),
+  ...acceptance,
+};
+export const planBody = z.looseObject({ ...target, preview: z.boolean().default(false) });
+export const startBody = z.looseObject({
+  ...target,
+  overrides: z
+    .union([z.string().transform((text) => text.split(',')), z.array(z.string().max(100)).max(50)])
+    .default([])
+    .describe('Names of warnings to go on in spite of.'),
+});
+
+/** A preview; one of 1.1 does not name the releases. */
+const previewedPlan = z.object({ release: releasePair.optional(), plan: upgradePlanSchema });
+const tag = 'upgrade';
+
+export const upgradeOperations = {
+  show: {
+    ...{ method: 'GET', path: '/upgrade', tag, summary: 'The upgrade that is open, or the last one' },
+    answer: upgradeReport,
+  },
+  report: {
+    ...{ method: 'GET', path: '/upgrade/report', tag, summary: 'What the upgrade has come to' },
+    answer: upgradeReport,
+  },
+  plan: {
+    ...{ method: 'POST', path: '/upgrade/plan', tag, summary: 'Plan an upgrade from real counts' },
+    body: planBody,
+    answer: z.union([upgradeReport, previewedPlan]),
+  },
+  start: {
+    ...{ method: 'POST', path: '/upgrade/start', tag, summary: 'Let the upgrade begin' },
+    body: startBody,
+    answer: upgradeReport,
+  },
+  pause: {
+    ...{ method: 'POST', path: '/upgrade/pause', tag, summary: 'Let nothing new start' },
+    body: z.object({ reason: typedText(500).optional() }).nullish(),
+    answer: upgradeReport,
+  },
+  resume: {
+    ...{ method: 'POST', path: '/upgrade/resume', tag, summary: 'Go on where it was paused' },
+    body: z.object({ acceptGate: z.boolean().optional() }).nullish(),
+    answer: upgradeReport,
+  },
+  reverse: {
+    ...{ method: 'POST', path: '/upgrade/reverse', tag, summary: 'Go back to the release before, or cancel' },
+    answer: upgradeReport,
+  },
+  finalize: {
+    ...{ method: 'POST', path: '/upgrade/finalize', tag, summary: 'Finish for good: there is no way back' },
+    body: z
+      .object({
+        leaveSupervisors: z
+          .array(z.string().min(1).max(253))
+          .max(1000)
+          .optional()
+          .describe('Hosts whose supervisor of an earlier release it does not wait for.'),
+      })
+      .nullish(),
+    answer: upgradeReport,
+  },
+  assignAccount: {
+    ...{ method: 'PUT', path: '/accounts/:name/assignment', tag },
+    summary: 'Change where an account goes in the open upgrade',
+    params: byName,
+    body: z.object({ instance: name, wave: z.number().int().min(1).max(1000).optional() }),
+    answer: z.object({ account: z.string(), instance: z.string() }),
+  },
+} as const satisfies Operations;
