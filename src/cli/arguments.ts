@@ -8,6 +8,11 @@ export function number(text: string): number {
   return value;
 }
 
+/** A text as it was typed in the place of one of certain words: the service judges it, and says which there are. */
+export function unjudged<Word extends string>(typed: string): Word {
+  return typed as Word;
+}
+
 /** An option that may be repeated. */
 export function collect(value: string, previous: readonly string[]): string[] {
   return [...previous, value];

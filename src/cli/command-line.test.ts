@@ -5,10 +5,11 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { domainOperations } from '../api/domain.ts';
 import { startAdministration } from '../processes/administration/administration-fixture.ts';
+import { createCommandClient } from './command-client.ts';
 import { runBramble } from './command-line-fixture.ts';
 import { exitCode } from './exit-codes.ts';
-import { createRestClient } from './rest-client.ts';
 
 const admin = await startAdministration();
 after(async () => {
@@ -227,11 +228,11 @@ test('a service that is alive but slow is waited for, also beside one that never
     }),
   );
   try {
-    const client = createRestClient({ urls, token: 'any' }, (text) => {
+    const client = createCommandClient({ urls, token: 'any' }, (text) => {
       assert.match(text, /^Waiting for an administration service at http/);
       waiting.resolve();
     });
-    assert.deepEqual(await client.send('GET', '/status'), {});
+    assert.deepEqual(await client.send(domainOperations.status, {}), {});
   } finally {
     for (const server of [frozen, slow]) {
       server.closeAllConnections();

@@ -18,18 +18,8 @@ const sealed = fileURLToPath(new URL('../../releases/bramble-1.1.0.tgz', import.
 let upgrade: object | undefined;
 const asked: string[] = [];
 
-const planned = {
-  release: { from: '1.1.0', to: '1.2.0' },
-  toRelease: '1.2.0',
-  state: 'planned',
-  position: 'planned',
-  pauseReason: null,
-  waitingFor: '`bramble upgrade start --override backup`, since the checks stopped the last start: backup',
-  coordinator: { atWork: false },
-  createdAt: '2026-11-01T10:00:00.000Z',
-  waves: [],
-};
 const plan = {
+  options: {},
   instances: [],
   waves: [{ number: 1, name: 'canary', accounts: 1, leastRequests: 6 }],
   needs: { processes: 4, memoryMb: 300, srpCredentials: 4, listeningPorts: 0, computers: [] },
@@ -37,6 +27,25 @@ const plan = {
   lockedFeatures: [],
   losses: [],
   notes: [],
+};
+const planned = {
+  id: '0c1d9a52-8a55-4a8e-9d3c-7c7d2f7f5678',
+  release: { from: '1.1.0', to: '1.2.0' },
+  ...{ fromRelease: '1.1.0', toRelease: '1.2.0' },
+  state: 'planned',
+  pausedFrom: null,
+  position: 'planned',
+  pauseReason: null,
+  waitingFor: '`bramble upgrade start --override backup`, since the checks stopped the last start: backup',
+  coordinator: { holder: null, atWork: false },
+  createdAt: '2026-11-01T10:00:00.000Z',
+  finishedAt: null,
+  seconds: 60.5,
+  plan,
+  newInstances: [],
+  accounts: { moved: 0, reversed: 0, failed: 0, atOldRelease: 1 },
+  ...{ waves: [], deliveries: [], heldBack: [], features: [], events: [] },
+  phases: [{ state: 'planned', at: '2026-11-01T10:00:00.000Z', seconds: 60.5 }],
 };
 
 /** What 1.1.0 says over HTTP to these requests. */
@@ -53,7 +62,7 @@ const server = createServer(async (request, response) => {
   else if (operation.includes('/accounts/nobody')) refuse('ERR_NOT_FOUND', 'There is no account "nobody".');
   else if (operation === 'GET /upgrade' && upgrade === undefined) refuse('ERR_UPGRADE_NONE', 'No upgrade.');
   else if (operation === 'GET /upgrade' || operation === 'POST /upgrade/start') reply(200, upgrade ?? planned);
-  else if (operation === 'POST /upgrade/plan') reply(200, { ...planned, plan });
+  else if (operation === 'POST /upgrade/plan') reply(200, planned);
   else
     refuse(
       'ERR_NOT_FOUND',

@@ -1,10 +1,12 @@
 /** What every command works in: streams, environment, style, and the one way to ask the administration and show the answer. */
 import type { Command } from 'commander';
-import type * as z from 'zod';
+import { type AdministrationClient, AnsweredError, readAnswer } from '../api/client.ts';
+import type { AnswerOf, Operation, RequestOf } from '../api/operation.ts';
 import { shownJson, shownLines, shownValue } from '../base/shown-text.ts';
 import { type Environment, resolveAccess } from './administration-access.ts';
-import { createRestClient, type RestClient, RestError } from './rest-client.ts';
+import { createCommandClient } from './command-client.ts';
 import { type Style, styleFor } from './text-output.ts';
+import { type Watched, watch } from './watching.ts';
 
 export interface CommandStreams {
   input: NodeJS.ReadableStream;
@@ -20,27 +22,33 @@ export interface GlobalFlags {
   json?: boolean;
 }
 
-export interface Question<Schema extends z.ZodType> {
-  method?: string;
-  /** Below /api/v1. */
-  path: string;
-  body?: unknown;
-  /** What the text needs of the answer. */
-  shape: Schema;
-  text: (answer: z.output<Schema>, style: Style) => string;
-}
+/** Every text in the answer is escaped; `sent` is all of it, with what only the service's release knows. */
+export type AnswerText<Op extends Operation> = (answer: AnswerOf<Op>, style: Style, sent: unknown) => string;
 
 export interface Frame extends CommandStreams {
   style: Style;
   /** Writes lines; whatever a terminal would obey in them is escaped, but for colours of our own. */
   say(text: string): void;
-  rest(command: Command): Promise<RestClient>;
+  client(command: Command): Promise<AdministrationClient>;
   /** Whether `--json` was given. */
   wantsJson(command: Command): boolean;
   /** Shows a value as JSON or as text. Texts of others in it are the caller's to escape (`shownValue`): they may hold line breaks. */
   show<Value>(command: Command, value: Value, text: (value: Value, style: Style) => string): void;
-  /** Asks, and shows the answer: with `--json` as it came, otherwise as text, with every text in it escaped. */
-  ask<Schema extends z.ZodType>(command: Command, question: Question<Schema>): Promise<void>;
+  /** Asks, and shows the answer: with `--json` as it came, otherwise as text. */
+  ask<Op extends Operation>(
+    command: Command,
+    operation: Op,
+    request: RequestOf<Op>,
+    text: AnswerText<Op>,
+  ): Promise<void>;
+  /** The same again and again, until an answer says that nothing more will change. */
+  watch<Op extends Operation>(
+    command: Command,
+    operation: Op,
+    request: RequestOf<Op>,
+    text: AnswerText<Op>,
+    isOver: (answer: AnswerOf<Op>) => boolean,
+  ): Promise<void>;
 }
 
 export function createFrame(streams: CommandStreams): Frame {
@@ -49,47 +57,48 @@ export function createFrame(streams: CommandStreams): Frame {
   const say = (text: string): void => {
     streams.output.write(`${shownLines(text)}\n`);
   };
+  const shown = <Op extends Operation>(operation: Op, sent: unknown, text: AnswerText<Op>): string =>
+    text(shownValue(readAnswer(operation, sent)), style, shownValue(sent));
   const frame: Frame = {
     ...streams,
     style,
     say,
-    rest: async (command) =>
-      createRestClient(await resolveAccess(flagsOf(command), streams.environment), (text) => {
+    client: async (command) =>
+      createCommandClient(await resolveAccess(flagsOf(command), streams.environment), (text) => {
         if (streams.errors.isTTY === true) streams.errors.write(`${text}\n`);
       }),
     wantsJson: (command) => flagsOf(command).json === true,
     show: (command, value, text) => {
       say(frame.wantsJson(command) ? shownJson(value, 2) : text(value, style));
     },
-    ask: async (command, { method = 'GET', path, body, shape, text }) => {
-      const rest = await frame.rest(command);
-      const answer = await rest.send(method, path, body).catch((error: unknown) => {
-        throw error instanceof RestError ? inWordsOf(command, error) : error;
+    ask: async (command, operation, request, text) => {
+      const client = await frame.client(command);
+      const sent = await client.send(operation, request).catch((error: unknown) => {
+        throw error instanceof AnsweredError ? inWordsOf(command, error) : error;
       });
-      frame.show(command, answer, () => text(shownValue(shape.parse(answer)), style));
+      frame.show(command, sent, () => shown(operation, sent, text));
+    },
+    watch: async (command, operation, request, text, isOver) => {
+      const client = await frame.client(command);
+      const look = async (): Promise<Watched> => {
+        const sent = await client.send(operation, request);
+        return {
+          text: frame.wantsJson(command) ? shownJson(sent) : shown(operation, sent, text),
+          over: isOver(readAnswer(operation, sent)),
+        };
+      };
+      await watch({ output: frame.output, look });
     },
   };
   return frame;
 }
 
 /** A field that an option gave is named by that option: who typed `--rank` never saw `rank`. */
-function inWordsOf(command: Command, error: RestError): RestError {
+function inWordsOf(command: Command, error: AnsweredError): AnsweredError {
   const field = String(error.details['field'] ?? '').replace(/^\w+\./, '');
   const option = command.options.find((candidate) => candidate.attributeName() === field);
   if (option?.long === undefined || option.long === null || !error.message.startsWith(`${field} `)) return error;
-  return new RestError(error.status, error.code, `${option.long}${error.message.slice(field.length)}`, error.details);
-}
-
-/** A part of a path. What would climb in it has a blank before it, which the service takes off. */
-export function segment(text: string): string {
-  return encodeURIComponent(text === '.' || text === '..' ? ` ${text}` : text);
-}
-
-/** `?a=1&b=2` of what is given; empty without anything. */
-export function query(parameters: Readonly<Record<string, string | number | undefined>>): string {
-  const given = Object.entries(parameters).filter(([, value]) => value !== undefined);
-  if (given.length === 0) return '';
-  return `?${new URLSearchParams(given.map(([key, value]) => [key, String(value)])).toString()}`;
+  return new AnsweredError(error, error.code, `${option.long}${error.message.slice(field.length)}`, error.details);
 }
 
 /** Ends a command's help with an example. */

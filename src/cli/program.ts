@@ -1,5 +1,6 @@
 /** The tree of commands, and what becomes of their failures: one message on the error stream, one exit code. */
 import { Command } from 'commander';
+import { AnsweredError } from '../api/client.ts';
 import { isBrambleError, messageOf } from '../base/errors.ts';
 import { shownJson, shownLines, shownText } from '../base/shown-text.ts';
 import { thisRelease } from '../release/this-release.ts';
@@ -15,8 +16,9 @@ import { addDomainCommands } from './commands/domain.ts';
 import { addGroupCommands } from './commands/group.ts';
 import { addInstanceCommands } from './commands/instance.ts';
 import { addMoveCommands } from './commands/move.ts';
-import { addPolicyCommands, addServiceCommands } from './commands/policy.ts';
+import { addPolicyCommands } from './commands/policy.ts';
 import { addProcessCommands } from './commands/process.ts';
+import { addServiceCommands } from './commands/service.ts';
 import { addSetupCommands } from './commands/setup.ts';
 import { addSrpCommands } from './commands/srp.ts';
 import { addStatusCommand } from './commands/status.ts';
@@ -24,7 +26,6 @@ import { addTokenCommands } from './commands/token.ts';
 import { addUpgradeCommands } from './commands/upgrade.ts';
 import { exitCode, exitCodeOf } from './exit-codes.ts';
 import { type CommandStreams, createFrame, type Frame, type GlobalFlags } from './frame.ts';
-import { RestError } from './rest-client.ts';
 import { styleFor } from './text-output.ts';
 
 /** Runs one command line (`argv` without node and script) and returns the exit code. Never throws. */
@@ -41,7 +42,7 @@ export async function runCommandLine(argv: readonly string[], streams: CommandSt
     if (isDone(error)) return exitCode.ok;
     const failure = usageError(error);
     writeError(frame, failure, wantsJson(program, argv));
-    return exitCodeOf(failure, failure instanceof RestError ? failure.status : undefined);
+    return exitCodeOf(failure, failure instanceof AnsweredError ? failure.status : undefined);
   }
 }
 
@@ -97,7 +98,7 @@ function writeError(frame: Frame, error: unknown, asJson: boolean): void {
   }
   const style = styleFor(frame.errors, frame.environment);
   // What a service answered is one line; messages of this program may have several.
-  const message = error instanceof RestError ? shownText(error.message) : shownLines(messageOf(error));
+  const message = error instanceof AnsweredError ? shownText(error.message) : shownLines(messageOf(error));
   frame.errors.write(`${style.red('error:')} ${message} ${style.dim(`(${code})`)}\n`);
   if (!isBrambleError(error) && frame.environment['BRAMBLE_DEBUG'] && error instanceof Error) {
     frame.errors.write(`${shownLines(error.stack ?? '')}\n`);

@@ -45,6 +45,11 @@ export function columns<Row>(
   );
 }
 
+/** Below a page of a list that has another one. */
+export function moreText(style: Style, option: string, next: string | null): string {
+  return next === null ? '' : `\n${style.dim(`There are more: ${option} ${next}`)}`;
+}
+
 /** Labels and values below one another. */
 export function facts(style: Style, entries: readonly (readonly [string, string])[]): string {
   const width = Math.max(...entries.map(([label]) => stringWidth(label)));
@@ -60,15 +65,20 @@ export function progressBar(style: Style, done: number, total: number, width = 3
   return `${bar} ${done}/${total}  ${Math.floor(share * 100)} %`;
 }
 
-/** An ISO time as people read it, to the second, in the machine's time zone, which stands behind it; a dash where there is none. */
-export function timeText(iso: string | null): string {
-  if (iso === null) return '-';
-  const date = new Date(iso);
+/** A time as people read it, to the second, in the machine's time zone, which stands behind it; a dash where there is none. */
+export function timeText(time: Date | string | null): string {
+  if (time === null) return '-';
+  const date = new Date(time);
   const two = (value: number): string => String(value).padStart(2, '0');
   return (
     `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ` +
     `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}${zoneText(date.getTimezoneOffset())}`
   );
+}
+
+/** The day in UTC. */
+export function dayText(time: Date): string {
+  return time.toISOString().slice(0, 10);
 }
 
 /** @param minutes that UTC is ahead */

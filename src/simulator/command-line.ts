@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { BrambleError } from '../base/errors.ts';
 import { readInputFile } from '../base/input-file.ts';
-import { type AdministrationAccess, type FindAccess, readAdministrationAccess } from './administration-client.ts';
+import { type AdministrationAccess, type FindAccess, readAdministrationAccess } from './administration-access.ts';
 import { simulate } from './main.ts';
 
 interface Flags {

@@ -6,13 +6,27 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
-import { readAdministrationAccess } from './administration-client.ts';
+import { readAdministrationAccess } from './administration-access.ts';
 import { duration } from './command-line.ts';
 import { type SimulateOptions, simulate } from './main.ts';
 import { startMdmServer, testPassword } from './mdm-server-fixture.ts';
 
 /** Enough of the administration service's REST API for the simulator, over real HTTP. */
 const vendorUrl = 'https://api.push.apple.com';
+
+const someTime = '2026-11-25T08:00:00.000Z';
+const someAccount = {
+  ...{ id: 'a', name: 'a', displayName: '', instance: 'i', srpIdentifier: 'S10000001', epoch: 1, moving: false },
+  ...{ groups: [], deviceCount: 0, createdAt: someTime },
+};
+/** What a domain of 1.1 sends of its status. */
+const statusOf = (publicUrl: string) => ({
+  domain: {
+    ...{ name: 'd', publicUrl, tunnelHost: 'tunnel.test', release: '1.1.0', schemaVersion: 1, featureLevel: '1.1.0' },
+  },
+  ...{ components: [], instances: [], openMoves: [], upgrade: null },
+  deliveries: { inFlight: 0, suspects: 0, budget: {} },
+});
 
 async function startAdministration(context: TestContext, publicUrl: string, hasCertificate = false, url = vendorUrl) {
   let push: object = { url };
@@ -32,15 +46,15 @@ async function startAdministration(context: TestContext, publicUrl: string, hasC
       reply(409, { code: 'ERR_RELEASE_FENCED', message: 'no administration service is at work just now' });
     } else if (request.headers.authorization !== 'Bearer secret')
       reply(401, { code: 'ERR_TOKEN', message: 'no such token' });
-    else if (path === '/api/v1/status') reply(200, { domain: { publicUrl } });
+    else if (path === '/api/v1/status') reply(200, statusOf(publicUrl));
     else if (path === '/api/v1/push') {
       if (request.method === 'PUT') push = { url: vendorUrl, ...JSON.parse(text) };
-      reply(200, { caPem: null, ...push, hasCertificate });
+      reply(200, { caPem: null, hasOwnAuthority: false, ...push, hasCertificate });
     } else if (path.endsWith('/activation-password')) {
-      reply(200, { password: testPassword, expiresAt: '', activationUrl: `${publicUrl}/activate` });
+      reply(200, { password: testPassword, expiresAt: someTime, activationUrl: `${publicUrl}/activate` });
     } else if (path === '/api/v1/accounts' && text.includes('0001'))
       reply(409, { code: 'ERR_EXISTS', message: 'there already' });
-    else reply(200, {});
+    else reply(200, someAccount);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
   context.after(() => server.close());

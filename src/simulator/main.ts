@@ -4,8 +4,13 @@
  */
 import { writeFile } from 'node:fs/promises';
 import type { Readable, Writable } from 'node:stream';
+import { accountOperations } from '../api/accounts.ts';
+import { type AdministrationClient, AnsweredError } from '../api/client.ts';
+import { domainOperations } from '../api/domain.ts';
+import { pushOperations } from '../api/push.ts';
 import { counted } from '../base/counted.ts';
-import { type AdministrationClient, createAdministrationClient, type FindAccess } from './administration-client.ts';
+import { isBrambleError } from '../base/errors.ts';
+import { type FindAccess, openAdministration } from './administration-access.ts';
 import { followControl } from './control.ts';
 import { type Fleet, type FleetStats, runFleet } from './fleet.ts';
 import { type PlannedDevice, planFleet } from './fleet-plan.ts';
@@ -66,14 +71,13 @@ export async function simulate(
     (machine ? streams.errors : streams.output).write(`${text}\n`);
   };
   say(`Seed ${options.seed} (repeat it with --seed for the same fleet).`);
-  const administration = createAdministrationClient(options.findAccess, signal);
+  const administration = openAdministration(options.findAccess, signal);
   const pushBefore = await pushServiceToPutBack(administration, options.replacePush);
   const planned = planFleet(options.seed, options.devices, options.accounts, options.prefix);
   const byAccount = Map.groupBy(planned, ({ account }) => account);
-  await forEachAtOnce([...byAccount.keys()], activationsAtOnce, (name) => administration.createAccount(name));
-  const domain = await administration.domain();
-  const tunnelHost = options.tunnelHost ?? domain.tunnelHost;
-  const publicUrl = options.publicUrl ?? domain.publicUrl ?? (await publicUrlOf(administration, planned));
+  await forEachAtOnce([...byAccount.keys()], activationsAtOnce, (name) => createAccount(administration, name));
+  const { domain } = await administration.call(domainOperations.status, {});
+  const { publicUrl = domain.publicUrl, tunnelHost = domain.tunnelHost } = options;
 
   const fleet = await runFleet(
     {
@@ -86,14 +90,15 @@ export async function simulate(
         ...(options.errorProbability === undefined ? {} : { errorProbability: options.errorProbability }),
         ...(options.oddAnswerProbability === undefined ? {} : { oddAnswerProbability: options.oddAnswerProbability }),
       },
-      ...(tunnelHost === undefined ? {} : { tunnelHost }),
+      tunnelHost,
       ...(options.caPem === undefined ? {} : { caPem: options.caPem }),
       ...(options.journalPath === undefined ? {} : { journalPath: options.journalPath }),
     },
     signal,
   );
   try {
-    await administration.setPush({ url: fleet.push.url, caPem: fleet.push.caPem });
+    const { url, caPem } = fleet.push;
+    await administration.call(pushOperations.replace, { body: { url, caPem } });
     say(`The domain now wakes all its devices through ${fleet.push.url} of this simulator, until it ends.`);
     fleet.start();
     const activationsRefused = await activateAll(administration, fleet, [...byAccount.values()], say, signal);
@@ -116,7 +121,7 @@ export async function simulate(
   } finally {
     // The signal of the run may have been aborted: this is done all the same, for a while.
     const late = AbortSignal.timeout(putBackMs);
-    const closing = createAdministrationClient(options.findAccess, late);
+    const closing = openAdministration(options.findAccess, late);
     say(await putPushServiceBack(closing, fleet.push.url, pushBefore, late));
     await fleet.stop();
   }
@@ -137,7 +142,8 @@ async function activateAll(
   try {
     await forEachAtOnce(accounts, activationsAtOnce, async (devices) => {
       for (const { account, plan } of devices) {
-        const { password } = await administration.createActivationPassword(account);
+        const request = { params: { name: account } };
+        const { password } = await administration.call(accountOperations.setActivationPassword, request);
         const result = await fleet.activate({ account, password, plan });
         if (result.outcome === 'enrolled') continue;
         refused += 1;
@@ -150,10 +156,12 @@ async function activateAll(
   return refused;
 }
 
-/** An activation password says where devices go; it is replaced when the device's own is made. */
-async function publicUrlOf(administration: AdministrationClient, planned: readonly PlannedDevice[]): Promise<string> {
-  const first = planned[0]?.account ?? '';
-  return new URL((await administration.createActivationPassword(first)).activationUrl).origin;
+/** Does nothing where the account is there already. */
+async function createAccount(administration: AdministrationClient, name: string): Promise<void> {
+  await administration.call(accountOperations.create, { body: { name } }).catch((error: unknown) => {
+    const isThere = error instanceof AnsweredError && error.status === 409;
+    if (!isThere || isBrambleError(error, 'ERR_RELEASE_FENCED')) throw error;
+  });
 }
 
 async function untilOver(

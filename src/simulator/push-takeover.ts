@@ -4,8 +4,16 @@
  */
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { AdministrationClient } from '../api/client.ts';
+import { pushOperations } from '../api/push.ts';
 import { BrambleError, isBrambleError, messageOf } from '../base/errors.ts';
-import type { AdministrationClient, PushService } from './administration-client.ts';
+
+/** Where a domain has its devices woken. */
+export interface PushService {
+  readonly url: string;
+  /** Trusted there instead of the machine's authorities. */
+  readonly caPem?: string;
+}
 
 /** What a domain has that was never told another one. */
 const vendorUrl = 'https://api.push.apple.com';
@@ -21,7 +29,7 @@ export async function pushServiceToPutBack(
   administration: AdministrationClient,
   replace: boolean,
 ): Promise<Partial<PushService>> {
-  const { url, caPem, hasCertificate } = await administration.push();
+  const { url, caPem, hasCertificate } = await administration.call(pushOperations.show, {});
   if (hasCertificate) {
     throw new BrambleError(
       'ERR_SIMULATOR_PUSH_CERTIFICATE',
@@ -43,7 +51,7 @@ export async function pushServiceToPutBack(
         'or give --replace-push.',
     );
   }
-  return { url, ...(caPem === undefined ? {} : { caPem }) };
+  return { url, ...(caPem === null ? {} : { caPem }) };
 }
 
 /**
@@ -58,9 +66,9 @@ export async function putPushServiceBack(
 ): Promise<string> {
   for (;;) {
     try {
-      const { url } = await administration.push();
+      const { url } = await administration.call(pushOperations.show, {});
       if (url !== ownUrl) return `The domain's push service is ${url} by now and was left unchanged.`;
-      await administration.setPush(before);
+      await administration.call(pushOperations.replace, { body: { ...before } });
       return `The domain's push service is ${before.url ?? vendorUrl} again.`;
     } catch (error) {
       const between = isBrambleError(error) && error.code === 'ERR_RELEASE_FENCED';

@@ -1,24 +1,17 @@
 /** `bramble account`. */
 import { Readable } from 'node:stream';
 import type { Command } from 'commander';
-import * as z from 'zod';
+import { accountOperations, type ImportResult } from '../../api/accounts.ts';
+import { itPolicyOperations } from '../../api/it-policies.ts';
+import { upgradeOperations } from '../../api/upgrade.ts';
 import { counted } from '../../base/counted.ts';
 import { openInputFile } from '../../base/input-file.ts';
 import { shownText } from '../../base/shown-text.ts';
 import { collect, number } from '../arguments.ts';
 import { confirm, confirmable } from '../confirmation.ts';
-import { example, type Frame, query, segment } from '../frame.ts';
-import { cell, facts, table, timeText } from '../text-output.ts';
-
-const account = z.object({
-  name: z.string(),
-  displayName: z.string(),
-  instance: z.string(),
-  groups: z.array(z.string()),
-  deviceCount: z.number(),
-  moving: z.boolean(),
-});
-export const owed = z.object({ deliveriesOwed: z.number() });
+import { example, type Frame } from '../frame.ts';
+import { cell, columns, facts, moreText, type Style, table, timeText } from '../text-output.ts';
+import { doneText } from './owed-text.ts';
 
 export function addAccountCommands(program: Command, frame: Frame): void {
   const accounts = program.command('account').alias('accounts').description('user accounts');
@@ -40,13 +33,13 @@ function addCreate(accounts: Command, frame: Frame): void {
       .option('--instance <name>', 'server instance (default: the one with the fewest accounts)')
       .option('--group <name>', 'group to join, may be repeated', collect, [])
       .action(async (name: string, flags: { displayName?: string; instance?: string; group: string[] }, command) => {
-        await frame.ask(command, {
-          method: 'POST',
-          path: '/accounts',
-          body: { name, displayName: flags.displayName, instance: flags.instance, groups: flags.group },
-          shape: account,
-          text: (made) => `The account ${made.name} was created at the instance ${made.instance}.`,
-        });
+        const { displayName, instance, group: groups } = flags;
+        await frame.ask(
+          command,
+          accountOperations.create,
+          { body: { name, displayName, instance, groups } },
+          (made) => `The account ${made.name} was created at the instance ${made.instance}.`,
+        );
       }),
     'bramble account create ada --group sales',
   );
@@ -61,24 +54,21 @@ function addList(accounts: Command, frame: Frame): void {
       .option('--group <name>', 'only of this group')
       .option('--after <name>', 'go on after this name')
       .option('--limit <number>', 'at most so many', number, 100)
-      .action(async (flags: { instance?: string; group?: string; after?: string; limit: number }, command) => {
-        await frame.ask(command, {
-          path: `/accounts${query(flags)}`,
-          shape: z.object({ accounts: z.array(account), next: z.string().nullable() }),
-          text: (page, style) =>
-            table(
-              style,
-              ['name', 'display name', 'instance', 'groups', 'devices', 'moving'],
-              page.accounts.map((row) => [
-                row.name,
-                row.displayName,
-                row.instance,
-                cell(row.groups),
-                String(row.deviceCount),
-                cell(row.moving),
-              ]),
-            ) + (page.next === null ? '' : `\n${style.dim(`There are more: --after ${page.next}`)}`),
-        });
+      .action(async (query: { instance?: string; group?: string; after?: string; limit: number }, command) => {
+        await frame.ask(
+          command,
+          accountOperations.list,
+          { query },
+          (page, style) =>
+            columns(style, page.accounts, {
+              name: (row) => row.name,
+              'display name': (row) => row.displayName,
+              instance: (row) => row.instance,
+              groups: (row) => cell(row.groups),
+              devices: (row) => String(row.deviceCount),
+              moving: (row) => cell(row.moving),
+            }) + moreText(style, '--after', page.next),
+        );
       }),
     'bramble account list --instance berlin',
   );
@@ -89,17 +79,12 @@ function addDelete(accounts: Command, frame: Frame): void {
     confirmable(accounts.command('delete <name>'))
       .description('delete an account with its devices, which are not told: they keep what is installed on them')
       .action(async (name: string, flags: { yes?: true }, command) => {
+        const params = { name };
         if (!flags.yes) {
-          const rest = await frame.rest(command);
-          const { name: stored, deviceCount } = account.parse(await rest.send('GET', `/accounts/${segment(name)}`));
-          await confirm(frame, deletionQuestion(stored, deviceCount));
+          const found = await (await frame.client(command)).call(accountOperations.show, { params });
+          await confirm(frame, deletionQuestion(found.name, found.deviceCount));
         }
-        await frame.ask(command, {
-          method: 'DELETE',
-          path: `/accounts/${segment(name)}`,
-          shape: z.null(),
-          text: () => `The account ${name} was deleted.`,
-        });
+        await frame.ask(command, accountOperations.delete, { params }, () => `The account ${name} was deleted.`);
       }),
     'bramble account delete ada',
     'bramble account delete ada --yes',
@@ -115,29 +100,18 @@ function addImport(accounts: Command, frame: Frame): void {
       )
       .action(async (file: string, _flags: object, command) => {
         const input = file === '-' ? Readable.from(frame.input) : await openInputFile(file);
-        const rest = await frame.rest(command);
-        const answer = await rest.stream('/accounts/import', 'application/x-ndjson', input);
-        const shape = z.object({
-          created: z.number(),
-          skipped: z.array(z.object({ name: z.string(), reason: z.string() })),
-        });
-        frame.show(command, shape.parse(answer), (result, style) =>
-          [
-            `${counted(result.created, 'account was', 'accounts were')} created, ${result.skipped.length} skipped.`,
-            ...(result.skipped.length === 0
-              ? []
-              : [
-                  table(
-                    style,
-                    ['skipped', 'why'],
-                    result.skipped.map((row) => [shownText(row.name), shownText(row.reason)]),
-                  ),
-                ]),
-          ].join('\n'),
-        );
+        const client = await frame.client(command);
+        frame.show(command, await client.upload(accountOperations.import, Readable.toWeb(input)), importText);
       }),
     'bramble account import accounts.ndjson',
   );
+}
+
+function importText({ created, skipped }: ImportResult, style: Style): string {
+  const head = `${counted(created, 'account was', 'accounts were')} created, ${skipped.length} skipped.`;
+  if (skipped.length === 0) return head;
+  const rows = skipped.map((row) => [shownText(row.name), shownText(row.reason)]);
+  return `${head}\n${table(style, ['skipped', 'why'], rows)}`;
 }
 
 function addPassword(accounts: Command, frame: Frame): void {
@@ -147,19 +121,15 @@ function addPassword(accounts: Command, frame: Frame): void {
       .description('give an account an activation password; the earlier one ends')
       .option('--hours <number>', 'how long it is valid, from 1 to 720, fractions too (default: 48)', number)
       .action(async (name: string, flags: { hours?: number }, command) => {
-        await frame.ask(command, {
-          method: 'POST',
-          path: `/accounts/${segment(name)}/activation-password`,
-          body: { validHours: flags.hours },
-          shape: z.object({ password: z.string(), expiresAt: z.string(), activationUrl: z.string() }),
-          text: (issued, style) =>
-            facts(style, [
-              ['account', name],
-              ['password', style.bold(issued.password)],
-              ['valid until', timeText(issued.expiresAt)],
-              ['activate at', issued.activationUrl],
-            ]),
-        });
+        const request = { params: { name }, body: { validHours: flags.hours } };
+        await frame.ask(command, accountOperations.setActivationPassword, request, (issued, style) =>
+          facts(style, [
+            ['account', name],
+            ['password', style.bold(issued.password)],
+            ['valid until', timeText(issued.expiresAt)],
+            ['activate at', issued.activationUrl],
+          ]),
+        );
       }),
     'bramble account password ada --hours 24',
   );
@@ -172,13 +142,12 @@ function addAssign(accounts: Command, frame: Frame): void {
       .description('change to which new instance an account goes in the upgrade that is open')
       .option('--wave <number>', 'and with which wave', number)
       .action(async (name: string, instance: string, flags: { wave?: number }, command) => {
-        await frame.ask(command, {
-          method: 'PUT',
-          path: `/accounts/${segment(name)}/assignment`,
-          body: { instance, wave: flags.wave },
-          shape: z.object({ account: z.string(), instance: z.string() }),
-          text: (made) => `${made.account} goes to ${made.instance} in this upgrade.`,
-        });
+        await frame.ask(
+          command,
+          upgradeOperations.assignAccount,
+          { params: { name }, body: { instance, wave: flags.wave } },
+          (made) => `${made.account} goes to ${made.instance} in this upgrade.`,
+        );
       }),
     'bramble account assign ada berlin-2',
   );
@@ -190,13 +159,8 @@ function addPolicy(accounts: Command, frame: Frame): void {
       .command('policy <name> [policy]')
       .description('assign an IT policy to an account; without one its own is taken away')
       .action(async (name: string, policy: string | undefined, _flags: object, command) => {
-        await frame.ask(command, {
-          method: 'PUT',
-          path: `/accounts/${segment(name)}/it-policy`,
-          body: { policy: policy ?? null },
-          shape: owed,
-          text: (answer) => `Done; ${counted(answer.deliveriesOwed, 'delivery is', 'deliveries are')} owed to devices.`,
-        });
+        const request = { params: { name }, body: { policy: policy ?? null } };
+        await frame.ask(command, itPolicyOperations.assignToAccount, request, doneText);
       }),
     'bramble account policy ada "Advanced Security"',
   );

@@ -1,46 +1,30 @@
 /** `bramble audit`. */
 import { createInterface } from 'node:readline';
+import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
-import * as z from 'zod';
 import { verifyExport } from '../../access/audit/export.ts';
+import { type AuditEntryView, auditOperations } from '../../api/audit.ts';
+import type { AnswerOf } from '../../api/operation.ts';
 import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { openInputFile, readInputFile } from '../../base/input-file.ts';
 import { shownValue } from '../../base/shown-text.ts';
 import { number } from '../arguments.ts';
 import { exitCode } from '../exit-codes.ts';
-import { example, type Frame, query } from '../frame.ts';
-import { facts, type Style, table, timeText } from '../text-output.ts';
+import { example, type Frame } from '../frame.ts';
+import { columns, facts, moreText, type Style, table, timeText } from '../text-output.ts';
 
-const change = z.object({
-  operation: z.string(),
-  subjects: z.array(z.string()),
-  subjectCount: z.number(),
-  detail: z.record(z.string(), z.unknown()),
-});
-const entry = change.omit({ subjectCount: true }).extend({
-  number: z.number().nullable(),
-  at: z.string(),
-  kind: z.string(),
-  actor: z.string().nullable(),
-  requestId: z.string().nullable(),
-  changes: z.array(change),
-  changeCount: z.number(),
-});
-type Entry = z.output<typeof entry>;
-const page = z.object({ entries: z.array(entry), next: z.string().nullable() });
+type OfDomain = AnswerOf<typeof auditOperations.verify>;
+/** Of the domain, or of an export, which begins after so many records. */
+type Verified = Omit<OfDomain, 'pending'> & { pending?: number; after: number; keyFingerprint?: string | null };
 
-const verification = z.object({
-  sealed: z.number(),
-  pending: z.number().optional(),
-  after: z.number().default(0),
-  heads: z.number(),
-  chain: z.string(),
-  faults: z.number(),
-  findings: z.array(z.object({ kind: z.string(), number: z.number().nullable(), message: z.string() })),
-  keyFingerprint: z.string().nullable().optional(),
-});
+export function addAuditCommands(program: Command, frame: Frame, setExitCode: (code: number) => void): void {
+  const audit = program.command('audit').description('who changed what, and whether that record is whole');
+  addList(audit, frame);
+  addVerify(audit, frame, setExitCode);
+  addExport(audit, frame);
+}
 
 interface ListFlags {
   actor?: string;
@@ -53,8 +37,7 @@ interface ListFlags {
   changes?: true;
 }
 
-export function addAuditCommands(program: Command, frame: Frame, setExitCode: (code: number) => void): void {
-  const audit = program.command('audit').description('who changed what, and whether that record is whole');
+function addList(audit: Command, frame: Frame): void {
   example(
     audit
       .command('list')
@@ -71,72 +54,79 @@ export function addAuditCommands(program: Command, frame: Frame, setExitCode: (c
       .option('--before <id>', 'go on after a page')
       .option('--limit <number>', 'at most so many', number, 50)
       .option('--changes', 'with what was before and after')
-      .action(async ({ changes, ...filter }: ListFlags, command) => {
-        await frame.ask(command, {
-          path: `/audit${query({ ...filter })}`,
-          shape: page,
-          text: (answer, style) =>
-            (changes === true ? listWithChanges(answer.entries, style) : listOf(answer.entries, style)) +
-            (answer.next === null ? '' : `\n${style.dim(`There are more: --before ${answer.next}`)}`),
-        });
+      .action(async ({ changes, ...query }: ListFlags, command) => {
+        const list = changes === true ? listWithChanges : listOf;
+        await frame.ask(
+          command,
+          auditOperations.list,
+          { query },
+          (page, style) => list(page.entries, style) + moreText(style, '--before', page.next),
+        );
       }),
     'bramble audit list --subject ada --since 2026-11-01 --changes',
   );
+}
 
+function addVerify(audit: Command, frame: Frame, setExitCode: (code: number) => void): void {
   example(
     audit
       .command('verify')
       .description('verify the record of the domain, or an export; ends with 1 when it is not whole')
       .option('--file <path>', 'an export instead of the domain; needs no service')
       .option('--heads <path>', 'with --file: the audit/heads.jsonl of a BRAMBLE_HOME')
-      .action(async (flags: { file?: string; heads?: string }, command) => {
-        if (flags.heads !== undefined && flags.file === undefined) {
+      .action(async ({ file, heads }: { file?: string; heads?: string }, command) => {
+        if (heads !== undefined && file === undefined) {
           throw new BrambleError('ERR_USAGE', '--heads goes with --file: the domain is verified with its own heads.');
         }
-        // Before the lines of the file, which flow once they are asked for.
-        const heads = flags.heads === undefined ? '' : await readInputFile(flags.heads);
-        const answer = verification.parse(
-          flags.file === undefined
-            ? await (await frame.rest(command)).send('GET', '/audit/verification')
-            : await verifyExport(createInterface({ input: await openInputFile(flags.file) }), heads),
-        );
-        frame.show(command, answer, (raw, style) => verificationText(shownValue(raw), style));
-        if (answer.faults > 0) setExitCode(exitCode.failed);
+        const verified = file === undefined ? await verifyDomain(frame, command) : await verifyFile(file, heads);
+        frame.show(command, verified, (raw, style) => verificationText(shownValue(raw), style));
+        if (verified.faults > 0) setExitCode(exitCode.failed);
       }),
     'bramble audit verify',
     'bramble audit verify --file audit.jsonl',
   );
+}
 
+async function verifyDomain(frame: Frame, command: Command): Promise<Verified> {
+  const client = await frame.client(command);
+  const { sealed, pending, ...rest } = await client.call(auditOperations.verify, {});
+  return { sealed, pending, after: 0, ...rest };
+}
+
+async function verifyFile(file: string, headFile: string | undefined): Promise<Verified> {
+  // Before the lines of the file, which flow once they are asked for.
+  const heads = headFile === undefined ? '' : await readInputFile(headFile);
+  return await verifyExport(createInterface({ input: await openInputFile(file) }), heads);
+}
+
+function addExport(audit: Command, frame: Frame): void {
   example(
     audit
       .command('export')
       .description('print all records as lines of JSON that can be verified elsewhere')
       .option('--after <number>', 'leave out the first so many', number, 0)
-      .action(async (flags: { after: number }, command) => {
-        const rest = await frame.rest(command);
-        await pipeline(await rest.download(`/audit/export${query(flags)}`), frame.output, { end: false });
+      .action(async (query: { after: number }, command) => {
+        const client = await frame.client(command);
+        const lines = await client.download(auditOperations.export, { query });
+        await pipeline(Readable.fromWeb(lines), frame.output, { end: false });
       }),
     'bramble audit export > audit.jsonl',
     'bramble audit export --after 12000 > audit-from-12000.jsonl',
   );
 }
 
-function listOf(entries: readonly Entry[], style: Style): string {
-  return table(
-    style,
-    ['number', 'time', 'who', 'operation', 'subject', 'changed'],
-    entries.map((row) => [
-      row.number === null ? '-' : String(row.number),
-      timeText(row.at),
-      whoOf(row, style),
-      row.operation,
-      subjectsOf(row),
-      changesOf(row),
-    ]),
-  );
+function listOf(entries: readonly AuditEntryView[], style: Style): string {
+  return columns(style, entries, {
+    number: (row) => (row.number === null ? '-' : String(row.number)),
+    time: (row) => timeText(row.at),
+    who: (row) => whoOf(row, style),
+    operation: (row) => row.operation,
+    subject: subjectsOf,
+    changed: changesOf,
+  });
 }
 
-function listWithChanges(entries: readonly Entry[], style: Style): string {
+function listWithChanges(entries: readonly AuditEntryView[], style: Style): string {
   if (entries.length === 0) return style.dim('none');
   return entries
     .map((row) =>
@@ -154,7 +144,7 @@ function listWithChanges(entries: readonly Entry[], style: Style): string {
     .join('\n');
 }
 
-function whoOf({ actor, kind, detail }: Entry, style: Style): string {
+function whoOf({ actor, kind, detail }: AuditEntryView, style: Style): string {
   if (actor !== null) {
     const from = detail['from'] as { address?: string; onOrderOf?: string } | undefined;
     const where = from?.onOrderOf === undefined ? from?.address : `for ${from.onOrderOf}`;
@@ -164,7 +154,7 @@ function whoOf({ actor, kind, detail }: Entry, style: Style): string {
 }
 
 /** Where the request's path names nothing (what is made has no path yet), what its first change names. */
-function subjectsOf({ subjects, changes }: Entry): string {
+function subjectsOf({ subjects, changes }: AuditEntryView): string {
   const [first] = changes;
   if (subjects.length > 0 || first === undefined) return namesOf(subjects, subjects.length);
   const alike = changes.filter(({ operation }) => operation === first.operation).length;
@@ -172,7 +162,7 @@ function subjectsOf({ subjects, changes }: Entry): string {
 }
 
 /** Changes of one kind once, with their number. */
-function changesOf({ changes, changeCount }: Entry): string {
+function changesOf({ changes, changeCount }: AuditEntryView): string {
   const kinds = [...Map.groupBy(changes, ({ operation }) => operation)].map(([operation, same]) =>
     same.length === 1 ? operation : `${operation} ×${same.length}`,
   );
@@ -186,7 +176,7 @@ function namesOf(names: readonly string[], count: number): string {
   return count > 3 ? `${shown} and ${count - 3} more` : shown;
 }
 
-function verificationText(answer: z.output<typeof verification>, style: Style): string {
+function verificationText(answer: Verified, style: Style): string {
   const { sealed, pending, after, heads, faults, findings, keyFingerprint } = answer;
   const verdict = faults === 0 ? style.green('whole') : style.red(`not whole: ${counted(faults, 'fault')}`);
   return [

@@ -1,11 +1,11 @@
 /** `bramble connection-service`. */
 import type { Command } from 'commander';
-import * as z from 'zod';
+import { connectionServiceOperations } from '../../api/connection-services.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { collect, collectNames } from '../arguments.ts';
-import { example, type Frame, segment } from '../frame.ts';
-import { cell, table } from '../text-output.ts';
-import { addHolder } from './srp-holder.ts';
+import { example, type Frame } from '../frame.ts';
+import { cell, columns } from '../text-output.ts';
+import { showHolder } from './srp-holder.ts';
 
 export function addConnectionServiceCommands(program: Command, frame: Frame): void {
   const services = program
@@ -23,33 +23,24 @@ function addList(services: Command, frame: Frame): void {
       .command('list')
       .description('list connection services')
       .action(async (_flags: object, command) => {
-        await frame.ask(command, {
-          path: '/connection-services',
-          shape: z.object({
-            connectionServices: z.array(
-              z.looseObject({
-                name: z.string(),
-                srpIdentifier: z.string(),
-                instances: z.array(z.string()),
-                allowedHosts: z.array(z.string()),
-              }),
-            ),
+        await frame.ask(command, connectionServiceOperations.list, {}, (answer, style) =>
+          columns(style, answer.connectionServices, {
+            name: (row) => row.name,
+            'srp identifier': (row) => row.srpIdentifier,
+            instances: (row) => cell(row.instances),
+            'allowed hosts': (row) => cell(row.allowedHosts),
           }),
-          text: (answer, style) =>
-            table(
-              style,
-              ['name', 'srp identifier', 'instances', 'allowed hosts'],
-              answer.connectionServices.map((row) => [
-                row.name,
-                row.srpIdentifier,
-                cell(row.instances),
-                cell(row.allowedHosts),
-              ]),
-            ),
-        });
+        );
       }),
     'bramble connection-service list',
   );
+}
+
+interface AddFlags {
+  instances: string[];
+  allow: string[];
+  host?: string;
+  credential?: string;
 }
 
 function addAdd(services: Command, frame: Frame): void {
@@ -65,16 +56,12 @@ function addAdd(services: Command, frame: Frame): void {
       .option('--allow <host:port>', 'an internal host that devices may reach, may be repeated', collect, [])
       .option('--host <name>', 'the host whose supervisor is to run it')
       .option('--credential <file>', 'where to write the credential when the host is another one')
-      .action(
-        async (
-          name: string,
-          flags: { instances: string[]; allow: string[]; host?: string; credential?: string },
-          command,
-        ) => {
-          const body = { name, instances: flags.instances, allowedHosts: flags.allow, host: flags.host };
-          await addHolder(frame, command, '/connection-services', body, flags.credential);
-        },
-      ),
+      .action(async (name: string, { instances, allow, host, credential }: AddFlags, command) => {
+        const client = await frame.client(command);
+        const body = { name, instances, allowedHosts: allow, host };
+        const added = await client.send(connectionServiceOperations.add, { body });
+        await showHolder(frame, command, added, credential);
+      }),
     'bramble connection-service add mds-1 --instances berlin --allow mail.example.org:993',
   );
 }
@@ -87,22 +74,32 @@ function addSet(services: Command, frame: Frame): void {
       .option('--instance, --instances <names>', 'the instances that it is to serve, with commas between', collectNames)
       .option('--allow <host:port>', 'an internal host, may be repeated; replaces those there were', collect, [])
       .option('--allow-none', 'no internal host any more', false)
-      .action(async (name: string, flags: { instances?: string[]; allow: string[]; allowNone: boolean }, command) => {
-        if (flags.allowNone && flags.allow.length > 0) {
-          throw new BrambleError('ERR_USAGE', '--allow and --allow-none are two things: give one of them.');
-        }
-        const allowedHosts = flags.allowNone || flags.allow.length > 0 ? flags.allow : undefined;
-        if (flags.instances === undefined && allowedHosts === undefined) {
-          throw new BrambleError('ERR_USAGE', 'Nothing is to change: give --instances, --allow or --allow-none.');
-        }
-        await frame.ask(command, {
-          method: 'PATCH',
-          path: `/connection-services/${segment(name)}`,
-          body: { instances: flags.instances, allowedHosts },
-          shape: z.looseObject({ name: z.string() }),
-          text: (changed) => `The connection service ${changed.name} was changed.`,
-        });
+      .action(async (name: string, flags: ChangeFlags, command) => {
+        await frame.ask(
+          command,
+          connectionServiceOperations.change,
+          { params: { name }, body: changeOf(flags) },
+          (changed) => `The connection service ${changed.name} was changed.`,
+        );
       }),
     'bramble connection-service set mds-1 --instances berlin,toronto --allow mail.example.org:993',
   );
+}
+
+interface ChangeFlags {
+  instances?: string[];
+  allow: string[];
+  allowNone: boolean;
+}
+
+/** @throws BrambleError ERR_USAGE where it is none, or two. */
+function changeOf({ instances, allow, allowNone }: ChangeFlags) {
+  if (allowNone && allow.length > 0) {
+    throw new BrambleError('ERR_USAGE', '--allow and --allow-none are two things: give one of them.');
+  }
+  const allowedHosts = allowNone || allow.length > 0 ? allow : undefined;
+  if (instances === undefined && allowedHosts === undefined) {
+    throw new BrambleError('ERR_USAGE', 'Nothing is to change: give --instances, --allow or --allow-none.');
+  }
+  return { instances, allowedHosts };
 }

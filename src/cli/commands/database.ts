@@ -21,10 +21,13 @@ const stateText = {
 };
 
 export function addDatabaseCommands(program: Command, frame: Frame, setExitCode: (code: number) => void): void {
+  const database = program.command('database').description('the database behind the domain');
+  addRoles(database, frame, setExitCode);
+}
+
+function addRoles(database: Command, frame: Frame, setExitCode: (code: number) => void): void {
   example(
-    program
-      .command('database')
-      .description('the database behind the domain')
+    database
       .command('roles')
       .description('show what each kind of process may in the database; make, check and use a role for each')
       .option(
@@ -35,35 +38,35 @@ export function addDatabaseCommands(program: Command, frame: Frame, setExitCode:
       .option('--check', 'check that every role logs in and has what it needs and no more', false)
       .option('--use', 'check, and have processes use the roles from the next `bramble up` on', false)
       .action(async (flags: Flags, command) => {
-        const home = homeFolder(frame.environment);
         if (Number(flags.sql) + Number(flags.check) + Number(flags.use) > 1) {
           throw new BrambleError('ERR_USAGE', '--sql, --check and --use are three things: give one of them.');
         }
+        const home = homeFolder(frame.environment);
         const roles = await import('../../setup/database-roles.ts');
-        if (flags.sql) {
-          frame.show(command, { sql: await roles.rolesScript(home) }, ({ sql }) => sql);
-          return;
-        }
-        if (flags.check) {
-          const faults = await roles.findRoleFaults(home);
-          frame.show(command, { faults }, () =>
-            faults.length === 0 ? 'Every role logs in, and has what it needs and no more.' : faults.join('\n'),
-          );
-          if (faults.length > 0) setExitCode(exitCode.refused);
-          return;
-        }
-        if (flags.use) {
+        if (flags.sql) frame.show(command, { sql: await roles.rolesScript(home) }, ({ sql }) => sql);
+        else if (flags.check) showFaults(command, frame, await roles.findRoleFaults(home), setExitCode);
+        else if (flags.use) {
           const { ownFeatures } = await import('../../registry/own-release.ts');
           await roles.useRoles(home, ownFeatures);
           frame.show(command, await roles.rolesState(home), ({ state }) => stateText[state]);
-          return;
-        }
-        await showRights(command, frame, (await roles.rolesState(home)).state);
+        } else await showRights(command, frame, (await roles.rolesState(home)).state);
       }),
     'bramble database roles',
     'bramble database roles --sql | psql "$ADMIN_URL"',
     'bramble database roles --use',
   );
+}
+
+function showFaults(
+  command: Command,
+  frame: Frame,
+  faults: readonly string[],
+  setExitCode: (code: number) => void,
+): void {
+  frame.show(command, { faults }, () =>
+    faults.length === 0 ? 'Every role logs in, and has what it needs and no more.' : faults.join('\n'),
+  );
+  if (faults.length > 0) setExitCode(exitCode.refused);
 }
 
 async function showRights(command: Command, frame: Frame, state: keyof typeof stateText): Promise<void> {

@@ -1,21 +1,36 @@
 /** `bramble events`, `bramble push`. */
 import type { Command } from 'commander';
-import * as z from 'zod';
+import { domainOperations } from '../../api/domain.ts';
+import { type PushView, pushOperations } from '../../api/push.ts';
 import { counted } from '../../base/counted.ts';
 import { collectValues, fileText, number } from '../arguments.ts';
 import { confirm, confirmable } from '../confirmation.ts';
-import { example, type Frame, query } from '../frame.ts';
-import { cell, facts, type Style, table, timeText } from '../text-output.ts';
+import { example, type Frame } from '../frame.ts';
+import { cell, columns, facts, type Style, timeText } from '../text-output.ts';
 
-const pushShape = z.object({
-  url: z.string(),
-  hasOwnAuthority: z.boolean(),
-  hasCertificate: z.boolean(),
-  certificate: z.object({ issuer: z.string(), selfSigned: z.boolean(), expiresAt: z.string() }).nullable(),
-  topic: z.string(),
-  topicFixed: z.boolean(),
-  mustEnrolAgain: z.number(),
-});
+export function addDomainCommands(program: Command, frame: Frame): void {
+  addEvents(program, frame);
+  addPush(program, frame);
+}
+
+function addEvents(program: Command, frame: Frame): void {
+  example(
+    program
+      .command('events')
+      .description('what happened, newest first')
+      .option('--limit <number>', 'at most so many', number, 50)
+      .action(async ({ limit }: { limit: number }, command) => {
+        await frame.ask(command, domainOperations.listEvents, { query: { limit } }, (answer, style) =>
+          columns(style, answer.events, {
+            time: (row) => timeText(row.at),
+            kind: (row) => row.kind,
+            'what happened': (row) => row.message,
+          }),
+        );
+      }),
+    'bramble events --limit 20',
+  );
+}
 
 interface PushFlags {
   certificate?: string;
@@ -24,29 +39,7 @@ interface PushFlags {
   yes?: true;
 }
 
-export function addDomainCommands(program: Command, frame: Frame): void {
-  example(
-    program
-      .command('events')
-      .description('what happened, newest first')
-      .option('--limit <number>', 'at most so many', number, 50)
-      .action(async (flags: { limit: number }, command) => {
-        await frame.ask(command, {
-          path: `/events${query({ limit: flags.limit })}`,
-          shape: z.object({
-            events: z.array(z.object({ at: z.string(), kind: z.string(), message: z.string() })),
-          }),
-          text: (answer, style) =>
-            table(
-              style,
-              ['time', 'kind', 'what happened'],
-              answer.events.map((row) => [timeText(row.at), row.kind, row.message]),
-            ),
-        });
-      }),
-    'bramble events --limit 20',
-  );
-
+function addPush(program: Command, frame: Frame): void {
   example(
     confirmable(program.command('push'))
       .description('show or set the push service that wakes devices')
@@ -63,31 +56,33 @@ export function addDomainCommands(program: Command, frame: Frame): void {
         {},
       )
       .action(async (flags: PushFlags, command) => {
-        const body = {
-          ...flags.set,
-          ...(flags.certificate === undefined ? {} : { certificatePem: flags.certificate }),
-          ...(flags.key === undefined ? {} : { privateKeyPem: flags.key }),
-        };
-        if (!flags.yes && 'certificatePem' in body)
-          await confirm(frame, await certificateQuestion(frame, command, body));
-        await frame.ask(command, {
-          ...(Object.keys(body).length > 0 ? { method: 'PATCH', body } : {}),
-          path: '/push',
-          shape: pushShape,
-          text: pushText,
-        });
+        const body = changeOf(flags);
+        if (Object.keys(body).length === 0) {
+          await frame.ask(command, pushOperations.show, {}, pushText);
+          return;
+        }
+        if (!flags.yes && 'certificatePem' in body) {
+          const client = await frame.client(command);
+          const preview = await client.call(pushOperations.change, { query: { preview: 'true' }, body });
+          await confirm(frame, certificateQuestion(preview));
+        }
+        await frame.ask(command, pushOperations.change, { body }, pushText);
       }),
     'bramble push --certificate push.pem --key push-key.pem',
     'bramble push --set url=https://relay.example.org',
   );
 }
 
+function changeOf({ set, certificate, key }: PushFlags): Record<string, unknown> {
+  return {
+    ...set,
+    ...(certificate === undefined ? {} : { certificatePem: certificate }),
+    ...(key === undefined ? {} : { privateKeyPem: key }),
+  };
+}
+
 /** What setting this certificate does, as the service says beforehand; it refuses one that cannot be set. */
-async function certificateQuestion(frame: Frame, command: Command, body: object): Promise<string> {
-  const rest = await frame.rest(command);
-  const { certificate, topic, topicFixed, mustEnrolAgain } = pushShape.parse(
-    await rest.send('PATCH', '/push?preview=true', body),
-  );
+function certificateQuestion({ certificate, topic, topicFixed, mustEnrolAgain }: PushView): string {
   if (certificate === null) return 'The push certificate is taken away: no device can be woken. Go on?';
   return [
     `The push certificate is for the topic ${topic}, issued by ${issuerText(certificate)}, valid until ${timeText(certificate.expiresAt)}.`,
@@ -105,24 +100,22 @@ function issuerText({ issuer, selfSigned }: { issuer: string; selfSigned: boolea
   return selfSigned ? 'itself (self-signed: no vendor’s push service takes that)' : issuer;
 }
 
-function pushText(push: z.output<typeof pushShape>, style: Style): string {
-  return facts(style, [
+function pushText(push: PushView, style: Style): string {
+  const { certificate, topic, topicFixed, mustEnrolAgain } = push;
+  const rows: [string, string][] = [
     ['url', push.url],
     ['own authority', cell(push.hasOwnAuthority)],
     [
       'certificate',
-      push.certificate === null
+      certificate === null
         ? cell(push.hasCertificate)
-        : `issued by ${issuerText(push.certificate)}, valid until ${timeText(push.certificate.expiresAt)}`,
+        : `issued by ${issuerText(certificate)}, valid until ${timeText(certificate.expiresAt)}`,
     ],
-    ['topic', push.topicFixed ? push.topic : `${push.topic} (made up, until a certificate is set)`],
-    ...(push.mustEnrolAgain > 0
-      ? [
-          [
-            'must enrol again',
-            `${counted(push.mustEnrolAgain, 'device')} under another topic: bramble device list --must-enrol-again`,
-          ] as [string, string],
-        ]
-      : []),
-  ]);
+    ['topic', topicFixed ? topic : `${topic} (made up, until a certificate is set)`],
+  ];
+  if (mustEnrolAgain > 0) {
+    const devices = `${counted(mustEnrolAgain, 'device')} under another topic: bramble device list --must-enrol-again`;
+    rows.push(['must enrol again', devices]);
+  }
+  return facts(style, rows);
 }

@@ -1,10 +1,12 @@
 /** `bramble instance`. */
 import type { Command } from 'commander';
-import * as z from 'zod';
+import { readAnswer } from '../../api/client.ts';
+import { instanceOperations } from '../../api/instances.ts';
+import type { AnswerOf } from '../../api/operation.ts';
 import { confirm, confirmable } from '../confirmation.ts';
-import { example, type Frame, segment } from '../frame.ts';
-import { table, timeText } from '../text-output.ts';
-import { addHolder } from './srp-holder.ts';
+import { example, type Frame } from '../frame.ts';
+import { columns, timeText } from '../text-output.ts';
+import { showHolder } from './srp-holder.ts';
 
 export function addInstanceCommands(program: Command, frame: Frame): void {
   const instances = program.command('instance').alias('instances').description('server instances');
@@ -19,32 +21,15 @@ function addList(instances: Command, frame: Frame): void {
       .command('list')
       .description('list server instances')
       .action(async (_flags: object, command) => {
-        await frame.ask(command, {
-          path: '/instances',
-          shape: z.object({
-            instances: z.array(
-              z.object({
-                name: z.string(),
-                srpIdentifier: z.string(),
-                accountCount: z.number(),
-                deviceCount: z.number(),
-                retiredAt: z.string().nullable(),
-              }),
-            ),
+        await frame.ask(command, instanceOperations.list, {}, (answer, style) =>
+          columns(style, answer.instances, {
+            name: (row) => row.name,
+            'srp identifier': (row) => row.srpIdentifier,
+            accounts: (row) => String(row.accountCount),
+            devices: (row) => String(row.deviceCount),
+            retired: (row) => timeText(row.retiredAt),
           }),
-          text: (answer, style) =>
-            table(
-              style,
-              ['name', 'srp identifier', 'accounts', 'devices', 'retired'],
-              answer.instances.map((row) => [
-                row.name,
-                row.srpIdentifier,
-                String(row.accountCount),
-                String(row.deviceCount),
-                timeText(row.retiredAt),
-              ]),
-            ),
-        });
+        );
       }),
     'bramble instance list',
   );
@@ -57,14 +42,14 @@ function addAdd(instances: Command, frame: Frame): void {
       .description('add a server instance with its SRP credential and have it started')
       .option('--host <name>', 'the host whose supervisor is to run it (default: that of the administration service)')
       .option('--credential <file>', 'where to write the credential when the host is another one')
-      .action(async (name: string, flags: { host?: string; credential?: string }, command) => {
-        await addHolder(frame, command, '/instances', { name, host: flags.host }, flags.credential);
+      .action(async (name: string, { host, credential }: { host?: string; credential?: string }, command) => {
+        const client = await frame.client(command);
+        const added = await client.send(instanceOperations.add, { body: { name, host } });
+        await showHolder(frame, command, added, credential);
       }),
     'bramble instance add berlin-2',
   );
 }
-
-const retired = z.object({ name: z.string(), connectionServices: z.array(z.string()) });
 
 function addRetire(instances: Command, frame: Frame): void {
   example(
@@ -74,12 +59,12 @@ function addRetire(instances: Command, frame: Frame): void {
       )
       .action(async (names: string[], flags: { yes?: true }, command) => {
         if (!flags.yes) await confirm(frame, `${names.join(', ')}: retire for good?`);
-        const rest = await frame.rest(command);
+        const client = await frame.client(command);
         const answers: unknown[] = [];
         for (const name of names) {
-          const answer = await rest.send('POST', `/instances/${segment(name)}/retire`);
+          const answer = await client.send(instanceOperations.retire, { params: { name } });
           answers.push(answer);
-          if (!frame.wantsJson(command)) frame.say(retiredText(retired.parse(answer)));
+          if (!frame.wantsJson(command)) frame.say(retiredText(readAnswer(instanceOperations.retire, answer)));
         }
         if (frame.wantsJson(command)) frame.show(command, { retired: answers }, () => '');
       }),
@@ -87,7 +72,7 @@ function addRetire(instances: Command, frame: Frame): void {
   );
 }
 
-function retiredText({ name, connectionServices }: z.output<typeof retired>): string {
+function retiredText({ name, connectionServices }: AnswerOf<typeof instanceOperations.retire>): string {
   const withIt = connectionServices.length === 0 ? '' : `, and with it ${connectionServices.join(', ')}`;
   return `The instance ${name} is retired${withIt}: its process ends, its SRP credential is revoked.`;
 }

@@ -1,54 +1,27 @@
 /** `bramble move`. */
 import type { Command } from 'commander';
-import * as z from 'zod';
+import { type CreatedBatch, type MoveBatchView, type MoveBatchWithMoves, moveOperations } from '../../api/moves.ts';
 import { counted } from '../../base/counted.ts';
-import { shownJson, shownValue } from '../../base/shown-text.ts';
-import { example, type Frame, segment } from '../frame.ts';
-import { cell, facts, progressBar, type Style, table, timeText } from '../text-output.ts';
-import { watch } from '../watching.ts';
-
-const counts = z.object({
-  queued: z.number(),
-  reserved: z.number(),
-  fenced: z.number(),
-  delivering: z.number(),
-  settled: z.number(),
-  closed: z.number(),
-  rolledBack: z.number(),
-  cancelled: z.number(),
-  outOfReach: z.number(),
-});
-const batch = z.object({
-  batch: z.string(),
-  purpose: z.string(),
-  state: z.string(),
-  pauseReason: z.string().nullable(),
-  createdBy: z.string(),
-  createdAt: z.string(),
-  counts,
-});
-const detailed = batch.extend({
-  open: z.array(
-    z.object({
-      account: z.string(),
-      state: z.string(),
-      from: z.string(),
-      to: z.string(),
-      attempts: z.number(),
-      outOfReach: z.boolean(),
-      failure: z.string().nullable(),
-    }),
-  ),
-});
-const created = z.object({
-  batch: z.string(),
-  queued: z.number(),
-  skipped: z.array(z.object({ account: z.string(), reason: z.string(), next: z.string().optional() })),
-});
+import { example, type Frame } from '../frame.ts';
+import { cell, columns, facts, progressBar, type Style, table, timeText } from '../text-output.ts';
 
 export function addMoveCommands(program: Command, frame: Frame): void {
   const moves = program.command('move').alias('moves').description('moves of accounts between instances');
+  addStart(moves, frame);
+  addStatus(moves, frame);
+  addPause(moves, frame);
+  addResume(moves, frame);
+  addBack(moves, frame);
+}
 
+interface StartFlags {
+  account?: string[];
+  group?: string;
+  from?: string;
+  to: string;
+}
+
+function addStart(moves: Command, frame: Frame): void {
   example(
     moves
       .command('start')
@@ -57,99 +30,74 @@ export function addMoveCommands(program: Command, frame: Frame): void {
       .option('--group <name>', 'the accounts of this group')
       .option('--from <instance>', 'all accounts of this instance')
       .requiredOption('--to <instance>', 'where they go')
-      .action(async (flags: { account?: string[]; group?: string; from?: string; to: string }, command) => {
-        await frame.ask(command, {
-          method: 'POST',
-          path: '/moves',
-          body: { accounts: flags.account, group: flags.group, from: flags.from, to: flags.to },
-          shape: created,
-          text: createdText,
-        });
+      .action(async ({ account: accounts, ...selection }: StartFlags, command) => {
+        await frame.ask(command, moveOperations.start, { body: { accounts, ...selection } }, createdText);
       }),
     'bramble move start --account ada bea --to berlin-2',
   );
+}
 
+function addStatus(moves: Command, frame: Frame): void {
   example(
     moves
       .command('status [batch]')
       .description('how the batches stand, or one of them with the accounts that are not done')
       .option('--watch', 'go on until the batch is done', false)
-      .action(async (id: string | undefined, flags: { watch: boolean }, command) => {
-        if (id === undefined) {
-          await frame.ask(command, {
-            path: '/moves',
-            shape: z.object({ batches: z.array(batch) }),
-            text: (answer, style) => batchTable(answer.batches, style),
-          });
+      .action(async (batch: string | undefined, flags: { watch: boolean }, command) => {
+        if (batch === undefined) {
+          await frame.ask(command, moveOperations.list, {}, ({ batches }, style) => batchTable(batches, style));
           return;
         }
-        const path = `/moves/${segment(id)}`;
-        if (!flags.watch) {
-          await frame.ask(command, { path, shape: detailed, text: batchText });
-          return;
-        }
-        const rest = await frame.rest(command);
-        await watch({
-          output: frame.output,
-          look: async () => {
-            const answer = detailed.parse(await rest.send('GET', path));
-            const text = frame.wantsJson(command) ? shownJson(answer) : batchText(shownValue(answer), frame.style);
-            return { text, over: answer.state === 'done' };
-          },
-        });
+        const request = { params: { batch } };
+        if (!flags.watch) await frame.ask(command, moveOperations.show, request, batchText);
+        else await frame.watch(command, moveOperations.show, request, batchText, ({ state }) => state === 'done');
       }),
     'bramble move status 0c1d9a52-8a55-4a8e-9d3c-7c7d2f7f5678 --watch',
   );
+}
 
+function addPause(moves: Command, frame: Frame): void {
   example(
     moves
       .command('pause <batch>')
       .description('start nothing new of a batch')
       .option('--reason <text>', 'shown to everybody who asks why it waits')
-      .action(async (id: string, flags: { reason?: string }, command) => {
-        await frame.ask(command, {
-          method: 'POST',
-          path: `/moves/${segment(id)}/pause`,
-          body: { reason: flags.reason },
-          shape: batch,
-          text: (answer) => `The batch is ${answer.state}.`,
-        });
+      .action(async (batch: string, { reason }: { reason?: string }, command) => {
+        await frame.ask(command, moveOperations.pause, { params: { batch }, body: { reason } }, stateText);
       }),
     'bramble move pause 0c1d9a52-8a55-4a8e-9d3c-7c7d2f7f5678 --reason "lunch"',
   );
+}
 
+function addResume(moves: Command, frame: Frame): void {
   example(
     moves
       .command('resume <batch>')
       .description('go on with a paused batch')
-      .action(async (id: string, _flags: object, command) => {
-        await frame.ask(command, {
-          method: 'POST',
-          path: `/moves/${segment(id)}/resume`,
-          shape: batch,
-          text: (answer) => `The batch is ${answer.state}.`,
-        });
+      .action(async (batch: string, _flags: object, command) => {
+        await frame.ask(command, moveOperations.resume, { params: { batch } }, stateText);
       }),
     'bramble move resume 0c1d9a52-8a55-4a8e-9d3c-7c7d2f7f5678',
   );
+}
 
+function stateText({ state }: MoveBatchView): string {
+  return `The batch is ${state}.`;
+}
+
+function addBack(moves: Command, frame: Frame): void {
   example(
     moves
       .command('back <batch>')
       .description('cancel what has not started and move home what was moved')
-      .action(async (id: string, _flags: object, command) => {
-        await frame.ask(command, {
-          method: 'POST',
-          path: `/moves/${segment(id)}/back`,
-          shape: created,
-          text: createdText,
-        });
+      .action(async (batch: string, _flags: object, command) => {
+        await frame.ask(command, moveOperations.back, { params: { batch } }, createdText);
       }),
     'bramble move back 0c1d9a52-8a55-4a8e-9d3c-7c7d2f7f5678',
   );
 }
 
-function createdText(answer: z.output<typeof created>, style: Style): string {
+function createdText(answer: CreatedBatch, style: Style): string {
   const head = `${counted(answer.queued, 'account is', 'accounts are')} queued in the batch ${style.bold(answer.batch)}.`;
   if (answer.skipped.length === 0) return head;
   const skipped = answer.skipped.map((row) => [
@@ -159,28 +107,24 @@ function createdText(answer: z.output<typeof created>, style: Style): string {
   return `${head}\n${table(style, ['skipped', 'why'], skipped)}`;
 }
 
-function batchTable(batches: readonly z.output<typeof batch>[], style: Style): string {
-  return table(
-    style,
-    ['batch', 'purpose', 'state', 'done', 'open', 'of these out of reach', 'failed', 'by', 'since', 'why it waits'],
-    batches.map((row) => [
-      row.batch,
-      row.purpose,
-      row.state,
-      String(row.counts.settled + row.counts.closed),
-      String(openOf(row.counts)),
-      String(row.counts.outOfReach),
-      String(row.counts.rolledBack),
-      row.createdBy,
-      timeText(row.createdAt),
-      cell(row.pauseReason ?? (row.counts.delivering > 0 ? '`bramble deliveries` says' : null)),
-    ]),
-  );
+function batchTable(batches: readonly MoveBatchView[], style: Style): string {
+  return columns(style, batches, {
+    batch: (row) => row.batch,
+    purpose: (row) => row.purpose,
+    state: (row) => row.state,
+    done: (row) => String(row.counts.settled + row.counts.closed),
+    open: (row) => String(openOf(row)),
+    'of these out of reach': (row) => String(row.counts.outOfReach),
+    failed: (row) => String(row.counts.rolledBack),
+    by: (row) => row.createdBy,
+    since: (row) => timeText(row.createdAt),
+    'why it waits': (row) => cell(row.pauseReason ?? (row.counts.delivering > 0 ? '`bramble deliveries` says' : null)),
+  });
 }
 
-function batchText(answer: z.output<typeof detailed>, style: Style): string {
+function batchText(answer: MoveBatchWithMoves, style: Style): string {
   const done = answer.counts.settled + answer.counts.closed;
-  const total = done + openOf(answer.counts);
+  const total = done + openOf(answer);
   const head = facts(style, [
     ['batch', `${answer.batch} (${answer.purpose}, by ${answer.createdBy})`],
     ['state', answer.pauseReason === null ? answer.state : `${answer.state}: ${answer.pauseReason}`],
@@ -188,21 +132,18 @@ function batchText(answer: z.output<typeof detailed>, style: Style): string {
     ['moved', progressBar(style, done + answer.counts.delivering, total)],
   ]);
   if (answer.open.length === 0) return head;
-  return `${head}\n\n${table(
-    style,
-    ['account', 'state', 'from', 'to', 'tries', 'out of reach', 'trouble'],
-    answer.open.map((row) => [
-      row.account,
-      row.state,
-      row.from,
-      row.to,
-      String(row.attempts),
-      cell(row.outOfReach),
-      cell(row.failure),
-    ]),
-  )}`;
+  const moves = columns(style, answer.open, {
+    account: (row) => row.account,
+    state: (row) => row.state,
+    from: (row) => row.from,
+    to: (row) => row.to,
+    tries: (row) => String(row.attempts),
+    'out of reach': (row) => cell(row.outOfReach),
+    trouble: (row) => cell(row.failure),
+  });
+  return `${head}\n\n${moves}`;
 }
 
-function openOf(of: z.output<typeof counts>): number {
-  return of.queued + of.reserved + of.fenced + of.delivering;
+function openOf({ counts }: Pick<MoveBatchView, 'counts'>): number {
+  return counts.queued + counts.reserved + counts.fenced + counts.delivering;
 }

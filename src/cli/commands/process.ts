@@ -11,6 +11,15 @@ import { processKinds, processMains } from '../process-mains.ts';
 import { addReleaseCommands } from './release.ts';
 
 export function addProcessCommands(program: Command, frame: Frame, setExitCode: (code: number) => void): void {
+  addUp(program);
+  addDown(program, frame);
+  addRun(program);
+  addMigrate(program, frame);
+  addReleaseCommands(program, frame, setExitCode);
+  addSimulate(program, frame);
+}
+
+function addUp(program: Command): void {
   example(
     program
       .command('up')
@@ -27,7 +36,9 @@ export function addProcessCommands(program: Command, frame: Frame, setExitCode: 
       }),
     'BRAMBLE_HOME=/var/lib/bramble bramble up',
   );
+}
 
+function addDown(program: Command, frame: Frame): void {
   example(
     program
       .command('down')
@@ -39,7 +50,9 @@ export function addProcessCommands(program: Command, frame: Frame, setExitCode: 
       }),
     'bramble down',
   );
+}
 
+function addRun(program: Command): void {
   program
     .command('run <kind>', { hidden: true })
     .description(`run one process of the domain (the supervisor does): ${processKinds.join(', ')}`)
@@ -50,7 +63,9 @@ export function addProcessCommands(program: Command, frame: Frame, setExitCode: 
       }
       await start();
     });
+}
 
+function addMigrate(program: Command, frame: Frame): void {
   program
     .command('migrate', { hidden: true })
     .description('apply the migrations of this release to DATABASE_URL')
@@ -73,13 +88,10 @@ export function addProcessCommands(program: Command, frame: Frame, setExitCode: 
       });
       frame.show(command, { schemaVersion: version }, () => `The database has schema ${version}.`);
     });
-
-  addReleaseCommands(program, frame, setExitCode);
-  addSimulateCommand(program, frame);
 }
 
 /** The simulator brings its own options: they are handed on as they are. */
-function addSimulateCommand(program: Command, frame: Frame): void {
+function addSimulate(program: Command, frame: Frame): void {
   program
     .command('simulate')
     .description('run simulated devices against a domain (`bramble simulate --help` lists the options)')

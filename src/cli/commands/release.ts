@@ -2,9 +2,9 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { z } from 'zod';
+import { AnsweredError } from '../../api/client.ts';
+import { releaseSignerOperations } from '../../api/release-signer.ts';
 import { BrambleError, isBrambleError } from '../../base/errors.ts';
-import { readInputFile } from '../../base/input-file.ts';
 import {
   type Acceptance,
   type JudgedRelease,
@@ -16,20 +16,20 @@ import {
 import { type AcceptanceFlags, acceptanceOptions } from '../acceptance-flags.ts';
 import { homeFolder } from '../administration-access.ts';
 import { example, type Frame } from '../frame.ts';
-import { RestError } from '../rest-client.ts';
-import { facts, type Style, timeText } from '../text-output.ts';
+import { facts } from '../text-output.ts';
+import { addReleaseSignerCommands } from './release-signer.ts';
 import { addReleaseWayCommand } from './release-way.ts';
-
-const signerShape = z.looseObject({
-  fingerprint: z.string().nullable(),
-  since: z.string().nullable(),
-  occasion: z.string().nullable(),
-  unsigned: z.array(z.object({ release: z.string(), manifest: z.string() })),
-  refused: z.array(z.string()).default([]),
-});
 
 export function addReleaseCommands(program: Command, frame: Frame, setExitCode: (code: number) => void): void {
   const releases = program.command('release').description('archives of releases, and who signs them');
+  addVerify(releases, frame);
+  addInstall(releases, frame);
+  addShow(releases, frame);
+  addReleaseWayCommand(releases, frame, setExitCode);
+  addReleaseSignerCommands(releases, frame);
+}
+
+function addVerify(releases: Command, frame: Frame): void {
   example(
     acceptanceOptions(
       releases
@@ -51,6 +51,9 @@ export function addReleaseCommands(program: Command, frame: Frame, setExitCode: 
     }),
     'bramble release verify releases/bramble-1.0.0.tgz',
   );
+}
+
+function addInstall(releases: Command, frame: Frame): void {
   example(
     acceptanceOptions(
       releases
@@ -69,6 +72,9 @@ export function addReleaseCommands(program: Command, frame: Frame, setExitCode: 
     }),
     'bramble release install releases/bramble-1.1.0.tgz',
   );
+}
+
+function addShow(releases: Command, frame: Frame): void {
   example(
     releases
       .command('show')
@@ -79,64 +85,6 @@ export function addReleaseCommands(program: Command, frame: Frame, setExitCode: 
       }),
     'bramble release show',
   );
-  addReleaseWayCommand(releases, frame, setExitCode);
-  addSignerCommands(releases, frame);
-}
-
-function addSignerCommands(releases: Command, frame: Frame): void {
-  const signers = releases.command('signer').description('whose releases the domain takes');
-  const question = { path: '/release-signer', shape: signerShape, text: signerText };
-  example(
-    signers
-      .command('show')
-      .description('the signer that the domain trusts, since when, and why')
-      .action(async (_flags: object, command) => await frame.ask(command, question)),
-    'bramble release signer show',
-  );
-  example(
-    signers
-      .command('trust <fingerprint>')
-      .description(
-        'trust only this signer from now on; the previous one stays refused, even as a successor in a rotation statement',
-      )
-      .option(
-        '--refuse <fingerprint...>',
-        'refuse these signers too, which the trusted one has named and should not have',
-      )
-      .action(
-        async (fingerprint: string, { refuse = [] }: { refuse?: string[] }, command) =>
-          await frame.ask(command, { ...question, method: 'PUT', body: { fingerprint, refuse } }),
-      ),
-    'bramble release signer trust 3f2a9c01:… --refuse 77d1e2b4:…',
-  );
-  example(
-    signers
-      .command('follow <file>')
-      .description('follow the trusted signer to the one that it names in these statements')
-      .action(async (file: string, _flags: object, command) => {
-        const body = { statements: await readInputFile(file) };
-        await frame.ask(command, { ...question, method: 'POST', path: '/release-signer/rotation', body });
-      }),
-    'bramble release signer follow bramble-signer.rotation',
-  );
-  example(
-    signers
-      .command('forget')
-      .description('forget the signer: the next signed release makes its signer known')
-      .action(async (_flags: object, command) => await frame.ask(command, { ...question, method: 'DELETE' })),
-    'bramble release signer forget',
-  );
-}
-
-function signerText(signer: z.output<typeof signerShape>, style: Style): string {
-  const { fingerprint, since, occasion, unsigned, refused } = signer;
-  return facts(style, [
-    ['signer', fingerprint ?? 'none is known: the next signed release makes its signer known'],
-    ...(since === null ? [] : [['since', timeText(since)] as const]),
-    ...(occasion === null ? [] : [['because', occasion] as const]),
-    ...unsigned.map(({ release }) => ['unsigned', `${release} was taken by name`] as const),
-    ...refused.map((signer) => ['refused', `${signer}, unless it is named`] as const),
-  ]);
 }
 
 interface Judged {
@@ -148,7 +96,7 @@ interface Judged {
 async function judged(frame: Frame, command: Command, found: JudgedRelease, flags: AcceptanceFlags): Promise<Judged> {
   const accepted: Acceptance = { signer: flags.acceptSigner, unsigned: flags.acceptUnsigned };
   try {
-    const stored = signerShape.parse(await (await frame.rest(command)).send('GET', '/release-signer'));
+    const stored = await (await frame.client(command)).call(releaseSignerOperations.show, {});
     const { fingerprint, refused } = stored;
     const known = { fingerprint, refused, unsigned: stored.unsigned.map(({ manifest }) => manifest) };
     return { signature: judgeSigner(found, known, accepted), domain: { asked: true } };
@@ -160,7 +108,7 @@ async function judged(frame: Frame, command: Command, found: JudgedRelease, flag
 }
 
 function whyUnasked(error: unknown): string | undefined {
-  if (error instanceof RestError && error.status === 404) return earlierRelease;
+  if (error instanceof AnsweredError && error.status === 404) return earlierRelease;
   if (!isBrambleError(error)) return undefined;
   if (error.code === 'ERR_ADMIN_ACCESS') return 'no token of an administrator is known';
   const unreachable = ['ERR_ADMIN_UNREACHABLE', 'ERR_ADMIN_ANSWER', 'ERR_RELEASE_FENCED'];

@@ -1,14 +1,14 @@
 /** Commands that take one named thing away and are answered with nothing. */
 import type { Command } from 'commander';
-import * as z from 'zod';
-import { example, type Frame, segment } from '../frame.ts';
+import type { componentOperations } from '../../api/components.ts';
+import type { tokenOperations } from '../../api/tokens.ts';
+import { example, type Frame } from '../frame.ts';
 
 export interface Removal {
   /** With its argument, such as `forget <name>`. */
   usage: string;
   description: string;
-  /** Below /api/v1; the name follows. */
-  path: string;
+  operation: typeof componentOperations.forget | typeof tokenOperations.revoke;
   done: (name: string) => string;
   example: string;
 }
@@ -19,12 +19,7 @@ export function addRemoval(parent: Command, frame: Frame, removal: Removal): voi
       .command(removal.usage)
       .description(removal.description)
       .action(async (name: string, _flags: object, command) => {
-        await frame.ask(command, {
-          method: 'DELETE',
-          path: `${removal.path}/${segment(name)}`,
-          shape: z.null(),
-          text: () => removal.done(name),
-        });
+        await frame.ask(command, removal.operation, { params: { name } }, () => removal.done(name));
       }),
     removal.example,
   );

@@ -45,40 +45,42 @@ interface Flags extends AcceptanceFlags {
 
 export function addSetupCommands(program: Command, frame: Frame): void {
   const domains = program.command('domain').description('domains: each in a home of its own (BRAMBLE_HOME)');
+  addCreate(domains, frame);
+}
+
+function addCreate(domains: Command, frame: Frame): void {
   example(
-    acceptanceOptions(
+    createOptions(
       domains
         .command('create')
         .description('make a new domain in BRAMBLE_HOME out of the archive of any release; `bramble up` then runs it'),
-    )
-      .option('--archive <file>', 'archive of the release that the domain is to be of')
-      .option('--name <text>', 'name of the domain', 'Bramble')
-      .option('--instances <number>', 'server instances, each with a connection service', number, 1)
-      .option('--administration-services <number>', 'administration services', number, 1)
-      .option(
-        '--public-host <name>',
-        'name or address that devices are to know, which cannot be changed later (default: 127.0.0.1, with listening on loopback alone)',
-      )
-      .option(
-        '--public-port <port>',
-        'port that devices connect to; a taken one is replaced by a free one',
-        number,
-        8443,
-      )
-      .option('--srp-port <port>', 'port that instances dial; a taken one is replaced by a free one', number, 3101)
-      .option('--database-url <url>', 'an empty PostgreSQL database of your own (default: an embedded PostgreSQL)')
-      .addOption(new Option('--plan <json>', 'what the domain is to be, in the empty database DATABASE_URL').hideHelp())
-      .action(async (flags: Flags, command: Command) => {
-        if (flags.plan !== undefined) await createFromPlan(frame, command, flags.plan);
-        else if (flags.archive !== undefined) await createHome(frame, command, flags.archive, flags);
-        else
-          throw new BrambleError(
-            'ERR_USAGE',
-            'Give --archive: the archive of the release, such as releases/bramble-1.1.0.tgz.',
-          );
-      }),
+    ).action(async (flags: Flags, command: Command) => {
+      if (flags.plan !== undefined) await createFromPlan(frame, command, flags.plan);
+      else if (flags.archive !== undefined) await createHome(frame, command, flags.archive, flags);
+      else
+        throw new BrambleError(
+          'ERR_USAGE',
+          'Give --archive: the archive of the release, such as releases/bramble-1.1.0.tgz.',
+        );
+    }),
     'BRAMBLE_HOME=~/trial bramble domain create --archive releases/bramble-1.1.0.tgz --instances 2',
   );
+}
+
+function createOptions(command: Command): Command {
+  return acceptanceOptions(command)
+    .option('--archive <file>', 'archive of the release that the domain is to be of')
+    .option('--name <text>', 'name of the domain', 'Bramble')
+    .option('--instances <number>', 'server instances, each with a connection service', number, 1)
+    .option('--administration-services <number>', 'administration services', number, 1)
+    .option(
+      '--public-host <name>',
+      'name or address that devices are to know, which cannot be changed later (default: 127.0.0.1, with listening on loopback alone)',
+    )
+    .option('--public-port <port>', 'port that devices connect to; a taken one is replaced by a free one', number, 8443)
+    .option('--srp-port <port>', 'port that instances dial; a taken one is replaced by a free one', number, 3101)
+    .option('--database-url <url>', 'an empty PostgreSQL database of your own (default: an embedded PostgreSQL)')
+    .addOption(new Option('--plan <json>', 'what the domain is to be, in the empty database DATABASE_URL').hideHelp());
 }
 
 async function createHome(frame: Frame, command: Command, archive: string, flags: Flags): Promise<void> {

@@ -1,27 +1,19 @@
-/** Adding what holds an SRP credential: a server instance or a connection service. */
+/** What holds an SRP credential, a server instance or a connection service, once it was added. */
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import * as z from 'zod';
+import { readAnswer } from '../../api/client.ts';
+import { instanceOperations } from '../../api/instances.ts';
 import type { Frame } from '../frame.ts';
 
-const added = z.object({
-  name: z.string(),
-  srpIdentifier: z.string(),
-  host: z.string(),
-  credential: z.record(z.string(), z.unknown()).nullable(),
-});
-
-/** Has it added, and shows or writes its credential where that is for another host. */
-export async function addHolder(
+/** Shows it, as it was answered, and shows or writes its credential where that is for another host. */
+export async function showHolder(
   frame: Frame,
   command: Command,
-  path: string,
-  body: object,
+  answer: unknown,
   file: string | undefined,
 ): Promise<void> {
-  const rest = await frame.rest(command);
-  const answer = await rest.send('POST', path, body);
-  const made = added.parse(answer);
+  // Both operations answer the same.
+  const made = readAnswer(instanceOperations.add, answer);
   if (file !== undefined && made.credential !== null) {
     await writeFile(file, `${JSON.stringify(made.credential, null, 2)}\n`, { mode: 0o600, flag: 'wx' });
   }

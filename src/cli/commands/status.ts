@@ -1,63 +1,10 @@
 /** `bramble status`. */
 import type { Command } from 'commander';
-import * as z from 'zod';
+import { type DomainStatus, domainOperations, type InstanceStatus } from '../../api/domain.ts';
+import type { SupervisorView } from '../../api/supervisors.ts';
 import { example, type Frame } from '../frame.ts';
-import { cell, facts, type Style, table } from '../text-output.ts';
-import { component, componentTable } from './component.ts';
-
-const status = z.object({
-  domain: z.object({ name: z.string(), publicUrl: z.string(), release: z.string(), featureLevel: z.string() }),
-  components: z.array(component),
-  /** An administration of 1.1 sends none. */
-  supervisors: z
-    .array(
-      z.object({
-        host: z.string(),
-        release: z.string().nullable(),
-        atWork: z.boolean(),
-        nodeVersion: z.string().nullable(),
-        postgresBinaries: z.string().nullable(),
-        postgresServer: z.string().nullable(),
-      }),
-    )
-    .default([]),
-  instances: z.array(
-    z.object({
-      name: z.string(),
-      alive: z.boolean(),
-      release: z.string().nullable(),
-      accountCount: z.number(),
-      deviceCount: z.number(),
-      links: z.array(z.object({ router: z.string() })),
-      deliveries: z.object({ owed: z.number(), released: z.number(), inFlight: z.number(), suspects: z.number() }),
-      hold: z.object({ reason: z.string(), text: z.string(), waiting: z.number(), heldSeconds: z.number() }).nullable(),
-    }),
-  ),
-  sharedDatabaseRole: z.string().nullish(),
-  deliveries: z.object({
-    inFlight: z.number(),
-    suspects: z.number(),
-    budget: z.record(z.string(), z.number()),
-    heldBySuspects: z.object({ instances: z.array(z.string()), silent: z.number(), clearedBy: z.string() }).nullish(),
-  }),
-  unansweredDevices: z.number().default(0),
-  identities: z
-    .object({
-      ended: z.number(),
-      endWithin30Days: z.number(),
-      due: z.number(),
-      underWay: z.number(),
-      unused: z.number(),
-      failed: z.number(),
-      renewing: z.boolean(),
-    })
-    .optional(),
-  certificates: z
-    .array(z.object({ name: z.string(), endsAt: z.string(), renewal: z.string(), warning: z.string().nullable() }))
-    .default([]),
-  openMoves: z.array(z.object({ batch: z.string(), state: z.string(), open: z.number(), outOfReach: z.number() })),
-  upgrade: z.object({ from: z.string(), to: z.string(), state: z.string(), reason: z.string().nullable() }).nullable(),
-});
+import { cell, columns, dayText, facts, type Style } from '../text-output.ts';
+import { componentTable } from './component.ts';
 
 export function addStatusCommand(program: Command, frame: Frame): void {
   example(
@@ -65,92 +12,64 @@ export function addStatusCommand(program: Command, frame: Frame): void {
       .command('status')
       .description('the domain at a glance')
       .action(async (_flags: object, command) => {
-        await frame.ask(command, { path: '/status', shape: status, text: statusText });
+        await frame.ask(command, domainOperations.status, {}, statusText);
       }),
     'bramble status',
   );
 }
 
-function statusText(answer: z.output<typeof status>, style: Style): string {
-  const { domain, deliveries, upgrade } = answer;
-  const head: [string, string][] = [
+type Line = readonly [string, string];
+
+function statusText(status: DomainStatus, style: Style): string {
+  const { domain } = status;
+  const head: Line[] = [
     ['domain', `${style.bold(domain.name)} at ${domain.publicUrl}`],
     ['release', `${domain.release}, feature level ${domain.featureLevel}`],
+    ...deliveryLines(status, style),
+    ...identityLines(status.identities, style),
+    ...moveLines(status),
+    ...upgradeLines(status, style),
+  ];
+  const tables = [
+    instanceTable(status.instances, style),
+    componentTable(status.components, style),
+    ...(status.supervisors.length === 0 ? [] : [supervisorTable(status.supervisors, style)]),
+    ...(status.certificates.length === 0 ? [] : [certificateTable(status.certificates, style)]),
+  ];
+  return [facts(style, head), ...tables].join('\n\n');
+}
+
+/** What is out with devices, and what holds it back. */
+function deliveryLines({ deliveries, sharedDatabaseRole, unansweredDevices }: DomainStatus, style: Style): Line[] {
+  const { budget, heldBySuspects: held } = deliveries;
+  const lines: Line[] = [
     [
       'deliveries',
-      `${deliveries.inFlight} of ${cell(deliveries.budget['perDomain'])} in flight, ${deliveries.suspects} of ` +
-        `${cell(deliveries.budget['suspects'])} suspects`,
+      `${deliveries.inFlight} of ${cell(budget['perDomain'])} in flight, ${deliveries.suspects} of ` +
+        `${cell(budget['suspects'])} suspects`,
     ],
   ];
-  if (answer.sharedDatabaseRole) {
-    head.push([
+  if (sharedDatabaseRole) {
+    lines.push([
       'database',
-      `every process has the same database role (${answer.sharedDatabaseRole}); \`bramble database roles\` says how to ` +
+      `every process has the same database role (${sharedDatabaseRole}); \`bramble database roles\` says how to ` +
         'give each kind its own',
     ]);
   }
-  const held = deliveries.heldBySuspects;
   if (held) {
     const what = `${held.silent} silent devices hold sending back on ${held.instances.join(', ')}`;
-    head.push(['', style.yellow(`${what}: \`${held.clearedBy}\` takes back what they were handed`)]);
+    lines.push(['', style.yellow(`${what}: \`${held.clearedBy}\` takes back what they were handed`)]);
   }
-  if (answer.unansweredDevices > 0) {
-    const what = `${answer.unansweredDevices} were handed the same command again and again without answering`;
-    head.push(['devices', style.yellow(`${what}: \`bramble device list --unanswered\``)]);
+  if (unansweredDevices > 0) {
+    const what = `${unansweredDevices} were handed the same command again and again without answering`;
+    lines.push(['devices', style.yellow(`${what}: \`bramble device list --unanswered\``)]);
   }
-  if (answer.identities !== undefined) head.push(...identityLines(answer.identities, style));
-  for (const move of answer.openMoves) {
-    head.push([
-      'moves',
-      `${move.open} open (${move.outOfReach} out of reach) in the ${move.state} batch ${move.batch}`,
-    ]);
-  }
-  if (upgrade !== null) {
-    const reason = upgrade.reason === null ? '' : `: ${upgrade.reason}`;
-    head.push(['upgrade', `${upgrade.from} to ${upgrade.to}, ${style.bold(upgrade.state)}${reason}`]);
-  }
-  const instances = answer.instances.map((row) => [
-    row.name,
-    row.alive ? style.green('at work') : style.red('absent'),
-    cell(row.release),
-    String(row.accountCount),
-    String(row.deviceCount),
-    row.links.length === 0 ? style.red('none') : row.links.map((link) => link.router).join(', '),
-    `${row.deliveries.owed} / ${row.deliveries.released} / ${row.deliveries.inFlight} / ${row.deliveries.suspects}`,
-    row.hold === null || row.hold.reason === 'nothing'
-      ? '-'
-      : `${row.hold.text} (${Math.round(row.hold.heldSeconds)} s)`,
-  ]);
-  return [
-    facts(style, head),
-    '',
-    table(
-      style,
-      [
-        'instance',
-        'state',
-        'release',
-        'accounts',
-        'devices',
-        'links',
-        'owed/released/in flight/suspects',
-        'held back by',
-      ],
-      instances,
-    ),
-    '',
-    componentTable(answer.components, style),
-    ...(answer.supervisors.length === 0 ? [] : ['', supervisorTable(answer.supervisors, style)]),
-    ...(answer.certificates.length === 0 ? [] : ['', certificateTable(answer.certificates, style)]),
-  ].join('\n');
+  return lines;
 }
 
-function identityLines(
-  identities: NonNullable<z.output<typeof status>['identities']>,
-  style: Style,
-): [string, string][] {
+function identityLines(identities: DomainStatus['identities'], style: Style): Line[] {
   const { ended, endWithin30Days, due, underWay, unused, failed, renewing } = identities;
-  const lines: [string, string][] = [];
+  const lines: Line[] = [];
   if (due > 0) {
     const counts = `${due} are to be renewed: ${underWay} under way, ${unused} issued and not used yet, ${failed} failed`;
     lines.push([
@@ -166,23 +85,50 @@ function identityLines(
   return lines;
 }
 
-function certificateTable(certificates: z.output<typeof status>['certificates'], style: Style): string {
-  const rows = certificates.map(({ name, endsAt, renewal, warning }) => [
-    name,
-    endsAt.slice(0, 10),
-    warning === null ? renewal : style.yellow(warning),
+function moveLines({ openMoves }: DomainStatus): Line[] {
+  return openMoves.map((move) => [
+    'moves',
+    `${move.open} open (${move.outOfReach} out of reach) in the ${move.state} batch ${move.batch}`,
   ]);
-  return table(style, ['certificate', 'ends', 'is renewed'], rows);
 }
 
-function supervisorTable(supervisors: z.output<typeof status>['supervisors'], style: Style): string {
-  const rows = supervisors.map((row) => [
-    row.host,
-    row.atWork ? style.green('at work') : style.yellow(row.release === null ? 'says nothing' : 'not heard of lately'),
-    cell(row.release ?? '1.1 or earlier'),
-    cell(row.nodeVersion?.replace('v', '') ?? null),
-    cell(row.postgresServer),
-    cell(row.postgresBinaries),
-  ]);
-  return table(style, ['supervisor of', 'state', 'release', 'Node.js', 'PostgreSQL', 'its binaries'], rows);
+function upgradeLines({ upgrade }: DomainStatus, style: Style): Line[] {
+  if (upgrade === null) return [];
+  const reason = upgrade.reason === null ? '' : `: ${upgrade.reason}`;
+  return [['upgrade', `${upgrade.from} to ${upgrade.to}, ${style.bold(upgrade.state)}${reason}`]];
+}
+
+function instanceTable(instances: readonly InstanceStatus[], style: Style): string {
+  return columns(style, instances, {
+    instance: (row) => row.name,
+    state: (row) => (row.alive ? style.green('at work') : style.red('absent')),
+    release: (row) => cell(row.release),
+    accounts: (row) => String(row.accountCount),
+    devices: (row) => String(row.deviceCount),
+    links: ({ links }) => (links.length === 0 ? style.red('none') : links.map((link) => link.router).join(', ')),
+    'owed/released/in flight/suspects': ({ deliveries: counts }) =>
+      `${counts.owed} / ${counts.released} / ${counts.inFlight} / ${counts.suspects}`,
+    'held back by': ({ hold }) =>
+      hold === null || hold.reason === 'nothing' ? '-' : `${hold.text} (${Math.round(hold.heldSeconds)} s)`,
+  });
+}
+
+function certificateTable(certificates: DomainStatus['certificates'], style: Style): string {
+  return columns(style, certificates, {
+    certificate: (row) => row.name,
+    ends: (row) => dayText(row.endsAt),
+    'is renewed': ({ renewal, warning }) => (warning === null ? renewal : style.yellow(warning)),
+  });
+}
+
+function supervisorTable(supervisors: readonly SupervisorView[], style: Style): string {
+  return columns(style, supervisors, {
+    'supervisor of': (row) => row.host,
+    state: ({ atWork, release }) =>
+      atWork ? style.green('at work') : style.yellow(release === null ? 'says nothing' : 'not heard of lately'),
+    release: (row) => cell(row.release ?? '1.1 or earlier'),
+    'Node.js': (row) => cell(row.nodeVersion?.replace('v', '') ?? null),
+    PostgreSQL: (row) => cell(row.postgresServer),
+    'its binaries': (row) => cell(row.postgresBinaries),
+  });
 }

@@ -1,13 +1,16 @@
 /** The upgrade's report in words, for a terminal: pure text, a line a fact. */
+import type { Unchanged } from '../../api/operation.ts';
+import type { UpgradeReport } from '../../api/upgrade-report.ts';
 import { counted } from '../../base/counted.ts';
 import { supervisorText } from '../../registry/supervisors.ts';
 import { notBackText } from '../components/absent-process-text.ts';
 import type { UpgradePlan } from '../state/upgrade-plan.ts';
-import type { UpgradeReport } from './report.ts';
 import { waitLines } from './wait-text.ts';
 
+type Report = Unchanged<UpgradeReport>;
+
 /** The whole report. Times are UTC. */
-export function reportText(report: UpgradeReport): string {
+export function reportText(report: Report): string {
   const lines = [
     `Upgrade ${report.release.from} → ${report.release.to}: ${report.position}, ${duration(report.seconds)}`,
     ...(report.pauseReason === null ? [] : [`  because: ${report.pauseReason}`]),
@@ -20,18 +23,13 @@ export function reportText(report: UpgradeReport): string {
       'Checks',
       (report.checks ?? []).map((check) => `  ${check.result.padEnd(10)} ${check.name}: ${check.message}`),
     ),
-    // An administration of 1.1 sends none.
-    ...section(
-      'Not back',
-      (report.notBack ?? []).length === 0 ? [] : [`  ${notBackText(report.notBack, report.release)}`],
-    ),
-    ...section('Replaced in place', (report.replacements ?? []).map(replacementLine)),
+    ...section('Not back', report.notBack.length === 0 ? [] : [`  ${notBackText(report.notBack, report.release)}`]),
+    ...section('Replaced in place', report.replacements.map(replacementLine)),
     ...section('Waves', report.waves.map(waveLine)),
     ...section('Deliveries', report.deliveries.map(deliveryLine)),
-    // An administration of 1.1 sends none.
     ...section(
       'Supervisors',
-      (report.supervisors ?? []).map((one) => `  ${supervisorText(one)}${platformText(one)}`),
+      report.supervisors.map((one) => `  ${supervisorText(one)}${platformText(one)}`),
     ),
     ...section(
       'Held back by the budget',
@@ -60,12 +58,12 @@ export function reportText(report: UpgradeReport): string {
   return `${lines.join('\n')}\n`;
 }
 
-function replacementLine({ name, host, wave, beganAt, atWorkAt }: UpgradeReport['replacements'][number]): string {
+function replacementLine({ name, host, wave, beganAt, atWorkAt }: Report['replacements'][number]): string {
   const began = beganAt === null ? 'not yet' : `since ${time(beganAt)}`;
   return `  ${name} on ${host}, wave ${wave}: ${atWorkAt === null ? began : `${began}, at work since ${time(atWorkAt)}`}`;
 }
 
-function accountsLine({ accounts, release, plan }: UpgradeReport): string {
+function accountsLine({ accounts, release, plan }: Report): string {
   const left = `still at ${release.from}: ${accounts.atOldRelease}`;
   return plan.inPlace
     ? `  nobody moves: each instance is replaced in place; ${left}`
@@ -78,7 +76,7 @@ export function emptiedText(names: readonly string[]): string {
 }
 
 /** An administration of 1.1 sends no list: what the last step said is all. */
-function waitsOf({ waits, waitingFor }: { waits?: UpgradeReport['waits']; waitingFor: string | null }) {
+function waitsOf({ waits, waitingFor }: { waits?: Report['waits']; waitingFor: string | null }) {
   if (waits !== undefined) return waits;
   return waitingFor === null
     ? []
@@ -154,7 +152,7 @@ function wavesText(plan: UpgradePlan): string {
 }
 
 /** What a supervisor runs on. */
-function platformText({ nodeVersion, postgresServer }: UpgradeReport['supervisors'][number]): string {
+function platformText({ nodeVersion, postgresServer }: Report['supervisors'][number]): string {
   return nodeVersion === null ? '' : `: Node.js ${nodeVersion.replace('v', '')}, PostgreSQL ${postgresServer}`;
 }
 
@@ -162,7 +160,7 @@ function section(title: string, lines: readonly string[]): string[] {
   return lines.length === 0 ? [] : ['', title, ...lines];
 }
 
-function waveLine(wave: UpgradeReport['waves'][number]): string {
+function waveLine(wave: Report['waves'][number]): string {
   const { moves } = wave;
   const gate = gateText(wave.gate);
   const reach = moves.outOfReach === 0 ? '' : `, ${moves.outOfReach} out of reach`;
@@ -182,7 +180,7 @@ export function gateText(gate: Readonly<Record<string, unknown>> | null): string
   return `${by} answers for it${judged === undefined ? '' : ` (the gate said ${judged})`}`;
 }
 
-function deliveryLine(count: UpgradeReport['deliveries'][number]): string {
+function deliveryLine(count: Report['deliveries'][number]): string {
   const suspects = count.suspects === 0 ? '' : `, ${counted(count.suspects, 'suspect')}`;
   return `  ${count.item} (${count.direction}): ${count.done} done, ${count.failed} failed, ${count.open} open${suspects}`;
 }

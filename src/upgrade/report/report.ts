@@ -2,84 +2,29 @@
  * What an upgrade has come to: the state and what it waits for, waves with their figures, deliveries, what was held back,
  * features and what locks each. Counted from the rows as they are; for people in `report-text.ts`.
  */
+import type { Unchanged } from '../../api/operation.ts';
+import type { UpgradeReport, UpgradeWait } from '../../api/upgrade-report.ts';
 import type { Queryable } from '../../database/connection.ts';
 import { deliveryStates } from '../../deliveries/state/delivery-states.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { listComponents } from '../../registry/components.ts';
-import { type Feature, type FeatureState, featureStates } from '../../registry/features.ts';
-import { type HostSupervisor, listSupervisors } from '../../registry/supervisors.ts';
+import { type Feature, featureStates } from '../../registry/features.ts';
+import { listSupervisors } from '../../registry/supervisors.ts';
 import { listInstancesBehind } from '../components/instances-behind.ts';
 import { describePosition, listUpgradeEvents, type Upgrade, type UpgradeEvent } from '../state/upgrade-store.ts';
 import { listNotBack } from '../steps/in-place-steps.ts';
 import { countReplacedAccounts } from '../waves/replaced-accounts.ts';
-import { listWaves, readWaveMoves, type Wave, type WaveMoves } from '../waves/wave-store.ts';
+import { listWaves, readWaveMoves, type Wave } from '../waves/wave-store.ts';
 import { readWaits } from './wait-facts.ts';
-import type { Wait } from './waits.ts';
 
-export interface DeliveryCount {
-  item: string;
-  /** Which way the account went. */
-  direction: 'onward' | 'back';
-  done: number;
-  failed: number;
-  open: number;
-  suspects: number;
-}
-
-export interface WaveReport extends Omit<Wave, 'runningSeconds' | 'soakingSeconds'> {
-  /** How many there are, and how many are where they are to go with every delivery answered. */
-  accounts: number;
-  settled: number;
-  moves: WaveMoves;
-}
-
-export interface UpgradeReport {
-  id: string;
-  release: { from: string; to: string };
-  fromRelease: string;
-  toRelease: string;
-  state: string;
-  pausedFrom: string | null;
-  /** Such as `paused in moving`. */
-  position: string;
-  pauseReason: string | null;
-  /** What the coordinator's last step said; the whole of it stands in `waits`. */
-  waitingFor: string | null;
-  waits: Wait[];
-  coordinator: { holder: string | null; atWork: boolean };
-  createdAt: Date;
-  finishedAt: Date | null;
-  /** From planned to the end, or to now. */
-  seconds: number;
-  plan: Upgrade['plan'];
-  checks: Upgrade['progress']['checks'];
-  newInstances: { name: string; replaces: string }[];
-  /** In place: since when each instance is replaced, and since when all of it is at work; null where that is still to come. */
-  replacements: { name: string; host: string; wave: number; beganAt: string | null; atWorkAt: string | null }[];
-  accounts: { moved: number; reversed: number; failed: number; atOldRelease: number };
-  /** Reversed in place: processes that have not come back as the release before. */
-  notBack: string[];
-  /** Once it is done: instances that it emptied and that nobody has retired, so that they serve nobody. */
-  emptied: string[];
-  waves: WaveReport[];
-  deliveries: DeliveryCount[];
-  supervisors: HostSupervisor[];
-  heldBack: { instance: string; reason: string; waiting: number; heldSeconds: number }[];
-  features: FeatureState[];
-  /** Seconds spent in each state, in the order in which they were come to. */
-  phases: { state: string; at: Date; seconds: number }[];
-  events: UpgradeEvent[];
-}
+/** As this release makes it. */
+export type Report = Unchanged<Omit<UpgradeReport, 'waits'> & { waits: UpgradeWait[] }>;
 
 /** In place nothing moves. */
 const noMoves = { outOfReach: 0, delivering: 0, underWay: 0, waiting: 0, failed: 0 };
 
 /** Everything about one upgrade. Several statements: figures may be some milliseconds apart. */
-export async function readUpgradeReport(
-  q: Queryable,
-  upgrade: Upgrade,
-  features: readonly Feature[],
-): Promise<UpgradeReport> {
+export async function readUpgradeReport(q: Queryable, upgrade: Upgrade, features: readonly Feature[]): Promise<Report> {
   const [domain, components, supervisors, waves, events, deliveries, heldBack, accounts, notBack, emptied, seconds] =
     await Promise.all([
       readDomain(q),
@@ -144,7 +89,7 @@ function gateOf(gate: Wave['gate']): Wave['gate'] {
 }
 
 /** From the log: each change of state, and how long it lasted. Pure. */
-export function phasesOf(events: readonly UpgradeEvent[], endMs: number): UpgradeReport['phases'] {
+export function phasesOf(events: readonly UpgradeEvent[], endMs: number): Report['phases'] {
   const changes = events.filter((event, index) => event.state !== events[index - 1]?.state);
   return changes.map((event, index) => {
     const until = changes[index + 1]?.at.getTime() ?? endMs;
@@ -160,8 +105,8 @@ async function secondsOf(q: Queryable, upgrade: Upgrade): Promise<number> {
 }
 
 /** Through delivery_move, by the purpose of the batch that each move belongs to. */
-async function countDeliveries(q: Queryable, upgrade: Upgrade): Promise<DeliveryCount[]> {
-  return await q<DeliveryCount[]>`
+async function countDeliveries(q: Queryable, upgrade: Upgrade): Promise<UpgradeReport['deliveries']> {
+  return await q<UpgradeReport['deliveries']>`
     select d.item, case when b.purpose = 'wave' then 'onward' else 'back' end as direction,
            count(*) filter (where d.state = 'done')::int as done,
            count(*) filter (where d.state = 'failed')::int as failed,
@@ -172,16 +117,16 @@ async function countDeliveries(q: Queryable, upgrade: Upgrade): Promise<Delivery
      group by 1, 2 order by 2 desc, 1`;
 }
 
-async function listHeldBack(q: Queryable): Promise<UpgradeReport['heldBack']> {
+async function listHeldBack(q: Queryable): Promise<Report['heldBack']> {
   return await q`
     select i.name as instance, h.reason, h.waiting, h.held_seconds as "heldSeconds"
       from delivery_hold h join instance i on i.id = h.instance_id order by i.name`;
 }
 
-async function countAccounts(q: Queryable, upgrade: Upgrade): Promise<UpgradeReport['accounts']> {
+async function countAccounts(q: Queryable, upgrade: Upgrade): Promise<Report['accounts']> {
   const behind = await listInstancesBehind(q, upgrade.toRelease);
   const atOldRelease = behind.reduce((sum, { accounts }) => sum + accounts, 0);
-  const [row] = await q<Omit<UpgradeReport['accounts'], 'atOldRelease'>[]>`
+  const [row] = await q<Omit<Report['accounts'], 'atOldRelease'>[]>`
     select count(distinct m.account_id) filter (where b.purpose = 'wave' and m.committed_at is not null)::int as moved,
            count(distinct m.account_id) filter (where b.purpose = 'reverse' and m.committed_at is not null)::int as reversed,
            count(distinct m.account_id) filter (where m.state = 'rolled-back')::int as failed

@@ -1,0 +1,175 @@
+/** The client, against HTTP servers that answer as administration services of several releases do. */
+import assert from 'node:assert/strict';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { accountOperations } from './accounts.ts';
+import { auditOperations } from './audit.ts';
+import { AnsweredError, type ClientOptions, chooseInOrder, createAdministrationClient } from './client.ts';
+import { deliveryOperations } from './deliveries.ts';
+import { deviceOperations } from './devices.ts';
+import { groupOperations } from './groups.ts';
+
+const limited = { timeout: 60_000 };
+type Handler = (request: IncomingMessage, response: ServerResponse, body: string) => void;
+
+async function listen(context: TestContext, handler: Handler) {
+  const asked: string[] = [];
+  const server = createServer(async (request, response) => {
+    let body = '';
+    for await (const chunk of request) body += String(chunk);
+    asked.push(`${request.method} ${request.url}`);
+    handler(request, response, body);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  context.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked };
+}
+
+const json =
+  (value: unknown, status = 200): Handler =>
+  (_request, response) =>
+    void response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
+const brokenOff: Handler = (request) => void request.socket.destroy();
+const fenced = json({ code: 'ERR_RELEASE_FENCED', message: 'another release', details: {} }, 409);
+
+const clientOf = (urls: readonly string[], options: Omit<ClientOptions, 'choose'> = {}) =>
+  createAdministrationClient({ ...options, choose: chooseInOrder(async () => ({ urls, token: 'secret' })) });
+
+const account = {
+  ...{ id: '1', name: 'ada', displayName: 'Ada', instance: 'one', srpIdentifier: 'S10000001', epoch: 1 },
+  ...{ moving: false, groups: [], deviceCount: 0, createdAt: '2026-11-01T10:00:00.000Z' },
+};
+
+test('what is asked goes where the operation says, with token, query and body', limited, async (context) => {
+  const seen: unknown[] = [];
+  const { url, asked } = await listen(context, (request, response, body) => {
+    seen.push(request.headers.authorization, body);
+    json(account)(request, response, body);
+  });
+  const client = clientOf([`${url}/`]);
+  await client.send(accountOperations.list, { query: { group: 'a&b', instance: undefined, limit: 5 } });
+  await client.send(accountOperations.show, { params: { name: 'ada/.. ?' } });
+  await client.send(accountOperations.show, { params: { name: '..' } });
+  const made = await client.call(accountOperations.create, { body: { name: 'ada' } });
+  assert.deepEqual(asked, [
+    'GET /api/v1/accounts?group=a%26b&limit=5',
+    'GET /api/v1/accounts/ada%2F..%20%3F',
+    'GET /api/v1/accounts/%20..',
+    'POST /api/v1/accounts',
+  ]);
+  assert.deepEqual(seen.slice(-2), ['Bearer secret', '{"name":"ada"}']);
+  assert.deepEqual(made.createdAt, new Date('2026-11-01T10:00:00Z'));
+});
+
+test('a later release may answer more, and an earlier one less', limited, async (context) => {
+  const { url } = await listen(context, (request, response, body) => {
+    const device = {
+      ...{ id: 'd', account: 'ada', instance: 'one', platform: 'new', state: 'resting', udid: null, model: null },
+      ...{ serialNumber: null, product: null, osVersion: null, softwareVersion: null, pushState: 'known' },
+      ...{ appliedPolicyRevision: null, appliedBooksRevision: null, synchronizedAt: null, lastSeenAt: null },
+      ...{ createdAt: '2026-11-01T10:00:00.000Z', pendingCommands: 0, openDeliveries: 0, colour: 'blue' },
+      identityRenewal: { state: 'postponed', attempts: 1, text: 'tomorrow' },
+    };
+    json({ devices: [device], next: null, total: 1 })(request, response, body);
+  });
+  const client = clientOf([url]);
+  const page = await client.call(deviceOperations.list, {});
+  const [device] = page.devices;
+  assert.deepEqual(
+    [device?.mustEnrolAgain, device?.unansweredCommands, device?.identityRenewal?.state],
+    [false, 0, 'postponed'],
+  );
+  assert.deepEqual(Object.keys(page), ['devices', 'next']);
+  const sent = (await client.send(deviceOperations.list, {})) as { total: number };
+  assert.equal(sent.total, 1);
+});
+
+test('what lacks something that is needed is said with its place', limited, async (context) => {
+  const { url } = await listen(context, json({ accounts: [{ ...account, epoch: 'x' }], next: null }));
+  await assert.rejects(clientOf([url]).call(accountOperations.list, {}), {
+    code: 'ERR_ADMIN_ANSWER',
+    message: /GET \/accounts .*accounts\.0\.epoch/,
+  });
+});
+
+test('failures have the service’s code and status, and what is no service says so', limited, async (context) => {
+  const missing = await listen(context, json({ code: 'ERR_NOT_FOUND', message: 'no such', details: { what: 1 } }, 404));
+  const asked = clientOf([missing.url]).call(groupOperations.listMembers, { params: { name: 'x' } });
+  await assert.rejects(asked, (error: unknown) => {
+    assert.ok(error instanceof AnsweredError);
+    assert.deepEqual(
+      [error.status, error.code, error.asked, error.details],
+      [404, 'ERR_NOT_FOUND', 'GET /groups/x/members', { what: 1 }],
+    );
+    return true;
+  });
+  for (const status of [200, 502]) {
+    const other = await listen(context, (_request, response) => void response.writeHead(status).end('<html>'));
+    await assert.rejects(clientOf([other.url]).call(groupOperations.list, {}), { code: 'ERR_ADMIN_ANSWER' });
+  }
+  await assert.rejects(clientOf(['http://127.0.0.1:1']).call(groupOperations.list, {}), {
+    code: 'ERR_ADMIN_UNREACHABLE',
+  });
+});
+
+test(
+  'a change goes on to the next service from a fenced one only, a question from a silent one too',
+  limited,
+  async (context) => {
+    const [broken, closed, good] = await Promise.all(
+      [brokenOff, fenced, json(account)].map((handler) => listen(context, handler)),
+    );
+    const urls = [broken, closed, good].map((server) => server?.url ?? '');
+    await clientOf(urls).send(accountOperations.show, { params: { name: 'ada' } });
+    await assert.rejects(clientOf(urls).call(accountOperations.create, { body: { name: 'ada' } }), {
+      code: 'ERR_ADMIN_UNREACHABLE',
+      message: /Whether it was carried out is not known/,
+    });
+    await clientOf(urls.slice(1)).call(accountOperations.create, { body: { name: 'ada' } });
+    await clientOf(urls, { repeatable: true }).call(accountOperations.create, { body: { name: 'ada' } });
+    const all = [good, closed, broken].map((server) => server?.asked.filter((line) => line.startsWith('POST')).length);
+    assert.deepEqual(all, [2, 2, 2]);
+    // What a fenced one answered says more than that nobody answers.
+    const left = clientOf([urls[0] ?? '', urls[1] ?? '', 'http://127.0.0.1:1'], { repeatable: true });
+    await assert.rejects(left.call(accountOperations.create, { body: { name: 'ada' } }), {
+      code: 'ERR_RELEASE_FENCED',
+    });
+  },
+);
+
+test('an answer that does not come in time is given up, and one that nobody waits for', limited, async (context) => {
+  const { url } = await listen(context, () => undefined);
+  await assert.rejects(clientOf([url], { timeoutMs: 50 }).call(groupOperations.list, {}), {
+    code: 'ERR_ADMIN_UNREACHABLE',
+    message: /did not answer in time/,
+  });
+  const reason = new Error('stopped');
+  const stopped = clientOf([url], { signal: AbortSignal.abort(reason) });
+  await assert.rejects(stopped.call(groupOperations.list, {}), reason);
+});
+
+test(
+  'a stream is sent once, to the service that takes it, and another one is handed on as it comes',
+  limited,
+  async (context) => {
+    const coordinator = await listen(context, fenced);
+    const bodies: string[] = [];
+    const service = await listen(context, (request, response, body) => {
+      if (request.method === 'POST') bodies.push(`${request.headers['content-type']} ${body}`);
+      if (request.url?.startsWith('/api/v1/audit/export')) response.end('{"one":1}\n{"two":2}\n');
+      else json({ created: 1, skipped: [] })(request, response, body);
+    });
+    const client = clientOf([coordinator.url, service.url]);
+    const lines = ReadableStream.from([new TextEncoder().encode('{"name":"ada"}\n')]);
+    assert.deepEqual(await client.upload(accountOperations.import, lines), { created: 1, skipped: [] });
+    assert.deepEqual(bodies, ['application/x-ndjson {"name":"ada"}\n']);
+    assert.deepEqual(coordinator.asked, [`GET /api/v1${deliveryOperations.showBudget.path}`]);
+    const exported = await client.download(auditOperations.export, { query: { after: 3 } });
+    assert.equal(await new Response(exported).text(), '{"one":1}\n{"two":2}\n');
+    assert.equal(service.asked.at(-1), 'GET /api/v1/audit/export?after=3');
+  },
+);

@@ -1,0 +1,266 @@
+/**
+ * Asks an administration service, on `fetch` alone, so that programs and browsers use the same. What is asked and answered comes
+ * from the operations' shapes. Invariant: a change that may have been carried out is never sent again, unless whoever asks says
+ * that all of its changes can be made twice.
+ */
+import * as z from 'zod';
+import { type ErrorCode, isReceivedCode } from '../base/error-codes.ts';
+import { BrambleError, isBrambleError, messageOf } from '../base/errors.ts';
+import type { AnswerOf, Operation, RequestOf } from './operation.ts';
+
+/** One administration service, and the token to show there. */
+export interface ServiceAccess {
+  /** Without a slash at the end; empty in a browser that the service itself has sent the page to. */
+  readonly url: string;
+  readonly token: string;
+}
+
+export interface ClientOptions {
+  /**
+   * Where to ask: a service that is not passed over.
+   * @throws BrambleError ERR_ADMIN_UNREACHABLE where there is none (left)
+   */
+  choose(passOver: ReadonlySet<string>): Promise<ServiceAccess>;
+  fetch?: typeof fetch;
+  /** For an answer that is no stream; default one minute. */
+  timeoutMs?: number;
+  signal?: AbortSignal;
+  /** Whether changes may be sent to another service too where one broke off. Default false. */
+  repeatable?: boolean;
+  /** Says more about a failure that a service answered. */
+  explain?: (error: AnsweredError, access: ServiceAccess) => Promise<AnsweredError>;
+}
+
+export interface AdministrationClient {
+  /** @throws AnsweredError with the service's code, or BrambleError ERR_ADMIN_UNREACHABLE, ERR_ADMIN_ANSWER. */
+  call<Op extends Operation>(operation: Op, request: RequestOf<Op>): Promise<AnswerOf<Op>>;
+  /** The same with the answer as it came: with what only the service's release knows. {@link readAnswer} reads it. */
+  send<Op extends Operation>(operation: Op, request: RequestOf<Op>): Promise<unknown>;
+  /** Sends a stream, without a deadline. */
+  upload<Op extends Operation & { consumes: string }>(operation: Op, body: ReadableStream): Promise<AnswerOf<Op>>;
+  /** The bytes of an answer as they come, without a deadline. */
+  download<Op extends Operation & { produces: string }>(
+    operation: Op,
+    request: RequestOf<Op>,
+  ): Promise<ReadableStream<Uint8Array>>;
+}
+
+/** A failure that the service answered. */
+export class AnsweredError extends BrambleError {
+  readonly status: number;
+  /** Of the service. */
+  readonly url: string;
+  /** Method and path, such as `GET /accounts`. */
+  readonly asked: string;
+
+  constructor(
+    answered: Pick<AnsweredError, 'status' | 'url' | 'asked'>,
+    code: ErrorCode,
+    message: string,
+    details: Readonly<Record<string, unknown>>,
+  ) {
+    super(code, message, { details });
+    this.status = answered.status;
+    this.url = answered.url;
+    this.asked = answered.asked;
+  }
+}
+
+const defaultTimeoutMs = 60_000;
+const root = '/api/v1';
+/** A question that every service answers with few bytes. */
+const smallQuestion = { method: 'GET', path: '/budget' };
+
+export function createAdministrationClient(options: ClientOptions): AdministrationClient {
+  const { choose, timeoutMs = defaultTimeoutMs, repeatable = false } = options;
+  const fetchIt = options.fetch ?? fetch;
+
+  async function exchange(access: ServiceAccess, asked: Asked, limitMs?: number): Promise<Response> {
+    const limits = [options.signal, limitMs === undefined ? undefined : AbortSignal.timeout(limitMs)];
+    const signals = limits.filter((signal) => signal !== undefined);
+    try {
+      const response = await fetchIt(`${access.url}${root}${asked.path}`, {
+        method: asked.method,
+        headers: { accept: 'application/json', authorization: `Bearer ${access.token}`, ...asked.headers },
+        ...(asked.body === undefined ? {} : { body: asked.body }),
+        ...(asked.body instanceof ReadableStream ? { duplex: 'half' } : {}),
+        ...(signals.length === 0 ? {} : { signal: AbortSignal.any(signals) }),
+      } as RequestInit);
+      if (response.ok) return response;
+      const failure = await failureOf(response, access.url, asked);
+      throw options.explain === undefined ? failure : await options.explain(failure, access);
+    } catch (cause) {
+      throw isBrambleError(cause) ? cause : unanswered(cause, access.url, asked.method);
+    }
+  }
+
+  /** Asks one service after the other where the one before can only have done nothing. */
+  async function ask<Answer>(method: string, work: (access: ServiceAccess) => Promise<Answer>): Promise<Answer> {
+    const passOver = new Set<string>();
+    let failure: unknown;
+    for (;;) {
+      const access = await choose(passOver).catch((error: unknown) => {
+        throw failure ?? error;
+      });
+      try {
+        return await work(access);
+      } catch (error) {
+        options.signal?.throwIfAborted();
+        // A fenced service wrote nothing, and a question that broke off can be asked again: another service, of the
+        // domain's release, may be there.
+        const fenced = isBrambleError(error, 'ERR_RELEASE_FENCED');
+        const lost = isBrambleError(error, 'ERR_ADMIN_UNREACHABLE') && (repeatable || method === 'GET');
+        if (!fenced && !lost) throw error;
+        // What was answered says more than that nobody answers.
+        if (fenced || failure === undefined) failure = error;
+        passOver.add(access.url);
+      }
+    }
+  }
+
+  const send: AdministrationClient['send'] = async (operation, request) => {
+    const asked = askedOf(operation, request);
+    return await ask(
+      asked.method,
+      async (access) => await jsonOf(await exchange(access, asked, timeoutMs), access.url, asked),
+    );
+  };
+
+  return {
+    send,
+    call: async (operation, request) => readAnswer(operation, await send(operation, request)),
+    upload: async (operation, body) => {
+      // A stream can be sent once: a small question finds the service that takes it, rather than a coordinator.
+      const access = await ask('GET', async (candidate) => {
+        await (await exchange(candidate, smallQuestion, timeoutMs)).arrayBuffer();
+        return candidate;
+      });
+      const asked = { ...askedOf(operation, undefined), body, headers: { 'content-type': operation.consumes } };
+      return readAnswer(operation, await jsonOf(await exchange(access, asked), access.url, asked));
+    },
+    download: async (operation, request) => {
+      const asked = askedOf(operation, request);
+      const response = await ask(asked.method, async (access) => await exchange(access, asked));
+      return response.body ?? new ReadableStream({ start: (controller) => controller.close() });
+    },
+  };
+}
+
+/**
+ * The answer of an operation as its shape says it.
+ * @throws BrambleError ERR_ADMIN_ANSWER for one that lacks what this release needs
+ */
+export function readAnswer<Op extends Operation>(operation: Op, answer: unknown): AnswerOf<Op> {
+  const parsed = operation.answer.safeParse(answer);
+  if (parsed.success) return parsed.data as AnswerOf<Op>;
+  const [issue] = parsed.error.issues;
+  throw new BrambleError(
+    'ERR_ADMIN_ANSWER',
+    `The answer to ${operation.method} ${operation.path} is invalid: ${issue?.path.join('.') || 'it'}: ` +
+      `${issue?.message ?? 'unknown'}. Use the \`bramble\` of the release that \`bramble status\` shows.`,
+  );
+}
+
+/** Where one list of addresses is tried in its order. */
+export function chooseInOrder(
+  find: () => Promise<{ readonly urls: readonly string[]; readonly token: string }>,
+): ClientOptions['choose'] {
+  return async (passOver) => {
+    const { urls, token } = await find();
+    const url = urls.map((given) => given.replace(/\/+$/, '')).find((candidate) => !passOver.has(candidate));
+    if (url !== undefined) return { url, token };
+    throw new BrambleError(
+      'ERR_ADMIN_UNREACHABLE',
+      `No administration service answers at ${urls.join(', ') || 'any address that is known'}. Is it running?`,
+    );
+  };
+}
+
+interface Asked {
+  method: string;
+  /** With its query. */
+  path: string;
+  body?: string | ReadableStream;
+  headers?: Readonly<Record<string, string>>;
+}
+
+interface AnyRequest {
+  readonly params?: Readonly<Record<string, unknown>>;
+  readonly query?: Readonly<Record<string, unknown>>;
+  readonly body?: unknown;
+}
+
+function askedOf(operation: Operation, request: unknown): Asked {
+  const { params = {}, query = {}, body } = (request ?? {}) as AnyRequest;
+  const path = operation.path.replace(/:(\w+)/g, (_all, key: string) => segment(String(params[key])));
+  const asked = { method: operation.method, path: path + queryText(query) };
+  return body === undefined
+    ? asked
+    : { ...asked, body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+}
+
+/** A part of a path. What would climb in it has a blank before it, which the service takes off. */
+function segment(text: string): string {
+  return encodeURIComponent(text === '.' || text === '..' ? ` ${text}` : text);
+}
+
+/** `?a=1&b=2` of what is given; empty without anything. */
+function queryText(query: Readonly<Record<string, unknown>>): string {
+  const given = Object.entries(query).filter(([, value]) => value !== undefined);
+  if (given.length === 0) return '';
+  return `?${new URLSearchParams(given.map(([key, value]) => [key, String(value)])).toString()}`;
+}
+
+function unanswered(cause: unknown, url: string, method: string): BrambleError {
+  const late = cause instanceof Error && cause.name === 'TimeoutError';
+  return new BrambleError(
+    'ERR_ADMIN_UNREACHABLE',
+    `${url} ${late ? 'did not answer in time' : `broke off (${messageOf(cause)})`}.` +
+      (method === 'GET' ? '' : ' Whether it was carried out is not known: look before you try again.'),
+    { cause },
+  );
+}
+
+async function jsonOf(response: Response, url: string, asked: Asked): Promise<unknown> {
+  const text = await response.text().catch((cause: unknown) => {
+    throw unanswered(cause, url, asked.method);
+  });
+  if (text === '') return null;
+  const value = parseJson(text);
+  if (value === undefined) throw notOurs(response, url, asked);
+  return value;
+}
+
+const errorShape = z.object({
+  code: z.custom<ErrorCode>(isReceivedCode),
+  message: z.string(),
+  details: z.record(z.string(), z.unknown()).default({}),
+});
+
+async function failureOf(response: Response, url: string, asked: Asked): Promise<AnsweredError> {
+  const parsed = errorShape.safeParse(parseJson(await response.text()));
+  if (!parsed.success) return notOurs(response, url, asked);
+  const { code, message, details } = parsed.data;
+  return new AnsweredError({ status: response.status, url, asked: textOf(asked) }, code, message, details);
+}
+
+function notOurs({ status }: Response, url: string, asked: Asked): AnsweredError {
+  return new AnsweredError(
+    { status, url, asked: textOf(asked) },
+    'ERR_ADMIN_ANSWER',
+    `${url} answered ${status} without saying why. It may not be an administration service of Bramble.`,
+    {},
+  );
+}
+
+function textOf({ method, path }: Asked): string {
+  return `${method} ${path.split('?')[0]}`;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,37 @@
+/** The client that commands use: it finds a service, and says where that one's release is why an operation is not there. */
+import {
+  type AdministrationClient,
+  AnsweredError,
+  createAdministrationClient,
+  type ServiceAccess,
+} from '../api/client.ts';
+import { domainOperations } from '../api/domain.ts';
+import { thisRelease } from '../release/this-release.ts';
+import type { AdministrationAccess } from './administration-access.ts';
+import { serviceFinder } from './service-finder.ts';
+
+/** `onWaiting` is told once when no service has answered for two seconds. */
+export function createCommandClient(
+  access: AdministrationAccess,
+  onWaiting?: (text: string) => void,
+): AdministrationClient {
+  return createAdministrationClient({ choose: serviceFinder(access, onWaiting), explain: explainMissing });
+}
+
+/** During an upgrade, and after it was reversed, a service of the release before may be the one that answers. */
+async function explainMissing(error: AnsweredError, access: ServiceAccess): Promise<AnsweredError> {
+  // An operation that is not there, rather than a thing.
+  if (error.status !== 404 || !error.message.startsWith('There is nothing at ')) return error;
+  const release = await releaseOf(access).catch(() => undefined);
+  if (release === undefined || release === thisRelease.release) return error;
+  const message =
+    `The administration service at ${error.url} is of ${release}, which has no ${error.asked}; this \`bramble\` is of ` +
+    `${thisRelease.release}. Use the \`bramble\` of ${release}, or try again once the domain runs ${thisRelease.release}: ` +
+    '`bramble status` shows its release.';
+  return new AnsweredError(error, error.code, message, { ...error.details, release });
+}
+
+async function releaseOf(access: ServiceAccess): Promise<string> {
+  const client = createAdministrationClient({ choose: async () => access });
+  return (await client.call(domainOperations.describe, {})).info.version;
+}

@@ -1,0 +1,80 @@
+/** `bramble release signer`: whose releases the domain takes. */
+import type { Command } from 'commander';
+import { type ReleaseSigner, releaseSignerOperations } from '../../api/release-signer.ts';
+import { readInputFile } from '../../base/input-file.ts';
+import { example, type Frame } from '../frame.ts';
+import { facts, type Style, timeText } from '../text-output.ts';
+
+export function addReleaseSignerCommands(releases: Command, frame: Frame): void {
+  const signers = releases.command('signer').description('whose releases the domain takes');
+  addShow(signers, frame);
+  addTrust(signers, frame);
+  addFollow(signers, frame);
+  addForget(signers, frame);
+}
+
+function addShow(signers: Command, frame: Frame): void {
+  example(
+    signers
+      .command('show')
+      .description('the signer that the domain trusts, since when, and why')
+      .action(async (_flags: object, command) => {
+        await frame.ask(command, releaseSignerOperations.show, {}, signerText);
+      }),
+    'bramble release signer show',
+  );
+}
+
+function addTrust(signers: Command, frame: Frame): void {
+  example(
+    signers
+      .command('trust <fingerprint>')
+      .description(
+        'trust only this signer from now on; the previous one stays refused, even as a successor in a rotation statement',
+      )
+      .option(
+        '--refuse <fingerprint...>',
+        'refuse these signers too, which the trusted one has named and should not have',
+      )
+      .action(async (fingerprint: string, { refuse = [] }: { refuse?: string[] }, command) => {
+        await frame.ask(command, releaseSignerOperations.trust, { body: { fingerprint, refuse } }, signerText);
+      }),
+    'bramble release signer trust 3f2a9c01:… --refuse 77d1e2b4:…',
+  );
+}
+
+function addFollow(signers: Command, frame: Frame): void {
+  example(
+    signers
+      .command('follow <file>')
+      .description('follow the trusted signer to the one that it names in these statements')
+      .action(async (file: string, _flags: object, command) => {
+        const body = { statements: await readInputFile(file) };
+        await frame.ask(command, releaseSignerOperations.follow, { body }, signerText);
+      }),
+    'bramble release signer follow bramble-signer.rotation',
+  );
+}
+
+function addForget(signers: Command, frame: Frame): void {
+  example(
+    signers
+      .command('forget')
+      .description('forget the signer: the next signed release makes its signer known')
+      .action(async (_flags: object, command) => {
+        await frame.ask(command, releaseSignerOperations.forget, {}, signerText);
+      }),
+    'bramble release signer forget',
+  );
+}
+
+function signerText(signer: ReleaseSigner, style: Style): string {
+  const { fingerprint, since, occasion, unsigned, refused } = signer;
+  return facts(style, [
+    ['signer', fingerprint ?? 'none is known: the next signed release makes its signer known'],
+    ...(since === null ? [] : [['since', timeText(since)] as const]),
+    ...(occasion === null ? [] : [['because', occasion] as const]),
+    ...unsigned.map(({ release }) => ['unsigned', `${release} was taken by name`] as const),
+    ...refused.map((signer) => ['refused', `${signer}, unless it is named`] as const),
+  ]);
+}

@@ -1,0 +1,101 @@
+/** `bramble upgrade plan`: its options are those of the plan. */
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import type { AnswerOf } from '../../api/operation.ts';
+import { upgradeOperations } from '../../api/upgrade.ts';
+import { planText } from '../../upgrade/report/report-text.ts';
+import { type AcceptanceFlags, acceptanceOf, acceptanceOptions } from '../acceptance-flags.ts';
+import { collectValues, jsonObject, number } from '../arguments.ts';
+import { example, type Frame } from '../frame.ts';
+import { refuseUnmeantPlan } from '../plan-precautions.ts';
+
+interface PlanFlags extends AcceptanceFlags {
+  archive?: string;
+  preview: boolean;
+  replace: boolean;
+  canary?: string[];
+  wave?: number[];
+  soak?: number;
+  inPlace?: boolean;
+  budget: Record<string, unknown>;
+  gate: Record<string, unknown>;
+  options?: Record<string, unknown>;
+}
+
+export function addUpgradePlanCommand(upgrades: Command, frame: Frame): void {
+  example(
+    planOptions(
+      acceptanceOptions(
+        upgrades
+          .command('plan [release]')
+          .description('plan an upgrade: what it needs, what it sends, how long that takes, what stays locked'),
+      ),
+    ).action(async (release: string | undefined, flags: PlanFlags, command) => {
+      const body = bodyOf(release, flags);
+      await refuseUnmeantPlan(await frame.client(command), body);
+      await frame.ask(command, upgradeOperations.plan, { body }, (answer) =>
+        plannedText(answer, body['preview'] === true),
+      );
+    }),
+    'bramble upgrade plan 1.2.0 --archive bramble-1.2.0.tgz --canary ada bea --wave 25 50 100 --soak 600',
+  );
+}
+
+function planOptions(command: Command): Command {
+  return command
+    .option('--archive <file>', 'archive of the release, on the host of the administration service')
+    .option('--preview', 'show the plan without writing or installing anything', false)
+    .option('--replace', 'put it in the place of a plan that was not started', false)
+    .option('--canary <account...>', 'accounts that go first')
+    .option('--wave <percent...>', 'share of all accounts that has moved when each wave ends', percentages)
+    .option('--soak <seconds>', 'how long each wave is watched before its gate decides', number)
+    .option('--in-place', 'of a patch, and its default: each instance is replaced under its own name, and nobody moves')
+    .option('--no-in-place', 'of a patch too: new instances take the accounts over in waves')
+    .option(
+      '--budget <name=value>',
+      'budget of the upgrade, may be repeated: perInstance, perDomain, suspects, perMinuteInstance, perMinuteDomain or suspectAfterSeconds',
+      collectValues,
+      {},
+    )
+    .option(
+      '--gate <name=value>',
+      'setting of the gates, may be repeated: leastRequests, maxErrorRateDifference, latencyFactor, latencySlackMs, maxFailedDeliveryShare, maxSilentDeliveryShare, patienceSeconds or baselineHours',
+      collectValues,
+      {},
+    )
+    .option(
+      '--options <json>',
+      'all other options (soakSeconds, waveDeadlineSeconds, fenceGraceMs, readySeconds, instances, oldInstances, …), as JSON or @file',
+      jsonObject,
+    );
+}
+
+function plannedText({ plan, release }: AnswerOf<typeof upgradeOperations.plan>, preview: boolean): string {
+  const head = release === undefined ? '' : `Upgrade ${release.from} → ${release.to}\n\n`;
+  const next = preview
+    ? 'Nothing was written. The same without --preview writes the plan.'
+    : 'The plan is written. Next: `bramble upgrade start`, which carries out the checks first.';
+  return `${head}${planText(plan)}\n${next}`;
+}
+
+function percentages(value: string, previous: number[] | undefined): number[] {
+  return [...(previous ?? []), number(value)];
+}
+
+function bodyOf(release: string | undefined, flags: PlanFlags): Record<string, unknown> {
+  const isGiven = (record: Record<string, unknown>): boolean => Object.keys(record).length > 0;
+  return {
+    ...flags.options,
+    ...(flags.preview ? { preview: true } : {}),
+    ...(flags.replace ? { replace: true } : {}),
+    ...(release === undefined ? {} : { toRelease: release }),
+    ...(flags.archive === undefined ? {} : { archive: resolve(flags.archive) }),
+    ...(flags.canary === undefined ? {} : { canaries: flags.canary }),
+    ...(flags.wave === undefined ? {} : { wavePercentages: flags.wave }),
+    ...(flags.soak === undefined ? {} : { soakSeconds: flags.soak }),
+    ...acceptanceOf(flags),
+    ...(flags.inPlace === undefined ? {} : { inPlace: flags.inPlace }),
+    ...(isGiven(flags.budget) ? { budget: flags.budget } : {}),
+    ...(isGiven(flags.gate) ? { gate: flags.gate } : {}),
+  };
+}

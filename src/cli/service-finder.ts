@@ -1,0 +1,91 @@
+/**
+ * Which administration service `bramble` asks. All addresses are asked for /healthz at once and the first that answers is taken:
+ * a stopped or frozen service is passed over, and one that is alive but slow is waited for.
+ */
+import type { ClientOptions } from '../api/client.ts';
+import { BrambleError } from '../base/errors.ts';
+import type { AdministrationAccess } from './administration-access.ts';
+
+/** A service under load answers late; one that is gone refuses at once. */
+const probeMs = 30_000;
+/** So long a person is left without a word. */
+const quietMs = 2000;
+
+/** The one that was found is kept. `onWaiting` is told once when no service has answered for two seconds. */
+export function serviceFinder(
+  access: AdministrationAccess,
+  onWaiting: (text: string) => void = () => undefined,
+): ClientOptions['choose'] {
+  const { token } = access;
+  let chosen: string | undefined;
+  return async (passOver) => {
+    if (chosen !== undefined && !passOver.has(chosen)) return { url: chosen, token };
+    const urls = access.urls.filter((url) => !passOver.has(url));
+    const found = await firstAnswering(urls, () =>
+      onWaiting(`Waiting for an administration service at ${urls.join(', ')} …`),
+    );
+    if (found.url === undefined) throw noneFound(access, found.other);
+    chosen = found.url;
+    return { url: chosen, token };
+  };
+}
+
+function noneFound(access: AdministrationAccess, other: SomethingElse | undefined): BrambleError {
+  return other === undefined
+    ? new BrambleError(
+        'ERR_ADMIN_UNREACHABLE',
+        `No administration service answers at ${access.urls.join(', ')}. Look at \`bramble component list\` or the logs in ` +
+          'BRAMBLE_HOME/logs; start one with `bramble up`, or name another with --url.',
+      )
+    : new BrambleError(
+        'ERR_ADMIN_ANSWER',
+        `${other.url} ${other.reason}, but not as an administration service of Bramble does. Name one with --url: ` +
+          'its port is not the one that devices connect to.',
+      );
+}
+
+/** The first that is alive; otherwise one that is alive and something else, if there is one. */
+async function firstAnswering(
+  urls: readonly string[],
+  onQuiet: () => void,
+): Promise<{ url?: string; other?: SomethingElse }> {
+  const settled = new AbortController();
+  const quiet = setTimeout(onQuiet, quietMs);
+  const signal = AbortSignal.any([settled.signal, AbortSignal.timeout(probeMs)]);
+  try {
+    return { url: await Promise.any(urls.map((url) => probe(url, signal))) };
+  } catch (error) {
+    const reasons: unknown[] = error instanceof AggregateError ? error.errors : [];
+    const other = reasons.find((reason) => reason instanceof SomethingElse);
+    return other === undefined ? {} : { other };
+  } finally {
+    clearTimeout(quiet);
+    settled.abort();
+  }
+}
+
+class SomethingElse extends Error {
+  readonly url: string;
+  readonly reason: string;
+
+  constructor(url: string, reason: string) {
+    super(reason);
+    this.url = url;
+    this.reason = reason;
+  }
+}
+
+async function probe(url: string, signal: AbortSignal): Promise<string> {
+  const response = await fetch(`${url}/healthz`, { signal }).catch((error: unknown) => {
+    throw tlsReason(error) ? new SomethingElse(url, 'speaks TLS with a certificate that is not trusted here') : error;
+  });
+  await response.arrayBuffer();
+  if (response.ok) return url;
+  throw response.status >= 500 ? new Error(`${response.status}`) : new SomethingElse(url, `answers ${response.status}`);
+}
+
+function tlsReason(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined;
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  return /CERT|SIGNED|_TLS_|_SSL_/.test(code);
+}
