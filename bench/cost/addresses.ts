@@ -16,7 +16,8 @@ import { createConnectBatcher } from '../../src/devices/connect-batch.ts';
 import { connectDevices } from '../../src/devices/connect-statement.ts';
 import { generateAuthorities } from '../../src/domain/authority-creation.ts';
 import { createInstance } from '../../src/instances/instances.ts';
-import { bodyBytesAtMost, type DeviceAddressKind } from '../../src/link/device-address.ts';
+import { appleBodyBytes } from '../../src/platforms/apple/addresses.ts';
+import { registeredPlatforms } from '../../src/platforms/registered/platforms.ts';
 import { silentLogger } from '../../src/process/log/logger.ts';
 import { createDeviceHandler } from '../../src/processes/server/device-handler.ts';
 import { createDeviceNotices } from '../../src/processes/server/device-notices.ts';
@@ -68,7 +69,7 @@ export async function addressKitchens(): Promise<AddressKitchens> {
   if (made.kind !== 'created') throw new Error(made.kind);
   const instanceId = made.id;
   const serve = createDeviceHandler({
-    ...{ db, instanceId, log: silentLogger, samples: createRequestSamples(instanceId) },
+    ...{ db, instanceId, log: silentLogger, samples: createRequestSamples(instanceId), platforms: registeredPlatforms },
     activation: createActivation({ db, instanceId, domain: async () => domain, authorities: async () => authorities }),
     scep: createScepService({
       db,
@@ -77,8 +78,8 @@ export async function addressKitchens(): Promise<AddressKitchens> {
       registrationActive: async () => false,
       renewalActive: async () => false,
     }),
-    checkin: {
-      ...{ db, instanceId, keys: createMasterKeys(), pushTopic: async () => domain.pushTopic },
+    announcements: {
+      ...{ db, instanceId, keys: createMasterKeys(), wakeChannel: async () => domain.pushTopic },
       onActivated: async () => {},
       onReturned: async () => {},
     },
@@ -104,7 +105,7 @@ export async function addressKitchens(): Promise<AddressKitchens> {
     ...kitchenOf(ingredients, { name, from: 'stranger', limitBytes, levelsAtMost: 3000, eat: () => asker.send() }),
     place: (input) => asker.place(ask(input)),
   });
-  const put = (kind: Extract<DeviceAddressKind, 'checkin' | 'connect'>, limitBytes = bodyBytesAtMost(kind)) =>
+  const put = (kind: 'checkin' | 'connect', limitBytes = appleBodyBytes[kind]) =>
     row(`PUT /mdm/<token>/${kind}, ${limitBytes / 1024} KiB signed by a stranger`, xml, limitBytes, (body) => ({
       method: 'PUT',
       path: `/mdm/${token}/${kind}`,
@@ -113,7 +114,7 @@ export async function addressKitchens(): Promise<AddressKitchens> {
     }));
   return {
     kitchens: [
-      row('POST /activate', form, bodyBytesAtMost('activate'), (body) => ({
+      row('POST /activate', form, appleBodyBytes.activate, (body) => ({
         method: 'POST',
         path: '/activate',
         headers: { 'content-type': 'application/x-www-form-urlencoded' },
@@ -125,7 +126,7 @@ export async function addressKitchens(): Promise<AddressKitchens> {
         headers: {},
         body: null,
       })),
-      row('POST /scep/<token>', scep, bodyBytesAtMost('scep'), (body) => ({
+      row('POST /scep/<token>', scep, appleBodyBytes.scep, (body) => ({
         method: 'POST',
         path: `/scep/${token}?operation=PKIOperation`,
         headers: {},

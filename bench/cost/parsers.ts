@@ -4,7 +4,6 @@
  */
 import type { KeyObject } from 'node:crypto';
 import { generateAuthorities } from '../../src/domain/authority-creation.ts';
-import { bodyBytesAtMost, urlBytesAtMost } from '../../src/link/device-address.ts';
 import {
   envelopeShape,
   helloShape,
@@ -13,7 +12,9 @@ import {
   routeAnswersShape,
   routeQuestionShape,
 } from '../../src/link/messages.ts';
+import { urlBytesAtMost } from '../../src/link/request-size.ts';
 import { parseJson, parseMessage } from '../../src/link/signed-envelope.ts';
+import { appleBodyBytes } from '../../src/platforms/apple/addresses.ts';
 import { sealEnvelope } from '../../src/protocol/cms/enveloped-data.ts';
 import { signAttached, signDetached } from '../../src/protocol/cms/signing.ts';
 import { scepAttributesDer } from '../../src/protocol/scep/attributes.ts';
@@ -41,7 +42,7 @@ export async function makeStranger(): Promise<Stranger> {
 
 /** What the inputs of each are made of, and how large they may be; the parsers themselves are those that are fuzzed. */
 function larders(scep: Ingredients, signature: Ingredients): Record<string, Larder> {
-  const [plists, cms, head] = [bodyBytesAtMost('connect'), bodyBytesAtMost('scep'), urlBytesAtMost];
+  const [plists, cms, head] = [appleBodyBytes.connect, appleBodyBytes.scep, urlBytesAtMost];
   return {
     'property list, XML': { from: 'device', ingredients: xml, limitBytes: plists },
     'property list, binary': { from: 'device', ingredients: 'binary plists', limitBytes: plists },
@@ -57,7 +58,7 @@ function larders(scep: Ingredients, signature: Ingredients): Record<string, Lard
     // Headers are in base64.
     'Mdm-Signature': { ingredients: signature, limitBytes: Math.floor((headerBytesAtMost * 3) / 4) },
     'Client-Cert header': { ingredients: base64, limitBytes: headerBytesAtMost },
-    'activation form': { ingredients: form, limitBytes: bodyBytesAtMost('activate') },
+    'activation form': { ingredients: form, limitBytes: appleBodyBytes.activate },
     'query of an address': { ingredients: form, limitBytes: head },
     'request head and Host': { ingredients: form, limitBytes: head },
     'import of accounts': { from: 'administrator', ingredients: json, limitBytes: 64 * 1024 },

@@ -223,7 +223,7 @@ export const deviceBugs: readonly KnownBug[] = [
   },
   {
     name: 'authenticate-of-a-renewal-clears',
-    file: 'src/devices/checkin.ts',
+    file: 'src/devices/announcements.ts',
     find: 'const renews = await isRenewing(tx, device.deviceId);',
     replace: 'const renews = (await isRenewing(tx, device.deviceId)) && false;',
     seenBy: [

@@ -18,7 +18,7 @@ export const edgeBugs: readonly KnownBug[] = [
   },
   {
     name: 'activation-takes-a-mebibyte',
-    file: 'src/link/device-address.ts',
+    file: 'src/platforms/apple/addresses.ts',
     find: 'activate: 4 * 1024,',
     replace: 'activate: 1024 * 1024,',
     seenBy: [

@@ -9,7 +9,7 @@ import { isBrambleError } from '../base/errors.ts';
 import type { DeviceId, InstanceId } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
 import type { InstanceAuthorities } from '../domain/authorities.ts';
-import type { ActivationForm } from '../protocol/activation-form.ts';
+import type { EnrolmentRequest } from '../platforms/protocol.ts';
 import { offerDevice } from './device-offer.ts';
 import {
   type EnrollmentDomain,
@@ -38,7 +38,7 @@ export type ActivationOutcome =
 export interface Activation {
   readonly passwords: Pick<PasswordChecks, 'comparisons' | 'waiting'>;
   /** @param remoteAddress of the device, as far as it is known. */
-  activate(request: ActivationForm, remoteAddress?: string): Promise<ActivationOutcome>;
+  activate(request: EnrolmentRequest, remoteAddress?: string): Promise<ActivationOutcome>;
 }
 
 /** Activations at one instance. */
@@ -53,7 +53,7 @@ export function createActivation(options: {
   const { db, instanceId, domain, authorities } = options;
   const passwords = createPasswordChecks({ db, instanceId });
 
-  async function activate(request: ActivationForm, remoteAddress = ''): Promise<ActivationOutcome> {
+  async function activate(request: EnrolmentRequest, remoteAddress = ''): Promise<ActivationOutcome> {
     const accountName = storedName(request.accountName);
     // What cannot be a name is one that nobody has.
     if (accountName === undefined) return { kind: 'refused', reason: 'none' };

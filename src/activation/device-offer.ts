@@ -12,8 +12,6 @@ import { newId } from '../base/ids.ts';
 import type { Database, Transaction } from '../database/connection.ts';
 import { deviceStates } from '../devices/state/device-states.ts';
 
-export type DevicePlatform = 'apple' | 'agent';
-
 /** What an enrolment profile is made of. */
 export interface DeviceOffer {
   readonly deviceId: DeviceId;
@@ -25,7 +23,7 @@ export interface DeviceOffer {
 export interface OfferRequest {
   readonly accountId: AccountId;
   readonly instanceId: InstanceId;
-  readonly platform: DevicePlatform;
+  readonly platform: string;
 }
 
 export type OfferOutcome =

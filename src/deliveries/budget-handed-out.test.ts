@@ -87,8 +87,8 @@ async function requests(
   return chosen.map(({ token, fingerprint, enrolment, deviceId }) => {
     const base = { token, fingerprint, enrolment, overTls: true, inventory: null, options: null };
     const commandId = commands.get(deviceId);
-    if (kind === 'idle' || !commandId) return { ...base, status: 'Idle', commandId: null, answer: null };
-    return { ...base, status: kind === 'done' ? 'Acknowledged' : 'NotNow', commandId, answer: {} };
+    if (kind === 'idle' || !commandId) return { ...base, status: 'idle', commandId: null, answer: null };
+    return { ...base, status: kind === 'done' ? 'done' : 'later', commandId, answer: {} };
   });
 }
 

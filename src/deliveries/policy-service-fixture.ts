@@ -105,7 +105,7 @@ export async function startService(
 
 export async function connect(
   device: TestDevice,
-  status: ConnectRequest['status'] = 'Idle',
+  status: ConnectRequest['status'] = 'idle',
   commandId: string | null = null,
   instance = one,
 ) {
@@ -135,7 +135,7 @@ export async function drain(device: TestDevice) {
   let command = await connect(device);
   while (command) {
     told.push(command);
-    command = await connect(device, 'Acknowledged', command.commandUuid);
+    command = await connect(device, 'done', command.commandUuid);
   }
   return told;
 }

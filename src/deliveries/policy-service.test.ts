@@ -201,7 +201,7 @@ test('a device that took a delivery and fell silent becomes a suspect, and is se
   const use = Object.fromEntries((await readPermitUse(db)).map(({ scope, taken }) => [scope, taken]));
   assert.deepEqual([use['domain'], use['suspects']], [0, 1]);
   assert.equal((await connect(device))?.commandUuid, command?.commandUuid);
-  await connect(device, 'Acknowledged', command?.commandUuid ?? null);
+  await connect(device, 'done', command?.commandUuid ?? null);
   assert.deepEqual(await states(), { done: 1 });
   assert.ok((await readPermitUse(db)).every(({ taken }) => taken === 0));
 });
@@ -213,7 +213,7 @@ test('what silent devices of an instance without turns hold is taken back by ano
   const budget = { perInstance: 1, perDomain: 1, suspects: 1, ...fast };
   await oweDeliveries(db, { ...move, deviceIds: [silent.id, device.id], items: ['it-policy'] });
   await (await startService({ budget, instance: two })).tick();
-  const lost = await connect(silent, 'Idle', null, two);
+  const lost = await connect(silent, 'idle', null, two);
   assert.ok(lost);
   const { tick } = await startService({ budget });
   const held = [];
@@ -224,7 +224,7 @@ test('what silent devices of an instance without turns hold is taken back by ano
     held.push((await connect(device)) === undefined);
   }
   assert.deepEqual(held, [true, false]);
-  await connect(silent, 'Acknowledged', lost.commandUuid, two);
+  await connect(silent, 'done', lost.commandUuid, two);
   assert.deepEqual(await states(), { done: 1, 'handed-out': 1 });
 });
 
@@ -258,7 +258,7 @@ test('a turn follows within a second while a device has taken something and not 
   const ending = new AbortController();
   clock.sleep = async (durationMs) => {
     pauses.push(durationMs);
-    if (pauses.length === 1) await connect(device, 'Idle');
+    if (pauses.length === 1) await connect(device, 'idle');
     if (pauses.length === 3) ending.abort();
   };
   await service.run(ending.signal);

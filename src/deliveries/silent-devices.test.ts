@@ -49,8 +49,8 @@ async function say({ fixture, at }: Member, status: ConnectRequest['status'], co
 
 async function come(member: Member): Promise<void> {
   if (member.kind === 'gone' && member.has) return;
-  const command = await say(member, 'Idle', null);
-  if (command !== null && member.kind === 'healthy') await say(member, 'Acknowledged', command);
+  const command = await say(member, 'idle', null);
+  if (command !== null && member.kind === 'healthy') await say(member, 'done', command);
   if (command !== null) member.has = true;
 }
 
@@ -253,7 +253,7 @@ test('an operator takes back what silent devices have, of all instances and at o
   assert.equal((await db`select 1 from delivery_permit where delivery_id is not null`).length, 0);
   const first = fleet[0] as Member;
   const [command] = await db<{ id: CommandId }[]>`select id from command where device_id = ${first.fixture.deviceId}`;
-  assert.equal(await say(first, 'Acknowledged', command?.id ?? null), null);
+  assert.equal(await say(first, 'done', command?.id ?? null), null);
   const [settled] = await db`select state from delivery where device_id = ${first.fixture.deviceId}`;
   assert.equal(settled?.['state'], 'done');
 });

@@ -37,7 +37,7 @@ test('only slots hand out: devices that come without a free one are told nothing
   const index = told.findIndex((command) => command !== undefined);
   const [device, command] = [devices[index], told[index]];
   assert.ok(device && command);
-  await connect(device, 'Acknowledged', command.commandUuid);
+  await connect(device, 'done', command.commandUuid);
   await tick();
   assert.equal(woken.length, 6, 'two devices for the one free slot');
 });
@@ -86,7 +86,7 @@ test('what a device put off is pushed for where it said something afterwards, at
     return woken.length === 1;
   };
   const first = await connect(device);
-  const second = await connect(device, 'NotNow', first?.commandUuid ?? null);
+  const second = await connect(device, 'later', first?.commandUuid ?? null);
   assert.notEqual(second?.commandUuid, first?.commandUuid);
   const equalTimes = async () =>
     (
@@ -94,7 +94,7 @@ test('what a device put off is pushed for where it said something afterwards, at
                where c.state = 'not-now'`
     )[0]?.['equal'];
   assert.equal(await equalTimes(), true, 'NotNow was the last thing that it said');
-  await connect(device, 'Acknowledged', second?.commandUuid ?? null);
+  await connect(device, 'done', second?.commandUuid ?? null);
   assert.equal(await equalTimes(), false);
   assert.equal(await dueAfter(4, 4.5, 3), false);
   assert.equal(await dueAfter(11, 11.5, 10), true, 'ten seconds after it was woken last, however old the command is');
@@ -163,7 +163,7 @@ test('an IT policy that a device refused is owed again after its time, once, and
     items: ['it-policy'],
   });
   await tick();
-  for (const device of [refusing, cured]) await connect(device, 'Error', (await connect(device))?.commandUuid ?? null);
+  for (const device of [refusing, cured]) await connect(device, 'failed', (await connect(device))?.commandUuid ?? null);
   assert.deepEqual(await states(), { failed: 2 });
   await tick();
   assert.deepEqual(await states(), { failed: 2 });

@@ -34,7 +34,7 @@ const commandStates = async ({ deviceId }: DeviceFixture) =>
   (await listCommands(db, deviceId, 10)).map(({ state }) => state);
 function requestOf(
   { token, fingerprint, enrolment }: DeviceFixture,
-  status: ConnectRequest['status'] = 'Idle',
+  status: ConnectRequest['status'] = 'idle',
   commandId: CommandId | null = null,
 ): ConnectRequest {
   const nothing = { answer: null, inventory: null, options: null };
@@ -42,7 +42,7 @@ function requestOf(
 }
 async function connect(
   device: DeviceFixture,
-  status: ConnectRequest['status'] = 'Idle',
+  status: ConnectRequest['status'] = 'idle',
   commandId: CommandId | null = null,
 ): Promise<CommandId | null> {
   const [outcome] = await connectDevices(db, here, [requestOf(device, status, commandId)]);
@@ -109,7 +109,7 @@ test(
     assert.equal((await cancel(second, true)).kind, 'changed');
     assert.equal((await cancel({ commandId: newId<CommandId>() }, true)).kind, 'not-found');
     assert.equal(await connect(device), null);
-    assert.equal(await connect(device, 'Acknowledged', second.commandId), null, 'a late answer is taken');
+    assert.equal(await connect(device, 'done', second.commandId), null, 'a late answer is taken');
     assert.deepEqual(await commandStates(device), ['cancelled', 'cancelled']);
   },
 );
@@ -147,7 +147,7 @@ test(
     assert.equal((await db`select 1 from delivery_permit where delivery_id is not null`).length, 0);
     const [listed] = await listCommands(db, deviceId, 1);
     assert.deepEqual([listed?.state, listed?.unanswered, await delivery()], ['queued', 0, 'released']);
-    assert.equal(await connect(device, 'Acknowledged', commandId), null);
+    assert.equal(await connect(device, 'done', commandId), null);
     assert.equal(await delivery(), 'done');
     assert.equal((await requeue({ commandId })).kind, 'settled');
     assert.deepEqual(await requeue({ deviceId }), { kind: 'changed', commands: 0, deliveries: 0 });

@@ -9,7 +9,7 @@ export interface NewCommand {
   commandId: CommandId;
   deviceId: DeviceId;
   requestType: string;
-  /** The whole plist as the device gets it. */
+  /** The whole message as the device gets it. */
   body: Uint8Array;
   /** Jumps the queue, as remote commands do. */
   urgent: boolean;

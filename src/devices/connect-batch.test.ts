@@ -13,7 +13,7 @@ const request = (token: string): ConnectRequest => ({
   fingerprint: 'f',
   overTls: true,
   enrolment: 'u',
-  status: 'Idle',
+  status: 'idle',
   commandId: null,
   answer: null,
   inventory: null,
@@ -57,8 +57,9 @@ test('an answer that the database cannot store settles its command without what 
     devices.map(({ token, fingerprint, enrolment }, index) =>
       batcher.connect({
         ...request(token),
-        ...{ fingerprint, enrolment, status: 'Acknowledged', commandId: commands[index] ?? null },
-        answer: { Status: 'Acknowledged', odd: index === 0 ? 'half a pair \ud800, and \u0000' : '' },
+        ...{ fingerprint, enrolment, status: 'done', commandId: commands[index] ?? null },
+        answer: { Status: 'Fine', odd: index === 0 ? 'half a pair \ud800, and \u0000' : '' },
+        bareAnswer: { Status: 'Fine' },
       }),
     ),
   );
@@ -70,8 +71,8 @@ test('an answer that the database cannot store settles its command without what 
   assert.deepEqual(
     rows.map((row) => [row['state'], row['answer']]),
     [
-      ['acknowledged', { Status: 'Acknowledged', truncated: true }],
-      ['acknowledged', { Status: 'Acknowledged', odd: '' }],
+      ['acknowledged', { Status: 'Fine', truncated: true }],
+      ['acknowledged', { Status: 'Fine', odd: '' }],
     ],
   );
 });

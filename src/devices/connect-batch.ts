@@ -169,7 +169,7 @@ export function createConnectBatcher(options: ConnectBatchOptions): ConnectBatch
 
 /** An answer without anything but how the command went. */
 function bareOf(request: ConnectRequest): ConnectRequest {
-  return { ...request, answer: { Status: request.status, truncated: true }, inventory: null, options: null };
+  return { ...request, answer: { ...request.bareAnswer, truncated: true }, inventory: null, options: null };
 }
 
 /** The oldest requests of devices that are in no batch yet, at most one of each. */

@@ -4,15 +4,18 @@ import fc from 'fast-check';
 import { newId } from '../base/ids.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
+import { reportOf } from '../platforms/apple/messages.ts';
 import type { ConnectAnswer } from '../protocol/apple/connect.ts';
 import type { PlistDictionary, PlistValue } from '../protocol/plist/value.ts';
 import { endingWithin } from '../testing/property.ts';
-import { connectRequestOf } from './connect-request.ts';
+import { connectRequestOf as requestOf } from './connect-request.ts';
 
 const { url } = await createTestDatabase();
 const db = openDatabase(url, { applicationName: 'test', max: 1 });
 after(async () => await db.end());
 
+const connectRequestOf = (token: string, by: typeof proven, answer: ConnectAnswer) =>
+  requestOf(token, by, reportOf(answer));
 const proven = { fingerprint: 'print', overTls: true };
 
 function answered(payload: PlistDictionary, change: { status?: 'Error' | 'NotNow'; commandUuid?: string } = {}) {
@@ -24,7 +27,7 @@ function answered(payload: PlistDictionary, change: { status?: 'Error' | 'NotNow
 test('an idle device brings nothing', () => {
   const idle = connectRequestOf('token', proven, { status: 'Idle', udid: 'u', payload: { QueryResponses: { A: 1 } } });
   const nothing = { commandId: null, answer: null, inventory: null, options: null };
-  assert.deepEqual(idle, { token: 'token', ...proven, enrolment: 'u', status: 'Idle', ...nothing });
+  assert.deepEqual(idle, { token: 'token', ...proven, enrolment: 'u', status: 'idle', ...nothing });
 });
 
 test('of the answers to a query the device’s own options are picked, and the rest is inventory', () => {

@@ -1,14 +1,10 @@
 /**
- * What a device's connect means for the database: the parsed plist, narrowed to what the connect statement stores.
+ * What a device's connect means for the database: its report, narrowed to what the connect statement stores.
  * Invariant: whatever a device sends, what is made of it here can be stored, and is bounded; what was cut is marked.
  */
 import { type CommandId, isUuid } from '../base/ids.ts';
-import type { ConnectAnswer } from '../protocol/apple/connect.ts';
-import { deviceOptionQueries } from '../protocol/apple/device-information.ts';
-import { isPlistDictionary, type PlistDictionary, type PlistValue } from '../protocol/plist/value.ts';
+import type { CommandReport } from '../platforms/device-message.ts';
 import type { ConnectRequest } from './connect-statement.ts';
-
-const optionNames = new Set(deviceOptionQueries);
 
 /** Answers larger than this are kept without their lists. */
 const answerBytesAtMost = 64 * 1024;
@@ -23,54 +19,54 @@ const textCharactersAtMost = 16_384;
 export function connectRequestOf(
   token: string,
   proven: Pick<ConnectRequest, 'fingerprint' | 'overTls'>,
-  answer: ConnectAnswer,
+  report: CommandReport,
 ): ConnectRequest {
   const { fingerprint, overTls } = proven;
-  const base = { token, fingerprint, overTls, enrolment: enrolmentOf(answer), status: answer.status };
-  if (answer.status === 'Idle') return { ...base, commandId: null, answer: null, inventory: null, options: null };
-  const commandId = isUuid(answer.commandUuid) ? (answer.commandUuid.toLowerCase() as CommandId) : null;
-  const responses = answer.payload['QueryResponses'];
-  const known = answer.status === 'Acknowledged' && isPlistDictionary(responses) ? inventoryOf(responses) : null;
+  const base = { token, fingerprint, overTls, enrolment: enrolmentOf(report), status: report.status };
+  if (report.status === 'idle') return { ...base, commandId: null, answer: null, inventory: null, options: null };
+  const { commandId, answer, essentials, bareAnswer, inventory, inventoryRequest, optionNames } = report;
+  const known = inventory === null ? null : inventoryOf(inventory);
   return {
     ...base,
-    commandId,
-    answer: storedAnswer(answer.payload),
+    commandId: isUuid(commandId) ? (commandId.toLowerCase() as CommandId) : null,
+    answer: storedAnswer(answer, essentials),
+    bareAnswer,
     inventory: known,
-    options: known === null ? null : pickOptions(known),
+    inventoryRequest,
+    options: known === null ? null : pickOptions(known, optionNames),
   };
 }
 
-/** A NUL is no character to the database, and of no UDID. */
-function enrolmentOf({ udid, enrollmentId }: ConnectAnswer): string | null {
-  return (udid ?? enrollmentId)?.replaceAll('\u0000', '') ?? null;
+/** A NUL is no character to the database, and of no name. */
+function enrolmentOf({ deviceName }: CommandReport): string | null {
+  return deviceName?.replaceAll('\u0000', '') ?? null;
 }
 
+type Facts = Readonly<Record<string, unknown>>;
+
 /** Whole where it is no larger than any device's inventory, otherwise the first facts of it that fit. */
-function inventoryOf(responses: PlistDictionary): Record<string, unknown> {
+function inventoryOf(responses: Facts): Record<string, unknown> {
   return firstThatFit(Object.entries(new Storable().dictionary(responses)), inventoryBytesAtMost);
 }
 
-function pickOptions(responses: Record<string, unknown>): object | null {
+function pickOptions(responses: Facts, optionNames: ReadonlySet<string>): object | null {
   const options = Object.entries(responses).filter(([name]) => optionNames.has(name));
   return options.length === 0 ? null : Object.fromEntries(options);
 }
 
-function storedAnswer(payload: PlistDictionary): object {
+function storedAnswer(answer: Facts, essentials: readonly string[]): object {
   const storable = new Storable();
-  const whole = storable.dictionary(payload);
+  const whole = storable.dictionary(answer);
   if (JSON.stringify(whole).length <= answerBytesAtMost) return storable.cut ? { ...whole, truncated: true } : whole;
-  const kept = ['Status', 'CommandUUID', 'ErrorChain'].filter((name) => Object.hasOwn(whole, name));
-  const explained = kept.map((name): [string, unknown] => [
-    name,
-    name === 'ErrorChain' ? firstErrors(whole[name]) : whole[name],
-  ]);
+  const kept = essentials.filter((name) => Object.hasOwn(whole, name));
+  const explained = kept.map((name): [string, unknown] => [name, firstItems(whole[name])]);
   return { ...firstThatFit(explained, answerBytesAtMost), truncated: true };
 }
 
-/** Of a chain that is too long the first errors say most. */
-function firstErrors(chain: unknown): unknown {
-  if (!Array.isArray(chain)) return chain;
-  return Object.values(firstThatFit(Object.entries(chain), answerBytesAtMost / 2));
+/** Of a list that is too long, such as one of errors, the first items say most. */
+function firstItems(value: unknown): unknown {
+  if (!Array.isArray(value)) return value;
+  return Object.values(firstThatFit(Object.entries(value), answerBytesAtMost / 2));
 }
 
 function firstThatFit(entries: readonly [string, unknown][], bytesAtMost: number): Record<string, unknown> {
@@ -85,24 +81,24 @@ function firstThatFit(entries: readonly [string, unknown][], bytesAtMost: number
   );
 }
 
-/** Makes JSON of a property list that PostgreSQL's jsonb takes, and notes whether anything had to be cut. */
+/** Makes JSON that PostgreSQL's jsonb takes, and notes whether anything had to be cut. */
 class Storable {
   cut = false;
 
-  dictionary(dictionary: PlistDictionary): Record<string, unknown> {
+  dictionary(dictionary: Facts): Record<string, unknown> {
     return Object.fromEntries(
       Object.entries(dictionary).map(([name, value]) => [this.#text(name), this.#value(value)]),
     );
   }
 
-  #value(value: PlistValue | undefined): unknown {
-    if (value === undefined) return null;
+  #value(value: unknown): unknown {
+    if (value === undefined || value === null) return null;
     if (typeof value === 'bigint') return value.toString();
     if (typeof value === 'string') return this.#text(value);
     if (value instanceof Uint8Array) return this.#text(Buffer.from(value).toString('base64'));
     if (value instanceof Date) return value.toISOString();
     if (Array.isArray(value)) return value.map((item) => this.#value(item));
-    if (isPlistDictionary(value)) return this.dictionary(value);
+    if (typeof value === 'object') return this.dictionary(value as Facts);
     return value;
   }
 

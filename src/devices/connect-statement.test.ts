@@ -3,10 +3,11 @@ import { after, test } from 'node:test';
 import type { CommandId, InstanceId } from '../base/ids.ts';
 import { type Database, openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
+import { reportOf } from '../platforms/apple/messages.ts';
 import { connectRequestOf } from './connect-request.ts';
 import { type ConnectRequest, connectDevices } from './connect-statement.ts';
 import { type DeviceFixture, seedCommand, seedDevice, seedDomain, seedPermits } from './device-fixture.ts';
-import { authenticateDevice } from './device-store.ts';
+import { beginEnrolment } from './device-store.ts';
 import { noteUnreadableAnswer } from './unreadable-answer.ts';
 
 const { url } = await createTestDatabase();
@@ -17,7 +18,7 @@ after(async () => await db.end());
 function idle(device: DeviceFixture): ConnectRequest {
   const { token, fingerprint, enrolment } = device;
   const nothing = { commandId: null, answer: null, inventory: null, options: null };
-  return { token, fingerprint, enrolment, overTls: true, status: 'Idle', ...nothing };
+  return { token, fingerprint, enrolment, overTls: true, status: 'idle', ...nothing };
 }
 
 function answer(device: DeviceFixture, commandId: CommandId, status: ConnectRequest['status']): ConnectRequest {
@@ -40,7 +41,7 @@ test('a device that names another UDID is refused; one that has named none yet, 
   const device = await seedDevice(db, domain.here, 'named');
   const { commandId } = await seedCommand(db, device);
   const kind = async (enrolment: string) => (await connectOne(domain.here, { ...idle(device), enrolment })).kind;
-  const another = { ...answer(device, commandId, 'Acknowledged'), enrolment: 'udid-other' };
+  const another = { ...answer(device, commandId, 'done'), enrolment: 'udid-other' };
   assert.equal((await connectOne(domain.here, another)).kind, 'another-enrolment');
   assert.equal(await kind('udid-other'), 'another-enrolment');
   assert.equal(await kind(device.enrolment.toUpperCase()), 'served');
@@ -62,9 +63,9 @@ test('an idle device gets its oldest command, its answer is recorded once, and t
     first.commandId,
     'a lost reply hands the same command out again',
   );
-  assert.equal(await handedOut(domain.here, answer(device, first.commandId, 'Acknowledged')), second.commandId);
-  await handedOut(domain.here, answer(device, first.commandId, 'Error'));
-  assert.equal(await handedOut(domain.here, answer(device, second.commandId, 'Acknowledged')), null);
+  assert.equal(await handedOut(domain.here, answer(device, first.commandId, 'done')), second.commandId);
+  await handedOut(domain.here, answer(device, first.commandId, 'failed'));
+  assert.equal(await handedOut(domain.here, answer(device, second.commandId, 'done')), null);
   const [row] = await db`select state, sent_count, answered_epoch from command where id = ${first.commandId}`;
   assert.deepEqual({ ...row }, { state: 'acknowledged', sent_count: 2, answered_epoch: '1' });
 });
@@ -74,21 +75,21 @@ test('a command answered NotNow waits for the next contact while others go first
   const first = await seedCommand(db, device);
   const second = await seedCommand(db, device);
   await handedOut(domain.here, idle(device));
-  assert.equal(await handedOut(domain.here, answer(device, first.commandId, 'NotNow')), second.commandId);
-  assert.equal(await handedOut(domain.here, answer(device, second.commandId, 'Acknowledged')), null);
+  assert.equal(await handedOut(domain.here, answer(device, first.commandId, 'later')), second.commandId);
+  assert.equal(await handedOut(domain.here, answer(device, second.commandId, 'done')), null);
   assert.equal(await handedOut(domain.here, idle(device)), first.commandId);
 });
 
 test('in one session no command is handed out twice, and what was answered NotNow hides no other', async () => {
   const device = await seedDevice(db, domain.here, 'a5');
   const [first, second] = [await seedCommand(db, device, { urgent: true }), await seedCommand(db, device)];
-  const notNow = (commandId: CommandId) => handedOut(domain.here, answer(device, commandId, 'NotNow'));
+  const notNow = (commandId: CommandId) => handedOut(domain.here, answer(device, commandId, 'later'));
   assert.equal(await handedOut(domain.here, idle(device)), first.commandId);
   assert.equal(await notNow(first.commandId), second.commandId);
   assert.equal(await notNow(second.commandId), null);
   const third = await seedCommand(db, device);
   assert.equal(await handedOut(domain.here, idle(device)), third.commandId, 'what was not tried yet');
-  assert.equal(await handedOut(domain.here, answer(device, third.commandId, 'Acknowledged')), first.commandId);
+  assert.equal(await handedOut(domain.here, answer(device, third.commandId, 'done')), first.commandId);
   assert.equal(await notNow(first.commandId), second.commandId, 'a locked first one hides none behind it');
   assert.equal(await notNow(second.commandId), null, 'not twice');
 });
@@ -99,7 +100,7 @@ test('a command whose reply was lost goes out in the next session also behind an
   assert.equal(await handedOut(domain.here, idle(device)), first.commandId);
   const urgent = await seedCommand(db, device, { urgent: true });
   assert.equal(await handedOut(domain.here, idle(device)), urgent.commandId);
-  assert.equal(await handedOut(domain.here, answer(device, urgent.commandId, 'Acknowledged')), first.commandId);
+  assert.equal(await handedOut(domain.here, answer(device, urgent.commandId, 'done')), first.commandId);
 });
 
 test('a command that is never answered is shown after five hand-outs, and after ten given up at the next contact', async () => {
@@ -122,7 +123,7 @@ test('a command that is never answered is shown after five hand-outs, and after 
   assert.deepEqual({ ...row }, { state: 'error', answer: { unanswered: 10 }, delivery: 'failed', failure });
   assert.equal((await db`select 1 from delivery_permit where delivery_id = ${deliveryId}`).length, 0);
   assert.deepEqual(await events(), ['command-unanswered', 'command-given-up']);
-  assert.equal(await handedOut(domain.here, answer(device, commandId, 'Acknowledged')), null, 'a late answer is taken');
+  assert.equal(await handedOut(domain.here, answer(device, commandId, 'done')), null, 'a late answer is taken');
   await db`delete from delivery_permit`;
 });
 
@@ -131,7 +132,7 @@ test('NotNow is an answer: a command that is put off again and again is never gi
   const { commandId } = await seedCommand(db, device);
   for (let times = 0; times < 15; times++) {
     assert.equal(await handedOut(domain.here, idle(device)), commandId);
-    await handedOut(domain.here, answer(device, commandId, 'NotNow'));
+    await handedOut(domain.here, answer(device, commandId, 'later'));
   }
   const [row] = await db`select state, unanswered from command where id = ${commandId}`;
   assert.deepEqual({ ...row }, { state: 'not-now', unanswered: 0 });
@@ -190,7 +191,7 @@ test('a budgeted command leaves only with permits, other commands go before it, 
   const taken = await db`select scope from delivery_permit where delivery_id = ${first.deliveryId} order by scope`;
   assert.equal(taken.length, 2);
   assert.equal(await handedOut(domain.here, idle(one)), first.commandId, 'handed out again under the permits it holds');
-  await handedOut(domain.here, answer(one, first.commandId, 'Acknowledged'));
+  await handedOut(domain.here, answer(one, first.commandId, 'done'));
   assert.equal((await db`select 1 from delivery_permit where delivery_id is not null`).length, 0);
   const [delivery] = await db`select state from delivery where id = ${first.deliveryId}`;
   assert.equal(delivery?.['state'], 'done');
@@ -206,7 +207,7 @@ test('a connect that began before a move committed writes nothing after it', asy
     // The owner's change is not committed: the row is locked, so the connect steps back and writes nothing.
     assert.deepEqual(await connectOne(domain.here, idle(device)), { kind: 'moving' });
   });
-  assert.deepEqual(await connectOne(domain.here, answer(device, commandId, 'Acknowledged')), {
+  assert.deepEqual(await connectOne(domain.here, answer(device, commandId, 'done')), {
     kind: 'not-owner',
     owner: 'S10000002',
   });
@@ -238,7 +239,8 @@ test('sixty-four devices in one batch are each answered in their own row', async
 test('what a device says of itself counts only as the answer to a question of ours', async () => {
   const device = await seedDevice(db, domain.here, 'd1');
   const { commandId } = await seedCommand(db, device);
-  const told = { ...answer(device, commandId, 'Acknowledged'), inventory: { A: 1 }, options: { DeviceName: 'a' } };
+  const facts = { inventory: { A: 1 }, options: { DeviceName: 'a' }, inventoryRequest: 'DeviceInformation' };
+  const told = { ...answer(device, commandId, 'done'), ...facts };
   await connectOne(domain.here, told);
   await db`update command set state = 'sent', request_type = 'DeviceInformation' where id = ${commandId}`;
   const stored = async () => {
@@ -256,12 +258,14 @@ test('text that the database cannot hold is left out of an answer, also in names
   const device = await seedDevice(db, domain.here, 'd2');
   const { commandId } = await seedCommand(db, device);
   const payload = { 'a\u0000b': 'c\u0000d', QueryResponses: { 'x\u0000': [{ 'y\u0000': 1 }] } };
-  const request = connectRequestOf(device.token, { ...device, overTls: true }, {
+  const report = reportOf({
     status: 'Acknowledged',
     commandUuid: commandId,
     udid: device.enrolment,
+    errorChain: [],
     payload,
-  } as never);
+  });
+  const request = connectRequestOf(device.token, { ...device, overTls: true }, report);
   assert.equal((await connectOne(domain.here, request)).kind, 'served');
   const [row] = await db`select answer from command where id = ${commandId}`;
   assert.deepEqual(row?.['answer'], { ab: 'cd', QueryResponses: { x: [{ y: 1 }] } });
@@ -280,9 +284,16 @@ test('a device that enrols again gives back the permits of what it had not answe
       insert into delivery_permit (scope, number, delivery_id) values (${device.deviceId}, 1, ${deliveryId})`;
     deliveries.push(deliveryId);
   }
-  const device = { udid: 'udid-e1', enrollmentId: null, topic: 't', serialNumber: null, model: null, product: null };
+  const device = {
+    hardwareId: 'udid-e1',
+    enrolmentId: null,
+    channel: 't',
+    serialNumber: null,
+    model: null,
+    product: null,
+  };
   await db.begin((tx) =>
-    authenticateDevice(
+    beginEnrolment(
       tx,
       { deviceId: present.deviceId, instanceId: domain.here },
       { ...device, osVersion: null, softwareVersion: null },
@@ -311,7 +322,7 @@ test('a commit waits for the disk unless all that it says is when idle devices w
     });
   assert.equal(await commitAfter([idle(quiet)]), 'off');
   assert.equal(await commitAfter([idle(quiet), idle(busy)]), 'on', 'a command was handed out');
-  assert.equal(await commitAfter([idle(quiet), answer(busy, commandId, 'Acknowledged')]), 'on');
+  assert.equal(await commitAfter([idle(quiet), answer(busy, commandId, 'done')]), 'on');
   assert.equal(await commitAfter([idle(quiet), idle(busy)]), 'off');
 });
 
@@ -323,7 +334,7 @@ test('a batch of idle devices and one with answers among them are answered row b
   const kinds = async (requests: readonly ConnectRequest[]) =>
     (await connectDevices(db, domain.here, requests)).map(({ kind }) => kind);
   assert.deepEqual(await kinds([idle(first), strange, idle(second)]), ['served', 'unknown-device', 'served']);
-  assert.deepEqual(await kinds([idle(first), answer(second, commandId, 'NotNow'), strange]), [
+  assert.deepEqual(await kinds([idle(first), answer(second, commandId, 'later'), strange]), [
     'served',
     'served',
     'unknown-device',

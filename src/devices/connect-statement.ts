@@ -8,9 +8,9 @@
  * Protects invariants 1 (fence), 5 (a budgeted command leaves only with one permit of its instance and one of the domain)
  * and 6 (an answer counts once: only a command that is still pending takes one).
  *
- * Which command is next: an Idle begins a session of the device, and in a session no command is handed out twice. Commands
- * that were answered NotNow come last, so that none hides another, and so that NotNow is the last thing that a locked
- * device says: only then does it retry by itself (wake-store.ts pushes the others). A command that was handed out
+ * Which command is next: an idle device begins a session, and in a session no command is handed out twice. Commands that
+ * were put off come last, so that none hides another, and so that *later* is the last thing that a locked device says: only
+ * then does it retry by itself (wake-store.ts wakes it for the others). A command that was handed out
  * {@link handOutsAtMost} times without a readable answer is given up at the next contact and hides nothing more.
  *
  * Relies on device_token_key, account_pkey, command_pending, command_pkey, delivery_pkey, delivery_permit_pkey and
@@ -23,23 +23,28 @@ import { fencedAccounts } from '../accounts/account-fence.ts';
 import type { AccountId, CommandId, DeviceId, InstanceId, SrpIdentifier } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
 import { deliveryStates } from '../deliveries/state/delivery-states.ts';
+import type { CommandReport } from '../platforms/device-message.ts';
 import { type Asked, type Asking, refusalOfRequest, serveIdle } from './idle-statement.ts';
 import { commandStates } from './state/command-states.ts';
 import { givenUpFailure, handOutsAtMost, handOutsShown } from './unanswered-commands.ts';
 
 /** A device's request as the batch takes it. */
 export interface ConnectRequest extends Asking {
-  status: 'Idle' | 'Acknowledged' | 'Error' | 'NotNow' | 'CommandFormatError';
+  status: CommandReport['status'];
   commandId: CommandId | null;
-  /** What is kept of the answer, as JSON; null for Idle. */
+  /** What is kept of the answer, as JSON; null for an idle device. */
   answer: object | null;
+  /** What is kept where the database refuses that. */
+  bareAnswer?: object;
   /** Inventory and device options that the answer brought, as JSON. */
   inventory: object | null;
   options: object | null;
+  /** Request type of the commands whose answers are believed to bring them. */
+  inventoryRequest?: string;
 }
 
 export type ConnectOutcome =
-  /** `command` is the plist to answer with, or null when nothing is to be done. */
+  /** `command` is what to answer with, or null when nothing is to be done. */
   | {
       kind: 'served';
       accountId: AccountId;
@@ -55,7 +60,7 @@ export type ConnectOutcome =
   | { kind: 'unknown-device' }
   /** Another certificate than this enrolment's. */
   | { kind: 'wrong-identity' }
-  /** Another UDID or EnrollmentID than this enrolment's. */
+  /** Another name than this enrolment's. */
   | { kind: 'another-enrolment'; deviceId: DeviceId }
   /** The enrolment has to show its identity in TLS. */
   | { kind: 'tls-required'; deviceId: DeviceId }
@@ -86,7 +91,7 @@ export async function connectDevices(
   instanceId: InstanceId,
   requests: readonly ConnectRequest[],
 ): Promise<ConnectOutcome[]> {
-  if (requests.some((request) => request.status !== 'Idle')) return await serve(db, instanceId, requests);
+  if (requests.some((request) => request.status !== 'idle')) return await serve(db, instanceId, requests);
   const idling = await serveIdle(db, instanceId, requests);
   const awaited = requests.filter((_, index) => idling[index]?.awaited);
   const served = awaited.length === 0 ? [] : await serve(db, instanceId, awaited);
@@ -102,35 +107,36 @@ async function serve(
 ): Promise<ConnectOutcome[]> {
   // Where all are idle, the columns of answers are left empty: unnest fills the shorter ones up with null. Booleans go as
   // text, since the driver takes an array of them for one.
-  const answers = requests.some((request) => request.status !== 'Idle') ? requests : [];
+  const answers = requests.some((request) => request.status !== 'idle') ? requests : [];
   const rows = await db<ConnectRow[]>`
     with request as materialized (
-      select n::int as n, token, fingerprint, over_tls, enrolment, coalesce(status, 'Idle') as status, command_id,
-             answer::jsonb as answer, inventory::jsonb as inventory, options::jsonb as options
+      select n::int as n, token, fingerprint, over_tls, enrolment, coalesce(status, 'idle') as status, command_id,
+             answer::jsonb as answer, inventory::jsonb as inventory, options::jsonb as options, inventory_request
         from unnest(${requests.map((r) => r.token)}::text[], ${requests.map((r) => r.fingerprint)}::text[],
                     ${requests.map((r) => String(r.overTls))}::text[]::boolean[], ${requests.map((r) => r.enrolment)}::text[],
                     ${answers.map((r) => r.status)}::text[], ${answers.map((r) => r.commandId)}::uuid[],
                     ${answers.map((r) => json(r.answer))}::text[], ${answers.map((r) => json(r.inventory))}::text[],
-                    ${answers.map((r) => json(r.options))}::text[])
-             with ordinality as r(token, fingerprint, over_tls, enrolment, status, command_id, answer, inventory, options, n)
+                    ${answers.map((r) => json(r.options))}::text[],
+                    ${answers.map((r) => r.inventoryRequest ?? null)}::text[])
+             with ordinality as r(token, fingerprint, over_tls, enrolment, status, command_id, answer, inventory, options, inventory_request, n)
     ), found as materialized (
       select r.n, d.id as device_id, d.account_id, d.removal_command_id, r.status, r.command_id,
-             r.answer, r.inventory, r.options, d.session + (r.status = 'Idle')::int as session,
+             r.answer, r.inventory, r.options, r.inventory_request, d.session + (r.status = 'idle')::int as session,
              ${db.unsafe(refusalOfRequest)} as refusal
         from request r join device d on d.token = r.token
     ), fence as materialized (
       ${fencedAccounts(db, instanceId, db`select distinct f.account_id from found f where f.refusal is null`)}
     ), fenced as materialized (
-      select f.n, f.device_id, f.account_id, f.status, f.command_id, f.answer, f.inventory, f.options, f.session, fence.epoch
+      select f.n, f.device_id, f.account_id, f.status, f.command_id, f.answer, f.inventory, f.options, f.inventory_request, f.session, fence.epoch
         from found f join fence on fence.id = f.account_id
        where f.refusal is null
     ), answered as (
       update command c
-         set state = case f.status when 'Acknowledged' then 'acknowledged' when 'NotNow' then 'not-now' else 'error' end,
+         set state = case f.status when 'done' then 'acknowledged' when 'later' then 'not-now' else 'error' end,
              answered_at = statement_timestamp(), answered_instance = ${instanceId}, answered_epoch = f.epoch,
              answer = f.answer, tried_session = f.session, unanswered = 0
         from fenced f
-       where c.id = f.command_id and c.device_id = f.device_id and f.status <> 'Idle'
+       where c.id = f.command_id and c.device_id = f.device_id and f.status <> 'idle'
          and ${commandStates.in(db, 'pending', 'c')}
       returning c.delivery_id, c.state, c.device_id, c.request_type, c.id, f.n
     ), first_command as materialized (
@@ -214,12 +220,12 @@ async function serve(
                where s.device_id = d.id and s.item = 'it-policy' and s.state = 'done'), d.applied_policy_revision),
              applied_books_revision = coalesce((select s.revision from settled s
                where s.device_id = d.id and s.item = 'service-books' and s.state = 'done'), d.applied_books_revision)
-        from fenced f left join answered k on k.n = f.n and k.request_type = 'DeviceInformation'
+        from fenced f left join answered k on k.n = f.n and k.request_type = f.inventory_request
        where d.id = f.device_id
     ), unimportant as materialized (
       select set_config('synchronous_commit', 'off', true)
        where not exists (select 1 from handed) and not exists (select 1 from given_up)
-         and not exists (select 1 from request q where q.status <> 'Idle')
+         and not exists (select 1 from request q where q.status <> 'idle')
     )
     select r.n, f.device_id as "deviceId", f.account_id as "accountId", f.refusal,
            e.n is not null as owned, i.srp_identifier as owner, a.instance_id = ${instanceId} as "ownedHere",
@@ -239,8 +245,8 @@ async function serve(
 
 /**
  * The next command of `f` of fenced, by command_pending: the first that is in the queue or was lost on its way; only if
- * there is none, one that was answered NotNow (Append evaluates its second part when the first is empty): of these, the
- * least recently tried. With a single slot, the first would otherwise take it at every Idle and return it too late for the
+ * there is none, one that was put off (Append evaluates its second part when the first is empty): of these, the
+ * least recently tried. With a single slot, the first would otherwise take it in every session and return it too late for the
  * next. A text without parameters, since the statement is put together for every batch.
  */
 function nextCommand(condition = ''): string {

@@ -29,8 +29,8 @@ async function connectOutcome(device: DeviceFixture, answered?: CommandId) {
     {
       ...{ token, fingerprint, enrolment, overTls: true, inventory: null, options: null },
       ...(answered === undefined
-        ? { status: 'Idle', commandId: null, answer: null }
-        : { status: 'Acknowledged', commandId: answered, answer: {} }),
+        ? { status: 'idle', commandId: null, answer: null }
+        : { status: 'done', commandId: answered, answer: {} }),
     },
   ]);
   assert.ok(outcome);

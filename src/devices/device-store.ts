@@ -1,21 +1,23 @@
-/** Devices as stored: lookups for check-in, and what each check-in message changes. All writes run under the account fence. */
+/** Devices as stored: lookups by their path token, and what each announcement changes. All writes run under the account fence. */
 import type { AccountId, DeviceId, InstanceId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
-import { sharedUserId } from '../protocol/apple/checkin.ts';
+import type { DeviceFacts, DeviceNames, DeviceUser, ToldWakeAddress } from '../platforms/device-message.ts';
 import { endOpenWork } from './enrolment-end.ts';
 import { type DeviceState, deviceStates } from './state/device-states.ts';
+import { enrolmentName } from './stored-names.ts';
 import { isSuspended, suspendEarlier } from './suspension.ts';
 
 export interface EnrolledDevice {
   deviceId: DeviceId;
   accountId: AccountId;
-  platform: 'apple' | 'agent';
+  platform: string;
   state: DeviceState;
   fingerprint: string | null;
-  /** UDID or EnrollmentID; null before its first Authenticate. */
+  /** What it calls itself; null before its enrolment began. */
   enrolment: string | null;
-  topic: string | null;
-  /** Another device named the same UDID, and this one's key was not heard since. */
+  /** The wake channel that it knows the domain by. */
+  channel: string | null;
+  /** Another device called itself the same, and this one's key was not heard since. */
   suspended: boolean;
   /** An administrator ended it, and it is to leave by itself. */
   removing: boolean;
@@ -27,39 +29,28 @@ export interface EnrolledDevice {
 export async function findDeviceByToken(q: Queryable, token: string): Promise<EnrolledDevice | 'not-found'> {
   const [row] = await q<EnrolledDevice[]>`
     select d.id as "deviceId", d.account_id as "accountId", d.platform, d.state, d.identity_fingerprint as fingerprint,
-           coalesce(d.udid, d.enrollment_id) as enrolment, d.topic, ${isSuspended(q, 'd')} as suspended,
+           ${enrolmentName(q, 'd')} as enrolment, d.topic as channel, ${isSuspended(q, 'd')} as suspended,
            d.removing_since is not null as removing, d.tls_required_at is not null as "tlsRequired"
       from device d where d.token = ${token}`;
   return row ?? 'not-found';
 }
 
-export interface AuthenticatedDevice {
-  udid: string | null;
-  enrollmentId: string | null;
-  topic: string | null;
-  serialNumber: string | null;
-  model: string | null;
-  product: string | null;
-  osVersion: string | null;
-  softwareVersion: string | null;
-}
-
 /**
- * A new enrolment begins on this token: pending commands, open deliveries with their permits, and the bootstrap token of an
+ * A new enrolment begins on this token: pending commands, open deliveries with their permits, and the kept secret of an
  * earlier one are cleared. Earlier enrolments of the same name are suspended, as far as their accounts are this instance's.
  * `false`, and nothing begins, where this one has ended meanwhile.
  */
-export async function authenticateDevice(
+export async function beginEnrolment(
   tx: Transaction,
   { deviceId, instanceId }: { deviceId: DeviceId; instanceId: InstanceId },
-  device: AuthenticatedDevice,
+  device: DeviceNames & DeviceFacts & { readonly channel: string | null },
 ): Promise<boolean> {
   await endOpenWork(tx, [deviceId], 'the device enrolled again');
   await tx`delete from device_user where device_id = ${deviceId}`;
   const { count } = await tx`
     update device
-       set state = 'authenticated', udid = ${device.udid}, enrollment_id = ${device.enrollmentId},
-           topic = ${device.topic}, serial_number = ${device.serialNumber}, model = ${device.model},
+       set state = 'authenticated', udid = ${device.hardwareId}, enrollment_id = ${device.enrolmentId},
+           topic = ${device.channel}, serial_number = ${device.serialNumber}, model = ${device.model},
            product = ${device.product}, os_version = ${device.osVersion},
            software_version = ${device.softwareVersion}, unlock_token = null, unlock_token_key = null,
            bootstrap_token = null, bootstrap_token_key = null, push_token = null, push_magic = null,
@@ -71,8 +62,8 @@ export async function authenticateDevice(
   return true;
 }
 
-/** An Authenticate that comes with a renewed identity: the enrolment goes on, and only what it says of the device is taken. */
-export async function describeDevice(tx: Transaction, deviceId: DeviceId, device: AuthenticatedDevice): Promise<void> {
+/** An enrolment that is announced with a renewed identity goes on, and only what it says of the device is taken. */
+export async function describeDevice(tx: Transaction, deviceId: DeviceId, device: DeviceFacts): Promise<void> {
   await tx`
     update device
        set serial_number = coalesce(${device.serialNumber}, serial_number), model = coalesce(${device.model}, model),
@@ -83,8 +74,8 @@ export async function describeDevice(tx: Transaction, deviceId: DeviceId, device
 
 /**
  * Device options outlive a wipe: a fresh enrolment takes those of the account's last one of the same device. Only from one
- * that has ended or is silent, and of the same serial number where both have one: a device that merely names another's
- * UDID learns nothing of that one. Relies on device_account.
+ * that has ended or is silent, and of the same serial number where both have one: a device that merely calls itself
+ * like another learns nothing of that one. Relies on device_account.
  */
 async function carryOptionsOver(tx: Transaction, deviceId: DeviceId): Promise<void> {
   await tx`
@@ -92,32 +83,28 @@ async function carryOptionsOver(tx: Transaction, deviceId: DeviceId): Promise<vo
       from (select e.options
               from device d join device e on e.account_id = d.account_id and e.platform = d.platform and e.id <> d.id
              where d.id = ${deviceId}
-               and lower(coalesce(e.udid, e.enrollment_id)) = lower(coalesce(d.udid, d.enrollment_id))
+               and lower(${enrolmentName(tx, 'e')}) = lower(${enrolmentName(tx, 'd')})
                and (e.state = 'gone' or ${isSuspended(tx, 'e')})
                and (e.serial_number = d.serial_number or e.serial_number is null or d.serial_number is null)
              order by e.last_seen_at desc nulls last limit 1) earlier
      where own.id = ${deviceId} and own.options = '{}'`;
 }
 
-export interface UpdatedToken {
-  topic: string;
-  pushToken: Uint8Array;
-  pushMagic: string;
-  unlockToken: { ciphertext: Buffer; keyId: string } | null;
-}
+type Sealed = { ciphertext: Buffer; keyId: string };
 
-/** Stores the device channel's token; answers whether the enrolment became active by it. */
-export async function updateToken(
+/** Stores how the device is woken; answers whether the enrolment became active by it. */
+export async function storeWakeAddress(
   tx: Transaction,
   deviceId: DeviceId,
-  token: UpdatedToken,
+  address: ToldWakeAddress,
+  unlockSecret: Sealed | null,
 ): Promise<'activated' | 'updated' | 'out-of-order'> {
   const [row] = await tx<{ before: string }[]>`
     update device d
-       set state = 'active', topic = ${token.topic}, push_token = ${token.pushToken as Buffer},
-           push_magic = ${token.pushMagic}, push_state = 'ok', last_seen_at = clock_timestamp(),
-           unlock_token = coalesce(${token.unlockToken?.ciphertext ?? null}, d.unlock_token),
-           unlock_token_key = coalesce(${token.unlockToken?.keyId ?? null}, d.unlock_token_key)
+       set state = 'active', topic = ${address.channel}, push_token = ${address.token as Buffer},
+           push_magic = ${address.secret}, push_state = 'ok', last_seen_at = clock_timestamp(),
+           unlock_token = coalesce(${unlockSecret?.ciphertext ?? null}, d.unlock_token),
+           unlock_token_key = coalesce(${unlockSecret?.keyId ?? null}, d.unlock_token_key)
       from device old
      where d.id = ${deviceId} and old.id = d.id and ${deviceStates.in(tx, 'enrolled', 'd')}
     returning old.state as before`;
@@ -129,27 +116,28 @@ export async function updateToken(
 export const usersOfDeviceAtMost = 128;
 
 /**
- * Stores the token of a user channel under the device's identity; only an active device has user channels. Beyond the limit
- * the least recently heard one is dropped. Under the bare UserID that all users of a Shared iPad have in common, 1.1 kept
- * the last writer: that row is removed with the first user who can be told apart, and each sends a token of its own.
+ * Stores how a user's channel is woken, under the device's identity; only an active device has user channels. Beyond the limit
+ * the least recently heard one is dropped. What was kept under an id that stood for several users, the last writer, is removed
+ * with the first of them who can be told apart, and each tells an address of its own.
  */
-export async function updateUserToken(
+export async function storeUserWakeAddress(
   tx: Transaction,
   deviceId: DeviceId,
-  user: { userId: string; userName: string | null; pushToken: Uint8Array; pushMagic: string },
+  user: DeviceUser,
+  address: ToldWakeAddress,
 ): Promise<'updated' | 'out-of-order'> {
   const { count } = await tx`
     insert into device_user (device_id, user_id, user_name, push_token, push_magic)
-    select d.id, ${user.userId}, ${user.userName}, ${user.pushToken as Buffer}, ${user.pushMagic}
+    select d.id, ${user.id}, null, ${address.token as Buffer}, ${address.secret}
       from device d where d.id = ${deviceId} and d.state = 'active'
     on conflict (device_id, user_id) do update
        set user_name = excluded.user_name, push_token = excluded.push_token, push_magic = excluded.push_magic,
            updated_at = clock_timestamp()`;
   if (count === 0) return 'out-of-order';
-  if (user.userId.startsWith(`${sharedUserId}/`)) await removeUser(tx, deviceId, sharedUserId);
+  if (user.formerId !== null) await removeUser(tx, deviceId, user.formerId);
   await tx`
     delete from device_user u
-     using (select user_id from device_user where device_id = ${deviceId} and user_id <> ${user.userId}
+     using (select user_id from device_user where device_id = ${deviceId} and user_id <> ${user.id}
              order by updated_at desc offset ${usersOfDeviceAtMost - 1}) surplus
      where u.device_id = ${deviceId} and u.user_id = surplus.user_id`;
   return 'updated';
@@ -159,21 +147,15 @@ export async function removeUser(tx: Transaction, deviceId: DeviceId, userId: st
   await tx`delete from device_user where device_id = ${deviceId} and user_id = ${userId}`;
 }
 
-export async function storeBootstrapToken(
-  tx: Transaction,
-  deviceId: DeviceId,
-  sealed: { ciphertext: Buffer; keyId: string } | null,
-): Promise<void> {
+/** The secret that a device leaves in keeping. */
+export async function storeKeptSecret(tx: Transaction, deviceId: DeviceId, sealed: Sealed | null): Promise<void> {
   await tx`
     update device set bootstrap_token = ${sealed?.ciphertext ?? null},
            bootstrap_token_key = ${sealed?.keyId ?? null}
      where id = ${deviceId}`;
 }
 
-export async function readBootstrapToken(
-  q: Queryable,
-  deviceId: DeviceId,
-): Promise<{ ciphertext: Buffer; keyId: string } | null> {
+export async function readKeptSecret(q: Queryable, deviceId: DeviceId): Promise<Sealed | null> {
   const [row] = await q<{ ciphertext: Buffer | null; keyId: string | null }[]>`
     select bootstrap_token as ciphertext, bootstrap_token_key as "keyId" from device where id = ${deviceId}`;
   return row?.ciphertext && row.keyId ? { ciphertext: row.ciphertext, keyId: row.keyId } : null;

@@ -10,7 +10,7 @@ import { deliveryStates } from '../deliveries/state/delivery-states.ts';
 import { commandStates } from './state/command-states.ts';
 
 /** The device left management by itself: what it still owed or was owed ends. */
-export async function checkOutDevice(tx: Transaction, deviceId: DeviceId): Promise<void> {
+export async function endByDevice(tx: Transaction, deviceId: DeviceId): Promise<void> {
   await endEnrolments(tx, [deviceId], 'the device left management');
   await tx`update device set last_seen_at = clock_timestamp() where id = ${deviceId}`;
 }

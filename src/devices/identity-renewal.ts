@@ -115,11 +115,11 @@ async function settleRenewals(tx: Transaction, deviceId: DeviceId, fingerprint: 
     update delivery_permit p set delivery_id = null, taken_at = null from open o where p.delivery_id = o.id`;
 }
 
-/** A repeated Authenticate, or one whose answer was lost, belongs to the renewal for so long after it. */
+/** A repeated beginning, or one whose answer was lost, belongs to the renewal for so long after it. */
 const settlesWithinHours = 24;
 
 /**
- * Whether an Authenticate of this enrolment comes, while it is active, with a renewal: its profile was handed out and not settled, or its
+ * Whether this enrolment is announced again, while it is active, because of a renewal: its profile was handed out and not settled, or its
  * identity waits for its first use, or was used within the last day.
  */
 export async function isRenewing(tx: Transaction, deviceId: DeviceId): Promise<boolean> {

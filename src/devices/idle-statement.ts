@@ -21,7 +21,7 @@ export interface Asking {
   fingerprint: string;
   /** Whether it was proven in TLS, and not by a signature alone. */
   overTls: boolean;
-  /** The UDID or EnrollmentID that the request names; null where it names none that can be read. */
+  /** What the device calls itself in the request; null where that cannot be read. */
   enrolment: string | null;
 }
 

@@ -57,7 +57,7 @@ async function say(
 async function session(device: ModelDevice, replies: number): Promise<void> {
   device.sessions += 1;
   const told = new Set<CommandId>();
-  let command = await say(device.fixture, 'Idle', null);
+  let command = await say(device.fixture, 'idle', null);
   device.saidNotNowLast = false;
   while (command !== null && told.size < replies) {
     assert.ok(!told.has(command), 'no command is handed out twice in a session');
@@ -67,7 +67,7 @@ async function session(device: ModelDevice, replies: number): Promise<void> {
     device.lockedFor.set(command, locked - 1);
     device.saidNotNowLast = locked > 0;
     if (locked <= 0) device.done.push(command);
-    command = await say(device.fixture, locked > 0 ? 'NotNow' : 'Acknowledged', command);
+    command = await say(device.fixture, locked > 0 ? 'later' : 'done', command);
   }
 }
 

@@ -3,7 +3,7 @@
  * signing time, RSA signatures repeat, and a device resends what got no answer. But they can be counted: one or two come
  * from lost answers, many deserve a look.
  *
- * Idle is not counted: without a signing time all are the same. A short digest is kept of what was signed (bytes outside
+ * That a device is idle is not counted: without a signing time all are the same. A short digest is kept of what was signed (bytes outside
  * the signature do not make a new message), for the newest `keptAtMost` messages of each enrolment.
  */
 

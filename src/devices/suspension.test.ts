@@ -4,8 +4,8 @@ import { after, test } from 'node:test';
 import type { DeviceId } from '../base/ids.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
-import { resumeSuspended } from './checkin.ts';
-import { createCheckinScene } from './checkin-fixture.ts';
+import { resumeSuspended } from './announcements.ts';
+import { createAnnouncementScene } from './announcements-fixture.ts';
 import { type DeviceFixture, seedCommand, seedDomain, seedPermits } from './device-fixture.ts';
 import {
   type DevicePage,
@@ -21,7 +21,7 @@ const db = openDatabase(url, { applicationName: 'test', max: 4 });
 const { here, there } = await seedDomain(db);
 after(async () => await db.end());
 const limited = { timeout: 30_000 };
-const { options, returned, enrolled, authenticate, updateToken, send, newDevice } = createCheckinScene(db, here);
+const { options, returned, enrolled, authenticate, updateToken, send, newDevice } = createAnnouncementScene(db, here);
 
 /** An active device with a push token, last heard an hour ago. */
 async function activeDevice(name: string): Promise<DeviceFixture> {

@@ -1,10 +1,10 @@
 /**
- * Two enrolments that name the same UDID. A wiped device cannot prove who it was, so the newcomer is accepted; the earlier
+ * Two enrolments that call themselves the same. A wiped device cannot prove who it was, so the newcomer is accepted; the earlier
  * enrolment is suspended: it is owed nothing, holds no permit, and ends after `suspensionDays`. It is woken again and again,
  * ever more seldom, so that a device that is still there can say so, and keeps its tunnels; when its key is heard, at a
  * connect, a check-in or a new tunnel, it is served again, and an event names both.
  *
- * Invariant: nobody can silence a device by naming its UDID. An enrolment whose key answered is never suspended again by
+ * Invariant: nobody can silence a device by calling himself like it. An enrolment whose key answered is never suspended again by
  * one that was there by then: each further try takes a further activation.
  *
  * In the database a suspended enrolment is `authenticated` with `suspended_at`: release 1.1 owes, wakes and serves such a row
@@ -23,7 +23,7 @@ import { deviceStates } from './state/device-states.ts';
 /** A suspended enrolment ends after this. */
 export const suspensionDays = 30;
 
-/** An offer is taken up within a day: where 1.1 took the Authenticate, it was not later than that. */
+/** An offer is taken up within a day: where 1.1 took the newcomer, it was not later than that. */
 const authenticatedWithinHours = 24;
 
 /** The condition for a device row by its alias. */
@@ -34,7 +34,7 @@ export function isSuspended(q: Queryable, alias: string) {
 interface Pair {
   earlier: DeviceId;
   newcomer: DeviceId;
-  /** The earlier one's key was heard since the newcomer named the UDID. */
+  /** The earlier one's key was heard since the newcomer came. */
   answered: boolean;
 }
 
@@ -117,7 +117,7 @@ export async function suspendEarlier(tx: Transaction, instanceId: InstanceId, lo
 }
 
 async function suspend(tx: Transaction, { earlier, newcomer }: Pair): Promise<void> {
-  await endDeliveries(tx, [earlier], 'another device named the same UDID');
+  await endDeliveries(tx, [earlier], 'another device has the same hardware identifier');
   await tx`
     update device set state = 'authenticated', suspended_at = clock_timestamp(), suspended_by = ${newcomer}
      where id = ${earlier}`;
@@ -126,7 +126,7 @@ async function suspend(tx: Transaction, { earlier, newcomer }: Pair): Promise<vo
     kind: 'device-suspended',
     subject: earlier,
     message:
-      `${is} uses the UDID of ${was}, so the earlier enrolment is suspended and is sent nothing. If the device was ` +
+      `${is} has the hardware identifier of ${was}, so the earlier enrolment is suspended and is sent nothing. If the device was ` +
       `wiped or replaced, there is nothing to do: that enrolment ends in ${suspensionDays} days, or now by ` +
       `\`bramble device remove ${earlier}\`.`,
     detail: { suspended: earlier, by: newcomer },
@@ -175,7 +175,7 @@ async function noteAnswer(tx: Transaction, deviceId: DeviceId, rival: DeviceId |
     kind: 'device-contested',
     subject: deviceId,
     message:
-      `${own} still answers with its own key, although ${other ?? 'another device'} used the same UDID later. Both ` +
+      `${own} still answers with its own key, although ${other ?? 'another device'} enrolled with the same hardware identifier later. Both ` +
       'are served. One of them is not that device: find out which, and remove it with `bramble device remove`.',
     detail: { device: deviceId, rival },
   });

@@ -11,7 +11,7 @@ import { handOutsAtMost } from './unanswered-commands.ts';
 
 /**
  * Notes it at the command that was handed out last, with the reason. The first one after a hand-out counts with it; further
- * ones count like hand-outs: `answer.unreadable` is the count up to which they did. `exhausted` when the next Idle gives the
+ * ones count like hand-outs: `answer.unreadable` is the count up to which they did. `exhausted` when the next contact gives the
  * command up. Fenced, without waiting for a move; by device_token_key, account_pkey, command_pending.
  */
 export async function noteUnreadableAnswer(

@@ -46,7 +46,7 @@ async function stateOf(device: DeviceFixture) {
 function idle(device: DeviceFixture) {
   const { token, fingerprint, enrolment } = device;
   const nothing = { commandId: null, answer: null, inventory: null, options: null };
-  return { token, fingerprint, enrolment, overTls: true, status: 'Idle' as const, ...nothing };
+  return { token, fingerprint, enrolment, overTls: true, status: 'idle' as const, ...nothing };
 }
 
 test('a move changes the owner, raises the epoch and carries the queue', async () => {
@@ -58,7 +58,7 @@ test('a move changes the owner, raises the epoch and carries the queue', async (
   assert.equal(queued, 1);
   assert.equal((await runMoveRound(options)).quiet, false);
   assert.deepEqual(await ownerOf(device), { instanceId: there, epoch: 2 });
-  const answered = { ...idle(device), status: 'Acknowledged' as const, commandId, answer: {} };
+  const answered = { ...idle(device), status: 'done' as const, commandId, answer: {} };
   const [outcome] = await connectDevices(db, there, [answered]);
   assert.equal(outcome?.kind, 'served');
   const [command] = await db`select state, sent_epoch::int, answered_epoch::int from command where id = ${commandId}`;

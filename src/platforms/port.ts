@@ -6,6 +6,7 @@
  * A platform that is added has a folder of its own and a line in `registered/`.
  */
 import type { Compiler } from './order.ts';
+import type { AddressRule, DeviceAddress, DeviceProtocol } from './protocol.ts';
 import type { WakeService } from './waking.ts';
 
 export interface Platform {
@@ -16,18 +17,37 @@ export interface Platform {
    * are owed the IT policy alone. Null where every device takes everything.
    */
   readonly leastSoftware: string | null;
+  /** Platforms may share one. */
+  readonly protocol: DeviceProtocol;
   readonly compiler: Compiler;
   readonly wakeService: WakeService;
 }
 
-/** Platforms by name. */
 export interface Platforms {
   readonly all: readonly Platform[];
   /** Undefined for the name of one that this release does not have. */
   named(name: string): Platform | undefined;
+  /** Whatever is asked for. @param url path and query, as in the request line or `:path` */
+  addressOf(url: string): DeviceAddress;
 }
+
+const nothing: AddressRule = { kind: 'other', purpose: 'none', maxBytes: 0, protocol: null };
+const nowhere: DeviceAddress = { rule: nothing, token: '' };
 
 export function createPlatforms(all: readonly Platform[]): Platforms {
   const byName = new Map(all.map((platform) => [platform.name, platform]));
-  return { all, named: (name) => byName.get(name) };
+  const protocols = [...new Set(all.map(({ protocol }) => protocol))];
+  return {
+    all,
+    named: (name) => byName.get(name),
+    addressOf: (url) => {
+      // Control paths of the link are nobody's, whatever a protocol takes for its own.
+      if (url.startsWith('/.')) return nowhere;
+      for (const protocol of protocols) {
+        const address = protocol.addressOf(url);
+        if (address !== undefined) return address;
+      }
+      return nowhere;
+    },
+  };
 }

@@ -24,6 +24,7 @@ import {
   parseMessage,
   signEnvelope,
 } from '../../src/link/signed-envelope.ts';
+import { registeredPlatforms } from '../../src/platforms/registered/platforms.ts';
 import { accountBatches } from '../../src/processes/administration/account-import-stream.ts';
 import { readHead } from '../../src/processes/router/request-head.ts';
 import { answerOfError } from '../../src/processes/server/device-answer.ts';
@@ -362,11 +363,14 @@ function headTarget(): ParserTarget {
       // Node takes no more than 2,000 headers.
       const [line = '', ...hosts] = input.toString('latin1').split('\n', 2000);
       const [method = '', url = ''] = line.split(' ', 2);
-      const head = readHead({
-        ...{ method, url, httpVersionMajor: 1, httpVersionMinor: 1 },
-        headers: { host: hosts[0] },
-        rawHeaders: hosts.flatMap((host) => ['Host', host]),
-      } as IncomingMessage);
+      const head = readHead(
+        {
+          ...{ method, url, httpVersionMajor: 1, httpVersionMinor: 1 },
+          headers: { host: hosts[0] },
+          rawHeaders: hosts.flatMap((host) => ['Host', host]),
+        } as IncomingMessage,
+        registeredPlatforms,
+      );
       if ('status' in head) {
         assert.ok(head.status >= 400 && head.status < 500, `answered ${head.status}`);
         throw new BrambleError((JSON.parse(head.body.toString()) as { code: ErrorCode }).code, 'refused');

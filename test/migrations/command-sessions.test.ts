@@ -21,7 +21,7 @@ const release11 = {
     with first_command as materialized (
       select c.id from command c
        where c.device_id = $1 and c.state in ('queued', 'sent', 'not-now')
-         and c.id is distinct from $2 and ($3 = 'Idle' or c.state = 'queued')
+         and c.id is distinct from $2 and ($3 = 'idle' or c.state = 'queued')
        order by c.urgent desc, c.sequence limit 1)
     update command c
        set state = 'sent', sent_at = clock_timestamp(), sent_count = c.sent_count + 1, sent_instance = $4, sent_epoch = 1
@@ -29,7 +29,7 @@ const release11 = {
     returning c.id`,
   answer: `
     update command c
-       set state = case $2 when 'Acknowledged' then 'acknowledged' when 'NotNow' then 'not-now' else 'error' end,
+       set state = case $2 when 'done' then 'acknowledged' when 'later' then 'not-now' else 'error' end,
            answered_at = clock_timestamp(), answered_instance = $3, answered_epoch = 1, answer = '{}'
      where c.id = $1 and c.state in ('queued', 'sent', 'not-now')`,
 } as const;
@@ -57,23 +57,23 @@ test('a session that began at 1.1 goes on at 1.2 without a command twice, and th
   const ids: CommandId[] = [];
   for (let count = 0; count < 3; count++) ids.push((await seedCommand(db, device)).commandId);
   const [first, second, third] = ids as [CommandId, CommandId, CommandId];
-  assert.equal(await old(device, 'Idle', null), first);
-  assert.equal(await old(device, 'NotNow', first), second);
-  assert.equal(await current(device, 'Acknowledged', second), third, 'the one that was not tried yet');
-  assert.equal(await current(device, 'Acknowledged', third), null, 'not the first again in this session');
-  assert.equal(await current(device, 'Idle', null), first);
+  assert.equal(await old(device, 'idle', null), first);
+  assert.equal(await old(device, 'later', first), second);
+  assert.equal(await current(device, 'done', second), third, 'the one that was not tried yet');
+  assert.equal(await current(device, 'done', third), null, 'not the first again in this session');
+  assert.equal(await current(device, 'idle', null), first);
 });
 
 test('what 1.2 put off or counted, 1.1 hands out and settles as ever, and 1.2 takes it up again', async () => {
   const device = await seedDevice(db, here, 'back-to-11');
   const { commandId } = await seedCommand(db, device);
-  assert.equal(await current(device, 'Idle', null), commandId);
-  assert.equal(await current(device, 'NotNow', commandId), null);
-  assert.equal(await old(device, 'Idle', null), commandId);
-  for (let times = 0; times < 10; times++) assert.equal(await current(device, 'Idle', null), commandId);
-  assert.equal(await old(device, 'Idle', null), commandId, 'counted ten times, and pending to 1.1');
-  await old(device, 'Acknowledged', commandId);
-  assert.equal(await current(device, 'Idle', null), null);
+  assert.equal(await current(device, 'idle', null), commandId);
+  assert.equal(await current(device, 'later', commandId), null);
+  assert.equal(await old(device, 'idle', null), commandId);
+  for (let times = 0; times < 10; times++) assert.equal(await current(device, 'idle', null), commandId);
+  assert.equal(await old(device, 'idle', null), commandId, 'counted ten times, and pending to 1.1');
+  await old(device, 'done', commandId);
+  assert.equal(await current(device, 'idle', null), null);
   const [row] = await db`select state from command where id = ${commandId}`;
   assert.equal(row?.['state'], 'acknowledged');
 });

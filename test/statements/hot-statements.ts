@@ -76,7 +76,7 @@ export const hotStatements: readonly HotStatement[] = [
       connectStatement.connectDevices(
         q,
         there,
-        requests.map((request) => ({ ...request, status: 'Acknowledged', commandId: newId(), answer: {} })),
+        requests.map((request) => ({ ...request, status: 'done', commandId: newId(), answer: {} })),
       ),
   },
   {

@@ -36,7 +36,7 @@ async function subjectsOf(domain: LargeDomain): Promise<Subjects> {
     ...domain,
     upgrade: { id: upgradeId, toRelease: '1.1.0' } as Upgrade,
     requests: devices.map(({ token, name }) => ({
-      ...{ token, fingerprint: `print-${name}`, enrolment: `udid-${name}`, overTls: true, status: 'Idle', ...nothing },
+      ...{ token, fingerprint: `print-${name}`, enrolment: `udid-${name}`, overTls: true, status: 'idle', ...nothing },
     })),
     accountIds: devices.map(({ accountId }) => accountId),
     deviceIds: devices.map(({ deviceId }) => deviceId),

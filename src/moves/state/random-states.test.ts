@@ -14,7 +14,7 @@ import { listOwed, releaseBudgeted, releaseUnbudgeted, settleWithoutSending } fr
 import { deliveryStates } from '../../deliveries/state/delivery-states.ts';
 import { markSuspects, takeBackAllSilent, takeBackForgotten, takeBackSilent } from '../../deliveries/suspects.ts';
 import { oweRefusedPolicies, trimCommands } from '../../deliveries/upkeep.ts';
-import { createCheckinScene } from '../../devices/checkin-fixture.ts';
+import { createAnnouncementScene } from '../../devices/announcements-fixture.ts';
 import { cancelCommands, queueCommand, requeueCommands } from '../../devices/command-queue.ts';
 import { type ConnectRequest, connectDevices } from '../../devices/connect-statement.ts';
 import { type DeviceFixture, seedDevice, seedDomain, seedPermits } from '../../devices/device-fixture.ts';
@@ -43,7 +43,7 @@ for (const scope of [here, there, 'domain']) {
   await db`insert into send_rate (scope, per_minute, tokens, refilled_at) values (${scope}, 1000, 1000, now())`;
 }
 await noteTransitions(db, ['device', 'command', 'delivery', 'account_move']);
-const scene = createCheckinScene(db, here);
+const scene = createAnnouncementScene(db, here);
 
 interface World {
   readonly devices: readonly DeviceFixture[];
@@ -79,11 +79,11 @@ async function assertWithin(): Promise<void> {
   }
 }
 
-const statuses = ['Idle', 'Acknowledged', 'Error', 'NotNow', 'CommandFormatError'] as const;
+const statuses = ['idle', 'done', 'failed', 'later'] as const;
 
 async function come({ handed }: World, device: DeviceFixture, status: ConnectRequest['status']): Promise<boolean> {
   const [row] = await db<{ at: InstanceId }[]>`select instance_id as at from account where id = ${device.accountId}`;
-  const commandId = status === 'Idle' ? null : ((handed.get(device.deviceId) ?? newId()) as never);
+  const commandId = status === 'idle' ? null : ((handed.get(device.deviceId) ?? newId()) as never);
   const { token, fingerprint, enrolment } = device;
   const [outcome] = await connectDevices(db, row?.at ?? here, [
     {
@@ -189,8 +189,8 @@ const happenings = {
   owe: (_, { deviceId }, how) => oweDeliveries(db, { deviceIds: [deviceId], cause: 'manual', budgeted: how % 2 === 0 }),
   release: (_, _device, how) =>
     release(how % 5 === 4 ? there : here, how < 8 ? 'send' : how === 8 ? 'superseded' : 'failed'),
-  come: (world, device) => come(world, device, 'Idle'),
-  answer: (world, device, how) => come(world, device, statuses[how % statuses.length] ?? 'Idle'),
+  come: (world, device) => come(world, device, 'idle'),
+  answer: (world, device, how) => come(world, device, statuses[how % statuses.length] ?? 'idle'),
   silence: (_, _device, how) => fallSilent(how),
   cancel: (_, { deviceId }, how) => db.begin((tx) => cancelCommands(tx, { deviceId }, { handedOut: how % 2 === 0 })),
   requeue: (_, { deviceId }) => db.begin((tx) => requeueCommands(tx, { deviceId })),
@@ -277,8 +277,8 @@ async function bringToAnEnd(world: World): Promise<void> {
     await move(world, 8);
     for (const instance of [here, there]) await release(instance, 'send');
     for (const device of world.devices) {
-      let more = await come(world, device, 'Idle');
-      for (let tries = 0; more && tries < 40; tries++) more = await come(world, device, 'Acknowledged');
+      let more = await come(world, device, 'idle');
+      for (let tries = 0; more && tries < 40; tries++) more = await come(world, device, 'done');
     }
     await fallSilent(4);
   }

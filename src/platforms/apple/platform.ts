@@ -2,6 +2,7 @@
 import type { Platform } from '../port.ts';
 import { appleKind, type ProfileReaders } from './device-family.ts';
 import { createProfileCompiler } from './profile-compiler.ts';
+import { appleProtocol } from './protocol.ts';
 import { pushService } from './push-wakes.ts';
 import { rulePlaces } from './rule-payloads.ts';
 import { serviceSystems } from './service-books.ts';
@@ -16,6 +17,7 @@ export const appleReaders: ProfileReaders = {
 export const apple: Platform = {
   name: 'apple',
   leastSoftware: null,
+  protocol: appleProtocol,
   compiler: createProfileCompiler(appleReaders),
   wakeService: pushService,
 };

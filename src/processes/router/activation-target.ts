@@ -12,7 +12,8 @@ import type { IncomingHttpHeaders } from 'node:http2';
 import { accountNameOf } from '../../base/account-name.ts';
 import { isBrambleError } from '../../base/errors.ts';
 import { accountQuestionVersion } from '../../link/messages.ts';
-import { activationMethodRefusal, activationRefusal, parseActivationForm } from '../../protocol/activation-form.ts';
+import type { DeviceProtocol } from '../../platforms/protocol.ts';
+import { activationMethodRefusal, activationRefusal } from '../../protocol/activation-form.ts';
 import type { LinkRegistry, RouterLink } from './link-registry.ts';
 import { type Reply, refusal } from './reply.ts';
 import type { RouteDirectory } from './route-directory.ts';
@@ -22,6 +23,7 @@ interface ActivationPost {
   readonly method: string;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer | null;
+  readonly protocol: Pick<DeviceProtocol, 'readEnrolment'>;
 }
 
 interface Around {
@@ -50,10 +52,10 @@ export function activationTarget(post: ActivationPost, { links, routes }: Around
 }
 
 /** The stored name of the account, or what the form is answered; as an instance would answer it. */
-function accountOf({ method, headers, body }: ActivationPost): string | Reply {
+function accountOf({ method, headers, body, protocol }: ActivationPost): string | Reply {
   if (method !== 'POST') return refusal(405, activationMethodRefusal.code, activationMethodRefusal.message);
   try {
-    return accountNameOf(parseActivationForm(headers['content-type'], body ?? Buffer.alloc(0)).accountName);
+    return accountNameOf(protocol.readEnrolment(headers['content-type'], body ?? Buffer.alloc(0)).accountName);
   } catch (error) {
     if (isBrambleError(error, 'ERR_ACCOUNT_NAME')) return refused();
     if (isBrambleError(error, 'ERR_CONTENT_TYPE')) return refusal(415, error.code, error.message);

@@ -10,8 +10,8 @@
  * Invariant: a request reaches the handlers of at most one instance that may have processed it.
  */
 import type { IncomingHttpHeaders } from 'node:http2';
-import type { DeviceAddress } from '../../link/device-address.ts';
 import { identifierShape } from '../../link/messages.ts';
+import type { DeviceAddress } from '../../platforms/protocol.ts';
 import { activationTarget } from './activation-target.ts';
 import { fingerprintOf, requestHeaders, responseHeaders, type Sender } from './forwarded-headers.ts';
 import { type Exchange, exchange } from './link-exchange.ts';
@@ -50,7 +50,10 @@ const staleOwnerMs = 2000;
 export function createForwarder(options: ForwarderOptions): Forwarder {
   return async (request) => {
     const { address, sender } = request;
-    if (address.kind === 'activate') return await forward(request, options, activationTarget(request, options));
+    const { purpose, protocol } = address.rule;
+    if (purpose === 'enrolment' && protocol !== null) {
+      return await forward(request, options, activationTarget({ ...request, protocol }, options));
+    }
     const target = tokenTarget(address.token, options);
     const startedMs = options.now();
     let status = 503;

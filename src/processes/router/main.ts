@@ -6,12 +6,14 @@
  * Invariant: devices are let in only when the instances that were linked before have had their chance to link again;
  * until then connections wait in the socket's queue, which outlives the process.
  */
+
 import type { Server } from 'node:net';
 import { Counter, type Registry } from 'prom-client';
 import * as z from 'zod';
 import { systemClock } from '../../base/clock.ts';
 import { BrambleError, messageOf } from '../../base/errors.ts';
 import { readRouterFile, routerFilePath, routerFolder } from '../../link/router-file.ts';
+import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { readEnvironment } from '../../process/environment.ts';
 import { addGauges, createRegistry, startHealthServer } from '../../process/health.ts';
 import { hostIdentity } from '../../process/host-identity.ts';
@@ -71,6 +73,7 @@ export async function runRouter(): Promise<void> {
   const file = await readRouterFile(filePath);
   const router = await createRouter({
     ...file,
+    platforms: registeredPlatforms,
     component: {
       ...(await hostIdentity(environment.host)),
       name,

@@ -9,8 +9,8 @@
  */
 import { hash } from 'node:crypto';
 import { addressGroup } from '../../base/address-group.ts';
-import type { DeviceAddress } from '../../link/device-address.ts';
 import type { RequestOutcome } from '../../link/messages.ts';
+import type { DeviceAddress } from '../../platforms/protocol.ts';
 import type { Sender } from './forwarded-headers.ts';
 import { isJudged, provesIdentity } from './proven-identity.ts';
 

@@ -168,9 +168,9 @@ test(
 test('whatever tokens come, no more is remembered than devices that proved themselves, the newest of them', () => {
   const counter = new OutcomeCounter({ provenDevices: 2, outcomes: 3 });
   const sender = { clientCertificate: null, remoteAddress: '192.0.2.1' };
-  const at = (token: string) => ({ kind: 'connect', token }) as const;
+  const rule = { kind: 'connect', purpose: 'commands', maxBytes: 1, protocol: null } as const;
   const count = (token: string, status: number) =>
-    counter.count({ address: at(token), sender, owner: 'S00000001', status, latencyMs: 1 });
+    counter.count({ address: { rule, token }, sender, owner: 'S00000001', status, latencyMs: 1 });
   const taken = () => counter.take().map(({ token, failed }) => `${token} ${failed ? 'failed' : 'answered'}`);
   for (let stranger = 0; stranger < 1000; stranger++) count(`stranger-${stranger}`, stranger % 2 ? 403 : 503);
   for (const token of ['a', 'b', 'c']) count(token, 200);

@@ -16,7 +16,8 @@ import type { Duplex } from 'node:stream';
 import { type TLSSocket, Server as TlsServer } from 'node:tls';
 import { type Clock, systemClock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
-import { bodyBytesAtMost, bodyTooLargeText, declaresMore } from '../../link/device-address.ts';
+import { bodyTooLargeText, declaresMore } from '../../link/request-size.ts';
+import type { Platforms } from '../../platforms/port.ts';
 import type { Logger } from '../../process/log/logger.ts';
 import { type Watched, watchConnections, watchFrames } from './connection-watch.ts';
 import { type DeviceEnd, http1End, http2End, writePlainReply } from './device-end.ts';
@@ -32,6 +33,7 @@ import { hostRefusal, type RequestHead, readHead } from './request-head.ts';
 import type { TunnelOpener } from './tunnel-opener.ts';
 
 export interface PublicListenerOptions {
+  platforms: Platforms;
   certificatePem: string;
   privateKeyPem: string;
   /** SNI name of tunnels; CONNECT elsewhere is refused, and requests there too. Undefined: any name. */
@@ -229,7 +231,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       if (!early) watched.spoke();
       return { reply: head, early };
     }
-    const bytesAtMost = bodyBytesAtMost(head.address.kind);
+    const bytesAtMost = head.address.rule.maxBytes;
     if (!declaresMore(request.headers['content-length'], bytesAtMost)) goOn?.();
     // Awaiting only what is a promise keeps requests without a body in one turn.
     const reading = read(bytesAtMost);
@@ -238,7 +240,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       case 'broken':
         return { reply: null, early: true };
       case 'too-large':
-        return { reply: refusal(413, 'ERR_BODY_TOO_LARGE', bodyTooLargeText(head.address.kind)), early: true };
+        return { reply: refusal(413, 'ERR_BODY_TOO_LARGE', bodyTooLargeText(bytesAtMost)), early: true };
       case 'late':
         return { reply: refusal(408, 'ERR_BODY_TIMEOUT', 'The request did not end in time.'), early: true };
       case 'displaced':
@@ -267,7 +269,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     if (options.tunnelHost !== undefined && socket.servername === options.tunnelHost) {
       return refusal(404, 'ERR_NOT_FOUND', 'This host name is for tunnels only.');
     }
-    return readHead(request);
+    return readHead(request, options.platforms);
   }
 
   return {

@@ -4,7 +4,7 @@
  * Invariant: never more of a request is held than its address takes, and a request that does not end is given up; all
  * large bodies together stay within an allowance, so that nobody fills the router's memory with them.
  */
-import { declaresMore } from '../../link/device-address.ts';
+import { declaresMore } from '../../link/request-size.ts';
 import type { PublicRequest } from './reply.ts';
 
 export type RequestBody =

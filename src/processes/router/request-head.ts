@@ -7,7 +7,9 @@
  * @see RFC 9110 §7.2 (Host), RFC 9112 §3.2 (request targets), RFC 9113 §8.3.1 (`:authority`)
  */
 import type { IncomingMessage } from 'node:http';
-import { type DeviceAddress, deviceAddressOf, urlBytesAtMost, urlTooLargeText } from '../../link/device-address.ts';
+import { urlBytesAtMost, urlTooLargeText } from '../../link/request-size.ts';
+import type { Platforms } from '../../platforms/port.ts';
+import type { DeviceAddress } from '../../platforms/protocol.ts';
 import { headersFit } from './forwarded-headers.ts';
 import { type PublicRequest, type Reply, refusal } from './reply.ts';
 
@@ -26,18 +28,18 @@ const absoluteForm = /^https?:\/\/([^/?#]*)(.*)$/is;
 const visible = /^[\x21-\x7e]*$/;
 
 /** The head, or the refusal that it gets. */
-export function readHead(request: PublicRequest): RequestHead | Reply {
+export function readHead(request: PublicRequest, platforms: Platforms): RequestHead | Reply {
   const host = hostRefusal(request);
   if (host) return host;
   if (!headersFit(request.headers)) return headersTooLarge();
   const url = originForm(request);
   if (url === null) return invalidHost();
   if (url.length > urlBytesAtMost) return refusal(413, 'ERR_BODY_TOO_LARGE', urlTooLargeText);
-  const address = deviceAddressOf(url);
-  if (address.kind === 'other') return refusal(404, 'ERR_NOT_FOUND', 'There is nothing at this address.');
-  if (address.kind === 'no-token') {
+  const address = platforms.addressOf(url);
+  if (address.rule.kind === 'no-token') {
     return refusal(400, 'ERR_UNKNOWN_DEVICE', 'No device of this domain has this address.');
   }
+  if (address.rule.purpose === 'none') return refusal(404, 'ERR_NOT_FOUND', 'There is nothing at this address.');
   const method = request.method ?? '';
   if (!methods.has(method)) {
     const refused = refusal(405, 'ERR_METHOD', 'Use GET, POST or PUT.');

@@ -1,4 +1,5 @@
 /** For tests only: a router on free loopback ports, instances and services that dial it, and devices that ask it. */
+
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -16,6 +17,7 @@ import {
 } from '../../link/link-fixture.ts';
 import type { LinkComponent, RevocationList, RouteAnswer, SignedEnvelope } from '../../link/messages.ts';
 import { signEnvelope } from '../../link/signed-envelope.ts';
+import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { silentLogger } from '../../process/log/logger.ts';
 import { inTime } from '../../testing/condition.ts';
 import { createRouter, type Router, type RouterOptions } from './router.ts';
@@ -56,6 +58,7 @@ export async function createStage(overrides: Partial<RouterOptions> = {}): Promi
   const identity = await domain.issue('router', ['router.test', 'tunnel.test']);
   const folder = await mkdtemp(join(tmpdir(), 'bramble-router-'));
   const options: RouterOptions = {
+    platforms: registeredPlatforms,
     component: testComponent('router-1'),
     ...identity,
     domainAuthorityPem: domain.certificatePem,

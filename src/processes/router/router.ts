@@ -12,6 +12,7 @@ import type { LivenessTimes } from '../../link/liveness.ts';
 import { type LinkComponent, linkPaths, type RevocationList, type SignedEnvelope } from '../../link/messages.ts';
 import type { RouterFile } from '../../link/router-file.ts';
 import { authorityKeyOf } from '../../link/signed-envelope.ts';
+import type { Platforms } from '../../platforms/port.ts';
 import type { Logger } from '../../process/log/logger.ts';
 import { Admission } from './admission.ts';
 import { followControlStream } from './control-stream.ts';
@@ -30,6 +31,7 @@ import { createStateFile, readRouterState } from './router-state.ts';
 import { createTunnelOpener } from './tunnel-opener.ts';
 
 export interface RouterOptions {
+  platforms: Platforms;
   component: LinkComponent;
   certificatePem: string;
   privateKeyPem: string;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { createSparseLog } from '../../base/sparse-log.ts';
-import { deviceAddressOf } from '../../link/device-address.ts';
+import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { Admission, suspendAfter } from './admission.ts';
 import { requestHeaders } from './forwarded-headers.ts';
 import { type Newcomer, Newcomers } from './newcomers.ts';
@@ -27,7 +27,7 @@ test('no address that is routed can be read as a control path', () => {
   fc.assert(
     fc.property(fc.array(piece, { maxLength: 12 }), (pieces) => {
       const url = `/${pieces.join('')}`;
-      if (['other', 'no-token'].includes(deviceAddressOf(url).kind)) return;
+      if (registeredPlatforms.addressOf(url).rule.purpose === 'none') return;
       const resolved = new URL(url, 'https://x').pathname;
       assert.ok(/^\/(mdm|scep|activate)(\/|$)/.test(resolved), url);
     }),

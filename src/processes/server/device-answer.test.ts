@@ -5,13 +5,14 @@ import postgres from 'postgres';
 import type { ErrorCode } from '../../base/error-codes.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { SrpIdentifier } from '../../base/ids.ts';
+import { appleProtocol } from '../../platforms/apple/protocol.ts';
 import { parseCheckin } from '../../protocol/apple/checkin.ts';
 import { parseConnect } from '../../protocol/apple/connect.ts';
 import { parseClientCert } from '../../protocol/client-cert-header.ts';
 import { verifyDetached } from '../../protocol/cms/verification.ts';
 import * as answers from './device-answer.ts';
 
-const statusOf = (error: unknown) => answers.answerOfError(error).status;
+const statusOf = (error: unknown) => answers.answerOfError(error, appleProtocol.faults).status;
 
 test('whatever fails, no device is told 401 or 403, and nothing of the failure leaks', () => {
   const code = fc.stringMatching(/^ERR_[A-Z_]{1,20}$/).map((text) => text as ErrorCode);

@@ -1,12 +1,13 @@
 /**
- * What is answered on device addresses, in one place, because a wrong status costs devices: 401, and 403 with Apple's
- * unenrol reasons, make a device leave management. A failed identity is 400, another owner 421, an error on our side 503.
- * Only a device that is meant to leave is told to.
+ * What is answered on device addresses, in one place, because a wrong status costs devices: some statuses, such as 401 and 403,
+ * make a device leave management. A failed identity is 400, another owner 421, an error on our side 503. Only a device that
+ * is meant to leave is told to, by the status that its protocol has for it.
  */
 import type { ErrorCode } from '../../base/error-codes.ts';
 import { isBrambleError } from '../../base/errors.ts';
 import type { SrpIdentifier } from '../../base/ids.ts';
 import { sqlState } from '../../database/sql-state.ts';
+import type { DeviceProtocol } from '../../platforms/protocol.ts';
 
 export interface DeviceAnswer {
   status: number;
@@ -18,8 +19,9 @@ export interface DeviceAnswer {
 
 export const emptyAnswer: DeviceAnswer = { status: 200, headers: {}, body: '', code: null };
 
-export function plistAnswer(body: Buffer | string): DeviceAnswer {
-  return { status: 200, headers: { 'content-type': 'application/xml; charset=utf-8' }, body, code: null };
+/** A command or a secret, in the protocol's form. */
+export function messageAnswer({ contentType }: Pick<DeviceProtocol, 'contentType'>, body: Buffer): DeviceAnswer {
+  return { status: 200, headers: { 'content-type': contentType }, body, code: null };
 }
 
 export function errorAnswer(
@@ -57,7 +59,7 @@ export const notActive = errorAnswer(
 export const anotherEnrolment = errorAnswer(
   400,
   'ERR_ANOTHER_ENROLMENT',
-  'The UDID or EnrollmentID of the message is not that of this enrolment. Only Authenticate may change it.',
+  'The message names another device than this enrolment. Only the beginning of an enrolment may change the name.',
 );
 export const tlsRequired = errorAnswer(
   400,
@@ -69,19 +71,12 @@ export const tlsRequired = errorAnswer(
  * For a device that an administrator removed, and whose key was proven: the only answer that makes a device leave. It is
  * given on purpose, never because something failed.
  */
-export const leaveManagement = errorAnswer(
-  401,
-  'ERR_REMOVED',
-  'An administrator has removed this device from management.',
-);
+export function leaveManagement({ leaveStatus }: Pick<DeviceProtocol, 'leaveStatus'>): DeviceAnswer {
+  return errorAnswer(leaveStatus, 'ERR_REMOVED', 'An administrator has removed this device from management.');
+}
 
-/** Codes for errors of the device; everything else is an error on our side and answered 503. */
+/** Codes for errors of the device, whatever its protocol; everything else is an error on our side and answered 503. */
 const faultOfTheDevice: ReadonlySet<string> = new Set([
-  'ERR_PLIST_MALFORMED',
-  'ERR_PLIST_TOO_DEEP',
-  'ERR_PLIST_TOO_LARGE',
-  'ERR_CHECKIN_MALFORMED',
-  'ERR_CONNECT_MALFORMED',
   'ERR_SIGNATURE_INVALID',
   'ERR_IDENTITY_MISSING',
   'ERR_IDENTITY_MISMATCH',
@@ -95,12 +90,13 @@ const faultOfTheDevice: ReadonlySet<string> = new Set([
   'ERR_INPUT',
 ]);
 
-/** The answer to a failure: never a stack, never 401 or 403. */
-export function answerOfError(error: unknown): DeviceAnswer {
+/** The answer to a failure: never a stack, never 401 or 403. @param faults further codes for errors of the device */
+export function answerOfError(error: unknown, faults?: ReadonlySet<ErrorCode>): DeviceAnswer {
   if (isBrambleError(error)) {
     if (error.code === 'ERR_BODY_TOO_LARGE') return errorAnswer(413, error.code, error.message);
     if (error.code === 'ERR_CONTENT_TYPE') return errorAnswer(415, error.code, error.message);
-    if (faultOfTheDevice.has(error.code)) return errorAnswer(400, error.code, error.message);
+    if (faultOfTheDevice.has(error.code) || faults?.has(error.code) === true)
+      return errorAnswer(400, error.code, error.message);
     return comeAgain(error.code, 'The server has trouble: come again.');
   }
   if (sqlState(error)?.startsWith('22') === true) {

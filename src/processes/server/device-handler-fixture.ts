@@ -24,6 +24,7 @@ import { oweDeliveries } from '../../deliveries/owe-deliveries.ts';
 import { createConnectBatcher } from '../../devices/connect-batch.ts';
 import { connectDevices } from '../../devices/connect-statement.ts';
 import { seedDomainRow } from '../../devices/device-fixture.ts';
+import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { silentLogger } from '../../process/log/logger.ts';
 import { serializeCheckin } from '../../protocol/apple/checkin.ts';
 import { serializeConnect } from '../../protocol/apple/connect.ts';
@@ -162,7 +163,7 @@ async function startServer(
   const samples = createRequestSamples(instanceId);
   const identityUse = createIdentityUse({ db, instanceId, features: ownFeatures, clock: systemClock });
   const serve = createDeviceHandler({
-    ...{ db, instanceId, log: silentLogger, samples },
+    ...{ db, instanceId, log: silentLogger, samples, platforms: registeredPlatforms },
     activation: createActivation({
       db,
       instanceId,
@@ -176,8 +177,8 @@ async function startServer(
       registrationActive: async () => false,
       renewalActive: async () => true,
     }),
-    checkin: {
-      ...{ db, instanceId, keys: createMasterKeys(), pushTopic: async () => testDomain.pushTopic },
+    announcements: {
+      ...{ db, instanceId, keys: createMasterKeys(), wakeChannel: async () => testDomain.pushTopic },
       onActivated: async (tx, device) => {
         await useUpActivationPassword(tx, { deviceId: device.deviceId, instanceId });
         await oweDeliveries(tx, { deviceIds: [device.deviceId], cause: 'activation', budgeted: false });

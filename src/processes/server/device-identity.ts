@@ -1,14 +1,14 @@
 /**
  * Which device a request is from, which way it came, and what is worth noting about that.
  *
- * A captured `Mdm-Signature` covers its body for ever, and cannot be refused (clients send no signing time, and RSA
+ * A captured signature covers its body for ever, and cannot be refused (clients send no signing time, and RSA
  * signatures repeat), so use of TLS is noted until it can be required; repeats without it are counted; and a clock that is
  * far off is reported. Invariant: none of this keeps a device from being served here.
  */
 import { hash } from 'node:crypto';
-import { type IdentityProof, identityOf, type ProvenIdentity } from '../../activation/identity.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { DeviceId } from '../../base/ids.ts';
+import type { DeviceProtocol, ProvenIdentity } from '../../platforms/protocol.ts';
 import type { CertificateKeys } from '../../protocol/cms/certificate-keys.ts';
 import type { DeviceNotices } from './device-notices.ts';
 import type { IdentityUse } from './identity-use.ts';
@@ -31,14 +31,16 @@ export interface Proven extends Pick<ProvenIdentity, 'fingerprint' | 'signature'
   way: RequestWay;
 }
 
-/** @throws BrambleError as {@link identityOf} */
-export function proveIdentity(request: DeviceRequest, body: Buffer, way: RequestWay, keys: CertificateKeys): Proven {
-  const proof: IdentityProof = {
-    mdmSignature: single(request.headers['mdm-signature']),
-    clientCertHeader: way === 'loopback' ? undefined : single(request.headers['client-cert']),
-    body,
-  };
-  const { overTls: shownInTls, ...proven } = identityOf(proof, keys);
+/** @throws BrambleError as {@link DeviceProtocol.prove} */
+export function proveIdentity(
+  protocol: DeviceProtocol,
+  request: DeviceRequest,
+  body: Buffer,
+  { way, keys }: { way: RequestWay; keys: CertificateKeys },
+): Proven {
+  const header = (name: string) => single(request.headers[name]);
+  const clientCertHeader = way === 'loopback' ? undefined : header('client-cert');
+  const { overTls: shownInTls, ...proven } = protocol.prove({ header, clientCertHeader, body }, keys);
   return { ...proven, shownInTls, overTls: shownInTls || way === 'proxy', way };
 }
 

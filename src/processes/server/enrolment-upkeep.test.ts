@@ -4,7 +4,7 @@ import { after, test } from 'node:test';
 import { systemClock } from '../../base/clock.ts';
 import { openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
-import { createCheckinScene } from '../../devices/checkin-fixture.ts';
+import { createAnnouncementScene } from '../../devices/announcements-fixture.ts';
 import { type DeviceFixture, seedDomain } from '../../devices/device-fixture.ts';
 import { noteHeard } from '../connection/served-devices.ts';
 import { createEnrolmentUpkeep } from './enrolment-upkeep.ts';
@@ -14,11 +14,11 @@ const db = openDatabase(url, { applicationName: 'test', max: 4 });
 const { here } = await seedDomain(db);
 after(async () => await db.end());
 const limited = { timeout: 30_000 };
-const { options, returned, enrolled, newDevice, authenticate, updateToken } = createCheckinScene(db, here);
+const { options, returned, enrolled, newDevice, authenticate, updateToken } = createAnnouncementScene(db, here);
 const failures: unknown[] = [];
 const log = { error: (fields: unknown) => failures.push(fields) } as never;
 const upkeepOf = (devicesOfPage: number) =>
-  createEnrolmentUpkeep({ checkin: options, clock: systemClock, log, devicesOfPage });
+  createEnrolmentUpkeep({ announcements: options, clock: systemClock, log, devicesOfPage });
 
 const stateOf = async (device: DeviceFixture) => {
   const { state, suspended } = await enrolled(device);

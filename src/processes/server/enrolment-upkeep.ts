@@ -1,6 +1,6 @@
 /**
  * What an instance does periodically about the enrolments of its own accounts: reinstates those whose certificate was heard
- * at a connection service; suspends those whose UDID was claimed at another instance, or under 1.1; ends those that stayed
+ * at a connection service; suspends those whose name was claimed at another instance, or under 1.1; ends those that stayed
  * suspended, and those that were told to leave.
  * Invariant: the cost of a turn grows with the recent newcomers, not with the fleet, which is swept page by page.
  */
@@ -8,7 +8,7 @@ import type { Clock } from '../../base/clock.ts';
 import type { DeviceId } from '../../base/ids.ts';
 import { createUpkeep, type Upkeep } from '../../component/upkeep.ts';
 import type { Transaction } from '../../database/connection.ts';
-import { type CheckinOptions, resumeHeard } from '../../devices/checkin.ts';
+import { type AnnouncementOptions, resumeHeard } from '../../devices/announcements.ts';
 import { finishRemovals } from '../../devices/device-removal.ts';
 import {
   endSuspended,
@@ -29,14 +29,14 @@ const devicesOfPage = 2000;
 const suspensionsAtMost = 20;
 
 export function createEnrolmentUpkeep(parts: {
-  checkin: CheckinOptions;
+  announcements: AnnouncementOptions;
   clock: Clock;
   log: Logger;
   /** Default 2000. */
   devicesOfPage?: number;
 }): Upkeep {
-  const { checkin, clock, log } = parts;
-  const { db, instanceId } = checkin;
+  const { announcements, clock, log } = parts;
+  const { db, instanceId } = announcements;
   /** Where the next page of the pass through all devices begins; after the last one it begins anew. */
   let nextPage: DeviceId | null = null;
 
@@ -67,7 +67,7 @@ export function createEnrolmentUpkeep(parts: {
   return createUpkeep({
     of: 'enrolments',
     steps: {
-      'reinstate enrolments that were heard of': () => resumeHeard(checkin),
+      'reinstate enrolments that were heard of': () => resumeHeard(announcements),
       suspend: () => suspendAll({ authenticatedWithinMinutes: newcomersWithinMinutes }),
       'suspend superseded enrolments': goThroughPage,
       'end suspended enrolments': () => briefly((tx) => endSuspended(tx, instanceId)),

@@ -142,8 +142,10 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
     renews ||= await isFeatureActive(db, ownFeatures, 'device-identity-renewal');
     return renews;
   };
+  const platforms = registeredPlatforms;
   const handlerOptions: DeviceHandlerOptions = {
     db,
+    platforms,
     instanceId,
     log,
     activation: createActivation({ db, instanceId, domain: () => readDomain(db), authorities: presentAuthorities }),
@@ -154,11 +156,11 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
       registrationActive: () => isFeatureActive(db, ownFeatures, 'scep-registration-authority'),
       renewalActive,
     }),
-    checkin: {
+    announcements: {
       db,
       instanceId,
       keys,
-      pushTopic: async (tx) => (await readDomain(tx)).pushTopic,
+      wakeChannel: async (tx) => (await readDomain(tx)).pushTopic,
       onActivated: async (tx, device) => {
         await useUpActivationPassword(tx, { deviceId: device.deviceId, instanceId });
         await oweDeliveries(tx, { deviceIds: [device.deviceId], cause: 'activation', budgeted: false });
@@ -202,7 +204,6 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
   const renewal = credentialRenewal(db);
   running.push(keepCredentialFresh({ context, identifier, ...renewal, signal: background.signal }));
 
-  const platforms = registeredPlatforms;
   const wakes = createFollowingWakes({ db, keys, platforms, log });
   running.push(wakes.run(background.signal));
   const policyService = createPolicyService({
@@ -225,7 +226,9 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
   });
   running.push(policyService.run(background.signal));
   running.push(
-    createEnrolmentUpkeep({ checkin: handlerOptions.checkin, clock: systemClock, log }).run(background.signal),
+    createEnrolmentUpkeep({ announcements: handlerOptions.announcements, clock: systemClock, log }).run(
+      background.signal,
+    ),
   );
   running.push(createMeasurementUpkeep({ db, clock: systemClock, log }).run(background.signal));
   const flushing = setInterval(() => void flush(context, [samples, identityUse]), flushEveryMs);

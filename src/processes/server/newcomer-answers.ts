@@ -1,8 +1,8 @@
-/** What is answered to whoever has no identity yet: enrolment profiles at `/activate`, identities at `/scep/<token>`. */
+/** What is answered to whoever has no identity yet: enrolments, and identities by SCEP. */
 import type { Activation } from '../../activation/activation.ts';
 import type { ScepService } from '../../activation/scep-service.ts';
 import type { Logger } from '../../process/log/logger.ts';
-import { activationMethodRefusal, activationRefusal, parseActivationForm } from '../../protocol/activation-form.ts';
+import { activationMethodRefusal, activationRefusal } from '../../protocol/activation-form.ts';
 import { type FormBudget, parseQuery } from '../../protocol/form.ts';
 import {
   comeAgain,
@@ -13,8 +13,9 @@ import {
   notOwner,
   unknownDevice,
 } from './device-answer.ts';
-import { type RequestWay, remoteAddressOf } from './device-identity.ts';
-import { type DeviceRequest, readBody } from './request-body.ts';
+import { remoteAddressOf } from './device-identity.ts';
+import type { Incoming } from './message-sender.ts';
+import { readBody } from './request-body.ts';
 
 export interface NewcomerOptions {
   log: Logger;
@@ -27,9 +28,7 @@ const scepQueryBudget: FormBudget = { pairsAtMost: 16, nameBytesAtMost: 64, valu
 
 export async function answerScep(
   options: NewcomerOptions,
-  request: DeviceRequest,
-  token: string,
-  way: RequestWay,
+  { request, rule, token, way }: Incoming,
 ): Promise<DeviceAnswer> {
   if (request.method !== 'GET' && request.method !== 'POST') {
     return errorAnswer(405, 'ERR_METHOD', 'Use GET or POST for SCEP.');
@@ -39,7 +38,7 @@ export async function answerScep(
   // A client that leaves the plus signs of its base64 as they are means no blanks.
   const message =
     request.method === 'POST'
-      ? await readBody(request, 'scep')
+      ? await readBody(request, rule)
       : Buffer.from((query.get('message') ?? '').replaceAll(' ', '+'), 'base64');
   const outcome = await options.scep.handleScep({ operation, message, token });
   switch (outcome.kind) {
@@ -66,11 +65,10 @@ export async function answerScep(
 
 export async function answerActivation(
   options: NewcomerOptions,
-  request: DeviceRequest,
-  way: RequestWay,
+  { request, rule, protocol, way }: Incoming,
 ): Promise<DeviceAnswer> {
   if (request.method !== 'POST') return errorAnswer(405, activationMethodRefusal.code, activationMethodRefusal.message);
-  const form = parseActivationForm(request.headers['content-type'], await readBody(request, 'activate'));
+  const form = protocol.readEnrolment(request.headers['content-type'], await readBody(request, rule));
   const address = remoteAddressOf(request, way);
   const outcome = await options.activation.activate(form, address);
   switch (outcome.kind) {

@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
 import { BrambleError } from '../../base/errors.ts';
-import { bodyBytesAtMost, bodyTooLargeText, type DeviceAddressKind, declaresMore } from '../../link/device-address.ts';
+import { bodyTooLargeText, declaresMore } from '../../link/request-size.ts';
+import type { AddressRule } from '../../platforms/protocol.ts';
 
 /** Over the loopback listener or over the link. */
 export type DeviceRequest = IncomingMessage | Http2ServerRequest;
@@ -11,16 +12,15 @@ export type DeviceRequest = IncomingMessage | Http2ServerRequest;
  * proxy has not passed a router.
  * @throws BrambleError ERR_BODY_TOO_LARGE, before more than the limit is held; ERR_INPUT when the peer went away in mid-body.
  */
-export function readBody(request: DeviceRequest, kind: DeviceAddressKind): Promise<Buffer> {
-  const atMost = bodyBytesAtMost(kind);
-  const tooLarge = () => new BrambleError('ERR_BODY_TOO_LARGE', bodyTooLargeText(kind));
-  if (declaresMore(request.headers['content-length'], atMost)) return Promise.reject(tooLarge());
+export function readBody(request: DeviceRequest, { maxBytes }: AddressRule): Promise<Buffer> {
+  const tooLarge = () => new BrambleError('ERR_BODY_TOO_LARGE', bodyTooLargeText(maxBytes));
+  if (declaresMore(request.headers['content-length'], maxBytes)) return Promise.reject(tooLarge());
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let sizeBytes = 0;
     request.on('data', (chunk: Buffer) => {
       sizeBytes += chunk.length;
-      if (sizeBytes > atMost) {
+      if (sizeBytes > maxBytes) {
         request.pause();
         reject(tooLarge());
         return;

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ErrorCode } from '../base/error-codes.ts';
-import { isBrambleError } from '../base/errors.ts';
-import { createCertificateKeys } from '../protocol/cms/certificate-keys.ts';
-import { signDetached } from '../protocol/cms/signing.ts';
-import { selfSignedCertificate } from '../protocol/x509/certificate.ts';
-import { fingerprintOf } from '../protocol/x509/certificate-fields.ts';
-import { createRsaKeyPair } from '../protocol/x509/key-pair.ts';
+import type { ErrorCode } from '../../base/error-codes.ts';
+import { isBrambleError } from '../../base/errors.ts';
+import { createCertificateKeys } from '../../protocol/cms/certificate-keys.ts';
+import { signDetached } from '../../protocol/cms/signing.ts';
+import { selfSignedCertificate } from '../../protocol/x509/certificate.ts';
+import { fingerprintOf } from '../../protocol/x509/certificate-fields.ts';
+import { createRsaKeyPair } from '../../protocol/x509/key-pair.ts';
 import { identityOf } from './identity.ts';
 
 const body = Buffer.from('<plist/>');

@@ -1,23 +1,24 @@
-/** For tests: devices that send check-ins, straight to the function that handles them. */
+/** For tests: devices that announce themselves, straight to the function that handles them. */
 import assert from 'node:assert/strict';
 import type { InstanceId } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
 import { createMasterKeys } from '../database/sealed-value.ts';
 import { readDomain } from '../domain/domain.ts';
-import { type CheckinMessage, parseCheckin, serializeCheckin } from '../protocol/apple/checkin.ts';
+import { readAnnouncement } from '../platforms/apple/messages.ts';
+import { type CheckinMessage, serializeCheckin } from '../protocol/apple/checkin.ts';
 import type { PlistDictionary } from '../protocol/plist/value.ts';
-import { type CheckinOptions, checkIn } from './checkin.ts';
+import { type AnnouncementOptions, takeAnnouncement } from './announcements.ts';
 import { type DeviceFixture, seedDevice } from './device-fixture.ts';
 import { type EnrolledDevice, findDeviceByToken } from './device-store.ts';
 
 export const testTopic = 'com.apple.mgmt.test';
 
-export function createCheckinScene(db: Database, here: InstanceId) {
+export function createAnnouncementScene(db: Database, here: InstanceId) {
   const keys = createMasterKeys();
   const activated: string[] = [];
   const returned: string[] = [];
-  const options: CheckinOptions = {
-    ...{ db, instanceId: here, keys, pushTopic: async (tx) => (await readDomain(tx)).pushTopic },
+  const options: AnnouncementOptions = {
+    ...{ db, instanceId: here, keys, wakeChannel: async (tx) => (await readDomain(tx)).pushTopic },
     onActivated: async (_tx, device) => activated.push(device.deviceId),
     onReturned: async (_tx, device) => returned.push(device.deviceId),
   };
@@ -30,10 +31,10 @@ export function createCheckinScene(db: Database, here: InstanceId) {
     device: DeviceFixture,
     messageType: CheckinMessage['messageType'],
     fields: PlistDictionary = {},
-    change: Partial<CheckinOptions> = {},
+    change: Partial<AnnouncementOptions> = {},
   ) => {
-    const message = parseCheckin(serializeCheckin(messageType, { UDID: device.enrolment, ...fields }));
-    return await checkIn({ ...options, ...change }, await enrolled(device), message);
+    const message = readAnnouncement(serializeCheckin(messageType, { UDID: device.enrolment, ...fields }));
+    return await takeAnnouncement({ ...options, ...change }, await enrolled(device), message);
   };
   return {
     options,

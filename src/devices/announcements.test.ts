@@ -5,9 +5,10 @@ import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { rotateMasterKeys } from '../database/sealed-value.ts';
 import { untilOneWaits, watched } from '../database/waiting-fixture.ts';
-import { parseCheckin, serializeCheckin, sharedUserId } from '../protocol/apple/checkin.ts';
-import { checkIn } from './checkin.ts';
-import { createCheckinScene, testTopic } from './checkin-fixture.ts';
+import { readAnnouncement } from '../platforms/apple/messages.ts';
+import { serializeCheckin, sharedUserId } from '../protocol/apple/checkin.ts';
+import { takeAnnouncement } from './announcements.ts';
+import { createAnnouncementScene, testTopic } from './announcements-fixture.ts';
 import { type DeviceFixture, seedCommand, seedDomain, seedPermits } from './device-fixture.ts';
 import { removeDevice } from './device-removal.ts';
 import { findDeviceByToken, usersOfDeviceAtMost } from './device-store.ts';
@@ -20,7 +21,7 @@ after(async () => await Promise.all([db.end(), mover.end()]));
 
 const limited = { timeout: 30_000 };
 const topic = testTopic;
-const scene = createCheckinScene(db, here);
+const scene = createAnnouncementScene(db, here);
 const { keys, activated, send, authenticate, updateToken, newDevice } = scene;
 
 const accepted = { kind: 'done', value: { kind: 'accepted' } };
@@ -118,7 +119,7 @@ test(
 test('messages out of order and of other topics are refused and change nothing', limited, async () => {
   const device = await newDevice('order');
   const before = await row(device);
-  assert.match(await refusalOf(await updateToken(device)), /before Authenticate/);
+  assert.match(await refusalOf(await updateToken(device)), /before it enrolled/);
   assert.match(await refusalOf(await authenticate(device, { Topic: 'com.other' })), /topic/);
   assert.match(await refusalOf(await updateToken(device, { Topic: 'com.other' })), /topic/);
   assert.match(await refusalOf(await updateToken(device, { UserID: 'user' })), /not active/);
@@ -169,14 +170,14 @@ test(
   limited,
   async () => {
     const device = await newDevice('bootstrap', 'active');
-    const none = { kind: 'done', value: { kind: 'bootstrap-token', token: null } };
+    const none = { kind: 'done', value: { kind: 'kept-secret', secret: null } };
     assert.deepEqual(await send(device, 'GetBootstrapToken'), none);
     const token = Buffer.from('the bootstrap token');
     assert.deepEqual(await send(device, 'SetBootstrapToken', { BootstrapToken: token }), accepted);
     assert.ok(!Buffer.from((await row(device))['bootstrap_token']).includes(token));
     const rotated = { keys: rotateMasterKeys(keys) };
     const given = await send(device, 'GetBootstrapToken', {}, rotated);
-    assert.deepEqual(given, { kind: 'done', value: { kind: 'bootstrap-token', token } });
+    assert.deepEqual(given, { kind: 'done', value: { kind: 'kept-secret', secret: token } });
 
     const thief = await newDevice('thief', 'active');
     await db`
@@ -273,8 +274,8 @@ test('an enrolment that was ended while its Authenticate was on the way does not
   const before = await scene.enrolled(device);
   const command = { commandId: newId<CommandId>(), body: Buffer.from('remove') };
   await db.begin((tx) => removeDevice(tx, { deviceId: device.deviceId, tell: false, command }));
-  const message = parseCheckin(serializeCheckin('Authenticate', { UDID: device.enrolment, Topic: topic }));
-  assert.equal(await refusalOf(await checkIn(scene.options, before, message)), 'the enrolment has ended');
+  const message = readAnnouncement(serializeCheckin('Authenticate', { UDID: device.enrolment, Topic: topic }));
+  assert.equal(await refusalOf(await takeAnnouncement(scene.options, before, message)), 'the enrolment has ended');
   assert.equal((await row(device))['state'], 'gone');
 });
 

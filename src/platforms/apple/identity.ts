@@ -5,11 +5,12 @@
  * Whether the certificate is the one that the enrolment was issued, its fingerprint in the device row decides.
  * On device addresses every error of this file is answered 400: 401 would make a device leave management.
  */
-import { BrambleError } from '../base/errors.ts';
-import { parseClientCert } from '../protocol/client-cert-header.ts';
-import type { CertificateKeys } from '../protocol/cms/certificate-keys.ts';
-import { type VerifiedSignature, verifyDetached } from '../protocol/cms/verification.ts';
-import { fingerprintOf } from '../protocol/x509/certificate-fields.ts';
+import { BrambleError } from '../../base/errors.ts';
+import { parseClientCert } from '../../protocol/client-cert-header.ts';
+import type { CertificateKeys } from '../../protocol/cms/certificate-keys.ts';
+import { verifyDetached } from '../../protocol/cms/verification.ts';
+import { fingerprintOf } from '../../protocol/x509/certificate-fields.ts';
+import type { ProvenIdentity } from '../protocol.ts';
 
 export interface IdentityProof {
   /** The `Mdm-Signature` header. */
@@ -18,19 +19,6 @@ export interface IdentityProof {
   readonly clientCertHeader?: string | undefined;
   /** The body as it was received. */
   readonly body: Uint8Array;
-}
-
-/** What a request proves. */
-export interface ProvenIdentity {
-  /** SHA-256 of the certificate, lower-case hex. */
-  readonly fingerprint: string;
-  /** Whether the key was used in TLS. A signature alone may be a repetition: whoever saw it can send it again. */
-  readonly overTls: boolean;
-  /** The certificate of TLS, where it is another one than that of the signature: as on a connection that outlived a renewal. */
-  readonly otherInTls: string | undefined;
-  readonly signature: VerifiedSignature | undefined;
-  /** The certificate itself, in DER. @throws BrambleError ERR_CLIENT_CERT_HEADER */
-  readonly certificateDer: () => Uint8Array;
 }
 
 /**

@@ -1,0 +1,167 @@
+/**
+ * What devices announce: that they enrol, how they are woken, that they leave, a secret that they leave in keeping.
+ *
+ * Invariant: each announcement is one transaction under the account fence, on the account's owner alone; nothing of it is
+ * visible when its answer was not sent, but everything is when it was (invariant 3).
+ */
+import { type FencedOutcome, withAccountFence } from '../accounts/account-fence.ts';
+import type { InstanceId } from '../base/ids.ts';
+import type { Database, Transaction } from '../database/connection.ts';
+import { type MasterKeys, openValue, sealValue } from '../database/sealed-value.ts';
+import { type Announcement, nameOf } from '../platforms/device-message.ts';
+import {
+  beginEnrolment,
+  describeDevice,
+  type EnrolledDevice,
+  findDeviceByToken,
+  readKeptSecret,
+  removeUser,
+  storeKeptSecret,
+  storeUserWakeAddress,
+  storeWakeAddress,
+} from './device-store.ts';
+import { endByDevice } from './enrolment-end.ts';
+import { isRenewing } from './identity-renewal.ts';
+import { sealedPlace } from './stored-names.ts';
+import { listHeard, takeBack } from './suspension.ts';
+
+export type AnnouncementOutcome =
+  | { kind: 'accepted' }
+  /** The secret that the device left in keeping. */
+  | { kind: 'kept-secret'; secret: Buffer | null }
+  /** An announcement that this release does not serve; its status tells the device so. */
+  | { kind: 'not-served'; status: 400 | 404 | 410; reason: string }
+  /** Another name than this enrolment's; only the beginning of an enrolment may bring one. */
+  | { kind: 'another-enrolment' }
+  /** The channel is not the domain's, or the announcement does not fit the enrolment's state. */
+  | { kind: 'refused'; reason: string };
+
+export interface AnnouncementOptions {
+  db: Database;
+  instanceId: InstanceId;
+  keys: MasterKeys;
+  /** The domain's wake channel just now: a push certificate may replace a made-up one at any time. */
+  wakeChannel: (tx: Transaction) => Promise<string>;
+  /** Called in the transaction that makes an enrolment active: what is owed, and the end of the activation password. */
+  onActivated: (tx: Transaction, device: EnrolledDevice) => Promise<unknown>;
+  /** Called in the transaction in which a suspended enrolment becomes active again: it was owed nothing meanwhile. */
+  onReturned: (tx: Transaction, device: EnrolledDevice) => Promise<unknown>;
+}
+
+const otherChannel = { kind: 'refused', reason: 'the topic is not the domain’s' } as const;
+
+/** Handles one announcement of a device whose identity was proven. */
+export async function takeAnnouncement(
+  options: AnnouncementOptions,
+  device: EnrolledDevice,
+  message: Announcement,
+): Promise<FencedOutcome<AnnouncementOutcome>> {
+  return await withAccountFence(options.db, device.accountId, options.instanceId, async (tx) => {
+    if (message.kind !== 'enrols' && !isOf(device, message)) return { kind: 'another-enrolment' };
+    if (device.suspended && message.kind !== 'leaves') await takeDeviceBack(options, tx, device);
+    switch (message.kind) {
+      case 'enrols':
+        return await takeEnrolment(options, tx, device, message);
+      case 'wake-address':
+        return await takeWakeAddress(options, tx, device, message);
+      case 'leaves':
+        // A user who leaves takes the user channel along, never the device.
+        if (message.user !== null) await removeUser(tx, device.deviceId, message.user.id);
+        else await endByDevice(tx, device.deviceId);
+        return { kind: 'accepted' };
+      case 'keeps-secret': {
+        const place = sealedPlace('keptSecret', device.deviceId);
+        const { secret } = message;
+        await storeKeptSecret(tx, device.deviceId, secret?.length ? sealValue(options.keys, place, secret) : null);
+        return { kind: 'accepted' };
+      }
+      case 'fetches-secret': {
+        const sealed = await readKeptSecret(tx, device.deviceId);
+        const place = sealedPlace('keptSecret', device.deviceId);
+        const secret = sealed ? openValue(options.keys, place, sealed.ciphertext, sealed.keyId) : null;
+        return { kind: 'kept-secret', secret };
+      }
+      case 'not-served':
+        return { kind: 'not-served', status: message.status, reason: message.reason };
+    }
+  });
+}
+
+/**
+ * The key of a suspended enrolment was heard at a connect: serves it again. False where there was nothing to take back, or
+ * it did not become active.
+ */
+export async function resumeSuspended(
+  options: AnnouncementOptions,
+  device: EnrolledDevice,
+): Promise<FencedOutcome<boolean>> {
+  return await withAccountFence(options.db, device.accountId, options.instanceId, async (tx) => {
+    return (await takeDeviceBack(options, tx, device)) === 'active';
+  });
+}
+
+/** Takes back the instance's suspended enrolments whose certificate opened a tunnel; what a move holds waits for the next look. */
+export async function resumeHeard(options: AnnouncementOptions): Promise<void> {
+  for (const token of await listHeard(options.db, options.instanceId)) {
+    const device = await findDeviceByToken(options.db, token);
+    if (device !== 'not-found' && device.suspended) await resumeSuspended(options, device);
+  }
+}
+
+async function takeDeviceBack(options: AnnouncementOptions, tx: Transaction, device: EnrolledDevice) {
+  const state = await takeBack(tx, device.deviceId);
+  if (state === 'active') await options.onReturned(tx, device);
+  return state;
+}
+
+function isOf(device: EnrolledDevice, { names }: Announcement): boolean {
+  return device.enrolment === null || device.enrolment.toLowerCase() === nameOf(names).toLowerCase();
+}
+
+async function takeEnrolment(
+  options: AnnouncementOptions,
+  tx: Transaction,
+  device: EnrolledDevice,
+  message: Extract<Announcement, { kind: 'enrols' }>,
+): Promise<AnnouncementOutcome> {
+  const { names, channel, facts } = message;
+  const renews = await isRenewing(tx, device.deviceId);
+  // Only a new enrolment may bring another name. A renewal keeps the channel that the device has, whatever the domain's is now.
+  if (renews && !isOf(device, message)) return { kind: 'another-enrolment' };
+  if (!(renews && channel === device.channel) && !(await isTheDomains(options, tx, channel))) return otherChannel;
+  if (renews) {
+    await describeDevice(tx, device.deviceId, facts);
+    return { kind: 'accepted' };
+  }
+  const own = { deviceId: device.deviceId, instanceId: options.instanceId };
+  const isBegun = await beginEnrolment(tx, own, { ...names, ...facts, channel });
+  return isBegun ? { kind: 'accepted' } : { kind: 'refused', reason: 'the enrolment has ended' };
+}
+
+async function takeWakeAddress(
+  options: AnnouncementOptions,
+  tx: Transaction,
+  device: EnrolledDevice,
+  message: Extract<Announcement, { kind: 'wake-address' }>,
+): Promise<AnnouncementOutcome> {
+  const { address, user } = message;
+  // A device that enrolled under an earlier channel keeps it, and is served until it enrols again.
+  if (address.channel !== device.channel && !(await isTheDomains(options, tx, address.channel))) return otherChannel;
+  if (user !== null) {
+    const stored = await storeUserWakeAddress(tx, device.deviceId, user, address);
+    if (stored === 'out-of-order') return { kind: 'refused', reason: 'the device of this user channel is not active' };
+    return { kind: 'accepted' };
+  }
+  const place = sealedPlace('unlockSecret', device.deviceId);
+  const unlockSecret = message.unlockSecret ? sealValue(options.keys, place, message.unlockSecret) : null;
+  const outcome = await storeWakeAddress(tx, device.deviceId, address, unlockSecret);
+  if (outcome === 'out-of-order')
+    return { kind: 'refused', reason: 'the device told how it is woken before it enrolled' };
+  if (outcome === 'activated') await options.onActivated(tx, device);
+  return { kind: 'accepted' };
+}
+
+/** Null: the device's platform knows none. */
+async function isTheDomains(options: AnnouncementOptions, tx: Transaction, channel: string | null): Promise<boolean> {
+  return channel === null || channel === (await options.wakeChannel(tx));
+}

@@ -1,0 +1,18 @@
+/**
+ * How large a device's request may be, as pure rules. Router and instance share them: the router refuses before it reads, and
+ * the instance is reachable on loopback as well. How much a body may have, its address says.
+ */
+
+/** A path with its query; the message of a SCEP request by GET has some 4 KB. */
+export const urlBytesAtMost = 16 * 1024;
+
+/** Whether a declared length (`content-length`) already says that a body is larger than `atMost`. */
+export function declaresMore(contentLength: string | undefined, atMost: number): boolean {
+  return contentLength !== undefined && !(Number(contentLength) <= atMost);
+}
+
+export function bodyTooLargeText(atMost: number): string {
+  return `A request to this address may have a body of at most ${atMost} bytes.`;
+}
+
+export const urlTooLargeText = `An address may have at most ${urlBytesAtMost} bytes including its query: send the message by POST.`;
