@@ -1,20 +1,47 @@
 /**
- * Loaded ahead of each test file by `scripts/test.ts`. A test that hangs is ended by its own time-out; this ends a file that
- * hangs outside its tests, or in a loop that lets no timer of its own process come. Hence the thread beside it.
+ * Ends a test file that is not done in time. A test that hangs is ended by its own time-out; this ends a file that hangs
+ * outside its tests, or in a loop that lets no timer of its own process come: so it is done from the process of the runner.
  */
-import { writeSync } from 'node:fs';
-import { isMainThread, Worker, workerData } from 'node:worker_threads';
+import { execFile } from 'node:child_process';
+import type { run } from 'node:test';
+import { promisify } from 'node:util';
 
-const limitMs = Number(process.env['BRAMBLE_TEST_FILE_LIMIT_MS'] ?? 900_000);
 /** For what the file's process does at its exit: it ends the processes that it started. */
 const graceMs = 20_000;
 
-if (!isMainThread) {
-  setTimeout(() => {
-    writeSync(2, `${workerData} is not done after ${limitMs} ms and is ended.\n`);
-    process.kill(process.pid, 'SIGTERM');
-    setTimeout(() => process.kill(process.pid, 'SIGKILL'), graceMs);
-  }, limitMs);
-} else if (process.env['NODE_TEST_CONTEXT'] !== undefined) {
-  new Worker(new URL(import.meta.url), { execArgv: [], workerData: process.argv[1] }).unref();
+/** @param files as they were given to `run()` */
+export function limitFiles(events: ReturnType<typeof run>, files: readonly string[], limitMs: number): void {
+  const wanted = new Set(files);
+  const timers = new Map<string, NodeJS.Timeout>();
+  const endAfter = (file: string, afterMs: number, signal: NodeJS.Signals) =>
+    timers.set(
+      file,
+      setTimeout(() => {
+        if (signal === 'SIGTERM') {
+          console.error(`${file} is not done after ${limitMs} ms and is ended.`);
+          endAfter(file, graceMs, 'SIGKILL');
+        }
+        void signalChild(file, signal);
+      }, afterMs),
+    );
+  events.on('test:dequeue', ({ name }) => {
+    if (wanted.has(name)) endAfter(name, limitMs, 'SIGTERM');
+  });
+  events.on('test:complete', ({ name }) => {
+    if (wanted.has(name)) clearTimeout(timers.get(name));
+  });
+}
+
+/** To the child whose last argument is the file. */
+async function signalChild(file: string, signal: NodeJS.Signals): Promise<void> {
+  const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,ppid=,args=', '-ww'], { maxBuffer: 2 ** 26 });
+  for (const line of stdout.split('\n')) {
+    const [, pid, parent] = /^\s*(\d+)\s+(\d+)\s/.exec(line) ?? [];
+    if (Number(parent) !== process.pid || !line.endsWith(` ${file}`)) continue;
+    try {
+      process.kill(Number(pid), signal);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+  }
 }

@@ -1,6 +1,7 @@
 /**
- * Runs test files beside one shared database cluster: `scripts/test.ts [node options] [globs]`. A line for each file as it
- * ends, Node's own summary as the last thing of a run; the exit code is 0 only if all passed.
+ * Runs test files beside one shared database cluster: `scripts/test.ts [--fast] [node options] [globs]`. A line for each file
+ * as it ends, Node's own summary as the last thing of a run; the exit code is 0 only if all passed. With `--fast` the long
+ * files are left out (`test-selection.ts`).
  *
  * Invariant: it ends, and nothing stays behind. A test has five minutes unless it says otherwise, a file fifteen
  * (`test-file-limit.ts`); what a file that was ended had started is ended after the run.
@@ -12,19 +13,25 @@ import { finished } from 'node:stream/promises';
 import { run } from 'node:test';
 import { openTestCluster, prepareMigratedTemplate, testClusterVariable } from '../src/database/database-fixture.ts';
 import { sharedFolderVariable } from '../test/harness/archives.ts';
+import { limitFiles } from './test-file-limit.ts';
 import { testFolder } from './test-folder.ts';
 import { endLeftovers } from './test-leftovers.ts';
 import { testOrder } from './test-order.ts';
 import { testReport } from './test-report.ts';
+import { allTests, isLong, sayQuick, testFiles } from './test-selection.ts';
 
-const defaultGlobs = ['src/**/*.test.ts', 'scripts/**/*.test.ts', 'bench/**/*.test.ts', 'test/**/*.test.ts'];
 /** Most files wait more than they work. */
 const filesAtOnce = availableParallelism() + 1;
+const fileLimitMs = 900_000;
 
-const wanted = process.argv.slice(2);
+const isQuickOnly = process.argv.includes('--fast');
+const wanted = process.argv.slice(2).filter((argument) => argument !== '--fast');
 const nodeOptions = wanted.filter((argument) => argument.startsWith('-'));
 const globs = wanted.filter((argument) => !argument.startsWith('-'));
-const files = testOrder(await testFiles(globs.length === 0 ? defaultGlobs : globs));
+const found = await testFiles(globs.length === 0 ? allTests : globs);
+const chosen = isQuickOnly ? found.filter((file) => !isLong(file)) : found;
+if (isQuickOnly) console.log(sayQuick(chosen, found.filter(isLong)));
+const files = testOrder(await Promise.all(chosen.map(withSize)));
 if (files.length === 0) {
   console.error(`No test file fits ${globs.join(' ')}. Patterns are relative to the root of the checkout.`);
   process.exit(1);
@@ -55,12 +62,8 @@ try {
 }
 process.exitCode = passed ? 0 : 1;
 
-async function testFiles(patterns: string[]): Promise<{ path: string; sizeBytes: number }[]> {
-  const files: { path: string; sizeBytes: number }[] = [];
-  for await (const name of glob(patterns, { exclude: ['**/node_modules/**'] })) {
-    files.push({ path: resolve(name), sizeBytes: (await stat(name)).size + (await partsBytes(name)) });
-  }
-  return files;
+async function withSize(name: string): Promise<{ path: string; sizeBytes: number }> {
+  return { path: resolve(name), sizeBytes: (await stat(name)).size + (await partsBytes(name)) };
 }
 
 /** Of the files in a folder of its own, where `name.test.ts` has a folder `name`. */
@@ -83,10 +86,10 @@ async function runFiles(env: NodeJS.ProcessEnv): Promise<boolean> {
     execArgv: [
       // What a test that timed out still has open must not keep its file from ending.
       '--test-force-exit',
-      `--import=${new URL('test-file-limit.ts', import.meta.url).href}`,
       ...nodeOptions,
     ],
   });
+  limitFiles(events, files, fileLimitMs);
   let success = false;
   events.on('test:summary', (summary) => {
     if (summary.file === undefined) success = summary.success;

@@ -74,7 +74,11 @@ export async function openTestCluster(): Promise<TestCluster> {
   // Under root PostgreSQL is another user, who has to pass through.
   await chmod(folder, 0o711);
   const pgFolder = path.join(folder, 'postgres');
-  const settings = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', shared_buffers: '64MB' };
+  // Databases come and go by the hundred: nothing in them is worth a visit of autovacuum's, which is a process each.
+  const settings = {
+    ...{ fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', shared_buffers: '64MB' },
+    autovacuum: 'off',
+  };
   const server = await startEmbedded({ folder: pgFolder, settings });
   return {
     url: server.url,
