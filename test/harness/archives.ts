@@ -1,15 +1,14 @@
 /** The release archives that a domain is run from: the sealed one, the working tree's, and ones that are wrong on purpose. */
 import { rmSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildRelease } from '../../scripts/release-build.ts';
-import { applyEdits, type SourceEdit } from '../../scripts/source-edit.ts';
-import { copyTree } from '../../scripts/tree-copy.ts';
 import { compareReleases, isLaterPatch, isOneStep } from '../../src/base/release-number.ts';
+import { installArchive } from '../../src/release/archive.ts';
 import { writeEntries } from '../../src/release/archive-bytes.ts';
-import { formatManifest, manifestName, parseManifest } from '../../src/release/manifest.ts';
+import { formatManifest, manifestName, parseManifest, programName } from '../../src/release/manifest.ts';
 import { type Entries, readEntries, sha256 } from '../../src/release/tar-entries.ts';
 
 export const checkout = fileURLToPath(new URL('../../', import.meta.url));
@@ -60,6 +59,23 @@ export function workingTreeArchive(): Promise<BuiltArchive> {
   return built;
 }
 
+let program: Promise<string> | undefined;
+
+/**
+ * The working tree's program, bundled and installed as a release is: it starts in half the time that its sources take. One
+ * for all files of a run of the tests.
+ */
+export function workingTreeProgram(): Promise<string> {
+  program ??= installWorkingTree();
+  return program;
+}
+
+async function installWorkingTree(): Promise<string> {
+  const { file } = await workingTreeArchive();
+  const home = process.env[sharedFolderVariable] ?? (await archiveFolder());
+  return join(await installArchive(file, { home }), programName);
+}
+
 /** Whoever comes first builds it; of two at once the later one replaces the other's, which is the same. */
 async function buildOnce(folder: string): Promise<BuiltArchive> {
   const release = await ownRelease();
@@ -85,50 +101,58 @@ async function archiveFolder(): Promise<string> {
 }
 
 async function buildWorkingTree(): Promise<BuiltArchive> {
-  return await buildInto(await archiveFolder(), checkout);
-}
-
-async function buildInto(folder: string, tree: string): Promise<BuiltArchive> {
-  const { name, archive, manifest } = await buildRelease({ tree, commit: null });
-  const file = join(folder, name);
+  const { name, archive, manifest } = await buildRelease({ tree: checkout, commit: null });
+  const file = join(await archiveFolder(), name);
   await writeFile(file, archive);
   return { file, release: manifest.release };
 }
 
-/** The working tree's program under another number, perhaps with more files: for what looks at the manifest only. */
-export async function renumberedArchive(release: string, more: Entries = new Map()): Promise<BuiltArchive> {
-  const { file } = await workingTreeArchive();
-  const entries = await readEntries(await readFile(file));
-  const manifest = parseManifest(String(entries.get(manifestName)));
-  const files = { ...manifest.files };
-  for (const [name, contents] of more) {
-    entries.set(name, contents);
-    files[name] = sha256(contents);
-  }
-  entries.set(manifestName, Buffer.from(formatManifest({ ...manifest, release, files })));
-  const renumbered = join(await archiveFolder(), `bramble-${release}.tgz`);
-  await writeFile(renumbered, await writeEntries(entries));
-  return { file: renumbered, release };
+/** A place in the bundled program, where names are as in the sources and white space is not, and what stands there instead. */
+export interface ProgramEdit {
+  /** Stands there exactly once. */
+  readonly find: string;
+  readonly replace: string;
 }
 
-/** The working tree with other sources, as an archive of the release `release`. */
-export async function patchedArchive(release: string, edits: readonly SourceEdit[] = []): Promise<BuiltArchive> {
-  const folder = await archiveFolder();
-  const tree = join(folder, 'tree');
-  await copyTree(checkout, tree, release);
-  await applyEdits(tree, edits);
-  const built = await buildInto(folder, tree);
-  await rm(tree, { recursive: true });
-  return built;
+/**
+ * The working tree's program under another number, perhaps with other code or more files. The bundle is edited: building it
+ * again for each would take as long as what the test is about.
+ */
+export async function patchedArchive(
+  release: string,
+  edits: readonly ProgramEdit[] = [],
+  more: Entries = new Map(),
+): Promise<BuiltArchive> {
+  const { file, release: own } = await workingTreeArchive();
+  const entries = await readEntries(await readFile(file));
+  const manifest = parseManifest(String(entries.get(manifestName)));
+  const renumber = { find: `release:"${own}"`, replace: `release:"${release}"` };
+  for (const edit of release === own ? edits : [renumber, ...edits]) applyEdit(entries, edit);
+  for (const [name, contents] of more) entries.set(name, contents);
+  entries.delete(manifestName);
+  const files = Object.fromEntries([...entries].map(([name, contents]) => [name, sha256(contents)]));
+  entries.set(manifestName, Buffer.from(formatManifest({ ...manifest, release, files })));
+  const patched = join(await archiveFolder(), `bramble-${release}.tgz`);
+  await writeFile(patched, await writeEntries(entries));
+  return { file: patched, release };
+}
+
+/** @throws Error where the text is not in the program exactly once. */
+function applyEdit(entries: Entries, { find, replace }: ProgramEdit): void {
+  const places = [...entries].filter(([name, contents]) => name.endsWith('.mjs') && contents.includes(find));
+  const [[name, contents] = ['', Buffer.alloc(0)]] = places;
+  if (places.length !== 1 || contents.indexOf(find) !== contents.lastIndexOf(find)) {
+    throw new Error(`The program does not hold exactly once: ${find}`);
+  }
+  entries.set(name, Buffer.from(String(contents).replace(find, () => replace)));
 }
 
 /** A release whose instances answer every Idle and every answer of a device with an error of their own. */
 export async function defectiveArchive(release: string): Promise<BuiltArchive> {
   return await patchedArchive(release, [
     {
-      file: 'src/processes/server/device-handler.ts',
-      find: `return await answerConnect(options, request, address.token, way);`,
-      replace: `throw new Error('defective on purpose');`,
+      find: 'return await answerConnect(options,request,address.token,way)',
+      replace: "throw new Error('defective on purpose')",
     },
   ]);
 }

@@ -8,7 +8,7 @@ import { stopEmbedded } from '../../src/database/embedded/server.ts';
 import { prepareHome } from '../../src/setup/prepare-home.ts';
 import { until, whenWaitedInVain } from '../../src/testing/condition.ts';
 import { exitWithin } from '../../src/testing/process.ts';
-import { checkout } from './archives.ts';
+import { workingTreeProgram } from './archives.ts';
 import { dumpState } from './state-dump.ts';
 
 export interface DomainOptions {
@@ -93,7 +93,7 @@ export async function startDomain(options: DomainOptions): Promise<RunningDomain
     rest: <Body>(method: string, path: string, body?: unknown) => callRest<Body>(sql, token, method, path, body),
     command: (...args) => runCommand(args, environment),
     async startSupervisor(...options) {
-      startProgram(join(checkout, 'src/cli/main.ts'), options);
+      startProgram(await workingTreeProgram(), options);
       await untilAllAlive(sql);
     },
     async stop({ keep = false } = {}) {
@@ -187,7 +187,7 @@ async function runCommand(
   args: readonly string[],
   env: NodeJS.ProcessEnv,
 ): Promise<{ code: number; stdout: string; stderr: string }> {
-  const child = spawn(process.execPath, [join(checkout, 'src/cli/main.ts'), ...args], {
+  const child = spawn(process.execPath, [await workingTreeProgram(), ...args], {
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
   });

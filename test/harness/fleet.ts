@@ -3,11 +3,10 @@
  * for with a limit: it may be dead, or stand still.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { inTime } from '../../src/testing/condition.ts';
 import { exitWithin, hasEnded } from '../../src/testing/process.ts';
-import { checkout } from './archives.ts';
+import { workingTreeProgram } from './archives.ts';
 import type { RunningDomain } from './domain.ts';
 
 export interface FleetOptions {
@@ -43,7 +42,7 @@ export async function startFleet(domain: RunningDomain, options: FleetOptions): 
     options.journal,
     ...(options.args ?? []),
   );
-  const child = spawn(process.execPath, [join(checkout, 'src/cli/main.ts'), ...args], {
+  const child = spawn(process.execPath, [await workingTreeProgram(), ...args], {
     env: { ...process.env, BRAMBLE_HOME: domain.home },
     stdio: ['pipe', 'pipe', 'pipe'],
   });

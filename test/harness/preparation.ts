@@ -1,5 +1,7 @@
 /** What the domain of the demo is made of before its upgrade: services, policies, internal hosts, the budget. */
 import { expectDone, type RunningDomain } from './domain.ts';
+import { untilDrained } from './evidence.ts';
+import { type FleetOptions, type RunningFleet, startFleet } from './fleet.ts';
 
 export interface DemoBudget {
   perInstance: number;
@@ -19,6 +21,30 @@ export const demoBudget: DemoBudget = {
   perMinuteDomain: 600,
   suspectAfterSeconds: 3,
 };
+
+/** Holds nothing back: for what is to be there before a test begins. */
+const ampleBudget: DemoBudget = {
+  ...{ perInstance: 100, perDomain: 200, suspects: 100, perMinuteInstance: 6000, perMinuteDomain: 12_000 },
+  suspectAfterSeconds: 30,
+};
+
+/** Starts a fleet and waits until all that its devices are owed is acknowledged; `budget` holds from then on. */
+export async function enrolFleet(
+  domain: RunningDomain,
+  options: FleetOptions,
+  budget: DemoBudget = demoBudget,
+): Promise<RunningFleet> {
+  await expectDone(domain, 'PUT', '/budget', ampleBudget);
+  const fleet = await startFleet(domain, options);
+  try {
+    await untilDrained(domain);
+    await expectDone(domain, 'PUT', '/budget', budget);
+  } catch (error) {
+    await fleet.stop();
+    throw error;
+  }
+  return fleet;
+}
 
 const mailServer = { host: 'mail.example.com', username: '{account}' };
 

@@ -65,7 +65,9 @@ export function startCoordinatorKiller(domain: RunningDomain, states: readonly s
       await killOnce(domain, states, killedIn).catch(() => {
         // The database is being restarted, or the process had gone already: the next look tells.
       });
-      await delay(15, undefined, { signal: ending.signal }).catch(() => {});
+      // The states up to the moves pass in a moment.
+      const pauseMs = killedIn.has('moving') ? 100 : 15;
+      await delay(pauseMs, undefined, { signal: ending.signal }).catch(() => {});
     }
   })();
   return {

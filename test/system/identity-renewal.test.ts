@@ -9,13 +9,13 @@ import { summarizeRequests } from '../../src/simulator/journal-summary.ts';
 import { until } from '../../src/testing/condition.ts';
 import { workingTreeArchive } from '../harness/archives.ts';
 import { expectDone, type RunningDomain, startDomain } from '../harness/domain.ts';
-import { assertNothingLost, readEvidence, untilDrained, untilServed } from '../harness/evidence.ts';
-import { type RunningFleet, startFleet } from '../harness/fleet.ts';
-import { configureDomain } from '../harness/preparation.ts';
+import { assertNothingLost, readEvidence, untilServed } from '../harness/evidence.ts';
+import type { RunningFleet } from '../harness/fleet.ts';
+import { configureDomain, enrolFleet } from '../harness/preparation.ts';
 import { killAndAwait } from '../harness/processes.ts';
 import { accountsAt, activeDevices, queue } from '../harness/scene.ts';
 
-const fleetOptions = { devices: 24, accounts: 12, seed: 'renewal', interval: '1s' };
+const fleetOptions = { devices: 24, accounts: 12, seed: 'renewal', interval: '1500ms' };
 const limited = { timeout: 600_000 };
 /** A quarter of it is what renewals take. */
 const budget = {
@@ -31,13 +31,11 @@ describe('a fleet whose identities end', () => {
     const { file } = await workingTreeArchive();
     domain = await startDomain({ archive: file, instances: 2 });
     await configureDomain(domain, '127.0.0.1:9');
-    await expectDone(domain, 'PUT', '/budget', budget);
     await domain.sql`
       insert into setting (key, value)
       values ('device-identity', ${domain.sql.json({ renewAgainSeconds: 1, renewAgainAtMostSeconds: 2 })})`;
     const journal = join(domain.home, 'journal.ndjson');
-    fleet = await startFleet(domain, { ...fleetOptions, journal, args: ['--not-now', '0.05'] });
-    await untilDrained(domain);
+    fleet = await enrolFleet(domain, { ...fleetOptions, journal, args: ['--not-now', '0.05'] }, budget);
   });
   after(async () => {
     await fleet?.stop();

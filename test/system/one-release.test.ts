@@ -9,9 +9,9 @@ import { currentProfiles } from '../../src/simulator/journal-summary.ts';
 import { until } from '../../src/testing/condition.ts';
 import { workingTreeArchive } from '../harness/archives.ts';
 import { expectDone, type RunningDomain, startDomain } from '../harness/domain.ts';
-import { assertNothingLost, readEvidence, untilAnswered, untilDrained } from '../harness/evidence.ts';
-import { type RunningFleet, startFleet } from '../harness/fleet.ts';
-import { configureDomain } from '../harness/preparation.ts';
+import { assertNothingLost, readEvidence, untilAnswered } from '../harness/evidence.ts';
+import type { RunningFleet } from '../harness/fleet.ts';
+import { configureDomain, enrolFleet } from '../harness/preparation.ts';
 
 const fleetOptions = { devices: 8, accounts: 8, seed: 'one-release', interval: '500ms' };
 const planned = planFleet(fleetOptions.seed, fleetOptions.devices, fleetOptions.accounts);
@@ -31,8 +31,7 @@ describe('a domain of one release', () => {
     domain = await startDomain({ archive: file, instances: 2 });
     await configureDomain(domain, '127.0.0.1:9');
     const journal = join(domain.home, 'journal.ndjson');
-    fleet = await startFleet(domain, { ...fleetOptions, journal, args: ['--not-now', '0'] });
-    await untilDrained(domain);
+    fleet = await enrolFleet(domain, { ...fleetOptions, journal, args: ['--not-now', '0'] });
   });
   after(async () => {
     await fleet?.stop();
@@ -231,8 +230,7 @@ describe('a domain of one release', () => {
     await domain.sql`update device set options = options || '{"KeptOption": "kept"}' where id = ${device.id}`;
     // The same seed makes the same devices, which know nothing of their enrolment any more.
     const journal = join(domain.home, 'journal-again.ndjson');
-    fleet = await startFleet(domain, { ...fleetOptions, journal });
-    await untilDrained(domain);
+    fleet = await enrolFleet(domain, { ...fleetOptions, journal });
     const again = await deviceOf('agent-4.2');
     assert.notEqual(again.id, device.id);
     const [row] = await domain.sql<{ options: Record<string, unknown> }[]>`

@@ -10,18 +10,11 @@ import { exitCode } from '../../src/cli/exit-codes.ts';
 import { summarizeRequests } from '../../src/simulator/journal-summary.ts';
 import { until } from '../../src/testing/condition.ts';
 import { exitWithin } from '../../src/testing/process.ts';
-import {
-  type BuiltArchive,
-  defectiveArchive,
-  patchBase,
-  patchedArchive,
-  renumberedArchive,
-  sealedArchive,
-} from '../harness/archives.ts';
+import { type BuiltArchive, defectiveArchive, patchBase, patchedArchive, sealedArchive } from '../harness/archives.ts';
 import { type RunningDomain, startDomain } from '../harness/domain.ts';
-import { assertNothingLost, readEvidence, untilDrained, untilServed } from '../harness/evidence.ts';
-import { type RunningFleet, startFleet } from '../harness/fleet.ts';
-import { configureDomain } from '../harness/preparation.ts';
+import { assertNothingLost, readEvidence, untilServed } from '../harness/evidence.ts';
+import type { RunningFleet } from '../harness/fleet.ts';
+import { configureDomain, enrolFleet } from '../harness/preparation.ts';
 import { startCoordinatorKiller, startUpgrade, untilUpgrade } from '../harness/upgrade.ts';
 import { startInternalHost, startWorkload, type Workload } from '../harness/workload.ts';
 
@@ -43,11 +36,10 @@ describe('a patch in place', () => {
     domain = await startDomain({ archive: from.file, instances: 1 });
     internal = await startInternalHost();
     await configureDomain(domain, internal.target);
-    fleet = await startFleet(domain, {
-      ...{ devices: 6, accounts: 4, seed: 'patch', interval: '400ms' },
+    fleet = await enrolFleet(domain, {
+      ...{ devices: 6, accounts: 4, seed: 'patch', interval: '700ms' },
       journal: join(domain.home, 'journal.ndjson'),
     });
-    await untilDrained(domain);
     workload = startWorkload(domain, fleet, internal.target, { commandIntervalMs: 500, tunnels: 0, tunnelMs: 1000 });
   });
   after(async () => {
@@ -72,7 +64,7 @@ describe('a patch in place', () => {
 
   test('is refused by its number alone: with a migration it cannot be planned, and nothing is installed', async () => {
     const migration = new Map([['sql/099-more.expand.sql', Buffer.from('select 1;')]]);
-    const { file, release } = await renumberedArchive(number(2), migration);
+    const { file, release } = await patchedArchive(number(2), [], migration);
     const { status, body } = await domain.rest<{ code: string; message: string }>('POST', '/upgrade/plan', {
       archive: file,
     });
@@ -148,13 +140,8 @@ describe('a patch in place', () => {
 
   test('one whose instance never comes up pauses by name, is reversed, and no request has failed', async () => {
     const before = await failed();
-    const broken = await patchedArchive(number(4), [
-      {
-        file: 'src/processes/server/main.ts',
-        find: 'runServer(): Promise<void> {',
-        replace: 'runServer(): Promise<void> {\n  process.exit(3);',
-      },
-    ]);
+    const main = 'async function runServer(){';
+    const broken = await patchedArchive(number(4), [{ find: main, replace: `${main}process.exit(3);` }]);
     await startUpgrade(domain, broken, { ...options, readySeconds: 15 });
     const view = await untilUpgrade(domain, ['paused'], { timeoutMs: 280_000 });
     assert.match(view.pauseReason ?? '', /^server-1 of \S+ is not at work on .* after 15 s/);

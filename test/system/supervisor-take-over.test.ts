@@ -13,9 +13,9 @@ import { until } from '../../src/testing/condition.ts';
 import { exitWithin } from '../../src/testing/process.ts';
 import { type BuiltArchive, sealedArchive, workingTreeArchive } from '../harness/archives.ts';
 import { expectDone, type RunningDomain, startDomain } from '../harness/domain.ts';
-import { readEvidence, untilDrained } from '../harness/evidence.ts';
-import { type RunningFleet, startFleet } from '../harness/fleet.ts';
-import { configureDomain } from '../harness/preparation.ts';
+import { readEvidence } from '../harness/evidence.ts';
+import type { RunningFleet } from '../harness/fleet.ts';
+import { configureDomain, enrolFleet } from '../harness/preparation.ts';
 import { commandJson } from '../harness/scene.ts';
 import { openGate, startUpgrade, untilUpgrade } from '../harness/upgrade.ts';
 import { viewUpgrade } from '../harness/upgrade-view.ts';
@@ -33,11 +33,10 @@ describe('a supervisor that another takes the place of', () => {
     internal = await startInternalHost();
     domain = await startDomain({ archive: from.file, instances: 1, ownSupervisor: true });
     await configureDomain(domain, internal.target);
-    fleet = await startFleet(domain, {
+    fleet = await enrolFleet(domain, {
       ...{ devices: 6, accounts: 3, seed: 'supervisor', interval: '500ms' },
       journal: join(domain.home, 'journal.ndjson'),
     });
-    await untilDrained(domain);
   });
   after(async () => {
     await fleet?.stop();

@@ -10,10 +10,10 @@ import { summarizeRequests } from '../../src/simulator/journal-summary.ts';
 import { until } from '../../src/testing/condition.ts';
 import { type BuiltArchive, defectiveArchive, sealedArchive } from '../harness/archives.ts';
 import { type RunningDomain, startDomain } from '../harness/domain.ts';
-import { assertNothingLost, readEvidence, untilDrained, untilServed } from '../harness/evidence.ts';
-import { type RunningFleet, startFleet } from '../harness/fleet.ts';
+import { assertNothingLost, readEvidence, untilServed } from '../harness/evidence.ts';
+import type { RunningFleet } from '../harness/fleet.ts';
 import { activateAndChangePolicy } from '../harness/old-release-deeds.ts';
-import { configureDomain, demoBudget } from '../harness/preparation.ts';
+import { configureDomain, demoBudget, enrolFleet } from '../harness/preparation.ts';
 import { type ByHand, signal, startByHand } from '../harness/processes.ts';
 import { type Sampler, startSampler } from '../harness/sampler.ts';
 import { accountsAt, commandJson } from '../harness/scene.ts';
@@ -34,14 +34,10 @@ describe('an upgrade that is turned back', () => {
     from = await sealedArchive();
     domain = await startDomain({ archive: from.file, instances: 2, administrationServices: 2 });
     await configureDomain(domain, '127.0.0.1:9');
-    fleet = await startFleet(domain, {
-      devices: 12,
-      accounts: 8,
-      seed: 'upgrade-turned-back',
-      interval: '700ms',
+    fleet = await enrolFleet(domain, {
+      ...{ devices: 12, accounts: 8, seed: 'upgrade-turned-back', interval: '1500ms' },
       journal: join(domain.home, 'journal.ndjson'),
     });
-    await untilDrained(domain);
     homes = [await accountsAt(domain, 'server-1'), await accountsAt(domain, 'server-2')];
     sampler = startSampler(domain.sql, demoBudget);
     workload = startWorkload(domain, fleet, '127.0.0.1:9', { commandIntervalMs: 400, tunnels: 0, tunnelMs: 1000 });

@@ -3,9 +3,8 @@ import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { workingTreeArchive } from '../../harness/archives.ts';
 import { expectDone, type RunningDomain, startDomain } from '../../harness/domain.ts';
-import { untilDrained } from '../../harness/evidence.ts';
-import { type RunningFleet, startFleet } from '../../harness/fleet.ts';
-import { configureDomain, demoBudget } from '../../harness/preparation.ts';
+import type { RunningFleet } from '../../harness/fleet.ts';
+import { configureDomain, demoBudget, enrolFleet } from '../../harness/preparation.ts';
 import { durableDatabase } from '../../harness/processes.ts';
 import { type Sampler, startSampler } from '../../harness/sampler.ts';
 
@@ -37,15 +36,11 @@ export function lastingDomain(): LastingDomain {
       const name = `user-${String(number).padStart(4, '0')}`;
       await expectDone(domain, 'POST', '/accounts', { name, instance: `server-${1 + (number % 2)}` });
     }
-    stage.sampler = startSampler(domain.sql, demoBudget);
-    stage.fleet = await startFleet(domain, {
-      devices: 16,
-      accounts,
-      seed: 'lasting-domain',
-      interval: '700ms',
+    stage.fleet = await enrolFleet(domain, {
+      ...{ devices: 16, accounts, seed: 'lasting-domain', interval: '1500ms' },
       journal: join(domain.home, 'journal.ndjson'),
     });
-    await untilDrained(domain);
+    stage.sampler = startSampler(domain.sql, demoBudget);
   });
   after(async () => {
     await stage.fleet?.stop();
