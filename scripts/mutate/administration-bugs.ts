@@ -45,7 +45,7 @@ export const administrationBugs: readonly KnownBug[] = [
     replace: '',
     seenBy: [
       {
-        file: 'src/upgrade/steps/audited-upgrade.test.ts',
+        file: 'src/upgrade/steps/audited-upgrade.long.test.ts',
         title: 'each step of the coordinator that changes the domain is recorded, with who ordered the upgrade',
       },
     ],
@@ -78,10 +78,10 @@ export const administrationBugs: readonly KnownBug[] = [
     replace: 'if (contents === undefined) {',
     seenBy: [
       {
-        file: 'src/release/archive.test.ts',
+        file: 'src/release/archive.long.test.ts',
         title: 'a changed archive is refused: by its digest, by a list beside it, and by the digests in it',
       },
-      { file: 'src/release/archive.test.ts', title: 'an installed release that was changed is refused' },
+      { file: 'src/release/archive.long.test.ts', title: 'an installed release that was changed is refused' },
     ],
   },
   {

@@ -2,7 +2,7 @@
 import type { KnownBug } from './known-bugs.ts';
 
 const connectStatement = 'src/devices/connect-statement.test.ts';
-const renewal = 'src/processes/server/identity-renewal.test.ts';
+const renewal = 'src/processes/server/identity-renewal.long.test.ts';
 
 export const deviceBugs: readonly KnownBug[] = [
   {
@@ -156,7 +156,7 @@ export const deviceBugs: readonly KnownBug[] = [
     replace: '',
     seenBy: [
       {
-        file: 'src/activation/activation.test.ts',
+        file: 'src/activation/activation.long.test.ts',
         title: 'guesses without the selector cost no try and no digest, however many there are',
       },
     ],
@@ -168,7 +168,7 @@ export const deviceBugs: readonly KnownBug[] = [
     replace: 'set tries_left = p.tries_left\n',
     seenBy: [
       {
-        file: 'src/activation/activation.test.ts',
+        file: 'src/activation/activation.long.test.ts',
         title: 'of 20 guesses at once exactly 5 are compared, and then even the right password is refused',
       },
     ],
@@ -180,7 +180,7 @@ export const deviceBugs: readonly KnownBug[] = [
     replace: '    identityFingerprint === null,\n    scepChallenge,',
     seenBy: [
       {
-        file: 'src/activation/scep-service.test.ts',
+        file: 'src/activation/scep-service.long.test.ts',
         title: 'an answer is not given again once another identity is the present one',
       },
     ],
@@ -192,7 +192,7 @@ export const deviceBugs: readonly KnownBug[] = [
     replace: 'return device.identityCertificate !== null\n',
     seenBy: [
       {
-        file: 'src/activation/scep-service.test.ts',
+        file: 'src/activation/scep-service.long.test.ts',
         title: 'the same key gets the same certificate again, also at once, and another key is refused',
       },
     ],

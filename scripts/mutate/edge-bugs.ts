@@ -48,7 +48,7 @@ export const edgeBugs: readonly KnownBug[] = [
     replace: 'return link;',
     seenBy: [
       {
-        file: 'src/processes/router/stalled-links.test.ts',
+        file: 'src/processes/router/stalled-links.long.test.ts',
         title: 'an instance whose event loop is held keeps its link: 503 meanwhile, what is under way goes on',
       },
     ],

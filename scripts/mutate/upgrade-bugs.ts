@@ -9,7 +9,7 @@ export const upgradeBugs: readonly KnownBug[] = [
     replace: 'accountIds: [],',
     seenBy: [
       {
-        file: 'src/processes/coordinator/coordinator-process.test.ts',
+        file: 'src/processes/coordinator/coordinator-process.long.test.ts',
         title:
           'a coordinator process that is killed (kill -9) at each state is followed by one that goes on to the end',
       },
@@ -22,7 +22,7 @@ export const upgradeBugs: readonly KnownBug[] = [
     replace: '(select i.id from instance i where i.retired_at is null order by i.name limit 1) as "toInstanceId"',
     seenBy: [
       {
-        file: 'src/processes/coordinator/coordinator.test.ts',
+        file: 'src/processes/coordinator/coordinator.long.test.ts',
         title:
           'reversed in the middle, every account is back, the new instances are gone and the old release administers',
       },
@@ -35,7 +35,7 @@ export const upgradeBugs: readonly KnownBug[] = [
     replace: 'n.replaces_id as "toInstanceId"',
     seenBy: [
       {
-        file: 'src/processes/coordinator/coordinator.test.ts',
+        file: 'src/processes/coordinator/coordinator.long.test.ts',
         title:
           'reversed in the middle, every account is back, the new instances are gone and the old release administers',
       },
@@ -60,7 +60,7 @@ export const upgradeBugs: readonly KnownBug[] = [
     replace: 'if (upgrade.state !== read.state) throw',
     seenBy: [
       {
-        file: 'src/processes/coordinator/coordinator.test.ts',
+        file: 'src/processes/coordinator/coordinator.long.test.ts',
         title: 'a step that was decided before the same state came again does nothing',
       },
     ],
@@ -110,7 +110,7 @@ export const upgradeBugs: readonly KnownBug[] = [
     replace: ')',
     seenBy: [
       {
-        file: 'src/upgrade/steps/wave-steps.test.ts',
+        file: 'src/upgrade/steps/wave-steps.long.test.ts',
         title: 'what paused it after the waves counts no more once it is resumed: it can be finalized',
       },
     ],
@@ -122,7 +122,7 @@ export const upgradeBugs: readonly KnownBug[] = [
     replace: `await tx\`update upgrade_wave set state = 'passed' where upgrade_id = \${upgrade.id} and number = \${answered.wave}\`;`,
     seenBy: [
       {
-        file: 'src/upgrade/steps/wave-steps.test.ts',
+        file: 'src/upgrade/steps/wave-steps.long.test.ts',
         title: 'a wave that an operator answers for moves to its end, and what befell it pauses nothing later',
       },
     ],
@@ -135,7 +135,7 @@ export const upgradeBugs: readonly KnownBug[] = [
     replace: '',
     seenBy: [
       {
-        file: 'src/upgrade/plan/plan-comparison.test.ts',
+        file: 'src/upgrade/plan/plan-comparison.long.test.ts',
         title: 'what came after the plan is compared and checked before anything is changed',
       },
     ],
@@ -147,7 +147,7 @@ export const upgradeBugs: readonly KnownBug[] = [
     replace: 'true;',
     seenBy: [
       {
-        file: 'src/upgrade/plan/plan-comparison.test.ts',
+        file: 'src/upgrade/plan/plan-comparison.long.test.ts',
         title: 'an instance that joins after the last wave has a wave of its own, and a gate',
       },
     ],

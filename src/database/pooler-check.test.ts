@@ -1,4 +1,4 @@
-/** The check of a database that stops answering in the middle of it. What poolers do: pgbouncer.test.ts. */
+/** The check of a database that stops answering in the middle of it. What poolers do: pgbouncer.long.test.ts. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';

@@ -247,7 +247,7 @@ test('every operation that writes is recorded, and no secret that was sent or an
       .filter((method) => method !== 'get')
       .map((method) => `${method.toUpperCase()} ${path.replace('/api/v1', '')}`),
   );
-  // An upgrade needs an archive and a coordinator: src/upgrade/steps/audited-upgrade.test.ts has these.
+  // An upgrade needs an archive and a coordinator: src/upgrade/steps/audited-upgrade.long.test.ts has these.
   const elsewhere = (operation: string) => operation.includes('/upgrade/') || operation.endsWith('/assignment');
   // An operation that is missing here is to be added to the walk, with the secrets that it takes or answers.
   assert.deepEqual([...walked].sort(), writing.filter((operation) => !elsewhere(operation)).sort());
