@@ -12,16 +12,17 @@ import { benchConnectDomain, describeConnect } from './connect-domain.ts';
 import { benchCost, describeCost } from './cost/cost.ts';
 import { benchGates, describeGoals } from './gates/gates.ts';
 import { benchIdle, describeIdle } from './idle.ts';
+import { candidates } from './measured-domain.ts';
 import { benchMemory, describeMemory } from './memory.ts';
 import { benchMove, describeMove } from './move.ts';
 
 const usage = `npm run bench [-- <name>] [options]
   connect   Idle connects a second: bare node:http, an instance, the whole way through the router
-            --devices 200 --connections 64 --seconds 10 --runs 3
+            --devices 200 --connections 64 --seconds 10 --runs 3 --sealed
             with --target URL --file FILE [--identity header|signature] against a server that runs already, of whatever
             make: a path in the URL is used for all devices; answers other than an empty 200 fail the run
   move      accounts moved a second, and how long each is without its server
-            --devices 60 --probed 8 --runs 25
+            --devices 60 --probed 8 --runs 25 --sealed
   bulk      accounts moved a second whose devices cannot be reached
             --accounts 1000,20000
   cost      event loop that the dearest input found takes, for each address and parser; ends with 1 when the goal is missed
@@ -32,6 +33,7 @@ const usage = `npm run bench [-- <name>] [options]
             --seconds 60
   memory    resident memory of each process while a fleet is at work
             --devices 200 --seconds 60
+  --sealed measures the latest sealed release too, in a domain of its own and in turns with the working tree
   --json FILE writes the figures`;
 
 const { values, positionals } = readOptions(usage, {
@@ -50,6 +52,7 @@ const { values, positionals } = readOptions(usage, {
     target: { type: 'string' },
     file: { type: 'string', default: 'bench-devices.json' },
     identity: { type: 'string', default: 'header' },
+    sealed: { type: 'boolean', default: false },
     json: { type: 'string' },
   },
 });
@@ -82,24 +85,26 @@ if (!['all', 'connect', 'move', 'cost', 'gates', 'idle', 'bulk', 'memory'].inclu
 
 async function runConnect(): Promise<unknown> {
   const result = await benchConnectDomain({
+    candidates: await candidates(values.sealed),
     devices: number(values.devices, quick ? 64 : 200),
     connections: number(values.connections, 64),
     durationMs: number(values.seconds, quick ? 4 : 10) * 1000,
     runs: number(values.runs, quick ? 1 : 3),
     say,
   });
-  say(describeConnect(result));
+  for (const [of, figures] of Object.entries(result)) say(describeConnect(figures, of));
   return result;
 }
 
 async function runMove(): Promise<unknown> {
   const result = await benchMove({
+    candidates: await candidates(values.sealed),
     devices: number(values.devices, quick ? 40 : 60),
     probed: number(values.probed, 8),
     runs: number(values.runs, quick ? 4 : 25),
     say,
   });
-  say(describeMove(result));
+  for (const [of, figures] of Object.entries(result)) say(describeMove(figures, of));
   return result;
 }
 

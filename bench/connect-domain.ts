@@ -20,11 +20,12 @@ import {
   ratioOf,
   readBenchDevices,
 } from './connect.ts';
-import { withMeasuredDomain } from './measured-domain.ts';
+import { type Candidate, interleave, type MeasuredDomain, withCandidates } from './measured-domain.ts';
 import { median } from './median.ts';
 import { cpuPerRequest, readProcessCpu } from './process-cpu.ts';
 
 export interface ConnectBenchOptions {
+  candidates: readonly Candidate[];
   devices: number;
   connections: number;
   durationMs: number;
@@ -61,36 +62,52 @@ export interface ConnectFigures {
   signatureCpuUs: CpuCosts;
 }
 
-/** @throws Error where an answer was not a 200, or held a command. */
-export async function benchConnectDomain(options: ConnectBenchOptions): Promise<ConnectFigures> {
-  const { devices: count, connections, say } = options;
-  return await withMeasuredDomain({ instances: 1, devices: count, accounts: count }, say, async (measured) => {
-    const { domain, fleet, folder, instanceUrls } = measured;
-    const file = join(folder, 'devices.json');
-    await fleet.tell({ do: 'export', file });
-    const devices = readBenchDevices(file);
-    // A device that came by itself meanwhile would take part in the measurement.
-    await fleet.stop();
-    const [instance] = instanceUrls.values();
-    if (instance === undefined) throw new Error('the domain has no instance');
-    const runs: ConnectRun[] = [];
-    for (let run = 1; run <= options.runs; run++) {
-      say(`run ${run} of ${options.runs}`);
-      runs.push(await runOnce(options, devices, { instance, router: new URL(domain.publicUrl), home: domain.home }));
-    }
-    return {
-      devices: devices.length,
-      connections,
-      runs,
-      barePerSecond: median(runs.map(({ bare }) => bare.perSecond)),
-      headerPerSecond: median(runs.map(({ header }) => header.perSecond)),
-      headerRatio: median(runs.map(({ headerRatio }) => headerRatio)),
-      signaturePerSecond: median(runs.map(({ signature }) => signature.perSecond)),
-      signatureRatio: median(runs.map(({ signatureRatio }) => signatureRatio)),
-      headerCpuUs: medianCosts(runs.map(({ headerCpuUs }) => headerCpuUs)),
-      signatureCpuUs: medianCosts(runs.map(({ signatureCpuUs }) => signatureCpuUs)),
-    };
+interface PreparedDomain {
+  devices: readonly BenchDevice[];
+  instance: URL;
+  router: URL;
+  home: string;
+}
+
+/** @returns figures by candidate. @throws Error where an answer was not a 200, or held a command. */
+export async function benchConnectDomain(options: ConnectBenchOptions): Promise<Record<string, ConnectFigures>> {
+  const { devices: count, say } = options;
+  const size = { instances: 1, devices: count, accounts: count };
+  return await withCandidates(options.candidates, size, say, async (domains) => {
+    const all = new Map<string, PreparedDomain>();
+    for (const [name, measured] of domains) all.set(name, await prepareDevices(measured));
+    const runs = new Map<string, ConnectRun[]>([...all.keys()].map((name) => [name, []]));
+    await interleave(all, options.runs, async (prepared, name, run) => {
+      say(`run ${run} of ${options.runs}, ${name}`);
+      runs.get(name)?.push(await runOnce(options, prepared));
+    });
+    return Object.fromEntries([...runs].map(([name, of]) => [name, figuresOf(options, of)]));
   });
+}
+
+async function prepareDevices({ domain, fleet, folder, instanceUrls }: MeasuredDomain): Promise<PreparedDomain> {
+  const file = join(folder, 'devices.json');
+  await fleet.tell({ do: 'export', file });
+  // A device that came by itself meanwhile would take part in the measurement.
+  await fleet.stop();
+  const [instance] = instanceUrls.values();
+  if (instance === undefined) throw new Error('the domain has no instance');
+  return { devices: readBenchDevices(file), instance, router: new URL(domain.publicUrl), home: domain.home };
+}
+
+function figuresOf({ devices, connections }: ConnectBenchOptions, runs: ConnectRun[]): ConnectFigures {
+  return {
+    devices,
+    connections,
+    runs,
+    barePerSecond: median(runs.map(({ bare }) => bare.perSecond)),
+    headerPerSecond: median(runs.map(({ header }) => header.perSecond)),
+    headerRatio: median(runs.map(({ headerRatio }) => headerRatio)),
+    signaturePerSecond: median(runs.map(({ signature }) => signature.perSecond)),
+    signatureRatio: median(runs.map(({ signatureRatio }) => signatureRatio)),
+    headerCpuUs: medianCosts(runs.map(({ headerCpuUs }) => headerCpuUs)),
+    signatureCpuUs: medianCosts(runs.map(({ signatureCpuUs }) => signatureCpuUs)),
+  };
 }
 
 function medianCosts(runs: readonly CpuCosts[]): CpuCosts {
@@ -100,8 +117,7 @@ function medianCosts(runs: readonly CpuCosts[]): CpuCosts {
 
 async function runOnce(
   { connections, durationMs, say }: ConnectBenchOptions,
-  devices: readonly BenchDevice[],
-  { instance, router, home }: { instance: URL; router: URL; home: string },
+  { devices, instance, router, home }: PreparedDomain,
 ): Promise<ConnectRun> {
   const common = { devices, connections, durationMs };
   const measure = async (name: string, drive: () => Promise<DriveResult>) => {
@@ -130,9 +146,9 @@ async function runOnce(
   };
 }
 
-export function describeConnect(figures: ConnectFigures): string {
+export function describeConnect(figures: ConnectFigures, name: string): string {
   return [
-    `Idle connects, ${figures.devices} devices, ${figures.connections} connections, median of ${figures.runs.length}`,
+    `Idle connects, ${name}: ${figures.devices} devices, ${figures.connections} connections, median of ${figures.runs.length}`,
     `  bare node:http               ${figures.barePerSecond}/s`,
     `  instance, header             ${figures.headerPerSecond}/s   ${figures.headerRatio} of bare`,
     `  router, TLS, Mdm-Signature   ${figures.signaturePerSecond}/s   ${figures.signatureRatio} of bare`,

@@ -1,5 +1,5 @@
 /**
- * The domain that figures are taken from: the working tree's archive, PostgreSQL as an installation has it
+ * The domain that figures are taken from: the working tree's archive, or a sealed one beside it, PostgreSQL as an installation has it
  * (fsync on), and a simulated fleet whose devices have enrolled and taken everything that was owed to them.
  *
  * Invariant: when the fleet is settled nothing is owed, so that an Idle is answered without a command.
@@ -8,9 +8,24 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from '../src/testing/condition.ts';
-import { workingTreeArchive } from '../test/harness/archives.ts';
+import { sealedArchive, workingTreeArchive } from '../test/harness/archives.ts';
 import { type RunningDomain, startDomain } from '../test/harness/domain.ts';
 import { type RunningFleet, startFleet } from '../test/harness/fleet.ts';
+
+/** A release that is measured. */
+export interface Candidate {
+  /** As figures name it. */
+  name: string;
+  archive: string;
+}
+
+/** The working tree; beside it the latest sealed release of the minor before, where figures are to be held against it. */
+export async function candidates(againstSealed: boolean): Promise<Candidate[]> {
+  const tree = { name: 'working tree', archive: (await workingTreeArchive()).file };
+  if (!againstSealed) return [tree];
+  const { release, file } = await sealedArchive();
+  return [{ name: release, archive: file }, tree];
+}
 
 export interface MeasuredSize {
   /** 1 or more. */
@@ -50,12 +65,12 @@ export async function withMeasuredDomain<Result>(
   size: MeasuredSize,
   say: (text: string) => void,
   use: (measured: MeasuredDomain) => Promise<Result>,
+  candidate?: Candidate,
 ): Promise<Result> {
   const folder = await mkdtemp(join(tmpdir(), 'bramble-bench-'));
   try {
-    const { file } = await workingTreeArchive();
     const domain = await startDomain({
-      archive: file,
+      archive: candidate?.archive ?? (await workingTreeArchive()).file,
       instances: size.instances,
       databaseSettings: { track_commit_timestamp: 'on' },
     });
@@ -114,4 +129,34 @@ async function trustLoopbackProxy(domain: RunningDomain): Promise<Map<string, UR
     return addresses.size === changed?.['names']?.length;
   });
   return addresses;
+}
+
+/** One domain for each candidate, all of them running at once, by the candidates' names. */
+export async function withCandidates<Result>(
+  list: readonly Candidate[],
+  size: MeasuredSize,
+  say: (text: string) => void,
+  use: (all: ReadonlyMap<string, MeasuredDomain>) => Promise<Result>,
+  running: ReadonlyMap<string, MeasuredDomain> = new Map(),
+): Promise<Result> {
+  const [candidate, ...others] = list;
+  if (candidate === undefined) return await use(running);
+  say(`${candidate.name}:`);
+  const next = async (measured: MeasuredDomain) =>
+    await withCandidates(others, size, say, use, new Map(running).set(candidate.name, measured));
+  return await withMeasuredDomain(size, say, next, candidate);
+}
+
+/** Runs each candidate once in every round, and lets each be first in its turn: what the machine does meets all alike. */
+export async function interleave<Prepared>(
+  all: ReadonlyMap<string, Prepared>,
+  rounds: number,
+  run: (prepared: Prepared, name: string, round: number) => Promise<void>,
+): Promise<void> {
+  const entries = [...all];
+  for (let round = 1; round <= rounds; round++) {
+    const first = round % entries.length;
+    for (const [name, prepared] of [...entries.slice(first), ...entries.slice(0, first)])
+      await run(prepared, name, round);
+  }
 }

@@ -15,12 +15,21 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '../src/testing/condition.ts';
 import type { RunningDomain } from '../test/harness/domain.ts';
 import { type RunningFleet, startFleet } from '../test/harness/fleet.ts';
-import { setBudget, untilNothingIsOwed, usualSlots, withMeasuredDomain } from './measured-domain.ts';
+import {
+  type Candidate,
+  interleave,
+  type MeasuredDomain,
+  setBudget,
+  untilNothingIsOwed,
+  usualSlots,
+  withCandidates,
+} from './measured-domain.ts';
 import { median } from './median.ts';
 import { type Distribution, type MovedAccount, measureMoves, type ProbedMove } from './move-unavailability.ts';
 import { cpuPerRequest, readProcessCpu } from './process-cpu.ts';
 
 export interface MoveBenchOptions {
+  candidates: readonly Candidate[];
   /** Of an account each; not probed. */
   devices: number;
   /** Further ones that are moved and probed, and as many that are probed and stay. */
@@ -51,42 +60,82 @@ const probedPrefix = 'probed-';
 const probeBeforeMs = 1500;
 const probeAfterMs = 500;
 
-export async function benchMove(options: MoveBenchOptions): Promise<MoveFigures> {
-  const { devices, probed, say } = options;
-  return await withMeasuredDomain({ instances: 2, devices, accounts: devices }, say, async ({ domain, folder }) => {
-    const fleet = await startProbedFleet(domain, 2 * probed, join(folder, 'probed.ndjson'));
+/** What stays the same over the runs of one domain. */
+interface PreparedDomain {
+  domain: RunningDomain;
+  fleet: RunningFleet;
+  moving: readonly string[];
+  staying: readonly string[];
+  /** Where the accounts are, and where the next run takes them. */
+  instances: [here: string, there: string];
+  moved: MovedAccount[];
+  accountsPerSecond: number[];
+  /** Of this domain's own runs: the others' are left out. */
+  cpuUs: Map<string, number>;
+}
+
+/** @returns figures by candidate. */
+export async function benchMove(options: MoveBenchOptions): Promise<Record<string, MoveFigures>> {
+  const { devices, say } = options;
+  const size = { instances: 2, devices, accounts: devices };
+  return await withCandidates(options.candidates, size, say, async (domains) => {
+    const all = new Map<string, PreparedDomain>();
     try {
-      const instances = await domain.sql<{ name: string }[]>`select name from instance order by name`;
-      let [here, there] = instances.map(({ name }) => name) as [string, string];
-      await finished(domain, await startMoves(domain, { from: there, to: here }));
-      await untilNothingIsOwed(domain);
-      await setBudget(domain, usualSlots);
-      const { moving, staying } = await divideAccounts(domain);
-      const moved: MovedAccount[] = [];
-      const before = await readProcessCpu(domain.home);
-      const accountsPerSecond: number[] = [];
-      for (let run = 0; run < options.runs; run++) {
-        const batch = await runOnce(domain, fleet, { moving, staying, to: there });
-        moved.push(...batch);
-        accountsPerSecond.push(rateOf(batch));
-        say(`  run ${run + 1}: ${batch.length} accounts, ${accountsPerSecond.at(-1)}/s`);
-        [here, there] = [there, here];
-      }
-      await fleet.tell({ do: 'stats' });
-      const cpuUs = cpuPerRequest(before, await readProcessCpu(domain.home), moved.length);
-      const figures = await measureMoves(fleet.journal, moved, staying);
-      return {
-        accounts: moving.length,
-        runs: options.runs,
-        accountsPerSecond,
-        accountsPerSecondMedian: median(accountsPerSecond),
-        ...figures,
-        cpuUs,
-      };
+      for (const [name, measured] of domains) all.set(name, await prepareDomain(measured, options));
+      await moveInTurns(all, options);
+      const figures: Record<string, MoveFigures> = {};
+      for (const [name, prepared] of all) figures[name] = await figuresOf(prepared);
+      return figures;
     } finally {
-      await fleet.stop();
+      for (const { fleet } of all.values()) await fleet.stop();
     }
   });
+}
+
+async function moveInTurns(all: ReadonlyMap<string, PreparedDomain>, { runs, say }: MoveBenchOptions): Promise<void> {
+  await interleave(all, runs, async (prepared, name, run) => {
+    const before = await readProcessCpu(prepared.domain.home);
+    const batch = await runOnce(prepared);
+    for (const [what, us] of await readProcessCpu(prepared.domain.home)) {
+      prepared.cpuUs.set(what, (prepared.cpuUs.get(what) ?? 0) + us - (before.get(what) ?? 0));
+    }
+    prepared.moved.push(...batch);
+    prepared.accountsPerSecond.push(rateOf(batch));
+    prepared.instances.reverse();
+    say(`  run ${run}, ${name}: ${batch.length} accounts, ${prepared.accountsPerSecond.at(-1)}/s`);
+  });
+}
+
+async function prepareDomain(
+  { domain, folder }: MeasuredDomain,
+  { probed }: MoveBenchOptions,
+): Promise<PreparedDomain> {
+  const fleet = await startProbedFleet(domain, 2 * probed, join(folder, 'probed.ndjson'));
+  try {
+    const rows = await domain.sql<{ name: string }[]>`select name from instance order by name`;
+    const instances = rows.map(({ name }) => name) as [string, string];
+    await finished(domain, await startMoves(domain, { from: instances[1], to: instances[0] }));
+    await untilNothingIsOwed(domain);
+    await setBudget(domain, usualSlots);
+    const none = { moved: [], accountsPerSecond: [], cpuUs: new Map<string, number>() };
+    return { domain, fleet, ...(await divideAccounts(domain)), instances, ...none };
+  } catch (error) {
+    await fleet.stop();
+    throw error;
+  }
+}
+
+async function figuresOf({ fleet, moving, staying, ...prepared }: PreparedDomain): Promise<MoveFigures> {
+  await fleet.tell({ do: 'stats' });
+  const { moved, accountsPerSecond } = prepared;
+  return {
+    accounts: moving.length,
+    runs: accountsPerSecond.length,
+    accountsPerSecond,
+    accountsPerSecondMedian: median(accountsPerSecond),
+    ...(await measureMoves(fleet.journal, moved, staying)),
+    cpuUs: cpuPerRequest(new Map(), prepared.cpuUs, moved.length),
+  };
 }
 
 /** Pushes go on to the push service of the first fleet: probed devices come without. */
@@ -107,18 +156,12 @@ async function divideAccounts(domain: RunningDomain): Promise<{ moving: string[]
   return { moving: names.filter((name) => !staying.includes(name)), staying };
 }
 
-interface Run {
-  moving: readonly string[];
-  staying: readonly string[];
-  to: string;
-}
-
-async function runOnce(domain: RunningDomain, fleet: RunningFleet, run: Run): Promise<MovedAccount[]> {
-  const accounts = [...run.moving.filter((name) => name.startsWith(probedPrefix)), ...run.staying];
+async function runOnce({ domain, fleet, moving, staying, instances }: PreparedDomain): Promise<MovedAccount[]> {
+  const accounts = [...moving.filter((name) => name.startsWith(probedPrefix)), ...staying];
   await fleet.tell({ do: 'probe', accounts });
   await delay(probeBeforeMs);
   const startedAtMs = Date.now();
-  const batch = await startMoves(domain, { accounts: run.moving, to: run.to });
+  const batch = await startMoves(domain, { accounts: moving, to: instances[1] });
   await finished(domain, batch);
   await delay(probeAfterMs);
   await fleet.tell({ do: 'unprobe' });
@@ -129,7 +172,7 @@ async function runOnce(domain: RunningDomain, fleet: RunningFleet, run: Run): Pr
       from account_move m join account a on a.id = m.account_id
       join account_epoch e on e.account_id = m.account_id and e.epoch = m.epoch_after
      where m.batch_id = ${batch} and m.committed_at is not null order by 3`;
-  if (rows.length !== run.moving.length) throw new Error(`${rows.length} of ${run.moving.length} accounts were moved`);
+  if (rows.length !== moving.length) throw new Error(`${rows.length} of ${moving.length} accounts were moved`);
   return rows.map(({ account, fencedAt, committedAt }) => ({
     account,
     probed: account.startsWith(probedPrefix),
@@ -163,7 +206,7 @@ function perSecond(count: number, tookMs: number): number {
   return Math.round((count / Math.max(1, tookMs)) * 1000);
 }
 
-export function describeMove(figures: MoveFigures): string {
+export function describeMove(figures: MoveFigures, name: string): string {
   const line = (name: string, { count, p50Ms, p99Ms, maxMs }: Distribution) =>
     `  ${name.padEnd(30)} p50 ${p50Ms} ms  p99 ${p99Ms} ms  max ${maxMs} ms   (${count})`;
   const less = (name: string, one: Distribution, other: Distribution) => {
@@ -172,7 +215,7 @@ export function describeMove(figures: MoveFigures): string {
   };
   const { unavailability, stay, still } = figures;
   return [
-    `Moves of ${figures.accounts} accounts, ${figures.runs} times, ${figures.accountsPerSecondMedian} accounts/s`,
+    `Moves, ${name}: ${figures.accounts} accounts, ${figures.runs} times, ${figures.accountsPerSecondMedian} accounts/s`,
     line('moved', unavailability),
     line('stay: not moved, same windows', stay),
     line('still: no moves at all', still),
