@@ -8,7 +8,7 @@ const change = z.object({
   operation: z.string(),
   subjects: z.array(z.string()),
   subjectCount: z.number(),
-  detail: freeForm.describe('`changes` with what was before and after, or number of `rows` with their digest.'),
+  detail: freeForm.describe('`changes` with the values before and after, or the number of `rows` with their digest.'),
 });
 const entry = z.object({
   id: z.string(),

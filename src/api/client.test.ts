@@ -127,7 +127,7 @@ test(
     await clientOf(urls).send(accountOperations.show, { params: { name: 'ada' } });
     await assert.rejects(clientOf(urls).call(accountOperations.create, { body: { name: 'ada' } }), {
       code: 'ERR_ADMIN_UNREACHABLE',
-      message: /Whether it was carried out is not known/,
+      message: /It is unknown whether the request was carried out/,
     });
     await clientOf(urls.slice(1)).call(accountOperations.create, { body: { name: 'ada' } });
     await clientOf(urls, { repeatable: true }).call(accountOperations.create, { body: { name: 'ada' } });

@@ -215,8 +215,8 @@ function unanswered(cause: unknown, url: string, method: string): BrambleError {
   const late = cause instanceof Error && cause.name === 'TimeoutError';
   return new BrambleError(
     'ERR_ADMIN_UNREACHABLE',
-    `${url} ${late ? 'did not answer in time' : `broke off (${messageOf(cause)})`}.` +
-      (method === 'GET' ? '' : ' Whether it was carried out is not known: look before you try again.'),
+    `${url} ${late ? 'did not answer in time' : `closed the connection (${messageOf(cause)})`}.` +
+      (method === 'GET' ? '' : ' It is unknown whether the request was carried out: check before you try again.'),
     { cause },
   );
 }
@@ -248,7 +248,7 @@ function notOurs({ status }: Response, url: string, asked: Asked): AnsweredError
   return new AnsweredError(
     { status, url, asked: textOf(asked) },
     'ERR_ADMIN_ANSWER',
-    `${url} answered ${status} without saying why. It may not be an administration service of Bramble.`,
+    `${url} answered ${status} without an explanation. It may not be a Bramble administration service.`,
     {},
   );
 }

@@ -100,7 +100,7 @@ export const deviceOperations = {
     }),
     answer: z.object({
       state: word('leaving', 'gone'),
-      commandUuid: z.string().nullable().describe('Of the RemoveProfile that waits for the device.'),
+      commandUuid: z.string().nullable().describe('The id of the RemoveProfile command that waits for the device.'),
       endsAt: instant.nullable().describe('When the enrolment ends if the device does not answer.'),
       toldWhenItComes: z.boolean().describe('Whether an ended device is told to leave if it comes again.'),
     }),

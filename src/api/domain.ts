@@ -60,7 +60,7 @@ export const domainStatus = z.object({
     heldBySuspects: z
       .object({ instances: z.array(z.string()), silent: z.number(), clearedBy: z.string() })
       .nullable()
-      .describe('While silent devices hold slots that others wait for; `clearedBy` is the command.')
+      .describe('Set while silent devices hold slots that others wait for; `clearedBy` is the command that frees them.')
       .default(null),
   }),
   identities: identities

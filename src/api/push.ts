@@ -22,7 +22,12 @@ export type PushView = z.output<typeof push>;
 const change = {
   path: '/push',
   tag: 'domain',
-  query: z.object({ preview: z.stringbool().default(false).describe('Change nothing; answer what would be.') }),
+  query: z.object({
+    preview: z
+      .stringbool()
+      .default(false)
+      .describe('Change nothing; answer with the result that the change would have.'),
+  }),
   body: freeForm.describe('url, and where needed caPem, certificatePem and privateKeyPem.'),
   answer: push,
 } as const;

@@ -32,7 +32,7 @@ export const srpCredentialOperations = {
       identifier: z.string(),
       expiresAt: instant,
       path: z.string().nullable().describe('Where the file was put on the host of this administration service.'),
-      credential: freeForm.nullable().describe('The file itself, once, when its holder is on another host.'),
+      credential: freeForm.nullable().describe('The file itself, shown once, if its holder is on another host.'),
     }),
   },
   revoke: {

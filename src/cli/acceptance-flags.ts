@@ -9,8 +9,8 @@ export interface AcceptanceFlags {
 /** For every command that takes an archive. */
 export function acceptanceOptions(command: Command): Command {
   return command
-    .option('--accept-signer <fingerprint>', 'take the release of this signer, whoever signed the ones before')
-    .option('--accept-unsigned <release>', 'take this release though it is not signed and the ones before were');
+    .option('--accept-signer <fingerprint>', 'accept a release from this signer, whoever signed the earlier ones')
+    .option('--accept-unsigned <release>', 'accept this release although it is not signed and earlier ones were');
 }
 
 /** As a request says it, and only where it was said: a service of 1.1 refuses what it does not know. */

@@ -55,8 +55,8 @@ export async function resolveAccess(
   if (urls.length === 0) {
     throw new BrambleError(
       'ERR_ADMIN_UNREACHABLE',
-      `The domain is not running: no administration service of ${home} says its address. Start it with \`bramble up\` or ` +
-        '`npm start`, or name a service elsewhere with --url (BRAMBLE_URL).',
+      `The domain is not running: no administration service of ${home} contains its address. Start it with ` +
+        '`bramble up` or `npm start`, or give the address of a service elsewhere with --url (BRAMBLE_URL).',
     );
   }
   return { urls: urls.map((url) => url.replace(/\/+$/, '')), token: chosen };

@@ -40,7 +40,7 @@ export function json(text: string): unknown {
   try {
     return JSON.parse(text.startsWith('@') ? readFileSync(text.slice(1), 'utf8') : text);
   } catch {
-    throw new InvalidArgumentError('use JSON, or @file with JSON in it.');
+    throw new InvalidArgumentError('use JSON, or @file to read JSON from a file.');
   }
 }
 
@@ -48,7 +48,7 @@ export function json(text: string): unknown {
 export function jsonObject(text: string): Record<string, unknown> {
   const value = json(text);
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  throw new InvalidArgumentError('use a JSON object or @file with one in it.');
+  throw new InvalidArgumentError('use a JSON object, or @file to read one from a file.');
 }
 
 /** What stands in the file that was named. */
@@ -60,7 +60,7 @@ export function fileBytes(path: string): Buffer {
   try {
     return readFileSync(path);
   } catch {
-    throw new InvalidArgumentError('use the path of a file that can be read.');
+    throw new InvalidArgumentError('use the path of a readable file.');
   }
 }
 

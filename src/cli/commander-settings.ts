@@ -46,8 +46,5 @@ export function usageError(error: unknown): unknown {
   // After a group of commands without one of them its help was written.
   const what = error.code === 'commander.help' ? 'a command is missing' : error.message.replace(/^error: /, '');
   const sentence = what.replace(/\.?\n/g, '. ').replace(/\.?$/, '.');
-  return new BrambleError(
-    'ERR_USAGE',
-    `${sentence.charAt(0).toUpperCase()}${sentence.slice(1)} --help says what there is.`,
-  );
+  return new BrambleError('ERR_USAGE', `${sentence.charAt(0).toUpperCase()}${sentence.slice(1)} See --help.`);
 }

@@ -41,7 +41,7 @@ test('lifting TLS from all devices counts those that are under management', asyn
   await admin.db`update device set state = 'gone' where id = ${gone}`;
   await asks(['device', 'clear-tls', '--all'], /1 device held to TLS/);
   const cleared = await bramble(['device', 'clear-tls', '--all', '--yes']);
-  assert.match(cleared.output, /^1 device may identify/);
+  assert.match(cleared.output, /^1 device may authenticate/);
 });
 
 test('removing a device names account, model and serial number; the event says whether it is told', async () => {

@@ -29,5 +29,5 @@ export async function confirm({ input, errors }: CommandStreams, question: strin
   // Only who types an answer ends the line of the question with it.
   if (answer === undefined || (input as { isTTY?: boolean }).isTTY !== true) errors.write('\n');
   if (answer !== undefined && /^y(es)?$/i.test(answer)) return;
-  throw new BrambleError('ERR_USAGE', 'Nothing was changed. Answer y, or give --yes where nobody can be asked.');
+  throw new BrambleError('ERR_USAGE', 'Nothing was changed. Answer y, or give --yes in scripts.');
 }

@@ -116,7 +116,7 @@ test('a plan that 1.1 would take amiss is refused before it is sent', limited, a
   assert.deepEqual([replaced.code, replaced.errors], [exitCode.ok, '']);
   assert.match(
     replaced.output,
-    /^Upgrade 1\.1\.0 → 1\.2\.0\n[\s\S]*\nThe plan is written\. Next: `bramble upgrade start`/,
+    /^Upgrade 1\.1\.0 → 1\.2\.0\n[\s\S]*\nThe plan is saved\. Next: `bramble upgrade start`/,
   );
   upgrade = undefined;
   // Which only the host of the service has.
@@ -130,7 +130,7 @@ test('a start says that the checks run, not what was waited for before it', limi
   const { output } = await bramble('upgrade', 'start');
   assert.match(
     output,
-    /^upgrade +1\.1\.0 to 1\.2\.0\nstate +started; the checks run first\nnext +look with `bramble upgrade status`\n$/,
+    /^upgrade +1\.1\.0 to 1\.2\.0\nstate +started; the checks run first\nnext +watch it with `bramble upgrade status`\n$/,
   );
   upgrade = { ...planned, state: 'moving', position: 'moving', waitingFor: null };
   assert.match((await bramble('upgrade', 'start')).output, /state +moving/);

@@ -45,8 +45,8 @@ test('devices whose identity ends are listed with what is done about it, and no 
 
 test('the status counts identities and lists certificates', async () => {
   const { output } = await bramble('status');
-  assert.match(output, /identities +3 are to be renewed: 0 under way, 0 issued and not used yet, 1 failed/);
-  assert.match(output, /1 end within 30 days, 1 have ended \(their devices are served all the same\)/);
+  assert.match(output, /identities +3 due for renewal: 0 under way, 0 issued and not used yet, 1 failed/);
+  assert.match(output, /1 expire within 30 days, 1 have expired \(their devices are still served\)/);
   assert.match(output, /device authority +\d{4}-\d\d-\d\d/);
 });
 
@@ -57,7 +57,7 @@ test('an identity is renewed by hand once every component knows of renewals', as
   const locked = await bramble('device', 'resend', ids.fresh, 'device-identity');
   assert.equal(locked.code, exitCode.refused);
   assert.match(locked.errors, /held back by: old/);
-  assert.match((await bramble('status')).output, /3 are to be renewed, which begins when the upgrade is finalized/);
+  assert.match((await bramble('status')).output, /3 due for renewal, which starts when the upgrade is finalized/);
   await admin.db`delete from component where name = 'old'`;
   // As 1.1 left the table: between the rise of the feature level and the contraction.
   await admin.db`alter table delivery add constraint earlier check (item <> 'device-identity') not valid`;

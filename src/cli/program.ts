@@ -60,7 +60,7 @@ function createProgram(argv: readonly string[], frame: Frame, setExitCode: (code
     .version(thisRelease.release, '--version', 'print the release')
     .option(
       '--url <url>',
-      'administration service, several with commas (default: BRAMBLE_URL, or BRAMBLE_HOME/admin.json)',
+      'administration service, several separated by commas (default: BRAMBLE_URL, or BRAMBLE_HOME/admin.json)',
     )
     .option('--token <token>', 'administrator token (default: BRAMBLE_TOKEN, or BRAMBLE_HOME/admin.json)')
     .option('--json', 'print JSON')

@@ -34,12 +34,12 @@ function noneFound(access: AdministrationAccess, other: SomethingElse | undefine
   return other === undefined
     ? new BrambleError(
         'ERR_ADMIN_UNREACHABLE',
-        `No administration service answers at ${access.urls.join(', ')}. Look at \`bramble component list\` or the logs in ` +
-          'BRAMBLE_HOME/logs; start one with `bramble up`, or name another with --url.',
+        `No administration service answers at ${access.urls.join(', ')}. Look at \`bramble component list\` or the ` +
+          'logs in BRAMBLE_HOME/logs; start one with `bramble up`, or give the address of another with --url.',
       )
     : new BrambleError(
         'ERR_ADMIN_ANSWER',
-        `${other.url} ${other.reason}, but not as an administration service of Bramble does. Name one with --url: ` +
+        `${other.url} ${other.reason}, but not like a Bramble administration service. Give its address with --url: ` +
           'its port is not the one that devices connect to.',
       );
 }
@@ -77,7 +77,7 @@ class SomethingElse extends Error {
 
 async function probe(url: string, signal: AbortSignal): Promise<string> {
   const response = await fetch(`${url}/healthz`, { signal }).catch((error: unknown) => {
-    throw tlsReason(error) ? new SomethingElse(url, 'speaks TLS with a certificate that is not trusted here') : error;
+    throw tlsReason(error) ? new SomethingElse(url, 'uses TLS with a certificate that is not trusted here') : error;
   });
   await response.arrayBuffer();
   if (response.ok) return url;

@@ -19,7 +19,8 @@ export async function stopSupervisor(home: string): Promise<{ processId: number 
     if (deadline.aborted) {
       throw new BrambleError(
         'ERR_STOP_TIMEOUT',
-        `The supervisor (process ${pid}) was asked to end a minute ago and has not: its log says what it waits for.`,
+        `The supervisor (process ${pid}) was asked to stop a minute ago and is still running: its log shows what it ` +
+          'is waiting for.',
       );
     }
     await delay(100);
@@ -36,5 +37,5 @@ async function holderOf(home: string): Promise<LockHolder> {
     if (isBrambleError(error, 'ERR_ALREADY_RUNNING')) return holderShape.parse(error.details);
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
-  throw new BrambleError('ERR_NOT_RUNNING', `No supervisor runs on ${home}. Name another home with BRAMBLE_HOME.`);
+  throw new BrambleError('ERR_NOT_RUNNING', `No supervisor runs on ${home}. Set BRAMBLE_HOME to another home.`);
 }

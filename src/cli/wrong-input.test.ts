@@ -122,7 +122,7 @@ test(
     after(() => other.close());
     const url = `http://127.0.0.1:${(other.address() as AddressInfo).port}`;
     const said = await bramble(['status', '--url', url, '--token', 'some']);
-    assert.match(said.errors, /answers 404, but not as an administration service .*\(ERR_ADMIN_ANSWER\)/s);
+    assert.match(said.errors, /answers 404, but not like a Bramble administration service .*\(ERR_ADMIN_ANSWER\)/s);
   },
 );
 

@@ -39,32 +39,32 @@ const whole = (least: number, most: number) => z.number().int().min(least).max(m
 /** The rules of this release. */
 export const rules: RuleTable = {
   passwordRequired: { ...password, value: z.boolean(), description: 'A password must be set.' },
-  passwordMinimumLength: { ...password, value: whole(0, 16), description: 'Least number of characters.' },
+  passwordMinimumLength: { ...password, value: whole(0, 16), description: 'Minimum number of characters.' },
   passwordAlphanumericRequired: { ...password, value: z.boolean(), description: 'At least one letter and one digit.' },
   passwordMinimumComplexCharacters: {
     ...password,
     value: whole(0, 4),
-    description: 'Least number of characters that are neither letters nor digits.',
+    description: 'Minimum number of characters that are neither letters nor digits.',
   },
   passwordAllowSimple: {
     ...password,
     value: z.boolean(),
-    description: 'Repeated, rising and falling sequences are allowed.',
+    description: 'Repeated, ascending and descending sequences are allowed.',
   },
   passwordMaximumFailedAttempts: {
     ...password,
     value: whole(2, 11),
-    description: 'Wrong tries before the device is wiped (or locked, on a computer).',
+    description: 'Failed attempts before the device is wiped (a computer is locked).',
   },
   passwordMaximumInactivityMinutes: {
     ...password,
     value: whole(0, 15),
-    description: 'Minutes without use until the device locks; 0 means never.',
+    description: 'Minutes of inactivity before the device locks; 0 means never.',
   },
   passwordMaximumGraceMinutes: {
     ...password,
     value: whole(0, 240),
-    description: 'Minutes after locking in which no password is asked.',
+    description: 'Minutes after locking during which no password is required.',
   },
   passwordHistoryLength: {
     ...password,
@@ -106,7 +106,7 @@ export const rules: RuleTable = {
     ...ranked,
     group: 'applications',
     value: z.boolean(),
-    description: 'Purchases from within applications are allowed.',
+    description: 'In-app purchases are allowed.',
   },
   allowCloudBackup: {
     ...ranked,
@@ -143,7 +143,7 @@ export const rules: RuleTable = {
     ...ranked,
     group: 'browser',
     value: z.boolean(),
-    description: 'The browser warns of fraudulent sites.',
+    description: 'The browser warns about fraudulent sites.',
   },
   allowBiometricUnlock: {
     ...secondSet,
@@ -157,21 +157,21 @@ export const rules: RuleTable = {
     group: 'device',
     value: z.boolean(),
     default: true,
-    description: 'What was begun on one device may be carried on on another of the same user.',
+    description: 'Activities started on one device may be continued on another device of the same user.',
   },
   allowPersonalizedAdvertising: {
     ...secondSet,
     group: 'security',
     value: z.boolean(),
     default: true,
-    description: 'The vendor’s advertising may be chosen after the user’s behaviour.',
+    description: 'The vendor’s advertising may be personalised.',
   },
   requireManagedPasteboard: {
     ...secondSet,
     group: 'security',
     value: z.boolean(),
     default: false,
-    description: 'Copying and pasting keeps to what holds for opening work documents in private applications.',
+    description: 'Copying and pasting follows the rules for opening work documents in private applications.',
   },
 };
 
@@ -199,7 +199,7 @@ export function parseRules(input: unknown, table: RuleTable = rules): RuleValues
     if (rule === undefined) {
       throw new BrambleError(
         'ERR_POLICY_RULE_UNKNOWN',
-        `There is no IT policy rule "${name}" in this release: "bramble policy rules" lists those there are.`,
+        `There is no IT policy rule "${name}" in this release: "bramble policy rules" lists all rules.`,
         { details: { rule: name } },
       );
     }

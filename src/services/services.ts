@@ -67,7 +67,7 @@ export function parseServiceSettings<Type extends ServiceType>(type: Type, input
     .join('; ');
   throw new BrambleError(
     'ERR_SERVICE_SETTINGS',
-    `The settings of the service ${type.slice(1, -1)} do not fit: ${why}. \`bramble service set --help\` lists them.`,
+    `The settings of the service ${type.slice(1, -1)} are invalid: ${why}. \`bramble service set --help\` lists them.`,
     {
       details: { type },
     },

@@ -52,8 +52,8 @@ function addList(accounts: Command, frame: Frame): void {
       .description('list accounts by name')
       .option('--instance <name>', 'only of this instance')
       .option('--group <name>', 'only of this group')
-      .option('--after <name>', 'go on after this name')
-      .option('--limit <number>', 'at most so many', number, 100)
+      .option('--after <name>', 'continue after this name')
+      .option('--limit <number>', 'maximum number of accounts', number, 100)
       .action(async (query: { instance?: string; group?: string; after?: string; limit: number }, command) => {
         await frame.ask(
           command,
@@ -77,7 +77,7 @@ function addList(accounts: Command, frame: Frame): void {
 function addDelete(accounts: Command, frame: Frame): void {
   example(
     confirmable(accounts.command('delete <name>'))
-      .description('delete an account with its devices, which are not told: they keep what is installed on them')
+      .description('delete an account and its devices; the devices are not told and keep what is installed on them')
       .action(async (name: string, flags: { yes?: true }, command) => {
         const params = { name };
         if (!flags.yes) {
@@ -96,7 +96,8 @@ function addImport(accounts: Command, frame: Frame): void {
     accounts
       .command('import <file>')
       .description(
-        'import accounts, one JSON object a line (- reads from standard input); one that is there already or names a group that is not is skipped and told, anything else that is wrong creates nothing',
+        'import accounts, one JSON object per line (- reads from standard input); accounts that already exist or ' +
+          'name an unknown group are skipped and listed, any other error creates nothing',
       )
       .action(async (file: string, _flags: object, command) => {
         const input = file === '-' ? Readable.from(frame.input) : await openInputFile(file);
@@ -118,8 +119,8 @@ function addPassword(accounts: Command, frame: Frame): void {
   example(
     accounts
       .command('password <name>')
-      .description('give an account an activation password; the earlier one ends')
-      .option('--hours <number>', 'how long it is valid, from 1 to 720, fractions too (default: 48)', number)
+      .description('issue an activation password for an account; the previous one becomes invalid')
+      .option('--hours <number>', 'how many hours it is valid, 1 to 720, fractions allowed (default: 48)', number)
       .action(async (name: string, flags: { hours?: number }, command) => {
         const request = { params: { name }, body: { validHours: flags.hours } };
         await frame.ask(command, accountOperations.setActivationPassword, request, (issued, style) =>
@@ -139,14 +140,14 @@ function addAssign(accounts: Command, frame: Frame): void {
   example(
     accounts
       .command('assign <name> <instance>')
-      .description('change to which new instance an account goes in the upgrade that is open')
-      .option('--wave <number>', 'and with which wave', number)
+      .description('change which new instance an account moves to in the open upgrade')
+      .option('--wave <number>', 'and in which wave', number)
       .action(async (name: string, instance: string, flags: { wave?: number }, command) => {
         await frame.ask(
           command,
           upgradeOperations.assignAccount,
           { params: { name }, body: { instance, wave: flags.wave } },
-          (made) => `${made.account} goes to ${made.instance} in this upgrade.`,
+          (made) => `${made.account} moves to ${made.instance} in this upgrade.`,
         );
       }),
     'bramble account assign ada berlin-2',
@@ -157,7 +158,7 @@ function addPolicy(accounts: Command, frame: Frame): void {
   example(
     accounts
       .command('policy <name> [policy]')
-      .description('assign an IT policy to an account; without one its own is taken away')
+      .description('assign an IT policy to an account; omit the policy to remove the account’s own')
       .action(async (name: string, policy: string | undefined, _flags: object, command) => {
         const request = { params: { name }, body: { policy: policy ?? null } };
         await frame.ask(command, itPolicyOperations.assignToAccount, request, doneText);
@@ -167,10 +168,11 @@ function addPolicy(accounts: Command, frame: Frame): void {
 }
 
 function deletionQuestion(name: string, devices: number): string {
-  if (devices === 0) return `The account ${name} is deleted; it has no devices. Delete it?`;
+  if (devices === 0) return `The account ${name} will be deleted; it has no devices. Delete it?`;
   return (
-    `The account ${name} is deleted with ${counted(devices, 'device')}, not told to leave: what is installed stays, and ` +
-    `nothing can be sent any more.\nTo have devices leave, first \`bramble device remove DEVICE --tell\` for each of ` +
-    `\`bramble device list --account ${name}\`, and wait until they have.\nDelete it?`
+    `The account ${name} will be deleted with ${counted(devices, 'device')}, which are not told to leave: what is ` +
+    'installed on them stays, and nothing more can be sent to them.\nTo have the devices leave first, run ' +
+    `\`bramble device remove DEVICE --tell\` for each one in \`bramble device list --account ${name}\` and wait ` +
+    'until they have left.\nDelete it?'
   );
 }

@@ -20,7 +20,7 @@ type OfDomain = AnswerOf<typeof auditOperations.verify>;
 type Verified = Omit<OfDomain, 'pending'> & { pending?: number; after: number; keyFingerprint?: string | null };
 
 export function addAuditCommands(program: Command, frame: Frame, setExitCode: (code: number) => void): void {
-  const audit = program.command('audit').description('who changed what, and whether that record is whole');
+  const audit = program.command('audit').description('who changed what, and whether the record is intact');
   addList(audit, frame);
   addVerify(audit, frame, setExitCode);
   addExport(audit, frame);
@@ -41,19 +41,19 @@ function addList(audit: Command, frame: Frame): void {
   example(
     audit
       .command('list')
-      .description('list what was changed, newest first')
-      .option('--actor <name>', 'only by this token or component')
-      .option('--operation <text>', 'only where the operation or a changed table is named so, as it_policy')
-      .option('--subject <name>', 'only what was done to this account, policy, device …')
+      .description('list changes, newest first')
+      .option('--actor <name>', 'only changes by this token or component')
+      .option('--operation <text>', 'only changes whose operation or table contains this text, such as it_policy')
+      .option('--subject <name>', 'only changes to this account, policy, device …')
       .option(
         '--since <time>',
-        'not before, as 2026-11-25, 2026-11-25T08:00 (time of this machine) or 2026-11-25T08:00Z',
+        'only changes from this time on: 2026-11-25, 2026-11-25T08:00 (local time) or 2026-11-25T08:00Z',
         instantOf,
       )
-      .option('--until <time>', 'only before', instantOf)
-      .option('--before <id>', 'go on after a page')
-      .option('--limit <number>', 'at most so many', number, 50)
-      .option('--changes', 'with what was before and after')
+      .option('--until <time>', 'only changes before this time', instantOf)
+      .option('--before <id>', 'continue after a page')
+      .option('--limit <number>', 'maximum number of changes', number, 50)
+      .option('--changes', 'show the values before and after')
       .action(async ({ changes, ...query }: ListFlags, command) => {
         const list = changes === true ? listWithChanges : listOf;
         await frame.ask(
@@ -71,12 +71,12 @@ function addVerify(audit: Command, frame: Frame, setExitCode: (code: number) => 
   example(
     audit
       .command('verify')
-      .description('verify the record of the domain, or an export; ends with 1 when it is not whole')
-      .option('--file <path>', 'an export instead of the domain; needs no service')
+      .description('verify the record of the domain, or an export; exits with 1 if it is not intact')
+      .option('--file <path>', 'verify an export instead of the domain; needs no service')
       .option('--heads <path>', 'with --file: the audit/heads.jsonl of a BRAMBLE_HOME')
       .action(async ({ file, heads }: { file?: string; heads?: string }, command) => {
         if (heads !== undefined && file === undefined) {
-          throw new BrambleError('ERR_USAGE', '--heads goes with --file: the domain is verified with its own heads.');
+          throw new BrambleError('ERR_USAGE', '--heads requires --file: the domain is verified against its own heads.');
         }
         const verified = file === undefined ? await verifyDomain(frame, command) : await verifyFile(file, heads);
         frame.show(command, verified, (raw, style) => verificationText(shownValue(raw), style));
@@ -103,8 +103,8 @@ function addExport(audit: Command, frame: Frame): void {
   example(
     audit
       .command('export')
-      .description('print all records as lines of JSON that can be verified elsewhere')
-      .option('--after <number>', 'leave out the first so many', number, 0)
+      .description('print all records as JSON lines that can be verified elsewhere')
+      .option('--after <number>', 'skip this many records', number, 0)
       .action(async (query: { after: number }, command) => {
         const client = await frame.client(command);
         const lines = await client.download(auditOperations.export, { query });
@@ -178,7 +178,7 @@ function namesOf(names: readonly string[], count: number): string {
 
 function verificationText(answer: Verified, style: Style): string {
   const { sealed, pending, after, heads, faults, findings, keyFingerprint } = answer;
-  const verdict = faults === 0 ? style.green('whole') : style.red(`not whole: ${counted(faults, 'fault')}`);
+  const verdict = faults === 0 ? style.green('whole') : style.red(`not intact: ${counted(faults, 'fault')}`);
   return [
     facts(style, [
       ['audit', verdict],
@@ -186,7 +186,7 @@ function verificationText(answer: Verified, style: Style): string {
         'records',
         `${after === 0 ? '' : `${after + 1} to `}${sealed} chained${pending === undefined ? '' : `, ${pending} not yet`}`,
       ],
-      ['kept heads', String(heads)],
+      ['stored heads', String(heads)],
       ...(keyFingerprint ? [['signed by key', keyFingerprint] as const] : []),
     ]),
     ...(findings.length === 0

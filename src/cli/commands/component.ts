@@ -10,7 +10,7 @@ export function addComponentCommands(program: Command, frame: Frame): void {
   addList(components, frame);
   addRemoval(components, frame, {
     usage: 'forget <name>',
-    description: 'forget a component that is gone for good, so that it holds no feature back',
+    description: 'forget a component that is gone for good, so that it no longer holds features back',
     operation: componentOperations.forget,
     done: (name) => `The component ${name} is forgotten.`,
     example: 'bramble component forget berlin-1',
@@ -65,6 +65,6 @@ export function componentTable(components: readonly ComponentView[], style: Styl
 }
 
 function stateText({ alive, stoppedAt }: ComponentView, style: Style): string {
-  if (alive) return style.green('at work');
+  if (alive) return style.green('running');
   return stoppedAt === null ? style.red('absent') : style.yellow('stopped');
 }

@@ -47,10 +47,10 @@ function addAdd(services: Command, frame: Frame): void {
   example(
     services
       .command('add <name>')
-      .description('add a connection service of one or several instances and have it started')
+      .description('add a connection service for one or more instances and start it')
       .requiredOption(
         '--instance, --instances <names>',
-        'the instances that it is to serve, with commas between',
+        'the instances that it serves, separated by commas',
         collectNames,
       )
       .option('--allow <host:port>', 'an internal host that devices may reach, may be repeated', collect, [])
@@ -71,7 +71,7 @@ function addSet(services: Command, frame: Frame): void {
     services
       .command('set <name>')
       .description('change the instances or the allowed hosts of a connection service')
-      .option('--instance, --instances <names>', 'the instances that it is to serve, with commas between', collectNames)
+      .option('--instance, --instances <names>', 'the instances that it serves, separated by commas', collectNames)
       .option('--allow <host:port>', 'an internal host, may be repeated; replaces those there were', collect, [])
       .option('--allow-none', 'no internal host any more', false)
       .action(async (name: string, flags: ChangeFlags, command) => {

@@ -14,14 +14,16 @@ interface Flags {
 
 const stateText = {
   separate:
-    'Each kind of process has a role of its own. Those that run without one take it up at the next `bramble up`.',
+    'Each kind of process has a role of its own. Processes that run without one use it from the next `bramble up` on.',
   prepared:
-    'Credentials are prepared, and not in use: carry out what --sql prints, then `bramble database roles --use`.',
-  single: 'Every process has the same role. `bramble database roles --sql` prints what makes one for each kind.',
+    'Credentials are prepared but not in use: execute the output of --sql, then `bramble database roles --use`.',
+  single:
+    'Every process uses the same role. `bramble database roles --sql` prints the SQL that creates one for each ' +
+    'kind.',
 };
 
 export function addDatabaseCommands(program: Command, frame: Frame, setExitCode: (code: number) => void): void {
-  const database = program.command('database').description('the database behind the domain');
+  const database = program.command('database').description('the configuration database of the domain');
   addRoles(database, frame, setExitCode);
 }
 
@@ -29,17 +31,18 @@ function addRoles(database: Command, frame: Frame, setExitCode: (code: number) =
   example(
     database
       .command('roles')
-      .description('show what each kind of process may in the database; make, check and use a role for each')
+      .description('show what each kind of process may do in the database; create, check and use a role for each')
       .option(
         '--sql',
-        'print the SQL that makes the roles, for a superuser of an external PostgreSQL; it has SCRAM verifiers, no passwords',
+        'print the SQL that creates the roles, for a superuser of an external PostgreSQL; it contains SCRAM ' +
+          'verifiers, not passwords',
         false,
       )
-      .option('--check', 'check that every role logs in and has what it needs and no more', false)
-      .option('--use', 'check, and have processes use the roles from the next `bramble up` on', false)
+      .option('--check', 'check that every role can log in and has exactly the rights that it needs', false)
+      .option('--use', 'check the roles, and use them from the next `bramble up` on', false)
       .action(async (flags: Flags, command) => {
         if (Number(flags.sql) + Number(flags.check) + Number(flags.use) > 1) {
-          throw new BrambleError('ERR_USAGE', '--sql, --check and --use are three things: give one of them.');
+          throw new BrambleError('ERR_USAGE', 'Give only one of --sql, --check and --use.');
         }
         const home = homeFolder(frame.environment);
         const roles = await import('../../setup/database-roles.ts');
@@ -64,7 +67,7 @@ function showFaults(
   setExitCode: (code: number) => void,
 ): void {
   frame.show(command, { faults }, () =>
-    faults.length === 0 ? 'Every role logs in, and has what it needs and no more.' : faults.join('\n'),
+    faults.length === 0 ? 'Every role can log in and has exactly the rights that it needs.' : faults.join('\n'),
   );
   if (faults.length > 0) setExitCode(exitCode.refused);
 }

@@ -6,7 +6,7 @@ import { example, type Frame } from '../frame.ts';
 import { cell, columns, facts, type Style, timeText } from '../text-output.ts';
 
 export function addBudgetCommands(program: Command, frame: Frame): void {
-  const budget = program.command('budget').description('how much may be with devices at the same time');
+  const budget = program.command('budget').description('how many deliveries may be in flight at the same time');
   addShow(budget, frame);
   addSet(budget, frame);
 }
@@ -28,7 +28,8 @@ function addSet(budget: Command, frame: Frame): void {
     budget
       .command('set <name=value...>')
       .description(
-        'change perInstance, perDomain, suspects, perMinuteInstance, perMinuteDomain, suspectAfterSeconds; the rest stays',
+        'change perInstance, perDomain, suspects, perMinuteInstance, perMinuteDomain or suspectAfterSeconds; others ' +
+          'stay as they are',
       )
       .action(async (values: string[], _flags: object, command) => {
         let body: Record<string, unknown> = {};
@@ -51,9 +52,9 @@ export function addDeliveriesCommand(program: Command, frame: Frame): void {
   example(
     program
       .command('deliveries')
-      .description('deliveries, each with what it waits for')
+      .description('list deliveries, each with what it is waiting for')
       .option('--state <state>', 'open, owed, released, handed-out, suspect, done, failed or superseded', 'open')
-      .option('--limit <number>', 'at most so many', number, 200)
+      .option('--limit <number>', 'maximum number of deliveries', number, 200)
       .action(async ({ state, limit }: { state: string; limit: number }, command) => {
         const query = { state: unjudged<'open'>(state), limit };
         await frame.ask(command, deliveryOperations.list, { query }, (answer, style) =>

@@ -9,8 +9,7 @@ import { example, type Frame } from '../frame.ts';
 import { cell, columns, timeText } from '../text-output.ts';
 
 const parameterHelp = `
-Parameters:
-  DeviceLock         pin (six digits, a computer's new password), message,
+Parameters: DeviceLock         pin (six digits, a computer's new password), message,
                      phoneNumber
   DeviceInformation  queries, as '["OSVersion","SerialNumber"]'
   ProfileList        none
@@ -51,7 +50,7 @@ export function addListCommand(devices: Command, frame: Frame): void {
     devices
       .command('commands <id>')
       .description('list the newest commands of a device')
-      .option('--limit <number>', 'at most so many', number, 50)
+      .option('--limit <number>', 'maximum number of commands', number, 50)
       .action(async (id: string, { limit }: { limit: number }, command) => {
         await frame.ask(command, deviceCommandOperations.list, { params: { id }, query: { limit } }, (answer, style) =>
           columns(style, answer.commands, {
@@ -93,9 +92,13 @@ export function addCancelCommand(devices: Command, frame: Frame): void {
   example(
     devices
       .command('cancel <id>')
-      .description('cancel the commands of a device that are not settled; deliveries that they carry fail')
+      .description('cancel the unsettled commands of a device; the deliveries they carry fail')
       .option('--command <command>', 'only this one')
-      .option('--handed-out', 'also what the device has in hand; it may carry it out, its answer is ignored', false)
+      .option(
+        '--handed-out',
+        'also commands that the device has already received; it may still execute them, and its answer is ignored',
+        false,
+      )
       .action(async (id: string, flags: { command?: string; handedOut: boolean }, command) => {
         const query = flags.handedOut ? { handedOut: 'true' } : {};
         if (flags.command !== undefined) {
@@ -116,15 +119,16 @@ function cancelledText(id: string, { commands, deliveries }: ChangedCommands, ha
   if (commands + deliveries === 0) {
     return handedOut
       ? 'There was nothing to cancel.'
-      : 'There was nothing to cancel. What the device has in hand is cancelled only with --handed-out.';
+      : 'There was nothing to cancel. Commands that the device has already received are cancelled only with ' +
+          '--handed-out.';
   }
   return `Cancelled ${counted(commands, 'command')}; ${counted(deliveries, 'delivery')} ended as failed. ${afterCancelling(id)}`;
 }
 
 function afterCancelling(id: string): string {
   return (
-    'What a cancelled delivery held is owed again when it changes next; ' +
-    `\`bramble device resend ${id} ITEM\` sends it at once.`
+    `The contents of a cancelled delivery are sent again when they next change; \`bramble device resend ${id} ` +
+    'ITEM` sends them at once.'
   );
 }
 
@@ -137,12 +141,12 @@ export function addRequeueCommand(devices: Command, frame: Frame): void {
   example(
     devices
       .command('requeue [id]')
-      .description('put commands that are not settled back into the queue, as if they had not been handed out')
+      .description('put unsettled commands back into the queue, as if they had never been handed out')
       .option('--command <command>', 'only this one')
-      .option('--silent', 'what silent devices of the whole domain were handed under the budget', false)
+      .option('--silent', 'all budgeted commands that silent devices of the domain have received', false)
       .action(async (id: string | undefined, { command: commandId, silent }: RequeueFlags, command) => {
         if (silent ? (id ?? commandId) !== undefined : (id ?? commandId) === undefined) {
-          const what = 'Name a device, or `--command`, or all silent devices by `--silent` alone.';
+          const what = 'Give a device or `--command`, or `--silent` alone for all silent devices.';
           throw new BrambleError('ERR_INPUT', what);
         }
         if (silent) await frame.ask(command, deviceCommandOperations.requeueSilent, {}, requeuedText);
@@ -158,7 +162,10 @@ export function addRequeueCommand(devices: Command, frame: Frame): void {
 }
 
 function requeuedText({ commands, deliveries }: ChangedCommands): string {
-  return `${counted(commands, 'command waits for its device', 'commands wait for their devices')} again; ${counted(deliveries, 'delivery')} gave back what they held.`;
+  return (
+    `${counted(commands, 'command is waiting for its device', 'commands are waiting for their devices')} again; ` +
+    `${counted(deliveries, 'delivery')} freed their slots.`
+  );
 }
 
 export function addResendCommand(devices: Command, frame: Frame): void {
@@ -166,7 +173,8 @@ export function addResendCommand(devices: Command, frame: Frame): void {
     devices
       .command('resend <id> <item>')
       .description(
-        'send it-policy, service-books, synchronization or device-identity (which renews it) again, not held back by the budget',
+        'send it-policy, service-books, synchronization or device-identity (renews the certificate) again, ' +
+          'regardless of the budget',
       )
       .action(async (id: string, item: string, _flags: object, command) => {
         const request = { params: { id }, body: { item: unjudged<'it-policy'>(item) } };

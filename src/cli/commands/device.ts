@@ -50,11 +50,15 @@ function addList(devices: Command, frame: Frame): void {
         '--state <state>',
         'only in this state: offered, certified, authenticated, active, suspended, leaving, gone',
       )
-      .option('--unanswered', 'only those that were handed a command again and again without answering')
-      .option('--must-enrol-again', 'only those that know a push topic that is not the domain’s any more')
-      .option('--identity-ends <days>', 'only those whose identity ends within so many days, or has ended', number)
-      .option('--after <id>', 'go on after this device')
-      .option('--limit <number>', 'at most so many', number, 200)
+      .option('--unanswered', 'only those that repeatedly received a command without answering')
+      .option('--must-enrol-again', 'only those with a push topic that the domain no longer uses')
+      .option(
+        '--identity-ends <days>',
+        'only those whose identity certificate expires within this many days, or has expired',
+        number,
+      )
+      .option('--after <id>', 'continue after this device')
+      .option('--limit <number>', 'maximum number of devices', number, 200)
       .action(async (flags: ListFlags, command) => {
         await frame.ask(
           command,
@@ -139,8 +143,11 @@ interface RemoveFlags {
 function addRemove(devices: Command, frame: Frame): void {
   example(
     confirmable(devices.command('remove <id>'))
-      .description('end the management of a device; by default it is told, and leaves when it comes')
-      .option('--tell', 'have it remove its enrolment profile, and end the enrolment when it answers (the default)')
+      .description('end the management of a device; by default it is told to leave when it next connects')
+      .option(
+        '--tell',
+        'have the device remove its enrolment profile, and end the enrolment when it answers (the default)',
+      )
       .option('--silent', 'end the enrolment at once and refuse the device; what is installed on it stays')
       .action(async (id: string, { tell, silent, yes }: RemoveFlags, command) => {
         if (tell && silent) throw new BrambleError('ERR_USAGE', 'Give --tell or --silent, not both.');
@@ -159,33 +166,33 @@ function addRemove(devices: Command, frame: Frame): void {
 
 function removalQuestion({ id, account, model, serialNumber }: Device, silent: boolean): string {
   const does = silent
-    ? 'is refused from now on, and keeps what is installed on it'
-    : 'is told to leave, and loses what its enrolment profile brought';
+    ? 'will be refused from now on, and keeps what is installed on it'
+    : 'will be told to leave, and loses everything that its enrolment profile installed';
   const which = `${model ?? 'a device of unknown model'}, serial number ${serialNumber ?? 'unknown'}`;
   return `The device of ${account} (${which}; ${id}) ${does}. Remove it?`;
 }
 
 function removedText({ state, endsAt, toldWhenItComes }: AnswerOf<typeof deviceOperations.remove>): string {
   if (state === 'leaving') {
-    return `The device is told to leave when it comes; its enrolment ends then, or at ${timeText(endsAt)}.`;
+    return `The device will be told to leave when it next connects; its enrolment ends then, or at ${timeText(endsAt)}.`;
   }
   return toldWhenItComes
-    ? 'The enrolment has ended; a device that comes with it is told to leave.'
-    : 'The enrolment has ended; a device that comes with it is refused.';
+    ? 'The enrolment has ended; if the device connects again, it is told to leave.'
+    : 'The enrolment has ended; if the device connects again, it is refused.';
 }
 
 function addClearTls(devices: Command, frame: Frame): void {
   example(
     confirmable(devices.command('clear-tls [id]'))
-      .description('let a device, or all, identify themselves by signature alone until they use TLS on three more days')
-      .option('--all', 'all devices: where a proxy ends TLS in front of the routers from now on')
+      .description('let one or all devices authenticate by signature alone until they use TLS on three more days')
+      .option('--all', 'all devices, for example when a proxy will terminate TLS in front of the routers')
       .action(async (id: string | undefined, flags: { all?: true; yes?: true }, command) => {
         if ((id === undefined) === (flags.all === undefined)) {
-          throw new BrambleError('ERR_USAGE', 'Name a device, or give --all.');
+          throw new BrambleError('ERR_USAGE', 'Give a device or --all.');
         }
         if (id === undefined) await clearTlsOfAll(frame, command, flags.yes === true);
         else {
-          const done = () => 'The device may identify itself by signature alone again.';
+          const done = () => 'The device may authenticate by signature alone again.';
           await frame.ask(command, deviceOperations.clearTlsIdentity, { params: { id } }, done);
         }
       }),
@@ -200,14 +207,14 @@ async function clearTlsOfAll(frame: Frame, command: Command, yes: boolean): Prom
     const { required, counting } = await client.call(deviceOperations.countTlsIdentities, {});
     await confirm(
       frame,
-      `${counted(required, 'device')} held to TLS may identify themselves by signature alone again, which can be ` +
-        `replayed, until used on three more days; ${counting} more begin to count anew. Go on?`,
+      `${counted(required, 'device')} held to TLS may authenticate by signature alone again, which can be replayed, ` +
+        `until they have used TLS on three more days; ${counting} more start counting again. Continue?`,
     );
   }
   await frame.ask(
     command,
     deviceOperations.clearTlsIdentities,
     {},
-    ({ devices }) => `${counted(devices, 'device')} may identify themselves by signature alone again.`,
+    ({ devices }) => `${counted(devices, 'device')} may authenticate by signature alone again.`,
   );
 }

@@ -18,7 +18,7 @@ function addEvents(program: Command, frame: Frame): void {
     program
       .command('events')
       .description('what happened, newest first')
-      .option('--limit <number>', 'at most so many', number, 50)
+      .option('--limit <number>', 'maximum number of events', number, 50)
       .action(async ({ limit }: { limit: number }, command) => {
         await frame.ask(command, domainOperations.listEvents, { query: { limit } }, (answer, style) =>
           columns(style, answer.events, {
@@ -45,13 +45,13 @@ function addPush(program: Command, frame: Frame): void {
       .description('show or set the push service that wakes devices')
       .option(
         '--certificate <file>',
-        'PEM file with the push certificate; its topic becomes the domain’s for good',
+        'PEM file with the push certificate; its topic becomes the domain’s permanently',
         fileText,
       )
       .option('--key <file>', 'PEM file with the private key of the certificate, without a passphrase', fileText)
       .option(
         '--set <name=value>',
-        'url, caPem, certificatePem or privateKeyPem; what is not named stays, null takes it away',
+        'url, caPem, certificatePem or privateKeyPem; null removes a setting, others stay as they are',
         collectValues,
         {},
       )
@@ -83,12 +83,12 @@ function changeOf({ set, certificate, key }: PushFlags): Record<string, unknown>
 
 /** What setting this certificate does, as the service says beforehand; it refuses one that cannot be set. */
 function certificateQuestion({ certificate, topic, topicFixed, mustEnrolAgain }: PushView): string {
-  if (certificate === null) return 'The push certificate is taken away: no device can be woken. Go on?';
+  if (certificate === null) return 'The push certificate will be removed: no device can be woken then. Continue?';
   return [
     `The push certificate is for the topic ${topic}, issued by ${issuerText(certificate)}, valid until ${timeText(certificate.expiresAt)}.`,
     topicFixed
-      ? 'It replaces the one that is set, for the same topic.'
-      : 'Its topic becomes this domain’s for good: a certificate for another topic will never be taken.',
+      ? 'It replaces the current one, which has the same topic.'
+      : 'Its topic becomes this domain’s permanently: a certificate for another topic will never be accepted.',
     ...(mustEnrolAgain > 0
       ? [`${counted(mustEnrolAgain, 'device')} enrolled under another topic cannot be woken and must enrol again.`]
       : []),
@@ -97,7 +97,7 @@ function certificateQuestion({ certificate, topic, topicFixed, mustEnrolAgain }:
 }
 
 function issuerText({ issuer, selfSigned }: { issuer: string; selfSigned: boolean }): string {
-  return selfSigned ? 'itself (self-signed: no vendor’s push service takes that)' : issuer;
+  return selfSigned ? 'itself (self-signed: no vendor’s push service accepts that)' : issuer;
 }
 
 function pushText(push: PushView, style: Style): string {
@@ -111,7 +111,7 @@ function pushText(push: PushView, style: Style): string {
         ? cell(push.hasCertificate)
         : `issued by ${issuerText(certificate)}, valid until ${timeText(certificate.expiresAt)}`,
     ],
-    ['topic', topicFixed ? topic : `${topic} (made up, until a certificate is set)`],
+    ['topic', topicFixed ? topic : `${topic} (a placeholder until a certificate is set)`],
   ];
   if (mustEnrolAgain > 0) {
     const devices = `${counted(mustEnrolAgain, 'device')} under another topic: bramble device list --must-enrol-again`;

@@ -23,7 +23,7 @@ function addList(groups: Command, frame: Frame): void {
   example(
     groups
       .command('list')
-      .description('list groups by rank; the lower number wins between groups')
+      .description('list groups by rank; the group with the lower number takes precedence')
       .action(async (_flags: object, command) => {
         await frame.ask(command, groupOperations.list, {}, (answer, style) =>
           columns(style, answer.groups, {
@@ -58,7 +58,7 @@ function addCreate(groups: Command, frame: Frame): void {
 function addDelete(groups: Command, frame: Frame): void {
   example(
     confirmable(groups.command('delete <name>'))
-      .description('delete a group; its members stay, and what its IT policy brought them is taken back')
+      .description('delete a group; its members stay, and the effects of its IT policy on them are reverted')
       .action(async (name: string, flags: { yes?: true }, command) => {
         const params = { name };
         if (!flags.yes) {
@@ -73,8 +73,8 @@ function addDelete(groups: Command, frame: Frame): void {
 
 function deletionQuestion(name: string, members: number): string {
   return (
-    `The group ${name} has ${counted(members, 'account')}, which stay; its IT policy holds for them no ` +
-    'more. Delete it?'
+    `The group ${name} has ${counted(members, 'account')}, which stay; its IT policy will no longer apply to them. ` +
+    'Delete it?'
   );
 }
 
@@ -115,7 +115,7 @@ function addPolicy(groups: Command, frame: Frame): void {
   example(
     groups
       .command('policy <group> [policy]')
-      .description('assign an IT policy to a group; without one it is taken away')
+      .description('assign an IT policy to a group; omit the policy to remove it')
       .action(async (name: string, policy: string | undefined, _flags: object, command) => {
         const request = { params: { name }, body: { policy: policy ?? null } };
         await frame.ask(command, itPolicyOperations.assignToGroup, request, doneText);

@@ -39,7 +39,7 @@ function addAdd(instances: Command, frame: Frame): void {
   example(
     instances
       .command('add <name>')
-      .description('add a server instance with its SRP credential and have it started')
+      .description('add a server instance with its SRP credential and start it')
       .option('--host <name>', 'the host whose supervisor is to run it (default: that of the administration service)')
       .option('--credential <file>', 'where to write the credential when the host is another one')
       .action(async (name: string, { host, credential }: { host?: string; credential?: string }, command) => {
@@ -55,10 +55,11 @@ function addRetire(instances: Command, frame: Frame): void {
   example(
     confirmable(instances.command('retire <name...>'))
       .description(
-        'retire instances without accounts: their processes end, their SRP credentials are revoked, and connection services that served them alone go with them',
+        'retire instances without accounts: stops their processes, revokes their SRP credentials and removes ' +
+          'connection services that served only them',
       )
       .action(async (names: string[], flags: { yes?: true }, command) => {
-        if (!flags.yes) await confirm(frame, `${names.join(', ')}: retire for good?`);
+        if (!flags.yes) await confirm(frame, `${names.join(', ')}: retire permanently?`);
         const client = await frame.client(command);
         const answers: unknown[] = [];
         for (const name of names) {

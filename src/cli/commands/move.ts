@@ -25,11 +25,14 @@ function addStart(moves: Command, frame: Frame): void {
   example(
     moves
       .command('start')
-      .description('move accounts to an instance; their devices stay served, and pending commands go with them')
+      .description(
+        'move accounts to another instance; their devices are served throughout, and pending commands move with ' +
+          'them',
+      )
       .option('--account <name...>', 'these accounts')
       .option('--group <name>', 'the accounts of this group')
       .option('--from <instance>', 'all accounts of this instance')
-      .requiredOption('--to <instance>', 'where they go')
+      .requiredOption('--to <instance>', 'the instance to move them to')
       .action(async ({ account: accounts, ...selection }: StartFlags, command) => {
         await frame.ask(command, moveOperations.start, { body: { accounts, ...selection } }, createdText);
       }),
@@ -41,8 +44,8 @@ function addStatus(moves: Command, frame: Frame): void {
   example(
     moves
       .command('status [batch]')
-      .description('how the batches stand, or one of them with the accounts that are not done')
-      .option('--watch', 'go on until the batch is done', false)
+      .description('show the state of all batches, or of one with its unfinished accounts')
+      .option('--watch', 'keep watching until the batch is done', false)
       .action(async (batch: string | undefined, flags: { watch: boolean }, command) => {
         if (batch === undefined) {
           await frame.ask(command, moveOperations.list, {}, ({ batches }, style) => batchTable(batches, style));
@@ -60,8 +63,8 @@ function addPause(moves: Command, frame: Frame): void {
   example(
     moves
       .command('pause <batch>')
-      .description('start nothing new of a batch')
-      .option('--reason <text>', 'shown to everybody who asks why it waits')
+      .description('start no further moves of a batch')
+      .option('--reason <text>', 'shown to anyone who asks why it is paused')
       .action(async (batch: string, { reason }: { reason?: string }, command) => {
         await frame.ask(command, moveOperations.pause, { params: { batch }, body: { reason } }, stateText);
       }),
@@ -73,7 +76,7 @@ function addResume(moves: Command, frame: Frame): void {
   example(
     moves
       .command('resume <batch>')
-      .description('go on with a paused batch')
+      .description('resume a paused batch')
       .action(async (batch: string, _flags: object, command) => {
         await frame.ask(command, moveOperations.resume, { params: { batch } }, stateText);
       }),
@@ -89,7 +92,7 @@ function addBack(moves: Command, frame: Frame): void {
   example(
     moves
       .command('back <batch>')
-      .description('cancel what has not started and move home what was moved')
+      .description('cancel moves that have not started and move the other accounts back')
       .action(async (batch: string, _flags: object, command) => {
         await frame.ask(command, moveOperations.back, { params: { batch } }, createdText);
       }),
@@ -114,11 +117,11 @@ function batchTable(batches: readonly MoveBatchView[], style: Style): string {
     state: (row) => row.state,
     done: (row) => String(row.counts.settled + row.counts.closed),
     open: (row) => String(openOf(row)),
-    'of these out of reach': (row) => String(row.counts.outOfReach),
+    'out of reach': (row) => String(row.counts.outOfReach),
     failed: (row) => String(row.counts.rolledBack),
     by: (row) => row.createdBy,
     since: (row) => timeText(row.createdAt),
-    'why it waits': (row) => cell(row.pauseReason ?? (row.counts.delivering > 0 ? '`bramble deliveries` says' : null)),
+    'why it waits': (row) => cell(row.pauseReason ?? waitText(row.counts)),
   });
 }
 
@@ -139,9 +142,17 @@ function batchText(answer: MoveBatchWithMoves, style: Style): string {
     to: (row) => row.to,
     tries: (row) => String(row.attempts),
     'out of reach': (row) => cell(row.outOfReach),
-    trouble: (row) => cell(row.failure),
+    failure: (row) => cell(row.failure),
   });
   return `${head}\n\n${moves}`;
+}
+
+/** What an unpaused batch waits for; `bramble deliveries` has the reason for each delivery. */
+function waitText({ queued, reserved, fenced, delivering, outOfReach }: MoveBatchView['counts']): string | null {
+  const answering = delivering - outOfReach;
+  if (answering > 0) return `waiting for devices of ${counted(answering, 'account')} to answer`;
+  const moving = queued + reserved + fenced;
+  return moving > 0 ? `${counted(moving, 'account')} still to be moved` : null;
 }
 
 function openOf({ counts }: Pick<MoveBatchView, 'counts'>): number {

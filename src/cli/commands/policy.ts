@@ -72,10 +72,10 @@ function addSet(policies: Command, frame: Frame): void {
   example(
     policies
       .command('set <name>')
-      .description('create an IT policy or replace its rules; devices are owed the new one')
-      .option('--rule <name=value>', 'a rule, may be repeated', collectValues, {})
-      .option('--keep', 'keep rules that are not named', false)
-      .option('--empty', 'take all rules away', false)
+      .description('create an IT policy or replace its rules; the new one is sent to devices')
+      .option('--rule <name=value>', 'a rule; may be repeated', collectValues, {})
+      .option('--keep', 'keep the rules that are not named', false)
+      .option('--empty', 'remove all rules', false)
       .action(async (name: string, flags: SetFlags, command) => {
         const client = await frame.client(command);
         const { policies: known } = await client.call(itPolicyOperations.list, {});
@@ -103,7 +103,7 @@ function rulesOf({ name, rules }: ItPolicy, { rule, keep, empty }: SetFlags): Re
     throw new BrambleError(
       'ERR_USAGE',
       `Without --rule the IT policy ${name} would lose its ${counted(Object.keys(rules).length, 'rule')}. Name ` +
-        'rules, with --keep to keep the others, or say --empty.',
+        'rules, with --keep to keep the others, or give --empty.',
     );
   }
   return { ...(keep ? rules : {}), ...rule };
@@ -112,7 +112,7 @@ function rulesOf({ name, rules }: ItPolicy, { rule, keep, empty }: SetFlags): Re
 function addDelete(policies: Command, frame: Frame): void {
   example(
     confirmable(policies.command('delete <name>'))
-      .description('delete an IT policy; its accounts return to what is below it')
+      .description('delete an IT policy; the next policy in order then applies to its accounts')
       .action(async (name: string, flags: { yes?: true }, command) => {
         const params = { name };
         if (!flags.yes) {
@@ -130,9 +130,8 @@ type Assigned = AnswerOf<typeof itPolicyOperations.show>['assigned'];
 
 function deletionQuestion(name: string, { accounts, groups, devices }: Assigned): string {
   return (
-    `The IT policy ${name} is assigned to ${counted(accounts, 'account')} and ` +
-    `${counted(groups, 'group')}: ${counted(devices, 'device')} will be sent what is below it. ` +
-    'Delete it?'
+    `The IT policy ${name} is assigned to ${counted(accounts, 'account')} and ${counted(groups, 'group')}: ` +
+    `${counted(devices, 'device')} will get the next policy in order. Delete it?`
   );
 }
 
@@ -168,7 +167,7 @@ function addSend(policies: Command, frame: Frame): void {
   example(
     policies
       .command('send <device>')
-      .description('send a device its IT policy again, not held back by the budget')
+      .description('send a device its IT policy again, regardless of the budget')
       .action(async (id: string, _flags: object, command) => {
         const request = { params: { id }, body: { item: 'it-policy' } } as const;
         await frame.ask(command, deviceCommandOperations.resend, request, () => 'The IT policy will be sent again.');
@@ -181,7 +180,7 @@ function addRules(policies: Command, frame: Frame): void {
   example(
     policies
       .command('rules')
-      .description('list the rules that an IT policy can hold in this release')
+      .description('list the IT policy rules of this release')
       .action(async (_flags: object, command) => {
         await frame.ask(command, itPolicyOperations.listRules, {}, (answer, style) =>
           columns(style, answer.rules, {

@@ -23,12 +23,13 @@ function addUp(program: Command): void {
   example(
     program
       .command('up')
-      .description('run the supervisor of this host: it starts and watches the processes that the domain wants here')
-      .option('--keep-database', 'leave the embedded PostgreSQL running at the end', false)
-      .option('--take-over', 'take the place of a running supervisor of the same or a later release too', false)
+      .description('run the supervisor of this host: it starts and watches the domain’s processes on this host')
+      .option('--keep-database', 'leave the embedded PostgreSQL running on exit', false)
+      .option('--take-over', 'also replace a running supervisor of the same or a later release', false)
       .addHelpText(
         'after',
-        '\nBeside a running supervisor of an earlier release it takes over: the processes work on, and devices do not notice.',
+        '\nIf a supervisor of an earlier release is running, this one takes over: the processes keep running, and ' +
+          'devices do not notice.',
       )
       .action(async (flags: { keepDatabase: boolean; takeOver: boolean }) => {
         const { supervisorMain } = await import('../../processes/supervisor/main.ts');
@@ -42,11 +43,11 @@ function addDown(program: Command, frame: Frame): void {
   example(
     program
       .command('down')
-      .description('ask the supervisor of this host to drain and end')
+      .description('ask the supervisor of this host to drain and stop')
       .action(async (_flags: object, command) => {
         const { stopSupervisor } = await import('../supervisor-stop.ts');
         const stopped = await stopSupervisor(homeFolder(frame.environment));
-        frame.show(command, stopped, ({ processId }) => `The supervisor (process ${processId}) was asked to end.`);
+        frame.show(command, stopped, ({ processId }) => `The supervisor (process ${processId}) was asked to stop.`);
       }),
     'bramble down',
   );
@@ -55,7 +56,7 @@ function addDown(program: Command, frame: Frame): void {
 function addRun(program: Command): void {
   program
     .command('run <kind>', { hidden: true })
-    .description(`run one process of the domain (the supervisor does): ${processKinds.join(', ')}`)
+    .description(`run one process of the domain (normally the supervisor does this): ${processKinds.join(', ')}`)
     .action(async (kind: string) => {
       const start = processMains[kind];
       if (start === undefined) {
@@ -69,7 +70,7 @@ function addMigrate(program: Command, frame: Frame): void {
   program
     .command('migrate', { hidden: true })
     .description('apply the migrations of this release to DATABASE_URL')
-    .option('--contract', 'contracting migrations too', false)
+    .option('--contract', 'include contracting migrations', false)
     .action(async (flags: { contract: boolean }, command) => {
       const [{ migrate }, { migrationFolder }, { thisRelease }] = await Promise.all([
         import('../../database/migrate.ts'),
@@ -78,7 +79,7 @@ function addMigrate(program: Command, frame: Frame): void {
       ]);
       const url = frame.environment['DATABASE_URL'];
       if (url === undefined) {
-        throw new BrambleError('ERR_ENVIRONMENT', 'DATABASE_URL is not set: it names the database to migrate.');
+        throw new BrambleError('ERR_ENVIRONMENT', 'DATABASE_URL is not set: set it to the database to migrate.');
       }
       const version = await migrate(url, {
         folder: migrationFolder(),
@@ -86,7 +87,7 @@ function addMigrate(program: Command, frame: Frame): void {
         contract: flags.contract,
         applicationName: `bramble/migrate@#${process.pid}`,
       });
-      frame.show(command, { schemaVersion: version }, () => `The database has schema ${version}.`);
+      frame.show(command, { schemaVersion: version }, () => `The database has schema version ${version}.`);
     });
 }
 

@@ -6,7 +6,7 @@ import { example, type Frame } from '../frame.ts';
 import { facts, type Style, timeText } from '../text-output.ts';
 
 export function addReleaseSignerCommands(releases: Command, frame: Frame): void {
-  const signers = releases.command('signer').description('whose releases the domain takes');
+  const signers = releases.command('signer').description('whose releases the domain accepts');
   addShow(signers, frame);
   addTrust(signers, frame);
   addFollow(signers, frame);
@@ -17,7 +17,7 @@ function addShow(signers: Command, frame: Frame): void {
   example(
     signers
       .command('show')
-      .description('the signer that the domain trusts, since when, and why')
+      .description('show the signer that the domain trusts, since when, and why')
       .action(async (_flags: object, command) => {
         await frame.ask(command, releaseSignerOperations.show, {}, signerText);
       }),
@@ -30,12 +30,9 @@ function addTrust(signers: Command, frame: Frame): void {
     signers
       .command('trust <fingerprint>')
       .description(
-        'trust only this signer from now on; the previous one stays refused, even as a successor in a rotation statement',
+        'trust only this signer from now on; the previous one is rejected, even as a successor in a rotation statement',
       )
-      .option(
-        '--refuse <fingerprint...>',
-        'refuse these signers too, which the trusted one has named and should not have',
-      )
+      .option('--refuse <fingerprint...>', 'also reject these signers, which the trusted one should not have named')
       .action(async (fingerprint: string, { refuse = [] }: { refuse?: string[] }, command) => {
         await frame.ask(command, releaseSignerOperations.trust, { body: { fingerprint, refuse } }, signerText);
       }),
@@ -47,7 +44,7 @@ function addFollow(signers: Command, frame: Frame): void {
   example(
     signers
       .command('follow <file>')
-      .description('follow the trusted signer to the one that it names in these statements')
+      .description('follow the trusted signer to the successor named in these statements')
       .action(async (file: string, _flags: object, command) => {
         const body = { statements: await readInputFile(file) };
         await frame.ask(command, releaseSignerOperations.follow, { body }, signerText);
@@ -60,7 +57,7 @@ function addForget(signers: Command, frame: Frame): void {
   example(
     signers
       .command('forget')
-      .description('forget the signer: the next signed release makes its signer known')
+      .description('forget the signer: the domain then trusts the signer of the next signed release')
       .action(async (_flags: object, command) => {
         await frame.ask(command, releaseSignerOperations.forget, {}, signerText);
       }),
@@ -71,10 +68,10 @@ function addForget(signers: Command, frame: Frame): void {
 function signerText(signer: ReleaseSigner, style: Style): string {
   const { fingerprint, since, occasion, unsigned, refused } = signer;
   return facts(style, [
-    ['signer', fingerprint ?? 'none is known: the next signed release makes its signer known'],
+    ['signer', fingerprint ?? 'none yet: the domain will trust the signer of the next signed release'],
     ...(since === null ? [] : [['since', timeText(since)] as const]),
     ...(occasion === null ? [] : [['because', occasion] as const]),
-    ...unsigned.map(({ release }) => ['unsigned', `${release} was taken by name`] as const),
-    ...refused.map((signer) => ['refused', `${signer}, unless it is named`] as const),
+    ...unsigned.map(({ release }) => ['unsigned', `${release} was accepted by name`] as const),
+    ...refused.map((signer) => ['refused', `${signer}, unless accepted by name`] as const),
   ]);
 }

@@ -16,7 +16,9 @@ export function addReleaseWayCommand(releases: Command, frame: Frame, setExitCod
   const command = acceptanceOptions(
     releases
       .command('compatible <archive>')
-      .description('whether and how the domain of BRAMBLE_HOME can go to this release: the exit status says it too'),
+      .description(
+        'whether and how the domain of BRAMBLE_HOME can be upgraded to this release; the exit status says so too',
+      ),
   ).action(async (archive: string, flags: AcceptanceFlags, command) => {
     const [{ readArchive }, { homeDatabase }, { findWay }, { openDatabase }] = await Promise.all([
       import('../../release/archive.ts'),
@@ -44,10 +46,7 @@ export function addReleaseWayCommand(releases: Command, frame: Frame, setExitCod
     'after',
     `
 Exit status:
-  ${exitCode.ok}   by a patch, with the short fence
-  ${exitCode.minorStep}  by a minor upgrade, with the whole way
-  ${exitCode.alreadyThere}  the domain is of this release already
-  ${exitCode.refused}   not: no step leads there, or it was changed or is damaged; the text says why and what to do`,
+  ${exitCode.ok}   by a patch, with the short fence ${exitCode.minorStep}  by a minor upgrade, with all its steps ${exitCode.alreadyThere}  the domain already has this release ${exitCode.refused}   not possible: no upgrade step leads there, or the archive was modified or is damaged; the text says why and what to do`,
   );
 }
 
@@ -70,10 +69,10 @@ function wayText(answer: WayAnswer, archive: string, style: Style): string {
   const { domain, release, sealed, way, reasons, signed, plan } = answer;
   const rows: [string, string][] = [
     ['domain', `${domain.name}, of ${domain.release}`],
-    ['archive', `${release}${sealed ? '' : ', of a working tree and not sealed'}`],
+    ['archive', `${release}${sealed ? '' : ', from a working tree, not sealed'}`],
     ...(signed === null ? [] : [['signature', signed] as [string, string]]),
   ];
-  if (way === 'same') return facts(style, [...rows, ['way', 'none is needed: the domain is of this release already']]);
+  if (way === 'same') return facts(style, [...rows, ['way', 'none needed: the domain already has this release']]);
   if (plan === null) return facts(style, [...rows, ['way', style.yellow('none')], ['because', reasons.join(' ')]]);
   return facts(style, [...rows, ...planRows(answer, plan), ['next', `bramble upgrade plan --archive ${archive}`]]);
 }
@@ -82,10 +81,9 @@ function planRows({ way, administrations, domain }: WayAnswer, plan: UpgradePlan
   const services = counted(administrations, 'administration service');
   const fence =
     way === 'patch'
-      ? `short: ${services} away for some seconds, devices notice nothing`
-      : `whole: ${services} away while the schema is expanded, devices are served on`;
-  const title =
-    way === 'patch' ? 'a patch: schema, features and all that is stored stay as they are' : 'a minor upgrade';
+      ? `short: ${services} stopped for a few seconds; devices do not notice`
+      : `full: ${services} stopped while the schema is expanded; devices are still served`;
+  const title = way === 'patch' ? 'a patch: schema, features and stored data stay as they are' : 'a minor upgrade';
   return [
     ['way', title],
     ['fence', fence],
@@ -103,7 +101,7 @@ function inPlaceRows({ replacements }: UpgradePlan): [string, string][] {
       `${counted(replacements.length, 'is', 'are')} replaced in place${first === undefined ? '' : `, ${first.name} first`}; with ` +
         '--no-in-place, new ones take the accounts over in waves',
     ],
-    ['needs', `no further instance, host or SRP credential; the archive on: ${hosts.join(', ') || 'this host'}`],
+    ['needs', `no additional instance, host or SRP credential; the archive on: ${hosts.join(', ') || 'this host'}`],
     ['sends', 'nothing to devices'],
   ];
 }
@@ -117,12 +115,14 @@ function movingRows({ instances, needs, sends, waves, lockedFeatures }: UpgradeP
     [
       'needs',
       `${counted(needs.processes, 'more process', 'more processes')}, about ${needs.memoryMb} MB, ` +
-        `${counted(needs.srpCredentials, 'SRP credential')}, further computers: ${needs.computers.join(', ') || 'none'}`,
+        `${counted(needs.srpCredentials, 'SRP credential')}, additional computers: ` +
+        `${needs.computers.join(', ') || 'none'}`,
     ],
     [
       'sends',
-      `${counted(sends.itPolicies, 'IT policy', 'IT policies')}, ${counted(sends.serviceBooks, 'set of service books', 'sets of service books')}, ` +
-        `${counted(sends.synchronizations, 'synchronization')}: ${sends.leastMinutes} min at least`,
+      `${counted(sends.itPolicies, 'IT policy', 'IT policies')}, ` +
+        `${counted(sends.serviceBooks, 'set of service books', 'sets of service books')}, ` +
+        `${counted(sends.synchronizations, 'synchronization')}: ${sends.leastMinutes} min or more`,
     ],
     ['waves', String(waves.length)],
     ['locked', lockedFeatures.map(({ name }) => name).join(', ') || 'no feature, until it is finalized'],

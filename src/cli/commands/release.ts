@@ -21,7 +21,7 @@ import { addReleaseSignerCommands } from './release-signer.ts';
 import { addReleaseWayCommand } from './release-way.ts';
 
 export function addReleaseCommands(program: Command, frame: Frame, setExitCode: (code: number) => void): void {
-  const releases = program.command('release').description('archives of releases, and who signs them');
+  const releases = program.command('release').description('release archives and their signers');
   addVerify(releases, frame);
   addInstall(releases, frame);
   addShow(releases, frame);
@@ -34,7 +34,7 @@ function addVerify(releases: Command, frame: Frame): void {
     acceptanceOptions(
       releases
         .command('verify <archive>')
-        .description('check an archive: its manifest, the digest of every file, and by whose key it is signed'),
+        .description('check an archive: its manifest, the digest of every file, and its signer'),
     ).action(async (archive: string, flags: AcceptanceFlags, command) => {
       const { readArchive } = await import('../../release/archive.ts');
       const { manifest, ...found } = await readArchive(archive);
@@ -44,7 +44,7 @@ function addVerify(releases: Command, frame: Frame): void {
           ['release', value.release],
           ['commit', value.commit ?? 'a working tree'],
           ['schema', String(value.schemaVersion)],
-          ['files', `${Object.keys(value.files).length}, all as the manifest says`],
+          ['files', `${Object.keys(value.files).length}, all matching the manifest`],
           ...signatureLines(signed),
         ]),
       );
@@ -58,7 +58,7 @@ function addInstall(releases: Command, frame: Frame): void {
     acceptanceOptions(
       releases
         .command('install <archive>')
-        .description('unpack an archive into BRAMBLE_HOME/releases, so that processes can be run from it'),
+        .description('unpack an archive into BRAMBLE_HOME/releases, so that processes can run from it'),
     ).action(async (archive: string, flags: AcceptanceFlags, command) => {
       const { installRead, readArchive } = await import('../../release/archive.ts');
       const read = await readArchive(archive);
@@ -110,11 +110,11 @@ async function judged(frame: Frame, command: Command, found: JudgedRelease, flag
 function whyUnasked(error: unknown): string | undefined {
   if (error instanceof AnsweredError && error.status === 404) return earlierRelease;
   if (!isBrambleError(error)) return undefined;
-  if (error.code === 'ERR_ADMIN_ACCESS') return 'no token of an administrator is known';
+  if (error.code === 'ERR_ADMIN_ACCESS') return 'no administrator token is known';
   const unreachable = ['ERR_ADMIN_UNREACHABLE', 'ERR_ADMIN_ANSWER', 'ERR_RELEASE_FENCED'];
   return unreachable.includes(error.code) ? 'no administration service answers' : undefined;
 }
-const earlierRelease = 'its administration service is of a release that knows no signatures';
+const earlierRelease = 'its administration service is of a release without support for signatures';
 
 /** A home that belongs to a domain takes nothing that the domain may not trust. @throws BrambleError ERR_RELEASE_SIGNER */
 async function refuseUnasked(frame: Frame, release: string, why: string): Promise<void> {
@@ -126,8 +126,8 @@ async function refuseUnasked(frame: Frame, release: string, why: string): Promis
   if (!isOfDomain || why === earlierRelease) return;
   throw new BrambleError(
     'ERR_RELEASE_SIGNER',
-    `${home} belongs to a domain, which could not be asked whose releases it takes: ${why}. Start it first, or say by name whom you trust: ` +
-      `--accept-signer <fingerprint>, or --accept-unsigned ${release}.`,
+    `${home} belongs to a domain that could not be asked whose releases it accepts: ${why}. Start it first, or name ` +
+      `what you trust: --accept-signer <fingerprint>, or --accept-unsigned ${release}.`,
     { details: { release } },
   );
 }

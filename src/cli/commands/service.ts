@@ -7,7 +7,7 @@ import { columns } from '../text-output.ts';
 import { doneText } from './owed-text.ts';
 
 const settingsHelp = `
-Settings, {account} standing for the account's name:
+Settings ({account} stands for the account's name):
   CMIME  {"protocol": "imap", "address", "incoming": SERVER, "outgoing": SERVER},
          or {"protocol": "exchange", "address", "host", "useTls"?, "username"?,
          "pastDays"?: 0, 1, 3, 7, 14 or 31}
@@ -21,7 +21,7 @@ export function addServiceCommands(program: Command, frame: Frame): void {
   const services = program
     .command('service')
     .alias('services')
-    .description('services that devices get service books for');
+    .description('services for which devices get service books');
   addList(services, frame);
   addSet(services, frame);
   addDelete(services, frame);
@@ -64,7 +64,7 @@ function addDelete(services: Command, frame: Frame): void {
   example(
     services
       .command('delete <type>')
-      .description('take a service away')
+      .description('remove a service')
       .action(async (type: string, _flags: object, command) => {
         await frame.ask(command, serviceOperations.delete, { params: { type } }, doneText);
       }),

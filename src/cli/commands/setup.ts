@@ -44,7 +44,7 @@ interface Flags extends AcceptanceFlags {
 }
 
 export function addSetupCommands(program: Command, frame: Frame): void {
-  const domains = program.command('domain').description('domains: each in a home of its own (BRAMBLE_HOME)');
+  const domains = program.command('domain').description('domains, each in its own home (BRAMBLE_HOME)');
   addCreate(domains, frame);
 }
 
@@ -53,7 +53,9 @@ function addCreate(domains: Command, frame: Frame): void {
     createOptions(
       domains
         .command('create')
-        .description('make a new domain in BRAMBLE_HOME out of the archive of any release; `bramble up` then runs it'),
+        .description(
+          'create a new domain in BRAMBLE_HOME from the archive of any release; then run it with `bramble up`',
+        ),
     ).action(async (flags: Flags, command: Command) => {
       if (flags.plan !== undefined) await createFromPlan(frame, command, flags.plan);
       else if (flags.archive !== undefined) await createHome(frame, command, flags.archive, flags);
@@ -69,18 +71,19 @@ function addCreate(domains: Command, frame: Frame): void {
 
 function createOptions(command: Command): Command {
   return acceptanceOptions(command)
-    .option('--archive <file>', 'archive of the release that the domain is to be of')
+    .option('--archive <file>', 'archive of the release to create the domain with')
     .option('--name <text>', 'name of the domain', 'Bramble')
     .option('--instances <number>', 'server instances, each with a connection service', number, 1)
     .option('--administration-services <number>', 'administration services', number, 1)
     .option(
       '--public-host <name>',
-      'name or address that devices are to know, which cannot be changed later (default: 127.0.0.1, with listening on loopback alone)',
+      'name or address that devices will use, which cannot be changed later (default: 127.0.0.1, listening on ' +
+        'loopback only)',
     )
-    .option('--public-port <port>', 'port that devices connect to; a taken one is replaced by a free one', number, 8443)
-    .option('--srp-port <port>', 'port that instances dial; a taken one is replaced by a free one', number, 3101)
-    .option('--database-url <url>', 'an empty PostgreSQL database of your own (default: an embedded PostgreSQL)')
-    .addOption(new Option('--plan <json>', 'what the domain is to be, in the empty database DATABASE_URL').hideHelp());
+    .option('--public-port <port>', 'port that devices connect to; if it is in use, a free one is chosen', number, 8443)
+    .option('--srp-port <port>', 'port that instances dial; if it is in use, a free one is chosen', number, 3101)
+    .option('--database-url <url>', 'your own, empty PostgreSQL database (default: an embedded PostgreSQL)')
+    .addOption(new Option('--plan <json>', 'create the domain in the empty database DATABASE_URL').hideHelp());
 }
 
 async function createHome(frame: Frame, command: Command, archive: string, flags: Flags): Promise<void> {
@@ -102,7 +105,8 @@ async function createHome(frame: Frame, command: Command, archive: string, flags
   if (!prepared.created) {
     throw new BrambleError(
       'ERR_DOMAIN_EXISTS',
-      `${home} holds the domain "${prepared.name}" already. Run it with \`bramble up\`, or name another home in BRAMBLE_HOME.`,
+      `${home} holds the domain "${prepared.name}" already. Run it with \`bramble up\`, or set BRAMBLE_HOME to ` +
+        'another home.',
     );
   }
   // Nobody looks after it before `bramble up`, which starts it again.
@@ -121,13 +125,13 @@ async function createHome(frame: Frame, command: Command, archive: string, flags
       ['devices connect to', domain.publicUrl],
       ['instances dial', `port ${domain.srpPort}`],
     ]);
-    return `${lines}\n\nRun it with \`bramble up\`; everything it is stands in its home.`;
+    return `${lines}\n\nRun it with \`bramble up\`; all its files are in its home.`;
   });
 }
 
 function inRange(option: string, value: number, most: number): number {
   if (Number.isInteger(value) && value >= 1 && value <= most) return value;
-  throw new BrambleError('ERR_USAGE', `${option} takes a whole number from 1 to ${most}, not ${value}.`);
+  throw new BrambleError('ERR_USAGE', `${option} requires a whole number from 1 to ${most}, not ${value}.`);
 }
 
 async function createFromPlan(frame: Frame, command: Command, plan: string): Promise<void> {
@@ -138,7 +142,7 @@ async function createFromPlan(frame: Frame, command: Command, plan: string): Pro
   ]);
   const databaseUrl = frame.environment['DATABASE_URL'];
   if (databaseUrl === undefined) {
-    throw new BrambleError('ERR_ENVIRONMENT', 'DATABASE_URL is not set: it names the empty database.');
+    throw new BrambleError('ERR_ENVIRONMENT', 'DATABASE_URL is not set: set it to the empty database.');
   }
   const { releaseSigner, ...details } = planShape.parse(JSON.parse(plan));
   const created = await createDomain({

@@ -20,7 +20,7 @@ export async function showHolder(
   frame.show(command, answer, () => {
     const head = `${made.name} was added with the SRP identifier ${made.srpIdentifier}; the supervisor of ${made.host} starts it.`;
     if (made.credential === null) return head;
-    if (file !== undefined) return `${head}\nIts credential is in ${file}: put it into BRAMBLE_HOME/credentials there.`;
+    if (file !== undefined) return `${head}\nIts credential is in ${file}: copy it to BRAMBLE_HOME/credentials there.`;
     return `${head}\nIts credential, shown this once:\n${JSON.stringify(made.credential, null, 2)}`;
   });
 }

@@ -5,7 +5,7 @@ import { example, type Frame } from '../frame.ts';
 import { columns, timeText } from '../text-output.ts';
 
 export function addSrpCommands(program: Command, frame: Frame): void {
-  const srp = program.command('srp').description('SRP credentials: what instances prove themselves with to routers');
+  const srp = program.command('srp').description('SRP credentials, with which instances authenticate to routers');
   addIssue(srp, frame);
   addList(srp, frame);
   addRevoke(srp, frame);
@@ -22,7 +22,7 @@ function addIssue(srp: Command, frame: Frame): void {
           const head = `Issued ${issued.serial}, valid until ${timeText(issued.expiresAt)}.`;
           return issued.path === null
             ? `${head}\nThe credential, shown this once:\n${JSON.stringify(issued.credential, null, 2)}`
-            : `${head}\nIt was put into ${issued.path}.`;
+            : `${head}\nIt was written to ${issued.path}.`;
         });
       }),
     'bramble srp issue S10000001',

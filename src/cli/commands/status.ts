@@ -52,16 +52,16 @@ function deliveryLines({ deliveries, sharedDatabaseRole, unansweredDevices }: Do
   if (sharedDatabaseRole) {
     lines.push([
       'database',
-      `every process has the same database role (${sharedDatabaseRole}); \`bramble database roles\` says how to ` +
+      `every process has the same database role (${sharedDatabaseRole}); \`bramble database roles\` shows how to ` +
         'give each kind its own',
     ]);
   }
   if (held) {
-    const what = `${held.silent} silent devices hold sending back on ${held.instances.join(', ')}`;
-    lines.push(['', style.yellow(`${what}: \`${held.clearedBy}\` takes back what they were handed`)]);
+    const what = `${held.silent} silent devices are holding back sending on ${held.instances.join(', ')}`;
+    lines.push(['', style.yellow(`${what}: \`${held.clearedBy}\` takes back what they received`)]);
   }
   if (unansweredDevices > 0) {
-    const what = `${unansweredDevices} were handed the same command again and again without answering`;
+    const what = `${unansweredDevices} repeatedly received the same command without answering`;
     lines.push(['devices', style.yellow(`${what}: \`bramble device list --unanswered\``)]);
   }
   return lines;
@@ -71,14 +71,14 @@ function identityLines(identities: DomainStatus['identities'], style: Style): Li
   const { ended, endWithin30Days, due, underWay, unused, failed, renewing } = identities;
   const lines: Line[] = [];
   if (due > 0) {
-    const counts = `${due} are to be renewed: ${underWay} under way, ${unused} issued and not used yet, ${failed} failed`;
+    const counts = `${due} due for renewal: ${underWay} under way, ${unused} issued and not used yet, ${failed} failed`;
     lines.push([
       'identities',
-      renewing ? counts : `${due} are to be renewed, which begins when the upgrade is finalized`,
+      renewing ? counts : `${due} due for renewal, which starts when the upgrade is finalized`,
     ]);
   }
   if (ended + endWithin30Days > 0) {
-    const what = `${endWithin30Days} end within 30 days, ${ended} have ended (their devices are served all the same)`;
+    const what = `${endWithin30Days} expire within 30 days, ${ended} have expired (their devices are still served)`;
     const head = lines.length === 0 ? 'identities' : '';
     lines.push([head, style.yellow(`${what}: \`bramble device list --identity-ends 30\``)]);
   }
@@ -101,7 +101,7 @@ function upgradeLines({ upgrade }: DomainStatus, style: Style): Line[] {
 function instanceTable(instances: readonly InstanceStatus[], style: Style): string {
   return columns(style, instances, {
     instance: (row) => row.name,
-    state: (row) => (row.alive ? style.green('at work') : style.red('absent')),
+    state: (row) => (row.alive ? style.green('running') : style.red('absent')),
     release: (row) => cell(row.release),
     accounts: (row) => String(row.accountCount),
     devices: (row) => String(row.deviceCount),
@@ -116,8 +116,8 @@ function instanceTable(instances: readonly InstanceStatus[], style: Style): stri
 function certificateTable(certificates: DomainStatus['certificates'], style: Style): string {
   return columns(style, certificates, {
     certificate: (row) => row.name,
-    ends: (row) => dayText(row.endsAt),
-    'is renewed': ({ renewal, warning }) => (warning === null ? renewal : style.yellow(warning)),
+    expires: (row) => dayText(row.endsAt),
+    renewal: ({ renewal, warning }) => (warning === null ? renewal : style.yellow(warning)),
   });
 }
 
@@ -125,7 +125,7 @@ function supervisorTable(supervisors: readonly SupervisorView[], style: Style): 
   return columns(style, supervisors, {
     'supervisor of': (row) => row.host,
     state: ({ atWork, release }) =>
-      atWork ? style.green('at work') : style.yellow(release === null ? 'says nothing' : 'not heard of lately'),
+      atWork ? style.green('running') : style.yellow(release === null ? 'does not report' : 'no recent report'),
     release: (row) => cell(row.release ?? '1.1 or earlier'),
     'Node.js': (row) => cell(row.nodeVersion?.replace('v', '') ?? null),
     PostgreSQL: (row) => cell(row.postgresServer),

@@ -22,7 +22,7 @@ function addCreate(tokens: Command, frame: Frame): void {
   example(
     tokens
       .command('create <name>')
-      .description('make a token; it is shown once')
+      .description('create a token; it is shown once')
       .action(async (name: string, _flags: object, command) => {
         await frame.ask(command, tokenOperations.create, { body: { name } }, (made) => made.token);
       }),

@@ -28,7 +28,7 @@ export function addUpgradePlanCommand(upgrades: Command, frame: Frame): void {
       acceptanceOptions(
         upgrades
           .command('plan [release]')
-          .description('plan an upgrade: what it needs, what it sends, how long that takes, what stays locked'),
+          .description('plan an upgrade: what it needs, what it sends, how long it takes, which features stay locked'),
       ),
     ).action(async (release: string | undefined, flags: PlanFlags, command) => {
       const body = bodyOf(release, flags);
@@ -44,22 +44,27 @@ export function addUpgradePlanCommand(upgrades: Command, frame: Frame): void {
 function planOptions(command: Command): Command {
   return command
     .option('--archive <file>', 'archive of the release, on the host of the administration service')
-    .option('--preview', 'show the plan without writing or installing anything', false)
-    .option('--replace', 'put it in the place of a plan that was not started', false)
-    .option('--canary <account...>', 'accounts that go first')
-    .option('--wave <percent...>', 'share of all accounts that has moved when each wave ends', percentages)
-    .option('--soak <seconds>', 'how long each wave is watched before its gate decides', number)
-    .option('--in-place', 'of a patch, and its default: each instance is replaced under its own name, and nobody moves')
-    .option('--no-in-place', 'of a patch too: new instances take the accounts over in waves')
+    .option('--preview', 'show the plan without saving or installing anything', false)
+    .option('--replace', 'replace a plan that was not started', false)
+    .option('--canary <account...>', 'accounts that move first')
+    .option('--wave <percent...>', 'percentage of all accounts that have moved at the end of each wave', percentages)
+    .option('--soak <seconds>', 'seconds that each wave is observed before its gate decides', number)
+    .option(
+      '--in-place',
+      'patches only, and their default: each instance is replaced under its own name, and no account moves',
+    )
+    .option('--no-in-place', 'for a patch too, new instances take over the accounts in waves')
     .option(
       '--budget <name=value>',
-      'budget of the upgrade, may be repeated: perInstance, perDomain, suspects, perMinuteInstance, perMinuteDomain or suspectAfterSeconds',
+      'budget of the upgrade; may be repeated: perInstance, perDomain, suspects, perMinuteInstance, perMinuteDomain ' +
+        'or suspectAfterSeconds',
       collectValues,
       {},
     )
     .option(
       '--gate <name=value>',
-      'setting of the gates, may be repeated: leastRequests, maxErrorRateDifference, latencyFactor, latencySlackMs, maxFailedDeliveryShare, maxSilentDeliveryShare, patienceSeconds or baselineHours',
+      'gate setting; may be repeated: leastRequests, maxErrorRateDifference, latencyFactor, latencySlackMs, ' +
+        'maxFailedDeliveryShare, maxSilentDeliveryShare, patienceSeconds or baselineHours',
       collectValues,
       {},
     )
@@ -73,8 +78,8 @@ function planOptions(command: Command): Command {
 function plannedText({ plan, release }: AnswerOf<typeof upgradeOperations.plan>, preview: boolean): string {
   const head = release === undefined ? '' : `Upgrade ${release.from} → ${release.to}\n\n`;
   const next = preview
-    ? 'Nothing was written. The same without --preview writes the plan.'
-    : 'The plan is written. Next: `bramble upgrade start`, which carries out the checks first.';
+    ? 'Nothing was saved. Run the same command without --preview to save the plan.'
+    : 'The plan is saved. Next: `bramble upgrade start`, which runs the checks first.';
   return `${head}${planText(plan)}\n${next}`;
 }
 

@@ -28,7 +28,7 @@ export function addUpgradeCommands(program: Command, frame: Frame): void {
 function addStart(upgrades: Command, frame: Frame): void {
   example(
     acceptanceOptions(upgrades.command('start').description('check the plan and carry it out'))
-      .option('--override <warning...>', 'go on in spite of these warnings')
+      .option('--override <warning...>', 'ignore these warnings')
       .action(async ({ override = [], ...flags }: AcceptanceFlags & { override?: string[] }, command) => {
         const body = { overrides: override, ...acceptanceOf(flags) };
         await frame.ask(command, upgradeOperations.start, { body }, startedText);
@@ -41,8 +41,8 @@ function addPause(upgrades: Command, frame: Frame): void {
   example(
     upgrades
       .command('pause')
-      .description('start nothing new; moves under way reach a safe point')
-      .option('--reason <text>', 'shown to everybody who asks why it waits')
+      .description('start nothing new; moves in progress reach a safe point')
+      .option('--reason <text>', 'shown to anyone who asks why it is paused')
       .action(async ({ reason }: { reason?: string }, command) => {
         await frame.ask(command, upgradeOperations.pause, { body: { reason } }, shortText);
       }),
@@ -54,8 +54,12 @@ function addResume(upgrades: Command, frame: Frame): void {
   example(
     upgrades
       .command('resume')
-      .description('go on with a paused upgrade')
-      .option('--accept-gate', 'answer for the wave that its gate stopped: it moves to its end unjudged', false)
+      .description('resume a paused upgrade')
+      .option(
+        '--accept-gate',
+        'take responsibility for the wave that its gate stopped: it finishes without being judged',
+        false,
+      )
       .action(async ({ acceptGate }: { acceptGate: boolean }, command) => {
         await frame.ask(command, upgradeOperations.resume, { body: { acceptGate } }, shortText);
       }),
@@ -67,7 +71,7 @@ function addReverse(upgrades: Command, frame: Frame): void {
   example(
     upgrades
       .command('reverse')
-      .description('go back: accounts return, and the release before takes the administration again')
+      .description('go back: accounts return, and the previous release takes over the administration again')
       .action(async (_flags: object, command) => {
         await frame.ask(command, upgradeOperations.reverse, {}, shortText);
       }),
@@ -79,10 +83,10 @@ function addFinalize(upgrades: Command, frame: Frame): void {
   example(
     upgrades
       .command('finalize')
-      .description('make it final: there is no way back from here')
+      .description('make the upgrade final: there is no way back after this')
       .option(
         '--leave-supervisor <host...>',
-        'do not wait for the supervisors of these hosts, which stay of the release before',
+        'do not wait for the supervisors of these hosts, which stay on the previous release',
       )
       .action(async ({ leaveSupervisor: left }: { leaveSupervisor?: string[] }, command) => {
         const request = left === undefined ? {} : { body: { leaveSupervisors: left } };
@@ -96,8 +100,8 @@ function addStatus(upgrades: Command, frame: Frame): void {
   example(
     upgrades
       .command('status')
-      .description('how the upgrade stands')
-      .option('--watch', 'go on until it is over', false)
+      .description('show the state of the upgrade')
+      .option('--watch', 'keep watching until it is over', false)
       .action(async (flags: { watch: boolean }, command) => {
         if (!flags.watch) await frame.ask(command, upgradeOperations.show, {}, shortText);
         else await frame.watch(command, upgradeOperations.show, {}, shortText, ({ state }) => finalStates.has(state));
@@ -110,7 +114,7 @@ function addReport(upgrades: Command, frame: Frame): void {
   example(
     upgrades
       .command('report')
-      .description('what the upgrade has come to: checks, waves, deliveries, features, course')
+      .description('full report on the upgrade: checks, waves, deliveries, features, log')
       .action(async (_flags: object, command) => {
         await frame.ask(command, upgradeOperations.report, {}, (report) => reportText(report).trimEnd());
       }),
@@ -124,7 +128,7 @@ function startedText(answer: UpgradeReport, style: Style): string {
   return facts(style, [
     ['upgrade', `${answer.release.from} to ${answer.release.to}`],
     ['state', style.bold('started; the checks run first')],
-    ['next', 'look with `bramble upgrade status`'],
+    ['next', 'watch it with `bramble upgrade status`'],
   ]);
 }
 
@@ -134,9 +138,9 @@ function shortText(answer: UpgradeReport, style: Style): string {
     ['state', style.bold(answer.position)],
   ];
   if (answer.pauseReason !== null) entries.push(['because', answer.pauseReason]);
-  if (answer.waits === undefined && answer.waitingFor !== null) entries.push(['waits for', answer.waitingFor]);
+  if (answer.waits === undefined && answer.waitingFor !== null) entries.push(['waiting for', answer.waitingFor]);
   if (!answer.coordinator.atWork && !finalStates.has(answer.state)) {
-    entries.push(['coordinator', style.yellow('none is at work')]);
+    entries.push(['coordinator', style.yellow('not running')]);
   }
   if (answer.emptied.length > 0) entries.push(['emptied', emptiedText(answer.emptied)]);
   const waits = answer.waits ?? [];

@@ -40,7 +40,7 @@ export function compileServiceBooks(input: ServiceBookFacts, readers: ProfileRea
         skipped.push({
           name: type,
           reason: 'not-for-device',
-          message: `${kind.family} ${kind.version} takes no service book ${type}`,
+          message: `${kind.family} ${kind.version} does not support service book ${type}`,
         });
         return [];
       }

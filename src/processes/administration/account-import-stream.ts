@@ -17,11 +17,7 @@ import { type AdministrationContext, write } from './context.ts';
 export const newAccount = z.object({
   name: typedAccountName,
   displayName: typedText(200).optional(),
-  instance: z
-    .string()
-    .max(200)
-    .optional()
-    .describe('Name of the instance; without one, that with the fewest accounts.'),
+  instance: z.string().max(200).optional().describe('Name of the instance; default: the one with the fewest accounts.'),
   groups: z.array(z.string().max(200)).max(100).optional(),
 });
 
@@ -102,7 +98,7 @@ function parseLine(bytes: Buffer, line: number): NewAccount | null {
   if (text.trim() === '') return null;
   const value = parseJson(text);
   if (value === undefined) throw notAnAccount(line, 'it is not JSON');
-  if (text.includes('\\u') && !isWhole(value)) throw notAnAccount(line, 'it holds half a surrogate pair');
+  if (text.includes('\\u') && !isWhole(value)) throw notAnAccount(line, 'it contains an unpaired surrogate');
   const parsed = newAccount.safeParse(value);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
@@ -112,7 +108,7 @@ function parseLine(bytes: Buffer, line: number): NewAccount | null {
   const unknown = unknownKey(newAccount, value);
   if (unknown === null) return parsed.data;
   const known = unknown.known.join(', ');
-  throw notAnAccount(line, `${unknown.path} is not known here; known are ${known}`, unknown.path);
+  throw notAnAccount(line, `${unknown.path} is unknown; expected: ${known}`, unknown.path);
 }
 
 function parseJson(text: string): unknown {
@@ -126,7 +122,7 @@ function parseJson(text: string): unknown {
 function notAnAccount(line: number, why: string, field = ''): BrambleError {
   return new BrambleError(
     'ERR_INPUT',
-    `Line ${line} is not an account: ${why}. Nothing was imported; correct the line and send all of it again.`,
+    `Line ${line} is not an account: ${why}. Nothing was imported; correct the line and send the whole import again.`,
     { details: { line, field } },
   );
 }

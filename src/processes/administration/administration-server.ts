@@ -43,7 +43,7 @@ export async function administrationServer(options: AdministrationServerOptions)
     ({ method, url }) =>
       new BrambleError(
         'ERR_NOT_FOUND',
-        `There is nothing at ${method} ${url.slice(0, 200)}. GET /api/v1/openapi.json lists what there is.`,
+        `There is nothing at ${method} ${url.slice(0, 200)}. GET /api/v1/openapi.json lists all operations.`,
       ),
   );
   takeStrictInput(app);

@@ -351,7 +351,7 @@ test('bramble audit lists, verifies, exports, and its export is verified without
   const heads = join(admin.home, 'audit', 'heads.jsonl');
   const offline = await bramble('audit', 'verify', '--file', path, '--heads', heads);
   assert.equal(offline.code, 0, offline.errors);
-  assert.match(offline.output, /kept heads +1/);
+  assert.match(offline.output, /stored heads +1/);
 
   const rest = join(admin.home, 'audit-after-2.jsonl');
   await writeFile(rest, (await bramble('audit', 'export', '--after', '2')).output);

@@ -25,33 +25,35 @@ interface Kind {
   readonly todo: string;
 }
 
-const atRollover = 'with the authority that issued it; nothing replaces that yet';
+const atRollover = 'with its authority, which cannot be replaced yet';
 const kinds = {
   authority: {
-    renewal: 'not by itself',
+    renewal: 'not automatic',
     warnDays: 2 * 365,
-    todo: 'what it issued ends with it, and no command replaces an authority yet: look for a release that does',
+    todo:
+      'certificates that it issued expire with it, and no command replaces an authority yet: look for a release ' +
+      'that does',
   },
-  below: { renewal: atRollover, warnDays: 2 * 365, todo: 'it ends with its authority' },
+  below: { renewal: atRollover, warnDays: 2 * 365, todo: 'it expires with its authority' },
   'profile-signer': {
-    renewal: 'by an administration service, in its last third',
+    renewal: 'by an administration service, in the last third of its lifetime',
     warnDays: 180,
-    todo: 'it should have been renewed: is an administration service at work? `bramble status`',
+    todo: 'it should have been renewed: is an administration service running? See `bramble status`',
   },
   router: {
-    renewal: 'by an administration service of its home, in its last third',
+    renewal: 'by an administration service in its home, in the last third of its lifetime',
     warnDays: 180,
-    todo: 'it should have been renewed: is an administration service at work in its home? See its log',
+    todo: 'it should have been renewed: is an administration service running in its home? See its log',
   },
   srp: {
-    renewal: 'by its holder, in its last third',
+    renewal: 'by its holder, in the last third of its lifetime',
     warnDays: 20,
-    todo: 'it should have been renewed: start its holder, or `bramble srp issue`',
+    todo: 'it should have been renewed: start its holder, or run `bramble srp issue`',
   },
   push: {
-    renewal: 'by hand, with the account that it was made with',
+    renewal: 'by hand, with the vendor account that issued it',
     warnDays: 60,
-    todo: 'renew it there and give it to `bramble push --certificate`: without it no device can be woken',
+    todo: 'renew it there and set it with `bramble push --certificate`: without it no device can be woken',
   },
 } as const satisfies Record<string, Kind>;
 
@@ -68,7 +70,7 @@ const dayMs = 86_400_000;
 export function listedCertificate(name: string, endsAt: Date, kind: keyof typeof kinds, now: Date): ListedCertificate {
   const { renewal, warnDays, todo } = kinds[kind];
   const daysLeft = Math.floor((endsAt.getTime() - now.getTime()) / dayMs);
-  const when = daysLeft < 0 ? 'has ended' : `ends in ${daysLeft === 1 ? 'a day' : `${daysLeft} days`}`;
+  const when = daysLeft < 0 ? 'has expired' : `expires in ${daysLeft === 1 ? 'a day' : `${daysLeft} days`}`;
   return { name, endsAt, renewal, warning: daysLeft > warnDays ? null : `${when}; ${todo}` };
 }
 

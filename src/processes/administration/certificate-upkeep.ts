@@ -61,7 +61,7 @@ export function createCertificateUpkeep(parts: CertificateUpkeep): Upkeep {
         );
         await writeWholeFile(path, `${JSON.stringify({ ...file, certificatePem }, null, 2)}\n`, 'w');
         const endsAt = new X509Certificate(certificatePem).validToDate.toISOString();
-        const message = `The certificate of the router ${router} was renewed; it ends on ${endsAt.slice(0, 10)}.`;
+        const message = `The certificate of the router ${router} was renewed; it expires on ${endsAt.slice(0, 10)}.`;
         await recordEvent(tx, { kind: 'router-certificate-renewed', subject: router, message, detail: { endsAt } });
       });
       log.info({ router }, 'router certificate renewed');

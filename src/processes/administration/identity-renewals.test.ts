@@ -17,7 +17,7 @@ test('a renewal has one state, and says what comes next', () => {
   const settledAt = '2027-03-01T11:00:00+00:00';
   assert.equal(stateOf({ dueAt: null }), null);
   assert.deepEqual(stateOf({ dueAt: '2027-04-01T00:00:00+00:00' }), ['not-due', 'from 2027-04-01T00:00Z on']);
-  assert.deepEqual(stateOf({}), ['due', 'waits for its turn']);
+  assert.deepEqual(stateOf({}), ['due', 'waiting for its turn']);
   assert.deepEqual(stateOf({ open: true, attempts: 2 }), ['under-way', 'on its way to the device (2 tries)']);
   assert.deepEqual(stateOf({ attempts: 3, settledAt, failure: 'the device answered with an error' }), [
     'failed',

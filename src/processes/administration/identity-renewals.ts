@@ -8,8 +8,8 @@ import { type IdentitySettings, renewAgainAfterSeconds } from '../../domain/iden
 
 export interface IdentityRenewal {
   /**
-   * `not-due`, also where a try by hand failed; `due`: waits for its turn; `under-way`: its delivery is open; `unused`: issued, and
-   * not used yet; `failed`: to be tried again.
+   * `not-due`, also where a try by hand failed; `due`: waiting for its turn; `under-way`: its delivery is open;
+   * `unused`: issued, and not used yet; `failed`: to be tried again.
    */
   state: 'not-due' | 'due' | 'under-way' | 'unused' | 'failed';
   /** Tries since the present identity was issued. */
@@ -33,23 +33,25 @@ export function identityRenewal(facts: RenewalFacts, settings: IdentitySettings,
   const isDue = new Date(dueAt) <= now;
   const again = () => {
     if (!isDue)
-      return `its next try is not due before ${timeOf(new Date(dueAt))} (\`bramble device resend\` tries it now)`;
+      return (
+        `the next attempt is not due before ${timeOf(new Date(dueAt))} (\`bramble device resend\` attempts it ` + 'now)'
+      );
     const at = new Date(settledAt ?? now).getTime() + renewAgainAfterSeconds(settings, attempts) * 1000;
-    return `tried again from ${timeOf(new Date(at))} on`;
+    return `retried from ${timeOf(new Date(at))} on`;
   };
   if (open) return { state: 'under-way', attempts, text: tries('on its way to the device', attempts) };
   if (issued && failure === null) {
-    const text = `the device has its new identity and has not used it; if it comes with the old one, ${again()}`;
+    const text = `the device has its new identity but has not used it; if it connects with the old one, ${again()}`;
     return { state: 'unused', attempts, text: tries(text, attempts) };
   }
   if (attempts > 0 && settledAt !== null) {
     return {
       state: isDue ? 'failed' : 'not-due',
       attempts,
-      text: tries(`${failure ?? 'no new identity was used'}; ${again()}`, attempts),
+      text: tries(`${failure ?? 'the new identity was not used'}; ${again()}`, attempts),
     };
   }
-  if (isDue) return { state: 'due', attempts, text: 'waits for its turn' };
+  if (isDue) return { state: 'due', attempts, text: 'waiting for its turn' };
   return { state: 'not-due', attempts, text: `from ${timeOf(new Date(dueAt))} on` };
 }
 

@@ -47,7 +47,7 @@ export async function retireWithParts(tx: Transaction, given: string, by: string
   if (instance.retiredAt === null) {
     await assertNothingOnTheWay(tx, name, instance.id);
     if ((await anotherInstance(tx, name)) === undefined) {
-      throw inUse(name, 'it is the last one', 'Add another instance first: `bramble instance add NAME`.');
+      throw inUse(name, 'it is the last instance', 'Add another instance first: `bramble instance add NAME`.');
     }
   }
   const parts = await describeInstance(tx, name);
@@ -81,8 +81,8 @@ async function assertNotInUpgrade(tx: Transaction, name: string): Promise<void> 
   const course = position.pausedFrom ?? position.state;
   if (course === 'finalizing' || course === 'reversing') {
     const why = {
-      finalizing: isNew ? 'takes the accounts over for good' : 'hands its accounts over and replaces it',
-      reversing: isNew ? 'brings its accounts home and ends it' : 'brings the accounts back to it',
+      finalizing: isNew ? 'takes over the accounts permanently' : 'moves its accounts away and replaces it',
+      reversing: isNew ? 'moves its accounts back and removes it' : 'moves the accounts back to it',
     }[course];
     const end = course === 'finalizing' ? 'done' : 'reversed';
     throw inUse(
@@ -92,8 +92,8 @@ async function assertNotInUpgrade(tx: Transaction, name: string): Promise<void> 
     );
   }
   const why = isNew
-    ? 'accounts are assigned to it by the upgrade that is open'
-    : 'the upgrade that is open goes back to it when it is reversed';
+    ? 'the open upgrade has assigned accounts to it'
+    : 'the open upgrade needs it in case it is reversed';
   throw inUse(name, why, 'Finalize or reverse the upgrade first.');
 }
 
@@ -107,7 +107,7 @@ async function assertNothingOnTheWay(tx: Transaction, name: string, id: string):
   throw inUse(
     name,
     `${counted(open, 'account is', 'accounts are')} on the way to it`,
-    'Let the moves finish, or take them back: `bramble move status` shows them, `bramble move back BATCH` does that.',
+    'Let the moves finish, or undo them: `bramble move status` shows them, `bramble move back BATCH` undoes them.',
   );
 }
 

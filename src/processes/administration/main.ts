@@ -90,7 +90,8 @@ async function listenOn(
       if (attempt >= 20) {
         throw new BrambleError(
           'ERR_PORT_IN_USE',
-          `Port ${port} of 127.0.0.1 is taken by another program. Give the administration service another port, or 0.`,
+          `Port ${port} of 127.0.0.1 is in use by another program. Set another port for the administration service, ` +
+            'or 0 for any.',
           { cause },
         );
       }
@@ -121,7 +122,7 @@ async function workUntilStopped(context: Context): Promise<Work> {
       return perDomain;
     },
   }).catch((error: unknown) => {
-    log.error({ error: messageOf(error) }, 'the runner of moves ended');
+    log.error({ error: messageOf(error) }, 'the move runner ended');
     fail(error);
   });
   return {

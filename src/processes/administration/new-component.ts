@@ -21,14 +21,14 @@ export const hostName = z
   .min(1)
   .max(255)
   .optional()
-  .describe('The host whose supervisor is to run it; default: this one.');
+  .describe('The host whose supervisor runs it; default: this one.');
 export const addedShape = z.object({
   name: z.string(),
   srpIdentifier: z.string(),
   host: z.string(),
   credential: jsonObject
     .nullable()
-    .describe('The credential file, once, when the host is another one; otherwise it was put in place.'),
+    .describe('The credential file, shown once, if the host is another one; otherwise the file was put in place.'),
 });
 
 /** Names of processes are one space, whatever their kind: they name components, desired processes and logs. */

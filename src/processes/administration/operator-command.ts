@@ -16,7 +16,7 @@ export const operatorCommand = z.discriminatedUnion('requestType', [
       .string()
       .regex(/^\d{6}$/, 'six digits')
       .optional()
-      .describe('New password of a computer.'),
+      .describe('New password for a computer.'),
     message: typedText(1000, { lines: true }).optional(),
     phoneNumber: typedText(100).optional(),
   }),
@@ -27,7 +27,7 @@ export const operatorCommand = z.discriminatedUnion('requestType', [
   z.object({ requestType: z.literal('ProfileList') }),
   z.object({
     requestType: z.literal('InstallProfile'),
-    payload: z.base64().min(1).describe('The configuration profile, base64.'),
+    payload: z.base64().min(1).describe('The configuration profile in base64.'),
   }),
   z.object({ requestType: z.literal('RemoveProfile'), identifier: z.string().min(1).max(500) }),
 ]);

@@ -94,7 +94,7 @@ test('what does not exist, or changes nothing, is refused by name', async () => 
   await refused('POST', '/moves', 404, /"ghost", "spook"/, { accounts: ['ghost', 'spook'], to: 'two' });
   await refused('POST', '/moves', 400, /of one are there already/, { from: 'one', to: 'one' });
   await refused('POST', '/moves', 409, /stays \(already-there\)/, { accounts: ['stays'], to: 'one' });
-  await refused('POST', '/moves', 409, /no account to move/, { group: 'outside', to: 'one' });
+  await refused('POST', '/moves', 409, /no accounts to move/, { group: 'outside', to: 'one' });
   assert.equal(await batches(), before);
   await refused('DELETE', '/groups/outside/members/stays', 404, /no member of the group outside/);
   await refused('GET', '/accounts?group=nosuch', 404, /group "nosuch"/);

@@ -36,8 +36,8 @@ const validHours = z.number().meta({ minimum: 1, maximum: activationValidHoursMa
 const tags = ['accounts'];
 
 const skipTexts: Readonly<Record<AccountSkip, string>> = {
-  'name-taken': 'an account of that name exists',
-  'name-not-valid': 'its name must have 1 to 200 characters, without blanks, slashes and control characters',
+  'name-taken': 'an account with that name exists',
+  'name-not-valid': 'the name must have 1 to 200 characters, without blanks, slashes or control characters',
   'unknown-instance': 'there is no such instance, or it is retired',
   'unknown-group': 'one of the groups does not exist',
   'no-instance': 'the domain has no instance yet (`bramble instance add`)',
@@ -73,11 +73,11 @@ export function accountRoutes(context: AdministrationContext): FastifyPluginAsyn
       url: '/accounts',
       schema: {
         tags,
-        summary: 'List accounts by name, page by page',
+        summary: 'List accounts by name, in pages',
         querystring: z.object({
           instance: z.string().optional(),
           group: z.string().optional(),
-          after: z.string().optional().describe('The `next` of the page before.'),
+          after: z.string().optional().describe('The `next` value of the previous page.'),
           limit: z.coerce.number().int().min(1).max(1000).optional(),
         }),
         response: { 200: z.object({ accounts: z.array(accountShape), next: z.string().nullable() }) },
@@ -122,7 +122,7 @@ export function accountRoutes(context: AdministrationContext): FastifyPluginAsyn
       url: '/accounts/:name/activation-password',
       schema: {
         tags,
-        summary: 'Give an account an activation password; the earlier one ends',
+        summary: 'Issue an activation password for an account; the previous one becomes invalid',
         params,
         body: z.object({ validHours: validHours.optional() }).nullish(),
         response: { 200: z.object({ password: z.string(), expiresAt: instant, activationUrl: z.string() }) },
@@ -158,10 +158,11 @@ function importRoute(context: AdministrationContext): FastifyPluginAsyncZod {
         tags,
         summary: 'Import accounts as a stream of JSON lines',
         description:
-          'One account a line (application/x-ndjson), each line at most 64 KiB. Committed when the stream ends: ' +
-          'nothing is created where a line is no account; one that cannot be created is skipped, and the answer says why.',
+          'One account per line (application/x-ndjson), each line at most 64 KiB. Committed at the end of the ' +
+          'stream: if a line is not an account, nothing is created; an account that cannot be created is ' +
+          'skipped, and the answer says why.',
         consumes: ['application/x-ndjson'],
-        body: z.unknown().describe('One account a line: name, and where wanted displayName, instance and groups.'),
+        body: z.unknown().describe('One account per line: name, and optionally displayName, instance and groups.'),
         response: {
           200: z.object({
             created: z.number(),
@@ -171,10 +172,13 @@ function importRoute(context: AdministrationContext): FastifyPluginAsyncZod {
       },
       handler: async (request) => {
         if (running >= importsAtMost) {
-          throw new BrambleError('ERR_BUSY', `${importsAtMost} imports are under way. Wait until one of them is done.`);
+          throw new BrambleError(
+            'ERR_BUSY',
+            `${importsAtMost} imports are in progress. Wait until one of them has finished.`,
+          );
         }
         if (!(request.body instanceof Readable)) {
-          throw new BrambleError('ERR_MEDIA_TYPE', 'An import is sent as application/x-ndjson, one account a line.');
+          throw new BrambleError('ERR_MEDIA_TYPE', 'Send an import as application/x-ndjson, one account per line.');
         }
         running++;
         try {

@@ -12,20 +12,24 @@ import { instant, jsonObject } from '../shapes.ts';
 const filterText = z.string().min(1).max(500).optional();
 const entryShape = z.object({
   id: z.string(),
-  number: z.number().nullable().describe('Place in the chain; null while it is not sealed.'),
+  number: z.number().nullable().describe('Position in the chain; null until it is sealed.'),
   at: instant,
-  kind: z.enum(['operation', 'unrecorded', 'marker']).describe('`unrecorded`: nobody said who changes it.'),
+  kind: z
+    .enum(['operation', 'unrecorded', 'marker'])
+    .describe('`unrecorded`: changed without an operation that names who did it.'),
   actor: z.string().nullable(),
   operation: z.string(),
   subjects: z.array(z.string()),
-  requestId: z.string().nullable().describe('The `X-Request-Id` of the answer to it.'),
+  requestId: z.string().nullable().describe('The `X-Request-Id` of the response.'),
   detail: jsonObject,
   changes: z.array(
     z.object({
       operation: z.string(),
       subjects: z.array(z.string()),
       subjectCount: z.number(),
-      detail: jsonObject.describe('`changes` with what was before and after, or number of `rows` with their digest.'),
+      detail: jsonObject.describe(
+        '`changes` with the values before and after, or the number of `rows` with their digest.',
+      ),
     }),
   ),
   changeCount: z.number(),
@@ -42,13 +46,13 @@ export function auditRoutes(context: AdministrationContext): FastifyPluginAsyncZ
         summary: 'Who changed what, newest first',
         querystring: z.object({
           actor: filterText,
-          operation: filterText.describe('A part of its name, or of a changed table’s.'),
-          subject: filterText.describe('Exactly a name or id.'),
+          operation: filterText.describe('Part of the name of the operation or of a changed table.'),
+          subject: filterText.describe('An exact name or id.'),
           since: instant.optional(),
           until: instant.optional(),
           before: z
             .string()
-            .regex(/^\d{1,18}$/, 'use the `next` of the page before')
+            .regex(/^\d{1,18}$/, 'use the `next` value of the previous page')
             .optional(),
           limit: z.coerce.number().int().min(1).max(500).default(50),
         }),
@@ -66,12 +70,12 @@ export function auditRoutes(context: AdministrationContext): FastifyPluginAsyncZ
       url: '/audit/verification',
       schema: {
         tags,
-        summary: 'Whether the record is as it was written: read from its beginning',
+        summary: 'Verify the whole record from its beginning',
         response: {
           200: z.object({
             sealed: z.number(),
-            pending: z.number().describe('Not chained yet: of transactions that go on, or have just ended.'),
-            heads: z.number().describe('Signed heads in BRAMBLE_HOME of this service.'),
+            pending: z.number().describe('Not chained yet: from transactions that are in progress or have just ended.'),
+            heads: z.number().describe('Signed heads in the BRAMBLE_HOME of this service.'),
             chain: z.string(),
             faults: z.number(),
             findings: z.array(z.object({ kind: z.string(), number: z.number().nullable(), message: z.string() })),
@@ -86,9 +90,9 @@ export function auditRoutes(context: AdministrationContext): FastifyPluginAsyncZ
       url: '/audit/export',
       schema: {
         tags,
-        summary: 'All records as lines of JSON that can be verified elsewhere',
+        summary: 'All records as JSON lines that can be verified elsewhere',
         querystring: z.object({
-          after: z.coerce.number().int().min(0).default(0).describe('Leaves out the first so many.'),
+          after: z.coerce.number().int().min(0).default(0).describe('Skips this many records.'),
         }),
         produces: ['application/x-ndjson'],
         response: { 200: z.unknown() },

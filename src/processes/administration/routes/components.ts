@@ -62,7 +62,7 @@ export function componentRoutes(context: AdministrationContext): FastifyPluginAs
           if (outcome === 'alive') {
             throw new BrambleError(
               'ERR_COMPONENT_ALIVE',
-              `The component ${request.params.name} is at work. Stop it first, and wait until its lease has run out.`,
+              `The component ${request.params.name} is running. Stop it first, and wait until its lease has expired.`,
             );
           }
           await recordEvent(tx, {

@@ -17,8 +17,8 @@ import { instant, name } from '../shapes.ts';
 
 const allowedHosts = z.array(z.string().min(1).max(260)).max(1000);
 const servedInstances = {
-  instances: z.array(name).min(1).max(64).optional().describe('Names of the instances whose devices it is to serve.'),
-  instance: name.optional().describe('The same for a single one, for clients of release 1.0.'),
+  instances: z.array(name).min(1).max(64).optional().describe('Names of the instances whose devices it serves.'),
+  instance: name.optional().describe('The same for a single instance, for clients of release 1.0.'),
 };
 
 const serviceShape = z.object({
@@ -50,7 +50,7 @@ export function connectionServiceRoutes(context: AdministrationContext): Fastify
       url: '/connection-services',
       schema: {
         tags,
-        summary: 'Add a connection service of instances, with its SRP credential, and have its process started',
+        summary: 'Add a connection service for instances, with its SRP credential, and start its process',
         body: z.object({
           name: processName,
           ...servedInstances,
@@ -64,7 +64,7 @@ export function connectionServiceRoutes(context: AdministrationContext): Fastify
           await assertNameUnused(tx, request.body.name);
           const instances = await instancesOf(context, tx, request.body);
           if (instances === undefined) {
-            throw new BrambleError('ERR_INPUT', 'Name the instances that the connection service is to serve.', {
+            throw new BrambleError('ERR_INPUT', 'Name the instances that the connection service serves.', {
               details: { field: 'body.instances' },
             });
           }
@@ -128,7 +128,7 @@ async function instancesOf(
       tx,
       context.features,
       'connection-service-sharing',
-      'A connection service of several instances',
+      'A connection service for several instances',
     );
   }
   return instances;

@@ -35,7 +35,7 @@ export function deliveryRoutes(context: AdministrationContext): FastifyPluginAsy
       url: '/budget',
       schema: {
         tags,
-        summary: 'Change the budget; what is not given stays as it is',
+        summary: 'Change the budget; values that are not given stay as they are',
         body: jsonObject,
         response: { 200: budgetShape },
       },
@@ -66,9 +66,9 @@ export function deliveryRoutes(context: AdministrationContext): FastifyPluginAsy
       url: '/deliveries',
       schema: {
         tags,
-        summary: 'Deliveries, oldest first, each with what it waits for',
+        summary: 'Deliveries, oldest first, each with what it is waiting for',
         querystring: z.object({
-          state: z.enum(states).default('open').describe('`open` is everything that is not settled.'),
+          state: z.enum(states).default('open').describe('`open` means all that are not settled.'),
           limit: z.coerce.number().int().min(1).max(1000).default(200),
         }),
         response: {

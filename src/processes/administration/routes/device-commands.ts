@@ -36,7 +36,7 @@ export function deviceCommandRoutes(context: AdministrationContext): FastifyPlug
       url: '/devices/:id/commands',
       schema: {
         tags,
-        summary: 'Queue a command; a lock jumps the queue',
+        summary: 'Queue a command; a lock goes to the front of the queue',
         params,
         body: operatorCommand,
         response: { 201: z.object({ commandUuid: z.string() }) },
@@ -83,7 +83,7 @@ export function deviceCommandRoutes(context: AdministrationContext): FastifyPlug
       schema: {
         tags,
         summary:
-          'Send the IT policy, the service books, a synchronization or the renewal of its identity; not held back by the budget',
+          'Send the IT policy, service books, a synchronization or an identity renewal, regardless of the budget',
         params,
         body: z.object({ item: z.enum(['it-policy', 'service-books', 'synchronization', 'device-identity']) }),
         response: { 200: z.object({ deliveriesOwed: z.number() }) },
@@ -106,7 +106,8 @@ export function deviceCommandRoutes(context: AdministrationContext): FastifyPlug
             if (!isCheckViolation(error)) throw error;
             throw new BrambleError(
               'ERR_STATE',
-              `The database takes no ${request.body.item} yet: the upgrade is being finalized. Try again in a minute.`,
+              `The database does not accept ${request.body.item} yet: the upgrade is being finalized. Try again in ` +
+                'a minute.',
               { cause: error },
             );
           });
@@ -120,5 +121,5 @@ export function deviceCommandRoutes(context: AdministrationContext): FastifyPlug
 }
 
 function notActive(id: string): BrambleError {
-  return new BrambleError('ERR_STATE', `The device ${id} is not under management now, so nothing can be sent to it.`);
+  return new BrambleError('ERR_STATE', `The device ${id} is not managed at the moment, so nothing can be sent to it.`);
 }

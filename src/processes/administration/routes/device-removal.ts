@@ -30,9 +30,12 @@ export function deviceRemovalRoutes(context: AdministrationContext): FastifyPlug
         response: {
           200: z.object({
             state: z.enum(['leaving', 'gone']),
-            commandUuid: z.string().nullable().describe('Of the RemoveProfile that waits for the device.'),
+            commandUuid: z
+              .string()
+              .nullable()
+              .describe('The id of the RemoveProfile command that waits for the device.'),
             endsAt: instant.nullable().describe('When the enrolment ends if the device does not answer.'),
-            toldWhenItComes: z.boolean().describe('Whether an ended device is told to leave if it comes again.'),
+            toldWhenItComes: z.boolean().describe('Whether the device is told to leave if it connects again.'),
           }),
         },
       },
@@ -49,9 +52,9 @@ export function deviceRemovalRoutes(context: AdministrationContext): FastifyPlug
             kind: 'device-removed',
             subject: deviceId,
             message:
-              `${request.administrator} removed the device ${deviceId} (${device?.model ?? 'unknown model'}, serial number ` +
-              `${device?.serialNumber ?? 'unknown'}) of ${device?.account ?? 'nobody'}; ` +
-              `${removed.kind === 'ended' && !removed.tells ? 'silently: it is not told' : 'it is told to leave when it comes'}`,
+              `${request.administrator} removed the device ${deviceId} (${device?.model ?? 'unknown model'}, serial ` +
+              `number ${device?.serialNumber ?? 'unknown'}) of ${device?.account ?? 'nobody'}; ` +
+              `${removed.kind === 'ended' && !removed.tells ? 'silently: it is not told' : 'it is told to leave when it next connects'}`,
           });
           return removed;
         });

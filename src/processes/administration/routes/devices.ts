@@ -44,7 +44,7 @@ const deviceShape = z.object({
   createdAt: instant,
   pendingCommands: z.number(),
   unansweredCommands: z.number(),
-  mustEnrolAgain: z.boolean().describe('It knows a push topic that is not the domain’s any more.'),
+  mustEnrolAgain: z.boolean().describe('Its push topic is no longer the domain’s.'),
   openDeliveries: z.number(),
 });
 const devicesShape = z.object({ devices: z.array(deviceShape), next: z.string().nullable() });
@@ -71,18 +71,18 @@ export function deviceRoutes(context: AdministrationContext): FastifyPluginAsync
           unanswered: z
             .stringbool()
             .default(false)
-            .describe('Only devices that were handed a command again and again.'),
+            .describe('Only devices that repeatedly received a command without answering.'),
           mustEnrolAgain: z
             .stringbool()
             .default(false)
-            .describe('Only devices that know a push topic that is not the domain’s any more.'),
+            .describe('Only devices with a push topic that is no longer the domain’s.'),
           identityEndsWithinDays: z.coerce
             .number()
             .min(0)
             .max(10_000)
             .optional()
-            .describe('Only active devices whose identity ends within so many days, or has ended.'),
-          after: z.uuid().optional().describe('The `next` of the page before.'),
+            .describe('Only active devices whose identity certificate expires within this many days, or has expired.'),
+          after: z.uuid().optional().describe('The `next` value of the previous page.'),
           limit: z.coerce.number().int().min(1).max(1000).default(200),
         }),
         response: { 200: devicesShape },

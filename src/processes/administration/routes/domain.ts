@@ -20,9 +20,9 @@ const statusShape = z.object({
   supervisors: z.array(
     z.object({
       host: z.string(),
-      wanted: z.boolean().describe('Whether something is to run there.'),
-      release: z.string().nullable().describe('null of 1.1, whose supervisors say nothing of themselves.'),
-      atWork: z.boolean().describe('Whether it has reported itself lately.'),
+      wanted: z.boolean().describe('Whether the domain wants processes to run there.'),
+      release: z.string().nullable().describe('null for 1.1, whose supervisors do not report.'),
+      atWork: z.boolean().describe('Whether it has reported recently.'),
       processId: z.number().nullable(),
       nodeVersion: z.string().nullable(),
       postgresBinaries: z.string().nullable(),
@@ -43,15 +43,13 @@ const statusShape = z.object({
       hold: z
         .object({ reason: z.string(), text: z.string(), waiting: z.number(), heldSeconds: z.number() })
         .nullable()
-        .describe('What holds deliveries back just now, and for how long it has altogether.'),
+        .describe('What is holding deliveries back at the moment, and for how long in total.'),
     }),
   ),
   sharedDatabaseRole: z
     .string()
     .nullable()
-    .describe(
-      'The database role that every process has, where they have the same one; null where each kind has its own.',
-    ),
+    .describe('The database role of all processes if they share one; null if each kind has its own.'),
   deliveries: z.object({
     inFlight: z.number(),
     suspects: z.number(),
@@ -59,7 +57,9 @@ const statusShape = z.object({
     heldBySuspects: z
       .object({ instances: z.array(z.string()), silent: z.number(), clearedBy: z.string() })
       .nullable()
-      .describe('While silent devices hold slots that others wait for; `clearedBy` is the command.'),
+      .describe(
+        'Set while silent devices hold slots that others wait for; `clearedBy` is the command that frees them.',
+      ),
   }),
   identities: z
     .object({
@@ -71,13 +71,11 @@ const statusShape = z.object({
       failed: z.number(),
       renewing: z.boolean(),
     })
-    .describe('Of active devices; `renewing` is false until the upgrade that brings renewals is finalized.'),
+    .describe('For active devices; `renewing` is false until the upgrade that introduces renewals is finalized.'),
   certificates: z.array(
     z.object({ name: z.string(), endsAt: instant, renewal: z.string(), warning: z.string().nullable() }),
   ),
-  unansweredDevices: z
-    .number()
-    .describe('Devices that were handed the same command again and again without answering.'),
+  unansweredDevices: z.number().describe('Devices that repeatedly received the same command without answering.'),
   openMoves: z.array(
     z.object({ batch: z.string(), purpose: z.string(), state: z.string(), open: z.number(), outOfReach: z.number() }),
   ),

@@ -37,7 +37,7 @@ export function groupRoutes(context: AdministrationContext): FastifyPluginAsyncZ
       if (changed === 'unchanged' && change === removeGroupMember) {
         throw new BrambleError(
           'ERR_NOT_FOUND',
-          `The account ${accountName} is no member of the group ${member.name}.`,
+          `The account ${accountName} is not a member of the group ${member.name}.`,
           {
             details: { what: 'member', name: accountName },
           },
@@ -91,7 +91,7 @@ export function groupRoutes(context: AdministrationContext): FastifyPluginAsyncZ
       url: '/groups/:name',
       schema: {
         tags,
-        summary: 'Delete a group; its members stay, and what its IT policy brought them is taken back',
+        summary: 'Delete a group; its members stay, and the effects of its IT policy on them are reverted',
         params: z.object({ name }),
         response: { 200: z.object({ members: z.number(), deliveriesOwed: z.number() }) },
       },

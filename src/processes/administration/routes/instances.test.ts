@@ -91,17 +91,32 @@ test('an instance that serves nobody is retired with its process, credential and
     admin.db`update account set instance_id = (select id from instance where name = ${name}) where name = 'here'`;
   await place('five');
   for (const [state, pausedFrom, instance, why] of [
-    ['planned', null, { name: 'five', replaces: 'one' }, /assigned to it by the upgrade/],
-    ['planned', null, { name: 'other', replaces: 'five' }, /goes back to it when it is reversed/],
-    ['paused', 'moving', { name: 'five', replaces: 'one' }, /assigned to it.*Finalize or reverse the upgrade first\.$/],
-    ['finalizing', null, { name: 'five', replaces: 'one' }, /takes the accounts over for good\. Wait until it is done/],
+    ['planned', null, { name: 'five', replaces: 'one' }, /the open upgrade has assigned accounts to it/],
+    ['planned', null, { name: 'other', replaces: 'five' }, /needs it in case it is reversed/],
+    [
+      'paused',
+      'moving',
+      { name: 'five', replaces: 'one' },
+      /assigned accounts to it.*Finalize or reverse the upgrade first\.$/,
+    ],
+    [
+      'finalizing',
+      null,
+      { name: 'five', replaces: 'one' },
+      /takes over the accounts permanently\. Wait until it is done/,
+    ],
     [
       'finalizing',
       null,
       { name: 'other', replaces: 'five' },
-      /hands its accounts over and replaces it\. Wait until it/,
+      /moves its accounts away and replaces it\. Wait until it/,
     ],
-    ['paused', 'reversing', { name: 'five', replaces: 'one' }, /brings its accounts home and ends it\. Wait until it/],
+    [
+      'paused',
+      'reversing',
+      { name: 'five', replaces: 'one' },
+      /moves its accounts back and removes it\. Wait until it/,
+    ],
     ['reversing', null, { name: 'other', replaces: 'five' }, /accounts back to it\. Wait until it is reversed/],
   ] as const) {
     const plan = { options: {}, instances: [{ ...instance, host: 'test-host' }] };
@@ -150,5 +165,5 @@ test('the last instance is not retired, and nobody is moved back to a retired on
   for (const name of ['two', 'three'])
     assert.equal((await admin.call('POST', `/instances/${name}/retire`)).status, 200);
   const last = await admin.call('POST', '/instances/one/retire');
-  assert.match((last.body as { message: string }).message, /it is the last one/);
+  assert.match((last.body as { message: string }).message, /it is the last instance/);
 });

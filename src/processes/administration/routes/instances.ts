@@ -36,7 +36,7 @@ export function instanceRoutes(context: AdministrationContext): FastifyPluginAsy
       url: '/instances',
       schema: {
         tags,
-        summary: 'Add a server instance with its SRP credential, and have its process started',
+        summary: 'Add a server instance with its SRP credential, and start its process',
         body: z.object({ name: processName, host: hostName }),
         response: { 201: addedShape },
       },
@@ -56,13 +56,15 @@ export function instanceRoutes(context: AdministrationContext): FastifyPluginAsy
       url: '/instances/:name/retire',
       schema: {
         tags,
-        summary: 'Retire an instance without accounts: its process ends, its credential is revoked',
+        summary: 'Retire an instance without accounts: its process is stopped, its credential revoked',
         params: z.object({ name }),
         response: {
           200: z.object({
             name: z.string(),
             srpIdentifier: z.string(),
-            connectionServices: z.array(z.string()).describe('Those that served it alone, and went with it.'),
+            connectionServices: z
+              .array(z.string())
+              .describe('Those that served only this instance and were removed with it.'),
           }),
         },
       },

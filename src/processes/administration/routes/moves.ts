@@ -48,7 +48,7 @@ const batchShape = z.object({
 const skippedShape = z.object({
   account: z.string(),
   reason: z.string(),
-  next: z.string().optional().describe('What holds it, and what to type instead.'),
+  next: z.string().optional().describe('What prevents the move, and which command to use instead.'),
 });
 type Skipped = z.output<typeof skippedShape>;
 const createdShape = z.object({
@@ -87,7 +87,7 @@ export function moveRoutes(context: AdministrationContext): FastifyPluginAsyncZo
           if (request.body.from === target.name) {
             throw new BrambleError(
               'ERR_INPUT',
-              `The accounts of ${target.name} are there already: name another instance.`,
+              `The accounts of ${target.name} are already there: name another instance.`,
               {
                 details: { field: 'body.to' },
               },
@@ -123,7 +123,7 @@ export function moveRoutes(context: AdministrationContext): FastifyPluginAsyncZo
       url: '/moves/:batch',
       schema: {
         tags,
-        summary: 'How a batch stands, and which accounts are not moved and settled yet',
+        summary: 'The state of a batch, and which accounts are not moved and settled yet',
         params,
         response: {
           200: batchShape.extend({
@@ -158,7 +158,7 @@ export function moveControlRoutes(context: AdministrationContext): FastifyPlugin
       url: '/moves/:batch/pause',
       schema: {
         tags,
-        summary: 'Start nothing new of a batch; moves under way reach a safe point',
+        summary: 'Start no further moves of a batch; moves in progress reach a safe point',
         params,
         body: z.object({ reason: typedText(500).min(1).optional() }).nullish(),
         response: { 200: batchShape },
@@ -184,7 +184,7 @@ export function moveControlRoutes(context: AdministrationContext): FastifyPlugin
     app.route({
       method: 'POST',
       url: '/moves/:batch/resume',
-      schema: { tags, summary: 'Go on with a paused batch', params, response: { 200: batchShape } },
+      schema: { tags, summary: 'Resume a paused batch', params, response: { 200: batchShape } },
       handler: async (request) => {
         const { batch } = request.params;
         return await write(
@@ -200,7 +200,7 @@ export function moveControlRoutes(context: AdministrationContext): FastifyPlugin
       url: '/moves/:batch/back',
       schema: {
         tags,
-        summary: 'Cancel what has not started and move home what was moved',
+        summary: 'Cancel moves that have not started and move the other accounts back',
         params,
         response: { 201: createdShape },
       },
@@ -246,8 +246,9 @@ async function assertNotOfOpenUpgrade(tx: Transaction, { upgradeId }: MoveBatch)
   if (open === undefined || open.id !== upgradeId) return;
   throw new BrambleError(
     'ERR_MOVE_STATE',
-    `The upgrade to ${open.toRelease} moves this batch, and would move its accounts again. \`bramble upgrade pause\` stops it, ` +
-      '`bramble upgrade reverse` brings everybody home, and `bramble account assign` changes where one account goes.',
+    `The upgrade to ${open.toRelease} owns this batch and would move its accounts again. \`bramble upgrade pause\` ` +
+      'stops it, `bramble upgrade reverse` moves all accounts back, and `bramble account assign` changes where ' +
+      'one account goes.',
     { details: { state: open.state } },
   );
 }
@@ -260,7 +261,7 @@ function nothingToMove(to: string, skipped: readonly Skipped[]): BrambleError {
   return new BrambleError(
     'ERR_STATE',
     some.length === 0
-      ? 'There is no account to move: the group or instance has none.'
+      ? 'There are no accounts to move: the group or instance has none.'
       : `There is nothing to move to ${to}: ${some.join(', ')}${more}.`,
     { details: { skipped: skipped.slice(0, 100) } },
   );

@@ -87,7 +87,7 @@ export function policyRoutes(context: AdministrationContext): FastifyPluginAsync
       url: '/it-policies/:name',
       schema: {
         tags,
-        summary: 'Replace the rules of an IT policy; every device that it holds for is owed the new one',
+        summary: 'Replace the rules of an IT policy; the new one is sent to every device that it applies to',
         params,
         body: z.object({ rules: jsonObject }),
         response: { 200: policyShape.extend(owedShape.shape) },
@@ -106,7 +106,7 @@ export function policyRoutes(context: AdministrationContext): FastifyPluginAsync
       url: '/it-policies/:name',
       schema: {
         tags,
-        summary: 'Delete an IT policy; its accounts return to what is below it',
+        summary: 'Delete an IT policy; the next policy in order then applies to its accounts',
         params,
         response: { 200: owedShape },
       },
@@ -129,7 +129,7 @@ export function policyAssignmentRoutes(context: AdministrationContext): FastifyP
       url: '/accounts/:name/it-policy',
       schema: {
         tags,
-        summary: 'Assign an IT policy to an account, or take its own away',
+        summary: 'Assign an IT policy to an account, or remove the account’s own',
         params,
         body: assignment,
         response: { 200: owedShape },
@@ -148,7 +148,7 @@ export function policyAssignmentRoutes(context: AdministrationContext): FastifyP
       url: '/groups/:name/it-policy',
       schema: {
         tags,
-        summary: 'Assign an IT policy to a group, or take it away',
+        summary: 'Assign an IT policy to a group, or remove it',
         params,
         body: assignment,
         response: { 200: owedShape },

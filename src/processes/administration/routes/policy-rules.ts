@@ -1,4 +1,4 @@
-/** The rules that an IT policy can hold in this release. */
+/** The IT policy rules of this release. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import * as z from 'zod';
 import { registeredPlatforms } from '../../../platforms/registered/platforms.ts';
@@ -9,9 +9,9 @@ const ruleShape = z.object({
   name: z.string(),
   group: z.string(),
   description: z.string(),
-  least: z.record(z.string(), z.string()).describe('Least version of each family of devices that knows it.'),
-  values: jsonObject.describe('JSON Schema of what it may be.'),
-  default: z.union([z.boolean(), z.number(), z.string()]).nullable().describe('What holds where no policy sets it.'),
+  least: z.record(z.string(), z.string()).describe('The minimum version of each device family that supports it.'),
+  values: jsonObject.describe('JSON Schema of its value.'),
+  default: z.union([z.boolean(), z.number(), z.string()]).nullable().describe('The default if no policy sets it.'),
   feature: z.string().nullable().describe('The feature that must be active before a policy may set it.'),
 });
 
@@ -22,7 +22,7 @@ export function policyRuleRoutes(): FastifyPluginAsyncZod {
       url: '/it-policies/rules',
       schema: {
         tags: ['it-policies'],
-        summary: 'The rules that an IT policy can hold in this release',
+        summary: 'The IT policy rules of this release',
         response: { 200: z.object({ rules: z.array(ruleShape) }) },
       },
       handler: async () => ({

@@ -24,19 +24,19 @@ import { instant, jsonObject } from '../shapes.ts';
 const pushShape = z.object({
   url: z.string(),
   hasOwnAuthority: z.boolean(),
-  caPem: z.string().nullable().describe('The authority that is trusted instead of the machine’s.'),
+  caPem: z.string().nullable().describe('The CA that is trusted instead of the system’s.'),
   hasCertificate: z.boolean(),
   certificate: z
     .object({ issuer: z.string(), selfSigned: z.boolean(), expiresAt: instant })
     .nullable()
-    .describe('Who issued it; no vendor’s push service takes a self-signed one.'),
-  topic: z.string().describe('Devices are woken under it and keep it for ever.'),
-  topicFixed: z.boolean().describe('Whether a certificate has fixed it; before that it is made up.'),
-  mustEnrolAgain: z.number().describe('Enrolments that know another topic.'),
+    .describe('The issuer; no vendor’s push service accepts a self-signed certificate.'),
+  topic: z.string().describe('Devices are woken under this topic and keep it permanently.'),
+  topicFixed: z.boolean().describe('Whether a certificate has fixed it; until then it is a placeholder.'),
+  mustEnrolAgain: z.number().describe('Number of enrolments with another topic.'),
 });
 const changes = [
   { method: 'PUT', summary: 'Set the push service that wakes devices; replaces all of its settings' },
-  { method: 'PATCH', summary: 'Change settings of the push service; what is not given stays, null takes away' },
+  { method: 'PATCH', summary: 'Change settings of the push service; null removes a setting, others stay as they are' },
 ] as const;
 const tags = ['domain'];
 
@@ -82,7 +82,7 @@ export function pushRoutes(context: AdministrationContext): FastifyPluginAsyncZo
     app.route({
       method: 'GET',
       url: '/push',
-      schema: { tags, summary: 'Where devices are woken through', response: { 200: pushShape } },
+      schema: { tags, summary: 'The push service through which devices are woken', response: { 200: pushShape } },
       handler: async () => pushView(await readStoredPushSettings(context.db), await readPushTopic(context.db)),
     });
 
@@ -94,9 +94,12 @@ export function pushRoutes(context: AdministrationContext): FastifyPluginAsyncZo
           tags,
           summary,
           querystring: z.object({
-            preview: z.stringbool().default(false).describe('Change nothing; answer what would be.'),
+            preview: z
+              .stringbool()
+              .default(false)
+              .describe('Change nothing; answer with the result that the change would have.'),
           }),
-          body: jsonObject.describe('url, and where needed caPem, certificatePem and privateKeyPem.'),
+          body: jsonObject.describe('url, and optionally caPem, certificatePem and privateKeyPem.'),
           response: { 200: pushShape },
         },
         handler: async (request) => {
@@ -130,7 +133,7 @@ function settingsOf(values: Readonly<Record<string, unknown>>): PushSettings {
 function refuseOpenUrl(url: string): void {
   const { protocol, hostname } = new URL(url);
   if (protocol === 'https:' || /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)) return;
-  throw fieldError('body', 'url', 'must be https: without encryption only a service on this machine is taken');
+  throw fieldError('body', 'url', 'must be https: only a service on this machine is accepted without encryption');
 }
 
 /** The key and the certificate itself stay in the database. */

@@ -18,13 +18,13 @@ import { type AdministrationContext, write } from '../context.ts';
 
 const tags = ['upgrade'];
 const signerShape = z.object({
-  fingerprint: z.string().nullable().describe('Null: the next signed release makes its signer known.'),
+  fingerprint: z.string().nullable().describe('Null: the domain will trust the signer of the next signed release.'),
   since: z.string().nullable(),
   occasion: z.string().nullable(),
   unsigned: z
     .array(z.object({ release: z.string(), manifest: z.string() }))
-    .describe('Unsigned releases that were taken by name, with the SHA-256 of their manifests.'),
-  refused: z.array(z.string()).describe('Signers that were left by hand: taken only when they are named.'),
+    .describe('Unsigned releases that were accepted by name, with the SHA-256 of their manifests.'),
+  refused: z.array(z.string()).describe('Signers that were replaced by hand: accepted only by name.'),
 });
 const typed = z.string().max(200);
 
@@ -45,7 +45,7 @@ export function releaseSignerRoutes(context: AdministrationContext): FastifyPlug
     app.route({
       method: 'GET',
       url: '/release-signer',
-      schema: { tags, summary: 'Whose releases this domain takes', response: { 200: signerShape } },
+      schema: { tags, summary: 'Whose releases this domain accepts', response: { 200: signerShape } },
       handler: async () => await readReleaseSigner(context.db),
     });
 
@@ -61,7 +61,7 @@ export function releaseSignerRoutes(context: AdministrationContext): FastifyPlug
             .array(typed)
             .max(16)
             .default([])
-            .describe('Signers that stay refused, even where a rotation statement names them.'),
+            .describe('Signers that stay rejected, even if a rotation statement names them.'),
         }),
         response: { 200: signerShape },
       },
@@ -69,7 +69,7 @@ export function releaseSignerRoutes(context: AdministrationContext): FastifyPlug
         const fingerprint = fingerprintIn('fingerprint', body.fingerprint);
         const refuse = body.refuse.map((text) => fingerprintIn('refuse', text));
         if (refuse.includes(fingerprint))
-          throw fieldError('body', 'refuse', 'must not name the signer that is to be trusted');
+          throw fieldError('body', 'refuse', 'must not contain the signer that is to be trusted');
         const occasion = `trusted by ${administrator}`;
         return await change(administrator, () => ({ fingerprint, occasion, leaves: true, refuse }));
       },
@@ -90,14 +90,16 @@ export function releaseSignerRoutes(context: AdministrationContext): FastifyPlug
         if (to === undefined) throw fieldError('body', 'fingerprint', 'must be the fingerprint of a signer');
         return await change(administrator, ({ fingerprint, refused }) => {
           if (trustedChain({ fingerprint, refused }, rotations, to) !== undefined) {
-            return { fingerprint: to, occasion: 'named by the signer before' };
+            return { fingerprint: to, occasion: 'named by the previous signer' };
           }
           throw new BrambleError(
             'ERR_RELEASE_SIGNER',
             fingerprint === null
-              ? 'No signer is known here that another could follow. Trust one by its fingerprint: `bramble release signer trust`.'
-              : `The statements do not lead from ${fingerprint}, whom this domain trusts, to ${to}, or only through one that was left by hand. Give all of ` +
-                  'those between, or trust the last one by its fingerprint.',
+              ? 'No signer is trusted yet, so none can be followed. Trust one by its fingerprint: `bramble release ' +
+                  'signer trust`.'
+              : `The statements do not lead from ${fingerprint}, which this domain trusts, to ${to}, or only ` +
+                  'through one that was replaced by hand. Give all statements in between, or trust the last signer ' +
+                  'by its fingerprint.',
             { details: { from: fingerprint, to } },
           );
         });
@@ -107,7 +109,11 @@ export function releaseSignerRoutes(context: AdministrationContext): FastifyPlug
     app.route({
       method: 'DELETE',
       url: '/release-signer',
-      schema: { tags, summary: 'Forget the signer: the next one is the first again', response: { 200: signerShape } },
+      schema: {
+        tags,
+        summary: 'Forget the signer: the next one counts as the first again',
+        response: { 200: signerShape },
+      },
       handler: async ({ administrator }) =>
         await change(administrator, () => ({ fingerprint: null, occasion: `forgotten by ${administrator}` })),
     });
@@ -117,5 +123,5 @@ export function releaseSignerRoutes(context: AdministrationContext): FastifyPlug
 function fingerprintIn(field: string, text: string): string {
   const fingerprint = typedFingerprint(text);
   if (fingerprint !== undefined) return fingerprint;
-  throw fieldError('body', field, 'must be 64 digits of hexadecimal, with or without colons');
+  throw fieldError('body', field, 'must be 64 hexadecimal digits, with or without colons');
 }

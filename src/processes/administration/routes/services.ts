@@ -15,7 +15,7 @@ const params = z.object({
   type: z
     .string()
     .max(20)
-    .describe(`One of ${serviceTypes.join(', ')}; brackets may be left out.`),
+    .describe(`One of ${serviceTypes.join(', ')}; the brackets may be omitted.`),
 });
 const owedShape = z.object({ deliveriesOwed: z.number() });
 const tags = ['services'];
@@ -43,7 +43,7 @@ export function serviceRoutes(context: AdministrationContext): FastifyPluginAsyn
       url: '/services/:type',
       schema: {
         tags,
-        summary: 'Set up a service; every device is owed new service books',
+        summary: 'Set up a service; new service books are sent to every device',
         params,
         body: z.object({ settings: jsonObject }),
         response: { 200: owedShape },
@@ -60,7 +60,7 @@ export function serviceRoutes(context: AdministrationContext): FastifyPluginAsyn
       url: '/services/:type',
       schema: {
         tags,
-        summary: 'Take a service away; every device is owed new service books',
+        summary: 'Remove a service; new service books are sent to every device',
         params,
         response: { 200: owedShape },
       },
@@ -80,7 +80,7 @@ function serviceTypeOf(text: string): ServiceType {
   if (isServiceType(type)) return type;
   throw new BrambleError(
     'ERR_INPUT',
-    `There is no type of service ${text}: use one of ${serviceTypes.map((known) => known.slice(1, -1)).join(', ')}.`,
+    `There is no service type ${text}: use one of ${serviceTypes.map((known) => known.slice(1, -1)).join(', ')}.`,
     {
       details: { field: 'params.type' },
     },

@@ -54,8 +54,10 @@ export function srpCredentialRoutes(context: AdministrationContext): FastifyPlug
             serial: z.string(),
             identifier: z.string(),
             expiresAt: instant,
-            path: z.string().nullable().describe('Where the file was put on the host of this administration service.'),
-            credential: jsonObject.nullable().describe('The file itself, once, when its holder is on another host.'),
+            path: z.string().nullable().describe('Path of the file on the host of this administration service.'),
+            credential: jsonObject
+              .nullable()
+              .describe('The file itself, shown once, if its holder is on another host.'),
           }),
         },
       },
@@ -90,7 +92,7 @@ export function srpCredentialRoutes(context: AdministrationContext): FastifyPlug
           const outcome = await revokeSrpCredential(tx, serial);
           if (outcome.kind === 'not-found') throw notFound('SRP credential', serial);
           if (outcome.kind !== 'revoked') {
-            throw new BrambleError('ERR_CONFLICT', `The SRP credential ${serial} was revoked before.`);
+            throw new BrambleError('ERR_CONFLICT', `The SRP credential ${serial} is already revoked.`);
           }
           await recordEvent(tx, {
             kind: 'srp-revoked',

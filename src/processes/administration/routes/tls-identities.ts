@@ -19,7 +19,7 @@ export function tlsIdentityRoutes(context: AdministrationContext): FastifyPlugin
       url: '/devices/:id/tls-identity',
       schema: {
         tags,
-        summary: 'Let a device identify itself by signature alone, until it has used TLS on three more days',
+        summary: 'Let a device authenticate by signature alone until it has used TLS on three more days',
         params: z.object({ id: z.uuid() }),
         response: { 204: nothing },
       },
@@ -30,7 +30,8 @@ export function tlsIdentityRoutes(context: AdministrationContext): FastifyPlugin
           if (outcome === 'unneeded') {
             throw new BrambleError(
               'ERR_STATE',
-              `The device ${request.params.id} is not held to TLS, and has not begun to be: there is nothing to lift.`,
+              `The device ${request.params.id} is not held to TLS and has no TLS days counted: there is nothing to ` +
+                'clear.',
             );
           }
         });
@@ -43,7 +44,7 @@ export function tlsIdentityRoutes(context: AdministrationContext): FastifyPlugin
       url: '/tls-identities',
       schema: {
         tags,
-        summary: 'How many devices must identify themselves in TLS, and how many have begun to count days',
+        summary: 'How many devices must authenticate in TLS, and for how many days are being counted',
         response: { 200: z.object({ required: z.number(), counting: z.number() }) },
       },
       handler: async () => await countTlsIdentities(context.db),
@@ -54,7 +55,7 @@ export function tlsIdentityRoutes(context: AdministrationContext): FastifyPlugin
       url: '/tls-identities',
       schema: {
         tags,
-        summary: 'The same of all devices, such as when a proxy ends TLS in front of the routers from now on',
+        summary: 'The same for all devices, for example when a proxy will terminate TLS in front of the routers',
         response: { 200: z.object({ devices: z.number() }) },
       },
       handler: async () => {

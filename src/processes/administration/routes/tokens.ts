@@ -33,7 +33,7 @@ export function tokenRoutes(context: AdministrationContext): FastifyPluginAsyncZ
       url: '/tokens',
       schema: {
         tags,
-        summary: 'Make an administrator token; it is shown once',
+        summary: 'Create an administrator token; it is shown once',
         body: z.object({ name: typedName }),
         response: { 201: z.object({ name: z.string(), token: z.string() }) },
       },
@@ -43,7 +43,7 @@ export function tokenRoutes(context: AdministrationContext): FastifyPluginAsyncZ
           if (created === 'name-taken') {
             throw new BrambleError(
               'ERR_NAME_TAKEN',
-              `A token named ${request.body.name} was made before. Choose another name.`,
+              `A token named ${request.body.name} already exists or existed. Choose another name.`,
             );
           }
           await recordEvent(tx, {
@@ -73,7 +73,7 @@ export function tokenRoutes(context: AdministrationContext): FastifyPluginAsyncZ
           if (outcome === 'last') {
             throw new BrambleError(
               'ERR_CONFLICT',
-              'That is the last valid token: make another one before revoking it.',
+              'This is the last valid token: create another one before revoking it.',
             );
           }
           await recordEvent(tx, {

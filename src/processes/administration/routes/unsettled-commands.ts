@@ -15,7 +15,7 @@ const params = z.object({ id: z.uuid() });
 const handedOut = z
   .stringbool()
   .default(false)
-  .describe('Also what the device has in hand. It may carry it out; its answer is ignored.');
+  .describe('Also commands that the device has already received. It may still execute them; its answer is ignored.');
 /** How many commands were changed, and how many deliveries with them. */
 const changedShape = z.object({ commands: z.number(), deliveries: z.number() });
 const tags = ['devices'];
@@ -27,7 +27,7 @@ export function cancelRoutes(context: AdministrationContext): FastifyPluginAsync
       url: '/commands/:id',
       schema: {
         tags,
-        summary: 'Cancel a command that is not settled; the delivery that it carries fails',
+        summary: 'Cancel an unsettled command; the delivery that it carries fails',
         params,
         querystring: z.object({ handedOut }),
         response: { 204: nothing },
@@ -46,7 +46,7 @@ export function cancelRoutes(context: AdministrationContext): FastifyPluginAsync
       url: '/devices/:id/commands',
       schema: {
         tags,
-        summary: 'Cancel the commands of a device that are not settled; deliveries that they carry fail',
+        summary: 'Cancel the unsettled commands of a device; the deliveries they carry fail',
         params,
         querystring: z.object({ handedOut }),
         response: { 200: changedShape },
@@ -65,13 +65,13 @@ const requeued = [
   {
     what: 'command',
     url: '/commands/:id/requeue',
-    summary: 'Put a command that is not settled back into the queue, as if it had never been handed out',
+    summary: 'Put an unsettled command back into the queue, as if it had never been handed out',
     choiceOf: (id: string) => ({ commandId: id as CommandId }),
   },
   {
     what: 'device',
     url: '/devices/:id/commands/requeue',
-    summary: 'Put the commands of a device that are not settled back into the queue',
+    summary: 'Put the unsettled commands of a device back into the queue',
     choiceOf: (id: string) => ({ deviceId: id as DeviceId }),
   },
 ] as const;
@@ -93,8 +93,7 @@ export function requeueRoutes(context: AdministrationContext): FastifyPluginAsyn
       url: '/commands/requeue-silent',
       schema: {
         tags,
-        summary:
-          'Take back what devices were handed under the budget and are silent about: slots and suspects become free',
+        summary: 'Take back budgeted commands from silent devices: slots and suspects become free',
         response: { 200: changedShape },
       },
       handler: async () =>
@@ -120,8 +119,8 @@ function changed(outcome: ChangedCommands, what: 'command' | 'device', id: strin
     case 'handed-out':
       throw new BrambleError(
         'ERR_STATE',
-        'The device has it in hand and may carry it out. `bramble device cancel DEVICE --handed-out` (handedOut=true) ' +
-          'cancels it all the same.',
+        'The device has already received it and may execute it. `bramble device cancel DEVICE --handed-out` ' +
+          '(handedOut=true) cancels it anyway.',
       );
   }
 }
