@@ -21,11 +21,11 @@ test('a renewal has one state, and says what comes next', () => {
   assert.deepEqual(stateOf({ open: true, attempts: 2 }), ['under-way', 'on its way to the device (2 tries)']);
   assert.deepEqual(stateOf({ attempts: 3, settledAt, failure: 'the device answered with an error' }), [
     'failed',
-    'the device answered with an error; tried again from 2027-03-01T13:00Z on (3 tries)',
+    'the device answered with an error; retried from 2027-03-01T13:00Z on (3 tries)',
   ]);
   assert.deepEqual(stateOf({ attempts: 1, settledAt }), [
     'failed',
-    'no new identity was used; tried again from 2027-03-01T11:30Z on',
+    'no new identity was used; retried from 2027-03-01T11:30Z on',
   ]);
   assert.equal(stateOf({ attempts: 1, settledAt, issued: true })?.[0], 'unused');
   // Tried by hand before its time: nothing tries it again by itself until then.
