@@ -5,7 +5,7 @@ import { mkdir } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { workingTreeProgram } from '../../test/harness/archives.ts';
 import { writeMasterKeys } from '../database/sealed-value.ts';
 import { startAdministration } from '../processes/administration/administration-fixture.ts';
 import { until } from '../testing/condition.ts';
@@ -21,12 +21,15 @@ after(async () => {
 await mkdir(join(admin.home, 'keys'));
 await writeMasterKeys(join(admin.home, 'keys', 'master.json'), admin.context.masterKeys);
 
+interface RunningService {
+  child: ChildProcess;
+  exited: Promise<number | null>;
+  said: () => string;
+}
+
 /** As the supervisor starts it: IPC channel, BRAMBLE_* and DATABASE_URL. */
-function startService(
-  name: string,
-  databaseUrl = admin.databaseUrl,
-): { child: ChildProcess; exited: Promise<number | null>; said: () => string } {
-  const child = fork(fileURLToPath(new URL('main.ts', import.meta.url)), ['run', 'administration'], {
+async function startService(name: string, databaseUrl = admin.databaseUrl): Promise<RunningService> {
+  const child = fork(await workingTreeProgram(), ['run', 'administration'], {
     env: {
       PATH: process.env['PATH'],
       BRAMBLE_HOME: admin.home,
@@ -50,7 +53,7 @@ function startService(
   return { child, exited, said: () => text };
 }
 
-async function readyUrl(service: ReturnType<typeof startService>): Promise<string> {
+async function readyUrl(service: RunningService): Promise<string> {
   const early = service.exited.then((code) => {
     throw new Error(`it ended with ${code}: ${service.said()}`);
   });
@@ -62,7 +65,7 @@ async function readyUrl(service: ReturnType<typeof startService>): Promise<strin
 }
 
 test('an administration service says that it is ready, answers, and drains on SIGTERM', async () => {
-  const service = startService('admin-2');
+  const service = await startService('admin-2');
   const url = await readyUrl(service);
   assert.equal((await fetch(`${url}/readyz`)).status, 200);
   const status = await fetch(`${url}/api/v1/status`, { headers: { authorization: `Bearer ${admin.token}` } });
@@ -82,7 +85,7 @@ test('asked to end while it waits for its database, it ends without a failure', 
   const { port } = unused.address() as AddressInfo;
   unused.close();
   await once(unused, 'close');
-  const service = startService('admin-6', `postgres://nobody@127.0.0.1:${port}/nothing`);
+  const service = await startService('admin-6', `postgres://nobody@127.0.0.1:${port}/nothing`);
   await until('it says that it waits', 60_000, () => service.said().includes('the database cannot be reached'));
   service.child.kill('SIGTERM');
   assert.equal(await service.exited, exitCode.ok, service.said());
@@ -90,18 +93,18 @@ test('asked to end while it waits for its database, it ends without a failure', 
 });
 
 test('it ends when its supervisor goes away', async () => {
-  const service = startService('admin-3');
+  const service = await startService('admin-3');
   await readyUrl(service);
   service.child.disconnect();
   assert.equal(await service.exited, exitCode.ok, service.said());
 });
 
 test('on a domain of another release it does not start, and a running one ends', async () => {
-  const service = startService('admin-4');
+  const service = await startService('admin-4');
   await readyUrl(service);
   await admin.db`update domain set release = '1.99.0'`;
   assert.equal(await service.exited, exitCode.incompatible, service.said());
-  const late = startService('admin-5');
+  const late = await startService('admin-5');
   assert.equal(await late.exited, exitCode.incompatible);
   assert.match(late.said(), /ERR_RELEASE_MISMATCH/);
   await admin.db`update domain set release = ${admin.context.release}`;

@@ -4,8 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { workingTreeArchive } from '../../../test/harness/archives.ts';
+import { workingTreeArchive, workingTreeProgram } from '../../../test/harness/archives.ts';
 import { createToken } from '../../access/administrator-tokens.ts';
 import { openDatabase } from '../../database/connection.ts';
 import { createEarlierTestDatabase } from '../../database/database-fixture.ts';
@@ -82,8 +81,8 @@ async function prepare(): Promise<string> {
   return await db.begin((tx) => createToken(tx, 'ada'));
 }
 
-function startCoordinator(): ChildProcess {
-  const child = spawn(process.execPath, [fileURLToPath(new URL('coordinator-process-fixture.ts', import.meta.url))], {
+async function startCoordinator(): Promise<ChildProcess> {
+  const child = spawn(process.execPath, [await workingTreeProgram(), 'run', 'coordinator'], {
     stdio: ['ignore', 'ignore', 'inherit'],
     env: {
       ...process.env,
@@ -91,7 +90,7 @@ function startCoordinator(): ChildProcess {
       BRAMBLE_HOST: 'here',
       BRAMBLE_COMPONENT: 'upgrade-coordinator',
       BRAMBLE_LOG_LEVEL: 'error',
-      BRAMBLE_SETTINGS: '{"intervalMs":20}',
+      BRAMBLE_SETTINGS: '{"intervalMs":50}',
       DATABASE_URL: database.url,
     },
   });
@@ -111,7 +110,7 @@ async function observeRequests(): Promise<void> {
 
 test('a coordinator process that is killed (kill -9) at each state is followed by one that goes on to the end', async () => {
   const token = await prepare();
-  let child = startCoordinator();
+  let child = await startCoordinator();
   const seen = new Set(['checked']);
   await untilDone('the upgrade is done', 120_000, async () => {
     await superviseOnce(db);
@@ -125,7 +124,7 @@ test('a coordinator process that is killed (kill -9) at each state is followed b
       seen.add(upgrade.state);
       child.kill('SIGKILL');
       await exitWithin(child, 60_000, 'the coordinator that was killed');
-      child = startCoordinator();
+      child = await startCoordinator();
     } else if (upgrade.state === 'soaking') {
       await finalizeThroughCoordinator(token);
     }
