@@ -15,9 +15,9 @@ import { checkNames } from '../plan/check-names.ts';
 import { planUpgrade } from '../plan/plan.ts';
 import { readPlanFacts, type TargetRelease } from '../plan/plan-facts.ts';
 import { type PlanOptions, planOptionsSchema } from '../state/plan-options.ts';
-import { isFinal, isPausable, undoOf } from '../state/state-machine.ts';
 import { closeUpgrade } from '../state/upgrade-close.ts';
 import type { UpgradePlan } from '../state/upgrade-plan.ts';
+import { isFinal, isPausable, undoOf } from '../state/upgrade-states.ts';
 import {
   describePosition,
   insertUpgrade,

@@ -17,7 +17,7 @@ import {
   resumeByOperator,
   reverseByOperator,
 } from '../operations/operator-actions.ts';
-import { isFinal, pausableStates, upgradeStates } from '../state/state-machine.ts';
+import { isFinal, pausableStates, upgradeStates } from '../state/upgrade-states.ts';
 import { endUnasked, operator, scene, until as untilState } from '../steps/scene-fixture.ts';
 import { readUpgradeReport } from './report.ts';
 import { reportText } from './report-text.ts';

@@ -13,7 +13,7 @@ import {
   supervisorText,
 } from '../../registry/supervisors.ts';
 import { occupiedText, type PlacedInstance } from '../components/instances-behind.ts';
-import { finalWord, isFinal, type UpgradeState } from '../state/state-machine.ts';
+import { finalWord, isFinal, type UpgradeState } from '../state/upgrade-states.ts';
 
 export type WaitKind =
   | 'operator'

@@ -9,6 +9,7 @@ import { BrambleError } from '../../base/errors.ts';
 import { newId, type UpgradeId } from '../../base/ids.ts';
 import type { Database, Queryable, Transaction } from '../../database/connection.ts';
 import { recordEvent } from '../../domain/events.ts';
+import { type UpgradePlan, type UpgradeProgress, upgradePlanSchema, upgradeProgressSchema } from './upgrade-plan.ts';
 import {
   canFollow,
   isFinal,
@@ -16,8 +17,7 @@ import {
   type PausableState,
   type UpgradePosition,
   type UpgradeState,
-} from './state-machine.ts';
-import { type UpgradePlan, type UpgradeProgress, upgradePlanSchema, upgradeProgressSchema } from './upgrade-plan.ts';
+} from './upgrade-states.ts';
 
 export interface Upgrade {
   id: UpgradeId;

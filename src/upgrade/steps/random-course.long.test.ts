@@ -11,7 +11,7 @@ import {
   resumeByOperator,
   reverseByOperator,
 } from '../operations/operator-actions.ts';
-import { canFollow, isFinal, isPausable, type UpgradePosition, type UpgradeState } from '../state/state-machine.ts';
+import { canFollow, isFinal, isPausable, type UpgradePosition, type UpgradeState } from '../state/upgrade-states.ts';
 import { listUpgradeEvents } from '../state/upgrade-store.ts';
 import { operator, type Scene, scene } from './scene-fixture.ts';
 

@@ -7,7 +7,7 @@ import type { Transaction } from '../../database/connection.ts';
 import { type GateAnswer, judgeGate } from '../gates/gate.ts';
 import { readGateFigures } from '../gates/gate-samples.ts';
 import { chosenGate } from '../state/plan-options.ts';
-import { finalWord } from '../state/state-machine.ts';
+import { finalWord } from '../state/upgrade-states.ts';
 import { recordUpgradeEvent, transition, type Upgrade } from '../state/upgrade-store.ts';
 import { recordGateAnswer } from '../waves/gate-record.ts';
 import { countFailedMoves, countStragglers, joinLatecomers, moveStragglers, queueMoves } from '../waves/latecomers.ts';

@@ -11,7 +11,7 @@ import {
   type UpgradeState,
   undoOf,
   upgradeStates,
-} from './state-machine.ts';
+} from './upgrade-states.ts';
 
 const start: UpgradePosition = { state: 'planned', pausedFrom: null };
 
