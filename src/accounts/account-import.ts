@@ -29,13 +29,20 @@ export type ImportedAccount =
   | { readonly kind: 'created'; readonly id: AccountId; readonly name: string }
   | { readonly kind: 'skipped'; readonly name: string; readonly reason: AccountSkip };
 
+/** Instances that an upgrade has added and that are on trial: nobody is placed there who was not sent there by name. */
+export type ListOnTrial = (tx: Transaction) => Promise<ReadonlySet<string>>;
+
 /**
  * Creates the accounts that can be created, in four statements however many they are. For a streamed import call it with
  * up to about a thousand rows at a time, in one transaction; it counts what it placed before.
  */
-export async function importAccounts(tx: Transaction, rows: readonly NewAccount[]): Promise<ImportedAccount[]> {
+export async function importAccounts(
+  tx: Transaction,
+  rows: readonly NewAccount[],
+  listOnTrial: ListOnTrial,
+): Promise<ImportedAccount[]> {
   if (rows.length === 0) return [];
-  const targets = await placementTargets(tx);
+  const targets = await placementTargets(tx, listOnTrial);
   const place = accountPlacement(targets);
   const groups = await groupIds(tx, [...new Set(rows.flatMap((row) => row.groups ?? []))]);
   const outcomes: ImportedAccount[] = [];
@@ -104,20 +111,17 @@ function planAccount(
 }
 
 /** Locks the instances FOR SHARE, so that none retires under the accounts; counts through index account_instance. */
-async function placementTargets(tx: Transaction): Promise<PlacementTarget[]> {
-  return await tx<PlacementTarget[]>`
+async function placementTargets(tx: Transaction, listOnTrial: ListOnTrial): Promise<PlacementTarget[]> {
+  const targets = await tx<Omit<PlacementTarget, 'onTrial'>[]>`
     select i.id, i.name,
-      (select count(*)::int from account a where a.instance_id = i.id) as "accountCount",
-      exists (
-        select 1 from upgrade u
-         cross join jsonb_array_elements(coalesce(u.progress->'newInstances', '[]'::jsonb)) added
-         where added->>'instanceId' = i.id::text
-           and coalesce(u.paused_from, u.state) in ('expanded', 'admin-upgraded', 'moving', 'reversing')
-           and u.state not in ('done', 'reversed', 'cancelled')) as "onTrial"
+      (select count(*)::int from account a where a.instance_id = i.id) as "accountCount"
     from instance i
     where i.retired_at is null
     order by i.name
     for share of i`;
+  // After the lock: an instance that came meanwhile came in one transaction with the upgrade's word for it.
+  const onTrial = await listOnTrial(tx);
+  return targets.map((target) => ({ ...target, onTrial: onTrial.has(target.id) }));
 }
 
 async function groupIds(tx: Transaction, names: readonly string[]): Promise<ReadonlyMap<string, string>> {

@@ -5,7 +5,7 @@
 import type { AccountId, InstanceId, SrpIdentifier } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import { isMarked } from './account-fence.ts';
-import { type AccountSkip, importAccounts, type NewAccount } from './account-import.ts';
+import { type AccountSkip, importAccounts, type ListOnTrial, type NewAccount } from './account-import.ts';
 
 /** An account with its instance; `epoch` counts its owners, from 1. */
 export interface Account {
@@ -28,8 +28,12 @@ export type CreateAccountOutcome =
   | { readonly kind: AccountSkip };
 
 /** Creates one account at the named instance, or at the one with the fewest accounts. */
-export async function createAccount(tx: Transaction, account: NewAccount): Promise<CreateAccountOutcome> {
-  const [outcome] = await importAccounts(tx, [account]);
+export async function createAccount(
+  tx: Transaction,
+  account: NewAccount,
+  listOnTrial: ListOnTrial,
+): Promise<CreateAccountOutcome> {
+  const [outcome] = await importAccounts(tx, [account], listOnTrial);
   if (outcome === undefined) throw new TypeError('an import of one row answered none');
   if (outcome.kind === 'skipped') return { kind: outcome.reason };
   const created = await getAccount(tx, outcome.name);

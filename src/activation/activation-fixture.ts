@@ -11,6 +11,7 @@ import type { Authorities, InstanceAuthorities } from '../domain/authorities.ts'
 import { generateAuthorities } from '../domain/authority-creation.ts';
 import { createInstance } from '../instances/instances.ts';
 import { until } from '../testing/condition.ts';
+import { listInstancesOnTrial } from '../upgrade/state/upgrade-store.ts';
 import { createActivation } from './activation.ts';
 import { setActivationPassword } from './activation-password.ts';
 
@@ -70,7 +71,7 @@ export async function createActivationFixture(url: string): Promise<ActivationFi
       count += 1;
       const name = `user-${count}`;
       return await db.begin(async (tx) => {
-        const created = await createAccount(tx, { name, instance: 'here' });
+        const created = await createAccount(tx, { name, instance: 'here' }, listInstancesOnTrial);
         const issued = await setActivationPassword(tx, name);
         if (created.kind !== 'created' || issued === 'not-found') throw new Error('no account');
         return { id: created.account.id, name, password: issued.password };

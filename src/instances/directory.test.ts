@@ -6,6 +6,7 @@ import { addGroupMember, createGroup, listGroupMembers, listGroups, removeGroupM
 import { type Database, openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { untilOneWaits } from '../database/waiting-fixture.ts';
+import { listInstancesOnTrial } from '../upgrade/state/upgrade-store.ts';
 import {
   createConnectionService,
   getConnectionService,
@@ -24,7 +25,9 @@ after(async () => {
 });
 
 test('without an instance no account is created', async () => {
-  assert.deepEqual(await db.begin((tx) => createAccount(tx, { name: 'early' })), { kind: 'no-instance' });
+  assert.deepEqual(await db.begin((tx) => createAccount(tx, { name: 'early' }, listInstancesOnTrial)), {
+    kind: 'no-instance',
+  });
 });
 
 test('instances get SRP identifiers of S and eight digits, one each, and keep their names apart', async () => {
@@ -38,16 +41,24 @@ test('instances get SRP identifiers of S and eight digits, one each, and keep th
 });
 
 test('a new account goes to the named instance, or to the one with the fewest, with its first epoch', async () => {
-  const named = await db.begin((tx) => createAccount(tx, { name: 'Ada', displayName: 'Ada L.', instance: 'west' }));
+  const named = await db.begin((tx) =>
+    createAccount(tx, { name: 'Ada', displayName: 'Ada L.', instance: 'west' }, listInstancesOnTrial),
+  );
   assert.ok(named.kind === 'created');
   assert.equal(named.account.name, 'ada');
   assert.equal(named.account.instance, 'west');
   assert.equal(named.account.epoch, 1);
-  const balanced = await db.begin((tx) => createAccount(tx, { name: 'bob' }));
+  const balanced = await db.begin((tx) => createAccount(tx, { name: 'bob' }, listInstancesOnTrial));
   assert.ok(balanced.kind === 'created' && balanced.account.instance === 'east');
-  assert.equal((await db.begin((tx) => createAccount(tx, { name: 'ADA' }))).kind, 'name-taken');
-  assert.equal((await db.begin((tx) => createAccount(tx, { name: 'x', instance: 'north' }))).kind, 'unknown-instance');
-  assert.equal((await db.begin((tx) => createAccount(tx, { name: 'x', groups: ['none'] }))).kind, 'unknown-group');
+  assert.equal((await db.begin((tx) => createAccount(tx, { name: 'ADA' }, listInstancesOnTrial))).kind, 'name-taken');
+  assert.equal(
+    (await db.begin((tx) => createAccount(tx, { name: 'x', instance: 'north' }, listInstancesOnTrial))).kind,
+    'unknown-instance',
+  );
+  assert.equal(
+    (await db.begin((tx) => createAccount(tx, { name: 'x', groups: ['none'] }, listInstancesOnTrial))).kind,
+    'unknown-group',
+  );
   assert.equal(await getAccount(db, 'x'), undefined);
   const epochs = await db`select epoch::int as epoch, instance_id = ${named.account.instanceId} as own
     from account_epoch where account_id = ${named.account.id}`;
@@ -80,7 +91,8 @@ test('5,000 accounts are imported in chunks of one transaction, evenly placed, a
   const started = performance.now();
   const outcomes = await db.begin(async (tx) => {
     const all = [];
-    for (let i = 0; i < rows.length; i += 1000) all.push(...(await importAccounts(tx, rows.slice(i, i + 1000))));
+    for (let i = 0; i < rows.length; i += 1000)
+      all.push(...(await importAccounts(tx, rows.slice(i, i + 1000), listInstancesOnTrial)));
     return all;
   });
   console.log(`# import of 5,000 accounts: ${Math.round(performance.now() - started)} ms`);
@@ -90,14 +102,18 @@ test('5,000 accounts are imported in chunks of one transaction, evenly placed, a
   const [epochs] = await db`select count(*)::int as n from account_epoch`;
   assert.equal(epochs?.['n'], 5002);
   const again = await db.begin((tx) =>
-    importAccounts(tx, [
-      { name: 'user-00001' },
-      { name: 'fresh', instance: 'west' },
-      { name: 'FRESH' },
-      { name: 'a b' },
-      { name: 'lost', instance: 'north' },
-      { name: 'groupless', groups: ['none'] },
-    ]),
+    importAccounts(
+      tx,
+      [
+        { name: 'user-00001' },
+        { name: 'fresh', instance: 'west' },
+        { name: 'FRESH' },
+        { name: 'a b' },
+        { name: 'lost', instance: 'north' },
+        { name: 'groupless', groups: ['none'] },
+      ],
+      listInstancesOnTrial,
+    ),
   );
   assert.deepEqual(
     again.map((outcome) => (outcome.kind === 'skipped' ? outcome.reason : outcome.kind)),
@@ -108,8 +124,8 @@ test('5,000 accounts are imported in chunks of one transaction, evenly placed, a
 test('two imports of the same names at once create each account once', async () => {
   const rows = Array.from({ length: 200 }, (_, i) => ({ name: `twin-${i}` }));
   const [one, two] = await Promise.all([
-    db.begin((tx) => importAccounts(tx, rows)),
-    db.begin((tx) => importAccounts(tx, [...rows].reverse())),
+    db.begin((tx) => importAccounts(tx, rows, listInstancesOnTrial)),
+    db.begin((tx) => importAccounts(tx, [...rows].reverse(), listInstancesOnTrial)),
   ]);
   const created = [...one, ...two].filter((outcome) => outcome.kind === 'created');
   assert.equal(created.length, 200);
@@ -143,10 +159,10 @@ test('only an instance without accounts can be retired, and takes no new ones th
   assert.equal((await db.begin((tx) => retireInstance(tx, 'spare'))).kind, 'retired');
   assert.equal((await db.begin((tx) => retireInstance(tx, 'none'))).kind, 'not-found');
   assert.equal(
-    (await db.begin((tx) => createAccount(tx, { name: 'late', instance: 'spare' }))).kind,
+    (await db.begin((tx) => createAccount(tx, { name: 'late', instance: 'spare' }, listInstancesOnTrial))).kind,
     'unknown-instance',
   );
-  const balanced = await db.begin((tx) => createAccount(tx, { name: 'late' }));
+  const balanced = await db.begin((tx) => createAccount(tx, { name: 'late' }, listInstancesOnTrial));
   assert.ok(balanced.kind === 'created' && balanced.account.instance !== 'spare');
 });
 
@@ -154,7 +170,7 @@ test('a retirement waits for the account that is being created there, and then r
   await db.begin((tx) => createInstance(tx, { name: 'contested' }));
   let retiring: Promise<{ kind: string }> | undefined;
   await db.begin(async (tx) => {
-    await createAccount(tx, { name: 'first-there', instance: 'contested' });
+    await createAccount(tx, { name: 'first-there', instance: 'contested' }, listInstancesOnTrial);
     retiring = db.begin((other) => retireInstance(other, 'contested'));
     await untilOneWaits(db);
   });

@@ -3,6 +3,7 @@
  * it stands before the stream's orderly end. Invariant: a client that goes away in the middle, a line that is not an
  * account, and a release fence in between each leave the database as it was.
  */
+
 import * as z from 'zod';
 import { importAccounts, type NewAccount } from '../../accounts/account-import.ts';
 import { typedAccountName, typedText } from '../../api/typed-text.ts';
@@ -11,6 +12,7 @@ import { plainIssue } from '../../base/plain-issue.ts';
 import { parseShallowJson } from '../../base/shallow-json.ts';
 import { decodeText, isWhole } from '../../rest/strict-input.ts';
 import { unknownKey } from '../../rest/unknown-keys.ts';
+import { listInstancesOnTrial } from '../../upgrade/state/upgrade-store.ts';
 import { type AdministrationContext, write } from './context.ts';
 
 /** One line of an import. */
@@ -41,7 +43,7 @@ export async function importAccountStream(
   return await write(context, async (tx) => {
     const result: ImportResult = { created: 0, skipped: [] };
     for await (const rows of accountBatches(stream)) {
-      for (const outcome of await importAccounts(tx, rows)) {
+      for (const outcome of await importAccounts(tx, rows, listInstancesOnTrial)) {
         if (outcome.kind === 'created') result.created++;
         else result.skipped.push({ name: outcome.name, reason: outcome.reason });
       }

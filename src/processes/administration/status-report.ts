@@ -1,4 +1,5 @@
 /** The domain at a glance: what runs, where accounts are, what is owed to devices and what holds it back. */
+
 import type { Queryable } from '../../database/connection.ts';
 import { type Budget, readBudget } from '../../deliveries/budget.ts';
 import { readPermitUse } from '../../deliveries/permits.ts';
@@ -10,6 +11,7 @@ import { moveStates } from '../../moves/state/move-states.ts';
 import { type Component, componentKinds, listComponents } from '../../registry/components.ts';
 import { isFeatureActive } from '../../registry/features.ts';
 import { type HostSupervisor, listSupervisors } from '../../registry/supervisors.ts';
+import { readOpenUpgrade } from '../../upgrade/state/upgrade-store.ts';
 import { type ListedCertificate, listCertificates } from './certificate-list.ts';
 import type { AdministrationContext } from './context.ts';
 import { holdText } from './delivery-list.ts';
@@ -222,12 +224,11 @@ async function listOpenMoves(q: Queryable): Promise<StatusReport['openMoves']> {
      order by b.created_at`;
 }
 
-/** The open upgrade, of which the unique index upgrade_open allows one. */
 async function openUpgrade(q: Queryable): Promise<StatusReport['upgrade'] | undefined> {
-  const [row] = await q<NonNullable<StatusReport['upgrade']>[]>`
-    select id, from_release as "from", to_release as "to", state, paused_from as "pausedFrom", pause_reason as reason
-      from upgrade where state not in ('done', 'reversed', 'cancelled')`;
-  return row;
+  const open = await readOpenUpgrade(q);
+  if (open === undefined) return undefined;
+  const { id, fromRelease, toRelease, state, pausedFrom, pauseReason } = open;
+  return { id, from: fromRelease, to: toRelease, state, pausedFrom, reason: pauseReason };
 }
 
 interface SessionRole {

@@ -42,7 +42,7 @@ const waveFacts = fc.record({
 });
 const facts: fc.Arbitrary<WaitFacts> = fc.record({
   now: date,
-  state: fc.constantFrom(...upgradeStates),
+  state: fc.constantFrom(...upgradeStates.states),
   toRelease: fc.constant('1.2.0'),
   started: fc.boolean(),
   stoppedBy: fc.array(fc.record({ name: fc.string(), result: fc.constantFrom('error', 'warning') }), { maxLength: 2 }),

@@ -7,26 +7,10 @@
  *   planned, checked → cancelled      admin-fenced … soaking → reversing ⇄ paused → reversed
  *
  * Invariants: paused goes back only to where it came from, or to reversing; from finalizing the only way is forward; from
- * every state that is not final something can go on.
+ * every state that is not final something can go on. *Soaking* is the upgrade's here: all its waves have passed, and an
+ * operator is to finalize it. A single wave soaks, too (see waves/wave-states.ts).
  */
-
-export const upgradeStates = [
-  'planned',
-  'checked',
-  'admin-fenced',
-  'expanded',
-  'admin-upgraded',
-  'moving',
-  'all-moved',
-  'soaking',
-  'finalizing',
-  'done',
-  'paused',
-  'reversing',
-  'reversed',
-  'cancelled',
-] as const;
-export type UpgradeState = (typeof upgradeStates)[number];
+import { stateMachine } from '../../database/state-machine.ts';
 
 /** States from which an upgrade can be paused, and so what `pausedFrom` may hold. */
 export const pausableStates = [
@@ -37,33 +21,45 @@ export const pausableStates = [
   'all-moved',
   'soaking',
   'reversing',
-] as const satisfies readonly UpgradeState[];
+] as const;
 export type PausableState = (typeof pausableStates)[number];
+
+export const upgradeStates = stateMachine({
+  initial: ['planned'],
+  transitions: {
+    planned: ['checked', 'cancelled'],
+    checked: ['admin-fenced', 'cancelled'],
+    'admin-fenced': ['expanded', 'paused', 'reversing'],
+    expanded: ['admin-upgraded', 'paused', 'reversing'],
+    'admin-upgraded': ['moving', 'paused', 'reversing'],
+    moving: ['all-moved', 'paused', 'reversing'],
+    'all-moved': ['soaking', 'moving', 'paused', 'reversing'],
+    soaking: ['finalizing', 'moving', 'paused', 'reversing'],
+    finalizing: ['done'],
+    done: [],
+    /** From a known position fewer: see {@link followers}. */
+    paused: pausableStates,
+    reversing: ['reversed', 'paused'],
+    reversed: [],
+    cancelled: [],
+  },
+  sets: {
+    /** History: another upgrade can be planned. What is not ended is open, and there is one of these at most. */
+    ended: ['done', 'reversed', 'cancelled'],
+    /** The instances that were added take accounts on trial, or give them back. */
+    'on-trial': ['expanded', 'admin-upgraded', 'moving', 'reversing'],
+  },
+});
+export type UpgradeState = (typeof upgradeStates.states)[number];
 
 /** Where an upgrade stands: the state, and for a paused one where it came from. */
 export type UpgradePosition =
   | { state: Exclude<UpgradeState, 'paused'>; pausedFrom: null }
   | { state: 'paused'; pausedFrom: PausableState };
 
-const onward: Readonly<Record<Exclude<UpgradeState, 'paused'>, readonly UpgradeState[]>> = {
-  planned: ['checked', 'cancelled'],
-  checked: ['admin-fenced', 'cancelled'],
-  'admin-fenced': ['expanded', 'paused', 'reversing'],
-  expanded: ['admin-upgraded', 'paused', 'reversing'],
-  'admin-upgraded': ['moving', 'paused', 'reversing'],
-  moving: ['all-moved', 'paused', 'reversing'],
-  'all-moved': ['soaking', 'moving', 'paused', 'reversing'],
-  soaking: ['finalizing', 'moving', 'paused', 'reversing'],
-  finalizing: ['done'],
-  done: [],
-  reversing: ['reversed', 'paused'],
-  reversed: [],
-  cancelled: [],
-};
-
 /** The states that can follow. */
 export function followers(position: UpgradePosition): readonly UpgradeState[] {
-  if (position.state !== 'paused') return onward[position.state];
+  if (position.state !== 'paused') return upgradeStates.transitions[position.state];
   return position.pausedFrom === 'reversing' ? ['reversing'] : [position.pausedFrom, 'reversing'];
 }
 
@@ -73,7 +69,7 @@ export function canFollow(position: UpgradePosition, next: UpgradeState): boolea
 
 /** Nothing happens any more: the row is history and another upgrade can be planned. */
 export function isFinal(state: UpgradeState): boolean {
-  return state === 'done' || state === 'reversed' || state === 'cancelled';
+  return upgradeStates.isFinal(state);
 }
 
 export function isPausable(state: UpgradeState): state is PausableState {

@@ -17,6 +17,7 @@ import {
   type PausableState,
   type UpgradePosition,
   type UpgradeState,
+  upgradeStates,
 } from './upgrade-states.ts';
 
 export interface Upgrade {
@@ -104,7 +105,7 @@ export function plannedAlready(open: Pick<Upgrade, 'state' | 'toRelease' | 'crea
 /** The open upgrade, through upgrade_open. */
 export async function readOpenUpgrade(q: Queryable): Promise<Upgrade | undefined> {
   const [row] = await q<UpgradeRow[]>`
-    select ${columns(q)} from upgrade where state not in ('done', 'reversed', 'cancelled')`;
+    select ${columns(q)} from upgrade where ${upgradeStates.notIn(q, 'ended')}`;
   return row && parseRow(row);
 }
 
@@ -112,8 +113,16 @@ export async function readOpenUpgrade(q: Queryable): Promise<Upgrade | undefined
 export async function readLatestUpgrade(q: Queryable): Promise<Upgrade | undefined> {
   const [row] = await q<UpgradeRow[]>`
     select ${columns(q)} from upgrade
-     order by (state not in ('done', 'reversed', 'cancelled')) desc, created_at desc limit 1`;
+     order by (${upgradeStates.notIn(q, 'ended')}) desc, created_at desc limit 1`;
   return row && parseRow(row);
+}
+
+/** Ids of the instances that the open upgrade has added, while they take accounts on trial or give them back. */
+export async function listInstancesOnTrial(q: Queryable): Promise<ReadonlySet<string>> {
+  const upgrade = await readOpenUpgrade(q);
+  if (upgrade === undefined) return new Set();
+  const isOnTrial = upgradeStates.has('on-trial', upgrade.pausedFrom ?? upgrade.state);
+  return new Set(isOnTrial ? upgrade.progress.newInstances.map(({ instanceId }) => instanceId) : []);
 }
 
 /** The upgrade under its row lock, so that nobody changes it until the transaction ends. */

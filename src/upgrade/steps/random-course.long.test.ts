@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { compareReleases } from '../../base/release-number.ts';
 import type { Database } from '../../database/connection.ts';
+import { assertNotedWithin, noteTransitions } from '../../database/state-log-fixture.ts';
 import { stepOnce } from '../../processes/coordinator/coordinator.ts';
 import { endingWithin } from '../../testing/property.ts';
 import {
@@ -11,8 +12,16 @@ import {
   resumeByOperator,
   reverseByOperator,
 } from '../operations/operator-actions.ts';
-import { canFollow, isFinal, isPausable, type UpgradePosition, type UpgradeState } from '../state/upgrade-states.ts';
+import {
+  canFollow,
+  isFinal,
+  isPausable,
+  type UpgradePosition,
+  type UpgradeState,
+  upgradeStates,
+} from '../state/upgrade-states.ts';
 import { listUpgradeEvents } from '../state/upgrade-store.ts';
+import { waveStates } from '../waves/wave-states.ts';
 import { operator, type Scene, scene } from './scene-fixture.ts';
 
 const happening = fc.oneof(
@@ -105,6 +114,7 @@ async function endsWhole(toRelease: string, options: object, numRuns: number): P
       fc.option(fc.integer({ min: 3, max: 80 }), { nil: undefined }),
       async (happenings, reverseAt) => {
         const it = await scene(options, toRelease);
+        await noteTransitions(it.db, ['upgrade', 'upgrade_wave']);
         for (const [round, what] of happenings.entries()) {
           if (round === reverseAt) await it.db.begin((tx) => reverseByOperator(tx, operator)).catch(() => undefined);
           if (isFinal((await it.upgrade()).state)) break;
@@ -116,6 +126,8 @@ async function endsWhole(toRelease: string, options: object, numRuns: number): P
           await it.db.begin((tx) => finalizeByOperator(tx, operator)).catch(() => undefined);
         }
         if ((await it.upgrade()).state !== 'cancelled') await assertInvariants(it, toRelease);
+        await assertNotedWithin(it.db, 'upgrade', upgradeStates);
+        await assertNotedWithin(it.db, 'upgrade_wave', waveStates);
       },
     ),
     { numRuns, ...endingWithin() },

@@ -6,13 +6,12 @@ import { type WaveGate, waveGateShape } from '../../api/upgrade-plan.ts';
 import type { AccountId, InstanceId, UpgradeId } from '../../base/ids.ts';
 import type { Queryable, SqlFragment, Transaction } from '../../database/connection.ts';
 import { moveStates } from '../../moves/state/move-states.ts';
+import { type WaveState, waveStates } from './wave-states.ts';
 
 /** The column `gate` is stored as it is shown. */
 export { type WaveGate, waveGateShape };
 /** What a gate says of a wave. */
 export type WaveVerdict = Required<Pick<WaveGate, 'answer' | 'reasons'>>;
-
-export type WaveState = 'waiting' | 'running' | 'soaking' | 'passed' | 'failed';
 
 export interface Wave {
   number: number;
@@ -49,15 +48,20 @@ export async function listWaves(q: Queryable, id: UpgradeId): Promise<Wave[]> {
       from upgrade_wave w where w.upgrade_id = ${id} order by w.number`;
 }
 
-/** Sets the wave's state and the time at which it came there. */
+/**
+ * Sets the wave's state and the time at which it came there.
+ * @throws TypeError for a transition that {@link waveStates} does not have.
+ */
 export async function setWaveState(tx: Transaction, id: UpgradeId, number: number, state: WaveState): Promise<void> {
-  await tx`
+  const from = waveStates.states.filter((before) => waveStates.canBecome(before, state));
+  const { count } = await tx`
     update upgrade_wave
        set state = ${state},
            started_at = case when ${state} = 'running' then coalesce(started_at, clock_timestamp()) else started_at end,
            soaking_at = case when ${state} = 'soaking' then clock_timestamp() else soaking_at end,
            finished_at = case when ${state} = 'passed' then clock_timestamp() else null end
-     where upgrade_id = ${id} and number = ${number}`;
+     where upgrade_id = ${id} and number = ${number} and state = any(${from}::text[])`;
+  if (count === 0) throw new TypeError(`wave ${number} does not become ${state} from where it is`);
 }
 
 /** Keeps the gate's answer beside the beginning of its window and whoever answers for it. */
@@ -86,7 +90,7 @@ export async function reopenWaves(tx: Transaction, id: UpgradeId): Promise<void>
            gate = case when state = 'passed' or gate ? 'acceptedBy' then coalesce(gate, '{}') else '{}' end
                   || jsonb_build_object('windowFrom', clock_timestamp())
      where upgrade_id = ${id}
-       and (state in ('running', 'soaking', 'failed')
+       and (${waveStates.in(tx, 'begun')}
             or not exists (select 1 from upgrade_wave o where o.upgrade_id = w.upgrade_id and o.state <> 'passed'))`;
 }
 

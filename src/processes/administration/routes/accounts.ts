@@ -1,4 +1,5 @@
 /** User accounts: one by one, by the thousand, and their activation passwords. */
+
 import { Readable } from 'node:stream';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import * as z from 'zod';
@@ -12,6 +13,7 @@ import { BrambleError } from '../../../base/errors.ts';
 import { readDomain } from '../../../domain/domain.ts';
 import { findInstance } from '../../../instances/instances.ts';
 import { notFound } from '../../../rest/http-errors.ts';
+import { listInstancesOnTrial } from '../../../upgrade/state/upgrade-store.ts';
 import { importAccountStream, newAccount } from '../account-import-stream.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { instant, name, nothing } from '../shapes.ts';
@@ -56,7 +58,7 @@ export function accountRoutes(context: AdministrationContext): FastifyPluginAsyn
       schema: { tags, summary: 'Create an account', body: newAccount, response: { 201: accountShape } },
       handler: async (request, reply) => {
         const account = await write(context, async (tx) => {
-          const outcome = await createAccount(tx, request.body);
+          const outcome = await createAccount(tx, request.body, listInstancesOnTrial);
           if (outcome.kind === 'created') return outcome.account;
           throw new BrambleError(
             skipCodes[outcome.kind] ?? 'ERR_INPUT',
