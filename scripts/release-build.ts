@@ -58,18 +58,20 @@ export async function buildRelease(
   return { name: `bramble-${manifest.release}.tgz`, archive: await writeEntries(entries), manifest };
 }
 
-/**
- * Of what each shape takes and of what it gives, as JSON Schema: names, types, bounds and defaults, in the order in which they
- * are written down. Refinements in code are not seen.
- */
 async function shapeDigests(tree: string): Promise<Record<string, string>> {
   const module: unknown = await import(pathToFileURL(path.join(tree, 'scripts/stored-shapes.ts')).href);
   const { storedShapes } = module as { storedShapes: Readonly<Record<string, z.ZodType>> };
-  const digests = Object.entries(storedShapes).map(([name, shape]) => {
-    const sides = (['input', 'output'] as const).map((io) => z.toJSONSchema(shape, { io, unrepresentable: 'any' }));
-    return [name, sha256(Buffer.from(JSON.stringify(sides)))] as const;
-  });
+  const digests = Object.entries(storedShapes).map(([name, shape]) => [name, shapeDigest(shape)] as const);
   return Object.fromEntries(digests.sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/**
+ * Of what a shape takes and of what it gives, as JSON Schema: names, types, bounds and defaults, in the order in which they
+ * are written down. Refinements in code are not seen.
+ */
+export function shapeDigest(shape: z.ZodType): string {
+  const sides = (['input', 'output'] as const).map((io) => z.toJSONSchema(shape, { io, unrepresentable: 'any' }));
+  return sha256(Buffer.from(JSON.stringify(sides)));
 }
 
 /**

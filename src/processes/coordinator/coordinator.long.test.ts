@@ -238,7 +238,7 @@ test('checks that fail stop the upgrade before anything is changed; a warning ca
   };
   const context = it.context('one', { effects });
   await stepOnce(context);
-  assert.deepEqual([(await it.upgrade()).state, (await it.upgrade()).progress.started], ['planned', false]);
+  assert.deepEqual([(await it.upgrade()).state, (await it.upgrade()).progress.step.at], ['planned', 'to-start']);
   await it.db.begin((tx) => startUpgrade(tx, { ...operator, host: 'here', overrides: ['backup'] }));
   await stepOnce(context);
   assert.equal((await it.upgrade()).state, 'checked');

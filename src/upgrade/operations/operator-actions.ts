@@ -18,6 +18,7 @@ import { type PlanOptions, planOptionsSchema } from '../state/plan-options.ts';
 import { closeUpgrade } from '../state/upgrade-close.ts';
 import type { UpgradePlan } from '../state/upgrade-plan.ts';
 import { isFinal, isPausable, undoOf } from '../state/upgrade-states.ts';
+import { administrationsBefore, hasReached } from '../state/upgrade-steps.ts';
 import {
   describePosition,
   insertUpgrade,
@@ -26,6 +27,7 @@ import {
   minuteText,
   plannedAlready,
   positionOf,
+  reachStep,
   readLatestUpgrade,
   readOpenUpgrade,
   recordUpgradeEvent,
@@ -85,7 +87,7 @@ export async function writePlan(tx: Transaction, order: PlanOrder): Promise<Upgr
 /** @throws BrambleError ERR_UPGRADE_OPEN */
 function assertNoneOpen(open: Upgrade | undefined, { replace = false }: PlanOrder): void {
   if (open === undefined) return;
-  if (open.state !== 'planned' || open.progress.started) throw upgradeOpen();
+  if (open.state !== 'planned' || hasReached(open.progress.step, 'started')) throw upgradeOpen();
   if (replace) return;
   throw plannedAlready(open);
 }
@@ -113,7 +115,7 @@ export async function startUpgrade(
     settings: {},
   });
   if (upgrade.state !== 'planned') return upgrade;
-  await mergeProgress(tx, upgrade.id, { started: true, startedBy: order.by, overrides, waitingFor: null });
+  await reachStep(tx, upgrade, { at: 'started' }, { startedBy: order.by, overrides, waitingFor: null });
   const overriding = overrides.length === 0 ? '' : `, overriding ${overrides.join(', ')}`;
   await recordUpgradeEvent(tx, upgrade, `start, says ${order.by}${overriding}`);
   return await lockedUpgrade(tx);
@@ -188,7 +190,7 @@ export async function reverseByOperator(tx: Transaction, order: Operator): Promi
   const outcome = await transition(tx, upgrade, undo, { message: `${undo} by ${order.by}` });
   if (outcome.kind === 'conflict') return upgrade;
   if (undo === 'cancelled') {
-    for (const process of upgrade.progress.administrations ?? []) await desireProcess(tx, process);
+    for (const process of administrationsBefore(upgrade.progress.step)) await desireProcess(tx, process);
     await closeUpgrade(tx, outcome.upgrade);
   }
   return outcome.upgrade;

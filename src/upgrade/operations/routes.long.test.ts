@@ -254,7 +254,10 @@ test('what start and plan do not take is refused by name, and nothing is started
     assert.match(answer.message ?? '', message);
   }
   const after = await readLatestUpgrade(db);
-  assert.deepEqual([after?.id, after?.generation, after?.progress.started], [before?.id, before?.generation, false]);
+  assert.deepEqual(
+    [after?.id, after?.generation, after?.progress.step.at],
+    [before?.id, before?.generation, 'to-start'],
+  );
   assert.equal((await post({ overrides: ['backup'] }, '/upgrade/start')).state, 'planned');
   assert.deepEqual((await readLatestUpgrade(db))?.progress.overrides, ['backup']);
 });
@@ -308,9 +311,9 @@ test('a plan keeps the first signer, takes the one that follows it, and refuses 
   await db`update setting set value = value || ${db.json({ fingerprint: ada.fingerprint })} where key = 'release-signer'`;
   await cp(`${await archiveOf('1.1.0', { signer: eve })}.sig`, join(home, 'releases', '1.1.0.sig'));
   assert.equal((await post({}, '/upgrade/start')).code, 'ERR_RELEASE_SIGNER');
-  assert.equal((await readLatestUpgrade(db))?.progress.started, false);
+  assert.equal((await readLatestUpgrade(db))?.progress.step.at, 'to-start');
   assert.equal((await post({ acceptSigner: eve.fingerprint }, '/upgrade/start')).state, 'planned');
-  assert.equal((await readLatestUpgrade(db))?.progress.started, true);
+  assert.equal((await readLatestUpgrade(db))?.progress.step.at, 'started');
   await db`update setting set value = value || ${db.json({ fingerprint: bea.fingerprint })} where key = 'release-signer'`;
 
   await begin();

@@ -2,6 +2,7 @@
  * The upgrade over REST: in administration services, and in the coordinator while none is at work. Each change is one
  * transaction of the kind that the process uses: under the release lock, or the coordinator's own.
  */
+
 import { join } from 'node:path';
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
@@ -19,6 +20,7 @@ import { judgeRelease, trustRelease } from '../fence/release-trust.ts';
 import { chooseTarget, differencesTo } from '../plan/upgrade-archive.ts';
 import { readUpgradeReport } from '../report/report.ts';
 import { type PlanOptions, planOptionsSchema } from '../state/plan-options.ts';
+import { hasReached } from '../state/upgrade-steps.ts';
 import { readLatestUpgrade, readOpenUpgrade, type Upgrade, upgradeOpen } from '../state/upgrade-store.ts';
 import { assignAccount } from './account-assignment.ts';
 import {
@@ -227,7 +229,7 @@ function planningRoutes(
  */
 async function isToPlan(q: Queryable, order: PlanOrder): Promise<boolean> {
   const open = await readOpenUpgrade(q);
-  if (open === undefined || (open.state === 'planned' && !open.progress.started)) return true;
+  if (open === undefined || (open.state === 'planned' && !hasReached(open.progress.step, 'started'))) return true;
   if (open.toRelease !== order.target.release) throw upgradeOpen();
   return false;
 }

@@ -48,7 +48,7 @@ test('what came after the plan is compared and checked before anything is change
   const context = it.context('one');
   for (let look = 0; look < 5; look++) await stepOnce({ ...context, effects: { ...context.effects, check } });
   const { state, plan, progress } = await it.upgrade();
-  assert.deepEqual([state, progress.started], ['planned', false]);
+  assert.deepEqual([state, progress.step.at], ['planned', 'to-start']);
   assert.deepEqual(
     plan.instances.map(({ name }) => name),
     ['east-1-1-b', 'west-1-1', 'north-1-1'],

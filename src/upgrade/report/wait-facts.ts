@@ -1,4 +1,5 @@
 /** What the list of waits is made of, read from the domain's rows and from PostgreSQL's own views. */
+
 import type { UpgradeId } from '../../base/ids.ts';
 import type { Queryable } from '../../database/connection.ts';
 import { readBudget, silentPatience } from '../../deliveries/budget.ts';
@@ -10,6 +11,7 @@ import { listSupervisors } from '../../registry/supervisors.ts';
 import { listInstancesBehind } from '../components/instances-behind.ts';
 import { supervisorsToWaitFor } from '../components/supervisors-behind.ts';
 import { listLockHolders } from '../fence/release-fence.ts';
+import { hasReached } from '../state/upgrade-steps.ts';
 import type { Upgrade } from '../state/upgrade-store.ts';
 import { isPausedByGate } from '../steps/pausing.ts';
 import { acceptedBy, type Wave, type WaveMoves } from '../waves/wave-store.ts';
@@ -53,7 +55,7 @@ export async function readWaits(q: Queryable, upgrade: Upgrade, waves: readonly 
     now,
     state: upgrade.state,
     toRelease: upgrade.toRelease,
-    started: upgrade.progress.started,
+    started: hasReached(upgrade.progress.step, 'started'),
     stoppedBy: checks.filter(({ result }) => result === 'error' || result === 'warning'),
     pauseReason: upgrade.pauseReason,
     pausedFrom: upgrade.pausedFrom,

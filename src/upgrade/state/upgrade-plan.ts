@@ -26,6 +26,7 @@ const wantedProcessSchema = z.looseObject({
   state: z.enum(['running', 'stopped']),
   settings: z.record(z.string(), z.unknown()).default({}),
 });
+export type WantedProcess = z.output<typeof wantedProcessSchema>;
 
 export const newInstanceSchema = z.looseObject({
   name: z.string(),
@@ -49,7 +50,10 @@ export const replacementSchema = plannedReplacementSchema.extend({
 });
 export type Replacement = z.output<typeof replacementSchema>;
 
-/** What is done, by step. Each entry is written in the transaction that has the effect. */
+/**
+ * What is done, as every release since 1.0 writes and reads it. Each entry is written in the transaction that has the effect; those
+ * that only say how far it is are read as one step: see upgrade-steps.ts.
+ */
 export const upgradeProgressSchema = z.looseObject({
   /** An operator said start; taken back when a check failed. */
   started: z.boolean().default(false),
@@ -86,4 +90,4 @@ export const upgradeProgressSchema = z.looseObject({
   /** What the coordinator waits for just now. */
   waitingFor: z.string().nullable().optional(),
 });
-export type UpgradeProgress = z.output<typeof upgradeProgressSchema>;
+export type UpgradeProgressRow = z.output<typeof upgradeProgressSchema>;

@@ -26,6 +26,7 @@ import {
   listUpgradeEvents,
   lockOpenUpgrade,
   mergeProgress,
+  reachStep,
   readLatestUpgrade,
   readOpenUpgrade,
   releaseLease,
@@ -125,11 +126,13 @@ test('a change that was decided before the same state came again is a conflict',
 test('plan and progress keep keys that this release does not know', async () => {
   const upgrade = await insert();
   await db`update upgrade set progress = '{"later": [1]}'`;
-  await db.begin((tx) => mergeProgress(tx, upgrade.id, { started: true }));
+  await db.begin((tx) => mergeProgress(tx, upgrade.id, { startedBy: 'ada' }));
+  await db.begin((tx) => reachStep(tx, upgrade, { at: 'started' }));
   await db.begin((tx) => replacePlan(tx, upgrade.id, { ...plan, second: 2 }));
   const read = await readOpenUpgrade(db);
-  assert.deepEqual(read?.progress['later'], [1]);
-  assert.equal(read?.progress.started, true);
+  const [row] = await db<{ progress: object }[]>`select progress from upgrade where id = ${upgrade.id}`;
+  assert.deepEqual(row?.progress, { later: [1], startedBy: 'ada', started: true });
+  assert.deepEqual([read?.progress.startedBy, read?.progress.step], ['ada', { at: 'started' }]);
   assert.deepEqual([read?.plan['fromLater'], read?.plan['second']], [{ key: 1 }, 2]);
 });
 

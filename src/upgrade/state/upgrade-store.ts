@@ -9,7 +9,7 @@ import { BrambleError } from '../../base/errors.ts';
 import { newId, type UpgradeId } from '../../base/ids.ts';
 import type { Database, Queryable, Transaction } from '../../database/connection.ts';
 import { recordEvent } from '../../domain/events.ts';
-import { type UpgradePlan, type UpgradeProgress, upgradePlanSchema, upgradeProgressSchema } from './upgrade-plan.ts';
+import { type UpgradePlan, type UpgradeProgressRow, upgradePlanSchema, upgradeProgressSchema } from './upgrade-plan.ts';
 import {
   canFollow,
   isFinal,
@@ -19,6 +19,14 @@ import {
   type UpgradeState,
   upgradeStates,
 } from './upgrade-states.ts';
+import {
+  canReach,
+  fieldsOfStep,
+  progressOfRow,
+  type ReachedStep,
+  type UpgradeFacts,
+  type UpgradeProgress,
+} from './upgrade-steps.ts';
 
 export interface Upgrade {
   id: UpgradeId;
@@ -47,7 +55,8 @@ const columns = (q: Queryable) => q`
   finished_at as "finishedAt"`;
 
 function parseRow(row: UpgradeRow): Upgrade {
-  return { ...row, plan: upgradePlanSchema.parse(row.plan), progress: upgradeProgressSchema.parse(row.progress) };
+  const progress = progressOfRow(upgradeProgressSchema.parse(row.progress));
+  return { ...row, plan: upgradePlanSchema.parse(row.plan), progress };
 }
 
 /** Where it stands, for the state machine. */
@@ -199,7 +208,26 @@ export async function recordUpgradeEvent(
 }
 
 /** Merges into `progress`; keys that are not named stay. Call it under the row's lock. */
-export async function mergeProgress(tx: Transaction, id: UpgradeId, change: Partial<UpgradeProgress>): Promise<void> {
+export async function mergeProgress(tx: Transaction, id: UpgradeId, change: Partial<UpgradeFacts>): Promise<void> {
+  await writeProgress(tx, id, change);
+}
+
+/**
+ * Notes that a step is reached, in the transaction that has its effect; `facts` go with it. Call it under the row's lock, with the
+ * upgrade as it is under that.
+ * @throws TypeError for a step that does not follow the one that it is at.
+ */
+export async function reachStep(
+  tx: Transaction,
+  { id, progress }: Pick<Upgrade, 'id' | 'progress'>,
+  step: ReachedStep,
+  facts: Partial<UpgradeFacts> = {},
+): Promise<void> {
+  if (!canReach(progress.step, step.at)) throw new TypeError(`${step.at} does not follow ${progress.step.at}`);
+  await writeProgress(tx, id, { ...facts, ...fieldsOfStep(step) });
+}
+
+async function writeProgress(tx: Transaction, id: UpgradeId, change: Partial<UpgradeProgressRow>): Promise<void> {
   await tx`
     update upgrade set progress = progress || ${tx.json(change as never)}, updated_at = now() where id = ${id}`;
 }

@@ -14,7 +14,7 @@ import { nextToReplace } from '../components/next-to-replace.ts';
 import { supervisorsText, supervisorsToWaitFor } from '../components/supervisors-behind.ts';
 import { takeRightsBack } from '../fence/patch-rights.ts';
 import { closeUpgrade } from '../state/upgrade-close.ts';
-import { mergeProgress, recordUpgradeEvent, transition, type Upgrade } from '../state/upgrade-store.ts';
+import { reachStep, recordUpgradeEvent, transition, type Upgrade } from '../state/upgrade-store.ts';
 import { replaceRest } from './in-place-steps.ts';
 import { handAccountsOver } from './instance-steps.ts';
 import { describeInstance, removeInstanceParts } from './new-instances.ts';
@@ -29,7 +29,7 @@ import {
 } from './step-context.ts';
 
 export async function stepFinalizing(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
-  if (upgrade.progress.featureLevelRaised === true) return await contract(context, upgrade);
+  if (upgrade.progress.step.at === 'feature-level-raised') return await contract(context, upgrade);
   if (upgrade.plan.inPlace) return (await replaceRest(context, upgrade)) ?? (await closePatch(context, upgrade));
   const occupied = await handAccountsOver(context, upgrade);
   if (occupied !== undefined) return occupied;
@@ -95,7 +95,7 @@ async function raiseFeatureLevel(context: StepContext, upgrade: Upgrade): Promis
     if (behind.length > 0) return waitingFor(behindText(behind));
     await tx`update domain set feature_level = ${current.toRelease}`;
     await declareRange(tx, current.toRelease);
-    await mergeProgress(tx, current.id, { featureLevelRaised: true });
+    await reachStep(tx, current, { at: 'feature-level-raised' });
     await recordUpgradeEvent(tx, current, `the feature level is ${current.toRelease}`, { ended: fence.ended });
     return advanced;
   });

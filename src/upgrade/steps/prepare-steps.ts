@@ -14,7 +14,15 @@ import { grantRights } from '../fence/patch-rights.ts';
 import { setDomainRelease } from '../fence/release-fence.ts';
 import { assignWaves } from '../plan/wave-assignment.ts';
 import type { CheckResult, NewInstance } from '../state/upgrade-plan.ts';
-import { mergeProgress, recordUpgradeEvent, setWaitingFor, transition, type Upgrade } from '../state/upgrade-store.ts';
+import { administrationsBefore, hasReached } from '../state/upgrade-steps.ts';
+import {
+  mergeProgress,
+  reachStep,
+  recordUpgradeEvent,
+  setWaitingFor,
+  transition,
+  type Upgrade,
+} from '../state/upgrade-store.ts';
 import { type Assignment, insertAssignments, insertWaves } from '../waves/wave-store.ts';
 import { divideReplacements } from './in-place-steps.ts';
 import { comparePlan, completeInstancesOrPause } from './instance-steps.ts';
@@ -30,7 +38,7 @@ import {
 
 /** planned → checked, once an operator said start. */
 export async function stepPlanned(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
-  if (!upgrade.progress.started) return waitingFor(startText(upgrade.progress.checks));
+  if (!hasReached(upgrade.progress.step, 'started')) return waitingFor(startText(upgrade.progress.checks));
   // What came after the plan was made is checked with it, while stopping costs nothing.
   const compared = await comparePlan(context, upgrade);
   if (compared !== undefined) return compared;
@@ -39,7 +47,7 @@ export async function stepPlanned(context: StepContext, upgrade: Upgrade): Promi
   const results = withOverrides(await context.effects.check(upgrade, begins), upgrade.progress.overrides);
   const stopping = results.filter((check) => check.result === 'error' || check.result === 'warning');
   return await stepTransaction(context, 'check', upgrade, async (tx, current) => {
-    await mergeProgress(tx, current.id, { checks: results, started: stopping.length === 0 });
+    await reachStep(tx, current, { at: stopping.length === 0 ? 'started' : 'to-start' }, { checks: results });
     if (stopping.length === 0) {
       await transition(tx, current, 'checked', {
         message: `${counted(results.length, 'check')} passed`,
@@ -84,13 +92,13 @@ export function startText(checks: readonly CheckResult[] | undefined): string {
 
 /** checked → admin-fenced: the desired state says stopped, and the database is given to the new release. */
 export async function stepChecked(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
-  if (upgrade.progress.administrations === undefined) {
+  if (!hasReached(upgrade.progress.step, 'administrations-stopped')) {
     return await stepTransaction(context, 'stop-administrations', upgrade, async (tx, current) => {
       const administrations = (await listDesiredProcesses(tx))
         .filter((process) => process.kind === 'administration')
         .map((process) => ({ ...process, settings: { ...process.settings } }));
-      if (current.progress.administrations !== undefined) return advanced;
-      await mergeProgress(tx, current.id, { administrations });
+      if (hasReached(current.progress.step, 'administrations-stopped')) return advanced;
+      await reachStep(tx, current, { at: 'administrations-stopped', administrations });
       const names = administrations.map((process) => process.name);
       await changeDesiredProcesses(tx, names, { state: 'stopped' });
       await recordUpgradeEvent(
@@ -145,13 +153,13 @@ export async function stepAdminFenced(context: StepContext, upgrade: Upgrade): P
 /** expanded → admin-upgraded: the new administration services are at work and the new instances are wanted. */
 export async function stepExpanded(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   const { progress } = upgrade;
-  const wanted = (progress.administrations ?? [])
+  const wanted = administrationsBefore(progress.step)
     .filter((process) => process.state === 'running')
     .map(({ name }) => name);
-  if (progress.administrationsStarted !== true) {
+  if (!hasReached(progress.step, 'administrations-started')) {
     return await stepTransaction(context, 'start-administrations', upgrade, async (tx, current) => {
       await changeDesiredProcesses(tx, wanted, { release: current.toRelease, state: 'running' });
-      await mergeProgress(tx, current.id, { administrationsStarted: true });
+      await reachStep(tx, current, { at: 'administrations-started' });
       await recordUpgradeEvent(tx, current, `administration services of ${current.toRelease} are to start`);
       return advanced;
     });

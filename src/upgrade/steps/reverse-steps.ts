@@ -6,6 +6,7 @@
  * Each step finds out from the database what is left to do, so that a reversal from any state, and one that was
  * interrupted, is the same code.
  */
+
 import { counted } from '../../base/counted.ts';
 import type { AccountId, InstanceId } from '../../base/ids.ts';
 import type { Transaction } from '../../database/connection.ts';
@@ -20,7 +21,8 @@ import { notYetAt, stillAlive } from '../components/component-readiness.ts';
 import { revokeGrantedRights } from '../fence/patch-rights.ts';
 import { setDomainRelease } from '../fence/release-fence.ts';
 import { closeUpgrade } from '../state/upgrade-close.ts';
-import { mergeProgress, recordUpgradeEvent, transition, type Upgrade } from '../state/upgrade-store.ts';
+import { administrationsBefore, hasReached } from '../state/upgrade-steps.ts';
+import { reachStep, recordUpgradeEvent, transition, type Upgrade } from '../state/upgrade-store.ts';
 import { listNotBack, putInstancesBack } from './in-place-steps.ts';
 import { removeInstanceParts } from './new-instances.ts';
 import { fenceOptions } from './prepare-steps.ts';
@@ -41,8 +43,8 @@ export async function stepReversing(context: StepContext, upgrade: Upgrade): Pro
   if (router !== undefined) return router;
   const instance = upgrade.plan.inPlace ? await putInstancesBack(context, upgrade) : undefined;
   if (instance !== undefined) return instance;
-  if (progress.newInstances.length > 0 && progress.newInstancesRemoved !== true) {
-    return progress.newInstancesRetired === true
+  if (progress.newInstances.length > 0 && !hasReached(progress.step, 'instances-removed')) {
+    return progress.step.at === 'instances-retired'
       ? await removeNewInstances(context, upgrade)
       : await moveBack(context, upgrade);
   }
@@ -67,7 +69,7 @@ async function moveBack(context: StepContext, upgrade: Upgrade): Promise<StepOut
     }
     const processes = current.progress.newInstances.flatMap((made) => made.processes);
     await changeDesiredProcesses(tx, processes, { state: 'stopped' });
-    await mergeProgress(tx, current.id, { newInstancesRetired: true });
+    await reachStep(tx, current, { at: 'instances-retired' });
     await recordUpgradeEvent(tx, current, 'every account is back; the new instances are to stop', { processes });
     return advanced;
   });
@@ -123,20 +125,20 @@ async function removeNewInstances(context: StepContext, upgrade: Upgrade): Promi
   if (alive.length > 0) return waitingFor(`processes to end: ${alive.join(', ')}`);
   return await stepTransaction(context, 'remove-instances', upgrade, async (tx, current) => {
     for (const made of current.progress.newInstances) await removeInstanceParts(tx, made);
-    await mergeProgress(tx, current.id, { newInstancesRemoved: true });
+    await reachStep(tx, current, { at: 'instances-removed' });
     await recordUpgradeEvent(tx, current, 'the new instances are removed and their credentials revoked');
     return advanced;
   });
 }
 
 async function fenceNewAdministration(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
-  if (upgrade.progress.newAdministrationStopped !== true) {
+  if (!hasReached(upgrade.progress.step, 'new-administrations-stopped')) {
     return await stepTransaction(context, 'stop-new-administrations', upgrade, async (tx, current) => {
       const names = (await listDesiredProcesses(tx))
         .filter((process) => process.kind === 'administration')
         .map((process) => process.name);
       await changeDesiredProcesses(tx, names, { state: 'stopped' });
-      await mergeProgress(tx, current.id, { newAdministrationStopped: true });
+      await reachStep(tx, current, { at: 'new-administrations-stopped' });
       await recordUpgradeEvent(tx, current, `administration services of ${current.toRelease} are to stop`);
       return advanced;
     });
@@ -152,8 +154,8 @@ async function fenceNewAdministration(context: StepContext, upgrade: Upgrade): P
 }
 
 async function returnAdministration(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
-  const before = upgrade.progress.administrations ?? [];
-  if (upgrade.progress.oldAdministrationStarted !== true) {
+  const before = administrationsBefore(upgrade.progress.step);
+  if (upgrade.progress.step.at !== 'old-administrations-started') {
     return await stepTransaction(context, 'start-old-administrations', upgrade, async (tx, current) => {
       const added = (await listDesiredProcesses(tx)).filter(
         (process) => process.kind === 'administration' && !before.some((known) => known.name === process.name),
@@ -161,7 +163,7 @@ async function returnAdministration(context: StepContext, upgrade: Upgrade): Pro
       for (const process of before) await desireProcess(tx, process);
       const names = added.map((process) => process.name);
       await changeDesiredProcesses(tx, names, { release: current.fromRelease, state: 'running' });
-      await mergeProgress(tx, current.id, { oldAdministrationStarted: true });
+      await reachStep(tx, current, { at: 'old-administrations-started' });
       await recordUpgradeEvent(tx, current, `administration services of ${current.fromRelease} are to start`);
       return advanced;
     });
