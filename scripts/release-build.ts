@@ -67,10 +67,15 @@ async function shapeDigests(tree: string): Promise<Record<string, string>> {
 
 /**
  * Of what a shape takes and of what it gives, as JSON Schema: names, types, bounds and defaults, in the order in which they
- * are written down. Refinements in code are not seen.
+ * are written down. Refinements in code are not seen, and what is said of a member for people does not count.
  */
 export function shapeDigest(shape: z.ZodType): string {
-  const sides = (['input', 'output'] as const).map((io) => z.toJSONSchema(shape, { io, unrepresentable: 'any' }));
+  const override = ({ jsonSchema }: { jsonSchema: { description?: string | undefined } }) => {
+    delete jsonSchema.description;
+  };
+  const sides = (['input', 'output'] as const).map((io) =>
+    z.toJSONSchema(shape, { io, unrepresentable: 'any', override }),
+  );
   return sha256(Buffer.from(JSON.stringify(sides)));
 }
 
