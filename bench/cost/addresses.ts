@@ -70,7 +70,11 @@ export async function addressKitchens(): Promise<AddressKitchens> {
   const instanceId = made.id;
   const serve = createDeviceHandler({
     ...{ db, instanceId, log: silentLogger, samples: createRequestSamples(instanceId), platforms: registeredPlatforms },
-    activation: createActivation({ db, instanceId, domain: async () => domain, authorities: async () => authorities }),
+    activation: createActivation({
+      ...{ db, instanceId, platforms: registeredPlatforms, isFeatureActive: async () => true },
+      domain: async () => domain,
+      authorities: async () => authorities,
+    }),
     scep: createScepService({
       db,
       instanceId,

@@ -187,7 +187,7 @@ export const deviceBugs: readonly KnownBug[] = [
   },
   {
     name: 'offer-for-every-key',
-    file: 'src/activation/scep-service.ts',
+    file: 'src/activation/identity-issuer.ts',
     find: 'return isSameKey(device, request) && device.identityCertificate !== null\n',
     replace: 'return device.identityCertificate !== null\n',
     seenBy: [
@@ -242,7 +242,7 @@ export const deviceBugs: readonly KnownBug[] = [
   },
   {
     name: 'identity-replaced-before-it-is-used',
-    file: 'src/activation/scep-service.ts',
+    file: 'src/activation/identity-issuer.ts',
     find: 'if (signer === device.identityFingerprint && (await renewalActive())) {',
     replace: 'if (signer === device.identityFingerprint && (await renewalActive()) && false) {',
     seenBy: [

@@ -1,6 +1,7 @@
 /**
  * A domain in a test database: two instances and an account, and a mover that can be held in mid-transaction.
- * Only tests import it.
+ * Only tests import { registeredPlatforms } from '../platforms/registered/platforms.ts';
+import it.
  */
 
 import { createAccount } from '../accounts/accounts.ts';
@@ -10,6 +11,7 @@ import { untilOneWaits, watched } from '../database/waiting-fixture.ts';
 import type { Authorities, InstanceAuthorities } from '../domain/authorities.ts';
 import { generateAuthorities } from '../domain/authority-creation.ts';
 import { createInstance } from '../instances/instances.ts';
+import { registeredPlatforms } from '../platforms/registered/platforms.ts';
 import { until } from '../testing/condition.ts';
 import { listInstancesOnTrial } from '../upgrade/state/upgrade-store.ts';
 import { createActivation } from './activation.ts';
@@ -80,13 +82,12 @@ export async function createActivationFixture(url: string): Promise<ActivationFi
     async offeredDevice() {
       const { id, name, password } = await fixture.account();
       const activation = createActivation({
-        db,
-        instanceId: here.id,
+        ...{ db, instanceId: here.id, platforms: registeredPlatforms, isFeatureActive: async () => true },
         domain: async () => testDomain,
         authorities: async () => authorities,
       });
       const outcome = await activation.activate({ accountName: name, password, platform: 'apple', signed: false });
-      if (outcome.kind !== 'profile') throw new Error(outcome.kind);
+      if (outcome.kind !== 'offer') throw new Error(outcome.kind);
       const [row] = await db<{ token: string; challenge: string }[]>`
         select token, scep_challenge as challenge from device where id = ${outcome.deviceId}`;
       if (row === undefined) throw new Error('no device');

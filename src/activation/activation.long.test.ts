@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test';
 import { isBrambleError } from '../base/errors.ts';
 import type { DeviceId } from '../base/ids.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
+import { registeredPlatforms } from '../platforms/registered/platforms.ts';
 import { parseEnrollmentProfile } from '../protocol/apple/enrollment-profile.ts';
 import { verifyAttached } from '../protocol/cms/verification.ts';
 import { fingerprintOf } from '../protocol/x509/certificate-fields.ts';
@@ -25,6 +26,7 @@ before(async () => {
   fixture = await createActivationFixture(url);
   const { db, authorities, here } = fixture;
   activation = createActivation({
+    ...{ platforms: registeredPlatforms, isFeatureActive: async () => true },
     db,
     instanceId: here.id,
     domain: async () => testDomain,
@@ -191,7 +193,7 @@ test('an offer under a move that commits in mid-statement is not written', async
 test('an activation answers a profile with the addresses of the domain and the token of the device', async () => {
   const { name, password } = await fixture.account();
   const outcome = await activate(name.toUpperCase(), password);
-  assert.ok(outcome.kind === 'profile');
+  assert.ok(outcome.kind === 'offer');
   assert.equal(outcome.contentType, 'application/x-apple-aspen-config');
   const [device] = await fixture.db`
     select token, scep_challenge, state, platform from device where id = ${outcome.deviceId}`;
@@ -216,7 +218,7 @@ test('a signed profile is the plain one in a signature of the profile signer', a
   const { name, password } = await fixture.account();
   const plain = await activate(name, password);
   const signed = await activate(name, password, 'apple', true);
-  assert.ok(plain.kind === 'profile' && signed.kind === 'profile');
+  assert.ok(plain.kind === 'offer' && signed.kind === 'offer');
   const verified = verifyAttached(signed.body);
   assert.equal(verified.fingerprint, fingerprintOf(fixture.authorities.profileSigner.certificateDer));
   assert.deepEqual(Buffer.from(verified.content), plain.body);
@@ -225,7 +227,7 @@ test('a signed profile is the plain one in a signature of the profile signer', a
 test('a repeated download is the same offer, also when two come at once', async () => {
   const { id, name, password } = await fixture.account();
   const outcomes = await Promise.all([activate(name, password), activate(name, password), activate(name, password)]);
-  const bodies = outcomes.map((outcome) => (outcome.kind === 'profile' ? outcome.body.toString() : outcome.kind));
+  const bodies = outcomes.map((outcome) => (outcome.kind === 'offer' ? outcome.body.toString() : outcome.kind));
   assert.equal(new Set(bodies).size, 1);
   assert.equal(await deviceCount(id), 1);
 });
@@ -233,10 +235,10 @@ test('a repeated download is the same offer, also when two come at once', async 
 test('a download after the identity was issued is a fresh offer, and the unfinished one is gone', async () => {
   const { id, name, password } = await fixture.account();
   const first = await activate(name, password);
-  assert.ok(first.kind === 'profile');
+  assert.ok(first.kind === 'offer');
   await fixture.db`update device set state = 'certified' where id = ${first.deviceId}`;
   const second = await activate(name, password);
-  assert.ok(second.kind === 'profile');
+  assert.ok(second.kind === 'offer');
   assert.notEqual(second.deviceId, first.deviceId);
   assert.equal(await deviceCount(id), 1);
 });
@@ -244,7 +246,7 @@ test('a download after the identity was issued is a fresh offer, and the unfinis
 test('a completed enrolment ends its password, and spares one that was set for another device', async () => {
   const { name, password } = await fixture.account();
   const outcome = await activate(name, password);
-  assert.ok(outcome.kind === 'profile');
+  assert.ok(outcome.kind === 'offer');
   await fixture.db`update device set state = 'active' where id = ${outcome.deviceId}`;
   const complete = (deviceId: DeviceId, instanceId = fixture.here.id) =>
     useUpActivationPassword(fixture.db, { deviceId, instanceId });
@@ -256,7 +258,7 @@ test('a completed enrolment ends its password, and spares one that was set for a
   assert.ok(next !== 'not-found');
   assert.equal(await complete(outcome.deviceId), true);
   const second = await activate(name, next.password);
-  assert.ok(second.kind === 'profile' && second.deviceId !== outcome.deviceId);
+  assert.ok(second.kind === 'offer' && second.deviceId !== outcome.deviceId);
   const [first] = await fixture.db`select state from device where id = ${outcome.deviceId}`;
   assert.equal(first?.['state'], 'active');
 });

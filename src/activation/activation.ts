@@ -1,5 +1,5 @@
 /**
- * An activation, free of its transport: account name and password in, enrolment profile out.
+ * An activation, free of its transport: account name and password in, enrolment out.
  * Protects: who is refused learns neither whether the account exists nor why; only the log does.
  */
 
@@ -9,21 +9,17 @@ import { isBrambleError } from '../base/errors.ts';
 import type { DeviceId, InstanceId } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
 import type { InstanceAuthorities } from '../domain/authorities.ts';
+import type { EnrolmentFacts } from '../platforms/enrolment.ts';
+import type { Platforms } from '../platforms/port.ts';
 import type { EnrolmentRequest } from '../platforms/protocol.ts';
 import { offerDevice } from './device-offer.ts';
-import {
-  type EnrollmentDomain,
-  enrollmentContentType,
-  enrollmentProfile,
-  signedEnrollmentProfile,
-} from './enrollment.ts';
 import type { FenceMiss } from './fence-miss.ts';
 import { createPasswordChecks, type PasswordChecks } from './password-checks.ts';
 
 export type ActivationOutcome =
   | {
-      readonly kind: 'profile';
-      readonly contentType: typeof enrollmentContentType;
+      readonly kind: 'offer';
+      readonly contentType: string;
       readonly body: Buffer;
       readonly deviceId: DeviceId;
       /** The same offer as before: the download was repeated. */
@@ -33,6 +29,10 @@ export type ActivationOutcome =
   | { readonly kind: 'refused'; readonly reason: 'wrong' | 'selector' | 'expired' | 'exhausted' | 'none' }
   /** Too many at once: 503. */
   | { readonly kind: 'busy' }
+  /** No device of this platform can be activated yet: the domain is being upgraded. */
+  | { readonly kind: 'platform-locked' }
+  /** This release has no such platform. */
+  | { readonly kind: 'no-platform' }
   | FenceMiss;
 
 export interface Activation {
@@ -45,15 +45,22 @@ export interface Activation {
 export function createActivation(options: {
   readonly db: Database;
   readonly instanceId: InstanceId;
+  readonly platforms: Platforms;
+  /** Whether every component that may serve the device knows of this. */
+  readonly isFeatureActive: (feature: string) => Promise<boolean>;
   /** As it is just now: its push topic may be replaced while the instance runs. */
-  readonly domain: () => Promise<EnrollmentDomain>;
+  readonly domain: () => Promise<EnrolmentFacts['domain']>;
   /** As they are just now: the profile signer is renewed. */
   readonly authorities: () => Promise<Omit<InstanceAuthorities, 'registration'>>;
 }): Activation {
-  const { db, instanceId, domain, authorities } = options;
+  const { db, instanceId, platforms, domain, authorities } = options;
   const passwords = createPasswordChecks({ db, instanceId });
 
   async function activate(request: EnrolmentRequest, remoteAddress = ''): Promise<ActivationOutcome> {
+    const platform = platforms.named(request.platform);
+    if (platform === undefined) return { kind: 'no-platform' };
+    const { feature, enrolment } = platform;
+    if (feature !== null && !(await options.isFeatureActive(feature))) return { kind: 'platform-locked' };
     const accountName = storedName(request.accountName);
     // What cannot be a name is one that nobody has.
     if (accountName === undefined) return { kind: 'refused', reason: 'none' };
@@ -73,15 +80,14 @@ export function createActivation(options: {
         break;
     }
     const { accountId } = check;
-    const outcome = await offerDevice(db, { accountId, instanceId, platform: request.platform });
+    const outcome = await offerDevice(db, { accountId, instanceId, platform: platform.name });
     if (outcome.kind !== 'done') return outcome;
     if (outcome.value.kind === 'used-up') return { kind: 'refused', reason: 'none' };
     const device = outcome.value.offer;
     const facts = { domain: await domain(), authorities: await authorities(), device, accountName };
     return {
-      kind: 'profile',
-      contentType: enrollmentContentType,
-      body: request.signed ? signedEnrollmentProfile(facts) : enrollmentProfile(facts),
+      kind: 'offer',
+      ...enrolment.offer(facts, request.signed),
       deviceId: device.deviceId,
       repeated: outcome.value.repeated,
     };

@@ -7,18 +7,11 @@
  */
 import { randomBytes } from 'node:crypto';
 import { type FencedOutcome, withAccountFence } from '../accounts/account-fence.ts';
-import type { AccountId, DeviceId, InstanceId } from '../base/ids.ts';
+import type { AccountId, InstanceId } from '../base/ids.ts';
 import { newId } from '../base/ids.ts';
 import type { Database, Transaction } from '../database/connection.ts';
 import { deviceStates } from '../devices/state/device-states.ts';
-
-/** What an enrolment profile is made of. */
-export interface DeviceOffer {
-  readonly deviceId: DeviceId;
-  /** Path token: 32 random bytes, base64url. */
-  readonly token: string;
-  readonly scepChallenge: string;
-}
+import type { OfferedDevice } from '../platforms/enrolment.ts';
 
 export interface OfferRequest {
   readonly accountId: AccountId;
@@ -27,7 +20,7 @@ export interface OfferRequest {
 }
 
 export type OfferOutcome =
-  | { readonly kind: 'offered'; readonly offer: DeviceOffer; readonly repeated: boolean }
+  | { readonly kind: 'offered'; readonly offer: OfferedDevice; readonly repeated: boolean }
   | { readonly kind: 'used-up' };
 
 /** An offer is taken up within this; a repeated download gets one that has half of it left. */
@@ -58,9 +51,9 @@ async function lockPassword(tx: Transaction, accountId: AccountId): Promise<stri
 }
 
 /** Through index device_account. */
-async function presentOffer(tx: Transaction, request: OfferRequest, setAt: string): Promise<DeviceOffer | undefined> {
-  const [row] = await tx<DeviceOffer[]>`
-    select id as "deviceId", token, scep_challenge as "scepChallenge" from device
+async function presentOffer(tx: Transaction, request: OfferRequest, setAt: string): Promise<OfferedDevice | undefined> {
+  const [row] = await tx<OfferedDevice[]>`
+    select id as "deviceId", token, scep_challenge as challenge from device
     where account_id = ${request.accountId} and platform = ${request.platform} and state = 'offered'
       and created_at >= ${setAt}::timestamptz
       and created_at > clock_timestamp() - make_interval(hours => ${offerValidHours / 2})
@@ -70,8 +63,8 @@ async function presentOffer(tx: Transaction, request: OfferRequest, setAt: strin
 }
 
 /** Relies on the account row that `withAccountFence` holds FOR SHARE; index device_account. */
-async function insertOffer(tx: Transaction, request: OfferRequest, setAt: string): Promise<DeviceOffer> {
-  const [row] = await tx<DeviceOffer[]>`
+async function insertOffer(tx: Transaction, request: OfferRequest, setAt: string): Promise<OfferedDevice> {
+  const [row] = await tx<OfferedDevice[]>`
     with unfinished as (
       update device d set state = 'gone'
       where d.account_id = ${request.accountId} and ${deviceStates.in(tx, 'enrolling', 'd')}
@@ -80,7 +73,7 @@ async function insertOffer(tx: Transaction, request: OfferRequest, setAt: string
     insert into device (id, account_id, token, platform, state, scep_challenge, created_at)
     values (${newId()}, ${request.accountId}, ${randomToken()}, ${request.platform}, 'offered', ${randomToken()},
       clock_timestamp())
-    returning id as "deviceId", token, scep_challenge as "scepChallenge"`;
+    returning id as "deviceId", token, scep_challenge as challenge`;
   if (row === undefined) throw new TypeError('an insert answered no row');
   return row;
 }

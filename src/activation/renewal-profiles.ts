@@ -1,17 +1,15 @@
 /**
- * The enrolment profile by which a device renews its identity: the whole of it, as it was installed, with a challenge of its own.
+ * The orders by which devices renew their identity: their whole enrolment as it was, with a challenge of its own.
  *
- * Protects: identifiers, addresses, path token and topic are those that the device has; a device refuses an update that changes
- * them. Each delivery has one challenge, however often it is prepared; the one of an earlier delivery ends with it.
+ * Protects: path token and wake channel are those that the device has; a device may refuse an update that changes them. Each delivery has one challenge, however often it is prepared; the one of an earlier delivery ends with it.
  */
 import { randomBytes } from 'node:crypto';
 import { fencedAccounts } from '../accounts/account-fence.ts';
 import type { Queryable } from '../database/connection.ts';
 import type { InstanceAuthorities } from '../domain/authorities.ts';
-import { revisionOf } from '../platforms/apple/compiled-profile.ts';
-import { installation } from '../platforms/apple/profile-compiler.ts';
+import type { EnrolmentFacts, OfferedDevice } from '../platforms/enrolment.ts';
 import type { Order } from '../platforms/order.ts';
-import { type EnrollmentDomain, signedEnrollmentProfile } from './enrollment.ts';
+import type { Platforms } from '../platforms/port.ts';
 
 /** An owed delivery of a new identity. */
 export interface WantedRenewal {
@@ -21,13 +19,10 @@ export interface WantedRenewal {
   readonly accountName: string;
 }
 
-interface Try {
-  deviceId: EnrollmentDevice['deviceId'];
-  token: string;
+interface Try extends OfferedDevice {
+  platform: string;
   topic: string | null;
-  scepChallenge: string;
 }
-type EnrollmentDevice = Parameters<typeof signedEnrollmentProfile>[0]['device'];
 
 /** By device, made when asked for; without an entry for a device that is another instance's by now, or is being moved. */
 export type RenewalOrders = (
@@ -37,7 +32,8 @@ export type RenewalOrders = (
 
 export function createRenewalOrders(parts: {
   readonly instanceId: string;
-  readonly domain: () => Promise<EnrollmentDomain>;
+  readonly platforms: Platforms;
+  readonly domain: () => Promise<EnrolmentFacts['domain']>;
   readonly authorities: () => Promise<InstanceAuthorities>;
 }): RenewalOrders {
   return async (q, orders) => {
@@ -47,16 +43,19 @@ export function createRenewalOrders(parts: {
     const tries = await beginTries(q, parts.instanceId, orders);
     const [domain, authorities] = await Promise.all([parts.domain(), parts.authorities()]);
     return new Map(
-      tries.map(({ topic, ...device }): [string, () => Order] => [
+      tries.map(({ topic, platform, ...device }): [string, () => Order] => [
         device.deviceId,
         () => {
-          const bytes = signedEnrollmentProfile({
+          const { enrolment } = parts.platforms.named(platform) ?? {};
+          if (enrolment === undefined) throw new TypeError(`this release knows no platform "${platform}"`);
+          const accountName = names.get(device.deviceId) ?? '';
+          const facts = {
             domain: { ...domain, pushTopic: topic ?? domain.pushTopic },
             authorities,
             device,
-            accountName: names.get(device.deviceId) ?? '',
-          });
-          return installation({ bytes, revision: revisionOf(bytes), skipped: [] });
+            accountName,
+          };
+          return enrolment.renewal(facts);
         },
       ]),
     );
@@ -85,6 +84,6 @@ async function beginTries(q: Queryable, instanceId: string, orders: readonly Wan
              delivery_id = excluded.delivery_id
       returning r.device_id, r.challenge
     )
-    select d.id as "deviceId", d.token, d.topic, b.challenge as "scepChallenge"
+    select d.id as "deviceId", d.token, d.platform, d.topic, b.challenge
       from begun b join device d on d.id = b.device_id`;
 }

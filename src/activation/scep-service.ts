@@ -4,18 +4,15 @@
  *
  *   token → owner → the same message's answer → turn → offer open → message opened → challenge → issued
  *
- * Protects: one offer, one key. Whoever shows the challenge first binds the offer to that key; the same key gets the same
- * certificate again when its answer was lost (a retry costs nothing), and any other key is refused. What can be settled
- * without the keys is, and no token's requests keep those of others waiting (`scep-turns.ts`).
+ * Protects: what can be settled without the keys is, and no token's requests keep those of others waiting (`scep-turns.ts`).
  * @see RFC 8894
  */
-import { createHash, createPrivateKey, timingSafeEqual } from 'node:crypto';
+import { createPrivateKey } from 'node:crypto';
 import { type BrambleError, isBrambleError } from '../base/errors.ts';
 import type { InstanceId } from '../base/ids.ts';
 import type { Queryable } from '../database/connection.ts';
 import type { Authority, InstanceAuthorities } from '../domain/authorities.ts';
-import { identitySettingsSchema } from '../domain/identity-settings.ts';
-import { readSetting } from '../domain/settings.ts';
+import type { IdentityRequest } from '../platforms/protocol.ts';
 import { bundleCertificates } from '../protocol/cms/signing.ts';
 import { type ScepFailInfo, scepCapabilities, scepContentType } from '../protocol/scep/attributes.ts';
 import {
@@ -26,20 +23,17 @@ import {
   type RegistrationAuthority,
   readScepReference,
 } from '../protocol/scep/server-message.ts';
-import { issueCertificateOffLoop, randomSerialHex } from '../protocol/x509/certificate.ts';
-import { isIssuedBy } from '../protocol/x509/certificate-chain.ts';
 import { fingerprintOf, readCertificate } from '../protocol/x509/certificate-fields.ts';
 import { publicKeyFrom } from '../protocol/x509/public-key.ts';
+import { type EnrollingDevice, enrollingDevice } from './device-identity.ts';
+import type { FenceMiss } from './fence-miss.ts';
 import {
-  type EnrollingDevice,
-  enrollingDevice,
-  type IssuedIdentity,
-  type RenewalGround,
-  replaceIdentity,
-  storeIdentity,
-  storeNextIdentity,
-} from './device-identity.ts';
-import { type FenceMiss, whyFenced } from './fence-miss.ts';
+  closedTo,
+  createIdentityIssuer,
+  type IdentityIssuer,
+  type IdentityRefusal,
+  missOf,
+} from './identity-issuer.ts';
 import { createScepTurns, type ScepTurn } from './scep-turns.ts';
 
 export interface ScepRequest {
@@ -68,24 +62,16 @@ export type ScepOutcome =
   | { readonly kind: 'busy' }
   | FenceMiss;
 
-export type ScepRefusal =
-  | 'message'
-  | 'challenge'
-  | 'lapsed'
-  | 'another-key'
-  | 'not-enrolling'
-  | 'not-the-present-identity';
+/** `message`: it could not be read. */
+export type ScepRefusal = IdentityRefusal | 'message';
 
 export interface ScepService {
   handleScep(request: ScepRequest): Promise<ScepOutcome>;
   /** Messages opened so far: each costs work of the keys on the event loop. */
   readonly opened: number;
+  /** Of the same identities, for who asks otherwise. */
+  readonly identities: IdentityIssuer;
 }
-
-type Decision =
-  | { readonly kind: 'certificate'; readonly certificateDer: Uint8Array }
-  | { readonly kind: 'refused'; readonly refusal: ScepRefusal }
-  | FenceMiss;
 
 /**
  * The device authority signs identities. Requests may be encrypted to the registration authority or, as up to 1.1, to the
@@ -105,6 +91,7 @@ export function createScepService(options: {
   const { db, instanceId, authorities, registrationActive, renewalActive, now = () => new Date() } = options;
   const deviceAuthority = authorities.device;
   const former = registrationOf(deviceAuthority);
+  const identities = createIdentityIssuer({ db, instanceId, deviceAuthority, renewalActive, now });
   const turns = createScepTurns<ScepOutcome>();
   let opened = 0;
   // Where the device authority stands in, there is one only.
@@ -128,7 +115,7 @@ export function createScepService(options: {
   async function pkiOperation(token: string, message: Uint8Array): Promise<ScepOutcome> {
     const device = await enrollingDevice(db, instanceId, token);
     if (device === undefined) return { kind: 'unknown-token' };
-    if (!device.mine) return await missOf(token);
+    if (!device.mine) return await missOf(db, instanceId, token);
     const known = await registrations();
     const situation = situationOf(device, known[0]);
     const outcome = await turns.take({ token, message, situation }, () => answerInTurn(token, message, known));
@@ -143,7 +130,7 @@ export function createScepService(options: {
   ): Promise<ScepTurn<ScepOutcome>> {
     const device = await enrollingDevice(db, instanceId, token);
     if (device === undefined) return { answer: { kind: 'unknown-token' }, situation: null };
-    if (!device.mine) return { answer: await missOf(token), situation: null };
+    if (!device.mine) return { answer: await missOf(db, instanceId, token), situation: null };
     const { outcome, issues } = await answerOpenly(device, message, known);
     const remembers = outcome.kind === 'answer' || outcome.kind === 'malformed';
     // A certificate changes what the next answer depends on, and is looked at as it then stands.
@@ -178,7 +165,7 @@ export function createScepService(options: {
       const reason = 'the answer is encrypted to the signer’s key, which must be RSA';
       return { outcome: await failed(request, 'badAlg', 'message', reason) };
     }
-    const decision = await decide(device, request);
+    const decision = await identities.decide(device, identityRequestOf(request));
     switch (decision.kind) {
       case 'certificate': {
         const { certificateDer } = decision;
@@ -190,103 +177,6 @@ export function createScepService(options: {
       case 'moving':
         return { outcome: decision };
     }
-  }
-
-  async function decide(device: EnrollingDevice, request: PkiRequest): Promise<Decision> {
-    const { challenge = null } = device.renewal ?? {};
-    // Whoever shows the challenge of a renewal need not sign with the present identity: it may have ended.
-    if (challenge !== null && isSame(request.challengePassword ?? '', challenge)) {
-      return await renewByChallenge(device, request);
-    }
-    return request.messageType === 'RenewalReq' ? await renew(device, request) : await enroll(device, request);
-  }
-
-  async function enroll(device: EnrollingDevice, request: PkiRequest): Promise<Decision> {
-    if (!isSame(request.challengePassword ?? '', device.scepChallenge)) return refused('challenge');
-    if (device.identityKey !== null) return certificateAgain(device, request);
-    const issued = await issueIdentity(device, request);
-    if (await storeIdentity(db, { deviceId: device.deviceId, instanceId }, issued)) {
-      return { kind: 'certificate', certificateDer: issued.certificateDer };
-    }
-    return await afterRival(device, request);
-  }
-
-  /** One try of a renewal, one key; the same key gets the same certificate again. */
-  async function renewByChallenge(device: EnrollingDevice, request: PkiRequest): Promise<Decision> {
-    const { deliveryId, challenge, issuedFor, open } = device.renewal ?? {};
-    if (!deliveryId || !challenge || device.identityKey === null) return refused('not-enrolling');
-    if (issuedFor === deliveryId) return nextCertificateAgain(device, request);
-    if (!open) return refused('lapsed');
-    return await issueNext(device, request, { deliveryId, challenge });
-  }
-
-  async function issueNext(device: EnrollingDevice, request: PkiRequest, ground: RenewalGround): Promise<Decision> {
-    const issued = await issueIdentity(device, request);
-    if (await storeNextIdentity(db, { deviceId: device.deviceId, instanceId }, ground, issued)) {
-      return { kind: 'certificate', certificateDer: issued.certificateDer };
-    }
-    return await afterRival(device, request);
-  }
-
-  /**
-   * Signed with the present identity, which may have ended: its fingerprint decides. Or asked again, for the key that has become the
-   * present one, or is to. 1.1 wants an identity that has not ended, also of those that it reads beside us.
-   */
-  async function renew(device: EnrollingDevice, request: PkiRequest): Promise<Decision> {
-    if (device.identityFingerprint === null) return refused('not-enrolling');
-    const signer = fingerprintOf(request.signerCertificateDer);
-    if (signer === device.identityFingerprint && (await renewalActive())) {
-      if (isSameKey(device.renewal, request)) return nextCertificateAgain(device, request);
-      return await issueNext(device, request, { presentFingerprint: signer });
-    }
-    const issuedHere = isIssuedBy(request.signerCertificateDer, deviceAuthority.certificateDer, now());
-    if (!issuedHere) return refused('not-the-present-identity');
-    if (signer !== device.identityFingerprint) {
-      return isSameKey(device, request) ? certificateAgain(device, request) : refused('not-the-present-identity');
-    }
-    const issued = await issueIdentity(device, request);
-    if (await replaceIdentity(db, { deviceId: device.deviceId, instanceId }, signer, issued)) {
-      return { kind: 'certificate', certificateDer: issued.certificateDer };
-    }
-    return await afterRival(device, request);
-  }
-
-  /** Nothing was written: a move came first, or the same request at the same time, or another key. */
-  async function afterRival(before: EnrollingDevice, request: PkiRequest): Promise<Decision> {
-    const miss = await whyFenced(db, instanceId, { deviceId: before.deviceId });
-    if (miss !== undefined && miss.kind !== 'mine') return miss;
-    const device = await enrollingDevice(db, instanceId, before.token);
-    if (device === undefined || device.state === 'gone') return refused('not-enrolling');
-    if (isSameKey(device.renewal, request)) return nextCertificateAgain(device, request);
-    return certificateAgain(device, request);
-  }
-
-  async function missOf(token: string): Promise<ScepOutcome> {
-    const miss = await whyFenced(db, instanceId, { token });
-    if (miss === undefined) return { kind: 'unknown-token' };
-    // Free by now: the device asks again.
-    return miss.kind === 'mine' ? { kind: 'moving' } : miss;
-  }
-
-  async function issueIdentity(device: EnrollingDevice, request: PkiRequest): Promise<IssuedIdentity> {
-    const { validDays } = await readSetting(db, 'device-identity', identitySettingsSchema);
-    const issuedAt = now();
-    const certificateDer = await issueCertificateOffLoop({
-      authority: deviceAuthority,
-      publicKey: { spkiDer: request.publicKeySpkiDer },
-      subject: { commonName: device.deviceId, organizationalUnit: device.accountName },
-      days: validDays,
-      serialHex: randomSerialHex(),
-      usage: 'client',
-    });
-    return {
-      transactionId: request.transactionId,
-      key: keyDigest(request.publicKeySpkiDer),
-      certificateDer,
-      fingerprint: fingerprintOf(certificateDer),
-      issuedAt,
-      expiresAt: readCertificate(certificateDer).notAfter,
-    };
   }
 
   async function succeeded(request: PkiRequest, certificateDer: Uint8Array): Promise<ScepOutcome> {
@@ -325,20 +215,24 @@ export function createScepService(options: {
           return { kind: 'unknown-operation' };
       }
     },
+    identities,
     get opened() {
       return opened;
     },
   };
 }
 
-function registrationOf({ certificateDer, privateKeyPem }: Authority): RegistrationAuthority {
-  return { raKey: createPrivateKey(privateKeyPem), raCertificate: certificateDer };
+function identityRequestOf(request: PkiRequest): IdentityRequest {
+  return {
+    challenge: request.challengePassword,
+    renews: request.messageType === 'RenewalReq' ? request.signerCertificateDer : null,
+    publicKeySpkiDer: request.publicKeySpkiDer,
+    transactionId: request.transactionId,
+  };
 }
 
-/** Why nothing is issued to this enrolment, whatever the message says; undefined where that decides. */
-function closedTo(device: EnrollingDevice): ScepRefusal | undefined {
-  if (device.state === 'gone') return 'not-enrolling';
-  return device.identityKey === null && device.lapsed ? 'lapsed' : undefined;
+function registrationOf({ certificateDer, privateKeyPem }: Authority): RegistrationAuthority {
+  return { raKey: createPrivateKey(privateKeyPem), raCertificate: certificateDer };
 }
 
 /** All that an answer depends on beside the message: while this is the same, so is the answer. */
@@ -355,41 +249,9 @@ function situationOf(device: EnrollingDevice, first: RegistrationAuthority): str
   ]);
 }
 
-function nextCertificateAgain({ renewal }: EnrollingDevice, request: PkiRequest): Decision {
-  const certificateDer = renewal?.identityCertificate ?? null;
-  return isSameKey(renewal, request) && certificateDer !== null
-    ? { kind: 'certificate', certificateDer }
-    : refused('another-key');
-}
-
-function certificateAgain(device: EnrollingDevice, request: PkiRequest): Decision {
-  return isSameKey(device, request) && device.identityCertificate !== null
-    ? { kind: 'certificate', certificateDer: device.identityCertificate }
-    : refused('another-key');
-}
-
 /** The answer is encrypted to the signer's key, which only RSA allows. @see RFC 8894 §3.2.2 */
 function canBeAnswered(signerCertificateDer: Uint8Array): boolean {
   return publicKeyFrom(readCertificate(signerCertificateDer).publicKeySpkiDer).asymmetricKeyType === 'rsa';
-}
-
-function refused(refusal: ScepRefusal): Decision {
-  return { kind: 'refused', refusal };
-}
-
-function isSameKey(identity: Pick<EnrollingDevice, 'identityKey'> | null, request: PkiRequest): boolean {
-  const key = identity?.identityKey ?? null;
-  return key !== null && Buffer.compare(key, keyDigest(request.publicKeySpkiDer)) === 0;
-}
-
-function keyDigest(spkiDer: Uint8Array): Buffer {
-  return createHash('sha256').update(spkiDer).digest();
-}
-
-/** Compares digests, so that time says nothing about the challenge, nor its length. */
-function isSame(given: string, expected: string): boolean {
-  const digest = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(given), digest(expected));
 }
 
 /** On its own: a small buffer is a view into 64 KiB that it shares with others, and whoever remembers it keeps all of them. */

@@ -272,7 +272,7 @@ test('the same enrolment that begins anew clears its queue, its deliveries and i
 test('an enrolment that was ended while its Authenticate was on the way does not begin again', limited, async () => {
   const device = await newDevice('ended', 'active');
   const before = await scene.enrolled(device);
-  const command = { commandId: newId<CommandId>(), body: Buffer.from('remove') };
+  const command = { commandId: newId<CommandId>(), requestType: 'RemoveProfile', body: Buffer.from('remove') };
   await db.begin((tx) => removeDevice(tx, { deviceId: device.deviceId, tell: false, command }));
   const message = readAnnouncement(serializeCheckin('Authenticate', { UDID: device.enrolment, Topic: topic }));
   assert.equal(await refusalOf(await takeAnnouncement(scene.options, before, message)), 'the enrolment has ended');

@@ -17,7 +17,11 @@ const limited = { timeout: 30_000 };
 
 const remove = (device: DeviceFixture, tell: boolean, commandId = newId<CommandId>()) =>
   db.begin((tx) =>
-    removeDevice(tx, { deviceId: device.deviceId, tell, command: { commandId, body: Buffer.from('r') } }),
+    removeDevice(tx, {
+      deviceId: device.deviceId,
+      tell,
+      command: { commandId, requestType: 'RemoveProfile', body: Buffer.from('r') },
+    }),
   );
 const look = (instanceId = here) => db.begin((tx) => finishRemovals(tx, instanceId));
 const stateOf = async (device: DeviceFixture) =>

@@ -31,8 +31,8 @@ export type RemovalOutcome =
 export interface Removal {
   deviceId: DeviceId;
   tell: boolean;
-  /** RemoveProfile for the enrolment profile, sent if the device is to be told. */
-  command: { commandId: CommandId; body: Uint8Array };
+  /** The platform's order to leave, sent if the device is to be told; null where it never is. */
+  command: { commandId: CommandId; requestType: string; body: Uint8Array } | null;
 }
 
 /**
@@ -46,7 +46,7 @@ export async function removeDevice(tx: Transaction, { deviceId, tell, command }:
       from device d join account a on a.id = d.account_id where d.id = ${deviceId}
        for no key update of a`;
   if (device === undefined) return { kind: 'not-found' };
-  if (tell && device.state === 'active') {
+  if (tell && command !== null && device.state === 'active') {
     if (device.until !== null && device.commandId !== null) {
       return { kind: 'leaving', commandId: device.commandId, until: device.until };
     }
@@ -58,7 +58,7 @@ export async function removeDevice(tx: Transaction, { deviceId, tell, command }:
     if (asked === undefined) return { kind: 'not-found' };
     await tx`
       insert into command (id, device_id, account_id, request_type, body, urgent)
-      values (${command.commandId}, ${deviceId}, ${device.accountId}, 'RemoveProfile', ${command.body as Buffer}, true)`;
+      values (${command.commandId}, ${deviceId}, ${device.accountId}, ${command.requestType}, ${command.body as Buffer}, true)`;
     await tx`select pg_notify('bramble_delivery', '')`;
     return { kind: 'leaving', commandId: command.commandId, until: asked.until };
   }

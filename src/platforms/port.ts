@@ -5,6 +5,7 @@
  * Invariant: a platform is pure but for its wake service, and knows no database: router and instance use the same one.
  * A platform that is added has a folder of its own and a line in `registered/`.
  */
+import type { Enrolment } from './enrolment.ts';
 import type { Compiler } from './order.ts';
 import type { AddressRule, DeviceAddress, DeviceProtocol } from './protocol.ts';
 import type { WakeService } from './waking.ts';
@@ -17,8 +18,14 @@ export interface Platform {
    * are owed the IT policy alone. Null where every device takes everything.
    */
   readonly leastSoftware: string | null;
+  /**
+   * The feature without which no device of it is activated: an earlier release would take it for one of its own. Null where
+   * every release that may be beside this one knows the platform.
+   */
+  readonly feature: string | null;
   /** Platforms may share one. */
   readonly protocol: DeviceProtocol;
+  readonly enrolment: Enrolment;
   readonly compiler: Compiler;
   readonly wakeService: WakeService;
 }

@@ -14,8 +14,9 @@ export type AddressPurpose =
   | 'commands'
   /** What a device says of itself: see {@link Announcement}. */
   | 'announcements'
-  /** A device gets its identity by SCEP. */
+  /** A device gets its identity by SCEP, or as {@link DeviceProtocol.identity} says. */
   | 'scep'
+  | 'identity'
   /** An account's name and activation password are exchanged for an enrolment. */
   | 'enrolment'
   /** Nothing is served. */
@@ -73,6 +74,23 @@ export interface EnrolmentRequest {
   readonly signed: boolean;
 }
 
+/** Who asks for an identity. */
+export interface IdentityRequest {
+  /** Of the offer, or of a renewal. */
+  readonly challenge: string | undefined;
+  /** The certificate that proved the request, where it asks for another one in its place. */
+  readonly renews: Uint8Array | null;
+  readonly publicKeySpkiDer: Uint8Array;
+  readonly transactionId: string;
+}
+
+/** How devices get identities that do not speak SCEP. */
+export interface IdentityProtocol {
+  /** Throws where it cannot be read. */
+  read(body: Buffer): IdentityRequest;
+  write(certificateDer: Uint8Array): Buffer;
+}
+
 export interface DeviceProtocol {
   /** Undefined where it is none of this protocol's. Asked for every request, by routers too. @param url path and query */
   addressOf(url: string): DeviceAddress | undefined;
@@ -92,4 +110,6 @@ export interface DeviceProtocol {
   readonly leaveStatus: number;
   /** @throws BrambleError ERR_CONTENT_TYPE; ERR_INPUT when it is not readable, or a field is missing. */
   readEnrolment(contentType: string | undefined, body: Buffer): EnrolmentRequest;
+  /** Null where all is SCEP. */
+  readonly identity: IdentityProtocol | null;
 }

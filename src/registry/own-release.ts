@@ -59,6 +59,12 @@ export const ownFeatures: readonly Feature[] = [
     summary: 'Devices renew their identity before it expires; until they use the new one, both are accepted.',
     kinds: ['server', 'administration', 'connection'],
   },
+  {
+    name: 'further-platforms',
+    since: '1.3.0',
+    summary: 'Devices of further platforms can be activated; to earlier releases they would be devices of their own.',
+    kinds: ['router', 'server', 'administration', 'coordinator'],
+  },
 ];
 
 /** What it needs of the database's schema. */

@@ -17,7 +17,7 @@ export interface ReleaseNumbers {
 
 export const thisRelease: ReleaseNumbers = {
   release: '1.3.0',
-  schemaVersion: 19,
+  schemaVersion: 22,
   leastSchemaVersion: 17,
   linkVersions: [1, 2],
   features: [
@@ -28,5 +28,6 @@ export const thisRelease: ReleaseNumbers = {
     'push-topic-from-certificate',
     'device-tls-identity',
     'device-identity-renewal',
+    'further-platforms',
   ],
 };

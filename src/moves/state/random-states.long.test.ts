@@ -180,7 +180,7 @@ interface Happening {
   readonly how: number;
 }
 
-const newCommand = () => ({ commandId: newId<never>(), body: Buffer.from('body') });
+const newCommand = () => ({ commandId: newId<never>(), requestType: 'RemoveProfile', body: Buffer.from('body') });
 
 const happenings = {
   authenticate: (_, device) => scene.authenticate(device),

@@ -1,6 +1,7 @@
 /** Apple's phones, tablets and computers, under Apple's own management protocol. */
 import type { Platform } from '../port.ts';
 import { appleKind, type ProfileReaders } from './device-family.ts';
+import { appleEnrolment } from './enrolment-profiles.ts';
 import { createProfileCompiler } from './profile-compiler.ts';
 import { appleProtocol } from './protocol.ts';
 import { pushService } from './push-wakes.ts';
@@ -16,8 +17,10 @@ export const appleReaders: ProfileReaders = {
 
 export const apple: Platform = {
   name: 'apple',
+  feature: null,
   leastSoftware: null,
   protocol: appleProtocol,
+  enrolment: appleEnrolment,
   compiler: createProfileCompiler(appleReaders),
   wakeService: pushService,
 };

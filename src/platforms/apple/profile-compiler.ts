@@ -32,7 +32,7 @@ export function installation(profile: Pick<CompiledProfile, 'bytes' | 'revision'
   return orderOf(commandRequest.installProfile(profile.bytes), profile);
 }
 
-function orderOf(request: CommandRequest, { revision, skipped }: Pick<Order, 'revision' | 'skipped'>): Order {
+export function orderOf(request: CommandRequest, { revision, skipped }: Pick<Order, 'revision' | 'skipped'>): Order {
   return {
     requestType: request.requestType,
     revision,

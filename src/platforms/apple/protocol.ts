@@ -24,4 +24,5 @@ export const appleProtocol: DeviceProtocol = {
   // 403 with Apple's unenrol reasons would do it too.
   leaveStatus: 401,
   readEnrolment: parseActivationForm,
+  identity: null,
 };

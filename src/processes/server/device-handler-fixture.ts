@@ -165,8 +165,7 @@ async function startServer(
   const serve = createDeviceHandler({
     ...{ db, instanceId, log: silentLogger, samples, platforms: registeredPlatforms },
     activation: createActivation({
-      db,
-      instanceId,
+      ...{ db, instanceId, platforms: registeredPlatforms, isFeatureActive: async () => true },
       domain: async () => testDomain,
       authorities: async () => authorities,
     }),

@@ -24,7 +24,7 @@ import { type RequestWay, remoteAddressOf } from './device-identity.ts';
 import type { DeviceNotices } from './device-notices.ts';
 import type { IdentityUse } from './identity-use.ts';
 import { createLargeMessages, type LargeMessages } from './large-messages.ts';
-import { answerActivation, answerScep, type NewcomerOptions } from './newcomer-answers.ts';
+import { answerActivation, answerIdentity, answerScep, type NewcomerOptions } from './newcomer-answers.ts';
 import type { DeviceRequest } from './request-body.ts';
 import type { RequestSamples } from './request-samples.ts';
 
@@ -96,6 +96,8 @@ async function answer(
       return await answerAnnouncement(options, { request, rule, protocol, token, way });
     case 'scep':
       return await answerScep(options, { request, rule, protocol, token, way });
+    case 'identity':
+      return await answerIdentity(options, { request, rule, protocol, token, way });
     case 'enrolment':
       return await answerActivation(options, { request, rule, protocol, token, way });
     case 'none':

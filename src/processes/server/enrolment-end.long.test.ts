@@ -32,7 +32,11 @@ test(
 async function removed(tell: boolean) {
   const device = await activeDevice();
   const deviceId = await device.deviceId();
-  const command = { commandId: newId<CommandId>(), body: Buffer.from('remove the profile') };
+  const command = {
+    commandId: newId<CommandId>(),
+    requestType: 'RemoveProfile',
+    body: Buffer.from('remove the profile'),
+  };
   const remove = () => fixture.db.begin((tx) => removeDevice(tx, { deviceId, tell, command }));
   assert.equal((await remove()).kind, tell ? 'leaving' : 'ended');
   const state = async () => (await fixture.db`select state from device where id = ${deviceId}`)[0]?.['state'];

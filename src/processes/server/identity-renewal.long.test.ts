@@ -40,6 +40,7 @@ const stage = await createDeviceHandlerFixture();
 let turn: () => Promise<void>;
 let isDomainUnreadable = false;
 const orders = createRenewalOrders({
+  platforms: registeredPlatforms,
   instanceId: stage.fixture.here.id,
   domain: async () => {
     if (isDomainUnreadable) throw new Error('the domain cannot be read');

@@ -148,7 +148,12 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
     platforms,
     instanceId,
     log,
-    activation: createActivation({ db, instanceId, domain: () => readDomain(db), authorities: presentAuthorities }),
+    activation: createActivation({
+      ...{ db, instanceId, platforms },
+      isFeatureActive: (feature) => isFeatureActive(db, ownFeatures, feature),
+      domain: () => readDomain(db),
+      authorities: presentAuthorities,
+    }),
     scep: createScepService({
       db,
       instanceId,
@@ -216,6 +221,7 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
     identityRenewal: {
       isActive: renewalActive,
       orders: createRenewalOrders({
+        platforms,
         instanceId,
         domain: () => readDomain(db),
         authorities: presentAuthorities,

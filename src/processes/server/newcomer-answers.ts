@@ -1,4 +1,4 @@
-/** What is answered to whoever has no identity yet: enrolments, and identities by SCEP. */
+/** What is answered to whoever has no identity yet: enrolments and identities. */
 import type { Activation } from '../../activation/activation.ts';
 import type { ScepService } from '../../activation/scep-service.ts';
 import type { Logger } from '../../process/log/logger.ts';
@@ -9,6 +9,7 @@ import {
   type DeviceAnswer,
   emptyAnswer,
   errorAnswer,
+  messageAnswer,
   moving,
   notOwner,
   unknownDevice,
@@ -63,6 +64,30 @@ export async function answerScep(
   }
 }
 
+export async function answerIdentity(
+  options: NewcomerOptions,
+  { request, rule, protocol, token, way }: Incoming,
+): Promise<DeviceAnswer> {
+  if (request.method !== 'POST') return errorAnswer(405, 'ERR_METHOD', 'Ask for an identity with POST.');
+  if (protocol.identity === null)
+    throw new TypeError('a protocol without identities of its own has an address for them');
+  const asked = protocol.identity.read(await readBody(request, rule));
+  const decision = await options.scep.identities.issue(token, asked);
+  switch (decision.kind) {
+    case 'certificate':
+      return messageAnswer(protocol, protocol.identity.write(decision.certificateDer));
+    case 'refused':
+      options.log.info({ address: remoteAddressOf(request, way), refusal: decision.refusal }, 'identity refused');
+      return errorAnswer(400, 'ERR_NOT_ENROLLED', 'No identity is issued for this request: activate the device again.');
+    case 'unknown-token':
+      return unknownDevice;
+    case 'not-owner':
+      return notOwner(decision.owner);
+    case 'moving':
+      return moving;
+  }
+}
+
 export async function answerActivation(
   options: NewcomerOptions,
   { request, rule, protocol, way }: Incoming,
@@ -72,11 +97,15 @@ export async function answerActivation(
   const address = remoteAddressOf(request, way);
   const outcome = await options.activation.activate(form, address);
   switch (outcome.kind) {
-    case 'profile':
+    case 'offer':
       return { ...emptyAnswer, headers: { 'content-type': outcome.contentType }, body: outcome.body };
     case 'refused':
       options.log.info({ accountName: form.accountName, address, reason: outcome.reason }, 'activation refused');
       return errorAnswer(400, activationRefusal.code, activationRefusal.message);
+    case 'no-platform':
+      return errorAnswer(400, 'ERR_INPUT', `There is no platform "${form.platform}" in this release.`);
+    case 'platform-locked':
+      return comeAgain('ERR_FEATURE_LOCKED', 'The domain is being upgraded and takes no devices of this kind yet.');
     case 'busy':
       return comeAgain('ERR_OVERLOADED', 'Too many activations at once; retry later.');
     case 'not-owner':

@@ -1,15 +1,15 @@
 /** Ends the management of one device: told, so that it leaves, or silently. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import * as z from 'zod';
-import { enrollmentIdentifier } from '../../../activation/enrollment.ts';
-import type { DeviceId } from '../../../base/ids.ts';
+import { BrambleError } from '../../../base/errors.ts';
+import { type CommandId, type DeviceId, newId } from '../../../base/ids.ts';
 import { removeDevice } from '../../../devices/device-removal.ts';
-import { readDomain } from '../../../domain/domain.ts';
+import { type Domain, readDomain } from '../../../domain/domain.ts';
 import { recordEvent } from '../../../domain/events.ts';
+import { registeredPlatforms } from '../../../platforms/registered/platforms.ts';
 import { notFound } from '../../../rest/http-errors.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { findDevice } from '../device-list.ts';
-import { buildOperatorCommand } from '../operator-command.ts';
 import { instant } from '../shapes.ts';
 
 export function deviceRemovalRoutes(context: AdministrationContext): FastifyPluginAsyncZod {
@@ -41,19 +41,23 @@ export function deviceRemovalRoutes(context: AdministrationContext): FastifyPlug
       },
       handler: async (request) => {
         const deviceId = request.params.id as DeviceId;
-        const identifier = enrollmentIdentifier(await readDomain(context.db));
-        const command = buildOperatorCommand({ requestType: 'RemoveProfile', identifier });
+        const domain = await readDomain(context.db);
         const tell = request.query.tell === 'true';
         const outcome = await write(context, async (tx) => {
           const device = await findDevice(tx, deviceId);
-          const removed = await removeDevice(tx, { deviceId, tell, command });
+          if (device === undefined) throw notFound('device', deviceId);
+          const removed = await removeDevice(tx, {
+            deviceId,
+            tell,
+            command: tell ? removalCommand(device.platform, domain) : null,
+          });
           if (removed.kind === 'not-found') throw notFound('device', deviceId);
           await recordEvent(tx, {
             kind: 'device-removed',
             subject: deviceId,
             message:
-              `${request.administrator} removed the device ${deviceId} (${device?.model ?? 'unknown model'}, serial ` +
-              `number ${device?.serialNumber ?? 'unknown'}) of ${device?.account ?? 'nobody'}; ` +
+              `${request.administrator} removed the device ${deviceId} (${device.model ?? 'unknown model'}, serial ` +
+              `number ${device.serialNumber ?? 'unknown'}) of ${device.account}; ` +
               `${removed.kind === 'ended' && !removed.tells ? 'silently: it is not told' : 'it is told to leave when it next connects'}`,
           });
           return removed;
@@ -66,4 +70,18 @@ export function deviceRemovalRoutes(context: AdministrationContext): FastifyPlug
       },
     });
   };
+}
+
+/** The order to leave, as the device's platform words it. */
+function removalCommand(platformName: string, domain: Pick<Domain, 'domainId'>) {
+  const platform = registeredPlatforms.named(platformName);
+  if (platform === undefined) {
+    throw new BrambleError(
+      'ERR_STATE',
+      `This release has no platform "${platformName}", so it cannot tell the device to leave: \`bramble device remove --silent\`.`,
+    );
+  }
+  const commandId = newId<CommandId>();
+  const order = platform.enrolment.removal(domain);
+  return { commandId, requestType: order.requestType, body: order.write(commandId) };
 }

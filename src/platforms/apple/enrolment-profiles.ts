@@ -4,27 +4,16 @@
  * they hold nothing of an instance. The same offer is always the same profile.
  */
 import { createPrivateKey } from 'node:crypto';
-import type { InstanceAuthorities } from '../domain/authorities.ts';
-import type { Domain } from '../domain/domain.ts';
-import { buildEnrollmentProfile, enrollmentProfileIdentifier } from '../protocol/apple/enrollment-profile.ts';
-import { signAttached } from '../protocol/cms/signing.ts';
-import type { DeviceOffer } from './device-offer.ts';
-
-export const enrollmentContentType = 'application/x-apple-aspen-config';
-
-/** What of the domain stands in a profile. */
-export type EnrollmentDomain = Pick<Domain, 'domainId' | 'name' | 'publicUrl' | 'pushTopic'>;
-
-export interface EnrollmentFacts {
-  readonly domain: EnrollmentDomain;
-  readonly authorities: Omit<InstanceAuthorities, 'registration'>;
-  readonly device: DeviceOffer;
-  /** Stands in the identity that the device asks for; the certificate's own subject is decided when it is issued. */
-  readonly accountName: string;
-}
+import { commandRequest } from '../../protocol/apple/command.ts';
+import { appleContentType } from '../../protocol/apple/content-type.ts';
+import { buildEnrollmentProfile, enrollmentProfileIdentifier } from '../../protocol/apple/enrollment-profile.ts';
+import { signAttached } from '../../protocol/cms/signing.ts';
+import type { Enrolment, EnrolmentFacts } from '../enrolment.ts';
+import { revisionOf } from './compiled-profile.ts';
+import { installation, orderOf } from './profile-compiler.ts';
 
 /** The addresses of one device. They stay the same for as long as it is under management. */
-export function deviceAddresses(publicUrl: string, token: string): { checkIn: string; connect: string; scep: string } {
+function deviceAddresses(publicUrl: string, token: string): { checkIn: string; connect: string; scep: string } {
   const base = publicUrl.replace(/\/+$/, '');
   return {
     checkIn: `${base}/mdm/${token}/checkin`,
@@ -33,17 +22,12 @@ export function deviceAddresses(publicUrl: string, token: string): { checkIn: st
   };
 }
 
-/** PayloadIdentifier of the enrolment profiles of a domain. */
-export function enrollmentIdentifier(domain: Pick<EnrollmentDomain, 'domainId'>): string {
-  return enrollmentProfileIdentifier(identifierPrefixOf(domain));
-}
-
-function identifierPrefixOf({ domainId }: Pick<EnrollmentDomain, 'domainId'>): string {
+function identifierPrefixOf({ domainId }: Pick<EnrolmentFacts['domain'], 'domainId'>): string {
   return `bramble.${domainId}`;
 }
 
 /** The profile as an XML property list, unsigned. */
-export function enrollmentProfile(facts: EnrollmentFacts): Buffer {
+function enrolmentProfile(facts: EnrolmentFacts): Buffer {
   const { domain, device, authorities } = facts;
   const addresses = deviceAddresses(domain.publicUrl, device.token);
   return buildEnrollmentProfile({
@@ -53,7 +37,7 @@ export function enrollmentProfile(facts: EnrollmentFacts): Buffer {
     checkInUrl: addresses.checkIn,
     serverUrl: addresses.connect,
     scepUrl: addresses.scep,
-    challenge: device.scepChallenge,
+    challenge: device.challenge,
     subject: { organization: domain.name, organizationalUnit: facts.accountName, commonName: device.deviceId },
     topic: domain.pushTopic,
     authorityCertificatesDer: [authorities.domainCertificateDer, authorities.device.certificateDer],
@@ -62,13 +46,31 @@ export function enrollmentProfile(facts: EnrollmentFacts): Buffer {
 }
 
 /** The profile in CMS SignedData, by the profile signer, whose issuer is one of the roots in the profile. */
-export function signedEnrollmentProfile(facts: EnrollmentFacts): Buffer {
+function signedEnrolmentProfile(facts: EnrolmentFacts): Buffer {
   const { device, profileSigner } = facts.authorities;
   const { certificateDer, privateKeyPem } = profileSigner;
   return signAttached({
     key: createPrivateKey(privateKeyPem),
     certificateDer,
-    body: enrollmentProfile(facts),
+    body: enrolmentProfile(facts),
     chainDer: profileSigner === device ? [] : [device.certificateDer],
   });
 }
+
+export const appleEnrolment: Enrolment = {
+  offer: (facts, signed) => ({
+    contentType: appleContentType.profile,
+    body: signed ? signedEnrolmentProfile(facts) : enrolmentProfile(facts),
+  }),
+  renewal: (facts) => {
+    const bytes = signedEnrolmentProfile(facts);
+    return installation({ bytes, revision: revisionOf(bytes), skipped: [] });
+  },
+  removal: (domain) => {
+    const identifier = enrollmentProfileIdentifier(identifierPrefixOf(domain));
+    return orderOf(commandRequest.removeProfile(identifier), {
+      revision: revisionOf(Buffer.from(identifier)),
+      skipped: [],
+    });
+  },
+};

@@ -1,0 +1,209 @@
+/**
+ * Issues the identity certificate of a device that was offered an enrolment, and its renewals, however it was asked for.
+ *
+ * Protects: one offer, one key. Whoever shows the challenge first binds the offer to that key; the same key gets the same
+ * certificate again when its answer was lost (a retry costs nothing), and any other key is refused.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { InstanceId } from '../base/ids.ts';
+import type { Queryable } from '../database/connection.ts';
+import type { Authority } from '../domain/authorities.ts';
+import { identitySettingsSchema } from '../domain/identity-settings.ts';
+import { readSetting } from '../domain/settings.ts';
+import type { IdentityRequest } from '../platforms/protocol.ts';
+import { issueCertificateOffLoop, randomSerialHex } from '../protocol/x509/certificate.ts';
+import { isIssuedBy } from '../protocol/x509/certificate-chain.ts';
+import { fingerprintOf, readCertificate } from '../protocol/x509/certificate-fields.ts';
+import {
+  type EnrollingDevice,
+  enrollingDevice,
+  type IssuedIdentity,
+  type RenewalGround,
+  replaceIdentity,
+  storeIdentity,
+  storeNextIdentity,
+} from './device-identity.ts';
+import { type FenceMiss, whyFenced } from './fence-miss.ts';
+
+export type IdentityRefusal = 'challenge' | 'lapsed' | 'another-key' | 'not-enrolling' | 'not-the-present-identity';
+
+export type Decision =
+  | { readonly kind: 'certificate'; readonly certificateDer: Uint8Array }
+  | { readonly kind: 'refused'; readonly refusal: IdentityRefusal }
+  | FenceMiss;
+
+export interface IdentityIssuer {
+  /** By the path token of an address. Where the fence let nothing pass: why. */
+  issue(token: string, request: IdentityRequest): Promise<Decision | { readonly kind: 'unknown-token' }>;
+  /** The same for a device that was looked up, is this instance's, and not {@link closedTo}. */
+  decide(device: EnrollingDevice, request: IdentityRequest): Promise<Decision>;
+}
+
+export function createIdentityIssuer(options: {
+  readonly db: Queryable;
+  readonly instanceId: InstanceId;
+  readonly deviceAuthority: Authority;
+  /** Whether every component knows that an enrolment may have two identities for a while. */
+  readonly renewalActive: () => Promise<boolean>;
+  readonly now: () => Date;
+}): IdentityIssuer {
+  const { db, instanceId, deviceAuthority, renewalActive, now } = options;
+
+  async function decide(device: EnrollingDevice, request: IdentityRequest): Promise<Decision> {
+    const { challenge = null } = device.renewal ?? {};
+    // Whoever shows the challenge of a renewal need not sign with the present identity: it may have ended.
+    if (challenge !== null && isSame(request.challenge ?? '', challenge)) {
+      return await renewByChallenge(device, request);
+    }
+    return request.renews === null ? await enroll(device, request) : await renew(device, request, request.renews);
+  }
+
+  async function enroll(device: EnrollingDevice, request: IdentityRequest): Promise<Decision> {
+    if (!isSame(request.challenge ?? '', device.scepChallenge)) return refused('challenge');
+    if (device.identityKey !== null) return certificateAgain(device, request);
+    const issued = await issueIdentity(device, request);
+    if (await storeIdentity(db, { deviceId: device.deviceId, instanceId }, issued)) {
+      return { kind: 'certificate', certificateDer: issued.certificateDer };
+    }
+    return await afterRival(device, request);
+  }
+
+  /** One try of a renewal, one key; the same key gets the same certificate again. */
+  async function renewByChallenge(device: EnrollingDevice, request: IdentityRequest): Promise<Decision> {
+    const { deliveryId, challenge, issuedFor, open } = device.renewal ?? {};
+    if (!deliveryId || !challenge || device.identityKey === null) return refused('not-enrolling');
+    if (issuedFor === deliveryId) return nextCertificateAgain(device, request);
+    if (!open) return refused('lapsed');
+    return await issueNext(device, request, { deliveryId, challenge });
+  }
+
+  async function issueNext(
+    device: EnrollingDevice,
+    request: IdentityRequest,
+    ground: RenewalGround,
+  ): Promise<Decision> {
+    const issued = await issueIdentity(device, request);
+    if (await storeNextIdentity(db, { deviceId: device.deviceId, instanceId }, ground, issued)) {
+      return { kind: 'certificate', certificateDer: issued.certificateDer };
+    }
+    return await afterRival(device, request);
+  }
+
+  /**
+   * Signed with the present identity, which may have ended: its fingerprint decides. Or asked again, for the key that has become the
+   * present one, or is to. 1.1 wants an identity that has not ended, also of those that it reads beside us.
+   */
+  async function renew(
+    device: EnrollingDevice,
+    request: IdentityRequest,
+    signerCertificateDer: Uint8Array,
+  ): Promise<Decision> {
+    if (device.identityFingerprint === null) return refused('not-enrolling');
+    const signer = fingerprintOf(signerCertificateDer);
+    if (signer === device.identityFingerprint && (await renewalActive())) {
+      if (isSameKey(device.renewal, request)) return nextCertificateAgain(device, request);
+      return await issueNext(device, request, { presentFingerprint: signer });
+    }
+    const issuedHere = isIssuedBy(signerCertificateDer, deviceAuthority.certificateDer, now());
+    if (!issuedHere) return refused('not-the-present-identity');
+    if (signer !== device.identityFingerprint) {
+      return isSameKey(device, request) ? certificateAgain(device, request) : refused('not-the-present-identity');
+    }
+    const issued = await issueIdentity(device, request);
+    if (await replaceIdentity(db, { deviceId: device.deviceId, instanceId }, signer, issued)) {
+      return { kind: 'certificate', certificateDer: issued.certificateDer };
+    }
+    return await afterRival(device, request);
+  }
+
+  /** Nothing was written: a move came first, or the same request at the same time, or another key. */
+  async function afterRival(before: EnrollingDevice, request: IdentityRequest): Promise<Decision> {
+    const miss = await whyFenced(db, instanceId, { deviceId: before.deviceId });
+    if (miss !== undefined && miss.kind !== 'mine') return miss;
+    const device = await enrollingDevice(db, instanceId, before.token);
+    if (device === undefined || device.state === 'gone') return refused('not-enrolling');
+    if (isSameKey(device.renewal, request)) return nextCertificateAgain(device, request);
+    return certificateAgain(device, request);
+  }
+
+  async function issueIdentity(device: EnrollingDevice, request: IdentityRequest): Promise<IssuedIdentity> {
+    const { validDays } = await readSetting(db, 'device-identity', identitySettingsSchema);
+    const issuedAt = now();
+    const certificateDer = await issueCertificateOffLoop({
+      authority: deviceAuthority,
+      publicKey: { spkiDer: request.publicKeySpkiDer },
+      subject: { commonName: device.deviceId, organizationalUnit: device.accountName },
+      days: validDays,
+      serialHex: randomSerialHex(),
+      usage: 'client',
+    });
+    return {
+      transactionId: request.transactionId,
+      key: keyDigest(request.publicKeySpkiDer),
+      certificateDer,
+      fingerprint: fingerprintOf(certificateDer),
+      issuedAt,
+      expiresAt: readCertificate(certificateDer).notAfter,
+    };
+  }
+
+  return {
+    decide,
+    async issue(token, request) {
+      const device = await enrollingDevice(db, instanceId, token);
+      if (device === undefined) return { kind: 'unknown-token' };
+      if (!device.mine) return await missOf(db, instanceId, token);
+      const closed = closedTo(device);
+      return closed === undefined ? await decide(device, request) : refused(closed);
+    },
+  };
+}
+
+/** Why a device that was not this instance's to write a moment ago is not. Free by now: the device asks again. */
+export async function missOf(
+  db: Queryable,
+  instanceId: InstanceId,
+  token: string,
+): Promise<FenceMiss | { readonly kind: 'unknown-token' }> {
+  const miss = await whyFenced(db, instanceId, { token });
+  if (miss === undefined) return { kind: 'unknown-token' };
+  return miss.kind === 'mine' ? { kind: 'moving' } : miss;
+}
+
+/** Why nothing is issued to this enrolment, whatever the message says; undefined where that decides. */
+export function closedTo(device: EnrollingDevice): IdentityRefusal | undefined {
+  if (device.state === 'gone') return 'not-enrolling';
+  return device.identityKey === null && device.lapsed ? 'lapsed' : undefined;
+}
+
+function nextCertificateAgain({ renewal }: EnrollingDevice, request: IdentityRequest): Decision {
+  const certificateDer = renewal?.identityCertificate ?? null;
+  return isSameKey(renewal, request) && certificateDer !== null
+    ? { kind: 'certificate', certificateDer }
+    : refused('another-key');
+}
+
+function certificateAgain(device: EnrollingDevice, request: IdentityRequest): Decision {
+  return isSameKey(device, request) && device.identityCertificate !== null
+    ? { kind: 'certificate', certificateDer: device.identityCertificate }
+    : refused('another-key');
+}
+
+function refused(refusal: IdentityRefusal): Decision {
+  return { kind: 'refused', refusal };
+}
+
+function isSameKey(identity: Pick<EnrollingDevice, 'identityKey'> | null, request: IdentityRequest): boolean {
+  const key = identity?.identityKey ?? null;
+  return key !== null && Buffer.compare(key, keyDigest(request.publicKeySpkiDer)) === 0;
+}
+
+function keyDigest(spkiDer: Uint8Array): Buffer {
+  return createHash('sha256').update(spkiDer).digest();
+}
+
+/** Compares digests, so that time says nothing about the challenge, nor its length. */
+function isSame(given: string, expected: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(given), digest(expected));
+}
