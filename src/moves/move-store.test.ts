@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, beforeEach, test } from 'node:test';
+import { after, beforeEach, type TestContext, test } from 'node:test';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { type DeviceFixture, seedCommand, seedDevice, seedDomain } from '../devices/device-fixture.ts';
@@ -33,12 +33,25 @@ beforeEach(async () => {
   await db`delete from move_batch`;
 });
 
-const limited = { timeout: 20_000 };
+const limited = { timeout: 60_000 };
 const options: MoveRunnerOptions = {
   ...{ db, release: '1.0.0', name: 'test-runner', log: { info: () => {}, warn: () => {} } },
   oweDeliveries: async () => {},
   drainWindow: async () => 100,
 };
+
+/** A runner that ends with its test, whatever becomes of that. */
+function startRunner(t: TestContext, more: Partial<MoveRunnerOptions> = {}): { end(): Promise<void> } {
+  const ending = new AbortController();
+  const running = runMoves({ ...options, ...more, signal: ending.signal });
+  running.catch(() => undefined);
+  const end = async () => {
+    ending.abort();
+    await running;
+  };
+  t.after(end);
+  return { end };
+}
 
 const start = (devices: readonly DeviceFixture[]) =>
   db.begin((tx) =>
@@ -210,26 +223,20 @@ test('a move that is owed no answer any more is settled at once, and not out of 
   assert.equal(await db.begin((tx) => settleMoves(tx, 'awaited')), 1);
 });
 
-test('a runner sees that the last account out of reach has come, without anybody saying so', limited, async () => {
+test('a runner sees that the last account out of reach has come, without anybody saying so', limited, async (t) => {
   const { device, move } = await deliveringMove('late');
-  const ending = new AbortController();
-  const running = runMoves({ ...options, signal: ending.signal });
+  startRunner(t);
   await until('it is out of reach', 20_000, async () => (await moveOf(device))['out_of_reach'] === true);
   await db`update delivery set state = 'done' where move_id = ${move.moveId}`;
   await until('its move is closed', 20_000, async () => (await moveOf(device))['state'] === 'closed');
-  ending.abort();
-  await running;
 });
 
-test('a move that failed is tried again when its time has come, without anybody saying so', limited, async () => {
+test('a move that failed is tried again when its time has come, without anybody saying so', limited, async (t) => {
   const device = await seedDevice(db, here, 'again');
   await start([device]);
-  const ending = new AbortController();
   let tries = 0;
   let announced = 0;
-  const running = runMoves({
-    ...options,
-    signal: ending.signal,
+  startRunner(t, {
     announce: async () => {
       announced += 1;
     },
@@ -245,16 +252,11 @@ test('a move that failed is tried again when its time has come, without anybody 
   );
   assert.equal(tries, 2);
   await until('those who deliver know of it', 20_000, async () => announced > 0);
-  ending.abort();
-  await running;
 });
 
-test('a sleeping runner is woken by what is queued, and ends when it is told to', limited, async () => {
-  const ending = new AbortController();
+test('a sleeping runner is woken by what is queued, and ends when it is told to', limited, async (t) => {
   const [asleep, moved] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-  const running = runMoves({
-    ...options,
-    signal: ending.signal,
+  const { end } = startRunner(t, {
     intervalMs: 3_600_000,
     drainWindow: async () => {
       asleep.resolve();
@@ -265,8 +267,7 @@ test('a sleeping runner is woken by what is queued, and ends when it is told to'
   await asleep.promise;
   await start([await seedDevice(db, here, 'woken')]);
   await moved.promise;
-  ending.abort();
-  await running;
+  await end();
 });
 
 test('a runner ends by itself when the domain’s release leaves it behind', limited, async () => {
