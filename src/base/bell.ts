@@ -1,4 +1,9 @@
-/** A rest that somebody's word ends: one that is said while nobody rests ends the next rest at once. */
+/**
+ * A rest that somebody's word ends: one that is said while nobody rests ends the next rest at once.
+ *
+ * Invariant: no ring is lost. Where several rest, the first to wake makes the bell ready again, and what is rung from then on
+ * is for whoever rests next.
+ */
 import { type Clock, systemClock } from './clock.ts';
 
 export interface Bell {
@@ -12,8 +17,9 @@ export function createBell(clock: Pick<Clock, 'sleep'> = systemClock): Bell {
   return {
     ring: () => early.abort(),
     rest: async (durationMs, signal) => {
-      await clock.sleep(durationMs, AbortSignal.any([signal, early.signal])).catch(() => {});
-      early = new AbortController();
+      const mine = early;
+      await clock.sleep(durationMs, AbortSignal.any([signal, mine.signal])).catch(() => {});
+      if (early === mine) early = new AbortController();
     },
   };
 }

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { createBell } from '../base/bell.ts';
 import { until } from '../testing/condition.ts';
 import { type NoticedTable, ringAtChanges } from './change-notices.ts';
 import { type Database, openDatabase } from './connection.ts';
@@ -92,19 +91,4 @@ test('whoever writes a table that is looked at seldom tells of it, without knowi
       await Promise.all([own.unlisten(), other.unlisten()]);
     }
   });
-});
-
-test('a bell that rings while nobody rests ends the next rest, and only that one', async () => {
-  const rests: boolean[] = [];
-  const bell = createBell({
-    sleep: async (_durationMs, signal) => {
-      rests.push(signal?.aborted === true);
-    },
-  });
-  const signal = new AbortController().signal;
-  bell.ring();
-  bell.ring();
-  await bell.rest(1000, signal);
-  await bell.rest(1000, signal);
-  assert.deepEqual(rests, [true, false]);
 });

@@ -5,6 +5,7 @@
  * another; a step that fails is logged and does not keep the other steps from their turn. It works for the accounts of its
  * own instance only, but for what instances without turns forget (suspects.ts); each write is under the account fence.
  */
+import { createBell } from '../base/bell.ts';
 import { type Clock, hasPassed } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Database } from '../database/connection.ts';
@@ -288,25 +289,19 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
   }
 
   async function run(signal: AbortSignal): Promise<void> {
-    let nudge = new AbortController();
-    const wakeUp = () => nudge.abort();
-    signal.addEventListener('abort', wakeUp);
+    const bell = createBell(clock);
     let listening: { unlisten(): Promise<void> } | undefined;
     // Without notifications every turn still comes, only later.
     await step('listen', async () => {
-      listening = await db.listen('bramble_delivery', wakeUp);
+      listening = await db.listen('bramble_delivery', bell.ring);
     });
     try {
       while (!signal.aborted) {
-        nudge = new AbortController();
         const restMs = await turn(signal);
         if (signal.aborted) break;
-        await clock.sleep(restMs, nudge.signal).catch((reason: unknown) => {
-          if (!nudge.signal.aborted) throw reason;
-        });
+        await bell.rest(restMs, signal);
       }
     } finally {
-      signal.removeEventListener('abort', wakeUp);
       await step('stop listening', async () => void (await listening?.unlisten()));
       await pushed();
     }

@@ -4,7 +4,7 @@
  * Any number of runners may work at once (administration services, the coordinator): reservations keep them apart, and
  * each transaction of theirs is under the release lock. One account's failure changes nothing for any other.
  */
-import { setTimeout as delay } from 'node:timers/promises';
+import { type Bell, createBell } from '../base/bell.ts';
 import { isBrambleError, messageOf } from '../base/errors.ts';
 import type { Database, Transaction } from '../database/connection.ts';
 import { administrationTransaction, takeReleaseLock } from '../database/release-lock.ts';
@@ -206,10 +206,10 @@ async function commitWithDeliveries(
 export async function runMoves(options: MoveRunnerOptions & { signal: AbortSignal }): Promise<void> {
   const ending = new AbortController();
   const signal = AbortSignal.any([options.signal, ending.signal]);
-  const [moving, settling] = [createWaking(), createWaking()];
+  const [moving, settling] = [createBell(), createBell()];
   const unlisten = await listenForMoves(options.db, () => {
-    moving.wake();
-    settling.wake();
+    moving.ring();
+    settling.ring();
   });
   const end = (error: unknown) => {
     ending.abort();
@@ -227,7 +227,7 @@ export async function runMoves(options: MoveRunnerOptions & { signal: AbortSigna
 
 type Running = MoveRunnerOptions & { signal: AbortSignal };
 
-async function runMoving(options: Running, moving: Waking, settling: Waking): Promise<void> {
+async function runMoving(options: Running, moving: Bell, settling: Bell): Promise<void> {
   const { signal, intervalMs = 200 } = options;
   let isToldOfAll = true;
   while (!signal.aborted) {
@@ -237,10 +237,10 @@ async function runMoving(options: Running, moving: Waking, settling: Waking): Pr
         isToldOfAll = false;
       }),
     );
-    if (round?.quiet !== true) settling.wake();
+    if (round?.quiet !== true) settling.ring();
     isToldOfAll ||= (await unlessInterrupted(options, () => tellOfMoves(options))) === true;
     if (round && round.moved > 0) continue;
-    await moving.pause(round?.quiet === true && isToldOfAll ? quietMs : intervalMs, signal);
+    await moving.rest(round?.quiet === true && isToldOfAll ? quietMs : intervalMs, signal);
   }
 }
 
@@ -250,7 +250,7 @@ async function tellOfMoves({ db, announce }: MoveRunnerOptions): Promise<true> {
 }
 
 /** Settles what is awaited at every turn, and what is out of reach when that is due. */
-async function runSettling(options: Running, waking: Waking): Promise<void> {
+async function runSettling(options: Running, bell: Bell): Promise<void> {
   const { signal, intervalMs = 200 } = options;
   let allDueAt = 0;
   while (!signal.aborted) {
@@ -260,7 +260,7 @@ async function runSettling(options: Running, waking: Waking): Promise<void> {
     const tookMs = performance.now() - startedAt;
     if (isDue) allDueAt = startedAt + Math.max(allAgainMs, lookShare * tookMs);
     const pauseMs = { awaited: intervalMs, 'out of reach': outOfReachMs, none: quietMs };
-    await waking.pause(pauseMs[settling?.delivering ?? 'awaited'], signal);
+    await bell.rest(pauseMs[settling?.delivering ?? 'awaited'], signal);
   }
 }
 
@@ -273,18 +273,4 @@ async function unlessInterrupted<Result>(options: Running, work: () => Promise<R
     options.log.warn({ reason: messageOf(error) }, 'moving was interrupted; will retry');
     return undefined;
   }
-}
-
-type Waking = ReturnType<typeof createWaking>;
-
-/** A pause that a notification ends; one that comes during a round ends the next pause at once. */
-function createWaking() {
-  let early = new AbortController();
-  return {
-    wake: () => early.abort(),
-    pause: async (durationMs: number, signal: AbortSignal): Promise<void> => {
-      await delay(durationMs, undefined, { signal: AbortSignal.any([signal, early.signal]) }).catch(() => {});
-      early = new AbortController();
-    },
-  };
 }

@@ -6,12 +6,12 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import * as z from 'zod';
+import { createBell } from '../../base/bell.ts';
 import { isBrambleError, messageOf } from '../../base/errors.ts';
 import { assertOwnSessions } from '../../database/pooler-check.ts';
 import { openSession, type Session } from '../../database/session.ts';
 import type { OnEvent } from './events.ts';
 import { reportEveryMs, reportSelf, type SelfReport } from './self-report.ts';
-import { createWakeup } from './wakeup.ts';
 
 const rowSchema = z.object({
   name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/),
@@ -82,29 +82,24 @@ async function watchConnected(
   const address = options.ownAddress(url);
   const applicationName = `bramble/supervisor@${options.host}#${process.pid}`.slice(0, 63);
   await assertOwnSessions(address, { applicationName, signal: options.signal });
-  const wakeup = createWakeup();
+  const bell = createBell();
   const session = await openSession(address, {
     ...{ applicationName, connectTimeoutMs: statementTimeoutMs, signal: options.signal },
-    onNotify: wakeup.wake,
+    onNotify: bell.ring,
   });
-  options.signal.addEventListener('abort', wakeup.wake);
   // Once: what waited for it at each look would be kept for the session's whole life.
-  void session.lost.then(wakeup.wake);
+  void session.lost.then(bell.ring);
   try {
     onConnected();
     await withDeadline(session.run((sql) => sql`listen bramble_desired`));
     let reportAtMs = 0;
     while (!options.signal.aborted) {
-      const changed = wakeup.next();
       await look(session, url, options);
       if (performance.now() >= reportAtMs) reportAtMs = performance.now() + (await report(session, options, trouble));
-      const timer = setTimeout(wakeup.wake, pollMs);
       // Without its session the next look fails at once.
-      await changed;
-      clearTimeout(timer);
+      await bell.rest(pollMs, options.signal);
     }
   } finally {
-    options.signal.removeEventListener('abort', wakeup.wake);
     session.close();
   }
 }

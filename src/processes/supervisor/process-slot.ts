@@ -7,11 +7,15 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { assertNever } from '../../base/assert-never.ts';
+import { createBell } from '../../base/bell.ts';
 import { isBrambleError, messageOf } from '../../base/errors.ts';
 import type { OnEvent } from './events.ts';
 import { healthyLifeMs, nextStep, type ProcessSpec, restartDelayMs, sameSpec } from './slot-step.ts';
 import { type StartEnvironment, type SupervisedProcess, startProcess } from './supervised-process.ts';
-import { createWakeup } from './wakeup.ts';
+
+/** The longest that a timer can wait: then it only looks again. */
+const untilRungMs = 2 ** 31 - 1;
+const never = new AbortController().signal;
 
 export interface SlotOptions {
   name: string;
@@ -44,7 +48,7 @@ export function createSlot(options: SlotOptions): ProcessSlot {
   let failures = 0;
   let lastKind: string | null = null;
   let ending: 'no' | 'stopping' | 'letting-go' = 'no';
-  const wakeup = createWakeup();
+  const bell = createBell();
   const expectedExits = new Set<number>();
 
   function fail(spec: ProcessSpec): void {
@@ -90,7 +94,7 @@ export function createSlot(options: SlotOptions): ProcessSlot {
         failures = Date.now() - started.startedAtMs >= healthyLifeMs ? 0 : failures;
         fail(spec);
       }
-      wakeup.wake();
+      bell.ring();
     });
   }
 
@@ -110,14 +114,14 @@ export function createSlot(options: SlotOptions): ProcessSlot {
     if (successor === null) {
       return;
     }
-    const race = { over: false };
+    const race = new AbortController();
     const outcome = await Promise.race([
       successor.serving.then(() => 'serving' as const),
       successor.exited.then(() => 'exited' as const),
       delay(options.successorReadyMs, 'late' as const, { ref: false }),
-      unwanted(spec, race),
+      unwanted(spec, race.signal),
     ]);
-    race.over = true;
+    race.abort();
     if (outcome === 'serving') {
       const before = running;
       running = successor.hasExited() ? null : successor;
@@ -140,18 +144,16 @@ export function createSlot(options: SlotOptions): ProcessSlot {
     }
   }
 
-  async function unwanted(spec: ProcessSpec, race: { over: boolean }): Promise<'unwanted'> {
-    for (let changed = wakeup.next(); ; changed = wakeup.next()) {
-      if (race.over || ending !== 'no' || wanted === null || !sameSpec(wanted, spec)) {
-        return 'unwanted';
-      }
-      await changed;
+  /** Resolves when the successor is wanted no more, or the race is over. */
+  async function unwanted(spec: ProcessSpec, race: AbortSignal): Promise<'unwanted'> {
+    while (!race.aborted && ending === 'no' && wanted !== null && sameSpec(wanted, spec)) {
+      await bell.rest(untilRungMs, race);
     }
+    return 'unwanted';
   }
 
   async function run(): Promise<void> {
     for (;;) {
-      const changed = wakeup.next();
       if (ending === 'letting-go') {
         running?.letGo();
         return;
@@ -168,10 +170,10 @@ export function createSlot(options: SlotOptions): ProcessSlot {
           if (ending !== 'no') {
             return;
           }
-          await changed;
+          await bell.rest(untilRungMs, never);
           break;
         case 'wait':
-          await Promise.race([changed, delay(step.waitMs, undefined, { ref: false })]);
+          await bell.rest(step.waitMs, never);
           break;
         case 'start':
           await startFirst(step.spec);
@@ -198,7 +200,7 @@ export function createSlot(options: SlotOptions): ProcessSlot {
   const ended = run();
   const end = async (how: 'stopping' | 'letting-go') => {
     ending = how;
-    wakeup.wake();
+    bell.ring();
     await ended;
   };
   return {
@@ -211,7 +213,7 @@ export function createSlot(options: SlotOptions): ProcessSlot {
       if (spec === null ? before !== null : !asBefore) {
         failures = 0;
         failure = null;
-        wakeup.wake();
+        bell.ring();
       }
     },
     kind: () => running?.spec.kind ?? lastKind,

@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createBell } from './bell.ts';
+
+test('a bell that rings while nobody rests ends the next rest, and only that one', async () => {
+  const rests: boolean[] = [];
+  const bell = createBell({
+    sleep: async (_durationMs, signal) => {
+      rests.push(signal?.aborted === true);
+    },
+  });
+  const signal = new AbortController().signal;
+  bell.ring();
+  bell.ring();
+  await bell.rest(1000, signal);
+  await bell.rest(1000, signal);
+  assert.deepEqual(rests, [true, false]);
+});
+
+test('of several that rest none takes a ring from whoever rests next, however late it wakes', async () => {
+  const wakes: (() => void)[] = [];
+  const aborted: (boolean | undefined)[] = [];
+  const bell = createBell({
+    sleep: async (_durationMs, signal) => {
+      aborted.push(signal?.aborted);
+      await new Promise<void>((resolve) => wakes.push(resolve));
+    },
+  });
+  const { signal } = new AbortController();
+  const [early, late] = [bell.rest(1000, signal), bell.rest(1000, signal)];
+  bell.ring();
+  wakes[0]?.();
+  await early;
+  bell.ring();
+  wakes[1]?.();
+  await late;
+  void bell.rest(1000, signal);
+  assert.deepEqual(aborted, [false, false, true]);
+});
