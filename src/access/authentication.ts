@@ -50,3 +50,14 @@ function bearerToken(request: FastifyRequest): string {
   }
   return token;
 }
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Name of the token that the request was made with; empty on routes without one. */
+    administrator: string;
+  }
+  interface FastifyContextConfig {
+    /** A route that answers without a token. */
+    withoutToken?: boolean;
+  }
+}

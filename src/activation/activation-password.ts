@@ -3,13 +3,13 @@
  * it stands in `password-checks.ts`; what uses it up is the enrolment that completes.
  */
 import { isServedBy } from '../accounts/account-fence.ts';
+import { maxActivationHours } from '../api/accounts.ts';
 import { BrambleError } from '../base/errors.ts';
 import type { DeviceId, InstanceId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import { activationSelectorOf, digestActivationPassword, generateActivationPassword } from './activation-secret.ts';
 
 export const activationValidHoursDefault = 48;
-export const activationValidHoursMax = 720;
 export const activationTries = 5;
 
 /** Shown once: the database keeps only its digest. */
@@ -28,10 +28,10 @@ export async function setActivationPassword(
   accountName: string,
   validHours: number = activationValidHoursDefault,
 ): Promise<IssuedActivationPassword | 'not-found'> {
-  if (!(validHours >= 1 && validHours <= activationValidHoursMax)) {
+  if (!(validHours >= 1 && validHours <= maxActivationHours)) {
     throw new BrambleError(
       'ERR_ACTIVATION_VALIDITY',
-      `An activation password cannot be valid for ${validHours} hours: choose 1 to ${activationValidHoursMax}.`,
+      `An activation password cannot be valid for ${validHours} hours: choose 1 to ${maxActivationHours}.`,
     );
   }
   const password = generateActivationPassword();

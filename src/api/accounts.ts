@@ -22,16 +22,14 @@ export type Account = z.output<typeof account>;
 export const newAccount = z.object({
   name: typedAccountName,
   displayName: typedText(200).optional(),
-  instance: z
-    .string()
-    .max(200)
-    .optional()
-    .describe('Name of the instance; without one, that with the fewest accounts.'),
+  instance: z.string().max(200).optional().describe('Name of the instance; default: the one with the fewest accounts.'),
   groups: z.array(z.string().max(200)).max(100).optional(),
 });
 
+/** How long an activation password can be valid at most. */
+export const maxActivationHours = 720;
 /** The bounds are judged by `setActivationPassword`, with a code of its own. */
-const validHours = z.number().meta({ minimum: 1, maximum: 720 });
+const validHours = z.number().meta({ minimum: 1, maximum: maxActivationHours });
 
 export const importResult = z.object({
   created: z.number(),
@@ -49,11 +47,11 @@ export const accountOperations = {
     answer: account,
   },
   list: {
-    ...{ method: 'GET', path: '/accounts', tag, summary: 'List accounts by name, page by page' },
+    ...{ method: 'GET', path: '/accounts', tag, summary: 'List accounts by name, in pages' },
     query: z.object({
       instance: z.string().optional(),
       group: z.string().optional(),
-      after: z.string().optional().describe('The `next` of the page before.'),
+      after: z.string().optional().describe('The `next` value of the previous page.'),
       limit: listLimit(1000).optional(),
     }),
     answer: z.object({ accounts: z.array(account), next: z.string().nullable() }),
@@ -71,7 +69,7 @@ export const accountOperations = {
   },
   setActivationPassword: {
     ...{ method: 'POST', path: '/accounts/:name/activation-password', tag },
-    summary: 'Give an account an activation password; the earlier one ends',
+    summary: 'Issue an activation password for an account; the previous one becomes invalid',
     params: byName,
     body: z.object({ validHours: validHours.optional() }).nullish(),
     answer: z.object({ password: z.string(), expiresAt: instant, activationUrl: z.string() }),
@@ -79,10 +77,10 @@ export const accountOperations = {
   import: {
     ...{ method: 'POST', path: '/accounts/import', tag, summary: 'Import accounts as a stream of JSON lines' },
     description:
-      'One account a line (application/x-ndjson), each line at most 64 KiB. Committed when the stream ends: ' +
-      'nothing is created where a line is no account; one that cannot be created is skipped, and the answer says why.',
+      'One account per line (application/x-ndjson), each line at most 64 KiB. Committed at the end of the stream: if a line ' +
+      'is not an account, nothing is created; an account that cannot be created is skipped, and the answer says why.',
     consumes: 'application/x-ndjson',
-    body: z.unknown().describe('One account a line: name, and where wanted displayName, instance and groups.'),
+    body: z.unknown().describe('One account per line: name, and optionally displayName, instance and groups.'),
     answer: importResult,
   },
 } as const satisfies Operations;

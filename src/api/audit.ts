@@ -12,13 +12,15 @@ const change = z.object({
 });
 const entry = z.object({
   id: z.string(),
-  number: z.number().nullable().describe('Place in the chain; null while it is not sealed.'),
+  number: z.number().nullable().describe('Position in the chain; null until it is sealed.'),
   at: instant,
-  kind: word('operation', 'unrecorded', 'marker').describe('`unrecorded`: nobody said who changes it.'),
+  kind: word('operation', 'unrecorded', 'marker').describe(
+    '`unrecorded`: changed without an operation that names who did it.',
+  ),
   actor: z.string().nullable(),
   operation: z.string(),
   subjects: z.array(z.string()),
-  requestId: z.string().nullable().describe('The `X-Request-Id` of the answer to it.'),
+  requestId: z.string().nullable().describe('The `X-Request-Id` of the response.'),
   detail: freeForm,
   changes: z.array(change),
   changeCount: z.number(),
@@ -27,8 +29,8 @@ export type AuditEntryView = z.output<typeof entry>;
 
 export const auditVerification = z.object({
   sealed: z.number(),
-  pending: z.number().describe('Not chained yet: of transactions that go on, or have just ended.'),
-  heads: z.number().describe('Signed heads in BRAMBLE_HOME of this service.'),
+  pending: z.number().describe('Not chained yet: from transactions that are in progress or have just ended.'),
+  heads: z.number().describe('Signed heads in the BRAMBLE_HOME of this service.'),
   chain: z.string(),
   faults: z.number(),
   findings: z.array(z.object({ kind: z.string(), number: z.number().nullable(), message: z.string() })),
@@ -40,13 +42,13 @@ export const auditOperations = {
     ...{ method: 'GET', path: '/audit', tag, summary: 'Who changed what, newest first' },
     query: z.object({
       actor: filterText,
-      operation: filterText.describe('A part of its name, or of a changed table’s.'),
-      subject: filterText.describe('Exactly a name or id.'),
+      operation: filterText.describe('Part of the name of the operation or of a changed table.'),
+      subject: filterText.describe('An exact name or id.'),
       since: instant.optional(),
       until: instant.optional(),
       before: z
         .string()
-        .regex(/^\d{1,18}$/, 'use the `next` of the page before')
+        .regex(/^\d{1,18}$/, 'use the `next` value of the previous page')
         .optional(),
       limit: listLimit(500).default(50),
     }),
@@ -54,14 +56,14 @@ export const auditOperations = {
   },
   verify: {
     ...{ method: 'GET', path: '/audit/verification', tag },
-    summary: 'Whether the record is as it was written: read from its beginning',
+    summary: 'Verify the whole record from its beginning',
     answer: auditVerification,
   },
   export: {
     ...{ method: 'GET', path: '/audit/export', tag },
-    summary: 'All records as lines of JSON that can be verified elsewhere',
+    summary: 'All records as JSON lines that can be verified elsewhere',
     query: z.object({
-      after: z.coerce.number<number>().int().min(0).default(0).describe('Leaves out the first so many.'),
+      after: z.coerce.number<number>().int().min(0).default(0).describe('Skips this many records.'),
     }),
     produces: 'application/x-ndjson',
     answer: z.unknown(),

@@ -6,8 +6,8 @@ import { byName, instant, name } from './shapes.ts';
 
 const allowedHosts = z.array(z.string().min(1).max(260)).max(1000);
 const served = {
-  instances: z.array(name).min(1).max(64).optional().describe('Names of the instances whose devices it is to serve.'),
-  instance: name.optional().describe('The same for a single one, for clients of release 1.0.'),
+  instances: z.array(name).min(1).max(64).optional().describe('Names of the instances whose devices it serves.'),
+  instance: name.optional().describe('The same for a single instance, for clients of release 1.0.'),
 };
 const connectionService = z.object({
   id: z.string(),
@@ -27,7 +27,7 @@ export const connectionServiceOperations = {
   },
   add: {
     ...{ method: 'POST', path: '/connection-services', tag },
-    summary: 'Add a connection service of instances, with its SRP credential, and have its process started',
+    summary: 'Add a connection service for instances, with its SRP credential, and start its process',
     body: z.object({
       name: newProcess.name,
       ...served,

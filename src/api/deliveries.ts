@@ -5,7 +5,7 @@ import type { Operations } from './operation.ts';
 import { freeForm, instant, listLimit } from './shapes.ts';
 
 /** What is asked for; `open` is everything that is not settled. */
-export const deliveryStates = [
+export const askedDeliveryStates = [
   'open',
   'owed',
   'released',
@@ -42,15 +42,20 @@ export const deliveryOperations = {
     answer: shownBudget,
   },
   changeBudget: {
-    ...{ method: 'PUT', path: '/budget', tag, summary: 'Change the budget; what is not given stays as it is' },
+    ...{
+      method: 'PUT',
+      path: '/budget',
+      tag,
+      summary: 'Change the budget; values that are not given stay as they are',
+    },
     body: freeForm,
     answer: shownBudget,
   },
   list: {
     ...{ method: 'GET', path: '/deliveries', tag },
-    summary: 'Deliveries, oldest first, each with what it waits for',
+    summary: 'Deliveries, oldest first, each with what it is waiting for',
     query: z.object({
-      state: z.enum(deliveryStates).default('open').describe('`open` is everything that is not settled.'),
+      state: z.enum(askedDeliveryStates).default('open').describe('`open` means all that are not settled.'),
       limit: listLimit(1000).default(200),
     }),
     answer: z.object({ deliveries: z.array(delivery) }),

@@ -12,7 +12,7 @@ export const operatorCommand = z.discriminatedUnion('requestType', [
       .string()
       .regex(/^\d{6}$/, 'six digits')
       .optional()
-      .describe('New password of a computer.'),
+      .describe('New password for a computer.'),
     message: typedText(1000, { lines: true }).optional(),
     phoneNumber: typedText(100).optional(),
   }),
@@ -23,7 +23,7 @@ export const operatorCommand = z.discriminatedUnion('requestType', [
   z.object({ requestType: z.literal('ProfileList') }),
   z.object({
     requestType: z.literal('InstallProfile'),
-    payload: z.base64().min(1).describe('The configuration profile, base64.'),
+    payload: z.base64().min(1).describe('The configuration profile in base64.'),
   }),
   z.object({ requestType: z.literal('RemoveProfile'), identifier: z.string().min(1).max(500) }),
 ]);
@@ -47,7 +47,7 @@ const choice = z.object({
   handedOut: z
     .stringbool()
     .default(false)
-    .describe('Also what the device has in hand. It may carry it out; its answer is ignored.'),
+    .describe('Also commands that the device has already received. It may still execute them; its answer is ignored.'),
 });
 /** How many commands were changed, and how many deliveries with them. */
 const changedCommands = z.object({ commands: z.number(), deliveries: z.number() });
@@ -56,7 +56,12 @@ const tag = 'devices';
 
 export const deviceCommandOperations = {
   queue: {
-    ...{ method: 'POST', path: '/devices/:id/commands', tag, summary: 'Queue a command; a lock jumps the queue' },
+    ...{
+      method: 'POST',
+      path: '/devices/:id/commands',
+      tag,
+      summary: 'Queue a command; a lock goes to the front of the queue',
+    },
     params: byId,
     body: operatorCommand,
     status: 201,
@@ -71,15 +76,14 @@ export const deviceCommandOperations = {
   },
   resend: {
     ...{ method: 'POST', path: '/devices/:id/resend', tag },
-    summary:
-      'Send the IT policy, the service books, a synchronization or the renewal of its identity; not held back by the budget',
+    summary: 'Send the IT policy, service books, a synchronization or an identity renewal, regardless of the budget',
     params: byId,
     body: z.object({ item: z.enum(['it-policy', 'service-books', 'synchronization', 'device-identity']) }),
     answer: owedDeliveries,
   },
   cancel: {
     ...{ method: 'DELETE', path: '/commands/:id', tag },
-    summary: 'Cancel a command that is not settled; the delivery that it carries fails',
+    summary: 'Cancel an unsettled command; the delivery that it carries fails',
     params: byId,
     query: choice,
     status: 204,
@@ -87,26 +91,26 @@ export const deviceCommandOperations = {
   },
   cancelOfDevice: {
     ...{ method: 'DELETE', path: '/devices/:id/commands', tag },
-    summary: 'Cancel the commands of a device that are not settled; deliveries that they carry fail',
+    summary: 'Cancel the unsettled commands of a device; the deliveries they carry fail',
     params: byId,
     query: choice,
     answer: changedCommands,
   },
   requeue: {
     ...{ method: 'POST', path: '/commands/:id/requeue', tag },
-    summary: 'Put a command that is not settled back into the queue, as if it had never been handed out',
+    summary: 'Put an unsettled command back into the queue, as if it had never been handed out',
     params: byId,
     answer: changedCommands,
   },
   requeueOfDevice: {
     ...{ method: 'POST', path: '/devices/:id/commands/requeue', tag },
-    summary: 'Put the commands of a device that are not settled back into the queue',
+    summary: 'Put the unsettled commands of a device back into the queue',
     params: byId,
     answer: changedCommands,
   },
   requeueSilent: {
     ...{ method: 'POST', path: '/commands/requeue-silent', tag },
-    summary: 'Take back what devices were handed under the budget and are silent about: slots and suspects become free',
+    summary: 'Take back budgeted commands from silent devices: slots and suspects become free',
     answer: changedCommands,
   },
 } as const satisfies Operations;

@@ -39,20 +39,20 @@ const device = z.object({
   createdAt: instant,
   pendingCommands: z.number(),
   unansweredCommands: z.number().default(0),
-  mustEnrolAgain: z.boolean().describe('It knows a push topic that is not the domain’s any more.').default(false),
+  mustEnrolAgain: z.boolean().describe('Its push topic is no longer the domain’s.').default(false),
   openDeliveries: z.number(),
 });
 export type Device = z.output<typeof device>;
 const devicePage = z.object({ devices: z.array(device), next: z.string().nullable().default(null) });
 
-export const deviceStates = [
+export const shownDeviceStates = [
   'offered',
   'certified',
   'authenticated',
   'active',
+  'gone',
   'suspended',
   'leaving',
-  'gone',
 ] as const;
 const tag = 'devices';
 
@@ -61,19 +61,22 @@ export const deviceOperations = {
     ...{ method: 'GET', path: '/devices', tag, summary: 'List devices' },
     query: z.object({
       account: name.optional(),
-      state: z.enum(deviceStates).optional(),
-      unanswered: z.stringbool().default(false).describe('Only devices that were handed a command again and again.'),
+      state: z.enum(shownDeviceStates).optional(),
+      unanswered: z
+        .stringbool()
+        .default(false)
+        .describe('Only devices that repeatedly received a command without answering.'),
       mustEnrolAgain: z
         .stringbool()
         .default(false)
-        .describe('Only devices that know a push topic that is not the domain’s any more.'),
+        .describe('Only devices with a push topic that is no longer the domain’s.'),
       identityEndsWithinDays: z.coerce
         .number<number>()
         .min(0)
         .max(10_000)
         .optional()
-        .describe('Only active devices whose identity ends within so many days, or has ended.'),
-      after: z.uuid().optional().describe('The `next` of the page before.'),
+        .describe('Only active devices whose identity certificate expires within this many days, or has expired.'),
+      after: z.uuid().optional().describe('The `next` value of the previous page.'),
       limit: listLimit(1000).default(200),
     }),
     answer: devicePage,
@@ -102,24 +105,24 @@ export const deviceOperations = {
       state: word('leaving', 'gone'),
       commandUuid: z.string().nullable().describe('The id of the RemoveProfile command that waits for the device.'),
       endsAt: instant.nullable().describe('When the enrolment ends if the device does not answer.'),
-      toldWhenItComes: z.boolean().describe('Whether an ended device is told to leave if it comes again.'),
+      toldWhenItComes: z.boolean().describe('Whether the device is told to leave if it connects again.'),
     }),
   },
   clearTlsIdentity: {
     ...{ method: 'DELETE', path: '/devices/:id/tls-identity', tag },
-    summary: 'Let a device identify itself by signature alone, until it has used TLS on three more days',
+    summary: 'Let a device authenticate by signature alone until it has used TLS on three more days',
     params: byId,
     status: 204,
     answer: nothing,
   },
   countTlsIdentities: {
     ...{ method: 'GET', path: '/tls-identities', tag },
-    summary: 'How many devices must identify themselves in TLS, and how many have begun to count days',
+    summary: 'How many devices must authenticate in TLS, and for how many days are being counted',
     answer: z.object({ required: z.number(), counting: z.number() }),
   },
   clearTlsIdentities: {
     ...{ method: 'DELETE', path: '/tls-identities', tag },
-    summary: 'The same of all devices, such as when a proxy ends TLS in front of the routers from now on',
+    summary: 'The same for all devices, for example when a proxy will terminate TLS in front of the routers',
     answer: z.object({ devices: z.number() }),
   },
 } as const satisfies Operations;

@@ -19,7 +19,7 @@ const instance = z.object({
   hold: z
     .object({ reason: z.string(), text: z.string(), waiting: z.number(), heldSeconds: z.number() })
     .nullable()
-    .describe('What holds deliveries back just now, and for how long it has altogether.'),
+    .describe('What is holding deliveries back at the moment, and for how long in total.'),
 });
 export type InstanceStatus = z.output<typeof instance>;
 
@@ -49,9 +49,7 @@ export const domainStatus = z.object({
   sharedDatabaseRole: z
     .string()
     .nullable()
-    .describe(
-      'The database role that every process has, where they have the same one; null where each kind has its own.',
-    )
+    .describe('The database role of all processes if they share one; null if each kind has its own.')
     .default(null),
   deliveries: z.object({
     inFlight: z.number(),
@@ -64,14 +62,14 @@ export const domainStatus = z.object({
       .default(null),
   }),
   identities: identities
-    .describe('Of active devices; `renewing` is false until the upgrade that brings renewals is finalized.')
+    .describe('For active devices; `renewing` is false until the upgrade that introduces renewals is finalized.')
     .default({ ended: 0, endWithin30Days: 0, due: 0, underWay: 0, unused: 0, failed: 0, renewing: false }),
   certificates: z
     .array(z.object({ name: z.string(), endsAt: instant, renewal: z.string(), warning: z.string().nullable() }))
     .default([]),
   unansweredDevices: z
     .number()
-    .describe('Devices that were handed the same command again and again without answering.')
+    .describe('Devices that repeatedly received the same command without answering.')
     .default(0),
   openMoves: z.array(
     z.object({ batch: z.string(), purpose: z.string(), state: z.string(), open: z.number(), outOfReach: z.number() }),

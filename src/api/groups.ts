@@ -21,7 +21,7 @@ export const groupOperations = {
   },
   delete: {
     ...{ method: 'DELETE', path: '/groups/:name', tag },
-    summary: 'Delete a group; its members stay, and what its IT policy brought them is taken back',
+    summary: 'Delete a group; its members stay, and the effects of its IT policy on them are reverted',
     params: byName,
     answer: owedDeliveries.extend({ members: z.number() }),
   },

@@ -22,19 +22,22 @@ export const instanceOperations = {
   },
   add: {
     ...{ method: 'POST', path: '/instances', tag },
-    summary: 'Add a server instance with its SRP credential, and have its process started',
+    summary: 'Add a server instance with its SRP credential, and start its process',
     body: z.object(newProcess),
     status: 201,
     answer: addedProcess,
   },
   retire: {
     ...{ method: 'POST', path: '/instances/:name/retire', tag },
-    summary: 'Retire an instance without accounts: its process ends, its credential is revoked',
+    summary: 'Retire an instance without accounts: its process is stopped, its credential revoked',
     params: byName,
     answer: z.object({
       name: z.string(),
       srpIdentifier: z.string(),
-      connectionServices: z.array(z.string()).describe('Those that served it alone, and went with it.').default([]),
+      connectionServices: z
+        .array(z.string())
+        .describe('Those that served only this instance and were removed with it.')
+        .default([]),
     }),
   },
 } as const satisfies Operations;

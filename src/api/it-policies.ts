@@ -18,9 +18,9 @@ const rule = z.object({
   name: z.string(),
   group: z.string(),
   description: z.string(),
-  least: z.record(z.string(), z.string()).describe('Least version of each family of devices that knows it.'),
-  values: freeForm.describe('JSON Schema of what it may be.').default({}),
-  default: ruleValue.nullable().describe('What holds where no policy sets it.').default(null),
+  least: z.record(z.string(), z.string()).describe('The minimum version of each device family that supports it.'),
+  values: freeForm.describe('JSON Schema of its value.').default({}),
+  default: ruleValue.nullable().describe('The default if no policy sets it.').default(null),
   feature: z.string().nullable().describe('The feature that must be active before a policy may set it.').default(null),
 });
 
@@ -41,7 +41,7 @@ export const itPolicyOperations = {
   },
   listRules: {
     ...{ method: 'GET', path: '/it-policies/rules', tag },
-    summary: 'The rules that an IT policy can hold in this release',
+    summary: 'The IT policy rules of this release',
     answer: z.object({ rules: z.array(rule) }),
   },
   show: {
@@ -53,27 +53,27 @@ export const itPolicyOperations = {
   },
   replaceRules: {
     ...{ method: 'PUT', path: '/it-policies/:name', tag },
-    summary: 'Replace the rules of an IT policy; every device that it holds for is owed the new one',
+    summary: 'Replace the rules of an IT policy; the new one is sent to every device that it applies to',
     params: byName,
     body: z.object({ rules: freeForm }),
     answer: policy.extend(owedDeliveries.shape),
   },
   delete: {
     ...{ method: 'DELETE', path: '/it-policies/:name', tag },
-    summary: 'Delete an IT policy; its accounts return to what is below it',
+    summary: 'Delete an IT policy; the next policy in order then applies to its accounts',
     params: byName,
     answer: owedDeliveries,
   },
   assignToAccount: {
     ...{ method: 'PUT', path: '/accounts/:name/it-policy', tag },
-    summary: 'Assign an IT policy to an account, or take its own away',
+    summary: 'Assign an IT policy to an account, or remove the account’s own',
     params: byName,
     body: assignment,
     answer: owedDeliveries,
   },
   assignToGroup: {
     ...{ method: 'PUT', path: '/groups/:name/it-policy', tag },
-    summary: 'Assign an IT policy to a group, or take it away',
+    summary: 'Assign an IT policy to a group, or remove it',
     params: byName,
     body: assignment,
     answer: owedDeliveries,

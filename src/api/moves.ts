@@ -45,7 +45,7 @@ export type MoveBatchWithMoves = z.output<typeof batchWithMoves>;
 const skippedAccount = z.object({
   account: z.string(),
   reason: z.string(),
-  next: z.string().optional().describe('What holds it, and what to type instead.'),
+  next: z.string().optional().describe('What prevents the move, and which command to use instead.'),
 });
 export type SkippedAccount = z.output<typeof skippedAccount>;
 
@@ -80,25 +80,25 @@ export const moveOperations = {
   },
   show: {
     ...{ method: 'GET', path: '/moves/:batch', tag },
-    summary: 'How a batch stands, and which accounts are not moved and settled yet',
+    summary: 'The state of a batch, and which accounts are not moved and settled yet',
     params,
     answer: batchWithMoves,
   },
   pause: {
     ...{ method: 'POST', path: '/moves/:batch/pause', tag },
-    summary: 'Start nothing new of a batch; moves under way reach a safe point',
+    summary: 'Start no further moves of a batch; moves in progress reach a safe point',
     params,
     body: z.object({ reason: typedText(500).min(1).optional() }).nullish(),
     answer: batch,
   },
   resume: {
-    ...{ method: 'POST', path: '/moves/:batch/resume', tag, summary: 'Go on with a paused batch' },
+    ...{ method: 'POST', path: '/moves/:batch/resume', tag, summary: 'Resume a paused batch' },
     params,
     answer: batch,
   },
   back: {
     ...{ method: 'POST', path: '/moves/:batch/back', tag },
-    summary: 'Cancel what has not started and move home what was moved',
+    summary: 'Cancel moves that have not started and move the other accounts back',
     params,
     status: 201,
     answer: createdBatch,

@@ -4,7 +4,7 @@ import { freeForm, processName } from './shapes.ts';
 
 export const newProcess = {
   name: processName,
-  host: z.string().min(1).max(255).optional().describe('The host whose supervisor is to run it; default: this one.'),
+  host: z.string().min(1).max(255).optional().describe('The host whose supervisor runs it; default: this one.'),
 };
 
 export const addedProcess = z.object({
@@ -13,5 +13,5 @@ export const addedProcess = z.object({
   host: z.string(),
   credential: freeForm
     .nullable()
-    .describe('The credential file, once, when the host is another one; otherwise it was put in place.'),
+    .describe('The credential file, shown once, if the host is another one; otherwise the file was put in place.'),
 });

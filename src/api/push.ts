@@ -6,16 +6,19 @@ import { freeForm, instant } from './shapes.ts';
 const push = z.object({
   url: z.string(),
   hasOwnAuthority: z.boolean(),
-  caPem: z.string().nullable().describe('The authority that is trusted instead of the machine’s.').default(null),
+  caPem: z.string().nullable().describe('The CA that is trusted instead of the system’s.').default(null),
   hasCertificate: z.boolean(),
   certificate: z
     .object({ issuer: z.string(), selfSigned: z.boolean(), expiresAt: instant })
     .nullable()
-    .describe('Who issued it; no vendor’s push service takes a self-signed one.')
+    .describe('The issuer; no vendor’s push service accepts a self-signed certificate.')
     .default(null),
-  topic: z.string().describe('Devices are woken under it and keep it for ever.').default(''),
-  topicFixed: z.boolean().describe('Whether a certificate has fixed it; before that it is made up.').default(false),
-  mustEnrolAgain: z.number().describe('Enrolments that know another topic.').default(0),
+  topic: z.string().describe('Devices are woken under this topic and keep it permanently.').default(''),
+  topicFixed: z
+    .boolean()
+    .describe('Whether a certificate has fixed it; until then it is a placeholder.')
+    .default(false),
+  mustEnrolAgain: z.number().describe('Number of enrolments with another topic.').default(0),
 });
 export type PushView = z.output<typeof push>;
 
@@ -28,18 +31,24 @@ const change = {
       .default(false)
       .describe('Change nothing; answer with the result that the change would have.'),
   }),
-  body: freeForm.describe('url, and where needed caPem, certificatePem and privateKeyPem.'),
+  body: freeForm.describe('url, and optionally caPem, certificatePem and privateKeyPem.'),
   answer: push,
 } as const;
 
 export const pushOperations = {
-  show: { method: 'GET', path: '/push', tag: 'domain', summary: 'Where devices are woken through', answer: push },
+  show: {
+    method: 'GET',
+    path: '/push',
+    tag: 'domain',
+    summary: 'The push service through which devices are woken',
+    answer: push,
+  },
   replace: {
     ...{ ...change, method: 'PUT' },
     summary: 'Set the push service that wakes devices; replaces all of its settings',
   },
   change: {
     ...{ ...change, method: 'PATCH' },
-    summary: 'Change settings of the push service; what is not given stays, null takes away',
+    summary: 'Change settings of the push service; null removes a setting, others stay as they are',
   },
 } as const satisfies Operations;

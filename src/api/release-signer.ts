@@ -3,13 +3,13 @@ import * as z from 'zod';
 import type { Operations } from './operation.ts';
 
 const signer = z.object({
-  fingerprint: z.string().nullable().describe('Null: the next signed release makes its signer known.'),
+  fingerprint: z.string().nullable().describe('Null: the domain will trust the signer of the next signed release.'),
   since: z.string().nullable(),
   occasion: z.string().nullable(),
   unsigned: z
     .array(z.object({ release: z.string(), manifest: z.string() }))
-    .describe('Unsigned releases that were taken by name, with the SHA-256 of their manifests.'),
-  refused: z.array(z.string()).describe('Signers that were left by hand: taken only when they are named.').default([]),
+    .describe('Unsigned releases that were accepted by name, with the SHA-256 of their manifests.'),
+  refused: z.array(z.string()).describe('Signers that were replaced by hand: accepted only by name.').default([]),
 });
 export type ReleaseSigner = z.output<typeof signer>;
 
@@ -20,7 +20,7 @@ const tag = 'upgrade';
 
 export const releaseSignerOperations = {
   show: {
-    ...{ method: 'GET', path: '/release-signer', tag, summary: 'Whose releases this domain takes' },
+    ...{ method: 'GET', path: '/release-signer', tag, summary: 'Whose releases this domain accepts' },
     answer: signer,
   },
   trust: {
@@ -31,7 +31,7 @@ export const releaseSignerOperations = {
         .array(typed)
         .max(16)
         .default([])
-        .describe('Signers that stay refused, even where a rotation statement names them.'),
+        .describe('Signers that stay rejected, even if a rotation statement names them.'),
     }),
     answer: signer,
   },
@@ -46,7 +46,7 @@ export const releaseSignerOperations = {
       method: 'DELETE',
       path: '/release-signer',
       tag,
-      summary: 'Forget the signer: the next one is the first again',
+      summary: 'Forget the signer: the next one counts as the first again',
     },
     answer: signer,
   },

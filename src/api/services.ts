@@ -4,7 +4,7 @@ import type { Operations } from './operation.ts';
 import { freeForm, owedDeliveries } from './shapes.ts';
 
 const byType = z.object({
-  type: z.string().max(20).describe('One of [CMIME], [CICAL], [SYNC], [IPPP]; brackets may be left out.'),
+  type: z.string().max(20).describe('One of [CMIME], [CICAL], [SYNC], [IPPP]; the brackets may be omitted.'),
 });
 const tag = 'services';
 
@@ -15,14 +15,14 @@ export const serviceOperations = {
   },
   set: {
     ...{ method: 'PUT', path: '/services/:type', tag },
-    summary: 'Set up a service; every device is owed new service books',
+    summary: 'Set up a service; new service books are sent to every device',
     params: byType,
     body: z.object({ settings: freeForm }),
     answer: owedDeliveries,
   },
   delete: {
     ...{ method: 'DELETE', path: '/services/:type', tag },
-    summary: 'Take a service away; every device is owed new service books',
+    summary: 'Remove a service; new service books are sent to every device',
     params: byType,
     answer: owedDeliveries,
   },

@@ -31,7 +31,7 @@ export const srpCredentialOperations = {
       serial: z.string(),
       identifier: z.string(),
       expiresAt: instant,
-      path: z.string().nullable().describe('Where the file was put on the host of this administration service.'),
+      path: z.string().nullable().describe('Path of the file on the host of this administration service.'),
       credential: freeForm.nullable().describe('The file itself, shown once, if its holder is on another host.'),
     }),
   },

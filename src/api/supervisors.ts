@@ -4,9 +4,9 @@ import { instant } from './shapes.ts';
 
 export const supervisor = z.object({
   host: z.string(),
-  wanted: z.boolean().describe('Whether something is to run there.'),
-  release: z.string().nullable().describe('null of 1.1, whose supervisors say nothing of themselves.'),
-  atWork: z.boolean().describe('Whether it has reported itself lately.'),
+  wanted: z.boolean().describe('Whether the domain wants processes to run there.'),
+  release: z.string().nullable().describe('null for 1.1, whose supervisors do not report.'),
+  atWork: z.boolean().describe('Whether it has reported recently.'),
   processId: z.number().nullable(),
   nodeVersion: z.string().nullable(),
   postgresBinaries: z.string().nullable(),

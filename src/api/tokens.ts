@@ -14,7 +14,7 @@ export const tokenOperations = {
     }),
   },
   create: {
-    ...{ method: 'POST', path: '/tokens', tag, summary: 'Make an administrator token; it is shown once' },
+    ...{ method: 'POST', path: '/tokens', tag, summary: 'Create an administrator token; it is shown once' },
     body: z.object({ name: typedName }),
     status: 201,
     answer: z.object({ name: z.string(), token: z.string() }),

@@ -3,10 +3,8 @@
  * it stands before the stream's orderly end. Invariant: a client that goes away in the middle, a line that is not an
  * account, and a release fence in between each leave the database as it was.
  */
-
-import * as z from 'zod';
 import { importAccounts, type NewAccount } from '../../accounts/account-import.ts';
-import { typedAccountName, typedText } from '../../api/typed-text.ts';
+import { type ImportResult, newAccount } from '../../api/accounts.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { plainIssue } from '../../base/plain-issue.ts';
 import { parseShallowJson } from '../../base/shallow-json.ts';
@@ -14,19 +12,6 @@ import { decodeText, isWhole } from '../../rest/strict-input.ts';
 import { unknownKey } from '../../rest/unknown-keys.ts';
 import { listInstancesOnTrial } from '../../upgrade/state/upgrade-store.ts';
 import { type AdministrationContext, write } from './context.ts';
-
-/** One line of an import. */
-export const newAccount = z.object({
-  name: typedAccountName,
-  displayName: typedText(200).optional(),
-  instance: z.string().max(200).optional().describe('Name of the instance; default: the one with the fewest accounts.'),
-  groups: z.array(z.string().max(200)).max(100).optional(),
-});
-
-export interface ImportResult {
-  created: number;
-  skipped: { name: string; reason: string }[];
-}
 
 const lineLimitBytes = 64 * 1024;
 const batchRows = 500;

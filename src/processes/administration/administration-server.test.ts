@@ -1,6 +1,12 @@
 /** What holds for every route: tokens, input, errors, the description, and the release fence. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { askedDeliveryStates } from '../../api/deliveries.ts';
+import { shownDeviceStates } from '../../api/devices.ts';
+import type { Operation } from '../../api/operation.ts';
+import { resources } from '../../api/operations.ts';
+import { deliveryStates } from '../../deliveries/state/delivery-states.ts';
+import { deviceStates } from '../../devices/state/device-states.ts';
 import { codeOf, startAdministration } from './administration-fixture.ts';
 
 const admin = await startAdministration();
@@ -113,6 +119,24 @@ test('every route has a summary, a tag and answers described in the OpenAPI docu
       `${route} has no answer`,
     );
   }
+});
+
+test('what is served is the table of operations, and nothing else', async () => {
+  const document = (await (await fetch(`${admin.url}/api/v1/openapi.json`)).json()) as {
+    paths: Record<string, object>;
+  };
+  const served = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path.replace(/\{(\w+)\}/g, ':$1')}`),
+  );
+  const inTable = Object.values(resources).flatMap((operations) =>
+    Object.values<Operation>(operations).map(({ method, path }) => `${method} /api/v1${path}`),
+  );
+  assert.deepEqual(served.sort(), inTable.sort());
+});
+
+test('devices and deliveries can be asked for by every state that they can have', () => {
+  assert.deepEqual([...shownDeviceStates].sort(), [...deviceStates.states, 'suspended', 'leaving'].sort());
+  assert.deepEqual([...askedDeliveryStates].sort(), ['open', ...deliveryStates.states].sort());
 });
 
 test('an unexpected failure is ERR_INTERNAL without its text', async () => {

@@ -7,6 +7,7 @@ import { type FastifyInstance, fastify } from 'fastify';
 import { jsonSchemaTransform, serializerCompiler } from 'fastify-type-provider-zod';
 import { auditRequests, requestIds } from '../../access/audited-request.ts';
 import { requireToken } from '../../access/authentication.ts';
+import { errorBody } from '../../api/shapes.ts';
 import { BrambleError, messageOf } from '../../base/errors.ts';
 import type { HealthHandler } from '../../process/health.ts';
 import { type BodyPatience, defaultBodyPatience, limitBodyTime } from '../../rest/body-deadline.ts';
@@ -16,7 +17,6 @@ import { closedSchema, takeStrictInput } from '../../rest/strict-input.ts';
 import { answerUnknownPaths } from '../../rest/unknown-paths.ts';
 import type { AdministrationContext } from './context.ts';
 import { apiRoutes } from './routes/api.ts';
-import { errorBody } from './shapes.ts';
 
 const bodyLimitBytes = 1024 * 1024;
 

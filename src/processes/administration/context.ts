@@ -33,14 +33,3 @@ export async function write<Result>(
 ): Promise<Result> {
   return await administrationTransaction(context.db, context.release, (tx) => recordedRequest(tx, work));
 }
-
-declare module 'fastify' {
-  interface FastifyRequest {
-    /** Name of the token that the request was made with; empty on routes without one. */
-    administrator: string;
-  }
-  interface FastifyContextConfig {
-    /** A route that answers without a token. */
-    withoutToken?: boolean;
-  }
-}

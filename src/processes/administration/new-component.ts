@@ -2,7 +2,6 @@
  * What a new server instance and a new connection service have in common: a free name, an SRP credential, and the process
  * that is wanted for it.
  */
-import * as z from 'zod';
 import { BrambleError } from '../../base/errors.ts';
 import type { SrpIdentifier } from '../../base/ids.ts';
 import type { Transaction } from '../../database/connection.ts';
@@ -11,25 +10,7 @@ import { recordEvent } from '../../domain/events.ts';
 import { type ComponentKind, listComponents } from '../../registry/components.ts';
 import { desireProcess, listDesiredProcesses } from '../../registry/desired-processes.ts';
 import type { AdministrationContext } from './context.ts';
-import { jsonObject } from './shapes.ts';
 import { deliverSrpCredential } from './srp-issuing.ts';
-
-/** Also the name of the component and of its log file. */
-export const processName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'use lower-case letters, digits and hyphens');
-export const hostName = z
-  .string()
-  .min(1)
-  .max(255)
-  .optional()
-  .describe('The host whose supervisor runs it; default: this one.');
-export const addedShape = z.object({
-  name: z.string(),
-  srpIdentifier: z.string(),
-  host: z.string(),
-  credential: jsonObject
-    .nullable()
-    .describe('The credential file, shown once, if the host is another one; otherwise the file was put in place.'),
-});
 
 /** Names of processes are one space, whatever their kind: they name components, desired processes and logs. */
 export async function assertNameUnused(tx: Transaction, wanted: string): Promise<void> {

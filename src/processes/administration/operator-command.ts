@@ -2,36 +2,10 @@
  * The commands that an administrator may send to a device by hand, checked and written as the device gets them.
  * @see Apple device-management, mdm/commands
  */
-import * as z from 'zod';
-import { typedText } from '../../api/typed-text.ts';
+import type { OperatorCommand } from '../../api/device-commands.ts';
 import { type CommandId, newId } from '../../base/ids.ts';
 import { serializePlist } from '../../protocol/plist/serializer.ts';
 import type { PlistValue } from '../../protocol/plist/value.ts';
-
-/** The body of `POST /devices/:id/commands`. */
-export const operatorCommand = z.discriminatedUnion('requestType', [
-  z.object({
-    requestType: z.literal('DeviceLock'),
-    pin: z
-      .string()
-      .regex(/^\d{6}$/, 'six digits')
-      .optional()
-      .describe('New password for a computer.'),
-    message: typedText(1000, { lines: true }).optional(),
-    phoneNumber: typedText(100).optional(),
-  }),
-  z.object({
-    requestType: z.literal('DeviceInformation'),
-    queries: z.array(z.string().min(1).max(100)).min(1).max(200).optional(),
-  }),
-  z.object({ requestType: z.literal('ProfileList') }),
-  z.object({
-    requestType: z.literal('InstallProfile'),
-    payload: z.base64().min(1).describe('The configuration profile in base64.'),
-  }),
-  z.object({ requestType: z.literal('RemoveProfile'), identifier: z.string().min(1).max(500) }),
-]);
-export type OperatorCommand = z.output<typeof operatorCommand>;
 
 const defaultQueries = ['DeviceName', 'OSVersion', 'BuildVersion', 'ModelName', 'ProductName', 'SerialNumber', 'UDID'];
 

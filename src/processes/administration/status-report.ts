@@ -1,148 +1,100 @@
 /** The domain at a glance: what runs, where accounts are, what is owed to devices and what holds it back. */
-
+import type { DomainStatus } from '../../api/domain.ts';
+import type { Unchanged } from '../../api/operation.ts';
 import type { Queryable } from '../../database/connection.ts';
-import { type Budget, readBudget } from '../../deliveries/budget.ts';
+import { readBudget } from '../../deliveries/budget.ts';
 import { readPermitUse } from '../../deliveries/permits.ts';
 import { deliveryStates } from '../../deliveries/state/delivery-states.ts';
 import { handOutsShown } from '../../devices/unanswered-commands.ts';
-import { type Domain, readDomain } from '../../domain/domain.ts';
-import { listInstances } from '../../instances/instances.ts';
+import { readDomain } from '../../domain/domain.ts';
+import { type Instance, listInstances } from '../../instances/instances.ts';
 import { moveStates } from '../../moves/state/move-states.ts';
 import { type Component, componentKinds, listComponents } from '../../registry/components.ts';
 import { isFeatureActive } from '../../registry/features.ts';
-import { type HostSupervisor, listSupervisors } from '../../registry/supervisors.ts';
+import { listSupervisors } from '../../registry/supervisors.ts';
 import { readOpenUpgrade } from '../../upgrade/state/upgrade-store.ts';
-import { type ListedCertificate, listCertificates } from './certificate-list.ts';
+import { listCertificates } from './certificate-list.ts';
 import type { AdministrationContext } from './context.ts';
 import { holdText } from './delivery-list.ts';
-import { countIdentities, type IdentityCounts } from './identity-renewals.ts';
+import { countIdentities } from './identity-renewals.ts';
 
 type StatusContext = Pick<AdministrationContext, 'db' | 'home' | 'features'>;
 
-export interface InstanceStatus {
-  name: string;
-  srpIdentifier: string;
-  accountCount: number;
-  deviceCount: number;
-  release: string | null;
-  alive: boolean;
-  /** Routers that its link is open to now. */
-  links: { router: string; since: string | null; reconnects: number }[];
-  deliveries: { owed: number; released: number; inFlight: number; suspects: number };
-  hold: { reason: string; text: string; waiting: number; heldSeconds: number } | null;
-}
+type Status = Unchanged<DomainStatus>;
+type InstanceStatus = Status['instances'][number];
 
-export interface StatusReport {
-  domain: Pick<Domain, 'name' | 'publicUrl' | 'tunnelHost' | 'release' | 'schemaVersion' | 'featureLevel'>;
-  components: Component[];
-  supervisors: HostSupervisor[];
-  instances: InstanceStatus[];
-  /** PostgreSQL's name of the role, where every process has the same one. */
-  sharedDatabaseRole: string | null;
-  deliveries: {
-    inFlight: number;
-    suspects: number;
-    budget: Budget;
-    /** While silent devices hold slots that others wait for. */
-    heldBySuspects: { instances: string[]; silent: number; clearedBy: string } | null;
-  };
-  /** Of active devices; `renewing` is false until an upgrade that brings renewals is finalized. */
-  identities: IdentityCounts & { renewing: boolean };
-  certificates: ListedCertificate[];
-  /** Devices that were handed the same command again and again without answering. */
-  unansweredDevices: number;
-  openMoves: { batch: string; purpose: string; state: string; open: number; outOfReach: number }[];
-  upgrade: {
-    id: string;
-    from: string;
-    to: string;
-    state: string;
-    pausedFrom: string | null;
-    reason: string | null;
-  } | null;
-}
-
-export async function readStatus({ db: q, home, features }: StatusContext): Promise<StatusReport> {
-  const [
-    domain,
-    components,
-    supervisors,
-    instances,
-    deliveries,
-    holds,
-    permits,
-    budget,
-    openMoves,
-    upgrade,
-    sessions,
-    silence,
-    identities,
-    renewing,
-    certificates,
-  ] = await Promise.all([
+/** Several statements: figures may be some milliseconds apart. */
+export async function readStatus({ db: q, home, features }: StatusContext): Promise<Status> {
+  const [domain, components, supervisors, listed, openMoves, upgrade, sessions, certificates] = await Promise.all([
     readDomain(q),
     listComponents(q),
     listSupervisors(q),
     listInstances(q),
+    listOpenMoves(q),
+    openUpgrade(q),
+    listSessionRoles(q),
+    listCertificates(q, home),
+  ]);
+  const [counts, holds, permits, budget, silence, identities, renewing] = await Promise.all([
     countDeliveries(q),
     listHolds(q),
     readPermitUse(q),
     readBudget(q),
-    listOpenMoves(q),
-    openUpgrade(q),
-    listSessionRoles(q),
     countSilence(q),
     countIdentities(q),
     isFeatureActive(q, features, 'device-identity-renewal'),
-    listCertificates(q, home),
   ]);
-  const heldInstances = instances
-    .filter(({ id }) => holds.some((hold) => hold.instanceId === id && hold.reason === 'suspects'))
-    .map(({ name }) => name);
-  const held = { silent: silence.silent, clearedBy: 'bramble device requeue --silent' };
   const used = (scope: string): number => permits.find((use) => use.scope === scope)?.taken ?? 0;
+  const instances = listed.filter((instance) => instance.retiredAt === null);
   return {
     domain,
     components,
     supervisors,
-    instances: instances
-      .filter((instance) => instance.retiredAt === null)
-      .map((instance) => {
-        const component = components.find(
-          (candidate) => candidate.kind === 'server' && candidate.name === instance.name,
-        );
-        const hold = holds.find((candidate) => candidate.instanceId === instance.id);
-        const counts = deliveries.find((candidate) => candidate.instanceId === instance.id);
-        return {
-          name: instance.name,
-          srpIdentifier: instance.srpIdentifier,
-          accountCount: instance.accountCount,
-          deviceCount: instance.deviceCount,
-          release: component?.release ?? null,
-          alive: component?.alive ?? false,
-          links: linksOf(components, instance.srpIdentifier),
-          deliveries: {
-            owed: counts?.owed ?? 0,
-            released: counts?.released ?? 0,
-            inFlight: counts?.inFlight ?? 0,
-            suspects: counts?.suspects ?? 0,
-          },
-          hold: hold === undefined ? null : holdView(hold),
-        };
-      }),
+    instances: instances.map((instance) => instanceStatus(instance, components, counts, holds)),
     sharedDatabaseRole: sharedRole(sessions),
     deliveries: {
       inFlight: used('domain'),
       suspects: used('suspects'),
-      budget,
-      heldBySuspects: heldInstances.length === 0 ? null : { instances: heldInstances, ...held },
+      budget: { ...budget },
+      heldBySuspects: heldBySuspects(listed, holds, silence.silent),
     },
     identities: { ...identities, renewing },
     certificates,
     unansweredDevices: silence.unansweredDevices,
     openMoves,
-    upgrade: upgrade ?? null,
+    upgrade,
   };
+}
+
+function instanceStatus(
+  { id, name, srpIdentifier, accountCount, deviceCount }: Instance,
+  components: readonly Component[],
+  counts: readonly DeliveryCounts[],
+  holds: readonly Hold[],
+): InstanceStatus {
+  const component = components.find((candidate) => candidate.kind === 'server' && candidate.name === name);
+  const hold = holds.find((candidate) => candidate.instanceId === id);
+  const none = { owed: 0, released: 0, inFlight: 0, suspects: 0 };
+  return {
+    ...{ name, srpIdentifier, accountCount, deviceCount },
+    release: component?.release ?? null,
+    alive: component?.alive ?? false,
+    links: linksOf(components, srpIdentifier),
+    deliveries: counts.find((candidate) => candidate.instanceId === id) ?? none,
+    hold: hold === undefined ? null : holdView(hold),
+  };
+}
+
+/** While silent devices hold slots that others wait for. */
+function heldBySuspects(
+  instances: readonly Instance[],
+  holds: readonly Hold[],
+  silent: number,
+): Status['deliveries']['heldBySuspects'] {
+  const held = instances
+    .filter(({ id }) => holds.some((hold) => hold.instanceId === id && hold.reason === 'suspects'))
+    .map(({ name }) => name);
+  return held.length === 0 ? null : { instances: held, silent, clearedBy: 'bramble device requeue --silent' };
 }
 
 /** From what the routers report of themselves. */
@@ -214,8 +166,8 @@ function holdView(hold: Hold) {
 }
 
 /** Batches with moves that are not closed; through index account_move_batch. */
-async function listOpenMoves(q: Queryable): Promise<StatusReport['openMoves']> {
-  return await q<StatusReport['openMoves'][number][]>`
+async function listOpenMoves(q: Queryable): Promise<Status['openMoves']> {
+  return await q<Status['openMoves'][number][]>`
     select b.id as batch, b.purpose, b.state, count(*)::int as open,
            count(*) filter (where m.out_of_reach)::int as "outOfReach"
       from move_batch b join account_move m on m.batch_id = b.id
@@ -224,9 +176,9 @@ async function listOpenMoves(q: Queryable): Promise<StatusReport['openMoves']> {
      order by b.created_at`;
 }
 
-async function openUpgrade(q: Queryable): Promise<StatusReport['upgrade'] | undefined> {
+async function openUpgrade(q: Queryable): Promise<Status['upgrade']> {
   const open = await readOpenUpgrade(q);
-  if (open === undefined) return undefined;
+  if (open === undefined) return null;
   const { id, fromRelease, toRelease, state, pausedFrom, pauseReason } = open;
   return { id, from: fromRelease, to: toRelease, state, pausedFrom, reason: pauseReason };
 }

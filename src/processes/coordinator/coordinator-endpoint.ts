@@ -80,7 +80,6 @@ export async function openCoordinatorEndpoint(
     host,
     features,
     write: async (work) => (await db.begin((tx) => recordedRequest(tx, work))) as Awaited<ReturnType<typeof work>>,
-    operatorOf: (request) => request.administrator,
     planning: false,
     assignment: true,
   });

@@ -3,7 +3,7 @@ import { cp, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { type FastifyRequest, fastify } from 'fastify';
+import { fastify } from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { createToken } from '../../access/administrator-tokens.ts';
 import { openDatabase, type Transaction } from '../../database/connection.ts';
@@ -152,10 +152,8 @@ async function planningService() {
   });
   const write = async <Result>(work: (tx: Transaction) => Promise<Result>) =>
     (await db.begin((tx) => work(tx))) as Result;
-  const operatorOf = (_request: FastifyRequest) => 'ada';
-  await app.register(
-    upgradeRoutes({ db, home, host: 'here', features: [], write, operatorOf, planning: true, assignment: false }),
-  );
+  app.decorateRequest('administrator', 'ada');
+  await app.register(upgradeRoutes({ db, home, host: 'here', features: [], write, planning: true, assignment: false }));
   after(async () => await app.close());
   return async (body: object, url = '/upgrade/plan') =>
     (await app.inject({ method: 'POST', url, payload: body })).json<{

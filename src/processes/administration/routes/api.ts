@@ -1,7 +1,8 @@
 /** All routes under /api/v1, and their description. */
 import type { FastifyPluginAsync } from 'fastify';
-import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import * as z from 'zod';
+import { domainOperations } from '../../../api/domain.ts';
+import type { AnswerOf } from '../../../api/operation.ts';
+import { serve } from '../../../rest/serve.ts';
 import { upgradeRoutes } from '../../../upgrade/operations/routes.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { accountRoutes } from './accounts.ts';
@@ -54,20 +55,11 @@ const resources = [
   auditRoutes,
 ];
 
-export function apiRoutes(context: AdministrationContext): FastifyPluginAsyncZod {
+export function apiRoutes(context: AdministrationContext): FastifyPluginAsync {
   return async (app) => {
     for (const routes of resources) await app.register(routes(context));
-    app.route({
-      method: 'GET',
-      url: '/openapi.json',
-      config: { withoutToken: true },
-      schema: {
-        tags: ['domain'],
-        summary: 'This description',
-        response: { 200: z.record(z.string(), z.unknown()) },
-      },
-      handler: async () => ({ ...app.swagger() }),
-    });
+    const describe = async () => app.swagger() as AnswerOf<typeof domainOperations.describe>;
+    serve(app, domainOperations.describe, describe, { withoutToken: true });
   };
 }
 
@@ -80,7 +72,6 @@ function upgradePlugin(context: AdministrationContext): FastifyPluginAsync {
     host,
     features,
     write: (work) => write(context, work),
-    operatorOf: (request) => request.administrator,
     planning: true,
     assignment: true,
   });

@@ -1,6 +1,6 @@
 /** Ends the management of one device: told, so that it leaves, or silently. */
-import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import * as z from 'zod';
+import type { FastifyPluginAsync } from 'fastify';
+import { deviceOperations } from '../../../api/devices.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import { type CommandId, type DeviceId, newId } from '../../../base/ids.ts';
 import { removeDevice } from '../../../devices/device-removal.ts';
@@ -8,66 +8,40 @@ import { type Domain, readDomain } from '../../../domain/domain.ts';
 import { recordEvent } from '../../../domain/events.ts';
 import { registeredPlatforms } from '../../../platforms/registered/platforms.ts';
 import { notFound } from '../../../rest/http-errors.ts';
+import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { findDevice } from '../device-list.ts';
-import { instant } from '../shapes.ts';
 
-export function deviceRemovalRoutes(context: AdministrationContext): FastifyPluginAsyncZod {
+export function deviceRemovalRoutes(context: AdministrationContext): FastifyPluginAsync {
   return async (app) => {
-    app.route({
-      method: 'DELETE',
-      url: '/devices/:id',
-      schema: {
-        tags: ['devices'],
-        summary: 'Remove a device: told to leave (its enrolment ends when it answers), or silently and at once',
-        params: z.object({ id: z.uuid() }),
-        querystring: z.object({
-          tell: z
-            .enum(['true', 'false'])
-            .default('true')
-            .describe('`false`: the device is refused from now on, but keeps its profiles.'),
-        }),
-        response: {
-          200: z.object({
-            state: z.enum(['leaving', 'gone']),
-            commandUuid: z
-              .string()
-              .nullable()
-              .describe('The id of the RemoveProfile command that waits for the device.'),
-            endsAt: instant.nullable().describe('When the enrolment ends if the device does not answer.'),
-            toldWhenItComes: z.boolean().describe('Whether the device is told to leave if it connects again.'),
-          }),
-        },
-      },
-      handler: async (request) => {
-        const deviceId = request.params.id as DeviceId;
-        const domain = await readDomain(context.db);
-        const tell = request.query.tell === 'true';
-        const outcome = await write(context, async (tx) => {
-          const device = await findDevice(tx, deviceId);
-          if (device === undefined) throw notFound('device', deviceId);
-          const removed = await removeDevice(tx, {
-            deviceId,
-            tell,
-            command: tell ? removalCommand(device.platform, domain) : null,
-          });
-          if (removed.kind === 'not-found') throw notFound('device', deviceId);
-          await recordEvent(tx, {
-            kind: 'device-removed',
-            subject: deviceId,
-            message:
-              `${request.administrator} removed the device ${deviceId} (${device.model ?? 'unknown model'}, serial ` +
-              `number ${device.serialNumber ?? 'unknown'}) of ${device.account}; ` +
-              `${removed.kind === 'ended' && !removed.tells ? 'silently: it is not told' : 'it is told to leave when it next connects'}`,
-          });
-          return removed;
+    serve(app, deviceOperations.remove, async (request) => {
+      const deviceId = request.params.id as DeviceId;
+      const domain = await readDomain(context.db);
+      const tell = request.query.tell === 'true';
+      const outcome = await write(context, async (tx) => {
+        const device = await findDevice(tx, deviceId);
+        if (device === undefined) throw notFound('device', deviceId);
+        const removed = await removeDevice(tx, {
+          deviceId,
+          tell,
+          command: tell ? removalCommand(device.platform, domain) : null,
         });
-        if (outcome.kind === 'ended') {
-          return { state: 'gone' as const, commandUuid: null, endsAt: null, toldWhenItComes: outcome.tells };
-        }
-        const { commandId: commandUuid, until: endsAt } = outcome;
-        return { state: 'leaving' as const, commandUuid, endsAt, toldWhenItComes: true };
-      },
+        if (removed.kind === 'not-found') throw notFound('device', deviceId);
+        await recordEvent(tx, {
+          kind: 'device-removed',
+          subject: deviceId,
+          message:
+            `${request.administrator} removed the device ${deviceId} (${device.model ?? 'unknown model'}, serial ` +
+            `number ${device.serialNumber ?? 'unknown'}) of ${device.account}; ` +
+            `${removed.kind === 'ended' && !removed.tells ? 'silently: it is not told' : 'it is told to leave when it next connects'}`,
+        });
+        return removed;
+      });
+      if (outcome.kind === 'ended') {
+        return { state: 'gone' as const, commandUuid: null, endsAt: null, toldWhenItComes: outcome.tells };
+      }
+      const { commandId: commandUuid, until: endsAt } = outcome;
+      return { state: 'leaving' as const, commandUuid, endsAt, toldWhenItComes: true };
     });
   };
 }

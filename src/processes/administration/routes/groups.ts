@@ -1,6 +1,5 @@
 /** Groups of accounts and their members. A change of members owes the account its IT policy again. */
-import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import * as z from 'zod';
+import type { FastifyPluginAsync } from 'fastify';
 import { membersOfGroup } from '../../../accounts/account-selection.ts';
 import { getAccount } from '../../../accounts/accounts.ts';
 import {
@@ -12,21 +11,17 @@ import {
   type MembershipOutcome,
   removeGroupMember,
 } from '../../../accounts/groups.ts';
-import { typedName } from '../../../api/typed-text.ts';
+import { groupOperations } from '../../../api/groups.ts';
 import { accountNameOf } from '../../../base/account-name.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import { announceDeliveries, oweDeliveries } from '../../../deliveries/owe-deliveries.ts';
 import { notFound } from '../../../rest/http-errors.ts';
+import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
-import { name, nothing } from '../shapes.ts';
 
-const groupShape = z.object({ id: z.string(), name: z.string(), rank: z.number(), memberCount: z.number() });
-const membership = z.object({ name, account: name });
-const tags = ['groups'];
-
-export function groupRoutes(context: AdministrationContext): FastifyPluginAsyncZod {
+export function groupRoutes(context: AdministrationContext): FastifyPluginAsync {
   async function changeMember(
-    member: z.output<typeof membership>,
+    member: { name: string; account: string },
     change: typeof addGroupMember,
   ): Promise<MembershipOutcome> {
     const accountName = accountNameOf(member.account);
@@ -58,44 +53,22 @@ export function groupRoutes(context: AdministrationContext): FastifyPluginAsyncZ
   }
 
   return async (app) => {
-    app.route({
-      method: 'GET',
-      url: '/groups',
-      schema: { tags, summary: 'List groups by rank', response: { 200: z.object({ groups: z.array(groupShape) }) } },
-      handler: async () => ({ groups: await listGroups(context.db) }),
+    serve(app, groupOperations.list, async () => ({ groups: await listGroups(context.db) }));
+
+    serve(app, groupOperations.create, async (request) => {
+      return await write(context, async (tx) => {
+        const outcome = await createGroup(tx, request.body);
+        if (outcome.kind === 'created') return outcome.group;
+        throw outcome.kind === 'name-taken'
+          ? new BrambleError('ERR_NAME_TAKEN', `A group named ${request.body.name} exists. Choose another name.`)
+          : new BrambleError('ERR_RANK_TAKEN', `Another group has rank ${request.body.rank}. Choose another rank.`);
+      });
     });
 
-    app.route({
-      method: 'POST',
-      url: '/groups',
-      schema: {
-        tags,
-        summary: 'Create a group',
-        body: z.object({ name: typedName, rank: z.number().int().min(1).max(1_000_000).optional() }),
-        response: { 201: groupShape },
-      },
-      handler: async (request, reply) => {
-        const group = await write(context, async (tx) => {
-          const outcome = await createGroup(tx, request.body);
-          if (outcome.kind === 'created') return outcome.group;
-          throw outcome.kind === 'name-taken'
-            ? new BrambleError('ERR_NAME_TAKEN', `A group named ${request.body.name} exists. Choose another name.`)
-            : new BrambleError('ERR_RANK_TAKEN', `Another group has rank ${request.body.rank}. Choose another rank.`);
-        });
-        return await reply.status(201).send(group);
-      },
-    });
-
-    app.route({
-      method: 'DELETE',
-      url: '/groups/:name',
-      schema: {
-        tags,
-        summary: 'Delete a group; its members stay, and the effects of its IT policy on them are reverted',
-        params: z.object({ name }),
-        response: { 200: z.object({ members: z.number(), deliveriesOwed: z.number() }) },
-      },
-      handler: async (request) =>
+    serve(
+      app,
+      groupOperations.delete,
+      async (request) =>
         await write(context, async (tx) => {
           const group = await membersOfGroup(tx, request.params.name);
           if (group === undefined) throw notFound('group', request.params.name);
@@ -109,42 +82,20 @@ export function groupRoutes(context: AdministrationContext): FastifyPluginAsyncZ
           await announceDeliveries(tx);
           return { members: group.accountIds.length, deliveriesOwed: owed.length };
         }),
+    );
+
+    serve(app, groupOperations.listMembers, async (request) => {
+      const members = await listGroupMembers(context.db, request.params.name);
+      if (members === undefined) throw notFound('group', request.params.name);
+      return { members };
     });
 
-    app.route({
-      method: 'GET',
-      url: '/groups/:name/members',
-      schema: {
-        tags,
-        summary: 'List the accounts of a group',
-        params: z.object({ name }),
-        response: { 200: z.object({ members: z.array(z.string()) }) },
-      },
-      handler: async (request) => {
-        const members = await listGroupMembers(context.db, request.params.name);
-        if (members === undefined) throw notFound('group', request.params.name);
-        return { members };
-      },
+    serve(app, groupOperations.addMember, async (request) => {
+      await changeMember(request.params, addGroupMember);
     });
 
-    app.route({
-      method: 'PUT',
-      url: '/groups/:name/members/:account',
-      schema: { tags, summary: 'Put an account into a group', params: membership, response: { 204: nothing } },
-      handler: async (request, reply) => {
-        await changeMember(request.params, addGroupMember);
-        return await reply.status(204).send(null);
-      },
-    });
-
-    app.route({
-      method: 'DELETE',
-      url: '/groups/:name/members/:account',
-      schema: { tags, summary: 'Take an account out of a group', params: membership, response: { 204: nothing } },
-      handler: async (request, reply) => {
-        await changeMember(request.params, removeGroupMember);
-        return await reply.status(204).send(null);
-      },
+    serve(app, groupOperations.removeMember, async (request) => {
+      await changeMember(request.params, removeGroupMember);
     });
   };
 }

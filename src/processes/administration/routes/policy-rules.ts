@@ -1,42 +1,24 @@
 /** The IT policy rules of this release. */
-import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import type { FastifyPluginAsync } from 'fastify';
 import * as z from 'zod';
+import { itPolicyOperations } from '../../../api/it-policies.ts';
 import { registeredPlatforms } from '../../../platforms/registered/platforms.ts';
 import { rules } from '../../../policies/rules.ts';
-import { jsonObject } from '../shapes.ts';
+import { serve } from '../../../rest/serve.ts';
 
-const ruleShape = z.object({
-  name: z.string(),
-  group: z.string(),
-  description: z.string(),
-  least: z.record(z.string(), z.string()).describe('The minimum version of each device family that supports it.'),
-  values: jsonObject.describe('JSON Schema of its value.'),
-  default: z.union([z.boolean(), z.number(), z.string()]).nullable().describe('The default if no policy sets it.'),
-  feature: z.string().nullable().describe('The feature that must be active before a policy may set it.'),
-});
-
-export function policyRuleRoutes(): FastifyPluginAsyncZod {
+export function policyRuleRoutes(): FastifyPluginAsync {
   return async (app) => {
-    app.route({
-      method: 'GET',
-      url: '/it-policies/rules',
-      schema: {
-        tags: ['it-policies'],
-        summary: 'The IT policy rules of this release',
-        response: { 200: z.object({ rules: z.array(ruleShape) }) },
-      },
-      handler: async () => ({
-        rules: Object.entries(rules).map(([ruleName, rule]) => ({
-          name: ruleName,
-          group: rule.group,
-          description: rule.description,
-          least: leastVersionsOf(ruleName),
-          values: jsonSchemaOf(rule.value),
-          default: rule.default ?? null,
-          feature: rule.feature ?? null,
-        })),
-      }),
-    });
+    serve(app, itPolicyOperations.listRules, async () => ({
+      rules: Object.entries(rules).map(([ruleName, rule]) => ({
+        name: ruleName,
+        group: rule.group,
+        description: rule.description,
+        least: leastVersionsOf(ruleName),
+        values: jsonSchemaOf(rule.value),
+        default: rule.default ?? null,
+        feature: rule.feature ?? null,
+      })),
+    }));
   };
 }
 

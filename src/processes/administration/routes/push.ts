@@ -3,8 +3,8 @@
  * (`preview`).
  */
 
-import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import * as z from 'zod';
+import type { FastifyPluginAsync } from 'fastify';
+import { pushOperations } from '../../../api/push.ts';
 import { counted } from '../../../base/counted.ts';
 import type { Queryable } from '../../../database/connection.ts';
 import { recordEvent } from '../../../domain/events.ts';
@@ -18,29 +18,10 @@ import {
 } from '../../../platforms/apple/push-settings-store.ts';
 import { fixPushTopic, type PushTopic, previewPushTopic, readPushTopic } from '../../../platforms/apple/push-topic.ts';
 import { fieldError, issueError } from '../../../rest/field-error.ts';
+import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
-import { instant, jsonObject } from '../shapes.ts';
 
-const pushShape = z.object({
-  url: z.string(),
-  hasOwnAuthority: z.boolean(),
-  caPem: z.string().nullable().describe('The CA that is trusted instead of the system’s.'),
-  hasCertificate: z.boolean(),
-  certificate: z
-    .object({ issuer: z.string(), selfSigned: z.boolean(), expiresAt: instant })
-    .nullable()
-    .describe('The issuer; no vendor’s push service accepts a self-signed certificate.'),
-  topic: z.string().describe('Devices are woken under this topic and keep it permanently.'),
-  topicFixed: z.boolean().describe('Whether a certificate has fixed it; until then it is a placeholder.'),
-  mustEnrolAgain: z.number().describe('Number of enrolments with another topic.'),
-});
-const changes = [
-  { method: 'PUT', summary: 'Set the push service that wakes devices; replaces all of its settings' },
-  { method: 'PATCH', summary: 'Change settings of the push service; null removes a setting, others stay as they are' },
-] as const;
-const tags = ['domain'];
-
-export function pushRoutes(context: AdministrationContext): FastifyPluginAsyncZod {
+export function pushRoutes(context: AdministrationContext): FastifyPluginAsync {
   const current = async (q: Queryable) => openPushSettings(context.masterKeys, await readStoredPushSettings(q));
 
   /** What is to be stored, and its certificate where that is a new one. @throws BrambleError where it is not taken */
@@ -79,43 +60,21 @@ export function pushRoutes(context: AdministrationContext): FastifyPluginAsyncZo
   }
 
   return async (app) => {
-    app.route({
-      method: 'GET',
-      url: '/push',
-      schema: { tags, summary: 'The push service through which devices are woken', response: { 200: pushShape } },
-      handler: async () => pushView(await readStoredPushSettings(context.db), await readPushTopic(context.db)),
-    });
+    serve(app, pushOperations.show, async () =>
+      pushView(await readStoredPushSettings(context.db), await readPushTopic(context.db)),
+    );
 
-    for (const { method, summary } of changes) {
-      app.route({
-        method,
-        url: '/push',
-        schema: {
-          tags,
-          summary,
-          querystring: z.object({
-            preview: z
-              .stringbool()
-              .default(false)
-              .describe('Change nothing; answer with the result that the change would have.'),
-          }),
-          body: jsonObject.describe('url, and optionally caPem, certificatePem and privateKeyPem.'),
-          response: { 200: pushShape },
-        },
-        handler: async (request) => {
-          const keeps = method === 'PATCH';
-          if (!request.query.preview) {
-            const settings = await change(request.body, keeps, request.administrator);
-            return pushView(settings, await readPushTopic(context.db));
-          }
-          const { settings, certificate } = await wantedOf(context.db, request.body, keeps, new Date());
-          return pushView(
-            settings,
-            certificate === undefined
-              ? await readPushTopic(context.db)
-              : await previewPushTopic(context.db, context.features, certificate.topic),
-          );
-        },
+    for (const operation of [pushOperations.replace, pushOperations.change]) {
+      const keeps = operation.method === 'PATCH';
+      serve(app, operation, async ({ query, body, administrator }) => {
+        if (!query.preview) return pushView(await change(body, keeps, administrator), await readPushTopic(context.db));
+        const { settings, certificate } = await wantedOf(context.db, body, keeps, new Date());
+        return pushView(
+          settings,
+          certificate === undefined
+            ? await readPushTopic(context.db)
+            : await previewPushTopic(context.db, context.features, certificate.topic),
+        );
       });
     }
   };

@@ -1,6 +1,6 @@
 /** The signer of releases that the domain trusts: shown, set by hand, replaced by its successor, forgotten. */
-import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { z } from 'zod';
+import type { FastifyPluginAsync } from 'fastify';
+import { releaseSignerOperations } from '../../../api/release-signer.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import { recordEvent } from '../../../domain/events.ts';
 import {
@@ -10,25 +10,14 @@ import {
   readReleaseSigner,
   type StoredSigner,
 } from '../../../domain/release-signer.ts';
-import { maxSignatureBytes, parseRotations } from '../../../release/signature.ts';
+import { parseRotations } from '../../../release/signature.ts';
 import { typedFingerprint } from '../../../release/signer-fingerprint.ts';
 import { trustedChain } from '../../../release/signer-judgement.ts';
 import { fieldError } from '../../../rest/field-error.ts';
+import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 
-const tags = ['upgrade'];
-const signerShape = z.object({
-  fingerprint: z.string().nullable().describe('Null: the domain will trust the signer of the next signed release.'),
-  since: z.string().nullable(),
-  occasion: z.string().nullable(),
-  unsigned: z
-    .array(z.object({ release: z.string(), manifest: z.string() }))
-    .describe('Unsigned releases that were accepted by name, with the SHA-256 of their manifests.'),
-  refused: z.array(z.string()).describe('Signers that were replaced by hand: accepted only by name.'),
-});
-const typed = z.string().max(200);
-
-export function releaseSignerRoutes(context: AdministrationContext): FastifyPluginAsyncZod {
+export function releaseSignerRoutes(context: AdministrationContext): FastifyPluginAsync {
   const change = async (by: string, next: (known: StoredSigner) => NextSigner): Promise<StoredSigner> =>
     await write(context, async (tx) => {
       const chosen = next(await lockReleaseSigner(tx));
@@ -42,81 +31,44 @@ export function releaseSignerRoutes(context: AdministrationContext): FastifyPlug
     });
 
   return async (app) => {
-    app.route({
-      method: 'GET',
-      url: '/release-signer',
-      schema: { tags, summary: 'Whose releases this domain accepts', response: { 200: signerShape } },
-      handler: async () => await readReleaseSigner(context.db),
+    serve(app, releaseSignerOperations.show, async () => await readReleaseSigner(context.db));
+
+    serve(app, releaseSignerOperations.trust, async ({ body, administrator }) => {
+      const fingerprint = fingerprintIn('fingerprint', body.fingerprint);
+      const refuse = body.refuse.map((text) => fingerprintIn('refuse', text));
+      if (refuse.includes(fingerprint))
+        throw fieldError('body', 'refuse', 'must not contain the signer that is to be trusted');
+      const occasion = `trusted by ${administrator}`;
+      return await change(administrator, () => ({ fingerprint, occasion, leaves: true, refuse }));
     });
 
-    app.route({
-      method: 'PUT',
-      url: '/release-signer',
-      schema: {
-        tags,
-        summary: 'Trust a signer by hand',
-        body: z.object({
-          fingerprint: typed,
-          refuse: z
-            .array(typed)
-            .max(16)
-            .default([])
-            .describe('Signers that stay rejected, even if a rotation statement names them.'),
-        }),
-        response: { 200: signerShape },
-      },
-      handler: async ({ body, administrator }) => {
-        const fingerprint = fingerprintIn('fingerprint', body.fingerprint);
-        const refuse = body.refuse.map((text) => fingerprintIn('refuse', text));
-        if (refuse.includes(fingerprint))
-          throw fieldError('body', 'refuse', 'must not contain the signer that is to be trusted');
-        const occasion = `trusted by ${administrator}`;
-        return await change(administrator, () => ({ fingerprint, occasion, leaves: true, refuse }));
-      },
+    serve(app, releaseSignerOperations.follow, async ({ body, administrator }) => {
+      const rotations = parseRotations(Buffer.from(body.statements));
+      const to = typedFingerprint(body.fingerprint ?? rotations.at(-1)?.to ?? '');
+      if (to === undefined) throw fieldError('body', 'fingerprint', 'must be the fingerprint of a signer');
+      return await change(administrator, ({ fingerprint, refused }) => {
+        if (trustedChain({ fingerprint, refused }, rotations, to) !== undefined) {
+          return { fingerprint: to, occasion: 'named by the previous signer' };
+        }
+        throw new BrambleError(
+          'ERR_RELEASE_SIGNER',
+          fingerprint === null
+            ? 'No signer is trusted yet, so none can be followed. Trust one by its fingerprint: `bramble release ' +
+                'signer trust`.'
+            : `The statements do not lead from ${fingerprint}, which this domain trusts, to ${to}, or only ` +
+                'through one that was replaced by hand. Give all statements in between, or trust the last signer ' +
+                'by its fingerprint.',
+          { details: { from: fingerprint, to } },
+        );
+      });
     });
 
-    app.route({
-      method: 'POST',
-      url: '/release-signer/rotation',
-      schema: {
-        tags,
-        summary: 'Follow the trusted signer to the one that it names as its successor',
-        body: z.object({ statements: z.string().max(maxSignatureBytes), fingerprint: typed.optional() }),
-        response: { 200: signerShape },
-      },
-      handler: async ({ body, administrator }) => {
-        const rotations = parseRotations(Buffer.from(body.statements));
-        const to = typedFingerprint(body.fingerprint ?? rotations.at(-1)?.to ?? '');
-        if (to === undefined) throw fieldError('body', 'fingerprint', 'must be the fingerprint of a signer');
-        return await change(administrator, ({ fingerprint, refused }) => {
-          if (trustedChain({ fingerprint, refused }, rotations, to) !== undefined) {
-            return { fingerprint: to, occasion: 'named by the previous signer' };
-          }
-          throw new BrambleError(
-            'ERR_RELEASE_SIGNER',
-            fingerprint === null
-              ? 'No signer is trusted yet, so none can be followed. Trust one by its fingerprint: `bramble release ' +
-                  'signer trust`.'
-              : `The statements do not lead from ${fingerprint}, which this domain trusts, to ${to}, or only ` +
-                  'through one that was replaced by hand. Give all statements in between, or trust the last signer ' +
-                  'by its fingerprint.',
-            { details: { from: fingerprint, to } },
-          );
-        });
-      },
-    });
-
-    app.route({
-      method: 'DELETE',
-      url: '/release-signer',
-      schema: {
-        tags,
-        summary: 'Forget the signer: the next one counts as the first again',
-        response: { 200: signerShape },
-      },
-      handler: async ({ administrator }) =>
+    serve(
+      app,
+      releaseSignerOperations.forget,
+      async ({ administrator }) =>
         await change(administrator, () => ({ fingerprint: null, occasion: `forgotten by ${administrator}` })),
-    });
+    );
   };
 }
 

@@ -1,76 +1,45 @@
 /** The services that devices get service books for. A change owes service books to every account. */
-import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import * as z from 'zod';
+import type { FastifyPluginAsync } from 'fastify';
 import { everyAccount } from '../../../accounts/account-selection.ts';
+import { serviceOperations } from '../../../api/services.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import type { Transaction } from '../../../database/connection.ts';
 import { announceDeliveries, oweDeliveries } from '../../../deliveries/owe-deliveries.ts';
 import { notFound } from '../../../rest/http-errors.ts';
+import { serve } from '../../../rest/serve.ts';
 import { deleteService, listServices, putService } from '../../../services/service-store.ts';
 import { isServiceType, type ServiceType, serviceTypes } from '../../../services/services.ts';
 import { type AdministrationContext, write } from '../context.ts';
-import { jsonObject } from '../shapes.ts';
 
-const params = z.object({
-  type: z
-    .string()
-    .max(20)
-    .describe(`One of ${serviceTypes.join(', ')}; the brackets may be omitted.`),
-});
-const owedShape = z.object({ deliveriesOwed: z.number() });
-const tags = ['services'];
-
-export function serviceRoutes(context: AdministrationContext): FastifyPluginAsyncZod {
+export function serviceRoutes(context: AdministrationContext): FastifyPluginAsync {
   return async (app) => {
-    app.route({
-      method: 'GET',
-      url: '/services',
-      schema: {
-        tags,
-        summary: 'The services that devices have, with their settings',
-        response: { 200: z.object({ services: z.array(z.object({ type: z.string(), settings: jsonObject })) }) },
-      },
-      handler: async () => ({
-        services: (await listServices(context.db)).map(({ type, settings }) => ({
-          type,
-          settings: settings as Record<string, unknown>,
-        })),
-      }),
-    });
+    serve(app, serviceOperations.list, async () => ({
+      services: (await listServices(context.db)).map(({ type, settings }) => ({
+        type,
+        settings: settings as Record<string, unknown>,
+      })),
+    }));
 
-    app.route({
-      method: 'PUT',
-      url: '/services/:type',
-      schema: {
-        tags,
-        summary: 'Set up a service; new service books are sent to every device',
-        params,
-        body: z.object({ settings: jsonObject }),
-        response: { 200: owedShape },
-      },
-      handler: async (request) =>
+    serve(
+      app,
+      serviceOperations.set,
+      async (request) =>
         await write(context, async (tx) => {
           await putService(tx, serviceTypeOf(request.params.type), request.body.settings);
           return { deliveriesOwed: await oweServiceBooks(tx) };
         }),
-    });
+    );
 
-    app.route({
-      method: 'DELETE',
-      url: '/services/:type',
-      schema: {
-        tags,
-        summary: 'Remove a service; new service books are sent to every device',
-        params,
-        response: { 200: owedShape },
-      },
-      handler: async (request) =>
+    serve(
+      app,
+      serviceOperations.delete,
+      async (request) =>
         await write(context, async (tx) => {
           const outcome = await deleteService(tx, serviceTypeOf(request.params.type));
           if (outcome === 'not-found') throw notFound('service', request.params.type);
           return { deliveriesOwed: await oweServiceBooks(tx) };
         }),
-    });
+    );
   };
 }
 

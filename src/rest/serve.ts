@@ -1,0 +1,56 @@
+/**
+ * Serves the operations of `api/`: what a route takes, answers and is described by comes from the operation's shapes, and its
+ * handler is checked against them.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type * as z from 'zod';
+import type { AnswerOf, Operation, Unchanged } from '../api/operation.ts';
+
+type Part<Op extends Operation, Key extends 'params' | 'query' | 'body'> = Op extends {
+  readonly [Name in Key]: infer Shape extends z.ZodType;
+}
+  ? z.output<Shape>
+  : unknown;
+
+/** With what the operation's shapes made of what was sent. */
+export type ServedRequest<Op extends Operation> = Omit<FastifyRequest, 'params' | 'query' | 'body'> & {
+  params: Part<Op, 'params'>;
+  query: Part<Op, 'query'>;
+  body: Part<Op, 'body'>;
+};
+
+/** Rows will do as they are stored: what the shape does not have is left out. */
+type Answered<Op extends Operation> = Op extends { readonly status: 204 }
+  ? Promise<void>
+  : Promise<Unchanged<AnswerOf<Op>>>;
+
+export function serve<Op extends Operation>(
+  app: FastifyInstance,
+  operation: Op,
+  handler: (request: ServedRequest<Op>, reply: FastifyReply) => Answered<Op>,
+  options: { withoutToken?: boolean } = {},
+): void {
+  const { method, path, tag, summary, description, params, query, body, status = 200, answer } = operation;
+  const { consumes, produces } = operation;
+  app.route({
+    method,
+    url: path,
+    config: options,
+    schema: {
+      tags: [tag],
+      summary,
+      ...(description === undefined ? {} : { description }),
+      ...(params === undefined ? {} : { params }),
+      ...(query === undefined ? {} : { querystring: query }),
+      ...(body === undefined ? {} : { body }),
+      ...(consumes === undefined ? {} : { consumes: [consumes] }),
+      ...(produces === undefined ? {} : { produces: [produces] }),
+      response: { [status]: answer },
+    },
+    handler: async (request, reply) => {
+      const answered = await handler(request as ServedRequest<Op>, reply);
+      if (produces !== undefined) reply.type(produces);
+      return await reply.status(status).send(answered ?? null);
+    },
+  });
+}
