@@ -24,6 +24,7 @@ import { oweDeliveries } from '../../deliveries/owe-deliveries.ts';
 import { createConnectBatcher } from '../../devices/connect-batch.ts';
 import { connectDevices } from '../../devices/connect-statement.ts';
 import { seedDomainRow } from '../../devices/device-fixture.ts';
+import type { Platforms } from '../../platforms/port.ts';
 import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { silentLogger } from '../../process/log/logger.ts';
 import { serializeCheckin } from '../../protocol/apple/checkin.ts';
@@ -46,6 +47,7 @@ export const aspenConnect = 'application/x-apple-aspen-mdm';
 export const aspenCheckin = 'application/x-apple-aspen-mdm-checkin';
 
 export interface TestServer {
+  serve: ReturnType<typeof createDeviceHandler>;
   origin: string;
   samples: ReturnType<typeof createRequestSamples>;
   identityUse: IdentityUse;
@@ -66,12 +68,13 @@ export const outcome = ({ status, code }: Reply) => [status, code];
 export type DeviceHandlerFixture = Awaited<ReturnType<typeof createDeviceHandlerFixture>>;
 export type TestDevice = Awaited<ReturnType<DeviceHandlerFixture['activeDevice']>>;
 
-export async function createDeviceHandlerFixture() {
+export async function createDeviceHandlerFixture({ platforms = registeredPlatforms, featuresActive = true } = {}) {
   const { url } = await createTestDatabase();
   const fixture = await createActivationFixture(url);
   await seedDomainRow(fixture.db, '1.1.0');
   const statuses: number[] = [];
-  const serve = (db: Database, instance = fixture.here) => startServer(fixture, db, statuses, instance);
+  const serve = (db: Database, instance = fixture.here) =>
+    startServer({ fixture, db, statuses, instance, platforms, featuresActive });
   const server = await serve(fixture.db);
   const ask = (path: string, init: RequestInit, origin = server.origin) => askAt(origin, path, init);
   return {
@@ -153,19 +156,29 @@ export async function createDeviceHandlerFixture() {
 }
 
 /** Serves device requests of an instance as the instance's main does; `x-way` stands for the way that a request came. */
-async function startServer(
-  fixture: ActivationFixture,
-  db: Database,
-  statuses: number[],
-  { id: instanceId }: TestInstance,
-): Promise<TestServer> {
+async function startServer({
+  fixture,
+  db,
+  statuses,
+  instance,
+  platforms,
+  featuresActive,
+}: {
+  fixture: ActivationFixture;
+  db: Database;
+  statuses: number[];
+  instance: TestInstance;
+  platforms: Platforms;
+  featuresActive: boolean;
+}): Promise<TestServer> {
+  const { id: instanceId } = instance;
   const { authorities } = fixture;
   const samples = createRequestSamples(instanceId);
   const identityUse = createIdentityUse({ db, instanceId, features: ownFeatures, clock: systemClock });
   const serve = createDeviceHandler({
-    ...{ db, instanceId, log: silentLogger, samples, platforms: registeredPlatforms },
+    ...{ db, instanceId, log: silentLogger, samples, platforms },
     activation: createActivation({
-      ...{ db, instanceId, platforms: registeredPlatforms, isFeatureActive: async () => true },
+      ...{ db, instanceId, platforms, isFeatureActive: async () => featuresActive },
       domain: async () => testDomain,
       authorities: async () => authorities,
     }),
@@ -202,6 +215,7 @@ async function startServer(
   const server = createServer((request, response) => serve(request, response, wayOf(request.headers['x-way'])));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
+    serve,
     origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     samples,
     identityUse,

@@ -1,0 +1,17 @@
+/** Rules go as they are, under their own names. */
+import { createHash } from 'node:crypto';
+import type { Compiler, Order } from '../../src/platforms/order.ts';
+
+export function jsonOrder(requestType: string, content: object): Order {
+  const revision = createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 16);
+  const write = (id: string) => Buffer.from(JSON.stringify({ id, do: requestType, ...content }));
+  return { requestType, revision, skipped: [], write };
+}
+
+export const jsonCompiler: Compiler = {
+  variantOf: () => '',
+  leastVersions: () => ({ json: '0' }),
+  policy: ({ rules }) => jsonOrder('policy', { rules }),
+  serviceBooks: () => undefined,
+  synchronization: () => jsonOrder('tell', {}),
+};

@@ -1,0 +1,31 @@
+/** A platform of the tests' own: it is registered by the test that uses it, and by nobody else. */
+import type { Platform } from '../../src/platforms/port.ts';
+import { jsonCompiler, jsonOrder } from './compiler.ts';
+import { jsonProtocol } from './protocol.ts';
+
+export const json: Platform = {
+  name: 'json',
+  feature: 'further-platforms',
+  leastSoftware: null,
+  protocol: jsonProtocol,
+  enrolment: {
+    offer: ({ device: { token, challenge } }) => ({
+      contentType: jsonProtocol.contentType,
+      body: Buffer.from(JSON.stringify({ token, challenge })),
+    }),
+    renewal: ({ device: { challenge } }) => jsonOrder('renew', { challenge }),
+    removal: () => jsonOrder('leave', {}),
+  },
+  compiler: jsonCompiler,
+  wakeService: {
+    open: () => ({
+      wake: async ({ token, secret }) => {
+        const { ok } = await fetch(Buffer.from(token).toString(), { method: 'POST', body: secret });
+        return ok ? { outcome: 'sent' } : { outcome: 'later', reason: 'it did not listen' };
+      },
+      pausedForMs: () => 0,
+      refresh: async () => {},
+      close: async () => {},
+    }),
+  },
+};
