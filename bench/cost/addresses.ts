@@ -106,7 +106,7 @@ export async function addressKitchens(): Promise<AddressKitchens> {
     limitBytes: number,
     ask: (input: Buffer) => Asked,
   ): Kitchen => ({
-    ...kitchenOf(ingredients, { name, from: 'stranger', limitBytes, levelsAtMost: 3000, eat: () => asker.send() }),
+    ...kitchenOf(ingredients, { name, from: 'stranger', limitBytes, maxLevels: 3000, eat: () => asker.send() }),
     place: (input) => asker.place(ask(input)),
   });
   const put = (kind: 'checkin' | 'connect', limitBytes = appleBodyBytes[kind]) =>

@@ -9,7 +9,7 @@ import { type Kitchen, type Measure, type Recipe, searchDearest } from './search
 
 const planted = kitchenOf(
   { words: ['a', 'b', '<trap>'], wraps: [], frames: [(inside) => inside] },
-  { name: 'planted', from: 'stranger', limitBytes: 4096, levelsAtMost: 0, eat: () => {} },
+  { name: 'planted', from: 'stranger', limitBytes: 4096, maxLevels: 0, eat: () => {} },
 );
 
 /** What the trap costs, by the size of what it stands in; everything else costs next to nothing. */
@@ -39,7 +39,7 @@ test('the same seed begins with the same inputs', async () => {
   const eaten = async () => {
     const inputs: string[] = [];
     const kitchen = kitchenOf(form, {
-      ...{ name: 'form', from: 'stranger', limitBytes: 64, levelsAtMost: 0 },
+      ...{ name: 'form', from: 'stranger', limitBytes: 64, maxLevels: 0 },
       eat: (input) => void inputs.push(input.toString('hex')),
     });
     await searchDearest(kitchen, seededRandom('seed'), 20);
@@ -55,7 +55,7 @@ test('whatever is cooked keeps within its size, and half of it is of half the si
       name: 'k',
       from: 'device',
       limitBytes: 64 * 1024,
-      levelsAtMost: 3000,
+      maxLevels: 3000,
       eat: () => {},
     });
     for (let count = 0; count < 60; count++) {
@@ -71,7 +71,7 @@ test('whatever is cooked keeps within its size, and half of it is of half the si
       assert.ok((half ?? 0) <= 32_768 + 256, `${half} bytes of ${JSON.stringify(recipe)}`);
     }
   }
-  const binary = binaryKitchen({ name: 'b', from: 'device', limitBytes: 65_536, levelsAtMost: 64, eat: () => {} });
+  const binary = binaryKitchen({ name: 'b', from: 'device', limitBytes: 65_536, maxLevels: 64, eat: () => {} });
   for (let frame = 0; frame < binary.frames; frame++) {
     const recipe = { unit: [0, 2], wraps: [frame % 2], levels: 3, frame, share: 1 };
     assert.equal(binary.cook(recipe, 65_536).subarray(0, 8).toString(), 'bplist00');

@@ -10,7 +10,7 @@ export const goalMs = 20;
  * Twice the size may cost this much more, and it is still in proportion: small times are not exact. Counted is the smaller of
  * two steps, since one of them may meet the collection of garbage.
  */
-const growthAtMost = 3;
+const maxGrowth = 3;
 const exactFromMs = 2;
 
 export interface CostRow {
@@ -60,7 +60,7 @@ export async function benchCost(options: {
 
 export function rowOf(kitchen: Pick<Kitchen, 'name' | 'from' | 'limitBytes'>, found: Found): CostRow {
   const growth = found.smaller === null ? null : growthOf(found.busyMs, found.smaller);
-  const fast = found.busyMs >= exactFromMs && growth !== null && growth > growthAtMost;
+  const fast = found.busyMs >= exactFromMs && growth !== null && growth > maxGrowth;
   const dear = kitchen.from === 'stranger' && found.busyMs > goalMs;
   return {
     what: kitchen.name,

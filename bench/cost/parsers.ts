@@ -12,7 +12,7 @@ import {
   routeAnswersShape,
   routeQuestionShape,
 } from '../../src/link/messages.ts';
-import { urlBytesAtMost } from '../../src/link/request-size.ts';
+import { maxUrlBytes } from '../../src/link/request-size.ts';
 import { parseJson, parseMessage } from '../../src/link/signed-envelope.ts';
 import { appleBodyBytes } from '../../src/platforms/apple/addresses.ts';
 import { sealEnvelope } from '../../src/protocol/cms/enveloped-data.ts';
@@ -42,7 +42,7 @@ export async function makeStranger(): Promise<Stranger> {
 
 /** What the inputs of each are made of, and how large they may be; the parsers themselves are those that are fuzzed. */
 function larders(scep: Ingredients, signature: Ingredients): Record<string, Larder> {
-  const [plists, cms, head] = [appleBodyBytes.connect, appleBodyBytes.scep, urlBytesAtMost];
+  const [plists, cms, head] = [appleBodyBytes.connect, appleBodyBytes.scep, maxUrlBytes];
   return {
     'property list, XML': { from: 'device', ingredients: xml, limitBytes: plists },
     'property list, binary': { from: 'device', ingredients: 'binary plists', limitBytes: plists },
@@ -56,8 +56,8 @@ function larders(scep: Ingredients, signature: Ingredients): Record<string, Lard
     'CMS enveloped': { ingredients: der, limitBytes: cms },
     'SCEP message': { ingredients: scep, limitBytes: cms },
     // Headers are in base64.
-    'Mdm-Signature': { ingredients: signature, limitBytes: Math.floor((headerBytesAtMost * 3) / 4) },
-    'Client-Cert header': { ingredients: base64, limitBytes: headerBytesAtMost },
+    'Mdm-Signature': { ingredients: signature, limitBytes: Math.floor((maxHeaderBytes * 3) / 4) },
+    'Client-Cert header': { ingredients: base64, limitBytes: maxHeaderBytes },
     'activation form': { ingredients: form, limitBytes: appleBodyBytes.activate },
     'query of an address': { ingredients: form, limitBytes: head },
     'request head and Host': { ingredients: form, limitBytes: head },
@@ -73,8 +73,8 @@ interface Larder {
 }
 
 /** What node:http takes of a request's head. */
-const headerBytesAtMost = 16 * 1024;
-const levelsAtMost = 3000;
+const maxHeaderBytes = 16 * 1024;
+const maxLevels = 3000;
 
 const linkMessages = {
   'SRP hello': helloShape,
@@ -95,13 +95,13 @@ export async function parserKitchens(): Promise<Kitchen[]> {
     const larder = known[name];
     if (larder === undefined) return [];
     const { ingredients, limitBytes, from = 'stranger' } = larder;
-    const eating = { name, from, limitBytes, levelsAtMost, eat: parse };
+    const eating = { name, from, limitBytes, maxLevels, eat: parse };
     const kitchen = ingredients === 'binary plists' ? binaryKitchen(eating) : kitchenOf(ingredients, eating);
     return [{ ...kitchen, generate: (random) => generate(random, true).subarray(0, limitBytes) }];
   });
   const messages = Object.entries(linkMessages).map(([name, shape]) =>
     kitchenOf(json, {
-      ...{ name: `link: ${name}`, from: 'component', limitBytes: maxBodyBytes, levelsAtMost },
+      ...{ name: `link: ${name}`, from: 'component', limitBytes: maxBodyBytes, maxLevels },
       eat: (input) => parseMessage(shape, parseJson(input.toString())),
     }),
   );

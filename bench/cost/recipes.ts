@@ -22,7 +22,7 @@ export interface Eating {
   name: string;
   from: Kitchen['from'];
   limitBytes: number;
-  levelsAtMost: number;
+  maxLevels: number;
   eat: Kitchen['eat'];
 }
 

@@ -29,7 +29,7 @@ export interface Kitchen {
   words: number;
   wraps: number;
   frames: number;
-  levelsAtMost: number;
+  maxLevels: number;
   cook(recipe: Recipe, sizeBytes: number): Buffer;
   /** Brings the input to where it is taken from; not measured. */
   place?(input: Buffer): Promise<void>;
@@ -174,8 +174,8 @@ function anyRecipe(kitchen: Kitchen, random: SeededRandom): Recipe {
   };
 }
 
-function anyLevels({ levelsAtMost }: Kitchen, random: SeededRandom): number {
-  return random.pick([0, 1, 2, random.integer(34), random.integer(levelsAtMost + 1)]);
+function anyLevels({ maxLevels }: Kitchen, random: SeededRandom): number {
+  return random.pick([0, 1, 2, random.integer(34), random.integer(maxLevels + 1)]);
 }
 
 function changed(kitchen: Kitchen, random: SeededRandom, recipe: Recipe): Recipe {

@@ -31,7 +31,7 @@ export const edgeBugs: readonly KnownBug[] = [
   {
     name: 'undeclared-body-without-limit',
     file: 'src/processes/router/request-body.ts',
-    find: `if (sizeBytes > bytesAtMost) settle({ kind: 'too-large' });
+    find: `if (sizeBytes > maxBytes) settle({ kind: 'too-large' });
       else if`,
     replace: 'if',
     seenBy: [

@@ -10,7 +10,7 @@ import type { Transaction } from '../database/connection.ts';
 import { type Operation, recorded } from './audit/record.ts';
 
 /** Text of arbitrary length from a request is truncated to this. */
-const textAtMost = 200;
+const maxText = 200;
 
 const asking = new AsyncLocalStorage<Operation>();
 
@@ -42,9 +42,9 @@ function operationOf(request: FastifyRequest, by: { component: string; host: str
   return {
     actor: administrator,
     operation: `${method} ${(routeOptions.url ?? '').replace(/^\/api\/v\d+/, '')}`,
-    subjects: Object.values((params ?? {}) as Record<string, string>).map((value) => value.slice(0, textAtMost)),
+    subjects: Object.values((params ?? {}) as Record<string, string>).map((value) => value.slice(0, maxText)),
     requestId: id,
-    from: { address: ip, client: (headers['user-agent'] ?? '').slice(0, textAtMost), ...by },
+    from: { address: ip, client: (headers['user-agent'] ?? '').slice(0, maxText), ...by },
     when: 'wrote',
   };
 }

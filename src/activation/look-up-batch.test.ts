@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { createLookUps } from './look-up-batch.ts';
 
 /** Look-ups whose statements end when they are told to; names that end in `?` are nobody's. */
-function held(options: { namesAtOnce?: number; waitingAtMost?: number } = {}) {
+function held(options: { namesAtOnce?: number; maxWaiting?: number } = {}) {
   const statements: { names: readonly string[]; end: (error?: Error) => void }[] = [];
   const lookUps = createLookUps<string>({
     ...{ statementsAtOnce: 1, ...options },
@@ -50,7 +50,7 @@ test('a statement has a bounded number of names, the one that was asked for firs
 });
 
 test('when the queue is full, the sender with the most look-ups is refused', async () => {
-  const { endNext, find } = held({ waitingAtMost: 100 });
+  const { endNext, find } = held({ maxWaiting: 100 });
   const first = find('first', 'first');
   const flood = Array.from({ length: 1000 }, (_, index) => find(`name ${index % 7}`, 'flood'));
   const second = Array.from({ length: 1000 }, (_, index) => find(`name ${index % 7}`, 'second'));

@@ -15,7 +15,7 @@ export interface LookUpBatchOptions<Found> {
   /** Statements under way at the same time, at most. */
   readonly statementsAtOnce?: number;
   /** Look-ups that wait, at most. */
-  readonly waitingAtMost?: number;
+  readonly maxWaiting?: number;
 }
 
 export interface LookUps<Found> {
@@ -30,7 +30,7 @@ interface Waiting<Found> {
 }
 
 export function createLookUps<Found>(options: LookUpBatchOptions<Found>): LookUps<Found> {
-  const { find, namesAtOnce = 128, statementsAtOnce = 2, waitingAtMost = 10_000 } = options;
+  const { find, namesAtOnce = 128, statementsAtOnce = 2, maxWaiting = 10_000 } = options;
   /** By name, in the order in which the names were first asked for. */
   const waiting = new Map<string, Waiting<Found>[]>();
   const waitingOf = new Map<string, number>();
@@ -73,7 +73,7 @@ export function createLookUps<Found>(options: LookUpBatchOptions<Found>): LookUp
   return {
     async find(name, sender) {
       const ofSender = waitingOf.get(sender) ?? 0;
-      if (ofSender >= waitingAtMost - waitingInAll) return 'busy';
+      if (ofSender >= maxWaiting - waitingInAll) return 'busy';
       waitingOf.set(sender, ofSender + 1);
       waitingInAll += 1;
       const asked = new Promise<Found | undefined>((resolve, reject) => {

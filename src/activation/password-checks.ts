@@ -54,8 +54,8 @@ export interface PasswordChecks {
 }
 
 /** Guesses that may wait for a digest, in each lane; more of one account than it has tries would be refused in any case. */
-const guessesAtMost = 64;
-const guessesOfAccountAtMost = 8;
+const maxGuesses = 64;
+const maxGuessesOfAccount = 8;
 
 /**
  * Digests that are made at once: one a core but for the one of the event loop, and never more than half of libuv's four
@@ -79,8 +79,8 @@ export function createPasswordChecks(options: {
   const digests = createFairQueue({
     lanes: ['selector', 'none'],
     atOnce: options.atOnce ?? digestsAtOnce,
-    placesInLane: guessesAtMost,
-    placesOfKey: guessesOfAccountAtMost,
+    placesInLane: maxGuesses,
+    placesOfKey: maxGuessesOfAccount,
   });
   let comparisons = 0;
 

@@ -13,7 +13,7 @@ import { createFairQueue } from './fair-queue.ts';
 /** Requests that are worked on at once: their signatures take half of libuv's four threads. */
 const atOnce = 2;
 /** Requests that wait, in all and of one token, those under way included. */
-const placesAtMost = 256;
+const maxPlaces = 256;
 const placesOfToken = 4;
 /** Answers that are remembered, of some KB each. */
 const remembered = 256;
@@ -35,7 +35,7 @@ export interface ScepTurns<Answer> {
 export function createScepTurns<Answer>(): ScepTurns<Answer> {
   const queue = createFairQueue({
     ...{ lanes: ['requests'], atOnce, ofKeyAtOnce: 1 },
-    ...{ placesInLane: placesAtMost, placesOfKey: placesOfToken },
+    ...{ placesInLane: maxPlaces, placesOfKey: placesOfToken },
   });
   /** The one that was asked for longest ago first. */
   const answers = new Map<string, ScepTurn<Answer>>();

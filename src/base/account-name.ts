@@ -4,12 +4,12 @@
  */
 import { BrambleError } from './errors.ts';
 
-const nameLengthMax = 200;
+const maxNameLength = 200;
 /**
  * Of what is typed, before it is composed: three code units can become one. Composing takes time that grows with the square
  * of the length of a run of marks (a minute for a megabyte of them), so what is longer is not even composed.
  */
-const typedLengthMax = 4 * nameLengthMax;
+const maxTypedLength = 4 * maxNameLength;
 
 /**
  * The stored form of an account's name: NFC, trimmed, lower case.
@@ -21,7 +21,7 @@ export function accountNameOf(text: string): string {
   if (!isPlain(name) || /\s/u.test(name)) {
     throw new BrambleError(
       'ERR_ACCOUNT_NAME',
-      `"${shown(text)}" cannot be the name of an account: use 1 to ${nameLengthMax} characters without blanks, slashes and control characters.`,
+      `"${shown(text)}" cannot be the name of an account: use 1 to ${maxNameLength} characters without blanks, slashes and control characters.`,
     );
   }
   return name;
@@ -36,7 +36,7 @@ export function plainNameOf(what: string, text: string): string {
   if (!isPlain(name)) {
     throw new BrambleError(
       'ERR_NAME',
-      `"${shown(text)}" cannot be the name of ${what}: use 1 to ${nameLengthMax} characters without slashes and control characters.`,
+      `"${shown(text)}" cannot be the name of ${what}: use 1 to ${maxNameLength} characters without slashes and control characters.`,
     );
   }
   return name;
@@ -44,11 +44,11 @@ export function plainNameOf(what: string, text: string): string {
 
 /** Empty, which no name is, when it is too long. */
 function composed(text: string): string {
-  return text.length > typedLengthMax ? '' : text.normalize('NFC');
+  return text.length > maxTypedLength ? '' : text.normalize('NFC');
 }
 
 function isPlain(name: string): boolean {
-  return name.length > 0 && name.length <= nameLengthMax && !/[\p{Cc}\p{Cs}\u2028\u2029\ufffe\uffff/\\]/u.test(name);
+  return name.length > 0 && name.length <= maxNameLength && !/[\p{Cc}\p{Cs}\u2028\u2029\ufffe\uffff/\\]/u.test(name);
 }
 
 function shown(text: string): string {

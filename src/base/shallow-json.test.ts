@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { jsonDepthAtMost, parseShallowJson } from './shallow-json.ts';
+import { maxJsonDepth, parseShallowJson } from './shallow-json.ts';
 
 test('texts that nest by the thousand, of which JSON.parse itself can die, are refused before it sees them', () => {
   for (const unit of ['[1,', '["S1",null,', '{"a":', '[', '[{"a":1,"b":']) {
@@ -20,6 +20,6 @@ test('what nests less is read as by JSON.parse, brackets within texts or behind 
   const brackets = JSON.stringify({ [`\\"${'['.repeat(500)}`]: `"${'{'.repeat(500)}\\` });
   assert.deepEqual(parseShallowJson(brackets), JSON.parse(brackets));
   const nested = (levels: number) => '['.repeat(levels) + ']'.repeat(levels);
-  assert.doesNotThrow(() => parseShallowJson(nested(jsonDepthAtMost)));
-  assert.throws(() => parseShallowJson(nested(jsonDepthAtMost + 1)), /nests deeper/);
+  assert.doesNotThrow(() => parseShallowJson(nested(maxJsonDepth)));
+  assert.throws(() => parseShallowJson(nested(maxJsonDepth + 1)), /nests deeper/);
 });

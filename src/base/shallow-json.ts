@@ -2,13 +2,13 @@
  * JSON from outside. Node.js 26.10 dies (segmentation fault, not an error) of some texts that nest by the thousand, such as
  * `[1,` 7,000 times in 21 KB; nothing that is said here nests deeper than a few levels.
  *
- * Invariant: `JSON.parse` never sees a text of others that nests deeper than {@link jsonDepthAtMost}.
+ * Invariant: `JSON.parse` never sees a text of others that nests deeper than {@link maxJsonDepth}.
  */
-export const jsonDepthAtMost = 64;
+export const maxJsonDepth = 64;
 
 /** @throws SyntaxError when it is not JSON, or nests too deeply */
 export function parseShallowJson(text: string): unknown {
-  if (nestsTooDeeply(text)) throw new SyntaxError(`the JSON is nested deeper than ${jsonDepthAtMost} levels`);
+  if (nestsTooDeeply(text)) throw new SyntaxError(`the JSON is nested deeper than ${maxJsonDepth} levels`);
   return JSON.parse(text);
 }
 
@@ -24,7 +24,7 @@ export function nestsTooDeeply(json: string): boolean {
     } else if (character === quote) inText = true;
     else if (character === openBracket || character === openBrace) {
       depth += 1;
-      if (depth > jsonDepthAtMost) return true;
+      if (depth > maxJsonDepth) return true;
     } else if (character === closeBracket || character === closeBrace) depth -= 1;
   }
   return false;

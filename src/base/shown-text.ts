@@ -20,8 +20,8 @@ const unseen = new RegExp(
   'gu',
 );
 /** More marks over one letter than any script writes: they would cover the lines above and below. */
-const marksAtMost = 6;
-const flood = new RegExp(`(\\p{M}{${marksAtMost}})(\\p{M}+)`, 'gu');
+const maxMarks = 6;
+const flood = new RegExp(`(\\p{M}{${maxMarks}})(\\p{M}+)`, 'gu');
 
 /** How `bramble` colours; nothing else that begins with ESC is written. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what a colour begins with

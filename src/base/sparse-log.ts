@@ -10,7 +10,7 @@ export interface SparseLog {
 }
 
 const periodMs = 60_000;
-const kindsAtMost = 1000;
+const maxKinds = 1000;
 
 export function createSparseLog(clock: Pick<Clock, 'now'> = systemClock): SparseLog {
   const said = new Map<string, { atMs: number; held: number }>();
@@ -22,7 +22,7 @@ export function createSparseLog(clock: Pick<Clock, 'now'> = systemClock): Sparse
         return;
       }
       // The oldest kind is forgotten where there are too many: its next line is a first one again.
-      if (!last && said.size >= kindsAtMost) said.delete(said.keys().next().value ?? '');
+      if (!last && said.size >= maxKinds) said.delete(said.keys().next().value ?? '');
       said.set(kind, { atMs: clock.now(), held: 0 });
       write((last?.held ?? 0) + 1);
     },

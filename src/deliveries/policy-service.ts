@@ -91,7 +91,7 @@ export interface PolicyService {
 }
 
 const batchSize = 100;
-const mostBatchesPerTurn = 20;
+const maxBatchesPerTurn = 20;
 /** Another instance's debts may stand before the own ones: going through them costs a tenth of the time at most. */
 const durationsPerListing = 10;
 /** Until it is looked again whether an identity is to be renewed, where none was. */
@@ -174,7 +174,7 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
   async function releaseUnheld(): Promise<number> {
     const dueInMs = listing.unheld.dueInMs();
     if (dueInMs > 0) return dueInMs;
-    for (let batch = 0; batch < mostBatchesPerTurn; batch += 1) {
+    for (let batch = 0; batch < maxBatchesPerTurn; batch += 1) {
       const candidates = await listing.unheld.look(() => listOwed(db, instance.id, false, batchSize));
       if (candidates.length === 0) return Infinity;
       const { prepared, settlements } = await prepare(db, candidates);

@@ -10,7 +10,7 @@ import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { type ConnectRequest, connectDevices } from '../devices/connect-statement.ts';
 import { type DeviceFixture, seedCommand, seedDevice, seedDomain } from '../devices/device-fixture.ts';
-import { handOutsAtMost } from '../devices/unanswered-commands.ts';
+import { maxHandOuts } from '../devices/unanswered-commands.ts';
 import { endingWithin } from '../testing/property.ts';
 import { applyBudget, budgetSchema, silentPatience } from './budget.ts';
 import { countOpenDeliveries, holdReason, readSlots } from './situation.ts';
@@ -127,7 +127,7 @@ async function assertHealthyAreDone(
   { gone, mute, healthy, order }: Fleet,
   placeOf: Place,
   turning: readonly (typeof here)[],
-  roundsAtMost: number,
+  maxRounds: number,
 ): Promise<void> {
   const kinds = [...Array(gone).fill('gone'), ...Array(mute).fill('mute'), ...Array(healthy).fill('healthy')];
   const fleet = await seedFleet(kinds as Kind[], placeOf);
@@ -137,7 +137,7 @@ async function assertHealthyAreDone(
       .map(({ fixture }) => fixture.deviceId)}::uuid[])`;
   let rounds = 0;
   while ((await open()).length > 0) {
-    assert.ok(rounds++ < roundsAtMost, `not done after ${roundsAtMost} time-outs`);
+    assert.ok(rounds++ < maxRounds, `not done after ${maxRounds} time-outs`);
     const shuffled = fleet
       .map((member) => ({ member, place: order.next().value + (member.kind === 'healthy' ? 50 : 0) }))
       .sort((one, other) => one.place - other.place);
@@ -159,8 +159,8 @@ test('with any number of silent devices all others are done, in the time that th
       // One that is gone has a slot for `silentPatience` time-outs and a turn, once; a mute one until its command is given
       // up. An instance waits only while two slots are so taken.
       const { gone, mute } = fleet;
-      const roundsAtMost = Math.ceil(((silentPatience + 1) * gone + (handOutsAtMost + 2) * mute) / 2) + 2;
-      await assertHealthyAreDone(fleet, byTurns, [here, there], roundsAtMost);
+      const maxRounds = Math.ceil(((silentPatience + 1) * gone + (maxHandOuts + 2) * mute) / 2) + 2;
+      await assertHealthyAreDone(fleet, byTurns, [here, there], maxRounds);
     }),
     { numRuns: 15, ...endingWithin() },
   );
@@ -186,7 +186,7 @@ test('so they are though all silent devices belong to an instance that takes no 
       fc.asyncProperty(fleets, async (fleet) => {
         // One that is gone has a slot for one time-out more.
         const { gone, mute } = fleet;
-        const silentRounds = (silentPatience + 2) * (gone + 3) + (handOutsAtMost + 2) * mute;
+        const silentRounds = (silentPatience + 2) * (gone + 3) + (maxHandOuts + 2) * mute;
         await assertHealthyAreDone(fleet, apart, [here], Math.ceil(silentRounds / limits.perDomain) + 2);
       }),
       { numRuns: 15 },

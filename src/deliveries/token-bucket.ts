@@ -19,14 +19,14 @@ export function burstOf(perMinute: number): number {
 }
 
 /** Further ahead than this, the bucket was filled by a clock that was wrong, and is filled from now on. */
-const aheadAtMostSeconds = 60;
+const maxAheadSeconds = 60;
 
 /**
  * The bucket at a later time. A clock that went back adds nothing, and never moves `refilledAtSeconds` back, but where it was
  * put right: else nothing would be added before the wrong date had come.
  */
 export function refill(bucket: Bucket, nowSeconds: number): Bucket {
-  if (bucket.refilledAtSeconds - nowSeconds > aheadAtMostSeconds) return { ...bucket, refilledAtSeconds: nowSeconds };
+  if (bucket.refilledAtSeconds - nowSeconds > maxAheadSeconds) return { ...bucket, refilledAtSeconds: nowSeconds };
   const elapsedSeconds = Math.max(0, nowSeconds - bucket.refilledAtSeconds);
   return {
     perMinute: bucket.perMinute,

@@ -11,7 +11,7 @@ import { takeAnnouncement } from './announcements.ts';
 import { createAnnouncementScene, testTopic } from './announcements-fixture.ts';
 import { type DeviceFixture, seedCommand, seedDomain, seedPermits } from './device-fixture.ts';
 import { removeDevice } from './device-removal.ts';
-import { findDeviceByToken, usersOfDeviceAtMost } from './device-store.ts';
+import { findDeviceByToken, maxUsersOfDevice } from './device-store.ts';
 
 const { url } = await createTestDatabase();
 const db = openDatabase(url, { applicationName: 'test', max: 6 });
@@ -321,11 +321,11 @@ test('a device has so many users at most; beyond, the one heard longest ago goes
   await db`
     insert into device_user (device_id, user_id, push_token, push_magic, updated_at)
     select ${device.deviceId}, 'user-' || lpad(n::text, 4, '0'), 'x', 'm', now() - make_interval(days => n)
-      from generate_series(1, ${usersOfDeviceAtMost + 10}) n`;
+      from generate_series(1, ${maxUsersOfDevice + 10}) n`;
   await updateToken(device, { UserID: 'new' });
   const users = (await usersOf(device)).map(([id]) => id);
-  assert.equal(users.length, usersOfDeviceAtMost);
-  assert.deepEqual([users[0], users.at(-1)], ['new', `user-${String(usersOfDeviceAtMost - 1).padStart(4, '0')}`]);
+  assert.equal(users.length, maxUsersOfDevice);
+  assert.deepEqual([users[0], users.at(-1)], ['new', `user-${String(maxUsersOfDevice - 1).padStart(4, '0')}`]);
 });
 
 test(

@@ -124,7 +124,7 @@ test('one device cannot fill the queue: what is beyond its share is refused, oth
       await opened;
       return requests.map(served);
     },
-    waitingOfDeviceAtMost: 3,
+    maxWaitingOfDevice: 3,
   });
   const flood = Promise.allSettled(Array.from({ length: 50 }, () => batcher.connect(request('flood'))));
   const other = batcher.connect(request('other'));
@@ -227,7 +227,7 @@ test('patience with a move has an end', async () => {
 
 test('beyond its limit the queue refuses, and serves what it holds', async () => {
   const hand = handDriven();
-  const batcher = createConnectBatcher({ send: hand.send, concurrency: 1, waitingAtMost: 2 });
+  const batcher = createConnectBatcher({ send: hand.send, concurrency: 1, maxWaiting: 2 });
   const first = batcher.connect(request('0'));
   await hand.until(1);
   const [one, two] = [batcher.connect(request('1')), batcher.connect(request('2'))];

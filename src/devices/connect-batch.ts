@@ -22,9 +22,9 @@ export interface ConnectBatchOptions {
   /** Statements under way at the same time, at most. */
   concurrency?: number;
   /** Requests waiting before further ones are refused. */
-  waitingAtMost?: number;
+  maxWaiting?: number;
   /** Of these, requests of one device. A device waits for each answer before it asks again. */
-  waitingOfDeviceAtMost?: number;
+  maxWaitingOfDevice?: number;
   /** How long a moving account's request is tried again. */
   movingPatienceMs?: number;
 }
@@ -59,9 +59,9 @@ const laneAfterMs = 5;
 export function createConnectBatcher(options: ConnectBatchOptions): ConnectBatcher {
   const batchSize = options.batchSize ?? 48;
   const concurrency = options.concurrency ?? connectLanes;
-  const waitingAtMost = options.waitingAtMost ?? 20_000;
+  const maxWaiting = options.maxWaiting ?? 20_000;
   const movingPatienceMs = options.movingPatienceMs ?? 250;
-  const waitingOfDeviceAtMost = options.waitingOfDeviceAtMost ?? 8;
+  const maxWaitingOfDevice = options.maxWaitingOfDevice ?? 8;
   const waiting: Waiting[] = [];
   const waitingOf = new Map<string, number>();
   const atWork = new Set<string>();
@@ -143,7 +143,7 @@ export function createConnectBatcher(options: ConnectBatchOptions): ConnectBatch
   const enqueue = (request: ConnectRequest) =>
     new Promise<ConnectOutcome>((resolve, reject) => {
       const ofDevice = waitingOf.get(request.token) ?? 0;
-      if (waiting.length >= waitingAtMost || ofDevice >= waitingOfDeviceAtMost) {
+      if (waiting.length >= maxWaiting || ofDevice >= maxWaitingOfDevice) {
         reject(new BrambleError('ERR_OVERLOADED', 'Too many requests are waiting; retry later.'));
         return;
       }

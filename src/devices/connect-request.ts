@@ -7,13 +7,13 @@ import type { CommandReport } from '../platforms/device-message.ts';
 import type { ConnectRequest } from './connect-statement.ts';
 
 /** Answers larger than this are kept without their lists. */
-const answerBytesAtMost = 64 * 1024;
+const maxAnswerBytes = 64 * 1024;
 
 /** What a device says of itself is kept up to this size. */
-const inventoryBytesAtMost = 256 * 1024;
+const maxInventoryBytes = 256 * 1024;
 
 /** Texts, data and names are cut to so many characters. */
-const textCharactersAtMost = 16_384;
+const maxTextCharacters = 16_384;
 
 /** A command id that is no UUID names no command of ours: the answer is taken like a late one. */
 export function connectRequestOf(
@@ -46,7 +46,7 @@ type Facts = Readonly<Record<string, unknown>>;
 
 /** Whole where it is no larger than any device's inventory, otherwise the first facts of it that fit. */
 function inventoryOf(responses: Facts): Record<string, unknown> {
-  return firstThatFit(Object.entries(new Storable().dictionary(responses)), inventoryBytesAtMost);
+  return firstThatFit(Object.entries(new Storable().dictionary(responses)), maxInventoryBytes);
 }
 
 function pickOptions(responses: Facts, optionNames: ReadonlySet<string>): object | null {
@@ -57,20 +57,20 @@ function pickOptions(responses: Facts, optionNames: ReadonlySet<string>): object
 function storedAnswer(answer: Facts, essentials: readonly string[]): object {
   const storable = new Storable();
   const whole = storable.dictionary(answer);
-  if (JSON.stringify(whole).length <= answerBytesAtMost) return storable.cut ? { ...whole, truncated: true } : whole;
+  if (JSON.stringify(whole).length <= maxAnswerBytes) return storable.cut ? { ...whole, truncated: true } : whole;
   const kept = essentials.filter((name) => Object.hasOwn(whole, name));
   const explained = kept.map((name): [string, unknown] => [name, firstItems(whole[name])]);
-  return { ...firstThatFit(explained, answerBytesAtMost), truncated: true };
+  return { ...firstThatFit(explained, maxAnswerBytes), truncated: true };
 }
 
 /** Of a list that is too long, such as one of errors, the first items say most. */
 function firstItems(value: unknown): unknown {
   if (!Array.isArray(value)) return value;
-  return Object.values(firstThatFit(Object.entries(value), answerBytesAtMost / 2));
+  return Object.values(firstThatFit(Object.entries(value), maxAnswerBytes / 2));
 }
 
-function firstThatFit(entries: readonly [string, unknown][], bytesAtMost: number): Record<string, unknown> {
-  let left = bytesAtMost - 2;
+function firstThatFit(entries: readonly [string, unknown][], maxBytes: number): Record<string, unknown> {
+  let left = maxBytes - 2;
   return Object.fromEntries(
     entries.filter(([name, value]) => {
       const size = JSON.stringify([name, value]).length;
@@ -104,7 +104,7 @@ class Storable {
 
   /** jsonb takes neither NUL nor half a surrogate pair, and in a batch one that is refused would fail the others. */
   #text(text: string): string {
-    if (text.length > textCharactersAtMost) this.cut = true;
-    return text.slice(0, textCharactersAtMost).toWellFormed().replaceAll('\u0000', '');
+    if (text.length > maxTextCharacters) this.cut = true;
+    return text.slice(0, maxTextCharacters).toWellFormed().replaceAll('\u0000', '');
   }
 }

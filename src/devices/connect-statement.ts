@@ -11,7 +11,7 @@
  * Which command is next: an idle device begins a session, and in a session no command is handed out twice. Commands that
  * were put off come last, so that none hides another, and so that *later* is the last thing that a locked device says: only
  * then does it retry by itself (wake-store.ts wakes it for the others). A command that was handed out
- * {@link handOutsAtMost} times without a readable answer is given up at the next contact and hides nothing more.
+ * {@link maxHandOuts} times without a readable answer is given up at the next contact and hides nothing more.
  *
  * Relies on device_token_key, account_pkey, command_pending, command_pkey, delivery_pkey, delivery_permit_pkey and
  * delivery_permit_delivery. When a batch brought no answer and handed out no command, only the time when the devices were
@@ -26,7 +26,7 @@ import { deliveryStates } from '../deliveries/state/delivery-states.ts';
 import type { CommandReport } from '../platforms/device-message.ts';
 import { type Asked, type Asking, refusalOfRequest, serveIdle } from './idle-statement.ts';
 import { commandStates } from './state/command-states.ts';
-import { givenUpFailure, handOutsAtMost, handOutsShown } from './unanswered-commands.ts';
+import { givenUpFailure, handOutsShown, maxHandOuts } from './unanswered-commands.ts';
 
 /** A device's request as the batch takes it. */
 export interface ConnectRequest extends Asking {
@@ -80,7 +80,7 @@ const unansweredEvent =
 const givenUpEvent = '%1$s %2$s was handed to device %4$s %3$s times without a readable answer, and has failed.';
 
 /** A device that names new facts with every answer does not let its row grow without end: then the newest answer replaces all. */
-const storedInventoryBytesAtMost = 512 * 1024;
+const maxStoredInventoryBytes = 512 * 1024;
 
 /**
  * At most one request of each device in a batch. Outcomes are in the order of the requests. A batch of idle devices is asked of
@@ -148,7 +148,7 @@ async function serve(
          set state = 'error', answered_at = statement_timestamp(), answered_instance = ${instanceId},
              answered_epoch = g.epoch, answer = coalesce(c.answer, '{}') || jsonb_build_object('unanswered', c.unanswered)
         from first_command g
-       where c.id = g.id and g.given_up and c.state = 'sent' and c.unanswered >= ${handOutsAtMost}
+       where c.id = g.id and g.given_up and c.state = 'sent' and c.unanswered >= ${maxHandOuts}
       returning c.id, c.delivery_id, c.device_id, c.request_type, c.unanswered, g.n
     ), settled as (
       update delivery d
@@ -211,7 +211,7 @@ async function serve(
       update device d
          set last_seen_at = statement_timestamp(), session = f.session,
              inventory = case when k.n is null or f.inventory is null then d.inventory
-                              when pg_column_size(d.inventory) > ${storedInventoryBytesAtMost} then f.inventory
+                              when pg_column_size(d.inventory) > ${maxStoredInventoryBytes} then f.inventory
                               else d.inventory || f.inventory end,
              options = case when k.n is null or f.options is null then d.options else d.options || f.options end,
              synchronized_at = case when k.n is null or f.inventory is null then d.synchronized_at
@@ -251,7 +251,7 @@ async function serve(
  */
 function nextCommand(condition = ''): string {
   const pending = `
-    select c.id, c.delivery_id, c.budgeted, c.state, c.state = 'sent' and c.unanswered >= ${handOutsAtMost} as given_up
+    select c.id, c.delivery_id, c.budgeted, c.state, c.state = 'sent' and c.unanswered >= ${maxHandOuts} as given_up
       from command c
      where c.device_id = f.device_id and c.id is distinct from f.command_id
        and (c.sent_at is null or c.tried_session < f.session) ${condition}`;

@@ -113,7 +113,7 @@ export async function storeWakeAddress(
 }
 
 /** User channels that are kept per device, most recently heard first. */
-export const usersOfDeviceAtMost = 128;
+export const maxUsersOfDevice = 128;
 
 /**
  * Stores how a user's channel is woken, under the device's identity; only an active device has user channels. Beyond the limit
@@ -138,7 +138,7 @@ export async function storeUserWakeAddress(
   await tx`
     delete from device_user u
      using (select user_id from device_user where device_id = ${deviceId} and user_id <> ${user.id}
-             order by updated_at desc offset ${usersOfDeviceAtMost - 1}) surplus
+             order by updated_at desc offset ${maxUsersOfDevice - 1}) surplus
      where u.device_id = ${deviceId} and u.user_id = surplus.user_id`;
   return 'updated';
 }

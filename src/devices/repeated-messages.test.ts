@@ -3,7 +3,7 @@ import { after, test } from 'node:test';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { type DeviceFixture, seedDevice, seedDomain } from './device-fixture.ts';
-import { keptAtMost, storeSignedMessages } from './repeated-messages.ts';
+import { maxKept, storeSignedMessages } from './repeated-messages.ts';
 
 const { url } = await createTestDatabase();
 const db = openDatabase(url, { applicationName: 'test', max: 2 });
@@ -27,7 +27,7 @@ test('what comes again is counted, what is new is kept, and no more than so many
   assert.deepEqual(await counted(device), { kept: [1, 3, 2, 4], repeats: 1, repeated: true });
   await send(device, [5], 7);
   assert.equal((await counted(device))?.repeats, 8);
-  const many = Array.from({ length: keptAtMost }, (_, n) => 100 + n);
+  const many = Array.from({ length: maxKept }, (_, n) => 100 + n);
   await send(device, many);
   assert.deepEqual((await counted(device))?.kept, many);
 });

@@ -4,14 +4,14 @@
  * from lost answers, many deserve a look.
  *
  * That a device is idle is not counted: without a signing time all are the same. A short digest is kept of what was signed (bytes outside
- * the signature do not make a new message), for the newest `keptAtMost` messages of each enrolment.
+ * the signature do not make a new message), for the newest `maxKept` messages of each enrolment.
  */
 
 import { fencedAccounts } from '../accounts/account-fence.ts';
 import type { DeviceId, InstanceId } from '../base/ids.ts';
 import type { Queryable } from '../database/connection.ts';
 
-export const keptAtMost = 16;
+export const maxKept = 16;
 
 export interface SignedMessages {
   deviceId: DeviceId;
@@ -55,6 +55,6 @@ export async function storeSignedMessages(
            digests = array(
              select digest from (
                select digest, max(n) as n from unnest(r.digests || excluded.digests) with ordinality as k(digest, n)
-                group by digest order by max(n) desc limit ${keptAtMost}) newest
+                group by digest order by max(n) desc limit ${maxKept}) newest
               order by n)`;
 }

@@ -3,9 +3,9 @@
 /** After this many hand-outs without an answer a command is reported, with an event. */
 export const handOutsShown = 5;
 /** After this many hand-outs without a readable answer it fails at the next contact. */
-export const handOutsAtMost = 10;
+export const maxHandOuts = 10;
 
 /** In `delivery.failure`. */
-export const givenUpFailure = `handed out ${handOutsAtMost} times without a readable answer`;
+export const givenUpFailure = `handed out ${maxHandOuts} times without a readable answer`;
 /** In `delivery.failure`; not sent again until something changes. */
 export const cancelledByOperator = 'cancelled by an operator';

@@ -7,7 +7,7 @@ import { isServedBy } from '../accounts/account-fence.ts';
 import type { InstanceId } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
 import type { ConnectRequest } from './connect-statement.ts';
-import { handOutsAtMost } from './unanswered-commands.ts';
+import { maxHandOuts } from './unanswered-commands.ts';
 
 /**
  * Notes it at the command that was handed out last, with the reason. The first one after a hand-out counts with it; further
@@ -40,5 +40,5 @@ export async function noteUnreadableAnswer(
      where c.id = n.id and c.state = 'sent'
     returning c.unanswered`;
   if (row === undefined) return 'nothing-out';
-  return row.unanswered >= handOutsAtMost ? 'exhausted' : 'noted';
+  return row.unanswered >= maxHandOuts ? 'exhausted' : 'noted';
 }

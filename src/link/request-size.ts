@@ -4,7 +4,7 @@
  */
 
 /** A path with its query; the message of a SCEP request by GET has some 4 KB. */
-export const urlBytesAtMost = 16 * 1024;
+export const maxUrlBytes = 16 * 1024;
 
 /** Whether a declared length (`content-length`) already says that a body is larger than `atMost`. */
 export function declaresMore(contentLength: string | undefined, atMost: number): boolean {
@@ -15,4 +15,4 @@ export function bodyTooLargeText(atMost: number): string {
   return `A request to this address may have a body of at most ${atMost} bytes.`;
 }
 
-export const urlTooLargeText = `An address may have at most ${urlBytesAtMost} bytes including its query: send the message by POST.`;
+export const urlTooLargeText = `An address may have at most ${maxUrlBytes} bytes including its query: send the message by POST.`;

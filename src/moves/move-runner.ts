@@ -56,7 +56,7 @@ export interface MoveRunnerOptions {
   intervalMs?: number;
 }
 
-const attemptsAtMost = 20;
+const maxAttempts = 20;
 /** Between two rounds while there is nothing to move, unless a notification comes before. */
 const quietMs = 30_000;
 /** Reserved in one round at most: its statements are shared by them. */
@@ -143,7 +143,7 @@ export async function moveAccount(options: MoveRunnerOptions, move: ReservedMove
       { moveId: move.moveId, accountId: move.accountId, reason: messageOf(error) },
       'move failed; will retry',
     );
-    await administrationTransaction(db, release, (tx) => unfenceMove(tx, move, messageOf(error), attemptsAtMost));
+    await administrationTransaction(db, release, (tx) => unfenceMove(tx, move, messageOf(error), maxAttempts));
     return false;
   }
 }

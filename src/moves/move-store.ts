@@ -160,16 +160,16 @@ export async function cancelMoveElsewhere(tx: Transaction, move: ReservedMove): 
 
 /**
  * Takes the mark off after a failed attempt; the move goes back to the queue, or is rolled back for good after
- * `attemptsAtMost`. The account's row is not touched: within one database an attempt that did not commit has shown its
+ * `maxAttempts`. The account's row is not touched: within one database an attempt that did not commit has shown its
  * epoch to nobody, and whoever blocked the attempt may block still (docs/adr/0004).
  */
 export async function unfenceMove(
   tx: Transaction,
   move: ReservedMove,
   failure: string,
-  attemptsAtMost: number,
+  maxAttempts: number,
 ): Promise<'queued' | 'rolled-back'> {
-  const state = move.attempts >= attemptsAtMost ? 'rolled-back' : 'queued';
+  const state = move.attempts >= maxAttempts ? 'rolled-back' : 'queued';
   await tx`
     with unfenced as (
       update account_move

@@ -18,7 +18,7 @@ export interface ActivationForm {
 }
 
 /** Names have 200 characters at most, passwords 64. */
-const budget: FormBudget = { pairsAtMost: 16, nameBytesAtMost: 64, valueBytesAtMost: 2048 };
+const budget: FormBudget = { maxPairs: 16, maxNameBytes: 64, maxValueBytes: 2048 };
 
 interface Refusal {
   readonly code: ErrorCode;

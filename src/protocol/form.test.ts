@@ -5,8 +5,8 @@ import { isBrambleError } from '../base/errors.ts';
 import { parseActivationForm } from './activation-form.ts';
 import { type FormBudget, parseForm, parseQuery } from './form.ts';
 
-const roomy: FormBudget = { pairsAtMost: 64, nameBytesAtMost: 512, valueBytesAtMost: 512 };
-const tight: FormBudget = { pairsAtMost: 3, nameBytesAtMost: 4, valueBytesAtMost: 6 };
+const roomy: FormBudget = { maxPairs: 64, maxNameBytes: 512, maxValueBytes: 512 };
+const tight: FormBudget = { maxPairs: 3, maxNameBytes: 4, maxValueBytes: 6 };
 const refused = (error: unknown) => isBrambleError(error, 'ERR_INPUT');
 
 /** Bytes that count how often one of them is looked at. */
@@ -59,16 +59,16 @@ test('bytes of any kind are refused or read as the platform reads them, and each
 });
 
 test('a budget ends the reading where it is exceeded', () => {
-  const cases: [body: Buffer, readsAtMost: number][] = [
+  const cases: [body: Buffer, maxReads: number][] = [
     [Buffer.from('a&'.repeat(520_000)), 8],
     [Buffer.from('&'.repeat(1_000_000)), 4],
     [Buffer.from('a'.repeat(1_000_000)), 5],
     [Buffer.from(`a=${'%41'.repeat(300_000)}`), 2 + 7 * 3],
   ];
-  for (const [body, readsAtMost] of cases) {
+  for (const [body, maxReads] of cases) {
     const watched = counted(body);
     assert.throws(() => parseForm(watched.bytes, tight), refused);
-    assert.ok(watched.reads() <= readsAtMost, `${body.subarray(0, 8)}: ${watched.reads()}`);
+    assert.ok(watched.reads() <= maxReads, `${body.subarray(0, 8)}: ${watched.reads()}`);
   }
   assert.deepEqual(
     [...parseForm(Buffer.from('abcd=123456&b=&c'), tight)],

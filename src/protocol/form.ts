@@ -10,10 +10,10 @@ import { BrambleError } from '../base/errors.ts';
 
 export interface FormBudget {
   /** Empty pairs, as between two ampersands, count. */
-  readonly pairsAtMost: number;
+  readonly maxPairs: number;
   /** Of one name and of one value, decoded. */
-  readonly nameBytesAtMost: number;
-  readonly valueBytesAtMost: number;
+  readonly maxNameBytes: number;
+  readonly maxValueBytes: number;
 }
 
 const ampersand = 0x26;
@@ -30,7 +30,7 @@ const blank = 0x20;
 export function parseForm(bytes: Uint8Array, budget: FormBudget): ReadonlyMap<string, string> {
   const form = new Map<string, string>();
   const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-  const scratch = new Uint8Array(Math.max(budget.nameBytesAtMost, budget.valueBytesAtMost));
+  const scratch = new Uint8Array(Math.max(budget.maxNameBytes, budget.maxValueBytes));
   let name: string | null = null;
   let sizeBytes = 0;
   let pairs = 0;
@@ -46,8 +46,8 @@ export function parseForm(bytes: Uint8Array, budget: FormBudget): ReadonlyMap<st
   };
   const endPair = (): void => {
     pairs += 1;
-    if (pairs > budget.pairsAtMost) {
-      throw new BrambleError('ERR_INPUT', `The form has more than ${budget.pairsAtMost} fields.`);
+    if (pairs > budget.maxPairs) {
+      throw new BrambleError('ERR_INPUT', `The form has more than ${budget.maxPairs} fields.`);
     }
     if (name === null && sizeBytes === 0) return;
     const text = takeText();
@@ -75,7 +75,7 @@ export function parseForm(bytes: Uint8Array, budget: FormBudget): ReadonlyMap<st
       }
       at += 2;
     }
-    if (sizeBytes >= (name === null ? budget.nameBytesAtMost : budget.valueBytesAtMost)) {
+    if (sizeBytes >= (name === null ? budget.maxNameBytes : budget.maxValueBytes)) {
       throw new BrambleError('ERR_INPUT', 'A field of the form is too long.');
     }
     scratch[sizeBytes] = byte;

@@ -79,18 +79,17 @@ function damaged<Seed>(
   seeds: readonly Seed[],
   mutate: (random: SeededRandom, seed: Seed) => Buffer,
   grow: (random: SeededRandom, seed: Seed, sizeBytes: number) => Buffer,
-  bytesAtMost: number,
+  maxBytes: number,
 ): Generate {
   return (random, grown) => {
     const seed = random.pick(seeds);
     if (!grown) return mutate(random, seed);
-    return Buffer.from(grow(random, seed, bytesAtMost).subarray(0, bytesAtMost));
+    return Buffer.from(grow(random, seed, maxBytes).subarray(0, maxBytes));
   };
 }
-const der = (seeds: readonly Uint8Array[], bytesAtMost = 64 * kib): Generate =>
-  damaged(seeds.map(derSeed), mutateDer, growDer, bytesAtMost);
-const text = (seeds: readonly TextSeed[], bytesAtMost: number): Generate =>
-  damaged(seeds, mutateText, growText, bytesAtMost);
+const der = (seeds: readonly Uint8Array[], maxBytes = 64 * kib): Generate =>
+  damaged(seeds.map(derSeed), mutateDer, growDer, maxBytes);
+const text = (seeds: readonly TextSeed[], maxBytes: number): Generate => damaged(seeds, mutateText, growText, maxBytes);
 
 /** The seeds are made with fresh keys: which inputs there are depends on the dice, what stands in keys does not matter. */
 export async function parserTargets(): Promise<ParserTarget[]> {
@@ -241,10 +240,10 @@ function plistTargets(): ParserTarget[] {
   const values: PlistDictionary[] = [
     { a: [1, -1, 2 ** 53, 1.5, true, new Date(0), Buffer.from('abc'), 'text'], b: { c: { d: [[]] } }, e: 2n ** 63n },
   ];
-  const xml = (dictionaries: readonly PlistDictionary[], bytesAtMost = 1024 * kib) =>
+  const xml = (dictionaries: readonly PlistDictionary[], maxBytes = 1024 * kib) =>
     text(
       dictionaries.map((dictionary) => xmlSeed(serializePlist(dictionary))),
-      bytesAtMost,
+      maxBytes,
     );
   const binary = (dictionaries: readonly PlistDictionary[]) =>
     damaged<BinarySeed>(dictionaries.map(binarySeed), mutateBinary, growBinary, 1024 * kib);
@@ -310,7 +309,7 @@ function queryTarget(): ParserTarget {
     ...trickyWords,
     ...['&', '=', '%', '?', '#', '+', '%2B', 'operation=GetCACert', '\\', '/../', '//'],
   ]);
-  const budget = { pairsAtMost: 16, nameBytesAtMost: 64, valueBytesAtMost: 16 * kib };
+  const budget = { maxPairs: 16, maxNameBytes: 64, maxValueBytes: 16 * kib };
   return {
     ...{ name: 'query of an address', weight: 12, generate: text([query], 16 * kib), fromDevice: true },
     parse: (input) => void parseQuery(input.toString('latin1'), budget),

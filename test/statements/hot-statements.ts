@@ -53,7 +53,7 @@ export interface HotStatement {
    * Rows that the steps of each go through, whatever the size of the domain; or so many for each of its accounts, where all have to be
    * looked at: that is done seldom, or for a share of the time only.
    */
-  rowsAtMost: number | { perAccount: number };
+  maxRows: number | { perAccount: number };
   run(q: Q, subjects: Subjects): Promise<unknown>;
 }
 
@@ -65,13 +65,13 @@ export const hotStatements: readonly HotStatement[] = [
   {
     name: 'connect: a batch of idle devices',
     of: [connectStatement.connectDevices],
-    rowsAtMost: few,
+    maxRows: few,
     run: (q, { there, requests }) => connectStatement.connectDevices(q, there, requests),
   },
   {
     name: 'connect: a batch with answers',
     of: [connectStatement.connectDevices],
-    rowsAtMost: few,
+    maxRows: few,
     run: (q, { there, requests }) =>
       connectStatement.connectDevices(
         q,
@@ -82,7 +82,7 @@ export const hotStatements: readonly HotStatement[] = [
   {
     name: 'routes: whose token, certificate, account it is',
     of: [routeStore.answerRoutes],
-    rowsAtMost: few,
+    maxRows: few,
     run: (q, { requests }) =>
       routeStore.answerRoutes(q, {
         nonce: 'n',
@@ -94,19 +94,19 @@ export const hotStatements: readonly HotStatement[] = [
   {
     name: 'outcomes: a router’s report',
     of: [outcomeStore.countOutcomes],
-    rowsAtMost: few,
+    maxRows: few,
     run: (q, { requests }) => outcomeStore.countOutcomes(q, reportOf(requests.map(({ token }) => token)), 'key'),
   },
   {
     name: 'outcomes: into hours',
     of: [outcomeStore.gatherIntoHours],
-    rowsAtMost: few,
+    maxRows: few,
     run: (q) => outcomeStore.gatherIntoHours(q, 6, 1000),
   },
   {
     name: 'samples: what an instance saw',
     of: [requestSamples.createRequestSamples],
-    rowsAtMost: few,
+    maxRows: few,
     run: async (q, { there, accountIds }) => {
       const samples = requestSamples.createRequestSamples(there);
       for (const id of accountIds) samples.add(id as never, 5, false);
@@ -116,7 +116,7 @@ export const hotStatements: readonly HotStatement[] = [
   {
     name: 'moves: reserve',
     of: [moveStore.reserveMoves, moveStore.areMovesQueued],
-    rowsAtMost: few,
+    maxRows: few,
     run: async (q) => {
       await moveStore.areMovesQueued(q);
       await moveStore.reserveMoves(q, 'runner', 12);
@@ -130,7 +130,7 @@ export const hotStatements: readonly HotStatement[] = [
       earlierRelease.resumeForEarlierRelease,
       oweStore.oweDeliveries,
     ],
-    rowsAtMost: few,
+    maxRows: few,
     run: async (q, { queued }) => {
       await q`update account_move set state = 'reserved' where id = ${queued.moveId}`;
       await Promise.all(moveStore.commitMoveOrFail(q, queued, 1000));
@@ -142,7 +142,7 @@ export const hotStatements: readonly HotStatement[] = [
   {
     name: 'moves: mark, unmark, cancel',
     of: [moveStore.fenceMove, moveStore.unfenceMove, moveStore.cancelMoveElsewhere],
-    rowsAtMost: few,
+    maxRows: few,
     run: async (q, { queued }) => {
       await q`update account_move set state = 'reserved' where id = ${queued.moveId}`;
       await moveStore.fenceMove(q, queued);
@@ -153,13 +153,13 @@ export const hotStatements: readonly HotStatement[] = [
   {
     name: 'moves: what has not drained',
     of: [moveStore.countUndrained],
-    rowsAtMost: few,
+    maxRows: few,
     run: (q) => moveStore.countUndrained(q, 60),
   },
   {
     name: 'moves: settle',
     of: [moveStore.settleMoves, moveStore.whoIsDelivering],
-    rowsAtMost: { perAccount: 4 },
+    maxRows: { perAccount: 4 },
     run: async (q) => {
       await moveStore.whoIsDelivering(q);
       await moveStore.settleMoves(q, 'awaited');
@@ -169,7 +169,7 @@ export const hotStatements: readonly HotStatement[] = [
   {
     name: 'moves: out of reach',
     of: [moveStore.markOutOfReach],
-    rowsAtMost: { perAccount: 6 },
+    maxRows: { perAccount: 6 },
     run: async (q) => {
       await moveStore.markOutOfReach(q, 30, 'awaited');
       await moveStore.markOutOfReach(q, 30, 'all');
@@ -178,13 +178,13 @@ export const hotStatements: readonly HotStatement[] = [
   {
     name: 'deliveries: how many are open',
     of: [situation.countOpenDeliveries],
-    rowsAtMost: { perAccount: 3 },
+    maxRows: { perAccount: 3 },
     run: (q, { there }) => situation.countOpenDeliveries(q, there),
   },
   {
     name: 'deliveries: how the slots stand',
     of: [situation.readSlots, situation.recordHold],
-    rowsAtMost: few,
+    maxRows: few,
     run: async (q, { there }) => {
       await situation.readSlots(q, there, 20, 60);
       await situation.recordHold(q, there, 'nothing', 0);
@@ -193,13 +193,13 @@ export const hotStatements: readonly HotStatement[] = [
   {
     name: 'deliveries: what is owed and not held back',
     of: [releaseStore.listOwed],
-    rowsAtMost: few,
+    maxRows: few,
     run: (q, { there }) => releaseStore.listOwed(q, there, false, 100),
   },
   {
     name: 'deliveries: what is owed behind the debts of another instance',
     of: [releaseStore.listOwed],
-    rowsAtMost: { perAccount: 3 },
+    maxRows: { perAccount: 3 },
     run: async (q, { here }) => {
       await q`
         insert into delivery (id, account_id, device_id, item, cause, budgeted)
@@ -212,7 +212,7 @@ export const hotStatements: readonly HotStatement[] = [
   {
     name: 'deliveries: a batch is released',
     of: [releaseStore.listOwed, releaseStore.readTokens, releaseStore.releaseBudgeted, releaseStore.releaseUnbudgeted],
-    rowsAtMost: few,
+    maxRows: few,
     run: async (q, { there }) => {
       const by = { instanceId: there, release: '1.1.0' };
       const prepared = (await releaseStore.listOwed(q, there, true, 100)).map(preparedOf);
@@ -224,7 +224,7 @@ export const hotStatements: readonly HotStatement[] = [
   {
     name: 'deliveries: settled without sending',
     of: [releaseStore.settleWithoutSending],
-    rowsAtMost: few,
+    maxRows: few,
     run: async (q, { there }) => {
       const settlements = (await releaseStore.listOwed(q, there, true, 100)).map((candidate) => ({
         candidate,
@@ -238,13 +238,13 @@ export const hotStatements: readonly HotStatement[] = [
   {
     name: 'deliveries: policies of a batch',
     of: [effectivePolicies.loadEffectivePolicies],
-    rowsAtMost: few,
+    maxRows: few,
     run: (q, { accountIds }) => effectivePolicies.loadEffectivePolicies(q, accountIds),
   },
   {
     name: 'deliveries: permits',
     of: [permits.takePermits, permits.givePermits, permits.collectStrayPermits, permits.readPermitUse],
-    rowsAtMost: few,
+    maxRows: few,
     run: async (q, { there, deliveryIds }) => {
       await permits.takePermits(q, there, deliveryIds);
       await permits.readPermitUse(q);
@@ -255,7 +255,7 @@ export const hotStatements: readonly HotStatement[] = [
   {
     name: 'deliveries: silent devices',
     of: [suspects.markSuspects, suspects.takeBackSilent, suspects.takeBackForgotten, suspects.takeBackAllSilent],
-    rowsAtMost: few,
+    maxRows: few,
     run: async (q, { there }) => {
       await suspects.markSuspects(q, there, 60);
       await suspects.takeBackSilent(q, there, 60);
@@ -266,7 +266,7 @@ export const hotStatements: readonly HotStatement[] = [
   {
     name: 'deliveries: refused policies, answered commands',
     of: [upkeep.oweRefusedPolicies, upkeep.trimCommands],
-    rowsAtMost: few,
+    maxRows: few,
     run: async (q, { there }) => {
       await upkeep.oweRefusedPolicies(q, there, 1800);
       await upkeep.trimCommands(q, there, 7 * 86_400, 1000);
@@ -275,7 +275,7 @@ export const hotStatements: readonly HotStatement[] = [
   {
     name: 'deliveries: identities to renew',
     of: [renewals.isAnyRenewalDue, renewals.oweRenewals, renewals.readRenewalsUnderWay],
-    rowsAtMost: few,
+    maxRows: few,
     run: async (q, { there }) => {
       await renewals.isAnyRenewalDue(q, there);
       await renewals.readRenewalsUnderWay(q, there, 20);
@@ -285,19 +285,19 @@ export const hotStatements: readonly HotStatement[] = [
   {
     name: 'deliveries: why they wait',
     of: [waitingReason.waitingReasons],
-    rowsAtMost: few,
+    maxRows: few,
     run: (q, { deliveryIds }) => waitingReason.waitingReasons(q, deliveryIds),
   },
   {
     name: 'waker: who sleeps',
     of: [wakeStore.listSleeping],
-    rowsAtMost: { perAccount: 3 },
+    maxRows: { perAccount: 3 },
     run: (q, { there }) => wakeStore.listSleeping(q, there, pace, 100),
   },
   {
     name: 'waker: who was woken',
     of: [wakeStore.markWoken, wakeStore.waitForAddress],
-    rowsAtMost: few,
+    maxRows: few,
     run: async (q, { there, deviceIds: [deviceId, ...others] }) => {
       await wakeStore.markWoken(q, there, others);
       const address = { token: Buffer.of(1), secret: '', channel: '' };
@@ -307,7 +307,7 @@ export const hotStatements: readonly HotStatement[] = [
   {
     name: 'waves: the look at one',
     of: [waveStore.listWaves, waveStore.readWaveMoves, waveStore.setWaveGate],
-    rowsAtMost: { perAccount: 8 },
+    maxRows: { perAccount: 8 },
     run: async (q, { upgradeId }) => {
       await waveStore.listWaves(q, upgradeId);
       await waveStore.readWaveMoves(q, upgradeId, 2);
@@ -317,7 +317,7 @@ export const hotStatements: readonly HotStatement[] = [
   {
     name: 'waves: who follows',
     of: [latecomers.countStragglers, latecomers.countFailedMoves],
-    rowsAtMost: { perAccount: 8 },
+    maxRows: { perAccount: 8 },
     run: async (q, { upgrade }) => {
       await latecomers.countStragglers(q, upgrade);
       await latecomers.countFailedMoves(q, upgrade.id);
@@ -326,7 +326,7 @@ export const hotStatements: readonly HotStatement[] = [
   {
     name: 'waves: queue what has not moved',
     of: [waveStore.closeOutOfReachElsewhere, waveStore.listUnmoved, batchStore.createMoveBatch],
-    rowsAtMost: { perAccount: 12 },
+    maxRows: { perAccount: 12 },
     run: async (q, { upgradeId, here, there }) => {
       await waveStore.closeOutOfReachElsewhere(q, upgradeId, 2);
       await q`update account_move set state = 'cancelled' where state = 'queued'`;
@@ -338,7 +338,7 @@ export const hotStatements: readonly HotStatement[] = [
   {
     name: 'gates: figures of a wave',
     of: [gateSamples.readGateFigures],
-    rowsAtMost: { perAccount: 30 },
+    maxRows: { perAccount: 30 },
     run: (q, { upgradeId }) =>
       gateSamples.readGateFigures(q, {
         ...{ upgradeId, wave: 2, since: 'settled', baselineHours: 24, warmUpSeconds: 60, replacements: null },

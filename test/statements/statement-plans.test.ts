@@ -46,10 +46,10 @@ async function subjectsOf(domain: LargeDomain): Promise<Subjects> {
 }
 
 /** What each statement went through beyond its measure; empty when all is well. */
-function excessOf({ name, rowsAtMost }: HotStatement, executed: readonly ExecutedStatement[]): string[] {
-  const most = typeof rowsAtMost === 'number' ? rowsAtMost : rowsAtMost.perAccount * accounts;
+function excessOf({ name, maxRows }: HotStatement, executed: readonly ExecutedStatement[]): string[] {
+  const most = typeof maxRows === 'number' ? maxRows : maxRows.perAccount * accounts;
   return executed.flatMap(({ text, steps, rows, tableRows }) => {
-    const whole = typeof rowsAtMost === 'number' ? steps.filter(isOverAll).map(({ over }) => `all of ${over}`) : [];
+    const whole = typeof maxRows === 'number' ? steps.filter(isOverAll).map(({ over }) => `all of ${over}`) : [];
     const faults = [
       ...whole,
       ...(tableRows > most ? [`${tableRows} rows of tables where ${most} are allowed`] : []),

@@ -51,7 +51,7 @@ export interface Finding {
 }
 
 /** Faults that are listed; the rest is counted. */
-const listedAtMost = 100;
+const maxListed = 100;
 
 /** Follows a chain link by link; a fault is found where it is, and once. */
 export class ChainCheck {
@@ -102,7 +102,7 @@ export class ChainCheck {
 
   find(kind: FindingKind, number: number | null, message: string): void {
     this.#count++;
-    if (this.#findings.length < listedAtMost) this.#findings.push({ kind, number, message });
+    if (this.#findings.length < maxListed) this.#findings.push({ kind, number, message });
   }
 
   /** Once, after the last link. */

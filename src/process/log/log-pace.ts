@@ -3,20 +3,20 @@
  * log what matters, neither lines of other kinds nor those about others. What is left out is counted, by whom it is about.
  *
  * Invariant: of a kind, no more lines are logged a minute than twice `linesAMinute`, whose second half is for whom no line
- * told of yet; and no more memory is held than for `kindsAtMost` times `subjectsAtMost` short texts.
+ * told of yet; and no more memory is held than for `maxKinds` times `maxSubjects` short texts.
  */
 const minuteMs = 60_000;
 export const linesAMinute = 100;
 /** Of these, about one subject. */
 export const linesOfSubject = 10;
 /** Kinds told apart; those beyond are counted as one. */
-const kindsAtMost = 500;
+const maxKinds = 500;
 const otherKinds = 'other kinds';
 /** Subjects of a kind that are told apart in a minute; those beyond are counted as one. */
-export const subjectsAtMost = 128;
+export const maxSubjects = 128;
 const otherSubjects = 'others';
 /** Subjects that a summary names, those with the most first. */
-const namedAtMost = 8;
+const maxNamed = 8;
 
 interface Count {
   lines: number;
@@ -31,7 +31,7 @@ interface Pace extends Count {
 export interface LeftOut {
   kind: string;
   leftOut: number;
-  /** Subjects of whom something was left out; `subjectsAtMost` and one where there may be more. */
+  /** Subjects of whom something was left out; `maxSubjects` and one where there may be more. */
   different: number;
   /** How many of which. */
   most: Record<string, number>;
@@ -42,7 +42,7 @@ export class LogPace {
 
   /** Whether a line of this kind is logged at `now` (milliseconds); `subject` is whom it is about, '' for nobody. */
   admits(kind: string, subject: string, now: number): boolean {
-    const known = this.#paces.has(kind) || this.#paces.size < kindsAtMost ? kind : otherKinds;
+    const known = this.#paces.has(kind) || this.#paces.size < maxKinds ? kind : otherKinds;
     const pace = this.#paces.get(known) ?? { since: now, lines: 0, leftOut: 0, subjects: new Map<string, Count>() };
     this.#paces.set(known, pace);
     if (now - pace.since >= minuteMs) {
@@ -77,7 +77,7 @@ export class LogPace {
 }
 
 function subjectOf(pace: Pace, subject: string): Count {
-  const known = pace.subjects.has(subject) || pace.subjects.size < subjectsAtMost ? subject : otherSubjects;
+  const known = pace.subjects.has(subject) || pace.subjects.size < maxSubjects ? subject : otherSubjects;
   const count = pace.subjects.get(known) ?? { lines: 0, leftOut: 0 };
   pace.subjects.set(known, count);
   return count;
@@ -93,7 +93,7 @@ function summaryOf([kind, pace]: [string, Pace]): LeftOut {
   const counts = [...pace.subjects]
     .map(([subject, { leftOut }]) => ({ subject, leftOut }))
     .filter((c) => c.leftOut > 0);
-  const most = counts.toSorted((a, b) => b.leftOut - a.leftOut).slice(0, namedAtMost);
+  const most = counts.toSorted((a, b) => b.leftOut - a.leftOut).slice(0, maxNamed);
   return {
     kind,
     leftOut: pace.leftOut,

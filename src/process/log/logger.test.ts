@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { mock, test } from 'node:test';
 import { pino } from 'pino';
 import { defaultLogLimits, openLog, rotateLog } from '../../processes/supervisor/component-log.ts';
-import { LogPace, linesAMinute, linesOfSubject, subjectsAtMost } from './log-pace.ts';
+import { LogPace, linesAMinute, linesOfSubject, maxSubjects } from './log-pace.ts';
 import { createLogger } from './logger.ts';
 
 const facts = { kind: 'server', name: 'server-1', release: '1.2.0' };
@@ -127,6 +127,6 @@ test('subjects without end share one count, and lines of a kind stay bounded', (
   assert.ok(admitted <= 2 * linesAMinute, `${admitted} lines`);
   const [summary] = pace.takeLeftOut(0);
   assert.equal(summary?.leftOut, 100_000 - admitted);
-  assert.ok((summary?.different ?? 0) <= subjectsAtMost + 1);
+  assert.ok((summary?.different ?? 0) <= maxSubjects + 1);
   assert.equal(summary?.most['others'], summary?.leftOut);
 });

@@ -8,7 +8,7 @@ import { connect, type Socket } from 'node:net';
 import { messageOf } from '../../base/errors.ts';
 
 /** Tried of the addresses of one name. */
-const addressesAtMost = 4;
+const maxAddresses = 4;
 
 /** The connection and where it leads, or why there is none. */
 export async function dialFirst(
@@ -18,7 +18,7 @@ export async function dialFirst(
   deadline: AbortSignal,
 ): Promise<{ socket: Socket; address: string } | string> {
   let failure = 'no connection in time';
-  for (const address of addresses.slice(0, addressesAtMost)) {
+  for (const address of addresses.slice(0, maxAddresses)) {
     if (deadline.aborted || stream.destroyed) break;
     const socket = connect({ host: address, port, allowHalfOpen: true, noDelay: true });
     const refused = await connected(socket, stream, deadline);

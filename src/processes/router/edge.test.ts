@@ -148,19 +148,19 @@ describe('at the edge, a request', () => {
   });
 
   test('brings no more of a body than its address takes, declared or not, and is refused before it is read', async () => {
-    for (const [target, bytesAtMost] of [
+    for (const [target, maxBytes] of [
       ['/activate', 4096],
       [`${scep}?operation=PKIOperation`, 65_536],
       [path, 1_048_576],
       [path.replace('connect', 'checkin'), 1_048_576],
     ] as const) {
       const before = served;
-      const whole = await ask(stage, target, { method: 'POST', body: 'x'.repeat(bytesAtMost) });
-      assert.deepEqual([target, whole.status, whole.body], [target, 200, String(bytesAtMost)]);
+      const whole = await ask(stage, target, { method: 'POST', body: 'x'.repeat(maxBytes) });
+      assert.deepEqual([target, whole.status, whole.body], [target, 200, String(maxBytes)]);
       const head = `POST ${target} HTTP/1.1\r\nHost: a\r\n`;
-      const declared = await askRaw(stage, `${head}Content-Length: ${bytesAtMost + 1}\r\n\r\n`);
-      const waiting = await askRaw(stage, `${head}Content-Length: ${bytesAtMost + 1}\r\nExpect: 100-continue\r\n\r\n`);
-      const chunk = `${(bytesAtMost + 1).toString(16)}\r\n${'x'.repeat(bytesAtMost + 1)}\r\n`;
+      const declared = await askRaw(stage, `${head}Content-Length: ${maxBytes + 1}\r\n\r\n`);
+      const waiting = await askRaw(stage, `${head}Content-Length: ${maxBytes + 1}\r\nExpect: 100-continue\r\n\r\n`);
+      const chunk = `${(maxBytes + 1).toString(16)}\r\n${'x'.repeat(maxBytes + 1)}\r\n`;
       const chunked = await askRaw(stage, `${head}Transfer-Encoding: chunked\r\n\r\n${chunk}`);
       for (const answer of [declared, waiting, chunked]) {
         assert.deepEqual([target, answer.status, answer.code], [target, 413, 'ERR_BODY_TOO_LARGE']);

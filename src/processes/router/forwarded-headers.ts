@@ -50,11 +50,11 @@ const linkAuthority = 'bramble-link';
  * Names and values of a request's headers together, in bytes, at most. Above 64 KiB the HTTP/2 session of the link could not
  * carry them, and Node would close that session with everything on it; a signed request of a device has some 6 KB.
  */
-export const headerBytesAtMost = 32 * 1024;
+export const maxHeaderBytes = 32 * 1024;
 /** Headers of one request, at most: fewer than the session of the link takes. */
-const headersAtMost = 100;
+const maxHeaders = 100;
 /** Bytes of a client certificate that is handed on, at most: a device's identity has 1 to 2 KB. */
-const certificateBytesAtMost = 8 * 1024;
+const maxCertificateBytes = 8 * 1024;
 
 /** Whether a device's headers can be passed on, with room for those that the router adds. */
 export function headersFit(headers: IncomingHttpHeaders): boolean {
@@ -62,10 +62,10 @@ export function headersFit(headers: IncomingHttpHeaders): boolean {
   let count = 0;
   for (const name in headers) {
     for (const value of valuesOf(headers[name])) {
-      if (++count > headersAtMost) return false;
+      if (++count > maxHeaders) return false;
       // 32 for each, as HPACK counts (RFC 7541 §4.1).
       sizeBytes += name.length + 32 + value.length;
-      if (sizeBytes > headerBytesAtMost) return false;
+      if (sizeBytes > maxHeaderBytes) return false;
     }
   }
   return true;
@@ -117,7 +117,7 @@ export interface Sender {
  * @see RFC 9440 §2.2
  */
 export function clientCertificateOf(certificateDer: Buffer | undefined): string | null {
-  if (certificateDer === undefined || certificateDer.length > certificateBytesAtMost) return null;
+  if (certificateDer === undefined || certificateDer.length > maxCertificateBytes) return null;
   return `:${certificateDer.toString('base64')}:`;
 }
 

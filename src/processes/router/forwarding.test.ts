@@ -27,7 +27,7 @@ describe('a device request through the router', () => {
 
   before(async () => {
     const clock = { ...systemClock, now: () => Date.now() + skewMs };
-    stage = await createStage({ clock, deadlineMs: 20_000, largeBodiesAtMost: 2 * 1024 * 1024 });
+    stage = await createStage({ clock, deadlineMs: 20_000, maxLargeBodies: 2 * 1024 * 1024 });
     behave = echo;
     for (const identifier of ['S00000001', 'S00000002']) {
       const link = await stage.dial(identifier, {

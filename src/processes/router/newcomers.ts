@@ -9,16 +9,16 @@
  */
 
 export interface NewcomerLimits {
-  unprovenAtMost: number;
-  provenAtMost: number;
+  maxUnproven: number;
+  maxProven: number;
   /** Of those proven, for one identifier. */
-  perIdentifierAtMost: number;
+  maxPerIdentifier: number;
 }
 
 export const defaultNewcomerLimits: NewcomerLimits = {
-  unprovenAtMost: 512,
-  provenAtMost: 1024,
-  perIdentifierAtMost: 16,
+  maxUnproven: 512,
+  maxProven: 1024,
+  maxPerIdentifier: 16,
 };
 
 export interface Newcomer {
@@ -55,7 +55,7 @@ export class Newcomers {
   enter(cut: () => void): Newcomer {
     const entry: Entry = { identifier: null, cut };
     this.#unproven.add(entry);
-    this.#cutOldest(this.#unproven, this.#limits.unprovenAtMost);
+    this.#cutOldest(this.#unproven, this.#limits.maxUnproven);
     return entry;
   }
 
@@ -67,8 +67,8 @@ export class Newcomers {
     const own = this.#byIdentifier.get(identifier) ?? new Set();
     this.#byIdentifier.set(identifier, own.add(entry));
     this.#proven.add(entry);
-    this.#cutOldest(own, this.#limits.perIdentifierAtMost);
-    this.#cutOldest(this.#proven, this.#limits.provenAtMost);
+    this.#cutOldest(own, this.#limits.maxPerIdentifier);
+    this.#cutOldest(this.#proven, this.#limits.maxProven);
   }
 
   /** It was admitted, or is gone. */

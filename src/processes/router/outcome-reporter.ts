@@ -28,7 +28,7 @@ export interface OutcomeReporterOptions {
   /** For each instance to acknowledge. Default 5000. */
   answerTimeoutMs?: number;
   /** Outcomes that wait at most. Default 50000, some 10 MB. */
-  waitingAtMost?: number;
+  maxWaiting?: number;
 }
 
 export interface OutcomeReporter {
@@ -68,7 +68,7 @@ export function createOutcomeReporter(options: OutcomeReporterOptions): OutcomeR
       queue.push({ sequence, beganMs, outcomes: outcomes.slice(from, from + maxOutcomes) });
     }
     beganMs = now();
-    while (waiting() > (options.waitingAtMost ?? 50_000)) giveUp();
+    while (waiting() > (options.maxWaiting ?? 50_000)) giveUp();
     while (queue[0] && now() - queue[0].beganMs > outcomesLastMs) giveUp();
   }
 

@@ -44,7 +44,7 @@ export interface PublicListenerOptions {
   /** From the first byte of a request to its answer. Default 30000. */
   deadlineMs?: number;
   /** Bytes of all bodies under way, of each what is beyond `smallBodyBytes`. Default 256 MiB. */
-  largeBodiesAtMost?: number;
+  maxLargeBodies?: number;
   limits: PublicLimits;
   onAnswer?: (status: number) => void;
   /** A connection was cut, or a request refused, since there was no room. */
@@ -67,7 +67,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
   const report = createLimitReport(log, (reason) => options.onLimit?.(reason), options.reportEveryMs);
   const connections = new PublicConnections(limits);
   const deadlineMs = options.deadlineMs ?? 30_000;
-  const largeBodiesAtMost = options.largeBodiesAtMost ?? 256 * 1024 * 1024;
+  const maxLargeBodies = options.maxLargeBodies ?? 256 * 1024 * 1024;
   let largeBodyBytes = 0;
 
   const server = createSecureServer({
@@ -184,14 +184,14 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     }
     let takenBytes = 0;
     const takeRoom = (sizeBytes: number): boolean => {
-      if (largeBodyBytes + sizeBytes > largeBodiesAtMost) return false;
+      if (largeBodyBytes + sizeBytes > maxLargeBodies) return false;
       largeBodyBytes += sizeBytes;
       takenBytes += sizeBytes;
       return true;
     };
     try {
-      const read = (bytesAtMost: number) =>
-        readBody(request, bytesAtMost, deadlineMs, takeRoom, (end) => {
+      const read = (maxBytes: number) =>
+        readBody(request, maxBytes, deadlineMs, takeRoom, (end) => {
           displace = end;
         });
       const { reply, early } = await replyTo(request, watched, place, read, goOn);
@@ -218,7 +218,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     request: PublicRequest,
     watched: Watched,
     place: RequestPlace,
-    read: (bytesAtMost: number) => ReturnType<typeof readBody>,
+    read: (maxBytes: number) => ReturnType<typeof readBody>,
     goOn: (() => void) | undefined,
   ): Promise<{ reply: Reply | null; early: boolean }> {
     const startedMs = performance.now();
@@ -231,16 +231,16 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       if (!early) watched.spoke();
       return { reply: head, early };
     }
-    const bytesAtMost = head.address.rule.maxBytes;
-    if (!declaresMore(request.headers['content-length'], bytesAtMost)) goOn?.();
+    const maxBytes = head.address.rule.maxBytes;
+    if (!declaresMore(request.headers['content-length'], maxBytes)) goOn?.();
     // Awaiting only what is a promise keeps requests without a body in one turn.
-    const reading = read(bytesAtMost);
+    const reading = read(maxBytes);
     const body = reading instanceof Promise ? await reading : reading;
     switch (body.kind) {
       case 'broken':
         return { reply: null, early: true };
       case 'too-large':
-        return { reply: refusal(413, 'ERR_BODY_TOO_LARGE', bodyTooLargeText(bytesAtMost)), early: true };
+        return { reply: refusal(413, 'ERR_BODY_TOO_LARGE', bodyTooLargeText(maxBytes)), early: true };
       case 'late':
         return { reply: refusal(408, 'ERR_BODY_TIMEOUT', 'The request did not end in time.'), early: true };
       case 'displaced':

@@ -32,13 +32,13 @@ const none: RequestBody = { kind: 'whole', body: null };
  */
 export function readBody(
   request: PublicRequest,
-  bytesAtMost: number,
+  maxBytes: number,
   timeoutMs: number,
   takeRoom: TakeRoom,
   onWaiting: (displace: () => void) => void = () => undefined,
 ): Promise<RequestBody> | RequestBody {
   const declared = request.headers['content-length'];
-  if (declaresMore(declared, bytesAtMost)) return { kind: 'too-large' };
+  if (declaresMore(declared, maxBytes)) return { kind: 'too-large' };
   if (hasNoBody(request)) {
     request.resume();
     return none;
@@ -59,7 +59,7 @@ export function readBody(
       if (settled) return;
       const large = Math.max(0, sizeBytes + chunk.length - Math.max(sizeBytes, smallBodyBytes));
       sizeBytes += chunk.length;
-      if (sizeBytes > bytesAtMost) settle({ kind: 'too-large' });
+      if (sizeBytes > maxBytes) settle({ kind: 'too-large' });
       else if (large > 0 && !takeRoom(large)) settle({ kind: 'no-room' });
       else chunks.push(chunk);
     });

@@ -7,7 +7,7 @@
  * @see RFC 9110 §7.2 (Host), RFC 9112 §3.2 (request targets), RFC 9113 §8.3.1 (`:authority`)
  */
 import type { IncomingMessage } from 'node:http';
-import { urlBytesAtMost, urlTooLargeText } from '../../link/request-size.ts';
+import { maxUrlBytes, urlTooLargeText } from '../../link/request-size.ts';
 import type { Platforms } from '../../platforms/port.ts';
 import type { DeviceAddress } from '../../platforms/protocol.ts';
 import { headersFit } from './forwarded-headers.ts';
@@ -34,7 +34,7 @@ export function readHead(request: PublicRequest, platforms: Platforms): RequestH
   if (!headersFit(request.headers)) return headersTooLarge();
   const url = originForm(request);
   if (url === null) return invalidHost();
-  if (url.length > urlBytesAtMost) return refusal(413, 'ERR_BODY_TOO_LARGE', urlTooLargeText);
+  if (url.length > maxUrlBytes) return refusal(413, 'ERR_BODY_TOO_LARGE', urlTooLargeText);
   const address = platforms.addressOf(url);
   if (address.rule.kind === 'no-token') {
     return refusal(400, 'ERR_UNKNOWN_DEVICE', 'No device of this domain has this address.');

@@ -53,7 +53,7 @@ interface Question {
 
 /** Questions that go out together. Accounts have a batch of their own, which not every instance can be asked. */
 interface Batch {
-  readonly questionsAtMost: number;
+  readonly maxQuestions: number;
   readonly linkVersion: number;
   questions: Question[];
   timer?: NodeJS.Timeout | undefined;
@@ -63,9 +63,9 @@ export class RouteDirectory {
   readonly #options: RouteDirectoryOptions;
   readonly #cache: RouteCache<Route>;
   readonly #asked = new Map<string, Promise<Route>>();
-  readonly #devices: Batch = { questionsAtMost: maxRouteQuestions, linkVersion: 1, questions: [] };
+  readonly #devices: Batch = { maxQuestions: maxRouteQuestions, linkVersion: 1, questions: [] };
   readonly #accounts: Batch = {
-    questionsAtMost: maxAccountQuestions,
+    maxQuestions: maxAccountQuestions,
     linkVersion: accountQuestionVersion,
     questions: [],
   };
@@ -129,7 +129,7 @@ export class RouteDirectory {
   #gather(question: Question): void {
     const batch = question.kind === 'account' ? this.#accounts : this.#devices;
     batch.questions.push(question);
-    if (batch.questions.length >= batch.questionsAtMost) this.#flush(batch);
+    if (batch.questions.length >= batch.maxQuestions) this.#flush(batch);
     else batch.timer ??= setTimeout(() => this.#flush(batch), this.#options.gatherMs ?? 2);
   }
 

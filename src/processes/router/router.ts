@@ -51,7 +51,7 @@ export interface RouterOptions {
   /** Between two reports of what became of requests. Default 10000. */
   reportOutcomesEveryMs?: number;
   /** Bytes of large request bodies held at once; see the public listener. */
-  largeBodiesAtMost?: number;
+  maxLargeBodies?: number;
   openTimeoutMs?: number;
   newcomers?: Partial<NewcomerLimits>;
   handshakeTimeoutMs?: number;

@@ -120,7 +120,7 @@ test('a suspension never keeps out the holder that was linked when it began', ()
 });
 
 test('newcomers at the SRP port are bounded, the oldest go first, and nobody fills the room of others', () => {
-  const limits = { unprovenAtMost: 3, provenAtMost: 6, perIdentifierAtMost: 2 };
+  const limits = { maxUnproven: 3, maxProven: 6, maxPerIdentifier: 2 };
   const step = fc.tuple(fc.constantFrom('enter', 'prove', 'leave'), fc.nat(40), fc.constantFrom('S1', 'S2', 'S3'));
   fc.assert(
     fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
@@ -148,12 +148,10 @@ test('newcomers at the SRP port are bounded, the oldest go first, and nobody fil
           newcomers.leave(entry.newcomer);
           present.splice(present.indexOf(entry), 1);
         }
-        assert.ok(newcomers.unproven <= limits.unprovenAtMost && newcomers.proven <= limits.provenAtMost);
+        assert.ok(newcomers.unproven <= limits.maxUnproven && newcomers.proven <= limits.maxProven);
         assert.equal(newcomers.unproven + newcomers.proven, present.length);
         for (const name of ['S1', 'S2', 'S3']) {
-          assert.ok(
-            present.filter(({ newcomer }) => newcomer?.identifier === name).length <= limits.perIdentifierAtMost,
-          );
+          assert.ok(present.filter(({ newcomer }) => newcomer?.identifier === name).length <= limits.maxPerIdentifier);
         }
       }
     }),

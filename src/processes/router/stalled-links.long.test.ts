@@ -133,7 +133,7 @@ test(
   async (t) => {
     const stage = await stageFor(t, {
       helloTimeoutMs: endless,
-      newcomers: { perIdentifierAtMost: 3, unprovenAtMost: 4 },
+      newcomers: { maxPerIdentifier: 3, maxUnproven: 4 },
     });
     const oldest = await silent(t, stage, 'S00000042');
     const cut = once(oldest, 'close');

@@ -13,7 +13,7 @@ import type { Database } from '../../database/connection.ts';
 import type { AnnouncementOptions } from '../../devices/announcements.ts';
 import type { ConnectBatcher } from '../../devices/connect-batch.ts';
 import { findDeviceByToken } from '../../devices/device-store.ts';
-import { urlBytesAtMost, urlTooLargeText } from '../../link/request-size.ts';
+import { maxUrlBytes, urlTooLargeText } from '../../link/request-size.ts';
 import type { Platforms } from '../../platforms/port.ts';
 import type { DeviceAddress } from '../../platforms/protocol.ts';
 import type { CertificateKeys } from '../../protocol/cms/certificate-keys.ts';
@@ -86,7 +86,7 @@ async function answer(
   { rule, token }: DeviceAddress,
   way: RequestWay,
 ): Promise<DeviceAnswer> {
-  if ((request.url?.length ?? 0) > urlBytesAtMost) return errorAnswer(413, 'ERR_BODY_TOO_LARGE', urlTooLargeText);
+  if ((request.url?.length ?? 0) > maxUrlBytes) return errorAnswer(413, 'ERR_BODY_TOO_LARGE', urlTooLargeText);
   const { protocol } = rule;
   if (protocol === null) return notServed;
   switch (rule.purpose) {

@@ -19,7 +19,7 @@ export interface DeviceNotices {
 
 const againAfterMs = 60 * 60 * 1000;
 const noticesAMinute = 60;
-const rememberedAtMost = 10_000;
+const maxRemembered = 10_000;
 
 export function createDeviceNotices(parts: { db: Database; log: Logger; clock: Clock }): DeviceNotices {
   const { db, log, clock } = parts;
@@ -38,7 +38,7 @@ export function createDeviceNotices(parts: { db: Database; log: Logger; clock: C
       notedAt.delete(key);
       notedAt.set(key, now);
       const [oldest] = notedAt.keys();
-      if (notedAt.size > rememberedAtMost && oldest !== undefined) notedAt.delete(oldest);
+      if (notedAt.size > maxRemembered && oldest !== undefined) notedAt.delete(oldest);
       log.warn({ kind, deviceId }, message);
       const write = recordEvent(db, { kind, subject: deviceId, message })
         .catch((error: unknown) => log.warn({ kind, reason: messageOf(error) }, 'an event could not be written'))

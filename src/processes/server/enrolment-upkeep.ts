@@ -26,7 +26,7 @@ const newcomersWithinMinutes = 15;
 /** Of whichever instance's: a fleet of 100,000 is gone through in less than an hour, at some milliseconds a turn. */
 const devicesOfPage = 2000;
 /** Transactions of suspensions in a turn; what is left comes with the next. */
-const suspensionsAtMost = 20;
+const maxSuspensions = 20;
 
 export function createEnrolmentUpkeep(parts: {
   announcements: AnnouncementOptions;
@@ -50,7 +50,7 @@ export function createEnrolmentUpkeep(parts: {
 
   /** Whether all that was found is suspended. */
   async function suspendAll(looked: NamesLookedAt): Promise<boolean> {
-    for (let round = 0; round < suspensionsAtMost; round += 1) {
+    for (let round = 0; round < maxSuspensions; round += 1) {
       if ((await briefly((tx) => suspendEarlier(tx, instanceId, looked))) < suspendedAtOnce) return true;
     }
     return false;

@@ -3,7 +3,7 @@ import { after, test } from 'node:test';
 import { openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
 import { seedDevice, seedDomain } from '../../devices/device-fixture.ts';
-import { keptAtMost } from '../../devices/repeated-messages.ts';
+import { maxKept } from '../../devices/repeated-messages.ts';
 import { ownFeatures } from '../../registry/own-release.ts';
 import { createIdentityUse } from './identity-use.ts';
 
@@ -55,9 +55,9 @@ test('TLS cannot be required before every component knows of it, and from then o
 test('one device that signs anew with every message takes a bounded place, in memory and in the database', async () => {
   const use = useAt({ ms: 0 });
   const { deviceId } = await seedDevice(db, here, 'many');
-  for (let message = 0; message < 10 * keptAtMost; message++) use.signedOnly(deviceId, digest(message % 256));
+  for (let message = 0; message < 10 * maxKept; message++) use.signedOnly(deviceId, digest(message % 256));
   await use.flush();
   const [row] =
     await db`select cardinality(digests) as kept, repeats::int from device_repeat where device_id = ${deviceId}`;
-  assert.deepEqual({ ...row }, { kept: keptAtMost, repeats: 0 });
+  assert.deepEqual({ ...row }, { kept: maxKept, repeats: 0 });
 });

@@ -6,7 +6,7 @@
 import type { Clock } from '../../base/clock.ts';
 import type { DeviceId, InstanceId } from '../../base/ids.ts';
 import type { Database } from '../../database/connection.ts';
-import { keptAtMost, storeSignedMessages } from '../../devices/repeated-messages.ts';
+import { maxKept, storeSignedMessages } from '../../devices/repeated-messages.ts';
 import { noteTlsDays, tlsIdentityFeature } from '../../devices/tls-identity.ts';
 import { type Feature, isFeatureActive } from '../../registry/features.ts';
 
@@ -23,9 +23,9 @@ export interface IdentityUse {
 
 const devicesInAStatement = 500;
 /** Devices remembered as noted today; beyond, they are noted once more, which changes nothing. */
-const notedAtMost = 100_000;
+const maxNoted = 100_000;
 /** Devices that wait to be written, of each kind; beyond, what is new is not noted. */
-const waitingAtMost = 20_000;
+const maxWaiting = 20_000;
 const dayMs = 24 * 60 * 60 * 1000;
 
 export function createIdentityUse(parts: {
@@ -48,7 +48,7 @@ export function createIdentityUse(parts: {
 
   function forgetYesterday(): void {
     const day = Math.floor(clock.now() / dayMs);
-    if (day === noted.day && noted.devices.size < notedAtMost) return;
+    if (day === noted.day && noted.devices.size < maxNoted) return;
     noted.day = day;
     noted.devices.clear();
   }
@@ -68,7 +68,7 @@ export function createIdentityUse(parts: {
     signed = new Map();
     const messages = [...batch].map(([deviceId, counts]) => ({
       deviceId,
-      digests: [...counts.keys()].slice(-keptAtMost).map((digest) => Buffer.from(digest, 'hex')),
+      digests: [...counts.keys()].slice(-maxKept).map((digest) => Buffer.from(digest, 'hex')),
       repeats: [...counts.values()].reduce((sum, count) => sum + count - 1, 0),
     }));
     for (let start = 0; start < messages.length; start += devicesInAStatement) {
@@ -80,16 +80,16 @@ export function createIdentityUse(parts: {
     tlsCanBeRequired,
     usedTls(deviceId) {
       forgetYesterday();
-      if (!noted.devices.has(deviceId) && tlsUsers.size < waitingAtMost) tlsUsers.add(deviceId);
+      if (!noted.devices.has(deviceId) && tlsUsers.size < maxWaiting) tlsUsers.add(deviceId);
     },
     signedOnly(deviceId, digest) {
       const counts = signed.get(deviceId) ?? new Map<string, number>();
       if (!signed.has(deviceId)) {
-        if (signed.size >= waitingAtMost) return;
+        if (signed.size >= maxWaiting) return;
         signed.set(deviceId, counts);
       }
       const key = digest.toString('hex');
-      if (counts.has(key) || counts.size < 2 * keptAtMost) counts.set(key, (counts.get(key) ?? 0) + 1);
+      if (counts.has(key) || counts.size < 2 * maxKept) counts.set(key, (counts.get(key) ?? 0) + 1);
     },
     async flush() {
       await flushTls();

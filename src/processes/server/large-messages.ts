@@ -12,7 +12,7 @@ import { BrambleError } from '../../base/errors.ts';
 /** What is larger waits for a turn, and is read only after its sender was judged. An Idle has 400 bytes. */
 export const largeFromBytes = 32 * 1024;
 /** Of up to a MiB each. */
-const placesAtMost = 64;
+const maxPlaces = 64;
 const placesOfDevice = 4;
 
 export interface LargeMessages {
@@ -26,7 +26,7 @@ export interface LargeMessages {
 export function createLargeMessages(clock: Clock): LargeMessages {
   const queue = createFairQueue({
     ...{ lanes: ['messages'], atOnce: 1 },
-    ...{ placesInLane: placesAtMost, placesOfKey: placesOfDevice },
+    ...{ placesInLane: maxPlaces, placesOfKey: placesOfDevice },
   });
   return {
     async inTurn(token, body, read) {

@@ -25,7 +25,7 @@ export interface NewcomerOptions {
 }
 
 /** A request by GET has some 4 KB, in base64; the router passes on targets of 16 KiB at most. */
-const scepQueryBudget: FormBudget = { pairsAtMost: 16, nameBytesAtMost: 64, valueBytesAtMost: 16 * 1024 };
+const scepQueryBudget: FormBudget = { maxPairs: 16, maxNameBytes: 64, maxValueBytes: 16 * 1024 };
 
 export async function answerScep(
   options: NewcomerOptions,

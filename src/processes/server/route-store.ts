@@ -11,8 +11,8 @@ interface OwnerRow {
 }
 
 /** As many as an answer may name, and as all answers of a message may: a router takes no message above 256 KiB. */
-const mostConnectionServices = 64;
-const mostConnectionServicesInAll = 8192;
+const maxConnectionServices = 64;
+const maxConnectionServicesInAll = 8192;
 
 /**
  * An answer for every question; to one about a certificate, by which tunnels are opened (also one that is issued and not used yet), with the connection services of the
@@ -23,8 +23,8 @@ const mostConnectionServicesInAll = 8192;
 export async function answerRoutes(q: Queryable, question: RouteQuestion): Promise<RouteAnswer[]> {
   const { accounts = [] } = question;
   const services = Math.min(
-    mostConnectionServices,
-    Math.floor(mostConnectionServicesInAll / Math.max(1, question.certificates.length)),
+    maxConnectionServices,
+    Math.floor(maxConnectionServicesInAll / Math.max(1, question.certificates.length)),
   );
   const rows = await q<OwnerRow[]>`
     select asked.token, asked.certificate, asked.account, i.srp_identifier as identifier,

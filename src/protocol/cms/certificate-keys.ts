@@ -28,8 +28,8 @@ export interface CertificateKeys {
 }
 
 /** Longer ones are not kept: those of devices have 1 to 2 KB, and who connects with a stranger's decides its length. */
-const keptBytesAtMost = 4096;
-const keptHeaderAtMost = 6144;
+const maxKeptBytes = 4096;
+const maxKeptHeader = 6144;
 
 /** A cache of at most `maxEntries` certificates, and as many headers; 0 keeps none. One entry takes about 4 KB, a header 2. */
 export function createCertificateKeys(maxEntries = 10_000): CertificateKeys {
@@ -40,7 +40,7 @@ export function createCertificateKeys(maxEntries = 10_000): CertificateKeys {
       const found = fingerprints.get(header);
       if (found !== undefined) return found;
       const fingerprint = fingerprintOf(parseClientCert(header));
-      if (header.length <= keptHeaderAtMost) fingerprints.set(header, fingerprint);
+      if (header.length <= maxKeptHeader) fingerprints.set(header, fingerprint);
       forgetOldest(fingerprints, maxEntries);
       return fingerprint;
     },
@@ -49,7 +49,7 @@ export function createCertificateKeys(maxEntries = 10_000): CertificateKeys {
       const found = known.get(fingerprint);
       const certificate = found ?? readKnown(certificateDer, fingerprint);
       if (found !== undefined) known.delete(fingerprint);
-      if (certificateDer.length <= keptBytesAtMost) known.set(fingerprint, certificate);
+      if (certificateDer.length <= maxKeptBytes) known.set(fingerprint, certificate);
       forgetOldest(known, maxEntries);
       return certificate;
     },

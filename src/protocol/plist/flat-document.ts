@@ -5,7 +5,7 @@
  */
 import { newDictionary, type PlistDictionary, type PlistLimits } from './value.ts';
 
-const lengthAtMost = 2048;
+const maxLength = 2048;
 
 // White space of XML only; texts of printable ASCII without the characters that mean something in XML.
 const head =
@@ -15,7 +15,7 @@ const tail = /<\/dict>[ \t\r\n]*<\/plist>[ \t\r\n]*$/y;
 
 /** `undefined` where the full reader has to look; never throws. */
 export function parseFlatDocument(text: string, limits: PlistLimits): PlistDictionary | undefined {
-  if (text.length > lengthAtMost || limits.maxDepth < 1) return undefined;
+  if (text.length > maxLength || limits.maxDepth < 1) return undefined;
   let position = head.exec(text)?.[0].length ?? 0;
   if (position === 0) return undefined;
   const dictionary = newDictionary();

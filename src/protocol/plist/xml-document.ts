@@ -8,9 +8,9 @@ import { PlistTreeBuilder } from './tree-builder.ts';
 import { type PlistLimits, type PlistValue, plistMalformed } from './value.ts';
 
 /** Within so many characters the root begins: XML declaration and document type take some 200. */
-const prologAtMost = 4096;
+const maxProlog = 4096;
 /** In a whole document; property lists know one, the version. The reader takes longer over them than over anything else. */
-const attributesAtMost = 16;
+const maxAttributes = 16;
 
 /** @throws BrambleError ERR_PLIST_MALFORMED, ERR_PLIST_TOO_DEEP, ERR_PLIST_TOO_LARGE */
 export function parseXmlDocument(source: string, limits: PlistLimits): PlistValue {
@@ -39,7 +39,7 @@ export function parseXmlDocument(source: string, limits: PlistLimits): PlistValu
     if (doctype.includes('[')) throw plistMalformed('its document type has declarations');
   });
   parser.on('attribute', () => {
-    if (++attributes > attributesAtMost) throw plistMalformed('it has attributes, which property lists do not use');
+    if (++attributes > maxAttributes) throw plistMalformed('it has attributes, which property lists do not use');
   });
   parser.on('text', onText);
   parser.on('cdata', onText);
@@ -67,9 +67,9 @@ export function parseXmlDocument(source: string, limits: PlistLimits): PlistValu
     }
   });
   try {
-    parser.write(text.length > prologAtMost ? text.slice(0, prologAtMost) : text);
+    parser.write(text.length > maxProlog ? text.slice(0, maxProlog) : text);
     if (state === 'before') throw plistMalformed('it does not begin with a property list');
-    if (text.length > prologAtMost) parser.write(text.slice(prologAtMost));
+    if (text.length > maxProlog) parser.write(text.slice(maxProlog));
     parser.close();
   } catch (error) {
     // The XML reader refuses some names and characters with errors of its own.

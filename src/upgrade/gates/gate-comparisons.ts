@@ -24,7 +24,7 @@ export interface Comparison {
   /** What has to be ruled out before a gate opens; without it this comparison can only keep it shut. */
   toPass?: { usual: number; worse: number };
   /** The most that ten seconds may count for, where that is not what the test says: as an e-value. */
-  mostOfOneStretch?: number;
+  maxOfOneStretch?: number;
   /** What is the matter when it fails. */
   says: (seen: Trial) => string;
 }
@@ -73,7 +73,7 @@ const tails = [
 ] as const;
 
 /** So that a process has to be slow for a minute before it fails: it may be cold, or another one be in its way. */
-const mostOfTenSlowSeconds = 5;
+const maxOfTenSlowSeconds = 5;
 
 const nearestBin = (ms: number): number => Math.round(2 * Math.log2(Math.max(1, ms)));
 const binAbove = (ms: number): number => Math.ceil(2 * Math.log2(Math.max(1, ms)));
@@ -106,7 +106,7 @@ function tailComparison(
   return {
     usual: usualAbove(toleratedBin),
     evidenceToFail: evidenceToFail / part.tail,
-    mostOfOneStretch: mostOfTenSlowSeconds,
+    maxOfOneStretch: maxOfTenSlowSeconds,
     stretches: figures.moved.map(({ latency }) => trialAbove(latency, boundBin)),
     toPass: { usual, worse: name === 'p50' ? Math.max(0.4, usual + 0.1) : worseThan(usual) },
     says: (seen) =>
@@ -146,7 +146,7 @@ function knownLatencies(figures: Pasts, least: number): LatencyHistogram[] {
 }
 
 /** No time is shared, and nothing fails unless it says so. */
-const onlyHolds = { evidenceToFail: Number.POSITIVE_INFINITY, mostOfOneStretch: Number.POSITIVE_INFINITY };
+const onlyHolds = { evidenceToFail: Number.POSITIVE_INFINITY, maxOfOneStretch: Number.POSITIVE_INFINITY };
 
 /**
  * Of devices, not of deliveries: what one device refuses it refuses altogether. The bounds are absolute.

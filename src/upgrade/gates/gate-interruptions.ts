@@ -4,7 +4,7 @@
  * of the new one.
  *
  * Invariant: only what the upgrade cannot have harmed excuses anything, so no fault of the new release hides behind another
- * of its processes; and coincidence excuses {@link excusesAtMost} interruptions of an instance at most.
+ * of its processes; and coincidence excuses {@link maxExcuses} interruptions of an instance at most.
  */
 import type { UpgradeId } from '../../base/ids.ts';
 import type { Queryable } from '../../database/connection.ts';
@@ -18,7 +18,7 @@ const sameOutageSeconds = 20;
 /** An instance that is away for so long counts again. */
 const longAwaySeconds = 60;
 /** Somebody old that ends every minute would excuse whatever ends beside it. */
-const excusesAtMost = 3;
+const maxExcuses = 3;
 
 export async function readInterruptions(
   q: Queryable,
@@ -41,7 +41,7 @@ export async function readInterruptions(
   ]);
   return instances.flatMap(({ id, host, at: from }) => {
     const own = ends.filter(({ instanceId, at }) => instanceId === id && at > from);
-    const excused = own.filter(({ at }) => isOutage(witnesses, host, at)).slice(0, excusesAtMost);
+    const excused = own.filter(({ at }) => isOutage(witnesses, host, at)).slice(0, maxExcuses);
     const counted = own.filter((end) => !excused.includes(end));
     const gone = away.filter((each) => each.id === id && !isOutage(witnesses.map(stillAway), host, each.at));
     return [...counted, ...gone].map(({ name, cause }) => ({ name, cause }));

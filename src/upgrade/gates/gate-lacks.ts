@@ -58,7 +58,7 @@ function neededOf({ toPass, stretches }: Comparison, weight: number, gate: Chose
 function isDoubtful(comparison: Comparison, needed: number): boolean {
   if (sumOf(comparison.stretches).bad === 0 || comparison.usual >= 1) return false;
   if (comparison.toPass !== undefined) return needed > 0 && comparison.evidenceToFail === Number.POSITIVE_INFINITY;
-  return evidenceAgainst(comparison.usual, comparison.stretches, comparison.mostOfOneStretch) > 1;
+  return evidenceAgainst(comparison.usual, comparison.stretches, comparison.maxOfOneStretch) > 1;
 }
 
 /** The busiest account counts as much as all others together at most; alone in its wave, in full. */

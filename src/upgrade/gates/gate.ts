@@ -83,8 +83,8 @@ function comparisonsOf(figures: GateFigures, gate: ChosenGate): Comparison[] {
   return [requestsComparison(figures, gate), ...tailComparisons(figures, gate), ...deliveryComparisons(figures, gate)];
 }
 
-function evidenceOf({ usual, stretches, mostOfOneStretch }: Comparison): number {
-  return evidenceAgainst(usual, stretches, mostOfOneStretch);
+function evidenceOf({ usual, stretches, maxOfOneStretch }: Comparison): number {
+  return evidenceAgainst(usual, stretches, maxOfOneStretch);
 }
 
 function passReasons(figures: GateFigures, gate: ChosenGate): string[] {

@@ -26,10 +26,10 @@ const usualMostOfOneStretch = 20;
 export function evidenceAgainst(
   usual: number,
   stretches: readonly Trial[],
-  mostOfOneStretch = usualMostOfOneStretch,
+  maxOfOneStretch = usualMostOfOneStretch,
 ): number {
   if (usual >= 1) return 1;
-  const most = Math.log(mostOfOneStretch);
+  const most = Math.log(maxOfOneStretch);
   return alternatives
     .map((distance) => {
       const worse = usual + (1 - usual) * distance;

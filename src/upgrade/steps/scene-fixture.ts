@@ -20,7 +20,7 @@ export interface Scene {
   db: Database;
   context(name: string, change?: Partial<StepContext>): StepContext;
   /** Lets everything around the coordinator go on once: supervisors, movers, requests of every account. */
-  world(options?: { errors?: boolean; silent?: boolean; movesAtMost?: number }): Promise<void>;
+  world(options?: { errors?: boolean; silent?: boolean; maxMoves?: number }): Promise<void>;
   upgrade(): Promise<Upgrade>;
 }
 
@@ -61,7 +61,7 @@ export async function scene(options: object = {}, toRelease = '1.1.0'): Promise<
       effects,
       ...change,
     }),
-    world: async ({ errors = false, silent = false, movesAtMost = 100 } = {}) => {
+    world: async ({ errors = false, silent = false, maxMoves = 100 } = {}) => {
       await superviseOnce(db);
       const [domain] = await db<{ release: string }[]>`select release from domain`;
       await runMoveRound({
@@ -70,7 +70,7 @@ export async function scene(options: object = {}, toRelease = '1.1.0'): Promise<
         name: 'mover',
         oweDeliveries: async () => {},
         log,
-        drainWindow: async () => movesAtMost,
+        drainWindow: async () => maxMoves,
       });
       if (silent) return;
       await db`

@@ -75,11 +75,11 @@ test(
     const context = it.context('one');
     await until(it, context, ['moving']);
     for (let round = 0; round < 50 && (await countAt(it.db, '%-1-1')) < 1; round++) {
-      await looks(it, context, 1, { movesAtMost: 1 });
+      await looks(it, context, 1, { maxMoves: 1 });
     }
     await endUnasked(it.db, 'east-1-1', 2);
     await endUnasked(it.db, 'west-1-1', 2);
-    await until(it, context, ['paused'], { movesAtMost: 0 });
+    await until(it, context, ['paused'], { maxMoves: 0 });
     assert.deepEqual(await wavesOf(it), ['failed', 'waiting']);
     const moved = await countAt(it.db, '%-1-1');
     await resume(it, true);

@@ -17,7 +17,7 @@ import { listInstancesOnTrial } from '../../../upgrade/state/upgrade-store.ts';
 import { importAccountStream } from '../account-import-stream.ts';
 import { type AdministrationContext, write } from '../context.ts';
 
-const importsAtMost = 2;
+const maxImports = 2;
 
 const skipTexts: Readonly<Record<AccountSkip, string>> = {
   'name-taken': 'an account with that name exists',
@@ -93,10 +93,10 @@ function importRoute(context: AdministrationContext): FastifyPluginAsync {
       done(null, payload);
     });
     serve(app, accountOperations.import, async (request) => {
-      if (running >= importsAtMost) {
+      if (running >= maxImports) {
         throw new BrambleError(
           'ERR_BUSY',
-          `${importsAtMost} imports are in progress. Wait until one of them has finished.`,
+          `${maxImports} imports are in progress. Wait until one of them has finished.`,
         );
       }
       if (!(request.body instanceof Readable)) {
