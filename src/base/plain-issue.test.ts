@@ -21,5 +21,5 @@ test('what zod says of the usual mistakes is told in words', () => {
   ] as const) {
     assert.equal(plainIssue(issueOf(shape, value)), expected);
   }
-  assert.equal(plainIssue('odd'), 'does not fit: odd');
+  assert.equal(plainIssue('odd'), 'is invalid: odd');
 });

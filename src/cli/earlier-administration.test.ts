@@ -105,13 +105,13 @@ test('a plan that 1.1 would take amiss is refused before it is sent', limited, a
   };
   upgrade = undefined;
   await refused(
-    /bramble-1\.1\.0\.tgz is the archive of release 1\.1\.0, and 9\.9\.9 is to be planned.*ERR_INPUT/,
+    /bramble-1\.1\.0\.tgz is the archive of release 1\.1\.0, but 9\.9\.9 is to be planned.*ERR_INPUT/,
     '9.9.9',
     '--archive',
     sealed,
   );
   upgrade = planned;
-  await refused(/An upgrade to 1\.2\.0 is planned already, since 2026-11-01 10:00 UTC.*ERR_UPGRADE_OPEN/, '1.2.0');
+  await refused(/An upgrade to 1\.2\.0 has been planned since 2026-11-01 10:00 UTC.*ERR_UPGRADE_OPEN/, '1.2.0');
   const replaced = await bramble('upgrade', 'plan', '1.2.0', '--replace');
   assert.deepEqual([replaced.code, replaced.errors], [exitCode.ok, '']);
   assert.match(

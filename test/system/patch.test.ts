@@ -144,7 +144,7 @@ describe('a patch in place', () => {
     const broken = await patchedArchive(number(4), [{ find: main, replace: `${main}process.exit(3);` }]);
     await startUpgrade(domain, broken, { ...options, readySeconds: 15 });
     const view = await untilUpgrade(domain, ['paused'], { timeoutMs: 280_000 });
-    assert.match(view.pauseReason ?? '', /^server-1 of \S+ is not at work on .* after 15 s/);
+    assert.match(view.pauseReason ?? '', /^server-1 of \S+ is not running on .* after 15 s/);
     const reversed = await domain.command('upgrade', 'reverse');
     assert.equal(reversed.code, 0, reversed.stderr);
     await untilUpgrade(domain, ['reversed'], { timeoutMs: 180_000 });

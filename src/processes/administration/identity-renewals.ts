@@ -33,9 +33,7 @@ export function identityRenewal(facts: RenewalFacts, settings: IdentitySettings,
   const isDue = new Date(dueAt) <= now;
   const again = () => {
     if (!isDue)
-      return (
-        `the next attempt is not due before ${timeOf(new Date(dueAt))} (\`bramble device resend\` attempts it ` + 'now)'
-      );
+      return `the next attempt is not due before ${timeOf(new Date(dueAt))} (\`bramble device resend\` attempts it now)`;
     const at = new Date(settledAt ?? now).getTime() + renewAgainAfterSeconds(settings, attempts) * 1000;
     return `retried from ${timeOf(new Date(at))} on`;
   };

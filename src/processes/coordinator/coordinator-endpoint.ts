@@ -54,7 +54,8 @@ export async function openCoordinatorEndpoint(
     () =>
       new BrambleError(
         'ERR_RELEASE_FENCED',
-        'This is the upgrade coordinator, which takes /upgrade only; no administration service is at work just now.',
+        'This is the upgrade coordinator, which serves only /upgrade; no administration service is running at the ' +
+          'moment.',
       ),
   );
   takeStrictInput(app);

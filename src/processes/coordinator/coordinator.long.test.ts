@@ -62,7 +62,7 @@ test('a new instance that ends again and again pauses the upgrade, though every 
   const paused = await until(it, context, ['paused']);
   assert.match(
     paused.pauseReason ?? '',
-    /gate of wave 1 .*fail: .*ended unasked or lost their lease \d times \(east-1-1: exit/,
+    /gate of wave 1 .*fail: .*exited unexpectedly or lost their lease \d times \(east-1-1: exit/,
   );
 });
 

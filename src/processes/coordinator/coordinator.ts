@@ -144,9 +144,11 @@ export async function runSteps(options: CoordinatorOptions): Promise<void> {
       failures++;
       log.warn(
         { error: messageOf(error), code: isBrambleError(error) ? error.code : undefined },
-        'step failed, will retry',
+        'step failed; will retry',
       );
-      await showFailure(options, error).catch((reason: unknown) => log.warn({ error: messageOf(reason) }, 'not shown'));
+      await showFailure(options, error).catch((reason: unknown) =>
+        log.warn({ error: messageOf(reason) }, 'progress could not be shown'),
+      );
       await pause(Math.min(longestRetryMs, 250 * 2 ** failures), signal);
     }
   }
@@ -157,7 +159,7 @@ export async function runSteps(options: CoordinatorOptions): Promise<void> {
 
 async function showFailure(context: StepContext, error: unknown): Promise<void> {
   const open = await readOpenUpgrade(context.db);
-  if (open) await showWaiting(context, open, `the last step failed and is tried again: ${messageOf(error)}`);
+  if (open) await showWaiting(context, open, `the last step failed and will be retried: ${messageOf(error)}`);
 }
 
 async function renewLeaseBeside(options: CoordinatorOptions): Promise<void> {
@@ -168,7 +170,7 @@ async function renewLeaseBeside(options: CoordinatorOptions): Promise<void> {
       const open = await readOpenUpgrade(options.db);
       if (open) await renewLease(options.db, open.id, options.holder);
     } catch (error) {
-      options.log.warn({ error: messageOf(error) }, 'lease not renewed; trying again');
+      options.log.warn({ error: messageOf(error) }, 'lease not renewed; will retry');
     }
   }
 }

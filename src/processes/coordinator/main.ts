@@ -108,7 +108,7 @@ async function moveWhileOwnRelease({ db, log, identity, stopping }: Context): Pr
       }
     } catch (error) {
       const fenced = isBrambleError(error, 'ERR_RELEASE_FENCED');
-      if (!fenced) log.warn({ error: messageOf(error) }, 'moving is interrupted, will retry');
+      if (!fenced) log.warn({ error: messageOf(error) }, 'moving was interrupted; will retry');
     }
     await delay(lookAgainMs, undefined, { signal: stopping }).catch(() => {});
   }

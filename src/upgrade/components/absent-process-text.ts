@@ -6,17 +6,17 @@ export function overdueText(
   seconds: number,
 ): string {
   return (
-    `${name} of ${release} is not at work on ${host} after ${seconds} s, and the one before it serves as long as it can. ` +
-    `See \`bramble status\` and ${name}’s log there (BRAMBLE_HOME/logs), and whether ${release} is installed there ` +
-    '(`bramble release install`)'
+    `${name} of ${release} is not running on ${host} after ${seconds} s; its predecessor keeps serving as long as ` +
+    `it can. See \`bramble status\` and ${name}’s log there (BRAMBLE_HOME/logs), and whether ${release} is ` +
+    'installed there (`bramble release install`)'
   );
 }
 
 /** Of a reversal that went on without them. */
 export function notBackText(names: readonly string[], release: { from: string; to: string }): string {
   return (
-    `${names.join(', ')} ${names.length === 1 ? 'has' : 'have'} not come back as ${release.from}, and may still run from ` +
-    `${release.to}: the supervisor goes on trying. See \`bramble status\`, the log there (BRAMBLE_HOME/logs), and whether ` +
-    `${release.from} is installed there (\`bramble release install\`)`
+    `${names.join(', ')} ${names.length === 1 ? 'has' : 'have'} not returned to ${release.from}, and may still run ` +
+    `${release.to}: the supervisor keeps trying. See \`bramble status\`, the log there (BRAMBLE_HOME/logs), and ` +
+    `whether ${release.from} is installed there (\`bramble release install\`)`
   );
 }

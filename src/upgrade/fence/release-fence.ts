@@ -72,7 +72,7 @@ export async function fenceRelease<Result>(
     if (clock.now() >= deadline) {
       throw new BrambleError(
         'ERR_RELEASE_FENCE_BLOCKED',
-        'The release fence did not get its lock: sessions hold it that cannot be ended. ' +
+        'The release fence could not get its lock: it is held by sessions that cannot be terminated. ' +
           'pg_stat_activity shows them; end them and try again. Nothing was changed.',
         { details: { holders: (await listLockHolders(db, lock)).map((holder) => holder.applicationName) } },
       );

@@ -35,7 +35,7 @@ test('a step that skips a minor release is refused with the path to take', () =>
 });
 
 test('the same release, an earlier one and another major release are refused', () => {
-  refused('1.1.0', '1.1.0', /already of release 1\.1\.0/);
+  refused('1.1.0', '1.1.0', /already runs release 1\.1\.0/);
   refused('1.1.0', '1.0.0', /earlier/);
   refused('1.9.0', '2.0.0', /no phased upgrade/);
 });

@@ -30,15 +30,15 @@ export function releaseStep(from: string, to: string): ReleaseStep {
   if (order === 0) {
     throw new BrambleError(
       'ERR_RELEASE_STEP',
-      `The domain is already of release ${from}. Choose an archive of a later one.`,
+      `The domain already runs release ${from}. Choose an archive of a later one.`,
       { details },
     );
   }
   if (order < 0) {
     throw new BrambleError(
       'ERR_RELEASE_STEP',
-      `Release ${to} is earlier than the domain’s ${from}. A finalized upgrade has no way back; an open one is reversed ` +
-        'with `bramble upgrade reverse`.',
+      `Release ${to} is earlier than the domain’s ${from}. A finalized upgrade cannot be undone; reverse an open ` +
+        'one with `bramble upgrade reverse`.',
       { details },
     );
   }
@@ -46,8 +46,8 @@ export function releaseStep(from: string, to: string): ReleaseStep {
   throw new BrambleError(
     'ERR_RELEASE_STEP',
     path === null
-      ? `There is no phased upgrade from ${from} to ${to}: a phased upgrade goes to a later patch, or to the next minor ` +
-          'release of the same major one. Choose an archive of such a release.'
+      ? `There is no phased upgrade from ${from} to ${to}: a phased upgrade goes to a later patch or to the next ` +
+          'minor release of the same major release. Choose an archive of such a release.'
       : `From ${from} to ${to} is more than one minor release. Upgrade step by step: ${path.join(' → ')}.`,
     { details },
   );
@@ -61,8 +61,9 @@ export function assertPatch(from: string, to: string, differences: readonly stri
   if (differences.length === 0) return;
   throw new BrambleError(
     'ERR_RELEASE_NOT_PATCH',
-    `Release ${to} is numbered as a patch of ${from}, but it changes what a patch must not: ${differences.join('; ')}. ` +
-      'Nothing was changed. Take another archive: of a patch that changes none of this, or of the next minor release.',
+    `Release ${to} is numbered as a patch of ${from}, but it changes what a patch must not change: ` +
+      `${differences.join('; ')}. Nothing was changed. Use another archive: of a patch that changes none of this, ` +
+      'or of the next minor release.',
     { details: { from, to, differences } },
   );
 }

@@ -27,7 +27,7 @@ export async function judgeRelease(q: Queryable, release: JudgedRelease, accepte
 /** Judges it, and keeps the first signer, the one that follows, and what was taken by name. @throws as `judgeRelease` */
 export async function trustRelease(tx: Transaction, release: JudgedRelease, accepted?: Acceptance): Promise<Judgement> {
   const judgement = judgeSigner(release, knownOf(await lockReleaseSigner(tx)), accepted);
-  const occasions = { first: 'first use', followed: 'named by the signer before', accepted: 'taken by name' };
+  const occasions = { first: 'first use', followed: 'named by the previous signer', accepted: 'accepted by name' };
   switch (judgement.kind) {
     case 'first':
     case 'followed':

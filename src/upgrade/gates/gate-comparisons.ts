@@ -52,8 +52,8 @@ export function requestsComparison(figures: GateFigures, gate: ChosenGate): Comp
     stretches: figures.moved.map(({ requests, failed }) => ({ requests, bad: failed })),
     ...(tolerated >= 1 ? {} : { toPass: { usual, worse: Math.max(tolerated, worseThan(usual)) } }),
     says: (seen) =>
-      `${percent(seen.bad / seen.requests)} of the moved accounts’ ${counted(seen.requests, 'request')} failed, where up to ` +
-      `${percent(usual)} is usual`,
+      `${percent(seen.bad / seen.requests)} of the moved accounts’ ${counted(seen.requests, 'request')} failed; up ` +
+      `to ${percent(usual)} is usual`,
   };
 }
 
@@ -111,8 +111,9 @@ function tailComparison(
     toPass: { usual, worse: name === 'p50' ? Math.max(0.4, usual + 0.1) : worseThan(usual) },
     says: (seen) =>
       `${percent(seen.bad / seen.requests)} of ${counted(seen.requests, 'request')} took longer than ` +
-      `${lowerBoundMs(boundBin).toFixed(0)} ms, where ${name} is ${usualMs.toFixed(0)} ms and up to ${percent(usual)} ` +
-      `is usual; they take ${describeTails(mergeHistograms(...figures.moved.map(({ latency }) => latency)))}`,
+      `${lowerBoundMs(boundBin).toFixed(0)} ms; the usual ${name} is ${usualMs.toFixed(0)} ms and up to ` +
+      `${percent(usual)} is normal; they take ` +
+      `${describeTails(mergeHistograms(...figures.moved.map(({ latency }) => latency)))}`,
   };
 }
 
@@ -130,9 +131,9 @@ function medianWithoutPast(figures: GateFigures, gate: ChosenGate): Comparison {
     evidenceToFail: Number.POSITIVE_INFINITY,
     says: (seen) =>
       isTold
-        ? `${comparison.says(seen)} (the past as the instances tell it)`
-        : `${percent(seen.bad / seen.requests)} of ${counted(seen.requests, 'request')} took longer than ${gate.latencySlackMs} ms, and ` +
-          'too little is known of how long they usually take; they take ' +
+        ? `${comparison.says(seen)} (past latency as reported by the instances)`
+        : `${percent(seen.bad / seen.requests)} of ${counted(seen.requests, 'request')} took longer than ` +
+          `${gate.latencySlackMs} ms, and too little is known about their usual latency; they take ` +
           describeTails(mergeHistograms(...figures.moved.map(({ latency }) => latency))),
   };
 }
@@ -165,7 +166,7 @@ export function deliveryComparisons({ deliveries, usuallyMissing }: GateFigures,
     {
       ...{ ...onlyHolds, usual: allowed, evidenceToFail: evidenceToFail / part.silent },
       stretches: [{ requests: answered + silent, bad: silent }],
-      says: () => `${silent} of ${counted(answered + silent, 'device')} took a delivery and do not answer`,
+      says: () => `${silent} of ${counted(answered + silent, 'device')} received a delivery and have not answered`,
     },
     ...(everythingMayFail(gate) ? [] : comingComparisons({ deliveries, usuallyMissing }, allowed)),
   ];

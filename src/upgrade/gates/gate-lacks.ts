@@ -36,9 +36,9 @@ export function lacksOf(figures: GateFigures, gate: ChosenGate, comparisons: rea
     : { requests, pace: counts / Math.max(1, figures.seconds), who: '' };
   const seconds = lacking.pace === 0 ? null : Math.ceil(lacking.requests / lacking.pace);
   const reason =
-    `${counted(seen, 'request of moved accounts is', 'requests of moved accounts are')} too few to judge by: ` +
-    `${lacking.requests} more${lacking.who} without an error ${lacking.requests === 1 ? 'is' : 'are'} ` +
-    `needed, ${seconds === null ? 'and none has come yet' : `in about ${duration(seconds)} at their pace so far`}`;
+    `${counted(seen, 'request of moved accounts is', 'requests of moved accounts are')} too few to judge: ` +
+    `${lacking.requests} more${lacking.who} without an error ${lacking.requests === 1 ? 'is' : 'are'} needed, ` +
+    `${seconds === null ? 'but none has arrived yet' : `in about ${duration(seconds)} at their pace so far`}`;
   const notes = [...unheardNote(figures), ...leftOutNote(figures), ...doubts];
   return { requests: lacking.requests, seconds, reasons: [reason, ...notes] };
 }
@@ -79,21 +79,22 @@ function ofOthers({ busiest, seconds }: GateFigures, seen: number, requests: num
     requests: Math.max(Math.ceil(requests / 2), requests - (busiest.requests - others)),
     pace: others / Math.max(1, seconds),
     who:
-      ` of other accounts than ${busiest.name}, which has ${busiest.requests} of them and counts as much as all others ` +
-      'together at most,',
+      ` from accounts other than ${busiest.name}, which made ${busiest.requests} of them and counts at most as much ` +
+      'as all others together,',
   };
 }
 
 function unheardNote({ accounts: { all, heard, unheard } }: GateFigures): string[] {
   if (heard >= all || unheard.length === 0) return [];
   const more = all - heard - unheard.length;
-  return [`nothing was heard of ${unheard.join(', ')}${more > 0 ? ` and ${counted(more, 'more account')}` : ''}`];
+  return [`no requests from ${unheard.join(', ')}${more > 0 ? ` and ${counted(more, 'more account')}` : ''}`];
 }
 
 export function leftOutNote({ leftOut }: GateFigures): string[] {
   if (leftOut.requests === 0) return [];
   return [
-    `${counted(leftOut.requests, 'request')} of the move itself and of the first ${leftOut.warmUpSeconds.toFixed(0)} s left out`,
+    `${counted(leftOut.requests, 'request')} during the move itself and the first ` +
+      `${leftOut.warmUpSeconds.toFixed(0)} s left out`,
   ];
 }
 

@@ -47,7 +47,7 @@ export function judgeGate(figures: unknown, settings: GateSettings): GateAnswer 
   const parsed = gateFiguresSchema.safeParse(figures);
   if (!parsed.success) {
     const place = parsed.error.issues[0]?.path.join('.') ?? '';
-    const reasons = [`the figures cannot be read${place === '' ? '' : ` at ${place}`}`];
+    const reasons = [`the figures are unreadable${place === '' ? '' : ` at ${place}`}`];
     return { answer: 'undecided', cause: 'unreadable', reasons, figures: null };
   }
   const read = parsed.data;
@@ -74,7 +74,7 @@ function failuresOf(figures: GateFigures, gate: ChosenGate, comparisons: readonl
   if (interruptions.length < interruptionsToFail || everythingMayFail(gate)) return failures;
   const told = [...new Set(interruptions.map(({ name, cause }) => `${name}: ${cause}`))].join(', ');
   return [
-    `the new instances ended unasked or lost their lease ${counted(interruptions.length, 'time')} (${told})`,
+    `the new instances exited unexpectedly or lost their lease ${counted(interruptions.length, 'time')} (${told})`,
     ...failures,
   ];
 }
@@ -93,24 +93,25 @@ function passReasons(figures: GateFigures, gate: ChosenGate): string[] {
   return [
     `${counted(summary.requests, 'request')}, ${summary.failed} failed, ${describeTails(summary.latency)}`,
     ...leftOutNote(figures),
-    ...(figures.accounts.all === 1 ? ['it rests on one account alone'] : []),
+    ...(figures.accounts.all === 1 ? ['based on a single account'] : []),
     ...awayNote(figures),
     ...(gate.leastRequests === undefined
       ? []
       : [
-          `${counted(gate.leastRequests, 'request was', 'requests were')} chosen to be enough: a fault that few requests show may be overlooked`,
+          `${counted(gate.leastRequests, 'request was', 'requests were')} configured as sufficient: a fault that ` +
+            'affects few requests may be missed',
         ]),
-    ...(missing.length === 0
-      ? []
-      : [`${missing.join(', ')} not judged: too little is known of how long requests usually take`]),
+    ...(missing.length === 0 ? [] : [`${missing.join(', ')} not judged: too little is known about the usual latency`]),
     ...(figures.source === 'instances'
-      ? ['no router reports what devices see: judged by what the instances say of themselves']
+      ? ['no router reports what devices experience: judged by the figures that the instances report']
       : []),
   ];
 }
 
 function awayNote({ accounts: { away } }: GateFigures): string[] {
-  return away === 0 ? [] : [`${counted(away, 'account')} did not count, whose devices did not come before either`];
+  return away === 0
+    ? []
+    : [`${counted(away, 'account')} not counted, because their devices had not connected before either`];
 }
 
 export function summaryOf(figures: GateFigures): GateSummary {

@@ -30,14 +30,15 @@ export async function assignAccount(tx: Transaction, order: AssignmentOrder): Pr
   await assertPlanned(tx, upgrade, account, order.instance);
   const position = upgrade.pausedFrom ?? upgrade.state;
   if (beforeWaves.includes(position)) {
-    if (order.wave !== undefined) throw wrongState(upgrade, 'put accounts into waves: they are not divided yet');
+    if (order.wave !== undefined)
+      throw wrongState(upgrade, 'assign accounts to waves: the waves have not been formed yet');
     const assignments = { ...upgrade.progress.assignments, [account]: order.instance };
     await mergeProgress(tx, upgrade.id, { assignments });
   } else {
     if (!['moving', 'all-moved', 'soaking'].includes(position)) throw wrongState(upgrade, 'change assignments');
     await assignInWaves(tx, upgrade, found.id, order);
   }
-  await recordUpgradeEvent(tx, upgrade, `${account} is to go to ${order.instance}, says ${order.by}`);
+  await recordUpgradeEvent(tx, upgrade, `${account} is assigned to ${order.instance} by ${order.by}`);
   return upgrade;
 }
 
@@ -49,7 +50,7 @@ async function assertPlanned(tx: Transaction, upgrade: Upgrade, account: string,
   const replacement = planned.findLast(({ replaces }) => replaces === instance);
   throw new BrambleError(
     'ERR_INPUT',
-    `${instance} is not one of the upgrade’s new instances (${known}), and an account is assigned to these alone.` +
+    `${instance} is not one of the upgrade’s new instances (${known}), and accounts can be assigned only to these.` +
       (replacement === undefined
         ? ''
         : await wayHome(tx, upgrade, { account, goal: replacement.name, home: instance })),
@@ -62,7 +63,7 @@ async function wayHome(tx: Transaction, upgrade: Upgrade, homeward: Omit<Homewar
   const waves = await listWaves(tx, upgrade.id);
   if (waves.length === 0) return '';
   const laterWave = waves.findLast(({ state }) => state === 'waiting')?.number;
-  return ` To go home: ${homewardText({ ...homeward, laterWave })}.`;
+  return ` To move it back: ${homewardText({ ...homeward, laterWave })}.`;
 }
 
 async function assignInWaves(tx: Transaction, upgrade: Upgrade, accountId: string, order: AssignmentOrder) {
@@ -70,7 +71,7 @@ async function assignInWaves(tx: Transaction, upgrade: Upgrade, accountId: strin
   if (goal === undefined) {
     throw new BrambleError(
       'ERR_UPGRADE_STATE',
-      `${order.instance} is planned, and not added yet. Try again once \`bramble instance list\` shows it.`,
+      `${order.instance} is planned but has not been added yet. Try again once \`bramble instance list\` shows it.`,
       { details: { state: upgrade.state } },
     );
   }

@@ -117,7 +117,7 @@ export async function startUpgrade(
   if (upgrade.state !== 'planned') return upgrade;
   await reachStep(tx, upgrade, { at: 'started' }, { startedBy: order.by, overrides, waitingFor: null });
   const overriding = overrides.length === 0 ? '' : `, overriding ${overrides.join(', ')}`;
-  await recordUpgradeEvent(tx, upgrade, `start, says ${order.by}${overriding}`);
+  await recordUpgradeEvent(tx, upgrade, `started by ${order.by}${overriding}`);
   return await lockedUpgrade(tx);
 }
 
@@ -128,7 +128,7 @@ function assertOverrides({ progress }: Upgrade, overrides: readonly string[]): v
   if (unknown.length === 0) return;
   throw new BrambleError(
     'ERR_INPUT',
-    `There is no check to override named ${unknown.slice(0, 10).join(', ')}. The checks are: ${known.join(', ')}.`,
+    `There is no check named ${unknown.slice(0, 10).join(', ')}. The checks are: ${known.join(', ')}.`,
     { details: { field: 'body.overrides', unknown, known } },
   );
 }
@@ -155,7 +155,7 @@ export async function resumeByOperator(tx: Transaction, order: Operator & { acce
   await reopenWaves(tx, upgrade.id);
   await resumeUpgradeBatches(tx, upgrade.id);
   const outcome = await transition(tx, upgrade, upgrade.pausedFrom, {
-    message: answered ? `${order.by} answers for ${answered.what} and resumes` : `resumed by ${order.by}`,
+    message: answered ? `${order.by} takes responsibility for ${answered.what} and resumes` : `resumed by ${order.by}`,
   });
   return outcome.kind === 'changed' ? outcome.upgrade : upgrade;
 }
@@ -170,14 +170,14 @@ async function gateToAccept(tx: Transaction, upgrade: Upgrade): Promise<{ what: 
   if (await isPausedByGate(tx, upgrade)) {
     return wave !== undefined && upgrade.pausedFrom === 'moving'
       ? { what: `wave ${wave.number}`, wave: wave.number }
-      : { what: 'what was seen after the waves' };
+      : { what: 'the observation after the waves' };
   }
   const open = wave === undefined ? '' : `, wave ${wave.number} (${wave.name}) is ${wave.state}`;
   throw new BrambleError(
     'ERR_UPGRADE_STATE',
-    `No gate has paused this upgrade, so there is none to answer for: it is ${describePosition(upgrade)}${open}, and the reason ` +
-      `of the pause is: ${upgrade.pauseReason ?? 'none was given'}. Resume without accepting a gate (\`bramble upgrade ` +
-      'resume`); a wave that its gate then stops can be answered for.',
+    `No gate has paused this upgrade, so there is none to accept: it is ${describePosition(upgrade)}${open}, and ` +
+      `the reason for the pause is: ${upgrade.pauseReason ?? 'none was given'}. Resume without accepting a gate ` +
+      '(`bramble upgrade resume`); if a gate then stops a wave, that wave can be accepted.',
     { details: { state: upgrade.state, pausedFrom: upgrade.pausedFrom, pauseReason: upgrade.pauseReason } },
   );
 }
@@ -209,7 +209,7 @@ export async function finalizeByOperator(
   await assertHosts(tx, supervisorsLeft);
   if (upgrade.state === 'finalizing' && order.leaveSupervisors !== undefined) {
     await mergeProgress(tx, upgrade.id, { supervisorsLeft });
-    const message = `supervisors are left as they are, says ${order.by}: ${order.leaveSupervisors.join(', ')}`;
+    const message = `supervisors left unchanged by ${order.by}: ${order.leaveSupervisors.join(', ')}`;
     await recordUpgradeEvent(tx, upgrade, message);
     return { ...upgrade, progress: { ...upgrade.progress, supervisorsLeft } };
   }
@@ -219,7 +219,7 @@ export async function finalizeByOperator(
     throw new BrambleError(
       'ERR_UPGRADE_STATE',
       `Accounts are still at instances of an earlier release: ${occupiedText(left)}. Wait until they have moved; ` +
-        '`bramble upgrade status` says what that waits for.',
+        '`bramble upgrade status` shows what they are waiting for.',
       {
         details: {
           state: upgrade.state,
@@ -230,7 +230,7 @@ export async function finalizeByOperator(
     );
   }
   await mergeProgress(tx, upgrade.id, { finalizedBy: order.by, supervisorsLeft });
-  const outcome = await transition(tx, upgrade, 'finalizing', { message: `finalize, says ${order.by}` });
+  const outcome = await transition(tx, upgrade, 'finalizing', { message: `finalizing started by ${order.by}` });
   return outcome.kind === 'changed' ? outcome.upgrade : upgrade;
 }
 
@@ -258,7 +258,7 @@ function noneOpen(last: Upgrade | undefined): BrambleError {
     return new BrambleError('ERR_UPGRADE_NONE', `No upgrade is open. ${next}`);
   }
   const { state, toRelease, finishedAt } = last;
-  const what = state === 'done' ? 'done, and final' : state;
+  const what = state === 'done' ? 'done and final' : state;
   const since = finishedAt === null ? '' : `, since ${minuteText(finishedAt)}`;
   return new BrambleError(
     'ERR_UPGRADE_NONE',

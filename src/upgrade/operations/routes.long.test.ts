@@ -186,7 +186,7 @@ test('a path is absolute, and the release that is named is the archive’s', asy
   assert.equal(other.code, 'ERR_INPUT');
   assert.match(
     other.message ?? '',
-    /bramble-1\.1\.0\.tgz is the archive of release 1\.1\.0, and 1\.2\.0 is to be planned/,
+    /bramble-1\.1\.0\.tgz is the archive of release 1\.1\.0, but 1\.2\.0 is to be planned/,
   );
 });
 
@@ -206,7 +206,7 @@ test('a plan that was not started is replaced only when that is said', async () 
   for (const url of ['/upgrade/plan', '/upgrade/start']) {
     const again = await post({ archive, soakSeconds: 7 }, url);
     assert.equal(again.code, 'ERR_UPGRADE_OPEN');
-    assert.match(again.message ?? '', /1\.1\.0 is planned already.*--replace/);
+    assert.match(again.message ?? '', /1\.1\.0 has been planned since.*--replace/);
   }
   assert.equal((await readLatestUpgrade(db))?.plan.options.soakSeconds, 600);
   assert.equal((await post({ archive, soakSeconds: 7, replace: true })).state, 'planned');
@@ -237,12 +237,12 @@ test('what start and plan do not take is refused by name, and nothing is started
   assert.equal((await post({ archive })).state, 'planned');
   const before = await readLatestUpgrade(db);
   const refused: [body: object, url: string, message: RegExp][] = [
-    [{ override: ['backup'] }, '/upgrade/start', /^override is not known here; known are .*\boverrides\b/],
-    [{ soakSeconds: 7 }, '/upgrade/start', /^soakSeconds is not known here without archive or toRelease/],
-    [{ replace: true }, '/upgrade/start', /^replace is not known here without archive or toRelease/],
-    [{ archive, preview: true }, '/upgrade/start', /^preview is not known here/],
-    [{ archive, replace: true, wave: [50] }, '/upgrade/start', /^wave is not known here/],
-    [{ archive, replace: true, overrides: ['backup'] }, '/upgrade/plan', /^overrides is not known here/],
+    [{ override: ['backup'] }, '/upgrade/start', /^override is unknown; expected: .*\boverrides\b/],
+    [{ soakSeconds: 7 }, '/upgrade/start', /^soakSeconds is unknown without archive or toRelease/],
+    [{ replace: true }, '/upgrade/start', /^replace is unknown without archive or toRelease/],
+    [{ archive, preview: true }, '/upgrade/start', /^preview is unknown/],
+    [{ archive, replace: true, wave: [50] }, '/upgrade/start', /^wave is unknown/],
+    [{ archive, replace: true, overrides: ['backup'] }, '/upgrade/plan', /^overrides is unknown/],
     [{ overrides: ['nonsense'] }, '/upgrade/start', /^There is no check to override named nonsense\./],
     [{ overrides: 'backup,nonsense' }, '/upgrade/start', /^There is no check to override named nonsense\./],
   ];
@@ -338,7 +338,7 @@ test('a body where none is taken is refused by name', async () => {
   for (const verb of ['finalize', 'reverse']) {
     const { status, answer } = await call('POST', `/upgrade/${verb}`, { preview: true });
     assert.equal(status, 400);
-    assert.match(String(answer['message']), /^preview is not known here/);
+    assert.match(String(answer['message']), /^preview is unknown/);
   }
   assert.equal((await readLatestUpgrade(db))?.state, 'soaking');
 });
@@ -347,7 +347,7 @@ test('what is said to an upgrade that is over is answered with what it came to, 
   await db`truncate upgrade cascade`;
   await plan();
   for (const [state, says] of [
-    ['done', 'done, and final'],
+    ['done', 'done and final'],
     ['reversed', 'reversed'],
     ['cancelled', 'cancelled'],
   ] as const) {

@@ -79,24 +79,22 @@ export async function runChecks(
 async function checkStep({ db, home, release }: CheckOptions, upgrade: Upgrade): Promise<Finding> {
   const domain = await readDomain(db);
   if (domain.release !== upgrade.fromRelease) {
-    return error(
-      `The plan is for a domain of ${upgrade.fromRelease}, and this one is of ${domain.release}. Plan again.`,
-    );
+    return error(`The plan is for a domain of ${upgrade.fromRelease}, but this one is ${domain.release}. Plan again.`);
   }
   if (releaseStep(upgrade.fromRelease, upgrade.toRelease) === 'minor') {
-    return passed(`${upgrade.fromRelease} to ${upgrade.toRelease} is one step`);
+    return passed(`${upgrade.fromRelease} to ${upgrade.toRelease} is a single step`);
   }
   const installed = async (which: string) => await verifyInstalled(join(home, 'releases', which));
   const differences = patchDifferences(await installed(upgrade.fromRelease), await installed(release));
   assertPatch(upgrade.fromRelease, upgrade.toRelease, differences);
   return passed(
-    `${upgrade.toRelease} is a patch of ${upgrade.fromRelease}: schema, features and all that is stored are the same`,
+    `${upgrade.toRelease} is a patch of ${upgrade.fromRelease}: schema, features and stored data are the same`,
   );
 }
 
 async function checkInstalled({ home, release }: CheckOptions, upgrade: Upgrade): Promise<Finding> {
   for (const wanted of [upgrade.fromRelease, release]) await verifyInstalled(join(home, 'releases', wanted));
-  return passed(`${upgrade.fromRelease} and ${release} are installed as they were built`);
+  return passed(`${upgrade.fromRelease} and ${release} are installed and unmodified`);
 }
 
 /** What the release before did not look at, where it knew no signatures; otherwise the same once more. */
@@ -106,7 +104,7 @@ async function checkSignature({ db, home, release }: CheckOptions): Promise<Find
     return passed(`${release} is ${judgementText(await judgeRelease(db, installed))}`);
   } catch (cause) {
     if (!isBrambleError(cause, 'ERR_RELEASE_SIGNER')) throw cause;
-    return warning(`${cause.message} Or go on in spite of it: --override release-signature.`);
+    return warning(`${cause.message} To continue anyway: --override release-signature.`);
   }
 }
 
@@ -115,7 +113,7 @@ async function checkHosts({ host }: CheckOptions, upgrade: Upgrade): Promise<Fin
   return elsewhere.length === 0
     ? passed(upgrade.plan.inPlace ? 'no instance is added' : 'new instances are on this host')
     : error(
-        `SRP credentials can be put into place on this host (${host}) only, and these instances are to be elsewhere: ` +
+        `SRP credentials can be installed only on this host (${host}), but these instances are planned elsewhere: ` +
           `${elsewhere.map((instance) => `${instance.name} on ${instance.host}`).join(', ')}. Plan them here.`,
       );
 }
@@ -129,7 +127,8 @@ async function checkComponents({ db }: CheckOptions, upgrade: Upgrade): Promise<
   const named = (some: typeof components) => some.map(({ name, release }) => `${name} (${release})`).join(', ');
   if (other.length > 0) {
     return error(
-      `Every component must be of ${fromRelease}; of another release are: ${named(other)}. Start them from it, or forget them.`,
+      `Every component must run ${fromRelease}; these run another release: ${named(other)}. Start them from it, or ` +
+        'forget them.',
     );
   }
   const absent = components.filter((component) => !component.alive).map((component) => component.name);
@@ -151,10 +150,13 @@ async function checkMoves({ db }: CheckOptions): Promise<Finding> {
       from account_move where ${moveStates.in(db, 'under-way')}`;
   if ((row?.open ?? 0) > 0)
     return error(
-      `${counted(row?.open ?? 0, 'account move is', 'account moves are')} open. Let what is open finish, or cancel it.`,
+      `${counted(row?.open ?? 0, 'account move is', 'account moves are')} open. Let open moves finish, or cancel them.`,
     );
   return (row?.delivering ?? 0) > 0
-    ? warning(`${row?.delivering} moved accounts have deliveries open; they cannot be moved again before.`)
+    ? warning(
+        `${row?.delivering} moved accounts have open deliveries; they cannot be moved again until those are ` +
+          'settled.',
+      )
     : passed('no account move is open');
 }
 
@@ -163,9 +165,9 @@ const leastServerVersion = 150_000;
 async function checkDatabase({ db }: CheckOptions): Promise<Finding> {
   const [row] = await db<{ version: number; replica: boolean }[]>`
     select current_setting('server_version_num')::int as version, pg_is_in_recovery() as replica`;
-  if (row === undefined || row.replica) return error('The database is a replica: it takes no writes.');
-  if (row.version < leastServerVersion) return error('PostgreSQL 15 or later is needed.');
-  return passed(`PostgreSQL ${Math.floor(row.version / 10_000)} takes writes`);
+  if (row === undefined || row.replica) return error('The database is a replica: it accepts no writes.');
+  if (row.version < leastServerVersion) return error('PostgreSQL 15 or later is required.');
+  return passed(`PostgreSQL ${Math.floor(row.version / 10_000)} accepts writes`);
 }
 
 const leastRoomBytes = 512 * 1024 * 1024;
@@ -174,8 +176,8 @@ async function checkDiskRoom({ home }: CheckOptions): Promise<Finding> {
   const { bavail, bsize } = await statfs(home);
   const mebibytes = Math.floor((bavail * bsize) / 1024 / 1024);
   return bavail * bsize < leastRoomBytes
-    ? error(`Only ${mebibytes} MiB are free below ${home}; make room for ${leastRoomBytes / 1024 / 1024} MiB.`)
-    : passed(`${mebibytes} MiB are free on this host; the database’s own host is not looked at`);
+    ? error(`Only ${mebibytes} MiB are free below ${home}; at least ${leastRoomBytes / 1024 / 1024} MiB are needed.`)
+    : passed(`${mebibytes} MiB are free on this host; the database’s host is not checked`);
 }
 
 async function checkMasterKey({ db, home }: CheckOptions): Promise<Finding> {
@@ -198,7 +200,8 @@ async function checkRehearsal(options: CheckOptions, upgrade: Upgrade): Promise<
     });
     return rehearsal.obstacles.length === 0
       ? passed(
-          `on a scratch database the schema came to ${rehearsal.schemaVersion}, and ${upgrade.fromRelease} fits it`,
+          `on a scratch database the schema was migrated to ${rehearsal.schemaVersion}, and ${upgrade.fromRelease} ` +
+            'works on it',
         )
       : error(
           `Release ${upgrade.fromRelease} could not work on the expanded schema: ${rehearsal.obstacles.join('; ')}.`,
@@ -213,7 +216,7 @@ async function checkLosses({ db }: CheckOptions): Promise<Finding> {
   const losses = lossesOf(await listAccountTables(db));
   return losses.length === 0
     ? passed('nothing would be lost')
-    : warning(`These would not be looked after: ${losses.map((loss) => `${loss.what} (${loss.why})`).join('; ')}.`);
+    : warning(`These would not be preserved: ${losses.map((loss) => `${loss.what} (${loss.why})`).join('; ')}.`);
 }
 
 /** A backup counts once it was restored and looked at. No such record can be made yet, so this one asks for a word. */
@@ -222,7 +225,7 @@ async function checkBackup({ home }: CheckOptions, { plan }: Upgrade): Promise<F
   const text = await readFile(join(home, 'backup-verified.json'), 'utf8').catch(() => undefined);
   if (text !== undefined) return passed('a verified backup is recorded');
   return warning(
-    'No backup was verified by restoring it; this release cannot do that by itself. Make one and try it, then override ' +
-      'this warning: --override backup.',
+    'No backup has been verified by restoring it, and this release cannot do that itself. Make a backup and restore ' +
+      'it as a test, then override this warning: --override backup.',
   );
 }

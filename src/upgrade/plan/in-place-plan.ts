@@ -62,21 +62,24 @@ export function replacementNotes(
   const processes = replacements.reduce((sum, each) => sum + each.processes.length, 0);
   const hosts = [...new Set(replacements.map(({ host }) => host))];
   return [
-    `${counted(processes, 'process is', 'processes are')} replaced in place, one after the other: each serves until its successor ` +
-      'does. No account moves, and nothing is sent to devices; tunnels of a connection service that is replaced are opened again.',
+    `${counted(processes, 'process is', 'processes are')} replaced in place, one after the other: each serves until ` +
+      'its successor does. No account moves, and nothing is sent to devices; tunnels through a replaced ' +
+      'connection service must be reopened.',
     ...(replacements.length === 1 && accounts.length > 0
       ? [
-          'There is one instance, so every account meets the patch at once; with --no-in-place accounts meet it in smaller waves.',
+          'There is only one instance, so all accounts get the patch at once; with --no-in-place they get it in ' +
+            'smaller waves.',
         ]
       : []),
-    'The administration service is away for some seconds, while the database is given to the new release.',
+    'The administration service is stopped for a few seconds while the new release takes over the database.',
     ...(hosts.length < 2
       ? []
       : [
-          `${target.release} has to be installed on each host beforehand (\`bramble release install\`): ${hosts.join(', ')}.`,
+          `${target.release} must be installed on each host beforehand (\`bramble release install\`): ` +
+            `${hosts.join(', ')}.`,
         ]),
     ...(accounts.length === 0
-      ? ['There is no account: gates have no requests to judge, and only look for processes that end unasked.']
+      ? ['There are no accounts: gates have no requests to judge and only watch for processes that exit unexpectedly.']
       : []),
   ];
 }

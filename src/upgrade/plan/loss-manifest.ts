@@ -34,7 +34,7 @@ export function lossesOf(present: readonly string[], known: Readonly<Record<stri
     .filter((table) => !Object.hasOwn(known, table))
     .map((table) => ({
       what: `the table ${table}`,
-      why: 'it holds data of accounts, and this release does not know what becomes of it',
+      why: 'it contains account data, and this release does not know how to preserve it',
     }));
 }
 

@@ -60,14 +60,15 @@ function goesInPlace(step: ReleaseStep, facts: PlanFacts, { inPlace, instances }
   if (inPlace === true && step === 'minor') {
     throw new BrambleError(
       'ERR_UPGRADE_IN_PLACE',
-      `${facts.target.release} is another minor release than ${facts.fromRelease}, and only a patch replaces instances in place: ` +
-        'leave the option out, and new instances take the accounts over in waves.',
+      `${facts.target.release} is not a patch of ${facts.fromRelease}, and only a patch replaces instances in ` +
+        'place: omit the option, and new instances take over the accounts in waves.',
     );
   }
   if (inPlace === true && Object.keys(instances).length > 0) {
     throw new BrambleError(
       'ERR_UPGRADE_IN_PLACE',
-      'In place no instance is added, so none can have another name or host: leave out either `inPlace` or `instances`.',
+      'Replacing in place adds no instances, so names and hosts cannot be chosen: omit either `inPlace` or ' +
+        '`instances`.',
     );
   }
   // Whoever names new instances wants them.
@@ -148,7 +149,8 @@ function assertWishes(
   if (unknown.length > 0) {
     throw new BrambleError(
       'ERR_UPGRADE_INSTANCE',
-      `\`instances\` names what is no instance of this domain: ${unknown.slice(0, 10).join(', ')}. There are: ${known.join(', ')}.`,
+      `\`instances\` contains names that are not instances of this domain: ${unknown.slice(0, 10).join(', ')}. The ` +
+        `instances are: ${known.join(', ')}.`,
       { details: { unknown, known } },
     );
   }
@@ -159,8 +161,8 @@ function assertWishes(
       throw new BrambleError(
         'ERR_UPGRADE_INSTANCE',
         taken.has(name)
-          ? `The name ${name} is taken already. Choose another one in \`instances\`.`
-          : `${name} cannot be the name of an instance: use lower-case letters, digits and hyphens.`,
+          ? `The name ${name} is already taken. Choose another one in \`instances\`.`
+          : `${name} is not a valid instance name: use lower-case letters, digits and hyphens.`,
         { details: { name } },
       );
     }
@@ -225,11 +227,12 @@ function leastMinutes(facts: PlanFacts, budget: Budget, newInstances: number): n
 function accountNotes(options: PlanOptions, waves: readonly { name: string; accounts: number }[]): string[] {
   const notes = waves
     .filter((wave) => wave.accounts === 1)
-    .map((wave) => `The wave “${wave.name}” has one account: its gate rests on that one alone.`);
+    .map((wave) => `The wave “${wave.name}” has one account: its gate is based on that account alone.`);
   const { leastRequests } = chosenGate(options.gate);
   if (leastRequests !== undefined) {
     notes.push(
-      `Gates are content with ${counted(leastRequests, 'request')}, as was chosen: a fault that few requests show may be overlooked.`,
+      `Gates are satisfied with ${counted(leastRequests, 'request')}, as configured: a fault that affects few ` +
+        'requests may be missed.',
     );
   }
   return notes;
@@ -241,8 +244,8 @@ function releaseNotes({ target, supervisorsBehind }: PlanFacts, step: ReleaseSte
   const command = `\`${supervisorCommand(target.release)}\`. ${supervisorCaution}.`;
   const supervisors =
     step === 'patch'
-      ? `Supervisors may stay as they are: ${behind}. Where they are to be of ${target.release} too, type there: ${command}`
-      : `Supervisors to be upgraded: ${behind}; once every process there is of ${target.release}, type there: ${command}`;
+      ? `Supervisors may stay as they are: ${behind}. To upgrade them to ${target.release} too, run there: ${command}`
+      : `Supervisors to be upgraded: ${behind}; once every process there runs ${target.release}, run there: ${command}`;
   return [
     ...(supervisorsBehind.length === 0 ? [] : [supervisors]),
     ...(target.signed === undefined ? [] : [`The release ${target.release} is ${target.signed}.`]),
@@ -256,17 +259,17 @@ function notesOf(
   empty: readonly string[],
 ): string[] {
   const notes = accountNotes(options, waves);
-  if (facts.accounts.length === 0) notes.push('There is no account to move: the upgrade goes through without waves.');
+  if (facts.accounts.length === 0) notes.push('There are no accounts to move: the upgrade has no waves.');
   if (empty.length > 0) {
     notes.push(
-      `No instance is added for ${empty.join(', ')}: no account is there. One joins when accounts come, or when the option ` +
-        '`instances` names it.',
+      `No instance is added for ${empty.join(', ')}: they have no accounts. One is added if accounts arrive, or if ` +
+        'the option `instances` names it.',
     );
   }
   notes.push(
     options.oldInstances === 'upgrade'
-      ? `When finalizing, the emptied instances are upgraded in place to ${facts.target.release} and take accounts again; ` +
-          '`bramble instance retire` ends those that you do not need.'
+      ? `When finalizing, the emptied instances are upgraded in place to ${facts.target.release} and accept ` +
+          'accounts again; retire those that you do not need with `bramble instance retire`.'
       : 'When finalizing, the emptied instances are stopped and retired.',
   );
   return notes;

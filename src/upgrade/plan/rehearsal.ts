@@ -79,13 +79,13 @@ export function obstaclesOf(before: readonly Column[], after: readonly Column[])
   const oldTables = new Set(before.map((column) => column.place.split('.')[0]));
   const gone = before.flatMap((column) => {
     const next = now.get(column.place);
-    if (next === undefined) return [`${column.place} is gone`];
+    if (next === undefined) return [`${column.place} is missing`];
     if (next.type !== column.type) return [`${column.place} is ${next.type} instead of ${column.type}`];
-    return next.required && !column.required ? [`${column.place} may no longer be left out`] : [];
+    return next.required && !column.required ? [`${column.place} has become mandatory`] : [];
   });
   const added = after
     .filter((column) => !known.has(column.place) && column.required && oldTables.has(column.place.split('.')[0]))
-    .map((column) => `${column.place} is new and cannot be left out`);
+    .map((column) => `${column.place} is new and mandatory`);
   return [...gone, ...added];
 }
 

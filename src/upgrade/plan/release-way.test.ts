@@ -79,7 +79,7 @@ test('another build of the domain’s own number is not the release that is ther
   assert.deepEqual([other.way, other.plan], ['none', null]);
   assert.match(
     other.reasons.join(' '),
-    /^This is another build of 1\.2\.0 than the one that the domain runs.* It is not signed\./,
+    /^This is a different build of 1\.2\.0 from the one that the domain runs.* It is not signed\./,
   );
 });
 
@@ -103,11 +103,11 @@ test('the build that is there, signed by somebody else, is refused for its signe
 const refusals: readonly { what: string; file: () => Promise<string>; why: RegExp }[] = [
   { what: 'two minor steps', file: () => archiveOf('1.4.0'), why: /step by step: 1\.2\.0 → 1\.3\.0 → 1\.4\.0/ },
   { what: 'an earlier release', file: () => archiveOf('1.1.0'), why: /earlier than the domain’s 1\.2\.0/ },
-  { what: 'a major release', file: () => archiveOf('2.0.0'), why: /later patch, or to the next minor/ },
+  { what: 'a major release', file: () => archiveOf('2.0.0'), why: /later patch or to the next minor/ },
   {
     what: 'a patch with a migration',
     file: () => archiveOf('1.2.1', {}, ['001-first', '002-second']),
-    why: /changes what a patch must not: the migration 002-second\.expand\.sql is added/,
+    why: /changes what a patch must not change: the migration 002-second\.expand\.sql is added/,
   },
   {
     what: 'a patch with another feature, link version and stored shape',

@@ -61,8 +61,8 @@ export async function findWay(q: Queryable, question: WayQuestion): Promise<WayA
     const open = await readOpenUpgrade(q);
     if (open === undefined) return { ...answer, way, plan, signed };
     const reason =
-      `An upgrade to ${open.toRelease} is open (${describePosition(open)}), and one at a time can be: see \`bramble upgrade ` +
-      'status`, finish or reverse it, and ask again.';
+      `An upgrade to ${open.toRelease} is open (${describePosition(open)}), and only one can be open at a time: see ` +
+      '`bramble upgrade status`, finish or reverse it, and try again.';
     return { ...answer, reasons: [reason], signed };
   } catch (error) {
     if (!answers.some((code) => isBrambleError(error, code))) throw error;
@@ -80,9 +80,10 @@ async function compareBuilds(
   if (own.manifestSha256 !== found.manifestSha256) {
     const signed = found.signature === null ? 'It is not signed' : `It is signed by ${found.signature.signer}`;
     const reason =
-      `This is another build of ${found.release} than the one that the domain runs: their manifests differ ` +
-      `(${found.manifestSha256.slice(0, 16)}…, ${own.manifestSha256.slice(0, 16)}…). ${signed}. One number is one release: ` +
-      'compare both with what the publisher says, and take a later release.';
+      `This is a different build of ${found.release} from the one that the domain runs: their manifests differ ` +
+      `(${found.manifestSha256.slice(0, 16)}…, ${own.manifestSha256.slice(0, 16)}…). ${signed}. A release ` +
+      'number stands for exactly one build: compare both with what the publisher states, and use a later ' +
+      'release.';
     return { ...answer, reasons: [reason] };
   }
   // What is there already is that also without the file of its signature; a signature that lies there is judged.

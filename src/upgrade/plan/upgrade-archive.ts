@@ -90,7 +90,7 @@ export function assertArchiveOf(
   if (release === undefined || release === manifest.release) return;
   throw new BrambleError(
     'ERR_INPUT',
-    `${basename(archive)} is the archive of release ${manifest.release}, and ${release} is to be planned. Name the ` +
+    `${basename(archive)} is the archive of release ${manifest.release}, but ${release} is to be planned. Give the ` +
       `archive of ${release}, or plan ${manifest.release}.`,
     { details: { field: 'body.archive', archive: manifest.release, release } },
   );

@@ -13,8 +13,8 @@ type Report = Unchanged<UpgradeReport>;
 export function reportText(report: Report): string {
   const lines = [
     `Upgrade ${report.release.from} → ${report.release.to}: ${report.position}, ${duration(report.seconds)}`,
-    ...(report.pauseReason === null ? [] : [`  because: ${report.pauseReason}`]),
-    ...section('Waits', waitLines(waitsOf(report))),
+    ...(report.pauseReason === null ? [] : [`  reason: ${report.pauseReason}`]),
+    ...section('Waiting for', waitLines(waitsOf(report))),
     '',
     'Accounts',
     accountsLine(report),
@@ -23,7 +23,7 @@ export function reportText(report: Report): string {
       'Checks',
       (report.checks ?? []).map((check) => `  ${check.result.padEnd(10)} ${check.name}: ${check.message}`),
     ),
-    ...section('Not back', report.notBack.length === 0 ? [] : [`  ${notBackText(report.notBack, report.release)}`]),
+    ...section('Not returned', report.notBack.length === 0 ? [] : [`  ${notBackText(report.notBack, report.release)}`]),
     ...section('Replaced in place', report.replacements.map(replacementLine)),
     ...section('Waves', report.waves.map(waveLine)),
     ...section('Deliveries', report.deliveries.map(deliveryLine)),
@@ -37,7 +37,7 @@ export function reportText(report: Report): string {
         .filter((hold) => hold.heldSeconds > 0 || hold.waiting > 0)
         .map(
           (hold) =>
-            `  ${hold.instance}: ${duration(hold.heldSeconds)} altogether, now ${hold.waiting} wait (${hold.reason})`,
+            `  ${hold.instance}: ${duration(hold.heldSeconds)} in total, now ${hold.waiting} waiting (${hold.reason})`,
         ),
     ),
     ...section(
@@ -47,7 +47,7 @@ export function reportText(report: Report): string {
       ),
     ),
     ...section(
-      'Course',
+      'Phases',
       report.phases.map((phase) => `  ${time(phase.at)} ${phase.state.padEnd(14)} ${duration(phase.seconds)}`),
     ),
     ...section(
@@ -60,19 +60,19 @@ export function reportText(report: Report): string {
 
 function replacementLine({ name, host, wave, beganAt, atWorkAt }: Report['replacements'][number]): string {
   const began = beganAt === null ? 'not yet' : `since ${time(beganAt)}`;
-  return `  ${name} on ${host}, wave ${wave}: ${atWorkAt === null ? began : `${began}, at work since ${time(atWorkAt)}`}`;
+  return `  ${name} on ${host}, wave ${wave}: ${atWorkAt === null ? began : `${began}, running since ${time(atWorkAt)}`}`;
 }
 
 function accountsLine({ accounts, release, plan }: Report): string {
   const left = `still at ${release.from}: ${accounts.atOldRelease}`;
   return plan.inPlace
-    ? `  nobody moves: each instance is replaced in place; ${left}`
+    ? `  no account moves: each instance is replaced in place; ${left}`
     : `  moved ${accounts.moved}, moved back ${accounts.reversed}, failed ${accounts.failed}, ${left}`;
 }
 
 /** What to do with instances that serve nobody any more. */
 export function emptiedText(names: readonly string[]): string {
-  return `${names.join(', ')}: serve nobody any more; \`bramble instance retire ${names.join(' ')}\` ends them`;
+  return `${names.join(', ')}: no longer serve any account; retire with \`bramble instance retire ${names.join(' ')}\``;
 }
 
 /** An administration of 1.1 sends no list: what the last step said is all. */
@@ -96,7 +96,9 @@ function inPlaceText({ replacements, waves, notes }: UpgradePlan): string {
       return `  ${name} on ${host}, in wave ${wave}${services.length === 0 ? '' : `, with ${services.join(', ')}`}`;
     }),
     ...section('Waves', waves.map(plannedWaveLine)),
-    ...section('Needs', ['  memory for one more process at a time on each host; no instance, host or SRP credential']),
+    ...section('Needs', [
+      '  memory for one more process at a time on each host; no additional instance, host or SRP credential',
+    ]),
     ...section('Sends', ['  nothing to devices']),
     ...section(
       'Notes',
@@ -108,7 +110,7 @@ function inPlaceText({ replacements, waves, notes }: UpgradePlan): string {
 
 function plannedWaveLine({ number, name, accounts, leastRequests }: UpgradePlan['waves'][number]): string {
   const gate =
-    accounts === 0 ? 'watched for processes that end unasked' : `gate on ${counted(leastRequests, 'request')}`;
+    accounts === 0 ? 'watched for processes that exit unexpectedly' : `gate on ${counted(leastRequests, 'request')}`;
   return `  ${number}. ${name}: ${counted(accounts, 'account')}, ${gate}`;
 }
 
@@ -129,12 +131,14 @@ function wavesText(plan: UpgradePlan): string {
     ...plan.waves.map(plannedWaveLine),
     '',
     'Needs',
-    `  ${counted(needs.processes, 'more process', 'more processes')}, about ${needs.memoryMb} MB, ${counted(needs.srpCredentials, 'SRP credential')}, ` +
-      `${counted(needs.listeningPorts, 'listening port')}, further computers: ${needs.computers.join(', ') || 'none'}`,
+    `  ${counted(needs.processes, 'more process', 'more processes')}, about ${needs.memoryMb} MB, ` +
+      `${counted(needs.srpCredentials, 'SRP credential')}, ${counted(needs.listeningPorts, 'listening port')}, ` +
+      `additional computers: ${needs.computers.join(', ') || 'none'}`,
     '',
     'Sends',
-    `  ${counted(sends.itPolicies, 'IT policy')}, ${counted(sends.serviceBooks, 'set of service books', 'sets of service books')}, ` +
-      `${counted(sends.synchronizations, 'synchronization')}; at this budget at least ${sends.leastMinutes} min`,
+    `  ${counted(sends.itPolicies, 'IT policy')}, ` +
+      `${counted(sends.serviceBooks, 'set of service books', 'sets of service books')}, ` +
+      `${counted(sends.synchronizations, 'synchronization')}; with this budget at least ${sends.leastMinutes} min`,
     ...section(
       'Locked until finalized',
       plan.lockedFeatures.map((feature) => `  ${feature.name}`),
@@ -177,7 +181,7 @@ export function gateText(gate: Readonly<Record<string, unknown>> | null): string
   const judged = typeof said === 'string' ? `${said}${reasons === '' ? '' : `: ${reasons}`}` : undefined;
   const by = gate?.['acceptedBy'];
   if (typeof by !== 'string') return judged;
-  return `${by} answers for it${judged === undefined ? '' : ` (the gate said ${judged})`}`;
+  return `${by} takes responsibility for it${judged === undefined ? '' : ` (the gate said ${judged})`}`;
 }
 
 function deliveryLine(count: Report['deliveries'][number]): string {

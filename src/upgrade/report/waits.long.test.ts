@@ -177,7 +177,7 @@ test(
     const report = await readUpgradeReport(db, await at.upgrade(), []);
     const of = (kind: WaitKind) => report.waits.filter(({ what }) => what === kind);
     const [silent] = of('silent-devices');
-    assert.match(silent?.why ?? '', /^2 devices .* cap of suspects is reached/);
+    assert.match(silent?.why ?? '', /^2 devices .* limit of suspects is reached/);
     assert.deepEqual(
       silent?.who.map((who) => who.split(': ')[1]).sort(),
       fixtures.map(({ deviceId }) => String(deviceId)).sort(),
@@ -185,7 +185,7 @@ test(
     assert.equal(silent?.command, 'bramble device requeue --silent');
     assert.equal((silent?.until?.getTime() ?? 0) - (silent?.since?.getTime() ?? 0), 360_000);
     const [held] = of('budget');
-    assert.match(held?.why ?? '', /^7 deliveries of .*: waits for a slot: silent devices hold them/);
+    assert.match(held?.why ?? '', /^7 deliveries of .*: waiting for a slot: silent devices hold them/);
     assert.equal(held?.command, 'bramble device requeue --silent');
     assert.deepEqual(
       of('supervisor').map(({ who }) => who[0]),
@@ -277,7 +277,7 @@ test(
       await at.world({ silent: true });
       return (await gates()).length > 0;
     });
-    assert.match((await gates())[0] ?? '', /^the gate of wave 1 \(canary\): 0 requests .* none has come yet/);
+    assert.match((await gates())[0] ?? '', /^the gate of wave 1 \(canary\): 0 requests .* none has arrived yet/);
     await at.db.begin((tx) => pauseByOperator(tx, operator));
     await at.db.begin((tx) => resumeByOperator(tx, operator));
     assert.deepEqual(await gates(), [], 'what it said before the pause is over');
@@ -316,7 +316,7 @@ test(
                where to_instance_id = (select id from instance where name = 'east')`;
     await assert.rejects(
       at.db.begin((tx) => finalizeByOperator(tx, operator)),
-      { code: 'ERR_UPGRADE_STATE', message: /`bramble upgrade status` says what that waits for/ },
+      { code: 'ERR_UPGRADE_STATE', message: /`bramble upgrade status` shows what they are waiting for/ },
     );
     const [first, ...others] = (await waits()).filter(({ what }) => what === 'accounts' || what === 'operator');
     assert.equal(others.length, 0);
@@ -324,8 +324,8 @@ test(
       first?.why ?? '',
       /^1 account is still at instances of an earlier release: east \(1\); finalizing waits/,
     );
-    assert.match(first?.why ?? '', /devices do not come: once it is out of reach it moves on/);
-    assert.deepEqual(first?.who, ['west-1 (at east: it was moved there, and its devices have not answered)']);
+    assert.match(first?.why ?? '', /devices do not connect: once out of reach, they move anyway/);
+    assert.deepEqual(first?.who, ['west-1 (at east: it was moved there, but its devices have not answered)']);
     assert.match(first?.command ?? '', /^bramble deliveries; or at once: bramble move back [0-9a-f-]{36}$/);
   },
 );

@@ -159,14 +159,12 @@ function wait(what: WaitKind, why: string, more: Partial<Wait> = {}): Wait {
 function operatorWait(facts: WaitFacts): Wait[] {
   const { state, started, stoppedBy, pauseReason, updatedAt: since } = facts;
   if (state === 'paused') {
-    const why = `it is paused: ${pauseReason ?? 'no reason was given'}`;
+    const why = `paused: ${pauseReason ?? 'no reason given'}`;
     return [wait('operator', why, { since, command: waysOn(facts) })];
   }
   if (state === 'planned' && !started) {
     const stopped = stoppedBy.length > 0;
-    const why = stopped
-      ? 'checks stopped the start: mend or override what they found'
-      : 'it is planned, and not started';
+    const why = stopped ? 'checks stopped the start: fix or override what they found' : 'planned, not started';
     const names = stoppedBy.map(({ name }) => name);
     const overridable = stopped && stoppedBy.every(({ result }) => result === 'warning');
     const command = `bramble upgrade start${overridable ? ` --override ${names.join(' ')}` : ''}`;
@@ -176,7 +174,9 @@ function operatorWait(facts: WaitFacts): Wait[] {
   }
   if (state === 'soaking' && facts.behind.instances.length === 0) {
     const command = 'bramble upgrade finalize, or bramble upgrade reverse';
-    return [wait('operator', 'the waves have passed; finalizing is an operator’s word', { since, command })];
+    return [
+      wait('operator', 'all waves have passed; an operator must finalize or reverse the upgrade', { since, command }),
+    ];
   }
   return [];
 }
@@ -186,8 +186,9 @@ function waysOn({ pausedFrom, pausedByGate }: Pick<WaitFacts, 'pausedFrom' | 'pa
   if (pausedFrom === 'reversing') return 'bramble upgrade resume';
   if (!pausedByGate) return 'bramble upgrade resume, or bramble upgrade reverse';
   return (
-    'bramble upgrade report, and the logs of the new instances (BRAMBLE_HOME/logs); then bramble upgrade resume, to be judged ' +
-    'anew, bramble upgrade resume --accept-gate, to answer for it yourself, or bramble upgrade reverse'
+    'bramble upgrade report, and the logs of the new instances (BRAMBLE_HOME/logs); then bramble upgrade resume to ' +
+    'have it judged again, bramble upgrade resume --accept-gate to take responsibility yourself, or bramble ' +
+    'upgrade reverse'
   );
 }
 
@@ -196,9 +197,9 @@ function behindWaits({ behind }: WaitFacts): Wait[] {
   if (behind.instances.length === 0) return [];
   const count = behind.instances.reduce((sum, { accounts }) => sum + accounts, 0);
   const why =
-    `${counted(count, 'account is', 'accounts are')} still at instances of an earlier release: ${occupiedText(behind.instances)}; ` +
-    'finalizing waits until they have moved. Nothing is to be done for one whose devices do not come: once it is out of ' +
-    'reach it moves on all the same';
+    `${counted(count, 'account is', 'accounts are')} still at instances of an earlier release: ` +
+    `${occupiedText(behind.instances)}; finalizing waits until they have moved. No action is needed for ` +
+    'accounts whose devices do not connect: once out of reach, they move anyway';
   const delivering = behind.accounts.find(({ move }) => move === 'delivering');
   const queued = behind.accounts.find(({ move }) => move === 'queued');
   const command =
@@ -212,7 +213,7 @@ function behindWaits({ behind }: WaitFacts): Wait[] {
 const moveTexts = {
   none: 'no move is queued yet',
   queued: 'its move is queued',
-  delivering: 'it was moved there, and its devices have not answered',
+  delivering: 'it was moved there, but its devices have not answered',
 } as const satisfies Record<AccountBehind['move'], string>;
 
 function processWaits(facts: WaitFacts): Wait[] {
@@ -221,7 +222,7 @@ function processWaits(facts: WaitFacts): Wait[] {
   if (!facts.coordinator.atWork && !idle) {
     const last = facts.coordinator.holder;
     waits.push(
-      wait('coordinator', `no coordinator of ${facts.toRelease} is at work, so no step is done`, {
+      wait('coordinator', `no coordinator of ${facts.toRelease} is running, so no step is carried out`, {
         who: last === null ? [] : [last],
         command: 'bramble status; and on the coordinator’s host: bramble up',
       }),
@@ -229,7 +230,7 @@ function processWaits(facts: WaitFacts): Wait[] {
   }
   for (const host of facts.hostsWithoutSupervisor) {
     const who = facts.missing.filter((process) => process.host === host).map(({ name }) => name);
-    const left = who.length === 0 ? '' : '; what is wanted there does not start';
+    const left = who.length === 0 ? '' : '; processes wanted there do not start';
     waits.push(
       wait('supervisor', `the supervisor of ${host} has no session in the database${left}`, {
         who: [host, ...who],
@@ -244,7 +245,8 @@ function processWaits(facts: WaitFacts): Wait[] {
     waits.push(
       wait(
         'old-supervisor',
-        `supervisors are of an earlier release: one of the new release takes over, and devices do not notice. ${supervisorCaution}`,
+        'supervisors are of an earlier release: start one of the new release, which takes over without devices ' +
+          `noticing. ${supervisorCaution}`,
         {
           who: facts.supervisorsBehind.map(supervisorText),
           command,
@@ -255,7 +257,7 @@ function processWaits(facts: WaitFacts): Wait[] {
   const others = facts.missing.filter(({ host }) => !facts.hostsWithoutSupervisor.includes(host));
   if (others.length > 0) {
     waits.push(
-      wait('process', 'processes are wanted and not at work in their release', {
+      wait('process', 'processes are not running in the release that is wanted', {
         who: others.map(({ name, release, host }) => `${name} (${release}, ${host})`),
         command: `bramble status; their logs: BRAMBLE_HOME/logs`,
       }),
@@ -268,12 +270,14 @@ function processWaits(facts: WaitFacts): Wait[] {
 function sessionWaits({ state, sessions }: WaitFacts): Wait[] {
   return sessions.map((session) => {
     const holds =
-      session.tables.length > 0 ? `holds ${session.tables.join(', ')}` : 'is in an administration’s transaction';
+      session.tables.length > 0
+        ? `holds ${session.tables.join(', ')}`
+        : 'is in a transaction of an administration service';
     const from = session.address === null ? '' : `, from ${session.address}`;
     const next = state === 'checked' ? 'the release fence' : 'the migration';
-    return wait('session', `${next} waits for a session that ${holds}`, {
+    return wait('session', `${next} is waiting for a session that ${holds}`, {
       since: session.since,
-      who: [`${session.applicationName || 'a session without a name'} (database process ${session.pid}${from})`],
+      who: [`${session.applicationName || 'an unnamed session'} (database process ${session.pid}${from})`],
       command: `in the database: select pg_terminate_backend(${session.pid})`,
     });
   });
@@ -285,19 +289,22 @@ function waveWaits(facts: WaitFacts): Wait[] {
   const named = `wave ${wave.number} (${wave.name})`;
   const waits: Wait[] = [];
   if (wave.outOfReach > 0) {
-    const why = `${wave.outOfReach} accounts of ${named} have moved, and their devices do not come: nothing waits for them`;
+    const why =
+      `${wave.outOfReach} accounts of ${named} have moved, but their devices do not connect: nothing is waiting for ` +
+      'them';
     waits.push(wait('out-of-reach', why, { command: 'bramble deliveries' }));
   }
   if (wave.state === 'soaking') {
     const until = later(wave.soakingAt, facts.soakSeconds);
     const isOver = until !== null && until <= facts.now;
-    if (!isOver && !wave.accepted) waits.push(wait('soak', `${named} is observed`, { since: wave.soakingAt, until }));
+    if (!isOver && !wave.accepted)
+      waits.push(wait('soak', `${named} is being observed`, { since: wave.soakingAt, until }));
     if (wave.gateLacks.length > 0) {
       waits.push(wait('gate', `the gate of ${named}: ${wave.gateLacks.join('; ')}`, { since: wave.soakingAt }));
     }
   } else if (!facts.inPlace && wave.startedAt !== null && wave.settled < wave.accounts) {
     const until = later(wave.startedAt, facts.waveDeadlineSeconds);
-    const why = `${wave.settled} of ${wave.accounts} accounts of ${named} are settled; at its deadline it pauses`;
+    const why = `${wave.settled} of ${wave.accounts} accounts of ${named} are settled; the upgrade pauses at the deadline`;
     waits.push(wait('wave', why, { since: wave.startedAt, until, who: wave.open, command: 'bramble deliveries' }));
   }
   return waits;
@@ -315,13 +322,15 @@ function sendingWaits({ holds, silent }: WaitFacts): Wait[] {
     });
   });
   if (silent.count === 0) return waits;
-  const because = silent.capReached ? 'the cap of suspects is reached' : 'their instances have made them no suspects';
+  const because = silent.capReached
+    ? 'the limit of suspects is reached'
+    : 'their instances have not marked them as suspects';
   const held =
     silent.inSlots > 0
-      ? `and ${silent.inSlots} of them hold slots, since ${because}; each is taken back when its patience is over`
-      : 'and are suspects: they hold no slot, and return by answering';
+      ? `and ${silent.inSlots} of them hold slots because ${because}; each is taken back after its time limit`
+      : 'and are suspects: they hold no slots and recover by answering';
   const until = silent.inSlots > 0 ? later(silent.since, silent.patienceSeconds) : null;
-  const why = `${counted(silent.count, 'device')} took a delivery and fell silent, ${held}`;
+  const why = `${counted(silent.count, 'device')} received a delivery and fell silent, ${held}`;
   const command = 'bramble device requeue --silent';
   return [...waits, wait('silent-devices', why, { since: silent.since, until, who: silent.devices, command })];
 }

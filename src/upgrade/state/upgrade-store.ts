@@ -91,7 +91,7 @@ export async function insertUpgrade(
 export function upgradeOpen(): BrambleError {
   return new BrambleError(
     'ERR_UPGRADE_OPEN',
-    'An upgrade is open already. Finish or reverse it first (`bramble upgrade status` shows it).',
+    'An upgrade is already open. Finish or reverse it first (`bramble upgrade status` shows it).',
   );
 }
 
@@ -104,9 +104,8 @@ export function minuteText(at: Date): string {
 export function plannedAlready(open: Pick<Upgrade, 'state' | 'toRelease' | 'createdAt'>): BrambleError {
   return new BrambleError(
     'ERR_UPGRADE_OPEN',
-    `An upgrade to ${open.toRelease} is planned already, since ${minuteText(open.createdAt)}, ` +
-      'and was not started. Give --replace (`replace` in REST) to put this plan in its place, or start that one with ' +
-      '`bramble upgrade start`.',
+    `An upgrade to ${open.toRelease} has been planned since ${minuteText(open.createdAt)}, but was not started. ` +
+      'Give --replace (`replace` in REST) to replace it with this plan, or start it with `bramble upgrade start`.',
     { details: { state: open.state, toRelease: open.toRelease, createdAt: open.createdAt.toISOString() } },
   );
 }

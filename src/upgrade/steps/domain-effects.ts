@@ -60,7 +60,7 @@ export function domainEffects(options: DomainEffectsOptions): UpgradeEffects {
       return schemaVersion;
     },
     issueCredential: async (tx, identifier, like) => {
-      if (!isSrpIdentifier(identifier)) throw new TypeError(`${identifier} is no SRP identifier`);
+      if (!isSrpIdentifier(identifier)) throw new TypeError(`${identifier} is not an SRP identifier`);
       const authority = await loadDomainAuthority(tx, options.masterKeys);
       // What it replaces may run on another host, and be planned to be replaced here.
       const routers = await readCredential(options.home, like).then(
@@ -69,7 +69,7 @@ export function domainEffects(options: DomainEffectsOptions): UpgradeEffects {
       );
       const issued = await issueSrpCredential(tx, { identifier, authority, routers });
       if (issued === 'not-found') {
-        throw new BrambleError('ERR_NOT_FOUND', `Nothing of the SRP identifier ${identifier} exists.`);
+        throw new BrambleError('ERR_NOT_FOUND', `The SRP identifier ${identifier} does not exist.`);
       }
       // The file comes first: were the transaction lost, the identifier would be too, and with it any use of the file.
       const path = credentialPath(options.home, identifier);

@@ -45,7 +45,7 @@ export async function stepFinalizing(context: StepContext, upgrade: Upgrade): Pr
       // An account that came in this very moment is handed over before the next look.
       if ((await lockOccupied(tx, next.names)).length > 0) return advanced;
       await changeDesiredProcesses(tx, next.names, { release: current.toRelease });
-      await recordUpgradeEvent(tx, current, `to run from ${current.toRelease}: ${next.names.join(', ')}`);
+      await recordUpgradeEvent(tx, current, `switching to ${current.toRelease}: ${next.names.join(', ')}`);
       return advanced;
     });
   }
@@ -63,7 +63,7 @@ export async function stepFinalizing(context: StepContext, upgrade: Upgrade): Pr
 async function closePatch(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   return await stepTransaction(context, 'done', upgrade, async (tx, current) => {
     await takeRightsBack(tx);
-    const outcome = await transition(tx, current, 'done', { message: `the domain is of release ${current.toRelease}` });
+    const outcome = await transition(tx, current, 'done', { message: `the domain runs release ${current.toRelease}` });
     if (outcome.kind === 'changed') await closeUpgrade(tx, outcome.upgrade);
     return advanced;
   });
@@ -105,7 +105,7 @@ async function contract(context: StepContext, upgrade: Upgrade): Promise<StepOut
   const schemaVersion = await context.effects.contract();
   return await stepTransaction(context, 'done', upgrade, async (tx, current) => {
     const outcome = await transition(tx, current, 'done', {
-      message: `the domain is of release ${current.toRelease}, schema ${schemaVersion}`,
+      message: `the domain runs release ${current.toRelease}, schema ${schemaVersion}`,
     });
     if (outcome.kind === 'changed') await closeUpgrade(tx, outcome.upgrade);
     return advanced;

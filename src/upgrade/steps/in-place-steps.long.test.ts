@@ -65,7 +65,7 @@ test('a patch replaces every process under its own name, one at a time, and rais
   );
   assert.match(
     reportText(report),
-    /nobody moves: each instance is replaced in place; still at 1\.0\.0: 0\n.*east on here, wave 1: since \S+, at work since/s,
+    /no account moves: each instance is replaced in place; still at 1\.0\.0: 0\n.*east on here, wave 1: since \S+, running since/s,
   );
   await it.db.begin((tx) => finalizeByOperator(tx, operator));
   await until(it, context, ['done']);
@@ -101,7 +101,7 @@ test('an instance whose patched process ends again and again fails its gate', li
   }
   await endUnasked(it.db, 'east', 2);
   const { pauseReason } = await until(it, context, ['paused'], { silent: true });
-  assert.match(pauseReason ?? '', /ended unasked or lost their lease 2 times \(east: exit\)/);
+  assert.match(pauseReason ?? '', /exited unexpectedly or lost their lease 2 times \(east: exit\)/);
 });
 
 test(
@@ -114,7 +114,7 @@ test(
     for (let round = 0; round < 4; round++) await stepOnce(context);
     assert.match(
       (await it.upgrade()).progress.waitingFor ?? '',
-      /east of 1\.0\.1 on here; that of 1\.0\.0 serves until it does/,
+      /east of 1\.0\.1 on here; 1\.0\.0 serves until it is ready/,
     );
     const tooLong = async () => {
       await it.db`update desired_process set changed_at = changed_at - interval '1 hour'`;
@@ -124,7 +124,7 @@ test(
     await stepOnce(context);
     const { state, pauseReason } = await it.upgrade();
     assert.equal(state, 'paused');
-    assert.match(pauseReason ?? '', /east of 1\.0\.1 is not at work on here after 120 s/);
+    assert.match(pauseReason ?? '', /east of 1\.0\.1 is not running on here after 120 s/);
     await it.db.begin((tx) => resumeByOperator(tx, operator));
     await stepOnce(context);
     assert.equal((await it.upgrade()).state, 'moving');
@@ -142,7 +142,7 @@ test('a wave of instances without accounts passes, and fails where their process
     report.waves.map(({ name, state, accounts }) => `${name} ${state} ${accounts}`),
     ['east passed 3', 'west passed 3', 'north passed 0'],
   );
-  assert.deepEqual(report.waves.at(-1)?.gate?.['reasons'], ['no account is there: nobody makes requests']);
+  assert.deepEqual(report.waves.at(-1)?.gate?.['reasons'], ['there are no accounts, so there are no requests']);
 
   const empty = await patch({ soakSeconds: 600 });
   await empty.db`delete from account_epoch`;
@@ -159,7 +159,7 @@ test('a wave of instances without accounts passes, and fails where their process
   }
   await endUnasked(empty.db, 'east', 2);
   const { pauseReason } = await until(empty, other, ['paused']);
-  assert.match(pauseReason ?? '', /^the gate of wave 1 \(east\) says fail: .*ended unasked/);
+  assert.match(pauseReason ?? '', /^the gate of wave 1 \(east\) says fail: .*exited unexpectedly/);
 });
 
 test('a domain without any account is patched without a halt', limited, async () => {
@@ -191,13 +191,13 @@ test('a reversal goes on without a process that does not come back, and names it
   const events = await listUpgradeEvents(it.db, upgrade.id);
   assert.ok(
     events.some(({ message }) =>
-      /^the others go back without it: east of 1\.0\.0 is not at work on here/.test(message),
+      /^continuing with the other processes: east of 1\.0\.0 is not running on here/.test(message),
     ),
   );
-  assert.match(events.at(-1)?.message ?? '', /of release 1\.0\.0 again; but east has not come back as 1\.0\.0/);
+  assert.match(events.at(-1)?.message ?? '', /release 1\.0\.0 again; but east has not returned to 1\.0\.0/);
   const report = await readUpgradeReport(it.db, upgrade, []);
   assert.deepEqual(report.notBack, ['east']);
-  assert.match(reportText(report), /Not back\n {2}east has not come back as 1\.0\.0, and may still run from 1\.0\.1/);
+  assert.match(reportText(report), /Not returned\n {2}east has not returned to 1\.0\.0, and may still run 1\.0\.1/);
   await it.db`update component set release = '1.0.0' where name = 'east'`;
   assert.deepEqual((await readUpgradeReport(it.db, upgrade, [])).notBack, []);
 });
@@ -249,7 +249,7 @@ test(
     await goOn('soaking');
     assert.notEqual((await it.upgrade()).progress.replacements[0]?.atWorkAt, undefined);
     const events = await listUpgradeEvents(it.db, (await it.upgrade()).id);
-    assert.ok(events.some(({ message }) => message === '1.0.0 serves again, its successor failed: east'));
+    assert.ok(events.some(({ message }) => message === '1.0.0 serves again because its successor failed: east'));
   },
 );
 

@@ -80,7 +80,7 @@ export async function replaceWave(context: StepContext, read: Upgrade, wave: Wav
   if (next !== undefined) return await replaceInstance(context, read, next);
   return await stepTransaction(context, 'soak-wave', read, async (tx, upgrade) => {
     await setWaveState(tx, upgrade.id, wave.number, 'soaking');
-    await recordUpgradeEvent(tx, upgrade, `wave ${wave.number} (${wave.name}) is replaced and observed`);
+    await recordUpgradeEvent(tx, upgrade, `wave ${wave.number} (${wave.name}) has been replaced and is being observed`);
     return advanced;
   });
 }
@@ -109,7 +109,7 @@ export async function watchReplaced(context: StepContext, read: Upgrade, wave: W
     await recordUpgradeEvent(
       tx,
       upgrade,
-      `${read.fromRelease} serves again, its successor failed: ${names.join(', ')}`,
+      `${read.fromRelease} serves again because its successor failed: ${names.join(', ')}`,
     );
     return advanced;
   });
@@ -128,10 +128,10 @@ async function replaceInstance(context: StepContext, read: Upgrade, next: Replac
       return await pauseStep(
         context,
         read,
-        `${overdueText(process, read.plan.options.readySeconds)}; then resume, or reverse`,
+        `${overdueText(process, read.plan.options.readySeconds)}; then resume or reverse`,
       );
     }
-    return waitingFor(`${name} of ${toRelease} on ${process.host}; that of ${read.fromRelease} serves until it does`);
+    return waitingFor(`${name} of ${toRelease} on ${process.host}; ${read.fromRelease} serves until it is ready`);
   }
   return await stepTransaction(context, 'instance-replaced', read, async (tx, upgrade) => {
     await noteTime(tx, upgrade, next, 'atWorkAt');
@@ -165,7 +165,7 @@ async function runProcess(
     if (replacement !== undefined && replacement.beganAt === undefined) {
       await noteTime(tx, upgrade, replacement, 'beganAt');
     }
-    await recordUpgradeEvent(tx, upgrade, `to run from ${release}: ${name}`);
+    await recordUpgradeEvent(tx, upgrade, `switching to ${release}: ${name}`);
     return advanced;
   });
 }
@@ -192,7 +192,7 @@ export async function replaceLatecomers(context: StepContext, read: Upgrade): Pr
   if (joining.length === 0) return undefined;
   return await stepTransaction(context, 'join-waves', read, async (tx, upgrade) => {
     await joinReplacements(tx, upgrade, context.host);
-    const message = `${joining.map(({ name }) => name).join(', ')} came meanwhile: a wave follows`;
+    const message = `${joining.map(({ name }) => name).join(', ')} joined meanwhile: another wave follows`;
     if (upgrade.state === 'moving') await recordUpgradeEvent(tx, upgrade, message);
     else await transition(tx, upgrade, 'moving', { message });
     return advanced;
@@ -239,7 +239,7 @@ async function passOver(context: StepContext, read: Upgrade, process: DesiredPro
     await recordUpgradeEvent(
       tx,
       upgrade,
-      `the others go back without it: ${overdueText(process, read.plan.options.readySeconds)}`,
+      `continuing with the other processes: ${overdueText(process, read.plan.options.readySeconds)}`,
     );
     return advanced;
   });

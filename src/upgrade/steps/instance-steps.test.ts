@@ -101,7 +101,7 @@ test(
     await insertTestInstance(it.db, { name: 'north', accounts: 2 });
     await assert.rejects(
       it.db.begin((tx) => finalizeByOperator(tx, operator)),
-      { code: 'ERR_UPGRADE_STATE', message: /earlier release: north \(2\)\. .*`bramble upgrade status` says/ },
+      { code: 'ERR_UPGRADE_STATE', message: /earlier release: north \(2\)\. .*`bramble upgrade status` shows/ },
     );
     assert.equal((await it.upgrade()).state, 'soaking');
   },
@@ -232,7 +232,7 @@ test('the domain’s own log has the waves, pauses and all the rest of an upgrad
   const events = await it.db<{ kind: string; message: string }[]>`select kind, message from event order by id`;
   const said = events.map(({ kind, message }) => `${kind} ${message}`).join('\n');
   for (const expected of [
-    /^upgrade-planned upgrade to 1\.1\.0: start, says tester$/m,
+    /^upgrade-planned upgrade to 1\.1\.0: started by tester$/m,
     /^upgrade-moving .*wave 1 \(canary\) begins/m,
     /^upgrade-paused .*by hand \(tester\): lunch$/m,
     /^upgrade-moving .*resumed by tester$/m,
@@ -252,7 +252,7 @@ test('once it is done, the report names the emptied instances and the command th
   await until(it, context, ['done']);
   const report = await readUpgradeReport(it.db, await it.upgrade(), []);
   assert.deepEqual(report.emptied, ['east', 'west']);
-  assert.match(reportText(report), /`bramble instance retire east west` ends them/);
+  assert.match(reportText(report), /retire with `bramble instance retire east west`/);
 });
 
 test('after checks that stopped a start, it waits for the start that goes on, and says why', limited, async () => {
@@ -271,7 +271,7 @@ test('after checks that stopped a start, it waits for the start that goes on, an
   };
   assert.match(
     (await waitsFor()) ?? '',
-    /^`bramble upgrade start --override backup`, since the checks stopped .*No backup/,
+    /^`bramble upgrade start --override backup`: the checks stopped .*No backup/,
   );
   await assert.rejects(
     it.db.begin((tx) => startUpgrade(tx, { ...operator, host: 'here', overrides: ['bakcup'] })),
@@ -281,6 +281,6 @@ test('after checks that stopped a start, it waits for the start that goes on, an
   await it.db`update upgrade set progress = progress || '{"started": true, "overrides": ["bakcup", "backup"]}'`;
   assert.match(
     (await waitsFor()) ?? '',
-    /^errors to be mended, .*no check named bakcup to override\. The checks are: rehearsal, backup/,
+    /^errors to be fixed, .*no check named bakcup\. The checks are: rehearsal, backup/,
   );
 });

@@ -49,7 +49,7 @@ export async function completeInstances(context: StepContext, read: Upgrade): Pr
   const [elsewhere] = missing;
   return (
     elsewhere &&
-    stuck(elsewhere, `it is to be on ${elsewhere.host}, and credentials can be put on ${context.host} alone`)
+    stuck(elsewhere, `it is planned on ${elsewhere.host}, but credentials can be installed only on ${context.host}`)
   );
 }
 
@@ -77,10 +77,10 @@ async function addInstance(context: StepContext, read: Upgrade, next: PlannedIns
 }
 
 function stuck({ name, replaces }: PlannedInstance, why: string): Stuck {
-  const ways = `Mend that, or move the accounts of ${replaces} away (\`bramble move start --from ${replaces} --to …\`)`;
+  const ways = `Fix that, or move the accounts of ${replaces} away (\`bramble move start --from ${replaces} --to …\`)`;
   return {
     kind: 'stuck',
-    reason: `${name}, which is to take over from ${replaces}, cannot be added: ${why.replace(/\.$/, '')}. ${ways}.`,
+    reason: `${name}, which should take over from ${replaces}, cannot be added: ${why.replace(/\.$/, '')}. ${ways}.`,
   };
 }
 
@@ -93,7 +93,7 @@ export async function handAccountsOver(context: StepContext, read: Upgrade): Pro
   return await stepTransaction(context, 'hand-over', read, async (tx, upgrade) => {
     await moveStragglers(tx, upgrade, context.name, 'last-wave');
     const failed = await countFailedMoves(tx, upgrade.id);
-    const again = failed === 0 ? '' : `; ${failed} could not be moved and are tried again`;
+    const again = failed === 0 ? '' : `; ${failed} could not be moved and will be retried`;
     const still = `accounts that are still at instances of an earlier release: ${occupiedText(occupied)}${again}`;
     return waitingFor(missing === undefined ? still : `${still}; ${missing.reason}`);
   });

@@ -23,7 +23,7 @@ export async function addNewInstance(
   effects: Pick<UpgradeEffects, 'issueCredential'>,
 ): Promise<NewInstance> {
   const replaced = await findInstance(tx, planned.replaces);
-  if (replaced === undefined) throw instanceError(`The instance ${planned.replaces} is no longer there.`);
+  if (replaced === undefined) throw instanceError(`The instance ${planned.replaces} no longer exists.`);
   const created = await createInstance(tx, { name: planned.name });
   if (created.kind === 'name-taken') throw instanceError(`The name ${planned.name} is taken.`);
   const desired = await listDesiredProcesses(tx);

@@ -56,7 +56,7 @@ export async function stepPlanned(context: StepContext, upgrade: Upgrade): Promi
       return advanced;
     }
     const names = stopping.map((check) => check.name).join(', ');
-    await recordUpgradeEvent(tx, current, `the checks stop the upgrade: ${names}`, { results });
+    await recordUpgradeEvent(tx, current, `the checks stopped the upgrade: ${names}`, { results });
     return advanced;
   });
 }
@@ -75,19 +75,19 @@ export function withOverrides(results: readonly CheckResult[], overrides: readon
       : { ...check, result: 'overridden' };
   });
   if (unknown.length === 0) return overridden;
-  const message = `There is no check named ${unknown.join(', ')} to override. The checks are: ${names.join(', ')}.`;
+  const message = `There is no check named ${unknown.join(', ')}. The checks are: ${names.join(', ')}.`;
   return [...overridden, { name: 'overrides', result: 'error', message }];
 }
 
 /** What is waited for before the start: said for the first time, or again after the checks stopped it. Pure. */
 export function startText(checks: readonly CheckResult[] | undefined): string {
   const stopping = (checks ?? []).filter(({ result }) => result === 'error' || result === 'warning');
-  if (stopping.length === 0) return 'an operator’s `bramble upgrade start`';
+  if (stopping.length === 0) return 'an operator: `bramble upgrade start`';
   const warnings = stopping.filter(({ result }) => result === 'warning').map(({ name }) => name);
   const flags = warnings.length === 0 ? '' : ` --override ${warnings.join(' ')}`;
-  const mend = warnings.length < stopping.length ? 'errors to be mended, and ' : '';
+  const mend = warnings.length < stopping.length ? 'errors to be fixed, then ' : '';
   const found = stopping.map(({ name, result, message }) => `${name} (${result}): ${message}`).join(' ');
-  return `${mend}\`bramble upgrade start${flags}\`, since the checks stopped the last start: ${found}`;
+  return `${mend}\`bramble upgrade start${flags}\`: the checks stopped the last start: ${found}`;
 }
 
 /** checked → admin-fenced: the desired state says stopped, and the database is given to the new release. */
@@ -101,11 +101,7 @@ export async function stepChecked(context: StepContext, upgrade: Upgrade): Promi
       await reachStep(tx, current, { at: 'administrations-stopped', administrations });
       const names = administrations.map((process) => process.name);
       await changeDesiredProcesses(tx, names, { state: 'stopped' });
-      await recordUpgradeEvent(
-        tx,
-        current,
-        `administration services are to stop: ${names.join(', ') || 'there is none'}`,
-      );
+      await recordUpgradeEvent(tx, current, `stopping the administration services: ${names.join(', ') || 'none'}`);
       return advanced;
     });
   }
@@ -113,7 +109,7 @@ export async function stepChecked(context: StepContext, upgrade: Upgrade): Promi
     await markTimeWithoutAudit(tx, current.fromRelease);
     await setDomainRelease(tx, current.toRelease);
     await transition(tx, current, 'admin-fenced', {
-      message: `the database is of release ${current.toRelease}; ${endedText(fence.ended.length)}`,
+      message: `the database now belongs to release ${current.toRelease}; ${endedText(fence.ended.length)}`,
       detail: { met: fence.met, ended: fence.ended },
     });
   });
@@ -160,7 +156,7 @@ export async function stepExpanded(context: StepContext, upgrade: Upgrade): Prom
     return await stepTransaction(context, 'start-administrations', upgrade, async (tx, current) => {
       await changeDesiredProcesses(tx, wanted, { release: current.toRelease, state: 'running' });
       await reachStep(tx, current, { at: 'administrations-started' });
-      await recordUpgradeEvent(tx, current, `administration services of ${current.toRelease} are to start`);
+      await recordUpgradeEvent(tx, current, `administration services of ${current.toRelease} are starting`);
       return advanced;
     });
   }
@@ -173,7 +169,7 @@ export async function stepExpanded(context: StepContext, upgrade: Upgrade): Prom
     const { length } = current.progress.newInstances;
     const added = current.plan.inPlace ? '' : `, ${counted(length, 'instance is', 'instances are')} added`;
     await transition(tx, current, 'admin-upgraded', {
-      message: `administration services of ${current.toRelease} are at work${added}`,
+      message: `administration services of ${current.toRelease} are running${added}`,
     });
     return advanced;
   });
@@ -269,6 +265,6 @@ function withWaves(newInstances: readonly NewInstance[], waves: readonly WaveWit
 }
 
 function endedText(count: number): string {
-  if (count === 0) return 'every session ended by itself';
+  if (count === 0) return 'all sessions ended by themselves';
   return count === 1 ? '1 session had to be ended' : `${count} sessions had to be ended`;
 }

@@ -60,17 +60,17 @@ async function moveBack(context: StepContext, upgrade: Upgrade): Promise<StepOut
     await stopMovesTo(tx, instanceIds);
     const queued = await queueMovesHome(context, tx, current);
     if (queued > 0)
-      await recordUpgradeEvent(tx, current, `${counted(queued, 'account is', 'accounts are')} to go back`);
+      await recordUpgradeEvent(tx, current, `${counted(queued, 'account is', 'accounts are')} to move back`);
     const left = await countOpenReversals(tx, current, instanceIds);
-    if (left > 0) return waitingFor(`${counted(left, 'account')} on the way back`);
+    if (left > 0) return waitingFor(`${counted(left, 'account')} moving back`);
     for (const made of current.progress.newInstances) {
       const outcome = await retireInstance(tx, made.name);
-      if (outcome.kind === 'has-accounts') return waitingFor(`accounts that came to ${made.name}`);
+      if (outcome.kind === 'has-accounts') return waitingFor(`accounts that were added to ${made.name}`);
     }
     const processes = current.progress.newInstances.flatMap((made) => made.processes);
     await changeDesiredProcesses(tx, processes, { state: 'stopped' });
     await reachStep(tx, current, { at: 'instances-retired' });
-    await recordUpgradeEvent(tx, current, 'every account is back; the new instances are to stop', { processes });
+    await recordUpgradeEvent(tx, current, 'all accounts are back; stopping the new instances', { processes });
     return advanced;
   });
 }
@@ -139,13 +139,13 @@ async function fenceNewAdministration(context: StepContext, upgrade: Upgrade): P
         .map((process) => process.name);
       await changeDesiredProcesses(tx, names, { state: 'stopped' });
       await reachStep(tx, current, { at: 'new-administrations-stopped' });
-      await recordUpgradeEvent(tx, current, `administration services of ${current.toRelease} are to stop`);
+      await recordUpgradeEvent(tx, current, `administration services of ${current.toRelease} are stopping`);
       return advanced;
     });
   }
   await fencedStep(context, 'fence-back', upgrade, fenceOptions(context, upgrade), async (tx, current, fence) => {
     await setDomainRelease(tx, current.fromRelease);
-    await recordUpgradeEvent(tx, current, `the database is of release ${current.fromRelease} again`, {
+    await recordUpgradeEvent(tx, current, `the database belongs to release ${current.fromRelease} again`, {
       met: fence.met,
       ended: fence.ended,
     });
@@ -164,7 +164,7 @@ async function returnAdministration(context: StepContext, upgrade: Upgrade): Pro
       const names = added.map((process) => process.name);
       await changeDesiredProcesses(tx, names, { release: current.fromRelease, state: 'running' });
       await reachStep(tx, current, { at: 'old-administrations-started' });
-      await recordUpgradeEvent(tx, current, `administration services of ${current.fromRelease} are to start`);
+      await recordUpgradeEvent(tx, current, `administration services of ${current.fromRelease} are starting`);
       return advanced;
     });
   }
@@ -177,7 +177,7 @@ async function returnAdministration(context: StepContext, upgrade: Upgrade): Pro
     if (left.length === 0) await revokeGrantedRights(tx, current);
     const outcome = await transition(tx, current, 'reversed', {
       message:
-        `the domain is of release ${current.fromRelease} again${current.plan.patch ? '' : '; additive columns stay'}` +
+        `the domain runs release ${current.fromRelease} again${current.plan.patch ? '' : '; added columns stay'}` +
         (left.length === 0 ? '' : `; but ${notBackText(left, { from: current.fromRelease, to: current.toRelease })}`),
     });
     if (outcome.kind === 'changed') await closeUpgrade(tx, outcome.upgrade);

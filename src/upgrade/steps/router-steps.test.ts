@@ -67,7 +67,7 @@ test('a new router that does not come holds the waves, and says so; reversing ta
   assert.deepEqual(await routers(it), ['router 1.1.0 1.0.0', 'router-2 1.0.0 1.0.0']);
   const { state, progress } = await it.upgrade();
   assert.equal(state, 'admin-upgraded');
-  assert.equal(progress.waitingFor, 'routers of 1.1.0: router; those of 1.0.0 serve until they are there');
+  assert.equal(progress.waitingFor, 'routers of 1.1.0: router; those of 1.0.0 serve until then');
   await it.db.begin((tx) => reverseByOperator(tx, operator));
   await until(it, context, ['reversed']);
   assert.deepEqual(await routers(it), ['router 1.0.0 1.0.0', 'router-2 1.0.0 1.0.0']);
@@ -97,8 +97,8 @@ test(
     assert.deepEqual(await routers(it), ['router 1.0.0 1.0.0', 'router-2 1.0.0 1.1.0']);
     await until(it, context, ['reversed']);
     const said = await messages(it);
-    const back = said.indexOf('to run from 1.0.0: router-2');
-    const accounts = said.findIndex((message) => /accounts are to go back/.test(message));
+    const back = said.indexOf('switching to 1.0.0: router-2');
+    const accounts = said.findIndex((message) => /accounts are to move back/.test(message));
     assert.ok(back >= 0 && accounts > back, `${back} ${accounts}`);
   },
 );

@@ -18,7 +18,7 @@ export async function replaceRouters(context: StepContext, upgrade: Upgrade): Pr
   if (next.kind === 'none') return undefined;
   if (next.kind === 'wait') {
     return waitingFor(
-      `routers of ${upgrade.toRelease}: ${next.names.join(', ')}; those of ${upgrade.fromRelease} serve until they are there`,
+      `routers of ${upgrade.toRelease}: ${next.names.join(', ')}; those of ${upgrade.fromRelease} serve until then`,
     );
   }
   return await runRouters(context, upgrade, next.names, upgrade.toRelease);
@@ -55,7 +55,7 @@ async function runRouters(
 ): Promise<StepOutcome> {
   return await stepTransaction(context, 'replace-routers', read, async (tx, upgrade) => {
     await changeDesiredProcesses(tx, routers, { release });
-    await recordUpgradeEvent(tx, upgrade, `to run from ${release}: ${routers.join(', ')}`);
+    await recordUpgradeEvent(tx, upgrade, `switching to ${release}: ${routers.join(', ')}`);
     return advanced;
   });
 }

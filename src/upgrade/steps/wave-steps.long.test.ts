@@ -33,7 +33,7 @@ for (const acceptGate of [false, true]) {
     await until(it, context, ['soaking']);
     await endUnasked(it.db, 'east-1-1', 2);
     const paused = await until(it, context, ['paused']);
-    assert.match(paused.pauseReason ?? '', /after the waves: .*ended unasked or lost their lease 2 times/);
+    assert.match(paused.pauseReason ?? '', /after the waves: .*exited unexpectedly or lost their lease 2 times/);
     await resume(it, acceptGate);
     await looks(it, context, 5);
     assert.equal((await it.upgrade()).state, 'soaking');

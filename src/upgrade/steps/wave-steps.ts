@@ -62,7 +62,7 @@ async function stepReplacing(
   if (wave.state === 'waiting') {
     return await stepTransaction(context, 'start-wave', upgrade, async (tx, current) => {
       await setWaveState(tx, current.id, wave.number, 'running');
-      await recordUpgradeEvent(tx, current, `wave ${wave.number} begins: ${wave.name} to be replaced in place`);
+      await recordUpgradeEvent(tx, current, `wave ${wave.number} started: ${wave.name} to be replaced in place`);
       return advanced;
     });
   }
@@ -118,7 +118,9 @@ async function watchMoves(context: StepContext, upgrade: Upgrade, wave: Wave, mo
   if (open === 0) {
     return await stepTransaction(context, 'soak-wave', upgrade, async (tx, current) => {
       await setWaveState(tx, current.id, wave.number, 'soaking');
-      await recordUpgradeEvent(tx, current, `wave ${wave.number} (${wave.name}) has moved and is observed`, { moves });
+      await recordUpgradeEvent(tx, current, `wave ${wave.number} (${wave.name}) has moved and is being observed`, {
+        moves,
+      });
       return advanced;
     });
   }
@@ -135,7 +137,7 @@ async function watchMoves(context: StepContext, upgrade: Upgrade, wave: Wave, mo
 async function watchSoak(context: StepContext, upgrade: Upgrade, wave: Wave, moves: WaveMoves): Promise<StepOutcome> {
   if (moves.accounts === 0) {
     // Nobody is left to observe: its accounts were deleted or assigned to another wave.
-    return await passWave(context, upgrade, wave, { answer: 'pass', reasons: ['the wave has no account'] });
+    return await passWave(context, upgrade, wave, { answer: 'pass', reasons: ['the wave has no accounts'] });
   }
   if (moves.waiting + moves.underWay > 0) {
     return await stepTransaction(context, 'reopen-wave', upgrade, async (tx, current) => {
@@ -153,7 +155,8 @@ async function watchGate(context: StepContext, upgrade: Upgrade, wave: Wave): Pr
   const answer = await judgeSettled(context, upgrade, wave);
   if (answer.answer === 'fail') return await closeGate(context, upgrade, wave, answer);
   await recordGateAnswer(context.db, upgrade, wave, answer);
-  if (wave.soakingSeconds < soakSeconds) return waitingFor(`wave ${wave.number} is observed for ${soakSeconds} s`);
+  if (wave.soakingSeconds < soakSeconds)
+    return waitingFor(`wave ${wave.number} is being observed for ${soakSeconds} s`);
   if (answer.answer === 'pass') return await passWave(context, upgrade, wave, answer);
   const patienceSeconds = chosenGate(gate).patienceSeconds ?? waveDeadlineSeconds;
   if (answer.cause === 'sample' && wave.soakingSeconds < soakSeconds + patienceSeconds) {
@@ -171,7 +174,7 @@ async function judgeSettled(context: StepContext, upgrade: Upgrade, wave: Wave):
   if (!upgrade.plan.inPlace || answer.answer !== 'undecided' || answer.cause !== 'sample') return answer;
   const { accounts } = await countReplacedAccounts(context.db, upgrade, wave.number);
   if (accounts > 0) return answer;
-  return { answer: 'pass', reasons: ['no account is there: nobody makes requests'], figures: answer.figures };
+  return { answer: 'pass', reasons: ['there are no accounts, so there are no requests'], figures: answer.figures };
 }
 
 /** A cold process is slow for its first minute; a soak that is shorter than ten of them spares a tenth. */
@@ -208,7 +211,11 @@ async function passWave(context: StepContext, upgrade: Upgrade, wave: Wave, answ
 async function passAccepted(context: StepContext, upgrade: Upgrade, wave: Wave, by: string): Promise<StepOutcome> {
   return await stepTransaction(context, 'pass-accepted-wave', upgrade, async (tx, current) => {
     await passAcceptedWave(tx, current.id, wave.number);
-    await recordUpgradeEvent(tx, current, `wave ${wave.number} (${wave.name}) has moved, and ${by} answers for it`);
+    await recordUpgradeEvent(
+      tx,
+      current,
+      `wave ${wave.number} (${wave.name}) has moved, and ${by} takes responsibility for it`,
+    );
     return advanced;
   });
 }
@@ -233,12 +240,12 @@ async function finishMoving(context: StepContext, upgrade: Upgrade, waves: numbe
 }
 
 function passedText(waves: number): string {
-  return waves === 1 ? 'the one wave has passed' : `all ${waves} waves have passed`;
+  return waves === 1 ? 'the only wave has passed' : `all ${waves} waves have passed`;
 }
 
 export async function stepAllMoved(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   return await stepTransaction(context, 'soak', upgrade, async (tx, current) => {
-    await transition(tx, current, 'soaking', { message: 'the new release serves every account and is observed' });
+    await transition(tx, current, 'soaking', { message: 'the new release serves every account and is being observed' });
     return advanced;
   });
 }
@@ -274,7 +281,7 @@ async function follow(context: StepContext, tx: Transaction, upgrade: Upgrade): 
   if (next === undefined) return waitingFor(`${counted(stragglers, 'account')} that came meanwhile`);
   if (upgrade.state === 'soaking') {
     await transition(tx, upgrade, 'moving', {
-      message: `accounts of ${next.name} came meanwhile: a wave of their own`,
+      message: `accounts of ${next.name} were added meanwhile: they get their own wave`,
     });
   }
   return advanced;

@@ -33,7 +33,9 @@ function heldByReversing({ progress }: Upgrade, moves: readonly AskedMove[]): He
     .map(({ accountId }) => ({
       accountId,
       reason: 'upgrade-reverses' as const,
-      next: 'the upgrade is being reversed and brings everybody home from its new instances: move it once that is done',
+      next:
+        'the upgrade is being reversed and moves all accounts back from its new instances: move it when that is ' +
+        'done',
     }));
 }
 
@@ -72,7 +74,7 @@ async function heldByAssignment(q: Queryable, upgrade: Upgrade, moves: readonly 
       ? {
           accountId,
           reason: 'assigned-by-upgrade' as const,
-          next: `the upgrade has assigned it to ${goal} and would put it back: ${goesHome ? home : assign}`,
+          next: `the upgrade has assigned it to ${goal} and would move it back: ${goesHome ? home : assign}`,
         }
       : {
           accountId,
@@ -102,8 +104,8 @@ async function heldByEmptying(q: Queryable, upgrade: Upgrade, moves: readonly As
        and not exists (select 1 from upgrade_assignment s where s.account_id = a.id and s.upgrade_id = ${upgrade.id})`;
   return rows.map(({ accountId, account, toId }) => {
     const made = takerFor(newInstances, toId);
-    const says = `the upgrade moves everybody from ${made?.replaces} to ${made?.name}`;
-    const next = `${says}: \`bramble account assign ${account} ${made?.name}\` sends it there`;
+    const says = `the upgrade moves all accounts from ${made?.replaces} to ${made?.name}`;
+    const next = `${says}: \`bramble account assign ${account} ${made?.name}\` moves it there`;
     return { accountId, reason: 'moved-by-upgrade' as const, next };
   });
 }

@@ -11,10 +11,10 @@ export interface Homeward {
 }
 
 export function homewardText({ account, goal, home, laterWave }: Homeward): string {
-  const everybody = '`bramble upgrade reverse` brings everybody home';
-  if (laterWave === undefined) return `no wave is left in which it could follow later; ${everybody}`;
+  const everybody = '`bramble upgrade reverse` moves all accounts back';
+  if (laterWave === undefined) return `there is no later wave in which it could follow; ${everybody}`;
   return (
-    `\`bramble account assign ${account} ${goal} --wave ${laterWave}\`, then \`bramble move start --account ${account} ` +
-    `--to ${home}\`, brings it home until wave ${laterWave} begins; ${everybody}`
+    `\`bramble account assign ${account} ${goal} --wave ${laterWave}\`, then \`bramble move start --account ` +
+    `${account} --to ${home}\`, moves it back until wave ${laterWave} begins; ${everybody}`
   );
 }

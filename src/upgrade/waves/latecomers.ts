@@ -120,7 +120,7 @@ export async function queueMoves(tx: Transaction, upgrade: Upgrade, wave: number
 function displacedText(displaced: readonly NonNullable<UnmovedAccount['displaced']>[]): string {
   const some = displaced.slice(0, namesShown).map(({ account, at, by }) => `${account} (to ${at}, by ${by})`);
   const more = displaced.length > some.length ? ` and ${displaced.length - some.length} more` : '';
-  return `moved by hand, and put back to where they are assigned: ${some.join(', ')}${more}`;
+  return `moved by hand, and moved back to their assigned instances: ${some.join(', ')}${more}`;
 }
 
 /** Gives every account that is not at a new instance a place in a wave, and a move where that wave has begun. */
