@@ -8,8 +8,8 @@ import { releasePair, upgradeReport } from './upgrade-report.ts';
 
 /** What an operator takes by name of a release's signature. */
 const acceptance = {
-  acceptSigner: z.string().max(200).optional().describe('Fingerprint of a signer that is taken by name.'),
-  acceptUnsigned: z.string().max(40).optional().describe('Number of the release, taken without a signature by name.'),
+  acceptSigner: z.string().max(200).optional().describe('Fingerprint of a signer to accept.'),
+  acceptUnsigned: z.string().max(40).optional().describe('Number of a release to accept without a signature.'),
 };
 /** Further keys are the plan's options: waves, gates, budget; all have defaults, and what is none of them is refused. */
 const target = {
@@ -18,8 +18,8 @@ const target = {
     .string()
     .max(40)
     .optional()
-    .describe('Its release, or, without an archive, one that is installed already.'),
-  replace: z.boolean().default(false).describe('Whether a plan that was not started may be replaced.'),
+    .describe('The release of the archive or, without an archive, one that is already installed.'),
+  replace: z.boolean().default(false).describe('Whether to replace a plan that was not started.'),
   ...acceptance,
 };
 export const planBody = z.looseObject({ ...target, preview: z.boolean().default(false) });
@@ -28,7 +28,7 @@ export const startBody = z.looseObject({
   overrides: z
     .union([z.string().transform((text) => text.split(',')), z.array(z.string().max(100)).max(50)])
     .default([])
-    .describe('Names of warnings to go on in spite of.'),
+    .describe('Names of warnings to ignore.'),
 });
 
 /** A preview; one of 1.1 does not name the releases. */
@@ -37,53 +37,53 @@ const tag = 'upgrade';
 
 export const upgradeOperations = {
   show: {
-    ...{ method: 'GET', path: '/upgrade', tag, summary: 'The upgrade that is open, or the last one' },
+    ...{ method: 'GET', path: '/upgrade', tag, summary: 'The open upgrade, or the last one' },
     answer: upgradeReport,
   },
   report: {
-    ...{ method: 'GET', path: '/upgrade/report', tag, summary: 'What the upgrade has come to' },
+    ...{ method: 'GET', path: '/upgrade/report', tag, summary: 'Full report on the upgrade' },
     answer: upgradeReport,
   },
   plan: {
-    ...{ method: 'POST', path: '/upgrade/plan', tag, summary: 'Plan an upgrade from real counts' },
+    ...{ method: 'POST', path: '/upgrade/plan', tag, summary: 'Plan an upgrade from actual counts' },
     body: planBody,
     answer: z.union([upgradeReport, previewedPlan]),
   },
   start: {
-    ...{ method: 'POST', path: '/upgrade/start', tag, summary: 'Let the upgrade begin' },
+    ...{ method: 'POST', path: '/upgrade/start', tag, summary: 'Start the upgrade' },
     body: startBody,
     answer: upgradeReport,
   },
   pause: {
-    ...{ method: 'POST', path: '/upgrade/pause', tag, summary: 'Let nothing new start' },
+    ...{ method: 'POST', path: '/upgrade/pause', tag, summary: 'Pause: start nothing new' },
     body: z.object({ reason: typedText(500).optional() }).nullish(),
     answer: upgradeReport,
   },
   resume: {
-    ...{ method: 'POST', path: '/upgrade/resume', tag, summary: 'Go on where it was paused' },
+    ...{ method: 'POST', path: '/upgrade/resume', tag, summary: 'Resume where it was paused' },
     body: z.object({ acceptGate: z.boolean().optional() }).nullish(),
     answer: upgradeReport,
   },
   reverse: {
-    ...{ method: 'POST', path: '/upgrade/reverse', tag, summary: 'Go back to the release before, or cancel' },
+    ...{ method: 'POST', path: '/upgrade/reverse', tag, summary: 'Go back to the previous release, or cancel' },
     answer: upgradeReport,
   },
   finalize: {
-    ...{ method: 'POST', path: '/upgrade/finalize', tag, summary: 'Finish for good: there is no way back' },
+    ...{ method: 'POST', path: '/upgrade/finalize', tag, summary: 'Finalize: there is no way back' },
     body: z
       .object({
         leaveSupervisors: z
           .array(z.string().min(1).max(253))
           .max(1000)
           .optional()
-          .describe('Hosts whose supervisor of an earlier release it does not wait for.'),
+          .describe('Hosts whose supervisors, of an earlier release, it does not wait for.'),
       })
       .nullish(),
     answer: upgradeReport,
   },
   assignAccount: {
     ...{ method: 'PUT', path: '/accounts/:name/assignment', tag },
-    summary: 'Change where an account goes in the open upgrade',
+    summary: 'Change where an account moves in the open upgrade',
     params: byName,
     body: z.object({ instance: name, wave: z.number().int().min(1).max(1000).optional() }),
     answer: z.object({ account: z.string(), instance: z.string() }),

@@ -15,7 +15,7 @@ test('what zod says of the usual mistakes is told in words', () => {
     [z.object({}), undefined, 'is missing'],
     [z.string().min(1), '', 'must have at least 1 characters'],
     [z.array(z.string()).max(2), ['', '', ''], 'must have at most 2 items'],
-    [z.uuid(), 'nosuch', 'is no UUID'],
+    [z.uuid(), 'nosuch', 'is not a valid UUID'],
     [z.enum(['a', 'b']), 'c', 'must be one of "a", "b"'],
     [choice, { kind: 'c' }, "must be one of 'a', 'b'"],
   ] as const) {

@@ -21,5 +21,5 @@ test('what nests less is read as by JSON.parse, brackets within texts or behind 
   assert.deepEqual(parseShallowJson(brackets), JSON.parse(brackets));
   const nested = (levels: number) => '['.repeat(levels) + ']'.repeat(levels);
   assert.doesNotThrow(() => parseShallowJson(nested(maxJsonDepth)));
-  assert.throws(() => parseShallowJson(nested(maxJsonDepth + 1)), /nests deeper/);
+  assert.throws(() => parseShallowJson(nested(maxJsonDepth + 1)), /is nested deeper/);
 });

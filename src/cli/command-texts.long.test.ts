@@ -41,7 +41,7 @@ test('services are named as they are typed, and the help lists their settings', 
   await bramble('service', 'set', 'IPPP', '{"matchDomains":["corp.example.org"]}');
   assert.match((await bramble('service', 'list')).output, /^SERVICE +SETTINGS\nIPPP +\{"matchDomains"/);
   const incomplete = await bramble('service', 'set', 'CICAL', '{}');
-  assert.match(incomplete.errors, /service CICAL do not fit: host is missing\..*\(ERR_SERVICE_SETTINGS\)/);
+  assert.match(incomplete.errors, /service CICAL are invalid: host is missing\..*\(ERR_SERVICE_SETTINGS\)/);
   assert.match((await bramble('service', 'set', 'POP', '{}')).errors, /use one of CMIME, CICAL, SYNC, IPPP\./);
 });
 

@@ -48,7 +48,7 @@ test('removing a device names account, model and serial number; the event says w
   await asks(['device', 'remove', deviceId], /device of lost \(iPad14,1, serial number SER77; /);
   await bramble(['device', 'remove', deviceId, '--yes']);
   const events = await bramble(['events']);
-  assert.match(events.output, /serial number SER77\) of lost; it is told to leave when it comes/);
+  assert.match(events.output, /serial number SER77\) of lost; it is told to leave when it next connects/);
   await bramble(['device', 'remove', deviceId, '--silent', '--yes']);
   assert.equal(await devices(), 'gone');
 });

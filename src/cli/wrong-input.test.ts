@@ -94,9 +94,9 @@ test('a field that does not fit is named as it was typed, in words', limited, as
   for (const name of ['bad name', 'x'.repeat(300)]) {
     const { code, errors } = await bramble(['account', 'create', name]);
     assert.equal(code, exitCode.usage);
-    assert.match(errors, /The account ".*" was not created: its name must have .*\(ERR_ACCOUNT_NAME\)/);
+    assert.match(errors, /The account ".*" was not created: the name must have .*\(ERR_ACCOUNT_NAME\)/);
   }
-  assert.match((await bramble(['device', 'show', 'nosuch'])).errors, /id is no UUID\./);
+  assert.match((await bramble(['device', 'show', 'nosuch'])).errors, /id is not a valid UUID\./);
   assert.match((await bramble(['account', 'list', '--limit', '0'])).errors, /error: --limit must be at least 1\./);
 });
 
@@ -122,7 +122,7 @@ test(
     after(() => other.close());
     const url = `http://127.0.0.1:${(other.address() as AddressInfo).port}`;
     const said = await bramble(['status', '--url', url, '--token', 'some']);
-    assert.match(said.errors, /answers 404, but not like a Bramble administration service .*\(ERR_ADMIN_ANSWER\)/s);
+    assert.match(said.errors, /answers 404, but not like a Bramble administration service.*\(ERR_ADMIN_ANSWER\)/s);
   },
 );
 

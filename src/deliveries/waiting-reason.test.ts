@@ -37,7 +37,7 @@ test('a released delivery names what its device is waited for', () => {
   assert.equal(reason({ ...released, wokenAt: 2, lastSeenAt: 3 }), 'being-woken');
   const takenBack = waitingReason({ ...facts, ...released, wokenAt: 3000, lastSeenAt: 1000, handedOutAt: 1000 });
   assert.equal(takenBack.reason, 'taken-back');
-  assert.match(takenBack.message, /took it before and fell silent, since 1970-01-01T00:00:01\.000Z$/);
+  assert.match(takenBack.message, /received it before and fell silent, since 1970-01-01T00:00:01\.000Z$/);
   assert.equal(reason({ ...released, answeredNotNow: true, wokenAt: 3, lastSeenAt: 1, handedOutAt: 1 }), 'not-now');
   for (const hold of ['slots-instance', 'slots-domain', 'suspects'] as const) {
     assert.equal(reason({ ...released, wokenAt: 2, lastSeenAt: 3, hold }), hold);

@@ -80,7 +80,7 @@ test('an unknown key or parameter, and text that would be stored as something el
     ['{"name":"eve\\ud800"}', /an unpaired surrogate/],
     [Buffer.concat([Buffer.from('{"name":"eve'), Buffer.from([0xc3]), Buffer.from('"}')]), /not UTF-8/],
     [`{"rules":${'['.repeat(100)}${']'.repeat(100)}}`, /is nested deeper than 64 levels/, '/it-policies'],
-    ['{"name":"eve"}', /^The query holds a percent sign/, '/accounts?x=%ff'],
+    ['{"name":"eve"}', /^The query contains a percent sign/, '/accounts?x=%ff'],
     ['{}', /^The path /, '/accounts/%ff/password'],
     ['{}', /^The path /, '/accounts/%/password?x=1'],
   ];

@@ -25,7 +25,7 @@ test('a renewal has one state, and says what comes next', () => {
   ]);
   assert.deepEqual(stateOf({ attempts: 1, settledAt }), [
     'failed',
-    'no new identity was used; retried from 2027-03-01T11:30Z on',
+    'the new identity was not used; retried from 2027-03-01T11:30Z on',
   ]);
   assert.equal(stateOf({ attempts: 1, settledAt, issued: true })?.[0], 'unused');
   // Tried by hand before its time: nothing tries it again by itself until then.

@@ -195,7 +195,7 @@ test('whose requests are lacking is said: of others than the busiest account, an
   assert.equal(away.answer, 'pass');
   assert.match(
     away.reasons.join(),
-    /one account alone,1 account did not count, whose devices did not come before either/,
+    /based on a single account,1 account not counted, because their devices had not connected before either/,
   );
 });
 

@@ -243,8 +243,8 @@ test('what start and plan do not take is refused by name, and nothing is started
     [{ archive, preview: true }, '/upgrade/start', /^preview is unknown/],
     [{ archive, replace: true, wave: [50] }, '/upgrade/start', /^wave is unknown/],
     [{ archive, replace: true, overrides: ['backup'] }, '/upgrade/plan', /^overrides is unknown/],
-    [{ overrides: ['nonsense'] }, '/upgrade/start', /^There is no check to override named nonsense\./],
-    [{ overrides: 'backup,nonsense' }, '/upgrade/start', /^There is no check to override named nonsense\./],
+    [{ overrides: ['nonsense'] }, '/upgrade/start', /^There is no check named nonsense\./],
+    [{ overrides: 'backup,nonsense' }, '/upgrade/start', /^There is no check named nonsense\./],
   ];
   for (const [body, url, message] of refused) {
     const answer = await post(body, url);

@@ -60,7 +60,7 @@ export function upgradeRoutes(options: UpgradeRoutesOptions): FastifyPluginAsync
     if (upgrade !== undefined) return await view(upgrade);
     throw new BrambleError(
       'ERR_UPGRADE_NONE',
-      'No upgrade was ever planned here. Plan one with `bramble upgrade plan`.',
+      'No upgrade has been planned yet. Plan one with `bramble upgrade plan`.',
     );
   };
   return async (app) => {
@@ -200,7 +200,7 @@ function refusePlanning(given: Readonly<Record<string, unknown>>): void {
   const [key] = Object.keys(given);
   if (key === undefined) return;
   const then = key === 'replace' || Object.hasOwn(planOptionsSchema.shape, key) ? ' without archive or toRelease' : '';
-  throw fieldError('body', key, `is not known here${then}; known are ${Object.keys(startBody.shape).join(', ')}`);
+  throw fieldError('body', key, `is unknown${then}; expected: ${Object.keys(startBody.shape).join(', ')}`);
 }
 
 function parseOptions(options: object): PlanOptions {
@@ -208,7 +208,7 @@ function parseOptions(options: object): PlanOptions {
   // Loose for rows that another release wrote; in a new plan an unknown key is refused.
   const unknown = parsed.success ? unknownKey(planOptionsSchema, options, true) : null;
   if (unknown !== null) {
-    throw fieldError('body', unknown.path, `is not known here; known are ${unknown.known.join(', ')}`);
+    throw fieldError('body', unknown.path, `is unknown; expected: ${unknown.known.join(', ')}`);
   }
   if (parsed.success) return parsed.data;
   throw issueError('body', parsed.error.issues[0]);

@@ -126,7 +126,7 @@ test('a migration that the old release could not work with is found out, and one
     'alter table instance add column note text not null; alter table event drop column subject;',
   );
   const { obstacles } = await rehearse(folder);
-  assert.deepEqual(obstacles, ['event.subject is gone', 'instance.note is new and cannot be left out']);
+  assert.deepEqual(obstacles, ['event.subject is missing', 'instance.note is new and mandatory']);
   await assert.rejects(rehearse(await nextRelease('alter table nothing add column x text;')), /nothing/);
   await untilDropped();
 });

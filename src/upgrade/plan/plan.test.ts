@@ -64,7 +64,7 @@ test('features that only the target knows are shown as locked, and few accounts 
   assert.equal(plan.waves[0]?.leastRequests, 49, 'as many good ones as rule out that a tenth fails');
   const chosen = planUpgrade(facts, planOptionsSchema.parse({ gate: { leastRequests: 24 } }));
   assert.equal(chosen.waves[0]?.leastRequests, 24);
-  assert.match(chosen.notes.join(' '), /content with 24 requests, as was chosen/);
+  assert.match(chosen.notes.join(' '), /satisfied with 24 requests, as configured/);
 });
 
 test('an instance on a computer that is not there yet is shown as needed', () => {
@@ -121,10 +121,10 @@ test('wishes for instances that are not there, and for names that cannot be had,
       () => planUpgrade(facts, planOptionsSchema.parse({ instances })),
       (error) => isBrambleError(error, 'ERR_UPGRADE_INSTANCE') && message.test(error.message),
     );
-  refused({ esat: { host: 'two' } }, /no instance of this domain: esat\. There are: east, west/);
-  refused({ east: { name: 'router' } }, /router is taken/);
-  refused({ east: { name: 'Not Good' } }, /Not Good cannot be the name/);
-  refused({ east: { name: 'same' }, west: { name: 'same' } }, /same is taken/);
+  refused({ esat: { host: 'two' } }, /not instances of this domain: esat\. The instances are: east, west/);
+  refused({ east: { name: 'router' } }, /router is already taken/);
+  refused({ east: { name: 'Not Good' } }, /Not Good is not a valid instance name/);
+  refused({ east: { name: 'same' }, west: { name: 'same' } }, /same is already taken/);
   const wished = planUpgrade(facts, planOptionsSchema.parse({ instances: { west: { name: 'east-1-1' } } }));
   assert.deepEqual(
     wished.instances.map(({ name }) => name),
@@ -170,7 +170,7 @@ test('in place every wave keeps to the order of sizes, and an instance without a
       ['a', 0, false],
     ],
   );
-  assert.match(planText(plan), /4\. a: 0 accounts, watched for processes that end unasked/);
+  assert.match(planText(plan), /4\. a: 0 accounts, watched for processes that exit unexpectedly/);
 });
 
 test('in place the instance of a chosen canary goes first, and a shared connection service once', () => {

@@ -60,7 +60,10 @@ export function reportText(report: Report): string {
 
 function replacementLine({ name, host, wave, beganAt, atWorkAt }: Report['replacements'][number]): string {
   const began = beganAt === null ? 'not yet' : `since ${time(beganAt)}`;
-  return `  ${name} on ${host}, wave ${wave}: ${atWorkAt === null ? began : `${began}, running since ${time(atWorkAt)}`}`;
+  return (
+    `  ${name} on ${host}, wave ${wave}: ` +
+    `${atWorkAt === null ? began : `${began}, running since ${time(atWorkAt)}`}`
+  );
 }
 
 function accountsLine({ accounts, release, plan }: Report): string {

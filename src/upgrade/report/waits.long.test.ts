@@ -204,7 +204,7 @@ test(
       sending.map(({ command }) => command),
       ['bramble device requeue --silent', 'bramble device requeue --silent'],
     );
-    assert.match(sending[1]?.why ?? '', /^2 devices .* 2 of them hold slots, since their instances/);
+    assert.match(sending[1]?.why ?? '', /^2 devices .* 2 of them hold slots because their instances/);
   },
 );
 

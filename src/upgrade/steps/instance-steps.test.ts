@@ -269,10 +269,7 @@ test('after checks that stopped a start, it waits for the start that goes on, an
     for (let round = 0; round < 3; round++) await stepOnce({ ...context, effects });
     return (await it.upgrade()).progress.waitingFor;
   };
-  assert.match(
-    (await waitsFor()) ?? '',
-    /^`bramble upgrade start --override backup`: the checks stopped .*No backup/,
-  );
+  assert.match((await waitsFor()) ?? '', /^`bramble upgrade start --override backup`: the checks stopped .*No backup/);
   await assert.rejects(
     it.db.begin((tx) => startUpgrade(tx, { ...operator, host: 'here', overrides: ['bakcup'] })),
     { code: 'ERR_INPUT', message: /named bakcup\. The checks are: .*backup/ },

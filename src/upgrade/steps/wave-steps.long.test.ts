@@ -106,7 +106,7 @@ test('a gate is answered for only where one has paused, and the refusal says whe
   await assert.rejects(resume(it, true), {
     code: 'ERR_UPGRADE_STATE',
     message:
-      /No gate has paused .* paused in expanded, and the reason of the pause is: by hand \(tester\)\. Resume without/,
+      /No gate has paused .* paused in expanded, and the reason for the pause is: by hand \(tester\)\. Resume without/,
   });
   await resume(it);
   await until(it, context, ['moving']);
@@ -164,6 +164,9 @@ test(
       [],
       'nothing is waited for that an operator has answered for',
     );
-    assert.match(reportText(report), /1\. canary: soaking.*; gate: tester answers for it \(the gate said undecided: /);
+    assert.match(
+      reportText(report),
+      /1\. canary: soaking.*; gate: tester takes responsibility for it \(the gate said undecided: /,
+    );
   },
 );

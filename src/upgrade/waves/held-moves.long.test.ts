@@ -135,7 +135,7 @@ test(
     assert.equal(await where(it, 'west-1'), 'east');
     await goesOn(it, 'west-1', 'west-1-1');
     assert.deepEqual(await putBack(it), [
-      'moved by hand, and put back to where they are assigned: west-1 (to east, by ada)',
+      'moved by hand, and moved back to their assigned instances: west-1 (to east, by ada)',
     ]);
   },
 );

@@ -92,11 +92,11 @@ test('what does not exist, or changes nothing, is refused by name', async () => 
   const batches = async () => ((await admin.call('GET', '/moves')).body as { batches: object[] }).batches.length;
   const before = await batches();
   await refused('POST', '/moves', 404, /"ghost", "spook"/, { accounts: ['ghost', 'spook'], to: 'two' });
-  await refused('POST', '/moves', 400, /of one are there already/, { from: 'one', to: 'one' });
+  await refused('POST', '/moves', 400, /of one are already there/, { from: 'one', to: 'one' });
   await refused('POST', '/moves', 409, /stays \(already-there\)/, { accounts: ['stays'], to: 'one' });
   await refused('POST', '/moves', 409, /no accounts to move/, { group: 'outside', to: 'one' });
   assert.equal(await batches(), before);
-  await refused('DELETE', '/groups/outside/members/stays', 404, /no member of the group outside/);
+  await refused('DELETE', '/groups/outside/members/stays', 404, /not a member of the group outside/);
   await refused('GET', '/accounts?group=nosuch', 404, /group "nosuch"/);
   await refused('GET', '/accounts?instance=nosuch', 404, /instance "nosuch"/);
   await refused('GET', '/devices?account=nosuch', 404, /account "nosuch"/);
