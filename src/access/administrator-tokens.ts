@@ -6,7 +6,7 @@ import { newId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 
 /** `bramble_` and 43 characters: 256 random bits. */
-export function generateToken(): string {
+function generateToken(): string {
   return `bramble_${randomBytes(32).toString('base64url')}`;
 }
 

@@ -26,7 +26,7 @@ export function requireToken(app: FastifyInstance, q: Queryable): void {
  * Name of the administrator token. The digest finds the row (unique index); the comparison that decides is constant-time.
  * @throws BrambleError ERR_TOKEN_INVALID
  */
-export async function administratorOf(q: Queryable, token: string): Promise<string> {
+async function administratorOf(q: Queryable, token: string): Promise<string> {
   const digest = tokenDigest(token);
   const [row] = await q<TokenRow[]>`
     select name, digest from administrator_token where digest = ${digest} and revoked_at is null`;

@@ -9,7 +9,7 @@ import type { DeviceId, InstanceId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import { activationSelectorOf, digestActivationPassword, generateActivationPassword } from './activation-secret.ts';
 
-export const activationValidHoursDefault = 48;
+const activationValidHoursDefault = 48;
 export const activationTries = 5;
 
 /** Shown once: the database keeps only its digest. */

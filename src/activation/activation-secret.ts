@@ -28,7 +28,7 @@ export function generateActivationPassword(): string {
 }
 
 /** What a person may have typed, without case, blanks and hyphens (some keyboards make dashes of them). */
-export function normalizeActivationPassword(typed: string): string {
+function normalizeActivationPassword(typed: string): string {
   return typed
     .toLowerCase()
     .replace(/[\s\p{Pd}]/gu, '')

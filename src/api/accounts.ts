@@ -4,7 +4,7 @@ import type { Operations } from './operation.ts';
 import { byName, instant, listLimit, nothing } from './shapes.ts';
 import { typedAccountName, typedText } from './typed-text.ts';
 
-export const account = z.object({
+const account = z.object({
   id: z.string(),
   name: z.string(),
   displayName: z.string(),
@@ -31,7 +31,7 @@ export const maxActivationHours = 720;
 /** The bounds are judged by `setActivationPassword`, with a code of its own. */
 const validHours = z.number().meta({ minimum: 1, maximum: maxActivationHours });
 
-export const importResult = z.object({
+const importResult = z.object({
   created: z.number(),
   skipped: z.array(z.object({ name: z.string(), reason: z.string() })),
 });

@@ -27,7 +27,7 @@ const entry = z.object({
 });
 export type AuditEntryView = z.output<typeof entry>;
 
-export const auditVerification = z.object({
+const auditVerification = z.object({
   sealed: z.number(),
   pending: z.number().describe('Not chained yet: from transactions that are in progress or have just ended.'),
   heads: z.number().describe('Signed heads in the BRAMBLE_HOME of this service.'),

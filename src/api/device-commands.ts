@@ -5,7 +5,7 @@ import { byId, freeForm, instant, listLimit, nothing, owedDeliveries } from './s
 import { typedText } from './typed-text.ts';
 
 /** @see Apple device-management, mdm/commands */
-export const operatorCommand = z.discriminatedUnion('requestType', [
+const operatorCommand = z.discriminatedUnion('requestType', [
   z.object({
     requestType: z.literal('DeviceLock'),
     pin: z

@@ -34,7 +34,7 @@ const identities = z.object({
 });
 
 /** Where nothing stands of one, releases before 1.2 have no such thing. */
-export const domainStatus = z.object({
+const domainStatus = z.object({
   domain: z.object({
     name: z.string(),
     publicUrl: z.string(),

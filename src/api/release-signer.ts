@@ -15,7 +15,7 @@ export type ReleaseSigner = z.output<typeof signer>;
 
 const typed = z.string().max(200);
 /** Bytes of a file with statements of rotation. */
-export const maxStatementsBytes = 16 * 1024;
+const maxStatementsBytes = 16 * 1024;
 const tag = 'upgrade';
 
 export const releaseSignerOperations = {

@@ -9,7 +9,7 @@ import { supervisor } from './supervisors.ts';
 import { checkResultSchema, upgradePlanSchema, waveGateShape } from './upgrade-plan.ts';
 
 /** Of everything that an open upgrade waits for. */
-export const upgradeWait = z.object({
+const upgradeWait = z.object({
   what: z.string(),
   why: z.string(),
   since: instant.nullable(),

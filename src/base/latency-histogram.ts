@@ -58,12 +58,3 @@ export function quantileMs(histogram: LatencyHistogram, share: number): number |
   }
   return lowerBoundMs(last + 1);
 }
-
-/** The share of the requests, in [0, 1], that took longer than the bound; null without any. As exact as {@link quantileMs}. */
-export function shareAbove(histogram: LatencyHistogram, boundMs: number): number | null {
-  const total = countOf(histogram);
-  if (total === 0) return null;
-  const at = boundMs > 1 ? 2 * Math.log2(boundMs) : 0;
-  const above = histogram.reduce((sum, count, bin) => sum + count * Math.min(1, Math.max(0, bin + 1 - at)), 0);
-  return above / total;
-}

@@ -41,7 +41,7 @@ export function addArrayTypes(options: Pick<postgres.ParsedOptions, 'parsers' | 
 }
 
 /** An array literal with its elements, whatever they are, in quotation marks. */
-export function serializeArray(values: readonly unknown[], convert?: Convert): string {
+function serializeArray(values: readonly unknown[], convert?: Convert): string {
   const texts = values.map((value) => {
     if (value === undefined) throw new TypeError('undefined in an array for the database');
     if (value === null) return 'null';
@@ -52,7 +52,7 @@ export function serializeArray(values: readonly unknown[], convert?: Convert): s
 }
 
 /** What PostgreSQL writes: `{a,"b \"c\"",NULL,{…}}`. */
-export function parseArray(text: string, convert?: Convert): unknown[] {
+function parseArray(text: string, convert?: Convert): unknown[] {
   const found: unknown[][] = [[]];
   // One element: quoted with escapes, unquoted, or a brace. A lower bound before the first brace is not kept.
   const token = /"((?:[^"\\]|\\.)*)"|([{}])|([^{},"]+)/gs;

@@ -10,7 +10,6 @@ import {
   type DesiredProcess,
   desireProcess,
   listDesiredProcesses,
-  removeDesiredProcess,
 } from '../registry/desired-processes.ts';
 import { loadAuthorities, storeAuthority, storeDomainAuthority } from './authorities.ts';
 import { generateAuthorities } from './authority-creation.ts';
@@ -109,9 +108,7 @@ test('processes are wanted, changed by name and not wanted any more', limited, a
       ['1.2.0', 'stopped'],
     ],
   );
-  await removeDesiredProcess(db, 'router-1');
-  await removeDesiredProcess(db, 'router-2');
-  assert.equal((await listDesiredProcesses(db)).length, 0);
+  await db`delete from desired_process`;
 });
 
 test(
@@ -128,7 +125,7 @@ test(
     const changes = [
       () => desireProcess(db, router),
       () => changeDesiredProcesses(db, ['router-1'], { state: 'stopped' }),
-      () => removeDesiredProcess(db, 'router-1'),
+      async () => void (await db`delete from desired_process where name = 'router-1'`),
     ];
     const undone = db.begin(async (tx) => {
       await desireProcess(tx, router);

@@ -15,7 +15,7 @@ import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../protocol/x509/ke
 import { type IssuedCertificate, insertSrpCredential } from './srp-credential-store.ts';
 
 /** Renewed when a third of it is left: `isSrpRenewalDue`. */
-export const srpCredentialDays = 90;
+const srpCredentialDays = 90;
 
 export interface SrpCredentialOrder {
   readonly identifier: SrpIdentifier;

@@ -48,10 +48,10 @@ export const outcomesLastMs = 10 * 60 * 1000;
 export const identifierShape = z.string().regex(/^[SC]\d{8}$/);
 
 /** 32 random bytes, base64url. */
-export const tokenShape = z.string().regex(/^[A-Za-z0-9_-]{43}$/);
+const tokenShape = z.string().regex(/^[A-Za-z0-9_-]{43}$/);
 
 /** SHA-256 of a DER certificate, lower-case hex. */
-export const fingerprintShape = z.string().regex(/^[0-9a-f]{64}$/);
+const fingerprintShape = z.string().regex(/^[0-9a-f]{64}$/);
 
 /** Text that a person will read: without control characters, line ends and what turns the direction of writing. */
 const name = z
@@ -67,7 +67,7 @@ const count = z.number().int().min(0).max(2_147_483_647);
 const accountName = z.string().min(1).max(200);
 
 /** Which process it is and what it can do. */
-export const componentShape = z.object({
+const componentShape = z.object({
   name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9-]{0,62}$/),
   host: name,
   bootId: name,
@@ -111,7 +111,7 @@ export const routeQuestionShape = z.object({
 export type RouteQuestion = z.output<typeof routeQuestionShape>;
 
 /** One owner; `identifier` is null for what nobody in the domain knows. */
-export const routeAnswerShape = z.object({
+const routeAnswerShape = z.object({
   token: tokenShape.optional(),
   certificate: fingerprintShape.optional(),
   account: accountName.optional(),

@@ -40,7 +40,3 @@ export async function changeDesiredProcesses(
      where name = any(${names as string[]})`;
   return count;
 }
-
-export async function removeDesiredProcess(q: Queryable, name: string): Promise<void> {
-  await q`delete from desired_process where name = ${name}`;
-}

@@ -18,7 +18,7 @@ export interface HostSupervisor {
 }
 
 /** Several times as long as a supervisor leaves between two reports. */
-export const supervisorSilenceSeconds = 45;
+const supervisorSilenceSeconds = 45;
 
 /** Of every host where processes are wanted, or whose supervisor has said something. Also before 1.2 has expanded the schema. */
 export async function listSupervisors(q: Queryable): Promise<HostSupervisor[]> {

@@ -48,7 +48,7 @@ export function takeStrictInput(app: FastifyInstance): void {
  * JSON text without byte order mark.
  * @throws BrambleError ERR_INPUT that says what is wrong with it
  */
-export function parseJson(bytes: Uint8Array): unknown {
+function parseJson(bytes: Uint8Array): unknown {
   const text = decodeText(bytes);
   if (text === null) throw input('The body', 'is not UTF-8');
   if (text === '') throw input('The body', 'is empty, but the content type is JSON');

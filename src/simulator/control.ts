@@ -8,7 +8,7 @@ import type { Fleet } from './fleet.ts';
 const probability = z.number().min(0).max(1).optional();
 const names = z.array(z.string());
 
-export const controlCommand = z.discriminatedUnion('do', [
+const controlCommand = z.discriminatedUnion('do', [
   /** `devices`: how many, or which. `moment: with-command`: only when next told a command, which then stays unanswered. */
   z.object({
     do: z.literal('vanish'),
@@ -67,7 +67,7 @@ export interface ControlSurroundings {
 }
 
 /** Carries one command out. @returns what the answer holds beside `done` */
-export async function obey(command: ControlCommand, { fleet, exportDevices }: ControlSurroundings): Promise<object> {
+async function obey(command: ControlCommand, { fleet, exportDevices }: ControlSurroundings): Promise<object> {
   switch (command.do) {
     case 'vanish':
       return { devices: fleet.vanish(command.devices, command.moment, command.forMs) };

@@ -22,7 +22,7 @@ const payloads: Readonly<Record<PolicyPayloadType, { readonly name: string; read
 };
 
 /** PayloadIdentifier of a domain's IT policy: the same in every release. */
-export function policyIdentifier(domainId: string): string {
+function policyIdentifier(domainId: string): string {
   return `bramble.${domainId}.it-policy`;
 }
 

@@ -45,7 +45,7 @@ export function readAnnouncement(body: Uint8Array): Announcement {
   return announcementOf(parseCheckin(body));
 }
 
-export function announcementOf(message: CheckinMessage): Announcement {
+function announcementOf(message: CheckinMessage): Announcement {
   const { udid: hardwareId = null, enrollmentId: enrolmentId = null } = message;
   const names = { hardwareId, enrolmentId };
   switch (message.messageType) {

@@ -19,12 +19,12 @@ export const serviceSystems: Readonly<Record<ServiceType, LeastVersions>> = {
   '[IPPP]': { ios: '17.0', macos: '14.0' },
 };
 
-export function serviceBooksIdentifier(domainId: string): string {
+function serviceBooksIdentifier(domainId: string): string {
   return `bramble.${domainId}.service-books`;
 }
 
 /** Type and SRP identifier, such as `[CMIME]-S10000001`. */
-export function serviceBookUid(type: ServiceType, srpIdentifier: string): string {
+function serviceBookUid(type: ServiceType, srpIdentifier: string): string {
   return `${type}-${srpIdentifier}`;
 }
 

@@ -67,7 +67,7 @@ const authorityKinds: Record<AuthorityName, keyof typeof kinds> = {
 
 const dayMs = 86_400_000;
 
-export function listedCertificate(name: string, endsAt: Date, kind: keyof typeof kinds, now: Date): ListedCertificate {
+function listedCertificate(name: string, endsAt: Date, kind: keyof typeof kinds, now: Date): ListedCertificate {
   const { renewal, warnDays, todo } = kinds[kind];
   const daysLeft = Math.floor((endsAt.getTime() - now.getTime()) / dayMs);
   const when = daysLeft < 0 ? 'has expired' : `expires in ${daysLeft === 1 ? 'a day' : `${daysLeft} days`}`;

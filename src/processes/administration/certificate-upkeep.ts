@@ -93,7 +93,7 @@ export async function routersOf(home: string): Promise<string[]> {
 }
 
 /** For the same key, names and addresses. */
-export function renewedCertificate(file: RouterFile, authority: Authority, now: Date): string {
+function renewedCertificate(file: RouterFile, authority: Authority, now: Date): string {
   const present = new X509Certificate(file.certificatePem);
   const { CN: commonName, O: organization } = present.toLegacyObject().subject as { CN?: string; O?: string };
   const names = (present.subjectAltName ?? '').split(', ');

@@ -198,7 +198,7 @@ async function listSessionRoles(q: Queryable): Promise<SessionRole[]> {
 }
 
 /** The one role of several kinds of component; null where they have different ones. Pure. */
-export function sharedRole(sessions: readonly SessionRole[]): string | null {
+function sharedRole(sessions: readonly SessionRole[]): string | null {
   const [role, ...others] = new Set(sessions.map((session) => session.role));
   const kinds = new Set(sessions.map((session) => session.kind));
   return role !== undefined && others.length === 0 && kinds.size > 1 ? role : null;

@@ -260,7 +260,7 @@ export async function systemAddresses(name: string): Promise<string[]> {
 }
 
 /** Lower-case hex SHA-256 of the certificate in a `Client-Cert` header; null when there is none. */
-export function fingerprintOf(header: string | string[] | undefined): string | null {
+function fingerprintOf(header: string | string[] | undefined): string | null {
   const base64 = typeof header === 'string' ? /^:([A-Za-z0-9+/]+={0,2}):$/.exec(header)?.[1] : undefined;
   return base64 === undefined ? null : createHash('sha256').update(Buffer.from(base64, 'base64')).digest('hex');
 }

@@ -50,7 +50,7 @@ const linkAuthority = 'bramble-link';
  * Names and values of a request's headers together, in bytes, at most. Above 64 KiB the HTTP/2 session of the link could not
  * carry them, and Node would close that session with everything on it; a signed request of a device has some 6 KB.
  */
-export const maxHeaderBytes = 32 * 1024;
+const maxHeaderBytes = 32 * 1024;
 /** Headers of one request, at most: fewer than the session of the link takes. */
 const maxHeaders = 100;
 /** Bytes of a client certificate that is handed on, at most: a device's identity has 1 to 2 KB. */

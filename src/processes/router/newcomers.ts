@@ -15,7 +15,7 @@ export interface NewcomerLimits {
   maxPerIdentifier: number;
 }
 
-export const defaultNewcomerLimits: NewcomerLimits = {
+const defaultNewcomerLimits: NewcomerLimits = {
   maxUnproven: 512,
   maxProven: 1024,
   maxPerIdentifier: 16,

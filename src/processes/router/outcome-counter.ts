@@ -30,7 +30,7 @@ export interface OutcomeLimits {
   outcomes: number;
 }
 
-export const defaultOutcomeLimits: OutcomeLimits = { provenDevices: 200_000, outcomes: 50_000 };
+const defaultOutcomeLimits: OutcomeLimits = { provenDevices: 200_000, outcomes: 50_000 };
 
 export class OutcomeCounter {
   readonly #limits: OutcomeLimits;

@@ -89,6 +89,6 @@ function stream(response: PublicResponse, head: Buffer, rest: ClientHttp2Stream)
   pipeline(rest, response, () => undefined);
 }
 
-export function isHttp2(response: PublicResponse): response is Http2ServerResponse {
+function isHttp2(response: PublicResponse): response is Http2ServerResponse {
   return 'stream' in response;
 }

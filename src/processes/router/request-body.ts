@@ -22,7 +22,7 @@ export type RequestBody =
 export type TakeRoom = (sizeBytes: number) => boolean;
 
 /** Up to this size a body needs no room: requests of devices are smaller, and are served while large ones are not. */
-export const smallBodyBytes = 64 * 1024;
+const smallBodyBytes = 64 * 1024;
 
 const none: RequestBody = { kind: 'whole', body: null };
 

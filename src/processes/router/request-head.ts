@@ -94,6 +94,6 @@ function invalidHost(): Reply {
   );
 }
 
-export function headersTooLarge(): Reply {
+function headersTooLarge(): Reply {
   return refusal(400, 'ERR_HEADERS_TOO_LARGE', 'The request has more header bytes than a device ever sends.');
 }

@@ -27,7 +27,7 @@ export const routerStateShape = z.object({
 });
 export type RouterState = z.output<typeof routerStateShape>;
 
-export const emptyState: RouterState = { list: null, suspended: [], linked: [] };
+const emptyState: RouterState = { list: null, suspended: [], linked: [] };
 
 /**
  * The state and its verified list; the empty state where there is no file yet.

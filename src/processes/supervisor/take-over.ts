@@ -103,7 +103,7 @@ async function lockWithRoom(home: string, { release, signal, onEvent }: ClaimOpt
 }
 
 /** Whether a supervisor of the release may be taken over without being told to. Pure. */
-export function isEarlier(running: string | null, own: string): boolean {
+function isEarlier(running: string | null, own: string): boolean {
   return running === null || compareReleases(running, own) < 0;
 }
 

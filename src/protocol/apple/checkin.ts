@@ -123,7 +123,7 @@ function pushTokenOf(fields: MessageFields): Uint8Array {
  * Who a message is from.
  * @throws BrambleError with the code of the fields when neither UDID nor EnrollmentID is there
  */
-export function readEnrollment(fields: MessageFields): Enrollment {
+function readEnrollment(fields: MessageFields): Enrollment {
   const udid = fields.optionalIdentifier('UDID');
   const enrollmentId = fields.optionalIdentifier('EnrollmentID');
   if (udid === undefined && enrollmentId === undefined)
@@ -136,11 +136,6 @@ function readUserId(fields: MessageFields): string | undefined {
   if (userId?.toUpperCase() !== sharedUserId) return userId;
   const shortName = fields.optionalIdentifier('UserShortName');
   return shortName === undefined ? sharedUserId : `${sharedUserId}/${shortName}`;
-}
-
-/** What an enrolment is told apart by: UDID, or the EnrollmentID of a user enrolment. */
-export function enrolmentNameOf({ udid, enrollmentId }: Enrollment): string {
-  return udid ?? enrollmentId ?? '';
 }
 
 /** A check-in body as a device writes it: `MessageType` first, then the given fields under Apple's own names. */

@@ -38,7 +38,7 @@ const oid = {
 } as const;
 
 /** The numbers of message types. @see RFC 8894 §3.2.1.2 */
-export const scepMessageType = {
+const scepMessageType = {
   CertRep: '3',
   RenewalReq: '17',
   PKCSReq: '19',
@@ -49,7 +49,7 @@ export const scepMessageType = {
 export type ScepMessageType = keyof typeof scepMessageType;
 
 /** @see RFC 8894 §3.2.1.4 */
-export const scepFailInfo = {
+const scepFailInfo = {
   badAlg: '0',
   badMessageCheck: '1',
   badRequest: '2',

@@ -39,7 +39,7 @@ export function isAtWork(
 }
 
 /** SRP identifiers without a link, as far as routers report their links; none where no router does. */
-export function notLinked(components: readonly Seen[], identifiers: readonly string[]): string[] {
+function notLinked(components: readonly Seen[], identifiers: readonly string[]): string[] {
   const reports = components
     .filter((component) => component.kind === 'router' && component.alive)
     .map((component) => component.detail['links'])

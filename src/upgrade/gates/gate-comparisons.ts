@@ -30,7 +30,7 @@ export interface Comparison {
 }
 
 /** A good release fails one window of a wave once in 200 times at most; there are two: while it moves, and while it is observed. */
-export const evidenceToFail = 200;
+const evidenceToFail = 200;
 const part = { requests: 0.5, tail: 0.1, refused: 0.1, silent: 0.1 };
 
 /** A share that a gate must not overlook, whatever is usual: a tenth, and where much is usual this much more. */
@@ -229,6 +229,6 @@ function trialAbove(histogram: LatencyHistogram, bin: number): Trial {
   return { requests: countOf(histogram), bad: countOf(histogram.slice(Math.max(0, bin))) };
 }
 
-export function percent(value: number): string {
+function percent(value: number): string {
   return `${(value * 100).toFixed(1)} %`;
 }

@@ -114,7 +114,7 @@ function awayNote({ accounts: { away } }: GateFigures): string[] {
     : [`${counted(away, 'account')} not counted, because their devices had not connected before either`];
 }
 
-export function summaryOf(figures: GateFigures): GateSummary {
+function summaryOf(figures: GateFigures): GateSummary {
   const seen = sumOf(figures.moved.map(({ requests, failed }) => ({ requests, bad: failed })));
   const { source, deliveries, interruptions, leftOut } = figures;
   return {

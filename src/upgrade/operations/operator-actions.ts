@@ -92,7 +92,7 @@ function assertNoneOpen(open: Upgrade | undefined, { replace = false }: PlanOrde
   throw plannedAlready(open);
 }
 
-export const coordinatorName = 'upgrade-coordinator';
+const coordinatorName = 'upgrade-coordinator';
 
 /**
  * Lets the upgrade begin, and wants a coordinator of the target release. Said again, it renews the overrides of a stopped

@@ -7,7 +7,7 @@ import type { Queryable } from '../../database/connection.ts';
 import type { Loss } from '../state/upgrade-plan.ts';
 
 /** Tables with an account's data, and what becomes of them when the account changes its instance within the domain. */
-export const accountTables: Readonly<Record<string, 'stays with the account' | 'of the upgrade itself'>> = {
+const accountTables: Readonly<Record<string, 'stays with the account' | 'of the upgrade itself'>> = {
   account: 'stays with the account',
   account_epoch: 'stays with the account',
   account_mark: 'of the upgrade itself',

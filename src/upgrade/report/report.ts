@@ -89,7 +89,7 @@ function gateOf(gate: Wave['gate']): Wave['gate'] {
 }
 
 /** From the log: each change of state, and how long it lasted. Pure. */
-export function phasesOf(events: readonly UpgradeEvent[], endMs: number): Report['phases'] {
+function phasesOf(events: readonly UpgradeEvent[], endMs: number): Report['phases'] {
   const changes = events.filter((event, index) => event.state !== events[index - 1]?.state);
   return changes.map((event, index) => {
     const until = changes[index + 1]?.at.getTime() ?? endMs;

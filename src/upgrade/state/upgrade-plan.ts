@@ -28,7 +28,7 @@ const wantedProcessSchema = z.looseObject({
 });
 export type WantedProcess = z.output<typeof wantedProcessSchema>;
 
-export const newInstanceSchema = z.looseObject({
+const newInstanceSchema = z.looseObject({
   name: z.string(),
   instanceId: z.string(),
   replaces: z.string(),
@@ -42,7 +42,7 @@ export const newInstanceSchema = z.looseObject({
 });
 export type NewInstance = z.output<typeof newInstanceSchema>;
 
-export const replacementSchema = plannedReplacementSchema.extend({
+const replacementSchema = plannedReplacementSchema.extend({
   instanceId: z.string(),
   /** When the first of its processes was wanted of the new release, and since when all have been at work; ISO 8601. */
   beganAt: z.string().optional(),

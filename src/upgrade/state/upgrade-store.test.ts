@@ -22,8 +22,8 @@ import { upgradePlanSchema } from './upgrade-plan.ts';
 import {
   insertUpgrade,
   LeaseLostError,
-  leasedTransaction,
   listUpgradeEvents,
+  lockLeased,
   lockOpenUpgrade,
   mergeProgress,
   reachStep,
@@ -138,22 +138,17 @@ test('plan and progress keep keys that this release does not know', async () => 
 
 test('the lease is one holder’s until it runs out or is given back; only that one’s transactions commit', async () => {
   const { id } = await insert();
+  const asHolder = async (holder: string) => (await db.begin((tx) => lockLeased(tx, id, holder))).id;
   assert.equal(await takeLease(db, id, 'a'), true);
   assert.equal(await takeLease(db, id, 'b'), false);
   assert.equal(await takeLease(db, id, 'a'), true);
-  await assert.rejects(
-    leasedTransaction(db, id, 'b', async () => 1),
-    LeaseLostError,
-  );
-  assert.equal(await leasedTransaction(db, id, 'a', async () => 1), 1);
+  await assert.rejects(asHolder('b'), LeaseLostError);
+  assert.equal(await asHolder('a'), id);
   await db`update upgrade set lease_until = clock_timestamp() - interval '1 second'`;
   assert.equal(await takeLease(db, id, 'b'), true);
   await renewLease(db, id, 'a');
   await releaseLease(db, id, 'a');
-  await assert.rejects(
-    leasedTransaction(db, id, 'a', async () => 1),
-    LeaseLostError,
-  );
+  await assert.rejects(asHolder('a'), LeaseLostError);
   await releaseLease(db, id, 'b');
   assert.equal(await takeLease(db, id, 'a'), true);
 });

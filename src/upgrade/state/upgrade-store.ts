@@ -7,7 +7,7 @@
  */
 import { BrambleError } from '../../base/errors.ts';
 import { newId, type UpgradeId } from '../../base/ids.ts';
-import type { Database, Queryable, Transaction } from '../../database/connection.ts';
+import type { Queryable, Transaction } from '../../database/connection.ts';
 import { recordEvent } from '../../domain/events.ts';
 import { type UpgradePlan, type UpgradeProgressRow, upgradePlanSchema, upgradeProgressSchema } from './upgrade-plan.ts';
 import {
@@ -134,7 +134,7 @@ export async function listInstancesOnTrial(q: Queryable): Promise<ReadonlySet<st
 }
 
 /** The upgrade under its row lock, so that nobody changes it until the transaction ends. */
-export async function lockUpgrade(tx: Transaction, id: UpgradeId): Promise<Upgrade | undefined> {
+async function lockUpgrade(tx: Transaction, id: UpgradeId): Promise<Upgrade | undefined> {
   const [row] = await tx<UpgradeRow[]>`select ${columns(tx)} from upgrade where id = ${id} for update`;
   return row && parseRow(row);
 }
@@ -263,7 +263,7 @@ export async function listUpgradeEvents(q: Queryable, id: UpgradeId): Promise<Up
 }
 
 /** How long a coordinator's lease holds without being renewed. */
-export const coordinatorLeaseSeconds = 10;
+const coordinatorLeaseSeconds = 10;
 
 /** Takes or renews the lease, by the database's clock; `false` while another coordinator holds it. */
 export async function takeLease(q: Queryable, id: UpgradeId, holder: string): Promise<boolean> {
@@ -294,21 +294,6 @@ export class LeaseLostError extends BrambleError {
       `Another coordinator (${holder ?? 'none'}) holds the upgrade’s lease; this one steps back.`,
     );
   }
-}
-
-/**
- * A transaction of a coordinator: the row is locked, and the lease is this holder's. A lease that ran out and that nobody
- * took is still its own, since taking it needs the same row lock.
- * @throws LeaseLostError when another holder has it, or the upgrade is gone.
- */
-export async function leasedTransaction<Result>(
-  db: Database,
-  id: UpgradeId,
-  holder: string,
-  work: (tx: Transaction, upgrade: Upgrade) => Promise<Result>,
-): Promise<Result> {
-  const result = await db.begin(async (tx) => await work(tx, await lockLeased(tx, id, holder)));
-  return result as Result;
 }
 
 /** A coordinator that is stopped in the middle of a transaction must not keep the row's lock for ever. */

@@ -75,7 +75,7 @@ export async function insertTestProcess(
 }
 
 /** What the process itself would do at its start: register with a long lease. */
-export async function reportTestProcess(
+async function reportTestProcess(
   q: Queryable,
   process: { name: string; kind: string; release: string; host?: string; features?: string[] },
 ): Promise<void> {
@@ -109,7 +109,7 @@ export async function superviseOnce(q: Queryable): Promise<number> {
 }
 
 /** Of every host a supervisor of the latest release that is wanted there, but where a test has put another one. */
-export async function reportTestSupervisors(q: Queryable): Promise<void> {
+async function reportTestSupervisors(q: Queryable): Promise<void> {
   await q`
     insert into supervisor (host, release, process_id, node_version, postgres_server)
     select host, max(release), 1, 'v26.0.0', '18.4' from desired_process where state = 'running' group by host

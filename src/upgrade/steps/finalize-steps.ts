@@ -70,7 +70,7 @@ async function closePatch(context: StepContext, upgrade: Upgrade): Promise<StepO
 }
 
 /** Registered components, absent ones included, of an earlier release. */
-export function componentsBehind<Seen extends Pick<Component, 'name' | 'release' | 'alive'>>(
+function componentsBehind<Seen extends Pick<Component, 'name' | 'release' | 'alive'>>(
   components: readonly Seen[],
   release: string,
 ): Seen[] {

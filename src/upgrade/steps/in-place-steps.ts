@@ -36,7 +36,7 @@ export async function divideReplacements(context: StepContext, read: Upgrade): P
  * Instances of the release before that no wave has are given some: all of them at first, and later those that came since, in
  * waves of their own. Returns how many there are.
  */
-export async function joinReplacements(tx: Transaction, upgrade: Upgrade, host: string): Promise<number> {
+async function joinReplacements(tx: Transaction, upgrade: Upgrade, host: string): Promise<number> {
   const { replacements } = upgrade.progress;
   const known = new Set(replacements.map(({ instanceId }) => instanceId));
   const joining = (await listInstancesBehind(tx, upgrade.toRelease)).filter(({ id }) => !known.has(id));

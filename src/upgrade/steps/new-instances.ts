@@ -76,7 +76,7 @@ interface Named {
 }
 
 /** The settings of the replaced one's process, with its own name and identifier put in their place. */
-export function settingsLike(desired: readonly DesiredProcess[], like: Named, own: Named): Record<string, unknown> {
+function settingsLike(desired: readonly DesiredProcess[], like: Named, own: Named): Record<string, unknown> {
   const process = desired.find((candidate) => candidate.name === like.name);
   // Both run beside each other on one host: a fixed port stays the replaced one's.
   const settings = { ...process?.settings, ...(process?.settings['port'] === undefined ? {} : { port: 0 }) };

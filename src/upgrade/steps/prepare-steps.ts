@@ -65,7 +65,7 @@ export async function stepPlanned(context: StepContext, upgrade: Upgrade): Promi
  * A warning that the operator overrode by name is none any more; an error stays one, and so does a name that is no check's:
  * the release that took the order may not know the checks of this one.
  */
-export function withOverrides(results: readonly CheckResult[], overrides: readonly string[]): CheckResult[] {
+function withOverrides(results: readonly CheckResult[], overrides: readonly string[]): CheckResult[] {
   const names = results.map(({ name }) => name);
   const unknown = overrides.filter((name) => !names.includes(name));
   const overridden = results.map((check): CheckResult => {
@@ -80,7 +80,7 @@ export function withOverrides(results: readonly CheckResult[], overrides: readon
 }
 
 /** What is waited for before the start: said for the first time, or again after the checks stopped it. Pure. */
-export function startText(checks: readonly CheckResult[] | undefined): string {
+function startText(checks: readonly CheckResult[] | undefined): string {
   const stopping = (checks ?? []).filter(({ result }) => result === 'error' || result === 'warning');
   if (stopping.length === 0) return 'an operator: `bramble upgrade start`';
   const warnings = stopping.filter(({ result }) => result === 'warning').map(({ name }) => name);
@@ -223,7 +223,7 @@ interface WaveWithAssignments {
 }
 
 /** The waves of the accounts that are at an instance to be replaced, each account with its destination. Pure. */
-export function assignmentsOf(
+function assignmentsOf(
   upgrade: Pick<Upgrade, 'plan' | 'progress'>,
   accounts: readonly { id: AccountId; name: string; instanceId: InstanceId }[],
 ): WaveWithAssignments[] {
