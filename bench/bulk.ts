@@ -3,9 +3,11 @@
  * what the machinery can do, in a small and in a large domain. The rows come while it moves, so the database has no statistics
  * of them.
  */
+import { moveOperations } from '../src/api/moves.ts';
 import { until } from '../src/testing/condition.ts';
 import type { RunningDomain } from '../test/harness/domain.ts';
-import { setBudget, wideBudget, withMeasuredDomain } from './measured-domain.ts';
+import { setBudget } from '../test/harness/preparation.ts';
+import { wideBudget, withMeasuredDomain } from './measured-domain.ts';
 import { cpuPerRequest, readProcessCpu } from './process-cpu.ts';
 
 export interface BulkOptions {
@@ -44,9 +46,7 @@ async function moveBulk(domain: RunningDomain, name: string, count: number): Pro
   ];
   await addAccounts(domain, name, count, from.name);
   const before = await readProcessCpu(domain.home);
-  const answer = await domain.rest<{ batch: string }>('POST', '/moves', { from: from.name, to: to.name });
-  if (answer.status !== 201) throw new Error(`the moves were not started: ${JSON.stringify(answer.body)}`);
-  const { batch } = answer.body;
+  const { batch } = await domain.api.call(moveOperations.start, { body: { from: from.name, to: to.name } });
   await until('the bulk has moved', 900_000, async () => {
     const [row] = await domain.sql`
       select count(*)::int as open from account_move where batch_id = ${batch} and committed_at is null`;

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '../src/testing/condition.ts';
 import { workingTreeArchive } from '../test/harness/archives.ts';
-import { type RunningDomain, startDomain } from '../test/harness/domain.ts';
+import { isAnswering, type RunningDomain, startDomain } from '../test/harness/domain.ts';
 import { type ProcessCpu, readProcessCpu } from './process-cpu.ts';
 
 export interface IdleReport {
@@ -33,7 +33,7 @@ export async function benchIdle(options: { seconds: number; say: (text: string) 
     databaseSettings: { log_statement: 'all', log_line_prefix: '%a ' },
   });
   try {
-    await until('the domain is at work', 60_000, async () => (await domain.rest('GET', '/status')).status === 200);
+    await until('the domain is at work', 60_000, () => isAnswering(domain));
     options.say(`the domain settles for ${settlingMs / 1000} s, and is looked at for ${options.seconds} s`);
     await delay(settlingMs);
     return await measure(domain, options.seconds);

@@ -11,6 +11,7 @@ import { until } from '../src/testing/condition.ts';
 import { sealedArchive, workingTreeArchive } from '../test/harness/archives.ts';
 import { type RunningDomain, startDomain } from '../test/harness/domain.ts';
 import { type RunningFleet, startFleet } from '../test/harness/fleet.ts';
+import { setBudget } from '../test/harness/preparation.ts';
 
 /** A release that is measured. */
 export interface Candidate {
@@ -54,11 +55,6 @@ export const wideBudget = {
 
 /** The slots that an installation has; only the rates are wide, or a run would take its minutes. */
 export const usualSlots = { ...wideBudget, perInstance: 30, perDomain: 60, suspects: 20 };
-
-export async function setBudget(domain: RunningDomain, budget: typeof wideBudget): Promise<void> {
-  const answer = await domain.rest('PUT', '/budget', budget);
-  if (answer.status !== 200) throw new Error(`the budget was not taken: ${JSON.stringify(answer.body)}`);
-}
 
 /** Starts everything, hands it to `use`, and takes it down whatever happens. */
 export async function withMeasuredDomain<Result>(

@@ -12,14 +12,15 @@
  */
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { moveOperations } from '../src/api/moves.ts';
 import { until } from '../src/testing/condition.ts';
 import type { RunningDomain } from '../test/harness/domain.ts';
 import { type RunningFleet, startFleet } from '../test/harness/fleet.ts';
+import { setBudget } from '../test/harness/preparation.ts';
 import {
   type Candidate,
   interleave,
   type MeasuredDomain,
-  setBudget,
   untilNothingIsOwed,
   usualSlots,
   withCandidates,
@@ -114,7 +115,8 @@ async function prepareDomain(
   try {
     const rows = await domain.sql<{ name: string }[]>`select name from instance order by name`;
     const instances = rows.map(({ name }) => name) as [string, string];
-    await finished(domain, await startMoves(domain, { from: instances[1], to: instances[0] }));
+    const home = await domain.api.call(moveOperations.start, { body: { from: instances[1], to: instances[0] } });
+    await finished(domain, home.batch);
     await untilNothingIsOwed(domain);
     await setBudget(domain, usualSlots);
     const none = { moved: [], accountsPerSecond: [], cpuUs: new Map<string, number>() };
@@ -161,7 +163,8 @@ async function runOnce({ domain, fleet, moving, staying, instances }: PreparedDo
   await fleet.tell({ do: 'probe', accounts });
   await delay(probeBeforeMs);
   const startedAtMs = Date.now();
-  const batch = await startMoves(domain, { accounts: moving, to: instances[1] });
+  const order = { accounts: moving, to: instances[1] };
+  const { batch } = await domain.api.call(moveOperations.start, { body: order });
   await finished(domain, batch);
   await delay(probeAfterMs);
   await fleet.tell({ do: 'unprobe' });
@@ -180,12 +183,6 @@ async function runOnce({ domain, fleet, moving, staying, instances }: PreparedDo
     fencedAtMs: fencedAt.getTime(),
     committedAtMs: committedAt.getTime(),
   }));
-}
-
-async function startMoves(domain: RunningDomain, order: object): Promise<string> {
-  const answer = await domain.rest<{ batch: string }>('POST', '/moves', order);
-  if (answer.status !== 201) throw new Error(`the moves were not started: ${JSON.stringify(answer.body)}`);
-  return answer.body.batch;
 }
 
 /** Until every account has moved and its devices have answered. */

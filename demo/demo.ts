@@ -5,11 +5,14 @@
  */
 import { rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { componentOperations } from '../src/api/components.ts';
+import { connectionServiceOperations } from '../src/api/connection-services.ts';
+import { upgradeOperations } from '../src/api/upgrade.ts';
 import { shownLines, shownText } from '../src/base/shown-text.ts';
 import { readJournal } from '../src/simulator/journal.ts';
 import { inTime, until } from '../src/testing/condition.ts';
 import { sealedArchive, workingTreeArchive } from '../test/harness/archives.ts';
-import { expectDone, type RunningDomain, startDomain } from '../test/harness/domain.ts';
+import { isAnswering, type RunningDomain, startDomain } from '../test/harness/domain.ts';
 import { type RunningFleet, startFleet } from '../test/harness/fleet.ts';
 import type { Watched } from '../test/harness/invariants.ts';
 import { activateAndChangePolicy } from '../test/harness/old-release-deeds.ts';
@@ -23,13 +26,6 @@ import { readDemoOptions } from './options.ts';
 import { bar, createProgress } from './progress.ts';
 import { failuresOf, reportText } from './report-text.ts';
 import { createFollower, type UpgradeFollower } from './upgrade-follower.ts';
-
-interface PlannedSends {
-  itPolicies: number;
-  serviceBooks: number;
-  synchronizations: number;
-  leastMinutes: number;
-}
 
 interface Stage {
   domain: RunningDomain;
@@ -154,7 +150,7 @@ async function upgradeDomain(
 }
 
 async function featuresOf(domain: RunningDomain): Promise<DemoReport['features']> {
-  const { features } = await expectDone<{ features: DemoReport['features'] }>(domain, 'GET', '/features');
+  const { features } = await domain.api.call(componentOperations.listFeatures, {});
   return features.map(({ name, active, lockedBy }) => ({ name, active, lockedBy }));
 }
 
@@ -163,16 +159,16 @@ async function startUpgrade(
   { domain, follower, watched }: Stage,
   to: { file: string; release: string },
 ): Promise<void> {
-  const plan = await expectDone<{ plan: { sends: PlannedSends } }>(domain, 'POST', '/upgrade/plan', {
-    archive: to.file,
+  const options = {
     canariesPerInstance: canaries / 2,
     wavePercentages: [100],
     soakSeconds: 2,
     fenceGraceMs: 1500,
     gate: { leastRequests: 2, baselineHours: 1, patienceSeconds: 40, latencyFactor: 5, latencySlackMs: 250 },
-  });
+  };
+  const { plan } = await domain.api.call(upgradeOperations.plan, { body: { archive: to.file, ...options } });
   progress.step(`The upgrade to ${to.release} is planned.`);
-  const { itPolicies, serviceBooks, synchronizations, leastMinutes } = plan.plan.sends;
+  const { itPolicies, serviceBooks, synchronizations, leastMinutes } = plan.sends;
   progress.say(
     `It will send ${itPolicies} IT policies, ${serviceBooks} service books and ${synchronizations} synchronizations: at ` +
       `least ${Math.ceil(leastMinutes * 60)} s at this budget.`,
@@ -181,7 +177,7 @@ async function startUpgrade(
   watched.neverCommitted = stopped.account;
   progress.say(`${stopped.name} is stopped by SIGSTOP with an uncommitted write (account ${stopped.account}).`);
   // Before the checks look, the lease of the stopped service may have run out.
-  await expectDone(domain, 'POST', '/upgrade/start', { overrides: ['backup', 'components'] });
+  await domain.api.call(upgradeOperations.start, { body: { overrides: ['backup', 'components'] } });
   await until('the release fence has fallen', 60_000, async () => {
     await follower.tellEvents();
     const [row] = await domain.sql`select release from domain`;
@@ -198,14 +194,14 @@ async function moveAccounts({ domain, fleet, follower, watched }: Stage): Promis
     until: (view) => view.state === 'moving' && view.moved > canaries,
   });
   progress.step('An operator pauses the upgrade.');
-  await expectDone(domain, 'POST', '/upgrade/pause', { reason: 'a look at the canaries' });
+  await domain.api.call(upgradeOperations.pause, { body: { reason: 'a look at the canaries' } });
   const calmFrom = await untilCalm(domain);
   const { assigned, moved } = await viewUpgrade(domain);
   const begun = await domain.sql`select 1 from account_move where fenced_at > ${calmFrom}`;
   // Accounts that were still to move, of this wave and the next: none of them may begin.
   watched.startedWhilePaused = { checks: assigned - moved, broken: begun.length };
   await follower.tellEvents();
-  await expectDone(domain, 'POST', '/upgrade/resume', {});
+  await domain.api.call(upgradeOperations.resume, { body: {} });
   await follower.tellEvents();
   progress.step('It goes on; the coordinator is killed (kill -9).');
   const [coordinator] = await domain.sql`select process_id as id from component where kind = 'coordinator'`;
@@ -289,7 +285,8 @@ async function finalize({ domain, fleet, follower, target, workload }: Stage): P
   });
   const { instances } = await serviceOf(domain, pair.service);
   const shared = [...new Set([...instances, ...(await serviceOf(domain, pair.other)).instances])];
-  await expectDone(domain, 'PATCH', `/connection-services/${pair.other}`, { instances: shared });
+  const change = { params: { name: pair.other }, body: { instances: shared } };
+  await domain.api.call(connectionServiceOperations.change, change);
   await until(`${pair.service} is back`, 20_000, async () => {
     const [row] = await domain.sql<{ pid: number }[]>`
       select process_id as pid from component
@@ -308,7 +305,7 @@ async function finalize({ domain, fleet, follower, target, workload }: Stage): P
     progress.say(`The feature ${name} is locked by ${lockedBy.join(', ')}.`);
   }
   progress.step('The upgrade is finalized.');
-  await expectDone(domain, 'POST', '/upgrade/finalize');
+  await domain.api.call(upgradeOperations.finalize, {});
   await follower.follow(['done'], { timeoutMs: 90_000 });
   const locked = (await featuresOf(domain)).filter(({ active }) => !active);
   if (locked.length > 0) throw new Error(`finalized, but locked: ${locked.map(({ name }) => name).join(', ')}`);
@@ -336,25 +333,18 @@ async function linksOfRouter(domain: RunningDomain): Promise<number> {
 }
 
 async function serviceOf(domain: RunningDomain, name: string): Promise<{ instances: string[] }> {
-  const list = await expectDone<{ connectionServices: { name: string; instances: string[] }[] }>(
-    domain,
-    'GET',
-    '/connection-services',
-  );
+  const list = await domain.api.call(connectionServiceOperations.list, {});
   return list.connectionServices.find((service) => service.name === name) ?? { instances: [] };
 }
 
 /** Midway back; then the old release activates a device and changes a policy, and both are acknowledged. */
 async function turnBack({ domain, fleet, follower, watched }: Stage): Promise<void> {
   progress.step('An operator turns the upgrade back, midway.');
-  await expectDone(domain, 'POST', '/upgrade/reverse');
+  await domain.api.call(upgradeOperations.reverse, {});
   await followSuspects(follower);
   await fleet.tell({ do: 'come-back' });
   await follower.follow(['reversed'], { timeoutMs: 120_000 });
-  await until('an administration service of the old release answers', 30_000, async () => {
-    const answer = await domain.rest('GET', '/status');
-    return answer.status === 200;
-  });
+  await until('an administration service of the old release answers', 30_000, () => isAnswering(domain));
   const deeds = { checks: 2, broken: 2 };
   watched.reversedDeeds = deeds;
   progress.step('The old release activates a device and changes a policy.');

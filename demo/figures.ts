@@ -1,5 +1,6 @@
 /** The report's figures, counted from the devices' journals and by plain SQL. */
 import type postgres from 'postgres';
+import type { Budget } from '../src/api/budget.ts';
 import type { JournalEntry } from '../src/simulator/journal.ts';
 import {
   successTimes,
@@ -9,7 +10,6 @@ import {
 } from '../src/simulator/journal-summary.ts';
 import { percentile, unavailabilityMs } from '../src/simulator/unavailability.ts';
 import { checkInvariants, type InvariantResult, statesOf, type Watched } from '../test/harness/invariants.ts';
-import type { DemoBudget } from '../test/harness/preparation.ts';
 
 export interface DemoReport {
   seed: string;
@@ -65,7 +65,7 @@ export interface Surroundings {
   journal: readonly JournalEntry[];
   watched: Watched;
   enqueued: ReadonlySet<string>;
-  budget: DemoBudget;
+  budget: Budget;
   features: DemoReport['features'];
   seed: string;
   outcome: DemoReport['outcome'];

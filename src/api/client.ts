@@ -156,8 +156,8 @@ export function readAnswer<Op extends Operation>(operation: Op, answer: unknown)
   const [issue] = parsed.error.issues;
   throw new BrambleError(
     'ERR_ADMIN_ANSWER',
-    `The answer to ${operation.method} ${operation.path} is invalid: ${issue?.path.join('.') || 'it'}: ` +
-      `${issue?.message ?? 'unknown'}. Use the \`bramble\` of the release that \`bramble status\` shows.`,
+    `The answer to ${operation.method} ${operation.path} is invalid (${issue?.path.join('.') || 'all of it'}: ` +
+      `${issue?.message ?? 'unknown'}). Use the \`bramble\` of the release that answered.`,
   );
 }
 

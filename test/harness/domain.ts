@@ -4,6 +4,15 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import postgres from 'postgres';
+import * as z from 'zod';
+import {
+  type AdministrationClient,
+  AnsweredError,
+  chooseInOrder,
+  createAdministrationClient,
+} from '../../src/api/client.ts';
+import { domainOperations } from '../../src/api/domain.ts';
+import type { Operation } from '../../src/api/operation.ts';
 import { stopEmbedded } from '../../src/database/embedded/server.ts';
 import { prepareHome } from '../../src/setup/prepare-home.ts';
 import { until, whenWaitedInVain } from '../../src/testing/condition.ts';
@@ -26,7 +35,7 @@ export interface DomainOptions {
 }
 
 /** A supervisor ends its processes after 10 s, one that hangs after 30 s. */
-const limitMs = { stop: 90_000, command: 120_000 };
+const limitMs = { stop: 90_000, command: 120_000, answer: 20_000 };
 
 const quickDatabase = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', shared_buffers: '64MB' };
 
@@ -43,7 +52,9 @@ export interface RunningDomain {
   publicUrl: string;
   token: string;
   supervisor: ChildProcess;
-  /** Sends to the first administration service that answers. */
+  /** Asks the first administration service that answers. */
+  api: AdministrationClient;
+  /** The same for what the client does not let through: status and body of whatever is sent. */
   rest<Body = unknown>(method: string, path: string, body?: unknown): Promise<RestAnswer<Body>>;
   /** Runs the `bramble` command of the working tree against the domain. */
   command(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }>;
@@ -77,6 +88,7 @@ export async function startDomain(options: DomainOptions): Promise<RunningDomain
   });
   const [domain] = await sql`select public_url from domain`;
   const { token } = JSON.parse(await readFile(join(home, 'admin.json'), 'utf8')) as { token: string };
+  const api = administrationOf(sql, token);
   const environment = { ...process.env, BRAMBLE_HOME: home };
   // Whatever ends this process, short of kill -9, ends the domain too.
   const endSupervisor = () => void running.supervisor?.kill('SIGTERM');
@@ -90,7 +102,8 @@ export async function startDomain(options: DomainOptions): Promise<RunningDomain
     publicUrl: String(domain?.['public_url']),
     token,
     supervisor: undefined as never,
-    rest: <Body>(method: string, path: string, body?: unknown) => callRest<Body>(sql, token, method, path, body),
+    api,
+    rest: <Body>(method: string, path: string, body?: unknown) => callRest<Body>(api, method, path, body),
     command: (...args) => runCommand(args, environment),
     async startSupervisor(...options) {
       startProgram(await workingTreeProgram(), options);
@@ -152,35 +165,31 @@ async function untilAllAlive(sql: postgres.Sql): Promise<void> {
   });
 }
 
+/** Everything that tests change by it can be changed twice without harm. */
+function administrationOf(sql: postgres.Sql, token: string): AdministrationClient {
+  const find = async () => {
+    const services = await sql<{ url: string }[]>`
+      select loopback_url as url from component
+       where kind = 'administration' and stopped_at is null and lease_until > clock_timestamp() order by name`;
+    return { urls: services.map(({ url }) => url), token };
+  };
+  return createAdministrationClient({ choose: chooseInOrder(find), repeatable: true, timeoutMs: limitMs.answer });
+}
+
 async function callRest<Body>(
-  sql: postgres.Sql,
-  token: string,
+  api: AdministrationClient,
   method: string,
   path: string,
   body?: unknown,
 ): Promise<RestAnswer<Body>> {
-  const services = await sql<{ url: string }[]>`
-    select loopback_url as url from component
-     where kind = 'administration' and stopped_at is null and lease_until > clock_timestamp() order by name`;
-  let failure: unknown = new Error('no administration service is alive');
-  for (const { url } of services) {
-    try {
-      const response = await fetch(`${url}/api/v1${path}`, {
-        method,
-        headers: {
-          authorization: `Bearer ${token}`,
-          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        signal: AbortSignal.timeout(20_000),
-      });
-      const text = await response.text();
-      return { status: response.status, body: (text === '' ? null : JSON.parse(text)) as Body };
-    } catch (error) {
-      failure = error;
-    }
+  const operation = { method, path, tag: '', summary: '', body: z.unknown(), answer: z.unknown() } as Operation;
+  try {
+    return { status: 200, body: (await api.send(operation, { body })) as Body };
+  } catch (error) {
+    if (!(error instanceof AnsweredError)) throw error;
+    const { status, code, message, details } = error;
+    return { status, body: { code, message, details } as Body };
   }
-  throw failure;
 }
 
 async function runCommand(
@@ -200,6 +209,17 @@ function collect(stream: NodeJS.ReadableStream) {
   const chunks: Buffer[] = [];
   stream.on('data', (chunk: Buffer) => chunks.push(chunk));
   return { text: () => Buffer.concat(chunks).toString('utf8') };
+}
+
+/** Whether an administration service answers, of whatever release. */
+export async function isAnswering({ api }: RunningDomain): Promise<boolean> {
+  try {
+    await api.send(domainOperations.status, {});
+    return true;
+  } catch (error) {
+    if (error instanceof AnsweredError) return false;
+    throw error;
+  }
 }
 
 /** @throws Error with what the administration service said. */

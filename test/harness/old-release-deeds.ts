@@ -1,14 +1,16 @@
 /** What a release has to do to show that it works: activate a device and change its policy, both acknowledged. */
 
+import { accountOperations } from '../../src/api/accounts.ts';
+import { itPolicyOperations } from '../../src/api/it-policies.ts';
 import { until } from '../../src/testing/condition.ts';
-import { expectDone, type RunningDomain } from './domain.ts';
+import type { RunningDomain } from './domain.ts';
 import type { RunningFleet } from './fleet.ts';
 
 /** Makes the account `name`; its device is activated, and then told of another IT policy. @throws Error when not acknowledged. */
 export async function activateAndChangePolicy(domain: RunningDomain, fleet: RunningFleet, name: string): Promise<void> {
-  const account = `/accounts/${encodeURIComponent(name)}`;
-  await expectDone(domain, 'POST', '/accounts', { name });
-  const { password } = await expectDone<{ password: string }>(domain, 'POST', `${account}/activation-password`, {});
+  const params = { name };
+  await domain.api.call(accountOperations.create, { body: { name } });
+  const { password } = await domain.api.call(accountOperations.setActivationPassword, { params });
   await fleet.tell({ do: 'activate', account: name, password, platform: 'apple' });
   const acknowledged = (cause: string) => async () => {
     const [row] = await domain.sql`
@@ -17,7 +19,8 @@ export async function activateAndChangePolicy(domain: RunningDomain, fleet: Runn
     return row !== undefined;
   };
   await until('the new device has its IT policy', 30_000, acknowledged('activation'));
-  await expectDone(domain, 'PUT', '/it-policies/Field%20staff', { rules: { passwordMinimumLength: 10 } });
-  await expectDone(domain, 'PUT', `${account}/it-policy`, { policy: 'Field staff' });
+  const stricter = { params: { name: 'Field staff' }, body: { rules: { passwordMinimumLength: 10 } } };
+  await domain.api.call(itPolicyOperations.replaceRules, stricter);
+  await domain.api.call(itPolicyOperations.assignToAccount, { params, body: { policy: 'Field staff' } });
   await until('the changed policy is acknowledged', 30_000, acknowledged('policy-change'));
 }

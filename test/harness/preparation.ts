@@ -1,19 +1,16 @@
 /** What the domain of the demo is made of before its upgrade: services, policies, internal hosts, the budget. */
-import { expectDone, type RunningDomain } from './domain.ts';
+import type { Budget } from '../../src/api/budget.ts';
+import { connectionServiceOperations } from '../../src/api/connection-services.ts';
+import { deliveryOperations } from '../../src/api/deliveries.ts';
+import { groupOperations } from '../../src/api/groups.ts';
+import { itPolicyOperations } from '../../src/api/it-policies.ts';
+import { serviceOperations } from '../../src/api/services.ts';
+import type { RunningDomain } from './domain.ts';
 import { untilDrained } from './evidence.ts';
 import { type FleetOptions, type RunningFleet, startFleet } from './fleet.ts';
 
-export interface DemoBudget {
-  perInstance: number;
-  perDomain: number;
-  suspects: number;
-  perMinuteInstance: number;
-  perMinuteDomain: number;
-  suspectAfterSeconds: number;
-}
-
 /** Chosen so that it really holds back: some hundred deliveries, few slots, a modest rate. */
-export const demoBudget: DemoBudget = {
+export const demoBudget: Budget = {
   perInstance: 4,
   perDomain: 6,
   suspects: 6,
@@ -23,7 +20,7 @@ export const demoBudget: DemoBudget = {
 };
 
 /** Holds nothing back: for what is to be there before a test begins. */
-const ampleBudget: DemoBudget = {
+const ampleBudget: Budget = {
   ...{ perInstance: 100, perDomain: 200, suspects: 100, perMinuteInstance: 6000, perMinuteDomain: 12_000 },
   suspectAfterSeconds: 30,
 };
@@ -32,13 +29,13 @@ const ampleBudget: DemoBudget = {
 export async function enrolFleet(
   domain: RunningDomain,
   options: FleetOptions,
-  budget: DemoBudget = demoBudget,
+  budget: Budget = demoBudget,
 ): Promise<RunningFleet> {
-  await expectDone(domain, 'PUT', '/budget', ampleBudget);
+  await setBudget(domain, ampleBudget);
   const fleet = await startFleet(domain, options);
   try {
     await untilDrained(domain);
-    await expectDone(domain, 'PUT', '/budget', budget);
+    await setBudget(domain, budget);
   } catch (error) {
     await fleet.stop();
     throw error;
@@ -49,22 +46,30 @@ export async function enrolFleet(
 const mailServer = { host: 'mail.example.com', username: '{account}' };
 
 export async function configureDomain(domain: RunningDomain, internalTarget: string): Promise<void> {
-  const put = (path: string, body: unknown) => expectDone(domain, 'PUT', path, body);
-  await put('/services/CMIME', {
-    settings: { protocol: 'imap', address: '{account}', incoming: mailServer, outgoing: mailServer },
-  });
-  await put('/services/CICAL', { settings: { host: 'calendar.example.com' } });
-  await put('/services/SYNC', { settings: { host: 'contacts.example.com' } });
-  await put('/services/IPPP', { settings: { matchDomains: ['intranet.example.com'] } });
-  await expectDone(domain, 'POST', '/groups', { name: 'field staff', rank: 1 });
-  await expectDone(domain, 'POST', '/it-policies', {
-    name: 'Field staff',
-    rules: { passwordRequired: true, passwordMinimumLength: 8 },
-  });
-  await put('/groups/field%20staff/it-policy', { policy: 'Field staff' });
-  await put('/budget', demoBudget);
-  const services = await domain.rest<{ connectionServices: { name: string }[] }>('GET', '/connection-services');
-  for (const { name } of services.body.connectionServices) {
-    await expectDone(domain, 'PATCH', `/connection-services/${name}`, { allowedHosts: [internalTarget] });
+  const { api } = domain;
+  const settings = {
+    CMIME: { protocol: 'imap', address: '{account}', incoming: mailServer, outgoing: mailServer },
+    CICAL: { host: 'calendar.example.com' },
+    SYNC: { host: 'contacts.example.com' },
+    IPPP: { matchDomains: ['intranet.example.com'] },
+  };
+  for (const [type, of] of Object.entries(settings)) {
+    await api.call(serviceOperations.set, { params: { type }, body: { settings: of } });
   }
+  await api.call(groupOperations.create, { body: { name: 'field staff', rank: 1 } });
+  const rules = { passwordRequired: true, passwordMinimumLength: 8 };
+  await api.call(itPolicyOperations.create, { body: { name: 'Field staff', rules } });
+  await api.call(itPolicyOperations.assignToGroup, {
+    params: { name: 'field staff' },
+    body: { policy: 'Field staff' },
+  });
+  await setBudget(domain, demoBudget);
+  const { connectionServices } = await api.call(connectionServiceOperations.list, {});
+  for (const { name } of connectionServices) {
+    await api.call(connectionServiceOperations.change, { params: { name }, body: { allowedHosts: [internalTarget] } });
+  }
+}
+
+export async function setBudget(domain: RunningDomain, budget: Partial<Budget>): Promise<void> {
+  await domain.api.call(deliveryOperations.changeBudget, { body: { ...budget } });
 }

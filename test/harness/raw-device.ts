@@ -1,6 +1,7 @@
 /** A device taken apart: it enrols as real ones do, and then sends whatever a test wants it to send, over TLS. */
 import { randomUUID, X509Certificate } from 'node:crypto';
 import { Agent, request as httpsRequest } from 'node:https';
+import { accountOperations } from '../../src/api/accounts.ts';
 import { serializeCheckin } from '../../src/protocol/apple/checkin.ts';
 import { serializeConnect } from '../../src/protocol/apple/connect.ts';
 import { appleContentType } from '../../src/protocol/apple/content-type.ts';
@@ -90,9 +91,8 @@ export function askActivation(domain: RunningDomain, account: string, password: 
 
 /** A fresh activation password by REST. */
 export async function newPassword(domain: RunningDomain, account: string): Promise<string> {
-  const answer = await domain.rest<{ password: string }>('POST', `/accounts/${account}/activation-password`, {});
-  if (answer.status >= 300) throw new Error(`no activation password: ${answer.status}`);
-  return answer.body.password;
+  const request = { params: { name: account } };
+  return (await domain.api.call(accountOperations.setActivationPassword, request)).password;
 }
 
 export interface RawDevice extends RawIdentity {

@@ -1,7 +1,7 @@
 /** Small questions and orders that system tests share. */
 import assert from 'node:assert/strict';
+import { deviceCommandOperations } from '../../src/api/device-commands.ts';
 import type { RunningDomain } from './domain.ts';
-import { expectDone } from './domain.ts';
 
 /** Names of the accounts of an instance, in order. */
 export async function accountsAt(domain: RunningDomain, instance: string): Promise<string[]> {
@@ -25,9 +25,13 @@ export async function activeDevices(domain: RunningDomain, accounts: readonly st
 }
 
 /** Queues a command by REST; answers its UUID in lower case, as journals are summarized. */
-export async function queue(domain: RunningDomain, deviceId: string, requestType = 'ProfileList'): Promise<string> {
-  const path = `/devices/${deviceId}/commands`;
-  const { commandUuid } = await expectDone<{ commandUuid: string }>(domain, 'POST', path, { requestType });
+export async function queue(
+  domain: RunningDomain,
+  deviceId: string,
+  requestType: 'ProfileList' | 'DeviceInformation' = 'ProfileList',
+): Promise<string> {
+  const request = { params: { id: deviceId }, body: { requestType } };
+  const { commandUuid } = await domain.api.call(deviceCommandOperations.queue, request);
   return commandUuid.toLowerCase();
 }
 

@@ -1,8 +1,9 @@
 /** A phased upgrade as a test steers it: planned and started by REST, followed by plain SQL, its coordinator killed. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { upgradeOperations } from '../../src/api/upgrade.ts';
 import { printStates, until } from '../../src/testing/condition.ts';
 import type { BuiltArchive } from './archives.ts';
-import { expectDone, type RunningDomain } from './domain.ts';
+import type { RunningDomain } from './domain.ts';
 import { type UpgradeView, viewUpgrade } from './upgrade-view.ts';
 
 /** Gates that never close: for tests in which processes die on purpose. */
@@ -25,8 +26,8 @@ export async function startUpgrade(
   options: object,
   overrides: readonly string[] = [],
 ): Promise<void> {
-  await expectDone(domain, 'POST', '/upgrade/plan', { archive: to.file, ...options });
-  await expectDone(domain, 'POST', '/upgrade/start', { overrides: ['backup', ...overrides] });
+  await domain.api.call(upgradeOperations.plan, { body: { archive: to.file, ...options } });
+  await domain.api.call(upgradeOperations.start, { body: { overrides: ['backup', ...overrides] } });
 }
 
 /** Waits until the upgrade is in one of `states`, or `enough` says so. @throws Error when it pauses on the way. */

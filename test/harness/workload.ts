@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { deviceCommandOperations } from '../../src/api/device-commands.ts';
 import type { RunningDomain } from './domain.ts';
 import type { RunningFleet } from './fleet.ts';
 
@@ -74,10 +75,9 @@ async function queueCommand(domain: RunningDomain, turn: number, enqueued: Set<s
     const devices = await domain.sql<{ id: string }[]>`select id from device where state = 'active' order by id`;
     const device = devices[turn % Math.max(1, devices.length)];
     if (!device) return;
-    const answer = await domain.rest<{ commandUuid?: string }>('POST', `/devices/${device.id}/commands`, {
-      requestType,
-    });
-    if (answer.status < 300 && answer.body.commandUuid) enqueued.add(answer.body.commandUuid.toLowerCase());
+    const request = { params: { id: device.id }, body: { requestType } } as const;
+    const { commandUuid } = await domain.api.call(deviceCommandOperations.queue, request);
+    enqueued.add(commandUuid.toLowerCase());
   } catch {
     // No administration service (or no database) answers just now, or it went away in mid-request: nothing was confirmed.
   }
