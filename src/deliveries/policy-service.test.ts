@@ -315,7 +315,7 @@ describe('a turn that a notice brings forward rests no longer than until', { tim
 
   test('who sleeps may be looked at again', async () => {
     const devices = await addDevices(db, one.id, 1);
-    const { restsOf, woken } = await startService({ takesMs: (sql) => (sql.includes('push_magic as') ? 30 : 0) });
+    const { restsOf, woken } = await startService({ takesMs: (sql) => (sql.includes(' as secret') ? 30 : 0) });
     assert.deepEqual(await restsOf(3, () => queueUrgent(devices)), [15_000, 270, 200]);
     assert.equal(woken.length, 1);
   });
@@ -375,7 +375,7 @@ describe('a turn that a notice brings forward rests no longer than until', { tim
     let failures = 1;
     const { restsOf, service } = await startService({
       takesMs: (sql) => {
-        if (!sql.includes('push_magic as') || failures-- > 0) return 0;
+        if (!sql.includes(' as secret') || failures-- > 0) return 0;
         throw new Error('the database went away');
       },
     });

@@ -10,7 +10,7 @@ const facts: WaitingFacts = {
   deviceActive: true,
   accountMoving: false,
   canBePushed: true,
-  answeredNotNow: false,
+  answeredLater: false,
   unanswered: 0,
   wokenAt: null,
   lastSeenAt: null,
@@ -32,13 +32,13 @@ test('a released delivery names what its device is waited for', () => {
   const released = { state: 'released' } as const;
   assert.equal(reason(released), 'being-woken');
   assert.equal(reason({ ...released, canBePushed: false }), 'push-token-missing');
-  assert.equal(reason({ ...released, answeredNotNow: true }), 'not-now');
+  assert.equal(reason({ ...released, answeredLater: true }), 'not-now');
   assert.equal(reason({ ...released, wokenAt: 2, lastSeenAt: 1 }), 'device-asleep');
   assert.equal(reason({ ...released, wokenAt: 2, lastSeenAt: 3 }), 'being-woken');
   const takenBack = waitingReason({ ...facts, ...released, wokenAt: 3000, lastSeenAt: 1000, handedOutAt: 1000 });
   assert.equal(takenBack.reason, 'taken-back');
   assert.match(takenBack.message, /received it before and fell silent, since 1970-01-01T00:00:01\.000Z$/);
-  assert.equal(reason({ ...released, answeredNotNow: true, wokenAt: 3, lastSeenAt: 1, handedOutAt: 1 }), 'not-now');
+  assert.equal(reason({ ...released, answeredLater: true, wokenAt: 3, lastSeenAt: 1, handedOutAt: 1 }), 'not-now');
   for (const hold of ['slots-instance', 'slots-domain', 'suspects'] as const) {
     assert.equal(reason({ ...released, wokenAt: 2, lastSeenAt: 3, hold }), hold);
   }

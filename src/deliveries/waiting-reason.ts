@@ -6,6 +6,7 @@
 import { isMarked } from '../accounts/account-fence.ts';
 import { assertNever } from '../base/assert-never.ts';
 import type { Queryable } from '../database/connection.ts';
+import { canBeWoken } from '../devices/state/stored-names.ts';
 import { handOutsShown } from '../devices/unanswered-commands.ts';
 import type { HoldReason } from './situation.ts';
 import { deliveryStates, type OpenDeliveryState } from './state/delivery-states.ts';
@@ -39,7 +40,7 @@ export interface WaitingFacts {
   readonly deviceActive: boolean;
   readonly accountMoving: boolean;
   readonly canBePushed: boolean;
-  readonly answeredNotNow: boolean;
+  readonly answeredLater: boolean;
   /** Times that its command was handed out since an answer could be read. */
   readonly unanswered: number;
   readonly wokenAt: number | null;
@@ -83,7 +84,7 @@ function reasonOf(facts: WaitingFacts): WaitingReason {
 }
 
 function released(facts: WaitingFacts): WaitingReason {
-  if (facts.answeredNotNow) return 'not-now';
+  if (facts.answeredLater) return 'not-now';
   if (!facts.canBePushed) return 'push-token-missing';
   if (facts.wokenAt === null) return facts.accountMoving ? 'account-moving' : 'being-woken';
   const came = facts.lastSeenAt !== null && facts.lastSeenAt >= facts.wokenAt;
@@ -150,8 +151,8 @@ export async function waitingReasons(q: Queryable, deliveryIds: readonly string[
   const rows = await q<FactRow[]>`
     select d.id, d.state, d.budgeted, v.state = 'active' as "deviceActive",
            ${isMarked(q, q`d.account_id`)} as "accountMoving",
-           v.push_state = 'ok' and v.push_token is not null and v.push_magic is not null as "canBePushed",
-           (select count(*) from command c where c.delivery_id = d.id and (c.state = 'not-now') is true) > 0 as "answeredNotNow",
+           ${canBeWoken(q, 'v')} as "canBePushed",
+           (select count(*) from command c where c.delivery_id = d.id and (c.state = 'not-now') is true) > 0 as "answeredLater",
            coalesce((select max(c.unanswered) from command c
                       where c.delivery_id = d.id and (c.state = 'sent') is true), 0) as unanswered,
            (extract(epoch from greatest(d.woken_at, v.woken_at)) * 1000)::float8 as "wokenAt",

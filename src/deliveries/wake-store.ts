@@ -3,14 +3,15 @@
  * served the same.
  * Invariant: a device is woken again only after it came, or after an interval that doubles up to half an hour.
  *
- * NotNow: a device retries by itself only if that was its last answer. If anything followed (it answered another command,
- * or connected and found no slot) it is owed a push, and the interval doubles from that NotNow on and not from the time
+ * *Later*: a device retries by itself only if that was its last answer. If anything followed (it answered another command,
+ * or connected and found no slot) it is owed a wake, and the interval doubles from that answer on and not from the time
  * when its oldest command was queued. The interval paces pushes only: whenever a device comes, it gets what waits.
  */
 import { isMarked, isServedBy } from '../accounts/account-fence.ts';
 import type { Queryable } from '../database/connection.ts';
 import { isAhead } from '../database/time-stamps.ts';
 import { commandStates } from '../devices/state/command-states.ts';
+import { canBeWoken, column } from '../devices/state/stored-names.ts';
 import type { WakeAddress } from '../platforms/waking.ts';
 
 export interface WakePace {
@@ -37,7 +38,7 @@ export interface SleepingDevice {
  * when it was never woken; when it came since it was woken and something new waits; at once for a new urgent command; when
  * it came and found no slot and `slotRetrySeconds` passed; and else when the interval is over, which is as long as it was
  * waited before the last wake. An answer and the contact that brought it have the same time, so a device seen later than
- * its last NotNow has sent something since. A suspended enrolment is woken whatever waits for it, so that a device that is
+ * its last *later* has sent something since. A suspended enrolment is woken whatever waits for it, so that a device that is
  * still there can show it; because a push may be lost, again after an hour, then at intervals that double up to a day. By
  * command_pending, device_suspended, device_pkey, account_pkey; no locks.
  */
@@ -63,13 +64,12 @@ export async function listSleeping(
          and (woken_at is null or woken_at < suspended_at or ${isAhead(q, q`woken_at`)}
               or clock_timestamp() - woken_at >= least(greatest(woken_at - suspended_at, interval '1 hour'), interval '1 day'))
     )
-    select v.id as "deviceId", a.id as "accountId", v.platform, v.push_token as token, v.push_magic as secret,
-           coalesce(v.topic, '') as channel, p.needs_slot as "needsSlot"
+    select v.id as "deviceId", a.id as "accountId", v.platform, ${column(q, 'wakeToken', 'v')} as token, ${column(q, 'wakeSecret', 'v')} as secret,
+           coalesce(${column(q, 'wakeChannel', 'v')}, '') as channel, p.needs_slot as "needsSlot"
       from pending p
       join device v on v.id = p.device_id
       join account a on a.id = v.account_id
-     where a.instance_id = ${instanceId} and v.state = p.state and v.push_state = 'ok'
-       and v.push_token is not null and v.push_magic is not null
+     where a.instance_id = ${instanceId} and v.state = p.state and ${canBeWoken(q, 'v')}
        and not ${isMarked(q)}
        and (v.woken_at is null
             or ${isAhead(q, q`v.woken_at`)}
@@ -123,7 +123,7 @@ export async function waitForAddress(
        where v.id = ${device.deviceId} and ${isServedBy(q, instanceId)}
          for share of a
     )
-    update device v set push_state = 'wait-for-token' from fence f
-     where v.id = ${device.deviceId} and v.account_id = f.id and v.push_token = ${Buffer.from(device.address.token)}`;
+    update device v set ${column(q, 'wakeState')} = 'wait-for-token' from fence f
+     where v.id = ${device.deviceId} and v.account_id = f.id and ${column(q, 'wakeToken', 'v')} = ${Buffer.from(device.address.token)}`;
   return count === 1 ? 'noted' : 'not-now';
 }

@@ -22,7 +22,7 @@ import {
 } from './device-store.ts';
 import { endByDevice } from './enrolment-end.ts';
 import { isRenewing } from './identity-renewal.ts';
-import { sealedPlace } from './stored-names.ts';
+import { sealedPlace } from './state/stored-names.ts';
 import { listHeard, takeBack } from './suspension.ts';
 
 export type AnnouncementOutcome =

@@ -4,7 +4,7 @@ import type { Queryable, Transaction } from '../database/connection.ts';
 import type { DeviceFacts, DeviceNames, DeviceUser, ToldWakeAddress } from '../platforms/device-message.ts';
 import { endOpenWork } from './enrolment-end.ts';
 import { type DeviceState, deviceStates } from './state/device-states.ts';
-import { enrolmentName } from './stored-names.ts';
+import { column, enrolmentName } from './state/stored-names.ts';
 import { isSuspended, suspendEarlier } from './suspension.ts';
 
 export interface EnrolledDevice {
@@ -29,7 +29,7 @@ export interface EnrolledDevice {
 export async function findDeviceByToken(q: Queryable, token: string): Promise<EnrolledDevice | 'not-found'> {
   const [row] = await q<EnrolledDevice[]>`
     select d.id as "deviceId", d.account_id as "accountId", d.platform, d.state, d.identity_fingerprint as fingerprint,
-           ${enrolmentName(q, 'd')} as enrolment, d.topic as channel, ${isSuspended(q, 'd')} as suspended,
+           ${enrolmentName(q, 'd')} as enrolment, ${column(q, 'wakeChannel', 'd')} as channel, ${isSuspended(q, 'd')} as suspended,
            d.removing_since is not null as removing, d.tls_required_at is not null as "tlsRequired"
       from device d where d.token = ${token}`;
   return row ?? 'not-found';
@@ -49,11 +49,13 @@ export async function beginEnrolment(
   await tx`delete from device_user where device_id = ${deviceId}`;
   const { count } = await tx`
     update device
-       set state = 'authenticated', udid = ${device.hardwareId}, enrollment_id = ${device.enrolmentId},
-           topic = ${device.channel}, serial_number = ${device.serialNumber}, model = ${device.model},
+       set state = 'authenticated', ${column(tx, 'hardwareId')} = ${device.hardwareId},
+           ${column(tx, 'enrolmentId')} = ${device.enrolmentId}, ${column(tx, 'wakeChannel')} = ${device.channel},
+           serial_number = ${device.serialNumber}, model = ${device.model},
            product = ${device.product}, os_version = ${device.osVersion},
-           software_version = ${device.softwareVersion}, unlock_token = null, unlock_token_key = null,
-           bootstrap_token = null, bootstrap_token_key = null, push_token = null, push_magic = null,
+           software_version = ${device.softwareVersion}, ${column(tx, 'unlockSecret')} = null,
+           ${column(tx, 'unlockSecretKey')} = null, ${column(tx, 'keptSecret')} = null, ${column(tx, 'keptSecretKey')} = null,
+           ${column(tx, 'wakeToken')} = null, ${column(tx, 'wakeSecret')} = null,
            last_seen_at = clock_timestamp(), authenticated_at = clock_timestamp(), suspended_at = null
      where id = ${deviceId} and state <> 'gone'`;
   if (count === 0) return false;
@@ -101,10 +103,11 @@ export async function storeWakeAddress(
 ): Promise<'activated' | 'updated' | 'out-of-order'> {
   const [row] = await tx<{ before: string }[]>`
     update device d
-       set state = 'active', topic = ${address.channel}, push_token = ${address.token as Buffer},
-           push_magic = ${address.secret}, push_state = 'ok', last_seen_at = clock_timestamp(),
-           unlock_token = coalesce(${unlockSecret?.ciphertext ?? null}, d.unlock_token),
-           unlock_token_key = coalesce(${unlockSecret?.keyId ?? null}, d.unlock_token_key)
+       set state = 'active', ${column(tx, 'wakeChannel')} = ${address.channel},
+           ${column(tx, 'wakeToken')} = ${address.token as Buffer}, ${column(tx, 'wakeSecret')} = ${address.secret},
+           ${column(tx, 'wakeState')} = 'ok', last_seen_at = clock_timestamp(),
+           ${column(tx, 'unlockSecret')} = coalesce(${unlockSecret?.ciphertext ?? null}, ${column(tx, 'unlockSecret', 'd')}),
+           ${column(tx, 'unlockSecretKey')} = coalesce(${unlockSecret?.keyId ?? null}, ${column(tx, 'unlockSecretKey', 'd')})
       from device old
      where d.id = ${deviceId} and old.id = d.id and ${deviceStates.in(tx, 'enrolled', 'd')}
     returning old.state as before`;
@@ -127,11 +130,12 @@ export async function storeUserWakeAddress(
   address: ToldWakeAddress,
 ): Promise<'updated' | 'out-of-order'> {
   const { count } = await tx`
-    insert into device_user (device_id, user_id, user_name, push_token, push_magic)
+    insert into device_user (device_id, user_id, user_name, ${column(tx, 'wakeToken')}, ${column(tx, 'wakeSecret')})
     select d.id, ${user.id}, null, ${address.token as Buffer}, ${address.secret}
       from device d where d.id = ${deviceId} and d.state = 'active'
     on conflict (device_id, user_id) do update
-       set user_name = excluded.user_name, push_token = excluded.push_token, push_magic = excluded.push_magic,
+       set user_name = excluded.user_name, ${column(tx, 'wakeToken')} = ${column(tx, 'wakeToken', 'excluded')},
+           ${column(tx, 'wakeSecret')} = ${column(tx, 'wakeSecret', 'excluded')},
            updated_at = clock_timestamp()`;
   if (count === 0) return 'out-of-order';
   if (user.formerId !== null) await removeUser(tx, deviceId, user.formerId);
@@ -150,13 +154,13 @@ export async function removeUser(tx: Transaction, deviceId: DeviceId, userId: st
 /** The secret that a device leaves in keeping. */
 export async function storeKeptSecret(tx: Transaction, deviceId: DeviceId, sealed: Sealed | null): Promise<void> {
   await tx`
-    update device set bootstrap_token = ${sealed?.ciphertext ?? null},
-           bootstrap_token_key = ${sealed?.keyId ?? null}
+    update device set ${column(tx, 'keptSecret')} = ${sealed?.ciphertext ?? null},
+           ${column(tx, 'keptSecretKey')} = ${sealed?.keyId ?? null}
      where id = ${deviceId}`;
 }
 
 export async function readKeptSecret(q: Queryable, deviceId: DeviceId): Promise<Sealed | null> {
   const [row] = await q<{ ciphertext: Buffer | null; keyId: string | null }[]>`
-    select bootstrap_token as ciphertext, bootstrap_token_key as "keyId" from device where id = ${deviceId}`;
+    select ${column(q, 'keptSecret')} as ciphertext, ${column(q, 'keptSecretKey')} as "keyId" from device where id = ${deviceId}`;
   return row?.ciphertext && row.keyId ? { ciphertext: row.ciphertext, keyId: row.keyId } : null;
 }

@@ -13,6 +13,7 @@ import { fencedAccounts } from '../accounts/account-fence.ts';
 import type { AccountId, DeviceId, InstanceId, SrpIdentifier } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
 import { commandStates } from './state/command-states.ts';
+import { enrolmentNameText } from './state/stored-names.ts';
 
 /** Who asks, and how it has proven that. */
 export interface Asking {
@@ -46,7 +47,7 @@ export interface Idling extends Asked {
 /** Why request `r` is not served as device `d`, as SQL; null when it is. */
 export const refusalOfRequest = `
   case when d.identity_fingerprint is distinct from r.fingerprint then 'wrong-identity'
-       when lower(coalesce(d.udid, d.enrollment_id)) <> lower(r.enrolment) then 'another-enrolment'
+       when lower(${enrolmentNameText('d')}) <> lower(r.enrolment) then 'another-enrolment'
        when d.tls_required_at is not null and not r.over_tls then 'tls-required'
        when d.state <> 'active' then 'not-active' end`;
 

@@ -2,7 +2,7 @@
  * Two enrolments that call themselves the same. A wiped device cannot prove who it was, so the newcomer is accepted; the earlier
  * enrolment is suspended: it is owed nothing, holds no permit, and ends after `suspensionDays`. It is woken again and again,
  * ever more seldom, so that a device that is still there can say so, and keeps its tunnels; when its key is heard, at a
- * connect, a check-in or a new tunnel, it is served again, and an event names both.
+ * connect, an announcement or a new tunnel, it is served again, and an event names both.
  *
  * Invariant: nobody can silence a device by calling himself like it. An enrolment whose key answered is never suspended again by
  * one that was there by then: each further try takes a further activation.
@@ -19,6 +19,7 @@ import type { Queryable, Transaction } from '../database/connection.ts';
 import { recordEvent } from '../domain/events.ts';
 import { endDeliveries, endEnrolments } from './enrolment-end.ts';
 import { deviceStates } from './state/device-states.ts';
+import { column, enrolmentName } from './state/stored-names.ts';
 
 /** A suspended enrolment ends after this. */
 export const suspensionDays = 30;
@@ -61,14 +62,14 @@ const [firstId, lastId] = ['00000000-0000-0000-0000-000000000000', 'ffffffff-fff
 
 function namesOf(q: Queryable, looked: NamesLookedAt) {
   if ('newcomer' in looked) {
-    return q`select lower(coalesce(udid, enrollment_id)) as name from device where id = ${looked.newcomer}`;
+    return q`select lower(${enrolmentName(q, 'device')}) as name from device where id = ${looked.newcomer}`;
   }
   const among =
     'from' in looked
       ? q`id >= coalesce(${looked.from}::uuid, ${firstId}) and id < coalesce(${looked.to}::uuid, ${lastId})`
       : q`authenticated_at > clock_timestamp() - make_interval(mins => ${looked.authenticatedWithinMinutes})`;
   return q`
-    select distinct lower(coalesce(udid, enrollment_id)) as name from device
+    select distinct lower(${enrolmentName(q, 'device')}) as name from device
      where ${among} and ${deviceStates.in(q, 'enrolled')}`;
 }
 
@@ -76,7 +77,7 @@ function namesOf(q: Queryable, looked: NamesLookedAt) {
 function namesakes(q: Queryable) {
   return q`
     select v.* from device v
-     where lower(coalesce(v.udid, v.enrollment_id)) = named.name and ${deviceStates.in(q, 'enrolled', 'v')} offset 0`;
+     where lower(${enrolmentName(q, 'v')}) = named.name and ${deviceStates.in(q, 'enrolled', 'v')} offset 0`;
 }
 
 /** Most in one call, since a mover waits for the accounts that it holds. */
@@ -157,7 +158,7 @@ export async function takeBack(
 ): Promise<'active' | 'authenticated' | 'not-suspended'> {
   const [row] = await tx<{ state: 'active' | 'authenticated'; rival: DeviceId | null }[]>`
     update device d
-       set state = case when d.push_magic is null then 'authenticated' else 'active' end, suspended_at = null,
+       set state = case when ${column(tx, 'wakeSecret', 'd')} is null then 'authenticated' else 'active' end, suspended_at = null,
            last_seen_at = clock_timestamp()
      where d.id = ${deviceId} and ${isSuspended(tx, 'd')}
     returning d.state, d.suspended_by as rival`;

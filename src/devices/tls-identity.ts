@@ -1,5 +1,5 @@
 /**
- * Which enrolments are held to TLS. A captured `Mdm-Signature` can be sent again for ever; a key that is used in TLS cannot.
+ * Which enrolments are held to TLS. A captured signature can be sent again for ever; a key that is used in TLS cannot.
  * An enrolment that showed its identity in TLS to a router on three separate days (UTC) can do so, and from then on a
  * signature alone proves nothing for it: once the feature is active, and until an operator clears it.
  *

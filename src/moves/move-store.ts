@@ -15,6 +15,7 @@ import type { Database, Queryable, SqlFragment, Transaction } from '../database/
 import { mustHold } from '../database/together.ts';
 import { deliveryStates } from '../deliveries/state/delivery-states.ts';
 import { commandStates } from '../devices/state/command-states.ts';
+import { canBeWoken } from '../devices/state/stored-names.ts';
 import { recordEvent } from '../domain/events.ts';
 import { moveStates } from './state/move-states.ts';
 
@@ -243,14 +244,13 @@ export async function markOutOfReach(
      where v.account_id = m.account_id and ${which}
        and (select count(*) from delivery d where d.move_id = m.id and d.device_id = v.id
                and ${deliveryStates.in(tx, 'open', 'd')}) > 0)`;
-  const canBeWoken = tx`(v.push_state = 'ok') is true and v.push_token is not null and v.push_magic is not null`;
   await tx`
     update account_move m set out_of_reach = not m.out_of_reach
      where m.state = 'delivering' ${scope === 'awaited' ? tx`and not m.out_of_reach` : tx``}
        and m.out_of_reach <> (
          ${devicesThatOwe(tx`true`)} > 0
          and ${devicesThatOwe(tx`v.last_seen_at > ${since}`)} = 0
-         and (m.committed_at < ${since} or ${devicesThatOwe(canBeWoken)} = 0))`;
+         and (m.committed_at < ${since} or ${devicesThatOwe(canBeWoken(tx, 'v'))} = 0))`;
 }
 
 /** Whether a move of a running batch is still to be made, now or later; by move_batch_running and account_move_queued. */

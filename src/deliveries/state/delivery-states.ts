@@ -4,9 +4,9 @@
  *             released by the policy service        handed to the device
  *      owed ─────────────────────────▶ released ──────────────────────▶ handed-out ──▶ done
  *       │                               ▲   ▲                            │    │         ▲
- *       │                               │   └── NotNow, silent, requeued ┘    │ silent  │ answered
+ *       │                               │   └── later, silent, requeued ─┘    │ silent  │ answered
  *       │                               │                                     ▼         │
- *       │                               └─────── taken back, NotNow ─────── suspect ────┤
+ *       │                               └─────── taken back, later ──────── suspect ────┤
  *       ▼                                                                               ▼
  *   superseded: nothing is owed after all                    failed: refused, given up, cancelled, or the enrolment ended
  *

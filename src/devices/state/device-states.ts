@@ -1,16 +1,16 @@
 /**
  * The states of an enrolment.
  *
- *              identity issued           Authenticate               TokenUpdate
+ *              identity issued           it announces itself        tells how it is woken
  *      offered ───────────────▶ certified ───────────▶ authenticated ──────────▶ active
  *                                                            ▲                      │
  *                                                            └──────────────────────┘
- *                                      Authenticate again; suspended, since a newcomer names the same UDID
+ *                                      announces itself again; suspended, since a newcomer calls itself the same
  *
- *   From every one of them to *gone*: another offer in its place, CheckOut, removed, suspended for too long.
+ *   From every one of them to *gone*: another offer in its place, it leaves, removed, suspended for too long.
  *
  * A suspended enrolment is *authenticated* with a time of suspension (see suspension.ts); when its key is heard it is *active*
- * again, or awaits its TokenUpdate where it had sent none.
+ * again, or has yet to tell how it is woken where it had not.
  */
 import { stateMachine } from '../../database/state-machine.ts';
 
@@ -24,7 +24,7 @@ export const deviceStates = stateMachine({
     gone: [],
   },
   sets: {
-    /** Has named its UDID and is not gone. */
+    /** Has said what it is called and is not gone. */
     enrolled: ['authenticated', 'active'],
     /** Has an identity that may be used or renewed. */
     identified: ['certified', 'authenticated', 'active'],

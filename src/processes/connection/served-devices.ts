@@ -23,7 +23,7 @@ function devicesOf(q: Queryable, fingerprints: readonly string[]) {
 
 /**
  * Answers for all of the certificates in one statement. A suspended enrolment keeps its tunnels by its own certificate:
- * claiming a UDID closes no one else's. Relies on connection_service_instance_pkey.
+ * claiming a name closes no one else's. Relies on connection_service_instance_pkey.
  */
 export async function authorizeTunnels(
   q: Queryable,

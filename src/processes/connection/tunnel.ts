@@ -25,7 +25,7 @@ import { watchTunnels } from './tunnel-watch.ts';
 
 export type TunnelAuthorization =
   | 'allowed'
-  /** Served by its certificate, though another device named the same UDID: see `onSuspended`. */
+  /** Served by its certificate, though another device called itself the same: see `onSuspended`. */
   | 'suspended'
   | 'unknown-device'
   | 'not-served';

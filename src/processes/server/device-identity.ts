@@ -50,7 +50,7 @@ function single(header: string | string[] | undefined): string | undefined {
 
 const clockMayDifferMs = 24 * 60 * 60 * 1000;
 
-/** Of a device that was identified; `repeats` where the message is the same again by nature, as an Idle is. */
+/** Of a device that was identified; `repeats` where the message is the same again by nature, as that of an idle device is. */
 export function noteIdentity(
   parts: { clock: Clock; identityUse: IdentityUse; notices: DeviceNotices },
   deviceId: DeviceId,

@@ -1,5 +1,5 @@
 /**
- * Turns for reading large messages. A MiB of property list takes up to 0.2 s of the event loop, and a device that has proven
+ * Turns for reading large messages. A MiB of a message takes up to 0.2 s of the event loop, and a device that has proven
  * its key may send one after the other.
  *
  * Invariant: one large message is read at a time, in turns of the devices, and after it the event loop is everybody else's
@@ -9,7 +9,7 @@ import { createFairQueue } from '../../activation/fair-queue.ts';
 import type { Clock } from '../../base/clock.ts';
 import { BrambleError } from '../../base/errors.ts';
 
-/** What is larger waits for a turn, and is read only after its sender was judged. An Idle has 400 bytes. */
+/** What is larger waits for a turn, and is read only after its sender was judged. That a device is idle takes 400 bytes. */
 export const largeFromBytes = 32 * 1024;
 /** Of up to a MiB each. */
 const maxPlaces = 64;

@@ -47,7 +47,7 @@ export const gateFiguresSchema = z.object({
     open: count,
     /** Have not come since the move, though they did so in as long a time before it. */
     missing: count,
-    /** Did not come then either, or answered NotNow. */
+    /** Did not come then either, or put its command off. */
     excused: count,
   }),
   /** Of devices of accounts not moved, the same: how many came in either time, and how many only in the first. */
