@@ -147,11 +147,11 @@ function applyEdit(entries: Entries, { find, replace }: ProgramEdit): void {
   entries.set(name, Buffer.from(String(contents).replace(find, () => replace)));
 }
 
-/** A release whose instances answer every Idle and every answer of a device with an error of their own. */
+/** A release whose instances answer every device that comes for commands with an error of their own. */
 export async function defectiveArchive(release: string): Promise<BuiltArchive> {
   return await patchedArchive(release, [
     {
-      find: 'return await answerConnect(options,request,address.token,way)',
+      find: 'return await answerCommandRequest(options,{request,rule,protocol,token,way})',
       replace: "throw new Error('defective on purpose')",
     },
   ]);

@@ -17,7 +17,7 @@ export interface ListedDevice {
   /** As stored, or `suspended` or `leaving`. */
   state: string;
   suspendedAt: Date | null;
-  /** The enrolment that named the same UDID after it; stays when this one answered in spite of it. */
+  /** The enrolment that called itself the same after it; stays when this one answered in spite of it. */
   suspendedBy: string | null;
   removingSince: Date | null;
   /** Since when a signature alone does not do. */
