@@ -56,7 +56,7 @@ describe('a domain behind pgbouncer', { skip: lacks('pgbouncer') }, () => {
     });
     await configureDomain(domain, '127.0.0.1:9');
     const journal = join(domain.home, 'journal.ndjson');
-    fleet = await startFleet(domain, { devices, accounts: 4, seed: 'pooled', interval: '300ms', journal });
+    fleet = await startFleet(domain, { devices, accounts: 4, seed: 'pooled', interval: '600ms', journal });
   });
   after(async () => {
     await fleet?.stop();

@@ -71,14 +71,6 @@ describe('a supervisor that another takes the place of', () => {
     return rows.map(({ name, id }) => `${name} ${id}`);
   }
 
-  test('beside processes of the sealed release it is refused, with their names, and nothing is touched', async () => {
-    const processes = await listProcesses();
-    const { code, stderr } = await domain.command('up');
-    assert.equal(code, exitCode.refused, stderr);
-    assert.match(stderr, /router of [\d.]+ .*ERR_TAKE_OVER_INTERRUPTS/s);
-    assert.deepEqual(await listProcesses(), processes);
-  });
-
   test('finalizing asks for the new supervisor, which takes over from the sealed one unnoticed', async () => {
     await startUpgrade(domain, to, {
       ...{ canariesPerInstance: 1, wavePercentages: [100], soakSeconds: 1, fenceGraceMs: 1500, gate: openGate },
@@ -86,7 +78,7 @@ describe('a supervisor that another takes the place of', () => {
     await untilUpgrade(domain, ['soaking'], { timeoutMs: 240_000 });
     await expectDone(domain, 'POST', '/upgrade/finalize', {});
     await until('finalizing waits for the supervisor', 120_000, async () =>
-      /^supervisors of an earlier release: .*1\.1 or earlier/.test((await viewUpgrade(domain)).waitingFor ?? ''),
+      /^supervisors of an earlier release: /.test((await viewUpgrade(domain)).waitingFor ?? ''),
     );
     const status = await domain.command('upgrade', 'status');
     assert.match(status.stdout, new RegExp(`node BRAMBLE_HOME/releases/${to.release}/bramble\\.mjs up`));
