@@ -8,6 +8,7 @@
  * under way and few wait, so that nobody waits for more than one of any other token.
  */
 import { createHash } from 'node:crypto';
+import { BoundedMap } from '../base/bounded-map.ts';
 import { createFairQueue } from './fair-queue.ts';
 
 /** Requests that are worked on at once: their signatures take half of libuv's four threads. */
@@ -38,22 +39,15 @@ export function createScepTurns<Answer>(): ScepTurns<Answer> {
     ...{ placesInLane: maxPlaces, placesOfKey: placesOfToken },
   });
   /** The one that was asked for longest ago first. */
-  const answers = new Map<string, ScepTurn<Answer>>();
+  const answers = new BoundedMap<string, ScepTurn<Answer>>(remembered);
   const underWay = new Map<string, Promise<Answer>>();
-
-  function remember(message: string, turn: ScepTurn<Answer>): void {
-    answers.delete(message);
-    answers.set(message, turn);
-    const [oldest] = answers.keys();
-    if (answers.size > remembered && oldest !== undefined) answers.delete(oldest);
-  }
 
   return {
     async take({ token, message, situation }, work) {
       const asked = createHash('sha256').update(token).update(message).digest('base64');
       const known = answers.get(asked);
       if (known?.situation === situation) {
-        remember(asked, known);
+        answers.set(asked, known);
         return known.answer;
       }
       const running = underWay.get(asked);
@@ -64,7 +58,7 @@ export function createScepTurns<Answer>(): ScepTurns<Answer> {
         try {
           await place.turn();
           const turn = await work();
-          if (turn.situation !== null) remember(asked, turn);
+          if (turn.situation !== null) answers.set(asked, turn);
           return turn.answer;
         } finally {
           place.leave();

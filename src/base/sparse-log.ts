@@ -2,6 +2,7 @@
  * Log lines that an outsider can trigger at will: the first of each kind is written at once, then one a minute with the
  * number of occurrences.
  */
+import { BoundedMap } from './bounded-map.ts';
 import { type Clock, hasPassed, systemClock } from './clock.ts';
 
 export interface SparseLog {
@@ -13,7 +14,8 @@ const periodMs = 60_000;
 const maxKinds = 1000;
 
 export function createSparseLog(clock: Pick<Clock, 'now'> = systemClock): SparseLog {
-  const said = new Map<string, { atMs: number; held: number }>();
+  // The oldest kind is forgotten where there are too many: its next line is a first one again.
+  const said = new BoundedMap<string, { atMs: number; held: number }>(maxKinds);
   return {
     say: (kind, write) => {
       const last = said.get(kind);
@@ -21,8 +23,6 @@ export function createSparseLog(clock: Pick<Clock, 'now'> = systemClock): Sparse
         last.held += 1;
         return;
       }
-      // The oldest kind is forgotten where there are too many: its next line is a first one again.
-      if (!last && said.size >= maxKinds) said.delete(said.keys().next().value ?? '');
       said.set(kind, { atMs: clock.now(), held: 0 });
       write((last?.held ?? 0) + 1);
     },

@@ -2,7 +2,9 @@
  * Turns owed deliveries into commands, with the compilers of this release's platforms.
  * Invariant: what cannot be compiled is one delivery's failure, with its reason; the others of the batch are not touched by it.
  */
+
 import { setImmediate } from 'node:timers/promises';
+import { BoundedMap } from '../base/bounded-map.ts';
 import { messageOf } from '../base/errors.ts';
 import { newId } from '../base/ids.ts';
 import type { Queryable } from '../database/connection.ts';
@@ -46,19 +48,18 @@ interface Sources {
 /** Prepared without letting others have their turn. */
 const candidatesAtOnce = 4;
 /** Different policies × kinds of devices that are kept compiled. */
-const largestCache = 500;
+const maxKept = 500;
 /** Causes for which a device that has the content already is not sent it again. */
 const sentOnlyWhenChanged: ReadonlySet<string> = new Set(['policy-change', 'service-change']);
 
 export function createPreparation(facts: CompilerFacts): Prepare {
-  const compiledPolicies = new Map<string, Order>();
-  const reported = new Set<string>();
+  const compiledPolicies = new BoundedMap<string, Order>(maxKept);
+  const reported = new BoundedMap<string, true>(maxKept);
 
   function report(key: string, candidate: Candidate, skipped: readonly SkippedPart[]): void {
     const unexpected = skipped.filter((part) => part.reason !== 'not-for-device');
     if (unexpected.length === 0 || reported.has(key)) return;
-    if (reported.size >= largestCache) reported.clear();
-    reported.add(key);
+    reported.set(key, true);
     facts.onSkipped(candidate, unexpected);
   }
 
@@ -72,7 +73,6 @@ export function createPreparation(facts: CompilerFacts): Prepare {
         device: candidate,
         release: facts.release,
       });
-      if (compiledPolicies.size >= largestCache) compiledPolicies.clear();
       compiledPolicies.set(key, compiled);
     }
     report(policy.identity, candidate, compiled.skipped);

@@ -4,6 +4,7 @@
  * A command is executed once. Its answer is kept from then on: while the server has not taken it with a 200 it is sent
  * before anything else at every contact, and when the command is told again it is answered from memory.
  */
+import { BoundedMap } from '../base/bounded-map.ts';
 import type { Command } from '../protocol/apple/command.ts';
 import { serializeConnect } from '../protocol/apple/connect.ts';
 import type { Behaviour } from './behaviour.ts';
@@ -67,14 +68,11 @@ const rememberedAnswers = 2000;
 export function createConnectSession(memory: DeviceMemory, around: SessionSurroundings): ConnectSession {
   const { plan, random } = around;
   const pending: Answer[] = [];
-  const answered = new Map<string, Answer>();
+  const answered = new BoundedMap<string, Answer>(rememberedAnswers);
   const idleBody = serializeConnect({ status: 'Idle', udid: plan.udid });
 
   const remember = (answer: Answer): void => {
     answered.set(answer.commandUuid.toLowerCase(), answer);
-    if (answered.size <= rememberedAnswers) return;
-    const oldest = answered.keys().next().value;
-    if (oldest !== undefined) answered.delete(oldest);
   };
 
   const answerTo = (command: Pick<Command, 'commandUuid' | 'requestType'>, execution: Execution): Answer => ({

@@ -9,6 +9,7 @@
  */
 import { hash } from 'node:crypto';
 import { addressGroup } from '../../base/address-group.ts';
+import { BoundedMap } from '../../base/bounded-map.ts';
 import type { RequestOutcome } from '../../link/messages.ts';
 import type { DeviceAddress } from '../../platforms/protocol.ts';
 import type { Sender } from './forwarded-headers.ts';
@@ -35,12 +36,13 @@ const defaultOutcomeLimits: OutcomeLimits = { provenDevices: 200_000, outcomes: 
 export class OutcomeCounter {
   readonly #limits: OutcomeLimits;
   /** Sender by path token, the oldest proof first. */
-  readonly #proven = new Map<string, string>();
+  readonly #proven: BoundedMap<string, string>;
   readonly #senders = new WeakMap<Sender, string>();
   #outcomes = new Map<string, RequestOutcome>();
 
   constructor(limits: OutcomeLimits = defaultOutcomeLimits) {
     this.#limits = limits;
+    this.#proven = new BoundedMap(limits.provenDevices);
   }
 
   /**
@@ -50,7 +52,7 @@ export class OutcomeCounter {
   count(seen: SeenRequest, vouched = false): 'done' | 'unheard' {
     const { address, sender, status } = seen;
     if (!isJudged(address)) return 'done';
-    if (provesIdentity(address, status)) this.#prove(address.token, sender);
+    if (provesIdentity(address, status)) this.#proven.set(address.token, this.#nameOf(sender));
     const provenAs = this.#proven.get(address.token);
     if (provenAs === undefined && !vouched) return 'unheard';
     if (provenAs === undefined || provenAs === this.#nameOf(sender)) this.#add(seen);
@@ -70,17 +72,6 @@ export class OutcomeCounter {
     const taken = [...this.#outcomes.values()];
     this.#outcomes = new Map();
     return taken;
-  }
-
-  #prove(token: string, sender: Sender): void {
-    // Setting anew moves it to the young end of the map's order.
-    this.#proven.delete(token);
-    this.#proven.set(token, this.#nameOf(sender));
-    if (this.#proven.size <= this.#limits.provenDevices) return;
-    for (const oldest of this.#proven.keys()) {
-      this.#proven.delete(oldest);
-      break;
-    }
   }
 
   #nameOf(sender: Sender): string {

@@ -4,6 +4,8 @@
  * Invariant: never more than `capacity` entries, whatever tokens are thrown at the router.
  */
 
+import { BoundedMap } from '../../base/bounded-map.ts';
+
 interface Entry<Value> {
   value: Value;
   askedAtMs: number;
@@ -11,12 +13,12 @@ interface Entry<Value> {
 }
 
 export class RouteCache<Value> {
-  readonly #entries = new Map<string, Entry<Value>>();
-  readonly #capacity: number;
+  /** Asked for again, an entry is the youngest. */
+  readonly #entries: BoundedMap<string, Entry<Value>>;
   readonly #now: () => number;
 
   constructor(capacity: number, now: () => number) {
-    this.#capacity = capacity;
+    this.#entries = new BoundedMap(capacity);
     this.#now = now;
   }
 
@@ -29,23 +31,17 @@ export class RouteCache<Value> {
     const entry = this.#entries.get(key);
     if (!entry) return undefined;
     const now = this.#now();
-    // Deleting and setting again moves the entry to the young end of the map's order.
-    this.#entries.delete(key);
-    if (entry.endsAtMs <= now) return undefined;
+    if (entry.endsAtMs <= now) {
+      this.#entries.delete(key);
+      return undefined;
+    }
     this.#entries.set(key, entry);
     return now - entry.askedAtMs <= maxAgeMs ? entry.value : undefined;
   }
 
   set(key: string, value: Value, lifeMs: number): void {
     const now = this.#now();
-    this.#entries.delete(key);
     this.#entries.set(key, { value, askedAtMs: now, endsAtMs: now + lifeMs });
-    if (this.#entries.size > this.#capacity) {
-      for (const oldest of this.#entries.keys()) {
-        this.#entries.delete(oldest);
-        break;
-      }
-    }
   }
 
   delete(key: string): void {

@@ -3,6 +3,7 @@
  * heard once in an hour for each kind, and all devices together not more often than `noticesAMinute`: no device can fill the
  * domain's log. What is kept in memory for that is bounded; the oldest goes first.
  */
+import { BoundedMap } from '../../base/bounded-map.ts';
 import { type Clock, hasPassed } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { DeviceId } from '../../base/ids.ts';
@@ -23,7 +24,7 @@ const maxRemembered = 10_000;
 
 export function createDeviceNotices(parts: { db: Database; log: Logger; clock: Clock }): DeviceNotices {
   const { db, log, clock } = parts;
-  const notedAt = new Map<string, number>();
+  const notedAt = new BoundedMap<string, number>(maxRemembered);
   const writing = new Set<Promise<void>>();
   let minute = { startedAt: 0, count: 0 };
 
@@ -35,10 +36,7 @@ export function createDeviceNotices(parts: { db: Database; log: Logger; clock: C
       if (hasPassed(clock, minute.startedAt, 60_000)) minute = { startedAt: now, count: 0 };
       minute.count += 1;
       if (minute.count > noticesAMinute) return;
-      notedAt.delete(key);
       notedAt.set(key, now);
-      const [oldest] = notedAt.keys();
-      if (notedAt.size > maxRemembered && oldest !== undefined) notedAt.delete(oldest);
       log.warn({ kind, deviceId }, message);
       const write = recordEvent(db, { kind, subject: deviceId, message })
         .catch((error: unknown) => log.warn({ kind, reason: messageOf(error) }, 'an event could not be written'))
