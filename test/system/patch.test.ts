@@ -79,7 +79,10 @@ describe('a patch in place', () => {
     const patch = await patchedArchive(number(1));
     const asked = await domain.command('release', 'compatible', patch.file);
     assert.equal(asked.code, exitCode.ok, asked.stderr);
-    assert.match(asked.stdout, /a patch: .*short: 1 administration service away.*server-1 first.*nothing to devices/s);
+    assert.match(
+      asked.stdout,
+      /a patch: .*short: 1 administration service stopped.*server-1 first.*nothing to devices/s,
+    );
     const [count] = await domain.sql`select count(*)::int as deliveries from delivery`;
     await startUpgrade(domain, patch, options);
     await untilUpgrade(domain, ['soaking'], { timeoutMs: 280_000 });
