@@ -15,7 +15,7 @@ import { sealedArchive, workingTreeArchive } from '../test/harness/archives.ts';
 import { isAnswering, type RunningDomain, startDomain } from '../test/harness/domain.ts';
 import { type RunningFleet, startFleet } from '../test/harness/fleet.ts';
 import type { Watched } from '../test/harness/invariants.ts';
-import { activateAndChangePolicy } from '../test/harness/old-release-deeds.ts';
+import { activateAndChangePolicy } from '../test/harness/old-release-operations.ts';
 import { configureDomain, demoBudget } from '../test/harness/preparation.ts';
 import { startSampler } from '../test/harness/sampler.ts';
 import { stopAdministration } from '../test/harness/stopped-administration.ts';
@@ -108,7 +108,7 @@ async function upgradeDomain(
   const watched: Stage['watched'] = {
     neverCommitted: null,
     startedWhilePaused: null,
-    reversedDeeds: null,
+    reversedOperations: null,
     coordinatorKills: { checks: 0, broken: 0 },
   };
   const accounts = await domain.sql<{ name: string }[]>`select name from account order by name`;
@@ -345,11 +345,11 @@ async function turnBack({ domain, fleet, follower, watched }: Stage): Promise<vo
   await fleet.tell({ do: 'come-back' });
   await follower.follow(['reversed'], { timeoutMs: 120_000 });
   await until('an administration service of the old release answers', 30_000, () => isAnswering(domain));
-  const deeds = { checks: 2, broken: 2 };
-  watched.reversedDeeds = deeds;
+  const operations = { checks: 2, broken: 2 };
+  watched.reversedOperations = operations;
   progress.step('The old release activates a device and changes a policy.');
   await activateAndChangePolicy(domain, fleet, 'after-the-reverse@example.com');
-  deeds.broken = 0;
+  operations.broken = 0;
 }
 
 /** Shows the upgrade going on until a silent device has become a suspect: for six seconds at most. */

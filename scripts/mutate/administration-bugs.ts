@@ -17,8 +17,8 @@ export const administrationBugs: readonly KnownBug[] = [
   {
     name: 'a-pool-of-one-grows-old',
     file: 'src/database/session-pool.ts',
-    find: 'options.once ? Number.POSITIVE_INFINITY : longestLifeMs',
-    replace: 'longestLifeMs',
+    find: 'options.once ? Number.POSITIVE_INFINITY : maxLifeMs',
+    replace: 'maxLifeMs',
     seenBy: [
       {
         file: 'src/database/session-pool.test.ts',

@@ -57,7 +57,7 @@ export async function setActivationPassword(
  * the device's offer stays: it is meant for another device. Fenced: answers false when the account has another owner, and
  * true also when there was nothing left to end.
  */
-export async function useUpActivationPassword(
+export async function consumeActivationPassword(
   q: Queryable,
   device: { readonly deviceId: DeviceId; readonly instanceId: InstanceId },
 ): Promise<boolean> {

@@ -12,8 +12,8 @@ import { type ActivationFixture, createActivationFixture, testDomain } from './a
 import {
   activationPasswordState,
   activationTries,
+  consumeActivationPassword,
   setActivationPassword,
-  useUpActivationPassword,
 } from './activation-password.ts';
 import { digestActivationPassword, matchesActivationPassword } from './activation-secret.ts';
 import { offerDevice } from './device-offer.ts';
@@ -249,7 +249,7 @@ test('a completed enrolment ends its password, and spares one that was set for a
   assert.ok(outcome.kind === 'offer');
   await fixture.db`update device set state = 'active' where id = ${outcome.deviceId}`;
   const complete = (deviceId: DeviceId, instanceId = fixture.here.id) =>
-    useUpActivationPassword(fixture.db, { deviceId, instanceId });
+    consumeActivationPassword(fixture.db, { deviceId, instanceId });
   assert.equal(await complete(outcome.deviceId, fixture.there.id), false);
   assert.equal((await check(name, password)).kind, 'accepted');
   assert.equal(await complete(outcome.deviceId), true);
@@ -267,7 +267,7 @@ test('ending a password under a move that commits in mid-statement leaves it', a
   const device = await fixture.offeredDevice();
   const deviceId = device.deviceId as DeviceId;
   const ended = await fixture.moveUnder(device.accountId, () =>
-    useUpActivationPassword(fixture.db, { deviceId, instanceId: fixture.here.id }),
+    consumeActivationPassword(fixture.db, { deviceId, instanceId: fixture.here.id }),
   );
   assert.equal(ended, false);
   const left = await fixture.db`select from activation_password where account_id = ${device.accountId}`;

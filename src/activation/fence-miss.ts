@@ -15,7 +15,7 @@ export type FencedBy = { readonly accountName: string } | { readonly token: stri
  * Asks once more, without a lock, through the unique indexes of account names and device tokens. `mine` when the account
  * can be written by now: a mark that has just ended. Undefined when there is no such account or device.
  */
-export async function whyFenced(
+export async function fenceMissOf(
   q: Queryable,
   instanceId: InstanceId,
   by: FencedBy,

@@ -23,7 +23,7 @@ import {
   storeIdentity,
   storeNextIdentity,
 } from './device-identity.ts';
-import { type FenceMiss, whyFenced } from './fence-miss.ts';
+import { type FenceMiss, fenceMissOf } from './fence-miss.ts';
 
 export type IdentityRefusal = 'challenge' | 'lapsed' | 'another-key' | 'not-enrolling' | 'not-the-present-identity';
 
@@ -118,7 +118,7 @@ export function createIdentityIssuer(options: {
 
   /** Nothing was written: a move came first, or the same request at the same time, or another key. */
   async function afterRival(before: EnrollingDevice, request: IdentityRequest): Promise<Decision> {
-    const miss = await whyFenced(db, instanceId, { deviceId: before.deviceId });
+    const miss = await fenceMissOf(db, instanceId, { deviceId: before.deviceId });
     if (miss !== undefined && miss.kind !== 'mine') return miss;
     const device = await enrollingDevice(db, instanceId, before.token);
     if (device === undefined || device.state === 'gone') return refused('not-enrolling');
@@ -165,7 +165,7 @@ export async function missOf(
   instanceId: InstanceId,
   token: string,
 ): Promise<FenceMiss | { readonly kind: 'unknown-token' }> {
-  const miss = await whyFenced(db, instanceId, { token });
+  const miss = await fenceMissOf(db, instanceId, { token });
   if (miss === undefined) return { kind: 'unknown-token' };
   return miss.kind === 'mine' ? { kind: 'moving' } : miss;
 }

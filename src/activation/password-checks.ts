@@ -17,7 +17,7 @@ import type { Database, Queryable } from '../database/connection.ts';
 import { activationTries } from './activation-password.ts';
 import { activationSelectorOf, matchesActivationPassword } from './activation-secret.ts';
 import { createFairQueue, type Place } from './fair-queue.ts';
-import { type FenceMiss, whyFenced } from './fence-miss.ts';
+import { type FenceMiss, fenceMissOf } from './fence-miss.ts';
 import { createLookUps } from './look-up-batch.ts';
 
 /**
@@ -143,7 +143,7 @@ async function whyNotTaken(
   accountName: string,
   mine: 'moving' | 'none',
 ): Promise<PasswordCheck> {
-  const miss = await whyFenced(q, instanceId, { accountName });
+  const miss = await fenceMissOf(q, instanceId, { accountName });
   if (miss === undefined) return { kind: 'none' };
   return miss.kind === 'mine' ? { kind: mine } : miss;
 }

@@ -50,7 +50,7 @@ export async function signalProcess(pid: number, birth: string, signal: NodeJS.S
 }
 
 /** Whether the process works in `folder` (Linux), or names it in its command line (elsewhere). */
-export async function worksIn(pid: number, folder: string): Promise<boolean> {
+export async function runsIn(pid: number, folder: string): Promise<boolean> {
   if (process.platform === 'linux') {
     try {
       return (await readlink(`/proc/${pid}/cwd`)) === folder;

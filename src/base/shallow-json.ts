@@ -8,12 +8,12 @@ export const maxJsonDepth = 64;
 
 /** @throws SyntaxError when it is not JSON, or nests too deeply */
 export function parseShallowJson(text: string): unknown {
-  if (nestsTooDeeply(text)) throw new SyntaxError(`the JSON is nested deeper than ${maxJsonDepth} levels`);
+  if (isNestedTooDeeply(text)) throw new SyntaxError(`the JSON is nested deeper than ${maxJsonDepth} levels`);
   return JSON.parse(text);
 }
 
 /** One pass over the characters; brackets within texts do not count. */
-export function nestsTooDeeply(json: string): boolean {
+export function isNestedTooDeeply(json: string): boolean {
   let depth = 0;
   let inText = false;
   for (let at = 0; at < json.length; at++) {

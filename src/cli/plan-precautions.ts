@@ -7,10 +7,10 @@ import { planBody, upgradeOperations } from '../api/upgrade.ts';
 import { isBrambleError } from '../base/errors.ts';
 import { openArchive } from '../release/archive.ts';
 import { assertArchiveOf } from '../upgrade/plan/upgrade-archive.ts';
-import { plannedAlready } from '../upgrade/state/upgrade-store.ts';
+import { alreadyPlanned } from '../upgrade/state/upgrade-store.ts';
 
 /** @throws BrambleError ERR_INPUT, ERR_UPGRADE_OPEN. */
-export async function refuseUnmeantPlan(client: AdministrationClient, body: unknown): Promise<void> {
+export async function rejectAccidentalPlan(client: AdministrationClient, body: unknown): Promise<void> {
   const { data: plan } = planBody.safeParse(body);
   // What is no plan at all the service refuses, and says why.
   if (plan === undefined) return;
@@ -22,7 +22,7 @@ export async function refuseUnmeantPlan(client: AdministrationClient, body: unkn
   });
   // A service that sends waits refuses by itself.
   if (latest?.state !== 'planned' || latest.waits !== undefined) return;
-  throw plannedAlready({ ...latest, state: 'planned' });
+  throw alreadyPlanned({ ...latest, state: 'planned' });
 }
 
 /** An archive that cannot be read here may lie on the service's host, which says what is wrong with it. */

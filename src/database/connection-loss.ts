@@ -25,7 +25,7 @@ export function isUnreachable(error: unknown): boolean {
 }
 
 /** Whether the server terminated the connection while it was being set up, as opposed to being unreachable. */
-export function wasCut(error: unknown): boolean {
+export function wasTerminated(error: unknown): boolean {
   return ['57P01', 'ECONNRESET'].includes(String((error as NodeJS.ErrnoException).code));
 }
 

@@ -10,7 +10,7 @@ import { advisoryLock, lockClass } from './advisory-locks.ts';
 import { type Database, openDatabase, type Transaction } from './connection.ts';
 import { type ConcurrentIndex, type Migration, readMigrations } from './migration-files.ts';
 import { applyRights, becomeOwner } from './roles/rights-in-force.ts';
-import { inShortLocks, isLockTrouble, shortLockAttempts } from './short-locks.ts';
+import { inShortLocks, isLockFailure, shortLockAttempts } from './short-locks.ts';
 
 export interface MigrateOptions {
   /** Folder of the release's `sql/`. */
@@ -133,7 +133,7 @@ async function applyMigration(db: Database, migration: Migration, options: Migra
     for (const index of migration.indexes) await buildIndex(db, index, attempts);
     await inShortLocks(db, apply, attempts);
   } catch (cause) {
-    if (!isLockTrouble(cause)) throw cause;
+    if (!isLockFailure(cause)) throw cause;
     throw new BrambleError(
       'ERR_MIGRATION_BLOCKED',
       `Migration ${migration.number} could not get its locks in ${attempts} tries: a long-running transaction ` +
@@ -162,7 +162,7 @@ async function buildIndex(db: Database, { name, statement }: ConcurrentIndex, at
       await db.unsafe(statement);
       return;
     } catch (error) {
-      if (attempt >= attempts || !isLockTrouble(error)) throw error;
+      if (attempt >= attempts || !isLockFailure(error)) throw error;
       await delay(Math.min(2000, 50 * 2 ** attempt));
     } finally {
       await db`select set_config('lock_timeout', '0', false)`;

@@ -7,7 +7,7 @@ import postgres from 'postgres';
 import { until } from '../testing/condition.ts';
 import { createTestDatabase } from './database-fixture.ts';
 import { openSession, type Sql } from './session.ts';
-import { longestLifeMs, openPool, type PoolOptions } from './session-pool.ts';
+import { maxLifeMs, openPool, type PoolOptions } from './session-pool.ts';
 
 const limited = { timeout: 120_000 };
 const { url } = await createTestDatabase();
@@ -60,7 +60,7 @@ test(
       await withPool({ once, idleTimeoutMs: once ? 20 : 0, nowMs: () => clock.ms }, async (sql) => {
         const before = await processOf(sql);
         await sql`select pg_advisory_lock(77, 45)`;
-        clock.ms += longestLifeMs + 1;
+        clock.ms += maxLifeMs + 1;
         // Given back to the pool after it has grown old.
         await processOf(sql);
         assert.equal((await processOf(sql)) === before, once);

@@ -5,7 +5,7 @@
  * as long as the patience lasts, a database that restarts costs time and no error. There are never more sessions than `max`.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { isUnreachable, markUnsent, wasCut } from './connection-loss.ts';
+import { isUnreachable, markUnsent, wasTerminated } from './connection-loss.ts';
 import { createListener } from './notifications.ts';
 import { connectionError, driver, openSession, type Session, type Sql } from './session.ts';
 import { withinSession } from './together.ts';
@@ -39,7 +39,7 @@ type Work = (tx: unknown) => unknown;
 type Settle = (...settled: unknown[]) => unknown;
 
 /** A session that was open for so long gives its memory in the server back, where another one can take its place. */
-export const longestLifeMs = 45 * 60_000;
+export const maxLifeMs = 45 * 60_000;
 const patienceWithCutsMs = 1000;
 const firstDelayMs = 25;
 const longestDelayMs = 500;
@@ -121,7 +121,7 @@ interface Sessions {
 
 function createSessions(url: string, options: PoolOptions): Sessions {
   const nowMs = options.nowMs ?? (() => performance.now());
-  const oldestMs = options.once ? Number.POSITIVE_INFINITY : longestLifeMs;
+  const oldestMs = options.once ? Number.POSITIVE_INFINITY : maxLifeMs;
   const idle: { session: Session; since: number }[] = [];
   const waiters: Waiter[] = [];
   const born = new Map<Session, number>();
@@ -200,7 +200,7 @@ function createSessions(url: string, options: PoolOptions): Sessions {
   function expire(error: unknown): void {
     const hopeless = !isUnreachable(error);
     // A session that was cut while it began says little about the next one.
-    const patienceMs = wasCut(error) ? Math.max(options.patienceMs(), patienceWithCutsMs) : options.patienceMs();
+    const patienceMs = wasTerminated(error) ? Math.max(options.patienceMs(), patienceWithCutsMs) : options.patienceMs();
     const before = nowMs() - patienceMs;
     for (let waiter = waiters[0]; waiter && (hopeless || waiter.since <= before); waiter = waiters[0]) {
       waiters.shift();

@@ -28,14 +28,14 @@ export async function inShortLocks(
       });
       return;
     } catch (error) {
-      if (attempt >= attempts || !isLockTrouble(error)) throw error;
+      if (attempt >= attempts || !isLockFailure(error)) throw error;
       await delay(Math.min(2000, 50 * 2 ** attempt));
     }
   }
 }
 
 /** Whether a lock was not to be had, as opposed to a failure that another try would meet again. */
-export function isLockTrouble(error: unknown): boolean {
+export function isLockFailure(error: unknown): boolean {
   const state = sqlState(error);
   return state === lockNotAvailable || state === deadlockDetected;
 }

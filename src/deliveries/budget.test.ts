@@ -6,7 +6,7 @@ import type { Database, Transaction } from '../database/connection.ts';
 import { addDevices, addInstance, openFleet, type TestInstance } from '../policies/fleet-fixture.ts';
 import { endingWithin } from '../testing/property.ts';
 import { applyBudget, budgetSchema, readBudget, silentPatience, writeBudget } from './budget.ts';
-import { collectStrayPermits, givePermits, readPermitUse, takePermits } from './permits.ts';
+import { collectStrayPermits, freePermits, readPermitUse, takePermits } from './permits.ts';
 import { markSuspects, takeBackSilent } from './suspects.ts';
 import { availableTokens, type Bucket, burstOf, refill, takeTokens } from './token-bucket.ts';
 
@@ -69,7 +69,7 @@ async function settle(ids: readonly string[], state: 'done' | 'released' = 'done
     const settled = await tx<{ id: string }[]>`
       update delivery set state = ${state}
        where id = any(${ids as string[]}::uuid[]) and state in ('handed-out', 'suspect') returning id`;
-    await givePermits(
+    await freePermits(
       tx,
       settled.map(({ id }) => id),
     );

@@ -5,7 +5,7 @@
 
 import { BrambleError } from '../base/errors.ts';
 import type { Queryable } from '../database/connection.ts';
-import { accountItems, type DeliveryItem, takesAllItems } from '../devices/delivery-items.ts';
+import { acceptsAllItems, accountItems, type DeliveryItem } from '../devices/delivery-items.ts';
 
 export type DeliveryCause = 'move' | 'policy-change' | 'service-change' | 'activation' | 'manual' | 'retry' | 'renewal';
 
@@ -53,7 +53,7 @@ export async function oweDeliveries(q: Queryable, debt: DeliveryDebt): Promise<O
       from device d
      cross join unnest(${[...(debt.items ?? accountItems)]}::text[]) with ordinality as i(item, position)
      where ${target} and (d.state = 'active') is true and d.removing_since is null 
-       and (i.item in ('it-policy', 'device-identity') or ${takesAllItems(q)})
+       and (i.item in ('it-policy', 'device-identity') or ${acceptsAllItems(q)})
      order by d.id, i.position
     on conflict (device_id, item) where state = 'owed' do update
        set cause = excluded.cause,

@@ -1,7 +1,7 @@
 /** When identities are due, and how many renewals begin: the rules against the statements. */
 import assert from 'node:assert/strict';
 import { after, beforeEach, test } from 'node:test';
-import { identitySettingsSchema, renewAgainAfterSeconds } from '../domain/identity-settings.ts';
+import { identitySettingsSchema, renewalRetrySeconds } from '../domain/identity-settings.ts';
 import { addDevices, addInstance, openFleet } from '../policies/fleet-fixture.ts';
 import { budgetSchema } from './budget.ts';
 import { isAnyRenewalDue, oweRenewals, readRenewalsUnderWay } from './owe-renewals.ts';
@@ -75,7 +75,7 @@ test('a try that came to nothing is followed by the next as late as the rule say
   assert.ok(device);
   await endIn(60);
   for (const attempts of [1, 2, 5, 6, 7, 40]) {
-    const after = renewAgainAfterSeconds(settings, attempts);
+    const after = renewalRetrySeconds(settings, attempts);
     assert.ok(after <= settings.renewAgainAtMostSeconds);
     const tried = async (secondsAgo: number) => {
       await db`delete from delivery`;

@@ -62,7 +62,7 @@ export async function takePermits(q: Queryable, instanceId: string, deliveryIds:
  * Gives back whatever permits these deliveries hold, in every scope. Only for deliveries that the same transaction took out of
  * 'handed-out' or 'suspect': another's permits would be given away. By delivery_permit_delivery; locks those rows.
  */
-export async function givePermits(q: Queryable, deliveryIds: readonly string[]): Promise<void> {
+export async function freePermits(q: Queryable, deliveryIds: readonly string[]): Promise<void> {
   if (deliveryIds.length === 0) return;
   await q`
     update delivery_permit set delivery_id = null, taken_at = null

@@ -101,7 +101,7 @@ export async function resumeSuspended(
 }
 
 /** Takes back the instance's suspended enrolments whose certificate opened a tunnel; what a move holds waits for the next look. */
-export async function resumeHeard(options: AnnouncementOptions): Promise<void> {
+export async function reinstateHeard(options: AnnouncementOptions): Promise<void> {
   for (const token of await listHeard(options.db, options.instanceId)) {
     const device = await findDeviceByToken(options.db, token);
     if (device !== 'not-found' && device.suspended) await resumeSuspended(options, device);

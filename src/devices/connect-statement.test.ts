@@ -8,7 +8,7 @@ import { connectRequestOf } from './connect-request.ts';
 import { type ConnectRequest, connectDevices } from './connect-statement.ts';
 import { type DeviceFixture, seedCommand, seedDevice, seedDomain, seedPermits } from './device-fixture.ts';
 import { beginEnrolment } from './device-store.ts';
-import { noteUnreadableAnswer } from './unreadable-answer.ts';
+import { recordUnreadableAnswer } from './unreadable-answer.ts';
 
 const { url } = await createTestDatabase();
 const db = openDatabase(url, { applicationName: 'test', max: 6 });
@@ -140,7 +140,7 @@ test('NotNow is an answer: a command that is put off again and again is never gi
 
 test('answers that cannot be read count like hand-outs, once for each of them, until the command is exhausted', async () => {
   const device = await seedDevice(db, domain.here, 'a9');
-  const note = (by = device) => noteUnreadableAnswer(db, domain.here, { ...by, overTls: true }, 'no plist');
+  const note = (by = device) => recordUnreadableAnswer(db, domain.here, { ...by, overTls: true }, 'no plist');
   assert.equal(await note(), 'nothing-out');
   const { commandId } = await seedCommand(db, device);
   const unanswered = async () =>

@@ -222,7 +222,7 @@ async function serve(
                where s.device_id = d.id and s.item = 'service-books' and s.state = 'done'), d.applied_books_revision)
         from fenced f left join answered k on k.n = f.n and k.request_type = f.inventory_request
        where d.id = f.device_id
-    ), unimportant as materialized (
+    ), lazy_commit as materialized (
       select set_config('synchronous_commit', 'off', true)
        where not exists (select 1 from handed) and not exists (select 1 from given_up)
          and not exists (select 1 from request q where q.status <> 'idle')
@@ -231,7 +231,7 @@ async function serve(
            e.n is not null as owned, i.srp_identifier as owner, a.instance_id = ${instanceId} as "ownedHere",
            h.id as "commandId", h.body as command,
            coalesce(k.state <> 'not-now' and k.id = f.removal_command_id, false) as leaves,
-           (select count(*) from unimportant) = 1 as idle
+           (select count(*) from lazy_commit) = 1 as idle
       from request r
       left join found f on f.n = r.n
       left join fenced e on e.n = r.n

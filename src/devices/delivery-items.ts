@@ -33,7 +33,7 @@ export function itemsOwedTo({
 }
 
 /** The same in SQL, for `d` of device: whether it takes more than the IT policy. Versions compare as arrays of numbers. */
-export function takesAllItems(q: Queryable): SqlFragment {
+export function acceptsAllItems(q: Queryable): SqlFragment {
   return q`coalesce(
     string_to_array(coalesce(substring(btrim(d.software_version) from '^[0-9]+(?:[.][0-9]+)*'), '0') || '.0', '.')::numeric[]
       >= (select string_to_array(l.least, '.')::numeric[]

@@ -38,7 +38,7 @@ export async function standingOf(
  * Whether both certificates are of the enrolment of this token: its present one, the one to come, or the one before, for as long
  * as a connection that it opened may last. By device_token_key and device_renewal_pkey; no lock.
  */
-export async function areOfOneEnrolment(
+export async function belongToOneEnrolment(
   q: Queryable,
   token: string,
   fingerprints: readonly string[],
@@ -55,7 +55,7 @@ export async function areOfOneEnrolment(
  * The new identity was proven: it is the enrolment's from now on. Idempotent, and of several at once one does it; where the
  * certificate is another one by now, nothing changes.
  */
-export async function beginToUse(
+export async function startUsingIdentity(
   db: Database,
   instanceId: InstanceId,
   device: EnrolledDevice,

@@ -4,7 +4,7 @@ import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { type DeviceFixture, seedDevice, seedDomain } from './device-fixture.ts';
 import { findDeviceByToken } from './device-store.ts';
-import { clearTlsIdentities, clearTlsIdentity, noteTlsDays, tlsDaysUntilRequired } from './tls-identity.ts';
+import { clearTlsIdentities, clearTlsIdentity, recordTlsDays, tlsDaysUntilRequired } from './tls-identity.ts';
 
 const { url } = await createTestDatabase();
 const db = openDatabase(url, { applicationName: 'test', max: 2 });
@@ -13,7 +13,7 @@ after(async () => await db.end());
 const limited = { timeout: 30_000 };
 
 const note = (device: DeviceFixture, require = true, instanceId = here) =>
-  noteTlsDays(db, instanceId, [device.deviceId], require);
+  recordTlsDays(db, instanceId, [device.deviceId], require);
 const tomorrow = (device: DeviceFixture) => db`update device set tls_day = tls_day - 1 where id = ${device.deviceId}`;
 async function required(device: DeviceFixture): Promise<boolean> {
   const found = await findDeviceByToken(db, device.token);

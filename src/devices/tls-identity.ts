@@ -19,7 +19,7 @@ export const tlsDaysUntilRequired = 3;
  * Notes that these devices of the instance used TLS today; with `require` those that did on enough days are held to it from
  * now on. Fenced, accounts FOR SHARE SKIP LOCKED. Idempotent for a day; returns the devices that are noted for today.
  */
-export async function noteTlsDays(
+export async function recordTlsDays(
   q: Queryable,
   instanceId: InstanceId,
   deviceIds: readonly DeviceId[],

@@ -14,7 +14,7 @@ import { maxHandOuts } from './unanswered-commands.ts';
  * ones count like hand-outs: `answer.unreadable` is the count up to which they did. `exhausted` when the next contact gives the
  * command up. Fenced, without waiting for a move; by device_token_key, account_pkey, command_pending.
  */
-export async function noteUnreadableAnswer(
+export async function recordUnreadableAnswer(
   db: Database,
   instanceId: InstanceId,
   device: Pick<ConnectRequest, 'token' | 'fingerprint' | 'overTls'>,

@@ -8,8 +8,8 @@ import { createMasterKeys, rotateMasterKeys } from '../database/sealed-value.ts'
 import {
   changeDesiredProcesses,
   type DesiredProcess,
-  desireProcess,
   listDesiredProcesses,
+  setDesiredProcess,
 } from '../registry/desired-processes.ts';
 import { loadAuthorities, storeAuthority, storeDomainAuthority } from './authorities.ts';
 import { generateAuthorities } from './authority-creation.ts';
@@ -93,10 +93,10 @@ const router: DesiredProcess = {
 };
 
 test('processes are wanted, changed by name and not wanted any more', limited, async () => {
-  await desireProcess(db, router);
-  await desireProcess(db, { ...router, name: 'router-2' });
+  await setDesiredProcess(db, router);
+  await setDesiredProcess(db, { ...router, name: 'router-2' });
   assert.deepEqual([...(await listDesiredProcesses(db))], [router, { ...router, name: 'router-2' }]);
-  await desireProcess(db, { ...router, release: '1.1.0', settings: {} });
+  await setDesiredProcess(db, { ...router, release: '1.1.0', settings: {} });
   assert.deepEqual((await listDesiredProcesses(db))[0], { ...router, release: '1.1.0', settings: {} });
   const names = ['router-1', 'router-2', 'none'];
   assert.equal(await changeDesiredProcesses(db, names, { state: 'stopped' }), 2);
@@ -123,12 +123,12 @@ test(
     });
     const next = () => new Promise<void>((resolve) => told.push(resolve));
     const changes = [
-      () => desireProcess(db, router),
+      () => setDesiredProcess(db, router),
       () => changeDesiredProcesses(db, ['router-1'], { state: 'stopped' }),
       async () => void (await db`delete from desired_process where name = 'router-1'`),
     ];
     const undone = db.begin(async (tx) => {
-      await desireProcess(tx, router);
+      await setDesiredProcess(tx, router);
       throw new RangeError('undone');
     });
     await assert.rejects(undone, RangeError);

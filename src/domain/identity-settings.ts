@@ -16,7 +16,7 @@ export const identitySettingsSchema = z.object({
 export type IdentitySettings = z.output<typeof identitySettingsSchema>;
 
 /** Before a try that came to nothing is followed by the next: the rule that stands in SQL in `deliveries/owe-renewals.ts` too. */
-export function renewAgainAfterSeconds(settings: IdentitySettings, attempts: number): number {
+export function renewalRetrySeconds(settings: IdentitySettings, attempts: number): number {
   return Math.min(settings.renewAgainSeconds * 2 ** Math.min(attempts - 1, 30), settings.renewAgainAtMostSeconds);
 }
 

@@ -19,11 +19,11 @@ import { createLinkEndpoint, type LinkHandlers } from './link-endpoint.ts';
 import { defaultLivenessTimes, type LivenessTimes, watchLiveness } from './liveness.ts';
 import { type Accepted, type LinkComponent, linkProtocol, type Refused } from './messages.ts';
 import {
-  cameToNothing,
   defaultReconnectLimits,
   type ReconnectLimits,
   recentConnections,
   reconnectDelayMs,
+  wasFruitless,
   wasSteady,
 } from './reconnect-schedule.ts';
 import { widenWindow } from './session-options.ts';
@@ -176,7 +176,7 @@ class Dialler implements SrpLink {
       brokenByOther: ending.kind !== 'closed' || ending.brokenByOther,
       refused: this.#refused,
     };
-    if (cameToNothing(end, this.#limits)) this.#connectedAt.push(connectedAtMs);
+    if (wasFruitless(end, this.#limits)) this.#connectedAt.push(connectedAtMs);
     // The first try after a lost link waits a little too: a thousand diallers must not come in the same instant. Where the
     // router drains, the link still serves, and its successor is waited for by the devices.
     const afterSteady = ending.kind === 'draining' ? 0 : 1;

@@ -13,7 +13,7 @@ export interface ReconnectLimits {
   maxDelayMs: number;
   /** Least delay after the router refused or superseded the link: someone else has the identifier. */
   refusedDelayMs: number;
-  /** Connections in any minute that came to nothing (`cameToNothing`). */
+  /** Connections in any minute that came to nothing (`wasFruitless`). */
   maxConnectsPerMinute: number;
   /** A link that was up for this long was a good one: it counts for nothing, and delays begin anew. */
   steadyAfterMs: number;
@@ -47,7 +47,7 @@ export interface ConnectionEnd {
 }
 
 /** Whether the connection counts towards the limit of a minute. */
-export function cameToNothing(end: ConnectionEnd, limits: ReconnectLimits = defaultReconnectLimits): boolean {
+export function wasFruitless(end: ConnectionEnd, limits: ReconnectLimits = defaultReconnectLimits): boolean {
   return !wasSteady(end, limits) && (end.refused || !end.brokenByOther);
 }
 

@@ -17,7 +17,7 @@ export async function listDesiredProcesses(q: Queryable): Promise<DesiredProcess
 }
 
 /** Writes the process as wanted, whether it was there before or not. */
-export async function desireProcess(q: Queryable, wanted: DesiredProcess): Promise<void> {
+export async function setDesiredProcess(q: Queryable, wanted: DesiredProcess): Promise<void> {
   await q`
     insert into desired_process (name, kind, host, release, state, settings)
     values (${wanted.name}, ${wanted.kind}, ${wanted.host}, ${wanted.release}, ${wanted.state},

@@ -9,7 +9,7 @@ import type { FastifyInstance } from 'fastify';
 import { validatorCompiler } from 'fastify-type-provider-zod';
 import type { $ZodType } from 'zod/v4/core';
 import { BrambleError } from '../base/errors.ts';
-import { maxJsonDepth, nestsTooDeeply } from '../base/shallow-json.ts';
+import { isNestedTooDeeply, maxJsonDepth } from '../base/shallow-json.ts';
 import { fieldError, type RequestPart } from './field-error.ts';
 import { unknownKey } from './unknown-keys.ts';
 
@@ -52,7 +52,7 @@ function parseJson(bytes: Uint8Array): unknown {
   const text = decodeText(bytes);
   if (text === null) throw input('The body', 'is not UTF-8');
   if (text === '') throw input('The body', 'is empty, but the content type is JSON');
-  if (nestsTooDeeply(text)) throw input('The body', `is nested deeper than ${maxJsonDepth} levels`);
+  if (isNestedTooDeeply(text)) throw input('The body', `is nested deeper than ${maxJsonDepth} levels`);
   let value: unknown;
   try {
     value = JSON.parse(text);

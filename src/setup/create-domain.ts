@@ -34,7 +34,7 @@ import { seedPolicies } from '../policies/preconfigured-policies.ts';
 import { issueCertificate, randomSerialHex } from '../protocol/x509/certificate.ts';
 import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../protocol/x509/key-pair.ts';
 import { declareRange } from '../registry/components.ts';
-import { type DesiredProcess, desireProcess } from '../registry/desired-processes.ts';
+import { type DesiredProcess, setDesiredProcess } from '../registry/desired-processes.ts';
 import { hostInUrl, publicHostOf } from './public-host.ts';
 
 export interface NewDomainPlan {
@@ -123,7 +123,7 @@ async function fillDomain(
   await writeSetting(tx, 'routers', { addresses: routers });
   await writeRouterFiles(plan, authorities.domain);
   const desire = (process: Pick<DesiredProcess, 'name' | 'kind' | 'settings'>) =>
-    desireProcess(tx, { ...process, host: plan.host, release, state: 'running' });
+    setDesiredProcess(tx, { ...process, host: plan.host, release, state: 'running' });
   await desire({ name: routerName, kind: 'router', settings: { tunnelHost } });
 
   const instances: { id: InstanceId; name: string; srpIdentifier: string }[] = [];

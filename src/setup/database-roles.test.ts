@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
-import { addressAs, readRoleCredentials } from '../database/roles/role-credentials.ts';
+import { readRoleCredentials, urlForRole } from '../database/roles/role-credentials.ts';
 import { ownFeatures } from '../registry/own-release.ts';
 import { thisRelease } from '../release/this-release.ts';
 import { createDomain } from './create-domain.ts';
@@ -55,7 +55,7 @@ test(
     assert.deepEqual(await findRoleFaults(home), []);
     await useRoles(home, ownFeatures);
     assert.deepEqual(await rolesState(home), { state: 'separate' });
-    const server = openDatabase(addressAs(url, (await readRoleCredentials(home)).get('server')), {
+    const server = openDatabase(urlForRole(url, (await readRoleCredentials(home)).get('server')), {
       applicationName: 'test',
       max: 1,
     });

@@ -67,7 +67,10 @@ export interface ControlSurroundings {
 }
 
 /** Carries one command out. @returns what the answer holds beside `done` */
-async function obey(command: ControlCommand, { fleet, exportDevices }: ControlSurroundings): Promise<object> {
+async function executeControlCommand(
+  command: ControlCommand,
+  { fleet, exportDevices }: ControlSurroundings,
+): Promise<object> {
   switch (command.do) {
     case 'vanish':
       return { devices: fleet.vanish(command.devices, command.moment, command.forMs) };
@@ -142,7 +145,9 @@ export async function followControl(input: Readable, output: Writable, around: C
       if (line.trim() === '') continue;
       try {
         const command = controlCommand.parse(JSON.parse(line));
-        output.write(`${JSON.stringify({ done: true, do: command.do, ...(await obey(command, around)) })}\n`);
+        output.write(
+          `${JSON.stringify({ done: true, do: command.do, ...(await executeControlCommand(command, around)) })}\n`,
+        );
         if (command.do === 'stop') return;
       } catch (error) {
         const code = isBrambleError(error) ? error.code : 'ERR_SIMULATOR_COMMAND';

@@ -76,11 +76,11 @@ export async function enrol(password: string, around: EnrolmentSurroundings): Pr
 
   const addresses = { checkInUrl: new URL(facts.checkInUrl), serverUrl: new URL(facts.serverUrl) };
   const link = createDeviceLink(http, addresses, identity, journal);
-  const authenticated = await untilTaken(around, () =>
+  const authenticated = await untilAccepted(around, () =>
     link.checkIn('authenticate', authenticateBody(plan, facts.topic)),
   );
   if (authenticated.kind !== 'replied') return outcomeOf(authenticated);
-  const updated = await untilTaken(around, () =>
+  const updated = await untilAccepted(around, () =>
     link.checkIn('token-update', tokenUpdateBody(plan, facts.topic, plan.pushToken, plan.pushMagic)),
   );
   if (updated.kind !== 'replied') return outcomeOf(updated);
@@ -174,7 +174,7 @@ export async function requestCertificate(
     const url = new URL(facts.scepUrl);
     url.searchParams.set('operation', operation);
     const post = { body, headers: { 'content-type': scepContentType.message } };
-    return untilTaken(around, () =>
+    return untilAccepted(around, () =>
       sendJournalled(
         http,
         kind,
@@ -212,7 +212,7 @@ export async function requestCertificate(
 }
 
 /** Repeats what failed for the moment: no reply, or a status of 500 and above. */
-export async function untilTaken(
+export async function untilAccepted(
   around: Pick<EnrolmentSurroundings, 'pause'>,
   send: () => Promise<LinkOutcome>,
 ): Promise<LinkOutcome> {

@@ -79,7 +79,7 @@ export function planDevice(seed: string, name: string, kind: DeviceKind): Device
 }
 
 /** A kind for the device of this number: every kind occurs, in an order that the seed decides. */
-export function kindOfNumber(seed: string, number: number, platform?: DevicePlatform): DeviceKind {
+export function deviceKindFor(seed: string, number: number, platform?: DevicePlatform): DeviceKind {
   const eligible = deviceKinds.filter((kind) => platform === undefined || kind.platform === platform);
   const round = Math.floor(number / eligible.length);
   const random = seededRandom(`${seed}/kinds/${round}`);
@@ -98,7 +98,7 @@ export function planFleet(seed: string, devices: number, accounts: number, prefi
   return Array.from({ length: devices }, (_, number) => {
     const name = `${prefix}device-${String(number + 1).padStart(4, '0')}`;
     const account = `${prefix}user-${String((number % accounts) + 1).padStart(4, '0')}`;
-    return { account, plan: planDevice(seed, name, kindOfNumber(seed, number)) };
+    return { account, plan: planDevice(seed, name, deviceKindFor(seed, number)) };
   });
 }
 

@@ -8,7 +8,7 @@ import { signDetached } from '../protocol/cms/signing.ts';
 import { type ApnsPlayer, startApnsPlayer } from './apns-player.ts';
 import { type Behaviour, ordinaryBehaviour } from './behaviour.ts';
 import type { EnrolmentOutcome } from './enrolment.ts';
-import { type DeviceKind, type DevicePlan, type DevicePlatform, kindOfNumber, planDevice } from './fleet-plan.ts';
+import { type DeviceKind, type DevicePlan, type DevicePlatform, deviceKindFor, planDevice } from './fleet-plan.ts';
 import { createFleetTally, type FleetTally } from './fleet-tally.ts';
 import { type Journal, type JournalEntry, openJournal } from './journal.ts';
 import { generateKeyPool, type PooledKeyPair } from './key-pool.ts';
@@ -356,7 +356,7 @@ class RunningFleet implements Fleet {
 
   #furtherPlan(order: ActivationOrder): DevicePlan {
     this.#additional += 1;
-    const kind = order.kind ?? kindOfNumber(this.seed, this.#additional - 1, order.platform);
+    const kind = order.kind ?? deviceKindFor(this.seed, this.#additional - 1, order.platform);
     return planDevice(this.seed, `further-${String(this.#additional).padStart(4, '0')}`, kind);
   }
 

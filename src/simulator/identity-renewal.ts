@@ -9,7 +9,7 @@ import type { Behaviour } from './behaviour.ts';
 import { type Execution, failed } from './command-execution.ts';
 import type { DeviceHttp } from './device-http.ts';
 import type { DeviceIdentity, DeviceLink } from './device-link.ts';
-import { authenticateBody, requestCertificate, tokenUpdateBody, untilTaken } from './enrolment.ts';
+import { authenticateBody, requestCertificate, tokenUpdateBody, untilAccepted } from './enrolment.ts';
 import type { DevicePlan } from './fleet-plan.ts';
 import type { JournalEvent } from './journal.ts';
 import { generateKeyPool } from './key-pool.ts';
@@ -67,9 +67,9 @@ export async function renewIdentity(
   around.renewed(identity);
   journal({ event: 'identity-renewed', commandUuid, fingerprint: fingerprintOf(certificateDer) });
   if (random.chance(behaviour.authenticateProbability)) {
-    await untilTaken({ pause }, () => link.checkIn('authenticate', authenticateBody(plan, facts.topic)));
+    await untilAccepted({ pause }, () => link.checkIn('authenticate', authenticateBody(plan, facts.topic)));
     const token = tokenUpdateBody(plan, facts.topic, around.pushToken, plan.pushMagic);
-    await untilTaken({ pause }, () => link.checkIn('token-update', token));
+    await untilAccepted({ pause }, () => link.checkIn('token-update', token));
   }
   const installed: JournalEvent = { event: 'profile-installed', commandUuid, profile: profileFacts(profile) };
   return { ...acknowledged, effects: [installed] };

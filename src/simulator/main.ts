@@ -14,7 +14,7 @@ import { type FindAccess, openAdministration } from './administration-access.ts'
 import { followControl } from './control.ts';
 import { type Fleet, type FleetStats, runFleet } from './fleet.ts';
 import { type PlannedDevice, planFleet } from './fleet-plan.ts';
-import { pushServiceToPutBack, putPushServiceBack } from './push-takeover.ts';
+import { pushServiceToRestore, restorePushService } from './push-takeover.ts';
 
 export interface SimulateOptions {
   readonly devices: number;
@@ -72,7 +72,7 @@ export async function simulate(
   };
   say(`Seed ${options.seed} (repeat it with --seed for the same fleet).`);
   const administration = openAdministration(options.findAccess, signal);
-  const pushBefore = await pushServiceToPutBack(administration, options.replacePush);
+  const pushBefore = await pushServiceToRestore(administration, options.replacePush);
   const planned = planFleet(options.seed, options.devices, options.accounts, options.prefix);
   const byAccount = Map.groupBy(planned, ({ account }) => account);
   await forEachAtOnce([...byAccount.keys()], activationsAtOnce, (name) => createAccount(administration, name));
@@ -122,7 +122,7 @@ export async function simulate(
     // The signal of the run may have been aborted: this is done all the same, for a while.
     const late = AbortSignal.timeout(putBackMs);
     const closing = openAdministration(options.findAccess, late);
-    say(await putPushServiceBack(closing, fleet.push.url, pushBefore, late));
+    say(await restorePushService(closing, fleet.push.url, pushBefore, late));
     await fleet.stop();
   }
 }

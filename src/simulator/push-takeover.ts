@@ -25,7 +25,7 @@ const againMs = 1000;
  * @throws BrambleError ERR_SIMULATOR_PUSH_CERTIFICATE where real devices are woken, ERR_SIMULATOR_PUSH_SERVICE where another
  *   simulator is at work or a service of the domain's own is set, and `replace` does not say to replace it
  */
-export async function pushServiceToPutBack(
+export async function pushServiceToRestore(
   administration: AdministrationClient,
   replace: boolean,
 ): Promise<Partial<PushService>> {
@@ -58,7 +58,7 @@ export async function pushServiceToPutBack(
  * Restores the previous push service, unless it has been changed since. Retried once a second until the signal is aborted while
  * an upgrade replaces the administration service; idempotent. Never rejects: returns the outcome as text.
  */
-export async function putPushServiceBack(
+export async function restorePushService(
   administration: AdministrationClient,
   ownUrl: string,
   before: Partial<PushService>,

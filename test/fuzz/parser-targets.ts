@@ -473,7 +473,7 @@ function pushTarget(): ParserTarget {
 }
 
 /** What is thrown at what a device sent must be answered as the device's fault. */
-export function isFaultOfTheSender(error: unknown): boolean {
+export function isSenderFault(error: unknown): boolean {
   const { status } = answerOfError(error);
   return status >= 400 && status < 500 && status !== 401 && status !== 403;
 }

@@ -4,7 +4,7 @@
  */
 import { isBrambleError } from '../../src/base/errors.ts';
 import { seededRandom } from '../../src/simulator/seeded-random.ts';
-import { isFaultOfTheSender, type ParserTarget } from './parser-targets.ts';
+import { isSenderFault, type ParserTarget } from './parser-targets.ts';
 
 export interface FuzzReport {
   readonly name: string;
@@ -41,7 +41,7 @@ export async function fuzz(
     } catch (error) {
       if (!isBrambleError(error)) throw error;
       if (!documented.has(error.code)) throw new Error(`${error.code} is not documented`, { cause: error });
-      if (target.fromDevice && !isFaultOfTheSender(error))
+      if (target.fromDevice && !isSenderFault(error))
         throw new Error(`${error.code} is no refusal of an input`, { cause: error });
       return error.code;
     }

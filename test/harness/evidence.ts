@@ -88,7 +88,7 @@ export async function assertNothingLost(
     samples,
     neverCommitted: neverCommitted ?? null,
     startedWhilePaused: null,
-    reversedDeeds: null,
+    reversedOperations: null,
     coordinatorKills: { checks: 0, broken: 0 },
   });
   const broken = Object.entries(invariants).filter(([, { result }]) => result === 'broken');

@@ -21,8 +21,8 @@ export interface Watched {
   neverCommitted: string | null;
   /** Moves that began more than a second after a pause. */
   startedWhilePaused: { checks: number; broken: number } | null;
-  /** The old release was given work after going back, and this many deeds of it were acknowledged. */
-  reversedDeeds: { checks: number; broken: number } | null;
+  /** The old release was given work after going back, and this many of its operations were acknowledged. */
+  reversedOperations: { checks: number; broken: number } | null;
   /** Times that the coordinator was killed, and how often the upgrade did not go on. */
   coordinatorKills: { checks: number; broken: number };
 }
@@ -57,7 +57,7 @@ export async function checkInvariants(
     6: await singleEffects(sql, journal),
     7: await fencedWrites(sql, watched.neverCommitted),
     8: outcome(samples.levelChecks, samples.levelBroken, 'a component was below the feature level'),
-    9: counted(watched.reversedDeeds, 'the old release did not do its work'),
+    9: counted(watched.reversedOperations, 'the old release did not do its work'),
     10: counted(watched.startedWhilePaused, 'moves began while paused'),
     11: counted(watched.coordinatorKills, 'the upgrade did not go on'),
     12: { result: 'not-exercised', checks: 0 },

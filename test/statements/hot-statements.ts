@@ -243,13 +243,13 @@ export const hotStatements: readonly HotStatement[] = [
   },
   {
     name: 'deliveries: permits',
-    of: [permits.takePermits, permits.givePermits, permits.collectStrayPermits, permits.readPermitUse],
+    of: [permits.takePermits, permits.freePermits, permits.collectStrayPermits, permits.readPermitUse],
     maxRows: few,
     run: async (q, { there, deliveryIds }) => {
       await permits.takePermits(q, there, deliveryIds);
       await permits.readPermitUse(q);
       await permits.collectStrayPermits(q);
-      await permits.givePermits(q, deliveryIds);
+      await permits.freePermits(q, deliveryIds);
     },
   },
   {

@@ -12,7 +12,7 @@ import { type BuiltArchive, defectiveArchive, sealedArchive } from '../harness/a
 import { type RunningDomain, startDomain } from '../harness/domain.ts';
 import { assertNothingLost, readEvidence, untilServed } from '../harness/evidence.ts';
 import type { RunningFleet } from '../harness/fleet.ts';
-import { activateAndChangePolicy } from '../harness/old-release-deeds.ts';
+import { activateAndChangePolicy } from '../harness/old-release-operations.ts';
 import { configureDomain, demoBudget, enrolFleet } from '../harness/preparation.ts';
 import { type ByHand, signal, startByHand } from '../harness/processes.ts';
 import { type Sampler, startSampler } from '../harness/sampler.ts';

@@ -7,7 +7,7 @@ import { planText } from '../../upgrade/report/report-text.ts';
 import { type AcceptanceFlags, acceptanceOf, acceptanceOptions } from '../acceptance-flags.ts';
 import { collectValues, jsonObject, number } from '../arguments.ts';
 import { example, type Frame } from '../frame.ts';
-import { refuseUnmeantPlan } from '../plan-precautions.ts';
+import { rejectAccidentalPlan } from '../plan-precautions.ts';
 
 interface PlanFlags extends AcceptanceFlags {
   archive?: string;
@@ -32,7 +32,7 @@ export function addUpgradePlanCommand(upgrades: Command, frame: Frame): void {
       ),
     ).action(async (release: string | undefined, flags: PlanFlags, command) => {
       const body = bodyOf(release, flags);
-      await refuseUnmeantPlan(await frame.client(command), body);
+      await rejectAccidentalPlan(await frame.client(command), body);
       await frame.ask(command, upgradeOperations.plan, { body }, (answer) =>
         plannedText(answer, body['preview'] === true),
       );

@@ -5,7 +5,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { readPresent } from '../../base/present-file.ts';
-import { isAlive, worksIn } from '../../base/process-facts.ts';
+import { isAlive, runsIn } from '../../base/process-facts.ts';
 
 /** The lines of `postmaster.pid` that we use. @see PostgreSQL, src/include/utils/pidfile.h */
 export interface Postmaster {
@@ -36,7 +36,7 @@ export async function findPostmaster(dataFolder: string): Promise<Postmaster | n
 
 /** Whether the process lives and works in the data folder, as only its postmaster and children do. */
 export async function isPostmaster(pid: number, dataFolder: string): Promise<boolean> {
-  return (await isAlive(pid)) && (await worksIn(pid, dataFolder));
+  return (await isAlive(pid)) && (await runsIn(pid, dataFolder));
 }
 
 /**

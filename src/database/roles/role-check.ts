@@ -2,7 +2,7 @@
 import { messageOf } from '../../base/errors.ts';
 import { openDatabase, type Queryable } from '../connection.ts';
 import { currentDatabase, listRoles, rightsDifference } from './rights-in-force.ts';
-import { addressAs, type RoleCredentials } from './role-credentials.ts';
+import { type RoleCredentials, urlForRole } from './role-credentials.ts';
 import { createsDatabases, type DatabaseRole, databaseRoles, memberships, ownerRole, roleName } from './role-rights.ts';
 
 /**
@@ -39,7 +39,7 @@ async function checkLogin(
 ): Promise<string[]> {
   const credential = credentials.get(role);
   if (credential === undefined) return [`${roleName(database, role)} has no credential in BRAMBLE_HOME/database.`];
-  const db = openDatabase(addressAs(url, credential), { applicationName: 'bramble/database-roles', max: 1 });
+  const db = openDatabase(urlForRole(url, credential), { applicationName: 'bramble/database-roles', max: 1 });
   try {
     const [row] = await db<{ name: string }[]>`select session_user as name`;
     return row?.name === roleName(database, role) ? [] : [`The credential of ${role} belongs to ${row?.name}.`];

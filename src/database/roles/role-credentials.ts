@@ -54,7 +54,7 @@ export async function writeRoleCredentials(home: string, credentials: RoleCreden
 }
 
 /** The same database, entered as the role; the address itself where there is no credential. */
-export function addressAs(url: string, credential: RoleCredential | undefined): string {
+export function urlForRole(url: string, credential: RoleCredential | undefined): string {
   if (credential === undefined) return url;
   const address = new URL(url);
   address.username = encodeURIComponent(credential.user);

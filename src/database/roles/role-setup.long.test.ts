@@ -12,7 +12,7 @@ import { createEarlierTestDatabase, createTestDatabase } from '../database-fixtu
 import { migrate } from '../migrate.ts';
 import { sqlState } from '../sql-state.ts';
 import { currentDatabase, listRoles, rightsDifference } from './rights-in-force.ts';
-import { addressAs, readRoleCredentials } from './role-credentials.ts';
+import { readRoleCredentials, urlForRole } from './role-credentials.ts';
 import { type DatabaseRole, databaseRoles } from './role-rights.ts';
 import { establishRoles } from './role-setup.ts';
 
@@ -44,7 +44,7 @@ async function withRoles(t: TestContext, made: Promise<{ url: string }> = create
     await Promise.all(opened.map((db) => db.end({ timeout: 5 })));
     await rm(home, { recursive: true, force: true });
   });
-  const urlAs = (role: DatabaseRole) => addressAs(url, credentials.get(role));
+  const urlAs = (role: DatabaseRole) => urlForRole(url, credentials.get(role));
   return { url, home, db: open(url), as: (role) => open(urlAs(role)), urlAs };
 }
 

@@ -5,7 +5,7 @@ import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { after, before, beforeEach, test } from 'node:test';
 import { systemClock } from '../../base/clock.ts';
 import { openDatabase } from '../../database/connection.ts';
-import { addressAs, readRoleCredentials } from '../../database/roles/role-credentials.ts';
+import { readRoleCredentials, urlForRole } from '../../database/roles/role-credentials.ts';
 import { establishRoles } from '../../database/roles/role-setup.ts';
 import { loadAuthority, loadDomainAuthority } from '../../domain/authorities.ts';
 import { type RouterFile, routerCertificateDays, routerFilePath, routerFolder } from '../../link/router-file.ts';
@@ -28,7 +28,7 @@ let asRole: ReturnType<typeof openDatabase>;
 before(async () => {
   await establishRoles(admin.databaseUrl, home);
   const credentials = await readRoleCredentials(home);
-  const address = addressAs(admin.databaseUrl, credentials.get('administration'));
+  const address = urlForRole(admin.databaseUrl, credentials.get('administration'));
   asRole = openDatabase(address, { applicationName: 'bramble/administration/admin-1@test#2', max: 2 });
 });
 after(async () => {
@@ -149,7 +149,7 @@ test('every certificate is listed with its end, and what has to be done is said 
     [],
   );
   const late = await at(routerCertificateDays - 10);
-  assert.match(late.get('router router-1') ?? '', /^ends in \d+ days; it should have been renewed/);
+  assert.match(late.get('router router-1') ?? '', /^expires in \d+ days; it should have been renewed/);
   assert.equal(late.get('domain authority'), null);
   assert.match(
     (await at(19 * 365)).get('domain authority') ?? '',

@@ -4,7 +4,7 @@ import { X509Certificate } from 'node:crypto';
 import { after, test } from 'node:test';
 import * as z from 'zod';
 import { openDatabase } from '../../database/connection.ts';
-import { addressAs, readRoleCredentials } from '../../database/roles/role-credentials.ts';
+import { readRoleCredentials, urlForRole } from '../../database/roles/role-credentials.ts';
 import { establishRoles } from '../../database/roles/role-setup.ts';
 import { sqlState } from '../../database/sql-state.ts';
 import {
@@ -57,7 +57,7 @@ test('an instance reads what it works with, and neither it nor a connection serv
   await establishRoles(admin.databaseUrl, admin.home);
   const credentials = await readRoleCredentials(admin.home);
   for (const role of ['server', 'connection'] as const) {
-    const own = openDatabase(addressAs(admin.databaseUrl, credentials.get(role)), { applicationName: 'test', max: 1 });
+    const own = openDatabase(urlForRole(admin.databaseUrl, credentials.get(role)), { applicationName: 'test', max: 1 });
     await assert.rejects(
       loadDomainAuthority(own, context.masterKeys),
       (error) => sqlState(error) === insufficientPrivilege,

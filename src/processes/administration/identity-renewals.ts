@@ -4,7 +4,7 @@
  */
 import type { Queryable } from '../../database/connection.ts';
 import { deliveryStates } from '../../deliveries/state/delivery-states.ts';
-import { type IdentitySettings, renewAgainAfterSeconds } from '../../domain/identity-settings.ts';
+import { type IdentitySettings, renewalRetrySeconds } from '../../domain/identity-settings.ts';
 
 export interface IdentityRenewal {
   /**
@@ -34,7 +34,7 @@ export function identityRenewal(facts: RenewalFacts, settings: IdentitySettings,
   const again = () => {
     if (!isDue)
       return `the next attempt is not due before ${timeOf(new Date(dueAt))} (\`bramble device resend\` attempts it now)`;
-    const at = new Date(settledAt ?? now).getTime() + renewAgainAfterSeconds(settings, attempts) * 1000;
+    const at = new Date(settledAt ?? now).getTime() + renewalRetrySeconds(settings, attempts) * 1000;
     return `retried from ${timeOf(new Date(at))} on`;
   };
   if (open) return { state: 'under-way', attempts, text: tries('on its way to the device', attempts) };

@@ -8,7 +8,7 @@ import type { Transaction } from '../../database/connection.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { recordEvent } from '../../domain/events.ts';
 import { type ComponentKind, listComponents } from '../../registry/components.ts';
-import { desireProcess, listDesiredProcesses } from '../../registry/desired-processes.ts';
+import { listDesiredProcesses, setDesiredProcess } from '../../registry/desired-processes.ts';
 import type { AdministrationContext } from './context.ts';
 import { deliverSrpCredential } from './srp-issuing.ts';
 
@@ -33,7 +33,7 @@ export async function startProcess(
 ) {
   const host = wantedHost ?? context.host;
   const { release } = await readDomain(tx);
-  await desireProcess(tx, {
+  await setDesiredProcess(tx, {
     name: holder.name,
     kind,
     host,

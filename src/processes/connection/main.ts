@@ -11,7 +11,13 @@ import { credentialRenewal } from '../../instances/credential-renewal.ts';
 import { readCredential } from '../../link/credential.ts';
 import { addGauges } from '../../process/health.ts';
 import { createOwnEndpoints, ownPlaces } from './own-endpoints.ts';
-import { authorizeTunnels, loopbackPorts, noteHeard, readAllowedHosts, readHostsElsewhere } from './served-devices.ts';
+import {
+  authorizeTunnels,
+  loopbackPorts,
+  readAllowedHosts,
+  readHostsElsewhere,
+  recordHeard,
+} from './served-devices.ts';
 import { createTunnels, systemAddresses, type TunnelOptions } from './tunnel.ts';
 import type { OwnEndpoint } from './tunnel-rule.ts';
 
@@ -46,7 +52,7 @@ async function startTunnels(context: ComponentContext<z.output<typeof connection
     rights: await tunnelRights(context, identifier),
     longestMs: longestTunnelMinutes * 60_000,
     onSuspended: (fingerprint) => {
-      noteHeard(db, fingerprint).catch((error: unknown) => {
+      recordHeard(db, fingerprint).catch((error: unknown) => {
         log.warn(
           { reason: messageOf(error) },
           'contact of a suspended enrolment was not recorded; will retry at its next tunnel',

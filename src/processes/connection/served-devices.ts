@@ -76,7 +76,7 @@ export async function readHostsElsewhere(
  * Notes that the certificate of a suspended enrolment was shown, once for each suspension; the instance of its account takes
  * it back within a minute. No write under the account fence: of the device itself it says and changes nothing.
  */
-export async function noteHeard(q: Queryable, fingerprint: string): Promise<void> {
+export async function recordHeard(q: Queryable, fingerprint: string): Promise<void> {
   await q`
     insert into device_heard (device_id, heard_at)
     select d.id, clock_timestamp() from ${devicesOf(q, [fingerprint])} asked join device d on d.id = asked.device_id

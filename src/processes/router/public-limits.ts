@@ -85,7 +85,7 @@ function between(least: number, value: number, most: number): number {
 const reportShape = z.object({ userLimits: z.object({ open_files: z.object({ soft: z.number() }) }) });
 
 /** What this process may take of its host. */
-export function hostRoom(): HostRoom {
+export function hostLimits(): HostRoom {
   // The only place where Node tells the limit of descriptors; without the network it takes milliseconds.
   Object.assign(process.report, { excludeNetwork: true });
   const report = reportShape.safeParse(process.report.getReport());

@@ -24,7 +24,7 @@ import type { NewcomerLimits, Newcomers } from './newcomers.ts';
 import { OutcomeCounter } from './outcome-counter.ts';
 import { createOutcomeReporter, type OutcomeReporter } from './outcome-reporter.ts';
 import type { LimitReason, PublicConnections } from './public-connections.ts';
-import { type GivenLimits, hostRoom, publicLimits } from './public-limits.ts';
+import { type GivenLimits, hostLimits, publicLimits } from './public-limits.ts';
 import { createPublicListener } from './public-listener.ts';
 import { RouteDirectory } from './route-directory.ts';
 import { createStateFile, readRouterState } from './router-state.ts';
@@ -142,7 +142,7 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
   const listener = createPublicListener({
     ...options,
     tunnelHost: options.tunnelHost,
-    limits: publicLimits(hostRoom(), options.limits),
+    limits: publicLimits(hostLimits(), options.limits),
     forward: createForwarder({ links, routes, outcomes: counter, now }),
     tunnel: createTunnelOpener({
       ...options,

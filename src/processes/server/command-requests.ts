@@ -6,7 +6,7 @@ import { connectRequestOf } from '../../devices/connect-request.ts';
 import type { ConnectOutcome, ConnectRequest } from '../../devices/connect-statement.ts';
 import { finishRemovals } from '../../devices/device-removal.ts';
 import { findDeviceByToken } from '../../devices/device-store.ts';
-import { noteUnreadableAnswer } from '../../devices/unreadable-answer.ts';
+import { recordUnreadableAnswer } from '../../devices/unreadable-answer.ts';
 import type { CommandReport } from '../../platforms/device-message.ts';
 import type { DeviceProtocol } from '../../platforms/protocol.ts';
 import {
@@ -117,7 +117,7 @@ async function readReport(
     return await options.largeMessages.inTurn(device.token, body, () => protocol.readReport(body));
   } catch (error) {
     if (isBrambleError(error) && error.code === 'ERR_OVERLOADED') throw error;
-    const noted = await noteUnreadableAnswer(options.db, options.instanceId, device, messageOf(error));
+    const noted = await recordUnreadableAnswer(options.db, options.instanceId, device, messageOf(error));
     if (noted !== 'exhausted') throw error;
     return { status: 'idle', deviceName: null, onUserChannel: false };
   }

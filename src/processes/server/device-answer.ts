@@ -39,11 +39,11 @@ export function notOwner(owner: SrpIdentifier): DeviceAnswer {
   return errorAnswer(421, 'ERR_NOT_OWNER', message, { 'bramble-owner': owner });
 }
 
-export function comeAgain(code: ErrorCode, message: string): DeviceAnswer {
+export function retryLaterAnswer(code: ErrorCode, message: string): DeviceAnswer {
   return errorAnswer(503, code, message, { 'retry-after': '2' });
 }
 
-export const moving = comeAgain('ERR_ACCOUNT_MOVING', 'The account is being moved; retry later.');
+export const moving = retryLaterAnswer('ERR_ACCOUNT_MOVING', 'The account is being moved; retry later.');
 export const unknownDevice = errorAnswer(400, 'ERR_UNKNOWN_DEVICE', 'No enrolment has this address.');
 export const wrongIdentity = errorAnswer(
   400,
@@ -76,7 +76,7 @@ export function leaveManagement({ leaveStatus }: Pick<DeviceProtocol, 'leaveStat
 }
 
 /** Codes for errors of the device, whatever its protocol; everything else is an error on our side and answered 503. */
-const faultOfTheDevice: ReadonlySet<string> = new Set([
+const deviceFaultCodes: ReadonlySet<string> = new Set([
   'ERR_SIGNATURE_INVALID',
   'ERR_IDENTITY_MISSING',
   'ERR_IDENTITY_MISMATCH',
@@ -95,12 +95,12 @@ export function answerOfError(error: unknown, faults?: ReadonlySet<ErrorCode>): 
   if (isBrambleError(error)) {
     if (error.code === 'ERR_BODY_TOO_LARGE') return errorAnswer(413, error.code, error.message);
     if (error.code === 'ERR_CONTENT_TYPE') return errorAnswer(415, error.code, error.message);
-    if (faultOfTheDevice.has(error.code) || faults?.has(error.code) === true)
+    if (deviceFaultCodes.has(error.code) || faults?.has(error.code) === true)
       return errorAnswer(400, error.code, error.message);
-    return comeAgain(error.code, 'The server has trouble: come again.');
+    return retryLaterAnswer(error.code, 'The server has trouble: come again.');
   }
   if (sqlState(error)?.startsWith('22') === true) {
     return errorAnswer(400, 'ERR_INPUT', 'The message contains text that cannot be stored, such as a NUL character.');
   }
-  return comeAgain('ERR_INTERNAL', 'The server has trouble: come again.');
+  return retryLaterAnswer('ERR_INTERNAL', 'The server has trouble: come again.');
 }

@@ -13,7 +13,7 @@ import {
   type TestInstance,
   testDomain,
 } from '../../activation/activation-fixture.ts';
-import { useUpActivationPassword } from '../../activation/activation-password.ts';
+import { consumeActivationPassword } from '../../activation/activation-password.ts';
 import { createScepService } from '../../activation/scep-service.ts';
 import { systemClock } from '../../base/clock.ts';
 import type { DeviceId } from '../../base/ids.ts';
@@ -192,7 +192,7 @@ async function startServer({
     announcements: {
       ...{ db, instanceId, keys: createMasterKeys(), wakeChannel: async () => testDomain.pushTopic },
       onActivated: async (tx, device) => {
-        await useUpActivationPassword(tx, { deviceId: device.deviceId, instanceId });
+        await consumeActivationPassword(tx, { deviceId: device.deviceId, instanceId });
         await oweDeliveries(tx, { deviceIds: [device.deviceId], cause: 'activation', budgeted: false });
       },
       onReturned: async (tx, device) => {

@@ -6,7 +6,7 @@ import { openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
 import { createAnnouncementScene } from '../../devices/announcements-fixture.ts';
 import { type DeviceFixture, seedDomain } from '../../devices/device-fixture.ts';
-import { noteHeard } from '../connection/served-devices.ts';
+import { recordHeard } from '../connection/served-devices.ts';
 import { createEnrolmentUpkeep } from './enrolment-upkeep.ts';
 
 const { url } = await createTestDatabase();
@@ -43,13 +43,13 @@ test(
   limited,
   async () => {
     const [heard, silent] = [await suspendedDevice('heard'), await suspendedDevice('silent')];
-    for (let tunnel = 0; tunnel < 3; tunnel += 1) await noteHeard(db, heard.fingerprint);
+    for (let tunnel = 0; tunnel < 3; tunnel += 1) await recordHeard(db, heard.fingerprint);
     const noted = await db`select device_id as id, xmin from device_heard`;
     assert.deepEqual(
       noted.map(({ id }) => id),
       [heard.deviceId],
     );
-    await noteHeard(db, heard.fingerprint);
+    await recordHeard(db, heard.fingerprint);
     assert.deepEqual(
       await db`select device_id as id, xmin from device_heard`,
       noted,
@@ -61,7 +61,7 @@ test(
       [await stateOf(heard), await stateOf(silent), returned],
       ['active', 'suspended', [heard.deviceId]],
     );
-    await noteHeard(db, heard.fingerprint);
+    await recordHeard(db, heard.fingerprint);
     await upkeep.turn();
     assert.deepEqual(returned, [heard.deviceId], 'once');
     await authenticate({ ...(await newDevice('heard-3')), enrolment: heard.enrolment });

@@ -8,7 +8,7 @@ import type { Clock } from '../../base/clock.ts';
 import type { DeviceId } from '../../base/ids.ts';
 import { createUpkeep, type Upkeep } from '../../component/upkeep.ts';
 import type { Transaction } from '../../database/connection.ts';
-import { type AnnouncementOptions, resumeHeard } from '../../devices/announcements.ts';
+import { type AnnouncementOptions, reinstateHeard } from '../../devices/announcements.ts';
 import { finishRemovals } from '../../devices/device-removal.ts';
 import {
   endSuspended,
@@ -67,7 +67,7 @@ export function createEnrolmentUpkeep(parts: {
   return createUpkeep({
     of: 'enrolments',
     steps: {
-      'reinstate enrolments that were heard of': () => resumeHeard(announcements),
+      'reinstate enrolments that were heard of': () => reinstateHeard(announcements),
       suspend: () => suspendAll({ authenticatedWithinMinutes: newcomersWithinMinutes }),
       'suspend superseded enrolments': goThroughPage,
       'end suspended enrolments': () => briefly((tx) => endSuspended(tx, instanceId)),

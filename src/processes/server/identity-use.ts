@@ -7,7 +7,7 @@ import type { Clock } from '../../base/clock.ts';
 import type { DeviceId, InstanceId } from '../../base/ids.ts';
 import type { Database } from '../../database/connection.ts';
 import { maxKept, storeSignedMessages } from '../../devices/repeated-messages.ts';
-import { noteTlsDays, tlsIdentityFeature } from '../../devices/tls-identity.ts';
+import { recordTlsDays, tlsIdentityFeature } from '../../devices/tls-identity.ts';
 import { type Feature, isFeatureActive } from '../../registry/features.ts';
 
 export interface IdentityUse {
@@ -56,7 +56,7 @@ export function createIdentityUse(parts: {
   async function flushTls(): Promise<void> {
     while (tlsUsers.size > 0) {
       const batch = [...tlsUsers].slice(0, devicesInAStatement);
-      const written = await noteTlsDays(db, instanceId, batch, await tlsCanBeRequired());
+      const written = await recordTlsDays(db, instanceId, batch, await tlsCanBeRequired());
       for (const deviceId of written) noted.devices.add(deviceId);
       // One that a move holds, or took, comes again with its next request.
       for (const deviceId of batch) tlsUsers.delete(deviceId);

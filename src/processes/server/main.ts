@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import * as z from 'zod';
 import { createActivation } from '../../activation/activation.ts';
-import { useUpActivationPassword } from '../../activation/activation-password.ts';
+import { consumeActivationPassword } from '../../activation/activation-password.ts';
 import { createRenewalOrders } from '../../activation/renewal-profiles.ts';
 import { createScepService } from '../../activation/scep-service.ts';
 import { systemClock } from '../../base/clock.ts';
@@ -167,7 +167,7 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
       keys,
       wakeChannel: async (tx) => (await readDomain(tx)).pushTopic,
       onActivated: async (tx, device) => {
-        await useUpActivationPassword(tx, { deviceId: device.deviceId, instanceId });
+        await consumeActivationPassword(tx, { deviceId: device.deviceId, instanceId });
         await oweDeliveries(tx, { deviceIds: [device.deviceId], cause: 'activation', budgeted: false });
       },
       onReturned: async (tx, device) => {

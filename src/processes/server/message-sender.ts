@@ -9,7 +9,7 @@ import { wasIssuedTo } from '../../activation/unknown-identity.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { DeviceId } from '../../base/ids.ts';
 import { type EnrolledDevice, findDeviceByToken } from '../../devices/device-store.ts';
-import { areOfOneEnrolment, beginToUse, standingOf } from '../../devices/identity-renewal.ts';
+import { belongToOneEnrolment, standingOf, startUsingIdentity } from '../../devices/identity-renewal.ts';
 import type { AddressRule, DeviceProtocol } from '../../platforms/protocol.ts';
 import {
   anotherEnrolment,
@@ -52,7 +52,7 @@ export async function provenIdentity(
 ): Promise<Proven> {
   const proven = proveIdentity(protocol, request, body, { way, keys: options.certificateKeys });
   const { fingerprint, otherInTls } = proven;
-  if (otherInTls === undefined || (await areOfOneEnrolment(options.db, token, [fingerprint, otherInTls])))
+  if (otherInTls === undefined || (await belongToOneEnrolment(options.db, token, [fingerprint, otherInTls])))
     return proven;
   throw new BrambleError(
     'ERR_IDENTITY_MISMATCH',
@@ -80,7 +80,7 @@ export async function identifiedDevice(
   }
   if (standing === 'former' || standing === 'none') return { kind: 'done', value: device };
   if (standing === 'new') {
-    const used = await beginToUse(db, instanceId, device, fingerprint);
+    const used = await startUsingIdentity(db, instanceId, device, fingerprint);
     if (used.kind !== 'done') return used;
   }
   return { kind: 'done', value: await findDeviceByToken(db, token) };

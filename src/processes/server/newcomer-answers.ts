@@ -5,13 +5,13 @@ import type { Logger } from '../../process/log/logger.ts';
 import { activationMethodRefusal, activationRefusal } from '../../protocol/activation-form.ts';
 import { type FormBudget, parseQuery } from '../../protocol/form.ts';
 import {
-  comeAgain,
   type DeviceAnswer,
   emptyAnswer,
   errorAnswer,
   messageAnswer,
   moving,
   notOwner,
+  retryLaterAnswer,
   unknownDevice,
 } from './device-answer.ts';
 import { remoteAddressOf } from './device-identity.ts';
@@ -56,7 +56,7 @@ export async function answerScep(
     case 'unknown-token':
       return unknownDevice;
     case 'busy':
-      return comeAgain('ERR_OVERLOADED', 'Too many requests at once; retry later.');
+      return retryLaterAnswer('ERR_OVERLOADED', 'Too many requests at once; retry later.');
     case 'not-owner':
       return notOwner(outcome.owner);
     case 'moving':
@@ -105,9 +105,12 @@ export async function answerActivation(
     case 'no-platform':
       return errorAnswer(400, 'ERR_INPUT', `There is no platform "${form.platform}" in this release.`);
     case 'platform-locked':
-      return comeAgain('ERR_FEATURE_LOCKED', 'The domain is being upgraded and takes no devices of this kind yet.');
+      return retryLaterAnswer(
+        'ERR_FEATURE_LOCKED',
+        'The domain is being upgraded and takes no devices of this kind yet.',
+      );
     case 'busy':
-      return comeAgain('ERR_OVERLOADED', 'Too many activations at once; retry later.');
+      return retryLaterAnswer('ERR_OVERLOADED', 'Too many activations at once; retry later.');
     case 'not-owner':
       return notOwner(outcome.owner);
     case 'moving':

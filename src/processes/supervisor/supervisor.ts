@@ -15,7 +15,7 @@ import path from 'node:path';
 import { isBrambleError, messageOf } from '../../base/errors.ts';
 import { versionFor } from '../../database/embedded/binaries.ts';
 import { startEmbedded, stopEmbedded } from '../../database/embedded/server.ts';
-import { addressAs, type RoleCredentials, readRoleCredentials } from '../../database/roles/role-credentials.ts';
+import { type RoleCredentials, readRoleCredentials, urlForRole } from '../../database/roles/role-credentials.ts';
 import { databaseRoles } from '../../database/roles/role-rights.ts';
 import { thisRelease } from '../../release/this-release.ts';
 import type { AdoptedProcess } from './adopted-process.ts';
@@ -106,7 +106,7 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
     await watchDesired({
       host: configuration.host,
       openDatabase: async (watchSignal) => await openDatabase(home, configuration, watchSignal, onEvent),
-      ownAddress: (url) => addressAs(url, credentials.get('supervisor')),
+      ownAddress: (url) => urlForRole(url, credentials.get('supervisor')),
       onDesired: reconcile,
       self: { host: configuration.host, release, postgresBinaries },
       onEvent,
@@ -279,7 +279,7 @@ function reconciler(
 /** A kind without a role of its own gets the address as it is. */
 function addressFor(kind: string, url: string, credentials: RoleCredentials): string {
   const role = databaseRoles.find((name) => name === kind);
-  return addressAs(url, role && credentials.get(role));
+  return urlForRole(url, role && credentials.get(role));
 }
 
 /** Routers last: what the others still have to answer while they drain goes through them. */

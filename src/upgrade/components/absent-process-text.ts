@@ -13,7 +13,7 @@ export function overdueText(
 }
 
 /** Of a reversal that went on without them. */
-export function notBackText(names: readonly string[], release: { from: string; to: string }): string {
+export function notReturnedText(names: readonly string[], release: { from: string; to: string }): string {
   return (
     `${names.join(', ')} ${names.length === 1 ? 'has' : 'have'} not returned to ${release.from}, and may still run ` +
     `${release.to}: the supervisor keeps trying. See \`bramble status\`, the log there (BRAMBLE_HOME/logs), and ` +

@@ -8,7 +8,7 @@ import type { NewInstance } from '../state/upgrade-plan.ts';
 type Seen = Pick<Component, 'name' | 'kind' | 'release' | 'alive' | 'detail'>;
 
 /** Names of those that are not alive with `release`. */
-export function notYetAt(components: readonly Seen[], names: readonly string[], release: string): string[] {
+export function notYetRunning(components: readonly Seen[], names: readonly string[], release: string): string[] {
   return names.filter(
     (name) =>
       !components.some((candidate) => candidate.name === name && candidate.alive && candidate.release === release),
@@ -56,7 +56,7 @@ export function missingOf(
   release: string,
 ): string | undefined {
   const names = newInstances.flatMap((made) => made.processes);
-  const missing = notYetAt(components, names, release);
+  const missing = notYetRunning(components, names, release);
   if (missing.length > 0) return `processes of ${release}: ${missing.join(', ')}`;
   const unlinked = notLinked(
     components,

@@ -1,7 +1,7 @@
 /** In which order wanted processes come to run from the new release: a pure rule. */
 import type { Component } from '../../registry/components.ts';
 import type { DesiredProcess } from '../../registry/desired-processes.ts';
-import { notYetAt } from './component-readiness.ts';
+import { notYetRunning } from './component-readiness.ts';
 
 export type NextToReplace = { kind: 'replace'; names: string[] } | { kind: 'wait'; names: string[] } | { kind: 'none' };
 
@@ -19,7 +19,7 @@ export function nextToReplace(
   const serving = behind.filter((process) => process.kind !== 'router').map((process) => process.name);
   if (serving.length > 0) return { kind: 'replace', names: serving };
   const running = replaceable.filter((process) => process.state === 'running' && process.release === release);
-  const missing = notYetAt(
+  const missing = notYetRunning(
     components,
     running.map((process) => process.name),
     release,

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { openDatabase } from '../../database/connection.ts';
 import { currentDatabase, listRoles, rightsDifference } from '../../database/roles/rights-in-force.ts';
-import { addressAs, readRoleCredentials } from '../../database/roles/role-credentials.ts';
+import { readRoleCredentials, urlForRole } from '../../database/roles/role-credentials.ts';
 import { establishRoles } from '../../database/roles/role-setup.ts';
 import { finalizeByOperator, reverseByOperator } from '../operations/operator-actions.ts';
 import { operator, type Scene, scene, until } from '../steps/scene-fixture.ts';
@@ -19,7 +19,7 @@ async function patchOfRights(t: TestContext) {
   const home = await mkdtemp(path.join(os.tmpdir(), 'bramble-home-'));
   await establishRoles(it.url, home);
   const coordinator = (await readRoleCredentials(home)).get('coordinator');
-  const db = openDatabase(addressAs(it.url, coordinator), { applicationName: 'bramble/test', max: 3 });
+  const db = openDatabase(urlForRole(it.url, coordinator), { applicationName: 'bramble/test', max: 3 });
   t.after(async () => {
     await db.end({ timeout: 5 });
     await rm(home, { recursive: true, force: true });

@@ -39,7 +39,7 @@ const intolerableMore = 0.07;
 export const worseThan = (usual: number): number => Math.max(intolerable, usual + intolerableMore);
 
 /** Whoever lets every request fail, for tests in which processes die on purpose, has no gate for availability at all. */
-export function everythingMayFail(gate: ChosenGate): boolean {
+export function toleratesEveryFailure(gate: ChosenGate): boolean {
   return (gate.maxErrorRateDifference ?? 0) >= 1;
 }
 
@@ -168,7 +168,7 @@ export function deliveryComparisons({ deliveries, usuallyMissing }: GateFigures,
       stretches: [{ requests: answered + silent, bad: silent }],
       says: () => `${silent} of ${counted(answered + silent, 'device')} received a delivery and have not answered`,
     },
-    ...(everythingMayFail(gate) ? [] : comingComparisons({ deliveries, usuallyMissing }, allowed)),
+    ...(toleratesEveryFailure(gate) ? [] : comingComparisons({ deliveries, usuallyMissing }, allowed)),
   ];
 }
 

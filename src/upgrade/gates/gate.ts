@@ -13,10 +13,10 @@ import {
   type Comparison,
   deliveryComparisons,
   describeTails,
-  everythingMayFail,
   requestsComparison,
   sumOf,
   tailComparisons,
+  toleratesEveryFailure,
   unjudgedTails,
   worseThan,
 } from './gate-comparisons.ts';
@@ -71,7 +71,7 @@ function failuresOf(figures: GateFigures, gate: ChosenGate, comparisons: readonl
     .filter((comparison) => evidenceOf(comparison) >= comparison.evidenceToFail)
     .map((comparison) => comparison.says(sumOf(comparison.stretches)));
   const { interruptions } = figures;
-  if (interruptions.length < interruptionsToFail || everythingMayFail(gate)) return failures;
+  if (interruptions.length < interruptionsToFail || toleratesEveryFailure(gate)) return failures;
   const told = [...new Set(interruptions.map(({ name, cause }) => `${name}: ${cause}`))].join(', ');
   return [
     `the new instances exited unexpectedly or lost their lease ${counted(interruptions.length, 'time')} (${told})`,

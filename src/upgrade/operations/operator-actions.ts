@@ -8,7 +8,7 @@
 
 import { BrambleError } from '../../base/errors.ts';
 import type { Transaction } from '../../database/connection.ts';
-import { desireProcess } from '../../registry/desired-processes.ts';
+import { setDesiredProcess } from '../../registry/desired-processes.ts';
 import { listSupervisors } from '../../registry/supervisors.ts';
 import { listInstancesBehind, occupiedText } from '../components/instances-behind.ts';
 import { checkNames } from '../plan/check-names.ts';
@@ -20,12 +20,12 @@ import type { UpgradePlan } from '../state/upgrade-plan.ts';
 import { isFinal, isPausable, undoOf } from '../state/upgrade-states.ts';
 import { administrationsBefore, hasReached } from '../state/upgrade-steps.ts';
 import {
+  alreadyPlanned,
   describePosition,
   insertUpgrade,
   lockOpenUpgrade,
   mergeProgress,
   minuteText,
-  plannedAlready,
   positionOf,
   reachStep,
   readLatestUpgrade,
@@ -89,7 +89,7 @@ function assertNoneOpen(open: Upgrade | undefined, { replace = false }: PlanOrde
   if (open === undefined) return;
   if (open.state !== 'planned' || hasReached(open.progress.step, 'started')) throw upgradeOpen();
   if (replace) return;
-  throw plannedAlready(open);
+  throw alreadyPlanned(open);
 }
 
 const coordinatorName = 'upgrade-coordinator';
@@ -106,7 +106,7 @@ export async function startUpgrade(
   const upgrade = await lockedUpgrade(tx);
   const overrides = [...(order.overrides ?? [])];
   assertOverrides(upgrade, overrides);
-  await desireProcess(tx, {
+  await setDesiredProcess(tx, {
     name: coordinatorName,
     kind: 'coordinator',
     host: order.host,
@@ -190,7 +190,7 @@ export async function reverseByOperator(tx: Transaction, order: Operator): Promi
   const outcome = await transition(tx, upgrade, undo, { message: `${undo} by ${order.by}` });
   if (outcome.kind === 'conflict') return upgrade;
   if (undo === 'cancelled') {
-    for (const process of administrationsBefore(upgrade.progress.step)) await desireProcess(tx, process);
+    for (const process of administrationsBefore(upgrade.progress.step)) await setDesiredProcess(tx, process);
     await closeUpgrade(tx, outcome.upgrade);
   }
   return outcome.upgrade;

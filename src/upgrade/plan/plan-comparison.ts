@@ -27,7 +27,7 @@ export interface PlanChanges {
   taken: PlannedInstance[];
 }
 
-export function notMade({ plan, progress }: Pick<Upgrade, 'plan' | 'progress'>): PlannedInstance[] {
+export function instancesToAdd({ plan, progress }: Pick<Upgrade, 'plan' | 'progress'>): PlannedInstance[] {
   const made = new Set(progress.newInstances.map(({ name }) => name));
   return plan.instances.filter((planned) => !made.has(planned.name));
 }
@@ -42,7 +42,7 @@ export function planChanges(upgrade: Pick<Upgrade, 'plan' | 'progress'>, facts: 
     Object.hasOwn(plan.options.instances, planned.replaces) || assigned.has(planned.name);
   const isGone = ({ replaces }: PlannedInstance) => !accountsAt.has(replaces);
   const isEmpty = (planned: PlannedInstance) => accountsAt.get(planned.replaces) === 0 && !isWished(planned);
-  const planned = notMade(upgrade);
+  const planned = instancesToAdd(upgrade);
   return {
     joining: facts.behind.filter(({ name, accounts }) => accounts > 0 && !replaced.has(name)).map(({ name }) => name),
     gone: planned.filter(isGone),
@@ -58,7 +58,7 @@ export function isUpToDate({ joining, gone, empty, taken }: PlanChanges): boolea
 }
 
 /** Writes the plan anew, and says by name what is other. @param host where an instance is that nothing is known of */
-export async function bringPlanUp(tx: Transaction, upgrade: Upgrade, host: string): Promise<void> {
+export async function updatePlan(tx: Transaction, upgrade: Upgrade, host: string): Promise<void> {
   const { instances, takenNames } = await readInstanceFacts(tx, host);
   const facts = { behind: await listInstancesBehind(tx, upgrade.toRelease), takenNames };
   const { joining, gone, empty, taken } = planChanges(upgrade, facts);

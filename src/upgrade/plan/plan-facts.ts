@@ -1,7 +1,7 @@
 /** The real counts that a plan is made from. Reads only; one snapshot where the caller gives a transaction. */
 import type { Queryable } from '../../database/connection.ts';
 import { readBudget } from '../../deliveries/budget.ts';
-import { takesAllItems } from '../../devices/delivery-items.ts';
+import { acceptsAllItems } from '../../devices/delivery-items.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { listConnectionServices } from '../../instances/connection-services.ts';
 import { listDesiredProcesses } from '../../registry/desired-processes.ts';
@@ -81,7 +81,7 @@ export async function readInstanceFacts(
 async function countDeliveries(q: Queryable): Promise<PlanFacts['deliveries']> {
   const [row] = await q<{ all: number; able: number }[]>`
     select count(*)::int as "all",
-           count(*) filter (where ${takesAllItems(q)})::int as able
+           count(*) filter (where ${acceptsAllItems(q)})::int as able
       from device d where d.state = 'active'`;
   const able = row?.able ?? 0;
   return { itPolicies: row?.all ?? 0, serviceBooks: able, synchronizations: able };

@@ -3,7 +3,7 @@ import type { Unchanged } from '../../api/operation.ts';
 import type { UpgradeReport } from '../../api/upgrade-report.ts';
 import { counted } from '../../base/counted.ts';
 import { supervisorText } from '../../registry/supervisors.ts';
-import { notBackText } from '../components/absent-process-text.ts';
+import { notReturnedText } from '../components/absent-process-text.ts';
 import type { UpgradePlan } from '../state/upgrade-plan.ts';
 import { waitLines } from './wait-text.ts';
 
@@ -23,7 +23,10 @@ export function reportText(report: Report): string {
       'Checks',
       (report.checks ?? []).map((check) => `  ${check.result.padEnd(10)} ${check.name}: ${check.message}`),
     ),
-    ...section('Not returned', report.notBack.length === 0 ? [] : [`  ${notBackText(report.notBack, report.release)}`]),
+    ...section(
+      'Not returned',
+      report.notBack.length === 0 ? [] : [`  ${notReturnedText(report.notBack, report.release)}`],
+    ),
     ...section('Replaced in place', report.replacements.map(replacementLine)),
     ...section('Waves', report.waves.map(waveLine)),
     ...section('Deliveries', report.deliveries.map(deliveryLine)),

@@ -12,7 +12,7 @@ import { type Feature, featureStates } from '../../registry/features.ts';
 import { listSupervisors } from '../../registry/supervisors.ts';
 import { listInstancesBehind } from '../components/instances-behind.ts';
 import { describePosition, listUpgradeEvents, type Upgrade, type UpgradeEvent } from '../state/upgrade-store.ts';
-import { listNotBack } from '../steps/in-place-steps.ts';
+import { listNotReturned } from '../steps/in-place-steps.ts';
 import { countReplacedAccounts } from '../waves/replaced-accounts.ts';
 import { listWaves, readWaveMoves, type Wave } from '../waves/wave-store.ts';
 import { readWaits } from './wait-facts.ts';
@@ -35,7 +35,7 @@ export async function readUpgradeReport(q: Queryable, upgrade: Upgrade, features
       countDeliveries(q, upgrade),
       listHeldBack(q),
       countAccounts(q, upgrade),
-      listNotBack(q, upgrade),
+      listNotReturned(q, upgrade),
       listEmptied(q, upgrade),
       secondsOf(q, upgrade),
     ]);

@@ -13,7 +13,7 @@ import {
   supervisorText,
 } from '../../registry/supervisors.ts';
 import { occupiedText, type PlacedInstance } from '../components/instances-behind.ts';
-import { finalWord, isFinal, type UpgradeState } from '../state/upgrade-states.ts';
+import { finalDecision, isFinal, type UpgradeState } from '../state/upgrade-states.ts';
 
 export type WaitKind =
   | 'operator'
@@ -146,7 +146,7 @@ export function waitsOf(facts: WaitFacts): Wait[] {
   ];
   const waits = [...operator, ...specific];
   // What the step says is more than nothing, and less than what is known better.
-  const saysMore = facts.state === 'soaking' ? facts.step !== finalWord : operator.length === 0;
+  const saysMore = facts.state === 'soaking' ? facts.step !== finalDecision : operator.length === 0;
   if (facts.step !== null && saysMore) waits.push(wait('step', facts.step, { since: facts.updatedAt }));
   if (waits.length === 0) waits.push(wait('step', 'the coordinator’s next step', { since: facts.updatedAt }));
   return waits;

@@ -85,4 +85,4 @@ export function undoOf(position: UpgradePosition): 'cancelled' | 'reversing' | u
 }
 
 /** What the coordinator waits for when the waves have passed and nobody is left to move. */
-export const finalWord = 'an operator: `bramble upgrade finalize` or `bramble upgrade reverse`';
+export const finalDecision = 'an operator: `bramble upgrade finalize` or `bramble upgrade reverse`';

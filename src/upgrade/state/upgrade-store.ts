@@ -101,7 +101,7 @@ export function minuteText(at: Date): string {
 }
 
 /** For a plan in whose place another may be put where that is said. */
-export function plannedAlready(open: Pick<Upgrade, 'state' | 'toRelease' | 'createdAt'>): BrambleError {
+export function alreadyPlanned(open: Pick<Upgrade, 'state' | 'toRelease' | 'createdAt'>): BrambleError {
   return new BrambleError(
     'ERR_UPGRADE_OPEN',
     `An upgrade to ${open.toRelease} has been planned since ${minuteText(open.createdAt)}, but was not started. ` +

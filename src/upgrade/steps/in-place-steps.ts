@@ -216,7 +216,7 @@ export async function replaceRest(context: StepContext, read: Upgrade): Promise<
  * Reversing: instances and connection services are put back to the release before, last first; undefined once all are. One that
  * does not come is waited for as long as one that is replaced; then it is noted, and the others have their turn.
  */
-export async function putInstancesBack(context: StepContext, read: Upgrade): Promise<StepOutcome | undefined> {
+export async function restoreInstances(context: StepContext, read: Upgrade): Promise<StepOutcome | undefined> {
   const { fromRelease, toRelease, progress } = read;
   const [components, all] = await Promise.all([listComponents(context.db), listDesiredProcesses(context.db)]);
   const order = progress.replacements.flatMap(({ processes }) => processes);
@@ -246,7 +246,7 @@ async function passOver(context: StepContext, read: Upgrade, process: DesiredPro
 }
 
 /** Processes that were passed over, and still are not at work in the release before. */
-export async function listNotBack(q: Queryable, { fromRelease, progress }: Upgrade): Promise<string[]> {
+export async function listNotReturned(q: Queryable, { fromRelease, progress }: Upgrade): Promise<string[]> {
   if (progress.passedOver.length === 0) return [];
   const [components, all] = [await listComponents(q), await listDesiredProcesses(q)];
   return all

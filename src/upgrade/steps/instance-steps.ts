@@ -7,7 +7,7 @@
  */
 import { isBrambleError, messageOf } from '../../base/errors.ts';
 import { listInstancesBehind, occupiedText } from '../components/instances-behind.ts';
-import { bringPlanUp, isUpToDate, notMade, planChanges } from '../plan/plan-comparison.ts';
+import { instancesToAdd, isUpToDate, planChanges, updatePlan } from '../plan/plan-comparison.ts';
 import { readInstanceFacts } from '../plan/plan-facts.ts';
 import type { PlannedInstance } from '../state/upgrade-plan.ts';
 import { mergeProgress, recordUpgradeEvent, type Upgrade } from '../state/upgrade-store.ts';
@@ -22,10 +22,10 @@ export async function comparePlan(context: StepContext, read: Upgrade): Promise<
   if (read.plan.inPlace) return undefined;
   const behind = await listInstancesBehind(context.db, read.toRelease);
   const { takenNames } =
-    notMade(read).length === 0 ? { takenNames: [] } : await readInstanceFacts(context.db, context.host);
+    instancesToAdd(read).length === 0 ? { takenNames: [] } : await readInstanceFacts(context.db, context.host);
   if (isUpToDate(planChanges(read, { behind, takenNames }))) return undefined;
   return await stepTransaction(context, 'compare-plan', read, async (tx, upgrade) => {
-    await bringPlanUp(tx, upgrade, context.host);
+    await updatePlan(tx, upgrade, context.host);
     return advanced;
   });
 }
@@ -43,7 +43,7 @@ export interface Stuck {
 export async function completeInstances(context: StepContext, read: Upgrade): Promise<StepOutcome | Stuck | undefined> {
   const compared = await comparePlan(context, read);
   if (compared !== undefined) return compared;
-  const missing = notMade(read);
+  const missing = instancesToAdd(read);
   const next = missing.find(({ host }) => host === context.host);
   if (next !== undefined) return await addInstance(context, read, next);
   const [elsewhere] = missing;

@@ -8,7 +8,7 @@ import { applyBudget, readBudget } from '../../deliveries/budget.ts';
 import { createConnectionService, getConnectionService } from '../../instances/connection-services.ts';
 import { createInstance, findInstance } from '../../instances/instances.ts';
 import { listSrpCredentials, revokeSrpCredential } from '../../instances/srp-credential-store.ts';
-import { type DesiredProcess, desireProcess, listDesiredProcesses } from '../../registry/desired-processes.ts';
+import { type DesiredProcess, listDesiredProcesses, setDesiredProcess } from '../../registry/desired-processes.ts';
 import type { NewInstance, PlannedInstance } from '../state/upgrade-plan.ts';
 import type { UpgradeEffects } from './step-context.ts';
 
@@ -29,13 +29,13 @@ export async function addNewInstance(
   const desired = await listDesiredProcesses(tx);
   const identifiers = [created.srpIdentifier];
   await effects.issueCredential(tx, created.srpIdentifier, replaced.srpIdentifier);
-  await desireProcess(tx, {
+  await setDesiredProcess(tx, {
     name: created.name,
     kind: 'server',
     host: planned.host,
     release,
     state: 'running',
-    settings: settingsLike(desired, replaced, created),
+    settings: copiedSettings(desired, replaced, created),
   });
   for (const wanted of planned.connectionServices) {
     const like = await getConnectionService(tx, wanted.replaces);
@@ -48,13 +48,13 @@ export async function addNewInstance(
       throw instanceError(`The connection service ${wanted.name} cannot be added: ${made.kind}.`);
     identifiers.push(made.service.srpIdentifier);
     await effects.issueCredential(tx, made.service.srpIdentifier, like?.srpIdentifier ?? replaced.srpIdentifier);
-    await desireProcess(tx, {
+    await setDesiredProcess(tx, {
       name: made.service.name,
       kind: 'connection',
       host: planned.host,
       release,
       state: 'running',
-      settings: like === undefined ? {} : settingsLike(desired, like, made.service),
+      settings: like === undefined ? {} : copiedSettings(desired, like, made.service),
     });
   }
   await applyBudget(tx, await readBudget(tx), [created.id]);
@@ -76,7 +76,7 @@ interface Named {
 }
 
 /** The settings of the replaced one's process, with its own name and identifier put in their place. */
-function settingsLike(desired: readonly DesiredProcess[], like: Named, own: Named): Record<string, unknown> {
+function copiedSettings(desired: readonly DesiredProcess[], like: Named, own: Named): Record<string, unknown> {
   const process = desired.find((candidate) => candidate.name === like.name);
   // Both run beside each other on one host: a fixed port stays the replaced one's.
   const settings = { ...process?.settings, ...(process?.settings['port'] === undefined ? {} : { port: 0 }) };

@@ -9,7 +9,7 @@ import type { AccountId, InstanceId } from '../../base/ids.ts';
 import { budgetSchema, readBudget, writeBudget } from '../../deliveries/budget.ts';
 import { listComponents } from '../../registry/components.ts';
 import { changeDesiredProcesses, listDesiredProcesses } from '../../registry/desired-processes.ts';
-import { missingOf, notYetAt } from '../components/component-readiness.ts';
+import { missingOf, notYetRunning } from '../components/component-readiness.ts';
 import { grantRights } from '../fence/patch-rights.ts';
 import { setDomainRelease } from '../fence/release-fence.ts';
 import { assignWaves } from '../plan/wave-assignment.ts';
@@ -160,7 +160,7 @@ export async function stepExpanded(context: StepContext, upgrade: Upgrade): Prom
       return advanced;
     });
   }
-  const missing = notYetAt(await listComponents(context.db), wanted, upgrade.toRelease);
+  const missing = notYetRunning(await listComponents(context.db), wanted, upgrade.toRelease);
   if (missing.length > 0) return waitingFor(`administration services of ${upgrade.toRelease}: ${missing.join(', ')}`);
   const added = await completeInstancesOrPause(context, upgrade);
   if (added !== undefined) return added;

@@ -15,18 +15,18 @@ import { retireInstance } from '../../instances/instances.ts';
 import { cancelMoveBatch, createMoveBatch } from '../../moves/batch-store.ts';
 import { moveStates } from '../../moves/state/move-states.ts';
 import { listComponents } from '../../registry/components.ts';
-import { changeDesiredProcesses, desireProcess, listDesiredProcesses } from '../../registry/desired-processes.ts';
-import { notBackText } from '../components/absent-process-text.ts';
-import { notYetAt, stillAlive } from '../components/component-readiness.ts';
+import { changeDesiredProcesses, listDesiredProcesses, setDesiredProcess } from '../../registry/desired-processes.ts';
+import { notReturnedText } from '../components/absent-process-text.ts';
+import { notYetRunning, stillAlive } from '../components/component-readiness.ts';
 import { revokeGrantedRights } from '../fence/patch-rights.ts';
 import { setDomainRelease } from '../fence/release-fence.ts';
 import { closeUpgrade } from '../state/upgrade-close.ts';
 import { administrationsBefore, hasReached } from '../state/upgrade-steps.ts';
 import { reachStep, recordUpgradeEvent, transition, type Upgrade } from '../state/upgrade-store.ts';
-import { listNotBack, putInstancesBack } from './in-place-steps.ts';
+import { listNotReturned, restoreInstances } from './in-place-steps.ts';
 import { removeInstanceParts } from './new-instances.ts';
 import { fenceOptions } from './prepare-steps.ts';
-import { putRoutersBack } from './router-steps.ts';
+import { restoreRouters } from './router-steps.ts';
 import {
   advanced,
   fencedStep,
@@ -39,9 +39,9 @@ import {
 export async function stepReversing(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   const { progress } = upgrade;
   // They may be the reason, and they serve everybody.
-  const router = await putRoutersBack(context, upgrade);
+  const router = await restoreRouters(context, upgrade);
   if (router !== undefined) return router;
-  const instance = upgrade.plan.inPlace ? await putInstancesBack(context, upgrade) : undefined;
+  const instance = upgrade.plan.inPlace ? await restoreInstances(context, upgrade) : undefined;
   if (instance !== undefined) return instance;
   if (progress.newInstances.length > 0 && !hasReached(progress.step, 'instances-removed')) {
     return progress.step.at === 'instances-retired'
@@ -160,7 +160,7 @@ async function returnAdministration(context: StepContext, upgrade: Upgrade): Pro
       const added = (await listDesiredProcesses(tx)).filter(
         (process) => process.kind === 'administration' && !before.some((known) => known.name === process.name),
       );
-      for (const process of before) await desireProcess(tx, process);
+      for (const process of before) await setDesiredProcess(tx, process);
       const names = added.map((process) => process.name);
       await changeDesiredProcesses(tx, names, { release: current.fromRelease, state: 'running' });
       await reachStep(tx, current, { at: 'old-administrations-started' });
@@ -169,16 +169,18 @@ async function returnAdministration(context: StepContext, upgrade: Upgrade): Pro
     });
   }
   const wanted = before.filter((process) => process.state === 'running').map((process) => process.name);
-  const missing = notYetAt(await listComponents(context.db), wanted, upgrade.fromRelease);
+  const missing = notYetRunning(await listComponents(context.db), wanted, upgrade.fromRelease);
   if (missing.length > 0) return waitingFor(`administration services of ${upgrade.fromRelease}: ${missing.join(', ')}`);
   return await stepTransaction(context, 'reversed', upgrade, async (tx, current) => {
-    const left = await listNotBack(tx, current);
+    const left = await listNotReturned(tx, current);
     // What still runs from the patch keeps its rights; the next upgrade takes them back at its end.
     if (left.length === 0) await revokeGrantedRights(tx, current);
     const outcome = await transition(tx, current, 'reversed', {
       message:
         `the domain runs release ${current.fromRelease} again${current.plan.patch ? '' : '; added columns stay'}` +
-        (left.length === 0 ? '' : `; but ${notBackText(left, { from: current.fromRelease, to: current.toRelease })}`),
+        (left.length === 0
+          ? ''
+          : `; but ${notReturnedText(left, { from: current.fromRelease, to: current.toRelease })}`),
     });
     if (outcome.kind === 'changed') await closeUpgrade(tx, outcome.upgrade);
     return advanced;

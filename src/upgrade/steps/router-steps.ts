@@ -25,7 +25,7 @@ export async function replaceRouters(context: StepContext, upgrade: Upgrade): Pr
 }
 
 /** Undefined once no router is wanted from the new release, and none that was at work is on its way from it. */
-export async function putRoutersBack(context: StepContext, upgrade: Upgrade): Promise<StepOutcome | undefined> {
+export async function restoreRouters(context: StepContext, upgrade: Upgrade): Promise<StepOutcome | undefined> {
   const routers = (await listDesiredProcesses(context.db)).filter(({ kind }) => kind === 'router');
   const onTheWay = stillAt(routers, await listComponents(context.db), upgrade);
   if (onTheWay.length > 0) return waitingFor(`routers of ${upgrade.fromRelease}: ${onTheWay.join(', ')}`);

@@ -7,7 +7,7 @@ import type { Transaction } from '../../database/connection.ts';
 import { type GateAnswer, judgeGate } from '../gates/gate.ts';
 import { readGateFigures } from '../gates/gate-samples.ts';
 import { chosenGate } from '../state/plan-options.ts';
-import { finalWord } from '../state/upgrade-states.ts';
+import { finalDecision } from '../state/upgrade-states.ts';
 import { recordUpgradeEvent, transition, type Upgrade } from '../state/upgrade-store.ts';
 import { recordGateAnswer } from '../waves/gate-record.ts';
 import { countFailedMoves, countStragglers, joinLatecomers, moveStragglers, queueMoves } from '../waves/latecomers.ts';
@@ -258,13 +258,13 @@ export async function stepSoaking(context: StepContext, upgrade: Upgrade): Promi
       return await pauseStep(context, upgrade, `after the waves: ${answer.reasons.join('; ')}`, { gate: answer });
     }
   }
-  if (upgrade.plan.inPlace) return (await replaceLatecomers(context, upgrade)) ?? waitingFor(finalWord);
+  if (upgrade.plan.inPlace) return (await replaceLatecomers(context, upgrade)) ?? waitingFor(finalDecision);
   const missing = await completeInstances(context, upgrade);
   if (missing?.kind === 'advanced') return missing;
   const following = await stepTransaction(context, 'follow', upgrade, (tx, current) => follow(context, tx, current));
   // Watching goes on: an instance that cannot be added stands in the way of finalizing alone.
   if (missing?.kind === 'stuck') return waitingFor(missing.reason);
-  return following ?? waitingFor(finalWord);
+  return following ?? waitingFor(finalDecision);
 }
 
 /** Accounts that are not where they are to go, though no wave is open, are moved; undefined when there are none. */

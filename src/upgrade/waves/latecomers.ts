@@ -24,7 +24,7 @@ import {
 } from './wave-store.ts';
 
 /** Where those go whose new instance no wave has had. Once it is being finalized nothing can go back, and no gate helps. */
-export type UnjudgedGo = 'own-wave' | 'last-wave';
+export type UnjudgedWave = 'own-wave' | 'last-wave';
 
 /** Accounts that one event names. */
 const namesShown = 20;
@@ -43,7 +43,7 @@ export async function joinLatecomerWave(tx: Transaction, upgrade: Upgrade): Prom
  * Gives accounts at an old instance that no wave has a place in the last one, once there is somebody to take them. Where that
  * one has begun, those whose new instance took nobody so far have a wave of their own, which waits to begin.
  */
-export async function joinLatecomers(tx: Transaction, upgrade: Upgrade, unjudged: UnjudgedGo): Promise<void> {
+export async function joinLatecomers(tx: Transaction, upgrade: Upgrade, unjudged: UnjudgedWave): Promise<void> {
   const components = await listComponents(tx);
   const ready = upgrade.progress.newInstances.filter(
     (made) => missingOf([made], components, upgrade.toRelease) === undefined,
@@ -128,7 +128,7 @@ export async function moveStragglers(
   tx: Transaction,
   upgrade: Upgrade,
   createdBy: string,
-  unjudged: UnjudgedGo,
+  unjudged: UnjudgedWave,
 ): Promise<void> {
   await joinLatecomers(tx, upgrade, unjudged);
   const begun = (await listWaves(tx, upgrade.id)).findLast(({ state }) => state !== 'waiting');

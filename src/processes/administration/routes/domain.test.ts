@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { openDatabase } from '../../../database/connection.ts';
-import { addressAs, readRoleCredentials } from '../../../database/roles/role-credentials.ts';
+import { readRoleCredentials, urlForRole } from '../../../database/roles/role-credentials.ts';
 import { establishRoles } from '../../../database/roles/role-setup.ts';
 import { codeOf, startAdministration } from '../administration-fixture.ts';
 
@@ -68,7 +68,7 @@ test('status names the database role that every process has, and none where an i
 
   await establishRoles(admin.databaseUrl, admin.home);
   const credential = (await readRoleCredentials(admin.home)).get('server');
-  const confined = openDatabase(addressAs(admin.databaseUrl, credential), {
+  const confined = openDatabase(urlForRole(admin.databaseUrl, credential), {
     applicationName: 'bramble/server/one@test#3',
     max: 1,
   });
