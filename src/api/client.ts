@@ -6,6 +6,7 @@
 import * as z from 'zod';
 import { type ErrorCode, isReceivedCode } from '../base/error-codes.ts';
 import { BrambleError, isBrambleError, messageOf } from '../base/errors.ts';
+import { deliveryOperations } from './deliveries.ts';
 import type { AnswerOf, Operation, RequestOf } from './operation.ts';
 
 /** One administration service, and the token to show there. */
@@ -69,7 +70,7 @@ export class AnsweredError extends BrambleError {
 const defaultTimeoutMs = 60_000;
 const root = '/api/v1';
 /** A question that every service answers with few bytes. */
-const smallQuestion = { method: 'GET', path: '/budget' };
+const smallQuestion = askedOf(deliveryOperations.showBudget, {});
 
 export function createAdministrationClient(options: ClientOptions): AdministrationClient {
   const { choose, timeoutMs = defaultTimeoutMs, repeatable = false } = options;

@@ -14,44 +14,12 @@ import {
 import { groupOperations } from '../../../api/groups.ts';
 import { accountNameOf } from '../../../base/account-name.ts';
 import { BrambleError } from '../../../base/errors.ts';
-import { announceDeliveries, oweDeliveries } from '../../../deliveries/owe-deliveries.ts';
 import { notFound } from '../../../rest/http-errors.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
+import { owePolicy } from '../owed-policies.ts';
 
 export function groupRoutes(context: AdministrationContext): FastifyPluginAsync {
-  async function changeMember(
-    member: { name: string; account: string },
-    change: typeof addGroupMember,
-  ): Promise<MembershipOutcome> {
-    const accountName = accountNameOf(member.account);
-    return await write(context, async (tx) => {
-      const changed = await change(tx, member.name, accountName);
-      if (changed === 'unknown-group') throw notFound('group', member.name);
-      if (changed === 'unknown-account') throw notFound('account', member.account);
-      if (changed === 'unchanged' && change === removeGroupMember) {
-        throw new BrambleError(
-          'ERR_NOT_FOUND',
-          `The account ${accountName} is not a member of the group ${member.name}.`,
-          {
-            details: { what: 'member', name: accountName },
-          },
-        );
-      }
-      const account = changed === 'changed' ? await getAccount(tx, accountName) : undefined;
-      if (account) {
-        await oweDeliveries(tx, {
-          accountIds: [account.id],
-          cause: 'policy-change',
-          budgeted: true,
-          items: ['it-policy'],
-        });
-        await announceDeliveries(tx);
-      }
-      return changed;
-    });
-  }
-
   return async (app) => {
     serve(app, groupOperations.list, async () => ({ groups: await listGroups(context.db) }));
 
@@ -73,14 +41,8 @@ export function groupRoutes(context: AdministrationContext): FastifyPluginAsync 
           const group = await membersOfGroup(tx, request.params.name);
           if (group === undefined) throw notFound('group', request.params.name);
           await deleteGroup(tx, group.id);
-          const owed = await oweDeliveries(tx, {
-            accountIds: group.accountIds,
-            cause: 'policy-change',
-            budgeted: true,
-            items: ['it-policy'],
-          });
-          await announceDeliveries(tx);
-          return { members: group.accountIds.length, deliveriesOwed: owed.length };
+          const deliveriesOwed = await owePolicy(tx, group.accountIds);
+          return { members: group.accountIds.length, deliveriesOwed };
         }),
     );
 
@@ -91,11 +53,34 @@ export function groupRoutes(context: AdministrationContext): FastifyPluginAsync 
     });
 
     serve(app, groupOperations.addMember, async (request) => {
-      await changeMember(request.params, addGroupMember);
+      await changeMember(context, request.params, addGroupMember);
     });
 
     serve(app, groupOperations.removeMember, async (request) => {
-      await changeMember(request.params, removeGroupMember);
+      await changeMember(context, request.params, removeGroupMember);
     });
   };
+}
+
+async function changeMember(
+  context: AdministrationContext,
+  member: { name: string; account: string },
+  change: typeof addGroupMember,
+): Promise<MembershipOutcome> {
+  const accountName = accountNameOf(member.account);
+  return await write(context, async (tx) => {
+    const changed = await change(tx, member.name, accountName);
+    if (changed === 'unknown-group') throw notFound('group', member.name);
+    if (changed === 'unknown-account') throw notFound('account', member.account);
+    if (changed === 'unchanged' && change === removeGroupMember) {
+      throw new BrambleError(
+        'ERR_NOT_FOUND',
+        `The account ${accountName} is not a member of the group ${member.name}.`,
+        { details: { what: 'member', name: accountName } },
+      );
+    }
+    const account = changed === 'changed' ? await getAccount(tx, accountName) : undefined;
+    if (account) await owePolicy(tx, [account.id]);
+    return changed;
+  });
 }

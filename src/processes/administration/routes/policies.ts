@@ -5,7 +5,6 @@ import { itPolicyOperations } from '../../../api/it-policies.ts';
 import { accountNameOf } from '../../../base/account-name.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import type { Transaction } from '../../../database/connection.ts';
-import { announceDeliveries, oweDeliveries } from '../../../deliveries/owe-deliveries.ts';
 import {
   accountsUnderPolicy,
   assignAccountPolicy,
@@ -22,6 +21,7 @@ import { requireFeature } from '../../../registry/features.ts';
 import { notFound } from '../../../rest/http-errors.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
+import { owePolicy } from '../owed-policies.ts';
 
 export function policyRoutes(context: AdministrationContext): FastifyPluginAsync {
   return async (app) => {
@@ -108,12 +108,6 @@ async function requireRuleFeatures(
     const held = names.filter((ruleName) => featuresNeeded([ruleName]).includes(feature));
     await requireFeature(tx, context.features, feature, `Setting ${held.join(', ')}`);
   }
-}
-
-async function owePolicy(tx: Transaction, accountIds: readonly string[]): Promise<number> {
-  const owed = await oweDeliveries(tx, { accountIds, cause: 'policy-change', budgeted: true, items: ['it-policy'] });
-  await announceDeliveries(tx);
-  return owed.length;
 }
 
 async function policyIdOf(tx: Transaction, policyName: string | null): Promise<string | null> {
