@@ -51,30 +51,6 @@ export async function namesOfAccounts(q: Queryable, ids: readonly AccountId[]): 
   return new Map(rows.map((row) => [row.id, row.name]));
 }
 
-export interface UnsettledMove {
-  account: string;
-  state: string;
-  from: string;
-  to: string;
-  attempts: number;
-  outOfReach: boolean;
-  failure: string | null;
-}
-
-/** Moves of a batch that are not closed in good order, by name; index account_move_batch. */
-export async function listUnsettledMoves(q: Queryable, batchId: string, limit: number): Promise<UnsettledMove[]> {
-  return await q<UnsettledMove[]>`
-    select a.name as account, m.state, f.name as "from", t.name as "to", m.attempts, m.out_of_reach as "outOfReach",
-           m.failure
-      from account_move m
-      join account a on a.id = m.account_id
-      join instance f on f.id = m.from_instance_id
-      join instance t on t.id = m.to_instance_id
-     where m.batch_id = ${batchId} and m.state <> 'closed'
-     order by a.name
-     limit ${limit}`;
-}
-
 async function accountsByName(
   q: Queryable,
   texts: readonly string[],

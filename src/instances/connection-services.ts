@@ -142,3 +142,26 @@ async function serveInstances(tx: Transaction, serviceId: string, instanceIds: r
     );
   }
 }
+
+/** Takes the instance out of its connection services, and of these by name away what serves no other. */
+export async function removeServicesOf(tx: Transaction, instanceId: string, names: readonly string[]): Promise<void> {
+  await tx`delete from connection_service_instance where instance_id = ${instanceId}`;
+  await tx`
+    delete from connection_service c
+     where c.name = any(${names as string[]})
+       and not exists (select 1 from connection_service_instance r where r.connection_service_id = c.id)`;
+}
+
+/** Connection services that serve this instance alone, by name. */
+export async function servicesAloneOf(
+  q: Queryable,
+  instanceId: string,
+): Promise<{ name: string; srpIdentifier: string }[]> {
+  return await q<{ name: string; srpIdentifier: string }[]>`
+    select c.name, c.srp_identifier as "srpIdentifier"
+      from connection_service c join connection_service_instance r on r.connection_service_id = c.id
+     where r.instance_id = ${instanceId}
+       and not exists (select 1 from connection_service_instance other
+                        where other.connection_service_id = c.id and other.instance_id <> r.instance_id)
+     order by c.name`;
+}

@@ -45,6 +45,12 @@ export async function listInstances(q: Queryable): Promise<Instance[]> {
     order by i.name`;
 }
 
+/** Ids of those that are not retired. */
+export async function standingInstances(q: Queryable): Promise<string[]> {
+  const rows = await q<{ id: string }[]>`select id from instance where retired_at is null order by id`;
+  return rows.map(({ id }) => id);
+}
+
 /** By name or SRP identifier. */
 export async function findInstance(
   q: Queryable,

@@ -40,3 +40,8 @@ export async function changeDesiredProcesses(
      where name = any(${names as string[]})`;
   return count;
 }
+
+/** The coordinator of an upgrade that has ended is wanted no longer. */
+export async function removeDesiredCoordinator(q: Queryable): Promise<void> {
+  await q`delete from desired_process where kind = 'coordinator'`;
+}

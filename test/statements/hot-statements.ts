@@ -367,9 +367,7 @@ export const seldom: readonly unknown[] = [
   waveStore.insertAssignments,
   waveStore.insertWaves,
   waveStore.passAcceptedWave,
-  waveStore.pauseUpgradeBatches,
   waveStore.reopenWaves,
-  waveStore.resumeUpgradeBatches,
   waveStore.setWaveState,
   // These send no statement.
   situation.createOpenCount,

@@ -4,6 +4,7 @@
  *
  * Invariant: an instance that an account is at, on its way to, or may have to go back to is not retired, nor is the last one.
  */
+
 import { rm } from 'node:fs/promises';
 import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
@@ -11,7 +12,7 @@ import type { Transaction } from '../../database/connection.ts';
 import { recordEvent } from '../../domain/events.ts';
 import { findInstance, retireInstance } from '../../instances/instances.ts';
 import { credentialPath } from '../../link/credential.ts';
-import { moveStates } from '../../moves/state/move-states.ts';
+import { countMovesTo } from '../../moves/move-reports.ts';
 import { notFound } from '../../rest/http-errors.ts';
 import { positionOf, readOpenUpgrade } from '../../upgrade/state/upgrade-store.ts';
 import { describeInstance, removeInstanceParts } from '../../upgrade/steps/new-instances.ts';
@@ -99,10 +100,7 @@ async function assertNotInUpgrade(tx: Transaction, name: string): Promise<void> 
 
 /** Moves are queued under the instance's row lock, which the caller holds: what is not seen here comes after it retired. */
 async function assertNothingOnTheWay(tx: Transaction, name: string, id: string): Promise<void> {
-  const [row] = await tx<{ open: number }[]>`
-    select count(*)::int as open from account_move
-     where to_instance_id = ${id} and ${moveStates.in(tx, 'uncommitted')}`;
-  const open = row?.open ?? 0;
+  const open = await countMovesTo(tx, id);
   if (open === 0) return;
   throw inUse(
     name,

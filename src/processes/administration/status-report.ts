@@ -8,7 +8,7 @@ import { deliveryStates } from '../../deliveries/state/delivery-states.ts';
 import { handOutsShown } from '../../devices/unanswered-commands.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { type Instance, listInstances } from '../../instances/instances.ts';
-import { moveStates } from '../../moves/state/move-states.ts';
+import { listOpenBatches } from '../../moves/move-reports.ts';
 import { type Component, componentKinds, listComponents } from '../../registry/components.ts';
 import { isFeatureActive } from '../../registry/features.ts';
 import { listSupervisors } from '../../registry/supervisors.ts';
@@ -30,7 +30,7 @@ export async function readStatus({ db: q, home, features }: StatusContext): Prom
     listComponents(q),
     listSupervisors(q),
     listInstances(q),
-    listOpenMoves(q),
+    listOpenBatches(q),
     openUpgrade(q),
     listSessionRoles(q),
     listCertificates(q, home),
@@ -163,17 +163,6 @@ async function listHolds(q: Queryable): Promise<Hold[]> {
 function holdView(hold: Hold) {
   const text = hold.reason === 'nothing' ? 'nothing' : holdText(hold.reason);
   return { reason: hold.reason, text, waiting: hold.waiting, heldSeconds: hold.heldSeconds };
-}
-
-/** Batches with moves that are not closed; through index account_move_batch. */
-async function listOpenMoves(q: Queryable): Promise<Status['openMoves']> {
-  return await q<Status['openMoves'][number][]>`
-    select b.id as batch, b.purpose, b.state, count(*)::int as open,
-           count(*) filter (where m.out_of_reach)::int as "outOfReach"
-      from move_batch b join account_move m on m.batch_id = b.id
-     where b.state <> 'done' and ${moveStates.in(q, 'under-way', 'm')}
-     group by b.id
-     order by b.created_at`;
 }
 
 async function openUpgrade(q: Queryable): Promise<Status['upgrade']> {

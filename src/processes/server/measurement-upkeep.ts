@@ -2,10 +2,12 @@
  * Keeps the tables of measurements small: what routers and instances saw of requests, interruptions of components. Every
  * instance does it for all of them, a little in each turn; rivals only find less to do.
  */
+
 import type { Clock } from '../../base/clock.ts';
 import { createUpkeep, type Upkeep } from '../../component/upkeep.ts';
 import type { Database, Queryable } from '../../database/connection.ts';
 import type { Logger } from '../../process/log/logger.ts';
+import { trimInterruptions } from '../../registry/component-interruptions.ts';
 import { gatherIntoHours } from './outcome-store.ts';
 
 /** A gate reads back to the moves of its wave, which may be hours ago. */
@@ -27,7 +29,7 @@ export function createMeasurementUpkeep(parts: { db: Database; clock: Clock; log
       'trim outcomes': () => trimOutcomes(db),
       'trim samples': () => trimSamples(db),
       'trim reports': () => trimReports(db),
-      'trim interruptions': () => trimInterruptions(db),
+      'trim interruptions': () => trimInterruptions(db, interruptionsLastDays),
     },
   });
 }
@@ -52,8 +54,4 @@ async function trimSamples(q: Queryable): Promise<void> {
 /** A few rows for each start of a router. */
 async function trimReports(q: Queryable): Promise<void> {
   await q`delete from outcome_report where counted_at < now() - make_interval(days => ${reportsLastDays})`;
-}
-
-async function trimInterruptions(q: Queryable): Promise<void> {
-  await q`delete from component_interruption where at < now() - make_interval(days => ${interruptionsLastDays})`;
 }

@@ -8,6 +8,7 @@
 
 import { BrambleError } from '../../base/errors.ts';
 import type { Transaction } from '../../database/connection.ts';
+import { resumeUpgradeBatches } from '../../moves/move-reports.ts';
 import { setDesiredProcess } from '../../registry/desired-processes.ts';
 import { listSupervisors } from '../../registry/supervisors.ts';
 import { listInstancesBehind, occupiedText } from '../components/instances-behind.ts';
@@ -36,7 +37,7 @@ import {
   upgradeOpen,
 } from '../state/upgrade-store.ts';
 import { isPausedByGate, pauseUpgrade } from '../steps/pausing.ts';
-import { acceptWave, listWaves, reopenWaves, resumeUpgradeBatches } from '../waves/wave-store.ts';
+import { acceptWave, listWaves, reopenWaves } from '../waves/wave-store.ts';
 
 /** Who says it: the name of an administrator's token. */
 export interface Operator {

@@ -13,7 +13,7 @@ import { readMasterKeys } from '../../database/sealed-value.ts';
 import { sqlState } from '../../database/sql-state.ts';
 import { loadAuthorities } from '../../domain/authorities.ts';
 import { readDomain } from '../../domain/domain.ts';
-import { moveStates } from '../../moves/state/move-states.ts';
+import { countOpenMoves } from '../../moves/move-reports.ts';
 import { listComponents } from '../../registry/components.ts';
 import { readInstalled, verifyInstalled } from '../../release/archive.ts';
 import { patchDifferences } from '../../release/patch-rule.ts';
@@ -144,17 +144,14 @@ async function checkComponents({ db }: CheckOptions, upgrade: Upgrade): Promise<
 }
 
 async function checkMoves({ db }: CheckOptions): Promise<Finding> {
-  const [row] = await db<{ open: number; delivering: number }[]>`
-    select count(*) filter (where ${moveStates.in(db, 'uncommitted')})::int as open,
-           count(*) filter (where state = 'delivering')::int as delivering
-      from account_move where ${moveStates.in(db, 'under-way')}`;
-  if ((row?.open ?? 0) > 0)
+  const { uncommitted, delivering } = await countOpenMoves(db);
+  if (uncommitted > 0)
     return error(
-      `${counted(row?.open ?? 0, 'account move is', 'account moves are')} open. Let open moves finish, or cancel them.`,
+      `${counted(uncommitted, 'account move is', 'account moves are')} open. Let open moves finish, or cancel them.`,
     );
-  return (row?.delivering ?? 0) > 0
+  return delivering > 0
     ? warning(
-        `${row?.delivering} moved accounts have open deliveries; they cannot be moved again until those are ` +
+        `${delivering} moved accounts have open deliveries; they cannot be moved again until those are ` +
           'settled.',
       )
     : passed('no account move is open');

@@ -2,11 +2,13 @@
  * What an upgrade has come to: the state and what it waits for, waves with their figures, deliveries, what was held back,
  * features and what locks each. Counted from the rows as they are; for people in `report-text.ts`.
  */
+
 import type { Unchanged } from '../../api/operation.ts';
 import type { UpgradeReport, UpgradeWait } from '../../api/upgrade-report.ts';
 import type { Queryable } from '../../database/connection.ts';
 import { deliveryStates } from '../../deliveries/state/delivery-states.ts';
 import { readDomain } from '../../domain/domain.ts';
+import { countMovedAccounts } from '../../moves/move-reports.ts';
 import { listComponents } from '../../registry/components.ts';
 import { type Feature, featureStates } from '../../registry/features.ts';
 import { listSupervisors } from '../../registry/supervisors.ts';
@@ -126,12 +128,7 @@ async function listHeldBack(q: Queryable): Promise<Report['heldBack']> {
 async function countAccounts(q: Queryable, upgrade: Upgrade): Promise<Report['accounts']> {
   const behind = await listInstancesBehind(q, upgrade.toRelease);
   const atOldRelease = behind.reduce((sum, { accounts }) => sum + accounts, 0);
-  const [row] = await q<Omit<Report['accounts'], 'atOldRelease'>[]>`
-    select count(distinct m.account_id) filter (where b.purpose = 'wave' and m.committed_at is not null)::int as moved,
-           count(distinct m.account_id) filter (where b.purpose = 'reverse' and m.committed_at is not null)::int as reversed,
-           count(distinct m.account_id) filter (where m.state = 'rolled-back')::int as failed
-      from move_batch b join account_move m on m.batch_id = b.id where b.upgrade_id = ${upgrade.id}`;
-  return { ...(row ?? { moved: 0, reversed: 0, failed: 0 }), atOldRelease };
+  return { ...(await countMovedAccounts(q, upgrade.id)), atOldRelease };
 }
 
 async function listEmptied(q: Queryable, upgrade: Upgrade): Promise<string[]> {

@@ -3,6 +3,7 @@ import { after, beforeEach, test } from 'node:test';
 import { isBrambleError } from '../../base/errors.ts';
 import { openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
+import { pauseUpgradeBatches, resumeUpgradeBatches } from '../../moves/move-reports.ts';
 import { insertTestDomain, insertTestInstance } from '../steps/domain-fixture.ts';
 import {
   assignLatecomers,
@@ -11,10 +12,8 @@ import {
   insertWaves,
   listUnmoved,
   listWaves,
-  pauseUpgradeBatches,
   readWaveMoves,
   reopenWaves,
-  resumeUpgradeBatches,
   setWaveGate,
   setWaveState,
 } from '../waves/wave-store.ts';

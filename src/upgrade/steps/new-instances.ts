@@ -2,12 +2,19 @@
  * Adds the planned instances of the new release, each with its SRP credential and its own connection services, and takes
  * instances away again. One transaction for each instance, so that it is there with all that belongs to it or not at all.
  */
+
 import { BrambleError } from '../../base/errors.ts';
 import type { Queryable, Transaction } from '../../database/connection.ts';
-import { applyBudget, readBudget } from '../../deliveries/budget.ts';
-import { createConnectionService, getConnectionService } from '../../instances/connection-services.ts';
+import { applyBudget, forgetInstance, readBudget } from '../../deliveries/budget.ts';
+import {
+  createConnectionService,
+  getConnectionService,
+  removeServicesOf,
+  servicesAloneOf,
+} from '../../instances/connection-services.ts';
 import { createInstance, findInstance } from '../../instances/instances.ts';
 import { listSrpCredentials, revokeSrpCredential } from '../../instances/srp-credential-store.ts';
+import { forgetProcesses } from '../../registry/components.ts';
 import { type DesiredProcess, listDesiredProcesses, setDesiredProcess } from '../../registry/desired-processes.ts';
 import type { NewInstance, PlannedInstance } from '../state/upgrade-plan.ts';
 import type { UpgradeEffects } from './step-context.ts';
@@ -103,34 +110,21 @@ export interface RemovableInstance {
  * its credentials, its connection services and its free slots. The instance's row stays, since history points to it.
  */
 export async function removeInstanceParts(tx: Transaction, instance: RemovableInstance): Promise<void> {
-  await tx`delete from desired_process where name = any(${instance.processes as string[]})`;
-  await tx`delete from component where name = any(${instance.processes as string[]})`;
+  await forgetProcesses(tx, instance.processes);
   for (const identifier of instance.srpIdentifiers) {
     for (const credential of await listSrpCredentials(tx, identifier)) {
       if (credential.revokedAt === null) await revokeSrpCredential(tx, credential.serial);
     }
   }
-  await tx`delete from connection_service_instance where instance_id = ${instance.instanceId}`;
-  await tx`
-    delete from connection_service c
-     where c.name = any(${instance.connectionServices as string[]})
-       and not exists (select 1 from connection_service_instance r where r.connection_service_id = c.id)`;
-  await tx`delete from delivery_permit where scope = ${instance.instanceId} and delivery_id is null`;
-  await tx`delete from send_rate where scope = ${instance.instanceId}`;
-  await tx`delete from delivery_hold where instance_id = ${instance.instanceId}`;
+  await removeServicesOf(tx, instance.instanceId, instance.connectionServices);
+  await forgetInstance(tx, instance.instanceId);
 }
 
 /** What would be taken away with an instance that stands in the directory: of its connection services those it has alone. */
 export async function describeInstance(q: Queryable, name: string): Promise<RemovableInstance | undefined> {
   const instance = await findInstance(q, name);
   if (instance === undefined) return undefined;
-  const services = await q<Named[]>`
-    select c.name, c.srp_identifier as "srpIdentifier"
-      from connection_service c join connection_service_instance r on r.connection_service_id = c.id
-     where r.instance_id = ${instance.id}
-       and not exists (select 1 from connection_service_instance other
-                        where other.connection_service_id = c.id and other.instance_id <> r.instance_id)
-     order by c.name`;
+  const services = await servicesAloneOf(q, instance.id);
   return {
     instanceId: instance.id,
     processes: [instance.name, ...services.map((service) => service.name)],

@@ -3,8 +3,8 @@
  * commit on nothing new starts (invariant 10).
  */
 import type { Queryable, Transaction } from '../../database/connection.ts';
+import { pauseUpgradeBatches } from '../../moves/move-reports.ts';
 import { transition, type Upgrade } from '../state/upgrade-store.ts';
-import { pauseUpgradeBatches } from '../waves/wave-store.ts';
 import { advanced, type StepContext, type StepOutcome, stepTransaction } from './step-context.ts';
 
 /** `reason` is what people are told; `detail` the figures behind it, of a gate under `gate`. */

@@ -7,6 +7,7 @@ import { markTimeWithoutAudit } from '../../access/audit/record.ts';
 import { counted } from '../../base/counted.ts';
 import type { AccountId, InstanceId } from '../../base/ids.ts';
 import { budgetSchema, readBudget, writeBudget } from '../../deliveries/budget.ts';
+import { standingInstances } from '../../instances/instances.ts';
 import { listComponents } from '../../registry/components.ts';
 import { changeDesiredProcesses, listDesiredProcesses } from '../../registry/desired-processes.ts';
 import { missingOf, notYetRunning } from '../components/component-readiness.ts';
@@ -180,12 +181,7 @@ async function useBudgetOfPlan(tx: Parameters<typeof writeBudget>[0], upgrade: U
   if (budget === undefined) return;
   const before = await readBudget(tx);
   await mergeProgress(tx, upgrade.id, { budgetBefore: before });
-  const instances = await tx<{ id: string }[]>`select id from instance where retired_at is null order by id`;
-  await writeBudget(
-    tx,
-    budgetSchema.parse({ ...before, ...budget }),
-    instances.map((instance) => instance.id),
-  );
+  await writeBudget(tx, budgetSchema.parse({ ...before, ...budget }), await standingInstances(tx));
 }
 
 /**

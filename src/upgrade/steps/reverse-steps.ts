@@ -12,8 +12,8 @@ import type { AccountId, InstanceId } from '../../base/ids.ts';
 import type { Transaction } from '../../database/connection.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { retireInstance } from '../../instances/instances.ts';
-import { cancelMoveBatch, createMoveBatch } from '../../moves/batch-store.ts';
-import { moveStates } from '../../moves/state/move-states.ts';
+import { createMoveBatch } from '../../moves/batch-store.ts';
+import { countReversalsDelivering, openMovesOf, stopMovesTo } from '../../moves/move-reports.ts';
 import { listComponents } from '../../registry/components.ts';
 import { changeDesiredProcesses, listDesiredProcesses, setDesiredProcess } from '../../registry/desired-processes.ts';
 import { notReturnedText } from '../components/absent-process-text.ts';
@@ -75,17 +75,6 @@ async function moveBack(context: StepContext, upgrade: Upgrade): Promise<StepOut
   });
 }
 
-/** Takes back what has not been committed and closes what has: a new move brings the account home. */
-async function stopMovesTo(tx: Transaction, instanceIds: readonly string[]): Promise<void> {
-  const batches = await tx<{ id: string }[]>`
-    select distinct batch_id as id from account_move
-     where to_instance_id = any(${instanceIds as string[]}::uuid[]) and ${moveStates.in(tx, 'uncommitted')}`;
-  for (const batch of batches) await cancelMoveBatch(tx, batch.id);
-  await tx`
-    update account_move set state = 'closed', closed_at = now()
-     where to_instance_id = any(${instanceIds as string[]}::uuid[]) and ${moveStates.in(tx, 'closing')}`;
-}
-
 /** Home is where an account was assigned from, or what its new instance stands for when it was created there. */
 async function queueMovesHome(context: StepContext, tx: Transaction, upgrade: Upgrade): Promise<number> {
   const made = upgrade.progress.newInstances;
@@ -96,8 +85,7 @@ async function queueMovesHome(context: StepContext, tx: Transaction, upgrade: Up
       join account a on a.instance_id = n.instance_id
       left join upgrade_assignment s on s.upgrade_id = ${upgrade.id} and s.account_id = a.id
       left join instance home on home.id = s.from_instance_id and home.retired_at is null
-     where not exists (select 1 from account_move m where m.account_id = a.id
-                          and ${moveStates.notIn(tx, 'ended', 'm')})
+     where ${openMovesOf(tx, tx`a.id`)} = 0
      order by a.name`;
   if (moves.length === 0) return 0;
   const batch = await createMoveBatch(tx, {
@@ -112,11 +100,8 @@ async function queueMovesHome(context: StepContext, tx: Transaction, upgrade: Up
 /** Accounts at a new instance, and those back whose devices have not answered; devices out of reach are not waited for. */
 async function countOpenReversals(tx: Transaction, upgrade: Upgrade, instanceIds: readonly string[]): Promise<number> {
   const [row] = await tx<{ count: number }[]>`
-    select (select count(*) from account where instance_id = any(${instanceIds as string[]}::uuid[]))::int
-         + (select count(*) from account_move m join move_batch b on b.id = m.batch_id
-             where b.upgrade_id = ${upgrade.id} and b.purpose = 'reverse' and m.state = 'delivering'
-               and not m.out_of_reach)::int as count`;
-  return row?.count ?? 0;
+    select count(*)::int as count from account where instance_id = any(${instanceIds as string[]}::uuid[])`;
+  return (row?.count ?? 0) + (await countReversalsDelivering(tx, upgrade.id));
 }
 
 async function removeNewInstances(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {

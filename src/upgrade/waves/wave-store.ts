@@ -2,9 +2,11 @@
  * Waves, the accounts assigned to them, and how their moves stand. What an account's move has come to is read from the
  * moves themselves, never remembered here, so that whatever is repeated or moved by hand counts as what it is.
  */
+
 import { type WaveGate, waveGateShape } from '../../api/upgrade-plan.ts';
 import type { AccountId, InstanceId, UpgradeId } from '../../base/ids.ts';
 import type { Queryable, SqlFragment, Transaction } from '../../database/connection.ts';
+import { openMovesOf } from '../../moves/move-reports.ts';
 import { moveStates } from '../../moves/state/move-states.ts';
 import { type WaveState, waveStates } from './wave-states.ts';
 
@@ -234,8 +236,7 @@ export async function listUnmoved(q: Queryable, id: UpgradeId, wave: number): Pr
          where m.account_id = s.account_id and m.committed_at > (select created_at from upgrade where id = ${id})
          order by m.account_id, m.committed_at desc limit 1) l on true
      where s.upgrade_id = ${id} and s.wave_number <= ${wave} and a.instance_id <> s.to_instance_id
-       and (select count(*) from account_move m where m.account_id = s.account_id
-               and ${moveStates.notIn(q, 'ended', 'm')}) = 0
+       and ${openMovesOf(q, q`s.account_id`)} = 0
      order by a.name`;
 }
 
@@ -282,16 +283,4 @@ export async function readWaveMoves(q: Queryable, id: UpgradeId, wave: number): 
       left join rolled_back f on f.account_id = s.account_id
      where s.upgrade_id = ${id} and s.wave_number = ${wave}`;
   return row ?? { accounts: 0, settled: 0, outOfReach: 0, delivering: 0, underWay: 0, waiting: 0, failed: 0 };
-}
-
-/** Pauses every running batch of the upgrade; from the commit on no move of it starts. */
-export async function pauseUpgradeBatches(tx: Transaction, id: UpgradeId, reason: string): Promise<void> {
-  await tx`
-    update move_batch set state = 'paused', pause_reason = ${reason} where upgrade_id = ${id} and state = 'running'`;
-}
-
-export async function resumeUpgradeBatches(tx: Transaction, id: UpgradeId): Promise<void> {
-  await tx`
-    update move_batch set state = 'running', pause_reason = null where upgrade_id = ${id} and state = 'paused'`;
-  await tx`select pg_notify('bramble_moves', '')`;
 }

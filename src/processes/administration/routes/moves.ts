@@ -1,6 +1,6 @@
 /** Account moves in batches: start, watch, pause, resume, turn back. */
 import type { FastifyPluginAsync } from 'fastify';
-import { listUnsettledMoves, namesOfAccounts, resolveAccounts } from '../../../accounts/account-selection.ts';
+import { namesOfAccounts, resolveAccounts } from '../../../accounts/account-selection.ts';
 import { moveOperations, type SkippedAccount } from '../../../api/moves.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import type { AccountId } from '../../../base/ids.ts';
@@ -17,6 +17,7 @@ import {
   pauseMoveBatch,
   resumeMoveBatch,
 } from '../../../moves/batch-store.ts';
+import { listUnsettledMoves } from '../../../moves/move-reports.ts';
 import { notFound } from '../../../rest/http-errors.ts';
 import { serve } from '../../../rest/serve.ts';
 import { readOpenUpgrade } from '../../../upgrade/state/upgrade-store.ts';

@@ -1,0 +1,117 @@
+/**
+ * What others ask of the moves: administrators who look at them, and the upgrade, which pauses, ends and counts its own.
+ */
+import type { UpgradeId } from '../base/ids.ts';
+import type { Queryable, SqlFragment, Transaction } from '../database/connection.ts';
+import { cancelMoveBatch } from './batch-store.ts';
+import { moveStates } from './state/move-states.ts';
+
+/** How many moves the account of this id has open, as SQL: counting keeps it one look into account_move_open for each. */
+export function openMovesOf(q: Queryable, accountId: SqlFragment): SqlFragment {
+  return q`
+    (select count(*) from account_move m where m.account_id = ${accountId} and ${moveStates.notIn(q, 'ended', 'm')})`;
+}
+
+/** Moves of the whole domain that something is still to be done for; through account_move_waiting. */
+export async function countOpenMoves(q: Queryable): Promise<{ uncommitted: number; delivering: number }> {
+  const [row] = await q<{ uncommitted: number; delivering: number }[]>`
+    select count(*) filter (where ${moveStates.in(q, 'uncommitted')})::int as uncommitted,
+           count(*) filter (where state = 'delivering')::int as delivering
+      from account_move where ${moveStates.in(q, 'under-way')}`;
+  return row ?? { uncommitted: 0, delivering: 0 };
+}
+
+/** Moves to the instance that are not committed. */
+export async function countMovesTo(q: Queryable, instanceId: string): Promise<number> {
+  const [row] = await q<{ count: number }[]>`
+    select count(*)::int as count from account_move
+     where to_instance_id = ${instanceId} and ${moveStates.in(q, 'uncommitted')}`;
+  return row?.count ?? 0;
+}
+
+export interface OpenBatch {
+  batch: string;
+  purpose: string;
+  state: string;
+  open: number;
+  outOfReach: number;
+}
+
+/** Batches with moves that are not closed; through index account_move_batch. */
+export async function listOpenBatches(q: Queryable): Promise<OpenBatch[]> {
+  return await q<OpenBatch[]>`
+    select b.id as batch, b.purpose, b.state, count(*)::int as open,
+           count(*) filter (where m.out_of_reach)::int as "outOfReach"
+      from move_batch b join account_move m on m.batch_id = b.id
+     where b.state <> 'done' and ${moveStates.in(q, 'under-way', 'm')}
+     group by b.id
+     order by b.created_at`;
+}
+
+export interface UnsettledMove {
+  account: string;
+  state: string;
+  from: string;
+  to: string;
+  attempts: number;
+  outOfReach: boolean;
+  failure: string | null;
+}
+
+/** Moves of a batch that are not closed in good order, by name; index account_move_batch. */
+export async function listUnsettledMoves(q: Queryable, batchId: string, limit: number): Promise<UnsettledMove[]> {
+  return await q<UnsettledMove[]>`
+    select a.name as account, m.state, f.name as "from", t.name as "to", m.attempts, m.out_of_reach as "outOfReach",
+           m.failure
+      from account_move m
+      join account a on a.id = m.account_id
+      join instance f on f.id = m.from_instance_id
+      join instance t on t.id = m.to_instance_id
+     where m.batch_id = ${batchId} and m.state <> 'closed'
+     order by a.name
+     limit ${limit}`;
+}
+
+/** Takes back what has not been committed and closes what has: a new move brings the account home. */
+export async function stopMovesTo(tx: Transaction, instanceIds: readonly string[]): Promise<void> {
+  const batches = await tx<{ id: string }[]>`
+    select distinct batch_id as id from account_move
+     where to_instance_id = any(${instanceIds as string[]}::uuid[]) and ${moveStates.in(tx, 'uncommitted')}`;
+  for (const batch of batches) await cancelMoveBatch(tx, batch.id);
+  await tx`
+    update account_move set state = 'closed', closed_at = now()
+     where to_instance_id = any(${instanceIds as string[]}::uuid[]) and ${moveStates.in(tx, 'closing')}`;
+}
+
+/** Of the upgrade's moves home: accounts that are back and whose devices have not answered; those out of reach are not waited for. */
+export async function countReversalsDelivering(q: Queryable, id: UpgradeId): Promise<number> {
+  const [row] = await q<{ count: number }[]>`
+    select count(*)::int as count from account_move m join move_batch b on b.id = m.batch_id
+     where b.upgrade_id = ${id} and b.purpose = 'reverse' and m.state = 'delivering' and not m.out_of_reach`;
+  return row?.count ?? 0;
+}
+
+/** Accounts of the upgrade that were moved onward and home, and those with a move that was given up. */
+export async function countMovedAccounts(
+  q: Queryable,
+  id: UpgradeId,
+): Promise<{ moved: number; reversed: number; failed: number }> {
+  const [row] = await q<{ moved: number; reversed: number; failed: number }[]>`
+    select count(distinct m.account_id) filter (where b.purpose = 'wave' and m.committed_at is not null)::int as moved,
+           count(distinct m.account_id) filter (where b.purpose = 'reverse' and m.committed_at is not null)::int as reversed,
+           count(distinct m.account_id) filter (where m.state = 'rolled-back')::int as failed
+      from move_batch b join account_move m on m.batch_id = b.id where b.upgrade_id = ${id}`;
+  return row ?? { moved: 0, reversed: 0, failed: 0 };
+}
+
+/** Pauses every running batch of the upgrade; from the commit on no move of it starts. */
+export async function pauseUpgradeBatches(tx: Transaction, id: UpgradeId, reason: string): Promise<void> {
+  await tx`
+    update move_batch set state = 'paused', pause_reason = ${reason} where upgrade_id = ${id} and state = 'running'`;
+}
+
+export async function resumeUpgradeBatches(tx: Transaction, id: UpgradeId): Promise<void> {
+  await tx`
+    update move_batch set state = 'running', pause_reason = null where upgrade_id = ${id} and state = 'paused'`;
+  await tx`select pg_notify('bramble_moves', '')`;
+}
