@@ -201,9 +201,9 @@ export const upgradeBugs: readonly KnownBug[] = [
   },
   {
     name: 'move-leaves-the-epoch',
-    file: 'src/moves/move-store.ts',
-    find: `set instance_id = \${move.toInstanceId}, epoch = epoch + 1`,
-    replace: `set instance_id = \${move.toInstanceId}, epoch = epoch`,
+    file: 'src/accounts/account-owner.ts',
+    find: `set instance_id = \${change.toInstanceId}, epoch = epoch + 1`,
+    replace: `set instance_id = \${change.toInstanceId}, epoch = epoch`,
     seenBy: [
       {
         file: 'src/moves/move-runner.test.ts',

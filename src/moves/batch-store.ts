@@ -1,4 +1,5 @@
 /** Batches of account moves: creating, pausing, turning back, and how they stand. */
+import { marksRemoved } from '../accounts/account-owner.ts';
 import { counted } from '../base/counted.ts';
 import { type AccountId, type InstanceId, type MoveId, newId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
@@ -179,7 +180,7 @@ export async function cancelMoveBatch(tx: Transaction, batchId: string): Promise
       update account_move set state = 'cancelled', closed_at = now()
        where batch_id = ${batchId} and ${moveStates.in(tx, 'uncommitted')}
       returning id)
-    delete from account_mark where move_id in (select id from cancelled)`;
+    ${marksRemoved(tx, tx`k.move_id in (select id from cancelled)`)}`;
 }
 
 /**

@@ -10,6 +10,7 @@
  * begun or cannot be lost. A runner that dies leaves a reservation that runs out; whoever reserves the move again starts
  * from the account's row, not from what the dead one thought.
  */
+import { accountsMarked, marksRemoved, ownerChanged, ownerRecorded } from '../accounts/account-owner.ts';
 import type { AccountId, InstanceId, MoveId } from '../base/ids.ts';
 import type { Database, Queryable, SqlFragment, Transaction } from '../database/connection.ts';
 import { mustHold } from '../database/together.ts';
@@ -69,10 +70,7 @@ export async function fenceMove(tx: Transaction, move: ReservedMove): Promise<bo
         from move_batch b
        where m.id = ${move.moveId} and m.state = 'reserved' and b.id = m.batch_id and b.state = 'running'
       returning m.account_id)
-    insert into account_mark (account_id, move_id, until)
-    select account_id, ${move.moveId}, clock_timestamp() + make_interval(secs => ${moveDeadlineMs / 1000}) from fenced
-    on conflict (account_id) do update set move_id = excluded.move_id, until = excluded.until
-    returning account_id`;
+    ${accountsMarked(tx, tx`fenced`, move.moveId, moveDeadlineMs)}`;
   if (fenced) return true;
   await tx`
     update account_move set state = 'queued', reserved_by = null, attempts = attempts - 1
@@ -127,14 +125,11 @@ function changeOfOwner(tx: Transaction, move: ReservedMove): SqlFragment {
          where w.id = ${move.moveId} and (w.state = 'fenced' or w.state = 'reserved' and b.state = 'running')
            for update of w
       ), changed as (
-        update account set instance_id = ${move.toInstanceId}, epoch = epoch + 1
-         where id = ${move.accountId} and instance_id = ${move.fromInstanceId} and exists (select 1 from own)
-        returning id, epoch
+        ${ownerChanged(tx, move, tx`exists (select 1 from own)`)}
       ), logged as (
-        insert into account_epoch (account_id, epoch, instance_id)
-        select id, epoch, ${move.toInstanceId} from changed
+        ${ownerRecorded(tx, tx`changed`, move.toInstanceId)}
       ), unmarked as (
-        delete from account_mark where account_id = ${move.accountId} and move_id = ${move.moveId}
+        ${marksRemoved(tx, tx`k.account_id = ${move.accountId} and k.move_id = ${move.moveId}`)}
       ), written as (
         update account_move m
            set state = 'delivering',
@@ -156,7 +151,7 @@ export async function cancelMoveElsewhere(tx: Transaction, move: ReservedMove): 
        where id = ${move.moveId} and ${moveStates.in(tx, 'tried')}
          and not exists (select 1 from account where id = ${move.accountId} and instance_id = ${move.fromInstanceId})
       returning id)
-    delete from account_mark where account_id = ${move.accountId} and move_id in (select id from cancelled)`;
+    ${marksRemoved(tx, tx`k.account_id = ${move.accountId} and k.move_id in (select id from cancelled)`)}`;
 }
 
 /**
@@ -179,7 +174,7 @@ export async function unfenceMove(
              closed_at = case when ${state} = 'rolled-back' then now() end
        where id = ${move.moveId} and ${moveStates.in(tx, 'tried')}
       returning account_id)
-    delete from account_mark m using unfenced u where m.account_id = u.account_id and m.move_id = ${move.moveId}`;
+    ${marksRemoved(tx, tx`k.account_id in (select u.account_id from unfenced u) and k.move_id = ${move.moveId}`)}`;
   return state;
 }
 

@@ -151,8 +151,7 @@ async function checkMoves({ db }: CheckOptions): Promise<Finding> {
     );
   return delivering > 0
     ? warning(
-        `${delivering} moved accounts have open deliveries; they cannot be moved again until those are ` +
-          'settled.',
+        `${delivering} moved accounts have open deliveries; they cannot be moved again until those are ` + 'settled.',
       )
     : passed('no account move is open');
 }

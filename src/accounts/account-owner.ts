@@ -1,0 +1,41 @@
+/**
+ * What a move changes about an account, as parts of its statements: the mark before which writers step back, the owner, and
+ * who owned it at which epoch. Nothing else changes these (docs/adr/0003, 0004).
+ */
+import type { AccountId, InstanceId, MoveId } from '../base/ids.ts';
+import type { Queryable, SqlFragment } from '../database/connection.ts';
+
+/** Marks the accounts of `rows`, a relation with `account_id`, for the move; answers their ids. */
+export function accountsMarked(q: Queryable, rows: SqlFragment, moveId: MoveId, forMs: number): SqlFragment {
+  return q`
+    insert into account_mark (account_id, move_id, until)
+    select account_id, ${moveId}, clock_timestamp() + make_interval(secs => ${forMs / 1000}) from ${rows}
+    on conflict (account_id) do update set move_id = excluded.move_id, until = excluded.until
+    returning account_id`;
+}
+
+/** Takes the marks off that fit, as a condition on `k` of account_mark. */
+export function marksRemoved(q: Queryable, which: SqlFragment): SqlFragment {
+  return q`delete from account_mark k where ${which}`;
+}
+
+export interface ChangeOfOwner {
+  readonly accountId: AccountId;
+  readonly fromInstanceId: InstanceId;
+  readonly toInstanceId: InstanceId;
+}
+
+/** The account's new owner and next epoch, where `when` holds and it is still at its source; answers id and epoch. */
+export function ownerChanged(q: Queryable, change: ChangeOfOwner, when: SqlFragment): SqlFragment {
+  return q`
+        update account set instance_id = ${change.toInstanceId}, epoch = epoch + 1
+         where id = ${change.accountId} and instance_id = ${change.fromInstanceId} and ${when}
+        returning id, epoch`;
+}
+
+/** On record for good; `changed` is what {@link ownerChanged} answered. */
+export function ownerRecorded(q: Queryable, changed: SqlFragment, toInstanceId: InstanceId): SqlFragment {
+  return q`
+        insert into account_epoch (account_id, epoch, instance_id)
+        select id, epoch, ${toInstanceId} from ${changed}`;
+}
