@@ -74,10 +74,3 @@ async function setRate(tx: Transaction, scope: string, perMinute: number): Promi
        set per_minute = excluded.per_minute, tokens = least(send_rate.tokens, excluded.tokens)
      where send_rate.per_minute <> excluded.per_minute`;
 }
-
-/** A retired instance has no part of the budget any more; a permit that is taken goes when it is given back (see permits.ts). */
-export async function forgetInstance(tx: Transaction, instanceId: string): Promise<void> {
-  await tx`delete from delivery_permit where scope = ${instanceId} and delivery_id is null`;
-  await tx`delete from send_rate where scope = ${instanceId}`;
-  await tx`delete from delivery_hold where instance_id = ${instanceId}`;
-}

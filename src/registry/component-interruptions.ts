@@ -38,7 +38,3 @@ export async function readUnplannedRestarts(
      where c.stopped_at is null and c.lease_until < clock_timestamp() and c.lease_until > ${scope.since}
      order by at`;
 }
-
-export async function trimInterruptions(q: Queryable, olderThanDays: number): Promise<void> {
-  await q`delete from component_interruption where at < now() - make_interval(days => ${olderThanDays})`;
-}

@@ -246,9 +246,3 @@ export async function assertCompatible(
     );
   }
 }
-
-/** Processes that are taken away for good: not wanted, and not registered, so that they hold no feature back. */
-export async function forgetProcesses(q: Queryable, names: readonly string[]): Promise<void> {
-  await q`delete from desired_process where name = any(${names as string[]})`;
-  await q`delete from component where name = any(${names as string[]})`;
-}

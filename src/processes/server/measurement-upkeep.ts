@@ -7,7 +7,7 @@ import type { Clock } from '../../base/clock.ts';
 import { createUpkeep, type Upkeep } from '../../component/upkeep.ts';
 import type { Database, Queryable } from '../../database/connection.ts';
 import type { Logger } from '../../process/log/logger.ts';
-import { trimInterruptions } from '../../registry/component-interruptions.ts';
+import { trimInterruptions } from '../../registry/interruption-upkeep.ts';
 import { gatherIntoHours } from './outcome-store.ts';
 
 /** A gate reads back to the moves of its wave, which may be hours ago. */

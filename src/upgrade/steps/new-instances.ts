@@ -5,7 +5,8 @@
 
 import { BrambleError } from '../../base/errors.ts';
 import type { Queryable, Transaction } from '../../database/connection.ts';
-import { applyBudget, forgetInstance, readBudget } from '../../deliveries/budget.ts';
+import { applyBudget, readBudget } from '../../deliveries/budget.ts';
+import { forgetInstance } from '../../deliveries/instance-removal.ts';
 import {
   createConnectionService,
   getConnectionService,
@@ -14,8 +15,8 @@ import {
 } from '../../instances/connection-services.ts';
 import { createInstance, findInstance } from '../../instances/instances.ts';
 import { listSrpCredentials, revokeSrpCredential } from '../../instances/srp-credential-store.ts';
-import { forgetProcesses } from '../../registry/components.ts';
 import { type DesiredProcess, listDesiredProcesses, setDesiredProcess } from '../../registry/desired-processes.ts';
+import { forgetProcesses } from '../../registry/process-removal.ts';
 import type { NewInstance, PlannedInstance } from '../state/upgrade-plan.ts';
 import type { UpgradeEffects } from './step-context.ts';
 
