@@ -7,7 +7,7 @@ import type { DeviceId } from '../../base/ids.ts';
 import type { Queryable, SqlFragment } from '../../database/connection.ts';
 
 /** Columns of `device`, and of `device_user` where it has them. */
-export const storedAs = {
+const storedAs = {
   /** What the device calls its hardware. */
   hardwareId: 'udid',
   /** What it calls its enrolment, where its hardware is private. */
