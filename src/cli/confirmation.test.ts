@@ -55,7 +55,11 @@ test('removing a device names account, model and serial number; the event says w
 
 test('deleting an account says how many devices are lost with it, and how they are told', async () => {
   await admin.db`update device set state = 'active' where id = ${deviceId}`;
-  await asks(['account', 'delete', 'lost'], /with 1 device, not told to leave/, /device remove DEVICE --tell/);
+  await asks(
+    ['account', 'delete', 'lost'],
+    /with 1 device, which are not told to leave/,
+    /device remove DEVICE --tell/,
+  );
   assert.equal(await devices(), 'active');
   assert.equal((await bramble(['account', 'delete', 'lost', '--yes'])).code, exitCode.ok);
   assert.equal(await devices(), undefined);

@@ -31,6 +31,6 @@ test('a renewal has one state, and says what comes next', () => {
   // Tried by hand before its time: nothing tries it again by itself until then.
   assert.deepEqual(stateOf({ dueAt: '2027-04-01T00:00:00+00:00', attempts: 1, settledAt, failure: 'an error' }), [
     'not-due',
-    'an error; its next try is not due before 2027-04-01T00:00Z (`bramble device resend` tries it now)',
+    'an error; the next attempt is not due before 2027-04-01T00:00Z (`bramble device resend` attempts it now)',
   ]);
 });
