@@ -91,7 +91,7 @@ test(
     const said = events.map(({ message }) => message).join('\n');
     assert.match(
       said,
-      /tester answers for wave 1 and resumes.*wave 1 \(canary\) has moved, and tester answers for it/s,
+      /tester takes responsibility for wave 1 and resumes.*wave 1 \(canary\) has moved, and tester takes responsibility for it/s,
     );
     await looks(it, context, 5);
     assert.equal((await it.upgrade()).state, 'soaking', 'after the waves they are not held against it either');
