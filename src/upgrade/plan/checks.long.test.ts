@@ -107,7 +107,11 @@ for (const [old, next] of [
   ],
   [
     { release: '1.1.0', last: 8 },
-    { release: '1.2.0', last: Number.POSITIVE_INFINITY, schemaVersion: thisRelease.schemaVersion },
+    { release: '1.2.0', last: 21, schemaVersion: 19 },
+  ],
+  [
+    { release: '1.2.0', last: 21 },
+    { release: thisRelease.release, last: Number.POSITIVE_INFINITY, schemaVersion: thisRelease.schemaVersion },
   ],
 ] as const) {
   test(`${old.release} could work on what the additive migrations of ${next.release} make of its schema`, async () => {

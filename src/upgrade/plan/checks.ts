@@ -150,9 +150,7 @@ async function checkMoves({ db }: CheckOptions): Promise<Finding> {
       `${counted(uncommitted, 'account move is', 'account moves are')} open. Let open moves finish, or cancel them.`,
     );
   return delivering > 0
-    ? warning(
-        `${delivering} moved accounts have open deliveries; they cannot be moved again until those are ` + 'settled.',
-      )
+    ? warning(`${delivering} moved accounts have open deliveries; they cannot be moved again until those are settled.`)
     : passed('no account move is open');
 }
 
