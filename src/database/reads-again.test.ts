@@ -72,6 +72,26 @@ test('reads that are ended in the middle are sent again, and so are those after 
   });
 });
 
+test(
+  'a read that begins with `with` is sent again whatever fragments it is made of, unless one of them writes',
+  limited,
+  async () => {
+    await withPool(2, async (db) => {
+      const among = db`key in (${'nothing'}, ${db.unsafe("'more'")})`;
+      const read = async () =>
+        (await db`with found as (select key from setting where ${among}) select key from found`).length;
+      const write = async () =>
+        (
+          await db`with made as (${db`insert into setting (key, value) values ('made', '{}') returning key`}) select key from made`
+        ).length;
+      const [first, second] = await endWaiting([read, write]);
+      assert.deepEqual(first, { status: 'fulfilled', value: 0 });
+      assert.equal(second?.status, 'rejected');
+      assert.equal((await db`select from setting where key = 'made'`).length, 0);
+    });
+  },
+);
+
 test('a write that is ended in the middle is not repeated, nor what locks', limited, async () => {
   await withPool(2, async (db) => {
     const settled = await endWaiting<unknown>([

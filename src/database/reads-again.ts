@@ -36,20 +36,30 @@ function sentAgain(statement: Promise<unknown>, send: () => Promise<unknown>): P
 const known = new WeakMap<object, boolean>();
 
 /**
- * Judged by the text: of what is put in, a statement that begins with `select` can have nothing that writes. One that begins with
- * `with` can, so that it has to be all of one piece.
+ * Judged by the text: a statement that begins with `select` can contain no fragment that writes. One that begins with `with`
+ * can, so its fragments are judged as well.
  */
 function isRead([strings, ...values]: unknown[]): boolean {
   if (!Array.isArray(strings) || !('raw' in strings)) return false;
   let read = known.get(strings);
   if (read === undefined) {
     const text = strings.join(' ').trim().toLowerCase();
-    const reads = /^select\b/.test(text) || (/^with\b/.test(text) && !/\b(insert|update|delete|merge)\b/.test(text));
-    read = reads && !acts.test(text);
+    read = (/^select\b/.test(text) || (/^with\b/.test(text) && !writes.test(text))) && !acts.test(text);
     known.set(strings, read);
   }
-  return read && !(/^\s*with\b/i.test(String(strings[0])) && values.some((value) => value instanceof Promise));
+  return read && (!/^\s*with\b/i.test(String(strings[0])) || values.every(isHarmless));
 }
+
+/** A parameter, or a fragment that writes nothing. The driver keeps a fragment's text and its own parameters in it. */
+function isHarmless(value: unknown): boolean {
+  if (!(value instanceof Promise)) return true;
+  const { strings, args } = value as { strings?: unknown; args?: unknown };
+  if (!Array.isArray(strings) || !Array.isArray(args)) return false;
+  const text = strings.join(' ').toLowerCase();
+  return !writes.test(text) && !acts.test(text) && args.every(isHarmless);
+}
+
+const writes = /\b(insert|update|delete|merge)\b/;
 
 /** Functions that do something, and locks. */
 const acts =

@@ -24,6 +24,7 @@ import {
   parseMessage,
   signEnvelope,
 } from '../../src/link/signed-envelope.ts';
+import { appleProtocol } from '../../src/platforms/apple/protocol.ts';
 import { registeredPlatforms } from '../../src/platforms/registered/platforms.ts';
 import { accountBatches } from '../../src/processes/administration/account-import-stream.ts';
 import { readHead } from '../../src/processes/router/request-head.ts';
@@ -474,6 +475,6 @@ function pushTarget(): ParserTarget {
 
 /** What is thrown at what a device sent must be answered as the device's fault. */
 export function isSenderFault(error: unknown): boolean {
-  const { status } = answerOfError(error);
+  const { status } = answerOfError(error, appleProtocol.faults);
   return status >= 400 && status < 500 && status !== 401 && status !== 403;
 }
