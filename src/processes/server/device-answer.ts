@@ -97,10 +97,10 @@ export function answerOfError(error: unknown, faults?: ReadonlySet<ErrorCode>): 
     if (error.code === 'ERR_CONTENT_TYPE') return errorAnswer(415, error.code, error.message);
     if (deviceFaultCodes.has(error.code) || faults?.has(error.code) === true)
       return errorAnswer(400, error.code, error.message);
-    return retryLaterAnswer(error.code, 'The server has trouble: come again.');
+    return retryLaterAnswer(error.code, 'Internal error: retry later.');
   }
   if (sqlState(error)?.startsWith('22') === true) {
     return errorAnswer(400, 'ERR_INPUT', 'The message contains text that cannot be stored, such as a NUL character.');
   }
-  return retryLaterAnswer('ERR_INTERNAL', 'The server has trouble: come again.');
+  return retryLaterAnswer('ERR_INTERNAL', 'Internal error: retry later.');
 }
