@@ -1,13 +1,13 @@
 /**
- * The one rule for names that people type: of accounts, groups, instances and connection services. Two spellings of a
- * name never become two accounts: phones capitalise the first letter, and administrators paste blanks.
+ * The one rule for names that people type: accounts, groups, instances and connection services. Two spellings of a name
+ * never become two accounts: phones capitalise the first letter, and administrators paste blanks.
  */
 import { BrambleError } from './errors.ts';
 
 const maxNameLength = 200;
 /**
- * Of what is typed, before it is composed: three code units can become one. Composing takes time that grows with the square
- * of the length of a run of marks (a minute for a megabyte of them), so what is longer is not even composed.
+ * Limit on the typed text, before composing: three code units can become one. Composing takes time quadratic in the
+ * length of a run of marks (a minute for a megabyte of them), so longer text is not composed at all.
  */
 const maxTypedLength = 4 * maxNameLength;
 
@@ -28,7 +28,8 @@ export function accountNameOf(text: string): string {
 }
 
 /**
- * The stored form of another name (group, instance, connection service): NFC and trimmed; case counts, blanks may stand.
+ * The stored form of another name (group, instance, connection service): NFC and trimmed; case matters, and blanks are
+ * allowed.
  * @throws BrambleError ERR_NAME
  */
 export function plainNameOf(what: string, text: string): string {
@@ -42,7 +43,7 @@ export function plainNameOf(what: string, text: string): string {
   return name;
 }
 
-/** Empty, which no name is, when it is too long. */
+/** Empty, which is never a valid name, when it is too long. */
 function composed(text: string): string {
   return text.length > maxTypedLength ? '' : text.normalize('NFC');
 }

@@ -1,6 +1,6 @@
 import { isIPv4 } from 'node:net';
 
-/** Those who share an address: of IPv4 the address, of IPv6 the /64 that one customer has. */
+/** Groups clients by address: the full address for IPv4, for IPv6 the /64 that one customer has. */
 export function addressGroup(remoteAddress: string): string {
   const mapped = remoteAddress.replace(/^::ffff:/i, '');
   if (isIPv4(mapped)) return mapped;

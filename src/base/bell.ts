@@ -1,8 +1,8 @@
 /**
- * A rest that somebody's word ends: one that is said while nobody rests ends the next rest at once.
+ * A pause that a ring ends early. A ring while nobody is resting ends the next rest at once.
  *
- * Invariant: no ring is lost. Where several rest, the first to wake makes the bell ready again, and what is rung from then on
- * is for whoever rests next.
+ * Invariant: no ring is lost. When several are resting, the first to wake rearms the bell, and a later ring wakes the
+ * next to rest.
  */
 import { type Clock, systemClock } from './clock.ts';
 

@@ -1,10 +1,10 @@
 /**
- * A map that forgets: beyond its bound the entry that was set longest ago leaves.
+ * A map with a bound: beyond it, the entry that was set longest ago is evicted.
  *
  * Invariant: never more than `maxEntries` entries, whatever keys strangers send.
  */
 export class BoundedMap<Key, Value> {
-  /** In the order in which they were set; the oldest first. */
+  /** In the order in which they were set, oldest first. */
   readonly #entries = new Map<Key, Value>();
   readonly #maxEntries: number;
 
@@ -24,7 +24,7 @@ export class BoundedMap<Key, Value> {
     return this.#entries.get(key);
   }
 
-  /** The entry is the youngest from now on, also where it was there before. */
+  /** Makes the entry the newest, even if it already existed. */
   set(key: Key, value: Value): void {
     this.#entries.delete(key);
     this.#entries.set(key, value);

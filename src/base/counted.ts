@@ -1,4 +1,4 @@
-/** `1 device`, `2 devices`, `1 delivery`, `2 deliveries`; `several` for what is not formed like that. */
+/** `1 device`, `2 devices`, `1 delivery`, `2 deliveries`; pass `several` for irregular plurals. */
 export function counted(count: number, one: string, several = pluralOf(one)): string {
   return `${count} ${count === 1 ? one : several}`;
 }

@@ -4,7 +4,10 @@
  * not understand.
  */
 
-/** Negative, zero or positive, by numbers between dots; `4` equals `4.0`; what follows a non-digit is left out. */
+/**
+ * Negative, zero or positive, comparing the numbers between the dots; `4` equals `4.0`; anything after a non-digit is
+ * ignored.
+ */
 export function compareVersions(a: string, b: string): number {
   const left = numbersOf(a);
   const right = numbersOf(b);

@@ -1,4 +1,7 @@
-/** Files that outlive a power failure. Contents are on the disk before a rename gives them their name; the name is once its folder is. */
+/**
+ * Files that outlive a power failure. Contents are on the disk before a rename gives them their name; the name is
+ * durable once its folder is synced.
+ */
 import { open } from 'node:fs/promises';
 
 /** Resolves once the contents are on the disk. @param flag as of `open`; default `w` */
@@ -16,7 +19,7 @@ export async function writeDurably(
   }
 }
 
-/** Puts on the disk which names the folder holds. */
+/** Syncs the folder's entries to the disk. */
 export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r');
   try {

@@ -213,18 +213,18 @@ export const errorCodes = {
     'ERR_SIMULATOR_PUSH_SERVICE',
     'ERR_SIMULATOR_NO_TUNNEL_HOST',
   ],
-  /** Published by an earlier release and raised nowhere: kept so that the name gets no other meaning. */
+  /** Published by an earlier release and no longer raised: kept so that the name never gets another meaning. */
   reserved: ['ERR_COMMAND_REQUEST', 'ERR_NO_UPGRADE', 'ERR_UPGRADE_CHECK', 'ERR_UPGRADE_CHECKS'],
 } as const;
 
-/** A code of this release: the text behind each is in docs/errors.md. */
+/** A code of this release; docs/errors.md explains each. */
 export type ErrorCode = (typeof errorCodes)[keyof typeof errorCodes][number];
 
 const form = /^ERR_[A-Z0-9_]{1,60}$/;
 
 /**
- * Whether a text that another process sent is an error code. That process may be of an earlier or later release, so the code
- * is not looked up in the list: one that this release does not know is passed on as it came.
+ * Whether a text from another process has the form of an error code. The process may run an earlier or later release,
+ * so the code is not looked up in the list: one that this release does not know is passed on unchanged.
  */
 export function isReceivedCode(text: unknown): text is ErrorCode {
   return typeof text === 'string' && form.test(text);

@@ -24,12 +24,12 @@ export class BrambleError extends Error {
   }
 }
 
-/** True for a `BrambleError`, with a certain code where one is named. */
+/** True for a `BrambleError`, and if `code` is given, only for that code. */
 export function isBrambleError(error: unknown, code?: ErrorCode): error is BrambleError {
   return error instanceof BrambleError && (code === undefined || error.code === code);
 }
 
-/** What an unknown thrown value says, in one line. */
+/** The message of an unknown thrown value, in one line. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

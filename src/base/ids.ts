@@ -1,4 +1,7 @@
-/** Branded identifiers: a device id cannot be passed where an account id is meant. All are UUIDs but the SRP identifier. */
+/**
+ * Branded identifiers: a device id cannot be passed where an account id is expected. All but the SRP identifier are
+ * UUIDs.
+ */
 import { randomUUID } from 'node:crypto';
 
 declare const brand: unique symbol;
@@ -14,7 +17,7 @@ export type UpgradeId = Branded<'upgrade'>;
 /** `S` and eight digits for a server instance, `C` and eight digits for a connection service. */
 export type SrpIdentifier = Branded<'srp-identifier'>;
 
-/** A fresh random (version 4) UUID under the wanted brand. */
+/** A fresh random (version 4) UUID with the requested brand. */
 export function newId<Id extends string>(): Id {
   return randomUUID() as unknown as Id;
 }

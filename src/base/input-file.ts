@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream';
 import { BrambleError } from './errors.ts';
 
 /**
- * Opened before anything is asked of a service.
+ * Opens the file before any service is called.
  * @throws BrambleError ERR_INPUT with what is wrong with the path
  */
 export async function openInputFile(path: string): Promise<Readable> {

@@ -1,17 +1,18 @@
 /**
- * How long requests took, in bins that grow by √2: small enough to keep one for each account, and exact enough to tell a
- * tail from a mean. Bin i holds what took [2^(i/2), 2^((i+1)/2)) ms; the first also what was faster, the last all that was
- * slower (from 33 s on). The database keeps it as an array that may end before the last bin (`request_outcome.latency`).
+ * How long requests took, in bins that grow by √2: small enough to keep one for each account, and exact enough to tell
+ * a tail from a mean. Bin i counts requests that took [2^(i/2), 2^((i+1)/2)) ms; the first also faster ones, the last
+ * all slower ones (33 s and up). The database keeps it as an array that may end before the last bin
+ * (`request_outcome.latency`).
  *
- * Invariant: merging loses nothing. What is said of merged histograms is what would be said of all requests together.
+ * Invariant: merging loses nothing. Merged histograms give the same answers as one histogram of all the requests.
  */
 
-/** Counts by bin; what the array is short of is zero. */
+/** Counts by bin; bins beyond the end of the array are zero. */
 export type LatencyHistogram = readonly number[];
 
 export const latencyBins = 31;
 
-/** The least latency of a bin, in ms; that of `latencyBins` is where the last one is taken to end. */
+/** The lower bound of a bin, in ms; the one for `latencyBins` is the assumed upper bound of the last bin. */
 export function lowerBoundMs(bin: number): number {
   return 2 ** (bin / 2);
 }
@@ -19,7 +20,7 @@ export function lowerBoundMs(bin: number): number {
 export function binOf(latencyMs: number): number {
   if (!(latencyMs > 1)) return 0;
   const bin = Math.min(latencyBins - 1, Math.floor(2 * Math.log2(latencyMs)));
-  // The logarithm of a bound may come out a hair beside it.
+  // The logarithm of a bound may be off by a rounding error.
   if (bin + 1 < latencyBins && latencyMs >= lowerBoundMs(bin + 1)) return bin + 1;
   return latencyMs < lowerBoundMs(bin) ? bin - 1 : bin;
 }
@@ -41,8 +42,8 @@ export function countOf(histogram: LatencyHistogram): number {
 }
 
 /**
- * The latency in ms that a share of the requests does not exceed; within a bin the logarithms are taken as evenly spread,
- * so that it is off by a factor of √2 at most. Null without any request. @param share in [0, 1]: 0.95 for p95
+ * The latency in ms that the given share of requests does not exceed. Logarithms are assumed evenly spread within a
+ * bin, so it is off by a factor of √2 at most. Null if there are no requests. @param share in [0, 1]: 0.95 for p95
  */
 export function quantileMs(histogram: LatencyHistogram, share: number): number | null {
   const total = countOf(histogram);

@@ -1,4 +1,4 @@
-/** What a shape's check says, as a part of a sentence that begins with the field: `must be at least 1`. */
+/** A validation message, phrased to follow the field's name in a sentence: `must be at least 1`. */
 const words: readonly (readonly [RegExp, (...parts: string[]) => string])[] = [
   [/^Invalid input: expected (.+), received undefined$/, () => 'is missing'],
   [/^Invalid input: expected (.+), received (.+)$/, (wanted, given) => `must be ${article(wanted)}, not ${given}`],
@@ -14,7 +14,7 @@ const words: readonly (readonly [RegExp, (...parts: string[]) => string])[] = [
   [/^Invalid (UUID|URL)$/, (what) => `is not a valid ${what}`],
 ];
 
-/** @param message of zod's first issue */
+/** @param the message of zod's first issue */
 export function plainIssue(message: string): string {
   for (const [pattern, say] of words) {
     const match = pattern.exec(message);

@@ -1,6 +1,6 @@
 /**
- * Reading files that may not be there. Absent is only what the system calls absent: what it cannot tell because it is short of
- * descriptors or memory is asked again, and an error after that.
+ * Reads files that may be missing. A file counts as missing only when the system says so: when descriptors or memory
+ * have run out, the read is retried, and then fails with an error.
  */
 import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,7 +9,7 @@ const shortages = ['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN'];
 const patienceMs = 10_000;
 const retryMs = 50;
 
-/** Null where there is no such file; below /proc, no such process. @throws what else forbids to read it */
+/** Null when there is no such file (below /proc: no such process). @throws whatever else prevents reading it */
 export async function readPresent(path: string): Promise<string | null> {
   try {
     return await throughShortage(async () => await readFile(path, 'utf8'));
@@ -19,7 +19,7 @@ export async function readPresent(path: string): Promise<string | null> {
   }
 }
 
-/** Asks again, for up to 10 s, while the system is short of what it takes to answer. `ask` only reads. */
+/** Retries for up to 10 s while the system lacks the resources to answer. `ask` must only read. */
 export async function throughShortage<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
   const deadline = performance.now() + patienceMs;
   for (;;) {

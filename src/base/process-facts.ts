@@ -1,9 +1,9 @@
 /**
- * What the operating system says of a process. A process id alone proves nothing: ids are used again, so whoever stores
- * one stores the process's birth beside it and compares both.
+ * What the operating system knows about a process. A process id alone proves nothing, because ids are reused: code that
+ * stores one also stores the process's birth, and compares both.
  *
- * Invariant: a process is gone only where the system says so. A system that cannot tell, for want of descriptors say, is asked
- * again for a while, and then the error is thrown.
+ * Invariant: a process counts as gone only when the system says so. If it cannot tell, for example for lack of
+ * descriptors, the query is retried for a while, and then the error is thrown.
  */
 import { execFile } from 'node:child_process';
 import { readdir, readlink } from 'node:fs/promises';
@@ -12,7 +12,9 @@ import { readPresent, throughShortage } from './present-file.ts';
 
 const run = promisify(execFile);
 
-/** Whether a process with this id exists (zombies do not count where the system tells). One of another user counts. */
+/**
+ * Whether a process with this id exists (zombies do not count where the system tells). One of another user counts too.
+ */
 export async function isAlive(pid: number): Promise<boolean> {
   try {
     process.kill(pid, 0);
@@ -24,7 +26,7 @@ export async function isAlive(pid: number): Promise<boolean> {
 }
 
 /**
- * A text that differs between two processes that had the same id, also over a reboot.
+ * A text that distinguishes two processes with the same id, even across a reboot.
  * @returns null when there is no such process.
  */
 export async function birthOf(pid: number): Promise<string | null> {
@@ -39,7 +41,7 @@ export async function birthOf(pid: number): Promise<string | null> {
   return await psField(pid, 'lstart');
 }
 
-/** Signals the process that had the id at this birth, and no other. One that is gone has had its end. */
+/** Signals the process with this id and birth, and no other. Does nothing if it is gone. */
 export async function signalProcess(pid: number, birth: string, signal: NodeJS.Signals): Promise<void> {
   if ((await birthOf(pid)) !== birth) return;
   try {
@@ -75,8 +77,8 @@ export async function runs(pid: number, program: string): Promise<boolean> {
 }
 
 /**
- * The fields of /proc/<pid>/stat from the state on (field 3 of proc(5)); null without such a process or such a file. Null too
- * for one of another user, where the kernel hides them (`hidepid`): one of our own it always shows.
+ * The fields of /proc/<pid>/stat from the state on (field 3 of proc(5)); null without such a process or such a file.
+ * Null too for another user's process, if the kernel hides those (`hidepid`); our own are always visible.
  */
 async function statFields(pid: number): Promise<string[] | null> {
   if (process.platform !== 'linux') {
@@ -96,7 +98,7 @@ async function psField(pid: number, field: string): Promise<string | null> {
     const { stdout } = await throughShortage(() => run('ps', ['-o', `${field}=`, '-p', String(pid)]));
     return stdout.trim() === '' ? null : stdout.trim();
   } catch (error) {
-    // How it ends when there is no such process.
+    // The errors that mean there is no such process.
     if ((error as { code?: unknown }).code === 1) return null;
     throw error;
   }
@@ -108,7 +110,7 @@ export interface ChildFacts {
   command: string;
 }
 
-/** The processes that `parent` has started and that live. */
+/** The living children of `parent`. */
 export async function childrenOf(parent: number): Promise<ChildFacts[]> {
   if (process.platform !== 'linux') {
     const { stdout } = await run('ps', ['-A', '-ww', '-o', 'pid=,ppid=,args=']);

@@ -1,7 +1,7 @@
 /**
- * Release numbers `major.minor.patch`, and the rule of the phased upgrade: one minor release a step, or later patches of the
- * same one.
- * Never asked how to behave; only whether a component lies in the range that the database declares.
+ * Release numbers `major.minor.patch`, and the rule of the phased upgrade: one minor release a step, or later patches
+ * of the same one. Release numbers never decide how to behave, only whether a component is in the range that the
+ * database declares.
  */
 import { BrambleError } from './errors.ts';
 

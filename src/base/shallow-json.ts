@@ -1,8 +1,8 @@
 /**
- * JSON from outside. Node.js 26.10 dies (segmentation fault, not an error) of some texts that nest by the thousand, such as
- * `[1,` 7,000 times in 21 KB; nothing that is said here nests deeper than a few levels.
+ * JSON from outside. Node.js 26.10 crashes (a segmentation fault, not an error) on some texts nested thousands deep,
+ * such as `[1,` 7,000 times in 21 KB; legitimate input nests only a few levels.
  *
- * Invariant: `JSON.parse` never sees a text of others that nests deeper than {@link maxJsonDepth}.
+ * Invariant: `JSON.parse` never sees external text that nests deeper than {@link maxJsonDepth}.
  */
 export const maxJsonDepth = 64;
 
@@ -12,7 +12,7 @@ export function parseShallowJson(text: string): unknown {
   return JSON.parse(text);
 }
 
-/** One pass over the characters; brackets within texts do not count. */
+/** One pass over the characters; brackets inside strings do not count. */
 export function isNestedTooDeeply(json: string): boolean {
   let depth = 0;
   let inText = false;

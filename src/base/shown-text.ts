@@ -1,29 +1,29 @@
 /**
- * Untrusted text on its way to a person: a device's model, a name that was typed in, the reason in an answer. A terminal
- * obeys escape sequences, a line break forges a row, and a change of writing direction makes one text look like another.
+ * Untrusted text shown to people: a device's model, a typed name, the reason in an answer. A terminal obeys escape
+ * sequences, a line break can forge a row, and a change of writing direction can make one text look like another.
  *
- * Invariant: the output has no character that is not displayed as itself. Such characters are refused on input, and escaped
+ * Invariant: every character of the output is displayed as itself. Such characters are refused on input, and escaped
  * wherever text is shown.
  */
 
-/** Joiners are spelling in scripts that join letters, and make one emoji of several: there they may stand. */
+/** Joiners are part of the spelling in scripts that join letters, and combine emoji: they are allowed there. */
 const joiner =
   '(?<=[\\p{Script=Arabic}\\p{Script=Syriac}\\p{Script=Mongolian}\\p{Script=Nko}\\p{Mn}\\p{Mc}\\p{Extended_Pictographic}])' +
   '[\\u200c\\u200d](?=[\\p{L}\\p{M}\\p{Extended_Pictographic}])';
 /**
- * Control characters (C0, C1), line and paragraph separators, everything that is not to be seen (directions of writing,
- * zero widths, fillers, tags), halves of characters and private ones. Selectors of a variant may stand: emoji need them.
+ * Control characters (C0, C1), line and paragraph separators, everything invisible (writing directions, zero widths,
+ * fillers, tags), lone surrogates and private-use characters. Variation selectors are allowed: emoji need them.
  */
 const unseen = new RegExp(
   `(?!${joiner})(?![\\ufe0e\\ufe0f])` +
     '[\\p{Cc}\\p{Cf}\\p{Cs}\\p{Co}\\p{Zl}\\p{Zp}\\p{Default_Ignorable_Code_Point}\\ufffe\\uffff]',
   'gu',
 );
-/** More marks over one letter than any script writes: they would cover the lines above and below. */
+/** More combining marks on one letter than any script uses: they would cover the lines above and below. */
 const maxMarks = 6;
 const flood = new RegExp(`(\\p{M}{${maxMarks}})(\\p{M}+)`, 'gu');
 
-/** How `bramble` colours; nothing else that begins with ESC is written. */
+/** The colours that `bramble` uses; no other sequence that begins with ESC is written. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what a colour begins with
 const colour = /(\u001b\[\d+m)/u;
 const colourOrLine = new RegExp(`${colour.source.slice(0, -1)}|\\n)`, 'u');
@@ -37,14 +37,14 @@ export function unseenCharacter(text: string, options: { lines?: boolean } = {})
   return flooding === undefined ? undefined : codePointOf(flooding);
 }
 
-/** One line: what is not seen as itself is written as `\u{202e}`, a flood of marks as its number. */
+/** One line: a character not displayed as itself becomes `\u{202e}`, a flood of marks its count. */
 export function shownText(text: string): string {
   return text
     .replace(unseen, (character) => `\\u{${character.codePointAt(0)?.toString(16) ?? ''}}`)
     .replace(flood, (_all, marks: string, excess: string) => `${marks}[+${[...excess].length} marks]`);
 }
 
-/** All texts of a value that came from elsewhere, names of members too; other values as they are. */
+/** Escapes all strings of an external value, member names included; other values are unchanged. */
 export function shownValue<Value>(value: Value): Value {
   if (typeof value === 'string') return shownText(value) as Value;
   if (Array.isArray(value)) return value.map(shownValue) as Value;
@@ -54,7 +54,7 @@ export function shownValue<Value>(value: Value): Value {
   ) as Value;
 }
 
-/** A text with colours of our own, as it is written to a terminal: of several lines, or one that stays one. */
+/** A text with our own colours, as written to a terminal: in several lines, or kept to one. */
 export function shownLines(text: string): string {
   return escapedBetween(text, colourOrLine);
 }
@@ -63,7 +63,7 @@ export function shownLine(text: string): string {
   return escapedBetween(text, colour);
 }
 
-/** `kept` is one group: splitting by it leaves what is kept at odd places. */
+/** `kept` is one group: after splitting, the kept parts are at odd indexes. */
 function escapedBetween(text: string, kept: RegExp): string {
   return text
     .split(kept)

@@ -1,21 +1,21 @@
 /**
- * Paths of Unix sockets. The system takes about a hundred bytes, which a home deep in the file system exceeds: there the
- * folder is named by an open descriptor of it, where the system has names for those.
+ * Paths of Unix sockets. The system allows about a hundred bytes, which a deeply nested home exceeds: the folder is
+ * then addressed through an open descriptor, on systems that have paths for those.
  */
 import { open } from 'node:fs/promises';
 import path from 'node:path';
 import { BrambleError } from './errors.ts';
 
-/** Bytes of `sun_path` that every system we know takes, without the ending zero. */
+/** Bytes of `sun_path` that every system we know allows, without the terminating zero. */
 const maxPathBytes = 103;
 
 export interface SocketPath {
-  /** To listen at or connect to, until it is closed. */
+  /** The path to listen on or connect to, valid until it is closed. */
   readonly path: string;
   close(): Promise<void>;
 }
 
-/** @throws BrambleError ERR_SOCKET_PATH where the path is too long and the system knows no shorter one. */
+/** @throws BrambleError ERR_SOCKET_PATH when the path is too long and the system offers no shorter one. */
 export async function socketPath(folder: string, name: string): Promise<SocketPath> {
   const plain = path.join(folder, name);
   if (Buffer.byteLength(plain) <= maxPathBytes) return { path: plain, close: async () => undefined };

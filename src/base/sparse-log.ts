@@ -1,6 +1,6 @@
 /**
- * Log lines that an outsider can trigger at will: the first of each kind is written at once, then one a minute with the
- * number of occurrences.
+ * Limits log lines that outsiders can trigger at will: the first of each kind is written at once, then one a minute
+ * with the number of occurrences.
  */
 import { BoundedMap } from './bounded-map.ts';
 import { type Clock, hasPassed, systemClock } from './clock.ts';
@@ -14,7 +14,7 @@ const periodMs = 60_000;
 const maxKinds = 1000;
 
 export function createSparseLog(clock: Pick<Clock, 'now'> = systemClock): SparseLog {
-  // The oldest kind is forgotten where there are too many: its next line is a first one again.
+  // When there are too many kinds, the oldest is forgotten: its next line counts as a first again.
   const said = new BoundedMap<string, { atMs: number; held: number }>(maxKinds);
   return {
     say: (kind, write) => {
