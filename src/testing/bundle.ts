@@ -1,6 +1,6 @@
 /**
- * For tests only: modules that many processes load, bundled once for the process of a test. To load hundreds of sources costs a
- * process more than what a test then wants of it.
+ * For tests only: modules that many processes load, bundled once for the process of a test. Loading hundreds of sources
+ * costs a process more than the work that a test then gives it.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
@@ -8,7 +8,7 @@ import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 
-/** @returns addresses to import, by the names that were given to the modules; they are there until this process exits. */
+/** @returns URLs to import, by the names given to the modules; they exist until this process exits. */
 export async function bundleModules<Name extends string>(modules: Record<Name, URL>): Promise<Record<Name, string>> {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'bramble-modules-'));
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));

@@ -1,12 +1,14 @@
 /**
- * For tests only: programs of others that a test works with. Where one is missing its tests are skipped; with
- * BRAMBLE_TEST_CLIENTS=required they are run all the same, and fail.
+ * For tests only: third-party programs that tests use. If one is missing, its tests are skipped; with
+ * BRAMBLE_TEST_CLIENTS=required they run anyway, and fail.
  */
 import { spawnSync } from 'node:child_process';
 
 export const areClientsRequired = process.env['BRAMBLE_TEST_CLIENTS'] === 'required';
 
-/** What is missing on this machine, as the reason of a skip; false when all is there, or must be. */
+/**
+ * What is missing on this machine, as the reason for a skip; false when everything is installed, or is required to be.
+ */
 export function lacks(...programs: string[]): string | false {
   if (areClientsRequired) return false;
   const missing = programs.filter((program) => spawnSync(program, ['--version']).error !== undefined);

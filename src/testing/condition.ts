@@ -1,31 +1,31 @@
 /**
- * For tests only: bounded waits for named conditions. When one is in vain, how everything stands that said so is printed,
- * so that a failure explains itself.
+ * For tests only: bounded waits for named conditions. When one times out, the state of everything registered with
+ * `describe` is printed, so that a failure explains itself.
  *
- * Invariant: every wait here ends, five seconds after its time at the latest: where its question is never answered too.
+ * Invariant: every wait ends, at the latest five seconds after its time-out, even if its question is never answered.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 
 const states = new Set<() => Promise<string>>();
-/** For everything that says how it stands, together. */
+/** For all the printed states together. */
 const statesWithinMs = 30_000;
-/** What is asked shortly before the end still has so long for its answer, or as long as all of it was to take. */
+/** A question asked shortly before the end still gets this long for its answer, but no longer than the whole wait. */
 const answerMs = 5000;
 
 export const waitedInVain = 'ERR_WAITED_IN_VAIN';
 
-/** What was waited for did not come about in time: told by its code from an assertion that failed. */
+/** A wait timed out; the code distinguishes it from a failed assertion. */
 export class WaitedInVain extends Error {
   readonly code = waitedInVain;
 }
 
-/** From now on `describe` is asked where something is waited for in vain. @returns what takes it away again. */
+/** Registers `describe`, which is called whenever a wait times out. @returns a function that unregisters it. */
 export function whenWaitedInVain(describe: () => Promise<string>): () => void {
   states.add(describe);
   return () => states.delete(describe);
 }
 
-/** Prints how everything stands that said so. Never fails, and ends. */
+/** Prints all registered states. Never fails, and always ends. */
 export async function printStates(timeoutMs = statesWithinMs): Promise<void> {
   const print = async (describe: () => Promise<string>) => {
     const state = await answerWithin(timeoutMs, describe).catch((error: unknown) => `not known: ${String(error)}`);
@@ -35,8 +35,8 @@ export async function printStates(timeoutMs = statesWithinMs): Promise<void> {
 }
 
 /**
- * Asks again and again, at first at once and then up to 50 ms apart; an error counts as a no.
- * @throws WaitedInVain that names what did not come about in time, with the last error.
+ * Asks repeatedly, at first at once and then up to 50 ms apart; an error counts as a no.
+ * @throws WaitedInVain that names what did not happen in time, with the last error.
  */
 export async function until(what: string, timeoutMs: number, ask: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = performance.now() + timeoutMs;
@@ -56,10 +56,10 @@ export async function until(what: string, timeoutMs: number, ask: () => boolean 
 }
 
 /**
- * The same for what takes many steps, each of them in its own time: there is an end when nothing has changed for so long,
- * however long all of it takes.
- * @param look where it stands; null when it is done. Its errors are the end.
- * @throws WaitedInVain that names what has not come about, and where it stands.
+ * The same for something with many steps, each with a time-out: the wait fails when nothing has changed for this long,
+ * however long the whole takes.
+ * @param look returns the current state; null when done. An error ends the wait.
+ * @throws WaitedInVain that names what did not happen, and the last state.
  */
 export async function untilDone(what: string, patienceMs: number, look: () => Promise<string | null>): Promise<void> {
   let standing = '';
@@ -77,7 +77,7 @@ export async function untilDone(what: string, patienceMs: number, look: () => Pr
   }
 }
 
-/** @returns what `work` comes to. @throws WaitedInVain that names what did not come about in time. */
+/** @returns the result of `work`. @throws WaitedInVain that names what did not happen in time. */
 export async function inTime<T>(what: string, timeoutMs: number, work: Promise<T>): Promise<T> {
   const result = await answerWithin(timeoutMs, () => work);
   return result === late ? await inVain(`in ${timeoutMs} ms it did not come about that ${what}`) : result;
@@ -86,7 +86,7 @@ export async function inTime<T>(what: string, timeoutMs: number, work: Promise<T
 const late = Symbol('late');
 const unanswered = 'the question itself was not answered';
 
-/** An answer that comes later is nobody's, nor is its error. */
+/** A later answer is dropped, and so is its error. */
 async function answerWithin<T>(timeoutMs: number, ask: () => T | Promise<T>): Promise<T | typeof late> {
   let timer: NodeJS.Timeout | undefined;
   const end = new Promise<typeof late>((resolve) => {

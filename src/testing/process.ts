@@ -1,18 +1,18 @@
-/** For tests only: child processes that are waited for. A process that has ended already, or never ends, holds nobody up. */
+/** For tests only: waiting for child processes. One that has already ended, or never ends, does not block the test. */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { inTime } from './condition.ts';
 
-/** By itself or by a signal: of one that was killed `exitCode` stays null. */
+/** By itself or by a signal: `exitCode` stays null for a process that was killed. */
 export function hasEnded(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null;
 }
 
 /**
- * Waits until the process has ended, now or before, and has said all that it says.
+ * Waits until the process has ended, or already had, and its output is complete.
  * @returns its exit code; null when a signal ended it.
- * @throws WaitedInVain that names it, when it does not end in time; it is killed then.
+ * @throws WaitedInVain that names it, when it does not end in time; it is then killed.
  */
 export async function exitWithin(child: ChildProcess, timeoutMs: number, what: string): Promise<number | null> {
   try {

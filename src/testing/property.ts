@@ -1,4 +1,4 @@
-/** For tests only: properties whose runs wait for something, so that one may hang. */
+/** For tests only: properties whose runs wait for something and may therefore hang. */
 
 export interface EndingRuns {
   readonly timeout: number;
@@ -7,8 +7,8 @@ export interface EndingRuns {
 }
 
 /**
- * Options for `fc.assert`: what hangs, fails before the test's own time-out of `limitMs` ends it, and so names its seed, which
- * a test that the clock ends does not.
+ * Options for `fc.assert`: a run that hangs fails before the test's own time-out of `limitMs`, and therefore names its
+ * seed, which a timed-out test does not.
  */
 export function endingWithin(limitMs = 300_000): EndingRuns {
   return { timeout: limitMs / 4, interruptAfterTimeLimit: limitMs * 0.8, markInterruptAsFailure: true };

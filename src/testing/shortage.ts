@@ -6,7 +6,7 @@ import { exitWithin } from './process.ts';
 
 const prelude = `
 import { closeSync, openSync } from 'node:fs';
-/** Takes every descriptor that is left; what it returns gives them back. */
+/** Takes every descriptor that is left; returns a function that releases them. */
 function useUp() {
   const taken = [];
   try {
@@ -18,7 +18,7 @@ function useUp() {
 }
 `;
 
-/** Runs the module, which has `useUp`, and returns what it wrote. Its parent is the test's process. */
+/** Runs the module, which can call `useUp`, and returns its output. Its parent is the test's process. */
 export async function runShort(t: TestContext, module: string): Promise<string> {
   const run = [
     '-c',
