@@ -1,7 +1,7 @@
 /**
- * The bytes of a release archive: the same for the same contents on every machine. For that the gzip blocks are *stored*:
- * what a compressor makes of its input differs between versions and processors of the same library. Only the build uses
- * this file; the program itself runs on Node releases that lack `crc32`.
+ * The bytes of a release archive: the same contents give the same bytes on every machine. The gzip blocks are therefore
+ * *stored*: compressor output differs between versions of a library and between processors. Only the build uses this
+ * file; the program itself runs on Node releases that lack `crc32`.
  */
 import { buffer } from 'node:stream/consumers';
 import { crc32 } from 'node:zlib';

@@ -1,8 +1,9 @@
 /**
  * Opening and installing release archives. Invariant: a folder below `releases/` holds exactly the files that its
- * manifest lists, with the listed digests; it appears whole or not at all, also when the power fails, and a sealed release is
- * never replaced. A signature that lies beside an archive or an installed release is of that one, or nothing new is done with it:
- * what is installed is started by its manifest alone, whatever lies beside it.
+ * manifest lists, with the listed digests; it appears whole or not at all, also when the power fails, and a sealed
+ * release is never replaced. A signature file beside an archive or an installed release must belong to it, or the
+ * release is not used for anything new. Starting an installed release depends on its manifest alone, whatever lies
+ * beside it.
  */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
@@ -29,19 +30,20 @@ export interface InstallOptions {
   expectedSha256?: string;
 }
 
-/** A release as it lies somewhere, with its signature where there is one. Who signed it is for `judgeSigner`. */
+/** A release with its signature, if there is one. `judgeSigner` judges who signed it. */
 export interface FoundRelease extends JudgedRelease {
   manifest: Manifest;
 }
 
-/** An archive in memory: what was checked is what is installed, whatever becomes of the file meanwhile. */
+/** An archive in memory: what was checked is what is installed, even if the file changes meanwhile. */
 export interface ReadArchive extends FoundRelease {
   entries: Entries;
   archiveSha256: string;
 }
 
 /**
- * Reads an archive and proves every digest in it; a file `SHA256SUMS` beside it that names it is held against it too.
+ * Reads an archive and verifies every digest in it; if a `SHA256SUMS` file beside it names it, that digest is verified
+ * too.
  * @throws BrambleError ERR_RELEASE_ARCHIVE_MALFORMED, ERR_RELEASE_ARCHIVE_CHANGED, ERR_RELEASE_ARCHIVE_MISSING.
  */
 export async function openArchive(file: string, expectedSha256?: string): Promise<Manifest> {
@@ -49,8 +51,9 @@ export async function openArchive(file: string, expectedSha256?: string): Promis
 }
 
 /**
- * Unpacks an archive to `<home>/releases/<release>`, its signature beside that, and returns the folder. One that is installed
- * is verified instead; only a working tree's archive may replace another working tree's of the same number.
+ * Unpacks an archive to `<home>/releases/<release>`, its signature beside that, and returns the folder. If the release
+ * is already installed, it is verified instead; only a working tree's archive may replace that of another working tree
+ * with the same number.
  * @throws BrambleError as `openArchive`; ERR_RELEASE_ARCHIVE_CHANGED also when another archive of this release is
  * installed already.
  */
@@ -58,7 +61,7 @@ export async function installArchive(file: string, options: InstallOptions): Pro
   return await installRead(await readArchive(file, options.expectedSha256), options.home);
 }
 
-/** As `installArchive`, of one that was read already. */
+/** As `installArchive`, for an archive that has already been read. */
 export async function installRead({ manifest, entries, signature }: ReadArchive, home: string): Promise<string> {
   const releases = path.join(home, 'releases');
   const folder = path.join(releases, manifest.release);
@@ -67,7 +70,7 @@ export async function installRead({ manifest, entries, signature }: ReadArchive,
   try {
     await writeFiles(draft, entries);
     if (await replaceable(folder, entries)) {
-      // Of what is replaced; an interruption leaves a release without a signature, never with another's.
+      // The replaced release's; an interruption leaves a release without a signature, never with the wrong one.
       await rm(`${folder}${signatureSuffix}`, { force: true });
       await rename(folder, path.join(draft, '.replaced')).catch(ignoreMissing);
     }
@@ -89,16 +92,19 @@ export async function installRead({ manifest, entries, signature }: ReadArchive,
 }
 
 /**
- * Proves that an installed release is as it was built; wanted before a process is started from it. Who signed it was judged
- * before it was installed. Here the signature is not looked at: the supervisor may be of an earlier release than what it
- * starts, and know less of signatures.
+ * Verifies that an installed release is as it was built; required before a process is started from it. The signer was
+ * judged before installation. The signature is not read here: the supervisor may be of an earlier release than the one
+ * it starts, and know less about signatures.
  * @throws BrambleError ERR_RELEASE_NOT_INSTALLED, ERR_RELEASE_ARCHIVE_CHANGED, ERR_RELEASE_ARCHIVE_MALFORMED.
  */
 export async function verifyInstalled(folder: string): Promise<Manifest> {
   return (await readFiles(folder)).manifest;
 }
 
-/** The same, with the signature that came with it: for whoever judges the release. @throws also ERR_RELEASE_SIGNATURE */
+/**
+ * The same, with the signature that came with it, for a caller that judges the release. @throws also
+ * ERR_RELEASE_SIGNATURE
+ */
 export async function readInstalled(folder: string): Promise<FoundRelease> {
   const { manifest, manifestSha256 } = await readFiles(folder);
   return await withSignature(manifest, manifestSha256, `${folder}${signatureSuffix}`);
@@ -153,7 +159,7 @@ export async function readArchive(file: string, expectedSha256?: string): Promis
   return { ...found, entries, archiveSha256: digest };
 }
 
-/** @throws BrambleError ERR_RELEASE_SIGNATURE where there is one of anything else */
+/** @throws BrambleError ERR_RELEASE_SIGNATURE when the signature is for something else */
 async function withSignature(
   manifest: Manifest,
   manifestSha256: string,
@@ -172,11 +178,11 @@ async function withSignature(
   return { release, manifest, manifestSha256, signature };
 }
 
-/** Null where there is none; one that cannot be read is not none. */
+/** Null when there is none; an unreadable one is an error. */
 async function readSignature(file: string): Promise<ReleaseSignature | null> {
   const unusable = unusableAs(nameOf(file));
   const cannot = (cause: unknown) => unusable('it cannot be read', cause);
-  // Opening a pipe would wait for its other end.
+  // Opening a FIFO would block until its other end is opened.
   const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === 'ENOENT') return null;
     throw cannot(cause);
@@ -233,7 +239,7 @@ async function assertInstalled(folder: string, entries: Entries): Promise<void> 
   }
 }
 
-/** Whether what is installed came from a working tree and differs from the entries, which are a working tree's too. */
+/** Whether the installed release came from a working tree and differs from the entries, which also came from one. */
 async function replaceable(folder: string, entries: Entries): Promise<boolean> {
   const next = entries.get(manifestName);
   const present = await readFile(path.join(folder, manifestName)).catch(() => null);
@@ -255,7 +261,7 @@ async function writeFiles(draft: string, entries: Entries): Promise<void> {
   for (const folder of folders) await syncFolder(folder);
 }
 
-/** The draft's files take their place in one step; a folder that was there is never mixed with them. */
+/** The draft's files are put in place in one step, and are never mixed with those of an existing folder. */
 async function moveInto(draft: string, folder: string): Promise<void> {
   await rename(path.join(draft, 'files'), folder);
 }

@@ -5,7 +5,7 @@ import { BrambleError } from '../base/errors.ts';
 export const manifestName = 'manifest.json';
 export const programName = 'bramble.mjs';
 
-/** Relative, made of plain names, no leading dots: nothing that could leave the release's folder. */
+/** Relative, plain names, no leading dots: nothing that could escape the release's folder. */
 const filePath = z
   .string()
   .max(200)
@@ -13,7 +13,7 @@ const filePath = z
 
 const releaseNumber = z.string().regex(/^(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})$/);
 
-/** Tolerant of keys that a later release adds: the release before has to read its archive. */
+/** Tolerates keys that a later release adds: the release before it has to read its archive. */
 export const manifestSchema = z.looseObject({
   format: z.literal(1),
   release: releaseNumber,
@@ -30,9 +30,7 @@ export const manifestSchema = z.looseObject({
   features: z.array(z.string()),
   /** Version of the embedded PostgreSQL's package that it was tested with. */
   postgres: z.string(),
-  /**
-   * SHA-256 of each shape of JSON that it stores, by name (`scripts/stored-shapes.ts`). Releases before 1.2 tell none.
-   */
+  /** SHA-256 of each shape of JSON that it stores, by name (`scripts/stored-shapes.ts`). Absent before 1.2. */
   shapes: z.record(z.string(), z.string().regex(/^[0-9a-f]{64}$/)).optional(),
   /** SHA-256 in hexadecimal of every file but the manifest itself. */
   files: z.record(filePath, z.string().regex(/^[0-9a-f]{64}$/)),
@@ -40,7 +38,7 @@ export const manifestSchema = z.looseObject({
 
 export type Manifest = z.output<typeof manifestSchema>;
 
-/** Where a release was found that is not as it was built: each calls for another remedy. */
+/** Where a modified release was found: each place has a different remedy. */
 export type Found = { kind: 'archive' } | { kind: 'installed'; folder: string };
 const inArchive: Found = { kind: 'archive' };
 

@@ -1,10 +1,10 @@
 /**
- * What makes a release a patch of another: not its number, but that both manifests hold the same migrations, features, link
- * versions and shapes of stored JSON. A pure rule; the seal asks it, and so does every plan.
+ * A release is a patch of another not by its number, but because both manifests hold the same migrations, features,
+ * link versions and shapes of stored JSON. A pure rule, applied when sealing and in every plan.
  */
 import type { Manifest } from './manifest.ts';
 
-/** What `to` changes that a patch of `from` must not, a line each for people; none when it is a patch. */
+/** What `to` changes that a patch of `from` must not, one readable line each; empty when it is a patch. */
 export function patchDifferences(from: Manifest, to: Manifest): string[] {
   const numbers = (['schemaVersion', 'leastSchemaVersion'] as const).filter((name) => from[name] !== to[name]);
   return [

@@ -1,12 +1,12 @@
-/** Where the running program lies: an unpacked release, or a checkout in development. */
+/** Where the running program is: an unpacked release, or a checkout in development. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BrambleError } from '../base/errors.ts';
 
 /**
- * The nearest folder upwards of this code that holds the migrations: that of `bramble.mjs` in an unpacked release, the
- * root of the checkout in development. Contains `sql/`.
+ * The nearest folder above this code that contains the migrations: the one with `bramble.mjs` in an unpacked release,
+ * the root of the checkout in development. Contains `sql/`.
  * @throws BrambleError ERR_RELEASE_INCOMPLETE when there is none.
  */
 export function programFolder(): string {

@@ -8,19 +8,19 @@
  *     key <Ed25519 public key, 32 octets in base64>
  *     signature <Ed25519 signature, 64 octets in base64>
  *
- * After it, each after an empty line, may stand statements with which a signer names the one that follows it:
+ * It may be followed by statements, each after an empty line, in which a signer names its successor:
  *
  *     bramble signer rotation 1
  *     key <the old public key>
  *     next <fingerprint of the new one>
  *     signature <made with the old key>
  *
- * Signed are the lines before `signature`, line breaks included: their first line keeps one kind from being taken for the
- * other, or for a signature made for anything else with the same key.
+ * The lines before `signature` are signed, line breaks included: the first line keeps one kind from being mistaken for
+ * the other, or for a signature made for another purpose with the same key.
  *
- * Invariant: one text has one reading. What does not come out of `format…` octet for octet is refused, and so is a file of
- * which any statement is not signed as it says: nothing in it is believed. What begins like a statement of a later release is
- * refused too, but told as such.
+ * Invariant: a text can be read in only one way. Anything that `format…` would not produce octet for octet is refused,
+ * and so is a whole file if any statement in it is not signed as it claims. What begins like a statement of a later
+ * release is refused too, but reported as such.
  */
 import { type KeyObject, verify } from 'node:crypto';
 import { BrambleError } from '../base/errors.ts';
@@ -28,17 +28,17 @@ import { fingerprintOf, publicKeyFromText, publicKeyText } from './signer-finger
 
 export const signatureSuffix = '.sig';
 export const maxSignatureBytes = 16 * 1024;
-/** Each is one year of somebody who changes the key every year. */
+/** One for each year of yearly key changes. */
 const maxRotations = 32;
 
-/** What is signed of a release. Digests are SHA-256 in hex: the manifest's stands for what is installed. */
+/** The signed facts of a release. Digests are SHA-256 in hex; the manifest's covers the installed files. */
 export interface SignedFacts {
   release: string;
   archive: string;
   manifest: string;
 }
 
-/** `from` says that `to` follows it; both are fingerprints. */
+/** `from` names `to` as its successor; both are fingerprints. */
 export interface Rotation {
   from: string;
   to: string;
@@ -74,7 +74,7 @@ export function formatSignature({ release, archive, manifest }: SignedFacts, sig
   );
 }
 
-/** @param next fingerprint of the signer that follows */
+/** @param next fingerprint of the succeeding signer */
 export function formatRotation(next: string, signer: Signer): string {
   return signed(`bramble signer rotation 1\nkey ${publicKeyText(signer.publicKey)}\nnext ${next}\n`, signer);
 }
@@ -84,8 +84,8 @@ function signed(statement: string, signer: Signer): string {
 }
 
 /**
- * Reads the file beside an archive and proves every signature in it; whether it is of the release at hand is asked of
- * `assertSigns`.
+ * Reads the file beside an archive and verifies every signature in it; `assertSigns` checks that it belongs to the
+ * release at hand.
  * @throws BrambleError ERR_RELEASE_SIGNATURE
  */
 export function parseSignature(bytes: Buffer, what = 'The signature'): ReleaseSignature {
@@ -98,7 +98,7 @@ export function parseSignature(bytes: Buffer, what = 'The signature'): ReleaseSi
   return { release, archive, manifest, signer, rotations, text: bytes.toString('latin1') };
 }
 
-/** Statements of rotation alone, as they are given to a command. @throws BrambleError ERR_RELEASE_SIGNATURE */
+/** Rotation statements alone, as given to a command. @throws BrambleError ERR_RELEASE_SIGNATURE */
 export function parseRotations(bytes: Buffer): Rotation[] {
   const what = 'The statement';
   const unusable = unusableAs(what);
@@ -106,12 +106,12 @@ export function parseRotations(bytes: Buffer): Rotation[] {
 }
 
 /**
- * The signers from one to another, both included, by what each said of the next; undefined where no such chain is. Bounded
- * by the statements, whatever circles they make.
+ * The chain of signers from one to another, both included, each naming the next; undefined when there is none. Bounded
+ * by the number of statements, even if they form cycles.
  */
 export function chainOf(rotations: readonly Rotation[], from: string, to: string): string[] | undefined {
   const cameFrom = new Map<string, string | null>([[from, null]]);
-  // What is set while a map is gone through is met by it: each signer once, the nearest first.
+  // Iterating a map also visits entries added meanwhile: each signer once, the nearest first.
   for (const [signer] of cameFrom) {
     if (signer === to) break;
     for (const rotation of rotations) {
@@ -124,7 +124,7 @@ export function chainOf(rotations: readonly Rotation[], from: string, to: string
   return chain;
 }
 
-/** @throws BrambleError ERR_RELEASE_SIGNATURE where it is the signature of another release, archive or manifest */
+/** @throws BrambleError ERR_RELEASE_SIGNATURE when it is the signature of another release, archive or manifest */
 export function assertSigns(signature: SignedFacts, found: Partial<SignedFacts>, what = 'The signature'): void {
   const unusable = unusableAs(what);
   for (const [fact, value] of Object.entries(found)) {
@@ -140,7 +140,7 @@ export function assertSigns(signature: SignedFacts, found: Partial<SignedFacts>,
 
 type Unusable = (why: string, cause?: unknown) => BrambleError;
 
-/** @param what the beginning of the sentence: which signature */
+/** @param what the start of the sentence: which signature */
 export function unusableAs(what: string): Unusable {
   return (why, cause) =>
     new BrambleError(
@@ -153,9 +153,9 @@ export function unusableAs(what: string): Unusable {
 
 function blocksOf(bytes: Buffer, what: string): string[] {
   const unusable = unusableAs(what);
-  // Each octet one character: what is not ASCII fits no block.
+  // One character per octet: anything but ASCII matches no block.
   const blocks = bytes.toString('latin1', 0, maxSignatureBytes).split(/(?<=\n)\n/);
-  // First of all: a later one has other limits.
+  // Checked first: a later one has other limits.
   for (const block of blocks) assertKnown(block, what);
   if (bytes.length > maxSignatureBytes) throw unusable(`it is larger than ${maxSignatureBytes} bytes`);
   if (blocks.length > maxRotations + 1) throw unusable(`it has more than ${maxRotations} statements`);
@@ -180,7 +180,7 @@ function rotationOf(block: string, unusable: Unusable): Rotation {
   return { from: provenSigner(block, key, signature, unusable), to: next };
 }
 
-/** The fingerprint of the key that stands in the block, by which the block is signed. */
+/** The fingerprint of the key in the block, which signs the block. */
 function provenSigner(block: string, keyText: string, signature: string, unusable: Unusable): string {
   const statement = block.slice(0, block.lastIndexOf('signature '));
   let key: KeyObject;

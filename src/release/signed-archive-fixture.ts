@@ -15,7 +15,7 @@ export function testSigner(): TestSigner {
   return { publicKey, fingerprint: fingerprintOf(publicKey), sign: (bytes) => sign(null, bytes, privateKey) };
 }
 
-/** An archive of a working tree, as far as installing and planning look at it; without a signer its signature is none. */
+/** An archive of a working tree, as complete as installing and planning need; unsigned without a signer. */
 export async function writeTestArchive(
   folder: string,
   release: string,

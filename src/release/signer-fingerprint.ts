@@ -7,7 +7,7 @@ export function fingerprintOf(publicKey: KeyObject): string {
   return inGroups(createHash('sha256').update(spki).digest('hex'));
 }
 
-/** A fingerprint as it was typed: in any case, with or without separators. Undefined when it is none. */
+/** Parses a typed fingerprint: in any case, with or without separators. Undefined when invalid. */
 export function typedFingerprint(text: string): string | undefined {
   const digits = text
     .trim()
@@ -16,12 +16,12 @@ export function typedFingerprint(text: string): string | undefined {
   return /^[0-9a-f]{64}$/.test(digits) ? inGroups(digits) : undefined;
 }
 
-/** A SHA-256 in hex as it is shown and kept: the audit hides what looks like a secret. */
+/** A SHA-256 in the form that is shown and stored: the audit hides plain hex, which looks like a secret. */
 export function inGroups(hex: string): string {
   return hex.match(/.{8}/g)?.join(':') ?? '';
 }
 
-/** The raw 32 octets in base64, as they stand in a signature. @throws TypeError for anything else */
+/** The raw 32 octets in base64, as in a signature. @throws TypeError for anything else */
 export function publicKeyFromText(text: string): KeyObject {
   const x = Buffer.from(text, 'base64');
   if (x.length !== 32) throw new TypeError('an Ed25519 key has 32 octets');

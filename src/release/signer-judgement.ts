@@ -1,7 +1,8 @@
 /**
- * Whether a domain takes a release, by who signed it: trust at first use, then the same signer or one that it named as its
- * successor. Everything else is taken only when an operator names it: the signer by its fingerprint, an unsigned release by
- * its number. So is a signer that was left by hand, whatever statements lead to it or through it.
+ * Whether a domain accepts a release, judged by its signer: trust at first use, then the same signer or its named
+ * successor. Anything else is accepted only when an operator names it: a signer by its fingerprint, an unsigned release
+ * by its number. This includes a signer that an operator switched away from, whatever statements lead to it or through
+ * it.
  */
 import { BrambleError } from '../base/errors.ts';
 import { chainOf, type ReleaseSignature, type Rotation } from './signature.ts';
@@ -10,15 +11,15 @@ import { inGroups, typedFingerprint } from './signer-fingerprint.ts';
 /** What a domain remembers. */
 export interface KnownSigner {
   fingerprint: string | null;
-  /** Manifests (SHA-256 in groups) of unsigned releases that were taken by name. */
+  /** Manifests (SHA-256 in groups) of unsigned releases that an operator accepted. */
   unsigned: readonly string[];
-  /** Fingerprints of signers that were left by hand. */
+  /** Fingerprints of signers that an operator switched away from. */
   refused: readonly string[];
 }
 
 export const noSigner: KnownSigner = { fingerprint: null, unsigned: [], refused: [] };
 
-/** What an operator took by name. */
+/** What an operator accepted by name. */
 export interface Acceptance {
   signer?: string | undefined;
   /** Number of a release. */
@@ -45,7 +46,10 @@ export function judgeSigner(given: JudgedRelease, known: KnownSigner, accepted: 
     : judgeSigned(given.release, given.signature, known, named);
 }
 
-/** The signers from the known one to another, as each named the next; undefined where none leads there but through a refused one. */
+/**
+ * The chain of signers from the known one to another, each naming the next; undefined if every chain leads through a
+ * refused one.
+ */
 export function trustedChain(
   { fingerprint, refused }: Pick<KnownSigner, 'fingerprint' | 'refused'>,
   rotations: readonly Rotation[],
@@ -59,7 +63,7 @@ export function trustedChain(
   );
 }
 
-/** In one sentence, without its end; for people. */
+/** One sentence for people, without the full stop. */
 export function judgementText(judgement: Judgement): string {
   switch (judgement.kind) {
     case 'unsigned':

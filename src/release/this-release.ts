@@ -1,11 +1,11 @@
 /**
- * The numbers of this release. They are four different ones and never inferred from one another; the release number is
- * held against `package.json` when an archive is built.
+ * The numbers of this release. There are four kinds, never inferred from one another; the release number is compared
+ * with `package.json` when an archive is built.
  */
 export interface ReleaseNumbers {
   /** `major.minor.patch`. */
   readonly release: string;
-  /** Number of the last expanding migration: what the schema is until the upgrade is finalized. */
+  /** Number of the last expanding migration: the schema version until the upgrade is finalized. */
   readonly schemaVersion: number;
   /** The least schema that its instances, routers and connection services run on. */
   readonly leastSchemaVersion: number;
