@@ -1,4 +1,4 @@
-/** The SRP credential as a file: what an instance or connection service proves itself with, and where its routers are. */
+/** The SRP credential as a file: how an instance or connection service authenticates, and where its routers are. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';

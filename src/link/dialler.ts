@@ -1,5 +1,5 @@
 /**
- * Keeps one link to one router up: dial, let the router question us, serve until the link ends, dial again.
+ * Keeps one link to one router up: dial, answer the router's questions, serve until the link ends, dial again.
  *
  *   waiting → dialling → offered (TLS stands, the router has not decided) → up ⇄ stalled → (retiring →) waiting …
  *
@@ -48,7 +48,7 @@ export interface LinkEvents {
   up: [accepted: Accepted];
   /** No link serves any more; `reason` for people. */
   down: [reason: string];
-  /** The router answers nothing just now; the link stands. */
+  /** The router is not responding at the moment; the link is still up. */
   stalled: [];
   recovered: [];
   /** ERR_SRP_IN_USE, ERR_SRP_SUSPENDED, ERR_SRP_REVOKED, ERR_SRP_SUPERSEDED, ERR_LINK_VERSION, ERR_LINK_HELLO. */
@@ -62,7 +62,7 @@ export interface SrpLink {
   readonly router: RouterAddress;
   /** Whether a router has accepted a link that still stands. */
   readonly up: boolean;
-  /** Every link that serves is one whose router answers nothing just now. */
+  /** On every serving link, the router is not responding at the moment. */
   readonly stalled: boolean;
   /** Links accepted so far, less one. */
   readonly reconnects: number;
@@ -80,7 +80,7 @@ type Ending =
   | { kind: 'draining'; upMs: number | null }
   | { kind: 'refused'; refused: Refused; upMs: number | null };
 
-/** What the router says of who we are. Other refusals (we were slow, say) are failures like any other. */
+/** Refusals that concern our identity. Other refusals (for example, that we were slow) are ordinary failures. */
 const keptOut = /^ERR_(?:SRP_|LINK_VERSION$|LINK_HELLO$)/;
 
 class Dialler implements SrpLink {
@@ -177,14 +177,14 @@ class Dialler implements SrpLink {
       refused: this.#refused,
     };
     if (wasFruitless(end, this.#limits)) this.#connectedAt.push(connectedAtMs);
-    // The first try after a lost link waits a little too: a thousand diallers must not come in the same instant. Where the
-    // router drains, the link still serves, and its successor is waited for by the devices.
+    // The first try after a lost link waits a little too: a thousand diallers must not arrive at once. When the router
+    // drains, there is no wait: the link still serves, but devices are waiting for its successor.
     const afterSteady = ending.kind === 'draining' ? 0 : 1;
     this.#failures = wasSteady(end, this.#limits) ? afterSteady : this.#failures + 1;
     if (ending.kind === 'refused') this.events.emit('refused', ending.refused);
   }
 
-  /** One connection from dialling to its end (or to the router's word that it drains). */
+  /** One connection from dialling to its end (or until the router announces that it drains). */
   async #serveOnce(signal: AbortSignal): Promise<void> {
     const credential = await this.#options.credential();
     this.#identifier = credential.identifier;
@@ -256,7 +256,7 @@ class Dialler implements SrpLink {
   }
 }
 
-/** @throws BrambleError ERR_LINK_DIAL when no verified TLS connection to the router stands within the deadline. */
+/** @throws BrambleError ERR_LINK_DIAL when there is no verified TLS connection to the router within the deadline. */
 async function dial(
   router: RouterAddress,
   credential: SrpCredential,

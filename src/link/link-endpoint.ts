@@ -39,13 +39,13 @@ import {
 import { linkSessionOptions } from './session-options.ts';
 import { parseJson, parseMessage } from './signed-envelope.ts';
 
-/** What the component behind the link does with what the router sends. What is left out is answered 404. */
+/** How the component behind the link handles what the router sends. Omitted handlers answer 404. */
 export interface LinkHandlers {
   /** A device's request, with the router's `client-cert` and `bramble-remote-address` headers. */
   request?: (request: Http2ServerRequest, response: Http2ServerResponse) => void;
   /** A device's CONNECT; the handler answers on the stream. */
   tunnel?: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
-  /** Who owns these; an answer for every question, in any order. */
+  /** Looks up the owners; one answer for every question, in any order. */
   routes?: {
     answer: (question: RouteQuestion) => Promise<readonly RouteAnswer[]>;
     /** As `signRoutes` does. */
@@ -58,7 +58,9 @@ export interface LinkHandlers {
    * @param routerKey SHA-256 of the public key (SPKI, DER) that the router proved in TLS, hex.
    */
   router?: (registration: RouterRegistration, routerKey: string) => Promise<void>;
-  /** From a router of link version 2: count what became of requests. The router is acknowledged when this resolves. */
+  /**
+   * From a router of link version 2: counts request outcomes. The router gets its acknowledgement when this resolves.
+   */
   outcomes?: (report: OutcomeReport, routerKey: string) => Promise<void>;
 }
 
@@ -70,7 +72,7 @@ export interface LinkNotices {
   failed: (error: unknown) => void;
 }
 
-/** Sockets are handed to it with `server.emit('connection', socket)`. */
+/** Sockets are passed to it with `server.emit('connection', socket)`. */
 export function createLinkEndpoint(hello: () => Hello, handlers: LinkHandlers, notices: LinkNotices): Http2Server {
   const server = createServer(linkSessionOptions);
   server.on('request', (request, response) => {

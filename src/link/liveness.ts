@@ -1,11 +1,11 @@
 /**
- * Whether the other end of an HTTP/2 session is alive, by pings. TCP alone notices a vanished peer after many minutes, and
- * a process whose event loop is held by one long piece of work is not dead.
+ * Whether the other end of an HTTP/2 session is alive, by pings. TCP alone notices a vanished peer only after many
+ * minutes, and a process whose event loop is busy with one long task is not dead.
  *
  *   alive ⇄ stalled (silent for a while: nothing new is sent there) → dead (stalled for long: the session is destroyed)
  *
- * Invariant: silence is counted in turns of our own timer. Time in which our own event loop stood still is one turn, and
- * so is never held against the other end.
+ * Invariant: silence is counted in turns of our own timer. Time in which our own event loop was blocked counts as one
+ * turn, and so is never held against the peer.
  */
 import type { Http2Session } from 'node:http2';
 
@@ -55,7 +55,7 @@ export function watchLiveness(session: Http2Session, times: LivenessTimes, notic
     try {
       session.ping((error) => {
         asked = false;
-        // Too many pings of others are under way: no answer, and the next turn asks again.
+        // Too many other pings are outstanding: treated as no answer, and the next turn asks again.
         if (error === null) onAnswer();
       });
     } catch {

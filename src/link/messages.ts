@@ -1,12 +1,12 @@
 /**
  * What router and diallers say to each other beside the devices' own requests: paths, shapes, bounds.
  *
- * Invariant: everything that came over the link is parsed by one of these shapes before it is believed, and what the
- * domain itself says (owners, revocations) is only ever carried in a signed envelope.
+ * Invariant: everything received over the link is parsed by one of these shapes before it is used, and the domain's own
+ * statements (owners, revocations) only ever travel in a signed envelope.
  */
 import * as z from 'zod';
 
-/** Protocol that both ends name in the TLS handshake (ALPN). */
+/** The protocol that both ends negotiate in the TLS handshake (ALPN). */
 export const linkProtocol = 'bramble-link';
 
 /** Control requests; nothing below this prefix is ever taken from a device. */
@@ -32,16 +32,16 @@ export const maxRouteQuestions = 256;
 /** Names of accounts in one batch: they are longer, and so are their answers. */
 export const maxAccountQuestions = 64;
 
-/** From this version of the link on, an instance is asked whose an account is. */
+/** From this link version on, an instance is asked for the owner of an account. */
 export const accountQuestionVersion = 2;
 
-/** From this version of the link on, an instance is told what became of requests. */
+/** From this link version on, request outcomes are reported to an instance. */
 export const outcomeVersion = 2;
 
 /** Outcomes in one report. */
 export const maxOutcomes = 4096;
 
-/** A report that is older is not told any more, and not counted. */
+/** An older report is no longer sent, and not counted. */
 export const outcomesLastMs = 10 * 60 * 1000;
 
 /** `S` and eight digits for a server instance, `C` and eight digits for a connection service. */
@@ -53,20 +53,20 @@ const tokenShape = z.string().regex(/^[A-Za-z0-9_-]{43}$/);
 /** SHA-256 of a DER certificate, lower-case hex. */
 const fingerprintShape = z.string().regex(/^[0-9a-f]{64}$/);
 
-/** Text that a person will read: without control characters, line ends and what turns the direction of writing. */
+/** Text for people: no control characters, line breaks or changes of writing direction. */
 const name = z
   .string()
   .min(1)
   .max(255)
   .regex(/^[^\p{C}\p{Zl}\p{Zp}]+$/u);
 const feature = z.string().regex(/^[a-z0-9-]{1,64}$/);
-/** What PostgreSQL's integer holds. */
+/** The range of PostgreSQL's integer. */
 const count = z.number().int().min(0).max(2_147_483_647);
 
 /** The stored form of an account's name, as `accountNameOf` makes it. */
 const accountName = z.string().min(1).max(200);
 
-/** Which process it is and what it can do. */
+/** Identifies the process and states what it can do. */
 const componentShape = z.object({
   name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9-]{0,62}$/),
   host: name,
@@ -89,7 +89,7 @@ export type Hello = z.output<typeof helloShape>;
 export const acceptedShape = z.object({ linkVersion: z.number().int().positive(), router: name });
 export type Accepted = z.output<typeof acceptedShape>;
 
-/** The router will not have the link, or not any longer; it closes it next. */
+/** The router refuses the link, or ends it; it closes the link next. */
 export const refusedShape = z.object({ code: z.templateLiteral(['ERR_', z.string()]), message: z.string().max(2048) });
 export type Refused = z.output<typeof refusedShape>;
 
@@ -101,7 +101,7 @@ export type SignedEnvelope = z.output<typeof envelopeShape>;
 export const routeEnvelopeShape = envelopeShape.extend({ signer: z.base64().max(8192).optional() });
 export type RouteEnvelope = z.output<typeof routeEnvelopeShape>;
 
-/** Whose are these tokens, certificates and accounts? The nonce binds the signed answer to the question. */
+/** Asks for the owners of tokens, certificates and accounts. The nonce binds the signed answer to the question. */
 export const routeQuestionShape = z.object({
   nonce: z.string().min(16).max(128),
   tokens: z.array(tokenShape).max(maxRouteQuestions),
@@ -110,7 +110,7 @@ export const routeQuestionShape = z.object({
 });
 export type RouteQuestion = z.output<typeof routeQuestionShape>;
 
-/** One owner; `identifier` is null for what nobody in the domain knows. */
+/** One owner; `identifier` is null when the domain knows none. */
 const routeAnswerShape = z.object({
   token: tokenShape.optional(),
   certificate: fingerprintShape.optional(),
@@ -146,7 +146,7 @@ export const revocationListShape = z.object({
 });
 export type RevocationList = z.output<typeof revocationListShape>;
 
-/** What a router tells every instance about itself, so that an instance registers it in the database. */
+/** What a router reports about itself to every instance, so that an instance registers it in the database. */
 export const routerRegistrationShape = componentShape.extend({
   /** `http://127.0.0.1:port` with /healthz, /readyz and /metrics, meaningful on the router's own host. */
   loopbackUrl: z
@@ -159,8 +159,8 @@ export const routerRegistrationShape = componentShape.extend({
 export type RouterRegistration = z.output<typeof routerRegistrationShape>;
 
 /**
- * What became of requests in ten seconds, at most one for each device. The reports of a run are numbered in the order in which
- * they are told, and told until one is acknowledged; an instance counts each once.
+ * Request outcomes of ten seconds, at most one per device. The reports of a run are numbered in sending order and
+ * resent until acknowledged; an instance counts each once.
  */
 export const outcomeReportShape = z.object({
   router: componentShape.shape.name,
@@ -173,7 +173,7 @@ export const outcomeReportShape = z.object({
     .array(
       z.object({
         token: tokenShape,
-        /** Where the request was sent, or would have been; null where nobody could say. */
+        /** Where the request was sent, or would have been; null when unknown. */
         identifier: identifierShape.nullable(),
         failed: z.boolean(),
         latencyMs: z.number().int().min(0).max(600_000),
@@ -184,7 +184,7 @@ export const outcomeReportShape = z.object({
 export type OutcomeReport = z.output<typeof outcomeReportShape>;
 export type RequestOutcome = OutcomeReport['outcomes'][number];
 
-/** One form for serial numbers, whoever printed them: lower case, no leading zeros. */
+/** The normal form of serial numbers, whatever printed them: lower case, no leading zeros. */
 export function normalSerial(serial: string): string {
   return serial
     .toLowerCase()

@@ -1,8 +1,8 @@
 /**
  * One direction of a tunnel.
  *
- * Invariant: only an orderly end is passed on as an end. A reset stream also emits 'end' in Node; taken for one, the
- * other side would see a complete message where it was cut.
+ * Invariant: only an orderly end is passed on as an end. A reset stream also emits 'end' in Node; if it were passed on
+ * as one, the other side would take a truncated message for a complete one.
  */
 import { constants, type Http2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
@@ -15,7 +15,7 @@ export function breakOff(stream: Http2Stream, reason: string): void {
   if (!stream.destroyed) stream.destroy(new Error(reason));
 }
 
-/** Pipes, and passes an orderly end on; breaks are left to the caller, who sees 'close' and 'error'. */
+/** Pipes, and passes an orderly end on; the caller handles breaks, which it sees as 'close' and 'error'. */
 export function carryOneWay(from: Http2Stream | Socket, to: Http2Stream | Socket): void {
   from.pipe(to, { end: false });
   from.once('end', () => {

@@ -1,6 +1,6 @@
 /**
  * When a dialler may connect again, as a pure rule: exponential delay with jitter after failures, and a limit on
- * connections a minute that come to nothing, so that a single dialler is not mistaken for two rivals.
+ * fruitless connections a minute, so that a single dialler is not mistaken for two rivals.
  *
  * Invariant: breaking its links, however often, keeps a dialler away for at most `maxDelayMs` each time: a link that the
  * other side broke, or that was up long enough, does not count towards the limit.
@@ -13,9 +13,9 @@ export interface ReconnectLimits {
   maxDelayMs: number;
   /** Least delay after the router refused or superseded the link: someone else has the identifier. */
   refusedDelayMs: number;
-  /** Connections in any minute that came to nothing (`wasFruitless`). */
+  /** Fruitless connections (`wasFruitless`) allowed in any minute. */
   maxConnectsPerMinute: number;
-  /** A link that was up for this long was a good one: it counts for nothing, and delays begin anew. */
+  /** A link that was up for this long was steady: it does not count towards the limit, and delays start over. */
   steadyAfterMs: number;
 }
 
@@ -33,7 +33,7 @@ export interface ReconnectHistory {
   failures: number;
   /** The router said that someone else has the identifier, or that it may not link. */
   refused: boolean;
-  /** When the connections were established that came to nothing, milliseconds, oldest first. */
+  /** When the fruitless connections were established, in milliseconds, oldest first. */
   connectedAt: readonly number[];
 }
 
@@ -41,17 +41,17 @@ export interface ReconnectHistory {
 export interface ConnectionEnd {
   /** How long it was in service; null when the router never accepted it. */
   upMs: number | null;
-  /** The other side closed or broke it, or sent what cannot be understood. */
+  /** The other side closed or broke it, or sent something unintelligible. */
   brokenByOther: boolean;
   refused: boolean;
 }
 
-/** Whether the connection counts towards the limit of a minute. */
+/** Whether the connection counts towards the limit per minute. */
 export function wasFruitless(end: ConnectionEnd, limits: ReconnectLimits = defaultReconnectLimits): boolean {
   return !wasSteady(end, limits) && (end.refused || !end.brokenByOther);
 }
 
-/** Whether delays begin anew after it. */
+/** Whether delays start over after it. */
 export function wasSteady({ upMs }: ConnectionEnd, limits: ReconnectLimits = defaultReconnectLimits): boolean {
   return upMs !== null && upMs >= limits.steadyAfterMs;
 }
@@ -71,7 +71,7 @@ export function reconnectDelayMs(
   return Math.ceil(Math.max(backoffMs, refusedMs, rateMs, 0));
 }
 
-/** The connections of the last minute: all that the rule needs. */
+/** Keeps the connections of the last minute, which is all that the rule needs. */
 export function recentConnections(connectedAt: readonly number[], nowMs: number): number[] {
   return connectedAt.filter((at) => nowMs - at < 60_000);
 }

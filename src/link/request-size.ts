@@ -1,9 +1,9 @@
 /**
- * How large a device's request may be, as pure rules. Router and instance share them: the router refuses before it reads, and
- * the instance is reachable on loopback as well. How much a body may have, its address says.
+ * How large a device's request may be, as pure rules. Router and instance share them: the router refuses before it
+ * reads, and the instance is reachable on loopback as well. The limit of a body depends on its address.
  */
 
-/** A path with its query; the message of a SCEP request by GET has some 4 KB. */
+/** A path with its query; a SCEP message in a GET request takes some 4 KB. */
 export const maxUrlBytes = 16 * 1024;
 
 /** Whether a declared length (`content-length`) already says that a body is larger than `atMost`. */

@@ -1,6 +1,6 @@
 /**
- * A router's certificate and key as a file, for both of its ports, and when the certificate is to be renewed. The key stays for
- * as long as the router: what it reports of itself is bound to it.
+ * A router's certificate and key as a file, for both of its ports, and when the certificate is to be renewed. The key
+ * lasts as long as the router: what the router reports about itself is bound to it.
  */
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -20,7 +20,7 @@ export type RouterFile = z.output<typeof routerFileShape>;
 /** What diallers of the SRP port expect the router's certificate to be for, whatever its address. */
 export const srpServerName = 'router.bramble.internal';
 
-/** As long as devices take a server's certificate for. */
+/** The longest validity that devices accept for a server certificate. */
 export const routerCertificateDays = 825;
 
 export function routerFolder(home: string, router: string): string {
@@ -44,7 +44,7 @@ export async function readRouterFile(path: string): Promise<RouterFile> {
   }
 }
 
-/** Whether no more than a third of its time is left, or it has not begun. */
+/** Whether at most a third of its validity is left, or it is not valid yet. */
 export function isRouterCertificateDue(certificatePem: string, now: Date): boolean {
   const { validFromDate, validToDate } = new X509Certificate(certificatePem);
   return isCertificateDue({ notBefore: validFromDate, notAfter: validToDate }, now);

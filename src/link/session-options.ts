@@ -6,11 +6,11 @@ export const linkSessionOptions = {
   maxSessionMemory: 1024,
   peerMaxConcurrentStreams: 20_000,
   maxHeaderListPairs: 256,
-  // Devices that give up by the thousand must not look like a reset attack of the router.
+  // Thousands of devices giving up must not look like a reset attack by the router.
   streamResetBurst: 100_000,
   streamResetRate: 20_000,
-  // A router of 1.1 passes a device's Host on as it came. nghttp2 counts what it does not take, and at Node's default of 1,000
-  // the session of the whole instance would end; each such request is refused by itself.
+  // A router of 1.1 passes a device's Host on as it came. nghttp2 counts invalid frames, and at Node's default of 1,000
+  // the session of the whole instance would end; instead, each such request is refused on its own.
   maxSessionInvalidFrames: 1_000_000_000,
   settings: { enablePush: false, initialWindowSize: 1024 * 1024, maxConcurrentStreams: 20_000 },
 };

@@ -1,5 +1,6 @@
 /**
- * What the domain says through an instance: bytes and the domain authority's signature over exactly these bytes.
+ * Statements of the domain, carried by an instance: bytes and the domain authority's signature over exactly these
+ * bytes.
  *
  * Invariant: a payload is parsed only after its signature was verified.
  */
@@ -16,7 +17,7 @@ export function signEnvelope(value: unknown, authorityKey: KeyObject | string): 
   return { payload: payload.toString('base64'), signature: sign('sha256', payload, authorityKey).toString('base64') };
 }
 
-/** Signs an answer about routes: `signerCertificateDer` goes with it where that is not the domain authority's. */
+/** Signs an answer about routes: `signerCertificateDer` is included if the signer is not the domain authority. */
 export function signRoutes(value: unknown, key: KeyObject | string, signerCertificateDer?: Uint8Array): RouteEnvelope {
   const envelope = signEnvelope(value, key);
   return signerCertificateDer === undefined
@@ -24,15 +25,15 @@ export function signRoutes(value: unknown, key: KeyObject | string, signerCertif
     : { ...envelope, signer: Buffer.from(signerCertificateDer).toString('base64') };
 }
 
-/** The domain authority's public key, out of its certificate. */
+/** The domain authority's public key, from its certificate. */
 export function authorityKeyOf(domainAuthorityPem: string): KeyObject {
   return new X509Certificate(domainAuthorityPem).publicKey;
 }
 
 /**
  * The value in an envelope.
- * @throws BrambleError ERR_LINK_SIGNATURE when the domain authority did not sign it, ERR_LINK_MESSAGE when what it
- *   signed has another shape.
+ * @throws BrambleError ERR_LINK_SIGNATURE when the domain authority did not sign it, ERR_LINK_MESSAGE when the signed
+ * content has another shape.
  */
 export function openEnvelope<Shape extends z.ZodType>(
   envelope: unknown,
@@ -51,7 +52,8 @@ export function openEnvelope<Shape extends z.ZodType>(
 }
 
 /**
- * An answer about routes, signed by the domain authority or by its route signer. Nothing else may be signed by that one.
+ * An answer about routes, signed by the domain authority or by its route signer. The route signer may sign nothing
+ * else.
  * @throws BrambleError ERR_LINK_SIGNATURE, ERR_LINK_MESSAGE as {@link openEnvelope}.
  */
 export function openRoutes<Shape extends z.ZodType>(
