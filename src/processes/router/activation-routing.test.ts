@@ -1,4 +1,4 @@
-/** Whom an activation reaches: the instance of its account, and nobody else, whatever the others say. */
+/** An activation reaches the instance of its account and no other, whatever the others answer. */
 import assert from 'node:assert/strict';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import { afterEach, beforeEach, describe, test } from 'node:test';

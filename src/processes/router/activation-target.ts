@@ -1,12 +1,12 @@
 /**
  * Where an activation goes: to the instance of the account that it names, and to no other.
  *
- * Invariant: where an instance can be asked whose an account is, a password is sent only along an answer that the domain
- * authority signed: never to an instance because it is linked, nor because another instance, which may be a stolen
+ * Invariant: if any instance can be asked for the owner of an account, a password is sent only where a signed answer of
+ * the domain says: never to an instance merely because it is linked, or because another instance, which may be a stolen
  * credential, named it.
  *
- * While only instances of 1.1 are linked, which cannot be asked, any of them gets the post and names the owner (421). An
- * instance that could be asked before does not get it in this way: who comes back with less is not believed.
+ * While only instances of 1.1 are linked, which cannot be asked, any of them gets the POST and names the owner (421).
+ * An instance that could be asked before is excluded from this: a downgrade is not trusted.
  */
 import type { IncomingHttpHeaders } from 'node:http2';
 import { accountNameOf } from '../../base/account-name.ts';
@@ -45,13 +45,13 @@ export function activationTarget(post: ActivationPost, { links, routes }: Around
       if (link) return link;
       return route.kind === 'found' && links.refusesStalled(route.identifier) ? stalled : notConnected;
     },
-    // Heard only where nothing better was there: the next question has its own signed answer.
+    // Used only when there is nothing better: the next question has its own signed answer.
     redirect: byWord.redirect,
     doubt: () => undefined,
   };
 }
 
-/** The stored name of the account, or what the form is answered; as an instance would answer it. */
+/** The stored name of the account, or the answer to the form, the same as an instance would give. */
 function accountOf({ method, headers, body, protocol }: ActivationPost): string | Reply {
   if (method !== 'POST') return refusal(405, activationMethodRefusal.code, activationMethodRefusal.message);
   try {
@@ -64,7 +64,7 @@ function accountOf({ method, headers, body, protocol }: ActivationPost): string 
   }
 }
 
-/** In every byte what an instance answers to a wrong password: nobody learns here which accounts there are. */
+/** Byte for byte an instance's answer to a wrong password, so that it does not reveal which accounts exist. */
 function refused(): Reply {
   const body = Buffer.from(JSON.stringify(activationRefusal));
   return { status: 400, headers: { 'content-type': 'application/json' }, body, rest: null };

@@ -2,21 +2,21 @@
  * Which identifiers may link, as a state machine without I/O: rivals of a live link are counted, and too many of them in a
  * minute suspend the identifier until an administrator clears it; revoked certificates never link.
  *
- * A rival is whoever proves the identifier while another link of it is alive: one that names another host, or one that
- * does not even say who it is. Where no link stands, nobody is a rival: a holder that is slow to answer must not suspend
- * itself. A suspension keeps out everybody but the holder that was linked when it began (host and boot), so that a stolen
- * credential cannot keep its holder from coming back after a break.
+ * A rival proves the identifier while another link of it is alive, and names another host or sends no hello. Without a
+ * live link there are no rivals: a holder that is slow to answer must not suspend itself. A suspension excludes
+ * everyone but the holder that was linked when it began (host and boot), so that a stolen credential cannot prevent its
+ * holder from reconnecting.
  *
- * Invariant: what suspends or revokes survives a restart (`snapshot` goes to disk), and an older list never replaces a
- * newer one.
+ * Invariant: suspensions and revocations survive a restart (`snapshot` goes to disk), and an older list never replaces
+ * a newer one.
  */
 import { normalSerial, type RevocationList } from '../../link/messages.ts';
 
-/** Rivals of one identifier within a minute that suspend it. */
+/** The number of rivals within a minute that suspends an identifier. */
 export const suspendAfter = 5;
 const windowMs = 60_000;
 
-/** As a hello names them. */
+/** As named in a hello. */
 export interface Holder {
   host: string;
   bootId: string;
@@ -25,7 +25,7 @@ export interface Holder {
 export interface Suspension {
   identifier: string;
   at: string;
-  /** Who was linked then; absent in what an earlier release wrote. */
+  /** The holder at that time; absent if written by an earlier release. */
   holder?: Holder | undefined;
 }
 
@@ -54,7 +54,7 @@ export class Admission {
     return this.#revoked.has(normalSerial(serial));
   }
 
-  /** Whether a suspension keeps this one out. */
+  /** Whether a suspension excludes this dialler. */
   isSuspended(identifier: string, asking: Holder): boolean {
     const suspension = this.#suspended.get(identifier);
     return suspension !== undefined && !(suspension.holder && sameHolder(suspension.holder, asking));
@@ -72,8 +72,8 @@ export class Admission {
   }
 
   /**
-   * Takes a verified list if its number is higher. A clearing counts in the first list that carries it, so that no
-   * clock of another host decides.
+   * Accepts a verified list if its number is higher. A clearing takes effect with the first list that carries it, so
+   * that no other host's clock matters.
    */
   take(list: RevocationList): boolean {
     if (this.#list && list.number <= this.#list.number) return false;
@@ -93,7 +93,7 @@ export class Admission {
   }
 }
 
-/** The same boot of the same host: what may take its own place. */
+/** The same boot of the same host, which may replace its own link. */
 export function sameHolder(a: Holder, b: Holder): boolean {
   return a.host === b.host && a.bootId === b.bootId;
 }

@@ -1,6 +1,6 @@
 /**
- * For tests only: an instance as a process of its own. A request with the body `hold` holds its event loop until something
- * is written to its standard input; every other one is answered at once.
+ * For tests only: an instance as a process of its own. A request with the body `hold` blocks its event loop until
+ * something is written to its standard input; any other is answered at once.
  */
 import { readSync } from 'node:fs';
 import type { SrpCredential } from '../../link/credential.ts';

@@ -1,6 +1,7 @@
 /**
- * How a running router comes by its renewed certificate: an administration service of this home writes it into the router's file,
- * and the router looks there. Invariant: a file that cannot be used, or not yet, changes nothing; the certificate in use goes on.
+ * How a running router gets its renewed certificate: an administration service of this home writes it into the router's
+ * file, which the router polls. Invariant: a file that is unusable, or not usable yet, changes nothing; the current
+ * certificate stays in use.
  */
 import { X509Certificate } from 'node:crypto';
 import type { Clock } from '../../base/clock.ts';
@@ -13,7 +14,7 @@ const everyMs = 60_000;
 /** Looks until the signal is aborted. Never rejects. */
 export async function followCertificate(parts: {
   readonly path: string;
-  /** What the router works with so far. */
+  /** The certificate currently in use. */
   readonly file: RouterFile;
   readonly clock: Clock;
   readonly log: Logger;

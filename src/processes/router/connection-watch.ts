@@ -1,6 +1,6 @@
 /**
- * The connections of the public port as they come, speak and end: who they are, how long they may be silent, and what they
- * may cost without asking for anything.
+ * The life of connections at the public port: who they are, how long they may be silent, and what they may cost without
+ * making a request.
  *
  *   accepted → (a turn) → TLS → (first request whole, within 30 s) → busy ⇄ idle → gone
  *
@@ -19,20 +19,20 @@ import type { PublicLimits } from './public-limits.ts';
 
 export interface Watched {
   readonly connection: PublicConnection;
-  /** Whether it waits for its turn for TLS no longer. */
+  /** Whether it no longer waits for its turn for TLS. */
   readonly turnCame: boolean;
   /**
-   * No request is under way, no tunnel stands, and over HTTP/1.1 none has begun to come in. What comes over HTTP/2 without
-   * beginning a stream (settings, credit) is no sign of one.
+   * No request is under way, no tunnel stands, and over HTTP/1.1 none has begun to come in. HTTP/2 frames that begin no
+   * stream (settings, credit) do not count as a request.
    */
   readonly idle: boolean;
-  /** Whom TLS says it is. */
+  /** The identity according to TLS. */
   sender(socket: TLSSocket): Sender;
-  /** A request came in whole: whoever sent it is no silent one. */
+  /** A request arrived completely: its sender is not silent. */
   spoke(): void;
-  /** A request begins, or is refused; `giveWay` ends it if its place is needed before its body has come. */
+  /** A request begins, or is refused; `giveWay` ends it if its place is needed before its body has arrived. */
   begin(giveWay: () => void): RequestPlace | LimitReason;
-  /** A tunnel stands, until it is released: no silence is too long. */
+  /** A tunnel is open until released; it may be silent for any length of time. */
   hold(): void;
   release(): void;
   cut(reason: LimitReason): void;
@@ -45,12 +45,12 @@ export interface ConnectionWatch {
   of(socket: Pick<Socket, 'remoteAddress' | 'remotePort'>): Watched | undefined;
 }
 
-/** How often is looked whose turn it is for TLS, while any waits. */
+/** How often TLS turns are given out while any connection waits. */
 const turnsMs = 10;
 
 /**
- * Follows every connection of the server from the moment it is accepted, and has TLS begin when its turn has come. To be set up
- * before anything else listens to the server's connections: what does is TLS itself.
+ * Follows every connection of the server from the moment it is accepted, and starts TLS when its turn comes. Must be
+ * set up while the only other listener for the server's connections is TLS itself.
  */
 export function watchConnections(
   server: Server,
@@ -79,7 +79,7 @@ export function watchConnections(
     let held = 0;
     let turnCame = false;
     let secured: TLSSocket | undefined;
-    /** Of what came inside of TLS, the bytes that had come when it last fell idle: none before the first request. */
+    /** Bytes received inside TLS when it last became idle; none before the first request. */
     let bytesWhenIdle = 0;
     const address = socket.remoteAddress ?? '';
     const cut = (reason: LimitReason) => {
@@ -88,7 +88,7 @@ export function watchConnections(
     };
     const bytesInTls = () => secured?.bytesRead ?? 0;
     const connection = connections.enter(address, cut);
-    // Where all others are proven it is the newcomer that has no place.
+    // If all others are proven, there is no room for the newcomer.
     if (socket.destroyed) return;
     const entry: Watched & { secure(tls: TLSSocket): void } = {
       connection,
@@ -151,7 +151,7 @@ export function watchConnections(
       awaitRequest();
       for (const begin of beginTls) Reflect.apply(begin, server, [socket]);
     });
-    // TLS has its own ear for it, once it begins.
+    // TLS has its own listener once it begins.
     socket.on('error', () => undefined);
     if (looking === undefined) look();
     if (!turnCame) report.count('handshakes', connection.address);
@@ -167,8 +167,9 @@ export function watchConnections(
 }
 
 /**
- * Cuts a session that sends more resets, pings and settings than a device ever would. nghttp2 answers these by itself, but
- * each of them costs a turn here; and a reset frees a stream at once, while the request behind it is still under way.
+ * Cuts a session that sends more resets, pings and settings than a device ever would. nghttp2 answers these by itself,
+ * but each costs a turn of our event loop; and a reset frees a stream at once, while the request behind it is still
+ * under way.
  * @see CVE-2023-44487 (rapid reset), CVE-2019-9512, CVE-2019-9515
  */
 export function watchFrames(session: ServerHttp2Session, watched: Watched, limits: PublicLimits): void {

@@ -1,7 +1,8 @@
 /**
  * The signed revocation lists that an instance pushes over its link, line by line.
  *
- * Invariant: a list counts only when the domain authority signed it and its number is higher than the one in force.
+ * Invariant: a list takes effect only if the domain authority signed it and its number is higher than that of the one
+ * in force.
  */
 import type { KeyObject } from 'node:crypto';
 import { messageOf } from '../../base/errors.ts';
@@ -21,7 +22,7 @@ const reopenAfterMs = 2000;
 // A list of tens of thousands of revocations still fits.
 const maxLineBytes = 16 * maxBodyBytes;
 
-/** Reads until the link ends; a stream that ends before its link is opened again two seconds later. */
+/** Reads until the link ends; a stream that ends before its link is reopened two seconds later. */
 export function followControlStream(
   link: RouterLink,
   authorityKey: KeyObject,

@@ -1,10 +1,10 @@
 /**
  * The device's end of a CONNECT, on HTTP/1.1 and HTTP/2 alike.
  *
- * Invariant: an orderly end and a break are told apart on both: in HTTP/2 a break is a reset, in HTTP/1.1 the connection
- * ends without what TLS says at an end (`close_notify`).
+ * Invariant: an orderly end and a break are distinguished on both: in HTTP/2 a break is a reset, in HTTP/1.1 the
+ * connection ends without TLS's `close_notify`.
  *
- * @see RFC 9112 §3.2.3, RFC 9110 §9.3.6 (nothing of a 2xx answer but its head), RFC 9113 §8.5
+ * @see RFC 9112 §3.2.3, RFC 9110 §9.3.6 (a 2xx answer has only a head), RFC 9113 §8.5
  */
 import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
@@ -13,14 +13,14 @@ import { breakOff } from '../../link/one-way.ts';
 import { lingerMs, type Reply } from './reply.ts';
 
 export interface DeviceEnd {
-  /** SNI, as TLS had it. */
+  /** SNI, as received in TLS. */
   readonly serverName: string | undefined;
   /** What the device asked for: `host:port`, or anything else. */
   readonly target: string;
   readonly stream: ServerHttp2Stream | TLSSocket;
   /** Once the stream is closed: whether that was a break. */
   readonly broken: boolean;
-  /** Says that the tunnel stands. */
+  /** Tells the device that the tunnel is open. */
   accept(): void;
   refuse(reply: Reply): void;
   breakOff(reason: string): void;
@@ -39,17 +39,17 @@ export function http2End(stream: ServerHttp2Stream, headers: IncomingHttpHeaders
       if (stream.destroyed || stream.headersSent) return;
       stream.respond({ ':status': reply.status, ...reply.headers });
       stream.end(reply.body);
-      // What the device has to say still is not read.
+      // Further data from the device is not read.
       stream.close(constants.NGHTTP2_NO_ERROR);
     },
     breakOff: (reason) => breakOff(stream, reason),
   };
 }
 
-/** @param head what came of the tunnel's bytes together with the request. */
+/** @param head tunnel bytes that arrived together with the request. */
 export function http1End(request: IncomingMessage, socket: TLSSocket, head: Buffer): DeviceEnd {
   let ended = false;
-  // The device may say its last and still listen.
+  // The device may finish sending and still receive.
   socket.allowHalfOpen = true;
   socket.once('end', () => {
     ended = true;
@@ -68,7 +68,7 @@ export function http1End(request: IncomingMessage, socket: TLSSocket, head: Buff
   };
 }
 
-/** An answer where there is no response object, and the end of the connection with it. */
+/** Answers where there is no response object, and ends the connection. */
 export function writePlainReply(socket: TLSSocket, reply: Reply): void {
   if (!socket.writable) {
     socket.destroy();
@@ -79,7 +79,7 @@ export function writePlainReply(socket: TLSSocket, reply: Reply): void {
   const status = `HTTP/1.1 ${reply.status} ${STATUS_CODES[reply.status] ?? ''}`;
   socket.write(`${status}\r\n${lines.join('')}\r\n`);
   socket.end(reply.body);
-  // What the peer still sends is thrown away; one that does not take its answer is not waited for.
+  // Whatever the peer still sends is discarded; a peer that does not read its answer is not waited for.
   socket.resume();
   const late = setTimeout(() => socket.destroy(), lingerMs);
   socket.once('close', () => clearTimeout(late));

@@ -2,7 +2,8 @@
  * Which headers pass the router, as pure rules.
  *
  * Invariant: `client-cert` and every `bramble-` header at an instance were set by the router, from TLS; whatever a
- * device sent under these names is gone. What passes is valid in HTTP/2: nothing of a device is a protocol error there.
+ * device sent under these names is removed. What passes is valid in HTTP/2: nothing that a device sends causes a
+ * protocol error there.
  *
  * @see RFC 9440 §2.1 (Client-Cert), RFC 9110 §7.6.1 (hop-by-hop fields), RFC 9113 §8.2.2
  */
@@ -43,17 +44,18 @@ const neverAnswered = new Set([
   'upgrade',
 ]);
 
-/** `:authority` on the link, for every device: which host a device named is nothing that an instance needs. */
+/** `:authority` on the link, for every device: an instance does not need to know which host a device named. */
 const linkAuthority = 'bramble-link';
 
 /**
- * Names and values of a request's headers together, in bytes, at most. Above 64 KiB the HTTP/2 session of the link could not
- * carry them, and Node would close that session with everything on it; a signed request of a device has some 6 KB.
+ * Maximum size of a request's headers, names and values together, in bytes. Above 64 KiB the HTTP/2 session of the link
+ * could not carry them, and Node would close that session with everything on it; a signed request of a device has some
+ * 6 KB.
  */
 const maxHeaderBytes = 32 * 1024;
-/** Headers of one request, at most: fewer than the session of the link takes. */
+/** Maximum number of headers in one request: fewer than the link's session allows. */
 const maxHeaders = 100;
-/** Bytes of a client certificate that is handed on, at most: a device's identity has 1 to 2 KB. */
+/** Maximum size in bytes of a client certificate that is passed on: a device's identity has 1 to 2 KB. */
 const maxCertificateBytes = 8 * 1024;
 
 /** Whether a device's headers can be passed on, with room for those that the router adds. */
@@ -71,18 +73,18 @@ export function headersFit(headers: IncomingHttpHeaders): boolean {
   return true;
 }
 
-/** Node gives several of a name as one text, but for `set-cookie`, where each is a header of its own on the link. */
+/** Node joins headers of the same name, except `set-cookie`, where each is a separate header on the link. */
 function valuesOf(value: string | string[] | undefined): readonly string[] {
   return value === undefined ? [] : typeof value === 'string' ? [value] : value;
 }
 
-// A token in lower case; and in a value no control character but the tabulator.
+// A token in lower case; a value without control characters other than tab.
 const fieldName = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
 const fieldValue = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /**
- * The form of a header that HTTP/2 takes; undefined where there is none. No value has a blank at its ends there; one
- * that Node joined can.
+ * The form of a header that is valid in HTTP/2; undefined if there is none. Values there have no blanks at either end;
+ * one that Node joined may.
  * @see RFC 9113 §8.2.1
  */
 function carriable(name: string, value: string | string[] | undefined): string | string[] | undefined {
@@ -92,7 +94,7 @@ function carriable(name: string, value: string | string[] | undefined): string |
   return values.length === 1 ? values[0] : values;
 }
 
-/** In one pass: a pattern for blanks at the end tries each blank in the middle. */
+/** In one pass: a regular expression for trailing blanks would try each blank in the middle. */
 function trimmed(text: string): string {
   let from = 0;
   let to = text.length;
@@ -106,14 +108,14 @@ function isBlank(code: number): boolean {
 }
 
 export interface Sender {
-  /** `:base64:` of the DER certificate that TLS verified the possession of; null without one. */
+  /** `:base64:` of the DER certificate whose possession TLS verified; null without one. */
   clientCertificate: string | null;
   remoteAddress: string;
 }
 
 /**
- * The `client-cert` value of a certificate that TLS verified the possession of. One that is far larger than an identity of
- * the domain is handed on as none: it could only break the link.
+ * The `client-cert` value of a certificate whose possession TLS verified. One far larger than an identity of the domain
+ * is treated as none: it could only break the link.
  * @see RFC 9440 §2.2
  */
 export function clientCertificateOf(certificateDer: Buffer | undefined): string | null {
@@ -121,7 +123,7 @@ export function clientCertificateOf(certificateDer: Buffer | undefined): string 
   return `:${certificateDer.toString('base64')}:`;
 }
 
-/** SHA-256 of the certificate behind a `client-cert` value, lower-case hex: what instances know a device by. */
+/** SHA-256 of the certificate behind a `client-cert` value, lower-case hex, by which instances know a device. */
 export function fingerprintOf(clientCertificate: string): string {
   return hash('sha256', Buffer.from(clientCertificate.slice(1, -1), 'base64'), 'hex');
 }
@@ -156,8 +158,8 @@ export function requestHeaders(
 }
 
 /**
- * Headers of an instance's answer for the device, valid in HTTP/1.1 and 2. The body's length is set by whoever writes the
- * answer.
+ * Headers of an instance's answer for the device, valid in HTTP/1.1 and 2. The writer of the answer sets the body's
+ * length.
  */
 export function responseHeaders(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
   const kept: OutgoingHttpHeaders = {};

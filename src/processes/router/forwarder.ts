@@ -1,5 +1,5 @@
 /**
- * One device's request: find the owner, send it there, and judge what came back.
+ * One device's request: find the owner, send the request there, and judge the answer.
  *
  *   route → link → sent → answered            → the device
  *                       → 421 (first)         → the owner that it named, once
@@ -43,8 +43,8 @@ export interface ForwarderOptions {
 
 export type Forwarder = (request: DeviceRequest) => Promise<Reply>;
 
-// An owner without a link, or one that fails, may have lost its accounts to another: what was learned that long ago is
-// asked for again.
+// An owner without a link, or one that fails, may have lost its accounts to another: a route learned this long ago is
+// looked up again.
 const staleOwnerMs = 2000;
 
 export function createForwarder(options: ForwarderOptions): Forwarder {
@@ -68,7 +68,10 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   };
 }
 
-/** After the answer: whether the failed request was a device's says the certificate that was shown, at the cost of a question. */
+/**
+ * After the answer: whether the failed request came from a device is determined by its certificate, which costs a
+ * query.
+ */
 async function countIfVouched(seen: SeenRequest, { routes, outcomes }: ForwarderOptions): Promise<void> {
   const { clientCertificate } = seen.sender;
   if (seen.owner === null || clientCertificate === null) return;
@@ -161,7 +164,7 @@ function tokenTarget(token: string, { links, routes }: ForwarderOptions): Target
   };
 }
 
-/** Whoever writes an answer adds headers to it; what is shared stays as it is. */
+/** Writing an answer adds headers to it, so the shared one must not be used directly. */
 function copyOf(reply: Reply): Reply {
   return { ...reply, headers: { ...reply.headers } };
 }

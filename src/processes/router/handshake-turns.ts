@@ -1,9 +1,9 @@
 /**
- * Turns for TLS handshakes, as rules without I/O: each costs this process most of a millisecond, and whoever can connect can
- * have as many as it likes. Nobody is refused here: who comes when there are many waits, in turns of the addresses.
+ * Turns for TLS handshakes, as rules without I/O: each costs this process most of a millisecond, and a stranger can
+ * open any number of connections. Nobody is refused here: when there are many, they wait, and the addresses take turns.
  *
- * Invariant: no more handshakes begin than are to in the time, whoever asks; and one of an address waits for at most one of each
- * other address, and those of its own.
+ * Invariant: handshakes never begin faster than the allowed rate; and a connection waits for at most one from each
+ * other address per turn of its own address, and for the earlier ones of its own.
  */
 
 interface Waiting {
@@ -12,7 +12,7 @@ interface Waiting {
 
 export class HandshakeTurns {
   readonly #perSecond: number;
-  /** In the order of their turns; of each address in the order in which they came. */
+  /** In the order of their turns; within an address, in order of arrival. */
   readonly #waiting = new Map<string, Set<Waiting>>();
   #turns: number;
   #countedAtMs: number;
@@ -23,12 +23,12 @@ export class HandshakeTurns {
     this.#countedAtMs = nowMs;
   }
 
-  /** Addresses of which any waits. */
+  /** Addresses with waiting connections. */
   get addresses(): number {
     return this.#waiting.size;
   }
 
-  /** @returns what takes it out again: a connection that ends while it waits has no turn. */
+  /** @returns a function that removes it: a connection that ends while waiting gets no turn. */
   enter(address: string, begin: () => void): () => void {
     const own = this.#waiting.get(address) ?? new Set<Waiting>();
     this.#waiting.set(address, own);
@@ -40,7 +40,7 @@ export class HandshakeTurns {
     };
   }
 
-  /** Begins what may begin now. */
+  /** Starts the handshakes that may begin now. */
   beginDue(nowMs: number): void {
     const earned = ((nowMs - this.#countedAtMs) / 1000) * this.#perSecond;
     this.#turns = Math.min(this.#turnsAtOnce, this.#turns + earned);
@@ -62,7 +62,7 @@ export class HandshakeTurns {
     return undefined;
   }
 
-  /** What comes together after a pause: a quarter of a second's. */
+  /** The burst allowed after a pause: a quarter of a second's worth. */
   get #turnsAtOnce(): number {
     return Math.max(1, this.#perSecond / 4);
   }

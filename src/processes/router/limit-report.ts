@@ -1,14 +1,14 @@
 /**
- * What the limits of the public port cost somebody: counted by reason, and one line of the log a minute at most, so that an
- * attack does not fill the disk.
+ * Reports connections and requests that hit a limit of the public port: counted by reason, with at most one log line a
+ * minute, so that an attack does not fill the disk.
  */
 import type { Logger } from '../../process/log/logger.ts';
 import type { LimitReason } from './public-connections.ts';
 
 export interface LimitReport {
-  /** @param address who it was, as `addressGroup` says. */
+  /** @param address the client's group, from `addressGroup`. */
   count(reason: LimitReason, address: string): void;
-  /** Writes what is not written yet. */
+  /** Writes what has not been written yet. */
   close(): void;
 }
 

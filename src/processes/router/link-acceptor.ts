@@ -1,13 +1,13 @@
 /**
- * The SRP port: who dials in proves an identifier by TLS, is questioned, and is admitted or refused.
+ * The SRP port: a dialler proves an identifier by TLS, is questioned, and is admitted or refused.
  *
  *   TCP → TLS (certificate of the domain authority) → hello → version → rival? → in service ⇄ stalled → gone
  *
- * Newcomers are questioned beside each other: one that says nothing holds up none. How many there may be stands in
- * `newcomers.ts`, who may link in `admission.ts`.
+ * Newcomers are questioned concurrently: a silent one does not delay the others. `newcomers.ts` limits their number,
+ * `admission.ts` decides who may link.
  *
- * Invariant: between the last look at who holds an identifier and the change of its holder nothing else runs; no link of
- * another host is ever displaced while it answers, and none by a newcomer that does not.
+ * Invariant: nothing else runs between the last check of an identifier's holder and the change of the holder; no link
+ * of another host is ever displaced while it answers, and none by a newcomer that does not.
  */
 import { type ClientHttp2Session, connect, constants } from 'node:http2';
 import type { Socket } from 'node:net';
@@ -43,7 +43,7 @@ export interface LinkAcceptorOptions {
   onSuspended: () => void;
   liveness?: LivenessTimes;
   newcomers?: Partial<NewcomerLimits>;
-  /** How long TLS, a newcomer's hello, and a holder's ping, may take. Defaults 10000, 5000 and 1000. */
+  /** Time limits for TLS, a newcomer's hello, and a holder's ping. Defaults 10000, 5000 and 1000. */
   handshakeTimeoutMs?: number;
   helloTimeoutMs?: number;
   rivalTimeoutMs?: number;
@@ -53,7 +53,7 @@ export interface LinkAcceptorOptions {
 export interface LinkAcceptor {
   readonly server: Server;
   readonly newcomers: Newcomers;
-  /** Says why, and ends the session. */
+  /** Sends the reason and ends the session. */
   refuse(session: ClientHttp2Session, refused: Refused): Promise<void>;
 }
 
@@ -66,7 +66,7 @@ export function createLinkAcceptor(options: LinkAcceptorOptions): LinkAcceptor {
   const { log } = options;
   const desk: Desk = { ...options, sparseLog: createSparseLog(options.clock) };
   const newcomers = new Newcomers(options.newcomers);
-  // By the address of the other end: TLS hands over another object than the one that was accepted.
+  // Keyed by the peer's address: TLS emits a different object from the one that was accepted.
   const entered = new Map<string, ReturnType<Newcomers['enter']>>();
   const server = createServer({
     cert: options.certificatePem,
@@ -93,7 +93,7 @@ export function createLinkAcceptor(options: LinkAcceptorOptions): LinkAcceptor {
     desk.sparseLog.say(`tls ${address}`, (times) =>
       log.info({ address, error: messageOf(error), times }, 'SRP connection failed in the TLS handshake'),
     );
-    // A handshake that timed out is only reported by Node: the connection would stay.
+    // Node only reports a handshake that timed out: the connection would stay open.
     socket.destroy();
   });
   server.on('secureConnection', (socket) => {
@@ -145,8 +145,8 @@ async function admit(session: ClientHttp2Session, peer: Peer, options: Desk, onA
     if (decision.kind === 'refused') return await refuseLink(session, decision.refused, log);
     if (session.destroyed) return;
     link = linkOf(session, peer, decision, options);
-    // A holder keeps the place until the newcomer has answered once more; a vacant one is taken before that, so that what
-    // the dialler is told is true when it hears it.
+    // A holder keeps the place until the newcomer has answered once more; a vacant place is taken before that, so that
+    // what the dialler is told is already true when it arrives.
     const vacant = links.standing(identifier) === undefined;
     if (vacant) takePlace(link, options);
     const accepted = { linkVersion: link.linkVersion, router: options.routerName };
@@ -234,12 +234,12 @@ async function decide(session: ClientHttp2Session, peer: Peer, options: Desk): P
     reportRival(holder, hello, options);
     return no(inUse(holder));
   }
-  // A holder that did not answer in that time may only be busy: a newcomer takes its place once it is stalled.
+  // A holder that did not answer in time may just be busy: a newcomer replaces it only once it is stalled.
   const refused = refusalOf(peer, hello, options);
   return refused ? no(refused) : { kind: 'admitted', hello, linkVersion };
 }
 
-/** Why this one may not take the identifier's place at this moment. */
+/** Why this newcomer may not take over the identifier at the moment. */
 function refusalOf(peer: Peer, hello: Hello, options: Desk): Refused | null {
   const { identifier, serial } = peer;
   if (options.admission.isRevoked(serial)) return revoked(identifier);
@@ -248,13 +248,13 @@ function refusalOf(peer: Peer, hello: Hello, options: Desk): Refused | null {
   return holder && !holder.stalled ? inUse(holder) : null;
 }
 
-/** Who holds the identifier from another host, or since another boot. */
+/** The holder of the identifier, if from another host or boot. */
 function otherHolder(hello: Hello, { links }: Desk): RouterLink | null {
   const holder = links.standing(hello.identifier);
   return holder && !sameHolder(holder.hello, hello) ? holder : null;
 }
 
-/** Who proves an identifier that is in use, and does not say who it is, is counted like any other rival. */
+/** A newcomer that proves an identifier in use but sends no hello counts like any other rival. */
 async function helloOf(session: ClientHttp2Session, peer: Peer, options: Desk): Promise<Hello> {
   try {
     const answer = await exchangeJson(session, 'GET', linkPaths.hello, undefined, options.helloTimeoutMs ?? 5000);
@@ -308,7 +308,7 @@ function superseded(identifier: string): Refused {
   return { code: 'ERR_SRP_SUPERSEDED', message: `A newer link of ${identifier} replaced this one.` };
 }
 
-/** For the requests and tunnels of a link whose process drains beside its successor: as long as that may take. */
+/** For requests and tunnels of a link whose process drains beside its successor: the longest that draining may take. */
 const supersededGraceMs = 15_000;
 
 /** Requests under way may still be answered for a moment; a peer that reads nothing is cut off. */
@@ -322,7 +322,7 @@ async function refuseLink(session: ClientHttp2Session, refused: Refused, log: Lo
     log.debug({ error: messageOf(error) }, 'the refusal could not be sent');
   }
   if (session.destroyed) return;
-  // Not by `once` of node:events: it rejects when the session breaks meanwhile, which is only another end of it.
+  // Not by `once` of node:events: it rejects when the session breaks meanwhile, which here is just another way to end.
   const ended = new Promise<void>((resolve) => session.once('close', resolve));
   const late = setTimeout(() => session.destroy(), graceOfHeardMs);
   session.goaway(constants.NGHTTP2_NO_ERROR, 0, Buffer.from(refused.code));

@@ -1,7 +1,7 @@
 /**
- * One request over a link, and what became of it.
+ * One request over a link, and its outcome.
  *
- * Invariant: `not-sent` is said only where the instance certainly processed nothing (the session was gone before the
+ * Invariant: `not-sent` is reported only if the instance certainly processed nothing (the session was gone before the
  * request was written, or the peer refused the stream, RFC 9113 §8.7); every other break is `ambiguous`.
  */
 import {
@@ -18,12 +18,12 @@ import { parseJson } from '../../link/signed-envelope.ts';
 export type Exchange =
   | { kind: 'answered'; status: number; headers: IncomingHttpHeaders; body: Buffer; rest: ClientHttp2Stream | null }
   | { kind: 'not-sent' }
-  /** Refused by our own end: a header that HTTP/2 cannot carry. Nothing was sent. */
+  /** Refused on our side: a header that HTTP/2 cannot carry. Nothing was sent. */
   | { kind: 'unsendable'; reason: string }
   | { kind: 'ambiguous' }
   | { kind: 'late' };
 
-/** Answers up to this size are handed over whole; the remainder of a larger one is streamed. */
+/** Answers up to this size are returned whole; the rest of a larger one is streamed. */
 const wholeAnswerBytes = 256 * 1024;
 
 /**
@@ -73,7 +73,7 @@ export function exchange(
     });
     stream.on('data', onData);
     stream.on('end', onEnd);
-    // The 'close' that follows says what it means.
+    // Handled in the 'close' that follows.
     stream.on('error', () => undefined);
     stream.once('close', () => {
       clearTimeout(timer);
@@ -87,7 +87,8 @@ export function exchange(
 
 /**
  * A control request, answered with JSON.
- * @throws BrambleError ERR_LINK_EXCHANGE when there is no 200 within the deadline, ERR_LINK_MESSAGE when it is no JSON.
+ * @throws BrambleError ERR_LINK_EXCHANGE when there is no 200 within the deadline, ERR_LINK_MESSAGE when it is not
+ * JSON.
  */
 export async function exchangeJson(
   session: ClientHttp2Session,

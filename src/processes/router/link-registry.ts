@@ -1,8 +1,8 @@
 /**
  * The links in service, by identifier.
  *
- * Invariant: at most one link an identifier, and nothing new is sent over a link that is closing or stalled; a stalled one
- * stands on, with what is under way on it.
+ * Invariant: at most one link per identifier, and nothing new is sent over a link that is closing or stalled; a stalled
+ * one stays up, with its requests under way.
  */
 import type { ClientHttp2Session } from 'node:http2';
 import type { Hello } from '../../link/messages.ts';
@@ -18,7 +18,7 @@ export interface RouterLink {
   readonly sinceMs: number;
   /** Links of this identifier before this one, since the router started. */
   readonly reconnects: number;
-  /** It answers no pings just now. */
+  /** It does not answer pings at the moment. */
   stalled: boolean;
 }
 
@@ -28,7 +28,7 @@ export class LinkRegistry {
   readonly #greatestVersions = new Map<string, number>();
   readonly #onChange: () => void;
   #turn = 0;
-  /** Requests that were answered 503 so far because the link of their owner was stalled, for the metrics. */
+  /** Requests answered 503 so far because their owner's link was stalled, for the metrics. */
   refusedStalled = 0;
 
   constructor(onChange: () => void = () => undefined) {
@@ -40,7 +40,7 @@ export class LinkRegistry {
     return this.#counts.get(identifier) ?? 0;
   }
 
-  /** The greatest version of the link that this identifier ever spoke with this router; 0 for none. */
+  /** The highest link version that this identifier has ever used with this router; 0 for none. */
   greatestVersion(identifier: string): number {
     return this.#greatestVersions.get(identifier) ?? 0;
   }
@@ -53,7 +53,7 @@ export class LinkRegistry {
     this.#onChange();
   }
 
-  /** Takes the link out, unless a later one of its identifier stands there already. */
+  /** Removes the link, unless a later one of the same identifier has already replaced it. */
   remove(link: RouterLink): boolean {
     if (this.#links.get(link.identifier) !== link) return false;
     this.#links.delete(link.identifier);
@@ -67,25 +67,25 @@ export class LinkRegistry {
     return link?.stalled ? undefined : link;
   }
 
-  /** The link that stands, stalled or not. */
+  /** The current link, stalled or not. */
   standing(identifier: string): RouterLink | undefined {
     const link = this.#links.get(identifier);
     return link && stands(link) ? link : undefined;
   }
 
-  /** Whether a request has to be refused because the link of its owner is stalled; counts those. */
+  /** Whether a request must be refused because its owner's link is stalled; counts those. */
   refusesStalled(identifier: string): boolean {
     if (!this.standing(identifier)?.stalled) return false;
     this.refusedStalled += 1;
     return true;
   }
 
-  /** All that stand, stalled or not. */
+  /** All current links, stalled or not. */
   all(): RouterLink[] {
     return [...this.#links.values()].filter(stands);
   }
 
-  /** Server instances that may be asked, beginning with another one each time. */
+  /** Server instances that may be asked, starting with a different one each time. */
   servers(): RouterLink[] {
     const servers = this.all().filter(({ kind, stalled }) => kind === 'server' && !stalled);
     this.#turn = servers.length === 0 ? 0 : (this.#turn + 1) % servers.length;

@@ -3,8 +3,8 @@
  *
  *   read → SRP port → ready → (links are back, or held long enough) → public port → … SIGTERM … → drain → return
  *
- * Invariant: devices are let in only when the instances that were linked before have had their chance to link again;
- * until then connections wait in the socket's queue, which outlives the process.
+ * Invariant: devices are let in only after the previously linked instances have had a chance to link again; until then
+ * connections wait in the socket's queue, which outlives the process.
  */
 
 import type { Server } from 'node:net';
@@ -27,17 +27,17 @@ import { createRouter, type Router } from './router.ts';
 const port = z.number().int().min(0).max(65535);
 
 export const routerSettingsShape = z.object({
-  /** SNI name of tunnels; without it CONNECT is taken under any name. */
+  /** SNI name of tunnels; without it CONNECT is accepted under any name. */
   tunnelHost: z.string().min(1).optional(),
-  /** Where the process listens when no supervisor hands it sockets. */
+  /** Where the process listens when no supervisor passes it sockets. */
   listenHost: z.string().min(1).optional(),
   publicPort: port.optional(),
   srpPort: port.optional(),
   /** How long requests and tunnels may go on after SIGTERM: less than the 10 s after which a supervisor kills. */
   drainMs: z.number().int().min(0).default(9000),
-  /** How long devices wait at a start for the links that were there before. */
+  /** How long devices wait at startup for the previous links. */
   holdMs: z.number().int().min(0).default(3000),
-  /** How much of this process strangers may take up at the public port. */
+  /** How much of this process strangers may use up at the public port. */
   limits: publicLimitsShape.default({}),
 });
 
@@ -104,7 +104,7 @@ export async function runRouter(): Promise<void> {
     const at = { host: settings.listenHost ?? '127.0.0.1' };
     await listen(router.srpServer, 'srp', settings.srpPort, at.host, sockets, log);
     router.register(health.url);
-    // Announced before the public port: the router that this one replaces drains first, and its diallers come here.
+    // Announced before the public port: the replaced router drains first, and its diallers connect here.
     stop.announceReady({ url: health.url });
     await Promise.race([router.formerLinks, delay(settings.holdMs), aborted(stop.signal)]);
     if (!stop.signal.aborted) {
@@ -127,12 +127,12 @@ export async function runRouter(): Promise<void> {
 
 interface HandedSockets {
   take(name: SocketName): Promise<unknown>;
-  /** Of those that came. Whoever listens on one keeps it open. */
+  /** Closes the received sockets. One that is being listened on stays open. */
   descriptors(): ReadonlyMap<SocketName, number>;
   release(): void;
 }
 
-/** Sockets can come before anyone asks for them, and in any order. */
+/** Sockets can arrive before they are asked for, and in any order. */
 function receiveSockets(): HandedSockets {
   const settle = new Map<SocketName, (handle: unknown) => void>();
   const came = new Map<SocketName, number>();
@@ -155,7 +155,10 @@ function receiveSockets(): HandedSockets {
   };
 }
 
-/** @throws BrambleError ERR_ROUTER_SOCKET when there is neither a handed socket nor a port, or it cannot be listened on. */
+/**
+ * @throws BrambleError ERR_ROUTER_SOCKET when there is neither an inherited socket nor a port, or listening on it
+ * fails.
+ */
 async function listen(
   server: Server,
   name: SocketName,

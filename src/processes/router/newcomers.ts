@@ -1,17 +1,17 @@
 /**
- * Connections at the SRP port that are not admitted yet, and how many there may be: rules without I/O.
+ * Connections at the SRP port that are not yet admitted, and their limits: rules without I/O.
  *
  *   unproven (TLS under way) → proven (a certificate of the domain authority) → admitted, or gone
  *
- * Invariant: where there is no room the oldest goes, never the newest: it has had the most time to say who it is, and the
- * newest may be the rightful holder's. Who has proven nothing displaces nobody who has, and who has one identifier's
- * certificate fills the room of that identifier only.
+ * Invariant: when there is no room, the oldest is cut, never the newest: it has had the most time to identify itself,
+ * and the newest may be the rightful holder's. An unproven connection never displaces a proven one, and one with an
+ * identifier's certificate takes room of that identifier only.
  */
 
 export interface NewcomerLimits {
   maxUnproven: number;
   maxProven: number;
-  /** Of those proven, for one identifier. */
+  /** Proven connections, for one identifier. */
   maxPerIdentifier: number;
 }
 
@@ -36,7 +36,7 @@ export class Newcomers {
   readonly #unproven = new Set<Entry>();
   readonly #proven = new Set<Entry>();
   readonly #byIdentifier = new Map<string, Set<Entry>>();
-  /** Cut so far because there was no room, for the metrics. */
+  /** Connections cut so far for lack of room, for the metrics. */
   cut = 0;
 
   constructor(limits: Partial<NewcomerLimits> = {}) {
@@ -59,7 +59,7 @@ export class Newcomers {
     return entry;
   }
 
-  /** Its certificate is the domain authority's, for this identifier. */
+  /** Its certificate was issued by the domain authority for this identifier. */
   prove(newcomer: Newcomer, identifier: string): void {
     const entry = newcomer as Entry;
     if (!this.#unproven.delete(entry)) return;
@@ -71,7 +71,7 @@ export class Newcomers {
     this.#cutOldest(this.#proven, this.#limits.maxProven);
   }
 
-  /** It was admitted, or is gone. */
+  /** It was admitted, or has closed. */
   leave(newcomer: Newcomer): void {
     const entry = newcomer as Entry;
     this.#unproven.delete(entry);

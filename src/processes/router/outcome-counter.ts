@@ -1,11 +1,11 @@
 /**
- * What became of devices' requests, as devices see it: answered or not, and how fast. Gates judge by this, so it must neither
- * depend on the instance that is judged nor be at a stranger's hand.
+ * Request outcomes as devices see them: answered or not, and how fast. Gates judge by this, so it must neither depend
+ * on the instance being judged nor be open to manipulation by strangers.
  *
- * Invariant: a device counts once in an interval at most, and only for requests of the sender for which an instance has
- * answered its path token: the same certificate in TLS, or, where none is shown, the same address. A failure counts also
- * where nobody was answered yet, if an instance knows the certificate as a device's: after a router's start the first request
- * may be the one that fails. So strangers, whatever tokens they send, add nothing here, neither requests nor memory.
+ * Invariant: a device counts at most once in an interval, and only for requests of the sender for which an instance has
+ * answered its path token: the same certificate in TLS, or, where none is shown, the same address. Before the first
+ * answer, a failure also counts if an instance knows the certificate as a device's: after a router starts, the first
+ * request may be the one that fails. So strangers, whatever tokens they send, add neither requests nor memory here.
  */
 import { hash } from 'node:crypto';
 import { addressGroup } from '../../base/address-group.ts';
@@ -18,14 +18,14 @@ import { isJudged, provesIdentity } from './proven-identity.ts';
 export interface SeenRequest {
   address: DeviceAddress;
   sender: Sender;
-  /** Identifier of the instance that was asked, or would have been; null where nobody could say. */
+  /** Identifier of the instance that was asked, or would have been; null when unknown. */
   owner: string | null;
   status: number;
   latencyMs: number;
 }
 
 export interface OutcomeLimits {
-  /** Devices remembered as proven; of more, those whose proof is oldest are forgotten. */
+  /** Devices remembered as proven; beyond this, those with the oldest proof are forgotten. */
   provenDevices: number;
   /** Devices counted in an interval. */
   outcomes: number;
@@ -46,8 +46,9 @@ export class OutcomeCounter {
   }
 
   /**
-   * A request was answered, or given up. Of a device's requests in an interval the first counts, unless a later one fails.
-   * `unheard` where nothing was counted since no device was answered at this token before: it counts if it is `vouched` for.
+   * A request was answered, or given up. The first of a device's requests in an interval counts, unless a later one
+   * fails. `unheard` when nothing was counted because no device has been answered at this token before: it counts if it
+   * is `vouched` for.
    */
   count(seen: SeenRequest, vouched = false): 'done' | 'unheard' {
     const { address, sender, status } = seen;
@@ -67,7 +68,7 @@ export class OutcomeCounter {
     this.#outcomes.set(token, { token, identifier: owner, failed, latencyMs: rounded });
   }
 
-  /** What was counted since the last time; the next interval begins. */
+  /** Returns what was counted since the last call, and begins the next interval. */
   take(): RequestOutcome[] {
     const taken = [...this.#outcomes.values()];
     this.#outcomes = new Map();

@@ -1,11 +1,12 @@
 /**
- * Tells what was counted of requests to any instance that can write it down: that of the device may be the one that is gone.
+ * Reports the request outcomes to any instance that can record them: the device's own may be the one that is down.
  *
  *   counted → (ten seconds) → queued → told to one instance after the other → acknowledged
  *                                    → told again, ten minutes at most, or until too much waits behind it → given up
  *
- * Invariants: a report is told only after the one before it was acknowledged or given up, so that its number says whether it
- * was counted, whichever instance counts it; never over a link of an older version, whose instance would not understand it.
+ * Invariants: a report is sent only after the previous one was acknowledged or given up, so that its number shows
+ * whether it was counted, whichever instance counts it; and never over a link of an older version, whose instance would
+ * not understand it.
  */
 import { randomUUID } from 'node:crypto';
 import { messageOf } from '../../base/errors.ts';
@@ -27,18 +28,18 @@ export interface OutcomeReporterOptions {
   everyMs?: number;
   /** For each instance to acknowledge. Default 5000. */
   answerTimeoutMs?: number;
-  /** Outcomes that wait at most. Default 50000, some 10 MB. */
+  /** Maximum number of waiting outcomes. Default 50000, some 10 MB. */
   maxWaiting?: number;
 }
 
 export interface OutcomeReporter {
-  /** Ends the interval and tells what waits. Never rejects. */
+  /** Ends the interval and sends what is waiting. Never rejects. */
   turn(): Promise<void>;
-  /** Turns until {@link finish}. */
+  /** Runs turns until {@link finish}. */
   run(): void;
   /** A last turn, for `graceMs` at most. */
   finish(graceMs: number): Promise<void>;
-  /** Outcomes that no instance has acknowledged yet, and those that were given up so far. */
+  /** Outcomes not yet acknowledged by any instance, and those given up so far. */
   readonly waiting: number;
   readonly givenUp: number;
 }
@@ -108,7 +109,7 @@ export function createOutcomeReporter(options: OutcomeReporterOptions): OutcomeR
 
   async function turn(): Promise<void> {
     endInterval();
-    // What is being told just now goes on to what was queued meanwhile.
+    // A run already in progress continues with what was queued meanwhile.
     telling ??= tellAll().finally(() => {
       telling = undefined;
     });

@@ -1,4 +1,6 @@
-/** What a router counts of devices' requests, for whom, and how it tells it: over real links, with instances that die. */
+/**
+ * What a router counts of devices' requests, for whom, and how it reports it: over real links, with instances that die.
+ */
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { Agent } from 'node:https';
@@ -245,7 +247,7 @@ test(
       outcomes: async ({ sequence }) => {
         told.push(`first ${sequence}`);
         if (dying === 'refuses') throw new Error('no database');
-        // It dies during the reply: whether it counted the report, nobody can say.
+        // It dies during the reply: whether it counted the report is unknown.
         for (const link of stage.router.links.all()) if (link.identifier === 'S00000001') link.session.destroy();
       },
     });

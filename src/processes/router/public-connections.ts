@@ -4,10 +4,10 @@
  *   connection: accepted (unproven) → proven (an instance answered it as the device that it says it is) → gone
  *   request:    begun → whole (its body has come) → over
  *
- * Invariant: what proved an identity is never cut to make room for others, and while anything else is left the newcomer gets
- * in: of unproven connections, and of unproven requests whose body is still on its way, the oldest goes, since it has had the
- * most time. An address counts only while there is little room, because thousands of devices may stand behind one; an
- * identity counts always, because it is one device.
+ * Invariant: a connection that proved an identity is never cut to make room for others, and as long as there is
+ * anything else to cut, the newcomer gets in: the oldest unproven connection, or unproven request whose body is still
+ * arriving, is cut, since it has had the most time. Limits per address apply only while there is little room, because
+ * thousands of devices may share one; limits per identity always apply, because it is one device.
  */
 import { addressGroup } from '../../base/address-group.ts';
 import { keptForProven, nearlyFull, type PublicLimits } from './public-limits.ts';
@@ -34,9 +34,9 @@ export interface PublicConnection {
   readonly requests: number;
 }
 
-/** A request's place among those under way. */
+/** A request's slot among those under way. */
 export interface RequestPlace {
-  /** Its body has come: it gives way no more. */
+  /** Its body has arrived: it no longer gives way. */
   whole(): void;
   /** Its work is done, whatever became of its stream or connection. */
   end(): void;
@@ -59,7 +59,7 @@ class Entry implements PublicConnection {
     return this.identity !== null;
   }
 
-  /** Whose share it takes from. */
+  /** Whose share it uses. */
   get holder(): string {
     return this.identity === null ? `address ${this.address}` : `identity ${this.identity}`;
   }
@@ -71,10 +71,10 @@ interface Place extends RequestPlace {
   giveWay: (reason: LimitReason) => void;
 }
 
-/** What one address holds without having proved anything, or one identity. In the order of insertion: the first is the oldest. */
+/** What one unproven address, or one identity, holds. In the order of insertion: the first is the oldest. */
 interface Share {
   connections: Set<Entry>;
-  /** Begun and not whole, of who proved nothing. */
+  /** Begun and incomplete requests of unproven senders. */
   unfinished: Set<Place>;
   requests: number;
 }
@@ -108,7 +108,7 @@ export class PublicConnections {
     return this.#connections - this.#unproven.size;
   }
 
-  /** Addresses and identities of which something is held. */
+  /** Addresses and identities that hold anything. */
   get holders(): number {
     return this.#shares.size;
   }
@@ -129,8 +129,8 @@ export class PublicConnections {
   }
 
   /**
-   * An instance, or a connection service, has verified the identity of the device: one enrolment, or one certificate. The
-   * first that a connection proves is its own from then on.
+   * An instance, or a connection service, has verified the identity of the device: one enrolment, or one certificate.
+   * The first identity that a connection proves is bound to it from then on.
    */
   prove(connection: PublicConnection, identity: string): void {
     const entry = connection as Entry;
@@ -194,7 +194,7 @@ export class PublicConnections {
     return null;
   }
 
-  /** It gives way to nobody any more. */
+  /** It no longer gives way to others. */
   #settle(place: Place): void {
     if (this.#unfinished.delete(place)) this.#shareOf(place.entry).unfinished.delete(place);
   }

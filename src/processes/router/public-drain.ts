@@ -1,16 +1,16 @@
 /**
- * How the public port falls empty when its router ends: every device may ask once more on the connection that it has, and
- * that answer is the connection's last.
+ * How the public port empties when its router ends: every device may make one more request on its connection, and that
+ * answer is the connection's last.
  *
  *   HTTP/1.1: idle → one more request → answered with `Connection: close`
  *   HTTP/2:   idle → one more stream → GOAWAY that names it as the last → answered
  *
- * A device that says nothing for as long as devices usually pause is let go. What it sends in that very moment has no
- * answer, and is its to send again (RFC 9112 §9.3.1, RFC 9113 §6.8). Node has no GOAWAY that leaves the last stream open
- * (nghttp2's shutdown notice), so an idle session is not told before.
+ * A device that is silent for longer than devices usually pause is disconnected. A request sent at that very moment
+ * gets no answer, and the device has to send it again (RFC 9112 §9.3.1, RFC 9113 §6.8). Node has no GOAWAY that leaves
+ * the last stream open (nghttp2's shutdown notice), so an idle session gets no warning.
  *
- * Whoever waits for a turn for TLS as the drain begins, or has it meanwhile, is served as well. There are so many turns a
- * second (`handshakesPerSecond`): by default those of 4,500 connections until the limit of 9 s, at which the rest are cut.
+ * Connections that are waiting for TLS when the drain begins, or are in it, are served as well, at the rate of
+ * `handshakesPerSecond`: by default 4,500 connections within the limit of 9 s, after which the rest are cut.
  *
  * Invariant: until the limit, no connection is ended on which a request is under way or, over HTTP/1.1, has begun to come in.
  *
@@ -25,14 +25,14 @@ import type { ConnectionWatch } from './connection-watch.ts';
 import { lingerMs } from './reply.ts';
 
 export interface DrainTimes {
-  /** How long devices usually pause before they ask again on the same connection. */
+  /** How long devices usually pause between two requests on the same connection. */
   pauseMs: number;
   /** What is left then is cut. */
   graceMs: number;
 }
 
 export interface PublicDrain {
-  /** From the drain's begin on: each answer ends its connection. */
+  /** From the start of the drain, each answer ends its connection. */
   readonly begun: boolean;
   /** Resolves when no connection is left. The server must be closed before. */
   drain(times: DrainTimes): Promise<void>;
@@ -67,7 +67,7 @@ export function createPublicDrain(server: Http2SecureServer, watch: ConnectionWa
   });
 
   /**
-   * Ends what is idle. What has been sent to us by now is read first: the machine may be slow.
+   * Ends what is idle. Data that has already arrived is read first: the machine may be slow.
    * @param handshaking those whose TLS had begun before the drain did: it has had all the time that a device needs
    */
   async function letGo(handshaking: ReadonlySet<Socket>): Promise<void> {

@@ -1,4 +1,4 @@
-/** How much of a router strangers may take up at the public port: the numbers, and what they follow from. */
+/** How much of a router strangers may use up at the public port: the numbers and how they are derived. */
 import { totalmem } from 'node:os';
 import * as z from 'zod';
 
@@ -7,19 +7,19 @@ const count = z.number().int().min(1).max(1_000_000);
 const limitsShape = z.object({
   /** Connections at once, from the first packet on. */
   connections: count,
-  /** Connections of one address that proved nothing, while there is little room left. */
+  /** Unproven connections of one address, while there is little room left. */
   connectionsOfAddress: count,
   /** Connections that proved one identity, tunnels among them. */
   connectionsOfIdentity: count,
   /** Requests under way at once, tunnels that are being opened among them. */
   requests: count,
-  /** Of them, those of one address that proved nothing, while there is little room left. */
+  /** Of these, the unproven ones of one address, while there is little room left. */
   requestsOfAddress: count,
   /** Of those that proved one identity. */
   requestsOfIdentity: count,
-  /** Of one connection, those included whose stream the device has reset. */
+  /** Of one connection, including those whose stream the device has reset. */
   requestsOfConnection: count,
-  /** TLS handshakes that begin in a second; the others wait, in turns of their addresses. */
+  /** TLS handshakes begun per second; the others wait, and their addresses take turns. */
   handshakesPerSecond: count,
   /** From the first packet of a connection, or its turn for TLS, to the end of its first request. */
   firstRequestMs: count,
@@ -30,15 +30,15 @@ const limitsShape = z.object({
   controlFramesPerSecond: count,
 });
 
-/** As the router's settings have them; what is left out follows from the host. */
+/** As in the router's settings; omitted ones are derived from the host. */
 export const publicLimitsShape = limitsShape.partial();
 
 export type PublicLimits = z.output<typeof limitsShape>;
 export type GivenLimits = z.output<typeof publicLimitsShape>;
 
-/** From this part on there is little room left: limits of an address count. */
+/** Above this share, little room is left: limits per address apply. */
 export const nearlyFull = 0.8;
-/** Beyond this part requests are taken only from connections that proved an identity. */
+/** Above this share, requests are accepted only from connections that proved an identity. */
 export const keptForProven = 0.9;
 
 export interface HostRoom {
@@ -47,9 +47,9 @@ export interface HostRoom {
   memoryBytes: number;
 }
 
-// Descriptors of the process's own: links, logs, loopback.
+// Descriptors that the process itself needs: links, logs, loopback.
 const ownFiles = 256;
-// A TLS connection with its HTTP/2 session takes about so much; and so much a request holds (`smallBodyBytes`).
+// Approximate memory of a TLS connection with its HTTP/2 session, and of a request (`smallBodyBytes`).
 const connectionBytes = 100 * 1024;
 const requestBytes = 64 * 1024;
 
@@ -61,7 +61,7 @@ export function publicLimits(room: HostRoom, given: GivenLimits = {}): PublicLim
   const defaults: PublicLimits = {
     connections,
     connectionsOfAddress: Math.ceil(connections / 16),
-    // A device opens a connection for each tunnel where it speaks HTTP/1.1.
+    // A device that uses HTTP/1.1 opens a connection for each tunnel.
     connectionsOfIdentity: Math.min(64, Math.ceil(connections / 8)),
     requests,
     requestsOfAddress: Math.ceil(requests / 16),
@@ -86,7 +86,7 @@ const reportShape = z.object({ userLimits: z.object({ open_files: z.object({ sof
 
 /** What this process may take of its host. */
 export function hostLimits(): HostRoom {
-  // The only place where Node tells the limit of descriptors; without the network it takes milliseconds.
+  // The only place where Node reports the descriptor limit; without network information it takes milliseconds.
   Object.assign(process.report, { excludeNetwork: true });
   const report = reportShape.safeParse(process.report.getReport());
   const constrained = process.constrainedMemory();

@@ -1,9 +1,9 @@
 /**
- * The public port: TLS with HTTP/1.1 and HTTP/2, where devices come in. A client certificate is asked for and passed on,
- * never judged here: the instance compares its fingerprint.
+ * The public port: TLS with HTTP/1.1 and HTTP/2, where devices connect. A client certificate is asked for and passed
+ * on, never judged here: the instance compares its fingerprint.
  *
  * Invariant: a request is counted as under way from its first byte to its last answer, so that draining loses none; and
- * longer than its stream, if the device gives that up, so that nobody gets more work done by giving up.
+ * even after its stream, if the device abandons that, so that nobody gets more work done by abandoning requests.
  */
 import type { IncomingMessage } from 'node:http';
 import {
@@ -43,11 +43,11 @@ export interface PublicListenerOptions {
   log: Logger;
   /** From the first byte of a request to its answer. Default 30000. */
   deadlineMs?: number;
-  /** Bytes of all bodies under way, of each what is beyond `smallBodyBytes`. Default 256 MiB. */
+  /** Total bytes of bodies under way, counting what exceeds `smallBodyBytes` in each. Default 256 MiB. */
   maxLargeBodies?: number;
   limits: PublicLimits;
   onAnswer?: (status: number) => void;
-  /** A connection was cut, or a request refused, since there was no room. */
+  /** A connection was cut, or a request refused, for lack of room. */
   onLimit?: (reason: LimitReason) => void;
   /** Between two lines of the log about that. Default 60000. */
   reportEveryMs?: number;
@@ -103,7 +103,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     const watched = watch.of(session.socket);
     session.on('error', (error: NodeJS.ErrnoException) => {
       log.debug({ error: messageOf(error) }, 'device session broke off');
-      // What nghttp2 says of frames that it takes no more of, among them too many resets.
+      // nghttp2's errors for frames over its limits, too many resets among them.
       if (watched && error.code?.startsWith('ERR_HTTP2_')) report.count('refused-frames', watched.connection.address);
     });
     if (watched) {
@@ -124,7 +124,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: TLSSocket) => {
     const broken = refusalOf(error);
-    // Behind an answer under way nothing else can be said.
+    // Once an answer is under way, nothing else can be sent.
     if (broken === null || (watch.of(socket)?.connection.requests ?? 0) > 0) {
       socket.destroy();
       return;
@@ -213,7 +213,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     }
   }
 
-  /** No reply where nobody is left to hear one; `early` while the body is not read to its end. */
+  /** No reply when the peer is gone; `early` while the body has not been read to its end. */
   async function replyTo(
     request: PublicRequest,
     watched: Watched,
@@ -233,7 +233,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     }
     const maxBytes = head.address.rule.maxBytes;
     if (!declaresMore(request.headers['content-length'], maxBytes)) goOn?.();
-    // Awaiting only what is a promise keeps requests without a body in one turn.
+    // Awaiting only actual promises keeps requests without a body within one turn.
     const reading = read(maxBytes);
     const body = reading instanceof Promise ? await reading : reading;
     switch (body.kind) {
@@ -295,7 +295,7 @@ function overloaded(reason: LimitReason): Reply {
   return refusal(503, 'ERR_OVERLOADED', `Too many requests are in progress${whose}; retry later.`);
 }
 
-/** The refusal of what is no HTTP/1.1, and of a request that did not come in time; null where nobody is left to hear it. */
+/** The refusal of anything but HTTP/1.1, and of a request that did not arrive in time; null when the peer is gone. */
 function refusalOf(error: NodeJS.ErrnoException): Reply | null {
   switch (error.code) {
     case 'ECONNRESET':

@@ -13,25 +13,25 @@ import type { ErrorCode } from '../../base/error-codes.ts';
 export type PublicRequest = IncomingMessage | Http2ServerRequest;
 export type PublicResponse = ServerResponse | Http2ServerResponse;
 
-/** How long what comes after an early answer is read and thrown away, so that its sender gets to read the answer. */
+/** How long data after an early answer is read and discarded, so that its sender gets to read the answer. */
 export const lingerMs = 1000;
 
 export interface Reply {
   status: number;
   headers: OutgoingHttpHeaders;
   body: Buffer;
-  /** What follows `body`, where an answer is too large to hold. */
+  /** The rest after `body`, if an answer is too large to hold. */
   rest: ClientHttp2Stream | null;
 }
 
-/** A refusal by the router itself. Codes are API; a 503 says when to come again. */
+/** A refusal by the router itself. Codes are API; a 503 says when to retry. */
 export function refusal(status: number, code: ErrorCode, message: string): Reply {
   const headers: OutgoingHttpHeaders = { 'content-type': 'application/json', 'bramble-code': code };
   if (status === 503) headers['retry-after'] = '5';
   return { status, headers, body: Buffer.from(JSON.stringify({ code, message })), rest: null };
 }
 
-/** Writes the answer; `close` ends an HTTP/1.1 connection after it. A device that went away is no error. */
+/** Writes the answer; `close` ends an HTTP/1.1 connection after it. A device that disconnected is not an error. */
 export function writeReply(method: string, response: PublicResponse, reply: Reply, close: boolean): void {
   if (response.writableEnded || response.destroyed) {
     reply.rest?.destroy();
@@ -82,7 +82,7 @@ export function writeEarlyReply(request: PublicRequest, response: PublicResponse
   request.once('end', end);
 }
 
-/** A half answer must look like one: both sides are destroyed when either breaks. */
+/** A truncated answer must look truncated: both sides are destroyed when either breaks. */
 function stream(response: PublicResponse, head: Buffer, rest: ClientHttp2Stream): void {
   if (isHttp2(response)) response.write(head);
   else response.write(head);

@@ -1,8 +1,8 @@
 /**
  * A device's body, whole, so that it can be sent a second time after a 421.
  *
- * Invariant: never more of a request is held than its address takes, and a request that does not end is given up; all
- * large bodies together stay within an allowance, so that nobody fills the router's memory with them.
+ * Invariant: never more of a request is held than the limit of its address, and a request that does not end is
+ * abandoned; all large bodies together stay within an allowance, so that nobody can fill the router's memory with them.
  */
 import { declaresMore } from '../../link/request-size.ts';
 import type { PublicRequest } from './reply.ts';
@@ -18,17 +18,20 @@ export type RequestBody =
   /** Too many large bodies at once. */
   | { kind: 'no-room' };
 
-/** Takes room for so many further bytes, or says that there is none; whoever gave the function takes it back. */
+/** Reserves room for this many more bytes, or returns false; the provider of the function releases it. */
 export type TakeRoom = (sizeBytes: number) => boolean;
 
-/** Up to this size a body needs no room: requests of devices are smaller, and are served while large ones are not. */
+/**
+ * Up to this size a body needs no reservation: devices' requests are smaller, and are served even when large ones are
+ * not.
+ */
 const smallBodyBytes = 64 * 1024;
 
 const none: RequestBody = { kind: 'whole', body: null };
 
 /**
- * Never rejects. After `too-large`, `late`, `displaced` and `no-room` the rest is discarded as it comes.
- * @param onWaiting is given what ends the waiting for the body early
+ * Never rejects. After `too-large`, `late`, `displaced` and `no-room` the rest is discarded as it arrives.
+ * @param onWaiting receives a function that ends the wait for the body early
  */
 export function readBody(
   request: PublicRequest,
@@ -72,7 +75,7 @@ export function readBody(
   });
 }
 
-/** Whether the head says so: nothing more is waited for then. */
+/** Whether the head says so: then there is nothing more to wait for. */
 export function hasNoBody(request: PublicRequest): boolean {
   const declared = request.headers['content-length'];
   if (declared === '0') return true;

@@ -1,8 +1,8 @@
 /**
  * The head of a device's request, judged before a byte of its body is read, as pure rules.
  *
- * Invariant: what is taken can be said over the link as it is. An HTTP/2 session counts malformed requests against the
- * whole session, so that one value handed on unchecked would cost everybody's link.
+ * Invariant: whatever is accepted can be sent over the link unchanged. HTTP/2 counts malformed requests against the
+ * whole session, so a single unchecked value could cost everyone the link.
  *
  * @see RFC 9110 §7.2 (Host), RFC 9112 §3.2 (request targets), RFC 9113 §8.3.1 (`:authority`)
  */
@@ -20,14 +20,14 @@ export interface RequestHead {
   address: DeviceAddress;
 }
 
-/** What devices use. Nothing else is served anywhere, and nothing else is passed on. */
+/** The methods that devices use. No others are served anywhere, and no others are passed on. */
 const methods = new Set(['GET', 'POST', 'PUT']);
-// A name or an address, and a port: narrower than the grammar, which takes percent signs and commas.
+// A name or an address, and a port: narrower than the grammar, which allows percent signs and commas.
 const hostPattern = /^(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_.-]{1,253})(?::\d{0,5})?$/;
 const absoluteForm = /^https?:\/\/([^/?#]*)(.*)$/is;
 const visible = /^[\x21-\x7e]*$/;
 
-/** The head, or the refusal that it gets. */
+/** The head, or its refusal. */
 export function readHead(request: PublicRequest, platforms: Platforms): RequestHead | Reply {
   const host = hostRefusal(request);
   if (host) return host;
@@ -53,8 +53,8 @@ export function readHead(request: PublicRequest, platforms: Platforms): RequestH
 }
 
 /**
- * The refusal of a request that does not say, or not clearly, which host it is for; null when it does. No instance needs
- * to know it; but a request that two readers could take for two hosts is not passed on.
+ * The refusal of a request that does not clearly name one host; null when it does. No instance needs the host, but a
+ * request that two readers could understand as naming different hosts is not passed on.
  */
 export function hostRefusal(request: PublicRequest): Reply | null {
   const { headers } = request;
@@ -76,7 +76,7 @@ function hostsOf({ rawHeaders }: IncomingMessage): string[] {
   return rawHeaders.filter((_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === 'host');
 }
 
-/** Path and query, also of a target that names its host; null when that is none. */
+/** Path and query, also for a target in absolute form; null when invalid. */
 function originForm(request: PublicRequest): string | null {
   const url = request.url ?? '';
   if ('stream' in request || url.startsWith('/')) return url;

@@ -1,5 +1,5 @@
 /**
- * Bounded memory of owners: the least recently used leaves first, and every entry ends by itself.
+ * A bounded cache of owners: the least recently used is evicted first, and every entry expires.
  *
  * Invariant: never more than `capacity` entries, whatever tokens are thrown at the router.
  */
@@ -13,7 +13,7 @@ interface Entry<Value> {
 }
 
 export class RouteCache<Value> {
-  /** Asked for again, an entry is the youngest. */
+  /** Reading an entry makes it the most recent. */
   readonly #entries: BoundedMap<string, Entry<Value>>;
   readonly #now: () => number;
 
@@ -26,7 +26,7 @@ export class RouteCache<Value> {
     return this.#entries.size;
   }
 
-  /** The value, unless it ended or is older than `maxAgeMs`. */
+  /** The value, unless it has expired or is older than `maxAgeMs`. */
   get(key: string, maxAgeMs = Number.POSITIVE_INFINITY): Value | undefined {
     const entry = this.#entries.get(key);
     if (!entry) return undefined;

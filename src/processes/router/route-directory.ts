@@ -1,5 +1,6 @@
 /**
- * Whose a token, a certificate or an account is: from the cache, or asked of a connected instance in batches.
+ * Finds the owner of a token, a certificate or an account: from the cache, or by asking a connected instance in
+ * batches.
  *
  * Invariant: an owner comes from an answer that the domain authority or its route signer signed for this very question, or
  * from the 421 of an instance; questions of one batch are answered or fail together, and no question waits longer than its deadline.
@@ -34,13 +35,13 @@ export interface RouteDirectoryOptions {
   now: () => number;
   /** Entries of the cache. Default 200000. */
   capacity?: number;
-  /** How long questions gather. Default 2. */
+  /** How long questions are collected into a batch. Default 2. */
   gatherMs?: number;
   /** For each instance that is asked. Default 2000. */
   askTimeoutMs?: number;
   /** How long an owner is remembered. Default 60000; a moved device is found by the 421 in any case. */
   lifeMs?: number;
-  /** How long it is remembered that nobody knows it. Default 2000. */
+  /** How long an unknown owner is remembered as unknown. Default 2000. */
   unknownLifeMs?: number;
 }
 
@@ -51,7 +52,7 @@ interface Question {
   settle: (route: Route) => void;
 }
 
-/** Questions that go out together. Accounts have a batch of their own, which not every instance can be asked. */
+/** Questions sent together. Accounts have a separate batch, which not every instance can answer. */
 interface Batch {
   readonly maxQuestions: number;
   readonly linkVersion: number;
@@ -69,7 +70,7 @@ export class RouteDirectory {
     linkVersion: accountQuestionVersion,
     questions: [],
   };
-  /** Batches asked so far, for the metrics. */
+  /** Batches sent so far, for the metrics. */
   batches = 0;
 
   constructor(options: RouteDirectoryOptions) {
@@ -81,17 +82,17 @@ export class RouteDirectory {
     return this.#cache.size;
   }
 
-  /** What is remembered, without asking; for the hot path. */
+  /** The cached answer, without asking; for the hot path. */
   remembered(kind: Question['kind'], value: string): Route | undefined {
     return this.#cache.get(cacheKey(kind, value));
   }
 
-  /** Whether an instance is linked that can be asked whose an account is. */
+  /** Whether an instance is linked that can be asked for the owner of an account. */
   get knowsAccounts(): boolean {
     return this.#options.links.all().some((link) => link.kind === 'server' && canAnswer(link, this.#accounts));
   }
 
-  /** @param maxAgeMs what is remembered for longer is asked again. Never rejects. */
+  /** @param maxAgeMs older entries are asked for again. Never rejects. */
   async find(kind: Question['kind'], value: string, maxAgeMs = Number.POSITIVE_INFINITY): Promise<Route> {
     const key = cacheKey(kind, value);
     const remembered = this.#cache.get(key, maxAgeMs);
@@ -107,7 +108,7 @@ export class RouteDirectory {
     }
   }
 
-  /** An instance said who owns it (421), or not even that. */
+  /** An instance named the owner (421), or did not. */
   learn(token: string, owner: string | null): void {
     const key = cacheKey('token', token);
     if (owner === null) this.#cache.delete(key);
@@ -159,9 +160,9 @@ export class RouteDirectory {
   }
 
   #remember({ kind, value }: Question, route: Route): void {
-    // An activation is rare, and strangers may ask for any name: they would push devices out of the cache.
+    // Activations are rare, and strangers may ask for any name: they would push devices out of the cache.
     if (kind === 'account') return;
-    // Which services serve a device changes without a 421 to tell: remembered as briefly as what is unknown.
+    // No 421 reveals a change of a device's services: they are remembered as briefly as unknown owners.
     const brief = route.kind === 'unknown' || kind === 'certificate';
     const lifeMs = brief ? (this.#options.unknownLifeMs ?? 2000) : (this.#options.lifeMs ?? 60_000);
     this.#cache.set(cacheKey(kind, value), route, lifeMs);

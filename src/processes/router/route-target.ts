@@ -1,15 +1,15 @@
-/** What the forwarder asks where a request goes; one target for each request. */
+/** Tells the forwarder where a request goes; one target for each request. */
 import type { RouterLink } from './link-registry.ts';
 import { type Reply, refusal } from './reply.ts';
 
 export interface Target {
-  /** Identifier of the instance that it was sent to last, or would have been; null where nobody could say. */
+  /** Identifier of the instance that it was last sent to, or would have been; null when unknown. */
   readonly owner: string | null;
-  /** The link to send it over, or what it is answered without one. `again` after a redirection. */
+  /** The link to send it over, or the answer without one. `again` after a redirection. */
   next(again: boolean): Promise<RouterLink | Reply>;
   /** The instance said 421 and named this owner, or did not get the request. */
   redirect(owner: string | null): void;
-  /** The instance failed, and so could not say 421 if it is the owner no more. */
+  /** The instance failed, so it could not answer 421 if it is no longer the owner. */
   doubt(): void;
 }
 

@@ -1,8 +1,8 @@
 /**
- * What a router must not forget over a restart: the signed revocation list, suspensions, and who was linked.
+ * What a router must remember across a restart: the signed revocation list, suspensions, and who was linked.
  *
- * Invariant: the file is always one complete state (written beside, synced, renamed), and a list whose signature does not
- * verify is not believed, even from our own disk.
+ * Invariant: the file is always one complete state (written beside, synced, renamed), and a list whose signature does
+ * not verify is not trusted, even from our own disk.
  */
 import type { KeyObject } from 'node:crypto';
 import { mkdir, readFile, rename } from 'node:fs/promises';
@@ -31,7 +31,8 @@ const emptyState: RouterState = { list: null, suspended: [], linked: [] };
 
 /**
  * The state and its verified list; the empty state where there is no file yet.
- * @throws BrambleError ERR_ROUTER_STATE when the file is damaged: a router that forgot what is revoked must not start.
+ * @throws BrambleError ERR_ROUTER_STATE when the file is damaged: a router that does not know what is revoked must not
+ * start.
  */
 export async function readRouterState(
   path: string,
@@ -52,7 +53,7 @@ export async function readRouterState(
   }
 }
 
-/** Replaces the file atomically; writes are made one after the other, and only the newest of those that wait. */
+/** Replaces the file atomically; writes are sequential, and of those waiting only the newest is made. */
 export function createStateFile(path: string): { save: (state: RouterState) => Promise<void> } {
   let last: Promise<void> = Promise.resolve();
   let waiting: RouterState | null = null;

@@ -1,9 +1,9 @@
 /**
- * The router, put together: public port, SRP port, routes, tunnels, what is kept on disk, and what instances are told.
- * Knows no database and no secret of the domain but its own TLS key.
+ * The router, put together: public port, SRP port, routes, tunnels, state on disk, and reports to instances. Has no
+ * access to the database, and no secret but its own TLS key.
  *
- * Invariant: while it drains it takes nothing new on either port, and links go on serving what is under way; diallers
- * are told first, so that they link to the router that takes its place.
+ * Invariant: while draining it accepts nothing new on either port, and links continue to serve what is under way;
+ * diallers are told first, so that they link to its successor.
  */
 import type { Server } from 'node:net';
 import { type Clock, systemClock } from '../../base/clock.ts';
@@ -38,17 +38,17 @@ export interface RouterOptions {
   domainAuthorityPem: string;
   /** Where the revocation list and suspensions are kept. */
   statePath: string;
-  /** SNI name of tunnels; undefined takes CONNECT under any name. */
+  /** SNI name of tunnels; undefined accepts CONNECT under any name. */
   tunnelHost?: string | undefined;
   log: Logger;
   liveness?: LivenessTimes;
-  /** How long devices usually pause before they ask again on the same connection. Default 5000. */
+  /** How long devices usually pause between two requests on the same connection. Default 5000. */
   pauseMs?: number;
   /** Of a device's request. Default 30000. */
   deadlineMs?: number;
   /** Between two registrations with every instance. Default 2000. */
   registerEveryMs?: number;
-  /** Between two reports of what became of requests. Default 10000. */
+  /** Between two reports of request outcomes. Default 10000. */
   reportOutcomesEveryMs?: number;
   /** Bytes of large request bodies held at once; see the public listener. */
   maxLargeBodies?: number;
@@ -58,7 +58,7 @@ export interface RouterOptions {
   helloTimeoutMs?: number;
   rivalTimeoutMs?: number;
   clock?: Clock;
-  /** Of the public port. Default: what the host gives. */
+  /** Of the public port. Default: derived from the host. */
   limits?: GivenLimits;
   reportEveryMs?: number;
   onAnswer?: (status: number) => void;
@@ -78,23 +78,26 @@ export interface Router {
   readonly requestsUnderWay: number;
   /** At the public port. */
   readonly connections: PublicConnections;
-  /** Resolves when all identifiers that were linked before the restart are linked again; true where there were none. */
+  /** Resolves when all identifiers that were linked before the restart are linked again; true if there were none. */
   readonly formerLinks: Promise<void>;
-  /** New connections are shown this certificate, at both ports; those that stand go on. @throws Error where it is not the key's */
+  /**
+   * Uses this certificate for new connections on both ports; existing ones continue. @throws Error when it does not
+   * match the key
+   */
   renewCertificate(file: RouterFile): void;
-  /** Tells every instance about this router from now on. */
+  /** Starts registering this router with every instance. */
   register(loopbackUrl: string): void;
-  /** Stops taking anything new, finishes what is under way, and cuts what is left after `graceMs`. */
+  /** Stops accepting anything new, finishes what is under way, and cuts what is left after `graceMs`. */
   drain(graceMs: number): Promise<void>;
 }
 
 /** Longer than the pauses between two commands, and than the 4 s after which common clients leave a connection. */
 const usualPauseMs = 5000;
 
-/** How long a drain waits for what was counted last to be acknowledged. */
+/** How long a drain waits for the last outcomes to be acknowledged. */
 const lastReportMs = 1000;
 
-/** @throws BrambleError ERR_ROUTER_STATE when what is revoked cannot be read. */
+/** @throws BrambleError ERR_ROUTER_STATE when the revocations cannot be read. */
 export async function createRouter(options: RouterOptions): Promise<Router> {
   const { log } = options;
   const clock = options.clock ?? systemClock;
@@ -160,7 +163,7 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
       linked = [...linked, link.identifier];
       save();
     }
-    // A component that was forgotten must not hold up the next start: who is linked is written anew at each drain.
+    // A removed component must not delay the next start: the list of linked ones is rewritten at each drain.
     missing.delete(link.identifier);
     if (missing.size === 0) allBack();
     if (link.kind === 'server') followControlStream(link, authorityKey, takeList, log);
@@ -225,10 +228,10 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     draining = true;
     linked = links.all().map(({ identifier }) => identifier);
     await file.save({ list: envelope, suspended: admission.snapshot().suspended, linked });
-    // Newcomers stay in the sockets' queues, which the supervisor hands on; diallers told next reach the successor.
+    // Newcomers stay in the sockets' queues, which the supervisor passes on; diallers, told next, reach the successor.
     for (const server of [acceptor.server, listener.server]) if (server.listening) server.close();
     await Promise.all(links.all().map(tellDraining));
-    // Where no instance is linked any more there is nothing that a device could still ask for.
+    // Once no instance is linked, there is nothing left that a device could request.
     const pauseMs = links.servers().length > 0 ? (options.pauseMs ?? usualPauseMs) : 0;
     await listener.drain({ pauseMs, graceMs });
     await outcomes.finish(lastReportMs);
@@ -259,7 +262,7 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     register,
     drain,
     renewCertificate({ certificatePem, privateKeyPem, domainAuthorityPem }) {
-      // What is left out falls back to Node's defaults.
+      // Omitted options keep Node's defaults.
       const common = { cert: certificatePem, key: privateKeyPem } as const;
       acceptor.server.setSecureContext({ ...common, ca: domainAuthorityPem, minVersion: 'TLSv1.3' });
       listener.server.setSecureContext({ ...common, minVersion: 'TLSv1.2' });

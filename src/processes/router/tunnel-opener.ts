@@ -1,8 +1,8 @@
 /**
- * Tunnels: a device's CONNECT, of HTTP/1.1 or HTTP/2, is carried on over the link of a connection service that serves the
- * device, and bytes go both ways.
+ * Tunnels: a device's CONNECT, over HTTP/1.1 or HTTP/2, is forwarded over the link of a connection service that serves
+ * the device, and bytes flow both ways.
  *
- * Invariant: the next service is tried only before the first one answered, when no byte of the device was passed on.
+ * Invariant: another service is tried only while none has answered, when no byte from the device has been passed on.
  *
  * @see RFC 9110 §9.3.6, RFC 9113 §8.5 (CONNECT)
  */
@@ -31,7 +31,7 @@ export interface TunnelOpenerOptions {
 // How old a route may be, in milliseconds.
 const whateverAge = Number.POSITIVE_INFINITY;
 const askAnew = -1;
-// What can stand in `:authority`; whether it is a host that may be reached is the connection service's to say.
+// What is valid in `:authority`; whether the host may be reached is for the connection service to decide.
 const targetPattern = /^(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_.-]{1,253}):\d{1,5}$/;
 
 /** Answers the CONNECT; resolves to the status that the device gets. Never rejects. */
@@ -55,7 +55,7 @@ export function createTunnelOpener(options: TunnelOpenerOptions): TunnelOpener {
   };
 }
 
-/** Null once the tunnel stands. */
+/** Null once the tunnel is open. */
 async function open(end: DeviceEnd, sender: Sender, options: TunnelOpenerOptions): Promise<Reply | null> {
   if (options.tunnelHost !== undefined && end.serverName !== options.tunnelHost) {
     return refusal(400, 'ERR_TUNNEL_HOST', 'Open tunnels under the host name that the device was given for them.');
@@ -74,7 +74,8 @@ async function open(end: DeviceEnd, sender: Sender, options: TunnelOpenerOptions
     'bramble-remote-address': sender.remoteAddress,
   };
   const first = await openByRoute(end, request, fingerprint, whateverAge, options);
-  // The account may have moved since the route was learnt: asked anew, once. Nothing of the device was passed on.
+  // The account may have moved since the route was learned: look it up again, once. Nothing from the device has been
+  // passed on.
   const outdated =
     first !== null && (first.status === 503 || first.headers['bramble-code'] === 'ERR_TUNNEL_NOT_SERVED');
   return outdated ? await openByRoute(end, request, fingerprint, askAnew, options) : first;
@@ -113,7 +114,7 @@ async function openByRoute(
   return refusal(503, 'ERR_TUNNEL_NO_SERVICE', 'No connection service for this device is connected; retry later.');
 }
 
-/** Which rule refused, as the connection service says it. */
+/** Which rule refused, as reported by the connection service. */
 function reasonOf(headers: IncomingHttpHeaders): string {
   const reason = headers['bramble-reason'];
   const said = typeof reason === 'string' && /^[\x20-\x7e]{1,300}$/.test(reason) ? `: ${reason}` : '';
@@ -125,7 +126,7 @@ interface Upstream {
   headers: IncomingHttpHeaders;
 }
 
-/** Null when the service did not answer: nothing of the device was sent, so another may be tried. */
+/** Null when the service did not answer: nothing from the device was sent, so another may be tried. */
 function openOver(link: RouterLink, headers: OutgoingHttpHeaders, timeoutMs: number): Promise<Upstream | null> {
   return new Promise((resolve) => {
     try {
@@ -135,7 +136,7 @@ function openOver(link: RouterLink, headers: OutgoingHttpHeaders, timeoutMs: num
         clearTimeout(timer);
         resolve({ stream, headers: answered });
       });
-      // The 'close' that follows settles it.
+      // Settled by the 'close' that follows.
       stream.on('error', () => undefined);
       stream.once('close', () => {
         clearTimeout(timer);
