@@ -1,6 +1,6 @@
 /**
- * A process that another supervisor started and that reported itself here. Its end is told by its connection, which the system
- * closes, and then by the process itself: no id is signalled or believed without its birth.
+ * A process that another supervisor started and that reported itself here. Its end shows when the system closes its
+ * connection, and is then checked on the process itself: no id is signalled or trusted without its birth.
  */
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -10,15 +10,15 @@ import { watchSigns } from './process-signs.ts';
 import type { ProcessExit, SupervisedProcess } from './supervised-process.ts';
 
 export interface AdoptedProcess extends SupervisedProcess {
-  /** What it said of itself. */
+  /** What it reported about itself. */
   readonly orphan: Orphan;
-  /** The connection by which it is heard at the moment. */
+  /** Its current connection. */
   readonly connection: Socket;
-  /** It lost its connection and reported itself again. */
+  /** It lost its connection and has reported itself again. */
   attach(connection: Socket): void;
-  /** Takes what it says over its connection. */
+  /** Handles messages from its connection. */
   take(message: unknown): void;
-  /** Where a router offers its listening sockets now; null when it does not say so until the signal is aborted. */
+  /** Where a router now offers its listening sockets; null if it has not said so by the time the signal is aborted. */
   offeredSockets(signal: AbortSignal): Promise<SocketFolder | null>;
 }
 
@@ -40,16 +40,16 @@ export function adoptProcess(orphan: Orphan, first: Socket, hungAfterMs: number)
 
   function attach(connection: Socket): void {
     state.connection = connection;
-    // Whoever can be adopted sends heartbeats; this one may stop before its next.
+    // Every adoptable process sends heartbeats; this one may hang before its next.
     signs.take({ type: 'alive' });
     void closed(connection).then(async () => await whenGone(connection));
     sendLine(connection, { type: 'adopted' });
   }
 
-  /** Until the process is gone, or heard over another connection. */
+  /** Until the process is gone, or has another connection. */
   async function whenGone(connection: Socket): Promise<void> {
     while (state.connection === connection && !state.left) {
-      // What the system cannot tell just now is not its end.
+      // If the system cannot tell at the moment, the process has not ended.
       if ((await birthOf(pid).catch(() => birth)) !== birth) {
         state.exited = true;
         exit.resolve({ code: null, signal: null });
@@ -59,7 +59,7 @@ export function adoptProcess(orphan: Orphan, first: Socket, hungAfterMs: number)
     }
   }
 
-  /** Tries again until it can be done: whoever stops a process waits for its end. */
+  /** Retries until it succeeds: the caller that stops a process waits for its end. */
   async function signal(kind: 'SIGTERM' | 'SIGKILL'): Promise<void> {
     while (!state.exited && !state.left) {
       try {

@@ -1,10 +1,11 @@
 /**
- * The supervisor's Unix socket in the home: processes without a supervisor report themselves there and are adopted, and a
- * supervisor that is to take over asks there.
+ * The supervisor's Unix socket in the home: processes without a supervisor report themselves there and are adopted, and
+ * a supervisor that wants to take over asks there.
  *
- * Invariant: a supervisor starts nothing before every process that said it can be adopted has reported itself, has ended, or has
- * had its time and been killed. So none is started beside one that is at work. One that could not say so beforehand (its disk was
- * full, or it had just been started) is heard for a moment in any case, and later while nothing else has its name.
+ * Invariant: a supervisor starts nothing before every process that announced it can be adopted has reported itself, has
+ * ended, or has run out of time and been killed. So no process is started beside one that is running. One that could
+ * not announce itself (its disk was full, or it had just been started) is given a moment in any case, and is accepted
+ * later if its name is still free.
  */
 import { once } from 'node:events';
 import { chmod, mkdir, readdir, rm } from 'node:fs/promises';
@@ -31,11 +32,14 @@ import { type AdoptedProcess, adoptProcess } from './adopted-process.ts';
 
 export interface AdoptionDesk {
   /**
-   * All that could be adopted, until the signal is aborted. Those that are there and did not report themselves in time are killed
-   * and named.
+   * All that could be adopted, until the signal is aborted. Those that exist but did not report themselves in time are
+   * killed and named.
    */
   gather(signal: AbortSignal): Promise<{ adopted: AdoptedProcess[]; killed: { name: string; pid: number }[] }>;
-  /** Stops what is there and was not adopted: SIGTERM, and SIGKILL after the time. Resolves when it has ended, or cannot be ended. */
+  /**
+   * Stops the processes that were not adopted: SIGTERM, then SIGKILL after the time-out. Resolves when they have ended,
+   * or cannot be ended.
+   */
   endOthers(graceMs: number): Promise<void>;
   close(): Promise<void>;
 }
@@ -45,20 +49,20 @@ export interface DeskOptions {
   hungAfterMs: number;
   /** How long processes may take to report themselves. */
   gatherMs: number;
-  /** Whether one is adopted that reports itself when all have been gathered. */
+  /** Whether a process that reports itself after the gathering is adopted. */
   hasPlace: (orphan: Orphan) => boolean;
   /** It was. */
   onLate: (process: AdoptedProcess) => void;
-  /** Another supervisor asks for everything. */
+  /** Another supervisor asks to take over. */
   onHandOver: (release: string) => void;
 }
 
 const lookMs = 50;
-/** Processes that look for a supervisor do so every 200 ms. */
+/** Processes without a supervisor look for one every 200 ms. */
 const leastGatherMs = 1000;
 const killedWithinMs = 5000;
 
-/** To be opened by the holder of the home's lock alone: it takes away what another has left. */
+/** Only the holder of the home's lock may open it: it removes what another has left. */
 export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDesk> {
   const { home } = options;
   const folder = runFolder(home);
@@ -71,13 +75,13 @@ export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDe
   const connections = new Set<net.Socket>();
   const state = { gathering: true, handingOver: false };
 
-  /** @returns the process that speaks over the connection from now on */
+  /** @returns the process that uses the connection from now on */
   async function receive(orphan: Orphan, connection: net.Socket): Promise<AdoptedProcess | undefined> {
     if ((await birthOf(orphan.pid)) !== orphan.birth) return void connection.destroy();
     const known = adopted.get(orphan.pid);
     known?.attach(connection);
     if (known !== undefined) return known;
-    // It asks again, and the next supervisor answers.
+    // It will ask again, and the next supervisor will answer.
     if (state.handingOver && !state.gathering) return void connection.destroy();
     if (!state.gathering && !options.hasPlace(orphan)) {
       return void (await signalProcess(orphan.pid, orphan.birth, 'SIGTERM'));
@@ -104,7 +108,7 @@ export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDe
     connections.add(connection);
     connection.once('close', () => connections.delete(connection));
     let speaker: AdoptedProcess | undefined;
-    // One line after the other, also where the next has come while a process is looked at.
+    // One line at a time, even if the next arrives while a process is being checked.
     let turn = Promise.resolve();
     onLines(connection, (message) => {
       turn = turn
@@ -118,7 +122,7 @@ export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDe
   const at = await socketPath(folder, supervisorSocket);
   server.listen(at.path);
   await once(server, 'listening');
-  // Whoever is not accepted (no descriptors) asks again.
+  // A connection that is not accepted (no descriptors) is retried by its process.
   server.on('error', () => undefined);
   await chmod(path.join(folder, supervisorSocket), 0o600);
 
@@ -146,7 +150,7 @@ export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDe
         if (others.length === 0 || overdueMs > killedWithinMs) return;
         const late = overdueMs >= 0;
         for (const { pid, birth } of others) {
-          // What may not be signalled keeps nothing else from its end.
+          // A process that may not be signalled must not keep the others from being stopped.
           if (late || !asked.has(pid))
             await signalProcess(pid, birth, late ? 'SIGKILL' : 'SIGTERM').catch(() => undefined);
           asked.add(pid);
@@ -164,7 +168,7 @@ export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDe
   };
 }
 
-/** What killed routers have left. One whose id is used again keeps its folder until the next time. */
+/** Removes what killed routers have left. If an id is in use again, the folder stays until next time. */
 async function removeStaleOffers(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
     const pid = offeringProcess(name);
@@ -172,13 +176,16 @@ async function removeStaleOffers(folder: string): Promise<void> {
   }
 }
 
-/** Of the processes that said they can be adopted, those that live and have not reported themselves. */
+/** The living processes that announced they can be adopted and have not reported themselves yet. */
 async function expected(home: string, adopted: ReadonlyMap<number, AdoptedProcess>): Promise<Adoptable[]> {
   const all = await readAdoptable(home);
   return all.filter(({ pid }) => !adopted.has(pid));
 }
 
-/** The processes of the home that live and can be adopted; files of others are removed. @throws where the system cannot tell */
+/**
+ * The processes of the home that live and can be adopted; files of others are removed. @throws when the system cannot
+ * tell
+ */
 export async function readAdoptable(home: string): Promise<Adoptable[]> {
   const folder = adoptableFolder(home);
   const files = await throughShortage(() => readdir(folder)).catch((error: NodeJS.ErrnoException) => {
@@ -190,7 +197,7 @@ export async function readAdoptable(home: string): Promise<Adoptable[]> {
       const file = path.join(folder, name);
       const parsed = adoptableShape.safeParse(parseJson((await readPresent(file)) ?? ''));
       if (parsed.success && (await birthOf(parsed.data.pid)) === parsed.data.birth) return [parsed.data];
-      // One that is being written has no contents yet; its process says so again by reporting itself.
+      // A file that is being written has no contents yet; its process will report itself anyway.
       if (parsed.success) await rm(file, { force: true });
       return [];
     }),

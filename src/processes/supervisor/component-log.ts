@@ -1,6 +1,6 @@
 /**
- * The log file of a component. The process writes to it directly, so that its last lines survive the supervisor; rotation
- * therefore copies the file and empties it. A line that is written in between (microseconds) can be lost.
+ * The log file of a component. The process writes to it directly, so that its last lines survive the supervisor;
+ * rotation therefore copies the file and empties it. A line written between the two steps (microseconds) can be lost.
  */
 import { closeSync, copyFileSync, openSync, renameSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import path from 'node:path';
 export interface LogLimits {
   /** A file that reached this size is rotated. */
   maxBytes: number;
-  /** Rotated files that are kept beside the current one. */
+  /** Number of rotated files kept beside the current one. */
   keep: number;
 }
 

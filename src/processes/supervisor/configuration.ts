@@ -1,4 +1,4 @@
-/** What a host's supervisor is told by `config.json` in BRAMBLE_HOME. */
+/** The configuration of a host's supervisor: `config.json` in BRAMBLE_HOME. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
@@ -11,7 +11,7 @@ export const configurationSchema = z.object({
     z.object({ embedded: z.literal(true), settings: z.record(z.string(), z.string()).default({}) }),
     z.object({ url: z.string().startsWith('postgres') }),
   ]),
-  /** Name of this host: it runs the desired processes that name it. */
+  /** Name of this host: it runs the desired processes assigned to this name. */
   host: z.string().min(1).max(253),
   /** Where devices connect; 0 takes any free port. */
   publicPort: port,

@@ -1,8 +1,10 @@
 /**
- * Watches what the domain wants to run on this host. A notification only hastens the next look, which comes anyway.
+ * Watches which processes the domain wants on this host. A notification only hastens the next look, which happens
+ * anyway.
  *
  * Invariant: without the database nothing changes. An outage, a missing table or an unreadable row is never taken for
- * "nothing is wanted". And what the supervisor says of itself there is a courtesy: where it cannot, it works all the same.
+ * "nothing is wanted". And the supervisor's report about itself there is optional: without it, the supervisor works all
+ * the same.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import * as z from 'zod';
@@ -26,26 +28,26 @@ export type DesiredProcess = z.output<typeof rowSchema>;
 
 export interface WatchOptions {
   host: string;
-  /** Finds the database, and starts it where it is ours to start; called again after each failure. */
+  /** Finds the database, and starts it if it is the embedded one; called again after each failure. */
   openDatabase: (signal: AbortSignal) => Promise<{ url: string; adopted: boolean; pid: number | null }>;
   /** The same database, entered as the role that looks. */
   ownAddress: (url: string) => string;
-  /** `unreadable` are names of rows that this supervisor does not understand: they are left as they are. */
+  /** `unreadable` are names of rows that this supervisor does not understand; their processes are left as they are. */
   onDesired: (processes: readonly DesiredProcess[], unreadable: readonly string[], url: string) => void;
-  /** What the supervisor says of itself in the database. */
+  /** The supervisor's report about itself in the database. */
   self: SelfReport;
   onEvent: OnEvent;
   signal: AbortSignal;
 }
 
-/** Between two looks that no notification brought forward. */
+/** Between two looks without a notification. */
 const pollMs = 5000;
 const retryMs = 250;
 const statementTimeoutMs = 5000;
 const undefinedTable = '42P01';
 const timedOut = 'ERR_DATABASE_TIMEOUT';
 
-/** Why it could not say of itself what it is; told once, over all sessions. */
+/** Why it could not report itself; logged once, across all sessions. */
 interface ReportTrouble {
   code: string | null;
 }
@@ -87,7 +89,7 @@ async function watchConnected(
     ...{ applicationName, connectTimeoutMs: statementTimeoutMs, signal: options.signal },
     onNotify: bell.ring,
   });
-  // Once: what waited for it at each look would be kept for the session's whole life.
+  // Registered once: a listener for each look would be kept for the session's whole life.
   void session.lost.then(bell.ring);
   try {
     onConnected();
@@ -96,7 +98,7 @@ async function watchConnected(
     while (!options.signal.aborted) {
       await look(session, url, options);
       if (performance.now() >= reportAtMs) reportAtMs = performance.now() + (await report(session, options, trouble));
-      // Without its session the next look fails at once.
+      // Without its session, the next look fails at once.
       await bell.rest(pollMs, options.signal);
     }
   } finally {
@@ -104,7 +106,7 @@ async function watchConnected(
   }
 }
 
-/** @returns how long until the next report, in ms. @throws where it is the database that is away */
+/** @returns how long until the next report, in ms. @throws if the database cannot be reached */
 async function report(
   session: Session,
   { self, onEvent }: Pick<WatchOptions, 'self' | 'onEvent'>,
@@ -115,7 +117,7 @@ async function report(
     trouble.code = null;
   } catch (error) {
     const code = codeOf(error);
-    // There is no place for it yet, and may be one at the next look.
+    // Its table does not exist yet, and may at the next look.
     if (code === undefinedTable) return 0;
     if (session.isLost() || code === timedOut) throw error;
     if (code !== trouble.code) onEvent({ type: 'not-reported', code, message: messageOf(error) });
@@ -148,7 +150,7 @@ async function look(session: Session, url: string, options: WatchOptions): Promi
   );
 }
 
-/** A stopped server (SIGSTOP), or one behind a cut cable, answers never. */
+/** A stopped server (SIGSTOP), or one behind a cut cable, never answers. */
 async function withDeadline<Result>(work: Promise<Result>): Promise<Result> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {

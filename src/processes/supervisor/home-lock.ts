@@ -1,14 +1,14 @@
 /**
- * One supervisor for a home. The lock is the file `supervisor.lock.<n>` with the highest number; its holder is named in it
- * by process id and birth.
+ * Allows one supervisor for each home. The lock is the file `supervisor.lock.<n>` with the highest number; its holder
+ * is named in it by process id and birth.
  *
  * Whoever finds the highest one held by nobody alive makes the next number, which the file system grants to one process
  * only, and then looks again: it holds the lock if no higher number has appeared. Numbers never fall, because releasing
  * keeps the file and only a holder removes lower ones. So a slow rival that judged an older number cannot take over from
  * a live holder.
  *
- * Making a number takes a new file, and so room on the disk. What was begun when there was none is taken away again, and a holder
- * takes away what killed rivals have left.
+ * Creating a number takes a new file, and so disk space. A file begun when there was none is removed again, and a
+ * holder removes what killed rivals have left.
  */
 import { randomBytes } from 'node:crypto';
 import { link, readdir, rename, rm, writeFile } from 'node:fs/promises';
@@ -27,7 +27,7 @@ export const lockFileShape = z.object({
   /** null once released. */
   pid: z.number().nullable(),
   birth: z.string().nullable(),
-  /** Absent where a supervisor of 1.1 wrote it. */
+  /** Absent when written by a supervisor of 1.1. */
   release: z.string().optional(),
 });
 type Holder = z.output<typeof lockFileShape>;
@@ -38,7 +38,7 @@ export type LockHolder = z.output<typeof holderShape>;
 
 const prefix = 'supervisor.lock.';
 const draftPrefix = '.supervisor-lock-';
-/** No room, none for this user, or for files of this process. */
+/** Errors for a full disk, a user's quota, or the process's file size limit. */
 const diskLimits = ['ENOSPC', 'EDQUOT', 'EFBIG'];
 
 /** @throws BrambleError ERR_ALREADY_RUNNING with the holder in its details ({@link holderShape}); ERR_HOME_DISK. */
@@ -84,19 +84,22 @@ async function removeLower(home: string, own: number): Promise<void> {
       await rm(fileOf(home, number), { force: true });
     }
   }
-  // A rival whose draft this is finds it gone, and looks again.
+  // If the draft belongs to a rival, it finds it gone and looks again.
   for (const name of await readdir(home)) {
     if (name.startsWith(draftPrefix)) await rm(path.join(home, name), { force: true });
   }
 }
 
-/** null when it was removed meanwhile: then there is a higher one. */
+/** null when it was removed meanwhile: then a higher one exists. */
 async function readHolder(home: string, number: number): Promise<Holder | null> {
   const text = await readPresent(fileOf(home, number));
   return text === null ? null : lockFileShape.parse(JSON.parse(text));
 }
 
-/** Appears with its contents or not at all; false when the number is taken, or another took the home meanwhile. */
+/**
+ * The file appears with its contents or not at all; false when the number is taken, or another supervisor took the home
+ * meanwhile.
+ */
 async function makeFile(home: string, number: number, holder: Holder): Promise<boolean> {
   try {
     await withDraft(home, holder, async (draft) => await link(draft, fileOf(home, number)));
@@ -116,7 +119,7 @@ async function makeFile(home: string, number: number, holder: Holder): Promise<b
   }
 }
 
-/** Where there is no room the file stays as it is, which locks nothing once its process has ended. */
+/** If the disk is full the file stays unchanged, which locks nothing once its process has ended. */
 async function releaseFile(home: string, number: number): Promise<void> {
   try {
     await withDraft(home, { pid: null, birth: null }, async (draft) => await rename(draft, fileOf(home, number)));

@@ -1,4 +1,4 @@
-/** What releases before and after this one may say at the socket in the home, and what this one makes of it. */
+/** What releases before and after this one may send to the socket in the home, and how this one handles it. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -19,7 +19,7 @@ import { lockHome } from './home-lock.ts';
 import { newHome } from './supervisor-fixture.ts';
 import { claimHome } from './take-over.ts';
 
-/** One end of the socket in the home, as a later release may have it: it says what this one does not know. */
+/** One end of the socket in the home, as in a later release: it sends messages that this one does not know. */
 async function laterSupervisor(t: TestContext, home: string, answers: readonly object[], after: () => unknown) {
   await mkdir(runFolder(home), { recursive: true });
   const desk = net.createServer((connection) => {
@@ -84,7 +84,7 @@ test('a process and a supervisor that say more than is known here are heard', as
   const orphan = { type: 'orphan', pid: process.pid, birth: await birthOf(process.pid), name: 'later', kind: 'router' };
   const facts = { release: '1.3.0', settings: {}, database: null, ready: false, startedAtMs: 0, mood: 'good' };
   await writeFile(path.join(adoptableFolder(home), 'later.json'), JSON.stringify({ ...orphan, mood: 'good' }));
-  // All at once: what follows on the introduction is heard as well.
+  // All at once: what follows the introduction must be handled too.
   said({ type: 'hello' }, { ...orphan, ...facts }, { type: 'mood' }, { type: 'ready' });
   const { adopted } = await desk.gather(AbortSignal.timeout(60_000));
   assert.deepEqual(

@@ -3,8 +3,8 @@
  * it; the first router does, on the same socket. As long as the supervisor holds it, connections that arrive while no
  * router accepts wait in the socket's own queue, and the next router takes them.
  *
- * Invariant: the supervisor accepts nothing. A `net.Server` that listens begins to accept in its own process at once, so
- * the handle is made the way that Node's own cluster module makes those its workers share: bound only.
+ * Invariant: the supervisor accepts nothing. A listening `net.Server` starts accepting in its own process at once, so
+ * the handle is created as in Node's own cluster module for sockets shared by workers: bound only.
  */
 import type { ChildProcess, SendHandle } from 'node:child_process';
 import { once } from 'node:events';
@@ -25,7 +25,7 @@ export interface ListeningSocket {
   close(): void;
 }
 
-/** As Node.js has it: bound, perhaps listened on by another process. */
+/** Node.js's handle: bound, perhaps listened on by another process. */
 export interface BoundHandle {
   getsockname(out: { address?: string; port?: number }): number;
   close(): void;
@@ -78,11 +78,11 @@ function bind(name: ListeningSocket['name'], address: string, port: number): Lis
       `The ${name} port ${port} on ${address} cannot be bound (system error ${handle}).`,
     );
   }
-  // A taken port is told by asking for it, not by the call before.
+  // A taken port shows only when the address is read, not in the bind call.
   return heldSocket(name, handle) ?? 'taken';
 }
 
-/** null, and the handle closed, when it has no port. */
+/** null, with the handle closed, when it has no port. */
 export function heldSocket(name: ListeningSocket['name'], handle: BoundHandle): ListeningSocket | null {
   const own: { address?: string; port?: number } = {};
   if (handle.getsockname(own) !== 0 || own.address === undefined || own.port === undefined) {
@@ -93,7 +93,7 @@ export function heldSocket(name: ListeningSocket['name'], handle: BoundHandle): 
     name,
     address: own.address,
     port: own.port,
-    // A child that is gone has said so by its exit, which is acted on there.
+    // A child that is gone is handled by its exit event.
     sendTo: (child) => void child.send({ type: 'socket', name }, handle as unknown as SendHandle, () => undefined),
     close: () => handle.close(),
   };

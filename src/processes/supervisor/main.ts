@@ -8,7 +8,7 @@ import { runSupervisor } from './supervisor.ts';
 export interface UpOptions {
   /** Leaves the embedded PostgreSQL running at the end. */
   keepDatabase: boolean;
-  /** Takes over from a supervisor of the same or a later release too. */
+  /** Takes over even from a supervisor of the same or a later release. */
   takeOver?: boolean;
   /** Ends it as SIGTERM does. */
   signal?: AbortSignal;
@@ -17,7 +17,8 @@ export interface UpOptions {
 /**
  * Supervises BRAMBLE_HOME (default `./.bramble`, as root `/var/lib/bramble`) until SIGTERM, SIGINT or SIGHUP, or until another
  * supervisor takes over.
- * @throws BrambleError ERR_ALREADY_RUNNING, ERR_TAKE_OVER_NEWER, ERR_TAKE_OVER_INTERRUPTS, ERR_TAKE_OVER_REFUSED, and what else forbids it to begin
+ * @throws BrambleError ERR_ALREADY_RUNNING, ERR_TAKE_OVER_NEWER, ERR_TAKE_OVER_INTERRUPTS, ERR_TAKE_OVER_REFUSED, and
+ * whatever else prevents it from starting
  */
 export async function supervisorMain(options: UpOptions): Promise<void> {
   const home =

@@ -1,12 +1,13 @@
 /**
- * How a supervisor comes by its listening sockets.
+ * How a supervisor gets its listening sockets.
  *
  *   an adopted router                                         the socket
  *   hands it on                                            →  is the router's and ours
  *   hands none on for a while, or another address's        →  is bound once all adopted routers have been stopped
  *   there is none                                          →  is bound once nobody listens there
  *
- * Invariant: whatever router is kept listens on the very sockets that the supervisor holds and that its successors are given.
+ * Invariant: any router that is kept listens on the same sockets that the supervisor holds and passes to the router's
+ * successors.
  */
 import net from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -23,7 +24,7 @@ export interface OpenSocketsOptions {
   routers: readonly AdoptedProcess[];
   /** Begins to stop all of them. */
   stopRouters: () => void;
-  /** How long routers are asked again that do not hand their sockets on: they serve meanwhile. */
+  /** How long routers that do not pass on their sockets are asked again; they serve meanwhile. */
   inheritMs: number;
   /** How long to wait for a port that is still in use. */
   portWaitMs: number;
@@ -35,8 +36,8 @@ const askAgainMs = 250;
 const names = ['srp', 'public'] as const;
 
 /**
- * @param opened takes each socket as soon as it is there: the caller closes them, also after a failure
- * @throws BrambleError ERR_ADDRESS_IN_USE, ERR_LISTEN; what the signal was aborted with
+ * @param opened receives each socket as soon as it is available; the caller closes them, also after a failure
+ * @throws BrambleError ERR_ADDRESS_IN_USE, ERR_LISTEN; the signal's reason
  */
 export async function openSockets(opened: ListeningSocket[], options: OpenSocketsOptions): Promise<void> {
   const { configuration, routers, onEvent } = options;
@@ -62,7 +63,7 @@ export async function openSockets(opened: ListeningSocket[], options: OpenSocket
   }
 }
 
-/** null when no router has the socket of the configured address, or hands it on in time. */
+/** null when no router has the socket of the configured address, or passes it on in time. */
 async function inherited(
   name: ListeningSocket['name'],
   deadline: number,

@@ -1,35 +1,36 @@
 /**
- * What a process says of itself, over whichever channel: that it works, that devices reach it, that its event loop turns.
+ * What a process reports about itself, over any channel: that it is ready, that devices reach it, that its event loop
+ * is running.
  *
  * Invariant: only a process that has sent a heartbeat is expected to send more (releases before 1.2 send none), and its
- * silence is counted in turns of our own timer: time in which the supervisor itself, or the machine, stood still is not
- * held against it.
+ * silence is counted in turns of our own timer: time in which the supervisor itself, or the machine, was suspended is
+ * not held against it.
  */
 
 import * as z from 'zod';
 
-/** Processes of another release say it too. */
+/** Processes of other releases send these too. */
 export const signShape = z.looseObject({
   type: z.enum(['ready', 'serving', 'alive']),
   yields: z.boolean().optional(),
 });
 
 export interface ProcessSigns {
-  /** Takes a message of the process. */
+  /** Handles a message from the process. */
   take(message: unknown): void;
-  /** Resolves when the process says that it works; never, when it does not. */
+  /** Resolves when the process reports that it is ready; otherwise never. */
   readonly ready: Promise<void>;
-  /** Resolves when devices reach it; for one that does not tell, when it is ready. */
+  /** Resolves when devices reach it; if the process does not report that, when it is ready. */
   readonly serving: Promise<void>;
-  /** It goes on beside a successor of its name until it is stopped; known once it is ready. */
+  /** It keeps running beside a successor of its name until it is stopped; known once it is ready. */
   yields(): boolean;
-  /** Resolves when it has been silent for too long after a heartbeat; never, when it is not. */
+  /** Resolves when it has been silent for too long after a heartbeat; otherwise never. */
   readonly hung: Promise<void>;
-  /** Watches no more. */
+  /** Stops watching. */
   release(): void;
 }
 
-/** Of the turns in which a process's silence is counted there are so many in `hungAfterMs`. */
+/** Number of turns into which `hungAfterMs` is divided for counting a process's silence. */
 const silentTurns = 15;
 
 export function watchSigns(hungAfterMs: number, exited: Promise<unknown>): ProcessSigns {

@@ -1,9 +1,9 @@
 /**
- * Brings one named process to what is wanted of it, one step after the other (`slot-step.ts` has the rules), and restarts
- * it when it exits unasked or hangs.
+ * Brings one named process to its desired state, step by step (`slot-step.ts` has the rules), and restarts it when it
+ * exits unexpectedly or hangs.
  *
- * Invariant: at most one process of the name runs, but for the moment in which a successor that serves already (a router on
- * the same listening sockets, an instance or connection service over a link of its own) lets the one before it drain.
+ * Invariant: at most one process of the name runs, except while a successor that is already serving (a router on the
+ * same listening sockets, an instance or connection service over its own link) lets its predecessor drain.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { assertNever } from '../../base/assert-never.ts';
@@ -13,7 +13,7 @@ import type { OnEvent } from './events.ts';
 import { healthyLifeMs, nextStep, type ProcessSpec, restartDelayMs, sameSpec } from './slot-step.ts';
 import { type StartEnvironment, type SupervisedProcess, startProcess } from './supervised-process.ts';
 
-/** The longest that a timer can wait: then it only looks again. */
+/** The longest possible timer; when it fires, the slot just looks again. */
 const untilRungMs = 2 ** 31 - 1;
 const never = new AbortController().signal;
 
@@ -25,14 +25,14 @@ export interface SlotOptions {
   /** How long a successor may take to serve before the attempt counts as failed. */
   successorReadyMs: number;
   onEvent: OnEvent;
-  /** What runs already: it is left as it is until something else is wanted. */
+  /** The process that is already running; it is left alone until something else is wanted. */
   adopted?: SupervisedProcess;
 }
 
 export interface ProcessSlot {
   /** Changes what is wanted; null wants it stopped. Returns at once. */
   want(spec: ProcessSpec | null): void;
-  /** Kind of what runs or was last wanted, for the order of stopping. */
+  /** Kind of the running or last wanted process, for the order of stopping. */
   kind(): string | null;
   /** Stops the process and ends the slot. */
   end(): Promise<void>;
@@ -60,7 +60,7 @@ export function createSlot(options: SlotOptions): ProcessSlot {
     }
   }
 
-  /** null when it could not be started, which was reported and counts as a failure. */
+  /** null when it could not be started; that has been reported and counts as a failure. */
   async function start(spec: ProcessSpec): Promise<SupervisedProcess | null> {
     let started: SupervisedProcess;
     try {
@@ -144,7 +144,7 @@ export function createSlot(options: SlotOptions): ProcessSlot {
     }
   }
 
-  /** Resolves when the successor is wanted no more, or the race is over. */
+  /** Resolves when the successor is no longer wanted, or the race is over. */
   async function unwanted(spec: ProcessSpec, race: AbortSignal): Promise<'unwanted'> {
     while (!race.aborted && ending === 'no' && wanted !== null && sameSpec(wanted, spec)) {
       await bell.rest(untilRungMs, race);
@@ -208,7 +208,7 @@ export function createSlot(options: SlotOptions): ProcessSlot {
       lastKind = spec?.kind ?? lastKind;
       const before = wanted;
       wanted = spec;
-      // Of what was adopted the credential was not known: from now on it can be started again.
+      // The credential of an adopted process was unknown: from now on it can be restarted.
       const asBefore = spec !== null && before !== null && !before.credentialUnknown && sameSpec(spec, before);
       if (spec === null ? before !== null : !asBefore) {
         failures = 0;

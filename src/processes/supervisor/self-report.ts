@@ -1,6 +1,6 @@
 /**
- * The supervisor's row in the database: of which release it is, and what it runs on. For `bramble status`, and for finalizing,
- * which waits for supervisors of the release before.
+ * The supervisor's row in the database: its release, and what it runs on. For `bramble status`, and for finalizing,
+ * which waits while supervisors of the previous release remain.
  */
 import type { Sql } from '../../database/session.ts';
 
@@ -11,7 +11,7 @@ export interface SelfReport {
   postgresBinaries: string | null;
 }
 
-/** Between two reports at least. Before 1.2 has expanded the database it is tried with each look. */
+/** Minimum between two reports. Until 1.2 has expanded the database, it is tried with each look. */
 export const reportEveryMs = 10_000;
 
 export async function reportSelf(sql: Sql, { host, release, postgresBinaries }: SelfReport): Promise<void> {

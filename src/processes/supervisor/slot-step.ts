@@ -1,14 +1,14 @@
 /**
- * The rules by which one process is brought to what is wanted of it: pure, so that every combination can be tested.
+ * The rules that bring one process to its desired state: pure, so that every combination can be tested.
  *
  *     wanted \ running   none                    the same   another (release, settings, database)
  *     none               nothing                 stop       stop
  *     some               start, once it is time  nothing    one that yields: replace, once it is time; else stop, then start
  *
- * What is only known from the process that was adopted is kept as it is and not started again: its credential is not known.
+ * A process known only from its adoption is kept as it is and not restarted: its credential is not known.
  *
- * A router yields its sockets to any successor. An instance or a connection service yields to one of another release: both
- * have one identifier, and the link of the later one takes the place of the earlier one's.
+ * A router yields its sockets to any successor. An instance or a connection service yields to one of another release:
+ * both have one identifier, and the later one's link replaces the earlier one's.
  */
 
 import { databaseWithoutCredential } from '../../process/adoption-messages.ts';
@@ -19,9 +19,9 @@ export interface ProcessSpec {
   readonly kind: string;
   readonly release: string;
   readonly settings: unknown;
-  /** null for routers, which know no database. */
+  /** null for routers, which have no database access. */
   readonly databaseUrl: string | null;
-  /** Of an adopted process it is known which database it was given, and not by which credential. */
+  /** For an adopted process the database is known, but not the credential. */
   readonly credentialUnknown?: boolean;
 }
 
@@ -35,9 +35,9 @@ export type SlotStep =
 export interface SlotFacts {
   wanted: ProcessSpec | null;
   running: ProcessSpec | null;
-  /** What runs has said that it goes on beside a successor of its name until it is stopped. */
+  /** The running process has reported that it keeps running beside a successor of its name until it is stopped. */
   yields: boolean;
-  /** The last attempt that failed: what it was made from, and when the next may be made. */
+  /** The last failed attempt: its specification, and when the next may be made. */
   failure: { spec: ProcessSpec; notBeforeMs: number } | null;
   nowMs: number;
 }
@@ -49,7 +49,7 @@ export function nextStep({ wanted, running, yields, failure, nowMs }: SlotFacts)
   if (running !== null && sameSpec(wanted, running)) {
     return { type: 'nothing' };
   }
-  // It would enter the database as nobody; what is wanted is known soon.
+  // It would have no database credential; the desired state will be known soon.
   if (running === null && wanted.credentialUnknown === true) {
     return { type: 'nothing' };
   }
@@ -57,7 +57,7 @@ export function nextStep({ wanted, running, yields, failure, nowMs }: SlotFacts)
   if (running !== null && !replaces) {
     return { type: 'stop' };
   }
-  // What has not failed yet is not delayed by the failure of something else.
+  // A specification that has not failed yet is not delayed by the failure of another.
   if (failure !== null && sameSpec(failure.spec, wanted) && failure.notBeforeMs > nowMs) {
     return { type: 'wait', waitMs: failure.notBeforeMs - nowMs };
   }

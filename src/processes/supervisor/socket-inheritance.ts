@@ -1,9 +1,9 @@
 /**
  * Receives a listening socket from a router that was not started by this supervisor (`process/socket-offer.ts` sends it).
  *
- * Node.js reads a handle that comes over a Unix socket where the connection is opened as an IPC pipe, which only its own
- * `child_process` does. Here the same is done with the handle's class, which is not documented; a test takes a socket over, and
- * where a Node.js does not have it the supervisor stops the routers and binds the port anew.
+ * Node.js reads a handle from a Unix socket only if the connection was opened as an IPC pipe, which only its own
+ * `child_process` does. Here the same is done with the handle's class, which is undocumented; a test takes over a
+ * socket, and with a Node.js that lacks it the supervisor stops the routers and binds the port anew.
  */
 import net from 'node:net';
 import path from 'node:path';
@@ -18,7 +18,7 @@ type PipeClass = new (type: number) => object;
 const ipcType = 2;
 const timeoutMs = 15_000;
 
-/** The listening socket of an adopted router; null when it has or gives none now. */
+/** The listening socket of an adopted router; null when it has none or does not offer it now. */
 export async function inheritSocket(
   name: ListeningSocket['name'],
   router: AdoptedProcess,

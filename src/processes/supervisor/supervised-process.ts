@@ -1,6 +1,6 @@
 /**
- * One running process of a release: started from verified files, told by its environment what it is, watched for its
- * heartbeat, and stopped within a bounded time whatever state it is in (a stopped one, by SIGSTOP, dies of SIGKILL too).
+ * One running process of a release: started from verified files, configured by its environment, watched for its
+ * heartbeat, and stopped within a bounded time whatever its state (SIGKILL ends even one stopped by SIGSTOP).
  */
 import { spawn } from 'node:child_process';
 import path from 'node:path';
@@ -25,9 +25,9 @@ export interface SupervisedProcess extends Pick<ProcessSigns, 'ready' | 'serving
   hasExited(): boolean;
   /** SIGKILL, at once. */
   kill(): void;
-  /** SIGTERM, and SIGKILL after the time; resolves when it has exited. */
+  /** SIGTERM, then SIGKILL after the time-out; resolves when it has exited. */
   stop(graceMs: number): Promise<ProcessExit>;
-  /** Leaves it to another supervisor: it works on, and is heard no more here. */
+  /** Leaves it to another supervisor: it keeps working, and is no longer listened to here. */
   letGo(): void;
 }
 
@@ -46,7 +46,7 @@ export interface StartEnvironment {
 export async function startProcess(spec: ProcessSpec, environment: StartEnvironment): Promise<SupervisedProcess> {
   const folder = path.join(environment.home, 'releases', spec.release);
   await verifyInstalled(folder);
-  // What processes that were killed have left is not kept until the supervisor ends.
+  // Leftovers of killed processes are removed now, not only when the supervisor ends.
   await readAdoptable(environment.home);
   const log = await openLog(environment.home, spec.name);
   try {
@@ -54,7 +54,8 @@ export async function startProcess(spec: ProcessSpec, environment: StartEnvironm
       cwd: environment.home,
       env: environmentOf(spec, environment),
       stdio: ['ignore', log.fd, log.fd, 'ipc'],
-      // A process group of its own: an interrupt typed at the terminal reaches the supervisor alone, which then stops in order.
+      // In a separate process group: an interrupt typed at the terminal reaches only the supervisor, which then stops
+      // everything in order.
       detached: true,
     });
     const exited = new Promise<ProcessExit>((resolve) =>
@@ -66,7 +67,7 @@ export async function startProcess(spec: ProcessSpec, environment: StartEnvironm
       child.once('spawn', resolve);
       child.once('error', reject);
     });
-    // From here on errors are those of a channel or a signal to a process that is gone, and its exit tells that.
+    // From here on errors come from a channel or signal to a process that is gone, which its exit event reports.
     child.on('error', () => undefined);
     if (spec.kind === 'router') {
       for (const socket of environment.sockets) {
@@ -100,13 +101,13 @@ export async function startProcess(spec: ProcessSpec, environment: StartEnvironm
 }
 
 /**
- * V8 fills twice so much before it collects what is short-lived; its own choice, by the machine's memory, is 32 MB, all of
- * which stays resident. What a request needs fits many times into this.
+ * V8 fills twice this much before it collects short-lived objects; its own choice, by the machine's memory, is 32 MB,
+ * all of which stays resident. This is many times what a request needs.
  */
 const nodeOptions = ['--max-semi-space-size=8'];
 /**
- * Of glibc, unless the operator sets them. Each thread has an arena, which never gives back what a large block has left in it:
- * digests of activation passwords take 16 MB each. Beyond a MiB blocks come from the system and go back to it.
+ * For glibc, unless the operator sets them. Each thread has an arena, which never returns the memory of a large block:
+ * digests of activation passwords take 16 MB each. Blocks above one MiB come from the system and are returned to it.
  */
 const allocatorSettings = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '1048576' };
 

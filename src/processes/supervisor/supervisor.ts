@@ -1,13 +1,14 @@
 /**
- * `bramble up`: makes true on this host what the domain wants. Small and of no release: it knows how processes are
- * started, handed their sockets and stopped, and nothing of what they do. Each process gets the database's address with the
- * credential of its kind, as far as the home has one when the supervisor starts.
+ * `bramble up`: runs on this host what the domain wants. Small and independent of releases: it knows how to start
+ * processes, pass them their sockets and stop them, and nothing about what they do. Each process gets the database's
+ * address with the credential of its kind, if the home has one when the supervisor starts.
  *
  *   lock the home, perhaps from another supervisor → adopt what runs → inherit or bind the sockets → [ find or start PostgreSQL → look at what is wanted → start, stop, replace ]…
  *     … until the signal is aborted …
  *   → stop instances and services → stop routers → stop PostgreSQL (unless it is kept) → unlock
  *
- * Invariant: whatever is adopted has a slot from then on, so that it is handed on or stopped whenever this supervisor ends.
+ * Invariant: every adopted process has a slot from then on, so that it is handed on or stopped whenever this supervisor
+ * ends.
  */
 
 import { mkdir } from 'node:fs/promises';
@@ -33,24 +34,24 @@ import { claimHome } from './take-over.ts';
 export interface SupervisorOptions {
   /** BRAMBLE_HOME, with `config.json` and `releases/` in it. */
   home: string;
-  /** Aborted when everything is to stop. */
+  /** Aborted to stop everything. */
   signal: AbortSignal;
   onEvent: OnEvent;
   /** Leaves the embedded PostgreSQL running. Default false. */
   keepDatabase?: boolean;
-  /** Takes over from a running supervisor of the same or a later release too. Default false. */
+  /** Takes over even from a running supervisor of the same or a later release. Default false. */
   takeOver?: boolean;
   /** Of this supervisor; default that of the program. */
   release?: string;
   /** How long processes without a supervisor may take to report themselves, default 15 s. */
   gatherMs?: number;
-  /** How long routers are asked again for sockets that they do not hand on, default 10 s. */
+  /** How long routers are asked again for sockets that they do not pass on, default 10 s. */
   inheritMs?: number;
   /** Between SIGTERM and SIGKILL, default 10 s. */
   stopGraceMs?: number;
   /** How long a successor may take to serve, default 60 s. */
   successorReadyMs?: number;
-  /** How long a process may be silent after a heartbeat until it is killed and started again, default 30 s. */
+  /** How long a process may be silent after a heartbeat before it is killed and restarted, default 30 s. */
   hungAfterMs?: number;
   /** How long to wait for a listening port that is still in use, default 30 s. */
   portWaitMs?: number;
@@ -62,8 +63,9 @@ const defaultStopGraceMs = 10_000;
 
 /**
  * Supervises until the signal is aborted and all is stopped.
- * @throws BrambleError ERR_ALREADY_RUNNING, ERR_TAKE_OVER_NEWER, ERR_TAKE_OVER_INTERRUPTS, ERR_TAKE_OVER_REFUSED, ERR_DATABASE_MAJOR, ERR_CONFIGURATION, ERR_ADDRESS_IN_USE, ERR_LISTEN; what goes wrong later is
- * reported as events and tried again.
+ * @throws BrambleError ERR_ALREADY_RUNNING, ERR_TAKE_OVER_NEWER, ERR_TAKE_OVER_INTERRUPTS, ERR_TAKE_OVER_REFUSED,
+ * ERR_DATABASE_MAJOR, ERR_CONFIGURATION, ERR_ADDRESS_IN_USE, ERR_LISTEN; later failures are reported as events and
+ * retried.
  */
 export async function runSupervisor(options: SupervisorOptions): Promise<void> {
   const home = path.resolve(options.home);
@@ -83,7 +85,7 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
   try {
     desk = await openAdoptionDesk({
       ...{ home, hungAfterMs: options.hungAfterMs ?? 30_000, gatherMs: options.gatherMs ?? 15_000 },
-      // A router that comes late listens on other sockets than those that are bound by now.
+      // A late router listens on sockets other than those now bound.
       hasPlace: ({ name, kind }) => !signal.aborted && kind !== 'router' && !slots.has(name),
       onLate: (process) => void newSlot(process.spec.name, process),
       onHandOver: (to) => {
@@ -100,7 +102,7 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
         for (const { spec } of routers) slots.get(spec.name)?.want(null);
       },
     });
-    // Without a database too all is known that a router is started with.
+    // Everything needed to start a router is known even without a database.
     for (const { spec } of routers) slots.get(spec.name)?.want({ ...spec, credentialUnknown: false });
     const reconcile = reconciler(slots, newSlot, credentials, options);
     await watchDesired({
@@ -117,7 +119,8 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
       throw error;
     }
   } finally {
-    // What was asked to end ends, also where another was to have it. After a failure another may still come.
+    // If the end was requested, everything ends, even during a take-over. After a failure another supervisor may still
+    // come.
     const leaves = !options.signal.aborted;
     if (leaves) {
       await desk?.close();
@@ -144,7 +147,7 @@ async function gather(desk: AdoptionDesk, options: SupervisorOptions, signal: Ab
   for (const { name, pid } of killed) {
     options.onEvent({ type: 'not-adopted', name, pid });
   }
-  // Of two with one name, one and its successor, the one that works is kept, and of those the later.
+  // Of two with the same name, a process and its successor, the one that is ready is kept; if both are, the later.
   const works = ({ orphan }: AdoptedProcess) => Number(orphan.yields ? orphan.serving : orphan.ready);
   return adopted.sort((a, b) => works(b) - works(a) || b.startedAtMs - a.startedAtMs);
 }
@@ -170,7 +173,7 @@ function adoptAll(
   return routers;
 }
 
-/** A full disk, or a log that cannot be written, is reported once, and ends nothing. */
+/** A full disk, or a log that cannot be written, is reported once and stops nothing. */
 function logRotation(home: string, slots: ReadonlyMap<string, ProcessSlot>, options: SupervisorOptions): () => void {
   const troubled = new Set<string>();
   return () => {
@@ -204,7 +207,7 @@ async function embeddedVersion(home: string, { database }: Configuration): Promi
   try {
     return await versionFor(databaseFolder(home));
   } catch (error) {
-    // It may run all the same.
+    // It may still be running.
     if (isBrambleError(error, 'ERR_DATABASE_BINARIES')) {
       return null;
     }
@@ -244,7 +247,10 @@ function slotMaker(
   };
 }
 
-/** Applies one look at the wanted processes to the slots. A row that is gone is stopped like one that says so. */
+/**
+ * Applies one look at the wanted processes to the slots. A process whose row is gone is stopped, like one that is
+ * marked as stopped.
+ */
 function reconciler(
   slots: ReadonlyMap<string, ProcessSlot>,
   newSlot: (name: string) => ProcessSlot,
@@ -276,13 +282,13 @@ function reconciler(
   };
 }
 
-/** A kind without a role of its own gets the address as it is. */
+/** A kind without its own role gets the unchanged address. */
 function addressFor(kind: string, url: string, credentials: RoleCredentials): string {
   const role = databaseRoles.find((name) => name === kind);
   return urlForRole(url, role && credentials.get(role));
 }
 
-/** Routers last: what the others still have to answer while they drain goes through them. */
+/** Routers last: answers of the others, while they drain, go through them. */
 async function stopInOrder(slots: ReadonlyMap<string, ProcessSlot>): Promise<void> {
   const all = [...slots.values()];
   const routers = all.filter((slot) => slot.kind() === 'router');

@@ -43,7 +43,7 @@ async function reconfigure(home: string, changes: object): Promise<void> {
   await writeFile(file, JSON.stringify({ ...JSON.parse(await readFile(file, 'utf8')), ...changes }));
 }
 
-/** A connection that was accepted before and is asked something afterwards. */
+/** A connection accepted before, with a request sent afterwards. */
 async function openTunnel(port: number): Promise<() => Promise<string>> {
   const socket = net.connect({ port, host: '127.0.0.1' });
   await new Promise<void>((resolve, reject) => {
@@ -97,7 +97,7 @@ test('after kill -9 of the supervisor the next one adopts, at once or in a while
   assert.deepEqual(adopted.sort(), pids);
   await supervisor.next('database-ready');
   assert.ok((await client.stop()) > 0);
-  // One that is adopted is watched as one that was started: whether it ends, and whether it hangs.
+  // An adopted process is watched like one that was started: for its end, and for hanging.
   const [killed, stopped] = pids;
   process.kill(killed ?? 0, 'SIGKILL');
   const { pid, expected } = await supervisor.next('exited');

@@ -1,14 +1,14 @@
 /**
- * How `bramble up` takes the place of a running supervisor: that one lets go of its processes, which report themselves to this
- * one and work on all the time.
+ * How `bramble up` takes the place of a running supervisor: the old one releases its processes, which report themselves
+ * to the new one and keep working throughout.
  *
  *   the running one is   of an earlier release    of the same or a later one
  *                        taken over               refused, unless it was said (`--take-over`)
  *
- * One of 1.2 or later is asked, and may refuse; one of 1.1 knows no such question and is killed, which its processes notice in the
- * same way, and so is one that does not answer in time.
+ * One of 1.2 or later is asked, and may refuse; one of 1.1 knows no such question and is killed, which its processes
+ * notice in the same way, and so is any that does not answer in time.
  *
- * Invariant: nothing is begun while there is a process that would end with its supervisor, as those of 1.1 do.
+ * Invariant: no take-over begins while a process exists that would end with its supervisor, as those of 1.1 do.
  */
 import net from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -32,13 +32,13 @@ import { type HomeLock, holderShape, type LockHolder, lockHome } from './home-lo
 export interface ClaimOptions {
   /** Of this supervisor. */
   release: string;
-  /** Whether one of the same or a later release is taken over too. */
+  /** Whether to take over even from one of the same or a later release. */
   takeOver: boolean;
   signal: AbortSignal;
   onEvent: OnEvent;
-  /** How long the other may take to answer; then it is killed. Default 10 s. */
+  /** How long the other may take to answer before it is killed. Default 10 s. */
   answerMs?: number;
-  /** How long the other may take to let go; then it is killed. Default 60 s. */
+  /** How long the other may take to release its processes before it is killed. Default 60 s. */
   letGoMs?: number;
 }
 
@@ -46,9 +46,9 @@ const usualLetGoMs = 60_000;
 const killedWithinMs = 30_000;
 const usualAnswerMs = 10_000;
 const lookMs = 50;
-/** Longer than processes work on without a supervisor; one of them may be stopped. */
+/** Longer than processes keep working without a supervisor; one of them may be stopped. */
 const diskWaitMs = 60_000;
-/** A process that has just been started says a little later that it can be adopted. */
+/** A newly started process takes a little while to announce that it can be adopted. */
 const justStartedMs = 5000;
 
 /**
@@ -62,7 +62,8 @@ export async function claimHome(home: string, options: ClaimOptions): Promise<Ho
       return await lockWithRoom(home, options);
     } catch (error) {
       if (!isBrambleError(error, 'ERR_ALREADY_RUNNING')) throw error;
-      // Where nobody else is, whoever is to end gets the home all the same: there may be a database to shut down.
+      // Even a supervisor that is asked to end gets the home if no other holds it: there may be a database to shut
+      // down.
       options.signal.throwIfAborted();
       const holder = holderShape.parse(error.details);
       if (former === undefined) {
@@ -87,7 +88,7 @@ export async function claimHome(home: string, options: ClaimOptions): Promise<Ho
   }
 }
 
-/** As long as processes wait for a supervisor, room on the disk is waited for: they drain without one. */
+/** Waits for disk space as long as processes wait for a supervisor: without one they drain. */
 async function lockWithRoom(home: string, { release, signal, onEvent }: ClaimOptions): Promise<HomeLock> {
   const deadline = performance.now() + diskWaitMs;
   for (let told = false; ; told = true) {
@@ -102,7 +103,7 @@ async function lockWithRoom(home: string, { release, signal, onEvent }: ClaimOpt
   }
 }
 
-/** Whether a supervisor of the release may be taken over without being told to. Pure. */
+/** Whether a supervisor of this release may be taken over without an explicit request. Pure. */
 function isEarlier(running: string | null, own: string): boolean {
   return running === null || compareReleases(running, own) < 0;
 }
@@ -142,7 +143,7 @@ async function assertAdoptable(home: string, holder: LockHolder): Promise<void> 
 }
 
 /**
- * Whether it says in time that it hands over. Where nobody listens it may be about to: that is no answer.
+ * Whether it agrees in time to hand over. If nothing is listening, it may be about to: that is not an answer.
  * @throws BrambleError ERR_TAKE_OVER_REFUSED with its reason
  */
 async function askToHandOver(home: string, { pid }: LockHolder, release: string, timeoutMs: number): Promise<boolean> {
