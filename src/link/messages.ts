@@ -1,5 +1,5 @@
 /**
- * What router and diallers say to each other beside the devices' own requests: paths, shapes, bounds.
+ * The messages between router and diallers, apart from the devices' requests: paths, shapes, limits.
  *
  * Invariant: everything received over the link is parsed by one of these shapes before it is used, and the domain's own
  * statements (owners, revocations) only ever travel in a signed envelope.
