@@ -1,6 +1,6 @@
 /**
- * What a component tells of itself beside its lease. Listed here is what others decide by; the rest is for people. Releases
- * read each other's: what an earlier one does not tell is absent.
+ * What a component reports about itself beside its lease. Listed here are the fields that others act on; the rest is
+ * for people. Releases read each other's: fields that an earlier one does not report are absent.
  */
 import * as z from 'zod';
 
@@ -12,7 +12,7 @@ const takenLinkShape = z.looseObject({ identifier: z.string(), since: z.string()
 
 export const componentDetailShape = z.looseObject({
   links: z.array(z.union([dialledLinkShape, takenLinkShape])).optional(),
-  /** Whether devices reach it, as it tells its supervisor too; absent before 1.2, and where nobody waits for that. */
+  /** Whether devices reach it, as also reported to its supervisor; absent before 1.2, and when nothing waits for it. */
   serving: z.boolean().optional(),
   /** Of an administration service that writes the audit record. */
   recordsChanges: z.boolean().optional(),

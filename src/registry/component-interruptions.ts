@@ -1,6 +1,6 @@
 /**
- * Unasked ends and lost leases of components, as the database noticed them (trigger `component_interrupted`,
- * sql/015-request-outcomes.expand.sql): which release the component is of, or was started by, does not matter.
+ * Unplanned exits and lost leases of components, as recorded by the database (trigger `component_interrupted`,
+ * sql/015-request-outcomes.expand.sql), whatever the component's release or that of its supervisor.
  */
 import type { Queryable } from '../database/connection.ts';
 

@@ -1,9 +1,9 @@
 /**
  * Registration and lease of components, and the range of releases that the database declares.
  *
- * Protects rules 3 and 5 of the upgrade: a component outside the declared range does not start, and registering waits for
- * a feature level that is being raised, so that none slips in between the check of all components and the raise. Protects
- * the rows of all others from a router, which may be in the wrong hands.
+ * Protects rules 3 and 5 of the upgrade: a component outside the declared range does not start, and registering waits
+ * for a feature level that is being raised, so that none slips in between the check of all components and the raise.
+ * Protects all other rows from a router, which may be compromised.
  */
 import { BrambleError } from '../base/errors.ts';
 import { compareReleases } from '../base/release-number.ts';
@@ -45,9 +45,9 @@ export interface Component extends ComponentIdentity {
 /** How long a registration holds without a sign of life; renewed every two seconds. */
 export const leaseSeconds = 10;
 
-/** What a component can work with; the database says what it has. */
+/** What a component can work with; the database declares what it has. */
 export interface Compatibility {
-  /** The schema's least version that this release can work on. */
+  /** The lowest schema version that this release can work on. */
   leastSchemaVersion: number;
 }
 
@@ -95,19 +95,22 @@ export async function renewLease(
   });
 }
 
-/** What a router says of itself, and the key that it proved over the link. */
+/** What a router reports about itself, and the key that it proved over the link. */
 export interface RouterIdentity extends Omit<ComponentIdentity, 'kind'> {
   /** SHA-256 of its public key, hex. */
   key: string;
 }
 
-/** Rows that one key may hold: copies of one router's key under other names, and no crowd of made-up ones. */
+/**
+ * Rows that one key may hold: enough for copies of one router's key under other names, but not for a crowd of made-up
+ * ones.
+ */
 const namesOfOneKey = 8;
 
 /**
- * A router's registration, written by an instance on its behalf: a router knows no database. It touches rows of routers
- * alone, and only those that are bound to its own key; a row that is bound to none (1.1 binds none) is bound by it.
- * @throws BrambleError ERR_ROUTER_NAME_TAKEN when the row is another's.
+ * A router's registration, written by an instance on its behalf, since routers have no database access. It changes only
+ * rows of routers, and only those bound to its own key; a row bound to no key (1.1 binds none) becomes bound to it.
+ * @throws BrambleError ERR_ROUTER_NAME_TAKEN when the row belongs to another.
  */
 export async function registerRouter(db: Database, router: RouterIdentity, detail: ComponentDetail): Promise<void> {
   await db.begin(async (tx) => {
@@ -117,7 +120,7 @@ export async function registerRouter(db: Database, router: RouterIdentity, detai
        where router_key = ${router.key} and kind = 'router' and name <> ${router.name}`;
     const hasRoom = held !== undefined && held.names < namesOfOneKey;
     if (hasRoom && (await upsertComponent(tx, { ...router, kind: 'router' }, detail))) {
-      // The row is locked from here on; where it is bound to another key the error takes back what was written.
+      // The row is locked from here on; if it is bound to another key, the error rolls back the write.
       const { count } = await tx`
         update component set router_key = ${router.key}
          where name = ${router.name} and coalesce(router_key, ${router.key}) = ${router.key}`;
@@ -134,8 +137,8 @@ export async function registerRouter(db: Database, router: RouterIdentity, detai
 }
 
 /**
- * False when the row is another's: a router overwrites routers alone, and a live component of another kind is overwritten by
- * nobody. Names no column that 1.1 lacks: the coordinator registers before it expands the schema.
+ * False when the row belongs to another: a router overwrites only routers, and a live component of another kind is
+ * never overwritten. Names no column that 1.1 lacks: the coordinator registers before it expands the schema.
  */
 async function upsertComponent(
   tx: Transaction,
@@ -162,7 +165,7 @@ async function upsertComponent(
   return count === 1;
 }
 
-/** An orderly goodbye: the row stays, since an absent component still counts, but nobody waits for its lease. */
+/** An orderly goodbye: the row stays, since an absent component still counts, but its lease is not waited for. */
 export async function markStopped(
   q: Queryable,
   component: Pick<ComponentIdentity, 'name' | 'bootId' | 'processId'>,
@@ -172,7 +175,7 @@ export async function markStopped(
      where name = ${component.name} and boot_id = ${component.bootId} and process_id = ${component.processId}`;
 }
 
-/** A component that says goodbye because its work failed, not because it was asked to, says so. */
+/** A component that ends because its work failed, not because it was asked to, records that. */
 export async function recordFailure(
   q: Queryable,
   { name, kind, release }: Pick<ComponentIdentity, 'name' | 'kind' | 'release'>,
@@ -191,7 +194,7 @@ export async function listComponents(q: Queryable): Promise<Component[]> {
       from component order by kind, name`;
 }
 
-/** Removes a dead component for good; `alive` when it holds its lease, also when it registered just now. */
+/** Removes a dead component for good; `alive` when it holds its lease, even if it has only just registered. */
 export async function forgetComponent(q: Queryable, name: string): Promise<'forgotten' | 'alive' | 'not-found'> {
   const { count } = await q`
     delete from component
@@ -201,7 +204,7 @@ export async function forgetComponent(q: Queryable, name: string): Promise<'forg
   return row ? 'alive' : 'not-found';
 }
 
-/** The least release declared for each kind. */
+/** The lowest release declared for each kind. */
 export async function declareRange(q: Queryable, leastRelease: string): Promise<void> {
   await q`
     insert into component_range (kind, least_release)
@@ -209,7 +212,7 @@ export async function declareRange(q: Queryable, leastRelease: string): Promise<
     on conflict (kind) do update set least_release = excluded.least_release`;
 }
 
-/** @throws BrambleError when the component lies outside what the database declares. */
+/** @throws BrambleError when the component is outside the range that the database declares. */
 export async function assertCompatible(
   q: Queryable,
   component: Pick<ComponentIdentity, 'kind' | 'release' | 'name'>,
@@ -228,7 +231,7 @@ export async function assertCompatible(
       { details: { database: declared.release, own: component.release } },
     );
   }
-  // The coordinator is there before the schema of its release: it makes it.
+  // The coordinator runs before the schema of its release exists: it creates it.
   if (component.kind !== 'coordinator' && declared.schemaVersion < compatibility.leastSchemaVersion) {
     throw new BrambleError(
       'ERR_SCHEMA_TOO_OLD',

@@ -1,4 +1,7 @@
-/** What the supervisors make true: which process of which release runs on which host. Writing notifies them. */
+/**
+ * The desired state that supervisors carry out: which process of which release runs on which host. Writing notifies
+ * them.
+ */
 import type { Queryable } from '../database/connection.ts';
 import type { ComponentKind } from './components.ts';
 
@@ -16,7 +19,7 @@ export async function listDesiredProcesses(q: Queryable): Promise<DesiredProcess
     select name, kind, host, release, state, settings from desired_process order by name`;
 }
 
-/** Writes the process as wanted, whether it was there before or not. */
+/** Inserts or updates the desired process. */
 export async function setDesiredProcess(q: Queryable, wanted: DesiredProcess): Promise<void> {
   await q`
     insert into desired_process (name, kind, host, release, state, settings)
@@ -41,7 +44,7 @@ export async function changeDesiredProcesses(
   return count;
 }
 
-/** The coordinator of an upgrade that has ended is wanted no longer. */
+/** The coordinator of a finished upgrade is no longer wanted. */
 export async function removeDesiredCoordinator(q: Queryable): Promise<void> {
   await q`delete from desired_process where kind = 'coordinator'`;
 }

@@ -42,8 +42,8 @@ export function featureStates(
 }
 
 /**
- * Passes when the feature is active. Once it is, it stays so: the level never falls, and no component of an earlier release
- * may register after it was raised.
+ * Returns when the feature is active. An active feature stays active: the level never falls, and no component of an
+ * earlier release may register after it was raised.
  * @param wish what needs it, as the subject of a sentence
  * @throws BrambleError ERR_FEATURE_LOCKED that names what holds it back.
  */

@@ -1,4 +1,4 @@
-/** Old interruptions are trimmed by instances, which have the right to; who only reads them does without. */
+/** Old interruptions are trimmed by instances, which have the right to; mere readers do not need it. */
 import type { Queryable } from '../database/connection.ts';
 
 export async function trimInterruptions(q: Queryable, olderThanDays: number): Promise<void> {

@@ -1,10 +1,10 @@
-/** What this program tells of itself when it registers. The numbers stand in `src/release/this-release.ts`. */
+/** What this program reports about itself when it registers. The numbers are in `src/release/this-release.ts`. */
 
 import { thisRelease } from '../release/this-release.ts';
 import type { Compatibility } from './components.ts';
 import type { Feature } from './features.ts';
 
-/** Release of the program that runs, `major.minor.patch`. */
+/** Release of the running program, `major.minor.patch`. */
 export const ownRelease: string = thisRelease.release;
 
 /** Versions of the SRP link that it speaks. */
@@ -13,7 +13,7 @@ export const ownLinkVersions: readonly number[] = thisRelease.linkVersions;
 /** Names of the features that it knows: what its components register. */
 export const ownFeatureNames: readonly string[] = thisRelease.features;
 
-/** The same features in words, for those who are told what holds each one back. */
+/** The same features in words, for messages about what holds each one back. */
 export const ownFeatures: readonly Feature[] = [
   {
     name: 'connection-service-sharing',
@@ -67,5 +67,5 @@ export const ownFeatures: readonly Feature[] = [
   },
 ];
 
-/** What it needs of the database's schema. */
+/** The schema that it needs. */
 export const ownCompatibility: Compatibility = { leastSchemaVersion: thisRelease.leastSchemaVersion };

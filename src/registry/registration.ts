@@ -2,10 +2,10 @@
  * A component's registration while it lives: registered once, its lease renewed every two seconds, marked as stopped at
  * an orderly end.
  *
- * Invariant: a component that the database's declared range left behind, or whose name another process took over, is
- * told so once (`onGone`) and renews no more. A database that cannot be reached is no reason to stop: it is tried again.
- * One that can be succeeded goes on beside the successor that took its name over, and takes it back when that one fails: who
- * replaces it ends it.
+ * Invariant: a component that falls out of the declared range, or whose name another process took over, is told once
+ * (`onGone`) and stops renewing. An unreachable database is no reason to stop: it is retried. A component that can have
+ * a successor keeps running beside the one that took its name over, and takes the name back if that one fails: the
+ * replacing side ends it.
  */
 import { type Clock, systemClock } from '../base/clock.ts';
 import { BrambleError, isBrambleError, messageOf } from '../base/errors.ts';
@@ -27,14 +27,17 @@ export interface RegistrationOptions {
   db: Database;
   component: ComponentIdentity;
   compatibility: Compatibility;
-  /** What stands beside the lease for `bramble status`: links, queues, counts. */
+  /** Details beside the lease for `bramble status`: links, queues, counts. */
   detail?: () => ComponentDetail;
   log: Logger;
   /** Ends the loop without a goodbye; {@link Registration.stop} says goodbye. */
   signal?: AbortSignal;
   /** Called once, when the component may not go on: ERR_COMPONENT_GONE, ERR_RELEASE_…, ERR_SCHEMA_… */
   onGone: (error: BrambleError) => void;
-  /** Whether a later process of this name and host may register beside this one, which goes on until it is asked to end. */
+  /**
+   * Whether a later process of this name and host may register beside this one, which keeps running until it is asked
+   * to end.
+   */
   isSucceeded?: () => boolean;
   clock?: Clock;
   /** Default 2000. */
@@ -42,7 +45,7 @@ export interface RegistrationOptions {
 }
 
 export interface Registration {
-  /** `null` while the lease is held by what this process knows, otherwise why not. */
+  /** `null` while, as far as this process knows, the lease is held; otherwise why not. */
   readiness(): string | null;
   /** Ends the loop and marks the component as stopped. Safe to call twice. @param failure why its work ended by itself */
   stop(failure?: string): Promise<void>;
@@ -90,7 +93,7 @@ export async function registerAndKeep(options: RegistrationOptions): Promise<Reg
     }
   }
 
-  /** False where none is there, or one that nobody makes room for. */
+  /** False when there is none, or one that does not have to yield. */
   async function goOnBesideSuccessor(): Promise<boolean> {
     const { name, host, bootId } = component;
     const other = (await listComponents(db)).find((candidate) => candidate.name === name);
@@ -129,13 +132,13 @@ export async function registerAndKeep(options: RegistrationOptions): Promise<Reg
       await looping;
       if (gone) return;
       await markStopped(db, component);
-      // A coordinator may be there before the table, and nothing is decided by its failures.
+      // A coordinator may run before the table exists, and nothing depends on its failures.
       if (failure !== undefined && component.kind !== 'coordinator') await recordFailure(db, component, failure);
     },
   };
 }
 
-/** Longer than a supervisor gives a successor to serve, before it ends one or the other. */
+/** Longer than the time a supervisor gives a successor to serve before it ends one of the two. */
 const successorPatienceMs = 120_000;
 
 /** A process of the same host is superseded (a restart need not wait for the lease); a live one elsewhere is not. */

@@ -1,4 +1,4 @@
-/** The supervisors of the domain's hosts, as they say of themselves (`processes/supervisor/self-report.ts`). */
+/** The supervisors of the domain's hosts, as they report themselves (`processes/supervisor/self-report.ts`). */
 import { compareReleases } from '../base/release-number.ts';
 import type { Queryable } from '../database/connection.ts';
 
@@ -6,21 +6,24 @@ export interface HostSupervisor {
   host: string;
   /** Something is to run there. */
   wanted: boolean;
-  /** null where none has ever said: those of 1.1 do not. */
+  /** null if none has ever reported: those of 1.1 do not. */
   release: string | null;
   processId: number | null;
   nodeVersion: string | null;
   postgresBinaries: string | null;
   postgresServer: string | null;
   startedAt: Date | null;
-  /** It has said so lately. */
+  /** It has reported recently. */
   atWork: boolean;
 }
 
-/** Several times as long as a supervisor leaves between two reports. */
+/** Several times the interval between a supervisor's reports. */
 const supervisorSilenceSeconds = 45;
 
-/** Of every host where processes are wanted, or whose supervisor has said something. Also before 1.2 has expanded the schema. */
+/**
+ * For every host where processes are wanted, or whose supervisor has reported. Works before 1.2 has expanded the schema
+ * too.
+ */
 export async function listSupervisors(q: Queryable): Promise<HostSupervisor[]> {
   const [table] = await q<{ present: boolean }[]>`select to_regclass('supervisor') is not null as present`;
   if (table?.present !== true) {
@@ -38,25 +41,28 @@ export async function listSupervisors(q: Queryable): Promise<HostSupervisor[]> {
      order by host`;
 }
 
-/** Those of hosts where something is wanted that are not known to be of the release or a later one. Pure. */
+/** The supervisors of hosts with wanted processes that are not known to be of this release or a later one. Pure. */
 export function supervisorsBehind(supervisors: readonly HostSupervisor[], release: string): HostSupervisor[] {
   return supervisors.filter(
     (one) => one.wanted && (one.release === null || !one.atWork || compareReleases(one.release, release) < 0),
   );
 }
 
-/** What it is of, in words. Pure. */
+/** Its release, in words. Pure. */
 export function supervisorText({ host, release, atWork }: Pick<HostSupervisor, 'host' | 'release' | 'atWork'>): string {
   if (release === null) return `${host} (1.1 or earlier)`;
   return `${host} (${release}${atWork ? '' : ', no recent report'})`;
 }
 
-/** What brings a supervisor of the release to a host: in a session of its own, as a closed terminal drains what runs in it. Pure. */
+/**
+ * The command that brings a supervisor of the release to a host: in its own session, since closing a terminal drains
+ * what runs in it. Pure.
+ */
 export function supervisorCommand(release: string): string {
   return `setsid node BRAMBLE_HOME/releases/${release}/bramble.mjs up </dev/null >>BRAMBLE_HOME/logs/supervisor.log 2>&1 &`;
 }
 
-/** What has to be so before it is typed, or processes end with the supervisor before. */
+/** What must hold before it is run; otherwise processes end with the previous supervisor. */
 export const supervisorCaution =
   'Do not run it in a terminal that you will close: that ends everything on the host. If the running one is a ' +
   'systemd unit, first set KillMode=process in that unit (systemctl edit, systemctl daemon-reload): otherwise ' +
