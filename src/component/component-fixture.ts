@@ -1,4 +1,4 @@
-/** For tests: a component whose devices reach it once its starter says so over IPC. */
+/** For tests: a component that devices reach once its parent says so over IPC. */
 import { once } from 'node:events';
 import * as z from 'zod';
 import { componentProcess } from './component-process.ts';

@@ -1,4 +1,4 @@
-/** The life of a component as a process of its own, and what stands of it in the database. */
+/** The life of a component as a process of its own, and its state in the database. */
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import { randomUUID } from 'node:crypto';

@@ -5,8 +5,8 @@
  *     … until SIGTERM, SIGINT, a while without a supervisor, or the loss of the registration …
  *   → drain the work → stop the registration → close the listener → close the pool → return
  *
- * Invariants: nothing works before it is registered, and a component that may not run (release, schema) never listens. None ends
- * because of its database: one that starts waits for it, without a limit, and one at work goes on without it.
+ * Invariants: nothing works before it is registered, and a component that may not run (release, schema) never listens.
+ * None ends because of its database: a starting one waits for it indefinitely, and a running one continues without it.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Registry } from 'prom-client';
@@ -39,16 +39,16 @@ export interface ComponentContext<Settings> {
   log: Logger;
   db: Database;
   databaseUrl: string;
-  /** As what, and how patiently, a pool beside `db` is opened. */
+  /** The name and patience of an additional pool beside `db`. */
   databaseAccess: Pick<DatabaseOptions, 'applicationName' | 'patienceMs' | 'onUnreachable'>;
   registry: Registry;
-  /** What is registered; `loopbackUrl` is set once the listener is there. */
+  /** The registered facts; `loopbackUrl` is set once it listens. */
   identity: ComponentIdentity;
   /** Aborted when the process is to end: stop taking on new work. */
   stopping: AbortSignal;
   /** Ends the process with this error after draining. */
   fail: (error: unknown) => void;
-  /** Registration and work together; for an own listener's /readyz. */
+  /** Registration and work together; for the /readyz of the component's own listener. */
   ready: Readiness;
 }
 
@@ -64,11 +64,11 @@ export interface Work {
   /** `null` when ready, otherwise why not. */
   ready?: Readiness;
   /**
-   * Resolves once devices reach this process. With it the component can be replaced by a successor of its name and of another
-   * release: it goes on beside that one until it is asked to end.
+   * Resolves once devices reach this process. If set, the component can be replaced by a successor of the same name and
+   * another release: it keeps running beside it until asked to end.
    */
   serving?: (signal: AbortSignal) => Promise<void>;
-  /** Ends the work in good order; the process waits for it `drainMs` at most. */
+  /** Ends the work in good order; the process waits at most `drainMs` for it. */
   drain(): Promise<void>;
 }
 
@@ -80,7 +80,7 @@ export interface ComponentOptions<Schema extends z.ZodType> {
   listen?: (context: ComponentContext<z.output<Schema>>) => Promise<Listening>;
   /** Starts the work, after registration. */
   work: (context: ComponentContext<z.output<Schema>>) => Promise<Work>;
-  /** Connections of the pool at most, default 8. */
+  /** Maximum connections of the pool, default 8. */
   maxConnections?: number;
   /** Default 15000. */
   drainMs?: number;
@@ -88,8 +88,8 @@ export interface ComponentOptions<Schema extends z.ZodType> {
 
 /**
  * Runs the component until it is asked to end; returns after an orderly drain.
- * @throws BrambleError what forbade it to run or made it end: ERR_ENVIRONMENT, ERR_RELEASE_…, ERR_SCHEMA_…,
- *   ERR_COMPONENT_NAME_TAKEN, ERR_COMPONENT_GONE, or what its work failed with.
+ * @throws BrambleError why it may not run or had to end: ERR_ENVIRONMENT, ERR_RELEASE_…, ERR_SCHEMA_…,
+ * ERR_COMPONENT_NAME_TAKEN, ERR_COMPONENT_GONE, or what its work failed with.
  */
 export async function componentProcess<Schema extends z.ZodType>(options: ComponentOptions<Schema>): Promise<void> {
   const environment = readEnvironment(process.env, options.settings);
@@ -177,7 +177,7 @@ export async function componentProcess<Schema extends z.ZodType>(options: Compon
     if (stop.signal.reason instanceof Error) failure = messageOf(stop.signal.reason);
   } catch (error) {
     failure = messageOf(error);
-    // Asked to end before it worked: what that broke off is no failure.
+    // Asked to end before it was working: the interruption is not a failure.
     if (parts.work !== undefined || !stop.signal.aborted) throw error;
     log.info({ reason: messageOf(stop.signal.reason) }, 'ended before it was ready');
   } finally {

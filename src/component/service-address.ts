@@ -1,6 +1,7 @@
 /**
  * Where the services of this host that answer the administration's REST listen: one file each in
- * `BRAMBLE_HOME/administration/`, without any secret. The command line finds there what took another port meanwhile.
+ * `BRAMBLE_HOME/administration/`, without any secret. There the command line finds services that have moved to another
+ * port.
  */
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -22,7 +23,7 @@ export async function announceAddress(home: string, name: string, url: string): 
   };
 }
 
-/** Announced addresses by name of their service. What listens there may be gone: ask it. */
+/** Announced addresses by name of their service. A service may be gone: ask it. */
 export async function announcedAddresses(home: string): Promise<string[]> {
   const names = await readdir(folderOf(home)).catch((): string[] => []);
   const found = await Promise.all(
@@ -34,7 +35,7 @@ export async function announcedAddresses(home: string): Promise<string[]> {
   return found.flatMap((address) => (address === undefined ? [] : [address.url]));
 }
 
-/** Undefined for a file that is gone or being written just now. */
+/** Undefined for a file that is gone or still being written. */
 async function readAddress(path: string): Promise<z.output<typeof serviceAddressShape> | undefined> {
   try {
     return serviceAddressShape.parse(JSON.parse(await readFile(path, 'utf8')));

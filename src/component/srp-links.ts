@@ -1,8 +1,8 @@
 /**
  * The SRP links of a component that dials: one to each router that its credential names, and the credential kept fresh.
  *
- * Invariant: the credential file always holds a whole credential; a renewed one is written beside and renamed, and the
- * links take it up at their next dial.
+ * Invariant: the credential file always holds a whole credential; a renewed one is written to a temporary file and
+ * renamed, and the links use it at their next dial.
  */
 import { X509Certificate } from 'node:crypto';
 import { rename, writeFile } from 'node:fs/promises';
@@ -18,7 +18,7 @@ export interface SrpLinks {
   readonly links: readonly SrpLink[];
   /** For the component's detail. */
   detail(): { router: string; up: boolean; reconnects: number }[];
-  /** `null` when a router has accepted a link, and answers on it. */
+  /** `null` when a router has accepted a link and responds on it. */
   ready(): string | null;
   /** Resolves once every router has accepted a link; after {@link othersWithinMs} one is enough, since another may be away. */
   serving(signal: AbortSignal): Promise<void>;
@@ -48,7 +48,7 @@ export async function dialRouters({ context, identifier, handlers }: SrpLinkOpti
     link.events.on('stalled', () => log.warn({ at }, 'link stalled: the router is not responding'));
     link.events.on('recovered', () => log.info({ at }, 'link answers again'));
     link.events.on('refused', (refused) => log.error({ ...refused, at }, 'link refused'));
-    // Every two seconds where a router asks for what it may not have.
+    // Every two seconds if a router asks for something it is not entitled to.
     link.events.on('failed', (error) =>
       failures.say(`${at} ${isBrambleError(error) ? error.code : ''}`, (times) =>
         log.warn({ reason: messageOf(error), at, times }, 'link failed'),
@@ -118,7 +118,7 @@ export async function keepCredentialFresh(options: CredentialRenewal): Promise<v
   }
 }
 
-/** Often enough that there are some tries left before it ends; one that has ended renews nothing. */
+/** Often enough to leave several tries before it expires; an expired one cannot be renewed. */
 function retryMs(present: SrpCredential, nowMs: number): number {
   const leftMs = new X509Certificate(present.certificatePem).validToDate.getTime() - nowMs;
   return leftMs <= 0 ? renewalCheckMs : Math.min(renewalCheckMs, Math.max(soonestRetryMs, leftMs / 4));

@@ -1,5 +1,5 @@
 /**
- * What a process tidies up periodically, in steps. Invariant: each turn starts from the database, and a step that fails is
+ * Periodic clean-up in a process, in steps. Invariant: each turn starts from the database, and a step that fails is
  * logged and does not hold up the others.
  */
 import type { Clock } from '../base/clock.ts';
@@ -14,7 +14,7 @@ export interface Upkeep {
 }
 
 export interface UpkeepOptions {
-  /** What is looked after, for the log. */
+  /** What is cleaned up, for the log. */
   of: string;
   /** By name, in this order. */
   steps: Readonly<Record<string, () => Promise<unknown>>>;
