@@ -33,7 +33,7 @@ function manualClock(): BodyClock & { pass(durationMs: number): void; longestMs:
   };
 }
 
-/** A body that comes as the test says, and how many bytes of it were read. */
+/** A body that arrives as the test directs, and how many bytes of it were read. */
 function reading() {
   const stream = new Readable({ read() {} });
   const clock = manualClock();

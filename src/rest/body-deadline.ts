@@ -1,10 +1,10 @@
 /**
- * A deadline for bodies that do not come, at every REST server: an import is read inside of a transaction, which holds the
- * release lock for as long as its client likes.
+ * A deadline for slow bodies, on every REST server: an import is read inside a transaction, so its client could hold
+ * the release lock for as long as it liked.
  *
- * Invariant: a body is waited for 30 s, and each KiB that comes gives a second of them back, but never more than the 30 s:
- * neither silence nor a byte now and then holds anything for ever, whatever came before, and a large body that keeps coming
- * has all the time it takes. What the server itself takes to work on it does not count.
+ * Invariant: a body has 30 s of waiting time, and each KiB received restores one second, up to the 30 s: neither
+ * silence nor an occasional byte holds anything for ever, whatever arrived before, and a large body that keeps arriving
+ * has all the time it needs. The server's own processing time does not count.
  */
 import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -12,13 +12,13 @@ import type { FastifyInstance } from 'fastify';
 import { BrambleError } from '../base/errors.ts';
 
 export interface BodyPatience {
-  /** The longest wait, and what all of them may take beyond what the bytes gave back. */
+  /** The longest single wait, and the total of all waits beyond the time restored by bytes. */
   graceMs: number;
-  /** What a body has to bring so that it goes on beyond that. */
+  /** The rate at which a body must arrive to continue beyond that. */
   bytesPerSecond: number;
 }
 
-/** One that never goes back, and can be waited by. */
+/** A monotonic clock that can also be waited on. */
 export interface BodyClock {
   nowMs(): number;
   sleep(durationMs: number, signal: AbortSignal): Promise<void>;
@@ -37,15 +37,15 @@ export function limitBodyTime(app: FastifyInstance, patience: BodyPatience): voi
     const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
     return hasBody ? Readable.from(patientChunks(payload as Readable, patience), { objectMode: false }) : payload;
   });
-  // What is still to come would be read as the next request.
+  // The rest of the body would be read as the next request.
   app.addHook('onSend', async (_request, reply) => {
     if (reply.statusCode === 408) reply.header('connection', 'close');
   });
 }
 
 /**
- * The chunks of a stream, which is left as it is when they are no longer wanted: destroyed, it would take the answer along.
- * @throws BrambleError ERR_BODY_TIMEOUT; the stream's own error where the client went away.
+ * The chunks of a stream. The stream is not destroyed when reading stops early: that would destroy the answer as well.
+ * @throws BrambleError ERR_BODY_TIMEOUT; the stream's own error when the client disconnected.
  */
 export async function* patientChunks(
   stream: Readable,
@@ -70,7 +70,7 @@ async function within<Value>(waiting: Promise<Value>, timeoutMs: number, clock: 
   const late = clock.sleep(Math.max(0, timeoutMs), over.signal).then(() => {
     throw tooLate();
   });
-  // What is given up may fail later: the timer by being ended, the body when its connection ends.
+  // The abandoned promises may reject later: the timer when cancelled, the body when its connection ends.
   for (const either of [waiting, late]) either.catch(() => undefined);
   try {
     return await Promise.race([waiting, late]);

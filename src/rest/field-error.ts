@@ -1,4 +1,7 @@
-/** What is wrong with one field of a request: said of the field as it was sent, and located in `details.field` for programs. */
+/**
+ * What is wrong with one field of a request: worded for the field as it was sent, and located in `details.field` for
+ * programs.
+ */
 import { BrambleError } from '../base/errors.ts';
 import { plainIssue } from '../base/plain-issue.ts';
 
@@ -11,14 +14,14 @@ const parts: Readonly<Record<RequestPart, string>> = {
   headers: 'The headers',
 };
 
-/** ERR_INPUT; `why` goes on after the field's name, `then` is a further sentence. An empty path means the part itself. */
+/** ERR_INPUT; `why` follows the field's name, `then` is a further sentence. An empty path means the part itself. */
 export function fieldError(part: RequestPart, path: string, why: string, then = ''): BrambleError {
   return new BrambleError('ERR_INPUT', `${path === '' ? parts[part] : path} ${why}.${then === '' ? '' : ` ${then}`}`, {
     details: { field: path === '' ? part : `${part}.${path}` },
   });
 }
 
-/** The same for the first issue that a check by shape found. */
+/** The same for the first issue found in validation. */
 export function issueError(
   part: RequestPart,
   issue: { readonly path: readonly PropertyKey[]; readonly message: string } | undefined,

@@ -1,6 +1,6 @@
 /**
- * The one place where failures become HTTP answers: `{code, message, details}` with a stable code. What is not a
- * `BrambleError` is answered as ERR_INTERNAL without its text: that goes to the log.
+ * The one place where failures become HTTP answers: `{code, message, details}` with a stable code. Anything but a
+ * `BrambleError` is answered as ERR_INTERNAL; its text goes to the log only.
  */
 import type { FastifyError, FastifyReply } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
@@ -15,7 +15,7 @@ export interface ErrorAnswer {
   body: { code: ErrorCode; message: string; details: Readonly<Record<string, unknown>> };
 }
 
-/** Codes by status. A `BrambleError` whose code stands nowhere here is a failure of ours: 500, code kept. */
+/** Codes by status. A `BrambleError` whose code is not listed is an internal failure: 500, with its code. */
 const codesByStatus: Readonly<Record<number, readonly ErrorCode[]>> = {
   400: [
     'ERR_INPUT',
@@ -73,7 +73,7 @@ const statusByCode: ReadonlyMap<string, number> = new Map(
   Object.entries(codesByStatus).flatMap(([status, codes]) => codes.map((code) => [code, Number(status)] as const)),
 );
 
-/** What Fastify itself refuses, by its code. */
+/** Fastify's own refusals, by code. */
 const fastifyCodes: Readonly<Record<string, { status: number; code: ErrorCode; message: string }>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: {
     status: 413,
@@ -100,7 +100,10 @@ const fastifyCodes: Readonly<Record<string, { status: number; code: ErrorCode; m
   FST_ERR_CTP_INVALID_JSON_BODY: { status: 400, code: 'ERR_INPUT', message: 'The body is not JSON.' },
 };
 
-/** Options of every REST server: what fails before a route is found, such as a path that cannot be decoded, is answered alike. */
+/**
+ * Options of every REST server: failures before a route is found, such as an undecodable path, get the same form of
+ * answer.
+ */
 export const answersBeforeRoutes = {
   routerOptions: { maxParamLength: 400 },
   frameworkErrors: (error: FastifyError, _request: unknown, reply: unknown): void => {

@@ -1,5 +1,5 @@
 /**
- * The end of a REST server: it takes no new connection, lets go of idle ones, and what is under way is answered, each answer
+ * The end of a REST server: it accepts no new connections, closes idle ones, and answers what is under way, each answer
  * being its connection's last. A request that does not end is cut off after a while.
  */
 import type { FastifyInstance } from 'fastify';
@@ -7,7 +7,7 @@ import type { FastifyInstance } from 'fastify';
 /** Fastify would cut off every answer under way, or refuse a request on a connection that it still has. */
 export const orderlyClose = { forceCloseConnections: 'idle', return503OnClosing: false } as const;
 
-/** Answers on the way when closing begins end their connections too. To be called before the server is ready. */
+/** Answers already under way when closing begins end their connections too. To be called before the server is ready. */
 export function endConnectionsOnClose(app: FastifyInstance): void {
   let closing = false;
   app.addHook('preClose', async () => {

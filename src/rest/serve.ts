@@ -1,6 +1,6 @@
 /**
- * Serves the operations of `api/`: what a route takes, answers and is described by comes from the operation's shapes, and its
- * handler is checked against them.
+ * Serves the operations of `api/`: a route's input, answers and description come from the operation's shapes, and its
+ * handler is type-checked against them.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type * as z from 'zod';
@@ -12,14 +12,14 @@ type Part<Op extends Operation, Key extends 'params' | 'query' | 'body'> = Op ex
   ? z.output<Shape>
   : unknown;
 
-/** With what the operation's shapes made of what was sent. */
+/** With the input as parsed by the operation's shapes. */
 export type ServedRequest<Op extends Operation> = Omit<FastifyRequest, 'params' | 'query' | 'body'> & {
   params: Part<Op, 'params'>;
   query: Part<Op, 'query'>;
   body: Part<Op, 'body'>;
 };
 
-/** Rows will do as they are stored: what the shape does not have is left out. */
+/** Stored rows may be returned as they are: fields that the shape lacks are omitted. */
 type Answered<Op extends Operation> = Op extends { readonly status: 204 }
   ? Promise<void>
   : Promise<Unchanged<AnswerOf<Op>>>;

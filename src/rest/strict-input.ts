@@ -1,6 +1,6 @@
 /**
- * How every REST server of the domain takes what is sent to it: bytes that are UTF-8, JSON of a bounded depth whose texts
- * are whole, and no key or parameter that the route does not know.
+ * How every REST server of the domain reads its input: bytes that are UTF-8, JSON of a bounded depth whose texts are
+ * whole, and no key or parameter that the route does not know.
  *
  * Invariant: what is stored is what was sent. A byte or half a surrogate pair that would be replaced by U+FFFD is refused:
  * two different names would become one.
@@ -63,7 +63,7 @@ function parseJson(bytes: Uint8Array): unknown {
   return value;
 }
 
-/** The same in the description: JSON schema of what is sent, whose objects say that they take no further keys. */
+/** The same in the API description: a JSON schema of the input, whose objects allow no additional keys. */
 export function closedSchema(schema: unknown): unknown {
   if (Array.isArray(schema)) return schema.map(closedSchema);
   if (typeof schema !== 'object' || schema === null) return schema;

@@ -1,6 +1,6 @@
 /**
- * Keys that a shape does not know. Zod drops them by default; a program that sends `group` for `groups` has to be told, or
- * it believes in what was never taken.
+ * Keys that a shape does not know. Zod drops them by default; a program that sends `group` for `groups` has to be told,
+ * or it assumes that it took effect.
  *
  * Invariant: only what a shape leaves open on purpose (`z.looseObject`, records, `unknown`) is left alone.
  */
@@ -10,13 +10,13 @@ import { safeParse } from 'zod/v4/core';
 export interface UnknownKey {
   /** With dots, such as `settings.hosts.0.name`. */
   path: string;
-  /** What could have stood there. */
+  /** The keys that are allowed there. */
   known: string[];
 }
 
 /**
  * The first key of `value` that `schema` does not know; null when there is none. `value` fits the schema otherwise.
- * @param looseToo takes loose objects for strict ones, where they are loose for the sake of stored rows only
+ * @param looseToo treats loose objects as strict, if they are loose only for the sake of stored rows
  */
 export function unknownKey(
   schema: $ZodType,
