@@ -24,7 +24,7 @@ import type { OwnEndpoint } from './tunnel-rule.ts';
 export const connectionServiceSettings = z.object({
   /** Of this connection service. */
   srpIdentifier: z.string().regex(/^C\d{8}$/),
-  /** A tunnel is cut after this, whatever it does. */
+  /** A tunnel is cut after this time, whatever it does. */
   longestTunnelMinutes: z
     .number()
     .int()
@@ -96,7 +96,7 @@ async function startTunnels(context: ComponentContext<z.output<typeof connection
 }
 
 /**
- * Who may have a tunnel, and where to, as the database says it at each question.
+ * Who may have a tunnel, and where to, looked up in the database each time.
  * @throws BrambleError ERR_NOT_FOUND when there is no such connection service.
  */
 async function tunnelRights(

@@ -1,6 +1,6 @@
 /**
- * Where the domain itself answers: what tunnels lead to only when it is listed by its exact address and port. Names are
- * resolved anew every minute, beside the questions; one that cannot be resolved keeps the addresses that it had.
+ * The domain's own endpoints, which tunnels reach only when listed by exact address and port. Names are resolved again
+ * every minute, in the background; one that cannot be resolved keeps its previous addresses.
  */
 import type { TunnelRule } from './tunnel-rule.ts';
 
@@ -45,7 +45,7 @@ export function createOwnEndpoints(
   };
 }
 
-/** The database, the routers and the domain's public address, as far as their addresses are known at all. */
+/** The database, the routers and the domain's public address, as far as their addresses are known. */
 export function ownPlaces(from: {
   databaseUrl: string;
   routers: readonly { host: string; port: number }[];

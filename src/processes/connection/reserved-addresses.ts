@@ -1,18 +1,18 @@
 /**
- * Addresses that a tunnel reaches only when a pattern names them as such: what is the connection service's own machine or
- * link, what is nobody's, what tells a cloud machine its secrets, and forms that carry another address in them.
+ * Addresses that a tunnel reaches only when a pattern names them as such: the connection service's own machine or link,
+ * unassigned ranges, cloud metadata services, and forms that embed another address.
  *
  * @see RFC 6890 (special-purpose addresses), RFC 6052 (NAT64), RFC 3056 (6to4), RFC 4380 (Teredo)
  */
 import { type IpNetwork, ipNetworkOf, liesWithin } from '../../instances/ip-network.ts';
 
 export interface ReservedRange {
-  /** In the words of a person. */
+  /** In words, for people. */
   what: string;
   network: IpNetwork;
 }
 
-// The first that holds an address gives its name: the narrower come before the wider.
+// The first range that contains an address names it: narrower ranges come before wider ones.
 const ranges: readonly ReservedRange[] = [
   range("a cloud's metadata service", '169.254.169.254', 32),
   range("a cloud's metadata service", '169.254.170.2', 32),

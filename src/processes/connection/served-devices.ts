@@ -1,7 +1,7 @@
 /**
- * Which devices a connection service serves, and where to: those of the accounts of the instances that it serves.
- * A device is known by its identity, by the one that is to follow it, and, so that its renewal cuts no tunnel that is open, by
- * the former one for as long as a tunnel may last; the instances route no new one by that.
+ * Which devices a connection service serves, and where to: those of the accounts of the instances that it serves. A
+ * device is recognised by its identity, by the pending successor, and, so that a renewal cuts no open tunnel, by the
+ * former one for as long as a tunnel may last; instances route no new tunnel by that one.
  */
 import type { Queryable } from '../../database/connection.ts';
 import { isLongerAgo } from '../../database/time-stamps.ts';
@@ -23,7 +23,7 @@ function devicesOf(q: Queryable, fingerprints: readonly string[]) {
 
 /**
  * Answers for all of the certificates in one statement. A suspended enrolment keeps its tunnels by its own certificate:
- * claiming a name closes no one else's. Relies on connection_service_instance_pkey.
+ * claiming a device's name does not close another's tunnels. Relies on connection_service_instance_pkey.
  */
 export async function authorizeTunnels(
   q: Queryable,
@@ -46,7 +46,9 @@ export async function authorizeTunnels(
   return new Map(fingerprints.map((fingerprint) => [fingerprint, found.get(fingerprint) ?? 'unknown-device']));
 }
 
-/** Where the connection services of each device's instance let it; without an entry where there is none. By certificate. */
+/**
+ * The hosts that the connection services of each device's instance allow, by certificate; no entry if there are none.
+ */
 export async function readHostsElsewhere(
   q: Queryable,
   fingerprints: readonly string[],
@@ -73,8 +75,9 @@ export async function readHostsElsewhere(
 }
 
 /**
- * Notes that the certificate of a suspended enrolment was shown, once for each suspension; the instance of its account takes
- * it back within a minute. No write under the account fence: of the device itself it says and changes nothing.
+ * Notes that the certificate of a suspended enrolment was shown, once per suspension; the instance of its account lifts
+ * the suspension within a minute. This write is not under the account fence: it changes nothing about the device
+ * itself.
  */
 export async function recordHeard(q: Queryable, fingerprint: string): Promise<void> {
   await q`
@@ -96,7 +99,7 @@ export async function readAllowedHosts(q: Queryable, srpIdentifier: string): Pro
   return row?.allowedHosts ?? 'not-found';
 }
 
-/** Ports of the loopback at which components answer. */
+/** Loopback ports on which components answer. */
 export async function loopbackPorts(q: Queryable): Promise<number[]> {
   const rows = await q<{ url: string }[]>`select loopback_url as url from component where loopback_url is not null`;
   return rows.flatMap(({ url }) => (URL.canParse(url) ? [Number(new URL(url).port)] : []));

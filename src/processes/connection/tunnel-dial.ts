@@ -1,16 +1,16 @@
 /**
  * A TCP connection to the first of some addresses that answers.
  *
- * Invariant: what is dialled is one of the addresses given, never a name: nothing resolves a second time.
+ * Invariant: only the given addresses are dialled, never a name: nothing is resolved a second time.
  */
 import type { ServerHttp2Stream } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { messageOf } from '../../base/errors.ts';
 
-/** Tried of the addresses of one name. */
+/** Maximum number of addresses of one name that are tried. */
 const maxAddresses = 4;
 
-/** The connection and where it leads, or why there is none. */
+/** The connection and its address, or why there is none. */
 export async function dialFirst(
   addresses: readonly string[],
   port: number,
@@ -29,7 +29,7 @@ export async function dialFirst(
   return failure;
 }
 
-/** Null when the connection stands, otherwise why not. */
+/** Null when connected, otherwise why not. */
 function connected(socket: Socket, stream: ServerHttp2Stream, deadline: AbortSignal): Promise<string | null> {
   return new Promise((resolve) => {
     const onLate = () => settle('no connection in time');

@@ -3,19 +3,19 @@
  *
  *   listed by name or address? → every address it resolves to: the domain's own? reserved? → those left are dialled
  *
- * Invariant: a name never opens what only an address may: the domain's own addresses need a pattern of exactly that address
- * and port, reserved ones a pattern that lies in their range. Control of a name server gains nothing.
+ * Invariant: a name never opens what only an address may: the domain's own addresses need a pattern of exactly that
+ * address and port, reserved ones a pattern within their range. Controlling a name server gains nothing.
  */
 import type { ErrorCode } from '../../base/error-codes.ts';
 import type { AllowedHosts, TunnelTarget } from '../../instances/allowed-hosts.ts';
 import { ipNetworkOf } from '../../instances/ip-network.ts';
 import { reservedRangeOf } from './reserved-addresses.ts';
 
-/** An address and port at which a part of the domain itself answers. */
+/** An address and port of a part of the domain itself. */
 export interface OwnEndpoint {
   address: string;
   port: number;
-  /** In the words of a person: `the database`. */
+  /** In words, for people: `the database`. */
   what: string;
 }
 

@@ -1,8 +1,8 @@
 /**
- * The rights of open tunnels, asked for again and again: one question about all of them every few seconds.
+ * Re-checks the rights of open tunnels: one query about all of them every few seconds.
  *
- * Invariant: a tunnel outlives its right by seconds, an answer that does not come by `unconfirmedMs`, and its opening by
- * `longestMs`. At most one question is under way; one that is never answered holds nothing up.
+ * Invariant: a tunnel lasts at most seconds after losing its right, `unconfirmedMs` without an answer, and `longestMs`
+ * in all. At most one query is under way; one that is never answered blocks nothing.
  */
 import { breakOff } from '../../link/one-way.ts';
 import type { OpenTunnel, TunnelRights } from './tunnel.ts';
@@ -21,7 +21,7 @@ export interface TunnelWatchOptions {
 
 export interface TunnelWatch {
   readonly cut: number;
-  /** There is a tunnel to look at; the watch rests while there is none. */
+  /** A tunnel has opened; the watch rests while there are none. */
   look(): void;
   end(): void;
 }
@@ -37,7 +37,7 @@ export function watchTunnels(options: TunnelWatchOptions): TunnelWatch {
     if (tunnel.stream.destroyed) return;
     count += 1;
     options.onCut(refusal, tunnel);
-    // Its end at the host is reset by what watches the stream.
+    // The stream's close handler resets its connection to the host.
     breakOff(tunnel.stream, refusal.reason);
   }
 
@@ -65,7 +65,7 @@ export function watchTunnels(options: TunnelWatchOptions): TunnelWatch {
     }
     if (!asking && open.size > 0) {
       asking = true;
-      // The caller's query logs why there is no answer; only its duration matters here.
+      // The caller's query logs why there is no answer; only the duration matters here.
       void ask().then(
         () => {
           asking = false;

@@ -25,16 +25,16 @@ import { watchTunnels } from './tunnel-watch.ts';
 
 export type TunnelAuthorization =
   | 'allowed'
-  /** Served by its certificate, though another device called itself the same: see `onSuspended`. */
+  /** Served by its certificate, although another device claimed the same identity: see `onSuspended`. */
   | 'suspended'
   | 'unknown-device'
   | 'not-served';
 
-/** What the database says just now. */
+/** The current state in the database. */
 export interface TunnelRights {
-  /** Of every certificate that was asked about. */
+  /** For every certificate in the query. */
   authorizations: ReadonlyMap<string, TunnelAuthorization>;
-  /** Of those that are not served here: where the connection services of their account's instance let them. */
+  /** For those not served here: the hosts that the connection services of their account's instance allow. */
   elsewhere: ReadonlyMap<string, AllowedHosts>;
   rule: TunnelRule;
 }
@@ -50,31 +50,34 @@ export interface TunnelOptions {
   longestMs?: number;
   /** For resolving the name of the internal host and connecting to it. Default 10000. */
   connectTimeoutMs?: number;
-  /** Between two questions about the open tunnels. Default 2000. */
+  /** Between two queries about the open tunnels. Default 2000. */
   recheckMs?: number;
-  /** For how long open tunnels go on while that question has no answer. Default 60000. */
+  /** How long open tunnels continue while that query is unanswered. Default 60000. */
   unconfirmedMs?: number;
   /** Milliseconds, never falling. */
   now?: () => number;
   /**
-   * The certificate of a suspended enrolment was shown for a new tunnel. One that stands says nothing: the device may be gone
-   * and its connection not yet.
+   * The certificate of a suspended enrolment was shown for a new tunnel. An existing tunnel proves nothing: the device
+   * may be gone before its connection is.
    */
   onSuspended?: (fingerprint: string) => void;
-  /** A tunnel was refused, was cut, or broke; `certificate` is the fingerprint of whose it is, null where it named none. */
+  /**
+   * A tunnel was refused, was cut, or broke; `certificate` is the fingerprint of its device's certificate, null if none
+   * was named.
+   */
   onRefused?: (code: ErrorCode, reason: string, certificate: string | null) => void;
 }
 
 export interface Tunnels {
   /** For the link's `tunnel` handler. */
   handle(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void;
-  /** Tunnels that stand now. */
+  /** Tunnels currently open. */
   readonly open: number;
-  /** Tunnels that ever stood. */
+  /** Tunnels ever opened. */
   readonly opened: number;
   /** Open tunnels that were cut because their right was gone, or could not be confirmed, or they were too old. */
   readonly cut: number;
-  /** Refuses new tunnels (503), waits until the open ones ended, and cuts those left after `graceMs`. */
+  /** Refuses new tunnels (503), waits until the open ones have ended, and cuts those left after `graceMs`. */
   drain(graceMs: number): Promise<void>;
 }
 
@@ -160,9 +163,9 @@ export function createTunnels(options: TunnelOptions): Tunnels {
     };
     socket.once('close', ended);
     stream.once('close', () => {
-      // An orderly end has already passed END_STREAM on; anything else must not look like one at the host.
+      // After an orderly end, END_STREAM has already been passed on; anything else must not look orderly to the host.
       if (stream.rstCode === constants.NGHTTP2_NO_ERROR) socket.destroySoon();
-      // A socket that is shutting down cannot be reset any more; trying leaks its handle.
+      // A socket that is shutting down can no longer be reset; trying leaks its handle.
       else if (socket.writableEnded) socket.destroy();
       else socket.resetAndDestroy();
       ended();
@@ -224,8 +227,8 @@ function refusalOfDevice(authorization: TunnelAuthorization | undefined): RuleRe
 }
 
 /**
- * What would refuse it now; the address that was dialled stays what it is, whatever its name resolves to meanwhile. One whose
- * account was moved goes on by the rule of the services that serve it now: a move takes no device offline.
+ * The refusal it would get now; the dialled address stays fixed, whatever its name resolves to meanwhile. If the
+ * account was moved, the rule of the services that now serve it applies: a move takes no device offline.
  */
 function refusalOfOpen({ fingerprint, target, address }: OpenTunnel, rights: TunnelRights): RuleRefusal | null {
   const elsewhere = rights.elsewhere.get(fingerprint);
@@ -278,7 +281,7 @@ function refuse(stream: ServerHttp2Stream, refusal: Refusal): void {
     ':status': refusal.status,
     'content-type': 'application/json',
     'bramble-code': refusal.code,
-    // The router passes it on: its own answer has a body of its own.
+    // The router passes it on, with a body of its own.
     'bramble-reason': refusal.reason.replace(/[^\x20-\x7e]/g, '?').slice(0, 300),
   });
   stream.end(JSON.stringify({ code: refusal.code, message: refusal.reason }));
