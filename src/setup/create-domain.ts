@@ -1,9 +1,9 @@
 /**
- * Makes a new domain out of an empty database: schema, authorities, policies, the first router, instances, connection
+ * Creates a new domain in an empty database: schema, authorities, policies, the first router, instances, connection
  * services, administration services, and the first administrator's token.
  *
- * Invariant: the domain's row is written last, in one transaction with everything that it needs, so that a creation that
- * was interrupted is simply made again.
+ * Invariant: the domain's row is written last, in one transaction with everything that it needs, so an interrupted
+ * creation can simply be repeated.
  */
 import { randomUUID, X509Certificate } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -40,12 +40,12 @@ import { hostInUrl, publicHostOf } from './public-host.ts';
 export interface NewDomainPlan {
   home: string;
   databaseUrl: string;
-  /** Whether each kind of process gets a database role of its own: where the address is a superuser's. */
+  /** Whether each kind of process gets its own database role: if the address is a superuser's. */
   databaseRoles: boolean;
   sqlFolder: string;
   release: string;
   name: string;
-  /** Name of this host, as its supervisor has it. */
+  /** Name of this host, as its supervisor knows it. */
   host: string;
   /** The name or address that devices know; with the port it never changes. */
   publicHost: string;
@@ -55,14 +55,14 @@ export interface NewDomainPlan {
   pushTopic: string;
   instances: number;
   administrationServices: number;
-  /** Fingerprint of who signed the release; absent where nobody did. */
+  /** Fingerprint of the release's signer; absent if unsigned. */
   releaseSigner?: string;
 }
 
 export interface CreatedDomain {
   publicUrl: string;
   instances: { name: string; srpIdentifier: string }[];
-  /** The first administrator's; it stands in BRAMBLE_HOME/admin.json too. */
+  /** The first administrator's; also in BRAMBLE_HOME/admin.json. */
   token: string;
 }
 
@@ -85,7 +85,7 @@ export async function createDomain(plan: NewDomainPlan): Promise<CreatedDomain> 
   const db = openDatabase(plan.databaseUrl, { applicationName: 'bramble/create-domain', max: 2 });
   try {
     return await db.begin(async (tx) => {
-      // A rival that creates at the same time is waited for, and its domain seen by the next statement.
+      // Waits for a concurrent creation, whose domain the next statement sees.
       await tx`select pg_advisory_xact_lock(${lockClass}, ${advisoryLock.migration})`;
       const [existing] = await tx`select 1 from domain`;
       if (existing) throw new BrambleError('ERR_DOMAIN_EXISTS', 'The database already holds a domain.');

@@ -1,6 +1,6 @@
 /**
- * The roles of a domain that is there already: what the database's administrator is to carry out, and taking the roles into
- * use once they are as they should be. Of an embedded PostgreSQL we are the superuser ourselves.
+ * The roles of an existing domain: the statements for the database's administrator, and taking the roles into use once
+ * they are correct. With an embedded PostgreSQL we are the superuser ourselves.
  *
  * Invariant: no process is given a role before the domain is finalized at a release whose processes know theirs.
  */
@@ -20,7 +20,7 @@ import { type Feature, requireFeature } from '../registry/features.ts';
 import { homeDatabase } from './home-database.ts';
 
 export interface RolesState {
-  /** `separate` where processes get their own roles at the next `bramble up`, `prepared` where only credentials are made. */
+  /** `separate` if processes get their own roles at the next `bramble up`, `prepared` if only credentials exist. */
   state: 'separate' | 'prepared' | 'single';
 }
 
@@ -52,13 +52,13 @@ export async function rolesScript(home: string): Promise<string> {
   }
 }
 
-/** What is wrong with the roles; nothing when they can be used. */
+/** What is wrong with the roles; empty when they can be used. */
 export async function findRoleFaults(home: string): Promise<string[]> {
   return await checkRoles((await homeDatabase(home)).url, await credentialsOf(home));
 }
 
 /**
- * Has the processes of this host use their roles from the next start of the supervisor on. Can be repeated.
+ * Makes the processes of this host use their roles from the next start of the supervisor on. Can be repeated.
  * @throws BrambleError ERR_FEATURE_LOCKED before the upgrade is finalized, ERR_DATABASE_ROLE that says what is wrong.
  */
 export async function useRoles(home: string, features: readonly Feature[]): Promise<void> {
@@ -85,7 +85,7 @@ export async function useRoles(home: string, features: readonly Feature[]): Prom
   }
 }
 
-/** Those in use, and where a role has none, those that are prepared. */
+/** The credentials in use, or, for a role without one, the prepared one. */
 async function credentialsOf(home: string): Promise<RoleCredentials> {
   return new Map([...(await readRoleCredentials(home, preparedFolder)), ...(await readRoleCredentials(home))]);
 }

@@ -1,4 +1,6 @@
-/** The database of a domain as this host's home knows it: what a command enters that asks no administration service. */
+/**
+ * The domain's database as known in this host's home, for commands that do not go through an administration service.
+ */
 import { join } from 'node:path';
 import { BrambleError } from '../base/errors.ts';
 import { readCluster } from '../database/embedded/cluster.ts';
@@ -7,14 +9,14 @@ import { urlOf } from '../database/embedded/probe.ts';
 import { readConfiguration } from '../processes/supervisor/configuration.ts';
 
 export interface HomeDatabase {
-  /** As the supervisor of this host enters it. */
+  /** The address that this host's supervisor uses. */
   url: string;
   embedded: boolean;
   /** Name of this host. */
   host: string;
 }
 
-/** @throws BrambleError ERR_CONFIGURATION; ERR_DATABASE_UNAVAILABLE where an embedded PostgreSQL does not run. */
+/** @throws BrambleError ERR_CONFIGURATION; ERR_DATABASE_UNAVAILABLE when an embedded PostgreSQL is not running. */
 export async function homeDatabase(home: string): Promise<HomeDatabase> {
   const { database, host } = await readConfiguration(home);
   if ('url' in database) return { url: database.url, embedded: false, host };

@@ -1,6 +1,6 @@
 /**
  * Makes BRAMBLE_HOME ready for `bramble up`: configuration with free ports, an installed release, PostgreSQL, and the
- * domain itself, created by that release's own program. Safe to repeat: what is there already is left alone.
+ * domain itself, created by that release's own program. Safe to repeat: anything that exists is left alone.
  */
 import { execFile } from 'node:child_process';
 import { access, chmod, mkdir, writeFile } from 'node:fs/promises';
@@ -18,23 +18,23 @@ import { hostInUrl, publicHostOf } from './public-host.ts';
 
 export interface HomePlan {
   home: string;
-  /** Archive of the release that the domain is made with. */
+  /** Archive of the release that creates the domain. */
   archive: string;
   name: string;
-  /** External PostgreSQL; embedded where it is absent. */
+  /** External PostgreSQL; embedded if absent. */
   databaseUrl?: string;
   /** Settings of the embedded PostgreSQL on top of its defaults. */
   databaseSettings?: Readonly<Record<string, string>>;
   /** Name or address that devices connect to. Default 127.0.0.1, with listening on loopback alone. */
   publicHost?: string | undefined;
-  /** Wanted ports; a taken one is replaced by a free one before anything is told of it. */
+  /** Preferred ports; a taken one is replaced by a free one before it is used anywhere. */
   publicPort: number;
   srpPort: number;
   instances: number;
   administrationServices: number;
   /** Name of this host in the domain. */
   host?: string;
-  /** What the operator takes by name; a signer that is named has to be that of the archive. */
+  /** What the operator accepts by name; a named signer must be that of the archive. */
   accepted?: Acceptance;
 }
 
@@ -42,23 +42,24 @@ export interface PreparedHome {
   configuration: Configuration;
   databaseUrl: string;
   release: string;
-  /** What is to be said of the archive's signature: there is no domain yet that knew a signer. */
+  /** A message about the archive's signature: there is no domain yet that could know a signer. */
   signature: Judgement;
-  /** Of the domain; given when it was made, like what devices connect to. */
+  /** The domain's; set when it was created, like the address of devices. */
   name: string;
-  /** What devices of the domain connect to: fixed when it was made. */
+  /** The address that devices connect to: fixed when the domain was created. */
   publicUrl: string;
-  /** Whether the domain was made by this call. */
+  /** Whether this call created the domain. */
   created: boolean;
 }
 
 const runProgram = promisify(execFile);
 
-/** @throws BrambleError ERR_PUBLIC_HOST, or ERR_DOMAIN_CREATION with what the release's program said. */
+/** @throws BrambleError ERR_PUBLIC_HOST, or ERR_DOMAIN_CREATION with the output of the release's program. */
 export async function prepareHome(plan: HomePlan): Promise<PreparedHome> {
   const publicHost = plan.publicHost === undefined ? undefined : publicHostOf(plan.publicHost);
   await mkdir(plan.home, { recursive: true, mode: 0o755 });
-  // Under root PostgreSQL is another user, who has to pass through; everything secret is closed by its own mode.
+  // Under root, PostgreSQL runs as another user, who needs to traverse the folder; every secret is protected by its own
+  // mode.
   if (process.getuid?.() === 0) await chmod(plan.home, 0o755);
   const configuration = await configurationOf({ ...plan, publicHost });
   const archive = await readArchive(plan.archive);
@@ -136,13 +137,13 @@ async function configurationOf(plan: HomePlan): Promise<Configuration> {
   return await readConfiguration(plan.home);
 }
 
-/** Loopback alone where devices were told no other host; `::` takes IPv4 too. */
+/** Loopback only, if devices were given no other host; `::` accepts IPv4 too. */
 function listenAddressFor(publicHost: string | undefined): string {
   if (publicHost === undefined) return '127.0.0.1';
   return isIPv6(publicHost) ? '::' : '0.0.0.0';
 }
 
-/** The wanted port, or another one where that is taken (or where 0 is wanted). */
+/** The preferred port, or another if it is taken (or 0). */
 async function freePort(wanted: number, address: string, besides?: number): Promise<number> {
   for (const port of [wanted, 0, 0, 0]) {
     const found = await tryPort(port, address);

@@ -1,11 +1,11 @@
 /**
- * The name or address under which devices know a domain. They keep it for ever, so what cannot work is refused before the
- * domain is made.
+ * The name or address under which devices know a domain. They keep it for ever, so an unusable one is refused before
+ * the domain is created.
  */
 import { isIP, isIPv6 } from 'node:net';
 import { BrambleError } from '../base/errors.ts';
 
-/** A label as host names have them (RFC 1123 §2.1). */
+/** A label of a host name (RFC 1123 §2.1). */
 const label = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
 /**
@@ -33,7 +33,7 @@ export function publicHostOf(typed: string): string {
   return text;
 }
 
-/** The host as it stands in a URL. */
+/** The host as written in a URL. */
 export function hostInUrl(host: string): string {
   return isIPv6(host) ? `[${host}]` : host;
 }
