@@ -7,8 +7,9 @@
  *   profile-signer  RSA 2048  signs enrolment profiles
  *   route-signer    EC P-256  signs what instances answer to routers, and nothing else
  *
- * Invariant: a key is used for what its certificate says, and opens under its own name only. The domain authority's lies in
- * a table of its own, which administration and coordinator alone may read, as soon as no instance of 1.1 is left.
+ * Invariant: a key is used only for what its certificate says, and can be decrypted only under its own name. The domain
+ * authority's key is in a separate table, which only administration and coordinator may read, as soon as no instance of
+ * 1.1 is left.
  */
 import { createPrivateKey } from 'node:crypto';
 import { BrambleError } from '../base/errors.ts';
@@ -28,7 +29,7 @@ export interface Authorities {
   device: Authority;
 }
 
-/** What a server instance works with. Of the domain authority it needs the certificate, which devices are to trust. */
+/** The keys of a server instance. It needs only the domain authority's certificate, which devices must trust. */
 export interface InstanceAuthorities {
   domainCertificateDer: Buffer;
   device: Authority;
@@ -43,7 +44,7 @@ export async function storeDomainAuthority(q: Queryable, keys: MasterKeys, autho
   await q`insert into domain_key (private_key, key_id) values (${ciphertext}, ${keyId})`;
 }
 
-/** False when there is one of that name already: it stays, and what it signed stays good. */
+/** False when one of that name exists: it stays, and what it signed stays valid. */
 export async function storeAuthority(
   q: Queryable,
   keys: MasterKeys,
@@ -59,7 +60,7 @@ export async function storeAuthority(
   return stored.length > 0;
 }
 
-/** Certificate and key in one; false when the present one is another by now. */
+/** Replaces certificate and key together; false when the current one has changed meanwhile. */
 export async function replaceAuthority(
   q: Queryable,
   keys: MasterKeys,
@@ -82,7 +83,7 @@ interface SealedRow {
 }
 
 /**
- * Undefined when there is none of that name, and for the domain authority also when its key lies apart.
+ * Undefined when there is none of that name, or when the domain authority's key is in the separate table.
  * @throws BrambleError ERR_MASTER_KEY or ERR_SEALED_VALUE.
  */
 export async function loadAuthority(
@@ -97,8 +98,8 @@ export async function loadAuthority(
 }
 
 /**
- * The domain authority with its key, wherever it lies, also on a schema that knows no other place yet. For administration
- * and coordinator. @throws BrambleError ERR_NO_DOMAIN, ERR_MASTER_KEY or ERR_SEALED_VALUE.
+ * The domain authority with its key, wherever it is stored, even on a schema without the separate table. For
+ * administration and coordinator. @throws BrambleError ERR_NO_DOMAIN, ERR_MASTER_KEY or ERR_SEALED_VALUE.
  */
 export async function loadDomainAuthority(q: Queryable, keys: MasterKeys): Promise<Authority> {
   const undivided = await loadAuthority(q, keys, 'domain');
@@ -129,8 +130,8 @@ function openKey(keys: MasterKeys, name: AuthorityName, row: SealedRow): Authori
 }
 
 /**
- * Where a domain has no registration authority or profile signer yet, the device authority stands in for them, as it did
- * before 1.2. Whoever makes a domain or expands it makes both, so this is for a domain that neither has reached.
+ * If a domain has no registration authority or profile signer yet, the device authority stands in for them, as before
+ * 1.2. Creating and expanding a domain both create them, so this is for a domain where neither has happened.
  * @throws BrambleError ERR_NO_DOMAIN, ERR_MASTER_KEY or ERR_SEALED_VALUE.
  */
 export async function loadInstanceAuthorities(q: Queryable, keys: MasterKeys): Promise<InstanceAuthorities> {
@@ -156,8 +157,8 @@ function noAuthority(name: AuthorityName): BrambleError {
 }
 
 /**
- * What an instance signs its answers to routers with: the route signer, or the domain authority as long as routers of 1.1,
- * which know nothing else, may ask. That is told by where its key lies.
+ * The key with which an instance signs its answers to routers: the route signer, or the domain authority as long as
+ * routers of 1.1, which know nothing else, may ask. The location of its key tells which.
  * @throws BrambleError ERR_NO_DOMAIN, ERR_MASTER_KEY or ERR_SEALED_VALUE.
  */
 export async function loadRouteSigner(

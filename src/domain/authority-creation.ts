@@ -1,9 +1,10 @@
 /**
- * The keys that sign for a domain at their beginning: two roots, made once, when the domain is made; registration
- * authority, profile signer and route signer, made with them, or when a domain of a release before 1.2 is expanded. The profile
- * signer, whose signatures count only when a profile is opened, is made anew in time; the others end with their root.
+ * Creates the keys that sign for a domain: two roots, made once, when the domain is made; registration authority,
+ * profile signer and route signer, made with them, or when a domain of a release before 1.2 is expanded. The profile
+ * signer, whose signatures count only when a profile is opened, is renewed in time; the others expire with their root.
  *
- * Invariant: what is there and not renewed stays. Devices trust it, and it may have signed what is under way.
+ * Invariant: an existing key that is not due for renewal stays. Devices trust it, and it may have signed requests under
+ * way.
  */
 import type { Queryable, Transaction } from '../database/connection.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
@@ -55,8 +56,9 @@ export async function createAuthorities(
 }
 
 /**
- * Makes and stores registration authority, profile signer and route signer where they are missing, and returns which were.
- * Can be repeated, and of two at once one wins for each name. @throws BrambleError ERR_MASTER_KEY or ERR_SEALED_VALUE.
+ * Makes and stores registration authority, profile signer and route signer where they are missing, and returns which
+ * were. Can be repeated; of two concurrent calls one wins for each name. @throws BrambleError ERR_MASTER_KEY or
+ * ERR_SEALED_VALUE.
  */
 export async function createMissingSigners(
   q: Queryable,
@@ -75,9 +77,9 @@ export async function createMissingSigners(
 }
 
 /**
- * Makes a new profile signer, with a new key, in place of one of whose time no more than a third is left, unless that one
- * lasts as long as its root; and in place of one that has not begun. Answers whether it did; of two at once one does. @throws BrambleError ERR_MASTER_KEY or
- * ERR_SEALED_VALUE.
+ * Replaces the profile signer, with a new key, when at most a third of its validity is left, unless it lasts as long as
+ * its root; or when it is not valid yet. Returns whether it did; of two concurrent calls one does. @throws BrambleError
+ * ERR_MASTER_KEY or ERR_SEALED_VALUE.
  */
 export async function renewProfileSigner(
   tx: Transaction,

@@ -1,7 +1,8 @@
 /**
- * The signer of releases that the domain trusts: a setting that releases before 1.2 do not look at. Kept at first use, when
- * a signer names its successor, or by hand; every change is audited like any other setting. A signer that was left by hand is
- * refused from then on, even as a successor in a rotation statement: otherwise the old statement would lead there again.
+ * The signer of releases that the domain trusts: a setting that releases before 1.2 do not look at. Kept at first use,
+ * when a signer names its successor, or by hand; every change is audited like any other setting. A signer that an
+ * operator switched away from is refused from then on, even as a successor in a rotation statement: otherwise the old
+ * statement would lead back to it.
  */
 import { z } from 'zod';
 import { advisoryLock, lockClass } from '../database/advisory-locks.ts';
@@ -9,9 +10,9 @@ import type { Queryable, Transaction } from '../database/connection.ts';
 import { readSetting, writeSetting } from './settings.ts';
 
 const settingKey = 'release-signer';
-/** Of unsigned releases that were taken by name; the oldest give way. */
+/** Maximum number of unsigned releases accepted by name; the oldest are dropped. */
 const unsignedKept = 16;
-/** Of refused signers, likewise. */
+/** The same for refused signers. */
 const refusedKept = 64;
 
 export const releaseSignerSetting = z.object({
@@ -20,7 +21,7 @@ export const releaseSignerSetting = z.object({
   since: z.iso.datetime().nullable().default(null),
   occasion: z.string().nullable().default(null),
   unsigned: z.array(z.object({ release: z.string(), manifest: z.string() })).default([]),
-  /** Fingerprints that are taken only when an operator names them. */
+  /** Fingerprints that are accepted only when an operator names them. */
   refused: z.array(z.string()).default([]),
 });
 export type StoredSigner = z.output<typeof releaseSignerSetting>;
@@ -29,19 +30,19 @@ export async function readReleaseSigner(q: Queryable): Promise<StoredSigner> {
   return await readSetting(q, settingKey, releaseSignerSetting);
 }
 
-/** The same for a transaction that may change it: rivals wait, so that only one of them sees the first signer. */
+/** The same for a transaction that may change it: concurrent ones wait, so that only one sees no signer yet. */
 export async function lockReleaseSigner(tx: Transaction): Promise<StoredSigner> {
   await tx`select pg_advisory_xact_lock(${lockClass}, ${advisoryLock.releaseSigner})`;
   return await readReleaseSigner(tx);
 }
 
 export interface NextSigner {
-  /** null forgets it: the next signer is a first one again. */
+  /** null forgets it: the next signer is trusted on first use again. */
   fingerprint: string | null;
   occasion: string;
-  /** By hand: the one that was trusted so far is refused from now on. Default false. */
+  /** Set by an operator: the previously trusted one is refused from now on. Default false. */
   leaves?: boolean;
-  /** Signers that are refused as well. */
+  /** Further signers to refuse. */
   refuse?: readonly string[];
 }
 
@@ -58,7 +59,7 @@ export async function keepReleaseSigner(tx: Transaction, next: NextSigner): Prom
   return kept;
 }
 
-/** An unsigned release was taken by name. @param manifest SHA-256 in groups */
+/** Records that an unsigned release was accepted by name. @param manifest SHA-256 in groups */
 export async function keepUnsigned(tx: Transaction, taken: { release: string; manifest: string }): Promise<void> {
   const stored = await lockReleaseSigner(tx);
   if (stored.unsigned.some(({ manifest }) => manifest === taken.manifest)) return;

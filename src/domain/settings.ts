@@ -2,7 +2,7 @@
 import type * as z from 'zod';
 import type { Queryable } from '../database/connection.ts';
 
-/** The stored value parsed by `schema`, or what `schema` makes of `{}` when none is stored. */
+/** The stored value parsed by `schema`, or the result of parsing `{}` when none is stored. */
 export async function readSetting<Schema extends z.ZodType>(
   q: Queryable,
   key: string,
