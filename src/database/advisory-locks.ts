@@ -9,11 +9,11 @@ export const advisoryLock = {
   administration: 1,
   /** Shared by registrations and leases of components; exclusive while the feature level is raised. */
   featureLevel: 2,
-  /** Exclusive for whoever applies migrations. */
+  /** Exclusive while applying migrations. */
   migration: 3,
   /** Held exclusively by the sealer of the audit. */
   audit: 4,
-  /** Exclusive for whoever may keep the signer of a release, so that only one is the first. */
+  /** Exclusive for setting the trusted signer of a release, so that only one is the first. */
   releaseSigner: 5,
 } as const;
 

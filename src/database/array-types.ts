@@ -1,6 +1,6 @@
 /**
- * The built-in array types. Their numbers never change, so no connection asks the database for them: the driver's own question is
- * outside of every statement, and one that fails there (a pooler whose server is gone) would end the process.
+ * The built-in array types. Their numbers never change, so no connection asks the database for them: the driver's own
+ * query runs outside any statement, and a failure there (a pooler whose server is gone) would end the process.
  */
 import type postgres from 'postgres';
 
@@ -31,7 +31,7 @@ const arrayTypes: readonly (readonly [element: number, array: number])[] = [
   [5069, 271], // xid8
 ];
 
-/** Teaches a connection's options the arrays of the element types that they know. */
+/** Adds to a connection's options the arrays of the element types that they know. */
 export function addArrayTypes(options: Pick<postgres.ParsedOptions, 'parsers' | 'serializers'>): void {
   for (const [element, array] of arrayTypes) {
     options.parsers[array] = (text: string) => parseArray(text, options.parsers[element] as Convert | undefined);
@@ -40,7 +40,7 @@ export function addArrayTypes(options: Pick<postgres.ParsedOptions, 'parsers' | 
   }
 }
 
-/** An array literal with its elements, whatever they are, in quotation marks. */
+/** An array literal with all its elements quoted. */
 function serializeArray(values: readonly unknown[], convert?: Convert): string {
   const texts = values.map((value) => {
     if (value === undefined) throw new TypeError('undefined in an array for the database');
@@ -51,7 +51,7 @@ function serializeArray(values: readonly unknown[], convert?: Convert): string {
   return `{${texts.join(',')}}`;
 }
 
-/** What PostgreSQL writes: `{a,"b \"c\"",NULL,{…}}`. */
+/** PostgreSQL's output: `{a,"b \"c\"",NULL,{…}}`. */
 function parseArray(text: string, convert?: Convert): unknown[] {
   const found: unknown[][] = [[]];
   // One element: quoted with escapes, unquoted, or a brace. A lower bound before the first brace is not kept.

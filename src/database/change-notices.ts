@@ -1,15 +1,15 @@
 /**
- * Who looks at a table now and then is told when it has changed: triggers say so (`sql/017-change-notices.expand.sql`), whoever
- * wrote it, a release that knows nothing of this and a hand in the database included. What a look is for comes soon after a
- * notice and late without one: a notice may be lost.
+ * Tells code that polls a table when it has changed: triggers notify (`sql/017-change-notices.expand.sql`) whoever
+ * wrote it, including earlier releases and manual changes in the database. A notice makes the next look come sooner; as
+ * notices may be lost, the poll remains.
  */
 import type { Bell } from '../base/bell.ts';
 import type { Database } from './connection.ts';
 
-/** Between two looks that no notice brought forward. */
+/** Between two looks without a notice. */
 export const lateLookMs = 30_000;
 
-/** Tables whose triggers tell of changes. */
+/** Tables whose triggers report changes. */
 export type NoticedTable =
   | 'setting'
   | 'revocation_list'
@@ -18,7 +18,7 @@ export type NoticedTable =
   | 'srp_credential'
   | 'audit_record';
 
-/** Rings when one of the tables was written, and after a time in which nobody listened. */
+/** Rings when one of the tables was written, and after a gap in listening. */
 export async function ringAtChanges(
   db: Database,
   tables: readonly NoticedTable[],

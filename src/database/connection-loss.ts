@@ -2,9 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { sqlState } from './sql-state.ts';
 
 /**
- * Whether the session that a statement ran in is gone: codes of the driver, of its socket, and of a server that ends a session
- * (class 08 and 57P). What else was cut in the middle of the work, such as a client's request, has the same codes of a
- * socket; the driver marks its own with the query.
+ * Whether the session that a statement ran in is gone: codes of the driver, of its socket, and of a server that ends a
+ * session (class 08 and 57P). Other connections cut during the work, such as a client's request, have the same socket
+ * codes; the driver marks its own errors with the query.
  */
 export function isConnectionLoss(error: unknown): boolean {
   if (!(error instanceof Error) || !('code' in error)) return false;
@@ -14,7 +14,7 @@ export function isConnectionLoss(error: unknown): boolean {
   return /^(08...|57P0[1-5])$/.test(sqlState(error) ?? '');
 }
 
-/** Whether an attempt to connect failed by something that passes: the server is not there (yet), or is full. */
+/** Whether an attempt to connect failed for a temporary reason: the server is not there (yet), or is full. */
 export function isUnreachable(error: unknown): boolean {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   return (
@@ -29,22 +29,28 @@ export function wasTerminated(error: unknown): boolean {
   return ['57P01', 'ECONNRESET'].includes(String((error as NodeJS.ErrnoException).code));
 }
 
-/** Errors of those that had no session: nothing of theirs was sent. */
+/** Errors of statements that had no session: nothing was sent. */
 const unsent = new WeakSet<object>();
 
-/** Marks an error as one of a statement that was not sent, since no session was to be had for as long as it may wait. */
+/**
+ * Marks an error as that of a statement that was not sent, because no session was available for as long as it may wait.
+ */
 export function markUnsent(error: unknown): unknown {
   if (error instanceof Error) unsent.add(error);
   return error;
 }
 
-/** Several sessions may have ended at the same time without anybody knowing: the first further try comes at once. */
+/** Several sessions may have ended at once, still unnoticed: the first retry is immediate. */
 const tries = 6;
-/** A pooler in front of a server that is going down refuses in no time, one session after the other: so from the second on, doubling. */
+/**
+ * A pooler in front of a server that is shutting down refuses instantly, one session after another: from the second
+ * retry on, the delay doubles.
+ */
 const pauseMs = 100;
 
 /**
- * What `first` sent, or `next` after its session was lost. Who waited for a session in vain does not wait again.
+ * The result of `first`, or of `next` after its session was lost. A statement that waited for a session in vain does
+ * not wait again.
  * @param may asked before each further try
  */
 export async function onAnotherConnection<Result>(

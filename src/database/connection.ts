@@ -1,6 +1,6 @@
 /**
  * The connection to the configuration database. Statements are plain parameterised SQL in named functions that take the
- * queryable first, so that a caller decides what stands in one transaction.
+ * queryable first, so that the caller decides what belongs to one transaction.
  */
 import type postgres from 'postgres';
 import { guardTransactions } from './guarded-transactions.ts';
@@ -9,38 +9,38 @@ import { openPool } from './session-pool.ts';
 
 export type Database = postgres.Sql<Record<string, never>>;
 export type Transaction = postgres.TransactionSql<Record<string, never>>;
-/** Whatever a statement can be sent through. */
+/** Anything that a statement can be sent through. */
 export type Queryable = Database | Transaction;
-/** A piece of SQL that is put into a statement. */
+/** A fragment of SQL for use in a statement. */
 export type SqlFragment = postgres.PendingQuery<postgres.Row[]>;
 
 export interface DatabaseOptions {
-  /** Who holds a lock must be readable in `pg_stat_activity`, also through a pooler: see {@link applicationName}. */
+  /** The holder of a lock must be visible in `pg_stat_activity`, even through a pooler: see {@link applicationName}. */
   applicationName: string;
-  /** Sessions at most; each is opened when it is first needed. */
+  /** Maximum number of sessions; each is opened when first needed. */
   max?: number;
   /** Seconds after which an unused session is closed; 0 keeps it. The one that was used last is used next. */
   idleTimeoutSeconds?: number;
   /** Statements are planned once for all parameters, and not again for these: where the few that are sent are known to fare well. */
   plansOnce?: boolean;
-  /** So many sessions are kept though they are unused; default none. */
+  /** Number of unused sessions to keep; default none. */
   keep?: number;
-  /** How long a statement waits for a database that cannot be reached; asked again and again; default 0. */
+  /** How long a statement waits for an unreachable database, retrying meanwhile; default 0. */
   patienceMs?: () => number;
-  /** Told of each attempt to connect that failed while a statement waits. */
+  /** Called for each failed attempt to connect while a statement waits. */
   onUnreachable?: (error: unknown) => void;
 }
 
-/** A pool gives back what a burst of work needed: each session of the server takes some 10 MB and a place. */
+/** A pool releases the sessions that a burst of work needed: each takes some 10 MB of the server and a slot. */
 export const serviceIdleSeconds = 30;
 
-/** How long what serves others waits for a database that restarts; a device's request has 30 s. */
+/** How long services wait for a restarting database; a device's request has 30 s. */
 export const servicePatienceMs = 20_000;
 
 /**
- * Opens a pool; nothing is sent before the first statement. Its transactions end with their connection; what was lost with
- * one and has changed nothing is sent again, but for a pool of one: that is a session, with what it locked and set, and when it
- * is lost the pool is.
+ * Opens a pool; nothing is sent before the first statement. Its transactions end with their connection; statements lost
+ * with one are sent again if they change nothing. Except in a pool of one: that is a session with its locks and
+ * settings, and when it is lost, so is the pool.
  */
 export function openDatabase(url: string, options: DatabaseOptions): Database {
   const isSession = options.max === 1;

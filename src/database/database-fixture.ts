@@ -1,5 +1,5 @@
 /**
- * A database of its own for each test file, on a real PostgreSQL: a clone of a template to which the migrations were
+ * A separate database for each test file, on a real PostgreSQL: a clone of a template to which the migrations were
  * applied once. Under `scripts/test.ts` all files share one cluster (BRAMBLE_TEST_CLUSTER); a file that is run alone
  * with `node --test` starts its own and stops it.
  *
@@ -27,14 +27,14 @@ export interface TestCluster {
 export interface TestDatabase {
   readonly url: string;
   readonly name: string;
-  /** Ends its sessions and drops it. Called by itself at the end of the file, or of the test that made it. */
+  /** Ends its sessions and drops it. Called automatically at the end of the file, or of the test that made it. */
   drop(): Promise<void>;
 }
 
 export interface TestDatabaseOptions {
   /** Fills the template, once for each key and cluster. Default: all migrations of `sql/`. */
   prepareTemplate?: (url: string) => Promise<void>;
-  /** Tells templates apart; wanted with `prepareTemplate`. Default `migrated`. */
+  /** Distinguishes templates; required with `prepareTemplate`. Default `migrated`. */
   templateKey?: string;
 }
 
@@ -49,7 +49,10 @@ export function useOwnCluster(): void {
   delete process.env[testClusterVariable];
 }
 
-/** In a test run a file is ended when its hooks are done: what only ends with its process stays behind. */
+/**
+ * In a test run a file is ended when its hooks are done: anything that is cleaned up only at process exit would stay
+ * behind.
+ */
 export async function stopOwnCluster(): Promise<void> {
   const cluster = held.cluster;
   held.cluster = null;
@@ -62,7 +65,7 @@ const migrationFolder = fileURLToPath(new URL('../../sql', import.meta.url));
 /** Class of the advisory locks under which templates are made; no other code works on a test cluster's main database. */
 const templateLockClass = 77;
 
-/** Starts a cluster in a temporary folder, or takes the one that the test run shares (which `stop` leaves alone). */
+/** Starts a cluster in a temporary folder, or uses the one that the test run shares (which `stop` leaves alone). */
 export async function openTestCluster(): Promise<TestCluster> {
   const shared = process.env[testClusterVariable];
   if (shared !== undefined && shared !== '') {
@@ -74,7 +77,7 @@ export async function openTestCluster(): Promise<TestCluster> {
   // Under root PostgreSQL is another user, who has to pass through.
   await chmod(folder, 0o711);
   const pgFolder = path.join(folder, 'postgres');
-  // Databases come and go by the hundred: nothing in them is worth a visit of autovacuum's, which is a process each.
+  // Databases come and go by the hundred: none is worth an autovacuum worker.
   const settings = {
     ...{ fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', shared_buffers: '64MB' },
     autovacuum: 'off',
@@ -89,7 +92,7 @@ export async function openTestCluster(): Promise<TestCluster> {
   };
 }
 
-/** What this test process holds: its cluster, once one was wanted, and the databases not yet dropped. */
+/** What this test process holds: its cluster, once needed, and the databases not yet dropped. */
 const held: { cluster: Promise<TestCluster> | null; databases: Set<string> } = { cluster: null, databases: new Set() };
 
 /** A fresh database. Call it at the top of a test file, or in a test: it is dropped at the end of either. */
@@ -115,7 +118,7 @@ export async function createTestDatabase(options: TestDatabaseOptions = {}): Pro
     await sql.unsafe(`create database ${name} template ${template}`);
   });
   database.drop = async () => {
-    // PostgreSQL waits five seconds for the sessions that it ends, which a busy machine may not have ended by then.
+    // PostgreSQL waits five seconds for the sessions that it terminates, which may not be enough on a busy machine.
     await until(`the database ${name} is dropped`, 120_000, async () => {
       await withMaintenance(url, async (sql) => {
         await sql.unsafe(`drop database if exists ${name} with (force)`);
@@ -142,7 +145,7 @@ export async function createEarlierTestDatabase(lastMigration: number): Promise<
   });
 }
 
-/** Makes the shared template ahead of the files that want it. */
+/** Creates the shared template ahead of the files that need it. */
 export async function prepareMigratedTemplate(url: string): Promise<void> {
   const template = `template_${createHash('sha256').update('migrated').digest('hex').slice(0, 12)}`;
   await withMaintenance(url, async (sql) => await ensureTemplate(sql, url, template, applyMigrations));
@@ -211,7 +214,7 @@ async function removeAbandonedClusters(): Promise<void> {
   }
 }
 
-/** null for a folder that is not ours to judge: of another user, or without an owner's note. */
+/** null for a folder that is not ours to judge: another user's, or without an owner file. */
 async function readOwner(folder: string): Promise<{ pid: number; birth: string | null } | null> {
   try {
     const { uid } = await stat(folder);

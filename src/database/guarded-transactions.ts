@@ -1,11 +1,12 @@
 /**
- * Transactions that end with their connection. The driver goes on handing a transaction's statements to its connection
- * object after that was cut: they then fail the whole process, or run on whatever session took the object over, outside of
- * any transaction.
+ * Transactions that end with their connection. The driver continues to send a transaction's statements to its
+ * connection object after the connection was cut: they then crash the whole process, or run on whatever session has
+ * taken the object over, outside any transaction.
  *
- * Invariant: after its connection was lost, a transaction sends nothing more, neither its own statements nor the driver's
- * rollback; `begin` rejects with the loss. Without this an administration transaction that the release fence ended could
- * write afterwards (invariant 7). One that was lost before its work began has done nothing, and may begin anew.
+ * Invariant: after its connection was lost, a transaction sends nothing more, neither its own statements nor the
+ * driver's rollback; `begin` rejects with the loss. Without this an administration transaction that the release fence
+ * ended could write afterwards (invariant 7). One that was lost before its work began has done nothing, and may be
+ * retried.
  */
 
 import type postgres from 'postgres';
@@ -22,7 +23,7 @@ type Work = (tx: Transaction) => unknown;
 
 /**
  * The same database, whose `begin` is safe against the loss of its connection.
- * @param again whether a transaction that was lost before its work began has another try
+ * @param again whether a transaction that was lost before its work began is retried
  */
 export function guardTransactions(db: Database, { again }: { again: boolean }): Database {
   const guarded = {
@@ -66,7 +67,7 @@ async function beginGuarded(db: Database, options: string, work: Work): Promise<
       return settled.promise;
     });
   } finally {
-    // Also at an orderly end: whoever kept the transaction gets an error instead of another one's session.
+    // Also after an orderly end: code that kept the transaction gets an error instead of another's session.
     fate.lost = true;
   }
 }

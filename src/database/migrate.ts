@@ -1,8 +1,8 @@
 /**
- * Applies migrations, safe against a rival: one migrator at a time by advisory lock, each migration in a transaction with
- * a short lock timeout, so that a long transaction in the way delays the migration and never the devices behind it. Indexes
- * of large tables are built beside live traffic (`create index concurrently`): no transaction holds them together, so one that
- * was left half built is dropped and built anew, and the migration counts as applied once all are there.
+ * Applies migrations, safe against a rival: one migrator at a time by advisory lock, each migration in a transaction
+ * with a short lock timeout, so that a long transaction in the way delays the migration and never the devices behind
+ * it. Indexes of large tables are built beside live traffic (`create index concurrently`): they share no transaction,
+ * so a half-built one is dropped and rebuilt, and the migration counts as applied once all exist.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { BrambleError } from '../base/errors.ts';
@@ -33,8 +33,8 @@ interface AppliedMigration {
 
 /**
  * Brings the database to the newest migration that `contract` allows, and returns its number.
- * @throws BrambleError ERR_MIGRATION_CHANGED when an applied file was edited, ERR_SCHEMA_TOO_NEW when the database holds
- *   migrations that this release does not know, ERR_MIGRATION_BLOCKED when a lock was not to be had.
+ * @throws BrambleError ERR_MIGRATION_CHANGED when an applied file was edited, ERR_SCHEMA_TOO_NEW when the database
+ * holds migrations that this release does not know, ERR_MIGRATION_BLOCKED when a lock could not be obtained.
  */
 export async function migrate(url: string, options: MigrateOptions): Promise<number> {
   const migrations = await readMigrations(options.folder);
@@ -71,9 +71,9 @@ export async function schemaVersionOf(db: Database): Promise<number> {
 const rivalAskedEveryMs = 100;
 
 async function takeMigrationLock(db: Database): Promise<void> {
-  // Of the one session that this pool ever has: it ends with the session, also when the process dies, and no statement goes
-  // on without it. Asked for again and again: a statement that waits has a snapshot, and an index that is being built
-  // concurrently waits for the end of that.
+  // Held by this pool's only session: it ends with the session, also when the process dies, and no statement continues
+  // without it. Polled rather than waited for: a waiting statement has a snapshot, and a concurrent index build waits
+  // for that to end.
   for (;;) {
     const [lock] = await db`select pg_try_advisory_lock(${lockClass}, ${advisoryLock.migration}) as taken`;
     if (lock?.['taken'] === true) break;
@@ -126,7 +126,7 @@ async function applyMigration(db: Database, migration: Migration, options: Migra
   const apply = async (tx: Transaction) => {
     if (migration.indexes.length === 0) await tx.unsafe(migration.statements);
     await recordMigration(tx, migration, options.release);
-    // A table is never there without the rights of those who use it.
+    // A table never exists without the rights of its users.
     await applyRights(tx, { revoke: false });
   };
   try {
@@ -145,12 +145,13 @@ async function applyMigration(db: Database, migration: Migration, options: Migra
   options.onProgress?.({ number: migration.number, name: migration.name });
 }
 
-/** Nobody waits behind it meanwhile, as they would behind a transaction of a migration: it may wait longer. */
+/** Nothing queues behind it, as it would behind a migration's transaction: it may wait longer. */
 const indexLockTimeout = '5s';
 
 /**
- * By the order of locks that `create index concurrently` has: it waits for the end of every transaction that began before it,
- * and blocks none. Where that is in vain, or its process dies, an invalid index stays that every write goes on paying for.
+ * By the order of locks that `create index concurrently` has: it waits for the end of every transaction that began
+ * before it, and blocks none. If that fails, or its process dies, an invalid index remains, which every write still has
+ * to maintain.
  */
 async function buildIndex(db: Database, { name, statement }: ConcurrentIndex, attempts: number): Promise<void> {
   for (let attempt = 1; ; attempt++) {

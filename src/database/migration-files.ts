@@ -1,9 +1,9 @@
 /**
- * Numbered migrations: `NNN-name.expand.sql` (additive, the release before works on the result) or `NNN-name.contract.sql`
- * (only when an upgrade is finalized). A part after a line `-- backfill` is one statement that is repeated in
- * transactions of its own until it changes no row, so that it can be interrupted anywhere. A file may instead consist of
- * `create index concurrently if not exists …` alone: on large tables in use, where building an index otherwise keeps everybody
- * from writing for as long as it takes.
+ * Numbered migrations: `NNN-name.expand.sql` (additive, the release before works on the result) or
+ * `NNN-name.contract.sql` (only when an upgrade is finalized). A part after a line `-- backfill` is one statement that
+ * is repeated in transactions of its own until it changes no row, so that it can be interrupted anywhere. A file may
+ * instead consist of `create index concurrently if not exists …` alone: for large tables in use, where an ordinary
+ * index build blocks all writes while it runs.
  */
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
@@ -16,7 +16,7 @@ export interface Migration {
   readonly kind: 'expand' | 'contract';
   readonly statements: string;
   readonly backfill: string | undefined;
-  /** Built beside live traffic, each on its own, instead of `statements`; empty where the file is not of that form. */
+  /** Built beside live traffic, one by one, instead of `statements`; empty if the file is not of that form. */
   readonly indexes: readonly ConcurrentIndex[];
   /** SHA-256 of the file, hex. */
   readonly digest: string;

@@ -1,6 +1,6 @@
 /**
- * LISTEN that survives its session, on one connection for all channels of a process. Notifications only bring a look forward:
- * whoever listens is told once more after each time that nobody listened, since what was said meanwhile is lost.
+ * LISTEN that survives its session, on one connection for all channels of a process. Notifications only bring a look
+ * forward: after each gap, listeners are notified once more, since notifications sent meanwhile are lost.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { openSession, type Session } from './session.ts';
@@ -14,8 +14,8 @@ export interface ListenerOptions {
 
 export interface Listener {
   /**
-   * Resolves as soon as it listens, or at once where the database does not answer: it goes on trying. `onListen` is called each
-   * time that it listens anew; after a gap `onNotify` is too, with an empty payload.
+   * Resolves as soon as it listens, or at once if the database does not answer, in which case it keeps trying.
+   * `onListen` is called each time that it starts listening; after a gap `onNotify` is too, with an empty payload.
    */
   listen(
     channel: string,
@@ -38,7 +38,7 @@ export function createListener(options: ListenerOptions): Listener {
   let keeping: { ending: AbortController; running: Promise<void>; tried: Promise<void> } | undefined;
   let current: Session | undefined;
 
-  /** @throws what forbids it; the session is closed then */
+  /** @throws whatever prevents it, after closing the session */
   async function open(attempt: number, signal: AbortSignal): Promise<Session> {
     const session = await openSession(options.url, {
       applicationName: options.applicationName,
@@ -50,7 +50,7 @@ export function createListener(options: ListenerOptions): Listener {
     });
     try {
       const told: Subscriber[] = [];
-      // Whoever comes while it begins is gone through as well.
+      // Listeners added meanwhile are included.
       for (const each of subscribers) {
         await listenIn(session, each.channel);
         told.push(each);

@@ -3,8 +3,8 @@
  * another (pgbouncer's `pool_mode` transaction or statement) loses locks, settings, prepared statements and notifications, some
  * of them in silence: nothing of Bramble works on one.
  *
- * Sure in both directions: two sessions that are open at once have two processes, unless they share one; and only who keeps
- * a session is told of what another one notifies.
+ * Reliable in both directions: two sessions open at once have two processes, unless they share one; and only a client
+ * that keeps its session receives another's notifications.
  */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -13,7 +13,7 @@ import { noAnswer, openSession, type Session } from './session.ts';
 
 export interface PoolerCheckOptions {
   readonly applicationName: string;
-  /** How long all of it may take, default 20 s: a database that is stopped, or behind a cut cable, answers never. */
+  /** How long all of it may take, default 20 s: a database that is stopped, or behind a cut cable, never answers. */
   readonly timeoutMs?: number;
   /** Ends it at once. */
   readonly signal?: AbortSignal;
@@ -31,7 +31,7 @@ export async function assertOwnSessions(url: string, options: PoolerCheckOptions
   try {
     await compareSessions(url, applicationName, timeoutMs / 4, signal);
   } catch (error) {
-    // That its sessions are closed is what makes a statement fail then.
+    // The statement then fails because its sessions are closed.
     throw ending.signal.aborted ? ending.signal.reason : error;
   } finally {
     clearTimeout(late);

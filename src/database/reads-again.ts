@@ -1,8 +1,8 @@
 /**
- * Reads that outlive the loss of a pooled connection. The first statement of a connection that the database had cut fails,
- * even where the driver never sent it: it may be answered with what ended the session before.
+ * Reads that outlive the loss of a pooled connection. The first statement on a connection that the database has cut
+ * fails, even if the driver never sent it: it may be answered with the error that ended the previous session.
  *
- * Invariant: sent again is only what changes nothing, outside of a transaction. How a transaction begins anew:
+ * Invariant: only statements that change nothing, outside a transaction, are sent again. How a transaction begins anew:
  * guarded-transactions.ts.
  */
 import type postgres from 'postgres';
@@ -61,6 +61,6 @@ function isHarmless(value: unknown): boolean {
 
 const writes = /\b(insert|update|delete|merge)\b/;
 
-/** Functions that do something, and locks. */
+/** Functions with side effects, and locks. */
 const acts =
   /\b(for (no key )?update|for (key )?share|set_config|pg_notify|(next|set)val|pg_(try_)?advisory\w*|pg_(terminate|cancel|reload|switch)\w*)\b/;

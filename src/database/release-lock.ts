@@ -1,9 +1,10 @@
 /**
  * The release lock: an administration service commits only on a database of exactly its own release.
  *
- * Protects invariant 7. A stopped process with an open transaction commits when it is let go on, whatever was revoked
- * meanwhile; so every administration transaction holds a shared advisory lock, which the release fence takes exclusively.
- * The release is read in the statement *after* the lock was granted: only that one sees what the fence committed.
+ * Protects invariant 7. A suspended process with an open transaction commits when it resumes, whatever was revoked
+ * meanwhile; so every administration transaction holds a shared advisory lock, which the release fence takes
+ * exclusively. The release is read in the statement *after* the lock was granted: only that one sees what the fence
+ * committed.
  */
 import { BrambleError } from '../base/errors.ts';
 import { advisoryLock, lockClass } from './advisory-locks.ts';
@@ -31,7 +32,7 @@ export async function administrationTransaction<Result>(
   work: (tx: Transaction) => Promise<Result>,
 ): Promise<Result> {
   const result = await db.begin(async (tx) => {
-    // Sent together, run one after the other: the second statement's snapshot is taken once the lock was granted.
+    // Sent together, executed in order: the second statement's snapshot is taken once the lock was granted.
     const [, [domain]] = await Promise.all([lockShared(tx), tx<{ release: string }[]>`select release from domain`]);
     if (domain?.release !== release) {
       throw new BrambleError(

@@ -21,12 +21,12 @@ const tagBytes = 16;
 
 /** Fresh keys with one random entry. */
 export function createMasterKeys(): MasterKeys {
-  // Never twice the same, or a rotation would overwrite the key that everything is sealed with.
+  // Never the same twice, or a rotation would overwrite the key that sealed everything.
   const id = `k${Date.now().toString(36)}${randomBytes(4).toString('hex')}`;
   return { current: id, keys: new Map([[id, randomBytes(32)]]) };
 }
 
-/** Adds a fresh key and makes it the current one; what older ones sealed still opens. */
+/** Adds a fresh key and makes it the current one; values sealed by older ones still open. */
 export function rotateMasterKeys(keys: MasterKeys): MasterKeys {
   const fresh = createMasterKeys();
   return { current: fresh.current, keys: new Map([...keys.keys, ...fresh.keys]) };

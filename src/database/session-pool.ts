@@ -1,8 +1,10 @@
 /**
- * A pool of sessions with the face of the driver: statements, transactions, notifications. A statement has a session to itself.
+ * A pool of sessions with the driver's interface: statements, transactions, notifications. A statement has a session to
+ * itself.
  *
- * Invariants: nothing is sent to a session that is known to be lost, and what waits for a session is not lost with another one:
- * as long as the patience lasts, a database that restarts costs time and no error. There are never more sessions than `max`.
+ * Invariants: nothing is sent to a session known to be lost, and a statement that waits for a session is not lost with
+ * another one: within its patience, a restarting database costs time but causes no error. There are never more sessions
+ * than `max`.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { isUnreachable, markUnsent, wasTerminated } from './connection-loss.ts';
@@ -13,17 +15,20 @@ import { withinSession } from './together.ts';
 export interface PoolOptions {
   readonly applicationName: string;
   readonly max: number;
-  /** How long a statement waits for a database that cannot be reached; 0: the first failure is its failure. */
+  /** How long a statement waits for an unreachable database; 0: the first failure fails it. */
   readonly patienceMs: () => number;
-  /** Told of each attempt to connect that failed while somebody waits. */
+  /** Called for each failed attempt to connect while a statement waits. */
   readonly onUnreachable: (error: unknown) => void;
   /** After which an unused session is closed; 0 keeps it, and `once` does. */
   readonly idleTimeoutMs: number;
-  /** So many are kept, however long nobody uses them; default none. */
+  /** Number to keep, however long unused; default none. */
   readonly keep?: number;
   /** See openDatabase. */
   readonly plansOnce?: boolean;
-  /** Whether the first session is the only one ever: what it locked and set would be missing in the next. No age ends it. */
+  /**
+   * Whether the first session is the only one ever: its locks and settings would be missing in the next. It never
+   * expires.
+   */
   readonly once: boolean;
   /** Milliseconds of a clock that never goes back; default the machine's. */
   readonly nowMs?: () => number;
@@ -38,7 +43,7 @@ interface Waiter {
 type Work = (tx: unknown) => unknown;
 type Settle = (...settled: unknown[]) => unknown;
 
-/** A session that was open for so long gives its memory in the server back, where another one can take its place. */
+/** A session open for this long is closed to free its memory in the server, if another can replace it. */
 export const maxLifeMs = 45 * 60_000;
 const patienceWithCutsMs = 1000;
 const firstDelayMs = 25;
@@ -73,9 +78,9 @@ export function openPool(url: string, options: PoolOptions): Sql {
   });
 }
 
-/** What the driver does on a connection of its own, or waits for one for ever. */
+/** Functions that the driver runs on a separate connection, or waits for one for ever. */
 const ofTheDriver = ['reserve', 'subscribe', 'notify', 'file', 'largeObject', 'close'];
-/** What changes a statement of the driver: it would be lost, since another one is built and sent in a session. */
+/** Modifiers of a driver statement: they would be lost, since another statement is built and sent in a session. */
 const ofTheStatement = 'values raw simple cursor forEach stream describe readable writable cancel'.split(' ');
 
 function refusing(names: readonly string[], why: string): Readonly<Record<string, () => never>> {
@@ -148,7 +153,7 @@ function createSessions(url: string, options: PoolOptions): Sessions {
     for (const { session } of unused.slice(0, Math.max(0, born.size - (options.keep ?? 0)))) drop(session);
   }
 
-  /** To whoever waits longest, or to the others that are unused. */
+  /** To the longest waiting statement, or back to the unused ones. */
   function offer(session: Session): void {
     if (ended.signal.aborted || session.isLost() || nowMs() - (born.get(session) ?? 0) > oldestMs) {
       drop(session);
@@ -159,7 +164,7 @@ function createSessions(url: string, options: PoolOptions): Sessions {
     else idle.push({ session, since: nowMs() });
   }
 
-  /** As many more sessions as are waited for, up to `max`. */
+  /** Opens as many sessions as are waited for, up to `max`. */
   function grow(): void {
     while (connecting < waiters.length && born.size + connecting < options.max && !ended.signal.aborted) {
       connecting += 1;
@@ -196,10 +201,10 @@ function createSessions(url: string, options: PoolOptions): Sessions {
     }
   }
 
-  /** Whose patience is over, fails; for what no patience helps, such as a wrong password, all do. */
+  /** Statements whose patience has run out fail; on permanent errors, such as a wrong password, all do. */
   function expire(error: unknown): void {
     const hopeless = !isUnreachable(error);
-    // A session that was cut while it began says little about the next one.
+    // A session cut while it was starting says little about the next one.
     const patienceMs = wasTerminated(error) ? Math.max(options.patienceMs(), patienceWithCutsMs) : options.patienceMs();
     const before = nowMs() - patienceMs;
     for (let waiter = waiters[0]; waiter && (hopeless || waiter.since <= before); waiter = waiters[0]) {

@@ -1,9 +1,9 @@
 /**
  * One session of the database: a connection of the driver that is opened once, proved by a first statement, and never again.
  *
- * Invariants: a connection object serves one session only. The driver's, when it connects anew, carries on with what the
- * session before left: statements that nobody answers, an empty answer, the old error for the next statement. And whatever runs
- * in a session is settled when it is lost.
+ * Invariants: a connection object serves one session only. The driver's, when it reconnects, carries over leftovers of
+ * the previous session: statements that are never answered, an empty answer, the old error for the next statement. And
+ * everything running in a session is settled when it is lost.
  */
 import net from 'node:net';
 import postgres from 'postgres';
@@ -27,13 +27,13 @@ export interface Session {
   /** @throws what the work does, or the loss of the connection, whichever comes first */
   run<Result>(work: (sql: Sql) => PromiseLike<Result>): Promise<Result>;
   isLost(): boolean;
-  /** Resolved when its connection is gone, whoever closed it. */
+  /** Resolves when its connection is gone, whoever closed it. */
   readonly lost: Promise<void>;
-  /** In good order; what still runs in it is rejected. */
+  /** Closes in good order; statements still running are rejected. */
   close(): void;
 }
 
-/** An error that a lost connection has; the driver's have the same codes. */
+/** An error for a lost connection, with the same codes as the driver's. */
 export function connectionError(
   code: 'CONNECTION_CLOSED' | 'CONNECTION_ENDED' | 'CONNECT_TIMEOUT',
   why: string,
@@ -83,7 +83,7 @@ export async function planForRows(sql: Sql, once: boolean): Promise<void> {
 export async function openSession(url: string, options: SessionOptions): Promise<Session> {
   const timeoutMs = options.connectTimeoutMs ?? 10_000;
   const lost = Promise.withResolvers<void>();
-  /** How to reject what runs just now. Whatever stood here for longer than it runs would be kept for the session's whole life. */
+  /** How to reject the running statements. Anything left here longer would be kept for the session's whole life. */
   const running = new Set<(error: Error) => void>();
   let isLost = false;
   let socket: net.Socket | undefined;
@@ -152,6 +152,6 @@ function connectSocket({ host, port, path }: Addresses, attempt: number): net.So
   if (typeof path === 'string' && path !== '') return net.connect(path);
   const at = attempt % host.length;
   const [name, number] = [host[at] ?? 'localhost', Number(port[at] ?? 5432)];
-  // The driver names the server in its TLS greeting by what it finds here.
+  // The driver takes the TLS server name from here.
   return Object.assign(net.connect(number, name), { host: name, port: number });
 }

@@ -1,6 +1,6 @@
 /**
- * Changes of the schema beside live traffic. A statement that waits for a table's lock makes everybody behind it wait too,
- * and one that holds the locks of several tables meets others the other way round.
+ * Changes of the schema beside live traffic. A statement that waits for a table's lock makes everything behind it wait
+ * too, and one that holds locks on several tables can deadlock with others.
  *
  * Invariant: nobody waits longer than half a second behind a change that cannot have its lock; it steps back and tries again.
  */
@@ -8,13 +8,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Database, Transaction } from './connection.ts';
 import { sqlState } from './sql-state.ts';
 
-/** How often a change that meets a lock is tried, 50 ms to 2 s apart. */
+/** How often a change that meets a lock is attempted, 50 ms to 2 s apart. */
 export const shortLockAttempts = 60;
 
 const lockNotAvailable = '55P03';
 const deadlockDetected = '40P01';
 
-/** One transaction, tried until it had its locks. @throws whatever it failed by the last time */
+/** One transaction, retried until it gets its locks. @throws the error of the last attempt */
 export async function inShortLocks(
   db: Database,
   work: (tx: Transaction) => Promise<unknown>,
@@ -34,7 +34,7 @@ export async function inShortLocks(
   }
 }
 
-/** Whether a lock was not to be had, as opposed to a failure that another try would meet again. */
+/** Whether a lock could not be obtained, as opposed to a failure that would happen again. */
 export function isLockFailure(error: unknown): boolean {
   const state = sqlState(error);
   return state === lockNotAvailable || state === deadlockDetected;

@@ -5,7 +5,10 @@ export function sqlState(error: unknown): string | undefined {
   return error instanceof postgres.PostgresError ? error.code : undefined;
 }
 
-/** Whether a check of a table refused a row: one of the release before, which goes when an upgrade is finalized. */
+/**
+ * Whether a table's check refused a row: a check of the previous release, which is dropped when an upgrade is
+ * finalized.
+ */
 export function isCheckViolation(error: unknown): boolean {
   return sqlState(error) === '23514';
 }

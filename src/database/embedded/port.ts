@@ -1,6 +1,6 @@
 /**
  * The loopback port of the embedded server: remembered, so that the database's address survives restarts, and chosen
- * anew only when somebody else has it.
+ * anew only when another process has it.
  */
 import { randomInt } from 'node:crypto';
 import { readFile, rename, writeFile } from 'node:fs/promises';
@@ -8,11 +8,14 @@ import net from 'node:net';
 import path from 'node:path';
 import { BrambleError } from '../../base/errors.ts';
 
-/** Below the range that systems give to outgoing connections, which would otherwise sometimes sit on our port. */
+/** Below the range that systems use for outgoing connections, which could otherwise occupy our port. */
 const firstPort = 20_000;
 const lastPort = 32_000;
 
-/** The remembered port if it is free, else a free one. Free at this moment: the caller tries again if it is lost. */
+/**
+ * The remembered port if it is free, else a free one. It is only free at this moment: the caller retries if it is
+ * taken.
+ */
 export async function choosePort(remembered: number | null): Promise<number> {
   if (remembered !== null && (await isFree(remembered))) {
     return remembered;

@@ -1,6 +1,6 @@
 /**
  * Finding the running server of a data folder. `postmaster.pid` outlives a killed server, and its process id may by now
- * be somebody else's; a server counts only while its process works in the data folder.
+ * belong to another process; a server counts only while its process runs in the data folder.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -11,7 +11,7 @@ import { isAlive, runsIn } from '../../base/process-facts.ts';
 export interface Postmaster {
   readonly pid: number;
   readonly port: number;
-  /** `starting`, `ready`, `stopping` and so on; empty when it has not said yet. */
+  /** `starting`, `ready`, `stopping` and so on; empty when not yet written. */
   readonly status: string;
 }
 
@@ -41,8 +41,8 @@ export async function isPostmaster(pid: number, dataFolder: string): Promise<boo
 
 /**
  * A killed server's process id may since have gone to another process of the same user, and then PostgreSQL refuses to
- * start. Removing the file would also remove its check that no orphan still uses the shared memory. So the id alone is
- * replaced by ours: a server that we start leaves its parent's id out of account.
+ * start. Removing the file would also remove its check that no orphan still uses the shared memory. So only the id is
+ * replaced by ours: a server ignores its parent's id.
  */
 export async function disarmReusedPid(dataFolder: string): Promise<void> {
   const recorded = await readPostmasterFile(dataFolder);

@@ -1,4 +1,4 @@
-/** Proof that the embedded server serves: a real connection to its database, which is made on the first one. */
+/** Proves that the embedded server works: a real connection to its database, which the first one creates. */
 import { BrambleError } from '../../base/errors.ts';
 import { openSession } from '../session.ts';
 import { databaseName, databaseUser } from './cluster.ts';
@@ -9,7 +9,7 @@ export function urlOf(password: string, port: number, database = databaseName): 
 
 /**
  * True when a statement was answered; false when it may be in a moment (starting, recovering, ending, unreachable).
- * @throws BrambleError ERR_DATABASE_START when the server refuses our password: it never will be ours.
+ * @throws BrambleError ERR_DATABASE_START when the server refuses our password: it is not our server and never will be.
  */
 export async function probe(url: string, signal: AbortSignal): Promise<boolean> {
   try {

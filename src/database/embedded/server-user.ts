@@ -1,6 +1,6 @@
 /**
- * Who PostgreSQL runs as. It refuses to run as root, so under root it is given another user's id, and everything it
- * reads and writes has to lie where that user can reach it.
+ * The user that PostgreSQL runs as. It refuses to run as root, so under root it gets another user's id, and that user
+ * must be able to reach everything it reads and writes.
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';

@@ -1,9 +1,9 @@
 /**
  * The embedded PostgreSQL: started detached, so that it outlives every process of ours, and adopted again by the next.
  *
- * Nothing here takes a lock. PostgreSQL itself guarantees one server for a data folder; of two that start it at the same
- * time one server exits at once, and its starter finds and adopts the other. What runs is always read from what the
- * server wrote (`postmaster.pid`) and proved by a connection, never assumed from what we asked for.
+ * Nothing here takes a lock. PostgreSQL itself guarantees one server for a data folder; of two that start it at the
+ * same time one server exits at once, and its starter finds and adopts the other. The running server is always
+ * determined from its own file (`postmaster.pid`) and proved by a connection, never assumed from what we requested.
  */
 import { spawn } from 'node:child_process';
 import { mkdir, open } from 'node:fs/promises';
@@ -24,11 +24,11 @@ export interface StartOptions {
   folder: string;
   /** Server settings on top of the defaults, such as `{fsync: 'off'}`. An adopted server keeps those it has. */
   settings?: Readonly<Record<string, string>>;
-  /** Has a running server that was started from other binaries, of another minor version, started again from ours. */
+  /** Restarts a running server from our binaries if it was started from those of another minor version. */
   ownBinaries?: boolean;
-  /** Told before that is done. */
+  /** Called before that is done. */
   onReplacing?: (to: string) => void;
-  /** What to start it from. Default: the platform's package, or what the folder has. */
+  /** Binaries to start it from. Default: the platform's package, or those in the folder. */
   binaries?: Binaries;
   signal?: AbortSignal;
   /** How long the start may take, recovery after a crash included. Default 120 s. */
@@ -70,7 +70,10 @@ const defaultSettings: Readonly<Record<string, string>> = {
 };
 const pollMs = 20;
 const retryMs = 200;
-/** A rival that started first and is gone again; orphans of a killed server that still hold its shared memory. */
+/**
+ * Exits because of a rival that started first and is gone again, or orphans of a killed server that still hold its
+ * shared memory.
+ */
 const passing = /lock file "postmaster\.pid" already exists|pre-existing shared memory block/;
 /** Exits for any other reason, such as a port that was lost since it was chosen, before we give up. */
 const unexplainedExits = 5;

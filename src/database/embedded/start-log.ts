@@ -1,4 +1,4 @@
-/** What the server says before its own log collector runs: one small file a start, the latest few kept. */
+/** The server's output before its own log collector runs: one small file per start, the latest few kept. */
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';

@@ -1,13 +1,13 @@
 /**
- * Makes the rights in the database those of `role-rights.ts`, and says where they differ. One comparison serves both, so
- * that what is checked is what is granted.
+ * Makes the rights in the database match `role-rights.ts`, and reports differences. One comparison serves both, so that
+ * what is checked is what is granted.
  *
  * A database without these roles is one in which every process has the same role: nothing is granted there.
  */
 import type { Queryable, Transaction } from '../connection.ts';
 import { databaseRoles, ownerRole, roleName, wantedRights } from './role-rights.ts';
 
-/** A right that is missing, or one too many. `role` is PostgreSQL's name; `public` stands for everybody. */
+/** A missing or excess right. `role` is PostgreSQL's name; `public` stands for everybody. */
 export interface Difference {
   kind: 'missing' | 'excess';
   role: string;
@@ -24,7 +24,7 @@ export async function currentDatabase(q: Queryable): Promise<string> {
   return row?.name ?? '';
 }
 
-/** Which of the domain's roles there are, by PostgreSQL's names. */
+/** The domain's existing roles, by PostgreSQL's names. */
 export async function listRoles(q: Queryable, database: string): Promise<string[]> {
   const names = databaseRoles.map((role) => roleName(database, role));
   const rows = await q<{ name: string }[]>`
@@ -33,8 +33,8 @@ export async function listRoles(q: Queryable, database: string): Promise<string[
 }
 
 /**
- * Where the rights of `roles` (PostgreSQL's names) differ from the wanted ones, over the tables and sequences that there are.
- * Nothing may be granted to everybody.
+ * Where the rights of `roles` (PostgreSQL's names) differ from the wanted ones, over the existing tables and sequences.
+ * Nothing may be granted to `public`.
  */
 export async function rightsDifference(
   q: Queryable,
@@ -47,7 +47,7 @@ export async function rightsDifference(
   const wanted = wantedRights()
     .map((right): NamedRight => ({ ...right, role: roleName(database, right.role) }))
     .filter((right) => roles.includes(right.role) && present.has(right.object))
-    // On the way through the migrations a table is there before its later columns.
+    // During migrations a table exists before its later columns.
     .filter((right) => right.column === null || columns.has(`${right.object}.${right.column}`));
   const isWanted = new Set(wanted.map(keyOf));
   const isGranted = new Set(granted.map(keyOf));
@@ -57,7 +57,7 @@ export async function rightsDifference(
   ];
 }
 
-/** The statements that end the differences. */
+/** The statements that remove the differences. */
 export function grantStatements(differences: readonly Difference[], sequences: ReadonlySet<string>): string[] {
   return differences.map(({ kind, role, object, column, privilege }) => {
     const what = `${privilege}${column === null ? '' : ` (${quoted(column)})`}`;
@@ -68,8 +68,8 @@ export function grantStatements(differences: readonly Difference[], sequences: R
 }
 
 /**
- * Grants what is missing to the roles that there are; as the owner of the tables. What is too much is taken back where
- * `revoke` says so: when an upgrade is finalized, since the release before may still need it until then. Returns what was changed.
+ * Grants missing rights to the existing roles; as the owner of the tables. With `revoke`, excess rights are revoked:
+ * when an upgrade is finalized, since until then the previous release may still need them. Returns what was changed.
  */
 export async function applyRights(q: Queryable, options: { revoke: boolean }): Promise<Difference[]> {
   const database = await currentDatabase(q);
@@ -82,7 +82,7 @@ export async function applyRights(q: Queryable, options: { revoke: boolean }): P
   );
 }
 
-/** Ends these differences, and returns them; as the owner of the tables. */
+/** Removes these differences, and returns them; as the owner of the tables. */
 export async function changeRights(q: Queryable, differences: readonly Difference[]): Promise<Difference[]> {
   const statements = grantStatements(differences, await listSequences(q));
   if (statements.length > 0) await q.unsafe(statements.join(';\n'));

@@ -1,4 +1,7 @@
-/** Whether the roles of a domain can be used: each logs in, and has what it needs and no more. One check for all of it. */
+/**
+ * Whether the roles of a domain can be used: each logs in, and has what it needs and no more. A single check for
+ * everything.
+ */
 import { messageOf } from '../../base/errors.ts';
 import { openDatabase, type Queryable } from '../connection.ts';
 import { currentDatabase, listRoles, rightsDifference } from './rights-in-force.ts';
@@ -6,7 +9,7 @@ import { type RoleCredentials, urlForRole } from './role-credentials.ts';
 import { createsDatabases, type DatabaseRole, databaseRoles, memberships, ownerRole, roleName } from './role-rights.ts';
 
 /**
- * What is wrong, a sentence each; nothing when all is as it should be.
+ * What is wrong, a sentence each; empty when everything is in order.
  * @param url of any role: it reads the catalog
  */
 export async function checkRoles(url: string, credentials: RoleCredentials): Promise<string[]> {

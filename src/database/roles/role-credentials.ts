@@ -1,8 +1,8 @@
 /**
  * The credentials of the domain's database roles, one file for each in `BRAMBLE_HOME/database/`, mode 0600.
  *
- * Invariant: a file is there only after its role can log in with it. Where one is missing, processes of that kind use the
- * address that the supervisor has: that is a domain with a single role.
+ * Invariant: a file exists only after its role can log in with it. If it is missing, processes of that kind use the
+ * supervisor's address: the domain has a single role.
  */
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
@@ -21,7 +21,9 @@ export type RoleCredential = z.output<typeof roleCredentialShape>;
 
 export type RoleCredentials = ReadonlyMap<DatabaseRole, RoleCredential>;
 
-/** Where credentials lie that no process uses yet: the database's administrator has still to make their roles. */
+/**
+ * Where credentials are kept that no process uses yet: the database's administrator still has to create their roles.
+ */
 export const preparedFolder = 'prepared';
 
 export function newPassword(): string {
@@ -29,9 +31,9 @@ export function newPassword(): string {
 }
 
 /**
- * The credentials that lie in the home.
+ * The credentials in the home.
  * @param folder below `database/`; by default those in use
- * @throws BrambleError ERR_DATABASE_ROLE when a file is not as it should be.
+ * @throws BrambleError ERR_DATABASE_ROLE when a file is invalid.
  */
 export async function readRoleCredentials(home: string, folder = ''): Promise<RoleCredentials> {
   const credentials = new Map<DatabaseRole, RoleCredential>();
@@ -62,7 +64,7 @@ export function urlForRole(url: string, credential: RoleCredential | undefined):
   return address.href;
 }
 
-/** What PostgreSQL stores of a password; it need not see the password itself. @see RFC 5803 */
+/** The verifier that PostgreSQL stores for a password; it never sees the password itself. @see RFC 5803 */
 export function scramVerifier(password: string, salt = randomBytes(16), iterations = 4096): string {
   const salted = pbkdf2Sync(password, salt, iterations, 32, 'sha256');
   const keyOf = (label: string) => createHmac('sha256', salted).update(label).digest();

@@ -2,16 +2,16 @@
  * What each kind of process may do in the database: one table, from which the grants, the check, the documentation and the
  * tests come.
  *
- * Invariant: nobody changes or removes what was recorded (`event`, `upgrade_event`, `audit_record` and its seals), and nobody
- * but the administration and the coordinator reads administrators' tokens or the domain authority's key, or says which
- * processes run. A table without a line fails a test.
+ * Invariant: nobody changes or removes what was recorded (`event`, `upgrade_event`, `audit_record` and its seals), and
+ * nobody but the administration and the coordinator reads administrators' tokens or the domain authority's key, or
+ * decides which processes run. A table without a line fails a test.
  */
 
-/** Each has a database role of its own, `<database>_<kind>`. The router has none: it knows no database. */
+/** Each has a database role of its own, `<database>_<kind>`. The router has none: it has no database access. */
 export const databaseRoles = ['server', 'administration', 'connection', 'coordinator', 'supervisor'] as const;
 export type DatabaseRole = (typeof databaseRoles)[number];
 
-/** Has every table, and logs in nowhere: the coordinator takes its place while it migrates. */
+/** Owns every table and cannot log in: the coordinator assumes it while it migrates. */
 export const ownerRole = 'owner';
 
 /** PostgreSQL's own name of the role. @param database whose role it is: roles belong to the whole server, not to one database */
@@ -21,7 +21,7 @@ export function roleName(database: string, role: DatabaseRole | typeof ownerRole
 
 export type Privilege = 'select' | 'insert' | 'update' | 'delete' | 'usage';
 
-/** One privilege on a table or sequence, on one column of it where that is named. */
+/** One privilege on a table or sequence, or on one column if named. */
 export interface Right {
   role: DatabaseRole;
   object: string;
@@ -37,8 +37,8 @@ const lockAccount = 'select update(created_at)';
 const registers = 'select insert update';
 
 /**
- * Privileges by table and role; `update(a,b)` is limited to columns. `update` is also what locking a row asks for.
- * What the instances write of an account is under the account fence; what an administrator writes, under the release lock.
+ * Privileges by table and role; `update(a,b)` is limited to columns. `update` is also what locking a row asks for. The
+ * instances' writes about an account are under the account fence, an administrator's under the release lock.
  */
 export const tableRights: Readonly<Record<string, Line>> = {
   domain: {
@@ -70,7 +70,7 @@ export const tableRights: Readonly<Record<string, Line>> = {
   supervisor: { administration: 'select', coordinator: 'select', supervisor: 'select insert update' },
   administrator_token: { administration: 'select insert update', coordinator: 'select' },
   event: { server: 'insert', administration: 'select insert', coordinator: 'insert' },
-  // What others change is written by triggers, in the owner's name.
+  // Other processes' changes are written by triggers, as the owner.
   audit_record: { administration: 'select insert', coordinator: 'select insert' },
   audit_seal: { administration: 'select insert', coordinator: 'select insert' },
   instance: {
@@ -123,7 +123,7 @@ export const tableRights: Readonly<Record<string, Line>> = {
   request_sample: { server: all, coordinator: 'select' },
   request_outcome: { server: all, coordinator: 'select' },
   outcome_report: { server: all },
-  // Written by a trigger too, in the owner's name.
+  // Also written by a trigger, as the owner.
   component_interruption: {
     server: 'select insert delete',
     connection: 'insert',
@@ -162,7 +162,7 @@ export const memberships: Readonly<Partial<Record<DatabaseRole, readonly string[
   coordinator: ['pg_read_all_stats', 'pg_signal_backend'],
 };
 
-/** May create databases: the upgrade's rehearsal is carried out in one of its own. */
+/** May create databases: the upgrade's rehearsal runs in a separate one. */
 export const createsDatabases: readonly DatabaseRole[] = ['coordinator'];
 
 /** The table, right by right. */

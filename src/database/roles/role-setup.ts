@@ -1,6 +1,6 @@
 /**
- * Creates the database roles of a domain: the roles, the ownership of the tables, and the rights. The same statements are
- * executed here where we may (embedded PostgreSQL), and given to the database's administrator where we may not.
+ * Creates the database roles of a domain: the roles, the ownership of the tables, and the rights. The same statements
+ * are executed here if we may (embedded PostgreSQL), and given to the database's administrator if not.
  *
  * Every step is idempotent. A role's password is set before its credential is put where the supervisor finds it.
  */
@@ -28,11 +28,11 @@ const leastServerVersion = 160_000;
 export async function establishRoles(url: string, home: string): Promise<void> {
   const db = openDatabase(url, { applicationName: 'bramble/database-roles', max: 1 });
   try {
-    // Of the session: rivals would set two passwords and keep one.
+    // Held by the session: concurrent runs would set two passwords and keep one.
     await db`select pg_advisory_lock(${lockClass}, ${advisoryLock.migration})`;
     const credentials = await credentialsFor(db, await readRoleCredentials(home));
-    // Each by itself: a table's new owner takes its lock, and devices are served meanwhile. The owner comes before the rights,
-    // which are the owner's to give.
+    // One by one: changing a table's owner locks it, and devices are being served. The owner comes before the rights,
+    // which only the owner can grant.
     for (const statements of [roleStatements, rightStatements]) {
       for (const statement of await statements(db, credentials)) await inShortLocks(db, (tx) => tx.unsafe(statement));
     }
@@ -42,7 +42,7 @@ export async function establishRoles(url: string, home: string): Promise<void> {
   }
 }
 
-/** Those that are there, and fresh ones for the other roles. */
+/** The existing ones, and fresh ones for the other roles. */
 export async function credentialsFor(q: Queryable, present: RoleCredentials): Promise<RoleCredentials> {
   const database = await currentDatabase(q);
   const fresh = (role: DatabaseRole) => ({ user: roleName(database, role), password: newPassword() });
