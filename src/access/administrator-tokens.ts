@@ -15,7 +15,7 @@ export function tokenDigest(token: string): Buffer {
   return createHash('sha256').update(token).digest();
 }
 
-/** Makes a token and returns it, this once. Names are never used again, also not those of revoked tokens. */
+/** Creates a token and returns it, this once. Names are never reused, not even those of revoked tokens. */
 export async function createToken(q: Queryable, name: string, token = generateToken()): Promise<string | 'name-taken'> {
   const { count } = await q`
     insert into administrator_token (id, name, digest) values (${newId<string>()}, ${name}, ${tokenDigest(token)})
@@ -34,7 +34,10 @@ export async function listTokens(q: Queryable): Promise<AdministratorToken[]> {
     select name, created_at as "createdAt", revoked_at as "revokedAt" from administrator_token order by name`;
 }
 
-/** Locks the table's rows in one order, so that two that revoke the last two tokens do not both succeed. */
+/**
+ * Locks the table's rows in a fixed order, so that two concurrent revocations of the last two tokens do not both
+ * succeed.
+ */
 export async function revokeToken(tx: Transaction, name: string): Promise<'revoked' | 'not-found' | 'last'> {
   const valid = await tx<{ name: string }[]>`
     select name from administrator_token where revoked_at is null order by name for update`;

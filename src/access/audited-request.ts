@@ -25,7 +25,7 @@ export function auditRequests(app: FastifyInstance, by: { component: string; hos
 }
 
 /**
- * Runs `work` in the transaction, recorded as what the present request does.
+ * Runs `work` in the transaction, recorded as the operation of the current request.
  * @throws BrambleError ERR_INTERNAL outside of a request: nothing is written without an author.
  */
 export async function recordedRequest<Result>(

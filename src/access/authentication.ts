@@ -1,6 +1,6 @@
 /**
- * Bearer tokens. The database holds SHA-256 digests only. Invariant: no body is read, and no route runs, before the token
- * was found to be good; a wrong one and a revoked one cannot be told apart from outside.
+ * Bearer tokens. The database holds SHA-256 digests only. Invariant: no body is read, and no route runs, before the
+ * token has been verified; from outside, a wrong token and a revoked one are indistinguishable.
  */
 import { timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
@@ -13,7 +13,7 @@ interface TokenRow {
   digest: Buffer;
 }
 
-/** Asks for a good token on every route that is not marked `withoutToken`. */
+/** Requires a valid token on every route not marked `withoutToken`. */
 export function requireToken(app: FastifyInstance, q: Queryable): void {
   app.decorateRequest('administrator', '');
   app.addHook('onRequest', async (request) => {

@@ -1,4 +1,4 @@
-/** What was recorded, for people: one entry for each operation with what it changed. */
+/** The audit for people: one entry for each operation with what it changed. */
 import type { Queryable } from '../../database/connection.ts';
 
 export interface AuditFilter {
@@ -9,7 +9,7 @@ export interface AuditFilter {
   subject?: string | undefined;
   since?: Date | undefined;
   until?: Date | undefined;
-  /** The `next` of the page before. */
+  /** The `next` of the previous page. */
   before?: string | undefined;
   limit: number;
 }
@@ -29,7 +29,7 @@ export interface AuditEntry {
   number: number | null;
   at: Date;
   kind: 'operation' | 'unrecorded' | 'marker';
-  /** Null where nobody said. */
+  /** Null if unknown. */
   actor: string | null;
   operation: string;
   subjects: string[];
@@ -42,8 +42,8 @@ export interface AuditEntry {
 
 /**
  * Newest first. Walks the primary key backwards; a subject is found by index audit_record_subjects, the changes of an
- * operation by audit_record_transaction; transaction and time together, since a restored dump holds numbers that the new
- * cluster gives out once more.
+ * operation by audit_record_transaction; transaction and time together, since a restored dump holds numbers that the
+ * new cluster will assign again.
  */
 export async function listAudit(q: Queryable, filter: AuditFilter): Promise<AuditEntry[]> {
   const { actor, operation, subject, since, until, before, limit } = filter;

@@ -1,4 +1,7 @@
-/** Which tables are audited, what of their rows is shown, and what the triggers make of writers that do not say who they are. */
+/**
+ * Which tables are audited, what of their rows is shown, and how the triggers handle writers that do not identify
+ * themselves.
+ */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { openDatabase } from '../../database/connection.ts';
@@ -12,7 +15,7 @@ const db = openDatabase(database.url, { applicationName: instanceName, max: 2 })
 after(async () => await db.end({ timeout: 5 }));
 await seedDomain(db);
 
-/** What no administrator writes, or what only follows from an order that is recorded. */
+/** Tables that no administrator writes, or whose writes only follow from a recorded order. */
 const notAudited = {
   account_epoch: 'the history of moves, append-only itself',
   account_mark: 'a mover’s mark, gone after milliseconds',

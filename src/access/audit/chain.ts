@@ -1,7 +1,7 @@
 /**
- * The chain over the audit's records, without any database, so that an export is verified in the same way elsewhere:
- *   content = SHA-256(text of the record)
- *   chain   = SHA-256(chain before, newline, number, newline, content), digests in hexadecimal; before the first: 64 zeros
+ * The chain over the audit's records, independent of the database, so that an export can be verified elsewhere in the
+ * same way: content = SHA-256(text of the record) chain   = SHA-256(chain before, newline, number, newline, content),
+ * digests in hexadecimal; before the first: 64 zeros
  */
 
 import { createHash } from 'node:crypto';
@@ -45,15 +45,15 @@ export type FindingKind =
 
 export interface Finding {
   kind: FindingKind;
-  /** Of the record, where it concerns one. */
+  /** The record's, if the fault concerns one. */
   number: number | null;
   message: string;
 }
 
-/** Faults that are listed; the rest is counted. */
+/** Maximum number of listed faults; the rest are only counted. */
 const maxListed = 100;
 
-/** Follows a chain link by link; a fault is found where it is, and once. */
+/** Follows a chain link by link; each fault is reported once, where it is. */
 export class ChainCheck {
   readonly #findings: Finding[] = [];
   readonly #foreign: { number: number; is: string; sealed: string }[] = [];
@@ -61,7 +61,7 @@ export class ChainCheck {
   #count = 0;
   #head: Head;
 
-  /** `heads` are those that were kept outside; `from` is where the links begin. */
+  /** `heads` are those kept outside; `from` is where the links begin. */
   constructor(heads: readonly Head[] = [], from: Head = emptyHead) {
     this.#head = from;
     const byNumber = new Map<number, Set<string>>();

@@ -1,6 +1,6 @@
 /**
- * The audit as lines of JSON that can be verified without Bramble: a line that says how, a line for each record with the
- * text that was sealed, a line with the signed head.
+ * The audit as lines of JSON that can be verified without Bramble: a line that explains how, a line for each record
+ * with the sealed text, a line with the signed head.
  */
 
 import * as z from 'zod';
@@ -66,7 +66,7 @@ export async function* exportAudit(db: Database, file: HeadFile, after: number):
 }
 
 export type ExportVerification = Omit<Verification, 'pending'> & {
-  /** So many records are not in the export: it begins after them. */
+  /** Number of records not in the export: it begins after them. */
   after: number;
   keyFingerprint: string | null;
 };

@@ -1,6 +1,6 @@
 /**
- * Heads of the chain outside the database: signed by a key in this home, appended to a file. Whoever rewrites the tables,
- * with a chain that fits, or cuts off their end, cannot rewrite this file of another machine's disk with them.
+ * Heads of the chain outside the database: signed by a key in this home, appended to a file. An attacker who rewrites
+ * the tables with a valid chain, or truncates them, cannot also rewrite this file on another machine's disk.
  *
  *   BRAMBLE_HOME/keys/audit.json     Ed25519 key pair, 0600, beside the master key
  *   BRAMBLE_HOME/audit/heads.jsonl   a line for each head, in no order that counts
@@ -22,7 +22,7 @@ export const headShape = z.object({
 });
 export type SignedHead = z.output<typeof headShape>;
 
-/** Of the file at a time; a line has some 200. */
+/** Bytes read at a time; a line has some 200. */
 const chunkBytes = 16 * 1024;
 
 export const keyShape = z.object({ publicKeyPem: z.string(), privateKeyPem: z.string() });
@@ -30,15 +30,15 @@ export const keyShape = z.object({ publicKeyPem: z.string(), privateKeyPem: z.st
 export interface HeadFile {
   publicKeyPem: string;
   sign(head: Head, at: Date): SignedHead;
-  /** Also lines that nobody signed: what they are is for {@link headVerifier} to say. */
+  /** Includes unsigned lines: {@link headVerifier} judges them. */
   read(): Promise<SignedHead[]>;
-  /** The last one that this key signed, however many stand before it. */
+  /** The last one that this key signed, however many precede it. */
   last(): Promise<SignedHead | undefined>;
   append(head: SignedHead): Promise<void>;
 }
 
 /**
- * Opens the file of a home, with a fresh key where there is none yet.
+ * Opens the file of a home, with a fresh key if there is none yet.
  * @throws BrambleError ERR_AUDIT_KEY when the key cannot be read.
  */
 export async function openHeadFile(home: string): Promise<HeadFile> {
@@ -61,7 +61,7 @@ export async function openHeadFile(home: string): Promise<HeadFile> {
   };
 }
 
-/** Lines of a head file; a line that was cut off is left out, since the head after it says more. */
+/** Lines of a head file; a truncated line is skipped, since the next head covers it. */
 export function parseHeads(text: string): SignedHead[] {
   return text.split('\n').flatMap((line) => {
     try {
@@ -78,7 +78,7 @@ export function headVerifier(publicKeyPem: string): (head: SignedHead) => boolea
   return (head) => verify(null, signedText(head), key, Buffer.from(head.signature, 'base64'));
 }
 
-/** Reads backwards: a service starts as fast with the heads of a year as with those of a day. */
+/** Reads backwards: a service starts as fast with a year's heads as with a day's. */
 async function lastSigned(path: string, publicKeyPem: string): Promise<SignedHead | undefined> {
   const isSigned = headVerifier(publicKeyPem);
   const file = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
@@ -93,7 +93,7 @@ async function lastSigned(path: string, publicKeyPem: string): Promise<SignedHea
       const start = Math.max(0, end - chunkBytes);
       const { buffer } = await file.read(Buffer.alloc(end - start), 0, end - start, start);
       const text = `${buffer.toString('latin1')}${cut}`;
-      // What the chunk begins with may be the end of a line.
+      // The chunk may begin in the middle of a line.
       const whole = start === 0 ? 0 : text.indexOf('\n') + 1;
       const found = parseHeads(text.slice(whole)).findLast(isSigned);
       if (found !== undefined) return found;
@@ -106,7 +106,7 @@ async function lastSigned(path: string, publicKeyPem: string): Promise<SignedHea
   }
 }
 
-/** Tells one key from another. */
+/** Identifies a key. */
 export function fingerprintOf(publicKeyPem: string): string {
   const der = createPublicKey(publicKeyPem).export({ type: 'spki', format: 'der' });
   return createHash('sha256').update(der).digest('hex');

@@ -1,6 +1,6 @@
 /**
- * The text of a record, which is sealed and exported. Built here from the plain columns: a function in the database could
- * be replaced, and give verification what a record once said.
+ * The text of a record, which is sealed and exported. Built here from the plain columns: a function in the database
+ * could be replaced, and show verification the original text of a changed record.
  */
 import type { Queryable } from '../../database/connection.ts';
 
@@ -15,7 +15,7 @@ export interface RecordColumns {
   operation: string;
   subjects: string[];
   requestId: string | null;
-  /** JSON as PostgreSQL writes `jsonb`: keys in its order, so a record has one text. */
+  /** JSON as PostgreSQL writes `jsonb`: keys in its order, so that a record has only one text. */
   detail: string;
 }
 

@@ -1,18 +1,18 @@
 /**
- * Recording who changes what. The triggers of `sql/011-audit.expand.sql` capture the rows that a transaction changes; this
- * says that it is being recorded, and by whom.
+ * Recording who changes what. The triggers of `sql/011-audit.expand.sql` capture the rows that a transaction changes;
+ * this marks it as recorded, and by whom.
  *
- * Invariant: the record stands in the change's own transaction: there is neither a change without its record nor a record
- * of a change that did not happen.
+ * Invariant: the record is written in the transaction of the change: there is no change without its record, and no
+ * record of a change that did not happen.
  */
 import type { Transaction } from '../../database/connection.ts';
 
 export interface Operation {
-  /** Name of the administrator's token, or of the component that acts by itself. */
+  /** Name of the administrator's token, or of the component that acts on its own. */
   actor: string;
   /** Such as `PUT /it-policies/:name` or `upgrade step fence`. */
   operation: string;
-  /** What it is done to, as far as the request says it; the changed rows say the rest. */
+  /** The subject, as far as the request names it; the changed rows show the rest. */
   subjects: readonly string[];
   requestId?: string;
   /** Safe to keep: no part of a body. */
@@ -21,12 +21,12 @@ export interface Operation {
     client?: string;
     component: string;
     host?: string;
-    /** Who ordered what a component carries out. */
+    /** Who ordered the operation that a component carries out. */
     onOrderOf?: string;
   };
   /**
-   * `wrote`: recorded when anything was written, captured or not (a command sent again). `changed`: only beside captured
-   * changes, for who looks and notes progress all the time.
+   * `wrote`: recorded when anything was written, captured or not (a command sent again). `changed`: only with captured
+   * changes, for components that poll and note progress all the time.
    */
   when: 'wrote' | 'changed';
 }
@@ -47,7 +47,7 @@ export async function recorded<Result>(
   return result;
 }
 
-/** Index audit_record_transaction. A transaction that only read has no number, and leaves no record. */
+/** Index audit_record_transaction. A read-only transaction has no number, and leaves no record. */
 async function insertOperation(tx: Transaction, { actor, operation, subjects, requestId, from, when }: Operation) {
   await tx`
     insert into audit_record (kind, actor, operation, subjects, request_id, detail)
@@ -60,8 +60,8 @@ async function insertOperation(tx: Transaction, { actor, operation, subjects, re
 }
 
 /**
- * Notes that the domain was of a release until now whose administration services do not say in their row that they record:
- * since the last thing that was recorded nobody knows who changed what.
+ * Notes that until now the domain ran a release whose administration services do not report that they record: since the
+ * last record it is unknown who changed what.
  */
 export async function markTimeWithoutAudit(tx: Transaction, release: string): Promise<void> {
   const [schema] = await tx<{ audited: boolean }[]>`select to_regclass('audit_record') is not null as audited`;

@@ -14,7 +14,7 @@ import { freshMemory, readHead, runSealer, sealRound } from './sealer.ts';
 import { verifyAudit } from './verification.ts';
 
 const log = { warn: () => {}, error: () => {} };
-// What the sealer takes for settled depends on the open transactions of the whole cluster.
+// What the sealer considers settled depends on the open transactions of the whole cluster.
 useOwnCluster();
 after(stopOwnCluster);
 
@@ -58,7 +58,7 @@ async function sealedUpTo(db: Database, number: number, limit = 500): Promise<vo
   if (failures.length > 0) throw failures[0];
 }
 
-/** As a superuser would who wants to rewrite history. */
+/** As a superuser rewriting history would. */
 const tamper = (db: Database, table: string, statement: string) =>
   db.begin(async (tx) => {
     await tx.unsafe(`alter table ${table} disable trigger append_only`);

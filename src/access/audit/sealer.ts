@@ -1,10 +1,11 @@
 /**
- * The sealer: chains committed records, one sealer at a time by advisory lock, and keeps the head outside the database. A
- * shared head row that writers update would have every import wait for the one before; so records are written unchained.
+ * The sealer: chains committed records, one sealer at a time by advisory lock, and keeps the head outside the database.
+ * If writers updated a shared head row, every import would wait for the previous one; so records are written unchained.
  *
- * Invariant: records are chained in order of (transaction, id) and only those of transactions below the snapshot's xmin: no
- * record can appear later in front of one that is sealed. Ids alone would not do: they commit out of order.
- * Killed anywhere, the next round goes on: a round is one transaction, and a head that was not kept is kept by the next.
+ * Invariant: records are chained in order of (transaction, id) and only those of transactions below the snapshot's
+ * xmin: no record can appear later in front of a sealed one. Ids alone would not do: they commit out of order. If
+ * killed at any point, the next round continues: a round is one transaction, and a head that was not kept is kept by
+ * the next.
  */
 import { createBell } from '../../base/bell.ts';
 import { messageOf } from '../../base/errors.ts';
@@ -22,7 +23,7 @@ export const roundRecords = 500;
 export interface SealerMemory {
   /** Every record up to this id is sealed, or was rolled back. */
   sealedUpTo: string;
-  /** The highest id of an earlier look, good once all transactions of that time have ended. */
+  /** The highest id of an earlier look, valid once all transactions of that time have ended. */
   candidate: { id: string; xmax: string } | null;
   /** The highest id of the last look, where that found nothing to seal. */
   seen: string | null;
@@ -35,12 +36,12 @@ export function freshMemory(): SealerMemory {
 export type RoundOutcome =
   /** `settled`: nothing is left that a later look could find, unless something is recorded. */
   | { kind: 'sealed'; count: number; head: Head; settled: boolean }
-  /** Another sealer is at work. */
+  /** Another sealer is running. */
   | { kind: 'busy' }
   /** The schema has no audit yet. */
   | { kind: 'absent' };
 
-/** Seals what can be sealed, at most `limit` records. `wait` waits for another sealer's round instead of passing on. */
+/** Seals what can be sealed, at most `limit` records. `wait` waits for another sealer's round instead of returning. */
 export async function sealRound(
   db: Database,
   memory: SealerMemory,
@@ -55,7 +56,7 @@ export async function sealRound(
       } as held`;
     if (lock?.audited !== true) return { kind: 'absent' };
     if (!lock.held) return { kind: 'busy' };
-    // In statements of their own: they see what the sealer before has committed.
+    // In separate statements: they see what the previous sealer has committed.
     const head = await readHead(tx);
     const limit = options.limit ?? roundRecords;
     const rows = await unsealedRecords(tx, memory, limit);
@@ -79,7 +80,7 @@ export async function readHead(q: Queryable): Promise<Head> {
   return row === undefined ? emptyHead : { number: Number(row.number), chain: row.chain };
 }
 
-/** Every record that there is is sealed: whoever writes another one tells of it. */
+/** All existing records are sealed: writing another one notifies. */
 function isSettled({ sealedUpTo, seen }: SealerMemory): boolean {
   return sealedUpTo === seen;
 }
@@ -142,11 +143,11 @@ export interface SealerOptions {
   home: string;
   log: { warn(fields: object, message: string): void; error(fields: object, message: string): void };
   signal: AbortSignal;
-  /** Between two rounds while records may come that nobody tells of. Default 1000. */
+  /** Between two rounds while records may appear without a notice. Default 1000. */
   intervalMs?: number;
 }
 
-/** Seals until the signal is aborted. What fails is logged and tried again, with a growing delay up to 30 s. */
+/** Seals until the signal is aborted. Failures are logged and retried, with a growing delay up to 30 s. */
 export async function runSealer({ db, home, log, signal, intervalMs = 1000 }: SealerOptions): Promise<void> {
   const memory = freshMemory();
   const bell = createBell();
@@ -158,7 +159,7 @@ export async function runSealer({ db, home, log, signal, intervalMs = 1000 }: Se
     try {
       const outcome = await sealRound(db, memory);
       if (outcome.kind !== 'absent') {
-        // Also who only looks on keeps heads: every host is a witness.
+        // Even a passive sealer keeps heads: every host is a witness.
         keeper ??= headKeeper(db, await openHeadFile(home), log);
         await keeper.keep();
       }
@@ -177,7 +178,8 @@ export async function runSealer({ db, home, log, signal, intervalMs = 1000 }: Se
 
 /**
  * Keeps the head whenever it has moved, but only while it continues what was kept before: a file that agrees with a
- * rewritten table would be worth nothing. What does not fit is logged and told once; then `bramble audit verify` says what.
+ * rewritten table would be worth nothing. A mismatch is logged and reported once; `bramble audit verify` gives the
+ * details.
  */
 function headKeeper(db: Database, file: HeadFile, log: SealerOptions['log']): { keep(): Promise<void> } {
   let kept: Head | undefined;

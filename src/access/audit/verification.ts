@@ -1,4 +1,6 @@
-/** Is the audit as it was written? Over the tables with the heads of a home, or over an export, by the same rules. */
+/**
+ * Verifies that the audit is as it was written: the tables with the heads of a home, or an export, by the same rules.
+ */
 
 import { setImmediate } from 'node:timers/promises';
 import { counted } from '../../base/counted.ts';
@@ -11,7 +13,7 @@ import { freshMemory, hasEnded, roundRecords, sealRound } from './sealer.ts';
 export interface Verification {
   /** Records that are chained. */
   sealed: number;
-  /** Records of transactions that have just ended or still go on: they are chained soon. */
+  /** Records of transactions that have just ended or are still running: they will be chained soon. */
   pending: number;
   /** Heads that were kept outside the database. */
   heads: number;
@@ -23,10 +25,10 @@ export interface Verification {
 }
 
 const pageRows = 2000;
-/** Signatures that are checked in one turn of the event loop: some 20 ms. */
+/** Signatures checked in one turn of the event loop: some 20 ms. */
 const headsAtOnce = 100;
 
-/** Seals first what can be sealed, so that whatever is not afterwards is a fault. */
+/** Seals first what can be sealed, so that anything unsealed afterwards is a fault. */
 export async function verifyAudit(db: Database, file: HeadFile): Promise<Verification> {
   const memory = freshMemory();
   for (;;) {
@@ -46,7 +48,7 @@ export async function verifyAudit(db: Database, file: HeadFile): Promise<Verific
   return { sealed: number, pending: unsealed.pending, heads: heads.length, chain, faults: count, findings };
 }
 
-/** A head that was not signed by this key is a fault itself. Other work has its turn in between: heads are many. */
+/** A head that was not signed by this key is a fault itself. Yields to other work in between: there are many heads. */
 export async function checkSignatures(
   check: ChainCheck,
   heads: readonly SignedHead[],
@@ -82,7 +84,7 @@ export async function* linkPages(q: Queryable, from: Head): AsyncGenerator<Link[
   }
 }
 
-/** The head of the first `number` records, where they are there. */
+/** The head of the first `number` records, if they exist. */
 export async function headAt(q: Queryable, number: number): Promise<Head | undefined> {
   if (number === 0) return emptyHead;
   const [row] = await q<
