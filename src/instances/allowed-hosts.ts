@@ -1,12 +1,12 @@
 /**
- * Which internal hosts a connection service opens tunnels to, as a pure rule: nothing that is not listed.
+ * Which internal hosts a connection service opens tunnels to, as a pure rule: only those listed.
  *
  * Patterns: `intranet.example:443`, `*.corp.example:*` (any name below, not the name itself), `10.1.2.0/24:8080`,
  * `[fd00::]/8:443`. A network pattern covers literal addresses alone: a name is never resolved to decide whether it is
- * listed. What a listed name resolves to is judged beside (`processes/connection/tunnel-rule.ts`).
+ * listed. What a listed name resolves to is judged separately (`processes/connection/tunnel-rule.ts`).
  *
- * Invariant: an authority that does not parse strictly is not allowed, and IPv6 forms that carry an IPv4 address are not that
- * address.
+ * Invariant: an authority that does not parse strictly is not allowed, and IPv6 forms that embed an IPv4 address are
+ * not equal to that address.
  */
 import { isIP, isIPv6 } from 'node:net';
 import { BrambleError } from '../base/errors.ts';
@@ -37,7 +37,7 @@ export function tunnelTargetOf(authority: string): TunnelTarget | null {
   if (bracketed === undefined || port > 65535) return null;
   const host = bracketed.startsWith('[') ? bracketed.slice(1, -1) : bracketed.replace(/\.$/, '');
   if (bracketed.startsWith('[') ? !isIPv6(host) : host === '') return null;
-  // Forms such as 0x7f.1 or 2130706433, which the system would take for an address, are not names.
+  // Forms such as 0x7f.1 or 2130706433, which the system would accept as an address, are not names.
   const numeric = /^(?:0x[0-9a-f]+|\d+)$/.test(host.split('.').at(-1) ?? '');
   return numeric && isIP(host) === 0 ? null : { host, port };
 }
@@ -86,7 +86,7 @@ function fitsPort({ port }: Pick<Pattern, 'port'>, asked: number): boolean {
   return port === null || port === asked;
 }
 
-/** One pattern, read. */
+/** One parsed pattern. */
 interface Pattern {
   /** Null for any. */
   port: number | null;

@@ -1,6 +1,6 @@
 /**
- * Connection services: each with an SRP identifier of its own, and serving the devices of one or several instances. That it
- * may be several is a feature of its own, which the administration service asks for before it writes.
+ * Connection services: each with its SRP identifier, and serving the devices of one or more instances. More than one
+ * requires a feature, which the administration service checks before it writes.
  *
  * Invariant: only the relation is written. Beside release 1.0, whose column holds one instance, the database's triggers keep
  * both in step and refuse a second instance; see `sql/007-connection-service-instances.expand.sql`.
@@ -34,7 +34,7 @@ export interface NewConnectionService {
 
 export interface UnknownInstance {
   readonly kind: 'unknown-instance';
-  /** The first name that no instance at work has. */
+  /** The first name without an active instance. */
   readonly instance: string;
 }
 
@@ -122,7 +122,7 @@ async function lockInstances(
   return { kind: 'locked', ids: rows.map((row) => row.id) };
 }
 
-/** Gives up first and takes on then: between the two there is never more than the schema allows. */
+/** Removes first and adds afterwards: in between there are never more than the schema allows. */
 async function serveInstances(tx: Transaction, serviceId: string, instanceIds: readonly string[]): Promise<void> {
   try {
     await tx`
@@ -143,7 +143,7 @@ async function serveInstances(tx: Transaction, serviceId: string, instanceIds: r
   }
 }
 
-/** Takes the instance out of its connection services, and of these by name away what serves no other. */
+/** Removes the instance from its connection services, and deletes the named ones if they serve no other. */
 export async function removeServicesOf(tx: Transaction, instanceId: string, names: readonly string[]): Promise<void> {
   await tx`delete from connection_service_instance where instance_id = ${instanceId}`;
   await tx`

@@ -19,7 +19,7 @@ import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../protocol/x509/ke
 import { insertSrpSuccessor } from './srp-credential-store.ts';
 import { certifySrpKey, isSrpRenewalDue, srpCredentialSerial } from './srp-credentials.ts';
 
-/** What one that holds a credential asks for its successor with. */
+/** A holder's request for the successor of its credential. */
 export const credentialRequestShape = z.object({
   identifier: identifierShape,
   presentSerial: z.string().regex(/^[0-9a-f]{1,40}$/),
@@ -31,7 +31,7 @@ const askAgainMs = 2000;
 /** Answered in one transaction. */
 const requestsAtOnce = 16;
 
-/** What `keepCredentialFresh` asks of the directory. */
+/** What `keepCredentialFresh` needs from the directory. */
 export function credentialRenewal(db: Database, clock: Clock = systemClock) {
   return {
     isDue: isSrpRenewalDue,
@@ -51,7 +51,7 @@ export function credentialRenewal(db: Database, clock: Clock = systemClock) {
           return credentialShape.parse({ ...present, certificatePem, privateKeyPem: privateKeyPemOf(keys.privateKey) });
         }
         if (answer.kind === 'refused') throw renewalError(present.identifier, answer.reason);
-        // No administration service may be at work for a while. The key waits with us, as long as we live.
+        // There may be no running administration service for a while. The key stays in this process meanwhile.
         await clock.sleep(askAgainMs, signal);
       }
     },
@@ -59,8 +59,8 @@ export function credentialRenewal(db: Database, clock: Clock = systemClock) {
 }
 
 /**
- * Answers requests that are open; for an administration service. Returns the identifiers that were answered, with the
- * reason of a refusal. A concurrent call skips what this transaction holds.
+ * Answers open requests; for an administration service. Returns the answered identifiers, with the reason if refused. A
+ * concurrent call skips the rows that this transaction holds.
  */
 export async function answerRenewals(
   tx: Transaction,
@@ -112,7 +112,7 @@ async function certifySuccessor(
     if (!(await insertSrpSuccessor(tx, claimed.presentSerial, issued))) return unusable;
     return { certificateDer: Buffer.from(issued.certificateDer) };
   } catch (error) {
-    // What a request holds refuses that request; what the database says ends the transaction.
+    // A fault in a request refuses that request; a database error ends the transaction.
     if (error instanceof BrambleError) return { refusal: messageOf(error) };
     throw error;
   }

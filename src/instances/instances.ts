@@ -1,6 +1,4 @@
-/**
- * Server instances. Each has one SRP identifier for ever; a retired instance takes no new accounts and has none.
- */
+/** Server instances. Each has one permanent SRP identifier; a retired instance has no accounts and gets no new ones. */
 
 import { plainNameOf } from '../base/account-name.ts';
 import type { InstanceId, SrpIdentifier } from '../base/ids.ts';
@@ -12,7 +10,7 @@ export interface Instance {
   readonly name: string;
   readonly srpIdentifier: SrpIdentifier;
   readonly accountCount: number;
-  /** Devices that are under management or on the way there. */
+  /** Devices that are managed or enrolling. */
   readonly deviceCount: number;
   readonly createdAt: Date;
   readonly retiredAt: Date | null;

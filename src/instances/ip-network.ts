@@ -1,8 +1,8 @@
 /**
- * Addresses and networks as numbers, so that one rule compares all the ways in which an address can be written.
+ * Addresses and networks as numbers, so that one rule compares all spellings of an address.
  *
- * Invariant: an IPv4 address and the IPv6 forms that carry it (`::ffff:10.0.0.1`) are different addresses here. Who takes
- * one for the other has to say so.
+ * Invariant: an IPv4 address and the IPv6 forms that carry it (`::ffff:10.0.0.1`) are different addresses here. Code
+ * that treats them as equal has to do so explicitly.
  */
 import { isIPv4, isIPv6 } from 'node:net';
 
@@ -13,7 +13,7 @@ export interface IpNetwork {
   bits: number;
 }
 
-/** The network of this prefix, or of this one address; null for what is none (zones included). */
+/** The network of this prefix, or of this one address; null when invalid (zones included). */
 export function ipNetworkOf(address: string, bits?: number): IpNetwork | null {
   if (isIPv4(address)) return networkOf(4, 32, numberOf(address.split('.').map(Number), 8n), bits);
   if (!isIPv6(address) || address.includes('%')) return null;
@@ -27,7 +27,7 @@ export function ipNetworkOf(address: string, bits?: number): IpNetwork | null {
   return networkOf(6, 128, numberOf(groups, 16n), bits);
 }
 
-/** Whether all of `inner` lies in `outer`. */
+/** Whether `outer` contains all of `inner`. */
 export function liesWithin(inner: IpNetwork, outer: IpNetwork): boolean {
   if (inner.family !== outer.family || inner.bits < outer.bits) return false;
   const shift = BigInt((outer.family === 4 ? 32 : 128) - outer.bits);

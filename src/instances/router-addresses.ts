@@ -1,4 +1,4 @@
-/** Where instances and connection services of a host dial: what a credential file says beside the credential. */
+/** The addresses that instances and connection services of a host dial: part of a credential file. */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';

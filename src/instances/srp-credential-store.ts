@@ -1,7 +1,7 @@
 /**
- * The SRP credentials that were issued, and the numbered list of what was revoked and cleared. Protects: a higher number
- * never says less than a lower one. So the number is drawn under a table lock that is held until commit: without it a
- * revocation with a lower number could be committed after routers had already seen the higher one.
+ * The issued SRP credentials, and the numbered list of revocations and clearings. Protects: a list with a higher number
+ * never contains less than one with a lower number. So the number is drawn under a table lock that is held until
+ * commit: without it a revocation with a lower number could be committed after routers had already seen the higher one.
  */
 import type { SrpIdentifier } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
@@ -26,8 +26,8 @@ export interface IssuedCertificate {
 }
 
 /**
- * Writes a credential of an instance that is not retired, or of a connection service. Locks that row FOR SHARE.
- * Answers false when nothing of that identifier exists.
+ * Writes a credential of an instance that is not retired, or of a connection service. Locks that row FOR SHARE. Returns
+ * false when the identifier does not exist.
  */
 export async function insertSrpCredential(q: Queryable, issued: IssuedCertificate): Promise<boolean> {
   const rows = await q<{ serial: string }[]>`
@@ -110,8 +110,8 @@ export async function clearSrpIdentifier(
 }
 
 /**
- * The list as it stands, from one snapshot. An entry leaves when its certificate expires, since no router takes that one
- * any more; the number still counts it, so that it never goes back.
+ * The list as it stands, from one snapshot. An entry is dropped when its certificate expires, since no router accepts
+ * that one any more; the number still counts it, so that it never goes back.
  */
 export async function revocationList(q: Queryable): Promise<RevocationList> {
   const [row] = await q<
@@ -140,7 +140,7 @@ export async function revocationList(q: Queryable): Promise<RevocationList> {
   };
 }
 
-/** The number that the list has now, without the list. */
+/** The current number of the list, without the list. */
 export async function revocationListNumber(q: Queryable): Promise<number> {
   const [row] = await q<{ number: number }[]>`
     select greatest((select coalesce(max(list_number), 0) from srp_credential),
@@ -153,14 +153,14 @@ export interface SignedRevocationList {
   envelope: SignedEnvelope;
 }
 
-/** The list as the administration signed it last; undefined when it never did. */
+/** The list as last signed by the administration; undefined if never signed. */
 export async function readSignedRevocationList(q: Queryable): Promise<SignedRevocationList | undefined> {
   const [row] = await q<{ number: number; payload: string; signature: string }[]>`
     select number::float8 as number, payload, signature from revocation_list`;
   return row && { number: row.number, envelope: { payload: row.payload, signature: row.signature } };
 }
 
-/** Of rivals the higher number stays. */
+/** Of concurrent writers, the higher number wins. */
 export async function storeSignedRevocationList(
   q: Queryable,
   { number, envelope }: SignedRevocationList,
@@ -173,7 +173,7 @@ export async function storeSignedRevocationList(
      where revocation_list.number < excluded.number`;
 }
 
-/** Conflicts with itself and lets readers pass; held until the transaction ends. */
+/** Conflicts with itself but not with readers; held until the transaction ends. */
 async function lockList(tx: Transaction): Promise<void> {
   await tx`lock table srp_clearance in share row exclusive mode`;
 }

@@ -1,6 +1,7 @@
 /**
- * Issues SRP credentials, and certifies the keys of those that renew theirs (`credential-renewal.ts`): what an instance or a connection service proves itself with to the router.
- * Protects: the private key is never stored; it leaves in the credential file, once.
+ * Issues SRP credentials, and certifies the keys of those that renew theirs (`credential-renewal.ts`): an instance or a
+ * connection service authenticates with it to the router. Protects: the private key is never stored; it is handed out
+ * once, in the credential file.
  */
 import { X509Certificate } from 'node:crypto';
 import type { SrpIdentifier } from '../base/ids.ts';
@@ -29,7 +30,7 @@ export interface IssuedSrpCredential {
   /** As `normalSerial` writes it. */
   readonly serial: string;
   readonly expiresAt: Date;
-  /** The content of the credential file, to be handed over once. */
+  /** The content of the credential file, handed out once. */
   readonly file: SrpCredential;
 }
 
@@ -66,7 +67,7 @@ export function srpCredentialSerial(file: SrpCredential): string {
   return normalSerial(new X509Certificate(file.certificatePem).serialNumber);
 }
 
-/** True from a third of the validity before its end on, and before it begins: time to renew. */
+/** Whether it is time to renew: in the last third of the validity, or before it begins. */
 export function isSrpRenewalDue(file: SrpCredential, now: Date): boolean {
   const { validFromDate, validToDate } = new X509Certificate(file.certificatePem);
   return isCertificateDue({ notBefore: validFromDate, notAfter: validToDate }, now);
