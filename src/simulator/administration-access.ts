@@ -6,7 +6,7 @@ import { type AdministrationClient, chooseInOrder, createAdministrationClient } 
 import { BrambleError, messageOf } from '../base/errors.ts';
 import { fetchTrusting } from './fetch-trusting.ts';
 
-/** Where the administration service is by now: an upgrade gives it another port. */
+/** The administration service's current address: an upgrade gives it another port. */
 export type FindAccess = () => Promise<AdministrationAccess>;
 
 export interface AdministrationAccess {
@@ -47,7 +47,7 @@ export async function readAdministrationAccess(home: string): Promise<Administra
 
 const timeoutMs = 30_000;
 
-/** Everything that the simulator changes can be changed twice without harm. */
+/** Everything that the simulator changes can safely be repeated. */
 export function openAdministration(findAccess: FindAccess, signal: AbortSignal): AdministrationClient {
   return createAdministrationClient({
     choose: chooseInOrder(findAccess),

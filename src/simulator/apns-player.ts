@@ -1,6 +1,6 @@
 /**
- * Plays the push service: HTTP/2 over TLS on loopback, with a certificate made for it that the domain is told to trust.
- * It wakes the fleet's own devices, and refuses what the real one would refuse.
+ * Plays the push service: HTTP/2 over TLS on loopback, with its own certificate, which the domain is configured to
+ * trust. It wakes the fleet's own devices, and refuses what the real one would refuse.
  * @see Apple, "Sending notification requests to APNs"; payload `{"mdm": <push magic>}`
  */
 import { randomUUID } from 'node:crypto';
@@ -28,7 +28,7 @@ export interface ApnsPlayerOptions {
   readonly port?: number;
 }
 
-/** How often a push is answered badly although it is good. Probabilities, 0 to 1. */
+/** How often a valid push is refused. Probabilities, 0 to 1. */
 export interface ApnsFaults {
   tooManyRequests: number;
   unavailable: number;
@@ -131,7 +131,7 @@ function judge(options: ApnsPlayerOptions, faults: ApnsFaults, request: PushRequ
   }
   if (options.random.chance(faults.tooManyRequests)) return refuse(429, 'TooManyRequests');
   if (options.random.chance(faults.unavailable)) return refuse(503, 'ServiceUnavailable');
-  // The push service takes any magic; it is the device that ignores a wrong one.
+  // The push service accepts any magic; it is the device that ignores a wrong one.
   if (magic === target.magic) target.wake();
   else target.refused(200, 'WrongPushMagic');
   return { status: 200 };

@@ -1,6 +1,6 @@
 /** How well-behaved a device is. All probabilities (0 to 1) are drawn from the device's own seeded stream. */
 export interface Behaviour {
-  /** A command that is not urgent is answered NotNow, and taken at a later contact. */
+  /** A command that is not urgent is answered NotNow, and executed at a later contact. */
   readonly notNowProbability: number;
   /** A command that is not urgent fails with an Error. */
   readonly errorProbability: number;
@@ -12,7 +12,7 @@ export interface Behaviour {
   readonly authenticateProbability: number;
   /** Asked to renew, it answers Error without having tried. */
   readonly renewalErrorProbability: number;
-  /** … it says that it did, and did nothing. */
+  /** … it reports success but did nothing. */
   readonly renewalIgnoredProbability: number;
   /** … it dies when it has the certificate, and comes back without it and its key. */
   readonly renewalCrashProbability: number;
@@ -21,9 +21,11 @@ export interface Behaviour {
   readonly vanishForMs: number;
   /** Mean time between contacts of the device's own accord. */
   readonly contactIntervalMs: number;
-  /** The device connects within so long after it was woken. */
+  /** The device connects within this time after it is woken. */
   readonly wakeJitterMs: number;
-  /** The device becomes free within about so long after NotNow, and connects by itself if that was the last it said. */
+  /**
+   * The device becomes free within about this time after NotNow, and connects by itself if that was its last answer.
+   */
   readonly notNowForMs: number;
 }
 

@@ -1,6 +1,6 @@
 /**
  * What a device does with a command: a function of the command and of what the device holds. The caller keeps the
- * answers, so that a command executes once however often it is told.
+ * answers, so that a command executes once however often it is sent.
  */
 import { messageOf } from '../base/errors.ts';
 import { type Command, parseCommand } from '../protocol/apple/command.ts';
@@ -32,7 +32,7 @@ export interface Execution {
   readonly leaves?: true;
 }
 
-/** What a reply to an Idle or an answer holds: a command, or what is left of one. */
+/** The command in a reply to an Idle or an answer, possibly malformed. */
 export function receivedCommand(
   body: Uint8Array,
 ): Command | { readonly malformed: string; readonly commandUuid: string | undefined } {
@@ -112,7 +112,7 @@ function acknowledged(content: PlistDictionary, effects: readonly JournalEvent[]
 
 const formatError: Execution = { status: 'CommandFormatError', content: {}, effects: [] };
 
-/** The least OS version that a payload type needs; everything else installs everywhere. */
+/** The lowest OS version that a payload type needs; everything else installs everywhere. */
 const leastVersions: Readonly<Record<string, { readonly iOS: number; readonly macOS: number }>> = {
   'com.apple.relay.managed': { iOS: 17, macOS: 14 },
 };

@@ -80,7 +80,7 @@ export function simulateCommand(findAccess: FindAccess = readFromHome): Command 
     .action(async (flags: Flags) => {
       const stop = new AbortController();
       const onSignal = (): void => stop.abort(new Error('stopped by a signal'));
-      // Not once: a terminal and whoever started us may both hand on the same Ctrl-C.
+      // Not `once`: a terminal and our parent process may both deliver the same Ctrl-C.
       process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
       const find = await findAccessOf(flags, findAccess);
       const caPem = flags.ca === undefined ? (await find()).caPem : await readInputFile(flags.ca);

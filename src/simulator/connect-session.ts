@@ -1,8 +1,8 @@
 /**
  * One contact: Idle, then command after command until the server has none.
  *
- * A command is executed once. Its answer is kept from then on: while the server has not taken it with a 200 it is sent
- * before anything else at every contact, and when the command is told again it is answered from memory.
+ * A command is executed once. Its answer is kept from then on: until the server has acknowledged it with a 200, it is
+ * sent first at every contact, and when the command is sent again it is answered from memory.
  */
 import { BoundedMap } from '../base/bounded-map.ts';
 import type { Command } from '../protocol/apple/command.ts';
@@ -24,7 +24,7 @@ import { profileFacts } from './profile-facts.ts';
 import type { SeededRandom } from './seeded-random.ts';
 
 export type SessionOutcome =
-  /** `notNow`: that was the last thing said, so that the device comes again by itself. */
+  /** `notNow`: that was the last answer, so the device connects again by itself. */
   | { readonly kind: 'finished'; readonly notNow: boolean }
   | { readonly kind: 'failed' }
   /** The device fell silent in the middle. */
@@ -37,9 +37,9 @@ export interface SessionSurroundings {
   behaviour(): Behaviour;
   /** Asked between two requests; true ends the session without another. */
   isInterrupted(): boolean;
-  /** A command has just been told; true: fall silent now. */
+  /** A command has just been received; true: fall silent now. */
   vanishesWithCommand(): boolean;
-  /** The profile by which the device enrolled is to be installed again. `crashed`: it died, and has no answer. */
+  /** The device's enrolment profile is to be installed again. `crashed`: it died, and gives no answer. */
   renewIdentity(commandUuid: string, profile: Uint8Array): Promise<Execution | 'crashed'>;
   isProbing(): boolean;
   journal(event: JournalEvent): void;
@@ -58,11 +58,11 @@ interface Answer {
 export interface ConnectSession {
   /** One contact to its end. Not to be called while one is under way. */
   run(link: DeviceLink): Promise<SessionOutcome>;
-  /** Answers that the server has not taken yet. */
+  /** Answers that the server has not acknowledged yet. */
   pendingAnswers(): number;
 }
 
-/** How many answers a device remembers; a server that tells a command again after more is answered by executing it again. */
+/** How many answers a device remembers; an older command that is sent again is executed again. */
 const rememberedAnswers = 2000;
 
 export function createConnectSession(memory: DeviceMemory, around: SessionSurroundings): ConnectSession {
@@ -92,7 +92,9 @@ export function createConnectSession(memory: DeviceMemory, around: SessionSurrou
     leaves: execution.leaves === true,
   });
 
-  /** Executes what was told, unless it was before. @returns false where the reply holds no command that can be answered */
+  /**
+   * Executes the command, unless it already has. @returns false where the reply holds no command that can be answered
+   */
   const take = async (reply: Buffer): Promise<boolean> => {
     const command = receivedCommand(reply);
     if ('malformed' in command) {
@@ -111,7 +113,7 @@ export function createConnectSession(memory: DeviceMemory, around: SessionSurrou
       return true;
     }
     around.journal({ event: 'told', commandUuid, requestType, ...toldProfile(command) });
-    // Fallen silent before execution: the server has to tell it again.
+    // Silent before execution: the server has to send it again.
     if (around.vanishesWithCommand() && random.chance(0.5)) return true;
     const behaviour = around.behaviour();
     const urgent = isUrgent(requestType);
@@ -124,7 +126,7 @@ export function createConnectSession(memory: DeviceMemory, around: SessionSurrou
       !urgent && random.chance(behaviour.errorProbability)
         ? failed(12_080, 'The device could not carry the command out just now')
         : await execute(command);
-    // Nothing is remembered of it: the server has to tell it again.
+    // Nothing is remembered of it: the server has to send it again.
     if (execution === 'crashed') return true;
     const { status, error } = execution;
     around.journal({
@@ -192,7 +194,7 @@ function toldProfile(command: Command): {
   try {
     return { profile: profileFacts(payload) };
   } catch {
-    // Executing it will say what is wrong with the profile.
+    // Executing it will report what is wrong with the profile.
     return {};
   }
 }

@@ -135,7 +135,7 @@ function tunnelDevices(command: Extract<ControlCommand, { do: 'tunnel' }>, fleet
 }
 
 /**
- * Reads commands until `stop` or the end of the input. What cannot be read or done is answered
+ * Reads commands until `stop` or the end of the input. A malformed or failed command is answered
  * `{"done":false,"code","message"}`; everything else `{"done":true,"do",...}`.
  */
 export async function followControl(input: Readable, output: Writable, around: ControlSurroundings): Promise<void> {

@@ -2,9 +2,9 @@
  * One device's HTTPS connection: keep-alive, one request at a time, its identity certificate shown in TLS. An outcome is
  * always a value, so that every request ends in the journal with the class of its failure.
  *
- * A server may end a kept-alive connection at any time, also while a request is on its way to it. Such a request is sent
- * again, once, over a fresh connection: where the connection had carried another before, nothing of an answer has come,
- * and the method is idempotent, as those of MDM are.
+ * A server may end a kept-alive connection at any time, also while a request is on its way to it. Such a request is
+ * sent again, once, over a fresh connection, if the connection had carried another before, no part of an answer has
+ * arrived, and the method is idempotent, as MDM's are.
  *
  * @see RFC 9112 §9.3.1, RFC 9110 §9.2.2
  */
@@ -18,7 +18,7 @@ export interface DeviceReply {
   readonly body: Buffer;
 }
 
-/** `sentAgain`: the outcome is that of the second time; the latency counts from the first. */
+/** `sentAgain`: the outcome is that of the second attempt; the latency counts from the first. */
 export type HttpOutcome = { readonly startedAt: number; readonly latencyMs: number; readonly sentAgain: boolean } & (
   | ({ readonly kind: 'replied' } & DeviceReply)
   | { readonly kind: 'failed'; readonly failure: FailureClass; readonly message: string }
@@ -37,7 +37,7 @@ export interface HttpRequest {
 
 export interface DeviceHttp {
   send(request: HttpRequest): Promise<HttpOutcome>;
-  /** From now on trust these roots, and show this identity. Open connections are closed. */
+  /** From now on trust these roots and present this identity. Open connections are closed. */
   setTrust(trust: DeviceTrust): void;
   close(): void;
 }
@@ -62,7 +62,10 @@ export function openDeviceHttp(initial: DeviceTrust, timeoutMs: number, signal: 
   };
 }
 
-/** Below the 5 s after which a Node server closes, also where it does not say so in `Keep-Alive`: whoever closes first wins. */
+/**
+ * Below the 5 s after which a Node server closes, also where it does not say so in `Keep-Alive`: the side that closes
+ * first wins.
+ */
 const idleTimeoutMs = 4000;
 
 /** An idle connection is left after `idleTimeoutMs`, or what the server hints at, whichever is shorter. */
@@ -147,7 +150,7 @@ function sendOnce(request: HttpRequest, agent: Agent, timeoutMs: number, signal:
       );
     });
     if (request.loseReply === true) {
-      // Only once a reply has begun is it certain that the server worked on the request; then the reply is thrown away.
+      // Only once a reply has begun is it certain that the server worked on the request; then the reply is discarded.
       outgoing.removeAllListeners('response');
       outgoing.on('response', () => breakOff('given-up', 'the reply was lost on purpose'));
     }
@@ -160,7 +163,7 @@ interface Failed {
   readonly kind: 'failed';
   readonly failure: FailureClass;
   readonly message: string;
-  /** A connection that had been used before ended, and nothing of an answer had come. */
+  /** A reused connection ended before any part of an answer arrived. */
   readonly unheard: boolean;
 }
 

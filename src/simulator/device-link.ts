@@ -26,7 +26,7 @@ export type LinkOutcome =
       readonly httpStatus: number | undefined;
       readonly body: Buffer;
     }
-  /** The server said what makes a device leave management. */
+  /** The server's answer makes the device leave management. */
   | { readonly kind: 'unenrolled' };
 
 export interface ConnectDetail {
@@ -81,7 +81,7 @@ export function createDeviceLink(
   };
 }
 
-/** Sends and writes the outcome down; where it is the one that ends management, that too. */
+/** Sends and records the outcome; also records the end of management if it causes that. */
 export async function sendJournalled(
   http: DeviceHttp,
   kind: RequestKind,

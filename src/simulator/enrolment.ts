@@ -47,7 +47,7 @@ export type EnrolmentOutcome =
   | { readonly kind: 'refused'; readonly httpStatus: number; readonly code?: string }
   | { readonly kind: 'failed'; readonly reason: string };
 
-/** An ambiguous activation is tried so many times: each may use one of the tries of the password. */
+/** Maximum attempts at an ambiguous activation: each may use one of the password's tries. */
 const activationAttempts = 4;
 
 export async function enrol(password: string, around: EnrolmentSurroundings): Promise<EnrolmentOutcome> {
@@ -211,7 +211,7 @@ export async function requestCertificate(
   }
 }
 
-/** Repeats what failed for the moment: no reply, or a status of 500 and above. */
+/** Retries temporary failures: no reply, or a status of 500 and above. */
 export async function untilAccepted(
   around: Pick<EnrolmentSurroundings, 'pause'>,
   send: () => Promise<LinkOutcome>,
@@ -238,7 +238,7 @@ function codeIn(body: Buffer): string | undefined {
     const code = typeof value === 'object' && value !== null && 'code' in value ? value.code : undefined;
     return typeof code === 'string' ? code : undefined;
   } catch {
-    // Not every refusal is JSON; then its status has to do.
+    // Not every refusal is JSON; then the status has to suffice.
     return undefined;
   }
 }

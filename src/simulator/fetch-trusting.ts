@@ -1,4 +1,4 @@
-/** `fetch` over TLS to a service whose root is not one of the machine's: Node's own takes no root for itself. */
+/** `fetch` over TLS to a service whose root is not one of the machine's: Node's own accepts no per-request root. */
 import { request } from 'node:https';
 
 /** For texts as bodies. Without a root it is `fetch` itself. */

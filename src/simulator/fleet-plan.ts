@@ -30,7 +30,7 @@ export const deviceKinds: readonly DeviceKind[] = [
   agent('agent-4.2', '4.2'),
 ];
 
-/** What one device is, from its serial number to its device options. */
+/** The facts of one device, from its serial number to its device options. */
 export interface DevicePlan {
   /** Unique in the fleet, such as `device-0001`. */
   readonly name: string;

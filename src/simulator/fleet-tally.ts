@@ -17,7 +17,7 @@ export interface FleetTally {
   readonly tunnelsOpened: number;
   readonly tunnelsRefused: number;
   readonly tunnelsBroken: number;
-  /** Devices that an answer drove out of management. */
+  /** Devices that left management because of an answer. */
   readonly lostDevices: number;
 }
 

@@ -1,6 +1,6 @@
 /**
  * A fleet of simulated devices in this process, with the push service that wakes them. Everything it does is in its
- * journal; nothing of a device is shared with another but the pool of keys.
+ * journal; devices share nothing but the pool of keys.
  */
 import { BrambleError } from '../base/errors.ts';
 import { serializeConnect } from '../protocol/apple/connect.ts';
@@ -77,17 +77,17 @@ export interface FleetStats extends FleetTally {
 
 export interface Fleet {
   readonly seed: string;
-  /** Its address and root are what the domain has to be told (`PUT /api/v1/push`). */
+  /** Its address and root have to be set in the domain (`PUT /api/v1/push`). */
   readonly push: ApnsPlayer;
   activate(order: ActivationOrder): Promise<ActivationResult>;
-  /** From now on, and for devices still to come: contacts of their own accord. */
+  /** Enables devices' own contacts, for existing and later devices. */
   start(): void;
   /** Ends all contacts and tunnels, closes the push service and the journal. */
   stop(): Promise<void>;
   devices(): DeviceView[];
   /** @param names of devices; default all, later ones too */
   setBehaviour(change: Partial<Behaviour>, names?: readonly string[]): void;
-  /** @returns the names of those that fell silent: the named ones, or so many that the seed chooses */
+  /** @returns the names of those that fell silent: the named ones, or as many as requested, chosen by the seed */
   vanish(which: number | readonly string[], moment?: VanishMoment, forMs?: number): string[];
   comeBack(names?: readonly string[]): string[];
   /** One device of each account probes in a closed loop, `pauseMs` (default 0) after each answer. @returns device names */

@@ -1,6 +1,7 @@
 /**
- * What a device does when its enrolment profile is installed again: it makes a new key, has it certified, and identifies itself
- * by that from then on. As real ones do, it takes no profile that would change its addresses, its topic or its rights.
+ * What a device does when its enrolment profile is installed again: it makes a new key, has it certified, and
+ * identifies itself by that from then on. Like real ones, it refuses a profile that would change its addresses, its
+ * topic or its rights.
  */
 import { messageOf } from '../base/errors.ts';
 import { type ParsedEnrollmentProfile, parseEnrollmentProfile } from '../protocol/apple/enrollment-profile.ts';
@@ -33,7 +34,7 @@ export interface RenewalSurroundings {
   renewed(identity: DeviceIdentity): void;
 }
 
-/** `crashed`: the device died with the certificate in its hand, and is as it was before. */
+/** `crashed`: the device died after receiving the certificate, and is back in its previous state. */
 export async function renewIdentity(
   commandUuid: string,
   profile: Uint8Array,

@@ -1,18 +1,18 @@
 /**
- * What a journal proves. Pure functions over its entries: the report of an upgrade compares these figures with plain SQL,
- * so they ask nothing of the server.
+ * What a journal proves. Pure functions over its entries: the report of an upgrade compares these figures with plain
+ * SQL, so they do not query the server.
  */
 import type { AnswerStatus, FailureClass, JournalEntry, ProfileFacts } from './journal.ts';
 
 export interface RequestSummary {
   readonly sent: number;
   readonly ok: number;
-  /** Requests that failed by no doing of the simulator: `given-up` is not among them. */
+  /** Requests that failed through no fault of the simulator: excludes `given-up`. */
   readonly failed: number;
-  /** Sent a second time, as RFC 9112 §9.3.1 lets a client; whatever came of it. */
+  /** Sent a second time, as RFC 9112 §9.3.1 lets a client; whatever the outcome. */
   readonly sentAgain: number;
   readonly failedByClass: Readonly<Partial<Record<FailureClass, number>>>;
-  /** Devices that a server's answer drove out of management: always a catastrophe. */
+  /** Devices that left management because of a server's answer: always a catastrophe. */
   readonly lostDevices: readonly string[];
 }
 
@@ -47,7 +47,7 @@ export interface CommandStory {
   toldAgain: number;
   /** How often it had an effect: a number above 1 is a duplicate. NotNow has none. */
   executed: number;
-  /** Answers other than NotNow that the server took with 200. */
+  /** Answers other than NotNow that the server acknowledged with 200. */
   answersAccepted: number;
   notNow: number;
   /** The answer that counts: the last that was not NotNow. */

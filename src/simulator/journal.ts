@@ -1,5 +1,5 @@
 /**
- * The journal: what each device sent, what it was told and what that changed, one JSON object a line. It is the evidence
+ * The journal: what each device sent and received and what that changed, one JSON object a line. It is the evidence
  * that an upgrade is judged by from outside, so nothing is left out and an entry is never changed.
  */
 import { createWriteStream } from 'node:fs';
@@ -21,7 +21,7 @@ export type RequestKind =
 
 /**
  * Why a request did not succeed. `identity` is a 400, `unenrolled` a 401 or a 403 that makes a device leave management,
- * `given-up` one that the simulator itself broke off (fault injection or stopping): no fault of the server.
+ * `given-up` one that the simulator itself aborted (fault injection or stopping): not the server's fault.
  */
 export type FailureClass =
   | 'connect'
@@ -43,9 +43,9 @@ export type AnswerStatus = 'Acknowledged' | 'Error' | 'NotNow' | 'CommandFormatE
 export interface ProfileFacts {
   readonly identifier: string;
   readonly uuid: string;
-  /** SHA-256 of the bytes as they came, 16 hex digits: what the domain calls the revision of a compiled profile. */
+  /** SHA-256 of the bytes as received, 16 hex digits: what the domain calls the revision of a compiled profile. */
   readonly revision: string;
-  /** The release that compiled it, where the profile says so (`BrambleRelease`). */
+  /** The release that compiled it, if the profile names it (`BrambleRelease`). */
   readonly release?: string;
   /** `name` is the payload's identifier without the profile's, such as `[CMIME]-S10000001` for a service book. */
   readonly payloads: readonly { readonly type: string; readonly name: string }[];
@@ -82,7 +82,7 @@ interface RequestDetail {
   status?: AnswerStatus;
   /** Part of a closed probing loop. */
   probe?: true;
-  /** For the second time, since its kept-alive connection had ended before anything of an answer came. */
+  /** Sent a second time, because its kept-alive connection ended before any part of an answer arrived. */
   sentAgain?: true;
 }
 

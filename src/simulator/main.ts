@@ -30,14 +30,14 @@ export interface SimulateOptions {
   readonly tunnelHost?: string;
   /** Trusted by devices that are not enrolled yet. */
   readonly caPem?: string;
-  /** Put before the names of accounts and devices. */
+  /** Prefix for the names of accounts and devices. */
   readonly prefix: string;
   readonly notNowProbability?: number;
   readonly errorProbability?: number;
   readonly oddAnswerProbability?: number;
   /** Written when all devices are activated, for `bench connect`. */
   readonly exportPath?: string;
-  /** Replaces a push service that is the domain's own, or another simulator's. */
+  /** Replaces a push service that the domain uses, or another simulator's. */
   readonly replacePush: boolean;
   readonly control: boolean;
   readonly json: boolean;
@@ -119,7 +119,7 @@ export async function simulate(
     else say(describe(result));
     return result;
   } finally {
-    // The signal of the run may have been aborted: this is done all the same, for a while.
+    // The signal of the run may have been aborted: this is done anyway, for a limited time.
     const late = AbortSignal.timeout(putBackMs);
     const closing = openAdministration(options.findAccess, late);
     say(await restorePushService(closing, fleet.push.url, pushBefore, late));
@@ -156,7 +156,7 @@ async function activateAll(
   return refused;
 }
 
-/** Does nothing where the account is there already. */
+/** Does nothing if the account already exists. */
 async function createAccount(administration: AdministrationClient, name: string): Promise<void> {
   await administration.call(accountOperations.create, { body: { name } }).catch((error: unknown) => {
     const isThere = error instanceof AnsweredError && error.status === 409;

@@ -38,7 +38,7 @@ export interface EnrolledDevice {
   outstanding?: Command;
 }
 
-/** How one coming request ends badly. `lost`: it is worked on, and then the connection is cut. */
+/** How one future request fails. `lost`: it is processed, and then the connection is cut. */
 export type Fault = 'lost' | '503' | '400' | '401';
 export type FaultyPath = 'activate' | 'scep' | 'checkin' | 'connect';
 

@@ -1,6 +1,6 @@
 /**
- * What real devices and their imitations put into answers and should not: everything but Status and CommandUUID may be of
- * another kind, out of range or far too long.
+ * What real and imitated devices wrongly put into answers: everything but Status and CommandUUID may be of another
+ * kind, out of range or far too long.
  */
 import type { PlistDictionary } from '../protocol/plist/value.ts';
 import type { SeededRandom } from './seeded-random.ts';

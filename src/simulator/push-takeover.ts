@@ -1,6 +1,7 @@
 /**
- * The simulator wakes its devices by a push service of its own, which the domain has to be told. Invariant: a domain whose
- * devices somebody else wakes is left as it is unless one is told otherwise, and gets back what it had when the fleet ends.
+ * The simulator wakes its devices through its own push service, which has to be set in the domain. Invariant: a domain
+ * with another push service is left alone unless told otherwise, and gets its previous setting back when the fleet
+ * ends.
  */
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -15,7 +16,7 @@ export interface PushService {
   readonly caPem?: string;
 }
 
-/** What a domain has that was never told another one. */
+/** The default of a domain. */
 const vendorUrl = 'https://api.push.apple.com';
 const probeMs = 3000;
 const againMs = 1000;

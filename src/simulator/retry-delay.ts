@@ -1,4 +1,6 @@
-/** When a device tries again after a failed request: soon at first, then ever later, never all devices at once. */
+/**
+ * When a device tries again after a failed request: soon at first, then with growing delays, never all devices at once.
+ */
 import type { SeededRandom } from './seeded-random.ts';
 
 export interface RetrySchedule {
@@ -6,7 +8,7 @@ export interface RetrySchedule {
   readonly capMs: number;
 }
 
-/** Doubles from `firstMs` to `capMs`, ±30 %. Limitless: a device never gives its server up. */
+/** Doubles from `firstMs` to `capMs`, ±30 %. Unlimited: a device never gives up on its server. */
 export const ordinaryRetry: RetrySchedule = { firstMs: 100, capMs: 10_000 };
 /** A probing loop has to see an outage end at once. */
 export const probeRetry: RetrySchedule = { firstMs: 5, capMs: 100 };

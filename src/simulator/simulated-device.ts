@@ -155,7 +155,7 @@ export class SimulatedDevice {
     return outcome;
   }
 
-  /** From now on the device contacts its server of its own accord. */
+  /** From now on the device contacts its server on its own schedule. */
   start(): void {
     this.#started = true;
     if (this.#state === 'managed') this.#contactWithin(this.#timing.next() * this.#behaviour.contactIntervalMs);
@@ -207,7 +207,7 @@ export class SimulatedDevice {
     return (await this.#enrolment.link.checkIn('token-update', body)).kind === 'replied';
   }
 
-  /** Leaves management by its own will: CheckOut, tried once, as Apple's devices do. */
+  /** Leaves management on its own: CheckOut, tried once, as Apple's devices do. */
   async checkOut(): Promise<void> {
     const enrolment = this.#enrolment;
     if (enrolment === undefined || this.#state !== 'managed') return;
@@ -278,7 +278,7 @@ export class SimulatedDevice {
       this.#contactAt = Number.POSITIVE_INFINITY;
       this.#wokenDuringContact = false;
       this.#contact = this.#session.run(link).then((outcome) => {
-        // In one go: whoever changes the behaviour finds a contact under way, or the next one planned.
+        // Without an await: a change of behaviour finds either a contact under way or the next one planned.
         this.#contact = undefined;
         this.#afterContact(outcome);
       });

@@ -46,7 +46,7 @@ export interface Tunnel {
 const pieceBytes = 1024;
 const maxRefusalBytes = 4096;
 
-/** Starts opening; everything that becomes of the tunnel goes to the journal. Never throws. */
+/** Starts opening; everything that happens to the tunnel goes to the journal. Never throws. */
 export function openTunnel(options: TunnelOptions): Tunnel {
   const { name, target } = options;
   const startedAt = monotoneNow();
