@@ -1,8 +1,8 @@
 /**
- * The form that a device posts to `/activate`: account name and password in, enrolment profile out. The router reads whose
- * it is, the instance reads all of it.
+ * The form that a device posts to `/activate`: account name and password in, enrolment profile out. The router reads
+ * the account's name, the instance reads all of it.
  *
- * Invariant: both read it here, so that the router never sends on a name that the instance would read differently.
+ * Invariant: both use this parser, so that the router never forwards a name that the instance would read differently.
  */
 import type { ErrorCode } from '../base/error-codes.ts';
 import { BrambleError } from '../base/errors.ts';

@@ -1,6 +1,6 @@
 /**
- * The `Client-Cert` header, in which the router hands on the certificate of a device's TLS connection.
- * Invariant: exactly one structured-field byte sequence, canonical base64. @see RFC 9440 §2.2, RFC 8941 §3.3.5
+ * The `Client-Cert` header, in which the router passes on the certificate of a device's TLS connection. Invariant:
+ * exactly one structured-field byte sequence, canonical base64. @see RFC 9440 §2.2, RFC 8941 §3.3.5
  */
 import { BrambleError } from '../base/errors.ts';
 
@@ -12,7 +12,7 @@ export function serializeClientCert(certificateDer: Uint8Array): string {
   return `:${Buffer.from(certificateDer).toString('base64')}:`;
 }
 
-/** The certificate's DER; its content is not looked at. @throws BrambleError ERR_CLIENT_CERT_HEADER */
+/** The certificate's DER; its content is not examined. @throws BrambleError ERR_CLIENT_CERT_HEADER */
 export function parseClientCert(value: string): Buffer {
   const trimmed = value.length > maxLength ? '' : value.trim();
   const der = Buffer.from(trimmed.slice(1, -1), 'base64');

@@ -1,8 +1,8 @@
 /**
  * Forms (`application/x-www-form-urlencoded`) of strangers: bodies and query strings.
  *
- * Invariant: one pass over the bytes, with a budget for everything that a sender chooses; what it yields has one meaning,
- * so that two readers (router and instance) never see two different values in the same bytes.
+ * Invariant: one pass over the bytes, with a budget for everything that a sender chooses; the result is unambiguous, so
+ * that two readers (router and instance) never see different values in the same bytes.
  *
  * @see URL Standard §5.1 (percent-decoding, `+` for a blank); stricter than it where it would guess.
  */
@@ -85,13 +85,15 @@ export function parseForm(bytes: Uint8Array, budget: FormBudget): ReadonlyMap<st
   return form;
 }
 
-/** The form in a request target's query; empty without one. A query that is no ASCII is read byte by byte, as it came. */
+/**
+ * The form in a request target's query; empty without one. A query that is not ASCII is read byte by byte, as received.
+ */
 export function parseQuery(target: string, budget: FormBudget): ReadonlyMap<string, string> {
   const start = target.indexOf('?');
   return parseForm(start === -1 ? new Uint8Array() : Buffer.from(target.slice(start + 1), 'latin1'), budget);
 }
 
-/** NaN for what is no hexadecimal digit. */
+/** NaN for anything but a hexadecimal digit. */
 function hexValue(byte: number | undefined): number {
   if (byte === undefined) return Number.NaN;
   if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;

@@ -1,6 +1,6 @@
 /**
- * The shapes of an MDM push: what is sent to APNs, and what its answers mean. No connection is made here.
- * Invariant: only answers that say so make a token count as gone; everything doubtful is tried again.
+ * The shapes of an MDM push: the request to APNs, and the meaning of its answers. No connection is made here.
+ * Invariant: only explicit answers mark a token as gone; everything doubtful is retried.
  */
 import { parseShallowJson } from '../../base/shallow-json.ts';
 
@@ -34,7 +34,7 @@ export type PushOutcome =
   /** Both mean: wait for the device's next TokenUpdate. */
   | { readonly outcome: 'unregistered' | 'bad-token'; readonly reason: string }
   | { readonly outcome: 'retry-later'; readonly reason: string }
-  /** Trying again changes nothing until a person acts: wrong topic, certificate or payload. */
+  /** Retrying is useless until a person acts: wrong topic, certificate or payload. */
   | { readonly outcome: 'rejected'; readonly reason: string };
 
 /** What APNs said. @see Apple "Handling notification responses from APNs" */

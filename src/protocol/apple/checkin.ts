@@ -6,7 +6,7 @@ import { serializePlist } from '../plist/serializer.ts';
 import type { MutableDictionary, PlistDictionary } from '../plist/value.ts';
 import { MessageFields } from './message-fields.ts';
 
-/** Who speaks: a device by UDID, or a user enrolment by EnrollmentID; with `userId` the user channel. */
+/** The sender: a device by UDID, or a user enrolment by EnrollmentID; with `userId` the user channel. */
 export interface Enrollment {
   readonly udid?: string;
   readonly enrollmentId?: string;
@@ -108,7 +108,7 @@ export function parseCheckin(body: Uint8Array): CheckinMessage {
   }
 }
 
-/** A longer one could not stand in a push's path, and would break the session for the pushes of all others. */
+/** A longer one would not fit into a push's path, and would break the session for all other pushes. */
 const maxPushTokenBytes = 256;
 
 function pushTokenOf(fields: MessageFields): Uint8Array {

@@ -1,13 +1,13 @@
 /**
- * Commands to devices. Invariant: a command keeps its UUID from the queue to the answer; the body is made of nothing else
- * than the command, so that the same command is always the same bytes.
+ * Commands to devices. Invariant: a command keeps its UUID from the queue to the answer; the body depends on nothing
+ * but the command, so that the same command is always the same bytes.
  * @see Apple "Device Management", Commands and Queries
  */
 import { serializePlist } from '../plist/serializer.ts';
 import type { PlistDictionary } from '../plist/value.ts';
 import { MessageFields } from './message-fields.ts';
 
-/** What is asked: `RequestType` and its fields under Apple's names. */
+/** The request: `RequestType` and its fields under Apple's names. */
 export interface CommandRequest {
   readonly requestType: string;
   readonly fields: PlistDictionary;
@@ -17,7 +17,7 @@ export interface Command extends CommandRequest {
   readonly commandUuid: string;
 }
 
-/** Builders, one a request type. */
+/** Builders, one per request type. */
 export const commandRequest = {
   /** `payload`: the bytes of a profile, signed or not. */
   installProfile: (payload: Uint8Array): CommandRequest => ({

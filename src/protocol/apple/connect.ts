@@ -1,7 +1,7 @@
 /**
- * What a device says when it connects: that it is idle, or how a command went.
- * Invariant: Status and CommandUUID decide. Whatever else an answer holds may be odd or of another kind, and is then left
- * out of what is returned here: it never keeps the command from being settled.
+ * What a device says when it connects: that it is idle, or how a command went. Invariant: Status and CommandUUID
+ * decide. Any other field may be odd or of the wrong type, and is then left out of the result: it never prevents the
+ * command from being settled.
  * @see Apple "Device Management", Commands and Queries
  */
 import { serializePlist } from '../plist/serializer.ts';
@@ -13,7 +13,7 @@ export interface ChainedError {
   /** 0 where the device sent none that is a number. */
   readonly errorCode: number;
   readonly errorDomain: string;
-  /** As the device words it; English where the device sends that. */
+  /** In the device's words; in English if the device sends that. */
   readonly description: string;
 }
 
@@ -54,7 +54,7 @@ export function parseConnect(body: Uint8Array): ConnectAnswer {
   return { status, ...common, commandUuid, errorChain: errorsOf(fields.dictionary['ErrorChain']) };
 }
 
-/** Who speaks, as far as it is said readably: the identity proves the device in any case. */
+/** The sender, as far as it is readable: the identity proves the device in any case. */
 function speakerOf(message: PlistDictionary): Enrollment {
   const udid = readable(message['UDID']);
   const enrollmentId = readable(message['EnrollmentID']);

@@ -1,6 +1,6 @@
 /**
- * What a synchronization session asks a device: inventory, and the device's own options.
- * Invariant: the options asked for are those that are kept for the device over a wipe or a new activation.
+ * The queries of a synchronization session: inventory, and the device's own options. Invariant: the options asked for
+ * are those that are kept for the device over a wipe or a new activation.
  * @see Apple device-management, mdm/commands/information.device
  */
 export const synchronizationQueries: readonly string[] = [

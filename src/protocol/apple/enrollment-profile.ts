@@ -15,7 +15,7 @@ export interface EnrollmentProfileOptions {
   readonly organization: string;
   /** Reverse-DNS prefix of all payload identifiers, such as `org.example.bramble`. */
   readonly identifierPrefix: string;
-  /** From which all UUIDs are made; the same for the same enrolment. Not shown in the profile. */
+  /** The seed of all UUIDs; the same for the same enrolment. Not contained in the profile. */
   readonly seed: string;
   readonly checkInUrl: string;
   readonly serverUrl: string;

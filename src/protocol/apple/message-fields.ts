@@ -1,6 +1,6 @@
 /**
- * Takes fields of known types out of a message. Invariant: a field of another type is an error, never a wrong value; what
- * is missing is undefined only where that is allowed.
+ * Takes fields of known types out of a message. Invariant: a field of another type is an error, never a wrong value; a
+ * missing field is undefined only where that is allowed.
  */
 import type { ErrorCode } from '../../base/error-codes.ts';
 import { BrambleError, isBrambleError } from '../../base/errors.ts';
@@ -9,7 +9,7 @@ import { defaultPlistLimits, isPlistDictionary, type PlistDictionary, type Plist
 
 /** Longest identifier (UDID, UUID, topic, push magic) in characters. */
 const maxIdentifierLength = 256;
-/** What devices say in one text, such as an error's description, has some hundred. */
+/** Longest text of a device, such as an error's description; usually some hundred characters. */
 const maxTextLength = 16_384;
 
 export class MessageFields {

@@ -1,7 +1,7 @@
 /**
- * Certificates that were read before, with their keys ready for use: the same device signs again and again.
- * Invariant: bounded; the least recently used certificate goes first, and the oldest header. A cached certificate is as
- * untrusted as a fresh one.
+ * A cache of parsed certificates, with their keys ready for use: the same devices sign repeatedly. Invariant: bounded;
+ * the least recently used certificate is evicted first, and the oldest header. A cached certificate is as untrusted as
+ * a fresh one.
  */
 import { type KeyObject, X509Certificate } from 'node:crypto';
 import { BrambleError } from '../../base/errors.ts';
@@ -27,7 +27,7 @@ export interface CertificateKeys {
   fingerprintOfHeader(header: string): string;
 }
 
-/** Longer ones are not kept: those of devices have 1 to 2 KB, and who connects with a stranger's decides its length. */
+/** Longer ones are not kept: those of devices have 1 to 2 KB, and a stranger chooses the length of his. */
 const maxKeptBytes = 4096;
 const maxKeptHeader = 6144;
 
@@ -81,7 +81,7 @@ function readKnown(source: Uint8Array, fingerprint: string): KnownCertificate {
   };
 }
 
-/** By OpenSSL's own reader of certificates, so that what we believe two readers have understood; it costs no more. */
+/** By OpenSSL's certificate parser, so that two parsers have understood what we trust; it costs no more. */
 function keyOf(certificateDer: Uint8Array, publicKeySpkiDer: Uint8Array): KeyObject {
   assertKnownAlgorithm(publicKeySpkiDer);
   try {

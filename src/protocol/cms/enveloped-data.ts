@@ -1,7 +1,7 @@
 /**
- * Opens and makes CMS EnvelopedData for one RSA recipient (PKCS #1 v1.5), as SCEP uses it.
- * Invariant: opening fails in one and the same way whatever was wrong with key or padding, so that nobody learns by
- * asking. (The RSA decryption itself answers a wrong padding with a random key.)
+ * Opens and makes CMS EnvelopedData for one RSA recipient (PKCS #1 v1.5), as SCEP uses it. Invariant: opening fails in
+ * the same way whatever was wrong with key or padding, so that it is no oracle. (On wrong padding, the RSA decryption
+ * itself returns a random key.)
  * @see RFC 5652 §6
  */
 import {
@@ -46,7 +46,7 @@ const ciphers: Readonly<
   'des-ede3-cbc': { oid: '1.2.840.113549.3.7', keyBytes: 24, ivBytes: 8 },
 };
 const rsaEncryption = '1.2.840.113549.1.1.1';
-/** Names for the log: what old clients still send. */
+/** Names for the log: ciphers that old clients still use. */
 const refusedCiphers: ReadonlyMap<string, string> = new Map([
   ['1.3.14.3.2.7', 'DES-CBC'],
   ['1.2.840.113549.3.2', 'RC2-CBC'],
@@ -64,7 +64,8 @@ export interface Recipient {
 }
 
 /**
- * Of an envelope in BER, as Apple's devices write it: the content, the cipher it came under, and who could open it: the first of `recipients` that the envelope names.
+ * Of an envelope in BER, as Apple's devices write it: the content, its cipher, and the recipient that could open it:
+ * the first of `recipients` that the envelope names.
  * @throws BrambleError ERR_DER_MALFORMED, ERR_ENVELOPE_UNREADABLE, ERR_ALGORITHM_UNSUPPORTED
  */
 export function openEnvelope<Known extends Recipient>(
@@ -73,7 +74,7 @@ export function openEnvelope<Known extends Recipient>(
 ): { readonly content: Buffer; readonly cipher: ContentCipher; readonly recipient: Known } {
   const fields = childrenOf(contentInfo(readWhole(der, derTag.sequence, 'ber'), cmsOid.envelopedData));
   integerOf(fields.shift());
-  // What the originator adds is for keys that are agreed upon.
+  // Originator info is only for key agreement.
   if (fields[0]?.tag === contextTag(0, true)) fields.shift();
   const [recipientSet, encrypted] = fields;
   const infos = childrenOf(expectTag(recipientSet, derTag.set));
@@ -104,7 +105,7 @@ function cipherOf(oid: string): ContentCipher {
   );
 }
 
-/** What of a RecipientInfo says for whom it is. */
+/** The part of a RecipientInfo that identifies the recipient. */
 interface SentKey {
   readonly named: (issuerDer: Uint8Array, serial: Uint8Array, keyIdentifier: Uint8Array | undefined) => boolean;
   readonly algorithm: DerElement | undefined;
@@ -112,7 +113,7 @@ interface SentKey {
 }
 
 function recipientIn<Known extends Recipient>(recipients: readonly Known[], infos: readonly DerElement[]) {
-  // Only keys that were transported, not agreed upon: those of other kinds carry other tags.
+  // Only key transport, not key agreement: other kinds carry other tags.
   const sent = infos.filter((info) => info.tag === derTag.sequence).map(readSentKey);
   for (const recipient of recipients) {
     const { issuerDer, serial, subjectKeyIdentifier } = readCertificate(recipient.certificateDer);

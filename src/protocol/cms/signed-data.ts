@@ -68,7 +68,7 @@ export function readSignedData(bytes: Uint8Array, encoding: Encoding = 'der'): S
   const [contentType, wrapped, surplus] = childrenOf(expectTag(fields.shift(), derTag.sequence));
   const certificates = fields[0]?.tag === contextTag(0, true) ? childrenOf(fields[0]) : [];
   const signers = fields.pop();
-  // Before the signers nothing but certificates and revocation lists, which nobody looks at.
+  // Before the signers there are only certificates and revocation lists; the latter are ignored.
   const kinds = fields.map((field) => field.tag).join();
   if (!knownFields.includes(kinds) || surplus !== undefined)
     throw derMalformed('a signed message has an unexpected structure');
@@ -135,13 +135,14 @@ function readAttributes(attributes: DerElement): SignedAttributes {
     const [type, set, surplus] = childrenOf(expectTag(attribute, derTag.sequence));
     const oid = oidOf(type);
     const [value, second] = childrenOf(expectTag(set, derTag.set));
-    // RFC 5652 §5.3: an attribute comes once; those that decide here have one value.
+    // RFC 5652 §5.3: an attribute occurs once; those used here have one value.
     if (value === undefined || second !== undefined || surplus !== undefined || values.has(oid)) {
       throw derMalformed('a signed attribute does not have exactly one value');
     }
     values.set(oid, value);
   }
-  // §5.4: the signature covers the SET in DER, not the tag [0] that was sent. Who sorted it otherwise signed it so.
+  // §5.4: the signature covers the SET in DER, not the tag [0] that was sent. A signer that sorted it differently also
+  // signed it that way.
   return { der: isDer(attributes) ? retagged(attributes) : derFrom(attributes, derTag.set), values };
 }
 

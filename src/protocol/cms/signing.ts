@@ -1,4 +1,7 @@
-/** Makes CMS SignedData (SHA-256, signed attributes). Invariant: what is signed here, `verification.ts` and OpenSSL accept. */
+/**
+ * Makes CMS SignedData (SHA-256, signed attributes). Invariant: `verification.ts` and OpenSSL accept what is signed
+ * here.
+ */
 import { hash, type KeyObject } from 'node:crypto';
 import { contextTag } from '../der/reader.ts';
 import { derElement, derInteger, derNull, derOctets, derOid, derSequence, derSetOf, derTime } from '../der/writer.ts';
@@ -29,7 +32,7 @@ export function signAttached(request: SigningRequest): Buffer {
   return signed(signWith(request.key, attributeSet).signature);
 }
 
-/** As {@link signAttached}, the signature made beside the event loop. */
+/** As {@link signAttached}, with the signature made off the event loop. */
 export async function signAttachedOffLoop(request: SigningRequest): Promise<Buffer> {
   const { attributeSet, signed } = toBeSigned(request, true);
   return signed(await signOffLoop(request.key, attributeSet));
@@ -94,7 +97,7 @@ function toBeSigned(
   return { attributeSet, signed };
 }
 
-/** With RSA the digest is named beside it, once: what every reader of CMS knows. @see RFC 3370 §3.2 */
+/** With RSA the digest is named separately, once: every CMS implementation understands that. @see RFC 3370 §3.2 */
 function signerAlgorithmDer(key: KeyObject): Buffer {
   return key.asymmetricKeyType === 'rsa'
     ? derSequence(derOid('1.2.840.113549.1.1.1'), derNull())

@@ -1,7 +1,7 @@
 /**
- * Verifies CMS signatures: the `Mdm-Signature` header of devices, SCEP messages, signed profiles.
- * Invariant: the certificate returned is the one that the signer names and whose key made the signature. Whether that
- * certificate is the one this enrolment was issued, the caller decides by its fingerprint.
+ * Verifies CMS signatures: the `Mdm-Signature` header of devices, SCEP messages, signed profiles. Invariant: the
+ * certificate returned is the one that the signer names and whose key made the signature. The caller decides by its
+ * fingerprint whether that certificate is the one issued to this enrolment.
  */
 import { hash } from 'node:crypto';
 import { BrambleError, isBrambleError, messageOf } from '../../base/errors.ts';
@@ -19,7 +19,7 @@ export interface VerifiedSignature {
   readonly fingerprint: string;
   /** What the signature covers: the signed attributes, or the content itself. */
   readonly covered: Uint8Array;
-  /** As the signer's clock says; undefined where it says nothing that can be read. */
+  /** By the signer's clock; undefined when missing or unreadable. */
   readonly signedAt: Date | undefined;
 }
 
@@ -29,7 +29,7 @@ function invalid(why: string, cause?: unknown): BrambleError {
 
 /**
  * Verifies an `Mdm-Signature` header over `body`, detached or with the content attached (which must equal the body).
- * `keys` keeps certificates between calls; without it every call reads the certificate anew.
+ * `keys` keeps certificates between calls; without it every call parses the certificate again.
  * @throws BrambleError ERR_SIGNATURE_INVALID
  * @see RFC 5652 §5.4, §5.6
  */
@@ -59,7 +59,7 @@ export interface VerifiedContent extends VerifiedSignature {
   readonly signer: SignerInfo;
 }
 
-/** The same of a message that was read already. @throws BrambleError ERR_SIGNATURE_INVALID */
+/** The same for a message that has already been parsed. @throws BrambleError ERR_SIGNATURE_INVALID */
 export function verifySigned(signed: SignedData, keys?: CertificateKeys): VerifiedContent {
   return asInvalid(() => {
     if (signed.content === undefined) throw invalid('the message carries no content');

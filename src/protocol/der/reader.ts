@@ -1,8 +1,7 @@
 /**
- * Reads DER, and BER where that is asked for (ITU-T X.690), in place, without copying: an element is a set of offsets into
- * the bytes it came from.
- * Invariant: no offset ever lies outside the bytes; depth and number of elements are bounded for a whole message, and each
- * octet is looked at a bounded number of times, whatever the sender wrote.
+ * Reads DER, and BER where that is asked for (ITU-T X.690), in place, without copying: an element is a set of offsets
+ * into the bytes it came from. Invariant: no offset ever lies outside the bytes; depth and number of elements are
+ * bounded for a whole message, and each octet is read a bounded number of times, whatever the sender wrote.
  */
 import { BrambleError } from '../../base/errors.ts';
 
@@ -32,7 +31,7 @@ export function contextTag(number: number, constructed: boolean): number {
 /** BER allows indefinite and overlong lengths and strings in segments; DER has one form for each value. */
 export type Encoding = 'der' | 'ber';
 
-/** A message that is being read, and what reading it may still cost. */
+/** A message being read, and its remaining budget. */
 interface DerSource {
   readonly bytes: Uint8Array;
   readonly encoding: Encoding;
@@ -58,7 +57,7 @@ const maxDepth = 32;
 const maxElements = 4096;
 const constructedBit = 0x20;
 
-/** The error of every damaged encoding, for readers of structures too. */
+/** The error for every damaged encoding, also for parsers of structures. */
 export function derMalformed(why: string): BrambleError {
   return new BrambleError('ERR_DER_MALFORMED', `The DER encoding is damaged: ${why}.`);
 }
@@ -114,7 +113,7 @@ export function lengthOctetsOf(length: number): number {
 }
 
 /**
- * The only element in `bytes`: anything after it is refused. All that is read below it is read under one budget.
+ * The only element in `bytes`: anything after it is refused. Everything below it is read under one budget.
  * @throws BrambleError ERR_DER_MALFORMED
  */
 export function readWhole(bytes: Uint8Array, tag: number = derTag.sequence, encoding: Encoding = 'der'): DerElement {
@@ -145,7 +144,7 @@ export function expectTag(element: DerElement | undefined, tag: number): DerElem
   return element;
 }
 
-/** The element with its identifier and length, as it was sent. Shares memory with the source. */
+/** The element with its identifier and length, as sent. Shares memory with the source. */
 export function rawOf(element: DerElement): Uint8Array {
   return element.source.bytes.subarray(element.start, element.end);
 }
@@ -155,7 +154,7 @@ export function contentOf(element: DerElement): Uint8Array {
   return element.source.bytes.subarray(element.contentStart, element.contentEnd);
 }
 
-/** The octets of a string that BER may have cut into segments. @see ITU-T X.690 §8.7.3 */
+/** The octets of a string that BER may have split into segments. @see ITU-T X.690 §8.7.3 */
 export function octetsOf(element: DerElement): Uint8Array {
   return (element.tag & constructedBit) === 0 ? contentOf(element) : Buffer.concat(segmentsOf(element));
 }
@@ -236,8 +235,8 @@ const universalTags: ReadonlySet<number> = new Set([
 ]);
 
 /**
- * Looks at every element of what has to be DER as a whole, also where nobody reads it: what another reader would stumble
- * over is refused by this one too. @throws BrambleError ERR_DER_MALFORMED
+ * Checks every element of an encoding that must be DER throughout, even unused ones: what another parser would reject
+ * is rejected here too. @throws BrambleError ERR_DER_MALFORMED
  */
 export function checkWhole(element: DerElement): void {
   const { tag } = element;
@@ -285,7 +284,7 @@ export function timeOf(element: DerElement | undefined): Date {
   const [month = '', day = '', hour = '', minute = '', second = ''] = match.slice(2);
   const written = `${String(year).padStart(4, '0')}-${month}-${day}T${hour}:${minute}:${second}.000Z`;
   const time = new Date(written);
-  // What no calendar has is either invalid or another day.
+  // A date that does not exist is either invalid or becomes another day.
   if (Number.isNaN(time.getTime()) || time.toISOString() !== written) throw derMalformed('a time does not exist');
   return time;
 }

@@ -1,6 +1,4 @@
-/**
- * Writes DER (ITU-T X.690 §10): definite shortest lengths, sorted sets. What it writes, the reader and OpenSSL read.
- */
+/** Writes DER (ITU-T X.690 §10): definite shortest lengths, sorted sets. The reader and OpenSSL can read its output. */
 import { childrenOf, contentOf, type DerElement, derTag, lengthOctetsOf, octetsOf } from './reader.ts';
 
 /** An element with the given identifier octet around the joined contents. */

@@ -191,7 +191,7 @@ class BinaryReader {
     return narrowed(value);
   }
 
-  /** Octets are paid for before they are looked at: whatever becomes of them, looking has cost as much. */
+  /** Octets are charged before they are read: reading costs the same whatever the outcome. */
   #slice(start: number, length: number): Buffer {
     if (start + length > this.#tableStart) throw plistMalformed('an object is cut off');
     this.#count(length);

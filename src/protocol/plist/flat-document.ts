@@ -1,7 +1,7 @@
 /**
- * The short way for what nearly every request of a device is: one dictionary of plain texts, written as Apple's own
- * serializer writes it (the Idle body). Everything else, however slightly different, is left to the full reader.
- * Invariant: what is read here is exactly what {@link parseXmlDocument} reads of the same text.
+ * A fast path for nearly every request of a device: one dictionary of plain texts, written as Apple's own serializer
+ * writes it (the Idle body). Everything else, however slightly different, is left to the full reader. Invariant: the
+ * result is exactly what {@link parseXmlDocument} reads of the same text.
  */
 import { newDictionary, type PlistDictionary, type PlistLimits } from './value.ts';
 
@@ -13,7 +13,7 @@ const head =
 const pair = /<key>([A-Za-z]+)<\/key>[ \t\r\n]*<string>([ -%'-;=?-~]*)<\/string>[ \t\r\n]*/y;
 const tail = /<\/dict>[ \t\r\n]*<\/plist>[ \t\r\n]*$/y;
 
-/** `undefined` where the full reader has to look; never throws. */
+/** `undefined` when the full reader is needed; never throws. */
 export function parseFlatDocument(text: string, limits: PlistLimits): PlistDictionary | undefined {
   if (text.length > maxLength || limits.maxDepth < 1) return undefined;
   let position = head.exec(text)?.[0].length ?? 0;

@@ -1,4 +1,7 @@
-/** One way in for property lists of either form. Invariant: whatever the bytes, it returns a value or a BrambleError. */
+/**
+ * The single entry point for property lists of either form. Invariant: whatever the bytes, it returns a value or a
+ * BrambleError.
+ */
 import { isUtf8 } from 'node:buffer';
 import { parseBinaryDocument } from './binary-document.ts';
 import { parseFlatDocument } from './flat-document.ts';

@@ -36,7 +36,7 @@ export function realOf(text: string): number {
 export function dateOf(text: string): Date {
   const trimmed = text.trim();
   const date = new Date(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(trimmed) ? trimmed : Number.NaN);
-  // A day that no calendar has would be read as a later one.
+  // A date that does not exist would be read as a later one.
   if (Number.isNaN(date.getTime()) || `${date.toISOString().slice(0, 19)}Z` !== trimmed) {
     throw plistMalformed('a date is not of the form 2026-01-31T23:59:59Z');
   }

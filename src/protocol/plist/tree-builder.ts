@@ -1,6 +1,6 @@
 /**
- * Puts the events of an XML reader together to one value.
- * Invariant: keys and values alternate, no key comes twice, and depth and count stay within the limits.
+ * Builds one value from the events of an XML reader. Invariant: keys and values alternate, no key comes twice, and
+ * depth and count stay within the limits.
  */
 import { dataOf, dateOf, integerOf, realOf } from './scalar.ts';
 import {

@@ -32,8 +32,8 @@ export interface PlistLimits {
   /** How many values a document may hold, each reference to a shared one counted. */
   readonly maxValues: number;
   /**
-   * `kept`: a scalar that is not of its kind (`<integer>twelve</integer>`, octets that are no UTF-8) is kept as far as it
-   * is text. Without it the document is damaged.
+   * `kept`: a scalar that is not of its kind (`<integer>twelve</integer>`, octets that are not UTF-8) is kept as far as
+   * it is text. Without it the document counts as damaged.
    */
   readonly oddScalars?: 'kept';
 }

@@ -7,14 +7,14 @@ import { BrambleError } from '../../base/errors.ts';
 import { PlistTreeBuilder } from './tree-builder.ts';
 import { type PlistLimits, type PlistValue, plistMalformed } from './value.ts';
 
-/** Within so many characters the root begins: XML declaration and document type take some 200. */
+/** The root must begin within this many characters: XML declaration and document type take some 200. */
 const maxProlog = 4096;
-/** In a whole document; property lists know one, the version. The reader takes longer over them than over anything else. */
+/** In a whole document; property lists know one, the version. They are the slowest part for the reader. */
 const maxAttributes = 16;
 
 /** @throws BrambleError ERR_PLIST_MALFORMED, ERR_PLIST_TOO_DEEP, ERR_PLIST_TOO_LARGE */
 export function parseXmlDocument(source: string, limits: PlistLimits): PlistValue {
-  // Line ends as XML 1.0 §2.11 has them: the reader would take each one apart, at fifty times the cost.
+  // Line ends as XML 1.0 §2.11 has them: the reader would handle each one separately, at fifty times the cost.
   const text = source.includes('\r') ? source.replace(/\r\n?/g, '\n') : source;
   const builder = new PlistTreeBuilder(limits);
   const parser = new SaxesParser({ xmlns: false, position: false });

@@ -5,8 +5,8 @@ import { contentOf, derTag, expectTag, textOf } from '../der/reader.ts';
 import { derOctets, derPrintable } from '../der/writer.ts';
 
 /**
- * Answer to `GetCACaps`. `SCEPStandard` alone would do; older clients look for each of the others, and strongSwan 5.9.8 takes
- * AES and SHA-256 for missing where SHA-384 is not named. @see RFC 8894 §3.5.2
+ * Answer to `GetCACaps`. `SCEPStandard` alone would do; older clients look for each of the others, and strongSwan 5.9.8
+ * assumes that AES and SHA-256 are missing if SHA-384 is not listed. @see RFC 8894 §3.5.2
  */
 export const scepCapabilities = [
   'AES',

@@ -1,6 +1,6 @@
 /**
- * The device's side of SCEP, used by the simulator. Invariant: an answer is believed only when the authority that was
- * asked has signed it, for this transaction and nonce. @see RFC 8894 §3.3
+ * The device's side of SCEP, used by the simulator. Invariant: an answer is trusted only when signed by the authority
+ * that was asked, for this transaction and nonce. @see RFC 8894 §3.3
  */
 import { createHash, createPublicKey, type KeyObject, randomBytes, X509Certificate } from 'node:crypto';
 import { BrambleError, isBrambleError, messageOf } from '../../base/errors.ts';
@@ -37,7 +37,7 @@ export function registrationCertificateIn(contentType: string, body: Uint8Array)
   }
 }
 
-/** What has to be kept until the answer is there. */
+/** What has to be kept until the answer arrives. */
 export interface PendingRequest {
   readonly der: Buffer;
   readonly transactionId: string;
@@ -45,13 +45,13 @@ export interface PendingRequest {
   readonly key: KeyObject;
   /** The certificate that signed the request, to which the answer is encrypted. */
   readonly signerCertificateDer: Uint8Array;
-  /** The key that is to be certified. */
+  /** The key to certify. */
   readonly publicKeySpkiDer: Uint8Array;
 }
 
 /**
  * A PKCSReq with a self-signed certificate, or with `renew` (the identity and its key) a RenewalReq. The transaction
- * identifier is made from the key, so that asking again is the same transaction.
+ * identifier is made from the key, so that a retry is the same transaction.
  */
 export function buildPkcsReq(options: {
   /** RSA: the answer is encrypted to it. */
@@ -132,7 +132,7 @@ export function parseCertRep(der: Uint8Array, request: PendingRequest, raCertifi
   }
 }
 
-/** The certificate for the requested key, wherever in the bundle it stands. */
+/** The certificate for the requested key, wherever it is in the bundle. */
 function certificateIn(envelope: Uint8Array, request: PendingRequest): Uint8Array {
   const { content } = openEnvelope(envelope, [{ key: request.key, certificateDer: request.signerCertificateDer }]);
   for (const certificateDer of readSignedData(content).certificates) {

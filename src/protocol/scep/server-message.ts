@@ -1,7 +1,6 @@
 /**
- * The registration authority's side of SCEP: reads requests, builds answers.
- * Invariant: what `parsePkiMessage` returns is signed by the certificate it names, and whoever sent it holds the key that
- * it asks a certificate for. Whether the challenge is right, the caller decides.
+ * The registration authority's side of SCEP: reads requests, builds answers. Invariant: what `parsePkiMessage` returns
+ * is signed by the certificate it names, and its sender holds the key to be certified. The caller checks the challenge.
  * @see RFC 8894 §3
  */
 import { type KeyObject, randomBytes } from 'node:crypto';
@@ -39,7 +38,7 @@ export interface PkiRequest {
   readonly challengePassword: string | undefined;
   readonly publicKeySpkiDer: Uint8Array;
   readonly subject: DistinguishedName;
-  /** The cipher of the request, in which the answer is best given too. */
+  /** The cipher of the request, best used for the answer too. */
   readonly cipher: ContentCipher;
 }
 
@@ -105,7 +104,7 @@ export function parsePkiMessage(der: Uint8Array, registrations: readonly Registr
     };
   } catch (error) {
     if (!isBrambleError(error)) throw error;
-    // What lies under a signature that could not be checked says more than that it was not.
+    // The cause why a signature could not be checked is more useful than the fact.
     throw refusalOf(isBrambleError(error.cause, 'ERR_ALGORITHM_UNSUPPORTED') ? error.cause : error);
   }
 }
@@ -119,7 +118,7 @@ export function readScepReference(der: Uint8Array): ScepReference {
   return { transactionId, senderNonce };
 }
 
-/** The message before its signature was checked: from here on its sender can be answered. */
+/** The message before its signature was checked: from here on its sender can get an answer. */
 function readMessage(der: Uint8Array): { signed: SignedData; attributes: ScepAttributes } {
   try {
     const signed = readSignedData(der, 'ber');

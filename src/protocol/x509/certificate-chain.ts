@@ -1,8 +1,8 @@
 /**
- * Whether a certificate is one that an authority has issued. Two readers have to agree: the rules here, about what our own
- * reader sees, and OpenSSL's (`X509Certificate`), which checks names, key identifiers and the signature. So no damage that
- * one of them overlooks is believed.
- * Invariant: only what is understood whole is believed: nothing critical that is unknown, nothing said in two ways.
+ * Whether an authority has issued a certificate. Two parsers have to agree: the rules here, about what our own reader
+ * sees, and OpenSSL's (`X509Certificate`), which checks names, key identifiers and the signature. So damage that one of
+ * them overlooks is still caught. Invariant: only a fully understood certificate is trusted: no unknown critical
+ * extensions, nothing stated in two ways.
  * @see RFC 5280 §4.1, §4.2, §6.1.4
  */
 import { X509Certificate } from 'node:crypto';
@@ -29,7 +29,7 @@ export function isIssuedBy(certificateDer: Uint8Array, authorityDer: Uint8Array,
     assertUsableKey(issuer.publicKey);
     return read.checkIssued(issuer) && read.verify(issuer.publicKey);
   } catch (error) {
-    // What OpenSSL cannot read it says with errors of its own.
+    // OpenSSL throws its own errors for what it cannot read.
     if (error instanceof BrambleError || (error instanceof Error && 'code' in error)) return false;
     throw error;
   }

@@ -1,6 +1,6 @@
 /**
- * The extensions of a certificate. Invariant: those that anybody here, or OpenSSL for us, decides by are whole in themselves;
- * the values of others are not looked at.
+ * The extensions of a certificate. Invariant: those that we, or OpenSSL for us, rely on are well formed; the values of
+ * others are not examined.
  * @see RFC 5280 §4.2.1
  */
 import {
@@ -71,7 +71,7 @@ export function readKeyUsage(valueDer: Uint8Array): Uint8Array {
   return bytesOfBits(readWhole(valueDer, derTag.bitString));
 }
 
-/** Whether it says that the certificate is an authority's. */
+/** Whether it marks the certificate as an authority's. */
 export function readBasicConstraints(valueDer: Uint8Array): boolean {
   const parts = childrenOf(readWhole(valueDer));
   const authority = parts[0]?.tag === derTag.boolean && isTrue(parts.shift());
@@ -90,7 +90,7 @@ function checkAuthorityKeyIdentifier(valueDer: Uint8Array): void {
   if (parts.length > 0) throw derMalformed('an authority key identifier has an unexpected structure');
 }
 
-/** Names, addresses and identifiers; X.400 and EDI names, which nobody has, are not read. */
+/** Names, addresses and identifiers; X.400 and EDI names, which are never used, are not read. */
 function checkGeneralName(element: DerElement): void {
   switch (element.tag) {
     case contextTag(1, false):
@@ -119,7 +119,7 @@ function checkGeneralName(element: DerElement): void {
   throw derMalformed('an alternative name is of an unknown type');
 }
 
-/** An explicit false is not DER, but common, and means what it says. @throws BrambleError ERR_DER_MALFORMED */
+/** An explicit false is not DER, but common, and is accepted as false. @throws BrambleError ERR_DER_MALFORMED */
 function isTrue(element: DerElement | undefined): boolean {
   const content = contentOf(expectTag(element, derTag.boolean));
   if (content.length !== 1 || (content[0] !== 0 && content[0] !== 0xff)) throw derMalformed('a boolean is malformed');

@@ -1,6 +1,7 @@
 /**
- * Reads the fields of an X.509 certificate that Bramble decides by. Invariant: only DER that says each thing once is read;
- * reading proves nothing: who trusts a certificate has verified it (`isIssuedBy`) or knows its fingerprint.
+ * Reads the fields of an X.509 certificate that Bramble relies on. Invariant: only DER that states each thing once is
+ * accepted; reading proves nothing: a caller that trusts a certificate has verified it (`isIssuedBy`) or knows its
+ * fingerprint.
  */
 import { hash } from 'node:crypto';
 import {
@@ -55,7 +56,7 @@ export function readCertificate(certificateDer: Uint8Array): CertificateFields {
   const version = fields[0]?.tag === contextTag(0, true) ? versionIn(fields.shift()) : 1;
   const [serial, signedAlgorithm, issuer, validity, subject, spki, ...rest] = fields;
   const [notBefore, notAfter, third] = childrenOf(expectTag(validity, derTag.sequence));
-  // Unique identifiers, which nobody uses and nobody looks at.
+  // Unique identifiers, which are unused and ignored.
   for (const number of [1, 2]) if (version > 1 && rest[0]?.tag === contextTag(number, false)) rest.shift();
   const wrapped = version === 3 && rest[0]?.tag === contextTag(3, true) ? rest.shift() : undefined;
   if (surplus !== undefined || third !== undefined || rest.length > 0) {
@@ -108,7 +109,7 @@ function versionIn(wrapped: DerElement | undefined): number {
   return value + 1;
 }
 
-/** SHA-256 of the certificate's DER, in lower-case hex: the name under which Bramble knows a certificate. */
+/** SHA-256 of the certificate's DER, in lower-case hex: by which Bramble identifies a certificate. */
 export function fingerprintOf(certificateDer: Uint8Array): string {
   return hash('sha256', certificateDer, 'hex');
 }

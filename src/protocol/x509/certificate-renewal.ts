@@ -1,8 +1,8 @@
-/** When a certificate that is renewed by itself is to be: one rule for routers, links and the profile signer. */
+/** When an automatically renewed certificate is due: one rule for routers, links and the profile signer. */
 
 /**
- * Whether no more than a third of its time is left, or its time has not begun. That one was made by a clock that was ahead: nobody
- * accepts it, and by its end alone it would not be renewed before that far date has come.
+ * Whether at most a third of its validity is left, or it is not valid yet. The latter was made by a clock that was
+ * ahead: it is not accepted anywhere, and judged by its end alone it would not be renewed for a long time.
  */
 export function isCertificateDue(
   { notBefore, notAfter }: { readonly notBefore: Date; readonly notAfter: Date },

@@ -21,7 +21,7 @@ export interface Authority {
 }
 
 /**
- * `registration`: signs SCEP answers and opens SCEP envelopes. `profile-signer`: signs what people are to open.
+ * `registration`: signs SCEP answers and opens SCEP envelopes. `profile-signer`: signs profiles that people open.
  * `route-signer`: signs answers to routers.
  */
 export type CertificateUsage = 'client' | 'server' | 'both' | 'registration' | 'profile-signer' | 'route-signer';
@@ -45,7 +45,7 @@ export interface CertificateOrder {
 }
 
 const dayMs = 86_400_000;
-/** A certificate begins so long before it is issued: its readers' clocks may be behind. */
+/** How long before its issue a certificate becomes valid: other clocks may be behind. */
 export const clockSkewMs = 300_000;
 
 /** Sixteen random bytes in hex, positive and without a leading zero. */

@@ -22,7 +22,7 @@ export function nameDer(name: DistinguishedName): Buffer {
   return derSequence(...parts);
 }
 
-/** Of the kinds of string that names are made of. */
+/** The string types used in names. */
 const stringTags: ReadonlySet<number> = new Set([
   ...[derTag.utf8String, derTag.printableString, derTag.ia5String, derTag.bmpString],
   // T61String, of old certificates.
@@ -30,7 +30,7 @@ const stringTags: ReadonlySet<number> = new Set([
 ]);
 
 /**
- * The known attributes of a name; of several of a kind the first. The whole name has to be well formed.
+ * The known attributes of a name; the first of each kind. The whole name must be well formed.
  * @throws BrambleError ERR_DER_MALFORMED
  */
 export function readName(der: Uint8Array): DistinguishedName {

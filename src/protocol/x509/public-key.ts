@@ -32,7 +32,7 @@ export function assertKnownAlgorithm(spkiDer: Uint8Array): void {
   const oid = oidOf(type);
   if (oid === ecOid && parameters?.tag === derTag.oid && curveOids.includes(oidOf(parameters))) return;
   if (oid !== rsaOid) throw unsupported();
-  // OpenSSL would read the two numbers in BER, too.
+  // OpenSSL would also accept the two numbers in BER.
   const [modulus, exponent, surplus] = childrenOf(readWhole(bitStringOf(expectTag(bits, derTag.bitString))));
   integerOf(modulus);
   integerOf(exponent);

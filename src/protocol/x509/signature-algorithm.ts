@@ -18,7 +18,7 @@ const digests: ReadonlyMap<string, DigestName> = new Map<string, DigestName>([
 
 interface SignatureAlgorithm {
   readonly keyType: 'rsa' | 'ec';
-  /** Undefined where the digest is named apart from the signature. */
+  /** Undefined if the digest is named separately from the signature. */
   readonly digest: DigestName | undefined;
 }
 
@@ -74,7 +74,10 @@ export function signWith(key: KeyObject, data: Uint8Array): { algorithmDer: Buff
   return { algorithmDer: signatureAlgorithmDer(key), signature: sign('sha256', data, key) };
 }
 
-/** The signature of `signWith`, made by a thread beside the event loop: for what a stranger can ask for again and again. */
+/**
+ * The signature of `signWith`, made on a thread off the event loop: for operations that a stranger can request
+ * repeatedly.
+ */
 export async function signOffLoop(key: KeyObject, data: Uint8Array): Promise<Buffer> {
   return await new Promise((resolve, reject) => {
     sign('sha256', data, key, (error, signature) => (error === null ? resolve(signature) : reject(error)));
