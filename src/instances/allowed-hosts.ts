@@ -43,8 +43,8 @@ export function tunnelTargetOf(authority: string): TunnelTarget | null {
 }
 
 /**
- * The rule that a list of patterns makes.
- * @throws BrambleError ERR_TUNNEL_HOST_PATTERN that names the pattern that is none.
+ * The rule for a list of patterns.
+ * @throws BrambleError ERR_TUNNEL_HOST_PATTERN that names the invalid pattern.
  */
 export function allowedHosts(patterns: readonly string[]): AllowedHosts {
   const read = patterns.map(patternOf);

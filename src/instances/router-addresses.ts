@@ -11,8 +11,8 @@ import { type RouterAddress, readCredential, routerAddressShape } from '../link/
 export const routersSetting = z.object({ addresses: z.array(routerAddressShape).default([]) });
 
 /**
- * From the setting, or, in a domain that was made without it, from a credential that lies in this home.
- * @throws BrambleError ERR_NO_ROUTER when neither is there.
+ * From the setting, or, in a domain created without it, from a credential in this home.
+ * @throws BrambleError ERR_NO_ROUTER when neither exists.
  */
 export async function routerAddresses(q: Queryable, home: string): Promise<RouterAddress[]> {
   const { addresses } = await readSetting(q, 'routers', routersSetting);

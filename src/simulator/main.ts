@@ -128,7 +128,7 @@ export async function simulate(
 }
 
 /**
- * Of one account one device after the other: an account has one activation password at a time.
+ * Devices of one account in sequence: an account has one activation password at a time.
  * @returns how many were not activated; fewer are tried when the signal is aborted meanwhile
  */
 async function activateAll(

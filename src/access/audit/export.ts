@@ -72,7 +72,7 @@ export type ExportVerification = Omit<Verification, 'pending'> & {
 };
 
 /**
- * Verifies an export, with the lines of a head file where they are at hand.
+ * Verifies an export, with the lines of a head file if available.
  * @throws BrambleError ERR_INPUT when it is no export.
  */
 export async function verifyExport(lines: AsyncIterable<string>, headLines = ''): Promise<ExportVerification> {

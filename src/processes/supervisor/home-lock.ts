@@ -2,10 +2,10 @@
  * Allows one supervisor for each home. The lock is the file `supervisor.lock.<n>` with the highest number; its holder
  * is named in it by process id and birth.
  *
- * Whoever finds the highest one held by nobody alive makes the next number, which the file system grants to one process
- * only, and then looks again: it holds the lock if no higher number has appeared. Numbers never fall, because releasing
- * keeps the file and only a holder removes lower ones. So a slow rival that judged an older number cannot take over from
- * a live holder.
+ * A process that finds the holder of the highest one dead creates the next number, which the file system grants to one
+ * process only, and then looks again: it holds the lock if no higher number has appeared. Numbers never fall, because
+ * releasing keeps the file and only a holder removes lower ones. So a slow rival that judged an older number cannot
+ * take over from a live holder.
  *
  * Creating a number takes a new file, and so disk space. A file begun when there was none is removed again, and a
  * holder removes what killed rivals have left.
