@@ -89,7 +89,7 @@ export interface ComponentOptions<Schema extends z.ZodType> {
 /**
  * Runs the component until it is asked to end; returns after an orderly drain.
  * @throws BrambleError why it may not run or had to end: ERR_ENVIRONMENT, ERR_RELEASE_…, ERR_SCHEMA_…,
- * ERR_COMPONENT_NAME_TAKEN, ERR_COMPONENT_GONE, or what its work failed with.
+ *   ERR_COMPONENT_NAME_TAKEN, ERR_COMPONENT_GONE, or what its work failed with.
  */
 export async function componentProcess<Schema extends z.ZodType>(options: ComponentOptions<Schema>): Promise<void> {
   const environment = readEnvironment(process.env, options.settings);

@@ -34,7 +34,7 @@ interface AppliedMigration {
 /**
  * Brings the database to the newest migration that `contract` allows, and returns its number.
  * @throws BrambleError ERR_MIGRATION_CHANGED when an applied file was edited, ERR_SCHEMA_TOO_NEW when the database
- * holds migrations that this release does not know, ERR_MIGRATION_BLOCKED when a lock could not be obtained.
+ *   holds migrations that this release does not know, ERR_MIGRATION_BLOCKED when a lock could not be obtained.
  */
 export async function migrate(url: string, options: MigrateOptions): Promise<number> {
   const migrations = await readMigrations(options.folder);

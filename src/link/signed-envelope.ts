@@ -33,7 +33,7 @@ export function authorityKeyOf(domainAuthorityPem: string): KeyObject {
 /**
  * The value in an envelope.
  * @throws BrambleError ERR_LINK_SIGNATURE when the domain authority did not sign it, ERR_LINK_MESSAGE when the signed
- * content has another shape.
+ *   content has another shape.
  */
 export function openEnvelope<Shape extends z.ZodType>(
   envelope: unknown,

@@ -1,7 +1,7 @@
 /**
- * The chain over the audit's records, independent of the database, so that an export can be verified elsewhere in the
- * same way: content = SHA-256(text of the record) chain   = SHA-256(chain before, newline, number, newline, content),
- * digests in hexadecimal; before the first: 64 zeros
+ * The chain over the audit's records, without any database, so that an export can be verified elsewhere the same way:
+ *   content = SHA-256(text of the record)
+ *   chain   = SHA-256(chain before, newline, number, newline, content), digests in hexadecimal; before the first: 64 zeros
  */
 
 import { createHash } from 'node:crypto';

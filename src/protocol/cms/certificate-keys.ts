@@ -27,7 +27,7 @@ export interface CertificateKeys {
   fingerprintOfHeader(header: string): string;
 }
 
-/** Longer ones are not kept: those of devices have 1 to 2 KB, and a stranger chooses the length of his. */
+/** Longer ones are not kept: those of devices have 1 to 2 KB, and a stranger chooses the length of theirs. */
 const maxKeptBytes = 4096;
 const maxKeptHeader = 6144;
 
