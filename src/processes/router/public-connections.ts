@@ -4,7 +4,7 @@
  *   connection: accepted (unproven) → proven (an instance answered it as the device that it says it is) → gone
  *   request:    begun → whole (its body has come) → over
  *
- * Invariant: a connection that proved an identity is never cut to make room for others, and as long as there is
+ * Invariant: nothing that proved an identity is cut to make room for others, and as long as there is
  * anything else to cut, the newcomer gets in: the oldest unproven connection, or unproven request whose body is still
  * arriving, is cut, since it has had the most time. Limits per address apply only while there is little room, because
  * thousands of devices may share one; limits per identity always apply, because it is one device.

@@ -104,7 +104,7 @@ export function parsePkiMessage(der: Uint8Array, registrations: readonly Registr
     };
   } catch (error) {
     if (!isBrambleError(error)) throw error;
-    // The cause why a signature could not be checked is more useful than the fact.
+    // Why a signature could not be checked is more useful than the fact that it could not.
     throw refusalOf(isBrambleError(error.cause, 'ERR_ALGORITHM_UNSUPPORTED') ? error.cause : error);
   }
 }
