@@ -50,7 +50,7 @@ const turnsMs = 10;
 
 /**
  * Follows every connection of the server from the moment it is accepted, and starts TLS when its turn comes. Must be
- * set up while the only other listener for the server's connections is TLS itself.
+ * set up before anything else listens to the server's connections: TLS itself does.
  */
 export function watchConnections(
   server: Server,
