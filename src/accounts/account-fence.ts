@@ -1,6 +1,6 @@
 /**
- * The account fence: whoever writes anything of an account on behalf of an instance holds the account's row FOR SHARE and
- * knows that the instance owns it.
+ * The account fence: an instance that writes anything for an account holds the account's row FOR SHARE and has checked
+ * that it owns the account.
  *
  * Protects invariant 1 at READ COMMITTED: a FOR SHARE lock is granted on the newest version of the row, on which the
  * condition is checked again, and a move's update waits for it. A condition alone (in a WHERE, an EXISTS, or with the
@@ -9,7 +9,7 @@
 import type { AccountId, InstanceId, SrpIdentifier } from '../base/ids.ts';
 import type { Database, Queryable, SqlFragment, Transaction } from '../database/connection.ts';
 
-/** What came of a fenced transaction: its value, or who owns the account, or that it is being moved just now. */
+/** The result of a fenced transaction: its value, the account's owner, or that the account is being moved. */
 export type FencedOutcome<Value> =
   | { kind: 'done'; value: Value }
   | { kind: 'not-owner'; owner: SrpIdentifier }
@@ -45,8 +45,8 @@ export async function withAccountFence<Value>(
 }
 
 /**
- * The fence's condition for account `a` of a statement: it is the instance's, and no mover has marked it. It is the fence only
- * where the statement locks `a` FOR SHARE as well; what merely reads may do without the lock.
+ * The fence's condition for account `a` of a statement: the instance owns it, and no mover has marked it. It is only a
+ * fence if the statement also locks `a` FOR SHARE; reads can do without the lock.
  */
 export function isServedBy(q: Queryable, instanceId: string): SqlFragment {
   return q`(a.instance_id = ${instanceId} and not ${isMarked(q)})`;
@@ -58,8 +58,9 @@ export function isMarked(q: Queryable, accountId: SqlFragment = q`a.id`): SqlFra
 }
 
 /**
- * In a `with … as materialized`: those of the accounts that the instance owns and that are not being moved, FOR SHARE SKIP
- * LOCKED in the order of their ids, by account_pkey. A statement that writes for many accounts joins it, and leaves the others for later.
+ * In a `with … as materialized`: the accounts that the instance owns and that are not being moved, locked FOR SHARE
+ * SKIP LOCKED in the order of their ids, by account_pkey. A statement that writes for many accounts joins it, and
+ * leaves the others for later.
  * @param accountIds a query for their ids
  */
 export function fencedAccounts(q: Queryable, instanceId: string, accountIds: SqlFragment) {

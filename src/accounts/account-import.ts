@@ -1,6 +1,6 @@
 /**
- * New accounts, one or thousands at once. Protects: an account never exists without its first epoch, and no row of an
- * import is skipped silently: each comes back as created or with the reason why not.
+ * Creates accounts, one or thousands at once. Protects: an account never exists without its first epoch, and no row of
+ * an import is skipped silently: each is reported as created, or with the reason why it was not.
  */
 
 import { accountNameOf } from '../base/account-name.ts';
@@ -10,12 +10,12 @@ import { newId } from '../base/ids.ts';
 import type { Transaction } from '../database/connection.ts';
 import { accountPlacement, type PlacementTarget } from './account-placement.ts';
 
-/** What an administrator says about a new account. */
+/** What an administrator specifies for a new account. */
 export interface NewAccount {
   readonly name: string;
-  /** The name itself where it is not given. */
+  /** Defaults to the name. */
   readonly displayName?: string | undefined;
-  /** Name of the instance; the one with the fewest accounts where it is not given. */
+  /** Name of the instance; defaults to the one with the fewest accounts. */
   readonly instance?: string | undefined;
   /** Names of groups that exist. */
   readonly groups?: readonly string[] | undefined;
@@ -24,17 +24,17 @@ export interface NewAccount {
 /** Why an account was not created. */
 export type AccountSkip = 'name-taken' | 'name-not-valid' | 'unknown-instance' | 'unknown-group' | 'no-instance';
 
-/** In the order of the rows that were given. */
+/** In the order of the input rows. */
 export type ImportedAccount =
   | { readonly kind: 'created'; readonly id: AccountId; readonly name: string }
   | { readonly kind: 'skipped'; readonly name: string; readonly reason: AccountSkip };
 
-/** Instances that an upgrade has added and that are on trial: nobody is placed there who was not sent there by name. */
+/** Instances on trial, added by an upgrade: only accounts that name them are placed there. */
 export type ListOnTrial = (tx: Transaction) => Promise<ReadonlySet<string>>;
 
 /**
- * Creates the accounts that can be created, in four statements however many they are. For a streamed import call it with
- * up to about a thousand rows at a time, in one transaction; it counts what it placed before.
+ * Creates the accounts that can be created, in four statements regardless of their number. A streamed import calls it
+ * with up to about a thousand rows at a time, in one transaction; it takes earlier placements into account.
  */
 export async function importAccounts(
   tx: Transaction,
@@ -110,7 +110,7 @@ function planAccount(
   };
 }
 
-/** Locks the instances FOR SHARE, so that none retires under the accounts; counts through index account_instance. */
+/** Locks the instances FOR SHARE, so that none retires meanwhile; counts through index account_instance. */
 async function placementTargets(tx: Transaction, listOnTrial: ListOnTrial): Promise<PlacementTarget[]> {
   const targets = await tx<Omit<PlacementTarget, 'onTrial'>[]>`
     select i.id, i.name,
@@ -119,7 +119,7 @@ async function placementTargets(tx: Transaction, listOnTrial: ListOnTrial): Prom
     where i.retired_at is null
     order by i.name
     for share of i`;
-  // After the lock: an instance that came meanwhile came in one transaction with the upgrade's word for it.
+  // After the lock: an instance added meanwhile was recorded by its upgrade in the same transaction.
   const onTrial = await listOnTrial(tx);
   return targets.map((target) => ({ ...target, onTrial: onTrial.has(target.id) }));
 }

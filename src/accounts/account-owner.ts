@@ -1,11 +1,11 @@
 /**
- * What a move changes about an account, as parts of its statements: the mark before which writers step back, the owner, and
- * who owned it at which epoch. Nothing else changes these (docs/adr/0003, 0004).
+ * What a move changes about an account, as parts of its statements: the mark that makes writers back off, the owner,
+ * and the history of owners by epoch. Nothing else changes these (docs/adr/0003, 0004).
  */
 import type { AccountId, InstanceId, MoveId } from '../base/ids.ts';
 import type { Queryable, SqlFragment } from '../database/connection.ts';
 
-/** Marks the accounts of `rows`, a relation with `account_id`, for the move; answers their ids. */
+/** Marks the accounts of `rows`, a relation with `account_id`, for the move; returns their ids. */
 export function accountsMarked(q: Queryable, rows: SqlFragment, moveId: MoveId, forMs: number): SqlFragment {
   return q`
     insert into account_mark (account_id, move_id, until)
@@ -14,7 +14,7 @@ export function accountsMarked(q: Queryable, rows: SqlFragment, moveId: MoveId, 
     returning account_id`;
 }
 
-/** Takes the marks off that fit, as a condition on `k` of account_mark. */
+/** Removes the marks that match a condition on `k` of account_mark. */
 export function marksRemoved(q: Queryable, which: SqlFragment): SqlFragment {
   return q`delete from account_mark k where ${which}`;
 }
@@ -25,7 +25,7 @@ export interface ChangeOfOwner {
   readonly toInstanceId: InstanceId;
 }
 
-/** The account's new owner and next epoch, where `when` holds and it is still at its source; answers id and epoch. */
+/** The account's new owner and next epoch, if `when` holds and it is still at its source; returns id and epoch. */
 export function ownerChanged(q: Queryable, change: ChangeOfOwner, when: SqlFragment): SqlFragment {
   return q`
         update account set instance_id = ${change.toInstanceId}, epoch = epoch + 1
@@ -33,7 +33,7 @@ export function ownerChanged(q: Queryable, change: ChangeOfOwner, when: SqlFragm
         returning id, epoch`;
 }
 
-/** On record for good; `changed` is what {@link ownerChanged} answered. */
+/** Records the change permanently; `changed` is what {@link ownerChanged} returned. */
 export function ownerRecorded(q: Queryable, changed: SqlFragment, toInstanceId: InstanceId): SqlFragment {
   return q`
         insert into account_epoch (account_id, epoch, instance_id)

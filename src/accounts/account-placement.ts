@@ -1,7 +1,8 @@
 /**
- * Which instance a new account goes to, as a pure rule: the named one, otherwise the one with the fewest accounts, counting
- * those that the same import placed before. Ties go to the earlier name, so that the same import is placed the same way.
- * An instance on trial, which an upgrade under way has added, takes only accounts that name it: others join a wave.
+ * Which instance a new account goes to, as a pure rule: the named one, otherwise the one with the fewest accounts,
+ * including those that the same import has already placed. Ties go to the earlier name, so that repeating an import
+ * gives the same placement. An instance on trial, which an upgrade under way has added, takes only accounts that name
+ * it; the others arrive in waves.
  */
 
 /** An instance that takes new accounts. */
@@ -12,9 +13,7 @@ export interface PlacementTarget {
   readonly onTrial: boolean;
 }
 
-/**
- * Places accounts one after the other; answers undefined for a name that no target has, or when there is no target.
- */
+/** Places accounts one by one; returns undefined for a name that matches no target, or when there is no target. */
 export function accountPlacement(targets: readonly PlacementTarget[]): (named?: string) => string | undefined {
   const counts = targets
     .map(({ id, name, accountCount, onTrial }) => ({ id, name, count: accountCount, onTrial }))

@@ -1,4 +1,4 @@
-/** Accounts as administrators choose them: by name, by group, or all of an instance. */
+/** Accounts as administrators select them: by name, by group, or all of an instance. */
 
 import { accountNameOf } from '../base/account-name.ts';
 import type { AccountId } from '../base/ids.ts';
@@ -13,7 +13,7 @@ export interface AccountSelection {
 }
 
 /**
- * The chosen accounts in the order of their names, and the names that no account has.
+ * The selected accounts sorted by name, and the names that match no account.
  * @throws BrambleError ERR_NOT_FOUND for a group or an instance that does not exist.
  */
 export async function resolveAccounts(
@@ -25,13 +25,13 @@ export async function resolveAccounts(
   return { found: await accountsOfInstance(q, selection.from ?? ''), unknown: [] };
 }
 
-/** The account's id, its row locked FOR SHARE: what is decided about it does not fall into the middle of a move. */
+/** The account's id, with its row locked FOR SHARE: a decision about it cannot interleave with a move. */
 export async function lockAccountByName(tx: Transaction, name: string): Promise<AccountId | undefined> {
   const [row] = await tx<{ id: AccountId }[]>`select id from account where name = ${name} for share`;
   return row?.id;
 }
 
-/** A group with its accounts, whose rows are locked FOR SHARE in the order of their ids. */
+/** A group with its accounts, their rows locked FOR SHARE in id order. */
 export async function membersOfGroup(
   tx: Transaction,
   group: string,
@@ -44,7 +44,7 @@ export async function membersOfGroup(
   return { id: row.id, accountIds: accounts.map((account) => account.id) };
 }
 
-/** Names by id; what was deleted is missing. */
+/** Names by id, without deleted ones. */
 export async function namesOfAccounts(q: Queryable, ids: readonly AccountId[]): Promise<Map<string, string>> {
   const rows = await q<{ id: string; name: string }[]>`
     select id, name from account where id = any(${ids as readonly string[] as string[]}::uuid[])`;

@@ -1,6 +1,6 @@
 /**
- * User accounts as the administration sees them. Every function that writes takes the administration's transaction; the
- * owner and the epoch of an account are changed by the account move alone.
+ * User accounts as the administration sees them. Every function that writes takes the administration's transaction;
+ * only an account move changes the owner and epoch of an account.
  */
 import type { AccountId, InstanceId, SrpIdentifier } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
@@ -16,7 +16,7 @@ export interface Account {
   readonly instance: string;
   readonly srpIdentifier: SrpIdentifier;
   readonly epoch: number;
-  /** A mover has marked it: writers step back until the mark ends. */
+  /** A mover has marked it: writers back off until the mark is removed. */
   readonly moving: boolean;
   readonly groups: readonly string[];
   readonly deviceCount: number;
@@ -61,13 +61,13 @@ export interface AccountFilter {
   readonly instance?: string | undefined;
   /** Name of a group. */
   readonly group?: string | undefined;
-  /** Only names after this one: the last of the page before. */
+  /** Only names after this one, the last of the previous page. */
   readonly after?: string | undefined;
-  /** Rows at most, 1 to 1,000; 100 where it is not given. */
+  /** Maximum number of rows, 1 to 1,000; default 100. */
   readonly limit?: number | undefined;
 }
 
-/** One page of accounts by name, and the name to go on after, if there is more. */
+/** One page of accounts by name, and the name to continue after if there are more. */
 export interface AccountPage {
   readonly accounts: readonly Account[];
   readonly next: string | undefined;
@@ -104,7 +104,7 @@ export async function listAccounts(q: Queryable, filter: AccountFilter = {}): Pr
   return { accounts, next: rows.length > limit ? accounts.at(-1)?.name : undefined };
 }
 
-/** Deletes the account with its devices, commands and deliveries; waits for whoever holds its row. */
+/** Deletes the account with its devices, commands and deliveries; waits for any holder of its row lock. */
 export async function deleteAccount(tx: Transaction, name: string): Promise<'deleted' | 'not-found'> {
   const rows = await tx<{ id: string }[]>`delete from account where name = ${name} returning id`;
   return rows.length > 0 ? 'deleted' : 'not-found';

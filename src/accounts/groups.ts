@@ -1,7 +1,6 @@
 /**
- * Groups of accounts. The rank decides between groups, the lower number first, and no two groups share one.
- * Who belongs to a group decides an account's IT policy, so a change of members locks the account row FOR SHARE: it never
- * falls into the middle of a move.
+ * Groups of accounts. Groups are ordered by rank, the lower number first, and no two share one. Membership determines
+ * an account's IT policy, so changing members locks the account row FOR SHARE: it never interleaves with a move.
  */
 
 import { plainNameOf } from '../base/account-name.ts';
@@ -39,8 +38,8 @@ export async function createGroup(
 }
 
 /**
- * Deletes a group with its memberships and the assignment of its policy, in this order: what is captured of these names the
- * group. The caller holds the accounts' rows FOR SHARE, and owes them what changes.
+ * Deletes a group with its memberships and the assignment of its policy, in this order, because the captured rows name
+ * the group. The caller holds the accounts' rows FOR SHARE and queues the deliveries that result.
  */
 export async function deleteGroup(tx: Transaction, groupId: string): Promise<void> {
   await tx`delete from group_member where group_id = ${groupId}`;
@@ -48,7 +47,7 @@ export async function deleteGroup(tx: Transaction, groupId: string): Promise<voi
   await tx`delete from account_group where id = ${groupId}`;
 }
 
-/** Whether there is one of this name. */
+/** Whether a group with this name exists. */
 export async function groupExists(q: Queryable, name: string): Promise<boolean> {
   const { count } = await q`select 1 from account_group where name = ${name}`;
   return count > 0;
