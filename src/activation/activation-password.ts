@@ -1,6 +1,6 @@
 /**
- * The stored activation password of an account: one at a time, for a while, with a few tries. How guesses are held against
- * it stands in `password-checks.ts`; what uses it up is the enrolment that completes.
+ * The stored activation password of an account: one at a time, valid for a limited time and number of tries. Guesses
+ * are checked in `password-checks.ts`; a completed enrolment consumes the password.
  */
 import { isServedBy } from '../accounts/account-fence.ts';
 import { maxActivationHours } from '../api/accounts.ts';
@@ -19,8 +19,8 @@ export interface IssuedActivationPassword {
 }
 
 /**
- * Gives an account a new password with all its tries; the earlier one ends. An administration write: it locks the account
- * row FOR SHARE without comparing the owner.
+ * Gives an account a new password with a full set of tries, replacing the earlier one. An administration write: it
+ * locks the account row FOR SHARE without comparing the owner.
  * @throws BrambleError ERR_ACTIVATION_VALIDITY when `validHours` is not a number from 1 to 720.
  */
 export async function setActivationPassword(
@@ -53,9 +53,9 @@ export async function setActivationPassword(
 }
 
 /**
- * Ends the password that a device was activated with; call it when its enrolment completes. A password that was set after
- * the device's offer stays: it is meant for another device. Fenced: answers false when the account has another owner, and
- * true also when there was nothing left to end.
+ * Consumes the password that a device was activated with; call it when its enrolment completes. A password set after
+ * the device's offer stays: it is meant for another device. Fenced: returns false when the account has another owner,
+ * and true even if there was nothing left to consume.
  */
 export async function consumeActivationPassword(
   q: Queryable,
@@ -74,7 +74,7 @@ export async function consumeActivationPassword(
   return row?.fenced === true;
 }
 
-/** Until when the account's present password is valid, for an administrator. */
+/** When the account's current password expires, for an administrator. */
 export async function activationPasswordState(
   q: Queryable,
   accountName: string,

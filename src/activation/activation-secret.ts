@@ -1,14 +1,17 @@
 /**
- * Activation passwords as secrets: made, digested and compared; no database. The digest is scrypt, so that a stolen table
- * does not give the passwords away while they are valid.
+ * Generates, digests and compares activation passwords, without a database. The digest is scrypt, so that a stolen
+ * table does not reveal the passwords while they are valid.
  *
- * A password has three groups of six characters. The first is its **selector**: public, stored as it is, and looked at
- * before anything is digested. The other two are the secret, of 59 bits. The digest is over all three, as 1.1 compares it;
- * its own passwords have ten characters, 49 bits, and no selector.
+ * A password has three groups of six characters. The first is its **selector**: public, stored in the clear, and
+ * checked before anything is digested. The other two are the secret, of 59 bits. The digest is over all three, as 1.1
+ * compares it; its own passwords have ten characters, 49 bits, and no selector.
  */
 import { randomBytes, randomInt, type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto';
 
-/** No i, l, o, 0 and 1: read aloud and typed on a handheld, none is taken for another. 31 characters, 4.95 bits each. */
+/**
+ * Without i, l, o, 0 and 1, which are easily confused when read aloud and typed on a handheld. 31 characters, 4.95 bits
+ * each.
+ */
 const alphabet = 'abcdefghjkmnpqrstuvwxyz23456789';
 const groups = 3;
 const groupLength = 6;
@@ -27,7 +30,7 @@ export function generateActivationPassword(): string {
   return Array.from({ length: groups }, group).join('-');
 }
 
-/** What a person may have typed, without case, blanks and hyphens (some keyboards make dashes of them). */
+/** Normalises what a person typed: no case, blanks or hyphens (which some keyboards turn into dashes). */
 function normalizeActivationPassword(typed: string): string {
   return typed
     .toLowerCase()
@@ -35,7 +38,7 @@ function normalizeActivationPassword(typed: string): string {
     .slice(0, 64);
 }
 
-/** What stands first in a password, whether or not there is one with this selector. */
+/** The first group of a password, whether or not a password with this selector exists. */
 export function activationSelectorOf(typed: string): string {
   return normalizeActivationPassword(typed).slice(0, groupLength);
 }

@@ -1,6 +1,6 @@
 /**
- * An activation, free of its transport: account name and password in, enrolment out.
- * Protects: who is refused learns neither whether the account exists nor why; only the log does.
+ * Activation, independent of the transport: account name and password in, enrolment out. Protects: a refusal reveals
+ * neither whether the account exists nor the reason; only the log has it.
  */
 
 import { accountNameOf } from '../base/account-name.ts';
@@ -25,19 +25,19 @@ export type ActivationOutcome =
       /** The same offer as before: the download was repeated. */
       readonly repeated: boolean;
     }
-  /** `reason` is for the log; the answer is `activationRefusal`, whatever it says. */
+  /** `reason` is for the log; the answer is always `activationRefusal`. */
   | { readonly kind: 'refused'; readonly reason: 'wrong' | 'selector' | 'expired' | 'exhausted' | 'none' }
   /** Too many at once: 503. */
   | { readonly kind: 'busy' }
   /** No device of this platform can be activated yet: the domain is being upgraded. */
   | { readonly kind: 'platform-locked' }
-  /** This release has no such platform. */
+  /** This release does not have this platform. */
   | { readonly kind: 'no-platform' }
   | FenceMiss;
 
 export interface Activation {
   readonly passwords: Pick<PasswordChecks, 'comparisons' | 'waiting'>;
-  /** @param remoteAddress of the device, as far as it is known. */
+  /** @param remoteAddress of the device, if known. */
   activate(request: EnrolmentRequest, remoteAddress?: string): Promise<ActivationOutcome>;
 }
 
@@ -46,11 +46,11 @@ export function createActivation(options: {
   readonly db: Database;
   readonly instanceId: InstanceId;
   readonly platforms: Platforms;
-  /** Whether every component that may serve the device knows of this. */
+  /** Whether every component that may serve the device supports this. */
   readonly isFeatureActive: (feature: string) => Promise<boolean>;
-  /** As it is just now: its push topic may be replaced while the instance runs. */
+  /** The current one: its push topic may be replaced while the instance runs. */
   readonly domain: () => Promise<EnrolmentFacts['domain']>;
-  /** As they are just now: the profile signer is renewed. */
+  /** The current ones: the profile signer is renewed. */
   readonly authorities: () => Promise<Omit<InstanceAuthorities, 'registration'>>;
 }): Activation {
   const { db, instanceId, platforms, domain, authorities } = options;
@@ -62,7 +62,7 @@ export function createActivation(options: {
     const { feature, enrolment } = platform;
     if (feature !== null && !(await options.isFeatureActive(feature))) return { kind: 'platform-locked' };
     const accountName = storedName(request.accountName);
-    // What cannot be a name is one that nobody has.
+    // An invalid name is treated as an unknown one.
     if (accountName === undefined) return { kind: 'refused', reason: 'none' };
     const check = await passwords.check({ accountName, password: request.password }, addressGroup(remoteAddress));
     switch (check.kind) {

@@ -1,10 +1,10 @@
 /**
- * The identity certificate that an enrolment was issued, in its device row; and the one that is to follow it, beside it until
- * the device uses it (`devices/identity-renewal.ts`).
+ * The identity certificate issued to an enrolment, in its device row, and its successor, kept beside it until the
+ * device uses it (`devices/identity-renewal.ts`).
  *
- * Protects: an offer, and each try of a renewal, is bound to the first key that showed its challenge, and the certificate for
- * it exists once. Issuing and renewing are compare-and-set behind the account fence, so that neither a rival request nor a
- * move gets in between.
+ * Protects: an offer, and each renewal attempt, is bound to the first key that presented its challenge, and only one
+ * certificate is issued for it. Issuing and renewing are compare-and-set behind the account fence, so neither a
+ * concurrent request nor a move can interfere.
  */
 import { isServedBy } from '../accounts/account-fence.ts';
 import type { DeviceId, InstanceId } from '../base/ids.ts';
@@ -17,11 +17,11 @@ export interface EnrollingDevice {
   readonly deviceId: DeviceId;
   readonly token: string;
   readonly accountName: string;
-  /** Whether the account is this instance's, and not marked by a mover. */
+  /** Whether this instance owns the account and no mover has marked it. */
   readonly mine: boolean;
   readonly state: DeviceState;
   readonly scepChallenge: string;
-  /** An offer that was not taken up in time. */
+  /** An offer that has expired. */
   readonly lapsed: boolean;
   /** SHA-256 of the SubjectPublicKeyInfo; null before an identity was issued. */
   readonly identityKey: Buffer | null;
@@ -30,21 +30,23 @@ export interface EnrollingDevice {
   readonly renewal: EnrolmentRenewal | null;
 }
 
-/** What was made to renew the identity of an enrolment. */
+/** State of the renewal of an enrolment's identity. */
 export interface EnrolmentRenewal {
-  /** The try under way; null together with its challenge. */
+  /** The current attempt; null together with its challenge. */
   readonly deliveryId: string | null;
   readonly challenge: string | null;
-  /** The device was handed the challenge of late and has not refused it. */
+  /** The device was handed the challenge recently and has not refused it. */
   readonly open: boolean;
-  /** The try that the identity below was issued for. */
+  /** The attempt that the identity below was issued for. */
   readonly issuedFor: string | null;
   /** Issued and not used yet: SHA-256 of the SubjectPublicKeyInfo, and the certificate. */
   readonly identityKey: Buffer | null;
   readonly identityCertificate: Buffer | null;
 }
 
-/** A renewal's challenge is good for so long after the device was handed it last, and after it answered that it is done. */
+/**
+ * How long a renewal's challenge is valid after the device was last handed it, and after the device reported it done.
+ */
 const challengeHours = 24;
 const challengeMinutesAfter = 60;
 
@@ -58,7 +60,7 @@ interface EnrollingRow extends Omit<EnrollingDevice, 'renewal'> {
   readonly nextCertificate: Buffer | null;
 }
 
-/** Through the unique index of device tokens; no lock, since nothing is decided by it alone. */
+/** Through the unique index of device tokens; no lock, since no decision rests on it alone. */
 export async function enrollingDevice(
   q: Queryable,
   instanceId: InstanceId,
@@ -98,7 +100,7 @@ export interface IssuedIdentity {
   readonly expiresAt: Date;
 }
 
-/** Writes the first identity of an offer. False when there is one already, or behind the fence. */
+/** Writes the first identity of an offer. False if there is one already, or if the fence refuses. */
 export async function storeIdentity(
   q: Queryable,
   device: { readonly deviceId: DeviceId; readonly instanceId: InstanceId },
@@ -121,8 +123,8 @@ export async function storeIdentity(
 }
 
 /**
- * Replaces the identity whose fingerprint the request was signed with. False when that one is no longer the present. For as
- * long as components of 1.1 may serve the device, which know no second identity.
+ * Replaces the identity whose fingerprint the request was signed with. False if that one is no longer current. Used
+ * while components of 1.1, which do not know a second identity, may serve the device.
  */
 export async function replaceIdentity(
   q: Queryable,
@@ -147,14 +149,14 @@ export async function replaceIdentity(
 }
 
 export type RenewalGround =
-  /** The challenge of this try was shown. */
+  /** The challenge of this attempt was presented. */
   | { readonly deliveryId: string; readonly challenge: string }
-  /** The request was signed with the present identity. */
+  /** The request was signed with the current identity. */
   | { readonly presentFingerprint: string };
 
 /**
- * Writes the identity that is to follow the present one, in place of one that was never used. False when the ground is gone:
- * another key showed the challenge first, a later try was made, the present identity is another one.
+ * Writes the successor of the current identity, replacing one that was never used. False if the precondition no longer
+ * holds: another key presented the challenge first, a later attempt was made, or the current identity has changed.
  */
 export async function storeNextIdentity(
   q: Queryable,

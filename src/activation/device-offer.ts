@@ -1,9 +1,9 @@
 /**
- * The device row that an activation makes, before any device is seen.
+ * The device row that an activation creates, before any device is seen.
  *
- * Protects: one activation password brings at most one device under management. A download that is repeated while no
- * identity was issued gets the same row again (same address, same challenge); one that is repeated later gets a fresh row,
- * and the unfinished one of the same password is gone.
+ * Protects: one activation password brings at most one device under management. A download repeated before an identity
+ * was issued gets the same row (same address, same challenge); one repeated later gets a fresh row, and the password's
+ * unfinished row is gone.
  */
 import { randomBytes } from 'node:crypto';
 import { type FencedOutcome, withAccountFence } from '../accounts/account-fence.ts';
@@ -23,13 +23,13 @@ export type OfferOutcome =
   | { readonly kind: 'offered'; readonly offer: OfferedDevice; readonly repeated: boolean }
   | { readonly kind: 'used-up' };
 
-/** An offer is taken up within this; a repeated download gets one that has half of it left. */
+/** Lifetime of an offer; a repeated download gets one with at least half of it left. */
 export const offerValidHours = 24;
 
 /**
- * Makes or repeats the offer behind the account fence; `used-up` when the password has ended meanwhile. Two downloads at
- * once are put in order by the password's row, which is locked in a statement before the one that looks for an earlier
- * offer. Not idempotent: a commit whose reply was lost leaves an offer that the next download repeats.
+ * Creates or repeats the offer behind the account fence; `used-up` when the password has ended meanwhile. Concurrent
+ * downloads are serialised by the password's row, which is locked in a statement before the one that looks for an
+ * earlier offer. Not idempotent: a commit whose reply was lost leaves an offer that the next download repeats.
  */
 export async function offerDevice(db: Database, request: OfferRequest): Promise<FencedOutcome<OfferOutcome>> {
   return await withAccountFence(db, request.accountId, request.instanceId, async (tx): Promise<OfferOutcome> => {
@@ -41,7 +41,7 @@ export async function offerDevice(db: Database, request: OfferRequest): Promise<
   });
 }
 
-/** When the password was set, as text so that no microsecond is lost; undefined when there is no valid one. */
+/** When the password was set, as text to keep the microseconds; undefined when there is no valid one. */
 async function lockPassword(tx: Transaction, accountId: AccountId): Promise<string | undefined> {
   const [row] = await tx<{ setAt: string }[]>`
     select created_at::text as "setAt" from activation_password

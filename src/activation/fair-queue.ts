@@ -1,38 +1,38 @@
 /**
- * Takes up work at a bounded pace, and in turns: of every lane one, in a lane of every key one.
+ * Starts work with bounded concurrency, round robin: over the lanes, and within a lane over the keys.
  *
- * Invariant: work of a key waits for at most one piece of each other key in its lane and as many of the other lanes,
- * however much of it was brought before; what waits is bounded for each key and each lane, so that nobody fills the room of
- * another lane.
+ * Invariant: a key's work waits for at most one piece of each other key in its lane and as many of the other lanes,
+ * however much they queued before; the queue is bounded per key and per lane, so that nobody takes up another lane's
+ * room.
  */
 export interface FairQueueOptions {
   readonly lanes: readonly string[];
-  /** Pieces of work under way. */
+  /** Pieces of work in progress. */
   readonly atOnce: number;
-  /** Of these, pieces of one key in a lane. Default: as many. */
+  /** Of these, pieces of one key in a lane. Default: the same number. */
   readonly ofKeyAtOnce?: number;
-  /** Places in one lane, those under way included. */
+  /** Places in one lane, including those in progress. */
   readonly placesInLane: number;
   /** Places of one key in a lane. */
   readonly placesOfKey: number;
 }
 
 export interface FairQueue {
-  /** Keeps a place for one piece of work; undefined when there is none left. It is to be left in any case. */
+  /** Reserves a place for one piece of work; undefined when none is left. The caller must `leave` it in any case. */
   enter(lane: string, key: string): Place | undefined;
-  /** Pieces of work that have not begun. */
+  /** Pieces of work that have not started. */
   readonly waiting: number;
 }
 
 export interface Place {
-  /** Resolves when the turn has come; it lasts until `leave`. Asked for once. */
+  /** Resolves when it is this piece's turn, which lasts until `leave`. Called once. */
   turn(): Promise<void>;
   leave(): void;
 }
 
 interface Lane {
   readonly places: Map<string, number>;
-  /** Pieces under way, by key. */
+  /** Pieces in progress, by key. */
   readonly begun: Map<string, number>;
   /** Who waits, by key, in the order of their turns. */
   readonly waiting: Map<string, (() => void)[]>;
@@ -49,7 +49,10 @@ export function createFairQueue(options: FairQueueOptions): FairQueue {
   let underWay = 0;
   let waiting = 0;
 
-  /** The next to begin: the first of the first key that may of the first lane that has any; key and lane go to the end. */
+  /**
+   * The next to start: the first piece of the first eligible key of the first lane that has one; key and lane then go
+   * to the end.
+   */
   function takeNext(): (() => void) | undefined {
     for (const lane of order) {
       for (const [key, starts] of lane.waiting) {

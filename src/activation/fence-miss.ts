@@ -1,6 +1,6 @@
 /**
- * Why the account fence let a statement pass without writing: the account has another owner, or is being moved just now.
- * It only explains; what must not be written was already not written.
+ * Why a statement behind the account fence wrote nothing: the account has another owner, or is being moved. It only
+ * explains; the fence has already prevented the write.
  */
 import { isMarked } from '../accounts/account-fence.ts';
 import type { DeviceId, InstanceId, SrpIdentifier } from '../base/ids.ts';
@@ -12,8 +12,8 @@ export type FenceMiss = { readonly kind: 'not-owner'; readonly owner: SrpIdentif
 export type FencedBy = { readonly accountName: string } | { readonly token: string } | { readonly deviceId: DeviceId };
 
 /**
- * Asks once more, without a lock, through the unique indexes of account names and device tokens. `mine` when the account
- * can be written by now: a mark that has just ended. Undefined when there is no such account or device.
+ * Looks again, without a lock, through the unique indexes of account names and device tokens. `mine` if the account can
+ * be written by now, because a mark has just ended. Undefined if there is no such account or device.
  */
 export async function fenceMissOf(
   q: Queryable,

@@ -1,8 +1,9 @@
 /**
- * Issues the identity certificate of a device that was offered an enrolment, and its renewals, however it was asked for.
+ * Issues and renews the identity certificate of a device that was offered an enrolment, whatever the protocol of the
+ * request.
  *
- * Protects: one offer, one key. Whoever shows the challenge first binds the offer to that key; the same key gets the same
- * certificate again when its answer was lost (a retry costs nothing), and any other key is refused.
+ * Protects: one offer, one key. The first key to present the challenge is bound to the offer; it gets the same
+ * certificate again if the answer was lost (a retry costs nothing), and any other key is refused.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { InstanceId } from '../base/ids.ts';
@@ -33,9 +34,9 @@ export type Decision =
   | FenceMiss;
 
 export interface IdentityIssuer {
-  /** By the path token of an address. Where the fence let nothing pass: why. */
+  /** By the path token of an address. If the fence refused: why. */
   issue(token: string, request: IdentityRequest): Promise<Decision | { readonly kind: 'unknown-token' }>;
-  /** The same for a device that was looked up, is this instance's, and not {@link closedTo}. */
+  /** The same for a device that was looked up, belongs to this instance, and is not {@link closedTo}. */
   decide(device: EnrollingDevice, request: IdentityRequest): Promise<Decision>;
 }
 
@@ -43,7 +44,7 @@ export function createIdentityIssuer(options: {
   readonly db: Queryable;
   readonly instanceId: InstanceId;
   readonly deviceAuthority: Authority;
-  /** Whether every component knows that an enrolment may have two identities for a while. */
+  /** Whether every component accepts that an enrolment may have two identities for a while. */
   readonly renewalActive: () => Promise<boolean>;
   readonly now: () => Date;
 }): IdentityIssuer {
@@ -51,7 +52,7 @@ export function createIdentityIssuer(options: {
 
   async function decide(device: EnrollingDevice, request: IdentityRequest): Promise<Decision> {
     const { challenge = null } = device.renewal ?? {};
-    // Whoever shows the challenge of a renewal need not sign with the present identity: it may have ended.
+    // A request with a renewal's challenge need not be signed with the current identity, which may have expired.
     if (challenge !== null && isSame(request.challenge ?? '', challenge)) {
       return await renewByChallenge(device, request);
     }
@@ -68,7 +69,7 @@ export function createIdentityIssuer(options: {
     return await afterRival(device, request);
   }
 
-  /** One try of a renewal, one key; the same key gets the same certificate again. */
+  /** One renewal attempt, one key; the same key gets the same certificate again. */
   async function renewByChallenge(device: EnrollingDevice, request: IdentityRequest): Promise<Decision> {
     const { deliveryId, challenge, issuedFor, open } = device.renewal ?? {};
     if (!deliveryId || !challenge || device.identityKey === null) return refused('not-enrolling');
@@ -90,8 +91,9 @@ export function createIdentityIssuer(options: {
   }
 
   /**
-   * Signed with the present identity, which may have ended: its fingerprint decides. Or asked again, for the key that has become the
-   * present one, or is to. 1.1 wants an identity that has not ended, also of those that it reads beside us.
+   * Signed with the current identity, which may have expired: its fingerprint decides. Or a repeated request, for the
+   * key that has become, or will become, the current one. 1.1 requires an unexpired identity, also in the rows that it
+   * reads beside us.
    */
   async function renew(
     device: EnrollingDevice,
@@ -116,7 +118,7 @@ export function createIdentityIssuer(options: {
     return await afterRival(device, request);
   }
 
-  /** Nothing was written: a move came first, or the same request at the same time, or another key. */
+  /** Nothing was written: a move, the same request or another key came first. */
   async function afterRival(before: EnrollingDevice, request: IdentityRequest): Promise<Decision> {
     const miss = await fenceMissOf(db, instanceId, { deviceId: before.deviceId });
     if (miss !== undefined && miss.kind !== 'mine') return miss;
@@ -159,7 +161,7 @@ export function createIdentityIssuer(options: {
   };
 }
 
-/** Why a device that was not this instance's to write a moment ago is not. Free by now: the device asks again. */
+/** Why this instance could not write the device a moment ago. If it can by now, the device asks again. */
 export async function missOf(
   db: Queryable,
   instanceId: InstanceId,
@@ -170,7 +172,7 @@ export async function missOf(
   return miss.kind === 'mine' ? { kind: 'moving' } : miss;
 }
 
-/** Why nothing is issued to this enrolment, whatever the message says; undefined where that decides. */
+/** Why nothing is issued to this enrolment whatever the message says; undefined if the message decides. */
 export function closedTo(device: EnrollingDevice): IdentityRefusal | undefined {
   if (device.state === 'gone') return 'not-enrolling';
   return device.identityKey === null && device.lapsed ? 'lapsed' : undefined;
@@ -202,7 +204,7 @@ function keyDigest(spkiDer: Uint8Array): Buffer {
   return createHash('sha256').update(spkiDer).digest();
 }
 
-/** Compares digests, so that time says nothing about the challenge, nor its length. */
+/** Compares digests, so that timing reveals neither the challenge nor its length. */
 function isSame(given: string, expected: string): boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest();
   return timingSafeEqual(digest(given), digest(expected));

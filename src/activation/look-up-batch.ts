@@ -1,25 +1,27 @@
 /**
- * Look-ups by name, gathered into few statements: what waits while those are under way goes into the next one, each name
- * once, however many ask for it.
+ * Batches look-ups by name into few statements: those that arrive while the statements run go into the next one, each
+ * name once, however many ask for it.
  *
- * Invariant: a look-up waits for the statements that are under way and those of the names before it, and never for others of
- * its own name; it is answered by a statement that began after it was asked. The queue is bounded, and the busiest
- * sender is refused first: a sender has a place while fewer of its look-ups wait than places are left, so that the last ones are had
- * only by who has none.
+ * Invariant: a look-up waits for the running statements and those of the names before it, never for others of its own
+ * name; it is answered by a statement that started after the request. The queue is bounded, and the busiest sender is
+ * refused first: a sender gets a place while it has fewer look-ups waiting than there are free places, so the last ones
+ * go only to senders that have none.
  */
 export interface LookUpBatchOptions<Found> {
   /** One statement. */
   readonly find: (names: readonly string[]) => Promise<ReadonlyMap<string, Found>>;
-  /** Names in one statement at most. */
+  /** Maximum number of names in one statement. */
   readonly namesAtOnce?: number;
-  /** Statements under way at the same time, at most. */
+  /** Maximum number of concurrent statements. */
   readonly statementsAtOnce?: number;
-  /** Look-ups that wait, at most. */
+  /** Maximum number of waiting look-ups. */
   readonly maxWaiting?: number;
 }
 
 export interface LookUps<Found> {
-  /** Undefined where nothing has the name; `busy` where there is no place for the sender. Rejects with what the statement did. */
+  /**
+   * Undefined if nothing has the name; `busy` if there is no place for the sender. Rejects with the statement's error.
+   */
   find(name: string, sender: string): Promise<Found | 'busy' | undefined>;
 }
 
@@ -31,7 +33,7 @@ interface Waiting<Found> {
 
 export function createLookUps<Found>(options: LookUpBatchOptions<Found>): LookUps<Found> {
   const { find, namesAtOnce = 128, statementsAtOnce = 2, maxWaiting = 10_000 } = options;
-  /** By name, in the order in which the names were first asked for. */
+  /** By name, in the order of the first request for each. */
   const waiting = new Map<string, Waiting<Found>[]>();
   const waitingOf = new Map<string, number>();
   let waitingInAll = 0;

@@ -1,14 +1,14 @@
 /**
- * Guesses at activation passwords, held against the stored ones of one instance.
+ * Checks guesses at activation passwords against the stored ones of one instance.
  *
  *   look-up → refused unread (no such account, selector, expired, no tries)
  *           → a place, a try → turn → digest → wrong | accepted, and the try given back
  *
- * Protects: at most as many guesses are ever compared as there are tries, however many arrive at once, and who does not
- * know the password's selector shares one look-up, uses no try and has nothing digested: nor does it keep the right person
- * waiting, of whose name there may be a thousand guesses. A try is taken *before* the comparison, in one statement behind
- * the account fence, and given back when the password was right: so a download may be repeated. Digests are made off the
- * event loop, few at once, in turns of the accounts.
+ * Protects: no more guesses are ever compared than there are tries, however many arrive at once. Guesses without the
+ * right selector share one look-up, use no try and are not digested, so even a thousand of them for one name do not
+ * delay its owner. A try is taken *before* the comparison, in one statement behind the account fence, and returned if
+ * the password was right, so that a download can be repeated. Digests run off the event loop, few at a time, with the
+ * accounts taking turns.
  */
 import { availableParallelism } from 'node:os';
 import { isMarked, isServedBy } from '../accounts/account-fence.ts';
@@ -21,9 +21,9 @@ import { type FenceMiss, fenceMissOf } from './fence-miss.ts';
 import { createLookUps } from './look-up-batch.ts';
 
 /**
- * `none` is also an account that does not exist, and `selector` a guess whose first group is not the password's. To the
- * outside they are one answer; those that are refused unread are answered sooner than `wrong`, which tells whether a
- * selector is valid and nothing about the secret.
+ * `none` includes accounts that do not exist; `selector` is a guess with the wrong first group. The answer is the same
+ * for all; those refused without a digest are answered sooner than `wrong`, which reveals whether a selector is valid
+ * and nothing about the secret.
  */
 export type PasswordCheck =
   | { readonly kind: 'accepted'; readonly accountId: AccountId; readonly epoch: number }
@@ -44,29 +44,29 @@ export interface PasswordGuess {
 export interface PasswordChecks {
   /**
    * Compares a password with the stored one of an account of this instance. A wrong secret costs one try.
-   * @param sender whose share of the room it takes, see `addressGroup`
+   * @param sender whose share of the places it takes, see `addressGroup`
    */
   check(guess: PasswordGuess, sender?: string): Promise<PasswordCheck>;
-  /** Digests made so far. */
+  /** Digests computed so far. */
   readonly comparisons: number;
-  /** Guesses that wait for theirs. */
+  /** Guesses waiting for theirs. */
   readonly waiting: number;
 }
 
-/** Guesses that may wait for a digest, in each lane; more of one account than it has tries would be refused in any case. */
+/** Guesses that may wait for a digest, per lane; more for one account than it has tries would be refused anyway. */
 const maxGuesses = 64;
 const maxGuessesOfAccount = 8;
 
 /**
- * Digests that are made at once: one a core but for the one of the event loop, and never more than half of libuv's four
- * threads, which name resolution and files need too.
+ * Concurrent digests: one per core except the event loop's, and at most half of libuv's four threads, which name
+ * resolution and files need too.
  */
 const digestsAtOnce = Math.max(1, Math.min(2, availableParallelism() - 1));
 
 /**
- * The passwords of one instance. A guess is looked up first; only one whose selector is the password's own goes on, with a
- * try, to wait for its digest. Passwords of 1.1 have no selector: whoever knows the account's name can have guesses digested,
- * so these have a lane of their own, and keep nobody else waiting for more than every other turn.
+ * The passwords of one instance. A guess is looked up first; only one with the right selector takes a try and waits for
+ * its digest. Passwords of 1.1 have no selector: anybody who knows the account's name can cause digests, so these have
+ * a separate lane, which takes at most every other turn.
  */
 export function createPasswordChecks(options: {
   readonly db: Database;
@@ -121,7 +121,7 @@ export function createPasswordChecks(options: {
   };
 }
 
-/** What needs no digest to be decided; undefined for a guess that does. */
+/** The outcome if it needs no digest; undefined for a guess that does. */
 function refusedUnread(
   found: FoundPassword | undefined,
   instanceId: InstanceId,
@@ -136,7 +136,7 @@ function refusedUnread(
   return found.triesLeft > 0 ? undefined : { kind: 'exhausted' };
 }
 
-/** `mine` says what a fence that is open by now comes to: the caller comes again, or the password has ended. */
+/** `mine` is the outcome if the fence is open by now: the caller retries, or the password has ended. */
 async function whyNotTaken(
   q: Queryable,
   instanceId: InstanceId,
@@ -156,11 +156,11 @@ interface FoundPassword {
   /** Null when there is no password. */
   triesLeft: number | null;
   expired: boolean | null;
-  /** Null for a password of 1.1, also where it took the place of one that had a selector. */
+  /** Null for a password of 1.1, even if it replaced one that had a selector. */
   selector: string | null;
 }
 
-/** Without a lock; for each name one look into account_name_key and activation_password_pkey, whatever the planner expects. */
+/** No lock; one look into account_name_key and activation_password_pkey per name, whatever the planner expects. */
 async function findPasswords(q: Queryable, accountNames: readonly string[]): Promise<Map<string, FoundPassword>> {
   const rows = await q<FoundPassword[]>`
     select found.*
@@ -187,8 +187,8 @@ interface TakenTry {
 }
 
 /**
- * Locks the account row FOR SHARE (unique index of names) and then the password's row, whose update orders the guesses. No
- * try is taken of a password that was set since the look-up and has another selector.
+ * Locks the account row FOR SHARE (unique index of names) and then the password's row, whose update orders the guesses.
+ * No try is taken from a password that was set since the look-up and has another selector.
  */
 async function takeTry(
   q: Queryable,
@@ -215,7 +215,7 @@ async function takeTry(
   return row;
 }
 
-/** Only to the password that was compared: one that was set meanwhile has all its tries. */
+/** Only to the password that was compared: one set meanwhile still has all its tries. */
 async function giveTryBack(q: Queryable, instanceId: InstanceId, taken: TakenTry): Promise<boolean> {
   const rows = await q<{ id: string }[]>`
     with fence as materialized (

@@ -1,7 +1,8 @@
 /**
- * The orders by which devices renew their identity: their whole enrolment as it was, with a challenge of its own.
+ * The orders that make devices renew their identity: their whole enrolment unchanged, with a new challenge.
  *
- * Protects: path token and wake channel are those that the device has; a device may refuse an update that changes them. Each delivery has one challenge, however often it is prepared; the one of an earlier delivery ends with it.
+ * Protects: the device keeps its path token and wake channel, since it may refuse an update that changes them. Each
+ * delivery has one challenge, however often it is prepared; the one of an earlier delivery ends with it.
  */
 import { randomBytes } from 'node:crypto';
 import { fencedAccounts } from '../accounts/account-fence.ts';
@@ -24,7 +25,7 @@ interface Try extends OfferedDevice {
   topic: string | null;
 }
 
-/** By device, made when asked for; without an entry for a device that is another instance's by now, or is being moved. */
+/** By device, created on demand; no entry for a device that belongs to another instance by now, or is being moved. */
 export type RenewalOrders = (
   q: Queryable,
   wanted: readonly WantedRenewal[],
@@ -39,7 +40,7 @@ export function createRenewalOrders(parts: {
   return async (q, orders) => {
     if (orders.length === 0) return new Map();
     const names = new Map(orders.map((order) => [order.deviceId, order.accountName]));
-    // First of all: what fails from here on is a try that failed, and the next one waits.
+    // Comes first: any failure from here on counts as a failed attempt, and the next one waits.
     const tries = await beginTries(q, parts.instanceId, orders);
     const [domain, authorities] = await Promise.all([parts.domain(), parts.authorities()]);
     return new Map(

@@ -1,10 +1,11 @@
 /**
- * The SCEP service of an instance, free of its transport: issues the identity certificate of a device that was offered an
- * enrolment, and its renewals.
+ * The SCEP service of an instance, independent of the transport: issues and renews the identity certificate of a device
+ * that was offered an enrolment.
  *
  *   token → owner → the same message's answer → turn → offer open → message opened → challenge → issued
  *
- * Protects: what can be settled without the keys is, and no token's requests keep those of others waiting (`scep-turns.ts`).
+ * Protects: keys are used only when nothing cheaper settles the request, and one token's requests do not delay those of
+ * others (`scep-turns.ts`).
  * @see RFC 8894
  */
 import { createPrivateKey } from 'node:crypto';
@@ -46,7 +47,7 @@ export interface ScepRequest {
 }
 
 export type ScepOutcome =
-  /** Status 200, also where the message says that the request has failed; `refusal` and `reason` are for the log. */
+  /** Status 200, even if the message says that the request has failed; `refusal` and `reason` are for the log. */
   | {
       readonly kind: 'answer';
       readonly contentType: string;
@@ -67,24 +68,24 @@ export type ScepRefusal = IdentityRefusal | 'message';
 
 export interface ScepService {
   handleScep(request: ScepRequest): Promise<ScepOutcome>;
-  /** Messages opened so far: each costs work of the keys on the event loop. */
+  /** Messages opened so far: each costs private-key work on the event loop. */
   readonly opened: number;
-  /** Of the same identities, for who asks otherwise. */
+  /** Issues the same identities to requests by other protocols. */
   readonly identities: IdentityIssuer;
 }
 
 /**
- * The device authority signs identities. Requests may be encrypted to the registration authority or, as up to 1.1, to the
- * device authority itself, and are answered by whichever it was; `registrationActive` decides which of the two devices are
- * told of. While an upgrade is open it is the one that 1.1 has: whoever asks here for the certificate may send the request
- * there.
+ * The device authority signs identities. Requests may be encrypted to the registration authority or, as up to 1.1, to
+ * the device authority itself, and the authority that was addressed answers; `registrationActive` decides which of the
+ * two is announced to devices. While an upgrade is open it is the one that 1.1 has: a device that gets the certificate
+ * here may send its request there.
  */
 export function createScepService(options: {
   readonly db: Queryable;
   readonly instanceId: InstanceId;
   readonly authorities: Pick<InstanceAuthorities, 'device' | 'registration'>;
   readonly registrationActive: () => Promise<boolean>;
-  /** Whether every component knows that an enrolment may have two identities for a while. */
+  /** Whether every component accepts that an enrolment may have two identities for a while. */
   readonly renewalActive: () => Promise<boolean>;
   readonly now?: () => Date;
 }): ScepService {
@@ -94,10 +95,10 @@ export function createScepService(options: {
   const identities = createIdentityIssuer({ db, instanceId, deviceAuthority, renewalActive, now });
   const turns = createScepTurns<ScepOutcome>();
   let opened = 0;
-  // Where the device authority stands in, there is one only.
+  // If the device authority stands in, there is only one.
   const present = authorities.registration === deviceAuthority ? former : registrationOf(authorities.registration);
 
-  /** Who opens requests, whom devices are told of first. */
+  /** Who opens requests; the one announced to devices comes first. */
   async function registrations(): Promise<readonly [RegistrationAuthority, ...RegistrationAuthority[]]> {
     if (present === former) return [former];
     return (await registrationActive()) ? [present, former] : [former, present];
@@ -122,7 +123,7 @@ export function createScepService(options: {
     return outcome === 'busy' ? { kind: 'busy' } : outcome;
   }
 
-  /** The device is looked at again: it has been waited, for a request of the same token perhaps. */
+  /** Looks at the device again: it may have changed during the wait, perhaps by a request of the same token. */
   async function answerInTurn(
     token: string,
     message: Uint8Array,
@@ -133,7 +134,7 @@ export function createScepService(options: {
     if (!device.mine) return { answer: await missOf(db, instanceId, token), situation: null };
     const { outcome, issues } = await answerOpenly(device, message, known);
     const remembers = outcome.kind === 'answer' || outcome.kind === 'malformed';
-    // A certificate changes what the next answer depends on, and is looked at as it then stands.
+    // A certificate changes what the next answer depends on, so the situation is read again.
     const after = issues ? await enrollingDevice(db, instanceId, token) : device;
     return { answer: kept(outcome), situation: remembers && after !== undefined ? situationOf(after, known[0]) : null };
   }
@@ -160,7 +161,7 @@ export function createScepService(options: {
       const reference = { ...failure.reference, registration: known[0] };
       return { outcome: await failed(reference, failure.failInfo, 'message', error.message) };
     }
-    // Asked before anything is issued: an answer that cannot be encrypted would bind the offer all the same.
+    // Checked before anything is issued: an answer that cannot be encrypted would bind the offer all the same.
     if (!canBeAnswered(request.signerCertificateDer)) {
       const reason = 'the answer is encrypted to the signer’s key, which must be RSA';
       return { outcome: await failed(request, 'badAlg', 'message', reason) };
@@ -235,7 +236,7 @@ function registrationOf({ certificateDer, privateKeyPem }: Authority): Registrat
   return { raKey: createPrivateKey(privateKeyPem), raCertificate: certificateDer };
 }
 
-/** All that an answer depends on beside the message: while this is the same, so is the answer. */
+/** Everything besides the message that an answer depends on: the same situation gives the same answer. */
 function situationOf(device: EnrollingDevice, first: RegistrationAuthority): string {
   const { identityFingerprint, scepChallenge, renewal } = device;
   const { challenge, open, issuedFor, identityKey = null } = renewal ?? {};
@@ -254,7 +255,7 @@ function canBeAnswered(signerCertificateDer: Uint8Array): boolean {
   return publicKeyFrom(readCertificate(signerCertificateDer).publicKeySpkiDer).asymmetricKeyType === 'rsa';
 }
 
-/** On its own: a small buffer is a view into 64 KiB that it shares with others, and whoever remembers it keeps all of them. */
+/** Copied: a small buffer is a view into a shared 64 KiB block, and keeping it would keep the whole block. */
 function kept(outcome: ScepOutcome): ScepOutcome {
   return outcome.kind === 'answer' ? { ...outcome, body: Buffer.from(new Uint8Array(outcome.body).buffer) } : outcome;
 }

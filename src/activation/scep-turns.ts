@@ -4,29 +4,29 @@
  *   same message, nothing changed since → the answer that it got → or that it is about to get
  *   another message → a place → turn → work → its answer, remembered
  *
- * Invariant: a message is worked on once, however often and however many at once it comes; of one token one request is
- * under way and few wait, so that nobody waits for more than one of any other token.
+ * Invariant: a message is processed once, however often it arrives, even concurrently; each token has one request in
+ * progress and few waiting, so that nobody waits for more than one of any other token.
  */
 import { createHash } from 'node:crypto';
 import { BoundedMap } from '../base/bounded-map.ts';
 import { createFairQueue } from './fair-queue.ts';
 
-/** Requests that are worked on at once: their signatures take half of libuv's four threads. */
+/** Requests processed at once: their signatures take half of libuv's four threads. */
 const atOnce = 2;
-/** Requests that wait, in all and of one token, those under way included. */
+/** Requests that wait, in total and per token, including those in progress. */
 const maxPlaces = 256;
 const placesOfToken = 4;
-/** Answers that are remembered, of some KB each. */
+/** Remembered answers, of some KB each. */
 const remembered = 256;
 
 export interface ScepTurn<Answer> {
   readonly answer: Answer;
-  /** The situation in which the same message would get this answer again; null where it is not to be remembered. */
+  /** The situation in which the same message would get this answer again; null if it must not be remembered. */
   readonly situation: string | null;
 }
 
 export interface ScepTurns<Answer> {
-  /** @param situation what the answer depends on beside the message, as it is now */
+  /** @param situation what the answer depends on besides the message, as of now */
   take(
     request: { readonly token: string; readonly message: Uint8Array; readonly situation: string },
     work: () => Promise<ScepTurn<Answer>>,
@@ -38,7 +38,7 @@ export function createScepTurns<Answer>(): ScepTurns<Answer> {
     ...{ lanes: ['requests'], atOnce, ofKeyAtOnce: 1 },
     ...{ placesInLane: maxPlaces, placesOfKey: placesOfToken },
   });
-  /** The one that was asked for longest ago first. */
+  /** The least recently requested first. */
   const answers = new BoundedMap<string, ScepTurn<Answer>>(remembered);
   const underWay = new Map<string, Promise<Answer>>();
 

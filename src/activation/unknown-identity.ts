@@ -1,6 +1,6 @@
 /**
- * Whether a certificate that proves none of an enrolment's identities was issued to it all the same: then the rows are older than the
- * device. Its dates do not matter: nothing is let in by it.
+ * Whether a certificate that matches none of an enrolment's identities was nevertheless issued to it: then the rows are
+ * older than the device. Its dates do not matter, since it grants no access.
  */
 import { X509Certificate } from 'node:crypto';
 import { isBrambleError } from '../base/errors.ts';
