@@ -1,8 +1,8 @@
 /**
- * What devices announce: that they enrol, how they are woken, that they leave, a secret that they leave in keeping.
+ * Device announcements: enrolment, wake address, departure, and an escrowed secret.
  *
- * Invariant: each announcement is one transaction under the account fence, on the account's owner alone; nothing of it is
- * visible when its answer was not sent, but everything is when it was (invariant 3).
+ * Invariant: each announcement is one transaction under the account fence, only on the account's owner; once its answer
+ * is sent, all of it is visible, and before that nothing (invariant 3).
  */
 import { type FencedOutcome, withAccountFence } from '../accounts/account-fence.ts';
 import type { InstanceId } from '../base/ids.ts';
@@ -27,30 +27,33 @@ import { listHeard, takeBack } from './suspension.ts';
 
 export type AnnouncementOutcome =
   | { kind: 'accepted' }
-  /** The secret that the device left in keeping. */
+  /** The secret that the device escrowed. */
   | { kind: 'kept-secret'; secret: Buffer | null }
-  /** An announcement that this release does not serve; its status tells the device so. */
+  /** An announcement that this release does not support; the status tells the device so. */
   | { kind: 'not-served'; status: 400 | 404 | 410; reason: string }
-  /** Another name than this enrolment's; only the beginning of an enrolment may bring one. */
+  /** The name differs from this enrolment's; only the start of an enrolment may change it. */
   | { kind: 'another-enrolment' }
-  /** The channel is not the domain's, or the announcement does not fit the enrolment's state. */
+  /** The channel is not the domain's, or the announcement is not allowed in the enrolment's state. */
   | { kind: 'refused'; reason: string };
 
 export interface AnnouncementOptions {
   db: Database;
   instanceId: InstanceId;
   keys: MasterKeys;
-  /** The domain's wake channel just now: a push certificate may replace a made-up one at any time. */
+  /** The domain's current wake channel: a push certificate may replace a generated one at any time. */
   wakeChannel: (tx: Transaction) => Promise<string>;
-  /** Called in the transaction that makes an enrolment active: what is owed, and the end of the activation password. */
+  /**
+   * Called in the transaction that makes an enrolment active: queues its deliveries and consumes the activation
+   * password.
+   */
   onActivated: (tx: Transaction, device: EnrolledDevice) => Promise<unknown>;
-  /** Called in the transaction in which a suspended enrolment becomes active again: it was owed nothing meanwhile. */
+  /** Called in the transaction that reactivates a suspended enrolment, for which nothing was queued meanwhile. */
   onReturned: (tx: Transaction, device: EnrolledDevice) => Promise<unknown>;
 }
 
 const otherChannel = { kind: 'refused', reason: 'the topic is not the domain’s' } as const;
 
-/** Handles one announcement of a device whose identity was proven. */
+/** Handles one announcement of a device with a proven identity. */
 export async function takeAnnouncement(
   options: AnnouncementOptions,
   device: EnrolledDevice,
@@ -65,7 +68,7 @@ export async function takeAnnouncement(
       case 'wake-address':
         return await takeWakeAddress(options, tx, device, message);
       case 'leaves':
-        // A user who leaves takes the user channel along, never the device.
+        // When a user leaves, only the user channel goes, never the device.
         if (message.user !== null) await removeUser(tx, device.deviceId, message.user.id);
         else await endByDevice(tx, device.deviceId);
         return { kind: 'accepted' };
@@ -88,8 +91,8 @@ export async function takeAnnouncement(
 }
 
 /**
- * The key of a suspended enrolment was heard at a connect: serves it again. False where there was nothing to take back, or
- * it did not become active.
+ * A connect proved the key of a suspended enrolment: resumes it. False if there was nothing to resume, or it did not
+ * become active.
  */
 export async function resumeSuspended(
   options: AnnouncementOptions,
@@ -100,7 +103,10 @@ export async function resumeSuspended(
   });
 }
 
-/** Takes back the instance's suspended enrolments whose certificate opened a tunnel; what a move holds waits for the next look. */
+/**
+ * Resumes the instance's suspended enrolments whose certificate opened a tunnel; accounts held by a move wait for the
+ * next pass.
+ */
 export async function reinstateHeard(options: AnnouncementOptions): Promise<void> {
   for (const token of await listHeard(options.db, options.instanceId)) {
     const device = await findDeviceByToken(options.db, token);
@@ -126,7 +132,7 @@ async function takeEnrolment(
 ): Promise<AnnouncementOutcome> {
   const { names, channel, facts } = message;
   const renews = await isRenewing(tx, device.deviceId);
-  // Only a new enrolment may bring another name. A renewal keeps the channel that the device has, whatever the domain's is now.
+  // Only a new enrolment may change the name. A renewal keeps the device's channel, whatever the domain's is now.
   if (renews && !isOf(device, message)) return { kind: 'another-enrolment' };
   if (!(renews && channel === device.channel) && !(await isTheDomains(options, tx, channel))) return otherChannel;
   if (renews) {
@@ -161,7 +167,7 @@ async function takeWakeAddress(
   return { kind: 'accepted' };
 }
 
-/** Null: the device's platform knows none. */
+/** Null: the device's platform has none. */
 async function isTheDomains(options: AnnouncementOptions, tx: Transaction, channel: string | null): Promise<boolean> {
   return channel === null || channel === (await options.wakeChannel(tx));
 }

@@ -1,4 +1,4 @@
-/** The queue of a device's commands, as administrators see and fill it. */
+/** A device's command queue, as administrators see and fill it. */
 import type { AccountId, CommandId, DeviceId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import { deliveryStates } from '../deliveries/state/delivery-states.ts';
@@ -16,8 +16,8 @@ export interface NewCommand {
 }
 
 /**
- * Queues an operator's command; `not-active` when the device is not under management. Takes the account's row FOR SHARE:
- * a move that is being committed is waited for, and the command belongs to whoever owns the account then.
+ * Queues an operator's command; `not-active` when the device is not under management. Takes the account's row FOR
+ * SHARE: it waits for a move that is being committed, and the command belongs to the account's owner after that.
  */
 export async function queueCommand(
   tx: Transaction,
@@ -45,7 +45,7 @@ export interface QueuedCommand {
   queuedAt: Date;
   sentAt: Date | null;
   sentCount: number;
-  /** Hand-outs since an answer to it could be read. */
+  /** Hand-outs since its last readable answer. */
   unanswered: number;
   answeredAt: Date | null;
   answer: object | null;
@@ -59,7 +59,7 @@ export async function listCommands(q: Queryable, deviceId: DeviceId, limit: numb
       from command where device_id = ${deviceId} order by sequence desc limit ${limit}`;
 }
 
-/** A command by its id, or what is pending of a device. */
+/** A command by its id, or all pending commands of a device. */
 export type CommandChoice = { readonly commandId: CommandId } | { readonly deviceId: DeviceId };
 
 export type ChangedCommands =
@@ -67,12 +67,12 @@ export type ChangedCommands =
   | { readonly kind: 'not-found' }
   /** Answered or cancelled already. */
   | { readonly kind: 'settled' }
-  /** With the device, and what is there was not asked for. */
+  /** With the device, and the request does not include commands that were handed out. */
   | { readonly kind: 'handed-out' };
 
 /**
- * Cancels what is chosen and not settled: what waits, and with `handedOut` also what the device has in hand, whose late
- * answer is then taken and ignored. The delivery behind a command fails, and its permits come back.
+ * Cancels the selected commands that are not settled: waiting ones, and with `handedOut` also those the device already
+ * has, whose late answers are accepted and ignored. The delivery behind a command fails and its permits are released.
  */
 export async function cancelCommands(
   tx: Transaction,
@@ -100,8 +100,8 @@ export async function cancelCommands(
 }
 
 /**
- * Puts what is chosen and not settled back into the queue as if it had never been handed out: its permits come back, its
- * count of hand-outs begins again, and the device is woken for it. What the device has in hand it may answer all the same.
+ * Puts the selected unsettled commands back into the queue as if never handed out: their permits are released, their
+ * hand-out counts restart, and the device is woken. The device may still answer a command that it already has.
  */
 export async function requeueCommands(tx: Transaction, choice: CommandChoice): Promise<ChangedCommands> {
   const pending = await lockPending(tx, choice);
@@ -130,8 +130,8 @@ interface PendingCommand {
 }
 
 /**
- * Takes the account's row FOR NO KEY UPDATE first, which writers of the account hold FOR SHARE: none is under way then, a
- * device that comes meanwhile is tried again some milliseconds later, and nobody waits for a row that the other has.
+ * Takes the account's row FOR NO KEY UPDATE first, which writers of the account hold FOR SHARE: so none is active, a
+ * device that connects meanwhile is retried some milliseconds later, and there is no deadlock.
  */
 async function lockPending(
   tx: Transaction,

@@ -1,13 +1,14 @@
 /**
- * Gathers connects into batches: while statements are under way, what arrives waits for the next one, so that batches grow
- * with the load and an idle server answers at once. A row that a move holds is tried again by itself.
+ * Gathers connects into batches: requests that arrive while statements are running wait for the next one, so batches
+ * grow with the load and an idle server answers at once. A row that a move holds is retried on its own.
  *
- * Few large statements cost the database and this process far less than many small ones, so only one lane is used until
- * `laneAtWaiting` requests wait, or one has waited for `laneAfterMs` (a lane is stuck behind a lock or a slow disk).
+ * A few large statements cost the database and this process far less than many small ones, so only one lane is used
+ * until `laneAtWaiting` requests are waiting, or one has waited for `laneAfterMs` (the lane is stuck behind a lock or a
+ * slow disk).
  *
- * Invariant: a device stands in at most one batch at a time, in order of arrival; and no device can fail or hold up others:
- * a batch that the database refuses is sent again row by row, and few requests of one device wait. A row that is refused
- * even so is sent without what it brought: how the command went counts, whatever else the answer held.
+ * Invariant: a device is in at most one batch at a time, in order of arrival; and no device can fail or delay others: a
+ * batch that the database refuses is resent row by row, and only a few requests of one device may wait. A row that is
+ * still refused is sent without its payload: the result of the command counts, whatever else the answer held.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { BrambleError } from '../base/errors.ts';
@@ -17,21 +18,21 @@ import type { ConnectOutcome, ConnectRequest } from './connect-statement.ts';
 
 export interface ConnectBatchOptions {
   send: (requests: readonly ConnectRequest[]) => Promise<ConnectOutcome[]>;
-  /** Rows in one statement at most: more, and the planner leaves the indexes. */
+  /** Maximum rows in one statement: with more, the planner stops using the indexes. */
   batchSize?: number;
-  /** Statements under way at the same time, at most. */
+  /** Maximum number of concurrent statements. */
   concurrency?: number;
   /** Requests waiting before further ones are refused. */
   maxWaiting?: number;
-  /** Of these, requests of one device. A device waits for each answer before it asks again. */
+  /** Of these, requests of one device. A device waits for each answer before its next request. */
   maxWaitingOfDevice?: number;
-  /** How long a moving account's request is tried again. */
+  /** How long a moving account's request is retried. */
   movingPatienceMs?: number;
 }
 
 interface Waiting {
   request: ConnectRequest;
-  /** What the request brought has been taken out of it. */
+  /** The request's payload has been removed. */
   bare?: true;
   sinceMs: number;
   resolve: (outcome: ConnectOutcome) => void;
@@ -39,18 +40,18 @@ interface Waiting {
 }
 
 export interface ConnectBatcher {
-  /** @throws BrambleError ERR_OVERLOADED when too many wait, or what the statement failed with. */
+  /** @throws BrambleError ERR_OVERLOADED when too many wait, or the statement's error. */
   connect(request: ConnectRequest): Promise<ConnectOutcome>;
 }
 
-/** Statements under way at the same time, unless told otherwise. */
+/** Default number of concurrent statements. */
 export const connectLanes = 6;
-/** A move holds its account for some milliseconds, seldom longer: the first tries come soon. */
+/** A move holds its account for some milliseconds, rarely longer: the first retries come soon. */
 const movingRetryFirstMs = 1;
 const movingRetryMostMs = 8;
 /**
- * What the database says of one row, of its data (21, 22, 23, 54) or of what is stored for it (XX: damaged), or of rows in
- * rivalry (40: a deadlock): the statement was rolled back as a whole, so that sending its rows again changes nothing twice.
+ * Errors caused by one row, by its data (21, 22, 23, 54) or what is stored for it (XX: damaged), or by contention (40:
+ * a deadlock): the whole statement was rolled back, so resending its rows changes nothing twice.
  */
 const refusedRow = /^(21|22|23|40|54|XX)/;
 const laneAtWaiting = 16;
@@ -117,7 +118,7 @@ export function createConnectBatcher(options: ConnectBatchOptions): ConnectBatch
   /** Settles every entry; never rejects. */
   const sendBatch = async (batch: readonly Waiting[]): Promise<void> => {
     try {
-      // Also when the lost batch may have been committed: its devices would retry in the same way, and a repeated request has no
+      // Even if the lost batch may have been committed: its devices would retry anyway, and a repeated request has no
       // further effect.
       const send = () => options.send(batch.map((entry) => entry.request));
       const outcomes = await onAnotherConnection(send, send);
@@ -167,7 +168,7 @@ export function createConnectBatcher(options: ConnectBatchOptions): ConnectBatch
   };
 }
 
-/** An answer without anything but how the command went. */
+/** An answer reduced to the result of the command. */
 function bareOf(request: ConnectRequest): ConnectRequest {
   return { ...request, answer: { ...request.bareAnswer, truncated: true }, inventory: null, options: null };
 }

@@ -1,6 +1,6 @@
 /**
- * What a device's connect means for the database: its report, narrowed to what the connect statement stores.
- * Invariant: whatever a device sends, what is made of it here can be stored, and is bounded; what was cut is marked.
+ * A device's connect as the database takes it: its report, reduced to what the connect statement stores. Invariant:
+ * whatever a device sends, the result can be stored and is bounded; truncation is marked.
  */
 import { type CommandId, isUuid } from '../base/ids.ts';
 import type { CommandReport } from '../platforms/device-message.ts';
@@ -9,13 +9,13 @@ import type { ConnectRequest } from './connect-statement.ts';
 /** Answers larger than this are kept without their lists. */
 const maxAnswerBytes = 64 * 1024;
 
-/** What a device says of itself is kept up to this size. */
+/** A device's inventory is kept up to this size. */
 const maxInventoryBytes = 256 * 1024;
 
-/** Texts, data and names are cut to so many characters. */
+/** Texts, data and names are truncated to this many characters. */
 const maxTextCharacters = 16_384;
 
-/** A command id that is no UUID names no command of ours: the answer is taken like a late one. */
+/** A command id that is not a UUID is none of ours: the answer is treated like a late one. */
 export function connectRequestOf(
   token: string,
   proven: Pick<ConnectRequest, 'fingerprint' | 'overTls'>,
@@ -37,14 +37,14 @@ export function connectRequestOf(
   };
 }
 
-/** A NUL is no character to the database, and of no name. */
+/** PostgreSQL text cannot hold NUL, and no name contains it. */
 function enrolmentOf({ deviceName }: CommandReport): string | null {
   return deviceName?.replaceAll('\u0000', '') ?? null;
 }
 
 type Facts = Readonly<Record<string, unknown>>;
 
-/** Whole where it is no larger than any device's inventory, otherwise the first facts of it that fit. */
+/** Complete if no larger than any device's inventory, otherwise the first facts that fit. */
 function inventoryOf(responses: Facts): Record<string, unknown> {
   return firstThatFit(Object.entries(new Storable().dictionary(responses)), maxInventoryBytes);
 }
@@ -63,7 +63,7 @@ function storedAnswer(answer: Facts, essentials: readonly string[]): object {
   return { ...firstThatFit(explained, maxAnswerBytes), truncated: true };
 }
 
-/** Of a list that is too long, such as one of errors, the first items say most. */
+/** In a list that is too long, such as one of errors, the first items matter most. */
 function firstItems(value: unknown): unknown {
   if (!Array.isArray(value)) return value;
   return Object.values(firstThatFit(Object.entries(value), maxAnswerBytes / 2));
@@ -81,7 +81,7 @@ function firstThatFit(entries: readonly [string, unknown][], maxBytes: number): 
   );
 }
 
-/** Makes JSON that PostgreSQL's jsonb takes, and notes whether anything had to be cut. */
+/** Makes JSON that PostgreSQL's jsonb accepts, and notes whether anything was truncated. */
 class Storable {
   cut = false;
 
@@ -102,7 +102,7 @@ class Storable {
     return value;
   }
 
-  /** jsonb takes neither NUL nor half a surrogate pair, and in a batch one that is refused would fail the others. */
+  /** jsonb accepts neither NUL nor half a surrogate pair, and one refused row would fail the whole batch. */
   #text(text: string): string {
     if (text.length > maxTextCharacters) this.cut = true;
     return text.slice(0, maxTextCharacters).toWellFormed().replaceAll('\u0000', '');

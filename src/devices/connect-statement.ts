@@ -1,22 +1,22 @@
 /**
  * The connect statement: everything that a batch of device connects does to the database, in one round trip.
  *
- * For each request it finds the device, takes the account fence (SKIP LOCKED: a moving account delays nobody), records the
- * answer that the device brought, settles the delivery behind it and gives its permits back, chooses the next command,
- * takes permits where that command is budgeted, and hands it out. Each row is answered for itself.
+ * For each request it finds the device, takes the account fence (SKIP LOCKED: a moving account delays nobody), records
+ * the device's answer, settles the delivery behind it and releases its permits, chooses the next command, takes permits
+ * if that command is budgeted, and hands it out. Each row has its own outcome.
  *
- * Protects invariants 1 (fence), 5 (a budgeted command leaves only with one permit of its instance and one of the domain)
- * and 6 (an answer counts once: only a command that is still pending takes one).
+ * Protects invariants 1 (fence), 5 (a budgeted command leaves only with one permit of its instance and one of the
+ * domain) and 6 (an answer counts once: only a pending command accepts one).
  *
- * Which command is next: an idle device begins a session, and in a session no command is handed out twice. Commands that
- * were put off come last, so that none hides another, and so that *later* is the last thing that a locked device says: only
- * then does it retry by itself (wake-store.ts wakes it for the others). A command that was handed out
- * {@link maxHandOuts} times without a readable answer is given up at the next contact and hides nothing more.
+ * Which command is next: an idle device starts a session, and no command is handed out twice in a session. Postponed
+ * commands come last, so that none blocks another, and so that *later* is a locked device's last answer: only then does
+ * it retry by itself (wake-store.ts wakes it for the others). A command handed out {@link maxHandOuts} times without a
+ * readable answer is given up at the next contact and blocks nothing any more.
  *
  * Relies on device_token_key, account_pkey, command_pending, command_pkey, delivery_pkey, delivery_permit_pkey and
- * delivery_permit_delivery. When a batch brought no answer and handed out no command, only the time when the devices were
- * seen is written, and the commit does not wait for the disk: only a crash of the database loses the last of it. All
- * conditions on a target row stand in its own update, where they are checked again on the newest version of the row.
+ * delivery_permit_delivery. When a batch brought no answer and handed out no command, only the time the devices were
+ * last seen is written, and the commit does not wait for the disk: only a database crash loses the latest of it. All
+ * conditions on a target row are in its update, where they are rechecked on the newest version of the row.
  */
 
 import { fencedAccounts } from '../accounts/account-fence.ts';
@@ -28,43 +28,43 @@ import { type Asked, type Asking, refusalOfRequest, serveIdle } from './idle-sta
 import { commandStates } from './state/command-states.ts';
 import { givenUpFailure, handOutsShown, maxHandOuts } from './unanswered-commands.ts';
 
-/** A device's request as the batch takes it. */
+/** A device's request, as an entry of a batch. */
 export interface ConnectRequest extends Asking {
   status: CommandReport['status'];
   commandId: CommandId | null;
-  /** What is kept of the answer, as JSON; null for an idle device. */
+  /** The part of the answer to store, as JSON; null for an idle device. */
   answer: object | null;
-  /** What is kept where the database refuses that. */
+  /** Stored instead if the database refuses that. */
   bareAnswer?: object;
-  /** Inventory and device options that the answer brought, as JSON. */
+  /** Inventory and device options in the answer, as JSON. */
   inventory: object | null;
   options: object | null;
-  /** Request type of the commands whose answers are believed to bring them. */
+  /** Request type of the commands whose answers may contain them. */
   inventoryRequest?: string;
 }
 
 export type ConnectOutcome =
-  /** `command` is what to answer with, or null when nothing is to be done. */
+  /** `command` is the answer, or null when there is nothing to do. */
   | {
       kind: 'served';
       accountId: AccountId;
       deviceId: DeviceId;
       command: Buffer | null;
       commandId: CommandId | null;
-      /** The device answered that its enrolment profile is to be removed. */
+      /** The device answered the removal of its enrolment profile. */
       leaves: boolean;
     }
-  /** The account is locked by a move just now: try this row again by itself. */
+  /** A move has locked the account: retry this row on its own. */
   | { kind: 'moving' }
   | { kind: 'not-owner'; owner: SrpIdentifier }
   | { kind: 'unknown-device' }
-  /** Another certificate than this enrolment's. */
+  /** The certificate is not this enrolment's. */
   | { kind: 'wrong-identity' }
-  /** Another name than this enrolment's. */
+  /** The name is not this enrolment's. */
   | { kind: 'another-enrolment'; deviceId: DeviceId }
-  /** The enrolment has to show its identity in TLS. */
+  /** The enrolment has to prove its identity in TLS. */
   | { kind: 'tls-required'; deviceId: DeviceId }
-  /** Enrolled no longer, or not yet. */
+  /** No longer enrolled, or not yet. */
   | { kind: 'not-active' };
 
 interface ConnectRow extends Asked {
@@ -79,12 +79,14 @@ const unansweredEvent =
   'cancels it.';
 const givenUpEvent = '%1$s %2$s was handed to device %4$s %3$s times without a readable answer, and has failed.';
 
-/** A device that names new facts with every answer does not let its row grow without end: then the newest answer replaces all. */
+/**
+ * Bounds the row of a device that reports new facts with every answer: past the limit the newest answer replaces all.
+ */
 const maxStoredInventoryBytes = 512 * 1024;
 
 /**
- * At most one request of each device in a batch. Outcomes are in the order of the requests. A batch of idle devices is asked of
- * the idle statement first, and only those for which a command is queued come here.
+ * At most one request of each device in a batch. Outcomes are in the order of the requests. A batch of idle devices
+ * goes through the idle statement first; only those with a queued command come here.
  */
 export async function connectDevices(
   db: Database,
@@ -105,7 +107,7 @@ async function serve(
   instanceId: InstanceId,
   requests: readonly ConnectRequest[],
 ): Promise<ConnectOutcome[]> {
-  // Where all are idle, the columns of answers are left empty: unnest fills the shorter ones up with null. Booleans go as
+  // If all are idle, the answer columns are left empty: unnest pads shorter arrays with null. Booleans are sent as
   // text, since the driver takes an array of them for one.
   const answers = requests.some((request) => request.status !== 'idle') ? requests : [];
   const rows = await db<ConnectRow[]>`
@@ -244,10 +246,10 @@ async function serve(
 }
 
 /**
- * The next command of `f` of fenced, by command_pending: the first that is in the queue or was lost on its way; only if
- * there is none, one that was put off (Append evaluates its second part when the first is empty): of these, the
- * least recently tried. With a single slot, the first would otherwise take it in every session and return it too late for the
- * next. A text without parameters, since the statement is put together for every batch.
+ * The next command of `f` of fenced, by command_pending: the first that is queued or was lost in transit; only if there
+ * is none, a postponed one (Append evaluates its second part when the first is empty), the least recently tried first.
+ * Otherwise, with a single slot, the first would take it in every session and return it too late for the next. A text
+ * without parameters, since the statement is built for every batch.
  */
 function nextCommand(condition = ''): string {
   const pending = `
@@ -263,7 +265,7 @@ function nextCommand(condition = ''): string {
 }
 
 const firstCommand = nextCommand();
-/** Beside the first one, and without a permit. */
+/** In addition to the first one, and without a permit. */
 const otherCommand = nextCommand("and (not c.budgeted or c.state = 'sent') and c.id <> f.id");
 
 function outcomeOf(row: ConnectRow): ConnectOutcome {
@@ -272,7 +274,7 @@ function outcomeOf(row: ConnectRow): ConnectOutcome {
     const { accountId, deviceId, command, commandId, leaves } = row;
     return { kind: 'served', accountId, deviceId, command, commandId, leaves };
   }
-  // Whose device it is comes before whether its identity is right: only the owner judges.
+  // Ownership is checked before identity: only the owner can judge that.
   if (!row.ownedHere && row.owner) return { kind: 'not-owner', owner: row.owner };
   if (row.refusal === 'another-enrolment' || row.refusal === 'tls-required') {
     return { kind: row.refusal, deviceId: row.deviceId };

@@ -1,24 +1,24 @@
 /**
- * Which items a device can take: the rule stands here in SQL too, and is tested to be the same. Where a platform names a least
- * device software, devices with less are owed the IT policy alone; to others, all three: what of it they can take is decided
- * when it is compiled. The renewal of its identity concerns every device.
+ * Which items a device can take; the rule exists here in SQL too, and a test keeps both the same. If a platform names a
+ * minimum device software, devices below it get only the IT policy; others get all three, and compilation decides which
+ * parts they can take. Identity renewal applies to every device.
  */
 import { compareVersions } from '../base/dotted-version.ts';
 import type { Queryable, SqlFragment } from '../database/connection.ts';
 import type { DeviceDescription } from '../platforms/order.ts';
 import { registeredPlatforms } from '../platforms/registered/platforms.ts';
 
-/** What a device is owed because of its account: after a move, an activation, a change. */
+/** Items that a device is owed through its account: after a move, an activation, a change. */
 export type AccountItem = 'it-policy' | 'service-books' | 'synchronization';
 
-/** And what it is owed for its own sake: the renewal of its identity. */
+/** And the one owed to the device itself: the renewal of its identity. */
 export type DeliveryItem = AccountItem | 'device-identity';
 
 /** In the order in which a device receives them. */
 export const accountItems: readonly AccountItem[] = ['it-policy', 'service-books', 'synchronization'];
 export const deliveryItems: readonly DeliveryItem[] = [...accountItems, 'device-identity'];
 
-/** Of every other platform a device takes everything. */
+/** Devices of all other platforms take everything. */
 const limited = registeredPlatforms.all.flatMap(({ name, leastSoftware }) =>
   leastSoftware === null ? [] : [{ name, leastSoftware }],
 );

@@ -1,13 +1,12 @@
 /**
- * An administrator ends one device.
+ * Removal of one device by an administrator.
  *
- * Telling it: it is sent the removal of its enrolment profile ahead of everything else; the enrolment ends when the device
- * answers, whatever the answer, or after `removalDays`, and a device that connects later gets the answer that makes it
- * leave by itself.
- * Silently: the enrolment ends at once and the device is refused from then on, but keeps its profiles, so a stolen device
- * does not lose its restrictions.
+ * With notice: the device is sent the removal of its enrolment profile ahead of everything else; the enrolment ends
+ * when the device answers, whatever the answer, or after `removalDays`, and a device that connects later gets the
+ * answer that makes it leave. Silently: the enrolment ends at once and the device is refused from then on but keeps its
+ * profiles, so a stolen device does not lose its restrictions.
  *
- * Invariant: what was open for the device ends in the same transaction, and from then on it is owed nothing.
+ * Invariant: everything open for the device ends in the same transaction, and nothing is queued for it afterwards.
  */
 
 import { fencedAccounts } from '../accounts/account-fence.ts';
@@ -16,7 +15,7 @@ import type { Transaction } from '../database/connection.ts';
 import { endEnrolments, endOpenWork } from './enrolment-end.ts';
 import { commandStates } from './state/command-states.ts';
 
-/** A device that does not answer is ended after this. */
+/** A device that does not answer is removed after this. */
 export const removalDays = 7;
 
 const reason = 'an administrator removed the device';
@@ -31,13 +30,14 @@ export type RemovalOutcome =
 export interface Removal {
   deviceId: DeviceId;
   tell: boolean;
-  /** The platform's order to leave, sent if the device is to be told; null where it never is. */
+  /** The platform's order to leave, sent if the device is to be told; null if it never is. */
   command: { commandId: CommandId; requestType: string; body: Uint8Array } | null;
 }
 
 /**
- * Idempotent. A device that is not under management cannot be told and ends at once. Takes the account's row exclusively for
- * some milliseconds: no connect is in the middle of what ends, and of two administrators the second finds what the first did.
+ * Idempotent. A device that is not under management cannot be told and is removed at once. Locks the account's row
+ * exclusively for some milliseconds: no connect overlaps the removal, and the second of two administrators sees what
+ * the first did.
  */
 export async function removeDevice(tx: Transaction, { deviceId, tell, command }: Removal): Promise<RemovalOutcome> {
   const [device] = await tx<{ accountId: AccountId; state: string; commandId: CommandId | null; until: Date | null }[]>`
@@ -70,8 +70,8 @@ export async function removeDevice(tx: Transaction, { deviceId, tell, command }:
 }
 
 /**
- * Ends the devices of the instance's accounts that answered that they leave, or did not within the deadline; with `deviceId`
- * that one alone. At most 50 in a call; returns which. Relies on device_removing; accounts FOR SHARE SKIP LOCKED.
+ * Removes the devices of the instance's accounts that answered that they leave, or missed the deadline; with `deviceId`
+ * only that one. At most 50 per call; returns which. Relies on device_removing; accounts FOR SHARE SKIP LOCKED.
  */
 export async function finishRemovals(
   tx: Transaction,

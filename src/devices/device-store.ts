@@ -13,15 +13,15 @@ export interface EnrolledDevice {
   platform: string;
   state: DeviceState;
   fingerprint: string | null;
-  /** What it calls itself; null before its enrolment began. */
+  /** The device's own name for itself; null before its enrolment began. */
   enrolment: string | null;
-  /** The wake channel that it knows the domain by. */
+  /** The wake channel by which it knows the domain. */
   channel: string | null;
-  /** Another device called itself the same, and this one's key was not heard since. */
+  /** Another device claimed the same name, and this one's key has not been seen since. */
   suspended: boolean;
-  /** An administrator ended it, and it is to leave by itself. */
+  /** An administrator removed it, and it is to leave by itself. */
   removing: boolean;
-  /** Its identity is no longer believed without TLS. */
+  /** Its identity is no longer accepted without TLS. */
   tlsRequired: boolean;
 }
 
@@ -37,8 +37,8 @@ export async function findDeviceByToken(q: Queryable, token: string): Promise<En
 
 /**
  * A new enrolment begins on this token: pending commands, open deliveries with their permits, and the kept secret of an
- * earlier one are cleared. Earlier enrolments of the same name are suspended, as far as their accounts are this instance's.
- * `false`, and nothing begins, where this one has ended meanwhile.
+ * earlier one are cleared. Earlier enrolments of the same name are suspended if this instance owns their accounts.
+ * Returns `false` without starting anything if this one has ended meanwhile.
  */
 export async function beginEnrolment(
   tx: Transaction,
@@ -64,7 +64,7 @@ export async function beginEnrolment(
   return true;
 }
 
-/** An enrolment that is announced with a renewed identity goes on, and only what it says of the device is taken. */
+/** An enrolment announced with a renewed identity continues; only its description of the device is stored. */
 export async function describeDevice(tx: Transaction, deviceId: DeviceId, device: DeviceFacts): Promise<void> {
   await tx`
     update device
@@ -75,9 +75,9 @@ export async function describeDevice(tx: Transaction, deviceId: DeviceId, device
 }
 
 /**
- * Device options outlive a wipe: a fresh enrolment takes those of the account's last one of the same device. Only from one
- * that has ended or is silent, and of the same serial number where both have one: a device that merely calls itself
- * like another learns nothing of that one. Relies on device_account.
+ * Device options outlive a wipe: a fresh enrolment inherits those of the account's last enrolment of the same device.
+ * Only from one that has ended or is silent, and has the same serial number if both have one: a device that merely
+ * claims another's name learns nothing about it. Relies on device_account.
  */
 async function carryOptionsOver(tx: Transaction, deviceId: DeviceId): Promise<void> {
   await tx`
@@ -94,7 +94,7 @@ async function carryOptionsOver(tx: Transaction, deviceId: DeviceId): Promise<vo
 
 type Sealed = { ciphertext: Buffer; keyId: string };
 
-/** Stores how the device is woken; answers whether the enrolment became active by it. */
+/** Stores how the device is woken; returns whether this made the enrolment active. */
 export async function storeWakeAddress(
   tx: Transaction,
   deviceId: DeviceId,
@@ -115,13 +115,13 @@ export async function storeWakeAddress(
   return row.before === 'authenticated' ? 'activated' : 'updated';
 }
 
-/** User channels that are kept per device, most recently heard first. */
+/** User channels kept per device, most recently seen first. */
 export const maxUsersOfDevice = 128;
 
 /**
- * Stores how a user's channel is woken, under the device's identity; only an active device has user channels. Beyond the limit
- * the least recently heard one is dropped. What was kept under an id that stood for several users, the last writer, is removed
- * with the first of them who can be told apart, and each tells an address of its own.
+ * Stores how a user's channel is woken, under the device's identity; only an active device has user channels. Beyond
+ * the limit the least recently seen one is dropped. A row under an id shared by several users (the last writer) is
+ * removed when the first of them can be told apart; each then reports an address of its own.
  */
 export async function storeUserWakeAddress(
   tx: Transaction,
@@ -151,7 +151,7 @@ export async function removeUser(tx: Transaction, deviceId: DeviceId, userId: st
   await tx`delete from device_user where device_id = ${deviceId} and user_id = ${userId}`;
 }
 
-/** The secret that a device leaves in keeping. */
+/** The secret that a device escrows. */
 export async function storeKeptSecret(tx: Transaction, deviceId: DeviceId, sealed: Sealed | null): Promise<void> {
   await tx`
     update device set ${column(tx, 'keptSecret')} = ${sealed?.ciphertext ?? null},

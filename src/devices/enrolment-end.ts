@@ -1,5 +1,5 @@
 /**
- * How enrolments end, and what ends with them: pending commands, open deliveries, the permits of these, user channels.
+ * How enrolments end, together with their pending commands, open deliveries and permits, and user channels.
  *
  * Invariant: an enrolment that is not active is owed nothing and holds no permit. Commands and deliveries are written before
  * the device's row, in the order in which the connect statement locks them.
@@ -9,20 +9,20 @@ import type { Queryable, Transaction } from '../database/connection.ts';
 import { deliveryStates } from '../deliveries/state/delivery-states.ts';
 import { commandStates } from './state/command-states.ts';
 
-/** The device left management by itself: what it still owed or was owed ends. */
+/** The device left management by itself: everything open in either direction ends. */
 export async function endByDevice(tx: Transaction, deviceId: DeviceId): Promise<void> {
   await endEnrolments(tx, [deviceId], 'the device left management');
   await tx`update device set last_seen_at = clock_timestamp() where id = ${deviceId}`;
 }
 
-/** Ends enrolments for good; harmless where they had ended. */
+/** Ends enrolments permanently; a no-op for those that have ended. */
 export async function endEnrolments(tx: Transaction, deviceIds: readonly DeviceId[], reason: string): Promise<void> {
   await endOpenWork(tx, deviceIds, reason);
   await tx`delete from device_user where device_id = any(${deviceIds as DeviceId[]}::uuid[])`;
   await tx`update device set state = 'gone' where id = any(${deviceIds as DeviceId[]}::uuid[])`;
 }
 
-/** Cancels devices' pending commands, ends their open deliveries and gives the permits back. */
+/** Cancels devices' pending commands, ends their open deliveries and releases the permits. */
 export async function endOpenWork(q: Queryable, deviceIds: readonly DeviceId[], reason: string): Promise<void> {
   await q`
     update command set state = 'cancelled', answered_at = now()

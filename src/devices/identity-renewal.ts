@@ -1,10 +1,10 @@
 /**
- * The renewal of a device's identity, as its requests see it: an identity that was issued and not used yet is accepted beside
- * the present one, and the first request that proves it makes it the device's.
+ * The renewal of a device's identity, on the side of its requests: an identity that was issued and not used yet is
+ * accepted beside the current one, and the first request that proves it makes it current.
  *
  * Invariant: at any time one certificate proves an enrolment, or two from the issue of the new one until its first use.
- * From then on the old one is refused: a captured signature of it, and a device that was restored from an older state, would
- * otherwise be let in for ever.
+ * From then on the old one is refused: otherwise a captured signature of it, or a device restored from an older state,
+ * would be accepted for ever.
  */
 
 import { type FencedOutcome, withAccountFence } from '../accounts/account-fence.ts';
@@ -18,8 +18,8 @@ import type { EnrolledDevice } from './device-store.ts';
 import { commandStates } from './state/command-states.ts';
 
 /**
- * What a certificate is to an enrolment whose present one it was not a moment ago: `present` where another request has begun to
- * use it meanwhile. By device_pkey and device_renewal_pkey; no lock.
+ * The role of a certificate that was not the enrolment's current one a moment ago: `present` if another request has
+ * started to use it meanwhile. By device_pkey and device_renewal_pkey; no lock.
  */
 export async function standingOf(
   q: Queryable,
@@ -35,7 +35,7 @@ export async function standingOf(
 }
 
 /**
- * Whether both certificates are of the enrolment of this token: its present one, the one to come, or the one before, for as long
+ * Whether both certificates belong to this token's enrolment: the current one, the next, or the previous, for as long
  * as a connection that it opened may last. By device_token_key and device_renewal_pkey; no lock.
  */
 export async function belongToOneEnrolment(
@@ -52,8 +52,8 @@ export async function belongToOneEnrolment(
 }
 
 /**
- * The new identity was proven: it is the enrolment's from now on. Idempotent, and of several at once one does it; where the
- * certificate is another one by now, nothing changes.
+ * The new identity was proven and becomes the enrolment's. Idempotent: of several concurrent calls one does it; if the
+ * certificate has changed by now, nothing happens.
  */
 export async function startUsingIdentity(
   db: Database,
@@ -93,8 +93,8 @@ export async function startUsingIdentity(
 }
 
 /**
- * That the device has the new identity settles what was to bring it, answered or not: told again, the profile would be
- * installed a second time. In the order in which the connect statement locks: commands, deliveries, permits, device.
+ * The device having the new identity settles the delivery that was to bring it, answered or not: sent again, the
+ * profile would be installed twice. Locks in the order of the connect statement: commands, deliveries, permits, device.
  */
 async function settleRenewals(tx: Transaction, deviceId: DeviceId, fingerprint: string): Promise<void> {
   await tx`
@@ -115,12 +115,12 @@ async function settleRenewals(tx: Transaction, deviceId: DeviceId, fingerprint: 
     update delivery_permit p set delivery_id = null, taken_at = null from open o where p.delivery_id = o.id`;
 }
 
-/** A repeated beginning, or one whose answer was lost, belongs to the renewal for so long after it. */
+/** How long after a renewal a repeated start of enrolment, or one whose answer was lost, still belongs to it. */
 const settlesWithinHours = 24;
 
 /**
- * Whether this enrolment is announced again, while it is active, because of a renewal: its profile was handed out and not settled, or its
- * identity waits for its first use, or was used within the last day.
+ * Whether an active enrolment is announced again because of a renewal: its profile was handed out and is not settled,
+ * or its identity awaits its first use, or was first used within the last day.
  */
 export async function isRenewing(tx: Transaction, deviceId: DeviceId): Promise<boolean> {
   const [row] = await tx`

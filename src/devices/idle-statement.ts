@@ -1,12 +1,13 @@
 /**
- * The idle statement: a batch of devices that have brought nothing, of which those for which nothing is queued are served
- * whole. It is what most devices ask most of the time, and costs a fraction of the connect statement, which serves the rest.
+ * The idle statement: for a batch of devices that bring no answer, it serves those with an empty queue completely. This
+ * is the most common request, and costs a fraction of the connect statement, which serves the rest.
  *
- * Protects invariant 1 (fence) as the connect statement does: an account that a move holds, or that is another instance's,
- * is written by nobody here. Relies on device_token_key, account_pkey and command_pending.
+ * Protects invariant 1 (fence) as the connect statement does: it writes no account that a move holds or that belongs to
+ * another instance. Relies on device_token_key, account_pkey and command_pending.
  *
- * Only when a device was seen is written, so the commit does not wait for the disk: a crash of the database loses the last of
- * it, and nothing else. A device with a command in the queue is left untouched: its session begins in the connect statement.
+ * Only the time a device was last seen is written, so the commit does not wait for the disk: a database crash loses the
+ * latest of it, and nothing else. A device with a queued command is left untouched: its session starts in the connect
+ * statement.
  */
 
 import { fencedAccounts } from '../accounts/account-fence.ts';
@@ -15,14 +16,14 @@ import type { Database } from '../database/connection.ts';
 import { commandStates } from './state/command-states.ts';
 import { enrolmentNameText } from './state/stored-names.ts';
 
-/** Who asks, and how it has proven that. */
+/** The requesting device and its proof of identity. */
 export interface Asking {
   token: string;
   /** SHA-256 of the identity certificate that the request proved, hex. */
   fingerprint: string;
-  /** Whether it was proven in TLS, and not by a signature alone. */
+  /** Whether it was proven in TLS, not only by a signature. */
   overTls: boolean;
-  /** What the device calls itself in the request; null where that cannot be read. */
+  /** The device's name for itself in the request; null if that cannot be read. */
   enrolment: string | null;
 }
 
@@ -40,7 +41,7 @@ export interface Asked {
 }
 
 export interface Idling extends Asked {
-  /** A command is in the queue: the connect statement is to serve it. */
+  /** A command is queued: the connect statement has to serve it. */
   awaited: boolean;
 }
 
@@ -57,7 +58,7 @@ export async function serveIdle(
   instanceId: InstanceId,
   requests: readonly Asking[],
 ): Promise<readonly Idling[]> {
-  // Booleans go as text, since the driver takes an array of them for one.
+  // Booleans are sent as text, since the driver takes an array of them for one.
   return await db<Idling[]>`
     with found as materialized (
       select r.n::int as n, d.id as device_id, d.account_id, ${db.unsafe(refusalOfRequest)} as refusal,

@@ -1,10 +1,10 @@
 /**
- * Signed messages that arrived without TLS identity and again byte for byte. They cannot be refused: many clients send no
- * signing time, RSA signatures repeat, and a device resends what got no answer. But they can be counted: one or two come
- * from lost answers, many deserve a look.
+ * Signed messages that arrived without a TLS identity and were repeated byte for byte. They cannot be refused: many
+ * clients send no signing time, RSA signatures repeat, and a device resends what got no answer. But they can be
+ * counted: one or two come from lost answers, many deserve a look.
  *
- * That a device is idle is not counted: without a signing time all are the same. A short digest is kept of what was signed (bytes outside
- * the signature do not make a new message), for the newest `maxKept` messages of each enrolment.
+ * Idle messages are not counted: without a signing time all are identical. A short digest is kept of the signed content
+ * (bytes outside the signature do not make a new message), for the newest `maxKept` messages of each enrolment.
  */
 
 import { fencedAccounts } from '../accounts/account-fence.ts';
@@ -17,7 +17,7 @@ export interface SignedMessages {
   deviceId: DeviceId;
   /** Distinct ones, oldest first. */
   digests: Buffer[];
-  /** How many came again among themselves. */
+  /** Number of repetitions among them. */
   repeats: number;
 }
 

@@ -1,16 +1,16 @@
 /**
- * Two enrolments that call themselves the same. A wiped device cannot prove who it was, so the newcomer is accepted; the earlier
- * enrolment is suspended: it is owed nothing, holds no permit, and ends after `suspensionDays`. It is woken again and again,
- * ever more seldom, so that a device that is still there can say so, and keeps its tunnels; when its key is heard, at a
- * connect, an announcement or a new tunnel, it is served again, and an event names both.
+ * Two enrolments with the same name. A wiped device cannot prove who it was, so the newcomer is accepted and the
+ * earlier enrolment is suspended: it is owed nothing, holds no permit, and ends after `suspensionDays`. It is woken at
+ * growing intervals, so that a device that still exists can show it, and keeps its tunnels; when its key is seen, at a
+ * connect, an announcement or a new tunnel, it is resumed, and an event names both.
  *
- * Invariant: nobody can silence a device by calling himself like it. An enrolment whose key answered is never suspended again by
- * one that was there by then: each further try takes a further activation.
+ * Invariant: nobody can silence a device by claiming its name. An enrolment whose key answered is never suspended again
+ * by one that existed by then: each further attempt takes a further activation.
  *
- * In the database a suspended enrolment is `authenticated` with `suspended_at`: release 1.1 owes, wakes and serves such a row
- * as little as we do. An instance suspends what its own accounts have, under their fence: at once where it serves the
- * newcomer too, and else when it looks around, at newcomers of late and, page by page, at all devices. The latter finds what
- * the former cannot: pairs that 1.1 left, and accounts that were moved here since the newcomer came.
+ * In the database a suspended enrolment is `authenticated` with `suspended_at`: like us, release 1.1 does not owe, wake
+ * or serve such a row. An instance suspends enrolments of its own accounts, under their fence: at once if it serves the
+ * newcomer too, otherwise when it scans recent newcomers and, page by page, all devices. The latter finds what the
+ * former cannot: pairs that 1.1 left, and accounts moved here since the newcomer came.
  */
 
 import { fencedAccounts } from '../accounts/account-fence.ts';
@@ -24,7 +24,7 @@ import { column, enrolmentName } from './state/stored-names.ts';
 /** A suspended enrolment ends after this. */
 export const suspensionDays = 30;
 
-/** An offer is taken up within a day: where 1.1 took the newcomer, it was not later than that. */
+/** An offer is valid for a day: if 1.1 accepted the newcomer, it was within that time. */
 const authenticatedWithinHours = 24;
 
 /** The condition for a device row by its alias. */
@@ -35,23 +35,23 @@ export function isSuspended(q: Queryable, alias: string) {
 interface Pair {
   earlier: DeviceId;
   newcomer: DeviceId;
-  /** The earlier one's key was heard since the newcomer came. */
+  /** The earlier one's key was seen since the newcomer came. */
   answered: boolean;
 }
 
-/** Whose names are looked at: those of one newcomer, of all that came within some minutes, of a page of devices. */
+/** Which names are checked: those of one newcomer, of all that came within some minutes, of a page of devices. */
 export type NamesLookedAt =
   | { readonly newcomer: DeviceId }
   | { readonly authenticatedWithinMinutes: number }
   | DevicePage;
 
-/** Devices from `from` up to and without `to`; without a bound where that is null. */
+/** Devices from `from` (inclusive) to `to` (exclusive); null means unbounded. */
 export interface DevicePage {
   readonly from: DeviceId | null;
   readonly to: DeviceId | null;
 }
 
-/** The page of `size` devices, of whichever account and state, that begins at `from`. By device_pkey. */
+/** The page of `size` devices, of any account and state, that starts at `from`. By device_pkey. */
 export async function pageOfDevices(q: Queryable, from: DeviceId | null, size: number): Promise<DevicePage> {
   const [next] = await q<{ id: DeviceId }[]>`
     select id from device where id >= coalesce(${from}::uuid, ${firstId}) order by id offset ${size} limit 1`;
@@ -73,21 +73,23 @@ function namesOf(q: Queryable, looked: NamesLookedAt) {
      where ${among} and ${deviceStates.in(q, 'enrolled')}`;
 }
 
-/** Enrolments of `named.name`. The offset keeps the planner to one look into device_named for each name, whatever it expects. */
+/**
+ * Enrolments of `named.name`. The offset makes the planner look up each name in device_named once, whatever it expects.
+ */
 function namesakes(q: Queryable) {
   return q`
     select v.* from device v
      where lower(${enrolmentName(q, 'v')}) = named.name and ${deviceStates.in(q, 'enrolled', 'v')} offset 0`;
 }
 
-/** Most in one call, since a mover waits for the accounts that it holds. */
+/** Maximum per call, since a mover waits for the accounts that it holds. */
 export const suspendedAtOnce = 50;
 
 /**
- * Suspends enrolments of the instance's accounts where a newcomer names the same; those that have answered since are left
- * alone and named in an event. For the sake of `newcomer` where that one is looked at, whoever the newcomer is otherwise.
- * At most `suspendedAtOnce`; returns how many. Relies on device_named, and device_authenticated or device_pkey; accounts FOR
- * SHARE SKIP LOCKED: what a move holds just now is left for the next look.
+ * Suspends enrolments of the instance's accounts where a newcomer names the same; those that have answered since are
+ * left alone and named in an event. Checks one `newcomer`, or whichever newcomers the scan finds. At most
+ * `suspendedAtOnce`; returns how many. Relies on device_named, and device_authenticated or device_pkey; accounts FOR
+ * SHARE SKIP LOCKED: those that a move holds are left for the next pass.
  */
 export async function suspendEarlier(tx: Transaction, instanceId: InstanceId, looked: NamesLookedAt): Promise<number> {
   const newcomer = 'newcomer' in looked ? looked.newcomer : null;
@@ -135,8 +137,8 @@ async function suspend(tx: Transaction, { earlier, newcomer }: Pair): Promise<vo
 }
 
 /**
- * Suspended enrolments of the instance's accounts whose certificate opened a tunnel since, by their path tokens; at most
- * `suspendedAtOnce`. Relies on device_suspended and device_heard_pkey; no lock, since taking one back looks again.
+ * Suspended enrolments of the instance's accounts whose certificate opened a tunnel since, by their path tokens; at
+ * most `suspendedAtOnce`. Relies on device_suspended and device_heard_pkey; no lock, since resuming one checks again.
  */
 export async function listHeard(q: Queryable, instanceId: InstanceId): Promise<string[]> {
   const rows = await q<{ token: string }[]>`
@@ -149,8 +151,8 @@ export async function listHeard(q: Queryable, instanceId: InstanceId): Promise<s
 }
 
 /**
- * The key of a suspended enrolment was heard: it goes on where it was. Answers whether it is active again (then what it was
- * not owed meanwhile is due), only back, or had not been suspended. Under the account fence.
+ * The key of a suspended enrolment was seen: resumes it in its earlier state. Returns whether it is active again (then
+ * the deliveries it missed are due), only resumed, or had not been suspended. Under the account fence.
  */
 export async function takeBack(
   tx: Transaction,
@@ -167,7 +169,7 @@ export async function takeBack(
   return row.state;
 }
 
-/** From now on enrolments that are there do not suspend this one any more. */
+/** From now on existing enrolments do not suspend this one any more. */
 async function noteAnswer(tx: Transaction, deviceId: DeviceId, rival: DeviceId | null): Promise<void> {
   await tx`
     update device set returned_at = clock_timestamp(), suspended_by = ${rival} where id = ${deviceId}`;
@@ -191,7 +193,9 @@ async function describe(q: Queryable, deviceId: DeviceId): Promise<string> {
   return `the enrolment ${deviceId} (account ${row.account}${serial})`;
 }
 
-/** Ends what was suspended for `suspensionDays` and not heard since; at most 50 in a call. Relies on device_suspended. */
+/**
+ * Ends enrolments suspended for `suspensionDays` and not seen since; at most 50 per call. Relies on device_suspended.
+ */
 export async function endSuspended(tx: Transaction, instanceId: InstanceId): Promise<number> {
   const over = await tx<{ id: DeviceId }[]>`
     with over as materialized (

@@ -1,10 +1,10 @@
 /**
- * Which enrolments are held to TLS. A captured signature can be sent again for ever; a key that is used in TLS cannot.
- * An enrolment that showed its identity in TLS to a router on three separate days (UTC) can do so, and from then on a
- * signature alone proves nothing for it: once the feature is active, and until an operator clears it.
+ * Which enrolments must use TLS. A captured signature can be replayed for ever; a key used in TLS cannot. An enrolment
+ * that proved its identity in TLS to a router on three separate days (UTC) is able to, and from then on a signature
+ * alone is not accepted from it: once the feature is active, and until an operator clears it.
  *
- * Invariant: a day counts once, and nothing but a day that the own router saw counts: behind a proxy that ends TLS nobody is
- * ever held to it.
+ * Invariant: a day counts once, and only if our own router saw it: behind a proxy that terminates TLS the requirement
+ * never applies.
  */
 import { isServedBy } from '../accounts/account-fence.ts';
 import type { DeviceId, InstanceId } from '../base/ids.ts';
@@ -16,8 +16,8 @@ export const tlsIdentityFeature = 'device-tls-identity';
 export const tlsDaysUntilRequired = 3;
 
 /**
- * Notes that these devices of the instance used TLS today; with `require` those that did on enough days are held to it from
- * now on. Fenced, accounts FOR SHARE SKIP LOCKED. Idempotent for a day; returns the devices that are noted for today.
+ * Records that these devices of the instance used TLS today; with `require`, those with enough days must use it from
+ * now on. Fenced, accounts FOR SHARE SKIP LOCKED. Idempotent within a day; returns the devices recorded for today.
  */
 export async function recordTlsDays(
   q: Queryable,
@@ -50,7 +50,7 @@ export async function recordTlsDays(
 }
 
 /**
- * Forgets the days of one device, which has to show TLS on three more before it is held to it again. `unneeded`: there were
+ * Forgets the days of one device, which must use TLS on three more before it is required again. `unneeded`: there were
  * none, or its enrolment has ended.
  */
 export async function clearTlsIdentity(
@@ -65,7 +65,7 @@ export async function clearTlsIdentity(
   return known.count === 1 ? 'unneeded' : 'not-found';
 }
 
-/** How many devices are held to TLS, and how many more are on the way there. */
+/** How many devices must use TLS, and how many more are getting there. */
 export async function countTlsIdentities(q: Queryable): Promise<{ required: number; counting: number }> {
   const [row] = await q<{ required: number; counting: number }[]>`
     select count(*) filter (where tls_required_at is not null)::int as required,
@@ -74,7 +74,7 @@ export async function countTlsIdentities(q: Queryable): Promise<{ required: numb
   return row ?? { required: 0, counting: 0 };
 }
 
-/** The same of up to `limit` devices that have days; returns how many. */
+/** The same for up to `limit` devices that have days; returns how many. */
 export async function clearTlsIdentities(tx: Transaction, limit: number): Promise<number> {
   const { count } = await tx`
     update device set tls_days = 0, tls_day = null, tls_required_at = null

@@ -1,4 +1,4 @@
-/** When an unanswered command is reported and given up, and how a delivery ends that its device did not settle. */
+/** When an unanswered command is reported and given up, and how a delivery ends if its device did not settle it. */
 
 /** After this many hand-outs without an answer a command is reported, with an event. */
 export const handOutsShown = 5;

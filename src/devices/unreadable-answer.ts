@@ -1,7 +1,7 @@
 /**
- * What a device sent that cannot be read so far that it names a command and says how that went.
- * Invariant: it is counted for the command that the device has in hand, so that in the end this command is given up and
- * hides no other, also where the device does nothing but send its answer again.
+ * Answers too malformed to tell which command they are for and how it went. Invariant: each counts against the command
+ * that the device has, so that this command is eventually given up and blocks no other, even if the device only keeps
+ * resending its answer.
  */
 import { isServedBy } from '../accounts/account-fence.ts';
 import type { InstanceId } from '../base/ids.ts';
@@ -10,9 +10,9 @@ import type { ConnectRequest } from './connect-statement.ts';
 import { maxHandOuts } from './unanswered-commands.ts';
 
 /**
- * Notes it at the command that was handed out last, with the reason. The first one after a hand-out counts with it; further
- * ones count like hand-outs: `answer.unreadable` is the count up to which they did. `exhausted` when the next contact gives the
- * command up. Fenced, without waiting for a move; by device_token_key, account_pkey, command_pending.
+ * Records it on the command that was handed out last, with the reason. The first one after a hand-out counts with it;
+ * further ones count like hand-outs: `answer.unreadable` is the count up to which they did. `exhausted` if the next
+ * contact gives the command up. Fenced, without waiting for a move; by device_token_key, account_pkey, command_pending.
  */
 export async function recordUnreadableAnswer(
   db: Database,

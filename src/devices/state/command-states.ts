@@ -8,8 +8,8 @@
  *       └───────── requeued ───────────────┼────────┘ │
  *                                          └──────────┘ handed out again
  *
- *   Whatever is pending can be cancelled. A device may answer a command that was taken back from it: then what it says
- *   counts, as if it had been *sent*.
+ * Whatever is pending can be cancelled. A device may answer a command that was taken back from it: the answer counts as
+ * if it had been *sent*.
  */
 import { stateMachine } from '../../database/state-machine.ts';
 
@@ -24,12 +24,12 @@ export const commandStates = stateMachine({
     cancelled: [],
   },
   sets: {
-    /** The device is still to carry it out: an answer is taken, and it is handed out (again). */
+    /** Not carried out yet: an answer is accepted, and it is handed out (again). */
     pending: ['queued', 'sent', 'not-now'],
-    /** Pending, and the device did not put it off: handed out before those that it did. */
+    /** Pending and not postponed by the device: handed out before those that are. */
     next: ['queued', 'sent'],
     settled: ['acknowledged', 'error', 'cancelled'],
-    /** The device has said what came of it. */
+    /** The device has reported the result. */
     answered: ['acknowledged', 'error'],
   },
 });

@@ -7,10 +7,10 @@
  *                                                            └──────────────────────┘
  *                                      announces itself again; suspended, since a newcomer calls itself the same
  *
- *   From every one of them to *gone*: another offer in its place, it leaves, removed, suspended for too long.
+ * From each of them to *gone*: replaced by another offer, left, removed, or suspended for too long.
  *
- * A suspended enrolment is *authenticated* with a time of suspension (see suspension.ts); when its key is heard it is *active*
- * again, or has yet to tell how it is woken where it had not.
+ * A suspended enrolment is *authenticated* with a time of suspension (see suspension.ts); when its key is seen it is
+ * *active* again, or still has to announce how it is woken if it had not.
  */
 import { stateMachine } from '../../database/state-machine.ts';
 
@@ -24,11 +24,11 @@ export const deviceStates = stateMachine({
     gone: [],
   },
   sets: {
-    /** Has said what it is called and is not gone. */
+    /** Has announced its name and is not gone. */
     enrolled: ['authenticated', 'active'],
     /** Has an identity that may be used or renewed. */
     identified: ['certified', 'authenticated', 'active'],
-    /** The enrolment is under way: another offer takes its place. */
+    /** Enrolment in progress: another offer replaces it. */
     enrolling: ['offered', 'certified', 'authenticated'],
   },
 });
