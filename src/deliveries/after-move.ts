@@ -1,7 +1,7 @@
 /**
- * When what a move owes may be released. The devices of a moved account have enough to do in the moment of its move: their first
- * request goes the long way, and so do those of all that move in the same second.
- * Invariant: it is a delay, never a condition: without it nothing but the moment changes.
+ * When the deliveries of a move may be released. The devices of a moved account are busy right after the move: their
+ * first request takes the long way, and so do those of all others that move in the same second. Invariant: this is a
+ * delay, never a condition: without it only the timing changes.
  */
 import type { Queryable, SqlFragment } from '../database/connection.ts';
 import { isAhead } from '../database/time-stamps.ts';
@@ -11,7 +11,7 @@ export type PaceAfterMove = Pick<DeliverySettings, 'afterMoveSeconds' | 'afterMo
 
 export const atOnce: PaceAfterMove = { afterMoveSeconds: 0, afterMoveAtMostSeconds: 0 };
 
-/** Of delivery `d` that is owed. Accounts that move together have each a moment of their own, which follows from the id. */
+/** For an owed delivery `d`. Accounts that move together each get a different moment, derived from the id. */
 export function isRipe(q: Queryable, pace: PaceAfterMove): SqlFragment {
   const spreadSeconds = Math.max(0, pace.afterMoveAtMostSeconds - pace.afterMoveSeconds);
   return q`(d.cause <> 'move' or ${isAhead(q, q`d.owed_at`)} or d.owed_at <= statement_timestamp() - make_interval(secs =>

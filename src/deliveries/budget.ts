@@ -1,10 +1,10 @@
 /**
  * The budget: how many deliveries may be with devices at the same time, and how many may be released in a minute.
- * Invariant: slots are rows. A delivery that is handed out holds one row of its instance and one of 'domain', a suspect one of
- * 'suspects'; so in flight + suspects <= budget + cap, whoever crashes.
- * A permit with a negative number is surplus: the budget was lowered while it was taken. It is never granted again and is
- * deleted when it comes back (by {@link collectStrayPermits}), so lowering never breaks what is under way, and what is out
- * falls monotonically to the new budget.
+ * Invariant: slots are rows. A delivery that is handed out holds one row of its instance and one of 'domain', a suspect
+ * one of 'suspects'; so in flight + suspects <= budget + cap, whichever process crashes. A permit with a negative
+ * number is surplus: the budget was lowered while it was taken. It is never granted again and is deleted when it comes
+ * back (by {@link collectStrayPermits}), so lowering never interrupts deliveries in flight, and their number falls
+ * monotonically to the new budget.
  */
 import { type Budget, budgetSchema } from '../api/budget.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
@@ -13,20 +13,23 @@ import { burstOf } from './token-bucket.ts';
 
 export { type Budget, budgetSchema };
 
-/** Times `suspectAfterSeconds` that a silent device keeps a place while others wait for one. */
+/** Multiple of `suspectAfterSeconds` for which a silent device keeps a place while others wait for one. */
 export const silentPatience = 5;
 
 export async function readBudget(q: Queryable): Promise<Budget> {
   return await readSetting(q, 'budget', budgetSchema);
 }
 
-/** Stores the budget and makes it hold for these instances (all that are not retired, when an administrator changes it). */
+/** Stores the budget and applies it to these instances (all that are not retired, when an administrator changes it). */
 export async function writeBudget(tx: Transaction, budget: Budget, instanceIds: readonly string[]): Promise<void> {
   await writeSetting(tx, 'budget', budget);
   await applyBudget(tx, budget, instanceIds);
 }
 
-/** Makes the rows of `delivery_permit` and `send_rate` agree with the budget. Idempotent; an instance calls it at its start. */
+/**
+ * Makes the rows of `delivery_permit` and `send_rate` agree with the budget. Idempotent; each instance calls it on
+ * start.
+ */
 export async function applyBudget(tx: Transaction, budget: Budget, instanceIds: readonly string[]): Promise<void> {
   await serializeBudgetChanges(tx);
   const scopes = [
@@ -43,13 +46,13 @@ export async function applyBudget(tx: Transaction, budget: Budget, instanceIds: 
 }
 
 async function serializeBudgetChanges(tx: Transaction): Promise<void> {
-  // Two instances that start at the same time would otherwise insert the same rows in another order and deadlock.
+  // Otherwise two instances starting at the same time could insert the same rows in different orders and deadlock.
   await tx`select pg_advisory_xact_lock(hashtextextended('bramble delivery budget', 0))`;
 }
 
 /**
- * Numbers 1 … limit exist afterwards and no other, but for surplus ones that are taken: those become negative. Raising takes
- * surplus ones back in. Locks the scope's rows (primary key), so no statement takes one of them meanwhile.
+ * Afterwards exactly the permits 1 to limit exist, except surplus ones in use, which become negative. Raising the limit
+ * reuses surplus ones. Locks the scope's rows (primary key), so no statement takes one of them meanwhile.
  */
 async function resizePermits(tx: Transaction, scope: string, limit: number): Promise<void> {
   await tx`select number from delivery_permit where scope = ${scope} order by number for update`;

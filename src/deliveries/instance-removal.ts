@@ -1,7 +1,9 @@
-/** What a retired instance had of the budget, in a file of its own: instances themselves may not take it away. */
+/** Removes a retired instance's share of the budget; a separate file, because instances may not do this themselves. */
 import type { Transaction } from '../database/connection.ts';
 
-/** A retired instance has no part of the budget any more; a permit that is taken goes when it is given back (see permits.ts). */
+/**
+ * A retired instance loses its share of the budget; a permit in use is deleted when it is released (see permits.ts).
+ */
 export async function forgetInstance(tx: Transaction, instanceId: string): Promise<void> {
   await tx`delete from delivery_permit where scope = ${instanceId} and delivery_id is null`;
   await tx`delete from send_rate where scope = ${instanceId}`;

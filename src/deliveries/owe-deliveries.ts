@@ -1,6 +1,6 @@
 /**
- * What devices are owed. Invariant: at most one open debt for each (device, item), whatever happens meanwhile; a debt that is
- * asked for again is the same row, with the newest cause.
+ * Queues the deliveries that devices are owed. Invariant: at most one owed delivery per (device, item), whatever
+ * happens meanwhile; owing it again updates the same row with the newest cause.
  */
 
 import { BrambleError } from '../base/errors.ts';
@@ -12,13 +12,13 @@ export type DeliveryCause = 'move' | 'policy-change' | 'service-change' | 'activ
 export interface DeliveryDebt {
   /** The devices of these accounts … */
   readonly accountIds?: readonly string[];
-  /** … or these devices. One of both is given. */
+  /** … or these devices. Exactly one of the two is given. */
   readonly deviceIds?: readonly string[];
   readonly cause: DeliveryCause;
   readonly moveId?: string;
-  /** False for activations and what an administrator asks for by hand: not held back by rates and slots. */
+  /** False for activations and manual requests by an administrator: not limited by rates and slots. */
   readonly budgeted: boolean;
-  /** Default: all of its account's that the device can take. */
+  /** Default: all items of the account that the device can take. */
   readonly items?: readonly DeliveryItem[];
 }
 
@@ -30,12 +30,12 @@ export interface OwedDelivery {
 }
 
 /**
- * Inserts or renews the debts of every active device that is to stay, of the items that it can take, in one statement. Called inside the
- * transaction that makes them due (the move, the change of a policy); what was owed already keeps its place in the line, and
- * once asked for by hand it stays unbudgeted.
- * By device_account or the primary key of device (`is true`: no index of active devices serves instead); the unique index delivery_owed decides between insert and update. Whoever
- * calls it holds the account fence or the release lock.
- * @throws BrambleError ERR_DELIVERY_TARGET where neither accounts nor devices are named.
+ * Inserts or renews the owed deliveries of every active device that is to stay, for the items that it can take, in one
+ * statement. Called inside the transaction that makes them due (the move, the change of a policy); those already owed
+ * keep their place in the queue, and stay unbudgeted once requested by hand. By device_account or the primary key of
+ * device (`is true`: no index of active devices serves instead); the unique index delivery_owed decides between insert
+ * and update. The caller holds the account fence or the release lock.
+ * @throws BrambleError ERR_DELIVERY_TARGET if neither accounts nor devices are named.
  */
 export async function oweDeliveries(q: Queryable, debt: DeliveryDebt): Promise<OwedDelivery[]> {
   if ((debt.accountIds === undefined) === (debt.deviceIds === undefined)) {
@@ -62,7 +62,10 @@ export async function oweDeliveries(q: Queryable, debt: DeliveryDebt): Promise<O
     returning id, device_id as "deviceId", account_id as "accountId", item`;
 }
 
-/** Lets every instance's policy service look at once instead of at its next turn. Not for hot paths: it serialises commits. */
+/**
+ * Makes every instance's policy service check now instead of at its next turn. Not for hot paths: it serialises
+ * commits.
+ */
 export async function announceDeliveries(q: Queryable): Promise<void> {
   await q`select pg_notify('bramble_delivery', '')`;
 }

@@ -1,9 +1,9 @@
 /**
- * Owes devices the renewal of their identity: when its time has come (`identity_renewal_due` in the database, between a third
- * and a quarter of its lifetime before its end), and again, ever later, while none was used.
+ * Queues identity renewals for devices: when due (`identity_renewal_due` in the database, between a third and a quarter
+ * of its lifetime before its end), and again at growing intervals until a new one is used.
  *
- * A try has come to nothing when its delivery failed, or when it is done and the device has come since and still proves the
- * identity that it had. The newest one is named in `device_renewal`.
+ * An attempt has failed if its delivery failed, or if it is done and the device has connected since with its previous
+ * identity. `device_renewal` names the newest attempt.
  */
 import { fencedAccounts } from '../accounts/account-fence.ts';
 import type { Queryable } from '../database/connection.ts';
@@ -13,7 +13,10 @@ import type { IdentitySettings } from '../domain/identity-settings.ts';
 import type { RenewalsUnderWay } from './renewal-pace.ts';
 import { deliveryStates } from './state/delivery-states.ts';
 
-/** Whether any identity of the instance's devices is to be renewed by its date, begun or not. By device_renewal_due; no locks. */
+/**
+ * Whether any identity of the instance's devices is due for renewal by its date, started or not. By device_renewal_due;
+ * no locks.
+ */
 export async function isAnyRenewalDue(q: Queryable, instanceId: string): Promise<boolean> {
   const rows = await q`
     select 1 from device d
@@ -46,9 +49,9 @@ export async function readRenewalsUnderWay(
 }
 
 /**
- * At most `limit`, the most urgent first; returns how many. None while the table takes no such delivery yet: between the rise of
- * the feature level and the contraction that follows it. By device_renewal_due, delivery_device, delivery_pkey; the unique
- * index delivery_owed makes a repeated call harmless. Fenced.
+ * At most `limit`, the most urgent first; returns how many. None while the table does not accept such deliveries yet:
+ * between raising the feature level and the contraction that follows. By device_renewal_due, delivery_device,
+ * delivery_pkey; the unique index delivery_owed makes a repeated call harmless. Fenced.
  */
 export async function oweRenewals(
   q: Queryable,

@@ -1,19 +1,19 @@
 /**
- * Paces a look that may go through all that is open in the domain, whoever owes it.
- * Invariant: it costs its share of the time at most, however long it takes; whoever comes too early is told when to come again.
+ * Paces a query that may go through everything open in the domain, of any instance. Invariant: it takes at most its
+ * share of the time, however long it runs; a caller that is too early is told when to retry.
  */
 import { type Clock, hasPassed } from '../base/clock.ts';
 
 export interface PacedLook {
-  /** 0 where it may be looked now. */
+  /** 0 if the query may run now. */
   dueInMs(): number;
   look<Found>(at: () => Promise<Found>): Promise<Found>;
 }
 
-/** However long a look took, or seems to have taken where the clock was put right meanwhile. */
+/** Upper bound, however long the query took, or seems to have taken because the clock was adjusted. */
 const longestPauseMs = 60_000;
 
-/** A look is followed by the next one no sooner than `durations` times its own duration after it began. */
+/** The next query starts no sooner than `durations` times the last one's duration after that one started. */
 export function createPacedLook(clock: Pick<Clock, 'now'>, durations: number): PacedLook {
   let startedAt = Number.NEGATIVE_INFINITY;
   let pauseMs = 0;

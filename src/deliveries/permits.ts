@@ -1,20 +1,21 @@
 /**
- * Taking and giving back the budget's slots.
- * Invariant 5: a delivery is only handed out when it holds one permit of its instance and one of the domain (or, being a
- * suspect that came back, one of 'suspects'). Both are taken in one statement, so a crash leaves both or none.
+ * Taking and releasing the budget's slots. Invariant 5: a delivery is only handed out when it holds one permit of its
+ * instance and one of the domain (or, being a suspect that came back, one of 'suspects'). Both are taken in one
+ * statement, so a crash leaves both or none.
  */
 import type { Queryable } from '../database/connection.ts';
 import { deliveryStates } from './state/delivery-states.ts';
 
 /**
- * Takes a permit of the instance and one of the domain for as many of these deliveries as there are free ones, in the given
- * order, and returns those that may be handed out. A delivery that is with the device already (handed out again, or a suspect)
- * and holds permits is granted without another one.
+ * Takes a permit of the instance and one of the domain for as many of these deliveries as permits are free, in the
+ * given order, and returns those that may be handed out. A delivery already with the device (handed out again, or a
+ * suspect) that holds permits is granted without further ones.
  *
- * One statement, made to be embedded in another: `candidate` is the input, `granted` the output.
- * Reads delivery_permit by primary key (scope, number) and by delivery_permit_delivery; locks free rows FOR UPDATE SKIP LOCKED,
- * so rivals never wait for one another and a row is never granted twice. A rival that locks more than it can use makes this
- * one see fewer: that costs a wake, never the budget. `number > 0` leaves out surplus permits (see budget.ts).
+ * One statement, designed to be embedded in another: `candidate` is the input, `granted` the output. Reads
+ * delivery_permit by primary key (scope, number) and by delivery_permit_delivery; locks free rows FOR UPDATE SKIP
+ * LOCKED, so concurrent statements never wait for one another and a row is never granted twice. One that locks more
+ * than it can use makes this one see fewer: that costs a wake, never the budget. `number > 0` leaves out surplus
+ * permits (see budget.ts).
  */
 export async function takePermits(q: Queryable, instanceId: string, deliveryIds: readonly string[]): Promise<string[]> {
   if (deliveryIds.length === 0) return [];
@@ -59,8 +60,9 @@ export async function takePermits(q: Queryable, instanceId: string, deliveryIds:
 }
 
 /**
- * Gives back whatever permits these deliveries hold, in every scope. Only for deliveries that the same transaction took out of
- * 'handed-out' or 'suspect': another's permits would be given away. By delivery_permit_delivery; locks those rows.
+ * Releases all permits that these deliveries hold, in every scope. Only for deliveries that the same transaction took
+ * out of 'handed-out' or 'suspect': otherwise it would release permits still in use. By delivery_permit_delivery; locks
+ * those rows.
  */
 export async function freePermits(q: Queryable, deliveryIds: readonly string[]): Promise<void> {
   if (deliveryIds.length === 0) return;
@@ -70,9 +72,9 @@ export async function freePermits(q: Queryable, deliveryIds: readonly string[]):
 }
 
 /**
- * Frees permits whose delivery is not with a device (settled while it became a suspect, or deleted with its account) and
- * deletes surplus ones that came back. Returns how many.
- * The strays are determined first and compared again by delivery: a permit that is granted anew meanwhile is left alone.
+ * Frees permits whose delivery is not with a device (settled while it became a suspect, or deleted with its account)
+ * and deletes surplus ones that were released. Returns how many. Strays are determined first and rechecked by delivery:
+ * a permit granted again meanwhile is left alone.
  */
 export async function collectStrayPermits(q: Queryable): Promise<number> {
   const freed = await q`
@@ -97,7 +99,7 @@ export interface PermitUse {
   readonly taken: number;
 }
 
-/** How many permits there are and how many are taken, scope by scope. */
+/** How many permits exist and how many are taken, by scope. */
 export async function readPermitUse(q: Queryable): Promise<PermitUse[]> {
   return await q<PermitUse[]>`
     select scope, count(*) filter (where number > 0)::int as size, count(delivery_id)::int as taken

@@ -1,9 +1,9 @@
 /**
- * The policy service inside a server instance: releases what the instance's accounts are owed, as the budget allows; wakes
- * their devices; makes silent ones suspects; says what holds sending back.
- * Invariant: every turn starts from the database, so a service that was killed anywhere is replaced by the next turn of
- * another; a step that fails is logged and does not keep the other steps from their turn. It works for the accounts of its
- * own instance only, but for what instances without turns forget (suspects.ts); each write is under the account fence.
+ * The policy service inside a server instance: releases owed deliveries of the instance's accounts, as the budget
+ * allows; wakes their devices; makes silent ones suspects; records what holds sending back. Invariant: every turn
+ * starts from the database, so if a service is killed anywhere, the next turn of another continues; a failing step is
+ * logged and does not prevent the others. It works only for the accounts of its own instance, except for deliveries
+ * abandoned by instances that take no turns (suspects.ts); each write is under the account fence.
  */
 import { createBell } from '../base/bell.ts';
 import { type Clock, hasPassed } from '../base/clock.ts';
@@ -48,7 +48,7 @@ import { createWaker } from './waker.ts';
 export interface PolicyServiceOptions {
   readonly db: Database;
   readonly instance: { readonly id: string; readonly srpIdentifier: string; readonly name: string };
-  /** Of this process: stands in what it compiles. */
+  /** Of this process: included in what it compiles. */
   readonly release: string;
   readonly domain: {
     readonly domainId: string;
@@ -61,7 +61,7 @@ export interface PolicyServiceOptions {
   /** By platform. */
   readonly wakeClients: ReadonlyMap<string, Pick<WakeClient, 'wake' | 'pausedForMs'>>;
   readonly identityRenewal: {
-    /** Whether every component knows of renewals. */
+    /** Whether every component supports renewals. */
     readonly isActive: () => Promise<boolean>;
     readonly orders: RenewalOrders;
   };
@@ -73,7 +73,7 @@ export interface PolicyServiceOptions {
 
 export interface PolicyServiceCounts {
   readonly released: number;
-  /** Settled without sending, because nothing was to be sent after all. */
+  /** Settled without sending, because there was nothing to send after all. */
   readonly settled: number;
   readonly suspects: number;
   readonly woken: number;
@@ -81,29 +81,31 @@ export interface PolicyServiceCounts {
 }
 
 export interface PolicyService {
-  /** Turns until the signal is aborted; resolves then, with no push under way. */
+  /** Takes turns until the signal is aborted, then resolves, with no push in progress. */
   run(signal: AbortSignal): Promise<void>;
   /** One turn; pushes go on behind it (see {@link PolicyService.pushed}). Never rejects. */
   tick(signal?: AbortSignal): Promise<void>;
-  /** Resolves when no push is under way. */
+  /** Resolves when no push is in progress. */
   pushed(): Promise<void>;
   counts(): PolicyServiceCounts;
 }
 
 const batchSize = 100;
 const maxBatchesPerTurn = 20;
-/** Another instance's debts may stand before the own ones: going through them costs a tenth of the time at most. */
+/** Other instances' owed deliveries may come before our own: skipping them takes at most a tenth of the time. */
 const durationsPerListing = 10;
-/** Until it is looked again whether an identity is to be renewed, where none was. */
+/** Interval of the check for due renewals while there are none. */
 const renewalLookMs = 15_000;
-/** The same where some were: not all of them may begin at once. */
+/** The same while there are some: not all of them may start at once. */
 const renewalsAgainMs = 5000;
 /**
- * Time between two turns while nothing is to be sent, but something may come of what was left: devices have not answered yet and may
+ * Time between two turns while nothing is to be sent, but something is pending: devices have not answered yet and may
  * fall silent, an account was locked, a step failed.
  */
 const awaitingMs = 1000;
-/** The same while nothing is known that could become due before; a notification on channel `bramble_delivery` comes before. */
+/**
+ * The same while nothing is known to become due earlier; a notification on channel `bramble_delivery` ends the wait.
+ */
 const quietMs = 15_000;
 
 export function createPolicyService(options: PolicyServiceOptions): PolicyService {
@@ -170,7 +172,7 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
     }
   }
 
-  /** In how many milliseconds what was left of it may be released; Infinity where nothing was. */
+  /** Milliseconds until the rest may be released; Infinity if there is none. */
   async function releaseUnheld(): Promise<number> {
     const dueInMs = listing.unheld.dueInMs();
     if (dueInMs > 0) return dueInMs;
@@ -182,7 +184,7 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
       const released = await releaseUnbudgeted(db, by, prepared);
       counts.settled += settled.length;
       counts.released += released.length;
-      // What was skipped because its account is locked just now comes with the next turn.
+      // Deliveries skipped because their account is locked follow in the next turn.
       if (settled.length + released.length < candidates.length) return awaitingMs;
     }
     return awaitingMs;
@@ -195,19 +197,19 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
     const { open, dueInMs } = await openCount.now(db, instance.id, delivery);
     const slots = await readSlots(db, instance.id, delivery.expectSeconds, budget.suspectAfterSeconds);
     const situation = { owed: open.owed, released: open.released, ...slots };
-    // Nothing is said then of what holds back: the look that was put off would tell.
+    // No hold is recorded then: only the postponed query could tell it.
     if (situation.owed > 0 && listing.held.dueInMs() > 0) return { situation, reason: undefined, dueInMs };
     const outcome = await releaseWithin(db, by, { situation, pace: delivery, listing: listing.held }, prepare);
     counts.released += outcome.released;
     counts.settled += outcome.settled;
     openCount.gone(outcome.released, outcome.settled);
     const gone = outcome.released + outcome.settled;
-    // What is not ripe yet is held back by nothing.
+    // A delivery that is not due yet is not held back.
     const ripe = { ...situation, owed: situation.owed - open.unripe };
     return { situation, reason: holdReason(ripe, outcome.tokens, gone), dueInMs };
   }
 
-  /** How long the next turn may wait: until the first moment at which something is due that this one knows of, and no longer. */
+  /** How long the next turn may wait: until the earliest due time known to this one. */
   async function turn(signal?: AbortSignal): Promise<number> {
     const busyMs = options.turnMs ?? 200;
     const before = { ...counts };
@@ -291,7 +293,7 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
   async function run(signal: AbortSignal): Promise<void> {
     const bell = createBell(clock);
     let listening: { unlisten(): Promise<void> } | undefined;
-    // Without notifications every turn still comes, only later.
+    // Without notifications every turn still happens, only later.
     await step('listen', async () => {
       listening = await db.listen('bramble_delivery', bell.ring);
     });

@@ -1,6 +1,6 @@
 /**
- * Turns owed deliveries into commands, with the compilers of this release's platforms.
- * Invariant: what cannot be compiled is one delivery's failure, with its reason; the others of the batch are not touched by it.
+ * Turns owed deliveries into commands, with the compilers of this release's platforms. Invariant: a compilation error
+ * fails one delivery, with its reason, and does not affect the rest of the batch.
  */
 
 import { setImmediate } from 'node:timers/promises';
@@ -20,13 +20,13 @@ export interface CompilerFacts {
   readonly srpIdentifier: string;
   readonly release: string;
   readonly platforms: Platforms;
-  /** Told once for each kind of content in which parts were left out for another reason than the device's kind. */
+  /** Called once per kind of content in which parts were left out for a reason other than the kind of device. */
   readonly onSkipped: (candidate: Candidate, skipped: readonly SkippedPart[]) => void;
-  /** The orders by which devices renew their identity, by device; what has none stays owed. */
+  /** The orders that make devices renew their identity, by device; a delivery without one stays owed. */
   readonly renewalOrders: RenewalOrders;
 }
 
-/** Made when it is asked for, so that one that cannot be made is one device's failure. */
+/** Created on demand, so that an error fails one device only. */
 export type MakeOrder = () => Order;
 
 export type RenewalOrders = (q: Queryable, candidates: readonly Candidate[]) => Promise<ReadonlyMap<string, MakeOrder>>;
@@ -36,7 +36,9 @@ export interface PreparedBatch {
   readonly settlements: Settlement[];
 }
 
-/** Prepares candidates that were read before, from policies and services that are read now (never the other way round). */
+/**
+ * Prepares candidates that were read earlier, from policies and services that are read now (never the other way round).
+ */
 export type Prepare = (q: Queryable, candidates: readonly Candidate[]) => Promise<PreparedBatch>;
 
 interface Sources {
@@ -45,11 +47,11 @@ interface Sources {
   readonly renewals: ReadonlyMap<string, MakeOrder>;
 }
 
-/** Prepared without letting others have their turn. */
+/** Prepared before yielding the event loop. */
 const candidatesAtOnce = 4;
 /** Different policies × kinds of devices that are kept compiled. */
 const maxKept = 500;
-/** Causes for which a device that has the content already is not sent it again. */
+/** Causes for which content is not resent to a device that already has it. */
 const sentOnlyWhenChanged: ReadonlySet<string> = new Set(['policy-change', 'service-change']);
 
 export function createPreparation(facts: CompilerFacts): Prepare {
@@ -129,7 +131,7 @@ export function createPreparation(facts: CompilerFacts): Prepare {
     };
     const batch: PreparedBatch = { prepared: [], settlements: [] };
     for (const [index, candidate] of candidates.entries()) {
-      // A whole batch at once would keep every device of this process waiting.
+      // A whole batch at once would block every device of this process.
       if (index % candidatesAtOnce === candidatesAtOnce - 1) await setImmediate();
       if (candidate.item === 'device-identity' && !sources.renewals.has(candidate.deviceId)) continue;
       try {

@@ -1,8 +1,8 @@
 /**
- * Releasing: an owed delivery becomes a queued command. Rates are paid in the same transaction.
- * Invariant: what is released was compiled from what holds now. A debt that was renewed since its content was read (a policy
- * changed) is recognised by the version of its row and left for the next turn; one whose account has another owner or epoch
- * by now is left to that owner.
+ * Releasing: an owed delivery becomes a queued command. Rates are charged in the same transaction. Invariant: released
+ * content was compiled from the current state. A delivery renewed since its content was read (a policy changed) is
+ * recognised by the version of its row and left for the next turn; one whose account has another owner or epoch by now
+ * is left to that owner.
  */
 import { fencedAccounts, isServedBy } from '../accounts/account-fence.ts';
 import type { Database, Queryable, Transaction } from '../database/connection.ts';
@@ -15,7 +15,7 @@ import { availableTokens, type Bucket, refill, takeTokens } from './token-bucket
 /** An owed delivery with what its content depends on. */
 export interface Candidate {
   readonly id: string;
-  /** Version of the row: changes with every renewal of the debt. */
+  /** Version of the row: changes whenever the delivery is owed again. */
   readonly version: string;
   readonly item: DeliveryItem;
   readonly cause: DeliveryCause;
@@ -29,11 +29,11 @@ export interface Candidate {
   readonly product: string | null;
   readonly osVersion: string | null;
   readonly softwareVersion: string | null;
-  /** Revision of this item that the device has, as far as it said. */
+  /** The device's revision of this item, as far as it reported one. */
   readonly appliedRevision: string | null;
 }
 
-/** A candidate with the command that carries it. */
+/** A candidate with its command. */
 export interface PreparedDelivery {
   readonly candidate: Candidate;
   readonly revision: string;
@@ -43,9 +43,9 @@ export interface PreparedDelivery {
 }
 
 /**
- * Owed deliveries of own accounts to active devices, the oldest first, those of one device together in the order in which it
- * takes them. By delivery_owed_budgeted or delivery_owed_unbudgeted in their order, account_pkey and device_pkey row by row, so
- * that no more is read than is wanted and what other instances owe before it; no locks.
+ * Owed deliveries of the instance's accounts to active devices, oldest first, those of one device together in the order
+ * in which it receives them. By delivery_owed_budgeted or delivery_owed_unbudgeted in their order, account_pkey and
+ * device_pkey row by row, so that it reads only the wanted rows and those of other instances before them; no locks.
  */
 export async function listOwed(
   q: Queryable,
@@ -83,13 +83,13 @@ export async function releaseUnbudgeted(
 
 export interface BudgetedRelease {
   readonly released: readonly string[];
-  /** What the buckets hold afterwards. */
+  /** The buckets' contents afterwards. */
   readonly tokens: { readonly instance: number; readonly domain: number };
 }
 
 /**
- * The same for budgeted deliveries: as many, from the front, as both buckets pay for. Locks the two send_rate rows in the order
- * of their scope for the length of this short transaction; the filling is by the database's clock.
+ * The same for budgeted deliveries: as many, from the front, as both buckets cover. Locks the two send_rate rows in the
+ * order of their scope for the length of this short transaction; refilling uses the database's clock.
  */
 export async function releaseBudgeted(
   db: Database,
@@ -109,7 +109,7 @@ export async function releaseBudgeted(
   return outcome as BudgetedRelease;
 }
 
-/** What both buckets hold now, without a lock: enough to decide how many deliveries are worth compiling. */
+/** Current contents of both buckets, without a lock: enough to decide how many deliveries are worth compiling. */
 export async function readTokens(q: Queryable, instanceId: string): Promise<{ instance: number; domain: number }> {
   const buckets = bucketsOf(await selectBuckets(q, instanceId, false), instanceId);
   return { instance: buckets.instance.tokens, domain: buckets.domain.tokens };
@@ -151,9 +151,9 @@ async function storeBuckets(tx: Transaction, buckets: Readonly<Record<string, Bu
 }
 
 /**
- * The fenced statement behind both. Locks the accounts FOR SHARE and the deliveries FOR UPDATE, both SKIP LOCKED, so that one
- * moving account delays nobody: what is skipped stays owed. By account_pkey and delivery_pkey: `any(array(…))` says it also to a
- * planner that takes the tables for small.
+ * The fenced statement behind both. Locks the accounts FOR SHARE and the deliveries FOR UPDATE, both SKIP LOCKED, so
+ * that one moving account delays nobody: skipped deliveries stay owed. By account_pkey and delivery_pkey:
+ * `any(array(…))` makes the planner use them even if it thinks the tables are small.
  */
 async function queueCommands(
   q: Queryable,
@@ -196,18 +196,19 @@ async function queueCommands(
   return rows.map((row) => row.deliveryId);
 }
 
-/** A debt that is settled without sending anything. */
+/** An owed delivery that is settled without sending anything. */
 export interface Settlement {
   readonly candidate: Candidate;
   readonly revision: string | null;
-  /** `superseded` when nothing is owed after all, `failed` when there is nothing that could be sent. */
+  /** `superseded` if nothing is owed after all, `failed` if there is nothing that could be sent. */
   readonly state: 'superseded' | 'failed';
   readonly reason: string;
 }
 
 /**
- * Settles them, fenced like a release; returns the ids of those that were. One that is superseded while an older delivery of the
- * same item is still on its way to the device stays owed: what the device will have by then is not known yet.
+ * Settles them, fenced like a release; returns the ids of those that were. One that is superseded while an older
+ * delivery of the same item is still on its way to the device stays owed: it is not known yet what the device will have
+ * then.
  */
 export async function settleWithoutSending(
   q: Queryable,

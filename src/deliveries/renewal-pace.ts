@@ -1,8 +1,7 @@
 /**
- * How many renewals of device identities may begin just now. Pure.
- * Invariant: renewals take at most a quarter of the rates and of the slots, however many are due (a fleet that enrolled in one
- * week, a domain whose upgrade is finalized when a third of its devices is due); policies have the rest. A device that is
- * away holds none of it.
+ * How many device identity renewals may start now. Pure. Invariant: renewals use at most a quarter of the rates and
+ * slots, however many are due (a fleet that enrolled in one week, a domain whose upgrade is finalized when a third of
+ * its devices is due); the rest is left to policies. An absent device uses none of it.
  */
 import type { Budget } from './budget.ts';
 

@@ -1,7 +1,6 @@
 /**
- * How an instance's deliveries stand just now, and what follows from it: how many may be released, and what holds the rest
- * back. The deciding is pure.
- * Invariant: exactly one factor is named as the one that holds back, and none while nothing waits.
+ * The state of an instance's deliveries, and what follows from it: how many may be released, and what holds the rest
+ * back. The decisions are pure. Invariant: exactly one limiting factor is named, and none while nothing waits.
  */
 import type { Clock } from '../base/clock.ts';
 import type { Queryable } from '../database/connection.ts';
@@ -13,14 +12,14 @@ import { deliveryStates } from './state/delivery-states.ts';
 export type HoldReason = 'nothing' | 'rate-instance' | 'rate-domain' | 'slots-instance' | 'slots-domain' | 'suspects';
 
 export interface Situation {
-  /** Budgeted deliveries of own accounts that are owed to active devices. */
+  /** Budgeted deliveries of the instance's accounts that are owed to active devices. */
   readonly owed: number;
-  /** Budgeted deliveries that were released, whose devices have not come for them yet. */
+  /** Budgeted deliveries that were released and not fetched yet. */
   readonly released: number;
-  /** Devices behind those that were released lately, and so may come at any moment. */
+  /** Devices of those that were released recently, and so may connect at any moment. */
   readonly expectedDevices: number;
   readonly freeInstance: number;
-  /** Deliveries of own devices that are out with them. */
+  /** Deliveries that the instance's devices have. */
   readonly takenInstance: number;
   readonly freeDomain: number;
   /** Free places of suspects. */
@@ -28,20 +27,20 @@ export interface Situation {
   /** Deliveries in slots whose devices have been silent for too long: of this instance, and of all. */
   readonly silentInstance: number;
   readonly silentDomain: number;
-  /** Those of all that were not made suspects one time-out later: their instances take no turns. */
+  /** Those of all instances that did not become suspects within a further time-out: their instances take no turns. */
   readonly forgottenDomain: number;
 }
 
-/** What is open for an instance's accounts: looked at row by row, so not at every turn where it is much. */
+/** Open deliveries of an instance's accounts: counted row by row, so not at every turn if there are many. */
 export interface OpenDeliveries extends Pick<Situation, 'owed' | 'released'> {
-  /** Of those that are owed: by a move of just now, and not to be released yet. */
+  /** Of the owed ones: due to a recent move, and not to be released yet. */
   readonly unripe: number;
 }
 
 /**
- * In proportion to what is open in the whole domain: by delivery_open once, with the instance's accounts (account_instance) and
- * the devices that are not active (device_inactive) beside it. `case` keeps the planner from making joins of them, which is
- * dear while it knows nothing of the rows.
+ * Cost proportional to all that is open in the domain: by delivery_open once, with the instance's accounts
+ * (account_instance) and the devices that are not active (device_inactive) beside it. `case` keeps the planner from
+ * turning them into joins, which is expensive while it has no statistics.
  */
 export async function countOpenDeliveries(
   q: Queryable,
@@ -60,9 +59,10 @@ export async function countOpenDeliveries(
 }
 
 /**
- * The rest of the situation: by delivery_released (devices released more than `expectSeconds` ago count as asleep: they hold
- * nobody up), account_pkey, delivery_open (no more is handed out than there are slots) and the primary key of delivery_permit; takes
- * no locks. What was handed out more than `suspectAfterSeconds` ago is silent, and forgotten when it is twice as long ago.
+ * The rest of the situation: by delivery_released (devices released more than `expectSeconds` ago count as asleep: they
+ * hold nobody up), account_pkey, delivery_open (no more are handed out than there are slots) and the primary key of
+ * delivery_permit; takes no locks. A delivery handed out more than `suspectAfterSeconds` ago is silent, and forgotten
+ * after twice that time.
  */
 export async function readSlots(
   q: Queryable,
@@ -100,16 +100,16 @@ function rowOf<Row>(row: Row | undefined): Row {
   return row;
 }
 
-/** However much is open in the domain, counting it costs a twentieth of the time at most. */
+/** However much is open in the domain, counting it takes at most a twentieth of the time. */
 const durationsPerCount = 20;
 
 export interface OpenCount {
   /**
-   * What is open, as of the last count and of what was {@link gone} since. `dueInMs`: until then it says nothing of what was owed
-   * after that count; Infinity where it was counted just now.
+   * Open deliveries according to the last count, less those {@link gone} since. `dueInMs`: until then it ignores
+   * deliveries owed after that count; Infinity if it was counted just now.
    */
   now(q: Queryable, instanceId: string, pace: PaceAfterMove): Promise<{ open: OpenDeliveries; dueInMs: number }>;
-  /** So many were released, and so many are open no more; the next count knows better. */
+  /** This many were released, and this many are no longer open; the next count corrects it. */
   gone(released: number, settled: number): void;
 }
 
@@ -130,16 +130,16 @@ export function createOpenCount(clock: Clock): OpenCount {
   };
 }
 
-/** More devices are woken than there are slots, since some come late: so many for each free slot. */
+/** More devices are woken than there are slots, since some connect late: this many per free slot. */
 const devicesPerFreeSlot = 2;
 
-/** How many further devices may be released to: waking more than there are slots for makes no sense. */
+/** How many further devices may be released to: it makes no sense to wake more than there are slots for. */
 export function waveWindow(situation: Situation): number {
   const free = Math.min(situation.freeInstance, situation.freeDomain);
   return Math.max(0, free * devicesPerFreeSlot - situation.expectedDevices);
 }
 
-/** The factor that holds back what is still owed (or released and waiting for a slot) after a turn. */
+/** The factor that limits what is still owed (or released and waiting for a slot) after a turn. */
 export function holdReason(
   situation: Situation,
   tokens: { readonly instance: number; readonly domain: number },
@@ -157,14 +157,15 @@ export function holdReason(
   return situation.freeInstance <= situation.freeDomain ? 'slots-instance' : 'slots-domain';
 }
 
-/** Silent devices that would leave their slots, had they a suspect's place to go to. */
+/** Silent devices that would free their slots if a suspect's place were available. */
 function slotsOr(situation: Situation, slots: HoldReason, silent: number): HoldReason {
   return situation.freeSuspects === 0 && silent > 0 ? 'suspects' : slots;
 }
 
 /**
- * Writes what holds back and adds the time since the last turn to `held_seconds` where something was held then. A gap of more
- * than `longestTurnSeconds` (the instance was away) counts for that long only. By delivery_hold_pkey; instance's telemetry: no fence.
+ * Records the limiting factor and adds the time since the last turn to `held_seconds` if something was held then. A gap
+ * of more than `longestTurnSeconds` (the instance was away) counts only for that long. By delivery_hold_pkey; telemetry
+ * of the instance: no fence.
  */
 export async function recordHold(
   q: Queryable,

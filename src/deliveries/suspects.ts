@@ -3,18 +3,18 @@
  * Once the cap is reached they cost time, never the last slot: what a device has held for {@link silentPatience} times the
  * time-out goes back to *released*, as if it had not been handed out, and needs a slot again when the device connects.
  *
- * The slowest progress. Let T be `suspectAfterSeconds`. A slot that was taken is free again by the device's answer; at T
- * where a suspect's place is free; and else at {@link silentPatience} × T, one turn of its instance later at most, since by
- * then the delivery is taken back even if all suspects' places are held. Where its instance takes no such turns (it is dead,
- * or of release 1.1, which takes nothing back), any other instance that does takes it back one T later: one that is at work is
- * enough for all. So with any number of silent devices each slot is handed out anew at least once in that time (by default
- * 60 slots in six minutes, beside the 20 suspects), and a device that answers passes its slot on at once. Nor can silent
- * devices that keep coming have all the slots for ever: a command that was handed out ten times without an answer fails
- * (connect-statement.ts). An instance of 1.1 does not count that: its devices that keep coming compete for each slot that
- * comes free, as all others do.
+ * The slowest progress. Let T be `suspectAfterSeconds`. A taken slot becomes free with the device's answer; at T if a
+ * suspect's place is free; otherwise at {@link silentPatience} × T, plus at most one turn of its instance, since the
+ * delivery is then taken back even if all suspects' places are held. If its instance takes no such turns (it is dead,
+ * or of release 1.1, which takes nothing back), any other instance takes it back one T later: a single working one is
+ * enough. So with any number of silent devices each slot is handed out anew at least once in that time (by default 60
+ * slots in six minutes, beside the 20 suspects), and a device that answers frees its slot at once. Nor can silent
+ * devices that keep connecting hold all slots for ever: a command that was handed out ten times without an answer fails
+ * (connect-statement.ts). An instance of 1.1 does not count that: such devices of its own compete for each free slot
+ * like all others.
  *
- * Invariant 5: a delivery changes from slots to a suspects' permit in one statement; where no such permit is free it keeps
- * its slots; and it gives them back in the statement in which it stops being with the device.
+ * Invariant 5: a delivery changes from slots to a suspects' permit in one statement; if no such permit is free it keeps
+ * its slots; and it releases them in the statement that takes it from the device.
  */
 import { isMarked, isServedBy } from '../accounts/account-fence.ts';
 import type { Queryable, SqlFragment, Transaction } from '../database/connection.ts';
@@ -23,9 +23,9 @@ import { silentPatience } from './budget.ts';
 import { deliveryStates } from './state/delivery-states.ts';
 
 /**
- * Marks this instance's deliveries that were handed out longer ago than `afterSeconds` as suspects, the oldest first, as far
- * as the cap allows; returns their ids. An account that moves or is locked just now is left for the next time.
- * By delivery_open; locks account rows FOR SHARE and delivery and permit rows FOR UPDATE, all SKIP LOCKED.
+ * Marks this instance's deliveries that were handed out longer ago than `afterSeconds` as suspects, the oldest first,
+ * as far as the cap allows; returns their ids. An account that is moving or locked is left for the next time. By
+ * delivery_open; locks account rows FOR SHARE and delivery and permit rows FOR UPDATE, all SKIP LOCKED.
  */
 export async function markSuspects(q: Queryable, instanceId: string, afterSeconds: number): Promise<string[]> {
   const rows = await q<{ id: string }[]>`
@@ -63,10 +63,10 @@ export async function markSuspects(q: Queryable, instanceId: string, afterSecond
 }
 
 /**
- * Takes back what this instance's devices have had for longer than `afterSeconds` × {@link silentPatience}, while deliveries
- * that are silent for `afterSeconds` hold slots and no suspects' permit is free; returns the ids. The command goes back
- * into the queue under its own id: a late answer settles it all the same, and an effect that took place takes place once.
- * By delivery_open and command_delivery; locks as {@link markSuspects} does, and the command rows.
+ * Takes back what this instance's devices have had for longer than `afterSeconds` × {@link silentPatience}, while
+ * deliveries that are silent for `afterSeconds` hold slots and no suspects' permit is free; returns the ids. The
+ * command goes back into the queue under its own id: a late answer still settles it, and an effect on the device
+ * happens only once. By delivery_open and command_delivery; locks as {@link markSuspects} does, and the command rows.
  */
 export async function takeBackSilent(q: Queryable, instanceId: string, afterSeconds: number): Promise<string[]> {
   const own = q`a.instance_id = ${instanceId}`;
@@ -84,8 +84,8 @@ export async function takeBackSilent(q: Queryable, instanceId: string, afterSeco
 }
 
 /**
- * The same for what an instance forgets that takes no turns, of all accounts: one time-out later than its own instance would
- * have, also in a slot that this one would have given up for a free suspect's place.
+ * The same for deliveries of instances that take no turns, for all accounts: one time-out later than the owning
+ * instance would, including slots that it would have exchanged for a free suspect's place.
  */
 export async function takeBackForgotten(q: Queryable, afterSeconds: number): Promise<string[]> {
   const { silentHoldSlots, noPlaceIsFree } = needs(q, afterSeconds);
@@ -101,7 +101,7 @@ export async function takeBackForgotten(q: Queryable, afterSeconds: number): Pro
   );
 }
 
-/** Without these nothing has to be taken back. */
+/** Unless there are any, nothing has to be taken back. */
 function needs(q: Queryable, afterSeconds: number): Readonly<Record<'silentHoldSlots' | 'noPlaceIsFree', SqlFragment>> {
   return {
     silentHoldSlots: q`
@@ -112,7 +112,10 @@ function needs(q: Queryable, afterSeconds: number): Readonly<Record<'silentHoldS
   };
 }
 
-/** The same by an operator, for the accounts of all instances and without patience: whatever is silent for `afterSeconds`. */
+/**
+ * The same on request of an operator, for the accounts of all instances and without extra patience: whatever has been
+ * silent for `afterSeconds`.
+ */
 export async function takeBackAllSilent(tx: Transaction, afterSeconds: number): Promise<string[]> {
   return await takeBack(
     tx,

@@ -1,4 +1,6 @@
-/** What an instance does now and then for its own accounts: sending again what was refused, and keeping the queue table small. */
+/**
+ * Periodic chores of an instance for its own accounts: resending what was refused, and keeping the queue table small.
+ */
 
 import { fencedAccounts, isServedBy } from '../accounts/account-fence.ts';
 import { type Clock, hasPassed } from '../base/clock.ts';
@@ -36,8 +38,9 @@ export async function oweRefusedPolicies(q: Queryable, instanceId: string, after
 }
 
 /**
- * Deletes up to `limit` commands of own accounts that were answered more than `afterSeconds` ago, and as many that were cancelled;
- * returns how many. A late answer to one of them is acknowledged like any other. By command_answered, its order; rows FOR UPDATE SKIP LOCKED, accounts FOR SHARE SKIP LOCKED.
+ * Deletes up to `limit` commands of the instance's accounts that were answered more than `afterSeconds` ago, and as
+ * many that were cancelled; returns how many. A late answer to one of them is acknowledged like any other. By
+ * command_answered, its order; rows FOR UPDATE SKIP LOCKED, accounts FOR SHARE SKIP LOCKED.
  */
 export async function trimCommands(
   q: Queryable,

@@ -1,6 +1,6 @@
 /**
- * Why a delivery waits, so that nobody takes a delay for a fault. The deciding is pure.
- * Invariant: every delivery that is not settled has exactly one reason.
+ * Why a delivery waits, so that nobody mistakes a delay for a fault. The decision is pure. Invariant: every delivery
+ * that is not settled has exactly one reason.
  */
 
 import { isMarked } from '../accounts/account-fence.ts';
@@ -12,28 +12,28 @@ import type { HoldReason } from './situation.ts';
 import { deliveryStates, type OpenDeliveryState } from './state/delivery-states.ts';
 
 export type WaitingReason =
-  /** Nothing holds it: the next turn releases it. */
+  /** Nothing holds it back: the next turn releases it. */
   | 'next-turn'
   | Exclude<HoldReason, 'nothing'>
   | 'account-moving'
   | 'device-not-active'
-  /** No instance serves the account's deliveries just now. */
+  /** No instance currently serves the account's deliveries. */
   | 'instance-silent'
   | 'push-token-missing'
   | 'being-woken'
   /** Woken, and not seen since. */
   | 'device-asleep'
-  /** It was with the device, which fell silent, and was taken back for the sake of others. */
+  /** The device fell silent, and the delivery was taken back for the benefit of others. */
   | 'taken-back'
   | 'not-now'
-  /** With the device: its answer. */
+  /** With the device: waiting for its answer. */
   | 'answer'
   /** With a device that has been silent for too long. */
   | 'suspect'
-  /** With a device that has come for it again and again without answering. */
+  /** With a device that has fetched it repeatedly without answering. */
   | 'unanswered';
 
-/** What the reason is decided from. Times in milliseconds since the epoch. */
+/** The facts behind the reason. Times in milliseconds since the epoch. */
 export interface WaitingFacts {
   readonly state: OpenDeliveryState;
   readonly budgeted: boolean;
@@ -41,18 +41,18 @@ export interface WaitingFacts {
   readonly accountMoving: boolean;
   readonly canBePushed: boolean;
   readonly answeredLater: boolean;
-  /** Times that its command was handed out since an answer could be read. */
+  /** Hand-outs of its command since the last readable answer. */
   readonly unanswered: number;
   readonly wokenAt: number | null;
   readonly lastSeenAt: number | null;
   readonly handedOutAt: number | null;
-  /** Of the account's instance; null where it has written none for a while. */
+  /** Of the account's instance; null if it has recorded none for a while. */
   readonly hold: HoldReason | null;
 }
 
 export interface Waiting {
   readonly reason: WaitingReason;
-  /** Since when this very reason holds, as far as it is known. */
+  /** Since when this reason holds, if known. */
   readonly since: Date | null;
   readonly message: string;
 }
@@ -113,7 +113,7 @@ function sinceOf(reason: WaitingReason, facts: WaitingFacts): Date | null {
   }
 }
 
-/** What an instance says that holds its sending back, in words. */
+/** The limiting factor that an instance has recorded, in words. */
 export function holdMessage(reason: Exclude<HoldReason, 'nothing'>): string {
   return messages[reason];
 }

@@ -1,11 +1,11 @@
 /**
- * Which devices are to be woken. Waking costs rate only and is never proof of anything: a device that comes by itself is
- * served the same.
- * Invariant: a device is woken again only after it came, or after an interval that doubles up to half an hour.
+ * Which devices to wake. A wake only costs rate and proves nothing: a device that connects by itself is served the
+ * same. Invariant: a device is woken again only after it connected, or after an interval that doubles up to half an
+ * hour.
  *
- * *Later*: a device retries by itself only if that was its last answer. If anything followed (it answered another command,
- * or connected and found no slot) it is owed a wake, and the interval doubles from that answer on and not from the time
- * when its oldest command was queued. The interval paces pushes only: whenever a device comes, it gets what waits.
+ * *Later*: a device retries by itself only if that was its last answer. If anything followed (it answered another
+ * command, or connected and found no slot) it is owed a wake, and the interval doubles from that answer on, not from
+ * when its oldest command was queued. The interval only paces pushes: whenever a device connects, it gets what waits.
  */
 import { isMarked, isServedBy } from '../accounts/account-fence.ts';
 import type { Queryable } from '../database/connection.ts';
@@ -15,11 +15,11 @@ import { canBeWoken, column } from '../devices/state/stored-names.ts';
 import type { WakeAddress } from '../platforms/waking.ts';
 
 export interface WakePace {
-  /** Least time between two wakes of a device that does not come. */
+  /** Minimum time between two wakes of a device that does not connect. */
   readonly againSeconds: number;
-  /** Most time between them. */
+  /** Maximum time between them. */
   readonly againAtMostSeconds: number;
-  /** After a device came and found no free slot. */
+  /** After a device connected and found no free slot. */
   readonly slotRetrySeconds: number;
 }
 
@@ -27,20 +27,20 @@ export interface SleepingDevice {
   readonly deviceId: string;
   readonly accountId: string;
   readonly platform: string;
-  /** Its channel is empty where the device told none. */
+  /** The channel is empty if the device announced none. */
   readonly address: WakeAddress;
-  /** True where nothing waits but deliveries that need a slot. */
+  /** True if only deliveries that need a slot wait. */
   readonly needsSlot: boolean;
 }
 
 /**
- * Own devices with commands to fetch whose time has come, those with urgent ones first, at most `limit`. A device is due
- * when it was never woken; when it came since it was woken and something new waits; at once for a new urgent command; when
- * it came and found no slot and `slotRetrySeconds` passed; and else when the interval is over, which is as long as it was
- * waited before the last wake. An answer and the contact that brought it have the same time, so a device seen later than
- * its last *later* has sent something since. A suspended enrolment is woken whatever waits for it, so that a device that is
- * still there can show it; because a push may be lost, again after an hour, then at intervals that double up to a day. By
- * command_pending, device_suspended, device_pkey, account_pkey; no locks.
+ * The instance's devices with commands to fetch that are due for a wake, those with urgent ones first, at most `limit`.
+ * A device is due if it was never woken; if it connected since its wake and something new waits; at once for a new
+ * urgent command; if it connected, found no slot, and `slotRetrySeconds` passed; and otherwise when the interval is
+ * over, which is as long as the wait before the last wake. An answer and the contact that brought it have the same
+ * time, so a device seen later than its last *later* has sent something since. A suspended enrolment is woken whatever
+ * waits for it, so that a device that still exists can show it; because a push may be lost, again after an hour, then
+ * at intervals that double up to a day. By command_pending, device_suspended, device_pkey, account_pkey; no locks.
  */
 export async function listSleeping(
   q: Queryable,
@@ -86,9 +86,9 @@ export async function listSleeping(
 }
 
 /**
- * Notes that these devices are being woken; returns those that were still ours to wake. Fenced; account rows FOR SHARE, device
- * rows FOR UPDATE, all SKIP LOCKED: a device that connects this very moment need not be woken. By device_pkey, account_pkey and
- * delivery_device.
+ * Records that these devices are being woken; returns those that we may still wake. Fenced; account rows FOR SHARE,
+ * device rows FOR UPDATE, all SKIP LOCKED: a device that connects this very moment need not be woken. By device_pkey,
+ * account_pkey and delivery_device.
  */
 export async function markWoken(q: Queryable, instanceId: string, deviceIds: readonly string[]): Promise<string[]> {
   if (deviceIds.length === 0) return [];
@@ -109,7 +109,7 @@ export async function markWoken(q: Queryable, instanceId: string, deviceIds: rea
 }
 
 /**
- * The wake service says that nobody is there: no more wakes before the device tells another address. Only while the address is
+ * The wake service reports a dead address: no more wakes until the device announces another. Only if the address is
  * still the one that was used. Fenced.
  */
 export async function waitForAddress(

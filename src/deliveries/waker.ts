@@ -1,6 +1,7 @@
 /**
  * Sends the wakes that are due, evenly and in the background: nothing waits for the platforms' wake services.
- * Invariant: a device is noted as woken before it is woken, so that a crash between both costs one interval and never a storm.
+ * Invariant: a wake is recorded before it is sent, so that a crash in between costs one interval and never causes a
+ * storm.
  */
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
@@ -15,9 +16,9 @@ import { listSleeping, markWoken, type SleepingDevice, waitForAddress } from './
 export interface WakerOptions {
   readonly db: Database;
   readonly instanceId: string;
-  /** The domain's; a device's own counts where it told one. */
+  /** The domain's; a channel announced by the device takes precedence. */
   readonly channel: string;
-  /** By platform; devices of another one come by themselves. */
+  /** By platform; devices of other platforms connect by themselves. */
   readonly clients: ReadonlyMap<string, Pick<WakeClient, 'wake' | 'pausedForMs'>>;
   readonly clock: Clock;
   readonly log: Logger;
@@ -25,29 +26,29 @@ export interface WakerOptions {
 
 export interface Wakes {
   readonly woken: number;
-  /** In how many milliseconds devices may be due that were not woken now; Infinity where it knows of none. */
+  /** Milliseconds until devices that were not woken now may be due; Infinity if none are known. */
   readonly dueInMs: number;
 }
 
 export interface Waker {
-  /** Starts the wakes that are due and allowed, for `freeSlots` free slots. */
+  /** Starts the wakes that are due and allowed, given `freeSlots`. */
   wake(settings: DeliverySettings, freeSlots: number, signal?: AbortSignal): Promise<Wakes>;
-  /** Resolves when no wake is under way. */
+  /** Resolves when no wake is in progress. */
   idle(): Promise<void>;
 }
 
-/** Devices that only need a slot are woken for so many for each free one: some come late. */
+/** This many devices that only need a slot are woken per free slot: some connect late. */
 const devicesPerFreeSlot = 2;
-/** With tens of thousands of waiting commands a look takes a while: it may cost a tenth of the time, no more. */
+/** With tens of thousands of waiting commands the query takes a while: it may use a tenth of the time, no more. */
 const durationsPerLook = 10;
-/** After which it is tried again where more were due than could be woken now. */
+/** Delay before the next attempt if more were due than could be woken now. */
 const restOfThemMs = 200;
 
 export function createWaker(options: WakerOptions): Waker {
   const { db, instanceId, clients, clock, log } = options;
   const underWay = new Set<Promise<void>>();
   const paced = createPacedLook(clock, durationsPerLook);
-  /** When whoever was woken is due again, should the wake be lost. */
+  /** When the devices just woken are due again, should the wake be lost. */
   let againAt = Infinity;
   let bucket: Bucket = { perMinute: 0, tokens: 0, refilledAtSeconds: 0 };
 
@@ -65,7 +66,7 @@ export function createWaker(options: WakerOptions): Waker {
       case undefined:
       case 'sent':
       case 'later':
-        // A wake that did not get through is repeated like one that was not answered.
+        // A wake that failed is repeated like one that was not answered.
         return;
       case 'address-gone':
         log.info(
@@ -85,7 +86,7 @@ export function createWaker(options: WakerOptions): Waker {
 
   return {
     async wake(settings, freeSlots, signal) {
-      // Who is due meanwhile is not known: whoever asks has to come again when it may be looked.
+      // Devices due meanwhile are not known: the caller has to retry when the query may run.
       const pauses = new Map([...new Set(clients.values())].map((client) => [client, client.pausedForMs()]));
       const canBeWoken = ({ platform }: SleepingDevice) => {
         const client = clients.get(platform);

@@ -10,9 +10,9 @@
  *       ▼                                                                               ▼
  *   superseded: nothing is owed after all                    failed: refused, given up, cancelled, or the enrolment ended
  *
- * *owed* has no command yet and is renewed in place, so there is one of each item for a device at most. From *released* on a
- * command carries it; *handed-out* holds a slot of its instance and one of the domain, *suspect* a suspects' place. A command
- * that was taken back keeps its id, so a late answer settles a delivery that is *released*, too.
+ * *owed* has no command yet and is renewed in place, so there is at most one per item and device. From *released* on it
+ * has a command; *handed-out* holds a slot of its instance and one of the domain, *suspect* a suspects' place. A
+ * command that was taken back keeps its id, so a late answer settles a delivery that is *released*, too.
  */
 import { stateMachine } from '../../database/state-machine.ts';
 
@@ -28,18 +28,18 @@ export const deliveryStates = stateMachine({
     superseded: [],
   },
   sets: {
-    /** Not settled: the device is still to have it. */
+    /** Not settled: still to be delivered. */
     open: ['owed', 'released', 'handed-out', 'suspect'],
-    /** Open, and its device is waited for: it is not among the silent ones. */
+    /** Open, and its device is expected, not silent. */
     awaited: ['owed', 'released', 'handed-out'],
     /** Open, and not with the device. */
     waiting: ['owed', 'released'],
-    /** Open, and a command carries it. */
+    /** Open, and has a command. */
     carried: ['released', 'handed-out', 'suspect'],
     /** With the device: it holds permits. */
     'with-device': ['handed-out', 'suspect'],
     settled: ['done', 'failed', 'superseded'],
-    /** Settled, and the device has nothing of it. */
+    /** Settled without effect on the device. */
     undelivered: ['failed', 'superseded'],
   },
 });
