@@ -1,39 +1,39 @@
-/** What devices say, whatever their protocol: how a command went, or something of themselves. */
+/** Messages of devices, independent of the protocol: the result of a command, or an announcement. */
 import type { WakeAddress } from './waking.ts';
 
-/** A device that comes for commands. */
+/** A device that connects for commands. */
 export type CommandReport = {
-  /** What the device calls itself; null where it says nothing that can be read. */
+  /** The device's name for itself; null if it gives none that can be read. */
   readonly deviceName: string | null;
-  /** For one user of the device, who is given no commands. */
+  /** On a user's channel, which gets no commands. */
   readonly onUserChannel: boolean;
 } & ({ readonly status: 'idle' } | CommandAnswer);
 
 export interface CommandAnswer {
-  /** `later`: not now, the device comes again for it. */
+  /** `later`: not now, the device will fetch it again. */
   readonly status: 'done' | 'failed' | 'later';
   /** As the device names the command; one of ours is a UUID. */
   readonly commandId: string;
-  /** The whole answer: JSON, but for bytes, dates and big integers. It is bounded by whoever stores it. */
+  /** The whole answer: JSON, except for bytes, dates and big integers. The code that stores it bounds it. */
   readonly answer: Readonly<Record<string, unknown>>;
-  /** Names in it that are kept of an answer that is too large; of a list, the first items. */
+  /** Members to keep of an answer that is too large; of a list, the first items. */
   readonly essentials: readonly string[];
-  /** What is kept where nothing else of it can be stored. */
+  /** Stored if nothing else of it can be. */
   readonly bareAnswer: Readonly<Record<string, unknown>>;
-  /** What the device says of itself, if the command was an `inventoryRequest`; of that, its own options. */
+  /** The device's inventory, if the command was an `inventoryRequest`; and the device options in it. */
   readonly inventory: Readonly<Record<string, unknown>> | null;
   /** `command.request_type` of the commands that ask for it. */
   readonly inventoryRequest: string;
   readonly optionNames: ReadonlySet<string>;
 }
 
-/** Names by which a device tells itself apart: of its hardware, or, where that is private, of its enrolment. One is there. */
+/** Identifiers of a device: of its hardware, or, if that is private, of its enrolment. One of them is present. */
 export interface DeviceNames {
   readonly hardwareId: string | null;
   readonly enrolmentId: string | null;
 }
 
-/** What a device says of itself when an enrolment begins. */
+/** The device's description of itself at the start of an enrolment. */
 export interface DeviceFacts {
   readonly serialNumber: string | null;
   readonly model: string | null;
@@ -42,13 +42,13 @@ export interface DeviceFacts {
   readonly softwareVersion: string | null;
 }
 
-/** Null channel: the platform's wake service knows the domain by none. */
+/** Null channel: the platform's wake service has none for the domain. */
 export type ToldWakeAddress = Omit<WakeAddress, 'channel'> & { readonly channel: string | null };
 
 /** A user's own channel beside the device's. */
 export interface DeviceUser {
   readonly id: string;
-  /** An id that stood for this user before, and for others too. */
+  /** An earlier id of this user that was shared with others. */
   readonly formerId: string | null;
 }
 
@@ -62,14 +62,14 @@ export type Announcement = { readonly names: DeviceNames } & (
       readonly unlockSecret: Uint8Array | null;
     }
   | { readonly kind: 'leaves'; readonly user: DeviceUser | null }
-  /** A secret that the device leaves in keeping; null takes it back. */
+  /** A secret that the device escrows; null withdraws it. */
   | { readonly kind: 'keeps-secret'; readonly secret: Uint8Array | null }
   | { readonly kind: 'fetches-secret' }
-  /** What this release does not serve; the status tells the device so. */
+  /** Not supported by this release; the status tells the device so. */
   | { readonly kind: 'not-served'; readonly status: 400 | 404 | 410; readonly reason: string }
 );
 
-/** What an enrolment is told apart by. */
+/** The identifier of an enrolment. */
 export function nameOf({ hardwareId, enrolmentId }: DeviceNames): string {
   return hardwareId ?? enrolmentId ?? '';
 }

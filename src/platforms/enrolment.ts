@@ -1,13 +1,13 @@
-/** How a platform's devices enrol, renew their identity and are told to leave. Pure. */
+/** How devices of a platform enrol, renew their identity and are told to leave. Pure. */
 import type { DeviceId } from '../base/ids.ts';
 import type { Order } from './order.ts';
 
-/** A device row that was made before any device is seen. */
+/** A device row, created before any device is seen. */
 export interface OfferedDevice {
   readonly deviceId: DeviceId;
   /** Path token of its addresses. */
   readonly token: string;
-  /** Whoever shows it first gets the identity. */
+  /** The first to present it gets the identity. */
   readonly challenge: string;
 }
 
@@ -35,9 +35,11 @@ interface Signing {
 }
 
 export interface Enrolment {
-  /** What whoever activated is answered: the same for the same offer. `signed`: by the domain, if the platform can. */
+  /**
+   * The answer to an activation: the same for the same offer. `signed`: by the domain, if the platform supports that.
+   */
   offer(facts: EnrolmentFacts, signed: boolean): { readonly contentType: string; readonly body: Buffer };
-  /** Has the device get a new identity, by the challenge of its facts; everything else is as it was when it enrolled. */
+  /** Makes the device get a new identity, with the challenge in its facts; everything else stays as at enrolment. */
   renewal(facts: EnrolmentFacts): Order;
   /** Tells the device to leave. */
   removal(domain: Pick<EnrolmentFacts['domain'], 'domainId'>): Order;

@@ -1,15 +1,18 @@
-/** What a platform compiles policies, service books and requests to: an order that becomes a command with its identifier. */
+/**
+ * The result of compiling policies, service books and requests: an order, which becomes a command once it has an
+ * identifier.
+ */
 import type { RuleValues } from '../policies/rules.ts';
 import type { StoredService } from '../services/service-store.ts';
 
-/** What the core knows of a device when something is compiled for it. */
+/** The core's facts about a device, for compiling. */
 export interface DeviceDescription {
   /** Name of its platform. */
   readonly platform: string;
   /** Product and system version as the device names them. */
   readonly product: string | null;
   readonly osVersion: string | null;
-  /** Of devices that have management software of their own beside the system. */
+  /** Of devices with management software separate from the system. */
   readonly softwareVersion: string | null;
 }
 
@@ -24,10 +27,10 @@ export interface SkippedPart {
 export interface Order {
   /** The kind of command, in the platform's words: stored as `command.request_type`. */
   readonly requestType: string;
-  /** SHA-256 of what the device is to have, 16 hex digits: equal content is recognised by it. */
+  /** SHA-256 of the content, 16 hex digits, to recognise equal content. */
   readonly revision: string;
   readonly skipped: readonly SkippedPart[];
-  /** The whole message as the device gets it; its answer names the command by this identifier. */
+  /** The complete message to the device; its answer refers to the command by this identifier. */
   write(commandId: string): Uint8Array;
 }
 
@@ -47,7 +50,7 @@ export interface PolicyFacts {
 
 export interface ServiceBookFacts {
   readonly domain: DomainFacts & {
-    /** `https://<tunnel host>:<port>`: where the connection service's tunnels are opened. */
+    /** `https://<tunnel host>:<port>`: where tunnels to the connection service are opened. */
     readonly tunnelUrl: string;
   };
   readonly account: { readonly name: string; readonly displayName: string };
@@ -58,14 +61,14 @@ export interface ServiceBookFacts {
   readonly release: string;
 }
 
-/** Pure. A part that a device cannot take is left out and reported; it never keeps the rest from the device. */
+/** Pure. A part that a device does not support is left out and reported; it never blocks the rest. */
 export interface Compiler {
   /** Devices of the same variant get the same order from the same rules. */
   variantOf(device: DeviceDescription): string;
-  /** Family of devices -> its least version that takes the rule; empty where none does. */
+  /** Family of devices -> the minimum version that supports the rule; empty if none does. */
   leastVersions(rule: string): Readonly<Record<string, string>>;
   policy(facts: PolicyFacts): Order;
-  /** Undefined for a device that takes none. */
+  /** Undefined for a device that does not support any. */
   serviceBooks(facts: ServiceBookFacts): Order | undefined;
   /** Asks the device for its inventory and options. */
   synchronization(): Order;

@@ -1,9 +1,10 @@
 /**
- * What a platform gives the core. The core knows devices that enrol, are owed something, take it, and answer *done*, *failed*,
- * *later* or that they are *idle*; what that looks like on the wire, and what a rule becomes there, is the platform's.
+ * The interface between a platform and the core. The core knows devices that enrol, are owed something, take it, and
+ * answer *done*, *failed*,
+ * *later* or that they are *idle*; the wire format, and what a rule is compiled to, are up to the platform.
  *
- * Invariant: a platform is pure but for its wake service, and knows no database: router and instance use the same one.
- * A platform that is added has a folder of its own and a line in `registered/`.
+ * Invariant: a platform is pure except for its wake service, and does not use the database: router and instance share
+ * it. A new platform gets its own folder and a line in `registered/`.
  */
 import type { Enrolment } from './enrolment.ts';
 import type { Compiler } from './order.ts';
@@ -14,13 +15,13 @@ export interface Platform {
   /** As stored in `device.platform`. */
   readonly name: string;
   /**
-   * Least version of the devices' management software that takes service books and synchronizes; devices with an earlier one
-   * are owed the IT policy alone. Null where every device takes everything.
+   * Minimum version of the devices' management software that takes service books and synchronizes; devices with an
+   * earlier one are owed only the IT policy. Null if every device takes everything.
    */
   readonly leastSoftware: string | null;
   /**
-   * The feature without which no device of it is activated: an earlier release would take it for one of its own. Null where
-   * every release that may be beside this one knows the platform.
+   * The feature required for activating its devices: an earlier release would mistake them for one of its own
+   * platforms'. Null if every release that may run beside this one knows the platform.
    */
   readonly feature: string | null;
   /** Platforms may share one. */
@@ -32,9 +33,9 @@ export interface Platform {
 
 export interface Platforms {
   readonly all: readonly Platform[];
-  /** Undefined for the name of one that this release does not have. */
+  /** Undefined for a name that this release does not have. */
   named(name: string): Platform | undefined;
-  /** Whatever is asked for. @param url path and query, as in the request line or `:path` */
+  /** For any request. @param url path and query, as in the request line or `:path` */
   addressOf(url: string): DeviceAddress;
 }
 
@@ -48,7 +49,7 @@ export function createPlatforms(all: readonly Platform[]): Platforms {
     all,
     named: (name) => byName.get(name),
     addressOf: (url) => {
-      // Control paths of the link are nobody's, whatever a protocol takes for its own.
+      // Control paths of the link belong to no protocol, whatever it claims.
       if (url.startsWith('/.')) return nowhere;
       for (const protocol of protocols) {
         const address = protocol.addressOf(url);

@@ -1,18 +1,17 @@
 /**
- * How devices of one or more platforms speak: at which addresses, how they prove who they are, what their messages mean, and
- * how they are answered. Pure.
+ * The protocol of one or more platforms' devices: addresses, proof of identity, meaning of messages, and answers. Pure.
  *
- * Invariant: router and instance ask the same protocol about an address, so that nothing reaches an instance that it would
- * read differently.
+ * Invariant: router and instance ask the same protocol about an address, so that an instance never interprets a request
+ * differently from the router.
  */
 import type { ErrorCode } from '../base/error-codes.ts';
 import type { CertificateKeys } from '../protocol/cms/certificate-keys.ts';
 import type { Announcement, CommandReport } from './device-message.ts';
 
 export type AddressPurpose =
-  /** Commands are fetched and answered. Answered 2xx only to a device that has proven who it is, as announcements are. */
+  /** Commands are fetched and answered. Like announcements, answered 2xx only if the device has proven its identity. */
   | 'commands'
-  /** What a device says of itself: see {@link Announcement}. */
+  /** Announcements of a device: see {@link Announcement}. */
   | 'announcements'
   /** A device gets its identity by SCEP, or as {@link DeviceProtocol.identity} says. */
   | 'scep'
@@ -24,7 +23,7 @@ export type AddressPurpose =
 
 /** One kind of address. */
 export interface AddressRule {
-  /** In metrics and logs. `no-token` is shaped like a device's address, with something that is no token. */
+  /** In metrics and logs. `no-token` has the shape of a device's address, but no valid token. */
   readonly kind: string;
   readonly purpose: AddressPurpose;
   /** Of a request's body. */
@@ -34,18 +33,18 @@ export interface AddressRule {
 
 export interface DeviceAddress {
   readonly rule: AddressRule;
-  /** The device's path token; empty where the address is not of one device. */
+  /** The device's path token; empty if the address does not belong to one device. */
   readonly token: string;
 }
 
 /** A path token: 32 random bytes in base64url. */
 export const pathToken = /^[A-Za-z0-9_-]{43}$/;
 
-/** What a request proves itself by. */
+/** The proofs of identity in a request. */
 export interface ProofRequest {
-  /** A header as it came, the first of several. */
+  /** A header as received, the first of several. */
   header(name: string): string | undefined;
-  /** The TLS client certificate, only where the router or a trusted proxy named it. @see RFC 9440 §2.2 */
+  /** The TLS client certificate, only if the router or a trusted proxy named it. @see RFC 9440 §2.2 */
   readonly clientCertHeader: string | undefined;
   /** The body as it was received. */
   readonly body: Buffer;
@@ -54,37 +53,37 @@ export interface ProofRequest {
 export interface ProvenIdentity {
   /** SHA-256 of the certificate, lower-case hex. */
   readonly fingerprint: string;
-  /** Whether the key was used in TLS. A signature alone may be a repetition: whoever saw it can send it again. */
+  /** Whether the key was used in TLS. A signature alone may be a replay by anybody who saw it. */
   readonly overTls: boolean;
-  /** The certificate of TLS, where it is another one than that of the signature: as on a connection that outlived a renewal. */
+  /** The TLS certificate if it differs from the signature's, as on a connection that outlived a renewal. */
   readonly otherInTls: string | undefined;
-  /** What was signed, and when by the device's clock, if it says so. */
+  /** The signed content, and when by the device's clock, if given. */
   readonly signature: { readonly covered: Uint8Array; readonly signedAt: Date | undefined } | undefined;
   /** The certificate itself, in DER. @throws BrambleError ERR_CLIENT_CERT_HEADER */
   readonly certificateDer: () => Uint8Array;
 }
 
-/** Who asks for an enrolment. */
+/** A request for an enrolment. */
 export interface EnrolmentRequest {
-  /** As it was typed. */
+  /** As typed. */
   readonly accountName: string;
   readonly password: string;
   readonly platform: string;
-  /** Whether the answer is to be signed by the domain. */
+  /** Whether the domain should sign the answer. */
   readonly signed: boolean;
 }
 
-/** Who asks for an identity. */
+/** A request for an identity. */
 export interface IdentityRequest {
   /** Of the offer, or of a renewal. */
   readonly challenge: string | undefined;
-  /** The certificate that proved the request, where it asks for another one in its place. */
+  /** The certificate that proved the request, if it asks for a replacement. */
   readonly renews: Uint8Array | null;
   readonly publicKeySpkiDer: Uint8Array;
   readonly transactionId: string;
 }
 
-/** How devices get identities that do not speak SCEP. */
+/** How devices without SCEP get identities. */
 export interface IdentityProtocol {
   /** Throws where it cannot be read. */
   read(body: Buffer): IdentityRequest;
@@ -92,24 +91,27 @@ export interface IdentityProtocol {
 }
 
 export interface DeviceProtocol {
-  /** Undefined where it is none of this protocol's. Asked for every request, by routers too. @param url path and query */
+  /**
+   * Undefined if it does not belong to this protocol. Called for every request, also by routers. @param url path and
+   * query
+   */
   addressOf(url: string): DeviceAddress | undefined;
   /** @throws BrambleError ERR_IDENTITY_MISSING, ERR_SIGNATURE_INVALID, ERR_CLIENT_CERT_HEADER */
   prove(request: ProofRequest, keys: CertificateKeys): ProvenIdentity;
-  /** Throws where it cannot be read so far that it names a command and says how that went. */
+  /** Throws if it cannot be read well enough to tell the command and its result. */
   readReport(body: Buffer): CommandReport;
   /** Throws where it cannot be read. */
   readAnnouncement(body: Buffer): Announcement;
-  /** Codes of what these throw where the device is at fault, beside those of every protocol. */
+  /** Codes that these throw if the device is at fault, in addition to those of every protocol. */
   readonly faults: ReadonlySet<ErrorCode>;
-  /** Of an answer that holds a command or a secret. */
+  /** Of an answer that contains a command or a secret. */
   readonly contentType: string;
-  /** A secret that the device left in keeping; null where there is none. */
+  /** A secret that the device escrowed; null if there is none. */
   writeSecret(secret: Uint8Array | null): Buffer;
-  /** The one status that makes a device leave management. It is given on purpose, never because something failed. */
+  /** The one status that makes a device leave management. Sent deliberately, never because something failed. */
   readonly leaveStatus: number;
-  /** @throws BrambleError ERR_CONTENT_TYPE; ERR_INPUT when it is not readable, or a field is missing. */
+  /** @throws BrambleError ERR_CONTENT_TYPE; ERR_INPUT when it cannot be read, or a field is missing. */
   readEnrolment(contentType: string | undefined, body: Buffer): EnrolmentRequest;
-  /** Null where all is SCEP. */
+  /** Null if all devices use SCEP. */
   readonly identity: IdentityProtocol | null;
 }

@@ -1,25 +1,25 @@
 /**
- * Waking devices, so that they come for what waits.
- * Invariant: a wake is proof of nothing, and nothing waits for it: whatever goes wrong costs delay.
+ * Waking devices, so that they connect. Invariant: a wake proves nothing, and nothing waits for it: a failure only
+ * causes delay.
  */
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../process/log/logger.ts';
 
-/** What a device told of how it is woken. */
+/** The wake address that a device announced. */
 export interface WakeAddress {
   readonly token: Uint8Array;
-  /** Shows the device that it is its own server that wakes it. */
+  /** Shows the device that its own server is waking it. */
   readonly secret: string;
-  /** What the domain is known by at the platform's wake service; it stays the same for as long as the enrolment lasts. */
+  /** The domain's identifier at the platform's wake service; constant for the lifetime of the enrolment. */
   readonly channel: string;
 }
 
 export type WakeOutcome =
   | { readonly outcome: 'sent' }
-  /** Nobody is there any more: wait until the device tells another address. */
+  /** The address is dead: wait until the device announces another. */
   | { readonly outcome: 'address-gone'; readonly reason: string }
   | { readonly outcome: 'later'; readonly reason: string }
-  /** Trying again changes nothing until a person acts. */
+  /** A retry is pointless until a person acts. */
   | { readonly outcome: 'rejected'; readonly reason: string };
 
 export interface WakeClient {
@@ -32,17 +32,17 @@ export interface WakeClient {
   close(): Promise<void>;
 }
 
-/** What a wake service may know of the domain. */
+/** What a wake service may know about the domain. */
 export interface WakeHost {
   readonly log: Logger;
   readonly clock: Clock;
   /** A setting as it is stored; undefined where there is none. */
   readSetting(key: string): Promise<unknown>;
-  /** Opens what lies sealed in a setting, under the place it was sealed for. */
+  /** Opens a sealed value in a setting, with the context it was sealed for. */
   openSealed(place: string, ciphertext: Buffer, keyId: string): Buffer;
 }
 
-/** Opened once in a process, also where several platforms share it. */
+/** Opened once per process, even if several platforms share it. */
 export interface WakeService {
   open(host: WakeHost): WakeClient;
 }

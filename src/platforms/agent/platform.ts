@@ -7,7 +7,7 @@ import { createProfileCompiler } from '../apple/profile-compiler.ts';
 import type { Platform } from '../port.ts';
 import { agentRules } from './rule-software.ts';
 
-/** Least agent software that takes service books and synchronizes. */
+/** Minimum agent version that takes service books and synchronizes. */
 const leastSoftware = '4.0';
 const fromThen: LeastVersions = { agent: leastSoftware };
 const services: Readonly<Record<ServiceType, LeastVersions>> = {

@@ -1,4 +1,4 @@
-/** Which rules the agent knows, by the least device software: data, one row each. */
+/** Which rules the agent supports, by minimum device software: data, one row each. */
 export const agentRules: Readonly<Record<string, string>> = {
   passwordRequired: '1.0',
   passwordMinimumLength: '1.0',

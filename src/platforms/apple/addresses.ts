@@ -4,7 +4,7 @@
  *   PUT  /mdm/<token>/checkin   check-in         PUT /mdm/<token>/connect   commands and their answers
  *   GET|POST /scep/<token>      identities       POST /activate             enrolment profiles
  *
- * Invariant: enrolled devices keep their addresses for ever; and no address takes more than what is really sent there.
+ * Invariant: enrolled devices keep their addresses for ever; and no address accepts more than is actually sent there.
  */
 import { type AddressRule, type DeviceAddress, type DeviceProtocol, pathToken } from '../protocol.ts';
 

@@ -1,7 +1,6 @@
 /**
- * Compiles rules for one kind of device into one profile. Pure.
- * Invariant: a rule that this release does not know, or whose value or device does not fit, is left out and reported; it never
- * keeps the others from the device.
+ * Compiles rules for one kind of device into one profile. Pure. Invariant: a rule that this release does not know, that
+ * has an invalid value, or that the device does not support is left out and reported; it never prevents the others.
  */
 import { rules as ownRules, type RuleTable, type RuleValue } from '../../policies/rules.ts';
 import type { PlistDictionary } from '../../protocol/plist/value.ts';
@@ -54,7 +53,7 @@ export function compilePolicy(
       const content = contents.get(place.payload) ?? new Map<string, RuleValue>();
       contents.set(place.payload, content.set(place.key, checked.data));
     } else if (given !== undefined) {
-      // No policy asked for a default that the device cannot take, so nothing is missing.
+      // No policy asked for a default that the device does not support, so nothing is missing.
       const message = `${kind.family} ${kind.version} does not know the rule "${name}"`;
       skipped.push({ name, reason: 'not-for-device', message });
     }

@@ -1,7 +1,7 @@
 /**
- * One Apple configuration profile out of payloads: what an IT policy and a set of service books are both compiled to.
- * Invariant: PayloadIdentifier depends on domain and kind only, so that each compilation, of whatever release, replaces the one
- * before; PayloadUUID depends on the content only, so that equal content is recognised as equal.
+ * One Apple configuration profile built from payloads: both IT policies and service books are compiled to it.
+ * Invariant: PayloadIdentifier depends on domain and kind only, so that each compilation, of whatever release, replaces
+ * the one before; PayloadUUID depends on the content only, so that equal content is recognised as equal.
  */
 import { createHash } from 'node:crypto';
 import { buildProfile, uuidFromSeed } from '../../protocol/apple/profile.ts';
@@ -24,11 +24,11 @@ export interface ProfileParts {
   readonly displayName: string;
   readonly description: string;
   readonly organization: string;
-  /** The release whose compiler this is: stands in the profile as `BrambleRelease`. */
+  /** The compiler's release, `BrambleRelease` in the profile. */
   readonly release: string;
   readonly payloads: readonly {
     readonly type: string;
-    /** Follows the profile's identifier after a dot. */
+    /** Appended to the profile's identifier after a dot. */
     readonly name: string;
     readonly displayName: string;
     readonly description?: string;

@@ -1,30 +1,30 @@
 /**
- * Families of devices that read Apple's profiles, and which of them takes what. Pure. Shared with platforms whose devices read
- * the same profiles: each says by a table of its own what its families know.
+ * Families of devices that read Apple's profiles, and what each supports. Pure. Shared by platforms whose devices read
+ * the same profiles: each has a table of what its families support.
  */
 import { compareVersions } from '../../base/dotted-version.ts';
 import type { ServiceType } from '../../services/services.ts';
 import type { DeviceDescription } from '../order.ts';
 
-/** Family -> its least version that takes something; a family that is missing does not know it at all. */
+/** Family -> the minimum version that supports something; a missing family does not support it at all. */
 export type LeastVersions = Readonly<Record<string, string>>;
 
 export interface DeviceKind {
   readonly family: string;
-  /** The version that counts: of the system, or of the device's management software. */
+  /** The version to compare: of the system, or of the device's management software. */
   readonly version: string;
 }
 
-/** What the devices of one platform read of the profiles. */
+/** Which parts of the profiles the devices of one platform support. */
 export interface ProfileReaders {
   kindOf(device: DeviceDescription): DeviceKind;
-  /** Rule name -> the devices that know its key. */
+  /** Rule name -> the devices that support its key. */
   readonly rules: Readonly<Record<string, LeastVersions>>;
   readonly services: Readonly<Record<ServiceType, LeastVersions>>;
   takesServiceBooks(device: DeviceDescription): boolean;
 }
 
-/** True where the device is of a family in `least` and of at least the version named there. */
+/** True if the device is of a family in `least` and has at least the version given there. */
 export function meetsLeast(least: LeastVersions | undefined, { family, version }: DeviceKind): boolean {
   const needed = least !== undefined && Object.hasOwn(least, family) ? least[family] : undefined;
   return needed !== undefined && compareVersions(version, needed) >= 0;

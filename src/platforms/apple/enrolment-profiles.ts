@@ -1,7 +1,7 @@
 /**
  * The enrolment profile of a device that was offered: the addresses of the domain with the device's own token, and both
  * authorities as roots. Protects: ServerURL, CheckInURL and Topic can never change once a device has installed them, so
- * they hold nothing of an instance. The same offer is always the same profile.
+ * they contain nothing specific to an instance. The same offer always gives the same profile.
  */
 import { createPrivateKey } from 'node:crypto';
 import { commandRequest } from '../../protocol/apple/command.ts';

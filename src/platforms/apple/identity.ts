@@ -1,9 +1,9 @@
 /**
- * What certificate a device request comes with: by the `Mdm-Signature` over its body, or by the header in which the router
- * hands on the TLS client certificate. Protects: a proof that is there is always checked, and two proofs of two certificates are
- * never taken for one of either: whether both are of one device, its rows decide.
- * Whether the certificate is the one that the enrolment was issued, its fingerprint in the device row decides.
- * On device addresses every error of this file is answered 400: 401 would make a device leave management.
+ * Which certificate a device request proves: by the `Mdm-Signature` over its body, or by the header in which the router
+ * passes on the TLS client certificate. Protects: a proof that is present is always checked, and proofs of two
+ * certificates are never treated as one: the device's rows decide whether both belong to it, and the fingerprint in the
+ * device row whether the certificate is the enrolment's. On device addresses every error of this file is answered 400:
+ * 401 would make a device leave management.
  */
 import { BrambleError } from '../../base/errors.ts';
 import { parseClientCert } from '../../protocol/client-cert-header.ts';
@@ -15,15 +15,15 @@ import type { ProvenIdentity } from '../protocol.ts';
 export interface IdentityProof {
   /** The `Mdm-Signature` header. */
   readonly mdmSignature?: string | undefined;
-  /** The `client-cert` header, only where the router or a trusted proxy set it. @see RFC 9440 §2.2 */
+  /** The `client-cert` header, only if the router or a trusted proxy set it. @see RFC 9440 §2.2 */
   readonly clientCertHeader?: string | undefined;
   /** The body as it was received. */
   readonly body: Uint8Array;
 }
 
 /**
- * The certificate that the request proves to hold. `keys` keeps certificates that were read, for speed. The certificate of a
- * header is not read: only one whose fingerprint a device row holds counts.
+ * The certificate whose key the request proves. `keys` caches parsed certificates. The certificate of a header is not
+ * parsed: it only counts if a device row has its fingerprint.
  * @throws BrambleError ERR_IDENTITY_MISSING, ERR_SIGNATURE_INVALID, ERR_CLIENT_CERT_HEADER
  */
 export function identityOf(proof: IdentityProof, keys?: CertificateKeys): ProvenIdentity {

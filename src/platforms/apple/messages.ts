@@ -62,7 +62,8 @@ function announcementOf(message: CheckinMessage): Announcement {
     case 'GetBootstrapToken':
       return { kind: 'fetches-secret', names };
     case 'UserAuthenticate':
-      // The device asks no more for this login, and manages the user without a channel. @see Apple, UserAuthenticate
+      // The device does not ask again for this login, and manages the user without a channel. @see Apple,
+      // UserAuthenticate
       return { kind: 'not-served', names, status: 410, reason: 'users of a directory are not managed' };
     case 'DeclarativeManagement':
       return { kind: 'not-served', names, status: 404, reason: 'declarative management is not supported' };

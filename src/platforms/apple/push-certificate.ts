@@ -1,6 +1,4 @@
-/**
- * Checks a push certificate before it is stored: one that cannot work would leave every device asleep, unnoticed.
- */
+/** Checks a push certificate before it is stored: an unusable one would silently leave every device asleep. */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { BrambleError } from '../../base/errors.ts';
 
@@ -35,7 +33,7 @@ export function inspectPushCertificate(
   return { topic, expiresAt: validToDate };
 }
 
-/** Of one that is stored, whether it still fits or not; null where it cannot be read. */
+/** For a stored one, whether or not it is still valid; null if it cannot be read. */
 export function certificateFacts(pem: string): { issuer: string; selfSigned: boolean; expiresAt: Date } | null {
   try {
     const certificate = new X509Certificate(pem);
@@ -53,7 +51,7 @@ function readCertificate(pem: string): X509Certificate {
   try {
     return new X509Certificate(pem);
   } catch {
-    // What OpenSSL says of it names its own source.
+    // OpenSSL's message names OpenSSL's source.
     throw refused(
       'the certificate cannot be read: it is damaged, or not PEM, which begins with -----BEGIN CERTIFICATE-----',
     );

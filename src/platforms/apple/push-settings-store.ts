@@ -11,7 +11,7 @@ import {
   unsealPushSettings,
 } from './push-settings.ts';
 
-/** Until the transaction ends nobody else changes them, or the topic: locks the domain's row. */
+/** Locks the domain's row, so that nobody else changes them or the topic until the transaction ends. */
 export async function lockPushSettings(tx: Transaction): Promise<void> {
   await tx`select 1 from domain for update`;
 }

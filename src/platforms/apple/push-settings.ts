@@ -1,6 +1,6 @@
 /**
- * The settings of the push service, and their stored form, in which the push certificate's key lies sealed under the master key.
- * Invariant: the key stands nowhere in the database, or in an answer, in the clear.
+ * The settings of the push service, and their stored form, in which the push certificate's key is sealed under the
+ * master key. Invariant: the key is never in the clear in the database or in a response.
  */
 import * as z from 'zod';
 
@@ -16,7 +16,7 @@ export type PushSettings = z.output<typeof pushSettingsSchema>;
 
 /** Setting 'push'. */
 export const pushSettingsKey = 'push';
-/** What the key is sealed for. */
+/** The context that the key is sealed for. */
 export const pushKeyPlace = 'setting/push/privateKeyPem';
 
 export const storedPushSettingsSchema = pushSettingsSchema.omit({ privateKeyPem: true }).extend({
@@ -25,7 +25,7 @@ export const storedPushSettingsSchema = pushSettingsSchema.omit({ privateKeyPem:
 });
 export type StoredPushSettings = z.output<typeof storedPushSettingsSchema>;
 
-/** Throws what `open` throws where the key cannot be opened. */
+/** Throws as `open` does if the key cannot be opened. */
 export function unsealPushSettings(
   stored: StoredPushSettings,
   open: (place: string, ciphertext: Buffer, keyId: string) => Buffer,

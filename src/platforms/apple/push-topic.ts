@@ -1,6 +1,6 @@
 /**
- * The push topic of the domain. A new domain has a made-up one, under which no device can be woken by the vendor's service;
- * the first real certificate replaces it, and from then on it never changes: devices keep it for ever.
+ * The push topic of the domain. A new domain has a generated one, with which the vendor's service cannot wake any
+ * device; the first real certificate replaces it, and from then on it never changes: devices keep it for ever.
  */
 import * as z from 'zod';
 import { BrambleError } from '../../base/errors.ts';
@@ -15,13 +15,13 @@ export const pushTopicSetting = z.object({ fixedAt: z.iso.datetime().nullable().
 
 export interface PushTopic {
   topic: string;
-  /** Whether a certificate has fixed it. */
+  /** Whether a certificate has determined it. */
   fixed: boolean;
-  /** Enrolments that know another topic and have to enrol again. */
+  /** Enrolments with another topic, which have to enrol again. */
   mustEnrolAgain: number;
 }
 
-/** Counts the devices: for people, not for each message. */
+/** Counts the devices: for display, not for each message. */
 export async function readPushTopic(q: Queryable): Promise<PushTopic> {
   const { fixedAt } = await readSetting(q, settingKey, pushTopicSetting);
   const { pushTopic: topic } = await readDomain(q);
@@ -35,8 +35,8 @@ async function countOfOtherTopics(q: Queryable, topic: string): Promise<number> 
 }
 
 /**
- * Fixes the topic of a certificate that is being set. Locks the domain's row, so that of two certificates at once the second
- * is held against the first. Answers how many enrolments have to enrol again.
+ * Fixes the topic of a certificate that is being set. Locks the domain's row, so that of two concurrent certificates
+ * the second is checked against the first. Returns how many enrolments have to enrol again.
  * @throws BrambleError ERR_PUSH_TOPIC when another topic was fixed before, ERR_FEATURE_LOCKED while a component of an earlier
  *   release would go on with the made-up one
  */
@@ -53,7 +53,7 @@ export async function fixPushTopic(
   return { replaced: replaces, mustEnrolAgain: await countOfOtherTopics(tx, topic) };
 }
 
-/** How it would stand with a certificate of this topic. Changes nothing, and throws as {@link fixPushTopic} would. */
+/** The result of setting a certificate with this topic. Changes nothing, and throws as {@link fixPushTopic} would. */
 export async function previewPushTopic(q: Queryable, features: readonly Feature[], topic: string): Promise<PushTopic> {
   const { fixed } = await admitTopic(q, features, topic);
   return { topic, fixed, mustEnrolAgain: await countOfOtherTopics(q, topic) };

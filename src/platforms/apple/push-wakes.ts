@@ -1,4 +1,4 @@
-/** Wakes devices through Apple's push service, with the settings in force: when they change, a new client takes over. */
+/** Wakes devices through Apple's push service with the current settings: when they change, a new client takes over. */
 import type { PushOutcome } from '../../protocol/apns/push.ts';
 import type { WakeOutcome, WakeService } from '../waking.ts';
 import { createPushClient } from './push.ts';
@@ -25,7 +25,7 @@ export const pushService: WakeService = {
   },
 };
 
-/** A token that is unregistered or bad is good for nothing until the device's next TokenUpdate. */
+/** An unregistered or bad token is useless until the device's next TokenUpdate. */
 function wakeOutcome(pushed: PushOutcome): WakeOutcome {
   switch (pushed.outcome) {
     case 'sent':

@@ -1,8 +1,7 @@
 /**
- * Wakes devices: APNs over HTTP/2, one session for all of them, to a settable address.
- * Invariant: a wake is never waited for by anything else, and trouble at the push service costs delay, nothing more: every
- * push ends in an outcome, within its deadline. A push that broke is tried once more on a fresh session, which is harmless
- * because a later one replaces an earlier one.
+ * Wakes devices: APNs over HTTP/2, one session for all of them, to a configurable address. Invariant: nothing else
+ * waits for a wake, and problems of the push service only cause delay: every push has an outcome within its deadline. A
+ * push that broke is retried once on a fresh session, which is harmless because a later one replaces an earlier one.
  */
 import http2 from 'node:http2';
 import type { Clock } from '../../base/clock.ts';
@@ -31,7 +30,7 @@ export interface PushClient {
   /** Milliseconds until pushes make sense again; 0 when they do now. */
   pausedForMs(): number;
   counts(): PushCounts;
-  /** Ends the session; pushes under way end with `retry-later`. */
+  /** Ends the session; pushes in progress end with `retry-later`. */
   close(): Promise<void>;
 }
 
@@ -39,11 +38,11 @@ export interface PushClientOptions {
   readonly settings: PushSettings;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Streams open at the same time, at most. Default 50; the server's own limit holds too. */
+  /** Maximum number of concurrent streams. Default 50; the server's limit applies too. */
   readonly concurrency?: number;
   /** Default 10 s. */
   readonly requestTimeoutMs?: number;
-  /** First delay after trouble; doubles up to a minute, with up to half of jitter. Default 500 ms. */
+  /** First delay after a failure; doubles up to a minute, with up to 50 % jitter. Default 500 ms. */
   readonly backoffMs?: number;
 }
 
@@ -97,7 +96,7 @@ export function createPushClient(options: PushClientOptions): PushClient {
       open += 1;
       return;
     }
-    // Whoever gives a slot back hands it on, so `open` stays as it is.
+    // A released slot is passed on, so `open` does not change.
     await new Promise<void>((resolve) => waiting.push(resolve));
   }
 
@@ -110,13 +109,13 @@ export function createPushClient(options: PushClientOptions): PushClient {
   async function attempt(target: PushTarget, signal: AbortSignal | undefined): Promise<PushOutcome | 'broken'> {
     let used: http2.ClientHttp2Session | undefined;
     try {
-      // Throws for settings that TLS does not take, such as a certificate that is none.
+      // Throws for settings that TLS does not accept, such as an invalid certificate.
       used = currentSession();
       const { status, body } = await request(used, target, requestTimeoutMs, clock.now(), signal);
       return parsePushAnswer(status, body);
     } catch (error) {
       if (error instanceof RequestTimeout) {
-        // The connection is taken for dead: a half-open one would swallow every push until TCP notices.
+        // The connection is presumed dead: a half-open one would swallow every push until TCP notices.
         used?.destroy();
       }
       log.debug({ error: messageOf(error) }, 'a push broke');
@@ -178,7 +177,7 @@ function request(
       },
       signal ? { signal } : {},
     );
-    // The deadline of one network operation, not a matter of the domain's time: the machine's own timer.
+    // The deadline of one network operation uses the machine's timer, not the domain's clock.
     const timer = setTimeout(() => stream.destroy(new RequestTimeout('no answer in time')), timeoutMs);
     let status = 0;
     let body = '';

@@ -1,6 +1,7 @@
 /**
- * Where each rule of an IT policy goes in a device's profile, and which Apple devices know it: data, one row each.
- * Invariant: what a rule is compiled to never changes once a release with it is sealed, because the profiles on devices hold it.
+ * Where each rule of an IT policy goes in a device's profile, and which Apple devices support it: data, one row each.
+ * Invariant: the compiled form of a rule never changes once a release with it is sealed, because the profiles on
+ * devices contain it.
  * @see Apple device-management, mdm/profiles/com.apple.mobiledevice.passwordpolicy and com.apple.applicationaccess
  */
 import type { LeastVersions } from './device-family.ts';
@@ -10,7 +11,7 @@ export type PolicyPayloadType = 'com.apple.mobiledevice.passwordpolicy' | 'com.a
 export interface RulePlace {
   readonly payload: PolicyPayloadType;
   readonly key: string;
-  /** Least systems of Apple that know the key. */
+  /** Minimum Apple system versions that support the key. */
   readonly least: LeastVersions;
 }
 

@@ -11,7 +11,10 @@ import type { ServiceBookFacts, SkippedPart } from '../order.ts';
 import { type CompiledProfile, compileProfile } from './compiled-profile.ts';
 import { type LeastVersions, meetsLeast, type ProfileReaders } from './device-family.ts';
 
-/** Least Apple systems that take a service's payload. @see Apple device-management, supportedOS of each payload */
+/**
+ * Minimum Apple system versions that support a service's payload. @see Apple device-management, supportedOS of each
+ * payload
+ */
 export const serviceSystems: Readonly<Record<ServiceType, LeastVersions>> = {
   '[CMIME]': { ios: '4.0', macos: '10.7' },
   '[CICAL]': { ios: '4.0', macos: '10.7' },
@@ -28,7 +31,7 @@ function serviceBookUid(type: ServiceType, srpIdentifier: string): string {
   return `${type}-${srpIdentifier}`;
 }
 
-/** The profile; undefined for a device that takes no service books at all. */
+/** The profile; undefined for a device that does not support service books at all. */
 export function compileServiceBooks(input: ServiceBookFacts, readers: ProfileReaders): CompiledProfile | undefined {
   if (!readers.takesServiceBooks(input.device)) return undefined;
   const kind = readers.kindOf(input.device);
@@ -50,7 +53,7 @@ export function compileServiceBooks(input: ServiceBookFacts, readers: ProfileRea
         const description = `Service book ${uid} of ${input.domain.name}`;
         return [{ ...book, name: uid, displayName: uid, description }];
       } catch (error) {
-        // One service with settings that no longer fit must not keep the others from the device: it is reported.
+        // One service with settings that are no longer valid must not block the others: it is reported.
         skipped.push({ name: type, reason: 'invalid', message: messageOf(error) });
         return [];
       }
