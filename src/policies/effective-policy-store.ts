@@ -1,4 +1,4 @@
-/** Loads what the rules of many accounts are merged from, in one statement for all of them. */
+/** Loads the policies from which the rules of many accounts are merged, in one statement. */
 import type { Queryable } from '../database/connection.ts';
 import { type EffectivePolicy, mergePolicies, type PolicyLayer } from './effective-policy.ts';
 import { defaultPolicyName } from './preconfigured-policies.ts';

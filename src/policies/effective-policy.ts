@@ -1,15 +1,15 @@
 /**
- * Which rules hold for an account: its own policy over those of its groups, in the order of their rank, over Default, rule
- * by rule. Pure.
- * Invariant: the same layers give the same identity in every release, since only names and values enter it.
+ * Which rules hold for an account: its own policy over those of its groups, in the order of their rank, over Default,
+ * rule by rule. Pure. Invariant: the same layers give the same identity in every release, since it depends only on
+ * names and values.
  */
 import { createHash } from 'node:crypto';
 import type { RuleValue, RuleValues } from './rules.ts';
 
-/** One policy that holds for an account. */
+/** One policy that applies to an account. */
 export interface PolicyLayer {
   readonly source: 'user' | 'group' | 'default';
-  /** Rank of the group, the lower number wins; null for the others. */
+  /** Rank of the group, the lower number wins; null for other layers. */
   readonly rank: number | null;
   readonly policyName: string;
   readonly rules: RuleValues;

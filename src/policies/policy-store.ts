@@ -1,7 +1,7 @@
 /**
- * IT policies and who they are assigned to. All writes are the domain's: the caller runs them in an administration
- * transaction, and owes the deliveries in the same one (`oweDeliveries` for `accountsUnderPolicy`).
- * Invariant: what is stored was checked by `parseRules`; Default always exists.
+ * IT policies and their assignments. All writes belong to the domain: the caller runs them in an administration
+ * transaction, and queues the deliveries in the same one (`oweDeliveries` for `accountsUnderPolicy`). Invariant: stored
+ * rules were checked by `parseRules`; Default always exists.
  */
 import { BrambleError } from '../base/errors.ts';
 import { newId } from '../base/ids.ts';
@@ -62,7 +62,8 @@ export async function replacePolicyRules(q: Queryable, name: string, rules: unkn
 }
 
 /**
- * Deletes a policy; its accounts and groups return to what is below it. Ask {@link accountsUnderPolicy} first whom to deliver.
+ * Deletes a policy; its accounts and groups fall back to the next lower policy. Call {@link accountsUnderPolicy} first
+ * to know who needs a delivery.
  * @throws BrambleError ERR_POLICY_IS_DEFAULT
  */
 export async function deletePolicy(q: Queryable, name: string): Promise<'deleted' | 'not-found'> {
@@ -76,7 +77,7 @@ export async function deletePolicy(q: Queryable, name: string): Promise<'deleted
   return count === 0 ? 'not-found' : 'deleted';
 }
 
-/** Assigns a policy to an account, or takes the account's own away with null. By the primary key. */
+/** Assigns a policy to an account, or removes the account's own with null. By the primary key. */
 export async function assignAccountPolicy(q: Queryable, accountId: string, policyId: string | null): Promise<void> {
   if (policyId === null) {
     await q`delete from account_policy where account_id = ${accountId}`;
@@ -101,11 +102,11 @@ export async function assignGroupPolicy(q: Queryable, groupId: string, policyId:
 export interface PolicyAssignments {
   accounts: number;
   groups: number;
-  /** Under management, of these accounts and of the groups' members. */
+  /** Devices under management, of these accounts and of the groups' members. */
   devices: number;
 }
 
-/** Where a policy is assigned; Default's holding for everybody is no assignment. */
+/** Where a policy is assigned; Default applying to everybody is not an assignment. */
 export async function assignmentsOf(q: Queryable, policyId: string): Promise<PolicyAssignments> {
   const [row] = await q<PolicyAssignments[]>`
     select (select count(*)::int from account_policy where policy_id = ${policyId}) as accounts,
@@ -118,7 +119,7 @@ export async function assignmentsOf(q: Queryable, policyId: string): Promise<Pol
   return row ?? { accounts: 0, groups: 0, devices: 0 };
 }
 
-/** The accounts whose rules a policy enters: its own, those of its groups, and all for Default. */
+/** The accounts affected by a policy: its own, those of its groups, and all for Default. */
 export async function accountsUnderPolicy(q: Queryable, policyId: string): Promise<string[]> {
   const rows = await q<{ id: string }[]>`
     select a.id from account a

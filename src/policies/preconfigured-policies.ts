@@ -1,12 +1,12 @@
 /**
- * The seven IT policies that every domain begins with.
- * Invariant: seeding never changes a policy that is there, so that what an administrator made of it stays.
+ * The seven IT policies that every domain starts with. Invariant: seeding never changes an existing policy, so an
+ * administrator's changes are kept.
  */
 import { newId } from '../base/ids.ts';
 import type { Queryable } from '../database/connection.ts';
 import { parseRules, type RuleValues } from './rules.ts';
 
-/** The name of the policy that holds for every account, under all others. It cannot be deleted. */
+/** The name of the policy that applies to every account, below all others. It cannot be deleted. */
 export const defaultPolicyName = 'Default';
 
 const basicPassword: RuleValues = {
@@ -66,7 +66,7 @@ export const preconfiguredPolicies: Readonly<Record<string, RuleValues>> = {
   'Advanced Security with No 3rd Party Applications': { ...advancedSecurity, ...noThirdPartyApplications },
 };
 
-/** Inserts those that are missing, by name; returns how many. Idempotent. By it_policy_name_key. */
+/** Inserts missing ones, by name; returns how many. Idempotent. By it_policy_name_key. */
 export async function seedPolicies(q: Queryable): Promise<number> {
   let inserted = 0;
   for (const [name, rules] of Object.entries(preconfiguredPolicies)) {

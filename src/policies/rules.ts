@@ -1,16 +1,15 @@
 /**
- * The rules an IT policy can hold: data, one row each. A later release adds rows, nothing else.
- * What a rule becomes on a device, and which devices know it, says each platform.
- * Invariant: a rule's name and its meaning never change once a release with it is sealed, because stored policies hold them.
- * A rule with a `default` is compiled for every policy, also for those that were stored before the rule existed; a rule
- * without one is compiled only where a policy sets it.
+ * The rules an IT policy can hold: data, one row each. A later release adds rows, nothing else. Each platform defines
+ * what a rule becomes on a device, and which devices support it. Invariant: a rule's name and meaning never change once
+ * a release with it is sealed, because stored policies use them. A rule with a `default` is compiled for every policy,
+ * even one stored before the rule existed; a rule without one is compiled only if a policy sets it.
  */
 import * as z from 'zod';
 import { BrambleError } from '../base/errors.ts';
 import { plainIssue } from '../base/plain-issue.ts';
 
 export type RuleValue = boolean | number | string;
-/** Rule name -> value: what a policy sets, and what merging policies yields. */
+/** Rule name -> value: what a policy sets, and the result of merging policies. */
 export type RuleValues = Readonly<Record<string, RuleValue>>;
 
 export type RuleGroup = 'password' | 'device' | 'security' | 'camera' | 'applications' | 'backup' | 'browser';
@@ -21,9 +20,9 @@ export interface Rule {
   readonly value: z.ZodType<RuleValue>;
   /** Between groups the one with the better rank wins, rule by rule: the only combination so far. */
   readonly combination: 'rank';
-  /** Compiled where no policy sets the rule: what holds on a device anyway, so that an upgrade takes nothing away. */
+  /** Compiled if no policy sets the rule: the device's usual behaviour, so that an upgrade takes nothing away. */
   readonly default?: RuleValue;
-  /** The feature without which no policy may set the rule, since an earlier release could not read it. */
+  /** The feature required for setting the rule, since an earlier release could not read it. */
   readonly feature?: string;
 }
 
@@ -32,7 +31,7 @@ export type RuleTable = Readonly<Record<string, Rule>>;
 
 const password = { group: 'password', combination: 'rank' } as const;
 const ranked = { combination: 'rank' } as const;
-/** The rules that 1.1 brought. */
+/** The rules introduced by 1.1. */
 const secondSet = { ...ranked, feature: 'it-policy-rules-2' } as const;
 const whole = (least: number, most: number) => z.number().int().min(least).max(most);
 
@@ -175,16 +174,16 @@ export const rules: RuleTable = {
   },
 };
 
-/** Features without which a policy may not hold these rules; names of no rule are left to {@link parseRules}. */
+/** Features required for a policy with these rules; unknown names are left to {@link parseRules}. */
 export function featuresNeeded(names: readonly string[], table: RuleTable = rules): string[] {
   const needed = names.flatMap((name) => (Object.hasOwn(table, name) ? (table[name]?.feature ?? []) : []));
   return [...new Set(needed)];
 }
 
 /**
- * Checks the rules that somebody wants to store in a policy.
- * @throws BrambleError ERR_POLICY_RULE_UNKNOWN where a name stands in no table of this release,
- *   ERR_POLICY_RULE_VALUE where a value is outside what its rule allows.
+ * Checks rules before they are stored in a policy.
+ * @throws BrambleError ERR_POLICY_RULE_UNKNOWN if this release does not know a name, ERR_POLICY_RULE_VALUE if a value
+ * is outside what its rule allows.
  */
 export function parseRules(input: unknown, table: RuleTable = rules): RuleValues {
   if (typeof input !== 'object' || input === null || Array.isArray(input)) {
