@@ -1,11 +1,11 @@
 /**
- * The services that devices get service books for. Writes are the domain's (administration transaction); whoever changes one
- * owes service books to all accounts in the same transaction.
+ * The services that devices get service books for. Writes belong to the domain (administration transaction); a change
+ * also queues service books for all accounts in the same transaction.
  */
 import type { Queryable } from '../database/connection.ts';
 import { parseServiceSettings, type ServiceType } from './services.ts';
 
-/** Settings as stored: checked when they are written, checked again by whoever compiles them. */
+/** Settings as stored: checked when written, and again when compiled. */
 export interface StoredService {
   readonly type: ServiceType;
   readonly settings: unknown;
@@ -15,7 +15,7 @@ export async function listServices(q: Queryable): Promise<StoredService[]> {
   return await q<StoredService[]>`select type, settings from service order by type`;
 }
 
-/** @throws BrambleError ERR_SERVICE_SETTINGS when the settings do not fit the type. */
+/** @throws BrambleError ERR_SERVICE_SETTINGS when the settings are invalid for the type. */
 export async function putService(q: Queryable, type: ServiceType, settings: unknown): Promise<void> {
   const checked = parseServiceSettings(type, settings);
   await q`

@@ -1,6 +1,6 @@
 /**
- * The services that a service book can be about, and what each needs to know. Pure.
- * Invariant: a setting that was accepted when it was written is accepted when it is compiled, in this release and the next.
+ * The services that a service book can contain, and the settings of each. Pure. Invariant: a setting accepted when
+ * written is accepted when compiled, in this release and the next.
  */
 import * as z from 'zod';
 import { BrambleError } from '../base/errors.ts';
@@ -15,7 +15,7 @@ export function isServiceType(text: string): text is ServiceType {
 
 const host = z.string().regex(/^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/, 'is not a host name');
 const port = z.number().int().min(1).max(65_535);
-/** `{account}` in it stands for the account's name. */
+/** `{account}` in it is replaced by the account's name. */
 const template = z.string().min(1).max(200);
 
 const server = z.object({
@@ -58,7 +58,7 @@ export const serviceSettings = {
 
 export type ServiceSettings<Type extends ServiceType> = z.output<(typeof serviceSettings)[Type]>;
 
-/** Checked settings, with what was left out filled in. @throws BrambleError ERR_SERVICE_SETTINGS */
+/** Checked settings, with defaults filled in. @throws BrambleError ERR_SERVICE_SETTINGS */
 export function parseServiceSettings<Type extends ServiceType>(type: Type, input: unknown): ServiceSettings<Type> {
   const parsed = serviceSettings[type].safeParse(input);
   if (parsed.success) return parsed.data as ServiceSettings<Type>;
