@@ -1,4 +1,4 @@
-/** What a device announces: who it is, how it is woken, that it leaves. */
+/** Requests with a device's announcements: its identity, its wake address, its departure. */
 import type { DeviceId } from '../../base/ids.ts';
 import { takeAnnouncement } from '../../devices/announcements.ts';
 import {
@@ -34,7 +34,7 @@ export async function answerAnnouncement(options: Serving, incoming: Incoming): 
   const refusal = refusalOf(options, device, proven);
   if (refusal !== undefined) return refusal;
   const message = await options.largeMessages.inTurn(token, body, () => protocol.readAnnouncement(body));
-  // A removed device that enrols anew as it did before is told to leave like one that merely comes.
+  // A removed device that enrols again on its old token is told to leave, like one that merely connects.
   if (device.removing && (device.state === 'gone' || message.kind === 'enrols')) return leaveManagement(protocol);
   if (device.state === 'gone') return notActive;
   if (message.kind === 'fetches-secret' && !proven.shownInTls) {
@@ -59,7 +59,7 @@ export async function answerAnnouncement(options: Serving, incoming: Incoming): 
   }
 }
 
-/** It is worth a computer's disk: a signature that may be a repetition does not get it. */
+/** It unlocks a computer's disk: a signature that may be a replay does not get it. */
 async function refusesKeptSecret(options: DeviceHandlerOptions, deviceId: DeviceId): Promise<boolean> {
   if (!(await options.identityUse.tlsCanBeRequired())) return false;
   options.notices.note(

@@ -1,4 +1,7 @@
-/** A device that comes for commands: the batch serves it, and what the batch does not serve is looked at more slowly. */
+/**
+ * A device that connects for commands: the batch serves it, and requests that the batch does not serve take a slower
+ * path.
+ */
 import { isBrambleError, messageOf } from '../../base/errors.ts';
 import type { DeviceId } from '../../base/ids.ts';
 import { resumeSuspended } from '../../devices/announcements.ts';
@@ -40,7 +43,7 @@ export async function answerCommandRequest(options: Serving, incoming: Incoming)
   const { protocol, token } = incoming;
   const body = await readMessage(incoming);
   const proven = await provenIdentity(options, incoming, body);
-  // The connect statement judges who sends, but that of a large body is judged before it is read.
+  // The connect statement checks the sender, but the sender of a large body is checked before the body is read.
   if (body.length > largeFromBytes) {
     const refusal = await refusalOfSender(options, token, proven);
     if (refusal !== undefined) return refusal;
@@ -72,7 +75,7 @@ export async function answerCommandRequest(options: Serving, incoming: Incoming)
   }
 }
 
-/** The device answered that it leaves. Where this fails, the next look around ends the enrolment. */
+/** The device answered that it leaves. If this fails, the next upkeep turn ends the enrolment. */
 async function finishRemoval(options: DeviceHandlerOptions, deviceId: DeviceId): Promise<void> {
   await options.db
     .begin((tx) => finishRemovals(tx, options.instanceId, deviceId))
@@ -80,8 +83,8 @@ async function finishRemoval(options: DeviceHandlerOptions, deviceId: DeviceId):
 }
 
 /**
- * Only what is not served comes to the slower look at the enrolment: a new identity is used for the first time, a suspended
- * enrolment is taken back by its key.
+ * Only requests that were not served reach this slower check of the enrolment: the first use of a new identity, or a
+ * suspended enrolment resumed by its key.
  */
 async function connectAfterAll(
   options: DeviceHandlerOptions,
@@ -104,8 +107,8 @@ async function connectAfterAll(
 }
 
 /**
- * What cannot be read is refused, and counted for the command that the device has in hand. Once that is exhausted the device
- * is served as if it were idle: it may know nothing better than to send the same again.
+ * An unreadable message is refused, and counted against the command that the device has. Once that is exhausted the
+ * device is served as if idle: it may otherwise just keep sending the same message.
  */
 async function readReport(
   options: Serving,
@@ -134,7 +137,10 @@ async function answerInactive(
   return isToLeave ? leaveManagement(protocol) : notActive;
 }
 
-/** Commands are queued for devices: on a user channel they would be done for that user alone, and answered for all. */
+/**
+ * Commands are queued for devices: on a user channel they would be carried out for that user only, but answered for
+ * all.
+ */
 async function answerUserChannel(
   options: DeviceHandlerOptions,
   protocol: DeviceProtocol,

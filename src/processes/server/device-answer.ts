@@ -1,7 +1,7 @@
 /**
- * What is answered on device addresses, in one place, because a wrong status costs devices: some statuses, such as 401 and 403,
- * make a device leave management. A failed identity is 400, another owner 421, an error on our side 503. Only a device that
- * is meant to leave is told to, by the status that its protocol has for it.
+ * The answers on device addresses, in one place, because a wrong status loses devices: some statuses, such as 401 and
+ * 403, make a device leave management. A failed identity is 400, another owner 421, an error on our side 503. Only a
+ * device that is meant to leave is told to, by the status that its protocol has for it.
  */
 import type { ErrorCode } from '../../base/error-codes.ts';
 import { isBrambleError } from '../../base/errors.ts';
@@ -68,8 +68,8 @@ export const tlsRequired = errorAnswer(
 );
 
 /**
- * For a device that an administrator removed, and whose key was proven: the only answer that makes a device leave. It is
- * given on purpose, never because something failed.
+ * For a device that an administrator removed, and whose key was proven: the only answer that makes a device leave. Sent
+ * deliberately, never because something failed.
  */
 export function leaveManagement({ leaveStatus }: Pick<DeviceProtocol, 'leaveStatus'>): DeviceAnswer {
   return errorAnswer(leaveStatus, 'ERR_REMOVED', 'An administrator has removed this device from management.');

@@ -1,8 +1,8 @@
 /**
- * The HTTP handler of a server instance for device addresses: what is at an address, its platform's protocol says; who answers
- * there, what the address is for.
+ * The HTTP handler of a server instance for device addresses: the platform's protocol identifies the address, and its
+ * purpose selects the handler.
  *
- * Invariant: a client-certificate header is believed only where the way says so (the link, or a configured proxy).
+ * Invariant: a client-certificate header is trusted only if the route allows it (the link, or a configured proxy).
  */
 import type { ServerResponse } from 'node:http';
 import type { Http2ServerResponse } from 'node:http2';
@@ -51,7 +51,7 @@ export interface Serving extends DeviceHandlerOptions {
   largeMessages: LargeMessages;
 }
 
-/** A request listener; the way says whether the peer may name the device's certificate in a header. */
+/** A request listener; the route says whether the peer may name the device's certificate in a header. */
 export function createDeviceHandler(
   handlerOptions: DeviceHandlerOptions,
 ): (request: DeviceRequest, response: DeviceResponse, way: RequestWay) => void {
@@ -75,7 +75,7 @@ export function createDeviceHandler(
         send(response, result);
         options.onAnswer(kind, result, performance.now() - startedAt);
       })
-      // An answer that cannot be written concerns one request; unheard, it would end the process.
+      // A failed write affects one request; without a listener the error would end the process.
       .catch((error: unknown) => options.log.error({ reason: messageOf(error) }, 'an answer could not be written'));
   };
 }
@@ -107,7 +107,10 @@ async function answer(
 
 const notServed = errorAnswer(404, 'ERR_NOT_FOUND', 'Nothing is served at this address.');
 
-/** A failed request counts for its account, so that a gate sees it; found afterwards, since it failed anywhere. */
+/**
+ * A failed request counts for its account, so that a gate sees it; looked up afterwards, since it may have failed
+ * anywhere.
+ */
 function countFailure(options: DeviceHandlerOptions, token: string, latencyMs: number): void {
   findDeviceByToken(options.db, token)
     .then((device) => {

@@ -1,9 +1,9 @@
 /**
- * Which device a request is from, which way it came, and what is worth noting about that.
+ * Which device sent a request, by which route, and what is worth recording about it.
  *
  * A captured signature covers its body for ever, and cannot be refused (clients send no signing time, and RSA
- * signatures repeat), so use of TLS is noted until it can be required; repeats without it are counted; and a clock that is
- * far off is reported. Invariant: none of this keeps a device from being served here.
+ * signatures repeat), so use of TLS is recorded until it can be required; repeats without it are counted; and a clock
+ * that is far off is reported. Invariant: none of this prevents a device from being served here.
  */
 import { hash } from 'node:crypto';
 import type { Clock } from '../../base/clock.ts';
@@ -14,10 +14,10 @@ import type { DeviceNotices } from './device-notices.ts';
 import type { IdentityUse } from './identity-use.ts';
 import type { DeviceRequest } from './request-body.ts';
 
-/** Over the link of a router; from a proxy on this host that is trusted; or from anybody on this host. */
+/** Over a router's link; from a trusted proxy on this host; or from anybody on this host. */
 export type RequestWay = 'link' | 'proxy' | 'loopback';
 
-/** Where the device is, as the router says it; and else whoever is connected. */
+/** The device's address as reported by the router, otherwise that of the connection's peer. */
 export function remoteAddressOf(request: DeviceRequest, way: RequestWay): string {
   const told = way === 'link' ? request.headers['bramble-remote-address'] : undefined;
   return typeof told === 'string' ? told : (request.socket.remoteAddress ?? '');
@@ -26,7 +26,9 @@ export function remoteAddressOf(request: DeviceRequest, way: RequestWay): string
 export interface Proven extends Pick<ProvenIdentity, 'fingerprint' | 'signature' | 'otherInTls' | 'certificateDer'> {
   /** Whether the certificate was shown in TLS. */
   shownInTls: boolean;
-  /** Whether no more can be asked for: it was, or a trusted proxy ended TLS, which may not be able to. */
+  /**
+   * Whether no more can be required: it was presented, or a trusted proxy, which may not support it, terminated TLS.
+   */
   overTls: boolean;
   way: RequestWay;
 }
@@ -50,7 +52,7 @@ function single(header: string | string[] | undefined): string | undefined {
 
 const clockMayDifferMs = 24 * 60 * 60 * 1000;
 
-/** Of a device that was identified; `repeats` where the message is the same again by nature, as that of an idle device is. */
+/** Of an identified device; `repeats` if the message is identical by nature, like that of an idle device. */
 export function noteIdentity(
   parts: { clock: Clock; identityUse: IdentityUse; notices: DeviceNotices },
   deviceId: DeviceId,

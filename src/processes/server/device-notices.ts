@@ -1,7 +1,7 @@
 /**
- * What an operator has to hear of single devices, as an event and in the log. A device that repeats itself, or is made to, is
- * heard once in an hour for each kind, and all devices together not more often than `noticesAMinute`: no device can fill the
- * domain's log. What is kept in memory for that is bounded; the oldest goes first.
+ * Notices to operators about single devices, as an event and in the log. A device that repeats itself, or is made to,
+ * is reported once an hour per kind, and all devices together at most `noticesAMinute`: no device can fill the domain's
+ * log. The memory used for this is bounded; the oldest entries go first.
  */
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { type Clock, hasPassed } from '../../base/clock.ts';
@@ -12,7 +12,7 @@ import { recordEvent } from '../../domain/events.ts';
 import type { Logger } from '../../process/log/logger.ts';
 
 export interface DeviceNotices {
-  /** Returns at once; what could not be written is logged. `message` is a sentence that names the device. */
+  /** Returns at once; write failures are logged. `message` is a sentence that names the device. */
   note(kind: string, deviceId: DeviceId, message: string): void;
   /** Resolves when nothing is being written. */
   settled(): Promise<void>;

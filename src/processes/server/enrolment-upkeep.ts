@@ -1,8 +1,8 @@
 /**
- * What an instance does periodically about the enrolments of its own accounts: reinstates those whose certificate was heard
- * at a connection service; suspends those whose name was claimed at another instance, or under 1.1; ends those that stayed
- * suspended, and those that were told to leave.
- * Invariant: the cost of a turn grows with the recent newcomers, not with the fleet, which is swept page by page.
+ * Periodic upkeep of the enrolments of an instance's accounts: resumes those whose certificate was seen at a connection
+ * service; suspends those whose name was claimed at another instance, or under 1.1; ends those that stayed suspended,
+ * and those that were told to leave. Invariant: the cost of a turn grows with the recent newcomers, not with the fleet,
+ * which is swept page by page.
  */
 import type { Clock } from '../../base/clock.ts';
 import type { DeviceId } from '../../base/ids.ts';
@@ -19,13 +19,13 @@ import {
 } from '../../devices/suspension.ts';
 import type { Logger } from '../../process/log/logger.ts';
 
-/** A mover waits for the accounts that a step holds. */
+/** Small, because a mover waits for the accounts that a step holds. */
 const stepTimeoutMs = 2000;
-/** So many turns may fail before a newcomer is left to the pass through all devices. */
+/** After this many failed turns a newcomer is left to the pass through all devices. */
 const newcomersWithinMinutes = 15;
-/** Of whichever instance's: a fleet of 100,000 is gone through in less than an hour, at some milliseconds a turn. */
+/** Of any instance's: a pass over a fleet of 100,000 takes less than an hour, at some milliseconds a turn. */
 const devicesOfPage = 2000;
-/** Transactions of suspensions in a turn; what is left comes with the next. */
+/** Transactions of suspensions per turn; the rest follows in the next. */
 const maxSuspensions = 20;
 
 export function createEnrolmentUpkeep(parts: {
@@ -37,7 +37,7 @@ export function createEnrolmentUpkeep(parts: {
 }): Upkeep {
   const { announcements, clock, log } = parts;
   const { db, instanceId } = announcements;
-  /** Where the next page of the pass through all devices begins; after the last one it begins anew. */
+  /** Start of the next page of the pass through all devices; it wraps around after the last one. */
   let nextPage: DeviceId | null = null;
 
   async function briefly<Result>(work: (tx: Transaction) => Promise<Result>): Promise<Result> {
@@ -48,7 +48,7 @@ export function createEnrolmentUpkeep(parts: {
     return result as Result;
   }
 
-  /** Whether all that was found is suspended. */
+  /** Whether everything found was suspended. */
   async function suspendAll(looked: NamesLookedAt): Promise<boolean> {
     for (let round = 0; round < maxSuspensions; round += 1) {
       if ((await briefly((tx) => suspendEarlier(tx, instanceId, looked))) < suspendedAtOnce) return true;
@@ -59,7 +59,7 @@ export function createEnrolmentUpkeep(parts: {
   async function goThroughPage(): Promise<void> {
     const page = await pageOfDevices(db, nextPage, parts.devicesOfPage ?? devicesOfPage);
     const here = nextPage;
-    // A page that fails is come back to with the next pass: it ends the pass for no other.
+    // A failing page is retried in the next pass and does not stop this one.
     nextPage = page.to;
     if (!(await suspendAll(page))) nextPage = here;
   }

@@ -1,4 +1,4 @@
-/** The wake services of all platforms, each opened once, which follow the domain's settings. */
+/** The wake services of all platforms, each opened once, following the domain's settings. */
 
 import * as z from 'zod';
 import { createBell } from '../../base/bell.ts';
@@ -15,7 +15,7 @@ import type { Logger } from '../../process/log/logger.ts';
 export interface FollowingWakes {
   /** By platform. */
   readonly clients: ReadonlyMap<string, WakeClient>;
-  /** Takes changed settings up until the signal is aborted. */
+  /** Applies changed settings until the signal is aborted. */
   run(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }

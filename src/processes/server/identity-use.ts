@@ -1,7 +1,7 @@
 /**
- * How devices prove who they are at this instance: days on which they used TLS, and signed messages that came without it.
- * Gathered in memory and written every second or so, each kind in one statement; what is lost with a killed process, or
- * with a statement that fails, is a second of it. Invariant: what is kept in memory is bounded, and a device costs one write a day for its TLS.
+ * How devices prove their identity at this instance: days on which they used TLS, and signed messages without it.
+ * Gathered in memory and written about every second, each kind in one statement; a killed process or a failed statement
+ * loses a second of it. Invariant: the memory used is bounded, and a device costs one write a day for its TLS.
  */
 import type { Clock } from '../../base/clock.ts';
 import type { DeviceId, InstanceId } from '../../base/ids.ts';
@@ -13,18 +13,18 @@ import { type Feature, isFeatureActive } from '../../registry/features.ts';
 export interface IdentityUse {
   /** The device's key was used in TLS with a router. */
   usedTls(deviceId: DeviceId): void;
-  /** The device's signature came without; `digest` is of what was signed. */
+  /** The device's signature came without TLS; `digest` is of the signed content. */
   signedOnly(deviceId: DeviceId, digest: Buffer): void;
-  /** Whether TLS identities can be asked for: not before every component knows of them. */
+  /** Whether TLS identities can be required: not before every component supports that. */
   tlsCanBeRequired(): Promise<boolean>;
-  /** Writes what was gathered. */
+  /** Writes the gathered data. */
   flush(): Promise<void>;
 }
 
 const devicesInAStatement = 500;
-/** Devices remembered as noted today; beyond, they are noted once more, which changes nothing. */
+/** Devices remembered as recorded today; beyond that they are recorded again, which changes nothing. */
 const maxNoted = 100_000;
-/** Devices that wait to be written, of each kind; beyond, what is new is not noted. */
+/** Devices waiting to be written, per kind; beyond that new ones are not recorded. */
 const maxWaiting = 20_000;
 const dayMs = 24 * 60 * 60 * 1000;
 
@@ -41,7 +41,7 @@ export function createIdentityUse(parts: {
   let requires = false;
 
   async function tlsCanBeRequired(): Promise<boolean> {
-    // Once active it stays so.
+    // Once active, it stays active.
     requires ||= await isFeatureActive(db, features, tlsIdentityFeature);
     return requires;
   }
@@ -58,7 +58,7 @@ export function createIdentityUse(parts: {
       const batch = [...tlsUsers].slice(0, devicesInAStatement);
       const written = await recordTlsDays(db, instanceId, batch, await tlsCanBeRequired());
       for (const deviceId of written) noted.devices.add(deviceId);
-      // One that a move holds, or took, comes again with its next request.
+      // A device that a move holds, or took, is recorded again with its next request.
       for (const deviceId of batch) tlsUsers.delete(deviceId);
     }
   }

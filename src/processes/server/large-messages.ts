@@ -2,14 +2,16 @@
  * Turns for reading large messages. A MiB of a message takes up to 0.2 s of the event loop, and a device that has proven
  * its key may send one after the other.
  *
- * Invariant: one large message is read at a time, in turns of the devices, and after it the event loop is everybody else's
- * for as long as reading it took: however much some devices send, half of the time is left.
+ * Invariant: one large message is read at a time, with the devices taking turns, and afterwards the event loop is left
+ * to others for as long as reading it took: however much some devices send, half of the time remains.
  */
 import { createFairQueue } from '../../activation/fair-queue.ts';
 import type { Clock } from '../../base/clock.ts';
 import { BrambleError } from '../../base/errors.ts';
 
-/** What is larger waits for a turn, and is read only after its sender was judged. That a device is idle takes 400 bytes. */
+/**
+ * Larger messages wait for a turn, and are read only after their sender was checked. An idle message takes 400 bytes.
+ */
 export const largeFromBytes = 32 * 1024;
 /** Of up to a MiB each. */
 const maxPlaces = 64;
@@ -18,7 +20,7 @@ const placesOfDevice = 4;
 export interface LargeMessages {
   /**
    * @param token the address of the device that sent it
-   * @throws BrambleError ERR_OVERLOADED when too many wait, in all or of this device; or what `read` throws
+   * @throws BrambleError ERR_OVERLOADED when too many wait, in total or of this device; or what `read` throws
    */
   inTurn<Value>(token: string, body: Buffer, read: () => Value): Promise<Value>;
 }

@@ -1,6 +1,6 @@
 /**
- * The server instance: devices of its accounts over the SRP link (and on its loopback address, where a trusted proxy may
- * stand), policy service, request samples. Only this file reads its environment and builds its parts.
+ * The server instance: devices of its accounts over the SRP link (and on its loopback address, possibly behind a
+ * trusted proxy), policy service, request samples. Only this file reads its environment and builds its parts.
  */
 import { join } from 'node:path';
 import * as z from 'zod';
@@ -48,7 +48,7 @@ import { answerRoutes } from './route-store.ts';
 export const serverSettings = z.object({
   /** Of this instance. */
   srpIdentifier: z.string().regex(/^S\d{8}$/),
-  /** Loopback port; 0 takes a free one. */
+  /** Loopback port; 0 means any free one. */
   port: z.number().int().min(0).max(65_535).default(0),
   /** A proxy on this host may name the device's certificate in the `client-cert` header (RFC 9440). */
   trustLoopbackProxy: z.boolean().default(false),
@@ -56,14 +56,14 @@ export const serverSettings = z.object({
 type Settings = z.output<typeof serverSettings>;
 
 const flushEveryMs = 1000;
-/** Warm for the first requests after a quiet time; more come when they are wanted. */
+/** Kept warm for the first requests after a quiet time; more are opened on demand. */
 const connectSessionsKept = 2;
-/** From then on the database plans the connect statement no more, but uses the plan that it has. */
+/** From then on the database reuses its plan of the connect statement. */
 const executionsUntilPlanned = 6;
 
-/** Runs until it is asked to end. */
+/** Runs until asked to end. */
 export async function runServer(): Promise<void> {
-  // Device requests come before the work stands: the loopback listener answers them 503 until then.
+  // Device requests may arrive before the work is set up: the loopback listener answers them 503 until then.
   let serveDevice: ReturnType<typeof createDeviceHandler> | undefined;
   let connectDb: Database | undefined;
   try {
@@ -80,12 +80,12 @@ export async function runServer(): Promise<void> {
       },
     });
   } finally {
-    // After the loopback listener, which serves to the end.
+    // Closed after the loopback listener, which serves until the end.
     await connectDb?.end({ timeout: 5 });
   }
 }
 
-/** Connects have connections of their own: nothing that runs in the background stands before them. */
+/** Connects use separate database connections, so no background work delays them. */
 function openConnectDatabase({ databaseUrl, databaseAccess }: ComponentContext<Settings>): Database {
   return openDatabase(databaseUrl, {
     ...databaseAccess,
@@ -273,7 +273,7 @@ async function flush(
   }
 }
 
-/** Every connection has the connect statement prepared and planned before a device waits for it. */
+/** Prepares and plans the connect statement on every connection before a device waits for it. */
 async function warmUp(db: Database, instanceId: InstanceId): Promise<void> {
   for (let execution = 0; execution < executionsUntilPlanned; execution++) {
     await Promise.all(Array.from({ length: connectLanes }, () => connectDevices(db, instanceId, [])));

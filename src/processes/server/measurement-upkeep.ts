@@ -1,6 +1,6 @@
 /**
- * Keeps the tables of measurements small: what routers and instances saw of requests, interruptions of components. Every
- * instance does it for all of them, a little in each turn; rivals only find less to do.
+ * Keeps the measurement tables small: requests as seen by routers and instances, and interruptions of components. Every
+ * instance does it for all of them, a little per turn; concurrent ones just find less to do.
  */
 
 import type { Clock } from '../../base/clock.ts';
@@ -16,7 +16,7 @@ const tenSecondsLastHours = 6;
 const samplesLastDays = 14;
 const reportsLastDays = 1;
 const interruptionsLastDays = 30;
-/** Of a table in a turn. Ten times more than 10,000 devices make in that time. */
+/** Per table and turn. Ten times what 10,000 devices produce in that time. */
 const rowsAtOnce = 20_000;
 
 export function createMeasurementUpkeep(parts: { db: Database; clock: Clock; log: Logger }): Upkeep {

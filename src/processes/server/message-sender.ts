@@ -1,5 +1,5 @@
 /**
- * Who sends a message, and why it is refused: as the connect statement judges, for what does not come to it.
+ * Checks the sender of a message, as the connect statement does, for messages that do not reach that statement.
  *
  * Invariant: none of these answers makes a device leave management.
  */
@@ -33,7 +33,7 @@ export interface Incoming {
   readonly way: RequestWay;
 }
 
-/** The address says what a message is: some clients name another content type, or none. */
+/** The address determines the kind of message: some clients send another content type, or none. */
 export async function readMessage({ request, rule }: Incoming): Promise<Buffer> {
   if (request.method !== 'PUT' && request.method !== 'POST') {
     throw new BrambleError('ERR_INPUT', `Send device messages with PUT, not ${request.method}.`);
@@ -42,7 +42,7 @@ export async function readMessage({ request, rule }: Incoming): Promise<Buffer> 
 }
 
 /**
- * A connection may have been opened by the identity that the device had before its renewal, or have outlived it.
+ * A connection may have been opened with the identity from before a renewal, or have outlived it.
  * @throws BrambleError as {@link proveIdentity}; ERR_IDENTITY_MISMATCH where two certificates are not of one enrolment
  */
 export async function provenIdentity(
@@ -61,9 +61,9 @@ export async function provenIdentity(
 }
 
 /**
- * The enrolment of a token. Where the request proves the identity that is to follow the present one, that is the present one
- * from now on; where it proves the one before, or one that was issued to the device and that no row knows, an event says so: it is
- * refused, and may be all that the device has.
+ * The enrolment of a token. If the request proves the next identity, that becomes the current one; if it proves the
+ * previous one, or one that was issued to the device and is in no row, it is refused and an event reports it, since it
+ * may be all that the device has.
  */
 export async function identifiedDevice(
   options: DeviceHandlerOptions,
@@ -86,7 +86,7 @@ export async function identifiedDevice(
   return { kind: 'done', value: await findDeviceByToken(db, token) };
 }
 
-/** Before a large body is read: a stranger has a key of his own to prove, and reading a MiB takes tens of milliseconds. */
+/** Before a large body is read: a stranger can prove a key too, and reading a MiB takes tens of milliseconds. */
 export async function refusalOfSender(
   options: DeviceHandlerOptions,
   token: string,
@@ -101,7 +101,7 @@ export function refusalOfFence(outcome: Exclude<FencedOutcome<unknown>, { kind: 
   return outcome.kind === 'not-owner' ? notOwner(outcome.owner) : moving;
 }
 
-/** As the connect statement judges. */
+/** The same rule as in the connect statement. */
 export function refusalOf(
   options: DeviceHandlerOptions,
   device: EnrolledDevice,

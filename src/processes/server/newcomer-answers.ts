@@ -1,4 +1,4 @@
-/** What is answered to whoever has no identity yet: enrolments and identities. */
+/** Answers to clients without an identity: enrolments and identities. */
 import type { Activation } from '../../activation/activation.ts';
 import type { ScepService } from '../../activation/scep-service.ts';
 import type { Logger } from '../../process/log/logger.ts';
@@ -36,7 +36,7 @@ export async function answerScep(
   }
   const query = parseQuery(request.url ?? '/', scepQueryBudget);
   const operation = query.get('operation') ?? '';
-  // A client that leaves the plus signs of its base64 as they are means no blanks.
+  // A client that does not escape the plus signs of its base64 does not mean blanks.
   const message =
     request.method === 'POST'
       ? await readBody(request, rule)

@@ -1,14 +1,14 @@
 /**
- * What routers saw of requests, in the database: each report once, by whichever instance it was told to, and by account.
+ * Stores the request outcomes that routers report: each report once, whichever instance receives it, and by account.
  *
- * Invariant: that a report was counted and what it counts are one transaction under the lock of its run's row, so that an
- * instance that dies, or is only slow to acknowledge, neither loses a report nor has it counted twice.
+ * Invariant: a report's counts and the note that it was counted are one transaction under the lock of its run's row, so
+ * that an instance that dies, or is slow to acknowledge, neither loses a report nor causes it to be counted twice.
  */
 import { addLatency } from '../../base/latency-histogram.ts';
 import type { Database, Queryable, Transaction } from '../../database/connection.ts';
 import type { OutcomeReport } from '../../link/messages.ts';
 
-/** Less than a router waits for the acknowledgement: one that was not counted is soon told to another instance. */
+/** Shorter than a router waits for the acknowledgement: a report that was not counted soon goes to another instance. */
 const countWithinMs = 4000;
 
 /** @param routerKey SHA-256 of the key that the router proved over the link, hex. */
@@ -27,7 +27,10 @@ export async function countOutcomes(
   });
 }
 
-/** False for a report that was counted, or that a later one of its run has overtaken. Waits for a rival by the primary key. */
+/**
+ * False for a report already counted, or overtaken by a later one of its run. Waits for a concurrent one by the primary
+ * key.
+ */
 async function takeTurn(tx: Transaction, { run, sequence }: OutcomeReport, routerKey: string): Promise<boolean> {
   const { count } = await tx`
     insert into outcome_report (router_key, run, sequence) values (${routerKey}, ${run}, ${sequence})
@@ -39,11 +42,11 @@ async function takeTurn(tx: Transaction, { run, sequence }: OutcomeReport, route
 interface Whose {
   token: string;
   accountId: string;
-  /** Of the account just now. */
+  /** The account's current one. */
   instanceId: string;
 }
 
-/** Through the unique token; those that are no device's (any more) are left out. */
+/** Through the unique token; tokens without a device (any more) are left out. */
 async function whoseTokens(tx: Transaction, outcomes: OutcomeReport['outcomes']): Promise<Map<string, Whose>> {
   const rows = await tx<Whose[]>`
     select d.token, d.account_id as "accountId", a.instance_id as "instanceId"
@@ -66,7 +69,7 @@ interface Counts {
   latency: number[];
 }
 
-/** Where nobody could say which instance was meant, it is the one that has the account. */
+/** If the intended instance is unknown, it is the one that has the account. */
 function countsByAccount(
   outcomes: OutcomeReport['outcomes'],
   whose: ReadonlyMap<string, Whose>,
@@ -89,7 +92,10 @@ function countsByAccount(
   return [...counts.values()];
 }
 
-/** Into the ten seconds in which it began, by the database's clock. In the primary key's order, as all who write there. */
+/**
+ * Into the ten seconds in which it began, by the database's clock. In primary key order, like all writers of this
+ * table.
+ */
 async function insertCounts(tx: Transaction, report: OutcomeReport, counts: readonly Counts[]): Promise<void> {
   if (counts.length === 0) return;
   await tx`
@@ -105,8 +111,8 @@ async function insertCounts(tx: Transaction, report: OutcomeReport, counts: read
 }
 
 /**
- * Puts up to `limit` rows of ten seconds that are older than `afterHours` into rows of their hour; returns how many. Through
- * request_outcome_bucket; rows that another instance has in hand are left to it.
+ * Aggregates up to `limit` ten-second rows older than `afterHours` into hourly rows; returns how many. Through
+ * request_outcome_bucket; rows that another instance is processing are left to it.
  */
 export async function gatherIntoHours(q: Queryable, afterHours: number, limit: number): Promise<number> {
   const [row] = await q<{ count: number }[]>`

@@ -1,6 +1,6 @@
 /**
- * The instance's authorities as they are just now: an administration service renews the profile signer while instances run.
- * Read again after a minute, when they are used. Invariant: where they cannot be read, those that were known go on.
+ * The instance's current authorities: an administration service renews the profile signer while instances run. Reread
+ * on use after a minute. Invariant: if they cannot be read, the known ones stay in use.
  */
 import { type Clock, hasPassed } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';

@@ -10,7 +10,8 @@ export type DeviceRequest = IncomingMessage | Http2ServerRequest;
 /**
  * The whole body of a request at such an address. The router enforces the same limit, but a request through a loopback
  * proxy has not passed a router.
- * @throws BrambleError ERR_BODY_TOO_LARGE, before more than the limit is held; ERR_INPUT when the peer went away in mid-body.
+ * @throws BrambleError ERR_BODY_TOO_LARGE, before more than the limit is held; ERR_INPUT when the peer disconnected in
+ * the middle of the body.
  */
 export function readBody(request: DeviceRequest, { maxBytes }: AddressRule): Promise<Buffer> {
   const tooLarge = () => new BrambleError('ERR_BODY_TOO_LARGE', bodyTooLargeText(maxBytes));

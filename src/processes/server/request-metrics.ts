@@ -28,7 +28,7 @@ export function createRequestMetrics(registry: Registry): DeviceHandlerOptions['
   };
 }
 
-/** How much is digested for those who activate: a guess with a valid selector costs some 40 ms of a core. */
+/** Load of digests for activations: a guess with a valid selector costs some 40 ms of a core. */
 export function addActivationMetrics(registry: Registry, { passwords }: Activation): void {
   new Counter({
     name: 'bramble_activation_comparisons_total',

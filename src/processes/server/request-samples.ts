@@ -1,6 +1,6 @@
 /**
  * How the routine requests of each account fare at this instance: counted in memory, written every few seconds in one
- * statement. What is lost with a killed process is a few seconds of samples, which a gate reads as a smaller sample.
+ * statement. A killed process loses a few seconds of samples, which a gate sees as a smaller sample.
  */
 import type { AccountId, InstanceId } from '../../base/ids.ts';
 import type { Queryable } from '../../database/connection.ts';
@@ -8,7 +8,7 @@ import type { Queryable } from '../../database/connection.ts';
 export interface RequestSamples {
   /** `failed` for a 5xx answer. */
   add(accountId: AccountId, latencyMs: number, failed: boolean): void;
-  /** Writes what was counted since the last time. */
+  /** Writes the counts since the last time. */
   flush(q: Queryable): Promise<void>;
 }
 
@@ -54,7 +54,7 @@ function sum(a: Sample, b: Sample | undefined): Sample {
   };
 }
 
-/** Adds to the ten-second bucket of now, by the database's clock; relies on the primary key. */
+/** Adds to the current ten-second bucket, by the database's clock; relies on the primary key. */
 async function storeSamples(q: Queryable, instanceId: InstanceId, batch: [AccountId, Sample][]): Promise<void> {
   await q`
     insert into request_sample (instance_id, account_id, bucket, requests, errors, latency_ms_sum, latency_ms_max)

@@ -1,4 +1,7 @@
-/** Tells routers the revocation list as the administration signed it: at once when a link stands, and again when it has risen. */
+/**
+ * Sends routers the revocation list as the administration signed it: as soon as a link is up, and again when its number
+ * has risen.
+ */
 import { createBell } from '../../base/bell.ts';
 import { lateLookMs, ringAtChanges } from '../../database/change-notices.ts';
 import type { Database } from '../../database/connection.ts';
@@ -6,9 +9,9 @@ import { readSignedRevocationList, type SignedRevocationList } from '../../insta
 import type { SignedEnvelope } from '../../link/messages.ts';
 
 export interface RevocationFeed {
-  /** Pushes the list in force and every later one until the signal is aborted. */
+  /** Pushes the current list and every later one until the signal is aborted. */
   follow(push: (list: SignedEnvelope) => void, signal: AbortSignal): void;
-  /** Reads the list until the signal is aborted; one that cannot be read is tried again. */
+  /** Reads the list until the signal is aborted; a failed read is retried. */
   run(signal: AbortSignal, onError: (error: unknown) => void): Promise<void>;
 }
 
@@ -47,7 +50,7 @@ export function createRevocationFeed(db: Database): RevocationFeed {
   };
 }
 
-/** A link that fails while it is told keeps the list from no other one. */
+/** A link that fails meanwhile does not keep the list from the others. */
 function tell(push: (list: SignedEnvelope) => void, envelope: SignedEnvelope, onError: (error: unknown) => void): void {
   try {
     push(envelope);

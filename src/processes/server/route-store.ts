@@ -1,4 +1,4 @@
-/** Whose devices are these? What a router asks of any instance, in one statement for a batch. */
+/** Answers a router's question about the owners of devices, at any instance, in one statement per batch. */
 import type { Queryable } from '../../database/connection.ts';
 import type { RouteAnswer, RouteQuestion } from '../../link/messages.ts';
 
@@ -10,15 +10,15 @@ interface OwnerRow {
   connectionServices: string[];
 }
 
-/** As many as an answer may name, and as all answers of a message may: a router takes no message above 256 KiB. */
+/** Limits per answer, and for all answers in a message: a router accepts no message above 256 KiB. */
 const maxConnectionServices = 64;
 const maxConnectionServicesInAll = 8192;
 
 /**
- * An answer for every question; to one about a certificate, by which tunnels are opened (also one that is issued and not used yet), with the connection services of the
- * owner by name: a router tries them in that order. Where many are asked about at once each answer names fewer.
- * Relies on device_token_key, device_identity_fingerprint_key, device_renewal_identity_fingerprint_key, account_name_key,
- * account_pkey row by row, and connection_service_instance_instance.
+ * One answer per question; for a certificate, which opens tunnels (also one issued and not used yet), with the owner's
+ * connection services by name: a router tries them in that order. With many questions at once each answer names fewer.
+ * Relies on device_token_key, device_identity_fingerprint_key, device_renewal_identity_fingerprint_key,
+ * account_name_key, account_pkey row by row, and connection_service_instance_instance.
  */
 export async function answerRoutes(q: Queryable, question: RouteQuestion): Promise<RouteAnswer[]> {
   const { accounts = [] } = question;
