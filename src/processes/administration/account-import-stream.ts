@@ -1,7 +1,7 @@
 /**
- * Accounts as a stream of JSON lines, in one administration transaction: rows are inserted as they arrive, and nothing of
- * it stands before the stream's orderly end. Invariant: a client that goes away in the middle, a line that is not an
- * account, and a release fence in between each leave the database as it was.
+ * Accounts as a stream of JSON lines, in one administration transaction: rows are inserted as they arrive, and nothing
+ * is committed before the stream's orderly end. Invariant: a client that disconnects in the middle, a line that is not
+ * an account, and a release fence in between each leave the database as it was.
  */
 import { importAccounts, type NewAccount } from '../../accounts/account-import.ts';
 import { type ImportResult, newAccount } from '../../api/accounts.ts';
@@ -18,8 +18,8 @@ const batchRows = 500;
 
 /**
  * Reads accounts until the stream ends, then commits.
- * @throws BrambleError ERR_INPUT (with the line's number), ERR_LINE_TOO_LONG, ERR_RELEASE_FENCED; the stream's own error
- *   when the client went away, or stopped sending (ERR_BODY_TIMEOUT).
+ * @throws BrambleError ERR_INPUT (with the line's number), ERR_LINE_TOO_LONG, ERR_RELEASE_FENCED; the stream's error
+ * when the client disconnected, or stopped sending (ERR_BODY_TIMEOUT).
  */
 export async function importAccountStream(
   context: AdministrationContext,
@@ -38,8 +38,8 @@ export async function importAccountStream(
 }
 
 /**
- * Rows as they arrive, at most 500 at a time: what has come is handed on before waiting for more, so that the sender's
- * pace decides what is already written.
+ * Rows as they arrive, at most 500 at a time: rows received are passed on before waiting for more, so the sender's pace
+ * decides what is already written.
  */
 export async function* accountBatches(stream: AsyncIterable<Uint8Array>): AsyncGenerator<NewAccount[]> {
   let line = 0;

@@ -1,6 +1,6 @@
 /**
- * The administration service's HTTP face: tokens, bodies of at most 1 MiB, one shape of errors, OpenAPI, health paths.
- * Invariant: every route but the health paths and the OpenAPI document asks for a token, and has a schema.
+ * The administration service's HTTP interface: tokens, bodies of at most 1 MiB, one error format, OpenAPI, health
+ * paths. Invariant: every route except the health paths and the OpenAPI document requires a token and has a schema.
  */
 import fastifySwagger from '@fastify/swagger';
 import { type FastifyInstance, fastify } from 'fastify';
@@ -24,7 +24,7 @@ export interface AdministrationServerOptions {
   context: AdministrationContext;
   /** Answers /healthz, /readyz and /metrics; leaves other paths alone. */
   health?: HealthHandler;
-  /** For bodies that do not come. */
+  /** For bodies that never arrive. */
   bodyPatience?: BodyPatience;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Every certificate of the domain that ends, with what becomes of it then. Invariant: what does not renew itself is warned of
- * while there is time to act, and what should have renewed itself and did not, too.
+ * Every expiring certificate of the domain, with what happens then. Invariant: a certificate that is not renewed
+ * automatically is reported while there is time to act, and so is one whose automatic renewal did not happen.
  */
 import { X509Certificate } from 'node:crypto';
 import type { Queryable } from '../../database/connection.ts';
@@ -15,7 +15,7 @@ export interface ListedCertificate {
   endsAt: Date;
   /** Who renews it, and when. */
   renewal: string;
-  /** What is to be done, where something is. */
+  /** What to do, if anything. */
   warning: string | null;
 }
 
@@ -99,7 +99,7 @@ function endOf(certificate: Buffer | string): Date {
   return new X509Certificate(certificate).validToDate;
 }
 
-/** Of each identifier that is in use. Retired instances need none. */
+/** For each identifier in use. Retired instances need none. */
 async function listNewestCredentials(q: Queryable): Promise<{ holder: string; endsAt: Date }[]> {
   return await q<{ holder: string; endsAt: Date }[]>`
     select h.name as holder, max(c.expires_at) as "endsAt"

@@ -1,9 +1,10 @@
 /**
- * What an administration service renews for the domain when a third of its time is left, or it has not begun: certificates of the routers of its own
- * home, which these take up while they run, and the profile signer, which instances do.
+ * What an administration service renews for the domain when a third of the lifetime is left, or is not valid yet:
+ * certificates of the routers of its home and the profile signer, which running routers and instances, respectively,
+ * pick up.
  *
- * A router keeps its key, to which its row is bound, and the names and addresses that its certificate is for. Routers of other
- * homes are shown in the status with their end, by whoever writes there.
+ * A router keeps its key, to which its row is bound, and the names and addresses of its certificate. For routers of
+ * other homes the status shows the expiry, written by the administration service there.
  */
 import { createPublicKey, X509Certificate } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
@@ -83,7 +84,7 @@ export function createCertificateUpkeep(parts: CertificateUpkeep): Upkeep {
   });
 }
 
-/** Names of the routers that have their certificate in this home. */
+/** Names of the routers with their certificate in this home. */
 export async function routersOf(home: string): Promise<string[]> {
   const entries = await readdir(join(home, 'router'), { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];

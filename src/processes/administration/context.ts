@@ -1,4 +1,4 @@
-/** What every route of the administration service gets, and the one way in which routes write. */
+/** The context of every route of the administration service, and the only way in which routes write. */
 
 import { recordedRequest } from '../../access/audited-request.ts';
 import type { Database, Transaction } from '../../database/connection.ts';
@@ -14,7 +14,7 @@ export interface AdministrationContext {
   /** The release of this administration service. */
   release: string;
   features: readonly Feature[];
-  /** The host that it runs on: new processes are wanted there unless said otherwise. */
+  /** Its host: the default for new processes. */
   host: string;
   /** Folder BRAMBLE_HOME: issued SRP credentials are put into `credentials/`. */
   home: string;
@@ -23,8 +23,8 @@ export interface AdministrationContext {
 }
 
 /**
- * Runs a write under the release lock, and records who asked for it and what it changed. What is refused is refused by
- * an error thrown in `work`: returned instead, it would be recorded as done, since a locked row counts as a write.
+ * Runs a write under the release lock, and records who asked for it and what it changed. To refuse, `work` must throw:
+ * a refusal that is returned would be recorded as done, since a locked row counts as a write.
  * @throws BrambleError ERR_RELEASE_FENCED when the domain is of another release by now.
  */
 export async function write<Result>(

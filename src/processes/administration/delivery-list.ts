@@ -11,9 +11,9 @@ export interface ListedDelivery {
   cause: string;
   budgeted: boolean;
   state: string;
-  /** Of the device; null where it did not say. */
+  /** Of the device; null if it did not report one. */
   deviceModel: string | null;
-  /** While it is open, the owner of the account; then the instance that released it, if one did. */
+  /** While open, the owner of the account; afterwards the instance that released it, if any. */
   instance: string | null;
   owedAt: Date;
   releasedAt: Date | null;
@@ -54,7 +54,7 @@ const holdTexts: Readonly<Record<string, string>> = {
   suspects: 'silent devices to answer: they hold the slots',
 };
 
-/** What a hold's reason means; the reason itself where this release has no words for it. */
+/** The meaning of a hold's reason; the reason itself if this release has no text for it. */
 export function holdText(reason: string): string {
   return holdTexts[reason] ?? reason;
 }

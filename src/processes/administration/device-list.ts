@@ -17,12 +17,12 @@ export interface ListedDevice {
   /** As stored, or `suspended` or `leaving`. */
   state: string;
   suspendedAt: Date | null;
-  /** The enrolment that called itself the same after it; stays when this one answered in spite of it. */
+  /** The later enrolment with the same name; kept even if this one answered after all. */
   suspendedBy: string | null;
   removingSince: Date | null;
-  /** Since when a signature alone does not do. */
+  /** Since when a signature alone is not enough. */
   tlsRequiredSince: Date | null;
-  /** Signed messages without TLS identity that came again byte for byte. */
+  /** Signed messages without TLS identity that were repeated byte for byte. */
   repeatedMessages: number;
   repeatedAt: Date | null;
   udid: string | null;
@@ -40,9 +40,9 @@ export interface ListedDevice {
   identityRenewal: IdentityRenewal | null;
   createdAt: Date;
   pendingCommands: number;
-  /** Commands that the device was handed so often without answering that it is shown. */
+  /** Commands handed to the device without an answer often enough to be reported. */
   unansweredCommands: number;
-  /** It knows a push topic that is not the domain's any more, and cannot be woken. */
+  /** Its push topic is no longer the domain's, so it cannot be woken. */
   mustEnrolAgain: boolean;
   openDeliveries: number;
 }
@@ -57,11 +57,11 @@ export interface DeviceFilter {
   state?: string | undefined;
   /** Only devices with unanswered commands. */
   unanswered?: boolean | undefined;
-  /** Only devices that know another push topic. */
+  /** Only devices with another push topic. */
   mustEnrolAgain?: boolean | undefined;
-  /** Only active devices whose identity ends within so many days, or has ended. */
+  /** Only active devices whose identity expires within this many days, or has expired. */
   identityEndsWithinDays?: number | undefined;
-  /** Id of the last one of the page before. */
+  /** Id of the last one of the previous page. */
   after?: string | undefined;
   limit: number;
 }

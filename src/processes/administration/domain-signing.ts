@@ -1,6 +1,6 @@
 /**
- * What an administration service signs for the domain besides answering administrators: the revocation list whenever its
- * number has risen, and certificates for SRP credentials due for renewal. Instances use both unchanged.
+ * What an administration service signs for the domain in the background: the revocation list whenever its number has
+ * risen, and certificates for SRP credentials due for renewal. Instances use both unchanged.
  */
 import { createBell } from '../../base/bell.ts';
 import type { Clock } from '../../base/clock.ts';
@@ -51,7 +51,7 @@ export async function signForDomain({ db, release, masterKeys, log }: DomainSign
 /** After a failure. */
 const againMs = 1000;
 
-/** Signs whenever something that it signs of was written, until the signal is aborted; failures are retried. */
+/** Signs whenever its inputs were written, until the signal is aborted; failures are retried. */
 export async function keepSigning(signing: DomainSigning, clock: Clock, signal: AbortSignal): Promise<void> {
   const bell = createBell(clock);
   const listening = await ringAtChanges(signing.db, ['srp_renewal', 'srp_credential', 'srp_clearance'], bell);

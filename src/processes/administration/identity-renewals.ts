@@ -1,6 +1,6 @@
 /**
- * How the renewal of a device's identity stands, for people. The deciding is pure.
- * Invariant: every identity has exactly one state, and every state that is not as it should be has its one reason.
+ * The state of device identity renewals, for people. The decision is pure. Invariant: every identity has exactly one
+ * state, and every abnormal state has exactly one reason.
  */
 import type { Queryable } from '../../database/connection.ts';
 import { deliveryStates } from '../../deliveries/state/delivery-states.ts';
@@ -8,16 +8,16 @@ import { type IdentitySettings, renewalRetrySeconds } from '../../domain/identit
 
 export interface IdentityRenewal {
   /**
-   * `not-due`, also where a try by hand failed; `due`: waiting for its turn; `under-way`: its delivery is open;
-   * `unused`: issued, and not used yet; `failed`: to be tried again.
+   * `not-due`, also after a failed manual attempt; `due`: waiting for its turn; `under-way`: its delivery is open;
+   * `unused`: issued and not used yet; `failed`: to be retried.
    */
   state: 'not-due' | 'due' | 'under-way' | 'unused' | 'failed';
-  /** Tries since the present identity was issued. */
+  /** Attempts since the current identity was issued. */
   attempts: number;
   text: string;
 }
 
-/** Of one device. What is null was never. */
+/** Of one device. Null means never. */
 export interface RenewalFacts {
   readonly dueAt: string | null;
   readonly attempts: number;
@@ -76,7 +76,7 @@ export function renewalFacts(q: Queryable) {
 export interface IdentityCounts {
   ended: number;
   endWithin30Days: number;
-  /** By their date, whether they are under way or not. */
+  /** By their date, whether in progress or not. */
   due: number;
   underWay: number;
   unused: number;

@@ -1,6 +1,6 @@
 /**
- * Retiring a server instance that serves nobody: its row stays, since history points to it; its process, its SRP credential
- * and the connection services that it has alone go, in one transaction.
+ * Retiring a server instance that serves nobody: its row stays, since history points to it; its process, its SRP
+ * credential and the connection services that only it uses are removed, in one transaction.
  *
  * Invariant: an instance that an account is at, on its way to, or may have to go back to is not retired, nor is the last one.
  */
@@ -20,21 +20,21 @@ import { describeInstance, removeInstanceParts } from '../../upgrade/steps/new-i
 export interface RetiredInstance {
   name: string;
   srpIdentifier: string;
-  /** Connection services that went with it. */
+  /** Connection services removed with it. */
   connectionServices: string[];
   /** Whose credentials are revoked. */
   srpIdentifiers: string[];
 }
 
 /**
- * Said again of a retired instance, it finds nothing left to do.
+ * For a retired instance it does nothing.
  * @throws BrambleError ERR_NOT_FOUND, ERR_INSTANCE_IN_USE with the reason and what to do
  */
 export async function retireWithParts(tx: Transaction, given: string, by: string): Promise<RetiredInstance> {
   const instance = await findInstance(tx, given);
   if (instance === undefined) throw notFound('instance', given);
   const { name, srpIdentifier } = instance;
-  // Before the accounts: to move them away would undo the upgrade, not help.
+  // Before the accounts: moving them away would undo the upgrade, not help.
   if (instance.retiredAt === null) await assertNotInUpgrade(tx, name);
   const outcome = await retireInstance(tx, name);
   if (outcome.kind === 'has-accounts') {
@@ -66,7 +66,7 @@ export async function retireWithParts(tx: Transaction, given: string, by: string
   };
 }
 
-/** Files of revoked credentials on this host: of no use to anybody, so that one that stays does no harm. */
+/** Files of revoked credentials on this host: useless, so one that remains does no harm. */
 export async function removeCredentialFiles(home: string, identifiers: readonly string[]): Promise<void> {
   for (const identifier of identifiers) await rm(credentialPath(home, identifier), { force: true });
 }
@@ -98,7 +98,10 @@ async function assertNotInUpgrade(tx: Transaction, name: string): Promise<void> 
   throw inUse(name, why, 'Finalize or reverse the upgrade first.');
 }
 
-/** Moves are queued under the instance's row lock, which the caller holds: what is not seen here comes after it retired. */
+/**
+ * Moves are queued under the instance's row lock, which the caller holds: a move not seen here is queued after the
+ * retirement.
+ */
 async function assertNothingOnTheWay(tx: Transaction, name: string, id: string): Promise<void> {
   const open = await countMovesTo(tx, id);
   if (open === 0) return;

@@ -1,6 +1,6 @@
 /**
- * The administration service: REST under /api/v1 on 127.0.0.1, and a runner of account moves. It works only on a domain of
- * exactly its own release; when the domain leaves that release, it drains and ends with an error that says so.
+ * The administration service: REST under /api/v1 on 127.0.0.1, and a runner of account moves. It works only on a domain
+ * of exactly its own release; when the domain leaves that release, it drains and exits with an error that says so.
  */
 
 import type { AddressInfo } from 'node:net';
@@ -31,7 +31,7 @@ import { keepSigning } from './domain-signing.ts';
 
 /** BRAMBLE_SETTINGS of an administration service. */
 export const administrationSettings = z.object({
-  /** On 127.0.0.1; 0 takes a free one. */
+  /** On 127.0.0.1; 0 means any free one. */
   port: z.number().int().min(0).max(65_535).default(0),
 });
 type Context = ComponentContext<z.output<typeof administrationSettings>>;
@@ -75,7 +75,7 @@ async function listenForAdministrators(context: Context): Promise<Listening> {
   };
 }
 
-/** A predecessor of the same port may still be draining: tried for some seconds, every 250 ms. */
+/** A predecessor on the same port may still be draining: retried for some seconds, every 250 ms. */
 async function listenOn(
   app: { listen(options: { host: string; port: number }): Promise<string> },
   port: number,

@@ -1,6 +1,6 @@
 /**
- * What a new server instance and a new connection service have in common: a free name, an SRP credential, and the process
- * that is wanted for it.
+ * What a new server instance and a new connection service have in common: a free name, an SRP credential, and a desired
+ * process.
  */
 import { BrambleError } from '../../base/errors.ts';
 import type { SrpIdentifier } from '../../base/ids.ts';
@@ -12,7 +12,7 @@ import { listDesiredProcesses, setDesiredProcess } from '../../registry/desired-
 import type { AdministrationContext } from './context.ts';
 import { deliverSrpCredential } from './srp-issuing.ts';
 
-/** Names of processes are one space, whatever their kind: they name components, desired processes and logs. */
+/** All kinds of processes share one namespace: names identify components, desired processes and logs. */
 export async function assertNameUnused(tx: Transaction, wanted: string): Promise<void> {
   const [components, processes] = await Promise.all([listComponents(tx), listDesiredProcesses(tx)]);
   if ([...components, ...processes].some((known) => known.name === wanted)) throw taken('component', wanted);

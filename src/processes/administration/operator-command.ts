@@ -9,7 +9,7 @@ import type { PlistValue } from '../../protocol/plist/value.ts';
 
 const defaultQueries = ['DeviceName', 'OSVersion', 'BuildVersion', 'ModelName', 'ProductName', 'SerialNumber', 'UDID'];
 
-/** A new command with its identifier. What is meant to act at once jumps the queue. */
+/** A new command with its identifier. Commands meant to act at once jump the queue. */
 export function buildOperatorCommand(command: OperatorCommand): {
   commandId: CommandId;
   requestType: string;

@@ -1,7 +1,7 @@
 /**
- * SRP credentials on the way to their holder. For a process of this host the file is put where it looks for it
- * (`credentials/<identifier>.json`, 0600); for another host its contents are answered, once. The private key stands nowhere
- * else. Invariant: a file is replaced whole, so that a process that reads it meanwhile gets the old or the new one.
+ * Delivery of SRP credentials to their holder. For a process on this host the file is put where it expects it
+ * (`credentials/<identifier>.json`, 0600); for another host its contents are returned, once. The private key is stored
+ * nowhere else. Invariant: a file is replaced atomically, so that a concurrent reader gets the old or the new one.
  */
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -18,7 +18,7 @@ import type { AdministrationContext } from './context.ts';
 export interface DeliveredCredential {
   serial: string;
   expiresAt: Date;
-  /** Where the file lies on this host, or null when it is answered instead. */
+  /** Path of the file on this host, or null if its contents are returned instead. */
   path: string | null;
   /** The file's contents for a holder on another host. */
   credential: SrpCredential | null;
@@ -26,7 +26,8 @@ export interface DeliveredCredential {
 
 /**
  * Issues a credential and delivers it.
- * @throws BrambleError ERR_NOT_FOUND when the identifier is nobody's, ERR_NO_ROUTER when no router's address is known.
+ * @throws BrambleError ERR_NOT_FOUND when no holder has the identifier, ERR_NO_ROUTER when no router's address is
+ * known.
  */
 export async function deliverSrpCredential(
   context: AdministrationContext,

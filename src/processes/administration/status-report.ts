@@ -1,4 +1,4 @@
-/** The domain at a glance: what runs, where accounts are, what is owed to devices and what holds it back. */
+/** The domain at a glance: what runs, where accounts are, which deliveries are owed and what holds them back. */
 import type { DomainStatus } from '../../api/domain.ts';
 import type { Unchanged } from '../../api/operation.ts';
 import type { Queryable } from '../../database/connection.ts';
@@ -97,7 +97,7 @@ function heldBySuspects(
   return held.length === 0 ? null : { instances: held, silent, clearedBy: 'bramble device requeue --silent' };
 }
 
-/** From what the routers report of themselves. */
+/** From the routers' reports about themselves. */
 function linksOf(components: readonly Component[], identifier: string): InstanceStatus['links'] {
   return components
     .filter((component) => component.kind === 'router' && component.alive)
@@ -177,7 +177,7 @@ interface SessionRole {
   role: string;
 }
 
-/** Which role each kind of component has, by what its sessions call themselves. */
+/** Which role each kind of component has, by its sessions' application names. */
 async function listSessionRoles(q: Queryable): Promise<SessionRole[]> {
   return await q<SessionRole[]>`
     select distinct split_part(application_name, '/', 2) as kind, usename as role
@@ -186,7 +186,7 @@ async function listSessionRoles(q: Queryable): Promise<SessionRole[]> {
        and split_part(application_name, '/', 2) = any(${componentKinds as string[]})`;
 }
 
-/** The one role of several kinds of component; null where they have different ones. Pure. */
+/** The common role of several kinds of component; null if they differ. Pure. */
 function sharedRole(sessions: readonly SessionRole[]): string | null {
   const [role, ...others] = new Set(sessions.map((session) => session.role));
   const kinds = new Set(sessions.map((session) => session.kind));

@@ -84,7 +84,7 @@ export function accountRoutes(context: AdministrationContext): FastifyPluginAsyn
   };
 }
 
-/** In a scope of its own: only here a body is taken as it comes, without limit. */
+/** In a separate scope: only here a body is accepted raw and without limit. */
 function importRoute(context: AdministrationContext): FastifyPluginAsync {
   return async (app) => {
     let running = 0;

@@ -1,4 +1,4 @@
-/** The audit: who changed what, whether the record is whole, and all of it to take away. */
+/** The audit: who changed what, verification of the record, and its export. */
 import { Readable } from 'node:stream';
 import type { FastifyPluginAsync } from 'fastify';
 import { listAudit } from '../../../access/audit/audit-list.ts';
@@ -21,7 +21,7 @@ export function auditRoutes(context: AdministrationContext): FastifyPluginAsync 
 
     serve(app, auditOperations.export, async (request) => {
       const lines = exportAudit(context.db, await openHeadFile(context.home), request.query.after);
-      // What fails before the first line can still be answered.
+      // A failure before the first line can still be answered.
       const first = await lines.next();
       return Readable.from(resumed(first, lines));
     });

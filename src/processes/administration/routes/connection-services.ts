@@ -1,4 +1,4 @@
-/** Connection services: each with the instances it serves, its SRP credential and the process that is wanted for it. */
+/** Connection services: each with the instances it serves, its SRP credential and its desired process. */
 import type { FastifyPluginAsync } from 'fastify';
 import { connectionServiceOperations } from '../../../api/connection-services.ts';
 import { BrambleError } from '../../../base/errors.ts';

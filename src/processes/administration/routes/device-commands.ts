@@ -1,4 +1,4 @@
-/** What an administrator sends to a device by hand, and the device's command queue. */
+/** Commands that an administrator sends to a device, and the device's command queue. */
 import type { FastifyPluginAsync } from 'fastify';
 import { deviceCommandOperations } from '../../../api/device-commands.ts';
 import { BrambleError } from '../../../base/errors.ts';

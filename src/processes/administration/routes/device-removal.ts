@@ -1,4 +1,4 @@
-/** Ends the management of one device: told, so that it leaves, or silently. */
+/** Ends the management of one device: with notice, so that it leaves, or silently. */
 import type { FastifyPluginAsync } from 'fastify';
 import { deviceOperations } from '../../../api/devices.ts';
 import { BrambleError } from '../../../base/errors.ts';
@@ -46,7 +46,7 @@ export function deviceRemovalRoutes(context: AdministrationContext): FastifyPlug
   };
 }
 
-/** The order to leave, as the device's platform words it. */
+/** The order to leave, in the format of the device's platform. */
 function removalCommand(platformName: string, domain: Pick<Domain, 'domainId'>) {
   const platform = registeredPlatforms.named(platformName);
   if (platform === undefined) {

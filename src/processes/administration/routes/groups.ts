@@ -1,4 +1,4 @@
-/** Groups of accounts and their members. A change of members owes the account its IT policy again. */
+/** Groups of accounts and their members. A change of members queues the account's IT policy again. */
 import type { FastifyPluginAsync } from 'fastify';
 import { membersOfGroup } from '../../../accounts/account-selection.ts';
 import { getAccount } from '../../../accounts/accounts.ts';

@@ -1,4 +1,4 @@
-/** Server instances: each with its SRP credential and the process that is wanted for it. */
+/** Server instances: each with its SRP credential and its desired process. */
 import type { FastifyPluginAsync } from 'fastify';
 import { instanceOperations } from '../../../api/instances.ts';
 import { createInstance, listInstances } from '../../../instances/instances.ts';

@@ -127,7 +127,7 @@ export function moveControlRoutes(context: AdministrationContext): FastifyPlugin
   };
 }
 
-/** What an open upgrade moves is turned back with it: it would queue anew what is cancelled here. */
+/** Moves of an open upgrade are turned back with the upgrade, which would requeue what is cancelled here. */
 async function assertNotOfOpenUpgrade(tx: Transaction, { upgradeId }: MoveBatch): Promise<void> {
   const open = upgradeId === null ? undefined : await readOpenUpgrade(tx);
   if (open === undefined || open.id !== upgradeId) return;

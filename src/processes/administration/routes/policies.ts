@@ -1,4 +1,4 @@
-/** IT policies: what they say, who they hold for, and the deliveries that a change makes due. */
+/** IT policies: their rules, their assignments, and the deliveries due after a change. */
 import type { FastifyPluginAsync } from 'fastify';
 import { lockAccountByName, membersOfGroup } from '../../../accounts/account-selection.ts';
 import { itPolicyOperations } from '../../../api/it-policies.ts';
@@ -97,7 +97,7 @@ export function policyAssignmentRoutes(context: AdministrationContext): FastifyP
   };
 }
 
-/** Earlier releases may still read what is stored: rules that they lack wait until none of them is left. */
+/** Earlier releases may still read the stored policies: rules that they lack have to wait until none is left. */
 async function requireRuleFeatures(
   context: AdministrationContext,
   tx: Transaction,

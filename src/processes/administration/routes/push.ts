@@ -1,6 +1,6 @@
 /**
- * The push service that wakes devices, and its certificate. What setting a certificate does for good can be asked for first
- * (`preview`).
+ * The push service that wakes devices, and its certificate. The permanent effects of setting a certificate can be
+ * previewed (`preview`).
  */
 
 import type { FastifyPluginAsync } from 'fastify';
@@ -24,7 +24,7 @@ import { type AdministrationContext, write } from '../context.ts';
 export function pushRoutes(context: AdministrationContext): FastifyPluginAsync {
   const current = async (q: Queryable) => openPushSettings(context.masterKeys, await readStoredPushSettings(q));
 
-  /** What is to be stored, and its certificate where that is a new one. @throws BrambleError where it is not taken */
+  /** The settings to store, and the certificate if it is new. @throws BrambleError if it is refused */
   async function wantedOf(q: Queryable, given: Readonly<Record<string, unknown>>, keeps: boolean, now: Date) {
     const settings = settingsOf({ ...(keeps ? await current(q) : {}), ...given });
     const has = (key: string): boolean => (given[key] ?? null) !== null;

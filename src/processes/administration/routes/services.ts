@@ -1,4 +1,4 @@
-/** The services that devices get service books for. A change owes service books to every account. */
+/** The services that devices get service books for. A change queues service books for every account. */
 import type { FastifyPluginAsync } from 'fastify';
 import { everyAccount } from '../../../accounts/account-selection.ts';
 import { serviceOperations } from '../../../api/services.ts';

@@ -1,4 +1,4 @@
-/** The requirement that a device shows its certificate in TLS, lifted for one device or for all. */
+/** Lifts the requirement that a device presents its certificate in TLS, for one device or for all. */
 import type { FastifyPluginAsync } from 'fastify';
 import { deviceOperations } from '../../../api/devices.ts';
 import { BrambleError } from '../../../base/errors.ts';

@@ -1,4 +1,6 @@
-/** Administrator tokens: made, listed and revoked. The token itself is answered once; the database keeps its digest. */
+/**
+ * Administrator tokens: created, listed and revoked. The token itself is returned once; the database keeps its digest.
+ */
 import type { FastifyPluginAsync } from 'fastify';
 import { createToken, listTokens, revokeToken } from '../../../access/administrator-tokens.ts';
 import { tokenOperations } from '../../../api/tokens.ts';

@@ -1,4 +1,4 @@
-/** Commands that are not settled: cancelled, or put back into the queue; and what silent devices hold, taken back. */
+/** Unsettled commands: cancels or requeues them, and takes back what silent devices hold. */
 import type { FastifyPluginAsync } from 'fastify';
 import { deviceCommandOperations } from '../../../api/device-commands.ts';
 import { BrambleError } from '../../../base/errors.ts';
