@@ -1,7 +1,7 @@
 /**
- * The coordinator's own loopback REST: pause, resume, reverse, finalize and assignments with the administrators' tokens, for
- * the time in which no administration service is at work. Its address stands in `BRAMBLE_HOME/coordinator.json` and, for
- * the command line, among the addresses that services announce.
+ * The coordinator's own loopback REST: pause, resume, reverse, finalize and assignments with the administrators'
+ * tokens, while no administration service is running. Its address is in `BRAMBLE_HOME/coordinator.json` and, for the
+ * command line, among the addresses that services announce.
  */
 import { rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
@@ -36,7 +36,7 @@ export interface CoordinatorEndpointOptions {
 
 const bodyLimitBytes = 64 * 1024;
 
-/** Listens on an ephemeral port of 127.0.0.1 and says where. */
+/** Listens on an ephemeral port of 127.0.0.1 and announces it. */
 export async function openCoordinatorEndpoint(
   options: CoordinatorEndpointOptions,
 ): Promise<{ url: string; close(): Promise<void> }> {
@@ -48,7 +48,7 @@ export async function openCoordinatorEndpoint(
     bodyLimit: bodyLimitBytes,
     logger: false,
   });
-  // The code with which a client passes on to the next service that was announced.
+  // The code that makes a client try the next announced service.
   answerUnknownPaths(
     app,
     () =>

@@ -1,8 +1,9 @@
 /**
- * The upgrade coordinator: goes on from the row, one step after the other, while it holds the lease.
+ * The upgrade coordinator: advances the upgrade from its row, step by step, while it holds the lease.
  *
- * Invariants: it keeps nothing between two steps that it could not read from the database again, so that another coordinator
- * goes on wherever it was killed; two at once behave as one, since every step commits only under the row's lock and the lease.
+ * Invariants: between two steps it keeps nothing that it could not reread from the database, so that another
+ * coordinator can continue wherever it was killed; two at once behave as one, since every step commits only under the
+ * row's lock and the lease.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { assertNever } from '../../base/assert-never.ts';
@@ -42,7 +43,7 @@ export type CoordinatorOutcome =
   /** There is no open upgrade to this release. */
   | { kind: 'idle' };
 
-/** One step: takes or renews the lease, reads the row, does what its state asks for. */
+/** One step: takes or renews the lease, reads the row, and does what its state requires. */
 export async function stepOnce(context: StepContext): Promise<CoordinatorOutcome> {
   const upgrade = await readOpenUpgrade(context.db);
   if (upgrade === undefined || upgrade.toRelease !== context.release) return { kind: 'idle' };
@@ -95,7 +96,7 @@ async function stepFor(context: StepContext, upgrade: Upgrade): Promise<StepOutc
   }
 }
 
-/** What it waits for stands in the row, for status; written when it changes. */
+/** The current wait is stored in the row, for status; written when it changes. */
 async function showWaiting(context: StepContext, read: Upgrade, reason: string): Promise<void> {
   if (read.progress.waitingFor !== reason) await setWaitingFor(context.db, read, reason);
 }
@@ -108,23 +109,23 @@ export interface CoordinatorLog {
 export interface CoordinatorOptions extends StepContext {
   log: CoordinatorLog;
   signal: AbortSignal;
-  /** Milliseconds between two looks at the row while something is waited for. Default 250. */
+  /** Milliseconds between two polls of the row while waiting. Default 250. */
   intervalMs?: number;
 }
 
-/** The longest that a step which fails is left alone before it is tried again. */
+/** Maximum delay before a failed step is retried. */
 const longestRetryMs = 5000;
 /**
- * A look that finds nothing to do may read much (the figures of a gate): looking takes a tenth of the time, unless a look
- * takes more than a second: an operator's word waits for the longest rest at most.
+ * A poll that finds nothing to do may read much (the figures of a gate): polling takes a tenth of the time, unless a
+ * poll takes more than a second: an operator's command waits for the longest rest at most.
  */
 const restPerLook = 9;
 const longestRestMs = 10_000;
 const leaseRenewalMs = 2500;
 
 /**
- * Steps until the signal is aborted, then gives the lease back. A step that fails is shown and tried again, since nothing
- * of it was recorded; the lease is renewed beside a long one (a backfill).
+ * Steps until the signal is aborted, then releases the lease. A failed step is shown and retried, since nothing of it
+ * was recorded; the lease is renewed during a long one (a backfill).
  */
 export async function runSteps(options: CoordinatorOptions): Promise<void> {
   const { signal, log } = options;

@@ -1,7 +1,7 @@
 /**
- * The upgrade coordinator as a process: it belongs to the target release, is a registered component, steps the upgrade while
- * it holds the lease, runs account moves beside, and takes an operator's word on loopback. Killed anywhere, the next one
- * goes on from the row.
+ * The upgrade coordinator as a process: it belongs to the target release, is a registered component, steps the upgrade
+ * while it holds the lease, runs account moves alongside, and takes operators' commands on loopback. If it is killed
+ * anywhere, the next one continues from the row.
  */
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -25,7 +25,7 @@ import { runSteps } from './coordinator.ts';
 import { openCoordinatorEndpoint } from './coordinator-endpoint.ts';
 
 export const coordinatorSettings = z.looseObject({
-  /** Milliseconds between two looks at the upgrade while it waits. */
+  /** Milliseconds between two polls of the upgrade while it waits. */
   intervalMs: z.number().int().min(10).max(60_000).default(250),
 });
 type Context = ComponentContext<z.output<typeof coordinatorSettings>>;
@@ -82,8 +82,8 @@ async function coordinate(context: Context): Promise<Work> {
 const lookAgainMs = 500;
 
 /**
- * Runs account moves while the domain is of this release: between the fence and its reverse. Outside of that it only looks,
- * so that the fence never finds a transaction of its own.
+ * Runs account moves while the domain is of this release: between the fence and its reverse. Outside of that it only
+ * reads, so that the fence never meets a transaction of the coordinator.
  */
 async function moveWhileOwnRelease({ db, log, identity, stopping }: Context): Promise<void> {
   while (!stopping.aborted) {
