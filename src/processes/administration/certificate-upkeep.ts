@@ -1,7 +1,7 @@
 /**
- * What an administration service renews for the domain when a third of the lifetime is left, or is not valid yet:
- * certificates of the routers of its home and the profile signer, which running routers and instances, respectively,
- * pick up.
+ * What an administration service renews for the domain when a third of the lifetime is left, or the lifetime has not
+ * begun: certificates of the routers of its home and the profile signer, which running routers and instances,
+ * respectively, pick up.
  *
  * A router keeps its key, to which its row is bound, and the names and addresses of its certificate. For routers of
  * other homes the status shows the expiry, written by the administration service there.
