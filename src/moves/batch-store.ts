@@ -1,4 +1,4 @@
-/** Batches of account moves: creating, pausing, turning back, and how they stand. */
+/** Batches of account moves: creating, pausing, turning back, and their progress. */
 import { marksRemoved } from '../accounts/account-owner.ts';
 import { counted } from '../base/counted.ts';
 import { type AccountId, type InstanceId, type MoveId, newId } from '../base/ids.ts';
@@ -24,7 +24,7 @@ export interface AskedMove {
   toInstanceId: InstanceId;
 }
 
-/** `next` says in words what holds the account, and what to type instead. */
+/** `next` says what holds the account, and what to type instead. */
 export interface HeldMove {
   accountId: AccountId;
   reason: 'assigned-by-upgrade' | 'moved-by-upgrade' | 'upgrade-reverses';
@@ -49,9 +49,9 @@ export interface CreatedMoveBatch {
 }
 
 /**
- * Queues moves under a new batch; relies on the unique index of open moves, so an account has at most one. Instances that
- * take accounts are locked FOR SHARE, so that none retires under a move that is being queued. A wave stands in the log of
- * its upgrade; what an administrator moves, in the domain's.
+ * Queues moves under a new batch; relies on the unique index of open moves, so an account has at most one. Instances
+ * that take accounts are locked FOR SHARE, so that none retires under a move that is being queued. A wave is logged in
+ * its upgrade's log; an administrator's moves are logged in the domain's.
  */
 export async function createMoveBatch(tx: Transaction, batch: NewMoveBatch): Promise<CreatedMoveBatch> {
   const batchId = newId<string>();
@@ -156,7 +156,7 @@ export async function moveBatchStatus(q: Queryable, batchId: string): Promise<Mo
   return batch ?? 'not-found';
 }
 
-/** From the commit on nothing of the batch starts; moves under way reach a safe point. */
+/** From the commit on no move of the batch starts; those in progress reach a safe point. */
 export async function pauseMoveBatch(tx: Transaction, batchId: string, reason: string): Promise<boolean> {
   const { count } = await tx`
     update move_batch set state = 'paused', pause_reason = ${reason} where id = ${batchId} and state = 'running'`;
@@ -171,8 +171,8 @@ export async function resumeMoveBatch(tx: Transaction, batchId: string): Promise
 }
 
 /**
- * Takes back what has not been committed; what has, stays moved. A move that is being committed is waited for: its
- * transaction holds the row.
+ * Cancels uncommitted moves; committed ones stay. Waits for a move that is being committed: its transaction holds the
+ * row.
  */
 export async function cancelMoveBatch(tx: Transaction, batchId: string): Promise<void> {
   await tx`
@@ -184,8 +184,8 @@ export async function cancelMoveBatch(tx: Transaction, batchId: string): Promise
 }
 
 /**
- * Cancels what has not been committed and queues a move home for every account that the batch has moved; an account that
- * has gone elsewhere since, or is held, stays where it is.
+ * Cancels uncommitted moves and queues a move home for every account that the batch has moved; an account that has
+ * moved elsewhere since, or is held, stays where it is.
  */
 export async function moveBatchBack(
   tx: Transaction,

@@ -1,5 +1,5 @@
 /**
- * What an account's move to an instance of release 1.1 changes about devices that 1.1 would otherwise not understand.
+ * Changes to devices when their account moves to an instance of release 1.1, which would not understand them otherwise.
  *
  * Invariant: reversing an upgrade strands no device. 1.1 knows no `suspended_at`: it takes a suspended enrolment for one
  * that never became active and refuses its connects for ever, while the device has no reason to enrol again.
@@ -9,9 +9,9 @@ import { hasWakeAddress } from '../devices/state/stored-names.ts';
 import type { ReservedMove } from './move-store.ts';
 
 /**
- * Enrolments of the account that were active when they were suspended are active again, where the move has brought it to an
- * instance that is not of 1.2. Never once 1.2 is finalized, since no such instance is left. Runs after the change of owner,
- * in its transaction, and before the move's deliveries are owed. Relies on device_account and the primary key of
+ * Reactivates enrolments that were active when they were suspended, if the move took the account to an instance that is
+ * not of 1.2. Never once 1.2 is finalized, since no such instance is left. Runs after the change of owner, in its
+ * transaction, and before the move's deliveries are owed. Relies on device_account and the primary key of
  * desired_process.
  */
 export async function resumeForEarlierRelease(tx: Transaction, move: ReservedMove): Promise<void> {

@@ -1,6 +1,4 @@
-/**
- * What others ask of the moves: administrators who look at them, and the upgrade, which pauses, ends and counts its own.
- */
+/** Queries and actions on moves for others: administrators, and the upgrade, which pauses, ends and counts its own. */
 import type { UpgradeId } from '../base/ids.ts';
 import type { Queryable, SqlFragment, Transaction } from '../database/connection.ts';
 import { cancelMoveBatch } from './batch-store.ts';
@@ -12,7 +10,7 @@ export function openMovesOf(q: Queryable, accountId: SqlFragment): SqlFragment {
     (select count(*) from account_move m where m.account_id = ${accountId} and ${moveStates.notIn(q, 'ended', 'm')})`;
 }
 
-/** Moves of the whole domain that something is still to be done for; through account_move_waiting. */
+/** Moves of the whole domain that still need work; through account_move_waiting. */
 export async function countOpenMoves(q: Queryable): Promise<{ uncommitted: number; delivering: number }> {
   const [row] = await q<{ uncommitted: number; delivering: number }[]>`
     select count(*) filter (where ${moveStates.in(q, 'uncommitted')})::int as uncommitted,
@@ -72,7 +70,7 @@ export async function listUnsettledMoves(q: Queryable, batchId: string, limit: n
      limit ${limit}`;
 }
 
-/** Takes back what has not been committed and closes what has: a new move brings the account home. */
+/** Cancels uncommitted moves and closes committed ones: a new move brings the account home. */
 export async function stopMovesTo(tx: Transaction, instanceIds: readonly string[]): Promise<void> {
   const batches = await tx<{ id: string }[]>`
     select distinct batch_id as id from account_move

@@ -1,8 +1,8 @@
 /**
- * Executes queued account moves, only as fast as their deliveries drain, and settles those that the devices answered.
+ * Executes queued account moves, only as fast as their deliveries drain, and settles those that devices have answered.
  *
- * Any number of runners may work at once (administration services, the coordinator): reservations keep them apart, and
- * each transaction of theirs is under the release lock. One account's failure changes nothing for any other.
+ * Any number of runners may work concurrently (administration services, the coordinator): reservations keep them apart,
+ * and each of their transactions is under the release lock. One account's failure does not affect any other.
  */
 import { type Bell, createBell } from '../base/bell.ts';
 import { isBrambleError, messageOf } from '../base/errors.ts';
@@ -38,11 +38,14 @@ export interface MoveRunnerOptions {
   release: string;
   /** The component's name, for reservations. */
   name: string;
-  /** Adds what a committed move owes the account's devices; in the move's transaction, whose statements are all sent at once. */
+  /**
+   * Queues the deliveries that a move owes the account's devices; in the move's transaction, whose statements are all
+   * sent at once.
+   */
   oweDeliveries: (tx: Transaction, move: ReservedMove) => Promise<unknown>;
   /**
-   * Tells those who deliver that accounts may have moved, or may be served again where they were: once for each round, beside the
-   * moves' transactions.
+   * Notifies the policy services that accounts may have moved, or may be served again where they were: once per round,
+   * outside the moves' transactions.
    */
   announce?: (db: Database) => Promise<unknown>;
   log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
@@ -59,14 +62,14 @@ export interface MoveRunnerOptions {
 const maxAttempts = 20;
 /** Between two rounds while there is nothing to move, unless a notification comes before. */
 const quietMs = 30_000;
-/** Reserved in one round at most: its statements are shared by them. */
+/** Maximum reserved per round: they share its statements. */
 const movesAtOnce = 32;
-/** So many effects of a move are expected: IT policy, service books and synchronization of one device. */
+/** Expected effects per move: IT policy, service books and synchronization of one device. */
 const effectsOfMove = 3;
 const allAgainMs = 1000;
-/** Between two looks for devices that have come after all, while no other is awaited. */
+/** Between two checks for devices that have connected after all, while no other is awaited. */
 const outOfReachMs = 5000;
-/** Moves out of reach may be all of a domain's: looking through them costs a twentieth of the time at most. */
+/** All moves of a domain may be out of reach: checking them takes at most a twentieth of the time. */
 const lookShare = 20;
 
 export interface MoveRound {
@@ -74,7 +77,7 @@ export interface MoveRound {
   settled: number;
   /** Moves wait because the deliveries of earlier ones have not drained. */
   draining: boolean;
-  /** There is nothing to move, and nothing that is being delivered. */
+  /** There is nothing to move, and nothing is being delivered. */
   quiet: boolean;
 }
 
@@ -105,7 +108,7 @@ async function moveReserved(
       if (await moveAccount(options, move)) moved++;
     }
   };
-  // The round has ended when every lane has, whichever of them failed: the next one would go on beside it.
+  // The round ends only when every lane has, even if one failed: otherwise the next round would run beside it.
   const lanes = await Promise.allSettled(Array.from({ length: options.concurrency ?? 3 }, lane));
   for (const ended of lanes) if (ended.status === 'rejected') throw ended.reason;
   const isQuiet = reserved.length + undrained === 0 && !(await areMovesQueued(db));
@@ -149,9 +152,9 @@ export async function moveAccount(options: MoveRunnerOptions, move: ReservedMove
 }
 
 /**
- * The first try, before which nobody is asked to step back: mostly nobody stands in the way for long. It is sent as a whole, so
- * that the account is held for as long as the database works on it, and not until this process has heard of it. Where there is
- * nothing to commit, the longer way says why.
+ * The first attempt, without asking writers to back off: usually nobody blocks it for long. It is sent as a whole, so
+ * that the account is held only while the database works on it, not until this process hears of it. If there is nothing
+ * to commit, the longer path says why.
  */
 async function commitUnmarked(options: MoveRunnerOptions, move: ReservedMove): Promise<CommittedMove['kind'] | 'held'> {
   try {
@@ -164,15 +167,15 @@ async function commitUnmarked(options: MoveRunnerOptions, move: ReservedMove): P
     return 'committed';
   } catch (error) {
     if (didNotHold(error)) return (await commitWithDeliveries(options, move, unmarkedDeadlineMs)).kind;
-    // query_canceled (the deadline), and deadlock_detected, which nothing of an account survives either.
+    // query_canceled (the deadline) and deadlock_detected, after which the transaction is rolled back too.
     if (['57014', '40P01'].includes(sqlState(error) ?? '')) return 'held';
     throw error;
   }
 }
 
 /**
- * The change of owner and what it owes in one transaction. All is sent together, since the account waits until the commit;
- * of a move that turns out not to be, all is rolled back, and only then is it cancelled.
+ * The change of owner and what it owes in one transaction. All is sent together, since the account waits until the
+ * commit; a move that turns out to be void is rolled back completely and only then cancelled.
  */
 async function commitWithDeliveries(
   options: MoveRunnerOptions,
@@ -202,7 +205,7 @@ async function commitWithDeliveries(
   return found.outcome;
 }
 
-/** Runs rounds until the signal is aborted; a lost database is waited for. Nothing that moves waits for what settles. */
+/** Runs rounds until the signal is aborted; waits for a lost database. Moving never waits for settling. */
 export async function runMoves(options: MoveRunnerOptions & { signal: AbortSignal }): Promise<void> {
   const ending = new AbortController();
   const signal = AbortSignal.any([options.signal, ending.signal]);
@@ -233,7 +236,7 @@ async function runMoving(options: Running, moving: Bell, settling: Bell): Promis
   while (!signal.aborted) {
     const round = await unlessInterrupted(options, () =>
       moveReserved(options, () => {
-        // Whatever the round says: a move may be committed though nobody has heard of it.
+        // Whatever the round's outcome: a move may be committed without this process knowing.
         isToldOfAll = false;
       }),
     );
@@ -249,7 +252,7 @@ async function tellOfMoves({ db, announce }: MoveRunnerOptions): Promise<true> {
   return true;
 }
 
-/** Settles what is awaited at every turn, and what is out of reach when that is due. */
+/** Settles awaited moves at every turn, and those out of reach when that is due. */
 async function runSettling(options: Running, bell: Bell): Promise<void> {
   const { signal, intervalMs = 200 } = options;
   let allDueAt = 0;
@@ -264,7 +267,7 @@ async function runSettling(options: Running, bell: Bell): Promise<void> {
   }
 }
 
-/** Undefined where a round failed, but by the release fence: nothing of it may be tried again. */
+/** Undefined if a round failed, other than by the release fence: nothing of it may be retried. */
 async function unlessInterrupted<Result>(options: Running, work: () => Promise<Result>): Promise<Result | undefined> {
   try {
     return await work();

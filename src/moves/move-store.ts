@@ -7,8 +7,8 @@
  * Within one database settled and closed are one step: there is no source to be cleaned up.
  *
  * The change of owner, the rise of the epoch and the deliveries owed are one transaction, so that a move is either not
- * begun or cannot be lost. A runner that dies leaves a reservation that runs out; whoever reserves the move again starts
- * from the account's row, not from what the dead one thought.
+ * begun or cannot be lost. A runner that dies leaves a reservation that expires; the next one to reserve the move
+ * starts from the account's row, not from the dead runner's view.
  */
 import { accountsMarked, marksRemoved, ownerChanged, ownerRecorded } from '../accounts/account-owner.ts';
 import type { AccountId, InstanceId, MoveId } from '../base/ids.ts';
@@ -32,8 +32,8 @@ export interface ReservedMove {
 /** The longest that a move may keep its account's writers waiting. */
 export const moveDeadlineMs = 3000;
 /**
- * The longest that the first try, which no mark goes before, waits for the account's writers. They go on meanwhile: what it
- * costs an account is only the time from the grant of the row to the commit.
+ * The longest that the first attempt, without a mark, waits for the account's writers. They continue meanwhile: it only
+ * costs the account the time from the grant of the row lock to the commit.
  */
 export const unmarkedDeadlineMs = 100;
 const reservationSeconds = 30;
@@ -60,8 +60,8 @@ export async function reserveMoves(tx: Transaction, runner: string, limit: numbe
 }
 
 /**
- * Marks the account, so that instances step back; no lock on the account's row. A paused batch is seen here for the last
- * time: `false` means that the move is back in the queue.
+ * Marks the account, so that instances back off; no lock on the account's row. This is the last check for a paused
+ * batch: `false` means that the move is back in the queue.
  */
 export async function fenceMove(tx: Transaction, move: ReservedMove): Promise<boolean> {
   const [fenced] = await tx`
@@ -78,24 +78,24 @@ export async function fenceMove(tx: Transaction, move: ReservedMove): Promise<bo
   return false;
 }
 
-/** What the owner's change found. */
+/** Result of changing the owner. */
 export type CommittedMove =
   | { kind: 'committed'; epoch: string }
   | { kind: 'account-elsewhere' }
   | { kind: 'lost-reservation' };
 
 /**
- * Changes the owner. Waits for every statement that holds the account FOR SHARE, at most `deadlineMs` (statement_timeout,
- * since lock_timeout starts again with each holder). The account waits meanwhile: what needs no answer is sent without
- * waiting for one, in this order. A move that is reserved only is taken too, while its batch runs: it needs no mark where
- * no writer stands in the way; its `fenced_at` is then the beginning of the wait.
+ * Changes the owner. Waits for every statement that holds the account FOR SHARE, at most `deadlineMs`
+ * (statement_timeout, since lock_timeout starts again with each holder). The account waits meanwhile: statements that
+ * need no answer are sent without waiting for one, in this order. A move that is only reserved is accepted too, while
+ * its batch runs: it needs no mark if no writer blocks it; its `fenced_at` is then the start of the wait.
  */
 export async function commitMove(
   tx: Transaction,
   move: ReservedMove,
   deadlineMs = moveDeadlineMs,
 ): Promise<CommittedMove> {
-  // One statement for all of it, sent together with its deadline: devices wait while it is under way.
+  // One statement for all of it, sent together with its deadline: devices wait while it runs.
   const [, [outcome]] = await Promise.all([
     tx`select set_config('statement_timeout', ${String(deadlineMs)}, true)`,
     tx<{ own: boolean; epoch: string | null }[]>`
@@ -142,7 +142,7 @@ function changeOfOwner(tx: Transaction, move: ReservedMove): SqlFragment {
          where m.id = own.id)`;
 }
 
-/** Ends a move whose account has another owner than its source; one that is there again keeps its reservation. */
+/** Ends a move whose account is not owned by its source; one that is back there keeps its reservation. */
 export async function cancelMoveElsewhere(tx: Transaction, move: ReservedMove): Promise<void> {
   await tx`
     with cancelled as (
@@ -155,9 +155,9 @@ export async function cancelMoveElsewhere(tx: Transaction, move: ReservedMove): 
 }
 
 /**
- * Takes the mark off after a failed attempt; the move goes back to the queue, or is rolled back for good after
- * `maxAttempts`. The account's row is not touched: within one database an attempt that did not commit has shown its
- * epoch to nobody, and whoever blocked the attempt may block still (docs/adr/0004).
+ * Removes the mark after a failed attempt; the move goes back to the queue, or is finally rolled back after
+ * `maxAttempts`. The account's row is not touched: within one database nobody has seen the epoch of an attempt that did
+ * not commit, and its blocker may still hold the row (docs/adr/0004).
  */
 export async function unfenceMove(
   tx: Transaction,
@@ -179,7 +179,7 @@ export async function unfenceMove(
 }
 
 /**
- * How many device effects of moves are not yet acknowledged, up to `atMost`; devices out of reach are not waited for. By
+ * How many device effects of moves are not acknowledged yet, up to `atMost`, without devices out of reach. By
  * account_move_awaited and delivery_open_move.
  */
 export async function countUndrained(q: Queryable, atMost: number): Promise<number> {
@@ -191,15 +191,15 @@ export async function countUndrained(q: Queryable, atMost: number): Promise<numb
   return row?.undrained ?? 0;
 }
 
-/** Whose moves are looked at: the awaited ones are few, those that deliver and are out of reach may be all of a domain's. */
+/** Which moves to check: the awaited ones are few; those out of reach may be all of a domain's. */
 export type SettlingScope = 'awaited' | 'all';
 
 /**
- * Settles moves whose deliveries are all answered, and closes batches without an open move, which the domain's log
- * says of those that are no upgrade's. Deliveries that failed settle
- * too: the account has moved, and the failure is reported with the delivery. By account_move_awaited or account_move_delivering,
- * and move by move by delivery_open_move: counting keeps the planner from reading both tables from end to end, which it takes
- * for cheap as long as it knows nothing of their rows.
+ * Settles moves whose deliveries are all answered, and closes batches without an open move, with an entry in the
+ * domain's log unless they belong to an upgrade. Deliveries that failed settle too: the account has moved, and the
+ * failure is reported with the delivery. By account_move_awaited or account_move_delivering, and move by move by
+ * delivery_open_move: counting keeps the planner from scanning both tables, which it thinks is cheap as long as it has
+ * no statistics.
  */
 export async function settleMoves(tx: Transaction, scope: SettlingScope = 'all'): Promise<number> {
   const { count } = await tx`
@@ -223,10 +223,9 @@ export async function settleMoves(tx: Transaction, scope: SettlingScope = 'all')
 }
 
 /**
- * Keeps the bucket of accounts out of reach: of the devices that owe the move an answer none has come for `afterSeconds`, and so
- * long ago the move was committed, or none of them can be woken. One that comes leaves the bucket, and so does a move that is
- * owed no answer any more. Through the same indexes as
- * {@link settleMoves} and device_account.
+ * Maintains the set of accounts out of reach: for `afterSeconds` since the commit none of the devices that owe the move
+ * an answer has connected, or none of them can be woken. A device that connects ends this, and so does a move that
+ * awaits no answer any more. Through the same indexes as {@link settleMoves} and device_account.
  */
 export async function markOutOfReach(
   tx: Transaction,
@@ -261,7 +260,7 @@ export async function areMovesQueued(q: Queryable): Promise<boolean> {
 
 export type Delivering = 'awaited' | 'out of reach' | 'none';
 
-/** Whose answers are still to come; by account_move_awaited and account_move_delivering. */
+/** Moves that still await answers; by account_move_awaited and account_move_delivering. */
 export async function whoIsDelivering(q: Queryable): Promise<Delivering> {
   const one = (which: SqlFragment) => q`
     (select m.id from account_move m where m.state = 'delivering' ${which} order by m.id limit 1) is not null`;
@@ -270,7 +269,7 @@ export async function whoIsDelivering(q: Queryable): Promise<Delivering> {
   return row?.who ?? 'none';
 }
 
-/** Calls back when moves were queued or resumed; ends with the function that it returns. */
+/** Calls back when moves were queued or resumed; the returned function unsubscribes. */
 export async function listenForMoves(db: Database, onNotify: () => void): Promise<() => Promise<void>> {
   const { unlisten } = await db.listen('bramble_moves', onNotify);
   return unlisten;

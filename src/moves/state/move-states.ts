@@ -7,10 +7,11 @@
  *        └──────────┴─────┼─────────┘          │
  *                         └────────────────────┘  at the first try, while no writer stands in the way
  *
- *   rolled-back: tried too often; cancelled: taken back, or the account is elsewhere. Both before the commit only.
+ * rolled-back: too many attempts; cancelled: withdrawn, or the account is elsewhere. Both only before the commit.
  *
- * Until *delivering* the account is at its source. A reservation that runs out is reserved anew, from *fenced* as well: its
- * runner is dead, and only the account's row says what it came to. Within one database nothing is to be cleaned up at the source, so
+ * Until *delivering* the account is at its source. A move with an expired reservation is reserved again, also from
+ * *fenced*: its runner is dead, and only the account's row tells the outcome. Within one database nothing is to be
+ * cleaned up at the source, so
  * *settled* and *closed* are one step.
  */
 import { stateMachine } from '../../database/state-machine.ts';
@@ -32,15 +33,15 @@ export const moveStates = stateMachine({
     ended: ['closed', 'rolled-back', 'cancelled'],
     /** Not committed: the account is still to be moved. */
     uncommitted: ['queued', 'reserved', 'fenced'],
-    /** A runner has it in hand, or had until its reservation ran out. */
+    /** A runner is working on it, or was until its reservation expired. */
     tried: ['reserved', 'fenced'],
-    /** Not settled: something of it is still to be done. */
+    /** Not settled: some work is left. */
     'under-way': ['queued', 'reserved', 'fenced', 'delivering'],
     /** The account has moved. */
     committed: ['delivering', 'settled', 'closed'],
     /** The account has moved, and the move is open. */
     closing: ['delivering', 'settled'],
-    /** Nothing is to be done any more. */
+    /** No work is left. */
     'settled-or-ended': ['settled', 'closed', 'rolled-back', 'cancelled'],
   },
 });
