@@ -1,4 +1,7 @@
-/** What an operator takes by name of a release’s signature, as options of every command that takes an archive. */
+/**
+ * The findings about a release’s signature that an operator accepts by name, as options of every command that takes an
+ * archive.
+ */
 import type { Command } from 'commander';
 
 export interface AcceptanceFlags {
@@ -13,7 +16,7 @@ export function acceptanceOptions(command: Command): Command {
     .option('--accept-unsigned <release>', 'accept this release although it is not signed and earlier ones were');
 }
 
-/** As a request says it, and only where it was said: a service of 1.1 refuses what it does not know. */
+/** In the form of a request, and only if given: a service of 1.1 refuses unknown members. */
 export function acceptanceOf({ acceptSigner, acceptUnsigned }: AcceptanceFlags): AcceptanceFlags {
   return {
     ...(acceptSigner === undefined ? {} : { acceptSigner }),

@@ -1,4 +1,4 @@
-/** Where the command line finds an administration service, and the token that it shows there. */
+/** Where the command line finds an administration service, and the token to use. */
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import * as z from 'zod';
@@ -20,7 +20,7 @@ export const accessFileShape = z.object({
   token: z.string().min(1),
 });
 
-/** BRAMBLE_HOME: `/var/lib/bramble` for root, otherwise `.bramble` where one stands. */
+/** BRAMBLE_HOME: `/var/lib/bramble` for root, otherwise `.bramble` if there is one. */
 export function homeFolder(environment: Environment): string {
   return environment['BRAMBLE_HOME'] ?? (process.getuid?.() === 0 ? '/var/lib/bramble' : resolve('.bramble'));
 }
@@ -63,7 +63,7 @@ export async function resolveAccess(
 }
 
 /**
- * The address of a service as it was typed: `host:port` means HTTP, as on loopback.
+ * The address of a service as typed: `host:port` means HTTP, as on loopback.
  * @throws BrambleError ERR_ADMIN_ADDRESS
  */
 function addressOf(typed: string): string {

@@ -1,4 +1,4 @@
-/** What arguments and options may be; each throws commander's error that names the argument. */
+/** Parsers for arguments and options; each throws commander's error that names the argument. */
 import { readFileSync } from 'node:fs';
 import { InvalidArgumentError } from 'commander';
 
@@ -8,7 +8,7 @@ export function number(text: string): number {
   return value;
 }
 
-/** A text as it was typed in the place of one of certain words: the service judges it, and says which there are. */
+/** A text typed where certain keywords are expected: the service checks it, and lists the valid ones. */
 export function unjudged<Word extends string>(typed: string): Word {
   return typed as Word;
 }
@@ -18,7 +18,7 @@ export function collect(value: string, previous: readonly string[]): string[] {
   return [...previous, value];
 }
 
-/** Names with commas between them; may be repeated. */
+/** Comma-separated names; may be repeated. */
 export function collectNames(text: string, previous: readonly string[] = []): string[] {
   const names = text
     .split(',')
@@ -28,7 +28,7 @@ export function collectNames(text: string, previous: readonly string[] = []): st
   return [...previous, ...names];
 }
 
-/** `name=value` with a JSON value, or a text where it is not JSON; may be repeated. */
+/** `name=value` with a JSON value, or a text if it is not JSON; may be repeated. */
 export function collectValues(text: string, previous: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const split = text.indexOf('=');
   if (split < 1) throw new InvalidArgumentError('use name=value.');
@@ -44,14 +44,14 @@ export function json(text: string): unknown {
   }
 }
 
-/** The same, where it has to be an object. */
+/** The same, but it must be an object. */
 export function jsonObject(text: string): Record<string, unknown> {
   const value = json(text);
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
   throw new InvalidArgumentError('use a JSON object, or @file to read one from a file.');
 }
 
-/** What stands in the file that was named. */
+/** The contents of the named file. */
 export function fileText(path: string): string {
   return fileBytes(path).toString();
 }

@@ -1,4 +1,7 @@
-/** The client that commands use: it finds a service, and says where that one's release is why an operation is not there. */
+/**
+ * The client that commands use: it finds a service, and says so if that service's release is why an operation is
+ * missing.
+ */
 import {
   type AdministrationClient,
   AnsweredError,
@@ -20,7 +23,7 @@ export function createCommandClient(
 
 /** During an upgrade, and after it was reversed, a service of the release before may be the one that answers. */
 async function explainMissing(error: AnsweredError, access: ServiceAccess): Promise<AnsweredError> {
-  // An operation that is not there, rather than a thing.
+  // A missing operation, rather than a missing object.
   if (error.status !== 404 || !error.message.startsWith('There is nothing at ')) return error;
   const release = await releaseOf(access).catch(() => undefined);
   if (release === undefined || release === thisRelease.release) return error;

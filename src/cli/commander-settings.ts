@@ -1,6 +1,6 @@
 /**
- * How commander behaves here: arguments that do not fit are failures like all others (one message, ERR_USAGE, JSON with
- * `--json`), and help shows no default that says nothing.
+ * How commander behaves here: invalid arguments are failures like all others (one message, ERR_USAGE, JSON with
+ * `--json`), and help shows no meaningless defaults.
  */
 import { type Command, CommanderError, Help } from 'commander';
 import { BrambleError } from '../base/errors.ts';
@@ -10,8 +10,8 @@ import type { CommandStreams } from './frame.ts';
 const nothing = new Set(['false', '""', '[]', '{}']);
 
 /**
- * Has a command write to these streams, and throw instead of ending the process, without a word of its own on what it
- * throws. Commands that are added later inherit it.
+ * Makes a command write to these streams, and throw instead of exiting, without printing what it throws. Commands added
+ * later inherit this.
  */
 export function settleCommander(
   command: Command,
@@ -35,12 +35,12 @@ export function settleCommander(
     });
 }
 
-/** Asked for, such as help: no failure. */
+/** Requested output, such as help: not a failure. */
 export function isDone(error: unknown): boolean {
   return error instanceof CommanderError && error.exitCode === 0;
 }
 
-/** What is thrown for wrong arguments becomes ERR_USAGE; other errors stay what they are. */
+/** Errors for invalid arguments become ERR_USAGE; others stay as they are. */
 export function usageError(error: unknown): unknown {
   if (!(error instanceof CommanderError)) return error;
   // After a group of commands without one of them its help was written.

@@ -1,4 +1,4 @@
-/** Asks before something is done that cannot be undone. Invariant: without a clear yes nothing is done. */
+/** Asks before an irreversible action. Invariant: without a clear yes nothing is done. */
 import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
 import { BrambleError } from '../base/errors.ts';
@@ -11,7 +11,7 @@ export function confirmable(command: Command): Command {
 }
 
 /**
- * Reads one line; the question goes to the error stream, so that the output stays what it is.
+ * Reads one line; the question goes to the error stream, so that the output is unaffected.
  * @throws BrambleError ERR_USAGE unless it says yes
  */
 export async function confirm({ input, errors }: CommandStreams, question: string): Promise<void> {
@@ -26,7 +26,7 @@ export async function confirm({ input, errors }: CommandStreams, question: strin
   } finally {
     lines.close();
   }
-  // Only who types an answer ends the line of the question with it.
+  // Only a typed answer ends the line of the question.
   if (answer === undefined || (input as { isTTY?: boolean }).isTTY !== true) errors.write('\n');
   if (answer !== undefined && /^y(es)?$/i.test(answer)) return;
   throw new BrambleError('ERR_USAGE', 'Nothing was changed. Answer y, or give --yes in scripts.');

@@ -1,18 +1,18 @@
-/** What the exit status of `bramble` means, for commands and for the processes that it runs. Scripts rely on it. */
+/** The exit statuses of `bramble`, for commands and for the processes that it runs. Scripts rely on them. */
 import { isBrambleError } from '../base/errors.ts';
 
 export const exitCode = {
   ok: 0,
-  /** It failed, and nothing below says it better. */
+  /** A failure not covered below. */
   failed: 1,
-  /** The arguments do not fit; nothing was tried. */
+  /** Invalid arguments; nothing was tried. */
   usage: 2,
-  /** `bramble up`: a supervisor runs on this home already. */
+  /** `bramble up`: a supervisor already runs on this home. */
   alreadyRunning: 3,
   notFound: 4,
   /** The state of the domain forbids it: a conflict, a fence, a check that failed. */
   refused: 5,
-  /** No token, or not a good one. */
+  /** No token, or an invalid one. */
   unauthorized: 6,
   /** No administration service, database or router could be reached. */
   unreachable: 7,
@@ -20,9 +20,9 @@ export const exitCode = {
   incompatible: 8,
   /** A component's name or registration belongs to another process now. */
   replaced: 9,
-  /** The environment or configuration of a process does not fit. */
+  /** The environment or configuration of a process is invalid. */
   configuration: 10,
-  /** `bramble release compatible`: the domain is of this release already. */
+  /** `bramble release compatible`: the domain already has this release. */
   alreadyThere: 11,
   /** `bramble release compatible`: by a minor upgrade; a patch is 0. */
   minorStep: 12,
@@ -65,7 +65,7 @@ const byCode: Readonly<Record<string, ExitCode>> = {
   ERR_MASTER_KEY: exitCode.configuration,
 };
 
-/** For a failure; `status` is that of the HTTP answer which it came with, if there was one. */
+/** For a failure; `status` is that of its HTTP answer, if there was one. */
 export function exitCodeOf(error: unknown, status?: number): ExitCode {
   if (isBrambleError(error)) {
     const known = byCode[error.code];

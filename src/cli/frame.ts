@@ -1,4 +1,7 @@
-/** What every command works in: streams, environment, style, and the one way to ask the administration and show the answer. */
+/**
+ * The context of every command: streams, environment, style, and the one way to ask the administration and show the
+ * answer.
+ */
 import type { Command } from 'commander';
 import { type AdministrationClient, AnsweredError, readAnswer } from '../api/client.ts';
 import type { AnswerOf, Operation, RequestOf } from '../api/operation.ts';
@@ -27,21 +30,24 @@ export type AnswerText<Op extends Operation> = (answer: AnswerOf<Op>, style: Sty
 
 export interface Frame extends CommandStreams {
   style: Style;
-  /** Writes lines; whatever a terminal would obey in them is escaped, but for colours of our own. */
+  /** Writes lines; control sequences in them are escaped, except our own colours. */
   say(text: string): void;
   client(command: Command): Promise<AdministrationClient>;
   /** Whether `--json` was given. */
   wantsJson(command: Command): boolean;
-  /** Shows a value as JSON or as text. Texts of others in it are the caller's to escape (`shownValue`): they may hold line breaks. */
+  /**
+   * Shows a value as JSON or as text. The caller escapes foreign texts in it (`shownValue`): they may contain line
+   * breaks.
+   */
   show<Value>(command: Command, value: Value, text: (value: Value, style: Style) => string): void;
-  /** Asks, and shows the answer: with `--json` as it came, otherwise as text. */
+  /** Asks, and shows the answer: with `--json` unchanged, otherwise as text. */
   ask<Op extends Operation>(
     command: Command,
     operation: Op,
     request: RequestOf<Op>,
     text: AnswerText<Op>,
   ): Promise<void>;
-  /** The same again and again, until an answer says that nothing more will change. */
+  /** The same repeatedly, until an answer says that nothing more will change. */
   watch<Op extends Operation>(
     command: Command,
     operation: Op,
@@ -93,7 +99,7 @@ export function createFrame(streams: CommandStreams): Frame {
   return frame;
 }
 
-/** A field that an option gave is named by that option: who typed `--rank` never saw `rank`. */
+/** Errors name the option that a field came from: a user who typed `--rank` never saw `rank`. */
 function inWordsOf(command: Command, error: AnsweredError): AnsweredError {
   const field = String(error.details['field'] ?? '').replace(/^\w+\./, '');
   const option = command.options.find((candidate) => candidate.attributeName() === field);

@@ -1,11 +1,11 @@
 /** The one entry of the program: what `bramble` runs from a checkout, and what a release is bundled from. */
 import { runCommandLine } from './program.ts';
 
-/** A process that has drained does not wait longer for what a library forgot to close. */
+/** A drained process does not wait for what a library forgot to close. */
 const lingerMs = 1000;
 
 const argv = process.argv.slice(2);
-// Whoever reads the output may have enough of it, as `head` has. A supervisor goes on without a reader.
+// The reader of the output may close it early, like `head`. A supervisor continues without a reader.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
   if (argv[0] !== 'up') process.exit();

@@ -1,6 +1,6 @@
 /**
- * What an administration service refuses since 1.2, asked before a plan is sent: one of 1.1 takes the archive whatever release
- * is named beside it, and puts a plan in the place of another without a word.
+ * Checks that administration services make since 1.2, made here before a plan is sent: one of 1.1 takes the archive
+ * whatever release is named with it, and silently replaces an existing plan.
  */
 import type { AdministrationClient } from '../api/client.ts';
 import { planBody, upgradeOperations } from '../api/upgrade.ts';
@@ -12,7 +12,7 @@ import { alreadyPlanned } from '../upgrade/state/upgrade-store.ts';
 /** @throws BrambleError ERR_INPUT, ERR_UPGRADE_OPEN. */
 export async function rejectAccidentalPlan(client: AdministrationClient, body: unknown): Promise<void> {
   const { data: plan } = planBody.safeParse(body);
-  // What is no plan at all the service refuses, and says why.
+  // The service refuses an invalid plan, and says why.
   if (plan === undefined) return;
   if (plan.archive !== undefined && plan.toRelease !== undefined) await assertArchiveHere(plan.toRelease, plan.archive);
   if (plan.preview || plan.replace) return;
@@ -25,7 +25,7 @@ export async function rejectAccidentalPlan(client: AdministrationClient, body: u
   throw alreadyPlanned({ ...latest, state: 'planned' });
 }
 
-/** An archive that cannot be read here may lie on the service's host, which says what is wrong with it. */
+/** An archive that cannot be read here may be on the service's host; the service says what is wrong with it. */
 async function assertArchiveHere(release: string, archive: string): Promise<void> {
   const manifest = await openArchive(archive).catch(() => undefined);
   if (manifest !== undefined) assertArchiveOf(release, archive, manifest);

@@ -1,6 +1,6 @@
-/** What `bramble run <kind>` starts. Each is imported only when it is wanted. */
+/** What `bramble run <kind>` starts. Each is imported on demand. */
 
-/** Returns when the process has drained; throws what forbade or ended its work. */
+/** Returns when the process has drained; throws the error that prevented or ended its work. */
 export type ProcessMain = () => Promise<void>;
 
 export const processMains: Readonly<Record<string, ProcessMain>> = {

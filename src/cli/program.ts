@@ -1,4 +1,4 @@
-/** The tree of commands, and what becomes of their failures: one message on the error stream, one exit code. */
+/** The tree of commands, and the handling of their failures: one message on the error stream, one exit code. */
 import { Command } from 'commander';
 import { AnsweredError } from '../api/client.ts';
 import { isBrambleError, messageOf } from '../base/errors.ts';
@@ -46,7 +46,7 @@ export async function runCommandLine(argv: readonly string[], streams: CommandSt
   }
 }
 
-/** The arguments may not have been read so far. */
+/** The arguments may not have been parsed yet. */
 function wantsJson(program: Command, argv: readonly string[]): boolean {
   return program.opts<GlobalFlags>().json === true || argv.includes('--json');
 }
@@ -97,7 +97,7 @@ function writeError(frame: Frame, error: unknown, asJson: boolean): void {
     return;
   }
   const style = styleFor(frame.errors, frame.environment);
-  // What a service answered is one line; messages of this program may have several.
+  // A service's message is one line; those of this program may have several.
   const message = error instanceof AnsweredError ? shownText(error.message) : shownLines(messageOf(error));
   frame.errors.write(`${style.red('error:')} ${message} ${style.dim(`(${code})`)}\n`);
   if (!isBrambleError(error) && frame.environment['BRAMBLE_DEBUG'] && error instanceof Error) {

@@ -1,6 +1,6 @@
 /**
- * Which administration service `bramble` asks. All addresses are asked for /healthz at once and the first that answers is taken:
- * a stopped or frozen service is passed over, and one that is alive but slow is waited for.
+ * Which administration service `bramble` asks. All addresses are asked for /healthz at once and the first that answers
+ * is used: a stopped or frozen service is skipped, and a slow but live one is waited for.
  */
 import type { ClientOptions } from '../api/client.ts';
 import { BrambleError } from '../base/errors.ts';
@@ -8,10 +8,10 @@ import type { AdministrationAccess } from './administration-access.ts';
 
 /** A service under load answers late; one that is gone refuses at once. */
 const probeMs = 30_000;
-/** So long a person is left without a word. */
+/** How long a person waits without a message. */
 const quietMs = 2000;
 
-/** The one that was found is kept. `onWaiting` is told once when no service has answered for two seconds. */
+/** Remembers the one found. `onWaiting` is told once when no service has answered for two seconds. */
 export function serviceFinder(
   access: AdministrationAccess,
   onWaiting: (text: string) => void = () => undefined,
@@ -44,7 +44,7 @@ function noneFound(access: AdministrationAccess, other: SomethingElse | undefine
       );
 }
 
-/** The first that is alive; otherwise one that is alive and something else, if there is one. */
+/** The first live administration service; otherwise another live service, if any. */
 async function firstAnswering(
   urls: readonly string[],
   onQuiet: () => void,

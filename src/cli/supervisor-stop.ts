@@ -1,4 +1,4 @@
-/** `bramble down`: asks the supervisor of a home to end, and waits until it has. */
+/** `bramble down`: asks the supervisor of a home to stop, and waits until it has. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { BrambleError, isBrambleError } from '../base/errors.ts';
 import { birthOf, signalProcess } from '../base/process-facts.ts';
@@ -8,7 +8,7 @@ import { thisRelease } from '../release/this-release.ts';
 const waitMs = 60_000;
 
 /**
- * Sends SIGTERM to the lock's holder, never to a process that merely has its id.
+ * Sends SIGTERM to the lock's holder, never to a process that merely reuses its id.
  * @throws BrambleError ERR_NOT_RUNNING when no supervisor runs there, ERR_STOP_TIMEOUT when it has not ended in a minute.
  */
 export async function stopSupervisor(home: string): Promise<{ processId: number }> {
@@ -28,7 +28,7 @@ export async function stopSupervisor(home: string): Promise<{ processId: number 
   return { processId: pid };
 }
 
-/** The lock tells who holds it by refusing us. */
+/** By refusing us, the lock tells its holder. */
 async function holderOf(home: string): Promise<LockHolder> {
   try {
     const lock = await lockHome(home, thisRelease.release);

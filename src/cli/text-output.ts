@@ -1,6 +1,6 @@
 /**
- * How the command line writes for people: aligned tables, times, progress bars. Pure; colours only where they are wanted.
- * Widths are those that a terminal gives: two for wide characters, none for marks and colours.
+ * Human-readable output of the command line: aligned tables, times, progress bars. Pure; colours only if wanted. Widths
+ * are terminal columns: two for wide characters, none for combining marks and colours.
  */
 import picocolors from 'picocolors';
 import stringWidth from 'string-width';
@@ -8,7 +8,7 @@ import { shownLine } from '../base/shown-text.ts';
 
 export type Style = ReturnType<typeof picocolors.createColors>;
 
-/** Colours on a terminal that wants them; elsewhere every function of it leaves the text as it is. */
+/** Colours on a terminal that supports them; elsewhere its functions return the text unchanged. */
 export function styleFor(
   stream: { isTTY?: boolean | undefined },
   environment: Readonly<Record<string, unknown>>,
@@ -16,7 +16,7 @@ export function styleFor(
   return picocolors.createColors(stream.isTTY === true && !environment['NO_COLOR'] && environment['TERM'] !== 'dumb');
 }
 
-/** Columns as wide as their widest cell, two blanks between, a line for each row; a list without rows says so. */
+/** Columns as wide as their widest cell, separated by two blanks, one line per row; an empty list says so. */
 export function table(style: Style, header: readonly string[], given: readonly (readonly string[])[]): string {
   if (given.length === 0) return style.dim('none');
   const rows = given.map((row) => row.map(shownLine));
@@ -31,7 +31,7 @@ export function table(style: Style, header: readonly string[], given: readonly (
   return [style.bold(line(header.map((title) => title.toUpperCase()))), ...rows.map(line)].join('\n');
 }
 
-/** The same of rows that are no texts yet: each column is its title and what stands there of a row. */
+/** The same for rows that are not texts yet: each column has a title and a function of the row. */
 export function columns<Row>(
   style: Style,
   rows: readonly Row[],
@@ -45,12 +45,12 @@ export function columns<Row>(
   );
 }
 
-/** Below a page of a list that has another one. */
+/** Shown below a page that is followed by another. */
 export function moreText(style: Style, option: string, next: string | null): string {
   return next === null ? '' : `\n${style.dim(`There are more: ${option} ${next}`)}`;
 }
 
-/** Labels and values below one another. */
+/** Labels and values, one pair per line. */
 export function facts(style: Style, entries: readonly (readonly [string, string])[]): string {
   const width = Math.max(...entries.map(([label]) => stringWidth(label)));
   const padded = (label: string) => label + ' '.repeat(width - stringWidth(label));
@@ -65,7 +65,7 @@ export function progressBar(style: Style, done: number, total: number, width = 3
   return `${bar} ${done}/${total}  ${Math.floor(share * 100)} %`;
 }
 
-/** A time as people read it, to the second, in the machine's time zone, which stands behind it; a dash where there is none. */
+/** A human-readable time, to the second, followed by the machine's time zone; a dash if there is none. */
 export function timeText(time: Date | string | null): string {
   if (time === null) return '-';
   const date = new Date(time);
@@ -88,7 +88,7 @@ function zoneText(minutes: number): string {
   return `${minutes < 0 ? '+' : '-'}${two(Math.abs(minutes) / 60)}:${two(Math.abs(minutes) % 60)}`;
 }
 
-/** A cell: a dash for nothing, lists with commas. */
+/** A cell: a dash for nothing, lists separated by commas. */
 export function cell(value: unknown): string {
   if (value === null || value === undefined || value === '') return '-';
   if (Array.isArray(value)) return value.length === 0 ? '-' : value.join(', ');

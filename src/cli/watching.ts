@@ -1,4 +1,6 @@
-/** Shows something again and again until it is over: redrawn in place on a terminal, elsewhere a block for each change. */
+/**
+ * Shows something repeatedly until it is finished: redrawn in place on a terminal, elsewhere a block for each change.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import { shownLines } from '../base/shown-text.ts';
 
@@ -16,7 +18,7 @@ export interface WatchOptions {
   signal?: AbortSignal;
 }
 
-/** Looks every second until it is over, or the signal is aborted. */
+/** Polls every second until it is finished, or the signal is aborted. */
 export async function watch({ look, output, intervalMs = 1000, signal }: WatchOptions): Promise<void> {
   let shown: string | undefined;
   for (;;) {

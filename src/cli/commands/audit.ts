@@ -16,7 +16,7 @@ import { example, type Frame } from '../frame.ts';
 import { columns, facts, moreText, type Style, table, timeText } from '../text-output.ts';
 
 type OfDomain = AnswerOf<typeof auditOperations.verify>;
-/** Of the domain, or of an export, which begins after so many records. */
+/** Of the domain, or of an export, which begins after this many records. */
 type Verified = Omit<OfDomain, 'pending'> & { pending?: number; after: number; keyFingerprint?: string | null };
 
 export function addAuditCommands(program: Command, frame: Frame, setExitCode: (code: number) => void): void {
@@ -153,7 +153,7 @@ function whoOf({ actor, kind, detail }: AuditEntryView, style: Style): string {
   return kind === 'marker' ? '-' : style.red(`not recorded (${String(detail['application'] ?? '?')})`);
 }
 
-/** Where the request's path names nothing (what is made has no path yet), what its first change names. */
+/** If the request's path names nothing (a new object has no path yet), the object of its first change. */
 function subjectsOf({ subjects, changes }: AuditEntryView): string {
   const [first] = changes;
   if (subjects.length > 0 || first === undefined) return namesOf(subjects, subjects.length);
@@ -204,7 +204,7 @@ function verificationText(answer: Verified, style: Style): string {
 }
 
 function instantOf(text: string): string {
-  // Without a time JavaScript would take it for UTC, with one for the time of this machine.
+  // JavaScript would read a date without a time as UTC, and one with a time as local.
   const date = new Date(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00` : text);
   if (Number.isNaN(date.getTime()))
     throw new BrambleError('ERR_USAGE', `"${text}" is not a time: use 2026-11-25T08:00.`);

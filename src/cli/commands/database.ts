@@ -1,4 +1,4 @@
-/** `bramble database roles`: which role of PostgreSQL each kind of process has, and what it may. */
+/** `bramble database roles`: which PostgreSQL role each kind of process has, and its privileges. */
 import type { Command } from 'commander';
 import { BrambleError } from '../../base/errors.ts';
 import { homeFolder } from '../administration-access.ts';

@@ -1,4 +1,4 @@
-/** `bramble device command`, `commands`, `cancel`, `requeue`, `resend`: what is sent to a device, and its queue. */
+/** `bramble device command`, `commands`, `cancel`, `requeue`, `resend`: commands to a device, and its queue. */
 import type { Command } from 'commander';
 import * as z from 'zod';
 import { type ChangedCommands, deviceCommandOperations, type OperatorCommand } from '../../api/device-commands.ts';
@@ -24,7 +24,7 @@ export function addQueueCommand(devices: Command, frame: Frame): void {
       .description('queue DeviceLock, DeviceInformation, ProfileList, InstallProfile or RemoveProfile')
       .option('--parameter <name=value>', 'a parameter of the command, may be repeated', collectValues, {})
       .action(async (id: string, type: string, flags: { parameter: Record<string, unknown> }, command) => {
-        // The service judges parameters, and says what each command takes.
+        // The service checks parameters, and says what each command takes.
         const body = { ...parametersOf(flags.parameter), requestType: type } as OperatorCommand;
         await frame.ask(
           command,
@@ -77,7 +77,7 @@ const chainedError = z.object({
   LocalizedDescription: z.string().optional(),
 });
 
-/** Why a command failed, or which data came back; `--json` has all of it. */
+/** Why a command failed, or which data it returned; `--json` has all of it. */
 function answerText(answer: Readonly<Record<string, unknown>> | null): string {
   if (answer === null) return '-';
   const [first] = z.array(chainedError).catch([]).parse(answer['ErrorChain']);

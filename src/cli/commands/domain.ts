@@ -81,7 +81,7 @@ function changeOf({ set, certificate, key }: PushFlags): Record<string, unknown>
   };
 }
 
-/** What setting this certificate does, as the service says beforehand; it refuses one that cannot be set. */
+/** The effects of setting this certificate, as previewed by the service, which refuses one that cannot be set. */
 function certificateQuestion({ certificate, topic, topicFixed, mustEnrolAgain }: PushView): string {
   if (certificate === null) return 'The push certificate will be removed: no device can be woken then. Continue?';
   return [

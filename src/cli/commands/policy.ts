@@ -97,7 +97,7 @@ function addSet(policies: Command, frame: Frame): void {
   );
 }
 
-/** @throws BrambleError ERR_USAGE where all rules would be lost without a word */
+/** @throws BrambleError ERR_USAGE if all rules would be lost silently */
 function rulesOf({ name, rules }: ItPolicy, { rule, keep, empty }: SetFlags): Record<string, unknown> {
   if (Object.keys(rule).length === 0 && !empty) {
     throw new BrambleError(
@@ -199,7 +199,7 @@ function addRules(policies: Command, frame: Frame): void {
   );
 }
 
-/** Of the JSON Schema that tells what a rule may be. */
+/** Of the JSON Schema of a rule's value. */
 const ruleValues = z.object({
   type: z.string().optional(),
   minimum: z.number().optional(),

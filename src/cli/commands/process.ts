@@ -1,6 +1,6 @@
 /**
- * Commands that run something: the supervisor, one process of the domain, the simulator; and what is done with the
- * database. What they run is imported when it is wanted, so that a router does not load the rest.
+ * Commands that run something: the supervisor, one process of the domain, the simulator; and the database. Modules are
+ * imported on demand, so that a router does not load the rest.
  */
 import type { Command } from 'commander';
 import { BrambleError } from '../../base/errors.ts';
@@ -91,7 +91,7 @@ function addMigrate(program: Command, frame: Frame): void {
     });
 }
 
-/** The simulator brings its own options: they are handed on as they are. */
+/** The simulator has its own options: they are passed through unchanged. */
 function addSimulate(program: Command, frame: Frame): void {
   program
     .command('simulate')

@@ -1,4 +1,4 @@
-/** `bramble release signer`: whose releases the domain takes. */
+/** `bramble release signer`: whose releases the domain trusts. */
 import type { Command } from 'commander';
 import { type ReleaseSigner, releaseSignerOperations } from '../../api/release-signer.ts';
 import { readInputFile } from '../../base/input-file.ts';

@@ -1,4 +1,7 @@
-/** `bramble release compatible`: asks the database of this home, so that it answers whatever the administration is of, or away. */
+/**
+ * `bramble release compatible`: queries the database of this home, so that it works whatever release the administration
+ * has, or without it.
+ */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { assertNever } from '../../base/assert-never.ts';

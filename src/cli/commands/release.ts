@@ -92,7 +92,9 @@ interface Judged {
   domain: { asked: true } | { asked: false; why: string };
 }
 
-/** By what the domain knows, where it can be asked; otherwise the signature alone is judged, and that is said. */
+/**
+ * Based on what the domain knows, if it can be asked; otherwise only the signature is judged, and the output says so.
+ */
 async function judged(frame: Frame, command: Command, found: JudgedRelease, flags: AcceptanceFlags): Promise<Judged> {
   const accepted: Acceptance = { signer: flags.acceptSigner, unsigned: flags.acceptUnsigned };
   try {
@@ -116,7 +118,10 @@ function whyUnasked(error: unknown): string | undefined {
 }
 const earlierRelease = 'its administration service is of a release without support for signatures';
 
-/** A home that belongs to a domain takes nothing that the domain may not trust. @throws BrambleError ERR_RELEASE_SIGNER */
+/**
+ * A home that belongs to a domain accepts nothing that the domain may not trust. @throws BrambleError
+ * ERR_RELEASE_SIGNER
+ */
 async function refuseUnasked(frame: Frame, release: string, why: string): Promise<void> {
   const home = homeFolder(frame.environment);
   const isOfDomain = await access(join(home, 'config.json')).then(

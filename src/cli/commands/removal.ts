@@ -1,4 +1,4 @@
-/** Commands that take one named thing away and are answered with nothing. */
+/** Commands that remove one named object and return nothing. */
 import type { Command } from 'commander';
 import type { componentOperations } from '../../api/components.ts';
 import type { tokenOperations } from '../../api/tokens.ts';

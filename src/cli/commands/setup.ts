@@ -1,6 +1,6 @@
 /**
- * `bramble domain create`: a home with a domain of any sealed release. Its domain is made by the release's own program, which
- * takes the same command with `--plan` and does it with an empty database.
+ * `bramble domain create`: a home with a domain of any sealed release. The release's own program creates the domain: it
+ * gets the same command with `--plan` and an empty database.
  */
 
 import { resolve } from 'node:path';
@@ -15,7 +15,7 @@ import { number } from '../arguments.ts';
 import { example, type Frame } from '../frame.ts';
 import { facts } from '../text-output.ts';
 
-/** Everything but what the environment and the release itself say. */
+/** Everything except what the environment and the release provide. */
 const planShape = z.object({
   name: z.string().min(1),
   host: z.string().min(1),
@@ -109,7 +109,7 @@ async function createHome(frame: Frame, command: Command, archive: string, flags
         'another home.',
     );
   }
-  // Nobody looks after it before `bramble up`, which starts it again.
+  // Nothing supervises it before `bramble up`, which starts it again.
   if ('embedded' in prepared.configuration.database) await stopEmbedded({ folder: `${home}/postgres`, mode: 'fast' });
   const made = {
     ...{ name: prepared.name, release: prepared.release, home, publicUrl: prepared.publicUrl },

@@ -1,11 +1,11 @@
-/** What holds an SRP credential, a server instance or a connection service, once it was added. */
+/** Output for a newly added holder of an SRP credential: a server instance or a connection service. */
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { readAnswer } from '../../api/client.ts';
 import { instanceOperations } from '../../api/instances.ts';
 import type { Frame } from '../frame.ts';
 
-/** Shows it, as it was answered, and shows or writes its credential where that is for another host. */
+/** Shows the answer, and shows or writes the credential if it is for another host. */
 export async function showHolder(
   frame: Frame,
   command: Command,

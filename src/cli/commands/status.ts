@@ -39,7 +39,7 @@ function statusText(status: DomainStatus, style: Style): string {
   return [facts(style, head), ...tables].join('\n\n');
 }
 
-/** What is out with devices, and what holds it back. */
+/** Deliveries with devices, and what holds them back. */
 function deliveryLines({ deliveries, sharedDatabaseRole, unansweredDevices }: DomainStatus, style: Style): Line[] {
   const { budget, heldBySuspects: held } = deliveries;
   const lines: Line[] = [

@@ -122,7 +122,7 @@ function addReport(upgrades: Command, frame: Frame): void {
   );
 }
 
-/** What the upgrade waited for before the start, and what its checks found the last time, is said no more. */
+/** Omits what the upgrade waited for before the start, and the last findings of its checks. */
 function startedText(answer: UpgradeReport, style: Style): string {
   if (answer.state !== 'planned') return shortText(answer, style);
   return facts(style, [
