@@ -26,9 +26,9 @@ export const newAccount = z.object({
   groups: z.array(z.string().max(200)).max(100).optional(),
 });
 
-/** How long an activation password can be valid at most. */
+/** The maximum validity of an activation password. */
 export const maxActivationHours = 720;
-/** The bounds are judged by `setActivationPassword`, with a code of its own. */
+/** `setActivationPassword` checks the bounds, with a separate error code. */
 const validHours = z.number().meta({ minimum: 1, maximum: maxActivationHours });
 
 const importResult = z.object({

@@ -1,4 +1,4 @@
-/** The audit: who changed what, whether the record is whole, and all of it to take away. */
+/** The audit: who changed what, verification of the record, and its export. */
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
 import { freeForm, instant, listLimit, word } from './shapes.ts';

@@ -4,9 +4,12 @@ import * as z from 'zod';
 const slots = z.number().int().min(1).max(10_000);
 const rate = z.number().int().min(1).max(1_000_000);
 
-/** The setting 'budget', and what a request may say of it. The defaults are those that administrators of the original know. */
+/**
+ * The setting 'budget', and the form of a request that changes it. The defaults are those that administrators of the
+ * original know.
+ */
 export const budgetSchema = z.object({
-  /** Deliveries in the hands of devices at the same time, per instance. */
+  /** Deliveries with devices at the same time, per instance. */
   perInstance: slots.default(30),
   /** The same for the whole domain, over instances of all releases. */
   perDomain: slots.default(60),
@@ -14,13 +17,13 @@ export const budgetSchema = z.object({
   suspects: slots.default(20),
   perMinuteInstance: rate.default(100),
   perMinuteDomain: rate.default(300),
-  /** Silence after which a delivery that was handed out is a suspect. */
+  /** Silence after which a handed-out delivery becomes a suspect. */
   suspectAfterSeconds: z.number().min(1).max(86_400).default(60),
 });
 export type Budget = z.output<typeof budgetSchema>;
 
 const part = budgetSchema.shape;
-/** What of the domain's budget is other during an upgrade. */
+/** Changes to the domain's budget during an upgrade. */
 export const budgetChangeSchema = z.object({
   perInstance: part.perInstance.unwrap().optional(),
   perDomain: part.perDomain.unwrap().optional(),
@@ -30,7 +33,7 @@ export const budgetChangeSchema = z.object({
   suspectAfterSeconds: part.suspectAfterSeconds.unwrap().optional(),
 });
 
-/** As it is answered. Another release may have other bounds. */
+/** In answers. Another release may have other bounds. */
 export const shownBudget = z.object({
   perInstance: z.number(),
   perDomain: z.number(),

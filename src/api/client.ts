@@ -1,7 +1,7 @@
 /**
- * Asks an administration service, on `fetch` alone, so that programs and browsers use the same. What is asked and answered comes
- * from the operations' shapes. Invariant: a change that may have been carried out is never sent again, unless whoever asks says
- * that all of its changes can be made twice.
+ * Client of an administration service, based only on `fetch`, so that programs and browsers share it. Requests and
+ * answers are typed by the operations' shapes. Invariant: a change that may have been carried out is never resent,
+ * unless the caller declares all of its changes repeatable.
  */
 import * as z from 'zod';
 import { type ErrorCode, isReceivedCode } from '../base/error-codes.ts';
@@ -9,7 +9,7 @@ import { BrambleError, isBrambleError, messageOf } from '../base/errors.ts';
 import { deliveryOperations } from './deliveries.ts';
 import type { AnswerOf, Operation, RequestOf } from './operation.ts';
 
-/** One administration service, and the token to show there. */
+/** One administration service, and the token for it. */
 export interface ServiceAccess {
   /** Without a slash at the end; empty in a browser that the service itself has sent the page to. */
   readonly url: string;
@@ -18,15 +18,15 @@ export interface ServiceAccess {
 
 export interface ClientOptions {
   /**
-   * Where to ask: a service that is not passed over.
-   * @throws BrambleError ERR_ADMIN_UNREACHABLE where there is none (left)
+   * Which service to ask, other than those to skip.
+   * @throws BrambleError ERR_ADMIN_UNREACHABLE if there is none (left)
    */
   choose(passOver: ReadonlySet<string>): Promise<ServiceAccess>;
   fetch?: typeof fetch;
-  /** For an answer that is no stream; default one minute. */
+  /** For an answer that is not a stream; default one minute. */
   timeoutMs?: number;
   signal?: AbortSignal;
-  /** Whether changes may be sent to another service too where one broke off. Default false. */
+  /** Whether changes may be resent to another service after an interrupted request. Default false. */
   repeatable?: boolean;
   /** Says more about a failure that a service answered. */
   explain?: (error: AnsweredError, access: ServiceAccess) => Promise<AnsweredError>;
@@ -35,18 +35,18 @@ export interface ClientOptions {
 export interface AdministrationClient {
   /** @throws AnsweredError with the service's code, or BrambleError ERR_ADMIN_UNREACHABLE, ERR_ADMIN_ANSWER. */
   call<Op extends Operation>(operation: Op, request: RequestOf<Op>): Promise<AnswerOf<Op>>;
-  /** The same with the answer as it came: with what only the service's release knows. {@link readAnswer} reads it. */
+  /** The same with the raw answer, including what only the service's release knows. {@link readAnswer} reads it. */
   send<Op extends Operation>(operation: Op, request: RequestOf<Op>): Promise<unknown>;
   /** Sends a stream, without a deadline. */
   upload<Op extends Operation & { consumes: string }>(operation: Op, body: ReadableStream): Promise<AnswerOf<Op>>;
-  /** The bytes of an answer as they come, without a deadline. */
+  /** The bytes of an answer as they arrive, without a deadline. */
   download<Op extends Operation & { produces: string }>(
     operation: Op,
     request: RequestOf<Op>,
   ): Promise<ReadableStream<Uint8Array>>;
 }
 
-/** A failure that the service answered. */
+/** A failure reported by the service. */
 export class AnsweredError extends BrambleError {
   readonly status: number;
   /** Of the service. */
@@ -69,7 +69,7 @@ export class AnsweredError extends BrambleError {
 
 const defaultTimeoutMs = 60_000;
 const root = '/api/v1';
-/** A question that every service answers with few bytes. */
+/** A request that every service answers with few bytes. */
 const smallQuestion = askedOf(deliveryOperations.showBudget, {});
 
 export function createAdministrationClient(options: ClientOptions): AdministrationClient {
@@ -95,7 +95,7 @@ export function createAdministrationClient(options: ClientOptions): Administrati
     }
   }
 
-  /** Asks one service after the other where the one before can only have done nothing. */
+  /** Asks one service after another, as long as the previous one cannot have done anything. */
   async function ask<Answer>(method: string, work: (access: ServiceAccess) => Promise<Answer>): Promise<Answer> {
     const passOver = new Set<string>();
     let failure: unknown;
@@ -107,12 +107,12 @@ export function createAdministrationClient(options: ClientOptions): Administrati
         return await work(access);
       } catch (error) {
         options.signal?.throwIfAborted();
-        // A fenced service wrote nothing, and a question that broke off can be asked again: another service, of the
-        // domain's release, may be there.
+        // A fenced service wrote nothing, and an interrupted read can be repeated: another service, of the domain's
+        // release, may be there.
         const fenced = isBrambleError(error, 'ERR_RELEASE_FENCED');
         const lost = isBrambleError(error, 'ERR_ADMIN_UNREACHABLE') && (repeatable || method === 'GET');
         if (!fenced && !lost) throw error;
-        // What was answered says more than that nobody answers.
+        // An answered failure says more than that nobody answers.
         if (fenced || failure === undefined) failure = error;
         passOver.add(access.url);
       }
@@ -131,7 +131,8 @@ export function createAdministrationClient(options: ClientOptions): Administrati
     send,
     call: async (operation, request) => readAnswer(operation, await send(operation, request)),
     upload: async (operation, body) => {
-      // A stream can be sent once: a small question finds the service that takes it, rather than a coordinator.
+      // A stream can be sent only once: a small request first finds a service that accepts it, rather than a
+      // coordinator.
       const access = await ask('GET', async (candidate) => {
         await (await exchange(candidate, smallQuestion, timeoutMs)).arrayBuffer();
         return candidate;
@@ -148,7 +149,7 @@ export function createAdministrationClient(options: ClientOptions): Administrati
 }
 
 /**
- * The answer of an operation as its shape says it.
+ * The answer of an operation, parsed by its shape.
  * @throws BrambleError ERR_ADMIN_ANSWER for one that lacks what this release needs
  */
 export function readAnswer<Op extends Operation>(operation: Op, answer: unknown): AnswerOf<Op> {
@@ -162,7 +163,7 @@ export function readAnswer<Op extends Operation>(operation: Op, answer: unknown)
   );
 }
 
-/** Where one list of addresses is tried in its order. */
+/** Tries a list of addresses in order. */
 export function chooseInOrder(
   find: () => Promise<{ readonly urls: readonly string[]; readonly token: string }>,
 ): ClientOptions['choose'] {
@@ -200,7 +201,7 @@ function askedOf(operation: Operation, request: unknown): Asked {
     : { ...asked, body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
 }
 
-/** A part of a path. What would climb in it has a blank before it, which the service takes off. */
+/** A path segment. One that would climb the path gets a leading blank, which the service strips. */
 function segment(text: string): string {
   return encodeURIComponent(text === '.' || text === '..' ? ` ${text}` : text);
 }

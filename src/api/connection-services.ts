@@ -1,4 +1,4 @@
-/** Connection services: each with the instances it serves, its SRP credential and the process that is wanted for it. */
+/** Connection services: each with the instances it serves, its SRP credential and its desired process. */
 import * as z from 'zod';
 import { addedProcess, newProcess } from './new-process.ts';
 import type { Operations } from './operation.ts';

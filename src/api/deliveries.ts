@@ -4,7 +4,7 @@ import { shownBudget } from './budget.ts';
 import type { Operations } from './operation.ts';
 import { freeForm, instant, listLimit } from './shapes.ts';
 
-/** What is asked for; `open` is everything that is not settled. */
+/** The filter; `open` is everything that is not settled. */
 export const askedDeliveryStates = [
   'open',
   'owed',

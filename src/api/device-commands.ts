@@ -1,4 +1,4 @@
-/** What an administrator sends to a device by hand, its command queue, and what is taken out of it or put back. */
+/** Commands that an administrator sends to a device, and the device's command queue: show, cancel, requeue. */
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
 import { byId, freeForm, instant, listLimit, nothing, owedDeliveries } from './shapes.ts';

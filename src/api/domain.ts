@@ -1,4 +1,4 @@
-/** The domain as a whole: status and events, and the description of what can be asked of it. */
+/** The domain as a whole: status and events, and the description of its API. */
 import * as z from 'zod';
 import { component } from './components.ts';
 import type { Operations } from './operation.ts';
@@ -33,7 +33,7 @@ const identities = z.object({
   renewing: z.boolean(),
 });
 
-/** Where nothing stands of one, releases before 1.2 have no such thing. */
+/** Without a remark on it, releases before 1.2 do not have it. */
 const domainStatus = z.object({
   domain: z.object({
     name: z.string(),

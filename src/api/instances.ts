@@ -1,4 +1,4 @@
-/** Server instances: each with its SRP credential and the process that is wanted for it. */
+/** Server instances: each with its SRP credential and its desired process. */
 import * as z from 'zod';
 import { addedProcess, newProcess } from './new-process.ts';
 import type { Operations } from './operation.ts';

@@ -1,4 +1,4 @@
-/** IT policies, the rules that they can hold, and whom they hold for. */
+/** IT policies, the rules that they can contain, and their assignments. */
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
 import { byName, freeForm, instant, name, owedDeliveries } from './shapes.ts';
@@ -24,7 +24,7 @@ const rule = z.object({
   feature: z.string().nullable().describe('The feature that must be active before a policy may set it.').default(null),
 });
 
-/** Of an account or a group; null takes its own away. */
+/** Of an account or a group; null removes its own. */
 const assignment = z.object({ policy: name.nullable() });
 const tag = 'it-policies';
 

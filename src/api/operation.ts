@@ -1,6 +1,6 @@
 /**
- * What one operation of the administration is, described once: routes serve it, clients call it, the OpenAPI document shows
- * it. Everything here is types and data, so that a browser can load it.
+ * The description of one administration operation: routes serve it, clients call it, the OpenAPI document shows it.
+ * Everything here is types and data, so that a browser can load it.
  */
 import type * as z from 'zod';
 
@@ -16,9 +16,12 @@ export interface Operation {
   readonly body?: z.ZodType;
   /** Of an answer that is no error; default 200. */
   readonly status?: 201 | 204;
-  /** Lenient towards other releases: a client drops keys that it does not know, and a default stands in for those that an earlier one lacks. */
+  /**
+   * Lenient towards other releases: a client drops unknown keys, and defaults replace those that an earlier release
+   * lacks.
+   */
   readonly answer: z.ZodType;
-  /** Media type of the body or of the answer, where that is a stream and not JSON. */
+  /** Media type of the body or the answer if that is a stream and not JSON. */
   readonly consumes?: string;
   readonly produces?: string;
 }
@@ -26,7 +29,7 @@ export interface Operation {
 /** The operations of one resource by name. */
 export type Operations = Readonly<Record<string, Operation>>;
 
-/** A value that nobody is going to change: rows as they are stored will do. */
+/** An immutable value: stored rows will do. */
 export type Unchanged<Value> = Value extends string | Date
   ? Value
   : Value extends readonly (infer Element)[]
@@ -35,7 +38,7 @@ export type Unchanged<Value> = Value extends string | Date
       ? { readonly [Key in keyof Value]: Unchanged<Value[Key]> }
       : Value;
 
-/** An empty object, as far as types go: what it is assignable to has no member that must be given. */
+/** An empty object type: assignable only to types without required members. */
 type Nothing = Record<string, never>;
 type Member<Key extends string, Value> = [Nothing] extends [Value]
   ? { readonly [Name in Key]?: Unchanged<Value> }
@@ -46,8 +49,8 @@ type Part<Op extends Operation, Key extends 'params' | 'query' | 'body'> = Op ex
   ? Member<Key, z.input<Shape>>
   : unknown;
 
-/** What a client gives: path parameters, query and body, as far as the operation has them. */
+/** Input of a client: path parameters, query and body, if the operation has them. */
 export type RequestOf<Op extends Operation> = Part<Op, 'params'> & Part<Op, 'query'> & Part<Op, 'body'>;
 
-/** What is answered, times as `Date`. */
+/** The answer, times as `Date`. */
 export type AnswerOf<Op extends Operation> = z.output<Op['answer']>;

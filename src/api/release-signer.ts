@@ -14,7 +14,7 @@ const signer = z.object({
 export type ReleaseSigner = z.output<typeof signer>;
 
 const typed = z.string().max(200);
-/** Bytes of a file with statements of rotation. */
+/** Bytes of a file with rotation statements. */
 const maxStatementsBytes = 16 * 1024;
 const tag = 'upgrade';
 

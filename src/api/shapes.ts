@@ -26,21 +26,18 @@ export const errorBody = z.object({
   details: z.record(z.string(), z.unknown()),
 });
 
-/** For answers that say only that it was done. */
+/** For answers that only confirm success. */
 export const nothing = z.null().describe('Done; no body.');
 
 /** Any JSON object: what is in it depends on the thing itself, such as the detail of a component or a device's answer. */
 export const freeForm = z.record(z.string(), z.unknown());
 
-/**
- * A word of an answer: one of these, as the document says. A later release may answer with another one, so that a client takes
- * any text.
- */
+/** A keyword in an answer: documented as one of these. A later release may use others, so a client accepts any text. */
 export function word<const Word extends string>(...words: readonly Word[]) {
   return z.string().meta({ enum: [...words] }) as z.ZodType<Word | (string & Record<never, never>), string>;
 }
 
-/** How many entries of a list are answered. */
+/** How many entries of a list to return. */
 export function listLimit(most: number) {
   return z.coerce.number<number>().int().min(1).max(most);
 }
@@ -48,5 +45,5 @@ export function listLimit(most: number) {
 /** Of the names of processes, which also name components and log files. */
 export const processName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'use lower-case letters, digits and hyphens');
 
-/** What a change makes due to devices. */
+/** The deliveries due after a change. */
 export const owedDeliveries = z.object({ deliveriesOwed: z.number() });

@@ -1,4 +1,4 @@
-/** Texts that a person types and others read: no character in them that is not seen as itself. */
+/** Texts that a person types and others read: without invisible or misleading characters. */
 import * as z from 'zod';
 import { unseenCharacter } from '../base/shown-text.ts';
 
@@ -22,12 +22,12 @@ const dotsText = 'a name cannot consist of dots only';
 const notDots = (text: string): boolean => !/^\.+$/u.test(text.trim());
 
 /**
- * Of what is made. What is there already is named by `name`: an earlier release took more. Dots alone are no name: URLs
- * hold `.` and `..`, also when they are encoded, for the folder itself and the one above.
+ * For new objects. Existing ones are named by `name`: an earlier release accepted more. Dots alone are not a name: URLs
+ * treat `.` and `..`, even encoded, as the folder itself and its parent.
  */
 export const typedName = typedText(200).min(1).refine(notDots, dotsText);
 
-/** A new account's name. Its length and characters are judged by `accountNameOf`, with a code of its own. */
+/** A new account's name. `accountNameOf` checks its length and characters, with a separate error code. */
 export const typedAccountName = z
   .string()
   .superRefine(refuseUnseen())

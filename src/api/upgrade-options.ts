@@ -9,9 +9,9 @@ const share = z.number().min(0).max(1);
 
 /** When a gate opens. Shares are 0 to 1. */
 export const gateSettingsSchema = z.looseObject({
-  /** Requests of moved accounts that are enough; unless chosen, as many as the statistic needs. */
+  /** Sufficient number of requests of moved accounts; by default as many as the statistics need. */
   leastRequests: z.number().int().min(1).max(1_000_000).default(30),
-  /** How much greater the share of failed requests may be than is usual; unless chosen, none that is sure. */
+  /** How much the share of failed requests may exceed the usual one; by default no significant excess. */
   maxErrorRateDifference: share.default(0.02),
   /** How many times the usual p50, p95 and p99 may be reached … */
   latencyFactor: z.number().min(1).max(1000).default(2),
@@ -22,8 +22,8 @@ export const gateSettingsSchema = z.looseObject({
   /** Absolute bound: devices that took a delivery and do not answer, of all that took one. */
   maxSilentDeliveryShare: share.default(0.25),
   /**
-   * Seconds beyond the soak that a sample may take to become large enough, before the gate answers undecided; unless chosen,
-   * as long as a wave may take.
+   * Seconds after the soak for the sample to become large enough before the gate answers undecided; by default as long
+   * as a wave may take.
    */
   patienceSeconds: z.number().min(0).max(86_400).default(120),
   /** How far back an account's own past counts. */
@@ -51,7 +51,7 @@ export const planOptionsSchema = z.looseObject({
   gate: gateSettingsSchema.default(() => gateSettingsSchema.parse({})),
   /** Deliveries of the upgrade; without it the domain's budget stays as it is. */
   budget: budgetChangeSchema.optional(),
-  /** New instances where not one for each old one is wanted: name and host by the old one's name. */
+  /** New instances, if not one for each old one: name and host by the old one's name. */
   instances: z
     .record(z.string(), z.looseObject({ name: z.string().optional(), host: z.string().optional() }))
     .default({}),
@@ -60,9 +60,9 @@ export const planOptionsSchema = z.looseObject({
    * these go in place unless it says false.
    */
   inPlace: z.boolean().optional(),
-  /** How long a process that is replaced in place may take to be at work. */
+  /** How long a process replaced in place may take to become operational. */
   readySeconds: z.number().min(1).max(86_400).default(120),
-  /** What becomes of the emptied instances when finalizing: upgraded in place, or stopped and retired. */
+  /** What happens to the emptied instances when finalizing: upgraded in place, or stopped and retired. */
   oldInstances: z.enum(['upgrade', 'retire']).default('upgrade'),
 });
 export type PlanOptions = z.output<typeof planOptionsSchema>;

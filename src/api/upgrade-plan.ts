@@ -77,7 +77,7 @@ export const checkResultSchema = z.looseObject({
 });
 export type CheckResult = z.output<typeof checkResultSchema>;
 
-/** The last answer of a wave's gate with the figures that it was made from, which differ from release to release, and what is kept beside it. */
+/** The last answer of a wave's gate with its figures, which differ between releases, and the values stored with it. */
 export const waveGateShape = z.looseObject({
   answer: z.enum(['pass', 'fail', 'undecided']).optional(),
   reasons: z.array(z.string()).optional(),

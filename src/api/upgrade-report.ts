@@ -1,6 +1,6 @@
 /**
- * What an upgrade has come to: the state and what it waits for, waves with their figures, deliveries, what was held back,
- * features and what locks each. What has a default is not sent by 1.1.
+ * The progress of an upgrade: its state and waits, waves with their figures, deliveries, what was held back, features
+ * and what locks each. 1.1 does not send the members that have a default.
  */
 import * as z from 'zod';
 import { feature } from './components.ts';

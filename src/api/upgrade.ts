@@ -6,12 +6,12 @@ import { typedText } from './typed-text.ts';
 import { upgradePlanSchema } from './upgrade-plan.ts';
 import { releasePair, upgradeReport } from './upgrade-report.ts';
 
-/** What an operator takes by name of a release's signature. */
+/** The signature findings that an operator accepts by name. */
 const acceptance = {
   acceptSigner: z.string().max(200).optional().describe('Fingerprint of a signer to accept.'),
   acceptUnsigned: z.string().max(40).optional().describe('Number of a release to accept without a signature.'),
 };
-/** Further keys are the plan's options: waves, gates, budget; all have defaults, and what is none of them is refused. */
+/** Further keys are the plan's options: waves, gates, budget; all have defaults, and unknown ones are refused. */
 const target = {
   archive: z.string().max(4096).optional().describe('Absolute path of a release archive on this host.'),
   toRelease: z
