@@ -1,4 +1,4 @@
-/** What is said of a process that does not come in the release that is wanted: pure text, and what to do. */
+/** Messages about a process that does not start with the desired release: pure text, with what to do. */
 import type { DesiredProcess } from '../../registry/desired-processes.ts';
 
 export function overdueText(
@@ -12,7 +12,7 @@ export function overdueText(
   );
 }
 
-/** Of a reversal that went on without them. */
+/** For a reversal that continued without them. */
 export function notReturnedText(names: readonly string[], release: { from: string; to: string }): string {
   return (
     `${names.join(', ')} ${names.length === 1 ? 'has' : 'have'} not returned to ${release.from}, and may still run ` +

@@ -1,6 +1,6 @@
 /**
- * Whether processes that are wanted are there: alive, of the wanted release, and linked to a router where they serve
- * devices. Pure rules over what is registered.
+ * Whether desired processes are ready: alive, of the desired release, and linked to a router if they serve devices.
+ * Pure rules over the registrations.
  */
 import type { Component } from '../../registry/components.ts';
 import type { NewInstance } from '../state/upgrade-plan.ts';
@@ -21,8 +21,8 @@ export function stillAlive(components: readonly Seen[], names: readonly string[]
 }
 
 /**
- * Alive with `release`, and one that devices reach over links tells that one of them is up, and that it serves: its supervisor
- * takes the one before it for replaced no sooner. One of 1.1 tells its links alone.
+ * Alive with `release`, and a process reached over links reports that one is up and that it serves: only then does its
+ * supervisor consider its predecessor replaced. One of 1.1 only reports its links.
  */
 export function isAtWork(
   components: readonly Seen[],
@@ -49,7 +49,7 @@ function notLinked(components: readonly Seen[], identifiers: readonly string[]):
   return identifiers.filter((identifier) => !linked.has(identifier));
 }
 
-/** What of these instances is not there yet, as a reason to wait; undefined when all are alive and linked. */
+/** Which of these instances are not ready yet, as a reason to wait; undefined when all are alive and linked. */
 export function missingOf(
   newInstances: readonly Pick<NewInstance, 'processes' | 'srpIdentifiers'>[],
   components: readonly Seen[],

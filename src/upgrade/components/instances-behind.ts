@@ -1,4 +1,7 @@
-/** Which instances are of an earlier release, and who is still there: counted from where accounts are, whatever a plan says. */
+/**
+ * Which instances are of an earlier release, and which accounts are still there: counted from the accounts' rows,
+ * whatever a plan says.
+ */
 import type { Queryable, Transaction } from '../../database/connection.ts';
 
 export interface PlacedInstance {
@@ -8,8 +11,8 @@ export interface PlacedInstance {
 }
 
 /**
- * Instances that were not retired and are not of this release, with their accounts. The release is that which is wanted of
- * the process; where none is wanted, that which it registered with.
+ * Instances that were not retired and are not of this release, with their accounts. The release is the one desired for
+ * the process; if none is desired, the one it registered with.
  */
 export async function listInstancesBehind(q: Queryable, release: string): Promise<PlacedInstance[]> {
   return await q<PlacedInstance[]>`

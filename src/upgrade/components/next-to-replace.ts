@@ -1,4 +1,4 @@
-/** In which order wanted processes come to run from the new release: a pure rule. */
+/** The order in which desired processes switch to the new release: a pure rule. */
 import type { Component } from '../../registry/components.ts';
 import type { DesiredProcess } from '../../registry/desired-processes.ts';
 import { notYetRunning } from './component-readiness.ts';
@@ -6,8 +6,8 @@ import { notYetRunning } from './component-readiness.ts';
 export type NextToReplace = { kind: 'replace'; names: string[] } | { kind: 'wait'; names: string[] } | { kind: 'none' };
 
 /**
- * Which wanted processes are to run from the new release next. The emptied instances and their connection services serve
- * nobody and go together; routers serve everybody and go one by one, each once the one before is there. Pure.
+ * Which desired processes switch to the new release next. The emptied instances and their connection services serve
+ * nobody and go together; routers serve everybody and go one by one, each once the previous one is ready. Pure.
  */
 export function nextToReplace(
   desired: readonly DesiredProcess[],

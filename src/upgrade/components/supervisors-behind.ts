@@ -1,4 +1,4 @@
-/** Supervisors that finalizing waits for: pure rules over what they say of themselves. */
+/** Supervisors that finalizing waits for: pure rules over what they report. */
 import {
   type HostSupervisor,
   supervisorCaution,
@@ -8,7 +8,7 @@ import {
 } from '../../registry/supervisors.ts';
 import type { Upgrade } from '../state/upgrade-store.ts';
 
-/** Those of an earlier release that no operator left out of account. Releases of a patch go on side by side. */
+/** Those of an earlier release that no operator has excluded. Patch releases may keep running side by side. */
 export function supervisorsToWaitFor(
   supervisors: readonly HostSupervisor[],
   { toRelease, progress, plan }: Pick<Upgrade, 'toRelease' | 'progress' | 'plan'>,

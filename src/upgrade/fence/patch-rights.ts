@@ -1,8 +1,9 @@
 /**
- * The rights of database roles in a patch, which migrates nothing: what its release wants and the one before did not grant is
- * granted behind the fence, and what it wants no more is taken back when it is closed. So a patch can mend a right.
+ * The rights of database roles in a patch, which migrates nothing: rights that its release needs and the previous one
+ * did not grant are granted behind the fence, and those no longer needed are revoked when it is closed. So a patch can
+ * fix a right.
  *
- * Invariant: what was granted is noted in the transaction that granted it, so that a reversal takes back just that.
+ * Invariant: granted rights are recorded in the granting transaction, so that a reversal revokes exactly those.
  */
 import type { Transaction } from '../../database/connection.ts';
 import { applyRights, changeRights, withOwner } from '../../database/roles/rights-in-force.ts';
@@ -17,12 +18,12 @@ export async function grantRights(tx: Transaction, { id, progress }: Upgrade): P
   return granted.length;
 }
 
-/** The patch stays: nobody of the release before is left who needs more. */
+/** The patch stays: nothing of the previous release is left that needs more. */
 export async function takeRightsBack(tx: Transaction): Promise<void> {
   await withOwner(tx, () => applyRights(tx, { revoke: true }));
 }
 
-/** The patch goes: what it was granted goes with it. */
+/** The patch is reversed: its rights are revoked. */
 export async function revokeGrantedRights(tx: Transaction, { progress }: Upgrade): Promise<void> {
   const excess = progress.rightsGranted.map((right) => ({ ...right, kind: 'excess' as const }));
   await withOwner(tx, () => changeRights(tx, excess));

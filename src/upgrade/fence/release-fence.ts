@@ -1,12 +1,12 @@
 /**
- * The release fence: gives the database to another release, when no administration service is in a transaction and none
- * can commit one afterwards.
+ * The release fence: hands the database over to another release, when no administration service is in a transaction and
+ * none can commit one afterwards.
  *
  * Protects invariant 7. Every administration transaction holds the administration lock shared and checks the domain's
- * release in the next statement. The fence takes the lock exclusively and changes the release in the same transaction, so
- * whatever was open before has ended, and whatever comes after reads the new release and refuses. A stopped process
- * (SIGSTOP) holds its shared lock and never ends by itself: after a grace period its session is ended in the database, and
- * with it the transaction.
+ * release in the next statement. The fence takes the lock exclusively and changes the release in the same transaction,
+ * so earlier transactions have ended, and later ones read the new release and refuse. A stopped process (SIGSTOP) holds
+ * its shared lock and never ends by itself: after a grace period its session is ended in the database, and with it the
+ * transaction.
  */
 import { type Clock, systemClock } from '../../base/clock.ts';
 import { BrambleError } from '../../base/errors.ts';
@@ -24,31 +24,31 @@ export interface LockHolder {
 }
 
 export interface FenceResult {
-  /** Who was in a transaction when the fence was wanted. */
+  /** Sessions in a transaction when the fence was requested. */
   met: LockHolder[];
-  /** Whose session had to be ended, since it did not finish in the grace period. */
+  /** Sessions that were terminated, since they did not finish in the grace period. */
   ended: LockHolder[];
 }
 
 export interface FenceOptions {
   /** Which lock: by default that of administration transactions; the feature level's when finalizing. */
   lock?: AdvisoryLock;
-  /** How long transactions under way may take to finish. */
+  /** How long running transactions may take to finish. */
   graceMs: number;
-  /** The most that is tried altogether. Default: the grace period and 30 s. */
+  /** Time limit for all attempts. Default: the grace period and 30 s. */
   timeoutMs?: number;
   signal?: AbortSignal;
   clock?: Clock;
 }
 
-/** How long one try waits for the lock; new administration transactions queue behind it for that long at most. */
+/** How long one attempt waits for the lock; new administration transactions queue behind it for that long at most. */
 const tryMs = 200;
 const longestIdleMs = 10_000;
 const lockNotAvailable = '55P03';
 
 /**
  * Runs `work` in a transaction that holds the lock exclusively; `work` changes the domain's release.
- * @throws BrambleError ERR_RELEASE_FENCE_BLOCKED when the lock was not to be had although its holders were ended.
+ * @throws BrambleError ERR_RELEASE_FENCE_BLOCKED when the lock was not available although its holders were terminated.
  */
 export async function fenceRelease<Result>(
   db: Database,
@@ -83,12 +83,12 @@ export async function fenceRelease<Result>(
   }
 }
 
-/** One try; `false` when the lock was not granted in time. */
+/** One attempt; `false` when the lock was not granted in time. */
 async function tryFence(db: Database, lock: AdvisoryLock, work: (tx: Transaction) => Promise<void>): Promise<boolean> {
   const attempt: { granted: boolean } = { granted: false };
   try {
     await db.begin(async (tx) => {
-      // Whoever fences and is stopped in the middle must not fence everybody for ever.
+      // A fencing process that is stopped midway must not block everybody for ever.
       await tx`
         select set_config('lock_timeout', ${`${tryMs}ms`}, true),
                set_config('idle_in_transaction_session_timeout', ${`${longestIdleMs}ms`}, true)`;
@@ -104,7 +104,7 @@ async function tryFence(db: Database, lock: AdvisoryLock, work: (tx: Transaction
   }
 }
 
-/** Sessions of this database that hold the lock, the asking one left out. */
+/** Sessions of this database that hold the lock, except our own. */
 export async function listLockHolders(
   q: Queryable,
   lock: AdvisoryLock = advisoryLock.administration,
@@ -119,7 +119,7 @@ export async function listLockHolders(
      order by s.xact_start`;
 }
 
-/** Ends the sessions that hold the lock now, and says which. */
+/** Terminates the sessions that hold the lock now; returns them. */
 async function endLockHolders(q: Queryable, lock: AdvisoryLock): Promise<LockHolder[]> {
   const holders = await listLockHolders(q, lock);
   await q`
@@ -127,7 +127,7 @@ async function endLockHolders(q: Queryable, lock: AdvisoryLock): Promise<LockHol
   return holders;
 }
 
-/** Gives the database to `release`; under the fence only. */
+/** Hands the database over to `release`; only under the fence. */
 export async function setDomainRelease(tx: Transaction, release: string): Promise<void> {
   await tx`update domain set release = ${release}`;
 }

@@ -1,11 +1,14 @@
 /**
- * The rule of the phased upgrade: one minor release a step, or any later patch of the same minor release; never backwards,
- * never the same release. What has to be crossed in several steps is answered with the path to take.
+ * The rule of the phased upgrade: one minor release a step, or any later patch of the same minor release; never
+ * backwards, never the same release. If several steps are needed, the answer is the path to take.
  */
 import { BrambleError } from '../../base/errors.ts';
 import { compareReleases, isLaterPatch, isOneStep, parseRelease } from '../../base/release-number.ts';
 
-/** A minor release takes the whole way; a patch the short fence, and nothing that changes the schema or what is active. */
+/**
+ * A minor release goes through all states; a patch only through the short fence, changing neither the schema nor the
+ * active features.
+ */
 export type ReleaseStep = 'minor' | 'patch';
 
 /**

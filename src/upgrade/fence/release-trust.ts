@@ -1,4 +1,4 @@
-/** Who signed a release, asked of the domain that is to take it; and what the domain keeps of the answer. */
+/** Judges a release's signer on behalf of the domain, and what the domain stores of the result. */
 import type { Queryable, Transaction } from '../../database/connection.ts';
 import {
   keepReleaseSigner,
@@ -17,14 +17,16 @@ import {
 } from '../../release/signer-judgement.ts';
 
 /**
- * Judges a release without keeping anything: for previews, checks and questions.
+ * Judges a release without storing anything: for previews, checks and queries.
  * @throws BrambleError ERR_RELEASE_SIGNER, ERR_INPUT for an acceptance that is none
  */
 export async function judgeRelease(q: Queryable, release: JudgedRelease, accepted?: Acceptance): Promise<Judgement> {
   return judgeSigner(release, knownOf(await readReleaseSigner(q)), accepted);
 }
 
-/** Judges it, and keeps the first signer, the one that follows, and what was taken by name. @throws as `judgeRelease` */
+/**
+ * Judges it, and stores the first signer, its successor, and the findings accepted by name. @throws as `judgeRelease`
+ */
 export async function trustRelease(tx: Transaction, release: JudgedRelease, accepted?: Acceptance): Promise<Judgement> {
   const judgement = judgeSigner(release, knownOf(await lockReleaseSigner(tx)), accepted);
   const occasions = { first: 'first use', followed: 'named by the previous signer', accepted: 'accepted by name' };

@@ -17,7 +17,7 @@ import type { Baseline, GateFigures } from './gate-figures.ts';
 import { type Trial, usualShare } from './sequential-test.ts';
 
 export interface Comparison {
-  /** Fails with this much evidence that more than `usual` are bad. */
+  /** The evidence for more than `usual` bad ones that makes it fail. */
   usual: number;
   evidenceToFail: number;
   stretches: Trial[];
@@ -25,7 +25,7 @@ export interface Comparison {
   toPass?: { usual: number; worse: number };
   /** The most that ten seconds may count for, where that is not what the test says: as an e-value. */
   maxOfOneStretch?: number;
-  /** What is the matter when it fails. */
+  /** The problem if it fails. */
   says: (seen: Trial) => string;
 }
 
@@ -38,7 +38,7 @@ const intolerable = 0.1;
 const intolerableMore = 0.07;
 export const worseThan = (usual: number): number => Math.max(intolerable, usual + intolerableMore);
 
-/** Whoever lets every request fail, for tests in which processes die on purpose, has no gate for availability at all. */
+/** Tolerating every failed request, as in tests that kill processes, disables the availability gate. */
 export function toleratesEveryFailure(gate: ChosenGate): boolean {
   return (gate.maxErrorRateDifference ?? 0) >= 1;
 }
@@ -72,7 +72,7 @@ const tails = [
   { name: 'p99', share: 0.99, leastBaseline: 300 },
 ] as const;
 
-/** So that a process has to be slow for a minute before it fails: it may be cold, or another one be in its way. */
+/** So that a process has to be slow for a minute before it fails: it may be cold, or disturbed by another. */
 const maxOfTenSlowSeconds = 5;
 
 const nearestBin = (ms: number): number => Math.round(2 * Math.log2(Math.max(1, ms)));
@@ -138,7 +138,7 @@ function medianWithoutPast(figures: GateFigures, gate: ChosenGate): Comparison {
   };
 }
 
-/** Pasts that are long enough to be held against; both together, where neither is. */
+/** Pasts that are long enough to compare with; both together if neither is. */
 function knownLatencies(figures: Pasts, least: number): LatencyHistogram[] {
   const pasts = baselinesOf(figures).map(({ latency }) => latency);
   const known = pasts.filter((past) => countOf(past) >= least);

@@ -1,4 +1,4 @@
-/** What a gate is asked about: the shape of the figures, read by `gate-samples.ts`, judged by `gate.ts`. */
+/** The input of a gate: the shape of the figures, read by `gate-samples.ts`, judged by `gate.ts`. */
 import * as z from 'zod';
 
 const count = z.number().int().nonnegative().finite();
@@ -45,7 +45,7 @@ export const gateFiguresSchema = z.object({
     silent: count,
     /** Have come since the move and not taken it, or only just. */
     open: count,
-    /** Have not come since the move, though they did so in as long a time before it. */
+    /** Have not connected since the move, though they did in an equally long time before it. */
     missing: count,
     /** Did not come then either, or put its command off. */
     excused: count,

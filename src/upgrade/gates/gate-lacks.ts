@@ -1,6 +1,6 @@
 /**
- * What keeps a gate from opening that does not fail: how many requests it lacks, of whom, how long they take at the pace so
- * far, and what else speaks against the release. Pure; in words for people.
+ * Why a gate that does not fail stays closed: how many requests it lacks, from whom, how long they take at the current
+ * pace, and what else speaks against the release. Pure; texts for people.
  */
 import { counted } from '../../base/counted.ts';
 import type { ChosenGate } from '../state/plan-options.ts';
@@ -9,7 +9,7 @@ import type { GateFigures } from './gate-figures.ts';
 import { evidenceAgainst, goodRequestsTo, logRatio, type Trial } from './sequential-test.ts';
 
 export interface GateLacks {
-  /** Good requests that are still needed; 0 when none, null when no number of them would do. */
+  /** Good requests still needed; 0 if none, null if no number of them would suffice. */
   requests: number | null;
   /** At the pace of the window so far; null while nothing came. */
   seconds: number | null;

@@ -24,7 +24,7 @@ import { type GateFigures, gateFiguresSchema } from './gate-figures.ts';
 import { type GateLacks, lacksOf, leftOutNote, oddsToPass } from './gate-lacks.ts';
 import { evidenceAgainst, goodRequestsTo, usualShare } from './sequential-test.ts';
 
-/** What is kept of the figures with an answer. */
+/** The figures stored with an answer. */
 export interface GateSummary {
   source: GateFigures['source'];
   requests: number;
@@ -42,7 +42,7 @@ export type GateAnswer =
   | { answer: 'undecided'; cause: 'sample'; reasons: string[]; lacks: GateLacks; figures: GateSummary }
   | { answer: 'undecided'; cause: 'unreadable'; reasons: string[]; figures: null };
 
-/** Judges a wave. `figures` is whatever came from the samples: it is parsed here, and undecided when it does not parse. */
+/** Judges a wave. `figures` comes unchecked from the samples: it is parsed here, and undecided if it does not parse. */
 export function judgeGate(figures: unknown, settings: GateSettings): GateAnswer {
   const parsed = gateFiguresSchema.safeParse(figures);
   if (!parsed.success) {

@@ -1,6 +1,6 @@
 /**
- * Where an account is to go in the upgrade that is open, as an operator says. Before the waves are divided it is noted; from
- * then on the account's assignment changes, and the wave's next step moves it, also one that has moved already.
+ * An operator's choice of where an account goes in the open upgrade. It is recorded until the waves are divided; after
+ * that the account's assignment changes, and the wave's next step moves it, even if it has moved already.
  *
  * Invariant: every account can be assigned, also one that came after the waves were divided, or to a new instance.
  */
@@ -58,7 +58,7 @@ async function assertPlanned(tx: Transaction, upgrade: Upgrade, account: string,
   );
 }
 
-/** Who names an old instance wants the account to go home, or to stay there. */
+/** Naming an old instance means that the account goes home, or stays there. */
 async function wayHome(tx: Transaction, upgrade: Upgrade, homeward: Omit<Homeward, 'laterWave'>): Promise<string> {
   const waves = await listWaves(tx, upgrade.id);
   if (waves.length === 0) return '';

@@ -1,9 +1,9 @@
 /**
- * What an operator says to an upgrade: plan, start, pause, resume, reverse, finalize (where an account is to go:
+ * Operator actions on an upgrade: plan, start, pause, resume, reverse, finalize (where an account is to go:
  * `account-assignment.ts`). Each is one transaction that the caller opens: under the release lock in an administration
- * service, plain in the coordinator, which takes them while no administration service is at work.
+ * service, plain in the coordinator, which accepts them while no administration service is running.
  *
- * Invariant: an operator's word changes the row only along the state machine; the coordinator carries it out.
+ * Invariant: an operator's action changes the row only along the state machine; the coordinator carries it out.
  */
 
 import { BrambleError } from '../../base/errors.ts';
@@ -39,7 +39,7 @@ import {
 import { isPausedByGate, pauseUpgrade } from '../steps/pausing.ts';
 import { acceptWave, listWaves, reopenWaves } from '../waves/wave-store.ts';
 
-/** Who says it: the name of an administrator's token. */
+/** Who acts: the name of an administrator's token. */
 export interface Operator {
   by: string;
 }
@@ -47,7 +47,7 @@ export interface Operator {
 export interface PlanOrder extends Operator {
   target: TargetRelease;
   options?: Partial<PlanOptions>;
-  /** Where new processes are wanted unless said otherwise. */
+  /** The default host for new processes. */
   host: string;
   /** Features that the release at work knows. */
   features: readonly string[];
@@ -62,7 +62,7 @@ export async function previewPlan(tx: Transaction, order: PlanOrder): Promise<Up
 }
 
 /**
- * The plan as it could be written now: what stands in its way is said before anything is installed for it.
+ * The plan as it could be written now: obstacles are reported before anything is installed for it.
  * @throws BrambleError as `writePlan`.
  */
 export async function tryPlan(tx: Transaction, order: PlanOrder): Promise<UpgradePlan> {
@@ -71,7 +71,7 @@ export async function tryPlan(tx: Transaction, order: PlanOrder): Promise<Upgrad
 }
 
 /**
- * Writes the plan. One that was not started is replaced where the order says so.
+ * Writes the plan. One that was not started is replaced if the request says so.
  * @throws BrambleError ERR_UPGRADE_OPEN, ERR_RELEASE_STEP, ERR_UPGRADE_CANARY, ERR_UPGRADE_INSTANCE.
  */
 export async function writePlan(tx: Transaction, order: PlanOrder): Promise<Upgrade> {
@@ -96,8 +96,8 @@ function assertNoneOpen(open: Upgrade | undefined, { replace = false }: PlanOrde
 const coordinatorName = 'upgrade-coordinator';
 
 /**
- * Lets the upgrade begin, and wants a coordinator of the target release. Said again, it renews the overrides of a stopped
- * check, or wants the coordinator back.
+ * Starts the upgrade, with a coordinator of the target release. Repeated, it renews the overrides of a stopped check,
+ * or brings the coordinator back.
  * @throws BrambleError ERR_UPGRADE_NONE when there is no plan, ERR_INPUT for an override of a check that there is not.
  */
 export async function startUpgrade(
@@ -198,7 +198,7 @@ export async function reverseByOperator(tx: Transaction, order: Operator): Promi
 }
 
 /**
- * The last point from which there is no way back, and never taken by itself.
+ * The point of no return, never passed automatically.
  * @throws BrambleError ERR_UPGRADE_STATE unless the upgrade is soaking and no account is at an earlier release.
  */
 export async function finalizeByOperator(
@@ -252,7 +252,7 @@ export async function lockedUpgrade(tx: Transaction): Promise<Upgrade> {
   return upgrade;
 }
 
-/** Who says a thing twice learns that it was heard: what the last upgrade came to, and when. */
+/** A repeated request learns that it took effect: the last upgrade's outcome, and when. */
 function noneOpen(last: Upgrade | undefined): BrambleError {
   const next = 'Plan one with `bramble upgrade plan`.';
   if (last === undefined || !isFinal(last.state)) {

@@ -1,5 +1,5 @@
 /**
- * The upgrade over REST: in administration services, and in the coordinator while none is at work. Each change is one
+ * The upgrade over REST: in administration services, and in the coordinator while none is running. Each change is one
  * transaction of the kind that the process uses: under the release lock, or the coordinator's own.
  */
 
@@ -39,7 +39,7 @@ export interface UpgradeRoutesOptions {
   /** Runs a write; an administration service's holds the release lock. */
   write: <Result>(work: (tx: Transaction) => Promise<Result>) => Promise<Result>;
   features: readonly Feature[];
-  /** This host, where new processes are wanted. */
+  /** This host, the default for new processes. */
   host: string;
   /** BRAMBLE_HOME, where archives are installed. */
   home: string;
@@ -161,7 +161,7 @@ async function orderOf(
   return { ...order, target: { ...chosen, signed, differences } };
 }
 
-/** The plan, and whom the domain trusts from now on, are one change. */
+/** The plan and the newly trusted signer are one change. */
 async function planIn(tx: Transaction, order: Awaited<ReturnType<typeof orderOf>>): Promise<Upgrade> {
   await trustRelease(tx, order.target.found, order.accepted);
   return await writePlan(tx, order);

@@ -1,7 +1,7 @@
 /**
- * What an upgrade would lose, checked by machine: every table of the catalog that holds data of an account, a device or a
- * delivery must be one that this program knows what becomes of. A table that it does not know is an entry: somebody added
- * it, and what depends on it is not looked after. Empty by default.
+ * What an upgrade would lose, checked by machine: every table of the catalog that holds data of an account, a device or
+ * a delivery must be one that this program knows what becomes of. An unknown table is an entry: somebody added it, and
+ * nothing takes care of its data. Empty by default.
  */
 import type { Queryable } from '../../database/connection.ts';
 import type { Loss } from '../state/upgrade-plan.ts';

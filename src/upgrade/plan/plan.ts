@@ -1,6 +1,6 @@
 /**
- * The plan of an upgrade, as a pure function of real counts: what is added, which waves there are, what will be sent and
- * how long that takes at least, what stays locked. Nothing here is carried out; the same facts give the same plan.
+ * The plan of an upgrade, as a pure function of real counts: what is added, which waves there are, what will be sent
+ * and how long that takes at least, what stays locked. Nothing is carried out here; the same facts give the same plan.
  */
 import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
@@ -71,7 +71,7 @@ function goesInPlace(step: ReleaseStep, facts: PlanFacts, { inPlace, instances }
         '`instances`.',
     );
   }
-  // Whoever names new instances wants them.
+  // Naming new instances requests them.
   return step === 'patch' && (inPlace ?? Object.keys(instances).length === 0);
 }
 

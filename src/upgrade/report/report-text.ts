@@ -76,7 +76,7 @@ function accountsLine({ accounts, release, plan }: Report): string {
     : `  moved ${accounts.moved}, moved back ${accounts.reversed}, failed ${accounts.failed}, ${left}`;
 }
 
-/** What to do with instances that serve nobody any more. */
+/** What to do with instances that no longer serve any account. */
 export function emptiedText(names: readonly string[]): string {
   return `${names.join(', ')}: no longer serve any account; retire with \`bramble instance retire ${names.join(' ')}\``;
 }
@@ -180,7 +180,7 @@ function waveLine(wave: Report['waves'][number]): string {
   );
 }
 
-/** What a wave's gate says, and who answers for the wave in its place; undefined while it has said nothing. */
+/** The answer of a wave's gate, and who overrode it; undefined while there is none. */
 export function gateText(gate: Readonly<Record<string, unknown>> | null): string | undefined {
   const said = gate?.['answer'];
   const reasons = Array.isArray(gate?.['reasons']) ? gate['reasons'].join('; ') : '';

@@ -1,6 +1,6 @@
 /**
- * What an upgrade has come to: the state and what it waits for, waves with their figures, deliveries, what was held back,
- * features and what locks each. Counted from the rows as they are; for people in `report-text.ts`.
+ * The progress of an upgrade: its state and waits, waves with their figures, deliveries, what was held back, features
+ * and what locks each. Counted from the rows as they are; for people in `report-text.ts`.
  */
 
 import type { Unchanged } from '../../api/operation.ts';

@@ -1,4 +1,4 @@
-/** What the list of waits is made of, read from the domain's rows and from PostgreSQL's own views. */
+/** The facts behind the list of waits, read from the domain's rows and PostgreSQL's views. */
 
 import type { UpgradeId } from '../../base/ids.ts';
 import type { Queryable } from '../../database/connection.ts';
@@ -33,7 +33,7 @@ export interface CountedWave extends Pick<Wave, 'number' | 'name' | 'state' | 's
 /** A transaction that is open for less is one of many that come and go. */
 const inTheWayAfterSeconds = 2;
 
-/** What the upgrade waits for just now. Several statements: figures may be some milliseconds apart. */
+/** What the upgrade is waiting for now. Several statements: figures may be some milliseconds apart. */
 export async function readWaits(q: Queryable, upgrade: Upgrade, waves: readonly CountedWave[]): Promise<Wait[]> {
   const { options } = upgrade.plan;
   const wave = waves.find(({ state }) => state !== 'passed');

@@ -1,5 +1,5 @@
 /**
- * Everything that an open upgrade waits for, in one list: what, why, since when and until when, who stands in the way, and what
+ * Everything that an open upgrade waits for, in one list: what, why, since when and until when, who blocks it, and what
  * an operator can type. Pure: the facts are read in `wait-facts.ts`.
  *
  * Invariant: an upgrade that does not go on has at least one wait, and each names its reason; none is made up for one that is over.
@@ -64,7 +64,7 @@ export interface WaitFacts {
   readonly pauseReason: string | null;
   readonly pausedFrom: UpgradeState | null;
   readonly pausedByGate: boolean;
-  /** What the coordinator's last step said. */
+  /** The message of the coordinator's last step. */
   readonly step: string | null;
   readonly coordinator: { readonly atWork: boolean; readonly holder: string | null };
   readonly updatedAt: Date;
@@ -79,9 +79,9 @@ export interface WaitFacts {
     /** The first of them. */
     readonly accounts: readonly AccountBehind[];
   };
-  /** Wanted processes that are not at work as wanted, by host. */
+  /** Desired processes that are not running as desired, by host. */
   readonly missing: readonly { readonly name: string; readonly host: string; readonly release: string }[];
-  /** Hosts where processes are wanted and no supervisor has a session in the database. */
+  /** Hosts with desired processes and no supervisor session in the database. */
   readonly hostsWithoutSupervisor: readonly string[];
   /** Supervisors that finalizing waits for once nothing else of an earlier release is left. */
   readonly supervisorsBehind: readonly Pick<HostSupervisor, 'host' | 'release' | 'atWork'>[];
@@ -181,7 +181,7 @@ function operatorWait(facts: WaitFacts): Wait[] {
   return [];
 }
 
-/** What leads out of a pause: nothing that would be refused. */
+/** The ways out of a pause, without those that would be refused. */
 function waysOn({ pausedFrom, pausedByGate }: Pick<WaitFacts, 'pausedFrom' | 'pausedByGate'>): string {
   if (pausedFrom === 'reversing') return 'bramble upgrade resume';
   if (!pausedByGate) return 'bramble upgrade resume, or bramble upgrade reverse';

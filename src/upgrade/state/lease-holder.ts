@@ -1,7 +1,7 @@
 /**
- * The holder of the coordinator's lease, as text: component, host, process and boot, and a part of its own for each start.
- * A successor on the same host sees that a holder is dead, and need not wait for the lease to run out. Were it mistaken, the
- * lease would protect all the same: the other's transactions no longer commit.
+ * The holder of the coordinator's lease, as text: component, host, process and boot, and a unique part for each start.
+ * A successor on the same host sees that a holder is dead, and need not wait for the lease to run out. Were it
+ * mistaken, the lease would protect all the same: the other's transactions no longer commit.
  */
 import { randomUUID } from 'node:crypto';
 import type { Queryable } from '../../database/connection.ts';

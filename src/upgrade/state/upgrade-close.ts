@@ -1,4 +1,4 @@
-/** What the end of an upgrade leaves tidy, whichever way it ended; in the transaction that ends it. */
+/** Cleans up at the end of an upgrade, whatever its outcome; in the transaction that ends it. */
 
 import type { Transaction } from '../../database/connection.ts';
 import { budgetSchema, writeBudget } from '../../deliveries/budget.ts';
@@ -6,7 +6,7 @@ import { standingInstances } from '../../instances/instances.ts';
 import { removeDesiredCoordinator } from '../../registry/desired-processes.ts';
 import type { Upgrade } from './upgrade-store.ts';
 
-/** The coordinator is no longer wanted, and the domain has its own budget again. */
+/** Stops the coordinator and restores the domain's budget. */
 export async function closeUpgrade(tx: Transaction, upgrade: Upgrade): Promise<void> {
   await removeDesiredCoordinator(tx);
   const before = upgrade.progress.budgetBefore;

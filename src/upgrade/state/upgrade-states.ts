@@ -67,7 +67,7 @@ export function canFollow(position: UpgradePosition, next: UpgradeState): boolea
   return followers(position).includes(next);
 }
 
-/** Nothing happens any more: the row is history and another upgrade can be planned. */
+/** Final: the row is history and another upgrade can be planned. */
 export function isFinal(state: UpgradeState): boolean {
   return upgradeStates.isFinal(state);
 }
@@ -84,5 +84,5 @@ export function undoOf(position: UpgradePosition): 'cancelled' | 'reversing' | u
   return next.includes('reversing') ? 'reversing' : undefined;
 }
 
-/** What the coordinator waits for when the waves have passed and nobody is left to move. */
+/** What the coordinator waits for when the waves have passed and no account is left to move. */
 export const finalDecision = 'an operator: `bramble upgrade finalize` or `bramble upgrade reverse`';

@@ -281,12 +281,12 @@ export async function renewLease(q: Queryable, id: UpgradeId, holder: string): P
      where id = ${id} and lease_holder = ${holder}`;
 }
 
-/** Gives the lease back, so that another coordinator need not wait for its end. */
+/** Releases the lease, so that another coordinator need not wait for it to expire. */
 export async function releaseLease(q: Queryable, id: UpgradeId, holder: string): Promise<void> {
   await q`update upgrade set lease_until = null, lease_holder = null where id = ${id} and lease_holder = ${holder}`;
 }
 
-/** Another coordinator has the lease: the step was not carried out. */
+/** Another coordinator holds the lease: the step was not carried out. */
 export class LeaseLostError extends BrambleError {
   constructor(holder: string | null) {
     super(

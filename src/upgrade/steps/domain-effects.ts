@@ -1,4 +1,4 @@
-/** What the coordinator does beyond the database's transactions, in earnest: migrations, checks, credential files. */
+/** The coordinator's real effects outside database transactions: migrations, checks, credential files. */
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { recorded } from '../../access/audit/record.ts';

@@ -112,7 +112,7 @@ async function contract(context: StepContext, upgrade: Upgrade): Promise<StepOut
   });
 }
 
-/** One old instance at a time: retired, stopped, and then taken away; undefined when none is left. */
+/** One old instance at a time: retired, stopped, and then removed; undefined when none is left. */
 async function retireEmptied(
   context: StepContext,
   upgrade: Upgrade,

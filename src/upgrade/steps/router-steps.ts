@@ -1,6 +1,6 @@
 /**
- * The routers of the new release come before the first account is moved, because it is they who see what becomes of its
- * requests; and go again, first of all, when the upgrade is reversed.
+ * The routers of the new release start before the first account is moved, because they observe the outcome of its
+ * requests; and they are the first to go when the upgrade is reversed.
  *
  * Invariant: one router at a time, and the next only once the one before is at work: the supervisor starts the successor on the
  * same sockets before the one that it replaces drains. A new router speaks the old version of the link to old instances.
@@ -33,7 +33,7 @@ export async function restoreRouters(context: StepContext, upgrade: Upgrade): Pr
   return next === undefined ? undefined : await runRouters(context, upgrade, [next.name], upgrade.fromRelease);
 }
 
-/** Wanted from the old release again, and still seen at work from the new one. One that is absent is waited for by nobody. */
+/** Wanted from the old release again, and still seen at work from the new one. Nothing waits for an absent one. */
 function stillAt(routers: readonly DesiredProcess[], components: readonly Component[], upgrade: Upgrade): string[] {
   const alive = components.filter(({ alive, release }) => alive && release === upgrade.toRelease);
   return routers

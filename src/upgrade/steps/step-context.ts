@@ -12,7 +12,7 @@ import type { CheckResult } from '../state/upgrade-plan.ts';
 import { lockLeased, type Upgrade } from '../state/upgrade-store.ts';
 
 export type StepOutcome =
-  /** Something was done: go on at once. */
+  /** Something was done: continue at once. */
   | { kind: 'advanced' }
   /** Nothing to do until something else happens. */
   | { kind: 'waiting'; for: string };
@@ -38,7 +38,7 @@ export interface UpgradeEffects {
   issueCredential(tx: Transaction, identifier: string, like: string): Promise<void>;
 }
 
-/** Somebody changed the upgrade since the step read it: the step did nothing and is decided anew. */
+/** The upgrade changed since the step read it: the step did nothing and is decided again. */
 export class UpgradeChanged extends Error {}
 
 export interface StepContext {

@@ -1,6 +1,7 @@
 /**
- * moving → all-moved → soaking: wave after wave, each through its gate. A gate that does not say pass pauses the upgrade;
- * so does a wave whose moves fail or do not settle in time. Nothing here goes on to finalizing: an operator says that.
+ * moving → all-moved → soaking: wave after wave, each through its gate. A gate that does not say pass pauses the
+ * upgrade; so does a wave whose moves fail or do not settle in time. Nothing here proceeds to finalizing: that is an
+ * operator's decision.
  */
 import { counted } from '../../base/counted.ts';
 import type { Transaction } from '../../database/connection.ts';
@@ -32,7 +33,7 @@ export async function stepMoving(context: StepContext, upgrade: Upgrade): Promis
   const waves = await listWaves(context.db, upgrade.id);
   const wave = waves.find((candidate) => candidate.state !== 'passed');
   if (upgrade.plan.inPlace) return await stepReplacing(context, upgrade, wave, waves.length);
-  // The gate first: whatever stands in the way of others, who has moved is watched.
+  // The gate comes first: moved accounts are watched, whatever blocks the others.
   const watched = wave === undefined || wave.state === 'waiting' ? undefined : await watchWave(context, upgrade, wave);
   if (watched?.kind === 'advanced') return watched;
   const missing = await completeInstances(context, upgrade);

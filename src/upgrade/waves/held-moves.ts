@@ -1,6 +1,7 @@
 /**
- * Which moves that an administrator asks for the open upgrade would undo: accounts that it has assigned elsewhere, or that would
- * be at an instance which it empties. They are not moved, so that no device is sent everything twice for nothing.
+ * Which of an administrator's requested moves the open upgrade would undo: accounts that it has assigned elsewhere, or
+ * that would be at an instance which it empties. They are not moved, so that no device is sent everything twice for
+ * nothing.
  *
  * Invariant: what the upgrade leaves alone is not held: an account without assignment leaves an instance that nothing takes over
  * from, and one whose wave has not begun goes home and stays there until then.

@@ -1,4 +1,6 @@
-/** How one account goes back to an instance of the old release while an upgrade goes on: for whoever asks for that. Pure. */
+/**
+ * How to move one account back to an instance of the old release during an upgrade, as a text for the requester. Pure.
+ */
 
 export interface Homeward {
   account: string;

@@ -1,4 +1,4 @@
-/** Whom a wave in place is there for: the accounts at its instances just now. Nothing is assigned, since nobody moves. */
+/** The accounts of a wave in place: those at its instances now. Nothing is assigned, since no account moves. */
 import type { Queryable } from '../../database/connection.ts';
 import type { Upgrade } from '../state/upgrade-store.ts';
 

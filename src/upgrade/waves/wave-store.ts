@@ -12,7 +12,7 @@ import { type WaveState, waveStates } from './wave-states.ts';
 
 /** The column `gate` is stored as it is shown. */
 export { type WaveGate, waveGateShape };
-/** What a gate says of a wave. */
+/** A gate's answer about a wave. */
 export type WaveVerdict = Required<Pick<WaveGate, 'answer' | 'reasons'>>;
 
 export interface Wave {
@@ -96,14 +96,14 @@ export async function reopenWaves(tx: Transaction, id: UpgradeId): Promise<void>
             or not exists (select 1 from upgrade_wave o where o.upgrade_id = w.upgrade_id and o.state <> 'passed'))`;
 }
 
-/** An operator answers for the wave in its gate's place: from here on it moves, is not judged, and passes. */
+/** An operator overrides the wave's gate: from here on it moves, is not judged, and passes. */
 export async function acceptWave(tx: Transaction, id: UpgradeId, number: number, by: string): Promise<void> {
   await tx`
     update upgrade_wave set gate = coalesce(gate, '{}') || jsonb_build_object('acceptedBy', ${by}::text)
      where upgrade_id = ${id} and number = ${number}`;
 }
 
-/** Who answers for the wave in its gate's place. */
+/** Who overrode the wave's gate. */
 export function acceptedBy(wave: Pick<Wave, 'gate'>): string | undefined {
   return wave.gate?.acceptedBy;
 }
