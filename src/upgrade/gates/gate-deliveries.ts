@@ -1,10 +1,11 @@
 /**
- * What became of the deliveries of an upgrade's moves, by device. A device that took one and does not answer is *silent*, in
- * whatever state its delivery is by now: what was taken back from it has not been answered either. One that was not handed
- * anything is judged by whether it came: not to come is no fault of the release where the device did not come before.
+ * The outcome of the deliveries of an upgrade's moves, by device. A device that took one and does not answer is
+ * *silent*, whatever the state of its delivery by now: one that was taken back has not been answered either. A device
+ * that was handed nothing is judged by whether it connected: staying away is no fault of the release if the device did
+ * not connect before.
  *
- * What a device refused before the window counts no more, and what it applied counts for ever, so that the silent are never
- * all that is left to compare. After the waves who fell silent before the window is known, and counts no more either.
+ * Refusals before the window no longer count, and successes count for ever, so that silent devices are never all that
+ * is left to compare. After the waves, devices that fell silent before the window are known and no longer count either.
  */
 import type { Queryable, SqlFragment } from '../../database/connection.ts';
 import { deliveryStates } from '../../deliveries/state/delivery-states.ts';

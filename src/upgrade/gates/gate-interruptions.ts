@@ -1,10 +1,10 @@
 /**
- * How often the new instances were interrupted since accounts are at them: ended unasked, lost their lease, or are away for
- * long. What befell most of the old release's components in the same moment (a host or a database that was away) says nothing
- * of the new one.
+ * How often the new instances were interrupted since they have accounts: exited unasked, lost their lease, or were away
+ * for long. An interruption of most of the old release's components at the same moment (an unavailable host or
+ * database) says nothing about the new one.
  *
- * Invariant: only what the upgrade cannot have harmed excuses anything, so no fault of the new release hides behind another
- * of its processes; and coincidence excuses {@link maxExcuses} interruptions of an instance at most.
+ * Invariant: only components that the upgrade cannot have harmed excuse anything, so no fault of the new release hides
+ * behind another of its processes; and coincidence excuses {@link maxExcuses} interruptions of an instance at most.
  */
 import type { UpgradeId } from '../../base/ids.ts';
 import type { Queryable } from '../../database/connection.ts';
@@ -15,9 +15,9 @@ import type { SampleScope } from './gate-samples.ts';
 
 /** So far apart two components may notice the same outage: a lease lasts ten seconds. */
 const sameOutageSeconds = 20;
-/** An instance that is away for so long counts again. */
+/** An instance that is away for this long counts again. */
 const longAwaySeconds = 60;
-/** Somebody old that ends every minute would excuse whatever ends beside it. */
+/** Otherwise an old component that exits every minute would excuse everything. */
 const maxExcuses = 3;
 
 export async function readInterruptions(
@@ -56,7 +56,7 @@ export interface Witness {
   awaySince: Date | null;
 }
 
-/** Whoever came back says nothing of one that did not. */
+/** One that came back says nothing about one that did not. */
 function stillAway(witness: Witness): Witness {
   return { ...witness, interruptedAt: witness.awaySince === null ? [] : [witness.awaySince] };
 }

@@ -1,9 +1,9 @@
 /**
- * The past of moved accounts before their move, as gates hold it against the present. It is the dearest part of the figures, a
- * day of every account, and changes no more: a coordinator remembers it between its looks.
+ * The past of moved accounts before their move, which gates compare with the present. It is the most expensive part of
+ * the figures, a day of every account, and no longer changes: a coordinator caches it between its polls.
  *
- * Invariant: what is remembered can be read again at any time, and is, after {@link rememberedMs}: until then a router may
- * still tell of requests before a move.
+ * Invariant: the cache can be reread at any time, and is, after {@link rememberedMs}, since a router may still report
+ * requests from before a move.
  */
 import { mergeHistograms } from '../../base/latency-histogram.ts';
 import type { Queryable, SqlFragment } from '../../database/connection.ts';

@@ -1,6 +1,7 @@
 /**
- * Is the share of bad requests worse than usual? A sequential test that may be looked at as often as one likes, for samples of
- * any size; pure numbers, no upgrade. A share is 0 to 1. docs/adr/0028-gates-judge-sequentially.md has the reasons and sources.
+ * Is the share of bad requests worse than usual? A sequential test that may be evaluated as often as one likes, for
+ * samples of any size; pure numbers, no upgrade. A share is 0 to 1. docs/adr/0028-gates-judge-sequentially.md has the
+ * reasons and sources.
  *
  * Invariant: where the true share is no worse than `usual`, the probability that {@link evidenceAgainst} ever reaches x, at
  * whatever look, is at most 1/x (Ville's inequality): it is a mixture of likelihood ratios, each a supermartingale, and so it

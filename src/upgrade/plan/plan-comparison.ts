@@ -1,6 +1,6 @@
 /**
- * Where plan and domain differ, and the plan brought up to the domain. The plan was made by another release, some time ago:
- * the domain is what counts.
+ * Finds where plan and domain differ, and updates the plan. The plan was made by another release, some time ago: the
+ * domain is authoritative.
  */
 import type { Transaction } from '../../database/connection.ts';
 import { listInstancesBehind, type PlacedInstance } from '../components/instances-behind.ts';
@@ -9,7 +9,7 @@ import { mergeProgress, recordUpgradeEvent, replacePlan, type Upgrade } from '..
 import { freeName, planInstances } from './plan.ts';
 import { readInstanceFacts } from './plan-facts.ts';
 
-/** What the domain has, as far as a plan depends on it. */
+/** The parts of the domain that a plan depends on. */
 export interface DomainFacts {
   behind: readonly PlacedInstance[];
   /** Names that instances, connection services and processes have. */
@@ -57,7 +57,7 @@ export function isUpToDate({ joining, gone, empty, taken }: PlanChanges): boolea
   return joining.length + gone.length + empty.length + taken.length === 0;
 }
 
-/** Writes the plan anew, and says by name what is other. @param host where an instance is that nothing is known of */
+/** Rewrites the plan, and names the differences. @param host where an instance is that nothing is known of */
 export async function updatePlan(tx: Transaction, upgrade: Upgrade, host: string): Promise<void> {
   const { instances, takenNames } = await readInstanceFacts(tx, host);
   const facts = { behind: await listInstancesBehind(tx, upgrade.toRelease), takenNames };

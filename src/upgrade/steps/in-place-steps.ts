@@ -1,9 +1,10 @@
 /**
- * moving and the way back of an upgrade in place: each process is replaced by its other release under its own name and SRP
- * credential. Nothing is moved and nothing is sent; a gate judges each wave of instances as it judges waves of accounts.
+ * moving and reversing of an upgrade in place: each process is replaced by the other release under the same name and
+ * SRP credential. Nothing is moved and nothing is sent; a gate judges each wave of instances as it judges waves of
+ * accounts.
  *
- * Invariant: one process at a time, and the next only once devices reach the one before: until then the supervisor keeps the
- * process that it replaces at work.
+ * Invariant: one process at a time, and the next only once devices reach the previous one: until then the supervisor
+ * keeps the replaced process running.
  */
 import { counted } from '../../base/counted.ts';
 import type { Queryable, Transaction } from '../../database/connection.ts';
@@ -199,7 +200,7 @@ export async function replaceLatecomers(context: StepContext, read: Upgrade): Pr
   });
 }
 
-/** Whatever still runs from the release before, wherever it belongs; undefined when there is nothing. */
+/** Everything that still runs from the previous release; undefined when there is nothing. */
 export async function replaceRest(context: StepContext, read: Upgrade): Promise<StepOutcome | undefined> {
   const { toRelease } = read;
   const [components, all] = await Promise.all([listComponents(context.db), listDesiredProcesses(context.db)]);

@@ -16,7 +16,7 @@ import { addNewInstance } from './new-instances.ts';
 import { pauseStep } from './pausing.ts';
 import { advanced, type StepContext, type StepOutcome, stepTransaction, waitingFor } from './step-context.ts';
 
-/** Brings the plan up to what the domain has; undefined when it is. */
+/** Updates the plan to the domain; undefined when it is up to date. */
 export async function comparePlan(context: StepContext, read: Upgrade): Promise<StepOutcome | undefined> {
   // In place no instance is added: who is there is asked when the waves are divided.
   if (read.plan.inPlace) return undefined;
@@ -30,7 +30,7 @@ export async function comparePlan(context: StepContext, read: Upgrade): Promise<
   });
 }
 
-/** An instance cannot be added, and trying again does not help: people are told why, and what to do. */
+/** An instance cannot be added, and retrying does not help: the message says why, and what to do. */
 export interface Stuck {
   kind: 'stuck';
   reason: string;
@@ -53,7 +53,7 @@ export async function completeInstances(context: StepContext, read: Upgrade): Pr
   );
 }
 
-/** As {@link completeInstances}, where an upgrade that cannot add one has nothing better to do than to pause. */
+/** As {@link completeInstances}, for an upgrade that can only pause if it cannot add one. */
 export async function completeInstancesOrPause(context: StepContext, read: Upgrade): Promise<StepOutcome | undefined> {
   const outcome = await completeInstances(context, read);
   return outcome?.kind === 'stuck' ? await pauseStep(context, read, outcome.reason) : outcome;

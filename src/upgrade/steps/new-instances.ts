@@ -1,6 +1,6 @@
 /**
- * Adds the planned instances of the new release, each with its SRP credential and its own connection services, and takes
- * instances away again. One transaction for each instance, so that it is there with all that belongs to it or not at all.
+ * Adds the planned instances of the new release, each with its SRP credential and its own connection services, and
+ * removes instances again. One transaction per instance, so that it exists completely or not at all.
  */
 
 import { BrambleError } from '../../base/errors.ts';

@@ -40,10 +40,10 @@ import {
 /** planned → checked, once an operator said start. */
 export async function stepPlanned(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   if (!hasReached(upgrade.progress.step, 'started')) return waitingFor(startText(upgrade.progress.checks));
-  // What came after the plan was made is checked with it, while stopping costs nothing.
+  // Includes what was added after planning, while stopping costs nothing.
   const compared = await comparePlan(context, upgrade);
   if (compared !== undefined) return compared;
-  // Some take long, on a busy disk above all: status names the one that is under way.
+  // Some take long, especially on a busy disk: status names the running one.
   const begins = (name: string) => setWaitingFor(context.db, upgrade, `the check ${name}`);
   const results = withOverrides(await context.effects.check(upgrade, begins), upgrade.progress.overrides);
   const stopping = results.filter((check) => check.result === 'error' || check.result === 'warning');
@@ -80,7 +80,7 @@ function withOverrides(results: readonly CheckResult[], overrides: readonly stri
   return [...overridden, { name: 'overrides', result: 'error', message }];
 }
 
-/** What is waited for before the start: said for the first time, or again after the checks stopped it. Pure. */
+/** The wait before the start: for the first time, or again after the checks stopped it. Pure. */
 function startText(checks: readonly CheckResult[] | undefined): string {
   const stopping = (checks ?? []).filter(({ result }) => result === 'error' || result === 'warning');
   if (stopping.length === 0) return 'an operator: `bramble upgrade start`';

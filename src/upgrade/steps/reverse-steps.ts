@@ -3,8 +3,8 @@
  * the new instances end; the release fence closes on the new administration services; the old ones get the database back.
  * Additive columns stay, and nothing that was written in between is lost.
  *
- * Each step finds out from the database what is left to do, so that a reversal from any state, and one that was
- * interrupted, is the same code.
+ * Each step determines from the database what is left to do, so that reversing from any state, or after an
+ * interruption, is the same code.
  */
 
 import { counted } from '../../base/counted.ts';
@@ -38,7 +38,7 @@ import {
 
 export async function stepReversing(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   const { progress } = upgrade;
-  // They may be the reason, and they serve everybody.
+  // They may be the cause, and they serve everybody.
   const router = await restoreRouters(context, upgrade);
   if (router !== undefined) return router;
   const instance = upgrade.plan.inPlace ? await restoreInstances(context, upgrade) : undefined;

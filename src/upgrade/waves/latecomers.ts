@@ -1,6 +1,6 @@
 /**
- * Accounts that came after the waves were divided: created at an old instance, or at one that joined since. They follow with
- * the last wave.
+ * Accounts added after the waves were divided: created at an old instance, or at one that joined since. They follow
+ * with the last wave.
  *
  * Invariant: a new instance takes accounts in a wave whose gate judges it, before others follow without one.
  */
@@ -72,7 +72,7 @@ export async function joinLatecomers(tx: Transaction, upgrade: Upgrade, unjudged
   await mergeProgress(tx, upgrade.id, { newInstances });
 }
 
-/** Returns which of the instances were given an account. */
+/** Returns which of the instances received an account. */
 async function assign(
   tx: Transaction,
   { id }: Upgrade,

@@ -1,6 +1,6 @@
 /**
- * The states of a wave of an upgrade. *Soaking* is one wave's here: what has moved is observed and its gate asked. An upgrade
- * that is *soaking* has all its waves behind it (see upgrade-states.ts).
+ * The states of a wave of an upgrade. *Soaking* refers to one wave here: its moved accounts are observed and its gate
+ * is evaluated. An upgrade that is *soaking* has completed all its waves (see upgrade-states.ts).
  *
  *                begun             moved               gate: pass
  *      waiting ───────▶ running ──────────▶ soaking ──────────────▶ passed

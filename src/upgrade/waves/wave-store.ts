@@ -1,6 +1,6 @@
 /**
- * Waves, the accounts assigned to them, and how their moves stand. What an account's move has come to is read from the
- * moves themselves, never remembered here, so that whatever is repeated or moved by hand counts as what it is.
+ * Waves, the accounts assigned to them, and the progress of their moves. The state of an account's move is read from
+ * the moves themselves, never stored here, so that repeated and manual moves count correctly.
  */
 
 import { type WaveGate, waveGateShape } from '../../api/upgrade-plan.ts';
@@ -244,7 +244,7 @@ export interface WaveMoves {
   accounts: number;
   /** At their destination, deliveries answered. */
   settled: number;
-  /** At their destination, devices woken that did not come: no wave waits for them. */
+  /** At their destination, with devices that were woken and did not connect: no wave waits for them. */
   outOfReach: number;
   /** Moved, deliveries open. */
   delivering: number;
