@@ -1,7 +1,7 @@
 /**
  * The interface between a platform and the core. The core knows devices that enrol, are owed something, take it, and
- * answer *done*, *failed*,
- * *later* or that they are *idle*; the wire format, and what a rule is compiled to, are up to the platform.
+ * answer *done*, *failed*, *later* or that they are *idle*; the wire format, and what a rule is compiled to, are up to
+ * the platform.
  *
  * Invariant: a platform is pure except for its wake service, and does not use the database: router and instance share
  * it. A new platform gets its own folder and a line in `registered/`.

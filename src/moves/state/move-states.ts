@@ -11,8 +11,7 @@
  *
  * Until *delivering* the account is at its source. A move with an expired reservation is reserved again, also from
  * *fenced*: its runner is dead, and only the account's row tells the outcome. Within one database nothing is to be
- * cleaned up at the source, so
- * *settled* and *closed* are one step.
+ * cleaned up at the source, so *settled* and *closed* are one step.
  */
 import { stateMachine } from '../../database/state-machine.ts';
 
