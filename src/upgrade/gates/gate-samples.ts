@@ -3,8 +3,8 @@
  * after its move was settled (so that the traffic of the move itself is left out), after the warm-up of that instance, and not
  * before the window that a resumed wave began with.
  *
- * Routers measure where the devices stand (`request_outcome`). As long as none reports, what the instances say of themselves
- * has to do (`request_sample`): of ten seconds of an account at most as many requests as it has devices, and one latency,
+ * Routers measure where the devices stand (`request_outcome`). As long as none reports, the instances' own figures are
+ * used (`request_sample`): of ten seconds of an account at most as many requests as it has devices, and one latency,
  * their mean.
  */
 import type { UpgradeId } from '../../base/ids.ts';
@@ -76,7 +76,7 @@ export async function readGateFigures(
 
 const namesShown = 5;
 
-/** Of whom nothing was heard, and whose devices did not come before their move either: these nobody waits for. */
+/** Accounts not seen since, whose devices did not connect before their move either: nothing waits for these. */
 function accountsOf(moved: readonly MovedAccount[]): Pick<GateFigures, 'accounts' | 'busiest'> {
   const heard = moved.filter(({ requests }) => requests > 0);
   const unheard = moved.filter(({ requests, present }) => requests === 0 && present).map(({ name }) => name);

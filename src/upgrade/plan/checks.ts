@@ -213,7 +213,7 @@ async function checkLosses({ db }: CheckOptions): Promise<Finding> {
     : warning(`These would not be preserved: ${losses.map((loss) => `${loss.what} (${loss.why})`).join('; ')}.`);
 }
 
-/** A backup counts once it was restored and looked at. No such record can be made yet, so this one asks for a word. */
+/** A backup counts once it was restored and inspected. That cannot be recorded yet, so this check asks the operator. */
 async function checkBackup({ home }: CheckOptions, { plan }: Upgrade): Promise<Finding> {
   if (plan.patch) return passed('a patch changes no schema, and can be reversed until it is finalized');
   const text = await readFile(join(home, 'backup-verified.json'), 'utf8').catch(() => undefined);

@@ -1,6 +1,6 @@
 /**
- * Whether and how a domain can go to a release: asked of the domain's rows and of both manifests, written nowhere. The answer is
- * the planner's own: what it refuses has no way, and what it plans is shown.
+ * Whether and how a domain can go to a release: determined from the domain's rows and both manifests, without writing.
+ * The answer is the planner's: if it refuses there is no way, otherwise its plan is shown.
  */
 import { isBrambleError, messageOf } from '../../base/errors.ts';
 import type { Queryable } from '../../database/connection.ts';

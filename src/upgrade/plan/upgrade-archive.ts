@@ -74,7 +74,7 @@ async function chooseArchive(home: string, archive: string, release: string | un
   }
   const found = await readArchive(archive);
   assertArchiveOf(release, archive, found);
-  // What was judged is installed, though the file may be another by then.
+  // Installs what was judged, even if the file has changed by then.
   return {
     ...{ release: found.release, features: found.manifest.features, found },
     install: async () => void (await installRead(found, home)),

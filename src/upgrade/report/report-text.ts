@@ -81,7 +81,7 @@ export function emptiedText(names: readonly string[]): string {
   return `${names.join(', ')}: no longer serve any account; retire with \`bramble instance retire ${names.join(' ')}\``;
 }
 
-/** An administration of 1.1 sends no list: what the last step said is all. */
+/** An administration of 1.1 sends no list, only the message of the last step. */
 function waitsOf({ waits, waitingFor }: { waits?: Report['waits']; waitingFor: string | null }) {
   if (waits !== undefined) return waits;
   return waitingFor === null

@@ -145,7 +145,7 @@ export function waitsOf(facts: WaitFacts): Wait[] {
     ...sendingWaits(facts),
   ];
   const waits = [...operator, ...specific];
-  // What the step says is more than nothing, and less than what is known better.
+  // The step's message is better than nothing, but specific waits take precedence.
   const saysMore = facts.state === 'soaking' ? facts.step !== finalDecision : operator.length === 0;
   if (facts.step !== null && saysMore) waits.push(wait('step', facts.step, { since: facts.updatedAt }));
   if (waits.length === 0) waits.push(wait('step', 'the coordinator’s next step', { since: facts.updatedAt }));

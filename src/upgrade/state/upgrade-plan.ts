@@ -1,7 +1,7 @@
 /**
- * What is written down when an upgrade is planned, and what its steps leave behind: the shapes of the columns `plan` and
- * `progress`. Both are tolerant, since two releases read them: unknown keys are kept, missing ones have defaults. The plan is
- * stored as it is shown: its shape is that of the API.
+ * What planning an upgrade stores, and what its steps record: the shapes of the columns `plan` and `progress`. Both are
+ * tolerant, since two releases read them: unknown keys are kept, missing ones have defaults. The plan is stored as it
+ * is shown: its shape is that of the API.
  */
 import * as z from 'zod';
 import { checkResultSchema, plannedReplacementSchema } from '../../api/upgrade-plan.ts';
@@ -87,7 +87,7 @@ export const upgradeProgressSchema = z.looseObject({
   newInstancesRemoved: z.boolean().optional(),
   newAdministrationStopped: z.boolean().optional(),
   oldAdministrationStarted: z.boolean().optional(),
-  /** What the coordinator waits for just now. */
+  /** What the coordinator is waiting for now. */
   waitingFor: z.string().nullable().optional(),
 });
 export type UpgradeProgressRow = z.output<typeof upgradeProgressSchema>;

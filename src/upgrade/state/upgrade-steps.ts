@@ -20,7 +20,7 @@ interface AfterFence {
 }
 
 export type UpgradeStep =
-  /** An operator is to say start: for the first time, or again, since a check failed. */
+  /** Waiting for an operator to start: for the first time, or again after a failed check. */
   | { readonly at: 'to-start' }
   | { readonly at: 'started' }
   /** Those of the old release are to stop, so that the release fence can close. */
