@@ -16,15 +16,15 @@ test('a file whose process hears no timer of its own is ended from outside, and 
   const runner = `
     import { run } from 'node:test';
     const { limitFiles } = await import(${JSON.stringify(new URL('test-file-limit.ts', import.meta.url).href)});
-    const events = run({ files: [process.argv[1]] });
-    limitFiles(events, [process.argv[1]], 500);
+    const events = run({ files: [process.argv[2]] });
+    limitFiles(events, [process.argv[2]], 500);
     events.on('test:fail', ({ name }) => console.log(name));
     events.resume();`;
+  // In a file of its own: what Node.js was told by its options, the processes of tests are told, too.
+  const program = join(folder, 'runner.mjs');
+  await writeFile(program, runner);
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', runner, file], {
-    env,
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
+  const child = spawn(process.execPath, [program, file], { env, stdio: ['ignore', 'pipe', 'ignore'] });
   t.after(() => child.kill('SIGKILL'));
   const [said] = await Promise.all([text(child.stdout), exitWithin(child, 120_000, 'the runner')]);
   assert.equal(said.trim(), file);

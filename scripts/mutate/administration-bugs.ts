@@ -62,7 +62,7 @@ export const administrationBugs: readonly KnownBug[] = [
   {
     name: 'write-is-sent-again',
     file: 'src/database/reads-again.ts',
-    find: 'read = reads && !acts.test(text);',
+    find: 'read = (/^select\\b/.test(text) || (/^with\\b/.test(text) && !writes.test(text))) && !acts.test(text);',
     replace: 'read = true;',
     seenBy: [
       {

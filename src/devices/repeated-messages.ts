@@ -3,7 +3,7 @@
  * clients send no signing time, RSA signatures repeat, and a device resends what got no answer. But they can be
  * counted: one or two come from lost answers, many deserve a look.
  *
- * Idle messages are not counted: without a signing time all are identical. A short digest is kept of the signed content
+ * Messages that bring nothing are not counted: without a signing time all are identical. A short digest is kept of the signed content
  * (bytes outside the signature do not make a new message), for the newest `maxKept` messages of each enrolment.
  */
 
