@@ -17,7 +17,7 @@ test('a bell that rings while nobody rests ends the next rest, and only that one
   assert.deepEqual(rests, [true, false]);
 });
 
-test('of several that rest none takes a ring from whoever rests next, however late it wakes', async () => {
+test('of several waiters, one that wakes late takes no ring from the next waiter', async () => {
   const wakes: (() => void)[] = [];
   const aborted: (boolean | undefined)[] = [];
   const bell = createBell({

@@ -12,7 +12,7 @@ export interface AcceptanceFlags {
 /** For every command that takes an archive. */
 export function acceptanceOptions(command: Command): Command {
   return command
-    .option('--accept-signer <fingerprint>', 'accept a release from this signer, whoever signed the earlier ones')
+    .option('--accept-signer <fingerprint>', 'accept a release from this signer, even if earlier releases had another')
     .option('--accept-unsigned <release>', 'accept this release although it is not signed and earlier ones were');
 }
 

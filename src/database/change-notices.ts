@@ -1,7 +1,7 @@
 /**
- * Tells code that polls a table when it has changed: triggers notify (`sql/017-change-notices.expand.sql`) whoever
- * wrote it, including earlier releases and manual changes in the database. A notice makes the next look come sooner; as
- * notices may be lost, the poll remains.
+ * Tells code that polls a table when it has changed. Triggers send the notices (`sql/017-change-notices.expand.sql`), so
+ * writes of earlier releases and manual changes count, too. A notice makes the next look come sooner; as notices may be
+ * lost, the poll remains.
  */
 import type { Bell } from '../base/bell.ts';
 import type { Database } from './connection.ts';

@@ -27,7 +27,7 @@ export interface Session {
   /** @throws what the work does, or the loss of the connection, whichever comes first */
   run<Result>(work: (sql: Sql) => PromiseLike<Result>): Promise<Result>;
   isLost(): boolean;
-  /** Resolves when its connection is gone, whoever closed it. */
+  /** Resolves when its connection is closed, by either side. */
   readonly lost: Promise<void>;
   /** Closes in good order; statements still running are rejected. */
   close(): void;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { beforeEach, test } from 'node:test';
+import type { DeviceId } from '../base/ids.ts';
 import { registeredPlatforms } from '../platforms/registered/platforms.ts';
 import { addDevices, domain } from '../policies/fleet-fixture.ts';
 import { silentLogger } from '../process/log/logger.ts';
@@ -9,6 +10,7 @@ import { announceDeliveries, oweDeliveries } from './owe-deliveries.ts';
 import { createPolicyService } from './policy-service.ts';
 import { connect, db, fast, move, one, reset, startService, states, wakeClients } from './policy-service-fixture.ts';
 import { waitingReasons } from './waiting-reason.ts';
+import { waitForAddress } from './wake-store.ts';
 
 beforeEach(reset);
 
@@ -125,31 +127,44 @@ test('an operator’s command wakes at once: an urgent one always, another one w
   assert.equal(woken.length, 3);
 });
 
-test('a dead push token is waited for, unless the device has told a new one meanwhile', async () => {
-  const [old, renewed] = await addDevices(db, one.id, 2);
-  assert.ok(old && renewed);
-  await oweDeliveries(db, { ...move, deviceIds: [old.id, renewed.id], items: ['it-policy'] });
-  const pushes: Promise<unknown>[] = [];
+test('a dead push token is waited for', async () => {
+  const [device] = await addDevices(db, one.id, 1);
+  assert.ok(device);
+  await oweDeliveries(db, { ...move, deviceIds: [device.id], items: ['it-policy'] });
   const { tick } = await startService({
     budget: fast,
-    outcome: (address) => {
-      if (address.secret === `magic-${renewed.id}`) {
-        pushes.push(db`update device set push_token = ${randomBytes(32)} where id = ${renewed.id}`.execute());
-      }
-      return { outcome: 'address-gone', reason: 'BadDeviceToken' };
-    },
+    outcome: () => ({ outcome: 'address-gone', reason: 'BadDeviceToken' }),
   });
   await tick();
-  await Promise.all(pushes);
-  const states = await db`select id, push_state from device`;
-  const of = (id: string) => states.find((row) => row['id'] === id)?.['push_state'];
-  assert.equal(of(old.id), 'wait-for-token');
-  const [delivery] = await db<{ id: string }[]>`select id from delivery where device_id = ${old.id}`;
+  const [row] = await db`select push_state from device where id = ${device.id}`;
+  assert.equal(row?.['push_state'], 'wait-for-token');
+  const [delivery] = await db<{ id: string }[]>`select id from delivery where device_id = ${device.id}`;
   const reasons = await waitingReasons(db, [delivery?.id ?? '', randomUUID()]);
   assert.deepEqual(
     [...reasons.values()].map(({ reason }) => reason),
     ['push-token-missing'],
   );
+});
+
+test('a dead address is noted only if it is still the device’s, and never while the account is being moved', async () => {
+  const [device] = await addDevices(db, one.id, 1);
+  assert.ok(device);
+  const [row] = await db<{ token: Buffer }[]>`select push_token as token from device where id = ${device.id}`;
+  assert.ok(row);
+  const note = async (token: Buffer) =>
+    await waitForAddress(db, one.id, {
+      deviceId: device.id as DeviceId,
+      address: { token, secret: `magic-${device.id}`, channel: 'topic' },
+    });
+  const waits = async () => (await db`select from device where push_state = 'wait-for-token'`).length;
+  assert.equal(await note(randomBytes(32)), 'not-now');
+  await db`insert into account_mark (account_id, move_id, until)
+    select account_id, ${randomUUID()}, now() + interval '1 minute' from device where id = ${device.id}`;
+  assert.equal(await note(row.token), 'not-now');
+  assert.equal(await waits(), 0);
+  await db`delete from account_mark`;
+  assert.equal(await note(row.token), 'noted');
+  assert.equal(await waits(), 1);
 });
 
 test('an IT policy that a device refused is owed again after its time, once, and not when a newer one was sent', async () => {

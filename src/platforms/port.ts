@@ -3,7 +3,7 @@
  * answer *done*, *failed*, *later* or that they are *idle*; the wire format, and what a rule is compiled to, are up to
  * the platform.
  *
- * Invariant: a platform is pure except for its wake service, and does not use the database: router and instance share
+ * Invariant: a `Platform` is pure except for its wake service, and does not use the database: router and instance share
  * it. A new platform gets its own folder and a line in `registered/`.
  */
 import type { Enrolment } from './enrolment.ts';

@@ -142,8 +142,8 @@ function judgeSigned(
   if (named !== undefined) return { kind: 'accepted', signer };
   if (known.refused.includes(signer)) {
     throw refusal(
-      `Release ${release} is signed by ${signer}, which an operator of this domain has rejected, whoever names it ` +
-        `as a successor. To trust it again, accept it by name: --accept-signer ${signer}.`,
+      `Release ${release} is signed by ${signer}, which an operator of this domain has rejected; ` +
+        `a rotation that names it as successor changes nothing. To trust it again, accept it by name: --accept-signer ${signer}.`,
       { release, signer, expected: known.fingerprint },
     );
   }

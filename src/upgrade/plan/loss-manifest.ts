@@ -1,7 +1,7 @@
 /**
- * What an upgrade would lose, checked by machine: every table of the catalog that holds data of an account, a device or
- * a delivery must be one that this program knows what becomes of. An unknown table is an entry: somebody added it, and
- * nothing takes care of its data. Empty by default.
+ * What an upgrade would lose, computed from the catalog: this program declares what happens to each table that holds data
+ * of an account, a device or a delivery. A table without a declaration is an entry of the manifest, since nothing takes
+ * care of its data. Empty by default.
  */
 import type { Queryable } from '../../database/connection.ts';
 import type { Loss } from '../state/upgrade-plan.ts';
