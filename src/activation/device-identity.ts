@@ -9,7 +9,7 @@
 import { isServedBy } from '../accounts/account-fence.ts';
 import type { DeviceId, InstanceId } from '../base/ids.ts';
 import type { Queryable } from '../database/connection.ts';
-import { type DeviceState, deviceStates } from '../devices/state/device-states.ts';
+import { type DeviceState, deviceStates } from '../states/device-states.ts';
 import { offerValidHours } from './device-offer.ts';
 
 /** What the SCEP service needs of a device. */

@@ -10,8 +10,8 @@ import { type FencedOutcome, withAccountFence } from '../accounts/account-fence.
 import type { AccountId, InstanceId } from '../base/ids.ts';
 import { newId } from '../base/ids.ts';
 import type { Database, Transaction } from '../database/connection.ts';
-import { deviceStates } from '../devices/state/device-states.ts';
 import type { OfferedDevice } from '../platforms/enrolment.ts';
+import { deviceStates } from '../states/device-states.ts';
 
 export interface OfferRequest {
   readonly accountId: AccountId;

@@ -10,8 +10,8 @@ import type { Queryable } from '../database/connection.ts';
 import { isCheckViolation } from '../database/sql-state.ts';
 import { isAhead, isLongerAgo } from '../database/time-stamps.ts';
 import type { IdentitySettings } from '../domain/identity-settings.ts';
+import { deliveryStates } from '../states/delivery-states.ts';
 import type { RenewalsUnderWay } from './renewal-pace.ts';
-import { deliveryStates } from './state/delivery-states.ts';
 
 /**
  * Whether any identity of the instance's devices is due for renewal by its date, started or not. By device_renewal_due;

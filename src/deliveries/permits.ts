@@ -4,7 +4,7 @@
  * statement, so a crash leaves both or none.
  */
 import type { Queryable } from '../database/connection.ts';
-import { deliveryStates } from './state/delivery-states.ts';
+import { deliveryStates } from '../states/delivery-states.ts';
 
 /**
  * Takes a permit of the instance and one of the domain for as many of these deliveries as permits are free, in the

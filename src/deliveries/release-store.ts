@@ -7,9 +7,9 @@
 import { fencedAccounts, isServedBy } from '../accounts/account-fence.ts';
 import type { Database, Queryable, Transaction } from '../database/connection.ts';
 import { type DeliveryItem, deliveryItems } from '../devices/delivery-items.ts';
+import { deliveryStates } from '../states/delivery-states.ts';
 import { atOnce, isRipe, type PaceAfterMove } from './after-move.ts';
 import type { DeliveryCause } from './owe-deliveries.ts';
-import { deliveryStates } from './state/delivery-states.ts';
 import { availableTokens, type Bucket, refill, takeTokens } from './token-bucket.ts';
 
 /** An owed delivery with what its content depends on. */

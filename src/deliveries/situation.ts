@@ -4,9 +4,9 @@
  */
 import type { Clock } from '../base/clock.ts';
 import type { Queryable } from '../database/connection.ts';
+import { deliveryStates } from '../states/delivery-states.ts';
 import { atOnce, isRipe, type PaceAfterMove } from './after-move.ts';
 import { createPacedLook } from './paced-look.ts';
-import { deliveryStates } from './state/delivery-states.ts';
 
 /** As stored in `delivery_hold.reason`. */
 export type HoldReason = 'nothing' | 'rate-instance' | 'rate-domain' | 'slots-instance' | 'slots-domain' | 'suspects';

@@ -19,8 +19,8 @@
 import { isMarked, isServedBy } from '../accounts/account-fence.ts';
 import type { Queryable, SqlFragment, Transaction } from '../database/connection.ts';
 import { isLongerAgo } from '../database/time-stamps.ts';
+import { deliveryStates } from '../states/delivery-states.ts';
 import { silentPatience } from './budget.ts';
-import { deliveryStates } from './state/delivery-states.ts';
 
 /**
  * Marks this instance's deliveries that were handed out longer ago than `afterSeconds` as suspects, the oldest first,

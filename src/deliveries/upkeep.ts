@@ -5,9 +5,9 @@
 import { fencedAccounts, isServedBy } from '../accounts/account-fence.ts';
 import { type Clock, hasPassed } from '../base/clock.ts';
 import type { Queryable, SqlFragment } from '../database/connection.ts';
-import { commandStates } from '../devices/state/command-states.ts';
 import { cancelledByOperator } from '../devices/unanswered-commands.ts';
-import { deliveryStates } from './state/delivery-states.ts';
+import { commandStates } from '../states/command-states.ts';
+import { deliveryStates } from '../states/delivery-states.ts';
 
 /**
  * An IT policy that a device answered with an error, or not at all, is owed again `afterSeconds` later, unless a newer one is on

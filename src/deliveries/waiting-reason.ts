@@ -6,10 +6,10 @@
 import { isMarked } from '../accounts/account-fence.ts';
 import { assertNever } from '../base/assert-never.ts';
 import type { Queryable } from '../database/connection.ts';
-import { canBeWoken } from '../devices/state/stored-names.ts';
 import { handOutsShown } from '../devices/unanswered-commands.ts';
+import { deliveryStates, type OpenDeliveryState } from '../states/delivery-states.ts';
+import { canBeWoken } from '../states/stored-names.ts';
 import type { HoldReason } from './situation.ts';
-import { deliveryStates, type OpenDeliveryState } from './state/delivery-states.ts';
 
 export type WaitingReason =
   /** Nothing holds it back: the next turn releases it. */

@@ -10,9 +10,9 @@
 import { isMarked, isServedBy } from '../accounts/account-fence.ts';
 import type { Queryable } from '../database/connection.ts';
 import { isAhead } from '../database/time-stamps.ts';
-import { commandStates } from '../devices/state/command-states.ts';
-import { canBeWoken, column } from '../devices/state/stored-names.ts';
 import type { WakeAddress } from '../platforms/waking.ts';
+import { commandStates } from '../states/command-states.ts';
+import { canBeWoken, column } from '../states/stored-names.ts';
 
 export interface WakePace {
   /** Minimum time between two wakes of a device that does not connect. */

@@ -9,6 +9,7 @@ import type { InstanceId } from '../base/ids.ts';
 import type { Database, Transaction } from '../database/connection.ts';
 import { type MasterKeys, openValue, sealValue } from '../database/sealed-value.ts';
 import { type Announcement, nameOf } from '../platforms/device-message.ts';
+import { sealedPlace } from '../states/stored-names.ts';
 import {
   beginEnrolment,
   describeDevice,
@@ -22,7 +23,6 @@ import {
 } from './device-store.ts';
 import { endByDevice } from './enrolment-end.ts';
 import { isRenewing } from './identity-renewal.ts';
-import { sealedPlace } from './state/stored-names.ts';
 import { listHeard, takeBack } from './suspension.ts';
 
 export type AnnouncementOutcome =

@@ -1,8 +1,8 @@
 /** A device's command queue, as administrators see and fill it. */
 import type { AccountId, CommandId, DeviceId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
-import { deliveryStates } from '../deliveries/state/delivery-states.ts';
-import { type CommandState, commandStates, type PendingCommandState } from './state/command-states.ts';
+import { type CommandState, commandStates, type PendingCommandState } from '../states/command-states.ts';
+import { deliveryStates } from '../states/delivery-states.ts';
 import { cancelledByOperator } from './unanswered-commands.ts';
 
 export interface NewCommand {

@@ -22,10 +22,10 @@
 import { fencedAccounts } from '../accounts/account-fence.ts';
 import type { AccountId, CommandId, DeviceId, InstanceId, SrpIdentifier } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
-import { deliveryStates } from '../deliveries/state/delivery-states.ts';
 import type { CommandReport } from '../platforms/device-message.ts';
+import { commandStates } from '../states/command-states.ts';
+import { deliveryStates } from '../states/delivery-states.ts';
 import { type Asked, type Asking, refusalOfRequest, serveIdle } from './idle-statement.ts';
-import { commandStates } from './state/command-states.ts';
 import { givenUpFailure, handOutsShown, maxHandOuts } from './unanswered-commands.ts';
 
 /** A device's request, as an entry of a batch. */

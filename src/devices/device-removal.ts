@@ -12,8 +12,8 @@
 import { fencedAccounts } from '../accounts/account-fence.ts';
 import type { AccountId, CommandId, DeviceId, InstanceId } from '../base/ids.ts';
 import type { Transaction } from '../database/connection.ts';
+import { commandStates } from '../states/command-states.ts';
 import { endEnrolments, endOpenWork } from './enrolment-end.ts';
-import { commandStates } from './state/command-states.ts';
 
 /** A device that does not answer is removed after this. */
 export const removalDays = 7;

@@ -6,8 +6,8 @@
  */
 import type { DeviceId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
-import { deliveryStates } from '../deliveries/state/delivery-states.ts';
-import { commandStates } from './state/command-states.ts';
+import { commandStates } from '../states/command-states.ts';
+import { deliveryStates } from '../states/delivery-states.ts';
 
 /** The device left management by itself: everything open in either direction ends. */
 export async function endByDevice(tx: Transaction, deviceId: DeviceId): Promise<void> {

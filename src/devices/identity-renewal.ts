@@ -11,11 +11,11 @@ import { type FencedOutcome, withAccountFence } from '../accounts/account-fence.
 import type { DeviceId, InstanceId } from '../base/ids.ts';
 import type { Database, Queryable, Transaction } from '../database/connection.ts';
 import { isLongerAgo } from '../database/time-stamps.ts';
-import { deliveryStates } from '../deliveries/state/delivery-states.ts';
 import { recordEvent } from '../domain/events.ts';
 import { formerIdentityHours } from '../domain/identity-settings.ts';
+import { commandStates } from '../states/command-states.ts';
+import { deliveryStates } from '../states/delivery-states.ts';
 import type { EnrolledDevice } from './device-store.ts';
-import { commandStates } from './state/command-states.ts';
 
 /**
  * The role of a certificate that was not the enrolment's current one a moment ago: `present` if another request has

@@ -13,8 +13,8 @@
 import { fencedAccounts } from '../accounts/account-fence.ts';
 import type { AccountId, DeviceId, InstanceId, SrpIdentifier } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
-import { commandStates } from './state/command-states.ts';
-import { enrolmentNameText } from './state/stored-names.ts';
+import { commandStates } from '../states/command-states.ts';
+import { enrolmentNameText } from '../states/stored-names.ts';
 
 /** The requesting device and its proof of identity. */
 export interface Asking {

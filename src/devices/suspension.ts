@@ -17,9 +17,9 @@ import { fencedAccounts } from '../accounts/account-fence.ts';
 import type { DeviceId, InstanceId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import { recordEvent } from '../domain/events.ts';
+import { deviceStates } from '../states/device-states.ts';
+import { column, enrolmentName } from '../states/stored-names.ts';
 import { endDeliveries, endEnrolments } from './enrolment-end.ts';
-import { deviceStates } from './state/device-states.ts';
-import { column, enrolmentName } from './state/stored-names.ts';
 
 /** A suspended enrolment ends after this. */
 export const suspensionDays = 30;

@@ -4,7 +4,7 @@ import { counted } from '../base/counted.ts';
 import { type AccountId, type InstanceId, type MoveId, newId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import { recordEvent } from '../domain/events.ts';
-import { moveStates } from './state/move-states.ts';
+import { moveStates } from '../states/move-states.ts';
 
 export type MovePurpose = 'manual' | 'wave' | 'reverse' | 'back';
 

@@ -5,7 +5,7 @@
  * that never became active and refuses its connects for ever, while the device has no reason to enrol again.
  */
 import type { Transaction } from '../database/connection.ts';
-import { hasWakeAddress } from '../devices/state/stored-names.ts';
+import { hasWakeAddress } from '../states/stored-names.ts';
 import type { ReservedMove } from './move-store.ts';
 
 /**

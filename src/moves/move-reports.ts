@@ -1,8 +1,8 @@
 /** Queries and actions on moves for others: administrators, and the upgrade, which pauses, ends and counts its own. */
 import type { UpgradeId } from '../base/ids.ts';
 import type { Queryable, SqlFragment, Transaction } from '../database/connection.ts';
+import { moveStates } from '../states/move-states.ts';
 import { cancelMoveBatch } from './batch-store.ts';
-import { moveStates } from './state/move-states.ts';
 
 /** How many moves the account of this id has open, as SQL: counting keeps it one look into account_move_open for each. */
 export function openMovesOf(q: Queryable, accountId: SqlFragment): SqlFragment {

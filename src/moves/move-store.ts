@@ -14,11 +14,11 @@ import { accountsMarked, marksRemoved, ownerChanged, ownerRecorded } from '../ac
 import type { AccountId, InstanceId, MoveId } from '../base/ids.ts';
 import type { Database, Queryable, SqlFragment, Transaction } from '../database/connection.ts';
 import { mustHold } from '../database/together.ts';
-import { deliveryStates } from '../deliveries/state/delivery-states.ts';
-import { commandStates } from '../devices/state/command-states.ts';
-import { canBeWoken } from '../devices/state/stored-names.ts';
 import { recordEvent } from '../domain/events.ts';
-import { moveStates } from './state/move-states.ts';
+import { commandStates } from '../states/command-states.ts';
+import { deliveryStates } from '../states/delivery-states.ts';
+import { moveStates } from '../states/move-states.ts';
+import { canBeWoken } from '../states/stored-names.ts';
 
 export interface ReservedMove {
   moveId: MoveId;

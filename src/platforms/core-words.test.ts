@@ -9,7 +9,7 @@ import { test } from 'node:test';
 
 const checkout = path.join(import.meta.dirname, '../..');
 const rooms = [
-  ...['activation', 'deliveries', 'devices', 'moves', 'policies', 'services', 'upgrade', 'database/roles'],
+  ...['activation', 'deliveries', 'devices', 'moves', 'policies', 'services', 'states', 'upgrade', 'database/roles'],
   ...['processes/router', 'processes/server'],
 ];
 
@@ -41,7 +41,7 @@ const exceptions: readonly (readonly [file: string, word: string, why: string])[
   ['deliveries/waiting-reason.ts', 'push token', 'its text'],
 ];
 /** The one file in which the columns' own names stand. */
-const storedNames = 'devices/state/stored-names.ts';
+const storedNames = 'states/stored-names.ts';
 
 /** Each letter of a word in both cases: a pattern has one set of flags, and some words count in one case only. */
 function caseless(source: string): string {

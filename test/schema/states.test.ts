@@ -7,10 +7,10 @@ import { after, describe, test } from 'node:test';
 import { openDatabase } from '../../src/database/connection.ts';
 import { createTestDatabase } from '../../src/database/database-fixture.ts';
 import type { StateMachine } from '../../src/database/state-machine.ts';
-import { deliveryStates } from '../../src/deliveries/state/delivery-states.ts';
-import { commandStates } from '../../src/devices/state/command-states.ts';
-import { deviceStates } from '../../src/devices/state/device-states.ts';
-import { moveStates } from '../../src/moves/state/move-states.ts';
+import { commandStates } from '../../src/states/command-states.ts';
+import { deliveryStates } from '../../src/states/delivery-states.ts';
+import { deviceStates } from '../../src/states/device-states.ts';
+import { moveStates } from '../../src/states/move-states.ts';
 import { upgradeStates } from '../../src/upgrade/state/upgrade-states.ts';
 import { waveStates } from '../../src/upgrade/waves/wave-states.ts';
 

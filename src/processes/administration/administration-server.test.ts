@@ -5,8 +5,8 @@ import { askedDeliveryStates } from '../../api/deliveries.ts';
 import { shownDeviceStates } from '../../api/devices.ts';
 import type { Operation } from '../../api/operation.ts';
 import { resources } from '../../api/operations.ts';
-import { deliveryStates } from '../../deliveries/state/delivery-states.ts';
-import { deviceStates } from '../../devices/state/device-states.ts';
+import { deliveryStates } from '../../states/delivery-states.ts';
+import { deviceStates } from '../../states/device-states.ts';
 import { codeOf, startAdministration } from './administration-fixture.ts';
 
 const admin = await startAdministration();

@@ -1,11 +1,11 @@
 /** Devices as administrators see them. No token, push token or certificate leaves here. */
 import type { Queryable } from '../../database/connection.ts';
-import { deliveryStates } from '../../deliveries/state/delivery-states.ts';
-import { commandStates } from '../../devices/state/command-states.ts';
 import { isSuspended } from '../../devices/suspension.ts';
 import { handOutsShown } from '../../devices/unanswered-commands.ts';
 import { identitySettingsSchema } from '../../domain/identity-settings.ts';
 import { readSetting } from '../../domain/settings.ts';
+import { commandStates } from '../../states/command-states.ts';
+import { deliveryStates } from '../../states/delivery-states.ts';
 
 import { type IdentityRenewal, identityRenewal, type RenewalFacts, renewalFacts } from './identity-renewals.ts';
 

@@ -3,8 +3,8 @@
  * state, and every abnormal state has exactly one reason.
  */
 import type { Queryable } from '../../database/connection.ts';
-import { deliveryStates } from '../../deliveries/state/delivery-states.ts';
 import { type IdentitySettings, renewalRetrySeconds } from '../../domain/identity-settings.ts';
+import { deliveryStates } from '../../states/delivery-states.ts';
 
 export interface IdentityRenewal {
   /**

@@ -8,7 +8,7 @@
  * is left to compare. After the waves, devices that fell silent before the window are known and no longer count either.
  */
 import type { Queryable, SqlFragment } from '../../database/connection.ts';
-import { deliveryStates } from '../../deliveries/state/delivery-states.ts';
+import { deliveryStates } from '../../states/delivery-states.ts';
 import type { GateFigures } from './gate-figures.ts';
 import type { SampleScope } from './gate-samples.ts';
 

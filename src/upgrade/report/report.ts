@@ -6,12 +6,12 @@
 import type { Unchanged } from '../../api/operation.ts';
 import type { UpgradeReport, UpgradeWait } from '../../api/upgrade-report.ts';
 import type { Queryable } from '../../database/connection.ts';
-import { deliveryStates } from '../../deliveries/state/delivery-states.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { countMovedAccounts } from '../../moves/move-reports.ts';
 import { listComponents } from '../../registry/components.ts';
 import { type Feature, featureStates } from '../../registry/features.ts';
 import { listSupervisors } from '../../registry/supervisors.ts';
+import { deliveryStates } from '../../states/delivery-states.ts';
 import { listInstancesBehind } from '../components/instances-behind.ts';
 import { describePosition, listUpgradeEvents, type Upgrade, type UpgradeEvent } from '../state/upgrade-store.ts';
 import { listNotReturned } from '../steps/in-place-steps.ts';

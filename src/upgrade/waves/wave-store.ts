@@ -7,7 +7,7 @@ import { type WaveGate, waveGateShape } from '../../api/upgrade-plan.ts';
 import type { AccountId, InstanceId, UpgradeId } from '../../base/ids.ts';
 import type { Queryable, SqlFragment, Transaction } from '../../database/connection.ts';
 import { openMovesOf } from '../../moves/move-reports.ts';
-import { moveStates } from '../../moves/state/move-states.ts';
+import { moveStates } from '../../states/move-states.ts';
 import { type WaveState, waveStates } from './wave-states.ts';
 
 /** The column `gate` is stored as it is shown. */

@@ -11,7 +11,7 @@
  * Whatever is pending can be cancelled. A device may answer a command that was taken back from it: the answer counts as
  * if it had been *sent*.
  */
-import { stateMachine } from '../../database/state-machine.ts';
+import { stateMachine } from '../database/state-machine.ts';
 
 export const commandStates = stateMachine({
   initial: ['queued'],

@@ -14,7 +14,7 @@
  * has a command; *handed-out* holds a slot of its instance and one of the domain, *suspect* a suspects' place. A
  * command that was taken back keeps its id, so a late answer settles a delivery that is *released*, too.
  */
-import { stateMachine } from '../../database/state-machine.ts';
+import { stateMachine } from '../database/state-machine.ts';
 
 export const deliveryStates = stateMachine({
   initial: ['owed'],

@@ -3,8 +3,8 @@
  * statements take them from here, and neutral names are used everywhere else. The same goes for stored states: an
  * *acknowledged* command is done, *error* has failed, and *not-now* was postponed.
  */
-import type { DeviceId } from '../../base/ids.ts';
-import type { Queryable, SqlFragment } from '../../database/connection.ts';
+import type { DeviceId } from '../base/ids.ts';
+import type { Queryable, SqlFragment } from '../database/connection.ts';
 
 /** Columns of `device`, and of `device_user` if it has them. */
 const storedAs = {

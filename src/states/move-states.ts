@@ -13,7 +13,7 @@
  * *fenced*: its runner is dead, and only the account's row tells the outcome. Within one database nothing is to be
  * cleaned up at the source, so *settled* and *closed* are one step.
  */
-import { stateMachine } from '../../database/state-machine.ts';
+import { stateMachine } from '../database/state-machine.ts';
 
 export const moveStates = stateMachine({
   initial: ['queued'],

@@ -12,7 +12,7 @@
  * A suspended enrolment is *authenticated* with a time of suspension (see suspension.ts); when its key is seen it is
  * *active* again, or still has to announce how it is woken if it had not.
  */
-import { stateMachine } from '../../database/state-machine.ts';
+import { stateMachine } from '../database/state-machine.ts';
 
 export const deviceStates = stateMachine({
   initial: ['offered'],

@@ -5,25 +5,26 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
-import { type InstanceId, newId } from '../../base/ids.ts';
-import { openDatabase } from '../../database/connection.ts';
-import { createTestDatabase } from '../../database/database-fixture.ts';
-import { assertNotedWithin, noteTransitions } from '../../database/state-log-fixture.ts';
-import { oweDeliveries } from '../../deliveries/owe-deliveries.ts';
-import { listOwed, releaseBudgeted, releaseUnbudgeted, settleWithoutSending } from '../../deliveries/release-store.ts';
-import { deliveryStates } from '../../deliveries/state/delivery-states.ts';
-import { markSuspects, takeBackAllSilent, takeBackForgotten, takeBackSilent } from '../../deliveries/suspects.ts';
-import { oweRefusedPolicies, trimCommands } from '../../deliveries/upkeep.ts';
-import { createAnnouncementScene } from '../../devices/announcements-fixture.ts';
-import { cancelCommands, queueCommand, requeueCommands } from '../../devices/command-queue.ts';
-import { type ConnectRequest, connectDevices } from '../../devices/connect-statement.ts';
-import { type DeviceFixture, seedDevice, seedDomain, seedPermits } from '../../devices/device-fixture.ts';
-import { finishRemovals, removeDevice } from '../../devices/device-removal.ts';
-import { commandStates } from '../../devices/state/command-states.ts';
-import { deviceStates } from '../../devices/state/device-states.ts';
-import { suspendEarlier, takeBack } from '../../devices/suspension.ts';
-import { endingWithin } from '../../testing/property.ts';
-import { cancelMoveBatch, createMoveBatch, moveBatchBack } from '../batch-store.ts';
+import { type InstanceId, newId } from '../base/ids.ts';
+import { openDatabase } from '../database/connection.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
+import { assertNotedWithin, noteTransitions } from '../database/state-log-fixture.ts';
+import { oweDeliveries } from '../deliveries/owe-deliveries.ts';
+import { listOwed, releaseBudgeted, releaseUnbudgeted, settleWithoutSending } from '../deliveries/release-store.ts';
+import { markSuspects, takeBackAllSilent, takeBackForgotten, takeBackSilent } from '../deliveries/suspects.ts';
+import { oweRefusedPolicies, trimCommands } from '../deliveries/upkeep.ts';
+import { createAnnouncementScene } from '../devices/announcements-fixture.ts';
+import { cancelCommands, queueCommand, requeueCommands } from '../devices/command-queue.ts';
+import { type ConnectRequest, connectDevices } from '../devices/connect-statement.ts';
+import { type DeviceFixture, seedDevice, seedDomain, seedPermits } from '../devices/device-fixture.ts';
+import { finishRemovals, removeDevice } from '../devices/device-removal.ts';
+import { suspendEarlier, takeBack } from '../devices/suspension.ts';
+import { commandStates } from '../states/command-states.ts';
+import { deliveryStates } from '../states/delivery-states.ts';
+import { deviceStates } from '../states/device-states.ts';
+import { moveStates } from '../states/move-states.ts';
+import { endingWithin } from '../testing/property.ts';
+import { cancelMoveBatch, createMoveBatch, moveBatchBack } from './batch-store.ts';
 import {
   cancelMoveElsewhere,
   commitMove,
@@ -32,8 +33,7 @@ import {
   reserveMoves,
   settleMoves,
   unfenceMove,
-} from '../move-store.ts';
-import { moveStates } from './move-states.ts';
+} from './move-store.ts';
 
 const { url } = await createTestDatabase();
 const db = openDatabase(url, { applicationName: 'test', max: 3 });
