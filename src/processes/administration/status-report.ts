@@ -3,7 +3,9 @@ import type { DomainStatus } from '../../api/domain.ts';
 import type { Unchanged } from '../../api/operation.ts';
 import type { Queryable } from '../../database/connection.ts';
 import { readBudget } from '../../deliveries/budget.ts';
+import { holdText } from '../../deliveries/delivery-list.ts';
 import { readPermitUse } from '../../deliveries/permits.ts';
+import { countIdentities } from '../../devices/renewal-report.ts';
 import { handOutsShown } from '../../devices/unanswered-commands.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { type Instance, listInstances } from '../../instances/instances.ts';
@@ -15,8 +17,6 @@ import { deliveryStates } from '../../states/delivery-states.ts';
 import { readOpenUpgrade } from '../../upgrade/state/upgrade-store.ts';
 import { listCertificates } from './certificate-list.ts';
 import type { AdministrationContext } from './context.ts';
-import { holdText } from './delivery-list.ts';
-import { countIdentities } from './identity-renewals.ts';
 
 type StatusContext = Pick<AdministrationContext, 'db' | 'home' | 'features'>;
 

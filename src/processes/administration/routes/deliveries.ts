@@ -2,12 +2,12 @@
 import type { FastifyPluginAsync } from 'fastify';
 import { deliveryOperations } from '../../../api/deliveries.ts';
 import { budgetSchema, readBudget, writeBudget } from '../../../deliveries/budget.ts';
+import { listDeliveries } from '../../../deliveries/delivery-list.ts';
 import { recordEvent } from '../../../domain/events.ts';
 import { listInstances } from '../../../instances/instances.ts';
 import { issueError } from '../../../rest/field-error.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
-import { listDeliveries } from '../delivery-list.ts';
 
 export function deliveryRoutes(context: AdministrationContext): FastifyPluginAsync {
   return async (app) => {

@@ -6,11 +6,11 @@ import type { DeviceId } from '../../../base/ids.ts';
 import { isCheckViolation } from '../../../database/sql-state.ts';
 import { announceDeliveries, oweDeliveries } from '../../../deliveries/owe-deliveries.ts';
 import { listCommands, queueCommand } from '../../../devices/command-queue.ts';
+import { findDevice } from '../../../devices/device-list.ts';
 import { requireFeature } from '../../../registry/features.ts';
 import { notFound } from '../../../rest/http-errors.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
-import { findDevice } from '../device-list.ts';
 import { buildOperatorCommand } from '../operator-command.ts';
 
 export function deviceCommandRoutes(context: AdministrationContext): FastifyPluginAsync {

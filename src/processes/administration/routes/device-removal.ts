@@ -3,6 +3,7 @@ import type { FastifyPluginAsync } from 'fastify';
 import { deviceOperations } from '../../../api/devices.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import { type CommandId, type DeviceId, newId } from '../../../base/ids.ts';
+import { findDevice } from '../../../devices/device-list.ts';
 import { removeDevice } from '../../../devices/device-removal.ts';
 import { type Domain, readDomain } from '../../../domain/domain.ts';
 import { recordEvent } from '../../../domain/events.ts';
@@ -10,7 +11,6 @@ import { registeredPlatforms } from '../../../platforms/registered/platforms.ts'
 import { notFound } from '../../../rest/http-errors.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
-import { findDevice } from '../device-list.ts';
 
 export function deviceRemovalRoutes(context: AdministrationContext): FastifyPluginAsync {
   return async (app) => {

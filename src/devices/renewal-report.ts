@@ -2,9 +2,9 @@
  * The state of device identity renewals, for people. The decision is pure. Invariant: every identity has exactly one
  * state, and every abnormal state has exactly one reason.
  */
-import type { Queryable } from '../../database/connection.ts';
-import { type IdentitySettings, renewalRetrySeconds } from '../../domain/identity-settings.ts';
-import { deliveryStates } from '../../states/delivery-states.ts';
+import type { Queryable } from '../database/connection.ts';
+import { type IdentitySettings, renewalRetrySeconds } from '../domain/identity-settings.ts';
+import { deliveryStates } from '../states/delivery-states.ts';
 
 export interface IdentityRenewal {
   /**

@@ -1,13 +1,12 @@
-/** Devices as administrators see them. No token, push token or certificate leaves here. */
-import type { Queryable } from '../../database/connection.ts';
-import { isSuspended } from '../../devices/suspension.ts';
-import { handOutsShown } from '../../devices/unanswered-commands.ts';
-import { identitySettingsSchema } from '../../domain/identity-settings.ts';
-import { readSetting } from '../../domain/settings.ts';
-import { commandStates } from '../../states/command-states.ts';
-import { deliveryStates } from '../../states/delivery-states.ts';
-
-import { type IdentityRenewal, identityRenewal, type RenewalFacts, renewalFacts } from './identity-renewals.ts';
+/** Devices as administrators see them. No token, wake address or certificate leaves here. */
+import type { Queryable } from '../database/connection.ts';
+import { identitySettingsSchema } from '../domain/identity-settings.ts';
+import { readSetting } from '../domain/settings.ts';
+import { commandStates } from '../states/command-states.ts';
+import { deliveryStates } from '../states/delivery-states.ts';
+import { type IdentityRenewal, identityRenewal, type RenewalFacts, renewalFacts } from './renewal-report.ts';
+import { isSuspended } from './suspension.ts';
+import { handOutsShown } from './unanswered-commands.ts';
 
 export interface ListedDevice {
   id: string;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { identitySettingsSchema } from '../../domain/identity-settings.ts';
-import { identityRenewal, type RenewalFacts } from './identity-renewals.ts';
+import { identitySettingsSchema } from '../domain/identity-settings.ts';
+import { identityRenewal, type RenewalFacts } from './renewal-report.ts';
 
 const settings = identitySettingsSchema.parse({});
 const now = new Date('2027-03-01T12:00:00Z');

@@ -1,7 +1,7 @@
 /** Deliveries as administrators see them: each with the reason why it waits, never left to be guessed. */
-import type { Queryable } from '../../database/connection.ts';
-import { waitingReasons } from '../../deliveries/waiting-reason.ts';
-import { deliveryStates } from '../../states/delivery-states.ts';
+import type { Queryable } from '../database/connection.ts';
+import { deliveryStates } from '../states/delivery-states.ts';
+import { waitingReasons } from './waiting-reason.ts';
 
 export interface ListedDelivery {
   id: string;
