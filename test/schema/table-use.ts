@@ -1,22 +1,46 @@
-/** Which tables the SQL of a file writes and reads, from its text. */
+/**
+ * What the SQL of a file does to the tables of the schema, as far as its text shows it. A part of a statement may name an alias that
+ * only another one explains: then it is what that alias means elsewhere in the file.
+ */
+import { allQueries, locksIn, namesIn, type Query, queriesOf, type Tables } from './query-parts.ts';
+import { sqlTextsOf } from './sql-texts.ts';
 
 export interface TableUse {
   readonly table: string;
-  readonly kind: 'writes' | 'reads';
+  readonly kind: 'writes' | 'locks' | 'reads';
+  /** Of a read: `*` is the whole row, and '' that there is one. */
+  readonly column: string;
 }
 
-/** Nothing that PostgreSQL gets to see: comments, and texts in single quotes that stand outside of templates. */
-const notSql = /\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm;
+/** The queries of a file's statements, by the order in which they end. */
+export function queriesIn(source: string, tables: Tables): Query[] {
+  return sqlTextsOf(source).flatMap((text) => allQueries(queriesOf(text, tables)));
+}
 
-/** `tables`: the names of all of the schema. What follows these words in a statement is a relation. */
-export function tablesUsed(text: string, tables: readonly string[]): TableUse[] {
-  const statement = new RegExp(
-    String.raw`\b(delete from|insert into|update|from|join|using|lock table)\s+(?:only\s+)?(${tables.join('|')})\b(?!['.(])`,
-    'g',
-  );
-  const used = [...text.replaceAll(notSql, '').matchAll(statement)];
-  return used.map(([, word = '', table = '']) => ({
-    table,
-    kind: ['delete from', 'insert into', 'update'].includes(word) ? 'writes' : 'reads',
-  }));
+/** Which tables each alias means in these queries. */
+export function aliasesIn(queries: readonly Query[]): Map<string, Set<string>> {
+  const aliases = new Map<string, Set<string>>();
+  for (const { alias, table } of queries.flatMap(({ relations }) => relations)) {
+    if (table !== undefined) aliases.set(alias, (aliases.get(alias) ?? new Set()).add(table));
+  }
+  return aliases;
+}
+
+export function tablesUsed(source: string, tables: Tables): TableUse[] {
+  const queries = queriesIn(source, tables);
+  const aliases = aliasesIn(queries);
+  const uses: TableUse[] = [];
+  for (const query of queries) {
+    for (const { table, changed } of query.relations) {
+      if (table !== undefined) uses.push({ table, kind: changed ? 'writes' : 'reads', column: '' });
+    }
+    for (const table of locksIn(query)) uses.push({ table, kind: 'locks', column: '' });
+    for (const { alias, column, tables: found } of namesIn(query, tables)) {
+      const meant = found ?? [...(aliases.get(alias ?? '') ?? [])];
+      for (const table of meant) {
+        if (column === '*' || tables.get(table)?.has(column)) uses.push({ table, kind: 'reads', column });
+      }
+    }
+  }
+  return uses;
 }
