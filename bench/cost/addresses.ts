@@ -16,6 +16,7 @@ import { createConnectBatcher } from '../../src/devices/connect-batch.ts';
 import { connectDevices } from '../../src/devices/connect-statement.ts';
 import { generateAuthorities } from '../../src/domain/authority-creation.ts';
 import { createInstance } from '../../src/instances/instances.ts';
+import { createRequestSamples } from '../../src/measurements/request-samples.ts';
 import { appleBodyBytes } from '../../src/platforms/apple/addresses.ts';
 import { registeredPlatforms } from '../../src/platforms/registered/platforms.ts';
 import { silentLogger } from '../../src/process/log/logger.ts';
@@ -23,7 +24,6 @@ import { createDeviceHandler } from '../../src/processes/server/device-handler.t
 import { createDeviceNotices } from '../../src/processes/server/device-notices.ts';
 import { createIdentityUse } from '../../src/processes/server/identity-use.ts';
 import { largeFromBytes } from '../../src/processes/server/large-messages.ts';
-import { createRequestSamples } from '../../src/processes/server/request-samples.ts';
 import { createCertificateKeys } from '../../src/protocol/cms/certificate-keys.ts';
 import { signDetached } from '../../src/protocol/cms/signing.ts';
 import { ownFeatures } from '../../src/registry/own-release.ts';

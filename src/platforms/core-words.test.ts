@@ -9,7 +9,18 @@ import { test } from 'node:test';
 
 const checkout = path.join(import.meta.dirname, '../..');
 const rooms = [
-  ...['activation', 'deliveries', 'devices', 'moves', 'policies', 'services', 'states', 'upgrade', 'database/roles'],
+  ...[
+    'activation',
+    'deliveries',
+    'devices',
+    'measurements',
+    'moves',
+    'policies',
+    'services',
+    'states',
+    'upgrade',
+    'database/roles',
+  ],
   ...['processes/router', 'processes/server'],
 ];
 

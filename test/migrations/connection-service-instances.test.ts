@@ -12,13 +12,13 @@ import { createEarlierTestDatabase } from '../../src/database/database-fixture.t
 import { migrate } from '../../src/database/migrate.ts';
 import { sqlState } from '../../src/database/sql-state.ts';
 import { untilOneWaits } from '../../src/database/waiting-fixture.ts';
+import { answerRoutes } from '../../src/devices/route-store.ts';
 import {
   createConnectionService,
   getConnectionService,
   updateConnectionService,
 } from '../../src/instances/connection-services.ts';
 import { authorizeTunnels } from '../../src/processes/connection/served-devices.ts';
-import { answerRoutes } from '../../src/processes/server/route-store.ts';
 import { migrationFolder } from '../../src/release/program.ts';
 
 const east = randomUUID();

@@ -24,6 +24,7 @@ import { oweDeliveries } from '../../deliveries/owe-deliveries.ts';
 import { createConnectBatcher } from '../../devices/connect-batch.ts';
 import { connectDevices } from '../../devices/connect-statement.ts';
 import { seedDomainRow } from '../../devices/device-fixture.ts';
+import { createRequestSamples } from '../../measurements/request-samples.ts';
 import type { Platforms } from '../../platforms/port.ts';
 import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { silentLogger } from '../../process/log/logger.ts';
@@ -40,7 +41,6 @@ import { createDeviceHandler } from './device-handler.ts';
 import type { RequestWay } from './device-identity.ts';
 import { createDeviceNotices } from './device-notices.ts';
 import { createIdentityUse, type IdentityUse } from './identity-use.ts';
-import { createRequestSamples } from './request-samples.ts';
 
 export const limited = { timeout: 30_000 };
 export const aspenConnect = 'application/x-apple-aspen-mdm';

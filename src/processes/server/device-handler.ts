@@ -14,6 +14,7 @@ import type { AnnouncementOptions } from '../../devices/announcements.ts';
 import type { ConnectBatcher } from '../../devices/connect-batch.ts';
 import { findDeviceByToken } from '../../devices/device-store.ts';
 import { maxUrlBytes, urlTooLargeText } from '../../link/request-size.ts';
+import type { RequestSamples } from '../../measurements/request-samples.ts';
 import type { Platforms } from '../../platforms/port.ts';
 import type { DeviceAddress } from '../../platforms/protocol.ts';
 import type { CertificateKeys } from '../../protocol/cms/certificate-keys.ts';
@@ -26,7 +27,6 @@ import type { IdentityUse } from './identity-use.ts';
 import { createLargeMessages, type LargeMessages } from './large-messages.ts';
 import { answerActivation, answerIdentity, answerScep, type NewcomerOptions } from './newcomer-answers.ts';
 import type { DeviceRequest } from './request-body.ts';
-import type { RequestSamples } from './request-samples.ts';
 
 export type DeviceResponse = ServerResponse | Http2ServerResponse;
 

@@ -19,12 +19,16 @@ import { oweDeliveries } from '../../deliveries/owe-deliveries.ts';
 import { createPolicyService } from '../../deliveries/policy-service.ts';
 import { connectLanes, createConnectBatcher } from '../../devices/connect-batch.ts';
 import { connectDevices } from '../../devices/connect-statement.ts';
+import { answerRoutes } from '../../devices/route-store.ts';
 import { loadInstanceAuthorities, loadRouteSigner } from '../../domain/authorities.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { credentialRenewal } from '../../instances/credential-renewal.ts';
 import { findInstance } from '../../instances/instances.ts';
 import type { LinkHandlers } from '../../link/link-endpoint.ts';
 import { signRoutes } from '../../link/signed-envelope.ts';
+import { createMeasurementUpkeep } from '../../measurements/measurement-upkeep.ts';
+import { countOutcomes } from '../../measurements/outcome-store.ts';
+import { createRequestSamples } from '../../measurements/request-samples.ts';
 import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { addGauges, healthHandler } from '../../process/health.ts';
 import { type LoopbackListener, listenOnLoopback } from '../../process/loopback-listener.ts';
@@ -37,13 +41,9 @@ import { createDeviceNotices } from './device-notices.ts';
 import { createEnrolmentUpkeep } from './enrolment-upkeep.ts';
 import { createFollowingWakes } from './following-wakes.ts';
 import { createIdentityUse } from './identity-use.ts';
-import { createMeasurementUpkeep } from './measurement-upkeep.ts';
-import { countOutcomes } from './outcome-store.ts';
 import { createPresentAuthorities } from './present-authorities.ts';
 import { addActivationMetrics, createRequestMetrics } from './request-metrics.ts';
-import { createRequestSamples } from './request-samples.ts';
 import { createRevocationFeed } from './revocation-feed.ts';
-import { answerRoutes } from './route-store.ts';
 
 export const serverSettings = z.object({
   /** Of this instance. */

@@ -1,6 +1,6 @@
 /** Answers a router's question about the owners of devices, at any instance, in one statement per batch. */
-import type { Queryable } from '../../database/connection.ts';
-import type { RouteAnswer, RouteQuestion } from '../../link/messages.ts';
+import type { Queryable } from '../database/connection.ts';
+import type { RouteAnswer, RouteQuestion } from '../link/messages.ts';
 
 interface OwnerRow {
   token: string | null;

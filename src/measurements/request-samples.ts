@@ -2,8 +2,8 @@
  * How the routine requests of each account fare at this instance: counted in memory, written every few seconds in one
  * statement. A killed process loses a few seconds of samples, which a gate sees as a smaller sample.
  */
-import type { AccountId, InstanceId } from '../../base/ids.ts';
-import type { Queryable } from '../../database/connection.ts';
+import type { AccountId, InstanceId } from '../base/ids.ts';
+import type { Queryable } from '../database/connection.ts';
 
 export interface RequestSamples {
   /** `failed` for a 5xx answer. */

@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, test } from 'node:test';
-import { systemClock } from '../../base/clock.ts';
-import { openDatabase } from '../../database/connection.ts';
-import { createTestDatabase } from '../../database/database-fixture.ts';
-import { untilOneWaits, watched } from '../../database/waiting-fixture.ts';
-import { seedDevice, seedDomain } from '../../devices/device-fixture.ts';
-import type { OutcomeReport, RequestOutcome } from '../../link/messages.ts';
-import { silentLogger } from '../../process/log/logger.ts';
+import { systemClock } from '../base/clock.ts';
+import { openDatabase } from '../database/connection.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
+import { untilOneWaits, watched } from '../database/waiting-fixture.ts';
+import { seedDevice, seedDomain } from '../devices/device-fixture.ts';
+import type { OutcomeReport, RequestOutcome } from '../link/messages.ts';
+import { silentLogger } from '../process/log/logger.ts';
 import { createMeasurementUpkeep } from './measurement-upkeep.ts';
 import { countOutcomes, gatherIntoHours } from './outcome-store.ts';
 

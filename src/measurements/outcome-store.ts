@@ -4,9 +4,9 @@
  * Invariant: a report's counts and the note that it was counted are one transaction under the lock of its run's row, so
  * that an instance that dies, or is slow to acknowledge, neither loses a report nor causes it to be counted twice.
  */
-import { addLatency } from '../../base/latency-histogram.ts';
-import type { Database, Queryable, Transaction } from '../../database/connection.ts';
-import type { OutcomeReport } from '../../link/messages.ts';
+import { addLatency } from '../base/latency-histogram.ts';
+import type { Database, Queryable, Transaction } from '../database/connection.ts';
+import type { OutcomeReport } from '../link/messages.ts';
 
 /** Shorter than a router waits for the acknowledgement: a report that was not counted soon goes to another instance. */
 const countWithinMs = 4000;

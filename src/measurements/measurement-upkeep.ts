@@ -3,11 +3,11 @@
  * instance does it for all of them, a little per turn; concurrent ones just find less to do.
  */
 
-import type { Clock } from '../../base/clock.ts';
-import { createUpkeep, type Upkeep } from '../../component/upkeep.ts';
-import type { Database, Queryable } from '../../database/connection.ts';
-import type { Logger } from '../../process/log/logger.ts';
-import { trimInterruptions } from '../../registry/interruption-upkeep.ts';
+import type { Clock } from '../base/clock.ts';
+import { createUpkeep, type Upkeep } from '../component/upkeep.ts';
+import type { Database, Queryable } from '../database/connection.ts';
+import type { Logger } from '../process/log/logger.ts';
+import { trimInterruptions } from '../registry/interruption-upkeep.ts';
 import { gatherIntoHours } from './outcome-store.ts';
 
 /** A gate reads back to the moves of its wave, which may be hours ago. */
