@@ -8,6 +8,7 @@
 import { createBell } from '../base/bell.ts';
 import { type Clock, hasPassed } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
+import { takeTurns } from '../base/turns.ts';
 import type { Database } from '../database/connection.ts';
 import { recordEvent } from '../domain/events.ts';
 import { identitySettingsSchema } from '../domain/identity-settings.ts';
@@ -298,11 +299,7 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
       listening = await db.listen('bramble_delivery', bell.ring);
     });
     try {
-      while (!signal.aborted) {
-        const restMs = await turn(signal);
-        if (signal.aborted) break;
-        await bell.rest(restMs, signal);
-      }
+      await takeTurns(bell, signal, () => turn(signal));
     } finally {
       await step('stop listening', async () => void (await listening?.unlisten()));
       await pushed();

@@ -6,6 +6,7 @@
  */
 import { type Bell, createBell } from '../base/bell.ts';
 import { isBrambleError, messageOf } from '../base/errors.ts';
+import { takeTurns } from '../base/turns.ts';
 import type { Database, Transaction } from '../database/connection.ts';
 import { administrationTransaction, takeReleaseLock } from '../database/release-lock.ts';
 import { sqlState } from '../database/sql-state.ts';
@@ -233,7 +234,7 @@ type Running = MoveRunnerOptions & { signal: AbortSignal };
 async function runMoving(options: Running, moving: Bell, settling: Bell): Promise<void> {
   const { signal, intervalMs = 200 } = options;
   let isToldOfAll = true;
-  while (!signal.aborted) {
+  await takeTurns(moving, signal, async () => {
     const round = await unlessInterrupted(options, () =>
       moveReserved(options, () => {
         // Whatever the round's outcome: a move may be committed without this process knowing.
@@ -242,9 +243,9 @@ async function runMoving(options: Running, moving: Bell, settling: Bell): Promis
     );
     if (round?.quiet !== true) settling.ring();
     isToldOfAll ||= (await unlessInterrupted(options, () => tellOfMoves(options))) === true;
-    if (round && round.moved > 0) continue;
-    await moving.rest(round?.quiet === true && isToldOfAll ? quietMs : intervalMs, signal);
-  }
+    if (round && round.moved > 0) return 0;
+    return round?.quiet === true && isToldOfAll ? quietMs : intervalMs;
+  });
 }
 
 async function tellOfMoves({ db, announce }: MoveRunnerOptions): Promise<true> {
@@ -256,15 +257,15 @@ async function tellOfMoves({ db, announce }: MoveRunnerOptions): Promise<true> {
 async function runSettling(options: Running, bell: Bell): Promise<void> {
   const { signal, intervalMs = 200 } = options;
   let allDueAt = 0;
-  while (!signal.aborted) {
+  await takeTurns(bell, signal, async () => {
     const startedAt = performance.now();
     const isDue = startedAt >= allDueAt;
     const settling = await unlessInterrupted(options, () => settle(options, isDue ? 'all' : 'awaited'));
     const tookMs = performance.now() - startedAt;
     if (isDue) allDueAt = startedAt + Math.max(allAgainMs, lookShare * tookMs);
     const pauseMs = { awaited: intervalMs, 'out of reach': outOfReachMs, none: quietMs };
-    await bell.rest(pauseMs[settling?.delivering ?? 'awaited'], signal);
-  }
+    return pauseMs[settling?.delivering ?? 'awaited'];
+  });
 }
 
 /** Undefined if a round failed, other than by the release fence: nothing of it may be retried. */

@@ -9,6 +9,7 @@
  */
 import { createBell } from '../../base/bell.ts';
 import { messageOf } from '../../base/errors.ts';
+import { takeTurns } from '../../base/turns.ts';
 import { advisoryLock, lockClass } from '../../database/advisory-locks.ts';
 import { lateLookMs, ringAtChanges } from '../../database/change-notices.ts';
 import type { Database, Queryable, Transaction } from '../../database/connection.ts';
@@ -154,8 +155,7 @@ export async function runSealer({ db, home, log, signal, intervalMs = 1000 }: Se
   const listening = await ringAtChanges(db, ['audit_record'], bell);
   let keeper: { keep(): Promise<void> } | undefined;
   let failures = 0;
-  while (!signal.aborted) {
-    let pauseMs = intervalMs;
+  await takeTurns(bell, signal, async () => {
     try {
       const outcome = await sealRound(db, memory);
       if (outcome.kind !== 'absent') {
@@ -163,16 +163,15 @@ export async function runSealer({ db, home, log, signal, intervalMs = 1000 }: Se
         keeper ??= headKeeper(db, await openHeadFile(home), log);
         await keeper.keep();
       }
-      if (outcome.kind === 'sealed' && outcome.count === roundRecords) continue;
-      if (outcome.kind === 'sealed' && outcome.settled) pauseMs = Math.max(intervalMs, lateLookMs);
+      if (outcome.kind === 'sealed' && outcome.count === roundRecords) return 0;
       failures = 0;
+      return outcome.kind === 'sealed' && outcome.settled ? Math.max(intervalMs, lateLookMs) : intervalMs;
     } catch (error) {
       failures++;
-      pauseMs = Math.min(30_000, intervalMs * 2 ** failures);
       log.warn({ error: messageOf(error) }, 'the audit was not sealed; will retry');
+      return Math.min(30_000, intervalMs * 2 ** failures);
     }
-    await bell.rest(pauseMs, signal);
-  }
+  });
   await listening.unlisten();
 }
 

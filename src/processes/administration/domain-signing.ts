@@ -5,6 +5,7 @@
 import { createBell } from '../../base/bell.ts';
 import type { Clock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
+import { takeTurns } from '../../base/turns.ts';
 import { lateLookMs, ringAtChanges } from '../../database/change-notices.ts';
 import type { Database } from '../../database/connection.ts';
 import { administrationTransaction } from '../../database/release-lock.ts';
@@ -55,13 +56,13 @@ const againMs = 1000;
 export async function keepSigning(signing: DomainSigning, clock: Clock, signal: AbortSignal): Promise<void> {
   const bell = createBell(clock);
   const listening = await ringAtChanges(signing.db, ['srp_renewal', 'srp_credential', 'srp_clearance'], bell);
-  while (!signal.aborted) {
+  await takeTurns(bell, signal, async () => {
     let restMs = lateLookMs;
     await signForDomain(signing).catch((error: unknown) => {
       restMs = againMs;
       if (!signal.aborted) signing.log.warn({ reason: messageOf(error) }, 'not signed for the domain; tried again');
     });
-    await bell.rest(restMs, signal);
-  }
+    return restMs;
+  });
   await listening.unlisten();
 }

@@ -4,6 +4,7 @@ import * as z from 'zod';
 import { createBell } from '../../base/bell.ts';
 import { systemClock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
+import { takeTurns } from '../../base/turns.ts';
 import { lateLookMs, ringAtChanges } from '../../database/change-notices.ts';
 import type { Database } from '../../database/connection.ts';
 import { type MasterKeys, openValue } from '../../database/sealed-value.ts';
@@ -49,7 +50,7 @@ export function createFollowingWakes(parts: {
     async run(signal) {
       const bell = createBell();
       const listening = await ringAtChanges(db, ['setting'], bell);
-      while (!signal.aborted) {
+      await takeTurns(bell, signal, async () => {
         let restMs = lateLookMs;
         for (const client of opened.values()) {
           await client.refresh().catch((error: unknown) => {
@@ -57,8 +58,8 @@ export function createFollowingWakes(parts: {
             log.warn({ reason: messageOf(error) }, 'the settings for waking devices were not read');
           });
         }
-        await bell.rest(restMs, signal);
-      }
+        return restMs;
+      });
       await listening.unlisten();
     },
     async close() {

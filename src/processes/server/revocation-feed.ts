@@ -3,6 +3,7 @@
  * has risen.
  */
 import { createBell } from '../../base/bell.ts';
+import { takeTurns } from '../../base/turns.ts';
 import { lateLookMs, ringAtChanges } from '../../database/change-notices.ts';
 import type { Database } from '../../database/connection.ts';
 import { readSignedRevocationList, type SignedRevocationList } from '../../instances/srp-credential-store.ts';
@@ -31,20 +32,19 @@ export function createRevocationFeed(db: Database): RevocationFeed {
     async run(signal, onError) {
       const bell = createBell();
       const listening = await ringAtChanges(db, ['revocation_list'], bell);
-      while (!signal.aborted) {
-        let restMs = lateLookMs;
+      await takeTurns(bell, signal, async () => {
         try {
           const list = await readSignedRevocationList(db);
           if (list !== undefined && list.number > (current?.number ?? -1)) {
             current = list;
             for (const push of followers) tell(push, list.envelope, onError);
           }
+          return lateLookMs;
         } catch (error) {
-          restMs = againMs;
           onError(error);
+          return againMs;
         }
-        await bell.rest(restMs, signal);
-      }
+      });
       await listening.unlisten();
     },
   };
