@@ -69,13 +69,12 @@ export async function markSuspects(q: Queryable, instanceId: string, afterSecond
  * happens only once. By delivery_open and command_delivery; locks as {@link markSuspects} does, and the command rows.
  */
 export async function takeBackSilent(q: Queryable, instanceId: string, afterSeconds: number): Promise<string[]> {
-  const own = q`a.instance_id = ${instanceId}`;
   const { silentHoldSlots, noPlaceIsFree } = needs(q, afterSeconds);
   return await takeBack(
     q,
-    own,
+    isServedBy(q, instanceId),
     q`
-      select d.id from delivery d join account a on a.id = d.account_id and ${own}
+      select d.id from delivery d join account a on a.id = d.account_id and a.instance_id = ${instanceId}
        where ${deliveryStates.in(q, 'with-device', 'd')} and d.budgeted
          and ${isLongerAgo(q, q`d.handed_out_at`, afterSeconds * silentPatience)}
          and ${silentHoldSlots} and ${noPlaceIsFree}
@@ -91,7 +90,7 @@ export async function takeBackForgotten(q: Queryable, afterSeconds: number): Pro
   const { silentHoldSlots, noPlaceIsFree } = needs(q, afterSeconds);
   return await takeBack(
     q,
-    q`true`,
+    q`not ${isMarked(q)}`,
     q`
       select d.id from delivery d
        where ${deliveryStates.in(q, 'with-device', 'd')} and d.budgeted
@@ -119,7 +118,7 @@ function needs(q: Queryable, afterSeconds: number): Readonly<Record<'silentHoldS
 export async function takeBackAllSilent(tx: Transaction, afterSeconds: number): Promise<string[]> {
   return await takeBack(
     tx,
-    tx`true`,
+    tx`not ${isMarked(tx)}`,
     tx`
       select d.id from delivery d
        where ${deliveryStates.in(tx, 'with-device', 'd')} and d.budgeted
@@ -128,15 +127,15 @@ export async function takeBackAllSilent(tx: Transaction, afterSeconds: number): 
   );
 }
 
-async function takeBack(q: Queryable, owned: SqlFragment, silent: SqlFragment): Promise<string[]> {
+/** @param fence the condition that account `a` has to meet when it is locked */
+async function takeBack(q: Queryable, fence: SqlFragment, silent: SqlFragment): Promise<string[]> {
   const rows = await q<{ id: string }[]>`
     with silent as materialized (${silent}
     ), fenced as materialized (
       select d.id, c.id as command_id from delivery d
         join account a on a.id = d.account_id
         join command c on c.delivery_id = d.id and c.state = 'sent'
-       where d.id in (select id from silent) and ${deliveryStates.in(q, 'with-device', 'd')} and ${owned}
-         and not ${isMarked(q)}
+       where d.id in (select id from silent) and ${deliveryStates.in(q, 'with-device', 'd')} and ${fence}
        order by d.handed_out_at
          for share of a skip locked
          for update of c skip locked

@@ -7,11 +7,12 @@
  * command, or connected and found no slot) it is owed a wake, and the interval doubles from that answer on, not from
  * when its oldest command was queued. The interval only paces pushes: whenever a device connects, it gets what waits.
  */
-import { isMarked, isServedBy } from '../accounts/account-fence.ts';
+import { isServedBy } from '../accounts/account-fence.ts';
 import type { Queryable } from '../database/connection.ts';
 import { isAhead } from '../database/time-stamps.ts';
 import type { WakeAddress } from '../platforms/waking.ts';
 import { commandStates } from '../states/command-states.ts';
+import { isSuspended } from '../states/device-states.ts';
 import { canBeWoken, column } from '../states/stored-names.ts';
 
 export interface WakePace {
@@ -59,18 +60,17 @@ export async function listSleeping(
         from command c where ${commandStates.in(q, 'pending', 'c')}
        group by c.device_id
       union all
-      select id, suspended_at, false, null, null, false, false, null, 'authenticated' from device
-       where state = 'authenticated' and suspended_at is not null
-         and (woken_at is null or woken_at < suspended_at or ${isAhead(q, q`woken_at`)}
-              or clock_timestamp() - woken_at >= least(greatest(woken_at - suspended_at, interval '1 hour'), interval '1 day'))
+      select s.id, s.suspended_at, false, null, null, false, false, null, 'authenticated' from device s
+       where ${isSuspended(q, 's')}
+         and (s.woken_at is null or s.woken_at < s.suspended_at or ${isAhead(q, q`s.woken_at`)}
+              or clock_timestamp() - s.woken_at >= least(greatest(s.woken_at - s.suspended_at, interval '1 hour'), interval '1 day'))
     )
     select v.id as "deviceId", a.id as "accountId", v.platform, ${column(q, 'wakeToken', 'v')} as token, ${column(q, 'wakeSecret', 'v')} as secret,
            coalesce(${column(q, 'wakeChannel', 'v')}, '') as channel, p.needs_slot as "needsSlot"
       from pending p
       join device v on v.id = p.device_id
       join account a on a.id = v.account_id
-     where a.instance_id = ${instanceId} and v.state = p.state and ${canBeWoken(q, 'v')}
-       and not ${isMarked(q)}
+     where ${isServedBy(q, instanceId)} and v.state = p.state and ${canBeWoken(q, 'v')}
        and (v.woken_at is null
             or ${isAhead(q, q`v.woken_at`)}
             or p.urgent_at > v.woken_at

@@ -4,8 +4,8 @@ import { identitySettingsSchema } from '../domain/identity-settings.ts';
 import { readSetting } from '../domain/settings.ts';
 import { commandStates } from '../states/command-states.ts';
 import { deliveryStates } from '../states/delivery-states.ts';
+import { isSuspended } from '../states/device-states.ts';
 import { type IdentityRenewal, identityRenewal, type RenewalFacts, renewalFacts } from './renewal-report.ts';
-import { isSuspended } from './suspension.ts';
 import { handOutsShown } from './unanswered-commands.ts';
 
 export interface ListedDevice {
@@ -99,6 +99,13 @@ async function shown<Device extends ListedDevice>(q: Queryable, rows: readonly S
     const identity = state === 'active' ? identityRenewal(renewal, settings, new Date()) : null;
     return { ...row, identityRenewal: identity } as unknown as Device;
   });
+}
+
+/** With commands that were handed out often without an answer; by command_pending. */
+export async function countUnansweredDevices(q: Queryable): Promise<number> {
+  const [row] = await q<{ devices: number }[]>`
+    select count(distinct device_id)::int as devices from command where state = 'sent' and unanswered >= ${handOutsShown}`;
+  return row?.devices ?? 0;
 }
 
 /** Of device `d`. */

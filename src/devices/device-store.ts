@@ -2,10 +2,10 @@
 import type { AccountId, DeviceId, InstanceId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import type { DeviceFacts, DeviceNames, DeviceUser, ToldWakeAddress } from '../platforms/device-message.ts';
-import { type DeviceState, deviceStates } from '../states/device-states.ts';
+import { type DeviceState, deviceStates, isSuspended } from '../states/device-states.ts';
 import { column, enrolmentName } from '../states/stored-names.ts';
 import { endOpenWork } from './enrolment-end.ts';
-import { isSuspended, suspendEarlier } from './suspension.ts';
+import { suspendEarlier } from './suspension.ts';
 
 export interface EnrolledDevice {
   deviceId: DeviceId;

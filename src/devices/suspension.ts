@@ -17,7 +17,7 @@ import { fencedAccounts } from '../accounts/account-fence.ts';
 import type { DeviceId, InstanceId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import { recordEvent } from '../domain/events.ts';
-import { deviceStates } from '../states/device-states.ts';
+import { deviceStates, isSuspended } from '../states/device-states.ts';
 import { column, enrolmentName } from '../states/stored-names.ts';
 import { endDeliveries, endEnrolments } from './enrolment-end.ts';
 
@@ -26,11 +26,6 @@ export const suspensionDays = 30;
 
 /** An offer is valid for a day: if 1.1 accepted the newcomer, it was within that time. */
 const authenticatedWithinHours = 24;
-
-/** The condition for a device row by its alias. */
-export function isSuspended(q: Queryable, alias: string) {
-  return q`(${q(alias)}.state = 'authenticated' and ${q(alias)}.suspended_at is not null)`;
-}
 
 interface Pair {
   earlier: DeviceId;

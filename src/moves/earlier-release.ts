@@ -5,6 +5,7 @@
  * that never became active and refuses its connects for ever, while the device has no reason to enrol again.
  */
 import type { Transaction } from '../database/connection.ts';
+import { isSuspended } from '../states/device-states.ts';
 import { hasWakeAddress } from '../states/stored-names.ts';
 import type { ReservedMove } from './move-store.ts';
 
@@ -17,7 +18,7 @@ import type { ReservedMove } from './move-store.ts';
 export async function resumeForEarlierRelease(tx: Transaction, move: ReservedMove): Promise<void> {
   await tx`
     update device d set state = 'active'
-     where d.account_id = ${move.accountId} and d.state = 'authenticated' and d.suspended_at is not null
+     where d.account_id = ${move.accountId} and ${isSuspended(tx, 'd')}
        and ${hasWakeAddress(tx, 'd')}
        and exists (select 1 from account a where a.id = d.account_id and a.instance_id = ${move.toInstanceId})
        and exists (select 1 from domain where string_to_array(feature_level, '.')::int[] < array[1, 2, 0])

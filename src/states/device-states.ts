@@ -9,9 +9,10 @@
  *
  * From each of them to *gone*: replaced by another offer, left, removed, or suspended for too long.
  *
- * A suspended enrolment is *authenticated* with a time of suspension (see suspension.ts); when its key is seen it is
+ * A suspended enrolment is *authenticated* with a time of suspension (see devices/suspension.ts); when its key is seen it is
  * *active* again, or still has to announce how it is woken if it had not.
  */
+import type { Queryable, SqlFragment } from '../database/connection.ts';
 import { stateMachine } from '../database/state-machine.ts';
 
 export const deviceStates = stateMachine({
@@ -34,3 +35,8 @@ export const deviceStates = stateMachine({
 });
 
 export type DeviceState = (typeof deviceStates.states)[number];
+
+/** A device row by its alias is a suspended enrolment. */
+export function isSuspended(q: Queryable, row: string): SqlFragment {
+  return q`(${q(row)}.state = 'authenticated' and ${q(row)}.suspended_at is not null)`;
+}
