@@ -97,6 +97,11 @@ export async function loadAuthority(
   return row && openKey(keys, name, row);
 }
 
+/** Of all authorities, by name. */
+export async function listAuthorityCertificates(q: Queryable): Promise<{ name: AuthorityName; certificate: Buffer }[]> {
+  return await q<{ name: AuthorityName; certificate: Buffer }[]>`select name, certificate from authority order by name`;
+}
+
 /**
  * The domain authority with its key, wherever it is stored, even on a schema without the separate table. For
  * administration and coordinator. @throws BrambleError ERR_NO_DOMAIN, ERR_MASTER_KEY or ERR_SEALED_VALUE.

@@ -82,6 +82,16 @@ export type RevokeOutcome =
   | { readonly kind: 'already-revoked' }
   | { readonly kind: 'not-found' };
 
+/** The holder of each identifier in use, and when its newest credential ends. Retired instances need none. */
+export async function listNewestCredentials(q: Queryable): Promise<{ holder: string; endsAt: Date }[]> {
+  return await q<{ holder: string; endsAt: Date }[]>`
+    select h.name as holder, max(c.expires_at) as "endsAt"
+      from (select name, srp_identifier from instance where retired_at is null
+            union all select name, srp_identifier from connection_service) h
+      join srp_credential c on c.identifier = h.srp_identifier and c.revoked_at is null
+     group by h.name order by 2, 1`;
+}
+
 /** Revokes one certificate under the next number of the list. */
 export async function revokeSrpCredential(tx: Transaction, serial: string): Promise<RevokeOutcome> {
   await lockList(tx);

@@ -194,6 +194,12 @@ export async function listComponents(q: Queryable): Promise<Component[]> {
       from component order by kind, name`;
 }
 
+/** Loopback ports on which components answer. */
+export async function loopbackPorts(q: Queryable): Promise<number[]> {
+  const rows = await q<{ url: string }[]>`select loopback_url as url from component where loopback_url is not null`;
+  return rows.flatMap(({ url }) => (URL.canParse(url) ? [Number(new URL(url).port)] : []));
+}
+
 /** Removes a dead component for good; `alive` when it holds its lease, even if it has only just registered. */
 export async function forgetComponent(q: Queryable, name: string): Promise<'forgotten' | 'alive' | 'not-found'> {
   const { count } = await q`

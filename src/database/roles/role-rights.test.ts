@@ -73,7 +73,6 @@ const neverSent: Partial<Record<DatabaseRole, readonly string[]>> = {
     'insert authority, insert domain_key',
     'insert srp_renewal', // asked by a holder
     'delete activation_password', // used up at an instance
-    'select device_heard', // read by the instances
     'insert upgrade_wave', // divided by the coordinator
   ],
   coordinator: [

@@ -4,7 +4,8 @@
  */
 import { X509Certificate } from 'node:crypto';
 import type { Queryable } from '../../database/connection.ts';
-import type { AuthorityName } from '../../domain/authorities.ts';
+import { type AuthorityName, listAuthorityCertificates } from '../../domain/authorities.ts';
+import { listNewestCredentials } from '../../instances/srp-credential-store.ts';
 import { readRouterFile, routerFilePath } from '../../link/router-file.ts';
 import { certificateFacts } from '../../platforms/apple/push-certificate.ts';
 import { readStoredPushSettings } from '../../platforms/apple/push-settings-store.ts';
@@ -77,7 +78,7 @@ function listedCertificate(name: string, endsAt: Date, kind: keyof typeof kinds,
 /** @param home of this administration service: routers of other homes are not seen from here */
 export async function listCertificates(q: Queryable, home: string, now = new Date()): Promise<ListedCertificate[]> {
   const [authorities, credentials, push, routers] = [
-    await q<{ name: AuthorityName; certificate: Buffer }[]>`select name, certificate from authority order by name`,
+    await listAuthorityCertificates(q),
     await listNewestCredentials(q),
     await readStoredPushSettings(q),
     await routersOf(home),
@@ -97,14 +98,4 @@ export async function listCertificates(q: Queryable, home: string, now = new Dat
 
 function endOf(certificate: Buffer | string): Date {
   return new X509Certificate(certificate).validToDate;
-}
-
-/** For each identifier in use. Retired instances need none. */
-async function listNewestCredentials(q: Queryable): Promise<{ holder: string; endsAt: Date }[]> {
-  return await q<{ holder: string; endsAt: Date }[]>`
-    select h.name as holder, max(c.expires_at) as "endsAt"
-      from (select name, srp_identifier from instance where retired_at is null
-            union all select name, srp_identifier from connection_service) h
-      join srp_credential c on c.identifier = h.srp_identifier and c.revoked_at is null
-     group by h.name order by 2, 1`;
 }

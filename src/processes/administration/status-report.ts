@@ -3,17 +3,23 @@ import type { DomainStatus } from '../../api/domain.ts';
 import type { Unchanged } from '../../api/operation.ts';
 import type { Queryable } from '../../database/connection.ts';
 import { readBudget } from '../../deliveries/budget.ts';
+import {
+  countOpenDeliveries,
+  countSilent,
+  type Hold,
+  listHolds,
+  type OpenDeliveries,
+} from '../../deliveries/delivery-figures.ts';
 import { holdText } from '../../deliveries/delivery-list.ts';
 import { readPermitUse } from '../../deliveries/permits.ts';
+import { countUnansweredDevices } from '../../devices/device-list.ts';
 import { countIdentities } from '../../devices/renewal-report.ts';
-import { handOutsShown } from '../../devices/unanswered-commands.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { type Instance, listInstances } from '../../instances/instances.ts';
 import { listOpenBatches } from '../../moves/move-reports.ts';
 import { type Component, componentKinds, listComponents } from '../../registry/components.ts';
 import { isFeatureActive } from '../../registry/features.ts';
 import { listSupervisors } from '../../registry/supervisors.ts';
-import { deliveryStates } from '../../states/delivery-states.ts';
 import { readOpenUpgrade } from '../../upgrade/state/upgrade-store.ts';
 import { listCertificates } from './certificate-list.ts';
 import type { AdministrationContext } from './context.ts';
@@ -35,12 +41,13 @@ export async function readStatus({ db: q, home, features }: StatusContext): Prom
     listSessionRoles(q),
     listCertificates(q, home),
   ]);
-  const [counts, holds, permits, budget, silence, identities, renewing] = await Promise.all([
-    countDeliveries(q),
+  const [counts, holds, permits, budget, silent, unansweredDevices, identities, renewing] = await Promise.all([
+    countOpenDeliveries(q),
     listHolds(q),
     readPermitUse(q),
     readBudget(q),
-    countSilence(q),
+    countSilent(q),
+    countUnansweredDevices(q),
     countIdentities(q),
     isFeatureActive(q, features, 'device-identity-renewal'),
   ]);
@@ -56,11 +63,11 @@ export async function readStatus({ db: q, home, features }: StatusContext): Prom
       inFlight: used('domain'),
       suspects: used('suspects'),
       budget: { ...budget },
-      heldBySuspects: heldBySuspects(listed, holds, silence.silent),
+      heldBySuspects: heldBySuspects(listed, holds, silent),
     },
     identities: { ...identities, renewing },
     certificates,
-    unansweredDevices: silence.unansweredDevices,
+    unansweredDevices,
     openMoves,
     upgrade,
   };
@@ -69,7 +76,7 @@ export async function readStatus({ db: q, home, features }: StatusContext): Prom
 function instanceStatus(
   { id, name, srpIdentifier, accountCount, deviceCount }: Instance,
   components: readonly Component[],
-  counts: readonly DeliveryCounts[],
+  counts: readonly OpenDeliveries[],
   holds: readonly Hold[],
 ): InstanceStatus {
   const component = components.find((candidate) => candidate.kind === 'server' && candidate.name === name);
@@ -113,51 +120,6 @@ function linksOf(components: readonly Component[], identifier: string): Instance
           reconnects: Number(link['reconnects'] ?? 0),
         }));
     });
-}
-
-interface DeliveryCounts {
-  instanceId: string;
-  owed: number;
-  released: number;
-  inFlight: number;
-  suspects: number;
-}
-
-/** Open deliveries by the owner of their account; through index delivery_open. */
-async function countDeliveries(q: Queryable): Promise<DeliveryCounts[]> {
-  return await q<DeliveryCounts[]>`
-    select a.instance_id as "instanceId",
-           count(*) filter (where d.state = 'owed')::int as owed,
-           count(*) filter (where d.state = 'released')::int as released,
-           count(*) filter (where d.state = 'handed-out')::int as "inFlight",
-           count(*) filter (where d.state = 'suspect')::int as suspects
-      from delivery d join account a on a.id = d.account_id
-     where ${deliveryStates.in(q, 'open', 'd')}
-     group by a.instance_id`;
-}
-
-/** Deliveries that silent devices have, by delivery_open; devices with unanswered commands, by command_pending. */
-async function countSilence(q: Queryable): Promise<{ silent: number; unansweredDevices: number }> {
-  const { suspectAfterSeconds } = await readBudget(q);
-  const [row] = await q<{ silent: number; unansweredDevices: number }[]>`
-    select (select count(*)::int from delivery
-             where ${deliveryStates.in(q, 'with-device')} and budgeted
-               and handed_out_at < clock_timestamp() - make_interval(secs => ${suspectAfterSeconds})) as silent,
-           (select count(distinct device_id)::int from command
-             where state = 'sent' and unanswered >= ${handOutsShown}) as "unansweredDevices"`;
-  return row ?? { silent: 0, unansweredDevices: 0 };
-}
-
-interface Hold {
-  instanceId: string;
-  reason: string;
-  waiting: number;
-  heldSeconds: number;
-}
-
-async function listHolds(q: Queryable): Promise<Hold[]> {
-  return await q<Hold[]>`
-    select instance_id as "instanceId", reason, waiting, held_seconds as "heldSeconds" from delivery_hold`;
 }
 
 function holdView(hold: Hold) {

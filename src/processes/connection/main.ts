@@ -5,19 +5,16 @@ import { BrambleError, messageOf } from '../../base/errors.ts';
 import { type ComponentContext, componentProcess, type Work } from '../../component/component-process.ts';
 import { dialRouters, keepCredentialFresh } from '../../component/srp-links.ts';
 import type { Database } from '../../database/connection.ts';
+import { recordHeard } from '../../devices/device-certificates.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { type AllowedHosts, allowedHosts } from '../../instances/allowed-hosts.ts';
+import { readAllowedHosts } from '../../instances/allowed-hosts-store.ts';
 import { credentialRenewal } from '../../instances/credential-renewal.ts';
 import { readCredential } from '../../link/credential.ts';
 import { addGauges } from '../../process/health.ts';
+import { loopbackPorts } from '../../registry/components.ts';
 import { createOwnEndpoints, ownPlaces } from './own-endpoints.ts';
-import {
-  authorizeTunnels,
-  loopbackPorts,
-  readAllowedHosts,
-  readHostsElsewhere,
-  recordHeard,
-} from './served-devices.ts';
+import { authorizeTunnels, readHostsElsewhere } from './served-devices.ts';
 import { createTunnels, systemAddresses, type TunnelOptions } from './tunnel.ts';
 import type { OwnEndpoint } from './tunnel-rule.ts';
 

@@ -5,8 +5,8 @@ import { systemClock } from '../../base/clock.ts';
 import { openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
 import { createAnnouncementScene } from '../../devices/announcements-fixture.ts';
+import { recordHeard } from '../../devices/device-certificates.ts';
 import { type DeviceFixture, seedDomain } from '../../devices/device-fixture.ts';
-import { recordHeard } from '../connection/served-devices.ts';
 import { createEnrolmentUpkeep } from './enrolment-upkeep.ts';
 
 const { url } = await createTestDatabase();

@@ -7,13 +7,14 @@ import { openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
 import { seedDevice, seedDomain } from '../../devices/device-fixture.ts';
 import { answerRoutes } from '../../devices/route-store.ts';
+import { readAllowedHosts } from '../../instances/allowed-hosts-store.ts';
 import { createConnectionService } from '../../instances/connection-services.ts';
 import { createInstance } from '../../instances/instances.ts';
 import { storeSignedRevocationList } from '../../instances/srp-credential-store.ts';
 import { maxRouteQuestions } from '../../link/messages.ts';
 import { signRoutes } from '../../link/signed-envelope.ts';
 import { createRequestSamples } from '../../measurements/request-samples.ts';
-import { authorizeTunnels, readAllowedHosts, readHostsElsewhere } from '../connection/served-devices.ts';
+import { authorizeTunnels, readHostsElsewhere } from '../connection/served-devices.ts';
 import { createRevocationFeed } from './revocation-feed.ts';
 
 const { url } = await createTestDatabase();

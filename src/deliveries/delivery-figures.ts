@@ -1,0 +1,48 @@
+/** How many deliveries are open, silent and held back, for people. */
+import type { Queryable } from '../database/connection.ts';
+import { deliveryStates } from '../states/delivery-states.ts';
+import { readBudget } from './budget.ts';
+
+export interface OpenDeliveries {
+  instanceId: string;
+  owed: number;
+  released: number;
+  inFlight: number;
+  suspects: number;
+}
+
+/** By the owner of their account; through index delivery_open. */
+export async function countOpenDeliveries(q: Queryable): Promise<OpenDeliveries[]> {
+  return await q<OpenDeliveries[]>`
+    select a.instance_id as "instanceId",
+           count(*) filter (where d.state = 'owed')::int as owed,
+           count(*) filter (where d.state = 'released')::int as released,
+           count(*) filter (where d.state = 'handed-out')::int as "inFlight",
+           count(*) filter (where d.state = 'suspect')::int as suspects
+      from delivery d join account a on a.id = d.account_id
+     where ${deliveryStates.in(q, 'open', 'd')}
+     group by a.instance_id`;
+}
+
+/** How many silent devices have; by delivery_open. */
+export async function countSilent(q: Queryable): Promise<number> {
+  const { suspectAfterSeconds } = await readBudget(q);
+  const [row] = await q<{ silent: number }[]>`
+    select count(*)::int as silent from delivery
+     where ${deliveryStates.in(q, 'with-device')} and budgeted
+       and handed_out_at < clock_timestamp() - make_interval(secs => ${suspectAfterSeconds})`;
+  return row?.silent ?? 0;
+}
+
+export interface Hold {
+  instanceId: string;
+  reason: string;
+  waiting: number;
+  heldSeconds: number;
+}
+
+/** What holds back those of each instance, as its policy service last said. */
+export async function listHolds(q: Queryable): Promise<Hold[]> {
+  return await q<Hold[]>`
+    select instance_id as "instanceId", reason, waiting, held_seconds as "heldSeconds" from delivery_hold`;
+}
