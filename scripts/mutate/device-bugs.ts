@@ -31,7 +31,7 @@ export const deviceBugs: readonly KnownBug[] = [
   },
   {
     name: 'what-an-instance-without-turns-forgets-is-kept',
-    file: 'src/deliveries/policy-service.ts',
+    file: 'src/deliveries/service-chores.ts',
     find: '        await takeBackForgotten(db, budget.suspectAfterSeconds);\n',
     replace: '',
     seenBy: [
