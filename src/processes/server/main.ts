@@ -1,48 +1,35 @@
 /**
  * The server instance: devices of its accounts over the SRP link (and on its loopback address, possibly behind a
- * trusted proxy), policy service, request samples. Only this file reads its environment and builds its parts.
+ * trusted proxy), policy service, request samples. Only this file reads its environment and puts its parts together.
  */
-import { join } from 'node:path';
 import * as z from 'zod';
-import { createActivation } from '../../activation/activation.ts';
-import { consumeActivationPassword } from '../../activation/activation-password.ts';
 import { createRenewalOrders } from '../../activation/renewal-profiles.ts';
-import { createScepService } from '../../activation/scep-service.ts';
 import { systemClock } from '../../base/clock.ts';
-import { BrambleError, messageOf } from '../../base/errors.ts';
+import { messageOf } from '../../base/errors.ts';
 import type { InstanceId } from '../../base/ids.ts';
+import { type BackgroundWork, createBackgroundWork } from '../../component/background-work.ts';
 import { type ComponentContext, componentProcess, type Work } from '../../component/component-process.ts';
-import { dialRouters, keepCredentialFresh } from '../../component/srp-links.ts';
+import { dialRouters, keepCredentialFresh, type SrpLinks } from '../../component/srp-links.ts';
 import { type Database, openDatabase, serviceIdleSeconds } from '../../database/connection.ts';
-import { readMasterKeys } from '../../database/sealed-value.ts';
-import { oweDeliveries } from '../../deliveries/owe-deliveries.ts';
-import { createPolicyService } from '../../deliveries/policy-service.ts';
-import { connectLanes, createConnectBatcher } from '../../devices/connect-batch.ts';
+import { createPolicyService, type PolicyService } from '../../deliveries/policy-service.ts';
+import { connectLanes } from '../../devices/connect-batch.ts';
 import { connectDevices } from '../../devices/connect-statement.ts';
 import { answerRoutes } from '../../devices/route-store.ts';
-import { loadInstanceAuthorities, loadRouteSigner } from '../../domain/authorities.ts';
+import { loadRouteSigner } from '../../domain/authorities.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { credentialRenewal } from '../../instances/credential-renewal.ts';
-import { findInstance } from '../../instances/instances.ts';
 import type { LinkHandlers } from '../../link/link-endpoint.ts';
 import { signRoutes } from '../../link/signed-envelope.ts';
 import { createMeasurementUpkeep } from '../../measurements/measurement-upkeep.ts';
 import { countOutcomes } from '../../measurements/outcome-store.ts';
-import { createRequestSamples } from '../../measurements/request-samples.ts';
 import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { addGauges, healthHandler } from '../../process/health.ts';
 import { type LoopbackListener, listenOnLoopback } from '../../process/loopback-listener.ts';
-import { createCertificateKeys } from '../../protocol/cms/certificate-keys.ts';
 import { registerRouter } from '../../registry/components.ts';
-import { isFeatureActive } from '../../registry/features.ts';
-import { ownFeatures } from '../../registry/own-release.ts';
-import { createDeviceHandler, type DeviceHandlerOptions } from './device-handler.ts';
-import { createDeviceNotices } from './device-notices.ts';
+import { createDeviceService, type DeviceService } from './device-service.ts';
 import { createEnrolmentUpkeep } from './enrolment-upkeep.ts';
-import { createFollowingWakes } from './following-wakes.ts';
-import { createIdentityUse } from './identity-use.ts';
-import { createPresentAuthorities } from './present-authorities.ts';
-import { addActivationMetrics, createRequestMetrics } from './request-metrics.ts';
+import { createFollowingWakes, type FollowingWakes } from './following-wakes.ts';
+import { type InstanceFacts, readInstanceFacts } from './instance-facts.ts';
 import { createRevocationFeed } from './revocation-feed.ts';
 
 export const serverSettings = z.object({
@@ -55,6 +42,8 @@ export const serverSettings = z.object({
 });
 type Settings = z.output<typeof serverSettings>;
 
+const platforms = registeredPlatforms;
+
 const flushEveryMs = 1000;
 /** Kept warm for the first requests after a quiet time; more are opened on demand. */
 const connectSessionsKept = 2;
@@ -64,7 +53,7 @@ const executionsUntilPlanned = 6;
 /** Runs until asked to end. */
 export async function runServer(): Promise<void> {
   // Device requests may arrive before the work is set up: the loopback listener answers them 503 until then.
-  let serveDevice: ReturnType<typeof createDeviceHandler> | undefined;
+  let serveDevice: DeviceService['serve'] | undefined;
   let connectDb: Database | undefined;
   try {
     await componentProcess({
@@ -99,7 +88,7 @@ function openConnectDatabase({ databaseUrl, databaseAccess }: ComponentContext<S
 
 async function listenForDevices(
   { registry, ready, environment, log, fail }: ComponentContext<Settings>,
-  serveDevice: () => ReturnType<typeof createDeviceHandler> | undefined,
+  serveDevice: () => DeviceService['serve'] | undefined,
 ): Promise<LoopbackListener> {
   const health = healthHandler({ registry, ready });
   const { port, trustLoopbackProxy } = environment.settings;
@@ -119,85 +108,51 @@ async function listenForDevices(
 
 async function buildInstance(context: ComponentContext<Settings>, connectDb: Database) {
   const { db, log, environment, registry } = context;
-  const domain = await readDomain(db);
-  const instance = await findInstance(db, environment.settings.srpIdentifier);
-  if (!instance) {
-    const message = `No instance has the SRP identifier ${environment.settings.srpIdentifier}.`;
-    throw new BrambleError('ERR_NOT_FOUND', `${message} Issue one with \`bramble instance add\`.`);
-  }
-  const instanceId: InstanceId = instance.id;
-  const keys = await readMasterKeys(join(environment.home, 'keys', 'master.json'));
-  const authorities = await loadInstanceAuthorities(db, keys);
-  const presentAuthorities = createPresentAuthorities({ db, keys, authorities, clock: systemClock, log });
-  const samples = createRequestSamples(instanceId);
-  const notices = createDeviceNotices({ db, log, clock: systemClock });
-  const identityUse = createIdentityUse({ db, instanceId, features: ownFeatures, clock: systemClock });
-  await warmUp(connectDb, instanceId);
-  const background = new AbortController();
-  const running: Promise<unknown>[] = [];
-
-  let renews = false;
-  const renewalActive = async () => {
-    // Once active it stays so.
-    renews ||= await isFeatureActive(db, ownFeatures, 'device-identity-renewal');
-    return renews;
-  };
-  const platforms = registeredPlatforms;
-  const handlerOptions: DeviceHandlerOptions = {
-    db,
-    platforms,
-    instanceId,
-    log,
-    activation: createActivation({
-      ...{ db, instanceId, platforms },
-      isFeatureActive: (feature) => isFeatureActive(db, ownFeatures, feature),
-      domain: () => readDomain(db),
-      authorities: presentAuthorities,
-    }),
-    scep: createScepService({
-      db,
-      instanceId,
-      authorities,
-      registrationActive: () => isFeatureActive(db, ownFeatures, 'scep-registration-authority'),
-      renewalActive,
-    }),
-    announcements: {
-      db,
-      instanceId,
-      keys,
-      wakeChannel: async (tx) => (await readDomain(tx)).pushTopic,
-      onActivated: async (tx, device) => {
-        await consumeActivationPassword(tx, { deviceId: device.deviceId, instanceId });
-        await oweDeliveries(tx, { deviceIds: [device.deviceId], cause: 'activation', budgeted: false });
-      },
-      onReturned: async (tx, device) => {
-        await oweDeliveries(tx, { deviceIds: [device.deviceId], cause: 'activation', budgeted: true });
-      },
+  const facts = await readInstanceFacts(context, environment.settings.srpIdentifier);
+  await warmUp(connectDb, facts.instance.id);
+  const devices = createDeviceService({ db, connectDb, facts, platforms, registry, log });
+  const background = createBackgroundWork();
+  const links = await openLinks(context, { facts, devices, background });
+  const wakes = createFollowingWakes({ db, keys: facts.keys, platforms, log });
+  const policyService = openPolicyService(context, facts, wakes);
+  const enrolments = createEnrolmentUpkeep({ announcements: devices.announcements, clock: systemClock, log });
+  const measurements = createMeasurementUpkeep({ db, clock: systemClock, log });
+  for (const work of [wakes, policyService, enrolments, measurements]) background.start((signal) => work.run(signal));
+  background.every(flushEveryMs, () => devices.flush());
+  const work: Work = {
+    detail: () => ({ links: links.detail(), policyService: policyService.counts() }),
+    ready: () => links.ready(),
+    serving: (signal) => links.serving(signal),
+    drain: async () => {
+      await links.close();
+      await background.end();
+      await devices.settled();
+      await devices.flush();
+      await wakes.close();
     },
-    connects: createConnectBatcher({ send: (requests) => connectDevices(connectDb, instanceId, requests) }),
-    samples,
-    notices,
-    clock: systemClock,
-    identityUse,
-    certificateKeys: createCertificateKeys(),
-    deviceAuthorityDer: authorities.device.certificateDer,
-    onAnswer: createRequestMetrics(registry),
   };
-  addActivationMetrics(registry, handlerOptions.activation);
-  const serveDevice = createDeviceHandler(handlerOptions);
+  return { serveDevice: devices.serve, work };
+}
 
-  const { signer, name: signerName } = await loadRouteSigner(db, keys);
+/** Dials the routers, and answers what they ask on their links. */
+async function openLinks(
+  context: ComponentContext<Settings>,
+  parts: { facts: InstanceFacts; devices: DeviceService; background: BackgroundWork },
+): Promise<SrpLinks> {
+  const { db, log, registry, environment } = context;
+  const { facts, devices, background } = parts;
+  const { signer, name: signerName } = await loadRouteSigner(db, facts.keys);
   const signerCertificate = signerName === 'route-signer' ? signer.certificateDer : undefined;
-  const sign = (value: unknown) => signRoutes(value, signer.privateKeyPem, signerCertificate);
   const feed = createRevocationFeed(db);
-  running.push(
-    feed.run(background.signal, (error) =>
-      log.warn({ reason: messageOf(error) }, 'the revocation list could not be read'),
-    ),
+  background.start((signal) =>
+    feed.run(signal, (error) => log.warn({ reason: messageOf(error) }, 'the revocation list could not be read')),
   );
   const handlers: LinkHandlers = {
-    request: (request, response) => serveDevice(request, response, 'link'),
-    routes: { answer: (question) => answerRoutes(db, question), sign },
+    request: (request, response) => devices.serve(request, response, 'link'),
+    routes: {
+      answer: (question) => answerRoutes(db, question),
+      sign: (value) => signRoutes(value, signer.privateKeyPem, signerCertificate),
+    },
     control: (push, signal) => feed.follow(push, signal),
     router: async ({ links, tunnelsOpen, ...router }, key) => {
       await registerRouter(db, { ...router, key }, { links, tunnelsOpen });
@@ -206,71 +161,37 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
   };
   const identifier = environment.settings.srpIdentifier;
   const links = await dialRouters({ context, identifier, handlers });
-  const renewal = credentialRenewal(db);
-  running.push(keepCredentialFresh({ context, identifier, ...renewal, signal: background.signal }));
-
-  const wakes = createFollowingWakes({ db, keys, platforms, log });
-  running.push(wakes.run(background.signal));
-  const policyService = createPolicyService({
-    db,
-    instance: { id: instanceId, srpIdentifier: instance.srpIdentifier, name: instance.name },
-    release: context.identity.release,
-    domain,
-    platforms,
-    wakeClients: wakes.clients,
-    identityRenewal: {
-      isActive: renewalActive,
-      orders: createRenewalOrders({
-        platforms,
-        instanceId,
-        domain: () => readDomain(db),
-        authorities: presentAuthorities,
-      }),
-    },
-    clock: systemClock,
-    log,
-  });
-  running.push(policyService.run(background.signal));
-  running.push(
-    createEnrolmentUpkeep({ announcements: handlerOptions.announcements, clock: systemClock, log }).run(
-      background.signal,
-    ),
-  );
-  running.push(createMeasurementUpkeep({ db, clock: systemClock, log }).run(background.signal));
-  const flushing = setInterval(() => void flush(context, [samples, identityUse]), flushEveryMs);
+  background.start((signal) => keepCredentialFresh({ context, identifier, ...credentialRenewal(db), signal }));
   addGauges(registry, {
     bramble_links_up: {
       help: 'SRP links accepted by a router.',
       value: () => links.links.filter((link) => link.up).length,
     },
   });
-
-  const work: Work = {
-    detail: () => ({ links: links.detail(), policyService: policyService.counts() }),
-    ready: () => links.ready(),
-    serving: (signal) => links.serving(signal),
-    drain: async () => {
-      await links.close();
-      background.abort();
-      clearInterval(flushing);
-      await Promise.all(running);
-      await notices.settled();
-      await flush(context, [samples, identityUse]);
-      await wakes.close();
-    },
-  };
-  return { serveDevice, work };
+  return links;
 }
 
-async function flush(
-  context: ComponentContext<Settings>,
-  gathered: readonly { flush(db: Database): Promise<void> }[],
-): Promise<void> {
-  for (const each of gathered) {
-    await each.flush(context.db).catch((error: unknown) => {
-      context.log.warn({ reason: messageOf(error) }, 'collected request samples could not be written');
-    });
-  }
+function openPolicyService(
+  { db, log, identity }: ComponentContext<Settings>,
+  { instance, domain, presentAuthorities, renewalActive }: InstanceFacts,
+  wakes: FollowingWakes,
+): PolicyService {
+  return createPolicyService({
+    ...{ db, domain, platforms, log },
+    instance: { id: instance.id, srpIdentifier: instance.srpIdentifier, name: instance.name },
+    release: identity.release,
+    wakeClients: wakes.clients,
+    identityRenewal: {
+      isActive: renewalActive,
+      orders: createRenewalOrders({
+        platforms,
+        instanceId: instance.id,
+        domain: () => readDomain(db),
+        authorities: presentAuthorities,
+      }),
+    },
+    clock: systemClock,
+  });
 }
 
 /** Prepares and plans the connect statement on every connection before a device waits for it. */
