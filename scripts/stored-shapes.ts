@@ -54,7 +54,7 @@ import { componentDetailShape } from '../src/registry/component-detail.ts';
 import { manifestSchema } from '../src/release/manifest.ts';
 import { serviceSettings } from '../src/services/services.ts';
 import { upgradePlanSchema, upgradeProgressSchema } from '../src/upgrade/state/upgrade-plan.ts';
-import { waveGateShape } from '../src/upgrade/waves/wave-store.ts';
+import { waveGateShape } from '../src/upgrade/state/wave-store.ts';
 
 const linkShapes = {
   ...{ acceptedShape, helloShape, outcomeReportShape, refusedShape, revocationListShape },

@@ -105,7 +105,7 @@ export const upgradeBugs: readonly KnownBug[] = [
   },
   {
     name: 'window-of-passed-waves-stays',
-    file: 'src/upgrade/waves/wave-store.ts',
+    file: 'src/upgrade/state/wave-store.ts',
     find: `or not exists (select 1 from upgrade_wave o where o.upgrade_id = w.upgrade_id and o.state <> 'passed'))`,
     replace: ')',
     seenBy: [

@@ -12,7 +12,7 @@ import { deliveryStates } from '../../src/states/delivery-states.ts';
 import { deviceStates } from '../../src/states/device-states.ts';
 import { moveStates } from '../../src/states/move-states.ts';
 import { upgradeStates } from '../../src/upgrade/state/upgrade-states.ts';
-import { waveStates } from '../../src/upgrade/waves/wave-states.ts';
+import { waveStates } from '../../src/upgrade/state/wave-states.ts';
 
 type Machine = Pick<StateMachine<string, string>, 'states' | 'initial' | 'transitions' | 'sets' | 'isFinal'>;
 

@@ -27,8 +27,8 @@ import * as moveStore from '../../src/moves/move-store.ts';
 import * as effectivePolicies from '../../src/policies/effective-policy-store.ts';
 import * as gateSamples from '../../src/upgrade/gates/gate-samples.ts';
 import type { Upgrade } from '../../src/upgrade/state/upgrade-store.ts';
+import * as waveStore from '../../src/upgrade/state/wave-store.ts';
 import * as latecomers from '../../src/upgrade/waves/latecomers.ts';
-import * as waveStore from '../../src/upgrade/waves/wave-store.ts';
 import type { LargeDomain } from './large-domain.ts';
 
 export type Q = Database & Transaction;

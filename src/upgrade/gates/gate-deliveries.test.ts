@@ -7,8 +7,8 @@ import { createTestDatabase } from '../../database/database-fixture.ts';
 import { takeBackSilent } from '../../deliveries/suspects.ts';
 import { upgradePlanSchema } from '../state/upgrade-plan.ts';
 import { insertUpgrade } from '../state/upgrade-store.ts';
+import { insertAssignments, insertWaves } from '../state/wave-store.ts';
 import { insertTestDomain, insertTestInstance } from '../steps/domain-fixture.ts';
-import { insertAssignments, insertWaves } from '../waves/wave-store.ts';
 import { readDeliveries } from './gate-deliveries.ts';
 
 const limited = { timeout: 120_000 };

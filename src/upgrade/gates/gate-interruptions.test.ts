@@ -6,8 +6,8 @@ import { openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
 import { upgradePlanSchema } from '../state/upgrade-plan.ts';
 import { insertUpgrade } from '../state/upgrade-store.ts';
+import { insertWaves } from '../state/wave-store.ts';
 import { insertTestDomain, insertTestInstance, insertTestProcess } from '../steps/domain-fixture.ts';
-import { insertWaves } from '../waves/wave-store.ts';
 import { isOutage, readInterruptions, type Witness } from './gate-interruptions.ts';
 
 const limited = { timeout: 120_000 };

@@ -8,9 +8,9 @@ import { accountNameOf } from '../../base/account-name.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { Transaction } from '../../database/connection.ts';
 import { mergeProgress, recordUpgradeEvent, type Upgrade } from '../state/upgrade-store.ts';
+import { changeAssignment, insertAssignment, listWaves } from '../state/wave-store.ts';
 import { type Homeward, homewardText } from '../waves/homeward-text.ts';
 import { joinLatecomerWave } from '../waves/latecomers.ts';
-import { changeAssignment, insertAssignment, listWaves } from '../waves/wave-store.ts';
 import { lockedUpgrade, type Operator, wrongState } from './operator-actions.ts';
 
 export interface AssignmentOrder extends Operator {

@@ -36,8 +36,8 @@ import {
   type Upgrade,
   upgradeOpen,
 } from '../state/upgrade-store.ts';
+import { acceptWave, listWaves, reopenWaves } from '../state/wave-store.ts';
 import { isPausedByGate, pauseUpgrade } from '../steps/pausing.ts';
-import { acceptWave, listWaves, reopenWaves } from '../waves/wave-store.ts';
 
 /** Who acts: the name of an administrator's token. */
 export interface Operator {

@@ -14,9 +14,9 @@ import { listSupervisors } from '../../registry/supervisors.ts';
 import { deliveryStates } from '../../states/delivery-states.ts';
 import { listInstancesBehind } from '../components/instances-behind.ts';
 import { describePosition, listUpgradeEvents, type Upgrade, type UpgradeEvent } from '../state/upgrade-store.ts';
+import { listWaves, readWaveMoves, type Wave } from '../state/wave-store.ts';
 import { listNotReturned } from '../steps/in-place-steps.ts';
 import { countReplacedAccounts } from '../waves/replaced-accounts.ts';
-import { listWaves, readWaveMoves, type Wave } from '../waves/wave-store.ts';
 import { readWaits } from './wait-facts.ts';
 
 /** As this release makes it. */

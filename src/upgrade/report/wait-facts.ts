@@ -13,8 +13,8 @@ import { supervisorsToWaitFor } from '../components/supervisors-behind.ts';
 import { listLockHolders } from '../fence/release-fence.ts';
 import { hasReached } from '../state/upgrade-steps.ts';
 import type { Upgrade } from '../state/upgrade-store.ts';
+import { acceptedBy, type Wave, type WaveMoves } from '../state/wave-store.ts';
 import { isPausedByGate } from '../steps/pausing.ts';
-import { acceptedBy, type Wave, type WaveMoves } from '../waves/wave-store.ts';
 import {
   type AccountBehind,
   type BlockingSession,

@@ -8,7 +8,7 @@
  *
  * Invariants: paused goes back only to where it came from, or to reversing; from finalizing the only way is forward; from
  * every state that is not final something can go on. *Soaking* is the upgrade's here: all its waves have passed, and an
- * operator is to finalize it. A single wave soaks, too (see waves/wave-states.ts).
+ * operator is to finalize it. A single wave soaks, too (see state/wave-states.ts).
  */
 import { stateMachine } from '../../database/state-machine.ts';
 

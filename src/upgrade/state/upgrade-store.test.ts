@@ -5,18 +5,6 @@ import { openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
 import { pauseUpgradeBatches, resumeUpgradeBatches } from '../../moves/move-reports.ts';
 import { insertTestDomain, insertTestInstance } from '../steps/domain-fixture.ts';
-import {
-  assignLatecomers,
-  changeAssignment,
-  insertAssignments,
-  insertWaves,
-  listUnmoved,
-  listWaves,
-  readWaveMoves,
-  reopenWaves,
-  setWaveGate,
-  setWaveState,
-} from '../waves/wave-store.ts';
 import { upgradePlanSchema } from './upgrade-plan.ts';
 import {
   insertUpgrade,
@@ -35,6 +23,18 @@ import {
   transition,
   type Upgrade,
 } from './upgrade-store.ts';
+import {
+  assignLatecomers,
+  changeAssignment,
+  insertAssignments,
+  insertWaves,
+  listUnmoved,
+  listWaves,
+  readWaveMoves,
+  reopenWaves,
+  setWaveGate,
+  setWaveState,
+} from './wave-store.ts';
 
 const database = await createTestDatabase();
 const db = openDatabase(database.url, { applicationName: 'bramble/test', max: 3 });

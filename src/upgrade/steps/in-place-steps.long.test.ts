@@ -6,7 +6,7 @@ import { finalizeByOperator, resumeByOperator, reverseByOperator } from '../oper
 import { readUpgradeReport } from '../report/report.ts';
 import { reportText } from '../report/report-text.ts';
 import { listUpgradeEvents } from '../state/upgrade-store.ts';
-import { listWaves } from '../waves/wave-store.ts';
+import { listWaves } from '../state/wave-store.ts';
 import { insertTestInstance } from './domain-fixture.ts';
 import { endUnasked, operator, type Scene, scene, until } from './scene-fixture.ts';
 import type { StepContext } from './step-context.ts';

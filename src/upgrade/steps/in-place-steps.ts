@@ -17,7 +17,7 @@ import { planReplacements } from '../plan/in-place-plan.ts';
 import { readInstanceFacts } from '../plan/plan-facts.ts';
 import type { Replacement } from '../state/upgrade-plan.ts';
 import { mergeProgress, recordUpgradeEvent, transition, type Upgrade } from '../state/upgrade-store.ts';
-import { insertWaves, listWaves, setWaveState, type Wave } from '../waves/wave-store.ts';
+import { insertWaves, listWaves, setWaveState, type Wave } from '../state/wave-store.ts';
 import { pauseStep } from './pausing.ts';
 import { advanced, type StepContext, type StepOutcome, stepTransaction, waitingFor } from './step-context.ts';
 

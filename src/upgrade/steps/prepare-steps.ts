@@ -24,7 +24,7 @@ import {
   transition,
   type Upgrade,
 } from '../state/upgrade-store.ts';
-import { type Assignment, insertAssignments, insertWaves } from '../waves/wave-store.ts';
+import { type Assignment, insertAssignments, insertWaves } from '../state/wave-store.ts';
 import { divideReplacements } from './in-place-steps.ts';
 import { comparePlan, completeInstancesOrPause } from './instance-steps.ts';
 import { replaceRouters } from './router-steps.ts';

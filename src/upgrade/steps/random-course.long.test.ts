@@ -21,7 +21,7 @@ import {
   upgradeStates,
 } from '../state/upgrade-states.ts';
 import { listUpgradeEvents } from '../state/upgrade-store.ts';
-import { waveStates } from '../waves/wave-states.ts';
+import { waveStates } from '../state/wave-states.ts';
 import { operator, type Scene, scene } from './scene-fixture.ts';
 
 const happening = fc.oneof(

@@ -5,7 +5,7 @@ import { stepOnce } from '../../processes/coordinator/coordinator.ts';
 import { finalizeByOperator, pauseByOperator, resumeByOperator } from '../operations/operator-actions.ts';
 import { readUpgradeReport } from '../report/report.ts';
 import { reportText } from '../report/report-text.ts';
-import { listWaves } from '../waves/wave-store.ts';
+import { listWaves } from '../state/wave-store.ts';
 import { countAt, endUnasked, operator, type Scene, scene, until } from './scene-fixture.ts';
 import type { StepContext } from './step-context.ts';
 

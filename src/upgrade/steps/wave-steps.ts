@@ -10,9 +10,6 @@ import { readGateFigures } from '../gates/gate-samples.ts';
 import { chosenGate } from '../state/plan-options.ts';
 import { finalDecision } from '../state/upgrade-states.ts';
 import { recordUpgradeEvent, transition, type Upgrade } from '../state/upgrade-store.ts';
-import { recordGateAnswer } from '../waves/gate-record.ts';
-import { countFailedMoves, countStragglers, joinLatecomers, moveStragglers, queueMoves } from '../waves/latecomers.ts';
-import { countReplacedAccounts } from '../waves/replaced-accounts.ts';
 import {
   acceptedBy,
   listWaves,
@@ -23,7 +20,10 @@ import {
   type Wave,
   type WaveMoves,
   type WaveVerdict,
-} from '../waves/wave-store.ts';
+} from '../state/wave-store.ts';
+import { recordGateAnswer } from '../waves/gate-record.ts';
+import { countFailedMoves, countStragglers, joinLatecomers, moveStragglers, queueMoves } from '../waves/latecomers.ts';
+import { countReplacedAccounts } from '../waves/replaced-accounts.ts';
 import { replaceLatecomers, replaceWave, watchReplaced } from './in-place-steps.ts';
 import { completeInstances } from './instance-steps.ts';
 import { pauseStep, pauseUpgrade } from './pausing.ts';

@@ -5,7 +5,7 @@
 import type { Queryable } from '../../database/connection.ts';
 import type { GateAnswer } from '../gates/gate.ts';
 import type { Upgrade } from '../state/upgrade-store.ts';
-import { gateWith, type Wave } from './wave-store.ts';
+import { gateWith, type Wave } from '../state/wave-store.ts';
 
 const rewrittenAfterSeconds = 10;
 

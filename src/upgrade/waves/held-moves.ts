@@ -12,8 +12,8 @@ import type { AskedMove, HeldMove } from '../../moves/batch-store.ts';
 import { listInstancesBehind } from '../components/instances-behind.ts';
 import type { NewInstance } from '../state/upgrade-plan.ts';
 import { readOpenUpgrade, type Upgrade } from '../state/upgrade-store.ts';
+import { listWaves } from '../state/wave-store.ts';
 import { homewardText } from './homeward-text.ts';
-import { listWaves } from './wave-store.ts';
 
 const movingStates: readonly string[] = ['moving', 'all-moved', 'soaking', 'finalizing'];
 

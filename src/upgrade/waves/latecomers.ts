@@ -21,7 +21,7 @@ import {
   readWaveMoves,
   setWaveState,
   type UnmovedAccount,
-} from './wave-store.ts';
+} from '../state/wave-store.ts';
 
 /** Where those go whose new instance no wave has had. Once it is being finalized nothing can go back, and no gate helps. */
 export type UnjudgedWave = 'own-wave' | 'last-wave';
