@@ -8,6 +8,7 @@ import { BrambleError } from '../base/errors.ts';
 import type { AccountId } from '../base/ids.ts';
 import { newId } from '../base/ids.ts';
 import type { Transaction } from '../database/connection.ts';
+import { holdStandingInstances } from '../instances/instance-locks.ts';
 import { accountPlacement, type PlacementTarget } from './account-placement.ts';
 
 /** What an administrator specifies for a new account. */
@@ -110,15 +111,15 @@ function planAccount(
   };
 }
 
-/** Locks the instances FOR SHARE, so that none retires meanwhile; counts through index account_instance. */
+/** None of the instances retires meanwhile; counts through index account_instance. */
 async function placementTargets(tx: Transaction, listOnTrial: ListOnTrial): Promise<PlacementTarget[]> {
+  const standing = await holdStandingInstances(tx);
   const targets = await tx<Omit<PlacementTarget, 'onTrial'>[]>`
     select i.id, i.name,
       (select count(*)::int from account a where a.instance_id = i.id) as "accountCount"
     from instance i
-    where i.retired_at is null
-    order by i.name
-    for share of i`;
+    where i.id = any(${standing.map(({ id }) => id)}::uuid[])
+    order by i.name`;
   // After the lock: an instance added meanwhile was recorded by its upgrade in the same transaction.
   const onTrial = await listOnTrial(tx);
   return targets.map((target) => ({ ...target, onTrial: onTrial.has(target.id) }));

@@ -46,3 +46,12 @@ export async function listHolds(q: Queryable): Promise<Hold[]> {
   return await q<Hold[]>`
     select instance_id as "instanceId", reason, waiting, held_seconds as "heldSeconds" from delivery_hold`;
 }
+
+/** The same, with the instances' names. */
+export async function listHeldBack(
+  q: Queryable,
+): Promise<{ instance: string; reason: string; waiting: number; heldSeconds: number }[]> {
+  return await q`
+    select i.name as instance, h.reason, h.waiting, h.held_seconds as "heldSeconds"
+      from delivery_hold h join instance i on i.id = h.instance_id order by i.name`;
+}

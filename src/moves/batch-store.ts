@@ -4,6 +4,7 @@ import { counted } from '../base/counted.ts';
 import { type AccountId, type InstanceId, type MoveId, newId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import { recordEvent } from '../domain/events.ts';
+import { holdStandingInstances } from '../instances/instance-locks.ts';
 import { moveStates } from '../states/move-states.ts';
 
 export type MovePurpose = 'manual' | 'wave' | 'reverse' | 'back';
@@ -60,8 +61,7 @@ export async function createMoveBatch(tx: Transaction, batch: NewMoveBatch): Pro
     values (${batchId}, ${batch.purpose}, ${batch.upgradeId ?? null}, ${batch.waveNumber ?? null}, 'running',
             ${batch.createdBy})`;
   const goals = [...new Set(batch.moves.map((move) => move.toInstanceId))];
-  const standing = await tx<{ id: InstanceId; name: string }[]>`
-    select id, name from instance where id = any(${goals}::uuid[]) and retired_at is null order by id for share`;
+  const standing = await holdStandingInstances(tx, goals);
   const toStanding = batch.moves.filter((move) => standing.some(({ id }) => id === move.toInstanceId));
   const held = new Map((await batch.listHeld?.(tx, toStanding))?.map((move) => [move.accountId, move]));
   const moves = toStanding.filter(({ accountId }) => !held.has(accountId));

@@ -3,6 +3,7 @@
  * for people. Releases read each other's: fields that an earlier one does not report are absent.
  */
 import * as z from 'zod';
+import type { Queryable, SqlFragment } from '../database/connection.ts';
 
 /** Of a process that dials: one link for each router that its credential names. */
 const dialledLinkShape = z.looseObject({ router: z.string(), up: z.boolean(), reconnects: z.int() });
@@ -18,3 +19,13 @@ export const componentDetailShape = z.looseObject({
   recordsChanges: z.boolean().optional(),
 });
 export type ComponentDetail = z.output<typeof componentDetailShape>;
+
+/** In an administration service's detail: it records what it changes. */
+export const recordsChanges = 'recordsChanges';
+
+/** A query for the administration services of this release that record what they change. */
+export function administrationRecords(q: Queryable, release: string): SqlFragment {
+  return q`
+       select from component c
+        where c.kind = 'administration' and c.release = ${release} and c.detail->>${recordsChanges} = 'true'`;
+}

@@ -367,6 +367,7 @@ export const seldom: readonly unknown[] = [
   waveStore.insertAssignments,
   waveStore.insertWaves,
   waveStore.passAcceptedWave,
+  waveStore.refreshWaveGate,
   waveStore.reopenWaves,
   waveStore.setWaveState,
   // These send no statement.
@@ -377,7 +378,6 @@ export const seldom: readonly unknown[] = [
   waitingReason.holdMessage,
   waitingReason.waitingReason,
   waveStore.acceptedBy,
-  waveStore.gateWith,
 ];
 
 export const hotModules: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {

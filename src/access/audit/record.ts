@@ -6,6 +6,7 @@
  * record of a change that did not happen.
  */
 import type { Transaction } from '../../database/connection.ts';
+import { administrationRecords } from '../../registry/component-detail.ts';
 
 export interface Operation {
   /** Name of the administrator's token, or of the component that acts on its own. */
@@ -71,10 +72,5 @@ export async function markTimeWithoutAudit(tx: Transaction, release: string): Pr
     select 'marker', 'time without audit',
            jsonb_build_object('release', ${release}::text, 'until', now(),
              'since', (select max(r.at) from audit_record r where r.kind <> 'unrecorded'))
-     where not exists (
-       select from component c
-        where c.kind = 'administration' and c.release = ${release} and c.detail->>${recordsChanges} = 'true')`;
+     where not exists (${administrationRecords(tx, release)})`;
 }
-
-/** In an administration service's detail: it records what it changes. */
-export const recordsChanges = 'recordsChanges';

@@ -3,6 +3,7 @@
  * whatever a plan says.
  */
 import type { Queryable, Transaction } from '../../database/connection.ts';
+import { lockInstances } from '../../instances/instance-locks.ts';
 
 export interface PlacedInstance {
   id: string;
@@ -35,11 +36,10 @@ export function occupiedText(instances: readonly PlacedInstance[]): string {
  * being created or moved here holds the row FOR KEY SHARE until it can be seen, so it is counted in the next statement.
  */
 export async function lockOccupied(tx: Transaction, names: readonly string[]): Promise<string[]> {
-  const locked = await tx<{ id: string }[]>`
-    select id from instance where name = any(${names as string[]}) order by id for update`;
+  const locked = await lockInstances(tx, names);
   const rows = await tx<{ name: string }[]>`
     select i.name from instance i
-     where i.id = any(${locked.map(({ id }) => id)}::uuid[]) and exists (select 1 from account a where a.instance_id = i.id)
+     where i.id = any(${locked}::uuid[]) and exists (select 1 from account a where a.instance_id = i.id)
      order by i.name`;
   return rows.map(({ name }) => name);
 }

@@ -24,6 +24,7 @@ import {
   alreadyPlanned,
   describePosition,
   insertUpgrade,
+  isPausedByGate,
   lockOpenUpgrade,
   mergeProgress,
   minuteText,
@@ -37,7 +38,7 @@ import {
   upgradeOpen,
 } from '../state/upgrade-store.ts';
 import { acceptWave, listWaves, reopenWaves } from '../state/wave-store.ts';
-import { isPausedByGate, pauseUpgrade } from '../steps/pausing.ts';
+import { pauseUpgrade } from '../steps/pausing.ts';
 
 /** Who acts: the name of an administrator's token. */
 export interface Operator {

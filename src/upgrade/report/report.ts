@@ -6,6 +6,7 @@
 import type { Unchanged } from '../../api/operation.ts';
 import type { UpgradeReport, UpgradeWait } from '../../api/upgrade-report.ts';
 import type { Queryable } from '../../database/connection.ts';
+import { listHeldBack } from '../../deliveries/delivery-figures.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { countMovedAccounts } from '../../moves/move-reports.ts';
 import { listComponents } from '../../registry/components.ts';
@@ -13,7 +14,13 @@ import { type Feature, featureStates } from '../../registry/features.ts';
 import { listSupervisors } from '../../registry/supervisors.ts';
 import { deliveryStates } from '../../states/delivery-states.ts';
 import { listInstancesBehind } from '../components/instances-behind.ts';
-import { describePosition, listUpgradeEvents, type Upgrade, type UpgradeEvent } from '../state/upgrade-store.ts';
+import {
+  describePosition,
+  listUpgradeEvents,
+  secondsOf,
+  type Upgrade,
+  type UpgradeEvent,
+} from '../state/upgrade-store.ts';
 import { listWaves, readWaveMoves, type Wave } from '../state/wave-store.ts';
 import { listNotReturned } from '../steps/in-place-steps.ts';
 import { countReplacedAccounts } from '../waves/replaced-accounts.ts';
@@ -99,13 +106,6 @@ function phasesOf(events: readonly UpgradeEvent[], endMs: number): Report['phase
   });
 }
 
-async function secondsOf(q: Queryable, upgrade: Upgrade): Promise<number> {
-  const [row] = await q<{ seconds: number }[]>`
-    select extract(epoch from coalesce(finished_at, clock_timestamp()) - created_at)::float8 as seconds
-      from upgrade where id = ${upgrade.id}`;
-  return row?.seconds ?? 0;
-}
-
 /** Through delivery_move, by the purpose of the batch that each move belongs to. */
 async function countDeliveries(q: Queryable, upgrade: Upgrade): Promise<UpgradeReport['deliveries']> {
   return await q<UpgradeReport['deliveries']>`
@@ -117,12 +117,6 @@ async function countDeliveries(q: Queryable, upgrade: Upgrade): Promise<UpgradeR
       from move_batch b join account_move m on m.batch_id = b.id join delivery d on d.move_id = m.id
      where b.upgrade_id = ${upgrade.id}
      group by 1, 2 order by 2 desc, 1`;
-}
-
-async function listHeldBack(q: Queryable): Promise<Report['heldBack']> {
-  return await q`
-    select i.name as instance, h.reason, h.waiting, h.held_seconds as "heldSeconds"
-      from delivery_hold h join instance i on i.id = h.instance_id order by i.name`;
 }
 
 async function countAccounts(q: Queryable, upgrade: Upgrade): Promise<Report['accounts']> {

@@ -2,19 +2,15 @@
 
 import type { UpgradeId } from '../../base/ids.ts';
 import type { Queryable } from '../../database/connection.ts';
-import { readBudget, silentPatience } from '../../deliveries/budget.ts';
-import type { HoldReason } from '../../deliveries/situation.ts';
-import { holdMessage } from '../../deliveries/waiting-reason.ts';
+import { listSilent, listWaitingHolds } from '../../deliveries/delivery-waits.ts';
 import { listSupervisors } from '../../registry/supervisors.ts';
-import { deliveryStates } from '../../states/delivery-states.ts';
 import { moveStates } from '../../states/move-states.ts';
 import { listInstancesBehind } from '../components/instances-behind.ts';
 import { supervisorsToWaitFor } from '../components/supervisors-behind.ts';
 import { listLockHolders } from '../fence/release-fence.ts';
 import { hasReached } from '../state/upgrade-steps.ts';
-import type { Upgrade } from '../state/upgrade-store.ts';
+import { isPausedByGate, type Upgrade } from '../state/upgrade-store.ts';
 import { acceptedBy, type Wave, type WaveMoves } from '../state/wave-store.ts';
-import { isPausedByGate } from '../steps/pausing.ts';
 import {
   type AccountBehind,
   type BlockingSession,
@@ -44,8 +40,8 @@ export async function readWaits(q: Queryable, upgrade: Upgrade, waves: readonly 
       listHostsWithoutSupervisor(q),
       listSupervisors(q),
       listBlockingSessions(q, upgrade),
-      listHolds(q),
-      readSilent(q),
+      listWaitingHolds(q),
+      listSilent(q),
       readBehind(q, upgrade),
       isPausedByGate(q, upgrade),
       wave === undefined ? [] : listOpenAccounts(q, upgrade.id, wave.number),
@@ -162,38 +158,6 @@ async function listBlockingSessions(q: Queryable, upgrade: Upgrade): Promise<Blo
      where s.backend_type = 'client backend' and s.pid <> pg_backend_pid() and not starts_with(s.application_name, 'bramble/coordinator/')
        and s.xact_start < clock_timestamp() - make_interval(secs => ${inTheWayAfterSeconds})
      group by s.pid, s.application_name, s.client_addr, s.xact_start order by s.xact_start`;
-}
-
-/** An instance that has written none for ten seconds is away, and waited for as a process. */
-async function listHolds(q: Queryable): Promise<WaitFacts['holds']> {
-  const rows = await q<{ instance: string; reason: Exclude<HoldReason, 'nothing'>; waiting: number; since: Date }[]>`
-    select i.name as instance, h.reason, h.waiting, h.since
-      from delivery_hold h join instance i on i.id = h.instance_id
-     where h.reason <> 'nothing' and h.updated_at > clock_timestamp() - interval '10 seconds'
-     order by i.name`;
-  return rows.map((row) => ({ ...row, message: holdMessage(row.reason) }));
-}
-
-async function readSilent(q: Queryable): Promise<WaitFacts['silent']> {
-  const { suspectAfterSeconds } = await readBudget(q);
-  const rows = await q<{ device: string; since: Date; count: number; inSlots: number; capReached: boolean }[]>`
-    select a.name || ': ' || d.device_id as device, min(d.handed_out_at) as since, (count(*) over ())::int as count,
-           (sum(bool_or(d.state = 'handed-out')::int) over ())::int as "inSlots",
-           not exists (select 1 from delivery_permit
-                        where scope = 'suspects' and number > 0 and delivery_id is null) as "capReached"
-      from delivery d join account a on a.id = d.account_id
-     where ${deliveryStates.in(q, 'with-device', 'd')} and d.budgeted
-       and d.handed_out_at < clock_timestamp() - make_interval(secs => ${suspectAfterSeconds})
-     group by a.name, d.device_id order by 2 limit 20`;
-  const [first] = rows;
-  return {
-    count: first?.count ?? 0,
-    since: first?.since ?? null,
-    devices: rows.map(({ device }) => device),
-    inSlots: first?.inSlots ?? 0,
-    capReached: first?.capReached ?? false,
-    patienceSeconds: suspectAfterSeconds * (silentPatience + 1),
-  };
 }
 
 /** Accounts of a wave that are not where they are to go, or have deliveries open there; devices out of reach left out. */

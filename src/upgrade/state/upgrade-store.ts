@@ -255,6 +255,22 @@ export interface UpgradeEvent {
   detail: Record<string, unknown>;
 }
 
+/** Whether the pause that it is in is a gate's: the log holds what that said beside the pause. */
+export async function isPausedByGate(q: Queryable, { id, generation }: Upgrade): Promise<boolean> {
+  const [row] = await q`
+    select 1 from upgrade_event
+     where upgrade_id = ${id} and generation = ${generation} and state = 'paused' and detail ? 'gate'`;
+  return row !== undefined;
+}
+
+/** From its beginning to its end or until now. */
+export async function secondsOf(q: Queryable, { id }: Upgrade): Promise<number> {
+  const [row] = await q<{ seconds: number }[]>`
+    select extract(epoch from coalesce(finished_at, clock_timestamp()) - created_at)::float8 as seconds
+      from upgrade where id = ${id}`;
+  return row?.seconds ?? 0;
+}
+
 /** All events of an upgrade, oldest first. */
 export async function listUpgradeEvents(q: Queryable, id: UpgradeId): Promise<UpgradeEvent[]> {
   return await q<UpgradeEvent[]>`

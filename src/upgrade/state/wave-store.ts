@@ -7,13 +7,18 @@ import { type WaveGate, waveGateShape } from '../../api/upgrade-plan.ts';
 import type { AccountId, InstanceId, UpgradeId } from '../../base/ids.ts';
 import type { Queryable, SqlFragment, Transaction } from '../../database/connection.ts';
 import { openMovesOf } from '../../moves/move-reports.ts';
+import { closeOutOfReach, isOutOfReachElsewhere } from '../../moves/out-of-reach.ts';
 import { moveStates } from '../../states/move-states.ts';
+import type { Upgrade } from './upgrade-store.ts';
 import { type WaveState, waveStates } from './wave-states.ts';
 
 /** The column `gate` is stored as it is shown. */
 export { type WaveGate, waveGateShape };
 /** A gate's answer about a wave. */
-export type WaveVerdict = Required<Pick<WaveGate, 'answer' | 'reasons'>>;
+export interface WaveVerdict {
+  readonly answer: NonNullable<WaveGate['answer']>;
+  readonly reasons: readonly string[];
+}
 
 export interface Wave {
   number: number;
@@ -72,8 +77,28 @@ export async function setWaveGate(tx: Transaction, id: UpgradeId, number: number
     update upgrade_wave set gate = ${gateWith(tx, answer)} where upgrade_id = ${id} and number = ${number}`;
 }
 
+/**
+ * The same while the wave is observed and the upgrade has not gone on since it was read: where the answer is another one, or was
+ * kept longer than `afterSeconds` ago.
+ */
+export async function refreshWaveGate(
+  q: Queryable,
+  read: Pick<Upgrade, 'id' | 'generation'>,
+  number: number,
+  answer: WaveVerdict,
+  afterSeconds: number,
+): Promise<void> {
+  await q`
+    update upgrade_wave
+       set gate = ${gateWith(q, answer)}
+     where upgrade_id = ${read.id} and number = ${number} and state = 'soaking'
+       and exists (select 1 from upgrade where id = ${read.id} and generation = ${read.generation})
+       and (gate->>'answer' is distinct from ${answer.answer}
+            or (gate->>'at')::timestamptz < clock_timestamp() - make_interval(secs => ${afterSeconds}))`;
+}
+
 /** The value of `upgrade_wave.gate` with another answer, as of now. */
-export function gateWith(q: Queryable, answer: WaveVerdict): SqlFragment {
+function gateWith(q: Queryable, answer: WaveVerdict): SqlFragment {
   return q`
     ${q.json({ ...answer } as never)} || jsonb_build_object('at', clock_timestamp())
       || jsonb_strip_nulls(jsonb_build_object('windowFrom', gate->'windowFrom', 'acceptedBy', gate->'acceptedBy'))`;
@@ -194,20 +219,14 @@ export async function insertAssignment(
      where a.id = ${accountId}`;
 }
 
-/**
- * A move that brought the account somewhere else than it is to go, and whose devices do not come: it would never end. For rows
- * `m` of account_move and `s` of upgrade_assignment.
- */
-const outOfReachElsewhere = (q: Queryable) =>
-  q`(m.state = 'delivering' and m.out_of_reach and m.to_instance_id <> s.to_instance_id)`;
-
 /** Ends those moves for accounts of the waves up to `wave`: what they owe is owed by the account's next move. */
 export async function closeOutOfReachElsewhere(tx: Transaction, id: UpgradeId, wave: number): Promise<void> {
-  await tx`
-    update account_move m set state = 'closed', closed_at = now()
-      from upgrade_assignment s
-     where s.upgrade_id = ${id} and s.wave_number <= ${wave} and m.account_id = s.account_id
-       and ${outOfReachElsewhere(tx)}`;
+  await closeOutOfReach(
+    tx,
+    tx`
+      select s.account_id, s.to_instance_id from upgrade_assignment s
+       where s.upgrade_id = ${id} and s.wave_number <= ${wave}`,
+  );
 }
 
 /** An account that is to be moved; `displaced` when an administrator had moved it from its goal, or meanwhile elsewhere. */
@@ -279,7 +298,7 @@ export async function readWaveMoves(q: Queryable, id: UpgradeId, wave: number): 
       left join lateral (
         select m.state, m.out_of_reach from account_move m
          where m.account_id = s.account_id and ${moveStates.notIn(q, 'ended', 'm')}
-           and not ${outOfReachElsewhere(q)}) o on true
+           and not ${isOutOfReachElsewhere(q, q`s.to_instance_id`)}) o on true
       left join rolled_back f on f.account_id = s.account_id
      where s.upgrade_id = ${id} and s.wave_number = ${wave}`;
   return row ?? { accounts: 0, settled: 0, outOfReach: 0, delivering: 0, underWay: 0, waiting: 0, failed: 0 };

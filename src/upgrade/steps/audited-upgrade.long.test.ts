@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { createToken } from '../../access/administrator-tokens.ts';
-import { markTimeWithoutAudit, recordsChanges } from '../../access/audit/record.ts';
+import { markTimeWithoutAudit } from '../../access/audit/record.ts';
 import type { Database } from '../../database/connection.ts';
 import { openCoordinatorEndpoint } from '../../processes/coordinator/coordinator-endpoint.ts';
+import { recordsChanges } from '../../registry/component-detail.ts';
 import { finalizeByOperator, reverseByOperator, startUpgrade, writePlan } from '../operations/operator-actions.ts';
 import { operator, scene, until } from './scene-fixture.ts';
 

@@ -2,7 +2,7 @@
  * Pausing, by hand or by a gate: the upgrade's state and the batches of moves change in one transaction, so that from its
  * commit on nothing new starts (invariant 10).
  */
-import type { Queryable, Transaction } from '../../database/connection.ts';
+import type { Transaction } from '../../database/connection.ts';
 import { pauseUpgradeBatches } from '../../moves/move-reports.ts';
 import { transition, type Upgrade } from '../state/upgrade-store.ts';
 import { advanced, type StepContext, type StepOutcome, stepTransaction } from './step-context.ts';
@@ -22,14 +22,6 @@ export async function pauseUpgrade(
   if (outcome.kind === 'conflict') return 'conflict';
   await pauseUpgradeBatches(tx, upgrade.id, reason);
   return 'paused';
-}
-
-/** Whether the pause that it is in is a gate's: the log holds what that said beside the pause. */
-export async function isPausedByGate(q: Queryable, { id, generation }: Upgrade): Promise<boolean> {
-  const [row] = await q`
-    select 1 from upgrade_event
-     where upgrade_id = ${id} and generation = ${generation} and state = 'paused' and detail ? 'gate'`;
-  return row !== undefined;
 }
 
 /** {@link pauseUpgrade} as a step of the coordinator. */

@@ -5,7 +5,7 @@
 import type { Queryable } from '../../database/connection.ts';
 import type { GateAnswer } from '../gates/gate.ts';
 import type { Upgrade } from '../state/upgrade-store.ts';
-import { gateWith, type Wave } from '../state/wave-store.ts';
+import { refreshWaveGate, type Wave } from '../state/wave-store.ts';
 
 const rewrittenAfterSeconds = 10;
 
@@ -17,13 +17,7 @@ export async function recordGateAnswer(
   answer: GateAnswer,
 ): Promise<void> {
   if (wave.gate?.['answer'] === answer.answer && isSame(wave.gate['reasons'], answer.reasons)) return;
-  await q`
-    update upgrade_wave
-       set gate = ${gateWith(q, answer)}
-     where upgrade_id = ${read.id} and number = ${wave.number} and state = 'soaking'
-       and exists (select 1 from upgrade where id = ${read.id} and generation = ${read.generation})
-       and (gate->>'answer' is distinct from ${answer.answer}
-            or (gate->>'at')::timestamptz < clock_timestamp() - make_interval(secs => ${rewrittenAfterSeconds}))`;
+  await refreshWaveGate(q, read, wave.number, answer, rewrittenAfterSeconds);
 }
 
 function isSame(one: unknown, other: readonly string[]): boolean {
