@@ -4,12 +4,14 @@ import { upgradeOperations } from '../../api/upgrade.ts';
 import type { UpgradeReport } from '../../api/upgrade-report.ts';
 import { emptiedText, gateText, reportText } from '../../upgrade/report/report-text.ts';
 import { waitLines } from '../../upgrade/report/wait-text.ts';
+import { upgradeStates } from '../../upgrade/state/upgrade-states.ts';
 import { type AcceptanceFlags, acceptanceOf, acceptanceOptions } from '../acceptance-flags.ts';
 import { example, type Frame } from '../frame.ts';
 import { cell, columns, facts, progressBar, type Style } from '../text-output.ts';
 import { addUpgradePlanCommand } from './upgrade-plan.ts';
 
-const finalStates = new Set(['done', 'reversed', 'cancelled']);
+/** Of another release's upgrade, too, whose other states are not known here. */
+const finalStates: ReadonlySet<string> = new Set(upgradeStates.sets.ended);
 
 export function addUpgradeCommands(program: Command, frame: Frame): void {
   const upgrades = program

@@ -7,6 +7,7 @@
 import { accountNameOf } from '../../base/account-name.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { Transaction } from '../../database/connection.ts';
+import { upgradeStates } from '../state/upgrade-states.ts';
 import { mergeProgress, recordUpgradeEvent, type Upgrade } from '../state/upgrade-store.ts';
 import { changeAssignment, insertAssignment, listWaves } from '../state/wave-store.ts';
 import { type Homeward, homewardText } from '../waves/homeward-text.ts';
@@ -19,8 +20,6 @@ export interface AssignmentOrder extends Operator {
   wave?: number;
 }
 
-const beforeWaves: readonly string[] = ['planned', 'checked', 'admin-fenced', 'expanded', 'admin-upgraded'];
-
 /** @throws BrambleError ERR_NOT_FOUND, ERR_INPUT for an instance or a wave that is none of the upgrade's, ERR_UPGRADE_STATE. */
 export async function assignAccount(tx: Transaction, order: AssignmentOrder): Promise<Upgrade> {
   const upgrade = await lockedUpgrade(tx);
@@ -29,13 +28,13 @@ export async function assignAccount(tx: Transaction, order: AssignmentOrder): Pr
   if (found === undefined) throw new BrambleError('ERR_NOT_FOUND', `There is no account ${account}.`);
   await assertPlanned(tx, upgrade, account, order.instance);
   const position = upgrade.pausedFrom ?? upgrade.state;
-  if (beforeWaves.includes(position)) {
+  if (upgradeStates.has('before-waves', position)) {
     if (order.wave !== undefined)
       throw wrongState(upgrade, 'assign accounts to waves: the waves have not been formed yet');
     const assignments = { ...upgrade.progress.assignments, [account]: order.instance };
     await mergeProgress(tx, upgrade.id, { assignments });
   } else {
-    if (!['moving', 'all-moved', 'soaking'].includes(position)) throw wrongState(upgrade, 'change assignments');
+    if (!upgradeStates.has('in-waves', position)) throw wrongState(upgrade, 'change assignments');
     await assignInWaves(tx, upgrade, found.id, order);
   }
   await recordUpgradeEvent(tx, upgrade, `${account} is assigned to ${order.instance} by ${order.by}`);

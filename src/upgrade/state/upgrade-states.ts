@@ -48,6 +48,12 @@ export const upgradeStates = stateMachine({
     ended: ['done', 'reversed', 'cancelled'],
     /** The instances that were added take accounts on trial, or give them back. */
     'on-trial': ['expanded', 'admin-upgraded', 'moving', 'reversing'],
+    /** The accounts have not been divided into waves. */
+    'before-waves': ['planned', 'checked', 'admin-fenced', 'expanded', 'admin-upgraded'],
+    /** There are waves, and who is in them can still change. */
+    'in-waves': ['moving', 'all-moved', 'soaking'],
+    /** Accounts are moved onward; one that is moved elsewhere is moved again. */
+    onward: ['moving', 'all-moved', 'soaking', 'finalizing'],
   },
 });
 export type UpgradeState = (typeof upgradeStates.states)[number];

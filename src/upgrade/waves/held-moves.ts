@@ -11,11 +11,10 @@ import type { Queryable } from '../../database/connection.ts';
 import type { AskedMove, HeldMove } from '../../moves/batch-store.ts';
 import { listInstancesBehind } from '../components/instances-behind.ts';
 import type { NewInstance } from '../state/upgrade-plan.ts';
+import { upgradeStates } from '../state/upgrade-states.ts';
 import { readOpenUpgrade, type Upgrade } from '../state/upgrade-store.ts';
 import { listWaves } from '../state/wave-store.ts';
 import { homewardText } from './homeward-text.ts';
-
-const movingStates: readonly string[] = ['moving', 'all-moved', 'soaking', 'finalizing'];
 
 /** Of these moves those that the open upgrade would undo. The upgrade is not locked: what it does right now it may still undo. */
 export async function listHeldMoves(q: Queryable, moves: readonly AskedMove[]): Promise<HeldMove[]> {
@@ -23,7 +22,7 @@ export async function listHeldMoves(q: Queryable, moves: readonly AskedMove[]): 
   if (upgrade === undefined) return [];
   const position = upgrade.pausedFrom ?? upgrade.state;
   if (position === 'reversing') return heldByReversing(upgrade, moves);
-  if (!movingStates.includes(position) || upgrade.plan.inPlace) return [];
+  if (!upgradeStates.has('onward', position) || upgrade.plan.inPlace) return [];
   return [...(await heldByAssignment(q, upgrade, moves)), ...(await heldByEmptying(q, upgrade, moves))];
 }
 
