@@ -5,6 +5,7 @@ import { type AccountId, type InstanceId, type MoveId, newId } from '../base/ids
 import type { Queryable, Transaction } from '../database/connection.ts';
 import { recordEvent } from '../domain/events.ts';
 import { holdStandingInstances } from '../instances/instance-locks.ts';
+import type { MoveBatchState } from '../states/move-batch-states.ts';
 import { moveStates } from '../states/move-states.ts';
 
 export type MovePurpose = 'manual' | 'wave' | 'reverse' | 'back';
@@ -123,7 +124,7 @@ export interface MoveBatch {
   purpose: MovePurpose;
   upgradeId: string | null;
   waveNumber: number | null;
-  state: 'running' | 'paused' | 'done';
+  state: MoveBatchState;
   pauseReason: string | null;
   createdBy: string;
   createdAt: Date;

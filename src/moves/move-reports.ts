@@ -1,6 +1,7 @@
 /** Queries and actions on moves for others: administrators, and the upgrade, which pauses, ends and counts its own. */
 import type { UpgradeId } from '../base/ids.ts';
 import type { Queryable, SqlFragment, Transaction } from '../database/connection.ts';
+import { moveBatchStates } from '../states/move-batch-states.ts';
 import { moveStates } from '../states/move-states.ts';
 import { cancelMoveBatch } from './batch-store.ts';
 
@@ -41,7 +42,7 @@ export async function listOpenBatches(q: Queryable): Promise<OpenBatch[]> {
     select b.id as batch, b.purpose, b.state, count(*)::int as open,
            count(*) filter (where m.out_of_reach)::int as "outOfReach"
       from move_batch b join account_move m on m.batch_id = b.id
-     where b.state <> 'done' and ${moveStates.in(q, 'under-way', 'm')}
+     where ${moveBatchStates.in(q, 'open', 'b')} and ${moveStates.in(q, 'under-way', 'm')}
      group by b.id
      order by b.created_at`;
 }

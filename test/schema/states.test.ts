@@ -10,6 +10,7 @@ import type { StateMachine } from '../../src/database/state-machine.ts';
 import { commandStates } from '../../src/states/command-states.ts';
 import { deliveryStates } from '../../src/states/delivery-states.ts';
 import { deviceStates } from '../../src/states/device-states.ts';
+import { moveBatchStates } from '../../src/states/move-batch-states.ts';
 import { moveStates } from '../../src/states/move-states.ts';
 import { upgradeStates } from '../../src/upgrade/state/upgrade-states.ts';
 import { waveStates } from '../../src/upgrade/state/wave-states.ts';
@@ -21,6 +22,7 @@ const machines: Readonly<Record<string, Machine>> = {
   command: commandStates,
   device: deviceStates,
   account_move: moveStates,
+  move_batch: moveBatchStates,
   upgrade_wave: waveStates,
   upgrade: upgradeStates,
 };
