@@ -211,7 +211,7 @@ export const deviceBugs: readonly KnownBug[] = [
   },
   {
     name: 'lost-batch-is-refused',
-    file: 'src/devices/connect-batch.ts',
+    file: 'src/devices/connect-batch-sending.ts',
     find: 'const outcomes = await onAnotherConnection(send, send);',
     replace: 'const outcomes = await send();',
     seenBy: [

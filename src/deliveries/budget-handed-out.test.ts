@@ -66,7 +66,7 @@ test('the connect statement never overdraws the budget, however contacts, answer
   assert.equal(seen.out, limits.perDomain, 'the budget was reached, or nothing was tried');
 });
 
-/** A statement that was rolled back for a deadlock is sent again, as `connect-batch.ts` does. */
+/** A statement that was rolled back for a deadlock is sent again, as `connect-batch-sending.ts` does. */
 async function sentAgain(step: () => Promise<void>, left = 5): Promise<void> {
   try {
     await step();

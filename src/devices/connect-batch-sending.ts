@@ -1,0 +1,54 @@
+/**
+ * Sends one batch of connects and settles each of them. Invariant: a row that the database refuses fails alone. The
+ * batch is then resent row by row, and a row that is still refused without its payload: the result of the command
+ * counts, whatever else the answer held.
+ */
+import { BrambleError } from '../base/errors.ts';
+import { onAnotherConnection } from '../database/connection-loss.ts';
+import { sqlState } from '../database/sql-state.ts';
+import type { WaitingConnect } from './connect-queue.ts';
+import type { ConnectOutcome, ConnectRequest } from './connect-statement.ts';
+
+export type SendConnects = (requests: readonly ConnectRequest[]) => Promise<ConnectOutcome[]>;
+
+interface Sendable extends WaitingConnect {
+  /** The request's payload has been removed. */
+  bare?: true;
+}
+
+/**
+ * Errors caused by one row, by its data (21, 22, 23, 54) or what is stored for it (XX: damaged), or by contention (40:
+ * a deadlock): the whole statement was rolled back, so resending its rows changes nothing twice.
+ */
+const refusedRow = /^(21|22|23|40|54|XX)/;
+
+/** Settles every entry; never rejects. */
+export async function sendBatch(sendRows: SendConnects, batch: readonly Sendable[]): Promise<void> {
+  try {
+    // Even if the lost batch may have been committed: its devices would retry anyway, and a repeated request has no
+    // further effect.
+    const send = () => sendRows(batch.map((entry) => entry.request));
+    const outcomes = await onAnotherConnection(send, send);
+    batch.forEach((entry, index) => {
+      const outcome = outcomes[index];
+      if (outcome) entry.resolve(outcome);
+      else entry.reject(new BrambleError('ERR_INTERNAL', 'The connect statement returned too few rows.'));
+    });
+  } catch (error) {
+    const [first] = batch;
+    if (!refusedRow.test(sqlState(error) ?? '')) {
+      for (const entry of batch) entry.reject(error);
+    } else if (batch.length > 1) {
+      for (const entry of batch) await sendBatch(sendRows, [entry]);
+    } else if (first && first.request.answer !== null && !first.bare) {
+      await sendBatch(sendRows, [{ ...first, request: bareOf(first.request), bare: true }]);
+    } else {
+      for (const entry of batch) entry.reject(error);
+    }
+  }
+}
+
+/** An answer reduced to the result of the command. */
+function bareOf(request: ConnectRequest): ConnectRequest {
+  return { ...request, answer: { ...request.bareAnswer, truncated: true }, inventory: null, options: null };
+}
