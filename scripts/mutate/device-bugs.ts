@@ -58,7 +58,7 @@ export const deviceBugs: readonly KnownBug[] = [
   },
   {
     name: 'answer-keeps-its-permits',
-    file: 'src/devices/connect-statement.ts',
+    file: 'src/devices/connect-statement-parts.ts',
     find: 'from settled s where p.delivery_id = s.id\n',
     replace: 'from settled s where p.delivery_id = s.id and false\n',
     seenBy: [
@@ -114,7 +114,7 @@ export const deviceBugs: readonly KnownBug[] = [
   },
   {
     name: 'answer-counts-twice',
-    file: 'src/devices/connect-statement.ts',
+    file: 'src/devices/connect-statement-parts.ts',
     find: `         and \${commandStates.in(db, 'pending', 'c')}
       returning c.delivery_id`,
     replace: '      returning c.delivery_id',
@@ -127,7 +127,7 @@ export const deviceBugs: readonly KnownBug[] = [
   },
   {
     name: 'put-off-command-hides-others',
-    file: 'src/devices/connect-statement.ts',
+    file: 'src/devices/connect-statement-parts.ts',
     find: `(\${pending} and \${commandStates.text('next', 'c')} order by c.urgent desc, c.sequence limit 1)`,
     replace: `(\${pending} and \${commandStates.text('pending', 'c')} order by c.urgent desc, c.sequence limit 1)`,
     seenBy: [
