@@ -1,15 +1,13 @@
 /**
- * A device's tunnel to an internal host: HTTP/2 CONNECT over TLS with the device's certificate, under the domain's tunnel
- * host name. Bytes of a known pattern go through all the time, so that a tunnel that hangs or garbles is noticed. A CONNECT
- * that the server did not process, since it was ending the connection, is sent again once over a fresh one.
- * @see RFC 9113 §8.5 (CONNECT), §8.7 (REFUSED_STREAM)
+ * A device's tunnel to an internal host, under the domain's tunnel host name. Bytes of a known pattern go through all the
+ * time, so that a tunnel that hangs or garbles is noticed. Invariant: it is over once, and the journal says how.
  */
-import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2, constants } from 'node:http2';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { messageOf } from '../base/errors.ts';
+import type { ClientHttp2Stream } from 'node:http2';
 import type { DeviceTrust } from './device-http.ts';
+import { createEchoTraffic } from './echo-traffic.ts';
 import { type JournalEvent, monotoneNow } from './journal.ts';
 import type { SeededRandom } from './seeded-random.ts';
+import { connectTunnel } from './tunnel-connection.ts';
 
 export interface TunnelOptions {
   /** Unique in the journal. */
@@ -43,141 +41,76 @@ export interface Tunnel {
   close(): void;
 }
 
-const pieceBytes = 1024;
 const maxRefusalBytes = 4096;
 
 /** Starts opening; everything that happens to the tunnel goes to the journal. Never throws. */
 export function openTunnel(options: TunnelOptions): Tunnel {
   const { name, target } = options;
   const startedAt = monotoneNow();
-  const pattern = options.random.bytes(4096);
   let state: 'opening' | 'open' | 'over' = 'opening';
-  let sentBytes = 0;
-  let receivedBytes = 0;
-  let beat: NodeJS.Timeout | undefined;
-  let settle: (opening: TunnelOpening) => void = () => {};
-  const opening = new Promise<TunnelOpening>((resolve) => {
-    settle = resolve;
-  });
-
-  const host = options.publicUrl.hostname.replace(/^\[|\]$/g, '');
-  const { rootsPem, identity } = options.trust;
-  let socket: TLSSocket;
-  let session: ClientHttp2Session;
+  const opening = Promise.withResolvers<TunnelOpening>();
 
   const over = (): void => {
     state = 'over';
-    clearTimeout(beat);
+    traffic.end();
     clearTimeout(openDeadline);
-    session.destroy();
-    socket.destroy();
+    connection.destroy();
   };
   const broken = (reason: string): void => {
     if (state === 'over') return;
     over();
-    options.journal({ event: 'tunnel-broken', tunnel: name, target, reason, sentBytes, receivedBytes });
-    settle({ kind: 'broken', reason });
-  };
-  const openDeadline = setTimeout(() => broken('no answer to the CONNECT'), options.timeoutMs);
-
-  const sendPiece = (stream: ClientHttp2Stream): void => {
-    stream.write(patternAt(pattern, sentBytes, pieceBytes));
-    sentBytes += pieceBytes;
-    beat = setTimeout(() => broken('no echo in time'), options.timeoutMs);
-  };
-  const receive = (stream: ClientHttp2Stream, chunk: Buffer): void => {
-    if (!chunk.equals(patternAt(pattern, receivedBytes, chunk.length))) {
-      broken('the echo was not what was sent');
-      return;
-    }
-    receivedBytes += chunk.length;
-    if (receivedBytes < sentBytes) return;
-    clearTimeout(beat);
-    beat = setTimeout(() => sendPiece(stream), options.random.around(options.periodMs, 0.3));
-  };
-  const refused = (stream: ClientHttp2Stream, httpStatus: number): void => {
-    state = 'over';
-    const chunks: Buffer[] = [];
-    stream.on('data', (chunk: Buffer) => {
-      if (chunks.reduce((sum, piece) => sum + piece.length, 0) < maxRefusalBytes) chunks.push(chunk);
-    });
-    stream.on('close', () => {
-      over();
-      const code = refusalCode(Buffer.concat(chunks));
-      const refusal = { httpStatus, ...(code === undefined ? {} : { code }) };
-      options.journal({ event: 'tunnel-refused', tunnel: name, target, ...refusal });
-      settle({ kind: 'refused', ...refusal });
-    });
-    stream.end();
-    setTimeout(() => stream.close(), 1000).unref();
-  };
-
-  const dial = (again: boolean): void => {
-    socket = connectTls({
-      host,
-      port: Number(options.publicUrl.port || 443),
-      servername: options.tunnelHost,
-      ALPNProtocols: ['h2'],
-      ca: [...rootsPem],
-      ...(identity === undefined ? {} : { cert: identity.certificatePem, key: identity.keyPem }),
-    });
-    const own = connectHttp2(`https://${options.tunnelHost}`, { createConnection: () => socket });
-    session = own;
-    const failed = (reason: string): void => {
-      if (session === own) broken(reason);
-    };
-    socket.on('error', (error) => failed(messageOf(error)));
-    own.on('error', (error) => failed(messageOf(error)));
-    own.on('close', () => failed('the connection ended'));
-    own.on('connect', () => {
-      const stream = own.request({ ':method': 'CONNECT', ':authority': target }, { endStream: false });
-      stream.on('error', (error) => {
-        const unprocessed = state === 'opening' && stream.rstCode === constants.NGHTTP2_REFUSED_STREAM;
-        if (!unprocessed || again) {
-          failed(messageOf(error));
-          return;
-        }
-        dial(true);
-        own.destroy();
-      });
-      stream.on('response', (headers) => answered(stream, Number(headers[':status'])));
-    });
+    options.journal({ event: 'tunnel-broken', tunnel: name, target, reason, ...traffic.counts() });
+    opening.resolve({ kind: 'broken', reason });
   };
   const answered = (stream: ClientHttp2Stream, httpStatus: number): void => {
     if (state !== 'opening') return;
     clearTimeout(openDeadline);
     if (httpStatus !== 200) {
-      refused(stream, httpStatus);
+      state = 'over';
+      readRefusal(stream, (code) => {
+        over();
+        const refusal = { httpStatus, ...(code === undefined ? {} : { code }) };
+        options.journal({ event: 'tunnel-refused', tunnel: name, target, ...refusal });
+        opening.resolve({ kind: 'refused', ...refusal });
+      });
       return;
     }
     state = 'open';
     const latencyMs = Math.round((monotoneNow() - startedAt) * 100) / 100;
     options.journal({ event: 'tunnel-opened', tunnel: name, target, latencyMs });
-    settle({ kind: 'open' });
-    stream.on('data', (chunk: Buffer) => receive(stream, chunk));
-    stream.on('close', () => broken('the stream ended'));
-    sendPiece(stream);
+    opening.resolve({ kind: 'open' });
+    traffic.begin(stream);
   };
-  dial(false);
+  const { random, periodMs, timeoutMs, publicUrl, tunnelHost, trust } = options;
+  const traffic = createEchoTraffic({ random, periodMs, timeoutMs, broken });
+  const openDeadline = setTimeout(() => broken('no answer to the CONNECT'), timeoutMs);
+  const connection = connectTunnel({
+    ...{ publicUrl, tunnelHost, target, trust, answered, failed: broken },
+    isOpening: () => state === 'opening',
+  });
 
   return {
     name,
-    opening,
+    opening: opening.promise,
     isOpen: () => state === 'open',
     close() {
       if (state === 'over') return;
       over();
-      options.journal({ event: 'tunnel-closed', tunnel: name, target, sentBytes, receivedBytes });
-      settle({ kind: 'broken', reason: 'closed' });
+      options.journal({ event: 'tunnel-closed', tunnel: name, target, ...traffic.counts() });
+      opening.resolve({ kind: 'broken', reason: 'closed' });
     },
   };
 }
 
-/** `size` bytes of the endless repetition of the pattern, from `position` on. */
-function patternAt(pattern: Buffer, position: number, size: number): Buffer {
-  const bytes = Buffer.alloc(size);
-  for (let at = 0; at < size; at += 1) bytes[at] = pattern[(position + at) % pattern.length] ?? 0;
-  return bytes;
+/** Hears the body of a refusal out, for as long as a second, and takes its code. */
+function readRefusal(stream: ClientHttp2Stream, refused: (code: string | undefined) => void): void {
+  const chunks: Buffer[] = [];
+  stream.on('data', (chunk: Buffer) => {
+    if (chunks.reduce((sum, piece) => sum + piece.length, 0) < maxRefusalBytes) chunks.push(chunk);
+  });
+  stream.on('close', () => refused(refusalCode(Buffer.concat(chunks))));
+  stream.end();
+  setTimeout(() => stream.close(), 1000).unref();
 }
 
 function refusalCode(body: Buffer): string | undefined {
