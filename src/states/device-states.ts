@@ -29,6 +29,8 @@ export const deviceStates = stateMachine({
     enrolled: ['authenticated', 'active'],
     /** Has an identity that may be used or renewed. */
     identified: ['certified', 'authenticated', 'active'],
+    /** Has announced its name, but not how it is woken, or is suspended. */
+    'not-active': ['authenticated'],
     /** Enrolment in progress: another offer replaces it. */
     enrolling: ['offered', 'certified', 'authenticated'],
   },
@@ -38,5 +40,5 @@ export type DeviceState = (typeof deviceStates.states)[number];
 
 /** A device row by its alias is a suspended enrolment. */
 export function isSuspended(q: Queryable, row: string): SqlFragment {
-  return q`(${q(row)}.state = 'authenticated' and ${q(row)}.suspended_at is not null)`;
+  return q`(${deviceStates.in(q, 'not-active', row)} and ${q(row)}.suspended_at is not null)`;
 }

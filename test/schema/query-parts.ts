@@ -16,7 +16,9 @@ export interface Token {
 
 export interface Relation {
   readonly alias: string;
-  readonly kind: 'table' | 'query' | 'unknown';
+  /** Of a table, of a `with` query, or of a function. */
+  readonly name: string;
+  readonly kind: 'table' | 'query' | 'function' | 'unknown';
   readonly table?: string;
   readonly queries?: readonly Query[];
   /** `insert into`, `update` and `delete from` name it, or `lock table`. */
@@ -49,7 +51,7 @@ function tokensOf(text: string): Token[] {
   for (const { groups } of text.matchAll(lexer)) {
     const { text: literal, word, mark } = groups ?? {};
     if (literal !== undefined) tokens.push({ kind: 'text', text: literal.slice(1, -1) });
-    else if (word !== undefined) tokens.push({ kind: 'word', text: word.replaceAll('"', '') });
+    else if (word !== undefined) tokens.push({ kind: 'word', text: word });
     else if (mark !== undefined) tokens.push({ kind: 'mark', text: mark });
   }
   return tokens;
@@ -106,8 +108,10 @@ const newQuery = (parent: Query | undefined): Query => ({
   ...{ assigned: [], inserted: [] },
 });
 
-const isMark = (token: Token | undefined, text: string) => token?.kind === 'mark' && token.text === text;
-const isWord = (token: Token | undefined, ...texts: string[]) => token?.kind === 'word' && texts.includes(token.text);
+export const isMark = (token: Token | undefined, ...texts: string[]) =>
+  token?.kind === 'mark' && texts.includes(token.text);
+export const isWord = (token: Token | undefined, ...texts: string[]) =>
+  token?.kind === 'word' && texts.includes(token.text);
 
 function beginsQuery(tokens: readonly Token[], from: number): boolean {
   let at = from;
@@ -211,6 +215,7 @@ function findRelations(query: Query, tables: Tables): void {
       found.queries = name.inside;
       next += 1;
     } else if (name.kind === 'word' && isMark(tokens[next], '(') && !changed) {
+      kind = 'function';
       next = closing(tokens, next) + 1;
       if (isWord(tokens[next], 'with') && isWord(tokens[next + 1], 'ordinality')) next += 2;
     } else if (name.kind === 'word') {
@@ -234,7 +239,7 @@ function findRelations(query: Query, tables: Tables): void {
         if (kind === 'query') kind = 'unknown';
       }
     }
-    query.relations.push({ alias: hasAlias ? alias.text : name.text, kind, changed, ...found });
+    query.relations.push({ alias: hasAlias ? alias.text : name.text, name: name.text, kind, changed, ...found });
   }
 }
 
@@ -255,13 +260,20 @@ export interface Name {
   readonly alias: string | undefined;
   /** Tables that have it; undefined where its alias is none that the text knows. */
   readonly tables: readonly string[] | undefined;
-  /** The relation, if it is a query: the name is one of its results. */
+  /** The relation, if it is no table: the name is one of its results. */
   readonly result: Relation | undefined;
 }
+
+const operators = new Set(
+  'and or not in is null true false case when then else end exists distinct between like'.split(' '),
+);
 
 /** The columns that a query names, outside of queries within it. `*` is a whole row. */
 export function namesIn(query: Query, tables: Tables): Name[] {
   const names: Name[] = [];
+  const conflict = query.tokens.findIndex(
+    (token, at) => isWord(token, 'conflict') && isWord(query.tokens[at - 1], 'on'),
+  );
   query.tokens.forEach((token, at) => {
     const { tokens, taken } = query;
     const isQualified = isMark(tokens[at - 1], '.');
@@ -272,7 +284,7 @@ export function namesIn(query: Query, tables: Tables): Name[] {
       const ofTable = relation?.table === undefined ? [] : [relation.table];
       names.push({
         ...{ at, column: token.text, alias, tables: relation === undefined ? undefined : ofTable },
-        result: relation?.kind === 'query' ? relation : undefined,
+        result: relation?.table === undefined ? relation : undefined,
       });
       return;
     }
@@ -281,7 +293,14 @@ export function namesIn(query: Query, tables: Tables): Name[] {
       names.push({ at, column: '*', alias: undefined, tables: all, result: undefined });
       return;
     }
-    if (token.kind !== 'word' || isQualified || taken.has(token) || isMark(tokens[at + 1], '(')) return;
+    if (
+      token.kind !== 'word' ||
+      isQualified ||
+      taken.has(token) ||
+      operators.has(token.text) ||
+      isMark(tokens[at + 1], '(')
+    )
+      return;
     if (isMark(tokens[at + 1], '.') || isMark(tokens[at - 1], '::') || isWord(tokens[at - 1], 'as')) return;
     if (isWord(tokens[at + 1], 'from') && isMark(tokens[at - 1], '(')) return; // extract(epoch from …)
     const row = relationOf(query, token.text);
@@ -290,7 +309,12 @@ export function namesIn(query: Query, tables: Tables): Name[] {
       if (!locked) names.push({ at, column: '*', alias: token.text, tables: [row.table], result: undefined });
       return;
     }
-    names.push({ at, column: token.text, alias: undefined, ...placeOf(query, token.text, tables) });
+    names.push({
+      at,
+      column: token.text,
+      alias: undefined,
+      ...placeOf(query, token.text, tables, conflict >= 0 && at > conflict),
+    });
   });
   return names;
 }
@@ -299,13 +323,19 @@ const isColumn = (query: Query, name: string, tables: Tables) =>
   query.relations.some(({ table }) => table !== undefined && tables.get(table)?.has(name));
 
 /** A name without an alias is a column of the innermost query that has it. */
-function placeOf(query: Query | undefined, name: string, tables: Tables): Pick<Name, 'tables' | 'result'> {
+export function placeOf(
+  query: Query | undefined,
+  name: string,
+  tables: Tables,
+  ofConflict = false,
+): Pick<Name, 'tables' | 'result'> {
   for (let around = query; around !== undefined; around = around.parent) {
-    const found = around.relations.flatMap(({ table }) =>
-      table !== undefined && tables.get(table)?.has(name) ? [table] : [],
-    );
+    const having = around.relations.filter(({ table }) => table !== undefined && tables.get(table)?.has(name));
+    // What a statement reads from comes before the table that it inserts into, but for what is said of conflicts.
+    const nearest = having.filter(({ changed }) => changed === (ofConflict && around === query));
+    const found = (nearest.length > 0 ? nearest : having).flatMap(({ table }) => table ?? []);
     if (found.length > 0) return { tables: found, result: undefined };
-    const result = around.relations.find(({ queries }) => queries !== undefined);
+    const result = around.relations.find(({ table }) => table === undefined);
     if (result !== undefined) return { tables: [], result };
   }
   return { tables: [], result: undefined };
@@ -321,4 +351,13 @@ export function locksIn({ tokens, relations }: Query): string[] {
   return relations.flatMap(({ alias, table, changed }) =>
     table === undefined || changed || named?.includes(alias) === false ? [] : [table],
   );
+}
+
+/** Which tables each alias means in these queries. */
+export function aliasesOf(queries: readonly Query[]): Map<string, Set<string>> {
+  const aliases = new Map<string, Set<string>>();
+  for (const { alias, table } of queries.flatMap(({ relations }) => relations)) {
+    if (table !== undefined) aliases.set(alias, (aliases.get(alias) ?? new Set()).add(table));
+  }
+  return aliases;
 }

@@ -1,5 +1,5 @@
 /**
- * The texts of SQL in a source file: templates with a tag, and other texts that begin as a statement does. A template within
+ * The texts of SQL in a source file: templates with a tag, and other texts that begin as a statement does, or a condition. A template within
  * another one, as a part of it, stands in the outer text; of any other value there only a mark is left.
  */
 
@@ -65,7 +65,9 @@ function partOf(parts: readonly string[]): string {
   return parts.map((part) => (/^\s*(select|with)\b/.test(part) ? `${hole} (${part})` : ` ${part} `)).join(' ');
 }
 
-const beginsStatement = /^\s*\(?(?:with \w+ |select |insert into |update \w+ |delete from |lock table )/;
+/** As a statement does, or a condition on a column. */
+const beginsStatement =
+  /^\s*\(?(?:(?:with|update) \w+ |select |insert into |delete from |lock table |case when |(?:and|or|where) \(?(?:not )?\w+\.\w+ )/;
 
 function endOf(source: string, mark: string, from: number): number {
   const end = source.indexOf(mark, from);

@@ -11,6 +11,7 @@ import { isTestSupport } from '../../scripts/layers/imports.ts';
 import { readRooms, roomOf } from '../../scripts/layers/table.ts';
 import { openDatabase } from '../../src/database/connection.ts';
 import { createTestDatabase } from '../../src/database/database-fixture.ts';
+import { readTables } from './schema-tables.ts';
 import { type TableUse, tablesUsed } from './table-use.ts';
 
 const checkout = path.join(import.meta.dirname, '..', '..');
@@ -22,16 +23,7 @@ const sources = globSync('src/**/*.ts', { cwd: checkout }).filter((file) => !isT
 const { url } = await createTestDatabase();
 const db = openDatabase(url, { applicationName: 'test', max: 1 });
 after(async () => await db.end());
-const columns = await db<{ table: string; column: string }[]>`
-  select t.tablename as table, c.column_name as column
-    from pg_tables t join information_schema.columns c on c.table_schema = t.schemaname and c.table_name = t.tablename
-   where t.schemaname = 'public'`;
-// `migration` is the migrator's own, which each file of `sql/` is written into.
-const tables = new Map(
-  [...Map.groupBy(columns, ({ table }) => table)]
-    .filter(([table]) => table !== 'migration')
-    .map(([table, rows]) => [table, new Set(rows.map(({ column }) => column))]),
-);
+const tables = await readTables(db);
 
 interface TableRow {
   readonly tables: readonly string[];
@@ -129,6 +121,24 @@ test('a published column is one of its table, and another room reads it', () => 
     all.filter((each) => !read.has(each)),
     [],
   );
+});
+
+test('no relation that a statement names is missed when it is taken apart', () => {
+  const relation = new RegExp(
+    String.raw`\b(?:delete from|insert into|update|from|join|using|lock table)\s+(?:only\s+)?(${[...tables.keys()].join('|')})\b(?!['.(])`,
+    'g',
+  );
+  const comments = /\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm;
+  for (const file of sources) {
+    const text = textOf(file);
+    const named = [...text.replaceAll(comments, '').matchAll(relation)].map(([, table = '']) => table);
+    const seen = tablesUsed(text, tables).map(({ table }) => table);
+    assert.deepEqual(
+      named.filter((table) => !seen.includes(table)),
+      [],
+      file,
+    );
+  }
 });
 
 test('what is read from a statement: its tables and columns, and neither comments nor other names', () => {

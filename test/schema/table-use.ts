@@ -2,7 +2,7 @@
  * What the SQL of a file does to the tables of the schema, as far as its text shows it. A part of a statement may name an alias that
  * only another one explains: then it is what that alias means elsewhere in the file.
  */
-import { allQueries, locksIn, namesIn, type Query, queriesOf, type Tables } from './query-parts.ts';
+import { aliasesOf, allQueries, locksIn, namesIn, type Query, queriesOf, type Tables } from './query-parts.ts';
 import { sqlTextsOf } from './sql-texts.ts';
 
 export interface TableUse {
@@ -17,18 +17,9 @@ export function queriesIn(source: string, tables: Tables): Query[] {
   return sqlTextsOf(source).flatMap((text) => allQueries(queriesOf(text, tables)));
 }
 
-/** Which tables each alias means in these queries. */
-export function aliasesIn(queries: readonly Query[]): Map<string, Set<string>> {
-  const aliases = new Map<string, Set<string>>();
-  for (const { alias, table } of queries.flatMap(({ relations }) => relations)) {
-    if (table !== undefined) aliases.set(alias, (aliases.get(alias) ?? new Set()).add(table));
-  }
-  return aliases;
-}
-
 export function tablesUsed(source: string, tables: Tables): TableUse[] {
   const queries = queriesIn(source, tables);
-  const aliases = aliasesIn(queries);
+  const aliases = aliasesOf(queries);
   const uses: TableUse[] = [];
   for (const query of queries) {
     for (const { table, changed } of query.relations) {
