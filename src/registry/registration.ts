@@ -22,6 +22,7 @@ import {
   registerComponent,
   renewLease,
 } from './components.ts';
+import { createSuccession } from './succession.ts';
 
 export interface RegistrationOptions {
   db: Database;
@@ -66,16 +67,16 @@ export async function registerAndKeep(options: RegistrationOptions): Promise<Reg
   const signal = options.signal === undefined ? ending.signal : AbortSignal.any([options.signal, ending.signal]);
   let renewedAt = clock.now();
   let gone = false;
-  let successor: { processId: number; seenAt: number } | null = null;
+  const succession = createSuccession({ db, component, compatibility, clock, log });
 
   async function renew(): Promise<void> {
     try {
       if ((await renewLease(db, component, compatibility, options.detail?.() ?? {})) === 'renewed') {
         renewedAt = clock.now();
-        successor = null;
+        succession.reset();
         return;
       }
-      if (options.isSucceeded?.() === true && (await goOnBesideSuccessor())) {
+      if (options.isSucceeded?.() === true && (await succession.goesOn())) {
         renewedAt = clock.now();
         return;
       }
@@ -91,23 +92,6 @@ export async function registerAndKeep(options: RegistrationOptions): Promise<Reg
       gone = true;
       options.onGone(error);
     }
-  }
-
-  /** False when there is none, or one that does not have to yield. */
-  async function goOnBesideSuccessor(): Promise<boolean> {
-    const { name, host, bootId } = component;
-    const other = (await listComponents(db)).find((candidate) => candidate.name === name);
-    if (other === undefined || other.host !== host || other.bootId !== bootId) return false;
-    if (!other.alive) {
-      await registerComponent(db, component, compatibility);
-      log.warn({ processId: other.processId, release: other.release }, 'the successor is gone; this process continues');
-      return true;
-    }
-    if (successor?.processId !== other.processId) {
-      successor = { processId: other.processId, seenAt: clock.now() };
-      log.info({ processId: other.processId, release: other.release }, 'a successor has registered');
-    }
-    return clock.now() - successor.seenAt < successorPatienceMs;
   }
 
   async function loop(): Promise<void> {
@@ -137,9 +121,6 @@ export async function registerAndKeep(options: RegistrationOptions): Promise<Reg
     },
   };
 }
-
-/** Longer than the time a supervisor gives a successor to serve before it ends one of the two. */
-const successorPatienceMs = 120_000;
 
 /** A process of the same host is superseded (a restart need not wait for the lease); a live one elsewhere is not. */
 async function assertNameFree(db: Database, component: ComponentIdentity): Promise<void> {
