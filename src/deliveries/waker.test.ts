@@ -11,8 +11,20 @@ import { createPolicyService } from './policy-service.ts';
 import { connect, db, fast, move, one, reset, startService, states, wakeClients } from './policy-service-fixture.ts';
 import { waitingReasons } from './waiting-reason.ts';
 import { waitForAddress } from './wake-store.ts';
+import { withinSlots } from './waker.ts';
 
 beforeEach(reset);
+
+test('of devices that need a slot as many are chosen as there are, of the others all', () => {
+  const sleeping = [true, false, true, true, false].map((needsSlot, place) => ({ place, needsSlot }));
+  const chosen = [0, 1, 2, 5].map((slots) => withinSlots(sleeping, slots).map(({ place }) => place));
+  assert.deepEqual(chosen, [
+    [1, 4],
+    [0, 1, 4],
+    [0, 1, 2, 4],
+    [0, 1, 2, 3, 4],
+  ]);
+});
 
 test('only slots hand out: devices that come without a free one are told nothing and are woken when there is one', async () => {
   const devices = await addDevices(db, one.id, 4);

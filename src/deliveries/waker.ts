@@ -48,40 +48,15 @@ export function createWaker(options: WakerOptions): Waker {
   const { db, instanceId, clients, clock, log } = options;
   const underWay = new Set<Promise<void>>();
   const paced = createPacedLook(clock, durationsPerLook);
+  const rate = createWakeRate(clock);
   /** When the devices just woken are due again, should the wake be lost. */
   let againAt = Infinity;
-  let bucket: Bucket = { perMinute: 0, tokens: 0, refilledAtSeconds: 0 };
 
-  function allowance(wakesPerSecond: number): number {
-    const perMinute = wakesPerSecond * 60;
-    const known = bucket.perMinute === perMinute;
-    bucket = refill(known ? bucket : { perMinute, tokens: wakesPerSecond, refilledAtSeconds: 0 }, clock.now() / 1000);
-    return availableTokens(bucket);
-  }
-
-  async function send(device: SleepingDevice, signal: AbortSignal | undefined): Promise<void> {
-    const address = { ...device.address, channel: device.address.channel || options.channel };
-    const outcome = await clients.get(device.platform)?.wake(address, signal);
-    switch (outcome?.outcome) {
-      case undefined:
-      case 'sent':
-      case 'later':
-        // A wake that failed is repeated like one that was not answered.
-        return;
-      case 'address-gone':
-        log.info(
-          { device: device.deviceId, reason: outcome.reason },
-          'the address that the device is woken at is gone; waiting until it tells another',
-        );
-        await waitForAddress(db, instanceId, device);
-        return;
-      case 'rejected':
-        log.error(
-          { device: device.deviceId, reason: outcome.reason },
-          'the wake service rejects wakes; check its settings',
-        );
-        return;
-    }
+  function sendInBackground(device: SleepingDevice, signal: AbortSignal | undefined): void {
+    const sending = sendWake(options, device, signal)
+      .catch((error: unknown) => log.error({ error: messageOf(error) }, 'the outcome of a wake could not be noted'))
+      .finally(() => underWay.delete(sending));
+    underWay.add(sending);
   }
 
   return {
@@ -94,7 +69,7 @@ export function createWaker(options: WakerOptions): Waker {
       };
       const heldBackMs = Math.max(Math.min(...pauses.values()), paced.dueInMs());
       if (heldBackMs > 0) return { woken: 0, dueInMs: heldBackMs };
-      const allowed = allowance(settings.wakesPerSecond);
+      const allowed = rate.allowance(settings.wakesPerSecond);
       if (allowed === 0) return { woken: 0, dueInMs: Math.max(restOfThemMs, 1000 / settings.wakesPerSecond) };
       const pace = {
         againSeconds: settings.wakeAgainSeconds,
@@ -102,24 +77,13 @@ export function createWaker(options: WakerOptions): Waker {
         slotRetrySeconds: settings.slotRetrySeconds,
       };
       const sleeping = await paced.look(() => listSleeping(db, instanceId, pace, allowed));
-      let forSlots = freeSlots * devicesPerFreeSlot;
-      const chosen = sleeping.filter((device) => canBeWoken(device) && (!device.needsSlot || forSlots-- > 0));
-      const woken = new Set(
-        await markWoken(
-          db,
-          instanceId,
-          chosen.map((device) => device.deviceId),
-        ),
-      );
-      bucket = takeTokens(bucket, woken.size);
+      const chosen = withinSlots(sleeping.filter(canBeWoken), freeSlots * devicesPerFreeSlot);
+      const ids = chosen.map(({ deviceId }) => deviceId);
+      const woken = new Set(await markWoken(db, instanceId, ids));
+      rate.take(woken.size);
       if (clock.now() >= againAt) againAt = Infinity;
       if (woken.size > 0) againAt = Math.min(againAt, clock.now() + settings.wakeAgainSeconds * 1000);
-      for (const device of chosen.filter(({ deviceId }) => woken.has(deviceId))) {
-        const pushing = send(device, signal)
-          .catch((error: unknown) => log.error({ error: messageOf(error) }, 'the outcome of a wake could not be noted'))
-          .finally(() => underWay.delete(pushing));
-        underWay.add(pushing);
-      }
+      for (const device of chosen) if (woken.has(device.deviceId)) sendInBackground(device, signal);
       const isComplete = sleeping.length < allowed && woken.size === chosen.length && sleeping.every(canBeWoken);
       return { woken: woken.size, dueInMs: isComplete ? againAt - clock.now() : restOfThemMs };
     },
@@ -127,4 +91,58 @@ export function createWaker(options: WakerOptions): Waker {
       while (underWay.size > 0) await Promise.allSettled(underWay);
     },
   };
+}
+
+/** Those that need no slot, and the first `slots` of those that do. Pure. */
+export function withinSlots<Sleeping extends { readonly needsSlot: boolean }>(
+  sleeping: readonly Sleeping[],
+  slots: number,
+): Sleeping[] {
+  let left = slots;
+  return sleeping.filter(({ needsSlot }) => !needsSlot || left-- > 0);
+}
+
+/** Wakes are spread evenly: at most a second's worth at once. */
+function createWakeRate(clock: Clock) {
+  let bucket: Bucket = { perMinute: 0, tokens: 0, refilledAtSeconds: 0 };
+  return {
+    allowance(wakesPerSecond: number): number {
+      const perMinute = wakesPerSecond * 60;
+      const known = bucket.perMinute === perMinute;
+      bucket = refill(known ? bucket : { perMinute, tokens: wakesPerSecond, refilledAtSeconds: 0 }, clock.now() / 1000);
+      return availableTokens(bucket);
+    },
+    take(count: number): void {
+      bucket = takeTokens(bucket, count);
+    },
+  };
+}
+
+async function sendWake(
+  { db, instanceId, channel, clients, log }: WakerOptions,
+  device: SleepingDevice,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const address = { ...device.address, channel: device.address.channel || channel };
+  const outcome = await clients.get(device.platform)?.wake(address, signal);
+  switch (outcome?.outcome) {
+    case undefined:
+    case 'sent':
+    case 'later':
+      // A wake that failed is repeated like one that was not answered.
+      return;
+    case 'address-gone':
+      log.info(
+        { device: device.deviceId, reason: outcome.reason },
+        'the address that the device is woken at is gone; waiting until it tells another',
+      );
+      await waitForAddress(db, instanceId, device);
+      return;
+    case 'rejected':
+      log.error(
+        { device: device.deviceId, reason: outcome.reason },
+        'the wake service rejects wakes; check its settings',
+      );
+      return;
+  }
 }
