@@ -12,8 +12,7 @@ import type { Queryable } from '../database/connection.ts';
 export type InterruptionCause = 'exit' | 'lease' | 'failure';
 
 export interface Interruption {
-  instanceId: string;
-  /** Name of the instance, and of its component. */
+  /** Of the instance, and of its component. */
   name: string;
   at: Date;
   cause: InterruptionCause;
@@ -23,18 +22,16 @@ export interface Interruption {
 /** Unplanned restarts and lost leases of these instances after `since`, oldest first; by component_interruption_name. */
 export async function readUnplannedRestarts(
   q: Queryable,
-  scope: { instanceIds: readonly string[]; since: Date },
+  scope: { names: readonly string[]; since: Date },
 ): Promise<Interruption[]> {
   return await q<Interruption[]>`
-    with wanted as materialized (
-      select i.id, i.name from instance i where i.id = any(${scope.instanceIds as string[]}::uuid[])
-    )
-    select w.id as "instanceId", n.name, n.at, n.cause, n.reason
-      from wanted w join component_interruption n on n.name = w.name and n.kind = 'server'
-     where n.at > ${scope.since}
+    select n.name, n.at, n.cause, n.reason
+      from component_interruption n
+     where n.name = any(${scope.names as string[]}::text[]) and n.kind = 'server' and n.at > ${scope.since}
     union all
-    select w.id, c.name, c.lease_until, 'exit', null
-      from wanted w join component c on c.name = w.name and c.kind = 'server'
-     where c.stopped_at is null and c.lease_until < clock_timestamp() and c.lease_until > ${scope.since}
+    select c.name, c.lease_until, 'exit', null
+      from component c
+     where c.name = any(${scope.names as string[]}::text[]) and c.kind = 'server'
+       and c.stopped_at is null and c.lease_until < clock_timestamp() and c.lease_until > ${scope.since}
      order by at`;
 }

@@ -35,12 +35,12 @@ export async function readInterruptions(
   if (instances.length === 0) return [];
   const ids = instances.map(({ id }) => id);
   const [ends, witnesses, away] = await Promise.all([
-    readUnplannedRestarts(q, { instanceIds: ids, since }),
+    readUnplannedRestarts(q, { names: instances.map(({ name }) => name), since }),
     listWitnesses(q, since),
     listAwayForLong(q, ids),
   ]);
-  return instances.flatMap(({ id, host, at: from }) => {
-    const own = ends.filter(({ instanceId, at }) => instanceId === id && at > from);
+  return instances.flatMap(({ id, name: of, host, at: from }) => {
+    const own = ends.filter(({ name, at }) => name === of && at > from);
     const excused = own.filter(({ at }) => isOutage(witnesses, host, at)).slice(0, maxExcuses);
     const counted = own.filter((end) => !excused.includes(end));
     const gone = away.filter((each) => each.id === id && !isOutage(witnesses.map(stillAway), host, each.at));
@@ -69,13 +69,20 @@ export function isOutage(witnesses: readonly Witness[], host: string, at: Date):
   return company.filter(({ interruptedAt }) => interruptedAt.some(isSame)).length * 2 > company.length;
 }
 
+interface NewInstance {
+  id: string;
+  name: string;
+  host: string;
+  at: Date;
+}
+
 /** Where accounts of the wave were moved to, and from when on what happens there counts. */
 async function listNewInstances(
   q: Queryable,
   { upgradeId, wave }: Pick<SampleScope, 'upgradeId' | 'wave'>,
-): Promise<{ id: string; host: string; at: Date }[]> {
-  return await q<{ id: string; host: string; at: Date }[]>`
-    select m.to_instance_id as id, coalesce(max(c.host), '') as host,
+): Promise<NewInstance[]> {
+  return await q<NewInstance[]>`
+    select m.to_instance_id as id, coalesce(max(i.name), '') as name, coalesce(max(c.host), '') as host,
            greatest(min(m.committed_at), max((w.gate->>'windowFrom')::timestamptz)) as at
       from move_batch b
       join account_move m on m.batch_id = b.id and m.committed_at is not null
@@ -91,13 +98,14 @@ async function listReplacedInstances(
   q: Queryable,
   upgradeId: UpgradeId,
   replacements: readonly Replacement[],
-): Promise<{ id: string; host: string; at: Date }[]> {
+): Promise<NewInstance[]> {
   const begun = replacements.filter(({ beganAt }) => beganAt !== undefined);
-  return await q<{ id: string; host: string; at: Date }[]>`
-    select r.id, r.host, greatest(r.began_at, (w.gate->>'windowFrom')::timestamptz) as at
-      from unnest(${begun.map(({ instanceId }) => instanceId)}::uuid[], ${begun.map(({ host }) => host)}::text[],
+  return await q<NewInstance[]>`
+    select r.id, r.name, r.host, greatest(r.began_at, (w.gate->>'windowFrom')::timestamptz) as at
+      from unnest(${begun.map(({ instanceId }) => instanceId)}::uuid[], ${begun.map(({ name }) => name)}::text[],
+                  ${begun.map(({ host }) => host)}::text[],
                   ${begun.map(({ wave }) => wave)}::int[], ${begun.map(({ beganAt }) => beganAt ?? null)}::timestamptz[])
-             as r(id, host, wave, began_at)
+             as r(id, name, host, wave, began_at)
       join upgrade_wave w on w.upgrade_id = ${upgradeId} and w.number = r.wave`;
 }
 
