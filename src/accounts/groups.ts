@@ -7,6 +7,7 @@ import { plainNameOf } from '../base/account-name.ts';
 import { newId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import { sqlState } from '../database/sql-state.ts';
+import { assignGroupPolicy } from '../policies/policy-store.ts';
 
 export interface AccountGroup {
   readonly id: string;
@@ -43,7 +44,7 @@ export async function createGroup(
  */
 export async function deleteGroup(tx: Transaction, groupId: string): Promise<void> {
   await tx`delete from group_member where group_id = ${groupId}`;
-  await tx`delete from group_policy where group_id = ${groupId}`;
+  await assignGroupPolicy(tx, groupId, null);
   await tx`delete from account_group where id = ${groupId}`;
 }
 

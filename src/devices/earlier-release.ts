@@ -4,10 +4,16 @@
  * Invariant: reversing an upgrade strands no device. 1.1 knows no `suspended_at`: it takes a suspended enrolment for one
  * that never became active and refuses its connects for ever, while the device has no reason to enrol again.
  */
+import type { AccountId, InstanceId } from '../base/ids.ts';
 import type { Transaction } from '../database/connection.ts';
 import { isSuspended } from '../states/device-states.ts';
 import { hasWakeAddress } from '../states/stored-names.ts';
-import type { ReservedMove } from './move-store.ts';
+
+/** What a move has changed. */
+export interface MovedAccount {
+  readonly accountId: AccountId;
+  readonly toInstanceId: InstanceId;
+}
 
 /**
  * Reactivates enrolments that were active when they were suspended, if the move took the account to an instance that is
@@ -15,7 +21,7 @@ import type { ReservedMove } from './move-store.ts';
  * transaction, and before the move's deliveries are owed. Relies on device_account and the primary key of
  * desired_process.
  */
-export async function resumeForEarlierRelease(tx: Transaction, move: ReservedMove): Promise<void> {
+export async function resumeForEarlierRelease(tx: Transaction, move: MovedAccount): Promise<void> {
   await tx`
     update device d set state = 'active'
      where d.account_id = ${move.accountId} and ${isSuspended(tx, 'd')}

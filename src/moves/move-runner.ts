@@ -11,7 +11,7 @@ import type { Database, Transaction } from '../database/connection.ts';
 import { administrationTransaction, takeReleaseLock } from '../database/release-lock.ts';
 import { sqlState } from '../database/sql-state.ts';
 import { beginTogether, didNotHold } from '../database/together.ts';
-import { resumeForEarlierRelease } from './earlier-release.ts';
+import { resumeForEarlierRelease } from '../devices/earlier-release.ts';
 import {
   areMovesQueued,
   type CommittedMove,

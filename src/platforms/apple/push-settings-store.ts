@@ -11,11 +11,6 @@ import {
   unsealPushSettings,
 } from './push-settings.ts';
 
-/** Locks the domain's row, so that nobody else changes them or the topic until the transaction ends. */
-export async function lockPushSettings(tx: Transaction): Promise<void> {
-  await tx`select 1 from domain for update`;
-}
-
 /** As stored, without the key itself. */
 export async function readStoredPushSettings(q: Queryable): Promise<StoredPushSettings> {
   return await readSetting(q, pushSettingsKey, storedPushSettingsSchema);

@@ -6,6 +6,7 @@ import * as z from 'zod';
 import { BrambleError } from '../../base/errors.ts';
 import type { Queryable, Transaction } from '../../database/connection.ts';
 import { readDomain } from '../../domain/domain.ts';
+import { lockDomain, setPushTopic } from '../../domain/domain-changes.ts';
 import { readSetting, writeSetting } from '../../domain/settings.ts';
 import type { Feature } from '../../registry/features.ts';
 import { requireFeature } from '../../registry/features.ts';
@@ -46,9 +47,9 @@ export async function fixPushTopic(
   topic: string,
   at: Date,
 ): Promise<{ replaced: boolean; mustEnrolAgain: number }> {
-  await tx`select 1 from domain for update`;
+  await lockDomain(tx);
   const { fixed, replaces } = await admitTopic(tx, features, topic);
-  if (replaces) await tx`update domain set push_topic = ${topic}`;
+  if (replaces) await setPushTopic(tx, topic);
   if (!fixed) await writeSetting(tx, settingKey, { fixedAt: at.toISOString() });
   return { replaced: replaces, mustEnrolAgain: await countOfOtherTopics(tx, topic) };
 }

@@ -7,10 +7,11 @@ import { isBrambleError } from '../../base/errors.ts';
 import { openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
 import { administrationTransaction } from '../../database/release-lock.ts';
+import { setDomainRelease } from '../../domain/domain-changes.ts';
 import { recordEvent } from '../../domain/events.ts';
 import { exitWithin } from '../../testing/process.ts';
 import { insertTestDomain } from '../steps/domain-fixture.ts';
-import { fenceRelease, listLockHolders, setDomainRelease } from './release-fence.ts';
+import { fenceRelease, listLockHolders } from './release-fence.ts';
 
 const database = await createTestDatabase();
 const db = openDatabase(database.url, { applicationName: 'bramble/test', max: 3 });

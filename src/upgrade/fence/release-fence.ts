@@ -126,8 +126,3 @@ async function endLockHolders(q: Queryable, lock: AdvisoryLock): Promise<LockHol
     select pg_terminate_backend(pid) from unnest(${holders.map((holder) => holder.databaseProcessId)}::int[]) as h(pid)`;
   return holders;
 }
-
-/** Hands the database over to `release`; only under the fence. */
-export async function setDomainRelease(tx: Transaction, release: string): Promise<void> {
-  await tx`update domain set release = ${release}`;
-}

@@ -4,6 +4,7 @@
  */
 import { compareReleases } from '../../base/release-number.ts';
 import { advisoryLock } from '../../database/advisory-locks.ts';
+import { setFeatureLevel } from '../../domain/domain-changes.ts';
 import { retireInstance } from '../../instances/instances.ts';
 import { type Component, declareRange, listComponents } from '../../registry/components.ts';
 import { changeDesiredProcesses, listDesiredProcesses } from '../../registry/desired-processes.ts';
@@ -93,7 +94,7 @@ async function raiseFeatureLevel(context: StepContext, upgrade: Upgrade): Promis
     // Registering waits for this lock: what is checked here is what there is until the level is raised.
     const behind = componentsBehind(await listComponents(tx), current.toRelease);
     if (behind.length > 0) return waitingFor(behindText(behind));
-    await tx`update domain set feature_level = ${current.toRelease}`;
+    await setFeatureLevel(tx, current.toRelease);
     await declareRange(tx, current.toRelease);
     await reachStep(tx, current, { at: 'feature-level-raised' });
     await recordUpgradeEvent(tx, current, `the feature level is ${current.toRelease}`, { ended: fence.ended });

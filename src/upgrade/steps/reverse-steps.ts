@@ -11,6 +11,7 @@ import { counted } from '../../base/counted.ts';
 import type { AccountId, InstanceId } from '../../base/ids.ts';
 import type { Transaction } from '../../database/connection.ts';
 import { readDomain } from '../../domain/domain.ts';
+import { setDomainRelease } from '../../domain/domain-changes.ts';
 import { retireInstance } from '../../instances/instances.ts';
 import { createMoveBatch } from '../../moves/batch-store.ts';
 import { countReversalsDelivering, openMovesOf, stopMovesTo } from '../../moves/move-reports.ts';
@@ -19,7 +20,6 @@ import { changeDesiredProcesses, listDesiredProcesses, setDesiredProcess } from 
 import { notReturnedText } from '../components/absent-process-text.ts';
 import { notYetRunning, stillAlive } from '../components/component-readiness.ts';
 import { revokeGrantedRights } from '../fence/patch-rights.ts';
-import { setDomainRelease } from '../fence/release-fence.ts';
 import { closeUpgrade } from '../state/upgrade-close.ts';
 import { administrationsBefore, hasReached } from '../state/upgrade-steps.ts';
 import { reachStep, recordUpgradeEvent, transition, type Upgrade } from '../state/upgrade-store.ts';

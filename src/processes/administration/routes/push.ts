@@ -7,11 +7,11 @@ import type { FastifyPluginAsync } from 'fastify';
 import { pushOperations } from '../../../api/push.ts';
 import { counted } from '../../../base/counted.ts';
 import type { Queryable } from '../../../database/connection.ts';
+import { lockDomain } from '../../../domain/domain-changes.ts';
 import { recordEvent } from '../../../domain/events.ts';
 import { certificateFacts, inspectPushCertificate } from '../../../platforms/apple/push-certificate.ts';
 import { type PushSettings, pushSettingsSchema } from '../../../platforms/apple/push-settings.ts';
 import {
-  lockPushSettings,
   openPushSettings,
   readStoredPushSettings,
   writePushSettings,
@@ -40,7 +40,8 @@ export function pushRoutes(context: AdministrationContext): FastifyPluginAsync {
   ): Promise<PushSettings> {
     const now = new Date();
     return await write(context, async (tx) => {
-      await lockPushSettings(tx);
+      // The settings, like the topic, are changed by one at a time.
+      await lockDomain(tx);
       const { settings, certificate } = await wantedOf(tx, given, keeps, now);
       const fixed = certificate && (await fixPushTopic(tx, context.features, certificate.topic, now));
       await writePushSettings(tx, context.masterKeys, settings);
