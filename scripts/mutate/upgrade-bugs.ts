@@ -4,7 +4,7 @@ import type { KnownBug } from './known-bugs.ts';
 export const upgradeBugs: readonly KnownBug[] = [
   {
     name: 'coordinator-moves-owe-nothing',
-    file: 'src/processes/coordinator/main.ts',
+    file: 'src/deliveries/move-deliveries.ts',
     find: 'accountIds: [move.accountId],',
     replace: 'accountIds: [],',
     seenBy: [

@@ -18,8 +18,7 @@ import {
 } from '../../component/component-process.ts';
 import { announceAddress } from '../../component/service-address.ts';
 import { readMasterKeys } from '../../database/sealed-value.ts';
-import { readBudget } from '../../deliveries/budget.ts';
-import { announceDeliveries, oweDeliveries } from '../../deliveries/owe-deliveries.ts';
+import { moveDeliveries } from '../../deliveries/move-deliveries.ts';
 import { runMoves } from '../../moves/move-runner.ts';
 import { healthHandler } from '../../process/health.ts';
 import { recordsChanges } from '../../registry/component-detail.ts';
@@ -114,13 +113,7 @@ async function workUntilStopped(context: Context): Promise<Work> {
     name: identity.name,
     log,
     signal: stopping,
-    oweDeliveries: async (tx, move) =>
-      await oweDeliveries(tx, { accountIds: [move.accountId], cause: 'move', moveId: move.moveId, budgeted: true }),
-    announce: announceDeliveries,
-    drainWindow: async (q) => {
-      const { perDomain } = await readBudget(q);
-      return perDomain;
-    },
+    ...moveDeliveries,
   }).catch((error: unknown) => {
     log.error({ error: messageOf(error) }, 'the move runner ended');
     fail(error);

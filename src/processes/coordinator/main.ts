@@ -11,8 +11,7 @@ import { isBrambleError, messageOf } from '../../base/errors.ts';
 import { type ComponentContext, componentProcess, type Work } from '../../component/component-process.ts';
 import { applicationName } from '../../database/connection.ts';
 import { readMasterKeys } from '../../database/sealed-value.ts';
-import { readBudget } from '../../deliveries/budget.ts';
-import { announceDeliveries, oweDeliveries } from '../../deliveries/owe-deliveries.ts';
+import { moveDeliveries } from '../../deliveries/move-deliveries.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { runMoves } from '../../moves/move-runner.ts';
 import { healthHandler } from '../../process/health.ts';
@@ -95,15 +94,7 @@ async function moveWhileOwnRelease({ db, log, identity, stopping }: Context): Pr
           name: identity.name,
           log,
           signal: stopping,
-          oweDeliveries: async (tx, move) =>
-            await oweDeliveries(tx, {
-              accountIds: [move.accountId],
-              cause: 'move',
-              moveId: move.moveId,
-              budgeted: true,
-            }),
-          announce: announceDeliveries,
-          drainWindow: async (q) => (await readBudget(q)).perDomain,
+          ...moveDeliveries,
         });
       }
     } catch (error) {
