@@ -3,7 +3,6 @@
  * records it, so no route can forget to. For administration service and coordinator alike.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { randomUUID } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { BrambleError } from '../base/errors.ts';
 import type { Transaction } from '../database/connection.ts';
@@ -13,9 +12,6 @@ import { type Operation, recorded } from './audit/record.ts';
 const maxText = 200;
 
 const asking = new AsyncLocalStorage<Operation>();
-
-/** Fresh for each request; answered as `X-Request-Id`, so that a change can be found by it. */
-export const requestIds = { genReqId: () => randomUUID(), requestIdHeader: false } as const;
 
 /** Call it after authentication is set up. */
 export function auditRequests(app: FastifyInstance, by: { component: string; host: string }): void {

@@ -3,18 +3,17 @@
  * paths. Invariant: every route except the health paths and the OpenAPI document requires a token and has a schema.
  */
 import fastifySwagger from '@fastify/swagger';
-import { type FastifyInstance, fastify } from 'fastify';
-import { jsonSchemaTransform, serializerCompiler } from 'fastify-type-provider-zod';
-import { auditRequests, requestIds } from '../../access/audited-request.ts';
+import type { FastifyInstance } from 'fastify';
+import { jsonSchemaTransform } from 'fastify-type-provider-zod';
+import { auditRequests } from '../../access/audited-request.ts';
 import { requireToken } from '../../access/authentication.ts';
 import { errorBody } from '../../api/shapes.ts';
 import { BrambleError, messageOf } from '../../base/errors.ts';
 import type { HealthHandler } from '../../process/health.ts';
-import { type BodyPatience, defaultBodyPatience, limitBodyTime } from '../../rest/body-deadline.ts';
-import { answersBeforeRoutes, errorAnswer } from '../../rest/http-errors.ts';
-import { endConnectionsOnClose, orderlyClose } from '../../rest/orderly-close.ts';
-import { closedSchema, takeStrictInput } from '../../rest/strict-input.ts';
-import { answerUnknownPaths } from '../../rest/unknown-paths.ts';
+import type { BodyPatience } from '../../rest/body-deadline.ts';
+import { errorAnswer } from '../../rest/http-errors.ts';
+import { answerHealthPaths, createRestServer } from '../../rest/rest-server.ts';
+import { closedSchema } from '../../rest/strict-input.ts';
 import type { AdministrationContext } from './context.ts';
 import { apiRoutes } from './routes/api.ts';
 
@@ -31,25 +30,15 @@ export interface AdministrationServerOptions {
 /** Builds the server; it does not listen yet. */
 export async function administrationServer(options: AdministrationServerOptions): Promise<FastifyInstance> {
   const { context } = options;
-  const app = fastify({
-    ...requestIds,
-    ...answersBeforeRoutes,
-    ...orderlyClose,
-    bodyLimit: bodyLimitBytes,
-    logger: false,
-  });
-  answerUnknownPaths(
-    app,
-    ({ method, url }) =>
+  const app = createRestServer({
+    bodyLimitBytes,
+    unknownPath: ({ method, url }) =>
       new BrambleError(
         'ERR_NOT_FOUND',
         `There is nothing at ${method} ${url.slice(0, 200)}. GET /api/v1/openapi.json lists all operations.`,
       ),
-  );
-  takeStrictInput(app);
-  endConnectionsOnClose(app);
-  limitBodyTime(app, options.bodyPatience ?? defaultBodyPatience);
-  app.setSerializerCompiler(serializerCompiler);
+    ...(options.bodyPatience === undefined ? {} : { bodyPatience: options.bodyPatience }),
+  });
   app.setErrorHandler((error, request, reply) => {
     const { status, body } = errorAnswer(error);
     if (status >= 500) {
@@ -76,7 +65,7 @@ export async function administrationServer(options: AdministrationServerOptions)
     },
     transform: describeStrictly,
   });
-  if (options.health) registerHealth(app, options.health);
+  if (options.health) answerHealthPaths(app, options.health);
   requireToken(app, context.db);
   auditRequests(app, { component: context.name, host: context.host });
   await app.register(apiRoutes(context), { prefix: '/api/v1' });
@@ -89,12 +78,3 @@ const describeStrictly: typeof jsonSchemaTransform = (route) => {
   const { body, querystring } = schema;
   return { schema: { ...schema, body: closedSchema(body), querystring: closedSchema(querystring) }, url };
 };
-
-function registerHealth(app: FastifyInstance, health: HealthHandler): void {
-  for (const path of ['/healthz', '/readyz', '/metrics']) {
-    app.get(path, { config: { withoutToken: true }, schema: { hide: true } }, (request, reply) => {
-      reply.hijack();
-      health(request.raw, reply.raw);
-    });
-  }
-}

@@ -6,9 +6,7 @@
 import { rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { fastify } from 'fastify';
-import { serializerCompiler } from 'fastify-type-provider-zod';
-import { auditRequests, recordedRequest, requestIds } from '../../access/audited-request.ts';
+import { auditRequests, recordedRequest } from '../../access/audited-request.ts';
 import { requireToken } from '../../access/authentication.ts';
 import { BrambleError, messageOf } from '../../base/errors.ts';
 import { announceAddress } from '../../component/service-address.ts';
@@ -16,11 +14,9 @@ import type { Database } from '../../database/connection.ts';
 import { writeWholeFile } from '../../database/whole-file.ts';
 import type { HealthHandler } from '../../process/health.ts';
 import type { Feature } from '../../registry/features.ts';
-import { defaultBodyPatience, limitBodyTime } from '../../rest/body-deadline.ts';
-import { answersBeforeRoutes, errorAnswer } from '../../rest/http-errors.ts';
-import { closeInOrder, endConnectionsOnClose, orderlyClose } from '../../rest/orderly-close.ts';
-import { takeStrictInput } from '../../rest/strict-input.ts';
-import { answerUnknownPaths } from '../../rest/unknown-paths.ts';
+import { errorAnswer } from '../../rest/http-errors.ts';
+import { closeInOrder } from '../../rest/orderly-close.ts';
+import { answerHealthPaths, createRestServer } from '../../rest/rest-server.ts';
 import { upgradeRoutes } from '../../upgrade/operations/routes.ts';
 
 export interface CoordinatorEndpointOptions {
@@ -41,38 +37,22 @@ export async function openCoordinatorEndpoint(
   options: CoordinatorEndpointOptions,
 ): Promise<{ url: string; close(): Promise<void> }> {
   const { db, home, host, name, features, health } = options;
-  const app = fastify({
-    ...requestIds,
-    ...answersBeforeRoutes,
-    ...orderlyClose,
-    bodyLimit: bodyLimitBytes,
-    logger: false,
-  });
-  // The code that makes a client try the next announced service.
-  answerUnknownPaths(
-    app,
-    () =>
+  const app = createRestServer({
+    bodyLimitBytes,
+    // The code that makes a client try the next announced service.
+    unknownPath: () =>
       new BrambleError(
         'ERR_RELEASE_FENCED',
         'This is the upgrade coordinator, which serves only /upgrade; no administration service is running at the ' +
           'moment.',
       ),
-  );
-  takeStrictInput(app);
-  endConnectionsOnClose(app);
-  limitBodyTime(app, defaultBodyPatience);
-  app.setSerializerCompiler(serializerCompiler);
+  });
   app.setErrorHandler((error, request, reply) => {
     const { status, body } = errorAnswer(error);
     if (status >= 500) options.log.error({ error: messageOf(error), path: request.url }, 'request failed');
     return reply.status(status).send(body);
   });
-  for (const path of ['/healthz', '/readyz', '/metrics']) {
-    app.get(path, { config: { withoutToken: true } }, (request, reply) => {
-      reply.hijack();
-      health(request.raw, reply.raw);
-    });
-  }
+  answerHealthPaths(app, health);
   requireToken(app, db);
   auditRequests(app, { component: name, host });
   const routes = upgradeRoutes({

@@ -1,0 +1,55 @@
+/**
+ * What every REST server of the domain has in common, on either side of the release fence. Invariant: whatever is asked,
+ * also before a route is found, the answer has the one form of errors, an identifier of its own, and an end.
+ */
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify';
+import { serializerCompiler } from 'fastify-type-provider-zod';
+import type { BrambleError } from '../base/errors.ts';
+import { type BodyPatience, defaultBodyPatience, limitBodyTime } from './body-deadline.ts';
+import { answersBeforeRoutes } from './http-errors.ts';
+import { endConnectionsOnClose, orderlyClose } from './orderly-close.ts';
+import { takeStrictInput } from './strict-input.ts';
+import { answerUnknownPaths } from './unknown-paths.ts';
+
+export interface RestServerOptions {
+  readonly bodyLimitBytes: number;
+  /** The answer for operations that the server does not have. */
+  readonly unknownPath: (request: FastifyRequest) => BrambleError;
+  /** For bodies that never arrive. */
+  readonly bodyPatience?: BodyPatience;
+}
+
+/** Fresh for each request; answered as `X-Request-Id`, so that a change can be found by it. */
+const requestIds = { genReqId: () => randomUUID(), requestIdHeader: false } as const;
+
+/** Without routes, authentication and error handler; it does not listen yet. */
+export function createRestServer(options: RestServerOptions): FastifyInstance {
+  const app = fastify({
+    ...requestIds,
+    ...answersBeforeRoutes,
+    ...orderlyClose,
+    bodyLimit: options.bodyLimitBytes,
+    logger: false,
+  });
+  answerUnknownPaths(app, options.unknownPath);
+  takeStrictInput(app);
+  endConnectionsOnClose(app);
+  limitBodyTime(app, options.bodyPatience ?? defaultBodyPatience);
+  app.setSerializerCompiler(serializerCompiler);
+  return app;
+}
+
+/** /healthz, /readyz and /metrics: without a token, and not among the documented operations. */
+export function answerHealthPaths(
+  app: FastifyInstance,
+  health: (request: IncomingMessage, response: ServerResponse) => unknown,
+): void {
+  for (const path of ['/healthz', '/readyz', '/metrics']) {
+    app.get(path, { config: { withoutToken: true }, schema: { hide: true } }, (request, reply) => {
+      reply.hijack();
+      health(request.raw, reply.raw);
+    });
+  }
+}
