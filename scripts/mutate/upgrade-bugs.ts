@@ -143,7 +143,7 @@ export const upgradeBugs: readonly KnownBug[] = [
   {
     name: 'joining-instance-without-gate',
     file: 'src/upgrade/waves/latecomers.ts',
-    find: `made.wave !== undefined || last.state === 'waiting' || unjudged === 'last-wave';`,
+    find: `made.wave !== undefined || last.state === 'waiting' || goTo === 'last-wave';`,
     replace: 'true;',
     seenBy: [
       {

@@ -6,7 +6,7 @@ import type { AccountId, InstanceId, MoveId } from '../base/ids.ts';
 import type { Queryable, SqlFragment } from '../database/connection.ts';
 
 /** Marks the accounts of `rows`, a relation with `account_id`, for the move; returns their ids. */
-export function accountsMarked(q: Queryable, rows: SqlFragment, moveId: MoveId, forMs: number): SqlFragment {
+export function markAccounts(q: Queryable, rows: SqlFragment, moveId: MoveId, forMs: number): SqlFragment {
   return q`
     insert into account_mark (account_id, move_id, until)
     select account_id, ${moveId}, clock_timestamp() + make_interval(secs => ${forMs / 1000}) from ${rows}
@@ -15,26 +15,26 @@ export function accountsMarked(q: Queryable, rows: SqlFragment, moveId: MoveId, 
 }
 
 /** Removes the marks that match a condition on `k` of account_mark. */
-export function marksRemoved(q: Queryable, which: SqlFragment): SqlFragment {
+export function removeMarks(q: Queryable, which: SqlFragment): SqlFragment {
   return q`delete from account_mark k where ${which}`;
 }
 
-export interface ChangeOfOwner {
+export interface OwnerChange {
   readonly accountId: AccountId;
   readonly fromInstanceId: InstanceId;
   readonly toInstanceId: InstanceId;
 }
 
 /** The account's new owner and next epoch, if `when` holds and it is still at its source; returns id and epoch. */
-export function ownerChanged(q: Queryable, change: ChangeOfOwner, when: SqlFragment): SqlFragment {
+export function changeOwner(q: Queryable, change: OwnerChange, when: SqlFragment): SqlFragment {
   return q`
         update account set instance_id = ${change.toInstanceId}, epoch = epoch + 1
          where id = ${change.accountId} and instance_id = ${change.fromInstanceId} and ${when}
         returning id, epoch`;
 }
 
-/** Records the change permanently; `changed` is what {@link ownerChanged} returned. */
-export function ownerRecorded(q: Queryable, changed: SqlFragment, toInstanceId: InstanceId): SqlFragment {
+/** Records the change permanently; `changed` is what {@link changeOwner} returned. */
+export function recordOwner(q: Queryable, changed: SqlFragment, toInstanceId: InstanceId): SqlFragment {
   return q`
         insert into account_epoch (account_id, epoch, instance_id)
         select id, epoch, ${toInstanceId} from ${changed}`;

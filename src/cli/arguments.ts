@@ -9,7 +9,7 @@ export function number(text: string): number {
 }
 
 /** A text typed where certain keywords are expected: the service checks it, and lists the valid ones. */
-export function unjudged<Word extends string>(typed: string): Word {
+export function unvalidated<Word extends string>(typed: string): Word {
   return typed as Word;
 }
 

@@ -9,7 +9,7 @@
 import { BrambleError } from '../base/errors.ts';
 import { advisoryLock, lockClass } from './advisory-locks.ts';
 import type { Database, Transaction } from './connection.ts';
-import { mustHold } from './together.ts';
+import { failUnless } from './together.ts';
 
 const lockShared = (tx: Transaction) =>
   tx`select pg_advisory_xact_lock_shared(${lockClass}, ${advisoryLock.administration})`;
@@ -19,7 +19,7 @@ const lockShared = (tx: Transaction) =>
  * release. A transaction of {@link administrationTransaction} says which.
  */
 export function takeReleaseLock(tx: Transaction, release: string): readonly PromiseLike<unknown>[] {
-  return [lockShared(tx), tx`select ${mustHold(tx, tx`(select release from domain) = ${release}`)}`];
+  return [lockShared(tx), tx`select ${failUnless(tx, tx`(select release from domain) = ${release}`)}`];
 }
 
 /**

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { openDatabase } from './connection.ts';
 import { createTestDatabase } from './database-fixture.ts';
 import { administrationTransaction, takeReleaseLock } from './release-lock.ts';
-import { beginTogether, didNotHold, mustHold } from './together.ts';
+import { beginTogether, failUnless, isFailedCondition } from './together.ts';
 
 const { url } = await createTestDatabase();
 const db = openDatabase(url, { applicationName: 'together', max: 2 });
@@ -33,9 +33,9 @@ test('nothing is committed where a statement fails, wherever it stands; the sess
     await assert.rejects(
       beginTogether(db, (tx) => {
         const statements = [10, 11].map((id) => tx`insert into item values (${id})`);
-        return statements.toSpliced(place, 0, tx`select ${mustHold(tx, tx`${place}::int < 0`)}`);
+        return statements.toSpliced(place, 0, tx`select ${failUnless(tx, tx`${place}::int < 0`)}`);
       }),
-      didNotHold,
+      isFailedCondition,
     );
   }
   assert.deepEqual(await items(), []);
@@ -94,7 +94,7 @@ test('under the release lock of another release nothing is written', async () =>
     values (gen_random_uuid(), 'test', 'https://127.0.0.1:1', 'tunnel.test', 'topic', '1.2.0', 1, '1.2.0')`;
   const write = (release: string) =>
     beginTogether(db, (tx) => [...takeReleaseLock(tx, release), tx`insert into item values (7)`]);
-  await assert.rejects(write('1.1.0'), didNotHold);
+  await assert.rejects(write('1.1.0'), isFailedCondition);
   assert.deepEqual(await items(), []);
   await write('1.2.0');
   assert.deepEqual(await items(), [7]);

@@ -2,7 +2,7 @@
  * A transaction that is sent as a whole, its commit included: the database goes from one statement to the next without waiting for
  * this process, so what it locks it holds no longer than it works, however late this process hears of each answer.
  *
- * Invariant: all of it is committed, or nothing. A statement that must not be committed fails (`mustHold`): those behind it fail
+ * Invariant: all of it is committed, or nothing. A statement that must not be committed fails (`failUnless`): those behind it fail
  * too, and the commit rolls back. After a lost connection nobody knows which of both happened.
  */
 import { setImmediate } from 'node:timers/promises';
@@ -75,11 +75,11 @@ function openUntil(tx: Transaction, fate: { isSent: boolean }): Transaction {
 }
 
 /** As a column of a statement: 1, or an error that ends its transaction. Dividing by zero is the one that plain SQL can raise. */
-export function mustHold(q: Queryable, condition: SqlFragment): SqlFragment {
+export function failUnless(q: Queryable, condition: SqlFragment): SqlFragment {
   return q`1 / (case when ${condition} then 1 else 0 end)`;
 }
 
-/** Whether a transaction ended because of {@link mustHold}. */
-export function didNotHold(error: unknown): boolean {
+/** Whether a transaction ended because of {@link failUnless}. */
+export function isFailedCondition(error: unknown): boolean {
   return sqlState(error) === '22012';
 }

@@ -21,17 +21,17 @@ import type { EnrolledDevice } from './device-store.ts';
  * The role of a certificate that was not the enrolment's current one a moment ago: `present` if another request has
  * started to use it meanwhile. By device_pkey and device_renewal_pkey; no lock.
  */
-export async function standingOf(
+export async function readIdentityRole(
   q: Queryable,
   deviceId: DeviceId,
   fingerprint: string,
 ): Promise<'present' | 'new' | 'former' | 'none'> {
-  const [row] = await q<{ standing: 'present' | 'new' | 'former' | 'none' }[]>`
+  const [row] = await q<{ role: 'present' | 'new' | 'former' | 'none' }[]>`
     select case ${fingerprint} when d.identity_fingerprint then 'present' when r.identity_fingerprint then 'new'
-                               when r.former_fingerprint then 'former' else 'none' end as standing
+                               when r.former_fingerprint then 'former' else 'none' end as role
       from device d left join device_renewal r on r.device_id = d.id
      where d.id = ${deviceId}`;
-  return row?.standing ?? 'none';
+  return row?.role ?? 'none';
 }
 
 /**

@@ -19,11 +19,11 @@ import { createLinkEndpoint, type LinkHandlers } from './link-endpoint.ts';
 import { defaultLivenessTimes, type LivenessTimes, watchLiveness } from './liveness.ts';
 import { type Accepted, type LinkComponent, linkProtocol, type Refused } from './messages.ts';
 import {
+  countsTowardsLimit,
   defaultReconnectLimits,
   type ReconnectLimits,
   recentConnections,
   reconnectDelayMs,
-  wasFruitless,
   wasSteady,
 } from './reconnect-schedule.ts';
 import { widenWindow } from './session-options.ts';
@@ -176,7 +176,7 @@ class Dialler implements SrpLink {
       brokenByOther: ending.kind !== 'closed' || ending.brokenByOther,
       refused: this.#refused,
     };
-    if (wasFruitless(end, this.#limits)) this.#connectedAt.push(connectedAtMs);
+    if (countsTowardsLimit(end, this.#limits)) this.#connectedAt.push(connectedAtMs);
     // The first try after a lost link waits a little too: a thousand diallers must not arrive at once. When the router
     // drains, there is no wait: the link still serves, but devices are waiting for its successor.
     const afterSteady = ending.kind === 'draining' ? 0 : 1;

@@ -16,7 +16,7 @@ export function breakOff(stream: Http2Stream, reason: string): void {
 }
 
 /** Pipes, and passes an orderly end on; the caller handles breaks, which it sees as 'close' and 'error'. */
-export function carryOneWay(from: Http2Stream | Socket, to: Http2Stream | Socket): void {
+export function pipeOneWay(from: Http2Stream | Socket, to: Http2Stream | Socket): void {
   from.pipe(to, { end: false });
   from.once('end', () => {
     if (!wasReset(from)) to.end();

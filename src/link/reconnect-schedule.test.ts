@@ -3,10 +3,10 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import {
   type ConnectionEnd,
+  countsTowardsLimit,
   defaultReconnectLimits,
   recentConnections,
   reconnectDelayMs,
-  wasFruitless,
   wasSteady,
 } from './reconnect-schedule.ts';
 
@@ -46,7 +46,7 @@ function play(ends: readonly (ConnectionEnd & { r: number })[]) {
     const delayMs = reconnectDelayMs({ failures, refused, connectedAt }, nowMs, r);
     delays.push({ delayMs, refused });
     nowMs += delayMs;
-    if (wasFruitless(ended)) {
+    if (countsTowardsLimit(ended)) {
       connectedAt.push(nowMs);
       nothing.push(nowMs);
       assert.ok(recentConnections(nothing, nowMs).length <= defaultReconnectLimits.maxConnectsPerMinute);

@@ -1,6 +1,6 @@
 /**
  * When a dialler may connect again, as a pure rule: exponential delay with jitter after failures, and a limit on
- * fruitless connections a minute, so that a single dialler is not mistaken for two rivals.
+ * short-lived connections a minute, so that a single dialler is not mistaken for two rivals.
  *
  * Invariant: breaking its links, however often, keeps a dialler away for at most `maxDelayMs` each time: a link that the
  * other side broke, or that was up long enough, does not count towards the limit.
@@ -13,7 +13,7 @@ export interface ReconnectLimits {
   maxDelayMs: number;
   /** Least delay after the router refused or superseded the link: someone else has the identifier. */
   refusedDelayMs: number;
-  /** Fruitless connections (`wasFruitless`) allowed in any minute. */
+  /** Connections allowed in any minute, of those that count (`countsTowardsLimit`). */
   maxConnectsPerMinute: number;
   /** A link that was up for this long was steady: it does not count towards the limit, and delays start over. */
   steadyAfterMs: number;
@@ -33,7 +33,7 @@ export interface ReconnectHistory {
   failures: number;
   /** The router said that someone else has the identifier, or that it may not link. */
   refused: boolean;
-  /** When the fruitless connections were established, in milliseconds, oldest first. */
+  /** When the connections that count were established, in milliseconds, oldest first. */
   connectedAt: readonly number[];
 }
 
@@ -47,7 +47,7 @@ export interface ConnectionEnd {
 }
 
 /** Whether the connection counts towards the limit per minute. */
-export function wasFruitless(end: ConnectionEnd, limits: ReconnectLimits = defaultReconnectLimits): boolean {
+export function countsTowardsLimit(end: ConnectionEnd, limits: ReconnectLimits = defaultReconnectLimits): boolean {
   return !wasSteady(end, limits) && (end.refused || !end.brokenByOther);
 }
 

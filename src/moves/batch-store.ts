@@ -1,5 +1,5 @@
 /** Batches of account moves: creating, pausing, turning back, and their progress. */
-import { marksRemoved } from '../accounts/account-owner.ts';
+import { removeMarks } from '../accounts/account-owner.ts';
 import { counted } from '../base/counted.ts';
 import { type AccountId, type InstanceId, type MoveId, newId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
@@ -181,7 +181,7 @@ export async function cancelMoveBatch(tx: Transaction, batchId: string): Promise
       update account_move set state = 'cancelled', closed_at = now()
        where batch_id = ${batchId} and ${moveStates.in(tx, 'uncommitted')}
       returning id)
-    ${marksRemoved(tx, tx`k.move_id in (select id from cancelled)`)}`;
+    ${removeMarks(tx, tx`k.move_id in (select id from cancelled)`)}`;
 }
 
 /**

@@ -10,7 +10,7 @@ import { takeTurns } from '../base/turns.ts';
 import type { Database, Transaction } from '../database/connection.ts';
 import { administrationTransaction, takeReleaseLock } from '../database/release-lock.ts';
 import { sqlState } from '../database/sql-state.ts';
-import { beginTogether, didNotHold } from '../database/together.ts';
+import { beginTogether, isFailedCondition } from '../database/together.ts';
 import { resumeForEarlierRelease } from '../devices/earlier-release.ts';
 import {
   areMovesQueued,
@@ -167,7 +167,7 @@ async function commitUnmarked(options: MoveRunnerOptions, move: ReservedMove): P
     ]);
     return 'committed';
   } catch (error) {
-    if (didNotHold(error)) return (await commitWithDeliveries(options, move, unmarkedDeadlineMs)).kind;
+    if (isFailedCondition(error)) return (await commitWithDeliveries(options, move, unmarkedDeadlineMs)).kind;
     // query_canceled (the deadline) and deadlock_detected, after which the transaction is rolled back too.
     if (['57014', '40P01'].includes(sqlState(error) ?? '')) return 'held';
     throw error;

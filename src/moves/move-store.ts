@@ -10,10 +10,10 @@
  * begun or cannot be lost. A runner that dies leaves a reservation that expires; the next one to reserve the move
  * starts from the account's row, not from the dead runner's view.
  */
-import { accountsMarked, marksRemoved, ownerChanged, ownerRecorded } from '../accounts/account-owner.ts';
+import { changeOwner, markAccounts, recordOwner, removeMarks } from '../accounts/account-owner.ts';
 import type { AccountId, InstanceId, MoveId } from '../base/ids.ts';
 import type { Database, Queryable, SqlFragment, Transaction } from '../database/connection.ts';
-import { mustHold } from '../database/together.ts';
+import { failUnless } from '../database/together.ts';
 import { recordEvent } from '../domain/events.ts';
 import { commandStates } from '../states/command-states.ts';
 import { deliveryStates } from '../states/delivery-states.ts';
@@ -70,7 +70,7 @@ export async function fenceMove(tx: Transaction, move: ReservedMove): Promise<bo
         from move_batch b
        where m.id = ${move.moveId} and m.state = 'reserved' and b.id = m.batch_id and b.state = 'running'
       returning m.account_id)
-    ${accountsMarked(tx, tx`fenced`, move.moveId, moveDeadlineMs)}`;
+    ${markAccounts(tx, tx`fenced`, move.moveId, moveDeadlineMs)}`;
   if (fenced) return true;
   await tx`
     update account_move set state = 'queued', reserved_by = null, attempts = attempts - 1
@@ -99,7 +99,7 @@ export async function commitMove(
   const [, [outcome]] = await Promise.all([
     tx`select set_config('statement_timeout', ${String(deadlineMs)}, true)`,
     tx<{ own: boolean; epoch: string | null }[]>`
-      ${changeOfOwner(tx, move)}
+      ${ownerChangeTerms(tx, move)}
       select exists (select 1 from own) as own, (select epoch from changed) as epoch`,
   ]);
   if (!outcome?.own) return { kind: 'lost-reservation' };
@@ -114,22 +114,22 @@ export function commitMoveOrFail(
 ): readonly PromiseLike<unknown>[] {
   return [
     tx`select set_config('statement_timeout', ${String(deadlineMs)}, true)`,
-    tx`${changeOfOwner(tx, move)} select ${mustHold(tx, tx`exists (select 1 from changed)`)}`,
+    tx`${ownerChangeTerms(tx, move)} select ${failUnless(tx, tx`exists (select 1 from changed)`)}`,
   ];
 }
 
-function changeOfOwner(tx: Transaction, move: ReservedMove): SqlFragment {
+function ownerChangeTerms(tx: Transaction, move: ReservedMove): SqlFragment {
   return tx`
       with own as materialized (
         select w.id from account_move w join move_batch b on b.id = w.batch_id
          where w.id = ${move.moveId} and (w.state = 'fenced' or w.state = 'reserved' and b.state = 'running')
            for update of w
       ), changed as (
-        ${ownerChanged(tx, move, tx`exists (select 1 from own)`)}
+        ${changeOwner(tx, move, tx`exists (select 1 from own)`)}
       ), logged as (
-        ${ownerRecorded(tx, tx`changed`, move.toInstanceId)}
+        ${recordOwner(tx, tx`changed`, move.toInstanceId)}
       ), unmarked as (
-        ${marksRemoved(tx, tx`k.account_id = ${move.accountId} and k.move_id = ${move.moveId}`)}
+        ${removeMarks(tx, tx`k.account_id = ${move.accountId} and k.move_id = ${move.moveId}`)}
       ), written as (
         update account_move m
            set state = 'delivering',
@@ -151,7 +151,7 @@ export async function cancelMoveElsewhere(tx: Transaction, move: ReservedMove): 
        where id = ${move.moveId} and ${moveStates.in(tx, 'tried')}
          and not exists (select 1 from account where id = ${move.accountId} and instance_id = ${move.fromInstanceId})
       returning id)
-    ${marksRemoved(tx, tx`k.account_id = ${move.accountId} and k.move_id in (select id from cancelled)`)}`;
+    ${removeMarks(tx, tx`k.account_id = ${move.accountId} and k.move_id in (select id from cancelled)`)}`;
 }
 
 /**
@@ -174,7 +174,7 @@ export async function unfenceMove(
              closed_at = case when ${state} = 'rolled-back' then now() end
        where id = ${move.moveId} and ${moveStates.in(tx, 'tried')}
       returning account_id)
-    ${marksRemoved(tx, tx`k.account_id in (select u.account_id from unfenced u) and k.move_id = ${move.moveId}`)}`;
+    ${removeMarks(tx, tx`k.account_id in (select u.account_id from unfenced u) and k.move_id = ${move.moveId}`)}`;
   return state;
 }
 

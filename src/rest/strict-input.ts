@@ -59,7 +59,7 @@ function parseJson(bytes: Uint8Array): unknown {
   } catch {
     throw input('The body', 'is not JSON');
   }
-  if (text.includes('\\u') && !isWhole(value)) throw input('The body', 'contains an unpaired surrogate');
+  if (text.includes('\\u') && !isWellFormed(value)) throw input('The body', 'contains an unpaired surrogate');
   return value;
 }
 
@@ -82,10 +82,10 @@ export function decodeText(bytes: Uint8Array): string | null {
 }
 
 /** Whether no text in it, keys included, holds half a surrogate pair. */
-export function isWhole(value: unknown): boolean {
+export function isWellFormed(value: unknown): boolean {
   if (typeof value === 'string') return value.isWellFormed();
   if (typeof value !== 'object' || value === null) return true;
-  return Object.entries(value).every(([key, part]) => key.isWellFormed() && isWhole(part));
+  return Object.entries(value).every(([key, part]) => key.isWellFormed() && isWellFormed(part));
 }
 
 function isUriText(text: string): boolean {

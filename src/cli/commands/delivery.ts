@@ -1,7 +1,7 @@
 /** `bramble budget`, `bramble deliveries`. */
 import type { Command } from 'commander';
 import { deliveryOperations } from '../../api/deliveries.ts';
-import { collectValues, number, unjudged } from '../arguments.ts';
+import { collectValues, number, unvalidated } from '../arguments.ts';
 import { example, type Frame } from '../frame.ts';
 import { cell, columns, facts, type Style, timeText } from '../text-output.ts';
 
@@ -56,7 +56,7 @@ export function addDeliveriesCommand(program: Command, frame: Frame): void {
       .option('--state <state>', 'open, owed, released, handed-out, suspect, done, failed or superseded', 'open')
       .option('--limit <number>', 'maximum number of deliveries', number, 200)
       .action(async ({ state, limit }: { state: string; limit: number }, command) => {
-        const query = { state: unjudged<'open'>(state), limit };
+        const query = { state: unvalidated<'open'>(state), limit };
         await frame.ask(command, deliveryOperations.list, { query }, (answer, style) =>
           columns(style, answer.deliveries, {
             account: (row) => row.account,

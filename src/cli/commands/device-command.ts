@@ -4,7 +4,7 @@ import * as z from 'zod';
 import { type ChangedCommands, deviceCommandOperations, type OperatorCommand } from '../../api/device-commands.ts';
 import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
-import { collectValues, fileBytes, number, unjudged } from '../arguments.ts';
+import { collectValues, fileBytes, number, unvalidated } from '../arguments.ts';
 import { example, type Frame } from '../frame.ts';
 import { cell, columns, timeText } from '../text-output.ts';
 
@@ -177,7 +177,7 @@ export function addResendCommand(devices: Command, frame: Frame): void {
           'regardless of the budget',
       )
       .action(async (id: string, item: string, _flags: object, command) => {
-        const request = { params: { id }, body: { item: unjudged<'it-policy'>(item) } };
+        const request = { params: { id }, body: { item: unvalidated<'it-policy'>(item) } };
         await frame.ask(command, deviceCommandOperations.resend, request, () => `${item} will be sent again.`);
       }),
     'bramble device resend 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234 service-books',

@@ -5,7 +5,7 @@ import { type Device, deviceOperations } from '../../api/devices.ts';
 import type { AnswerOf } from '../../api/operation.ts';
 import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
-import { number, unjudged } from '../arguments.ts';
+import { number, unvalidated } from '../arguments.ts';
 import { confirm, confirmable } from '../confirmation.ts';
 import { example, type Frame } from '../frame.ts';
 import { cell, columns, dayText, facts, moreText, type Style, timeText } from '../text-output.ts';
@@ -74,7 +74,7 @@ function addList(devices: Command, frame: Frame): void {
 function filterOf({ state, unanswered, mustEnrolAgain, identityEnds, ...filter }: ListFlags) {
   return {
     ...filter,
-    ...(state === undefined ? {} : { state: unjudged<'active'>(state) }),
+    ...(state === undefined ? {} : { state: unvalidated<'active'>(state) }),
     unanswered: unanswered ? 'true' : undefined,
     mustEnrolAgain: mustEnrolAgain ? 'true' : undefined,
     identityEndsWithinDays: identityEnds,

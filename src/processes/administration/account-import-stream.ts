@@ -8,7 +8,7 @@ import { type ImportResult, newAccount } from '../../api/accounts.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { plainIssue } from '../../base/plain-issue.ts';
 import { parseShallowJson } from '../../base/shallow-json.ts';
-import { decodeText, isWhole } from '../../rest/strict-input.ts';
+import { decodeText, isWellFormed } from '../../rest/strict-input.ts';
 import { unknownKey } from '../../rest/unknown-keys.ts';
 import { listInstancesOnTrial } from '../../upgrade/state/upgrade-store.ts';
 import { type AdministrationContext, write } from './context.ts';
@@ -85,7 +85,7 @@ function parseLine(bytes: Buffer, line: number): NewAccount | null {
   if (text.trim() === '') return null;
   const value = parseJson(text);
   if (value === undefined) throw notAnAccount(line, 'it is not JSON');
-  if (text.includes('\\u') && !isWhole(value)) throw notAnAccount(line, 'it contains an unpaired surrogate');
+  if (text.includes('\\u') && !isWellFormed(value)) throw notAnAccount(line, 'it contains an unpaired surrogate');
   const parsed = newAccount.safeParse(value);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;

@@ -18,7 +18,7 @@ import { assertNever } from '../../base/assert-never.ts';
 import type { ErrorCode } from '../../base/error-codes.ts';
 import { messageOf } from '../../base/errors.ts';
 import { type AllowedHosts, type TunnelTarget, tunnelTargetOf } from '../../instances/allowed-hosts.ts';
-import { breakOff, carryOneWay } from '../../link/one-way.ts';
+import { breakOff, pipeOneWay } from '../../link/one-way.ts';
 import { dialFirst } from './tunnel-dial.ts';
 import { type RuleRefusal, refusalOfAddress, refusalOfTarget, type TunnelRule } from './tunnel-rule.ts';
 import { watchTunnels } from './tunnel-watch.ts';
@@ -150,8 +150,8 @@ export function createTunnels(options: TunnelOptions): Tunnels {
       breakOff(stream, 'no byte in either direction');
       socket.destroy();
     });
-    carryOneWay(stream, socket);
-    carryOneWay(socket, stream);
+    pipeOneWay(stream, socket);
+    pipeOneWay(socket, stream);
     socket.on('error', (error) => {
       options.onRefused?.('ERR_TUNNEL_UPSTREAM', messageOf(error), fingerprint);
       breakOff(stream, messageOf(error));

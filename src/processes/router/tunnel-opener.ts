@@ -9,7 +9,7 @@
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http2';
 import { isReceivedCode } from '../../base/error-codes.ts';
 import { messageOf } from '../../base/errors.ts';
-import { breakOff, carryOneWay } from '../../link/one-way.ts';
+import { breakOff, pipeOneWay } from '../../link/one-way.ts';
 import type { Logger } from '../../process/log/logger.ts';
 import type { DeviceEnd } from './device-end.ts';
 import { fingerprintOf, type Sender } from './forwarded-headers.ts';
@@ -157,8 +157,8 @@ function join(end: DeviceEnd, service: ClientHttp2Stream, { onCount }: TunnelOpe
   }
   onCount(1);
   end.accept();
-  carryOneWay(end.stream, service);
-  carryOneWay(service, end.stream);
+  pipeOneWay(end.stream, service);
+  pipeOneWay(service, end.stream);
   end.stream.once('close', () => {
     onCount(-1);
     // After an orderly end the last bytes for the service may still be on their way.

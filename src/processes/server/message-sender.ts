@@ -9,7 +9,7 @@ import { wasIssuedTo } from '../../activation/unknown-identity.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { DeviceId } from '../../base/ids.ts';
 import { type EnrolledDevice, findDeviceByToken } from '../../devices/device-store.ts';
-import { belongToOneEnrolment, standingOf, startUsingIdentity } from '../../devices/identity-renewal.ts';
+import { belongToOneEnrolment, readIdentityRole, startUsingIdentity } from '../../devices/identity-renewal.ts';
 import type { AddressRule, DeviceProtocol } from '../../platforms/protocol.ts';
 import {
   anotherEnrolment,
@@ -73,13 +73,13 @@ export async function identifiedDevice(
   const { db, instanceId } = options;
   const device = await findDeviceByToken(db, token);
   if (device === 'not-found' || device.fingerprint === fingerprint) return { kind: 'done', value: device };
-  const standing = await standingOf(db, device.deviceId, fingerprint);
-  if (standing === 'former') noteFormerIdentity(options, device.deviceId);
-  if (standing === 'none' && wasIssuedTo(device.deviceId, certificateDer, options.deviceAuthorityDer)) {
+  const role = await readIdentityRole(db, device.deviceId, fingerprint);
+  if (role === 'former') noteFormerIdentity(options, device.deviceId);
+  if (role === 'none' && wasIssuedTo(device.deviceId, certificateDer, options.deviceAuthorityDer)) {
     noteUnknownIdentity(options, device.deviceId);
   }
-  if (standing === 'former' || standing === 'none') return { kind: 'done', value: device };
-  if (standing === 'new') {
+  if (role === 'former' || role === 'none') return { kind: 'done', value: device };
+  if (role === 'new') {
     const used = await startUsingIdentity(db, instanceId, device, fingerprint);
     if (used.kind !== 'done') return used;
   }

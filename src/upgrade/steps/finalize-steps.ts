@@ -17,7 +17,7 @@ import { takeRightsBack } from '../fence/patch-rights.ts';
 import { closeUpgrade } from '../state/upgrade-close.ts';
 import { reachStep, recordUpgradeEvent, transition, type Upgrade } from '../state/upgrade-store.ts';
 import { replaceRest } from './in-place-steps.ts';
-import { handAccountsOver } from './instance-steps.ts';
+import { handOverAccounts } from './instance-steps.ts';
 import { describeInstance, removeInstanceParts } from './new-instances.ts';
 import { fenceOptions } from './prepare-steps.ts';
 import {
@@ -32,7 +32,7 @@ import {
 export async function stepFinalizing(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   if (upgrade.progress.step.at === 'feature-level-raised') return await contract(context, upgrade);
   if (upgrade.plan.inPlace) return (await replaceRest(context, upgrade)) ?? (await closePatch(context, upgrade));
-  const occupied = await handAccountsOver(context, upgrade);
+  const occupied = await handOverAccounts(context, upgrade);
   if (occupied !== undefined) return occupied;
   const desired = await listDesiredProcesses(context.db);
   const components = await listComponents(context.db);

@@ -85,7 +85,7 @@ function stuck({ name, replaces }: PlannedInstance, why: string): Stuck {
 }
 
 /** Before anything old is replaced: undefined once no account is at an instance of an earlier release. */
-export async function handAccountsOver(context: StepContext, read: Upgrade): Promise<StepOutcome | undefined> {
+export async function handOverAccounts(context: StepContext, read: Upgrade): Promise<StepOutcome | undefined> {
   const occupied = (await listInstancesBehind(context.db, read.toRelease)).filter(({ accounts }) => accounts > 0);
   if (occupied.length === 0) return undefined;
   const missing = await completeInstances(context, read);

@@ -23,15 +23,16 @@ import {
   type UnmovedAccount,
 } from '../state/wave-store.ts';
 
-/** Where those go whose new instance no wave has had. Once it is being finalized nothing can go back, and no gate helps. */
-export type UnjudgedWave = 'own-wave' | 'last-wave';
+/**
+ * The wave for accounts whose new instance no wave has had. `last-wave` while the upgrade is finalized: nothing can go back
+ * any more, so a gate would not help.
+ */
+export type LatecomerWave = 'own-wave' | 'last-wave';
 
 /** Accounts that one event names. */
 const namesShown = 20;
 
-/**
- * For who is sent somewhere by an operator, or follows in the end, in a domain that had no account: a wave without a gate.
- */
+/** In a domain that had no account: a wave without a gate, for accounts that an operator assigns or that come later. */
 export async function joinLatecomerWave(tx: Transaction, upgrade: Upgrade): Promise<void> {
   if ((await listWaves(tx, upgrade.id)).length > 0) return;
   await insertWaves(tx, upgrade.id, [{ number: 1, name: 'latecomers' }]);
@@ -40,18 +41,18 @@ export async function joinLatecomerWave(tx: Transaction, upgrade: Upgrade): Prom
 }
 
 /**
- * Gives accounts at an old instance that no wave has a place in the last one, once there is somebody to take them. Where that
- * one has begun, those whose new instance took nobody so far have a wave of their own, which waits to begin.
+ * Adds accounts at old instances that are in no wave to the last one, once their new instance is ready. If that wave has
+ * begun, those whose new instance has taken no accounts yet get a wave of their own, which waits to begin.
  */
-export async function joinLatecomers(tx: Transaction, upgrade: Upgrade, unjudged: UnjudgedWave): Promise<void> {
+export async function joinLatecomers(tx: Transaction, upgrade: Upgrade, goTo: LatecomerWave): Promise<void> {
   const components = await listComponents(tx);
   const ready = upgrade.progress.newInstances.filter(
     (made) => missingOf([made], components, upgrade.toRelease) === undefined,
   );
-  if (unjudged === 'last-wave') await joinLatecomerWave(tx, upgrade);
+  if (goTo === 'last-wave') await joinLatecomerWave(tx, upgrade);
   const last = (await listWaves(tx, upgrade.id)).at(-1) ?? { number: 0, state: 'passed' };
   const followsLast = (made: NewInstance) =>
-    made.wave !== undefined || last.state === 'waiting' || unjudged === 'last-wave';
+    made.wave !== undefined || last.state === 'waiting' || goTo === 'last-wave';
   const following = await assign(tx, upgrade, last.number, ready.filter(followsLast));
   const number = last.number + 1;
   const joining = await assign(
@@ -128,9 +129,9 @@ export async function moveStragglers(
   tx: Transaction,
   upgrade: Upgrade,
   createdBy: string,
-  unjudged: UnjudgedWave,
+  goTo: LatecomerWave,
 ): Promise<void> {
-  await joinLatecomers(tx, upgrade, unjudged);
+  await joinLatecomers(tx, upgrade, goTo);
   const begun = (await listWaves(tx, upgrade.id)).findLast(({ state }) => state !== 'waiting');
   if (begun !== undefined) await queueMoves(tx, upgrade, begun.number, createdBy);
 }
