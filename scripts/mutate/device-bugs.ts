@@ -96,8 +96,8 @@ export const deviceBugs: readonly KnownBug[] = [
   {
     name: 'fenced-transaction-without-lock',
     file: 'src/accounts/account-fence.ts',
-    find: '         for share of a`;\n    if (held)',
-    replace: '         `;\n    if (held)',
+    find: '         for share of a`;',
+    replace: '`;',
     seenBy: [
       {
         file: 'src/accounts/account-fence.test.ts',

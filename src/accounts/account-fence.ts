@@ -31,10 +31,7 @@ export async function withAccountFence<Value>(
   const outcome = await db.begin(async (tx): Promise<FencedOutcome<Value>> => {
     await tx`select set_config('statement_timeout', ${String(transactionTimeoutMs)}, true),
                     set_config('idle_in_transaction_session_timeout', ${String(2 * transactionTimeoutMs)}, true)`;
-    const [held] = await tx<{ epoch: string }[]>`
-      select a.epoch from account a
-       where a.id = ${accountId} and ${isServedBy(tx, instanceId)}
-         for share of a`;
+    const [held] = await tx<{ epoch: string }[]>`${fencedAccount(tx, instanceId, tx`a.id = ${accountId}`)}`;
     if (held) return { kind: 'done', value: await work(tx, held.epoch) };
     const [owner] = await tx<{ id: InstanceId; srpIdentifier: SrpIdentifier }[]>`
       select i.id, i.srp_identifier as "srpIdentifier"
@@ -55,6 +52,17 @@ export function isServedBy(q: Queryable, instanceId: string): SqlFragment {
 /** A mover has marked the account, so its writers step back. */
 export function isMarked(q: Queryable, accountId: SqlFragment = q`a.id`): SqlFragment {
   return q`exists (select 1 from account_mark k where k.account_id = ${accountId} and k.until > clock_timestamp())`;
+}
+
+/**
+ * In a `with … as materialized`: the one account that `which` says of `a`, if the instance owns it and it is not being moved,
+ * locked FOR SHARE.
+ */
+export function fencedAccount(q: Queryable, instanceId: string, which: SqlFragment): SqlFragment {
+  return q`
+      select a.id, a.epoch from account a
+       where ${which} and ${isServedBy(q, instanceId)}
+         for share of a`;
 }
 
 /**

@@ -2,11 +2,12 @@
  * The stored activation password of an account: one at a time, valid for a limited time and number of tries. Guesses
  * are checked in `password-checks.ts`; a completed enrolment consumes the password.
  */
-import { isServedBy } from '../accounts/account-fence.ts';
+import { lockAccountByName } from '../accounts/account-selection.ts';
 import { maxActivationHours } from '../api/accounts.ts';
 import { BrambleError } from '../base/errors.ts';
 import type { DeviceId, InstanceId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
+import { fencedAccountOf } from '../devices/device-fence.ts';
 import { activationSelectorOf, digestActivationPassword, generateActivationPassword } from './activation-secret.ts';
 
 const activationValidHoursDefault = 48;
@@ -37,13 +38,13 @@ export async function setActivationPassword(
   const password = generateActivationPassword();
   const { salt, digest } = await digestActivationPassword(password);
   const selector = activationSelectorOf(password);
+  const accountId = await lockAccountByName(tx, accountName);
+  if (accountId === undefined) return 'not-found';
   const [row] = await tx<{ expiresAt: Date }[]>`
-    with locked as materialized (select id from account where name = ${accountName} for share)
     insert into activation_password as p
       (account_id, salt, digest, selector, selector_digest, expires_at, tries_left, created_at)
-    select locked.id, ${salt}::bytea, ${digest}::bytea, ${selector}::text, ${digest}::bytea,
-      clock_timestamp() + make_interval(secs => ${validHours * 3600}), ${activationTries}::int, clock_timestamp()
-    from locked
+    values (${accountId}, ${salt}, ${digest}, ${selector}, ${digest},
+      clock_timestamp() + make_interval(secs => ${validHours * 3600}), ${activationTries}, clock_timestamp())
     on conflict (account_id) do update
       set salt = excluded.salt, digest = excluded.digest, selector = excluded.selector,
         selector_digest = excluded.selector_digest, expires_at = excluded.expires_at,
@@ -63,9 +64,7 @@ export async function consumeActivationPassword(
 ): Promise<boolean> {
   const [row] = await q<{ fenced: boolean }[]>`
     with fence as materialized (
-      select a.id from account a join device d on d.account_id = a.id
-      where d.id = ${device.deviceId} and ${isServedBy(q, device.instanceId)}
-      for share of a
+      ${fencedAccountOf(q, device.instanceId, device.deviceId)}
     ), ended as (
       delete from activation_password p using fence, device d
       where p.account_id = fence.id and d.id = ${device.deviceId} and p.created_at <= d.created_at

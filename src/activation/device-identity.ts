@@ -9,6 +9,7 @@
 import { isServedBy } from '../accounts/account-fence.ts';
 import type { DeviceId, InstanceId } from '../base/ids.ts';
 import type { Queryable } from '../database/connection.ts';
+import { fencedAccountOf } from '../devices/device-fence.ts';
 import { type DeviceState, deviceStates } from '../states/device-states.ts';
 import { offerValidHours } from './device-offer.ts';
 
@@ -108,9 +109,7 @@ export async function storeIdentity(
 ): Promise<boolean> {
   const rows = await q<{ id: string }[]>`
     with fence as materialized (
-      select a.id from account a
-      where a.id = (select account_id from device where id = ${device.deviceId}) and ${isServedBy(q, device.instanceId)}
-      for share of a
+      ${fencedAccountOf(q, device.instanceId, device.deviceId)}
     )
     update device d set state = 'certified', scep_transaction = ${issued.transactionId}, identity_key = ${issued.key},
       identity_certificate = ${issued.certificateDer}, identity_fingerprint = ${issued.fingerprint},
@@ -134,9 +133,7 @@ export async function replaceIdentity(
 ): Promise<boolean> {
   const rows = await q<{ id: string }[]>`
     with fence as materialized (
-      select a.id from account a
-      where a.id = (select account_id from device where id = ${device.deviceId}) and ${isServedBy(q, device.instanceId)}
-      for share of a
+      ${fencedAccountOf(q, device.instanceId, device.deviceId)}
     )
     update device d set scep_transaction = ${issued.transactionId}, identity_key = ${issued.key},
       identity_certificate = ${issued.certificateDer}, identity_fingerprint = ${issued.fingerprint},
@@ -172,9 +169,7 @@ export async function storeNextIdentity(
       : q`d.identity_fingerprint = ${ground.presentFingerprint}`;
   const rows = await q<{ id: string }[]>`
     with fence as materialized (
-      select a.id from account a
-      where a.id = (select account_id from device where id = ${device.deviceId}) and ${isServedBy(q, device.instanceId)}
-      for share of a
+      ${fencedAccountOf(q, device.instanceId, device.deviceId)}
     )
     insert into device_renewal as r (device_id, issued_for, scep_transaction, identity_key, identity_certificate,
                                      identity_fingerprint, identity_issued_at, identity_expires_at)

@@ -11,7 +11,7 @@
  * accounts taking turns.
  */
 import { availableParallelism } from 'node:os';
-import { isMarked, isServedBy } from '../accounts/account-fence.ts';
+import { fencedAccount, isMarked } from '../accounts/account-fence.ts';
 import type { AccountId, InstanceId, SrpIdentifier } from '../base/ids.ts';
 import type { Database, Queryable } from '../database/connection.ts';
 import { activationTries } from './activation-password.ts';
@@ -198,9 +198,7 @@ async function takeTry(
 ): Promise<TakenTry | undefined> {
   const [row] = await q<TakenTry[]>`
     with fence as materialized (
-      select a.id, a.epoch from account a
-      where a.name = ${accountName} and ${isServedBy(q, instanceId)}
-      for share of a
+      ${fencedAccount(q, instanceId, q`a.name = ${accountName}`)}
     ), taken as (
       update activation_password p set tries_left = p.tries_left - 1
       from fence
@@ -219,9 +217,7 @@ async function takeTry(
 async function giveTryBack(q: Queryable, instanceId: InstanceId, taken: TakenTry): Promise<boolean> {
   const rows = await q<{ id: string }[]>`
     with fence as materialized (
-      select a.id from account a
-      where a.id = ${taken.accountId} and ${isServedBy(q, instanceId)} and a.epoch = ${taken.epoch}
-      for share of a
+      ${fencedAccount(q, instanceId, q`a.id = ${taken.accountId} and a.epoch = ${taken.epoch}`)}
     )
     update activation_password p set tries_left = least(p.tries_left + 1, ${activationTries}::int)
     from fence

@@ -10,6 +10,7 @@
 import { isServedBy } from '../accounts/account-fence.ts';
 import type { Queryable } from '../database/connection.ts';
 import { isAhead } from '../database/time-stamps.ts';
+import { fencedAccountOf } from '../devices/device-fence.ts';
 import type { WakeAddress } from '../platforms/waking.ts';
 import { commandStates } from '../states/command-states.ts';
 import { isSuspended } from '../states/device-states.ts';
@@ -119,9 +120,7 @@ export async function waitForAddress(
 ): Promise<'noted' | 'not-now'> {
   const { count } = await q`
     with fence as materialized (
-      select a.id from account a join device v on v.account_id = a.id
-       where v.id = ${device.deviceId} and ${isServedBy(q, instanceId)}
-         for share of a
+      ${fencedAccountOf(q, instanceId, device.deviceId)}
     )
     update device v set ${column(q, 'wakeState')} = 'wait-for-token' from fence f
      where v.id = ${device.deviceId} and v.account_id = f.id and ${column(q, 'wakeToken', 'v')} = ${Buffer.from(device.address.token)}`;
