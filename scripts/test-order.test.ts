@@ -16,6 +16,15 @@ test('files with whole domains begin, the largest first, and are spread among th
   );
 });
 
+test('of the rest the long ones come first, however small they are', () => {
+  const order = testOrder([
+    { path: 'src/large.test.ts', sizeBytes: 9 },
+    { path: 'src/small.long.test.ts', sizeBytes: 1 },
+    { path: 'src/larger.long.test.ts', sizeBytes: 2 },
+  ]);
+  assert.deepEqual(order, ['src/larger.long.test.ts', 'src/small.long.test.ts', 'src/large.test.ts']);
+});
+
 test('every file runs once, whatever there are', () => {
   const file = fc.record({
     path: fc.constantFrom('src/', 'test/system/').chain((folder) => fc.nat().map((number) => `${folder}${number}`)),

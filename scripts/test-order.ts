@@ -1,8 +1,12 @@
 /**
  * In which order test files run, several at once. What has a whole domain takes longest: the largest of these is the first
- * file, and the others are spread among the small ones, so that neither the machine nor the end of the run is theirs alone.
+ * file, and the others are spread among the rest, so that neither the machine nor the end of the run is theirs alone. Of
+ * the rest, other long ones come first: a small file that waits long would be the only one left at the end.
  */
+import { isLong } from './test-selection.ts';
+
 export interface TestFile {
+  /** Relative to the checkout. */
   readonly path: string;
   readonly sizeBytes: number;
 }
@@ -10,12 +14,13 @@ export interface TestFile {
 /** Size stands in for duration: a clean checkout knows no durations. */
 export function testOrder(files: readonly TestFile[]): string[] {
   const bySize = [...files].sort((a, b) => b.sizeBytes - a.sizeBytes || (a.path < b.path ? -1 : 1));
-  const isLong = ({ path }: TestFile) => /(^|\/)test\/system\//.test(path);
-  const long = bySize.filter(isLong);
-  const short = bySize.filter((file) => !isLong(file));
-  // The last fifth of the small ones has none among it.
-  const between = Math.max(1, Math.floor((short.length * 0.8) / Math.max(1, long.length)));
+  const hasDomain = ({ path }: TestFile) => path.startsWith('test/system/');
+  const others = bySize.filter((file) => !hasDomain(file));
+  const rest = [...others.filter(({ path }) => isLong(path)), ...others.filter(({ path }) => !isLong(path))];
+  const domains = bySize.filter(hasDomain);
+  // The last fifth of the rest has none among it.
+  const between = Math.max(1, Math.floor((rest.length * 0.8) / Math.max(1, domains.length)));
   const order: TestFile[] = [];
-  for (const file of long) order.push(file, ...short.splice(0, between));
-  return [...order, ...short].map(({ path }) => path);
+  for (const file of domains) order.push(file, ...rest.splice(0, between));
+  return [...order, ...rest].map(({ path }) => path);
 }

@@ -2,9 +2,9 @@
  * Which test files there are, and which of them are quick. This is the one place that says so.
  *
  * A file is *long*, and is run by `npm test` only, when it starts processes of the program, builds or reads sealed releases,
- * has a PostgreSQL of its own, or takes more than some two seconds of a processor for another reason (many scrypts, whole
- * upgrades). Its name tells: it ends in `.long.test.ts`, or the file lies in `test/`. All others are quick:
- * `npm run test:fast` runs them.
+ * has a PostgreSQL of its own, takes more than some two seconds of a processor for another reason (many scrypts, whole
+ * upgrades), or waits ten seconds for a limit of the program's to pass. Its name tells: it ends in `.long.test.ts`, or the
+ * file lies in `test/`. All others are quick: `npm run test:fast` runs them.
  */
 import { glob } from 'node:fs/promises';
 

@@ -31,7 +31,7 @@ const globs = wanted.filter((argument) => !argument.startsWith('-'));
 const found = await testFiles(globs.length === 0 ? allTests : globs);
 const chosen = isQuickOnly ? found.filter((file) => !isLong(file)) : found;
 if (isQuickOnly) console.log(sayQuick(chosen, found.filter(isLong)));
-const files = testOrder(await Promise.all(chosen.map(withSize)));
+const files = testOrder(await Promise.all(chosen.map(withSize))).map((file) => resolve(file));
 if (files.length === 0) {
   console.error(`No test file fits ${globs.join(' ')}. Patterns are relative to the root of the checkout.`);
   process.exit(1);
@@ -63,7 +63,7 @@ try {
 process.exitCode = passed ? 0 : 1;
 
 async function withSize(name: string): Promise<{ path: string; sizeBytes: number }> {
-  return { path: resolve(name), sizeBytes: (await stat(name)).size + (await partsBytes(name)) };
+  return { path: name, sizeBytes: (await stat(name)).size + (await partsBytes(name)) };
 }
 
 /** Of the files in a folder of its own, where `name.test.ts` has a folder `name`. */

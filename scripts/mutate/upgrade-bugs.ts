@@ -72,7 +72,7 @@ export const upgradeBugs: readonly KnownBug[] = [
     replace: '',
     seenBy: [
       {
-        file: 'src/upgrade/steps/instance-steps.test.ts',
+        file: 'src/upgrade/steps/instance-steps.long.test.ts',
         title: 'finalizing with `upgrade`, accounts are handed over before anything is replaced',
       },
     ],
@@ -86,7 +86,7 @@ export const upgradeBugs: readonly KnownBug[] = [
     );`,
     seenBy: [
       {
-        file: 'src/upgrade/steps/instance-steps.test.ts',
+        file: 'src/upgrade/steps/instance-steps.long.test.ts',
         title: 'finalizing is refused while accounts are at any instance of an earlier release, by its name',
       },
     ],
@@ -98,7 +98,7 @@ export const upgradeBugs: readonly KnownBug[] = [
     replace: '',
     seenBy: [
       {
-        file: 'src/upgrade/steps/instance-steps.test.ts',
+        file: 'src/upgrade/steps/instance-steps.long.test.ts',
         title: 'an account that comes between the last look and the replacement is handed over first',
       },
     ],
