@@ -19,7 +19,7 @@ import {
 import { createsDatabases, type DatabaseRole, databaseRoles, memberships, ownerRole, roleName } from './role-rights.ts';
 
 /** Roles with members that act for them only when they say so are new in it. */
-const leastServerVersion = 160_000;
+const minServerVersion = 160_000;
 
 /**
  * Makes the roles, as a superuser, and puts their credentials into the home.
@@ -86,7 +86,7 @@ export async function rightStatements(q: Queryable): Promise<string[]> {
 
 async function assertServerVersion(q: Queryable): Promise<void> {
   const [row] = await q<{ version: number }[]>`select current_setting('server_version_num')::int as version`;
-  if ((row?.version ?? 0) >= leastServerVersion) return;
+  if ((row?.version ?? 0) >= minServerVersion) return;
   throw new BrambleError(
     'ERR_DATABASE_ROLE',
     'A role for each kind of process needs PostgreSQL 16 or later. Upgrade PostgreSQL, or keep one role for all ' +

@@ -34,9 +34,9 @@ const evidenceToFail = 200;
 const part = { requests: 0.5, tail: 0.1, refused: 0.1, silent: 0.1 };
 
 /** A share that a gate must not overlook, whatever is usual: a tenth, and where much is usual this much more. */
-const intolerable = 0.1;
-const intolerableMore = 0.07;
-export const worseThan = (usual: number): number => Math.max(intolerable, usual + intolerableMore);
+const intolerableShare = 0.1;
+const intolerableExcess = 0.07;
+export const worseThan = (usual: number): number => Math.max(intolerableShare, usual + intolerableExcess);
 
 /** Tolerating every failed request, as in tests that kill processes, disables the availability gate. */
 export function toleratesEveryFailure(gate: ChosenGate): boolean {
@@ -58,22 +58,22 @@ export function requestsComparison(figures: GateFigures, gate: ChosenGate): Comp
 }
 
 /** The worse of the accounts' own past and of those not moved, as far as these are long enough; together, where neither is. */
-const leastBaseline = 50;
+const minBaseline = 50;
 
 function usualFailures(figures: GateFigures): number {
   const trials = baselinesOf(figures).map(({ requests, failed }) => ({ requests, bad: failed }));
-  const known = trials.filter(({ requests }) => requests >= leastBaseline);
+  const known = trials.filter(({ requests }) => requests >= minBaseline);
   return known.length === 0 ? usualShare(sumOf(trials)) : Math.max(...known.map(usualShare));
 }
 
 const tails = [
-  { name: 'p50', share: 0.5, leastBaseline: 50 },
-  { name: 'p95', share: 0.95, leastBaseline: 100 },
-  { name: 'p99', share: 0.99, leastBaseline: 300 },
+  { name: 'p50', share: 0.5, minBaseline: 50 },
+  { name: 'p95', share: 0.95, minBaseline: 100 },
+  { name: 'p99', share: 0.99, minBaseline: 300 },
 ] as const;
 
 /** So that a process has to be slow for a minute before it fails: it may be cold, or disturbed by another. */
-const maxOfTenSlowSeconds = 5;
+const maxOfOneSlowStretch = 5;
 
 const nearestBin = (ms: number): number => Math.round(2 * Math.log2(Math.max(1, ms)));
 const binAbove = (ms: number): number => Math.ceil(2 * Math.log2(Math.max(1, ms)));
@@ -86,7 +86,7 @@ const binAbove = (ms: number): number => Math.ceil(2 * Math.log2(Math.max(1, ms)
  */
 export function tailComparisons(figures: GateFigures, gate: ChosenGate): Comparison[] {
   return tails.flatMap((tail) => {
-    const known = knownLatencies(figures, tail.leastBaseline);
+    const known = knownLatencies(figures, tail.minBaseline);
     if (known.length > 0) return [tailComparison(figures, gate, tail, known)];
     return tail.name === 'p50' && gate.leastRequests === undefined ? [medianWithoutPast(figures, gate)] : [];
   });
@@ -106,7 +106,7 @@ function tailComparison(
   return {
     usual: usualAbove(toleratedBin),
     evidenceToFail: evidenceToFail / part.tail,
-    maxOfOneStretch: maxOfTenSlowSeconds,
+    maxOfOneStretch: maxOfOneSlowStretch,
     stretches: figures.moved.map(({ latency }) => trialAbove(latency, boundBin)),
     toPass: { usual, worse: name === 'p50' ? Math.max(0.4, usual + 0.1) : worseThan(usual) },
     says: (seen) =>
@@ -124,7 +124,7 @@ function tailComparison(
 function medianWithoutPast(figures: GateFigures, gate: ChosenGate): Comparison {
   const [p50] = tails;
   const { beforeByInstances } = figures;
-  const isTold = countOf(beforeByInstances) >= p50.leastBaseline;
+  const isTold = countOf(beforeByInstances) >= p50.minBaseline;
   const comparison = tailComparison(figures, gate, p50, [isTold ? beforeByInstances : []]);
   return {
     ...comparison,
@@ -147,7 +147,7 @@ function knownLatencies(figures: Pasts, least: number): LatencyHistogram[] {
 }
 
 /** No time is shared, and nothing fails unless it says so. */
-const onlyHolds = { evidenceToFail: Number.POSITIVE_INFINITY, maxOfOneStretch: Number.POSITIVE_INFINITY };
+const neverFails = { evidenceToFail: Number.POSITIVE_INFINITY, maxOfOneStretch: Number.POSITIVE_INFINITY };
 
 /**
  * Of devices, not of deliveries: what one device refuses it refuses altogether. The bounds are absolute.
@@ -159,12 +159,12 @@ export function deliveryComparisons({ deliveries, usuallyMissing }: GateFigures,
   const allowed = gate.maxSilentDeliveryShare;
   return [
     {
-      ...{ ...onlyHolds, usual: gate.maxFailedDeliveryShare, evidenceToFail: evidenceToFail / part.refused },
+      ...{ ...neverFails, usual: gate.maxFailedDeliveryShare, evidenceToFail: evidenceToFail / part.refused },
       stretches: [{ requests: answered, bad: failed }],
       says: () => `deliveries failed on ${failed} of ${counted(answered, 'device')} that answered`,
     },
     {
-      ...{ ...onlyHolds, usual: allowed, evidenceToFail: evidenceToFail / part.silent },
+      ...{ ...neverFails, usual: allowed, evidenceToFail: evidenceToFail / part.silent },
       stretches: [{ requests: answered + silent, bad: silent }],
       says: () => `${silent} of ${counted(answered + silent, 'device')} received a delivery and have not answered`,
     },
@@ -181,13 +181,13 @@ function comingComparisons(
   const came = done + failed + silent + open;
   return [
     {
-      ...{ ...onlyHolds, usual: allowed },
+      ...{ ...neverFails, usual: allowed },
       stretches: open === 0 ? [] : [{ requests: came, bad: silent + open }],
       says: () =>
         `of ${counted(came, 'device that has', 'devices that have')} come, the deliveries of ${silent + open} are open`,
     },
     {
-      ...{ ...onlyHolds, usual: Math.max(allowed, usualShare(usuallyMissing)) },
+      ...{ ...neverFails, usual: Math.max(allowed, usualShare(usuallyMissing)) },
       stretches: [{ requests: came + missing, bad: missing }],
       says: () =>
         `${missing} of ${counted(came + missing, 'device')} came shortly before their move, and have not come since; of the devices not ` +
@@ -198,14 +198,12 @@ function comingComparisons(
 
 /** Whether routers know the past well enough to hold p50 against it. */
 export function isMedianKnown(pasts: Pasts): boolean {
-  return knownLatencies(pasts, tails[0].leastBaseline).length > 0;
+  return knownLatencies(pasts, tails[0].minBaseline).length > 0;
 }
 
 /** Tails that no past can be held against, since too little is known of how long requests usually take. */
-export function unjudgedTails(figures: GateFigures): string[] {
-  return tails
-    .filter(({ leastBaseline }) => knownLatencies(figures, leastBaseline).length === 0)
-    .map(({ name }) => name);
+export function tailsWithoutPast(figures: GateFigures): string[] {
+  return tails.filter(({ minBaseline }) => knownLatencies(figures, minBaseline).length === 0).map(({ name }) => name);
 }
 
 export function describeTails(latency: LatencyHistogram): string {

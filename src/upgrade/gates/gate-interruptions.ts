@@ -43,7 +43,7 @@ export async function readInterruptions(
     const own = ends.filter(({ name, at }) => name === of && at > from);
     const excused = own.filter(({ at }) => isOutage(witnesses, host, at)).slice(0, maxExcuses);
     const counted = own.filter((end) => !excused.includes(end));
-    const gone = away.filter((each) => each.id === id && !isOutage(witnesses.map(stillAway), host, each.at));
+    const gone = away.filter((each) => each.id === id && !isOutage(witnesses.map(withOpenInterruption), host, each.at));
     return [...counted, ...gone].map(({ name, cause }) => ({ name, cause }));
   });
 }
@@ -57,7 +57,7 @@ export interface Witness {
 }
 
 /** One that came back says nothing about one that did not. */
-function stillAway(witness: Witness): Witness {
+function withOpenInterruption(witness: Witness): Witness {
   return { ...witness, interruptedAt: witness.awaySince === null ? [] : [witness.awaySince] };
 }
 

@@ -17,7 +17,7 @@ export interface GateLacks {
   reasons: string[];
 }
 
-/** So many times better must the usual share explain what was seen than the intolerable one does. */
+/** So many times better must the usual share explain what was seen than the intolerableShare one does. */
 export const oddsToPass = Math.log(100);
 
 export function lacksOf(figures: GateFigures, gate: ChosenGate, comparisons: readonly Comparison[]): GateLacks {
@@ -31,15 +31,15 @@ export function lacksOf(figures: GateFigures, gate: ChosenGate, comparisons: rea
     .filter((comparison, index) => isDoubtful(comparison, needs[index] ?? 0))
     .map((comparison) => comparison.says(sumOf(comparison.stretches)));
   if (requests === 0) return { requests: doubts.length > 0 ? null : 0, seconds: null, reasons: doubts };
-  const lacking = isOneAlone(figures, seen)
-    ? ofOthers(figures, seen, requests)
+  const lacking = isMostlyOneAccount(figures, seen)
+    ? neededOfOthers(figures, seen, requests)
     : { requests, pace: counts / Math.max(1, figures.seconds), who: '' };
   const seconds = lacking.pace === 0 ? null : Math.ceil(lacking.requests / lacking.pace);
   const reason =
     `${counted(seen, 'request of moved accounts is', 'requests of moved accounts are')} too few to judge: ` +
     `${lacking.requests} more${lacking.who} without an error ${lacking.requests === 1 ? 'is' : 'are'} needed, ` +
     `${seconds === null ? 'but none has arrived yet' : `in about ${duration(seconds)} at their pace so far`}`;
-  const notes = [...unheardNote(figures), ...leftOutNote(figures), ...doubts];
+  const notes = [...silentAccountsNote(figures), ...leftOutNote(figures), ...doubts];
   return { requests: lacking.requests, seconds, reasons: [reason, ...notes] };
 }
 
@@ -68,12 +68,12 @@ function countedRequests({ accounts, busiest }: GateFigures, requests: number): 
   return others + Math.min(busiest.requests, others);
 }
 
-function isOneAlone({ accounts, busiest }: GateFigures, requests: number): boolean {
+function isMostlyOneAccount({ accounts, busiest }: GateFigures, requests: number): boolean {
   return accounts.all > 1 && busiest.requests * 2 > requests;
 }
 
 /** Each request of another account lets one more of the busiest count, as long as this has more. */
-function ofOthers({ busiest, seconds }: GateFigures, seen: number, requests: number) {
+function neededOfOthers({ busiest, seconds }: GateFigures, seen: number, requests: number) {
   const others = seen - busiest.requests;
   return {
     requests: Math.max(Math.ceil(requests / 2), requests - (busiest.requests - others)),
@@ -84,7 +84,7 @@ function ofOthers({ busiest, seconds }: GateFigures, seen: number, requests: num
   };
 }
 
-function unheardNote({ accounts: { all, heard, unheard } }: GateFigures): string[] {
+function silentAccountsNote({ accounts: { all, heard, unheard } }: GateFigures): string[] {
   if (heard >= all || unheard.length === 0) return [];
   const more = all - heard - unheard.length;
   return [`no requests from ${unheard.join(', ')}${more > 0 ? ` and ${counted(more, 'more account')}` : ''}`];

@@ -16,8 +16,8 @@ import {
   requestsComparison,
   sumOf,
   tailComparisons,
+  tailsWithoutPast,
   toleratesEveryFailure,
-  unjudgedTails,
   worseThan,
 } from './gate-comparisons.ts';
 import { type GateFigures, gateFiguresSchema } from './gate-figures.ts';
@@ -89,7 +89,7 @@ function evidenceOf({ usual, stretches, maxOfOneStretch }: Comparison): number {
 
 function passReasons(figures: GateFigures, gate: ChosenGate): string[] {
   const summary = summaryOf(figures);
-  const missing = unjudgedTails(figures);
+  const missing = tailsWithoutPast(figures);
   return [
     `${counted(summary.requests, 'request')}, ${summary.failed} failed, ${describeTails(summary.latency)}`,
     ...leftOutNote(figures),

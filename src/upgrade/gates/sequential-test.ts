@@ -21,13 +21,13 @@ const alternatives = [0.04, 0.1, 0.2, 0.4, 0.8];
  * What one stretch of time can count for at most. Requests of the same seconds share their fate (a link that reconnects, a
  * database that restarts), so that no single one may fail a gate.
  */
-const usualMostOfOneStretch = 20;
+const defaultMaxOfOneStretch = 20;
 
 /** The evidence that more than `usual` are bad, as an e-value: 1 says nothing, 100 is met once in 100 times by chance. */
 export function evidenceAgainst(
   usual: number,
   stretches: readonly Trial[],
-  maxOfOneStretch = usualMostOfOneStretch,
+  maxOfOneStretch = defaultMaxOfOneStretch,
 ): number {
   if (usual >= 1) return 1;
   const most = Math.log(maxOfOneStretch);
@@ -60,11 +60,11 @@ export function goodRequestsTo(goal: number, usual: number, worse: number, seen:
 /** Before anything was seen: as if 1 of 100 requests had been bad. */
 const prior = { bad: 1, good: 99 };
 /** Nothing is taken to be better than this, however long nothing went wrong. */
-const leastUsual = 0.01;
+const minUsualShare = 0.01;
 
 /** A cautious upper value of the usual share: what was seen with the prior, two standard deviations above its mean. */
 export function usualShare(seen: Trial): number {
   const total = seen.requests + prior.bad + prior.good;
   const mean = (seen.bad + prior.bad) / total;
-  return Math.min(1, Math.max(leastUsual, mean + 2 * Math.sqrt((mean * (1 - mean)) / (total + 1))));
+  return Math.min(1, Math.max(minUsualShare, mean + 2 * Math.sqrt((mean * (1 - mean)) / (total + 1))));
 }

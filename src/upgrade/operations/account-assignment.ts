@@ -10,7 +10,7 @@ import type { Transaction } from '../../database/connection.ts';
 import { upgradeStates } from '../state/upgrade-states.ts';
 import { mergeProgress, recordUpgradeEvent, type Upgrade } from '../state/upgrade-store.ts';
 import { changeAssignment, insertAssignment, listWaves } from '../state/wave-store.ts';
-import { type Homeward, homewardText } from '../waves/homeward-text.ts';
+import { type MoveBack, moveBackText } from '../waves/homeward-text.ts';
 import { joinLatecomerWave } from '../waves/latecomers.ts';
 import { lockedUpgrade, type Operator, wrongState } from './operator-actions.ts';
 
@@ -52,17 +52,17 @@ async function assertPlanned(tx: Transaction, upgrade: Upgrade, account: string,
     `${instance} is not one of the upgrade’s new instances (${known}), and accounts can be assigned only to these.` +
       (replacement === undefined
         ? ''
-        : await wayHome(tx, upgrade, { account, goal: replacement.name, home: instance })),
+        : await moveBackHint(tx, upgrade, { account, goal: replacement.name, home: instance })),
     { details: { field: 'body.instance', known: names } },
   );
 }
 
 /** Naming an old instance means that the account goes home, or stays there. */
-async function wayHome(tx: Transaction, upgrade: Upgrade, homeward: Omit<Homeward, 'laterWave'>): Promise<string> {
+async function moveBackHint(tx: Transaction, upgrade: Upgrade, moveBack: Omit<MoveBack, 'laterWave'>): Promise<string> {
   const waves = await listWaves(tx, upgrade.id);
   if (waves.length === 0) return '';
   const laterWave = waves.findLast(({ state }) => state === 'waiting')?.number;
-  return ` To move it back: ${homewardText({ ...homeward, laterWave })}.`;
+  return ` To move it back: ${moveBackText({ ...moveBack, laterWave })}.`;
 }
 
 async function assignInWaves(tx: Transaction, upgrade: Upgrade, accountId: string, order: AssignmentOrder) {

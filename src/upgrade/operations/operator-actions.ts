@@ -18,7 +18,7 @@ import { readPlanFacts, type TargetRelease } from '../plan/plan-facts.ts';
 import { type PlanOptions, planOptionsSchema } from '../state/plan-options.ts';
 import { closeUpgrade } from '../state/upgrade-close.ts';
 import type { UpgradePlan } from '../state/upgrade-plan.ts';
-import { isFinal, isPausable, undoOf } from '../state/upgrade-states.ts';
+import { isFinal, isPausable, undoTransition } from '../state/upgrade-states.ts';
 import { administrationsBefore, hasReached } from '../state/upgrade-steps.ts';
 import {
   alreadyPlanned,
@@ -187,7 +187,7 @@ async function gateToAccept(tx: Transaction, upgrade: Upgrade): Promise<{ what: 
 /** Before the fence: cancelled, with everything as it was. After it: the coordinator begins to reverse. */
 export async function reverseByOperator(tx: Transaction, order: Operator): Promise<Upgrade> {
   const upgrade = await lockedUpgrade(tx);
-  const undo = undoOf(positionOf(upgrade));
+  const undo = undoTransition(positionOf(upgrade));
   if (undo === undefined) throw wrongState(upgrade, 'be reversed');
   const outcome = await transition(tx, upgrade, undo, { message: `${undo} by ${order.by}` });
   if (outcome.kind === 'conflict') return upgrade;

@@ -154,23 +154,23 @@ async function checkMoves({ db }: CheckOptions): Promise<Finding> {
     : passed('no account move is open');
 }
 
-const leastServerVersion = 150_000;
+const minServerVersion = 150_000;
 
 async function checkDatabase({ db }: CheckOptions): Promise<Finding> {
   const [row] = await db<{ version: number; replica: boolean }[]>`
     select current_setting('server_version_num')::int as version, pg_is_in_recovery() as replica`;
   if (row === undefined || row.replica) return error('The database is a replica: it accepts no writes.');
-  if (row.version < leastServerVersion) return error('PostgreSQL 15 or later is required.');
+  if (row.version < minServerVersion) return error('PostgreSQL 15 or later is required.');
   return passed(`PostgreSQL ${Math.floor(row.version / 10_000)} accepts writes`);
 }
 
-const leastRoomBytes = 512 * 1024 * 1024;
+const minFreeBytes = 512 * 1024 * 1024;
 
 async function checkDiskRoom({ home }: CheckOptions): Promise<Finding> {
   const { bavail, bsize } = await statfs(home);
   const mebibytes = Math.floor((bavail * bsize) / 1024 / 1024);
-  return bavail * bsize < leastRoomBytes
-    ? error(`Only ${mebibytes} MiB are free below ${home}; at least ${leastRoomBytes / 1024 / 1024} MiB are needed.`)
+  return bavail * bsize < minFreeBytes
+    ? error(`Only ${mebibytes} MiB are free below ${home}; at least ${minFreeBytes / 1024 / 1024} MiB are needed.`)
     : passed(`${mebibytes} MiB are free on this host; the database’s host is not checked`);
 }
 

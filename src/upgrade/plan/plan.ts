@@ -51,7 +51,7 @@ const memoryMb = { server: 160, connection: 100 } as const;
 export function planUpgrade(facts: PlanFacts, options: PlanOptions): UpgradePlan {
   const step = releaseStep(facts.fromRelease, facts.target.release);
   if (step === 'patch') assertPatch(facts.fromRelease, facts.target.release, facts.target.differences);
-  assertWishes(facts, options);
+  assertInstanceOptions(facts, options);
   return goesInPlace(step, facts, options) ? planInPlace(facts, options) : planWaves(step, facts, options);
 }
 
@@ -115,7 +115,7 @@ function planWaves(step: ReleaseStep, facts: PlanFacts, options: PlanOptions): U
       memoryMb: instances.length * memoryMb.server + services * memoryMb.connection,
       srpCredentials: processes,
     },
-    sends: { ...facts.deliveries, leastMinutes: leastMinutes(facts, budget, instances.length) },
+    sends: { ...facts.deliveries, leastMinutes: minutesToSend(facts, budget, instances.length) },
     lockedFeatures: facts.target.features
       .filter((feature) => !facts.knownFeatures.includes(feature))
       .map((name) => ({ name, until: 'the upgrade is finalized and every registered component has it' })),
@@ -140,7 +140,7 @@ function splitInstances(
 const instanceName = /^[a-z0-9][a-z0-9-]{0,62}$/;
 
 /** @throws BrambleError ERR_UPGRADE_INSTANCE for wishes about instances that are not there, and names that cannot be had. */
-function assertWishes(
+function assertInstanceOptions(
   facts: Pick<PlanFacts, 'instances' | 'takenNames'>,
   options: Pick<PlanOptions, 'instances'>,
 ): void {
@@ -218,7 +218,7 @@ function letterOf(attempt: number): string {
   return 'z'.repeat(Math.floor((attempt - 1) / 25)) + String.fromCharCode(98 + ((attempt - 1) % 25));
 }
 
-function leastMinutes(facts: PlanFacts, budget: Budget, newInstances: number): number {
+function minutesToSend(facts: PlanFacts, budget: Budget, newInstances: number): number {
   const { itPolicies, serviceBooks, synchronizations } = facts.deliveries;
   const perMinute = Math.min(budget.perMinuteDomain, budget.perMinuteInstance * Math.max(1, newInstances));
   return Math.ceil(((itPolicies + serviceBooks + synchronizations) / perMinute) * 10) / 10;

@@ -53,7 +53,7 @@ export async function rehearseMigration(options: RehearsalOptions): Promise<Rehe
 
 const scratchPrefix = 'bramble_rehearsal_';
 /** No rehearsal is at work for so long; the age stands in the name. */
-const forsakenAfterSeconds = 3600;
+const abandonedAfterSeconds = 3600;
 
 /** Never fails: what is left is dropped by a later rehearsal. */
 async function dropScratch(db: Database, name: string): Promise<void> {
@@ -62,7 +62,7 @@ async function dropScratch(db: Database, name: string): Promise<void> {
     const forsaken = await db<{ name: string }[]>`
       select d.datname as name from pg_database d
        where d.datname ~ ${`^${scratchPrefix}[0-9]+_[0-9a-f]+$`}
-         and split_part(d.datname, '_', 3)::bigint < extract(epoch from now()) - ${forsakenAfterSeconds}
+         and split_part(d.datname, '_', 3)::bigint < extract(epoch from now()) - ${abandonedAfterSeconds}
          and not exists (select from pg_stat_activity a where a.datid = d.oid)`;
     for (const left of forsaken) await db.unsafe(`drop database if exists ${left.name}`);
   } catch {

@@ -31,7 +31,7 @@ export function assignWaves(
   const rest = inTurn.filter((account) => !canaries.has(account.name)).map((account) => account.name);
   const waves: Omit<WaveDefinition, 'number'>[] = [{ name: 'canary', accounts: [...canaries] }];
   let taken = 0;
-  for (const percentage of withFullEnd(options.wavePercentages)) {
+  for (const percentage of endingAtAll(options.wavePercentages)) {
     const until = Math.max(taken, Math.ceil((accounts.length * percentage) / 100) - canaries.size);
     waves.push({ name: `${percentage} %`, accounts: rest.slice(taken, until) });
     taken = Math.min(until, rest.length);
@@ -40,7 +40,7 @@ export function assignWaves(
 }
 
 /** Everybody moves in the end, whatever the percentages say. */
-function withFullEnd(percentages: readonly number[]): number[] {
+function endingAtAll(percentages: readonly number[]): number[] {
   return percentages.at(-1) === 100 ? [...percentages] : [...percentages, 100];
 }
 

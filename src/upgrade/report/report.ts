@@ -17,7 +17,7 @@ import { listInstancesBehind } from '../components/instances-behind.ts';
 import {
   describePosition,
   listUpgradeEvents,
-  secondsOf,
+  readDurationSeconds,
   type Upgrade,
   type UpgradeEvent,
 } from '../state/upgrade-store.ts';
@@ -46,7 +46,7 @@ export async function readUpgradeReport(q: Queryable, upgrade: Upgrade, features
       countAccounts(q, upgrade),
       listNotReturned(q, upgrade),
       listEmptied(q, upgrade),
-      secondsOf(q, upgrade),
+      readDurationSeconds(q, upgrade),
     ]);
   const waveReports = await Promise.all(
     waves.map(async ({ runningSeconds: _running, soakingSeconds: _soaking, ...wave }) => {

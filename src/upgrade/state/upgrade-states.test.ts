@@ -9,7 +9,7 @@ import {
   pausableStates,
   type UpgradePosition,
   type UpgradeState,
-  undoOf,
+  undoTransition,
   upgradeStates,
 } from './upgrade-states.ts';
 
@@ -98,10 +98,10 @@ test('the database is fenced before it is expanded, and expanded before any acco
 });
 
 test('an upgrade is cancelled before the fence, reversed after it, and neither from finalizing on', () => {
-  assert.equal(undoOf(start), 'cancelled');
-  assert.equal(undoOf({ state: 'soaking', pausedFrom: null }), 'reversing');
-  assert.equal(undoOf({ state: 'paused', pausedFrom: 'moving' }), 'reversing');
-  assert.equal(undoOf({ state: 'paused', pausedFrom: 'reversing' }), undefined);
-  assert.equal(undoOf({ state: 'finalizing', pausedFrom: null }), undefined);
-  assert.equal(undoOf({ state: 'done', pausedFrom: null }), undefined);
+  assert.equal(undoTransition(start), 'cancelled');
+  assert.equal(undoTransition({ state: 'soaking', pausedFrom: null }), 'reversing');
+  assert.equal(undoTransition({ state: 'paused', pausedFrom: 'moving' }), 'reversing');
+  assert.equal(undoTransition({ state: 'paused', pausedFrom: 'reversing' }), undefined);
+  assert.equal(undoTransition({ state: 'finalizing', pausedFrom: null }), undefined);
+  assert.equal(undoTransition({ state: 'done', pausedFrom: null }), undefined);
 });

@@ -83,7 +83,7 @@ export function isPausable(state: UpgradeState): state is PausableState {
 }
 
 /** Whether an operator can still have it undone: cancelled before the fence, reversed until finalizing. */
-export function undoOf(position: UpgradePosition): 'cancelled' | 'reversing' | undefined {
+export function undoTransition(position: UpgradePosition): 'cancelled' | 'reversing' | undefined {
   const next = followers(position);
   if (next.includes('cancelled')) return 'cancelled';
   if (position.state === 'paused' && position.pausedFrom === 'reversing') return undefined;

@@ -264,7 +264,7 @@ export async function isPausedByGate(q: Queryable, { id, generation }: Upgrade):
 }
 
 /** From its beginning to its end or until now. */
-export async function secondsOf(q: Queryable, { id }: Upgrade): Promise<number> {
+export async function readDurationSeconds(q: Queryable, { id }: Upgrade): Promise<number> {
   const [row] = await q<{ seconds: number }[]>`
     select extract(epoch from coalesce(finished_at, clock_timestamp()) - created_at)::float8 as seconds
       from upgrade where id = ${id}`;

@@ -103,11 +103,11 @@ const ways = [
 
 for (const { what, toRelease, options, numRuns } of ways) {
   test(`whatever is killed, paused, resumed, created and deleted on the way, ${what} ends done or reversed, and whole`, async () => {
-    await endsWhole(toRelease, options, numRuns);
+    await endsConsistently(toRelease, options, numRuns);
   });
 }
 
-async function endsWhole(toRelease: string, options: object, numRuns: number): Promise<void> {
+async function endsConsistently(toRelease: string, options: object, numRuns: number): Promise<void> {
   await fc.assert(
     fc.asyncProperty(
       fc.array(happening, { minLength: 30, maxLength: 90 }),

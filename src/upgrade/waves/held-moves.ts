@@ -14,7 +14,7 @@ import type { NewInstance } from '../state/upgrade-plan.ts';
 import { upgradeStates } from '../state/upgrade-states.ts';
 import { readOpenUpgrade, type Upgrade } from '../state/upgrade-store.ts';
 import { listWaves } from '../state/wave-store.ts';
-import { homewardText } from './homeward-text.ts';
+import { moveBackText } from './homeward-text.ts';
 
 /** Of these moves those that the open upgrade would undo. The upgrade is not locked: what it does right now it may still undo. */
 export async function listHeldMoves(q: Queryable, moves: readonly AskedMove[]): Promise<HeldMove[]> {
@@ -66,10 +66,10 @@ async function heldByAssignment(q: Queryable, upgrade: Upgrade, moves: readonly 
   const laterWave = (await listWaves(q, upgrade.id)).findLast(({ state }) => state === 'waiting')?.number;
   const { newInstances } = upgrade.progress;
   return rows.map(({ accountId, account, goal, goalId, toId, wave, waveName, atGoal }) => {
-    const taker = takerFor(newInstances, toId);
+    const taker = replacementFor(newInstances, toId);
     const goesHome = taker?.instanceId === goalId;
     const assign = `\`bramble account assign ${account} ${taker?.name ?? 'INSTANCE'}\` changes where it goes`;
-    const home = homewardText({ account, goal, home: taker?.replaces ?? 'INSTANCE', laterWave });
+    const home = moveBackText({ account, goal, home: taker?.replaces ?? 'INSTANCE', laterWave });
     return atGoal
       ? {
           accountId,
@@ -85,7 +85,7 @@ async function heldByAssignment(q: Queryable, upgrade: Upgrade, moves: readonly 
 }
 
 /** The new instance that is asked for, or that takes over from the old one that is. */
-function takerFor(newInstances: readonly NewInstance[], instanceId: string): NewInstance | undefined {
+function replacementFor(newInstances: readonly NewInstance[], instanceId: string): NewInstance | undefined {
   return newInstances.find((made) => made.instanceId === instanceId || made.replacesId === instanceId);
 }
 
@@ -103,7 +103,7 @@ async function heldByEmptying(q: Queryable, upgrade: Upgrade, moves: readonly As
      where not (a.instance_id = any(${behind}::uuid[]))
        and not exists (select 1 from upgrade_assignment s where s.account_id = a.id and s.upgrade_id = ${upgrade.id})`;
   return rows.map(({ accountId, account, toId }) => {
-    const made = takerFor(newInstances, toId);
+    const made = replacementFor(newInstances, toId);
     const says = `the upgrade moves all accounts from ${made?.replaces} to ${made?.name}`;
     const next = `${says}: \`bramble account assign ${account} ${made?.name}\` moves it there`;
     return { accountId, reason: 'moved-by-upgrade' as const, next };

@@ -2,7 +2,7 @@
  * How to move one account back to an instance of the old release during an upgrade, as a text for the requester. Pure.
  */
 
-export interface Homeward {
+export interface MoveBack {
   account: string;
   /** The new instance that it is assigned to, or would be. */
   goal: string;
@@ -12,7 +12,7 @@ export interface Homeward {
   laterWave: number | undefined;
 }
 
-export function homewardText({ account, goal, home, laterWave }: Homeward): string {
+export function moveBackText({ account, goal, home, laterWave }: MoveBack): string {
   const everybody = '`bramble upgrade reverse` moves all accounts back';
   if (laterWave === undefined) return `there is no later wave in which it could follow; ${everybody}`;
   return (
