@@ -10,8 +10,8 @@ import type { Transaction } from '../../database/connection.ts';
 import { upgradeStates } from '../state/upgrade-states.ts';
 import { mergeProgress, recordUpgradeEvent, type Upgrade } from '../state/upgrade-store.ts';
 import { changeAssignment, insertAssignment, listWaves } from '../state/wave-store.ts';
-import { type MoveBack, moveBackText } from '../waves/homeward-text.ts';
 import { joinLatecomerWave } from '../waves/latecomers.ts';
+import { type MoveBack, moveBackText } from '../waves/move-back-text.ts';
 import { lockedUpgrade, type Operator, wrongState } from './operator-actions.ts';
 
 export interface AssignmentOrder extends Operator {

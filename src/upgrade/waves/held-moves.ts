@@ -14,7 +14,7 @@ import type { NewInstance } from '../state/upgrade-plan.ts';
 import { upgradeStates } from '../state/upgrade-states.ts';
 import { readOpenUpgrade, type Upgrade } from '../state/upgrade-store.ts';
 import { listWaves } from '../state/wave-store.ts';
-import { moveBackText } from './homeward-text.ts';
+import { moveBackText } from './move-back-text.ts';
 
 /** Of these moves those that the open upgrade would undo. The upgrade is not locked: what it does right now it may still undo. */
 export async function listHeldMoves(q: Queryable, moves: readonly AskedMove[]): Promise<HeldMove[]> {
