@@ -235,7 +235,7 @@ export const deviceBugs: readonly KnownBug[] = [
   },
   {
     name: 'renewal-challenge-good-before-it-is-handed-out',
-    file: 'src/activation/device-identity.ts',
+    file: 'src/devices/device-identity.ts',
     find: `(c.state = 'sent' and c.sent_at > `,
     replace: `(c.state in ('queued', 'sent') and coalesce(c.sent_at, clock_timestamp()) > `,
     seenBy: [{ file: renewal, title: 'a challenge is good only while its profile is with the device' }],

@@ -8,13 +8,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { InstanceId } from '../base/ids.ts';
 import type { Queryable } from '../database/connection.ts';
-import type { Authority } from '../domain/authorities.ts';
-import { identitySettingsSchema } from '../domain/identity-settings.ts';
-import { readSetting } from '../domain/settings.ts';
-import type { IdentityRequest } from '../platforms/protocol.ts';
-import { issueCertificateOffLoop, randomSerialHex } from '../protocol/x509/certificate.ts';
-import { isIssuedBy } from '../protocol/x509/certificate-chain.ts';
-import { fingerprintOf, readCertificate } from '../protocol/x509/certificate-fields.ts';
 import {
   type EnrollingDevice,
   enrollingDevice,
@@ -23,7 +16,14 @@ import {
   replaceIdentity,
   storeIdentity,
   storeNextIdentity,
-} from './device-identity.ts';
+} from '../devices/device-identity.ts';
+import type { Authority } from '../domain/authorities.ts';
+import { identitySettingsSchema } from '../domain/identity-settings.ts';
+import { readSetting } from '../domain/settings.ts';
+import type { IdentityRequest } from '../platforms/protocol.ts';
+import { issueCertificateOffLoop, randomSerialHex } from '../protocol/x509/certificate.ts';
+import { isIssuedBy } from '../protocol/x509/certificate-chain.ts';
+import { fingerprintOf, readCertificate } from '../protocol/x509/certificate-fields.ts';
 import { type FenceMiss, fenceMissOf } from './fence-miss.ts';
 
 export type IdentityRefusal = 'challenge' | 'lapsed' | 'another-key' | 'not-enrolling' | 'not-the-present-identity';

@@ -4,11 +4,10 @@
  * Protects: the device keeps its path token and wake channel, since it may refuse an update that changes them. Each
  * delivery has one challenge, however often it is prepared; the one of an earlier delivery ends with it.
  */
-import { randomBytes } from 'node:crypto';
-import { fencedAccounts } from '../accounts/account-fence.ts';
 import type { Queryable } from '../database/connection.ts';
+import { beginRenewals } from '../devices/renewal-attempts.ts';
 import type { InstanceAuthorities } from '../domain/authorities.ts';
-import type { EnrolmentFacts, OfferedDevice } from '../platforms/enrolment.ts';
+import type { EnrolmentFacts } from '../platforms/enrolment.ts';
 import type { Order } from '../platforms/order.ts';
 import type { Platforms } from '../platforms/port.ts';
 
@@ -18,11 +17,6 @@ export interface WantedRenewal {
   readonly deviceId: string;
   readonly accountId: string;
   readonly accountName: string;
-}
-
-interface Try extends OfferedDevice {
-  platform: string;
-  topic: string | null;
 }
 
 /** By device, created on demand; no entry for a device that belongs to another instance by now, or is being moved. */
@@ -41,7 +35,7 @@ export function createRenewalOrders(parts: {
     if (orders.length === 0) return new Map();
     const names = new Map(orders.map((order) => [order.deviceId, order.accountName]));
     // Comes first: any failure from here on counts as a failed attempt, and the next one waits.
-    const tries = await beginTries(q, parts.instanceId, orders);
+    const tries = await beginRenewals(q, parts.instanceId, orders);
     const [domain, authorities] = await Promise.all([parts.domain(), parts.authorities()]);
     return new Map(
       tries.map(({ topic, platform, ...device }): [string, () => Order] => [
@@ -61,30 +55,4 @@ export function createRenewalOrders(parts: {
       ]),
     );
   };
-}
-
-/** Idempotent for each delivery. Fenced; by device_pkey, delivery_pkey and device_renewal_pkey. */
-async function beginTries(q: Queryable, instanceId: string, orders: readonly WantedRenewal[]): Promise<Try[]> {
-  return await q<Try[]>`
-    with wanted as materialized (
-      select * from unnest(${orders.map(({ id }) => id)}::uuid[], ${orders.map(({ deviceId }) => deviceId)}::uuid[],
-                           ${orders.map(({ accountId }) => accountId)}::uuid[],
-                           ${orders.map(() => randomBytes(32).toString('base64url'))}::text[])
-                      as w(delivery_id, device_id, account_id, challenge)
-    ), fence as materialized (
-      ${fencedAccounts(q, instanceId, q`select w.account_id from wanted w`)}
-    ), begun as (
-      insert into device_renewal as r (device_id, delivery_id, challenge, attempts)
-      select w.device_id, w.delivery_id, w.challenge, 1
-        from wanted w join fence f on f.id = w.account_id
-        join delivery v on v.id = w.delivery_id and v.state = 'owed'
-       order by w.device_id
-      on conflict (device_id) do update
-         set challenge = case when r.delivery_id = excluded.delivery_id then r.challenge else excluded.challenge end,
-             attempts = r.attempts + (r.delivery_id is distinct from excluded.delivery_id)::int,
-             delivery_id = excluded.delivery_id
-      returning r.device_id, r.challenge
-    )
-    select d.id as "deviceId", d.token, d.platform, d.topic, b.challenge
-      from begun b join device d on d.id = b.device_id`;
 }

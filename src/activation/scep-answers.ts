@@ -8,6 +8,7 @@
  * @see RFC 8894 §3.2, §3.3
  */
 import { type BrambleError, isBrambleError } from '../base/errors.ts';
+import type { EnrollingDevice } from '../devices/device-identity.ts';
 import type { IdentityRequest } from '../platforms/protocol.ts';
 import { type ScepFailInfo, scepContentType } from '../protocol/scep/attributes.ts';
 import {
@@ -19,7 +20,6 @@ import {
 } from '../protocol/scep/server-message.ts';
 import { readCertificate } from '../protocol/x509/certificate-fields.ts';
 import { publicKeyFrom } from '../protocol/x509/public-key.ts';
-import type { EnrollingDevice } from './device-identity.ts';
 import type { FenceMiss } from './fence-miss.ts';
 import { closedTo, type IdentityIssuer, type IdentityRefusal } from './identity-issuer.ts';
 import type { Registrations } from './scep-registrations.ts';

@@ -10,11 +10,11 @@
  */
 import type { InstanceId } from '../base/ids.ts';
 import type { Queryable } from '../database/connection.ts';
+import { type EnrollingDevice, enrollingDevice } from '../devices/device-identity.ts';
 import type { InstanceAuthorities } from '../domain/authorities.ts';
 import { scepCapabilities } from '../protocol/scep/attributes.ts';
 import type { RegistrationAuthority } from '../protocol/scep/server-message.ts';
 import { fingerprintOf } from '../protocol/x509/certificate-fields.ts';
-import { type EnrollingDevice, enrollingDevice } from './device-identity.ts';
 import type { FenceMiss } from './fence-miss.ts';
 import { closedTo, createIdentityIssuer, type IdentityIssuer, missOf } from './identity-issuer.ts';
 import { createScepAnswers, type MalformedScep, type ScepAnswer } from './scep-answers.ts';

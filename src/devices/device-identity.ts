@@ -1,6 +1,6 @@
 /**
  * The identity certificate issued to an enrolment, in its device row, and its successor, kept beside it until the
- * device uses it (`devices/identity-renewal.ts`).
+ * device uses it (identity-renewal.ts).
  *
  * Protects: an offer, and each renewal attempt, is bound to the first key that presented its challenge, and only one
  * certificate is issued for it. Issuing and renewing are compare-and-set behind the account fence, so neither a
@@ -9,9 +9,9 @@
 import { isServedBy } from '../accounts/account-fence.ts';
 import type { DeviceId, InstanceId } from '../base/ids.ts';
 import type { Queryable } from '../database/connection.ts';
-import { fencedAccountOf } from '../devices/device-fence.ts';
 import { type DeviceState, deviceStates } from '../states/device-states.ts';
-import { offerValidHours } from './device-offer.ts';
+import { fencedAccountOf } from './device-fence.ts';
+import { offerValidHours } from './offered-device.ts';
 
 /** What the SCEP service needs of a device. */
 export interface EnrollingDevice {
