@@ -8,10 +8,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { assertNever } from '../../base/assert-never.ts';
 import { createBell } from '../../base/bell.ts';
-import { isBrambleError, messageOf } from '../../base/errors.ts';
 import type { OnEvent } from './events.ts';
-import { healthyLifeMs, nextStep, type ProcessSpec, restartDelayMs, sameSpec } from './slot-step.ts';
-import { type StartEnvironment, type SupervisedProcess, startProcess } from './supervised-process.ts';
+import { createLauncher, type Launcher } from './launcher.ts';
+import { RestartBackoff } from './restart-backoff.ts';
+import { nextStep, type ProcessSpec, type SlotStep, sameSpec } from './slot-step.ts';
+import type { StartEnvironment, SupervisedProcess } from './supervised-process.ts';
 
 /** The longest possible timer; when it fires, the slot just looks again. */
 const untilRungMs = 2 ** 31 - 1;
@@ -41,91 +42,114 @@ export interface ProcessSlot {
 }
 
 export function createSlot(options: SlotOptions): ProcessSlot {
-  const { name, environment, onEvent } = options;
-  let wanted: ProcessSpec | null = options.adopted?.spec ?? null;
-  let running: SupervisedProcess | null = options.adopted ?? null;
-  let failure: { spec: ProcessSpec; notBeforeMs: number } | null = null;
-  let failures = 0;
-  let lastKind: string | null = null;
-  let ending: 'no' | 'stopping' | 'letting-go' = 'no';
-  const bell = createBell();
-  const expectedExits = new Set<number>();
+  return new Slot(options);
+}
 
-  function fail(spec: ProcessSpec): void {
-    failures += 1;
-    const inMs = restartDelayMs(failures);
-    failure = { spec, notBeforeMs: Date.now() + inMs };
-    if (wanted !== null) {
-      onEvent({ type: 'restarting', name, inMs });
+class Slot implements ProcessSlot {
+  readonly #options: SlotOptions;
+  readonly #launcher: Launcher;
+  readonly #backoff = new RestartBackoff();
+  readonly #bell = createBell();
+  readonly #ended: Promise<void>;
+  #wanted: ProcessSpec | null;
+  #running: SupervisedProcess | null;
+  #lastKind: string | null = null;
+  #ending: 'no' | 'stopping' | 'letting-go' = 'no';
+
+  constructor(options: SlotOptions) {
+    const { adopted } = options;
+    this.#options = options;
+    this.#wanted = adopted?.spec ?? null;
+    this.#running = adopted ?? null;
+    this.#launcher = createLauncher({ ...options, onExited: (exited, expected) => this.#onExited(exited, expected) });
+    if (adopted !== undefined) this.#launcher.adopt(adopted);
+    this.#ended = this.#run();
+  }
+
+  want(spec: ProcessSpec | null): void {
+    this.#lastKind = spec?.kind ?? this.#lastKind;
+    const before = this.#wanted;
+    this.#wanted = spec;
+    // The credential of an adopted process was unknown: from now on it can be restarted.
+    const asBefore = spec !== null && before !== null && !before.credentialUnknown && sameSpec(spec, before);
+    if (spec === null ? before !== null : !asBefore) {
+      this.#backoff.forget();
+      this.#bell.ring();
+    }
+  }
+
+  kind(): string | null {
+    return this.#running?.spec.kind ?? this.#lastKind;
+  }
+
+  async end(): Promise<void> {
+    this.#ending = 'stopping';
+    this.#bell.ring();
+    await this.#ended;
+  }
+
+  async letGo(): Promise<void> {
+    this.#ending = 'letting-go';
+    this.#launcher.leave();
+    this.#bell.ring();
+    await this.#ended;
+  }
+
+  async #run(): Promise<void> {
+    for (;;) {
+      if (this.#ending === 'letting-go') {
+        this.#running?.letGo();
+        return;
+      }
+      const step = nextStep({
+        wanted: this.#ending === 'no' ? this.#wanted : null,
+        running: this.#running?.spec ?? null,
+        yields: this.#running?.yields() ?? false,
+        failure: this.#backoff.failure,
+        nowMs: Date.now(),
+      });
+      if (step.type === 'nothing' && this.#ending !== 'no') return;
+      await this.#take(step);
+    }
+  }
+
+  async #take(step: SlotStep): Promise<void> {
+    switch (step.type) {
+      case 'nothing':
+        return await this.#bell.rest(untilRungMs, never);
+      case 'wait':
+        return await this.#bell.rest(step.waitMs, never);
+      case 'start': {
+        const started = await this.#start(step.spec);
+        this.#running = started === null || started.hasExited() ? null : started;
+        return;
+      }
+      case 'stop':
+        if (this.#running !== null) await this.#launcher.stop(this.#running);
+        return;
+      case 'replace':
+        return await this.#replace(step.spec);
+      default:
+        assertNever(step);
     }
   }
 
   /** null when it could not be started; that has been reported and counts as a failure. */
-  async function start(spec: ProcessSpec): Promise<SupervisedProcess | null> {
-    let started: SupervisedProcess;
-    try {
-      started = await startProcess(spec, environment);
-    } catch (error) {
-      const code = isBrambleError(error) ? error.code : 'ERR_PROCESS_START';
-      onEvent({ type: 'refused', name, code, message: messageOf(error) });
-      fail(spec);
-      return null;
-    }
-    onEvent({ type: 'started', name, kind: spec.kind, release: spec.release, pid: started.pid });
-    watch(started);
+  async #start(spec: ProcessSpec): Promise<SupervisedProcess | null> {
+    const started = await this.#launcher.start(spec);
+    if (started === null) this.#fail(spec);
     return started;
   }
 
-  function watch(started: SupervisedProcess): void {
-    const { pid, spec } = started;
-    void started.ready.then(() => onEvent({ type: 'ready', name, pid }));
-    void started.hung.then(() => {
-      onEvent({ type: 'hung', name, pid, silentMs: environment.hungAfterMs });
-      started.kill();
-    });
-    void started.exited.then(({ code, signal }) => {
-      if (ending === 'letting-go' && !expectedExits.has(pid)) return;
-      const expected = expectedExits.delete(pid);
-      onEvent({ type: 'exited', name, pid, code, signal, expected });
-      if (running === started) {
-        running = null;
-      }
-      if (!expected) {
-        failures = Date.now() - started.startedAtMs >= healthyLifeMs ? 0 : failures;
-        fail(spec);
-      }
-      bell.ring();
-    });
-  }
-
-  async function startFirst(spec: ProcessSpec): Promise<void> {
-    const started = await start(spec);
-    running = started === null || started.hasExited() ? null : started;
-  }
-
-  async function stop(one: SupervisedProcess): Promise<void> {
-    expectedExits.add(one.pid);
-    await one.stop(options.stopGraceMs);
-    expectedExits.delete(one.pid);
-  }
-
-  async function replace(spec: ProcessSpec): Promise<void> {
-    const successor = await start(spec);
-    if (successor === null) {
-      return;
-    }
-    const race = new AbortController();
-    const outcome = await Promise.race([
-      successor.serving.then(() => 'serving' as const),
-      successor.exited.then(() => 'exited' as const),
-      delay(options.successorReadyMs, 'late' as const, { ref: false }),
-      unwanted(spec, race.signal),
-    ]);
-    race.abort();
+  async #replace(spec: ProcessSpec): Promise<void> {
+    const { name, onEvent } = this.#options;
+    const successor = await this.#start(spec);
+    if (successor === null) return;
+    const outcome = await this.#trial(successor);
     if (outcome === 'serving') {
-      const before = running;
-      running = successor.hasExited() ? null : successor;
-      failures = 0;
+      const before = this.#running;
+      this.#running = successor.hasExited() ? null : successor;
+      this.#backoff.succeed();
       onEvent({
         type: 'replaced',
         name,
@@ -133,91 +157,45 @@ export function createSlot(options: SlotOptions): ProcessSlot {
         toRelease: spec.release,
         pid: successor.pid,
       });
-      if (before !== null) {
-        await stop(before);
-      }
+      if (before !== null) await this.#launcher.stop(before);
     } else if (outcome !== 'exited') {
-      await stop(successor);
-      if (outcome === 'late') {
-        fail(spec);
-      }
+      await this.#launcher.stop(successor);
+      if (outcome === 'late') this.#fail(spec);
     }
   }
 
+  /** Until it serves, or it is clear that it will not replace anything. */
+  async #trial({ spec, serving, exited }: SupervisedProcess): Promise<'serving' | 'exited' | 'late' | 'unwanted'> {
+    const race = new AbortController();
+    const outcome = await Promise.race([
+      serving.then(() => 'serving' as const),
+      exited.then(() => 'exited' as const),
+      delay(this.#options.successorReadyMs, 'late' as const, { ref: false }),
+      this.#unwanted(spec, race.signal),
+    ]);
+    race.abort();
+    return outcome;
+  }
+
   /** Resolves when the successor is no longer wanted, or the race is over. */
-  async function unwanted(spec: ProcessSpec, race: AbortSignal): Promise<'unwanted'> {
-    while (!race.aborted && ending === 'no' && wanted !== null && sameSpec(wanted, spec)) {
-      await bell.rest(untilRungMs, race);
+  async #unwanted(spec: ProcessSpec, race: AbortSignal): Promise<'unwanted'> {
+    while (!race.aborted && this.#ending === 'no' && this.#wanted !== null && sameSpec(this.#wanted, spec)) {
+      await this.#bell.rest(untilRungMs, race);
     }
     return 'unwanted';
   }
 
-  async function run(): Promise<void> {
-    for (;;) {
-      if (ending === 'letting-go') {
-        running?.letGo();
-        return;
-      }
-      const step = nextStep({
-        wanted: ending === 'no' ? wanted : null,
-        running: running?.spec ?? null,
-        yields: running?.yields() ?? false,
-        failure,
-        nowMs: Date.now(),
-      });
-      switch (step.type) {
-        case 'nothing':
-          if (ending !== 'no') {
-            return;
-          }
-          await bell.rest(untilRungMs, never);
-          break;
-        case 'wait':
-          await bell.rest(step.waitMs, never);
-          break;
-        case 'start':
-          await startFirst(step.spec);
-          break;
-        case 'stop':
-          if (running !== null) {
-            await stop(running);
-          }
-          break;
-        case 'replace':
-          await replace(step.spec);
-          break;
-        default:
-          assertNever(step);
-      }
+  #onExited(exited: SupervisedProcess, expected: boolean): void {
+    if (this.#running === exited) this.#running = null;
+    if (!expected) {
+      this.#backoff.lived(Date.now() - exited.startedAtMs);
+      this.#fail(exited.spec);
     }
+    this.#bell.ring();
   }
 
-  if (options.adopted !== undefined) {
-    const { pid, spec } = options.adopted;
-    onEvent({ type: 'adopted', name, kind: spec.kind, release: spec.release, pid });
-    watch(options.adopted);
+  #fail(spec: ProcessSpec): void {
+    const inMs = this.#backoff.fail(spec, Date.now());
+    if (this.#wanted !== null) this.#options.onEvent({ type: 'restarting', name: this.#options.name, inMs });
   }
-  const ended = run();
-  const end = async (how: 'stopping' | 'letting-go') => {
-    ending = how;
-    bell.ring();
-    await ended;
-  };
-  return {
-    want: (spec) => {
-      lastKind = spec?.kind ?? lastKind;
-      const before = wanted;
-      wanted = spec;
-      // The credential of an adopted process was unknown: from now on it can be restarted.
-      const asBefore = spec !== null && before !== null && !before.credentialUnknown && sameSpec(spec, before);
-      if (spec === null ? before !== null : !asBefore) {
-        failures = 0;
-        failure = null;
-        bell.ring();
-      }
-    },
-    kind: () => running?.spec.kind ?? lastKind,
-    end: async () => await end('stopping'),
-    letGo: async () => await end('letting-go'),
-  };
 }
