@@ -14,6 +14,7 @@
 import { fencedAccounts } from '../accounts/account-fence.ts';
 import type { InstanceId } from '../base/ids.ts';
 import type { Database, SqlFragment } from '../database/connection.ts';
+import { eventsRecorded } from '../domain/events.ts';
 import { commandStates } from '../states/command-states.ts';
 import { deliveryStates } from '../states/delivery-states.ts';
 import type { ConnectRequest } from './connect-statement.ts';
@@ -142,14 +143,15 @@ export function handOutTerms(db: Database, instanceId: InstanceId): SqlFragment 
     ), out_now as (
       update delivery d set state = 'handed-out', handed_out_at = clock_timestamp()
         from handed h where d.id = h.delivery_id and d.state = 'released'
-    ), told as (
-      insert into event (kind, subject, message)
+    ), told as (${eventsRecorded(
+      db,
+      db`
       select 'command-unanswered', h.device_id::text, format(${unansweredEvent}, h.request_type, h.id, h.unanswered, h.device_id)
         from handed h where h.unanswered = ${handOutsShown}
       union all
       select 'command-given-up', g.device_id::text, format(${givenUpEvent}, g.request_type, g.id, g.unanswered, g.device_id)
-        from given_up g
-    )`;
+        from given_up g`,
+    )})`;
 }
 
 /** The device's row. A batch that changed nothing else does not wait for the disk. */

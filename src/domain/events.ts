@@ -1,5 +1,5 @@
 /** The domain's append-only log, for people. */
-import type { Queryable } from '../database/connection.ts';
+import type { Queryable, SqlFragment } from '../database/connection.ts';
 
 export interface NewEvent {
   /** Such as `component-registered` or `srp-refused`. */
@@ -21,6 +21,11 @@ export async function recordEvent(q: Queryable, event: NewEvent): Promise<void> 
   await q`
     insert into event (kind, subject, message, detail)
     values (${event.kind}, ${event.subject ?? null}, ${event.message}, ${q.json((event.detail ?? {}) as never)})`;
+}
+
+/** Many, as a part of a statement: `rows` is a query for their kinds, subjects and messages. */
+export function eventsRecorded(q: Queryable, rows: SqlFragment): SqlFragment {
+  return q`insert into event (kind, subject, message) ${rows}`;
 }
 
 /** The newest `limit` events, newest first. */
