@@ -226,10 +226,11 @@ test('commands answered long ago are deleted, all others kept', async () => {
   assert.equal(row?.['count'], 9);
 });
 
-test('the service turns by itself when deliveries are announced, and stops with its signal', async () => {
+test('the service turns by itself when deliveries are announced, and stops with its signal', async (t) => {
   const [device] = await addDevices(db, one.id, 1);
   assert.ok(device);
   const stop = new AbortController();
+  t.after(() => stop.abort());
   const listening = Promise.withResolvers<void>();
   const woken = Promise.withResolvers<string>();
   const nowMs = Date.now();

@@ -83,10 +83,11 @@ test('records cannot be changed, deleted or emptied, and neither can seals', asy
   }
 });
 
-test('a transaction that stays open keeps what began after it from being sealed before it', async () => {
+test('a transaction that stays open keeps what began after it from being sealed before it', async (t) => {
   const { db, home } = await scene();
   const opened = Promise.withResolvers<void>();
   const close = Promise.withResolvers<void>();
+  t.after(() => close.resolve());
   const early = db.begin(async (tx) => {
     await tx`insert into account_group (id, name, rank) values (gen_random_uuid(), 'early', 900001)`;
     opened.resolve();
@@ -114,12 +115,13 @@ test('a transaction that stays open keeps what began after it from being sealed 
   assert.deepEqual(order[0]?.['subjects'], ['early']);
 });
 
-test('what the sealer takes for settled is what no open transaction can still add to', async () => {
+test('what the sealer takes for settled is what no open transaction can still add to', async (t) => {
   const { db } = await scene();
   const memory = freshMemory();
   await change(db);
   const opened = Promise.withResolvers<void>();
   const close = Promise.withResolvers<void>();
+  t.after(() => close.resolve());
   const open = db.begin(async (tx) => {
     await tx`insert into account_group (id, name, rank) values (gen_random_uuid(), 'open', 900002)`;
     opened.resolve();
@@ -169,7 +171,7 @@ test('sealers at the same time make one chain', async () => {
   assert.deepEqual([whole.faults, whole.sealed], [0, 40]);
 });
 
-test('the head is signed and kept in the home; one that was not kept before a death is kept by the next sealer', async () => {
+test('the head is signed and kept in the home; one that was not kept before a death is kept by the next sealer', async (t) => {
   const { db, home } = await scene();
   await change(db);
   await sealedUpTo(db, 2);
@@ -177,6 +179,7 @@ test('the head is signed and kept in the home; one that was not kept before a de
   assert.equal((await stat(join(home, 'keys', 'audit.json'))).mode & 0o777, 0o600);
   assert.deepEqual(await file.read(), []);
   const stopping = new AbortController();
+  t.after(() => stopping.abort());
   const running = runSealer({ db, home, log, signal: stopping.signal, intervalMs: 5 });
   await until('the head is kept', 240_000, async () => (await file.read()).length > 0);
   stopping.abort();
@@ -279,7 +282,7 @@ test('operations of a dump whose numbers the cluster gives out once more keep th
   assert.deepEqual(await shown(`group-${rank}`), [['tester', [[`group-${rank}`]]]]);
 });
 
-test('an end that was cut off and sealed anew is found by the head outside, and no head is kept on top of it', async () => {
+test('an end that was cut off and sealed anew is found by the head outside, and no head is kept on top of it', async (t) => {
   const { db, home } = await scene();
   for (let count = 0; count < 2; count++) await change(db);
   await sealedUpTo(db, 4);
@@ -297,6 +300,7 @@ test('an end that was cut off and sealed anew is found by the head outside, and 
   await sealedUpTo(db, 6);
   assert.deepEqual(kindsOf(await verifyAudit(db, file)), [['head', 4]]);
   const stopping = new AbortController();
+  t.after(() => stopping.abort());
   const running = runSealer({ db, home, log, signal: stopping.signal, intervalMs: 5 });
   const told = () => db`select 1 from event where kind = 'audit-contradicted'`;
   await until('the contradiction is told', 240_000, async () => (await told()).length > 0);

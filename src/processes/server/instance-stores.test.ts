@@ -221,12 +221,13 @@ test(
 test(
   'a link is told the list in force at once and each later one; one that fails keeps it from no other',
   limited,
-  async () => {
+  async (t) => {
     const sign = async (number: number) =>
       await storeSignedRevocationList(db, { number, envelope: { payload: String(number), signature: 's' } });
     await sign(1);
     const feed = createRevocationFeed(db);
     const [ending, leaving] = [new AbortController(), new AbortController()];
+    t.after(() => ending.abort());
     const errors: unknown[] = [];
     const told = { early: [] as string[], left: [] as string[], late: [] as string[] };
     let onEarly = Promise.withResolvers<void>();
