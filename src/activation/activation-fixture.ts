@@ -1,7 +1,6 @@
 /**
  * A domain in a test database: two instances and an account, and a mover that can be held in mid-transaction.
- * Only tests import { registeredPlatforms } from '../platforms/registered/platforms.ts';
-import it.
+ * Only tests import it.
  */
 
 import { createAccount } from '../accounts/accounts.ts';
