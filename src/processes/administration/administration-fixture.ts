@@ -13,6 +13,8 @@ import { createAuthorities } from '../../domain/authority-creation.ts';
 import { insertDomain } from '../../domain/domain.ts';
 import { writeSetting } from '../../domain/settings.ts';
 import { createInstance } from '../../instances/instances.ts';
+import type { Platforms } from '../../platforms/port.ts';
+import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { seedPolicies } from '../../policies/preconfigured-policies.ts';
 import { healthHandler } from '../../process/health.ts';
 import { silentLogger } from '../../process/log/logger.ts';
@@ -35,9 +37,12 @@ export interface AdministrationFixture {
 }
 
 /** A domain of this release with the instances `one` and `two`, and its administration service. */
-export async function startAdministration(
-  options: Pick<AdministrationServerOptions, 'bodyPatience'> = {},
-): Promise<AdministrationFixture> {
+export async function startAdministration({
+  platforms = registeredPlatforms,
+  ...options
+}: Pick<AdministrationServerOptions, 'bodyPatience'> & {
+  readonly platforms?: Platforms;
+} = {}): Promise<AdministrationFixture> {
   const database = await createTestDatabase();
   const db = openDatabase(database.url, { applicationName: 'bramble/administration/admin-1@test#1' });
   const home = await mkdtemp(join(tmpdir(), 'bramble-admin-'));
@@ -48,6 +53,7 @@ export async function startAdministration(
     name: 'admin-1',
     release: thisRelease.release,
     features: [...ownFeatures, { name: 'shared', since: '99.0.0', summary: 'For tests.', kinds: ['server'] }],
+    platforms,
     host: 'test-host',
     home,
     masterKeys,

@@ -4,6 +4,7 @@ import { recordedRequest } from '../../access/audited-request.ts';
 import type { Database, Transaction } from '../../database/connection.ts';
 import { administrationTransaction } from '../../database/release-lock.ts';
 import type { MasterKeys } from '../../database/sealed-value.ts';
+import type { Platforms } from '../../platforms/port.ts';
 import type { Logger } from '../../process/log/logger.ts';
 import type { Feature } from '../../registry/features.ts';
 
@@ -14,6 +15,7 @@ export interface AdministrationContext {
   /** The release of this administration service. */
   release: string;
   features: readonly Feature[];
+  platforms: Platforms;
   /** Its host: the default for new processes. */
   host: string;
   /** Folder BRAMBLE_HOME: issued SRP credentials are put into `credentials/`. */

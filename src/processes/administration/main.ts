@@ -20,6 +20,7 @@ import { announceAddress } from '../../component/service-address.ts';
 import { readMasterKeys } from '../../database/sealed-value.ts';
 import { moveDeliveries } from '../../deliveries/move-deliveries.ts';
 import { runMoves } from '../../moves/move-runner.ts';
+import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { healthHandler } from '../../process/health.ts';
 import { recordsChanges } from '../../registry/component-detail.ts';
 import { ownFeatures, ownRelease } from '../../registry/own-release.ts';
@@ -54,6 +55,7 @@ async function listenForAdministrators(context: Context): Promise<Listening> {
       name: context.identity.name,
       release: ownRelease,
       features: ownFeatures,
+      platforms: registeredPlatforms,
       host: context.identity.host,
       home: environment.home,
       masterKeys: await readMasterKeys(join(environment.home, 'keys', 'master.json')),

@@ -7,7 +7,7 @@ import { findDevice } from '../../../devices/device-list.ts';
 import { removeDevice } from '../../../devices/device-removal.ts';
 import { type Domain, readDomain } from '../../../domain/domain.ts';
 import { recordEvent } from '../../../domain/events.ts';
-import { registeredPlatforms } from '../../../platforms/registered/platforms.ts';
+import type { Platforms } from '../../../platforms/port.ts';
 import { notFound } from '../../../rest/http-errors.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
@@ -24,7 +24,7 @@ export function deviceRemovalRoutes(context: AdministrationContext): FastifyPlug
         const removed = await removeDevice(tx, {
           deviceId,
           tell,
-          command: tell ? removalCommand(device.platform, domain) : null,
+          command: tell ? removalCommand(context.platforms, device.platform, domain) : null,
         });
         if (removed.kind === 'not-found') throw notFound('device', deviceId);
         await recordEvent(tx, {
@@ -47,8 +47,8 @@ export function deviceRemovalRoutes(context: AdministrationContext): FastifyPlug
 }
 
 /** The order to leave, in the format of the device's platform. */
-function removalCommand(platformName: string, domain: Pick<Domain, 'domainId'>) {
-  const platform = registeredPlatforms.named(platformName);
+function removalCommand(platforms: Platforms, platformName: string, domain: Pick<Domain, 'domainId'>) {
+  const platform = platforms.named(platformName);
   if (platform === undefined) {
     throw new BrambleError(
       'ERR_STATE',

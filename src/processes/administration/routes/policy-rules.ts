@@ -2,18 +2,19 @@
 import type { FastifyPluginAsync } from 'fastify';
 import * as z from 'zod';
 import { itPolicyOperations } from '../../../api/it-policies.ts';
-import { registeredPlatforms } from '../../../platforms/registered/platforms.ts';
+import type { Platforms } from '../../../platforms/port.ts';
 import { rules } from '../../../policies/rules.ts';
 import { serve } from '../../../rest/serve.ts';
+import type { AdministrationContext } from '../context.ts';
 
-export function policyRuleRoutes(): FastifyPluginAsync {
+export function policyRuleRoutes({ platforms }: AdministrationContext): FastifyPluginAsync {
   return async (app) => {
     serve(app, itPolicyOperations.listRules, async () => ({
       rules: Object.entries(rules).map(([ruleName, rule]) => ({
         name: ruleName,
         group: rule.group,
         description: rule.description,
-        least: leastVersionsOf(ruleName),
+        least: leastVersionsOf(platforms, ruleName),
         values: jsonSchemaOf(rule.value),
         default: rule.default ?? null,
         feature: rule.feature ?? null,
@@ -23,8 +24,8 @@ export function policyRuleRoutes(): FastifyPluginAsync {
 }
 
 /** Of the families of all platforms. */
-function leastVersionsOf(rule: string): Record<string, string> {
-  return Object.assign({}, ...registeredPlatforms.all.map(({ compiler }) => compiler.leastVersions(rule)));
+function leastVersionsOf(platforms: Platforms, rule: string): Record<string, string> {
+  return Object.assign({}, ...platforms.all.map(({ compiler }) => compiler.leastVersions(rule)));
 }
 
 function jsonSchemaOf(schema: z.ZodType): Record<string, unknown> {
