@@ -113,6 +113,7 @@ export const errorCodes = {
     'ERR_RANK_TAKEN',
     'ERR_CONFLICT',
     'ERR_STATE',
+    'ERR_COMMAND_UNSUPPORTED',
     'ERR_ALLOWED_HOST',
     'ERR_ACTIVATION_VALIDITY',
     'ERR_POLICY_EXISTS',

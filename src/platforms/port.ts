@@ -7,6 +7,7 @@
  * it. A new platform gets its own folder and a line in `registered/`.
  */
 import type { Enrolment } from './enrolment.ts';
+import type { WriteOperatorOrder } from './operator-order.ts';
 import type { Compiler } from './order.ts';
 import type { AddressRule, DeviceAddress, DeviceProtocol } from './protocol.ts';
 import type { WakeService } from './waking.ts';
@@ -28,6 +29,7 @@ export interface Platform {
   readonly protocol: DeviceProtocol;
   readonly enrolment: Enrolment;
   readonly compiler: Compiler;
+  readonly operatorOrder: WriteOperatorOrder;
   readonly wakeService: WakeService;
 }
 

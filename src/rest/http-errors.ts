@@ -53,6 +53,7 @@ const codesByStatus: Readonly<Record<number, readonly ErrorCode[]>> = {
     'ERR_COMPONENT_ALIVE',
     'ERR_FEATURE_LOCKED',
     'ERR_STATE',
+    'ERR_COMMAND_UNSUPPORTED',
     'ERR_UPGRADE_STATE',
     'ERR_UPGRADE_OPEN',
     'ERR_RELEASE_FENCE_BLOCKED',

@@ -1,5 +1,6 @@
 /** Rules go as they are, under their own names. */
 import { createHash } from 'node:crypto';
+import type { WriteOperatorOrder } from '../../src/platforms/operator-order.ts';
 import type { Compiler, Order } from '../../src/platforms/order.ts';
 
 export function jsonOrder(requestType: string, content: object): Order {
@@ -15,3 +16,9 @@ export const jsonCompiler: Compiler = {
   serviceBooks: () => undefined,
   synchronization: () => jsonOrder('tell', {}),
 };
+
+/** Its devices can be locked; they have nothing that could be installed. */
+export const jsonOperatorOrder: WriteOperatorOrder = (command) =>
+  command.requestType === 'DeviceLock'
+    ? { ...jsonOrder('lock', { text: command.message ?? '' }), urgent: true }
+    : undefined;

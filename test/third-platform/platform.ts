@@ -1,6 +1,6 @@
 /** A platform of the tests' own: it is registered by the test that uses it, and by nobody else. */
 import type { Platform } from '../../src/platforms/port.ts';
-import { jsonCompiler, jsonOrder } from './compiler.ts';
+import { jsonCompiler, jsonOperatorOrder, jsonOrder } from './compiler.ts';
 import { jsonProtocol } from './protocol.ts';
 
 export const json: Platform = {
@@ -17,6 +17,7 @@ export const json: Platform = {
     removal: () => jsonOrder('leave', {}),
   },
   compiler: jsonCompiler,
+  operatorOrder: jsonOperatorOrder,
   wakeService: {
     open: () => ({
       wake: async ({ token, secret }) => {

@@ -5,12 +5,16 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { after, test } from 'node:test';
+import { createToken } from '../../src/access/administrator-tokens.ts';
+import type { OperatorCommand } from '../../src/api/device-commands.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import type { InstanceId } from '../../src/base/ids.ts';
+import { createMasterKeys } from '../../src/database/sealed-value.ts';
 import { budgetSchema, writeBudget } from '../../src/deliveries/budget.ts';
 import { oweDeliveries } from '../../src/deliveries/owe-deliveries.ts';
 import { createPolicyService } from '../../src/deliveries/policy-service.ts';
 import { answerRoutes } from '../../src/devices/route-store.ts';
+import { readDomain } from '../../src/domain/domain.ts';
 import { writeSetting } from '../../src/domain/settings.ts';
 import { signEnvelope } from '../../src/link/signed-envelope.ts';
 import { createMoveBatch, moveBatchStatus } from '../../src/moves/batch-store.ts';
@@ -19,8 +23,10 @@ import { createPlatforms } from '../../src/platforms/port.ts';
 import { registeredPlatforms } from '../../src/platforms/registered/platforms.ts';
 import { seedPolicies } from '../../src/policies/preconfigured-policies.ts';
 import { silentLogger } from '../../src/process/log/logger.ts';
+import { administrationServer } from '../../src/processes/administration/administration-server.ts';
 import { createStage, nextUp, testComponent } from '../../src/processes/router/router-fixture.ts';
 import { createDeviceHandlerFixture } from '../../src/processes/server/device-handler-fixture.ts';
+import { ownFeatures } from '../../src/registry/own-release.ts';
 import { until } from '../../src/testing/condition.ts';
 import { enrolJsonDevice } from './json-device.ts';
 import { json } from './platform.ts';
@@ -53,7 +59,17 @@ await seedPolicies(db);
 await writeSetting(db, 'delivery', { afterMoveSeconds: 0, afterMoveAtMostSeconds: 0 });
 const budget = budgetSchema.parse({ perMinuteInstance: 60_000, perMinuteDomain: 60_000 });
 await db.begin((tx) => writeBudget(tx, budget, [here.id, there.id]));
+const domain = await readDomain(db);
+const { release } = domain;
+const administration = await administrationServer({
+  context: {
+    ...{ db, release, platforms, features: ownFeatures, masterKeys: createMasterKeys(), log: silentLogger },
+    ...{ name: 'administration', host: 'host', home: '/nowhere' },
+  },
+});
+const token = await createToken(db, 'administrator');
 after(async () => {
+  await administration.close();
   await router.close();
   await elsewhere.close();
   await instances.close();
@@ -69,7 +85,7 @@ function policyServiceOf(instance: typeof here) {
   const service = createPolicyService({
     ...{ db, platforms, clock, log: silentLogger, release: '1.3.0' },
     instance: { ...instance, name: 'instance' },
-    domain: { domainId: '6f2c1a52-6c0f-4c0e-9a2e-0b8a4f6f8a11', name: 'Test', ...hosts, pushTopic: 'topic' },
+    domain,
     wakeClients: new Map([[json.name, wakeClient]]),
     identityRenewal: { isActive: async () => false, orders: async () => new Map() },
   });
@@ -81,7 +97,14 @@ function policyServiceOf(instance: typeof here) {
   };
 }
 
-const hosts = { publicUrl: 'https://mdm.example.org', tunnelHost: 'tunnel.example.org' };
+/** As an administrator asks, over REST. */
+async function order(deviceId: string, command: OperatorCommand) {
+  const answer = await administration.inject({
+    ...{ method: 'POST', url: `/api/v1/devices/${deviceId}/commands`, payload: command },
+    headers: { authorization: `Bearer ${token}` },
+  });
+  return { status: answer.statusCode, ...answer.json<{ commandUuid?: string; code?: string; details?: object }>() };
+}
 
 test('a platform that only its folder and one line know enrols, gets a policy, answers, is woken, and is moved', {
   timeout: 240_000,
@@ -137,6 +160,28 @@ test('a platform that only its folder and one line know enrols, gets a policy, a
   assert.equal(forged.status, 400);
   assert.equal((await device.say('self', { says: 'goodbye' })).status, 200);
   assert.equal((await device.say('work', { status: 'idle' })).status, 400);
+});
+
+test('an administrator’s command reaches a device in its own words, and one that it does not know is refused', {
+  timeout: 120_000,
+}, async () => {
+  const account = await fixture.account();
+  const device = await enrolJsonDevice(router, account);
+  after(() => device.close());
+  const [row] = await db<{ id: string }[]>`select id from device where token = ${device.token}`;
+  const deviceId = row?.id ?? '';
+
+  const locked = await order(deviceId, { requestType: 'DeviceLock', message: 'Call us' });
+  assert.equal(locked.status, 201);
+  const [first] = await device.work();
+  assert.deepEqual(first, { id: locked.commandUuid, do: 'lock', text: 'Call us' });
+  const [command] = await db`select state, request_type, answer from command where id = ${locked.commandUuid ?? ''}`;
+  assert.deepEqual({ ...command }, { state: 'acknowledged', request_type: 'lock', answer: { status: 'done' } });
+
+  const { status, code, details } = await order(deviceId, { requestType: 'RemoveProfile', identifier: 'org.example' });
+  assert.deepEqual([status, code], [409, 'ERR_COMMAND_UNSUPPORTED']);
+  assert.deepEqual(details, { platform: 'json', requestType: 'RemoveProfile' });
+  assert.deepEqual(await device.work(), []);
 });
 
 test('no device of a platform that earlier releases do not know is activated before the feature is active', async () => {

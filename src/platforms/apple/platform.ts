@@ -2,6 +2,7 @@
 import type { Platform } from '../port.ts';
 import { appleKind, type ProfileReaders } from './device-family.ts';
 import { appleEnrolment } from './enrolment-profiles.ts';
+import { appleOperatorOrder } from './operator-orders.ts';
 import { createProfileCompiler } from './profile-compiler.ts';
 import { appleProtocol } from './protocol.ts';
 import { pushService } from './push-wakes.ts';
@@ -22,5 +23,6 @@ export const apple: Platform = {
   protocol: appleProtocol,
   enrolment: appleEnrolment,
   compiler: createProfileCompiler(appleReaders),
+  operatorOrder: appleOperatorOrder,
   wakeService: pushService,
 };

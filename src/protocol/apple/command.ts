@@ -17,6 +17,13 @@ export interface Command extends CommandRequest {
   readonly commandUuid: string;
 }
 
+interface LockOptions {
+  /** Six digits, for computers only. */
+  readonly pin?: string | undefined;
+  readonly message?: string | undefined;
+  readonly phoneNumber?: string | undefined;
+}
+
 /** Builders, one per request type. */
 export const commandRequest = {
   /** `payload`: the bytes of a profile, signed or not. */
@@ -35,12 +42,12 @@ export const commandRequest = {
     fields: { Queries: queries },
   }),
   securityInfo: (): CommandRequest => ({ requestType: 'SecurityInfo', fields: {} }),
-  /** `pin`: six digits, for computers only. */
-  deviceLock: (options: { readonly pin?: string; readonly message?: string } = {}): CommandRequest => ({
+  deviceLock: (options: LockOptions = {}): CommandRequest => ({
     requestType: 'DeviceLock',
     fields: {
       ...(options.pin === undefined ? {} : { PIN: options.pin }),
       ...(options.message === undefined ? {} : { Message: options.message }),
+      ...(options.phoneNumber === undefined ? {} : { PhoneNumber: options.phoneNumber }),
     },
   }),
 };

@@ -1,29 +1,36 @@
 /** Commands that an administrator sends to a device, and the device's command queue. */
 import type { FastifyPluginAsync } from 'fastify';
-import { deviceCommandOperations } from '../../../api/device-commands.ts';
+import { deviceCommandOperations, type OperatorCommand } from '../../../api/device-commands.ts';
 import { BrambleError } from '../../../base/errors.ts';
-import type { DeviceId } from '../../../base/ids.ts';
+import { type CommandId, type DeviceId, newId } from '../../../base/ids.ts';
 import { isCheckViolation } from '../../../database/sql-state.ts';
 import { announceDeliveries, oweDeliveries } from '../../../deliveries/owe-deliveries.ts';
 import { listCommands, queueCommand } from '../../../devices/command-queue.ts';
 import { findDevice } from '../../../devices/device-list.ts';
+import type { OperatorOrder } from '../../../platforms/operator-order.ts';
+import type { Platforms } from '../../../platforms/port.ts';
 import { requireFeature } from '../../../registry/features.ts';
 import { notFound } from '../../../rest/http-errors.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
-import { buildOperatorCommand } from '../operator-command.ts';
 
 export function deviceCommandRoutes(context: AdministrationContext): FastifyPluginAsync {
   return async (app) => {
     serve(app, deviceCommandOperations.queue, async (request) => {
-      const command = buildOperatorCommand(request.body);
+      const commandId = newId<CommandId>();
       const deviceId = request.params.id as DeviceId;
       await write(context, async (tx) => {
-        const outcome = await queueCommand(tx, { ...command, deviceId });
+        const device = await findDevice(tx, deviceId);
+        if (device === undefined) throw notFound('device', deviceId);
+        const order = operatorOrder(context.platforms, device.platform, request.body);
+        const outcome = await queueCommand(tx, {
+          ...{ commandId, deviceId, requestType: order.requestType, urgent: order.urgent },
+          body: order.write(commandId),
+        });
         if (outcome === 'not-found') throw notFound('device', deviceId);
         if (outcome === 'not-active') throw notActive(deviceId);
       });
-      return { commandUuid: command.commandId };
+      return { commandUuid: commandId };
     });
 
     serve(app, deviceCommandOperations.list, async (request) => {
@@ -68,6 +75,20 @@ export function deviceCommandRoutes(context: AdministrationContext): FastifyPlug
       });
     });
   };
+}
+
+/** @throws BrambleError ERR_COMMAND_UNSUPPORTED */
+function operatorOrder(platforms: Platforms, platform: string, command: OperatorCommand): OperatorOrder {
+  const order = platforms.named(platform)?.operatorOrder(command);
+  if (order !== undefined) return order;
+  const { requestType } = command;
+  throw new BrambleError(
+    'ERR_COMMAND_UNSUPPORTED',
+    `Devices of the platform ${platform} do not support ${requestType}.`,
+    {
+      details: { platform, requestType },
+    },
+  );
 }
 
 function notActive(id: string): BrambleError {
