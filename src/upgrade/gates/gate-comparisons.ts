@@ -1,8 +1,8 @@
 /**
- * What a gate compares, each as a share of bad requests (or devices) held against a usual one by the sequential test:
- * failed requests; requests slower than p50, p95 and p99 allow; refused and unanswered deliveries.
+ * What a gate compares: shares of bad requests (or devices), each tested against the usual share by the sequential
+ * test: failed requests; requests slower than p50, p95 and p99 allow; refused and unanswered deliveries.
  *
- * Each has a part of the whole probability of a false alarm, 1 in {@link evidenceToFail}: the parts sum to 1.
+ * The probability of a false alarm, 1 in {@link evidenceToFail}, is divided among them: the parts sum to 1.
  */
 import { counted } from '../../base/counted.ts';
 import {
@@ -17,23 +17,23 @@ import type { Baseline, GateFigures } from './gate-figures.ts';
 import { type Trial, usualShare } from './sequential-test.ts';
 
 export interface Comparison {
-  /** The evidence for more than `usual` bad ones that makes it fail. */
   usual: number;
+  /** Evidence that more than `usual` are bad, from which on it fails. */
   evidenceToFail: number;
   stretches: Trial[];
-  /** What has to be ruled out before a gate opens; without it this comparison can only keep it shut. */
+  /** What has to be ruled out before a gate opens; without it the comparison can only keep the gate closed. */
   toPass?: { usual: number; worse: number };
-  /** The most that ten seconds may count for, where that is not what the test says: as an e-value. */
+  /** Maximum evidence of one stretch of ten seconds, as an e-value; default: that of the test. */
   maxOfOneStretch?: number;
   /** The problem if it fails. */
   says: (seen: Trial) => string;
 }
 
-/** A good release fails one window of a wave once in 200 times at most; there are two: while it moves, and while it is observed. */
+/** A good release fails at most 1 in 200 windows. A wave has two: while it moves, and while it is observed. */
 const evidenceToFail = 200;
 const part = { requests: 0.5, tail: 0.1, refused: 0.1, silent: 0.1 };
 
-/** A share that a gate must not overlook, whatever is usual: a tenth, and where much is usual this much more. */
+/** Shares that a gate must detect whatever is usual: a tenth, or the usual share plus the excess if that is more. */
 const intolerableShare = 0.1;
 const intolerableExcess = 0.07;
 export const worseThan = (usual: number): number => Math.max(intolerableShare, usual + intolerableExcess);
@@ -57,9 +57,10 @@ export function requestsComparison(figures: GateFigures, gate: ChosenGate): Comp
   };
 }
 
-/** The worse of the accounts' own past and of those not moved, as far as these are long enough; together, where neither is. */
+/** Requests from which on a past is long enough to compare with. */
 const minBaseline = 50;
 
+/** The worse of the accounts' own past and that of accounts not moved; both together if neither is long enough. */
 function usualFailures(figures: GateFigures): number {
   const trials = baselinesOf(figures).map(({ requests, failed }) => ({ requests, bad: failed }));
   const known = trials.filter(({ requests }) => requests >= minBaseline);
@@ -72,17 +73,17 @@ const tails = [
   { name: 'p99', share: 0.99, minBaseline: 300 },
 ] as const;
 
-/** So that a process has to be slow for a minute before it fails: it may be cold, or disturbed by another. */
+/** A process has to be slow for a minute before it fails: it may be cold, or disturbed by another one. */
 const maxOfOneSlowStretch = 5;
 
 const nearestBin = (ms: number): number => Math.round(2 * Math.log2(Math.max(1, ms)));
 const binAbove = (ms: number): number => Math.ceil(2 * Math.log2(Math.max(1, ms)));
 
 /**
- * A tail is too slow when more requests lie above its bound (the usual one by the factor, and by the slack at least) than
- * would if all took half as much longer: √factor. Between that and the factor a gate may answer either way. Bounds are
- * those of bins, so that past and present are counted alike. Tails whose past is too short to be known are not judged, but
- * for p50: unless a number of requests was chosen, it has to be shown to lie within its bound all the same.
+ * A tail is too slow if more requests exceed its bound (the usual latency times the factor, and at least plus the
+ * slack) than would if all took √factor as long. Between that and the factor a gate may answer either way. Bounds are
+ * those of bins, so that past and present are counted alike. Tails with too short a past are not judged, except p50:
+ * unless a number of requests was chosen, it has to be shown to be within its bound all the same.
  */
 export function tailComparisons(figures: GateFigures, gate: ChosenGate): Comparison[] {
   return tails.flatMap((tail) => {
@@ -118,7 +119,7 @@ function tailComparison(
 }
 
 /**
- * By what the instances told of themselves, which leaves the way to the device out; or by the slack alone, below which nobody
+ * By the instances' own figures, which do not include the way to the device; or by the slack alone, which nobody
  * notices. Neither is certain enough to fail a release.
  */
 function medianWithoutPast(figures: GateFigures, gate: ChosenGate): Comparison {
@@ -138,7 +139,7 @@ function medianWithoutPast(figures: GateFigures, gate: ChosenGate): Comparison {
   };
 }
 
-/** Pasts that are long enough to compare with; both together if neither is. */
+/** The pasts that are long enough to compare with; both together if neither is. */
 function knownLatencies(figures: Pasts, least: number): LatencyHistogram[] {
   const pasts = baselinesOf(figures).map(({ latency }) => latency);
   const known = pasts.filter((past) => countOf(past) >= least);
@@ -146,12 +147,13 @@ function knownLatencies(figures: Pasts, least: number): LatencyHistogram[] {
   return known.length > 0 || countOf(all) < least ? known : [all];
 }
 
-/** No time is shared, and nothing fails unless it says so. */
+/** A comparison that fails only if it says so; its evidence is not limited by stretches of time. */
 const neverFails = { evidenceToFail: Number.POSITIVE_INFINITY, maxOfOneStretch: Number.POSITIVE_INFINITY };
 
 /**
- * Of devices, not of deliveries: what one device refuses it refuses altogether. The bounds are absolute.
- * Only what a device was handed can fail a gate; what it does not come for keeps it shut, since it may have its own reasons.
+ * Devices are counted, not deliveries: a device that refuses one refuses all. The bounds are absolute. Only what a
+ * device was handed can fail a gate; a device that does not connect may have its own reasons, and only keeps the gate
+ * closed.
  */
 export function deliveryComparisons({ deliveries, usuallyMissing }: GateFigures, gate: ChosenGate): Comparison[] {
   const { done, failed, silent } = deliveries;
@@ -172,7 +174,7 @@ export function deliveryComparisons({ deliveries, usuallyMissing }: GateFigures,
   ];
 }
 
-/** Devices that have come and have it open, and those that have not come. */
+/** Devices that have connected without taking it, and those that have not connected. */
 function comingComparisons(
   { deliveries, usuallyMissing }: Pick<GateFigures, 'deliveries' | 'usuallyMissing'>,
   allowed: number,
@@ -196,12 +198,12 @@ function comingComparisons(
   ];
 }
 
-/** Whether routers know the past well enough to hold p50 against it. */
+/** Whether routers know enough of the past to compare p50 with it. */
 export function isMedianKnown(pasts: Pasts): boolean {
   return knownLatencies(pasts, tails[0].minBaseline).length > 0;
 }
 
-/** Tails that no past can be held against, since too little is known of how long requests usually take. */
+/** Tails that cannot be compared, because too little is known about how long requests usually take. */
 export function tailsWithoutPast(figures: GateFigures): string[] {
   return tails.filter(({ minBaseline }) => knownLatencies(figures, minBaseline).length === 0).map(({ name }) => name);
 }

@@ -1,11 +1,11 @@
 /**
  * The outcome of the deliveries of an upgrade's moves, by device. A device that took one and does not answer is
  * *silent*, whatever the state of its delivery by now: one that was taken back has not been answered either. A device
- * that was handed nothing is judged by whether it connected: staying away is no fault of the release if the device did
- * not connect before.
+ * that was handed nothing is judged by whether it connected: if it did not connect before either, that is not the
+ * release's fault.
  *
- * Refusals before the window no longer count, and successes count for ever, so that silent devices are never all that
- * is left to compare. After the waves, devices that fell silent before the window are known and no longer count either.
+ * Refusals before the window do not count, but all successes do, so that never only silent devices are left to compare.
+ * After the waves, devices that fell silent before the window are known and do not count either.
  */
 import type { Queryable, SqlFragment } from '../../database/connection.ts';
 import { deliveryStates } from '../../states/delivery-states.ts';
@@ -14,7 +14,7 @@ import type { SampleScope } from './gate-samples.ts';
 
 type Deliveries = Pick<GateFigures, 'deliveries' | 'usuallyMissing'>;
 
-/** `silentAfterSeconds`: as the budget says. Through account_move_batch, delivery_move and command_delivery. */
+/** `silentAfterSeconds` is the budget's. By account_move_batch, delivery_move and command_delivery. */
 export async function readDeliveries(
   q: Queryable,
   scope: Pick<SampleScope, 'upgradeId' | 'wave'>,
@@ -55,7 +55,7 @@ export async function readDeliveries(
            min(since) as since
       from known`;
   const { since, ...deliveries } = row ?? noDeliveries;
-  // All devices that have not moved: read only where some that have moved are missing.
+  // Goes through all devices that have not moved: read only if some that have moved are missing.
   const unmoved = since === null || deliveries.missing === 0 ? none : await readUsuallyMissing(q, scope, since);
   return { deliveries, usuallyMissing: unmoved };
 }
@@ -63,7 +63,7 @@ export async function readDeliveries(
 const noDeliveries = { done: 0, failed: 0, silent: 0, open: 0, missing: 0, excused: 0, since: null };
 const none = { requests: 0, bad: 0 };
 
-/** Whether the device came in as long a time before `since` as has passed after it. */
+/** Whether the device connected before `since`, within a time as long as has passed since. */
 function cameBefore(q: Queryable, since: SqlFragment): SqlFragment {
   return q`v.last_seen_at > ${since} - (clock_timestamp() - ${since})`;
 }

@@ -13,9 +13,9 @@ import type { Replacement } from '../state/upgrade-plan.ts';
 import type { GateFigures } from './gate-figures.ts';
 import type { SampleScope } from './gate-samples.ts';
 
-/** So far apart two components may notice the same outage: a lease lasts ten seconds. */
+/** Two components notice the same outage at most this far apart: a lease lasts ten seconds. */
 const sameOutageSeconds = 20;
-/** An instance that is away for this long counts again. */
+/** An instance that is away for this long counts as interrupted again. */
 const longAwaySeconds = 60;
 /** Otherwise an old component that exits every minute would excuse everything. */
 const maxExcuses = 3;
@@ -52,16 +52,18 @@ export async function readInterruptions(
 export interface Witness {
   host: string;
   interruptedAt: readonly Date[];
-  /** Since when it is away, if it is. */
+  /** Since when it has been away, if it is. */
   awaySince: Date | null;
 }
 
-/** One that came back says nothing about one that did not. */
+/** Only the interruption that it has not come back from: one that came back says nothing about one that did not. */
 function withOpenInterruption(witness: Witness): Witness {
   return { ...witness, interruptedAt: witness.awaySince === null ? [] : [witness.awaySince] };
 }
 
-/** Whether most of the witnesses on that host were interrupted in that moment; where none is there, most of all. */
+/**
+ * Whether most witnesses on that host were interrupted at that moment; if there are none, most witnesses of all hosts.
+ */
 export function isOutage(witnesses: readonly Witness[], host: string, at: Date): boolean {
   const neighbours = witnesses.filter((witness) => witness.host === host);
   const company = neighbours.length > 0 ? neighbours : witnesses;
@@ -76,7 +78,7 @@ interface NewInstance {
   at: Date;
 }
 
-/** Where accounts of the wave were moved to, and from when on what happens there counts. */
+/** Instances that accounts of the wave were moved to, and from when on their interruptions count. */
 async function listNewInstances(
   q: Queryable,
   { upgradeId, wave }: Pick<SampleScope, 'upgradeId' | 'wave'>,
@@ -93,7 +95,7 @@ async function listNewInstances(
      group by 1`;
 }
 
-/** In place: from when on an instance was wanted of the new release. */
+/** In place: instances, and since when they have been wanted of the new release. */
 async function listReplacedInstances(
   q: Queryable,
   upgradeId: UpgradeId,
@@ -110,8 +112,8 @@ async function listReplacedInstances(
 }
 
 /**
- * Components of the old release that were at work after `since`, with what befell them; one whose lease ran out is away from
- * then on, although that is recorded only when it returns. By component_interruption_name.
+ * Components of the old release that were at work after `since`, with their interruptions. One whose lease ran out has
+ * been away since then, although that is recorded only when it returns. By component_interruption_name.
  */
 async function listWitnesses(q: Queryable, since: Date): Promise<Witness[]> {
   return await q<Witness[]>`
@@ -124,7 +126,9 @@ async function listWitnesses(q: Queryable, since: Date): Promise<Witness[]> {
        and c.lease_until > ${since}::timestamptz - make_interval(secs => ${sameOutageSeconds})`;
 }
 
-/** Whose process is wanted, and has been away for more than {@link longAwaySeconds}: killed, hung, or ended in good order. */
+/**
+ * Those whose process is wanted but has been away for {@link longAwaySeconds}: killed, hung, or ended in good order.
+ */
 async function listAwayForLong(
   q: Queryable,
   instanceIds: readonly string[],

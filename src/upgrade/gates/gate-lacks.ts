@@ -1,6 +1,6 @@
 /**
- * Why a gate that does not fail stays closed: how many requests it lacks, from whom, how long they take at the current
- * pace, and what else speaks against the release. Pure; texts for people.
+ * Why a gate that does not fail stays closed: how many requests it lacks, from whom, how long they will take at the
+ * present pace, and what else speaks against the release. Pure; texts for people.
  */
 import { counted } from '../../base/counted.ts';
 import type { ChosenGate } from '../state/plan-options.ts';
@@ -11,13 +11,13 @@ import { evidenceAgainst, goodRequestsTo, logRatio, type Trial } from './sequent
 export interface GateLacks {
   /** Good requests still needed; 0 if none, null if no number of them would suffice. */
   requests: number | null;
-  /** At the pace of the window so far; null while nothing came. */
+  /** At the pace of the window so far; null while there were none. */
   seconds: number | null;
   /** For people. */
   reasons: string[];
 }
 
-/** So many times better must the usual share explain what was seen than the intolerableShare one does. */
+/** How many times better the usual share has to explain what was seen than the intolerable one, as a logarithm. */
 export const oddsToPass = Math.log(100);
 
 export function lacksOf(figures: GateFigures, gate: ChosenGate, comparisons: readonly Comparison[]): GateLacks {
@@ -43,7 +43,7 @@ export function lacksOf(figures: GateFigures, gate: ChosenGate, comparisons: rea
   return { requests: lacking.requests, seconds, reasons: [reason, ...notes] };
 }
 
-/** With a number of requests chosen, it is enough that nothing speaks against the release. */
+/** If a number of requests was chosen, it is enough that nothing speaks against the release. */
 function neededOf({ toPass, stretches }: Comparison, weight: number, gate: ChosenGate): number {
   if (toPass === undefined) return 0;
   const { usual, worse } = toPass;
@@ -54,14 +54,14 @@ function neededOf({ toPass, stretches }: Comparison, weight: number, gate: Chose
   return goodRequestsTo(goal, usual, worse, weighted);
 }
 
-/** What more requests do not cure; and what they may cure, but nothing else would show. */
+/** Whether more requests would not help; or whether they may, but no other reason would be shown. */
 function isDoubtful(comparison: Comparison, needed: number): boolean {
   if (sumOf(comparison.stretches).bad === 0 || comparison.usual >= 1) return false;
   if (comparison.toPass !== undefined) return needed > 0 && comparison.evidenceToFail === Number.POSITIVE_INFINITY;
   return evidenceAgainst(comparison.usual, comparison.stretches, comparison.maxOfOneStretch) > 1;
 }
 
-/** The busiest account counts as much as all others together at most; alone in its wave, in full. */
+/** The busiest account counts at most as much as all others together; if it is alone in its wave, in full. */
 function countedRequests({ accounts, busiest }: GateFigures, requests: number): number {
   if (accounts.all <= 1) return requests;
   const others = requests - busiest.requests;
@@ -72,7 +72,7 @@ function isMostlyOneAccount({ accounts, busiest }: GateFigures, requests: number
   return accounts.all > 1 && busiest.requests * 2 > requests;
 }
 
-/** Each request of another account lets one more of the busiest count, as long as this has more. */
+/** Each request of another account lets one more of the busiest account count, as long as that one has more. */
 function neededOfOthers({ busiest, seconds }: GateFigures, seen: number, requests: number) {
   const others = seen - busiest.requests;
   return {

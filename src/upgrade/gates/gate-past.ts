@@ -9,16 +9,16 @@ import { mergeHistograms } from '../../base/latency-histogram.ts';
 import type { Queryable, SqlFragment } from '../../database/connection.ts';
 import type { Baseline } from './gate-figures.ts';
 
-/** A moved account with what its requests of now weigh. */
+/** A moved account, with the weight of its present requests. */
 export interface MovedAccount {
   id: string;
   name: string;
   fromInstanceId: string;
-  /** Null for one that was moved by hand: it has no past here. */
+  /** Null for an account that was moved by hand: it has no past here. */
   committedAt: string | null;
   requests: number;
   failed: number;
-  /** Whether any of its devices came since `baselineHours` before its move. */
+  /** Whether any of its devices has connected since `baselineHours` before its move. */
   present: boolean;
 }
 
@@ -30,7 +30,7 @@ interface AccountPast {
 
 const rememberedMs = 300_000;
 
-/** Pasts by account, of one source at a time for each wave or all. */
+/** Pasts by account; for each wave, or all waves, of one source at a time. */
 export class GateMemory {
   readonly #now: () => number;
   readonly #pasts = new Map<string, { readAt: number; accounts: Map<string, AccountPast> }>();
@@ -52,8 +52,9 @@ export class GateMemory {
 }
 
 /**
- * The accounts' past with the weights that they have among the requests of now, so that one that fails often and asks more now
- * is not taken for a worse release; its requests are those of a sample of the same certainty.
+ * The accounts' past, each weighted by its share of the present requests, so that an account that always failed often,
+ * and asks more now, does not look like a worse release. The number of requests is that of a sample of the same
+ * certainty.
  */
 export async function readPast(
   q: Queryable,
@@ -91,7 +92,7 @@ function weighted(all: readonly { account: MovedAccount; past: AccountPast | und
   return { requests, failed: (requests * failed) / weights, latency: [...mergeHistograms(...latencies)] };
 }
 
-/** Through the primary keys of the samples. */
+/** By the primary keys of the samples. */
 async function readAccounts(
   q: Queryable,
   samples: SqlFragment,

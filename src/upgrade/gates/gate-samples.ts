@@ -1,11 +1,11 @@
 /**
- * The figures that gates judge. A request counts for an account at the instance that it was moved to, from the ten seconds on
- * after its move was settled (so that the traffic of the move itself is left out), after the warm-up of that instance, and not
- * before the window that a resumed wave began with.
+ * The figures that gates judge. An account's requests count at the instance that it was moved to: from the ten seconds
+ * on that follow those in which its move was settled (so that the traffic of the move itself is left out), after the
+ * warm-up of that instance, and not before the window that a resumed wave began.
  *
- * Routers measure where the devices stand (`request_outcome`). As long as none reports, the instances' own figures are
- * used (`request_sample`): of ten seconds of an account at most as many requests as it has devices, and one latency,
- * their mean.
+ * Routers measure nearest to the devices (`request_outcome`). Until one reports, the instances' own figures are used
+ * (`request_sample`): for ten seconds of an account at most as many requests as it has devices, and one latency, their
+ * mean.
  */
 import type { UpgradeId } from '../../base/ids.ts';
 import type { Queryable, SqlFragment } from '../../database/connection.ts';
@@ -22,21 +22,24 @@ const bucketSeconds = 10;
 
 export interface SampleScope {
   upgradeId: UpgradeId;
-  /** In place: which instances are replaced, with which wave and when; otherwise null. */
+  /** In place: which instances are replaced, in which wave and when; otherwise null. */
   replacements: readonly Replacement[] | null;
   /** One wave, or all. */
   wave: number | null;
   /**
-   * From when a move's accounts count: as soon as they are there (then without latencies, since what the move causes takes
+   * From when on moved accounts count: as soon as they are there (without latencies, since what the move causes takes
    * longer, and without warm-up), or once their deliveries are answered.
    */
   since: 'committed' | 'settled';
   baselineHours: number;
-  /** From the first account at a new instance on. */
+  /** Since the first account is at a new instance. */
   warmUpSeconds: number;
 }
 
-/** Figures of the moved accounts, of their past and of accounts not yet moved, and what became of the upgrade's deliveries. */
+/**
+ * Figures of the moved accounts, of their past and of accounts not yet moved, and the outcome of the upgrade's
+ * deliveries.
+ */
 export async function readGateFigures(
   q: Queryable,
   scope: SampleScope,
@@ -76,7 +79,7 @@ export async function readGateFigures(
 
 const namesShown = 5;
 
-/** Accounts not seen since, whose devices did not connect before their move either: nothing waits for these. */
+/** Accounts that were not seen since their move, nor connected before it: nothing waits for these. */
 function accountsOf(moved: readonly MovedAccount[]): Pick<GateFigures, 'accounts' | 'busiest'> {
   const heard = moved.filter(({ requests }) => requests > 0);
   const unheard = moved.filter(({ requests, present }) => requests === 0 && present).map(({ name }) => name);
@@ -89,7 +92,7 @@ function accountsOf(moved: readonly MovedAccount[]): Pick<GateFigures, 'accounts
   };
 }
 
-/** Routers, as soon as one reports; by request_outcome_bucket. */
+/** Routers as soon as one reports. By request_outcome_bucket. */
 async function sourceOf(q: Queryable): Promise<GateFigures['source']> {
   const [row] = await q`
     select 1 from request_outcome where seconds = ${bucketSeconds} and bucket > now() - interval '15 minutes' limit 1`;
@@ -113,7 +116,7 @@ function ownSamples(q: Queryable): SqlFragment {
      where r.requests > 0`;
 }
 
-/** Numbers of one part; with `bin`, how many requests fell into that bin. */
+/** Counts of one stretch; with `bin`, how many requests fell into that bin. */
 interface SampleRow {
   part: string;
   stretch: number;
@@ -124,11 +127,11 @@ interface SampleRow {
 }
 
 /**
- * Through account_move_batch and upgrade_assignment_wave, and account by account (`lateral … offset 0`, so that a planner without
- * statistics makes no products of them) account_move_account, delivery_move, device_account and the primary keys of the samples. The
- * time of a manual move is not known here: such an account counts while the wave is observed. An account with an unsettled
- * move (a device is out of reach, or silent) counts from its last answer, and at the earliest once its unanswered devices
- * count as silent: until then its requests may belong to the move.
+ * By account_move_batch and upgrade_assignment_wave; then account by account (`lateral … offset 0`, so that a planner
+ * without statistics multiplies nothing) by account_move_account, delivery_move, device_account and the primary keys of
+ * the samples. The time of a manual move is not known here: such an account counts while the wave is observed. An
+ * account with an unsettled move (a device is out of reach, or silent) counts from its last answer, and not before its
+ * unanswered devices count as silent: until then its requests may belong to the move.
  */
 async function readSamples(
   q: Queryable,
@@ -138,9 +141,9 @@ async function readSamples(
 ): Promise<SampleRow[]> {
   const { upgradeId, wave, since } = scope;
   const warmUp = since === 'settled' ? scope.warmUpSeconds : 0;
-  // The ten seconds in which it ends still count where there is none; in place they are the process's that was replaced too.
+  // Without a warm-up the first ten seconds count too; not in place: the replaced process had a part in them.
   const early = scope.replacements === null ? bucketSeconds - Math.min(bucketSeconds, warmUp) : 0;
-  // What is watched for hours needs no stretches of ten seconds.
+  // A window of hours needs no stretches of ten seconds.
   const stretchSeconds = wave === null ? 60 * bucketSeconds : bucketSeconds;
   return await q<SampleRow[]>`
     with first_move as materialized (
@@ -208,7 +211,7 @@ async function readSamples(
      order by part, stretch, bin nulls first`;
 }
 
-/** Who has an assignment, and from when on what its requests come to counts. */
+/** Accounts with an assignment, and from when on their requests count. */
 function movedAccounts(q: Queryable, upgradeId: UpgradeId, silentAfterSeconds: number): SqlFragment {
   return q`
       select s.account_id, s.from_instance_id, s.to_instance_id, a.instance_id = s.to_instance_id as moved, s.wave_number,
@@ -229,8 +232,8 @@ function movedAccounts(q: Queryable, upgradeId: UpgradeId, silentAfterSeconds: n
 }
 
 /**
- * In place nobody moves: an account counts as moved once its instance began to be replaced, and its past is what came before.
- * Once its instance is at work, that is as if its move was settled.
+ * In place nothing moves: an account counts as moved since the replacement of its instance began, and its past ends
+ * there. Once the instance is at work, its move counts as settled.
  */
 function replacedAccounts(q: Queryable, upgradeId: UpgradeId, replacements: readonly Replacement[]): SqlFragment {
   return q`
@@ -246,7 +249,7 @@ function replacedAccounts(q: Queryable, upgradeId: UpgradeId, replacements: read
         join account a on a.instance_id = r.instance_id`;
 }
 
-/** Rows come stretch by stretch, the one without a bin first. */
+/** Rows arrive stretch by stretch, the one without a bin first. */
 function stretchesOf(rows: readonly SampleRow[]): Stretch[] {
   const stretches = new Map<number, SampleRow[]>();
   for (const row of rows) stretches.set(row.stretch, [...(stretches.get(row.stretch) ?? []), row]);

@@ -1,10 +1,10 @@
 /**
- * The gate between two waves, as a pure rule: figures in, pass, fail or undecided out. It may be asked as often as one likes
- * (docs/adr/0028-gates-judge-sequentially.md).
+ * The gate between two waves, as a pure rule: figures in; pass, fail or undecided out. It may be evaluated any number
+ * of times (docs/adr/0028-gates-judge-sequentially.md).
  *
- * Invariants: what cannot be judged (no sample, too small a sample, figures that are no numbers) is undecided, and undecided
- * never passes. One account among several, however busy, makes a gate fail but never pass. One stretch of ten seconds does
- * neither.
+ * Invariants: what cannot be judged (no sample, too small a sample, figures that are not numbers) is undecided, and
+ * undecided never passes. One account among several, however busy, can make a gate fail but never pass. One stretch of
+ * ten seconds can do neither.
  */
 import { counted } from '../../base/counted.ts';
 import { mergeHistograms } from '../../base/latency-histogram.ts';
@@ -42,7 +42,7 @@ export type GateAnswer =
   | { answer: 'undecided'; cause: 'sample'; reasons: string[]; lacks: GateLacks; figures: GateSummary }
   | { answer: 'undecided'; cause: 'unreadable'; reasons: string[]; figures: null };
 
-/** Judges a wave. `figures` comes unchecked from the samples: it is parsed here, and undecided if it does not parse. */
+/** Judges a wave. `figures` is parsed here; figures that do not parse are undecided. */
 export function judgeGate(figures: unknown, settings: GateSettings): GateAnswer {
   const parsed = gateFiguresSchema.safeParse(figures);
   if (!parsed.success) {
@@ -63,7 +63,7 @@ export function judgeGate(figures: unknown, settings: GateSettings): GateAnswer 
   return { answer: 'pass', reasons: passReasons(read, gate), figures: summary };
 }
 
-/** As many as a crash every minute makes in two minutes; one may happen to anybody. */
+/** A crash every minute makes as many in two minutes; a single one can happen to any release. */
 const interruptionsToFail = 2;
 
 function failuresOf(figures: GateFigures, gate: ChosenGate, comparisons: readonly Comparison[]): string[] {
@@ -124,7 +124,7 @@ function summaryOf(figures: GateFigures): GateSummary {
   };
 }
 
-/** Requests without an error after which a gate can open, where hardly any failed before. For the plan. */
+/** Requests without an error after which a gate can open if hardly any failed before. For the plan. */
 export function requestsToPass(settings: GateSettings): number {
   const { leastRequests } = chosenGate(settings);
   if (leastRequests !== undefined) return leastRequests;

@@ -1,29 +1,29 @@
 /**
- * Is the share of bad requests worse than usual? A sequential test that may be evaluated as often as one likes, for
+ * Is the share of bad requests worse than usual? A sequential test that may be evaluated any number of times, for
  * samples of any size; pure numbers, no upgrade. A share is 0 to 1. docs/adr/0028-gates-judge-sequentially.md has the
  * reasons and sources.
  *
- * Invariant: where the true share is no worse than `usual`, the probability that {@link evidenceAgainst} ever reaches x, at
- * whatever look, is at most 1/x (Ville's inequality): it is a mixture of likelihood ratios, each a supermartingale, and so it
- * stays when one stretch of time is held down to a bound.
+ * Invariant: if the true share is no worse than `usual`, the probability that {@link evidenceAgainst} ever reaches x,
+ * at any evaluation, is at most 1/x (Ville's inequality). It is a mixture of likelihood ratios, each a supermartingale,
+ * and remains one when the evidence of a stretch of time is bounded.
  */
 
-/** What was seen in a stretch of time, or altogether. */
+/** Counts of a stretch of time, or of all. */
 export interface Trial {
   requests: number;
   bad: number;
 }
 
-/** How far from usual to always the alternatives lie that are held against it, each with the same weight. */
+/** Where the alternatives lie between the usual share and 1; each has the same weight. */
 const alternatives = [0.04, 0.1, 0.2, 0.4, 0.8];
 
 /**
- * What one stretch of time can count for at most. Requests of the same seconds share their fate (a link that reconnects, a
- * database that restarts), so that no single one may fail a gate.
+ * Maximum evidence of one stretch of time. Requests of the same seconds fail together (a link reconnects, a database
+ * restarts), so no single stretch may fail a gate.
  */
 const defaultMaxOfOneStretch = 20;
 
-/** The evidence that more than `usual` are bad, as an e-value: 1 says nothing, 100 is met once in 100 times by chance. */
+/** Evidence that more than `usual` are bad, as an e-value: 1 says nothing, 100 happens by chance once in 100 times. */
 export function evidenceAgainst(
   usual: number,
   stretches: readonly Trial[],
@@ -41,8 +41,8 @@ export function evidenceAgainst(
 }
 
 /**
- * Logarithm of how many times better `usual` explains what was seen than `worse` does. Where `worse` is true it reaches ln(x)
- * with a probability of 1/x at most, at whatever look.
+ * Logarithm of how many times better `usual` explains what was seen than `worse` does. If `worse` is true, the
+ * probability that it ever reaches ln(x), at any evaluation, is at most 1/x.
  */
 export function logRatio(usual: number, worse: number, seen: Trial): number {
   return (
@@ -51,18 +51,18 @@ export function logRatio(usual: number, worse: number, seen: Trial): number {
   );
 }
 
-/** How many more requests, none of them bad, bring {@link logRatio} to `goal`. */
+/** How many more requests, all of them good, bring {@link logRatio} to `goal`. */
 export function goodRequestsTo(goal: number, usual: number, worse: number, seen: Trial): number {
   const lacking = goal - logRatio(usual, worse, seen);
   return lacking <= 0 ? 0 : Math.ceil(lacking / Math.log((1 - usual) / (1 - Math.min(worse, 0.999))) - 1e-9);
 }
 
-/** Before anything was seen: as if 1 of 100 requests had been bad. */
+/** The prior: as if 1 of 100 requests had been bad. */
 const prior = { bad: 1, good: 99 };
-/** Nothing is taken to be better than this, however long nothing went wrong. */
+/** No usual share is taken to be lower than this, however long nothing went wrong. */
 const minUsualShare = 0.01;
 
-/** A cautious upper value of the usual share: what was seen with the prior, two standard deviations above its mean. */
+/** A cautious upper value of the usual share: what was seen and the prior, two standard deviations above the mean. */
 export function usualShare(seen: Trial): number {
   const total = seen.requests + prior.bad + prior.good;
   const mean = (seen.bad + prior.bad) / total;
