@@ -14,9 +14,10 @@ export function markAccounts(q: Queryable, rows: SqlFragment, moveId: MoveId, fo
     returning account_id`;
 }
 
-/** Removes the marks that match a condition on `k` of account_mark. */
-export function removeMarks(q: Queryable, which: SqlFragment): SqlFragment {
-  return q`delete from account_mark k where ${which}`;
+/** Removes the marks of these moves, or only those on these accounts; both are ids, or queries for ids. */
+export function removeMarks(q: Queryable, moves: SqlFragment, accounts?: SqlFragment): SqlFragment {
+  const there = accounts === undefined ? q`` : q`and k.account_id in (${accounts})`;
+  return q`delete from account_mark k where k.move_id in (${moves}) ${there}`;
 }
 
 export interface OwnerChange {

@@ -181,7 +181,7 @@ export async function cancelMoveBatch(tx: Transaction, batchId: string): Promise
       update account_move set state = 'cancelled', closed_at = now()
        where batch_id = ${batchId} and ${moveStates.in(tx, 'uncommitted')}
       returning id)
-    ${removeMarks(tx, tx`k.move_id in (select id from cancelled)`)}`;
+    ${removeMarks(tx, tx`select id from cancelled`)}`;
 }
 
 /**

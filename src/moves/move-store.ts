@@ -129,7 +129,7 @@ function ownerChangeTerms(tx: Transaction, move: ReservedMove): SqlFragment {
       ), logged as (
         ${recordOwner(tx, tx`changed`, move.toInstanceId)}
       ), unmarked as (
-        ${removeMarks(tx, tx`k.account_id = ${move.accountId} and k.move_id = ${move.moveId}`)}
+        ${removeMarks(tx, tx`${move.moveId}`, tx`${move.accountId}`)}
       ), written as (
         update account_move m
            set state = 'delivering',
@@ -151,7 +151,7 @@ export async function cancelMoveElsewhere(tx: Transaction, move: ReservedMove): 
        where id = ${move.moveId} and ${moveStates.in(tx, 'tried')}
          and not exists (select 1 from account where id = ${move.accountId} and instance_id = ${move.fromInstanceId})
       returning id)
-    ${removeMarks(tx, tx`k.account_id = ${move.accountId} and k.move_id in (select id from cancelled)`)}`;
+    ${removeMarks(tx, tx`select id from cancelled`, tx`${move.accountId}`)}`;
 }
 
 /**
@@ -174,7 +174,7 @@ export async function unfenceMove(
              closed_at = case when ${state} = 'rolled-back' then now() end
        where id = ${move.moveId} and ${moveStates.in(tx, 'tried')}
       returning account_id)
-    ${removeMarks(tx, tx`k.account_id in (select u.account_id from unfenced u) and k.move_id = ${move.moveId}`)}`;
+    ${removeMarks(tx, tx`${move.moveId}`, tx`select u.account_id from unfenced u`)}`;
   return state;
 }
 

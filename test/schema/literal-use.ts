@@ -15,6 +15,7 @@ import {
   type Tables,
   type Token,
 } from './query-parts.ts';
+import { hole } from './sql-texts.ts';
 import { queriesIn } from './table-use.ts';
 
 /** In place of a column: what a function makes of values that the program hands in, such as `unnest`. */
@@ -125,7 +126,9 @@ type Place = Pick<Name, 'tables' | 'result' | 'column' | 'alias'>;
 
 function sourcesOf(name: Place, tables: Tables, elsewhere: Elsewhere): Set<string> {
   if (name.result?.kind === 'function') return new Set([given]);
-  const meant = name.tables ?? [...(elsewhere.aliases.get(name.alias ?? '') ?? [])];
+  // What a value puts in has no text here: the alias means what it does elsewhere in the file.
+  const known = name.result?.name === hole ? undefined : name.tables;
+  const meant = known ?? [...(elsewhere.aliases.get(name.alias ?? '') ?? [])];
   const found = meant.filter((table) => tables.get(table)?.has(name.column)).map((table) => `${table}.${name.column}`);
   return new Set([...found, ...resultsOf(queriesBehind(name.result, elsewhere), name.column, tables, elsewhere)]);
 }

@@ -204,10 +204,13 @@ function findRelations(query: Query, tables: Tables): void {
   function readRelation(from: number, changed: boolean): void {
     let at = from;
     while (isWord(tokens[at], 'only', 'lateral') || (isMark(tokens[at], '(') && !tokens[at]?.inside)) at += 1;
+    // Of the catalog's schemas.
+    while (isMark(tokens[at + 1], '.')) at += 2;
     const name = tokens[at];
     if (name === undefined) return;
     if (name.kind === 'word') taken.add(name);
     let next = at + 1;
+    if (isMark(name, hole) && isMark(tokens[next], ')')) next += 1;
     let kind: Relation['kind'] = 'unknown';
     const found: { table?: string; queries?: readonly Query[] } = {};
     if (name.inside !== undefined) {
@@ -276,6 +279,7 @@ export function namesIn(query: Query, tables: Tables): Name[] {
   );
   query.tokens.forEach((token, at) => {
     const { tokens, taken } = query;
+    if (taken.has(token) || operators.has(token.text)) return;
     const isQualified = isMark(tokens[at - 1], '.');
     if (isQualified && tokens[at - 2]?.kind === 'word' && (token.kind === 'word' || isMark(token, '*'))) {
       const alias = tokens[at - 2]?.text ?? '';
@@ -293,14 +297,7 @@ export function namesIn(query: Query, tables: Tables): Name[] {
       names.push({ at, column: '*', alias: undefined, tables: all, result: undefined });
       return;
     }
-    if (
-      token.kind !== 'word' ||
-      isQualified ||
-      taken.has(token) ||
-      operators.has(token.text) ||
-      isMark(tokens[at + 1], '(')
-    )
-      return;
+    if (token.kind !== 'word' || isQualified || isMark(tokens[at + 1], '(')) return;
     if (isMark(tokens[at + 1], '.') || isMark(tokens[at - 1], '::') || isWord(tokens[at - 1], 'as')) return;
     if (isWord(tokens[at + 1], 'from') && isMark(tokens[at - 1], '(')) return; // extract(epoch from …)
     const row = relationOf(query, token.text);

@@ -11,8 +11,9 @@ import { isTestSupport } from '../../scripts/layers/imports.ts';
 import { readRooms, roomOf } from '../../scripts/layers/table.ts';
 import { openDatabase } from '../../src/database/connection.ts';
 import { createTestDatabase } from '../../src/database/database-fixture.ts';
+import { namesIn } from './query-parts.ts';
 import { readTables } from './schema-tables.ts';
-import { type TableUse, tablesUsed } from './table-use.ts';
+import { queriesIn, type TableUse, tablesUsed } from './table-use.ts';
 
 const checkout = path.join(import.meta.dirname, '..', '..');
 const textOf = (file: string) => readFileSync(path.join(checkout, file), 'utf8');
@@ -32,7 +33,7 @@ interface TableRow {
   readonly readers: readonly string[];
 }
 
-const namesIn = (cell: string) => [...cell.matchAll(/`([^`]+?)\/?`/g)].map(([, name = '']) => name);
+const quotedIn = (cell: string) => [...cell.matchAll(/`([^`]+?)\/?`/g)].map(([, name = '']) => name);
 const exceptions = /^(?:–|`[a-z/]+\/` \([^()]+\)(?:, `[a-z/]+\/` \([^()]+\))*)$/;
 
 /** The rows whose first cell names tables, and whose second one a room. */
@@ -41,8 +42,8 @@ function readTableRows(): TableRow[] {
   return [...document.matchAll(row)].map(([, names = '', owner = '', writers = '', readers = '']) => {
     for (const cell of [writers, readers]) assert.match(cell, exceptions, `${names}: each room with the reason`);
     return {
-      ...{ tables: namesIn(names), owner: namesIn(owner)[0] ?? '' },
-      ...{ writers: namesIn(writers), readers: namesIn(readers) },
+      ...{ tables: quotedIn(names), owner: quotedIn(owner)[0] ?? '' },
+      ...{ writers: quotedIn(writers), readers: quotedIn(readers) },
     };
   });
 }
@@ -53,7 +54,7 @@ const ownerOf = new Map(rows.flatMap((row) => row.tables.map((table) => [table, 
 const published = new Map(
   [...document.matchAll(/^\| `([a-z_]+)` \| ((?:`[a-z_]+`(?:, )?)+) \|$/gm)].map(([, table = '', list = '']) => [
     table,
-    new Set(namesIn(list)),
+    new Set(quotedIn(list)),
   ]),
 );
 
@@ -105,6 +106,21 @@ test('no room names another’s table in SQL without a reason in the table, beyo
     [],
     'it stands in ARCHITECTURE.md, and does not any more',
   );
+});
+
+test('an alias that nothing in its file explains is of a table of the file’s room', () => {
+  for (const file of sources) {
+    const room = roomOf(rooms, file)?.name ?? file;
+    const queries = queriesIn(textOf(file), tables);
+    const explained = new Set(queries.flatMap(({ relations }) => relations.map(({ alias }) => alias)));
+    const names = queries.flatMap((query) => namesIn(query, tables)).filter((name) => name.tables === undefined);
+    for (const [alias, all] of Map.groupBy(names, (name) => name.alias ?? '')) {
+      const own = [...tables].some(
+        ([table, columns]) => ownerOf.get(table) === room && all.every(({ column }) => columns.has(column)),
+      );
+      assert.ok(explained.has(alias) || own, `${file}: ${alias}.${all.map(({ column }) => column).join(', ')}`);
+    }
+  }
 });
 
 test('a published column is one of its table, and another room reads it', () => {
