@@ -1,7 +1,7 @@
 /**
  * The holder of the coordinator's lease, as text: component, host, process and boot, and a unique part for each start.
- * A successor on the same host sees that a holder is dead, and need not wait for the lease to run out. Were it
- * mistaken, the lease would protect all the same: the other's transactions no longer commit.
+ * A successor on the same host sees that a holder is dead, and need not wait for the lease to run out. If it were
+ * mistaken, the lease would still protect: the other's transactions no longer commit.
  */
 import { randomUUID } from 'node:crypto';
 import type { Queryable } from '../../database/connection.ts';
@@ -14,7 +14,7 @@ export function leaseHolderOf({ name, host, processId, bootId }: Identity): stri
   return `${name}@${host}#${processId}/${bootId}/${randomUUID()}`;
 }
 
-/** True when the holder ran on this host and its process is gone, or the host was started anew. */
+/** True if the holder ran on this host and its process is gone, or the host has been rebooted. */
 export function isDeadHolder(
   holder: string,
   own: Pick<Identity, 'host' | 'bootId'>,

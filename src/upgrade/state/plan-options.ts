@@ -1,4 +1,4 @@
-/** What an operator chose of an upgrade's options, which are stored as they are asked for: their shape is that of the API. */
+/** The options of an upgrade, stored as they were requested: their shape is that of the API. */
 import { type GateSettings, gateSettingsSchema } from '../../api/upgrade-options.ts';
 
 export { type PlanOptions, planOptionsSchema } from '../../api/upgrade-options.ts';
@@ -6,14 +6,14 @@ export { type GateSettings, gateSettingsSchema };
 
 const statisticalSettings = ['leastRequests', 'maxErrorRateDifference', 'patienceSeconds'] as const;
 
-/** The settings, of three of them what an operator chose: unless chosen they are left to the statistic. */
+/** The settings of a gate. Three of them are present only if an operator chose them; otherwise statistics decide. */
 export type ChosenGate = Pick<
   GateSettings,
   'latencyFactor' | 'latencySlackMs' | 'maxFailedDeliveryShare' | 'maxSilentDeliveryShare'
 > &
   Partial<Pick<GateSettings, (typeof statisticalSettings)[number]>>;
 
-/** A release writes its own defaults into the plan, and 1.1 knew no others: what equals them was not chosen. */
+/** Each release writes its defaults into the plan, and those of 1.1 were the same: what equals them was not chosen. */
 const defaults = gateSettingsSchema.parse({});
 
 export function chosenGate(settings: GateSettings): ChosenGate {

@@ -1,5 +1,5 @@
 /**
- * What planning an upgrade stores, and what its steps record: the shapes of the columns `plan` and `progress`. Both are
+ * The shapes of the columns `plan` and `progress`: what planning an upgrade stores, and what its steps record. Both are
  * tolerant, since two releases read them: unknown keys are kept, missing ones have defaults. The plan is stored as it
  * is shown: its shape is that of the API.
  */
@@ -37,25 +37,25 @@ const newInstanceSchema = z.looseObject({
   processes: z.array(z.string()),
   srpIdentifiers: z.array(z.string()).default([]),
   connectionServices: z.array(z.string()).default([]),
-  /** A wave that brings accounts to it and whose gate judges it; none yet where it came later, or took nobody. */
+  /** A wave that moves accounts to it and whose gate judges it; none yet if it was added later, or took no accounts. */
   wave: z.number().int().optional(),
 });
 export type NewInstance = z.output<typeof newInstanceSchema>;
 
 const replacementSchema = plannedReplacementSchema.extend({
   instanceId: z.string(),
-  /** When the first of its processes was wanted of the new release, and since when all have been at work; ISO 8601. */
+  /** When the first of its processes was to run the new release, and since when all of them do; ISO 8601. */
   beganAt: z.string().optional(),
   atWorkAt: z.string().optional(),
 });
 export type Replacement = z.output<typeof replacementSchema>;
 
 /**
- * What is done, as every release since 1.0 writes and reads it. Each entry is written in the transaction that has the effect; those
- * that only say how far it is are read as one step: see upgrade-steps.ts.
+ * What has been done, as every release since 1.0 writes and reads it. Each entry is written in the transaction of its
+ * effect; those that only record how far the upgrade is are read as one step (upgrade-steps.ts).
  */
 export const upgradeProgressSchema = z.looseObject({
-  /** An operator said start; taken back when a check failed. */
+  /** An operator started it; withdrawn when a check failed. */
   started: z.boolean().default(false),
   startedBy: z.string().optional(),
   overrides: z.array(z.string()).default([]),
@@ -64,23 +64,23 @@ export const upgradeProgressSchema = z.looseObject({
   administrations: z.array(wantedProcessSchema).optional(),
   administrationsStarted: z.boolean().optional(),
   newInstances: z.array(newInstanceSchema).default([]),
-  /** Of an upgrade in place, once the waves are divided. */
+  /** In place, once the instances are divided into waves. */
   replacements: z.array(replacementSchema).default([]),
   /** Set by an operator before the waves are divided: name of the instance by account name. */
   assignments: z.record(z.string(), z.string()).default({}),
-  /** The domain's budget before the plan's own one took its place. */
+  /** The domain's budget, while the plan's replaces it. */
   budgetBefore: z.record(z.string(), z.unknown()).optional(),
   finalizedBy: z.string().optional(),
-  /** Hosts whose supervisor of an earlier release finalizing does not wait for: an operator said so. */
+  /** Hosts whose supervisors of an earlier release finalizing does not wait for, by an operator's decision. */
   supervisorsLeft: z.array(z.string()).default([]),
   featureLevelRaised: z.boolean().optional(),
-  /** To database roles behind the fence of a patch. */
+  /** Rights of database roles that a patch granted behind its fence. */
   rightsGranted: z
     .array(
       z.looseObject({ role: z.string(), object: z.string(), column: z.string().nullable(), privilege: z.string() }),
     )
     .default([]),
-  /** While reversing in place: processes whose release before did not come in time, so that the others went on. */
+  /** While reversing in place: processes whose previous release did not start in time, so that others went on. */
   passedOver: z.array(z.string()).default([]),
   /** While reversing, in this order. */
   newInstancesRetired: z.boolean().optional(),

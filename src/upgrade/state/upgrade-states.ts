@@ -6,13 +6,13 @@
  *           → moving ⇄ paused → all-moved → soaking → finalizing → done
  *   planned, checked → cancelled      admin-fenced … soaking → reversing ⇄ paused → reversed
  *
- * Invariants: paused goes back only to where it came from, or to reversing; from finalizing the only way is forward; from
- * every state that is not final something can go on. *Soaking* is the upgrade's here: all its waves have passed, and an
- * operator is to finalize it. A single wave soaks, too (see state/wave-states.ts).
+ * Invariants: paused returns only to the state it came from, or goes to reversing; from finalizing the only way is
+ * forward; every state that is not final can be left. *Soaking* means the upgrade here: all its waves have passed, and
+ * an operator is to finalize it. A single wave soaks, too (wave-states.ts).
  */
 import { stateMachine } from '../../database/state-machine.ts';
 
-/** States from which an upgrade can be paused, and so what `pausedFrom` may hold. */
+/** States in which an upgrade can be paused: the values of `pausedFrom`. */
 export const pausableStates = [
   'admin-fenced',
   'expanded',
@@ -37,33 +37,33 @@ export const upgradeStates = stateMachine({
     soaking: ['finalizing', 'moving', 'paused', 'reversing'],
     finalizing: ['done'],
     done: [],
-    /** From a known position fewer: see {@link followers}. */
+    /** Fewer from a known position: see {@link followers}. */
     paused: pausableStates,
     reversing: ['reversed', 'paused'],
     reversed: [],
     cancelled: [],
   },
   sets: {
-    /** History: another upgrade can be planned. What is not ended is open, and there is one of these at most. */
+    /** Another upgrade can be planned. Those that have not ended are open: there is at most one. */
     ended: ['done', 'reversed', 'cancelled'],
-    /** The instances that were added take accounts on trial, or give them back. */
+    /** The new instances take accounts on trial, or give them back. */
     'on-trial': ['expanded', 'admin-upgraded', 'moving', 'reversing'],
-    /** The accounts have not been divided into waves. */
+    /** The accounts are not divided into waves yet. */
     'before-waves': ['planned', 'checked', 'admin-fenced', 'expanded', 'admin-upgraded'],
-    /** There are waves, and who is in them can still change. */
+    /** There are waves, and their accounts can still change. */
     'in-waves': ['moving', 'all-moved', 'soaking'],
-    /** Accounts are moved onward; one that is moved elsewhere is moved again. */
+    /** Accounts are moved to the new release; one that an administrator moves elsewhere is moved again. */
     onward: ['moving', 'all-moved', 'soaking', 'finalizing'],
   },
 });
 export type UpgradeState = (typeof upgradeStates.states)[number];
 
-/** Where an upgrade stands: the state, and for a paused one where it came from. */
+/** The state of an upgrade, and for a paused one the state it came from. */
 export type UpgradePosition =
   | { state: Exclude<UpgradeState, 'paused'>; pausedFrom: null }
   | { state: 'paused'; pausedFrom: PausableState };
 
-/** The states that can follow. */
+/** The states that may follow. */
 export function followers(position: UpgradePosition): readonly UpgradeState[] {
   if (position.state !== 'paused') return upgradeStates.transitions[position.state];
   return position.pausedFrom === 'reversing' ? ['reversing'] : [position.pausedFrom, 'reversing'];
@@ -73,7 +73,7 @@ export function canFollow(position: UpgradePosition, next: UpgradeState): boolea
   return followers(position).includes(next);
 }
 
-/** Final: the row is history and another upgrade can be planned. */
+/** The row is history, and another upgrade can be planned. */
 export function isFinal(state: UpgradeState): boolean {
   return upgradeStates.isFinal(state);
 }
@@ -82,7 +82,7 @@ export function isPausable(state: UpgradeState): state is PausableState {
   return (pausableStates as readonly UpgradeState[]).includes(state);
 }
 
-/** Whether an operator can still have it undone: cancelled before the fence, reversed until finalizing. */
+/** How an operator can still undo it: cancel before the fence, reverse until finalizing; undefined if not at all. */
 export function undoTransition(position: UpgradePosition): 'cancelled' | 'reversing' | undefined {
   const next = followers(position);
   if (next.includes('cancelled')) return 'cancelled';

@@ -1,6 +1,6 @@
 /**
- * How far an upgrade has come between two states of its own, and within them: the steps of which each is done once, in one
- * transaction with its effect.
+ * How far an upgrade has come, within its states: steps, each of which is done once, in one transaction with its
+ * effect.
  *
  *   to-start ⇄ started → administrations-stopped → administrations-started → feature-level-raised
  *                                   │                        │
@@ -9,8 +9,8 @@
  *                                                                                        ▼   ▼
  *                                          old-administrations-started ◀── new-administrations-stopped
  *
- * In the column `progress` they are fields of their own, which 1.0 began with and each release since writes and reads: a step is
- * the last of them that is set, and reaching one sets its field beside those of the steps before.
+ * In the column `progress` they are separate fields, which every release since 1.0 writes and reads: the step is the
+ * last one that is set, and reaching a step sets its field in addition to those of the steps before.
  */
 import type { UpgradeProgressRow, WantedProcess } from './upgrade-plan.ts';
 
@@ -20,15 +20,15 @@ interface AfterFence {
 }
 
 export type UpgradeStep =
-  /** Waiting for an operator to start: for the first time, or again after a failed check. */
+  /** Waiting for an operator to start it, for the first time or after a failed check. */
   | { readonly at: 'to-start' }
   | { readonly at: 'started' }
-  /** Those of the old release are to stop, so that the release fence can close. */
+  /** Those of the old release have to stop before the release fence can close. */
   | ({ readonly at: 'administrations-stopped' } & AfterFence)
-  /** Those of the new release are to start. */
+  /** Those of the new release have to start. */
   | ({ readonly at: 'administrations-started' } & AfterFence)
   | ({ readonly at: 'feature-level-raised' } & AfterFence)
-  /** Reversing: no account is at an instance that was added, and none can come. */
+  /** Reversing: no account is at a new instance, and none can be moved there. */
   | ({ readonly at: 'instances-retired' } & AfterFence)
   | ({ readonly at: 'instances-removed' } & AfterFence)
   | ({ readonly at: 'new-administrations-stopped' } & AfterFence)
@@ -36,7 +36,7 @@ export type UpgradeStep =
 
 export type StepName = UpgradeStep['at'];
 
-/** In their order, with what can follow each. */
+/** In their order, with the steps that may follow each. */
 export const stepFollowers: Readonly<Record<StepName, readonly StepName[]>> = {
   'to-start': ['started'],
   started: ['to-start', 'administrations-stopped'],
@@ -50,17 +50,17 @@ export const stepFollowers: Readonly<Record<StepName, readonly StepName[]>> = {
 };
 const order = Object.keys(stepFollowers) as StepName[];
 
-/** Whether the step is `name`, or one that comes after it. */
+/** Whether the step is `name` or a later one. */
 export function hasReached(step: UpgradeStep, name: StepName): boolean {
   return order.indexOf(step.at) >= order.indexOf(name);
 }
 
-/** Whether `next` can be reached from `step`, or is where it is. */
+/** Whether `next` is `step`, or can be reached from it. */
 export function canReach(step: UpgradeStep, next: StepName): boolean {
   return step.at === next || stepFollowers[step.at].includes(next);
 }
 
-/** The steps in which the administrations are known, each with the field that says that it was reached; the last one first. */
+/** The steps that know the administrations, last one first, each with the field that records it. */
 const fields = [
   ['old-administrations-started', 'oldAdministrationStarted'],
   ['new-administrations-stopped', 'newAdministrationStopped'],
@@ -70,7 +70,7 @@ const fields = [
   ['administrations-started', 'administrationsStarted'],
 ] as const satisfies readonly (readonly [StepName, keyof UpgradeProgressRow])[];
 
-/** From the fields of a row, whichever release wrote them. */
+/** The step of a row, whichever release wrote it. */
 export function stepOfRow(row: UpgradeProgressRow): UpgradeStep {
   const { administrations } = row;
   const reached = fields.find(([, field]) => row[field] === true);
@@ -79,7 +79,7 @@ export function stepOfRow(row: UpgradeProgressRow): UpgradeStep {
   return { at: row.started ? 'started' : 'to-start' };
 }
 
-/** The fields of a row that say that `step` was reached, beside those that it has. */
+/** The fields to add to a row that reaches `step`. */
 export function fieldsOfStep(step: ReachedStep): Partial<UpgradeProgressRow> {
   if (step.at === 'to-start' || step.at === 'started') return { started: step.at === 'started' };
   if (step.at === 'administrations-stopped') return { administrations: [...step.administrations] };
@@ -87,7 +87,7 @@ export function fieldsOfStep(step: ReachedStep): Partial<UpgradeProgressRow> {
   return field === undefined ? {} : { [field]: true };
 }
 
-/** What is said of a step that is reached: the administrations are told once, and kept. */
+/** A step to be reached. The administrations are given once, and kept. */
 export type ReachedStep =
   | Extract<UpgradeStep, { at: 'administrations-stopped' }>
   | { readonly at: Exclude<StepName, 'administrations-stopped'> };
@@ -97,7 +97,7 @@ export function administrationsBefore(step: UpgradeStep): readonly WantedProcess
 }
 
 type StepField = 'started' | 'administrations' | (typeof fields)[number][1];
-/** The facts of `progress` beside the step: who asked, what was checked, made and chosen. */
+/** What `progress` holds besides the step: who asked, what was checked, made and chosen. */
 export type UpgradeFacts = {
   [Name in keyof UpgradeProgressRow as string extends Name
     ? never

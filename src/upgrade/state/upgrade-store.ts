@@ -1,9 +1,9 @@
 /**
  * The row of the domain's upgrade and its log.
  *
- * Invariants: the state changes by compare-and-set on (state, generation), only along the state machine, with an event in
- * the same transaction; at most one upgrade is open (unique index upgrade_open); a step of a coordinator commits only
- * while the coordinator holds the lease, which it proves under the row's lock.
+ * Invariants: the state changes by compare-and-set on (state, generation), only along the state machine, with an event
+ * in the same transaction; at most one upgrade is open (unique index upgrade_open); a step of a coordinator commits
+ * only while the coordinator holds the lease, which it proves under the row's lock.
  */
 import { BrambleError } from '../../base/errors.ts';
 import { newId, type UpgradeId } from '../../base/ids.ts';
@@ -59,7 +59,7 @@ function parseRow(row: UpgradeRow): Upgrade {
   return { ...row, plan: upgradePlanSchema.parse(row.plan), progress };
 }
 
-/** Where it stands, for the state machine. */
+/** Its position in the state machine. */
 export function positionOf(upgrade: Pick<Upgrade, 'state' | 'pausedFrom'>): UpgradePosition {
   if (upgrade.state !== 'paused') return { state: upgrade.state, pausedFrom: null };
   if (upgrade.pausedFrom === null) throw new TypeError('a paused upgrade without the state that it came from');
@@ -100,7 +100,7 @@ export function minuteText(at: Date): string {
   return `${at.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }
 
-/** For a plan in whose place another may be put where that is said. */
+/** For a plan that may be replaced if that is requested. */
 export function alreadyPlanned(open: Pick<Upgrade, 'state' | 'toRelease' | 'createdAt'>): BrambleError {
   return new BrambleError(
     'ERR_UPGRADE_OPEN',
@@ -117,7 +117,7 @@ export async function readOpenUpgrade(q: Queryable): Promise<Upgrade | undefined
   return row && parseRow(row);
 }
 
-/** The open upgrade, or else the one that was created last. */
+/** The open upgrade; if there is none, the one that was created last. */
 export async function readLatestUpgrade(q: Queryable): Promise<Upgrade | undefined> {
   const [row] = await q<UpgradeRow[]>`
     select ${columns(q)} from upgrade
@@ -139,7 +139,7 @@ async function lockUpgrade(tx: Transaction, id: UpgradeId): Promise<Upgrade | un
   return row && parseRow(row);
 }
 
-/** The open upgrade under its row lock; where the row changed while waiting, it is read again by its id. */
+/** The open upgrade under its row lock; if the row changed while this waited, it is read again by its id. */
 export async function lockOpenUpgrade(tx: Transaction): Promise<Upgrade | undefined> {
   const open = await readOpenUpgrade(tx);
   const locked = open && (await lockUpgrade(tx, open.id));
@@ -149,7 +149,7 @@ export async function lockOpenUpgrade(tx: Transaction): Promise<Upgrade | undefi
 export interface TransitionNote {
   message: string;
   detail?: Readonly<Record<string, unknown>>;
-  /** Why it is paused; wanted when the next state is `paused`. */
+  /** Why it is paused; required when the next state is `paused`. */
   pauseReason?: string;
 }
 
@@ -189,7 +189,7 @@ export function describePosition(upgrade: Pick<Upgrade, 'state' | 'pausedFrom'>)
   return upgrade.pausedFrom === null ? upgrade.state : `paused in ${upgrade.pausedFrom}`;
 }
 
-/** In the upgrade's own log, and in the domain's: who looks at `bramble events` sees pauses, waves and all the rest. */
+/** In the upgrade's log and in the domain's, so that `bramble events` shows pauses, waves and all the rest. */
 export async function recordUpgradeEvent(
   q: Queryable,
   upgrade: Pick<Upgrade, 'id' | 'generation' | 'state' | 'toRelease'>,
@@ -212,9 +212,9 @@ export async function mergeProgress(tx: Transaction, id: UpgradeId, change: Part
 }
 
 /**
- * Notes that a step is reached, in the transaction that has its effect; `facts` go with it. Call it under the row's lock, with the
- * upgrade as it is under that.
- * @throws TypeError for a step that does not follow the one that it is at.
+ * Records that a step is reached, with `facts`, in the transaction of its effect. Call it under the row's lock, with
+ * the upgrade as read under that lock.
+ * @throws TypeError for a step that does not follow the present one.
  */
 export async function reachStep(
   tx: Transaction,
@@ -231,7 +231,7 @@ async function writeProgress(tx: Transaction, id: UpgradeId, change: Partial<Upg
     update upgrade set progress = progress || ${tx.json(change as never)}, updated_at = now() where id = ${id}`;
 }
 
-/** Shows what a coordinator waits for, unless the upgrade has gone on meanwhile. */
+/** Shows what a coordinator waits for, unless the upgrade has changed meanwhile. */
 export async function setWaitingFor(
   q: Queryable,
   read: Pick<Upgrade, 'id' | 'generation'>,
@@ -255,7 +255,7 @@ export interface UpgradeEvent {
   detail: Record<string, unknown>;
 }
 
-/** Whether the pause that it is in is a gate's: the log holds what that said beside the pause. */
+/** Whether a gate caused the present pause: then the log has its answer beside the pause. */
 export async function isPausedByGate(q: Queryable, { id, generation }: Upgrade): Promise<boolean> {
   const [row] = await q`
     select 1 from upgrade_event
@@ -263,7 +263,7 @@ export async function isPausedByGate(q: Queryable, { id, generation }: Upgrade):
   return row !== undefined;
 }
 
-/** From its beginning to its end or until now. */
+/** From its creation to its end, or until now. */
 export async function readDurationSeconds(q: Queryable, { id }: Upgrade): Promise<number> {
   const [row] = await q<{ seconds: number }[]>`
     select extract(epoch from coalesce(finished_at, clock_timestamp()) - created_at)::float8 as seconds
@@ -278,7 +278,7 @@ export async function listUpgradeEvents(q: Queryable, id: UpgradeId): Promise<Up
      where e.upgrade_id = ${id} order by e.id`;
 }
 
-/** How long a coordinator's lease holds without being renewed. */
+/** How long a coordinator's lease lasts unless it is renewed. */
 const coordinatorLeaseSeconds = 10;
 
 /** Takes or renews the lease, by the database's clock; `false` while another coordinator holds it. */
@@ -290,7 +290,7 @@ export async function takeLease(q: Queryable, id: UpgradeId, holder: string): Pr
   return count === 1;
 }
 
-/** Renews a lease that is held, also one that ran out and that nobody took; never takes one. */
+/** Renews a lease that this holder has, even if it ran out, unless another coordinator took it; never takes one. */
 export async function renewLease(q: Queryable, id: UpgradeId, holder: string): Promise<void> {
   await q`
     update upgrade set lease_until = clock_timestamp() + make_interval(secs => ${coordinatorLeaseSeconds})
@@ -302,7 +302,7 @@ export async function releaseLease(q: Queryable, id: UpgradeId, holder: string):
   await q`update upgrade set lease_until = null, lease_holder = null where id = ${id} and lease_holder = ${holder}`;
 }
 
-/** Another coordinator holds the lease: the step was not carried out. */
+/** Another coordinator holds the lease: the step had no effect. */
 export class LeaseLostError extends BrambleError {
   constructor(holder: string | null) {
     super(
@@ -312,10 +312,10 @@ export class LeaseLostError extends BrambleError {
   }
 }
 
-/** A coordinator that is stopped in the middle of a transaction must not keep the row's lock for ever. */
+/** A coordinator that is suspended in the middle of a transaction must not keep the row's lock for ever. */
 const longestIdleMs = 10_000;
 
-/** The row under its lock, proved to be leased to this holder: for transactions that begin with another lock. */
+/** The row under its lock, if this holder has the lease: for transactions that begin with another lock. */
 export async function lockLeased(tx: Transaction, id: UpgradeId, holder: string): Promise<Upgrade> {
   await tx`select set_config('idle_in_transaction_session_timeout', ${`${longestIdleMs}ms`}, true)`;
   const upgrade = await lockUpgrade(tx, id);

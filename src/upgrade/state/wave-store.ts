@@ -71,15 +71,15 @@ export async function setWaveState(tx: Transaction, id: UpgradeId, number: numbe
   if (count === 0) throw new TypeError(`wave ${number} does not become ${state} from where it is`);
 }
 
-/** Keeps the gate's answer beside the beginning of its window and whoever answers for it. */
+/** Stores the gate's answer; the beginning of its window, and who overrode it, stay. */
 export async function setWaveGate(tx: Transaction, id: UpgradeId, number: number, answer: WaveVerdict): Promise<void> {
   await tx`
     update upgrade_wave set gate = ${gateWith(tx, answer)} where upgrade_id = ${id} and number = ${number}`;
 }
 
 /**
- * The same while the wave is observed and the upgrade has not gone on since it was read: where the answer is another one, or was
- * kept longer than `afterSeconds` ago.
+ * The same if the wave is observed, the upgrade has not changed since it was read, and the answer is another one or was
+ * stored more than `afterSeconds` ago.
  */
 export async function refreshWaveGate(
   q: Queryable,
@@ -97,7 +97,7 @@ export async function refreshWaveGate(
             or (gate->>'at')::timestamptz < clock_timestamp() - make_interval(secs => ${afterSeconds}))`;
 }
 
-/** The value of `upgrade_wave.gate` with another answer, as of now. */
+/** The value of `upgrade_wave.gate` with a new answer, as of now. */
 function gateWith(q: Queryable, answer: WaveVerdict): SqlFragment {
   return q`
     ${q.json({ ...answer } as never)} || jsonb_build_object('at', clock_timestamp())
@@ -105,8 +105,8 @@ function gateWith(q: Queryable, answer: WaveVerdict): SqlFragment {
 }
 
 /**
- * After a pause: what happened before counts no more, nor does what an open gate said of it. An open wave is observed anew: a
- * failed one runs again, a soaking one begins its soak again. Once all have passed their gates look at all of them together,
+ * After a pause: what happened before no longer counts, nor does what a gate said about it. An open wave is observed
+ * anew: a failed one runs again, a soaking one restarts its soak. Once all have passed, the gate judges them together,
  * so the window of each begins anew.
  */
 export async function reopenWaves(tx: Transaction, id: UpgradeId): Promise<void> {
@@ -121,7 +121,7 @@ export async function reopenWaves(tx: Transaction, id: UpgradeId): Promise<void>
             or not exists (select 1 from upgrade_wave o where o.upgrade_id = w.upgrade_id and o.state <> 'passed'))`;
 }
 
-/** An operator overrides the wave's gate: from here on it moves, is not judged, and passes. */
+/** An operator overrides the wave's gate: from now on the wave moves and passes without being judged. */
 export async function acceptWave(tx: Transaction, id: UpgradeId, number: number, by: string): Promise<void> {
   await tx`
     update upgrade_wave set gate = coalesce(gate, '{}') || jsonb_build_object('acceptedBy', ${by}::text)
@@ -133,7 +133,7 @@ export function acceptedBy(wave: Pick<Wave, 'gate'>): string | undefined {
   return wave.gate?.acceptedBy;
 }
 
-/** The wave passes by its operator's word; what befell it until now counts for no gate that looks at all waves. */
+/** The wave passes by an operator's decision; what happened so far counts for no gate that judges all waves. */
 export async function passAcceptedWave(tx: Transaction, id: UpgradeId, number: number): Promise<void> {
   await setWaveState(tx, id, number, 'passed');
   await tx`
@@ -165,8 +165,8 @@ export async function insertAssignments(
 }
 
 /**
- * Accounts at these old instances that no wave has yet join this one; one that was moved back by hand stays in the wave that it
- * has. Returns the instance that each is to go to.
+ * Adds accounts at these old instances that are in no wave to this one; an account that was moved back by hand stays in
+ * its wave. Returns the destinations of those that were added.
  */
 export async function assignLatecomers(
   tx: Transaction,
@@ -185,7 +185,7 @@ export async function assignLatecomers(
   return rows.map(({ to }) => to);
 }
 
-/** Changes where an account is to go, and with which wave; `not-assigned` when it has no assignment. */
+/** Changes an account's destination and wave; `not-assigned` if it has no assignment. */
 export async function changeAssignment(
   tx: Transaction,
   id: UpgradeId,
@@ -198,7 +198,10 @@ export async function changeAssignment(
   return count === 1 ? 'changed' : 'not-assigned';
 }
 
-/** Assigns one account that has no assignment: from where it is, or from the home of the new instance that it is at. */
+/**
+ * Assigns an account that has no assignment: from its instance, or, if that is a new one, from the one that it
+ * replaces.
+ */
 export async function insertAssignment(
   tx: Transaction,
   id: UpgradeId,
@@ -219,7 +222,7 @@ export async function insertAssignment(
      where a.id = ${accountId}`;
 }
 
-/** Ends those moves for accounts of the waves up to `wave`: what they owe is owed by the account's next move. */
+/** {@link closeOutOfReach} for accounts of the waves up to `wave`: the account's next move owes what those moves owed. */
 export async function closeOutOfReachElsewhere(tx: Transaction, id: UpgradeId, wave: number): Promise<void> {
   await closeOutOfReach(
     tx,
@@ -229,7 +232,10 @@ export async function closeOutOfReachElsewhere(tx: Transaction, id: UpgradeId, w
   );
 }
 
-/** An account that is to be moved; `displaced` when an administrator had moved it from its goal, or meanwhile elsewhere. */
+/**
+ * An account that is to be moved; `displaced` if an administrator moved it away from its destination, or anywhere since
+ * the wave started.
+ */
 export interface UnmovedAccount {
   accountId: AccountId;
   toInstanceId: InstanceId;
@@ -237,8 +243,9 @@ export interface UnmovedAccount {
 }
 
 /**
- * Accounts of the waves up to `wave` that are not where they are to go and have no open move. In proportion to the accounts of
- * these waves, by upgrade_assignment_wave, account_pkey and account_move_open; of those that are left by account_move_account.
+ * Accounts of the waves up to `wave` that are not at their destination and have no open move. Cost proportional to the
+ * accounts of these waves, by upgrade_assignment_wave, account_pkey and account_move_open; those left by
+ * account_move_account.
  */
 export async function listUnmoved(q: Queryable, id: UpgradeId, wave: number): Promise<UnmovedAccount[]> {
   return await q<UnmovedAccount[]>`
@@ -261,21 +268,21 @@ export async function listUnmoved(q: Queryable, id: UpgradeId, wave: number): Pr
 
 export interface WaveMoves {
   accounts: number;
-  /** At their destination, deliveries answered. */
+  /** At their destination, with all deliveries answered. */
   settled: number;
   /** At their destination, with devices that were woken and did not connect: no wave waits for them. */
   outOfReach: number;
-  /** Moved, deliveries open. */
+  /** At their destination, with open deliveries. */
   delivering: number;
   /** Not moved yet, with an open move. */
   underWay: number;
-  /** Not moved and without an open move that can end. */
+  /** Not moved, and without an open move that can end. */
   waiting: number;
-  /** Whose last move of this upgrade failed since the wave was last started or resumed. */
+  /** Whose last move by this upgrade failed after the wave was last started or resumed. */
   failed: number;
 }
 
-/** How the accounts of one wave stand; through upgrade_assignment_wave, account_move_open and account_move_batch. */
+/** The moves of one wave's accounts. By upgrade_assignment_wave, account_move_open and account_move_batch. */
 export async function readWaveMoves(q: Queryable, id: UpgradeId, wave: number): Promise<WaveMoves> {
   const [row] = await q<WaveMoves[]>`
     with rolled_back as materialized (
