@@ -111,7 +111,7 @@ export const edgeBugs: readonly KnownBug[] = [
   },
   {
     name: 'revocations-gone-after-restart',
-    file: 'src/processes/router/router.ts',
+    file: 'src/processes/router/router-memory.ts',
     find: 'new Admission({ list: kept.list, suspended: kept.state.suspended })',
     replace: 'new Admission({ list: null, suspended: kept.state.suspended })',
     seenBy: [

@@ -1,0 +1,61 @@
+/**
+ * What a router knows again after a restart: the revocation list, suspensions, and who was linked last.
+ *
+ * Invariant: it admits by the same rules as before the restart; what is on disk follows every change, and a failure to
+ * write is logged.
+ */
+import type { KeyObject } from 'node:crypto';
+import { messageOf } from '../../base/errors.ts';
+import type { RevocationList, SignedEnvelope } from '../../link/messages.ts';
+import type { Logger } from '../../process/log/logger.ts';
+import { Admission } from './admission.ts';
+import { createStateFile, readRouterState } from './router-state.ts';
+
+export interface RouterMemory {
+  readonly admission: Admission;
+  /** The identifiers that were linked when the router last ended. */
+  readonly linkedBefore: readonly string[];
+  /** Writes the suspensions of `admission`. */
+  save(): void;
+  addLinked(identifier: string): void;
+  /** False when the list is not newer than the one in force. */
+  takeList(list: RevocationList, signed: SignedEnvelope): boolean;
+  /** Forgets all who were linked earlier; resolves once that is on disk. */
+  replaceLinked(identifiers: readonly string[]): Promise<void>;
+}
+
+/** @throws BrambleError ERR_ROUTER_STATE when the revocations cannot be read. */
+export async function openRouterMemory(path: string, authorityKey: KeyObject, log: Logger): Promise<RouterMemory> {
+  const kept = await readRouterState(path, authorityKey);
+  const file = createStateFile(path);
+  const admission = new Admission({ list: kept.list, suspended: kept.state.suspended });
+  let { list: envelope, linked } = kept.state;
+
+  const write = () => file.save({ list: envelope, suspended: admission.snapshot().suspended, linked });
+  const save = () => {
+    write().catch((error) => {
+      log.error({ error: messageOf(error), path }, "the router's state was not written");
+    });
+  };
+
+  return {
+    admission,
+    linkedBefore: kept.state.linked,
+    save,
+    addLinked: (identifier) => {
+      if (linked.includes(identifier)) return;
+      linked = [...linked, identifier];
+      save();
+    },
+    takeList: (list, signed) => {
+      if (!admission.take(list)) return false;
+      envelope = signed;
+      save();
+      return true;
+    },
+    replaceLinked: async (identifiers) => {
+      linked = [...identifiers];
+      await write();
+    },
+  };
+}
