@@ -31,7 +31,6 @@ import {
 } from '../src/link/messages.ts';
 import { routerFileShape } from '../src/link/router-file.ts';
 import { storedPushSettingsSchema } from '../src/platforms/apple/push-settings.ts';
-import { pushTopicSetting } from '../src/platforms/apple/push-topic.ts';
 import { rules } from '../src/policies/rules.ts';
 import {
   adoptableShape,
@@ -42,6 +41,7 @@ import {
 } from '../src/process/adoption-messages.ts';
 import { processEnvironmentShape } from '../src/process/environment.ts';
 import { administrationSettings } from '../src/processes/administration/main.ts';
+import { pushTopicSetting } from '../src/processes/administration/push-topic.ts';
 import { connectionServiceSettings } from '../src/processes/connection/main.ts';
 import { coordinatorSettings } from '../src/processes/coordinator/main.ts';
 import { routerSettingsShape } from '../src/processes/router/main.ts';

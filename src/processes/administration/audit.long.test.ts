@@ -10,12 +10,12 @@ import { newId } from '../../base/ids.ts';
 import { runBramble } from '../../cli/command-line-fixture.ts';
 import { stopOwnCluster, useOwnCluster } from '../../database/database-fixture.ts';
 import { seedCommand, seedDevice } from '../../devices/device-fixture.ts';
-import { writePushSettings } from '../../platforms/apple/push-settings-store.ts';
 import { formatRotation } from '../../release/signature.ts';
 import { testSigner } from '../../release/signed-archive-fixture.ts';
 import { until } from '../../testing/condition.ts';
 import { startAdministration } from './administration-fixture.ts';
 import { write } from './context.ts';
+import { writePushSettings } from './push-settings-store.ts';
 
 // Records are sealed once no transaction of the whole cluster is older.
 useOwnCluster();

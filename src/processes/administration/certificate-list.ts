@@ -8,8 +8,8 @@ import { type AuthorityName, listAuthorityCertificates } from '../../domain/auth
 import { listNewestCredentials } from '../../instances/srp-credential-store.ts';
 import { readRouterFile, routerFilePath } from '../../link/router-file.ts';
 import { certificateFacts } from '../../platforms/apple/push-certificate.ts';
-import { readStoredPushSettings } from '../../platforms/apple/push-settings-store.ts';
 import { routersOf } from './certificate-upkeep.ts';
+import { readStoredPushSettings } from './push-settings-store.ts';
 
 export interface ListedCertificate {
   name: string;

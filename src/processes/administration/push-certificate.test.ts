@@ -9,8 +9,8 @@ import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
 import { runBramble } from '../../cli/command-line-fixture.ts';
 import { seedDevice } from '../../devices/device-fixture.ts';
-import { openPushSettings, readStoredPushSettings } from '../../platforms/apple/push-settings-store.ts';
 import { startAdministration } from './administration-fixture.ts';
+import { openPushSettings, readStoredPushSettings } from './push-settings-store.ts';
 
 const admin = await startAdministration();
 after(async () => {

@@ -11,15 +11,11 @@ import { lockDomain } from '../../../domain/domain-changes.ts';
 import { recordEvent } from '../../../domain/events.ts';
 import { certificateFacts, inspectPushCertificate } from '../../../platforms/apple/push-certificate.ts';
 import { type PushSettings, pushSettingsSchema } from '../../../platforms/apple/push-settings.ts';
-import {
-  openPushSettings,
-  readStoredPushSettings,
-  writePushSettings,
-} from '../../../platforms/apple/push-settings-store.ts';
-import { fixPushTopic, type PushTopic, previewPushTopic, readPushTopic } from '../../../platforms/apple/push-topic.ts';
 import { fieldError, issueError } from '../../../rest/field-error.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
+import { openPushSettings, readStoredPushSettings, writePushSettings } from '../push-settings-store.ts';
+import { fixPushTopic, type PushTopic, previewPushTopic, readPushTopic } from '../push-topic.ts';
 
 export function pushRoutes(context: AdministrationContext): FastifyPluginAsync {
   const current = async (q: Queryable) => openPushSettings(context.masterKeys, await readStoredPushSettings(q));

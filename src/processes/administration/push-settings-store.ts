@@ -9,7 +9,7 @@ import {
   type StoredPushSettings,
   storedPushSettingsSchema,
   unsealPushSettings,
-} from './push-settings.ts';
+} from '../../platforms/apple/push-settings.ts';
 
 /** As stored, without the key itself. */
 export async function readStoredPushSettings(q: Queryable): Promise<StoredPushSettings> {
