@@ -5,6 +5,7 @@ import { readSetting } from '../domain/settings.ts';
 import { commandStates } from '../states/command-states.ts';
 import { deliveryStates } from '../states/delivery-states.ts';
 import { isSuspended } from '../states/device-states.ts';
+import { column } from '../states/stored-names.ts';
 import { type IdentityRenewal, identityRenewal, type RenewalFacts, renewalFacts } from './renewal-report.ts';
 import { handOutsShown } from './unanswered-commands.ts';
 
@@ -114,7 +115,7 @@ function unanswered(q: Queryable) {
 }
 
 function mustEnrolAgain(q: Queryable) {
-  return q`d.state <> 'gone' and coalesce(d.topic <> (select push_topic from domain), false)`;
+  return q`d.state <> 'gone' and coalesce(${column(q, 'wakeChannel', 'd')} <> (select push_topic from domain), false)`;
 }
 
 function shownState(q: Queryable) {

@@ -5,6 +5,7 @@
 import * as z from 'zod';
 import { BrambleError } from '../../base/errors.ts';
 import type { Queryable, Transaction } from '../../database/connection.ts';
+import { countByWakeChannel } from '../../devices/wake-channels.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { lockDomain, setPushTopic } from '../../domain/domain-changes.ts';
 import { readSetting, writeSetting } from '../../domain/settings.ts';
@@ -30,9 +31,7 @@ export async function readPushTopic(q: Queryable): Promise<PushTopic> {
 }
 
 async function countOfOtherTopics(q: Queryable, topic: string): Promise<number> {
-  const [row] = await q<{ devices: number }[]>`
-    select count(*)::int as devices from device where state <> 'gone' and topic <> ${topic}`;
-  return row?.devices ?? 0;
+  return (await countByWakeChannel(q, topic)).another;
 }
 
 /**
@@ -76,9 +75,7 @@ async function admitTopic(
 }
 
 async function otherTopic(q: Queryable, fixed: string, given: string): Promise<BrambleError> {
-  const [row] = await q<{ enrolled: number }[]>`
-    select count(*)::int as enrolled from device where state <> 'gone' and topic = ${fixed}`;
-  const enrolled = row?.enrolled ?? 0;
+  const { same: enrolled } = await countByWakeChannel(q, fixed);
   return new BrambleError(
     'ERR_PUSH_TOPIC',
     `The certificate is for the topic ${given}, and this domain's is ${fixed}, for good since its first certificate was set. ` +
