@@ -2,19 +2,8 @@
  * Which literals the SQL of a file compares a column with or writes into it, and which column that is. The results of a query
  * within another one are followed to the columns, or literals, that they come from.
  */
-import {
-  aliasesOf,
-  isMark,
-  isWord,
-  type Name,
-  namesIn,
-  placeOf,
-  type Query,
-  type Relation,
-  relationOf,
-  type Tables,
-  type Token,
-} from './query-parts.ts';
+import { aliasesOf, type Name, namesIn, placeOf } from './query-names.ts';
+import { isMark, isWord, type Query, type Relation, relationOf, type Tables, type Token } from './query-parts.ts';
 import { hole } from './sql-texts.ts';
 import { queriesIn } from './table-use.ts';
 

@@ -140,110 +140,88 @@ function nameQueries(query: Query, opening: Token & { inside: Query[] }): void {
   query.taken.add(name);
 }
 
-/** What can follow a relation, and is not its alias. */
-const clauses = new Set(
-  'where join left right inner cross full natural on using group order limit offset having returning set for union as values select default window lateral and or'.split(
-    ' ',
-  ),
-);
-const endOfFrom = new Set([
-  'where',
-  'group',
-  'order',
-  'limit',
-  'having',
-  'returning',
-  'set',
-  'for',
-  'window',
-  'values',
-  'select',
-  'conflict',
+const wordsOf = (text: string) => text.split(' ');
+const endsFrom = new Set(wordsOf('where group order limit having returning set for window values select conflict'));
+/** What ends a list, and can follow a relation without being its alias. */
+const clauses = new Set([
+  ...wordsOf('where join left right inner cross full natural on using group order limit offset having returning set'),
+  ...wordsOf('for union values select default window lateral'),
 ]);
+const conditions = ['as', 'and', 'or'];
 
 function findRelations(query: Query, tables: Tables): void {
-  const { tokens, taken } = query;
+  const { tokens } = query;
+  const add = (from: number, changed: boolean) => {
+    const relation = relationAt(query, from, changed, tables);
+    if (relation !== undefined) query.relations.push(relation);
+  };
   let depth = 0;
   let inFrom = false;
   let inSet = false;
-  for (let at = 0; at < tokens.length; at += 1) {
-    const token = tokens[at] as Token;
+  tokens.forEach((token, at) => {
     if (isMark(token, '(')) depth += 1;
     if (isMark(token, ')')) depth -= 1;
-    if (depth !== 0) continue;
-    const before = tokens[at - 1];
-    const word = token.text;
-    if (inFrom && isMark(token, ',')) readRelation(at + 1, false);
-    if (token.kind !== 'word') continue;
-    if (endOfFrom.has(word)) inFrom = false;
-    if (word === 'set') inSet = true;
-    else if (clauses.has(word) && word !== 'as' && word !== 'and' && word !== 'or') inSet = false;
-    if (inSet && isMark(tokens[at + 1], '=') && (isWord(before, 'set') || isMark(before, ','))) {
-      query.assigned.push(token);
-      taken.add(token);
-    }
-    if (word === 'from' && !isWord(before, 'distinct')) {
-      const changed = isWord(before, 'delete');
-      inFrom = !changed;
-      readRelation(at + 1, changed);
-    } else if (word === 'join') readRelation(at + 1, false);
-    else if (word === 'using' && !isMark(tokens[at + 1], '(')) {
+    if (depth !== 0) return;
+    const [before, next] = [tokens[at - 1], tokens[at + 1]];
+    if (inFrom && isMark(token, ',')) add(at + 1, false);
+    if (token.kind !== 'word') return;
+    if (endsFrom.has(token.text)) inFrom = false;
+    if (clauses.has(token.text)) inSet = token.text === 'set';
+    if (inSet && isMark(next, '=') && (isWord(before, 'set') || isMark(before, ','))) query.assigned.push(token);
+    if (isWord(token, 'from') && !isWord(before, 'distinct')) {
+      inFrom = !isWord(before, 'delete');
+      add(at + 1, !inFrom);
+    } else if (isWord(token, 'using') && !isMark(next, '(')) {
       inFrom = true;
-      readRelation(at + 1, false);
-    } else if (word === 'into' && isWord(before, 'insert')) {
-      readRelation(at + 1, true);
-      const list = tokens.findIndex((each, index) => index > at && isMark(each, '('));
-      const isList = list - at <= 4 && tokens[list]?.inside === undefined;
-      if (isList)
-        query.inserted.push(...tokens.slice(list + 1, closing(tokens, list)).filter(({ kind }) => kind === 'word'));
-      for (const column of query.inserted) taken.add(column);
-    } else if (word === 'update' && !isWord(before, 'for', 'do', 'key', 'on')) readRelation(at + 1, true);
-    else if (word === 'table' && isWord(before, 'lock')) readRelation(at + 1, true);
-  }
+      add(at + 1, false);
+    } else if (isWord(token, 'join')) add(at + 1, false);
+    else if (isWord(token, 'into') && isWord(before, 'insert')) {
+      add(at + 1, true);
+      query.inserted.push(...columnsBehind(tokens, at));
+    } else if (isWord(token, 'update') && !isWord(before, 'for', 'do', 'key', 'on')) add(at + 1, true);
+    else if (isWord(token, 'table') && isWord(before, 'lock')) add(at + 1, true);
+  });
+  for (const column of [...query.assigned, ...query.inserted]) query.taken.add(column);
+}
 
-  function readRelation(from: number, changed: boolean): void {
-    let at = from;
-    while (isWord(tokens[at], 'only', 'lateral') || (isMark(tokens[at], '(') && !tokens[at]?.inside)) at += 1;
-    // Of the catalog's schemas.
-    while (isMark(tokens[at + 1], '.')) at += 2;
-    const name = tokens[at];
-    if (name === undefined) return;
-    if (name.kind === 'word') taken.add(name);
-    let next = at + 1;
-    if (isMark(name, hole) && isMark(tokens[next], ')')) next += 1;
-    let kind: Relation['kind'] = 'unknown';
-    const found: { table?: string; queries?: readonly Query[] } = {};
-    if (name.inside !== undefined) {
-      kind = 'query';
-      found.queries = name.inside;
-      next += 1;
-    } else if (name.kind === 'word' && isMark(tokens[next], '(') && !changed) {
-      kind = 'function';
-      next = closing(tokens, next) + 1;
-      if (isWord(tokens[next], 'with') && isWord(tokens[next + 1], 'ordinality')) next += 2;
-    } else if (name.kind === 'word') {
-      const queries = namedQueries(query, name.text);
-      if (queries !== undefined && !changed) {
-        kind = 'query';
-        found.queries = queries;
-      } else if (tables.has(name.text)) {
-        kind = 'table';
-        found.table = name.text;
-      }
-    }
-    if (isWord(tokens[next], 'as')) next += 1;
-    const alias = tokens[next];
-    const hasAlias = alias?.kind === 'word' && !clauses.has(alias.text) && !isMark(tokens[next - 1], ',');
-    if (hasAlias) {
-      taken.add(alias);
-      if (isMark(tokens[next + 1], '(') && !changed) {
-        for (const column of tokens.slice(next + 2, closing(tokens, next + 1))) taken.add(column);
-        // A query's results have other names then.
-        if (kind === 'query') kind = 'unknown';
-      }
-    }
-    query.relations.push({ alias: hasAlias ? alias.text : name.text, name: name.text, kind, changed, ...found });
-  }
+/** `insert into name as alias (column, …)`. */
+function columnsBehind(tokens: readonly Token[], into: number): Token[] {
+  const list = tokens.findIndex((token, at) => at > into && isMark(token, '('));
+  if (list < 0 || list - into > 4 || tokens[list]?.inside !== undefined) return [];
+  return tokens.slice(list + 1, closing(tokens, list)).filter(({ kind }) => kind === 'word');
+}
+
+/** What stands behind `from`, `join` and their like. */
+function relationAt(query: Query, from: number, changed: boolean, tables: Tables): Relation | undefined {
+  const { tokens, taken } = query;
+  let at = from;
+  while (isWord(tokens[at], 'only', 'lateral') || (isMark(tokens[at], '(') && !tokens[at]?.inside)) at += 1;
+  // Of the catalog's schemas.
+  while (isMark(tokens[at + 1], '.')) at += 2;
+  const name = tokens[at];
+  if (name === undefined) return undefined;
+  if (name.kind === 'word') taken.add(name);
+  const isFunction = name.kind === 'word' && isMark(tokens[at + 1], '(') && !changed;
+  let end = at + 1;
+  if (isFunction) end = closing(tokens, end) + 1;
+  else if (name.inside !== undefined || (isMark(name, hole) && isMark(tokens[end], ')'))) end += 1;
+  if (isWord(tokens[end], 'with') && isWord(tokens[end + 1], 'ordinality')) end += 2;
+  if (isWord(tokens[end], 'as')) end += 1;
+  const alias = aliasAt(tokens, end);
+  const renamed = alias !== undefined && isMark(tokens[end + 1], '(') && !changed;
+  if (alias !== undefined) taken.add(alias);
+  if (renamed) for (const column of tokens.slice(end + 2, closing(tokens, end + 1))) taken.add(column);
+  const found = { alias: (alias ?? name).text, name: name.text, changed };
+  if (isFunction) return { ...found, kind: 'function' };
+  const queries = name.inside ?? (changed ? undefined : namedQueries(query, name.text));
+  // With a list of names behind its alias the results of a query have other names.
+  if (queries !== undefined) return renamed ? { ...found, kind: 'unknown' } : { ...found, kind: 'query', queries };
+  return tables.has(name.text) ? { ...found, kind: 'table', table: name.text } : { ...found, kind: 'unknown' };
+}
+
+function aliasAt(tokens: readonly Token[], at: number): Token | undefined {
+  const token = tokens[at];
+  return token?.kind === 'word' && !clauses.has(token.text) && !isWord(token, ...conditions) ? token : undefined;
 }
 
 function namedQueries(query: Query | undefined, name: string): Query[] | undefined {
@@ -253,108 +231,4 @@ function namedQueries(query: Query | undefined, name: string): Query[] | undefin
 /** The relation that an alias means, in the query or in one around it. */
 export function relationOf(query: Query | undefined, alias: string): Relation | undefined {
   return query && (query.relations.find((relation) => relation.alias === alias) ?? relationOf(query.parent, alias));
-}
-
-/** What a name in a query means. */
-export interface Name {
-  /** Where it stands in the query's tokens: its last token, behind the alias. */
-  readonly at: number;
-  readonly column: string;
-  readonly alias: string | undefined;
-  /** Tables that have it; undefined where its alias is none that the text knows. */
-  readonly tables: readonly string[] | undefined;
-  /** The relation, if it is no table: the name is one of its results. */
-  readonly result: Relation | undefined;
-}
-
-const operators = new Set(
-  'and or not in is null true false case when then else end exists distinct between like'.split(' '),
-);
-
-/** The columns that a query names, outside of queries within it. `*` is a whole row. */
-export function namesIn(query: Query, tables: Tables): Name[] {
-  const names: Name[] = [];
-  const conflict = query.tokens.findIndex(
-    (token, at) => isWord(token, 'conflict') && isWord(query.tokens[at - 1], 'on'),
-  );
-  query.tokens.forEach((token, at) => {
-    const { tokens, taken } = query;
-    if (taken.has(token) || operators.has(token.text)) return;
-    const isQualified = isMark(tokens[at - 1], '.');
-    if (isQualified && tokens[at - 2]?.kind === 'word' && (token.kind === 'word' || isMark(token, '*'))) {
-      const alias = tokens[at - 2]?.text ?? '';
-      if (alias === 'excluded') return;
-      const relation = relationOf(query, alias);
-      const ofTable = relation?.table === undefined ? [] : [relation.table];
-      names.push({
-        ...{ at, column: token.text, alias, tables: relation === undefined ? undefined : ofTable },
-        result: relation?.table === undefined ? relation : undefined,
-      });
-      return;
-    }
-    if (isMark(token, '*') && isWord(tokens[at - 1], 'select', 'returning')) {
-      const all = query.relations.flatMap(({ table, changed }) => (table === undefined || changed ? [] : [table]));
-      names.push({ at, column: '*', alias: undefined, tables: all, result: undefined });
-      return;
-    }
-    if (token.kind !== 'word' || isQualified || isMark(tokens[at + 1], '(')) return;
-    if (isMark(tokens[at + 1], '.') || isMark(tokens[at - 1], '::') || isWord(tokens[at - 1], 'as')) return;
-    if (isWord(tokens[at + 1], 'from') && isMark(tokens[at - 1], '(')) return; // extract(epoch from …)
-    const row = relationOf(query, token.text);
-    if (row?.table !== undefined && !isColumn(query, token.text, tables)) {
-      const locked = isWord(tokens[at - 1], 'of');
-      if (!locked) names.push({ at, column: '*', alias: token.text, tables: [row.table], result: undefined });
-      return;
-    }
-    names.push({
-      at,
-      column: token.text,
-      alias: undefined,
-      ...placeOf(query, token.text, tables, conflict >= 0 && at > conflict),
-    });
-  });
-  return names;
-}
-
-const isColumn = (query: Query, name: string, tables: Tables) =>
-  query.relations.some(({ table }) => table !== undefined && tables.get(table)?.has(name));
-
-/** A name without an alias is a column of the innermost query that has it. */
-export function placeOf(
-  query: Query | undefined,
-  name: string,
-  tables: Tables,
-  ofConflict = false,
-): Pick<Name, 'tables' | 'result'> {
-  for (let around = query; around !== undefined; around = around.parent) {
-    const having = around.relations.filter(({ table }) => table !== undefined && tables.get(table)?.has(name));
-    // What a statement reads from comes before the table that it inserts into, but for what is said of conflicts.
-    const nearest = having.filter(({ changed }) => changed === (ofConflict && around === query));
-    const found = (nearest.length > 0 ? nearest : having).flatMap(({ table }) => table ?? []);
-    if (found.length > 0) return { tables: found, result: undefined };
-    const result = around.relations.find(({ table }) => table === undefined);
-    if (result !== undefined) return { tables: [], result };
-  }
-  return { tables: [], result: undefined };
-}
-
-/** The tables whose rows a query locks: `for share of a`, or all that it reads. */
-export function locksIn({ tokens, relations }: Query): string[] {
-  const at = tokens.findIndex(
-    (token, index) => isWord(token, 'update', 'share') && isWord(tokens[index - 1], 'for', 'key'),
-  );
-  if (at < 0) return [];
-  const named = isWord(tokens[at + 1], 'of') ? tokens.slice(at + 2).map(({ text }) => text) : undefined;
-  return relations.flatMap(({ alias, table, changed }) =>
-    table === undefined || changed || named?.includes(alias) === false ? [] : [table],
-  );
-}
-
-/** Which tables each alias means in these queries. */
-export function aliasesOf(queries: readonly Query[]): Map<string, Set<string>> {
-  const aliases = new Map<string, Set<string>>();
-  for (const { alias, table } of queries.flatMap(({ relations }) => relations)) {
-    if (table !== undefined) aliases.set(alias, (aliases.get(alias) ?? new Set()).add(table));
-  }
-  return aliases;
 }

@@ -11,7 +11,7 @@ import { isTestSupport } from '../../scripts/layers/imports.ts';
 import { readRooms, roomOf } from '../../scripts/layers/table.ts';
 import { openDatabase } from '../../src/database/connection.ts';
 import { createTestDatabase } from '../../src/database/database-fixture.ts';
-import { namesIn } from './query-parts.ts';
+import { namesIn } from './query-names.ts';
 import { readTables } from './schema-tables.ts';
 import { queriesIn, type TableUse, tablesUsed } from './table-use.ts';
 

@@ -2,7 +2,8 @@
  * What the SQL of a file does to the tables of the schema, as far as its text shows it. A part of a statement may name an alias that
  * only another one explains: then it is what that alias means elsewhere in the file.
  */
-import { aliasesOf, allQueries, locksIn, namesIn, type Query, queriesOf, type Tables } from './query-parts.ts';
+import { aliasesOf, locksIn, namesIn } from './query-names.ts';
+import { allQueries, type Query, queriesOf, type Tables } from './query-parts.ts';
 import { sqlTextsOf } from './sql-texts.ts';
 
 export interface TableUse {
