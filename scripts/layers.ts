@@ -10,9 +10,9 @@
  */
 import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { type Import, importsOf, wrongImports } from './layers/imports.ts';
+import { importsOf, wrongImports, wrongPlaces } from './layers/imports.ts';
 import { drawHouse } from './layers/picture.ts';
-import { type Room, readRooms, wrongInTable } from './layers/table.ts';
+import { readRooms, wrongInTable } from './layers/table.ts';
 
 const checkout = path.dirname(import.meta.dirname);
 const documentFile = path.join(checkout, 'ARCHITECTURE.md');
@@ -20,23 +20,19 @@ const [begin, end] = ['<!-- drawn by scripts/layers.ts -->\n', '<!-- end of the 
 
 const document = readFileSync(documentFile, 'utf8');
 const rooms = readRooms(document);
-const imports = sourceImports(rooms);
+const files = globSync('src/**/*.ts', { cwd: checkout }).map((file) => file.replaceAll('\\', '/'));
+const imports = files.flatMap((file) => importsOf(rooms, file, readFileSync(path.join(checkout, file), 'utf8')));
 const drawn = withPicture(document, drawHouse(rooms));
 
 if (process.argv.includes('--picture')) {
   writeFileSync(documentFile, drawn);
 } else {
-  const wrong = [...wrongInTable(rooms), ...wrongImports(rooms, imports)];
+  const wrong = [...wrongInTable(rooms), ...wrongPlaces(rooms, files), ...wrongImports(rooms, imports)];
   if (drawn !== document)
     wrong.push('The picture in ARCHITECTURE.md is not that of its table: node scripts/layers.ts --picture');
   for (const line of wrong) console.error(line);
   if (wrong.length > 0) process.exitCode = 1;
   else console.log(`Checked ${imports.length} imports between ${rooms.length} rooms.`);
-}
-
-function sourceImports(rooms: readonly Room[]): Import[] {
-  const files = globSync('src/**/*.ts', { cwd: checkout }).map((file) => file.replaceAll('\\', '/'));
-  return files.flatMap((file) => importsOf(rooms, file, readFileSync(path.join(checkout, file), 'utf8')));
 }
 
 function withPicture(text: string, picture: string): string {

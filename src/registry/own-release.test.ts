@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { compareReleases } from '../base/release-number.ts';
+import { registeredPlatforms } from '../platforms/registered/platforms.ts';
+import { rules } from '../policies/rules.ts';
 import { featureStates } from './features.ts';
 import { ownFeatureNames, ownFeatures, ownRelease } from './own-release.ts';
 
@@ -15,6 +17,15 @@ test('the features that components register are the ones described, each of this
     [...ownFeatureNames],
   );
   assert.ok(ownFeatures.every((feature) => compareReleases(feature.since, ownRelease) <= 0));
+});
+
+test('what needs a feature needs one of this release: a rule or a platform would stay locked for ever otherwise', () => {
+  const needed = [...Object.values(rules), ...registeredPlatforms.all].flatMap(({ feature }) => feature ?? []);
+  assert.ok(needed.length > 0);
+  assert.deepEqual(
+    needed.filter((name) => !ownFeatureNames.includes(name)),
+    [],
+  );
 });
 
 test('a feature waits for the level and for every component of its kinds, present or absent', () => {
