@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, test } from 'node:test';
+import { accountsUnderPolicy } from '../accounts/policy-reach.ts';
 import { isBrambleError } from '../base/errors.ts';
 import type { Database } from '../database/connection.ts';
 import { deleteService, listServices, putService } from '../services/service-store.ts';
 import { loadEffectivePolicies } from './effective-policy-store.ts';
 import { addAccount, addInstance, openFleet } from './fleet-fixture.ts';
 import {
-  accountsUnderPolicy,
   assignAccountPolicy,
   assignGroupPolicy,
   deletePolicy,

@@ -62,7 +62,7 @@ export async function replacePolicyRules(q: Queryable, name: string, rules: unkn
 }
 
 /**
- * Deletes a policy; its accounts and groups fall back to the next lower policy. Call {@link accountsUnderPolicy} first
+ * Deletes a policy; its accounts and groups fall back to the next lower policy. Call `accountsUnderPolicy` first
  * to know who needs a delivery.
  * @throws BrambleError ERR_POLICY_IS_DEFAULT
  */
@@ -97,36 +97,4 @@ export async function assignGroupPolicy(q: Queryable, groupId: string, policyId:
   await q`
     insert into group_policy (group_id, policy_id) values (${groupId}, ${policyId})
     on conflict (group_id) do update set policy_id = excluded.policy_id`;
-}
-
-export interface PolicyAssignments {
-  accounts: number;
-  groups: number;
-  /** Devices under management, of these accounts and of the groups' members. */
-  devices: number;
-}
-
-/** Where a policy is assigned; Default applying to everybody is not an assignment. */
-export async function assignmentsOf(q: Queryable, policyId: string): Promise<PolicyAssignments> {
-  const [row] = await q<PolicyAssignments[]>`
-    select (select count(*)::int from account_policy where policy_id = ${policyId}) as accounts,
-           (select count(*)::int from group_policy where policy_id = ${policyId}) as groups,
-           (select count(*)::int from device d
-             where d.state <> 'gone'
-               and (d.account_id in (select account_id from account_policy where policy_id = ${policyId})
-                 or d.account_id in (select m.account_id from group_policy g join group_member m on m.group_id = g.group_id
-                                      where g.policy_id = ${policyId}))) as devices`;
-  return row ?? { accounts: 0, groups: 0, devices: 0 };
-}
-
-/** The accounts affected by a policy: its own, those of its groups, and all for Default. */
-export async function accountsUnderPolicy(q: Queryable, policyId: string): Promise<string[]> {
-  const rows = await q<{ id: string }[]>`
-    select a.id from account a
-     where exists (select 1 from it_policy p where p.id = ${policyId} and p.name = ${defaultPolicyName})
-        or a.id in (select account_id from account_policy where policy_id = ${policyId})
-        or a.id in (select m.account_id from group_policy g join group_member m on m.group_id = g.group_id
-                     where g.policy_id = ${policyId})
-     order by a.id`;
-  return rows.map((row) => row.id);
 }

@@ -1,15 +1,14 @@
 /** IT policies: their rules, their assignments, and the deliveries due after a change. */
 import type { FastifyPluginAsync } from 'fastify';
 import { lockAccountByName, membersOfGroup } from '../../../accounts/account-selection.ts';
+import { accountsUnderPolicy, assignmentsOf } from '../../../accounts/policy-reach.ts';
 import { itPolicyOperations } from '../../../api/it-policies.ts';
 import { accountNameOf } from '../../../base/account-name.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import type { Transaction } from '../../../database/connection.ts';
 import {
-  accountsUnderPolicy,
   assignAccountPolicy,
   assignGroupPolicy,
-  assignmentsOf,
   deletePolicy,
   findPolicy,
   insertPolicy,
