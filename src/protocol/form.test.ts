@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { isBrambleError } from '../base/errors.ts';
-import { parseActivationForm } from './activation-form.ts';
 import { type FormBudget, parseForm, parseQuery } from './form.ts';
 
 const roomy: FormBudget = { maxPairs: 64, maxNameBytes: 512, maxValueBytes: 512 };
@@ -91,24 +90,4 @@ test('a query is read as a form, and a target without one has none', () => {
   assert.equal(parseQuery('/scep/x?operation=GetCACaps&message=a%20b', roomy).get('message'), 'a b');
   assert.equal(parseQuery('/scep/x', roomy).size, 0);
   assert.equal(parseQuery('/scep/x?', roomy).size, 0);
-});
-
-test('an activation names account, password and platform, and says whether the profile is to be signed', () => {
-  const parse = (body: string, type = 'application/x-www-form-urlencoded') =>
-    parseActivationForm(type, Buffer.from(body));
-  assert.deepEqual(parse('account=Ada%40example.org&password=a+b&signed=1'), {
-    accountName: 'Ada@example.org',
-    password: 'a b',
-    platform: 'apple',
-    signed: true,
-  });
-  const form = parse('account=ada&password=b&platform=agent', 'Application/X-WWW-Form-Urlencoded; charset=utf-8');
-  assert.deepEqual([form.platform, form.signed], ['agent', false]);
-  for (const body of ['', 'account=ada', 'password=b', 'account=&password=b', 'account=a&password=b&platform=x']) {
-    assert.throws(() => parse(body), refused, body);
-  }
-  assert.throws(
-    () => parse('account=a&password=b', 'application/json'),
-    (error) => isBrambleError(error, 'ERR_CONTENT_TYPE'),
-  );
 });

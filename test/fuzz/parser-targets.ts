@@ -24,12 +24,12 @@ import {
   parseMessage,
   signEnvelope,
 } from '../../src/link/signed-envelope.ts';
+import { parseActivationForm } from '../../src/platforms/apple/activation-form.ts';
 import { appleProtocol } from '../../src/platforms/apple/protocol.ts';
 import { registeredPlatforms } from '../../src/platforms/registered/platforms.ts';
 import { accountBatches } from '../../src/processes/administration/account-import-stream.ts';
 import { readHead } from '../../src/processes/router/request-head.ts';
 import { answerOfError } from '../../src/processes/server/device-answer.ts';
-import { parseActivationForm } from '../../src/protocol/activation-form.ts';
 import { parsePushAnswer } from '../../src/protocol/apns/push.ts';
 import { parseCheckin } from '../../src/protocol/apple/checkin.ts';
 import { parseConnect } from '../../src/protocol/apple/connect.ts';

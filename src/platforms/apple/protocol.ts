@@ -1,7 +1,7 @@
 /** Apple's protocol, put together: property lists over HTTP, signed by the device. */
-import { parseActivationForm } from '../../protocol/activation-form.ts';
 import { serializeBootstrapToken } from '../../protocol/apple/checkin.ts';
 import type { DeviceProtocol } from '../protocol.ts';
+import { parseActivationForm } from './activation-form.ts';
 import { appleAddresses } from './addresses.ts';
 import { identityOf } from './identity.ts';
 import { readAnnouncement, readReport } from './messages.ts';

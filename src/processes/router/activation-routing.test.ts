@@ -6,7 +6,7 @@ import type { SrpLink } from '../../link/dialler.ts';
 import { createTestAuthority } from '../../link/link-fixture.ts';
 import { maxAccountQuestions } from '../../link/messages.ts';
 import { signEnvelope } from '../../link/signed-envelope.ts';
-import { activationRefusal } from '../../protocol/activation-form.ts';
+import { activationRefusal } from '../../platforms/enrolment-refusals.ts';
 import { ask, createStage, nextUp, type Stage, testComponent } from './router-fixture.ts';
 
 const limited = { timeout: 60_000 };

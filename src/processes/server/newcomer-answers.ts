@@ -1,8 +1,8 @@
 /** Answers to clients without an identity: enrolments and identities. */
 import type { Activation } from '../../activation/activation.ts';
 import type { ScepService } from '../../activation/scep-service.ts';
+import { activationMethodRefusal, activationRefusal } from '../../platforms/enrolment-refusals.ts';
 import type { Logger } from '../../process/log/logger.ts';
-import { activationMethodRefusal, activationRefusal } from '../../protocol/activation-form.ts';
 import { type FormBudget, parseQuery } from '../../protocol/form.ts';
 import {
   type DeviceAnswer,

@@ -1,0 +1,21 @@
+/** The answers to refused enrolments. Invariant: router and instance give the same, so that neither reveals which accounts exist. */
+import type { ErrorCode } from '../base/error-codes.ts';
+
+interface Refusal {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/** The one answer to every refused activation: 400. */
+export const activationRefusal = {
+  code: 'ERR_ACTIVATION_REFUSED',
+  message:
+    'The account name or the activation password is wrong, or the password has expired or was tried too often. ' +
+    'Ask the administrator for a new activation password.',
+} as const satisfies Refusal;
+
+/** To another method than POST: 405. */
+export const activationMethodRefusal = {
+  code: 'ERR_METHOD',
+  message: 'Send the account and the password with POST.',
+} as const satisfies Refusal;
