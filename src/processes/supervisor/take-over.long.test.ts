@@ -9,6 +9,7 @@ import { isAlive } from '../../base/process-facts.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
 import { until } from '../../testing/condition.ts';
 import { exitWithin } from '../../testing/process.ts';
+import { readAdoptable } from './adoption-desk.ts';
 import { runSupervisor } from './supervisor.ts';
 import { ask, closedLoop, configure, newHome, supervise, superviseElsewhere } from './supervisor-fixture.ts';
 
@@ -207,6 +208,9 @@ async function squatted(t: TestContext, host: string) {
   await desire(host, `${host}-server`, 'server', { adoptable: true, patienceMs: 60_000 });
   const killed = superviseElsewhere(t, home, { release: '1.2.0' });
   const { pid } = await killed.next('ready');
+  await until('it has announced that it can be adopted', 60_000, async () => {
+    return (await readAdoptable(home)).some((marked) => marked.pid === pid);
+  });
   killed.process.kill('SIGKILL');
   await exitWithin(killed.process, 60_000, 'the killed supervisor');
   const squatter = net.createServer().listen(0, '127.0.0.1');
