@@ -6,9 +6,9 @@ const rules = 'src/processes/router/rules.test.ts';
 export const edgeBugs: readonly KnownBug[] = [
   {
     name: 'half-a-first-request-is-let-go',
-    file: 'src/processes/router/connection-watch.ts',
-    find: 'bytesInTls() === bytesWhenIdle)',
-    replace: 'bytesWhenIdle === 0 || bytesInTls() === bytesWhenIdle)',
+    file: 'src/processes/router/watched-connection.ts',
+    find: 'this.#bytesInTls() === this.#bytesWhenIdle)',
+    replace: 'this.#bytesWhenIdle === 0 || this.#bytesInTls() === this.#bytesWhenIdle)',
     seenBy: [
       {
         file: 'src/processes/router/draining.test.ts',

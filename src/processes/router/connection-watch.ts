@@ -10,35 +10,11 @@
 import { constants, type ServerHttp2Session } from 'node:http2';
 import type { Server, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { addressGroup } from '../../base/address-group.ts';
-import { clientCertificateOf, type Sender } from './forwarded-headers.ts';
 import { HandshakeTurns } from './handshake-turns.ts';
 import type { LimitReport } from './limit-report.ts';
-import type { LimitReason, PublicConnection, PublicConnections, RequestPlace } from './public-connections.ts';
+import type { PublicConnections } from './public-connections.ts';
 import type { PublicLimits } from './public-limits.ts';
-
-export interface Watched {
-  readonly connection: PublicConnection;
-  /** Whether it no longer waits for its turn for TLS. */
-  readonly turnCame: boolean;
-  /**
-   * No request is under way, no tunnel stands, and over HTTP/1.1 none has begun to come in. HTTP/2 frames that begin no
-   * stream (settings, credit) do not count as a request.
-   */
-  readonly idle: boolean;
-  /** The identity according to TLS. */
-  sender(socket: TLSSocket): Sender;
-  /** A request arrived completely: its sender is not silent. */
-  spoke(): void;
-  /** A request begins, or is refused; `giveWay` ends it if its place is needed before its body has arrived. */
-  begin(giveWay: () => void): RequestPlace | LimitReason;
-  /** A tunnel is open until released; it may be silent for any length of time. */
-  hold(): void;
-  release(): void;
-  cut(reason: LimitReason): void;
-  /** Called after a long time without a request. */
-  onIdle: () => void;
-}
+import { type Watched, WatchedConnection } from './watched-connection.ts';
 
 export interface ConnectionWatch {
   /** Undefined once the connection is gone. */
@@ -58,7 +34,7 @@ export function watchConnections(
   limits: PublicLimits,
   report: LimitReport,
 ): ConnectionWatch {
-  const watched = new Map<string, Watched & { secure(tls: TLSSocket): void }>();
+  const watched = new Map<string, WatchedConnection>();
   const of: ConnectionWatch['of'] = (socket) => watched.get(keyOf(socket));
   const beginTls = server.listeners('connection');
   server.removeAllListeners('connection');
@@ -73,93 +49,24 @@ export function watchConnections(
 
   server.on('connection', (socket: Socket) => {
     const key = keyOf(socket);
-    let spoken = false;
-    let sender: Sender | undefined;
-    let timer: NodeJS.Timeout | undefined;
-    let held = 0;
-    let turnCame = false;
-    let secured: TLSSocket | undefined;
-    /** Bytes received inside TLS when it last became idle; none before the first request. */
-    let bytesWhenIdle = 0;
-    const address = socket.remoteAddress ?? '';
-    const cut = (reason: LimitReason) => {
-      report.count(reason, addressGroup(address));
-      socket.destroy();
-    };
-    const bytesInTls = () => secured?.bytesRead ?? 0;
-    const connection = connections.enter(address, cut);
+    const entry = new WatchedConnection(socket, connections, limits, report);
     // If all others are proven, there is no room for the newcomer.
     if (socket.destroyed) return;
-    const entry: Watched & { secure(tls: TLSSocket): void } = {
-      connection,
-      get turnCame() {
-        return turnCame;
-      },
-      get idle() {
-        return held === 0 && (secured?.alpnProtocol === 'h2' || bytesInTls() === bytesWhenIdle);
-      },
-      secure: (tls) => {
-        secured = tls;
-      },
-      sender: (tls) => {
-        sender ??= {
-          clientCertificate: clientCertificateOf(tls.getPeerX509Certificate()?.raw),
-          remoteAddress: tls.remoteAddress ?? '',
-        };
-        return sender;
-      },
-      spoke: () => {
-        spoken = true;
-        clearTimeout(timer);
-      },
-      begin: (giveWay) => {
-        const place = connections.beginRequest(connection, (reason) => {
-          report.count(reason, connection.address);
-          giveWay();
-        });
-        if (typeof place === 'string') {
-          report.count(place, connection.address);
-          return place;
-        }
-        entry.hold();
-        const end = () => {
-          place.end();
-          entry.release();
-        };
-        return { whole: place.whole, end };
-      },
-      hold: () => {
-        held += 1;
-        if (spoken) clearTimeout(timer);
-      },
-      release: () => {
-        held -= 1;
-        bytesWhenIdle = bytesInTls();
-        if (held === 0 && spoken && !socket.destroyed) timer = setTimeout(() => entry.onIdle(), limits.idleMs);
-      },
-      onIdle: () => void socket.destroy(),
-      cut,
-    };
+    const { address } = entry.connection;
     watched.set(key, entry);
-    const awaitRequest = () => {
-      clearTimeout(timer);
-      timer = setTimeout(() => cut('no-request-in-time'), limits.firstRequestMs);
-    };
-    awaitRequest();
-    const leaveTurn = turns.enter(connection.address, () => {
-      turnCame = true;
-      awaitRequest();
+    entry.awaitRequest();
+    const leaveTurn = turns.enter(address, () => {
+      entry.takeTurn();
       for (const begin of beginTls) Reflect.apply(begin, server, [socket]);
     });
     // TLS has its own listener once it begins.
     socket.on('error', () => undefined);
     if (looking === undefined) look();
-    if (!turnCame) report.count('handshakes', connection.address);
+    if (!entry.turnCame) report.count('handshakes', address);
     socket.once('close', () => {
       leaveTurn();
-      clearTimeout(timer);
       if (watched.get(key) === entry) watched.delete(key);
-      connections.leave(connection);
+      entry.leave();
     });
   });
   server.on('secureConnection', (tls: TLSSocket) => watched.get(keyOf(tls))?.secure(tls));

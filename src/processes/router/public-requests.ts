@@ -11,7 +11,7 @@ import { messageOf } from '../../base/errors.ts';
 import { declaresMore } from '../../link/request-size.ts';
 import type { Platforms } from '../../platforms/port.ts';
 import type { Logger } from '../../process/log/logger.ts';
-import type { ConnectionWatch, Watched } from './connection-watch.ts';
+import type { ConnectionWatch } from './connection-watch.ts';
 import type { Forwarder } from './forwarder.ts';
 import type { LimitReport } from './limit-report.ts';
 import { provesIdentity } from './proven-identity.ts';
@@ -21,6 +21,7 @@ import { overloaded, refusalOfBody } from './public-refusals.ts';
 import { type PublicRequest, type PublicResponse, type Reply, refusal, writeEarlyReply, writeReply } from './reply.ts';
 import { hasNoBody, type RequestBody, readBody } from './request-body.ts';
 import { type RequestHead, readHead } from './request-head.ts';
+import type { Watched } from './watched-connection.ts';
 
 export interface PublicRequestsOptions {
   platforms: Platforms;
