@@ -1,4 +1,4 @@
-/** The names of the checks before an upgrade, in their order: what `--override` takes, as far as warnings go. */
+/** The checks before an upgrade, in their order. `--override` takes the names of those that warn. */
 export const checkNames = [
   'release-step',
   'release-installed',

@@ -1,6 +1,6 @@
 /**
- * The checks before anything is changed, each with what to do about it. An error stops the upgrade; a warning does until an
- * operator overrides that one by its name. A check that itself fails is an error, never passed over.
+ * The checks before anything is changed, each with what to do about it. An error stops the upgrade; so does a warning
+ * until an operator overrides it by name. A check that fails to run is an error, and never skipped.
  */
 
 import { readFile, statfs } from 'node:fs/promises';
@@ -61,7 +61,7 @@ const checks: Readonly<Record<CheckName, Check>> = {
   backup: checkBackup,
 };
 
-/** Carries out every check, whatever the others say; `begins` is told which. */
+/** Runs every check, whatever the others say; `begins` is called with the name of each. */
 export async function runChecks(
   options: CheckOptions,
   upgrade: Upgrade,
@@ -97,7 +97,7 @@ async function checkInstalled({ home, release }: CheckOptions, upgrade: Upgrade)
   return passed(`${upgrade.fromRelease} and ${release} are installed and unmodified`);
 }
 
-/** What the release before did not look at, where it knew no signatures; otherwise the same once more. */
+/** The previous release may not have verified signatures; if it did, this repeats it. */
 async function checkSignature({ db, home, release }: CheckOptions): Promise<Finding> {
   const installed = await readInstalled(join(home, 'releases', release));
   try {
@@ -121,7 +121,8 @@ async function checkHosts({ host }: CheckOptions, upgrade: Upgrade): Promise<Fin
 async function checkComponents({ db }: CheckOptions, upgrade: Upgrade): Promise<Finding> {
   const components = (await listComponents(db)).filter((component) => component.kind !== 'coordinator');
   const { fromRelease, plan } = upgrade;
-  // Of an earlier patch they work beside the domain's own; a minor upgrade waits for them in the end, as for those that are absent.
+  // Those of an earlier patch work side by side with the domain's; a minor upgrade waits for them at its end, as for absent
+  // ones.
   const earlier = components.filter(({ release }) => isLaterPatch(release, fromRelease));
   const other = components.filter((each) => each.release !== fromRelease && !earlier.includes(each));
   const named = (some: typeof components) => some.map(({ name, release }) => `${name} (${release})`).join(', ');
@@ -213,7 +214,9 @@ async function checkLosses({ db }: CheckOptions): Promise<Finding> {
     : warning(`These would not be preserved: ${losses.map((loss) => `${loss.what} (${loss.why})`).join('; ')}.`);
 }
 
-/** A backup counts once it was restored and inspected. That cannot be recorded yet, so this check asks the operator. */
+/**
+ * A backup counts once it has been restored and inspected. That cannot be recorded, so this check asks the operator.
+ */
 async function checkBackup({ home }: CheckOptions, { plan }: Upgrade): Promise<Finding> {
   if (plan.patch) return passed('a patch changes no schema, and can be reversed until it is finalized');
   const text = await readFile(join(home, 'backup-verified.json'), 'utf8').catch(() => undefined);

@@ -1,9 +1,9 @@
 /**
- * The features that a domain of this release can have, each locked until the upgrade that brings it is finalized and every
- * registered component has it. A release adds rows; names are kept for ever.
+ * The features of a domain of this release, each locked until the upgrade that adds it is finalized and every
+ * registered component has it. A release adds rows; names are never changed.
  */
 import type { Feature } from '../../registry/features.ts';
 import { ownFeatures } from '../../registry/own-release.ts';
 
-/** What this release brings, in words. */
+/** What this release adds, in words. */
 export const featureList: readonly Feature[] = ownFeatures;

@@ -1,7 +1,9 @@
 /**
- * Which instance is replaced in place when: one goes first and is watched, the others follow in waves of instances. Pure.
+ * When each instance is replaced in place: one goes first and is observed, the others follow in waves of instances.
+ * Pure.
  *
- * Invariant: every instance is in exactly one wave, and so is every connection service, with the first instance that it serves.
+ * Invariant: every instance is in exactly one wave, and so is every connection service, with the first instance that it
+ * serves.
  */
 import { counted } from '../../base/counted.ts';
 import type { PlanOptions } from '../state/plan-options.ts';
@@ -12,8 +14,9 @@ import { assertCanaries, assignWaves, type PlacedAccount } from './wave-assignme
 export type ReplacementFacts = Pick<PlanFacts, 'accounts' | 'instances'>;
 
 /**
- * The instances of the canaries that were chosen go first; otherwise the one with the fewest accounts, but some: a gate can judge
- * it, and the fewest would meet a fault. The others follow in the same order, those without accounts last.
+ * The instances of the chosen canaries go first; without canaries the one with the fewest accounts, but not without
+ * any: a gate can judge it, and a fault would affect the fewest. The others follow in that order, those without
+ * accounts last.
  * @throws BrambleError ERR_UPGRADE_CANARY
  */
 export function planReplacements(
@@ -27,7 +30,7 @@ export function planReplacements(
   );
   const first = chosen.size > 0 ? ordered.filter(({ name }) => chosen.has(name)) : ordered.slice(0, 1);
   const waves = assignWaves(
-    // Instances take turns by their names: these keep them in this order.
+    // Instances take turns in order of their names: these names keep this order.
     ordered.map(({ name }, index) => ({ name, instance: String(index).padStart(6, '0') })),
     { canaries: first.map(({ name }) => name), canariesPerInstance: 1, wavePercentages: options.wavePercentages },
   );
@@ -54,7 +57,7 @@ function compareSizes(a: number, b: number): number {
   return a === b ? 0 : a - b;
 }
 
-/** What an operator should know of it beforehand. */
+/** What an operator should know about it beforehand. */
 export function replacementNotes(
   { accounts, target }: Pick<PlanFacts, 'accounts' | 'target'>,
   replacements: readonly PlannedReplacement[],

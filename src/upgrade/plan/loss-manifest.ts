@@ -1,7 +1,7 @@
 /**
- * What an upgrade would lose, computed from the catalog: this program declares what happens to each table that holds data
- * of an account, a device or a delivery. A table without a declaration is an entry of the manifest, since nothing takes
- * care of its data. Empty by default.
+ * What an upgrade would lose, computed from the catalog: this program declares what happens to each table with data of
+ * an account, a device or a delivery. A table without a declaration is an entry of the manifest, since nothing would
+ * preserve its data. Normally it is empty.
  */
 import type { Queryable } from '../../database/connection.ts';
 import type { Loss } from '../state/upgrade-plan.ts';
@@ -28,7 +28,7 @@ const accountTables: Readonly<Record<string, 'stays with the account' | 'of the 
   upgrade_assignment: 'of the upgrade itself',
 };
 
-/** Entries for the tables of `present` that are not known. */
+/** Entries for the tables of `present` that are not declared. */
 export function lossesOf(present: readonly string[], known: Readonly<Record<string, string>> = accountTables): Loss[] {
   return present
     .filter((table) => !Object.hasOwn(known, table))
@@ -38,7 +38,7 @@ export function lossesOf(present: readonly string[], known: Readonly<Record<stri
     }));
 }
 
-/** Ordinary tables of the domain's schema that point to an account, a device or a delivery, from the catalog. */
+/** Ordinary tables of the domain's schema that refer to an account, a device or a delivery, from the catalog. */
 export async function listAccountTables(q: Queryable): Promise<string[]> {
   const rows = await q<{ name: string }[]>`
     select distinct c.relname as name

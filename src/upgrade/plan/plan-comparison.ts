@@ -1,5 +1,5 @@
 /**
- * Finds where plan and domain differ, and updates the plan. The plan was made by another release, some time ago: the
+ * Finds where plan and domain differ, and updates the plan. The plan was made some time ago, by another release: the
  * domain is authoritative.
  */
 import type { Transaction } from '../../database/connection.ts';
@@ -12,18 +12,21 @@ import { readInstanceFacts } from './plan-facts.ts';
 /** The parts of the domain that a plan depends on. */
 export interface DomainFacts {
   behind: readonly PlacedInstance[];
-  /** Names that instances, connection services and processes have. */
+  /** Names of instances, connection services and processes. */
   takenNames: readonly string[];
 }
 
 export interface PlanChanges {
   /** Instances with accounts that no planned one replaces. */
   joining: string[];
-  /** Planned and not made, and the old one is no longer there. */
+  /** Planned but not added, and the instance to be replaced is gone. */
   gone: PlannedInstance[];
-  /** Planned and not made, the old one has no account (a plan of 1.1 has one for each), and no operator asked for it by name. */
+  /**
+   * Planned but not added; the instance to be replaced has no accounts (1.1 planned one for each), and no operator
+   * named it.
+   */
   empty: PlannedInstance[];
-  /** Planned and not made, and a name was given to something else since. */
+  /** Planned but not added, and one of its names has been taken since. */
   taken: PlannedInstance[];
 }
 
@@ -57,7 +60,7 @@ export function isUpToDate({ joining, gone, empty, taken }: PlanChanges): boolea
   return joining.length + gone.length + empty.length + taken.length === 0;
 }
 
-/** Rewrites the plan, and names the differences. @param host where an instance is that nothing is known of */
+/** Rewrites the plan, and returns the differences. @param host of instances whose host is unknown */
 export async function updatePlan(tx: Transaction, upgrade: Upgrade, host: string): Promise<void> {
   const { instances, takenNames } = await readInstanceFacts(tx, host);
   const facts = { behind: await listInstancesBehind(tx, upgrade.toRelease), takenNames };
@@ -85,7 +88,7 @@ export async function updatePlan(tx: Transaction, upgrade: Upgrade, host: string
     upgrade.plan.options,
   );
   await replacePlan(tx, upgrade.id, { ...upgrade.plan, instances: [...kept, ...added] });
-  // Who was assigned to it before goes to it under its new name.
+  // Accounts that were assigned to it keep it under its new name.
   const newNames = new Map(renamed.map(({ planned, name }) => [planned.name, name]));
   const assignments = Object.entries(upgrade.progress.assignments).map(([account, name]) => [
     account,

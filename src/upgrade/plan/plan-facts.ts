@@ -1,4 +1,4 @@
-/** The real counts that a plan is made from. Reads only; one snapshot where the caller gives a transaction. */
+/** The actual counts that a plan is made from. Only reads; one snapshot if the caller passes a transaction. */
 import type { Queryable } from '../../database/connection.ts';
 import { readBudget } from '../../deliveries/budget.ts';
 import { acceptsAllItems } from '../../devices/delivery-items.ts';
@@ -13,9 +13,9 @@ import type { PlanFacts } from './plan.ts';
 export interface TargetRelease {
   release: string;
   features: readonly string[];
-  /** What the domain made of its signature: `judgementText`. */
+  /** The domain's verdict on its signature: `judgementText`. */
   signed?: string;
-  /** What it changes that a patch of the domain's release must not; of interest where its number is a patch's. */
+  /** What it changes that a patch of the domain's release must not; only used if its number is that of a patch. */
   differences: readonly string[];
 }
 
@@ -43,8 +43,8 @@ export async function readPlanFacts(
 }
 
 /**
- * Instances that were not retired, and which names are taken. An instance is where its process is wanted, or else where it
- * registered from. @param host where one is that nothing is known of
+ * Instances that are not retired, and the names that are taken. The host of an instance is the one that is to run its
+ * process, or else the one that it registered from. @param host of instances whose host is unknown
  */
 export async function readInstanceFacts(
   q: Queryable,
@@ -77,7 +77,7 @@ export async function readInstanceFacts(
   };
 }
 
-/** What moving every account once would send, by the same rule that the delivery follows. */
+/** What moving every account once would send, by the same rule as the deliveries. */
 async function countDeliveries(q: Queryable): Promise<PlanFacts['deliveries']> {
   const [row] = await q<{ all: number; able: number }[]>`
     select count(*)::int as "all",

@@ -1,6 +1,6 @@
 /**
- * The plan of an upgrade, as a pure function of real counts: what is added, which waves there are, what will be sent
- * and how long that takes at least, what stays locked. Nothing is carried out here; the same facts give the same plan.
+ * The plan of an upgrade, as a pure function of actual counts: what is added, which waves there are, what will be sent
+ * and the minimum time for that, what stays locked. Nothing is carried out here; the same facts give the same plan.
  */
 import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
@@ -26,23 +26,23 @@ export interface PlanFacts {
   fromRelease: string;
   featureLevel: string;
   target: { release: string; features: readonly string[]; differences: readonly string[]; signed?: string };
-  /** Features that the release at work knows. */
+  /** Features that the present release knows. */
   knownFeatures: readonly string[];
   accounts: readonly PlacedAccount[];
   instances: readonly InstanceFacts[];
-  /** Names that instances, connection services and processes have already. */
+  /** Names that instances, connection services and processes already have. */
   takenNames: readonly string[];
-  /** Hosts on which something of the domain runs. */
+  /** Hosts that run something of the domain. */
   hosts: readonly string[];
-  /** Deliveries that moving every account makes. */
+  /** Deliveries that moving every account causes. */
   deliveries: { itPolicies: number; serviceBooks: number; synchronizations: number };
   budget: Budget;
   losses: readonly Loss[];
-  /** Of hosts where something runs, and of an earlier release than the target. */
+  /** Supervisors of these hosts that are of an earlier release than the target. */
   supervisorsBehind: readonly string[];
 }
 
-/** Resident memory of one process, as measured, rounded up. */
+/** Resident memory of one process: measured, rounded up. */
 const memoryMb = { server: 160, connection: 100 } as const;
 
 /**
@@ -55,7 +55,7 @@ export function planUpgrade(facts: PlanFacts, options: PlanOptions): UpgradePlan
   return goesInPlace(step, facts, options) ? planInPlace(facts, options) : planWaves(step, facts, options);
 }
 
-/** @throws BrambleError ERR_UPGRADE_IN_PLACE where that cannot be. */
+/** @throws BrambleError ERR_UPGRADE_IN_PLACE if that is requested but impossible. */
 function goesInPlace(step: ReleaseStep, facts: PlanFacts, { inPlace, instances }: PlanOptions): boolean {
   if (inPlace === true && step === 'minor') {
     throw new BrambleError(
@@ -110,7 +110,7 @@ function planWaves(step: ReleaseStep, facts: PlanFacts, options: PlanOptions): U
     needs: {
       computers: [...new Set(instances.map((instance) => instance.host))].filter((host) => !facts.hosts.includes(host)),
       processes,
-      // Instances and connection services dial out; what they listen on is loopback, on a port that the system chooses.
+      // Instances and connection services dial out; they listen only on loopback, on a port that the system chooses.
       listeningPorts: 0,
       memoryMb: instances.length * memoryMb.server + services * memoryMb.connection,
       srpCredentials: processes,
@@ -124,7 +124,7 @@ function planWaves(step: ReleaseStep, facts: PlanFacts, options: PlanOptions): U
   };
 }
 
-/** Nobody is to be moved away from an instance without accounts; it has a counterpart only when asked for by its name. */
+/** An instance without accounts needs no replacement, and gets one only if an operator named it. */
 function splitInstances(
   facts: Pick<PlanFacts, 'accounts' | 'instances'>,
   options: Pick<PlanOptions, 'instances'>,
@@ -139,7 +139,9 @@ function splitInstances(
 
 const instanceName = /^[a-z0-9][a-z0-9-]{0,62}$/;
 
-/** @throws BrambleError ERR_UPGRADE_INSTANCE for wishes about instances that are not there, and names that cannot be had. */
+/**
+ * @throws BrambleError ERR_UPGRADE_INSTANCE for options about unknown instances, and names that are taken or invalid.
+ */
 function assertInstanceOptions(
   facts: Pick<PlanFacts, 'instances' | 'takenNames'>,
   options: Pick<PlanOptions, 'instances'>,
@@ -170,7 +172,7 @@ function assertInstanceOptions(
   }
 }
 
-/** One new instance for each old one, with as many connection services as that one has: they belong to one instance each. */
+/** A new instance for each old one, with as many connection services: each of them belongs to one instance. */
 export function planInstances(
   facts: Pick<PlanFacts, 'instances' | 'takenNames'> & { target: Pick<PlanFacts['target'], 'release'> },
   options: Pick<PlanOptions, 'instances'>,
@@ -191,7 +193,7 @@ export function planInstances(
   });
 }
 
-/** `east` becomes `east-1-1`, that in the next upgrade `east-1-2`; a letter follows where the name is taken. */
+/** `east` becomes `east-1-1`, and that `east-1-2` in the next upgrade; a letter follows if the name is taken. */
 export function freeName(name: string, release: string, taken: Set<string>): string {
   const { major, minor } = parseRelease(release);
   const plain = name
@@ -213,7 +215,7 @@ export function freeName(name: string, release: string, taken: Set<string>): str
   }
 }
 
-/** b, c … z, then zb, zc …: the second of a name is its b. */
+/** b, c … z, then zb, zc …: the second with a name gets b. */
 function letterOf(attempt: number): string {
   return 'z'.repeat(Math.floor((attempt - 1) / 25)) + String.fromCharCode(98 + ((attempt - 1) % 25));
 }
@@ -238,7 +240,7 @@ function accountNotes(options: PlanOptions, waves: readonly { name: string; acco
   return notes;
 }
 
-/** Of the release itself, whichever way it takes. */
+/** About the release itself, whether in place or in waves. */
 function releaseNotes({ target, supervisorsBehind }: PlanFacts, step: ReleaseStep): string[] {
   const behind = supervisorsBehind.join(', ');
   const command = `\`${supervisorCommand(target.release)}\`. ${supervisorCaution}.`;

@@ -1,8 +1,8 @@
 /**
- * Rehearses the migration on an empty database of its own: the old release's migrations, then this one's additive ones on
- * top, and looks at whether the old release could still work on the result. The scratch database is dropped afterwards,
- * whatever happens, and beside: dropping deletes a thousand files, which took a minute where the disk was busy and the file
- * system told it of each block (`discard`). Nothing depends on that. What a killed rehearsal left, a later one drops.
+ * Rehearses the migration on an empty database of its own: the old release's migrations, then the additive ones of this
+ * release, and checks whether the old release could still work on the result. The scratch database is dropped
+ * afterwards, whatever happens, in the background: dropping deletes a thousand files, which took a minute on a busy
+ * disk with `discard`. Nothing depends on it. A later rehearsal drops what a killed one left.
  */
 import { randomBytes } from 'node:crypto';
 import { type Database, openDatabase } from '../../database/connection.ts';
@@ -18,7 +18,7 @@ export interface RehearsalOptions {
 
 export interface Rehearsal {
   schemaVersion: number;
-  /** What of the expanded schema the old release could not work with; empty when it can. */
+  /** Why the old release could not work with the expanded schema; empty if it can. */
   obstacles: string[];
 }
 
@@ -28,7 +28,7 @@ interface Column {
   required: boolean;
 }
 
-/** @throws the migrator's errors, and PostgreSQL's where no database may be created (SQLSTATE 42501). */
+/** @throws the migrator's errors, and PostgreSQL's if no database may be created (SQLSTATE 42501). */
 export async function rehearseMigration(options: RehearsalOptions): Promise<Rehearsal> {
   const name = `${scratchPrefix}${Math.floor(Date.now() / 1000)}_${randomBytes(6).toString('hex')}`;
   const scratchUrl = new URL(options.databaseUrl);
@@ -52,10 +52,10 @@ export async function rehearseMigration(options: RehearsalOptions): Promise<Rehe
 }
 
 const scratchPrefix = 'bramble_rehearsal_';
-/** No rehearsal is at work for so long; the age stands in the name. */
+/** No rehearsal takes that long; the name of a database contains its age. */
 const abandonedAfterSeconds = 3600;
 
-/** Never fails: what is left is dropped by a later rehearsal. */
+/** Never fails: a later rehearsal drops what is left. */
 async function dropScratch(db: Database, name: string): Promise<void> {
   try {
     await db.unsafe(`drop database if exists ${name} with (force)`);
@@ -66,13 +66,15 @@ async function dropScratch(db: Database, name: string): Promise<void> {
          and not exists (select from pg_stat_activity a where a.datid = d.oid)`;
     for (const left of forsaken) await db.unsafe(`drop database if exists ${left.name}`);
   } catch {
-    // Another process may be dropping the same, or the database is going down.
+    // Another process may be dropping it too, or the server is shutting down.
   } finally {
     await db.end({ timeout: 5 });
   }
 }
 
-/** What the older release stumbles over: columns gone or changed, and new ones of its tables that it would have to fill. */
+/**
+ * What the older release cannot work with: columns that are gone or changed, and new ones that it would have to fill.
+ */
 export function obstaclesOf(before: readonly Column[], after: readonly Column[]): string[] {
   const now = new Map(after.map((column) => [column.place, column]));
   const known = new Map(before.map((column) => [column.place, column]));

@@ -19,16 +19,19 @@ import { differencesTo, releaseFolder } from './upgrade-archive.ts';
 export interface WayAnswer {
   domain: { name: string; release: string };
   release: string;
-  /** False for the archive of a working tree, which may be built again with other contents. */
+  /** False for the archive of a working tree, which may be rebuilt with other contents. */
   sealed: boolean;
-  /** `same`: the build that the domain runs. `none`: no upgrade leads there, or none can begin just now; `reasons` say why and what to do. */
+  /**
+   * `same`: the build that the domain runs. `none`: no upgrade leads there, or none can begin now; `reasons` say why,
+   * and what to do.
+   */
   way: ReleaseStep | 'same' | 'none';
   reasons: string[];
   /** Administration services that are away while the release fence is closed. */
   administrations: number;
-  /** What the default options would plan; null without a way. */
+  /** The plan by default options; null if there is no way. */
   plan: UpgradePlan | null;
-  /** What the domain makes of its signature, in a sentence without its end. */
+  /** The domain's verdict on its signature, as a sentence without its end. */
   signed: string | null;
 }
 
@@ -40,10 +43,12 @@ export interface WayQuestion {
   accepted?: Acceptance;
 }
 
-/** The refusals that are an answer. */
+/** The planner's refusals that are answers. */
 const answers = ['ERR_RELEASE_STEP', 'ERR_RELEASE_NOT_PATCH', 'ERR_RELEASE_SIGNER'] as const;
 
-/** @throws BrambleError ERR_NO_DOMAIN, and as `verifyInstalled` where the domain's own release is not installed as it was built. */
+/**
+ * @throws BrambleError ERR_NO_DOMAIN, and as `verifyInstalled` if the domain's own release is not installed as built.
+ */
 export async function findWay(q: Queryable, question: WayQuestion): Promise<WayAnswer> {
   const { found } = question;
   const { name, release } = await readDomain(q);
@@ -70,7 +75,7 @@ export async function findWay(q: Queryable, question: WayQuestion): Promise<WayA
   }
 }
 
-/** By what they hold: a number says nothing of who built it. */
+/** By their contents: a number says nothing about who built it. */
 async function compareBuilds(
   q: Queryable,
   { home, found, accepted }: WayQuestion,
@@ -86,7 +91,7 @@ async function compareBuilds(
       'release.';
     return { ...answer, reasons: [reason] };
   }
-  // What is there already is that also without the file of its signature; a signature that lies there is judged.
+  // The same build is the same without the file of its signature; a signature that is there is judged.
   const signed = found.signature === null ? null : judgementText(await judgeRelease(q, found, accepted));
   return { ...answer, way: 'same', signed };
 }

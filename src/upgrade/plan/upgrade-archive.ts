@@ -1,5 +1,5 @@
 /**
- * The target release as an operator names it: read and verified where it lies, and what a plan needs of its manifest.
+ * The target release as named by an operator: read and verified where it is, with what a plan needs from its manifest.
  *
  * Invariant: choosing writes nothing; a target is installed only once its plan can be written.
  */
@@ -11,18 +11,18 @@ import { patchDifferences } from '../../release/patch-rule.ts';
 import { fieldError } from '../../rest/field-error.ts';
 import type { TargetRelease } from './plan-facts.ts';
 
-/** Which release is meant: an archive that lies on this host, or a release that is installed already. */
+/** The release that is meant: an archive on this host, or an installed release. */
 export interface TargetChoice {
   /** Absolute path of a release archive on this host. */
   archive?: string | undefined;
-  /** Number of the release: of the archive where there is one, otherwise of an installed release. */
+  /** Number of the release: of the archive if there is one, otherwise of an installed release. */
   release?: string | undefined;
 }
 
 export interface ChosenTarget extends Omit<TargetRelease, 'differences'> {
   /** With its signature, for `release-trust.ts`. */
   found: FoundRelease;
-  /** Installs it to `BRAMBLE_HOME/releases/<release>`, or verifies what is installed there. */
+  /** Installs it in `BRAMBLE_HOME/releases/<release>`, or verifies what is installed there. */
   install(): Promise<void>;
 }
 
@@ -52,8 +52,8 @@ export function releaseFolder(home: string, release: string): string {
 }
 
 /**
- * What the target changes that a patch of the domain's release must not; empty where its number is no patch's.
- * @throws BrambleError as `verifyInstalled`, where the domain's own release is not installed as it was built.
+ * What the target changes that a patch of the domain's release must not; empty if its number is not that of a patch.
+ * @throws BrambleError as `verifyInstalled`, if the domain's own release is not installed as built.
  */
 export async function differencesTo(
   home: string,
@@ -74,14 +74,14 @@ async function chooseArchive(home: string, archive: string, release: string | un
   }
   const found = await readArchive(archive);
   assertArchiveOf(release, archive, found);
-  // Installs what was judged, even if the file has changed by then.
+  // Installs what was verified, even if the file has changed since.
   return {
     ...{ release: found.release, features: found.manifest.features, found },
     install: async () => void (await installRead(found, home)),
   };
 }
 
-/** @throws BrambleError ERR_INPUT when an archive and the release that is named beside it disagree. */
+/** @throws BrambleError ERR_INPUT if an archive is of another release than the one that is named with it. */
 export function assertArchiveOf(
   release: string | undefined,
   archive: string,

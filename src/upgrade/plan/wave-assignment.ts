@@ -1,5 +1,5 @@
 /**
- * Which account goes in which wave, as a pure rule: the canaries first, then percentages of all accounts, taken from the
+ * The wave of each account, as a pure rule: the canaries first, then percentages of all accounts, taken from the
  * instances in turn, so that no wave empties one instance while another waits. The same accounts give the same waves.
  */
 import { BrambleError } from '../../base/errors.ts';
@@ -7,19 +7,19 @@ import type { PlanOptions } from '../state/plan-options.ts';
 
 export interface PlacedAccount {
   name: string;
-  /** Name of the instance that it is at. */
+  /** Name of its instance. */
   instance: string;
 }
 
 export interface WaveDefinition {
-  /** From 1; the canaries are wave 1. */
+  /** Starting at 1: the canaries. */
   number: number;
   name: string;
   accounts: string[];
 }
 
 /**
- * Divides the accounts into waves; waves without an account are left out, so numbers have no gap.
+ * Divides the accounts into waves. Empty waves are omitted, and numbers have no gaps.
  * @throws BrambleError ERR_UPGRADE_CANARY when a named canary is not among the accounts.
  */
 export function assignWaves(
@@ -39,7 +39,7 @@ export function assignWaves(
   return waves.filter((wave) => wave.accounts.length > 0).map((wave, index) => ({ number: index + 1, ...wave }));
 }
 
-/** Everybody moves in the end, whatever the percentages say. */
+/** All accounts move in the end, whatever the percentages. */
 function endingAtAll(percentages: readonly number[]): number[] {
   return percentages.at(-1) === 100 ? [...percentages] : [...percentages, 100];
 }
@@ -54,7 +54,7 @@ function chooseCanaries(
   return new Set(inTurn.slice(0, options.canariesPerInstance * instances).map((account) => account.name));
 }
 
-/** @throws BrambleError ERR_UPGRADE_CANARY when one of them is not among the accounts. */
+/** @throws BrambleError ERR_UPGRADE_CANARY if one of them is not among the accounts. */
 export function assertCanaries(accounts: readonly PlacedAccount[], canaries: readonly string[]): void {
   const names = new Set(accounts.map((account) => account.name));
   const unknown = canaries.filter((name) => !names.has(name));
