@@ -1,4 +1,4 @@
-/** The coordinator's real effects outside database transactions: migrations, checks, credential files. */
+/** The coordinator's effects outside database transactions: migrations, checks, credential files. */
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { recorded } from '../../access/audit/record.ts';
@@ -23,7 +23,7 @@ export interface DomainEffectsOptions extends CheckOptions {
   masterKeys: MasterKeys;
 }
 
-/** The effects of a coordinator on this host, each of which can be repeated after an interruption. */
+/** Of a coordinator on this host. Each can be repeated after an interruption. */
 export function domainEffects(options: DomainEffectsOptions): UpgradeEffects {
   const migrateTo = async (contract: boolean) =>
     await migrate(options.databaseUrl, {
@@ -36,7 +36,7 @@ export function domainEffects(options: DomainEffectsOptions): UpgradeEffects {
     check: (upgrade, begins) => runChecks(options, upgrade, begins),
     expand: async () => {
       const schemaVersion = await migrateTo(false);
-      // Before the first instance of this release starts, which reads them then.
+      // Before the first instance of this release starts and reads them.
       const operation = {
         actor: 'coordinator',
         operation: 'upgrade step make-signers',
@@ -55,14 +55,14 @@ export function domainEffects(options: DomainEffectsOptions): UpgradeEffects {
     },
     contract: async () => {
       const schemaVersion = await migrateTo(true);
-      // The supervisor of the release before gave everybody the superuser's address; the next one finds these credentials.
+      // The previous release's supervisor gave every process the superuser's address; the next one finds these credentials.
       if (await isOwnSuperuser(options)) await establishRoles(options.databaseUrl, options.home);
       return schemaVersion;
     },
     issueCredential: async (tx, identifier, like) => {
       if (!isSrpIdentifier(identifier)) throw new TypeError(`${identifier} is not an SRP identifier`);
       const authority = await loadDomainAuthority(tx, options.masterKeys);
-      // What it replaces may run on another host, and be planned to be replaced here.
+      // The instance that it replaces may run on another host.
       const routers = await readCredential(options.home, like).then(
         (credential) => credential.routers,
         async () => await routerAddresses(tx, options.home),
@@ -71,7 +71,7 @@ export function domainEffects(options: DomainEffectsOptions): UpgradeEffects {
       if (issued === 'not-found') {
         throw new BrambleError('ERR_NOT_FOUND', `The SRP identifier ${identifier} does not exist.`);
       }
-      // The file comes first: were the transaction lost, the identifier would be too, and with it any use of the file.
+      // The file comes first: if the transaction is lost, so is the identifier, and the file is of no use.
       const path = credentialPath(options.home, identifier);
       await writeFile(`${path}.new`, `${JSON.stringify(issued.file)}\n`, { mode: 0o600 });
       await rename(`${path}.new`, path);
@@ -79,7 +79,7 @@ export function domainEffects(options: DomainEffectsOptions): UpgradeEffects {
   };
 }
 
-/** Whether we enter the embedded server of this home as its superuser. */
+/** Whether the connection is to the embedded server of this home, as its superuser. */
 async function isOwnSuperuser({ databaseUrl, home }: DomainEffectsOptions): Promise<boolean> {
   const cluster = await readCluster(join(home, 'postgres'));
   return cluster !== null && decodeURIComponent(new URL(databaseUrl).password) === cluster.password;

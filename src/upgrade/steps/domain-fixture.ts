@@ -1,4 +1,7 @@
-/** Rows that tests of the upgrade begin with: a domain (of 1.0.0 unless said otherwise) with instances, accounts and components, by plain SQL. */
+/**
+ * Rows that tests of the upgrade begin with: a domain (of 1.0.0 unless said otherwise) with instances, accounts and
+ * components, by plain SQL.
+ */
 import { randomUUID } from 'node:crypto';
 import type { Queryable } from '../../database/connection.ts';
 import { insertDomain } from '../../domain/domain.ts';
@@ -90,8 +93,8 @@ async function reportTestProcess(
 }
 
 /**
- * Plays the supervisors and processes: whatever is wanted running registers with the wanted release, whatever is not says
- * goodbye; but for coordinators, which tests start themselves. Returns how many rows it changed.
+ * Plays the supervisors and processes: whatever is wanted running registers with the wanted release, whatever is not
+ * says goodbye; but for coordinators, which tests start themselves. Returns how many rows it changed.
  */
 export async function superviseOnce(q: Queryable): Promise<number> {
   const started = await q<{ name: string; kind: string; release: string }[]>`

@@ -43,7 +43,7 @@ export async function stepFinalizing(context: StepContext, upgrade: Upgrade): Pr
   const next = nextToReplace(desired, components, upgrade.toRelease);
   if (next.kind === 'replace') {
     return await stepTransaction(context, 'replace-processes', upgrade, async (tx, current) => {
-      // An account that came in this very moment is handed over before the next look.
+      // An account that was created just now is handed over first.
       if ((await lockOccupied(tx, next.names)).length > 0) return advanced;
       await changeDesiredProcesses(tx, next.names, { release: current.toRelease });
       await recordUpgradeEvent(tx, current, `switching to ${current.toRelease}: ${next.names.join(', ')}`);
@@ -54,13 +54,13 @@ export async function stepFinalizing(context: StepContext, upgrade: Upgrade): Pr
   if (upgrade.plan.patch) return await closePatch(context, upgrade);
   const behind = componentsBehind(components, upgrade.toRelease);
   if (behind.length > 0) return waitingFor(behindText(behind));
-  // Only now every process can be adopted, so that its supervisor can be replaced without a device noticing.
+  // Only now can every process be adopted, so that its supervisor can be replaced without devices noticing.
   const supervisors = supervisorsToWaitFor(await listSupervisors(context.db), upgrade);
   if (supervisors.length > 0) return waitingFor(supervisorsText(supervisors, upgrade.toRelease));
   return await raiseFeatureLevel(context, upgrade);
 }
 
-/** A patch raises no feature level and contracts nothing: components of both releases may go on side by side. */
+/** A patch raises no feature level and contracts nothing: components of both releases may work side by side. */
 async function closePatch(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   return await stepTransaction(context, 'done', upgrade, async (tx, current) => {
     await takeRightsBack(tx);
@@ -70,7 +70,7 @@ async function closePatch(context: StepContext, upgrade: Upgrade): Promise<StepO
   });
 }
 
-/** Registered components, absent ones included, of an earlier release. */
+/** Registered components of an earlier release, including absent ones. */
 function componentsBehind<Seen extends Pick<Component, 'name' | 'release' | 'alive'>>(
   components: readonly Seen[],
   release: string,
@@ -91,7 +91,7 @@ function behindText(behind: readonly Pick<Component, 'name' | 'release' | 'alive
 async function raiseFeatureLevel(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   const options = { ...fenceOptions(context, upgrade), lock: advisoryLock.featureLevel };
   return await fencedStep(context, 'raise', upgrade, options, async (tx, current, fence): Promise<StepOutcome> => {
-    // Registering waits for this lock: what is checked here is what there is until the level is raised.
+    // Registering waits for this lock: no component is added between this check and raising the level.
     const behind = componentsBehind(await listComponents(tx), current.toRelease);
     if (behind.length > 0) return waitingFor(behindText(behind));
     await setFeatureLevel(tx, current.toRelease);
@@ -113,7 +113,7 @@ async function contract(context: StepContext, upgrade: Upgrade): Promise<StepOut
   });
 }
 
-/** One old instance at a time: retired, stopped, and then removed; undefined when none is left. */
+/** One old instance at a time: it is retired, stopped and then removed; undefined if none is left. */
 async function retireEmptied(
   context: StepContext,
   upgrade: Upgrade,
@@ -128,7 +128,7 @@ async function retireEmptied(
     if (parts === undefined || (wanted.length === 0 && known.length === 0)) continue;
     if (wanted.some((process) => process.state === 'running')) {
       return await stepTransaction(context, 'retire-instance', upgrade, async (tx, current) => {
-        // An account that came in this very moment is handed over before the next look.
+        // An account that was created just now is handed over first.
         if ((await retireInstance(tx, replaces)).kind === 'has-accounts') return advanced;
         await changeDesiredProcesses(tx, parts.processes, { state: 'stopped' });
         await recordUpgradeEvent(tx, current, `instance ${replaces} is retired`);

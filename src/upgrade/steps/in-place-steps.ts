@@ -21,7 +21,7 @@ import { insertWaves, listWaves, setWaveState, type Wave } from '../state/wave-s
 import { pauseStep } from './pausing.ts';
 import { advanced, type StepContext, type StepOutcome, stepTransaction, waitingFor } from './step-context.ts';
 
-/** admin-upgraded → moving: the instances as they are now, in waves. */
+/** admin-upgraded → moving: divides the instances, as they are now, into waves. */
 export async function divideReplacements(context: StepContext, read: Upgrade): Promise<StepOutcome> {
   return await stepTransaction(context, 'divide-waves', read, async (tx, upgrade) => {
     await joinReplacements(tx, upgrade, context.host);
@@ -34,8 +34,8 @@ export async function divideReplacements(context: StepContext, read: Upgrade): P
 }
 
 /**
- * Instances of the release before that no wave has are given some: all of them at first, and later those that came since, in
- * waves of their own. Returns how many there are.
+ * Adds instances of the previous release that are in no wave to waves: at first all, later new ones, in waves of their
+ * own. Returns how many there were.
  */
 async function joinReplacements(tx: Transaction, upgrade: Upgrade, host: string): Promise<number> {
   const { replacements } = upgrade.progress;
@@ -87,8 +87,8 @@ export async function replaceWave(context: StepContext, read: Upgrade, wave: Wav
 }
 
 /**
- * A wave that is observed: undefined while devices are at the new release. Where a successor failed and the process before it
- * goes on, that one would be judged in its place: its instance is waited for again.
+ * A wave that is observed: undefined while devices are served by the new release. If a successor fails, its predecessor
+ * goes on and would be judged instead: then the instance is waited for again.
  */
 export async function watchReplaced(context: StepContext, read: Upgrade, wave: Wave): Promise<StepOutcome | undefined> {
   const [components, all] = await Promise.all([listComponents(context.db), listDesiredProcesses(context.db)]);
@@ -145,7 +145,7 @@ async function replaceInstance(context: StepContext, read: Upgrade, next: Replac
   });
 }
 
-/** Since it was wanted so, or the upgrade was resumed. */
+/** Since the new release was wanted for it, or the upgrade was resumed. */
 async function isOverdue(context: StepContext, read: Upgrade, name: string): Promise<boolean> {
   const [row] = await context.db`
     select 1 from desired_process p join upgrade u on u.id = ${read.id}
@@ -186,7 +186,7 @@ async function noteTime(
   await mergeProgress(tx, upgrade.id, { replacements });
 }
 
-/** After the waves: who came since, or runs from the release before all the same; undefined when there is nobody. */
+/** After the waves: instances that were added since, or still run the previous release; undefined if there are none. */
 export async function replaceLatecomers(context: StepContext, read: Upgrade): Promise<StepOutcome | undefined> {
   const known = new Set(read.progress.replacements.map(({ instanceId }) => instanceId));
   const joining = (await listInstancesBehind(context.db, read.toRelease)).filter(({ id }) => !known.has(id));
@@ -200,7 +200,7 @@ export async function replaceLatecomers(context: StepContext, read: Upgrade): Pr
   });
 }
 
-/** Everything that still runs from the previous release; undefined when there is nothing. */
+/** Everything that still runs the previous release; undefined if there is nothing. */
 export async function replaceRest(context: StepContext, read: Upgrade): Promise<StepOutcome | undefined> {
   const { toRelease } = read;
   const [components, all] = await Promise.all([listComponents(context.db), listDesiredProcesses(context.db)]);
@@ -214,8 +214,8 @@ export async function replaceRest(context: StepContext, read: Upgrade): Promise<
 }
 
 /**
- * Reversing: instances and connection services are put back to the release before, last first; undefined once all are. One that
- * does not come is waited for as long as one that is replaced; then it is noted, and the others have their turn.
+ * Reversing: instances and connection services return to the previous release, last first; undefined once all have. One
+ * that does not start is waited for as long as when it was replaced; then that is recorded, and the others follow.
  */
 export async function restoreInstances(context: StepContext, read: Upgrade): Promise<StepOutcome | undefined> {
   const { fromRelease, toRelease, progress } = read;
@@ -246,7 +246,7 @@ async function passOver(context: StepContext, read: Upgrade, process: DesiredPro
   });
 }
 
-/** Processes that were passed over, and still are not at work in the release before. */
+/** Processes that were passed over and still do not run the previous release. */
 export async function listNotReturned(q: Queryable, { fromRelease, progress }: Upgrade): Promise<string[]> {
   if (progress.passedOver.length === 0) return [];
   const [components, all] = [await listComponents(q), await listDesiredProcesses(q)];

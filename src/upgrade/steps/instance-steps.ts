@@ -1,9 +1,9 @@
 /**
- * The instances that take the accounts over: those of the plan, and one for every instance of an earlier release that the
- * plan does not know (added after it was made, or by hand). Before each is made the plan is compared with the domain.
+ * The instances that take over the accounts: those of the plan, and one for every instance of an earlier release that
+ * is not in the plan (added after it was made, or by hand). Before each is added, the plan is compared with the domain.
  *
- * Invariant: no instance is replaced while accounts are at it; whatever the plan says, each account at an earlier release
- * has an instance to go to, or the upgrade says by name which has none, and why.
+ * Invariant: no instance is replaced while it has accounts; whatever the plan says, each account at an earlier release
+ * has an instance to go to, or the upgrade names the instance that has no replacement, and says why.
  */
 import { isBrambleError, messageOf } from '../../base/errors.ts';
 import { listInstancesBehind, occupiedText } from '../components/instances-behind.ts';
@@ -16,9 +16,9 @@ import { addNewInstance } from './new-instances.ts';
 import { pauseStep } from './pausing.ts';
 import { advanced, type StepContext, type StepOutcome, stepTransaction, waitingFor } from './step-context.ts';
 
-/** Updates the plan to the domain; undefined when it is up to date. */
+/** Adapts the plan to the domain; undefined if it is up to date. */
 export async function comparePlan(context: StepContext, read: Upgrade): Promise<StepOutcome | undefined> {
-  // In place no instance is added: who is there is asked when the waves are divided.
+  // In place no instance is added: they are listed when they are divided into waves.
   if (read.plan.inPlace) return undefined;
   const behind = await listInstancesBehind(context.db, read.toRelease);
   const { takenNames } =
@@ -30,15 +30,15 @@ export async function comparePlan(context: StepContext, read: Upgrade): Promise<
   });
 }
 
-/** An instance cannot be added, and retrying does not help: the message says why, and what to do. */
+/** An instance cannot be added, and retrying will not help: the message says why, and what to do. */
 export interface Stuck {
   kind: 'stuck';
   reason: string;
 }
 
 /**
- * Compares plan and domain, and adds one instance after the other; undefined when all are made. Those that can be are, also
- * when another one cannot.
+ * Compares plan and domain, and adds one instance after the other, even if another one cannot be added; undefined once
+ * all are.
  */
 export async function completeInstances(context: StepContext, read: Upgrade): Promise<StepOutcome | Stuck | undefined> {
   const compared = await comparePlan(context, read);
@@ -53,7 +53,7 @@ export async function completeInstances(context: StepContext, read: Upgrade): Pr
   );
 }
 
-/** As {@link completeInstances}, for an upgrade that can only pause if it cannot add one. */
+/** Like {@link completeInstances}, but pauses the upgrade if an instance cannot be added. */
 export async function completeInstancesOrPause(context: StepContext, read: Upgrade): Promise<StepOutcome | undefined> {
   const outcome = await completeInstances(context, read);
   return outcome?.kind === 'stuck' ? await pauseStep(context, read, outcome.reason) : outcome;
@@ -71,7 +71,7 @@ async function addInstance(context: StepContext, read: Upgrade, next: PlannedIns
     });
   } catch (error) {
     if (!lasting.some((code) => isBrambleError(error, code))) throw error;
-    // Its name may have been taken this very moment: then the plan has another by now.
+    // Its name may have just been taken: then the plan gets another one.
     return (await comparePlan(context, read)) ?? stuck(next, messageOf(error));
   }
 }
@@ -84,7 +84,7 @@ function stuck({ name, replaces }: PlannedInstance, why: string): Stuck {
   };
 }
 
-/** Before anything old is replaced: undefined once no account is at an instance of an earlier release. */
+/** Before anything old is replaced; undefined once no account is at an instance of an earlier release. */
 export async function handOverAccounts(context: StepContext, read: Upgrade): Promise<StepOutcome | undefined> {
   const occupied = (await listInstancesBehind(context.db, read.toRelease)).filter(({ accounts }) => accounts > 0);
   if (occupied.length === 0) return undefined;

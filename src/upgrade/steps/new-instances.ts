@@ -1,6 +1,6 @@
 /**
- * Adds the planned instances of the new release, each with its SRP credential and its own connection services, and
- * removes instances again. One transaction per instance, so that it exists completely or not at all.
+ * Adds the planned instances of the new release, each with its SRP credential and its connection services, and removes
+ * instances. One transaction per instance, so that it exists completely or not at all.
  */
 
 import { BrambleError } from '../../base/errors.ts';
@@ -21,8 +21,8 @@ import type { NewInstance, PlannedInstance } from '../state/upgrade-plan.ts';
 import type { UpgradeEffects } from './step-context.ts';
 
 /**
- * Creates one planned instance with everything that belongs to it, and the processes that serve it.
- * @throws BrambleError ERR_UPGRADE_INSTANCE when a name is taken or the replaced one is gone.
+ * Creates one planned instance with everything that belongs to it, and its processes.
+ * @throws BrambleError ERR_UPGRADE_INSTANCE if a name is taken or the instance to be replaced is gone.
  */
 export async function addNewInstance(
   tx: Transaction,
@@ -83,10 +83,10 @@ interface Named {
   srpIdentifier: string;
 }
 
-/** The settings of the replaced one's process, with its own name and identifier put in their place. */
+/** The settings of the replaced instance's process, with the new name and identifier. */
 function copiedSettings(desired: readonly DesiredProcess[], like: Named, own: Named): Record<string, unknown> {
   const process = desired.find((candidate) => candidate.name === like.name);
-  // Both run beside each other on one host: a fixed port stays the replaced one's.
+  // Both run on one host at the same time: a fixed port remains that of the replaced one.
   const settings = { ...process?.settings, ...(process?.settings['port'] === undefined ? {} : { port: 0 }) };
   const replace = (value: unknown): unknown => {
     if (value === like.name) return own.name;
@@ -107,8 +107,8 @@ export interface RemovableInstance {
 }
 
 /**
- * Takes away what served a retired instance: its wanted processes, their registrations (so that they hold no feature back),
- * its credentials, its connection services and its free slots. The instance's row stays, since history points to it.
+ * Removes what served a retired instance: its desired processes, their registrations (so that they block no feature),
+ * its credentials, its connection services and its free slots. The instance's row stays, since history refers to it.
  */
 export async function removeInstanceParts(tx: Transaction, instance: RemovableInstance): Promise<void> {
   await forgetProcesses(tx, instance.processes);
@@ -121,7 +121,7 @@ export async function removeInstanceParts(tx: Transaction, instance: RemovableIn
   await forgetInstance(tx, instance.instanceId);
 }
 
-/** What would be taken away with an instance that stands in the directory: of its connection services those it has alone. */
+/** What would be removed with a registered instance: of its connection services those that serve no other. */
 export async function describeInstance(q: Queryable, name: string): Promise<RemovableInstance | undefined> {
   const instance = await findInstance(q, name);
   if (instance === undefined) return undefined;

@@ -1,13 +1,13 @@
 /**
- * Pausing, by hand or by a gate: the upgrade's state and the batches of moves change in one transaction, so that from its
- * commit on nothing new starts (invariant 10).
+ * Pausing, by hand or by a gate: the upgrade's state and the batches of moves change in one transaction, so that from
+ * its commit on nothing new starts (invariant 10).
  */
 import type { Transaction } from '../../database/connection.ts';
 import { pauseUpgradeBatches } from '../../moves/move-reports.ts';
 import { transition, type Upgrade } from '../state/upgrade-store.ts';
 import { advanced, type StepContext, type StepOutcome, stepTransaction } from './step-context.ts';
 
-/** `reason` is what people are told; `detail` the figures behind it, of a gate under `gate`. */
+/** `reason` is for people; `detail` has the figures behind it, those of a gate under `gate`. */
 export async function pauseUpgrade(
   tx: Transaction,
   upgrade: Upgrade,

@@ -1,6 +1,6 @@
 /**
- * From planned to moving: checks, release fence, expansion, the new administration service, the new instances, the waves.
- * Protects rules 1 to 3: the database changes only behind the fence, and additively.
+ * From planned to moving: checks, release fence, expansion, the new administration service, the new instances, the
+ * waves. Protects rules 1 to 3: the database changes only behind the fence, and additively.
  */
 
 import { markTimeWithoutAudit } from '../../access/audit/record.ts';
@@ -37,13 +37,13 @@ import {
   waitingFor,
 } from './step-context.ts';
 
-/** planned → checked, once an operator said start. */
+/** planned → checked, once an operator has started it. */
 export async function stepPlanned(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   if (!hasReached(upgrade.progress.step, 'started')) return waitingFor(startText(upgrade.progress.checks));
-  // Includes what was added after planning, while stopping costs nothing.
+  // Includes what was added after planning, as long as stopping costs nothing.
   const compared = await comparePlan(context, upgrade);
   if (compared !== undefined) return compared;
-  // Some take long, especially on a busy disk: status names the running one.
+  // Some take long, especially on a busy disk: status names the one that is running.
   const begins = (name: string) => setWaitingFor(context.db, upgrade, `the check ${name}`);
   const results = withOverrides(await context.effects.check(upgrade, begins), upgrade.progress.overrides);
   const stopping = results.filter((check) => check.result === 'error' || check.result === 'warning');
@@ -63,8 +63,8 @@ export async function stepPlanned(context: StepContext, upgrade: Upgrade): Promi
 }
 
 /**
- * A warning that the operator overrode by name is none any more; an error stays one, and so does a name that is no check's:
- * the release that took the order may not know the checks of this one.
+ * A warning that the operator overrode by name no longer counts. An error cannot be overridden, and the name of an
+ * unknown check is an error too: the release that took the request may not know the checks of this one.
  */
 function withOverrides(results: readonly CheckResult[], overrides: readonly string[]): CheckResult[] {
   const names = results.map(({ name }) => name);
@@ -80,7 +80,7 @@ function withOverrides(results: readonly CheckResult[], overrides: readonly stri
   return [...overridden, { name: 'overrides', result: 'error', message }];
 }
 
-/** The wait before the start: for the first time, or again after the checks stopped it. Pure. */
+/** The wait for a start: for the first time, or after the checks stopped it. Pure. */
 function startText(checks: readonly CheckResult[] | undefined): string {
   const stopping = (checks ?? []).filter(({ result }) => result === 'error' || result === 'warning');
   if (stopping.length === 0) return 'an operator: `bramble upgrade start`';
@@ -91,7 +91,7 @@ function startText(checks: readonly CheckResult[] | undefined): string {
   return `${mend}\`bramble upgrade start${flags}\`: the checks stopped the last start: ${found}`;
 }
 
-/** checked → admin-fenced: the desired state says stopped, and the database is given to the new release. */
+/** checked → admin-fenced: administrations are to be stopped, then the database is handed to the new release. */
 export async function stepChecked(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   if (!hasReached(upgrade.progress.step, 'administrations-stopped')) {
     return await stepTransaction(context, 'stop-administrations', upgrade, async (tx, current) => {
@@ -122,7 +122,7 @@ export function fenceOptions(context: StepContext, upgrade: Upgrade) {
   return context.signal === undefined ? { graceMs } : { graceMs, signal: context.signal };
 }
 
-/** admin-fenced → expanded. The migrator is safe against a rival and against being interrupted. */
+/** admin-fenced → expanded. The migrator tolerates rivals and interruptions. */
 export async function stepAdminFenced(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   if (upgrade.plan.patch) {
     return await stepTransaction(context, 'expand', upgrade, async (tx, current) => {
@@ -147,7 +147,7 @@ export async function stepAdminFenced(context: StepContext, upgrade: Upgrade): P
   });
 }
 
-/** expanded → admin-upgraded: the new administration services are at work and the new instances are wanted. */
+/** expanded → admin-upgraded: the new administration services are at work, and the new instances are requested. */
 export async function stepExpanded(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   const { progress } = upgrade;
   const wanted = administrationsBefore(progress.step)
@@ -185,8 +185,8 @@ async function useBudgetOfPlan(tx: Parameters<typeof writeBudget>[0], upgrade: U
 }
 
 /**
- * admin-upgraded → moving, when the routers are replaced and the new instances alive and linked to them: the accounts are
- * divided into waves.
+ * admin-upgraded → moving: once the routers are replaced, and the new instances are alive and linked to them, the
+ * accounts are divided into waves.
  */
 export async function stepAdminUpgraded(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   const router = await replaceRouters(context, upgrade);
@@ -218,7 +218,7 @@ interface WaveWithAssignments {
   assignments: Assignment[];
 }
 
-/** The waves of the accounts that are at an instance to be replaced, each account with its destination. Pure. */
+/** The waves of the accounts at instances that are replaced, each account with its destination. Pure. */
 function assignmentsOf(
   upgrade: Pick<Upgrade, 'plan' | 'progress'>,
   accounts: readonly { id: AccountId; name: string; instanceId: InstanceId }[],
@@ -250,7 +250,7 @@ function assignmentsOf(
   }));
 }
 
-/** Each new instance with the last wave that brings accounts to it; without one where none does. Pure. */
+/** Each new instance with the last wave that moves accounts to it, if one does. Pure. */
 function withWaves(newInstances: readonly NewInstance[], waves: readonly WaveWithAssignments[]): NewInstance[] {
   return newInstances.map((made) => {
     const wave = waves.findLast(({ assignments }) =>

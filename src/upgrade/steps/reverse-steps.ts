@@ -1,7 +1,7 @@
 /**
- * reversing → reversed: the old routers come back; the accounts go back to instances of the old release, under the budget;
- * the new instances end; the release fence closes on the new administration services; the old ones get the database back.
- * Additive columns stay, and nothing that was written in between is lost.
+ * reversing → reversed: the old routers return; the accounts go back to instances of the old release, under the budget;
+ * the new instances are removed; the release fence closes on the new administration services; the old ones get the
+ * database back. Additive columns stay, and nothing that was written in between is lost.
  *
  * Each step determines from the database what is left to do, so that reversing from any state, or after an
  * interruption, is the same code.
@@ -38,7 +38,7 @@ import {
 
 export async function stepReversing(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   const { progress } = upgrade;
-  // They may be the cause, and they serve everybody.
+  // They may be the cause, and they serve all devices.
   const router = await restoreRouters(context, upgrade);
   if (router !== undefined) return router;
   const instance = upgrade.plan.inPlace ? await restoreInstances(context, upgrade) : undefined;
@@ -53,7 +53,7 @@ export async function stepReversing(context: StepContext, upgrade: Upgrade): Pro
   return await returnAdministration(context, upgrade);
 }
 
-/** Queues moves home until no account is at a new instance, then retires the new ones so that none comes back. */
+/** Queues moves home until no account is at a new instance, then retires these so that none can return. */
 async function moveBack(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   return await stepTransaction(context, 'move-back', upgrade, async (tx, current) => {
     const instanceIds = current.progress.newInstances.map((made) => made.instanceId);
@@ -75,7 +75,9 @@ async function moveBack(context: StepContext, upgrade: Upgrade): Promise<StepOut
   });
 }
 
-/** Home is where an account was assigned from, or what its new instance stands for when it was created there. */
+/**
+ * Home is where an account was assigned from; for one created at a new instance, the instance that this one replaces.
+ */
 async function queueMovesHome(context: StepContext, tx: Transaction, upgrade: Upgrade): Promise<number> {
   const made = upgrade.progress.newInstances;
   const moves = await tx<{ accountId: AccountId; toInstanceId: InstanceId }[]>`
@@ -97,7 +99,9 @@ async function queueMovesHome(context: StepContext, tx: Transaction, upgrade: Up
   return batch.queued;
 }
 
-/** Accounts at a new instance, and those back whose devices have not answered; devices out of reach are not waited for. */
+/**
+ * Accounts at a new instance, and those back whose devices have not answered; devices out of reach are not waited for.
+ */
 async function countOpenReversals(tx: Transaction, upgrade: Upgrade, instanceIds: readonly string[]): Promise<number> {
   const [row] = await tx<{ count: number }[]>`
     select count(*)::int as count from account where instance_id = any(${instanceIds as string[]}::uuid[])`;
@@ -158,7 +162,7 @@ async function returnAdministration(context: StepContext, upgrade: Upgrade): Pro
   if (missing.length > 0) return waitingFor(`administration services of ${upgrade.fromRelease}: ${missing.join(', ')}`);
   return await stepTransaction(context, 'reversed', upgrade, async (tx, current) => {
     const left = await listNotReturned(tx, current);
-    // What still runs from the patch keeps its rights; the next upgrade takes them back at its end.
+    // What still runs the patch keeps its rights; the next upgrade revokes them at its end.
     if (left.length === 0) await revokeGrantedRights(tx, current);
     const outcome = await transition(tx, current, 'reversed', {
       message:

@@ -2,8 +2,9 @@
  * The routers of the new release start before the first account is moved, because they observe the outcome of its
  * requests; and they are the first to go when the upgrade is reversed.
  *
- * Invariant: one router at a time, and the next only once the one before is at work: the supervisor starts the successor on the
- * same sockets before the one that it replaces drains. A new router speaks the old version of the link to old instances.
+ * Invariant: one router at a time, and the next only once the previous one is at work: the supervisor starts the
+ * successor on the same sockets before the replaced one drains. A new router speaks the old version of the link to old
+ * instances.
  */
 import { type Component, listComponents } from '../../registry/components.ts';
 import { changeDesiredProcesses, type DesiredProcess, listDesiredProcesses } from '../../registry/desired-processes.ts';
@@ -11,7 +12,7 @@ import { nextToReplace } from '../components/next-to-replace.ts';
 import { recordUpgradeEvent, type Upgrade } from '../state/upgrade-store.ts';
 import { advanced, type StepContext, type StepOutcome, stepTransaction, waitingFor } from './step-context.ts';
 
-/** Undefined once all routers that are wanted run from the new release. */
+/** Undefined once all desired routers run the new release. */
 export async function replaceRouters(context: StepContext, upgrade: Upgrade): Promise<StepOutcome | undefined> {
   const routers = (await listDesiredProcesses(context.db)).filter(({ kind }) => kind === 'router');
   const next = nextToReplace(routers, await listComponents(context.db), upgrade.toRelease);
@@ -24,7 +25,7 @@ export async function replaceRouters(context: StepContext, upgrade: Upgrade): Pr
   return await runRouters(context, upgrade, next.names, upgrade.toRelease);
 }
 
-/** Undefined once no router is wanted from the new release, and none that was at work is on its way from it. */
+/** Undefined once no router is to run the new release, and none at work still does. */
 export async function restoreRouters(context: StepContext, upgrade: Upgrade): Promise<StepOutcome | undefined> {
   const routers = (await listDesiredProcesses(context.db)).filter(({ kind }) => kind === 'router');
   const onTheWay = stillAt(routers, await listComponents(context.db), upgrade);
@@ -33,7 +34,7 @@ export async function restoreRouters(context: StepContext, upgrade: Upgrade): Pr
   return next === undefined ? undefined : await runRouters(context, upgrade, [next.name], upgrade.fromRelease);
 }
 
-/** Wanted from the old release again, and still seen at work from the new one. Nothing waits for an absent one. */
+/** Routers that are to run the old release again, and still run the new one. Nothing waits for an absent one. */
 function stillAt(routers: readonly DesiredProcess[], components: readonly Component[], upgrade: Upgrade): string[] {
   const alive = components.filter(({ alive, release }) => alive && release === upgrade.toRelease);
   return routers

@@ -1,4 +1,7 @@
-/** For tests: a domain of 1.0.0 with an upgrade to 1.1.0 that was started, and everything around its coordinator in play. */
+/**
+ * For tests: a domain of 1.0.0 with an upgrade to 1.1.0 that was started, and everything around its coordinator in
+ * play.
+ */
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
 import { type Database, openDatabase } from '../../database/connection.ts';
@@ -24,7 +27,9 @@ export interface Scene {
   upgrade(): Promise<Upgrade>;
 }
 
-/** A domain of 1.0.0 with two instances, planned and started towards another release; each scene has its own database. */
+/**
+ * A domain of 1.0.0 with two instances, planned and started towards another release; each scene has its own database.
+ */
 export async function scene(options: object = {}, toRelease = '1.1.0'): Promise<Scene> {
   const database = await createTestDatabase();
   const db = openDatabase(database.url, { applicationName: 'bramble/test', max: 3 });

@@ -1,7 +1,7 @@
 /**
  * What a step of the coordinator works with. A step reads the row, does one thing whose effect and record are one
- * transaction (or whose effect is idempotent), and ends; the next one starts from the row again. So a coordinator that is
- * killed anywhere loses nothing but time.
+ * transaction (or whose effect is idempotent), and ends; the next one starts from the row again. So a coordinator that
+ * is killed anywhere loses nothing but time.
  */
 
 import { recorded } from '../../access/audit/record.ts';
@@ -23,39 +23,39 @@ export function waitingFor(reason: string): StepOutcome {
   return { kind: 'waiting', for: reason };
 }
 
-/** What lies beyond the database's transactions. Each can be repeated after an interruption. */
+/** Effects outside of database transactions. Each can be repeated after an interruption. */
 export interface UpgradeEffects {
-  /** The checks before anything is changed; results without regard to overrides. `begins` is told of each. */
+  /** The checks before anything is changed; results regardless of overrides. `begins` is called with each. */
   check(upgrade: Upgrade, begins: (name: string) => Promise<void>): Promise<CheckResult[]>;
   /** Applies the additive migrations of this release with their backfill; returns the schema version. */
   expand(): Promise<number>;
-  /** Applies the contracting ones too. */
+  /** Also applies the contracting ones. */
   contract(): Promise<number>;
   /**
-   * Issues the SRP credential of `identifier` in the transaction and puts its file where its process finds it, with the
-   * router addresses of `like` where that credential lies on this host, or else those of the domain.
+   * Issues the SRP credential of `identifier` in the transaction and writes its file for its process, with the router
+   * addresses of the credential `like` if that is on this host, or else those of the domain.
    */
   issueCredential(tx: Transaction, identifier: string, like: string): Promise<void>;
 }
 
-/** The upgrade changed since the step read it: the step did nothing and is decided again. */
+/** The upgrade has changed since the step read it: the step did nothing, and is chosen anew. */
 export class UpgradeChanged extends Error {}
 
 export interface StepContext {
   db: Database;
   /** The release of this coordinator: the upgrade's target. */
   release: string;
-  /** The coordinator's component name, for who asked for moves. */
+  /** The coordinator's component name, as the author of moves. */
   name: string;
-  /** This host: on others no credential file can be put into place. */
+  /** This host: credential files cannot be written on others. */
   host: string;
   /** Holder of the lease: one for each process. */
   holder: string;
   effects: UpgradeEffects;
   signal?: AbortSignal;
-  /** What gates read of the past is remembered here between two looks. */
+  /** Caches what gates read of the past. */
   gateMemory?: GateMemory;
-  /** Told of each transaction of a step, before it begins and after it is committed. */
+  /** Called with each transaction of a step, before it begins and after it is committed. */
   observe?: (step: string, when: 'before' | 'after') => void;
 }
 
@@ -98,7 +98,7 @@ export async function fencedStep<Result>(
   return result;
 }
 
-/** A coordinator notes its progress all the time: only what it changes of the domain is worth a record. */
+/** A coordinator records its progress all the time: only its changes to the domain are audited. */
 async function recordedStep<Result>(
   { name }: StepContext,
   step: string,

@@ -1,7 +1,7 @@
 /**
- * moving → all-moved → soaking: wave after wave, each through its gate. A gate that does not say pass pauses the
- * upgrade; so does a wave whose moves fail or do not settle in time. Nothing here proceeds to finalizing: that is an
- * operator's decision.
+ * moving → all-moved → soaking: wave after wave, each through its gate. A gate that does not pass pauses the upgrade;
+ * so does a wave whose moves fail or do not settle in time. Nothing here proceeds to finalizing: that is an operator's
+ * decision.
  */
 import { counted } from '../../base/counted.ts';
 import type { Transaction } from '../../database/connection.ts';
@@ -33,7 +33,7 @@ export async function stepMoving(context: StepContext, upgrade: Upgrade): Promis
   const waves = await listWaves(context.db, upgrade.id);
   const wave = waves.find((candidate) => candidate.state !== 'passed');
   if (upgrade.plan.inPlace) return await stepReplacing(context, upgrade, wave, waves.length);
-  // The gate comes first: moved accounts are watched, whatever blocks the others.
+  // The gate comes first: moved accounts are observed, whatever blocks the others.
   const watched = wave === undefined || wave.state === 'waiting' ? undefined : await watchWave(context, upgrade, wave);
   if (watched?.kind === 'advanced') return watched;
   const missing = await completeInstances(context, upgrade);
@@ -45,7 +45,7 @@ export async function stepMoving(context: StepContext, upgrade: Upgrade): Promis
     : await startWave(context, upgrade, wave);
 }
 
-/** In place a wave is one of instances: nothing is moved, and what is there is judged as moved accounts are. */
+/** In place a wave consists of instances: nothing is moved, and their accounts are judged like moved ones. */
 async function stepReplacing(
   context: StepContext,
   upgrade: Upgrade,
@@ -137,7 +137,7 @@ async function watchMoves(context: StepContext, upgrade: Upgrade, wave: Wave, mo
 
 async function watchSoak(context: StepContext, upgrade: Upgrade, wave: Wave, moves: WaveMoves): Promise<StepOutcome> {
   if (moves.accounts === 0) {
-    // Nobody is left to observe: its accounts were deleted or assigned to another wave.
+    // There is nothing to observe: its accounts were deleted or assigned to another wave.
     return await passWave(context, upgrade, wave, { answer: 'pass', reasons: ['the wave has no accounts'] });
   }
   if (moves.waiting + moves.underWay > 0) {
@@ -167,8 +167,8 @@ async function watchGate(context: StepContext, upgrade: Upgrade, wave: Wave): Pr
 }
 
 /**
- * Instances without accounts that are replaced in place have no requests to be judged by, and none to wait for: only what their
- * processes do counts.
+ * Instances without accounts that are replaced in place have no requests to judge or to wait for: only their processes
+ * count.
  */
 async function judgeSettled(context: StepContext, upgrade: Upgrade, wave: Wave): Promise<GateAnswer> {
   const answer = await askGate(context, upgrade, wave, 'settled');
@@ -178,7 +178,7 @@ async function judgeSettled(context: StepContext, upgrade: Upgrade, wave: Wave):
   return { answer: 'pass', reasons: ['there are no accounts, so there are no requests'], figures: answer.figures };
 }
 
-/** A cold process is slow for its first minute; a soak that is shorter than ten of them spares a tenth. */
+/** A cold process is slow for its first minute; of a soak of less than ten minutes, only a tenth is left out. */
 const warmUpSeconds = (soakSeconds: number): number => Math.min(60, soakSeconds / 10);
 
 async function askGate(
@@ -251,7 +251,7 @@ export async function stepAllMoved(context: StepContext, upgrade: Upgrade): Prom
   });
 }
 
-/** Watches until an operator says finalize or reverse; accounts that are created at an old instance follow the others. */
+/** Observes until an operator finalizes or reverses; accounts that are created at an old instance follow the others. */
 export async function stepSoaking(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   if ((await listWaves(context.db, upgrade.id)).length > 0) {
     const answer = await askGate(context, upgrade, null, 'settled');
@@ -263,12 +263,12 @@ export async function stepSoaking(context: StepContext, upgrade: Upgrade): Promi
   const missing = await completeInstances(context, upgrade);
   if (missing?.kind === 'advanced') return missing;
   const following = await stepTransaction(context, 'follow', upgrade, (tx, current) => follow(context, tx, current));
-  // Watching goes on: an instance that cannot be added stands in the way of finalizing alone.
+  // Observing goes on: an instance that cannot be added blocks only finalizing.
   if (missing?.kind === 'stuck') return waitingFor(missing.reason);
   return following ?? waitingFor(finalDecision);
 }
 
-/** Accounts that are not where they are to go, though no wave is open, are moved; undefined when there are none. */
+/** Moves accounts that are not at their destination although no wave is open; undefined if there are none. */
 async function follow(context: StepContext, tx: Transaction, upgrade: Upgrade): Promise<StepOutcome | undefined> {
   const stragglers = await countStragglers(tx, upgrade);
   if (stragglers === 0) return undefined;
