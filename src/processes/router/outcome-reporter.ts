@@ -10,11 +10,12 @@
  */
 import { randomUUID } from 'node:crypto';
 import { messageOf } from '../../base/errors.ts';
-import { linkPaths, maxOutcomes, outcomesLastMs, outcomeVersion, type RequestOutcome } from '../../link/messages.ts';
+import { linkPaths, outcomesLastMs, outcomeVersion } from '../../link/messages.ts';
 import type { Logger } from '../../process/log/logger.ts';
 import { exchangeJson } from './link-exchange.ts';
 import type { LinkRegistry } from './link-registry.ts';
 import type { OutcomeCounter } from './outcome-counter.ts';
+import { OutcomeQueue, type OutcomeReport } from './outcome-queue.ts';
 
 export interface OutcomeReporterOptions {
   /** The router's own component name. */
@@ -44,52 +45,32 @@ export interface OutcomeReporter {
   readonly givenUp: number;
 }
 
-interface Report {
-  sequence: number;
-  beganMs: number;
-  outcomes: RequestOutcome[];
-}
-
 export function createOutcomeReporter(options: OutcomeReporterOptions): OutcomeReporter {
   const { links, counter, log, now } = options;
   const run = randomUUID();
-  const queue: Report[] = [];
-  let sequence = 0;
+  const queue = new OutcomeQueue(options.maxWaiting ?? 50_000, (outcomes) => {
+    log.debug({ outcomes }, 'request outcomes could not be reported to any instance in time');
+  });
   let beganMs = now();
-  let givenUp = 0;
   let telling: Promise<void> | undefined;
   let timer: NodeJS.Timeout | undefined;
 
-  const waiting = () => queue.reduce((sum, { outcomes }) => sum + outcomes.length, 0);
-
   function endInterval(): void {
-    const outcomes = counter.take();
-    for (let from = 0; from < outcomes.length; from += maxOutcomes) {
-      sequence += 1;
-      queue.push({ sequence, beganMs, outcomes: outcomes.slice(from, from + maxOutcomes) });
-    }
-    beganMs = now();
-    while (waiting() > (options.maxWaiting ?? 50_000)) giveUp();
-    while (queue[0] && now() - queue[0].beganMs > outcomesLastMs) giveUp();
-  }
-
-  function giveUp(): void {
-    const report = queue.shift();
-    if (report === undefined) return;
-    givenUp += report.outcomes.length;
-    log.debug({ outcomes: report.outcomes.length }, 'request outcomes could not be reported to any instance in time');
+    const endedMs = now();
+    queue.add(counter.take(), beganMs, endedMs);
+    beganMs = endedMs;
   }
 
   async function tellAll(): Promise<void> {
-    for (let report = queue[0]; report !== undefined; report = queue[0]) {
+    for (let report = queue.first; report !== undefined; report = queue.first) {
       const told = await tell(report);
       if (!told) return;
-      if (queue[0] === report) queue.shift();
+      queue.acknowledge(report);
     }
   }
 
   /** One instance after the other, until one acknowledges. */
-  async function tell(report: Report): Promise<boolean> {
+  async function tell(report: OutcomeReport): Promise<boolean> {
     for (const link of links.servers().filter(({ linkVersion }) => linkVersion >= outcomeVersion)) {
       const agoMs = Math.round(now() - report.beganMs);
       if (agoMs > outcomesLastMs) return false;
@@ -131,10 +112,10 @@ export function createOutcomeReporter(options: OutcomeReporterOptions): OutcomeR
       clearTimeout(late);
     },
     get waiting() {
-      return waiting();
+      return queue.waiting;
     },
     get givenUp() {
-      return givenUp;
+      return queue.givenUp;
     },
   };
 }
