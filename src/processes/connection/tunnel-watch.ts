@@ -5,7 +5,8 @@
  * in all. At most one query is under way; one that is never answered blocks nothing.
  */
 import { breakOff } from '../../link/one-way.ts';
-import type { OpenTunnel, TunnelRights } from './tunnel.ts';
+import type { OpenTunnel } from './open-tunnel.ts';
+import type { TunnelRights } from './tunnel.ts';
 import type { RuleRefusal } from './tunnel-rule.ts';
 
 export interface TunnelWatchOptions {

@@ -12,13 +12,14 @@
  */
 import { createHash } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
-import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { isIP, type Socket } from 'node:net';
 import { assertNever } from '../../base/assert-never.ts';
 import type { ErrorCode } from '../../base/error-codes.ts';
 import { messageOf } from '../../base/errors.ts';
 import { type AllowedHosts, type TunnelTarget, tunnelTargetOf } from '../../instances/allowed-hosts.ts';
-import { breakOff, pipeOneWay } from '../../link/one-way.ts';
+import { breakOff } from '../../link/one-way.ts';
+import { joinEnds, type OpenTunnel } from './open-tunnel.ts';
 import { dialFirst } from './tunnel-dial.ts';
 import { type RuleRefusal, refusalOfAddress, refusalOfTarget, type TunnelRule } from './tunnel-rule.ts';
 import { watchTunnels } from './tunnel-watch.ts';
@@ -81,17 +82,6 @@ export interface Tunnels {
   drain(graceMs: number): Promise<void>;
 }
 
-/** One that stands. */
-export interface OpenTunnel {
-  readonly fingerprint: string;
-  readonly target: TunnelTarget;
-  /** That was dialled. */
-  readonly address: string;
-  readonly openedAtMs: number;
-  readonly stream: ServerHttp2Stream;
-  readonly socket: Socket;
-}
-
 interface Refusal {
   status: number;
   code: ErrorCode;
@@ -127,48 +117,20 @@ export function createTunnels(options: TunnelOptions): Tunnels {
     const refusal = refusalOfDevice(authorization) ?? refusalOfTarget(target, rights.rule);
     if (refusal) return { status: refusal.code === 'ERR_UNKNOWN_DEVICE' ? 400 : 403, ...refusal };
     const deadline = AbortSignal.timeout(options.connectTimeoutMs ?? 10_000);
-    const addresses = await resolved(target, options.resolve ?? systemAddresses, deadline);
-    if (typeof addresses === 'string') return { status: 502, code: 'ERR_TUNNEL_UPSTREAM', reason: addresses };
-    const judged = addresses.map((address) => ({ address, refused: refusalOfAddress(target, address, rights.rule) }));
-    const allowed = judged.filter(({ refused }) => refused === null).map(({ address }) => address);
-    const [first] = judged;
-    if (allowed.length === 0 && first?.refused) return { status: 403, ...first.refused };
-    const dialled = await dialFirst(allowed, target.port, stream, deadline);
-    if (typeof dialled === 'string') return { status: 502, code: 'ERR_TUNNEL_UPSTREAM', reason: dialled };
+    const dialled = await dialAllowed(target, rights.rule, stream, options.resolve ?? systemAddresses, deadline);
+    if ('status' in dialled) return dialled;
     join({ fingerprint, target, openedAtMs: askedAtMs, stream, ...dialled });
     return null;
   }
 
   function join(tunnel: OpenTunnel): void {
-    const { stream, socket, fingerprint } = tunnel;
     open.add(tunnel);
     opened += 1;
     watch.look();
-    stream.respond({ ':status': 200 });
-    socket.setTimeout(options.idleTimeoutMs ?? 600_000, () => {
-      options.onRefused?.('ERR_TUNNEL_IDLE', 'no byte in either direction', fingerprint);
-      breakOff(stream, 'no byte in either direction');
-      socket.destroy();
-    });
-    pipeOneWay(stream, socket);
-    pipeOneWay(socket, stream);
-    socket.on('error', (error) => {
-      options.onRefused?.('ERR_TUNNEL_UPSTREAM', messageOf(error), fingerprint);
-      breakOff(stream, messageOf(error));
-    });
-    let ends = 2;
-    const ended = () => {
-      ends -= 1;
-      if (ends === 0) open.delete(tunnel);
-    };
-    socket.once('close', ended);
-    stream.once('close', () => {
-      // After an orderly end, END_STREAM has already been passed on; anything else must not look orderly to the host.
-      if (stream.rstCode === constants.NGHTTP2_NO_ERROR) socket.destroySoon();
-      // A socket that is shutting down can no longer be reset; trying leaks its handle.
-      else if (socket.writableEnded) socket.destroy();
-      else socket.resetAndDestroy();
-      ended();
+    joinEnds(tunnel, {
+      idleTimeoutMs: options.idleTimeoutMs ?? 600_000,
+      onBroken: (code, reason) => options.onRefused?.(code, reason, tunnel.fingerprint),
+      onGone: () => open.delete(tunnel),
     });
   }
 
@@ -238,6 +200,24 @@ function refusalOfOpen({ fingerprint, target, address }: OpenTunnel, rights: Tun
     refusalOfTarget(target, rule) ??
     refusalOfAddress(target, address, rule)
   );
+}
+
+/** A connection to the first address that answers, of those that the rule allows. */
+async function dialAllowed(
+  target: TunnelTarget,
+  rule: TunnelRule,
+  stream: ServerHttp2Stream,
+  resolve: (name: string) => Promise<readonly string[]>,
+  deadline: AbortSignal,
+): Promise<{ address: string; socket: Socket } | Refusal> {
+  const addresses = await resolved(target, resolve, deadline);
+  if (typeof addresses === 'string') return { status: 502, code: 'ERR_TUNNEL_UPSTREAM', reason: addresses };
+  const judged = addresses.map((address) => ({ address, refused: refusalOfAddress(target, address, rule) }));
+  const allowed = judged.filter(({ refused }) => refused === null).map(({ address }) => address);
+  const [first] = judged;
+  if (allowed.length === 0 && first?.refused) return { status: 403, ...first.refused };
+  const dialled = await dialFirst(allowed, target.port, stream, deadline);
+  return typeof dialled === 'string' ? { status: 502, code: 'ERR_TUNNEL_UPSTREAM', reason: dialled } : dialled;
 }
 
 /** Every address of the target, or why there is none. */
