@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { registeredPlatforms } from '../platforms/registered/platforms.ts';
 import { codeOf, startAdministration } from '../processes/administration/administration-fixture.ts';
 import { openCoordinatorEndpoint } from '../processes/coordinator/coordinator-endpoint.ts';
 import { runBramble } from './command-line-fixture.ts';
@@ -18,6 +19,7 @@ const coordinator = await openCoordinatorEndpoint({
   host: 'here',
   name: 'upgrade-coordinator',
   features: [],
+  platforms: registeredPlatforms,
   health: (_request, response) => {
     response.on('finish', () => healthAnswered.resolve()).end('ok');
     return true;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
+import { registeredPlatforms } from '../platforms/registered/platforms.ts';
 import { addDevices } from '../policies/fleet-fixture.ts';
 import type { PaceAfterMove } from './after-move.ts';
 import { oweDeliveries } from './owe-deliveries.ts';
@@ -18,7 +19,7 @@ async function ripeAfter(seconds: number): Promise<number> {
 
 test('what a move owes waits for a moment of its account, and these are spread evenly', async () => {
   const devices = await addDevices(db, one.id, 200);
-  await oweDeliveries(db, { ...move, accountIds: devices.map(({ accountId }) => accountId) });
+  await oweDeliveries(db, registeredPlatforms, { ...move, accountIds: devices.map(({ accountId }) => accountId) });
   assert.equal(await ripeAfter(9), 0);
   const { owed, unripe } = await countOpenDeliveries(db, one.id, pace);
   assert.equal(owed, unripe, 'it is owed all the same');
@@ -31,6 +32,10 @@ test('what a move owes waits for a moment of its account, and these are spread e
 
 test('what is owed for another reason does not wait', async () => {
   const [device] = await addDevices(db, one.id, 1);
-  await oweDeliveries(db, { cause: 'policy-change', budgeted: true, accountIds: [device?.accountId ?? ''] });
+  await oweDeliveries(db, registeredPlatforms, {
+    cause: 'policy-change',
+    budgeted: true,
+    accountIds: [device?.accountId ?? ''],
+  });
   assert.equal(await ripeAfter(0), 1);
 });

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { isBrambleError } from '../base/errors.ts';
 import type { Database } from '../database/connection.ts';
 import { accountItems, itemsOwedTo } from '../devices/delivery-items.ts';
+import { registeredPlatforms } from '../platforms/registered/platforms.ts';
 import { addAccount, addDevice, addInstance, openFleet } from '../policies/fleet-fixture.ts';
 import { endingWithin } from '../testing/property.ts';
 import { oweDeliveries } from './owe-deliveries.ts';
@@ -21,7 +22,11 @@ test('every active device of the accounts is owed what it can take, and devices 
   const newAgent = await addDevice(db, second, { platform: 'agent', softwareVersion: '4.2' });
   await addDevice(db, second, { state: 'gone' });
   await addDevice(db, second, { state: 'certified' });
-  const owed = await oweDeliveries(db, { accountIds: [first, second, first], cause: 'move', budgeted: true });
+  const owed = await oweDeliveries(db, registeredPlatforms, {
+    accountIds: [first, second, first],
+    cause: 'move',
+    budgeted: true,
+  });
   const itemsOf = (id: string) => owed.filter(({ deviceId }) => deviceId === id).map(({ item }) => item);
   assert.deepEqual(itemsOf(phone.id), accountItems);
   assert.deepEqual(itemsOf(oldAgent.id), ['it-policy']);
@@ -32,7 +37,7 @@ test('every active device of the accounts is owed what it can take, and devices 
 test('what is owed again is the same debt with the newest cause, and stays unbudgeted once asked for by hand', async () => {
   const device = await addDevice(db, await addAccount(db, instance.id));
   const owe = async (cause: 'move' | 'manual' | 'policy-change', budgeted: boolean, moveId?: string) => {
-    const [row, ...others] = await oweDeliveries(db, {
+    const [row, ...others] = await oweDeliveries(db, registeredPlatforms, {
       deviceIds: [device.id],
       cause,
       budgeted,
@@ -54,9 +59,9 @@ test('what is owed again is the same debt with the newest cause, and stays unbud
 test('accounts or devices are named, not both and not neither', async () => {
   const debt = { cause: 'manual', budgeted: false } as const;
   const refused = (error: unknown) => isBrambleError(error, 'ERR_DELIVERY_TARGET');
-  await assert.rejects(oweDeliveries(db, debt), refused);
-  await assert.rejects(oweDeliveries(db, { ...debt, accountIds: [], deviceIds: [] }), refused);
-  assert.deepEqual(await oweDeliveries(db, { ...debt, accountIds: [] }), []);
+  await assert.rejects(oweDeliveries(db, registeredPlatforms, debt), refused);
+  await assert.rejects(oweDeliveries(db, registeredPlatforms, { ...debt, accountIds: [], deviceIds: [] }), refused);
+  assert.deepEqual(await oweDeliveries(db, registeredPlatforms, { ...debt, accountIds: [] }), []);
 });
 
 test('the database and the compiler agree on which items a device takes, whatever its version', async () => {
@@ -74,10 +79,14 @@ test('the database and the compiler agree on which items a device takes, whateve
         const accountId = await addAccount(db, instance.id);
         const device = await addDevice(db, accountId, { platform });
         await db`update device set software_version = ${softwareVersion} where id = ${device.id}`;
-        const owed = await oweDeliveries(db, { accountIds: [accountId], cause: 'move', budgeted: true });
+        const owed = await oweDeliveries(db, registeredPlatforms, {
+          accountIds: [accountId],
+          cause: 'move',
+          budgeted: true,
+        });
         assert.deepEqual(
           owed.map(({ item }) => item),
-          itemsOwedTo({ platform, softwareVersion }),
+          itemsOwedTo(registeredPlatforms, { platform, softwareVersion }),
         );
       },
     ),

@@ -6,6 +6,7 @@
 import { BrambleError } from '../base/errors.ts';
 import type { Queryable } from '../database/connection.ts';
 import { acceptsAllItems, accountItems, type DeliveryItem } from '../devices/delivery-items.ts';
+import type { Platforms } from '../platforms/port.ts';
 
 export type DeliveryCause = 'move' | 'policy-change' | 'service-change' | 'activation' | 'manual' | 'retry' | 'renewal';
 
@@ -37,7 +38,7 @@ export interface OwedDelivery {
  * and update. The caller holds the account fence or the release lock.
  * @throws BrambleError ERR_DELIVERY_TARGET if neither accounts nor devices are named.
  */
-export async function oweDeliveries(q: Queryable, debt: DeliveryDebt): Promise<OwedDelivery[]> {
+export async function oweDeliveries(q: Queryable, platforms: Platforms, debt: DeliveryDebt): Promise<OwedDelivery[]> {
   if ((debt.accountIds === undefined) === (debt.deviceIds === undefined)) {
     throw new BrambleError(
       'ERR_DELIVERY_TARGET',
@@ -53,7 +54,7 @@ export async function oweDeliveries(q: Queryable, debt: DeliveryDebt): Promise<O
       from device d
      cross join unnest(${[...(debt.items ?? accountItems)]}::text[]) with ordinality as i(item, position)
      where ${target} and (d.state = 'active') is true and d.removing_since is null 
-       and (i.item in ('it-policy', 'device-identity') or ${acceptsAllItems(q)})
+       and (i.item in ('it-policy', 'device-identity') or ${acceptsAllItems(q, platforms)})
      order by d.id, i.position
     on conflict (device_id, item) where state = 'owed' do update
        set cause = excluded.cause,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { beforeEach, describe, test } from 'node:test';
+import { registeredPlatforms } from '../platforms/registered/platforms.ts';
 import { addAccount, addDevice, addDevices, domain } from '../policies/fleet-fixture.ts';
 import { replacePolicyRules } from '../policies/policy-store.ts';
 import { parseProfile } from '../protocol/apple/profile.ts';
@@ -28,7 +29,7 @@ test('a device is released to, woken, handed its policy, books and synchronizati
   await putService(db, '[CICAL]', { host: 'dav.example.com' });
   const accountId = await addAccount(db, one.id, 'anna');
   const device = await addDevice(db, accountId);
-  await oweDeliveries(db, { ...move, accountIds: [accountId] });
+  await oweDeliveries(db, registeredPlatforms, { ...move, accountIds: [accountId] });
   const { tick, woken } = await startService({ budget: fast });
   await tick();
   assert.deepEqual(woken, [`magic-${device.id}`]);
@@ -55,8 +56,13 @@ test('a device is released to, woken, handed its policy, books and synchronizati
 test('budgeted deliveries are released only as the rates allow, unbudgeted ones all at once', async () => {
   const devices = await addDevices(db, one.id, 30);
   const ids = devices.map(({ id }) => id);
-  await oweDeliveries(db, { ...move, deviceIds: ids, items: ['it-policy'] });
-  await oweDeliveries(db, { cause: 'manual', budgeted: false, deviceIds: ids, items: ['synchronization'] });
+  await oweDeliveries(db, registeredPlatforms, { ...move, deviceIds: ids, items: ['it-policy'] });
+  await oweDeliveries(db, registeredPlatforms, {
+    cause: 'manual',
+    budgeted: false,
+    deviceIds: ids,
+    items: ['synchronization'],
+  });
   const { tick } = await startService({ budget: { perMinuteInstance: 120, perMinuteDomain: 60 } });
   await tick();
   const released =
@@ -73,7 +79,7 @@ test('budgeted deliveries are released only as the rates allow, unbudgeted ones 
 });
 
 test('no more devices are released to than there are slots for; those that sleep hold nobody up', async () => {
-  await oweDeliveries(db, {
+  await oweDeliveries(db, registeredPlatforms, {
     ...move,
     deviceIds: (await addDevices(db, one.id, 20)).map(({ id }) => id),
     items: ['it-policy'],
@@ -93,7 +99,7 @@ test('accounts of another instance, and accounts that move just now, are left al
   const [mine] = await addDevices(db, one.id, 1);
   const [other] = await addDevices(db, two.id, 1);
   assert.ok(mine && other);
-  await oweDeliveries(db, {
+  await oweDeliveries(db, registeredPlatforms, {
     cause: 'activation',
     budgeted: false,
     deviceIds: [mine.id, other.id],
@@ -116,10 +122,19 @@ test('what was compiled before a debt was renewed, or before its account moved, 
   assert.ok(renewed && moved && same);
   const { service } = await startService({ budget: fast });
   await service.tick();
-  await oweDeliveries(db, { ...move, deviceIds: [renewed.id, moved.id, same.id], items: ['it-policy'] });
+  await oweDeliveries(db, registeredPlatforms, {
+    ...move,
+    deviceIds: [renewed.id, moved.id, same.id],
+    items: ['it-policy'],
+  });
   const prepared = (await listOwed(db, one.id, true, 10)).map(preparedOf);
   assert.equal(prepared.length, 3);
-  await oweDeliveries(db, { cause: 'policy-change', budgeted: true, deviceIds: [renewed.id], items: ['it-policy'] });
+  await oweDeliveries(db, registeredPlatforms, {
+    cause: 'policy-change',
+    budgeted: true,
+    deviceIds: [renewed.id],
+    items: ['it-policy'],
+  });
   await db`update account set epoch = epoch + 2 where id = ${moved.accountId}`;
   const { released } = await releaseBudgeted(db, { instanceId: one.id, release: '1.0.0' }, prepared);
   const [delivery] = await db<{ id: string }[]>`select id from delivery where device_id = ${same.id}`;
@@ -129,8 +144,14 @@ test('what was compiled before a debt was renewed, or before its account moved, 
 
 test('what several instances release together is what the domain’s rate pays for', async () => {
   await startService({ budget: { perMinuteInstance: 600, perMinuteDomain: 60 } });
-  await oweDeliveries(db, { ...move, deviceIds: (await addDevices(db, one.id, 20)).map(({ id }) => id) });
-  await oweDeliveries(db, { ...move, deviceIds: (await addDevices(db, two.id, 20)).map(({ id }) => id) });
+  await oweDeliveries(db, registeredPlatforms, {
+    ...move,
+    deviceIds: (await addDevices(db, one.id, 20)).map(({ id }) => id),
+  });
+  await oweDeliveries(db, registeredPlatforms, {
+    ...move,
+    deviceIds: (await addDevices(db, two.id, 20)).map(({ id }) => id),
+  });
   // Prepared as if there were no limit: the transaction that pays is what holds it.
   await Promise.all(
     [one, two].map(async ({ id }) => {
@@ -147,7 +168,12 @@ test('a changed policy that changes nothing for a device is not sent again; a mo
   assert.ok(device);
   const { tick } = await startService();
   const owe = async (cause: 'move' | 'policy-change') => {
-    await oweDeliveries(db, { cause, budgeted: false, deviceIds: [device.id], items: ['it-policy'] });
+    await oweDeliveries(db, registeredPlatforms, {
+      cause,
+      budgeted: false,
+      deviceIds: [device.id],
+      items: ['it-policy'],
+    });
     await tick();
     return (await drain(device)).length;
   };
@@ -162,7 +188,7 @@ test('a changed policy that changes nothing for a device is not sent again; a mo
 test('a rule that a stored policy should not have is left out, reported once, and blocks nobody', async () => {
   const devices = await addDevices(db, one.id, 3);
   await db`update it_policy set rules = rules || '{"ruleOfTheFuture": true}' where name = 'Default'`;
-  await oweDeliveries(db, {
+  await oweDeliveries(db, registeredPlatforms, {
     cause: 'manual',
     budgeted: false,
     deviceIds: devices.map(({ id }) => id),
@@ -180,7 +206,12 @@ test('what cannot be compiled fails by itself and the others are sent', async ()
   await putService(db, '[CICAL]', { host: 'dav.example.com' });
   const bad = await addDevice(db, await addAccount(db, one.id, 'control\u0001character'));
   const good = await addDevice(db, await addAccount(db, one.id, 'anna'));
-  await oweDeliveries(db, { cause: 'manual', budgeted: false, deviceIds: [bad.id, good.id], items: ['service-books'] });
+  await oweDeliveries(db, registeredPlatforms, {
+    cause: 'manual',
+    budgeted: false,
+    deviceIds: [bad.id, good.id],
+    items: ['service-books'],
+  });
   const { tick } = await startService();
   await tick();
   assert.deepEqual(await states(), { failed: 1, released: 1 });
@@ -191,7 +222,7 @@ test('what cannot be compiled fails by itself and the others are sent', async ()
 test('a device that took a delivery and fell silent becomes a suspect, and is served and settled when it comes back', async () => {
   const [device] = await addDevices(db, one.id, 1);
   assert.ok(device);
-  await oweDeliveries(db, { ...move, deviceIds: [device.id], items: ['it-policy'] });
+  await oweDeliveries(db, registeredPlatforms, { ...move, deviceIds: [device.id], items: ['it-policy'] });
   const { tick } = await startService({ budget: { perInstance: 1, perDomain: 1, suspects: 1 } });
   await tick();
   const command = await connect(device);
@@ -211,7 +242,7 @@ test('what silent devices of an instance without turns hold is taken back by ano
   const [device] = await addDevices(db, one.id, 1);
   assert.ok(silent && device);
   const budget = { perInstance: 1, perDomain: 1, suspects: 1, ...fast };
-  await oweDeliveries(db, { ...move, deviceIds: [silent.id, device.id], items: ['it-policy'] });
+  await oweDeliveries(db, registeredPlatforms, { ...move, deviceIds: [silent.id, device.id], items: ['it-policy'] });
   await (await startService({ budget, instance: two })).tick();
   const lost = await connect(silent, 'idle', null, two);
   assert.ok(lost);
@@ -229,7 +260,7 @@ test('what silent devices of an instance without turns hold is taken back by ano
 });
 
 test('time in which sending is held back is added up, and none while nothing is held', async () => {
-  await oweDeliveries(db, {
+  await oweDeliveries(db, registeredPlatforms, {
     ...move,
     deviceIds: (await addDevices(db, one.id, 5)).map(({ id }) => id),
     items: ['it-policy'],
@@ -252,7 +283,7 @@ test('time in which sending is held back is added up, and none while nothing is 
 test('a turn follows within a second while a device has taken something and not answered', async () => {
   const [device] = await addDevices(db, one.id, 1);
   assert.ok(device);
-  await oweDeliveries(db, { ...move, deviceIds: [device.id], items: ['it-policy'] });
+  await oweDeliveries(db, registeredPlatforms, { ...move, deviceIds: [device.id], items: ['it-policy'] });
   const { service, clock } = await startService({ budget: fast });
   const pauses: number[] = [];
   const ending = new AbortController();
@@ -268,7 +299,7 @@ test('a turn follows within a second while a device has taken something and not 
 test('a turn follows soon while something is to be sent, and rarely while nothing is', async () => {
   const [device] = await addDevices(db, one.id, 1);
   assert.ok(device);
-  await oweDeliveries(db, { ...move, deviceIds: [device.id], items: ['it-policy'] });
+  await oweDeliveries(db, registeredPlatforms, { ...move, deviceIds: [device.id], items: ['it-policy'] });
   const { service, clock } = await startService({ budget: fast });
   const pauses: number[] = [];
   const ending = new AbortController();
@@ -285,7 +316,7 @@ test('a turn follows soon while something is to be sent, and rarely while nothin
 test('however much others owe, looking for what is owed takes a tenth of the time', async () => {
   const [device] = await addDevices(db, one.id, 1);
   assert.ok(device);
-  await oweDeliveries(db, { ...move, deviceIds: [device.id], items: ['it-policy'] });
+  await oweDeliveries(db, registeredPlatforms, { ...move, deviceIds: [device.id], items: ['it-policy'] });
   let looks = 0;
   const { restsOf } = await startService({
     budget: fast,
@@ -345,7 +376,7 @@ describe('a turn that a notice brings forward rests no longer than until', { tim
     const [device] = await addDevices(db, one.id, 1);
     assert.ok(device);
     const { restsOf } = await startService({ budget: fast, takesMs: (sql) => (sql.includes('as unripe') ? 100 : 0) });
-    const owe = () => oweDeliveries(db, { ...move, deviceIds: [device.id], items: ['it-policy'] });
+    const owe = () => oweDeliveries(db, registeredPlatforms, { ...move, deviceIds: [device.id], items: ['it-policy'] });
     assert.deepEqual(await restsOf(3, owe), [15_000, 1900, 200]);
     assert.deepEqual(await states(), { released: 1 });
   });
@@ -357,7 +388,12 @@ describe('a turn that a notice brings forward rests no longer than until', { tim
     const [locked, over] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     let locking: Promise<unknown> | undefined;
     const rests = await restsOf(2, async () => {
-      await oweDeliveries(db, { cause: 'manual', budgeted: false, deviceIds: [device.id], items: ['it-policy'] });
+      await oweDeliveries(db, registeredPlatforms, {
+        cause: 'manual',
+        budgeted: false,
+        deviceIds: [device.id],
+        items: ['it-policy'],
+      });
       locking = db.begin(async (tx) => {
         await tx`select from account where id = ${device.accountId} for no key update`;
         locked.resolve();

@@ -28,7 +28,11 @@ test('of devices that need a slot as many are chosen as there are, of the others
 
 test('only slots hand out: devices that come without a free one are told nothing and are woken when there is one', async () => {
   const devices = await addDevices(db, one.id, 4);
-  await oweDeliveries(db, { ...move, deviceIds: devices.map(({ id }) => id), items: ['it-policy'] });
+  await oweDeliveries(db, registeredPlatforms, {
+    ...move,
+    deviceIds: devices.map(({ id }) => id),
+    items: ['it-policy'],
+  });
   const { tick, woken } = await startService({ budget: { ...fast, perInstance: 2, perDomain: 2 } });
   await tick();
   assert.equal(woken.length, 4);
@@ -59,7 +63,7 @@ test('only slots hand out: devices that come without a free one are told nothing
 test('a device that does not come is woken again after an interval that doubles', async () => {
   const [device] = await addDevices(db, one.id, 1);
   assert.ok(device);
-  await oweDeliveries(db, { ...move, deviceIds: [device.id], items: ['it-policy'] });
+  await oweDeliveries(db, registeredPlatforms, { ...move, deviceIds: [device.id], items: ['it-policy'] });
   const { tick, woken } = await startService();
   const ago = async (queued: number, wokenAgo: number) => {
     await db`update command set queued_at = now() - make_interval(secs => ${queued})`;
@@ -142,7 +146,7 @@ test('an operator’s command wakes at once: an urgent one always, another one w
 test('a dead push token is waited for', async () => {
   const [device] = await addDevices(db, one.id, 1);
   assert.ok(device);
-  await oweDeliveries(db, { ...move, deviceIds: [device.id], items: ['it-policy'] });
+  await oweDeliveries(db, registeredPlatforms, { ...move, deviceIds: [device.id], items: ['it-policy'] });
   const { tick } = await startService({
     budget: fast,
     outcome: () => ({ outcome: 'address-gone', reason: 'BadDeviceToken' }),
@@ -183,7 +187,7 @@ test('an IT policy that a device refused is owed again after its time, once, and
   const [refusing, cured] = await addDevices(db, one.id, 2);
   assert.ok(refusing && cured);
   const { tick } = await startService({ delivery: { redeliverAfterSeconds: 600 } });
-  await oweDeliveries(db, {
+  await oweDeliveries(db, registeredPlatforms, {
     cause: 'manual',
     budgeted: false,
     deviceIds: [refusing.id, cured.id],
@@ -195,7 +199,12 @@ test('an IT policy that a device refused is owed again after its time, once, and
   await tick();
   assert.deepEqual(await states(), { failed: 2 });
   await db`update delivery set settled_at = now() - interval '11 minutes'`;
-  await oweDeliveries(db, { cause: 'manual', budgeted: false, deviceIds: [cured.id], items: ['it-policy'] });
+  await oweDeliveries(db, registeredPlatforms, {
+    cause: 'manual',
+    budgeted: false,
+    deviceIds: [cured.id],
+    items: ['it-policy'],
+  });
   await tick();
   await tick();
   const causes = await db`select device_id, cause from delivery where state in ('owed', 'released') order by cause`;
@@ -264,7 +273,7 @@ test('the service turns by itself when deliveries are announced, and stops with 
   const running = service.run(stop.signal);
   await listening.promise;
   await db.begin(async (tx) => {
-    await oweDeliveries(tx, { cause: 'manual', budgeted: false, deviceIds: [device.id] });
+    await oweDeliveries(tx, registeredPlatforms, { cause: 'manual', budgeted: false, deviceIds: [device.id] });
     await announceDeliveries(tx);
   });
   assert.equal(await woken.promise, `magic-${device.id}`);
@@ -276,7 +285,7 @@ test('the service turns by itself when deliveries are announced, and stops with 
 test('a suspended enrolment is woken whatever waits for it: at once, after an hour, ever more seldom, and daily', async () => {
   const [device, other] = await addDevices(db, one.id, 2);
   assert.ok(device && other);
-  await oweDeliveries(db, { ...move, deviceIds: [device.id, other.id], items: ['it-policy'] });
+  await oweDeliveries(db, registeredPlatforms, { ...move, deviceIds: [device.id, other.id], items: ['it-policy'] });
   const { tick, woken } = await startService();
   await tick();
   assert.equal(woken.length, 2);

@@ -6,7 +6,7 @@
 import { compareVersions } from '../base/dotted-version.ts';
 import type { Queryable, SqlFragment } from '../database/connection.ts';
 import type { DeviceDescription } from '../platforms/order.ts';
-import { registeredPlatforms } from '../platforms/registered/platforms.ts';
+import type { Platforms } from '../platforms/port.ts';
 
 /** Items that a device is owed through its account: after a move, an activation, a change. */
 export type AccountItem = 'it-policy' | 'service-books' | 'synchronization';
@@ -18,22 +18,20 @@ export type DeliveryItem = AccountItem | 'device-identity';
 export const accountItems: readonly AccountItem[] = ['it-policy', 'service-books', 'synchronization'];
 export const deliveryItems: readonly DeliveryItem[] = [...accountItems, 'device-identity'];
 
-/** Devices of all other platforms take everything. */
-const limited = registeredPlatforms.all.flatMap(({ name, leastSoftware }) =>
-  leastSoftware === null ? [] : [{ name, leastSoftware }],
-);
-
-export function itemsOwedTo({
-  platform,
-  softwareVersion,
-}: Pick<DeviceDescription, 'platform' | 'softwareVersion'>): readonly AccountItem[] {
-  const { leastSoftware } = limited.find(({ name }) => name === platform) ?? { leastSoftware: null };
+export function itemsOwedTo(
+  platforms: Platforms,
+  { platform, softwareVersion }: Pick<DeviceDescription, 'platform' | 'softwareVersion'>,
+): readonly AccountItem[] {
+  const leastSoftware = platforms.named(platform)?.leastSoftware ?? null;
   const takesAll = leastSoftware === null || compareVersions(softwareVersion ?? '0', leastSoftware) >= 0;
   return takesAll ? accountItems : ['it-policy'];
 }
 
 /** The same in SQL, for `d` of device: whether it takes more than the IT policy. Versions compare as arrays of numbers. */
-export function acceptsAllItems(q: Queryable): SqlFragment {
+export function acceptsAllItems(q: Queryable, platforms: Platforms): SqlFragment {
+  const limited = platforms.all.flatMap(({ name, leastSoftware }) =>
+    leastSoftware === null ? [] : [{ name, leastSoftware }],
+  );
   return q`coalesce(
     string_to_array(coalesce(substring(btrim(d.software_version) from '^[0-9]+(?:[.][0-9]+)*'), '0') || '.0', '.')::numeric[]
       >= (select string_to_array(l.least, '.')::numeric[]

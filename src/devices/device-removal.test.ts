@@ -5,6 +5,7 @@ import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { untilOneWaits, watched } from '../database/waiting-fixture.ts';
 import { oweDeliveries } from '../deliveries/owe-deliveries.ts';
+import { registeredPlatforms } from '../platforms/registered/platforms.ts';
 import { connectDevices } from './connect-statement.ts';
 import { type DeviceFixture, seedCommand, seedDevice, seedDomain, seedPermits } from './device-fixture.ts';
 import { finishRemovals, removalDays, removeDevice } from './device-removal.ts';
@@ -65,7 +66,11 @@ test('what was open ends, permits come back, and nothing is owed any more, told 
     const [command] = await db`select state from command where id = ${lock.commandId}`;
     assert.equal(command?.['state'], 'cancelled');
     assert.equal((await db`select 1 from delivery_permit where delivery_id is not null`).length, 0);
-    const owed = await oweDeliveries(db, { deviceIds: [device.deviceId], cause: 'manual', budgeted: false });
+    const owed = await oweDeliveries(db, registeredPlatforms, {
+      deviceIds: [device.deviceId],
+      cause: 'manual',
+      budgeted: false,
+    });
     assert.equal(owed.length, 0);
     assert.equal(await stateOf(device), tell ? 'active' : 'gone');
   }

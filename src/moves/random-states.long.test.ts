@@ -19,6 +19,7 @@ import { type ConnectRequest, connectDevices } from '../devices/connect-statemen
 import { type DeviceFixture, seedDevice, seedDomain, seedPermits } from '../devices/device-fixture.ts';
 import { finishRemovals, removeDevice } from '../devices/device-removal.ts';
 import { suspendEarlier, takeBack } from '../devices/suspension.ts';
+import { registeredPlatforms } from '../platforms/registered/platforms.ts';
 import { commandStates } from '../states/command-states.ts';
 import { deliveryStates } from '../states/delivery-states.ts';
 import { deviceStates } from '../states/device-states.ts';
@@ -175,7 +176,7 @@ async function move(world: World, what: number): Promise<void> {
       const outcome = await commitMove(tx, reserved);
       if (outcome.kind !== 'committed') return;
       const { accountId, moveId } = reserved;
-      await oweDeliveries(tx, { accountIds: [accountId], cause: 'move', moveId, budgeted: true });
+      await oweDeliveries(tx, registeredPlatforms, { accountIds: [accountId], cause: 'move', moveId, budgeted: true });
     });
   }
 }
@@ -201,7 +202,8 @@ const happenings = {
   authenticate: (_, device) => scene.authenticate(device),
   token: (_, device) => scene.updateToken(device),
   leave: (_, device, how) => (how === 0 ? scene.send(device, 'CheckOut') : scene.updateToken(device)),
-  owe: (_, { deviceId }, how) => oweDeliveries(db, { deviceIds: [deviceId], cause: 'manual', budgeted: how % 2 === 0 }),
+  owe: (_, { deviceId }, how) =>
+    oweDeliveries(db, registeredPlatforms, { deviceIds: [deviceId], cause: 'manual', budgeted: how % 2 === 0 }),
   release: (_, _device, how) =>
     release(how % 5 === 4 ? there : here, how < 8 ? 'send' : how === 8 ? 'superseded' : 'failed'),
   come: (world, device) => come(world, device, 'idle'),

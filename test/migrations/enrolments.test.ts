@@ -14,6 +14,7 @@ import { findDeviceByToken } from '../../src/devices/device-store.ts';
 import { endSuspended, suspendEarlier } from '../../src/devices/suspension.ts';
 import { createMoveBatch } from '../../src/moves/batch-store.ts';
 import { type MoveRunnerOptions, runMoveRound } from '../../src/moves/move-runner.ts';
+import { registeredPlatforms } from '../../src/platforms/registered/platforms.ts';
 import { migrationFolder } from '../../src/release/program.ts';
 
 const applicationName = 'bramble/test';
@@ -112,7 +113,11 @@ test(
     await nameAlike(scene, newcomer, suspended);
     await scene.db.begin((tx) => suspendEarlier(tx, scene.here, { from: null, to: null }));
     assert.equal((await scene.db.unsafe(release11.active, [suspended.deviceId])).length, 0);
-    const owed = await oweDeliveries(scene.db, { deviceIds: [suspended.deviceId], cause: 'manual', budgeted: false });
+    const owed = await oweDeliveries(scene.db, registeredPlatforms, {
+      deviceIds: [suspended.deviceId],
+      cause: 'manual',
+      budgeted: false,
+    });
     assert.equal(owed.length, 0);
     const [updated] = await scene.db.unsafe(release11.updateToken, [suspended.deviceId]);
     assert.equal(updated?.['before'], 'authenticated');
@@ -127,7 +132,7 @@ async function moveThere({ db, there }: Scene, devices: readonly DeviceFixture[]
   const options: MoveRunnerOptions = {
     ...{ db, release: '1.0.0', name: 'test', log: { info: () => {}, warn: () => {} } },
     oweDeliveries: (tx, { accountId, moveId }) =>
-      oweDeliveries(tx, { accountIds: [accountId], cause: 'move', moveId, budgeted: true }),
+      oweDeliveries(tx, registeredPlatforms, { accountIds: [accountId], cause: 'move', moveId, budgeted: true }),
     drainWindow: async () => 100,
   };
   assert.equal((await runMoveRound(options)).moved, devices.length);

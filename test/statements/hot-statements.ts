@@ -24,6 +24,7 @@ import * as outcomeStore from '../../src/measurements/outcome-store.ts';
 import * as requestSamples from '../../src/measurements/request-samples.ts';
 import * as batchStore from '../../src/moves/batch-store.ts';
 import * as moveStore from '../../src/moves/move-store.ts';
+import { registeredPlatforms } from '../../src/platforms/registered/platforms.ts';
 import * as effectivePolicies from '../../src/policies/effective-policy-store.ts';
 import * as gateSamples from '../../src/upgrade/gates/gate-samples.ts';
 import type { Upgrade } from '../../src/upgrade/state/upgrade-store.ts';
@@ -136,7 +137,12 @@ export const hotStatements: readonly HotStatement[] = [
       await Promise.all(moveStore.commitMoveOrFail(q, queued, 1000));
       await earlierRelease.resumeForEarlierRelease(q, queued);
       const { accountId, moveId } = queued;
-      await oweStore.oweDeliveries(q, { accountIds: [accountId], cause: 'move', moveId, budgeted: true });
+      await oweStore.oweDeliveries(q, registeredPlatforms, {
+        accountIds: [accountId],
+        cause: 'move',
+        moveId,
+        budgeted: true,
+      });
     },
   },
   {

@@ -14,6 +14,7 @@ import fc from 'fast-check';
 import { createToken } from '../../src/access/administrator-tokens.ts';
 import { openDatabase } from '../../src/database/connection.ts';
 import { createTestDatabase } from '../../src/database/database-fixture.ts';
+import { registeredPlatforms } from '../../src/platforms/registered/platforms.ts';
 import { startAdministration } from '../../src/processes/administration/administration-fixture.ts';
 import { openCoordinatorEndpoint } from '../../src/processes/coordinator/coordinator-endpoint.ts';
 import { endingWithin } from '../../src/testing/property.ts';
@@ -233,7 +234,7 @@ async function startCoordinator(all: readonly Operation[]): Promise<Service> {
   await insertTestDomain(db);
   await insertTestInstance(db, { name: 'one', accounts: 3 });
   const endpoint = await openCoordinatorEndpoint({
-    ...{ db, home, host: 'here', name: 'upgrade-coordinator', features: [] },
+    ...{ db, home, host: 'here', name: 'upgrade-coordinator', features: [], platforms: registeredPlatforms },
     health: () => false,
     log: { error: () => undefined },
   });
@@ -244,7 +245,13 @@ async function startCoordinator(all: readonly Operation[]): Promise<Service> {
   });
   const token = await createToken(db, 'ada');
   assert.notEqual(token, 'name-taken');
-  const order = { by: 'ada', target: { release: '1.1.0', features: [], differences: [] }, host: 'here', features: [] };
+  const order = {
+    by: 'ada',
+    target: { release: '1.1.0', features: [], differences: [] },
+    host: 'here',
+    features: [],
+    platforms: registeredPlatforms,
+  };
   let cases = 0;
   return {
     name: 'the coordinator',

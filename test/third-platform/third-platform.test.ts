@@ -129,7 +129,7 @@ test('a platform that only its folder and one line know enrols, gets a policy, a
   const mover: MoveRunnerOptions = {
     ...{ db, release: '1.1.0', name: 'mover', log: { info: () => {}, warn: () => {} } },
     oweDeliveries: (tx, { accountId, moveId }) =>
-      oweDeliveries(tx, { accountIds: [accountId], cause: 'move', moveId, budgeted: true }),
+      oweDeliveries(tx, platforms, { accountIds: [accountId], cause: 'move', moveId, budgeted: true }),
     drainWindow: async () => 100,
   };
   const { batchId } = await db.begin((tx) =>

@@ -23,12 +23,14 @@ export function addReleaseWayCommand(releases: Command, frame: Frame, setExitCod
         'whether and how the domain of BRAMBLE_HOME can be upgraded to this release; the exit status says so too',
       ),
   ).action(async (archive: string, flags: AcceptanceFlags, command) => {
-    const [{ readArchive }, { homeDatabase }, { findWay }, { openDatabase }] = await Promise.all([
-      import('../../release/archive.ts'),
-      import('../../setup/home-database.ts'),
-      import('../../upgrade/plan/release-way.ts'),
-      import('../../database/connection.ts'),
-    ]);
+    const [{ readArchive }, { homeDatabase }, { findWay }, { openDatabase }, { registeredPlatforms }] =
+      await Promise.all([
+        import('../../release/archive.ts'),
+        import('../../setup/home-database.ts'),
+        import('../../upgrade/plan/release-way.ts'),
+        import('../../database/connection.ts'),
+        import('../../platforms/registered/platforms.ts'),
+      ]);
     const home = homeFolder(frame.environment);
     const found = await readArchive(resolve(archive));
     const { url, host } = await homeDatabase(home);
@@ -36,7 +38,7 @@ export function addReleaseWayCommand(releases: Command, frame: Frame, setExitCod
     try {
       const accepted = { signer: flags.acceptSigner, unsigned: flags.acceptUnsigned };
       const answer = await db.begin('isolation level repeatable read read only', (tx) =>
-        findWay(tx, { home, host, found, accepted }),
+        findWay(tx, { home, host, platforms: registeredPlatforms, found, accepted }),
       );
       frame.show(command, answer, (value, style) => wayText(shownValue(value), resolve(archive), style));
       setExitCode(statusOf(answer.way));

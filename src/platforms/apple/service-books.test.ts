@@ -7,6 +7,7 @@ import { parseProfile } from '../../protocol/apple/profile.ts';
 import { isServiceType, parseServiceSettings, type ServiceType } from '../../services/services.ts';
 import { agentReaders } from '../agent/platform.ts';
 import type { ServiceBookFacts } from '../order.ts';
+import { registeredPlatforms } from '../registered/platforms.ts';
 import { appleReaders } from './platform.ts';
 import { compileServiceBooks as compileFor } from './service-books.ts';
 
@@ -106,10 +107,10 @@ test('agent devices with software before 4.0 are owed the IT policy only and get
   assert.equal(compileServiceBooks({ ...input, device: agent('3.9') }), undefined);
   assert.equal(compileServiceBooks({ ...input, device: agent(null) }), undefined);
   assert.equal(compiled({ device: agent('4.2') }).profile.payloads.length, 4);
-  assert.deepEqual(itemsOwedTo(agent('3.9')), ['it-policy']);
-  assert.deepEqual(itemsOwedTo(agent('4.0')), ['it-policy', 'service-books', 'synchronization']);
-  assert.deepEqual(itemsOwedTo(agent('4')), ['it-policy', 'service-books', 'synchronization']);
-  assert.deepEqual(itemsOwedTo({ platform: 'apple', softwareVersion: null }).length, 3);
+  assert.deepEqual(itemsOwedTo(registeredPlatforms, agent('3.9')), ['it-policy']);
+  assert.deepEqual(itemsOwedTo(registeredPlatforms, agent('4.0')), ['it-policy', 'service-books', 'synchronization']);
+  assert.deepEqual(itemsOwedTo(registeredPlatforms, agent('4')), ['it-policy', 'service-books', 'synchronization']);
+  assert.deepEqual(itemsOwedTo(registeredPlatforms, { platform: 'apple', softwareVersion: null }).length, 3);
 });
 
 test('one service with settings that do not fit is left out and reported, the others are sent', () => {

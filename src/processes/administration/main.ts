@@ -115,7 +115,7 @@ async function workUntilStopped(context: Context): Promise<Work> {
     name: identity.name,
     log,
     signal: stopping,
-    ...moveDeliveries,
+    ...moveDeliveries(registeredPlatforms),
   }).catch((error: unknown) => {
     log.error({ error: messageOf(error) }, 'the move runner ended');
     fail(error);

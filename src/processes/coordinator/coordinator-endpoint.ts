@@ -12,6 +12,7 @@ import { BrambleError, messageOf } from '../../base/errors.ts';
 import { announceAddress } from '../../component/service-address.ts';
 import type { Database } from '../../database/connection.ts';
 import { writeWholeFile } from '../../database/whole-file.ts';
+import type { Platforms } from '../../platforms/port.ts';
 import type { HealthHandler } from '../../process/health.ts';
 import type { Feature } from '../../registry/features.ts';
 import { errorAnswer } from '../../rest/http-errors.ts';
@@ -26,6 +27,7 @@ export interface CoordinatorEndpointOptions {
   /** Of the component. */
   name: string;
   features: readonly Feature[];
+  platforms: Platforms;
   health: HealthHandler;
   log: { error(fields: object, message: string): void };
 }
@@ -36,7 +38,7 @@ const bodyLimitBytes = 64 * 1024;
 export async function openCoordinatorEndpoint(
   options: CoordinatorEndpointOptions,
 ): Promise<{ url: string; close(): Promise<void> }> {
-  const { db, home, host, name, features, health } = options;
+  const { db, home, host, name, features, platforms, health } = options;
   const app = createRestServer({
     bodyLimitBytes,
     // The code that makes a client try the next announced service.
@@ -60,6 +62,7 @@ export async function openCoordinatorEndpoint(
     home,
     host,
     features,
+    platforms,
     write: async (work) => (await db.begin((tx) => recordedRequest(tx, work))) as Awaited<ReturnType<typeof work>>,
     planning: false,
     assignment: true,

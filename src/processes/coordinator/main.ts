@@ -14,6 +14,7 @@ import { readMasterKeys } from '../../database/sealed-value.ts';
 import { moveDeliveries } from '../../deliveries/move-deliveries.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { runMoves } from '../../moves/move-runner.ts';
+import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { healthHandler } from '../../process/health.ts';
 import { ownRelease } from '../../registry/own-release.ts';
 import { migrationFolder } from '../../release/program.ts';
@@ -42,6 +43,7 @@ export async function runCoordinator(): Promise<void> {
         host: context.identity.host,
         name: context.identity.name,
         features: featureList,
+        platforms: registeredPlatforms,
         health: healthHandler(context),
         log: context.log,
       }),
@@ -94,7 +96,7 @@ async function moveWhileOwnRelease({ db, log, identity, stopping }: Context): Pr
           name: identity.name,
           log,
           signal: stopping,
-          ...moveDeliveries,
+          ...moveDeliveries(registeredPlatforms),
         });
       }
     } catch (error) {

@@ -193,10 +193,10 @@ async function startServer({
       ...{ db, instanceId, keys: createMasterKeys(), wakeChannel: async () => testDomain.pushTopic },
       onActivated: async (tx, device) => {
         await consumeActivationPassword(tx, { deviceId: device.deviceId, instanceId });
-        await oweDeliveries(tx, { deviceIds: [device.deviceId], cause: 'activation', budgeted: false });
+        await oweDeliveries(tx, platforms, { deviceIds: [device.deviceId], cause: 'activation', budgeted: false });
       },
       onReturned: async (tx, device) => {
-        await oweDeliveries(tx, { deviceIds: [device.deviceId], cause: 'activation', budgeted: true });
+        await oweDeliveries(tx, platforms, { deviceIds: [device.deviceId], cause: 'activation', budgeted: true });
       },
     },
     connects: createConnectBatcher({

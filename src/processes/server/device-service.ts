@@ -88,17 +88,17 @@ export function createDeviceService(parts: DeviceServiceParts): DeviceService {
   };
 }
 
-function announcementsOf({ db, facts }: DeviceServiceParts): AnnouncementOptions {
+function announcementsOf({ db, facts, platforms }: DeviceServiceParts): AnnouncementOptions {
   const instanceId = facts.instance.id;
   return {
     ...{ db, instanceId, keys: facts.keys },
     wakeChannel: async (tx) => (await readDomain(tx)).pushTopic,
     onActivated: async (tx, device) => {
       await consumeActivationPassword(tx, { deviceId: device.deviceId, instanceId });
-      await oweDeliveries(tx, { deviceIds: [device.deviceId], cause: 'activation', budgeted: false });
+      await oweDeliveries(tx, platforms, { deviceIds: [device.deviceId], cause: 'activation', budgeted: false });
     },
     onReturned: async (tx, device) => {
-      await oweDeliveries(tx, { deviceIds: [device.deviceId], cause: 'activation', budgeted: true });
+      await oweDeliveries(tx, platforms, { deviceIds: [device.deviceId], cause: 'activation', budgeted: true });
     },
   };
 }

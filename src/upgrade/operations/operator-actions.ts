@@ -9,6 +9,7 @@
 import { BrambleError } from '../../base/errors.ts';
 import type { Transaction } from '../../database/connection.ts';
 import { resumeUpgradeBatches } from '../../moves/move-reports.ts';
+import type { Platforms } from '../../platforms/port.ts';
 import { setDesiredProcess } from '../../registry/desired-processes.ts';
 import { listSupervisors } from '../../registry/supervisors.ts';
 import { listInstancesBehind, occupiedText } from '../components/instances-behind.ts';
@@ -52,13 +53,15 @@ export interface PlanOrder extends Operator {
   host: string;
   /** Features that the release at work knows. */
   features: readonly string[];
+  platforms: Platforms;
   /** Whether it may take the place of a plan that was not started. */
   replace?: boolean;
 }
 
 /** Makes the plan without writing anything. */
 export async function previewPlan(tx: Transaction, order: PlanOrder): Promise<UpgradePlan> {
-  const facts = await readPlanFacts(tx, order.target, { host: order.host, features: order.features });
+  const { target, host, features, platforms } = order;
+  const facts = await readPlanFacts(tx, target, { host, features, platforms });
   return planUpgrade(facts, planOptionsSchema.parse(order.options ?? {}));
 }
 

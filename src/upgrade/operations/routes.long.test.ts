@@ -9,6 +9,7 @@ import { createToken } from '../../access/administrator-tokens.ts';
 import { openDatabase, type Transaction } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
 import { readReleaseSigner } from '../../domain/release-signer.ts';
+import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { openCoordinatorEndpoint } from '../../processes/coordinator/coordinator-endpoint.ts';
 import { readArchive } from '../../release/archive.ts';
 import { formatRotation } from '../../release/signature.ts';
@@ -34,6 +35,7 @@ const endpoint = await openCoordinatorEndpoint({
   host: 'here',
   name: 'upgrade-coordinator',
   features: [],
+  platforms: registeredPlatforms,
   health: (_request, response) => {
     response.end('ok');
     return true;
@@ -60,7 +62,13 @@ async function call(method: string, path: string, body?: object, bearer = token)
 }
 
 async function plan(): Promise<void> {
-  const order = { by: 'ada', target: { release: '1.1.0', features: [], differences: [] }, host: 'here', features: [] };
+  const order = {
+    by: 'ada',
+    target: { release: '1.1.0', features: [], differences: [] },
+    host: 'here',
+    features: [],
+    platforms: registeredPlatforms,
+  };
   await db.begin(async (tx) => {
     await writePlan(tx, order);
     await startUpgrade(tx, { by: 'ada', host: 'here' });
@@ -153,7 +161,18 @@ async function planningService() {
   const write = async <Result>(work: (tx: Transaction) => Promise<Result>) =>
     (await db.begin((tx) => work(tx))) as Result;
   app.decorateRequest('administrator', 'ada');
-  await app.register(upgradeRoutes({ db, home, host: 'here', features: [], write, planning: true, assignment: false }));
+  await app.register(
+    upgradeRoutes({
+      db,
+      home,
+      host: 'here',
+      features: [],
+      platforms: registeredPlatforms,
+      write,
+      planning: true,
+      assignment: false,
+    }),
+  );
   after(async () => await app.close());
   return async (body: object, url = '/upgrade/plan') =>
     (await app.inject({ method: 'POST', url, payload: body })).json<{

@@ -9,6 +9,7 @@ import { startBody, upgradeOperations } from '../../api/upgrade.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { Database, Queryable, Transaction } from '../../database/connection.ts';
 import { readDomain } from '../../domain/domain.ts';
+import type { Platforms } from '../../platforms/port.ts';
 import type { Feature } from '../../registry/features.ts';
 import { readInstalled } from '../../release/archive.ts';
 import { type Acceptance, judgementText } from '../../release/signer-judgement.ts';
@@ -39,6 +40,7 @@ export interface UpgradeRoutesOptions {
   /** Runs a write; an administration service's holds the release lock. */
   write: <Result>(work: (tx: Transaction) => Promise<Result>) => Promise<Result>;
   features: readonly Feature[];
+  platforms: Platforms;
   /** This host, the default for new processes. */
   host: string;
   /** BRAMBLE_HOME, where archives are installed. */
@@ -146,7 +148,7 @@ function acceptanceOf({ acceptSigner, acceptUnsigned }: Target): Acceptance {
 }
 
 async function orderOf(
-  { db, home, host, features }: UpgradeRoutesOptions,
+  { db, home, host, features, platforms }: UpgradeRoutesOptions,
   by: string,
   target: Target,
   given: object,
@@ -157,7 +159,7 @@ async function orderOf(
   const signed = judgementText(await judgeRelease(db, chosen.found, accepted));
   const differences = await differencesTo(home, (await readDomain(db)).release, chosen.found);
   const known = features.map((feature) => feature.name);
-  const order = { by, options, host, features: known, replace: target.replace, accepted };
+  const order = { by, options, host, features: known, platforms, replace: target.replace, accepted };
   return { ...order, target: { ...chosen, signed, differences } };
 }
 

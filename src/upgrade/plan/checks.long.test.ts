@@ -13,6 +13,7 @@ import { createAuthorities } from '../../domain/authority-creation.ts';
 import { keepReleaseSigner, readReleaseSigner } from '../../domain/release-signer.ts';
 import { createInstance } from '../../instances/instances.ts';
 import { readCredential } from '../../link/credential.ts';
+import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { installArchive } from '../../release/archive.ts';
 import { migrationFolder } from '../../release/program.ts';
 import { testSigner, writeTestArchive } from '../../release/signed-archive-fixture.ts';
@@ -158,6 +159,7 @@ test('each check says what it found: errors, warnings that can be overridden, an
     target: { release: '1.1.0', features: [], differences: [] },
     host: 'here',
     features: [],
+    platforms: registeredPlatforms,
   };
   const upgrade = await db.begin((tx) => writePlan(tx, order));
   const options: CheckOptions = {
@@ -199,6 +201,7 @@ test('a release of another signer than the domain knows is a warning of its own'
     target: { release: '1.1.0', features: [], differences: [] },
     host: 'here',
     features: [],
+    platforms: registeredPlatforms,
   };
   await db`truncate upgrade cascade`;
   const upgrade = await db.begin((tx) => writePlan(tx, order));

@@ -4,6 +4,7 @@ import { readBudget } from '../../deliveries/budget.ts';
 import { acceptsAllItems } from '../../devices/delivery-items.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { listConnectionServices } from '../../instances/connection-services.ts';
+import type { Platforms } from '../../platforms/port.ts';
 import { listDesiredProcesses } from '../../registry/desired-processes.ts';
 import { listSupervisors, supervisorsBehind, supervisorText } from '../../registry/supervisors.ts';
 import { listAccountTables, lossesOf } from './loss-manifest.ts';
@@ -23,7 +24,7 @@ export interface TargetRelease {
 export async function readPlanFacts(
   q: Queryable,
   target: TargetRelease,
-  own: { host: string; features: readonly string[] },
+  own: { host: string; features: readonly string[]; platforms: Platforms },
 ): Promise<PlanFacts> {
   const domain = await readDomain(q);
   const accounts = await q<{ name: string; instance: string }[]>`
@@ -35,7 +36,7 @@ export async function readPlanFacts(
     knownFeatures: own.features,
     accounts,
     ...(await readInstanceFacts(q, own.host)),
-    deliveries: await countDeliveries(q),
+    deliveries: await countDeliveries(q, own.platforms),
     budget: await readBudget(q),
     supervisorsBehind: supervisorsBehind(await listSupervisors(q), target.release).map(supervisorText),
     losses: lossesOf(await listAccountTables(q)),
@@ -78,10 +79,10 @@ export async function readInstanceFacts(
 }
 
 /** What moving every account once would send, by the same rule as the deliveries. */
-async function countDeliveries(q: Queryable): Promise<PlanFacts['deliveries']> {
+async function countDeliveries(q: Queryable, platforms: Platforms): Promise<PlanFacts['deliveries']> {
   const [row] = await q<{ all: number; able: number }[]>`
     select count(*)::int as "all",
-           count(*) filter (where ${acceptsAllItems(q)})::int as able
+           count(*) filter (where ${acceptsAllItems(q, platforms)})::int as able
       from device d where d.state = 'active'`;
   const able = row?.able ?? 0;
   return { itPolicies: row?.all ?? 0, serviceBooks: able, synchronizations: able };

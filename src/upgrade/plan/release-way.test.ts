@@ -7,6 +7,7 @@ import { after, test } from 'node:test';
 import { openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
 import { keepReleaseSigner } from '../../domain/release-signer.ts';
+import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { installArchive, readArchive } from '../../release/archive.ts';
 import { writeEntries } from '../../release/archive-bytes.ts';
 import { formatManifest, type Manifest, manifestName } from '../../release/manifest.ts';
@@ -43,7 +44,7 @@ async function archiveOf(release: string, change: Partial<Manifest> = {}, migrat
 }
 
 const way = async (file: string): Promise<WayAnswer> =>
-  await findWay(db, { home, host: 'here', found: await readArchive(file) });
+  await findWay(db, { home, host: 'here', platforms: registeredPlatforms, found: await readArchive(file) });
 
 await insertTestDomain(db, { release: '1.2.0', schemaVersion: 1 });
 await insertTestInstance(db, { name: 'east', accounts: 2, release: '1.2.0' });
@@ -130,7 +131,9 @@ for (const { what, file, why } of refusals) {
 
 test('while an upgrade is open no other can begin, and afterwards it can', async () => {
   const target = { release: '1.2.1', features: ['one'], differences: [] };
-  await db.begin((tx) => writePlan(tx, { by: 'tester', target, host: 'here', features: [] }));
+  await db.begin((tx) =>
+    writePlan(tx, { by: 'tester', target, host: 'here', features: [], platforms: registeredPlatforms }),
+  );
   const answer = await way(await archiveOf('1.2.2'));
   assert.equal(answer.way, 'none');
   assert.match(answer.reasons.join(' '), /An upgrade to 1\.2\.1 is open \(planned\)/);
@@ -145,7 +148,7 @@ test('the coordinator compares again before anything is changed, and an earlier 
   const checked = async (release: string, migrations: string[]) => {
     await installArchive(await archiveOf(release, {}, migrations), { home });
     const target = { release, features: ['one'], differences: [] };
-    const order = { by: 'tester', target, host: 'here', features: [], replace: true };
+    const order = { by: 'tester', target, host: 'here', features: [], platforms: registeredPlatforms, replace: true };
     const upgrade = await db.begin((tx) => writePlan(tx, order));
     const options = {
       db,

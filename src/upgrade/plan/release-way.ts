@@ -5,6 +5,7 @@
 import { isBrambleError, messageOf } from '../../base/errors.ts';
 import type { Queryable } from '../../database/connection.ts';
 import { readDomain } from '../../domain/domain.ts';
+import type { Platforms } from '../../platforms/port.ts';
 import { type FoundRelease, readInstalled, verifyInstalled } from '../../release/archive.ts';
 import { type Acceptance, judgementText } from '../../release/signer-judgement.ts';
 import { type ReleaseStep, releaseStep } from '../fence/release-step.ts';
@@ -39,6 +40,7 @@ export interface WayQuestion {
   /** BRAMBLE_HOME of this host, where the domain's own release is installed. */
   home: string;
   host: string;
+  platforms: Platforms;
   found: FoundRelease;
   accepted?: Acceptance;
 }
@@ -96,13 +98,17 @@ async function compareBuilds(
   return { ...answer, way: 'same', signed };
 }
 
-async function planned(q: Queryable, from: string, { home, host, found }: WayQuestion): Promise<UpgradePlan> {
+async function planned(
+  q: Queryable,
+  from: string,
+  { home, host, platforms, found }: WayQuestion,
+): Promise<UpgradePlan> {
   const own = await verifyInstalled(releaseFolder(home, from));
   const target = {
     release: found.release,
     features: found.manifest.features,
     differences: await differencesTo(home, from, found),
   };
-  const facts = await readPlanFacts(q, target, { host, features: own.features });
+  const facts = await readPlanFacts(q, target, { host, features: own.features, platforms });
   return planUpgrade(facts, planOptionsSchema.parse({}));
 }

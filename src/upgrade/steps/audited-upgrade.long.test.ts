@@ -7,6 +7,7 @@ import { after, test } from 'node:test';
 import { createToken } from '../../access/administrator-tokens.ts';
 import { markTimeWithoutAudit } from '../../access/audit/record.ts';
 import type { Database } from '../../database/connection.ts';
+import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { openCoordinatorEndpoint } from '../../processes/coordinator/coordinator-endpoint.ts';
 import { recordsChanges } from '../../registry/component-detail.ts';
 import { finalizeByOperator, reverseByOperator, startUpgrade, writePlan } from '../operations/operator-actions.ts';
@@ -66,6 +67,7 @@ test('a release without audit is marked when the domain comes back from it, and 
     target: { release: '1.1.0', features: [], differences: [] },
     host: 'here',
     features: [],
+    platforms: registeredPlatforms,
   };
   await it.db.begin((tx) => writePlan(tx, { ...order, options: { soakSeconds: 0, fenceGraceMs: 0 } }));
   await it.db.begin((tx) => startUpgrade(tx, { ...operator, host: 'here' }));
@@ -92,6 +94,7 @@ test('what an operator tells the coordinator is recorded with the token’s name
     host: 'here',
     name: 'upgrade-coordinator',
     features: [],
+    platforms: registeredPlatforms,
     health: () => false,
     log: { error: () => {} },
   });

@@ -7,6 +7,7 @@ import { after } from 'node:test';
 import { type Database, openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
 import { runMoveRound } from '../../moves/move-runner.ts';
+import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { stepOnce } from '../../processes/coordinator/coordinator.ts';
 import { registerComponent } from '../../registry/components.ts';
 import { startUpgrade, writePlan } from '../operations/operator-actions.ts';
@@ -44,6 +45,7 @@ export async function scene(options: object = {}, toRelease = '1.1.0'): Promise<
     target: { release: toRelease, features: [], differences: [] },
     host: 'here',
     features: [],
+    platforms: registeredPlatforms,
   };
   await db.begin((tx) => writePlan(tx, { ...order, options: { ...quickOptions, ...options } }));
   await db.begin((tx) => startUpgrade(tx, { ...operator, host: 'here' }));

@@ -65,12 +65,13 @@ export function apiRoutes(context: AdministrationContext): FastifyPluginAsync {
 
 /** The upgrade's routes are shared with the coordinator; here they write under the release lock. */
 function upgradePlugin(context: AdministrationContext): FastifyPluginAsync {
-  const { db, home, host, features } = context;
+  const { db, home, host, features, platforms } = context;
   return upgradeRoutes({
     db,
     home,
     host,
     features,
+    platforms,
     write: (work) => write(context, work),
     planning: true,
     assignment: true,

@@ -55,7 +55,7 @@ export function deviceCommandRoutes(context: AdministrationContext): FastifyPlug
         if (request.body.item === 'device-identity') {
           await requireFeature(tx, context.features, 'device-identity-renewal', 'Renewing the identity of a device');
         }
-        const owed = await oweDeliveries(tx, {
+        const owed = await oweDeliveries(tx, context.platforms, {
           deviceIds: [id],
           cause: 'manual',
           budgeted: false,

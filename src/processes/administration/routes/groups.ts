@@ -41,7 +41,7 @@ export function groupRoutes(context: AdministrationContext): FastifyPluginAsync 
           const group = await membersOfGroup(tx, request.params.name);
           if (group === undefined) throw notFound('group', request.params.name);
           await deleteGroup(tx, group.id);
-          const deliveriesOwed = await owePolicy(tx, group.accountIds);
+          const deliveriesOwed = await owePolicy(tx, context.platforms, group.accountIds);
           return { members: group.accountIds.length, deliveriesOwed };
         }),
     );
@@ -80,7 +80,7 @@ async function changeMember(
       );
     }
     const account = changed === 'changed' ? await getAccount(tx, accountName) : undefined;
-    if (account) await owePolicy(tx, [account.id]);
+    if (account) await owePolicy(tx, context.platforms, [account.id]);
     return changed;
   });
 }

@@ -49,7 +49,10 @@ export function policyRoutes(context: AdministrationContext): FastifyPluginAsync
           await requireRuleFeatures(context, tx, request.body.rules);
           const policy = await replacePolicyRules(tx, request.params.name, request.body.rules);
           if (policy === 'not-found') throw notFound('IT policy', request.params.name);
-          return { ...policy, deliveriesOwed: await owePolicy(tx, await accountsUnderPolicy(tx, policy.id)) };
+          return {
+            ...policy,
+            deliveriesOwed: await owePolicy(tx, context.platforms, await accountsUnderPolicy(tx, policy.id)),
+          };
         }),
     );
 
@@ -62,7 +65,7 @@ export function policyRoutes(context: AdministrationContext): FastifyPluginAsync
           if (policy === undefined) throw notFound('IT policy', request.params.name);
           const accounts = await accountsUnderPolicy(tx, policy.id);
           await deletePolicy(tx, policy.name);
-          return { deliveriesOwed: await owePolicy(tx, accounts) };
+          return { deliveriesOwed: await owePolicy(tx, context.platforms, accounts) };
         }),
     );
   };
@@ -78,7 +81,7 @@ export function policyAssignmentRoutes(context: AdministrationContext): FastifyP
           const accountId = await lockAccountByName(tx, accountNameOf(request.params.name));
           if (accountId === undefined) throw notFound('account', request.params.name);
           await assignAccountPolicy(tx, accountId, await policyIdOf(tx, request.body.policy));
-          return { deliveriesOwed: await owePolicy(tx, [accountId]) };
+          return { deliveriesOwed: await owePolicy(tx, context.platforms, [accountId]) };
         }),
     );
 
@@ -90,7 +93,7 @@ export function policyAssignmentRoutes(context: AdministrationContext): FastifyP
           const group = await membersOfGroup(tx, request.params.name);
           if (group === undefined) throw notFound('group', request.params.name);
           await assignGroupPolicy(tx, group.id, await policyIdOf(tx, request.body.policy));
-          return { deliveriesOwed: await owePolicy(tx, group.accountIds) };
+          return { deliveriesOwed: await owePolicy(tx, context.platforms, group.accountIds) };
         }),
     );
   };

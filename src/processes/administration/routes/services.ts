@@ -5,6 +5,7 @@ import { serviceOperations } from '../../../api/services.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import type { Transaction } from '../../../database/connection.ts';
 import { announceDeliveries, oweDeliveries } from '../../../deliveries/owe-deliveries.ts';
+import type { Platforms } from '../../../platforms/port.ts';
 import { notFound } from '../../../rest/http-errors.ts';
 import { serve } from '../../../rest/serve.ts';
 import { deleteService, listServices, putService } from '../../../services/service-store.ts';
@@ -26,7 +27,7 @@ export function serviceRoutes(context: AdministrationContext): FastifyPluginAsyn
       async (request) =>
         await write(context, async (tx) => {
           await putService(tx, serviceTypeOf(request.params.type), request.body.settings);
-          return { deliveriesOwed: await oweServiceBooks(tx) };
+          return { deliveriesOwed: await oweServiceBooks(tx, context.platforms) };
         }),
     );
 
@@ -37,7 +38,7 @@ export function serviceRoutes(context: AdministrationContext): FastifyPluginAsyn
         await write(context, async (tx) => {
           const outcome = await deleteService(tx, serviceTypeOf(request.params.type));
           if (outcome === 'not-found') throw notFound('service', request.params.type);
-          return { deliveriesOwed: await oweServiceBooks(tx) };
+          return { deliveriesOwed: await oweServiceBooks(tx, context.platforms) };
         }),
     );
   };
@@ -56,8 +57,8 @@ function serviceTypeOf(text: string): ServiceType {
   );
 }
 
-async function oweServiceBooks(tx: Transaction): Promise<number> {
-  const owed = await oweDeliveries(tx, {
+async function oweServiceBooks(tx: Transaction, platforms: Platforms): Promise<number> {
+  const owed = await oweDeliveries(tx, platforms, {
     accountIds: await everyAccount(tx),
     cause: 'service-change',
     budgeted: true,
