@@ -3,11 +3,10 @@
  * connection, and is then checked on the process itself: no id is signalled or trusted without its birth.
  */
 import type { Socket } from 'node:net';
-import { setTimeout as delay } from 'node:timers/promises';
-import { birthOf, signalProcess } from '../../base/process-facts.ts';
 import { closed, type Orphan, sendLine, socketsShape } from '../../process/adoption-messages.ts';
+import { KnownProcess } from './known-process.ts';
 import { watchSigns } from './process-signs.ts';
-import type { ProcessExit, SupervisedProcess } from './supervised-process.ts';
+import type { SupervisedProcess } from './supervised-process.ts';
 
 export interface AdoptedProcess extends SupervisedProcess {
   /** What it reported about itself. */
@@ -27,14 +26,11 @@ interface SocketFolder {
   names: readonly string[];
 }
 
-const goneCheckMs = 50;
-const signalRetryMs = 1000;
-
 export function adoptProcess(orphan: Orphan, first: Socket, hungAfterMs: number): AdoptedProcess {
   const { pid, birth, name, kind, release, settings } = orphan;
-  const exit = Promise.withResolvers<ProcessExit>();
-  const signs = watchSigns(hungAfterMs, exit.promise);
-  const state = { connection: first, exited: false, left: false, onOffer: (_: SocketFolder): void => undefined };
+  const known = new KnownProcess(pid, birth);
+  const signs = watchSigns(hungAfterMs, known.exited);
+  const state = { connection: first, onOffer: (_: SocketFolder): void => undefined };
   if (orphan.ready) signs.take({ type: 'ready', yields: orphan.yields });
   if (orphan.serving) signs.take({ type: 'serving' });
 
@@ -42,32 +38,8 @@ export function adoptProcess(orphan: Orphan, first: Socket, hungAfterMs: number)
     state.connection = connection;
     // Every adoptable process sends heartbeats; this one may hang before its next.
     signs.take({ type: 'alive' });
-    void closed(connection).then(async () => await whenGone(connection));
+    void closed(connection).then(async () => await known.lookForEnd(() => state.connection === connection));
     sendLine(connection, { type: 'adopted' });
-  }
-
-  /** Until the process is gone, or has another connection. */
-  async function whenGone(connection: Socket): Promise<void> {
-    while (state.connection === connection && !state.left) {
-      // If the system cannot tell at the moment, the process has not ended.
-      if ((await birthOf(pid).catch(() => birth)) !== birth) {
-        state.exited = true;
-        exit.resolve({ code: null, signal: null });
-        return;
-      }
-      await delay(goneCheckMs, undefined, { ref: false });
-    }
-  }
-
-  /** Retries until it succeeds: the caller that stops a process waits for its end. */
-  async function signal(kind: 'SIGTERM' | 'SIGKILL'): Promise<void> {
-    while (!state.exited && !state.left) {
-      try {
-        return await signalProcess(pid, birth, kind);
-      } catch {
-        await delay(signalRetryMs, undefined, { ref: false });
-      }
-    }
   }
 
   attach(first);
@@ -81,7 +53,7 @@ export function adoptProcess(orphan: Orphan, first: Socket, hungAfterMs: number)
     pid,
     startedAtMs: orphan.startedAtMs,
     ...signs,
-    exited: exit.promise,
+    exited: known.exited,
     get connection() {
       return state.connection;
     },
@@ -91,17 +63,11 @@ export function adoptProcess(orphan: Orphan, first: Socket, hungAfterMs: number)
       const sockets = socketsShape.safeParse(message);
       if (sockets.success) state.onOffer(sockets.data);
     },
-    hasExited: () => state.exited,
-    kill: () => void signal('SIGKILL'),
-    stop: async (graceMs) => {
-      await signal('SIGTERM');
-      const timer = setTimeout(() => void signal('SIGKILL'), graceMs);
-      const ended = await exit.promise;
-      clearTimeout(timer);
-      return ended;
-    },
+    hasExited: () => known.hasExited,
+    kill: () => void known.signal('SIGKILL'),
+    stop: async (graceMs) => await known.stop(graceMs),
     letGo: () => {
-      state.left = true;
+      known.leave();
       signs.release();
       state.connection.destroy();
     },
@@ -112,7 +78,7 @@ export function adoptProcess(orphan: Orphan, first: Socket, hungAfterMs: number)
         signal.addEventListener('abort', () => resolve(null), { once: true });
       });
       sendLine(state.connection, { type: 'hand-sockets' });
-      return await Promise.race([offered, exit.promise.then(() => null)]);
+      return await Promise.race([offered, known.exited.then(() => null)]);
     },
   };
 }
