@@ -26,7 +26,7 @@ import { type ProcessEnvironment, readEnvironment, requireDatabaseUrl } from '..
 import { createRegistry, type Readiness, startHealthServer } from '../process/health.ts';
 import { hostIdentity } from '../process/host-identity.ts';
 import { createLogger, type Logger } from '../process/log/logger.ts';
-import { aborted, openSupervision } from '../process/supervision.ts';
+import { aborted, openSupervision, type Supervision } from '../process/supervision.ts';
 import type { ComponentDetail } from '../registry/component-detail.ts';
 import { assertCompatible, type ComponentIdentity, type ComponentKind } from '../registry/components.ts';
 import { ownCompatibility, ownFeatureNames, ownLinkVersions, ownRelease } from '../registry/own-release.ts';
@@ -86,37 +86,65 @@ export interface ComponentOptions<Schema extends z.ZodType> {
   drainMs?: number;
 }
 
+/** A component from its environment to its end. */
+interface Life<Settings> {
+  readonly context: ComponentContext<Settings>;
+  readonly stop: Supervision;
+  /** What stands so far, the last first. */
+  readonly closing: { what: string; close: () => Promise<unknown> }[];
+  registration?: Registration;
+  work?: Work;
+  serving: boolean;
+  /** Why it ends, if that is a failure; recorded with the registration. */
+  failure?: string;
+}
+
 /**
  * Runs the component until it is asked to end; returns after an orderly drain.
  * @throws BrambleError why it may not run or had to end: ERR_ENVIRONMENT, ERR_RELEASE_…, ERR_SCHEMA_…,
  *   ERR_COMPONENT_NAME_TAKEN, ERR_COMPONENT_GONE, or what its work failed with.
  */
 export async function componentProcess<Schema extends z.ZodType>(options: ComponentOptions<Schema>): Promise<void> {
+  const life = await prepare(options);
+  const { stop, context } = life;
+  const { log } = context;
+  try {
+    await start(life, options);
+    await aborted(stop.signal);
+    log.info({ reason: messageOf(stop.signal.reason) }, 'draining');
+    if (stop.signal.reason instanceof Error) life.failure = messageOf(stop.signal.reason);
+  } catch (error) {
+    life.failure = messageOf(error);
+    // Asked to end before it was working: the interruption is not a failure.
+    if (life.work !== undefined || !stop.signal.aborted) throw error;
+    log.info({ reason: messageOf(stop.signal.reason) }, 'ended before it was ready');
+  } finally {
+    await closeAll(life.closing, options.drainMs ?? 15_000, log);
+    await stop.release();
+  }
+  if (stop.signal.reason instanceof Error) throw stop.signal.reason;
+}
+
+/** Reads the environment and opens what needs no database yet. */
+async function prepare<Schema extends z.ZodType>(options: ComponentOptions<Schema>): Promise<Life<z.output<Schema>>> {
+  const { kind } = options;
   const environment = readEnvironment(process.env, options.settings);
   const databaseUrl = requireDatabaseUrl(environment);
-  const host = await hostIdentity(environment.host);
+  const { name } = environment;
   const identity: ComponentIdentity = {
-    ...host,
-    name: environment.name,
-    kind: options.kind,
-    release: ownRelease,
+    ...(await hostIdentity(environment.host)),
+    ...{ name, kind, release: ownRelease },
     linkVersions: ownLinkVersions,
     features: ownFeatureNames,
     loopbackUrl: null,
   };
-  const log = createLogger({
-    kind: options.kind,
-    name: environment.name,
-    release: ownRelease,
-    level: environment.logLevel,
-  });
-  const stop = openSupervision({ ...environment, kind: options.kind, release: ownRelease, log });
-  const parts: { registration?: Registration; work?: Work; serving: boolean } = { serving: false };
+  const log = createLogger({ kind, name, release: ownRelease, level: environment.logLevel });
+  const stop = openSupervision({ ...environment, kind, release: ownRelease, log });
   const databaseAccess = {
-    applicationName: applicationName(options.kind, identity.name, identity.host, identity.processId),
+    applicationName: applicationName(kind, identity.name, identity.host, identity.processId),
     patienceMs: () => {
       if (stop.signal.aborted) return 0;
-      return parts.work ? servicePatienceMs : Number.POSITIVE_INFINITY;
+      return life.work ? servicePatienceMs : Number.POSITIVE_INFINITY;
     },
     onUnreachable: (error: unknown) =>
       log.warn({ reason: messageOf(error) }, 'the database cannot be reached; waiting for it'),
@@ -126,65 +154,57 @@ export async function componentProcess<Schema extends z.ZodType>(options: Compon
     max: options.maxConnections ?? 8,
     idleTimeoutSeconds: serviceIdleSeconds,
   });
-  let failure: string | undefined;
-  const context: ComponentContext<z.output<Schema>> = {
-    environment,
-    log,
-    db,
-    databaseUrl,
-    databaseAccess,
-    registry: createRegistry({ name: identity.name, kind: options.kind, release: ownRelease }),
-    identity,
-    stopping: stop.signal,
-    fail: stop.request,
-    ready: () => readiness(parts, stop.signal),
+  const life: Life<z.output<Schema>> = {
+    context: {
+      ...{ environment, log, db, databaseUrl, databaseAccess, identity },
+      registry: createRegistry({ name, kind, release: ownRelease }),
+      stopping: stop.signal,
+      fail: stop.request,
+      ready: () => readiness(life, stop.signal),
+    },
+    stop,
+    closing: [{ what: 'database', close: () => db.end({ timeout: 5 }) }],
+    serving: false,
   };
-  const closing: { what: string; close: () => Promise<unknown> }[] = [
-    { what: 'database', close: () => db.end({ timeout: 5 }) },
-  ];
-  try {
-    await waitForDatabase(databaseUrl, databaseAccess, stop.signal);
-    await assertCompatible(db, identity, ownCompatibility);
-    const listening = await (options.listen?.(context) ?? startHealthServer(context));
-    closing.unshift({ what: 'listener', close: () => listening.close() });
-    identity.loopbackUrl = listening.url;
-    const registration = await registerAndKeep({
-      db,
-      component: identity,
-      compatibility: ownCompatibility,
-      detail: () => ({
-        ...parts.work?.detail?.(),
-        ...(parts.work?.serving === undefined ? {} : { serving: parts.serving }),
-      }),
-      log,
-      onGone: stop.request,
-      isSucceeded: () => parts.work?.serving !== undefined,
-    });
-    parts.registration = registration;
-    closing.unshift({ what: 'registration', close: () => registration.stop(failure) });
-    const work = await options.work(context);
-    parts.work = work;
-    closing.unshift({ what: 'work', close: () => work.drain() });
-    log.info({ url: listening.url }, 'ready');
-    stop.announceReady({ url: listening.url, yields: work.serving !== undefined });
-    const announceServing = () => {
-      parts.serving = true;
-      stop.announceServing();
-    };
-    void work.serving?.(stop.signal).then(announceServing, () => undefined);
-    await aborted(stop.signal);
-    log.info({ reason: messageOf(stop.signal.reason) }, 'draining');
-    if (stop.signal.reason instanceof Error) failure = messageOf(stop.signal.reason);
-  } catch (error) {
-    failure = messageOf(error);
-    // Asked to end before it was working: the interruption is not a failure.
-    if (parts.work !== undefined || !stop.signal.aborted) throw error;
-    log.info({ reason: messageOf(stop.signal.reason) }, 'ended before it was ready');
-  } finally {
-    await closeAll(closing, options.drainMs ?? 15_000, log);
-    await stop.release();
-  }
-  if (stop.signal.reason instanceof Error) throw stop.signal.reason;
+  return life;
+}
+
+/** Listens, registers and works; each of them is closed again however far it comes. */
+async function start<Schema extends z.ZodType>(
+  life: Life<z.output<Schema>>,
+  { listen = startHealthServer, work: startWork }: ComponentOptions<Schema>,
+): Promise<void> {
+  const { context, stop, closing } = life;
+  const { db, log, identity, databaseUrl, databaseAccess } = context;
+  await waitForDatabase(databaseUrl, databaseAccess, stop.signal);
+  await assertCompatible(db, identity, ownCompatibility);
+  const listening = await listen(context);
+  closing.unshift({ what: 'listener', close: () => listening.close() });
+  identity.loopbackUrl = listening.url;
+  const registration = await registerAndKeep({
+    db,
+    component: identity,
+    compatibility: ownCompatibility,
+    detail: () => ({
+      ...life.work?.detail?.(),
+      ...(life.work?.serving === undefined ? {} : { serving: life.serving }),
+    }),
+    log,
+    onGone: stop.request,
+    isSucceeded: () => life.work?.serving !== undefined,
+  });
+  life.registration = registration;
+  closing.unshift({ what: 'registration', close: () => registration.stop(life.failure) });
+  const work = await startWork(context);
+  life.work = work;
+  closing.unshift({ what: 'work', close: () => work.drain() });
+  log.info({ url: listening.url }, 'ready');
+  stop.announceReady({ url: listening.url, yields: work.serving !== undefined });
+  const announceServing = () => {
+    life.serving = true;
+    stop.announceServing();
+  };
+  void work.serving?.(stop.signal).then(announceServing, () => undefined);
 }
 
 /** Until the database answers, or the process is to end. @throws BrambleError ERR_DATABASE_POOLER, and what does not pass */
@@ -204,10 +224,10 @@ async function waitForDatabase(
   }
 }
 
-async function readiness(parts: { registration?: Registration; work?: Work }, stopping: AbortSignal) {
+async function readiness({ registration, work }: Pick<Life<unknown>, 'registration' | 'work'>, stopping: AbortSignal) {
   if (stopping.aborted) return 'it is stopping';
-  if (!parts.registration || !parts.work) return 'it is starting';
-  return parts.registration.readiness() ?? (await parts.work.ready?.()) ?? null;
+  if (!registration || !work) return 'it is starting';
+  return registration.readiness() ?? (await work.ready?.()) ?? null;
 }
 
 /** Closes in order; one that fails or hangs is logged and does not keep the others from closing. */
