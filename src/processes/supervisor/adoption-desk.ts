@@ -11,14 +11,10 @@ import { once } from 'node:events';
 import { chmod, mkdir, readdir, rm } from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
-import { readPresent, throughShortage } from '../../base/present-file.ts';
 import { birthOf, isAlive, signalProcess } from '../../base/process-facts.ts';
 import { socketPath } from '../../base/socket-path.ts';
 import {
-  type Adoptable,
   adoptableFolder,
-  adoptableShape,
   handOverShape,
   type Orphan,
   offeringProcess,
@@ -28,6 +24,7 @@ import {
   sendLine,
   supervisorSocket,
 } from '../../process/adoption-messages.ts';
+import { endOthers, readAdoptable, untilReported } from './adoptable-processes.ts';
 import { type AdoptedProcess, adoptProcess } from './adopted-process.ts';
 
 export interface AdoptionDesk {
@@ -57,10 +54,8 @@ export interface DeskOptions {
   onHandOver: (release: string) => void;
 }
 
-const lookMs = 50;
 /** Processes without a supervisor look for one every 200 ms. */
 const leastGatherMs = 1000;
-const killedWithinMs = 5000;
 
 /** Only the holder of the home's lock may open it: it removes what another has left. */
 export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDesk> {
@@ -107,17 +102,7 @@ export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDe
   const server = net.createServer((connection) => {
     connections.add(connection);
     connection.once('close', () => connections.delete(connection));
-    let speaker: AdoptedProcess | undefined;
-    // One line at a time, even if the next arrives while a process is being checked.
-    let turn = Promise.resolve();
-    onLines(connection, (message) => {
-      turn = turn
-        .then(async () => {
-          if (speaker === undefined) speaker = await take(message, connection);
-          else speaker.take(message);
-        })
-        .catch(() => void connection.destroy());
-    });
+    hear(connection, take);
   });
   const at = await socketPath(folder, supervisorSocket);
   server.listen(at.path);
@@ -128,36 +113,14 @@ export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDe
 
   return {
     gather: async (signal) => {
-      const beganMs = performance.now();
-      const passedMs = () => performance.now() - beganMs;
-      const leastMs = isFirst ? 0 : leastGatherMs;
-      let missing = await expected(home, adopted);
-      while ((missing.length > 0 || passedMs() < leastMs) && passedMs() < options.gatherMs && !signal.aborted) {
-        await delay(lookMs);
-        missing = await expected(home, adopted);
-      }
+      const times = { leastMs: isFirst ? 0 : leastGatherMs, mostMs: options.gatherMs };
+      const missing = await untilReported(home, adopted, times, signal);
       state.gathering = false;
       if (signal.aborted) return { adopted: [...adopted.values()], killed: [] };
       for (const { pid, birth } of missing) await signalProcess(pid, birth, 'SIGKILL');
       return { adopted: [...adopted.values()], killed: missing };
     },
-    endOthers: async (graceMs) => {
-      const killAtMs = performance.now() + graceMs;
-      const asked = new Set<number>();
-      for (;;) {
-        const others = await expected(home, adopted).catch(() => []);
-        const overdueMs = performance.now() - killAtMs;
-        if (others.length === 0 || overdueMs > killedWithinMs) return;
-        const late = overdueMs >= 0;
-        for (const { pid, birth } of others) {
-          // A process that may not be signalled must not keep the others from being stopped.
-          if (late || !asked.has(pid))
-            await signalProcess(pid, birth, late ? 'SIGKILL' : 'SIGTERM').catch(() => undefined);
-          asked.add(pid);
-        }
-        await delay(lookMs);
-      }
-    },
+    endOthers: async (graceMs) => await endOthers(home, adopted, graceMs),
     close: async () => {
       server.close();
       for (const connection of connections) connection.destroy();
@@ -168,47 +131,28 @@ export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDe
   };
 }
 
+/** @param take handles a line until it names the process that speaks; that one handles the rest */
+function hear(
+  connection: net.Socket,
+  take: (message: unknown, connection: net.Socket) => Promise<AdoptedProcess | undefined>,
+): void {
+  let speaker: AdoptedProcess | undefined;
+  // One line at a time, even if the next arrives while a process is being checked.
+  let turn = Promise.resolve();
+  onLines(connection, (message) => {
+    turn = turn
+      .then(async () => {
+        if (speaker === undefined) speaker = await take(message, connection);
+        else speaker.take(message);
+      })
+      .catch(() => void connection.destroy());
+  });
+}
+
 /** Removes what killed routers have left. If an id is in use again, the folder stays until next time. */
 async function removeStaleOffers(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
     const pid = offeringProcess(name);
     if (pid !== null && !(await isAlive(pid))) await rm(path.join(folder, name), { recursive: true, force: true });
-  }
-}
-
-/** The living processes that announced they can be adopted and have not reported themselves yet. */
-async function expected(home: string, adopted: ReadonlyMap<number, AdoptedProcess>): Promise<Adoptable[]> {
-  const all = await readAdoptable(home);
-  return all.filter(({ pid }) => !adopted.has(pid));
-}
-
-/**
- * The processes of the home that live and can be adopted; files of others are removed. @throws when the system cannot
- * tell
- */
-export async function readAdoptable(home: string): Promise<Adoptable[]> {
-  const folder = adoptableFolder(home);
-  const files = await throughShortage(() => readdir(folder)).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error;
-    return [];
-  });
-  const found = await Promise.all(
-    files.map(async (name) => {
-      const file = path.join(folder, name);
-      const parsed = adoptableShape.safeParse(parseJson((await readPresent(file)) ?? ''));
-      if (parsed.success && (await birthOf(parsed.data.pid)) === parsed.data.birth) return [parsed.data];
-      // A file that is being written has no contents yet; its process will report itself anyway.
-      if (parsed.success) await rm(file, { force: true });
-      return [];
-    }),
-  );
-  return found.flat();
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
   }
 }

@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { verifyInstalled } from '../../release/archive.ts';
 import { programName } from '../../release/manifest.ts';
-import { readAdoptable } from './adoption-desk.ts';
+import { readAdoptable } from './adoptable-processes.ts';
 import { openLog } from './component-log.ts';
 import type { ListeningSocket } from './listening-socket.ts';
 import { type ProcessSigns, watchSigns } from './process-signs.ts';

@@ -9,7 +9,7 @@ import { isAlive } from '../../base/process-facts.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
 import { until } from '../../testing/condition.ts';
 import { exitWithin } from '../../testing/process.ts';
-import { readAdoptable } from './adoption-desk.ts';
+import { readAdoptable } from './adoptable-processes.ts';
 import { runSupervisor } from './supervisor.ts';
 import { ask, closedLoop, configure, newHome, supervise, superviseElsewhere } from './supervisor-fixture.ts';
 

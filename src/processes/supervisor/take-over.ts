@@ -25,7 +25,7 @@ import {
   supervisorSocket,
   typeOf,
 } from '../../process/adoption-messages.ts';
-import { readAdoptable } from './adoption-desk.ts';
+import { readAdoptable } from './adoptable-processes.ts';
 import type { OnEvent } from './events.ts';
 import { type HomeLock, holderShape, type LockHolder, lockHome } from './home-lock.ts';
 
