@@ -37,7 +37,7 @@ const domain = {
   domainId: '6f2c1a52-6c0f-4c0e-9a2e-0b8a4f6f8a11',
   name: 'bench',
   publicUrl: 'https://mdm.example.org:8443',
-  pushTopic: 'com.apple.mgmt.External.bench',
+  wakeChannel: 'com.apple.mgmt.External.bench',
 };
 const token = 'A'.repeat(43);
 /** What node:http takes of a request's head, less what else stands in it. */
@@ -83,7 +83,7 @@ export async function addressKitchens(): Promise<AddressKitchens> {
       renewalActive: async () => false,
     }),
     announcements: {
-      ...{ db, instanceId, keys: createMasterKeys(), wakeChannel: async () => domain.pushTopic },
+      ...{ db, instanceId, keys: createMasterKeys(), wakeChannel: async () => domain.wakeChannel },
       onActivated: async () => {},
       onReturned: async () => {},
     },

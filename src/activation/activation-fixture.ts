@@ -20,7 +20,7 @@ export const testDomain = {
   domainId: '6f2c1a52-6c0f-4c0e-9a2e-0b8a4f6f8a11',
   name: 'Example',
   publicUrl: 'https://mdm.example.org:8443',
-  pushTopic: 'com.apple.mgmt.External.example',
+  wakeChannel: 'com.apple.mgmt.External.example',
 };
 
 export interface TestInstance {

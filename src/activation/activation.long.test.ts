@@ -203,7 +203,7 @@ test('an activation answers a profile with the addresses of the domain and the t
   const profile = parseEnrollmentProfile(outcome.body);
   assert.equal(profile.serverUrl, `${testDomain.publicUrl}/mdm/${token}/connect`);
   assert.equal(profile.checkInUrl, `${testDomain.publicUrl}/mdm/${token}/checkin`);
-  assert.equal(profile.topic, testDomain.pushTopic);
+  assert.equal(profile.topic, testDomain.wakeChannel);
   assert.equal(profile.scepUrl, `${testDomain.publicUrl}/scep/${token}`);
   assert.equal(profile.challenge, device?.['scep_challenge']);
   assert.equal(profile.keySizeBits, 2048);

@@ -45,7 +45,7 @@ export function createRenewalOrders(parts: {
           if (enrolment === undefined) throw new TypeError(`this release knows no platform "${platform}"`);
           const accountName = names.get(device.deviceId) ?? '';
           const facts = {
-            domain: { ...domain, pushTopic: topic ?? domain.pushTopic },
+            domain: { ...domain, wakeChannel: topic ?? domain.wakeChannel },
             authorities,
             device,
             accountName,

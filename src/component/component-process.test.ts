@@ -23,7 +23,7 @@ test('a component tells beside its lease whether devices reach it, as it tells i
   const { release, schemaVersion } = thisRelease;
   await insertDomain(db, {
     ...{ domainId: randomUUID(), name: 'Example', publicUrl: 'https://127.0.0.1:8443', tunnelHost: 'tunnel.test' },
-    ...{ pushTopic: 'topic', release, schemaVersion },
+    ...{ wakeChannel: 'topic', release, schemaVersion },
   });
   await declareRange(db, release);
   const child = fork(path.join(import.meta.dirname, 'component-fixture.ts'), {

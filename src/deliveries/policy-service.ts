@@ -34,7 +34,7 @@ export interface PolicyServiceOptions {
     readonly name: string;
     readonly publicUrl: string;
     readonly tunnelHost: string;
-    readonly pushTopic: string;
+    readonly wakeChannel: string;
   };
   readonly platforms: Platforms;
   /** By platform. */
@@ -87,7 +87,7 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
   const by = { instanceId: instance.id, release: options.release };
   const releasing = createReleasing({ db, by, prepare, clock });
   const chores = createServiceChores({ ...own, steps });
-  const waker = createWaker({ ...own, log, channel: domain.pushTopic, clients: options.wakeClients });
+  const waker = createWaker({ ...own, log, channel: domain.wakeChannel, clients: options.wakeClients });
   const parts: TurnParts = {
     ...{ db, instanceId: instance.id, steps, chores, releasing, waker },
     paces: createPaces(db, instance.id, clock),

@@ -18,7 +18,7 @@ export function createAnnouncementScene(db: Database, here: InstanceId) {
   const activated: string[] = [];
   const returned: string[] = [];
   const options: AnnouncementOptions = {
-    ...{ db, instanceId: here, keys, wakeChannel: async (tx) => (await readDomain(tx)).pushTopic },
+    ...{ db, instanceId: here, keys, wakeChannel: async (tx) => (await readDomain(tx)).wakeChannel },
     onActivated: async (_tx, device) => activated.push(device.deviceId),
     onReturned: async (_tx, device) => returned.push(device.deviceId),
   };

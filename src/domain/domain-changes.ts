@@ -17,6 +17,6 @@ export async function setFeatureLevel(tx: Transaction, release: string): Promise
 }
 
 /** In place of the generated one; only once, under the lock. */
-export async function setPushTopic(tx: Transaction, topic: string): Promise<void> {
-  await tx`update domain set push_topic = ${topic}`;
+export async function setWakeChannel(tx: Transaction, channel: string): Promise<void> {
+  await tx`update domain set push_topic = ${channel}`;
 }

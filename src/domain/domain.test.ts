@@ -27,7 +27,7 @@ const example: NewDomain = {
   name: 'Example',
   publicUrl: 'https://mdm.example.org:8443',
   tunnelHost: 'tunnel.example.org',
-  pushTopic: 'com.apple.mgmt.External.example',
+  wakeChannel: 'com.apple.mgmt.External.example',
   release: '1.0.0',
   schemaVersion: 6,
 };

@@ -8,7 +8,8 @@ export interface Domain {
   /** `https://host:port`, the address that devices keep for ever. */
   publicUrl: string;
   tunnelHost: string;
-  pushTopic: string;
+  /** The domain's identifier at the wake service that has one for each. */
+  wakeChannel: string;
   /** The one release of the database and of administration services. */
   release: string;
   schemaVersion: number;
@@ -20,7 +21,7 @@ export interface Domain {
 export async function readDomain(q: Queryable): Promise<Domain> {
   const [row] = await q<Domain[]>`
     select domain_id as "domainId", name, public_url as "publicUrl", tunnel_host as "tunnelHost",
-           push_topic as "pushTopic", release, schema_version as "schemaVersion", feature_level as "featureLevel"
+           push_topic as "wakeChannel", release, schema_version as "schemaVersion", feature_level as "featureLevel"
       from domain`;
   if (!row) throw new BrambleError('ERR_NO_DOMAIN', 'The database holds no domain yet. Create one with `bramble up`.');
   return row;
@@ -32,6 +33,6 @@ export type NewDomain = Omit<Domain, 'featureLevel'>;
 export async function insertDomain(q: Queryable, domain: NewDomain): Promise<void> {
   await q`
     insert into domain (domain_id, name, public_url, tunnel_host, push_topic, release, schema_version, feature_level)
-    values (${domain.domainId}, ${domain.name}, ${domain.publicUrl}, ${domain.tunnelHost}, ${domain.pushTopic},
+    values (${domain.domainId}, ${domain.name}, ${domain.publicUrl}, ${domain.tunnelHost}, ${domain.wakeChannel},
             ${domain.release}, ${domain.schemaVersion}, ${domain.release})`;
 }

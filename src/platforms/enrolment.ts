@@ -17,7 +17,7 @@ export interface EnrolmentFacts {
     readonly name: string;
     readonly publicUrl: string;
     /** The domain's wake channel, or the one that the device knows. */
-    readonly pushTopic: string;
+    readonly wakeChannel: string;
   };
   readonly authorities: {
     readonly domainCertificateDer: Uint8Array;

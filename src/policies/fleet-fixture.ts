@@ -21,7 +21,7 @@ export const domain = {
   name: 'Test',
   publicUrl: 'https://mdm.example.com:8443',
   tunnelHost: 'tunnel.example.com',
-  pushTopic: 'com.apple.mgmt.test',
+  wakeChannel: 'com.apple.mgmt.test',
 } as const;
 
 /** A migrated database with the preconfigured policies; close the pool before the database is dropped. */
@@ -66,7 +66,7 @@ export async function addDevice(db: Database, accountId: string, device: NewTest
                         software_version, topic, push_token, push_magic)
     values (${id}, ${accountId}, ${token}, ${device.platform ?? 'apple'}, ${device.state ?? 'active'}, 'secret',
             ${randomBytes(32).toString('hex')}, ${device.product ?? 'iPhone15,2'}, ${device.osVersion ?? '18.0'},
-            ${device.softwareVersion ?? null}, ${domain.pushTopic}, ${randomBytes(32)}, ${`magic-${id}`})`;
+            ${device.softwareVersion ?? null}, ${domain.wakeChannel}, ${randomBytes(32)}, ${`magic-${id}`})`;
   return { id, accountId, token };
 }
 

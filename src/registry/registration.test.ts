@@ -21,7 +21,7 @@ await insertDomain(db, {
   name: 'Example',
   publicUrl: 'https://127.0.0.1:8443',
   tunnelHost: 'tunnel.test',
-  pushTopic: 'topic',
+  wakeChannel: 'topic',
   release: '1.0.0',
   schemaVersion: 6,
 });

@@ -25,7 +25,7 @@ async function newPlan(t: TestContext): Promise<NewDomainPlan> {
   return {
     ...{ home, databaseUrl: url, sqlFolder, release: thisRelease.release, name: 'Example', host: 'host-1' },
     ...{ publicHost: 'mdm.example.org', publicPort: 8443, srpPort: 3101, tunnelHost: 'tunnel.example.org' },
-    ...{ pushTopic: 'com.apple.mgmt.External.example', instances: 2, administrationServices: 2 },
+    ...{ wakeChannel: 'com.apple.mgmt.External.example', instances: 2, administrationServices: 2 },
     databaseRoles: false,
   };
 }

@@ -52,7 +52,7 @@ export interface NewDomainPlan {
   publicPort: number;
   srpPort: number;
   tunnelHost: string;
-  pushTopic: string;
+  wakeChannel: string;
   instances: number;
   administrationServices: number;
   /** Fingerprint of the release's signer; absent if unsigned. */
@@ -111,8 +111,8 @@ async function fillDomain(
 ): Promise<CreatedDomain> {
   const publicHost = publicHostOf(plan.publicHost);
   const publicUrl = `https://${hostInUrl(publicHost)}:${plan.publicPort}`;
-  const { name, release, tunnelHost, pushTopic } = plan;
-  await insertDomain(tx, { domainId: randomUUID(), name, publicUrl, tunnelHost, pushTopic, release, schemaVersion });
+  const { name, release, tunnelHost, wakeChannel } = plan;
+  await insertDomain(tx, { domainId: randomUUID(), name, publicUrl, tunnelHost, wakeChannel, release, schemaVersion });
   await declareRange(tx, release);
   if (plan.releaseSigner !== undefined) {
     await keepReleaseSigner(tx, { fingerprint: plan.releaseSigner, occasion: `first use, with release ${release}` });

@@ -31,7 +31,7 @@ async function externalDomain(t: TestContext) {
   await createDomain({
     ...{ home, databaseUrl: url, sqlFolder, release: thisRelease.release, name: 'Example', host: 'host-1' },
     ...{ publicHost: 'mdm.example.org', publicPort: 8443, srpPort: 3101, tunnelHost: 'tunnel.example.org' },
-    ...{ pushTopic: 'com.apple.mgmt.External.example', instances: 1, administrationServices: 1 },
+    ...{ wakeChannel: 'com.apple.mgmt.External.example', instances: 1, administrationServices: 1 },
     databaseRoles: false,
   });
   return { home, db, url };

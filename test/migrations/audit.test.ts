@@ -37,7 +37,7 @@ test('1.1 writes on the expanded schema as before; what it changes is recorded a
     name: 'test',
     publicUrl: 'https://localhost:1',
     tunnelHost: 'tunnel.localhost',
-    pushTopic: 'com.example.push',
+    wakeChannel: 'com.example.push',
     release: '1.1.0',
     schemaVersion: 7,
   });

@@ -144,9 +144,10 @@ async function createFromPlan(frame: Frame, command: Command, plan: string): Pro
   if (databaseUrl === undefined) {
     throw new BrambleError('ERR_ENVIRONMENT', 'DATABASE_URL is not set: set it to the empty database.');
   }
-  const { releaseSigner, ...details } = planShape.parse(JSON.parse(plan));
+  const { releaseSigner, pushTopic: wakeChannel, ...details } = planShape.parse(JSON.parse(plan));
   const created = await createDomain({
     ...details,
+    wakeChannel,
     ...(releaseSigner === undefined ? {} : { releaseSigner }),
     home: homeFolder(frame.environment),
     databaseUrl,

@@ -39,7 +39,7 @@ function enrolmentProfile(facts: EnrolmentFacts): Buffer {
     scepUrl: addresses.scep,
     challenge: device.challenge,
     subject: { organization: domain.name, organizationalUnit: facts.accountName, commonName: device.deviceId },
-    topic: domain.pushTopic,
+    topic: domain.wakeChannel,
     authorityCertificatesDer: [authorities.domainCertificateDer, authorities.device.certificateDer],
     capabilities: ['com.apple.mdm.per-user-connections', 'com.apple.mdm.bootstraptoken'],
   });

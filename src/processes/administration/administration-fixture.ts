@@ -99,7 +99,7 @@ async function createTestDomain(db: Database, masterKeys: MasterKeys): Promise<s
     name: 'Example',
     publicUrl: 'https://mdm.example.org:8443',
     tunnelHost: 'tunnel.example.org',
-    pushTopic: 'com.apple.mgmt.External.test',
+    wakeChannel: 'com.apple.mgmt.External.test',
     release: thisRelease.release,
     schemaVersion: thisRelease.schemaVersion,
   });

@@ -7,7 +7,7 @@ import { BrambleError } from '../../base/errors.ts';
 import type { Queryable, Transaction } from '../../database/connection.ts';
 import { countByWakeChannel } from '../../devices/wake-channels.ts';
 import { readDomain } from '../../domain/domain.ts';
-import { lockDomain, setPushTopic } from '../../domain/domain-changes.ts';
+import { lockDomain, setWakeChannel } from '../../domain/domain-changes.ts';
 import { readSetting, writeSetting } from '../../domain/settings.ts';
 import type { Feature } from '../../registry/features.ts';
 import { requireFeature } from '../../registry/features.ts';
@@ -26,7 +26,7 @@ export interface PushTopic {
 /** Counts the devices: for display, not for each message. */
 export async function readPushTopic(q: Queryable): Promise<PushTopic> {
   const { fixedAt } = await readSetting(q, settingKey, pushTopicSetting);
-  const { pushTopic: topic } = await readDomain(q);
+  const { wakeChannel: topic } = await readDomain(q);
   return { topic, fixed: fixedAt !== null, mustEnrolAgain: await countOfOtherTopics(q, topic) };
 }
 
@@ -48,7 +48,7 @@ export async function fixPushTopic(
 ): Promise<{ replaced: boolean; mustEnrolAgain: number }> {
   await lockDomain(tx);
   const { fixed, replaces } = await admitTopic(tx, features, topic);
-  if (replaces) await setPushTopic(tx, topic);
+  if (replaces) await setWakeChannel(tx, topic);
   if (!fixed) await writeSetting(tx, settingKey, { fixedAt: at.toISOString() });
   return { replaced: replaces, mustEnrolAgain: await countOfOtherTopics(tx, topic) };
 }
@@ -65,7 +65,7 @@ async function admitTopic(
   topic: string,
 ): Promise<{ fixed: boolean; replaces: boolean }> {
   const { fixedAt } = await readSetting(q, settingKey, pushTopicSetting);
-  const { pushTopic: before } = await readDomain(q);
+  const { wakeChannel: before } = await readDomain(q);
   const [fixed, replaces] = [fixedAt !== null, before !== topic];
   if (fixed && replaces) throw await otherTopic(q, before, topic);
   if (replaces) {

@@ -190,7 +190,7 @@ async function startServer({
       renewalActive: async () => true,
     }),
     announcements: {
-      ...{ db, instanceId, keys: createMasterKeys(), wakeChannel: async () => testDomain.pushTopic },
+      ...{ db, instanceId, keys: createMasterKeys(), wakeChannel: async () => testDomain.wakeChannel },
       onActivated: async (tx, device) => {
         await consumeActivationPassword(tx, { deviceId: device.deviceId, instanceId });
         await oweDeliveries(tx, platforms, { deviceIds: [device.deviceId], cause: 'activation', budgeted: false });

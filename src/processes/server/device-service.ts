@@ -92,7 +92,7 @@ function announcementsOf({ db, facts, platforms }: DeviceServiceParts): Announce
   const instanceId = facts.instance.id;
   return {
     ...{ db, instanceId, keys: facts.keys },
-    wakeChannel: async (tx) => (await readDomain(tx)).pushTopic,
+    wakeChannel: async (tx) => (await readDomain(tx)).wakeChannel,
     onActivated: async (tx, device) => {
       await consumeActivationPassword(tx, { deviceId: device.deviceId, instanceId });
       await oweDeliveries(tx, platforms, { deviceIds: [device.deviceId], cause: 'activation', budgeted: false });

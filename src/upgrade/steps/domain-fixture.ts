@@ -16,7 +16,7 @@ export async function insertTestDomain(
     name: 'test',
     publicUrl: 'https://localhost:1',
     tunnelHost: 'tunnel.localhost',
-    pushTopic: 'com.example.push',
+    wakeChannel: 'com.example.push',
     release,
     schemaVersion,
   });
