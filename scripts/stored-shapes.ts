@@ -41,7 +41,7 @@ import {
 } from '../src/process/adoption-messages.ts';
 import { processEnvironmentShape } from '../src/process/environment.ts';
 import { administrationSettings } from '../src/processes/administration/main.ts';
-import { pushTopicSetting } from '../src/processes/administration/push-topic.ts';
+import { pushTopicSetting } from '../src/processes/administration/wake-channel.ts';
 import { connectionServiceSettings } from '../src/processes/connection/main.ts';
 import { coordinatorSettings } from '../src/processes/coordinator/main.ts';
 import { routerSettingsShape } from '../src/processes/router/main.ts';

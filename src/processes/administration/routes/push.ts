@@ -15,7 +15,7 @@ import { fieldError, issueError } from '../../../rest/field-error.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { openPushSettings, readStoredPushSettings, writePushSettings } from '../push-settings-store.ts';
-import { fixPushTopic, type PushTopic, previewPushTopic, readPushTopic } from '../push-topic.ts';
+import { fixPushTopic, type PushTopic, previewPushTopic, readPushTopic } from '../wake-channel.ts';
 
 export function pushRoutes(context: AdministrationContext): FastifyPluginAsync {
   const current = async (q: Queryable) => openPushSettings(context.masterKeys, await readStoredPushSettings(q));
