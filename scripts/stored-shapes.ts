@@ -41,7 +41,7 @@ import {
 } from '../src/process/adoption-messages.ts';
 import { processEnvironmentShape } from '../src/process/environment.ts';
 import { administrationSettings } from '../src/processes/administration/main.ts';
-import { pushTopicSetting } from '../src/processes/administration/wake-channel.ts';
+import { wakeChannelSetting } from '../src/processes/administration/wake-channel.ts';
 import { connectionServiceSettings } from '../src/processes/connection/main.ts';
 import { coordinatorSettings } from '../src/processes/coordinator/main.ts';
 import { routerSettingsShape } from '../src/processes/router/main.ts';
@@ -69,7 +69,7 @@ export const storedShapes: Readonly<Record<string, z.ZodType>> = {
   'setting delivery': deliverySettingsSchema,
   'setting device-identity': identitySettingsSchema,
   'setting push': storedPushSettingsSchema,
-  'setting push-topic': pushTopicSetting,
+  'setting push-topic': wakeChannelSetting,
   'setting release-signer': releaseSignerSetting,
   'setting routers': routersSetting,
   'desired_process.settings administration': administrationSettings,

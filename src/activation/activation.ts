@@ -48,7 +48,7 @@ export function createActivation(options: {
   readonly platforms: Platforms;
   /** Whether every component that may serve the device supports this. */
   readonly isFeatureActive: (feature: string) => Promise<boolean>;
-  /** The current one: its push topic may be replaced while the instance runs. */
+  /** The current one: its wake channel may be replaced while the instance runs. */
   readonly domain: () => Promise<EnrolmentFacts['domain']>;
   /** The current ones: the profile signer is renewed. */
   readonly authorities: () => Promise<Omit<InstanceAuthorities, 'registration'>>;

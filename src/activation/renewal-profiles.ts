@@ -38,14 +38,14 @@ export function createRenewalOrders(parts: {
     const tries = await beginRenewals(q, parts.instanceId, orders);
     const [domain, authorities] = await Promise.all([parts.domain(), parts.authorities()]);
     return new Map(
-      tries.map(({ topic, platform, ...device }): [string, () => Order] => [
+      tries.map(({ channel, platform, ...device }): [string, () => Order] => [
         device.deviceId,
         () => {
           const { enrolment } = parts.platforms.named(platform) ?? {};
           if (enrolment === undefined) throw new TypeError(`this release knows no platform "${platform}"`);
           const accountName = names.get(device.deviceId) ?? '';
           const facts = {
-            domain: { ...domain, wakeChannel: topic ?? domain.wakeChannel },
+            domain: { ...domain, wakeChannel: channel ?? domain.wakeChannel },
             authorities,
             device,
             accountName,

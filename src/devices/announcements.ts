@@ -51,7 +51,7 @@ export interface AnnouncementOptions {
   onReturned: (tx: Transaction, device: EnrolledDevice) => Promise<unknown>;
 }
 
-const otherChannel = { kind: 'refused', reason: 'the topic is not the domain’s' } as const;
+const otherChannel = { kind: 'refused', reason: 'the wake channel is not the domain’s' } as const;
 
 /** Handles one announcement of a device with a proven identity. */
 export async function takeAnnouncement(

@@ -42,7 +42,7 @@ export interface ListedDevice {
   pendingCommands: number;
   /** Commands handed to the device without an answer often enough to be reported. */
   unansweredCommands: number;
-  /** Its push topic is no longer the domain's, so it cannot be woken. */
+  /** Its wake channel is no longer the domain's, so it cannot be woken. */
   mustEnrolAgain: boolean;
   openDeliveries: number;
 }
@@ -57,7 +57,7 @@ export interface DeviceFilter {
   state?: string | undefined;
   /** Only devices with unanswered commands. */
   unanswered?: boolean | undefined;
-  /** Only devices with another push topic. */
+  /** Only devices with another wake channel. */
   mustEnrolAgain?: boolean | undefined;
   /** Only active devices whose identity expires within this many days, or has expired. */
   identityEndsWithinDays?: number | undefined;

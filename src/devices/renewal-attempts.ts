@@ -6,10 +6,12 @@ import { randomBytes } from 'node:crypto';
 import { fencedAccounts } from '../accounts/account-fence.ts';
 import type { Queryable } from '../database/connection.ts';
 import type { OfferedDevice } from '../platforms/enrolment.ts';
+import { column } from '../states/stored-names.ts';
 
 export interface RenewalAttempt extends OfferedDevice {
   platform: string;
-  topic: string | null;
+  /** The one that the device knows. */
+  channel: string | null;
 }
 
 /** Idempotent for each delivery. Fenced; by device_pkey, delivery_pkey and device_renewal_pkey. */
@@ -38,6 +40,6 @@ export async function beginRenewals(
              delivery_id = excluded.delivery_id
       returning r.device_id, r.challenge
     )
-    select d.id as "deviceId", d.token, d.platform, d.topic, b.challenge
+    select d.id as "deviceId", d.token, d.platform, ${column(q, 'wakeChannel', 'd')} as channel, b.challenge
       from begun b join device d on d.id = b.device_id`;
 }

@@ -1,6 +1,7 @@
 /**
- * The push topic of the domain. A new domain has a generated one, with which the vendor's service cannot wake any
- * device; the first real certificate replaces it, and from then on it never changes: devices keep it for ever.
+ * The domain's wake channel: the topic of its push certificate. A new domain has a generated one, with which the vendor's
+ * service cannot wake any device; the first real certificate replaces it, and from then on it never changes: devices keep
+ * it for ever.
  */
 import * as z from 'zod';
 import { BrambleError } from '../../base/errors.ts';
@@ -13,68 +14,72 @@ import type { Feature } from '../../registry/features.ts';
 import { requireFeature } from '../../registry/features.ts';
 
 const settingKey = 'push-topic';
-export const pushTopicSetting = z.object({ fixedAt: z.iso.datetime().nullable().default(null) });
+export const wakeChannelSetting = z.object({ fixedAt: z.iso.datetime().nullable().default(null) });
 
-export interface PushTopic {
-  topic: string;
+export interface WakeChannel {
+  channel: string;
   /** Whether a certificate has determined it. */
   fixed: boolean;
-  /** Enrolments with another topic, which have to enrol again. */
+  /** Enrolments with another channel, which have to enrol again. */
   mustEnrolAgain: number;
 }
 
 /** Counts the devices: for display, not for each message. */
-export async function readPushTopic(q: Queryable): Promise<PushTopic> {
-  const { fixedAt } = await readSetting(q, settingKey, pushTopicSetting);
-  const { wakeChannel: topic } = await readDomain(q);
-  return { topic, fixed: fixedAt !== null, mustEnrolAgain: await countOfOtherTopics(q, topic) };
+export async function readWakeChannel(q: Queryable): Promise<WakeChannel> {
+  const { fixedAt } = await readSetting(q, settingKey, wakeChannelSetting);
+  const { wakeChannel: channel } = await readDomain(q);
+  return { channel, fixed: fixedAt !== null, mustEnrolAgain: await countOnOtherChannels(q, channel) };
 }
 
-async function countOfOtherTopics(q: Queryable, topic: string): Promise<number> {
-  return (await countByWakeChannel(q, topic)).another;
+async function countOnOtherChannels(q: Queryable, channel: string): Promise<number> {
+  return (await countByWakeChannel(q, channel)).another;
 }
 
 /**
- * Fixes the topic of a certificate that is being set. Locks the domain's row, so that of two concurrent certificates
+ * Fixes the channel to the topic of a certificate that is being set. Locks the domain's row, so that of two concurrent certificates
  * the second is checked against the first. Returns how many enrolments have to enrol again.
- * @throws BrambleError ERR_PUSH_TOPIC when another topic was fixed before, ERR_FEATURE_LOCKED while a component of an earlier
+ * @throws BrambleError ERR_PUSH_TOPIC when another one was fixed before, ERR_FEATURE_LOCKED while a component of an earlier
  *   release would go on with the made-up one
  */
-export async function fixPushTopic(
+export async function fixWakeChannel(
   tx: Transaction,
   features: readonly Feature[],
-  topic: string,
+  channel: string,
   at: Date,
 ): Promise<{ replaced: boolean; mustEnrolAgain: number }> {
   await lockDomain(tx);
-  const { fixed, replaces } = await admitTopic(tx, features, topic);
-  if (replaces) await setWakeChannel(tx, topic);
+  const { fixed, replaces } = await admitChannel(tx, features, channel);
+  if (replaces) await setWakeChannel(tx, channel);
   if (!fixed) await writeSetting(tx, settingKey, { fixedAt: at.toISOString() });
-  return { replaced: replaces, mustEnrolAgain: await countOfOtherTopics(tx, topic) };
+  return { replaced: replaces, mustEnrolAgain: await countOnOtherChannels(tx, channel) };
 }
 
-/** The result of setting a certificate with this topic. Changes nothing, and throws as {@link fixPushTopic} would. */
-export async function previewPushTopic(q: Queryable, features: readonly Feature[], topic: string): Promise<PushTopic> {
-  const { fixed } = await admitTopic(q, features, topic);
-  return { topic, fixed, mustEnrolAgain: await countOfOtherTopics(q, topic) };
-}
-
-async function admitTopic(
+/** The result of setting a certificate with this topic. Changes nothing, and throws as {@link fixWakeChannel} would. */
+export async function previewWakeChannel(
   q: Queryable,
   features: readonly Feature[],
-  topic: string,
+  channel: string,
+): Promise<WakeChannel> {
+  const { fixed } = await admitChannel(q, features, channel);
+  return { channel, fixed, mustEnrolAgain: await countOnOtherChannels(q, channel) };
+}
+
+async function admitChannel(
+  q: Queryable,
+  features: readonly Feature[],
+  channel: string,
 ): Promise<{ fixed: boolean; replaces: boolean }> {
-  const { fixedAt } = await readSetting(q, settingKey, pushTopicSetting);
+  const { fixedAt } = await readSetting(q, settingKey, wakeChannelSetting);
   const { wakeChannel: before } = await readDomain(q);
-  const [fixed, replaces] = [fixedAt !== null, before !== topic];
-  if (fixed && replaces) throw await otherTopic(q, before, topic);
+  const [fixed, replaces] = [fixedAt !== null, before !== channel];
+  if (fixed && replaces) throw await otherChannel(q, before, channel);
   if (replaces) {
     await requireFeature(q, features, 'push-topic-from-certificate', 'A push certificate with a topic of its own');
   }
   return { fixed, replaces };
 }
 
-async function otherTopic(q: Queryable, fixed: string, given: string): Promise<BrambleError> {
+async function otherChannel(q: Queryable, fixed: string, given: string): Promise<BrambleError> {
   const { same: enrolled } = await countByWakeChannel(q, fixed);
   return new BrambleError(
     'ERR_PUSH_TOPIC',

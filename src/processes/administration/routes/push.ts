@@ -15,7 +15,7 @@ import { fieldError, issueError } from '../../../rest/field-error.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { openPushSettings, readStoredPushSettings, writePushSettings } from '../push-settings-store.ts';
-import { fixPushTopic, type PushTopic, previewPushTopic, readPushTopic } from '../wake-channel.ts';
+import { fixWakeChannel, previewWakeChannel, readWakeChannel, type WakeChannel } from '../wake-channel.ts';
 
 export function pushRoutes(context: AdministrationContext): FastifyPluginAsync {
   const current = async (q: Queryable) => openPushSettings(context.masterKeys, await readStoredPushSettings(q));
@@ -39,7 +39,7 @@ export function pushRoutes(context: AdministrationContext): FastifyPluginAsync {
       // The settings, like the topic, are changed by one at a time.
       await lockDomain(tx);
       const { settings, certificate } = await wantedOf(tx, given, keeps, now);
-      const fixed = certificate && (await fixPushTopic(tx, context.features, certificate.topic, now));
+      const fixed = certificate && (await fixWakeChannel(tx, context.features, certificate.topic, now));
       await writePushSettings(tx, context.masterKeys, settings);
       await recordEvent(tx, {
         kind: 'push-changed',
@@ -58,19 +58,20 @@ export function pushRoutes(context: AdministrationContext): FastifyPluginAsync {
 
   return async (app) => {
     serve(app, pushOperations.show, async () =>
-      pushView(await readStoredPushSettings(context.db), await readPushTopic(context.db)),
+      pushView(await readStoredPushSettings(context.db), await readWakeChannel(context.db)),
     );
 
     for (const operation of [pushOperations.replace, pushOperations.change]) {
       const keeps = operation.method === 'PATCH';
       serve(app, operation, async ({ query, body, administrator }) => {
-        if (!query.preview) return pushView(await change(body, keeps, administrator), await readPushTopic(context.db));
+        if (!query.preview)
+          return pushView(await change(body, keeps, administrator), await readWakeChannel(context.db));
         const { settings, certificate } = await wantedOf(context.db, body, keeps, new Date());
         return pushView(
           settings,
           certificate === undefined
-            ? await readPushTopic(context.db)
-            : await previewPushTopic(context.db, context.features, certificate.topic),
+            ? await readWakeChannel(context.db)
+            : await previewWakeChannel(context.db, context.features, certificate.topic),
         );
       });
     }
@@ -93,7 +94,10 @@ function refuseOpenUrl(url: string): void {
 }
 
 /** The key and the certificate itself stay in the database. */
-function pushView(settings: Pick<PushSettings, 'url' | 'caPem' | 'certificatePem'>, topic: PushTopic) {
+function pushView(
+  settings: Pick<PushSettings, 'url' | 'caPem' | 'certificatePem'>,
+  { channel, fixed, mustEnrolAgain }: WakeChannel,
+) {
   const { url, caPem, certificatePem } = settings;
   return {
     url,
@@ -101,8 +105,8 @@ function pushView(settings: Pick<PushSettings, 'url' | 'caPem' | 'certificatePem
     caPem: caPem ?? null,
     hasCertificate: certificatePem !== undefined,
     certificate: certificatePem === undefined ? null : certificateFacts(certificatePem),
-    topic: topic.topic,
-    topicFixed: topic.fixed,
-    mustEnrolAgain: topic.mustEnrolAgain,
+    topic: channel,
+    topicFixed: fixed,
+    mustEnrolAgain,
   };
 }
