@@ -4,7 +4,7 @@ import type { Operations } from './operation.ts';
 import { byId, freeForm, instant, listLimit, nothing, owedDeliveries } from './shapes.ts';
 import { typedText } from './typed-text.ts';
 
-/** @see Apple device-management, mdm/commands */
+/** Under the names that 1.2 published. Each platform writes those that its devices support in its own words. */
 const operatorCommand = z.discriminatedUnion('requestType', [
   z.object({
     requestType: z.literal('DeviceLock'),

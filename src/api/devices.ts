@@ -103,7 +103,10 @@ export const deviceOperations = {
     }),
     answer: z.object({
       state: word('leaving', 'gone'),
-      commandUuid: z.string().nullable().describe('The id of the RemoveProfile command that waits for the device.'),
+      commandUuid: z
+        .string()
+        .nullable()
+        .describe('The id of the command that waits for the device and makes it leave.'),
       endsAt: instant.nullable().describe('When the enrolment ends if the device does not answer.'),
       toldWhenItComes: z.boolean().describe('Whether the device is told to leave if it connects again.'),
     }),

@@ -60,7 +60,7 @@ export async function writeMasterKeys(path: string, keys: MasterKeys, flag: 'wx'
   await writeWholeFile(path, `${text}\n`, flag);
 }
 
-/** Encrypts `plain` for `place`, such as `device/unlock_token/<id>`. */
+/** Encrypts `plain` for `place`, such as `setting/push/privateKeyPem`. */
 export function sealValue(keys: MasterKeys, place: string, plain: Uint8Array): { ciphertext: Buffer; keyId: string } {
   const nonce = randomBytes(nonceBytes);
   const cipher = createCipheriv('aes-256-gcm', keyOf(keys, keys.current), nonce, { authTagLength: tagBytes }).setAAD(

@@ -86,7 +86,7 @@ function settingsOf(values: Readonly<Record<string, unknown>>): PushSettings {
   throw issueError('body', parsed.error.issues[0]);
 }
 
-/** @throws BrambleError ERR_INPUT for one that would send push tokens in the clear */
+/** @throws BrambleError ERR_INPUT for one that would send wake addresses in the clear */
 function refuseOpenUrl(url: string): void {
   const { protocol, hostname } = new URL(url);
   if (protocol === 'https:' || /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)) return;
