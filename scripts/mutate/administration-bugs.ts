@@ -16,7 +16,7 @@ export const administrationBugs: readonly KnownBug[] = [
   },
   {
     name: 'a-pool-of-one-grows-old',
-    file: 'src/database/session-pool.ts',
+    file: 'src/database/sessions.ts',
     find: 'options.once ? Number.POSITIVE_INFINITY : maxLifeMs',
     replace: 'maxLifeMs',
     seenBy: [

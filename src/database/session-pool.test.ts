@@ -7,7 +7,8 @@ import postgres from 'postgres';
 import { until } from '../testing/condition.ts';
 import { createTestDatabase } from './database-fixture.ts';
 import { openSession, type Sql } from './session.ts';
-import { maxLifeMs, openPool, type PoolOptions } from './session-pool.ts';
+import { openPool } from './session-pool.ts';
+import { maxLifeMs, type PoolOptions } from './sessions.ts';
 
 const limited = { timeout: 120_000 };
 const { url } = await createTestDatabase();
