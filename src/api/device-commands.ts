@@ -5,25 +5,30 @@ import { byId, freeForm, instant, listLimit, nothing, owedDeliveries } from './s
 import { typedText } from './typed-text.ts';
 
 /** Under the names that 1.2 published. Each platform writes those that its devices support in its own words. */
-const operatorCommand = z.discriminatedUnion('requestType', [
+export const operatorCommand = z.discriminatedUnion('requestType', [
   z.object({
     requestType: z.literal('DeviceLock'),
     pin: z
       .string()
       .regex(/^\d{6}$/, 'six digits')
       .optional()
-      .describe('New password for a computer.'),
+      .describe('six digits: the new password of a computer'),
     message: typedText(1000, { lines: true }).optional(),
     phoneNumber: typedText(100).optional(),
   }),
   z.object({
     requestType: z.literal('DeviceInformation'),
-    queries: z.array(z.string().min(1).max(100)).min(1).max(200).optional(),
+    queries: z
+      .array(z.string().min(1).max(100))
+      .min(1)
+      .max(200)
+      .optional()
+      .describe('a list, such as ["OSVersion","SerialNumber"]'),
   }),
   z.object({ requestType: z.literal('ProfileList') }),
   z.object({
     requestType: z.literal('InstallProfile'),
-    payload: z.base64().min(1).describe('The configuration profile in base64.'),
+    payload: z.base64().min(1).describe('a configuration profile in base64'),
   }),
   z.object({ requestType: z.literal('RemoveProfile'), identifier: z.string().min(1).max(500) }),
 ]);

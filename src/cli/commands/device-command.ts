@@ -1,27 +1,36 @@
 /** `bramble device command`, `commands`, `cancel`, `requeue`, `resend`: commands to a device, and its queue. */
 import type { Command } from 'commander';
 import * as z from 'zod';
-import { type ChangedCommands, deviceCommandOperations, type OperatorCommand } from '../../api/device-commands.ts';
+import {
+  type ChangedCommands,
+  deviceCommandOperations,
+  type OperatorCommand,
+  operatorCommand,
+} from '../../api/device-commands.ts';
 import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { collectValues, fileBytes, number, unvalidated } from '../arguments.ts';
 import { example, type Frame } from '../frame.ts';
 import { cell, columns, timeText } from '../text-output.ts';
 
-const parameterHelp = `
-Parameters: DeviceLock         pin (six digits, a computer's new password), message,
-                     phoneNumber
-  DeviceInformation  queries, as '["OSVersion","SerialNumber"]'
-  ProfileList        none
-  InstallProfile     payload: @file of a configuration profile, or base64
-  RemoveProfile      identifier`;
+const commands = operatorCommand.options.map(({ shape: { requestType, ...parameters } }) => ({
+  name: requestType.value,
+  parameters: Object.entries<z.ZodType>(parameters).map(([name, { description }]) =>
+    description === undefined ? name : `${name} (${description})`,
+  ),
+}));
+const nameWidth = Math.max(...commands.map(({ name }) => name.length));
+const parameterHelp = [
+  '\nParameters (payload=@FILE stands for the file in base64):',
+  ...commands.map(({ name, parameters }) => `  ${name.padEnd(nameWidth)}  ${parameters.join(', ') || 'none'}`),
+].join('\n');
 
 export function addQueueCommand(devices: Command, frame: Frame): void {
   example(
     devices
       .command('command <id> <type>')
       .addHelpText('after', parameterHelp)
-      .description('queue DeviceLock, DeviceInformation, ProfileList, InstallProfile or RemoveProfile')
+      .description(`queue a command: ${commands.map(({ name }) => name).join(', ')}`)
       .option('--parameter <name=value>', 'a parameter of the command, may be repeated', collectValues, {})
       .action(async (id: string, type: string, flags: { parameter: Record<string, unknown> }, command) => {
         // The service checks parameters, and says what each command takes.
