@@ -3,6 +3,7 @@ import type { AccountId, CommandId, DeviceId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import { type CommandState, commandStates, type PendingCommandState } from '../states/command-states.ts';
 import { deliveryStates } from '../states/delivery-states.ts';
+import { lockAccountOf } from './device-fence.ts';
 import { cancelledByOperator } from './unanswered-commands.ts';
 
 export interface NewCommand {
@@ -23,9 +24,9 @@ export async function queueCommand(
   tx: Transaction,
   command: NewCommand,
 ): Promise<'queued' | 'not-found' | 'not-active'> {
+  await lockAccountOf(tx, tx`d.id = ${command.deviceId}`, 'share');
   const [device] = await tx<{ accountId: AccountId; state: string }[]>`
-    select d.account_id as "accountId", d.state
-      from device d join account a on a.id = d.account_id where d.id = ${command.deviceId} for share of a`;
+    select d.account_id as "accountId", d.state from device d where d.id = ${command.deviceId}`;
   if (!device) return 'not-found';
   if (device.state !== 'active') return 'not-active';
   await tx`
@@ -143,12 +144,11 @@ async function lockPending(
     'commandId' in choice
       ? tx`d.id = (select c.device_id from command c where c.id = ${choice.commandId})`
       : tx`d.id = ${choice.deviceId}`;
-  const [device] = await tx<{ id: DeviceId }[]>`
-    select d.id from device d join account a on a.id = d.account_id where ${chosen} for no key update of a`;
-  if (device === undefined) return { kind: 'not-found' };
+  const deviceId = await lockAccountOf(tx, chosen, 'no key update');
+  if (deviceId === undefined) return { kind: 'not-found' };
   const commands = await tx<PendingCommand[]>`
     select id, state from command
-     where device_id = ${device.id} and ${commandStates.in(tx, 'pending')}
+     where device_id = ${deviceId} and ${commandStates.in(tx, 'pending')}
        ${'commandId' in choice ? tx`and id = ${choice.commandId}` : tx``}
      order by id for update`;
   if (commands.length === 0 && 'commandId' in choice) return { kind: 'settled' };

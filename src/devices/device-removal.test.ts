@@ -6,6 +6,7 @@ import { createTestDatabase } from '../database/database-fixture.ts';
 import { untilOneWaits, watched } from '../database/waiting-fixture.ts';
 import { oweDeliveries } from '../deliveries/owe-deliveries.ts';
 import { registeredPlatforms } from '../platforms/registered/platforms.ts';
+import { queueCommand } from './command-queue.ts';
 import { connectDevices } from './connect-statement.ts';
 import { type DeviceFixture, seedCommand, seedDevice, seedDomain, seedPermits } from './device-fixture.ts';
 import { finishRemovals, removalDays, removeDevice } from './device-removal.ts';
@@ -108,9 +109,31 @@ test('a device that does not answer ends after its days', limited, async () => {
   assert.equal(await stateOf(device), 'gone');
 });
 
+/** Removes the device, and while that is not committed begins something else, which waits for it. */
+async function removedMeanwhile<Result>(device: DeviceFixture, tell: boolean, other: () => Promise<Result>) {
+  const command = { commandId: newId<CommandId>(), requestType: 'RemoveProfile', body: Buffer.from('r') };
+  const { removal, rival } = await db.begin(async (tx) => {
+    const removal = await removeDevice(tx, { deviceId: device.deviceId, tell, command });
+    const rival = watched(other());
+    assert.ok(await untilOneWaits(db, rival.settled));
+    return { removal, rival };
+  });
+  return [removal, await rival.result] as const;
+}
+
+test('a command that an administrator queues while another removes the device is not queued', limited, async () => {
+  const device = await seedDevice(db, here, 'late');
+  const command = { commandId: newId<CommandId>(), deviceId: device.deviceId, requestType: 'ProfileList' };
+  const [, outcome] = await removedMeanwhile(device, false, () =>
+    db.begin((tx) => queueCommand(tx, { ...command, body: Buffer.from('p'), urgent: false })),
+  );
+  assert.equal(outcome, 'not-active');
+  assert.deepEqual([...(await db`select 1 from command where device_id = ${device.deviceId}`)], []);
+});
+
 test('of two administrators at once the second finds what the first did', limited, async () => {
   const device = await seedDevice(db, here, 'rivals');
-  const [first, second] = await Promise.all([remove(device, true), remove(device, true)]);
+  const [first, second] = await removedMeanwhile(device, true, () => remove(device, true));
   assert.ok(first.kind === 'leaving' && second.kind === 'leaving');
   assert.equal(first.commandId, second.commandId);
   const queued = await db`select 1 from command where device_id = ${device.deviceId}`;

@@ -13,6 +13,7 @@ import { fencedAccounts } from '../accounts/account-fence.ts';
 import type { AccountId, CommandId, DeviceId, InstanceId } from '../base/ids.ts';
 import type { Transaction } from '../database/connection.ts';
 import { commandStates } from '../states/command-states.ts';
+import { lockAccountOf } from './device-fence.ts';
 import { endEnrolments, endOpenWork } from './enrolment-end.ts';
 
 /** A device that does not answer is removed after this. */
@@ -40,11 +41,11 @@ export interface Removal {
  * the first did.
  */
 export async function removeDevice(tx: Transaction, { deviceId, tell, command }: Removal): Promise<RemovalOutcome> {
+  await lockAccountOf(tx, tx`d.id = ${deviceId}`, 'no key update');
   const [device] = await tx<{ accountId: AccountId; state: string; commandId: CommandId | null; until: Date | null }[]>`
     select d.account_id as "accountId", d.state, d.removal_command_id as "commandId",
            d.removing_since + make_interval(days => ${removalDays}) as until
-      from device d join account a on a.id = d.account_id where d.id = ${deviceId}
-       for no key update of a`;
+      from device d where d.id = ${deviceId}`;
   if (device === undefined) return { kind: 'not-found' };
   if (tell && command !== null && device.state === 'active') {
     if (device.until !== null && device.commandId !== null) {
