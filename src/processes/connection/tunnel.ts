@@ -106,10 +106,9 @@ export function createTunnels(options: TunnelOptions): Tunnels {
 
   async function start(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<Refusal | null> {
     if (draining) return { status: 503, code: 'ERR_TUNNEL_DRAINING', reason: 'this connection service is stopping' };
-    const fingerprint = fingerprintOf(headers['client-cert']);
-    if (fingerprint === null) return { status: 400, code: 'ERR_TUNNEL_CERTIFICATE', reason: 'no device certificate' };
-    const target = tunnelTargetOf(String(headers[':authority'] ?? ''));
-    if (target === null) return { status: 400, code: 'ERR_TUNNEL_TARGET', reason: 'the target is not host:port' };
+    const wanted = wantedBy(headers);
+    if ('status' in wanted) return wanted;
+    const { fingerprint, target } = wanted;
     const askedAtMs = now();
     const rights = await options.rights([fingerprint]);
     const authorization = rights.authorizations.get(fingerprint);
@@ -160,17 +159,31 @@ export function createTunnels(options: TunnelOptions): Tunnels {
     },
     drain: async (graceMs) => {
       draining = true;
-      const late = setTimeout(() => {
-        for (const { stream, socket } of open) {
-          breakOff(stream, 'the connection service is stopping');
-          socket.destroy();
-        }
-      }, graceMs);
-      await Promise.all([...open].map(({ socket }) => closed(socket)));
-      clearTimeout(late);
+      await untilEnded(open, graceMs);
       watch.end();
     },
   };
+}
+
+/** What a CONNECT asks for, or why it is no valid one. */
+function wantedBy(headers: IncomingHttpHeaders): Pick<OpenTunnel, 'fingerprint' | 'target'> | Refusal {
+  const fingerprint = fingerprintOf(headers['client-cert']);
+  if (fingerprint === null) return { status: 400, code: 'ERR_TUNNEL_CERTIFICATE', reason: 'no device certificate' };
+  const target = tunnelTargetOf(String(headers[':authority'] ?? ''));
+  if (target === null) return { status: 400, code: 'ERR_TUNNEL_TARGET', reason: 'the target is not host:port' };
+  return { fingerprint, target };
+}
+
+/** Waits for the tunnels that are open now, and cuts all that are after `graceMs`. */
+async function untilEnded(open: ReadonlySet<OpenTunnel>, graceMs: number): Promise<void> {
+  const late = setTimeout(() => {
+    for (const { stream, socket } of open) {
+      breakOff(stream, 'the connection service is stopping');
+      socket.destroy();
+    }
+  }, graceMs);
+  await Promise.all([...open].map(({ socket }) => closed(socket)));
+  clearTimeout(late);
 }
 
 function refusalOfDevice(authorization: TunnelAuthorization | undefined): RuleRefusal | null {
