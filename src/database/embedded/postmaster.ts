@@ -44,7 +44,7 @@ export async function isPostmaster(pid: number, dataFolder: string): Promise<boo
  * start. Removing the file would also remove its check that no orphan still uses the shared memory. So only the id is
  * replaced by ours: a server ignores its parent's id.
  */
-export async function disarmReusedPid(dataFolder: string): Promise<void> {
+export async function overwriteReusedPid(dataFolder: string): Promise<void> {
   const recorded = await readPostmasterFile(dataFolder);
   if (recorded === null || !(await isAlive(recorded.pid)) || (await isPostmaster(recorded.pid, dataFolder))) {
     return;

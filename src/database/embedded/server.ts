@@ -14,7 +14,7 @@ import { isAlive, runs } from '../../base/process-facts.ts';
 import { type Binaries, installBinaries, majorOfData } from './binaries.ts';
 import { type Cluster, ensureCluster, readCluster } from './cluster.ts';
 import { choosePort, rememberedPort, rememberPort } from './port.ts';
-import { disarmReusedPid, findPostmaster, isPostmaster } from './postmaster.ts';
+import { findPostmaster, isPostmaster, overwriteReusedPid } from './postmaster.ts';
 import { probe, urlOf } from './probe.ts';
 import { assertReachable, type ServerUser, serverUser } from './server-user.ts';
 import { newStartLog, readStartLog } from './start-log.ts';
@@ -155,7 +155,7 @@ async function launch(
   user: ServerUser | null,
   settings: Readonly<Record<string, string>>,
 ): Promise<{ pid: number; log: string }> {
-  await disarmReusedPid(cluster.dataFolder);
+  await overwriteReusedPid(cluster.dataFolder);
   const port = await choosePort(await rememberedPort(folder));
   const log = await newStartLog(folder);
   const output = await open(log, 'a', 0o600);
