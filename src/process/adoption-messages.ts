@@ -1,6 +1,6 @@
 /**
- * What a process without a supervisor and a supervisor say to each other at the Unix socket in the home, one JSON value a
- * line, and the file by which a process says beforehand that it can do so.
+ * The messages between a supervisor and a process that has none, at the Unix socket in the home, one JSON value a line;
+ * and the file by which a process announces beforehand that it can be adopted.
  *
  *   process                                    supervisor
  *   {type: 'orphan', …}                   →
@@ -11,18 +11,18 @@
  *
  *   another supervisor                         supervisor
  *   {type: 'hand-over', release}          →
- *                                         ←    {type: 'handing-over'}, and then it lets go of everything and ends
- *                                         ←    {type: 'refused', reason}, a sentence: it goes on, and is not killed
+ *                                         ←    {type: 'handing-over'}, and then it leaves everything and ends
+ *                                         ←    {type: 'refused', reason}, a sentence: it keeps running, do not kill it
  *
- * Releases before and after this one are at the other end. For all of them: a line of a type that one does not know is ignored,
- * before and between those that it knows, and so is a field; the connection stays, and what is not answered in time is not known there.
- * Types, fields and values may be added, and what is here keeps its meaning. Only a line that is no JSON, or longer than 1 MiB, ends the connection.
+ * The other end may be of an earlier or a later release. Each end ignores lines of an unknown type and unknown fields,
+ * and keeps the connection; what is not answered in time is unknown to the other end. Types, fields and values may be
+ * added, and those here keep their meaning. Only a line that is not JSON, or longer than 1 MiB, ends the connection.
  */
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import * as z from 'zod';
 
-/** Folder of a home, mode 0700: whoever can write in it is the user that the supervisor runs as, and decides what runs. */
+/** Folder of a home, mode 0700: only the user that the supervisor runs as can write in it, and so decide what runs. */
 export function runFolder(home: string): string {
   return join(home, 'run');
 }
@@ -43,12 +43,12 @@ export const orphanShape = z.object({
   name: z.string(),
   kind: z.string(),
   release: z.string(),
-  /** What it was started with. */
+  /** BRAMBLE_SETTINGS that it was started with. */
   settings: z.unknown(),
-  /** Of the database it was given: server and database, without the credential. null for routers. */
+  /** Server and name of its database, without the credential; null for routers. */
   database: z.string().nullable(),
   ready: z.boolean(),
-  /** It goes on beside a successor of its name. */
+  /** It keeps running beside a successor of its name. */
   yields: z.boolean().default(false),
   /** Devices reach it. */
   serving: z.boolean().default(false),
@@ -58,22 +58,22 @@ export type Orphan = z.output<typeof orphanShape>;
 
 export const handOverShape = z.object({ type: z.literal('hand-over'), release: z.string() });
 
-/** A supervisor says why it does not let another take over. */
+/** Why a supervisor does not let another take over. */
 export const refusedShape = z.object({ type: z.literal('refused'), reason: z.string() });
 
-/** Names of later releases among them are nobody's here. */
+/** Names that only later releases know are ignored. */
 export const socketsShape = z.object({
   type: z.literal('sockets'),
   folder: z.string(),
   names: z.array(z.string()),
 });
 
-/** How the folder begins in which a process offers its sockets. */
+/** Prefix of the folder in which a process offers its sockets. */
 export function offerFolderPrefix(pid: number): string {
   return `sockets-${pid}-`;
 }
 
-/** Of the folder with the name: the id of the process that offers there; null where it is no such folder. */
+/** The id of the process that offers sockets in the folder of this name; null if it is another folder. */
 export function offeringProcess(name: string): number | null {
   const pid = /^sockets-([1-9]\d*)-/.exec(name)?.[1];
   return pid === undefined ? null : Number(pid);
@@ -87,14 +87,14 @@ export function databaseWithoutCredential(url: string): string {
 
 const maxLineBytes = 1024 * 1024;
 
-/** Writes a value as a line; one that no longer reaches anybody is lost, and the socket's end tells so. */
+/** Writes a value as a line. If the other end is gone the line is lost; the end of the socket shows that. */
 export function sendLine(socket: Socket, value: unknown): void {
   if (socket.writable) socket.write(`${JSON.stringify(value)}\n`);
 }
 
 /**
- * Calls back with each line's value. What is no JSON, or too long, ends the connection. Errors are told by the end that follows:
- * whoever is at the other side may be killed at any moment, and that ends nothing here.
+ * Calls back with each line's value. A line that is not JSON, or too long, ends the connection. Errors show only as the
+ * end that follows: the other side may be killed at any moment, and that must end nothing here.
  */
 export function onLines(socket: Socket, take: (value: unknown) => void): void {
   let rest = '';
@@ -118,7 +118,7 @@ export async function closed(socket: Socket): Promise<void> {
   await new Promise<void>((resolve) => socket.once('close', () => resolve()));
 }
 
-/** Of a value from the other side; undefined when it has none. */
+/** The type of a message; undefined when it has none. */
 export function typeOf(value: unknown): unknown {
   return typeof value === 'object' && value !== null && 'type' in value ? value.type : undefined;
 }

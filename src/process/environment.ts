@@ -1,5 +1,5 @@
 /**
- * What the supervisor tells a process by its environment. Only a process's `main.ts` reads it; everything behind gets
+ * What the supervisor passes to a process in its environment. Only a process's `main.ts` reads it; everything else gets
  * exactly what it uses.
  */
 import * as z from 'zod';
@@ -21,13 +21,13 @@ export interface ProcessEnvironment<Settings> {
   home: string;
   /** The component's name: BRAMBLE_COMPONENT. */
   name: string;
-  /** Name of the host where it is not the machine's own. */
+  /** Name of the host, if it is not the machine's own. */
   host: string | undefined;
   logLevel: string;
   databaseUrl: string | undefined;
   /** BRAMBLE_SETTINGS, parsed. */
   settings: Settings;
-  /** The same as it was given, without the defaults. */
+  /** The same as given, without the defaults. */
   givenSettings: unknown;
 }
 

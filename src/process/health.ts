@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { messageOf } from '../base/errors.ts';
 
-/** `null` when ready, otherwise why not, for people. */
+/** `null` when ready, otherwise the reason, for people. */
 export type Readiness = () => string | null | Promise<string | null>;
 
 export interface HealthOptions {
@@ -15,10 +15,10 @@ export interface HealthOptions {
   ready: Readiness;
 }
 
-/** Answers the three paths and returns true; returns false for any other request, which it leaves alone. */
+/** Answers the three paths and returns true; for any other request returns false and does nothing. */
 export type HealthHandler = (request: IncomingMessage, response: ServerResponse) => boolean;
 
-/** Gauges that are read when the metrics are. */
+/** Gauges whose values are read when the metrics are fetched. */
 export function addGauges(registry: Registry, gauges: Record<string, { help: string; value: () => number }>): void {
   for (const [name, { help, value }] of Object.entries(gauges)) {
     new Gauge({
@@ -67,7 +67,7 @@ export interface HealthServer {
   close(): Promise<void>;
 }
 
-/** A server for the three paths alone, on 127.0.0.1; port 0 takes a free one. */
+/** A server for these three paths only, on 127.0.0.1; port 0 takes a free one. */
 export async function startHealthServer(options: HealthOptions, port = 0): Promise<HealthServer> {
   const handle = healthHandler(options);
   const server = createServer((request, response) => {

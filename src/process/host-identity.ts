@@ -9,12 +9,12 @@ const run = promisify(execFile);
 
 export interface HostIdentity {
   host: string;
-  /** Differs after every start of the machine: an equal process id of another boot is another process. */
+  /** Differs after every start of the machine: the same process id in another boot is another process. */
   bootId: string;
   processId: number;
 }
 
-/** @throws BrambleError ERR_HOST_IDENTITY when the system does not tell its boot. */
+/** @throws BrambleError ERR_HOST_IDENTITY when the system does not say which boot this is. */
 export async function hostIdentity(host: string = hostname()): Promise<HostIdentity> {
   return { host, bootId: await readBootId(), processId: process.pid };
 }

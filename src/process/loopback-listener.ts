@@ -1,17 +1,17 @@
 /**
- * An HTTP listener on loopback, whose port the process that this one succeeds may still hold.
+ * An HTTP listener on loopback whose port may still be in use by the process that this one replaces.
  *
- * Invariant: where a port was chosen, it is listened on as soon as it is free; until then the listener answers on another one, so
- * that health can be asked from the beginning.
+ * Invariant: a chosen port is listened on as soon as it is free; until then the listener answers on another one, so that
+ * health can be checked from the start.
  */
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
 export interface LoopbackListener {
-  /** Of what it began with: `http://127.0.0.1:port`. */
+  /** The first address it listened on: `http://127.0.0.1:port`. */
   url: string;
-  /** Ends what is idle at once, and everything else after a second. */
+  /** Ends idle connections at once, and all others after a second. */
   close(): Promise<void>;
 }
 
@@ -19,17 +19,17 @@ export interface LoopbackOptions {
   handler: RequestListener;
   /** 0 takes a free one. */
   port: number;
-  /** The port was in use, and is tried again and again. */
+  /** The port is in use, and will be tried until it is free. */
   onBusy: (error: unknown) => void;
   /** It was in use for too long. */
   onFailed: (error: unknown) => void;
-  /** Default 120 s: longer than a supervisor lets two processes of a name work beside each other. */
+  /** Default 120 s: longer than a supervisor lets two processes of one name run side by side. */
   patienceMs?: number;
 }
 
 const tryAgainMs = 100;
 
-/** @throws the system's error where it cannot listen for another reason than a port in use. */
+/** @throws the system's error when it cannot listen for any reason other than a port in use. */
 export async function listenOnLoopback(options: LoopbackOptions): Promise<LoopbackListener> {
   const { port, handler } = options;
   const closing = new AbortController();

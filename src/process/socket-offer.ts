@@ -1,10 +1,10 @@
 /**
- * Hands listening sockets to a process that did not start this one, nor was started by it. Node.js sends a socket over an IPC
- * channel alone, and any connected Unix socket is one for a process that begins with it (NODE_CHANNEL_FD). So for whoever
- * connects, a process of a moment is started between: it inherits the connection and the listening socket, sends the one over
- * the other, and ends.
+ * Passes listening sockets to a process that is neither parent nor child of this one. Node.js sends a socket only over an
+ * IPC channel, and any connected Unix socket is one for a process started with it (NODE_CHANNEL_FD). So a short-lived
+ * process is started for each connection: it inherits the connection and the listening socket, sends the one over the
+ * other, and ends.
  *
- * Invariant: nothing accepts on the way; the socket and its queue are the same before, meanwhile and afterwards.
+ * Invariant: nothing is accepted on the way; the socket and its queue stay the same throughout.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,7 +15,7 @@ import { socketPath } from '../base/socket-path.ts';
 import { offerFolderPrefix } from './adoption-messages.ts';
 
 export interface SocketOffer {
-  /** Below the folder for running processes, named after the process; in it a Unix socket for each name. */
+  /** In the folder of running processes, named after this one; it has a Unix socket for each name. */
   readonly folder: string;
   readonly names: readonly string[];
   close(): Promise<void>;
@@ -31,7 +31,7 @@ const senderProgram = `
 
 /**
  * Listens below `runFolder`, once for each socket, and sends it to everyone who connects there.
- * @param sockets their descriptors as they are at the moment
+ * @param sockets their descriptors, read anew for each connection
  */
 export async function offerSockets(
   runFolder: string,
@@ -56,7 +56,7 @@ export async function offerSockets(
       });
       server.listen(at.path);
       await once(server, 'listening');
-      // One that is not accepted (no descriptors) has its end, and is followed by another.
+      // A connection that is not accepted (no descriptors) ends, and its process tries again.
       server.on('error', () => undefined);
       server.unref();
     }
@@ -70,7 +70,7 @@ export async function offerSockets(
 function sendOver(connection: net.Socket, descriptor: number | undefined): void {
   connection.on('error', () => undefined);
   if (descriptor === undefined) return void connection.destroy();
-  // The sender has a descriptor of its own once it is started; where it is not, the end of the connection tells that.
+  // Once started, the sender has its own descriptor; if it cannot be started, the end of the connection shows that.
   const done = () => void connection.destroy();
   try {
     spawn(process.execPath, ['--input-type=commonjs', '-e', senderProgram], {

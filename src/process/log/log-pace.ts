@@ -1,21 +1,21 @@
 /**
- * How often lines of one kind are logged: so that strangers who are refused a thousand times a second cannot push out of the
- * log what matters, neither lines of other kinds nor those about others. What is left out is counted, by whom it is about.
+ * Limits how often lines of one kind are logged, so that strangers who are refused a thousand times a second cannot push
+ * other lines out of the log: neither those of other kinds nor those about others. Omitted lines are counted by subject.
  *
- * Invariant: of a kind, no more lines are logged a minute than twice `linesAMinute`, whose second half is for whom no line
- * told of yet; and no more memory is held than for `maxKinds` times `maxSubjects` short texts.
+ * Invariant: at most twice `linesAMinute` lines of a kind are logged a minute, the second half only for subjects that had
+ * no line yet; and memory is bounded by `maxKinds` times `maxSubjects` short texts.
  */
 const minuteMs = 60_000;
 export const linesAMinute = 100;
 /** Of these, about one subject. */
 export const linesOfSubject = 10;
-/** Kinds told apart; those beyond are counted as one. */
+/** Kinds that are distinguished; all others are counted as one. */
 const maxKinds = 500;
 const otherKinds = 'other kinds';
-/** Subjects of a kind that are told apart in a minute; those beyond are counted as one. */
+/** Subjects of a kind that are distinguished in a minute; all others are counted as one. */
 export const maxSubjects = 128;
 const otherSubjects = 'others';
-/** Subjects that a summary names, those with the most first. */
+/** Subjects that a summary names, most frequent first. */
 const maxNamed = 8;
 
 interface Count {
@@ -31,16 +31,16 @@ interface Pace extends Count {
 export interface LeftOut {
   kind: string;
   leftOut: number;
-  /** Subjects of whom something was left out; `maxSubjects` and one where there may be more. */
+  /** Subjects with omitted lines; `maxSubjects` plus one if there may be more. */
   different: number;
-  /** How many of which. */
+  /** The most frequent of them, with the number of omitted lines. */
   most: Record<string, number>;
 }
 
 export class LogPace {
   readonly #paces = new Map<string, Pace>();
 
-  /** Whether a line of this kind is logged at `now` (milliseconds); `subject` is whom it is about, '' for nobody. */
+  /** Whether a line of this kind is logged at `now` (milliseconds); `subject` is whom it is about, '' if nobody. */
   admits(kind: string, subject: string, now: number): boolean {
     const known = this.#paces.has(kind) || this.#paces.size < maxKinds ? kind : otherKinds;
     const pace = this.#paces.get(known) ?? { since: now, lines: 0, leftOut: 0, subjects: new Map<string, Count>() };
@@ -64,7 +64,7 @@ export class LogPace {
     return false;
   }
 
-  /** What was left out since it was asked for last; kinds that have fallen silent are forgotten. */
+  /** What was omitted since the last call; kinds without new lines are forgotten. */
   takeLeftOut(now: number): LeftOut[] {
     const taken = [...this.#paces].filter(([, pace]) => pace.leftOut > 0).map(summaryOf);
     for (const [kind, pace] of this.#paces) {

@@ -1,6 +1,7 @@
 /**
- * Values on their way into a log line. Many of them are a stranger's: an account name out of a form, a path, a header.
- * Invariant: a line has a few kilobytes at most, and nothing in it that a terminal obeys.
+ * Makes values fit for a log line. Many come from strangers: an account name from a form, a path, a header.
+ *
+ * Invariant: a line has a few kilobytes at most, and contains nothing that a terminal would interpret.
  */
 import { shownLines, shownText } from '../../base/shown-text.ts';
 
@@ -9,7 +10,7 @@ const maxStack = 4000;
 const maxEntries = 40;
 const maxDepth = 4;
 
-/** The value with every text cut and escaped, and as much of its members as a line can hold. */
+/** The value with every text shortened and escaped, and as many of its members as a line can hold. */
 export function loggedValue(value: unknown, depth = 0): unknown {
   if (typeof value === 'string') return shownText(cut(value, maxText));
   if (typeof value === 'bigint') return String(value);

@@ -1,7 +1,7 @@
 /**
- * One JSON line for each thing that happens, on standard output, where the supervisor puts it into the component's log.
- * Invariant: no call can write a line that is long, or more lines of a kind, or about one subject, than the log can hold beside
- * others.
+ * One JSON line for each event, on standard output, which the supervisor writes to the component's log.
+ *
+ * Invariant: no line is long, and lines of one kind, or about one subject, never crowd others out of the log.
  */
 import { type DestinationStream, type LogFn, type Logger, type LoggerOptions, pino } from 'pino';
 import { LogPace } from './log-pace.ts';
@@ -31,7 +31,7 @@ export function createLogger(facts: LoggerFacts, destination?: DestinationStream
     base: { pid: process.pid, component: facts.name, kind: facts.kind, release: facts.release },
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
     formatters: { level: (label: string) => ({ level: label }) },
-    // Errors come here as what is shown of them.
+    // Errors arrive here already reduced to what is logged of them.
     serializers: { err: (shown: unknown) => shown },
     hooks: {
       logMethod(args, method) {
@@ -48,7 +48,7 @@ export function createLogger(facts: LoggerFacts, destination?: DestinationStream
   return logger;
 }
 
-/** Messages are the program's own, and so are codes: what varies with a stranger is no kind. */
+/** Made of the program's own message and code only: nothing that a stranger can vary makes a new kind. */
 function kindOf(args: readonly unknown[]): string {
   const message = args.find((value) => typeof value === 'string') ?? '';
   const [fields] = args;
@@ -56,7 +56,7 @@ function kindOf(args: readonly unknown[]): string {
   return typeof code === 'string' ? `${message} (${code.slice(0, 60)})` : message.slice(0, 200);
 }
 
-/** Members that say whom a line is about. One stranger's refusals are to hide nobody else's of the same kind. */
+/** Members that say whom a line is about: refusals of one stranger must not hide those of others. */
 const subjectMembers = ['accountName', 'deviceId', 'identifier', 'certificate', 'address'];
 
 function subjectOf([fields]: readonly unknown[]): string {
