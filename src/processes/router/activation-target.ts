@@ -32,11 +32,11 @@ interface Around {
 }
 
 export function activationTarget(post: ActivationPost, { links, routes }: Around): Target {
-  const byWord = targetByWord(links);
+  const inTurn = targetInTurn(links);
   return {
     owner: null,
     next: async (again) => {
-      if (!routes.knowsAccounts) return await byWord.next(again);
+      if (!routes.knowsAccounts) return await inTurn.next(again);
       const account = accountOf(post);
       if (typeof account !== 'string') return account;
       const route = await routes.find('account', account);
@@ -46,7 +46,7 @@ export function activationTarget(post: ActivationPost, { links, routes }: Around
       return route.kind === 'found' && links.refusesStalled(route.identifier) ? stalled : notConnected;
     },
     // Used only when there is nothing better: the next question has its own signed answer.
-    redirect: byWord.redirect,
+    redirect: inTurn.redirect,
     doubt: () => undefined,
   };
 }
@@ -71,7 +71,7 @@ function refused(): Reply {
 }
 
 /** One instance after the other, until one names the owner. */
-function targetByWord(links: LinkRegistry): Pick<Target, 'next' | 'redirect'> {
+function targetInTurn(links: LinkRegistry): Pick<Target, 'next' | 'redirect'> {
   const tried = new Set<RouterLink>();
   let owner: string | null = null;
   const mayHave = ({ identifier }: RouterLink) => links.greatestVersion(identifier) < accountQuestionVersion;

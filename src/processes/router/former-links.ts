@@ -1,4 +1,4 @@
-/** Waits for those that were linked before a restart. */
+/** The wait, after a restart, for those that were linked before it. */
 export interface FormerLinks {
   /** Resolves when all are linked again; at once if there were none. */
   readonly allBack: Promise<void>;

@@ -1,4 +1,4 @@
-/** What the public port refuses by itself, and in which words: decisions without I/O. */
+/** The public port's own refusals and their texts, without I/O. */
 import { bodyTooLargeText } from '../../link/request-size.ts';
 import type { LimitReason } from './public-connections.ts';
 import { type Reply, refusal } from './reply.ts';
@@ -31,7 +31,7 @@ export function refusalOfBody(kind: Exclude<RequestBody['kind'], 'whole'>, maxBy
   }
 }
 
-/** Anything but HTTP/1.1, and a request that did not arrive in time; null when the peer is gone. */
+/** For anything but HTTP/1.1, and for a request that did not arrive in time; null when the peer is gone. */
 export function refusalOfError(error: NodeJS.ErrnoException): Reply | null {
   switch (error.code) {
     case 'ECONNRESET':

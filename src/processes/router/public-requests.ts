@@ -1,10 +1,10 @@
 /**
  * A device's request at the public port: given a place, its body read, forwarded, answered.
  *
- *   begun → a place → head → body whole → forwarded → answered → place given back
+ *   begun → a place → head → body whole → forwarded → answered → place freed
  *
- * Invariant: a request has its place, and its share of the room for large bodies, until its work is done, even if the
- * device abandons its stream; so nobody gets more work done by abandoning requests.
+ * Invariant: a request keeps its place, and its share of the room for large bodies, until its work is done, even if the
+ * device abandons its stream: nobody gets more work done by abandoning requests.
  */
 import type { TLSSocket } from 'node:tls';
 import { messageOf } from '../../base/errors.ts';

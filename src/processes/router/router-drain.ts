@@ -1,8 +1,10 @@
 /**
- * The end of a router: nothing new on either port, diallers told, devices answered, last outcomes reported, links closed.
+ * How a router ends:
  *
- * Invariant: links serve until devices are done; diallers are told before that, and whoever links meanwhile at once, so
- * that they link to the successor.
+ *   both ports closed → diallers notified → devices answered → last outcomes reported → links closed
+ *
+ * Invariant: links serve until devices are done, and every dialler is notified before, even one that links during the
+ * drain, so that it links to the successor.
  */
 import type { Server } from 'node:net';
 import { messageOf } from '../../base/errors.ts';

@@ -1,7 +1,7 @@
 /**
- * What a router knows again after a restart: the revocation list, suspensions, and who was linked last.
+ * What a router remembers across a restart: the revocation list, suspensions, and who was linked last.
  *
- * Invariant: it admits by the same rules as before the restart; what is on disk follows every change, and a failure to
+ * Invariant: after a restart it admits by the same rules as before; every change is written to disk, and a failure to
  * write is logged.
  */
 import type { KeyObject } from 'node:crypto';

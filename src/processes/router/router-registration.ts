@@ -1,7 +1,4 @@
-/**
- * Registers the router with every instance that is linked, again and again: an instance knows of it for as long as it
- * hears from it.
- */
+/** Registers the router with every linked instance, every few seconds. */
 import { messageOf } from '../../base/errors.ts';
 import { type LinkComponent, linkPaths } from '../../link/messages.ts';
 import type { Logger } from '../../process/log/logger.ts';

@@ -29,8 +29,8 @@ export interface TunnelOpenerOptions {
 }
 
 // How old a route may be, in milliseconds.
-const whateverAge = Number.POSITIVE_INFINITY;
-const askAnew = -1;
+const anyAge = Number.POSITIVE_INFINITY;
+const askAgain = -1;
 // What is valid in `:authority`; whether the host may be reached is for the connection service to decide.
 const targetPattern = /^(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_.-]{1,253}):\d{1,5}$/;
 
@@ -73,12 +73,12 @@ async function open(end: DeviceEnd, sender: Sender, options: TunnelOpenerOptions
     'client-cert': sender.clientCertificate,
     'bramble-remote-address': sender.remoteAddress,
   };
-  const first = await openByRoute(end, request, fingerprint, whateverAge, options);
+  const first = await openByRoute(end, request, fingerprint, anyAge, options);
   // The account may have moved since the route was learned: look it up again, once. Nothing from the device has been
   // passed on.
   const outdated =
     first !== null && (first.status === 503 || first.headers['bramble-code'] === 'ERR_TUNNEL_NOT_SERVED');
-  return outdated ? await openByRoute(end, request, fingerprint, askAnew, options) : first;
+  return outdated ? await openByRoute(end, request, fingerprint, askAgain, options) : first;
 }
 
 /** Tries the connection services of the route in order; a route older than `maxAgeMs` is asked for again. */

@@ -14,20 +14,20 @@ const lookMs = 50;
 const killedWithinMs = 5000;
 
 /**
- * Waits until all have reported themselves, for `leastMs` at least and `mostMs` at most.
+ * Waits until all have reported themselves, for `minMs` at least and `maxMs` at most.
  * @param reported ids of those that have
  * @returns those that have not
  */
 export async function untilReported(
   home: string,
   reported: ReadonlyMap<number, unknown>,
-  { leastMs, mostMs }: { leastMs: number; mostMs: number },
+  { minMs, maxMs }: { minMs: number; maxMs: number },
   signal: AbortSignal,
 ): Promise<Adoptable[]> {
   const beganMs = performance.now();
   const passedMs = () => performance.now() - beganMs;
   let missing = await readOthers(home, reported);
-  while ((missing.length > 0 || passedMs() < leastMs) && passedMs() < mostMs && !signal.aborted) {
+  while ((missing.length > 0 || passedMs() < minMs) && passedMs() < maxMs && !signal.aborted) {
     await delay(lookMs);
     missing = await readOthers(home, reported);
   }

@@ -55,7 +55,7 @@ export interface DeskOptions {
 }
 
 /** Processes without a supervisor look for one every 200 ms. */
-const leastGatherMs = 1000;
+const minGatherMs = 1000;
 
 /** Only the holder of the home's lock may open it: it removes what another has left. */
 export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDesk> {
@@ -113,7 +113,7 @@ export async function openAdoptionDesk(options: DeskOptions): Promise<AdoptionDe
 
   return {
     gather: async (signal) => {
-      const times = { leastMs: isFirst ? 0 : leastGatherMs, mostMs: options.gatherMs };
+      const times = { minMs: isFirst ? 0 : minGatherMs, maxMs: options.gatherMs };
       const missing = await untilReported(home, adopted, times, signal);
       state.gathering = false;
       if (signal.aborted) return { adopted: [...adopted.values()], killed: [] };

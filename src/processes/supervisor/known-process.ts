@@ -1,7 +1,7 @@
 /**
- * A process of which only the id and the birth are known: it was started by another supervisor.
+ * A process of which only the id and the birth are known, because another supervisor started it.
  *
- * Invariant: no id is signalled or trusted without its birth, and what the system cannot tell is not taken for an end.
+ * Invariant: no id is signalled or trusted without its birth, and a process has ended only when the system says so.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { birthOf, signalProcess } from '../../base/process-facts.ts';
@@ -28,7 +28,7 @@ export class KnownProcess {
     return this.#hasExited;
   }
 
-  /** Looks for its end while it is lost: until it has exited, is found again, or is left to others. */
+  /** While its connection is lost, checks whether it has exited. */
   async lookForEnd(isLost: () => boolean): Promise<void> {
     while (isLost() && !this.#left) {
       // If the system cannot tell at the moment, the process has not ended.
@@ -61,7 +61,7 @@ export class KnownProcess {
     return ended;
   }
 
-  /** Neither looks for its end nor signals it any more. */
+  /** It is no longer checked or signalled. */
   leave(): void {
     this.#left = true;
   }

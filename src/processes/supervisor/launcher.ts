@@ -1,8 +1,8 @@
 /**
  * Starts and stops the processes of one name, and reports what becomes of each: started, ready, hung, exited.
  *
- * Invariant: an exit counts as expected only if it was asked for here; after `leave` only those are reported, since the
- * others are another supervisor's.
+ * Invariant: an exit counts as expected only if it was asked for here; after `leave` only those are reported, because the
+ * other processes belong to another supervisor.
  */
 import { isBrambleError, messageOf } from '../../base/errors.ts';
 import type { OnEvent } from './events.ts';

@@ -38,7 +38,7 @@ export async function supervisorMain(options: UpOptions): Promise<void> {
           process.stdout.write(`${shownText(eventText(event))}\n`);
           return;
         }
-        const troubled =
+        const isWarning =
           event.type === 'refused' ||
           event.type === 'hung' ||
           event.type === 'not-adopted' ||
@@ -47,7 +47,7 @@ export async function supervisorMain(options: UpOptions): Promise<void> {
           event.type === 'database-lost' ||
           event.type === 'not-reported' ||
           event.type === 'restarting';
-        log[troubled ? 'warn' : 'info'](event, event.type);
+        log[isWarning ? 'warn' : 'info'](event, event.type);
       },
     });
   } finally {

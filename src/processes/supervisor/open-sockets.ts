@@ -87,11 +87,11 @@ async function inherited(
 
 function isConfigured({ name, address, port }: ListeningSocket, configuration: Configuration): boolean {
   const wanted = portOf(name, configuration);
-  return (wanted === 0 || port === wanted) && address === asShownByTheSystem(configuration.listenAddress);
+  return (wanted === 0 || port === wanted) && address === canonicalAddress(configuration.listenAddress);
 }
 
 /** IPv6 has many ways to write an address. */
-function asShownByTheSystem(address: string): string {
+function canonicalAddress(address: string): string {
   return new net.SocketAddress({ address, family: net.isIPv6(address) ? 'ipv6' : 'ipv4' }).address;
 }
 

@@ -175,17 +175,17 @@ function adoptAll(
 
 /** A full disk, or a log that cannot be written, is reported once and stops nothing. */
 function logRotation(home: string, slots: ReadonlyMap<string, ProcessSlot>, options: SupervisorOptions): () => void {
-  const troubled = new Set<string>();
+  const reported = new Set<string>();
   return () => {
     for (const name of slots.keys()) {
       try {
         rotateLog(home, name, options.logLimits ?? defaultLogLimits);
-        troubled.delete(name);
+        reported.delete(name);
       } catch (error) {
-        if (!troubled.has(name)) {
+        if (!reported.has(name)) {
           options.onEvent({ type: 'log-not-rotated', name, message: messageOf(error) });
         }
-        troubled.add(name);
+        reported.add(name);
       }
     }
   };
