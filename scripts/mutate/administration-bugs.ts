@@ -1,5 +1,5 @@
 /** Known bugs of administration, audit, roles, releases and what is shown to people. */
-import type { KnownBug } from './known-bugs.ts';
+import type { KnownBug } from './known-bug.ts';
 
 export const administrationBugs: readonly KnownBug[] = [
   {

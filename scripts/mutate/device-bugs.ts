@@ -1,5 +1,5 @@
 /** Known bugs of what instances do for devices: fence, budget, commands, activation. */
-import type { KnownBug } from './known-bugs.ts';
+import type { KnownBug } from './known-bug.ts';
 
 const connectStatement = 'src/devices/connect-statement.test.ts';
 const renewal = 'src/processes/server/identity-renewal.long.test.ts';

@@ -1,5 +1,5 @@
 /** Known bugs of router, link and tunnels. */
-import type { KnownBug } from './known-bugs.ts';
+import type { KnownBug } from './known-bug.ts';
 
 const rules = 'src/processes/router/rules.test.ts';
 

@@ -5,18 +5,10 @@
  *
  * Invariant: a bug changes behaviour that is promised somewhere, and the tree with it still loads.
  */
-import type { SourceEdit } from '../source-edit.ts';
 import { administrationBugs } from './administration-bugs.ts';
 import { deviceBugs } from './device-bugs.ts';
 import { edgeBugs } from './edge-bugs.ts';
-import type { NamedTest } from './trial.ts';
+import type { KnownBug } from './known-bug.ts';
 import { upgradeBugs } from './upgrade-bugs.ts';
-
-export interface KnownBug extends SourceEdit {
-  /** Two to six words, as one types them: `slots-free-by-themselves`. */
-  readonly name: string;
-  /** Each of them has to fail with the bug, and to pass without. */
-  readonly seenBy: readonly NamedTest[];
-}
 
 export const knownBugs: readonly KnownBug[] = [...upgradeBugs, ...deviceBugs, ...edgeBugs, ...administrationBugs];

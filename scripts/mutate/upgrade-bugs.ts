@@ -1,5 +1,5 @@
 /** Known bugs of upgrade and moves. */
-import type { KnownBug } from './known-bugs.ts';
+import type { KnownBug } from './known-bug.ts';
 
 export const upgradeBugs: readonly KnownBug[] = [
   {

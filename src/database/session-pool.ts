@@ -5,9 +5,8 @@
  * Invariant: nothing goes through the driver's own connections, and a statement is sent once, when it is first waited for.
  */
 import { createListener } from './notifications.ts';
-import { driver, type Sql } from './session.ts';
+import { driver, type Sql, withinSession } from './session.ts';
 import { type PoolOptions, Sessions } from './sessions.ts';
-import { withinSession } from './together.ts';
 
 type Work = (tx: unknown) => unknown;
 type Settle = (...settled: unknown[]) => unknown;

@@ -11,6 +11,9 @@ import { addArrayTypes } from './array-types.ts';
 
 export type Sql = postgres.Sql<Record<string, never>>;
 
+/** Under which a pool hands one of its sessions out; `together.ts` takes it. */
+export const withinSession = Symbol('within a session');
+
 export interface SessionOptions {
   readonly applicationName: string;
   /** See openDatabase. */

@@ -8,14 +8,12 @@
 import { setImmediate } from 'node:timers/promises';
 import type postgres from 'postgres';
 import type { Database, Queryable, SqlFragment, Transaction } from './connection.ts';
-import type { Sql } from './session.ts';
+import { type Sql, withinSession } from './session.ts';
 import { sqlState } from './sql-state.ts';
 
 /** Sends its statements at once, without waiting for the answer of any. */
 type Issue = (tx: Transaction) => readonly PromiseLike<unknown>[];
 
-/** Under which a pool hands one of its sessions out; see session-pool.ts. */
-export const withinSession = Symbol('within a session');
 type WithinSession = <Result>(work: (sql: Sql) => PromiseLike<Result>) => Promise<Result>;
 
 /**

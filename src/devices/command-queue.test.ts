@@ -13,7 +13,8 @@ import {
   queueCommand,
   requeueCommands,
 } from './command-queue.ts';
-import { type ConnectRequest, connectDevices } from './connect-statement.ts';
+import type { ConnectRequest } from './connect-request.ts';
+import { connectDevices } from './connect-statement.ts';
 import { type DeviceFixture, seedCommand, seedDevice, seedDomain, seedPermits } from './device-fixture.ts';
 import { cancelledByOperator } from './unanswered-commands.ts';
 

@@ -7,7 +7,8 @@ import { BrambleError } from '../base/errors.ts';
 import { onAnotherConnection } from '../database/connection-loss.ts';
 import { sqlState } from '../database/sql-state.ts';
 import type { WaitingConnect } from './connect-queue.ts';
-import type { ConnectOutcome, ConnectRequest } from './connect-statement.ts';
+import type { ConnectRequest } from './connect-request.ts';
+import type { ConnectOutcome } from './connect-statement.ts';
 
 export type SendConnects = (requests: readonly ConnectRequest[]) => Promise<ConnectOutcome[]>;
 

@@ -5,7 +5,8 @@ import { type AccountId, type CommandId, type DeviceId, newId } from '../base/id
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { createConnectBatcher } from './connect-batch.ts';
-import { type ConnectOutcome, type ConnectRequest, connectDevices } from './connect-statement.ts';
+import type { ConnectRequest } from './connect-request.ts';
+import { type ConnectOutcome, connectDevices } from './connect-statement.ts';
 import { seedCommand, seedDevice, seedDomain } from './device-fixture.ts';
 
 const request = (token: string): ConnectRequest => ({

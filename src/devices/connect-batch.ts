@@ -13,7 +13,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { BrambleError } from '../base/errors.ts';
 import { type SendConnects, sendBatch } from './connect-batch-sending.ts';
 import { createConnectQueue, type WaitingConnect } from './connect-queue.ts';
-import type { ConnectOutcome, ConnectRequest } from './connect-statement.ts';
+import type { ConnectRequest } from './connect-request.ts';
+import type { ConnectOutcome } from './connect-statement.ts';
 
 export interface ConnectBatchOptions {
   send: SendConnects;

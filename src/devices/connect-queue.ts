@@ -2,7 +2,8 @@
  * Connects that wait for a statement. Invariant: of each device at most one is being served at a time, in order of
  * arrival, and only a few wait: no device can fail or delay others.
  */
-import type { ConnectOutcome, ConnectRequest } from './connect-statement.ts';
+import type { ConnectRequest } from './connect-request.ts';
+import type { ConnectOutcome } from './connect-statement.ts';
 
 export interface WaitingConnect {
   request: ConnectRequest;

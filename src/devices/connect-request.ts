@@ -4,7 +4,22 @@
  */
 import { type CommandId, isUuid } from '../base/ids.ts';
 import type { CommandReport } from '../platforms/device-message.ts';
-import type { ConnectRequest } from './connect-statement.ts';
+import type { Asking } from './idle-statement.ts';
+
+/** A device's request, as an entry of a batch. */
+export interface ConnectRequest extends Asking {
+  status: CommandReport['status'];
+  commandId: CommandId | null;
+  /** The part of the answer to store, as JSON; null for an idle device. */
+  answer: object | null;
+  /** Stored instead if the database refuses that. */
+  bareAnswer?: object;
+  /** Inventory and device options in the answer, as JSON. */
+  inventory: object | null;
+  options: object | null;
+  /** Request type of the commands whose answers may contain them. */
+  inventoryRequest?: string;
+}
 
 /** Answers larger than this are kept without their lists. */
 const maxAnswerBytes = 64 * 1024;

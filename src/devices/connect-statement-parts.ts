@@ -17,7 +17,7 @@ import type { Database, SqlFragment } from '../database/connection.ts';
 import { eventsRecorded } from '../domain/events.ts';
 import { commandStates } from '../states/command-states.ts';
 import { deliveryStates } from '../states/delivery-states.ts';
-import type { ConnectRequest } from './connect-statement.ts';
+import type { ConnectRequest } from './connect-request.ts';
 import { refusalOfRequest } from './idle-statement.ts';
 import { givenUpFailure, handOutsShown, maxHandOuts } from './unanswered-commands.ts';
 

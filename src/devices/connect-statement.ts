@@ -19,24 +19,9 @@
  */
 import type { AccountId, CommandId, DeviceId, InstanceId, SrpIdentifier } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
-import type { CommandReport } from '../platforms/device-message.ts';
+import type { ConnectRequest } from './connect-request.ts';
 import { answerTerms, contactTerms, handOutTerms, permitTerms, requestTerms } from './connect-statement-parts.ts';
-import { type Asked, type Asking, serveIdle } from './idle-statement.ts';
-
-/** A device's request, as an entry of a batch. */
-export interface ConnectRequest extends Asking {
-  status: CommandReport['status'];
-  commandId: CommandId | null;
-  /** The part of the answer to store, as JSON; null for an idle device. */
-  answer: object | null;
-  /** Stored instead if the database refuses that. */
-  bareAnswer?: object;
-  /** Inventory and device options in the answer, as JSON. */
-  inventory: object | null;
-  options: object | null;
-  /** Request type of the commands whose answers may contain them. */
-  inventoryRequest?: string;
-}
+import { type Asked, serveIdle } from './idle-statement.ts';
 
 export type ConnectOutcome =
   /** `command` is the answer, or null when there is nothing to do. */

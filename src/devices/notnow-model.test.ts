@@ -11,7 +11,8 @@ import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { listSleeping } from '../deliveries/wake-store.ts';
 import { endingWithin } from '../testing/property.ts';
-import { type ConnectRequest, connectDevices } from './connect-statement.ts';
+import type { ConnectRequest } from './connect-request.ts';
+import { connectDevices } from './connect-statement.ts';
 import { type DeviceFixture, seedCommand, seedDevice, seedDomain, seedPermits } from './device-fixture.ts';
 
 const { url } = await createTestDatabase();

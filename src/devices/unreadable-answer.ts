@@ -6,7 +6,7 @@
 import { isServedBy } from '../accounts/account-fence.ts';
 import type { InstanceId } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
-import type { ConnectRequest } from './connect-statement.ts';
+import type { ConnectRequest } from './connect-request.ts';
 import { maxHandOuts } from './unanswered-commands.ts';
 
 /**

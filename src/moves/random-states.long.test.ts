@@ -15,7 +15,8 @@ import { markSuspects, takeBackAllSilent, takeBackForgotten, takeBackSilent } fr
 import { oweRefusedPolicies, trimCommands } from '../deliveries/upkeep.ts';
 import { createAnnouncementScene } from '../devices/announcements-fixture.ts';
 import { cancelCommands, queueCommand, requeueCommands } from '../devices/command-queue.ts';
-import { type ConnectRequest, connectDevices } from '../devices/connect-statement.ts';
+import type { ConnectRequest } from '../devices/connect-request.ts';
+import { connectDevices } from '../devices/connect-statement.ts';
 import { type DeviceFixture, seedDevice, seedDomain, seedPermits } from '../devices/device-fixture.ts';
 import { finishRemovals, removeDevice } from '../devices/device-removal.ts';
 import { suspendEarlier, takeBack } from '../devices/suspension.ts';

@@ -7,7 +7,8 @@ import { after, test } from 'node:test';
 import type { CommandId } from '../../src/base/ids.ts';
 import { openDatabase } from '../../src/database/connection.ts';
 import { createTestDatabase } from '../../src/database/database-fixture.ts';
-import { type ConnectRequest, connectDevices } from '../../src/devices/connect-statement.ts';
+import type { ConnectRequest } from '../../src/devices/connect-request.ts';
+import { connectDevices } from '../../src/devices/connect-statement.ts';
 import { type DeviceFixture, seedCommand, seedDevice, seedDomain } from '../../src/devices/device-fixture.ts';
 
 const { url } = await createTestDatabase();

@@ -16,6 +16,7 @@ import * as suspects from '../../src/deliveries/suspects.ts';
 import * as upkeep from '../../src/deliveries/upkeep.ts';
 import * as waitingReason from '../../src/deliveries/waiting-reason.ts';
 import * as wakeStore from '../../src/deliveries/wake-store.ts';
+import type { ConnectRequest } from '../../src/devices/connect-request.ts';
 import * as connectStatement from '../../src/devices/connect-statement.ts';
 import * as earlierRelease from '../../src/devices/earlier-release.ts';
 import * as routeStore from '../../src/devices/route-store.ts';
@@ -38,7 +39,7 @@ export type Q = Database & Transaction;
 export interface Subjects extends LargeDomain {
   upgrade: Upgrade;
   /** Devices of accounts that have moved and of such that have not, as they ask. */
-  requests: readonly connectStatement.ConnectRequest[];
+  requests: readonly ConnectRequest[];
   accountIds: readonly string[];
   deviceIds: readonly string[];
   /** One of them waits for a slot. */

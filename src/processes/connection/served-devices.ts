@@ -3,7 +3,7 @@ import type { Queryable } from '../../database/connection.ts';
 import { certificatesOfDevices } from '../../devices/device-certificates.ts';
 import { type AllowedHosts, allowedHosts } from '../../instances/allowed-hosts.ts';
 import { isSuspended } from '../../states/device-states.ts';
-import type { TunnelAuthorization } from './tunnel.ts';
+import type { TunnelAuthorization } from './tunnel-rights.ts';
 
 /**
  * Answers for all of the certificates in one statement. A suspended enrolment keeps its tunnels by its own certificate:

@@ -6,7 +6,7 @@
  */
 import { breakOff } from '../../link/one-way.ts';
 import type { OpenTunnel } from './open-tunnel.ts';
-import type { TunnelRights } from './tunnel.ts';
+import type { TunnelRights } from './tunnel-rights.ts';
 import type { RuleRefusal } from './tunnel-rule.ts';
 
 export interface TunnelWatchOptions {

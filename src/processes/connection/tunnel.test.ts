@@ -7,7 +7,8 @@ import { type TestContext, test } from 'node:test';
 import type { ErrorCode } from '../../base/error-codes.ts';
 import { allowedHosts } from '../../instances/allowed-hosts.ts';
 import { until } from '../../testing/condition.ts';
-import { createTunnels, type TunnelAuthorization, type TunnelOptions } from './tunnel.ts';
+import { createTunnels, type TunnelOptions } from './tunnel.ts';
+import type { TunnelAuthorization } from './tunnel-rights.ts';
 
 const limited = { timeout: 60_000 };
 

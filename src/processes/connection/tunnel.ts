@@ -17,28 +17,13 @@ import { isIP, type Socket } from 'node:net';
 import { assertNever } from '../../base/assert-never.ts';
 import type { ErrorCode } from '../../base/error-codes.ts';
 import { messageOf } from '../../base/errors.ts';
-import { type AllowedHosts, type TunnelTarget, tunnelTargetOf } from '../../instances/allowed-hosts.ts';
+import { type TunnelTarget, tunnelTargetOf } from '../../instances/allowed-hosts.ts';
 import { breakOff } from '../../link/one-way.ts';
 import { joinEnds, type OpenTunnel } from './open-tunnel.ts';
 import { dialFirst } from './tunnel-dial.ts';
+import type { TunnelAuthorization, TunnelRights } from './tunnel-rights.ts';
 import { type RuleRefusal, refusalOfAddress, refusalOfTarget, type TunnelRule } from './tunnel-rule.ts';
 import { watchTunnels } from './tunnel-watch.ts';
-
-export type TunnelAuthorization =
-  | 'allowed'
-  /** Served by its certificate, although another device claimed the same identity: see `onSuspended`. */
-  | 'suspended'
-  | 'unknown-device'
-  | 'not-served';
-
-/** The current state in the database. */
-export interface TunnelRights {
-  /** For every certificate in the query. */
-  authorizations: ReadonlyMap<string, TunnelAuthorization>;
-  /** For those not served here: the hosts that the connection services of their account's instance allow. */
-  elsewhere: ReadonlyMap<string, AllowedHosts>;
-  rule: TunnelRule;
-}
 
 export interface TunnelOptions {
   /** @param fingerprints SHA-256 of the devices' DER certificates, lower-case hex. */

@@ -8,7 +8,8 @@ import type { SrpLink } from '../../link/dialler.ts';
 import type { TestIdentity } from '../../link/link-fixture.ts';
 import { until } from '../../testing/condition.ts';
 import { askRaw, connectRaw, createStage, listenLoopback, nextUp, type Stage } from '../router/router-fixture.ts';
-import { createTunnels, type TunnelAuthorization, type Tunnels } from './tunnel.ts';
+import { createTunnels, type Tunnels } from './tunnel.ts';
+import type { TunnelAuthorization } from './tunnel-rights.ts';
 
 describe('a tunnel through router, link and connection service', () => {
   let stage: Stage;

@@ -11,7 +11,6 @@ import {
   tlsRequired,
   unknownDevice,
 } from './device-answer.ts';
-import type { DeviceHandlerOptions, Serving } from './device-handler.ts';
 import { noteIdentity } from './device-identity.ts';
 import {
   type Incoming,
@@ -22,6 +21,7 @@ import {
   refusalOfFence,
   refuseAnotherEnrolment,
 } from './message-sender.ts';
+import type { DeviceHandlerOptions, Serving } from './serving.ts';
 
 export async function answerAnnouncement(options: Serving, incoming: Incoming): Promise<DeviceAnswer> {
   const { protocol, token } = incoming;

@@ -5,8 +5,9 @@
 import { isBrambleError, messageOf } from '../../base/errors.ts';
 import type { DeviceId } from '../../base/ids.ts';
 import { resumeSuspended } from '../../devices/announcements.ts';
+import type { ConnectRequest } from '../../devices/connect-request.ts';
 import { connectRequestOf } from '../../devices/connect-request.ts';
-import type { ConnectOutcome, ConnectRequest } from '../../devices/connect-statement.ts';
+import type { ConnectOutcome } from '../../devices/connect-statement.ts';
 import { finishRemovals } from '../../devices/device-removal.ts';
 import { findDeviceByToken } from '../../devices/device-store.ts';
 import { recordUnreadableAnswer } from '../../devices/unreadable-answer.ts';
@@ -23,7 +24,6 @@ import {
   unknownDevice,
   wrongIdentity,
 } from './device-answer.ts';
-import type { DeviceHandlerOptions, Serving } from './device-handler.ts';
 import { noteIdentity, type Proven } from './device-identity.ts';
 import { largeFromBytes } from './large-messages.ts';
 import {
@@ -37,6 +37,7 @@ import {
   refuseAnotherEnrolment,
   refuseWithoutTls,
 } from './message-sender.ts';
+import type { DeviceHandlerOptions, Serving } from './serving.ts';
 
 export async function answerCommandRequest(options: Serving, incoming: Incoming): Promise<DeviceAnswer> {
   const startedAt = performance.now();

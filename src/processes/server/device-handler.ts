@@ -6,50 +6,20 @@
  */
 import type { ServerResponse } from 'node:http';
 import type { Http2ServerResponse } from 'node:http2';
-import type { Clock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
-import type { InstanceId } from '../../base/ids.ts';
-import type { Database } from '../../database/connection.ts';
-import type { AnnouncementOptions } from '../../devices/announcements.ts';
-import type { ConnectBatcher } from '../../devices/connect-batch.ts';
 import { findDeviceByToken } from '../../devices/device-store.ts';
 import { maxUrlBytes, urlTooLargeText } from '../../link/request-size.ts';
-import type { RequestSamples } from '../../measurements/request-samples.ts';
-import type { Platforms } from '../../platforms/port.ts';
 import type { DeviceAddress } from '../../platforms/protocol.ts';
-import type { CertificateKeys } from '../../protocol/cms/certificate-keys.ts';
 import { answerAnnouncement } from './announcement-requests.ts';
 import { answerCommandRequest } from './command-requests.ts';
 import { answerOfError, type DeviceAnswer, errorAnswer } from './device-answer.ts';
 import { type RequestWay, remoteAddressOf } from './device-identity.ts';
-import type { DeviceNotices } from './device-notices.ts';
-import type { IdentityUse } from './identity-use.ts';
-import { createLargeMessages, type LargeMessages } from './large-messages.ts';
-import { answerActivation, answerIdentity, answerScep, type NewcomerOptions } from './newcomer-answers.ts';
+import { createLargeMessages } from './large-messages.ts';
+import { answerActivation, answerIdentity, answerScep } from './newcomer-answers.ts';
 import type { DeviceRequest } from './request-body.ts';
+import type { DeviceHandlerOptions, Serving } from './serving.ts';
 
 export type DeviceResponse = ServerResponse | Http2ServerResponse;
-
-export interface DeviceHandlerOptions extends NewcomerOptions {
-  db: Database;
-  instanceId: InstanceId;
-  platforms: Platforms;
-  announcements: AnnouncementOptions;
-  connects: ConnectBatcher;
-  samples: RequestSamples;
-  notices: DeviceNotices;
-  certificateKeys: CertificateKeys;
-  /** The certificate of the authority that issues device identities. */
-  deviceAuthorityDer: Uint8Array;
-  clock: Clock;
-  identityUse: IdentityUse;
-  /** Called with each answer and the kind of its address, for metrics. */
-  onAnswer: (kind: string, answer: DeviceAnswer, latencyMs: number) => void;
-}
-
-export interface Serving extends DeviceHandlerOptions {
-  largeMessages: LargeMessages;
-}
 
 /** A request listener; the route says whether the peer may name the device's certificate in a header. */
 export function createDeviceHandler(

@@ -20,9 +20,9 @@ import {
   unknownDevice,
   wrongIdentity,
 } from './device-answer.ts';
-import type { DeviceHandlerOptions } from './device-handler.ts';
 import { type Proven, proveIdentity, type RequestWay } from './device-identity.ts';
 import { type DeviceRequest, readBody } from './request-body.ts';
+import type { DeviceHandlerOptions } from './serving.ts';
 
 /** A request at the address of a device. */
 export interface Incoming {

@@ -1,8 +1,5 @@
 /** Answers to clients without an identity: enrolments and identities. */
-import type { Activation } from '../../activation/activation.ts';
-import type { ScepService } from '../../activation/scep-service.ts';
 import { activationMethodRefusal, activationRefusal } from '../../platforms/enrolment-refusals.ts';
-import type { Logger } from '../../process/log/logger.ts';
 import { type FormBudget, parseQuery } from '../../protocol/form.ts';
 import {
   type DeviceAnswer,
@@ -17,12 +14,7 @@ import {
 import { remoteAddressOf } from './device-identity.ts';
 import type { Incoming } from './message-sender.ts';
 import { readBody } from './request-body.ts';
-
-export interface NewcomerOptions {
-  log: Logger;
-  activation: Activation;
-  scep: ScepService;
-}
+import type { NewcomerOptions } from './serving.ts';
 
 /** A request by GET has some 4 KB, in base64; the router passes on targets of 16 KiB at most. */
 const scepQueryBudget: FormBudget = { maxPairs: 16, maxNameBytes: 64, maxValueBytes: 16 * 1024 };

@@ -2,7 +2,7 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
 import type { Activation } from '../../activation/activation.ts';
 import { addGauges } from '../../process/health.ts';
-import type { DeviceHandlerOptions } from './device-handler.ts';
+import type { DeviceHandlerOptions } from './serving.ts';
 
 export function createRequestMetrics(registry: Registry): DeviceHandlerOptions['onAnswer'] {
   const requests = new Counter({

@@ -10,7 +10,7 @@
 import type { Queryable, SqlFragment } from '../../database/connection.ts';
 import { deliveryStates } from '../../states/delivery-states.ts';
 import type { GateFigures } from './gate-figures.ts';
-import type { SampleScope } from './gate-samples.ts';
+import type { SampleScope } from './sample-scope.ts';
 
 type Deliveries = Pick<GateFigures, 'deliveries' | 'usuallyMissing'>;
 

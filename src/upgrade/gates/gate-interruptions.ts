@@ -11,7 +11,7 @@ import type { Queryable } from '../../database/connection.ts';
 import { readUnplannedRestarts } from '../../registry/component-interruptions.ts';
 import type { Replacement } from '../state/upgrade-plan.ts';
 import type { GateFigures } from './gate-figures.ts';
-import type { SampleScope } from './gate-samples.ts';
+import type { SampleScope } from './sample-scope.ts';
 
 /** Two components notice the same outage at most this far apart: a lease lasts ten seconds. */
 const sameOutageSeconds = 20;

@@ -10,7 +10,8 @@ import { insertTestDomain, insertTestInstance } from '../steps/domain-fixture.ts
 import { sumOf } from './gate-comparisons.ts';
 import type { GateFigures } from './gate-figures.ts';
 import { GateMemory } from './gate-past.ts';
-import { readGateFigures, type SampleScope } from './gate-samples.ts';
+import { readGateFigures } from './gate-samples.ts';
+import type { SampleScope } from './sample-scope.ts';
 
 const database = await createTestDatabase();
 const db = openDatabase(database.url, { applicationName: 'bramble/test', max: 3 });

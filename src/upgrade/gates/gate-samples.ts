@@ -16,25 +16,10 @@ import { readDeliveries } from './gate-deliveries.ts';
 import type { Baseline, GateFigures, Stretch } from './gate-figures.ts';
 import { readInterruptions } from './gate-interruptions.ts';
 import { GateMemory, type MovedAccount, readPast } from './gate-past.ts';
+import type { SampleScope } from './sample-scope.ts';
 
 /** Length of a bucket of both tables. */
 const bucketSeconds = 10;
-
-export interface SampleScope {
-  upgradeId: UpgradeId;
-  /** In place: which instances are replaced, in which wave and when; otherwise null. */
-  replacements: readonly Replacement[] | null;
-  /** One wave, or all. */
-  wave: number | null;
-  /**
-   * From when on moved accounts count: as soon as they are there (without latencies, since what the move causes takes
-   * longer, and without warm-up), or once their deliveries are answered.
-   */
-  since: 'committed' | 'settled';
-  baselineHours: number;
-  /** Since the first account is at a new instance. */
-  warmUpSeconds: number;
-}
 
 /**
  * Figures of the moved accounts, of their past and of accounts not yet moved, and the outcome of the upgrade's

@@ -8,7 +8,7 @@
 import { counted } from '../../base/counted.ts';
 import type { PlanOptions } from '../state/plan-options.ts';
 import type { PlannedReplacement } from '../state/upgrade-plan.ts';
-import type { InstanceFacts, PlanFacts } from './plan.ts';
+import type { InstanceFacts, PlanFacts } from './plan-facts.ts';
 import { assertCanaries, assignWaves, type PlacedAccount } from './wave-assignment.ts';
 
 export type ReplacementFacts = Pick<PlanFacts, 'accounts' | 'instances'>;

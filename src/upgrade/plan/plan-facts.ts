@@ -1,14 +1,43 @@
-/** The actual counts that a plan is made from. Only reads; one snapshot if the caller passes a transaction. */
+/** What a plan is made from, and the actual counts. Only reads; one snapshot if the caller passes a transaction. */
 import type { Queryable } from '../../database/connection.ts';
-import { readBudget } from '../../deliveries/budget.ts';
+import { type Budget, readBudget } from '../../deliveries/budget.ts';
 import { acceptsAllItems } from '../../devices/delivery-items.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { listConnectionServices } from '../../instances/connection-services.ts';
 import type { Platforms } from '../../platforms/port.ts';
 import { listDesiredProcesses } from '../../registry/desired-processes.ts';
 import { listSupervisors, supervisorsBehind, supervisorText } from '../../registry/supervisors.ts';
+import type { Loss } from '../state/upgrade-plan.ts';
 import { listAccountTables, lossesOf } from './loss-manifest.ts';
-import type { PlanFacts } from './plan.ts';
+import type { PlacedAccount } from './wave-assignment.ts';
+
+export interface InstanceFacts {
+  name: string;
+  host: string;
+  /** Names of the connection services that belong to it. */
+  connectionServices: string[];
+}
+
+/** What a plan is made from, read from the database and from the target's archive. */
+export interface PlanFacts {
+  fromRelease: string;
+  featureLevel: string;
+  target: { release: string; features: readonly string[]; differences: readonly string[]; signed?: string };
+  /** Features that the present release knows. */
+  knownFeatures: readonly string[];
+  accounts: readonly PlacedAccount[];
+  instances: readonly InstanceFacts[];
+  /** Names that instances, connection services and processes already have. */
+  takenNames: readonly string[];
+  /** Hosts that run something of the domain. */
+  hosts: readonly string[];
+  /** Deliveries that moving every account causes. */
+  deliveries: { itPolicies: number; serviceBooks: number; synchronizations: number };
+  budget: Budget;
+  losses: readonly Loss[];
+  /** Supervisors of these hosts that are of an earlier release than the target. */
+  supervisorsBehind: readonly string[];
+}
 
 /** What the manifest of the target's archive says. */
 export interface TargetRelease {

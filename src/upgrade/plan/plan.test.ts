@@ -6,7 +6,8 @@ import { budgetSchema } from '../../deliveries/budget.ts';
 import { planText } from '../report/report-text.ts';
 import { planOptionsSchema } from '../state/plan-options.ts';
 import { upgradePlanSchema } from '../state/upgrade-plan.ts';
-import { freeName, type PlanFacts, planUpgrade } from './plan.ts';
+import { freeName, planUpgrade } from './plan.ts';
+import type { PlanFacts } from './plan-facts.ts';
 
 const options = planOptionsSchema.parse({});
 const facts: PlanFacts = {

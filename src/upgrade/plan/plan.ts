@@ -10,37 +10,10 @@ import { supervisorCaution, supervisorCommand } from '../../registry/supervisors
 import { assertPatch, type ReleaseStep, releaseStep } from '../fence/release-step.ts';
 import { requestsToPass } from '../gates/gate.ts';
 import { chosenGate, type PlanOptions } from '../state/plan-options.ts';
-import type { Loss, PlannedInstance, UpgradePlan } from '../state/upgrade-plan.ts';
+import type { PlannedInstance, UpgradePlan } from '../state/upgrade-plan.ts';
 import { planReplacements, replacementNotes } from './in-place-plan.ts';
-import { assignWaves, type PlacedAccount } from './wave-assignment.ts';
-
-export interface InstanceFacts {
-  name: string;
-  host: string;
-  /** Names of the connection services that belong to it. */
-  connectionServices: string[];
-}
-
-/** What a plan is made from, read from the database and from the target's archive. */
-export interface PlanFacts {
-  fromRelease: string;
-  featureLevel: string;
-  target: { release: string; features: readonly string[]; differences: readonly string[]; signed?: string };
-  /** Features that the present release knows. */
-  knownFeatures: readonly string[];
-  accounts: readonly PlacedAccount[];
-  instances: readonly InstanceFacts[];
-  /** Names that instances, connection services and processes already have. */
-  takenNames: readonly string[];
-  /** Hosts that run something of the domain. */
-  hosts: readonly string[];
-  /** Deliveries that moving every account causes. */
-  deliveries: { itPolicies: number; serviceBooks: number; synchronizations: number };
-  budget: Budget;
-  losses: readonly Loss[];
-  /** Supervisors of these hosts that are of an earlier release than the target. */
-  supervisorsBehind: readonly string[];
-}
+import type { InstanceFacts, PlanFacts } from './plan-facts.ts';
+import { assignWaves } from './wave-assignment.ts';
 
 /** Resident memory of one process: measured, rounded up. */
 const memoryMb = { server: 160, connection: 100 } as const;
