@@ -26,7 +26,7 @@ export function isUnreachable(error: unknown): boolean {
 
 /** Whether the server terminated the connection while it was being set up, as opposed to being unreachable. */
 export function wasTerminated(error: unknown): boolean {
-  return ['57P01', 'ECONNRESET'].includes(String((error as NodeJS.ErrnoException).code));
+  return ['57P01', 'ECONNRESET', 'CONNECTION_CLOSED'].includes(String((error as NodeJS.ErrnoException).code));
 }
 
 /** Errors of statements that had no session: nothing was sent. */

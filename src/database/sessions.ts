@@ -141,7 +141,7 @@ export class Sessions {
     for (let delayMs = firstDelayMs; this.#waiters.count > 0 && !this.#ended.signal.aborted; delayMs *= 2) {
       try {
         if (once && this.#opened)
-          throw connectionError('CONNECTION_CLOSED', 'the session was lost, and its locks with it');
+          throw connectionError('CONNECTION_ENDED', 'the session was lost, and its locks with it');
         await this.#open();
         return;
       } catch (error) {

@@ -106,8 +106,8 @@ test(
     await db`update domain set push_topic = 'com.apple.mgmt.External.real'`;
     try {
       assert.deepEqual(await updateToken(device), accepted);
-      assert.match(await refusalOf(await authenticate(device)), /topic/);
-      assert.match(await refusalOf(await authenticate(fresh)), /topic/);
+      assert.match(await refusalOf(await authenticate(device)), /wake channel/);
+      assert.match(await refusalOf(await authenticate(fresh)), /wake channel/);
       assert.deepEqual(await authenticate(device, { Topic: 'com.apple.mgmt.External.real' }), accepted);
       assert.deepEqual(await updateToken(device, { Topic: 'com.apple.mgmt.External.real' }), accepted);
     } finally {
@@ -120,8 +120,8 @@ test('messages out of order and of other topics are refused and change nothing',
   const device = await newDevice('order');
   const before = await row(device);
   assert.match(await refusalOf(await updateToken(device)), /before it enrolled/);
-  assert.match(await refusalOf(await authenticate(device, { Topic: 'com.other' })), /topic/);
-  assert.match(await refusalOf(await updateToken(device, { Topic: 'com.other' })), /topic/);
+  assert.match(await refusalOf(await authenticate(device, { Topic: 'com.other' })), /wake channel/);
+  assert.match(await refusalOf(await updateToken(device, { Topic: 'com.other' })), /wake channel/);
   assert.match(await refusalOf(await updateToken(device, { UserID: 'user' })), /not active/);
   assert.deepEqual(await row(device), before);
 });
