@@ -35,12 +35,14 @@ function importedNames(): Set<string> {
   return imported;
 }
 
-test('every function, constant and class that src/ exports is used by another file', () => {
+test('every function, constant, class and type that src/ exports is used by another file', () => {
   const imported = importedNames();
   const unused: string[] = [];
   for (const [file, text] of files) {
     if (!file.startsWith('src')) continue;
-    for (const [, name] of text.matchAll(/^export (?:abstract )?(?:async )?(?:function\*?|const|let|class) (\w+)/gm)) {
+    for (const [, name] of text.matchAll(
+      /^export (?:abstract )?(?:async )?(?:function\*?|const|let|class|interface|type) (\w+)/gm,
+    )) {
       if (!imported.has(`${file} ${name}`) && !imported.has(`${file} *`)) unused.push(`${file}: ${name}`);
     }
   }

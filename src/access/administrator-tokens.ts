@@ -23,7 +23,7 @@ export async function createToken(q: Queryable, name: string, token = generateTo
   return count === 1 ? token : 'name-taken';
 }
 
-export interface AdministratorToken {
+interface AdministratorToken {
   name: string;
   createdAt: Date;
   revokedAt: Date | null;

@@ -26,7 +26,7 @@ export interface NewAccount {
 export type AccountSkip = 'name-taken' | 'name-not-valid' | 'unknown-instance' | 'unknown-group' | 'no-instance';
 
 /** In the order of the input rows. */
-export type ImportedAccount =
+type ImportedAccount =
   | { readonly kind: 'created'; readonly id: AccountId; readonly name: string }
   | { readonly kind: 'skipped'; readonly name: string; readonly reason: AccountSkip };
 

@@ -20,7 +20,7 @@ export function removeMarks(q: Queryable, moves: SqlFragment, accounts?: SqlFrag
   return q`delete from account_mark k where k.move_id in (${moves}) ${there}`;
 }
 
-export interface OwnerChange {
+interface OwnerChange {
   readonly accountId: AccountId;
   readonly fromInstanceId: InstanceId;
   readonly toInstanceId: InstanceId;

@@ -5,7 +5,7 @@ import type { AccountId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import { notFound } from '../rest/http-errors.ts';
 
-export interface AccountSelection {
+interface AccountSelection {
   accounts?: readonly string[] | undefined;
   group?: string | undefined;
   /** Name of an instance. */

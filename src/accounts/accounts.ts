@@ -8,7 +8,7 @@ import { isMarked } from './account-fence.ts';
 import { type AccountSkip, importAccounts, type ListOnTrial, type NewAccount } from './account-import.ts';
 
 /** An account with its instance; `epoch` counts its owners, from 1. */
-export interface Account {
+interface Account {
   readonly id: AccountId;
   readonly name: string;
   readonly displayName: string;
@@ -23,9 +23,7 @@ export interface Account {
   readonly createdAt: Date;
 }
 
-export type CreateAccountOutcome =
-  | { readonly kind: 'created'; readonly account: Account }
-  | { readonly kind: AccountSkip };
+type CreateAccountOutcome = { readonly kind: 'created'; readonly account: Account } | { readonly kind: AccountSkip };
 
 /** Creates one account at the named instance, or at the one with the fewest accounts. */
 export async function createAccount(
@@ -56,7 +54,7 @@ export async function getAccount(q: Queryable, name: string): Promise<Account | 
   return row;
 }
 
-export interface AccountFilter {
+interface AccountFilter {
   /** Name of an instance. */
   readonly instance?: string | undefined;
   /** Name of a group. */
@@ -68,7 +66,7 @@ export interface AccountFilter {
 }
 
 /** One page of accounts by name, and the name to continue after if there are more. */
-export interface AccountPage {
+interface AccountPage {
   readonly accounts: readonly Account[];
   readonly next: string | undefined;
 }

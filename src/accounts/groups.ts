@@ -9,7 +9,7 @@ import type { Queryable, Transaction } from '../database/connection.ts';
 import { sqlState } from '../database/sql-state.ts';
 import { assignGroupPolicy } from '../policies/policy-store.ts';
 
-export interface AccountGroup {
+interface AccountGroup {
   readonly id: string;
   readonly name: string;
   readonly rank: number;

@@ -2,7 +2,7 @@
 import type { Queryable } from '../database/connection.ts';
 import { defaultPolicyName } from '../policies/preconfigured-policies.ts';
 
-export interface PolicyAssignments {
+interface PolicyAssignments {
   accounts: number;
   groups: number;
   /** Devices under management, of these accounts and of the groups' members. */

@@ -14,7 +14,7 @@ const activationValidHoursDefault = 48;
 export const activationTries = 5;
 
 /** Shown once: the database keeps only its digest. */
-export interface IssuedActivationPassword {
+interface IssuedActivationPassword {
   readonly password: string;
   readonly expiresAt: Date;
 }

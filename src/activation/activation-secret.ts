@@ -19,7 +19,7 @@ const cost: ScryptOptions = { N: 2 ** 14, r: 8, p: 1 };
 const digestBytes = 32;
 const saltBytes = 16;
 
-export interface ActivationDigest {
+interface ActivationDigest {
   readonly salt: Buffer;
   readonly digest: Buffer;
 }

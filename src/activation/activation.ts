@@ -16,7 +16,7 @@ import { offerDevice } from './device-offer.ts';
 import type { FenceMiss } from './fence-miss.ts';
 import { createPasswordChecks, type PasswordChecks } from './password-checks.ts';
 
-export type ActivationOutcome =
+type ActivationOutcome =
   | {
       readonly kind: 'offer';
       readonly contentType: string;

@@ -11,7 +11,7 @@ import type { Database, Transaction } from '../database/connection.ts';
 import { insertOffer, type OfferRequest, presentOffer } from '../devices/offered-device.ts';
 import type { OfferedDevice } from '../platforms/enrolment.ts';
 
-export type OfferOutcome =
+type OfferOutcome =
   | { readonly kind: 'offered'; readonly offer: OfferedDevice; readonly repeated: boolean }
   | { readonly kind: 'used-up' };
 

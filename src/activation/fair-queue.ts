@@ -5,7 +5,7 @@
  * however much they queued before; the queue is bounded per key and per lane, so that nobody takes up another lane's
  * room.
  */
-export interface FairQueueOptions {
+interface FairQueueOptions {
   readonly lanes: readonly string[];
   /** Pieces of work in progress. */
   readonly atOnce: number;

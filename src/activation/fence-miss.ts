@@ -9,7 +9,7 @@ import type { Queryable } from '../database/connection.ts';
 /** `owner` is the SRP identifier for the `bramble-owner` header; `moving` is to be answered with 503. */
 export type FenceMiss = { readonly kind: 'not-owner'; readonly owner: SrpIdentifier } | { readonly kind: 'moving' };
 
-export type FencedBy = { readonly accountName: string } | { readonly token: string } | { readonly deviceId: DeviceId };
+type FencedBy = { readonly accountName: string } | { readonly token: string } | { readonly deviceId: DeviceId };
 
 /**
  * Looks again, without a lock, through the unique indexes of account names and device tokens. `mine` if the account can

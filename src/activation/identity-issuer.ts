@@ -28,7 +28,7 @@ import { type FenceMiss, fenceMissOf } from './fence-miss.ts';
 
 export type IdentityRefusal = 'challenge' | 'lapsed' | 'another-key' | 'not-enrolling' | 'not-the-present-identity';
 
-export type Decision =
+type Decision =
   | { readonly kind: 'certificate'; readonly certificateDer: Uint8Array }
   | { readonly kind: 'refused'; readonly refusal: IdentityRefusal }
   | FenceMiss;

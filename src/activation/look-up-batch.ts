@@ -7,7 +7,7 @@
  * refused first: a sender gets a place while it has fewer look-ups waiting than there are free places, so the last ones
  * go only to senders that have none.
  */
-export interface LookUpBatchOptions<Found> {
+interface LookUpBatchOptions<Found> {
   /** One statement. */
   readonly find: (names: readonly string[]) => Promise<ReadonlyMap<string, Found>>;
   /** Maximum number of names in one statement. */
@@ -18,7 +18,7 @@ export interface LookUpBatchOptions<Found> {
   readonly maxWaiting?: number;
 }
 
-export interface LookUps<Found> {
+interface LookUps<Found> {
   /**
    * Undefined if nothing has the name; `busy` if there is no place for the sender. Rejects with the statement's error.
    */

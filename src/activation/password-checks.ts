@@ -36,7 +36,7 @@ export type PasswordCheck =
   | { readonly kind: 'busy' }
   | FenceMiss;
 
-export interface PasswordGuess {
+interface PasswordGuess {
   readonly accountName: string;
   readonly password: string;
 }

@@ -12,7 +12,7 @@ import type { Order } from '../platforms/order.ts';
 import type { Platforms } from '../platforms/port.ts';
 
 /** An owed delivery of a new identity. */
-export interface WantedRenewal {
+interface WantedRenewal {
   readonly id: string;
   readonly deviceId: string;
   readonly accountId: string;
@@ -20,10 +20,7 @@ export interface WantedRenewal {
 }
 
 /** By device, created on demand; no entry for a device that belongs to another instance by now, or is being moved. */
-export type RenewalOrders = (
-  q: Queryable,
-  wanted: readonly WantedRenewal[],
-) => Promise<ReadonlyMap<string, () => Order>>;
+type RenewalOrders = (q: Queryable, wanted: readonly WantedRenewal[]) => Promise<ReadonlyMap<string, () => Order>>;
 
 export function createRenewalOrders(parts: {
   readonly instanceId: string;

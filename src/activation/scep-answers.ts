@@ -40,15 +40,15 @@ export interface MalformedScep {
 }
 
 /** `message`: it could not be read. */
-export type ScepRefusal = IdentityRefusal | 'message';
+type ScepRefusal = IdentityRefusal | 'message';
 
-export interface AnsweredMessage {
+interface AnsweredMessage {
   readonly outcome: ScepAnswer | MalformedScep | FenceMiss;
   /** The answer holds a certificate. */
   readonly issues?: true;
 }
 
-export interface ScepAnswers {
+interface ScepAnswers {
   answer(device: EnrollingDevice, message: Uint8Array, known: Registrations): Promise<AnsweredMessage>;
   /** Messages opened so far: each costs private-key work on the event loop. */
   readonly opened: number;

@@ -16,7 +16,7 @@ import type { RegistrationAuthority } from '../protocol/scep/server-message.ts';
 /** The one announced to devices comes first. */
 export type Registrations = readonly [RegistrationAuthority, ...RegistrationAuthority[]];
 
-export interface ScepRegistrations {
+interface ScepRegistrations {
   current(): Promise<Registrations>;
   /** What GetCACert is answered with. */
   announcement(): Promise<{ readonly contentType: string; readonly body: Buffer }>;

@@ -21,7 +21,7 @@ import { createScepAnswers, type MalformedScep, type ScepAnswer } from './scep-a
 import { createScepRegistrations, type Registrations } from './scep-registrations.ts';
 import { createScepTurns, type ScepTurn } from './scep-turns.ts';
 
-export interface ScepRequest {
+interface ScepRequest {
   /** The query parameter `operation`. */
   readonly operation: string;
   /** The path token of the device's SCEP address. */
@@ -30,7 +30,7 @@ export interface ScepRequest {
   readonly message: Uint8Array;
 }
 
-export type ScepOutcome =
+type ScepOutcome =
   | ScepAnswer
   | MalformedScep
   | { readonly kind: 'unknown-operation' }

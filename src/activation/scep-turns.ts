@@ -25,7 +25,7 @@ export interface ScepTurn<Answer> {
   readonly situation: string | null;
 }
 
-export interface ScepTurns<Answer> {
+interface ScepTurns<Answer> {
   /** @param situation what the answer depends on besides the message, as of now */
   take(
     request: { readonly token: string; readonly message: Uint8Array; readonly situation: string },

@@ -16,7 +16,6 @@ const account = z.object({
   deviceCount: z.number(),
   createdAt: instant,
 });
-export type Account = z.output<typeof account>;
 
 /** Also a line of an import. */
 export const newAccount = z.object({

@@ -33,7 +33,6 @@ const delivery = z.object({
   failure: z.string().nullable(),
   waitingFor: z.string().nullable(),
 });
-export type ListedDelivery = z.output<typeof delivery>;
 const tag = 'deliveries';
 
 export const deliveryOperations = {

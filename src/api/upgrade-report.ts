@@ -25,7 +25,6 @@ const gate = waveGateShape.extend({
   answer: word('pass', 'fail', 'undecided').optional(),
   reason: z.string().optional().describe('The reasons in one text.'),
 });
-export type GateView = z.output<typeof gate>;
 
 const wave = z.object({
   number: z.number(),

@@ -4,7 +4,7 @@
  */
 import type { ErrorCode } from './error-codes.ts';
 
-export interface BrambleErrorOptions {
+interface BrambleErrorOptions {
   /** The error that led to this one. */
   cause?: unknown;
   /** Facts that are safe to show to an administrator: no secrets, no tokens. */

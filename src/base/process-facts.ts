@@ -104,7 +104,7 @@ async function psField(pid: number, field: string): Promise<string | null> {
   }
 }
 
-export interface ChildFacts {
+interface ChildFacts {
   pid: number;
   /** Its command line, arguments separated by blanks. */
   command: string;

@@ -5,7 +5,7 @@
  */
 import { BrambleError } from './errors.ts';
 
-export interface ReleaseNumber {
+interface ReleaseNumber {
   readonly major: number;
   readonly minor: number;
   readonly patch: number;

@@ -9,7 +9,7 @@ import { BrambleError } from './errors.ts';
 /** Bytes of `sun_path` that every system we know allows, without the terminating zero. */
 const maxPathBytes = 103;
 
-export interface SocketPath {
+interface SocketPath {
   /** The path to listen on or connect to, valid until it is closed. */
   readonly path: string;
   close(): Promise<void>;

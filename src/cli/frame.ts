@@ -26,7 +26,7 @@ export interface GlobalFlags {
 }
 
 /** Every text in the answer is escaped; `sent` is all of it, with what only the service's release knows. */
-export type AnswerText<Op extends Operation> = (answer: AnswerOf<Op>, style: Style, sent: unknown) => string;
+type AnswerText<Op extends Operation> = (answer: AnswerOf<Op>, style: Style, sent: unknown) => string;
 
 export interface Frame extends CommandStreams {
   style: Style;

@@ -1,7 +1,7 @@
 /** What `bramble run <kind>` starts. Each is imported on demand. */
 
 /** Returns when the process has drained; throws the error that prevented or ended its work. */
-export type ProcessMain = () => Promise<void>;
+type ProcessMain = () => Promise<void>;
 
 export const processMains: Readonly<Record<string, ProcessMain>> = {
   administration: async () => {

@@ -10,7 +10,7 @@ export interface Watched {
   over: boolean;
 }
 
-export interface WatchOptions {
+interface WatchOptions {
   look: () => Promise<Watched>;
   output: NodeJS.WritableStream & { isTTY?: boolean };
   /** Default 1000. */

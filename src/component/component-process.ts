@@ -72,7 +72,7 @@ export interface Work {
   drain(): Promise<void>;
 }
 
-export interface ComponentOptions<Schema extends z.ZodType> {
+interface ComponentOptions<Schema extends z.ZodType> {
   kind: ComponentKind;
   /** Shape of BRAMBLE_SETTINGS. */
   settings: Schema;

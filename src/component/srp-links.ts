@@ -25,7 +25,7 @@ export interface SrpLinks {
   close(): Promise<void>;
 }
 
-export interface SrpLinkOptions {
+interface SrpLinkOptions {
   context: Pick<ComponentContext<unknown>, 'environment' | 'identity' | 'log'>;
   identifier: string;
   handlers: LinkHandlers;
@@ -76,7 +76,7 @@ export async function dialRouters({ context, identifier, handlers }: SrpLinkOpti
   };
 }
 
-export interface CredentialRenewal {
+interface CredentialRenewal {
   context: SrpLinkOptions['context'];
   identifier: string;
   /** Whether it is time, by the certificate's validity. */

@@ -13,7 +13,7 @@ export interface Upkeep {
   run(signal: AbortSignal): Promise<void>;
 }
 
-export interface UpkeepOptions {
+interface UpkeepOptions {
   /** What is cleaned up, for the log. */
   of: string;
   /** By name, in this order. */

@@ -18,20 +18,20 @@ import { until } from '../testing/condition.ts';
 import { startEmbedded, stopEmbedded } from './embedded/server.ts';
 import { migrate } from './migrate.ts';
 
-export interface TestCluster {
+interface TestCluster {
   /** The superuser's address of the database `bramble`, which tests leave empty. */
   readonly url: string;
   stop(): Promise<void>;
 }
 
-export interface TestDatabase {
+interface TestDatabase {
   readonly url: string;
   readonly name: string;
   /** Ends its sessions and drops it. Called automatically at the end of the file, or of the test that made it. */
   drop(): Promise<void>;
 }
 
-export interface TestDatabaseOptions {
+interface TestDatabaseOptions {
   /** Fills the template, once for each key and cluster. Default: all migrations of `sql/`. */
   prepareTemplate?: (url: string) => Promise<void>;
   /** Distinguishes templates; required with `prepareTemplate`. Default `migrated`. */

@@ -5,14 +5,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { openSession, type Session } from './session.ts';
 
-export interface ListenerOptions {
+interface ListenerOptions {
   readonly url: string;
   readonly applicationName: string;
   /** Ends all of it. */
   readonly signal: AbortSignal;
 }
 
-export interface Listener {
+interface Listener {
   /**
    * Resolves as soon as it listens, or at once if the database does not answer, in which case it keeps trying.
    * `onListen` is called each time that it starts listening; after a gap `onNotify` is too, with an empty payload.

@@ -11,7 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { BrambleError } from '../base/errors.ts';
 import { noAnswer, openSession, type Session } from './session.ts';
 
-export interface PoolerCheckOptions {
+interface PoolerCheckOptions {
   readonly applicationName: string;
   /** How long all of it may take, default 20 s: a database that is stopped, or behind a cut cable, never answers. */
   readonly timeoutMs?: number;

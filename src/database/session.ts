@@ -14,7 +14,7 @@ export type Sql = postgres.Sql<Record<string, never>>;
 /** Under which a pool hands one of its sessions out; `together.ts` takes it. */
 export const withinSession = Symbol('within a session');
 
-export interface SessionOptions {
+interface SessionOptions {
   readonly applicationName: string;
   /** See openDatabase. */
   readonly plansOnce?: boolean;

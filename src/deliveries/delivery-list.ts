@@ -3,7 +3,7 @@ import type { Queryable } from '../database/connection.ts';
 import { deliveryStates } from '../states/delivery-states.ts';
 import { waitingReasons } from './waiting-reason.ts';
 
-export interface ListedDelivery {
+interface ListedDelivery {
   id: string;
   account: string;
   deviceId: string;

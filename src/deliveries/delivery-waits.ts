@@ -5,7 +5,7 @@ import { readBudget, silentPatience } from './budget.ts';
 import type { HoldReason } from './situation.ts';
 import { holdMessage } from './waiting-reason.ts';
 
-export interface WaitingHold {
+interface WaitingHold {
   readonly instance: string;
   readonly reason: Exclude<HoldReason, 'nothing'>;
   readonly waiting: number;
@@ -23,7 +23,7 @@ export async function listWaitingHolds(q: Queryable): Promise<WaitingHold[]> {
   return rows.map((row) => ({ ...row, message: holdMessage(row.reason) }));
 }
 
-export interface SilentDevices {
+interface SilentDevices {
   readonly count: number;
   readonly since: Date | null;
   /** Some of them, with their accounts. */

@@ -29,7 +29,7 @@ export interface OrderSources {
   readonly renewals: ReadonlyMap<string, MakeOrder>;
 }
 
-export interface Orders {
+interface Orders {
   /** Undefined if this kind of device takes no such delivery. Throws if it cannot be compiled. */
   for(candidate: Candidate, sources: OrderSources): Order | undefined;
 }

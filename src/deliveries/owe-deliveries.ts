@@ -10,7 +10,7 @@ import type { Platforms } from '../platforms/port.ts';
 
 export type DeliveryCause = 'move' | 'policy-change' | 'service-change' | 'activation' | 'manual' | 'retry' | 'renewal';
 
-export interface DeliveryDebt {
+interface DeliveryDebt {
   /** The devices of these accounts … */
   readonly accountIds?: readonly string[];
   /** … or these devices. Exactly one of the two is given. */
@@ -23,7 +23,7 @@ export interface DeliveryDebt {
   readonly items?: readonly DeliveryItem[];
 }
 
-export interface OwedDelivery {
+interface OwedDelivery {
   readonly id: string;
   readonly deviceId: string;
   readonly accountId: string;

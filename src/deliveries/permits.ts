@@ -93,7 +93,7 @@ export async function collectStrayPermits(q: Queryable): Promise<number> {
   return freed.count + surplus.count;
 }
 
-export interface PermitUse {
+interface PermitUse {
   readonly scope: string;
   readonly size: number;
   readonly taken: number;

@@ -24,7 +24,7 @@ import { createServiceChores } from './service-chores.ts';
 import { type TurnParts, takeTurn } from './service-turn.ts';
 import { createWaker } from './waker.ts';
 
-export interface PolicyServiceOptions {
+interface PolicyServiceOptions {
   readonly db: Database;
   readonly instance: { readonly id: string; readonly srpIdentifier: string; readonly name: string };
   /** Of this process: included in what it compiles. */
@@ -50,7 +50,7 @@ export interface PolicyServiceOptions {
   readonly turnMs?: number;
 }
 
-export interface PolicyServiceCounts {
+interface PolicyServiceCounts {
   readonly released: number;
   /** Settled without sending, because there was nothing to send after all. */
   readonly settled: number;

@@ -12,14 +12,14 @@ import { listServices } from '../services/service-store.ts';
 import { createOrders, type MakeOrder, type OrderFacts, type OrderSources } from './orders.ts';
 import type { Candidate, PreparedDelivery, Settlement } from './release-store.ts';
 
-export interface CompilerFacts extends OrderFacts {
+interface CompilerFacts extends OrderFacts {
   /** The orders that make devices renew their identity, by device; a delivery without one stays owed. */
   readonly renewalOrders: RenewalOrders;
 }
 
 export type RenewalOrders = (q: Queryable, candidates: readonly Candidate[]) => Promise<ReadonlyMap<string, MakeOrder>>;
 
-export interface PreparedBatch {
+interface PreparedBatch {
   readonly prepared: PreparedDelivery[];
   readonly settlements: Settlement[];
 }

@@ -81,7 +81,7 @@ export async function releaseUnbudgeted(
   return await queueCommands(q, release, prepared);
 }
 
-export interface BudgetedRelease {
+interface BudgetedRelease {
   readonly released: readonly string[];
   /** The buckets' contents afterwards. */
   readonly tokens: { readonly instance: number; readonly domain: number };

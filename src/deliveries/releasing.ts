@@ -12,7 +12,7 @@ import type { Prepare } from './prepare-deliveries.ts';
 import { listOwed, readTokens, releaseBudgeted, releaseUnbudgeted, settleWithoutSending } from './release-store.ts';
 import { createOpenCount, type HoldReason, holdReason, readSlots, type Situation, waveWindow } from './situation.ts';
 
-export interface ReleasingParts {
+interface ReleasingParts {
   readonly db: Database;
   readonly by: { readonly instanceId: string; readonly release: string };
   readonly prepare: Prepare;

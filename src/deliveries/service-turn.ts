@@ -24,7 +24,7 @@ export interface TurnParts {
   readonly busyMs: number;
 }
 
-export interface TurnOutcome {
+interface TurnOutcome {
   /** How many devices were woken. */
   readonly woken: number;
   readonly restMs: number;

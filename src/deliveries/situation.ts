@@ -32,7 +32,7 @@ export interface Situation {
 }
 
 /** Open deliveries of an instance's accounts: counted row by row, so not at every turn if there are many. */
-export interface OpenDeliveries extends Pick<Situation, 'owed' | 'released'> {
+interface OpenDeliveries extends Pick<Situation, 'owed' | 'released'> {
   /** Of the owed ones: due to a recent move, and not to be released yet. */
   readonly unripe: number;
 }
@@ -103,7 +103,7 @@ function rowOf<Row>(row: Row | undefined): Row {
 /** However much is open in the domain, counting it takes at most a twentieth of the time. */
 const durationsPerCount = 20;
 
-export interface OpenCount {
+interface OpenCount {
   /**
    * Open deliveries according to the last count, less those {@link gone} since. `dueInMs`: until then it ignores
    * deliveries owed after that count; Infinity if it was counted just now.

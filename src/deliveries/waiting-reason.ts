@@ -11,7 +11,7 @@ import { deliveryStates, type OpenDeliveryState } from '../states/delivery-state
 import { canBeWoken } from '../states/stored-names.ts';
 import type { HoldReason } from './situation.ts';
 
-export type WaitingReason =
+type WaitingReason =
   /** Nothing holds it back: the next turn releases it. */
   | 'next-turn'
   | Exclude<HoldReason, 'nothing'>
@@ -50,7 +50,7 @@ export interface WaitingFacts {
   readonly hold: HoldReason | null;
 }
 
-export interface Waiting {
+interface Waiting {
   readonly reason: WaitingReason;
   /** Since when this reason holds, if known. */
   readonly since: Date | null;

@@ -16,7 +16,7 @@ import { commandStates } from '../states/command-states.ts';
 import { isSuspended } from '../states/device-states.ts';
 import { canBeWoken, column } from '../states/stored-names.ts';
 
-export interface WakePace {
+interface WakePace {
   /** Minimum time between two wakes of a device that does not connect. */
   readonly againSeconds: number;
   /** Maximum time between them. */

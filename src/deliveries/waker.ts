@@ -13,7 +13,7 @@ import { createPacedLook } from './paced-look.ts';
 import { availableTokens, type Bucket, refill, takeTokens } from './token-bucket.ts';
 import { listSleeping, markWoken, type SleepingDevice, waitForAddress } from './wake-store.ts';
 
-export interface WakerOptions {
+interface WakerOptions {
   readonly db: Database;
   readonly instanceId: string;
   /** The domain's; a channel announced by the device takes precedence. */
@@ -24,7 +24,7 @@ export interface WakerOptions {
   readonly log: Logger;
 }
 
-export interface Wakes {
+interface Wakes {
   readonly woken: number;
   /** Milliseconds until devices that were not woken now may be due; Infinity if none are known. */
   readonly dueInMs: number;

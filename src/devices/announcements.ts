@@ -25,7 +25,7 @@ import { endByDevice } from './enrolment-end.ts';
 import { isRenewing } from './identity-renewal.ts';
 import { listHeard, takeBack } from './suspension.ts';
 
-export type AnnouncementOutcome =
+type AnnouncementOutcome =
   | { kind: 'accepted' }
   /** The secret that the device escrowed. */
   | { kind: 'kept-secret'; secret: Buffer | null }

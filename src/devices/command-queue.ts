@@ -37,7 +37,7 @@ export async function queueCommand(
   return 'queued';
 }
 
-export interface QueuedCommand {
+interface QueuedCommand {
   commandId: CommandId;
   requestType: string;
   state: CommandState;

@@ -16,7 +16,7 @@ import { createConnectQueue, type WaitingConnect } from './connect-queue.ts';
 import type { ConnectRequest } from './connect-request.ts';
 import type { ConnectOutcome } from './connect-statement.ts';
 
-export interface ConnectBatchOptions {
+interface ConnectBatchOptions {
   send: SendConnects;
   /** Maximum rows in one statement: with more, the planner stops using the indexes. */
   batchSize?: number;

@@ -12,7 +12,7 @@ export interface WaitingConnect {
   reject: (error: unknown) => void;
 }
 
-export interface ConnectQueue {
+interface ConnectQueue {
   size(): number;
   oldest(): WaitingConnect | undefined;
   /** Whether another request of this device may wait. */

@@ -9,7 +9,7 @@ import type { DeviceDescription } from '../platforms/order.ts';
 import type { Platforms } from '../platforms/port.ts';
 
 /** Items that a device is owed through its account: after a move, an activation, a change. */
-export type AccountItem = 'it-policy' | 'service-books' | 'synchronization';
+type AccountItem = 'it-policy' | 'service-books' | 'synchronization';
 
 /** And the one owed to the device itself: the renewal of its identity. */
 export type DeliveryItem = AccountItem | 'device-identity';

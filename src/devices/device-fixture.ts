@@ -2,7 +2,7 @@
 import { type AccountId, type CommandId, type DeliveryId, type DeviceId, type InstanceId, newId } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
 
-export interface DomainFixture {
+interface DomainFixture {
   here: InstanceId;
   there: InstanceId;
 }

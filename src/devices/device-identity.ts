@@ -32,7 +32,7 @@ export interface EnrollingDevice {
 }
 
 /** State of the renewal of an enrolment's identity. */
-export interface EnrolmentRenewal {
+interface EnrolmentRenewal {
   /** The current attempt; null together with its challenge. */
   readonly deliveryId: string | null;
   readonly challenge: string | null;

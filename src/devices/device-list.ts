@@ -9,7 +9,7 @@ import { column } from '../states/stored-names.ts';
 import { type IdentityRenewal, identityRenewal, type RenewalFacts, renewalFacts } from './renewal-report.ts';
 import { handOutsShown } from './unanswered-commands.ts';
 
-export interface ListedDevice {
+interface ListedDevice {
   id: string;
   account: string;
   instance: string;
@@ -47,7 +47,7 @@ export interface ListedDevice {
   openDeliveries: number;
 }
 
-export interface DeviceDetails extends ListedDevice {
+interface DeviceDetails extends ListedDevice {
   options: Record<string, unknown>;
   inventory: Record<string, unknown>;
 }

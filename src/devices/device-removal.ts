@@ -21,14 +21,14 @@ export const removalDays = 7;
 
 const reason = 'an administrator removed the device';
 
-export type RemovalOutcome =
+type RemovalOutcome =
   | { kind: 'not-found' }
   /** The device will be told. */
   | { kind: 'leaving'; commandId: CommandId; until: Date }
   /** The enrolment has ended. `tells`: whether the device is told to leave if it connects again. */
   | { kind: 'ended'; tells: boolean };
 
-export interface Removal {
+interface Removal {
   deviceId: DeviceId;
   tell: boolean;
   /** The platform's order to leave, sent if the device is to be told; null if it never is. */

@@ -10,7 +10,7 @@ import { isSuspended } from '../states/device-states.ts';
 import { hasWakeAddress } from '../states/stored-names.ts';
 
 /** What a move has changed. */
-export interface MovedAccount {
+interface MovedAccount {
   readonly accountId: AccountId;
   readonly toInstanceId: InstanceId;
 }

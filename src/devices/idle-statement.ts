@@ -27,7 +27,7 @@ export interface Asking {
   enrolment: string | null;
 }
 
-export type Refusal = 'wrong-identity' | 'another-enrolment' | 'tls-required' | 'not-active';
+type Refusal = 'wrong-identity' | 'another-enrolment' | 'tls-required' | 'not-active';
 
 export interface Asked {
   n: number;
@@ -40,7 +40,7 @@ export interface Asked {
   ownedHere: boolean | null;
 }
 
-export interface Idling extends Asked {
+interface Idling extends Asked {
   /** A command is queued: the connect statement has to serve it. */
   awaited: boolean;
 }

@@ -8,7 +8,7 @@ import type { Queryable } from '../database/connection.ts';
 import type { OfferedDevice } from '../platforms/enrolment.ts';
 import { column } from '../states/stored-names.ts';
 
-export interface RenewalAttempt extends OfferedDevice {
+interface RenewalAttempt extends OfferedDevice {
   platform: string;
   /** The one that the device knows. */
   channel: string | null;

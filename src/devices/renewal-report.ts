@@ -73,7 +73,7 @@ export function renewalFacts(q: Queryable) {
        from (select 1) one left join device_renewal r on r.device_id = d.id left join delivery v on v.id = r.delivery_id)`;
 }
 
-export interface IdentityCounts {
+interface IdentityCounts {
   ended: number;
   endWithin30Days: number;
   /** By their date, whether in progress or not. */

@@ -13,7 +13,7 @@ import type { Queryable } from '../database/connection.ts';
 
 export const maxKept = 16;
 
-export interface SignedMessages {
+interface SignedMessages {
   deviceId: DeviceId;
   /** Distinct ones, oldest first. */
   digests: Buffer[];

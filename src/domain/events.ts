@@ -1,7 +1,7 @@
 /** The domain's append-only log, for people. */
 import type { Queryable, SqlFragment } from '../database/connection.ts';
 
-export interface NewEvent {
+interface NewEvent {
   /** Such as `component-registered` or `srp-refused`. */
   kind: string;
   subject?: string;
@@ -9,7 +9,7 @@ export interface NewEvent {
   detail?: Readonly<Record<string, unknown>>;
 }
 
-export interface DomainEvent {
+interface DomainEvent {
   id: number;
   at: Date;
   kind: string;

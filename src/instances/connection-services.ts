@@ -25,14 +25,14 @@ export interface ConnectionService {
   readonly createdAt: Date;
 }
 
-export interface NewConnectionService {
+interface NewConnectionService {
   readonly name: string;
   /** Names of the instances whose devices it is to serve. */
   readonly instances: readonly string[];
   readonly allowedHosts?: readonly string[] | undefined;
 }
 
-export interface UnknownInstance {
+interface UnknownInstance {
   readonly kind: 'unknown-instance';
   /** The first name without an active instance. */
   readonly instance: string;

@@ -8,7 +8,7 @@ import type { Queryable, Transaction } from '../database/connection.ts';
 import type { RevocationList, SignedEnvelope } from '../link/messages.ts';
 
 /** A certificate that was issued for an SRP identifier. */
-export interface SrpCredential {
+interface SrpCredential {
   /** Hex, as the certificate holds it. */
   readonly serial: string;
   readonly identifier: SrpIdentifier;
@@ -77,7 +77,7 @@ export async function listSrpCredentials(q: Queryable, identifier?: string): Pro
     order by identifier, issued_at desc, serial`;
 }
 
-export type RevokeOutcome =
+type RevokeOutcome =
   | { readonly kind: 'revoked'; readonly identifier: SrpIdentifier; readonly number: number }
   | { readonly kind: 'already-revoked' }
   | { readonly kind: 'not-found' };

@@ -18,7 +18,7 @@ import { type IssuedCertificate, insertSrpCredential } from './srp-credential-st
 /** Renewed when a third of it is left: `isSrpRenewalDue`. */
 const srpCredentialDays = 90;
 
-export interface SrpCredentialOrder {
+interface SrpCredentialOrder {
   readonly identifier: SrpIdentifier;
   /** The domain authority. */
   readonly authority: Authority;
@@ -26,7 +26,7 @@ export interface SrpCredentialOrder {
 }
 
 /** A fresh credential, with the serial under which it is listed and revoked. */
-export interface IssuedSrpCredential {
+interface IssuedSrpCredential {
   /** As `normalSerial` writes it. */
   readonly serial: string;
   readonly expiresAt: Date;

@@ -43,7 +43,7 @@ export interface LinkOptions {
   random?: () => number;
 }
 
-export interface LinkEvents {
+interface LinkEvents {
   /** The router took the link into service. */
   up: [accepted: Accepted];
   /** No link serves any more; `reason` for people. */

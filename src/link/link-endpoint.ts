@@ -64,7 +64,7 @@ export interface LinkHandlers {
   outcomes?: (report: OutcomeReport, routerKey: string) => Promise<void>;
 }
 
-export interface LinkNotices {
+interface LinkNotices {
   accepted: (session: Http2Session | undefined, accepted: Accepted) => void;
   refused: (session: Http2Session | undefined, refused: Refused) => void;
   draining: (session: Http2Session | undefined) => void;

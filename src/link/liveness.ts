@@ -20,7 +20,7 @@ export interface LivenessTimes {
 
 export const defaultLivenessTimes: LivenessTimes = { intervalMs: 2000, stalledAfterMs: 5000, deadAfterMs: 30_000 };
 
-export interface LivenessNotices {
+interface LivenessNotices {
   /** Once for each stall. */
   onStalled: () => void;
   onRecovered: () => void;

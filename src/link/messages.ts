@@ -127,7 +127,6 @@ export const routeAnswersShape = z.object({
   /** ISO 8601. */
   issuedAt: z.string(),
 });
-export type RouteAnswers = z.output<typeof routeAnswersShape>;
 
 /** All revocations that still matter; a list of a higher number replaces the one before. */
 export const revocationListShape = z.object({

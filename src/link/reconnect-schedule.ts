@@ -28,7 +28,7 @@ export const defaultReconnectLimits: ReconnectLimits = {
 };
 
 /** What has happened so far. */
-export interface ReconnectHistory {
+interface ReconnectHistory {
   /** Failures since the last link that was steady. */
   failures: number;
   /** The router said that someone else has the identifier, or that it may not link. */

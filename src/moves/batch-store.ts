@@ -8,9 +8,9 @@ import { holdStandingInstances } from '../instances/instance-locks.ts';
 import type { MoveBatchState } from '../states/move-batch-states.ts';
 import { moveStates } from '../states/move-states.ts';
 
-export type MovePurpose = 'manual' | 'wave' | 'reverse' | 'back';
+type MovePurpose = 'manual' | 'wave' | 'reverse' | 'back';
 
-export interface NewMoveBatch {
+interface NewMoveBatch {
   purpose: MovePurpose;
   /** Who asked for it: an administrator's token name or a component. */
   createdBy: string;
@@ -33,9 +33,9 @@ export interface HeldMove {
   next: string;
 }
 
-export type ListHeld = (tx: Transaction, moves: readonly AskedMove[]) => Promise<HeldMove[]>;
+type ListHeld = (tx: Transaction, moves: readonly AskedMove[]) => Promise<HeldMove[]>;
 
-export type SkipReason = 'not-found' | 'already-there' | 'already-moving' | 'instance-retired' | HeldMove['reason'];
+type SkipReason = 'not-found' | 'already-there' | 'already-moving' | 'instance-retired' | HeldMove['reason'];
 
 export interface SkippedMove {
   accountId: AccountId;
@@ -106,7 +106,7 @@ function skipReason(instanceOf: ReadonlyMap<AccountId, InstanceId>, move: AskedM
 }
 
 /** How many moves of a batch are in each state. */
-export interface MoveCounts {
+interface MoveCounts {
   queued: number;
   reserved: number;
   fenced: number;

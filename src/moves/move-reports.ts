@@ -28,7 +28,7 @@ export async function countMovesTo(q: Queryable, instanceId: string): Promise<nu
   return row?.count ?? 0;
 }
 
-export interface OpenBatch {
+interface OpenBatch {
   batch: string;
   purpose: string;
   state: string;
@@ -47,7 +47,7 @@ export async function listOpenBatches(q: Queryable): Promise<OpenBatch[]> {
      order by b.created_at`;
 }
 
-export interface UnsettledMove {
+interface UnsettledMove {
   account: string;
   state: string;
   from: string;

@@ -73,7 +73,7 @@ const outOfReachMs = 5000;
 /** All moves of a domain may be out of reach: checking them takes at most a twentieth of the time. */
 const lookShare = 20;
 
-export interface MoveRound {
+interface MoveRound {
   moved: number;
   settled: number;
   /** Moves wait because the deliveries of earlier ones have not drained. */

@@ -34,7 +34,7 @@ export interface Order {
   write(commandId: string): Uint8Array;
 }
 
-export interface DomainFacts {
+interface DomainFacts {
   readonly domainId: string;
   readonly name: string;
 }

@@ -8,7 +8,7 @@ import type { ErrorCode } from '../base/error-codes.ts';
 import type { CertificateKeys } from '../protocol/cms/certificate-keys.ts';
 import type { Announcement, CommandReport } from './device-message.ts';
 
-export type AddressPurpose =
+type AddressPurpose =
   /** Commands are fetched and answered. Like announcements, answered 2xx only if the device has proven its identity. */
   | 'commands'
   /** Announcements of a device: see {@link Announcement}. */
@@ -41,7 +41,7 @@ export interface DeviceAddress {
 export const pathToken = /^[A-Za-z0-9_-]{43}$/;
 
 /** The proofs of identity in a request. */
-export interface ProofRequest {
+interface ProofRequest {
   /** A header as received, the first of several. */
   header(name: string): string | undefined;
   /** The TLS client certificate, only if the router or a trusted proxy named it. @see RFC 9440 §2.2 */
@@ -84,7 +84,7 @@ export interface IdentityRequest {
 }
 
 /** How devices without SCEP get identities. */
-export interface IdentityProtocol {
+interface IdentityProtocol {
   /** Throws where it cannot be read. */
   read(body: Buffer): IdentityRequest;
   write(certificateDer: Uint8Array): Buffer;

@@ -33,7 +33,7 @@ export interface WakeClient {
 }
 
 /** What a wake service may know about the domain. */
-export interface WakeHost {
+interface WakeHost {
   readonly log: Logger;
   readonly clock: Clock;
   /** A setting as it is stored; undefined where there is none. */

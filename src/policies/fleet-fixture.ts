@@ -50,7 +50,7 @@ export async function addAccount(db: Database, instanceId: string, name: string 
   return id;
 }
 
-export interface NewTestDevice {
+interface NewTestDevice {
   readonly platform?: 'apple' | 'agent';
   readonly product?: string;
   readonly osVersion?: string;

@@ -10,7 +10,7 @@ import { sqlState } from '../database/sql-state.ts';
 import { defaultPolicyName } from './preconfigured-policies.ts';
 import { parseRules, type RuleValues } from './rules.ts';
 
-export interface ItPolicy {
+interface ItPolicy {
   readonly id: string;
   readonly name: string;
   readonly preconfigured: boolean;

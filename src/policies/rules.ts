@@ -12,7 +12,7 @@ export type RuleValue = boolean | number | string;
 /** Rule name -> value: what a policy sets, and the result of merging policies. */
 export type RuleValues = Readonly<Record<string, RuleValue>>;
 
-export type RuleGroup = 'password' | 'device' | 'security' | 'camera' | 'applications' | 'backup' | 'browser';
+type RuleGroup = 'password' | 'device' | 'security' | 'camera' | 'applications' | 'backup' | 'browser';
 
 export interface Rule {
   readonly group: RuleGroup;

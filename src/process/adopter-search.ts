@@ -13,7 +13,7 @@ import { offerSockets, type SocketOffer } from './socket-offer.ts';
 
 const retryMs = 200;
 
-export interface AdopterSearch {
+interface AdopterSearch {
   /** Until adopted, asked to end, or out of patience. */
   look(): Promise<void>;
   /** Tells the supervisor that adopted this process, if there is one. */

@@ -10,7 +10,7 @@ import { messageOf } from '../base/errors.ts';
 /** `null` when ready, otherwise the reason, for people. */
 export type Readiness = () => string | null | Promise<string | null>;
 
-export interface HealthOptions {
+interface HealthOptions {
   registry: Registry;
   ready: Readiness;
 }
@@ -61,7 +61,7 @@ export function healthHandler(options: HealthOptions): HealthHandler {
   };
 }
 
-export interface HealthServer {
+interface HealthServer {
   /** `http://127.0.0.1:port` */
   url: string;
   close(): Promise<void>;

@@ -7,7 +7,7 @@ import { BrambleError } from '../base/errors.ts';
 
 const run = promisify(execFile);
 
-export interface HostIdentity {
+interface HostIdentity {
   host: string;
   /** Differs after every start of the machine: the same process id in another boot is another process. */
   bootId: string;

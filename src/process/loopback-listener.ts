@@ -15,7 +15,7 @@ export interface LoopbackListener {
   close(): Promise<void>;
 }
 
-export interface LoopbackOptions {
+interface LoopbackOptions {
   handler: RequestListener;
   /** 0 takes a free one. */
   port: number;

@@ -9,9 +9,9 @@ import type { Queryable } from '../database/connection.ts';
  * - `lease`: the lease ran out and the same process renewed it later: it hung, or was cut off from the database.
  * - `failure`: the process ended itself in good order because its work failed.
  */
-export type InterruptionCause = 'exit' | 'lease' | 'failure';
+type InterruptionCause = 'exit' | 'lease' | 'failure';
 
-export interface Interruption {
+interface Interruption {
   /** Of the instance, and of its component. */
   name: string;
   at: Date;

@@ -18,7 +18,7 @@ export interface Feature {
   kinds: readonly Component['kind'][];
 }
 
-export interface FeatureState {
+interface FeatureState {
   name: string;
   summary: string;
   active: boolean;

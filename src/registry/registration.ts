@@ -24,7 +24,7 @@ import {
 } from './components.ts';
 import { createSuccession } from './succession.ts';
 
-export interface RegistrationOptions {
+interface RegistrationOptions {
   db: Database;
   component: ComponentIdentity;
   compatibility: Compatibility;

@@ -7,7 +7,7 @@ import type { Database } from '../database/connection.ts';
 import type { Logger } from '../process/log/logger.ts';
 import { type Compatibility, type ComponentIdentity, listComponents, registerComponent } from './components.ts';
 
-export interface Succession {
+interface Succession {
   /** Whether the component goes on, although it no longer holds the name: false if no successor is to replace it. */
   goesOn(): Promise<boolean>;
   /** The component holds its name again. */

@@ -23,7 +23,7 @@ import {
 import type { JudgedRelease } from './signer-judgement.ts';
 import { type Entries, maxArchiveBytes, readEntries, sha256 } from './tar-entries.ts';
 
-export interface InstallOptions {
+interface InstallOptions {
   /** BRAMBLE_HOME. */
   home: string;
   /** Digest of the whole archive, where one is known from elsewhere. */
@@ -36,7 +36,7 @@ export interface FoundRelease extends JudgedRelease {
 }
 
 /** An archive in memory: what was checked is what is installed, even if the file changes meanwhile. */
-export interface ReadArchive extends FoundRelease {
+interface ReadArchive extends FoundRelease {
   entries: Entries;
   archiveSha256: string;
 }

@@ -32,7 +32,7 @@ export const maxSignatureBytes = 16 * 1024;
 const maxRotations = 32;
 
 /** The signed facts of a release. Digests are SHA-256 in hex; the manifest's covers the installed files. */
-export interface SignedFacts {
+interface SignedFacts {
   release: string;
   archive: string;
   manifest: string;

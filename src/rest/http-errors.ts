@@ -10,7 +10,7 @@ import { isUnreachable } from '../database/connection-loss.ts';
 import { sqlState } from '../database/sql-state.ts';
 import { issueError, type RequestPart } from './field-error.ts';
 
-export interface ErrorAnswer {
+interface ErrorAnswer {
   status: number;
   body: { code: ErrorCode; message: string; details: Readonly<Record<string, unknown>> };
 }

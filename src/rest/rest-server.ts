@@ -13,7 +13,7 @@ import { endConnectionsOnClose, orderlyClose } from './orderly-close.ts';
 import { takeStrictInput } from './strict-input.ts';
 import { answerUnknownPaths } from './unknown-paths.ts';
 
-export interface RestServerOptions {
+interface RestServerOptions {
   readonly bodyLimitBytes: number;
   /** The answer for operations that the server does not have. */
   readonly unknownPath: (request: FastifyRequest) => BrambleError;

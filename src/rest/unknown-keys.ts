@@ -7,7 +7,7 @@
 import type { $ZodType, $ZodTypes } from 'zod/v4/core';
 import { safeParse } from 'zod/v4/core';
 
-export interface UnknownKey {
+interface UnknownKey {
   /** With dots, such as `settings.hosts.0.name`. */
   path: string;
   /** The keys that are allowed there. */

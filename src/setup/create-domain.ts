@@ -59,7 +59,7 @@ export interface NewDomainPlan {
   releaseSigner?: string;
 }
 
-export interface CreatedDomain {
+interface CreatedDomain {
   publicUrl: string;
   instances: { name: string; srpIdentifier: string }[];
   /** The first administrator's; also in BRAMBLE_HOME/admin.json. */

@@ -19,7 +19,7 @@ import { credentialsFor, establishRoles, rightStatements, roleStatements } from 
 import { type Feature, requireFeature } from '../registry/features.ts';
 import { homeDatabase } from './home-database.ts';
 
-export interface RolesState {
+interface RolesState {
   /** `separate` if processes get their own roles at the next `bramble up`, `prepared` if only credentials exist. */
   state: 'separate' | 'prepared' | 'single';
 }

@@ -8,7 +8,7 @@ import { findPostmaster } from '../database/embedded/postmaster.ts';
 import { urlOf } from '../database/embedded/probe.ts';
 import { readConfiguration } from '../processes/supervisor/configuration.ts';
 
-export interface HomeDatabase {
+interface HomeDatabase {
   /** The address that this host's supervisor uses. */
   url: string;
   embedded: boolean;

@@ -38,7 +38,7 @@ export interface HomePlan {
   accepted?: Acceptance;
 }
 
-export interface PreparedHome {
+interface PreparedHome {
   configuration: Configuration;
   databaseUrl: string;
   release: string;

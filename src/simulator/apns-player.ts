@@ -11,7 +11,7 @@ import type { LoopbackCertificate } from './loopback-certificate.ts';
 import type { SeededRandom } from './seeded-random.ts';
 
 /** What a push token stands for. */
-export interface PushTarget {
+interface PushTarget {
   readonly topic: string;
   readonly magic: string;
   wake(): void;
@@ -19,7 +19,7 @@ export interface PushTarget {
   refused(httpStatus: number, reason: string): void;
 }
 
-export interface ApnsPlayerOptions {
+interface ApnsPlayerOptions {
   readonly certificate: LoopbackCertificate;
   /** By lower-case hexadecimal token; undefined: unregistered. */
   find(token: string): PushTarget | undefined;
@@ -29,7 +29,7 @@ export interface ApnsPlayerOptions {
 }
 
 /** How often a valid push is refused. Probabilities, 0 to 1. */
-export interface ApnsFaults {
+interface ApnsFaults {
   tooManyRequests: number;
   unavailable: number;
 }

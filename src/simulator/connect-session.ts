@@ -16,7 +16,7 @@ export type SessionOutcome =
   | { readonly kind: 'interrupted' }
   | { readonly kind: 'left' };
 
-export interface SessionSurroundings extends CommandSurroundings {
+interface SessionSurroundings extends CommandSurroundings {
   /** Asked between two requests; true ends the session without another. */
   isInterrupted(): boolean;
   isProbing(): boolean;

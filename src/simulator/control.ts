@@ -59,9 +59,9 @@ const controlCommand = z.discriminatedUnion('do', [
   z.object({ do: z.literal('stats') }),
   z.object({ do: z.literal('stop') }),
 ]);
-export type ControlCommand = z.infer<typeof controlCommand>;
+type ControlCommand = z.infer<typeof controlCommand>;
 
-export interface ControlSurroundings {
+interface ControlSurroundings {
   readonly fleet: Fleet;
   exportDevices(file: string): Promise<number>;
 }

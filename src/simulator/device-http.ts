@@ -12,7 +12,7 @@ import { Agent, type RequestOptions, request as startRequest } from 'node:https'
 import { messageOf } from '../base/errors.ts';
 import { type FailureClass, monotoneNow } from './journal.ts';
 
-export interface DeviceReply {
+interface DeviceReply {
   readonly httpStatus: number;
   readonly contentType: string;
   readonly body: Buffer;

@@ -13,7 +13,7 @@ export interface DeviceIdentity {
   readonly certificateDer: Uint8Array;
 }
 
-export interface DeviceAddresses {
+interface DeviceAddresses {
   readonly checkInUrl: URL;
   readonly serverUrl: URL;
 }
@@ -29,7 +29,7 @@ export type LinkOutcome =
   /** The server's answer makes the device leave management. */
   | { readonly kind: 'unenrolled' };
 
-export interface ConnectDetail {
+interface ConnectDetail {
   readonly loseReply?: boolean;
   readonly probe?: boolean;
   readonly answerTo?: { readonly commandUuid: string; readonly status: AnswerStatus };

@@ -5,7 +5,7 @@
 import type { Duplex } from 'node:stream';
 import type { SeededRandom } from './seeded-random.ts';
 
-export interface EchoTrafficOptions {
+interface EchoTrafficOptions {
   readonly random: SeededRandom;
   /** Time between two pieces of traffic. */
   readonly periodMs: number;
@@ -14,7 +14,7 @@ export interface EchoTrafficOptions {
   broken(reason: string): void;
 }
 
-export interface EchoTraffic {
+interface EchoTraffic {
   begin(stream: Duplex): void;
   end(): void;
   counts(): { readonly sentBytes: number; readonly receivedBytes: number };

@@ -20,7 +20,7 @@ import type { JournalEvent, RequestKind } from './journal.ts';
 import type { PooledKeyPair } from './key-pool.ts';
 import { pemOf } from './loopback-certificate.ts';
 
-export interface EnrolmentSurroundings {
+interface EnrolmentSurroundings {
   readonly plan: DevicePlan;
   readonly account: string;
   readonly publicUrl: URL;
@@ -33,7 +33,7 @@ export interface EnrolmentSurroundings {
   pause(attempt: number): Promise<boolean>;
 }
 
-export type CertificateSurroundings = Pick<EnrolmentSurroundings, 'http' | 'journal' | 'keyPair' | 'pause'>;
+type CertificateSurroundings = Pick<EnrolmentSurroundings, 'http' | 'journal' | 'keyPair' | 'pause'>;
 
 export type EnrolmentOutcome =
   | {
@@ -120,7 +120,7 @@ export function checkOutBody(plan: DevicePlan, topic: string): Buffer {
   return serializeCheckin('CheckOut', { UDID: plan.udid, Topic: topic });
 }
 
-export type Stopped = Exclude<EnrolmentOutcome, { kind: 'enrolled' }>;
+type Stopped = Exclude<EnrolmentOutcome, { kind: 'enrolled' }>;
 const stopped: Stopped = { kind: 'failed', reason: 'the device was stopped' };
 
 async function requestProfile(

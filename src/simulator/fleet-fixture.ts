@@ -9,7 +9,7 @@ import { type EnrolledDevice, type MdmServerFixture, startMdmServer, testPasswor
 
 type EntryOf<Event extends JournalEntry['event']> = JournalEntry & { event: Event };
 
-export interface TestFleet {
+interface TestFleet {
   readonly fleet: Fleet;
   readonly server: MdmServerFixture;
   readonly entries: JournalEntry[];

@@ -40,7 +40,7 @@ export interface FleetOptions {
   readonly pushPort?: number;
 }
 
-export interface ActivationOrder {
+interface ActivationOrder {
   readonly account: string;
   readonly password: string;
   /** The device to activate; without it one is made up from the seed, of the platform or kind if given. */
@@ -49,7 +49,7 @@ export interface ActivationOrder {
   readonly kind?: DeviceKind;
 }
 
-export interface ActivationResult {
+interface ActivationResult {
   readonly device: string;
   readonly outcome: EnrolmentOutcome['kind'];
   readonly httpStatus?: number;
@@ -57,7 +57,7 @@ export interface ActivationResult {
   readonly reason?: string;
 }
 
-export interface DeviceView {
+interface DeviceView {
   readonly name: string;
   readonly account: string;
   readonly kind: string;
@@ -107,7 +107,7 @@ export interface Fleet {
 }
 
 /** The form that `bench/connect.ts` reads. */
-export interface ExportedDevice {
+interface ExportedDevice {
   readonly udid: string;
   readonly serverUrl: string;
   /** Base64 DER. */

@@ -18,7 +18,7 @@ import { pemOf } from './loopback-certificate.ts';
 import { profileFacts } from './profile-facts.ts';
 import type { SeededRandom } from './seeded-random.ts';
 
-export interface RenewalSurroundings {
+interface RenewalSurroundings {
   readonly plan: DevicePlan;
   readonly random: SeededRandom;
   readonly behaviour: Behaviour;

@@ -4,7 +4,7 @@
  */
 import type { AnswerStatus, FailureClass, JournalEntry, ProfileFacts } from './journal.ts';
 
-export interface RequestSummary {
+interface RequestSummary {
   readonly sent: number;
   readonly ok: number;
   /** Requests that failed through no fault of the simulator: excludes `given-up`. */
@@ -155,7 +155,7 @@ export function successTimes(entries: Iterable<JournalEntry>, probesOnly = true)
   return accounts;
 }
 
-export interface TunnelBreak {
+interface TunnelBreak {
   /** Milliseconds since the epoch. */
   readonly atMs: number;
   /** How long it had been open; 0 for one that never was. */
@@ -164,7 +164,7 @@ export interface TunnelBreak {
   readonly reason: string;
 }
 
-export interface TunnelSummary {
+interface TunnelSummary {
   readonly opened: number;
   readonly refused: number;
   readonly broken: number;

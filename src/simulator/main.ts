@@ -43,13 +43,13 @@ export interface SimulateOptions {
   readonly json: boolean;
 }
 
-export interface SimulateStreams {
+interface SimulateStreams {
   readonly input: Readable;
   readonly output: Writable & { readonly isTTY?: boolean; readonly columns?: number };
   readonly errors: Writable;
 }
 
-export interface SimulateResult extends FleetStats {
+interface SimulateResult extends FleetStats {
   readonly seed: string;
   readonly activationsRefused: number;
 }

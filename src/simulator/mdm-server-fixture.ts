@@ -39,8 +39,8 @@ export interface EnrolledDevice {
 }
 
 /** How one future request fails. `lost`: it is processed, and then the connection is cut. */
-export type Fault = 'lost' | '503' | '400' | '401';
-export type FaultyPath = 'activate' | 'scep' | 'checkin' | 'connect';
+type Fault = 'lost' | '503' | '400' | '401';
+type FaultyPath = 'activate' | 'scep' | 'checkin' | 'connect';
 
 export interface MdmServerFixture {
   readonly url: string;

@@ -10,7 +10,7 @@ import { pushOperations } from '../api/push.ts';
 import { BrambleError, isBrambleError, messageOf } from '../base/errors.ts';
 
 /** Where a domain has its devices woken. */
-export interface PushService {
+interface PushService {
   readonly url: string;
   /** Trusted there instead of the machine's authorities. */
   readonly caPem?: string;

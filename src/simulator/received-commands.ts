@@ -42,7 +42,7 @@ export interface Answer {
   readonly leaves: boolean;
 }
 
-export interface ReceivedCommands {
+interface ReceivedCommands {
   /**
    * Executes the command in the reply, unless it already has. `unanswerable`: there is none that could be answered;
    * `silent`: the device gives no answer, and remembers nothing of it, so the server has to send it again.

@@ -20,7 +20,7 @@ import type { SeededRandom } from './seeded-random.ts';
 
 export type DeviceState = 'planned' | 'enrolling' | 'managed' | 'left';
 
-export interface SimulatedDeviceOptions {
+interface SimulatedDeviceOptions {
   readonly plan: DevicePlan;
   readonly account: string;
   readonly publicUrl: URL;

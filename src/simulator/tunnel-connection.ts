@@ -8,7 +8,7 @@ import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { messageOf } from '../base/errors.ts';
 import type { DeviceTrust } from './device-http.ts';
 
-export interface TunnelConnectionOptions {
+interface TunnelConnectionOptions {
   /** Where the domain listens: host and port of its public address. */
   readonly publicUrl: URL;
   /** The host name that tunnels are opened under (SNI). */
@@ -23,7 +23,7 @@ export interface TunnelConnectionOptions {
   failed(reason: string): void;
 }
 
-export interface TunnelConnection {
+interface TunnelConnection {
   destroy(): void;
 }
 

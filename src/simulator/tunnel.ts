@@ -9,7 +9,7 @@ import { type JournalEvent, monotoneNow } from './journal.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import { connectTunnel } from './tunnel-connection.ts';
 
-export interface TunnelOptions {
+interface TunnelOptions {
   /** Unique in the journal. */
   readonly name: string;
   /** Where the domain listens: host and port of its public address. */

@@ -1,7 +1,7 @@
 /** How long an account was without service: the measure of every move, computed from what its devices saw. */
 
 /** Milliseconds since the epoch, both ends included. */
-export interface TimeWindow {
+interface TimeWindow {
   readonly fromMs: number;
   readonly toMs: number;
 }

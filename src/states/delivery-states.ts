@@ -44,5 +44,4 @@ export const deliveryStates = stateMachine({
   },
 });
 
-export type DeliveryState = (typeof deliveryStates.states)[number];
 export type OpenDeliveryState = 'owed' | 'released' | 'handed-out' | 'suspect';

@@ -44,5 +44,3 @@ export const moveStates = stateMachine({
     'settled-or-ended': ['settled', 'closed', 'rolled-back', 'cancelled'],
   },
 });
-
-export type MoveState = (typeof moveStates.states)[number];

@@ -1,6 +1,6 @@
 /** For tests only: properties whose runs wait for something and may therefore hang. */
 
-export interface EndingRuns {
+interface EndingRuns {
   readonly timeout: number;
   readonly interruptAfterTimeLimit: number;
   readonly markInterruptAsFailure: true;

@@ -1,7 +1,7 @@
 /** The audit for people: one entry for each operation with what it changed. */
 import type { Queryable } from '../../database/connection.ts';
 
-export interface AuditFilter {
+interface AuditFilter {
   actor?: string | undefined;
   /** A part of an operation's or a change's name, such as `it_policy`. */
   operation?: string | undefined;
@@ -14,7 +14,7 @@ export interface AuditFilter {
   limit: number;
 }
 
-export interface AuditChange {
+interface AuditChange {
   operation: string;
   /** At most a hundred. */
   subjects: string[];
@@ -23,7 +23,7 @@ export interface AuditChange {
   detail: Record<string, unknown>;
 }
 
-export interface AuditEntry {
+interface AuditEntry {
   id: string;
   /** Place in the chain; null while it is not sealed. */
   number: number | null;

@@ -32,7 +32,7 @@ export function sealNext(head: Head, text: string): Seal {
   return { number, content, chain: chainOf(head.chain, number, content) };
 }
 
-export type FindingKind =
+type FindingKind =
   | 'changed'
   | 'reordered'
   | 'missing'

@@ -65,7 +65,7 @@ export async function* exportAudit(db: Database, file: HeadFile, after: number):
   });
 }
 
-export type ExportVerification = Omit<Verification, 'pending'> & {
+type ExportVerification = Omit<Verification, 'pending'> & {
   /** Number of records not in the export: it begins after them. */
   after: number;
   keyFingerprint: string | null;

@@ -21,7 +21,7 @@ import { type RecordColumns, recordColumns, recordText } from './record-text.ts'
 export const roundRecords = 500;
 
 /** What a sealer remembers between two rounds, so that it need not look at all records each time. */
-export interface SealerMemory {
+interface SealerMemory {
   /** Every record up to this id is sealed, or was rolled back. */
   sealedUpTo: string;
   /** The highest id of an earlier look, valid once all transactions of that time have ended. */
@@ -34,7 +34,7 @@ export function freshMemory(): SealerMemory {
   return { sealedUpTo: '0', candidate: null, seen: null };
 }
 
-export type RoundOutcome =
+type RoundOutcome =
   /** `settled`: nothing is left that a later look could find, unless something is recorded. */
   | { kind: 'sealed'; count: number; head: Head; settled: boolean }
   /** Another sealer is running. */
@@ -139,7 +139,7 @@ async function insertSeals(tx: Transaction, seals: readonly (Seal & { id: string
         as s(n, id, content, chain)`;
 }
 
-export interface SealerOptions {
+interface SealerOptions {
   db: Database;
   home: string;
   log: { warn(fields: object, message: string): void; error(fields: object, message: string): void };

@@ -4,7 +4,7 @@ import type { componentOperations } from '../../api/components.ts';
 import type { tokenOperations } from '../../api/tokens.ts';
 import { example, type Frame } from '../frame.ts';
 
-export interface Removal {
+interface Removal {
   /** With its argument, such as `forget <name>`. */
   usage: string;
   description: string;

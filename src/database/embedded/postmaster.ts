@@ -8,7 +8,7 @@ import { readPresent } from '../../base/present-file.ts';
 import { isAlive, runsIn } from '../../base/process-facts.ts';
 
 /** The lines of `postmaster.pid` that we use. @see PostgreSQL, src/include/utils/pidfile.h */
-export interface Postmaster {
+interface Postmaster {
   readonly pid: number;
   readonly port: number;
   /** `starting`, `ready`, `stopping` and so on; empty when not yet written. */

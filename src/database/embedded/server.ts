@@ -19,7 +19,7 @@ import { probe, urlOf } from './probe.ts';
 import { assertReachable, type ServerUser, serverUser } from './server-user.ts';
 import { newStartLog, readStartLog } from './start-log.ts';
 
-export interface StartOptions {
+interface StartOptions {
   /** Holds binaries, data, password and start-up logs; made when absent. */
   folder: string;
   /** Server settings on top of the defaults, such as `{fsync: 'off'}`. An adopted server keeps those it has. */
@@ -45,7 +45,7 @@ export interface EmbeddedServer {
   readonly adopted: boolean;
 }
 
-export interface StopOptions {
+interface StopOptions {
   folder: string;
   /** `smart` waits for clients, `fast` ends their sessions, `immediate` leaves recovery to the next start. */
   mode: 'smart' | 'fast' | 'immediate';

@@ -8,7 +8,7 @@ import type { Queryable, Transaction } from '../connection.ts';
 import { databaseRoles, ownerRole, roleName, wantedRights } from './role-rights.ts';
 
 /** A missing or excess right. `role` is PostgreSQL's name; `public` stands for everybody. */
-export interface Difference {
+interface Difference {
   kind: 'missing' | 'excess';
   role: string;
   object: string;

@@ -17,7 +17,7 @@ export const roleCredentialShape = z.object({
   user: z.string(),
   password: z.string(),
 });
-export type RoleCredential = z.output<typeof roleCredentialShape>;
+type RoleCredential = z.output<typeof roleCredentialShape>;
 
 export type RoleCredentials = ReadonlyMap<DatabaseRole, RoleCredential>;
 

@@ -19,10 +19,10 @@ export function roleName(database: string, role: DatabaseRole | typeof ownerRole
   return `${database}_${role}`;
 }
 
-export type Privilege = 'select' | 'insert' | 'update' | 'delete' | 'usage';
+type Privilege = 'select' | 'insert' | 'update' | 'delete' | 'usage';
 
 /** One privilege on a table or sequence, or on one column if named. */
-export interface Right {
+interface Right {
   role: DatabaseRole;
   object: string;
   column: string | null;

@@ -10,7 +10,7 @@ import { meetsLeast, type ProfileReaders } from './device-family.ts';
 import { rulePlaces as ownPlaces, type PolicyPayloadType, type RulePlaces } from './rule-payloads.ts';
 
 /** Default: the rules of this release. */
-export interface RuleSet {
+interface RuleSet {
   readonly table: RuleTable;
   readonly places: RulePlaces;
 }

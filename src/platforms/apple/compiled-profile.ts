@@ -19,7 +19,7 @@ export interface CompiledProfile {
   readonly skipped: readonly SkippedPart[];
 }
 
-export interface ProfileParts {
+interface ProfileParts {
   readonly identifier: string;
   readonly displayName: string;
   readonly description: string;

@@ -9,7 +9,7 @@ import type { DeviceDescription } from '../order.ts';
 /** Family -> the minimum version that supports something; a missing family does not support it at all. */
 export type LeastVersions = Readonly<Record<string, string>>;
 
-export interface DeviceKind {
+interface DeviceKind {
   readonly family: string;
   /** The version to compare: of the system, or of the device's management software. */
   readonly version: string;

@@ -12,7 +12,7 @@ import { verifyDetached } from '../../protocol/cms/verification.ts';
 import { fingerprintOf } from '../../protocol/x509/certificate-fields.ts';
 import type { ProvenIdentity } from '../protocol.ts';
 
-export interface IdentityProof {
+interface IdentityProof {
   /** The `Mdm-Signature` header. */
   readonly mdmSignature?: string | undefined;
   /** The `client-cert` header, only if the router or a trusted proxy set it. @see RFC 9440 §2.2 */

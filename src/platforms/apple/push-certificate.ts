@@ -2,7 +2,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { BrambleError } from '../../base/errors.ts';
 
-export interface PushCertificate {
+interface PushCertificate {
   /** The user id of its subject; devices are woken under it and keep it for ever. */
   topic: string;
   expiresAt: Date;

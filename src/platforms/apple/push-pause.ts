@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../../base/clock.ts';
 
-export interface PushPause {
+interface PushPause {
   /** 0 if pushes make sense now. */
   remainingMs(): number;
   /** Returns how long the pause is without its jitter, or undefined during one. */

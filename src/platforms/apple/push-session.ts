@@ -12,7 +12,7 @@ export interface PushTarget {
   readonly topic: string;
 }
 
-export interface PushSession {
+interface PushSession {
   /**
    * Answer of the push service. Rejects if the push broke, or the settings are not accepted by TLS, such as an invalid
    * certificate. A session that does not answer in time is presumed dead: a half-open one would swallow every push

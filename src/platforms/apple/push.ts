@@ -12,7 +12,7 @@ import { createPushSession, type PushTarget } from './push-session.ts';
 import type { PushSettings } from './push-settings.ts';
 import { createStreamSlots } from './stream-slots.ts';
 
-export interface PushCounts {
+interface PushCounts {
   readonly sent: number;
   readonly deadTokens: number;
   readonly retryLater: number;
@@ -20,7 +20,7 @@ export interface PushCounts {
   readonly sessions: number;
 }
 
-export interface PushClient {
+interface PushClient {
   /** Never rejects. While the client backs off the outcome is `retry-later` at once. */
   push(target: PushTarget, signal?: AbortSignal): Promise<PushOutcome>;
   /** Milliseconds until pushes make sense again; 0 when they do now. */

@@ -8,7 +8,7 @@ import type { LeastVersions } from './device-family.ts';
 
 export type PolicyPayloadType = 'com.apple.mobiledevice.passwordpolicy' | 'com.apple.applicationaccess';
 
-export interface RulePlace {
+interface RulePlace {
   readonly payload: PolicyPayloadType;
   readonly key: string;
   /** Minimum Apple system versions that support the key. */

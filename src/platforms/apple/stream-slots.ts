@@ -2,7 +2,7 @@
  * Bounds how many are at work at the same time; the others wait in order of arrival. Invariant: a slot that is given back
  * goes to the first who waits, so nobody is overtaken.
  */
-export interface StreamSlots {
+interface StreamSlots {
   /** Resolves once there is a slot; each has to be given back. */
   take(): Promise<void>;
   giveBack(): void;

@@ -28,7 +28,7 @@ interface Pace extends Count {
   subjects: Map<string, Count>;
 }
 
-export interface LeftOut {
+interface LeftOut {
   kind: string;
   leftOut: number;
   /** Subjects with omitted lines; `maxSubjects` plus one if there may be more. */

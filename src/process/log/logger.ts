@@ -9,7 +9,7 @@ import { loggedValue } from './log-values.ts';
 
 export type { Logger } from 'pino';
 
-export interface LoggerFacts {
+interface LoggerFacts {
   kind: string;
   name: string;
   release: string;

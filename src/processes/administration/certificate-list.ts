@@ -11,7 +11,7 @@ import { certificateFacts } from '../../platforms/apple/push-certificate.ts';
 import { routersOf } from './certificate-upkeep.ts';
 import { readStoredPushSettings } from './push-settings-store.ts';
 
-export interface ListedCertificate {
+interface ListedCertificate {
   name: string;
   endsAt: Date;
   /** Who renews it, and when. */

@@ -30,7 +30,7 @@ import {
 import type { Logger } from '../../process/log/logger.ts';
 import { clockSkewMs, issueCertificate, randomSerialHex } from '../../protocol/x509/certificate.ts';
 
-export interface CertificateUpkeep {
+interface CertificateUpkeep {
   readonly db: Database;
   readonly release: string;
   /** Of this administration service, for the record. */

@@ -21,7 +21,7 @@ import {
 import { signEnvelope } from '../../link/signed-envelope.ts';
 import type { Logger } from '../../process/log/logger.ts';
 
-export interface DomainSigning {
+interface DomainSigning {
   db: Database;
   release: string;
   masterKeys: MasterKeys;

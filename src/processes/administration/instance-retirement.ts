@@ -17,7 +17,7 @@ import { notFound } from '../../rest/http-errors.ts';
 import { positionOf, readOpenUpgrade } from '../../upgrade/state/upgrade-store.ts';
 import { describeInstance, removeInstanceParts } from '../../upgrade/steps/new-instances.ts';
 
-export interface RetiredInstance {
+interface RetiredInstance {
   name: string;
   srpIdentifier: string;
   /** Connection services removed with it. */

@@ -15,7 +15,7 @@ import { credentialPath, type SrpCredential } from '../../link/credential.ts';
 import { notFound } from '../../rest/http-errors.ts';
 import type { AdministrationContext } from './context.ts';
 
-export interface DeliveredCredential {
+interface DeliveredCredential {
   serial: string;
   expiresAt: Date;
   /** Path of the file on this host, or null if its contents are returned instead. */

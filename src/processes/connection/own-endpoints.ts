@@ -6,7 +6,7 @@ import type { TunnelRule } from './tunnel-rule.ts';
 
 type OwnEndpoints = TunnelRule['own'];
 
-export interface OwnPlace {
+interface OwnPlace {
   /** A name or an address. */
   host: string;
   port: number;

@@ -6,7 +6,7 @@
  */
 import { type IpNetwork, ipNetworkOf, liesWithin } from '../../instances/ip-network.ts';
 
-export interface ReservedRange {
+interface ReservedRange {
   /** In words, for people. */
   what: string;
   network: IpNetwork;

@@ -9,7 +9,7 @@ import type { OpenTunnel } from './open-tunnel.ts';
 import type { TunnelRights } from './tunnel-rights.ts';
 import type { RuleRefusal } from './tunnel-rule.ts';
 
-export interface TunnelWatchOptions {
+interface TunnelWatchOptions {
   open: ReadonlySet<OpenTunnel>;
   rights: (fingerprints: readonly string[]) => Promise<TunnelRights>;
   judge: (tunnel: OpenTunnel, rights: TunnelRights) => RuleRefusal | null;
@@ -20,7 +20,7 @@ export interface TunnelWatchOptions {
   onCut: (refusal: RuleRefusal, tunnel: OpenTunnel) => void;
 }
 
-export interface TunnelWatch {
+interface TunnelWatch {
   readonly cut: number;
   /** A tunnel has opened; the watch rests while there are none. */
   look(): void;

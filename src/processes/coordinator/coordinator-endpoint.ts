@@ -20,7 +20,7 @@ import { closeInOrder } from '../../rest/orderly-close.ts';
 import { answerHealthPaths, createRestServer } from '../../rest/rest-server.ts';
 import { upgradeRoutes } from '../../upgrade/operations/routes.ts';
 
-export interface CoordinatorEndpointOptions {
+interface CoordinatorEndpointOptions {
   db: Database;
   home: string;
   host: string;

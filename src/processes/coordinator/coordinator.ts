@@ -101,12 +101,12 @@ async function showWaiting(context: StepContext, read: Upgrade, reason: string):
   if (read.progress.waitingFor !== reason) await setWaitingFor(context.db, read, reason);
 }
 
-export interface CoordinatorLog {
+interface CoordinatorLog {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
 }
 
-export interface CoordinatorOptions extends StepContext {
+interface CoordinatorOptions extends StepContext {
   log: CoordinatorLog;
   signal: AbortSignal;
   /** Milliseconds between two polls of the row while waiting. Default 250. */

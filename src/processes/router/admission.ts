@@ -17,19 +17,19 @@ export const suspendAfter = 5;
 const windowMs = 60_000;
 
 /** As named in a hello. */
-export interface Holder {
+interface Holder {
   host: string;
   bootId: string;
 }
 
-export interface Suspension {
+interface Suspension {
   identifier: string;
   at: string;
   /** The holder at that time; absent if written by an earlier release. */
   holder?: Holder | undefined;
 }
 
-export interface AdmissionSnapshot {
+interface AdmissionSnapshot {
   list: RevocationList | null;
   suspended: Suspension[];
 }

@@ -1,5 +1,5 @@
 /** The wait, after a restart, for those that were linked before it. */
-export interface FormerLinks {
+interface FormerLinks {
   /** Resolves when all are linked again; at once if there were none. */
   readonly allBack: Promise<void>;
   back(identifier: string): void;

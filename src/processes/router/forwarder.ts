@@ -21,7 +21,7 @@ import { type Reply, refusal } from './reply.ts';
 import type { Route, RouteDirectory } from './route-directory.ts';
 import { notConnected, stalled, type Target } from './route-target.ts';
 
-export interface DeviceRequest {
+interface DeviceRequest {
   method: string;
   /** Path and query. */
   url: string;
@@ -33,7 +33,7 @@ export interface DeviceRequest {
   timeoutMs: number;
 }
 
-export interface ForwarderOptions {
+interface ForwarderOptions {
   links: LinkRegistry;
   routes: RouteDirectory;
   outcomes: OutcomeCounter;

@@ -26,7 +26,7 @@ import { exchangeJson } from './link-exchange.ts';
 import type { LinkRegistry, RouterLink } from './link-registry.ts';
 import { type NewcomerLimits, Newcomers } from './newcomers.ts';
 
-export interface LinkAcceptorOptions {
+interface LinkAcceptorOptions {
   /** The router's own component name. */
   routerName: string;
   certificatePem: string;

@@ -24,7 +24,7 @@ export interface SeenRequest {
   latencyMs: number;
 }
 
-export interface OutcomeLimits {
+interface OutcomeLimits {
   /** Devices remembered as proven; beyond this, those with the oldest proof are forgotten. */
   provenDevices: number;
   /** Devices counted in an interval. */

@@ -17,7 +17,7 @@ import type { LinkRegistry } from './link-registry.ts';
 import type { OutcomeCounter } from './outcome-counter.ts';
 import { OutcomeQueue, type OutcomeReport } from './outcome-queue.ts';
 
-export interface OutcomeReporterOptions {
+interface OutcomeReporterOptions {
   /** The router's own component name. */
   router: string;
   links: LinkRegistry;

@@ -41,7 +41,7 @@ export const nearlyFull = 0.8;
 /** Above this share, requests are accepted only from connections that proved an identity. */
 export const keptForProven = 0.9;
 
-export interface HostRoom {
+interface HostRoom {
   /** File descriptors of this process, at most. */
   files: number;
   memoryBytes: number;

@@ -28,7 +28,7 @@ import { type PublicRequest, type PublicResponse, refusal, writeEarlyReply } fro
 import { hostRefusal } from './request-head.ts';
 import type { TunnelOpener } from './tunnel-opener.ts';
 
-export interface PublicListenerOptions {
+interface PublicListenerOptions {
   platforms: Platforms;
   certificatePem: string;
   privateKeyPem: string;

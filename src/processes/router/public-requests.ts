@@ -23,7 +23,7 @@ import { hasNoBody, type RequestBody, readBody } from './request-body.ts';
 import { type RequestHead, readHead } from './request-head.ts';
 import type { Watched } from './watched-connection.ts';
 
-export interface PublicRequestsOptions {
+interface PublicRequestsOptions {
   platforms: Platforms;
   /** SNI name at which requests are refused. */
   tunnelHost: string | undefined;

@@ -19,7 +19,7 @@ export type RequestBody =
   | { kind: 'no-room' };
 
 /** Reserves room for this many more bytes, or returns false; the provider of the function releases it. */
-export type TakeRoom = (sizeBytes: number) => boolean;
+type TakeRoom = (sizeBytes: number) => boolean;
 
 /**
  * Up to this size a body needs no reservation: devices' requests are smaller, and are served even when large ones are

@@ -27,7 +27,7 @@ export type Route =
   /** No instance could be asked. */
   | { kind: 'unavailable' };
 
-export interface RouteDirectoryOptions {
+interface RouteDirectoryOptions {
   links: LinkRegistry;
   authorityKey: KeyObject;
   log: Logger;

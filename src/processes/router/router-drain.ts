@@ -20,7 +20,7 @@ import type { RouterRegistration } from './router-registration.ts';
 /** How long a drain waits for the last outcomes to be acknowledged. */
 const lastReportMs = 1000;
 
-export interface RouterDrain {
+interface RouterDrain {
   /** A link came into service. */
   onLink(link: RouterLink): void;
   /** What is left after `graceMs` is cut. */

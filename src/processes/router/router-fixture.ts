@@ -132,7 +132,7 @@ export function nextUp(link: SrpLink): Promise<void> {
   return link.up ? Promise.resolve() : inTime('the link is up', 120_000, up);
 }
 
-export interface Answer {
+interface Answer {
   status: number;
   headers: Record<string, string | string[] | undefined>;
   body: string;

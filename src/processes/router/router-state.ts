@@ -25,7 +25,7 @@ export const routerStateShape = z.object({
   /** Identifiers that were linked last. */
   linked: z.array(identifierShape),
 });
-export type RouterState = z.output<typeof routerStateShape>;
+type RouterState = z.output<typeof routerStateShape>;
 
 const emptyState: RouterState = { list: null, suspended: [], linked: [] };
 

@@ -17,7 +17,7 @@ import type { LinkRegistry, RouterLink } from './link-registry.ts';
 import { type Reply, refusal } from './reply.ts';
 import type { RouteDirectory } from './route-directory.ts';
 
-export interface TunnelOpenerOptions {
+interface TunnelOpenerOptions {
   tunnelHost: string | undefined;
   links: LinkRegistry;
   routes: RouteDirectory;

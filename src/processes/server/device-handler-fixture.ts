@@ -46,7 +46,7 @@ export const limited = { timeout: 30_000 };
 export const aspenConnect = 'application/x-apple-aspen-mdm';
 export const aspenCheckin = 'application/x-apple-aspen-mdm-checkin';
 
-export interface TestServer {
+interface TestServer {
   serve: ReturnType<typeof createDeviceHandler>;
   origin: string;
   samples: ReturnType<typeof createRequestSamples>;
@@ -65,7 +65,7 @@ export type Reply = {
 export const bytes = (body: Uint8Array) => new Uint8Array(body);
 export const outcome = ({ status, code }: Reply) => [status, code];
 
-export type DeviceHandlerFixture = Awaited<ReturnType<typeof createDeviceHandlerFixture>>;
+type DeviceHandlerFixture = Awaited<ReturnType<typeof createDeviceHandlerFixture>>;
 export type TestDevice = Awaited<ReturnType<DeviceHandlerFixture['activeDevice']>>;
 
 export async function createDeviceHandlerFixture({ platforms = registeredPlatforms, featuresActive = true } = {}) {

@@ -19,7 +19,7 @@ import { answerActivation, answerIdentity, answerScep } from './newcomer-answers
 import type { DeviceRequest } from './request-body.ts';
 import type { DeviceHandlerOptions, Serving } from './serving.ts';
 
-export type DeviceResponse = ServerResponse | Http2ServerResponse;
+type DeviceResponse = ServerResponse | Http2ServerResponse;
 
 /** A request listener; the route says whether the peer may name the device's certificate in a header. */
 export function createDeviceHandler(

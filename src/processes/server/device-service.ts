@@ -27,7 +27,7 @@ import { createIdentityUse } from './identity-use.ts';
 import type { InstanceFacts } from './instance-facts.ts';
 import { addActivationMetrics, createRequestMetrics } from './request-metrics.ts';
 
-export interface DeviceServiceParts {
+interface DeviceServiceParts {
   readonly db: Database;
   /** Its own sessions, so that no background work delays a connect. */
   readonly connectDb: Database;

@@ -9,7 +9,7 @@ import type { Database } from '../../database/connection.ts';
 import { readSignedRevocationList, type SignedRevocationList } from '../../instances/srp-credential-store.ts';
 import type { SignedEnvelope } from '../../link/messages.ts';
 
-export interface RevocationFeed {
+interface RevocationFeed {
   /** Pushes the current list and every later one until the signal is aborted. */
   follow(push: (list: SignedEnvelope) => void, signal: AbortSignal): void;
   /** Reads the list until the signal is aborted; a failed read is retried. */

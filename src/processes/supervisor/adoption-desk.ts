@@ -41,7 +41,7 @@ export interface AdoptionDesk {
   close(): Promise<void>;
 }
 
-export interface DeskOptions {
+interface DeskOptions {
   home: string;
   hungAfterMs: number;
   /** How long processes may take to report themselves. */

@@ -26,7 +26,7 @@ const rowSchema = z.object({
 
 export type DesiredProcess = z.output<typeof rowSchema>;
 
-export interface WatchOptions {
+interface WatchOptions {
   host: string;
   /** Finds the database, and starts it if it is the embedded one; called again after each failure. */
   openDatabase: (signal: AbortSignal) => Promise<{ url: string; adopted: boolean; pid: number | null }>;

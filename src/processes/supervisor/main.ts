@@ -5,7 +5,7 @@ import { shownText } from '../../base/shown-text.ts';
 import { eventText } from './events.ts';
 import { runSupervisor } from './supervisor.ts';
 
-export interface UpOptions {
+interface UpOptions {
   /** Leaves the embedded PostgreSQL running at the end. */
   keepDatabase: boolean;
   /** Takes over even from a supervisor of the same or a later release. */

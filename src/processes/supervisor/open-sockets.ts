@@ -17,7 +17,7 @@ import type { OnEvent } from './events.ts';
 import { bindListeningSocket, type ListeningSocket } from './listening-socket.ts';
 import { inheritSocket } from './socket-inheritance.ts';
 
-export interface OpenSocketsOptions {
+interface OpenSocketsOptions {
   home: string;
   configuration: Configuration;
   /** Those that were adopted. */

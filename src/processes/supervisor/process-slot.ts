@@ -18,7 +18,7 @@ import type { StartEnvironment, SupervisedProcess } from './supervised-process.t
 const untilRungMs = 2 ** 31 - 1;
 const never = new AbortController().signal;
 
-export interface SlotOptions {
+interface SlotOptions {
   name: string;
   environment: StartEnvironment;
   /** Between SIGTERM and SIGKILL. */

@@ -32,7 +32,7 @@ export type SlotStep =
   | { type: 'replace'; spec: ProcessSpec }
   | { type: 'wait'; waitMs: number };
 
-export interface SlotFacts {
+interface SlotFacts {
   wanted: ProcessSpec | null;
   running: ProcessSpec | null;
   /** The running process has reported that it keeps running beside a successor of its name until it is stopped. */

@@ -135,7 +135,7 @@ export async function configure(home: string, host: string, database: Record<str
 type Picked<Type> = Extract<SupervisorEvent, { type: Type }>;
 
 /** Events in order; each can be waited for from where the last wait ended. */
-export interface EventJournal {
+interface EventJournal {
   onEvent(event: SupervisorEvent): void;
   /** The next event of the type, after those that were waited for before, for which the condition holds. */
   next<Type extends SupervisorEvent['type']>(
@@ -172,7 +172,7 @@ export function createJournal(): EventJournal {
   };
 }
 
-export interface RunningSupervisor extends EventJournal {
+interface RunningSupervisor extends EventJournal {
   stop(): Promise<void>;
 }
 

@@ -29,7 +29,7 @@ import { readAdoptable } from './adoptable-processes.ts';
 import type { OnEvent } from './events.ts';
 import { type HomeLock, holderShape, type LockHolder, lockHome } from './home-lock.ts';
 
-export interface ClaimOptions {
+interface ClaimOptions {
   /** Of this supervisor. */
   release: string;
   /** Whether to take over even from one of the same or a later release. */

@@ -11,7 +11,7 @@ import type { DistinguishedName } from '../x509/name.ts';
 import { MessageFields } from './message-fields.ts';
 import { buildProfile, type ProfilePayload, parseProfile, uuidFromSeed } from './profile.ts';
 
-export interface EnrollmentProfileOptions {
+interface EnrollmentProfileOptions {
   readonly organization: string;
   /** Reverse-DNS prefix of all payload identifiers, such as `org.example.bramble`. */
   readonly identifierPrefix: string;

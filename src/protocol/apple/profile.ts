@@ -20,7 +20,7 @@ export interface ProfilePayload {
   readonly content: PlistDictionary;
 }
 
-export interface Profile {
+interface Profile {
   readonly identifier: string;
   readonly uuid: string;
   readonly displayName: string;

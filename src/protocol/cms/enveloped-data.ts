@@ -58,7 +58,7 @@ function unreadable(cause?: unknown): BrambleError {
   return new BrambleError('ERR_ENVELOPE_UNREADABLE', 'The envelope cannot be opened with this key.', { cause });
 }
 
-export interface Recipient {
+interface Recipient {
   readonly key: KeyObject;
   readonly certificateDer: Uint8Array;
 }

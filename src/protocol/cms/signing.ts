@@ -9,7 +9,7 @@ import { readCertificate } from '../x509/certificate-fields.ts';
 import { signatureAlgorithmDer, signOffLoop, signWith } from '../x509/signature-algorithm.ts';
 import { cmsOid } from './signed-data.ts';
 
-export interface SigningRequest {
+interface SigningRequest {
   readonly key: KeyObject;
   readonly certificateDer: Uint8Array;
   readonly body: Uint8Array;

@@ -13,7 +13,7 @@ import { cmsOid, readSignedData, type SignedData, type SignerInfo } from './sign
 /** Longest accepted `Mdm-Signature` header, in characters. */
 const maxSignatureLength = 65_536;
 
-export interface VerifiedSignature {
+interface VerifiedSignature {
   readonly certificateDer: Uint8Array;
   /** SHA-256 of the certificate, lower-case hex. */
   readonly fingerprint: string;
@@ -54,7 +54,7 @@ export function verifyAttached(bytes: Uint8Array, keys?: CertificateKeys): Verif
   );
 }
 
-export interface VerifiedContent extends VerifiedSignature {
+interface VerifiedContent extends VerifiedSignature {
   readonly content: Uint8Array;
   readonly signer: SignerInfo;
 }

@@ -46,7 +46,7 @@ const scepMessageType = {
   GetCert: '21',
   GetCRL: '22',
 } as const;
-export type ScepMessageType = keyof typeof scepMessageType;
+type ScepMessageType = keyof typeof scepMessageType;
 
 /** @see RFC 8894 §3.2.1.4 */
 const scepFailInfo = {

@@ -98,7 +98,7 @@ export function buildPkcsReq(options: {
   };
 }
 
-export type CertRep =
+type CertRep =
   | { readonly status: 'success'; readonly certificateDer: Uint8Array }
   | { readonly status: 'failure'; readonly failInfo: ScepFailInfo | undefined }
   | { readonly status: 'pending' };

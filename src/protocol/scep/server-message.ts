@@ -135,12 +135,12 @@ function isStrong({ publicKey }: CertificateRequest): boolean {
 }
 
 /** What a CertRep answers to: from the request itself, or from the error it ended in (`failureOf`). */
-export interface ScepReference {
+interface ScepReference {
   readonly transactionId: string;
   readonly senderNonce: Uint8Array;
 }
 
-export type CertRepOutcome =
+type CertRepOutcome =
   | {
       readonly status: 'success';
       readonly certificateDer: Uint8Array;

@@ -24,7 +24,7 @@ export interface Authority {
  * `registration`: signs SCEP answers and opens SCEP envelopes. `profile-signer`: signs profiles that people open.
  * `route-signer`: signs answers to routers.
  */
-export type CertificateUsage = 'client' | 'server' | 'both' | 'registration' | 'profile-signer' | 'route-signer';
+type CertificateUsage = 'client' | 'server' | 'both' | 'registration' | 'profile-signer' | 'route-signer';
 
 /** The purpose of a route signer, which no other certificate of a domain has: id-kp-documentSigning. @see RFC 9336 */
 export const routeSignerPurpose = '1.3.6.1.5.5.7.3.36';

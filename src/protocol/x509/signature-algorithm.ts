@@ -7,7 +7,7 @@ import { BrambleError } from '../../base/errors.ts';
 import { childrenOf, oidOf, readWhole } from '../der/reader.ts';
 import { derNull, derOid, derSequence } from '../der/writer.ts';
 
-export type DigestName = 'sha1' | 'sha256' | 'sha384' | 'sha512';
+type DigestName = 'sha1' | 'sha256' | 'sha384' | 'sha512';
 
 const digests: ReadonlyMap<string, DigestName> = new Map<string, DigestName>([
   ['1.3.14.3.2.26', 'sha1'],

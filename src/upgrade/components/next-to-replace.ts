@@ -3,7 +3,7 @@ import type { Component } from '../../registry/components.ts';
 import type { DesiredProcess } from '../../registry/desired-processes.ts';
 import { notYetRunning } from './component-readiness.ts';
 
-export type NextToReplace = { kind: 'replace'; names: string[] } | { kind: 'wait'; names: string[] } | { kind: 'none' };
+type NextToReplace = { kind: 'replace'; names: string[] } | { kind: 'wait'; names: string[] } | { kind: 'none' };
 
 /**
  * Which desired processes switch to the new release next. The emptied instances and their connection services serve

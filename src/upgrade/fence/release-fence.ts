@@ -15,7 +15,7 @@ import type { Database, Queryable, Transaction } from '../../database/connection
 import { sqlState } from '../../database/sql-state.ts';
 
 /** A session that holds the lock. */
-export interface LockHolder {
+interface LockHolder {
   databaseProcessId: number;
   /** `bramble/kind/name@host#pid` of who it is. */
   applicationName: string;

@@ -25,7 +25,7 @@ import { type GateLacks, lacksOf, leftOutNote, oddsToPass } from './gate-lacks.t
 import { evidenceAgainst, goodRequestsTo, usualShare } from './sequential-test.ts';
 
 /** The figures stored with an answer. */
-export interface GateSummary {
+interface GateSummary {
   source: GateFigures['source'];
   requests: number;
   failed: number;

@@ -14,7 +14,7 @@ import { joinLatecomerWave } from '../waves/latecomers.ts';
 import { type MoveBack, moveBackText } from '../waves/move-back-text.ts';
 import { lockedUpgrade, type Operator, wrongState } from './operator-actions.ts';
 
-export interface AssignmentOrder extends Operator {
+interface AssignmentOrder extends Operator {
   account: string;
   instance: string;
   wave?: number;

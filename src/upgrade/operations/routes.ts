@@ -35,7 +35,7 @@ import {
   writePlan,
 } from './operator-actions.ts';
 
-export interface UpgradeRoutesOptions {
+interface UpgradeRoutesOptions {
   db: Database;
   /** Runs a write; an administration service's holds the release lock. */
   write: <Result>(work: (tx: Transaction) => Promise<Result>) => Promise<Result>;

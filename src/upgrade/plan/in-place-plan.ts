@@ -11,7 +11,7 @@ import type { PlannedReplacement } from '../state/upgrade-plan.ts';
 import type { InstanceFacts, PlanFacts } from './plan-facts.ts';
 import { assertCanaries, assignWaves, type PlacedAccount } from './wave-assignment.ts';
 
-export type ReplacementFacts = Pick<PlanFacts, 'accounts' | 'instances'>;
+type ReplacementFacts = Pick<PlanFacts, 'accounts' | 'instances'>;
 
 /**
  * The instances of the chosen canaries go first; without canaries the one with the fewest accounts, but not without

@@ -10,13 +10,13 @@ import { freeName, planInstances } from './plan.ts';
 import { readInstanceFacts } from './plan-facts.ts';
 
 /** The parts of the domain that a plan depends on. */
-export interface DomainFacts {
+interface DomainFacts {
   behind: readonly PlacedInstance[];
   /** Names of instances, connection services and processes. */
   takenNames: readonly string[];
 }
 
-export interface PlanChanges {
+interface PlanChanges {
   /** Instances with accounts that no planned one replaces. */
   joining: string[];
   /** Planned but not added, and the instance to be replaced is gone. */

@@ -8,7 +8,7 @@ import { randomBytes } from 'node:crypto';
 import { type Database, openDatabase } from '../../database/connection.ts';
 import { migrate } from '../../database/migrate.ts';
 
-export interface RehearsalOptions {
+interface RehearsalOptions {
   databaseUrl: string;
   /** Migration folders and releases. */
   from: { folder: string; release: string };
@@ -16,7 +16,7 @@ export interface RehearsalOptions {
   applicationName: string;
 }
 
-export interface Rehearsal {
+interface Rehearsal {
   schemaVersion: number;
   /** Why the old release could not work with the expanded schema; empty if it can. */
   obstacles: string[];

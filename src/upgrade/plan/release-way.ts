@@ -36,7 +36,7 @@ export interface WayAnswer {
   signed: string | null;
 }
 
-export interface WayQuestion {
+interface WayQuestion {
   /** BRAMBLE_HOME of this host, where the domain's own release is installed. */
   home: string;
   host: string;

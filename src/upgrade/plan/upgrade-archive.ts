@@ -12,7 +12,7 @@ import { fieldError } from '../../rest/field-error.ts';
 import type { TargetRelease } from './plan-facts.ts';
 
 /** The release that is meant: an archive on this host, or an installed release. */
-export interface TargetChoice {
+interface TargetChoice {
   /** Absolute path of a release archive on this host. */
   archive?: string | undefined;
   /** Number of the release: of the archive if there is one, otherwise of an installed release. */

@@ -11,7 +11,7 @@ export interface PlacedAccount {
   instance: string;
 }
 
-export interface WaveDefinition {
+interface WaveDefinition {
   /** Starting at 1: the canaries. */
   number: number;
   name: string;

@@ -20,7 +20,7 @@ import {
   waitsOf,
 } from './waits.ts';
 
-export interface CountedWave extends Pick<Wave, 'number' | 'name' | 'state' | 'startedAt' | 'soakingAt' | 'gate'> {
+interface CountedWave extends Pick<Wave, 'number' | 'name' | 'state' | 'startedAt' | 'soakingAt' | 'gate'> {
   readonly accounts: number;
   readonly settled: number;
   readonly moves: Pick<WaveMoves, 'outOfReach'>;

@@ -2,7 +2,7 @@
 import type { Wait } from './waits.ts';
 
 /** As it comes from REST, where times are text. */
-export type ShownWait = Omit<Wait, 'since' | 'until' | 'what'> & {
+type ShownWait = Omit<Wait, 'since' | 'until' | 'what'> & {
   readonly what: string;
   readonly since: Date | string | null;
   readonly until: Date | string | null;

@@ -19,7 +19,7 @@ interface AfterFence {
   readonly administrations: readonly WantedProcess[];
 }
 
-export type UpgradeStep =
+type UpgradeStep =
   /** Waiting for an operator to start it, for the first time or after a failed check. */
   | { readonly at: 'to-start' }
   | { readonly at: 'started' }

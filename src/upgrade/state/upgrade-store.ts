@@ -146,7 +146,7 @@ export async function lockOpenUpgrade(tx: Transaction): Promise<Upgrade | undefi
   return locked && !isFinal(locked.state) ? locked : undefined;
 }
 
-export interface TransitionNote {
+interface TransitionNote {
   message: string;
   detail?: Readonly<Record<string, unknown>>;
   /** Why it is paused; required when the next state is `paused`. */

@@ -19,7 +19,7 @@ import { keepFirstSigner } from '../fence/release-trust.ts';
 import { type CheckOptions, runChecks } from '../plan/checks.ts';
 import type { UpgradeEffects } from './step-context.ts';
 
-export interface DomainEffectsOptions extends CheckOptions {
+interface DomainEffectsOptions extends CheckOptions {
   masterKeys: MasterKeys;
 }
 

@@ -23,7 +23,7 @@ export async function insertTestDomain(
   await declareRange(q, release);
 }
 
-export interface TestInstance {
+interface TestInstance {
   id: string;
   name: string;
   accounts: string[];

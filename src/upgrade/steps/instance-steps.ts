@@ -31,7 +31,7 @@ export async function comparePlan(context: StepContext, read: Upgrade): Promise<
 }
 
 /** An instance cannot be added, and retrying will not help: the message says why, and what to do. */
-export interface Stuck {
+interface Stuck {
   kind: 'stuck';
   reason: string;
 }

@@ -98,7 +98,7 @@ function copiedSettings(desired: readonly DesiredProcess[], like: Named, own: Na
   return replace(settings) as Record<string, unknown>;
 }
 
-export interface RemovableInstance {
+interface RemovableInstance {
   instanceId: string;
   /** Names of the processes of the instance and its connection services. */
   processes: readonly string[];

@@ -27,7 +27,7 @@ import {
  * The wave for accounts whose new instance no wave has had. `last-wave` while the upgrade is finalized: nothing can go back
  * any more, so a gate would not help.
  */
-export type LatecomerWave = 'own-wave' | 'last-wave';
+type LatecomerWave = 'own-wave' | 'last-wave';
 
 /** Accounts that one event names. */
 const namesShown = 20;
