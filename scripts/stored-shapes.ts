@@ -7,7 +7,7 @@
  */
 import { z } from 'zod';
 import { headShape, keyShape } from '../src/access/audit/head-file.ts';
-import { accessFileShape } from '../src/cli/administration-access.ts';
+import { accessFileShape } from '../src/api/access-file.ts';
 import { serviceAddressShape } from '../src/component/service-address.ts';
 import { roleCredentialShape } from '../src/database/roles/role-credentials.ts';
 import { masterKeyFile } from '../src/database/sealed-value.ts';

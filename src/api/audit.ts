@@ -6,6 +6,7 @@ import { freeForm, instant, listLimit, word } from './shapes.ts';
 const filterText = z.string().min(1).max(500).optional();
 const change = z.object({
   operation: z.string(),
+  /** At most a hundred. */
   subjects: z.array(z.string()),
   subjectCount: z.number(),
   detail: freeForm.describe('`changes` with the values before and after, or the number of `rows` with their digest.'),
@@ -22,6 +23,7 @@ const entry = z.object({
   subjects: z.array(z.string()),
   requestId: z.string().nullable().describe('The `X-Request-Id` of the response.'),
   detail: freeForm,
+  /** At most a hundred. */
   changes: z.array(change),
   changeCount: z.number(),
 });

@@ -20,19 +20,23 @@ const delivery = z.object({
   id: z.string(),
   account: z.string(),
   deviceId: z.string(),
+  /** Null if the device did not report one. */
   deviceModel: z.string().nullable().default(null),
   item: z.string(),
   cause: z.string(),
   budgeted: z.boolean(),
   state: z.string(),
+  /** While open, the owner of the account; afterwards the instance that released it, if any. */
   instance: z.string().nullable(),
   owedAt: instant,
   releasedAt: instant.nullable(),
   handedOutAt: instant.nullable(),
   settledAt: instant.nullable(),
   failure: z.string().nullable(),
+  /** Null when it is settled. */
   waitingFor: z.string().nullable(),
 });
+export type ListedDelivery = z.output<typeof delivery>;
 const tag = 'deliveries';
 
 export const deliveryOperations = {

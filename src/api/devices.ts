@@ -9,11 +9,15 @@ const device = z.object({
   account: z.string(),
   instance: z.string(),
   platform: z.string(),
+  /** As stored, or `suspended` or `leaving`. */
   state: z.string(),
   suspendedAt: instant.nullable().default(null),
+  /** The later enrolment with the same name; kept even if this one answered after all. */
   suspendedBy: text.default(null),
   removingSince: instant.nullable().default(null),
+  /** Since when a signature alone is not enough. */
   tlsRequiredSince: instant.nullable().default(null),
+  /** Signed messages without TLS identity that were repeated byte for byte. */
   repeatedMessages: z.number().default(0),
   repeatedAt: instant.nullable().default(null),
   udid: text,
@@ -38,11 +42,14 @@ const device = z.object({
     .default(null),
   createdAt: instant,
   pendingCommands: z.number(),
+  /** Commands handed to the device without an answer often enough to be reported. */
   unansweredCommands: z.number().default(0),
   mustEnrolAgain: z.boolean().describe('Its push topic is no longer the domain’s.').default(false),
   openDeliveries: z.number(),
 });
 export type Device = z.output<typeof device>;
+const deviceDetails = device.extend({ options: freeForm, inventory: freeForm });
+export type DeviceDetails = z.output<typeof deviceDetails>;
 const devicePage = z.object({ devices: z.array(device), next: z.string().nullable().default(null) });
 
 export const shownDeviceStates = [
@@ -89,7 +96,7 @@ export const deviceOperations = {
   show: {
     ...{ method: 'GET', path: '/devices/:id', tag, summary: 'Show a device with its options and inventory' },
     params: byId,
-    answer: device.extend({ options: freeForm, inventory: freeForm }),
+    answer: deviceDetails,
   },
   remove: {
     ...{ method: 'DELETE', path: '/devices/:id', tag },

@@ -1,7 +1,8 @@
 /** Where the command line finds an administration service, and the token to use. */
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import * as z from 'zod';
+import type * as z from 'zod';
+import { accessFileShape } from '../api/access-file.ts';
 import { BrambleError } from '../base/errors.ts';
 import { announcedAddresses } from '../component/service-address.ts';
 
@@ -12,13 +13,6 @@ export interface AdministrationAccess {
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
-
-/** `admin.json`. */
-export const accessFileShape = z.object({
-  url: z.url().optional(),
-  urls: z.array(z.url()).default([]),
-  token: z.string().min(1),
-});
 
 /** BRAMBLE_HOME: `/var/lib/bramble` for root, otherwise `.bramble` if there is one. */
 export function homeFolder(environment: Environment): string {

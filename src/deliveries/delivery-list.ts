@@ -1,28 +1,8 @@
 /** Deliveries as administrators see them: each with the reason why it waits, never left to be guessed. */
+import type { ListedDelivery } from '../api/deliveries.ts';
 import type { Queryable } from '../database/connection.ts';
 import { deliveryStates } from '../states/delivery-states.ts';
 import { waitingReasons } from './waiting-reason.ts';
-
-interface ListedDelivery {
-  id: string;
-  account: string;
-  deviceId: string;
-  item: string;
-  cause: string;
-  budgeted: boolean;
-  state: string;
-  /** Of the device; null if it did not report one. */
-  deviceModel: string | null;
-  /** While open, the owner of the account; afterwards the instance that released it, if any. */
-  instance: string | null;
-  owedAt: Date;
-  releasedAt: Date | null;
-  handedOutAt: Date | null;
-  settledAt: Date | null;
-  failure: string | null;
-  /** Null when it is settled. */
-  waitingFor: string | null;
-}
 
 /** Oldest first; open ones through index delivery_open. */
 export async function listDeliveries(q: Queryable, state: string, limit: number): Promise<ListedDelivery[]> {

@@ -1,4 +1,5 @@
 /** Devices as administrators see them. No token, wake address or certificate leaves here. */
+import type { Device, DeviceDetails } from '../api/devices.ts';
 import type { Queryable } from '../database/connection.ts';
 import { identitySettingsSchema } from '../domain/identity-settings.ts';
 import { readSetting } from '../domain/settings.ts';
@@ -6,51 +7,8 @@ import { commandStates } from '../states/command-states.ts';
 import { deliveryStates } from '../states/delivery-states.ts';
 import { isSuspended } from '../states/device-states.ts';
 import { column } from '../states/stored-names.ts';
-import { type IdentityRenewal, identityRenewal, type RenewalFacts, renewalFacts } from './renewal-report.ts';
+import { identityRenewal, type RenewalFacts, renewalFacts } from './renewal-report.ts';
 import { handOutsShown } from './unanswered-commands.ts';
-
-interface ListedDevice {
-  id: string;
-  account: string;
-  instance: string;
-  platform: string;
-  /** As stored, or `suspended` or `leaving`. */
-  state: string;
-  suspendedAt: Date | null;
-  /** The later enrolment with the same name; kept even if this one answered after all. */
-  suspendedBy: string | null;
-  removingSince: Date | null;
-  /** Since when a signature alone is not enough. */
-  tlsRequiredSince: Date | null;
-  /** Signed messages without TLS identity that were repeated byte for byte. */
-  repeatedMessages: number;
-  repeatedAt: Date | null;
-  udid: string | null;
-  serialNumber: string | null;
-  model: string | null;
-  product: string | null;
-  osVersion: string | null;
-  softwareVersion: string | null;
-  pushState: string;
-  appliedPolicyRevision: string | null;
-  appliedBooksRevision: string | null;
-  synchronizedAt: Date | null;
-  lastSeenAt: Date | null;
-  identityExpiresAt: Date | null;
-  identityRenewal: IdentityRenewal | null;
-  createdAt: Date;
-  pendingCommands: number;
-  /** Commands handed to the device without an answer often enough to be reported. */
-  unansweredCommands: number;
-  /** Its wake channel is no longer the domain's, so it cannot be woken. */
-  mustEnrolAgain: boolean;
-  openDeliveries: number;
-}
-
-interface DeviceDetails extends ListedDevice {
-  options: Record<string, unknown>;
-  inventory: Record<string, unknown>;
-}
 
 export interface DeviceFilter {
   account?: string | undefined;
@@ -67,8 +25,8 @@ export interface DeviceFilter {
 }
 
 /** By id, through device_pkey; counts through command_pending and delivery_device. */
-export async function listDevices(q: Queryable, filter: DeviceFilter): Promise<ListedDevice[]> {
-  const rows = await q<Stored<ListedDevice>[]>`
+export async function listDevices(q: Queryable, filter: DeviceFilter): Promise<Device[]> {
+  const rows = await q<Stored<Device>[]>`
     select ${columns(q)}
       from device d join account a on a.id = d.account_id join instance i on i.id = a.instance_id
      where (${filter.account ?? null}::text is null or a.name = ${filter.account ?? null})
@@ -91,14 +49,14 @@ export async function findDevice(q: Queryable, id: string): Promise<DeviceDetail
   return (await shown(q, rows))[0];
 }
 
-type Stored<Device> = Omit<Device, 'identityRenewal'> & { renewal: RenewalFacts };
+type Stored<Row> = Omit<Row, 'identityRenewal'> & { renewal: RenewalFacts };
 
-async function shown<Device extends ListedDevice>(q: Queryable, rows: readonly Stored<Device>[]): Promise<Device[]> {
+async function shown<Row extends Device>(q: Queryable, rows: readonly Stored<Row>[]): Promise<Row[]> {
   const settings = await readSetting(q, 'device-identity', identitySettingsSchema);
   return rows.map(({ renewal, ...row }) => {
     const { state } = row;
     const identity = state === 'active' ? identityRenewal(renewal, settings, new Date()) : null;
-    return { ...row, identityRenewal: identity } as unknown as Device;
+    return { ...row, identityRenewal: identity } as unknown as Row;
   });
 }
 

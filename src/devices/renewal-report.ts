@@ -6,7 +6,7 @@ import type { Queryable } from '../database/connection.ts';
 import { type IdentitySettings, renewalRetrySeconds } from '../domain/identity-settings.ts';
 import { deliveryStates } from '../states/delivery-states.ts';
 
-export interface IdentityRenewal {
+interface IdentityRenewal {
   /**
    * `not-due`, also after a failed manual attempt; `due`: waiting for its turn; `under-way`: its delivery is open;
    * `unused`: issued and not used yet; `failed`: to be retried.

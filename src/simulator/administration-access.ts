@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
+import { accessFileShape } from '../api/access-file.ts';
 import { type AdministrationClient, chooseInOrder, createAdministrationClient } from '../api/client.ts';
 import { BrambleError, messageOf } from '../base/errors.ts';
 import { fetchTrusting } from './fetch-trusting.ts';
@@ -17,12 +18,8 @@ export interface AdministrationAccess {
   readonly caPem?: string;
 }
 
-const accessFile = z.object({
-  url: z.url().optional(),
-  urls: z.array(z.url()).default([]),
-  token: z.string().min(1),
-  caPem: z.string().optional(),
-});
+/** Written by hand for a domain elsewhere, it may name who its certificate is from. */
+const accessFile = accessFileShape.extend({ caPem: z.string().optional() });
 
 /**
  * What `bramble up` wrote for the first administrator.

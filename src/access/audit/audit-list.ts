@@ -1,4 +1,5 @@
 /** The audit for people: one entry for each operation with what it changed. */
+import type { AuditEntryView } from '../../api/audit.ts';
 import type { Queryable } from '../../database/connection.ts';
 
 interface AuditFilter {
@@ -14,40 +15,14 @@ interface AuditFilter {
   limit: number;
 }
 
-interface AuditChange {
-  operation: string;
-  /** At most a hundred. */
-  subjects: string[];
-  subjectCount: number;
-  /** `changes` with before and after, or number of `rows` and digest. */
-  detail: Record<string, unknown>;
-}
-
-interface AuditEntry {
-  id: string;
-  /** Place in the chain; null while it is not sealed. */
-  number: number | null;
-  at: Date;
-  kind: 'operation' | 'unrecorded' | 'marker';
-  /** Null if unknown. */
-  actor: string | null;
-  operation: string;
-  subjects: string[];
-  requestId: string | null;
-  detail: Record<string, unknown>;
-  /** At most a hundred. */
-  changes: AuditChange[];
-  changeCount: number;
-}
-
 /**
  * Newest first. Walks the primary key backwards; a subject is found by index audit_record_subjects, the changes of an
  * operation by audit_record_transaction; transaction and time together, since a restored dump holds numbers that the
  * new cluster will assign again.
  */
-export async function listAudit(q: Queryable, filter: AuditFilter): Promise<AuditEntry[]> {
+export async function listAudit(q: Queryable, filter: AuditFilter): Promise<AuditEntryView[]> {
   const { actor, operation, subject, since, until, before, limit } = filter;
-  return await q<AuditEntry[]>`
+  return await q<AuditEntryView[]>`
     select r.id::text as id, (select s.number::float8 from audit_seal s where s.record_id = r.id) as number, r.at, r.kind,
            r.actor, r.operation, r.subjects[:100] as subjects, r.request_id as "requestId", r.detail,
            (select count(*)::int from audit_record c
