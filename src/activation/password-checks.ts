@@ -61,7 +61,7 @@ const maxGuessesOfAccount = 8;
  * Concurrent digests: one per core except the event loop's, and at most half of libuv's four threads, which name
  * resolution and files need too.
  */
-const digestsAtOnce = Math.max(1, Math.min(2, availableParallelism() - 1));
+const maxDigests = Math.max(1, Math.min(2, availableParallelism() - 1));
 
 /**
  * The passwords of one instance. A guess is looked up first; only one with the right selector takes a try and waits for
@@ -78,7 +78,7 @@ export function createPasswordChecks(options: {
   const lookUps = createLookUps<FoundPassword>({ find: (names) => findPasswords(db, names) });
   const digests = createFairQueue({
     lanes: ['selector', 'none'],
-    atOnce: options.atOnce ?? digestsAtOnce,
+    atOnce: options.atOnce ?? maxDigests,
     placesInLane: maxGuesses,
     placesOfKey: maxGuessesOfAccount,
   });

@@ -35,7 +35,7 @@ export interface PoolOptions {
 /** A session open for this long is closed to free its memory in the server, if another can replace it. */
 export const maxLifeMs = 45 * 60_000;
 const firstDelayMs = 25;
-const longestDelayMs = 500;
+const maxDelayMs = 500;
 
 export class Sessions {
   readonly #url: string;
@@ -147,7 +147,7 @@ export class Sessions {
       } catch (error) {
         onUnreachable(error);
         this.#waiters.expire(error);
-        const pauseMs = Math.min(longestDelayMs, delayMs) * (0.5 + Math.random() / 2);
+        const pauseMs = Math.min(maxDelayMs, delayMs) * (0.5 + Math.random() / 2);
         if (this.#waiters.count > 0) await delay(pauseMs, undefined, { signal: this.#ended.signal }).catch(() => {});
       }
     }

@@ -11,7 +11,7 @@ export interface PacedLook {
 }
 
 /** Upper bound, however long the query took, or seems to have taken because the clock was adjusted. */
-const longestPauseMs = 60_000;
+const maxPauseMs = 60_000;
 
 /** The next query starts no sooner than `durations` times the last one's duration after that one started. */
 export function createPacedLook(clock: Pick<Clock, 'now'>, durations: number): PacedLook {
@@ -23,7 +23,7 @@ export function createPacedLook(clock: Pick<Clock, 'now'>, durations: number): P
       const began = clock.now();
       const found = await at();
       startedAt = began;
-      pauseMs = Math.min(longestPauseMs, durations * (clock.now() - began));
+      pauseMs = Math.min(maxPauseMs, durations * (clock.now() - began));
       return found;
     },
   };

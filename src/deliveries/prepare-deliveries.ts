@@ -30,7 +30,7 @@ interface PreparedBatch {
 export type Prepare = (q: Queryable, candidates: readonly Candidate[]) => Promise<PreparedBatch>;
 
 /** Prepared before yielding the event loop. */
-const candidatesAtOnce = 4;
+const maxCandidates = 4;
 /** Causes for which content is not resent to a device that already has it. */
 const sentOnlyWhenChanged: ReadonlySet<string> = new Set(['policy-change', 'service-change']);
 
@@ -52,7 +52,7 @@ export function createPreparation(facts: CompilerFacts): Prepare {
     const batch: PreparedBatch = { prepared: [], settlements: [] };
     for (const [index, candidate] of candidates.entries()) {
       // A whole batch at once would block every device of this process.
-      if (index % candidatesAtOnce === candidatesAtOnce - 1) await setImmediate();
+      if (index % maxCandidates === maxCandidates - 1) await setImmediate();
       if (candidate.item === 'device-identity' && !sources.renewals.has(candidate.deviceId)) continue;
       try {
         const order = orders.for(candidate, sources);

@@ -20,7 +20,7 @@ export interface ServiceChores {
   suspects(): number;
 }
 
-const trimmedAtOnce = 1000;
+const maxTrimmed = 1000;
 
 export function createServiceChores(parts: {
   readonly db: Database;
@@ -57,7 +57,7 @@ export function createServiceChores(parts: {
     async trimCommands({ delivery }) {
       if (!isDue.trim()) return;
       await steps.take('trim the command table', async () => {
-        await trimCommands(db, instanceId, delivery.trimCommandsAfterSeconds, trimmedAtOnce);
+        await trimCommands(db, instanceId, delivery.trimCommandsAfterSeconds, maxTrimmed);
       });
     },
     suspects: () => suspects,

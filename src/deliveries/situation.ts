@@ -164,7 +164,7 @@ function slotsOr(situation: Situation, slots: HoldReason, silent: number): HoldR
 
 /**
  * Records the limiting factor and adds the time since the last turn to `held_seconds` if something was held then. A gap
- * of more than `longestTurnSeconds` (the instance was away) counts only for that long. By delivery_hold_pkey; telemetry
+ * of more than `maxTurnSeconds` (the instance was away) counts only for that long. By delivery_hold_pkey; telemetry
  * of the instance: no fence.
  */
 export async function recordHold(
@@ -172,7 +172,7 @@ export async function recordHold(
   instanceId: string,
   reason: HoldReason,
   waiting: number,
-  longestTurnSeconds = 5,
+  maxTurnSeconds = 5,
 ): Promise<void> {
   await q`
     insert into delivery_hold as h (instance_id, reason, waiting, since, updated_at)
@@ -181,6 +181,6 @@ export async function recordHold(
        set reason = excluded.reason, waiting = excluded.waiting,
            since = case when h.reason = excluded.reason then h.since else excluded.since end,
            held_seconds = h.held_seconds + case when h.reason = 'nothing' then 0
-             else least(${longestTurnSeconds}::float8, extract(epoch from excluded.updated_at - h.updated_at)::float8) end,
+             else least(${maxTurnSeconds}::float8, extract(epoch from excluded.updated_at - h.updated_at)::float8) end,
            updated_at = excluded.updated_at`;
 }

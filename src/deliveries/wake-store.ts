@@ -20,7 +20,7 @@ interface WakePace {
   /** Minimum time between two wakes of a device that does not connect. */
   readonly againSeconds: number;
   /** Maximum time between them. */
-  readonly againAtMostSeconds: number;
+  readonly maxAgainSeconds: number;
   /** After a device connected and found no free slot. */
   readonly slotRetrySeconds: number;
 }
@@ -80,7 +80,7 @@ export async function listSleeping(
                 and v.woken_at < clock_timestamp() - make_interval(secs => ${pace.slotRetrySeconds}))
             or clock_timestamp() - v.woken_at >= greatest(make_interval(secs => ${pace.againSeconds}),
                  least(v.woken_at - case when v.last_seen_at > p.not_now_at then p.not_now_at else p.first end,
-                      make_interval(secs => ${pace.againAtMostSeconds}))))
+                      make_interval(secs => ${pace.maxAgainSeconds}))))
      order by p.urgent desc, p.needs_slot, p.first, v.id
      limit ${limit}`;
   return rows.map(({ token, secret, channel, ...device }) => ({ ...device, address: { token, secret, channel } }));

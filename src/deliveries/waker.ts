@@ -73,7 +73,7 @@ export function createWaker(options: WakerOptions): Waker {
       if (allowed === 0) return { woken: 0, dueInMs: Math.max(restOfThemMs, 1000 / settings.wakesPerSecond) };
       const pace = {
         againSeconds: settings.wakeAgainSeconds,
-        againAtMostSeconds: settings.wakeAgainAtMostSeconds,
+        maxAgainSeconds: settings.wakeAgainAtMostSeconds,
         slotRetrySeconds: settings.slotRetrySeconds,
       };
       const sleeping = await paced.look(() => listSleeping(db, instanceId, pace, allowed));

@@ -38,8 +38,8 @@ export interface ConnectBatcher {
 /** Default number of concurrent statements. */
 export const connectLanes = 6;
 /** A move holds its account for some milliseconds, rarely longer: the first retries come soon. */
-const movingRetryFirstMs = 1;
-const movingRetryMostMs = 8;
+const firstMovingRetryMs = 1;
+const maxMovingRetryMs = 8;
 const laneAtWaiting = 16;
 const laneAfterMs = 5;
 
@@ -108,11 +108,11 @@ export function createConnectBatcher(options: ConnectBatchOptions): ConnectBatch
     connect: async (request) => {
       let outcome = await enqueue(request);
       let waitedMs = 0;
-      for (let retryMs = movingRetryFirstMs; outcome.kind === 'moving' && waitedMs < movingPatienceMs; ) {
+      for (let retryMs = firstMovingRetryMs; outcome.kind === 'moving' && waitedMs < movingPatienceMs; ) {
         await delay(retryMs);
         outcome = await enqueue(request);
         waitedMs += retryMs;
-        retryMs = Math.min(2 * retryMs, movingRetryMostMs);
+        retryMs = Math.min(2 * retryMs, maxMovingRetryMs);
       }
       return outcome;
     },

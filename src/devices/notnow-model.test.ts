@@ -21,7 +21,7 @@ after(async () => await db.end());
 const { here } = await seedDomain(db);
 for (const scope of [here, 'domain']) await seedPermits(db, scope, 1);
 /** Every interval is over at once: they pace pushes only, and nothing may depend on them (waker.test.ts has the pace). */
-const pace = { againSeconds: 0, againAtMostSeconds: 0, slotRetrySeconds: 0 };
+const pace = { againSeconds: 0, maxAgainSeconds: 0, slotRetrySeconds: 0 };
 
 interface ModelDevice {
   fixture: DeviceFixture;

@@ -78,12 +78,12 @@ function namesakes(q: Queryable) {
 }
 
 /** Maximum per call, since a mover waits for the accounts that it holds. */
-export const suspendedAtOnce = 50;
+export const maxSuspended = 50;
 
 /**
  * Suspends enrolments of the instance's accounts where a newcomer names the same; those that have answered since are
  * left alone and named in an event. Checks one `newcomer`, or whichever newcomers the scan finds. At most
- * `suspendedAtOnce`; returns how many. Relies on device_named, and device_authenticated or device_pkey; accounts FOR
+ * `maxSuspended`; returns how many. Relies on device_named, and device_authenticated or device_pkey; accounts FOR
  * SHARE SKIP LOCKED: those that a move holds are left for the next pass.
  */
 export async function suspendEarlier(tx: Transaction, instanceId: InstanceId, looked: NamesLookedAt): Promise<number> {
@@ -102,7 +102,7 @@ export async function suspendEarlier(tx: Transaction, instanceId: InstanceId, lo
          and d.created_at > coalesce(e.returned_at, '-infinity')
          and (select a.instance_id from account a where a.id = e.account_id) = ${instanceId}
        order by e.id, d.created_at desc
-       limit ${suspendedAtOnce}
+       limit ${maxSuspended}
     ), fence as materialized (
       ${fencedAccounts(tx, instanceId, tx`select p.account_id from pair p`)}
     )
@@ -133,7 +133,7 @@ async function suspend(tx: Transaction, { earlier, newcomer }: Pair): Promise<vo
 
 /**
  * Suspended enrolments of the instance's accounts whose certificate opened a tunnel since, by their path tokens; at
- * most `suspendedAtOnce`. Relies on device_suspended and device_heard_pkey; no lock, since resuming one checks again.
+ * most `maxSuspended`. Relies on device_suspended and device_heard_pkey; no lock, since resuming one checks again.
  */
 export async function listHeard(q: Queryable, instanceId: InstanceId): Promise<string[]> {
   const rows = await q<{ token: string }[]>`
@@ -141,7 +141,7 @@ export async function listHeard(q: Queryable, instanceId: InstanceId): Promise<s
       join device_heard h on h.device_id = d.id and h.heard_at > d.suspended_at
       join account a on a.id = d.account_id and a.instance_id = ${instanceId}
      where ${isSuspended(q, 'd')}
-     limit ${suspendedAtOnce}`;
+     limit ${maxSuspended}`;
   return rows.map(({ token }) => token);
 }
 

@@ -11,9 +11,9 @@ import { readSetting, writeSetting } from './settings.ts';
 
 const settingKey = 'release-signer';
 /** Maximum number of unsigned releases accepted by name; the oldest are dropped. */
-const unsignedKept = 16;
+const maxUnsignedKept = 16;
 /** The same for refused signers. */
-const refusedKept = 64;
+const maxRefusedKept = 64;
 
 export const releaseSignerSetting = z.object({
   fingerprint: z.string().nullable().default(null),
@@ -53,7 +53,7 @@ export async function keepReleaseSigner(tx: Transaction, next: NextSigner): Prom
   const refused = [...new Set([...stored.refused, ...refuse, ...left])].filter((signer) => signer !== fingerprint);
   const kept = {
     ...{ fingerprint, since: new Date().toISOString(), occasion, unsigned: stored.unsigned },
-    refused: refused.slice(-refusedKept),
+    refused: refused.slice(-maxRefusedKept),
   };
   await writeSetting(tx, settingKey, kept);
   return kept;
@@ -63,5 +63,5 @@ export async function keepReleaseSigner(tx: Transaction, next: NextSigner): Prom
 export async function keepUnsigned(tx: Transaction, taken: { release: string; manifest: string }): Promise<void> {
   const stored = await lockReleaseSigner(tx);
   if (stored.unsigned.some(({ manifest }) => manifest === taken.manifest)) return;
-  await writeSetting(tx, settingKey, { ...stored, unsigned: [...stored.unsigned, taken].slice(-unsignedKept) });
+  await writeSetting(tx, settingKey, { ...stored, unsigned: [...stored.unsigned, taken].slice(-maxUnsignedKept) });
 }

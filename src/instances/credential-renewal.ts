@@ -29,7 +29,7 @@ export const credentialRequestShape = z.object({
 
 const askAgainMs = 2000;
 /** Answered in one transaction. */
-const requestsAtOnce = 16;
+const maxRequests = 16;
 
 /** What `keepCredentialFresh` needs from the directory. */
 export function credentialRenewal(db: Database, clock: Clock = systemClock) {
@@ -68,7 +68,7 @@ export async function answerRenewals(
 ): Promise<{ identifier: string; refusal: string | null }[]> {
   const open = await tx<(SignedEnvelope & { identifier: SrpIdentifier })[]>`
     select identifier, payload, signature from srp_renewal
-     where answered_at is null order by requested_at limit ${requestsAtOnce} for update skip locked`;
+     where answered_at is null order by requested_at limit ${maxRequests} for update skip locked`;
   const answered = [];
   for (const { identifier, ...envelope } of open) {
     const answer = await certifySuccessor(tx, await authority(), identifier, envelope);

@@ -17,7 +17,7 @@ const samplesLastDays = 14;
 const reportsLastDays = 1;
 const interruptionsLastDays = 30;
 /** Per table and turn. Ten times what 10,000 devices produce in that time. */
-const rowsAtOnce = 20_000;
+const maxRows = 20_000;
 
 export function createMeasurementUpkeep(parts: { db: Database; clock: Clock; log: Logger }): Upkeep {
   const { db } = parts;
@@ -25,7 +25,7 @@ export function createMeasurementUpkeep(parts: { db: Database; clock: Clock; log
     ...parts,
     of: 'measurements',
     steps: {
-      'gather outcomes': () => gatherIntoHours(db, tenSecondsLastHours, rowsAtOnce),
+      'gather outcomes': () => gatherIntoHours(db, tenSecondsLastHours, maxRows),
       'trim outcomes': () => trimOutcomes(db),
       'trim samples': () => trimSamples(db),
       'trim reports': () => trimReports(db),
@@ -40,7 +40,7 @@ async function trimOutcomes(q: Queryable): Promise<void> {
     delete from request_outcome where ctid = any(array(
       select ctid from request_outcome
        where seconds = 3600 and bucket < now() - make_interval(days => ${samplesLastDays})
-       limit ${rowsAtOnce} for update skip locked))`;
+       limit ${maxRows} for update skip locked))`;
 }
 
 /** Through request_sample_bucket. */
@@ -48,7 +48,7 @@ async function trimSamples(q: Queryable): Promise<void> {
   await q`
     delete from request_sample where ctid = any(array(
       select ctid from request_sample where bucket < now() - make_interval(days => ${samplesLastDays})
-       limit ${rowsAtOnce} for update skip locked))`;
+       limit ${maxRows} for update skip locked))`;
 }
 
 /** A few rows for each start of a router. */

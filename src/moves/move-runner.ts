@@ -64,7 +64,7 @@ const maxAttempts = 20;
 /** Between two rounds while there is nothing to move, unless a notification comes before. */
 const quietMs = 30_000;
 /** Maximum reserved per round: they share its statements. */
-const movesAtOnce = 32;
+const maxMoves = 32;
 /** Expected effects per move: IT policy, service books and synchronization of one device. */
 const effectsOfMove = 3;
 const allAgainMs = 1000;
@@ -99,7 +99,7 @@ async function moveReserved(
   const undrained = await countUndrained(db, window);
   const room = window - undrained;
   if (room <= 0) return { moved: 0, draining: true, quiet: false };
-  const limit = Math.min(movesAtOnce, Math.ceil(room / effectsOfMove));
+  const limit = Math.min(maxMoves, Math.ceil(room / effectsOfMove));
   const reserved = await administrationTransaction(db, release, (tx) => reserveMoves(tx, options.name, limit));
   if (reserved.length > 0) onTry();
   let moved = 0;

@@ -179,15 +179,15 @@ export async function unfenceMove(
 }
 
 /**
- * How many device effects of moves are not acknowledged yet, up to `atMost`, without devices out of reach. By
+ * How many device effects of moves are not acknowledged yet, up to `max`, without devices out of reach. By
  * account_move_awaited and delivery_open_move.
  */
-export async function countUndrained(q: Queryable, atMost: number): Promise<number> {
+export async function countUndrained(q: Queryable, max: number): Promise<number> {
   const [row] = await q<{ undrained: number }[]>`
     select count(*)::int as undrained from (
       select from account_move m cross join lateral (
         select from delivery d where d.move_id = m.id and ${deliveryStates.in(q, 'awaited', 'd')} offset 0) d
-       where m.state = 'delivering' and not m.out_of_reach order by m.id limit ${atMost}) u`;
+       where m.state = 'delivering' and not m.out_of_reach order by m.id limit ${max}) u`;
   return row?.undrained ?? 0;
 }
 

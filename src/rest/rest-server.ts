@@ -14,7 +14,7 @@ import { takeStrictInput } from './strict-input.ts';
 import { answerUnknownPaths } from './unknown-paths.ts';
 
 interface RestServerOptions {
-  readonly bodyLimitBytes: number;
+  readonly maxBodyBytes: number;
   /** The answer for operations that the server does not have. */
   readonly unknownPath: (request: FastifyRequest) => BrambleError;
   /** For bodies that never arrive. */
@@ -30,7 +30,7 @@ export function createRestServer(options: RestServerOptions): FastifyInstance {
     ...requestIds,
     ...answersBeforeRoutes,
     ...orderlyClose,
-    bodyLimit: options.bodyLimitBytes,
+    bodyLimit: options.maxBodyBytes,
     logger: false,
   });
   answerUnknownPaths(app, options.unknownPath);

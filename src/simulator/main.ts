@@ -54,7 +54,7 @@ interface SimulateResult extends FleetStats {
   readonly activationsRefused: number;
 }
 
-const activationsAtOnce = 16;
+const maxActivations = 16;
 const putBackMs = 30_000;
 
 /**
@@ -75,7 +75,7 @@ export async function simulate(
   const pushBefore = await pushServiceToRestore(administration, options.replacePush);
   const planned = planFleet(options.seed, options.devices, options.accounts, options.prefix);
   const byAccount = Map.groupBy(planned, ({ account }) => account);
-  await forEachAtOnce([...byAccount.keys()], activationsAtOnce, (name) => createAccount(administration, name));
+  await forEachAtOnce([...byAccount.keys()], maxActivations, (name) => createAccount(administration, name));
   const { domain } = await administration.call(domainOperations.status, {});
   const { publicUrl = domain.publicUrl, tunnelHost = domain.tunnelHost } = options;
 
@@ -140,7 +140,7 @@ async function activateAll(
 ): Promise<number> {
   let refused = 0;
   try {
-    await forEachAtOnce(accounts, activationsAtOnce, async (devices) => {
+    await forEachAtOnce(accounts, maxActivations, async (devices) => {
       for (const { account, plan } of devices) {
         const request = { params: { name: account } };
         const { password } = await administration.call(accountOperations.setActivationPassword, request);

@@ -14,20 +14,20 @@ interface TimeWindow {
  */
 export function unavailabilityMs(successTimes: readonly number[], window: TimeWindow): number {
   const gaps: number[] = [];
-  let longestMs = 0;
+  let maxMs = 0;
   let previous: number | undefined;
   for (const time of successTimes) {
     if (previous !== undefined) {
       gaps.push(time - previous);
-      if (previous < window.toMs && time > window.fromMs) longestMs = Math.max(longestMs, time - previous);
+      if (previous < window.toMs && time > window.fromMs) maxMs = Math.max(maxMs, time - previous);
     }
     previous = time;
   }
   const first = successTimes[0];
   if (first === undefined || previous === undefined) return window.toMs - window.fromMs;
-  if (first > window.fromMs) longestMs = Math.max(longestMs, Math.min(first, window.toMs) - window.fromMs);
-  if (previous < window.toMs) longestMs = Math.max(longestMs, window.toMs - Math.max(previous, window.fromMs));
-  return Math.max(0, longestMs - median(gaps));
+  if (first > window.fromMs) maxMs = Math.max(maxMs, Math.min(first, window.toMs) - window.fromMs);
+  if (previous < window.toMs) maxMs = Math.max(maxMs, window.toMs - Math.max(previous, window.fromMs));
+  return Math.max(0, maxMs - median(gaps));
 }
 
 /**

@@ -61,7 +61,7 @@ export interface HotStatement {
 
 /** Of those that must do with a few rows for each of their subjects (48 devices of a batch, 100 deliveries). */
 const few = 2_000;
-const pace = { againSeconds: 10, againAtMostSeconds: 1800, slotRetrySeconds: 1 };
+const pace = { againSeconds: 10, maxAgainSeconds: 1800, slotRetrySeconds: 1 };
 
 export const hotStatements: readonly HotStatement[] = [
   {

@@ -26,7 +26,7 @@ export interface Verification {
 
 const pageRows = 2000;
 /** Signatures checked in one turn of the event loop: some 20 ms. */
-const headsAtOnce = 100;
+const maxHeads = 100;
 
 /** Seals first what can be sealed, so that anything unsealed afterwards is a fault. */
 export async function verifyAudit(db: Database, file: HeadFile): Promise<Verification> {
@@ -56,7 +56,7 @@ export async function checkSignatures(
 ): Promise<void> {
   const isSigned = headVerifier(publicKeyPem);
   for (const [index, head] of heads.entries()) {
-    if (index % headsAtOnce === 0) await setImmediate();
+    if (index % maxHeads === 0) await setImmediate();
     if (isSigned(head)) continue;
     check.find('signature', head.number, `A head of ${counted(head.number, 'record')} was not signed by this key.`);
   }

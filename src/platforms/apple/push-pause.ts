@@ -13,7 +13,7 @@ interface PushPause {
   reset(): void;
 }
 
-const longestPauseMs = 60_000;
+const maxPauseMs = 60_000;
 
 /** @param firstMs doubles with each failure in a row. */
 export function createPushPause(clock: Pick<Clock, 'now'>, firstMs: number): PushPause {
@@ -23,7 +23,7 @@ export function createPushPause(clock: Pick<Clock, 'now'>, firstMs: number): Pus
     remainingMs: () => Math.max(0, until - clock.now()),
     begin() {
       if (clock.now() < until) return undefined;
-      const delayMs = Math.min(longestPauseMs, firstMs * 2 ** Math.min(failures, 16));
+      const delayMs = Math.min(maxPauseMs, firstMs * 2 ** Math.min(failures, 16));
       failures += 1;
       until = clock.now() + delayMs * (1 + Math.random() / 2);
       return delayMs;

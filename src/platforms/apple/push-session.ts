@@ -28,7 +28,7 @@ interface PushSession {
 }
 
 const timeToLiveSeconds = 24 * 3600;
-const largestAnswerBytes = 4096;
+const maxAnswerBytes = 4096;
 
 export function createPushSession(settings: PushSettings, requestTimeoutMs: number): PushSession {
   let session: http2.ClientHttp2Session | undefined;
@@ -104,7 +104,7 @@ function request(
       status = headers[':status'] ?? 0;
     });
     stream.on('data', (chunk: string) => {
-      if (body.length < largestAnswerBytes) body += chunk;
+      if (body.length < maxAnswerBytes) body += chunk;
     });
     stream.on('error', reject);
     stream.on('close', () => {

@@ -13,7 +13,7 @@ import { unknownKey } from '../../rest/unknown-keys.ts';
 import { listInstancesOnTrial } from '../../upgrade/state/upgrade-store.ts';
 import { type AdministrationContext, write } from './context.ts';
 
-const lineLimitBytes = 64 * 1024;
+const maxLineBytes = 64 * 1024;
 const batchRows = 500;
 
 /**
@@ -71,7 +71,7 @@ async function* linesOf(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Buffe
       start = end + 1;
     }
     rest = bytes.subarray(start);
-    if (rest.length > lineLimitBytes) throw lineTooLong();
+    if (rest.length > maxLineBytes) throw lineTooLong();
     if (lines.length > 0) yield lines;
   }
   if (rest.length > 0) yield [rest];
@@ -79,7 +79,7 @@ async function* linesOf(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Buffe
 
 /** Null for a blank line. */
 function parseLine(bytes: Buffer, line: number): NewAccount | null {
-  if (bytes.length > lineLimitBytes) throw lineTooLong();
+  if (bytes.length > maxLineBytes) throw lineTooLong();
   const text = decodeText(bytes);
   if (text === null) throw notAnAccount(line, 'it is not UTF-8');
   if (text.trim() === '') return null;

@@ -17,7 +17,7 @@ import { closedSchema } from '../../rest/strict-input.ts';
 import type { AdministrationContext } from './context.ts';
 import { apiRoutes } from './routes/api.ts';
 
-const bodyLimitBytes = 1024 * 1024;
+const maxBodyBytes = 1024 * 1024;
 
 export interface AdministrationServerOptions {
   context: AdministrationContext;
@@ -31,7 +31,7 @@ export interface AdministrationServerOptions {
 export async function administrationServer(options: AdministrationServerOptions): Promise<FastifyInstance> {
   const { context } = options;
   const app = createRestServer({
-    bodyLimitBytes,
+    maxBodyBytes,
     unknownPath: ({ method, url }) =>
       new BrambleError(
         'ERR_NOT_FOUND',

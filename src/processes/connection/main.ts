@@ -47,7 +47,7 @@ async function startTunnels(context: ComponentContext<z.output<typeof connection
   const { srpIdentifier: identifier, longestTunnelMinutes } = environment.settings;
   const tunnels = createTunnels({
     rights: await tunnelRights(context, identifier),
-    longestMs: longestTunnelMinutes * 60_000,
+    maxLifeMs: longestTunnelMinutes * 60_000,
     onSuspended: (fingerprint) => {
       recordHeard(db, fingerprint).catch((error: unknown) => {
         log.warn(

@@ -1,7 +1,7 @@
 /**
  * Re-checks the rights of open tunnels: one query about all of them every few seconds.
  *
- * Invariant: a tunnel lasts at most seconds after losing its right, `unconfirmedMs` without an answer, and `longestMs`
+ * Invariant: a tunnel lasts at most seconds after losing its right, `unconfirmedMs` without an answer, and `maxLifeMs`
  * in all. At most one query is under way; one that is never answered blocks nothing.
  */
 import { breakOff } from '../../link/one-way.ts';
@@ -15,7 +15,7 @@ interface TunnelWatchOptions {
   judge: (tunnel: OpenTunnel, rights: TunnelRights) => RuleRefusal | null;
   recheckMs: number;
   unconfirmedMs: number;
-  longestMs: number;
+  maxLifeMs: number;
   now: () => number;
   onCut: (refusal: RuleRefusal, tunnel: OpenTunnel) => void;
 }
@@ -58,7 +58,7 @@ export function watchTunnels(options: TunnelWatchOptions): TunnelWatch {
     for (const tunnel of open) {
       const age = now() - tunnel.openedAtMs;
       const unconfirmed = now() - (confirmedAtMs.get(tunnel) ?? tunnel.openedAtMs);
-      if (age >= options.longestMs) {
+      if (age >= options.maxLifeMs) {
         cut(tunnel, { code: 'ERR_TUNNEL_EXPIRED', reason: 'it reached the maximum lifetime of a tunnel' });
       } else if (unconfirmed >= options.unconfirmedMs) {
         cut(tunnel, { code: 'ERR_TUNNEL_UNDECIDED', reason: 'its permission could not be confirmed for too long' });

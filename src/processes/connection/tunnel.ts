@@ -33,7 +33,7 @@ export interface TunnelOptions {
   /** A tunnel without a byte in either direction is closed after this. Default 600000. */
   idleTimeoutMs?: number;
   /** A tunnel is cut after this, whatever it does. Default 12 hours. */
-  longestMs?: number;
+  maxLifeMs?: number;
   /** For resolving the name of the internal host and connecting to it. Default 10000. */
   connectTimeoutMs?: number;
   /** Between two queries about the open tunnels. Default 2000. */
@@ -84,7 +84,7 @@ export function createTunnels(options: TunnelOptions): Tunnels {
     judge: (tunnel, rights) => refusalOfOpen(tunnel, rights),
     recheckMs: options.recheckMs ?? 2000,
     unconfirmedMs: options.unconfirmedMs ?? 60_000,
-    longestMs: options.longestMs ?? 12 * 3_600_000,
+    maxLifeMs: options.maxLifeMs ?? 12 * 3_600_000,
     now,
     onCut: ({ code, reason }, { fingerprint }) => options.onRefused?.(code, reason, fingerprint),
   });

@@ -32,7 +32,7 @@ interface CoordinatorEndpointOptions {
   log: { error(fields: object, message: string): void };
 }
 
-const bodyLimitBytes = 64 * 1024;
+const maxBodyBytes = 64 * 1024;
 
 /** Listens on an ephemeral port of 127.0.0.1 and announces it. */
 export async function openCoordinatorEndpoint(
@@ -40,7 +40,7 @@ export async function openCoordinatorEndpoint(
 ): Promise<{ url: string; close(): Promise<void> }> {
   const { db, home, host, name, features, platforms, health } = options;
   const app = createRestServer({
-    bodyLimitBytes,
+    maxBodyBytes,
     // The code that makes a client try the next announced service.
     unknownPath: () =>
       new BrambleError(

@@ -114,13 +114,13 @@ interface CoordinatorOptions extends StepContext {
 }
 
 /** Maximum delay before a failed step is retried. */
-const longestRetryMs = 5000;
+const maxRetryMs = 5000;
 /**
  * A poll that finds nothing to do may read much (the figures of a gate): polling takes a tenth of the time, unless a
  * poll takes more than a second: an operator's command waits for the longest rest at most.
  */
 const restPerLook = 9;
-const longestRestMs = 10_000;
+const maxRestMs = 10_000;
 const leaseRenewalMs = 2500;
 
 /**
@@ -138,7 +138,7 @@ export async function runSteps(options: CoordinatorOptions): Promise<void> {
       const outcome = await stepOnce(context);
       failures = 0;
       if (outcome.kind === 'advanced') continue;
-      const restMs = Math.min(longestRestMs, restPerLook * (performance.now() - began));
+      const restMs = Math.min(maxRestMs, restPerLook * (performance.now() - began));
       await pause(Math.max(options.intervalMs ?? 250, restMs), signal);
     } catch (error) {
       if (signal.aborted) break;
@@ -150,7 +150,7 @@ export async function runSteps(options: CoordinatorOptions): Promise<void> {
       await showFailure(options, error).catch((reason: unknown) =>
         log.warn({ error: messageOf(reason) }, 'progress could not be shown'),
       );
-      await pause(Math.min(longestRetryMs, 250 * 2 ** failures), signal);
+      await pause(Math.min(maxRetryMs, 250 * 2 ** failures), signal);
     }
   }
   await renewal;

@@ -82,9 +82,9 @@ export class Newcomers {
     if (own?.size === 0) this.#byIdentifier.delete(entry.identifier);
   }
 
-  #cutOldest(among: ReadonlySet<Entry>, atMost: number): void {
+  #cutOldest(among: ReadonlySet<Entry>, max: number): void {
     for (const entry of among) {
-      if (among.size <= atMost) return;
+      if (among.size <= max) return;
       this.leave(entry);
       this.cut += 1;
       entry.cut();

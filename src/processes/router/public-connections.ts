@@ -120,11 +120,11 @@ export class PublicConnections {
     connections.add(entry);
     this.#unproven.add(entry);
     this.#connections += 1;
-    const { connections: atMost, connectionsOfAddress } = this.#limits;
-    if (this.#connections > nearlyFull * atMost && connections.size > connectionsOfAddress) {
+    const { connections: max, connectionsOfAddress } = this.#limits;
+    if (this.#connections > nearlyFull * max && connections.size > connectionsOfAddress) {
       this.#cutOldest(connections, 'connections-of-address');
     }
-    if (this.#connections > atMost) this.#cutOldest(this.#unproven, 'connections');
+    if (this.#connections > max) this.#cutOldest(this.#unproven, 'connections');
     return entry;
   }
 
@@ -189,8 +189,8 @@ export class PublicConnections {
     } else if (this.#requests >= nearlyFull * requests && own.requests >= requestsOfAddress) {
       if (!this.#displaceOldest(own.unfinished, 'requests-of-address')) return 'requests-of-address';
     }
-    const atMost = entry.proven ? requests : Math.max(1, keptForProven * requests);
-    if (this.#requests >= atMost && !this.#displaceOldest(this.#unfinished, 'requests')) return 'requests';
+    const max = entry.proven ? requests : Math.max(1, keptForProven * requests);
+    if (this.#requests >= max && !this.#displaceOldest(this.#unfinished, 'requests')) return 'requests';
     return null;
   }
 

@@ -12,10 +12,10 @@ import { type AnnouncementOptions, reinstateHeard } from '../../devices/announce
 import { finishRemovals } from '../../devices/device-removal.ts';
 import {
   endSuspended,
+  maxSuspended,
   type NamesLookedAt,
   pageOfDevices,
   suspendEarlier,
-  suspendedAtOnce,
 } from '../../devices/suspension.ts';
 import type { Logger } from '../../process/log/logger.ts';
 
@@ -51,7 +51,7 @@ export function createEnrolmentUpkeep(parts: {
   /** Whether everything found was suspended. */
   async function suspendAll(looked: NamesLookedAt): Promise<boolean> {
     for (let round = 0; round < maxSuspensions; round += 1) {
-      if ((await briefly((tx) => suspendEarlier(tx, instanceId, looked))) < suspendedAtOnce) return true;
+      if ((await briefly((tx) => suspendEarlier(tx, instanceId, looked))) < maxSuspended) return true;
     }
     return false;
   }

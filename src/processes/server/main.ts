@@ -46,7 +46,7 @@ const platforms = registeredPlatforms;
 
 const flushEveryMs = 1000;
 /** Kept warm for the first requests after a quiet time; more are opened on demand. */
-const connectSessionsKept = 2;
+const keptConnectSessions = 2;
 /** From then on the database reuses its plan of the connect statement. */
 const executionsUntilPlanned = 6;
 
@@ -82,7 +82,7 @@ function openConnectDatabase({ databaseUrl, databaseAccess }: ComponentContext<S
     // Planning a connect takes longer than executing it.
     plansOnce: true,
     idleTimeoutSeconds: serviceIdleSeconds,
-    keep: connectSessionsKept,
+    keep: keptConnectSessions,
   });
 }
 

@@ -4,7 +4,7 @@
 import { plistMalformed } from './value.ts';
 
 const smallestInteger = -(2n ** 63n);
-const largestInteger = 2n ** 64n - 1n;
+const maxInteger = 2n ** 64n - 1n;
 
 /** Decimal, or hexadecimal after `0x`, from -2^63 to 2^64-1. @throws BrambleError ERR_PLIST_MALFORMED */
 export function integerOf(text: string): number | bigint {
@@ -13,7 +13,7 @@ export function integerOf(text: string): number | bigint {
   if (!match?.[2]) throw plistMalformed('an integer is malformed');
   const magnitude = BigInt(match[2]);
   const value = match[1] === '-' ? -magnitude : magnitude;
-  if (value < smallestInteger || value > largestInteger) throw plistMalformed('an integer has more than 64 bits');
+  if (value < smallestInteger || value > maxInteger) throw plistMalformed('an integer has more than 64 bits');
   return narrowed(value);
 }
 

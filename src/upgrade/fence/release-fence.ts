@@ -43,7 +43,7 @@ export interface FenceOptions {
 
 /** How long one attempt waits for the lock; new administration transactions queue behind it for that long at most. */
 const tryMs = 200;
-const longestIdleMs = 10_000;
+const maxIdleMs = 10_000;
 const lockNotAvailable = '55P03';
 
 /**
@@ -91,7 +91,7 @@ async function tryFence(db: Database, lock: AdvisoryLock, work: (tx: Transaction
       // A fencing process that is stopped midway must not block everybody for ever.
       await tx`
         select set_config('lock_timeout', ${`${tryMs}ms`}, true),
-               set_config('idle_in_transaction_session_timeout', ${`${longestIdleMs}ms`}, true)`;
+               set_config('idle_in_transaction_session_timeout', ${`${maxIdleMs}ms`}, true)`;
       await tx`select pg_advisory_xact_lock(${lockClass}, ${lock})`;
       attempt.granted = true;
       await tx`select set_config('lock_timeout', '0', true)`;

@@ -62,7 +62,7 @@ export async function readGateFigures(
   };
 }
 
-const namesShown = 5;
+const maxNamesShown = 5;
 
 /** Accounts that were not seen since their move, nor connected before it: nothing waits for these. */
 function accountsOf(moved: readonly MovedAccount[]): Pick<GateFigures, 'accounts' | 'busiest'> {
@@ -72,7 +72,7 @@ function accountsOf(moved: readonly MovedAccount[]): Pick<GateFigures, 'accounts
   const [busiest] = heard.toSorted((a, b) => b.requests - a.requests || a.failed - b.failed);
   const { name, requests, failed } = busiest ?? { name: '', requests: 0, failed: 0 };
   return {
-    accounts: { all, heard: heard.length, unheard: unheard.sort().slice(0, namesShown), away: moved.length - all },
+    accounts: { all, heard: heard.length, unheard: unheard.sort().slice(0, maxNamesShown), away: moved.length - all },
     busiest: { name, requests, failed },
   };
 }

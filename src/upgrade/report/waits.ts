@@ -132,7 +132,7 @@ export interface WaveFacts {
   readonly accepted: boolean;
 }
 
-const namesShown = 20;
+const maxNamesShown = 20;
 
 export function waitsOf(facts: WaitFacts): Wait[] {
   if (isFinal(facts.state)) return [];
@@ -153,7 +153,7 @@ export function waitsOf(facts: WaitFacts): Wait[] {
 }
 
 function wait(what: WaitKind, why: string, more: Partial<Wait> = {}): Wait {
-  return { what, why, since: null, until: null, command: null, ...more, who: (more.who ?? []).slice(0, namesShown) };
+  return { what, why, since: null, until: null, command: null, ...more, who: (more.who ?? []).slice(0, maxNamesShown) };
 }
 
 function operatorWait(facts: WaitFacts): Wait[] {

@@ -313,11 +313,11 @@ export class LeaseLostError extends BrambleError {
 }
 
 /** A coordinator that is suspended in the middle of a transaction must not keep the row's lock for ever. */
-const longestIdleMs = 10_000;
+const maxIdleMs = 10_000;
 
 /** The row under its lock, if this holder has the lease: for transactions that begin with another lock. */
 export async function lockLeased(tx: Transaction, id: UpgradeId, holder: string): Promise<Upgrade> {
-  await tx`select set_config('idle_in_transaction_session_timeout', ${`${longestIdleMs}ms`}, true)`;
+  await tx`select set_config('idle_in_transaction_session_timeout', ${`${maxIdleMs}ms`}, true)`;
   const upgrade = await lockUpgrade(tx, id);
   if (upgrade === undefined || upgrade.leaseHolder !== holder) throw new LeaseLostError(upgrade?.leaseHolder ?? null);
   return upgrade;

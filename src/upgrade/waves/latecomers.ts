@@ -30,7 +30,7 @@ import {
 type LatecomerWave = 'own-wave' | 'last-wave';
 
 /** Accounts that one event names. */
-const namesShown = 20;
+const maxNamesShown = 20;
 
 /** In a domain that had no account: a wave without a gate, for accounts that an operator assigns or that come later. */
 export async function joinLatecomerWave(tx: Transaction, upgrade: Upgrade): Promise<void> {
@@ -119,7 +119,7 @@ export async function queueMoves(tx: Transaction, upgrade: Upgrade, wave: number
 }
 
 function displacedText(displaced: readonly NonNullable<UnmovedAccount['displaced']>[]): string {
-  const some = displaced.slice(0, namesShown).map(({ account, at, by }) => `${account} (to ${at}, by ${by})`);
+  const some = displaced.slice(0, maxNamesShown).map(({ account, at, by }) => `${account} (to ${at}, by ${by})`);
   const more = displaced.length > some.length ? ` and ${displaced.length - some.length} more` : '';
   return `moved by hand, and moved back to their assigned instances: ${some.join(', ')}${more}`;
 }

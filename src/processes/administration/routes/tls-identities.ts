@@ -9,7 +9,7 @@ import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 
 /** Devices whose rows one transaction holds. */
-const clearedAtOnce = 500;
+const maxCleared = 500;
 
 export function tlsIdentityRoutes(context: AdministrationContext): FastifyPluginAsync {
   return async (app) => {
@@ -31,8 +31,8 @@ export function tlsIdentityRoutes(context: AdministrationContext): FastifyPlugin
 
     serve(app, deviceOperations.clearTlsIdentities, async () => {
       let devices = 0;
-      for (let cleared = clearedAtOnce; cleared === clearedAtOnce; devices += cleared) {
-        cleared = await write(context, (tx) => clearTlsIdentities(tx, clearedAtOnce));
+      for (let cleared = maxCleared; cleared === maxCleared; devices += cleared) {
+        cleared = await write(context, (tx) => clearTlsIdentities(tx, maxCleared));
       }
       return { devices };
     });
