@@ -5,7 +5,7 @@
 
 import { createAccount } from '../accounts/accounts.ts';
 import type { AccountId, InstanceId, SrpIdentifier } from '../base/ids.ts';
-import { type Database, openDatabase } from '../database/connection.ts';
+import { type Database, openDatabase, type Queryable } from '../database/connection.ts';
 import { untilOneWaits, watched } from '../database/waiting-fixture.ts';
 import type { Authorities, InstanceAuthorities } from '../domain/authorities.ts';
 import { generateAuthorities } from '../domain/authority-creation.ts';
@@ -120,4 +120,16 @@ export async function createActivationFixture(url: string): Promise<ActivationFi
     },
   };
   return fixture;
+}
+
+/** What is left of the account's current password. */
+export async function activationPasswordState(
+  q: Queryable,
+  accountName: string,
+): Promise<{ expiresAt: Date; triesLeft: number } | undefined> {
+  const [row] = await q<{ expiresAt: Date; triesLeft: number }[]>`
+    select p.expires_at as "expiresAt", p.tries_left as "triesLeft"
+    from activation_password p join account a on a.id = p.account_id
+    where a.name = ${accountName}`;
+  return row;
 }

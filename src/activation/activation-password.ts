@@ -72,15 +72,3 @@ export async function consumeActivationPassword(
     select exists (select from fence) as fenced`;
   return row?.fenced === true;
 }
-
-/** When the account's current password expires, for an administrator. */
-export async function activationPasswordState(
-  q: Queryable,
-  accountName: string,
-): Promise<{ expiresAt: Date; triesLeft: number } | undefined> {
-  const [row] = await q<{ expiresAt: Date; triesLeft: number }[]>`
-    select p.expires_at as "expiresAt", p.tries_left as "triesLeft"
-    from activation_password p join account a on a.id = p.account_id
-    where a.name = ${accountName}`;
-  return row;
-}

@@ -8,13 +8,13 @@ import { parseEnrollmentProfile } from '../protocol/apple/enrollment-profile.ts'
 import { verifyAttached } from '../protocol/cms/verification.ts';
 import { fingerprintOf } from '../protocol/x509/certificate-fields.ts';
 import { type Activation, createActivation } from './activation.ts';
-import { type ActivationFixture, createActivationFixture, testDomain } from './activation-fixture.ts';
 import {
+  type ActivationFixture,
   activationPasswordState,
-  activationTries,
-  consumeActivationPassword,
-  setActivationPassword,
-} from './activation-password.ts';
+  createActivationFixture,
+  testDomain,
+} from './activation-fixture.ts';
+import { activationTries, consumeActivationPassword, setActivationPassword } from './activation-password.ts';
 import { digestActivationPassword, matchesActivationPassword } from './activation-secret.ts';
 import { offerDevice } from './device-offer.ts';
 import { createPasswordChecks } from './password-checks.ts';

@@ -5,8 +5,8 @@ import { after, before, test } from 'node:test';
 import type { AccountId } from '../base/ids.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { until } from '../testing/condition.ts';
-import { type ActivationFixture, createActivationFixture } from './activation-fixture.ts';
-import { activationPasswordState, activationTries } from './activation-password.ts';
+import { type ActivationFixture, activationPasswordState, createActivationFixture } from './activation-fixture.ts';
+import { activationTries } from './activation-password.ts';
 import { matchesActivationPassword } from './activation-secret.ts';
 import { createPasswordChecks, type PasswordCheck } from './password-checks.ts';
 

@@ -60,14 +60,6 @@ export async function migrate(url: string, options: MigrateOptions): Promise<num
   }
 }
 
-/** The highest migration number applied, 0 for an empty database. */
-export async function schemaVersionOf(db: Database): Promise<number> {
-  const [table] = await db<{ present: boolean }[]>`select to_regclass('migration') is not null as present`;
-  if (!table?.present) return 0;
-  const [row] = await db<{ version: number }[]>`select coalesce(max(number), 0)::int as version from migration`;
-  return row?.version ?? 0;
-}
-
 const rivalAskedEveryMs = 100;
 
 async function takeMigrationLock(db: Database): Promise<void> {

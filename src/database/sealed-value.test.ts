@@ -4,14 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import {
-  createMasterKeys,
-  openValue,
-  readMasterKeys,
-  rotateMasterKeys,
-  sealValue,
-  writeMasterKeys,
-} from './sealed-value.ts';
+import { rotateMasterKeys } from './master-keys-fixture.ts';
+import { createMasterKeys, openValue, readMasterKeys, sealValue, writeMasterKeys } from './sealed-value.ts';
 
 const keys = createMasterKeys();
 const changed = { code: 'ERR_SEALED_VALUE' };

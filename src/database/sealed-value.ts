@@ -26,12 +26,6 @@ export function createMasterKeys(): MasterKeys {
   return { current: id, keys: new Map([[id, randomBytes(32)]]) };
 }
 
-/** Adds a fresh key and makes it the current one; values sealed by older ones still open. */
-export function rotateMasterKeys(keys: MasterKeys): MasterKeys {
-  const fresh = createMasterKeys();
-  return { current: fresh.current, keys: new Map([...keys.keys, ...fresh.keys]) };
-}
-
 /** @throws BrambleError ERR_MASTER_KEY when the file is missing or not a key file. */
 export async function readMasterKeys(path: string): Promise<MasterKeys> {
   try {

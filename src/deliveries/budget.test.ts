@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, beforeEach, test } from 'node:test';
 import fc from 'fast-check';
-import type { Database, Transaction } from '../database/connection.ts';
-import { addDevices, addInstance, openFleet, type TestInstance } from '../policies/fleet-fixture.ts';
-import { endingWithin } from '../testing/property.ts';
+import type { CommandId, InstanceId } from '../base/ids.ts';
+import type { Database } from '../database/connection.ts';
+import { connectDevices } from '../devices/connect-statement.ts';
+import { type DeviceFixture, seedCommand, seedDevice } from '../devices/device-fixture.ts';
+import { addInstance, openFleet, type TestInstance } from '../policies/fleet-fixture.ts';
 import { applyBudget, budgetSchema, readBudget, silentPatience, writeBudget } from './budget.ts';
-import { collectStrayPermits, freePermits, readPermitUse, takePermits } from './permits.ts';
+import { collectStrayPermits, readPermitUse } from './permits.ts';
 import { markSuspects, takeBackSilent } from './suspects.ts';
 import { availableTokens, type Bucket, burstOf, refill, takeTokens } from './token-bucket.ts';
 
@@ -33,47 +35,50 @@ async function apply(budget: object, instances: readonly TestInstance[] = [one, 
   });
 }
 
+const devices = new Map<string, DeviceFixture>();
+const devicesOf = (ids: readonly string[]) => ids.flatMap((id) => devices.get(id) ?? []);
+
 /** Released budgeted deliveries of one device each. */
-async function addReleased(instanceId: string, count: number): Promise<string[]> {
+async function addReleased(instanceId: InstanceId, count: number): Promise<string[]> {
   const ids: string[] = [];
-  for (const device of await addDevices(db, instanceId, count)) {
-    const id = randomUUID();
-    await db`
-      insert into delivery (id, account_id, device_id, item, cause, budgeted, state, released_at)
-      values (${id}, ${device.accountId}, ${device.id}, 'it-policy', 'move', true, 'released', now())`;
-    ids.push(id);
+  for (let n = 0; n < count; n += 1) {
+    const device = await seedDevice(db, instanceId, `b${devices.size}`);
+    const { deliveryId } = await seedCommand(db, device, { budgeted: true, item: 'it-policy' });
+    assert.ok(deliveryId);
+    devices.set(deliveryId, device);
+    ids.push(deliveryId);
   }
   return ids;
 }
 
-/** Requests of one device come one after the other. */
-async function lockDeliveries(tx: Transaction, ids: readonly string[]): Promise<void> {
-  await tx`select id from delivery where id = any(${ids as string[]}::uuid[]) order by id for update`;
+const requestOf = ({ token, fingerprint, enrolment }: DeviceFixture) => ({
+  ...{ token, fingerprint, enrolment, overTls: true, inventory: null, options: null },
+});
+
+/** Their devices connect, all at once. @returns what was handed to them */
+async function handOut(instanceId: InstanceId, ids: readonly string[]): Promise<string[]> {
+  const requests = devicesOf(ids).map((device) => ({
+    ...requestOf(device),
+    ...({ status: 'idle', commandId: null, answer: null } as const),
+  }));
+  const outcomes = await connectDevices(db, instanceId, requests);
+  return ids.filter((_, index) => {
+    const outcome = outcomes[index];
+    return outcome?.kind === 'served' && outcome.command !== null;
+  });
 }
 
-/** What the connect statement does with granted deliveries, in one transaction with the granting. */
-async function handOut(instanceId: string, ids: readonly string[]): Promise<string[]> {
-  const granted = await db.begin(async (tx) => {
-    await lockDeliveries(tx, ids);
-    const some = await takePermits(tx, instanceId, ids);
-    await tx`update delivery set state = 'handed-out', handed_out_at = clock_timestamp()
-              where id = any(${some}::uuid[]) and state = 'released'`;
-    return some;
-  });
-  return granted as string[];
-}
-
-async function settle(ids: readonly string[], state: 'done' | 'released' = 'done'): Promise<void> {
-  await db.begin(async (tx) => {
-    await lockDeliveries(tx, ids);
-    const settled = await tx<{ id: string }[]>`
-      update delivery set state = ${state}
-       where id = any(${ids as string[]}::uuid[]) and state in ('handed-out', 'suspect') returning id`;
-    await freePermits(
-      tx,
-      settled.map(({ id }) => id),
-    );
-  });
+/** Their devices answer what they were handed. */
+async function settle(instanceId: InstanceId, ids: readonly string[]): Promise<void> {
+  const commands = await db<{ deliveryId: string; id: CommandId }[]>`
+    select delivery_id as "deliveryId", id from command where delivery_id = any(${ids as string[]}::uuid[])`;
+  const requests = commands.flatMap(({ deliveryId, id }) =>
+    devicesOf([deliveryId]).map((device) => ({
+      ...requestOf(device),
+      ...({ status: 'done', commandId: id, answer: {} } as const),
+    })),
+  );
+  await connectDevices(db, instanceId, requests);
 }
 
 async function taken(): Promise<Record<string, number>> {
@@ -87,7 +92,7 @@ test('as many deliveries are granted as the instance and the domain have slots, 
   assert.deepEqual(await handOut(one.id, ofOne), ofOne.slice(0, 3));
   assert.deepEqual(await handOut(two.id, ofTwo), ofTwo.slice(0, 1));
   assert.deepEqual(await taken(), { [one.id]: 3, [two.id]: 1, domain: 4, suspects: 0 });
-  await settle(ofOne.slice(0, 2));
+  await settle(one.id, ofOne.slice(0, 2));
   assert.deepEqual(await handOut(two.id, ofTwo.slice(1)), ofTwo.slice(1, 3));
   assert.deepEqual(await taken(), { [one.id]: 1, [two.id]: 3, domain: 4, suspects: 0 });
 });
@@ -102,8 +107,7 @@ test('a delivery that is handed out again needs no further permit', async () => 
 });
 
 test('without an applied budget nothing is granted', async () => {
-  assert.deepEqual(await takePermits(db, one.id, [randomUUID()]), []);
-  assert.deepEqual(await takePermits(db, one.id, []), []);
+  assert.deepEqual(await handOut(one.id, await addReleased(one.id, 2)), []);
 });
 
 test('silent deliveries become suspects as far as the cap allows, and their slots are free again', async () => {
@@ -119,8 +123,8 @@ test('silent deliveries become suspects as far as the cap allows, and their slot
   assert.equal((await handOut(one.id, ids.slice(4))).length, 2);
   const [suspect] = await db<{ id: string }[]>`select id from delivery where state = 'suspect'`;
   assert.ok(suspect);
-  assert.deepEqual(await takePermits(db, one.id, [suspect.id]), [suspect.id], 'a suspect that comes back is served');
-  await settle([suspect.id]);
+  assert.deepEqual(await handOut(one.id, [suspect.id]), [suspect.id], 'a suspect that comes back is served');
+  await settle(one.id, [suspect.id]);
   assert.deepEqual(await taken(), { [one.id]: 4, [two.id]: 0, domain: 4, suspects: 1 });
 });
 
@@ -140,9 +144,6 @@ test('an account whose owner is being changed keeps what it has until that is do
   const [first, second] = await addReleased(one.id, 2);
   assert.ok(first && second);
   await handOut(one.id, [first, second]);
-  await db`
-    insert into command (id, device_id, account_id, delivery_id, budgeted, request_type, body, state)
-    select gen_random_uuid(), device_id, account_id, id, true, 'InstallProfile', '', 'sent' from delivery`;
   await db`update delivery set handed_out_at = now() - make_interval(secs => ${60 * (silentPatience + 1)})`;
   await db.begin(async (tx) => {
     await tx`update account set instance_id = ${two.id}, epoch = epoch + 1`;
@@ -189,7 +190,7 @@ test('raising the budget adds slots; lowering it lets what is out come back and 
     Object.fromEntries((await readPermitUse(db)).map(({ scope, size, taken }) => [scope, [size, taken]]));
   assert.deepEqual((await sizes())[one.id], [2, 4]);
   assert.deepEqual(await handOut(one.id, ids.slice(4)), []);
-  await settle(out);
+  await settle(one.id, out);
   assert.equal(await collectStrayPermits(db), 4);
   assert.deepEqual((await sizes())[one.id], [2, 0]);
   assert.equal((await handOut(one.id, ids.slice(4))).length, 2);
@@ -216,68 +217,6 @@ test('the budget is stored with what was left out filled in, and applied by seve
   const [rate] = await db`select per_minute, tokens from send_rate where scope = 'domain'`;
   assert.deepEqual([rate?.['per_minute'], rate?.['tokens']], [300, 6]);
 });
-
-test('in flight + suspects never exceed budget + cap, however handing out, answers, time-outs and moves interleave', async () => {
-  const step = fc.record({
-    kind: fc.constantFrom('hand-out', 'hand-out', 'settle', 'not-now', 'suspects', 'collect', 'move'),
-    instance: fc.nat(1),
-    start: fc.nat(11),
-    count: fc.integer({ min: 1, max: 6 }),
-  });
-  const limits = { perInstance: 3, perDomain: 4, suspects: 2 };
-  await apply(limits);
-  const ids = [...(await addReleased(one.id, 6)), ...(await addReleased(two.id, 6))];
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(fc.array(step, { minLength: 1, maxLength: 6 }), { minLength: 1, maxLength: 5 }),
-      async (rounds) => {
-        await db`update delivery_permit set delivery_id = null`;
-        await db`update delivery set state = 'released'`;
-        const run = async ({ kind, instance, start, count }: (typeof rounds)[number][number]) => {
-          const own = instance === 0 ? one.id : two.id;
-          const chosen = ids.slice(start, start + count);
-          switch (kind) {
-            case 'hand-out':
-              return void (await handOut(own, chosen));
-            case 'settle':
-              return await settle(chosen);
-            case 'not-now':
-              return await settle(chosen, 'released');
-            case 'suspects':
-              return void (await markSuspects(db, own, -1));
-            case 'collect':
-              return void (await collectStrayPermits(db));
-            case 'move':
-              await db`update account set instance_id = ${own}, epoch = epoch + 1
-                      where id in (select account_id from delivery where id = ${chosen[0] ?? randomUUID()})`;
-          }
-        };
-        for (const round of rounds) {
-          // A deadlock would be an error; serialised by the database, every interleaving is a legal one.
-          await Promise.all(round.map(run));
-          await assertWithin(limits);
-        }
-      },
-    ),
-    { numRuns: 25, ...endingWithin() },
-  );
-});
-
-/** From outside: by the deliveries' states, and by the permits that stand for them. */
-async function assertWithin(limits: { perInstance: number; perDomain: number; suspects: number }): Promise<void> {
-  const [count] = await db<{ out: number; suspects: number; unpaid: number }[]>`
-    select count(*) filter (where d.state = 'handed-out')::int as out,
-           count(*) filter (where d.state = 'suspect')::int as suspects,
-           count(*) filter (where not exists (select 1 from delivery_permit p where p.delivery_id = d.id))::int as unpaid
-      from delivery d where d.state in ('handed-out', 'suspect')`;
-  assert.ok(count);
-  assert.equal(count.unpaid, 0, 'a delivery is out without a permit');
-  assert.ok(count.out <= limits.perDomain, `${count.out} are out`);
-  assert.ok(count.suspects <= limits.suspects, `${count.suspects} are suspects`);
-  const perInstance = await db<{ scope: string; taken: number }[]>`
-    select scope, count(delivery_id)::int as taken from delivery_permit where scope not in ('domain', 'suspects') group by scope`;
-  for (const { taken } of perInstance) assert.ok(taken <= limits.perInstance);
-}
 
 test('a bucket never yields more than rate × time + burst, and after an hour’s pause no more than a second’s worth', () => {
   const action = fc.record({ waitMs: fc.integer({ min: -500, max: 20_000 }), want: fc.nat(50) });

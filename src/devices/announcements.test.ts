@@ -3,7 +3,7 @@ import { after, test } from 'node:test';
 import { type CommandId, newId } from '../base/ids.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
-import { rotateMasterKeys } from '../database/sealed-value.ts';
+import { rotateMasterKeys } from '../database/master-keys-fixture.ts';
 import { untilOneWaits, watched } from '../database/waiting-fixture.ts';
 import { readAnnouncement } from '../platforms/apple/messages.ts';
 import { serializeCheckin, sharedUserId } from '../protocol/apple/checkin.ts';

@@ -1,11 +1,8 @@
 /**
- * Which items a device can take; the rule exists here in SQL too, and a test keeps both the same. If a platform names a
- * minimum device software, devices below it get only the IT policy; others get all three, and compilation decides which
+ * Which items a device can take. If a platform names a minimum device software, devices below it get only the IT policy; others get all three, and compilation decides which
  * parts they can take. Identity renewal applies to every device.
  */
-import { compareVersions } from '../base/dotted-version.ts';
 import type { Queryable, SqlFragment } from '../database/connection.ts';
-import type { DeviceDescription } from '../platforms/order.ts';
 import type { Platforms } from '../platforms/port.ts';
 
 /** Items that a device is owed through its account: after a move, an activation, a change. */
@@ -18,16 +15,7 @@ export type DeliveryItem = AccountItem | 'device-identity';
 export const accountItems: readonly AccountItem[] = ['it-policy', 'service-books', 'synchronization'];
 export const deliveryItems: readonly DeliveryItem[] = [...accountItems, 'device-identity'];
 
-export function itemsOwedTo(
-  platforms: Platforms,
-  { platform, softwareVersion }: Pick<DeviceDescription, 'platform' | 'softwareVersion'>,
-): readonly AccountItem[] {
-  const leastSoftware = platforms.named(platform)?.leastSoftware ?? null;
-  const takesAll = leastSoftware === null || compareVersions(softwareVersion ?? '0', leastSoftware) >= 0;
-  return takesAll ? accountItems : ['it-policy'];
-}
-
-/** The same in SQL, for `d` of device: whether it takes more than the IT policy. Versions compare as arrays of numbers. */
+/** For `d` of device: whether it takes more than the IT policy. Versions compare as arrays of numbers. */
 export function acceptsAllItems(q: Queryable, platforms: Platforms): SqlFragment {
   const limited = platforms.all.flatMap(({ name, leastSoftware }) =>
     leastSoftware === null ? [] : [{ name, leastSoftware }],

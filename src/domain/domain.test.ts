@@ -4,7 +4,8 @@ import { after, test } from 'node:test';
 import * as z from 'zod';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
-import { createMasterKeys, rotateMasterKeys } from '../database/sealed-value.ts';
+import { rotateMasterKeys } from '../database/master-keys-fixture.ts';
+import { createMasterKeys } from '../database/sealed-value.ts';
 import {
   changeDesiredProcesses,
   type DesiredProcess,

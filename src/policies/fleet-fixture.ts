@@ -1,11 +1,12 @@
 /** Rows that the tests of this folder work on: instances, accounts and active devices, straight into the tables. */
 import { randomBytes, randomUUID } from 'node:crypto';
+import { type InstanceId, newId } from '../base/ids.ts';
 import { type Database, openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { seedPolicies } from './preconfigured-policies.ts';
 
 export interface TestInstance {
-  readonly id: string;
+  readonly id: InstanceId;
   readonly name: string;
   readonly srpIdentifier: string;
 }
@@ -39,7 +40,7 @@ export async function openFleet(): Promise<{ db: Database; close(): Promise<void
 }
 
 export async function addInstance(db: Database, number: number): Promise<TestInstance> {
-  const instance = { id: randomUUID() as string, name: `server-${number}`, srpIdentifier: `S1000000${number}` };
+  const instance = { id: newId<InstanceId>(), name: `server-${number}`, srpIdentifier: `S1000000${number}` };
   await db`insert into instance (id, name, srp_identifier) values (${instance.id}, ${instance.name}, ${instance.srpIdentifier})`;
   return instance;
 }

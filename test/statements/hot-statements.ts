@@ -251,13 +251,11 @@ export const hotStatements: readonly HotStatement[] = [
   },
   {
     name: 'deliveries: permits',
-    of: [permits.takePermits, permits.freePermits, permits.collectStrayPermits, permits.readPermitUse],
+    of: [permits.collectStrayPermits, permits.readPermitUse],
     maxRows: few,
-    run: async (q, { there, deliveryIds }) => {
-      await permits.takePermits(q, there, deliveryIds);
+    run: async (q) => {
       await permits.readPermitUse(q);
       await permits.collectStrayPermits(q);
-      await permits.freePermits(q, deliveryIds);
     },
   },
   {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isBrambleError } from '../../base/errors.ts';
-import { itemsOwedTo } from '../../devices/delivery-items.ts';
+import { itemsOwedTo } from '../../devices/delivery-items-fixture.ts';
 import { domain } from '../../policies/fleet-fixture.ts';
 import { parseProfile } from '../../protocol/apple/profile.ts';
 import { isServiceType, parseServiceSettings, type ServiceType } from '../../services/services.ts';
