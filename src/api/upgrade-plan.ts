@@ -26,7 +26,7 @@ const plannedWave = z.looseObject({
   number: z.number().int(),
   name: z.string(),
   accounts: z.number().int(),
-  leastRequests: z.number().int().describe('Requests that its gate is content with.'),
+  leastRequests: z.number().int().describe('Number of requests that its gate requires.'),
 });
 
 const needs = z.looseObject({
@@ -41,7 +41,7 @@ const sends = z.looseObject({
   itPolicies: z.number().default(0),
   serviceBooks: z.number().default(0),
   synchronizations: z.number().default(0),
-  leastMinutes: z.number().default(0).describe('Least time that sending them takes under the budget.'),
+  leastMinutes: z.number().default(0).describe('Minimum time needed to send them under the budget.'),
 });
 
 export const upgradePlanSchema = z.looseObject({
@@ -49,9 +49,7 @@ export const upgradePlanSchema = z.looseObject({
   patch: z
     .boolean()
     .default(false)
-    .describe(
-      'Both releases have one schema, one set of features, one shape of everything stored: the way is shorter.',
-    ),
+    .describe('Both releases have the same schema, features and stored data, so the upgrade has fewer steps.'),
   inPlace: z
     .boolean()
     .default(false)
@@ -82,7 +80,7 @@ export const waveGateShape = z.looseObject({
   answer: z.enum(['pass', 'fail', 'undecided']).optional(),
   reasons: z.array(z.string()).optional(),
   at: z.string().optional().describe('When it answered so; both times are ISO 8601.'),
-  windowFrom: z.string().optional().describe('What counts from when.'),
-  acceptedBy: z.string().optional().describe('Who answers for the wave in the gate’s place.'),
+  windowFrom: z.string().optional().describe('Start of the period that is evaluated.'),
+  acceptedBy: z.string().optional().describe('Who accepted the wave in place of its gate.'),
 });
 export type WaveGate = z.output<typeof waveGateShape>;

@@ -75,10 +75,7 @@ export const upgradeReport = z.object({
   pausedFrom: z.string().nullable(),
   position: z.string().describe('Such as `paused in moving`.'),
   pauseReason: z.string().nullable(),
-  waitingFor: z
-    .string()
-    .nullable()
-    .describe('What the coordinator’s last step said; the whole of it stands in `waits`.'),
+  waitingFor: z.string().nullable().describe('What the coordinator’s last step reported; `waits` has the full list.'),
   waits: z.array(upgradeWait).optional(),
   coordinator: z.object({ holder: z.string().nullable(), atWork: z.boolean() }),
   createdAt: instant,
@@ -89,16 +86,16 @@ export const upgradeReport = z.object({
   newInstances: z.array(z.object({ name: z.string(), replaces: z.string() })),
   replacements: z
     .array(replacement)
-    .describe('In place: since when each instance is replaced, and since when all of it is at work.')
+    .describe('In place: when the replacement of each instance began, and when all of its processes were running.')
     .default([]),
   accounts: z.object({ moved: z.number(), reversed: z.number(), failed: z.number(), atOldRelease: z.number() }),
   notBack: z
     .array(z.string())
-    .describe('Reversed in place: processes that have not come back as the release before.')
+    .describe('Reversed in place: processes that are not yet running the previous release again.')
     .default([]),
   emptied: z
     .array(z.string())
-    .describe('Once it is done: instances that it emptied and that nobody has retired, so that they serve nobody.')
+    .describe('After the upgrade: instances that it emptied and that have not been retired. They serve no accounts.')
     .default([]),
   waves: z.array(wave),
   deliveries: z.array(deliveryCount),
@@ -109,7 +106,7 @@ export const upgradeReport = z.object({
   features: z.array(feature),
   phases: z
     .array(z.object({ state: z.string(), at: instant, seconds: z.number() }))
-    .describe('Seconds spent in each state, in the order in which they were come to.'),
+    .describe('Seconds spent in each state, in the order in which the states were entered.'),
   events: z.array(z.object({ id: z.number(), at: instant, state: z.string(), message: z.string(), detail: freeForm })),
 });
 export type UpgradeReport = z.output<typeof upgradeReport>;

@@ -121,7 +121,7 @@ function batchTable(batches: readonly MoveBatchView[], style: Style): string {
     failed: (row) => String(row.counts.rolledBack),
     by: (row) => row.createdBy,
     since: (row) => timeText(row.createdAt),
-    'why it waits': (row) => cell(row.pauseReason ?? waitText(row.counts)),
+    reason: (row) => cell(row.pauseReason ?? waitText(row.counts)),
   });
 }
 
