@@ -8,10 +8,11 @@
 import { z } from 'zod';
 import { headShape, keyShape } from '../src/access/audit/head-file.ts';
 import { accessFileShape } from '../src/api/access-file.ts';
+import { budgetSchema } from '../src/api/budget.ts';
+import { upgradePlanSchema, waveGateShape } from '../src/api/upgrade-plan.ts';
 import { serviceAddressShape } from '../src/component/service-address.ts';
 import { roleCredentialShape } from '../src/database/roles/role-credentials.ts';
 import { masterKeyFile } from '../src/database/sealed-value.ts';
-import { budgetSchema } from '../src/deliveries/budget.ts';
 import { deliverySettingsSchema } from '../src/deliveries/delivery-settings.ts';
 import { identitySettingsSchema } from '../src/domain/identity-settings.ts';
 import { releaseSignerSetting } from '../src/domain/release-signer.ts';
@@ -53,8 +54,7 @@ import { signShape } from '../src/processes/supervisor/process-signs.ts';
 import { componentDetailShape } from '../src/registry/component-detail.ts';
 import { manifestSchema } from '../src/release/manifest.ts';
 import { serviceSettings } from '../src/services/services.ts';
-import { upgradePlanSchema, upgradeProgressSchema } from '../src/upgrade/state/upgrade-plan.ts';
-import { waveGateShape } from '../src/upgrade/state/wave-store.ts';
+import { upgradeProgressSchema } from '../src/upgrade/state/upgrade-plan.ts';
 
 const linkShapes = {
   ...{ acceptedShape, helloShape, outcomeReportShape, refusedShape, revocationListShape },

@@ -2,9 +2,10 @@
  * How often gates are wrong: waves of simulated traffic, good and bad, judged at every look as the coordinator judges them.
  * Not a unit of work is done by a server here: what is measured is the statistic of `src/upgrade/gates/gate.ts`.
  */
+
+import { gateSettingsSchema } from '../../src/api/upgrade-options.ts';
 import { seededRandom } from '../../src/simulator/seeded-random.ts';
 import { judgeGate } from '../../src/upgrade/gates/gate.ts';
-import { gateSettingsSchema } from '../../src/upgrade/state/plan-options.ts';
 import { median } from '../median.ts';
 import { type Behaviour, logNormalMs, looksAt } from './traffic.ts';
 

@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { planOptionsSchema } from './upgrade-options.ts';
 
-export const plannedInstanceSchema = z.looseObject({
+const plannedInstanceSchema = z.looseObject({
   name: z.string(),
   replaces: z.string().describe('The instance of the old release whose accounts it takes.'),
   host: z.string(),
@@ -19,7 +19,7 @@ export const plannedReplacementSchema = z.looseObject({
 });
 export type PlannedReplacement = z.output<typeof plannedReplacementSchema>;
 
-export const lossSchema = z.looseObject({ what: z.string(), why: z.string() });
+const lossSchema = z.looseObject({ what: z.string(), why: z.string() });
 export type Loss = z.output<typeof lossSchema>;
 
 const plannedWave = z.looseObject({

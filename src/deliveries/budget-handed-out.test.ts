@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
+import { budgetSchema } from '../api/budget.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { sqlState } from '../database/sql-state.ts';
@@ -8,7 +9,7 @@ import type { ConnectRequest } from '../devices/connect-request.ts';
 import { connectDevices } from '../devices/connect-statement.ts';
 import { type DeviceFixture, seedCommand, seedDevice, seedDomain } from '../devices/device-fixture.ts';
 import { endingWithin } from '../testing/property.ts';
-import { applyBudget, budgetSchema } from './budget.ts';
+import { applyBudget } from './budget.ts';
 import { collectStrayPermits } from './permits.ts';
 import { markSuspects } from './suspects.ts';
 

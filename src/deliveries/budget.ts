@@ -11,8 +11,6 @@ import type { Queryable, Transaction } from '../database/connection.ts';
 import { readSetting, writeSetting } from '../domain/settings.ts';
 import { burstOf } from './token-bucket.ts';
 
-export { type Budget, budgetSchema };
-
 /** Multiple of `suspectAfterSeconds` for which a silent device keeps a place while others wait for one. */
 export const silentPatience = 5;
 

@@ -1,9 +1,9 @@
 /** When identities are due, and how many renewals begin: the rules against the statements. */
 import assert from 'node:assert/strict';
 import { after, beforeEach, test } from 'node:test';
+import { budgetSchema } from '../api/budget.ts';
 import { identitySettingsSchema, renewalRetrySeconds } from '../domain/identity-settings.ts';
 import { addDevices, addInstance, openFleet } from '../policies/fleet-fixture.ts';
-import { budgetSchema } from './budget.ts';
 import { isAnyRenewalDue, oweRenewals, readRenewalsUnderWay } from './owe-renewals.ts';
 import { renewalsAllowed } from './renewal-pace.ts';
 

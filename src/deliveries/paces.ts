@@ -2,10 +2,12 @@
  * The paces of a policy service: budget and delivery settings, read again once a second. Invariant: the instance's
  * permits and rates exist before its first turn releases anything; what was read last holds while nothing newer can be read.
  */
+
+import type { Budget } from '../api/budget.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Database } from '../database/connection.ts';
 import { readSetting } from '../domain/settings.ts';
-import { applyBudget, type Budget, readBudget } from './budget.ts';
+import { applyBudget, readBudget } from './budget.ts';
 import { type DeliverySettings, deliverySettingsSchema } from './delivery-settings.ts';
 import { createChore } from './upkeep.ts';
 

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
+import { budgetSchema } from '../api/budget.ts';
 import { systemClock } from '../base/clock.ts';
 import type { CommandId, InstanceId } from '../base/ids.ts';
 import type { ConnectRequest } from '../devices/connect-request.ts';
@@ -15,7 +16,7 @@ import { addInstance, domain, openFleet, type TestDevice } from '../policies/fle
 import { findPolicy, replacePolicyRules } from '../policies/policy-store.ts';
 import { silentLogger } from '../process/log/logger.ts';
 import { parseCommand } from '../protocol/apple/command.ts';
-import { budgetSchema, writeBudget } from './budget.ts';
+import { writeBudget } from './budget.ts';
 import { createPolicyService } from './policy-service.ts';
 
 const fleet = await openFleet();

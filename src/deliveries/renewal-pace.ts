@@ -3,7 +3,7 @@
  * slots, however many are due (a fleet that enrolled in one week, a domain whose upgrade is finalized when a third of
  * its devices is due); the rest is left to policies. An absent device uses none of it.
  */
-import type { Budget } from './budget.ts';
+import type { Budget } from '../api/budget.ts';
 
 export interface RenewalsUnderWay {
   /** Begun within the last minute: of the instance, of the domain. */

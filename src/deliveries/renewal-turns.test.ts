@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { budgetSchema } from '../api/budget.ts';
 import { systemClock } from '../base/clock.ts';
 import { addDevices, addInstance, openFleet } from '../policies/fleet-fixture.ts';
-import { budgetSchema } from './budget.ts';
 import { deliverySettingsSchema } from './delivery-settings.ts';
 import { createRenewalTurns } from './renewal-turns.ts';
 

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
+import { budgetSchema } from '../api/budget.ts';
 import type { CommandId } from '../base/ids.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
@@ -13,7 +14,7 @@ import { connectDevices } from '../devices/connect-statement.ts';
 import { type DeviceFixture, seedCommand, seedDevice, seedDomain } from '../devices/device-fixture.ts';
 import { maxHandOuts } from '../devices/unanswered-commands.ts';
 import { endingWithin } from '../testing/property.ts';
-import { applyBudget, budgetSchema, silentPatience } from './budget.ts';
+import { applyBudget, silentPatience } from './budget.ts';
 import { countOpenDeliveries, holdReason, readSlots } from './situation.ts';
 import { markSuspects, takeBackAllSilent, takeBackForgotten, takeBackSilent } from './suspects.ts';
 

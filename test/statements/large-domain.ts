@@ -4,9 +4,11 @@
  *
  * Invariant: autovacuum keeps away, so that the planner knows of the rows only what the test tells it (`analyzeAll`).
  */
+
+import { budgetSchema } from '../../src/api/budget.ts';
 import { type InstanceId, newId, type UpgradeId } from '../../src/base/ids.ts';
 import type { Database } from '../../src/database/connection.ts';
-import { budgetSchema, writeBudget } from '../../src/deliveries/budget.ts';
+import { writeBudget } from '../../src/deliveries/budget.ts';
 import { seedDomain } from '../../src/devices/device-fixture.ts';
 import { seedPolicies } from '../../src/policies/preconfigured-policies.ts';
 

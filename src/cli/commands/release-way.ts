@@ -4,11 +4,11 @@
  */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import type { UpgradePlan } from '../../api/upgrade-plan.ts';
 import { assertNever } from '../../base/assert-never.ts';
 import { counted } from '../../base/counted.ts';
 import { shownValue } from '../../base/shown-text.ts';
 import type { WayAnswer } from '../../upgrade/plan/release-way.ts';
-import type { UpgradePlan } from '../../upgrade/state/upgrade-plan.ts';
 import { type AcceptanceFlags, acceptanceOptions } from '../acceptance-flags.ts';
 import { homeFolder } from '../administration-access.ts';
 import { type ExitCode, exitCode } from '../exit-codes.ts';

@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { workingTreeArchive, workingTreeProgram } from '../../../test/harness/archives.ts';
 import { createToken } from '../../access/administrator-tokens.ts';
+import { planOptionsSchema } from '../../api/upgrade-options.ts';
+import { upgradePlanSchema } from '../../api/upgrade-plan.ts';
 import { openDatabase } from '../../database/connection.ts';
 import { createEarlierTestDatabase } from '../../database/database-fixture.ts';
 import { readMigrations } from '../../database/migration-files.ts';
@@ -18,8 +20,6 @@ import { migrationFolder } from '../../release/program.ts';
 import { until, untilDone } from '../../testing/condition.ts';
 import { exitWithin } from '../../testing/process.ts';
 import { isDeadHolder } from '../../upgrade/state/lease-holder.ts';
-import { planOptionsSchema } from '../../upgrade/state/plan-options.ts';
-import { upgradePlanSchema } from '../../upgrade/state/upgrade-plan.ts';
 import { insertUpgrade, readLatestUpgrade } from '../../upgrade/state/upgrade-store.ts';
 import {
   insertTestDomain,

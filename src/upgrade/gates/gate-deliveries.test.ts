@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, test } from 'node:test';
+import { upgradePlanSchema } from '../../api/upgrade-plan.ts';
 import { openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
 import { takeBackSilent } from '../../deliveries/suspects.ts';
-import { upgradePlanSchema } from '../state/upgrade-plan.ts';
 import { insertUpgrade } from '../state/upgrade-store.ts';
 import { insertAssignments, insertWaves } from '../state/wave-store.ts';
 import { insertTestDomain, insertTestInstance } from '../steps/domain-fixture.ts';

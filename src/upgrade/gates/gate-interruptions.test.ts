@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, beforeEach, test } from 'node:test';
+import { upgradePlanSchema } from '../../api/upgrade-plan.ts';
 import { openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
-import { upgradePlanSchema } from '../state/upgrade-plan.ts';
 import { insertUpgrade } from '../state/upgrade-store.ts';
 import { insertWaves } from '../state/wave-store.ts';
 import { insertTestDomain, insertTestInstance, insertTestProcess } from '../steps/domain-fixture.ts';

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, test } from 'node:test';
+import { upgradePlanSchema } from '../../api/upgrade-plan.ts';
 import { openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
-import { upgradePlanSchema } from '../state/upgrade-plan.ts';
 import { insertUpgrade } from '../state/upgrade-store.ts';
 import { insertWaves, reopenWaves, setWaveState } from '../state/wave-store.ts';
 import { insertTestDomain, insertTestInstance } from '../steps/domain-fixture.ts';

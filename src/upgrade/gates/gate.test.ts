@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { gateSettingsSchema } from '../../api/upgrade-options.ts';
 import { binOf } from '../../base/latency-histogram.ts';
-import { gateSettingsSchema } from '../state/plan-options.ts';
 import { judgeGate } from './gate.ts';
 import { type GateFigures, gateFiguresSchema } from './gate-figures.ts';
 

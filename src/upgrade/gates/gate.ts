@@ -6,9 +6,11 @@
  * undecided never passes. One account among several, however busy, can make a gate fail but never pass. One stretch of
  * ten seconds can do neither.
  */
+
+import type { GateSettings } from '../../api/upgrade-options.ts';
 import { counted } from '../../base/counted.ts';
 import { mergeHistograms } from '../../base/latency-histogram.ts';
-import { type ChosenGate, chosenGate, type GateSettings } from '../state/plan-options.ts';
+import { type ChosenGate, chosenGate } from '../state/plan-options.ts';
 import {
   type Comparison,
   deliveryComparisons,

@@ -6,6 +6,8 @@
  * Invariant: an operator's action changes the row only along the state machine; the coordinator carries it out.
  */
 
+import { type PlanOptions, planOptionsSchema } from '../../api/upgrade-options.ts';
+import type { UpgradePlan } from '../../api/upgrade-plan.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { Transaction } from '../../database/connection.ts';
 import { resumeUpgradeBatches } from '../../moves/move-reports.ts';
@@ -16,9 +18,7 @@ import { listInstancesBehind, occupiedText } from '../components/instances-behin
 import { checkNames } from '../plan/check-names.ts';
 import { planUpgrade } from '../plan/plan.ts';
 import { readPlanFacts, type TargetRelease } from '../plan/plan-facts.ts';
-import { type PlanOptions, planOptionsSchema } from '../state/plan-options.ts';
 import { closeUpgrade } from '../state/upgrade-close.ts';
-import type { UpgradePlan } from '../state/upgrade-plan.ts';
 import { isFinal, isPausable, undoTransition } from '../state/upgrade-states.ts';
 import { administrationsBefore, hasReached } from '../state/upgrade-steps.ts';
 import {

@@ -6,6 +6,7 @@
 import { join } from 'node:path';
 import type { FastifyPluginAsync } from 'fastify';
 import { startBody, upgradeOperations } from '../../api/upgrade.ts';
+import { type PlanOptions, planOptionsSchema } from '../../api/upgrade-options.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { Database, Queryable, Transaction } from '../../database/connection.ts';
 import { readDomain } from '../../domain/domain.ts';
@@ -19,7 +20,6 @@ import { unknownKey } from '../../rest/unknown-keys.ts';
 import { judgeRelease, trustRelease } from '../fence/release-trust.ts';
 import { type ChosenTarget, chooseTarget, differencesTo } from '../plan/upgrade-archive.ts';
 import { type Report, readUpgradeReport } from '../report/report.ts';
-import { type PlanOptions, planOptionsSchema } from '../state/plan-options.ts';
 import { hasReached } from '../state/upgrade-steps.ts';
 import { readLatestUpgrade, readOpenUpgrade, type Upgrade, upgradeOpen } from '../state/upgrade-store.ts';
 import { assignAccount } from './account-assignment.ts';

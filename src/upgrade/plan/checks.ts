@@ -5,6 +5,7 @@
 
 import { readFile, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { CheckResult } from '../../api/upgrade-plan.ts';
 import { counted } from '../../base/counted.ts';
 import { isBrambleError, messageOf } from '../../base/errors.ts';
 import { isLaterPatch } from '../../base/release-number.ts';
@@ -20,7 +21,6 @@ import { patchDifferences } from '../../release/patch-rule.ts';
 import { judgementText } from '../../release/signer-judgement.ts';
 import { assertPatch, releaseStep } from '../fence/release-step.ts';
 import { judgeRelease } from '../fence/release-trust.ts';
-import type { CheckResult } from '../state/upgrade-plan.ts';
 import type { Upgrade } from '../state/upgrade-store.ts';
 import { type CheckName, checkNames } from './check-names.ts';
 import { listAccountTables, lossesOf } from './loss-manifest.ts';

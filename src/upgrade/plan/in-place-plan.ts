@@ -5,9 +5,10 @@
  * Invariant: every instance is in exactly one wave, and so is every connection service, with the first instance that it
  * serves.
  */
+
+import type { PlanOptions } from '../../api/upgrade-options.ts';
+import type { PlannedReplacement } from '../../api/upgrade-plan.ts';
 import { counted } from '../../base/counted.ts';
-import type { PlanOptions } from '../state/plan-options.ts';
-import type { PlannedReplacement } from '../state/upgrade-plan.ts';
 import type { InstanceFacts, PlanFacts } from './plan-facts.ts';
 import { assertCanaries, assignWaves, type PlacedAccount } from './wave-assignment.ts';
 

@@ -3,8 +3,9 @@
  * an account, a device or a delivery. A table without a declaration is an entry of the manifest, since nothing would
  * preserve its data. Normally it is empty.
  */
+
+import type { Loss } from '../../api/upgrade-plan.ts';
 import type { Queryable } from '../../database/connection.ts';
-import type { Loss } from '../state/upgrade-plan.ts';
 
 /** Tables with an account's data, and what becomes of them when the account changes its instance within the domain. */
 const accountTables: Readonly<Record<string, 'stays with the account' | 'of the upgrade itself'>> = {

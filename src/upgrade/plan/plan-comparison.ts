@@ -2,9 +2,10 @@
  * Finds where plan and domain differ, and updates the plan. The plan was made some time ago, by another release: the
  * domain is authoritative.
  */
+
+import type { PlannedInstance } from '../../api/upgrade-plan.ts';
 import type { Transaction } from '../../database/connection.ts';
 import { listInstancesBehind, type PlacedInstance } from '../components/instances-behind.ts';
-import type { PlannedInstance } from '../state/upgrade-plan.ts';
 import { mergeProgress, recordUpgradeEvent, replacePlan, type Upgrade } from '../state/upgrade-store.ts';
 import { freeName, planInstances } from './plan.ts';
 import { readInstanceFacts } from './plan-facts.ts';

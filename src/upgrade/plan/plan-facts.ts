@@ -1,13 +1,15 @@
 /** What a plan is made from, and the actual counts. Only reads; one snapshot if the caller passes a transaction. */
+
+import type { Budget } from '../../api/budget.ts';
+import type { Loss } from '../../api/upgrade-plan.ts';
 import type { Queryable } from '../../database/connection.ts';
-import { type Budget, readBudget } from '../../deliveries/budget.ts';
+import { readBudget } from '../../deliveries/budget.ts';
 import { acceptsAllItems } from '../../devices/delivery-items.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { listConnectionServices } from '../../instances/connection-services.ts';
 import type { Platforms } from '../../platforms/port.ts';
 import { listDesiredProcesses } from '../../registry/desired-processes.ts';
 import { listSupervisors, supervisorsBehind, supervisorText } from '../../registry/supervisors.ts';
-import type { Loss } from '../state/upgrade-plan.ts';
 import { listAccountTables, lossesOf } from './loss-manifest.ts';
 import type { PlacedAccount } from './wave-assignment.ts';
 

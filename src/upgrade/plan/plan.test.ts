@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { budgetSchema } from '../../api/budget.ts';
+import { planOptionsSchema } from '../../api/upgrade-options.ts';
+import { upgradePlanSchema } from '../../api/upgrade-plan.ts';
 import { isBrambleError } from '../../base/errors.ts';
-import { budgetSchema } from '../../deliveries/budget.ts';
 import { planText } from '../report/report-text.ts';
-import { planOptionsSchema } from '../state/plan-options.ts';
-import { upgradePlanSchema } from '../state/upgrade-plan.ts';
 import { freeName, planUpgrade } from './plan.ts';
 import type { PlanFacts } from './plan-facts.ts';
 

@@ -2,15 +2,17 @@
  * The plan of an upgrade, as a pure function of actual counts: what is added, which waves there are, what will be sent
  * and the minimum time for that, what stays locked. Nothing is carried out here; the same facts give the same plan.
  */
+
+import { type Budget, budgetSchema } from '../../api/budget.ts';
+import type { PlanOptions } from '../../api/upgrade-options.ts';
+import type { PlannedInstance, UpgradePlan } from '../../api/upgrade-plan.ts';
 import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { parseRelease } from '../../base/release-number.ts';
-import { type Budget, budgetSchema } from '../../deliveries/budget.ts';
 import { supervisorCaution, supervisorCommand } from '../../registry/supervisors.ts';
 import { assertPatch, type ReleaseStep, releaseStep } from '../fence/release-step.ts';
 import { requestsToPass } from '../gates/gate.ts';
-import { chosenGate, type PlanOptions } from '../state/plan-options.ts';
-import type { PlannedInstance, UpgradePlan } from '../state/upgrade-plan.ts';
+import { chosenGate } from '../state/plan-options.ts';
 import { planReplacements, replacementNotes } from './in-place-plan.ts';
 import type { InstanceFacts, PlanFacts } from './plan-facts.ts';
 import { assignWaves } from './wave-assignment.ts';

@@ -2,6 +2,9 @@
  * Whether and how a domain can go to a release: determined from the domain's rows and both manifests, without writing.
  * The answer is the planner's: if it refuses there is no way, otherwise its plan is shown.
  */
+
+import { planOptionsSchema } from '../../api/upgrade-options.ts';
+import type { UpgradePlan } from '../../api/upgrade-plan.ts';
 import { isBrambleError, messageOf } from '../../base/errors.ts';
 import type { Queryable } from '../../database/connection.ts';
 import { readDomain } from '../../domain/domain.ts';
@@ -10,8 +13,6 @@ import { type FoundRelease, readInstalled, verifyInstalled } from '../../release
 import { type Acceptance, judgementText } from '../../release/signer-judgement.ts';
 import { type ReleaseStep, releaseStep } from '../fence/release-step.ts';
 import { judgeRelease } from '../fence/release-trust.ts';
-import { planOptionsSchema } from '../state/plan-options.ts';
-import type { UpgradePlan } from '../state/upgrade-plan.ts';
 import { describePosition, readOpenUpgrade } from '../state/upgrade-store.ts';
 import { planUpgrade } from './plan.ts';
 import { readPlanFacts } from './plan-facts.ts';

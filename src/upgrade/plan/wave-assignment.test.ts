@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { planOptionsSchema } from '../../api/upgrade-options.ts';
 import { isBrambleError } from '../../base/errors.ts';
-import { planOptionsSchema } from '../state/plan-options.ts';
 import { assignWaves } from './wave-assignment.ts';
 
 const defaults = planOptionsSchema.parse({});

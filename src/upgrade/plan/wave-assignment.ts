@@ -2,8 +2,9 @@
  * The wave of each account, as a pure rule: the canaries first, then percentages of all accounts, taken from the
  * instances in turn, so that no wave empties one instance while another waits. The same accounts give the same waves.
  */
+
+import type { PlanOptions } from '../../api/upgrade-options.ts';
 import { BrambleError } from '../../base/errors.ts';
-import type { PlanOptions } from '../state/plan-options.ts';
 
 export interface PlacedAccount {
   name: string;

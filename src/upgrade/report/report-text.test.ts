@@ -1,7 +1,7 @@
 /** What people read of plans and gates: one of a thing is not several. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { upgradePlanSchema } from '../state/upgrade-plan.ts';
+import { upgradePlanSchema } from '../../api/upgrade-plan.ts';
 import { planText } from './report-text.ts';
 
 test('a plan with one of everything says so', () => {

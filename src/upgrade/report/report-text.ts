@@ -1,10 +1,10 @@
 /** The upgrade's report in words, for a terminal: pure text, a line a fact. */
 import type { Unchanged } from '../../api/operation.ts';
+import type { UpgradePlan } from '../../api/upgrade-plan.ts';
 import type { UpgradeReport } from '../../api/upgrade-report.ts';
 import { counted } from '../../base/counted.ts';
 import { supervisorText } from '../../registry/supervisors.ts';
 import { notReturnedText } from '../components/absent-process-text.ts';
-import type { UpgradePlan } from '../state/upgrade-plan.ts';
 import { waitLines } from './wait-text.ts';
 
 type Report = Unchanged<UpgradeReport>;

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
+import { budgetSchema } from '../../api/budget.ts';
 import type { AccountId, InstanceId } from '../../base/ids.ts';
 import { type Database, openDatabase } from '../../database/connection.ts';
-import { applyBudget, budgetSchema } from '../../deliveries/budget.ts';
+import { applyBudget } from '../../deliveries/budget.ts';
 import { recordHold } from '../../deliveries/situation.ts';
 import { markSuspects } from '../../deliveries/suspects.ts';
 import { type DeviceFixture, seedCommand, seedDevice } from '../../devices/device-fixture.ts';

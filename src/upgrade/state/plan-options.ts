@@ -1,9 +1,6 @@
 /** The options of an upgrade, stored as they were requested: their shape is that of the API. */
 import { type GateSettings, gateSettingsSchema } from '../../api/upgrade-options.ts';
 
-export { type PlanOptions, planOptionsSchema } from '../../api/upgrade-options.ts';
-export { type GateSettings, gateSettingsSchema };
-
 const statisticalSettings = ['leastRequests', 'maxErrorRateDifference', 'patienceSeconds'] as const;
 
 /** The settings of a gate. Three of them are present only if an operator chose them; otherwise statistics decide. */

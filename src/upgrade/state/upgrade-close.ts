@@ -1,7 +1,8 @@
 /** Cleans up at the end of an upgrade, whatever its outcome; in the transaction that ends it. */
 
+import { budgetSchema } from '../../api/budget.ts';
 import type { Transaction } from '../../database/connection.ts';
-import { budgetSchema, writeBudget } from '../../deliveries/budget.ts';
+import { writeBudget } from '../../deliveries/budget.ts';
 import { standingInstances } from '../../instances/instances.ts';
 import { removeDesiredCoordinator } from '../../registry/desired-processes.ts';
 import type { Upgrade } from './upgrade-store.ts';

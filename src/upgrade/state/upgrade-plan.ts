@@ -6,18 +6,6 @@
 import * as z from 'zod';
 import { checkResultSchema, plannedReplacementSchema } from '../../api/upgrade-plan.ts';
 
-export {
-  type CheckResult,
-  checkResultSchema,
-  type Loss,
-  lossSchema,
-  type PlannedInstance,
-  type PlannedReplacement,
-  plannedInstanceSchema,
-  type UpgradePlan,
-  upgradePlanSchema,
-} from '../../api/upgrade-plan.ts';
-
 const wantedProcessSchema = z.looseObject({
   name: z.string(),
   kind: z.enum(['router', 'server', 'administration', 'connection', 'coordinator']),

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, beforeEach, test } from 'node:test';
+import { upgradePlanSchema } from '../../api/upgrade-plan.ts';
 import { isBrambleError } from '../../base/errors.ts';
 import { openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
 import { pauseUpgradeBatches, resumeUpgradeBatches } from '../../moves/move-reports.ts';
 import { insertTestDomain, insertTestInstance } from '../steps/domain-fixture.ts';
-import { upgradePlanSchema } from './upgrade-plan.ts';
 import {
   insertUpgrade,
   LeaseLostError,

@@ -5,11 +5,13 @@
  * in the same transaction; at most one upgrade is open (unique index upgrade_open); a step of a coordinator commits
  * only while the coordinator holds the lease, which it proves under the row's lock.
  */
+
+import { type UpgradePlan, upgradePlanSchema } from '../../api/upgrade-plan.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { newId, type UpgradeId } from '../../base/ids.ts';
 import type { Queryable, Transaction } from '../../database/connection.ts';
 import { recordEvent } from '../../domain/events.ts';
-import { type UpgradePlan, type UpgradeProgressRow, upgradePlanSchema, upgradeProgressSchema } from './upgrade-plan.ts';
+import { type UpgradeProgressRow, upgradeProgressSchema } from './upgrade-plan.ts';
 import {
   canFollow,
   isFinal,

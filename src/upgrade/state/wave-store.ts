@@ -3,7 +3,7 @@
  * the moves themselves, never stored here, so that repeated and manual moves count correctly.
  */
 
-import { type WaveGate, waveGateShape } from '../../api/upgrade-plan.ts';
+import type { WaveGate } from '../../api/upgrade-plan.ts';
 import type { AccountId, InstanceId, UpgradeId } from '../../base/ids.ts';
 import type { Queryable, SqlFragment, Transaction } from '../../database/connection.ts';
 import { openMovesOf } from '../../moves/move-reports.ts';
@@ -12,8 +12,6 @@ import { moveStates } from '../../states/move-states.ts';
 import type { Upgrade } from './upgrade-store.ts';
 import { type WaveState, waveStates } from './wave-states.ts';
 
-/** The column `gate` is stored as it is shown. */
-export { type WaveGate, waveGateShape };
 /** A gate's answer about a wave. */
 export interface WaveVerdict {
   readonly answer: NonNullable<WaveGate['answer']>;

@@ -5,11 +5,12 @@
  * Invariant: no instance is replaced while it has accounts; whatever the plan says, each account at an earlier release
  * has an instance to go to, or the upgrade names the instance that has no replacement, and says why.
  */
+
+import type { PlannedInstance } from '../../api/upgrade-plan.ts';
 import { isBrambleError, messageOf } from '../../base/errors.ts';
 import { listInstancesBehind, occupiedText } from '../components/instances-behind.ts';
 import { instancesToAdd, isUpToDate, planChanges, updatePlan } from '../plan/plan-comparison.ts';
 import { readInstanceFacts } from '../plan/plan-facts.ts';
-import type { PlannedInstance } from '../state/upgrade-plan.ts';
 import { mergeProgress, recordUpgradeEvent, type Upgrade } from '../state/upgrade-store.ts';
 import { countFailedMoves, moveStragglers } from '../waves/latecomers.ts';
 import { addNewInstance } from './new-instances.ts';

@@ -3,6 +3,7 @@
  * instances. One transaction per instance, so that it exists completely or not at all.
  */
 
+import type { PlannedInstance } from '../../api/upgrade-plan.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { Queryable, Transaction } from '../../database/connection.ts';
 import { applyBudget, readBudget } from '../../deliveries/budget.ts';
@@ -17,7 +18,7 @@ import { createInstance, findInstance } from '../../instances/instances.ts';
 import { listSrpCredentials, revokeSrpCredential } from '../../instances/srp-credential-store.ts';
 import { type DesiredProcess, listDesiredProcesses, setDesiredProcess } from '../../registry/desired-processes.ts';
 import { forgetProcesses } from '../../registry/process-removal.ts';
-import type { NewInstance, PlannedInstance } from '../state/upgrade-plan.ts';
+import type { NewInstance } from '../state/upgrade-plan.ts';
 import type { UpgradeEffects } from './step-context.ts';
 
 /**

@@ -4,9 +4,11 @@
  */
 
 import { markTimeWithoutAudit } from '../../access/audit/record.ts';
+import { budgetSchema } from '../../api/budget.ts';
+import type { CheckResult } from '../../api/upgrade-plan.ts';
 import { counted } from '../../base/counted.ts';
 import type { AccountId, InstanceId } from '../../base/ids.ts';
-import { budgetSchema, readBudget, writeBudget } from '../../deliveries/budget.ts';
+import { readBudget, writeBudget } from '../../deliveries/budget.ts';
 import { setDomainRelease } from '../../domain/domain-changes.ts';
 import { standingInstances } from '../../instances/instances.ts';
 import { listComponents } from '../../registry/components.ts';
@@ -14,7 +16,7 @@ import { changeDesiredProcesses, listDesiredProcesses } from '../../registry/des
 import { missingOf, notYetRunning } from '../components/component-readiness.ts';
 import { grantRights } from '../fence/patch-rights.ts';
 import { assignWaves } from '../plan/wave-assignment.ts';
-import type { CheckResult, NewInstance } from '../state/upgrade-plan.ts';
+import type { NewInstance } from '../state/upgrade-plan.ts';
 import { administrationsBefore, hasReached } from '../state/upgrade-steps.ts';
 import {
   mergeProgress,

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
+import type { PlanOptions } from '../../api/upgrade-options.ts';
 import { type Database, openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
 import { runMoveRound } from '../../moves/move-runner.ts';
@@ -11,7 +12,6 @@ import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { stepOnce } from '../../processes/coordinator/coordinator.ts';
 import { registerComponent } from '../../registry/components.ts';
 import { startUpgrade, writePlan } from '../operations/operator-actions.ts';
-import type { PlanOptions } from '../state/plan-options.ts';
 import { readLatestUpgrade, type Upgrade } from '../state/upgrade-store.ts';
 import { insertTestDomain, insertTestInstance, insertTestProcess, superviseOnce } from './domain-fixture.ts';
 import type { StepContext, UpgradeEffects } from './step-context.ts';

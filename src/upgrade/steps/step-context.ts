@@ -5,10 +5,10 @@
  */
 
 import { recorded } from '../../access/audit/record.ts';
+import type { CheckResult } from '../../api/upgrade-plan.ts';
 import type { Database, Transaction } from '../../database/connection.ts';
 import { type FenceOptions, type FenceResult, fenceRelease } from '../fence/release-fence.ts';
 import type { GateMemory } from '../gates/gate-past.ts';
-import type { CheckResult } from '../state/upgrade-plan.ts';
 import { lockLeased, type Upgrade } from '../state/upgrade-store.ts';
 
 export type StepOutcome =

@@ -1,7 +1,8 @@
 /** The budget, and every delivery with the reason why it waits. */
 import type { FastifyPluginAsync } from 'fastify';
+import { budgetSchema } from '../../../api/budget.ts';
 import { deliveryOperations } from '../../../api/deliveries.ts';
-import { budgetSchema, readBudget, writeBudget } from '../../../deliveries/budget.ts';
+import { readBudget, writeBudget } from '../../../deliveries/budget.ts';
 import { listDeliveries } from '../../../deliveries/delivery-list.ts';
 import { recordEvent } from '../../../domain/events.ts';
 import { listInstances } from '../../../instances/instances.ts';
