@@ -5,7 +5,7 @@ import { readBudget, silentPatience } from './budget.ts';
 import type { HoldReason } from './situation.ts';
 import { holdMessage } from './waiting-reason.ts';
 
-interface WaitingHold {
+export interface WaitingHold {
   readonly instance: string;
   readonly reason: Exclude<HoldReason, 'nothing'>;
   readonly waiting: number;
@@ -23,15 +23,15 @@ export async function listWaitingHolds(q: Queryable): Promise<WaitingHold[]> {
   return rows.map((row) => ({ ...row, message: holdMessage(row.reason) }));
 }
 
-interface SilentDevices {
+export interface SilentDevices {
   readonly count: number;
   readonly since: Date | null;
-  /** Some of them, with their accounts. */
+  /** Account and id of some of them. */
   readonly devices: readonly string[];
   /** How many of their deliveries hold slots, and whether no suspect's place is free for these. */
   readonly inSlots: number;
   readonly capReached: boolean;
-  /** After this time even those lose their slots. */
+  /** After this time even those lose their slots or places, as long as any holds a slot. */
   readonly patienceSeconds: number;
 }
 

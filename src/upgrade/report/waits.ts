@@ -5,7 +5,7 @@
  * Invariant: an upgrade that does not go on has at least one wait, and each names its reason; none is made up for one that is over.
  */
 import { counted } from '../../base/counted.ts';
-import type { HoldReason } from '../../deliveries/situation.ts';
+import type { SilentDevices, WaitingHold } from '../../deliveries/delivery-waits.ts';
 import {
   type HostSupervisor,
   supervisorCaution,
@@ -86,25 +86,8 @@ export interface WaitFacts {
   /** Supervisors that finalizing waits for once nothing else of an earlier release is left. */
   readonly supervisorsBehind: readonly Pick<HostSupervisor, 'host' | 'release' | 'atWork'>[];
   readonly sessions: readonly BlockingSession[];
-  readonly holds: readonly {
-    readonly instance: string;
-    readonly reason: HoldReason;
-    readonly message: string;
-    readonly waiting: number;
-    readonly since: Date;
-  }[];
-  readonly silent: {
-    readonly count: number;
-    readonly since: Date | null;
-    /** Account and id of a device each. */
-    readonly devices: readonly string[];
-    /** How many of them hold slots, and are no suspects. */
-    readonly inSlots: number;
-    /** Whether no suspect’s place is free. */
-    readonly capReached: boolean;
-    /** After which each loses its slot or place, at the latest, while any holds a slot. */
-    readonly patienceSeconds: number;
-  };
+  readonly holds: readonly WaitingHold[];
+  readonly silent: SilentDevices;
 }
 
 export interface AccountBehind {
