@@ -112,14 +112,16 @@ test('an account that comes between the last look and the replacement is handed 
   const context = it.context('one');
   await until(it, context, ['soaking']);
   await it.db.begin((tx) => finalizeByOperator(tx, operator));
-  const decided = Promise.withResolvers<void>();
+  const [inserted, decided] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   // Created before the look, seen after it: when the step has decided, and maybe has begun.
   const creating = it.db.begin(async (tx) => {
     await tx`
       insert into account (id, name, display_name, instance_id)
       select gen_random_uuid(), 'late', 'late', id from instance where name = 'east'`;
+    inserted.resolve();
     await decided.promise;
   });
+  await Promise.race([inserted.promise, creating]);
   let isDecided = false;
   const observe = (step: string) => {
     if (step !== 'replace-processes') return;
