@@ -3,6 +3,7 @@ import type { KnownBug } from './known-bug.ts';
 
 const connectStatement = 'src/devices/connect-statement.test.ts';
 const renewal = 'src/processes/server/identity-renewal.long.test.ts';
+const renewalTries = 'src/processes/server/renewal-tries.long.test.ts';
 
 export const deviceBugs: readonly KnownBug[] = [
   {
@@ -238,7 +239,7 @@ export const deviceBugs: readonly KnownBug[] = [
     file: 'src/devices/device-identity.ts',
     find: `(c.state = 'sent' and c.sent_at > `,
     replace: `(c.state in ('queued', 'sent') and coalesce(c.sent_at, clock_timestamp()) > `,
-    seenBy: [{ file: renewal, title: 'a challenge is good only while its profile is with the device' }],
+    seenBy: [{ file: renewalTries, title: 'a challenge is good only while its profile is with the device' }],
   },
   {
     name: 'identity-replaced-before-it-is-used',
