@@ -76,7 +76,7 @@ async function installWorkingTree(): Promise<string> {
   return join(await installArchive(file, { home }), programName);
 }
 
-/** Whoever comes first builds it; of two at once the later one replaces the other's, which is the same. */
+/** The first caller builds it. If two build at once, the later result replaces the earlier, identical one. */
 async function buildOnce(folder: string): Promise<BuiltArchive> {
   const release = await ownRelease();
   const file = join(folder, `bramble-${release}.tgz`);
@@ -93,7 +93,7 @@ async function isThere(file: string): Promise<boolean> {
   );
 }
 
-/** A temporary folder that ends with this process. */
+/** A temporary folder, removed when this process exits. */
 async function archiveFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'bramble-archive-'));
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
@@ -107,9 +107,9 @@ async function buildWorkingTree(): Promise<BuiltArchive> {
   return { file, release: manifest.release };
 }
 
-/** A place in the bundled program, where names are as in the sources and white space is not, and what stands there instead. */
+/** A replacement in the bundled program, which keeps the sources' names but not their white space. */
 export interface ProgramEdit {
-  /** Stands there exactly once. */
+  /** Must occur exactly once. */
   readonly find: string;
   readonly replace: string;
 }
@@ -137,7 +137,7 @@ export async function patchedArchive(
   return { file: patched, release };
 }
 
-/** @throws Error where the text is not in the program exactly once. */
+/** @throws Error unless the text occurs exactly once in the program. */
 function applyEdit(entries: Entries, { find, replace }: ProgramEdit): void {
   const places = [...entries].filter(([name, contents]) => name.endsWith('.mjs') && contents.includes(find));
   const [[name, contents] = ['', Buffer.alloc(0)]] = places;
@@ -147,7 +147,7 @@ function applyEdit(entries: Entries, { find, replace }: ProgramEdit): void {
   entries.set(name, Buffer.from(String(contents).replace(find, () => replace)));
 }
 
-/** A release whose instances answer every device that comes for commands with an error of their own. */
+/** A release whose instances answer every connect request with an internal error. */
 export async function defectiveArchive(release: string): Promise<BuiltArchive> {
   return await patchedArchive(release, [
     {

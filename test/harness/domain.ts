@@ -24,13 +24,13 @@ export interface DomainOptions {
   archive: string;
   instances?: number;
   administrationServices?: number;
-  /** Whether the archive's own supervisor runs it, and not the working tree's. */
+  /** Whether to run it under the archive's own supervisor instead of the working tree's. */
   ownSupervisor?: boolean;
-  /** Where its home is made; default a new temporary folder. */
+  /** Where to create its home; default: a new temporary folder. */
   home?: string;
-  /** Of the embedded PostgreSQL; default: quick and unsafe, as fits a test. `{}` is as an installation has it. */
+  /** For the embedded PostgreSQL; default: fast and unsafe. `{}` gives the settings of an installation. */
   databaseSettings?: Readonly<Record<string, string>>;
-  /** Of a PostgreSQL of somebody else's, instead of the embedded one: for the domain, and for what looks on from outside. */
+  /** Addresses of an external PostgreSQL to use instead: for the domain, and for the test's own queries. */
   externalDatabase?: { url: string; outside: string };
 }
 
@@ -80,7 +80,7 @@ export async function startDomain(options: DomainOptions): Promise<RunningDomain
   });
   const sql = postgres(options.externalDatabase?.outside ?? databaseUrl, {
     max: 4,
-    // The driver asks for array types outside of every statement: where the database is taken away, an error there would end
+    // The driver fetches array types outside any statement: an error there, when a test takes the database away, would end
     // the test.
     fetch_types: options.externalDatabase === undefined,
     onnotice: () => {},
@@ -142,7 +142,7 @@ export async function startDomain(options: DomainOptions): Promise<RunningDomain
   return running;
 }
 
-/** What PostgreSQL refused to a role, by its own log: a right that is missing in the table of rights. */
+/** Permission errors in PostgreSQL's log: rights that are missing in the table of rights. */
 async function readDenials(home: string): Promise<string[]> {
   const folder = join(home, 'postgres', 'cluster', 'data', 'log');
   const names = await readdir(folder).catch((): string[] => []);
@@ -165,7 +165,7 @@ async function untilAllAlive(sql: postgres.Sql): Promise<void> {
   });
 }
 
-/** Everything that tests change by it can be changed twice without harm. */
+/** Every change that tests make through it can safely be repeated. */
 function administrationOf(sql: postgres.Sql, token: string): AdministrationClient {
   const find = async () => {
     const services = await sql<{ url: string }[]>`

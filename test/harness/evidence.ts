@@ -1,4 +1,4 @@
-/** Proof from outside that nothing was lost: the devices' journals and plain SQL, none of the server's word. */
+/** Proof from outside that nothing was lost: from the devices' journals and plain SQL, not from what servers report. */
 import assert from 'node:assert/strict';
 import { type JournalEntry, readJournal } from '../../src/simulator/journal.ts';
 import { type CommandStory, summarizeCommands, summarizeRequests } from '../../src/simulator/journal-summary.ts';
@@ -8,7 +8,7 @@ import type { RunningFleet } from './fleet.ts';
 import { checkInvariants } from './invariants.ts';
 import type { Samples } from './sampler.ts';
 
-/** Waits until nothing is owed and no command waits: what was promised has been done. */
+/** Waits until no delivery is owed and no command is pending. */
 export async function untilDrained(domain: RunningDomain, timeoutMs = 90_000): Promise<void> {
   let seen: unknown;
   await until('every delivery and command is answered', timeoutMs, async () => {
@@ -28,7 +28,7 @@ export interface Evidence {
   commands: Map<string, CommandStory>;
 }
 
-/** Waits until the devices know too that the answers to these commands were taken. */
+/** Waits until the devices, too, know that their answers to these commands were accepted. */
 export async function untilAnswered(fleet: RunningFleet, ids: Iterable<string>): Promise<Evidence> {
   const wanted = [...ids];
   let evidence = await readEvidence(fleet);
@@ -50,7 +50,7 @@ export interface Watching {
   samples?: Samples;
   /** An account that a fenced administration service wrote and did not commit. */
   neverCommitted?: string;
-  /** Commands that the administration took. */
+  /** Commands that the administration accepted. */
   enqueued?: Iterable<string>;
 }
 
@@ -96,7 +96,7 @@ export async function assertNothingLost(
   return evidence;
 }
 
-/** Waits until each of the devices has succeeded with a request that began after this call. */
+/** Waits until each device has completed a request that began after this call. */
 export async function untilServed(domain: RunningDomain, fleet: RunningFleet, timeoutMs = 60_000): Promise<void> {
   const [clock] = await domain.sql<{ now: Date }[]>`select clock_timestamp() as now`;
   const { devices } = await fleet.tell<{ devices: { name: string; udid: string; state: string; vanished: boolean }[] }>(

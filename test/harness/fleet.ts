@@ -1,6 +1,6 @@
 /**
- * A fleet of simulated devices as a process of its own, directed by JSON lines. Whatever it is asked, and its end, is waited
- * for with a limit: it may be dead, or stand still.
+ * A fleet of simulated devices in its own process, controlled by JSON lines. Every wait for an answer or for its exit has a
+ * time limit: it may be dead, or hang.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
@@ -22,7 +22,7 @@ export interface FleetOptions {
 export interface RunningFleet {
   process: ChildProcess;
   journal: string;
-  /** Sends one command and waits for its answer. @throws Error when it was not done, or not in time. */
+  /** Sends one command and waits for its answer. @throws Error if it failed or timed out. */
   tell<Answer = Record<string, unknown>>(command: { do: string } & Record<string, unknown>): Promise<Answer>;
   stop(): Promise<void>;
 }
@@ -59,7 +59,7 @@ export async function startFleet(domain: RunningDomain, options: FleetOptions): 
     else early.push(line);
   });
   const ended = () => new Error(`the fleet has ended with ${child.exitCode ?? child.signalCode}: ${errors}`);
-  // It may have ended in the middle of an answer, or before it read the question.
+  // It may have exited in the middle of an answer, or before reading the command.
   child.stdin.on('error', () => undefined);
   child.once('exit', () => {
     for (const entry of waiting.splice(0)) entry.reject(ended());

@@ -1,5 +1,5 @@
 /**
- * The invariants of the upgrade, checked from outside: plain SQL and the devices' journals, none of the server's word.
+ * The invariants of the upgrade, checked from outside: by plain SQL and the devices' journals, not by what servers report.
  * For each: held, broken or not exercised, and how many checks were made.
  */
 import type postgres from 'postgres';
@@ -10,11 +10,11 @@ import type { Samples } from './sampler.ts';
 export interface InvariantResult {
   result: 'held' | 'broken' | 'not-exercised';
   checks: number;
-  /** What was seen, where it did not hold. */
+  /** What broke it, if anything did. */
   broken?: string;
 }
 
-/** What the scenario itself watched. */
+/** What the scenario itself observed. */
 export interface Watched {
   samples: Samples;
   /** Accounts that a fenced administration service wrote without commit; none of them may be there. */

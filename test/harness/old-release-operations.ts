@@ -6,7 +6,7 @@ import { until } from '../../src/testing/condition.ts';
 import type { RunningDomain } from './domain.ts';
 import type { RunningFleet } from './fleet.ts';
 
-/** Makes the account `name`; its device is activated, and then told of another IT policy. @throws Error when not acknowledged. */
+/** Creates the account `name`, activates its device and then assigns another IT policy. @throws Error if not acknowledged. */
 export async function activateAndChangePolicy(domain: RunningDomain, fleet: RunningFleet, name: string): Promise<void> {
   const params = { name };
   await domain.api.call(accountOperations.create, { body: { name } });

@@ -9,7 +9,7 @@ import type { RunningDomain } from './domain.ts';
 import { untilDrained } from './evidence.ts';
 import { type FleetOptions, type RunningFleet, startFleet } from './fleet.ts';
 
-/** Chosen so that it really holds back: some hundred deliveries, few slots, a modest rate. */
+/** Tight enough to take effect: some hundred deliveries, few slots, a modest rate. */
 export const demoBudget: Budget = {
   perInstance: 4,
   perDomain: 6,
@@ -19,13 +19,13 @@ export const demoBudget: Budget = {
   suspectAfterSeconds: 3,
 };
 
-/** Holds nothing back: for what is to be there before a test begins. */
+/** Holds nothing back: for preparing what a test starts from. */
 const ampleBudget: Budget = {
   ...{ perInstance: 100, perDomain: 200, suspects: 100, perMinuteInstance: 6000, perMinuteDomain: 12_000 },
   suspectAfterSeconds: 30,
 };
 
-/** Starts a fleet and waits until all that its devices are owed is acknowledged; `budget` holds from then on. */
+/** Starts a fleet, waits until its devices have acknowledged everything they were owed, and then sets `budget`. */
 export async function enrolFleet(
   domain: RunningDomain,
   options: FleetOptions,

@@ -21,7 +21,7 @@ export async function signal(domain: RunningDomain, name: string, kind: NodeJS.S
   return id;
 }
 
-/** Waits until another process than `before` has the name, and its links are up where it has any. */
+/** Waits until a process other than `before` has the name, with its links, if any, up. */
 export async function untilReplaced(domain: RunningDomain, name: string, before: number): Promise<void> {
   await until(`${name} is back as another process`, 60_000, async () => {
     const [row] = await domain.sql`
@@ -32,7 +32,7 @@ export async function untilReplaced(domain: RunningDomain, name: string, before:
   });
 }
 
-/** kill -9. @returns what waits until the supervisor has brought it back. */
+/** kill -9. @returns a function that waits until the supervisor has restarted it. */
 export async function kill(domain: RunningDomain, name: string): Promise<() => Promise<void>> {
   const before = await signal(domain, name, 'SIGKILL');
   return async () => await untilReplaced(domain, name, before);
@@ -52,7 +52,7 @@ export async function postmasterId(domain: RunningDomain): Promise<number> {
 
 export interface ByHand {
   readonly process: ChildProcess;
-  /** Exit status, and everything that it said. */
+  /** Exit status, and all of its output. */
   readonly ended: Promise<{ code: number | null; said: string }>;
 }
 
@@ -83,7 +83,7 @@ export function startByHand(
   return { process: child, ended };
 }
 
-/** The same for one that ends by itself; it is killed when it does not. */
+/** The same for a process that should exit by itself; otherwise it is killed. */
 export async function runByHand(
   ...order: Parameters<typeof startByHand>
 ): Promise<{ code: number | null; said: string }> {
@@ -93,7 +93,7 @@ export async function runByHand(
 }
 
 /**
- * Settings of a PostgreSQL that is going to be killed: what it said was committed has left its process. It need not be on
- * the disk, since the machine lives on.
+ * Settings for a PostgreSQL that will be killed: whatever it reported as committed has left its process. It need not be on
+ * disk, as the machine keeps running.
  */
 export const durableDatabase: Readonly<Record<string, string>> = { fsync: 'off', shared_buffers: '64MB' };

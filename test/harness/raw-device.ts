@@ -33,7 +33,7 @@ export interface RawIdentity {
   certificateDer: Uint8Array;
 }
 
-/** One request over a connection of its own; the server's certificate is not what is tested. */
+/** One request over its own connection, without verifying the server's certificate. */
 export function sendRaw(url: string, request: RawRequest = {}): Promise<RawAnswer> {
   const { method = 'PUT', headers = {}, body, identity } = request;
   const agent = new Agent({ keepAlive: false });
@@ -63,7 +63,7 @@ export function sendRaw(url: string, request: RawRequest = {}): Promise<RawAnswe
         resolve({ status: response.statusCode ?? 0, body: whole, code: codeIn(whole), contentType });
       });
     });
-    // A body that is refused half read may break the connection behind the answer.
+    // The connection may break after the answer if a body is refused before it was read completely.
     outgoing.on('error', (error) => {
       if (!answered) reject(error);
     });

@@ -1,4 +1,4 @@
-/** Looks at the domain by plain SQL, many times a second and from outside: what must hold all the time is checked here. */
+/** Samples the domain by plain SQL, many times a second, and checks what must hold at all times. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type postgres from 'postgres';
 import { compareReleases } from '../../src/base/release-number.ts';
@@ -33,7 +33,7 @@ export function startSampler(sql: postgres.Sql, budget: { perDomain: number; sus
   const ending = new AbortController();
   const running = (async () => {
     while (!ending.signal.aborted) {
-      // A database that is being restarted answers nothing: there is nothing to look at then.
+      // The database is being restarted: there is nothing to sample.
       await look(sql, budget, samples).catch(() => {});
       await delay(intervalMs, undefined, { signal: ending.signal }).catch(() => {});
     }

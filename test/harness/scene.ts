@@ -1,4 +1,4 @@
-/** Small questions and orders that system tests share. */
+/** Small queries and commands that system tests share. */
 import assert from 'node:assert/strict';
 import { deviceCommandOperations } from '../../src/api/device-commands.ts';
 import type { RunningDomain } from './domain.ts';
@@ -24,7 +24,7 @@ export async function activeDevices(domain: RunningDomain, accounts: readonly st
      where d.state = 'active' and a.name = any(${accounts as string[]}) order by a.name, d.id`;
 }
 
-/** Queues a command by REST; answers its UUID in lower case, as journals are summarized. */
+/** Queues a command by REST. @returns its UUID in lower case, as in summaries of journals. */
 export async function queue(
   domain: RunningDomain,
   deviceId: string,
@@ -35,7 +35,7 @@ export async function queue(
   return commandUuid.toLowerCase();
 }
 
-/** Runs `bramble … --json`. @throws AssertionError with what it said unless it exits with 0. */
+/** Runs `bramble … --json`. @throws AssertionError with its output unless it exits with 0. */
 export async function commandJson<Answer>(domain: RunningDomain, ...args: string[]): Promise<Answer> {
   const { code, stdout, stderr } = await domain.command(...args, '--json');
   assert.equal(code, 0, `bramble ${args.join(' ')}: ${stderr}`);

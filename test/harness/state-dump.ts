@@ -1,5 +1,5 @@
 /**
- * How a domain stands when something was waited for in vain: the upgrade and what it waits for, its components, the
+ * The state of a domain when a wait has timed out: the upgrade and what it waits for, its components, the
  * database's sessions and who blocks whom, processes, and the end of each log. By SQL and `ps`, since nothing of the
  * domain may answer any more.
  */
@@ -16,7 +16,7 @@ import { readLatestUpgrade } from '../../src/upgrade/state/upgrade-store.ts';
 const run = promisify(execFile);
 const withinMs = 10_000;
 
-/** Never fails: what cannot be found out is said in its place. */
+/** Never fails: a part that cannot be read is replaced by the reason. */
 export async function dumpState(home: string, databaseUrl: string): Promise<string> {
   // As the product's own: it sends nothing that a pooler refuses, and asks for no types outside of a statement.
   const sql = driver(databaseUrl, 'state dump', { connect_timeout: withinMs / 1000 });

@@ -1,6 +1,6 @@
 /**
- * The worst administration service there can be: one that is stopped with an open transaction and let go on after the
- * domain has left its release. It begins an import of accounts, and is stopped (SIGSTOP) with the first rows written and
+ * The worst case of an administration service: it is stopped with an open transaction and continued after the domain has
+ * left its release. It begins an import of accounts, and is stopped (SIGSTOP) with the first rows written and
  * not committed.
  */
 import { request } from 'node:http';
@@ -12,7 +12,7 @@ export interface StoppedAdministration {
   processId: number;
   /** The account that it wrote and did not commit. */
   account: string;
-  /** Lets it go on, with the rest of its request. */
+  /** Continues it, with the rest of its request. */
   letGoOn(): void;
 }
 
@@ -46,7 +46,7 @@ export async function stopAdministration(domain: RunningDomain, name: string): P
       try {
         process.kill(processId, 'SIGCONT');
       } catch {
-        // The supervisor has ended it already: it was to be stopped, and a stopped process does not answer SIGTERM.
+        // The supervisor has already killed it: it was to exit, and a stopped process does not react to SIGTERM.
       }
     },
   };

@@ -1,4 +1,4 @@
-/** How the open upgrade stands, by plain SQL, which answers also while no administration service does. */
+/** The progress of the open upgrade, by plain SQL, which works even while no administration service answers. */
 import type { RunningDomain } from './domain.ts';
 
 export interface UpgradeView {

@@ -1,4 +1,4 @@
-/** A phased upgrade as a test steers it: planned and started by REST, followed by plain SQL, its coordinator killed. */
+/** A phased upgrade under test: planned and started by REST, watched by plain SQL, its coordinator killed. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { upgradeOperations } from '../../src/api/upgrade.ts';
 import { printStates, until } from '../../src/testing/condition.ts';
@@ -64,7 +64,7 @@ export function startCoordinatorKiller(domain: RunningDomain, states: readonly s
   const running = (async () => {
     while (!ending.signal.aborted) {
       await killOnce(domain, states, killedIn).catch(() => {
-        // The database is being restarted, or the process had gone already: the next look tells.
+        // The database is being restarted, or the process has already exited: the next look will tell.
       });
       // The states up to the moves pass in a moment.
       const pauseMs = killedIn.has('moving') ? 100 : 15;

@@ -8,14 +8,14 @@ import type { RunningDomain } from './domain.ts';
 import type { RunningFleet } from './fleet.ts';
 
 export interface Workload {
-  /** Commands that the administration took, by CommandUUID. */
+  /** Commands that the administration accepted, by CommandUUID. */
   readonly enqueued: ReadonlySet<string>;
   /** Opens no tunnels, and has none open, while `work` runs. */
   withoutTunnels(work: () => Promise<void>): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** An internal host that answers what it gets: what tunnels lead to. */
+/** An internal host that echoes what it receives: the target of tunnels. */
 export async function startInternalHost(): Promise<{ target: string; server: Server }> {
   const server = createServer((socket) => {
     socket.on('error', () => {});
@@ -79,6 +79,6 @@ async function queueCommand(domain: RunningDomain, turn: number, enqueued: Set<s
     const { commandUuid } = await domain.api.call(deviceCommandOperations.queue, request);
     enqueued.add(commandUuid.toLowerCase());
   } catch {
-    // No administration service (or no database) answers just now, or it went away in mid-request: nothing was confirmed.
+    // No administration service (or database) answers, or it exited during the request: nothing was confirmed.
   }
 }
