@@ -38,9 +38,9 @@ export interface ActivationFixture {
   /** A fresh account with a device that was offered an enrolment. */
   offeredDevice(): Promise<{ accountId: AccountId; token: string; challenge: string; deviceId: string }>;
   /**
-   * Moves the account to `there` in a transaction that stays open until a statement waits for it (or all is written
-   * without waiting, which the fence must not allow), and commits then.
-   * @returns what `write` came to
+   * Moves the account to `there` in a transaction that commits once a statement waits for it (or once everything is
+   * written without waiting, which the fence must not allow).
+   * @returns the result of `write`
    */
   moveUnder<Result>(accountId: AccountId, write: () => Promise<Result>): Promise<Result>;
   /** Sets the mover's mark. */
@@ -122,7 +122,7 @@ export async function createActivationFixture(url: string): Promise<ActivationFi
   return fixture;
 }
 
-/** What is left of the account's current password. */
+/** The remaining state of the account's current password. */
 export async function activationPasswordState(
   q: Queryable,
   accountName: string,

@@ -50,8 +50,7 @@ export function useOwnCluster(): void {
 }
 
 /**
- * In a test run a file is ended when its hooks are done: anything that is cleaned up only at process exit would stay
- * behind.
+ * The test runner ends a file as soon as its hooks are done: anything cleaned up only at process exit would stay behind.
  */
 export async function stopOwnCluster(): Promise<void> {
   const cluster = held.cluster;
@@ -74,10 +73,10 @@ export async function openTestCluster(): Promise<TestCluster> {
   await removeAbandonedClusters();
   const folder = await mkdtemp(path.join(os.tmpdir(), folderPrefix));
   await writeFile(path.join(folder, 'owner'), JSON.stringify({ pid: process.pid, birth: await birthOf(process.pid) }));
-  // Under root PostgreSQL is another user, who has to pass through.
+  // As root, PostgreSQL runs as another user, which needs to pass through this folder.
   await chmod(folder, 0o711);
   const pgFolder = path.join(folder, 'postgres');
-  // Databases come and go by the hundred: none is worth an autovacuum worker.
+  // Hundreds of databases come and go; none is worth an autovacuum worker.
   const settings = {
     ...{ fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', shared_buffers: '64MB' },
     autovacuum: 'off',

@@ -15,7 +15,7 @@ import { type ServerUser, serverUser } from './embedded/server-user.ts';
 export type PoolMode = 'session' | 'transaction' | 'statement';
 
 export interface Pgbouncer {
-  /** Of the same database, through it. */
+  /** Address of the same database through pgbouncer. */
   readonly url: string;
   readonly process: ChildProcess;
   stop(): Promise<void>;
@@ -71,7 +71,7 @@ export async function startPgbouncer(
   }
 }
 
-/** By its own word: another process may answer on the port. */
+/** Judged by its own output: another process may answer on the port. */
 async function launch(
   file: string,
   user: ServerUser | null,

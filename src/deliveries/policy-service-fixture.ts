@@ -26,7 +26,7 @@ export const one = await addInstance(db, 1);
 export const two = await addInstance(db, 2);
 const defaultRules = (await findPolicy(db, 'Default'))?.rules ?? {};
 
-/** Leaves the instances and the policies, as they were in the beginning. */
+/** Back to the initial instances and policies. */
 export async function reset(): Promise<void> {
   await db`truncate account, delivery_permit, send_rate, delivery_hold, setting, service, event cascade`;
   await replacePolicyRules(db, 'Default', defaultRules);

@@ -1,5 +1,5 @@
 /**
- * For tests: a small MDM server over real HTTPS, made of the protocol library alone. It enrols anybody who knows the
+ * For tests: a small MDM server over real HTTPS, built only on the protocol library. It enrols anybody who knows the
  * password, hands out what is queued, keeps every answer, and can be told to fail.
  */
 import { createPrivateKey } from 'node:crypto';
@@ -46,7 +46,7 @@ export interface MdmServerFixture {
   readonly url: string;
   readonly caPem: string;
   readonly devices: EnrolledDevice[];
-  /** The next requests of that path end so. */
+  /** How the next requests to that path end. */
   fail(path: FaultyPath, ...faults: Fault[]): void;
   /** Called for every connect answer. */
   onAnswer(listener: (device: EnrolledDevice, answer: ConnectAnswer) => void): void;
@@ -197,7 +197,7 @@ async function scep(
   return [200, scepContentType.message, await buildCertRep(request, outcome, registration)];
 }
 
-/** Both ways of proving who it is have to agree. */
+/** Signature and TLS identity have to agree. */
 function identified(device: EnrolledDevice, request: IncomingMessage, body: Buffer): boolean {
   const { fingerprint } = verifyDetached(String(request.headers['mdm-signature']), body);
   const shown = (request.socket as TLSSocket).getPeerCertificate().raw;

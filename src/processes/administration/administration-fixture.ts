@@ -31,7 +31,7 @@ export interface AdministrationFixture {
   token: string;
   home: string;
   databaseUrl: string;
-  /** Sends JSON with the token and parses what comes back. */
+  /** Sends JSON with the token and parses the answer. */
   call(method: string, path: string, body?: unknown): Promise<{ status: number; body: unknown }>;
   close(): Promise<void>;
 }
@@ -118,7 +118,7 @@ async function createTestDomain(db: Database, masterKeys: MasterKeys): Promise<s
 /** The code of an answer that is an error. */
 export const codeOf = (body: unknown): unknown => (body as { code?: unknown }).code;
 
-/** The upgrade to this release is open: its feature level is the one before, and an instance of it is registered. */
+/** Runs `work` during an upgrade to this release: at the old feature level, with an instance of this release registered. */
 export async function whileUpgrading(admin: AdministrationFixture, work: () => Promise<void>): Promise<void> {
   await admin.db`update domain set feature_level = '1.0.0'`;
   await admin.db`

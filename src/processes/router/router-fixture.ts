@@ -137,7 +137,7 @@ interface Answer {
   headers: Record<string, string | string[] | undefined>;
   body: string;
   code: string | undefined;
-  /** Whether TLS took up an earlier session. */
+  /** Whether TLS resumed an earlier session. */
   resumed?: boolean;
 }
 
@@ -168,7 +168,7 @@ export function ask(
       localAddress: given.localAddress,
     });
     request.on('error', reject);
-    // How a client of Node hears the answer to a CONNECT.
+    // Node's client emits the answer to a CONNECT as this event.
     request.on('connect', ({ statusCode = 0, headers }) =>
       resolve({ status: statusCode, headers, body: '', code: undefined }),
     );
@@ -193,7 +193,7 @@ export function ask(
   });
 }
 
-/** A TLS connection of a device, on which a test writes what it likes. */
+/** A TLS connection of a device, on which a test can write anything. */
 export async function connectRaw(stage: Stage, given: ConnectionOptions & { device?: TestIdentity } = {}) {
   const { device, ...options } = given;
   const socket = tlsConnect({
@@ -240,7 +240,7 @@ function answerIn(heard: string): Answer | undefined {
   return { status: Number(status.split(' ')[1]), headers, body, code: headers['bramble-code'] };
 }
 
-/** What a client of HTTP/2 says first. */
+/** The connection preface of an HTTP/2 client. */
 export const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 
 /** A frame of HTTP/2 (RFC 9113 §4.1). */

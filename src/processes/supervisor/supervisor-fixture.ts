@@ -134,7 +134,7 @@ export async function configure(home: string, host: string, database: Record<str
 
 type Picked<Type> = Extract<SupervisorEvent, { type: Type }>;
 
-/** Events in order; each can be waited for from where the last wait ended. */
+/** Events in order; each wait continues where the last one ended. */
 interface EventJournal {
   onEvent(event: SupervisorEvent): void;
   /** The next event of the type, after those that were waited for before, for which the condition holds. */
@@ -189,7 +189,7 @@ export function supervise(t: TestContext, home: string, options: Partial<Supervi
   return { ...journal, stop };
 }
 
-/** Connects, says something, and returns what came back; every failure is an error. */
+/** Connects, sends something, and returns the answer; every failure is an error. */
 export async function ask(port: number, host = '127.0.0.1'): Promise<string> {
   return await new Promise((resolve, reject) => {
     let answer = '';
@@ -216,8 +216,8 @@ export function superviseElsewhere(t: TestContext, home: string, options: Partia
 }
 
 /**
- * Four clients that ask again a moment after they were answered, so that the machine is not theirs alone; any failure fails the
- * test when it is next waited for.
+ * Four clients that pause briefly after each answer, to leave the machine some time for others; any failure fails the test
+ * when it is next waited for.
  */
 export function closedLoop(port: number) {
   let stopped = false;

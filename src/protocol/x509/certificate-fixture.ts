@@ -1,5 +1,5 @@
 /**
- * Certificates as no authority of ours would make them, properly signed: each field can be replaced by other DER.
+ * Properly signed certificates that none of our authorities would issue: each field can be replaced by other DER.
  * Only tests import it.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';

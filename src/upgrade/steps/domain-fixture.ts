@@ -1,5 +1,5 @@
 /**
- * Rows that tests of the upgrade begin with: a domain (of 1.0.0 unless said otherwise) with instances, accounts and
+ * Rows that tests of the upgrade start from: a domain (of 1.0.0 unless said otherwise) with instances, accounts and
  * components, by plain SQL.
  */
 import { randomUUID } from 'node:crypto';
@@ -65,7 +65,7 @@ async function insertTestConnectionService(q: Queryable, name: string, instanceI
     await q`insert into connection_service_instance (connection_service_id, instance_id) values (${id}, ${instanceId})`;
 }
 
-/** A process that is wanted, and registered alive. */
+/** A desired process, registered as alive. */
 export async function insertTestProcess(
   q: Queryable,
   process: { name: string; kind: string; release: string; host?: string },

@@ -23,7 +23,7 @@ export interface Scene {
   url: string;
   db: Database;
   context(name: string, change?: Partial<StepContext>): StepContext;
-  /** Lets everything around the coordinator go on once: supervisors, movers, requests of every account. */
+  /** One turn of everything around the coordinator: supervisors, movers, requests of every account. */
   world(options?: { errors?: boolean; silent?: boolean; maxMoves?: number }): Promise<void>;
   upgrade(): Promise<Upgrade>;
 }
@@ -117,14 +117,14 @@ export async function until(
   assert.fail(`still ${last.state}, waiting for ${last.progress.waitingFor}, paused for ${last.pauseReason}`);
 }
 
-/** The instance's process ends and comes again so many times, unasked: before each time it was another one. */
+/** The instance's process exits and is restarted this many times, unasked, as a new process each time. */
 export async function endUnasked(db: Database, name: string, times: number): Promise<void> {
   const [instance] = await db<
     { release: string }[]
   >`select release from component where kind = 'server' and name = ${name}`;
   assert.ok(instance);
   for (let count = 0; count < times; count++) {
-    // An end is noticed by a lease that grows, and this one is not to run out meanwhile.
+    // An unasked end is noticed by a lease that grows, and this one must not expire meanwhile.
     await db`update component set lease_until = clock_timestamp() + interval '5 seconds' where name = ${name}`;
     const identity = { name, kind: 'server' as const, host: 'here', bootId: 'boot', processId: nextProcessId++ };
     const component = { ...identity, release: instance.release, linkVersions: [1], features: [], loopbackUrl: null };
