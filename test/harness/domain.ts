@@ -4,7 +4,6 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import postgres from 'postgres';
-import * as z from 'zod';
 import {
   type AdministrationClient,
   AnsweredError,
@@ -12,7 +11,6 @@ import {
   createAdministrationClient,
 } from '../../src/api/client.ts';
 import { domainOperations } from '../../src/api/domain.ts';
-import type { Operation } from '../../src/api/operation.ts';
 import { stopEmbedded } from '../../src/database/embedded/server.ts';
 import { prepareHome } from '../../src/setup/prepare-home.ts';
 import { until, whenWaitedInVain } from '../../src/testing/condition.ts';
@@ -39,11 +37,6 @@ const limitMs = { stop: 90_000, command: 120_000, answer: 20_000 };
 
 const quickDatabase = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', shared_buffers: '64MB' };
 
-export interface RestAnswer<Body = unknown> {
-  status: number;
-  body: Body;
-}
-
 export interface RunningDomain {
   home: string;
   databaseUrl: string;
@@ -54,8 +47,6 @@ export interface RunningDomain {
   supervisor: ChildProcess;
   /** Asks the first administration service that answers. */
   api: AdministrationClient;
-  /** The same for what the client does not let through: status and body of whatever is sent. */
-  rest<Body = unknown>(method: string, path: string, body?: unknown): Promise<RestAnswer<Body>>;
   /** Runs the `bramble` command of the working tree against the domain. */
   command(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }>;
   /** Starts the supervisor again after it was killed, or beside it with options that say so. */
@@ -103,7 +94,6 @@ export async function startDomain(options: DomainOptions): Promise<RunningDomain
     token,
     supervisor: undefined as never,
     api,
-    rest: <Body>(method: string, path: string, body?: unknown) => callRest<Body>(api, method, path, body),
     command: (...args) => runCommand(args, environment),
     async startSupervisor(...options) {
       startProgram(await workingTreeProgram(), options);
@@ -176,22 +166,6 @@ function administrationOf(sql: postgres.Sql, token: string): AdministrationClien
   return createAdministrationClient({ choose: chooseInOrder(find), repeatable: true, timeoutMs: limitMs.answer });
 }
 
-async function callRest<Body>(
-  api: AdministrationClient,
-  method: string,
-  path: string,
-  body?: unknown,
-): Promise<RestAnswer<Body>> {
-  const operation = { method, path, tag: '', summary: '', body: z.unknown(), answer: z.unknown() } as Operation;
-  try {
-    return { status: 200, body: (await api.send(operation, { body })) as Body };
-  } catch (error) {
-    if (!(error instanceof AnsweredError)) throw error;
-    const { status, code, message, details } = error;
-    return { status, body: { code, message, details } as Body };
-  }
-}
-
 async function runCommand(
   args: readonly string[],
   env: NodeJS.ProcessEnv,
@@ -220,16 +194,4 @@ export async function isAnswering({ api }: RunningDomain): Promise<boolean> {
     if (error instanceof AnsweredError) return false;
     throw error;
   }
-}
-
-/** @throws Error with what the administration service said. */
-export async function expectDone<Body = unknown>(
-  domain: RunningDomain,
-  method: string,
-  path: string,
-  body?: unknown,
-): Promise<Body> {
-  const answer = await domain.rest<Body>(method, path, body);
-  if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
-  return answer.body;
 }

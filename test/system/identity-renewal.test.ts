@@ -5,10 +5,12 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { itPolicyOperations } from '../../src/api/it-policies.ts';
+import { moveOperations } from '../../src/api/moves.ts';
 import { summarizeRequests } from '../../src/simulator/journal-summary.ts';
 import { until } from '../../src/testing/condition.ts';
 import { workingTreeArchive } from '../harness/archives.ts';
-import { expectDone, type RunningDomain, startDomain } from '../harness/domain.ts';
+import { type RunningDomain, startDomain } from '../harness/domain.ts';
 import { assertNothingLost, readEvidence, untilServed } from '../harness/evidence.ts';
 import type { RunningFleet } from '../harness/fleet.ts';
 import { configureDomain, enrolFleet } from '../harness/preparation.ts';
@@ -80,13 +82,12 @@ describe('a fleet whose identities end', () => {
     const before = await fingerprints();
     const [moving, staying] = [await accountsAt(domain, 'server-1'), await accountsAt(domain, 'server-2')];
     await yearPasses();
-    await expectDone(domain, 'PUT', '/it-policies/Default', {
-      rules: { passwordRequired: true, passwordMinimumLength: 9 },
-    });
-    await expectDone(domain, 'POST', '/moves', { to: 'server-2', accounts: moving.slice(0, 3) });
+    const rules = { passwordRequired: true, passwordMinimumLength: 9 };
+    await domain.api.call(itPolicyOperations.replaceRules, { params: { name: 'Default' }, body: { rules } });
+    await domain.api.call(moveOperations.start, { body: { to: 'server-2', accounts: moving.slice(0, 3) } });
     const devices = await activeDevices(domain, [...moving, ...staying]);
     const enqueued = await Promise.all(devices.map(({ id }) => queue(domain, id)));
-    await expectDone(domain, 'POST', '/moves', { to: 'server-1', accounts: staying.slice(0, 3) });
+    await domain.api.call(moveOperations.start, { body: { to: 'server-1', accounts: staying.slice(0, 3) } });
     await untilRenewed();
     await untilServed(domain, fleet);
     const { journal } = await assertNothingLost(domain, fleet, { enqueued });

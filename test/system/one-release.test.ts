@@ -2,13 +2,18 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { deviceCommandOperations, type OperatorCommand } from '../../src/api/device-commands.ts';
+import { deviceOperations } from '../../src/api/devices.ts';
+import { domainOperations } from '../../src/api/domain.ts';
+import { groupOperations } from '../../src/api/groups.ts';
+import { itPolicyOperations } from '../../src/api/it-policies.ts';
 import { parseCommand } from '../../src/protocol/apple/command.ts';
 import { parseProfile } from '../../src/protocol/apple/profile.ts';
 import { planFleet } from '../../src/simulator/fleet-plan.ts';
 import { currentProfiles } from '../../src/simulator/journal-summary.ts';
 import { until } from '../../src/testing/condition.ts';
 import { workingTreeArchive } from '../harness/archives.ts';
-import { expectDone, type RunningDomain, startDomain } from '../harness/domain.ts';
+import { type RunningDomain, startDomain } from '../harness/domain.ts';
 import { assertNothingLost, readEvidence, untilAnswered } from '../harness/evidence.ts';
 import type { RunningFleet } from '../harness/fleet.ts';
 import { configureDomain, enrolFleet } from '../harness/preparation.ts';
@@ -48,13 +53,8 @@ describe('a domain of one release', () => {
     return { id: row.id, name: entry.plan.name, account: entry.account };
   }
 
-  async function send(device: DeviceRow, body: Record<string, unknown>): Promise<string> {
-    const { commandUuid } = await expectDone<{ commandUuid: string }>(
-      domain,
-      'POST',
-      `/devices/${device.id}/commands`,
-      body,
-    );
+  async function send(device: DeviceRow, body: OperatorCommand): Promise<string> {
+    const { commandUuid } = await domain.api.call(deviceCommandOperations.queue, { params: { id: device.id }, body });
     return commandUuid.toLowerCase();
   }
 
@@ -73,8 +73,8 @@ describe('a domain of one release', () => {
       rows.map((row) => `${row.kind} ${row.role}`),
       ['administration', 'connection', 'server', 'supervisor'].map((kind) => `${kind} bramble_${kind}`),
     );
-    const status = await expectDone<{ sharedDatabaseRole: string | null }>(domain, 'GET', '/status');
-    assert.equal(status.sharedDatabaseRole, null);
+    // Read raw: the shape's default would hide that it is missing.
+    assert.partialDeepStrictEqual(await domain.api.send(domainOperations.status, {}), { sharedDatabaseRole: null });
     const check = await domain.command('database', 'roles', '--check');
     assert.deepEqual(
       [check.code, check.stdout],
@@ -139,22 +139,23 @@ describe('a domain of one release', () => {
 
   test('a policy of the user goes before one of a group, and that before Default', async () => {
     const device = await deviceOf('iphone-18.1');
-    const path = `/accounts/${device.account}/it-policy`;
-    const member = `/groups/field%20staff/members/${device.account}`;
+    const account = { params: { name: device.account } };
+    const member = { params: { name: 'field staff', account: device.account } };
+    const { api } = domain;
     const [preset] = await domain.sql<{ rules: Record<string, number> }[]>`
       select rules from it_policy where name = 'Default'`;
-    await expectDone(domain, 'POST', '/it-policies', {
-      name: 'Own',
-      rules: { passwordRequired: true, passwordMinimumLength: 12 },
-    });
-    const steps: [what: string, method: string, path: string, body: unknown, length: number | undefined][] = [
-      ['a group', 'PUT', member, undefined, 8],
-      ['the user', 'PUT', path, { policy: 'Own' }, 12],
-      ['the group again', 'PUT', path, { policy: null }, 8],
-      ['Default', 'DELETE', member, undefined, preset?.rules['passwordMinimumLength']],
+    const rules = { passwordRequired: true, passwordMinimumLength: 12 };
+    await api.call(itPolicyOperations.create, { body: { name: 'Own', rules } });
+    const assign = (policy: string | null) =>
+      api.call(itPolicyOperations.assignToAccount, { ...account, body: { policy } });
+    const steps: [what: string, change: () => Promise<unknown>, length: number | undefined][] = [
+      ['a group', () => api.call(groupOperations.addMember, member), 8],
+      ['the user', () => assign('Own'), 12],
+      ['the group again', () => assign(null), 8],
+      ['Default', () => api.call(groupOperations.removeMember, member), preset?.rules['passwordMinimumLength']],
     ];
-    for (const [what, method, address, body, length] of steps) {
-      await expectDone(domain, method, address, body);
+    for (const [what, change, length] of steps) {
+      await change();
       await until(`the policy of ${what} is acknowledged`, 30_000, async () => {
         return (await acknowledgedMinimumLength(device.id)) === length;
       });
@@ -184,11 +185,7 @@ describe('a domain of one release', () => {
     const { journal } = await readEvidence(fleet);
     const locked = journal.filter((entry) => entry.event === 'locked' && entry.device === device.name);
     assert.equal(locked.length, 1);
-    const { commands } = await expectDone<{ commands: { commandUuid: string; answer: Record<string, unknown> }[] }>(
-      domain,
-      'GET',
-      `/devices/${device.id}/commands`,
-    );
+    const { commands } = await domain.api.call(deviceCommandOperations.list, { params: { id: device.id } });
     const answer = commands.find(({ commandUuid }) => commandUuid === list)?.answer;
     assert(Array.isArray(answer?.['ProfileList']) && answer['ProfileList'].length > 0, JSON.stringify(answer));
   });
@@ -212,10 +209,7 @@ describe('a domain of one release', () => {
       const [row] = await domain.sql`select state from device where id = ${device.id}`;
       return row?.['state'] === 'gone';
     });
-    const refused = await domain.rest<{ code: string }>('POST', `/devices/${device.id}/commands`, {
-      requestType: 'ProfileList',
-    });
-    assert.deepEqual([refused.status, refused.body.code], [409, 'ERR_STATE']);
+    await assert.rejects(send(device, { requestType: 'ProfileList' }), { status: 409, code: 'ERR_STATE' });
     const [open] = await domain.sql<{ open: number }[]>`
       select (select count(*)::int from command where device_id = ${device.id} and state in ('queued', 'sent', 'not-now'))
            + (select count(*)::int from delivery_permit p join delivery v on v.id = p.delivery_id
@@ -246,8 +240,7 @@ describe('a domain of one release', () => {
 
   test('a device that an administrator removes is told to leave, leaves, and is served no more', async () => {
     const device = await deviceOf('agent-4.2');
-    const { status } = await domain.rest('DELETE', `/devices/${device.id}`);
-    assert.equal(status, 200);
+    await domain.api.call(deviceOperations.remove, { params: { id: device.id } });
     await until('the device has left', 60_000, async () => {
       const { devices } = await fleet.tell<{ devices: { name: string; state: string }[] }>({ do: 'devices' });
       return devices.find(({ name }) => name === device.name)?.state === 'left';

@@ -6,12 +6,13 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { upgradeOperations } from '../../src/api/upgrade.ts';
 import { exitCode } from '../../src/cli/exit-codes.ts';
 import { summarizeRequests } from '../../src/simulator/journal-summary.ts';
 import { until } from '../../src/testing/condition.ts';
 import { exitWithin } from '../../src/testing/process.ts';
 import { type BuiltArchive, defectiveArchive, patchBase, patchedArchive, sealedArchive } from '../harness/archives.ts';
-import { type RunningDomain, startDomain } from '../harness/domain.ts';
+import { isAnswering, type RunningDomain, startDomain } from '../harness/domain.ts';
 import { assertNothingLost, readEvidence, untilServed } from '../harness/evidence.ts';
 import type { RunningFleet } from '../harness/fleet.ts';
 import { configureDomain, enrolFleet } from '../harness/preparation.ts';
@@ -65,11 +66,11 @@ describe('a patch in place', () => {
   test('is refused by its number alone: with a migration it cannot be planned, and nothing is installed', async () => {
     const migration = new Map([['sql/099-more.expand.sql', Buffer.from('select 1;')]]);
     const { file, release } = await patchedArchive(number(2), [], migration);
-    const { status, body } = await domain.rest<{ code: string; message: string }>('POST', '/upgrade/plan', {
-      archive: file,
+    await assert.rejects(domain.api.call(upgradeOperations.plan, { body: { archive: file } }), {
+      status: 409,
+      code: 'ERR_RELEASE_NOT_PATCH',
+      message: /the migration 099-more\.expand\.sql is added/,
     });
-    assert.deepEqual([status, body.code], [409, 'ERR_RELEASE_NOT_PATCH']);
-    assert.match(body.message, /the migration 099-more\.expand\.sql is added/);
     assert.equal((await domain.command('release', 'compatible', file)).code, exitCode.refused);
     assert(!(await readdir(join(domain.home, 'releases'))).includes(release));
   });
@@ -121,7 +122,7 @@ describe('a patch in place', () => {
     assert.deepEqual(await releases(), all(from.release));
     await untilServed(domain, fleet);
     assert.deepEqual(await failed(), before);
-    await until('its administration answers', 60_000, async () => (await domain.rest('GET', '/status')).status === 200);
+    await until('its administration answers', 60_000, () => isAnswering(domain));
   });
 
   test('closed for good, though its coordinator is killed in every state on the way, and a number is left out', async () => {

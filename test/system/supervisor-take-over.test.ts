@@ -7,12 +7,13 @@ import type { Server } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import tls from 'node:tls';
+import { upgradeOperations } from '../../src/api/upgrade.ts';
 import { exitCode } from '../../src/cli/exit-codes.ts';
 import { summarizeRequests, summarizeTunnels } from '../../src/simulator/journal-summary.ts';
 import { until } from '../../src/testing/condition.ts';
 import { exitWithin } from '../../src/testing/process.ts';
 import { type BuiltArchive, sealedArchive, workingTreeArchive } from '../harness/archives.ts';
-import { expectDone, type RunningDomain, startDomain } from '../harness/domain.ts';
+import { type RunningDomain, startDomain } from '../harness/domain.ts';
 import { readEvidence } from '../harness/evidence.ts';
 import type { RunningFleet } from '../harness/fleet.ts';
 import { configureDomain, enrolFleet } from '../harness/preparation.ts';
@@ -76,7 +77,7 @@ describe('a supervisor that another takes the place of', () => {
       ...{ canariesPerInstance: 1, wavePercentages: [100], soakSeconds: 1, fenceGraceMs: 1500, gate: openGate },
     });
     await untilUpgrade(domain, ['soaking'], { timeoutMs: 240_000 });
-    await expectDone(domain, 'POST', '/upgrade/finalize', {});
+    await domain.api.call(upgradeOperations.finalize, {});
     await until('finalizing waits for the supervisor', 120_000, async () =>
       /^supervisors of an earlier release: /.test((await viewUpgrade(domain)).waitingFor ?? ''),
     );

@@ -9,7 +9,7 @@ import { exitCode } from '../../src/cli/exit-codes.ts';
 import { summarizeRequests } from '../../src/simulator/journal-summary.ts';
 import { until } from '../../src/testing/condition.ts';
 import { type BuiltArchive, defectiveArchive, sealedArchive } from '../harness/archives.ts';
-import { type RunningDomain, startDomain } from '../harness/domain.ts';
+import { isAnswering, type RunningDomain, startDomain } from '../harness/domain.ts';
 import { assertNothingLost, readEvidence, untilServed } from '../harness/evidence.ts';
 import type { RunningFleet } from '../harness/fleet.ts';
 import { activateAndChangePolicy } from '../harness/old-release-operations.ts';
@@ -61,9 +61,7 @@ describe('an upgrade that is turned back', () => {
       [...others].filter(({ name }) => !String(name).startsWith('upgrade-coordinator')),
       [],
     );
-    await until('an administration service of the old release answers', 30_000, async () => {
-      return (await domain.rest('GET', '/status')).status === 200;
-    });
+    await until('an administration service of the old release answers', 30_000, () => isAnswering(domain));
     await untilServed(domain, fleet);
   }
 

@@ -6,13 +6,17 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import type { Budget } from '../../src/api/budget.ts';
+import { AnsweredError } from '../../src/api/client.ts';
+import { domainOperations } from '../../src/api/domain.ts';
+import { upgradeOperations } from '../../src/api/upgrade.ts';
 import { installArchive, openArchive } from '../../src/release/archive.ts';
 import { until } from '../../src/testing/condition.ts';
 import { type BuiltArchive, patchedArchive, sealedArchive, workingTreeArchive } from '../harness/archives.ts';
-import { expectDone, type RunningDomain, startDomain } from '../harness/domain.ts';
+import { type RunningDomain, startDomain } from '../harness/domain.ts';
 import { assertNothingLost, untilServed } from '../harness/evidence.ts';
 import type { RunningFleet } from '../harness/fleet.ts';
-import { configureDomain, demoBudget, enrolFleet } from '../harness/preparation.ts';
+import { configureDomain, demoBudget, enrolFleet, setBudget } from '../harness/preparation.ts';
 import { durableDatabase, kill, killAndAwait, postmasterId, processIdOf, runByHand } from '../harness/processes.ts';
 import { sendRaw } from '../harness/raw-device.ts';
 import { type Sampler, startSampler } from '../harness/sampler.ts';
@@ -72,8 +76,13 @@ describe('an upgrade under fire', () => {
 
   /** What refuses an archive: status and code. */
   async function refusal(file: string): Promise<[number, string]> {
-    const { status, body } = await domain.rest<{ code: string }>('POST', '/upgrade/plan', { archive: file });
-    return [status, body.code];
+    const planned = domain.api.call(upgradeOperations.plan, { body: { archive: file } });
+    const error = await planned.then(
+      () => assert.fail('it was planned'),
+      (error: unknown) => error,
+    );
+    if (!(error instanceof AnsweredError)) throw error;
+    return [error.status, error.code];
   }
 
   test('an archive in which one byte is another is refused', async () => {
@@ -157,7 +166,7 @@ describe('an upgrade under fire', () => {
       const { state, moved, assigned } = await viewUpgrade(domain);
       assert.equal(state, 'moving', `${victim} is to be killed while accounts move (${moved} of ${assigned})`);
       const back = victim === 'postgres' ? await killPostgres() : await kill(domain, victim);
-      await setBudget(heldBudget);
+      await insistOnBudget(heldBudget);
       await back();
       await untilOneMoreSettles(`${victim} was killed`);
     }
@@ -167,14 +176,14 @@ describe('an upgrade under fire', () => {
   /** Leaves it going on. */
   async function untilOneMoreSettles(after: string): Promise<void> {
     const settled = await settledMoves();
-    await setBudget(slowBudget);
+    await insistOnBudget(slowBudget);
     await until(`an account more has settled after ${after}`, 120_000, async () => (await settledMoves()) > settled);
   }
 
   /** Whatever was killed may be what answers. */
-  async function setBudget(budget: object): Promise<void> {
+  async function insistOnBudget(budget: Budget): Promise<void> {
     await until('the budget is set', 60_000, async () => {
-      await expectDone(domain, 'PUT', '/budget', budget);
+      await setBudget(domain, budget);
       return true;
     });
   }
@@ -196,7 +205,7 @@ describe('an upgrade under fire', () => {
   }
 
   test('all accounts arrive, the upgrade is finalized, and every component is of the new release', async (t) => {
-    await expectDone(domain, 'PUT', '/budget', demoBudget);
+    await setBudget(domain, demoBudget);
     await untilUpgrade(domain, ['soaking']);
     await until(
       'the coordinator was killed while soaking',
@@ -204,10 +213,15 @@ describe('an upgrade under fire', () => {
       async () => killer?.killedIn.has('soaking') === true,
     );
     await until('the upgrade is being finalized', 60_000, async () => {
-      const { status, body } = await domain.rest<{ code?: string }>('POST', '/upgrade/finalize');
-      if (status !== 200) t.diagnostic(`finalize: ${status} ${body.code}`);
-      // The answer may be lost where the word itself was taken.
-      return status === 200 || ['finalizing', 'done'].includes((await viewUpgrade(domain)).state);
+      try {
+        await domain.api.call(upgradeOperations.finalize, {});
+        return true;
+      } catch (error) {
+        if (!(error instanceof AnsweredError)) throw error;
+        t.diagnostic(`finalize: ${error.status} ${error.code}`);
+        // An earlier attempt whose answer was lost may have been carried out.
+        return ['finalizing', 'done'].includes((await viewUpgrade(domain)).state);
+      }
     });
     await untilUpgrade(domain, ['done']);
     await killer?.stop();
@@ -242,8 +256,8 @@ describe('an upgrade under fire', () => {
   });
 
   test('each kind of process still has a database role of its own, with the rights of the new release', async () => {
-    const { sharedDatabaseRole } = await expectDone<{ sharedDatabaseRole: string | null }>(domain, 'GET', '/status');
-    assert.equal(sharedDatabaseRole, null);
+    // Read raw: the shape's default would hide that it is missing.
+    assert.partialDeepStrictEqual(await domain.api.send(domainOperations.status, {}), { sharedDatabaseRole: null });
     const check = await domain.command('database', 'roles', '--check');
     assert.equal(check.code, 0, check.stdout + check.stderr);
   });

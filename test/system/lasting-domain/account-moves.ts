@@ -1,11 +1,11 @@
 /** Moves that an operator asks for, of named accounts, a group and a whole instance; nothing that was queued is lost. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { groupOperations } from '../../../src/api/groups.ts';
 import { currentProfiles } from '../../../src/simulator/journal-summary.ts';
 import { until } from '../../../src/testing/condition.ts';
-import { expectDone } from '../../harness/domain.ts';
 import { untilAnswered, untilDrained } from '../../harness/evidence.ts';
-import { demoBudget } from '../../harness/preparation.ts';
+import { demoBudget, setBudget } from '../../harness/preparation.ts';
 import { accountsAt, activeDevices, commandJson, queue } from '../../harness/scene.ts';
 import type { LastingDomain } from './stage.ts';
 
@@ -107,9 +107,11 @@ export function describeAccountMoves(stage: LastingDomain): void {
   test('a move of a group; who is there already is named, and an unknown instance or group is refused', async () => {
     const here = (await accountsAt(stage.domain, 'server-1')).slice(0, 2);
     const [there] = await accountsAt(stage.domain, 'server-2');
-    await expectDone(stage.domain, 'POST', '/groups', { name: 'travellers' });
+    assert(there !== undefined);
+    const { api } = stage.domain;
+    await api.call(groupOperations.create, { body: { name: 'travellers' } });
     for (const account of [...here, there]) {
-      await expectDone(stage.domain, 'PUT', `/groups/travellers/members/${account}`);
+      await api.call(groupOperations.addMember, { params: { name: 'travellers', account } });
     }
     const text = await stage.domain.command('move', 'start', '--group', 'travellers', '--to', 'server-2');
     assert.equal(text.code, 0, text.stderr);
@@ -130,12 +132,7 @@ export function describeAccountMoves(stage: LastingDomain): void {
     // No device comes, so nothing drains: moving stops by itself before everybody has moved.
     const { devices: views } = await stage.fleet.tell<{ devices: { name: string }[] }>({ do: 'devices' });
     await stage.fleet.tell({ do: 'vanish', devices: views.map(({ name }) => name) });
-    await expectDone(stage.domain, 'PUT', '/budget', {
-      ...demoBudget,
-      perInstance: 1,
-      perDomain: 1,
-      perMinuteDomain: 200,
-    });
+    await setBudget(stage.domain, { ...demoBudget, perInstance: 1, perDomain: 1, perMinuteDomain: 200 });
     const created = await commandJson<Created>(stage.domain, 'move', 'start', '--from', 'server-2', '--to', 'server-1');
     assert.equal(created.queued, home.length);
     await until('some have moved', 30_000, async () => (await statusOf(created.batch)).counts.queued < home.length);
@@ -162,7 +159,7 @@ export function describeAccountMoves(stage: LastingDomain): void {
       return (await statusOf(created.batch)).counts.queued < before.counts.queued;
     });
     const back = await commandJson<Created>(stage.domain, 'move', 'back', created.batch);
-    await expectDone(stage.domain, 'PUT', '/budget', demoBudget);
+    await setBudget(stage.domain, demoBudget);
     await untilDone(back.batch);
     assert.deepEqual(await accountsAt(stage.domain, 'server-2'), home);
     const cancelled = await statusOf(created.batch);

@@ -1,8 +1,9 @@
 /** What the tests of a lasting domain share: one domain of the working tree at work, its fleet, and what watches them. */
 import { join } from 'node:path';
 import { after, before } from 'node:test';
+import { accountOperations } from '../../../src/api/accounts.ts';
 import { workingTreeArchive } from '../../harness/archives.ts';
-import { expectDone, type RunningDomain, startDomain } from '../../harness/domain.ts';
+import { type RunningDomain, startDomain } from '../../harness/domain.ts';
 import type { RunningFleet } from '../../harness/fleet.ts';
 import { configureDomain, demoBudget, enrolFleet } from '../../harness/preparation.ts';
 import { durableDatabase } from '../../harness/processes.ts';
@@ -34,7 +35,7 @@ export function lastingDomain(): LastingDomain {
     // Half of them at each instance: where accounts are made at the same time, chance decides.
     for (let number = 1; number <= accounts; number += 1) {
       const name = `user-${String(number).padStart(4, '0')}`;
-      await expectDone(domain, 'POST', '/accounts', { name, instance: `server-${1 + (number % 2)}` });
+      await domain.api.call(accountOperations.create, { body: { name, instance: `server-${1 + (number % 2)}` } });
     }
     stage.fleet = await enrolFleet(domain, {
       ...{ devices: 16, accounts, seed: 'lasting-domain', interval: '1500ms' },

@@ -7,6 +7,9 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { connect as connectHttp2 } from 'node:http2';
 import { afterEach, before, describe, test } from 'node:test';
+import { accountOperations } from '../../../src/api/accounts.ts';
+import { deviceCommandOperations } from '../../../src/api/device-commands.ts';
+import { tokenOperations } from '../../../src/api/tokens.ts';
 import { serializeCheckin } from '../../../src/protocol/apple/checkin.ts';
 import { parseCommand } from '../../../src/protocol/apple/command.ts';
 import { serializeConnect } from '../../../src/protocol/apple/connect.ts';
@@ -48,7 +51,7 @@ export function describeBadInput(stage: QuietDomain): void {
     before(async () => {
       domain = stage.domain;
       for (const name of ['good', 'other', 'guessed', 'expired', 'parallel', 'scep']) {
-        assert.ok((await domain.rest('POST', '/accounts', { name })).status < 300);
+        await domain.api.call(accountOperations.create, { body: { name } });
       }
       [good, other] = await Promise.all([enrolDevice(domain, 'good'), enrolDevice(domain, 'other')]);
       processes = await processIds();
@@ -141,8 +144,8 @@ export function describeBadInput(stage: QuietDomain): void {
       const [row] = await domain.sql`select id from device where udid = ${other.udid}`;
       const id = String(row?.['id']);
       const order = async () =>
-        (await domain.rest<{ commandUuid: string }>('POST', `/devices/${id}/commands`, { requestType: 'ProfileList' }))
-          .body.commandUuid;
+        (await domain.api.call(deviceCommandOperations.queue, { params: { id }, body: { requestType: 'ProfileList' } }))
+          .commandUuid;
       const stateOf = async (command: string) =>
         (await domain.sql`select state from command where id = ${command}`)[0]?.['state'];
       const told = (answer: RawAnswer) =>
@@ -169,7 +172,7 @@ export function describeBadInput(stage: QuietDomain): void {
       for (const answer of answers.slice(0, 9)) refused('no plist', answer, 400, 'ERR_CONNECT_MALFORMED');
       assert.equal(answers[9]?.status, 200);
       assert.equal(await stateOf(exhausted), 'error');
-      assert.equal((await domain.rest('DELETE', `/devices/${id}/commands?handedOut=true`)).status, 200);
+      await domain.api.call(deviceCommandOperations.cancelOfDevice, { params: { id }, query: { handedOut: 'true' } });
       assert.equal(await stateOf(cancelled), 'cancelled');
       assert.equal((await domain.sql`select 1 from command where device_id = ${id} and state = 'sent'`).length, 0);
     });
@@ -379,11 +382,11 @@ export function describeBadInput(stage: QuietDomain): void {
         return { status: response.status, body, code };
       };
       const { token } = domain;
-      const made = await domain.rest<{ token: string }>('POST', '/tokens', { name: 'revoked' });
-      assert.ok((await domain.rest('DELETE', '/tokens/revoked')).status < 300);
+      const made = await domain.api.call(tokenOperations.create, { body: { name: 'revoked' } });
+      await domain.api.call(tokenOperations.revoke, { params: { name: 'revoked' } });
       refused('no token', await send('GET', '/accounts'), 401, 'ERR_TOKEN_MISSING');
       refused('wrong token', await send('GET', '/accounts', { token: 'bramble_x' }), 401, 'ERR_TOKEN_INVALID');
-      refused('revoked', await send('GET', '/accounts', { token: made.body.token }), 401, 'ERR_TOKEN_INVALID');
+      refused('revoked', await send('GET', '/accounts', { token: made.token }), 401, 'ERR_TOKEN_INVALID');
       const post = (path: string, body: string, type?: string) =>
         send('POST', path, { token, body, ...(type === undefined ? {} : { type }) });
       const bodies: [string, string, number, string][] = [

@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
+import { accountOperations } from '../../../src/api/accounts.ts';
 import { parseEnrollmentProfile } from '../../../src/protocol/apple/enrollment-profile.ts';
 import { readSignedData } from '../../../src/protocol/cms/signed-data.ts';
 import { createRsaKeyPair } from '../../../src/protocol/x509/key-pair.ts';
@@ -49,7 +50,7 @@ export function describeIndependentClients(stage: QuietDomain): void {
 
     /** A SCEP address that is open for one key, on the instance's loopback port: these clients trust no authority of ours. */
     async function offer(account: string) {
-      assert.ok((await domain.rest('POST', '/accounts', { name: account, instance: 'server-1' })).status < 300);
+      await domain.api.call(accountOperations.create, { body: { name: account, instance: 'server-1' } });
       const profile = await askActivation(domain, account, await newPassword(domain, account));
       assert.equal(profile.status, 200, profile.body.toString());
       const facts = parseEnrollmentProfile(profile.body);
