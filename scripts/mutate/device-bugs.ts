@@ -244,8 +244,8 @@ export const deviceBugs: readonly KnownBug[] = [
   {
     name: 'identity-replaced-before-it-is-used',
     file: 'src/activation/identity-issuer.ts',
-    find: 'if (signer === device.identityFingerprint && (await renewalActive())) {',
-    replace: 'if (signer === device.identityFingerprint && (await renewalActive()) && false) {',
+    find: 'if (signer === device.identityFingerprint && (await this.#options.renewalActive())) {',
+    replace: 'if (signer === device.identityFingerprint && (await this.#options.renewalActive()) && false) {',
     seenBy: [
       {
         file: renewal,

@@ -17,14 +17,11 @@ import {
   storeIdentity,
   storeNextIdentity,
 } from '../devices/device-identity.ts';
-import type { Authority } from '../domain/authorities.ts';
-import { identitySettingsSchema } from '../domain/identity-settings.ts';
-import { readSetting } from '../domain/settings.ts';
 import type { IdentityRequest } from '../platforms/protocol.ts';
-import { issueCertificateOffLoop, randomSerialHex } from '../protocol/x509/certificate.ts';
 import { isIssuedBy } from '../protocol/x509/certificate-chain.ts';
-import { fingerprintOf, readCertificate } from '../protocol/x509/certificate-fields.ts';
+import { fingerprintOf } from '../protocol/x509/certificate-fields.ts';
 import { type FenceMiss, fenceMissOf } from './fence-miss.ts';
+import { keyDigest, type MintingOptions, mintIdentity } from './identity-minting.ts';
 
 export type IdentityRefusal = 'challenge' | 'lapsed' | 'another-key' | 'not-enrolling' | 'not-the-present-identity';
 
@@ -33,61 +30,66 @@ type Decision =
   | { readonly kind: 'refused'; readonly refusal: IdentityRefusal }
   | FenceMiss;
 
-export interface IdentityIssuer {
-  /** By the path token of an address. If the fence refused: why. */
-  issue(token: string, request: IdentityRequest): Promise<Decision | { readonly kind: 'unknown-token' }>;
-  /** The same for a device that was looked up, belongs to this instance, and is not {@link closedTo}. */
-  decide(device: EnrollingDevice, request: IdentityRequest): Promise<Decision>;
-}
-
-export function createIdentityIssuer(options: {
-  readonly db: Queryable;
+interface IdentityIssuerOptions extends MintingOptions {
   readonly instanceId: InstanceId;
-  readonly deviceAuthority: Authority;
   /** Whether every component accepts that an enrolment may have two identities for a while. */
   readonly renewalActive: () => Promise<boolean>;
-  readonly now: () => Date;
-}): IdentityIssuer {
-  const { db, instanceId, deviceAuthority, renewalActive, now } = options;
+}
 
-  async function decide(device: EnrollingDevice, request: IdentityRequest): Promise<Decision> {
+export class IdentityIssuer {
+  readonly #options: IdentityIssuerOptions;
+
+  constructor(options: IdentityIssuerOptions) {
+    this.#options = options;
+  }
+
+  /** By the path token of an address. If the fence refused: why. */
+  async issue(token: string, request: IdentityRequest): Promise<Decision | { readonly kind: 'unknown-token' }> {
+    const { db, instanceId } = this.#options;
+    const device = await enrollingDevice(db, instanceId, token);
+    if (device === undefined) return { kind: 'unknown-token' };
+    if (!device.mine) return await missOf(db, instanceId, token);
+    const closed = closedTo(device);
+    return closed === undefined ? await this.decide(device, request) : refused(closed);
+  }
+
+  /** The same for a device that was looked up, belongs to this instance, and is not {@link closedTo}. */
+  async decide(device: EnrollingDevice, request: IdentityRequest): Promise<Decision> {
     const { challenge = null } = device.renewal ?? {};
     // A request with a renewal's challenge need not be signed with the current identity, which may have expired.
     if (challenge !== null && isSame(request.challenge ?? '', challenge)) {
-      return await renewByChallenge(device, request);
+      return await this.#renewByChallenge(device, request);
     }
-    return request.renews === null ? await enroll(device, request) : await renew(device, request, request.renews);
+    return request.renews === null
+      ? await this.#enroll(device, request)
+      : await this.#renew(device, request, request.renews);
   }
 
-  async function enroll(device: EnrollingDevice, request: IdentityRequest): Promise<Decision> {
+  async #enroll(device: EnrollingDevice, request: IdentityRequest): Promise<Decision> {
     if (!isSame(request.challenge ?? '', device.scepChallenge)) return refused('challenge');
     if (device.identityKey !== null) return certificateAgain(device, request);
-    const issued = await issueIdentity(device, request);
-    if (await storeIdentity(db, { deviceId: device.deviceId, instanceId }, issued)) {
+    const issued = await this.#mint(device, request);
+    if (await storeIdentity(this.#options.db, this.#fenced(device), issued)) {
       return { kind: 'certificate', certificateDer: issued.certificateDer };
     }
-    return await afterRival(device, request);
+    return await this.#afterRival(device, request);
   }
 
   /** One renewal attempt, one key; the same key gets the same certificate again. */
-  async function renewByChallenge(device: EnrollingDevice, request: IdentityRequest): Promise<Decision> {
+  async #renewByChallenge(device: EnrollingDevice, request: IdentityRequest): Promise<Decision> {
     const { deliveryId, challenge, issuedFor, open } = device.renewal ?? {};
     if (!deliveryId || !challenge || device.identityKey === null) return refused('not-enrolling');
     if (issuedFor === deliveryId) return nextCertificateAgain(device, request);
     if (!open) return refused('lapsed');
-    return await issueNext(device, request, { deliveryId, challenge });
+    return await this.#issueNext(device, request, { deliveryId, challenge });
   }
 
-  async function issueNext(
-    device: EnrollingDevice,
-    request: IdentityRequest,
-    ground: RenewalGround,
-  ): Promise<Decision> {
-    const issued = await issueIdentity(device, request);
-    if (await storeNextIdentity(db, { deviceId: device.deviceId, instanceId }, ground, issued)) {
+  async #issueNext(device: EnrollingDevice, request: IdentityRequest, ground: RenewalGround): Promise<Decision> {
+    const issued = await this.#mint(device, request);
+    if (await storeNextIdentity(this.#options.db, this.#fenced(device), ground, issued)) {
       return { kind: 'certificate', certificateDer: issued.certificateDer };
     }
-    return await afterRival(device, request);
+    return await this.#afterRival(device, request);
   }
 
   /**
@@ -95,70 +97,46 @@ export function createIdentityIssuer(options: {
    * key that has become, or will become, the current one. 1.1 requires an unexpired identity, also in the rows that it
    * reads beside us.
    */
-  async function renew(
-    device: EnrollingDevice,
-    request: IdentityRequest,
-    signerCertificateDer: Uint8Array,
-  ): Promise<Decision> {
+  async #renew(device: EnrollingDevice, request: IdentityRequest, signerCertificateDer: Uint8Array): Promise<Decision> {
     if (device.identityFingerprint === null) return refused('not-enrolling');
     const signer = fingerprintOf(signerCertificateDer);
-    if (signer === device.identityFingerprint && (await renewalActive())) {
+    if (signer === device.identityFingerprint && (await this.#options.renewalActive())) {
       if (isSameKey(device.renewal, request)) return nextCertificateAgain(device, request);
-      return await issueNext(device, request, { presentFingerprint: signer });
+      return await this.#issueNext(device, request, { presentFingerprint: signer });
     }
-    const issuedHere = isIssuedBy(signerCertificateDer, deviceAuthority.certificateDer, now());
+    const issuedHere = isIssuedBy(
+      signerCertificateDer,
+      this.#options.deviceAuthority.certificateDer,
+      this.#options.now(),
+    );
     if (!issuedHere) return refused('not-the-present-identity');
     if (signer !== device.identityFingerprint) {
       return isSameKey(device, request) ? certificateAgain(device, request) : refused('not-the-present-identity');
     }
-    const issued = await issueIdentity(device, request);
-    if (await replaceIdentity(db, { deviceId: device.deviceId, instanceId }, signer, issued)) {
+    const issued = await this.#mint(device, request);
+    if (await replaceIdentity(this.#options.db, this.#fenced(device), signer, issued)) {
       return { kind: 'certificate', certificateDer: issued.certificateDer };
     }
-    return await afterRival(device, request);
+    return await this.#afterRival(device, request);
   }
 
   /** Nothing was written: a move, the same request or another key came first. */
-  async function afterRival(before: EnrollingDevice, request: IdentityRequest): Promise<Decision> {
-    const miss = await fenceMissOf(db, instanceId, { deviceId: before.deviceId });
+  async #afterRival(before: EnrollingDevice, request: IdentityRequest): Promise<Decision> {
+    const miss = await fenceMissOf(this.#options.db, this.#options.instanceId, { deviceId: before.deviceId });
     if (miss !== undefined && miss.kind !== 'mine') return miss;
-    const device = await enrollingDevice(db, instanceId, before.token);
+    const device = await enrollingDevice(this.#options.db, this.#options.instanceId, before.token);
     if (device === undefined || device.state === 'gone') return refused('not-enrolling');
     if (isSameKey(device.renewal, request)) return nextCertificateAgain(device, request);
     return certificateAgain(device, request);
   }
 
-  async function issueIdentity(device: EnrollingDevice, request: IdentityRequest): Promise<IssuedIdentity> {
-    const { validDays } = await readSetting(db, 'device-identity', identitySettingsSchema);
-    const issuedAt = now();
-    const certificateDer = await issueCertificateOffLoop({
-      authority: deviceAuthority,
-      publicKey: { spkiDer: request.publicKeySpkiDer },
-      subject: { commonName: device.deviceId, organizationalUnit: device.accountName },
-      days: validDays,
-      serialHex: randomSerialHex(),
-      usage: 'client',
-    });
-    return {
-      transactionId: request.transactionId,
-      key: keyDigest(request.publicKeySpkiDer),
-      certificateDer,
-      fingerprint: fingerprintOf(certificateDer),
-      issuedAt,
-      expiresAt: readCertificate(certificateDer).notAfter,
-    };
+  #fenced({ deviceId }: EnrollingDevice) {
+    return { deviceId, instanceId: this.#options.instanceId };
   }
 
-  return {
-    decide,
-    async issue(token, request) {
-      const device = await enrollingDevice(db, instanceId, token);
-      if (device === undefined) return { kind: 'unknown-token' };
-      if (!device.mine) return await missOf(db, instanceId, token);
-      const closed = closedTo(device);
-      return closed === undefined ? await decide(device, request) : refused(closed);
-    },
-  };
+  #mint(device: EnrollingDevice, request: IdentityRequest): Promise<IssuedIdentity> {
+    return mintIdentity(this.#options, device, request);
+  }
 }
 
 /** Why this instance could not write the device a moment ago. If it can by now, the device asks again. */
@@ -198,10 +176,6 @@ function refused(refusal: IdentityRefusal): Decision {
 function isSameKey(identity: Pick<EnrollingDevice, 'identityKey'> | null, request: IdentityRequest): boolean {
   const key = identity?.identityKey ?? null;
   return key !== null && Buffer.compare(key, keyDigest(request.publicKeySpkiDer)) === 0;
-}
-
-function keyDigest(spkiDer: Uint8Array): Buffer {
-  return createHash('sha256').update(spkiDer).digest();
 }
 
 /** Compares digests, so that timing reveals neither the challenge nor its length. */

@@ -16,7 +16,7 @@ import { scepCapabilities } from '../protocol/scep/attributes.ts';
 import type { RegistrationAuthority } from '../protocol/scep/server-message.ts';
 import { fingerprintOf } from '../protocol/x509/certificate-fields.ts';
 import type { FenceMiss } from './fence-miss.ts';
-import { closedTo, createIdentityIssuer, type IdentityIssuer, missOf } from './identity-issuer.ts';
+import { closedTo, IdentityIssuer, missOf } from './identity-issuer.ts';
 import { createScepAnswers, type MalformedScep, type ScepAnswer } from './scep-answers.ts';
 import { createScepRegistrations, type Registrations } from './scep-registrations.ts';
 import { createScepTurns, type ScepTurn } from './scep-turns.ts';
@@ -59,7 +59,7 @@ export function createScepService(options: {
 }): ScepService {
   const { db, instanceId, authorities, registrationActive, renewalActive, now = () => new Date() } = options;
   const registrations = createScepRegistrations(authorities, registrationActive);
-  const identities = createIdentityIssuer({ db, instanceId, deviceAuthority: authorities.device, renewalActive, now });
+  const identities = new IdentityIssuer({ db, instanceId, deviceAuthority: authorities.device, renewalActive, now });
   const answers = createScepAnswers(identities);
   const turns = createScepTurns<ScepOutcome>();
 
