@@ -50,13 +50,11 @@ function readTableRows(): TableRow[] {
 const rows = readTableRows();
 const ownerOf = new Map(rows.flatMap((row) => row.tables.map((table) => [table, row.owner])));
 
-/** The rows whose second cell names columns. */
-const published = new Map(
-  [...document.matchAll(/^\| `([a-z_]+)` \| ((?:`[a-z_]+`(?:, )?)+) \|$/gm)].map(([, table = '', list = '']) => [
-    table,
-    new Set(quotedIn(list)),
-  ]),
-);
+/** The rows whose second cell names columns, and whose third one the rooms that read them. */
+const publishing = [
+  ...document.matchAll(/^\| `([a-z_]+)` \| ((?:`[a-z_]+`(?:, )?)+) \| ((?:`[a-z/]+`(?:, )?)+) \|$/gm),
+];
+const published = new Map(publishing.map(([, table = '', list = '']) => [table, new Set(quotedIn(list))]));
 
 /** Published columns are for the rooms above their owner's. */
 function isPublished({ table, kind, column }: TableUse, room: string): boolean {
@@ -136,6 +134,24 @@ test('a published column is one of its table, and another room reads it', () => 
   assert.deepEqual(
     all.filter((each) => !read.has(each)),
     [],
+  );
+});
+
+test('who reads published columns stands beside them, and nobody else does', () => {
+  const readers = new Map([...published.keys()].map((table) => [table, new Set<string>()]));
+  for (const file of sources) {
+    const room = roomOf(rooms, file)?.name ?? file;
+    for (const use of tablesUsed(textOf(file), tables)) {
+      if (ownerOf.get(use.table) !== room && isPublished(use, room)) readers.get(use.table)?.add(`${room}/`);
+    }
+  }
+  const order = rooms.map(({ name }) => `${name}/`);
+  assert.deepEqual(
+    publishing.map(([, table = '', , list = '']) => `${table}: ${list}`),
+    [...readers].map(([table, names]) => {
+      const sorted = [...names].sort((a, b) => order.indexOf(a) - order.indexOf(b));
+      return `${table}: ${sorted.map((name) => `\`${name}\``).join(', ')}`;
+    }),
   );
 });
 
