@@ -118,7 +118,7 @@ test('what TLS a device has used is cleared for one or all, and the list shows r
   assert.deepEqual(await required(), [ids[1]]);
   const unneeded = await bramble(['device', 'clear-tls', ids[0]]);
   assert.equal(unneeded.code, exitCode.refused);
-  assert.match(unneeded.errors, /is not held to TLS.*\(ERR_STATE\)/);
+  assert.match(unneeded.errors, /does not require TLS.*\(ERR_STATE\)/);
   assert.match((await bramble(['device', 'clear-tls', '--all', '--yes'])).output, /may authenticate by signature/);
   assert.deepEqual(await required(), []);
   assert.equal((await bramble(['device', 'clear-tls', randomUUID()])).code, exitCode.notFound);

@@ -39,7 +39,7 @@ test('lifting TLS from all devices counts those that are under management', asyn
   const { deviceId: gone } = await seedDevice(admin.db, instance?.id as InstanceId, 'gone');
   await admin.db`update device set tls_required_at = now(), tls_days = 3`;
   await admin.db`update device set state = 'gone' where id = ${gone}`;
-  await asks(['device', 'clear-tls', '--all'], /1 device held to TLS/);
+  await asks(['device', 'clear-tls', '--all'], /1 device that must use TLS/);
   const cleared = await bramble(['device', 'clear-tls', '--all', '--yes']);
   assert.match(cleared.output, /^1 device may authenticate/);
 });

@@ -289,7 +289,7 @@ async function dial(
     socket.destroy();
     throw new BrambleError(
       'ERR_LINK_DIAL',
-      `No SRP link to the router at ${router.host}:${router.port} (${messageOf(cause)}); trying again.`,
+      `No SRP link to the router at ${router.host}:${router.port} (${messageOf(cause)}); will retry.`,
       { cause },
     );
   } finally {

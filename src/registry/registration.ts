@@ -86,7 +86,7 @@ export async function registerAndKeep(options: RegistrationOptions): Promise<Reg
       );
     } catch (error) {
       if (!isBrambleError(error)) {
-        log.warn({ error: messageOf(error) }, 'lease not renewed; trying again');
+        log.warn({ error: messageOf(error) }, 'lease not renewed; will retry');
         return;
       }
       gone = true;

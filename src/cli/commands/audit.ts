@@ -51,7 +51,7 @@ function addList(audit: Command, frame: Frame): void {
         instantOf,
       )
       .option('--until <time>', 'only changes before this time', instantOf)
-      .option('--before <id>', 'continue after a page')
+      .option('--before <id>', 'show entries before this id')
       .option('--limit <number>', 'maximum number of changes', number, 50)
       .option('--changes', 'show the values before and after')
       .action(async ({ changes, ...query }: ListFlags, command) => {

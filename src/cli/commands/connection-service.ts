@@ -72,8 +72,8 @@ function addSet(services: Command, frame: Frame): void {
       .command('set <name>')
       .description('change the instances or the allowed hosts of a connection service')
       .option('--instance, --instances <names>', 'the instances that it serves, separated by commas', collectNames)
-      .option('--allow <host:port>', 'an internal host, may be repeated; replaces those there were', collect, [])
-      .option('--allow-none', 'no internal host any more', false)
+      .option('--allow <host:port>', 'an internal host, may be repeated; replaces the current list', collect, [])
+      .option('--allow-none', 'allow no internal hosts', false)
       .action(async (name: string, flags: ChangeFlags, command) => {
         await frame.ask(
           command,
@@ -95,7 +95,7 @@ interface ChangeFlags {
 /** @throws BrambleError ERR_USAGE where it is none, or two. */
 function changeOf({ instances, allow, allowNone }: ChangeFlags) {
   if (allowNone && allow.length > 0) {
-    throw new BrambleError('ERR_USAGE', '--allow and --allow-none are two things: give one of them.');
+    throw new BrambleError('ERR_USAGE', '--allow and --allow-none cannot be combined.');
   }
   const allowedHosts = allowNone || allow.length > 0 ? allow : undefined;
   if (instances === undefined && allowedHosts === undefined) {

@@ -207,7 +207,7 @@ async function clearTlsOfAll(frame: Frame, command: Command, yes: boolean): Prom
     const { required, counting } = await client.call(deviceOperations.countTlsIdentities, {});
     await confirm(
       frame,
-      `${counted(required, 'device')} held to TLS may authenticate by signature alone again, which can be replayed, ` +
+      `${counted(required, 'device')} that must use TLS may authenticate by signature alone again, which can be replayed, ` +
         `until they have used TLS on three more days; ${counting} more start counting again. Continue?`,
     );
   }

@@ -73,5 +73,5 @@ function dayOf(date: Date): string {
 }
 
 function refused(why: string): BrambleError {
-  return new BrambleError('ERR_PUSH_CERTIFICATE', `The push certificate was not taken: ${why}. Nothing was changed.`);
+  return new BrambleError('ERR_PUSH_CERTIFICATE', `The push certificate was rejected: ${why}. Nothing was changed.`);
 }

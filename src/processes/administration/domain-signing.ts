@@ -60,7 +60,7 @@ export async function keepSigning(signing: DomainSigning, clock: Clock, signal: 
     let restMs = lateLookMs;
     await signForDomain(signing).catch((error: unknown) => {
       restMs = againMs;
-      if (!signal.aborted) signing.log.warn({ reason: messageOf(error) }, 'not signed for the domain; tried again');
+      if (!signal.aborted) signing.log.warn({ reason: messageOf(error) }, 'not signed for the domain; will retry');
     });
     return restMs;
   });

@@ -75,7 +75,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     void requests.answer(request, response, () => response.writeContinue());
   });
   server.on('checkExpectation', (request: PublicRequest, response: PublicResponse) => {
-    const unmet = refusal(417, 'ERR_BAD_REQUEST', 'The router supports no expectation other than 100-continue.');
+    const unmet = refusal(417, 'ERR_BAD_REQUEST', 'Only Expect: 100-continue is supported.');
     onAnswer(unmet.status);
     writeEarlyReply(request, response, unmet);
   });

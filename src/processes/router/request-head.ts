@@ -39,7 +39,7 @@ export function readHead(request: PublicRequest, platforms: Platforms): RequestH
   if (address.rule.kind === 'no-token') {
     return refusal(400, 'ERR_UNKNOWN_DEVICE', 'No device of this domain has this address.');
   }
-  if (address.rule.purpose === 'none') return refusal(404, 'ERR_NOT_FOUND', 'There is nothing at this address.');
+  if (address.rule.purpose === 'none') return refusal(404, 'ERR_NOT_FOUND', 'Not found: this address is not served.');
   const method = request.method ?? '';
   if (!methods.has(method)) {
     const refused = refusal(405, 'ERR_METHOD', 'Use GET, POST or PUT.');

@@ -65,7 +65,7 @@ async function refusesKeptSecret(options: DeviceHandlerOptions, deviceId: Device
   options.notices.note(
     'bootstrap-token-refused',
     deviceId,
-    `The device ${deviceId} asked for the secret that it left in keeping with only a signature and was refused: the secret is ` +
+    `The device ${deviceId} requested its escrowed secret using only a signature and was refused: the secret is ` +
       'given only to a device that presents its certificate in TLS. Let TLS reach the router, or have the trusted proxy ' +
       'forward the certificate.',
   );

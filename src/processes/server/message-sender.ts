@@ -146,7 +146,7 @@ export function refuseAnotherEnrolment(options: DeviceHandlerOptions, deviceId: 
   options.notices.note(
     'device-names-another',
     deviceId,
-    `The device ${deviceId} was refused: its key is right, but it names a hardware identifier that is not that of its ` +
+    `The device ${deviceId} was refused: its key is valid, but it names a hardware identifier that is not that of its ` +
       'enrolment. If it was restored from a copy of another device, activate it again.',
   );
   return anotherEnrolment;

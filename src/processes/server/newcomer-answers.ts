@@ -99,7 +99,7 @@ export async function answerActivation(
     case 'platform-locked':
       return retryLaterAnswer(
         'ERR_FEATURE_LOCKED',
-        'The domain is being upgraded and takes no devices of this kind yet.',
+        'The domain is being upgraded and does not accept devices of this platform until the upgrade is finalized.',
       );
     case 'busy':
       return retryLaterAnswer('ERR_OVERLOADED', 'Too many activations at once; retry later.');

@@ -59,7 +59,7 @@ export function eventText(event: SupervisorEvent): string {
         'meantime'
       );
     case 'database-lost':
-      return `the database does not answer, trying again: ${event.message} (${event.code})`;
+      return `the database does not answer; will retry: ${event.message} (${event.code})`;
     case 'not-reported':
       return (
         `this supervisor cannot report itself to the domain, but keeps working: ${event.message} (${event.code}); ` +
@@ -71,8 +71,8 @@ export function eventText(event: SupervisorEvent): string {
       return `${event.name} is running`;
     case 'hung':
       return (
-        `${event.name} (process ${event.pid}) gave no sign of life for ${event.silentMs / 1000} s; it is killed and ` +
-        'restarted'
+        `${event.name} (process ${event.pid}) has not responded for ${event.silentMs / 1000} s; killing and ` +
+        'restarting it'
       );
     case 'exited':
       return (

@@ -143,7 +143,7 @@ export async function pauseByOperator(tx: Transaction, order: Operator & { reaso
   const upgrade = await lockedUpgrade(tx);
   if (!isPausable(upgrade.state)) throw wrongState(upgrade, 'be paused');
   const said = order.reason === undefined ? '' : `: ${order.reason}`;
-  await pauseUpgrade(tx, upgrade, `by hand (${order.by})${said}`);
+  await pauseUpgrade(tx, upgrade, `by ${order.by}${said}`);
   return await lockedUpgrade(tx);
 }
 

@@ -115,7 +115,7 @@ test('an operator pauses, resumes, finalizes and reverses while no administratio
   await setState('moving');
   assert.equal((await call('POST', '/upgrade/pause', { reason: 'lunch' })).state, 'paused');
   const paused = await call('GET', '/upgrade');
-  assert.equal(paused.answer['pauseReason'], 'by hand (ada): lunch');
+  assert.equal(paused.answer['pauseReason'], 'by ada: lunch');
   assert.equal((await call('POST', '/upgrade/pause', {})).status, 409);
   assert.equal((await call('POST', '/upgrade/resume', {})).state, 'moving');
   await setState('soaking');

@@ -187,7 +187,7 @@ export function gateText(gate: Readonly<Record<string, unknown>> | null): string
   const judged = typeof said === 'string' ? `${said}${reasons === '' ? '' : `: ${reasons}`}` : undefined;
   const by = gate?.['acceptedBy'];
   if (typeof by !== 'string') return judged;
-  return `${by} takes responsibility for it${judged === undefined ? '' : ` (the gate said ${judged})`}`;
+  return `accepted by ${by}${judged === undefined ? '' : ` (verdict: ${judged})`}`;
 }
 
 function deliveryLine(count: Report['deliveries'][number]): string {

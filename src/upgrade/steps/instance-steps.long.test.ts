@@ -236,7 +236,7 @@ test('the domain’s own log has the waves, pauses and all the rest of an upgrad
   for (const expected of [
     /^upgrade-planned upgrade to 1\.1\.0: started by tester$/m,
     /^upgrade-moving .*wave 1 \(canary\) begins/m,
-    /^upgrade-paused .*by hand \(tester\): lunch$/m,
+    /^upgrade-paused .*by tester: lunch$/m,
     /^upgrade-moving .*resumed by tester$/m,
     /^upgrade-moving .*wave 1 \(canary\) passed its gate$/m,
     /^upgrade-soaking /m,

@@ -105,8 +105,7 @@ test('a gate is answered for only where one has paused, and the refusal says whe
   await it.db.begin((tx) => pauseByOperator(tx, operator));
   await assert.rejects(resume(it, true), {
     code: 'ERR_UPGRADE_STATE',
-    message:
-      /No gate has paused .* paused in expanded, and the reason for the pause is: by hand \(tester\)\. Resume without/,
+    message: /No gate has paused .* paused in expanded, and the reason for the pause is: by tester\. Resume without/,
   });
   await resume(it);
   await until(it, context, ['moving']);
@@ -114,7 +113,7 @@ test('a gate is answered for only where one has paused, and the refusal says whe
   await it.db.begin((tx) => pauseByOperator(tx, operator));
   await assert.rejects(resume(it, true), {
     code: 'ERR_UPGRADE_STATE',
-    message: /wave 1 \(canary\) is running, .* by hand \(tester\)\. Resume/,
+    message: /wave 1 \(canary\) is running, .* by tester\. Resume/,
   });
   assert.equal((await it.upgrade()).state, 'paused');
   await resume(it);
@@ -149,12 +148,12 @@ test(
     };
     await looked();
     await it.db.begin((tx) => pauseByOperator(tx, { ...operator, reason: 'lunch' }));
-    await refused(/paused in moving, wave 1 \(canary\) is soaking, and .* by hand \(tester\): lunch\. Resume/);
+    await refused(/paused in moving, wave 1 \(canary\) is soaking, and .* by tester: lunch\. Resume/);
     await resume(it);
     await stopped();
     await resume(it);
     await it.db.begin((tx) => pauseByOperator(tx, operator));
-    await refused(/by hand/);
+    await refused(/by tester/);
     await resume(it);
     await stopped();
     await resume(it, true);
@@ -164,9 +163,6 @@ test(
       [],
       'nothing is waited for that an operator has answered for',
     );
-    assert.match(
-      reportText(report),
-      /1\. canary: soaking.*; gate: tester takes responsibility for it \(the gate said undecided: /,
-    );
+    assert.match(reportText(report), /1\. canary: soaking.*; gate: accepted by tester \(verdict: undecided: /);
   },
 );

@@ -20,7 +20,7 @@ export function tlsIdentityRoutes(context: AdministrationContext): FastifyPlugin
         if (outcome === 'unneeded') {
           throw new BrambleError(
             'ERR_STATE',
-            `The device ${request.params.id} is not held to TLS and has no TLS days counted: there is nothing to ` +
+            `The device ${request.params.id} does not require TLS and has no TLS days recorded: there is nothing to ` +
               'clear.',
           );
         }
