@@ -15,6 +15,7 @@ export const askedDeliveryStates = [
   'failed',
   'superseded',
 ] as const;
+export type AskedDeliveryState = (typeof askedDeliveryStates)[number];
 
 const delivery = z.object({
   id: z.string(),

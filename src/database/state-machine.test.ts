@@ -25,6 +25,18 @@ test('a set is a list in the text of the statement, with the alias of its row, a
   assert.match(rows.statement.string, /l\.state in \('red', 'green'\) and not state not in \('red', 'green'\)$/);
 });
 
+test('states that the program chooses are a list in the text, too; none, and those of another machine, are refused', async () => {
+  const rows = await db`
+    select name from (values ('a', 'red'), ('b', 'put-out')) l(name, state) where ${light.among(db, ['put-out'], 'l')}`;
+  assert.deepEqual(
+    rows.map(({ name }) => name),
+    ['b'],
+  );
+  assert.match(rows.statement.string, /l\.state in \('put-out'\)$/);
+  assert.throws(() => light.among(db, []), TypeError);
+  assert.throws(() => light.among(db, ["red') or true --" as 'red']), TypeError);
+});
+
 test('what could end a literal or a name is refused', () => {
   assert.throws(() => stateMachine({ initial: [], transitions: { "it's": [] }, sets: {} }), TypeError);
   assert.throws(() => light.in(db, 'lit', 'l; drop table l --'), TypeError);

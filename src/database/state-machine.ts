@@ -24,6 +24,11 @@ export interface StateMachine<State extends string, SetName extends string> {
   in(q: Queryable, set: SetName, row?: string): SqlFragment;
   /** `row.state not in (…)`. */
   notIn(q: Queryable, set: SetName, row?: string): SqlFragment;
+  /**
+   * `row.state in (…)` for states that the program chooses.
+   * @throws TypeError for none, or one that is not of this machine.
+   */
+  among(q: Queryable, chosen: readonly State[], row?: string): SqlFragment;
 }
 
 /** Parts of SQL text: nothing that could end a literal or a name. */
@@ -40,9 +45,9 @@ export function stateMachine<const State extends string, const SetName extends s
   const states = Object.keys(transitions) as State[];
   const odd = states.find((state) => !plainState.test(state));
   if (odd !== undefined) throw new TypeError(`a state named ${odd}`);
-  const condition = (operator: string, set: SetName, row?: string): string => {
+  const condition = (operator: string, listed: readonly State[], row?: string): string => {
     if (row !== undefined && !plainAlias.test(row)) throw new TypeError(`a row named ${row}`);
-    const list = sets[set].map((state) => `'${state}'`).join(', ');
+    const list = listed.map((state) => `'${state}'`).join(', ');
     return `${row === undefined ? '' : `${row}.`}state ${operator} (${list})`;
   };
   return {
@@ -50,8 +55,14 @@ export function stateMachine<const State extends string, const SetName extends s
     has: (set, state) => sets[set].includes(state),
     canBecome: (from, to) => from === to || transitions[from].includes(to),
     isFinal: (state) => transitions[state].length === 0,
-    text: (set, row) => condition('in', set, row),
-    in: (q, set, row) => q.unsafe(condition('in', set, row)),
-    notIn: (q, set, row) => q.unsafe(condition('not in', set, row)),
+    text: (set, row) => condition('in', sets[set], row),
+    in: (q, set, row) => q.unsafe(condition('in', sets[set], row)),
+    notIn: (q, set, row) => q.unsafe(condition('not in', sets[set], row)),
+    among: (q, chosen, row) => {
+      if (chosen.length === 0 || !chosen.every((state) => states.includes(state))) {
+        throw new TypeError(`no states of this machine: ${chosen.join(', ')}`);
+      }
+      return q.unsafe(condition('in', chosen, row));
+    },
   };
 }

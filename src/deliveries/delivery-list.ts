@@ -1,11 +1,15 @@
 /** Deliveries as administrators see them: each with the reason why it waits, never left to be guessed. */
-import type { ListedDelivery } from '../api/deliveries.ts';
+import type { AskedDeliveryState, ListedDelivery } from '../api/deliveries.ts';
 import type { Queryable } from '../database/connection.ts';
 import { deliveryStates } from '../states/delivery-states.ts';
 import { waitingReasons } from './waiting-reason.ts';
 
 /** Oldest first; open ones through index delivery_open. */
-export async function listDeliveries(q: Queryable, state: string, limit: number): Promise<ListedDelivery[]> {
+export async function listDeliveries(
+  q: Queryable,
+  state: AskedDeliveryState,
+  limit: number,
+): Promise<ListedDelivery[]> {
   const states = state === 'open' ? deliveryStates.sets.open : [state];
   const rows = await q<Omit<ListedDelivery, 'waitingFor'>[]>`
     select d.id, a.name as account, d.device_id as "deviceId", d.item, d.cause, d.budgeted, d.state,
@@ -16,7 +20,7 @@ export async function listDeliveries(q: Queryable, state: string, limit: number)
       join device v on v.id = d.device_id
       left join instance i on i.id = case when ${deliveryStates.in(q, 'open', 'd')} then a.instance_id
                                           else coalesce(d.instance_id, a.instance_id) end
-     where d.state = any(${states as string[]}::text[])
+     where ${deliveryStates.among(q, states, 'd')}
      order by d.owed_at, d.id
      limit ${limit}`;
   const reasons = await waitingReasons(

@@ -74,6 +74,11 @@ test('of every literal that a statement takes for a state, it can be seen whose'
   }
 });
 
+test('no statement takes states as a parameter: a plan for any parameters would not use a partial index', () => {
+  const parameters = sources.filter((file) => /\bstate\s*(?:=|<>)\s*(?:any|all)\s*\(/i.test(textOf(file)));
+  assert.deepEqual(parameters, [], 'make the condition from the machine: `in`, `notIn` or `among`');
+});
+
 test('whose column a literal is compared with, wherever it stands in a statement', () => {
   const schema = new Map([
     ['move', new Set(['id', 'state', 'batch_id'])],

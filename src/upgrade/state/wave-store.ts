@@ -65,7 +65,7 @@ export async function setWaveState(tx: Transaction, id: UpgradeId, number: numbe
            started_at = case when ${state} = 'running' then coalesce(started_at, clock_timestamp()) else started_at end,
            soaking_at = case when ${state} = 'soaking' then clock_timestamp() else soaking_at end,
            finished_at = case when ${state} = 'passed' then clock_timestamp() else null end
-     where upgrade_id = ${id} and number = ${number} and state = any(${from}::text[])`;
+     where upgrade_id = ${id} and number = ${number} and ${waveStates.among(tx, from)}`;
   if (count === 0) throw new TypeError(`wave ${number} does not become ${state} from where it is`);
 }
 
