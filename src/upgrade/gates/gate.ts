@@ -23,7 +23,7 @@ import {
   worseThan,
 } from './gate-comparisons.ts';
 import { type GateFigures, gateFiguresSchema } from './gate-figures.ts';
-import { type GateLacks, lacksOf, leftOutNote, oddsToPass } from './gate-lacks.ts';
+import { type GateLacks, lacksOf, leftOutNote, oddsToPass } from './gate-shortfall.ts';
 import { evidenceAgainst, goodRequestsTo, usualShare } from './sequential-test.ts';
 
 /** The figures stored with an answer. */
