@@ -71,7 +71,7 @@ export async function oweRenewals(
                           where o.device_id = d.id and o.item = 'device-identity'
                             and ${deliveryStates.in(q, 'open', 'o')})
          and (v.id is null
-              or (${comesToNothing(q)}
+              or (${isIneffective(q)}
                   and ${isLongerAgo(q, q`v.settled_at`, retryAfter(q, settings))}))
        order by identity_renewal_due(d.id, d.identity_issued_at, d.identity_expires_at)
        limit ${limit}
@@ -96,8 +96,8 @@ function isDue(q: Queryable) {
              <= extract(epoch from statement_timestamp())::float8`;
 }
 
-/** Of delivery `v`, device `d`. */
-function comesToNothing(q: Queryable) {
+/** Whether delivery `v` renewed nothing for device `d`, which is due: it failed, or the device has been seen since. */
+function isIneffective(q: Queryable) {
   return q`(${deliveryStates.in(q, 'undelivered', 'v')} or v.state = 'done' and (d.last_seen_at > v.settled_at or ${isAhead(q, q`v.settled_at`)}))`;
 }
 

@@ -5,7 +5,7 @@
  *      offered ───────────────▶ certified ───────────▶ authenticated ──────────▶ active
  *                                                            ▲                      │
  *                                                            └──────────────────────┘
- *                                      announces itself again; suspended, since a newcomer calls itself the same
+ *                                      announces itself again; suspended, since another device claims the same identifier
  *
  * From each of them to *gone*: replaced by another offer, left, removed, or suspended for too long.
  *

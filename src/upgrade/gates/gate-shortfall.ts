@@ -1,6 +1,6 @@
 /**
- * Why a gate that does not fail stays closed: how many requests it lacks, from whom, how long they will take at the
- * present pace, and what else speaks against the release. Pure; texts for people.
+ * Why a gate that does not fail stays closed: how many requests are missing, from which accounts, how long they will
+ * take at the current rate, and which comparisons still raise doubts about the release. Pure; texts for people.
  */
 import { counted } from '../../base/counted.ts';
 import type { ChosenGate } from '../state/plan-options.ts';
@@ -8,7 +8,7 @@ import { type Comparison, sumOf } from './gate-comparisons.ts';
 import type { GateFigures } from './gate-figures.ts';
 import { evidenceAgainst, goodRequestsTo, logRatio, type Trial } from './sequential-test.ts';
 
-export interface GateLacks {
+export interface GateShortfall {
   /** Good requests still needed; 0 if none, null if no number of them would suffice. */
   requests: number | null;
   /** At the pace of the window so far; null while there were none. */
@@ -20,7 +20,7 @@ export interface GateLacks {
 /** How many times better the usual share has to explain what was seen than the intolerable one, as a logarithm. */
 export const oddsToPass = Math.log(100);
 
-export function lacksOf(figures: GateFigures, gate: ChosenGate, comparisons: readonly Comparison[]): GateLacks {
+export function shortfallOf(figures: GateFigures, gate: ChosenGate, comparisons: readonly Comparison[]): GateShortfall {
   const seen = sumOf(figures.moved.map(({ requests, failed }) => ({ requests, bad: failed }))).requests;
   const counts = countedRequests(figures, seen);
   const weight = seen === 0 ? 0 : counts / seen;
@@ -43,7 +43,7 @@ export function lacksOf(figures: GateFigures, gate: ChosenGate, comparisons: rea
   return { requests: lacking.requests, seconds, reasons: [reason, ...notes] };
 }
 
-/** If a number of requests was chosen, it is enough that nothing speaks against the release. */
+/** If a number of requests was chosen, they suffice unless a comparison raises doubts about the release. */
 function neededOf({ toPass, stretches }: Comparison, weight: number, gate: ChosenGate): number {
   if (toPass === undefined) return 0;
   const { usual, worse } = toPass;

@@ -38,7 +38,7 @@ const figures = (change: Partial<GateFigures> = {}): GateFigures => ({
   seconds: 100,
   ...change,
 });
-const lacksOf = (given: GateFigures) => {
+const shortfallOf = (given: GateFigures) => {
   const answer = judgeGate(given, settings);
   assert.ok(answer.answer === 'undecided' && answer.cause === 'sample', answer.answer);
   return answer.lacks;
@@ -78,11 +78,11 @@ test('too small a sample is undecided, and says how many requests are needed and
   const few = figures({ moved: moved(2, 10), busiest: busiest(5), seconds: 20 });
   const answer = judgeGate(few, settings);
   assert.equal(answer.answer === 'undecided' && answer.cause, 'sample');
-  const lacks = lacksOf(few);
+  const lacks = shortfallOf(few);
   assert.ok(lacks.requests !== null && lacks.requests > 20 && lacks.requests < 40, `${lacks.requests}`);
   assert.equal(lacks.seconds, lacks.requests);
   assert.match(lacks.reasons.join(), /20 requests .* too few .* more without an error are needed, in about \d+ s/);
-  assert.equal(lacksOf(figures({ moved: [], busiest: busiest(0) })).seconds, null);
+  assert.equal(shortfallOf(figures({ moved: [], busiest: busiest(0) })).seconds, null);
 });
 
 test('figures that cannot be read are undecided, never passed', () => {
@@ -143,12 +143,15 @@ test('many refused or unanswered deliveries fail, whatever the requests say; few
 test('deliveries that stay open keep it shut, and so do devices that stay away, unless as many do that were not moved', () => {
   const deliveries = { ...noDeliveries, done: 9, failed: 1, silent: 1, open: 9 };
   assert.match(
-    lacksOf(figures({ deliveries })).reasons.join(),
+    shortfallOf(figures({ deliveries })).reasons.join(),
     /of 20 devices that have come, the deliveries of 10 are open/,
   );
   assert.equal(answerTo({ deliveries }, { maxErrorRateDifference: 1 }), 'pass', 'availability is not judged');
   const away = { deliveries: { ...noDeliveries, done: 60, missing: 40 } };
-  assert.match(lacksOf(figures(away)).reasons.join(), /40 of 100 devices .* have not come since; .* not moved 0 of 0/);
+  assert.match(
+    shortfallOf(figures(away)).reasons.join(),
+    /40 of 100 devices .* have not come since; .* not moved 0 of 0/,
+  );
   assert.equal(answerTo({ ...away, usuallyMissing: { requests: 1000, bad: 100 } }), 'undecided');
   assert.equal(
     answerTo({ ...away, usuallyMissing: { requests: 1000, bad: 420 } }),
@@ -166,13 +169,13 @@ test('without a past no latency passes unseen: but where nobody notices it, or t
   const slow = { moved: moved(12, 10, 0, 20_000), unmoved: null };
   const none = { ...slow, before: sample(0) };
   assert.match(
-    lacksOf(figures(none)).reasons.join(),
+    shortfallOf(figures(none)).reasons.join(),
     /100\.0 % of 120 requests took longer than 50 ms, and too little is known about their usual latency/,
   );
   assert.equal(answerTo({ ...none, before: sample(40) }), 'undecided');
   assert.equal(answerTo({ ...none, moved: moved(12, 10, 0, 20) }), 'pass');
   const told = { ...none, beforeByInstances: histogram(100, 400) };
-  assert.match(lacksOf(figures(told)).reasons.join(), /p50 is \d+ ms .*past latency as reported by the instances/);
+  assert.match(shortfallOf(figures(told)).reasons.join(), /p50 is \d+ ms .*past latency as reported by the instances/);
   assert.equal(answerTo({ ...told, moved: moved(12, 10, 0, 500) }), 'pass');
   assert.equal(answerTo({ ...told, moved: moved(60, 10, 0, 20_000) }), 'undecided', 'nor does it fail one');
   assert.equal(answerTo(none, { leastRequests: 31 }), 'pass');
@@ -181,14 +184,16 @@ test('without a past no latency passes unseen: but where nobody notices it, or t
 
 test('whose requests are lacking is said: of others than the busiest account, and who was not heard', () => {
   const alone = figures({ moved: moved(60, 10), busiest: busiest(600), accounts: accounts(2, 'bob'), seconds: 600 });
-  const lacks = lacksOf(alone);
+  const lacks = shortfallOf(alone);
   assert.equal(lacks.requests, 25);
   assert.equal(lacks.seconds, null);
   assert.match(
     lacks.reasons.join(),
     /^600 requests .*: 25 more from accounts other than ada, which made 600 of them .* needed, but none has arrived yet,no requests from bob$/,
   );
-  const some = lacksOf(figures({ moved: moved(60, 10), busiest: busiest(590), accounts: accounts(2), seconds: 600 }));
+  const some = shortfallOf(
+    figures({ moved: moved(60, 10), busiest: busiest(590), accounts: accounts(2), seconds: 600 }),
+  );
   assert.deepEqual([some.requests, some.seconds], [15, 900]);
   assert.equal(answerTo({ moved: moved(60, 10), busiest: busiest(575), accounts: accounts(2) }), 'pass');
   const away = judgeGate({ ...alone, accounts: { ...accounts(1), away: 1 } }, settings);

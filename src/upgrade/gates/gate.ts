@@ -23,7 +23,7 @@ import {
   worseThan,
 } from './gate-comparisons.ts';
 import { type GateFigures, gateFiguresSchema } from './gate-figures.ts';
-import { type GateLacks, lacksOf, leftOutNote, oddsToPass } from './gate-shortfall.ts';
+import { type GateShortfall, leftOutNote, oddsToPass, shortfallOf } from './gate-shortfall.ts';
 import { evidenceAgainst, goodRequestsTo, usualShare } from './sequential-test.ts';
 
 /** The figures stored with an answer. */
@@ -41,7 +41,7 @@ interface GateSummary {
 export type GateAnswer =
   | { answer: 'pass'; reasons: string[]; figures: GateSummary }
   | { answer: 'fail'; reasons: string[]; figures: GateSummary }
-  | { answer: 'undecided'; cause: 'sample'; reasons: string[]; lacks: GateLacks; figures: GateSummary }
+  | { answer: 'undecided'; cause: 'sample'; reasons: string[]; lacks: GateShortfall; figures: GateSummary }
   | { answer: 'undecided'; cause: 'unreadable'; reasons: string[]; figures: null };
 
 /** Judges a wave. `figures` is parsed here; figures that do not parse are undecided. */
@@ -58,7 +58,7 @@ export function judgeGate(figures: unknown, settings: GateSettings): GateAnswer 
   const comparisons = comparisonsOf(read, gate);
   const failures = failuresOf(read, gate, comparisons);
   if (failures.length > 0) return { answer: 'fail', reasons: failures, figures: summary };
-  const lacks = lacksOf(read, gate, comparisons);
+  const lacks = shortfallOf(read, gate, comparisons);
   if (lacks.reasons.length > 0) {
     return { answer: 'undecided', cause: 'sample', reasons: lacks.reasons, lacks, figures: summary };
   }
