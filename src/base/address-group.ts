@@ -1,3 +1,4 @@
+/** The unit by which clients are limited: all addresses that one customer can choose from. */
 import { isIPv4 } from 'node:net';
 
 /** Groups clients by address: the full address for IPv4, for IPv6 the /64 that one customer has. */

@@ -1,6 +1,6 @@
+/** The time of this machine, injectable for tests. Times shared between processes come from the database instead. */
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Time as the code sees it. Tests inject their own; leases and slots use the database's clock instead. */
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;

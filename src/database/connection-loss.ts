@@ -1,3 +1,4 @@
+/** Tells a lost or unreachable database from a failed statement, which would fail again. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { sqlState } from './sql-state.ts';
 

@@ -1,3 +1,4 @@
+/** Why a statement failed, as PostgreSQL reports it. The server's messages, which are translated, are never matched. */
 import postgres from 'postgres';
 
 /** The five-character SQLSTATE of a failed statement, if it is one. */

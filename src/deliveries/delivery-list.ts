@@ -1,4 +1,4 @@
-/** Deliveries as administrators see them: each with the reason why it waits, never left to be guessed. */
+/** The list of deliveries for administrators. Invariant: each open delivery states what it is waiting for. */
 import type { AskedDeliveryState, ListedDelivery } from '../api/deliveries.ts';
 import type { Queryable } from '../database/connection.ts';
 import { deliveryStates } from '../states/delivery-states.ts';

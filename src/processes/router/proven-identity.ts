@@ -1,3 +1,4 @@
+/** Which answers show the router that a request came from the device it names. */
 import type { DeviceAddress } from '../../platforms/protocol.ts';
 
 /**

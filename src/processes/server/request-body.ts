@@ -1,3 +1,4 @@
+/** Reads the body of a device request. Invariant: never more than the limit of its address is held in memory. */
 import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
 import { BrambleError } from '../../base/errors.ts';

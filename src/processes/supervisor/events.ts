@@ -1,6 +1,6 @@
+/** The events of a supervisor: their shapes, and their texts for a terminal. */
 import { assertNever } from '../../base/assert-never.ts';
 
-/** What a supervisor reports, in the order in which it happens. */
 export type SupervisorEvent =
   | { type: 'listening'; socket: 'public' | 'srp'; port: number }
   | { type: 'waiting-for-port'; socket: 'public' | 'srp'; port: number }
