@@ -14,6 +14,7 @@ import {
 } from '../../registry/supervisors.ts';
 import { occupiedText, type PlacedInstance } from '../components/instances-behind.ts';
 import { finalDecision, isFinal, type UpgradeState } from '../state/upgrade-states.ts';
+import type { WaveState } from '../state/wave-states.ts';
 
 export type WaitKind =
   | 'operator'
@@ -101,7 +102,7 @@ export interface AccountBehind {
 export interface WaveFacts {
   readonly number: number;
   readonly name: string;
-  readonly state: string;
+  readonly state: WaveState;
   readonly startedAt: Date | null;
   readonly soakingAt: Date | null;
   readonly accounts: number;
