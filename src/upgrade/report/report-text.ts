@@ -181,12 +181,11 @@ function waveLine(wave: Report['waves'][number]): string {
 }
 
 /** The answer of a wave's gate, and who overrode it; undefined while there is none. */
-export function gateText(gate: Readonly<Record<string, unknown>> | null): string | undefined {
-  const said = gate?.['answer'];
-  const reasons = Array.isArray(gate?.['reasons']) ? gate['reasons'].join('; ') : '';
-  const judged = typeof said === 'string' ? `${said}${reasons === '' ? '' : `: ${reasons}`}` : undefined;
-  const by = gate?.['acceptedBy'];
-  if (typeof by !== 'string') return judged;
+export function gateText(gate: Report['waves'][number]['gate']): string | undefined {
+  const { answer, reasons = [], acceptedBy: by } = gate ?? {};
+  const why = reasons.length === 0 ? '' : `: ${reasons.join('; ')}`;
+  const judged = answer === undefined ? undefined : `${answer}${why}`;
+  if (by === undefined) return judged;
   return `accepted by ${by}${judged === undefined ? '' : ` (verdict: ${judged})`}`;
 }
 

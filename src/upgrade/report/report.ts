@@ -93,8 +93,7 @@ export async function readUpgradeReport(q: Queryable, upgrade: Upgrade, features
 
 /** The gate's answer with its reasons in one text. */
 function gateOf(gate: Wave['gate']): Wave['gate'] {
-  const reasons = gate?.['reasons'];
-  return Array.isArray(reasons) ? { ...gate, reason: reasons.join('; ') } : gate;
+  return gate?.reasons === undefined ? gate : { ...gate, reason: gate.reasons.join('; ') };
 }
 
 /** From the log: each change of state, and how long it lasted. Pure. */

@@ -76,8 +76,7 @@ export async function readWaits(q: Queryable, upgrade: Upgrade, waves: readonly 
 function waveFacts(wave: CountedWave, open: readonly string[]): WaveFacts {
   const { number, name, state, startedAt, soakingAt, accounts, settled, moves, gate } = wave;
   const accepted = acceptedBy(wave) !== undefined;
-  const reasons = gate?.['answer'] === 'undecided' && Array.isArray(gate['reasons']) ? gate['reasons'] : [];
-  const gateLacks = accepted ? [] : reasons.map(String);
+  const gateLacks = !accepted && gate?.answer === 'undecided' ? (gate.reasons ?? []) : [];
   return {
     number,
     name,

@@ -2,6 +2,7 @@
  * Stores a gate's answer while its wave is observed, for `upgrade status`. The figures differ at every evaluation, so the row
  * is written when the answer changes, and otherwise at most every {@link rewrittenAfterSeconds}.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Queryable } from '../../database/connection.ts';
 import type { GateAnswer } from '../gates/gate.ts';
 import type { Upgrade } from '../state/upgrade-store.ts';
@@ -16,10 +17,6 @@ export async function recordGateAnswer(
   wave: Pick<Wave, 'number' | 'gate'>,
   answer: GateAnswer,
 ): Promise<void> {
-  if (wave.gate?.['answer'] === answer.answer && isSame(wave.gate['reasons'], answer.reasons)) return;
+  if (wave.gate?.answer === answer.answer && isDeepStrictEqual(wave.gate.reasons, answer.reasons)) return;
   await refreshWaveGate(q, read, wave.number, answer, rewrittenAfterSeconds);
-}
-
-function isSame(one: unknown, other: readonly string[]): boolean {
-  return Array.isArray(one) && one.length === other.length && one.every((reason, index) => reason === other[index]);
 }
