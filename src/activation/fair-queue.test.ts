@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { endingWithin } from '../testing/property.ts';
 import { createFairQueue, type FairQueue, type Place } from './fair-queue.ts';
 
-const roomy = { lanes: ['a', 'b'], atOnce: 1, placesInLane: 1000, placesOfKey: 1000 };
+const roomy = { lanes: ['a', 'b'], maxInProgress: 1, maxPlaces: 1000, maxPlacesOfKey: 1000 };
 
 function entered(queue: FairQueue, lane: string, key: string): Place {
   const place = queue.enter(lane, key);
@@ -49,7 +49,7 @@ test('whoever comes last waits for one piece of every other key of the lane, and
 });
 
 test('no more is under way than may be, and what waits begins as others leave', async () => {
-  const queue = createFairQueue({ ...roomy, atOnce: 2 });
+  const queue = createFairQueue({ ...roomy, maxInProgress: 2 });
   const begun: number[] = [];
   const places = [0, 1, 2, 3].map((index) => {
     const place = entered(queue, 'a', String(index));
@@ -65,7 +65,7 @@ test('no more is under way than may be, and what waits begins as others leave', 
 });
 
 test('places are bounded by key and by lane, one lane leaves the other its room, and they come back', () => {
-  const queue = createFairQueue({ ...roomy, placesInLane: 3, placesOfKey: 2 });
+  const queue = createFairQueue({ ...roomy, maxPlaces: 3, maxPlacesOfKey: 2 });
   const first = entered(queue, 'a', '1');
   entered(queue, 'a', '1');
   assert.equal(queue.enter('a', '1'), undefined);
@@ -78,7 +78,7 @@ test('places are bounded by key and by lane, one lane leaves the other its room,
 });
 
 test('of one key no more is under way than may be, and what others bring begins before it', async () => {
-  const queue = createFairQueue({ ...roomy, atOnce: 3, ofKeyAtOnce: 1 });
+  const queue = createFairQueue({ ...roomy, maxInProgress: 3, maxInProgressOfKey: 1 });
   const begun: string[] = [];
   const places = ['1', '1', '1', '2'].map((key, index) => {
     const place = entered(queue, 'a', key);

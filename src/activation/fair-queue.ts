@@ -8,13 +8,13 @@
 interface FairQueueOptions {
   readonly lanes: readonly string[];
   /** Pieces of work in progress. */
-  readonly atOnce: number;
+  readonly maxInProgress: number;
   /** Of these, pieces of one key in a lane. Default: the same number. */
-  readonly ofKeyAtOnce?: number;
+  readonly maxInProgressOfKey?: number;
   /** Places in one lane, including those in progress. */
-  readonly placesInLane: number;
+  readonly maxPlaces: number;
   /** Places of one key in a lane. */
-  readonly placesOfKey: number;
+  readonly maxPlacesOfKey: number;
 }
 
 export interface FairQueue {
@@ -45,7 +45,7 @@ export function createFairQueue(options: FairQueueOptions): FairQueue {
   );
   /** Lanes in the order of their turns. */
   let order = [...lanes.values()];
-  const { atOnce, ofKeyAtOnce = atOnce } = options;
+  const { maxInProgress, maxInProgressOfKey = maxInProgress } = options;
   let underWay = 0;
   let waiting = 0;
 
@@ -56,7 +56,7 @@ export function createFairQueue(options: FairQueueOptions): FairQueue {
   function takeNext(): (() => void) | undefined {
     for (const lane of order) {
       for (const [key, starts] of lane.waiting) {
-        if ((lane.begun.get(key) ?? 0) >= ofKeyAtOnce) continue;
+        if ((lane.begun.get(key) ?? 0) >= maxInProgressOfKey) continue;
         const start = starts.shift();
         lane.waiting.delete(key);
         if (starts.length > 0) lane.waiting.set(key, starts);
@@ -69,7 +69,7 @@ export function createFairQueue(options: FairQueueOptions): FairQueue {
   }
 
   function startNext(): void {
-    while (underWay < atOnce) {
+    while (underWay < maxInProgress) {
       const start = takeNext();
       if (start === undefined) return;
       underWay += 1;
@@ -82,7 +82,7 @@ export function createFairQueue(options: FairQueueOptions): FairQueue {
       const lane = lanes.get(name);
       if (lane === undefined) throw new TypeError(`there is no lane ${name}`);
       const ofKey = lane.places.get(key) ?? 0;
-      if (lane.taken >= options.placesInLane || ofKey >= options.placesOfKey) return undefined;
+      if (lane.taken >= options.maxPlaces || ofKey >= options.maxPlacesOfKey) return undefined;
       lane.taken += 1;
       count(lane.places, key, 1);
       let begun = false;

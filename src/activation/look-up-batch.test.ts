@@ -3,10 +3,10 @@ import { test } from 'node:test';
 import { createLookUps } from './look-up-batch.ts';
 
 /** Look-ups whose statements end when they are told to; names that end in `?` are nobody's. */
-function held(options: { namesAtOnce?: number; maxWaiting?: number } = {}) {
+function held(options: { maxNames?: number; maxWaiting?: number } = {}) {
   const statements: { names: readonly string[]; end: (error?: Error) => void }[] = [];
   const lookUps = createLookUps<string>({
-    ...{ statementsAtOnce: 1, ...options },
+    ...{ maxStatements: 1, ...options },
     find: (names) =>
       new Promise((resolve, reject) => {
         const found = new Map(names.filter((name) => !name.endsWith('?')).map((name) => [name, `the row of ${name}`]));
@@ -39,7 +39,7 @@ test('a name is looked up once for all who wait, and after the last of them has 
 });
 
 test('a statement has a bounded number of names, the one that was asked for first before the others', async () => {
-  const { statements, endNext, find } = held({ namesAtOnce: 3 });
+  const { statements, endNext, find } = held({ maxNames: 3 });
   const all = ['a', 'b', 'c', 'd', 'e', 'b'].map((name) => find(name, 'sender'));
   for (let count = 0; count < 3; count += 1) await endNext();
   await Promise.all(all);

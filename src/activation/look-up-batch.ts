@@ -11,9 +11,9 @@ interface LookUpBatchOptions<Found> {
   /** One statement. */
   readonly find: (names: readonly string[]) => Promise<ReadonlyMap<string, Found>>;
   /** Maximum number of names in one statement. */
-  readonly namesAtOnce?: number;
+  readonly maxNames?: number;
   /** Maximum number of concurrent statements. */
-  readonly statementsAtOnce?: number;
+  readonly maxStatements?: number;
   /** Maximum number of waiting look-ups. */
   readonly maxWaiting?: number;
 }
@@ -32,7 +32,7 @@ interface Waiting<Found> {
 }
 
 export function createLookUps<Found>(options: LookUpBatchOptions<Found>): LookUps<Found> {
-  const { find, namesAtOnce = 128, statementsAtOnce = 2, maxWaiting = 10_000 } = options;
+  const { find, maxNames = 128, maxStatements = 2, maxWaiting = 10_000 } = options;
   /** By name, in the order of the first request for each. */
   const waiting = new Map<string, Waiting<Found>[]>();
   const waitingOf = new Map<string, number>();
@@ -42,7 +42,7 @@ export function createLookUps<Found>(options: LookUpBatchOptions<Found>): LookUp
   function takeBatch(): Map<string, Waiting<Found>[]> {
     const batch = new Map<string, Waiting<Found>[]>();
     for (const [name, asking] of waiting) {
-      if (batch.size === namesAtOnce) break;
+      if (batch.size === maxNames) break;
       waiting.delete(name);
       batch.set(name, asking);
       waitingInAll -= asking.length;
@@ -69,7 +69,7 @@ export function createLookUps<Found>(options: LookUpBatchOptions<Found>): LookUp
   }
 
   function startNext(): void {
-    while (underWay < statementsAtOnce && waiting.size > 0) void run(takeBatch());
+    while (underWay < maxStatements && waiting.size > 0) void run(takeBatch());
   }
 
   return {

@@ -25,7 +25,7 @@ function heldChecks() {
   const digested: string[] = [];
   const held = Promise.withResolvers<void>();
   const checks = createPasswordChecks({
-    ...{ db: fixture.db, instanceId: fixture.here.id, atOnce: 1 },
+    ...{ db: fixture.db, instanceId: fixture.here.id, maxInProgress: 1 },
     compare: async (typed, stored) => {
       await held.promise;
       digested.push(typed);

@@ -72,15 +72,15 @@ export function createPasswordChecks(options: {
   readonly db: Database;
   readonly instanceId: InstanceId;
   readonly compare?: typeof matchesActivationPassword;
-  readonly atOnce?: number;
+  readonly maxInProgress?: number;
 }): PasswordChecks {
   const { db, instanceId, compare = matchesActivationPassword } = options;
   const lookUps = createLookUps<FoundPassword>({ find: (names) => findPasswords(db, names) });
   const digests = createFairQueue({
     lanes: ['selector', 'none'],
-    atOnce: options.atOnce ?? maxDigests,
-    placesInLane: maxGuesses,
-    placesOfKey: maxGuessesOfAccount,
+    maxInProgress: options.maxInProgress ?? maxDigests,
+    maxPlaces: maxGuesses,
+    maxPlacesOfKey: maxGuessesOfAccount,
   });
   let comparisons = 0;
 

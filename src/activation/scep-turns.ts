@@ -12,12 +12,12 @@ import { BoundedMap } from '../base/bounded-map.ts';
 import { createFairQueue } from './fair-queue.ts';
 
 /** Requests processed at once: their signatures take half of libuv's four threads. */
-const atOnce = 2;
+const maxInProgress = 2;
 /** Requests that wait, in total and per token, including those in progress. */
 const maxPlaces = 256;
-const placesOfToken = 4;
+const maxPlacesOfToken = 4;
 /** Remembered answers, of some KB each. */
-const remembered = 256;
+const maxAnswers = 256;
 
 export interface ScepTurn<Answer> {
   readonly answer: Answer;
@@ -35,11 +35,11 @@ interface ScepTurns<Answer> {
 
 export function createScepTurns<Answer>(): ScepTurns<Answer> {
   const queue = createFairQueue({
-    ...{ lanes: ['requests'], atOnce, ofKeyAtOnce: 1 },
-    ...{ placesInLane: maxPlaces, placesOfKey: placesOfToken },
+    ...{ lanes: ['requests'], maxInProgress, maxInProgressOfKey: 1 },
+    ...{ maxPlaces, maxPlacesOfKey: maxPlacesOfToken },
   });
   /** The least recently requested first. */
-  const answers = new BoundedMap<string, ScepTurn<Answer>>(remembered);
+  const answers = new BoundedMap<string, ScepTurn<Answer>>(maxAnswers);
   const underWay = new Map<string, Promise<Answer>>();
 
   return {

@@ -38,8 +38,8 @@ export function word<const Word extends string>(...words: readonly Word[]) {
 }
 
 /** How many entries of a list to return. */
-export function listLimit(most: number) {
-  return z.coerce.number<number>().int().min(1).max(most);
+export function listLimit(max: number) {
+  return z.coerce.number<number>().int().min(1).max(max);
 }
 
 /** Of the names of processes, which also name components and log files. */

@@ -2,13 +2,13 @@
  * Limits how often lines of one kind are logged, so that strangers who are refused a thousand times a second cannot push
  * other lines out of the log: neither those of other kinds nor those about others. Omitted lines are counted by subject.
  *
- * Invariant: at most twice `linesAMinute` lines of a kind are logged a minute, the second half only for subjects that had
+ * Invariant: at most twice `maxLinesPerMinute` lines of a kind are logged a minute, the second half only for subjects that had
  * no line yet; and memory is bounded by `maxKinds` times `maxSubjects` short texts.
  */
 const minuteMs = 60_000;
-export const linesAMinute = 100;
+export const maxLinesPerMinute = 100;
 /** Of these, about one subject. */
-export const linesOfSubject = 10;
+export const maxLinesOfSubject = 10;
 /** Kinds that are distinguished; all others are counted as one. */
 const maxKinds = 500;
 const otherKinds = 'other kinds';
@@ -84,9 +84,9 @@ function subjectOf(pace: Pace, subject: string): Count {
 }
 
 function mayBeLogged(pace: Pace, about: Count | null): boolean {
-  if (about === null) return pace.lines < linesAMinute;
-  if (about.lines >= linesOfSubject) return false;
-  return pace.lines < linesAMinute || (about.lines === 0 && pace.lines < 2 * linesAMinute);
+  if (about === null) return pace.lines < maxLinesPerMinute;
+  if (about.lines >= maxLinesOfSubject) return false;
+  return pace.lines < maxLinesPerMinute || (about.lines === 0 && pace.lines < 2 * maxLinesPerMinute);
 }
 
 function summaryOf([kind, pace]: [string, Pace]): LeftOut {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { mock, test } from 'node:test';
 import { pino } from 'pino';
 import { defaultLogLimits, openLog, rotateLog } from '../../processes/supervisor/component-log.ts';
-import { LogPace, linesAMinute, linesOfSubject, maxSubjects } from './log-pace.ts';
+import { LogPace, maxLinesOfSubject, maxLinesPerMinute, maxSubjects } from './log-pace.ts';
 import { createLogger } from './logger.ts';
 
 const facts = { kind: 'server', name: 'server-1', release: '1.2.0' };
@@ -73,10 +73,10 @@ test('a flood of one kind is counted, and another kind is logged beside it', () 
     for (let count = 0; count < 10_000; count++) log.info({ code: 'ERR_A', from: `${count}` }, 'request refused');
     log.info({ code: 'ERR_B' }, 'request refused');
     log.warn('link down');
-    assert.equal(parsed().length, linesAMinute + 2);
+    assert.equal(parsed().length, maxLinesPerMinute + 2);
     mock.timers.tick(60_000);
     const last = parsed().at(-1);
-    assert.deepEqual([last?.['kind'], last?.['leftOut']], ['request refused (ERR_A)', 10_000 - linesAMinute]);
+    assert.deepEqual([last?.['kind'], last?.['leftOut']], ['request refused (ERR_A)', 10_000 - maxLinesPerMinute]);
     log.info({ code: 'ERR_A' }, 'request refused');
     assert.equal(parsed().at(-1)?.['code'], 'ERR_A');
   } finally {
@@ -104,7 +104,7 @@ test('what is refused to one hides nobody else of the same kind, and the summary
     const linesOf = (name: string) => parsed().filter((line) => line['accountName'] === name).length;
     for (let count = 0; count < 1000; count++) refuse('flooded');
     refuse('anna');
-    assert.deepEqual([linesOf('flooded'), linesOf('anna')], [linesOfSubject, 1]);
+    assert.deepEqual([linesOf('flooded'), linesOf('anna')], [maxLinesOfSubject, 1]);
     for (let count = 0; count < 50; count++) for (let of = 0; of < 20; of++) refuse(`name-${of}`);
     refuse('bert');
     assert.equal(linesOf('bert'), 1);
@@ -112,9 +112,9 @@ test('what is refused to one hides nobody else of the same kind, and the summary
     const { kind, leftOut, different, most } = parsed().at(-1) ?? {};
     const left = 1002 + 1000 - (parsed().length - 1);
     assert.deepEqual([kind, leftOut, different], ['activation refused', left, 21]);
-    assert.equal((most as Record<string, number>)['flooded'], 1000 - linesOfSubject);
+    assert.equal((most as Record<string, number>)['flooded'], 1000 - maxLinesOfSubject);
     refuse('flooded');
-    assert.equal(linesOf('flooded'), linesOfSubject + 1);
+    assert.equal(linesOf('flooded'), maxLinesOfSubject + 1);
   } finally {
     mock.timers.reset();
   }
@@ -124,7 +124,7 @@ test('subjects without end share one count, and lines of a kind stay bounded', (
   const pace = new LogPace();
   let admitted = 0;
   for (let count = 0; count < 100_000; count++) if (pace.admits('kind', `subject ${count}`, 0)) admitted++;
-  assert.ok(admitted <= 2 * linesAMinute, `${admitted} lines`);
+  assert.ok(admitted <= 2 * maxLinesPerMinute, `${admitted} lines`);
   const [summary] = pace.takeLeftOut(0);
   assert.equal(summary?.leftOut, 100_000 - admitted);
   assert.ok((summary?.different ?? 0) <= maxSubjects + 1);

@@ -15,7 +15,7 @@ import { BrambleError } from '../../base/errors.ts';
 export const largeFromBytes = 32 * 1024;
 /** Of up to a MiB each. */
 const maxPlaces = 64;
-const placesOfDevice = 4;
+const maxPlacesOfDevice = 4;
 
 export interface LargeMessages {
   /**
@@ -27,8 +27,8 @@ export interface LargeMessages {
 
 export function createLargeMessages(clock: Clock): LargeMessages {
   const queue = createFairQueue({
-    ...{ lanes: ['messages'], atOnce: 1 },
-    ...{ placesInLane: maxPlaces, placesOfKey: placesOfDevice },
+    ...{ lanes: ['messages'], maxInProgress: 1 },
+    ...{ maxPlaces, maxPlacesOfKey: maxPlacesOfDevice },
   });
   return {
     async inTurn(token, body, read) {
