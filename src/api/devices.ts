@@ -61,6 +61,7 @@ export const shownDeviceStates = [
   'suspended',
   'leaving',
 ] as const;
+export type ShownDeviceState = (typeof shownDeviceStates)[number];
 const tag = 'devices';
 
 export const deviceOperations = {

@@ -1,6 +1,6 @@
 /** `bramble budget`, `bramble deliveries`. */
 import type { Command } from 'commander';
-import { deliveryOperations } from '../../api/deliveries.ts';
+import { type AskedDeliveryState, askedDeliveryStates, deliveryOperations } from '../../api/deliveries.ts';
 import { collectValues, number, unvalidated } from '../arguments.ts';
 import { example, type Frame } from '../frame.ts';
 import { cell, columns, facts, type Style, timeText } from '../text-output.ts';
@@ -53,10 +53,10 @@ export function addDeliveriesCommand(program: Command, frame: Frame): void {
     program
       .command('deliveries')
       .description('list deliveries, each with what it is waiting for')
-      .option('--state <state>', 'open, owed, released, handed-out, suspect, done, failed or superseded', 'open')
+      .option('--state <state>', `only in this state: ${askedDeliveryStates.join(', ')}`, 'open')
       .option('--limit <number>', 'maximum number of deliveries', number, 200)
       .action(async ({ state, limit }: { state: string; limit: number }, command) => {
-        const query = { state: unvalidated<'open'>(state), limit };
+        const query = { state: unvalidated<AskedDeliveryState>(state), limit };
         await frame.ask(command, deliveryOperations.list, { query }, (answer, style) =>
           columns(style, answer.deliveries, {
             account: (row) => row.account,

@@ -1,7 +1,7 @@
 /** `bramble device`: devices and how their management ends; device-command.ts has the rest. */
 import type { Command } from 'commander';
 import * as z from 'zod';
-import { type Device, deviceOperations } from '../../api/devices.ts';
+import { type Device, deviceOperations, type ShownDeviceState, shownDeviceStates } from '../../api/devices.ts';
 import type { AnswerOf } from '../../api/operation.ts';
 import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
@@ -46,10 +46,7 @@ function addList(devices: Command, frame: Frame): void {
       .command('list')
       .description('list devices')
       .option('--account <name>', 'only of this account')
-      .option(
-        '--state <state>',
-        'only in this state: offered, certified, authenticated, active, suspended, leaving, gone',
-      )
+      .option('--state <state>', `only in this state: ${shownDeviceStates.join(', ')}`)
       .option('--unanswered', 'only those that repeatedly received a command without answering')
       .option('--must-enrol-again', 'only those with a push topic that the domain no longer uses')
       .option(
@@ -74,7 +71,7 @@ function addList(devices: Command, frame: Frame): void {
 function filterOf({ state, unanswered, mustEnrolAgain, identityEnds, ...filter }: ListFlags) {
   return {
     ...filter,
-    ...(state === undefined ? {} : { state: unvalidated<'active'>(state) }),
+    ...(state === undefined ? {} : { state: unvalidated<ShownDeviceState>(state) }),
     unanswered: unanswered ? 'true' : undefined,
     mustEnrolAgain: mustEnrolAgain ? 'true' : undefined,
     identityEndsWithinDays: identityEnds,
