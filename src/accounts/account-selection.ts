@@ -2,8 +2,8 @@
 
 import { accountNameOf } from '../base/account-name.ts';
 import type { AccountId } from '../base/ids.ts';
+import { notFound } from '../base/not-found.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
-import { notFound } from '../rest/http-errors.ts';
 
 interface AccountSelection {
   accounts?: readonly string[] | undefined;

@@ -5,10 +5,10 @@
 import type { FastifyError, FastifyReply } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import type { ErrorCode } from '../base/error-codes.ts';
-import { BrambleError, isBrambleError } from '../base/errors.ts';
+import { isBrambleError } from '../base/errors.ts';
+import { issueError, type RequestPart } from '../base/field-error.ts';
 import { isUnreachable } from '../database/connection-loss.ts';
 import { sqlState } from '../database/sql-state.ts';
-import { issueError, type RequestPart } from './field-error.ts';
 
 interface ErrorAnswer {
   status: number;
@@ -142,11 +142,6 @@ export function errorAnswer(error: unknown): ErrorAnswer {
     'ERR_INTERNAL',
     'Internal error: the administration service could not handle this request. Its log has the cause.',
   );
-}
-
-/** For routes: what does not exist, by kind and name. */
-export function notFound(what: string, name: string): BrambleError {
-  return new BrambleError('ERR_NOT_FOUND', `There is no ${what} "${name}".`, { details: { what, name } });
 }
 
 function validationAnswer(error: FastifyError): ErrorAnswer {

@@ -9,8 +9,8 @@ import type { FastifyInstance } from 'fastify';
 import { validatorCompiler } from 'fastify-type-provider-zod';
 import type { $ZodType } from 'zod/v4/core';
 import { BrambleError } from '../base/errors.ts';
+import { fieldError, type RequestPart } from '../base/field-error.ts';
 import { isNestedTooDeeply, maxJsonDepth } from '../base/shallow-json.ts';
-import { fieldError, type RequestPart } from './field-error.ts';
 import { unknownKey } from './unknown-keys.ts';
 
 const brokenPercent = 'contains a percent sign that is not followed by valid UTF-8';

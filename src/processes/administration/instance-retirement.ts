@@ -8,12 +8,12 @@
 import { rm } from 'node:fs/promises';
 import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
+import { notFound } from '../../base/not-found.ts';
 import type { Transaction } from '../../database/connection.ts';
 import { recordEvent } from '../../domain/events.ts';
 import { findInstance, retireInstance } from '../../instances/instances.ts';
 import { credentialPath } from '../../link/credential.ts';
 import { countMovesTo } from '../../moves/move-reports.ts';
-import { notFound } from '../../rest/http-errors.ts';
 import { positionOf, readOpenUpgrade } from '../../upgrade/state/upgrade-store.ts';
 import { describeInstance, removeInstanceParts } from '../../upgrade/steps/new-instances.ts';
 

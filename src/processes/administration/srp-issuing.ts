@@ -6,13 +6,13 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { SrpIdentifier } from '../../base/ids.ts';
+import { notFound } from '../../base/not-found.ts';
 import type { Transaction } from '../../database/connection.ts';
 import { writeWholeFile } from '../../database/whole-file.ts';
 import { loadDomainAuthority } from '../../domain/authorities.ts';
 import { routerAddresses } from '../../instances/router-addresses.ts';
 import { issueSrpCredential } from '../../instances/srp-credentials.ts';
 import { credentialPath, type SrpCredential } from '../../link/credential.ts';
-import { notFound } from '../../rest/http-errors.ts';
 import type { AdministrationContext } from './context.ts';
 
 interface DeliveredCredential {

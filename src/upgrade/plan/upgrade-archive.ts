@@ -5,10 +5,10 @@
  */
 import { basename, isAbsolute, join } from 'node:path';
 import { BrambleError } from '../../base/errors.ts';
+import { fieldError } from '../../base/field-error.ts';
 import { isLaterPatch } from '../../base/release-number.ts';
 import { type FoundRelease, installRead, readArchive, readInstalled, verifyInstalled } from '../../release/archive.ts';
 import { patchDifferences } from '../../release/patch-rule.ts';
-import { fieldError } from '../../rest/field-error.ts';
 import type { TargetRelease } from './plan-facts.ts';
 
 /** The release that is meant: an archive on this host, or an installed release. */

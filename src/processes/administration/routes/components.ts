@@ -2,11 +2,11 @@
 import type { FastifyPluginAsync } from 'fastify';
 import { componentOperations } from '../../../api/components.ts';
 import { BrambleError } from '../../../base/errors.ts';
+import { notFound } from '../../../base/not-found.ts';
 import { readDomain } from '../../../domain/domain.ts';
 import { recordEvent } from '../../../domain/events.ts';
 import { forgetComponent, listComponents } from '../../../registry/components.ts';
 import { featureStates } from '../../../registry/features.ts';
-import { notFound } from '../../../rest/http-errors.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 

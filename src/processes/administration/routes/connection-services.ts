@@ -2,6 +2,7 @@
 import type { FastifyPluginAsync } from 'fastify';
 import { connectionServiceOperations } from '../../../api/connection-services.ts';
 import { BrambleError } from '../../../base/errors.ts';
+import { notFound } from '../../../base/not-found.ts';
 import type { Transaction } from '../../../database/connection.ts';
 import {
   type ConnectionService,
@@ -10,7 +11,6 @@ import {
   updateConnectionService,
 } from '../../../instances/connection-services.ts';
 import { requireFeature } from '../../../registry/features.ts';
-import { notFound } from '../../../rest/http-errors.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { assertNameUnused, startProcess, taken } from '../new-component.ts';

@@ -2,11 +2,11 @@
 import type { FastifyPluginAsync } from 'fastify';
 import { budgetSchema } from '../../../api/budget.ts';
 import { deliveryOperations } from '../../../api/deliveries.ts';
+import { issueError } from '../../../base/field-error.ts';
 import { readBudget, writeBudget } from '../../../deliveries/budget.ts';
 import { listDeliveries } from '../../../deliveries/delivery-list.ts';
 import { recordEvent } from '../../../domain/events.ts';
 import { listInstances } from '../../../instances/instances.ts';
-import { issueError } from '../../../rest/field-error.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 

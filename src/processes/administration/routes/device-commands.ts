@@ -3,6 +3,7 @@ import type { FastifyPluginAsync } from 'fastify';
 import { deviceCommandOperations, type OperatorCommand } from '../../../api/device-commands.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import { type CommandId, type DeviceId, newId } from '../../../base/ids.ts';
+import { notFound } from '../../../base/not-found.ts';
 import { isCheckViolation } from '../../../database/sql-state.ts';
 import { announceDeliveries, oweDeliveries } from '../../../deliveries/owe-deliveries.ts';
 import { listCommands, queueCommand } from '../../../devices/command-queue.ts';
@@ -10,7 +11,6 @@ import { findDevice } from '../../../devices/device-list.ts';
 import type { OperatorOrder } from '../../../platforms/operator-order.ts';
 import type { Platforms } from '../../../platforms/port.ts';
 import { requireFeature } from '../../../registry/features.ts';
-import { notFound } from '../../../rest/http-errors.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 

@@ -3,12 +3,12 @@ import type { FastifyPluginAsync } from 'fastify';
 import { deviceOperations } from '../../../api/devices.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import { type CommandId, type DeviceId, newId } from '../../../base/ids.ts';
+import { notFound } from '../../../base/not-found.ts';
 import { findDevice } from '../../../devices/device-list.ts';
 import { removeDevice } from '../../../devices/device-removal.ts';
 import { type Domain, readDomain } from '../../../domain/domain.ts';
 import { recordEvent } from '../../../domain/events.ts';
 import type { Platforms } from '../../../platforms/port.ts';
-import { notFound } from '../../../rest/http-errors.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 

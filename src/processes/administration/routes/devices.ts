@@ -3,8 +3,8 @@ import type { FastifyPluginAsync } from 'fastify';
 import { getAccount } from '../../../accounts/accounts.ts';
 import { deviceOperations } from '../../../api/devices.ts';
 import { accountNameOf } from '../../../base/account-name.ts';
+import { notFound } from '../../../base/not-found.ts';
 import { type DeviceFilter, findDevice, listDevices } from '../../../devices/device-list.ts';
-import { notFound } from '../../../rest/http-errors.ts';
 import { serve } from '../../../rest/serve.ts';
 import type { AdministrationContext } from '../context.ts';
 

@@ -14,7 +14,7 @@ import {
 import { groupOperations } from '../../../api/groups.ts';
 import { accountNameOf } from '../../../base/account-name.ts';
 import { BrambleError } from '../../../base/errors.ts';
-import { notFound } from '../../../rest/http-errors.ts';
+import { notFound } from '../../../base/not-found.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { owePolicy } from '../owed-policies.ts';

@@ -4,6 +4,7 @@ import { namesOfAccounts, resolveAccounts } from '../../../accounts/account-sele
 import { moveOperations, type SkippedAccount } from '../../../api/moves.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import type { AccountId } from '../../../base/ids.ts';
+import { notFound } from '../../../base/not-found.ts';
 import type { Transaction } from '../../../database/connection.ts';
 import { recordEvent } from '../../../domain/events.ts';
 import { findInstance } from '../../../instances/instances.ts';
@@ -18,7 +19,6 @@ import {
   resumeMoveBatch,
 } from '../../../moves/batch-store.ts';
 import { listUnsettledMoves } from '../../../moves/move-reports.ts';
-import { notFound } from '../../../rest/http-errors.ts';
 import { serve } from '../../../rest/serve.ts';
 import { readOpenUpgrade } from '../../../upgrade/state/upgrade-store.ts';
 import { listHeldMoves } from '../../../upgrade/waves/held-moves.ts';

@@ -5,6 +5,7 @@ import { accountsUnderPolicy, assignmentsOf } from '../../../accounts/policy-rea
 import { itPolicyOperations } from '../../../api/it-policies.ts';
 import { accountNameOf } from '../../../base/account-name.ts';
 import { BrambleError } from '../../../base/errors.ts';
+import { notFound } from '../../../base/not-found.ts';
 import type { Transaction } from '../../../database/connection.ts';
 import {
   assignAccountPolicy,
@@ -17,7 +18,6 @@ import {
 } from '../../../policies/policy-store.ts';
 import { featuresNeeded } from '../../../policies/rules.ts';
 import { requireFeature } from '../../../registry/features.ts';
-import { notFound } from '../../../rest/http-errors.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { owePolicy } from '../owed-policies.ts';

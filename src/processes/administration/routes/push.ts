@@ -6,12 +6,12 @@
 import type { FastifyPluginAsync } from 'fastify';
 import { pushOperations } from '../../../api/push.ts';
 import { counted } from '../../../base/counted.ts';
+import { fieldError, issueError } from '../../../base/field-error.ts';
 import type { Queryable } from '../../../database/connection.ts';
 import { lockDomain } from '../../../domain/domain-changes.ts';
 import { recordEvent } from '../../../domain/events.ts';
 import { certificateFacts, inspectPushCertificate } from '../../../platforms/apple/push-certificate.ts';
 import { type PushSettings, pushSettingsSchema } from '../../../platforms/apple/push-settings.ts';
-import { fieldError, issueError } from '../../../rest/field-error.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { openPushSettings, readStoredPushSettings, writePushSettings } from '../push-settings-store.ts';

@@ -2,6 +2,7 @@
 import type { FastifyPluginAsync } from 'fastify';
 import { releaseSignerOperations } from '../../../api/release-signer.ts';
 import { BrambleError } from '../../../base/errors.ts';
+import { fieldError } from '../../../base/field-error.ts';
 import { recordEvent } from '../../../domain/events.ts';
 import {
   keepReleaseSigner,
@@ -13,7 +14,6 @@ import {
 import { parseRotations } from '../../../release/signature.ts';
 import { typedFingerprint } from '../../../release/signer-fingerprint.ts';
 import { trustedChain } from '../../../release/signer-judgement.ts';
-import { fieldError } from '../../../rest/field-error.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 

@@ -3,6 +3,7 @@ import type { FastifyPluginAsync } from 'fastify';
 import { srpCredentialOperations } from '../../../api/srp-credentials.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import { isSrpIdentifier, type SrpIdentifier } from '../../../base/ids.ts';
+import { notFound } from '../../../base/not-found.ts';
 import type { Queryable } from '../../../database/connection.ts';
 import { recordEvent } from '../../../domain/events.ts';
 import { getConnectionService } from '../../../instances/connection-services.ts';
@@ -13,7 +14,6 @@ import {
   revokeSrpCredential,
 } from '../../../instances/srp-credential-store.ts';
 import { listDesiredProcesses } from '../../../registry/desired-processes.ts';
-import { notFound } from '../../../rest/http-errors.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { deliverSrpCredential } from '../srp-issuing.ts';

@@ -3,8 +3,8 @@ import type { FastifyPluginAsync } from 'fastify';
 import { deviceOperations } from '../../../api/devices.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import type { DeviceId } from '../../../base/ids.ts';
+import { notFound } from '../../../base/not-found.ts';
 import { clearTlsIdentities, clearTlsIdentity, countTlsIdentities } from '../../../devices/tls-identity.ts';
-import { notFound } from '../../../rest/http-errors.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 

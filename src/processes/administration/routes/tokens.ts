@@ -5,8 +5,8 @@ import type { FastifyPluginAsync } from 'fastify';
 import { createToken, listTokens, revokeToken } from '../../../access/administrator-tokens.ts';
 import { tokenOperations } from '../../../api/tokens.ts';
 import { BrambleError } from '../../../base/errors.ts';
+import { notFound } from '../../../base/not-found.ts';
 import { recordEvent } from '../../../domain/events.ts';
-import { notFound } from '../../../rest/http-errors.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 

@@ -3,11 +3,11 @@ import type { FastifyPluginAsync } from 'fastify';
 import { deviceCommandOperations } from '../../../api/device-commands.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import type { CommandId, DeviceId } from '../../../base/ids.ts';
+import { notFound } from '../../../base/not-found.ts';
 import { readBudget } from '../../../deliveries/budget.ts';
 import { announceDeliveries } from '../../../deliveries/owe-deliveries.ts';
 import { takeBackAllSilent } from '../../../deliveries/suspects.ts';
 import { type ChangedCommands, cancelCommands, requeueCommands } from '../../../devices/command-queue.ts';
-import { notFound } from '../../../rest/http-errors.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 

@@ -2,8 +2,8 @@
  * What is wrong with one field of a request: worded for the field as it was sent, and located in `details.field` for
  * programs.
  */
-import { BrambleError } from '../base/errors.ts';
-import { plainIssue } from '../base/plain-issue.ts';
+import { BrambleError } from './errors.ts';
+import { plainIssue } from './plain-issue.ts';
 
 export type RequestPart = 'body' | 'querystring' | 'params' | 'headers';
 
