@@ -23,7 +23,7 @@ export const budgetSchema = z.object({
 export type Budget = z.output<typeof budgetSchema>;
 
 const part = budgetSchema.shape;
-/** Changes to the domain's budget during an upgrade. */
+/** What an administrator changes, for good or during an upgrade; the rest stays as it is. */
 export const budgetChangeSchema = z.object({
   perInstance: part.perInstance.unwrap().optional(),
   perDomain: part.perDomain.unwrap().optional(),

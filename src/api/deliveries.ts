@@ -1,8 +1,8 @@
 /** The budget, and every delivery with the reason why it waits. */
 import * as z from 'zod';
-import { shownBudget } from './budget.ts';
+import { budgetChangeSchema, shownBudget } from './budget.ts';
 import type { Operations } from './operation.ts';
-import { freeForm, instant, listLimit } from './shapes.ts';
+import { instant, listLimit } from './shapes.ts';
 
 /** The filter; `open` is everything that is not settled. */
 export const askedDeliveryStates = [
@@ -52,7 +52,8 @@ export const deliveryOperations = {
       tag,
       summary: 'Change the budget; values that are not given stay as they are',
     },
-    body: freeForm,
+    // Others are refused with the list of those that exist.
+    body: budgetChangeSchema.loose(),
     answer: shownBudget,
   },
   list: {

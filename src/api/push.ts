@@ -1,7 +1,7 @@
 /** The push service that wakes devices, and its certificate. */
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
-import { freeForm, instant } from './shapes.ts';
+import { instant } from './shapes.ts';
 
 const push = z.object({
   url: z.string(),
@@ -22,6 +22,15 @@ const push = z.object({
 });
 export type PushView = z.output<typeof push>;
 
+/** Null removes a setting. Others than these are refused by the route, which names them. */
+const pushChange = z.looseObject({
+  url: z.string().nullable().optional(),
+  caPem: z.string().nullable().optional(),
+  certificatePem: z.string().nullable().optional(),
+  privateKeyPem: z.string().nullable().optional(),
+});
+export type PushChange = z.output<typeof pushChange>;
+
 const change = {
   path: '/push',
   tag: 'domain',
@@ -31,7 +40,7 @@ const change = {
       .default(false)
       .describe('Change nothing; answer with the result that the change would have.'),
   }),
-  body: freeForm.describe('url, and optionally caPem, certificatePem and privateKeyPem.'),
+  body: pushChange,
   answer: push,
 } as const;
 

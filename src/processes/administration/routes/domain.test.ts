@@ -19,7 +19,9 @@ test('the budget is changed in part and refused where a value does not fit', asy
   assert.equal(permits?.count, 7);
   const wrong = await admin.call('PUT', '/budget', { perInstance: 0 });
   assert.deepEqual([wrong.status, codeOf(wrong.body)], [400, 'ERR_INPUT']);
-  assert.equal((await admin.call('PUT', '/budget', { unknown: 1 })).status, 400);
+  const unknown = await admin.call('PUT', '/budget', { unknown: 1 });
+  assert.deepEqual([unknown.status, codeOf(unknown.body)], [400, 'ERR_INPUT']);
+  assert.match((unknown.body as { message: string }).message, /The budget has perInstance, /);
 });
 
 test('status, features, components, deliveries, events, services and push answer', async () => {
@@ -53,7 +55,10 @@ test('status, features, components, deliveries, events, services and push answer
     topicFixed: false,
     mustEnrolAgain: 0,
   });
-  assert.equal((await admin.call('PUT', '/push', { url: 'ftp://x' })).status, 400);
+  for (const wrong of [{ url: 'ftp://x' }, { url: 5 }, { caPem: 5 }, { unknown: 1 }]) {
+    const refused = await admin.call('PUT', '/push', wrong);
+    assert.deepEqual([refused.status, codeOf(refused.body)], [400, 'ERR_INPUT'], JSON.stringify(wrong));
+  }
 });
 
 test('status names the database role that every process has, and none where an instance has its own', async () => {

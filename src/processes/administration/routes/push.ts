@@ -4,7 +4,7 @@
  */
 
 import type { FastifyPluginAsync } from 'fastify';
-import { pushOperations } from '../../../api/push.ts';
+import { type PushChange, pushOperations } from '../../../api/push.ts';
 import { counted } from '../../../base/counted.ts';
 import { fieldError, issueError } from '../../../base/field-error.ts';
 import type { Queryable } from '../../../database/connection.ts';
@@ -21,19 +21,15 @@ export function pushRoutes(context: AdministrationContext): FastifyPluginAsync {
   const current = async (q: Queryable) => openPushSettings(context.masterKeys, await readStoredPushSettings(q));
 
   /** The settings to store, and the certificate if it is new. @throws BrambleError if it is refused */
-  async function wantedOf(q: Queryable, given: Readonly<Record<string, unknown>>, keeps: boolean, now: Date) {
+  async function wantedOf(q: Queryable, given: PushChange, keeps: boolean, now: Date) {
     const settings = settingsOf({ ...(keeps ? await current(q) : {}), ...given });
-    const has = (key: string): boolean => (given[key] ?? null) !== null;
-    if (has('url')) refuseOpenUrl(settings.url);
-    const renewed = has('certificatePem') || has('privateKeyPem');
+    const { url = null, certificatePem = null, privateKeyPem = null } = given;
+    if (url !== null) refuseOpenUrl(settings.url);
+    const renewed = certificatePem !== null || privateKeyPem !== null;
     return { settings, certificate: renewed ? inspectPushCertificate(settings, now) : undefined };
   }
 
-  async function change(
-    given: Readonly<Record<string, unknown>>,
-    keeps: boolean,
-    administrator: string,
-  ): Promise<PushSettings> {
+  async function change(given: PushChange, keeps: boolean, administrator: string): Promise<PushSettings> {
     const now = new Date();
     return await write(context, async (tx) => {
       // The settings, like the topic, are changed by one at a time.
