@@ -59,6 +59,9 @@ const changedCommands = z.object({ commands: z.number(), deliveries: z.number() 
 export type ChangedCommands = z.output<typeof changedCommands>;
 const tag = 'devices';
 
+export const resendableItems = ['it-policy', 'service-books', 'synchronization', 'device-identity'] as const;
+export type ResendableItem = (typeof resendableItems)[number];
+
 export const deviceCommandOperations = {
   queue: {
     ...{
@@ -83,7 +86,7 @@ export const deviceCommandOperations = {
     ...{ method: 'POST', path: '/devices/:id/resend', tag },
     summary: 'Send the IT policy, service books, a synchronization or an identity renewal, regardless of the budget',
     params: byId,
-    body: z.object({ item: z.enum(['it-policy', 'service-books', 'synchronization', 'device-identity']) }),
+    body: z.object({ item: z.enum(resendableItems) }),
     answer: owedDeliveries,
   },
   cancel: {

@@ -6,6 +6,8 @@ import {
   deviceCommandOperations,
   type OperatorCommand,
   operatorCommand,
+  type ResendableItem,
+  resendableItems,
 } from '../../api/device-commands.ts';
 import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
@@ -182,11 +184,10 @@ export function addResendCommand(devices: Command, frame: Frame): void {
     devices
       .command('resend <id> <item>')
       .description(
-        'send it-policy, service-books, synchronization or device-identity (renews the certificate) again, ' +
-          'regardless of the budget',
+        `send one of ${resendableItems.join(', ')} again, regardless of the budget; device-identity renews the certificate`,
       )
       .action(async (id: string, item: string, _flags: object, command) => {
-        const request = { params: { id }, body: { item: unvalidated<'it-policy'>(item) } };
+        const request = { params: { id }, body: { item: unvalidated<ResendableItem>(item) } };
         await frame.ask(command, deviceCommandOperations.resend, request, () => `${item} will be sent again.`);
       }),
     'bramble device resend 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234 service-books',
