@@ -1,6 +1,7 @@
 /** Proves that the embedded server works: a real connection to its database, which the first one creates. */
 import { BrambleError } from '../../base/errors.ts';
 import { openSession } from '../session.ts';
+import { sqlState } from '../sql-state.ts';
 import { databaseName, databaseUser } from './cluster.ts';
 
 export function urlOf(password: string, port: number, database = databaseName): string {
@@ -17,7 +18,7 @@ export async function probe(url: string, signal: AbortSignal): Promise<boolean> 
     return true;
   } catch (error) {
     const code = sqlState(error);
-    if (code.startsWith('28')) {
+    if (code?.startsWith('28') === true) {
       throw new BrambleError(
         'ERR_DATABASE_START',
         'The embedded PostgreSQL rejects its own password: the file "password" does not belong to this data folder.',
@@ -35,7 +36,7 @@ async function makeDatabase(url: string, signal: AbortSignal): Promise<boolean> 
     await query(maintenance.href, signal, `create database ${databaseName}`);
   } catch (error) {
     // 42P04 and 23505: a rival made it in the same moment.
-    if (!['42P04', '23505'].includes(sqlState(error))) {
+    if (!['42P04', '23505'].includes(sqlState(error) ?? '')) {
       return false;
     }
   }
@@ -52,9 +53,4 @@ async function query(url: string, signal: AbortSignal, text: string): Promise<vo
   } finally {
     session.close();
   }
-}
-
-function sqlState(error: unknown): string {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === 'string' ? code : '';
 }
