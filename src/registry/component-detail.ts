@@ -11,6 +11,12 @@ const dialledLinkShape = z.looseObject({ router: z.string(), up: z.boolean(), re
 /** Of a router: who has a link. */
 const takenLinkShape = z.looseObject({ identifier: z.string(), since: z.string(), reconnects: z.int() });
 
+/** The same as a router of any release reports it. */
+const reportedLinkShape = takenLinkShape.extend({
+  since: z.string().nullable().catch(null),
+  reconnects: z.int().catch(0),
+});
+
 export const componentDetailShape = z.looseObject({
   links: z.array(z.union([dialledLinkShape, takenLinkShape])).optional(),
   /** Whether devices reach it, as also reported to its supervisor; absent before 1.2, and when nothing waits for it. */
@@ -19,6 +25,12 @@ export const componentDetailShape = z.looseObject({
   recordsChanges: z.boolean().optional(),
 });
 export type ComponentDetail = z.output<typeof componentDetailShape>;
+
+/** The links that a router reports; what is not one is left out. */
+export function takenLinks({ links }: Readonly<Record<string, unknown>>): z.output<typeof reportedLinkShape>[] {
+  if (!Array.isArray(links)) return [];
+  return links.flatMap((link) => reportedLinkShape.safeParse(link).data ?? []);
+}
 
 /** In an administration service's detail: it records what it changes. */
 export const recordsChanges = 'recordsChanges';

@@ -17,6 +17,7 @@ import { countIdentities } from '../../devices/renewal-report.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { type Instance, listInstances } from '../../instances/instances.ts';
 import { listOpenBatches } from '../../moves/move-reports.ts';
+import { takenLinks } from '../../registry/component-detail.ts';
 import { type Component, componentKinds, listComponents } from '../../registry/components.ts';
 import { isFeatureActive } from '../../registry/features.ts';
 import { listSupervisors } from '../../registry/supervisors.ts';
@@ -108,18 +109,11 @@ function heldBySuspects(
 function linksOf(components: readonly Component[], identifier: string): InstanceStatus['links'] {
   return components
     .filter((component) => component.kind === 'router' && component.alive)
-    .flatMap((router) => {
-      const links = router.detail['links'];
-      if (!Array.isArray(links)) return [];
-      return links
-        .filter((link): link is Record<string, unknown> => typeof link === 'object' && link !== null)
-        .filter((link) => link['identifier'] === identifier)
-        .map((link) => ({
-          router: router.name,
-          since: typeof link['since'] === 'string' ? link['since'] : null,
-          reconnects: Number(link['reconnects'] ?? 0),
-        }));
-    });
+    .flatMap((router) =>
+      takenLinks(router.detail)
+        .filter((link) => link.identifier === identifier)
+        .map(({ since, reconnects }) => ({ router: router.name, since, reconnects })),
+    );
 }
 
 function holdView(hold: Hold) {
