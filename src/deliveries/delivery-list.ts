@@ -29,16 +29,3 @@ export async function listDeliveries(
   );
   return rows.map((delivery) => ({ ...delivery, waitingFor: reasons.get(delivery.id)?.message ?? null }));
 }
-
-const holdTexts: Readonly<Record<string, string>> = {
-  'rate-instance': "the instance's rate per minute",
-  'rate-domain': "the domain's rate per minute",
-  'slots-instance': "a slot of the instance's budget",
-  'slots-domain': "a slot of the domain's budget",
-  suspects: 'silent devices to answer: they hold the slots',
-};
-
-/** The meaning of a hold's reason; the reason itself if this release has no text for it. */
-export function holdText(reason: string): string {
-  return holdTexts[reason] ?? reason;
-}

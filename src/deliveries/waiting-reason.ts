@@ -9,6 +9,7 @@ import type { Queryable } from '../database/connection.ts';
 import { handOutsShown } from '../devices/unanswered-commands.ts';
 import { deliveryStates, type OpenDeliveryState } from '../states/delivery-states.ts';
 import { canBeWoken } from '../states/stored-names.ts';
+import { holdText } from './hold-text.ts';
 import type { HoldReason } from './situation.ts';
 
 type WaitingReason =
@@ -115,16 +116,16 @@ function sinceOf(reason: WaitingReason, facts: WaitingFacts): Date | null {
 
 /** The limiting factor that an instance has recorded, in words. */
 export function holdMessage(reason: Exclude<HoldReason, 'nothing'>): string {
-  return messages[reason];
+  return `waiting for ${holdText(reason)}`;
 }
 
 const messages: Readonly<Record<WaitingReason, string>> = {
   'next-turn': 'waiting for the policy service’s next turn',
-  'rate-instance': 'waiting for the rate per minute of its instance',
-  'rate-domain': 'waiting for the rate per minute of the domain',
-  'slots-instance': 'waiting for a free slot of its instance',
-  'slots-domain': 'waiting for a free slot of the domain',
-  suspects: 'waiting for a slot: silent devices hold them',
+  'rate-instance': holdMessage('rate-instance'),
+  'rate-domain': holdMessage('rate-domain'),
+  'slots-instance': holdMessage('slots-instance'),
+  'slots-domain': holdMessage('slots-domain'),
+  suspects: holdMessage('suspects'),
   'account-moving': 'waiting for its account’s move to finish',
   'device-not-active': 'waiting for the device to be managed again',
   'instance-silent': 'waiting for its instance, which is not reporting',

@@ -10,7 +10,7 @@ import {
   listHolds,
   type OpenDeliveries,
 } from '../../deliveries/delivery-figures.ts';
-import { holdText } from '../../deliveries/delivery-list.ts';
+import { holdText } from '../../deliveries/hold-text.ts';
 import { readPermitUse } from '../../deliveries/permits.ts';
 import { countUnansweredDevices } from '../../devices/device-list.ts';
 import { countIdentities } from '../../devices/renewal-report.ts';
