@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { testDomain } from '../../activation/activation-fixture.ts';
-import { createRenewalOrders } from '../../activation/renewal-profiles.ts';
+import { createRenewalOrders } from '../../activation/renewal-orders.ts';
 import { budgetSchema } from '../../api/budget.ts';
 import { systemClock } from '../../base/clock.ts';
 import { writeBudget } from '../../deliveries/budget.ts';

@@ -3,7 +3,7 @@
  * trusted proxy), policy service, request samples. Only this file reads its environment and puts its parts together.
  */
 import * as z from 'zod';
-import { createRenewalOrders } from '../../activation/renewal-profiles.ts';
+import { createRenewalOrders } from '../../activation/renewal-orders.ts';
 import { systemClock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { InstanceId } from '../../base/ids.ts';
