@@ -19,15 +19,16 @@ interface WantedRenewal {
   readonly accountName: string;
 }
 
-/** By device, created on demand; no entry for a device that belongs to another instance by now, or is being moved. */
-type RenewalOrders = (q: Queryable, wanted: readonly WantedRenewal[]) => Promise<ReadonlyMap<string, () => Order>>;
-
+/**
+ * The orders come by device, created on demand; no entry for a device that belongs to another instance by now, or is
+ * being moved.
+ */
 export function createRenewalOrders(parts: {
   readonly instanceId: string;
   readonly platforms: Platforms;
   readonly domain: () => Promise<EnrolmentFacts['domain']>;
   readonly authorities: () => Promise<InstanceAuthorities>;
-}): RenewalOrders {
+}): (q: Queryable, wanted: readonly WantedRenewal[]) => Promise<ReadonlyMap<string, () => Order>> {
   return async (q, orders) => {
     if (orders.length === 0) return new Map();
     const names = new Map(orders.map((order) => [order.deviceId, order.accountName]));

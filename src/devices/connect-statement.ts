@@ -31,7 +31,7 @@ export type ConnectOutcome =
       deviceId: DeviceId;
       command: Buffer | null;
       commandId: CommandId | null;
-      /** The device answered the removal of its enrolment profile. */
+      /** The device answered the removal of its enrolment. */
       leaves: boolean;
     }
   /** A move has locked the account: retry this row on its own. */

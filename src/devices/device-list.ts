@@ -88,7 +88,7 @@ function columns(q: Queryable) {
     d.removing_since as "removingSince", d.tls_required_at as "tlsRequiredSince",
     coalesce((select r.repeats from device_repeat r where r.device_id = d.id), 0)::float8 as "repeatedMessages",
     (select r.repeated_at from device_repeat r where r.device_id = d.id) as "repeatedAt", d.udid, d.serial_number as "serialNumber", d.model,
-    d.product, d.os_version as "osVersion", d.software_version as "softwareVersion", d.push_state as "pushState",
+    d.product, d.os_version as "osVersion", d.software_version as "softwareVersion", ${column(q, 'wakeState', 'd')} as "pushState",
     d.applied_policy_revision as "appliedPolicyRevision", d.applied_books_revision as "appliedBooksRevision",
     d.synchronized_at as "synchronizedAt", d.last_seen_at as "lastSeenAt",
     d.identity_expires_at as "identityExpiresAt", ${renewalFacts(q)} as renewal, d.created_at as "createdAt",

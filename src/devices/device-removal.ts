@@ -1,7 +1,7 @@
 /**
  * Removal of one device by an administrator.
  *
- * With notice: the device is sent the removal of its enrolment profile ahead of everything else; the enrolment ends
+ * With notice: the device is sent the removal of its enrolment ahead of everything else; the enrolment ends
  * when the device answers, whatever the answer, or after `removalDays`, and a device that connects later gets the
  * answer that makes it leave. Silently: the enrolment ends at once and the device is refused from then on but keeps its
  * profiles, so a stolen device does not lose its restrictions.

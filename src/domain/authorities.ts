@@ -4,7 +4,7 @@
  *   domain          EC P-256  a root: SRP credentials, server certificates, signed answers
  *   device          RSA 2048  a root: device identities, and the two certificates below
  *   registration    RSA 2048  opens SCEP requests and signs their answers
- *   profile-signer  RSA 2048  signs enrolment profiles
+ *   profile-signer  RSA 2048  signs what devices enrol with
  *   route-signer    EC P-256  signs what instances answer to routers, and nothing else
  *
  * Invariant: a key is used only for what its certificate says, and can be decrypted only under its own name. The domain
