@@ -68,7 +68,8 @@ export function fencedAccount(q: Queryable, instanceId: string, which: SqlFragme
 /**
  * In a `with … as materialized`: the accounts that the instance owns and that are not being moved, locked FOR SHARE
  * SKIP LOCKED in the order of their ids, by account_pkey. A statement that writes for many accounts joins it, and
- * leaves the others for later.
+ * leaves the others for later. The condition is that of {@link isServedBy}, with `is true` about the owner: index
+ * account_instance cannot serve instead, which would read every account of the instance.
  * @param accountIds a query for their ids
  */
 export function fencedAccounts(q: Queryable, instanceId: string, accountIds: SqlFragment) {
