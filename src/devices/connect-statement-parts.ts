@@ -15,7 +15,13 @@ import { fencedAccounts } from '../accounts/account-fence.ts';
 import type { InstanceId } from '../base/ids.ts';
 import type { Database, SqlFragment } from '../database/connection.ts';
 import { eventsRecorded } from '../domain/events.ts';
-import { commandStates } from '../states/command-states.ts';
+import {
+  commandStates,
+  deliveryStateAfter,
+  notPostponed,
+  postponed,
+  stateAfterAnswer,
+} from '../states/command-states.ts';
 import { deliveryStates } from '../states/delivery-states.ts';
 import type { ConnectRequest } from './connect-request.ts';
 import { refusalOfRequest } from './idle-statement.ts';
@@ -65,7 +71,7 @@ export function requestTerms(db: Database, instanceId: InstanceId, requests: rea
 export function answerTerms(db: Database, instanceId: InstanceId): SqlFragment {
   return db`answered as (
       update command c
-         set state = case f.status when 'done' then 'acknowledged' when 'later' then 'not-now' else 'error' end,
+         set state = ${db.unsafe(stateAfterAnswer('f.status'))},
              answered_at = statement_timestamp(), answered_instance = ${instanceId}, answered_epoch = f.epoch,
              answer = f.answer, tried_session = f.session, unanswered = 0
         from fenced f
@@ -85,8 +91,8 @@ export function answerTerms(db: Database, instanceId: InstanceId): SqlFragment {
       returning c.id, c.delivery_id, c.device_id, c.request_type, c.unanswered, g.n
     ), settled as (
       update delivery d
-         set state = case w.state when 'acknowledged' then 'done' when 'not-now' then 'released' else 'failed' end,
-             settled_at = case when w.state <> 'not-now' then clock_timestamp() end,
+         set state = ${db.unsafe(deliveryStateAfter('w.state'))},
+             settled_at = case when ${db.unsafe(notPostponed('w'))} then clock_timestamp() end,
              failure = case w.state when 'error' then 'the device answered with an error'
                                     when 'given-up' then ${givenUpFailure} end
         from (select delivery_id, state from answered union all select delivery_id, 'given-up' from given_up) w
@@ -193,7 +199,7 @@ function nextCommand(condition = ''): string {
   return `
     (${pending} and ${commandStates.text('next', 'c')} order by c.urgent desc, c.sequence limit 1)
     union all
-    (${pending} and c.state = 'not-now' order by c.tried_session, c.urgent desc, c.sequence limit 1)
+    (${pending} and ${postponed('c')} order by c.tried_session, c.urgent desc, c.sequence limit 1)
     limit 1`;
 }
 

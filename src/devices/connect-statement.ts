@@ -19,6 +19,7 @@
  */
 import type { AccountId, CommandId, DeviceId, InstanceId, SrpIdentifier } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
+import { notPostponed } from '../states/command-states.ts';
 import type { ConnectRequest } from './connect-request.ts';
 import { answerTerms, contactTerms, handOutTerms, permitTerms, requestTerms } from './connect-statement-parts.ts';
 import { type Asked, serveIdle } from './idle-statement.ts';
@@ -81,7 +82,7 @@ async function serve(
     select r.n, f.device_id as "deviceId", f.account_id as "accountId", f.refusal,
            e.n is not null as owned, i.srp_identifier as owner, a.instance_id = ${instanceId} as "ownedHere",
            h.id as "commandId", h.body as command,
-           coalesce(k.state <> 'not-now' and k.id = f.removal_command_id, false) as leaves,
+           coalesce(${db.unsafe(notPostponed('k'))} and k.id = f.removal_command_id, false) as leaves,
            (select count(*) from lazy_commit) = 1 as idle
       from request r
       left join found f on f.n = r.n

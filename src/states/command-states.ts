@@ -36,3 +36,23 @@ export const commandStates = stateMachine({
 
 export type CommandState = (typeof commandStates.states)[number];
 export type PendingCommandState = 'queued' | 'sent' | 'not-now';
+
+/** SQL text: the state of a command after its device's answer, *done*, *later* or *failed*, which `answer` is. */
+export function stateAfterAnswer(answer: string): string {
+  return `case ${answer} when 'done' then 'acknowledged' when 'later' then 'not-now' else 'error' end`;
+}
+
+/** SQL text: the state of the delivery behind a command that has been answered or given up, from the command's state. */
+export function deliveryStateAfter(state: string): string {
+  return `case ${state} when 'acknowledged' then 'done' when 'not-now' then 'released' else 'failed' end`;
+}
+
+/** SQL text: the device answered the command of a row *later*. */
+export function postponed(row: string): string {
+  return `${row}.state = 'not-now'`;
+}
+
+/** SQL text: the opposite. */
+export function notPostponed(row: string): string {
+  return `${row}.state <> 'not-now'`;
+}
