@@ -68,9 +68,6 @@ const exceptions: readonly Exception[] = [
   ['api/devices.ts', 'push topic', 'people know it by this word'],
   // The resource `push` of 1.2 is one service's: its certificate names a topic, which becomes the domain's wake channel.
   ...published('processes/administration/routes/push.ts', 'topic', 'push topic', 'push-topic'),
-  ...['certificate-list.ts', 'push-settings-store.ts', 'routes/push.ts'].map(
-    (file): Exception => [`processes/administration/${file}`, 'apple', 'takes that service’s settings from its folder'],
-  ),
   ...published('processes/administration/wake-channel.ts', 'topic', 'push-topic', 'PUSH_TOPIC'),
   ...stored(
     'push_topic',

@@ -2,6 +2,7 @@
  * Waking devices, so that they connect. Invariant: a wake proves nothing, and nothing waits for it: a failure only
  * causes delay.
  */
+import type * as z from 'zod';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../process/log/logger.ts';
 
@@ -45,4 +46,36 @@ interface WakeHost {
 /** Opened once per process, even if several platforms share it. */
 export interface WakeService {
   open(host: WakeHost): WakeClient;
+  /** What an administrator sets for it; undefined for a service that needs nothing. */
+  readonly settings?: WakeSettingsRules;
+}
+
+/** Where the service is, and the certificate that lets the domain wake its devices. */
+export interface WakeSettings {
+  url: string;
+  /** Trusted instead of the machine's authorities, for a relay or a simulator. */
+  caPem?: string | undefined;
+  certificatePem?: string | undefined;
+  privateKeyPem?: string | undefined;
+}
+
+/** In the database: the private key is sealed, its ciphertext in base64. */
+export interface StoredWakeSettings extends Omit<WakeSettings, 'privateKeyPem'> {
+  privateKey?: { ciphertext: string; keyId: string } | undefined;
+}
+
+export interface WakeSettingsRules {
+  /** Of the setting. */
+  readonly key: string;
+  /** The context that the private key is sealed for. */
+  readonly keyPlace: string;
+  /** Refuses unknown fields. */
+  readonly given: z.ZodType<WakeSettings>;
+  readonly stored: z.ZodType<StoredWakeSettings>;
+  /** Throws as `open` does if the key cannot be opened. */
+  unseal(stored: StoredWakeSettings, open: (place: string, ciphertext: Buffer, keyId: string) => Buffer): WakeSettings;
+  /** The channel that a new certificate determines. @throws BrambleError ERR_PUSH_CERTIFICATE if it cannot be used */
+  inspect(settings: WakeSettings, now: Date): { channel: string; expiresAt: Date };
+  /** Of a stored certificate, whether or not it is still valid; null if it cannot be read. */
+  facts(certificatePem: string): { issuer: string; selfSigned: boolean; expiresAt: Date } | null;
 }

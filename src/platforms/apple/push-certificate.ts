@@ -3,8 +3,8 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { BrambleError } from '../../base/errors.ts';
 
 interface PushCertificate {
-  /** The user id of its subject; devices are woken under it and keep it for ever. */
-  topic: string;
+  /** Its topic: the user id of its subject; devices are woken under it and keep it for ever. */
+  channel: string;
   expiresAt: Date;
 }
 
@@ -30,7 +30,7 @@ export function inspectPushCertificate(
   const topic = certificate.toLegacyObject().subject['UID'];
   if (typeof topic !== 'string' || topic === '')
     throw refused('its subject names no topic (user id): it is no MDM certificate');
-  return { topic, expiresAt: validToDate };
+  return { channel: topic, expiresAt: validToDate };
 }
 
 /** For a stored one, whether or not it is still valid; null if it cannot be read. */

@@ -23,7 +23,7 @@ export const storedPushSettingsSchema = pushSettingsSchema.omit({ privateKeyPem:
   /** Base64 of the sealed PEM. */
   privateKey: z.object({ ciphertext: z.base64(), keyId: z.string() }).optional(),
 });
-export type StoredPushSettings = z.output<typeof storedPushSettingsSchema>;
+type StoredPushSettings = z.output<typeof storedPushSettingsSchema>;
 
 /** Throws as `open` does if the key cannot be opened. */
 export function unsealPushSettings(

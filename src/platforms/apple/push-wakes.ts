@@ -2,9 +2,25 @@
 import type { PushOutcome } from '../../protocol/apns/push.ts';
 import type { WakeOutcome, WakeService } from '../waking.ts';
 import { createPushClient } from './push.ts';
-import { pushSettingsKey, pushSettingsSchema, storedPushSettingsSchema, unsealPushSettings } from './push-settings.ts';
+import { certificateFacts, inspectPushCertificate } from './push-certificate.ts';
+import {
+  pushKeyPlace,
+  pushSettingsKey,
+  pushSettingsSchema,
+  storedPushSettingsSchema,
+  unsealPushSettings,
+} from './push-settings.ts';
 
 export const pushService: WakeService = {
+  settings: {
+    key: pushSettingsKey,
+    keyPlace: pushKeyPlace,
+    given: pushSettingsSchema.strict(),
+    stored: storedPushSettingsSchema,
+    unseal: unsealPushSettings,
+    inspect: inspectPushCertificate,
+    facts: certificateFacts,
+  },
   open: ({ log, clock, readSetting, openSealed }) => {
     let inForce = '';
     let current = createPushClient({ settings: pushSettingsSchema.parse({}), clock, log });

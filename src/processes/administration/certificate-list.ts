@@ -7,9 +7,8 @@ import type { Queryable } from '../../database/connection.ts';
 import { type AuthorityName, listAuthorityCertificates } from '../../domain/authorities.ts';
 import { listNewestCredentials } from '../../instances/srp-credential-store.ts';
 import { readRouterFile, routerFilePath } from '../../link/router-file.ts';
-import { certificateFacts } from '../../platforms/apple/push-certificate.ts';
 import { routersOf } from './certificate-upkeep.ts';
-import { readStoredPushSettings } from './push-settings-store.ts';
+import { pushRules, readStoredPushSettings } from './push-settings-store.ts';
 
 interface ListedCertificate {
   name: string;
@@ -90,7 +89,7 @@ export async function listCertificates(q: Queryable, home: string, now = new Dat
     const { certificatePem } = await readRouterFile(routerFilePath(home, router));
     listed.push(listedCertificate(`router ${router}`, endOf(certificatePem), 'router', now));
   }
-  const pushCertificate = push.certificatePem === undefined ? null : certificateFacts(push.certificatePem);
+  const pushCertificate = push.certificatePem === undefined ? null : pushRules.facts(push.certificatePem);
   if (pushCertificate !== null) listed.push(listedCertificate('push', pushCertificate.expiresAt, 'push', now));
   listed.push(...credentials.map(({ holder, endsAt }) => listedCertificate(`SRP of ${holder}`, endsAt, 'srp', now)));
   return listed;

@@ -10,11 +10,10 @@ import { fieldError, issueError } from '../../../base/field-error.ts';
 import type { Queryable } from '../../../database/connection.ts';
 import { lockDomain } from '../../../domain/domain-changes.ts';
 import { recordEvent } from '../../../domain/events.ts';
-import { certificateFacts, inspectPushCertificate } from '../../../platforms/apple/push-certificate.ts';
-import { type PushSettings, pushSettingsSchema } from '../../../platforms/apple/push-settings.ts';
+import type { WakeSettings } from '../../../platforms/waking.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
-import { openPushSettings, readStoredPushSettings, writePushSettings } from '../push-settings-store.ts';
+import { openPushSettings, pushRules, readStoredPushSettings, writePushSettings } from '../push-settings-store.ts';
 import { fixWakeChannel, previewWakeChannel, readWakeChannel, type WakeChannel } from '../wake-channel.ts';
 
 export function pushRoutes(context: AdministrationContext): FastifyPluginAsync {
@@ -26,16 +25,16 @@ export function pushRoutes(context: AdministrationContext): FastifyPluginAsync {
     const { url = null, certificatePem = null, privateKeyPem = null } = given;
     if (url !== null) refuseOpenUrl(settings.url);
     const renewed = certificatePem !== null || privateKeyPem !== null;
-    return { settings, certificate: renewed ? inspectPushCertificate(settings, now) : undefined };
+    return { settings, certificate: renewed ? pushRules.inspect(settings, now) : undefined };
   }
 
-  async function change(given: PushChange, keeps: boolean, administrator: string): Promise<PushSettings> {
+  async function change(given: PushChange, keeps: boolean, administrator: string): Promise<WakeSettings> {
     const now = new Date();
     return await write(context, async (tx) => {
       // The settings, like the topic, are changed by one at a time.
       await lockDomain(tx);
       const { settings, certificate } = await wantedOf(tx, given, keeps, now);
-      const fixed = certificate && (await fixWakeChannel(tx, context.features, certificate.topic, now));
+      const fixed = certificate && (await fixWakeChannel(tx, context.features, certificate.channel, now));
       await writePushSettings(tx, context.masterKeys, settings);
       await recordEvent(tx, {
         kind: 'push-changed',
@@ -46,7 +45,7 @@ export function pushRoutes(context: AdministrationContext): FastifyPluginAsync {
       if (fixed?.replaced !== true) return settings;
       await recordEvent(tx, {
         kind: 'push-topic-fixed',
-        message: `the push topic is ${certificate?.topic} from now on; ${counted(fixed.mustEnrolAgain, 'device')} must enrol again`,
+        message: `the push topic is ${certificate?.channel} from now on; ${counted(fixed.mustEnrolAgain, 'device')} must enrol again`,
       });
       return settings;
     });
@@ -67,7 +66,7 @@ export function pushRoutes(context: AdministrationContext): FastifyPluginAsync {
           settings,
           certificate === undefined
             ? await readWakeChannel(context.db)
-            : await previewWakeChannel(context.db, context.features, certificate.topic),
+            : await previewWakeChannel(context.db, context.features, certificate.channel),
         );
       });
     }
@@ -75,9 +74,9 @@ export function pushRoutes(context: AdministrationContext): FastifyPluginAsync {
 }
 
 /** @throws BrambleError ERR_INPUT */
-function settingsOf(values: Readonly<Record<string, unknown>>): PushSettings {
+function settingsOf(values: Readonly<Record<string, unknown>>): WakeSettings {
   const given = Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null));
-  const parsed = pushSettingsSchema.strict().safeParse(given);
+  const parsed = pushRules.given.safeParse(given);
   if (parsed.success) return parsed.data;
   throw issueError('body', parsed.error.issues[0]);
 }
@@ -91,7 +90,7 @@ function refuseOpenUrl(url: string): void {
 
 /** The key and the certificate itself stay in the database. */
 function pushView(
-  settings: Pick<PushSettings, 'url' | 'caPem' | 'certificatePem'>,
+  settings: Pick<WakeSettings, 'url' | 'caPem' | 'certificatePem'>,
   { channel, fixed, mustEnrolAgain }: WakeChannel,
 ) {
   const { url, caPem, certificatePem } = settings;
@@ -100,7 +99,7 @@ function pushView(
     hasOwnAuthority: caPem !== undefined,
     caPem: caPem ?? null,
     hasCertificate: certificatePem !== undefined,
-    certificate: certificatePem === undefined ? null : certificateFacts(certificatePem),
+    certificate: certificatePem === undefined ? null : pushRules.facts(certificatePem),
     topic: channel,
     topicFixed: fixed,
     mustEnrolAgain,
