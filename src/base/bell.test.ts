@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { test } from 'node:test';
 import { createBell } from './bell.ts';
 
@@ -36,4 +37,19 @@ test('of several waiters, one that wakes late takes no ring from the next waiter
   await late;
   void bell.rest(1000, signal);
   assert.deepEqual(aborted, [false, false, true]);
+});
+
+test('a rest that is called off takes no ring from another one', async () => {
+  const bell = createBell();
+  const calledOff = new AbortController();
+  const first = bell.rest(2 ** 31 - 1, calledOff.signal);
+  const other = bell.rest(2 ** 31 - 1, AbortSignal.timeout(20_000));
+  calledOff.abort();
+  await first;
+  bell.ring();
+  const woken = await Promise.race([
+    other.then(() => true),
+    once(AbortSignal.timeout(10_000), 'abort').then(() => false),
+  ]);
+  assert.ok(woken);
 });

@@ -1,8 +1,8 @@
 /**
  * A pause that a ring ends early. A ring while nobody is resting ends the next rest at once.
  *
- * Invariant: no ring is lost. When several are resting, the first to wake rearms the bell, and a later ring wakes the
- * next to rest.
+ * Invariant: no ring is lost. One ring wakes everybody who is resting; a rest that ends otherwise leaves the bell to the
+ * others as it is.
  */
 import { type Clock, systemClock } from './clock.ts';
 
@@ -19,7 +19,7 @@ export function createBell(clock: Pick<Clock, 'sleep'> = systemClock): Bell {
     rest: async (durationMs, signal) => {
       const mine = early;
       await clock.sleep(durationMs, AbortSignal.any([signal, mine.signal])).catch(() => {});
-      if (early === mine) early = new AbortController();
+      if (early === mine && mine.signal.aborted && !signal.aborted) early = new AbortController();
     },
   };
 }

@@ -187,6 +187,23 @@ test('an instance that yields serves until its successor does, and goes on where
   assert.notEqual(pid, first.pid);
 });
 
+test('a process whose predecessor ended while it was on trial is started again when it ends', async (t) => {
+  const home = await supervisedHome('tau');
+  const supervisor = supervise(t, home, { successorReadyMs: 60_000 });
+  const settings = { yields: true };
+  await desire('tau', 'tau-server', { settings });
+  const first = await supervisor.next('ready');
+  await desire('tau', 'tau-server', { settings, release: '1.1.0' });
+  const { pid } = await supervisor.next('ready', (event) => event.pid !== first.pid);
+  process.kill(first.pid, 'SIGKILL');
+  await supervisor.next('exited', (event) => event.pid === first.pid);
+  await writeFile(path.join(home, 'linked-1.1.0'), '');
+  assert.equal((await supervisor.next('replaced')).pid, pid);
+  process.kill(pid, 'SIGKILL');
+  await supervisor.next('exited', (event) => event.pid === pid);
+  assert.notEqual((await supervisor.next('started')).pid, pid);
+});
+
 test('a router whose successor never works, or whose release was changed, stays at work', async (t) => {
   const home = await supervisedHome('epsilon');
   const supervisor = supervise(t, home, { successorReadyMs: 200 });
