@@ -60,7 +60,6 @@ export function createActivation(options: {
     const platform = platforms.named(request.platform);
     if (platform === undefined) return { kind: 'no-platform' };
     const { feature, enrolment } = platform;
-    if (feature !== null && !(await options.isFeatureActive(feature))) return { kind: 'platform-locked' };
     const accountName = storedName(request.accountName);
     // An invalid name is treated as an unknown one.
     if (accountName === undefined) return { kind: 'refused', reason: 'none' };
@@ -79,6 +78,8 @@ export function createActivation(options: {
       case 'accepted':
         break;
     }
+    // Not before: it would reveal that the account exists.
+    if (feature !== null && !(await options.isFeatureActive(feature))) return { kind: 'platform-locked' };
     const { accountId } = check;
     const outcome = await offerDevice(db, { accountId, instanceId, platform: platform.name });
     if (outcome.kind !== 'done') return outcome;

@@ -19,3 +19,8 @@ export const activationMethodRefusal = {
   code: 'ERR_METHOD',
   message: 'Send the account and the password with POST.',
 } as const satisfies Refusal;
+
+/** To a platform that this release does not have: 400, whatever the account. */
+export function platformRefusal(platform: string): Refusal {
+  return { code: 'ERR_INPUT', message: `There is no platform "${platform}" in this release.` };
+}

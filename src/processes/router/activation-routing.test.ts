@@ -62,6 +62,21 @@ describe('an activation through the router', limited, () => {
     assert.equal(seen[two]?.[0], formOf('jos\u00e9@example.org'));
   });
 
+  test('for a platform that there is not is answered the same whether or not the account exists, and reaches nobody', async () => {
+    await link(one, [1, 2]);
+    owned('ada', one);
+    const answers = await Promise.all(
+      ['ada', 'nobody'].map(async (account) => {
+        const { status, body } = await activate(account, `${formOf(account)}&platform=zzz`);
+        return [status, body];
+      }),
+    );
+    assert.deepEqual(answers[0], answers[1]);
+    assert.equal(answers[0]?.[0], 400);
+    assert.match(String(answers[0]?.[1]), /There is no platform \\"zzz\\"/);
+    assert.deepEqual(counts(), [0, 0, 0]);
+  });
+
   test('never reaches who holds a credential without the signature of the domain, whatever it answers', async () => {
     const { key } = await createTestAuthority('Nobody');
     const claims = (sign: (value: unknown) => unknown) => ({

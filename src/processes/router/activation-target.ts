@@ -12,7 +12,8 @@ import type { IncomingHttpHeaders } from 'node:http2';
 import { accountNameOf } from '../../base/account-name.ts';
 import { isBrambleError } from '../../base/errors.ts';
 import { accountQuestionVersion } from '../../link/messages.ts';
-import { activationMethodRefusal, activationRefusal } from '../../platforms/enrolment-refusals.ts';
+import { activationMethodRefusal, activationRefusal, platformRefusal } from '../../platforms/enrolment-refusals.ts';
+import type { Platforms } from '../../platforms/port.ts';
 import type { DeviceProtocol } from '../../platforms/protocol.ts';
 import type { LinkRegistry, RouterLink } from './link-registry.ts';
 import { type Reply, refusal } from './reply.ts';
@@ -29,15 +30,16 @@ interface ActivationPost {
 interface Around {
   readonly links: LinkRegistry;
   readonly routes: RouteDirectory;
+  readonly platforms: Pick<Platforms, 'named'>;
 }
 
-export function activationTarget(post: ActivationPost, { links, routes }: Around): Target {
+export function activationTarget(post: ActivationPost, { links, routes, platforms }: Around): Target {
   const inTurn = targetInTurn(links);
   return {
     owner: null,
     next: async (again) => {
       if (!routes.knowsAccounts) return await inTurn.next(again);
-      const account = accountOf(post);
+      const account = accountOf(post, platforms);
       if (typeof account !== 'string') return account;
       const route = await routes.find('account', account);
       if (route.kind === 'unknown') return refused();
@@ -51,11 +53,22 @@ export function activationTarget(post: ActivationPost, { links, routes }: Around
   };
 }
 
-/** The stored name of the account, or the answer to the form, the same as an instance would give. */
-function accountOf({ method, headers, body, protocol }: ActivationPost): string | Reply {
+/**
+ * The stored name of the account, or the answer to the form, the same as an instance would give. What an instance refuses
+ * whatever the account is refused here before the account is looked up, so that it does not reveal which accounts exist.
+ */
+function accountOf(
+  { method, headers, body, protocol }: ActivationPost,
+  platforms: Pick<Platforms, 'named'>,
+): string | Reply {
   if (method !== 'POST') return refusal(405, activationMethodRefusal.code, activationMethodRefusal.message);
   try {
-    return accountNameOf(protocol.readEnrolment(headers['content-type'], body ?? Buffer.alloc(0)).accountName);
+    const { platform, accountName } = protocol.readEnrolment(headers['content-type'], body ?? Buffer.alloc(0));
+    if (platforms.named(platform) === undefined) {
+      const { code, message } = platformRefusal(platform);
+      return refusal(400, code, message);
+    }
+    return accountNameOf(accountName);
   } catch (error) {
     if (isBrambleError(error, 'ERR_ACCOUNT_NAME')) return refused();
     if (isBrambleError(error, 'ERR_CONTENT_TYPE')) return refusal(415, error.code, error.message);

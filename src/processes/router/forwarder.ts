@@ -9,8 +9,10 @@
  *
  * Invariant: a request reaches the handlers of at most one instance that may have processed it.
  */
+
 import type { IncomingHttpHeaders } from 'node:http2';
 import { identifierShape } from '../../link/messages.ts';
+import type { Platforms } from '../../platforms/port.ts';
 import type { DeviceAddress } from '../../platforms/protocol.ts';
 import { activationTarget } from './activation-target.ts';
 import { fingerprintOf, requestHeaders, responseHeaders, type Sender } from './forwarded-headers.ts';
@@ -36,6 +38,7 @@ interface DeviceRequest {
 interface ForwarderOptions {
   links: LinkRegistry;
   routes: RouteDirectory;
+  platforms: Pick<Platforms, 'named'>;
   outcomes: OutcomeCounter;
   /** Milliseconds, never falling. */
   now: () => number;

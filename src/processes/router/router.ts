@@ -135,7 +135,7 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
   const { tunnelHost } = options;
   const listener = createPublicListener({
     ...{ ...options, tunnelHost, limits: publicLimits(hostLimits(), options.limits) },
-    forward: createForwarder({ links, routes, outcomes: counter, now }),
+    forward: createForwarder({ links, routes, platforms: options.platforms, outcomes: counter, now }),
     tunnel: createTunnelOpener({ ...options, tunnelHost, links, routes, onCount }),
   });
   const registration = createRouterRegistration({

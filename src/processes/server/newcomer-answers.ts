@@ -1,5 +1,5 @@
 /** Answers to clients without an identity: enrolments and identities. */
-import { activationMethodRefusal, activationRefusal } from '../../platforms/enrolment-refusals.ts';
+import { activationMethodRefusal, activationRefusal, platformRefusal } from '../../platforms/enrolment-refusals.ts';
 import { type FormBudget, parseQuery } from '../../protocol/form.ts';
 import {
   type DeviceAnswer,
@@ -95,7 +95,7 @@ export async function answerActivation(
       options.log.info({ accountName: form.accountName, address, reason: outcome.reason }, 'activation refused');
       return errorAnswer(400, activationRefusal.code, activationRefusal.message);
     case 'no-platform':
-      return errorAnswer(400, 'ERR_INPUT', `There is no platform "${form.platform}" in this release.`);
+      return errorAnswer(400, platformRefusal(form.platform).code, platformRefusal(form.platform).message);
     case 'platform-locked':
       return retryLaterAnswer(
         'ERR_FEATURE_LOCKED',
