@@ -22,6 +22,8 @@ export interface ProcessSigns {
   readonly ready: Promise<void>;
   /** Resolves when devices reach it; if the process does not report that, when it is ready. */
   readonly serving: Promise<void>;
+  /** Whether that has resolved. */
+  isServing(): boolean;
   /** It keeps running beside a successor of its name until it is stopped; known once it is ready. */
   yields(): boolean;
   /** Resolves when it has been silent for too long after a heartbeat; otherwise never. */
@@ -38,6 +40,7 @@ export function watchSigns(hungAfterMs: number, exited: Promise<unknown>): Proce
   const serving = Promise.withResolvers<void>();
   const hung = Promise.withResolvers<void>();
   let yields = false;
+  let isServing = false;
   let turns: NodeJS.Timeout | undefined;
   let silent = 0;
   let released = false;
@@ -51,6 +54,10 @@ export function watchSigns(hungAfterMs: number, exited: Promise<unknown>): Proce
     release();
     hung.resolve();
   };
+  const serve = () => {
+    isServing = true;
+    serving.resolve();
+  };
   void exited.then(release);
   return {
     take: (message) => {
@@ -58,9 +65,9 @@ export function watchSigns(hungAfterMs: number, exited: Promise<unknown>): Proce
       if (said?.type === 'ready') {
         yields = said.yields === true;
         ready.resolve();
-        if (!yields) serving.resolve();
+        if (!yields) serve();
       }
-      if (said?.type === 'serving') serving.resolve();
+      if (said?.type === 'serving') serve();
       if (said?.type === 'alive') {
         silent = 0;
         if (!released) turns ??= setInterval(turn, hungAfterMs / silentTurns);
@@ -68,6 +75,7 @@ export function watchSigns(hungAfterMs: number, exited: Promise<unknown>): Proce
     },
     ready: ready.promise,
     serving: serving.promise,
+    isServing: () => isServing,
     yields: () => yields,
     hung: hung.promise,
     release,

@@ -17,7 +17,7 @@ export interface ProcessExit {
   signal: NodeJS.Signals | null;
 }
 
-export interface SupervisedProcess extends Pick<ProcessSigns, 'ready' | 'serving' | 'yields' | 'hung'> {
+export interface SupervisedProcess extends Pick<ProcessSigns, 'ready' | 'serving' | 'isServing' | 'yields' | 'hung'> {
   readonly spec: ProcessSpec;
   readonly pid: number;
   readonly startedAtMs: number;

@@ -147,8 +147,9 @@ async function gather(desk: AdoptionDesk, options: SupervisorOptions, signal: Ab
   for (const { name, pid } of killed) {
     options.onEvent({ type: 'not-adopted', name, pid });
   }
-  // Of two with the same name, a process and its successor, the one that is ready is kept; if both are, the later.
-  const works = ({ orphan }: AdoptedProcess) => Number(orphan.yields ? orphan.serving : orphan.ready);
+  // Of two with the same name, a process and its successor, the one that serves is kept; if both do, the later: its link
+  // has replaced the other's. It may have come this far since it introduced itself.
+  const works = (adopted: AdoptedProcess) => Number(adopted.isServing());
   return adopted.sort((a, b) => works(b) - works(a) || b.startedAtMs - a.startedAtMs);
 }
 
