@@ -1,4 +1,4 @@
-/** What the deliveries of the whole domain wait for now, for whoever waits for them. */
+/** What the open deliveries of the domain are waiting for. */
 import type { Queryable } from '../database/connection.ts';
 import { deliveryStates } from '../states/delivery-states.ts';
 import { readBudget, silentPatience } from './budget.ts';

@@ -39,6 +39,8 @@ async function supervisedHome(host: string): Promise<string> {
 // Before any supervisor starts a process.
 process.env['MALLOC_ARENA_MAX'] = '7';
 
+const limited = { timeout: 60_000 };
+
 test('processes are started, stopped on purpose, moved to another release, and restarted after a crash', async (t) => {
   const home = await supervisedHome('alpha');
   const supervisor = supervise(t, home);
@@ -187,7 +189,7 @@ test('an instance that yields serves until its successor does, and goes on where
   assert.notEqual(pid, first.pid);
 });
 
-test('a process whose predecessor ended while it was on trial is started again when it ends', async (t) => {
+test('a process whose predecessor ended while it was on trial is started again when it ends', limited, async (t) => {
   const home = await supervisedHome('tau');
   const supervisor = supervise(t, home, { successorReadyMs: 60_000 });
   const settings = { yields: true };
