@@ -192,5 +192,9 @@ test('no device of a platform that earlier releases do not know is activated bef
   const body = JSON.stringify({ account: account.name, password: account.password });
   const answer = await before.ask('/json/enrol', { method: 'POST', body });
   assert.deepEqual([answer.status, answer.code], [503, 'ERR_FEATURE_LOCKED']);
+  // Not said to whoever does not know the password: it would tell that the account exists.
+  const guess = JSON.stringify({ account: account.name, password: 'h7kqmx-2d9w8r-tnp4c6' });
+  const guessed = await before.ask('/json/enrol', { method: 'POST', body: guess });
+  assert.deepEqual([guessed.status, guessed.code], [400, 'ERR_ACTIVATION_REFUSED']);
   assert.equal((await before.fixture.db`select 1 from device`).count, 0);
 });
