@@ -6,7 +6,8 @@ import { connectDevices } from '../devices/connect-statement.ts';
 import { type DeviceFixture, seedCommand, seedDevice, seedDomain } from '../devices/device-fixture.ts';
 import { inTime, until } from '../testing/condition.ts';
 import { createMoveBatch, moveBatchBack, moveBatchStatus, pauseMoveBatch, resumeMoveBatch } from './batch-store.ts';
-import { type MoveRunnerOptions, moveAccount, runMoveRound, runMoves } from './move-runner.ts';
+import { runMoveRound } from './move-round-fixture.ts';
+import { type MoveRunnerOptions, moveAccount, runMoves } from './move-runner.ts';
 import { commitMove, fenceMove, reserveMoves } from './move-store.ts';
 
 const { url } = await createTestDatabase();

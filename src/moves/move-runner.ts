@@ -73,27 +73,19 @@ const outOfReachMs = 5000;
 /** All moves of a domain may be out of reach: checking them takes at most a twentieth of the time. */
 const lookShare = 20;
 
-interface MoveRound {
+interface MovingRound {
   moved: number;
-  settled: number;
   /** Moves wait because the deliveries of earlier ones have not drained. */
   draining: boolean;
   /** There is nothing to move, and nothing is being delivered. */
   quiet: boolean;
 }
 
-/** One round: settle, then reserve and move as many as the drain window allows. */
-export async function runMoveRound(options: MoveRunnerOptions): Promise<MoveRound> {
-  const { settled } = await settle(options, 'all');
-  const round = await moveReserved(options);
-  return { ...round, settled, quiet: round.quiet && settled === 0 };
-}
-
-/** @param onTry is called before the first move of the round is tried. */
-async function moveReserved(
-  options: MoveRunnerOptions,
-  onTry: () => void = () => {},
-): Promise<Omit<MoveRound, 'settled'>> {
+/**
+ * One round: reserves and moves as many as the drain window allows.
+ * @param onTry is called before the first move of the round is tried.
+ */
+export async function moveReserved(options: MoveRunnerOptions, onTry: () => void = () => {}): Promise<MovingRound> {
   const { db, release } = options;
   const window = await options.drainWindow(db);
   const undrained = await countUndrained(db, window);
@@ -116,7 +108,8 @@ async function moveReserved(
   return { moved, draining: false, quiet: isQuiet };
 }
 
-async function settle(
+/** Notes who is out of reach, and ends the moves that devices have answered. */
+export async function settle(
   options: MoveRunnerOptions,
   scope: SettlingScope,
 ): Promise<{ settled: number; delivering: Delivering }> {

@@ -13,7 +13,8 @@ import { type DeviceFixture, seedDevice, seedDomain } from '../../src/devices/de
 import { findDeviceByToken } from '../../src/devices/device-store.ts';
 import { endSuspended, suspendEarlier } from '../../src/devices/suspension.ts';
 import { createMoveBatch } from '../../src/moves/batch-store.ts';
-import { type MoveRunnerOptions, runMoveRound } from '../../src/moves/move-runner.ts';
+import { runMoveRound } from '../../src/moves/move-round-fixture.ts';
+import type { MoveRunnerOptions } from '../../src/moves/move-runner.ts';
 import { registeredPlatforms } from '../../src/platforms/registered/platforms.ts';
 import { migrationFolder } from '../../src/release/program.ts';
 

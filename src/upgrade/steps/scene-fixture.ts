@@ -7,7 +7,7 @@ import { after } from 'node:test';
 import type { PlanOptions } from '../../api/upgrade-options.ts';
 import { type Database, openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
-import { runMoveRound } from '../../moves/move-runner.ts';
+import { runMoveRound } from '../../moves/move-round-fixture.ts';
 import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { stepOnce } from '../../processes/coordinator/coordinator.ts';
 import { registerComponent } from '../../registry/components.ts';
