@@ -19,7 +19,6 @@ import { installArchive } from '../../release/archive.ts';
 import { migrationFolder } from '../../release/program.ts';
 import { until, untilDone } from '../../testing/condition.ts';
 import { exitWithin } from '../../testing/process.ts';
-import { isDeadHolder } from '../../upgrade/state/lease-holder.ts';
 import { insertUpgrade, readLatestUpgrade } from '../../upgrade/state/upgrade-store.ts';
 import {
   insertTestDomain,
@@ -177,28 +176,3 @@ async function finalizeThroughCoordinator(token: string): Promise<void> {
     headers: { authorization: `Bearer ${token}` },
   }).catch(() => undefined);
 }
-
-test('a holder is dead when its process on this host is gone, or the host was started anew; never one of another host', () => {
-  const own = { host: 'here', bootId: 'b2' };
-  const holder = (host: string, bootId: string) => `upgrade-coordinator@${host}#42/${bootId}/x`;
-  assert.equal(
-    isDeadHolder(holder('here', 'b2'), own, () => false),
-    true,
-  );
-  assert.equal(
-    isDeadHolder(holder('here', 'b2'), own, () => true),
-    false,
-  );
-  assert.equal(
-    isDeadHolder(holder('here', 'b1'), own, () => true),
-    true,
-  );
-  assert.equal(
-    isDeadHolder(holder('there', 'b1'), own, () => false),
-    false,
-  );
-  assert.equal(
-    isDeadHolder('unreadable', own, () => false),
-    false,
-  );
-});
