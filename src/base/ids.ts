@@ -11,7 +11,6 @@ export type AccountId = Branded<'account'>;
 export type DeviceId = Branded<'device'>;
 export type InstanceId = Branded<'instance'>;
 export type CommandId = Branded<'command'>;
-export type DeliveryId = Branded<'delivery'>;
 export type MoveId = Branded<'move'>;
 export type UpgradeId = Branded<'upgrade'>;
 /** `S` and eight digits for a server instance, `C` and eight digits for a connection service. */

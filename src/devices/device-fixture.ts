@@ -1,5 +1,5 @@
 /** For tests: a domain with two instances, accounts and active devices, written straight into a test database. */
-import { type AccountId, type CommandId, type DeliveryId, type DeviceId, type InstanceId, newId } from '../base/ids.ts';
+import { type AccountId, type CommandId, type DeviceId, type InstanceId, newId } from '../base/ids.ts';
 import type { Database } from '../database/connection.ts';
 
 interface DomainFixture {
@@ -47,9 +47,9 @@ export async function seedCommand(
   db: Database,
   device: DeviceFixture,
   command: { budgeted?: boolean; urgent?: boolean; item?: 'it-policy' | 'service-books' | 'synchronization' } = {},
-): Promise<{ commandId: CommandId; deliveryId: DeliveryId | null }> {
+): Promise<{ commandId: CommandId; deliveryId: string | null }> {
   const commandId = newId<CommandId>();
-  const deliveryId = command.item ? newId<DeliveryId>() : null;
+  const deliveryId = command.item ? newId<string>() : null;
   if (command.item) {
     await db`
       insert into delivery (id, account_id, device_id, item, cause, budgeted, state, revision)
