@@ -9,6 +9,7 @@ import { shownJson, shownLines, shownValue } from '../base/shown-text.ts';
 import { type Environment, resolveAccess } from './administration-access.ts';
 import { createCommandClient } from './command-client.ts';
 import { type Style, styleFor } from './text-output.ts';
+import { inTypedWords } from './typed-words.ts';
 import { type Watched, watch } from './watching.ts';
 
 export interface CommandStreams {
@@ -32,6 +33,7 @@ export interface Frame extends CommandStreams {
   style: Style;
   /** Writes lines; control sequences in them are escaped, except our own colours. */
   say(text: string): void;
+  /** Its failures name options and arguments of the command instead of fields. */
   client(command: Command): Promise<AdministrationClient>;
   /** Whether `--json` was given. */
   wantsJson(command: Command): boolean;
@@ -69,19 +71,20 @@ export function createFrame(streams: CommandStreams): Frame {
     ...streams,
     style,
     say,
-    client: async (command) =>
-      createCommandClient(await resolveAccess(flagsOf(command), streams.environment), (text) => {
+    client: async (command) => {
+      const access = await resolveAccess(flagsOf(command), streams.environment);
+      const client = createCommandClient(access, (text) => {
         if (streams.errors.isTTY === true) streams.errors.write(`${text}\n`);
-      }),
+      });
+      return withTypedWords(client, command);
+    },
     wantsJson: (command) => flagsOf(command).json === true,
     show: (command, value, text) => {
       say(frame.wantsJson(command) ? shownJson(value, 2) : text(value, style));
     },
     ask: async (command, operation, request, text) => {
       const client = await frame.client(command);
-      const sent = await client.send(operation, request).catch((error: unknown) => {
-        throw error instanceof AnsweredError ? inWordsOf(command, error) : error;
-      });
+      const sent = await client.send(operation, request);
       frame.show(command, sent, () => shown(operation, sent, text));
     },
     watch: async (command, operation, request, text, isOver) => {
@@ -99,12 +102,13 @@ export function createFrame(streams: CommandStreams): Frame {
   return frame;
 }
 
-/** Errors name the option that a field came from: a user who typed `--rank` never saw `rank`. */
-function inWordsOf(command: Command, error: AnsweredError): AnsweredError {
-  const field = String(error.details['field'] ?? '').replace(/^\w+\./, '');
-  const option = command.options.find((candidate) => candidate.attributeName() === field);
-  if (option?.long === undefined || option.long === null || !error.message.startsWith(`${field} `)) return error;
-  return new AnsweredError(error, error.code, `${option.long}${error.message.slice(field.length)}`, error.details);
+/** Failures of requests name what was typed. */
+function withTypedWords(client: AdministrationClient, command: Command): AdministrationClient {
+  const send: AdministrationClient['send'] = async (operation, request) =>
+    await client.send(operation, request).catch((error: unknown) => {
+      throw error instanceof AnsweredError ? inTypedWords(command, operation, request, error) : error;
+    });
+  return { ...client, send, call: async (operation, request) => readAnswer(operation, await send(operation, request)) };
 }
 
 /** Ends a command's help with an example. */

@@ -96,8 +96,52 @@ test('a field that does not fit is named as it was typed, in words', limited, as
     assert.equal(code, exitCode.usage);
     assert.match(errors, /The account ".*" was not created: the name must have .*\(ERR_ACCOUNT_NAME\)/);
   }
-  assert.match((await bramble(['device', 'show', 'nosuch'])).errors, /id is not a valid UUID\./);
   assert.match((await bramble(['account', 'list', '--limit', '0'])).errors, /error: --limit must be at least 1\./);
+});
+
+test('what a service finds invalid is named as the option or argument that it was typed as', limited, async () => {
+  const device = '6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234';
+  const cases: readonly (readonly [string[], string])[] = [
+    [
+      ['device', 'show', 'nosuch'],
+      'The id "nosuch" is not a valid UUID. `bramble device list` shows the ids of devices.',
+    ],
+    [['device', 'remove', '7'], 'The id "7" is not a valid UUID. `bramble device list` shows the ids of devices.'],
+    [['policy', 'send', 'x'], 'The device "x" is not a valid UUID. `bramble device list` shows the ids of devices.'],
+    [
+      ['device', 'cancel', device, '--command', 'x'],
+      '--command "x" is not a valid UUID. `bramble device commands DEVICE` shows the ids of its commands.',
+    ],
+    [['move', 'back', 'x'], 'The batch "x" is not a valid UUID. `bramble move status` shows the ids of batches.'],
+    [
+      ['device', 'command', device, 'Lock'],
+      `The type "Lock" must be one of 'DeviceLock', 'DeviceInformation', 'ProfileList', 'InstallProfile', ` +
+        `'RemoveProfile'.`,
+    ],
+    [['device', 'command', device, 'InstallProfile'], '--parameter payload is missing.'],
+    [
+      ['device', 'command', device, 'ProfileList', '--parameter', 'colour=red'],
+      '--parameter colour is unknown; expected: none.',
+    ],
+    [
+      ['device', 'resend', device, 'all'],
+      'The item "all" must be one of "it-policy", "service-books", "synchronization", "device-identity".',
+    ],
+    [['device', 'list', '--identity-ends', '-1'], '--identity-ends must be at least 0.'],
+    [['move', 'start', '--to', 'one'], 'Give exactly one of --account, --group and --from: whom to move.'],
+    [
+      ['move', 'start', '--to', 'one', '--group', 'g', '--from', 'two'],
+      'Give exactly one of --account, --group and --from: whom to move.',
+    ],
+    [['move', 'start', '--to', '', '--from', 'one'], '--to "" must have at least 1 characters.'],
+    [['upgrade', 'plan'], 'Name the release to upgrade to, or its archive with --archive FILE.'],
+    [['group', 'add', '', 'ada'], 'The group "" must have at least 1 characters.'],
+  ];
+  for (const [argv, message] of cases) {
+    const { code, errors } = await bramble(argv);
+    assert.equal(code, exitCode.usage, argv.join(' '));
+    assert.equal(errors.replace(/^error: | \(ERR_\w+\)\n$/g, ''), message, argv.join(' '));
+  }
 });
 
 test('help shows no empty lists and no switches that are off as defaults', limited, async () => {

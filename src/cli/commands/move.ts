@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { type CreatedBatch, type MoveBatchView, type MoveBatchWithMoves, moveOperations } from '../../api/moves.ts';
 import { counted } from '../../base/counted.ts';
+import { BrambleError } from '../../base/errors.ts';
 import { example, type Frame } from '../frame.ts';
 import { cell, columns, facts, progressBar, type Style, table, timeText } from '../text-output.ts';
 
@@ -34,6 +35,9 @@ function addStart(moves: Command, frame: Frame): void {
       .option('--from <instance>', 'all accounts of this instance')
       .requiredOption('--to <instance>', 'the instance to move them to')
       .action(async ({ account: accounts, ...selection }: StartFlags, command) => {
+        if ([accounts, selection.group, selection.from].filter((given) => given !== undefined).length !== 1) {
+          throw new BrambleError('ERR_USAGE', 'Give exactly one of --account, --group and --from: whom to move.');
+        }
         await frame.ask(command, moveOperations.start, { body: { accounts, ...selection } }, createdText);
       }),
     'bramble move start --account ada bea --to berlin-2',

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { AnswerOf } from '../../api/operation.ts';
 import { upgradeOperations } from '../../api/upgrade.ts';
+import { BrambleError } from '../../base/errors.ts';
 import { planText } from '../../upgrade/report/report-text.ts';
 import { type AcceptanceFlags, acceptanceOf, acceptanceOptions } from '../acceptance-flags.ts';
 import { collectValues, jsonObject, number } from '../arguments.ts';
@@ -32,6 +33,9 @@ export function addUpgradePlanCommand(upgrades: Command, frame: Frame): void {
       ),
     ).action(async (release: string | undefined, flags: PlanFlags, command) => {
       const body = bodyOf(release, flags);
+      if (body['toRelease'] === undefined && body['archive'] === undefined) {
+        throw new BrambleError('ERR_USAGE', 'Name the release to upgrade to, or its archive with --archive FILE.');
+      }
       await rejectAccidentalPlan(await frame.client(command), body);
       await frame.ask(command, upgradeOperations.plan, { body }, (answer) =>
         plannedText(answer, body['preview'] === true),

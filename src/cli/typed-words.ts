@@ -1,0 +1,103 @@
+/**
+ * A service names the field of a request that is invalid; whoever types a command never sees fields. Here a field is
+ * traced to the option or argument that its value came from, and the message names that.
+ */
+import type { Argument, Command, Option } from 'commander';
+import { AnsweredError } from '../api/client.ts';
+import type { Operation } from '../api/operation.ts';
+import { collectValues } from './arguments.ts';
+
+/** Longer values are not repeated. */
+const maxEchoLength = 100;
+const partsOfRequest: Readonly<Record<string, 'body' | 'query' | 'params'>> = {
+  ...{ body: 'body', querystring: 'query', params: 'params' },
+};
+
+/** The same failure, in words of the command; unchanged where its field cannot be traced. */
+export function inTypedWords(
+  command: Command,
+  operation: Operation,
+  request: unknown,
+  error: AnsweredError,
+): AnsweredError {
+  const [sentPart = '', ...path] = String(error.details['field'] ?? '').split('.');
+  const part = partsOfRequest[sentPart];
+  const field = path.join('.');
+  const [key] = path;
+  if (part === undefined || key === undefined || !error.message.startsWith(`${field} `)) return error;
+  const values = memberOf(request, part);
+  const source = sourceOf(command, key, memberOf(values, key));
+  if (source === undefined) return error;
+  const why = knownInTypedWords(command, values, error.message.slice(field.length));
+  const message = subjectOf(source, path, values, why) + why + listHint(operation, part, error.message);
+  return new AnsweredError(error, error.code, message, error.details);
+}
+
+type Source =
+  | { readonly kind: 'option'; readonly option: Option; readonly named: boolean }
+  | { readonly kind: 'argument'; readonly argument: Argument };
+
+/** Where the member `key` of a request came from: what has its value, and of several the one of its name. */
+function sourceOf(command: Command, key: string, value: unknown): Source | undefined {
+  const sources = [
+    ...command.registeredArguments.map((argument, index) => ({
+      ...{ name: argument.name(), typed: command.processedArgs[index] as unknown },
+      source: { kind: 'argument', argument } satisfies Source,
+    })),
+    ...command.options.map((option) => ({
+      ...{ name: option.attributeName(), typed: command.getOptionValue(option.attributeName()) as unknown },
+      source: { kind: 'option', option, named: false } satisfies Source,
+    })),
+  ];
+  const same = sources.filter(({ typed }) => value !== undefined && (typed === value || contains(typed, value)));
+  const found = same.find(({ name }) => name === key) ?? same[0] ?? sources.find(({ name }) => name === key);
+  if (found !== undefined) return found.source;
+  // A member of `name=value`, or one that is missing there.
+  const named = command.options.filter((option) => option.parseArg === collectValues);
+  const option = named.find((one) => contains(Object.keys(Object(command.getOptionValue(one.attributeName()))), key));
+  const choice = option ?? (named.length === 1 ? named[0] : undefined);
+  return choice === undefined ? undefined : { kind: 'option', option: choice, named: true };
+}
+
+/** `The id "x"`, `--state "x"`, `--rule name`. */
+function subjectOf(source: Source, path: readonly string[], values: unknown, why: string): string {
+  const echo = echoOf(path.reduce(memberOf, values), why);
+  if (source.kind === 'argument') return `The ${source.argument.name()}${echo}`;
+  const { option, named } = source;
+  if (named) return `${option.long} ${path.join('.')}`;
+  if (option.parseArg === collectValues) return [option.long, ...path.slice(1)].join(' ');
+  return `${option.long}${echo}`;
+}
+
+/** What was typed, if that is short and not said yet. */
+function echoOf(value: unknown, why: string): string {
+  if (typeof value !== 'string' || value.length > maxEchoLength || /[\r\n]/.test(value)) return '';
+  return why.endsWith(`: ${value}.`) ? '' : ` "${value}"`;
+}
+
+/** ` is unknown; expected: a, b.` without what is an argument of the command. */
+function knownInTypedWords(command: Command, values: unknown, why: string): string {
+  return why.replace(/(; expected: )([\w, ]+)/, (_all, head: string, list: string) => {
+    const known = list.split(', ').filter((key) => sourceOf(command, key, memberOf(values, key))?.kind !== 'argument');
+    return head + (known.join(', ') || 'none');
+  });
+}
+
+/** Which command shows the ids, where one was expected. */
+function listHint(operation: Operation, part: string, message: string): string {
+  if (part !== 'params' || !message.endsWith('is not a valid UUID.')) return '';
+  const [, resource] = operation.path.split('/');
+  if (resource === 'devices') return ' `bramble device list` shows the ids of devices.';
+  if (resource === 'commands') return ' `bramble device commands DEVICE` shows the ids of its commands.';
+  return resource === 'moves' ? ' `bramble move status` shows the ids of batches.' : '';
+}
+
+function memberOf(value: unknown, key: string): unknown {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, key)
+    ? (value as Readonly<Record<string, unknown>>)[key]
+    : undefined;
+}
+
+function contains(list: unknown, value: unknown): boolean {
+  return Array.isArray(list) && list.includes(value);
+}
