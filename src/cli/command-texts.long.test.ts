@@ -64,6 +64,13 @@ test('a profile is sent from its file, and the command that fails says why', lim
   assert.match(output, /error .*MCInstallationErrorDomain 4001: Profile Invalid$/m);
 });
 
+test('the ids that a list shows are taken as they are shown', limited, async () => {
+  assert.equal((await bramble('device', 'resend', deviceId, 'it-policy')).code, exitCode.ok);
+  const [, row = ''] = (await bramble('deliveries')).output.split('\n');
+  const [, shown = ''] = row.split(/ {2,}/);
+  assert.match((await bramble('device', 'show', shown)).output, RegExp(`^id +${deviceId}$`, 'm'));
+});
+
 test('where there is nothing to cancel no advice is given on what was', limited, async () => {
   const { output } = await bramble('device', 'cancel', deviceId);
   assert.match(output, /^There was nothing to cancel\. .*--handed-out\.\n$/);

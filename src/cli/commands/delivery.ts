@@ -60,7 +60,8 @@ export function addDeliveriesCommand(program: Command, frame: Frame): void {
         await frame.ask(command, deliveryOperations.list, { query }, (answer, style) =>
           columns(style, answer.deliveries, {
             account: (row) => row.account,
-            device: (row) => `${row.deviceModel ?? '?'} ${row.deviceId.slice(-8)}`,
+            device: (row) => row.deviceId,
+            model: (row) => cell(row.deviceModel),
             item: (row) => row.item,
             'because of': (row) => row.cause,
             state: (row) => row.state,
