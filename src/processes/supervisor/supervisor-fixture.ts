@@ -25,6 +25,7 @@ const modules = await bundleModules({
 });
 
 const program = (release: string) => `
+import { subscribe } from 'node:diagnostics_channel';
 import { appendFileSync, existsSync } from 'node:fs';
 import net from 'node:net';
 let listening = 0;
@@ -58,6 +59,8 @@ const supervision = settings.adoptable
       ...{ givenSettings: settings, databaseUrl: process.env.DATABASE_URL, sockets: offered },
     }, settings.patienceMs)
   : undefined;
+// The first that a supervisor says to a process that introduced itself is that it adopts it.
+if (settings.adoptable) subscribe('net.client.socket', ({ socket }) => socket.once('data', () => note('adopted ${release}')));
 const facts = { yields: settings.yields === true };
 const sayReady = () => (supervision ? supervision.announceReady(facts) : process.send({ type: 'ready', ...facts }));
 const end = async () => {
@@ -94,6 +97,7 @@ if (kind !== 'router') {
     if (!settings.yields || !existsSync(process.env.BRAMBLE_HOME + '/linked-${release}')) return;
     clearInterval(served);
     supervision ? supervision.announceServing() : process.send({ type: 'serving' });
+    note('serves ${release}');
   }, 20);
 }
 `;

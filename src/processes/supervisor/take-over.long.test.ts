@@ -283,3 +283,61 @@ test('a process that reports itself late is adopted while nothing has its place'
   squatter.close();
   await supervisor.next('database-ready');
 });
+
+/**
+ * An instance and its successor, of which only the instance serves, and another one that is stopped: a supervisor that
+ * comes now hears the two, and adopts nothing before the third goes on.
+ */
+async function successorOnTrial(t: TestContext, host: string) {
+  const home = await newHome(['1.0.0', '1.1.0']);
+  await configure(home, host, { url: database.url });
+  const settings = { adoptable: true, patienceMs: 60_000 };
+  const [name, other] = [`${host}-server`, `${host}-other`];
+  const noted = async (what: string) => {
+    await until(`${name} ${what}`, 60_000, async () =>
+      (await readFile(path.join(home, 'notes'), 'utf8')).includes(`${name} ${what}\n`),
+    );
+  };
+  await writeFile(path.join(home, 'linked-1.0.0'), '');
+  await desire(host, name, 'server', { ...settings, yields: true });
+  const former = superviseElsewhere(t, home, { release: '1.2.0' });
+  const first = await former.next('ready');
+  await noted('serves 1.0.0');
+  await desire(host, name, 'server', { ...settings, yields: true }, '1.1.0');
+  const second = await former.next('ready');
+  await desire(host, other, 'server', settings);
+  const third = await former.next('ready');
+  process.kill(third.pid, 'SIGSTOP');
+  former.process.kill('SIGKILL');
+  await exitWithin(former.process, 60_000, 'the killed supervisor');
+  const supervisor = supervise(t, home, { release: '1.2.0', gatherMs: 60_000 });
+  await noted('adopted 1.0.0');
+  await noted('adopted 1.1.0');
+  return {
+    first: first.pid,
+    second: second.pid,
+    serve: async () => {
+      await writeFile(path.join(home, 'linked-1.1.0'), '');
+      await noted('serves 1.1.0');
+    },
+    /** The process of the name that is kept. */
+    kept: async () => {
+      process.kill(third.pid, 'SIGCONT');
+      return (await supervisor.next('adopted', (event) => event.name === name)).pid;
+    },
+  };
+}
+
+test('of a process and its successor without a supervisor, the one is kept that serves when both are heard', async (t) => {
+  const { first, second, kept } = await successorOnTrial(t, 'take-fourteen');
+  assert.equal(await kept(), first);
+  await until('the successor has ended', 60_000, async () => !(await isAlive(second)));
+});
+
+test('a successor that serves only after it introduced itself is kept, and its predecessor ends', async (t) => {
+  const { first, second, serve, kept } = await successorOnTrial(t, 'take-fifteen');
+  await serve();
+  assert.equal(await kept(), second);
+  await until('the predecessor has ended', 60_000, async () => !(await isAlive(first)));
+  assert.ok(await isAlive(second));
+});
