@@ -22,7 +22,8 @@ export function homeFolder(environment: Environment): string {
 /**
  * From `--url` and `--token`, then BRAMBLE_URL and BRAMBLE_TOKEN, then `admin.json` in BRAMBLE_HOME with what the
  * services of this host announced.
- * @throws BrambleError ERR_ADMIN_ACCESS when no token is known, ERR_ADMIN_UNREACHABLE when no address is, ERR_ADMIN_ADDRESS for an invalid address.
+ * @throws BrambleError ERR_ADMIN_ACCESS when no token is known, ERR_ADMIN_UNREACHABLE when no address is, ERR_ADMIN_ADDRESS for
+ *   an invalid address.
  */
 export async function resolveAccess(
   flags: { url?: string | undefined; token?: string | undefined },
@@ -31,19 +32,23 @@ export async function resolveAccess(
   const home = homeFolder(environment);
   const given = flags.url ?? environment['BRAMBLE_URL'];
   const token = flags.token ?? environment['BRAMBLE_TOKEN'];
+  rejectEmpty('ERR_ADMIN_ADDRESS', flags.url === undefined ? 'BRAMBLE_URL' : '--url', given, home);
+  rejectEmpty('ERR_ADMIN_ACCESS', flags.token === undefined ? 'BRAMBLE_TOKEN' : '--token', token, home);
   const file = given !== undefined && token !== undefined ? undefined : await readAccessFile(home);
+  const access = typeof file === 'object' ? file : undefined;
   const urls =
     given !== undefined
       ? given.split(',').map(addressOf)
-      : [...new Set([file?.url, ...(file?.urls ?? []), ...(await announcedAddresses(home))])].filter(
+      : [...new Set([access?.url, ...(access?.urls ?? []), ...(await announcedAddresses(home))])].filter(
           (url) => url !== undefined,
         );
-  const chosen = token ?? file?.token;
+  const chosen = token ?? access?.token;
   if (chosen === undefined) {
     throw new BrambleError(
       'ERR_ADMIN_ACCESS',
-      `There is no administrator token: ${join(home, 'admin.json')} does not say. Start a domain with \`bramble up\`, set ` +
-        'BRAMBLE_HOME, or give --url and --token (BRAMBLE_URL and BRAMBLE_TOKEN).',
+      `No administrator token was given, and ${file}. Start the domain of this home with ` +
+        '`bramble up`, set BRAMBLE_HOME to the home of another one, or give a token with --token (BRAMBLE_TOKEN) and ' +
+        'the address with --url (BRAMBLE_URL).',
     );
   }
   if (urls.length === 0) {
@@ -72,10 +77,29 @@ function addressOf(typed: string): string {
   );
 }
 
-async function readAccessFile(home: string): Promise<z.output<typeof accessFileShape> | undefined> {
+/** The file, or why it cannot be used. */
+async function readAccessFile(home: string): Promise<z.output<typeof accessFileShape> | string> {
+  const path = join(home, 'admin.json');
+  let text: string;
   try {
-    return accessFileShape.parse(JSON.parse(await readFile(join(home, 'admin.json'), 'utf8')));
-  } catch {
-    return undefined;
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code === 'ENOENT' ? `there is no file ${path}` : `${path} cannot be read (${code})`;
   }
+  try {
+    return accessFileShape.parse(JSON.parse(text));
+  } catch {
+    return `${path} contains none`;
+  }
+}
+
+function rejectEmpty(
+  code: 'ERR_ADMIN_ADDRESS' | 'ERR_ADMIN_ACCESS',
+  name: string,
+  value: string | undefined,
+  home: string,
+): void {
+  if (value === undefined || value.trim() !== '') return;
+  throw new BrambleError(code, `${name} is empty. Give a value, or omit it to use ${join(home, 'admin.json')}.`);
 }

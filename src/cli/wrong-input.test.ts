@@ -1,5 +1,6 @@
 /** What is typed wrongly: it is said in one message with a code, and nothing is done. */
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -169,6 +170,24 @@ test(
     assert.match(said.errors, /answers 404, but not like a Bramble administration service.*\(ERR_ADMIN_ANSWER\)/s);
   },
 );
+
+test('a missing token is told from a file that is missing or has none, and from an empty option', limited, async () => {
+  const home = await mkdtemp(join(tmpdir(), 'bramble-no-token-'));
+  after(async () => await rm(home, { recursive: true }));
+  const status = async (...argv: string[]) =>
+    await bramble(['status', ...argv], { environment: { BRAMBLE_HOME: home, BRAMBLE_URL: admin.url } });
+  const file = join(home, 'admin.json');
+  const missing = await status();
+  assert.equal(missing.code, exitCode.unauthorized);
+  assert.ok(missing.errors.includes(`No administrator token was given, and there is no file ${file}.`), missing.errors);
+  assert.match(missing.errors, /`bramble up`.*--token \(BRAMBLE_TOKEN\).*\(ERR_ADMIN_ACCESS\)\n$/s);
+  await writeFile(file, '{}');
+  assert.ok((await status()).errors.includes(`and ${file} contains none.`));
+  assert.match((await status('--token', '')).errors, /^error: --token is empty\. .*\(ERR_ADMIN_ACCESS\)\n$/);
+  assert.match((await status('--url', '')).errors, /^error: --url is empty\. .*\(ERR_ADMIN_ADDRESS\)\n$/);
+  const unset = await bramble(['status'], { environment: { BRAMBLE_HOME: home, BRAMBLE_URL: '' } });
+  assert.match(unset.errors, /^error: BRAMBLE_URL is empty\./);
+});
 
 test(
   'the path of an archive is taken from where it is typed, and options of a plan are an object',
