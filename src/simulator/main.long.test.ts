@@ -15,10 +15,6 @@ import { startMdmServer, testPassword } from './mdm-server-fixture.ts';
 const vendorUrl = 'https://api.push.apple.com';
 
 const someTime = '2026-11-25T08:00:00.000Z';
-const someAccount = {
-  ...{ id: 'a', name: 'a', displayName: '', instance: 'i', srpIdentifier: 'S10000001', epoch: 1, moving: false },
-  ...{ groups: [], deviceCount: 0, createdAt: someTime },
-};
 /** What a domain of 1.1 sends of its status. */
 const statusOf = (publicUrl: string) => ({
   domain: {
@@ -37,7 +33,11 @@ async function startAdministration(context: TestContext, publicUrl: string, hasC
     for await (const chunk of request) chunks.push(chunk);
     const text = Buffer.concat(chunks).toString();
     const path = request.url ?? '';
-    calls.push({ method: request.method ?? '', path, body: text === '' ? undefined : JSON.parse(text) });
+    const lines = text
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line));
+    calls.push({ method: request.method ?? '', path, body: lines.length > 1 ? lines : lines[0] });
     const reply = (status: number, value: object): void => {
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
     };
@@ -46,15 +46,16 @@ async function startAdministration(context: TestContext, publicUrl: string, hasC
       reply(409, { code: 'ERR_RELEASE_FENCED', message: 'no administration service is at work just now' });
     } else if (request.headers.authorization !== 'Bearer secret')
       reply(401, { code: 'ERR_TOKEN', message: 'no such token' });
+    else if (path === '/api/v1/budget') reply(200, {});
     else if (path === '/api/v1/status') reply(200, statusOf(publicUrl));
     else if (path === '/api/v1/push') {
       if (request.method === 'PUT') push = { url: vendorUrl, ...JSON.parse(text) };
       reply(200, { caPem: null, hasOwnAuthority: false, ...push, hasCertificate });
     } else if (path.endsWith('/activation-password')) {
       reply(200, { password: testPassword, expiresAt: someTime, activationUrl: `${publicUrl}/activate` });
-    } else if (path === '/api/v1/accounts' && text.includes('0001'))
-      reply(409, { code: 'ERR_EXISTS', message: 'there already' });
-    else reply(200, someAccount);
+    } else if (path === '/api/v1/accounts/import') {
+      reply(200, { created: lines.length - 1, skipped: [{ name: lines[0].name, reason: 'it already exists' }] });
+    } else reply(404, { code: 'ERR_NOT_FOUND', message: 'no such address' });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
   context.after(() => server.close());
@@ -108,11 +109,9 @@ test('a fleet is set up over the REST API, lives, is directed, and ends with a s
   const input = new PassThrough();
   const output = collect();
   input.write('{"do":"devices"}\n{"do":"stop"}\n');
-  const result = await simulate(
-    options,
-    { input, output: output.stream, errors: collect().stream },
-    new AbortController().signal,
-  );
+  const errors = collect();
+  const streams = { input, output: output.stream, errors: errors.stream };
+  const result = await simulate(options, streams, new AbortController().signal);
   assert.equal(result.devices.managed, 5);
   assert.equal(result.activationsRefused, 0);
   const lines = output
@@ -129,7 +128,12 @@ test('a fleet is set up over the REST API, lives, is directed, and ends with a s
   assert.match(push.url, /^https:\/\/127\.0\.0\.1:\d+$/);
   assert.match(push.caPem, /BEGIN CERTIFICATE/);
   assert.deepEqual(administration.push(), { url: vendorUrl }, 'put back at the end');
-  assert.equal(administration.calls.filter(({ path }) => path === '/api/v1/accounts').length, 3);
+  const created = administration.calls.filter(({ path }) => path === '/api/v1/accounts/import');
+  assert.deepEqual(
+    created.map(({ body }) => body),
+    [[{ name: 'x-user-0001' }, { name: 'x-user-0002' }, { name: 'x-user-0003' }]],
+  );
+  assert.match(errors.text(), /1 of 3 accounts were not created\. x-user-0001: it already exists\./);
   const exported = await readFile(exportPath, 'utf8');
   assert.equal(JSON.parse(exported).length, 5);
   assert.doesNotMatch(exported, /PRIVATE KEY/);

@@ -5,11 +5,10 @@
 import { writeFile } from 'node:fs/promises';
 import type { Readable, Writable } from 'node:stream';
 import { accountOperations } from '../api/accounts.ts';
-import { type AdministrationClient, AnsweredError } from '../api/client.ts';
+import type { AdministrationClient } from '../api/client.ts';
 import { domainOperations } from '../api/domain.ts';
 import { pushOperations } from '../api/push.ts';
 import { counted } from '../base/counted.ts';
-import { isBrambleError } from '../base/errors.ts';
 import { type FindAccess, openAdministration } from './administration-access.ts';
 import { followControl } from './control.ts';
 import { type Fleet, type FleetStats, runFleet } from './fleet.ts';
@@ -75,7 +74,7 @@ export async function simulate(
   const pushBefore = await pushServiceToRestore(administration, options.replacePush);
   const planned = planFleet(options.seed, options.devices, options.accounts, options.prefix);
   const byAccount = Map.groupBy(planned, ({ account }) => account);
-  await forEachAtOnce([...byAccount.keys()], maxActivations, (name) => createAccount(administration, name));
+  await createAccounts(administration, [...byAccount.keys()], say);
   const { domain } = await administration.call(domainOperations.status, {});
   const { publicUrl = domain.publicUrl, tunnelHost = domain.tunnelHost } = options;
 
@@ -156,12 +155,16 @@ async function activateAll(
   return refused;
 }
 
-/** Does nothing if the account already exists. */
-async function createAccount(administration: AdministrationClient, name: string): Promise<void> {
-  await administration.call(accountOperations.create, { body: { name } }).catch((error: unknown) => {
-    const isThere = error instanceof AnsweredError && error.status === 409;
-    if (!isThere || isBrambleError(error, 'ERR_RELEASE_FENCED')) throw error;
-  });
+/** In one import, so that the same accounts in the same domain always get the same instances. Existing ones stay. */
+async function createAccounts(
+  administration: AdministrationClient,
+  names: readonly string[],
+  say: (text: string) => void,
+): Promise<void> {
+  const lines = names.map((name) => Buffer.from(`${JSON.stringify({ name })}\n`));
+  const { skipped } = await administration.upload(accountOperations.import, ReadableStream.from(lines));
+  const [first] = skipped;
+  if (first) say(`${skipped.length} of ${names.length} accounts were not created. ${first.name}: ${first.reason}.`);
 }
 
 async function untilOver(
