@@ -71,6 +71,23 @@ test('a policy does not lose its rules by a forgotten option', limited, async ()
   assert.doesNotMatch((await bramble(['policy', 'show', 'Field'])).output, /passwordRequired/);
 });
 
+test('what becomes of the rules of a policy is said, and what would change nothing is refused', limited, async () => {
+  const set = (...flags: string[]) => bramble(['policy', 'set', 'Said', ...flags]);
+  assert.match((await set()).output, /^The IT policy Said was created without rules; give it some with --rule\.\n$/);
+  for (const flags of [[], ['--keep']]) {
+    const nothing = await set(...flags);
+    assert.equal(nothing.code, exitCode.usage);
+    assert.match(nothing.errors, /Nothing is to change: the IT policy Said has no rules\..*\(ERR_USAGE\)/);
+  }
+  const [camera, password] = ['allowCamera=false', 'passwordRequired=true'];
+  assert.match((await set('--rule', camera)).output, /^The IT policy Said was changed: 1 rule now; /);
+  assert.match((await set('--rule', password)).output, /changed: 1 rule now, 1 removed \(allowCamera\); /);
+  assert.match((await set('--keep', '--rule', camera)).output, /changed: 2 rules now; /);
+  assert.match((await set('--keep')).errors, /Nothing is to change: .* has 2 rules\./);
+  assert.match((await set('--keep', '--empty')).errors, /--keep and --empty cannot be combined\. \(ERR_USAGE\)/);
+  assert.match((await set('--empty')).output, /changed: no rules now, 2 removed \(/);
+});
+
 test('allowed hosts can all be taken away, and a change of nothing is none', limited, async () => {
   await bramble(['connection-service', 'add', 'mds', '--instances', 'one', '--allow', 'mail.example.org:993']);
   assert.equal((await bramble(['connection-service', 'set', 'mds'])).code, exitCode.usage);

@@ -77,36 +77,56 @@ function addSet(policies: Command, frame: Frame): void {
       .option('--keep', 'keep the rules that are not named', false)
       .option('--empty', 'remove all rules', false)
       .action(async (name: string, flags: SetFlags, command) => {
+        if (flags.keep && flags.empty) throw new BrambleError('ERR_USAGE', '--keep and --empty cannot be combined.');
         const client = await frame.client(command);
         const { policies: known } = await client.call(itPolicyOperations.list, {});
         const existing = known.find((candidate) => candidate.name === name);
         if (existing === undefined) {
           const created = await client.send(itPolicyOperations.create, { body: { name, rules: flags.rule } });
-          frame.show(command, created, () => `The IT policy ${name} was created.`);
+          frame.show(command, created, () => createdText(name, flags));
           return;
         }
-        const request = { params: { name }, body: { rules: rulesOf(existing, flags) } };
-        const changed = await client.send(itPolicyOperations.replaceRules, request);
+        const rules = rulesOf(existing, flags);
+        const changed = await client.send(itPolicyOperations.replaceRules, { params: { name }, body: { rules } });
         frame.show(
           command,
           changed,
-          () => `The IT policy ${name} was changed; ${owedText(readAnswer(itPolicyOperations.replaceRules, changed))}`,
+          () => changedText(existing, rules) + owedText(readAnswer(itPolicyOperations.replaceRules, changed)),
         );
       }),
     'bramble policy set Strict --rule passwordRequired=true --rule passwordMinimumLength=8',
   );
 }
 
-/** @throws BrambleError ERR_USAGE if all rules would be lost silently */
+/** @throws BrambleError ERR_USAGE if nothing would change, or all rules would be lost silently */
 function rulesOf({ name, rules }: ItPolicy, { rule, keep, empty }: SetFlags): Record<string, unknown> {
   if (Object.keys(rule).length === 0 && !empty) {
+    const known = Object.keys(rules).length;
     throw new BrambleError(
       'ERR_USAGE',
-      `Without --rule the IT policy ${name} would lose its ${counted(Object.keys(rules).length, 'rule')}. Name ` +
-        'rules, with --keep to keep the others, or give --empty.',
+      known === 0 || keep
+        ? `Nothing is to change: the IT policy ${name} has ${rulesText(known)}. Name rules with --rule.`
+        : `Without --rule the IT policy ${name} would lose its ${rulesText(known)}. Name rules, with --keep to keep ` +
+            'the others, or give --empty.',
     );
   }
   return { ...(keep ? rules : {}), ...rule };
+}
+
+function createdText(name: string, { rule }: SetFlags): string {
+  const count = Object.keys(rule).length;
+  const then = count === 0 ? 'without rules; give it some with --rule' : `with ${rulesText(count)}`;
+  return `The IT policy ${name} was created ${then}.`;
+}
+
+function changedText({ name, rules }: ItPolicy, now: Readonly<Record<string, unknown>>): string {
+  const removed = Object.keys(rules).filter((rule) => !Object.hasOwn(now, rule));
+  const lost = removed.length === 0 ? '' : `, ${removed.length} removed (${removed.join(', ')})`;
+  return `The IT policy ${name} was changed: ${rulesText(Object.keys(now).length)} now${lost}; `;
+}
+
+function rulesText(count: number): string {
+  return count === 0 ? 'no rules' : counted(count, 'rule');
 }
 
 function addDelete(policies: Command, frame: Frame): void {
