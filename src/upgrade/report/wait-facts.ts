@@ -8,6 +8,7 @@ import { moveStates } from '../../states/move-states.ts';
 import { listInstancesBehind } from '../components/instances-behind.ts';
 import { supervisorsToWaitFor } from '../components/supervisors-behind.ts';
 import { listLockHolders } from '../fence/release-fence.ts';
+import { finalDecision } from '../state/upgrade-states.ts';
 import { hasReached } from '../state/upgrade-steps.ts';
 import { isPausedByGate, type Upgrade } from '../state/upgrade-store.ts';
 import { acceptedBy, type Wave, type WaveMoves } from '../state/wave-store.ts';
@@ -57,6 +58,7 @@ export async function readWaits(q: Queryable, upgrade: Upgrade, waves: readonly 
     pausedFrom: upgrade.pausedFrom,
     pausedByGate,
     step: upgrade.progress.waitingFor ?? null,
+    waitsForDecision: upgrade.progress.waitingFor === finalDecision,
     coordinator: { atWork: upgrade.leaseHeld, holder: upgrade.leaseHolder },
     updatedAt: upgrade.updatedAt,
     soakSeconds: options.soakSeconds,

@@ -51,6 +51,7 @@ const facts: fc.Arbitrary<WaitFacts> = fc.record({
   pausedFrom: fc.option(fc.constantFrom(...pausableStates)),
   pausedByGate: fc.boolean(),
   step: fc.option(fc.string()),
+  waitsForDecision: fc.boolean(),
   coordinator: fc.record({ atWork: fc.boolean(), holder: fc.option(fc.string()) }),
   updatedAt: date,
   soakSeconds: fc.nat(600),
@@ -121,6 +122,7 @@ test('whatever an open upgrade waits for has a reason, and one that is over wait
       assert.equal(kinds.includes('silent-devices'), given.silent.count > 0);
       const canFinalize = given.state === 'soaking' && given.behind.instances.length === 0;
       assert.equal(kinds.includes('operator'), given.state === 'paused' || canFinalize || isUnstarted(given));
+      if (canFinalize) assert.equal(kinds.includes('step'), given.step !== null && !given.waitsForDecision);
       assert.equal(kinds.includes('accounts'), given.behind.instances.length > 0);
       const commands = waits.map(({ command }) => command ?? '').join('\n');
       if (!canFinalize) assert.doesNotMatch(commands, /upgrade finalize(?! --leave-supervisor)/);
@@ -304,6 +306,7 @@ test(
     const waits = async () => (await readUpgradeReport(at.db, await at.upgrade(), [])).waits;
     await stepOnce(context);
     assert.match((await waits()).find(({ what }) => what === 'operator')?.command ?? '', /upgrade finalize/);
+    assert.ok(!(await waits()).some(({ what }) => what === 'step'), 'the decision is named once');
 
     await at.db.begin(async (tx) => {
       const [east] = await tx<{ id: InstanceId }[]>`select id from instance where name = 'east'`;

@@ -13,7 +13,7 @@ import {
   supervisorText,
 } from '../../registry/supervisors.ts';
 import { occupiedText, type PlacedInstance } from '../components/instances-behind.ts';
-import { finalDecision, isFinal, type UpgradeState } from '../state/upgrade-states.ts';
+import { isFinal, type UpgradeState } from '../state/upgrade-states.ts';
 import type { WaveState } from '../state/wave-states.ts';
 
 export type WaitKind =
@@ -67,6 +67,8 @@ export interface WaitFacts {
   readonly pausedByGate: boolean;
   /** The message of the coordinator's last step. */
   readonly step: string | null;
+  /** That step waits for nothing but an operator who finalizes or reverses. */
+  readonly waitsForDecision: boolean;
   readonly coordinator: { readonly atWork: boolean; readonly holder: string | null };
   readonly updatedAt: Date;
   readonly soakSeconds: number;
@@ -130,7 +132,7 @@ export function waitsOf(facts: WaitFacts): Wait[] {
   ];
   const waits = [...operator, ...specific];
   // The step's message is better than nothing, but specific waits take precedence.
-  const saysMore = facts.state === 'soaking' ? facts.step !== finalDecision : operator.length === 0;
+  const saysMore = facts.state === 'soaking' ? !facts.waitsForDecision : operator.length === 0;
   if (facts.step !== null && saysMore) waits.push(wait('step', facts.step, { since: facts.updatedAt }));
   if (waits.length === 0) waits.push(wait('step', 'the coordinator’s next step', { since: facts.updatedAt }));
   return waits;

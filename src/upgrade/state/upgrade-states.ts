@@ -90,5 +90,8 @@ export function undoTransition(position: UpgradePosition): 'cancelled' | 'revers
   return next.includes('reversing') ? 'reversing' : undefined;
 }
 
-/** What the coordinator waits for when the waves have passed and no account is left to move. */
+/**
+ * What the coordinator waits for when the waves have passed and no account is left to move. Stored as it stands here: `progress`
+ * has the shape that 1.2 gave it, without a kind of the wait.
+ */
 export const finalDecision = 'an operator: `bramble upgrade finalize` or `bramble upgrade reverse`';
