@@ -1,7 +1,7 @@
 /** The process behind `bramble up`: environment, signals, log, exit code. */
 import path from 'node:path';
-import { pino } from 'pino';
 import { shownText } from '../../base/shown-text.ts';
+import { createEventLog } from './event-log.ts';
 import { eventText } from './events.ts';
 import { runSupervisor } from './supervisor.ts';
 
@@ -23,7 +23,7 @@ interface UpOptions {
 export async function supervisorMain(options: UpOptions): Promise<void> {
   const home =
     process.env['BRAMBLE_HOME'] ?? (process.getuid?.() === 0 ? '/var/lib/bramble' : path.resolve('.bramble'));
-  const log = pino({ base: { pid: process.pid, component: 'supervisor' }, timestamp: pino.stdTimeFunctions.isoTime });
+  const log = createEventLog();
   const stop = new AbortController();
   const onSignal = (signal: NodeJS.Signals) => stop.abort(new Error(`${signal} was received`));
   process.on('SIGTERM', onSignal).on('SIGINT', onSignal).on('SIGHUP', onSignal);
@@ -34,20 +34,8 @@ export async function supervisorMain(options: UpOptions): Promise<void> {
       keepDatabase: options.keepDatabase,
       takeOver: options.takeOver === true,
       onEvent: (event) => {
-        if (process.stdout.isTTY) {
-          process.stdout.write(`${shownText(eventText(event))}\n`);
-          return;
-        }
-        const isWarning =
-          event.type === 'refused' ||
-          event.type === 'hung' ||
-          event.type === 'not-adopted' ||
-          event.type === 'not-inherited' ||
-          event.type === 'waiting-for-disk' ||
-          event.type === 'database-lost' ||
-          event.type === 'not-reported' ||
-          event.type === 'restarting';
-        log[isWarning ? 'warn' : 'info'](event, event.type);
+        if (process.stdout.isTTY) process.stdout.write(`${shownText(eventText(event))}\n`);
+        else log(event);
       },
     });
   } finally {
